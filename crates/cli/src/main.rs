@@ -1,0 +1,2 @@
+//! The `mlxm` binary.
+fn main() {}
