@@ -1,0 +1,217 @@
+//! What a pool is made of.
+
+use std::{error::Error, fmt};
+
+/// Sizes of a [`crate::BlockPool`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Token slots per block, the same in every group.
+    pub block_size: usize,
+    /// One entry per kind of layer. Groups are addressed by their index here.
+    pub groups: Vec<GroupConfig>,
+}
+
+/// One cache group: the layers that keep the same positions of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// Which positions these layers still read.
+    pub kind: GroupKind,
+    /// Number of blocks, shared by all sequences.
+    pub blocks: usize,
+}
+
+/// Which earlier positions the layers of a group read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GroupKind {
+    /// Every earlier position.
+    Full,
+    /// A position reads itself and the `window - 1` before it.
+    SlidingWindow {
+        /// Positions read, the reading one included.
+        window: usize,
+    },
+}
+
+impl GroupKind {
+    /// First position that the token at `position` reads.
+    pub fn first_read(self, position: usize) -> usize {
+        match self {
+            Self::Full => 0,
+            Self::SlidingWindow { window } => (position + 1).saturating_sub(window),
+        }
+    }
+
+    /// The most blocks one sequence of `len` tokens holds at a time when it is computed in steps
+    /// of at most `chunk` tokens. This is what a memory plan multiplies by the sequence count.
+    pub fn blocks_for(self, len: usize, chunk: usize, block_size: usize) -> usize {
+        let whole = len.div_ceil(block_size);
+        match self {
+            Self::Full => whole,
+            Self::SlidingWindow { window } => {
+                // That many consecutive tokens, at the worst alignment to block borders.
+                let tokens = (window - 1).saturating_add(chunk.max(1));
+                whole.min((tokens - 1).div_ceil(block_size) + 1)
+            }
+        }
+    }
+}
+
+/// A [`PoolConfig`] that no pool can be built from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `block_size` is zero.
+    ZeroBlockSize,
+    /// `groups` is empty.
+    NoGroups,
+    /// A group has no blocks.
+    NoBlocks {
+        /// Index of the group.
+        group: usize,
+    },
+    /// A group has more slots than can be numbered.
+    TooManyBlocks {
+        /// Index of the group.
+        group: usize,
+        /// The number asked for.
+        blocks: usize,
+        /// The most there can be with this block size.
+        limit: usize,
+    },
+    /// A sliding window of zero positions.
+    ZeroWindow {
+        /// Index of the group.
+        group: usize,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ZeroBlockSize => write!(f, "the cache block size is 0; it must be at least 1"),
+            Self::NoGroups => write!(f, "the cache has no groups; a model needs at least one"),
+            Self::NoBlocks { group } => write!(
+                f,
+                "cache group {group} has no blocks; give the cache more memory"
+            ),
+            Self::TooManyBlocks {
+                group,
+                blocks,
+                limit,
+            } => write!(
+                f,
+                "cache group {group} has {blocks} blocks; at most {limit} are possible, give the cache less memory"
+            ),
+            Self::ZeroWindow { group } => write!(
+                f,
+                "cache group {group} has a sliding window of 0 positions; it must be at least 1"
+            ),
+        }
+    }
+}
+
+impl Error for ConfigError {}
+
+impl PoolConfig {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        if self.block_size == 0 {
+            return Err(ConfigError::ZeroBlockSize);
+        }
+        if self.groups.is_empty() {
+            return Err(ConfigError::NoGroups);
+        }
+        // Slots are numbered with 32 bits in kernels, and the highest id marks a freed entry.
+        let limit = (u32::MAX as usize - 1) / self.block_size;
+        for (group, config) in self.groups.iter().enumerate() {
+            let blocks = config.blocks;
+            if blocks == 0 {
+                return Err(ConfigError::NoBlocks { group });
+            }
+            if blocks > limit {
+                return Err(ConfigError::TooManyBlocks {
+                    group,
+                    blocks,
+                    limit,
+                });
+            }
+            if config.kind == (GroupKind::SlidingWindow { window: 0 }) {
+                return Err(ConfigError::ZeroWindow { group });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(block_size: usize, kind: GroupKind, blocks: usize) -> PoolConfig {
+        PoolConfig {
+            block_size,
+            groups: vec![GroupConfig { kind, blocks }],
+        }
+    }
+
+    #[test]
+    fn impossible_sizes_are_named() {
+        assert_eq!(
+            pool(0, GroupKind::Full, 1).validate(),
+            Err(ConfigError::ZeroBlockSize)
+        );
+        assert_eq!(
+            pool(1, GroupKind::Full, 0).validate(),
+            Err(ConfigError::NoBlocks { group: 0 })
+        );
+        assert_eq!(
+            pool(1, GroupKind::SlidingWindow { window: 0 }, 1).validate(),
+            Err(ConfigError::ZeroWindow { group: 0 })
+        );
+        assert!(matches!(
+            pool(16, GroupKind::Full, u32::MAX as usize / 16).validate(),
+            Ok(())
+        ));
+        assert!(matches!(
+            pool(16, GroupKind::Full, u32::MAX as usize).validate(),
+            Err(ConfigError::TooManyBlocks { .. })
+        ));
+        let none = PoolConfig {
+            block_size: 1,
+            groups: Vec::new(),
+        };
+        assert_eq!(none.validate(), Err(ConfigError::NoGroups));
+    }
+
+    #[test]
+    fn a_window_reads_itself_and_those_before() {
+        let kind = GroupKind::SlidingWindow { window: 4 };
+        assert_eq!(kind.first_read(2), 0);
+        assert_eq!(kind.first_read(3), 0);
+        assert_eq!(kind.first_read(4), 1);
+        assert_eq!(GroupKind::Full.first_read(100), 0);
+    }
+
+    #[test]
+    fn blocks_for_is_the_worst_alignment() {
+        for window in 1..12 {
+            for chunk in 1..9 {
+                for block_size in 1..6 {
+                    let kind = GroupKind::SlidingWindow { window };
+                    let worst = (0..40)
+                        .map(|start| {
+                            let first = kind.first_read(start) / block_size;
+                            (start + chunk).div_ceil(block_size) - first
+                        })
+                        .max();
+                    assert_eq!(Some(kind.blocks_for(1000, chunk, block_size)), worst);
+                }
+            }
+        }
+        assert_eq!(GroupKind::Full.blocks_for(33, 8, 16), 3);
+        assert_eq!(
+            GroupKind::SlidingWindow { window: 512 }.blocks_for(33, 8, 16),
+            3
+        );
+    }
+}

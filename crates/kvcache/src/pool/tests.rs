@@ -1,0 +1,190 @@
+//! Single behaviours by example; random operations are in `random_operations`.
+
+use super::*;
+use crate::GroupConfig;
+
+mod random_operations;
+
+fn pool(block_size: usize, groups: &[(GroupKind, usize)]) -> BlockPool {
+    let groups = groups.iter();
+    BlockPool::new(PoolConfig {
+        block_size,
+        groups: groups
+            .map(|&(kind, blocks)| GroupConfig { kind, blocks })
+            .collect(),
+    })
+    .unwrap()
+}
+
+fn window(window: usize) -> GroupKind {
+    GroupKind::SlidingWindow { window }
+}
+
+/// Computes all of `tokens` in one step and releases the sequence.
+fn compute(pool: &mut BlockPool, tokens: &[u32], salt: u64) -> usize {
+    let mut cache = pool.match_prefix(tokens, salt);
+    let hit = cache.cached_tokens();
+    pool.grow(&mut cache, tokens.len()).unwrap();
+    pool.seal(&mut cache, tokens, tokens.len());
+    pool.release(cache);
+    hit
+}
+
+#[test]
+fn a_hit_is_block_aligned_and_leaves_a_token() {
+    let mut pool = pool(4, &[(GroupKind::Full, 8)]);
+    let tokens: Vec<u32> = (0..10).collect();
+    assert_eq!(compute(&mut pool, &tokens, 0), 0);
+    assert_eq!(compute(&mut pool, &tokens, 0), 8);
+    assert_eq!(compute(&mut pool, &tokens[..9], 0), 8);
+    assert_eq!(compute(&mut pool, &tokens[..8], 0), 4);
+    assert_eq!(compute(&mut pool, &tokens[..4], 0), 0);
+    assert_eq!(compute(&mut pool, &[], 0), 0);
+}
+
+#[test]
+fn another_salt_or_another_beginning_is_another_prefix() {
+    let mut pool = pool(2, &[(GroupKind::Full, 16)]);
+    compute(&mut pool, &[1, 2, 3, 4, 5], 0);
+    assert_eq!(compute(&mut pool, &[1, 2, 3, 4, 5], 1), 0);
+    assert_eq!(compute(&mut pool, &[9, 2, 3, 4, 5], 0), 0);
+    assert_eq!(compute(&mut pool, &[1, 2, 3, 9, 5], 0), 2);
+}
+
+#[test]
+fn growth_is_all_groups_or_none() {
+    let mut pool = pool(2, &[(GroupKind::Full, 8), (window(4), 2)]);
+    let mut cache = pool.empty(0);
+    assert_eq!(pool.growable_len(&cache), 4);
+    assert!(pool.can_grow(&cache, 4));
+    let lack = OutOfBlocks {
+        group: 1,
+        needed: 3,
+        free: 2,
+    };
+    assert_eq!(pool.grow(&mut cache, 5), Err(lack));
+    assert_eq!(cache.capacity(), 0);
+    assert_eq!((pool.free_blocks(0), pool.free_blocks(1)), (8, 2));
+    pool.grow(&mut cache, 3).unwrap();
+    assert_eq!(cache.capacity(), 4);
+    pool.release(cache);
+}
+
+#[test]
+fn a_window_frees_what_is_behind_it() {
+    let mut pool = pool(2, &[(GroupKind::Full, 8), (window(3), 8)]);
+    let tokens: Vec<u32> = (0..10).collect();
+    let mut cache = pool.match_prefix(&tokens, 0);
+    pool.grow(&mut cache, 7).unwrap();
+    // Position 6 reads 4 and 5, which are logical block 2.
+    pool.seal(&mut cache, &tokens, 6);
+    assert_eq!(cache.table(0).held(), 4);
+    assert_eq!(cache.table(1).freed(), 2);
+    assert_eq!(cache.slot(1, 3), None);
+    assert!(cache.slot(1, 4).is_some());
+    assert_eq!(pool.free_blocks(1), 6);
+    pool.release(cache);
+    assert_eq!(pool.free_blocks(1), 8);
+}
+
+#[test]
+fn a_window_needs_only_its_last_blocks_for_a_hit() {
+    let mut pool = pool(2, &[(GroupKind::Full, 16), (window(3), 5)]);
+    let tokens: Vec<u32> = (0..17).collect();
+    let mut cache = pool.match_prefix(&tokens, 0);
+    for computed in 0..17 {
+        pool.grow(&mut cache, computed + 1).unwrap();
+        pool.seal(&mut cache, &tokens, computed + 1);
+    }
+    pool.release(cache);
+
+    // The window group has reused the blocks of the beginning, the full group still has them.
+    let cache = pool.match_prefix(&tokens, 0);
+    assert_eq!(cache.cached_tokens(), 16);
+    assert_eq!(cache.table(1).freed(), 7);
+    assert_eq!(cache.table(1).held(), 1);
+    pool.release(cache);
+    assert_eq!(compute(&mut pool, &tokens[..5], 0), 0);
+}
+
+#[test]
+fn the_end_of_the_longest_unused_sequence_is_reused_first() {
+    let mut pool = pool(1, &[(GroupKind::Full, 6)]);
+    compute(&mut pool, &[1, 2, 3], 0);
+    compute(&mut pool, &[4, 5, 6], 0);
+    assert_eq!(pool.stats().groups[0].cached, 6);
+    let mut other = pool.empty(0);
+    pool.grow(&mut other, 2).unwrap();
+    pool.release(other);
+    assert_eq!(compute(&mut pool, &[1, 0], 0), 1);
+    assert_eq!(compute(&mut pool, &[4, 5, 6, 0], 0), 3);
+}
+
+#[test]
+fn rejected_drafts_are_taken_back() {
+    let mut pool = pool(2, &[(GroupKind::Full, 8), (window(3), 8)]);
+    let tokens = [1, 2, 3, 4, 5];
+    let mut cache = pool.match_prefix(&tokens, 0);
+    pool.grow(&mut cache, 9).unwrap();
+    pool.seal(&mut cache, &tokens, 5);
+    assert_eq!(pool.truncate(&mut cache, 5), 5);
+    assert_eq!(cache.capacity(), 6);
+    assert_eq!(pool.free_blocks(0), 5);
+    pool.release(cache);
+}
+
+#[test]
+fn a_shared_block_is_not_written_after_a_rollback() {
+    let mut pool = pool(2, &[(GroupKind::Full, 8)]);
+    let tokens = [1, 2, 3, 4, 5];
+    compute(&mut pool, &tokens, 0);
+    let mut one = pool.match_prefix(&tokens, 0);
+    let two = pool.match_prefix(&tokens, 0);
+    assert_eq!(pool.truncate(&mut one, 3), 2);
+    pool.release(two);
+
+    // Alone, it may write the rest of the block, which must not be found any more.
+    let mut alone = pool.match_prefix(&tokens, 0);
+    assert_eq!(pool.truncate(&mut alone, 3), 3);
+    let other = pool.match_prefix(&tokens, 0);
+    assert_eq!(other.cached_tokens(), 2);
+    for cache in [one, alone, other] {
+        pool.release(cache);
+    }
+}
+
+#[test]
+fn a_window_that_moved_on_cannot_come_back() {
+    let mut pool = pool(2, &[(window(2), 8)]);
+    let tokens: Vec<u32> = (0..9).collect();
+    let mut cache = pool.match_prefix(&tokens, 0);
+    pool.grow(&mut cache, 9).unwrap();
+    pool.seal(&mut cache, &tokens, 9);
+    assert_eq!(pool.truncate(&mut cache, 3), 0);
+    assert_eq!(cache.capacity(), 0);
+    assert_eq!(pool.free_blocks(0), 8);
+    pool.release(cache);
+}
+
+#[test]
+fn a_lookup_counts_once_the_sequence_starts() {
+    let mut pool = pool(2, &[(GroupKind::Full, 8)]);
+    let tokens = [1, 2, 3, 4, 5];
+    compute(&mut pool, &tokens, 0);
+    for _ in 0..3 {
+        let waiting = pool.match_prefix(&tokens, 0);
+        pool.release(waiting);
+    }
+    compute(&mut pool, &tokens, 0);
+    let stats = pool.stats();
+    assert_eq!(stats.prefix_lookup_tokens, 10);
+    assert_eq!(stats.prefix_hit_tokens, 4);
+}
+
+#[test]
+fn the_longest_sequence_depends_on_full_groups_and_short_windows() {
+    let longest = |groups: &[_]| pool(4, groups).max_sequence_len();
+    assert_eq!(longest(&[(GroupKind::Full, 5), (window(4), 9)]), 20);
+    assert_eq!(longest(&[(window(5), 3)]), usize::MAX);
+    assert_eq!(longest(&[(window(6), 2)]), 8);
+}
