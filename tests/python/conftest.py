@@ -1,0 +1,69 @@
+"""Shared pieces of the Python tests: the parity table that a run prints and writes to target/parity.md."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+GOLDEN = REPOSITORY / "crates/engine/tests/golden"
+STARTER_VARIABLE = "MLXM_STARTER_MODEL"
+
+
+class ParityTable:
+    """Largest deviation of each (row, column), whatever way the prompt was fed."""
+
+    def __init__(self) -> None:
+        self.worst: dict[str, dict[str, float]] = defaultdict(dict)
+        self.corners: dict[str, dict[str, float]] = defaultdict(dict)
+
+    def record(self, table: dict[str, dict[str, float]], row: str, column: str, value: float) -> None:
+        table[row][column] = max(value, table[row].get(column, 0.0))
+
+    def lines(self) -> list[str]:
+        columns = list(dict.fromkeys(column for row in self.worst.values() for column in row))
+        lines = ["| max abs(Δ) / logit range | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+        for name in sorted(self.worst):
+            cells = [f"{self.worst[name][column]:.1e}" if column in self.worst[name] else "" for column in columns]
+            lines.append("| " + " | ".join([name, *cells]) + " |")
+        if self.corners:
+            lines += ["", "| corner | cases | worst | max abs(Δ) / logit range |", "|---|---|---|---|"]
+            for group, values in self.corners.items():
+                worst = max(values, key=lambda name: values[name])
+                lines.append(f"| {group} | {len(values)} | {worst} | {values[worst]:.1e} |")
+        return lines
+
+
+_TABLE = ParityTable()
+
+
+@pytest.fixture(scope="session")
+def parity_table() -> ParityTable:
+    return _TABLE
+
+
+@pytest.fixture(scope="session")
+def starter_model() -> Path:
+    """Folder of the converted starter model."""
+    named = os.environ.get(STARTER_VARIABLE)
+    if not named:
+        pytest.skip(f"{STARTER_VARIABLE} is not set: `cargo xtask test` converts the starter model and sets it")
+    return Path(named)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not _TABLE.worst and not _TABLE.corners:
+        return
+    lines = _TABLE.lines()
+    terminalreporter.section("parity with mlx-lm")
+    for line in lines:
+        terminalreporter.write_line(line)
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target")
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "parity.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,245 @@
+"""Random tiny checkpoints and the logits mlx-lm computes for them.
+
+A *case* is a plain dictionary, so that its JSON form is its identity:
+
+    config      config.json of the model, without quantization
+    dtype       element type of the weights on disk (default float32)
+    quantize    {"bits", "group_size", "mode", "overrides": [[path pattern, false | true | {...}], ...]}, or absent
+    declared    what config.json says about quantization where that differs from what was done
+    extra       {tensor name: shape} of tensors that the model does not use
+    tied_by_absence  leave out lm_head.weight, which means tied embeddings to architectures without a key for it
+    shards      number of weight files (default 1); more than one come with an index that is wrong
+    depends_on_chunks  mlx-lm's result depends on how the prompt is cut: only its single pass is the reference
+    tokens      length of the prompt (default 80)
+    patch       name of a deliberate mistake (see PATCHES), to prove that a comparison would notice it
+
+`build(case)` returns a folder holding the checkpoint and `oracle.npz`; it is made once and kept in a cache directory
+under the hash of the case, of this file and of the versions of mlx and mlx-lm.
+
+The reference logits are computed in float32 from the weights as they are on disk: MLX accumulates in the element type
+of the weights on a CPU, so half-precision results would say more about its rounding than about the model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+import tempfile
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+from typing import Any, Iterator
+
+import numpy as np
+
+Case = dict[str, Any]
+CONFIGS = Path(__file__).parent / "configs"
+#: mlx-lm's own difference between one pass and its cache, relative to the logit range, stays far below the parity bar.
+ORACLE_NOISE = 4e-6
+
+
+def architectures() -> list[str]:
+    return sorted(path.stem for path in CONFIGS.glob("*.json"))
+
+
+def config(architecture: str, **changes: Any) -> dict[str, Any]:
+    """The small configuration of an architecture with some keys replaced (None removes one)."""
+    base = json.loads((CONFIGS / f"{architecture}.json").read_text())
+    target = base.get("text_config", base)
+    for key, value in changes.items():
+        target[key] = value
+        if value is None:
+            del target[key]
+    return base
+
+
+def cache_directory() -> Path:
+    if named := os.environ.get("MLXM_TEST_CACHE"):
+        return Path(named) / "oracle"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/mlxm-tests/oracle"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlxm-tests/oracle"
+
+
+@cache
+def _environment() -> str:
+    versions = {name: importlib.metadata.version(name) for name in ("mlx", "mlx-lm", "numpy")}
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest() + json.dumps(versions)
+
+
+def build(case: Case) -> Path:
+    """Folder of the checkpoint of a case, with mlx-lm's logits beside it."""
+    identity = json.dumps(case, sort_keys=True) + _environment()
+    folder = cache_directory() / hashlib.sha256(identity.encode()).hexdigest()[:32]
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
+        try:
+            _write_checkpoint(case, work)
+            _write_logits(case, work)
+            work.rename(folder)
+        except FileExistsError:
+            pass  # another run finished the same case first
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    return folder
+
+
+def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Prompt [T] and logits [T, V] of a built case."""
+    with np.load(folder / "oracle.npz") as arrays:
+        return arrays["input_ids"], arrays["logits"]
+
+
+def _write_checkpoint(case: Case, folder: Path) -> None:
+    import mlx.core as mx
+    import mlx.nn as nn
+    from mlx.utils import tree_flatten, tree_unflatten
+    from mlx_lm.utils import _get_classes
+
+    settings = json.loads(json.dumps(case["config"]))
+    mx.random.seed(case.get("seed", 0))
+    model_class, arguments = _get_classes(settings)
+    model = model_class(arguments.from_dict(json.loads(json.dumps(settings))))
+    dtype = getattr(mx, case.get("dtype", "float32"))
+    gemma = settings["model_type"].startswith("gemma")
+
+    def spread(name: str, value: Any) -> Any:
+        # Unit-variance activations everywhere, and nothing at a value that would hide a mistake (a bias of 0, a gain of 1).
+        noise = mx.random.normal(value.shape)
+        if value.ndim > 1:
+            # Small embeddings, because an epsilon matters where a norm's input is small.
+            return noise / np.sqrt(value.shape[-1]) * (0.25 if "embed_tokens" in name else 1.0)
+        gain = "norm" in name and name.endswith("weight")
+        return 0.2 * noise + (1.0 if gain and not gemma else 0.0)
+
+    parameters = [(name, spread(name, value).astype(dtype)) for name, value in tree_flatten(model.parameters())]
+    if case.get("tied_by_absence"):
+        parameters = [(name, value) for name, value in parameters if not name.endswith("lm_head.weight")]
+        model.sanitize(dict(parameters))
+    model.update(tree_unflatten(parameters))
+
+    if quantize := case.get("quantize"):
+        common = {key: quantize[key] for key in ("group_size", "bits", "mode") if key in quantize}
+        chosen: dict[str, Any] = {}
+
+        def choose(path: str, module: Any) -> Any:
+            if not hasattr(module, "to_quantized"):
+                return False
+            for pattern, value in quantize.get("overrides", []):
+                if fnmatch(path, pattern):
+                    chosen[path] = value
+                    return dict(value) if isinstance(value, dict) else value
+            return True
+
+        nn.quantize(model, class_predicate=choose, **common)
+        settings["quantization"] = common | chosen
+    if "declared" in case:
+        settings.pop("quantization", None)
+        settings |= case["declared"]
+
+    tensors = dict(tree_flatten(model.parameters()))
+    for name, shape in case.get("extra", {}).items():
+        tensors[name] = mx.random.normal(shape).astype(dtype)
+    shards = case.get("shards", 1)
+    for index in range(shards):
+        part = dict(list(tensors.items())[index::shards])
+        name = "model.safetensors" if shards == 1 else f"model-{index + 1:05}-of-{shards:05}.safetensors"
+        mx.save_safetensors(str(folder / name), part, metadata={"format": "mlx"})
+    if shards > 1:
+        stale = {"metadata": {"total_size": 1}, "weight_map": {"model.embed_tokens.weight": "model-00009-of-00009.safetensors"}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(stale))
+    (folder / "config.json").write_text(json.dumps(settings, indent=2))
+
+
+def _write_logits(case: Case, folder: Path) -> None:
+    import mlx.core as mx
+    from mlx_lm.models.cache import make_prompt_cache
+
+    with PATCHES[case["patch"]]() if "patch" in case else contextlib.nullcontext():
+        model = load(folder)
+        text = case["config"].get("text_config", {})
+        vocab_size = case["config"].get("vocab_size") or text["vocab_size"]
+        tokens = case.get("tokens", 80)
+        ids = np.random.default_rng(1).integers(0, vocab_size, tokens).astype(np.uint32)
+        prompt = mx.array(ids)[None]
+        logits = np.array(model(prompt)[0])
+        if not case.get("depends_on_chunks"):
+            # Windows only show in mlx-lm's cache once it holds more than a window, so the cache is walked as well.
+            kept = make_prompt_cache(model)
+            half = tokens // 2
+            parts = [model(prompt[:, :half], cache=kept)]
+            parts += [model(prompt[:, i : i + 1], cache=kept) for i in range(half, tokens)]
+            noise = deviation(logits, np.array(mx.concatenate(parts, axis=1)[0]))
+            assert noise <= ORACLE_NOISE, f"mlx-lm disagrees with itself by {noise:.1e}: {case}"
+    np.savez(folder / "oracle.npz", input_ids=ids, logits=logits)
+
+
+def load(folder: Path) -> Any:
+    """mlx-lm's model of a checkpoint, with every floating-point weight widened to float32."""
+    import mlx.core as mx
+    from mlx.utils import tree_map
+    from mlx_lm.utils import load_model
+
+    model, _ = load_model(folder)
+    widen = lambda value: value.astype(mx.float32) if mx.issubdtype(value.dtype, mx.floating) else value  # noqa: E731
+    model.update(tree_map(widen, model.parameters()))
+    return model
+
+
+def deviation(expected: np.ndarray, actual: np.ndarray) -> float:
+    """Largest absolute difference, relative to the range of the expected logits."""
+    assert expected.shape == actual.shape, f"{expected.shape} expected, {actual.shape} found"
+    span = float(expected.max() - expected.min())
+    worst = float(np.abs(expected.astype(np.float64) - actual).max())
+    return worst / span if np.isfinite(worst) else float("inf")
+
+
+@contextlib.contextmanager
+def _replace(holder: Any, name: str, value: Any) -> Iterator[None]:
+    original = getattr(holder, name)
+    setattr(holder, name, value)
+    try:
+        yield
+    finally:
+        setattr(holder, name, original)
+
+
+def _exact_gelu() -> Any:
+    import mlx.nn as nn
+
+    return _replace(nn, "gelu_approx", nn.gelu)
+
+
+def _approximate_gelu() -> Any:
+    import mlx.nn as nn
+
+    return _replace(nn, "gelu", nn.gelu_approx)
+
+
+def _quick_gelu_in_swiglu() -> Any:
+    import mlx.nn as nn
+    from mlx_lm.models import llama
+
+    return _replace(llama, "swiglu", lambda gate, x: nn.gelu_fast_approx(gate) * x)
+
+
+def _relu_in_swiglu() -> Any:
+    import mlx.nn as nn
+    from mlx_lm.models import llama
+
+    return _replace(llama, "swiglu", lambda gate, x: nn.relu(gate) * x)
+
+
+#: Deliberate mistakes in the oracle, for what no key of config.json expresses.
+PATCHES = {
+    "exact gelu": _exact_gelu,
+    "approximate gelu": _approximate_gelu,
+    "quick gelu for silu": _quick_gelu_in_swiglu,
+    "relu for silu": _relu_in_swiglu,
+}

@@ -1,0 +1,45 @@
+"""Logits of the exact path against mlx-lm, in one pass and through the cache."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import mlxm
+import oracle
+from cases import CORNERS, MATRIX
+from conftest import ParityTable
+
+#: Of the logit range. A wrong epsilon or GELU is well above it, the oracle's own noise well below.
+BAR = 2e-5
+
+
+def compare(model: mlxm.Model, ids: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+    """Deviation of each way of feeding the prompt."""
+    block = model.info.block_size
+    found = {"one pass": oracle.deviation(expected, model.logits(ids))}
+    for chunk in (1, 3, 7, block - 1, block + 1):
+        found[f"chunks of {chunk}"] = oracle.deviation(expected, model.logits(ids, chunk=chunk))
+    return found
+
+
+def check(case: oracle.Case) -> float:
+    folder = oracle.build(case)
+    ids, expected = oracle.read(folder)
+    with mlxm.Model(folder) as model:
+        found = compare(model, ids, expected)
+    too_far = {way: f"{value:.1e}" for way, value in found.items() if not value <= BAR}
+    assert not too_far, f"{folder}: deviations from mlx-lm above {BAR}: {too_far}"
+    return max(found.values())
+
+
+@pytest.mark.parametrize("key", MATRIX, ids=lambda key: " ".join(key))
+def test_matrix(key: tuple[str, str], parity_table: ParityTable) -> None:
+    worst = check(MATRIX[key])
+    parity_table.record(parity_table.worst, *key, worst)
+
+
+@pytest.mark.parametrize("key", CORNERS, ids=lambda key: ": ".join(key))
+def test_corner(key: tuple[str, str], parity_table: ParityTable) -> None:
+    worst = check(CORNERS[key])
+    parity_table.record(parity_table.corners, *key, worst)
