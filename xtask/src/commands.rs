@@ -1,0 +1,6 @@
+//! One file per subcommand.
+
+pub mod check_mac;
+pub mod demo;
+pub mod python;
+pub mod test;

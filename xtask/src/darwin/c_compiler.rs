@@ -1,0 +1,81 @@
+//! A C and C++ compiler for the target: zig, which comes as a Python package and carries the target's headers.
+
+use super::{MACOS, TARGET};
+use crate::{cache, python};
+use anyhow::{Context, Result};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The package that carries zig.
+const PACKAGE: &str = "ziglang==0.17.0";
+
+/// Programs that behave as Apple's compilers do and call zig.
+pub struct Wrappers {
+    directory: PathBuf,
+}
+
+impl Wrappers {
+    /// Installs zig and writes the wrappers beside it.
+    pub fn prepare() -> Result<Self> {
+        let environment = python::Environment::prepare("zig", &format!("{PACKAGE}\n"))?;
+        let zig = environment.site_packages()?.join("ziglang/zig");
+        let directory = cache::directory()?.join("darwin/cc");
+        fs::create_dir_all(directory.join("sdk"))?;
+        let wrappers = Self { directory };
+        wrappers.write("cc", &wrappers.compiler(&zig, "cc"))?;
+        wrappers.write("c++", &wrappers.compiler(&zig, "c++"))?;
+        wrappers.write(
+            "ar",
+            &format!("#!/bin/sh\nexec '{}' ar \"$@\"\n", zig.display()),
+        )?;
+        Ok(wrappers)
+    }
+
+    /// Makes build scripts use the wrappers for the target, and only for it.
+    pub fn apply(&self, command: &mut Command) {
+        let suffix = TARGET.replace('-', "_");
+        command
+            .env(format!("CC_{suffix}"), self.directory.join("cc"))
+            .env(format!("CXX_{suffix}"), self.directory.join("c++"))
+            .env(format!("AR_{suffix}"), self.directory.join("ar"))
+            .env(format!("RANLIB_{suffix}"), "true")
+            // Keeps build scripts from asking for Apple's own SDK.
+            .env("SDKROOT", self.sdk())
+            .env("ZIG_GLOBAL_CACHE_DIR", self.directory.join("zig-cache"));
+    }
+
+    fn sdk(&self) -> PathBuf {
+        self.directory.join("sdk")
+    }
+
+    /// A script that drops the options meant for Apple's clang, since zig knows the target by its own name.
+    fn compiler(&self, zig: &Path, language: &str) -> String {
+        let sdk = self.sdk();
+        format!(
+            "#!/bin/sh\n\
+             for argument do\n\
+             \x20 shift\n\
+             \x20 case \"$argument\" in\n\
+             \x20   --target=*|-target|arm64-apple-macosx*|{TARGET}|-mmacosx-version-min=*|-arch|arm64|-isysroot|'{sdk}') ;;\n\
+             \x20   *) set -- \"$@\" \"$argument\" ;;\n\
+             \x20 esac\n\
+             done\n\
+             exec '{zig}' {language} -target aarch64-macos.{MACOS} \"$@\"\n",
+            sdk = sdk.display(),
+            zig = zig.display(),
+        )
+    }
+
+    /// Writes a program, leaving an unchanged one alone so that nothing built with it is built again.
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.directory.join(name);
+        if fs::read_to_string(&path).is_ok_and(|present| present == text) {
+            return Ok(());
+        }
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+}

