@@ -1,0 +1,437 @@
+//! A tokenizer's decoder as a chain of stages that each take one token at a time.
+//!
+//! A decoder maps the list of token strings to a list of text pieces. Its steps work on single tokens up to the one that
+//! fuses them (bytes to characters, or plain joining); steps after that see one running text. Each step here keeps only
+//! what it needs to be exact: a run of bytes, a partial match, a "first token" mark.
+
+use serde_json::Value;
+use tokenizers::decoders::DecoderWrapper;
+use tokenizers::{Decoder, decoders};
+
+/// What `transformers` replaces, in this order, when a tokenizer asks for `clean_up_tokenization_spaces`.
+const CLEAN_UP: [(&str, &str); 10] = [
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+];
+
+/// Decodes a whole, non-empty list of tokens.
+pub(super) fn decode_whole(decoder: Option<&DecoderWrapper>, tokens: Vec<String>) -> String {
+    match decoder {
+        // Only a regular expression that gives up can fail here; the tokens' own spelling is then the best there is.
+        Some(decoder) => decoder
+            .decode(tokens.clone())
+            .unwrap_or_else(|_| tokens.concat()),
+        None => tokens.join(" "),
+    }
+}
+
+pub(super) fn clean_up_spaces(text: &str) -> String {
+    CLEAN_UP
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// The stages of one decoder with their state. Cloning a fresh one starts a new stream.
+#[derive(Debug, Clone)]
+pub(super) struct Pipeline {
+    token_stages: Vec<TokenStage>,
+    fusion: Fusion,
+    text_stages: Vec<TextStage>,
+}
+
+impl Pipeline {
+    /// None when some step needs the whole text before it can say anything.
+    pub(super) fn new(decoder: Option<&DecoderWrapper>, cleans_up_spaces: bool) -> Option<Self> {
+        let mut pipeline = Self {
+            token_stages: Vec::new(),
+            fusion: Fusion::Open,
+            text_stages: Vec::new(),
+        };
+        match decoder {
+            Some(decoder) => pipeline.append(decoder)?,
+            None => pipeline
+                .token_stages
+                .push(TokenStage::SpaceBetween { first: true }),
+        }
+        if cleans_up_spaces {
+            pipeline.text_stages.extend(
+                CLEAN_UP
+                    .iter()
+                    .map(|(from, to)| TextStage::replace(from, to)),
+            );
+        }
+        Some(pipeline)
+    }
+
+    fn append(&mut self, decoder: &DecoderWrapper) -> Option<()> {
+        match decoder {
+            DecoderWrapper::Sequence(sequence) => {
+                for decoder in sequence.get_decoders() {
+                    self.append(decoder)?;
+                }
+            }
+            DecoderWrapper::Fuse(_) => {
+                if matches!(self.fusion, Fusion::Open) {
+                    self.fusion = Fusion::Joined;
+                }
+            }
+            _ if matches!(self.fusion, Fusion::Open) => self.append_to_tokens(decoder),
+            _ => self.text_stages.push(TextStage::new(decoder)?),
+        }
+        Some(())
+    }
+
+    fn append_to_tokens(&mut self, decoder: &DecoderWrapper) {
+        self.token_stages.push(match decoder {
+            DecoderWrapper::ByteLevel(_) => {
+                self.fusion = Fusion::Bytes(Vec::new());
+                return;
+            }
+            DecoderWrapper::ByteFallback(_) => TokenStage::ByteFallback { run: Vec::new() },
+            DecoderWrapper::Metaspace(_) | DecoderWrapper::WordPiece(_) => {
+                TokenStage::FirstDiffers {
+                    decoder: decoder.clone(),
+                    first: true,
+                }
+            }
+            DecoderWrapper::BPE(_) => TokenStage::LastDiffers {
+                decoder: decoder.clone(),
+                held: None,
+            },
+            DecoderWrapper::CTC(_) => TokenStage::Distinct {
+                decoder: decoder.clone(),
+                previous: None,
+            },
+            _ => TokenStage::Single(decoder.clone()),
+        });
+    }
+
+    pub(super) fn push(&mut self, token: String) -> String {
+        let mut tokens = vec![token];
+        for stage in &mut self.token_stages {
+            let mut next = Vec::with_capacity(tokens.len());
+            for token in tokens {
+                stage.push(token, &mut next);
+            }
+            tokens = next;
+        }
+        self.fuse(tokens)
+    }
+
+    pub(super) fn finish(mut self) -> String {
+        let mut tokens = Vec::new();
+        for stage in &mut self.token_stages {
+            let mut next = Vec::new();
+            for token in tokens {
+                stage.push(token, &mut next);
+            }
+            stage.finish(&mut next);
+            tokens = next;
+        }
+        let mut text = self.fuse(tokens);
+        if let Fusion::Bytes(pending) = &self.fusion {
+            if !pending.is_empty() {
+                let tail = String::from_utf8_lossy(pending).into_owned();
+                text.push_str(&run_text_stages(&mut self.text_stages, tail));
+            }
+        }
+        for index in 0..self.text_stages.len() {
+            let (done, rest) = self.text_stages.split_at_mut(index + 1);
+            let held = done[index].finish();
+            text.push_str(&run_text_stages(rest, held));
+        }
+        text
+    }
+
+    fn fuse(&mut self, tokens: Vec<String>) -> String {
+        let text = match &mut self.fusion {
+            Fusion::Open | Fusion::Joined => tokens.concat(),
+            Fusion::Bytes(pending) => {
+                for token in tokens {
+                    append_token_bytes(&token, pending);
+                }
+                take_decoded(pending)
+            }
+        };
+        run_text_stages(&mut self.text_stages, text)
+    }
+}
+
+fn run_text_stages(stages: &mut [TextStage], mut text: String) -> String {
+    for stage in stages {
+        if text.is_empty() {
+            break;
+        }
+        text = stage.push(&text);
+    }
+    text
+}
+
+#[derive(Debug, Clone)]
+enum Fusion {
+    /// The tokens stay apart to the end and are then joined.
+    Open,
+    /// Joined: later steps see one text.
+    Joined,
+    /// The tokens spell bytes; those that do not make a whole character yet.
+    Bytes(Vec<u8>),
+}
+
+#[derive(Debug, Clone)]
+enum TokenStage {
+    /// `<0xE5>` tokens. A run of them is text only if the whole run is UTF-8, so it is held to its end.
+    ByteFallback { run: Vec<u8> },
+    /// The first token is treated in a way of its own.
+    FirstDiffers {
+        decoder: DecoderWrapper,
+        first: bool,
+    },
+    /// The last token is treated in a way of its own, so one is always held.
+    LastDiffers {
+        decoder: DecoderWrapper,
+        held: Option<String>,
+    },
+    /// Repetitions of a token count once.
+    Distinct {
+        decoder: DecoderWrapper,
+        previous: Option<String>,
+    },
+    /// Each token by itself.
+    Single(DecoderWrapper),
+    /// No decoder at all: tokens are words.
+    SpaceBetween { first: bool },
+}
+
+impl TokenStage {
+    fn push(&mut self, token: String, out: &mut Vec<String>) {
+        match self {
+            Self::ByteFallback { run } => {
+                if let Some(byte) = fallback_byte(&token) {
+                    run.push(byte);
+                } else {
+                    end_run(run, out);
+                    out.push(token);
+                }
+            }
+            Self::FirstDiffers { decoder, first } => {
+                // Any first token puts the one of interest in second place.
+                let tokens = if *first {
+                    vec![token]
+                } else {
+                    vec![String::new(), token]
+                };
+                *first = false;
+                out.extend(decode_chain(decoder, tokens).pop());
+            }
+            Self::LastDiffers { decoder, held } => {
+                if let Some(previous) = held.replace(token) {
+                    out.extend(
+                        decode_chain(decoder, vec![previous, String::new()])
+                            .into_iter()
+                            .next(),
+                    );
+                }
+            }
+            Self::Distinct { decoder, previous } => {
+                if previous.as_ref() != Some(&token) {
+                    out.append(&mut decode_chain(decoder, vec![token.clone()]));
+                    *previous = Some(token);
+                }
+            }
+            Self::Single(decoder) => out.append(&mut decode_chain(decoder, vec![token])),
+            Self::SpaceBetween { first } => {
+                out.push(if *first { token } else { format!(" {token}") });
+                *first = false;
+            }
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<String>) {
+        match self {
+            Self::ByteFallback { run } => end_run(run, out),
+            Self::LastDiffers { decoder, held } => {
+                if let Some(last) = held.take() {
+                    out.append(&mut decode_chain(decoder, vec![last]));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn decode_chain(decoder: &DecoderWrapper, tokens: Vec<String>) -> Vec<String> {
+    decoder.decode_chain(tokens.clone()).unwrap_or(tokens)
+}
+
+fn fallback_byte(token: &str) -> Option<u8> {
+    let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    if digits.len() == 2 {
+        u8::from_str_radix(digits, 16).ok()
+    } else {
+        None
+    }
+}
+
+fn end_run(run: &mut Vec<u8>, out: &mut Vec<String>) {
+    if run.is_empty() {
+        return;
+    }
+    let length = run.len();
+    out.push(String::from_utf8(std::mem::take(run)).unwrap_or_else(|_| "\u{FFFD}".repeat(length)));
+}
+
+/// Byte-level vocabularies spell each byte as one printable character: itself if it prints, else one from U+0100 on.
+/// A token with any other character (an added one) stands for its own UTF-8 bytes.
+fn append_token_bytes(token: &str, bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    for character in token.chars() {
+        if let Some(byte) = byte_of(character) {
+            bytes.push(byte);
+        } else {
+            bytes.truncate(start);
+            bytes.extend_from_slice(token.as_bytes());
+            return;
+        }
+    }
+}
+
+fn byte_of(character: char) -> Option<u8> {
+    match character as u32 {
+        code @ (0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF) => Some(code as u8),
+        // The bytes that do not print, in order, got the code points from 0x100.
+        code @ 0x100..=0x120 => Some((code - 0x100) as u8),
+        code @ 0x121..=0x142 => Some((code - 0x121 + 0x7F) as u8),
+        0x143 => Some(0xAD),
+        _ => None,
+    }
+}
+
+/// Takes the bytes whose text is certain; an unfinished character stays.
+fn take_decoded(pending: &mut Vec<u8>) -> String {
+    let mut text = String::new();
+    let mut taken = 0;
+    for chunk in pending.utf8_chunks() {
+        text.push_str(chunk.valid());
+        taken += chunk.valid().len();
+        let invalid = chunk.invalid();
+        if invalid.is_empty() {
+            continue;
+        }
+        let at_end = taken + invalid.len() == pending.len();
+        let unfinished =
+            std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
+        if at_end && unfinished {
+            break;
+        }
+        text.push('\u{FFFD}');
+        taken += invalid.len();
+    }
+    pending.drain(..taken);
+    text
+}
+
+/// A step that works on running text.
+#[derive(Debug, Clone)]
+enum TextStage {
+    StripStart {
+        content: char,
+        remaining: usize,
+    },
+    Replace {
+        from: String,
+        to: String,
+        held: String,
+    },
+}
+
+impl TextStage {
+    fn new(decoder: &DecoderWrapper) -> Option<Self> {
+        match decoder {
+            DecoderWrapper::Strip(decoders::strip::Strip {
+                content,
+                start,
+                stop: 0,
+                ..
+            }) => Some(Self::StripStart {
+                content: *content,
+                remaining: *start,
+            }),
+            // The pattern of these two can only be read from their serialized form.
+            DecoderWrapper::Replace(_) => {
+                let fields = serde_json::to_value(decoder).ok()?;
+                let from = fields.get("pattern")?.get("String")?.as_str()?;
+                Some(Self::replace(from, fields.get("content")?.as_str()?))
+            }
+            DecoderWrapper::Metaspace(_) => {
+                let fields = serde_json::to_value(decoder).ok()?;
+                let from = fields.get("replacement")?.as_str()?;
+                // The whole text is the first token, and loses its marks unless none is ever prepended.
+                let kept = fields.get("prepend_scheme").and_then(Value::as_str) == Some("never");
+                Some(Self::replace(from, if kept { " " } else { "" }))
+            }
+            _ => None,
+        }
+    }
+
+    fn replace(from: &str, to: &str) -> Self {
+        Self::Replace {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            held: String::new(),
+        }
+    }
+
+    fn push(&mut self, text: &str) -> String {
+        match self {
+            Self::StripStart { content, remaining } => {
+                let mut rest = text;
+                while *remaining > 0 && !rest.is_empty() {
+                    if let Some(stripped) = rest.strip_prefix(*content) {
+                        rest = stripped;
+                        *remaining -= 1;
+                    } else {
+                        *remaining = 0;
+                    }
+                }
+                rest.to_owned()
+            }
+            Self::Replace { from, to, held } => {
+                held.push_str(text);
+                let mut certain = String::new();
+                let mut rest = held.as_str();
+                while let Some(position) = rest.find(from.as_str()) {
+                    certain.push_str(&rest[..position]);
+                    certain.push_str(to);
+                    rest = &rest[position + from.len()..];
+                }
+                let kept = partial_match_length(rest, from);
+                certain.push_str(&rest[..rest.len() - kept]);
+                *held = rest[rest.len() - kept..].to_owned();
+                certain
+            }
+        }
+    }
+
+    fn finish(&mut self) -> String {
+        match self {
+            Self::StripStart { .. } => String::new(),
+            Self::Replace { held, .. } => std::mem::take(held),
+        }
+    }
+}
+
+/// Length of the longest end of `text` that is a beginning of `pattern`, in bytes.
+fn partial_match_length(text: &str, pattern: &str) -> usize {
+    (1..pattern.len())
+        .rev()
+        .find(|&length| pattern.is_char_boundary(length) && text.ends_with(&pattern[..length]))
+        .unwrap_or(0)
+}
