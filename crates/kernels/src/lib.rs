@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The operations that candle lacks: quantized matrix products, paged attention, and the small fused operations
+//! between them, on the exact path (f32 activations, f32 keys and values).
+//!
+//! [`Kernels`] is the one dispatch object: a model calls its methods and never asks about device or quantization.
+//! Activations are candle tensors, f32, contiguous, `[rows, width]`. Weights are [`Matrix`] and [`Vector`], which
+//! stay in the memory-mapped, packed form of the checkpoint.
+//!
+//! # Invariants
+//! - A row's result is bitwise the same however many rows the call has, wherever the row stands among them, and
+//!   however the prompt was cut into calls.
+//! - [`reference`] is the specification. A faster implementation is tested against it.
+//! - A weight is never widened as a whole.
+//! - Shapes that do not fit are errors that name the operation and both shapes.
+//!
+//! # Where a device goes
+//! A `metal` module beside `cpu`, built with the feature `metal`, will hold the kernels of Apple's GPU behind the
+//! same methods. Until it exists there is no constructor for it: [`Kernels::cpu`] is the only one, and a
+//! tensor on another device is refused with [`KernelError::Activation`].
+
+mod activation;
+mod bytes;
+mod error;
+mod kernels;
+mod kv;
+mod matrix;
+mod operand;
+pub mod quant;
+pub mod reference;
+
+pub use activation::{Activation, Rope};
+pub use bytes::{Bytes, Element, Typed};
+pub use error::KernelError;
+pub use kernels::{CpuOptions, Kernels, Precision};
+pub use kv::{AttentionSpec, KvCache, KvShape, KvSpan, Mask};
+pub use matrix::{Matrix, MatrixError, Vector};
+pub use quant::{FloatType, QuantError, QuantMode, QuantSpec, ScaleType};

@@ -1,0 +1,198 @@
+//! Immutable bytes that are either a range of a memory-mapped file or owned.
+
+use std::{fmt, marker::PhantomData, ops::Deref, ops::Range, sync::Arc};
+
+use memmap2::Mmap;
+
+/// A cheaply cloned, immutable range of bytes.
+///
+/// Weights stay where the operating system mapped them; a clone shares the map.
+#[derive(Clone)]
+pub struct Bytes {
+    source: Source,
+    range: Range<usize>,
+}
+
+#[derive(Clone)]
+enum Source {
+    Mapped(Arc<Mmap>),
+    Owned(Arc<Vec<u8>>),
+}
+
+impl Bytes {
+    /// The bytes `range` of a memory map.
+    ///
+    /// # Panics
+    /// When `range` does not lie inside the map; whoever parsed the file's header has checked it.
+    pub fn mapped(map: Arc<Mmap>, range: Range<usize>) -> Self {
+        assert!(
+            range.start <= range.end && range.end <= map.len(),
+            "bytes {range:?} lie outside of a map of {} bytes",
+            map.len()
+        );
+        Self {
+            source: Source::Mapped(map),
+            range,
+        }
+    }
+
+    /// Bytes that live on the heap.
+    pub fn owned(bytes: Vec<u8>) -> Self {
+        let range = 0..bytes.len();
+        Self {
+            source: Source::Owned(Arc::new(bytes)),
+            range,
+        }
+    }
+
+    /// The bytes themselves.
+    pub fn as_slice(&self) -> &[u8] {
+        let all: &[u8] = match &self.source {
+            Source::Mapped(map) => map,
+            Source::Owned(bytes) => bytes,
+        };
+        &all[self.range.clone()]
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Whether there are no bytes at all.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// A part of these bytes, sharing their storage.
+    ///
+    /// # Panics
+    /// When `range` does not lie inside.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        assert!(
+            range.start <= range.end && range.end <= self.len(),
+            "bytes {range:?} lie outside of {} bytes",
+            self.len()
+        );
+        Self {
+            source: self.source.clone(),
+            range: self.range.start + range.start..self.range.start + range.end,
+        }
+    }
+
+    /// The bytes read as little-endian elements, aligned for `T`.
+    ///
+    /// Nothing is copied unless the storage is not aligned for `T`, as happens to tensors that
+    /// follow an odd number of bytes in a file. `None` when the length is not a whole number of elements.
+    pub fn typed<T: Element>(&self) -> Option<Typed<T>> {
+        let size = size_of::<T>();
+        if !self.len().is_multiple_of(size) {
+            return None;
+        }
+        let aligned = self
+            .as_slice()
+            .as_ptr()
+            .addr()
+            .is_multiple_of(align_of::<T>());
+        let bytes = if aligned {
+            self.clone()
+        } else {
+            aligned_copy(self.as_slice())
+        };
+        Some(Typed {
+            bytes,
+            element: PhantomData,
+        })
+    }
+}
+
+/// Copies to a place aligned for every [`Element`].
+fn aligned_copy(bytes: &[u8]) -> Bytes {
+    const ALIGN: usize = 8;
+    let mut storage = vec![0; bytes.len() + ALIGN - 1];
+    let start = storage.as_ptr().align_offset(ALIGN).min(ALIGN - 1);
+    storage[start..start + bytes.len()].copy_from_slice(bytes);
+    Bytes {
+        source: Source::Owned(Arc::new(storage)),
+        range: start..start + bytes.len(),
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.source {
+            Source::Mapped(_) => "mapped",
+            Source::Owned(_) => "owned",
+        };
+        write!(f, "Bytes({} {kind} bytes)", self.len())
+    }
+}
+
+/// Types every bit pattern of which is a value, so that file bytes can be read as them.
+pub trait Element: sealed::Sealed + Copy + Send + Sync + 'static {}
+impl Element for u8 {}
+impl Element for u16 {}
+impl Element for u32 {}
+impl Element for f32 {}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for u8 {}
+    impl Sealed for u16 {}
+    impl Sealed for u32 {}
+    impl Sealed for f32 {}
+}
+
+/// [`Bytes`] known to be aligned for `T`; dereferences to `[T]`.
+#[derive(Clone, Debug)]
+pub struct Typed<T> {
+    bytes: Bytes,
+    element: PhantomData<T>,
+}
+
+impl<T: Element> Deref for Typed<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        let bytes = self.bytes.as_slice();
+        // SAFETY: `Bytes::typed` checked the length and the alignment, the storage is immutable and does not move
+        // (an `Arc` holds it), and every bit pattern is a valid `T`.
+        unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unaligned_ranges_of_a_map_are_readable() {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &(0_u8..64).collect::<Vec<_>>()).unwrap();
+        // SAFETY: nobody else writes to the temporary file.
+        let map = Arc::new(unsafe { Mmap::map(&file) }.unwrap());
+        for start in 0..8 {
+            let bytes = Bytes::mapped(map.clone(), start..start + 12);
+            let words = bytes.typed::<u32>().unwrap();
+            assert_eq!(words.len(), 3);
+            let first = start as u8;
+            assert_eq!(
+                words[0],
+                u32::from_le_bytes([first, first + 1, first + 2, first + 3])
+            );
+        }
+    }
+
+    #[test]
+    fn a_broken_last_element_is_refused() {
+        assert!(Bytes::owned(vec![0; 7]).typed::<u32>().is_none());
+        assert_eq!(Bytes::owned(Vec::new()).typed::<u32>().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn slices_share_and_count_from_the_start_of_the_parent() {
+        let bytes = Bytes::owned((0..10).collect()).slice(2..8).slice(1..3);
+        assert_eq!(bytes.as_slice(), [3, 4]);
+    }
+}
