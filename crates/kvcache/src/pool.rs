@@ -102,13 +102,21 @@ impl BlockPool {
         self.groups.iter().map(limit).min().unwrap_or(0)
     }
 
-    /// A cache that holds nothing and looked nothing up. `salt` separates what it seals from
-    /// prefixes with other salts (another adapter, other image content).
-    pub fn empty(&self, salt: u64) -> SequenceCache {
+    /// A cache for a sequence that takes no part in prefix reuse: it finds nothing, and nothing it
+    /// computes can be found.
+    pub fn private(&self) -> SequenceCache {
+        SequenceCache {
+            findable: false,
+            ..self.empty(0)
+        }
+    }
+
+    fn empty(&self, salt: u64) -> SequenceCache {
         SequenceCache {
             block_size: self.block_size,
             tables: self.groups.iter().map(|_| BlockTable::default()).collect(),
             cached_tokens: 0,
+            findable: true,
             root: self.hasher.root(salt),
             keys: Vec::new(),
             uncounted_lookup: None,
@@ -117,6 +125,9 @@ impl BlockPool {
 
     /// Finds the longest prefix of `tokens` that *every* group can resume from, and references
     /// its blocks.
+    ///
+    /// `salt` keeps prefixes apart whose tokens are the same but whose keys and values are not:
+    /// another adapter, another image behind the same placeholder tokens.
     ///
     /// [`SequenceCache::cached_tokens`] is a multiple of the block size and less than
     /// `tokens.len()`: at least one token is left to compute, because its output is wanted. A
@@ -227,7 +238,8 @@ impl BlockPool {
         let computed = computed.min(tokens.len()).min(cache.capacity());
         let sealed = cache.keys.len();
         let full = tokens[..computed].chunks_exact(self.block_size);
-        for (i, block) in full.enumerate().skip(sealed) {
+        let unsealed = full.enumerate().skip(sealed);
+        for (i, block) in unsealed.take_while(|_| cache.findable) {
             let parent = cache.keys.last().copied().unwrap_or(cache.root);
             let key = self.hasher.extend(parent, block);
             cache.keys.push(key);

@@ -86,6 +86,8 @@ pub struct SequenceCache {
     pub(crate) block_size: usize,
     pub(crate) tables: Vec<BlockTable>,
     pub(crate) cached_tokens: usize,
+    /// Whether sealing enters blocks into the prefix index.
+    pub(crate) findable: bool,
     pub(crate) root: PrefixKey,
     /// Keys of the sealed blocks, first to last.
     pub(crate) keys: Vec<PrefixKey>,

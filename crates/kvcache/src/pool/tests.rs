@@ -54,7 +54,7 @@ fn another_salt_or_another_beginning_is_another_prefix() {
 #[test]
 fn growth_is_all_groups_or_none() {
     let mut pool = pool(2, &[(GroupKind::Full, 8), (window(4), 2)]);
-    let mut cache = pool.empty(0);
+    let mut cache = pool.private();
     assert_eq!(pool.growable_len(&cache), 4);
     assert!(pool.can_grow(&cache, 4));
     let lack = OutOfBlocks {
@@ -113,7 +113,7 @@ fn the_end_of_the_longest_unused_sequence_is_reused_first() {
     compute(&mut pool, &[1, 2, 3], 0);
     compute(&mut pool, &[4, 5, 6], 0);
     assert_eq!(pool.stats().groups[0].cached, 6);
-    let mut other = pool.empty(0);
+    let mut other = pool.private();
     pool.grow(&mut other, 2).unwrap();
     pool.release(other);
     assert_eq!(compute(&mut pool, &[1, 0], 0), 1);
@@ -187,4 +187,19 @@ fn the_longest_sequence_depends_on_full_groups_and_short_windows() {
     assert_eq!(longest(&[(GroupKind::Full, 5), (window(4), 9)]), 20);
     assert_eq!(longest(&[(window(5), 3)]), usize::MAX);
     assert_eq!(longest(&[(window(6), 2)]), 8);
+}
+
+#[test]
+fn a_private_sequence_finds_nothing_and_leaves_nothing() {
+    let mut pool = pool(2, &[(GroupKind::Full, 8), (window(2), 8)]);
+    let tokens = [1, 2, 3, 4, 5];
+    let mut cache = pool.private();
+    pool.grow(&mut cache, 5).unwrap();
+    pool.seal(&mut cache, &tokens, 5);
+    assert_eq!(cache.sealed_tokens(), 0);
+    assert_eq!(cache.table(1).freed(), 2);
+    pool.release(cache);
+    assert_eq!(pool.stats().groups[0].cached, 0);
+    assert_eq!(compute(&mut pool, &tokens, 0), 0);
+    assert_eq!(pool.stats().prefix_lookup_tokens, 5);
 }

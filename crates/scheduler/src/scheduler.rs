@@ -1,0 +1,390 @@
+//! The scheduler: who runs, who waits, who computes how much.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    error::Error,
+    fmt,
+};
+
+use mlxm_kvcache::BlockPool;
+
+use crate::{
+    Batch, ConfigError, PrefixReuse, Rejected, Rejection, Scheduled, SchedulerConfig, Sequence,
+    SequenceId, SequenceState,
+};
+
+/// Why [`Scheduler::add`] refuses a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AddError {
+    /// It has no tokens, so there is nothing to compute.
+    Empty(SequenceId),
+    /// There is already a sequence of this name.
+    Duplicate(SequenceId),
+}
+
+impl fmt::Display for AddError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty(id) => write!(f, "sequence {} has no tokens; give it at least one", id.0),
+            Self::Duplicate(id) => write!(f, "sequence {} exists; choose another id", id.0),
+        }
+    }
+}
+
+impl Error for AddError {}
+
+/// Why [`Scheduler::commit`] refuses a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// There is no such sequence.
+    Unknown(SequenceId),
+    /// The sequence is not part of the step, or was committed already.
+    NotScheduled(SequenceId),
+    /// Tokens were given although the step did not reach the sequence's last token.
+    BeforeLastToken(SequenceId),
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(id) => write!(f, "there is no sequence {}", id.0),
+            Self::NotScheduled(id) => write!(f, "sequence {} is not part of this step", id.0),
+            Self::BeforeLastToken(id) => write!(
+                f,
+                "sequence {} has tokens left to compute; commit no new ones before that",
+                id.0
+            ),
+        }
+    }
+}
+
+impl Error for CommitError {}
+
+/// First come, first served, with chunked prompts and preemption of the newest.
+#[derive(Debug)]
+pub struct Scheduler {
+    config: SchedulerConfig,
+    sequences: HashMap<SequenceId, SequenceState>,
+    /// In order of arrival; all arrived before those that wait.
+    running: Vec<SequenceId>,
+    /// In order of arrival.
+    waiting: VecDeque<SequenceId>,
+    cancelled: Vec<SequenceId>,
+}
+
+impl Scheduler {
+    /// A scheduler without sequences.
+    ///
+    /// # Errors
+    /// If the limits would leave a sequence without progress.
+    pub fn new(config: SchedulerConfig) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self {
+            config,
+            sequences: HashMap::new(),
+            running: Vec::new(),
+            waiting: VecDeque::new(),
+            cancelled: Vec::new(),
+        })
+    }
+
+    /// Puts a sequence at the end of the queue.
+    ///
+    /// # Errors
+    /// If it has no tokens or its id is taken.
+    pub fn add(&mut self, sequence: Sequence) -> Result<(), AddError> {
+        let id = sequence.id;
+        if sequence.tokens.is_empty() {
+            return Err(AddError::Empty(id));
+        }
+        if self.sequences.contains_key(&id) {
+            return Err(AddError::Duplicate(id));
+        }
+        self.sequences.insert(id, SequenceState::new(sequence));
+        self.waiting.push_back(id);
+        Ok(())
+    }
+
+    /// Ends a sequence at the next [`Scheduler::plan`], which reports it. Until then its blocks
+    /// stay, so a step in progress may go on. Says whether there was something to cancel.
+    pub fn cancel(&mut self, id: SequenceId) -> bool {
+        match self.sequences.get_mut(&id) {
+            Some(state) if !state.cancelled => {
+                state.cancelled = true;
+                self.cancelled.push(id);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Proposes tokens that may follow a sequence, to be computed together with its last token.
+    /// They replace earlier proposals and are dropped with the next [`Scheduler::commit`], except
+    /// for what that confirms. Ignored unless the sequence is running and only its last token is
+    /// uncomputed.
+    pub fn propose(&mut self, id: SequenceId, drafts: &[u32]) {
+        if let Some(state) = self.sequences.get_mut(&id)
+            && state.cache.is_some()
+            && state.behind() == 1
+            && state.in_flight == 0
+        {
+            state.drop_drafts();
+            state.tokens.extend_from_slice(drafts);
+            state.drafts = drafts.len();
+        }
+    }
+
+    /// Plans the next step: chooses what to compute and gives it cache slots.
+    ///
+    /// What an earlier step planned and never committed counts as not computed.
+    pub fn plan(&mut self, pool: &mut BlockPool) -> Batch {
+        let mut batch = Batch::default();
+        self.clear_cancelled(pool, &mut batch);
+        self.settle(pool, &mut batch);
+        self.continue_running(pool, &mut batch, |state| state.behind() == 1);
+        self.continue_running(pool, &mut batch, |state| state.behind() > 1);
+        // A sequence that gave way must not take the blocks back in the same step.
+        if batch.preempted.is_empty() {
+            self.start_waiting(pool, &mut batch);
+        }
+        batch
+    }
+
+    /// Records that a sequence's part of the step is computed, and appends `tokens` to it: none
+    /// if the step did not reach its last token, else what was sampled.
+    ///
+    /// With drafts, `tokens` are the drafts that were right and the one token sampled after them.
+    /// Positions computed for drafts that differ from `tokens` are rolled back.
+    ///
+    /// A cancelled sequence ignores the call.
+    ///
+    /// # Errors
+    /// If the sequence is unknown or not part of the step, or is given tokens too early. Nothing
+    /// is changed then.
+    pub fn commit(&mut self, id: SequenceId, tokens: &[u32]) -> Result<(), CommitError> {
+        let state = self.sequences.get_mut(&id);
+        let state = state.ok_or(CommitError::Unknown(id))?;
+        if state.cancelled {
+            return Ok(());
+        }
+        if state.in_flight == 0 {
+            return Err(CommitError::NotScheduled(id));
+        }
+        let len = state.len();
+        let end = state.computed + state.in_flight;
+        if end < len && !tokens.is_empty() {
+            return Err(CommitError::BeforeLastToken(id));
+        }
+        state.in_flight = 0;
+        if end < len {
+            state.computed = end;
+            return Ok(());
+        }
+        let drafts = &state.tokens[len..end];
+        let confirmed = drafts.iter().zip(tokens).take_while(|(a, b)| a == b);
+        // The last token's output is wanted, so it stays uncomputed even if it was a draft.
+        let confirmed = confirmed.count().min(tokens.len().saturating_sub(1));
+        state.computed = len + confirmed;
+        state.drop_drafts();
+        state.tokens.extend_from_slice(tokens);
+        Ok(())
+    }
+
+    /// Takes a sequence out and returns its tokens. What it computed stays findable for later
+    /// sequences. `None` if there is no such sequence.
+    pub fn finish(&mut self, id: SequenceId, pool: &mut BlockPool) -> Option<Vec<u32>> {
+        let mut state = self.sequences.remove(&id)?;
+        self.running.retain(|&other| other != id);
+        self.waiting.retain(|&other| other != id);
+        self.cancelled.retain(|&other| other != id);
+        state.drop_drafts();
+        if let Some(mut cache) = state.cache {
+            pool.seal(&mut cache, &state.tokens, state.computed);
+            pool.release(cache);
+        }
+        Some(state.tokens)
+    }
+
+    /// A sequence in the scheduler, waiting or running.
+    pub fn sequence(&self, id: SequenceId) -> Option<&SequenceState> {
+        self.sequences.get(&id)
+    }
+
+    /// The tokens that an item of the current step computes, drafts included. Empty if its
+    /// sequence is gone.
+    pub fn input(&self, item: &Scheduled) -> &[u32] {
+        match self.sequences.get(&item.id) {
+            Some(state) => &state.tokens[item.start..item.start + item.count],
+            None => &[],
+        }
+    }
+
+    /// Number of sequences that hold cache blocks.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Number of sequences that wait, preempted ones included.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether there is nothing to plan.
+    pub fn is_idle(&self) -> bool {
+        self.sequences.is_empty()
+    }
+
+    fn clear_cancelled(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+        for id in std::mem::take(&mut self.cancelled) {
+            self.finish(id, pool);
+            batch.cancelled.push(id);
+        }
+    }
+
+    /// Seals what the last step computed, takes back slots of rejected drafts, and lets sequences
+    /// go that have outgrown the pool.
+    fn settle(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+        for id in self.running.clone() {
+            if self.reject_if_too_long(id, pool, batch) {
+                continue;
+            }
+            let Some(state) = self.sequences.get_mut(&id) else {
+                continue;
+            };
+            state.in_flight = 0;
+            if let Some(cache) = &mut state.cache {
+                pool.seal(cache, &state.tokens, state.computed);
+                state.computed = pool.truncate(cache, state.computed);
+            }
+        }
+    }
+
+    fn reject_if_too_long(
+        &mut self,
+        id: SequenceId,
+        pool: &mut BlockPool,
+        batch: &mut Batch,
+    ) -> bool {
+        let limit = pool.max_sequence_len();
+        let tokens = self.sequences.get(&id).map_or(0, SequenceState::len);
+        if tokens <= limit {
+            return false;
+        }
+        self.finish(id, pool);
+        let reason = Rejection::TooLong { tokens, limit };
+        batch.rejected.push(Rejected { id, reason });
+        true
+    }
+
+    fn continue_running(
+        &mut self,
+        pool: &mut BlockPool,
+        batch: &mut Batch,
+        chosen: impl Fn(&SequenceState) -> bool,
+    ) {
+        let mut at = 0;
+        // Preemption shortens the list from its end.
+        while let Some(&id) = self.running.get(at) {
+            let state = &self.sequences[&id];
+            if state.in_flight == 0 && chosen(state) {
+                self.schedule(id, pool, batch);
+            }
+            at += 1;
+        }
+    }
+
+    /// Gives a running sequence as many positions as budget and blocks allow, and at least one,
+    /// for which newer sequences give way. If there are none, it gives way itself.
+    fn schedule(&mut self, id: SequenceId, pool: &mut BlockPool, batch: &mut Batch) {
+        loop {
+            let budget = self.budget(batch);
+            let Some(state) = self.sequences.get_mut(&id) else {
+                return;
+            };
+            let Some(cache) = &mut state.cache else {
+                return;
+            };
+            let start = state.computed;
+            // Only a generating sequence has drafts.
+            let wanted = state.tokens.len() - start;
+            let room = pool.growable_len(cache).saturating_sub(start);
+            let count = wanted.min(budget).min(room);
+            if count > 0 && pool.grow(cache, start + count).is_ok() {
+                state.in_flight = count;
+                let len = state.len();
+                batch.items.push(Scheduled {
+                    id,
+                    start,
+                    count,
+                    drafts: (start + count).saturating_sub(len),
+                    needs_logits: start + count >= len,
+                });
+                return;
+            }
+            let newest = self.preempt_newest(pool, batch);
+            if newest.is_none_or(|newest| newest == id) {
+                return;
+            }
+        }
+    }
+
+    /// Tokens the next item may have. One is kept back for every running sequence that comes
+    /// later in this step, so that drafts cannot hold up a prompt.
+    fn budget(&self, batch: &Batch) -> usize {
+        let states = self.running.iter().map(|id| &self.sequences[id]);
+        let unplanned = states.filter(|state| state.in_flight == 0 && state.behind() > 0);
+        let later = unplanned.count().saturating_sub(1);
+        self.config.max_batch_tokens - batch.tokens() - later
+    }
+
+    /// Takes the blocks of the newest running sequence and sends it to the head of the queue.
+    fn preempt_newest(&mut self, pool: &mut BlockPool, batch: &mut Batch) -> Option<SequenceId> {
+        let id = self.running.pop()?;
+        let state = self.sequences.get_mut(&id)?;
+        state.drop_drafts();
+        state.computed = 0;
+        state.in_flight = 0;
+        if let Some(cache) = state.cache.take() {
+            pool.release(cache);
+        }
+        batch.items.retain(|item| item.id != id);
+        batch.preempted.push(id);
+        self.waiting.push_front(id);
+        Some(id)
+    }
+
+    fn start_waiting(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+        while self.running.len() < self.config.max_sequences
+            && batch.tokens() < self.config.max_batch_tokens
+            && let Some(&id) = self.waiting.front()
+        {
+            if self.reject_if_too_long(id, pool, batch) {
+                continue;
+            }
+            let Some(state) = self.sequences.get_mut(&id) else {
+                return;
+            };
+            let cache = match state.prefix_reuse {
+                PrefixReuse::Shared => pool.match_prefix(state.tokens(), state.salt),
+                PrefixReuse::Private => pool.private(),
+            };
+            let computed = cache.cached_tokens();
+            let fits = pool.can_hold(&cache, state.len()) && pool.can_grow(&cache, computed + 1);
+            if !fits {
+                pool.release(cache);
+                return;
+            }
+            state.computed = computed;
+            state.cache = Some(cache);
+            if !state.started {
+                state.started = true;
+                state.cached_tokens = computed;
+            }
+            self.waiting.pop_front();
+            self.running.push(id);
+            self.schedule(id, pool, batch);
+        }
+    }
+}

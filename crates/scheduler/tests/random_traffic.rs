@@ -1,0 +1,277 @@
+//! Random traffic through a scheduler and a pool whose memory is simulated: a slot remembers for
+//! which exact tokens it was written, and every position a layer reads must hold what the
+//! sequence would have computed itself.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
+use std::collections::{BTreeMap, VecDeque};
+
+use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig, SequenceCache};
+use mlxm_scheduler::{
+    Batch, PrefixReuse, Rejection, Scheduled, Scheduler, SchedulerConfig, Sequence, SequenceId,
+};
+use proptest::prelude::*;
+
+const BLOCK_SIZE: usize = 4;
+
+/// One request.
+#[derive(Debug, Clone)]
+struct Job {
+    prompt: Vec<u32>,
+    generate: usize,
+    /// Steps before the next job arrives.
+    pause: usize,
+    private: bool,
+    /// Cancelled after this many steps of its life.
+    cancel_after: Option<usize>,
+    /// Drafts proposed before each step; every third one is wrong.
+    drafts: usize,
+}
+
+fn job() -> impl Strategy<Value = Job> {
+    (
+        // Few token values, so that prefixes coincide.
+        prop::collection::vec(0..2u32, 1..30),
+        1..12usize,
+        0..3usize,
+        prop::bool::weighted(0.2),
+        prop::option::weighted(0.2, 0..12usize),
+        0..5usize,
+    )
+        .prop_map(
+            |(prompt, generate, pause, private, cancel_after, drafts)| Job {
+                prompt,
+                generate,
+                pause,
+                private,
+                cancel_after,
+                drafts,
+            },
+        )
+}
+
+fn groups() -> impl Strategy<Value = Vec<GroupConfig>> {
+    let kind = prop_oneof![
+        Just(GroupKind::Full),
+        (1..20usize).prop_map(|window| GroupKind::SlidingWindow { window }),
+    ];
+    let group = (kind, 2..20usize).prop_map(|(kind, blocks)| GroupConfig { kind, blocks });
+    prop::collection::vec(group, 1..3)
+}
+
+fn limits() -> impl Strategy<Value = SchedulerConfig> {
+    (1..5usize, 0..20usize).prop_map(|(max_sequences, spare)| SchedulerConfig {
+        max_sequences,
+        max_batch_tokens: max_sequences + spare,
+    })
+}
+
+/// What the simulated model says comes after these tokens.
+fn next_token(tokens: &[u32]) -> u32 {
+    let sum: usize = tokens.iter().map(|&token| token as usize + 1).sum();
+    (sum * 7 + tokens.len()) as u32 % 3
+}
+
+struct Simulation {
+    config: SchedulerConfig,
+    scheduler: Scheduler,
+    pool: BlockPool,
+    memory: Vec<Vec<Vec<u32>>>,
+    jobs: BTreeMap<SequenceId, Job>,
+    /// Sequences in the scheduler, oldest first.
+    live: VecDeque<SequenceId>,
+    /// In the order in which they were first planned.
+    started: Vec<SequenceId>,
+    ages: BTreeMap<SequenceId, usize>,
+}
+
+impl Simulation {
+    fn new(config: SchedulerConfig, groups: Vec<GroupConfig>) -> Self {
+        let slots = groups.iter().map(|group| group.blocks * BLOCK_SIZE);
+        let memory = slots.map(|slots| vec![Vec::new(); slots]).collect();
+        let block_size = BLOCK_SIZE;
+        Self {
+            config,
+            scheduler: Scheduler::new(config).unwrap(),
+            pool: BlockPool::new(PoolConfig { block_size, groups }).unwrap(),
+            memory,
+            jobs: BTreeMap::new(),
+            live: VecDeque::new(),
+            started: Vec::new(),
+            ages: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, id: SequenceId, job: Job) {
+        let mut sequence = Sequence::new(id, job.prompt.clone());
+        if job.private {
+            sequence.prefix_reuse = PrefixReuse::Private;
+        }
+        self.scheduler.add(sequence).unwrap();
+        self.live.push_back(id);
+        self.jobs.insert(id, job);
+    }
+
+    fn step(&mut self) {
+        self.propose_drafts();
+        let batch = self.scheduler.plan(&mut self.pool);
+        self.check_departures(&batch);
+        self.check_limits(&batch);
+        for item in &batch.items {
+            if !self.started.contains(&item.id) {
+                self.started.push(item.id);
+            }
+            self.forward(item);
+        }
+        for item in &batch.items {
+            let age = self.ages.entry(item.id).or_default();
+            *age += 1;
+            if self.jobs[&item.id].cancel_after == Some(*age) {
+                // The client goes away while its step is computed.
+                assert!(self.scheduler.cancel(item.id));
+            }
+            let sampled = self.sample(item);
+            self.scheduler.commit(item.id, &sampled).unwrap();
+            self.finish_if_complete(item.id);
+        }
+    }
+
+    fn propose_drafts(&mut self) {
+        for &id in &self.live {
+            let mut tokens = self.scheduler.sequence(id).unwrap().tokens().to_vec();
+            let len = tokens.len();
+            for draft in 0..self.jobs[&id].drafts {
+                let right = next_token(&tokens);
+                tokens.push(if draft % 3 == 2 { right + 10 } else { right });
+            }
+            self.scheduler.propose(id, &tokens[len..]);
+        }
+    }
+
+    fn check_departures(&mut self, batch: &Batch) {
+        for rejected in &batch.rejected {
+            let Rejection::TooLong { tokens, limit } = rejected.reason else {
+                panic!("unexpected {rejected:?}");
+            };
+            assert_eq!(limit, self.pool.max_sequence_len());
+            assert!(tokens > limit);
+        }
+        let rejected = batch.rejected.iter().map(|rejected| rejected.id);
+        let gone: Vec<_> = rejected.chain(batch.cancelled.iter().copied()).collect();
+        for id in &gone {
+            assert!(self.scheduler.sequence(*id).is_none());
+        }
+        self.live.retain(|id| !gone.contains(id));
+    }
+
+    fn check_limits(&self, batch: &Batch) {
+        assert!(batch.tokens() <= self.config.max_batch_tokens);
+        assert!(batch.items.len() <= self.config.max_sequences);
+        assert!(self.scheduler.running() <= self.config.max_sequences);
+        // Nobody starves: the oldest is always served, so each in turn becomes the oldest.
+        if let Some(oldest) = self.live.front() {
+            assert!(batch.items.iter().any(|item| item.id == *oldest));
+        }
+        let prompts = batch.items.iter().skip_while(|item| {
+            let state = self.scheduler.sequence(item.id).unwrap();
+            item.start + 1 == state.tokens().len()
+        });
+        for item in prompts {
+            assert_eq!(item.drafts, 0);
+        }
+    }
+
+    /// Reads and writes memory as a forward pass would.
+    fn forward(&mut self, item: &Scheduled) {
+        let state = self.scheduler.sequence(item.id).unwrap();
+        assert_eq!(item.start, state.computed());
+        assert!(item.count > 0);
+        let end = item.start + item.count;
+        let len = state.tokens().len();
+        assert_eq!(item.needs_logits, end >= len);
+        assert_eq!(item.drafts, end.saturating_sub(len));
+        let mut tokens = state.tokens()[..item.start].to_vec();
+        tokens.extend_from_slice(self.scheduler.input(item));
+        assert_eq!(tokens.len(), end);
+        let cache: &SequenceCache = state.cache().unwrap();
+        assert!(cache.capacity() < end + BLOCK_SIZE);
+        for position in item.start..end {
+            for (group, memory) in self.memory.iter_mut().enumerate() {
+                memory[cache.slot(group, position).unwrap()] = tokens[..=position].to_vec();
+                for read in self.pool.kind(group).first_read(position)..position {
+                    let slot = cache.slot(group, read).unwrap();
+                    assert_eq!(memory[slot], tokens[..=read]);
+                }
+            }
+        }
+    }
+
+    /// Verifies the drafts and samples one more token.
+    fn sample(&self, item: &Scheduled) -> Vec<u32> {
+        if !item.needs_logits {
+            return Vec::new();
+        }
+        let mut tokens = self.scheduler.sequence(item.id).unwrap().tokens().to_vec();
+        let input = self.scheduler.input(item);
+        let drafts = &input[item.count - item.drafts..];
+        let mut sampled = Vec::new();
+        loop {
+            let next = next_token(&tokens);
+            tokens.push(next);
+            sampled.push(next);
+            if drafts.get(sampled.len() - 1) != Some(&next) {
+                return sampled;
+            }
+        }
+    }
+
+    fn finish_if_complete(&mut self, id: SequenceId) {
+        let job = &self.jobs[&id];
+        let state = self.scheduler.sequence(id).unwrap();
+        let goal = job.prompt.len() + job.generate;
+        if state.is_cancelled() || state.tokens().len() < goal {
+            return;
+        }
+        let tokens = self.scheduler.finish(id, &mut self.pool).unwrap();
+        let mut expected = job.prompt.clone();
+        while expected.len() < tokens.len() {
+            expected.push(next_token(&expected));
+        }
+        assert_eq!(tokens, expected);
+        self.live.retain(|&other| other != id);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn every_sequence_completes_and_the_pool_is_whole(
+        config in limits(),
+        groups in groups(),
+        jobs in prop::collection::vec(job(), 1..12),
+    ) {
+        let blocks: Vec<usize> = groups.iter().map(|group| group.blocks).collect();
+        let total: usize = jobs.iter().map(|job| job.prompt.len() + job.generate).sum();
+        let steps = total + jobs.iter().map(|job| job.pause + 1).sum::<usize>();
+        let mut simulation = Simulation::new(config, groups);
+        for (id, job) in jobs.into_iter().enumerate() {
+            let pause = job.pause;
+            simulation.add(SequenceId(id as u64), job);
+            for _ in 0..pause {
+                simulation.step();
+            }
+        }
+        // In every step the oldest sequence advances, whatever the others lose by giving way.
+        for _ in 0..steps {
+            simulation.step();
+        }
+        prop_assert!(simulation.scheduler.is_idle());
+        prop_assert!(simulation.live.is_empty());
+        let in_order = simulation.started.is_sorted();
+        prop_assert!(in_order, "started in the order {:?}", simulation.started);
+        for (group, &blocks) in blocks.iter().enumerate() {
+            prop_assert_eq!(simulation.pool.free_blocks(group), blocks);
+        }
+    }
+}
