@@ -184,7 +184,7 @@ CORNERS: dict[tuple[str, str], Case] = {
         "phi3", {"bits": 4, "group_size": 64}, {"rope_scaling": longrope(32), **PHI3_LONG}
     ),
     ("rope", "su phi3, same length"): case(
-        "phi3", settings={"rope_scaling": {**longrope(32), "type": "su"}, "max_position_embeddings": 32, **PHI3_LONG}
+        "phi3", settings={"rope_scaling": {**longrope(32), "type": "su"}, "max_position_embeddings": 96, "original_max_position_embeddings": 96}
     ),
     ("rope", "longrope phi3 partial"): case(
         "phi3", settings={"rope_scaling": longrope(24), "partial_rotary_factor": 0.75, **PHI3_LONG}

@@ -115,6 +115,7 @@ def main() -> None:
         ids, logits = oracle.read(built)
         shutil.copy(built / "config.json", folder)
         shutil.copy(built / "model.safetensors", folder)
+        shutil.copy(built / "tokenizer.json", folder)
         save_file({"input_ids": ids, "logits": logits}, folder / "oracle.safetensors")
         if golden["config"]["vocab_size"] == VOCABULARY:
             settings = json.loads((folder / "config.json").read_text())

@@ -155,6 +155,19 @@ def _write_checkpoint(case: Case, folder: Path) -> None:
         stale = {"metadata": {"total_size": 1}, "weight_map": {"model.embed_tokens.weight": "model-00009-of-00009.safetensors"}}
         (folder / "model.safetensors.index.json").write_text(json.dumps(stale))
     (folder / "config.json").write_text(json.dumps(settings, indent=2))
+    write_word_tokenizer(folder, vocabulary_size(case))
+
+
+def vocabulary_size(case: Case) -> int:
+    return case["config"].get("vocab_size") or case["config"]["text_config"]["vocab_size"]
+
+
+def write_word_tokenizer(folder: Path, size: int) -> None:
+    """The least that is a tokenizer: token n is the word n."""
+    model = {"type": "WordLevel", "vocab": {str(i): i for i in range(size)}, "unk_token": "0"}
+    tokenizer = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "WhitespaceSplit"}, "model": model}
+    missing = ("truncation", "padding", "normalizer", "post_processor", "decoder")
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer | dict.fromkeys(missing)))
 
 
 def _write_logits(case: Case, folder: Path) -> None:
@@ -163,10 +176,8 @@ def _write_logits(case: Case, folder: Path) -> None:
 
     with PATCHES[case["patch"]]() if "patch" in case else contextlib.nullcontext():
         model = load(folder)
-        text = case["config"].get("text_config", {})
-        vocab_size = case["config"].get("vocab_size") or text["vocab_size"]
         tokens = case.get("tokens", 80)
-        ids = np.random.default_rng(1).integers(0, vocab_size, tokens).astype(np.uint32)
+        ids = np.random.default_rng(1).integers(0, vocabulary_size(case), tokens).astype(np.uint32)
         prompt = mx.array(ids)[None]
         logits = np.array(model(prompt)[0])
         if not case.get("depends_on_chunks"):
