@@ -1,3 +1,4 @@
 //! Placeholder.
 
+pub mod convert;
 pub mod text;

@@ -25,6 +25,7 @@ mod kv;
 mod matrix;
 mod operand;
 pub mod quant;
+pub mod quantize;
 pub mod reference;
 
 pub use activation::{Activation, Rope};

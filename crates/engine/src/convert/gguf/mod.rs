@@ -1,0 +1,98 @@
+//! GGUF files to MLX checkpoints.
+//!
+//! Types that consist of affine groups of 32 (`Q4_0`, `Q4_1`, `Q5_0`, `Q5_1`, `Q8_0`) keep exactly their numbers, and
+//! so does `MXFP4`; `Q4_K` and `Q5_K` keep their integers, and their scales, products of a half and a 6-bit integer,
+//! are rounded to the float type of the model. The other supported types are quantized again, with two bits more than
+//! they had: that keeps the new error well below the one already there.
+
+mod architecture;
+mod blocks;
+mod config;
+mod cursor;
+mod error;
+mod metadata;
+mod pre_tokenizer;
+mod reader;
+mod rope;
+mod rows;
+mod tensors;
+mod tokenizer;
+mod types;
+
+pub use error::GgufError;
+
+use std::path::Path;
+
+use serde_json::json;
+
+use self::architecture::Architecture;
+use self::config::{Dimensions, Metadata};
+use self::reader::Gguf;
+use super::ConvertError;
+use super::options::{ConvertOptions, ConvertReport, Progress};
+use super::run::{FileContent, Plan, run};
+
+/// Converts the GGUF file `source`.
+pub(super) fn convert(
+    source: &Path,
+    output: &Path,
+    options: &ConvertOptions,
+    progress: &mut Progress<'_>,
+) -> Result<ConvertReport, ConvertError> {
+    let map = reader::map(source)?;
+    let gguf = Gguf::parse(&map)?;
+    let plan = plan(&gguf, options)?;
+    run(plan, output, options, progress)
+}
+
+fn plan<'a>(gguf: &'a Gguf<'a>, options: &ConvertOptions) -> Result<Plan<'a>, ConvertError> {
+    if let Some(parts) = gguf.optional_u64("split.count", 1 << 16)?
+        && parts > 1
+    {
+        return Err(ConvertError::Unsupported(format!(
+            "it is one of {parts} parts of a split model: merge them first (llama-gguf-split --merge)"
+        )));
+    }
+    let metadata = Metadata {
+        gguf,
+        architecture: Architecture::find(gguf.str("general.architecture")?)?,
+    };
+    let dimensions = Dimensions::read(&metadata)?;
+    let mut config = config::config(&metadata, dimensions)?;
+    let tokenizer = tokenizer::tokenizer(gguf, metadata.architecture)?;
+    for (key, value) in &tokenizer.generation {
+        config.insert(key.clone(), value.clone());
+    }
+    let float = tensors::model_float(gguf, options);
+    config.insert(
+        "torch_dtype".to_owned(),
+        json!(match float {
+            mlxm_kernels::quant::FloatType::F32 => "float32",
+            mlxm_kernels::quant::FloatType::F16 => "float16",
+            mlxm_kernels::quant::FloatType::BF16 => "bfloat16",
+        }),
+    );
+    let tensors = tensors::plan(&metadata, dimensions, float, options)?;
+    let mut notes = tensors.notes;
+    notes.extend(tokenizer.notes);
+    Ok(Plan {
+        jobs: tensors.jobs,
+        config,
+        quantized: tensors.quantized,
+        files: vec![
+            (
+                "tokenizer.json".to_owned(),
+                FileContent::Text(tokenizer.model.to_string()),
+            ),
+            (
+                "tokenizer_config.json".to_owned(),
+                FileContent::Json(tokenizer.config),
+            ),
+            (
+                "generation_config.json".to_owned(),
+                FileContent::Json(tokenizer.generation.into()),
+            ),
+        ],
+        notes,
+    })
+}

@@ -1,0 +1,312 @@
+//! The output directory: weight files of bounded size whose headers are written first, filled row by row in a
+//! temporary sibling directory that takes the output's name at the end.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use serde_json::{Map, Value, json};
+
+use super::ConvertError;
+use super::job::{OutputTensor, bytes_of};
+
+/// Weight files are cut at this size, as mlx-lm cuts them.
+const LARGEST_FILE_BYTES: u64 = 5 << 30;
+
+/// An output directory being written. Dropped before [`finish`](Self::finish), it leaves nothing behind.
+pub(super) struct OutputDirectory {
+    output: PathBuf,
+    staging: PathBuf,
+    finished: bool,
+    /// Where each tensor is, by name.
+    places: BTreeMap<String, Place>,
+    files: Vec<WeightFile>,
+    size_bytes: u64,
+}
+
+struct WeightFile {
+    name: String,
+    file: File,
+}
+
+/// Where a tensor's bytes go, and how many have been written.
+struct Place {
+    file: usize,
+    offset: u64,
+    size: u64,
+    written: u64,
+}
+
+impl OutputDirectory {
+    /// Starts an output. `force` allows an existing one, which stays until [`finish`](Self::finish).
+    pub(super) fn create(output: &Path, force: bool) -> Result<Self, ConvertError> {
+        if !force && fs::symlink_metadata(output).is_ok() {
+            return Err(ConvertError::OutputExists(output.to_owned()));
+        }
+        let name = output.file_name().ok_or_else(|| {
+            ConvertError::Options(format!(
+                "{} is not a name for an output directory",
+                output.display()
+            ))
+        })?;
+        let parent = parent_of(output);
+        fs::create_dir_all(parent).map_err(ConvertError::write(parent))?;
+        let staging = sibling(parent, name, "partial");
+        fs::create_dir(&staging).map_err(ConvertError::write(&staging))?;
+        Ok(Self {
+            output: output.to_owned(),
+            staging,
+            finished: false,
+            places: BTreeMap::new(),
+            files: Vec::new(),
+            size_bytes: 0,
+        })
+    }
+
+    /// Lays out the weight files and writes their headers.
+    pub(super) fn plan<'a>(
+        &mut self,
+        tensors: impl Iterator<Item = &'a OutputTensor>,
+    ) -> Result<(), ConvertError> {
+        self.plan_with_limit(tensors, LARGEST_FILE_BYTES)
+    }
+
+    fn plan_with_limit<'a>(
+        &mut self,
+        tensors: impl Iterator<Item = &'a OutputTensor>,
+        limit: u64,
+    ) -> Result<(), ConvertError> {
+        let mut shards: Vec<Vec<&OutputTensor>> = vec![Vec::new()];
+        let mut shard_bytes = 0;
+        for tensor in tensors {
+            let size = tensor.size_bytes();
+            self.size_bytes += size;
+            if shard_bytes + size > limit && shard_bytes > 0 {
+                shards.push(Vec::new());
+                shard_bytes = 0;
+            }
+            shard_bytes += size;
+            if let Some(shard) = shards.last_mut() {
+                shard.push(tensor);
+            }
+        }
+        let count = shards.len();
+        for (index, shard) in shards.into_iter().enumerate() {
+            let name = if count == 1 {
+                "model.safetensors".to_owned()
+            } else {
+                format!("model-{:05}-of-{count:05}.safetensors", index + 1)
+            };
+            self.start_file(name, shard)?;
+        }
+        Ok(())
+    }
+
+    fn start_file(
+        &mut self,
+        name: String,
+        mut tensors: Vec<&OutputTensor>,
+    ) -> Result<(), ConvertError> {
+        // Wider types first keeps every tensor aligned to its own type.
+        tensors.sort_by_key(|tensor| std::cmp::Reverse(bytes_of(tensor.dtype)));
+        let mut header = Map::new();
+        header.insert("__metadata__".to_owned(), json!({"format": "mlx"}));
+        let mut end = 0;
+        let mut relative = Vec::with_capacity(tensors.len());
+        for tensor in tensors {
+            let begin = end;
+            end += tensor.size_bytes();
+            header.insert(
+                tensor.name.clone(),
+                json!({
+                    "dtype": dtype_name(tensor.dtype),
+                    "shape": tensor.shape,
+                    "data_offsets": [begin, end],
+                }),
+            );
+            relative.push((tensor.name.clone(), begin, end - begin));
+        }
+        let mut text = Value::Object(header).to_string().into_bytes();
+        text.resize(text.len().next_multiple_of(8), b' ');
+        let data_start = 8 + text.len() as u64;
+        for (tensor, begin, size) in relative {
+            let place = Place {
+                file: self.files.len(),
+                offset: data_start + begin,
+                size,
+                written: 0,
+            };
+            if self.places.insert(tensor.clone(), place).is_some() {
+                return Err(ConvertError::tensor(
+                    &tensor,
+                    "two tensors of the source become this one",
+                ));
+            }
+        }
+        let path = self.staging.join(&name);
+        let mut file = File::create(&path).map_err(ConvertError::write(&path))?;
+        let start = (text.len() as u64).to_le_bytes();
+        file.write_all(&start)
+            .and_then(|()| file.write_all(&text))
+            .and_then(|()| file.set_len(data_start + end))
+            .map_err(|source| self.write_error(&path, source))?;
+        self.files.push(WeightFile { name, file });
+        Ok(())
+    }
+
+    /// Bytes of all tensors.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Appends to the tensor `name`.
+    pub(super) fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), ConvertError> {
+        let wrong = |reason| ConvertError::tensor(name, reason);
+        let place = self
+            .places
+            .get_mut(name)
+            .ok_or_else(|| wrong("it is not part of the plan"))?;
+        if place.written + bytes.len() as u64 > place.size {
+            return Err(wrong("more bytes were produced than its shape has"));
+        }
+        let position = place.offset + place.written;
+        place.written += bytes.len() as u64;
+        let target = &self.files[place.file];
+        write_at(&target.file, bytes, position).map_err(|source| {
+            let path = self.staging.join(&target.name);
+            self.write_error(&path, source)
+        })
+    }
+
+    /// Writes a file of the directory beside the weights.
+    pub(super) fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), ConvertError> {
+        let path = self.staging.join(name);
+        fs::write(&path, bytes).map_err(|source| self.write_error(&path, source))
+    }
+
+    /// Writes a JSON file of the directory, indented.
+    pub(super) fn write_json(&self, name: &str, value: &Value) -> Result<(), ConvertError> {
+        self.write_file(name, format!("{value:#}\n").as_bytes())
+    }
+
+    /// Copies a file into the directory under its own name.
+    pub(super) fn copy_file(&self, source: &Path, name: &str) -> Result<(), ConvertError> {
+        let bytes = fs::read(source).map_err(ConvertError::read(source))?;
+        self.write_file(name, &bytes)
+    }
+
+    /// Flushes everything and gives the directory its name. Returns the number of weight files.
+    pub(super) fn finish(mut self, parameters: u64) -> Result<usize, ConvertError> {
+        if let Some((name, _)) = self
+            .places
+            .iter()
+            .find(|(_, place)| place.written != place.size)
+        {
+            return Err(ConvertError::tensor(name, "it was not written completely"));
+        }
+        let weight_map: Map<String, Value> = self
+            .places
+            .iter()
+            .map(|(name, place)| (name.clone(), json!(self.files[place.file].name)))
+            .collect();
+        self.write_json(
+            "model.safetensors.index.json",
+            &json!({
+                "metadata": {"total_size": self.size_bytes, "total_parameters": parameters},
+                "weight_map": weight_map,
+            }),
+        )?;
+        for weights in &self.files {
+            weights.file.sync_all().map_err(|source| {
+                let path = self.staging.join(&weights.name);
+                self.write_error(&path, source)
+            })?;
+        }
+        let count = self.files.len();
+        self.files.clear();
+        self.replace()?;
+        self.finished = true;
+        Ok(count)
+    }
+
+    /// Renames the staging directory to the output; what was there is moved aside first and removed afterwards.
+    fn replace(&self) -> Result<(), ConvertError> {
+        let old = match fs::symlink_metadata(&self.output) {
+            Ok(_) => {
+                let name = self.output.file_name().unwrap_or_default();
+                let old = sibling(parent_of(&self.output), name, "old");
+                fs::rename(&self.output, &old).map_err(ConvertError::write(&self.output))?;
+                Some(old)
+            }
+            Err(_) => None,
+        };
+        if let Err(source) = fs::rename(&self.staging, &self.output) {
+            if let Some(old) = &old {
+                // The error below is the one to report; the old output is back or still beside it.
+                let _ = fs::rename(old, &self.output);
+            }
+            return Err(ConvertError::write(&self.output)(source));
+        }
+        match old {
+            Some(old) if old.is_dir() && !old.is_symlink() => {
+                fs::remove_dir_all(&old).map_err(ConvertError::write(&old))
+            }
+            Some(old) => fs::remove_file(&old).map_err(ConvertError::write(&old)),
+            None => Ok(()),
+        }
+    }
+
+    fn write_error(&self, path: &Path, source: io::Error) -> ConvertError {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ConvertError::DiskFull {
+                path: path.to_owned(),
+                needed_bytes: self.size_bytes,
+            },
+            _ => ConvertError::write(path)(source),
+        }
+    }
+}
+
+impl Drop for OutputDirectory {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.files.clear();
+            // Nothing can be done about a failure here, and the error that led here is being reported.
+            let _ = fs::remove_dir_all(&self.staging);
+        }
+    }
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn sibling(parent: &Path, name: &std::ffi::OsStr, role: &str) -> PathBuf {
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{role}-{}", std::process::id()));
+    parent.join(hidden)
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    file.write_all_at(bytes, position)
+}
+
+#[cfg(not(unix))]
+fn write_at(mut file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
+    use std::io::{Seek, SeekFrom};
+    file.seek(SeekFrom::Start(position))?;
+    file.write_all(bytes)
+}
+
+/// The type's name in a safetensors header.
+fn dtype_name(dtype: Dtype) -> Value {
+    serde_json::to_value(dtype).unwrap_or(Value::Null)
+}
