@@ -76,6 +76,7 @@ def main() -> None:
     from mlx_lm.utils import dequantize_model, load_model
     from transformers import AutoTokenizer
 
+    mx.set_default_device(mx.cpu)
     folder = Path(sys.argv[1])
     model, _ = load_model(folder)
     model.update(tree_map(lambda v: v.astype(mx.float32) if mx.issubdtype(v.dtype, mx.floating) else v, model.parameters()))

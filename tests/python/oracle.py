@@ -103,6 +103,8 @@ def _write_checkpoint(case: Case, folder: Path) -> None:
     from mlx_lm.utils import _get_classes
 
     settings = json.loads(json.dumps(case["config"]))
+    # On a Mac the default would be the GPU, whose random numbers and sums are others.
+    mx.set_default_device(mx.cpu)
     mx.random.seed(case.get("seed", 0))
     model_class, arguments = _get_classes(settings)
     model = model_class(arguments.from_dict(json.loads(json.dumps(settings))))
