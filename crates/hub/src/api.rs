@@ -1,0 +1,296 @@
+//! Search and metadata. The client library's types end here.
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
+use hf_hub::repository::ModelInfo;
+use hf_hub::{HFClient, HFError};
+use reqwest::Method;
+use reqwest::redirect;
+
+use crate::config::HubConfig;
+use crate::error::HubError;
+use crate::http::{Http, Redirects, Refusal, Target, client, describe, with_retries};
+use crate::info::{Digest, ModelSummary, RepoFile, RepoInfo, SearchQuery};
+use crate::layout::is_inside;
+use crate::repo_id::RepoId;
+
+/// Attempts for a question about a model. Few: someone is waiting for the answer.
+const QUESTION_ATTEMPTS: u32 = 3;
+const DEFAULT_REVISION: &str = "main";
+const MLX_TAG: &str = "mlx";
+
+/// The hub's questions and answers, and the connection for everything else.
+#[derive(Debug)]
+pub(crate) struct Api {
+    client: HFClient,
+    pub http: Http,
+    config: HubConfig,
+}
+
+impl Api {
+    pub fn new(config: &HubConfig) -> Result<Self, HubError> {
+        let invalid = |error: HFError| HubError::InvalidConfig(error.to_string());
+        let mut builder = HFClient::builder()
+            .client(client(config, redirect::Policy::default())?)
+            .cache_dir(&config.cache_dir)
+            // Retries are made here, where `Retry-After` is known.
+            .retry_max_attempts(0)
+            // Without any token the client would look for one in the environment. A line break
+            // cannot be part of a header, so this one is never sent.
+            .token(config.token.as_ref().map_or("\n", |token| token.secret()));
+        if let Some(endpoint) = &config.endpoint {
+            builder = builder.endpoint(endpoint.trim());
+        }
+        let client = builder.build().map_err(invalid)?;
+        let http = Http::new(config, client.endpoint())?;
+        Ok(Self {
+            client,
+            http,
+            config: config.clone(),
+        })
+    }
+
+    pub async fn search(&self, query: &SearchQuery) -> Result<Vec<ModelSummary>, HubError> {
+        let search = async || {
+            let models = self
+                .client
+                .list_models()
+                .maybe_search(query.text.clone())
+                .maybe_author(query.author.clone())
+                .maybe_filter(query.mlx_only.then_some(MLX_TAG))
+                .sort(query.sort.field())
+                .full(true)
+                .limit(query.limit)
+                .send()?;
+            models.try_collect::<Vec<ModelInfo>>().await
+        };
+        let models = self
+            .ask(|| {
+                search()
+                    .map_err(|error| self.judge(error, "", None))
+                    .boxed()
+            })
+            .await?;
+        Ok(models.into_iter().map(summary).collect())
+    }
+
+    pub async fn model_info(
+        &self,
+        repo: &RepoId,
+        revision: Option<&str>,
+    ) -> Result<RepoInfo, HubError> {
+        let describe = async || {
+            let handle = self
+                .client
+                .model(repo.owner().unwrap_or_default(), repo.name());
+            handle.info().maybe_revision(revision).send().await
+        };
+        let info = self
+            .ask(|| {
+                describe()
+                    .map_err(|error| self.judge(error, repo.as_str(), revision))
+                    .boxed()
+            })
+            .await?;
+        let commit = info
+            .sha
+            .clone()
+            .filter(|commit| is_inside(commit))
+            .ok_or_else(|| HubError::Protocol {
+                url: self.http.url(repo.as_str().split('/')).to_string(),
+                reason: "no commit in the description of the model".to_owned(),
+            })?;
+        let files = self.ask(|| self.tree(repo, &commit).boxed()).await?;
+        let summary = summary(info);
+        Ok(RepoInfo {
+            repo: summary.repo.parse().unwrap_or_else(|_| repo.clone()),
+            revision: revision.unwrap_or(DEFAULT_REVISION).to_owned(),
+            commit,
+            gated: summary.gated,
+            private: summary.private,
+            last_modified: summary.last_modified,
+            pipeline_tag: summary.pipeline_tag,
+            library: summary.library,
+            tags: summary.tags,
+            files,
+        })
+    }
+
+    /// Every file of a commit. The client library's own listing drops the digests of large files.
+    async fn tree(&self, repo: &RepoId, commit: &str) -> Result<Vec<RepoFile>, HubError> {
+        #[derive(serde::Deserialize)]
+        struct Entry {
+            #[serde(rename = "type")]
+            kind: String,
+            path: String,
+            oid: String,
+            #[serde(default)]
+            size: u64,
+            lfs: Option<Lfs>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Lfs {
+            oid: String,
+            size: u64,
+        }
+
+        let mut segments = vec!["api", "models"];
+        segments.extend(repo.as_str().split('/'));
+        segments.extend(["tree", commit]);
+        let mut page = self.http.url(segments);
+        page.set_query(Some("recursive=true"));
+        let mut files = Vec::new();
+        loop {
+            let response = self
+                .http
+                .send(Method::GET, page.clone(), None, Redirects::WithinHub)
+                .await?
+                .response;
+            let unexpected = |reason: String| HubError::Protocol {
+                url: page.to_string(),
+                reason,
+            };
+            if !response.status().is_success() {
+                let target = Target {
+                    repo: repo.as_str(),
+                    revision: Some(commit),
+                    file: None,
+                };
+                return Err(self.http.refusal(response, target).await);
+            }
+            let next = next_page(response.headers());
+            let body = response
+                .bytes()
+                .await
+                .map_err(|error| crate::http::network_error(&page, &error))?;
+            let entries: Vec<Entry> =
+                serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
+            for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
+                if !is_inside(&entry.path) {
+                    return Err(unexpected(format!("a file named `{}`", entry.path)));
+                }
+                let (oid, size_bytes) = entry
+                    .lfs
+                    .map_or((entry.oid, entry.size), |lfs| (lfs.oid, lfs.size));
+                let digest = Digest::from_etag(&oid).ok_or_else(|| {
+                    unexpected(format!("`{oid}` as the digest of `{}`", entry.path))
+                })?;
+                files.push(RepoFile {
+                    path: entry.path,
+                    size_bytes,
+                    digest,
+                });
+            }
+            match next {
+                Some(next) => {
+                    page = page
+                        .join(&next)
+                        .map_err(|error| unexpected(format!("the next page: {error}")))?;
+                }
+                None => return Ok(files),
+            }
+        }
+    }
+
+    /// Asks again when the failure is a passing one.
+    pub async fn ask<'a, T>(
+        &self,
+        question: impl FnMut() -> BoxFuture<'a, Result<T, HubError>>,
+    ) -> Result<T, HubError> {
+        with_retries(
+            &self.config.patience,
+            self.config.patience.attempts.min(QUESTION_ATTEMPTS),
+            question,
+        )
+        .await
+    }
+
+    fn judge(&self, error: HFError, repo: &str, revision: Option<&str>) -> HubError {
+        let endpoint = || self.client.endpoint().to_owned();
+        let mut wait = None;
+        let context = match error {
+            HFError::RateLimited {
+                retry_after,
+                context,
+            } => {
+                wait = retry_after;
+                context
+            }
+            HFError::Http { context }
+            | HFError::AuthRequired { context }
+            | HFError::Forbidden { context }
+            | HFError::Conflict { context }
+            | HFError::RepoNotFound {
+                context: Some(context),
+                ..
+            }
+            | HFError::RevisionNotFound {
+                context: Some(context),
+                ..
+            }
+            | HFError::EntryNotFound {
+                context: Some(context),
+                ..
+            } => context,
+            HFError::Request { source, url } if source.is_decode() => {
+                return HubError::Protocol {
+                    url: url.unwrap_or_else(endpoint),
+                    reason: describe(&source),
+                };
+            }
+            HFError::Request { source, url } => {
+                return HubError::Network {
+                    url: url.unwrap_or_else(endpoint),
+                    reason: describe(&source),
+                };
+            }
+            other => {
+                return HubError::Protocol {
+                    url: endpoint(),
+                    reason: other.to_string(),
+                };
+            }
+        };
+        let refusal = Refusal {
+            status: context.status.as_u16(),
+            url: context.url,
+            error_code: context.error_code,
+            message: context.server_message,
+            retry_after: wait,
+        };
+        self.http.judge(
+            refusal,
+            Target {
+                repo,
+                revision,
+                file: None,
+            },
+        )
+    }
+}
+
+fn summary(info: ModelInfo) -> ModelSummary {
+    ModelSummary {
+        repo: info.id,
+        downloads: info.downloads,
+        likes: info.likes,
+        last_modified: info.last_modified,
+        pipeline_tag: info.pipeline_tag,
+        library: info.library_name,
+        tags: info.tags.unwrap_or_default(),
+        // `false`, or the word for how requests are decided.
+        gated: info
+            .gated
+            .is_some_and(|gated| gated.as_str().is_some() || gated.as_bool() == Some(true)),
+        private: info.private.unwrap_or_default(),
+    }
+}
+
+/// The address in a `Link: <address>; rel="next"` header.
+fn next_page(headers: &reqwest::header::HeaderMap) -> Option<String> {
+    let links = headers.get(reqwest::header::LINK)?.to_str().ok()?;
+    let link = links
+        .split(',')
+        .find(|link| link.contains("rel=\"next\""))?;
+    Some(link.split_once('<')?.1.split_once('>')?.0.to_owned())
+}

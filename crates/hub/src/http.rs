@@ -1,0 +1,390 @@
+//! Requests to the hub: proxies, redirects, the token's reach, and what refusals mean.
+
+use std::error::Error;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use reqwest::header::{ACCEPT_ENCODING, ETAG, HeaderMap, IF_RANGE, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::{Client, Method, NoProxy, Proxy, Response, Url, redirect};
+
+use crate::config::{HubConfig, Patience, Proxies, Token};
+use crate::error::HubError;
+use crate::info::parse_retry_after;
+use crate::repo_id::RepoId;
+
+const MAX_REDIRECTS: usize = 10;
+const USER_AGENT: &str = concat!("mlxm/", env!("CARGO_PKG_VERSION"));
+
+/// A client with the configured proxies and timeouts.
+pub(crate) fn client(config: &HubConfig, redirects: redirect::Policy) -> Result<Client, HubError> {
+    let invalid = |what: &str, error: &dyn Error| {
+        HubError::InvalidConfig(format!("{what}: {}", describe(error)))
+    };
+    let mut builder = Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(redirects)
+        .connect_timeout(config.patience.connect_timeout)
+        .read_timeout(config.patience.stall_timeout);
+    match &config.proxies {
+        Proxies::System => {}
+        Proxies::None => builder = builder.no_proxy(),
+        Proxies::Explicit {
+            http,
+            https,
+            all,
+            no_proxy,
+        } => {
+            builder = builder.no_proxy();
+            let exceptions = no_proxy.as_deref().and_then(NoProxy::from_string);
+            let kinds: [(&Option<String>, fn(&str) -> reqwest::Result<Proxy>); 3] = [
+                (http, |address| Proxy::http(address)),
+                (https, |address| Proxy::https(address)),
+                (all, |address| Proxy::all(address)),
+            ];
+            for (address, make) in kinds {
+                if let Some(address) = address {
+                    let proxy = make(address)
+                        .map_err(|error| invalid("the proxy address is not valid", &error))?;
+                    builder = builder.proxy(proxy.no_proxy(exceptions.clone()));
+                }
+            }
+        }
+    }
+    builder
+        .build()
+        .map_err(|error| invalid("cannot set up the HTTP client", &error))
+}
+
+/// What a request is about; decides how a refusal reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub repo: &'a str,
+    pub revision: Option<&'a str>,
+    pub file: Option<&'a str>,
+}
+
+/// The hub's reasons for not answering with success.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub status: u16,
+    pub url: String,
+    pub error_code: Option<String>,
+    pub message: Option<String>,
+    pub retry_after: Option<Duration>,
+}
+
+/// An answer, and what the hub itself said on the way to it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub response: Response,
+    /// Headers of the hub's own answers, redirects included: a storage host behind a redirect
+    /// knows nothing of commits, and its etags are its own.
+    pub hub_headers: HeaderMap,
+    /// Whether `response` came from the hub rather than from a storage host.
+    pub from_hub: bool,
+}
+
+/// Whether a redirect away from the hub is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Redirects {
+    /// Followed, without the token.
+    Everywhere,
+    /// Returned as the answer.
+    WithinHub,
+}
+
+/// The part of a file that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tail<'a> {
+    pub from: u64,
+    /// Only if the file still has this etag.
+    pub etag: &'a str,
+}
+
+/// The connection to one hub.
+#[derive(Debug)]
+pub(crate) struct Http {
+    client: Client,
+    endpoint: Url,
+    token: Option<Token>,
+}
+
+impl Http {
+    pub fn new(config: &HubConfig, endpoint: &str) -> Result<Self, HubError> {
+        Ok(Self {
+            client: client(config, redirect::Policy::none())?,
+            endpoint: parse_endpoint(endpoint)?,
+            token: config.token.clone(),
+        })
+    }
+
+    /// The address of `segments` below the endpoint; each is percent-encoded whole.
+    pub fn url<'s>(&self, segments: impl IntoIterator<Item = &'s str>) -> Url {
+        let mut url = self.endpoint.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    /// Where a file of a commit is served.
+    pub fn file_url(&self, repo: &RepoId, commit: &str, path: &str) -> Url {
+        self.url(
+            repo.as_str()
+                .split('/')
+                .chain(["resolve", commit])
+                .chain(path.split('/')),
+        )
+    }
+
+    /// Sends a request and follows redirects. The token goes to the hub and nowhere else.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        tail: Option<Tail<'_>>,
+        redirects: Redirects,
+    ) -> Result<Answer, HubError> {
+        let start = url.to_string();
+        let mut url = url;
+        let mut hub_headers = HeaderMap::new();
+        for _ in 0..=MAX_REDIRECTS {
+            let at_hub = self.is_hub(&url);
+            // Content lengths and ranges must be those of the file itself.
+            let mut request = self
+                .client
+                .request(method.clone(), url.clone())
+                .header(ACCEPT_ENCODING, "identity");
+            if let Some(token) = self.token.as_ref().filter(|_| at_hub) {
+                request = request.bearer_auth(token.secret());
+            }
+            if let Some(tail) = tail {
+                request = request.header(RANGE, format!("bytes={}-", tail.from));
+                // A storage host's etags are not the hub's.
+                if at_hub {
+                    request = request.header(IF_RANGE, format!("\"{}\"", tail.etag));
+                }
+            }
+            let response = request
+                .send()
+                .await
+                .map_err(|error| network_error(&url, &error))?;
+            if at_hub {
+                for (name, value) in response.headers() {
+                    hub_headers.insert(name.clone(), value.clone());
+                }
+            }
+            let location = response
+                .headers()
+                .get(LOCATION)
+                .filter(|_| response.status().is_redirection());
+            let Some(location) = location else {
+                return Ok(Answer {
+                    response,
+                    hub_headers,
+                    from_hub: at_hub,
+                });
+            };
+            let next = location
+                .to_str()
+                .ok()
+                .and_then(|location| url.join(location).ok())
+                .ok_or_else(|| HubError::Protocol {
+                    url: url.to_string(),
+                    reason: "a redirect to an invalid address".to_owned(),
+                })?;
+            if redirects == Redirects::WithinHub && !self.is_hub(&next) {
+                return Ok(Answer {
+                    response,
+                    hub_headers,
+                    from_hub: at_hub,
+                });
+            }
+            url = next;
+        }
+        Err(HubError::Protocol {
+            url: start,
+            reason: format!("more than {MAX_REDIRECTS} redirects"),
+        })
+    }
+
+    fn is_hub(&self, url: &Url) -> bool {
+        url.origin() == self.endpoint.origin()
+    }
+
+    /// Turns an unsuccessful answer into an error about `target`.
+    pub async fn refusal(&self, response: Response, target: Target<'_>) -> HubError {
+        let header = |name: &str| header_text(response.headers(), name);
+        let mut refusal = Refusal {
+            status: response.status().as_u16(),
+            url: response.url().to_string(),
+            error_code: header("x-error-code"),
+            message: header("x-error-message"),
+            retry_after: response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|v| parse_retry_after(v.to_str().ok()?)),
+        };
+        if refusal.message.is_none() {
+            let body = response.text().await.unwrap_or_default();
+            refusal.message = serde_json::from_str::<serde_json::Value>(&body)
+                .ok()
+                .and_then(|body| Some(body.get("error")?.as_str()?.to_owned()));
+        }
+        self.judge(refusal, target)
+    }
+
+    /// What a refusal means for the person who asked.
+    pub fn judge(&self, refusal: Refusal, target: Target<'_>) -> HubError {
+        let repo = target.repo.to_owned();
+        let token = self.token.clone();
+        let code = refusal.error_code.as_deref().unwrap_or_default();
+        match (refusal.status, code) {
+            (401 | 403, "GatedRepo") => HubError::Gated {
+                page: self.url(repo.split('/')).to_string(),
+                repo,
+                token,
+            },
+            (_, "RepoNotFound") => HubError::RepoNotFound { repo, token },
+            (404, "RevisionNotFound") => self.revision_not_found(target),
+            (404, "EntryNotFound") => file_not_found(target),
+            (404, _) => match (target.file, target.revision) {
+                (Some(_), _) => file_not_found(target),
+                (None, Some(_)) => self.revision_not_found(target),
+                (None, None) => HubError::RepoNotFound { repo, token },
+            },
+            // To those who show no token the hub does not tell missing from private.
+            (401, _) if token.is_none() => HubError::RepoNotFound { repo, token },
+            (status @ (401 | 403), _) => HubError::Unauthorized {
+                repo,
+                status,
+                token,
+            },
+            (status, _) => HubError::Server {
+                status,
+                url: refusal.url,
+                message: refusal.message,
+                retry_after: refusal.retry_after,
+            },
+        }
+    }
+
+    fn revision_not_found(&self, target: Target<'_>) -> HubError {
+        match target.revision {
+            Some(revision) => HubError::RevisionNotFound {
+                repo: target.repo.to_owned(),
+                revision: revision.to_owned(),
+            },
+            None => HubError::RepoNotFound {
+                repo: target.repo.to_owned(),
+                token: self.token.clone(),
+            },
+        }
+    }
+}
+
+fn file_not_found(target: Target<'_>) -> HubError {
+    HubError::FileNotFound {
+        repo: target.repo.to_owned(),
+        file: target.file.unwrap_or_default().to_owned(),
+        revision: target.revision.unwrap_or("main").to_owned(),
+    }
+}
+
+/// The endpoint as an address, or what is wrong with it.
+pub(crate) fn parse_endpoint(endpoint: &str) -> Result<Url, HubError> {
+    let invalid = |reason: String| {
+        HubError::InvalidConfig(format!(
+            "the hub address `{endpoint}` is not valid: {reason}"
+        ))
+    };
+    let url = Url::parse(endpoint.trim()).map_err(|error| invalid(error.to_string()))?;
+    if matches!(url.scheme(), "http" | "https") && url.host().is_some() {
+        Ok(url)
+    } else {
+        Err(invalid("it must start with http:// or https://".to_owned()))
+    }
+}
+
+/// The etag the hub gives a file's content: that of the linked object for large files.
+pub(crate) fn hub_etag(headers: &HeaderMap) -> Option<String> {
+    header_text(headers, "x-linked-etag").or_else(|| header_text(headers, ETAG.as_str()))
+}
+
+pub(crate) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+pub(crate) fn network_error(url: &Url, error: &reqwest::Error) -> HubError {
+    HubError::Network {
+        url: without_query(url),
+        reason: describe(error),
+    }
+}
+
+/// Signed addresses carry credentials in their query.
+fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
+}
+
+/// An error with its causes. The client's own words name only the outermost.
+pub(crate) fn describe(error: &dyn Error) -> String {
+    let mut words = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if words.last().is_none_or(|last| !last.contains(&text)) {
+            words.push(text);
+        }
+        cause = error.source();
+    }
+    words.join(": ")
+}
+
+/// How long to wait before trying again after `failures` failed attempts in a row; `None` when
+/// that is no use.
+pub(crate) fn wait_before_retry(
+    error: &HubError,
+    failures: u32,
+    patience: &Patience,
+) -> Option<Duration> {
+    let backoff = patience
+        .backoff
+        .saturating_mul(1 << failures.saturating_sub(1).min(16))
+        .min(patience.backoff_limit);
+    match error {
+        HubError::Network { .. } => Some(backoff),
+        HubError::Server {
+            status: 408 | 429 | 500..=599,
+            retry_after,
+            ..
+        } => match retry_after {
+            Some(wait) if *wait > patience.backoff_limit => None,
+            Some(wait) => Some((*wait).max(backoff)),
+            None => Some(backoff),
+        },
+        _ => None,
+    }
+}
+
+/// Repeats `attempt` while its failures are passing ones.
+pub(crate) async fn with_retries<'a, T>(
+    patience: &Patience,
+    attempts: u32,
+    mut attempt: impl FnMut() -> BoxFuture<'a, Result<T, HubError>>,
+) -> Result<T, HubError> {
+    let mut failures = 0;
+    loop {
+        let error = match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        failures += 1;
+        match wait_before_retry(&error, failures, patience) {
+            Some(wait) if failures < attempts => tokio::time::sleep(wait).await,
+            _ => return Err(error),
+        }
+    }
+}

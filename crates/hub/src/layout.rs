@@ -1,0 +1,228 @@
+//! Where things are in a cache, exactly as `huggingface_hub` lays them out:
+//!
+//! ```text
+//! models--org--name/
+//!   blobs/<etag>               content, named by its digest
+//!   blobs/<etag>.incomplete    the beginning of one
+//!   snapshots/<commit>/<file>  relative links to blobs
+//!   refs/<revision>            a file holding the commit
+//!   .no_exist/<commit>/<file>  files known to be absent
+//! .locks/models--org--name/<etag>.lock
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::HubError;
+use crate::repo_id::RepoId;
+
+/// The paths of one repository in a cache.
+#[derive(Debug, Clone)]
+pub(crate) struct RepoFolder {
+    pub root: PathBuf,
+    locks: PathBuf,
+}
+
+impl RepoFolder {
+    pub fn new(cache_dir: &Path, repo: &RepoId) -> Self {
+        let name = repo.folder_name();
+        Self {
+            root: cache_dir.join(&name),
+            locks: cache_dir.join(".locks").join(name),
+        }
+    }
+
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    pub fn blob(&self, etag: &str) -> PathBuf {
+        self.blobs().join(etag)
+    }
+
+    pub fn partial(&self, etag: &str) -> PathBuf {
+        self.blobs().join(format!("{etag}.incomplete"))
+    }
+
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+
+    pub fn snapshot(&self, commit: &str) -> PathBuf {
+        self.snapshots().join(commit)
+    }
+
+    pub fn refs(&self) -> PathBuf {
+        self.root.join("refs")
+    }
+
+    pub fn no_exist(&self, commit: &str) -> PathBuf {
+        self.root.join(".no_exist").join(commit)
+    }
+
+    pub fn locks(&self) -> &Path {
+        &self.locks
+    }
+
+    pub fn lock(&self, etag: &str) -> PathBuf {
+        self.locks.join(format!("{etag}.lock"))
+    }
+
+    /// Every ref and the commit it names.
+    pub fn read_refs(&self) -> BTreeMap<String, String> {
+        let root = self.refs();
+        walk(&root)
+            .into_iter()
+            .filter_map(|path| {
+                let name =
+                    relative_name(&root, &path).filter(|name| !name.contains(TEMPORARY_MARK))?;
+                Some((name, fs::read_to_string(&path).ok()?.trim().to_owned()))
+            })
+            .collect()
+    }
+
+    /// Makes `snapshots/<commit>/<file>` a relative link to the blob, replacing what is there.
+    pub fn link(&self, commit: &str, file: &str, etag: &str) -> Result<(), HubError> {
+        let pointer = self.snapshot(commit).join(file);
+        let depth = Path::new(file).components().count();
+        let mut target: PathBuf = std::iter::repeat_n("..", depth + 1).collect();
+        target.push("blobs");
+        target.push(etag);
+        if fs::read_link(&pointer).is_ok_and(|present| present == target) {
+            return Ok(());
+        }
+        let parent = pointer.parent().unwrap_or(&pointer);
+        create_dir(parent)?;
+        // A link under another name is renamed over the old one, so that no reader finds a gap.
+        let fresh = parent.join(temporary_name());
+        let outcome =
+            std::os::unix::fs::symlink(&target, &fresh).and_then(|()| fs::rename(&fresh, &pointer));
+        if outcome.is_err() {
+            let _ = fs::remove_file(&fresh);
+        }
+        outcome.map_err(|error| HubError::io("create", &pointer, &error))
+    }
+
+    /// Makes `refs/<revision>` name the commit.
+    pub fn write_ref(&self, revision: &str, commit: &str) -> Result<(), HubError> {
+        let path = self.refs().join(revision);
+        if fs::read_to_string(&path).is_ok_and(|present| present == commit) {
+            return Ok(());
+        }
+        let parent = path.parent().unwrap_or(&path);
+        create_dir(parent)?;
+        let fresh = parent.join(temporary_name());
+        let outcome = fs::write(&fresh, commit).and_then(|()| fs::rename(&fresh, &path));
+        if outcome.is_err() {
+            let _ = fs::remove_file(&fresh);
+        }
+        outcome.map_err(|error| HubError::io("write", &path, &error))
+    }
+}
+
+/// What a name that is about to be renamed contains; no git ref may.
+const TEMPORARY_MARK: &str = "~mlxm~";
+
+fn temporary_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!(
+        ".{TEMPORARY_MARK}{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+pub(crate) fn create_dir(path: &Path) -> Result<(), HubError> {
+    fs::create_dir_all(path).map_err(|error| match error.kind() {
+        // A file where a folder should be.
+        std::io::ErrorKind::AlreadyExists => HubError::NotWritable {
+            path: path.to_owned(),
+            reason: "a file of that name is in the way".to_owned(),
+        },
+        _ => HubError::io("create", path, &error),
+    })
+}
+
+/// Whether a path given by a server or a caller stays inside the folder it is joined to.
+pub(crate) fn is_inside(relative: &str) -> bool {
+    !relative.is_empty()
+        && !relative.contains('\\')
+        && !relative.contains('\0')
+        && Path::new(relative)
+            .components()
+            .all(|component| matches!(component, Component::Normal(_)))
+}
+
+/// Every file (or dangling link) below `root`, in no order. Unreadable folders are skipped.
+pub(crate) fn walk(root: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(_) => files.push(entry.path()),
+                Err(_) => {}
+            }
+        }
+    }
+    files
+}
+
+/// `path` below `root`, with `/` between its parts.
+pub(crate) fn relative_name(root: &Path, path: &Path) -> Option<String> {
+    let parts: Vec<_> = path
+        .strip_prefix(root)
+        .ok()?
+        .iter()
+        .map(|part| part.to_string_lossy())
+        .collect();
+    Some(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_relative_and_reach_the_blob() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = RepoFolder::new(cache.path(), &"org/name".parse().unwrap());
+        create_dir(&folder.blobs()).unwrap();
+        fs::write(folder.blob("abc"), "content").unwrap();
+        for file in ["config.json", "a/b/c.json"] {
+            folder.link("commit", file, "abc").unwrap();
+            let pointer = folder.snapshot("commit").join(file);
+            assert!(fs::read_link(&pointer).unwrap().is_relative());
+            assert_eq!(fs::read_to_string(pointer).unwrap(), "content");
+        }
+        fs::write(folder.blob("def"), "changed").unwrap();
+        folder.link("commit", "config.json", "def").unwrap();
+        assert_eq!(
+            fs::read_to_string(folder.snapshot("commit").join("config.json")).unwrap(),
+            "changed"
+        );
+    }
+
+    #[test]
+    fn refs_with_slashes_are_found_again() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = RepoFolder::new(cache.path(), &"org/name".parse().unwrap());
+        folder.write_ref("main", "c1").unwrap();
+        folder.write_ref("refs/pr/1", "c2").unwrap();
+        let refs = folder.read_refs();
+        assert_eq!(refs["main"], "c1");
+        assert_eq!(refs["refs/pr/1"], "c2");
+        assert_eq!(refs.len(), 2);
+    }
+
+    #[test]
+    fn paths_that_leave_the_folder_are_told_apart() {
+        assert!(is_inside("a/b.json"));
+        for bad in ["", "/etc/passwd", "../x", "a/../../x", "a\\b", "./a"] {
+            assert!(!is_inside(bad), "{bad}");
+        }
+    }
+}

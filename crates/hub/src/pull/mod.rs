@@ -1,0 +1,257 @@
+//! Downloading a snapshot: plan, transfer, publish.
+
+mod lock;
+mod partial;
+mod plan;
+mod transfer;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+use crate::config::HubConfig;
+use crate::error::HubError;
+use crate::filter::FileFilter;
+use crate::info::WeightsKind;
+use crate::layout::{RepoFolder, create_dir, is_inside};
+use crate::progress::{ProgressHandler, PullEvent};
+use crate::repo_id::RepoId;
+
+use plan::{Plan, PlannedFile};
+use transfer::{Arrival, Transfer};
+
+const DEFAULT_PARALLEL: usize = 4;
+const DEFAULT_REVISION: &str = "main";
+/// Loading a model starts here, so its link is made last.
+const ENTRY_FILE: &str = "config.json";
+
+/// What to pull.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequest {
+    /// The repository.
+    pub repo: RepoId,
+    /// A branch, tag or commit; `None` is `main`.
+    pub revision: Option<String>,
+    /// Which of its files.
+    pub files: FileFilter,
+    /// How many files are transferred at once, at least one.
+    pub parallel: usize,
+}
+
+impl PullRequest {
+    /// What running the model needs, at `main`.
+    #[must_use]
+    pub fn new(repo: RepoId) -> Self {
+        Self {
+            repo,
+            revision: None,
+            files: FileFilter::default(),
+            parallel: DEFAULT_PARALLEL,
+        }
+    }
+}
+
+/// A model that is here now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PulledModel {
+    /// The folder to load.
+    pub snapshot: PathBuf,
+    /// The commit it is.
+    pub commit: String,
+    /// What came over the network, repeated parts included.
+    pub bytes_downloaded: u64,
+    /// What was on disk before.
+    pub bytes_reused: u64,
+}
+
+pub(crate) async fn pull(
+    api: &Api,
+    config: &HubConfig,
+    request: &PullRequest,
+    progress: &dyn ProgressHandler,
+    cancel: &CancellationToken,
+) -> Result<PulledModel, HubError> {
+    let repo = &request.repo;
+    let revision = request.revision.as_deref();
+    if let Some(revision) = revision.filter(|revision| !is_inside(revision)) {
+        return Err(HubError::RevisionNotFound {
+            repo: repo.to_string(),
+            revision: revision.to_owned(),
+        });
+    }
+    let folder = RepoFolder::new(&config.cache_dir, repo);
+    let planning = async {
+        let info = api.model_info(repo, revision).await?;
+        let kind = info.weights_kind();
+        if kind != WeightsKind::Safetensors && !request.files.is_explicit() {
+            return Err(HubError::Unusable {
+                repo: repo.to_string(),
+                kind,
+            });
+        }
+        let wanted = request.files.select(&info.files)?;
+        if wanted.is_empty() {
+            return Err(HubError::NothingMatches {
+                repo: repo.to_string(),
+            });
+        }
+        create_dir(&folder.blobs())?;
+        let plan = Plan::make(
+            api,
+            &folder,
+            repo,
+            &info.commit,
+            wanted,
+            request.parallel.max(1),
+        )
+        .await?;
+        Ok((info.commit, plan))
+    };
+    let (commit, plan) = tokio::select! {
+        biased;
+        () = cancel.cancelled() => return Err(HubError::Cancelled),
+        planned = planning => planned?,
+    };
+    plan.check_space(config, &folder)?;
+
+    progress.on_event(&PullEvent::Planned {
+        files: plan.files.len(),
+        total_bytes: plan.files.iter().map(|file| file.size_bytes).sum(),
+        reused_bytes: plan.files.iter().map(|file| file.present_bytes).sum(),
+    });
+    for file in plan.files.iter().filter(|file| file.is_present()) {
+        progress.on_event(&PullEvent::Reused {
+            file: file.path.clone(),
+            size_bytes: file.size_bytes,
+        });
+    }
+
+    let transfer = Transfer {
+        api,
+        config,
+        folder: &folder,
+        repo,
+        commit: &commit,
+        progress,
+    };
+    let arrivals = transfer_all(&transfer, &plan, request.parallel.max(1), cancel).await?;
+
+    publish(
+        &folder,
+        &commit,
+        revision.unwrap_or(DEFAULT_REVISION),
+        &plan,
+        &arrivals,
+    )?;
+    let snapshot = folder.snapshot(&commit);
+    progress.on_event(&PullEvent::Done {
+        snapshot: snapshot.clone(),
+    });
+    let bytes_downloaded = arrivals
+        .iter()
+        .map(|arrival| arrival.bytes_downloaded)
+        .sum();
+    let present: u64 = plan
+        .files
+        .iter()
+        .filter(|file| file.is_present())
+        .map(|file| file.size_bytes)
+        .sum();
+    let bytes_reused = present
+        + arrivals
+            .iter()
+            .map(|arrival| arrival.bytes_reused)
+            .sum::<u64>();
+    Ok(PulledModel {
+        snapshot,
+        commit,
+        bytes_downloaded,
+        bytes_reused,
+    })
+}
+
+/// Fetches what is not here. When one file fails, the others stop in good order, so that what
+/// they received is kept.
+async fn transfer_all(
+    transfer: &Transfer<'_>,
+    plan: &Plan,
+    parallel: usize,
+    cancel: &CancellationToken,
+) -> Result<Vec<Arrival>, HubError> {
+    // Of files with the same content one is enough; the largest start first, so that the last
+    // to finish is not one that also began last.
+    let mut contents = HashSet::new();
+    let mut missing: Vec<&PlannedFile> = plan
+        .files
+        .iter()
+        .filter(|file| !file.is_present() && contents.insert(&file.etag))
+        .collect();
+    missing.sort_by_key(|file| std::cmp::Reverse(file.size_bytes));
+
+    let stop = cancel.child_token();
+    let fetches: Vec<_> = missing
+        .into_iter()
+        .map(async |file| {
+            let outcome = transfer.fetch(file, &stop).await;
+            if outcome.is_err() {
+                stop.cancel();
+            }
+            outcome
+        })
+        .collect();
+    let outcomes: Vec<_> = stream::iter(fetches)
+        .buffer_unordered(parallel)
+        .collect()
+        .await;
+    let (arrivals, errors): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    let mut errors: Vec<HubError> = errors.into_iter().filter_map(Result::err).collect();
+    // The cause, rather than the cancellations it led to.
+    let cause = errors
+        .iter()
+        .position(|error| !matches!(error, HubError::Cancelled))
+        .unwrap_or(0);
+    if errors.is_empty() {
+        Ok(arrivals.into_iter().flatten().collect())
+    } else {
+        Err(errors.swap_remove(cause))
+    }
+}
+
+fn publish(
+    folder: &RepoFolder,
+    commit: &str,
+    revision: &str,
+    plan: &Plan,
+    arrivals: &[Arrival],
+) -> Result<(), HubError> {
+    let etag_of = |file: &PlannedFile| {
+        // A file may have changed its etag between plan and transfer.
+        let arrival = arrivals
+            .iter()
+            .find(|arrival| arrival.planned_etag == file.etag);
+        arrival.map_or(file.etag.clone(), |arrival| arrival.etag.clone())
+    };
+    let (last, first): (Vec<_>, Vec<_>) =
+        plan.files.iter().partition(|file| file.path == ENTRY_FILE);
+    for file in first.into_iter().chain(last) {
+        folder.link(commit, &file.path, &etag_of(file))?;
+    }
+    if revision != commit {
+        folder.write_ref(revision, commit)?;
+    }
+    Ok(())
+}
+
+/// Runs the questions, a few at a time, and keeps their order.
+async fn answers<T>(
+    questions: Vec<impl Future<Output = Result<T, HubError>>>,
+    parallel: usize,
+) -> Result<Vec<T>, HubError> {
+    stream::iter(questions)
+        .buffered(parallel)
+        .try_collect()
+        .await
+}

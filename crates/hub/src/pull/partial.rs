@@ -1,0 +1,235 @@
+//! The beginning of a file on disk, and its digest so far.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+
+use super::lock::BlobLock;
+use crate::disk::Disk;
+use crate::error::HubError;
+use crate::info::Digest;
+
+const READ_BUFFER_BYTES: usize = 1 << 20;
+
+/// A file under `<etag>.incomplete`. Holds the blob's lock, so that a write that is still under
+/// way when a pull is dropped cannot meet another process's.
+#[derive(Debug)]
+pub(super) struct Partial {
+    path: PathBuf,
+    file: File,
+    size_bytes: u64,
+    expected: Digest,
+    hasher: Hasher,
+    position_bytes: u64,
+    disk: Arc<dyn Disk>,
+    _lock: BlobLock,
+}
+
+impl Partial {
+    /// Opens what an earlier transfer left, or begins a new file.
+    pub fn open(
+        path: PathBuf,
+        size_bytes: u64,
+        expected: Digest,
+        disk: Arc<dyn Disk>,
+        lock: BlobLock,
+    ) -> Result<Self, HubError> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(|error| HubError::io("open", &path, &error))?;
+        let hasher = Hasher::new(&expected, size_bytes);
+        let mut partial = Self {
+            path,
+            file,
+            size_bytes,
+            expected,
+            hasher,
+            position_bytes: 0,
+            disk,
+            _lock: lock,
+        };
+        partial
+            .hash_present()
+            .map_err(|error| HubError::io("read", &partial.path, &error))?;
+        if partial.position_bytes > size_bytes {
+            partial.restart()?;
+        }
+        Ok(partial)
+    }
+
+    fn hash_present(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; READ_BUFFER_BYTES];
+        loop {
+            let count = self.file.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.hasher.update(&buffer[..count]);
+            self.position_bytes += count as u64;
+        }
+    }
+
+    pub fn position_bytes(&self) -> u64 {
+        self.position_bytes
+    }
+
+    /// Adds bytes at the end.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), HubError> {
+        let outcome = self
+            .disk
+            .before_write(&self.path, bytes.len())
+            .and_then(|()| self.file.write_all(bytes));
+        if let Err(error) = outcome {
+            // A write may have got part of the way: what counts is what was hashed.
+            let _ = self.file.set_len(self.position_bytes);
+            let _ = self.file.seek(SeekFrom::Start(self.position_bytes));
+            return Err(HubError::io("write", &self.path, &error));
+        }
+        self.hasher.update(bytes);
+        self.position_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Forgets everything received.
+    pub fn restart(&mut self) -> Result<(), HubError> {
+        self.file
+            .set_len(0)
+            .and_then(|()| self.file.seek(SeekFrom::Start(0)))
+            .map_err(|error| HubError::io("truncate", &self.path, &error))?;
+        self.hasher = Hasher::new(&self.expected, self.size_bytes);
+        self.position_bytes = 0;
+        Ok(())
+    }
+
+    /// The digest of a full file if it is not the expected one.
+    pub fn mismatch(&self) -> Option<String> {
+        let actual = self.hasher.clone().finish()?;
+        (actual != self.expected.as_str()).then_some(actual)
+    }
+
+    /// Gives the verified file its final name, surely on disk first.
+    pub fn publish(&mut self, blob: &Path) -> Result<(), HubError> {
+        self.file
+            .sync_all()
+            .map_err(|error| HubError::io("write", &self.path, &error))?;
+        fs::rename(&self.path, blob).map_err(|error| HubError::io("create", blob, &error))?;
+        let folder = blob.parent().unwrap_or(blob);
+        // The name itself must survive a power loss, too.
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| HubError::io("write", folder, &error))
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Hasher {
+    Sha256(Sha256),
+    GitSha1(Sha1),
+    /// The etag is no digest; only the size can be checked.
+    None,
+}
+
+impl Hasher {
+    fn new(expected: &Digest, size_bytes: u64) -> Self {
+        match expected {
+            Digest::Sha256(_) => Self::Sha256(Sha256::new()),
+            Digest::GitSha1(_) => {
+                Self::GitSha1(Sha1::new_with_prefix(format!("blob {size_bytes}\0")))
+            }
+            Digest::Opaque(_) => Self::None,
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::GitSha1(hasher) => hasher.update(bytes),
+            Self::None => {}
+        }
+    }
+
+    fn finish(self) -> Option<String> {
+        match self {
+            Self::Sha256(hasher) => Some(hex(&hasher.finalize())),
+            Self::GitSha1(hasher) => Some(hex(&hasher.finalize())),
+            Self::None => None,
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SystemDisk;
+
+    async fn open(folder: &Path, size_bytes: u64, expected: Digest) -> Partial {
+        let cancel = tokio_util::sync::CancellationToken::new();
+        let lock = BlobLock::acquire(&folder.join("lock"), &cancel, || {})
+            .await
+            .unwrap();
+        Partial::open(
+            folder.join("x.incomplete"),
+            size_bytes,
+            expected,
+            Arc::new(SystemDisk),
+            lock,
+        )
+        .unwrap()
+    }
+
+    // `git hash-object` and `sha256sum` of "hello\n".
+    const GIT_SHA1: &str = "ce013625030ba8dba906f756967f9e9ca394464a";
+    const SHA256: &str = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
+
+    #[tokio::test]
+    async fn digests_continue_over_what_is_on_disk() {
+        for expected in [
+            Digest::GitSha1(GIT_SHA1.to_owned()),
+            Digest::Sha256(SHA256.to_owned()),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            open(folder.path(), 6, expected.clone())
+                .await
+                .append(b"hel")
+                .unwrap();
+            let mut partial = open(folder.path(), 6, expected).await;
+            assert_eq!(partial.position_bytes(), 3);
+            assert!(partial.mismatch().is_some());
+            partial.append(b"lo\n").unwrap();
+            assert_eq!(partial.position_bytes(), 6);
+            assert_eq!(partial.mismatch(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_partial_longer_than_the_file_starts_over() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("x.incomplete"), "much too long").unwrap();
+        let partial = open(folder.path(), 6, Digest::Sha256(SHA256.to_owned())).await;
+        assert_eq!(partial.position_bytes(), 0);
+        assert_eq!(
+            fs::metadata(folder.path().join("x.incomplete"))
+                .unwrap()
+                .len(),
+            0
+        );
+    }
+}

@@ -1,0 +1,448 @@
+//! Fetching one file: ranges, retries, verification.
+
+use std::fs;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RETRY_AFTER};
+use reqwest::{Method, Response, StatusCode};
+use tokio_util::sync::CancellationToken;
+
+use super::lock::BlobLock;
+use super::partial::Partial;
+use super::plan::{PlannedFile, describe_file, is_blob};
+use crate::api::Api;
+use crate::config::HubConfig;
+use crate::error::HubError;
+use crate::http::{
+    Redirects, Tail, Target, header_text, hub_etag, network_error, wait_before_retry,
+};
+use crate::info::{Digest, parse_retry_after};
+use crate::layout::RepoFolder;
+use crate::progress::{ProgressHandler, PullEvent};
+use crate::repo_id::RepoId;
+
+/// Chunks from the network are small; the disk is written in pieces of this size.
+const WRITE_BUFFER_BYTES: usize = 1 << 20;
+/// How often a file may arrive damaged before it counts as damaged at its source.
+const DAMAGED_LIMIT: u32 = 2;
+/// How often a file may change while it is fetched.
+const CHANGES_LIMIT: u32 = 3;
+
+/// Everything transfers of one pull have in common.
+pub(super) struct Transfer<'a> {
+    pub api: &'a Api,
+    pub config: &'a HubConfig,
+    pub folder: &'a RepoFolder,
+    pub repo: &'a RepoId,
+    pub commit: &'a str,
+    pub progress: &'a dyn ProgressHandler,
+}
+
+/// A file that is here now.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// The etag it was planned with.
+    pub planned_etag: String,
+    /// The etag it has.
+    pub etag: String,
+    pub bytes_downloaded: u64,
+    pub bytes_reused: u64,
+}
+
+/// How fetching some content ended.
+enum Content {
+    Here {
+        bytes_downloaded: u64,
+        bytes_reused: u64,
+    },
+    /// The server has other content under this name now.
+    Changed,
+}
+
+/// How an attempt ended that did not fail.
+enum Attempt {
+    Full,
+    Changed,
+}
+
+/// How an attempt failed.
+enum Failure {
+    /// Worth another attempt.
+    Passing {
+        reason: String,
+        retry_after: Option<Duration>,
+    },
+    Final(HubError),
+}
+
+impl Failure {
+    fn passing(reason: impl Into<String>) -> Self {
+        Self::Passing {
+            reason: reason.into(),
+            retry_after: None,
+        }
+    }
+}
+
+impl From<HubError> for Failure {
+    fn from(error: HubError) -> Self {
+        Self::Final(error)
+    }
+}
+
+/// A partial file that disk threads and the transfer share, one at a time.
+type SharedPartial = Arc<Mutex<Partial>>;
+
+impl Transfer<'_> {
+    /// Fetches a file, unless another process does so first.
+    pub async fn fetch(
+        &self,
+        file: &PlannedFile,
+        stop: &CancellationToken,
+    ) -> Result<Arrival, HubError> {
+        let mut current = file.clone();
+        for _ in 0..CHANGES_LIMIT {
+            match self.fetch_content(&current, stop).await? {
+                Content::Here {
+                    bytes_downloaded,
+                    bytes_reused,
+                } => {
+                    return Ok(Arrival {
+                        planned_etag: file.etag.clone(),
+                        etag: current.etag,
+                        bytes_downloaded,
+                        bytes_reused,
+                    });
+                }
+                Content::Changed => {
+                    current = tokio::select! {
+                        () = stop.cancelled() => return Err(HubError::Cancelled),
+                        described = describe_file(self.api, self.folder, self.repo, self.commit, &current) => described?,
+                    };
+                }
+            }
+        }
+        Err(HubError::GaveUp {
+            file: file.path.clone(),
+            attempts: CHANGES_LIMIT,
+            reason: "the hub names a different content each time".to_owned(),
+        })
+    }
+
+    async fn fetch_content(
+        &self,
+        file: &PlannedFile,
+        stop: &CancellationToken,
+    ) -> Result<Content, HubError> {
+        let name = || file.path.clone();
+        let waiting = || self.progress.on_event(&PullEvent::Waiting { file: name() });
+        let lock = BlobLock::acquire(&self.folder.lock(&file.etag), stop, waiting).await?;
+        if is_blob(self.folder, &file.etag, file.size_bytes) {
+            self.progress.on_event(&PullEvent::Reused {
+                file: name(),
+                size_bytes: file.size_bytes,
+            });
+            return Ok(Content::Here {
+                bytes_downloaded: 0,
+                bytes_reused: file.size_bytes,
+            });
+        }
+
+        let partial_path = self.folder.partial(&file.etag);
+        let (path, size_bytes, digest) =
+            (partial_path.clone(), file.size_bytes, file.digest.clone());
+        let disk = Arc::clone(&self.config.disk);
+        let opened = tokio::task::spawn_blocking(move || {
+            Partial::open(path, size_bytes, digest, disk, lock)
+        })
+        .await;
+        let partial: SharedPartial = Arc::new(Mutex::new(finished(opened)?));
+
+        let bytes_reused = position(&partial);
+        let mut bytes_downloaded = 0;
+        let mut furthest = bytes_reused;
+        let mut failures = 0;
+        let mut damaged = 0;
+        loop {
+            let (reason, retry_after) = match self
+                .attempt(file, &partial, &mut bytes_downloaded, stop)
+                .await
+            {
+                Ok(Attempt::Changed) => {
+                    // No server has this content any more.
+                    let _ = fs::remove_file(&partial_path);
+                    return Ok(Content::Changed);
+                }
+                Ok(Attempt::Full) => {
+                    let Some(actual) = lock_partial(&partial).mismatch() else {
+                        let blob = self.folder.blob(&file.etag);
+                        on_disk(&partial, move |partial| partial.publish(&blob)).await?;
+                        self.progress.on_event(&PullEvent::Finished {
+                            file: name(),
+                            size_bytes: file.size_bytes,
+                        });
+                        return Ok(Content::Here {
+                            bytes_downloaded,
+                            bytes_reused,
+                        });
+                    };
+                    damaged += 1;
+                    if damaged >= DAMAGED_LIMIT {
+                        let _ = fs::remove_file(&partial_path);
+                        let expected = file.digest.as_str().to_owned();
+                        return Err(HubError::Corrupt {
+                            file: name(),
+                            expected,
+                            actual,
+                        });
+                    }
+                    on_disk(&partial, Partial::restart).await?;
+                    (format!("it arrived damaged (its digest is {actual})"), None)
+                }
+                Err(Failure::Passing {
+                    reason,
+                    retry_after,
+                }) => (reason, retry_after),
+                Err(Failure::Final(error)) => return Err(error),
+            };
+
+            // Only new ground counts as progress: a server that cannot continue a file and drops
+            // it at the same place each time would be asked forever.
+            let reached = position(&partial);
+            failures = if reached > furthest { 1 } else { failures + 1 };
+            furthest = furthest.max(reached);
+            let patience = &self.config.patience;
+            let as_error = HubError::Server {
+                status: 503,
+                url: String::new(),
+                message: None,
+                retry_after,
+            };
+            let delay = wait_before_retry(&as_error, failures, patience)
+                .filter(|_| failures < patience.attempts);
+            let Some(delay) = delay else {
+                return Err(HubError::GaveUp {
+                    file: name(),
+                    attempts: failures,
+                    reason,
+                });
+            };
+            self.progress.on_event(&PullEvent::Retrying {
+                file: name(),
+                reason,
+                attempt: failures,
+                delay,
+            });
+            tokio::select! {
+                () = stop.cancelled() => return Err(HubError::Cancelled),
+                () = tokio::time::sleep(delay) => {}
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        file: &PlannedFile,
+        partial: &SharedPartial,
+        bytes_downloaded: &mut u64,
+        stop: &CancellationToken,
+    ) -> Result<Attempt, Failure> {
+        let from = position(partial);
+        self.started(file, from);
+        if from == file.size_bytes {
+            return Ok(Attempt::Full);
+        }
+        let url = self.api.http.file_url(self.repo, self.commit, &file.path);
+        let tail = (from > 0).then_some(Tail {
+            from,
+            etag: &file.etag,
+        });
+        let answer = tokio::select! {
+            () = stop.cancelled() => return Err(HubError::Cancelled.into()),
+            answer = self.api.http.send(Method::GET, url, tail, Redirects::Everywhere) => answer,
+        };
+        let answer = answer.map_err(|error| match error {
+            HubError::Network { reason, .. } => Failure::passing(reason),
+            other => Failure::Final(other),
+        })?;
+
+        let response = answer.response;
+        let status = response.status();
+        if status.is_success() {
+            let etag = hub_etag(&answer.hub_headers).and_then(|etag| Digest::from_etag(&etag));
+            if etag.is_some_and(|etag| etag.as_str() != file.etag) {
+                return Ok(Attempt::Changed);
+            }
+        }
+        match status {
+            StatusCode::PARTIAL_CONTENT if continues(response.headers(), from, file.size_bytes) => {
+            }
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+                on_disk(partial, Partial::restart).await?;
+                return Err(Failure::passing("the server could not continue the file"));
+            }
+            StatusCode::OK => {
+                // The whole file, whatever was asked for: it must not be added to what is here.
+                if from > 0 {
+                    on_disk(partial, Partial::restart).await?;
+                    self.started(file, 0);
+                }
+                let length = header_text(response.headers(), CONTENT_LENGTH.as_str());
+                if length.is_some_and(|length| length != file.size_bytes.to_string()) {
+                    return Err(Failure::passing("the server sends a file of another size"));
+                }
+            }
+            _ if answer.from_hub => return Err(self.refused(response, file).await),
+            // The hub's links to its storage expire; the next attempt gets a fresh one.
+            _ => {
+                let retry_after = header_text(response.headers(), RETRY_AFTER.as_str());
+                return Err(Failure::Passing {
+                    reason: format!("the storage host answered {status}"),
+                    retry_after: retry_after.and_then(|text| parse_retry_after(&text)),
+                });
+            }
+        }
+        self.receive(response, file, partial, bytes_downloaded, stop)
+            .await
+    }
+
+    async fn refused(&self, response: Response, file: &PlannedFile) -> Failure {
+        let target = Target {
+            repo: self.repo.as_str(),
+            revision: Some(self.commit),
+            file: Some(&file.path),
+        };
+        let error = self.api.http.refusal(response, target).await;
+        if wait_before_retry(&error, 1, &self.config.patience).is_none() {
+            return Failure::Final(error);
+        }
+        let HubError::Server {
+            status,
+            message,
+            retry_after,
+            ..
+        } = error
+        else {
+            return Failure::Final(error);
+        };
+        let message = message
+            .map(|message| format!(": {message}"))
+            .unwrap_or_default();
+        Failure::Passing {
+            reason: format!("the hub answered {status}{message}"),
+            retry_after,
+        }
+    }
+
+    /// Writes the body to the partial file. Whatever ends it, what arrived is on disk after.
+    async fn receive(
+        &self,
+        mut response: Response,
+        file: &PlannedFile,
+        partial: &SharedPartial,
+        bytes_downloaded: &mut u64,
+        stop: &CancellationToken,
+    ) -> Result<Attempt, Failure> {
+        let mut here = position(partial);
+        let mut buffer = Vec::with_capacity(WRITE_BUFFER_BYTES);
+        let ending = loop {
+            let chunk = tokio::select! {
+                biased;
+                () = stop.cancelled() => break Err(Failure::Final(HubError::Cancelled)),
+                chunk = response.chunk() => chunk,
+            };
+            match chunk {
+                Ok(Some(chunk)) => {
+                    *bytes_downloaded += chunk.len() as u64;
+                    here += chunk.len() as u64;
+                    if here > file.size_bytes {
+                        on_disk(partial, Partial::restart).await?;
+                        return Err(Failure::passing("the server sent more than the file has"));
+                    }
+                    buffer.extend_from_slice(&chunk);
+                    if buffer.len() >= WRITE_BUFFER_BYTES {
+                        let full =
+                            std::mem::replace(&mut buffer, Vec::with_capacity(WRITE_BUFFER_BYTES));
+                        on_disk(partial, move |partial| partial.append(&full)).await?;
+                    }
+                    self.progress.on_event(&PullEvent::Advanced {
+                        file: file.path.clone(),
+                        position_bytes: here,
+                    });
+                }
+                Ok(None) if here == file.size_bytes => break Ok(Attempt::Full),
+                Ok(None) => {
+                    break Err(Failure::passing(format!(
+                        "the connection closed at {here} of {} bytes",
+                        file.size_bytes
+                    )));
+                }
+                Err(error) if error.is_timeout() => {
+                    let seconds = self.config.patience.stall_timeout.as_secs_f32();
+                    break Err(Failure::passing(format!("nothing arrived for {seconds} s")));
+                }
+                Err(error) => break Err(Failure::passing(network_reason(response.url(), &error))),
+            }
+        };
+        if !buffer.is_empty() {
+            on_disk(partial, move |partial| partial.append(&buffer)).await?;
+        }
+        ending
+    }
+
+    fn started(&self, file: &PlannedFile, position_bytes: u64) {
+        self.progress.on_event(&PullEvent::Started {
+            file: file.path.clone(),
+            size_bytes: file.size_bytes,
+            position_bytes,
+        });
+    }
+}
+
+fn network_reason(url: &reqwest::Url, error: &reqwest::Error) -> String {
+    match network_error(url, error) {
+        HubError::Network { reason, .. } => reason,
+        other => other.to_string(),
+    }
+}
+
+/// Whether a `Content-Range: bytes {from}-{last}/{size}` goes on where the partial file ends.
+fn continues(headers: &HeaderMap, from: u64, size_bytes: u64) -> bool {
+    let parse = || {
+        let range = header_text(headers, CONTENT_RANGE.as_str())?;
+        let (range, total) = range.strip_prefix("bytes ")?.split_once('/')?;
+        let start: u64 = range.split_once('-')?.0.parse().ok()?;
+        Some((start, total == "*" || total == size_bytes.to_string()))
+    };
+    parse() == Some((from, true))
+}
+
+fn lock_partial(partial: &SharedPartial) -> std::sync::MutexGuard<'_, Partial> {
+    partial.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn position(partial: &SharedPartial) -> u64 {
+    lock_partial(partial).position_bytes()
+}
+
+/// Works on the partial file where waiting for a disk holds up nobody.
+async fn on_disk(
+    partial: &SharedPartial,
+    work: impl FnOnce(&mut Partial) -> Result<(), HubError> + Send + 'static,
+) -> Result<(), HubError> {
+    let partial = Arc::clone(partial);
+    finished(tokio::task::spawn_blocking(move || work(&mut lock_partial(&partial))).await)
+}
+
+/// The result of work on another thread, panics included.
+fn finished<T>(
+    outcome: Result<Result<T, HubError>, tokio::task::JoinError>,
+) -> Result<T, HubError> {
+    match outcome {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is going away, and with it whoever asked.
+        Err(_) => Err(HubError::Cancelled),
+    }
+}

@@ -1,0 +1,147 @@
+//! Removing models from this machine.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::config::HubConfig;
+use crate::error::HubError;
+use crate::layout::{RepoFolder, walk};
+use crate::local::{LocalModel, LocalSource, scan};
+use crate::repo_id::RepoId;
+
+/// What a removal did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// The model.
+    pub name: String,
+    /// The commits that were removed; empty for a model of the local models folder.
+    pub commits: Vec<String>,
+    /// Space that became free.
+    pub bytes_freed: u64,
+}
+
+/// Removes the model of exactly this name, or one of its revisions (a commit or a ref).
+pub(crate) fn remove(
+    config: &HubConfig,
+    name: &str,
+    revision: Option<&str>,
+) -> Result<Removed, HubError> {
+    let not_local = || HubError::NotLocal {
+        name: name.to_owned(),
+    };
+    let models = scan(&config.cache_dir, &config.models_dir)?;
+    let mut found: Vec<&LocalModel> = models.iter().filter(|model| model.name == name).collect();
+    // Of two models of one name the one that a name resolves to goes first.
+    found.sort_by_key(|model| model.source != LocalSource::ModelsDir);
+    let model = *found.first().ok_or_else(not_local)?;
+
+    match model.source {
+        LocalSource::ModelsDir if revision.is_some() => Err(not_local()),
+        LocalSource::ModelsDir => {
+            let path = model.path.as_deref().ok_or_else(not_local)?;
+            remove_tree(path)?;
+            // The folder of an owner without models is of no use; it goes only when empty.
+            if let Some(parent) = path.parent().filter(|parent| *parent != config.models_dir) {
+                let _ = fs::remove_dir(parent);
+            }
+            Ok(Removed {
+                name: name.to_owned(),
+                commits: Vec::new(),
+                bytes_freed: model.size_bytes,
+            })
+        }
+        LocalSource::HubCache => remove_cached(config, model, revision),
+    }
+}
+
+fn remove_cached(
+    config: &HubConfig,
+    model: &LocalModel,
+    revision: Option<&str>,
+) -> Result<Removed, HubError> {
+    let repo: RepoId = model.name.parse()?;
+    let folder = RepoFolder::new(&config.cache_dir, &repo);
+    refuse_if_busy(&folder, &model.name)?;
+
+    let matches = |commit: &str, refs: &[String]| {
+        revision
+            .is_none_or(|revision| commit == revision || refs.iter().any(|name| name == revision))
+    };
+    let (going, staying): (Vec<_>, Vec<_>) = model
+        .revisions
+        .iter()
+        .partition(|candidate| matches(&candidate.commit, &candidate.refs));
+    if going.is_empty() && revision.is_some() {
+        return Err(HubError::RevisionNotFound {
+            repo: model.name.clone(),
+            revision: revision.unwrap_or_default().to_owned(),
+        });
+    }
+    let commits = going
+        .iter()
+        .map(|revision| revision.commit.clone())
+        .collect();
+    if staying.is_empty() {
+        remove_tree(&folder.root)?;
+        let _ = fs::remove_dir_all(folder.locks());
+        return Ok(Removed {
+            name: model.name.clone(),
+            commits,
+            bytes_freed: model.size_bytes,
+        });
+    }
+
+    let blobs_of = |snapshot: &Path| {
+        walk(snapshot)
+            .into_iter()
+            .filter_map(|pointer| fs::canonicalize(pointer).ok())
+    };
+    let needed: BTreeSet<_> = staying
+        .iter()
+        .flat_map(|revision| blobs_of(&revision.snapshot))
+        .collect();
+    let mut doomed = BTreeSet::new();
+    for revision in going {
+        doomed.extend(blobs_of(&revision.snapshot).filter(|blob| !needed.contains(blob)));
+        // Refs and links go before content, so that an interruption leaves no link to nothing.
+        for name in &revision.refs {
+            let path = folder.refs().join(name);
+            fs::remove_file(&path).map_err(|error| HubError::io("remove", &path, &error))?;
+        }
+        remove_tree(&revision.snapshot)?;
+        let _ = fs::remove_dir_all(folder.no_exist(&revision.commit));
+    }
+    let root = fs::canonicalize(folder.blobs()).unwrap_or_else(|_| folder.blobs());
+    let mut bytes_freed = 0;
+    // A link may have been pointed elsewhere by hand; only the cache's own content is removed.
+    for blob in doomed.iter().filter(|blob| blob.starts_with(&root)) {
+        let size = fs::metadata(blob)
+            .map(|metadata| metadata.len())
+            .unwrap_or(0);
+        fs::remove_file(blob).map_err(|error| HubError::io("remove", blob, &error))?;
+        bytes_freed += size;
+    }
+    Ok(Removed {
+        name: model.name.clone(),
+        commits,
+        bytes_freed,
+    })
+}
+
+fn refuse_if_busy(folder: &RepoFolder, name: &str) -> Result<(), HubError> {
+    for lock in walk(folder.locks()) {
+        let held = fs::File::open(&lock)
+            .is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)));
+        if held {
+            return Err(HubError::Busy {
+                name: name.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn remove_tree(path: &Path) -> Result<(), HubError> {
+    fs::remove_dir_all(path).map_err(|error| HubError::io("remove", path, &error))
+}
