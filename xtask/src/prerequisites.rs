@@ -6,7 +6,7 @@ use std::env;
 use std::ffi::OsString;
 
 /// A minor version of Python 3.
-type Minor = u32;
+pub type Minor = u32;
 
 /// Names a Python interpreter to use instead of searching the path.
 const PYTHON_OVERRIDE: &str = "MLXM_PYTHON";

@@ -74,7 +74,10 @@ fn describe(command: &Command) -> String {
     for argument in command.get_args() {
         let argument = argument.to_string_lossy();
         line.push(' ');
-        if argument.is_empty() || argument.contains([' ', '"', '\'', '\n', ';', '*']) {
+        if argument.contains('\n') {
+            // A script: its first line would not say much.
+            line.push_str("...");
+        } else if argument.is_empty() || argument.contains([' ', '"', '\'', ';', '*']) {
             line.push('\'');
             line.push_str(&argument.replace('\'', "'\\''"));
             line.push('\'');

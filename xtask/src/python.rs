@@ -6,6 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The oldest Python that anything here works with, as a minor version of Python 3.
+pub const OLDEST: prerequisites::Minor = 10;
+
 /// A virtual environment.
 pub struct Environment {
     directory: PathBuf,
@@ -14,8 +17,10 @@ pub struct Environment {
 impl Environment {
     /// The environment `name` holding exactly `requirements` (the text of a requirements file), made or remade when
     /// the cached one holds something else.
-    pub fn prepare(name: &str, requirements: &str) -> Result<Self> {
-        let base = prerequisites::python(10)?;
+    ///
+    /// Its Python is of version 3.`minimum` or newer.
+    pub fn prepare(name: &str, minimum: prerequisites::Minor, requirements: &str) -> Result<Self> {
+        let base = prerequisites::python(minimum)?;
         let directory = cache::directory()?.join("python").join(name);
         let _lock = cache::lock(&format!("python-{name}"))?;
         let environment = Self { directory };
@@ -42,7 +47,7 @@ impl Environment {
 
     /// An environment with pip alone.
     pub fn bare() -> Result<Self> {
-        Self::prepare("bare", "")
+        Self::prepare("bare", OLDEST, "")
     }
 
     /// The interpreter, with the environment active.

@@ -2,10 +2,13 @@
 
 use crate::progress::Progress;
 use crate::{prerequisites, process, starter, workspace};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use std::env;
 use std::path::{Path, PathBuf};
+
+/// What the model is called among the local models: a name nobody gives a model of their own.
+const MODEL: &str = "SmolLM2-135M-Instruct-starter";
 
 /// Get the starter model, build mlxm and ask it a question.
 #[derive(Args)]
@@ -21,7 +24,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let mlxm = target
         .join("release")
         .join(format!("mlxm{}", env::consts::EXE_SUFFIX));
-    let model = target.join("demo/SmolLM2-135M-Instruct");
+    let model = local_models()?.join(MODEL);
 
     prerequisites::c_compilers()?;
     progress.step(
@@ -45,15 +48,26 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         )
     })?;
 
-    let (mlxm, model) = (shorten(&mlxm), shorten(&model));
+    let mlxm = shorten(&mlxm);
     println!(
         "\nThat was a language model on this machine's processor. Try next:\n\n\
-         \x20 {mlxm} run {model}                a conversation; /help lists what it understands\n\
-         \x20 {mlxm} show {model}               what the model is and what it needs\n\
+         \x20 {mlxm} run {MODEL}     a conversation; /help lists what it understands\n\
+         \x20 {mlxm} show {MODEL}    what the model is and what it needs\n\
          \x20 {mlxm} --help                     everything else\n\
          \x20 cargo xtask test                  every check and test"
     );
     Ok(())
+}
+
+/// Where `mlxm` looks for models that were made on this machine.
+fn local_models() -> Result<PathBuf> {
+    let home = match env::var_os("MLXM_HOME").filter(|path| !path.is_empty()) {
+        Some(path) => std::path::absolute(path)?,
+        None => env::home_dir()
+            .context("no home directory; set MLXM_HOME to a directory for models")?
+            .join(".mlxm"),
+    };
+    Ok(home.join("models"))
 }
 
 /// The path as seen from the directory the person is in, where that is shorter.

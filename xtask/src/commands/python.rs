@@ -15,7 +15,7 @@ pub struct Arguments {}
 
 pub fn execute(_: &Arguments) -> Result<()> {
     prerequisites::c_compilers()?;
-    let environment = python::Environment::prepare("maturin", MATURIN)?;
+    let environment = python::Environment::prepare("maturin", python::OLDEST, MATURIN)?;
     let wheel = build_wheel(&environment)?;
     println!("{}\n\nInstall it with: pip install {0}", wheel.display());
     Ok(())

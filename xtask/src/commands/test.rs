@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check and test, the quick ones first, and a table of what came of them.
 
 mod steps;
+mod templates;
 mod tidy;
 
 use anyhow::{Result, bail};

@@ -19,7 +19,8 @@ pub struct Wrappers {
 impl Wrappers {
     /// Installs zig and writes the wrappers beside it.
     pub fn prepare() -> Result<Self> {
-        let environment = python::Environment::prepare("zig", &format!("{PACKAGE}\n"))?;
+        let environment =
+            python::Environment::prepare("zig", python::OLDEST, &format!("{PACKAGE}\n"))?;
         let zig = environment.site_packages()?.join("ziglang/zig");
         let directory = cache::directory()?.join("darwin/cc");
         fs::create_dir_all(directory.join("sdk"))?;

@@ -110,11 +110,13 @@ fn configure_apt(directory: &Path) -> Result<PathBuf> {
     )?;
     let root = directory.display();
     let configuration = directory.join("apt.conf");
+    // A mirror that has not been refreshed for a while serves: what it has is signed all the same.
     fs::write(
         &configuration,
         format!(
             "Dir::Etc \"{root}/etc\";\nDir::Etc::SourceParts \"/dev/null\";\nDir::State \"{root}/state\";\n\
-             Dir::State::status \"{root}/status\";\nDir::Cache \"{root}/cache\";\nAcquire::Languages \"none\";\n\
+             Dir::State::status \"{root}/status\";\nDir::Cache \"{root}/cache\";\nAcquire::Check-Valid-Until \"false\";\n\
+             Acquire::Languages \"none\";\n\
              APT::Sandbox::User \"root\";\n"
         ),
     )?;

@@ -1,6 +1,6 @@
 //! The steps of `cargo xtask test`.
 
-use super::tidy;
+use super::{templates, tidy};
 use crate::commands::{check_mac, python as wheel};
 use crate::{cache, prerequisites, process, python, starter, workspace};
 use anyhow::{Context, Result};
@@ -68,6 +68,12 @@ pub const STEPS: &[Step] = &[
         run: doctests,
     },
     Step {
+        name: "templates",
+        about: "real chat templates, against transformers",
+        needs: &["starter"],
+        run: templates::compare,
+    },
+    Step {
         name: "wheel",
         about: "the Python package, built and installed",
         needs: &[],
@@ -95,7 +101,7 @@ pub const STEPS: &[Step] = &[
 
 /// The steps' shared places.
 pub struct Surroundings {
-    target: PathBuf,
+    pub target: PathBuf,
 }
 
 impl Surroundings {
@@ -107,7 +113,7 @@ impl Surroundings {
     }
 
     /// The starter model in MLX format.
-    fn starter_model(&self) -> PathBuf {
+    pub fn starter_model(&self) -> PathBuf {
         self.target.join("models/SmolLM2-135M-Instruct")
     }
 
@@ -117,7 +123,7 @@ impl Surroundings {
     }
 
     /// A cargo whose tests find the starter model.
-    fn cargo(&self) -> Command {
+    pub fn cargo(&self) -> Command {
         let mut command = process::cargo();
         command.env("MLXM_STARTER_MODEL", self.starter_model());
         command
@@ -135,7 +141,7 @@ impl Surroundings {
 }
 
 /// Everything but the Python extension module, which only maturin links on every platform.
-const RUST_PACKAGES: [&str; 4] = ["--locked", "--workspace", "--exclude", "mlxm-python"];
+pub const RUST_PACKAGES: [&str; 4] = ["--locked", "--workspace", "--exclude", "mlxm-python"];
 
 fn format() -> Result<()> {
     prerequisites::cargo_component("fmt", "rustfmt")?;
@@ -184,7 +190,7 @@ fn convert(surroundings: &Surroundings) -> Result<()> {
 
 fn rust(surroundings: &Surroundings) -> Result<()> {
     let mut cargo = surroundings.cargo();
-    if process::succeeds(process::cargo().args(["nextest", "--version"])) {
+    if has_nextest() {
         cargo
             .args(["nextest", "run", "--no-fail-fast"])
             .args(RUST_PACKAGES);
@@ -197,6 +203,11 @@ fn rust(surroundings: &Surroundings) -> Result<()> {
     process::run(&mut cargo)
 }
 
+/// Whether tests can run each in a process of its own; without it, cargo's own runner does.
+pub fn has_nextest() -> bool {
+    process::succeeds(process::cargo().args(["nextest", "--version"]))
+}
+
 fn doctests(surroundings: &Surroundings) -> Result<()> {
     process::run(
         surroundings
@@ -206,13 +217,12 @@ fn doctests(surroundings: &Surroundings) -> Result<()> {
     )
 }
 
-fn test_environment() -> Result<python::Environment> {
-    // The oracles' newest releases ask for it.
-    prerequisites::python(11)?;
+pub fn test_environment() -> Result<python::Environment> {
     let path = workspace::root().join("tests/python/requirements.txt");
     let requirements =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    python::Environment::prepare("tests", &requirements)
+    // The oracles' newest releases ask for this version.
+    python::Environment::prepare("tests", 11, &requirements)
 }
 
 fn install_wheel(surroundings: &Surroundings) -> Result<()> {

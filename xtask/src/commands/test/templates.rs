@@ -1,0 +1,107 @@
+//! Real chat templates: the collection that llama.cpp keeps, out of the source package of its Python binding, rendered
+//! by transformers and by this project.
+
+use super::steps::{RUST_PACKAGES, Surroundings, has_nextest, test_environment};
+use crate::{cache, process, python};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The source package that carries the collection.
+const PACKAGE: &str = "llama-cpp-python==0.3.36";
+
+/// What pip needs before it hands out that package, since it asks the package for its metadata.
+const PACKAGE_TOOLS: &str = "scikit-build-core==1.1.2\ncmake==4.4.4\nninja==1.13.2\n";
+
+/// Writes each template of the source archive into a directory.
+const EXTRACT: &str = "\
+import pathlib, sys, tarfile
+archive, directory = sys.argv[1], pathlib.Path(sys.argv[2])
+with tarfile.open(archive) as files:
+    for member in files:
+        if '/models/templates/' in member.name and member.name.endswith('.jinja'):
+            (directory / pathlib.PurePosixPath(member.name).name).write_bytes(files.extractfile(member).read())
+";
+
+/// Compares how every template of the collection renders.
+pub fn compare(surroundings: &Surroundings) -> Result<()> {
+    let corpus = corpus()?;
+    let reference = surroundings.target.join("templates/reference.json");
+    if let Some(directory) = reference.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    process::run(
+        test_environment()?
+            .python()
+            .arg("tests/python/template_reference.py")
+            .arg("--templates")
+            .arg(&corpus)
+            .arg("--tokenizer")
+            .arg(surroundings.starter_model())
+            .arg("--output")
+            .arg(&reference),
+    )?;
+    let mut cargo = surroundings.cargo();
+    cargo
+        .env("MLXM_TEMPLATE_CORPUS", &corpus)
+        .env("MLXM_TEMPLATE_REFERENCE", &reference);
+    // The whole workspace is named so that nothing is built again with fewer features.
+    if has_nextest() {
+        cargo.args(["nextest", "run"]).args(RUST_PACKAGES);
+        cargo.args([
+            "--test",
+            "template_corpus",
+            "--run-ignored",
+            "only",
+            "--no-capture",
+        ]);
+    } else {
+        cargo.arg("test").args(RUST_PACKAGES);
+        cargo.args([
+            "--test",
+            "template_corpus",
+            "--",
+            "--ignored",
+            "--nocapture",
+        ]);
+    }
+    process::run(&mut cargo)
+}
+
+/// The directory with the templates, downloaded once.
+fn corpus() -> Result<PathBuf> {
+    cache::entry(
+        &format!("templates/{}", PACKAGE.replace("==", "-")),
+        |directory| {
+            let environment = python::Environment::prepare("sdist", python::OLDEST, PACKAGE_TOOLS)?;
+            let downloads = tempfile::tempdir_in(directory)?;
+            let options = ["--no-binary", ":all:", "--no-build-isolation"];
+            let archive = environment.download(PACKAGE, downloads.path(), &options)?;
+            process::run(
+                environment
+                    .python()
+                    .args(["-c", EXTRACT])
+                    .arg(&archive)
+                    .arg(directory),
+            )?;
+            if count(directory)? == 0 {
+                bail!("{PACKAGE} holds no chat templates");
+            }
+            Ok(())
+        },
+    )
+}
+
+fn count(directory: &Path) -> Result<usize> {
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    Ok(entries
+        .flatten()
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "jinja")
+        })
+        .count())
+}
