@@ -1,0 +1,123 @@
+//! The JSON files of a checkpoint.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::error::LoadError;
+
+/// `config.json` and `generation_config.json` of a model folder.
+#[derive(Debug, Clone)]
+pub struct CheckpointConfig {
+    /// The folder.
+    pub folder: PathBuf,
+    /// `config.json`.
+    pub values: Map<String, Value>,
+    /// `generation_config.json`; empty when there is none.
+    pub generation: Map<String, Value>,
+    /// `model_type`.
+    pub model_type: String,
+}
+
+impl CheckpointConfig {
+    /// Reads the configuration of the model folder at `path`.
+    ///
+    /// # Errors
+    /// When the path is not a model folder, or a file in it is not what it should be.
+    pub fn open(path: &Path) -> Result<Self, LoadError> {
+        if path.is_file() {
+            let hint = match path.extension().and_then(|extension| extension.to_str()) {
+                Some("gguf") => ": turn a GGUF file into one with `mlxm convert`",
+                _ => "",
+            };
+            return Err(LoadError::NotADirectory { path: path.into(), hint });
+        }
+        if !path.is_dir() {
+            return Err(LoadError::NotFound(path.into()));
+        }
+        let file = path.join("config.json");
+        if !file.exists() {
+            return Err(LoadError::NoConfig { path: path.into(), hint: what_is_here(path) });
+        }
+        let values = object(&file)?;
+        let model_type = match values.get("model_type") {
+            Some(Value::String(model_type)) => model_type.clone(),
+            Some(other) => return Err(invalid(&file, format!("`model_type` must be a string, not {other}"))),
+            None => return Err(invalid(&file, "`model_type` is missing, so the architecture is unknown".into())),
+        };
+        let generation_file = path.join("generation_config.json");
+        let generation = if generation_file.exists() { object(&generation_file)? } else { Map::new() };
+        Ok(Self { folder: path.into(), values, generation, model_type })
+    }
+
+    /// The file errors about the configuration should name.
+    pub fn file(&self) -> PathBuf {
+        self.folder.join("config.json")
+    }
+
+    /// End-of-sequence ids by the configuration: `generation_config.json` overrides `config.json` (and its
+    /// `text_config`); each may hold one id or a list.
+    pub fn eos_token_ids(&self) -> Vec<u32> {
+        let nested = self.values.get("text_config").and_then(|text| text.get("eos_token_id"));
+        [self.generation.get("eos_token_id"), self.values.get("eos_token_id"), nested]
+            .into_iter()
+            .flatten()
+            .map(ids)
+            .find(|ids| !ids.is_empty())
+            .unwrap_or_default()
+    }
+}
+
+fn ids(value: &Value) -> Vec<u32> {
+    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    match value {
+        Value::Array(list) => list.iter().filter_map(id).collect(),
+        one => id(one).into_iter().collect(),
+    }
+}
+
+/// Parses a JSON file.
+///
+/// # Errors
+/// When it cannot be read or is not JSON.
+pub fn read_json(path: &Path) -> Result<Value, LoadError> {
+    let text = std::fs::read(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
+    serde_json::from_slice(&text).map_err(|error| invalid(path, format!("not valid JSON: {error}")))
+}
+
+fn object(path: &Path) -> Result<Map<String, Value>, LoadError> {
+    match read_json(path)? {
+        Value::Object(map) => Ok(map),
+        _ => Err(invalid(path, "must hold a JSON object".into())),
+    }
+}
+
+fn invalid(path: &Path, problem: String) -> LoadError {
+    LoadError::InvalidConfig { path: path.into(), problem }
+}
+
+/// What a folder that is not loadable holds instead, as the end of an error message.
+pub(super) fn what_is_here(folder: &Path) -> String {
+    let mut extensions: Vec<String> = Vec::new();
+    let mut entries = 0;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        entries += 1;
+        if let Some(extension) = entry.path().extension().and_then(|extension| extension.to_str()) {
+            extensions.push(extension.to_owned());
+        }
+    }
+    let has = |wanted: &str| extensions.iter().any(|extension| extension == wanted);
+    if entries == 0 {
+        "; the folder is empty".into()
+    } else if has("gguf") {
+        "; it holds GGUF files, which `mlxm convert` turns into an MLX checkpoint".into()
+    } else if has("bin") || has("pth") || has("pt") {
+        "; it holds PyTorch pickles (.bin, .pth), which are not loaded: use a safetensors version of this model".into()
+    } else if has("npz") {
+        "; it holds weights.npz, an old MLX format: use a safetensors version of this model".into()
+    } else if has("incomplete") {
+        "; its download is not finished: run `mlxm pull` again".into()
+    } else {
+        String::new()
+    }
+}

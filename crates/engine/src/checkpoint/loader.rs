@@ -1,0 +1,211 @@
+//! Building a model's parts from named tensors, with every mistake named.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use mlxm_kernels::{Bytes, FloatType, Matrix, QuantMode, QuantSpec, ScaleType, Vector};
+use safetensors::Dtype;
+
+use super::Scope;
+use super::quantization::Quantization;
+use super::weights::{RawTensor, Weights};
+use crate::error::LoadError;
+
+/// Hands out the parts of a model and keeps account of what was asked for, so that missing and unknown tensors can be
+/// listed in full.
+pub struct Loader<'a> {
+    pub(super) weights: &'a Weights,
+    quantization: &'a Quantization,
+    pub(super) config_file: PathBuf,
+    pub(super) context_length: usize,
+    used: RefCell<BTreeSet<String>>,
+    missing: RefCell<Vec<String>>,
+    parameters: Cell<u64>,
+}
+
+impl<'a> Loader<'a> {
+    /// A loader over the tensors of a checkpoint, for sequences of up to `context_length` tokens. Errors about the
+    /// configuration name `config_file`.
+    pub fn new(
+        weights: &'a Weights,
+        quantization: &'a Quantization,
+        config_file: PathBuf,
+        context_length: usize,
+    ) -> Self {
+        Self {
+            weights,
+            quantization,
+            config_file,
+            context_length,
+            used: RefCell::default(),
+            missing: RefCell::default(),
+            parameters: Cell::new(0),
+        }
+    }
+
+    /// Parameters handed out so far; a packed weight counts its unpacked elements.
+    pub fn parameters(&self) -> u64 {
+        self.parameters.get()
+    }
+
+    /// The top of the tensors' name tree.
+    pub fn root(&self) -> Scope<'_> {
+        Scope::root(self)
+    }
+
+    pub(super) fn vector(&self, name: &str, len: usize) -> Result<Vector, LoadError> {
+        let Some(tensor) = self.take(name) else {
+            return Ok(Vector::from(vec![0.0; len]));
+        };
+        let kind = float_type(name, tensor)?;
+        expect_shape(name, tensor, &[len])?;
+        self.count(len);
+        Vector::from_bytes(kind, &tensor.bytes).map_err(|error| bad(name, error.to_string()))
+    }
+
+    pub(super) fn matrix(&self, path: &str, rows: usize, cols: usize) -> Result<Matrix, LoadError> {
+        let name = format!("{path}.weight");
+        let scales_name = format!("{path}.scales");
+        let spec = self.quantization.resolve(path, cols, self.weights.get(&name), self.weights.get(&scales_name))?;
+        self.count(rows * cols);
+        match spec {
+            None => self.dense(&name, rows, cols),
+            Some(spec) => self.quantized(path, rows, cols, spec),
+        }
+    }
+
+    fn dense(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix, LoadError> {
+        let Some(tensor) = self.take(name) else {
+            return placeholder(name, rows, cols);
+        };
+        if tensor.dtype == Dtype::U32 {
+            return Err(bad(name, "is packed (u32), but the checkpoint has no scales for it".into()));
+        }
+        let kind = float_type(name, tensor)?;
+        expect_shape(name, tensor, &[rows, cols])?;
+        Matrix::dense(rows, cols, kind, tensor.bytes.clone()).map_err(|error| bad(name, error.to_string()))
+    }
+
+    fn quantized(&self, path: &str, rows: usize, cols: usize, spec: QuantSpec) -> Result<Matrix, LoadError> {
+        let name = format!("{path}.weight");
+        if cols % spec.group_size != 0 {
+            return Err(bad(
+                &name,
+                format!("{cols} inputs cannot be quantized in groups of {}: the group size must divide them", spec.group_size),
+            ));
+        }
+        let affine = spec.mode == QuantMode::Affine;
+        let weight = self.take(&name);
+        let scales = self.take(&format!("{path}.scales"));
+        let biases = if affine { self.take(&format!("{path}.biases")) } else { None };
+        let (Some(weight), Some(scales)) = (weight, scales) else {
+            return placeholder(&name, rows, cols);
+        };
+        if affine && biases.is_none() {
+            return placeholder(&name, rows, cols);
+        }
+        if weight.dtype != Dtype::U32 {
+            return Err(bad(&name, format!("must be packed u32 words for {spec}, found {:?}", weight.dtype)));
+        }
+        expect_shape(&name, weight, &[rows, cols * spec.bits as usize / 32])?;
+        let scales_name = format!("{path}.scales");
+        expect_shape(&scales_name, scales, &[rows, cols / spec.group_size])?;
+        let scale_type = match (affine, scales.dtype) {
+            (false, Dtype::U8) => ScaleType::U8,
+            (true, _) => ScaleType::from(float_type(&scales_name, scales)?),
+            (false, found) => return Err(bad(&scales_name, format!("must be u8 for {spec}, found {found:?}"))),
+        };
+        if let Some(biases) = biases {
+            let biases_name = format!("{path}.biases");
+            expect_shape(&biases_name, biases, &scales.shape)?;
+            if biases.dtype != scales.dtype {
+                return Err(bad(&biases_name, format!("is {:?}, but its scales are {:?}", biases.dtype, scales.dtype)));
+            }
+        }
+        let global_scale = self.global_scale(path, spec)?;
+        Matrix::quantized(
+            rows,
+            cols,
+            spec,
+            weight.bytes.clone(),
+            scales.bytes.clone(),
+            scale_type,
+            biases.map(|tensor| tensor.bytes.clone()),
+            global_scale,
+        )
+        .map_err(|error| bad(&name, error.to_string()))
+    }
+
+    fn global_scale(&self, path: &str, spec: QuantSpec) -> Result<Option<f32>, LoadError> {
+        let name = format!("{path}.global_scale");
+        if spec.mode != QuantMode::Nvfp4 || !self.weights.contains(&name) {
+            return Ok(None);
+        }
+        let Some(tensor) = self.take(&name) else { return Ok(None) };
+        let kind = float_type(&name, tensor)?;
+        let values = Vector::from_bytes(kind, &tensor.bytes).map_err(|error| bad(&name, error.to_string()))?;
+        match values.as_slice() {
+            [scale] => Ok(Some(*scale)),
+            other => Err(bad(&name, format!("must hold one value, found {}", other.len()))),
+        }
+    }
+
+    fn take(&self, name: &str) -> Option<&'a RawTensor> {
+        let tensor = self.weights.get(name);
+        match tensor {
+            Some(_) => {
+                self.used.borrow_mut().insert(name.to_owned());
+            }
+            None => self.missing.borrow_mut().push(name.to_owned()),
+        }
+        tensor
+    }
+
+    fn count(&self, parameters: usize) {
+        self.parameters.set(self.parameters.get() + parameters as u64);
+    }
+
+    /// Settles the account once the model is built.
+    ///
+    /// # Errors
+    /// When tensors were missing, or some of the checkpoint's were not used.
+    pub fn finish(self, model_type: &str) -> Result<u64, LoadError> {
+        let missing = self.missing.into_inner();
+        if !missing.is_empty() {
+            return Err(LoadError::MissingTensors { model_type: model_type.into(), names: missing });
+        }
+        let used = self.used.into_inner();
+        let unknown: Vec<String> = self.weights.names().filter(|name| !used.contains(*name)).map(str::to_owned).collect();
+        if !unknown.is_empty() {
+            return Err(LoadError::UnknownTensors { model_type: model_type.into(), names: unknown });
+        }
+        Ok(self.parameters.get())
+    }
+}
+
+/// Stands in for a missing weight until [`Loader::finish`] reports it; its zeroed pages are never touched.
+fn placeholder(name: &str, rows: usize, cols: usize) -> Result<Matrix, LoadError> {
+    Matrix::dense(rows, cols, FloatType::F16, Bytes::owned(vec![0; rows * cols * 2]))
+        .map_err(|error| bad(name, error.to_string()))
+}
+
+fn bad(name: &str, problem: String) -> LoadError {
+    LoadError::BadTensor { name: name.into(), problem }
+}
+
+fn float_type(name: &str, tensor: &RawTensor) -> Result<FloatType, LoadError> {
+    match tensor.dtype {
+        Dtype::F32 => Ok(FloatType::F32),
+        Dtype::F16 => Ok(FloatType::F16),
+        Dtype::BF16 => Ok(FloatType::BF16),
+        other => Err(bad(name, format!("must be f32, f16 or bf16, found {other:?}"))),
+    }
+}
+
+fn expect_shape(name: &str, tensor: &RawTensor, expected: &[usize]) -> Result<(), LoadError> {
+    if tensor.shape == expected {
+        return Ok(());
+    }
+    Err(bad(name, format!("must have the shape {expected:?}, found {:?}", tensor.shape)))
+}

@@ -1,0 +1,163 @@
+//! Which modules of a checkpoint are quantized, and how.
+//!
+//! Resolution per module path, after the architecture's renames: an entry for the path in `quantization` decides
+//! (`false`: dense; `true`: the global settings; an object: that object, with absent keys taken from the *mode's*
+//! defaults, not from the globals); without an entry a module is quantized iff `{path}.scales` exists, and the shapes
+//! and the scales' element type tell how. This is what mlx-lm 0.32 does when it loads a checkpoint.
+
+use mlxm_kernels::{QuantMode, QuantSpec};
+use safetensors::Dtype;
+use serde_json::{Map, Value};
+
+use super::config::CheckpointConfig;
+use super::weights::RawTensor;
+use crate::error::LoadError;
+
+/// The `quantization` entry of a configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Quantization {
+    /// Settings of modules whose entry is `true`.
+    globals: Option<QuantSpec>,
+    overrides: Map<String, Value>,
+}
+
+impl Quantization {
+    /// Reads the settings of a checkpoint, from `quantization` or the methods other tools write into
+    /// `quantization_config`.
+    ///
+    /// # Errors
+    /// When they are malformed or a method is not supported.
+    pub fn from_config(config: &CheckpointConfig) -> Result<Self, LoadError> {
+        let invalid = |problem: String| LoadError::InvalidConfig { path: config.file(), problem };
+        if let Some(value) = config.values.get("quantization").filter(|value| !value.is_null()) {
+            let Value::Object(map) = value else {
+                return Err(invalid(format!("`quantization` must be an object, not {value}")));
+            };
+            let globals = parse_spec(map).map_err(|problem| invalid(format!("`quantization`: {problem}")))?;
+            let overrides = map
+                .iter()
+                .filter(|(key, _)| !matches!(key.as_str(), "group_size" | "bits" | "mode"))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
+            return Ok(Self { globals: Some(globals), overrides });
+        }
+        let nested = || config.values.get("text_config").and_then(|text| text.get("quantization_config"));
+        let Some(Value::Object(method)) = config.values.get("quantization_config").or_else(nested) else {
+            return Ok(Self::default());
+        };
+        foreign_method(method)
+            .map(|globals| Self { globals, overrides: Map::new() })
+            .map_err(LoadError::UnsupportedQuantization)
+    }
+
+    /// The settings that most modules have, if the checkpoint states any.
+    pub fn globals(&self) -> Option<QuantSpec> {
+        self.globals
+    }
+
+    /// How the module at `path` with `inputs` input features is stored; `None` is dense.
+    ///
+    /// # Errors
+    /// When the entry is malformed, or nothing fits the shapes.
+    pub fn resolve(
+        &self,
+        path: &str,
+        inputs: usize,
+        weight: Option<&RawTensor>,
+        scales: Option<&RawTensor>,
+    ) -> Result<Option<QuantSpec>, LoadError> {
+        let bad = |problem: String| LoadError::BadTensor { name: format!("{path}.weight"), problem };
+        match self.overrides.get(path) {
+            Some(Value::Bool(false)) => Ok(None),
+            Some(Value::Bool(true)) => Ok(self.globals),
+            Some(Value::Object(map)) => {
+                parse_spec(map).map(Some).map_err(|problem| bad(format!("its `quantization` entry: {problem}")))
+            }
+            Some(other) => Err(bad(format!("its `quantization` entry must be true, false or an object, not {other}"))),
+            None => match (weight, scales) {
+                (Some(weight), Some(scales)) => infer(inputs, weight, scales).map(Some).map_err(bad),
+                _ => Ok(None),
+            },
+        }
+    }
+}
+
+fn parse_spec(map: &Map<String, Value>) -> Result<QuantSpec, String> {
+    let mode = match map.get("mode") {
+        None | Some(Value::Null) => QuantMode::Affine,
+        Some(Value::String(name)) => name.parse().map_err(|error| format!("{error}"))?,
+        Some(other) => return Err(format!("`mode` must be a string, not {other}")),
+    };
+    let defaults = QuantSpec::default_for(mode);
+    let number = |key: &str, default: usize| match map.get(key) {
+        None | Some(Value::Null) => Ok(default),
+        Some(value) => value
+            .as_u64()
+            .map(|number| number as usize)
+            .ok_or_else(|| format!("`{key}` must be a positive integer, not {value}")),
+    };
+    let spec = QuantSpec {
+        mode,
+        group_size: number("group_size", defaults.group_size)?,
+        bits: number("bits", defaults.bits as usize)? as u32,
+    };
+    spec.validate().map_err(|error| error.to_string())?;
+    Ok(spec)
+}
+
+/// The settings that fit the shapes of a packed weight and its scales.
+fn infer(inputs: usize, weight: &RawTensor, scales: &RawTensor) -> Result<QuantSpec, String> {
+    let (Some(&words), Some(&groups)) = (weight.shape.last(), scales.shape.last()) else {
+        return Err("a packed weight and its scales need two dimensions".into());
+    };
+    let does_not_fit = || {
+        format!(
+            "{words} packed words and {groups} scales per row do not fit {inputs} inputs in any supported quantization \
+             (affine 2,3,4,5,6,8 bits with groups of 32,64,128; mxfp4, nvfp4, mxfp8)"
+        )
+    };
+    if groups == 0 || inputs == 0 || inputs % groups != 0 || (words * 32) % inputs != 0 {
+        return Err(does_not_fit());
+    }
+    let group_size = inputs / groups;
+    let bits = (words * 32 / inputs) as u32;
+    let mode = match (scales.dtype, bits, group_size) {
+        (Dtype::U8, 4, 16) => QuantMode::Nvfp4,
+        (Dtype::U8, 4, 32) => QuantMode::Mxfp4,
+        (Dtype::U8, 8, 32) => QuantMode::Mxfp8,
+        (Dtype::U8, ..) => return Err(does_not_fit()),
+        _ => QuantMode::Affine,
+    };
+    let spec = QuantSpec { mode, group_size, bits };
+    spec.validate().map_err(|_| does_not_fit())?;
+    Ok(spec)
+}
+
+/// Settings meant by the `quant_method` of other tools. Their tensors must already be in MLX's packing: names that are
+/// not are reported as unknown tensors when the model is built.
+fn foreign_method(config: &Map<String, Value>) -> Result<Option<QuantSpec>, String> {
+    let method = config.get("quant_method").and_then(Value::as_str);
+    let spec = |mode| Ok(Some(QuantSpec::default_for(mode)));
+    match method {
+        Some("mxfp4") => spec(QuantMode::Mxfp4),
+        Some("mxfp8") => spec(QuantMode::Mxfp8),
+        Some("fp8") if config.get("scale_fmt").and_then(Value::as_str) == Some("ue8m0") => spec(QuantMode::Mxfp8),
+        Some("compressed-tensors") => match config.get("format").and_then(Value::as_str) {
+            Some("nvfp4-pack-quantized") => spec(QuantMode::Nvfp4),
+            _ => Ok(Some(QuantSpec { mode: QuantMode::Affine, group_size: 32, bits: 4 })),
+        },
+        Some("modelopt") => {
+            let settings = config.get("quantization").and_then(Value::as_object).unwrap_or(config);
+            match settings.get("quant_algo").and_then(Value::as_str) {
+                Some("NVFP4") => spec(QuantMode::Nvfp4),
+                other => Err(format!("modelopt quantization {other:?} is not supported; supported: NVFP4")),
+            }
+        }
+        Some(other) => Err(format!(
+            "quant_method `{other}` is not supported; use an MLX checkpoint of this model, or its dense version with `mlxm convert --bits 4`"
+        )),
+        // A copy of `quantization` without the method, left behind by older converters.
+        None if config.contains_key("bits") || config.contains_key("group_size") => parse_spec(config).map(Some),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,181 @@
+//! Errors of the engine: [`LoadError`] while opening a checkpoint, [`RequestError`] for a request that is refused,
+//! [`GenerationError`] for one that fails while it runs.
+
+use std::path::PathBuf;
+
+use mlxm_kernels::KernelError;
+
+use crate::chat::TemplateError;
+use crate::sampling::SamplingError;
+use crate::text::TokenizerError;
+
+/// Why a checkpoint cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The path does not exist.
+    #[error("no model at {}: check the path, or see `mlxm list` for what is here and `mlxm pull` to get one", .0.display())]
+    NotFound(PathBuf),
+    /// The path is a file that is not a checkpoint.
+    #[error("{} is a file; a model is a folder with config.json and model*.safetensors{hint}", path.display())]
+    NotADirectory {
+        /// The file.
+        path: PathBuf,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The folder has no `config.json`.
+    #[error("{} has no config.json, so it is not a model folder{hint}", path.display())]
+    NoConfig {
+        /// The folder.
+        path: PathBuf,
+        /// What the folder holds instead.
+        hint: String,
+    },
+    /// The folder has no `model*.safetensors`.
+    #[error("{} has no model*.safetensors{hint}", path.display())]
+    NoWeights {
+        /// The folder.
+        path: PathBuf,
+        /// What the folder holds instead and what can be done with it.
+        hint: String,
+    },
+    /// `config.json` is not JSON or lacks a field.
+    #[error("{}: {problem}", path.display())]
+    InvalidConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        problem: String,
+    },
+    /// The architecture is not one of ours.
+    #[error("model_type `{model_type}` is not supported; supported: {}", supported.join(", "))]
+    UnsupportedArchitecture {
+        /// `model_type` of the config.
+        model_type: String,
+        /// All that are supported.
+        supported: Vec<&'static str>,
+    },
+    /// A quantization method that is not supported.
+    #[error("{0}")]
+    UnsupportedQuantization(String),
+    /// A safetensors file is truncated or corrupt.
+    #[error("{}: {problem}; the file is damaged or incomplete: download it again", path.display())]
+    CorruptWeights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Tensors the model needs are absent.
+    #[error("{model_type}: {} of the model's tensors are missing: {}", names.len(), first_names(names))]
+    MissingTensors {
+        /// The architecture.
+        model_type: String,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// Tensors the model does not know.
+    #[error("{model_type}: the checkpoint has {} tensors that this architecture does not use: {}", names.len(), first_names(names))]
+    UnknownTensors {
+        /// The architecture.
+        model_type: String,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// A tensor has the wrong shape or element type.
+    #[error("tensor {name}: {problem}")]
+    BadTensor {
+        /// Its name.
+        name: String,
+        /// What is wrong, with expected and found.
+        problem: String,
+    },
+    /// The device cannot be used.
+    #[error("{0}")]
+    Device(String),
+    /// The plan does not fit.
+    #[error("{0}")]
+    Memory(String),
+    /// An option is out of range.
+    #[error("{0}")]
+    InvalidOption(String),
+    /// The tokenizer.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The chat template.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// Reading a file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// An operation of the kernels.
+    #[error(transparent)]
+    Compute(#[from] KernelError),
+}
+
+/// A list of names short enough to read.
+fn first_names(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let mut text = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// No token to start from.
+    #[error("the prompt is empty: give at least one token")]
+    EmptyPrompt,
+    /// The prompt leaves no room for an answer.
+    #[error("the prompt has {prompt_tokens} tokens, but the context holds {context_length} (prompt and answer together); shorten it or load the model with a longer context")]
+    PromptTooLong {
+        /// Length of the prompt.
+        prompt_tokens: usize,
+        /// Length of the context.
+        context_length: usize,
+    },
+    /// A token id outside the vocabulary.
+    #[error("token id {id} at position {position} is outside the vocabulary of {vocab_size}")]
+    TokenOutOfRange {
+        /// The id.
+        id: u32,
+        /// Where in the prompt.
+        position: usize,
+        /// Number of tokens.
+        vocab_size: usize,
+    },
+    /// A sampling value.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
+    /// A value of the request.
+    #[error("{0}")]
+    Invalid(String),
+    /// The engine is gone.
+    #[error("the engine has stopped")]
+    Stopped,
+    /// The computation failed.
+    #[error("the model failed: {0}")]
+    Compute(String),
+}
+
+/// Why a running generation ended without an answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum GenerationError {
+    /// The computation failed.
+    #[error("the model failed: {0}")]
+    Compute(String),
+    /// The engine went away.
+    #[error("the engine has stopped")]
+    Stopped,
+}

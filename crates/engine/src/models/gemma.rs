@@ -1,0 +1,148 @@
+//! Gemma: scaled embeddings, norms stored as offsets from one, a GELU gate, a tied head.
+
+use candle_core::Tensor;
+use mlxm_kernels::{Activation, KernelError, Kernels};
+use mlxm_kvcache::GroupKind;
+use serde::Deserialize;
+
+use super::{Architecture, Dimensions, Model, drop_unused};
+use crate::checkpoint::{Scope, Weights};
+use crate::error::LoadError;
+use crate::nn::{
+    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm, QkvProjection, Residual,
+    RopeConfig, rope,
+};
+use crate::runtime::{CacheLayer, Step};
+
+/// `config.json` of a Gemma checkpoint.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    intermediate_size: usize,
+    num_attention_heads: usize,
+    rms_norm_eps: f64,
+    vocab_size: usize,
+    num_key_value_heads: usize,
+    head_dim: usize,
+    max_position_embeddings: Option<usize>,
+    #[serde(default = "default_rope_theta")]
+    rope_theta: f64,
+    #[serde(default)]
+    rope_traditional: bool,
+}
+
+fn default_rope_theta() -> f64 {
+    10_000.0
+}
+
+impl Config {
+    fn heads(&self) -> Heads {
+        Heads {
+            heads: self.num_attention_heads,
+            kv_heads: self.num_key_value_heads,
+            head_dim: self.head_dim,
+        }
+    }
+
+    fn attention(&self, weights: &Scope<'_>, layer: usize) -> Result<Attention, LoadError> {
+        let heads = self.heads();
+        let rotation = RopeConfig {
+            dims: heads.head_dim,
+            base: self.rope_theta,
+            traditional: self.rope_traditional,
+            scaling: None,
+            max_position_embeddings: self.max_position_embeddings,
+            context_length: weights.context_length(),
+        };
+        let rotation = rope(&rotation).map_err(|problem| weights.config_error(problem))?;
+        let norm = weights.rms_norm_plus_one("input_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let weights = weights.child("self_attn");
+        Ok(Attention {
+            residual: Residual::pre_norm(norm),
+            qkv: QkvProjection::separate(&weights, self.hidden_size, heads, false)?,
+            head_norms: None,
+            o: weights.linear("o_proj", heads.q_width(), self.hidden_size)?,
+            config: AttentionConfig {
+                layer,
+                spec: heads.spec((heads.head_dim as f32).powf(-0.5)),
+                rope: Some(rotation),
+            },
+        })
+    }
+
+    fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
+        let norm = weights.rms_norm_plus_one("post_attention_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        GatedMlp::load(
+            &weights.child("mlp"),
+            self.hidden_size,
+            self.intermediate_size,
+            false,
+            Activation::GeluTanh,
+            Residual::pre_norm(norm),
+        )
+    }
+}
+
+impl Architecture for Config {
+    fn dimensions(&self) -> Dimensions {
+        Dimensions {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            heads: self.heads(),
+            max_position_embeddings: self.max_position_embeddings,
+        }
+    }
+
+    fn cache_layers(&self) -> Vec<CacheLayer> {
+        vec![CacheLayer::new(GroupKind::Full, self.heads()); self.num_hidden_layers]
+    }
+
+    fn sanitize(&self, weights: &mut Weights) {
+        drop_unused(weights, true);
+    }
+
+    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
+        let embedding_scale = (self.hidden_size as f32).sqrt();
+        let model = weights.child("model");
+        let embed_tokens = model.embedding("embed_tokens", self.vocab_size, self.hidden_size)?;
+        let layers = (0..self.num_hidden_layers)
+            .map(|layer| {
+                let weights = model.child("layers").child(layer);
+                Ok(Layer {
+                    self_attn: self.attention(&weights, layer)?,
+                    feed_forward: FeedForward::Gated(self.mlp(&weights)?),
+                })
+            })
+            .collect::<Result<_, LoadError>>()?;
+        let norm = model.rms_norm_plus_one("norm", self.hidden_size, self.rms_norm_eps)?;
+        let head = Head::tied(&embed_tokens);
+        Ok(Box::new(Gemma { embed_tokens, embedding_scale, layers, norm, head }))
+    }
+}
+
+/// The model.
+#[derive(Debug)]
+struct Gemma {
+    embed_tokens: Embedding,
+    embedding_scale: f32,
+    layers: Vec<Layer>,
+    norm: Norm,
+    head: Head,
+}
+
+impl Model for Gemma {
+    fn forward(&self, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
+        let embeddings = self.embed_tokens.forward(step.tokens(), step.kernels)?;
+        let mut h = step.kernels.scale(&embeddings, self.embedding_scale)?;
+        for layer in &self.layers {
+            h = layer.forward(&h, step)?;
+        }
+        self.norm.forward(&h, step.kernels)
+    }
+
+    fn head(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
+        self.head.forward(rows, kernels)
+    }
+}

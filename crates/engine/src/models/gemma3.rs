@@ -1,0 +1,64 @@
+//! Gemma 3 as it is usually published: the text model wrapped beside a vision tower, which is left out here.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Architecture, Dimensions, Model, gemma3_text};
+use crate::checkpoint::{Scope, Weights};
+use crate::error::LoadError;
+use crate::runtime::CacheLayer;
+
+/// `config.json` of a Gemma 3 checkpoint.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Wrapper")]
+pub struct Config {
+    text: gemma3_text::Config,
+}
+
+/// The configuration as it is written.
+#[derive(Deserialize)]
+struct Wrapper {
+    text_config: Map<String, Value>,
+    #[serde(default = "default_vocab_size")]
+    vocab_size: usize,
+}
+
+fn default_vocab_size() -> usize {
+    262_208
+}
+
+impl TryFrom<Wrapper> for Config {
+    type Error = serde_json::Error;
+
+    fn try_from(wrapper: Wrapper) -> Result<Self, Self::Error> {
+        let mut text = wrapper.text_config;
+        // The wrapper's size of the vocabulary wins, and its defaults differ from the text model's own.
+        text.insert("vocab_size".into(), wrapper.vocab_size.into());
+        text.entry("num_attention_heads").or_insert(8.into());
+        text.entry("num_key_value_heads").or_insert(4.into());
+        Ok(Self { text: serde_json::from_value(Value::Object(text))? })
+    }
+}
+
+impl Architecture for Config {
+    fn dimensions(&self) -> Dimensions {
+        self.text.dimensions()
+    }
+
+    fn cache_layers(&self) -> Vec<CacheLayer> {
+        self.text.cache_layers()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.text.check()
+    }
+
+    fn sanitize(&self, weights: &mut Weights) {
+        weights.retain(|name| !name.starts_with("vision_tower.") && !name.starts_with("multi_modal_projector."));
+        self.text.sanitize(weights);
+    }
+
+    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
+        self.text.load(&weights.child("language_model"))
+    }
+}

@@ -1,0 +1,160 @@
+//! OLMo 2: norms behind the blocks instead of before them, and RMS norms over the whole rows of queries and keys.
+
+use candle_core::Tensor;
+use mlxm_kernels::{Activation, KernelError, Kernels};
+use mlxm_kvcache::GroupKind;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Architecture, Dimensions, Model, drop_unused};
+use crate::checkpoint::{Scope, Weights};
+use crate::error::LoadError;
+use crate::nn::{
+    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, HeadNorms, Heads, Layer, Norm, QkvProjection,
+    Residual, RopeConfig, rope,
+};
+use crate::runtime::{CacheLayer, Step};
+
+/// `config.json` of an OLMo 2 checkpoint.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    intermediate_size: usize,
+    num_attention_heads: usize,
+    rms_norm_eps: f64,
+    vocab_size: usize,
+    head_dim: Option<usize>,
+    max_position_embeddings: Option<usize>,
+    num_key_value_heads: Option<usize>,
+    #[serde(default)]
+    attention_bias: bool,
+    #[serde(default)]
+    mlp_bias: bool,
+    #[serde(default = "default_rope_theta")]
+    rope_theta: f64,
+    #[serde(default)]
+    rope_traditional: bool,
+    rope_scaling: Option<Map<String, Value>>,
+    #[serde(default = "default_tie_word_embeddings")]
+    tie_word_embeddings: bool,
+}
+
+fn default_rope_theta() -> f64 {
+    10_000.0
+}
+
+fn default_tie_word_embeddings() -> bool {
+    true
+}
+
+impl Config {
+    fn heads(&self) -> Heads {
+        Heads {
+            heads: self.num_attention_heads,
+            kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
+            head_dim: self.head_dim.unwrap_or_else(|| self.hidden_size / self.num_attention_heads.max(1)),
+        }
+    }
+
+    fn attention(&self, weights: &Scope<'_>, layer: usize) -> Result<Attention, LoadError> {
+        let heads = self.heads();
+        let rotation = RopeConfig {
+            dims: heads.head_dim,
+            base: self.rope_theta,
+            traditional: self.rope_traditional,
+            scaling: self.rope_scaling.as_ref(),
+            max_position_embeddings: self.max_position_embeddings,
+            context_length: weights.context_length(),
+        };
+        let rotation = rope(&rotation).map_err(|problem| weights.config_error(problem))?;
+        let norm = weights.rms_norm("post_attention_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let weights = weights.child("self_attn");
+        Ok(Attention {
+            residual: Residual::post_norm(norm),
+            qkv: QkvProjection::separate(&weights, self.hidden_size, heads, self.attention_bias)?,
+            head_norms: Some(HeadNorms {
+                q: weights.rms_norm("q_norm", heads.q_width(), self.rms_norm_eps)?,
+                k: weights.rms_norm("k_norm", heads.kv_width(), self.rms_norm_eps)?,
+            }),
+            o: weights.linear_with_optional_bias("o_proj", heads.q_width(), self.hidden_size, self.attention_bias)?,
+            config: AttentionConfig {
+                layer,
+                spec: heads.spec((heads.head_dim as f32).powf(-0.5)),
+                rope: Some(rotation),
+            },
+        })
+    }
+
+    fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
+        let norm = weights.rms_norm("post_feedforward_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        GatedMlp::load(
+            &weights.child("mlp"),
+            self.hidden_size,
+            self.intermediate_size,
+            self.mlp_bias,
+            Activation::Silu,
+            Residual::post_norm(norm),
+        )
+    }
+}
+
+impl Architecture for Config {
+    fn dimensions(&self) -> Dimensions {
+        Dimensions {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            heads: self.heads(),
+            max_position_embeddings: self.max_position_embeddings,
+        }
+    }
+
+    fn cache_layers(&self) -> Vec<CacheLayer> {
+        vec![CacheLayer::new(GroupKind::Full, self.heads()); self.num_hidden_layers]
+    }
+
+    fn sanitize(&self, weights: &mut Weights) {
+        drop_unused(weights, self.tie_word_embeddings);
+    }
+
+    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
+        let model = weights.child("model");
+        let embed_tokens = model.embedding("embed_tokens", self.vocab_size, self.hidden_size)?;
+        let layers = (0..self.num_hidden_layers)
+            .map(|layer| {
+                let weights = model.child("layers").child(layer);
+                Ok(Layer {
+                    self_attn: self.attention(&weights, layer)?,
+                    feed_forward: FeedForward::Gated(self.mlp(&weights)?),
+                })
+            })
+            .collect::<Result<_, LoadError>>()?;
+        let norm = model.rms_norm("norm", self.hidden_size, self.rms_norm_eps)?;
+        let head = Head::load(weights, &embed_tokens, self.tie_word_embeddings, self.hidden_size, self.vocab_size)?;
+        Ok(Box::new(Olmo2 { embed_tokens, layers, norm, head }))
+    }
+}
+
+/// The model.
+#[derive(Debug)]
+struct Olmo2 {
+    embed_tokens: Embedding,
+    layers: Vec<Layer>,
+    norm: Norm,
+    head: Head,
+}
+
+impl Model for Olmo2 {
+    fn forward(&self, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
+        let mut h = self.embed_tokens.forward(step.tokens(), step.kernels)?;
+        for layer in &self.layers {
+            h = layer.forward(&h, step)?;
+        }
+        self.norm.forward(&h, step.kernels)
+    }
+
+    fn head(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
+        self.head.forward(rows, kernels)
+    }
+}

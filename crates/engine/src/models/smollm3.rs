@@ -1,0 +1,62 @@
+//! SmolLM3: Llama with layers that do not rotate (NoPE).
+
+use serde::Deserialize;
+
+use super::{Architecture, Dimensions, Model, llama};
+use crate::checkpoint::{Scope, Weights};
+use crate::error::LoadError;
+use crate::runtime::CacheLayer;
+
+/// `config.json` of a SmolLM3 checkpoint.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    #[serde(flatten)]
+    llama: llama::Config,
+    #[serde(default = "default_no_rope_layer_interval")]
+    no_rope_layer_interval: usize,
+    /// One number per layer: 1 where the layer *does* rotate, 0 where it does not.
+    no_rope_layers: Option<Vec<usize>>,
+}
+
+fn default_no_rope_layer_interval() -> usize {
+    4
+}
+
+impl Config {
+    fn rotates(&self, layer: usize) -> bool {
+        match &self.no_rope_layers {
+            Some(layers) => layers[layer] != 0,
+            None => (layer + 1) % self.no_rope_layer_interval != 0,
+        }
+    }
+}
+
+impl Architecture for Config {
+    fn dimensions(&self) -> Dimensions {
+        self.llama.dimensions()
+    }
+
+    fn cache_layers(&self) -> Vec<CacheLayer> {
+        self.llama.cache_layers()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match &self.no_rope_layers {
+            Some(layers) if layers.len() != self.llama.num_hidden_layers => Err(format!(
+                "`no_rope_layers` has {} entries for {} layers",
+                layers.len(),
+                self.llama.num_hidden_layers
+            )),
+            None if self.no_rope_layer_interval == 0 => Err("`no_rope_layer_interval` must be positive".into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn sanitize(&self, weights: &mut Weights) {
+        self.llama.sanitize(weights);
+    }
+
+    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
+        self.llama.load_rotating(weights, |layer| self.rotates(layer))
+    }
+}

@@ -1,0 +1,157 @@
+//! StarCoder 2: layer norms, biases everywhere, an MLP without a gate.
+
+use candle_core::Tensor;
+use mlxm_kernels::{Activation, KernelError, Kernels};
+use mlxm_kvcache::GroupKind;
+use serde::Deserialize;
+
+use super::{Architecture, Dimensions, Model, drop_unused};
+use crate::checkpoint::{Scope, Weights};
+use crate::error::LoadError;
+use crate::nn::{
+    Attention, AttentionConfig, Embedding, FeedForward, Head, Heads, Layer, Mlp, Norm, QkvProjection, Residual,
+    RopeConfig, rope,
+};
+use crate::runtime::{CacheLayer, Step};
+
+/// `config.json` of a StarCoder 2 checkpoint.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    intermediate_size: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: usize,
+    #[serde(default = "default_norm_epsilon")]
+    norm_epsilon: f64,
+    #[serde(default = "default_vocab_size")]
+    vocab_size: usize,
+    max_position_embeddings: Option<usize>,
+    #[serde(default = "default_rope_theta")]
+    rope_theta: f64,
+    #[serde(default = "default_tie_word_embeddings")]
+    tie_word_embeddings: bool,
+}
+
+fn default_norm_epsilon() -> f64 {
+    1e-5
+}
+
+fn default_vocab_size() -> usize {
+    49_152
+}
+
+fn default_rope_theta() -> f64 {
+    100_000.0
+}
+
+fn default_tie_word_embeddings() -> bool {
+    true
+}
+
+impl Config {
+    fn heads(&self) -> Heads {
+        Heads {
+            heads: self.num_attention_heads,
+            kv_heads: self.num_key_value_heads,
+            head_dim: self.hidden_size / self.num_attention_heads.max(1),
+        }
+    }
+
+    fn attention(&self, weights: &Scope<'_>, layer: usize) -> Result<Attention, LoadError> {
+        let heads = self.heads();
+        let rotation = RopeConfig {
+            dims: heads.head_dim,
+            base: self.rope_theta,
+            traditional: false,
+            scaling: None,
+            max_position_embeddings: self.max_position_embeddings,
+            context_length: weights.context_length(),
+        };
+        let rotation = rope(&rotation).map_err(|problem| weights.config_error(problem))?;
+        let norm = weights.layer_norm("input_layernorm", self.hidden_size, self.norm_epsilon)?;
+        let weights = weights.child("self_attn");
+        Ok(Attention {
+            residual: Residual::pre_norm(norm),
+            qkv: QkvProjection::separate(&weights, self.hidden_size, heads, true)?,
+            head_norms: None,
+            o: weights.linear_with_bias("o_proj", heads.q_width(), self.hidden_size)?,
+            config: AttentionConfig {
+                layer,
+                spec: heads.spec((heads.head_dim as f32).powf(-0.5)),
+                rope: Some(rotation),
+            },
+        })
+    }
+
+    fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
+        let norm = weights.layer_norm("post_attention_layernorm", self.hidden_size, self.norm_epsilon)?;
+        let weights = weights.child("mlp");
+        Ok(Mlp {
+            residual: Residual::pre_norm(norm),
+            up: weights.linear_with_bias("c_fc", self.hidden_size, self.intermediate_size)?,
+            down: weights.linear_with_bias("c_proj", self.intermediate_size, self.hidden_size)?,
+            activation: Activation::Gelu,
+        })
+    }
+}
+
+impl Architecture for Config {
+    fn dimensions(&self) -> Dimensions {
+        Dimensions {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            heads: self.heads(),
+            max_position_embeddings: self.max_position_embeddings,
+        }
+    }
+
+    fn cache_layers(&self) -> Vec<CacheLayer> {
+        vec![CacheLayer::new(GroupKind::Full, self.heads()); self.num_hidden_layers]
+    }
+
+    fn sanitize(&self, weights: &mut Weights) {
+        drop_unused(weights, self.tie_word_embeddings);
+    }
+
+    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
+        let model = weights.child("model");
+        let embed_tokens = model.embedding("embed_tokens", self.vocab_size, self.hidden_size)?;
+        let layers = (0..self.num_hidden_layers)
+            .map(|layer| {
+                let weights = model.child("layers").child(layer);
+                Ok(Layer {
+                    self_attn: self.attention(&weights, layer)?,
+                    feed_forward: FeedForward::Plain(self.mlp(&weights)?),
+                })
+            })
+            .collect::<Result<_, LoadError>>()?;
+        let norm = model.layer_norm("norm", self.hidden_size, self.norm_epsilon)?;
+        let head = Head::load(weights, &embed_tokens, self.tie_word_embeddings, self.hidden_size, self.vocab_size)?;
+        Ok(Box::new(Starcoder2 { embed_tokens, layers, norm, head }))
+    }
+}
+
+/// The model.
+#[derive(Debug)]
+struct Starcoder2 {
+    embed_tokens: Embedding,
+    layers: Vec<Layer>,
+    norm: Norm,
+    head: Head,
+}
+
+impl Model for Starcoder2 {
+    fn forward(&self, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
+        let mut h = self.embed_tokens.forward(step.tokens(), step.kernels)?;
+        for layer in &self.layers {
+            h = layer.forward(&h, step)?;
+        }
+        self.norm.forward(&h, step.kernels)
+    }
+
+    fn head(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
+        self.head.forward(rows, kernels)
+    }
+}

@@ -1,0 +1,104 @@
+//! Feed-forward blocks.
+
+use candle_core::Tensor;
+use mlxm_kernels::{Activation, KernelError, Kernels};
+
+use super::{Linear, Residual};
+use crate::checkpoint::Scope;
+use crate::error::LoadError;
+
+/// The two input projections of a gated MLP.
+#[derive(Debug)]
+pub enum GateUp {
+    /// Two weights.
+    Separate {
+        /// The activated branch.
+        gate: Linear,
+        /// The other branch.
+        up: Linear,
+    },
+    /// One weight that gives the gate's columns, then the other's (Phi-3).
+    Fused(Linear),
+}
+
+/// `down(act(gate(x)) · up(x))` with its norms and residual.
+#[derive(Debug)]
+pub struct GatedMlp {
+    /// Norms and residual.
+    pub residual: Residual,
+    /// Input projections.
+    pub gate_up: GateUp,
+    /// Output projection.
+    pub down: Linear,
+    /// Activation of the gate.
+    pub activation: Activation,
+}
+
+impl GatedMlp {
+    /// Loads `gate_proj`, `up_proj` and `down_proj`.
+    ///
+    /// # Errors
+    /// When a tensor does not fit.
+    pub fn load(
+        weights: &Scope<'_>,
+        hidden: usize,
+        intermediate: usize,
+        bias: bool,
+        activation: Activation,
+        residual: Residual,
+    ) -> Result<Self, LoadError> {
+        let linear = |name, inputs, outputs| weights.linear_with_optional_bias(name, inputs, outputs, bias);
+        Ok(Self {
+            residual,
+            gate_up: GateUp::Separate {
+                gate: linear("gate_proj", hidden, intermediate)?,
+                up: linear("up_proj", hidden, intermediate)?,
+            },
+            down: linear("down_proj", intermediate, hidden)?,
+            activation,
+        })
+    }
+
+    /// `[T, hidden]` → `[T, hidden]`.
+    ///
+    /// # Errors
+    /// When a width does not match.
+    pub fn forward(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
+        let h = self.residual.enter(x, kernels)?;
+        let (gate, up) = match &self.gate_up {
+            GateUp::Separate { gate, up } => (gate.forward(&h, kernels)?, up.forward(&h, kernels)?),
+            GateUp::Fused(linear) => {
+                let both = linear.forward(&h, kernels)?;
+                let width = both.dim(1)? / 2;
+                (kernels.columns(&both, 0..width)?, kernels.columns(&both, width..2 * width)?)
+            }
+        };
+        let h = kernels.gated(&gate, &up, self.activation)?;
+        self.residual.leave(x, &self.down.forward(&h, kernels)?, kernels)
+    }
+}
+
+/// `down(act(up(x)))` with its norms and residual.
+#[derive(Debug)]
+pub struct Mlp {
+    /// Norms and residual.
+    pub residual: Residual,
+    /// Input projection.
+    pub up: Linear,
+    /// Output projection.
+    pub down: Linear,
+    /// Activation between them.
+    pub activation: Activation,
+}
+
+impl Mlp {
+    /// `[T, hidden]` → `[T, hidden]`.
+    ///
+    /// # Errors
+    /// When a width does not match.
+    pub fn forward(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
+        let h = self.residual.enter(x, kernels)?;
+        let h = kernels.activate(&self.up.forward(&h, kernels)?, self.activation)?;
+        self.residual.leave(x, &self.down.forward(&h, kernels)?, kernels)
+    }
+}

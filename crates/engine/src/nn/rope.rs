@@ -1,0 +1,191 @@
+//! Rotary position embeddings and the ways their frequencies are stretched beyond the trained length.
+//!
+//! The formulas are those of mlx-lm, which differ from transformers in two places: `longrope` always uses the long
+//! factors, and `dynamic` follows the length of the current call. Here `dynamic` is fixed when the model is loaded, from
+//! the planned context: keys already in the cache are never rotated again, so the base must not move under them.
+
+use std::f64::consts::PI;
+
+use mlxm_kernels::Rope;
+use serde_json::{Map, Value};
+
+/// What determines the rotation of a layer.
+#[derive(Debug, Clone)]
+pub struct RopeConfig<'a> {
+    /// Leading elements of each head that rotate; must be even.
+    pub dims: usize,
+    /// Base of the frequencies, `rope_theta`.
+    pub base: f64,
+    /// Rotate neighbouring pairs instead of halves.
+    pub traditional: bool,
+    /// The `rope_scaling` object of the config.
+    pub scaling: Option<&'a Map<String, Value>>,
+    /// The length the model was trained for.
+    pub max_position_embeddings: Option<usize>,
+    /// The longest sequence planned for.
+    pub context_length: usize,
+}
+
+/// Frequencies of a rotation.
+///
+/// # Errors
+/// A message that names what is wrong in `rope_scaling`.
+pub fn rope(config: &RopeConfig<'_>) -> Result<Rope, String> {
+    if config.dims == 0 || config.dims % 2 != 0 {
+        return Err(format!("the rotated part of a head must be even, not {}", config.dims));
+    }
+    let plain = |scale: f32| Rope {
+        dims: config.dims,
+        traditional: config.traditional,
+        inverse_frequencies: inverse_frequencies(config.dims, config.base).iter().map(|f| f * scale).collect(),
+        amplitude: 1.0,
+    };
+    let Some(scaling) = config.scaling else {
+        return Ok(plain(1.0));
+    };
+    let scaling = Scaling(scaling);
+    match scaling.kind()? {
+        "default" | "mrope" => Ok(plain(1.0)),
+        "linear" => Ok(plain((1.0 / scaling.factor()?) as f32)),
+        "dynamic" => dynamic(config, &scaling),
+        "llama3" => llama3(config, &scaling),
+        "yarn" => yarn(config, &scaling),
+        "longrope" | "su" => longrope(config, &scaling),
+        other => Err(format!(
+            "rope_scaling type `{other}` is not supported; supported: default, linear, dynamic, llama3, yarn, longrope"
+        )),
+    }
+}
+
+/// `base^(−2i/dims)`, computed as MLX does, in f32 and through the exponential.
+fn inverse_frequencies(dims: usize, base: f64) -> Vec<f32> {
+    let half = dims / 2;
+    let step = (base.ln() / half as f64) as f32;
+    (0..half).map(|i| (-(i as f32) * step).exp()).collect()
+}
+
+/// `base^(2i/dims)`: the wavelengths over 2π.
+fn frequencies(dims: usize, base: f64) -> Vec<f32> {
+    (0..dims / 2).map(|i| (base as f32).powf((2 * i) as f32 / dims as f32)).collect()
+}
+
+fn from_frequencies(config: &RopeConfig<'_>, frequencies: impl Iterator<Item = f32>, amplitude: f64) -> Rope {
+    Rope {
+        dims: config.dims,
+        traditional: config.traditional,
+        inverse_frequencies: frequencies.map(f32::recip).collect(),
+        amplitude: amplitude as f32,
+    }
+}
+
+/// The base grows with the length once it exceeds the trained one (dynamic NTK).
+fn dynamic(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> {
+    let factor = scaling.factor()?;
+    let trained = config.max_position_embeddings.ok_or("rope_scaling `dynamic` needs max_position_embeddings")? as f64;
+    let length = (config.context_length as f64).max(trained);
+    let dims = config.dims as f64;
+    let base = config.base * (factor * length / trained - (factor - 1.0)).powf(dims / (dims - 2.0));
+    Ok(Rope {
+        dims: config.dims,
+        traditional: config.traditional,
+        inverse_frequencies: inverse_frequencies(config.dims, base),
+        amplitude: 1.0,
+    })
+}
+
+/// Long wavelengths are stretched, short ones kept, those between blended (Llama 3.1).
+fn llama3(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> {
+    let factor = scaling.factor()? as f32;
+    let low = scaling.number_or("low_freq_factor", 1.0)? as f32;
+    let high = scaling.number_or("high_freq_factor", 4.0)? as f32;
+    let trained = scaling.number_or("original_max_position_embeddings", 8192.0)? as f32;
+    let stretched = frequencies(config.dims, config.base).into_iter().map(move |frequency| {
+        let wavelength = 2.0 * PI as f32 * frequency;
+        if wavelength > trained / low {
+            frequency * factor
+        } else if wavelength > trained / high && wavelength < trained / low {
+            let smooth = (trained / wavelength - low) / (high - low);
+            frequency / ((1.0 - smooth) / factor + smooth)
+        } else {
+            frequency
+        }
+    });
+    Ok(from_frequencies(config, stretched, 1.0))
+}
+
+/// YaRN (Peng et al. 2023): interpolation for slow frequencies, none for fast ones, a linear ramp between.
+fn yarn(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> {
+    let factor = scaling.factor()?;
+    let trained = scaling.number_or("original_max_position_embeddings", 4096.0)?;
+    let dims = config.dims as f64;
+    let dimension_of = |rotations: f64| dims * (trained / (rotations * 2.0 * PI)).ln() / (2.0 * config.base.ln());
+    let low = dimension_of(scaling.number_or("beta_fast", 32.0)?).floor().max(0.0) as f32;
+    let mut high = dimension_of(scaling.number_or("beta_slow", 1.0)?).ceil().min(dims - 1.0) as f32;
+    if low == high {
+        high += 0.001;
+    }
+    let amplitude_of = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 };
+    let amplitude =
+        amplitude_of(scaling.number_or("mscale", 1.0)?) / amplitude_of(scaling.number_or("mscale_all_dim", 0.0)?);
+    let factor = factor as f32;
+    let ramped = frequencies(config.dims, config.base).into_iter().enumerate().map(move |(i, fast)| {
+        let slow = factor * fast;
+        let keep = 1.0 - ((i as f32 - low) / (high - low)).clamp(0.0, 1.0);
+        (slow * fast) / (slow * keep + fast * (1.0 - keep))
+    });
+    Ok(from_frequencies(config, ramped, amplitude))
+}
+
+/// A factor per frequency, and an amplitude that grows with the stretch (Phi-3's `longrope`).
+fn longrope(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> {
+    let trained = scaling.number_or("original_max_position_embeddings", 4096.0)?;
+    let factors = scaling.list("long_factor", config.dims / 2)?;
+    let longest = config.max_position_embeddings.unwrap_or(131_072) as f64;
+    let stretch = longest / trained;
+    let amplitude = if stretch <= 1.0 { 1.0 } else { (1.0 + stretch.ln() / trained.ln()).sqrt() };
+    let stretched = frequencies(config.dims, config.base).into_iter().zip(factors).map(|(frequency, factor)| frequency * factor);
+    Ok(from_frequencies(config, stretched, amplitude))
+}
+
+/// Typed access to a `rope_scaling` object.
+struct Scaling<'a>(&'a Map<String, Value>);
+
+impl Scaling<'_> {
+    fn kind(&self) -> Result<&str, String> {
+        match self.0.get("type").filter(|kind| !kind.is_null()).or_else(|| self.0.get("rope_type")) {
+            None => Ok("default"),
+            Some(Value::String(kind)) => Ok(kind),
+            Some(other) => Err(format!("rope_scaling `type` must be a string, not {other}")),
+        }
+    }
+
+    fn factor(&self) -> Result<f64, String> {
+        let factor = self.number("factor")?.ok_or("rope_scaling needs `factor`")?;
+        if factor > 0.0 { Ok(factor) } else { Err(format!("rope_scaling `factor` must be positive, not {factor}")) }
+    }
+
+    fn number(&self, key: &str) -> Result<Option<f64>, String> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                value.as_f64().map(Some).ok_or_else(|| format!("rope_scaling `{key}` must be a number, not {value}"))
+            }
+        }
+    }
+
+    fn number_or(&self, key: &str, default: f64) -> Result<f64, String> {
+        Ok(self.number(key)?.unwrap_or(default))
+    }
+
+    /// One number per frequency; a single number stands for all of them.
+    fn list(&self, key: &str, len: usize) -> Result<Vec<f32>, String> {
+        let bad = || format!("rope_scaling `{key}` must be a number or a list of {len} numbers");
+        let number = |value: &Value| value.as_f64().map(|number| number as f32);
+        let values = match self.0.get(key) {
+            Some(Value::Array(values)) => values.iter().map(number).collect::<Option<Vec<f32>>>(),
+            Some(value) => number(value).map(|one| vec![one; len]),
+            None => None,
+        };
+        values.filter(|values| values.len() == len).ok_or_else(bad)
+    }
+}

@@ -1,0 +1,82 @@
+//! How a checkpoint is loaded: device, precision, threads, and how much context is planned for.
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use mlxm_kernels::Precision;
+
+/// Where the model runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The best device this build supports.
+    #[default]
+    Auto,
+    /// The CPU backend.
+    Cpu,
+    /// The Metal backend. Refused where it does not exist yet.
+    Metal,
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "metal" => Ok(Self::Metal),
+            other => Err(format!("unknown device `{other}`: use auto, cpu or metal")),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Metal => "metal",
+        })
+    }
+}
+
+/// The longest context planned for when the caller names none. Models declare up to a million positions; a pool for
+/// all of them would not fit a 16 GB machine.
+pub const DEFAULT_CONTEXT_LENGTH: usize = 8192;
+
+/// Tokens per cache block. Also the granularity of prefix reuse.
+pub const BLOCK_SIZE: usize = 32;
+
+/// Options of [`crate::Engine::load`].
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Where to run.
+    pub device: DeviceChoice,
+    /// Arithmetic of the matrix multiplications.
+    pub precision: Precision,
+    /// Threads of the CPU backend; the physical cores when absent.
+    pub threads: Option<usize>,
+    /// The longest prompt plus answer of one sequence, in tokens. Defaults to the smaller of the model's own limit and
+    /// [`DEFAULT_CONTEXT_LENGTH`], shortened further when it does not fit `memory_bytes`.
+    pub context_length: Option<usize>,
+    /// Sequences that can hold a full context at the same time; the KV pool is this many contexts.
+    pub max_sequences: usize,
+    /// Most rows of one forward pass: a longer prompt is computed in chunks of this size.
+    pub max_batch_tokens: usize,
+    /// Memory the whole model may take, in bytes. A plan that needs more is refused before anything is loaded.
+    pub memory_bytes: Option<u64>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            device: DeviceChoice::Auto,
+            precision: Precision::Exact,
+            threads: None,
+            context_length: None,
+            max_sequences: 1,
+            max_batch_tokens: 512,
+            memory_bytes: None,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a caller asks for and what it gets back: [`Request`], [`Event`], [`Finished`].
+
+use std::time::Duration;
+
+use crate::sampling::{SamplingParams, TokenLogprob};
+
+/// One generation.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Token ids of the prompt, special tokens included. Must not be empty.
+    pub prompt: Vec<u32>,
+    /// How tokens are chosen.
+    pub sampling: SamplingParams,
+    /// Most tokens to generate; without it, as many as the context holds.
+    pub max_tokens: Option<usize>,
+    /// Strings that end the answer. They are found across token borders and are not part of the text.
+    pub stop: Vec<String>,
+    /// Go on after an end-of-sequence token (benchmarks).
+    pub ignore_eos: bool,
+    /// Whether the prompt's cached prefix may be used and left behind for later requests.
+    pub no_prefix_cache: bool,
+}
+
+/// One step of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A token was generated.
+    Token(Token),
+    /// The answer is complete; nothing follows.
+    Finished(Finished),
+}
+
+/// A generated token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Token {
+    /// Vocabulary id.
+    pub id: u32,
+    /// Text that became certain with this token. Empty while a character or a possible stop string is incomplete.
+    pub text: String,
+    /// Present when the request asked for log-probabilities.
+    pub logprob: Option<TokenLogprob>,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model produced this end-of-sequence token.
+    EndOfSequence(u32),
+    /// This stop string appeared.
+    StopString(String),
+    /// The request's token limit was reached.
+    MaxTokens,
+    /// The context is full.
+    ContextFull,
+}
+
+impl FinishReason {
+    /// The word that APIs of this kind use: `stop` or `length`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::EndOfSequence(_) | Self::StopString(_) => "stop",
+            Self::MaxTokens | Self::ContextFull => "length",
+        }
+    }
+}
+
+/// The end of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// Why it ended.
+    pub reason: FinishReason,
+    /// Text that was still held back.
+    pub text: String,
+    /// Counts and times.
+    pub statistics: Statistics,
+}
+
+/// Counts and times of one generation.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Statistics {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Of those, how many were found in the cache.
+    pub cached_tokens: usize,
+    /// Tokens generated, the end-of-sequence token included.
+    pub generated_tokens: usize,
+    /// From submission to the first generated token.
+    pub time_to_first_token: Duration,
+    /// From the first generated token to the last.
+    pub generation_time: Duration,
+    /// Largest resident memory of this process so far, in bytes.
+    pub peak_memory_bytes: u64,
+}
+
+impl Statistics {
+    /// Prompt tokens computed per second: cached tokens cost nothing and do not count.
+    pub fn prompt_tokens_per_second(&self) -> f64 {
+        rate(self.prompt_tokens - self.cached_tokens, self.time_to_first_token)
+    }
+
+    /// Generated tokens per second after the first one.
+    pub fn generation_tokens_per_second(&self) -> f64 {
+        rate(self.generated_tokens.saturating_sub(1), self.generation_time)
+    }
+}
+
+fn rate(tokens: usize, time: Duration) -> f64 {
+    if time.is_zero() { 0.0 } else { tokens as f64 / time.as_secs_f64() }
+}
+
+/// Logits of consecutive positions, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logits {
+    /// Positions.
+    pub rows: usize,
+    /// Entries of a row.
+    pub vocab_size: usize,
+    /// `rows × vocab_size` values.
+    pub values: Vec<f32>,
+}

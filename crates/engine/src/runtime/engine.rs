@@ -1,0 +1,298 @@
+//! Loading a checkpoint and talking to the thread that runs it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, channel};
+use std::time::Instant;
+
+use mlxm_kernels::{CpuOptions, Kernels};
+use mlxm_scheduler::{Scheduler, SchedulerConfig};
+
+use super::cache::CachePool;
+use super::generation::Generation;
+use super::mailbox::mailbox;
+use super::memory::MemoryPlan;
+use super::sequence::Limits;
+use super::worker::{Command, Worker};
+use crate::chat::ChatTemplate;
+use crate::checkpoint::{CheckpointConfig, Loader, Quantization, Weights};
+use crate::error::{LoadError, RequestError};
+use crate::info::{ModelInfo, Recorded};
+use crate::models::{self, Architecture};
+use crate::options::{DeviceChoice, LoadOptions};
+use crate::request::{Logits, Request};
+use crate::sampling::SamplingParams;
+use crate::text::Tokenizer;
+
+/// A loaded model. Clones share it; it is unloaded when the last clone and the last [`Generation`] are gone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    info: ModelInfo,
+    plan: MemoryPlan,
+    tokenizer: Arc<Tokenizer>,
+    chat_template: Option<ChatTemplate>,
+    default_sampling: SamplingParams,
+    commands: mpsc::Sender<Command>,
+}
+
+/// A checkpoint whose metadata is read and whose weights are not.
+struct Opened {
+    config: CheckpointConfig,
+    architecture_name: &'static str,
+    architecture: Box<dyn Architecture>,
+    quantization: Quantization,
+    chat_template: Option<ChatTemplate>,
+    tokenizer: Tokenizer,
+    weights: Weights,
+    plan: MemoryPlan,
+}
+
+impl Opened {
+    fn new(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
+        let config = CheckpointConfig::open(path)?;
+        let (architecture_name, architecture) = models::read_architecture(&config)?;
+        let quantization = Quantization::from_config(&config)?;
+        let mut weights = Weights::open(path)?;
+        architecture.sanitize(&mut weights);
+        let tokenizer = Tokenizer::from_dir(path)?;
+        let chat_template = ChatTemplate::from_dir(path)?;
+        let plan = MemoryPlan::new(
+            &architecture.cache_layers(),
+            &architecture.dimensions(),
+            weights.size_bytes(),
+            options,
+        )?;
+        Ok(Self { config, architecture_name, architecture, quantization, chat_template, tokenizer, weights, plan })
+    }
+
+    fn build(&self) -> Result<(Box<dyn models::Model>, u64), LoadError> {
+        let loader =
+            Loader::new(&self.weights, &self.quantization, self.config.file(), self.plan.context_length);
+        let model = self.architecture.load(&loader.root())?;
+        let parameters = loader.finish(&self.config.model_type)?;
+        Ok((model, parameters))
+    }
+
+    fn info(&self, parameters: u64) -> ModelInfo {
+        let mut eos_token_ids = self.config.eos_token_ids();
+        eos_token_ids.extend(self.tokenizer.stop_ids());
+        eos_token_ids.sort_unstable();
+        eos_token_ids.dedup();
+        ModelInfo::new(Recorded {
+            config: &self.config,
+            architecture: self.architecture_name,
+            sizes: &self.architecture.dimensions(),
+            cache_layers: &self.architecture.cache_layers(),
+            quantization: self.quantization.globals(),
+            chat_template: self.chat_template.as_ref(),
+            eos_token_ids,
+            parameters,
+            size_bytes: self.weights.size_bytes(),
+        })
+    }
+}
+
+/// Describes the checkpoint at `path` and plans its memory without loading it: weights are mapped, none is read.
+///
+/// # Errors
+/// As [`Engine::load`].
+pub fn inspect(path: impl AsRef<Path>, options: &LoadOptions) -> Result<(ModelInfo, MemoryPlan), LoadError> {
+    let opened = Opened::new(path.as_ref(), options)?;
+    let (_, parameters) = opened.build()?;
+    let info = opened.info(parameters);
+    Ok((info, opened.plan))
+}
+
+impl Engine {
+    /// Loads the checkpoint in the folder `path`.
+    ///
+    /// # Errors
+    /// When the folder is not a checkpoint this engine can run; every error names what is wrong.
+    pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
+        let kernels = kernels(options)?;
+        let opened = Opened::new(path.as_ref(), options)?;
+        let (model, parameters) = opened.build()?;
+        let info = opened.info(parameters);
+        let scheduler = Scheduler::new(SchedulerConfig {
+            max_sequences: options.max_sequences,
+            max_batch_tokens: options.max_batch_tokens,
+        })
+        .map_err(|error| LoadError::InvalidOption(error.to_string()))?;
+        let tokenizer = Arc::new(opened.tokenizer);
+        let worker = Worker {
+            cache: CachePool::new(&kernels, &opened.architecture.cache_layers(), &opened.plan)?,
+            pool: opened.plan.block_pool()?,
+            kernels,
+            model,
+            scheduler,
+            tokenizer: Arc::clone(&tokenizer),
+            limits: Limits {
+                context_length: opened.plan.context_length,
+                eos_token_ids: info.eos_token_ids.clone(),
+            },
+            vocab_size: info.vocab_size,
+            max_batch_tokens: options.max_batch_tokens,
+            active: HashMap::new(),
+            scoring: Vec::new(),
+            next_id: 0,
+        };
+        let (commands, receiver) = channel();
+        std::thread::Builder::new()
+            .name("mlxm-engine".into())
+            .spawn(move || worker.run(&receiver))
+            .map_err(|source| LoadError::Io { path: path.as_ref().into(), source })?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                default_sampling: default_sampling(&opened.config),
+                info,
+                plan: opened.plan,
+                tokenizer,
+                chat_template: opened.chat_template,
+                commands,
+            }),
+        })
+    }
+
+    /// What the checkpoint is.
+    pub fn info(&self) -> &ModelInfo {
+        &self.shared.info
+    }
+
+    /// Where the memory goes.
+    pub fn memory_plan(&self) -> &MemoryPlan {
+        &self.shared.plan
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.shared.tokenizer
+    }
+
+    /// The chat template, if the model has one.
+    pub fn chat_template(&self) -> Option<&ChatTemplate> {
+        self.shared.chat_template.as_ref()
+    }
+
+    /// The sampling that the model's `generation_config.json` asks for; greedy where it asks for nothing.
+    pub fn default_sampling(&self) -> SamplingParams {
+        self.shared.default_sampling.clone()
+    }
+
+    /// Starts a generation.
+    ///
+    /// # Errors
+    /// When the request is refused; nothing has been computed then.
+    pub fn submit(&self, request: Request) -> Result<Generation, RequestError> {
+        self.check_tokens(&request.prompt)?;
+        let context_length = self.shared.plan.context_length;
+        if request.prompt.len() >= context_length {
+            return Err(RequestError::PromptTooLong { prompt_tokens: request.prompt.len(), context_length });
+        }
+        if request.max_tokens == Some(0) {
+            return Err(RequestError::Invalid("max_tokens must be at least 1".into()));
+        }
+        if request.stop.iter().any(String::is_empty) {
+            return Err(RequestError::Invalid("a stop string must not be empty".into()));
+        }
+        request.sampling.validate(self.shared.info.vocab_size)?;
+        let (sender, receiver) = mailbox();
+        self.send(Command::Generate { request, events: sender, submitted: Instant::now() })?;
+        Ok(Generation::new(receiver))
+    }
+
+    /// Logits of every position of `tokens`, computed through the cache `chunk` tokens at a time (as many as fit a step
+    /// when absent). Waits until no answer is running.
+    ///
+    /// # Errors
+    /// When the tokens do not fit the vocabulary or the context.
+    pub fn logits(&self, tokens: &[u32], chunk: Option<usize>) -> Result<Logits, RequestError> {
+        self.check_scored(tokens)?;
+        let most = self.shared.plan.max_batch_tokens;
+        let chunk = match chunk {
+            Some(0) => return Err(RequestError::Invalid("chunk must be at least 1".into())),
+            chunk => chunk.unwrap_or(most).min(most),
+        };
+        let (reply, result) = channel();
+        self.send(Command::Logits { tokens: tokens.into(), chunk, reply })?;
+        result.recv().map_err(|_| RequestError::Stopped)?
+    }
+
+    /// Natural logarithm of the probability of `tokens[i + 1]` after `tokens[..=i]`: one value fewer than there are
+    /// tokens. Waits until no answer is running.
+    ///
+    /// # Errors
+    /// When the tokens do not fit the vocabulary or the context.
+    pub fn token_logprobs(&self, tokens: &[u32]) -> Result<Vec<f32>, RequestError> {
+        self.check_scored(tokens)?;
+        let (reply, result) = channel();
+        self.send(Command::Logprobs { tokens: tokens.into(), reply })?;
+        result.recv().map_err(|_| RequestError::Stopped)?
+    }
+
+    fn send(&self, command: Command) -> Result<(), RequestError> {
+        self.shared.commands.send(command).map_err(|_| RequestError::Stopped)
+    }
+
+    fn check_scored(&self, tokens: &[u32]) -> Result<(), RequestError> {
+        let context_length = self.shared.plan.context_length;
+        if tokens.len() > context_length {
+            return Err(RequestError::PromptTooLong { prompt_tokens: tokens.len(), context_length });
+        }
+        self.check_tokens(tokens)
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<(), RequestError> {
+        if tokens.is_empty() {
+            return Err(RequestError::EmptyPrompt);
+        }
+        let vocab_size = self.shared.info.vocab_size;
+        match tokens.iter().position(|&id| id as usize >= vocab_size) {
+            Some(position) => Err(RequestError::TokenOutOfRange { id: tokens[position], position, vocab_size }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn kernels(options: &LoadOptions) -> Result<Kernels, LoadError> {
+    if options.threads == Some(0) {
+        return Err(LoadError::InvalidOption("threads must be at least 1".into()));
+    }
+    match options.device {
+        DeviceChoice::Auto | DeviceChoice::Cpu => {
+            Ok(Kernels::cpu(CpuOptions { threads: options.threads, precision: options.precision }))
+        }
+        DeviceChoice::Metal => Err(LoadError::Device(
+            "the Metal backend is not there yet: use `--device cpu` (or auto, which runs on the CPU)".into(),
+        )),
+    }
+}
+
+/// Sampling as `generation_config.json` asks for it.
+fn default_sampling(config: &CheckpointConfig) -> SamplingParams {
+    let number = |key: &str| config.generation.get(key).and_then(serde_json::Value::as_f64);
+    let mut sampling = SamplingParams::default();
+    if config.generation.get("do_sample") == Some(&serde_json::Value::Bool(false)) {
+        return sampling;
+    }
+    if let Some(temperature) = number("temperature") {
+        sampling.temperature = temperature as f32;
+    }
+    if let Some(top_p) = number("top_p") {
+        sampling.top_p = top_p as f32;
+    }
+    if let Some(min_p) = number("min_p") {
+        sampling.min_p = min_p as f32;
+    }
+    if let Some(top_k) = number("top_k") {
+        sampling.top_k = top_k as usize;
+    }
+    if let Some(penalty) = number("repetition_penalty") {
+        sampling.repetition_penalty = penalty as f32;
+    }
+    sampling
+}

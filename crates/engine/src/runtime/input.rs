@@ -1,0 +1,94 @@
+//! The ragged input of a forward pass, and the context that travels through its layers.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+use mlxm_kernels::{AttentionSpec, KernelError, Kernels, KvSpan, Mask};
+
+use super::cache::CachePool;
+
+/// Tokens of any number of sequences in one flat row. There is no prefill and no decode: a sequence contributes as many
+/// rows as it has to catch up.
+#[derive(Debug, Clone, Default)]
+pub struct ModelInput {
+    /// Token ids `[T]`.
+    pub tokens: Vec<u32>,
+    /// Position of each row in its sequence `[T]`.
+    pub positions: Vec<u32>,
+    /// Which rows belong together.
+    pub spans: Vec<Span>,
+    /// Per cache group, where the rows go and where their past is.
+    pub groups: Vec<GroupInput>,
+}
+
+/// Consecutive rows of one sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The rows.
+    pub rows: Range<usize>,
+    /// Position of the first of them.
+    pub first_position: usize,
+    /// What they may see.
+    pub mask: Mask,
+}
+
+/// Cache addresses of a step within one cache group.
+#[derive(Debug, Clone, Default)]
+pub struct GroupInput {
+    /// Slot of each row `[T]`.
+    pub slots: Vec<u32>,
+    /// Block table of each span.
+    pub tables: Vec<Vec<u32>>,
+}
+
+/// The context of one forward pass.
+pub struct Step<'a> {
+    /// The operations.
+    pub kernels: &'a Kernels,
+    input: &'a ModelInput,
+    cache: &'a mut CachePool,
+    /// Attention's view of the spans, per cache group.
+    spans: Vec<Vec<KvSpan<'a>>>,
+}
+
+impl<'a> Step<'a> {
+    /// A forward pass over `input` with `cache`.
+    pub fn new(kernels: &'a Kernels, input: &'a ModelInput, cache: &'a mut CachePool) -> Self {
+        let view = |group: &'a GroupInput| {
+            input
+                .spans
+                .iter()
+                .zip(&group.tables)
+                .map(|(span, table)| KvSpan {
+                    rows: span.rows.clone(),
+                    first_position: span.first_position,
+                    blocks: table,
+                    mask: span.mask,
+                })
+                .collect()
+        };
+        let spans = input.groups.iter().map(view).collect();
+        Self { kernels, input, cache, spans }
+    }
+
+    /// Token ids `[T]`.
+    pub fn tokens(&self) -> &'a [u32] {
+        &self.input.tokens
+    }
+
+    /// Positions `[T]`.
+    pub fn positions(&self) -> &'a [u32] {
+        &self.input.positions
+    }
+
+    /// Writes keys and values of this step into the cache of `layer` and attends over all that is there.
+    /// `q` is `[T, heads·head_dim]`, `k` and `v` are `[T, kv_heads·dim]`; the result is `[T, heads·value_dim]`.
+    ///
+    /// # Errors
+    /// When a width does not match.
+    pub fn attend(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor, spec: &AttentionSpec) -> Result<Tensor, KernelError> {
+        let group = self.cache.group_of(layer);
+        self.kernels.write_kv(self.cache.layer_mut(layer), k, v, &self.input.groups[group].slots)?;
+        self.kernels.attention(q, self.cache.layer(layer), &self.spans[group], spec)
+    }
+}

@@ -1,0 +1,159 @@
+//! A queue from the worker thread to one reader that may block, poll with a time limit, or be an async task. Channels of
+//! the standard library cannot be awaited, those of async runtimes cannot wait with a limit.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+#[derive(Debug)]
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    arrived: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    queue: VecDeque<T>,
+    waker: Option<Waker>,
+    sender_gone: bool,
+    reader_gone: bool,
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // The state is a plain queue: a panic elsewhere cannot leave it half-changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn notify(&self, mut state: MutexGuard<'_, State<T>>) {
+        let waker = state.waker.take();
+        drop(state);
+        self.arrived.notify_one();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// The worker's end.
+#[derive(Debug)]
+pub struct Sender<T>(Arc<Shared<T>>);
+
+/// The caller's end.
+#[derive(Debug)]
+pub struct Receiver<T>(Arc<Shared<T>>);
+
+/// What a wait with a time limit came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wait<T> {
+    /// An item.
+    Item(T),
+    /// Nothing yet.
+    TimedOut,
+    /// Nothing more will come.
+    Closed,
+}
+
+/// A connected pair.
+pub fn mailbox<T>() -> (Sender<T>, Receiver<T>) {
+    let state = State { queue: VecDeque::new(), waker: None, sender_gone: false, reader_gone: false };
+    let shared = Arc::new(Shared { state: Mutex::new(state), arrived: Condvar::new() });
+    (Sender(Arc::clone(&shared)), Receiver(shared))
+}
+
+impl<T> Sender<T> {
+    /// Queues an item. What nobody will read is dropped.
+    pub fn send(&self, item: T) {
+        let mut state = self.0.lock();
+        if !state.reader_gone {
+            state.queue.push_back(item);
+            self.0.notify(state);
+        }
+    }
+
+    /// Whether the reader is gone.
+    pub fn is_abandoned(&self) -> bool {
+        self.0.lock().reader_gone
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.sender_gone = true;
+        self.0.notify(state);
+    }
+}
+
+impl<T> Receiver<T> {
+    /// Waits for the next item until `deadline`, or for as long as it takes.
+    pub fn wait(&self, deadline: Option<Instant>) -> Wait<T> {
+        let mut state = self.0.lock();
+        loop {
+            if let Some(item) = state.queue.pop_front() {
+                return Wait::Item(item);
+            }
+            if state.sender_gone {
+                return Wait::Closed;
+            }
+            state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => self.0.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return Wait::TimedOut,
+                Some(left) => self.0.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+    }
+
+    /// The next item, for an async task.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        let mut state = self.0.lock();
+        match state.queue.pop_front() {
+            Some(item) => Poll::Ready(Some(item)),
+            None if state.sender_gone => Poll::Ready(None),
+            None => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.reader_gone = true;
+        state.queue.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_arrive_in_order_and_the_end_is_seen() {
+        let (sender, receiver) = mailbox();
+        let producer = std::thread::spawn(move || (0..100).for_each(|item| sender.send(item)));
+        let mut seen = Vec::new();
+        while let Wait::Item(item) = receiver.wait(None) {
+            seen.push(item);
+        }
+        producer.join().unwrap();
+        assert_eq!(seen, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_expired_deadline_is_a_time_out() {
+        let (_sender, receiver) = mailbox::<u8>();
+        assert_eq!(receiver.wait(Some(Instant::now())), Wait::TimedOut);
+    }
+
+    #[test]
+    fn a_dropped_reader_is_noticed() {
+        let (sender, receiver) = mailbox::<u8>();
+        assert!(!sender.is_abandoned());
+        drop(receiver);
+        assert!(sender.is_abandoned());
+    }
+}

@@ -1,0 +1,146 @@
+//! One request while it runs: its sampler, its text, its limits and its reader.
+
+use std::time::Instant;
+
+use super::mailbox::Sender;
+use super::memory::peak_resident_bytes;
+use crate::error::GenerationError;
+use crate::request::{Event, FinishReason, Finished, Request, Statistics, Token};
+use crate::sampling::{Sampled, Sampler, SamplingError, StopMatcher};
+use crate::text::{Detokenizer, Tokenizer};
+
+/// The limits that every answer of an engine has.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Prompt and answer together.
+    pub context_length: usize,
+    /// Tokens that end an answer.
+    pub eos_token_ids: Vec<u32>,
+}
+
+/// A request while it runs. The tokens themselves belong to the scheduler.
+pub struct ActiveRequest {
+    events: Sender<Result<Event, GenerationError>>,
+    sampler: Sampler,
+    detokenizer: Detokenizer,
+    stop: StopMatcher,
+    prompt_tokens: usize,
+    max_tokens: usize,
+    ignore_eos: bool,
+    submitted: Instant,
+    first_token: Option<Instant>,
+    last_token: Option<Instant>,
+    generated: Vec<u32>,
+}
+
+/// Whether a request goes on after a token.
+pub enum Progress {
+    /// It does: this token joins the sequence.
+    Continue(u32),
+    /// It is complete; the reader has been told.
+    Done,
+}
+
+impl ActiveRequest {
+    /// Prepares a validated request.
+    ///
+    /// # Errors
+    /// When a sampling value is out of range.
+    pub fn new(
+        request: &Request,
+        tokenizer: &Tokenizer,
+        vocab_size: usize,
+        events: Sender<Result<Event, GenerationError>>,
+        submitted: Instant,
+    ) -> Result<Self, SamplingError> {
+        Ok(Self {
+            events,
+            sampler: Sampler::new(request.sampling.clone(), vocab_size)?,
+            detokenizer: tokenizer.detokenizer(true),
+            stop: StopMatcher::new(request.stop.clone()),
+            prompt_tokens: request.prompt.len(),
+            max_tokens: request.max_tokens.unwrap_or(usize::MAX),
+            ignore_eos: request.ignore_eos,
+            submitted,
+            first_token: None,
+            last_token: None,
+            generated: Vec::new(),
+        })
+    }
+
+    /// Whether nobody reads the answer any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.events.is_abandoned()
+    }
+
+    /// Ends the request with a failure.
+    pub fn fail(self, error: GenerationError) {
+        self.events.send(Err(error));
+    }
+
+    /// Samples the next token of `sequence` (prompt and answer so far) and tells the reader.
+    ///
+    /// # Errors
+    /// When the logits are not numbers.
+    pub fn advance(
+        &mut self,
+        logits: &mut [f32],
+        sequence: &[u32],
+        cached_tokens: usize,
+        limits: &Limits,
+    ) -> Result<Progress, SamplingError> {
+        let Sampled { token, logprob } = self.sampler.sample(logits, sequence, &self.generated)?;
+        let now = Instant::now();
+        self.first_token.get_or_insert(now);
+        self.last_token = Some(now);
+        self.generated.push(token);
+
+        if !self.ignore_eos && limits.eos_token_ids.contains(&token) {
+            let held_back = self.flush();
+            self.finish(FinishReason::EndOfSequence(token), held_back, cached_tokens);
+            return Ok(Progress::Done);
+        }
+        let piece = self.stop.push(&self.detokenizer.push(token));
+        let stopped = piece.stopped;
+        self.events.send(Ok(Event::Token(Token { id: token, text: piece.text, logprob })));
+        if let Some(stop) = stopped {
+            self.finish(FinishReason::StopString(stop), String::new(), cached_tokens);
+            return Ok(Progress::Done);
+        }
+        let reason = if self.generated.len() >= self.max_tokens {
+            FinishReason::MaxTokens
+        } else if self.prompt_tokens + self.generated.len() >= limits.context_length {
+            FinishReason::ContextFull
+        } else {
+            return Ok(Progress::Continue(token));
+        };
+        let held_back = self.flush();
+        self.finish(reason, held_back, cached_tokens);
+        Ok(Progress::Done)
+    }
+
+    /// Text still held back by the detokenizer and the stop strings. A stop string may complete here.
+    fn flush(&mut self) -> String {
+        let piece = self.stop.push(&self.detokenizer.finish());
+        let stopped = piece.stopped.is_some();
+        let mut text = piece.text;
+        if !stopped {
+            text.push_str(&self.stop.finish());
+        }
+        text
+    }
+
+    fn finish(&self, reason: FinishReason, text: String, cached_tokens: usize) {
+        let submitted = self.submitted;
+        let first_token = self.first_token.unwrap_or(submitted);
+        let statistics = Statistics {
+            prompt_tokens: self.prompt_tokens,
+            cached_tokens,
+            generated_tokens: self.generated.len(),
+            time_to_first_token: first_token - submitted,
+            generation_time: self.last_token.unwrap_or(first_token) - first_token,
+            peak_memory_bytes: peak_resident_bytes(),
+        };
+        self.events.send(Ok(Event::Finished(Finished { reason, text, statistics })));
+    }
+}
