@@ -1,4 +1,4 @@
-//! Gemma: scaled embeddings, norms stored as offsets from one, a GELU gate, a tied head.
+//! Gemma: scaled embeddings, norms stored as offsets from one, an exact GELU gate, a tied head.
 
 use candle_core::Tensor;
 use mlxm_kernels::{Activation, KernelError, Kernels};
@@ -78,7 +78,7 @@ impl Config {
             self.hidden_size,
             self.intermediate_size,
             false,
-            Activation::GeluTanh,
+            Activation::Gelu,
             Residual::pre_norm(norm),
         )
     }

@@ -253,7 +253,7 @@ impl Worker {
         chunk: usize,
         mut visit: impl FnMut(usize, &[f32]),
     ) -> Result<(), RequestError> {
-        let mut cache = self.pool.empty(0);
+        let mut cache = self.pool.private();
         let result = self.score_chunks(&mut cache, tokens, chunk, &mut visit);
         self.pool.release(cache);
         result
