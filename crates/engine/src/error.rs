@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use mlxm_kernels::KernelError;
 
-use crate::chat::TemplateError;
 use crate::sampling::SamplingError;
 use crate::text::TokenizerError;
 
@@ -103,9 +102,6 @@ pub enum LoadError {
     /// The tokenizer.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// The chat template.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
     /// Reading a file.
     #[error("{}: {source}", path.display())]
     Io {
@@ -122,7 +118,12 @@ pub enum LoadError {
 /// A list of names short enough to read.
 fn first_names(names: &[String]) -> String {
     const SHOWN: usize = 8;
-    let mut text = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut text = names
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     if names.len() > SHOWN {
         text.push_str(&format!(" and {} more", names.len() - SHOWN));
     }
@@ -137,7 +138,9 @@ pub enum RequestError {
     #[error("the prompt is empty: give at least one token")]
     EmptyPrompt,
     /// The prompt leaves no room for an answer.
-    #[error("the prompt has {prompt_tokens} tokens, but the context holds {context_length} (prompt and answer together); shorten it or load the model with a longer context")]
+    #[error(
+        "the prompt has {prompt_tokens} tokens, but the context holds {context_length} (prompt and answer together); shorten it or load the model with a longer context"
+    )]
     PromptTooLong {
         /// Length of the prompt.
         prompt_tokens: usize,

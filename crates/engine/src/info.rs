@@ -68,7 +68,15 @@ pub(crate) struct Recorded<'a> {
 
 impl ModelInfo {
     pub(crate) fn new(recorded: Recorded<'_>) -> Self {
-        let Recorded { config, sizes, cache_layers, chat_template, parameters, size_bytes, .. } = recorded;
+        let Recorded {
+            config,
+            sizes,
+            cache_layers,
+            chat_template,
+            parameters,
+            size_bytes,
+            ..
+        } = recorded;
         let window = |layer: &CacheLayer| match layer.kind {
             GroupKind::SlidingWindow { window } => Some(window),
             _ => None,
@@ -80,7 +88,11 @@ impl ModelInfo {
             parameters,
             size_bytes,
             quantization: recorded.quantization,
-            bits_per_weight: if parameters == 0 { 0.0 } else { size_bytes as f64 * 8.0 / parameters as f64 },
+            bits_per_weight: if parameters == 0 {
+                0.0
+            } else {
+                size_bytes as f64 * 8.0 / parameters as f64
+            },
             vocab_size: sizes.vocab_size,
             hidden_size: sizes.hidden_size,
             layers: cache_layers.len(),

@@ -49,4 +49,6 @@ pub use mlxm_kernels::{QuantMode, QuantSpec};
 pub use mlxm_kvcache::GroupKind;
 pub use options::{BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DeviceChoice, LoadOptions, Precision};
 pub use request::{Event, FinishReason, Finished, Logits, Request, Statistics, Token};
-pub use runtime::{CacheGroupPlan, Engine, Generation, MemoryPlan, Poll, inspect, peak_resident_bytes};
+pub use runtime::{
+    CacheGroupPlan, Engine, Generation, MemoryPlan, Poll, inspect, peak_resident_bytes,
+};

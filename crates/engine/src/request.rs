@@ -95,17 +95,27 @@ pub struct Statistics {
 impl Statistics {
     /// Prompt tokens computed per second: cached tokens cost nothing and do not count.
     pub fn prompt_tokens_per_second(&self) -> f64 {
-        rate(self.prompt_tokens - self.cached_tokens, self.time_to_first_token)
+        rate(
+            self.prompt_tokens - self.cached_tokens,
+            self.time_to_first_token,
+        )
     }
 
     /// Generated tokens per second after the first one.
     pub fn generation_tokens_per_second(&self) -> f64 {
-        rate(self.generated_tokens.saturating_sub(1), self.generation_time)
+        rate(
+            self.generated_tokens.saturating_sub(1),
+            self.generation_time,
+        )
     }
 }
 
 fn rate(tokens: usize, time: Duration) -> f64 {
-    if time.is_zero() { 0.0 } else { tokens as f64 / time.as_secs_f64() }
+    if time.is_zero() {
+        0.0
+    } else {
+        tokens as f64 / time.as_secs_f64()
+    }
 }
 
 /// Logits of consecutive positions, row-major.

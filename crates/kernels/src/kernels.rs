@@ -325,7 +325,7 @@ impl Kernels {
         q: &Tensor,
         cache: &KvCache,
         spans: &[KvSpan<'_>],
-        spec: &AttentionSpec<'_>,
+        spec: &AttentionSpec,
     ) -> Result<Tensor, KernelError> {
         const OP: &str = "attention";
         self.count();
@@ -341,7 +341,7 @@ fn check_attention(
     q: &Operand<'_>,
     cache: &KvCache,
     spans: &[KvSpan<'_>],
-    spec: &AttentionSpec<'_>,
+    spec: &AttentionSpec,
 ) -> Result<(), KernelError> {
     let shape = cache.shape();
     let described = || {
@@ -369,7 +369,7 @@ fn check_attention(
             ),
         ));
     }
-    check_vector(op, "sink", spec.sinks, spec.heads)?;
+    check_vector(op, "sink", spec.sinks.as_ref(), spec.heads)?;
     if spec.window == Some(0) {
         return Err(shape_error(op, "a window of 0".to_owned(), described()));
     }

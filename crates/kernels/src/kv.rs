@@ -151,7 +151,7 @@ pub enum Mask {
 
 /// What attention computes: `softmax(softcap(scale · q·k)) · v` over the visible positions.
 #[derive(Clone, Debug)]
-pub struct AttentionSpec<'a> {
+pub struct AttentionSpec {
     /// Query heads; consecutive runs of `heads / kv_heads` share a key/value head.
     pub heads: usize,
     /// Key/value heads.
@@ -167,10 +167,10 @@ pub struct AttentionSpec<'a> {
     /// A row at position `p` sees nothing before `p + 1 - window`.
     pub window: Option<usize>,
     /// One logit per head that takes part in the softmax and has no value.
-    pub sinks: Option<&'a Vector>,
+    pub sinks: Option<Vector>,
 }
 
-impl AttentionSpec<'_> {
+impl AttentionSpec {
     /// The positions seen by the row at `position` of a span that ends before `end`.
     pub(crate) fn visible(&self, mask: Mask, position: usize, end: usize) -> Range<usize> {
         let first = self

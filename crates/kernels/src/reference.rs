@@ -116,7 +116,7 @@ pub fn attention(
     q: &[f32],
     cache: &KvCache,
     spans: &[KvSpan<'_>],
-    spec: &AttentionSpec<'_>,
+    spec: &AttentionSpec,
 ) -> Vec<f32> {
     let rows = q.len() / (spec.heads * spec.head_dim);
     let mut out = vec![0.0; rows * spec.heads * spec.value_dim];
@@ -129,7 +129,10 @@ pub fn attention(
                 let q = &q[at * spec.head_dim..][..spec.head_dim];
                 let out = &mut out[at * spec.value_dim..][..spec.value_dim];
                 let kv_head = head / (spec.heads / spec.kv_heads);
-                let sink = spec.sinks.map(|sinks| f64::from(sinks.as_slice()[head]));
+                let sink = spec
+                    .sinks
+                    .as_ref()
+                    .map(|sinks| f64::from(sinks.as_slice()[head]));
                 attend(
                     q,
                     cache,
@@ -157,7 +160,7 @@ fn attend(
     visible: std::ops::Range<usize>,
     kv_head: usize,
     sink: Option<f64>,
-    spec: &AttentionSpec<'_>,
+    spec: &AttentionSpec,
     out: &mut [f32],
 ) {
     let block_size = cache.shape().block_size;

@@ -30,24 +30,49 @@ impl CheckpointConfig {
                 Some("gguf") => ": turn a GGUF file into one with `mlxm convert`",
                 _ => "",
             };
-            return Err(LoadError::NotADirectory { path: path.into(), hint });
+            return Err(LoadError::NotADirectory {
+                path: path.into(),
+                hint,
+            });
         }
         if !path.is_dir() {
             return Err(LoadError::NotFound(path.into()));
         }
         let file = path.join("config.json");
         if !file.exists() {
-            return Err(LoadError::NoConfig { path: path.into(), hint: what_is_here(path) });
+            return Err(LoadError::NoConfig {
+                path: path.into(),
+                hint: what_is_here(path),
+            });
         }
         let values = object(&file)?;
         let model_type = match values.get("model_type") {
             Some(Value::String(model_type)) => model_type.clone(),
-            Some(other) => return Err(invalid(&file, format!("`model_type` must be a string, not {other}"))),
-            None => return Err(invalid(&file, "`model_type` is missing, so the architecture is unknown".into())),
+            Some(other) => {
+                return Err(invalid(
+                    &file,
+                    format!("`model_type` must be a string, not {other}"),
+                ));
+            }
+            None => {
+                return Err(invalid(
+                    &file,
+                    "`model_type` is missing, so the architecture is unknown".into(),
+                ));
+            }
         };
         let generation_file = path.join("generation_config.json");
-        let generation = if generation_file.exists() { object(&generation_file)? } else { Map::new() };
-        Ok(Self { folder: path.into(), values, generation, model_type })
+        let generation = if generation_file.exists() {
+            object(&generation_file)?
+        } else {
+            Map::new()
+        };
+        Ok(Self {
+            folder: path.into(),
+            values,
+            generation,
+            model_type,
+        })
     }
 
     /// The file errors about the configuration should name.
@@ -58,13 +83,20 @@ impl CheckpointConfig {
     /// End-of-sequence ids by the configuration: `generation_config.json` overrides `config.json` (and its
     /// `text_config`); each may hold one id or a list.
     pub fn eos_token_ids(&self) -> Vec<u32> {
-        let nested = self.values.get("text_config").and_then(|text| text.get("eos_token_id"));
-        [self.generation.get("eos_token_id"), self.values.get("eos_token_id"), nested]
-            .into_iter()
-            .flatten()
-            .map(ids)
-            .find(|ids| !ids.is_empty())
-            .unwrap_or_default()
+        let nested = self
+            .values
+            .get("text_config")
+            .and_then(|text| text.get("eos_token_id"));
+        [
+            self.generation.get("eos_token_id"),
+            self.values.get("eos_token_id"),
+            nested,
+        ]
+        .into_iter()
+        .flatten()
+        .map(ids)
+        .find(|ids| !ids.is_empty())
+        .unwrap_or_default()
     }
 }
 
@@ -81,7 +113,10 @@ fn ids(value: &Value) -> Vec<u32> {
 /// # Errors
 /// When it cannot be read or is not JSON.
 pub fn read_json(path: &Path) -> Result<Value, LoadError> {
-    let text = std::fs::read(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
+    let text = std::fs::read(path).map_err(|source| LoadError::Io {
+        path: path.into(),
+        source,
+    })?;
     serde_json::from_slice(&text).map_err(|error| invalid(path, format!("not valid JSON: {error}")))
 }
 
@@ -93,7 +128,10 @@ fn object(path: &Path) -> Result<Map<String, Value>, LoadError> {
 }
 
 fn invalid(path: &Path, problem: String) -> LoadError {
-    LoadError::InvalidConfig { path: path.into(), problem }
+    LoadError::InvalidConfig {
+        path: path.into(),
+        problem,
+    }
 }
 
 /// What a folder that is not loadable holds instead, as the end of an error message.
@@ -102,7 +140,11 @@ pub(super) fn what_is_here(folder: &Path) -> String {
     let mut entries = 0;
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         entries += 1;
-        if let Some(extension) = entry.path().extension().and_then(|extension| extension.to_str()) {
+        if let Some(extension) = entry
+            .path()
+            .extension()
+            .and_then(|extension| extension.to_str())
+        {
             extensions.push(extension.to_owned());
         }
     }

@@ -67,7 +67,12 @@ impl<'a> Loader<'a> {
     pub(super) fn matrix(&self, path: &str, rows: usize, cols: usize) -> Result<Matrix, LoadError> {
         let name = format!("{path}.weight");
         let scales_name = format!("{path}.scales");
-        let spec = self.quantization.resolve(path, cols, self.weights.get(&name), self.weights.get(&scales_name))?;
+        let spec = self.quantization.resolve(
+            path,
+            cols,
+            self.weights.get(&name),
+            self.weights.get(&scales_name),
+        )?;
         self.count(rows * cols);
         match spec {
             None => self.dense(&name, rows, cols),
@@ -80,25 +85,42 @@ impl<'a> Loader<'a> {
             return placeholder(name, rows, cols);
         };
         if tensor.dtype == Dtype::U32 {
-            return Err(bad(name, "is packed (u32), but the checkpoint has no scales for it".into()));
+            return Err(bad(
+                name,
+                "is packed (u32), but the checkpoint has no scales for it".into(),
+            ));
         }
         let kind = float_type(name, tensor)?;
         expect_shape(name, tensor, &[rows, cols])?;
-        Matrix::dense(rows, cols, kind, tensor.bytes.clone()).map_err(|error| bad(name, error.to_string()))
+        Matrix::dense(rows, cols, kind, tensor.bytes.clone())
+            .map_err(|error| bad(name, error.to_string()))
     }
 
-    fn quantized(&self, path: &str, rows: usize, cols: usize, spec: QuantSpec) -> Result<Matrix, LoadError> {
+    fn quantized(
+        &self,
+        path: &str,
+        rows: usize,
+        cols: usize,
+        spec: QuantSpec,
+    ) -> Result<Matrix, LoadError> {
         let name = format!("{path}.weight");
-        if cols % spec.group_size != 0 {
+        if !cols.is_multiple_of(spec.group_size) {
             return Err(bad(
                 &name,
-                format!("{cols} inputs cannot be quantized in groups of {}: the group size must divide them", spec.group_size),
+                format!(
+                    "{cols} inputs cannot be quantized in groups of {}: the group size must divide them",
+                    spec.group_size
+                ),
             ));
         }
         let affine = spec.mode == QuantMode::Affine;
         let weight = self.take(&name);
         let scales = self.take(&format!("{path}.scales"));
-        let biases = if affine { self.take(&format!("{path}.biases")) } else { None };
+        let biases = if affine {
+            self.take(&format!("{path}.biases"))
+        } else {
+            None
+        };
         let (Some(weight), Some(scales)) = (weight, scales) else {
             return placeholder(&name, rows, cols);
         };
@@ -106,7 +128,13 @@ impl<'a> Loader<'a> {
             return placeholder(&name, rows, cols);
         }
         if weight.dtype != Dtype::U32 {
-            return Err(bad(&name, format!("must be packed u32 words for {spec}, found {:?}", weight.dtype)));
+            return Err(bad(
+                &name,
+                format!(
+                    "must be packed u32 words for {spec}, found {:?}",
+                    weight.dtype
+                ),
+            ));
         }
         expect_shape(&name, weight, &[rows, cols * spec.bits as usize / 32])?;
         let scales_name = format!("{path}.scales");
@@ -114,13 +142,24 @@ impl<'a> Loader<'a> {
         let scale_type = match (affine, scales.dtype) {
             (false, Dtype::U8) => ScaleType::U8,
             (true, _) => ScaleType::from(float_type(&scales_name, scales)?),
-            (false, found) => return Err(bad(&scales_name, format!("must be u8 for {spec}, found {found:?}"))),
+            (false, found) => {
+                return Err(bad(
+                    &scales_name,
+                    format!("must be u8 for {spec}, found {found:?}"),
+                ));
+            }
         };
         if let Some(biases) = biases {
             let biases_name = format!("{path}.biases");
             expect_shape(&biases_name, biases, &scales.shape)?;
             if biases.dtype != scales.dtype {
-                return Err(bad(&biases_name, format!("is {:?}, but its scales are {:?}", biases.dtype, scales.dtype)));
+                return Err(bad(
+                    &biases_name,
+                    format!(
+                        "is {:?}, but its scales are {:?}",
+                        biases.dtype, scales.dtype
+                    ),
+                ));
             }
         }
         let global_scale = self.global_scale(path, spec)?;
@@ -142,12 +181,18 @@ impl<'a> Loader<'a> {
         if spec.mode != QuantMode::Nvfp4 || !self.weights.contains(&name) {
             return Ok(None);
         }
-        let Some(tensor) = self.take(&name) else { return Ok(None) };
+        let Some(tensor) = self.take(&name) else {
+            return Ok(None);
+        };
         let kind = float_type(&name, tensor)?;
-        let values = Vector::from_bytes(kind, &tensor.bytes).map_err(|error| bad(&name, error.to_string()))?;
+        let values = Vector::from_bytes(kind, &tensor.bytes)
+            .map_err(|error| bad(&name, error.to_string()))?;
         match values.as_slice() {
             [scale] => Ok(Some(*scale)),
-            other => Err(bad(&name, format!("must hold one value, found {}", other.len()))),
+            other => Err(bad(
+                &name,
+                format!("must hold one value, found {}", other.len()),
+            )),
         }
     }
 
@@ -163,7 +208,8 @@ impl<'a> Loader<'a> {
     }
 
     fn count(&self, parameters: usize) {
-        self.parameters.set(self.parameters.get() + parameters as u64);
+        self.parameters
+            .set(self.parameters.get() + parameters as u64);
     }
 
     /// Settles the account once the model is built.
@@ -173,12 +219,23 @@ impl<'a> Loader<'a> {
     pub fn finish(self, model_type: &str) -> Result<u64, LoadError> {
         let missing = self.missing.into_inner();
         if !missing.is_empty() {
-            return Err(LoadError::MissingTensors { model_type: model_type.into(), names: missing });
+            return Err(LoadError::MissingTensors {
+                model_type: model_type.into(),
+                names: missing,
+            });
         }
         let used = self.used.into_inner();
-        let unknown: Vec<String> = self.weights.names().filter(|name| !used.contains(*name)).map(str::to_owned).collect();
+        let unknown: Vec<String> = self
+            .weights
+            .names()
+            .filter(|name| !used.contains(*name))
+            .map(str::to_owned)
+            .collect();
         if !unknown.is_empty() {
-            return Err(LoadError::UnknownTensors { model_type: model_type.into(), names: unknown });
+            return Err(LoadError::UnknownTensors {
+                model_type: model_type.into(),
+                names: unknown,
+            });
         }
         Ok(self.parameters.get())
     }
@@ -186,12 +243,20 @@ impl<'a> Loader<'a> {
 
 /// Stands in for a missing weight until [`Loader::finish`] reports it; its zeroed pages are never touched.
 fn placeholder(name: &str, rows: usize, cols: usize) -> Result<Matrix, LoadError> {
-    Matrix::dense(rows, cols, FloatType::F16, Bytes::owned(vec![0; rows * cols * 2]))
-        .map_err(|error| bad(name, error.to_string()))
+    Matrix::dense(
+        rows,
+        cols,
+        FloatType::F16,
+        Bytes::owned(vec![0; rows * cols * 2]),
+    )
+    .map_err(|error| bad(name, error.to_string()))
 }
 
 fn bad(name: &str, problem: String) -> LoadError {
-    LoadError::BadTensor { name: name.into(), problem }
+    LoadError::BadTensor {
+        name: name.into(),
+        problem,
+    }
 }
 
 fn float_type(name: &str, tensor: &RawTensor) -> Result<FloatType, LoadError> {
@@ -199,7 +264,10 @@ fn float_type(name: &str, tensor: &RawTensor) -> Result<FloatType, LoadError> {
         Dtype::F32 => Ok(FloatType::F32),
         Dtype::F16 => Ok(FloatType::F16),
         Dtype::BF16 => Ok(FloatType::BF16),
-        other => Err(bad(name, format!("must be f32, f16 or bf16, found {other:?}"))),
+        other => Err(bad(
+            name,
+            format!("must be f32, f16 or bf16, found {other:?}"),
+        )),
     }
 }
 
@@ -207,5 +275,8 @@ fn expect_shape(name: &str, tensor: &RawTensor, expected: &[usize]) -> Result<()
     if tensor.shape == expected {
         return Ok(());
     }
-    Err(bad(name, format!("must have the shape {expected:?}, found {:?}", tensor.shape)))
+    Err(bad(
+        name,
+        format!("must have the shape {expected:?}, found {:?}", tensor.shape),
+    ))
 }

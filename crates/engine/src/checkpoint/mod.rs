@@ -12,4 +12,3 @@ pub use loader::Loader;
 pub use quantization::Quantization;
 pub use scope::Scope;
 pub use weights::{RawTensor, Weights};
-pub(crate) use weights::weight_files;

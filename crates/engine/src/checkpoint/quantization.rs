@@ -28,25 +28,47 @@ impl Quantization {
     /// # Errors
     /// When they are malformed or a method is not supported.
     pub fn from_config(config: &CheckpointConfig) -> Result<Self, LoadError> {
-        let invalid = |problem: String| LoadError::InvalidConfig { path: config.file(), problem };
-        if let Some(value) = config.values.get("quantization").filter(|value| !value.is_null()) {
+        let invalid = |problem: String| LoadError::InvalidConfig {
+            path: config.file(),
+            problem,
+        };
+        if let Some(value) = config
+            .values
+            .get("quantization")
+            .filter(|value| !value.is_null())
+        {
             let Value::Object(map) = value else {
-                return Err(invalid(format!("`quantization` must be an object, not {value}")));
+                return Err(invalid(format!(
+                    "`quantization` must be an object, not {value}"
+                )));
             };
-            let globals = parse_spec(map).map_err(|problem| invalid(format!("`quantization`: {problem}")))?;
+            let globals =
+                parse_spec(map).map_err(|problem| invalid(format!("`quantization`: {problem}")))?;
             let overrides = map
                 .iter()
                 .filter(|(key, _)| !matches!(key.as_str(), "group_size" | "bits" | "mode"))
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect();
-            return Ok(Self { globals: Some(globals), overrides });
+            return Ok(Self {
+                globals: Some(globals),
+                overrides,
+            });
         }
-        let nested = || config.values.get("text_config").and_then(|text| text.get("quantization_config"));
-        let Some(Value::Object(method)) = config.values.get("quantization_config").or_else(nested) else {
+        let nested = || {
+            config
+                .values
+                .get("text_config")
+                .and_then(|text| text.get("quantization_config"))
+        };
+        let Some(Value::Object(method)) = config.values.get("quantization_config").or_else(nested)
+        else {
             return Ok(Self::default());
         };
         foreign_method(method)
-            .map(|globals| Self { globals, overrides: Map::new() })
+            .map(|globals| Self {
+                globals,
+                overrides: Map::new(),
+            })
             .map_err(LoadError::UnsupportedQuantization)
     }
 
@@ -66,16 +88,23 @@ impl Quantization {
         weight: Option<&RawTensor>,
         scales: Option<&RawTensor>,
     ) -> Result<Option<QuantSpec>, LoadError> {
-        let bad = |problem: String| LoadError::BadTensor { name: format!("{path}.weight"), problem };
+        let bad = |problem: String| LoadError::BadTensor {
+            name: format!("{path}.weight"),
+            problem,
+        };
         match self.overrides.get(path) {
             Some(Value::Bool(false)) => Ok(None),
             Some(Value::Bool(true)) => Ok(self.globals),
-            Some(Value::Object(map)) => {
-                parse_spec(map).map(Some).map_err(|problem| bad(format!("its `quantization` entry: {problem}")))
-            }
-            Some(other) => Err(bad(format!("its `quantization` entry must be true, false or an object, not {other}"))),
+            Some(Value::Object(map)) => parse_spec(map)
+                .map(Some)
+                .map_err(|problem| bad(format!("its `quantization` entry: {problem}"))),
+            Some(other) => Err(bad(format!(
+                "its `quantization` entry must be true, false or an object, not {other}"
+            ))),
             None => match (weight, scales) {
-                (Some(weight), Some(scales)) => infer(inputs, weight, scales).map(Some).map_err(bad),
+                (Some(weight), Some(scales)) => {
+                    infer(inputs, weight, scales).map(Some).map_err(bad)
+                }
                 _ => Ok(None),
             },
         }
@@ -116,7 +145,7 @@ fn infer(inputs: usize, weight: &RawTensor, scales: &RawTensor) -> Result<QuantS
              (affine 2,3,4,5,6,8 bits with groups of 32,64,128; mxfp4, nvfp4, mxfp8)"
         )
     };
-    if groups == 0 || inputs == 0 || inputs % groups != 0 || (words * 32) % inputs != 0 {
+    if groups == 0 || inputs == 0 || !inputs.is_multiple_of(groups) || (words * 32) % inputs != 0 {
         return Err(does_not_fit());
     }
     let group_size = inputs / groups;
@@ -128,7 +157,11 @@ fn infer(inputs: usize, weight: &RawTensor, scales: &RawTensor) -> Result<QuantS
         (Dtype::U8, ..) => return Err(does_not_fit()),
         _ => QuantMode::Affine,
     };
-    let spec = QuantSpec { mode, group_size, bits };
+    let spec = QuantSpec {
+        mode,
+        group_size,
+        bits,
+    };
     spec.validate().map_err(|_| does_not_fit())?;
     Ok(spec)
 }
@@ -141,23 +174,36 @@ fn foreign_method(config: &Map<String, Value>) -> Result<Option<QuantSpec>, Stri
     match method {
         Some("mxfp4") => spec(QuantMode::Mxfp4),
         Some("mxfp8") => spec(QuantMode::Mxfp8),
-        Some("fp8") if config.get("scale_fmt").and_then(Value::as_str) == Some("ue8m0") => spec(QuantMode::Mxfp8),
+        Some("fp8") if config.get("scale_fmt").and_then(Value::as_str) == Some("ue8m0") => {
+            spec(QuantMode::Mxfp8)
+        }
         Some("compressed-tensors") => match config.get("format").and_then(Value::as_str) {
             Some("nvfp4-pack-quantized") => spec(QuantMode::Nvfp4),
-            _ => Ok(Some(QuantSpec { mode: QuantMode::Affine, group_size: 32, bits: 4 })),
+            _ => Ok(Some(QuantSpec {
+                mode: QuantMode::Affine,
+                group_size: 32,
+                bits: 4,
+            })),
         },
         Some("modelopt") => {
-            let settings = config.get("quantization").and_then(Value::as_object).unwrap_or(config);
+            let settings = config
+                .get("quantization")
+                .and_then(Value::as_object)
+                .unwrap_or(config);
             match settings.get("quant_algo").and_then(Value::as_str) {
                 Some("NVFP4") => spec(QuantMode::Nvfp4),
-                other => Err(format!("modelopt quantization {other:?} is not supported; supported: NVFP4")),
+                other => Err(format!(
+                    "modelopt quantization {other:?} is not supported; supported: NVFP4"
+                )),
             }
         }
         Some(other) => Err(format!(
             "quant_method `{other}` is not supported; use an MLX checkpoint of this model, or its dense version with `mlxm convert --bits 4`"
         )),
         // A copy of `quantization` without the method, left behind by older converters.
-        None if config.contains_key("bits") || config.contains_key("group_size") => parse_spec(config).map(Some),
+        None if config.contains_key("bits") || config.contains_key("group_size") => {
+            parse_spec(config).map(Some)
+        }
         None => Ok(None),
     }
 }

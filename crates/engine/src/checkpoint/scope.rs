@@ -17,17 +17,27 @@ pub struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     pub(super) fn root(loader: &'a Loader<'a>) -> Self {
-        Self { loader, prefix: String::new() }
+        Self {
+            loader,
+            prefix: String::new(),
+        }
     }
 
     /// The place called `name` below this one.
     #[must_use]
     pub fn child(&self, name: impl Display) -> Self {
-        Self { loader: self.loader, prefix: self.path(name) }
+        Self {
+            loader: self.loader,
+            prefix: self.path(name),
+        }
     }
 
     fn path(&self, name: impl Display) -> String {
-        if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
+        if self.prefix.is_empty() {
+            name.to_string()
+        } else {
+            format!("{}.{name}", self.prefix)
+        }
     }
 
     /// The longest sequence the model will see.
@@ -37,7 +47,10 @@ impl<'a> Scope<'a> {
 
     /// A configuration value that turned out wrong while the model was built.
     pub fn config_error(&self, problem: String) -> LoadError {
-        LoadError::InvalidConfig { path: self.loader.config_file.clone(), problem }
+        LoadError::InvalidConfig {
+            path: self.loader.config_file.clone(),
+            problem,
+        }
     }
 
     /// Whether the checkpoint has this tensor.
@@ -50,17 +63,28 @@ impl<'a> Scope<'a> {
     /// # Errors
     /// When a tensor has the wrong shape or element type.
     pub fn linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, LoadError> {
-        Ok(Linear::new(self.loader.matrix(&self.path(name), outputs, inputs)?, None))
+        Ok(Linear::new(
+            self.loader.matrix(&self.path(name), outputs, inputs)?,
+            None,
+        ))
     }
 
     /// A linear layer with `{name}.bias` `[outputs]` beside its weight.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
-    pub fn linear_with_bias(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, LoadError> {
+    pub fn linear_with_bias(
+        &self,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Linear, LoadError> {
         let path = self.path(name);
         let bias = self.loader.vector(&format!("{path}.bias"), outputs)?;
-        Ok(Linear::new(self.loader.matrix(&path, outputs, inputs)?, Some(bias)))
+        Ok(Linear::new(
+            self.loader.matrix(&path, outputs, inputs)?,
+            Some(bias),
+        ))
     }
 
     /// [`Self::linear_with_bias`] if `bias` is set, else [`Self::linear`]: several configurations have such a flag.
@@ -74,15 +98,28 @@ impl<'a> Scope<'a> {
         outputs: usize,
         bias: bool,
     ) -> Result<Linear, LoadError> {
-        if bias { self.linear_with_bias(name, inputs, outputs) } else { self.linear(name, inputs, outputs) }
+        if bias {
+            self.linear_with_bias(name, inputs, outputs)
+        } else {
+            self.linear(name, inputs, outputs)
+        }
     }
 
     /// An embedding table `{name}.weight` `[entries, width]`, dense or quantized.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
-    pub fn embedding(&self, name: &str, entries: usize, width: usize) -> Result<Embedding, LoadError> {
-        Ok(Embedding::new(self.loader.matrix(&self.path(name), entries, width)?))
+    pub fn embedding(
+        &self,
+        name: &str,
+        entries: usize,
+        width: usize,
+    ) -> Result<Embedding, LoadError> {
+        Ok(Embedding::new(self.loader.matrix(
+            &self.path(name),
+            entries,
+            width,
+        )?))
     }
 
     /// An RMS norm `{name}.weight` `[width]`.
@@ -90,7 +127,11 @@ impl<'a> Scope<'a> {
     /// # Errors
     /// When the tensor has the wrong shape or element type.
     pub fn rms_norm(&self, name: &str, width: usize, eps: f64) -> Result<Norm, LoadError> {
-        Ok(Norm::rms(self.loader.vector(&self.path(format_args!("{name}.weight")), width)?, eps))
+        Ok(Norm::rms(
+            self.loader
+                .vector(&self.path(format_args!("{name}.weight")), width)?,
+            eps,
+        ))
     }
 
     /// An RMS norm whose stored weight is an offset from one (the Gemma family).
@@ -98,8 +139,14 @@ impl<'a> Scope<'a> {
     /// # Errors
     /// When the tensor has the wrong shape or element type.
     pub fn rms_norm_plus_one(&self, name: &str, width: usize, eps: f64) -> Result<Norm, LoadError> {
-        let offsets = self.loader.vector(&self.path(format_args!("{name}.weight")), width)?;
-        let weights: Vec<f32> = offsets.as_slice().iter().map(|offset| 1.0 + offset).collect();
+        let offsets = self
+            .loader
+            .vector(&self.path(format_args!("{name}.weight")), width)?;
+        let weights: Vec<f32> = offsets
+            .as_slice()
+            .iter()
+            .map(|offset| 1.0 + offset)
+            .collect();
         Ok(Norm::rms(Vector::from(weights), eps))
     }
 
@@ -114,4 +161,3 @@ impl<'a> Scope<'a> {
         Ok(Norm::layer(weight, Some(bias), eps))
     }
 }
-

@@ -45,8 +45,14 @@ impl Weights {
     }
 
     fn add_file(&mut self, path: &Path) -> Result<(), LoadError> {
-        let io = |source| LoadError::Io { path: path.into(), source };
-        let corrupt = |problem: String| LoadError::CorruptWeights { path: path.into(), problem };
+        let io = |source| LoadError::Io {
+            path: path.into(),
+            source,
+        };
+        let corrupt = |problem: String| LoadError::CorruptWeights {
+            path: path.into(),
+            problem,
+        };
         let file = File::open(path).map_err(io)?;
         if file.metadata().map_err(io)?.len() == 0 {
             return Err(corrupt("the file is empty".into()));
@@ -54,12 +60,20 @@ impl Weights {
         // SAFETY: the map is read-only. Another process that truncates the file while it is mapped would make reads
         // fault; checkpoints are written once and renamed into place, never changed.
         let map = Arc::new(unsafe { Mmap::map(&file) }.map_err(io)?);
-        let parsed = SafeTensors::deserialize(&map).map_err(|error| corrupt(format!("not a complete safetensors file ({error})")))?;
+        let parsed = SafeTensors::deserialize(&map)
+            .map_err(|error| corrupt(format!("not a complete safetensors file ({error})")))?;
         let base = map.as_ptr() as usize;
         for (name, view) in parsed.iter() {
             let start = view.data().as_ptr() as usize - base;
             let bytes = Bytes::mapped(Arc::clone(&map), start..start + view.data().len());
-            self.tensors.insert(name.to_owned(), RawTensor { dtype: view.dtype(), shape: view.shape().to_vec(), bytes });
+            self.tensors.insert(
+                name.to_owned(),
+                RawTensor {
+                    dtype: view.dtype(),
+                    shape: view.shape().to_vec(),
+                    bytes,
+                },
+            );
         }
         self.size_bytes += map.len() as u64;
         Ok(())
@@ -87,7 +101,9 @@ impl Weights {
 
     /// All tensors, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &RawTensor)> {
-        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     /// Adds or replaces a tensor.
@@ -108,7 +124,10 @@ impl Weights {
     /// Renames every tensor; `None` drops it.
     pub fn rename(&mut self, mut rename: impl FnMut(&str) -> Option<String>) {
         let old = std::mem::take(&mut self.tensors);
-        self.tensors = old.into_iter().filter_map(|(name, tensor)| Some((rename(&name)?, tensor))).collect();
+        self.tensors = old
+            .into_iter()
+            .filter_map(|(name, tensor)| Some((rename(&name)?, tensor)))
+            .collect();
     }
 }
 
@@ -116,19 +135,28 @@ impl Weights {
 ///
 /// # Errors
 /// When there is none.
-pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
-    let entries = std::fs::read_dir(folder).map_err(|source| LoadError::Io { path: folder.into(), source })?;
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    let entries = std::fs::read_dir(folder).map_err(|source| LoadError::Io {
+        path: folder.into(),
+        source,
+    })?;
     let mut files: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             name.starts_with("model") && name.ends_with(".safetensors")
         })
         .collect();
     files.sort();
     if files.is_empty() {
-        return Err(LoadError::NoWeights { path: folder.into(), hint: what_is_here(folder) });
+        return Err(LoadError::NoWeights {
+            path: folder.into(),
+            hint: what_is_here(folder),
+        });
     }
     Ok(files)
 }

@@ -9,8 +9,8 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm, QkvProjection, Residual,
-    RopeConfig, rope,
+    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm,
+    QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::{CacheLayer, Step};
 
@@ -56,7 +56,8 @@ impl Config {
             context_length: weights.context_length(),
         };
         let rotation = rope(&rotation).map_err(|problem| weights.config_error(problem))?;
-        let norm = weights.rms_norm_plus_one("input_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let norm =
+            weights.rms_norm_plus_one("input_layernorm", self.hidden_size, self.rms_norm_eps)?;
         let weights = weights.child("self_attn");
         Ok(Attention {
             residual: Residual::pre_norm(norm),
@@ -72,7 +73,11 @@ impl Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let norm = weights.rms_norm_plus_one("post_attention_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let norm = weights.rms_norm_plus_one(
+            "post_attention_layernorm",
+            self.hidden_size,
+            self.rms_norm_eps,
+        )?;
         GatedMlp::load(
             &weights.child("mlp"),
             self.hidden_size,
@@ -118,7 +123,13 @@ impl Architecture for Config {
             .collect::<Result<_, LoadError>>()?;
         let norm = model.rms_norm_plus_one("norm", self.hidden_size, self.rms_norm_eps)?;
         let head = Head::tied(&embed_tokens);
-        Ok(Box::new(Gemma { embed_tokens, embedding_scale, layers, norm, head }))
+        Ok(Box::new(Gemma {
+            embed_tokens,
+            embedding_scale,
+            layers,
+            norm,
+            head,
+        }))
     }
 }
 

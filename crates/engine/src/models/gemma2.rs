@@ -12,8 +12,8 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm, QkvProjection, Residual,
-    RopeConfig, rope,
+    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm,
+    QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::{CacheLayer, Step};
 
@@ -66,7 +66,12 @@ impl Config {
         }
     }
 
-    fn residual(&self, weights: &Scope<'_>, before: &str, after: &str) -> Result<Residual, LoadError> {
+    fn residual(
+        &self,
+        weights: &Scope<'_>,
+        before: &str,
+        after: &str,
+    ) -> Result<Residual, LoadError> {
         let norm = |name| weights.rms_norm_plus_one(name, self.hidden_size, self.rms_norm_eps);
         Ok(Residual::sandwich(norm(before)?, norm(after)?))
     }
@@ -101,7 +106,11 @@ impl Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let residual = self.residual(weights, "pre_feedforward_layernorm", "post_feedforward_layernorm")?;
+        let residual = self.residual(
+            weights,
+            "pre_feedforward_layernorm",
+            "post_feedforward_layernorm",
+        )?;
         GatedMlp::load(
             &weights.child("mlp"),
             self.hidden_size,
@@ -147,7 +156,13 @@ impl Architecture for Config {
             .collect::<Result<_, LoadError>>()?;
         let norm = model.rms_norm_plus_one("norm", self.hidden_size, self.rms_norm_eps)?;
         let head = Head::tied(&embed_tokens).capped(self.final_logit_softcapping);
-        Ok(Box::new(Gemma2 { embed_tokens, embedding_scale, layers, norm, head }))
+        Ok(Box::new(Gemma2 {
+            embed_tokens,
+            embedding_scale,
+            layers,
+            norm,
+            head,
+        }))
     }
 }
 

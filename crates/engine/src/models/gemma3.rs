@@ -36,7 +36,9 @@ impl TryFrom<Wrapper> for Config {
         text.insert("vocab_size".into(), wrapper.vocab_size.into());
         text.entry("num_attention_heads").or_insert(8.into());
         text.entry("num_key_value_heads").or_insert(4.into());
-        Ok(Self { text: serde_json::from_value(Value::Object(text))? })
+        Ok(Self {
+            text: serde_json::from_value(Value::Object(text))?,
+        })
     }
 }
 
@@ -54,7 +56,9 @@ impl Architecture for Config {
     }
 
     fn sanitize(&self, weights: &mut Weights) {
-        weights.retain(|name| !name.starts_with("vision_tower.") && !name.starts_with("multi_modal_projector."));
+        weights.retain(|name| {
+            !name.starts_with("vision_tower.") && !name.starts_with("multi_modal_projector.")
+        });
         self.text.sanitize(weights);
     }
 

@@ -12,8 +12,8 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, HeadNorms, Heads, Layer, Norm, QkvProjection,
-    Residual, RopeConfig, rope,
+    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, HeadNorms, Heads, Layer,
+    Norm, QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::{CacheLayer, Step};
 
@@ -62,16 +62,25 @@ impl Default for Config {
 
 impl Config {
     fn heads(&self) -> Heads {
-        Heads { heads: self.num_attention_heads, kv_heads: self.num_key_value_heads, head_dim: self.head_dim }
+        Heads {
+            heads: self.num_attention_heads,
+            kv_heads: self.num_key_value_heads,
+            head_dim: self.head_dim,
+        }
     }
 
     /// The window of `layer`; the last layer of each pattern attends fully.
     fn window(&self, layer: usize) -> Option<usize> {
-        let full = (layer + 1) % self.sliding_window_pattern == 0;
+        let full = (layer + 1).is_multiple_of(self.sliding_window_pattern);
         (!full).then_some(self.sliding_window)
     }
 
-    fn residual(&self, weights: &Scope<'_>, before: &str, after: &str) -> Result<Residual, LoadError> {
+    fn residual(
+        &self,
+        weights: &Scope<'_>,
+        before: &str,
+        after: &str,
+    ) -> Result<Residual, LoadError> {
         let norm = |name| weights.rms_norm_plus_one(name, self.hidden_size, self.rms_norm_eps);
         Ok(Residual::sandwich(norm(before)?, norm(after)?))
     }
@@ -81,9 +90,17 @@ impl Config {
         let window = self.window(layer);
         let rotation = RopeConfig {
             dims: heads.head_dim,
-            base: if window.is_some() { self.rope_local_base_freq } else { self.rope_theta },
+            base: if window.is_some() {
+                self.rope_local_base_freq
+            } else {
+                self.rope_theta
+            },
             traditional: false,
-            scaling: if window.is_some() { None } else { self.rope_scaling.as_ref() },
+            scaling: if window.is_some() {
+                None
+            } else {
+                self.rope_scaling.as_ref()
+            },
             max_position_embeddings: Some(self.max_position_embeddings),
             context_length: weights.context_length(),
         };
@@ -100,14 +117,21 @@ impl Config {
             o: weights.linear("o_proj", heads.q_width(), self.hidden_size)?,
             config: AttentionConfig {
                 layer,
-                spec: AttentionSpec { window, ..heads.spec(self.query_pre_attn_scalar.powf(-0.5)) },
+                spec: AttentionSpec {
+                    window,
+                    ..heads.spec(self.query_pre_attn_scalar.powf(-0.5))
+                },
                 rope: Some(rotation),
             },
         })
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let residual = self.residual(weights, "pre_feedforward_layernorm", "post_feedforward_layernorm")?;
+        let residual = self.residual(
+            weights,
+            "pre_feedforward_layernorm",
+            "post_feedforward_layernorm",
+        )?;
         GatedMlp::load(
             &weights.child("mlp"),
             self.hidden_size,
@@ -131,8 +155,15 @@ impl Architecture for Config {
     }
 
     fn cache_layers(&self) -> Vec<CacheLayer> {
-        let kind = |layer| self.window(layer).map_or(GroupKind::Full, |window| GroupKind::SlidingWindow { window });
-        (0..self.num_hidden_layers).map(|layer| CacheLayer::new(kind(layer), self.heads())).collect()
+        let kind = |layer| {
+            self.window(layer)
+                .map_or(GroupKind::Full, |window| GroupKind::SlidingWindow {
+                    window,
+                })
+        };
+        (0..self.num_hidden_layers)
+            .map(|layer| CacheLayer::new(kind(layer), self.heads()))
+            .collect()
     }
 
     fn check(&self) -> Result<(), String> {
@@ -162,8 +193,20 @@ impl Architecture for Config {
             .collect::<Result<_, LoadError>>()?;
         let norm = model.rms_norm_plus_one("norm", self.hidden_size, self.rms_norm_eps)?;
         let tied = !weights.has("lm_head.weight");
-        let head = Head::load(weights, &embed_tokens, tied, self.hidden_size, self.vocab_size)?;
-        Ok(Box::new(Gemma3 { embed_tokens, embedding_scale, layers, norm, head }))
+        let head = Head::load(
+            weights,
+            &embed_tokens,
+            tied,
+            self.hidden_size,
+            self.vocab_size,
+        )?;
+        Ok(Box::new(Gemma3 {
+            embed_tokens,
+            embedding_scale,
+            layers,
+            norm,
+            head,
+        }))
     }
 }
 

@@ -10,8 +10,8 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm, QkvProjection, Residual,
-    RopeConfig, rope,
+    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm,
+    QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::{CacheLayer, Step};
 
@@ -68,7 +68,12 @@ impl Config {
             residual: Residual::pre_norm(norm).scaled(self.residual_multiplier),
             qkv: QkvProjection::separate(&weights, self.hidden_size, heads, self.attention_bias)?,
             head_norms: None,
-            o: weights.linear_with_optional_bias("o_proj", heads.q_width(), self.hidden_size, self.attention_bias)?,
+            o: weights.linear_with_optional_bias(
+                "o_proj",
+                heads.q_width(),
+                self.hidden_size,
+                self.attention_bias,
+            )?,
             config: AttentionConfig {
                 layer,
                 spec: heads.spec(self.attention_multiplier),
@@ -78,7 +83,11 @@ impl Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let norm = weights.rms_norm("post_attention_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let norm = weights.rms_norm(
+            "post_attention_layernorm",
+            self.hidden_size,
+            self.rms_norm_eps,
+        )?;
         GatedMlp::load(
             &weights.child("mlp"),
             self.hidden_size,
@@ -122,10 +131,22 @@ impl Architecture for Config {
             })
             .collect::<Result<_, LoadError>>()?;
         let norm = model.rms_norm("norm", self.hidden_size, self.rms_norm_eps)?;
-        let head = Head::load(weights, &embed_tokens, self.tie_word_embeddings, self.hidden_size, self.vocab_size)?
-            .divided_by(self.logits_scaling);
+        let head = Head::load(
+            weights,
+            &embed_tokens,
+            self.tie_word_embeddings,
+            self.hidden_size,
+            self.vocab_size,
+        )?
+        .divided_by(self.logits_scaling);
         let embedding_multiplier = self.embedding_multiplier;
-        Ok(Box::new(Granite { embed_tokens, embedding_multiplier, layers, norm, head }))
+        Ok(Box::new(Granite {
+            embed_tokens,
+            embedding_multiplier,
+            layers,
+            norm,
+            head,
+        }))
     }
 }
 

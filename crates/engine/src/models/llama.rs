@@ -10,8 +10,8 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm, QkvProjection, Residual,
-    RopeConfig, rope,
+    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm,
+    QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::{CacheLayer, Step};
 
@@ -55,17 +55,28 @@ impl Config {
         Heads {
             heads: self.num_attention_heads,
             kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
-            head_dim: self.head_dim.unwrap_or_else(|| self.hidden_size / self.num_attention_heads.max(1)),
+            head_dim: self
+                .head_dim
+                .unwrap_or_else(|| self.hidden_size / self.num_attention_heads.max(1)),
         }
     }
 
     /// The window of `layer`: only layers marked as sliding have one, whatever `sliding_window` says.
     fn window(&self, layer: usize) -> Option<usize> {
         let kind = self.layer_types.as_ref()?.get(layer)?;
-        if kind == "sliding_attention" { self.sliding_window } else { None }
+        if kind == "sliding_attention" {
+            self.sliding_window
+        } else {
+            None
+        }
     }
 
-    fn attention(&self, weights: &Scope<'_>, layer: usize, rotates: bool) -> Result<Attention, LoadError> {
+    fn attention(
+        &self,
+        weights: &Scope<'_>,
+        layer: usize,
+        rotates: bool,
+    ) -> Result<Attention, LoadError> {
         let heads = self.heads();
         let rotation = RopeConfig {
             dims: heads.head_dim,
@@ -82,7 +93,12 @@ impl Config {
             residual: Residual::pre_norm(norm),
             qkv: QkvProjection::separate(&weights, self.hidden_size, heads, self.attention_bias)?,
             head_norms: None,
-            o: weights.linear_with_optional_bias("o_proj", heads.q_width(), self.hidden_size, self.attention_bias)?,
+            o: weights.linear_with_optional_bias(
+                "o_proj",
+                heads.q_width(),
+                self.hidden_size,
+                self.attention_bias,
+            )?,
             config: AttentionConfig {
                 layer,
                 spec: AttentionSpec {
@@ -95,7 +111,11 @@ impl Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let norm = weights.rms_norm("post_attention_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let norm = weights.rms_norm(
+            "post_attention_layernorm",
+            self.hidden_size,
+            self.rms_norm_eps,
+        )?;
         GatedMlp::load(
             &weights.child("mlp"),
             self.hidden_size,
@@ -124,8 +144,19 @@ impl Config {
             })
             .collect::<Result<_, LoadError>>()?;
         let norm = model.rms_norm("norm", self.hidden_size, self.rms_norm_eps)?;
-        let head = Head::load(weights, &embed_tokens, self.tie_word_embeddings, self.hidden_size, self.vocab_size)?;
-        Ok(Box::new(Llama { embed_tokens, layers, norm, head }))
+        let head = Head::load(
+            weights,
+            &embed_tokens,
+            self.tie_word_embeddings,
+            self.hidden_size,
+            self.vocab_size,
+        )?;
+        Ok(Box::new(Llama {
+            embed_tokens,
+            layers,
+            norm,
+            head,
+        }))
     }
 }
 
@@ -141,8 +172,15 @@ impl Architecture for Config {
     }
 
     fn cache_layers(&self) -> Vec<CacheLayer> {
-        let kind = |layer| self.window(layer).map_or(GroupKind::Full, |window| GroupKind::SlidingWindow { window });
-        (0..self.num_hidden_layers).map(|layer| CacheLayer::new(kind(layer), self.heads())).collect()
+        let kind = |layer| {
+            self.window(layer)
+                .map_or(GroupKind::Full, |window| GroupKind::SlidingWindow {
+                    window,
+                })
+        };
+        (0..self.num_hidden_layers)
+            .map(|layer| CacheLayer::new(kind(layer), self.heads()))
+            .collect()
     }
 
     fn sanitize(&self, weights: &mut Weights) {

@@ -103,12 +103,19 @@ const ARCHITECTURES: &[(&str, ReadConfig)] = &[
 ];
 
 /// Names under which other projects publish an architecture of ours.
-const RENAMES: &[(&str, &str)] = &[("mistral", "llama"), ("iquestcoder", "llama"), ("xverse", "llama")];
+const RENAMES: &[(&str, &str)] = &[
+    ("mistral", "llama"),
+    ("iquestcoder", "llama"),
+    ("xverse", "llama"),
+];
 
 /// All `model_type`s that load, sorted.
 pub fn supported() -> Vec<&'static str> {
-    let mut names: Vec<&'static str> =
-        ARCHITECTURES.iter().map(|(name, _)| *name).chain(RENAMES.iter().map(|(name, _)| *name)).collect();
+    let mut names: Vec<&'static str> = ARCHITECTURES
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(RENAMES.iter().map(|(name, _)| *name))
+        .collect();
     names.sort_unstable();
     names
 }
@@ -117,11 +124,19 @@ pub fn supported() -> Vec<&'static str> {
 ///
 /// # Errors
 /// When the `model_type` is not supported or the configuration is invalid.
-pub fn read_architecture(config: &CheckpointConfig) -> Result<(&'static str, Box<dyn Architecture>), LoadError> {
+pub fn read_architecture(
+    config: &CheckpointConfig,
+) -> Result<(&'static str, Box<dyn Architecture>), LoadError> {
     let model_type = config.model_type.as_str();
-    let name = RENAMES.iter().find(|(from, _)| *from == model_type).map_or(model_type, |(_, to)| *to);
+    let name = RENAMES
+        .iter()
+        .find(|(from, _)| *from == model_type)
+        .map_or(model_type, |(_, to)| *to);
     let Some((name, read)) = ARCHITECTURES.iter().find(|(known, _)| *known == name) else {
-        return Err(LoadError::UnsupportedArchitecture { model_type: model_type.into(), supported: supported() });
+        return Err(LoadError::UnsupportedArchitecture {
+            model_type: model_type.into(),
+            supported: supported(),
+        });
     };
     Ok((*name, read(config)?))
 }
@@ -129,10 +144,16 @@ pub fn read_architecture(config: &CheckpointConfig) -> Result<(&'static str, Box
 fn read<C: Architecture + DeserializeOwned + 'static>(
     config: &CheckpointConfig,
 ) -> Result<Box<dyn Architecture>, LoadError> {
-    let invalid = |problem: String| LoadError::InvalidConfig { path: config.file(), problem };
-    let parsed: C =
-        serde_json::from_value(Value::Object(config.values.clone())).map_err(|error| invalid(error.to_string()))?;
-    parsed.check().and_then(|()| check_sizes(&parsed)).map_err(invalid)?;
+    let invalid = |problem: String| LoadError::InvalidConfig {
+        path: config.file(),
+        problem,
+    };
+    let parsed: C = serde_json::from_value(Value::Object(config.values.clone()))
+        .map_err(|error| invalid(error.to_string()))?;
+    parsed
+        .check()
+        .and_then(|()| check_sizes(&parsed))
+        .map_err(invalid)?;
     Ok(Box::new(parsed))
 }
 
@@ -149,7 +170,7 @@ fn check_sizes(config: &dyn Architecture) -> Result<(), String> {
     if let Some((name, _)) = positive.iter().find(|(_, size)| *size == 0) {
         return Err(format!("`{name}` must be positive"));
     }
-    if sizes.heads.heads % sizes.heads.kv_heads != 0 {
+    if !sizes.heads.heads.is_multiple_of(sizes.heads.kv_heads) {
         return Err(format!(
             "`num_attention_heads` ({}) must be a multiple of `num_key_value_heads` ({})",
             sizes.heads.heads, sizes.heads.kv_heads

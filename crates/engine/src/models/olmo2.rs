@@ -10,8 +10,8 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, HeadNorms, Heads, Layer, Norm, QkvProjection,
-    Residual, RopeConfig, rope,
+    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, HeadNorms, Heads, Layer,
+    Norm, QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::{CacheLayer, Step};
 
@@ -53,7 +53,9 @@ impl Config {
         Heads {
             heads: self.num_attention_heads,
             kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
-            head_dim: self.head_dim.unwrap_or_else(|| self.hidden_size / self.num_attention_heads.max(1)),
+            head_dim: self
+                .head_dim
+                .unwrap_or_else(|| self.hidden_size / self.num_attention_heads.max(1)),
         }
     }
 
@@ -68,7 +70,11 @@ impl Config {
             context_length: weights.context_length(),
         };
         let rotation = rope(&rotation).map_err(|problem| weights.config_error(problem))?;
-        let norm = weights.rms_norm("post_attention_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let norm = weights.rms_norm(
+            "post_attention_layernorm",
+            self.hidden_size,
+            self.rms_norm_eps,
+        )?;
         let weights = weights.child("self_attn");
         Ok(Attention {
             residual: Residual::post_norm(norm),
@@ -77,7 +83,12 @@ impl Config {
                 q: weights.rms_norm("q_norm", heads.q_width(), self.rms_norm_eps)?,
                 k: weights.rms_norm("k_norm", heads.kv_width(), self.rms_norm_eps)?,
             }),
-            o: weights.linear_with_optional_bias("o_proj", heads.q_width(), self.hidden_size, self.attention_bias)?,
+            o: weights.linear_with_optional_bias(
+                "o_proj",
+                heads.q_width(),
+                self.hidden_size,
+                self.attention_bias,
+            )?,
             config: AttentionConfig {
                 layer,
                 spec: heads.spec((heads.head_dim as f32).powf(-0.5)),
@@ -87,7 +98,11 @@ impl Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let norm = weights.rms_norm("post_feedforward_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let norm = weights.rms_norm(
+            "post_feedforward_layernorm",
+            self.hidden_size,
+            self.rms_norm_eps,
+        )?;
         GatedMlp::load(
             &weights.child("mlp"),
             self.hidden_size,
@@ -131,8 +146,19 @@ impl Architecture for Config {
             })
             .collect::<Result<_, LoadError>>()?;
         let norm = model.rms_norm("norm", self.hidden_size, self.rms_norm_eps)?;
-        let head = Head::load(weights, &embed_tokens, self.tie_word_embeddings, self.hidden_size, self.vocab_size)?;
-        Ok(Box::new(Olmo2 { embed_tokens, layers, norm, head }))
+        let head = Head::load(
+            weights,
+            &embed_tokens,
+            self.tie_word_embeddings,
+            self.hidden_size,
+            self.vocab_size,
+        )?;
+        Ok(Box::new(Olmo2 {
+            embed_tokens,
+            layers,
+            norm,
+            head,
+        }))
     }
 }
 

@@ -10,8 +10,8 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GateUp, GatedMlp, Head, Heads, Layer, Norm, QkvProjection, Residual,
-    RopeConfig, rope,
+    Attention, AttentionConfig, Embedding, FeedForward, GateUp, GatedMlp, Head, Heads, Layer, Norm,
+    QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::{CacheLayer, Step};
 
@@ -68,21 +68,32 @@ impl Config {
     /// The stretch of the rotation. The trained length stands beside `rope_scaling`, not in it; types other than these
     /// are ignored, as the reference does.
     fn scaling(&self) -> Result<Option<Map<String, Value>>, String> {
-        let Some(scaling) = &self.rope_scaling else { return Ok(None) };
-        let Some(kind) = scaling.get("type").and_then(Value::as_str).filter(|_| scaling.contains_key("long_factor")) else {
+        let Some(scaling) = &self.rope_scaling else {
+            return Ok(None);
+        };
+        let Some(kind) = scaling
+            .get("type")
+            .and_then(Value::as_str)
+            .filter(|_| scaling.contains_key("long_factor"))
+        else {
             return Err("`rope_scaling` must contain `type` and `long_factor`".into());
         };
         if !matches!(kind, "longrope" | "su" | "linear") {
             return Ok(None);
         }
         let mut scaling = scaling.clone();
-        scaling.insert("original_max_position_embeddings".into(), self.original_max_position_embeddings.into());
+        scaling.insert(
+            "original_max_position_embeddings".into(),
+            self.original_max_position_embeddings.into(),
+        );
         Ok(Some(scaling))
     }
 
     fn attention(&self, weights: &Scope<'_>, layer: usize) -> Result<Attention, LoadError> {
         let heads = self.heads();
-        let scaling = self.scaling().map_err(|problem| weights.config_error(problem))?;
+        let scaling = self
+            .scaling()
+            .map_err(|problem| weights.config_error(problem))?;
         let rotation = RopeConfig {
             dims: (heads.head_dim as f64 * self.partial_rotary_factor) as usize,
             base: self.rope_theta,
@@ -112,11 +123,19 @@ impl Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let norm = weights.rms_norm("post_attention_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let norm = weights.rms_norm(
+            "post_attention_layernorm",
+            self.hidden_size,
+            self.rms_norm_eps,
+        )?;
         let weights = weights.child("mlp");
         Ok(GatedMlp {
             residual: Residual::pre_norm(norm),
-            gate_up: GateUp::Fused(weights.linear("gate_up_proj", self.hidden_size, 2 * self.intermediate_size)?),
+            gate_up: GateUp::Fused(weights.linear(
+                "gate_up_proj",
+                self.hidden_size,
+                2 * self.intermediate_size,
+            )?),
             down: weights.linear("down_proj", self.intermediate_size, self.hidden_size)?,
             activation: Activation::Silu,
         })
@@ -155,8 +174,19 @@ impl Architecture for Config {
             })
             .collect::<Result<_, LoadError>>()?;
         let norm = model.rms_norm("norm", self.hidden_size, self.rms_norm_eps)?;
-        let head = Head::load(weights, &embed_tokens, self.tie_word_embeddings, self.hidden_size, self.vocab_size)?;
-        Ok(Box::new(Phi3 { embed_tokens, layers, norm, head }))
+        let head = Head::load(
+            weights,
+            &embed_tokens,
+            self.tie_word_embeddings,
+            self.hidden_size,
+            self.vocab_size,
+        )?;
+        Ok(Box::new(Phi3 {
+            embed_tokens,
+            layers,
+            norm,
+            head,
+        }))
     }
 }
 

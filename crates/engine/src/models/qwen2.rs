@@ -10,8 +10,8 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm, QkvProjection, Residual,
-    RopeConfig, rope,
+    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm,
+    QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::{CacheLayer, Step};
 
@@ -84,7 +84,11 @@ impl Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let norm = weights.rms_norm("post_attention_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let norm = weights.rms_norm(
+            "post_attention_layernorm",
+            self.hidden_size,
+            self.rms_norm_eps,
+        )?;
         GatedMlp::load(
             &weights.child("mlp"),
             self.hidden_size,
@@ -128,8 +132,19 @@ impl Architecture for Config {
             })
             .collect::<Result<_, LoadError>>()?;
         let norm = model.rms_norm("norm", self.hidden_size, self.rms_norm_eps)?;
-        let head = Head::load(weights, &embed_tokens, self.tie_word_embeddings, self.hidden_size, self.vocab_size)?;
-        Ok(Box::new(Qwen2 { embed_tokens, layers, norm, head }))
+        let head = Head::load(
+            weights,
+            &embed_tokens,
+            self.tie_word_embeddings,
+            self.hidden_size,
+            self.vocab_size,
+        )?;
+        Ok(Box::new(Qwen2 {
+            embed_tokens,
+            layers,
+            norm,
+            head,
+        }))
     }
 }
 

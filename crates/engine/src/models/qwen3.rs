@@ -10,8 +10,8 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, HeadNorms, Heads, Layer, Norm, QkvProjection, Residual,
-    RopeConfig, rope,
+    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, HeadNorms, Heads, Layer,
+    Norm, QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::{CacheLayer, Step};
 
@@ -44,12 +44,15 @@ impl Config {
     }
 
     fn rope_theta(&self) -> Option<f64> {
-        self.rope_theta.or_else(|| self.rope_parameters.as_ref()?.get("rope_theta")?.as_f64())
+        self.rope_theta
+            .or_else(|| self.rope_parameters.as_ref()?.get("rope_theta")?.as_f64())
     }
 
     fn attention(&self, weights: &Scope<'_>, layer: usize) -> Result<Attention, LoadError> {
         let heads = self.heads();
-        let base = self.rope_theta().ok_or_else(|| weights.config_error("`rope_theta` is missing".into()))?;
+        let base = self
+            .rope_theta()
+            .ok_or_else(|| weights.config_error("`rope_theta` is missing".into()))?;
         let rotation = RopeConfig {
             dims: heads.head_dim,
             base,
@@ -78,7 +81,11 @@ impl Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let norm = weights.rms_norm("post_attention_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let norm = weights.rms_norm(
+            "post_attention_layernorm",
+            self.hidden_size,
+            self.rms_norm_eps,
+        )?;
         GatedMlp::load(
             &weights.child("mlp"),
             self.hidden_size,
@@ -122,8 +129,19 @@ impl Architecture for Config {
             })
             .collect::<Result<_, LoadError>>()?;
         let norm = model.rms_norm("norm", self.hidden_size, self.rms_norm_eps)?;
-        let head = Head::load(weights, &embed_tokens, self.tie_word_embeddings, self.hidden_size, self.vocab_size)?;
-        Ok(Box::new(Qwen3 { embed_tokens, layers, norm, head }))
+        let head = Head::load(
+            weights,
+            &embed_tokens,
+            self.tie_word_embeddings,
+            self.hidden_size,
+            self.vocab_size,
+        )?;
+        Ok(Box::new(Qwen3 {
+            embed_tokens,
+            layers,
+            norm,
+            head,
+        }))
     }
 }
 

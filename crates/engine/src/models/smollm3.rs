@@ -26,7 +26,7 @@ impl Config {
     fn rotates(&self, layer: usize) -> bool {
         match &self.no_rope_layers {
             Some(layers) => layers[layer] != 0,
-            None => (layer + 1) % self.no_rope_layer_interval != 0,
+            None => !(layer + 1).is_multiple_of(self.no_rope_layer_interval),
         }
     }
 }
@@ -47,7 +47,9 @@ impl Architecture for Config {
                 layers.len(),
                 self.llama.num_hidden_layers
             )),
-            None if self.no_rope_layer_interval == 0 => Err("`no_rope_layer_interval` must be positive".into()),
+            None if self.no_rope_layer_interval == 0 => {
+                Err("`no_rope_layer_interval` must be positive".into())
+            }
             _ => Ok(()),
         }
     }
@@ -57,6 +59,7 @@ impl Architecture for Config {
     }
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        self.llama.load_rotating(weights, |layer| self.rotates(layer))
+        self.llama
+            .load_rotating(weights, |layer| self.rotates(layer))
     }
 }

@@ -9,8 +9,8 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, Head, Heads, Layer, Mlp, Norm, QkvProjection, Residual,
-    RopeConfig, rope,
+    Attention, AttentionConfig, Embedding, FeedForward, Head, Heads, Layer, Mlp, Norm,
+    QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::{CacheLayer, Step};
 
@@ -85,7 +85,11 @@ impl Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let norm = weights.layer_norm("post_attention_layernorm", self.hidden_size, self.norm_epsilon)?;
+        let norm = weights.layer_norm(
+            "post_attention_layernorm",
+            self.hidden_size,
+            self.norm_epsilon,
+        )?;
         let weights = weights.child("mlp");
         Ok(Mlp {
             residual: Residual::pre_norm(norm),
@@ -128,8 +132,19 @@ impl Architecture for Config {
             })
             .collect::<Result<_, LoadError>>()?;
         let norm = model.layer_norm("norm", self.hidden_size, self.norm_epsilon)?;
-        let head = Head::load(weights, &embed_tokens, self.tie_word_embeddings, self.hidden_size, self.vocab_size)?;
-        Ok(Box::new(Starcoder2 { embed_tokens, layers, norm, head }))
+        let head = Head::load(
+            weights,
+            &embed_tokens,
+            self.tie_word_embeddings,
+            self.hidden_size,
+            self.vocab_size,
+        )?;
+        Ok(Box::new(Starcoder2 {
+            embed_tokens,
+            layers,
+            norm,
+            head,
+        }))
     }
 }
 

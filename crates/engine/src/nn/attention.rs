@@ -66,7 +66,12 @@ impl QkvProjection {
     ///
     /// # Errors
     /// When a tensor does not fit.
-    pub fn separate(weights: &Scope<'_>, hidden: usize, heads: Heads, bias: bool) -> Result<Self, LoadError> {
+    pub fn separate(
+        weights: &Scope<'_>,
+        hidden: usize,
+        heads: Heads,
+        bias: bool,
+    ) -> Result<Self, LoadError> {
         let linear = |name, outputs| weights.linear_with_optional_bias(name, hidden, outputs, bias);
         Ok(Self::Separate {
             q: linear("q_proj", heads.q_width())?,
@@ -128,19 +133,29 @@ impl Attention {
         let (q, k) = match &self.config.rope {
             Some(rope) => {
                 let (head_dim, positions) = (self.config.spec.head_dim, step.positions());
-                (kernels.rope(&q, head_dim, positions, rope)?, kernels.rope(&k, head_dim, positions, rope)?)
+                (
+                    kernels.rope(&q, head_dim, positions, rope)?,
+                    kernels.rope(&k, head_dim, positions, rope)?,
+                )
             }
             None => (q, k),
         };
         let h = step.attend(self.config.layer, &q, &k, &v, &self.config.spec)?;
-        self.residual.leave(x, &self.o.forward(&h, kernels)?, kernels)
+        self.residual
+            .leave(x, &self.o.forward(&h, kernels)?, kernels)
     }
 
-    fn project(&self, h: &Tensor, kernels: &Kernels) -> Result<(Tensor, Tensor, Tensor), KernelError> {
+    fn project(
+        &self,
+        h: &Tensor,
+        kernels: &Kernels,
+    ) -> Result<(Tensor, Tensor, Tensor), KernelError> {
         match &self.qkv {
-            QkvProjection::Separate { q, k, v } => {
-                Ok((q.forward(h, kernels)?, k.forward(h, kernels)?, v.forward(h, kernels)?))
-            }
+            QkvProjection::Separate { q, k, v } => Ok((
+                q.forward(h, kernels)?,
+                k.forward(h, kernels)?,
+                v.forward(h, kernels)?,
+            )),
             QkvProjection::Fused(linear) => {
                 let all = linear.forward(h, kernels)?;
                 let spec = &self.config.spec;

@@ -14,7 +14,9 @@ pub struct Embedding {
 impl Embedding {
     /// From a table `[entries, width]`.
     pub fn new(table: Matrix) -> Self {
-        Self { table: Arc::new(table) }
+        Self {
+            table: Arc::new(table),
+        }
     }
 
     /// `[T]` ids → `[T, width]`.

@@ -26,12 +26,20 @@ enum Projection {
 impl Head {
     /// The embedding table, used a second time.
     pub fn tied(embedding: &Embedding) -> Self {
-        Self { projection: Projection::Tied(embedding.clone()), divisor: None, softcap: None }
+        Self {
+            projection: Projection::Tied(embedding.clone()),
+            divisor: None,
+            softcap: None,
+        }
     }
 
     /// A projection of its own.
     pub fn linear(linear: Linear) -> Self {
-        Self { projection: Projection::Linear(linear), divisor: None, softcap: None }
+        Self {
+            projection: Projection::Linear(linear),
+            divisor: None,
+            softcap: None,
+        }
     }
 
     /// The embedding table if `tied`, else `lm_head`.
@@ -45,19 +53,29 @@ impl Head {
         hidden: usize,
         vocab: usize,
     ) -> Result<Self, LoadError> {
-        if tied { Ok(Self::tied(embedding)) } else { Ok(Self::linear(weights.linear("lm_head", hidden, vocab)?)) }
+        if tied {
+            Ok(Self::tied(embedding))
+        } else {
+            Ok(Self::linear(weights.linear("lm_head", hidden, vocab)?))
+        }
     }
 
     /// Divides the logits.
     #[must_use]
     pub fn divided_by(self, divisor: f32) -> Self {
-        Self { divisor: Some(divisor), ..self }
+        Self {
+            divisor: Some(divisor),
+            ..self
+        }
     }
 
     /// Caps the logits softly.
     #[must_use]
     pub fn capped(self, softcap: f32) -> Self {
-        Self { softcap: Some(softcap), ..self }
+        Self {
+            softcap: Some(softcap),
+            ..self
+        }
     }
 
     /// `[rows, hidden]` → `[rows, vocab]`.

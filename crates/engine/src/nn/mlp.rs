@@ -47,7 +47,8 @@ impl GatedMlp {
         activation: Activation,
         residual: Residual,
     ) -> Result<Self, LoadError> {
-        let linear = |name, inputs, outputs| weights.linear_with_optional_bias(name, inputs, outputs, bias);
+        let linear =
+            |name, inputs, outputs| weights.linear_with_optional_bias(name, inputs, outputs, bias);
         Ok(Self {
             residual,
             gate_up: GateUp::Separate {
@@ -70,11 +71,15 @@ impl GatedMlp {
             GateUp::Fused(linear) => {
                 let both = linear.forward(&h, kernels)?;
                 let width = both.dim(1)? / 2;
-                (kernels.columns(&both, 0..width)?, kernels.columns(&both, width..2 * width)?)
+                (
+                    kernels.columns(&both, 0..width)?,
+                    kernels.columns(&both, width..2 * width)?,
+                )
             }
         };
         let h = kernels.gated(&gate, &up, self.activation)?;
-        self.residual.leave(x, &self.down.forward(&h, kernels)?, kernels)
+        self.residual
+            .leave(x, &self.down.forward(&h, kernels)?, kernels)
     }
 }
 
@@ -99,6 +104,7 @@ impl Mlp {
     pub fn forward(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
         let h = self.residual.enter(x, kernels)?;
         let h = kernels.activate(&self.up.forward(&h, kernels)?, self.activation)?;
-        self.residual.leave(x, &self.down.forward(&h, kernels)?, kernels)
+        self.residual
+            .leave(x, &self.down.forward(&h, kernels)?, kernels)
     }
 }

@@ -12,19 +12,30 @@ pub struct Norm {
 
 #[derive(Debug)]
 enum Kind {
-    Rms { weight: Vector },
-    Layer { weight: Vector, bias: Option<Vector> },
+    Rms {
+        weight: Vector,
+    },
+    Layer {
+        weight: Vector,
+        bias: Option<Vector>,
+    },
 }
 
 impl Norm {
     /// `x / sqrt(mean(x²) + eps) · weight`. A weight shorter than the row normalizes each stretch of its length.
     pub fn rms(weight: Vector, eps: f64) -> Self {
-        Self { kind: Kind::Rms { weight }, eps: eps as f32 }
+        Self {
+            kind: Kind::Rms { weight },
+            eps: eps as f32,
+        }
     }
 
     /// `(x − mean) / sqrt(var + eps) · weight + bias`.
     pub fn layer(weight: Vector, bias: Option<Vector>, eps: f64) -> Self {
-        Self { kind: Kind::Layer { weight, bias }, eps: eps as f32 }
+        Self {
+            kind: Kind::Layer { weight, bias },
+            eps: eps as f32,
+        }
     }
 
     /// `[T, width]` → `[T, width]`.
@@ -34,7 +45,9 @@ impl Norm {
     pub fn forward(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
         match &self.kind {
             Kind::Rms { weight } => kernels.rms_norm(x, Some(weight), self.eps),
-            Kind::Layer { weight, bias } => kernels.layer_norm(x, Some(weight), bias.as_ref(), self.eps),
+            Kind::Layer { weight, bias } => {
+                kernels.layer_norm(x, Some(weight), bias.as_ref(), self.eps)
+            }
         }
     }
 }

@@ -16,17 +16,29 @@ pub struct Residual {
 impl Residual {
     /// The norm comes first (Llama and most others).
     pub fn pre_norm(norm: Norm) -> Self {
-        Self { before: Some(norm), after: None, scale: 1.0 }
+        Self {
+            before: Some(norm),
+            after: None,
+            scale: 1.0,
+        }
     }
 
     /// The norm comes last (OLMo 2).
     pub fn post_norm(norm: Norm) -> Self {
-        Self { before: None, after: Some(norm), scale: 1.0 }
+        Self {
+            before: None,
+            after: Some(norm),
+            scale: 1.0,
+        }
     }
 
     /// A norm on each side (Gemma 2 and 3).
     pub fn sandwich(before: Norm, after: Norm) -> Self {
-        Self { before: Some(before), after: Some(after), scale: 1.0 }
+        Self {
+            before: Some(before),
+            after: Some(after),
+            scale: 1.0,
+        }
     }
 
     /// Scales what is added (Granite's `residual_multiplier`).
@@ -44,7 +56,12 @@ impl Residual {
     }
 
     /// Adds the function's result to the residual stream.
-    pub(super) fn leave(&self, x: &Tensor, y: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
+    pub(super) fn leave(
+        &self,
+        x: &Tensor,
+        y: &Tensor,
+        kernels: &Kernels,
+    ) -> Result<Tensor, KernelError> {
         match &self.after {
             Some(norm) => kernels.add(x, &norm.forward(y, kernels)?, self.scale),
             None => kernels.add(x, y, self.scale),

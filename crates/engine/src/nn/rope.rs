@@ -31,13 +31,19 @@ pub struct RopeConfig<'a> {
 /// # Errors
 /// A message that names what is wrong in `rope_scaling`.
 pub fn rope(config: &RopeConfig<'_>) -> Result<Rope, String> {
-    if config.dims == 0 || config.dims % 2 != 0 {
-        return Err(format!("the rotated part of a head must be even, not {}", config.dims));
+    if config.dims == 0 || !config.dims.is_multiple_of(2) {
+        return Err(format!(
+            "the rotated part of a head must be even, not {}",
+            config.dims
+        ));
     }
     let plain = |scale: f32| Rope {
         dims: config.dims,
         traditional: config.traditional,
-        inverse_frequencies: inverse_frequencies(config.dims, config.base).iter().map(|f| f * scale).collect(),
+        inverse_frequencies: inverse_frequencies(config.dims, config.base)
+            .iter()
+            .map(|f| f * scale)
+            .collect(),
         amplitude: 1.0,
     };
     let Some(scaling) = config.scaling else {
@@ -66,10 +72,16 @@ fn inverse_frequencies(dims: usize, base: f64) -> Vec<f32> {
 
 /// `base^(2i/dims)`: the wavelengths over 2π.
 fn frequencies(dims: usize, base: f64) -> Vec<f32> {
-    (0..dims / 2).map(|i| (base as f32).powf((2 * i) as f32 / dims as f32)).collect()
+    (0..dims / 2)
+        .map(|i| (base as f32).powf((2 * i) as f32 / dims as f32))
+        .collect()
 }
 
-fn from_frequencies(config: &RopeConfig<'_>, frequencies: impl Iterator<Item = f32>, amplitude: f64) -> Rope {
+fn from_frequencies(
+    config: &RopeConfig<'_>,
+    frequencies: impl Iterator<Item = f32>,
+    amplitude: f64,
+) -> Rope {
     Rope {
         dims: config.dims,
         traditional: config.traditional,
@@ -81,7 +93,9 @@ fn from_frequencies(config: &RopeConfig<'_>, frequencies: impl Iterator<Item = f
 /// The base grows with the length once it exceeds the trained one (dynamic NTK).
 fn dynamic(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> {
     let factor = scaling.factor()?;
-    let trained = config.max_position_embeddings.ok_or("rope_scaling `dynamic` needs max_position_embeddings")? as f64;
+    let trained = config
+        .max_position_embeddings
+        .ok_or("rope_scaling `dynamic` needs max_position_embeddings")? as f64;
     let length = (config.context_length as f64).max(trained);
     let dims = config.dims as f64;
     let base = config.base * (factor * length / trained - (factor - 1.0)).powf(dims / (dims - 2.0));
@@ -99,17 +113,19 @@ fn llama3(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String
     let low = scaling.number_or("low_freq_factor", 1.0)? as f32;
     let high = scaling.number_or("high_freq_factor", 4.0)? as f32;
     let trained = scaling.number_or("original_max_position_embeddings", 8192.0)? as f32;
-    let stretched = frequencies(config.dims, config.base).into_iter().map(move |frequency| {
-        let wavelength = 2.0 * PI as f32 * frequency;
-        if wavelength > trained / low {
-            frequency * factor
-        } else if wavelength > trained / high && wavelength < trained / low {
-            let smooth = (trained / wavelength - low) / (high - low);
-            frequency / ((1.0 - smooth) / factor + smooth)
-        } else {
-            frequency
-        }
-    });
+    let stretched = frequencies(config.dims, config.base)
+        .into_iter()
+        .map(move |frequency| {
+            let wavelength = 2.0 * PI as f32 * frequency;
+            if wavelength > trained / low {
+                frequency * factor
+            } else if wavelength > trained / high && wavelength < trained / low {
+                let smooth = (trained / wavelength - low) / (high - low);
+                frequency / ((1.0 - smooth) / factor + smooth)
+            } else {
+                frequency
+            }
+        });
     Ok(from_frequencies(config, stretched, 1.0))
 }
 
@@ -118,21 +134,35 @@ fn yarn(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> 
     let factor = scaling.factor()?;
     let trained = scaling.number_or("original_max_position_embeddings", 4096.0)?;
     let dims = config.dims as f64;
-    let dimension_of = |rotations: f64| dims * (trained / (rotations * 2.0 * PI)).ln() / (2.0 * config.base.ln());
-    let low = dimension_of(scaling.number_or("beta_fast", 32.0)?).floor().max(0.0) as f32;
-    let mut high = dimension_of(scaling.number_or("beta_slow", 1.0)?).ceil().min(dims - 1.0) as f32;
+    let dimension_of =
+        |rotations: f64| dims * (trained / (rotations * 2.0 * PI)).ln() / (2.0 * config.base.ln());
+    let low = dimension_of(scaling.number_or("beta_fast", 32.0)?)
+        .floor()
+        .max(0.0) as f32;
+    let mut high = dimension_of(scaling.number_or("beta_slow", 1.0)?)
+        .ceil()
+        .min(dims - 1.0) as f32;
     if low == high {
         high += 0.001;
     }
-    let amplitude_of = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 };
-    let amplitude =
-        amplitude_of(scaling.number_or("mscale", 1.0)?) / amplitude_of(scaling.number_or("mscale_all_dim", 0.0)?);
+    let amplitude_of = |mscale: f64| {
+        if factor <= 1.0 {
+            1.0
+        } else {
+            0.1 * mscale * factor.ln() + 1.0
+        }
+    };
+    let amplitude = amplitude_of(scaling.number_or("mscale", 1.0)?)
+        / amplitude_of(scaling.number_or("mscale_all_dim", 0.0)?);
     let factor = factor as f32;
-    let ramped = frequencies(config.dims, config.base).into_iter().enumerate().map(move |(i, fast)| {
-        let slow = factor * fast;
-        let keep = 1.0 - ((i as f32 - low) / (high - low)).clamp(0.0, 1.0);
-        (slow * fast) / (slow * keep + fast * (1.0 - keep))
-    });
+    let ramped = frequencies(config.dims, config.base)
+        .into_iter()
+        .enumerate()
+        .map(move |(i, fast)| {
+            let slow = factor * fast;
+            let keep = 1.0 - ((i as f32 - low) / (high - low)).clamp(0.0, 1.0);
+            (slow * fast) / (slow * keep + fast * (1.0 - keep))
+        });
     Ok(from_frequencies(config, ramped, amplitude))
 }
 
@@ -142,8 +172,15 @@ fn longrope(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, Stri
     let factors = scaling.list("long_factor", config.dims / 2)?;
     let longest = config.max_position_embeddings.unwrap_or(131_072) as f64;
     let stretch = longest / trained;
-    let amplitude = if stretch <= 1.0 { 1.0 } else { (1.0 + stretch.ln() / trained.ln()).sqrt() };
-    let stretched = frequencies(config.dims, config.base).into_iter().zip(factors).map(|(frequency, factor)| frequency * factor);
+    let amplitude = if stretch <= 1.0 {
+        1.0
+    } else {
+        (1.0 + stretch.ln() / trained.ln()).sqrt()
+    };
+    let stretched = frequencies(config.dims, config.base)
+        .into_iter()
+        .zip(factors)
+        .map(|(frequency, factor)| frequency * factor);
     Ok(from_frequencies(config, stretched, amplitude))
 }
 
@@ -152,7 +189,12 @@ struct Scaling<'a>(&'a Map<String, Value>);
 
 impl Scaling<'_> {
     fn kind(&self) -> Result<&str, String> {
-        match self.0.get("type").filter(|kind| !kind.is_null()).or_else(|| self.0.get("rope_type")) {
+        match self
+            .0
+            .get("type")
+            .filter(|kind| !kind.is_null())
+            .or_else(|| self.0.get("rope_type"))
+        {
             None => Ok("default"),
             Some(Value::String(kind)) => Ok(kind),
             Some(other) => Err(format!("rope_scaling `type` must be a string, not {other}")),
@@ -160,16 +202,25 @@ impl Scaling<'_> {
     }
 
     fn factor(&self) -> Result<f64, String> {
-        let factor = self.number("factor")?.ok_or("rope_scaling needs `factor`")?;
-        if factor > 0.0 { Ok(factor) } else { Err(format!("rope_scaling `factor` must be positive, not {factor}")) }
+        let factor = self
+            .number("factor")?
+            .ok_or("rope_scaling needs `factor`")?;
+        if factor > 0.0 {
+            Ok(factor)
+        } else {
+            Err(format!(
+                "rope_scaling `factor` must be positive, not {factor}"
+            ))
+        }
     }
 
     fn number(&self, key: &str) -> Result<Option<f64>, String> {
         match self.0.get(key) {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => {
-                value.as_f64().map(Some).ok_or_else(|| format!("rope_scaling `{key}` must be a number, not {value}"))
-            }
+            Some(value) => value
+                .as_f64()
+                .map(Some)
+                .ok_or_else(|| format!("rope_scaling `{key}` must be a number, not {value}")),
         }
     }
 

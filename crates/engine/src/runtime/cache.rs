@@ -22,7 +22,12 @@ pub struct CacheLayer {
 impl CacheLayer {
     /// A layer whose keys and values are as wide as its heads.
     pub fn new(kind: GroupKind, heads: Heads) -> Self {
-        Self { kind, kv_heads: heads.kv_heads, key_dim: heads.head_dim, value_dim: heads.head_dim }
+        Self {
+            kind,
+            kv_heads: heads.kv_heads,
+            key_dim: heads.head_dim,
+            value_dim: heads.head_dim,
+        }
     }
 
     /// Bytes of one token's key and value, kept as f32.
@@ -43,8 +48,15 @@ impl CachePool {
     ///
     /// # Errors
     /// When the system does not give the address space.
-    pub fn new(kernels: &Kernels, layers: &[CacheLayer], plan: &MemoryPlan) -> Result<Self, KernelError> {
-        let group_of_layer: Vec<usize> = layers.iter().map(|layer| plan.group_of(layer.kind)).collect();
+    pub fn new(
+        kernels: &Kernels,
+        layers: &[CacheLayer],
+        plan: &MemoryPlan,
+    ) -> Result<Self, KernelError> {
+        let group_of_layer: Vec<usize> = layers
+            .iter()
+            .map(|layer| plan.group_of(layer.kind))
+            .collect();
         let stores = layers
             .iter()
             .zip(&group_of_layer)
@@ -59,7 +71,10 @@ impl CachePool {
                 KvCache::new(kernels, shape)
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { layers: stores, group_of_layer })
+        Ok(Self {
+            layers: stores,
+            group_of_layer,
+        })
     }
 
     /// The cache group whose block tables `layer` uses.

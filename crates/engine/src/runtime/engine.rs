@@ -15,14 +15,14 @@ use super::mailbox::mailbox;
 use super::memory::MemoryPlan;
 use super::sequence::Limits;
 use super::worker::{Command, Worker};
-use crate::chat::ChatTemplate;
+use crate::chat::{ChatTemplate, TemplateError};
 use crate::checkpoint::{CheckpointConfig, Loader, Quantization, Weights};
 use crate::error::{LoadError, RequestError};
 use crate::info::{ModelInfo, Recorded};
 use crate::models::{self, Architecture};
 use crate::options::{DeviceChoice, LoadOptions};
 use crate::request::{Logits, Request};
-use crate::sampling::SamplingParams;
+use crate::sampling::{SamplingParams, StopMatcher};
 use crate::text::Tokenizer;
 
 /// A loaded model. Clones share it; it is unloaded when the last clone and the last [`Generation`] are gone.
@@ -35,7 +35,7 @@ struct Shared {
     info: ModelInfo,
     plan: MemoryPlan,
     tokenizer: Arc<Tokenizer>,
-    chat_template: Option<ChatTemplate>,
+    chat_template: Result<ChatTemplate, TemplateError>,
     default_sampling: SamplingParams,
     commands: mpsc::Sender<Command>,
 }
@@ -46,7 +46,7 @@ struct Opened {
     architecture_name: &'static str,
     architecture: Box<dyn Architecture>,
     quantization: Quantization,
-    chat_template: Option<ChatTemplate>,
+    chat_template: Result<ChatTemplate, TemplateError>,
     tokenizer: Tokenizer,
     weights: Weights,
     plan: MemoryPlan,
@@ -60,19 +60,32 @@ impl Opened {
         let mut weights = Weights::open(path)?;
         architecture.sanitize(&mut weights);
         let tokenizer = Tokenizer::from_dir(path)?;
-        let chat_template = ChatTemplate::from_dir(path)?;
+        let chat_template = ChatTemplate::from_dir(path, tokenizer.special_tokens());
         let plan = MemoryPlan::new(
             &architecture.cache_layers(),
             &architecture.dimensions(),
             weights.size_bytes(),
             options,
         )?;
-        Ok(Self { config, architecture_name, architecture, quantization, chat_template, tokenizer, weights, plan })
+        Ok(Self {
+            config,
+            architecture_name,
+            architecture,
+            quantization,
+            chat_template,
+            tokenizer,
+            weights,
+            plan,
+        })
     }
 
     fn build(&self) -> Result<(Box<dyn models::Model>, u64), LoadError> {
-        let loader =
-            Loader::new(&self.weights, &self.quantization, self.config.file(), self.plan.context_length);
+        let loader = Loader::new(
+            &self.weights,
+            &self.quantization,
+            self.config.file(),
+            self.plan.context_length,
+        );
         let model = self.architecture.load(&loader.root())?;
         let parameters = loader.finish(&self.config.model_type)?;
         Ok((model, parameters))
@@ -89,7 +102,7 @@ impl Opened {
             sizes: &self.architecture.dimensions(),
             cache_layers: &self.architecture.cache_layers(),
             quantization: self.quantization.globals(),
-            chat_template: self.chat_template.as_ref(),
+            chat_template: self.chat_template.as_ref().ok(),
             eos_token_ids,
             parameters,
             size_bytes: self.weights.size_bytes(),
@@ -101,7 +114,10 @@ impl Opened {
 ///
 /// # Errors
 /// As [`Engine::load`].
-pub fn inspect(path: impl AsRef<Path>, options: &LoadOptions) -> Result<(ModelInfo, MemoryPlan), LoadError> {
+pub fn inspect(
+    path: impl AsRef<Path>,
+    options: &LoadOptions,
+) -> Result<(ModelInfo, MemoryPlan), LoadError> {
     let opened = Opened::new(path.as_ref(), options)?;
     let (_, parameters) = opened.build()?;
     let info = opened.info(parameters);
@@ -145,7 +161,10 @@ impl Engine {
         std::thread::Builder::new()
             .name("mlxm-engine".into())
             .spawn(move || worker.run(&receiver))
-            .map_err(|source| LoadError::Io { path: path.as_ref().into(), source })?;
+            .map_err(|source| LoadError::Io {
+                path: path.as_ref().into(),
+                source,
+            })?;
         Ok(Self {
             shared: Arc::new(Shared {
                 default_sampling: default_sampling(&opened.config),
@@ -173,8 +192,11 @@ impl Engine {
         &self.shared.tokenizer
     }
 
-    /// The chat template, if the model has one.
-    pub fn chat_template(&self) -> Option<&ChatTemplate> {
+    /// The chat template.
+    ///
+    /// # Errors
+    /// When the model has none, or one that cannot be used: the model still completes plain text then.
+    pub fn chat_template(&self) -> Result<&ChatTemplate, &TemplateError> {
         self.shared.chat_template.as_ref()
     }
 
@@ -191,17 +213,24 @@ impl Engine {
         self.check_tokens(&request.prompt)?;
         let context_length = self.shared.plan.context_length;
         if request.prompt.len() >= context_length {
-            return Err(RequestError::PromptTooLong { prompt_tokens: request.prompt.len(), context_length });
+            return Err(RequestError::PromptTooLong {
+                prompt_tokens: request.prompt.len(),
+                context_length,
+            });
         }
         if request.max_tokens == Some(0) {
-            return Err(RequestError::Invalid("max_tokens must be at least 1".into()));
+            return Err(RequestError::Invalid(
+                "max_tokens must be at least 1".into(),
+            ));
         }
-        if request.stop.iter().any(String::is_empty) {
-            return Err(RequestError::Invalid("a stop string must not be empty".into()));
-        }
+        StopMatcher::new(request.stop.clone())?;
         request.sampling.validate(self.shared.info.vocab_size)?;
         let (sender, receiver) = mailbox();
-        self.send(Command::Generate { request, events: sender, submitted: Instant::now() })?;
+        self.send(Command::Generate {
+            request,
+            events: sender,
+            submitted: Instant::now(),
+        })?;
         Ok(Generation::new(receiver))
     }
 
@@ -218,7 +247,11 @@ impl Engine {
             chunk => chunk.unwrap_or(most).min(most),
         };
         let (reply, result) = channel();
-        self.send(Command::Logits { tokens: tokens.into(), chunk, reply })?;
+        self.send(Command::Logits {
+            tokens: tokens.into(),
+            chunk,
+            reply,
+        })?;
         result.recv().map_err(|_| RequestError::Stopped)?
     }
 
@@ -230,18 +263,27 @@ impl Engine {
     pub fn token_logprobs(&self, tokens: &[u32]) -> Result<Vec<f32>, RequestError> {
         self.check_scored(tokens)?;
         let (reply, result) = channel();
-        self.send(Command::Logprobs { tokens: tokens.into(), reply })?;
+        self.send(Command::Logprobs {
+            tokens: tokens.into(),
+            reply,
+        })?;
         result.recv().map_err(|_| RequestError::Stopped)?
     }
 
     fn send(&self, command: Command) -> Result<(), RequestError> {
-        self.shared.commands.send(command).map_err(|_| RequestError::Stopped)
+        self.shared
+            .commands
+            .send(command)
+            .map_err(|_| RequestError::Stopped)
     }
 
     fn check_scored(&self, tokens: &[u32]) -> Result<(), RequestError> {
         let context_length = self.shared.plan.context_length;
         if tokens.len() > context_length {
-            return Err(RequestError::PromptTooLong { prompt_tokens: tokens.len(), context_length });
+            return Err(RequestError::PromptTooLong {
+                prompt_tokens: tokens.len(),
+                context_length,
+            });
         }
         self.check_tokens(tokens)
     }
@@ -252,7 +294,11 @@ impl Engine {
         }
         let vocab_size = self.shared.info.vocab_size;
         match tokens.iter().position(|&id| id as usize >= vocab_size) {
-            Some(position) => Err(RequestError::TokenOutOfRange { id: tokens[position], position, vocab_size }),
+            Some(position) => Err(RequestError::TokenOutOfRange {
+                id: tokens[position],
+                position,
+                vocab_size,
+            }),
             None => Ok(()),
         }
     }
@@ -260,7 +306,9 @@ impl Engine {
 
 fn kernels(options: &LoadOptions) -> Result<Kernels, LoadError> {
     if options.threads == Some(0) {
-        return Err(LoadError::InvalidOption("threads must be at least 1".into()));
+        return Err(LoadError::InvalidOption(
+            "threads must be at least 1".into(),
+        ));
     }
     match options.device {
         DeviceChoice::Auto | DeviceChoice::Cpu => {
@@ -274,7 +322,12 @@ fn kernels(options: &LoadOptions) -> Result<Kernels, LoadError> {
 
 /// Sampling as `generation_config.json` asks for it.
 fn default_sampling(config: &CheckpointConfig) -> SamplingParams {
-    let number = |key: &str| config.generation.get(key).and_then(serde_json::Value::as_f64);
+    let number = |key: &str| {
+        config
+            .generation
+            .get(key)
+            .and_then(serde_json::Value::as_f64)
+    };
     let mut sampling = SamplingParams::default();
     if config.generation.get("do_sample") == Some(&serde_json::Value::Bool(false)) {
         return sampling;

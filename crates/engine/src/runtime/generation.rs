@@ -31,7 +31,10 @@ pub enum Poll {
 
 impl Generation {
     pub(super) fn new(events: Receiver<Result<Event, GenerationError>>) -> Self {
-        Self { events, ended: false }
+        Self {
+            events,
+            ended: false,
+        }
     }
 
     /// Waits at most `timeout` for the next event, so that a caller can look at signals in between.
@@ -71,10 +74,15 @@ impl Iterator for Generation {
 impl Stream for Generation {
     type Item = Result<Event, GenerationError>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> TaskPoll<Option<Self::Item>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> TaskPoll<Option<Self::Item>> {
         if self.ended {
             return TaskPoll::Ready(None);
         }
-        self.events.poll(context).map(|event| Some(self.note(event.unwrap_or(Err(GenerationError::Stopped)))))
+        self.events
+            .poll(context)
+            .map(|event| Some(self.note(event.unwrap_or(Err(GenerationError::Stopped)))))
     }
 }

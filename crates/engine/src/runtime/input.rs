@@ -68,7 +68,12 @@ impl<'a> Step<'a> {
                 .collect()
         };
         let spans = input.groups.iter().map(view).collect();
-        Self { kernels, input, cache, spans }
+        Self {
+            kernels,
+            input,
+            cache,
+            spans,
+        }
     }
 
     /// Token ids `[T]`.
@@ -86,9 +91,22 @@ impl<'a> Step<'a> {
     ///
     /// # Errors
     /// When a width does not match.
-    pub fn attend(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor, spec: &AttentionSpec) -> Result<Tensor, KernelError> {
+    pub fn attend(
+        &mut self,
+        layer: usize,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        spec: &AttentionSpec,
+    ) -> Result<Tensor, KernelError> {
         let group = self.cache.group_of(layer);
-        self.kernels.write_kv(self.cache.layer_mut(layer), k, v, &self.input.groups[group].slots)?;
-        self.kernels.attention(q, self.cache.layer(layer), &self.spans[group], spec)
+        self.kernels.write_kv(
+            self.cache.layer_mut(layer),
+            k,
+            v,
+            &self.input.groups[group].slots,
+        )?;
+        self.kernels
+            .attention(q, self.cache.layer(layer), &self.spans[group], spec)
     }
 }

@@ -57,8 +57,16 @@ pub enum Wait<T> {
 
 /// A connected pair.
 pub fn mailbox<T>() -> (Sender<T>, Receiver<T>) {
-    let state = State { queue: VecDeque::new(), waker: None, sender_gone: false, reader_gone: false };
-    let shared = Arc::new(Shared { state: Mutex::new(state), arrived: Condvar::new() });
+    let state = State {
+        queue: VecDeque::new(),
+        waker: None,
+        sender_gone: false,
+        reader_gone: false,
+    };
+    let shared = Arc::new(Shared {
+        state: Mutex::new(state),
+        arrived: Condvar::new(),
+    });
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
@@ -97,11 +105,22 @@ impl<T> Receiver<T> {
             if state.sender_gone {
                 return Wait::Closed;
             }
-            state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                None => self.0.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return Wait::TimedOut,
-                Some(left) => self.0.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
-            };
+            state =
+                match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                    None => self
+                        .0
+                        .arrived
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner),
+                    Some(Duration::ZERO) => return Wait::TimedOut,
+                    Some(left) => {
+                        self.0
+                            .arrived
+                            .wait_timeout(state, left)
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .0
+                    }
+                };
         }
     }
 

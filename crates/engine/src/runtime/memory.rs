@@ -62,22 +62,37 @@ impl MemoryPlan {
         weights_bytes: u64,
         options: &LoadOptions,
     ) -> Result<Self, LoadError> {
-        for (name, value) in [("max_sequences", options.max_sequences), ("max_batch_tokens", options.max_batch_tokens)] {
+        for (name, value) in [
+            ("max_sequences", options.max_sequences),
+            ("max_batch_tokens", options.max_batch_tokens),
+        ] {
             if value == 0 {
-                return Err(LoadError::InvalidOption(format!("{name} must be at least 1")));
+                return Err(LoadError::InvalidOption(format!(
+                    "{name} must be at least 1"
+                )));
             }
         }
         let longest = sizes.max_position_embeddings.unwrap_or(usize::MAX);
         let plan = |context| Self::for_context(layers, sizes, weights_bytes, options, context);
-        let fits = |plan: &Self| options.memory_bytes.is_none_or(|memory| plan.total_bytes <= memory);
+        let fits = |plan: &Self| {
+            options
+                .memory_bytes
+                .is_none_or(|memory| plan.total_bytes <= memory)
+        };
         match options.context_length {
-            Some(0 | 1) => Err(LoadError::InvalidOption("the context must hold at least 2 tokens".into())),
+            Some(0 | 1) => Err(LoadError::InvalidOption(
+                "the context must hold at least 2 tokens".into(),
+            )),
             Some(context) if context > longest => Err(LoadError::InvalidOption(format!(
                 "a context of {context} tokens is beyond the {longest} the model was made for"
             ))),
             Some(context) => {
                 let plan = plan(context);
-                if fits(&plan) { Ok(plan) } else { Err(plan.does_not_fit(options, layers, sizes)) }
+                if fits(&plan) {
+                    Ok(plan)
+                } else {
+                    Err(plan.does_not_fit(options, layers, sizes))
+                }
             }
             None => {
                 let mut context = longest.min(DEFAULT_CONTEXT_LENGTH);
@@ -85,7 +100,11 @@ impl MemoryPlan {
                     context /= 2;
                 }
                 let plan = plan(context);
-                if fits(&plan) { Ok(plan) } else { Err(plan.does_not_fit(options, layers, sizes)) }
+                if fits(&plan) {
+                    Ok(plan)
+                } else {
+                    Err(plan.does_not_fit(options, layers, sizes))
+                }
             }
         }
     }
@@ -108,13 +127,19 @@ impl MemoryPlan {
                 None => groups.push(CacheGroupPlan {
                     kind: layer.kind,
                     layers: 1,
-                    blocks: layer.kind.blocks_for(context_length, options.max_batch_tokens, BLOCK_SIZE)
-                        * options.max_sequences,
+                    blocks: layer.kind.blocks_for(
+                        context_length,
+                        options.max_batch_tokens,
+                        BLOCK_SIZE,
+                    ) * options.max_sequences,
                     block_bytes,
                 }),
             }
         }
-        let kv_pool_bytes = groups.iter().map(|group| group.blocks as u64 * group.block_bytes).sum();
+        let kv_pool_bytes = groups
+            .iter()
+            .map(|group| group.blocks as u64 * group.block_bytes)
+            .sum();
         let scratch_bytes = scratch_bytes(sizes, options);
         Self {
             weights_bytes,
@@ -130,9 +155,17 @@ impl MemoryPlan {
         }
     }
 
-    fn does_not_fit(&self, options: &LoadOptions, layers: &[CacheLayer], sizes: &Dimensions) -> LoadError {
+    fn does_not_fit(
+        &self,
+        options: &LoadOptions,
+        layers: &[CacheLayer],
+        sizes: &Dimensions,
+    ) -> LoadError {
         let memory = options.memory_bytes.unwrap_or_default();
-        let free = LoadOptions { memory_bytes: None, ..options.clone() };
+        let free = LoadOptions {
+            memory_bytes: None,
+            ..options.clone()
+        };
         let largest = largest_context(memory, |context| {
             Self::for_context(layers, sizes, self.weights_bytes, &free, context).total_bytes
         });
@@ -159,7 +192,11 @@ impl MemoryPlan {
                 .groups
                 .iter()
                 .map(|group| {
-                    group.kind.blocks_for(context, self.max_batch_tokens, self.block_size) as u64 * group.block_bytes
+                    group
+                        .kind
+                        .blocks_for(context, self.max_batch_tokens, self.block_size)
+                        as u64
+                        * group.block_bytes
                 })
                 .sum();
             self.weights_bytes + self.scratch_bytes + pool
@@ -168,7 +205,10 @@ impl MemoryPlan {
 
     /// Index of the group of this kind.
     pub(super) fn group_of(&self, kind: GroupKind) -> usize {
-        self.groups.iter().position(|group| group.kind == kind).unwrap_or_default()
+        self.groups
+            .iter()
+            .position(|group| group.kind == kind)
+            .unwrap_or_default()
     }
 
     /// The bookkeeping of the planned blocks.
@@ -176,9 +216,19 @@ impl MemoryPlan {
     /// # Errors
     /// When there are more blocks than can be numbered.
     pub(super) fn block_pool(&self) -> Result<BlockPool, LoadError> {
-        let groups = self.groups.iter().map(|group| GroupConfig { kind: group.kind, blocks: group.blocks }).collect();
-        BlockPool::new(PoolConfig { block_size: self.block_size, groups })
-            .map_err(|error| LoadError::InvalidOption(error.to_string()))
+        let groups = self
+            .groups
+            .iter()
+            .map(|group| GroupConfig {
+                kind: group.kind,
+                blocks: group.blocks,
+            })
+            .collect();
+        BlockPool::new(PoolConfig {
+            block_size: self.block_size,
+            groups,
+        })
+        .map_err(|error| LoadError::InvalidOption(error.to_string()))
     }
 }
 
@@ -195,7 +245,11 @@ fn largest_context(memory_bytes: u64, total: impl Fn(usize) -> u64) -> usize {
     let (mut fits, mut too_long) = (0, 1 << 30);
     while too_long - fits > 1 {
         let middle = fits + (too_long - fits) / 2;
-        if total(middle) <= memory_bytes { fits = middle } else { too_long = middle }
+        if total(middle) <= memory_bytes {
+            fits = middle;
+        } else {
+            too_long = middle;
+        }
     }
     fits
 }
@@ -216,5 +270,9 @@ pub fn peak_resident_bytes() -> u64 {
     };
     let peak = u64::try_from(usage.ru_maxrss).unwrap_or_default();
     // Linux counts kibibytes, macOS bytes.
-    if cfg!(target_os = "macos") { peak } else { peak * 1024 }
+    if cfg!(target_os = "macos") {
+        peak
+    } else {
+        peak * 1024
+    }
 }

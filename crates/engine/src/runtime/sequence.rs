@@ -57,7 +57,7 @@ impl ActiveRequest {
             events,
             sampler: Sampler::new(request.sampling.clone(), vocab_size)?,
             detokenizer: tokenizer.detokenizer(true),
-            stop: StopMatcher::new(request.stop.clone()),
+            stop: StopMatcher::new(request.stop.clone())?,
             prompt_tokens: request.prompt.len(),
             max_tokens: request.max_tokens.unwrap_or(usize::MAX),
             ignore_eos: request.ignore_eos,
@@ -102,7 +102,11 @@ impl ActiveRequest {
         }
         let piece = self.stop.push(&self.detokenizer.push(token));
         let stopped = piece.stopped;
-        self.events.send(Ok(Event::Token(Token { id: token, text: piece.text, logprob })));
+        self.events.send(Ok(Event::Token(Token {
+            id: token,
+            text: piece.text,
+            logprob,
+        })));
         if let Some(stop) = stopped {
             self.finish(FinishReason::StopString(stop), String::new(), cached_tokens);
             return Ok(Progress::Done);
@@ -141,6 +145,10 @@ impl ActiveRequest {
             generation_time: self.last_token.unwrap_or(first_token) - first_token,
             peak_memory_bytes: peak_resident_bytes(),
         };
-        self.events.send(Ok(Event::Finished(Finished { reason, text, statistics })));
+        self.events.send(Ok(Event::Finished(Finished {
+            reason,
+            text,
+            statistics,
+        })));
     }
 }

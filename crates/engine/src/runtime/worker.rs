@@ -105,16 +105,34 @@ impl Worker {
     }
 
     fn accept(&mut self, command: Command) {
-        let Command::Generate { request, events, submitted } = command else {
+        let Command::Generate {
+            request,
+            events,
+            submitted,
+        } = command
+        else {
             self.scoring.push(command);
             return;
         };
         let id = SequenceId(self.next_id);
         self.next_id += 1;
-        let reuse = if request.no_prefix_cache { PrefixReuse::Private } else { PrefixReuse::Shared };
-        match ActiveRequest::new(&request, &self.tokenizer, self.vocab_size, events, submitted) {
+        let reuse = if request.no_prefix_cache {
+            PrefixReuse::Private
+        } else {
+            PrefixReuse::Shared
+        };
+        match ActiveRequest::new(
+            &request,
+            &self.tokenizer,
+            self.vocab_size,
+            events,
+            submitted,
+        ) {
             Ok(active) => {
-                let sequence = Sequence { prefix_reuse: reuse, ..Sequence::new(id, request.prompt) };
+                let sequence = Sequence {
+                    prefix_reuse: reuse,
+                    ..Sequence::new(id, request.prompt)
+                };
                 match self.scheduler.add(sequence) {
                     Ok(()) => {
                         self.active.insert(id, active);
@@ -128,8 +146,12 @@ impl Worker {
     }
 
     fn cancel_abandoned(&mut self) {
-        let abandoned: Vec<SequenceId> =
-            self.active.iter().filter(|(_, request)| request.is_abandoned()).map(|(id, _)| *id).collect();
+        let abandoned: Vec<SequenceId> = self
+            .active
+            .iter()
+            .filter(|(_, request)| request.is_abandoned())
+            .map(|(id, _)| *id)
+            .collect();
         for id in abandoned {
             self.drop_sequence(id);
         }
@@ -162,7 +184,9 @@ impl Worker {
 
     fn compute(&mut self, batch: &Batch) -> Result<(), KernelError> {
         let input = self.input(batch);
-        let hidden = self.model.forward(&mut Step::new(&self.kernels, &input, &mut self.cache))?;
+        let hidden = self
+            .model
+            .forward(&mut Step::new(&self.kernels, &input, &mut self.cache))?;
         let sampled: Vec<u32> = batch
             .items
             .iter()
@@ -187,10 +211,17 @@ impl Worker {
     }
 
     fn input(&self, batch: &Batch) -> ModelInput {
-        let mut input = ModelInput { groups: vec![GroupInput::default(); self.pool.groups()], ..ModelInput::default() };
+        let mut input = ModelInput {
+            groups: vec![GroupInput::default(); self.pool.groups()],
+            ..ModelInput::default()
+        };
         for item in &batch.items {
             let tokens = self.scheduler.input(item);
-            if let Some(cache) = self.scheduler.sequence(item.id).and_then(|sequence| sequence.cache()) {
+            if let Some(cache) = self
+                .scheduler
+                .sequence(item.id)
+                .and_then(|sequence| sequence.cache())
+            {
                 input.push(tokens, item.start, cache);
             }
         }
@@ -198,10 +229,17 @@ impl Worker {
     }
 
     fn sample(&mut self, id: SequenceId, logits: &mut [f32]) {
-        let (Some(request), Some(sequence)) = (self.active.get_mut(&id), self.scheduler.sequence(id)) else {
+        let (Some(request), Some(sequence)) =
+            (self.active.get_mut(&id), self.scheduler.sequence(id))
+        else {
             return;
         };
-        match request.advance(logits, sequence.tokens(), sequence.cached_tokens(), &self.limits) {
+        match request.advance(
+            logits,
+            sequence.tokens(),
+            sequence.cached_tokens(),
+            &self.limits,
+        ) {
             Ok(Progress::Continue(token)) => self.commit(id, &[token]),
             Ok(Progress::Done) => {
                 self.commit(id, &[]);
@@ -216,20 +254,29 @@ impl Worker {
     }
 
     fn commit(&mut self, id: SequenceId, tokens: &[u32]) {
-        if let Err(error) = self.scheduler.commit(id, tokens) {
-            if let Some(request) = self.drop_sequence(id) {
-                request.fail(GenerationError::Compute(error.to_string()));
-            }
+        if let Err(error) = self.scheduler.commit(id, tokens)
+            && let Some(request) = self.drop_sequence(id)
+        {
+            request.fail(GenerationError::Compute(error.to_string()));
         }
     }
 
     fn score(&mut self, command: Command) {
         match command {
             Command::Generate { .. } => {}
-            Command::Logits { tokens, chunk, reply } => {
+            Command::Logits {
+                tokens,
+                chunk,
+                reply,
+            } => {
                 let mut all = Vec::with_capacity(tokens.len() * self.vocab_size);
-                let scored = self.for_each_chunk(&tokens, chunk, |_, logits| all.extend_from_slice(logits));
-                let result = scored.map(|()| Logits { rows: tokens.len(), vocab_size: self.vocab_size, values: all });
+                let scored =
+                    self.for_each_chunk(&tokens, chunk, |_, logits| all.extend_from_slice(logits));
+                let result = scored.map(|()| Logits {
+                    rows: tokens.len(),
+                    vocab_size: self.vocab_size,
+                    values: all,
+                });
                 // The caller may have gone away meanwhile.
                 drop(reply.send(result));
             }
@@ -238,7 +285,12 @@ impl Worker {
                 let mut all = Vec::with_capacity(tokens.len());
                 let scored = self.for_each_chunk(&tokens, chunk, |start, logits| {
                     let following = tokens.get(start + 1..).unwrap_or_default();
-                    all.extend(logits.chunks_exact(vocab_size).zip(following).map(|(row, &next)| logprob(row, next)));
+                    all.extend(
+                        logits
+                            .chunks_exact(vocab_size)
+                            .zip(following)
+                            .map(|(row, &next)| logprob(row, next)),
+                    );
                 });
                 drop(reply.send(scored.map(|()| all)));
             }
@@ -269,9 +321,13 @@ impl Worker {
         let failed = |error: &dyn std::fmt::Display| RequestError::Compute(error.to_string());
         for (index, part) in tokens.chunks(chunk).enumerate() {
             let start = index * chunk;
-            self.pool.grow(cache, start + part.len()).map_err(|error| failed(&error))?;
-            let mut input =
-                ModelInput { groups: vec![GroupInput::default(); self.pool.groups()], ..ModelInput::default() };
+            self.pool
+                .grow(cache, start + part.len())
+                .map_err(|error| failed(&error))?;
+            let mut input = ModelInput {
+                groups: vec![GroupInput::default(); self.pool.groups()],
+                ..ModelInput::default()
+            };
             input.push(part, start, cache);
             let logits = self
                 .model
@@ -291,16 +347,25 @@ impl ModelInput {
     fn push(&mut self, tokens: &[u32], start: usize, cache: &SequenceCache) {
         let first_row = self.tokens.len();
         self.tokens.extend_from_slice(tokens);
-        self.positions.extend((start..start + tokens.len()).map(|position| position as u32));
+        self.positions
+            .extend((start..start + tokens.len()).map(|position| position as u32));
         self.spans.push(Span {
             rows: first_row..first_row + tokens.len(),
             first_position: start,
             mask: Mask::Causal,
         });
         for (group, input) in self.groups.iter_mut().enumerate() {
-            let slots = (start..start + tokens.len()).filter_map(|position| cache.slot(group, position));
+            let slots =
+                (start..start + tokens.len()).filter_map(|position| cache.slot(group, position));
             input.slots.extend(slots.map(|slot| slot as u32));
-            input.tables.push(cache.table(group).blocks().iter().map(|block| block.0).collect());
+            input.tables.push(
+                cache
+                    .table(group)
+                    .blocks()
+                    .iter()
+                    .map(|block| block.0)
+                    .collect(),
+            );
         }
     }
 }
@@ -321,6 +386,9 @@ fn values(tensor: &Tensor) -> Result<Vec<f32>, KernelError> {
 /// `log softmax(row)[token]`, summed in f64.
 fn logprob(row: &[f32], token: u32) -> f32 {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = row.iter().map(|logit| f64::from(logit - largest).exp()).sum();
+    let sum: f64 = row
+        .iter()
+        .map(|logit| f64::from(logit - largest).exp())
+        .sum();
     (f64::from(row[token as usize] - largest) - sum.ln()) as f32
 }
