@@ -1,0 +1,86 @@
+//! Where checkpoints keep their chat templates.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::TemplateError;
+
+/// The name of the template that is used when none is asked for.
+pub(super) const DEFAULT: &str = "default";
+
+/// Template sources by name, from the first place that has any: template files, tokenizer_config.json,
+/// chat_template.json.
+pub(super) fn load(directory: &Path) -> Result<BTreeMap<String, String>, TemplateError> {
+    let mut sources = BTreeMap::new();
+    let file = directory.join("chat_template.jinja");
+    if file.is_file() {
+        sources.insert(DEFAULT.to_owned(), read(&file)?);
+    }
+    let additional = directory.join("additional_chat_templates");
+    for entry in std::fs::read_dir(additional)
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let path = entry.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "jinja")
+        {
+            if let Some(name) = path.file_stem().and_then(|name| name.to_str()) {
+                sources.insert(name.to_owned(), read(&path)?);
+            }
+        }
+    }
+    for name in ["tokenizer_config.json", "chat_template.json"] {
+        let path = directory.join(name);
+        if sources.is_empty() && path.is_file() {
+            sources = from_config(&path)?;
+        }
+    }
+    if sources.is_empty() {
+        return Err(TemplateError::Missing {
+            directory: directory.to_owned(),
+        });
+    }
+    Ok(sources)
+}
+
+fn from_config(path: &Path) -> Result<BTreeMap<String, String>, TemplateError> {
+    let invalid = |reason: String| TemplateError::Invalid {
+        path: path.to_owned(),
+        reason,
+    };
+    let config: Value =
+        serde_json::from_str(&read(path)?).map_err(|error| invalid(error.to_string()))?;
+    match config.get("chat_template") {
+        None | Some(Value::Null) => Ok(BTreeMap::new()),
+        Some(Value::String(source)) => Ok(BTreeMap::from([(DEFAULT.to_owned(), source.clone())])),
+        Some(Value::Array(templates)) => templates
+            .iter()
+            .map(|template| {
+                let field = |name: &str| {
+                    template
+                        .get(name)
+                        .and_then(Value::as_str)
+                        .map(str::to_owned)
+                };
+                field("name").zip(field("template")).ok_or_else(|| {
+                    invalid("an entry of `chat_template` has no `name` or no `template`".to_owned())
+                })
+            })
+            .collect(),
+        Some(_) => Err(invalid(
+            "`chat_template` is neither text nor a list of named templates".to_owned(),
+        )),
+    }
+}
+
+fn read(path: &Path) -> Result<String, TemplateError> {
+    std::fs::read_to_string(path).map_err(|source| TemplateError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}

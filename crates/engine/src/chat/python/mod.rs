@@ -1,0 +1,14 @@
+//! The parts of Python that templates count on.
+
+mod dict;
+mod json;
+mod methods;
+mod printing;
+mod slicing;
+mod strings;
+
+pub(super) use dict::from_json;
+pub(super) use json::to_json;
+pub(super) use methods::unknown_method;
+pub(super) use printing::to_text;
+pub(super) use strings::{Ends, strip};

@@ -1,0 +1,599 @@
+//! Rewrites a template's source where Jinja in Python means something that minijinja's grammar or operators do not give.
+//!
+//! - `x[a:b:c]` becomes a call of [`SLICE`], which slices as Python does.
+//! - `x['items']` becomes a call of [`ITEM`] for names that are also methods of dicts: Python falls back to the method.
+//! - `'..' % x` becomes a call of [`FORMAT`].
+//! - `a + b` becomes a call of [`ADD`] in templates that mark text as safe, which escapes what is added to it.
+//! - `{% generation %}`, which marks what the assistant said for training, becomes a plain block.
+//! - Escapes in string literals and line ends are brought to what both sides read alike.
+//!
+//! Lines stay where they are, so that errors point into the author's file.
+
+/// Method that stands for Python's `value[start:stop:step]`.
+pub(super) const SLICE: &str = "__slice__";
+/// Method that stands for Python's `value[name]`.
+pub(super) const ITEM: &str = "__item__";
+/// Method that stands for Python's `format % values`.
+pub(super) const FORMAT: &str = "__mod__";
+/// Method that stands for Python's `left + right`.
+pub(super) const ADD: &str = "__add__";
+
+/// The methods of dicts that do not change them.
+pub(super) const DICT_METHODS: [&str; 6] = ["copy", "fromkeys", "get", "items", "keys", "values"];
+
+/// Names after which a `[` starts a list.
+const KEYWORDS: [&str; 12] = [
+    "if",
+    "else",
+    "elif",
+    "in",
+    "and",
+    "or",
+    "not",
+    "is",
+    "for",
+    "set",
+    "with",
+    "recursive",
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Name,
+    Number,
+    Text,
+    Operator,
+    Space,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Token<'a> {
+    kind: Kind,
+    text: &'a str,
+}
+
+impl Token<'_> {
+    fn is(&self, operator: &str) -> bool {
+        self.kind == Kind::Operator && self.text == operator
+    }
+}
+
+/// A stretch of the source.
+enum Part<'a> {
+    /// Text, comments and raw blocks, to be left as they are.
+    Plain(&'a str),
+    /// What stands between the delimiters of `{{ }}` or `{% %}`.
+    Code(Vec<Token<'a>>),
+}
+
+pub(super) fn rewrite(source: &str) -> String {
+    let source = source.replace("\r\n", "\n").replace('\r', "\n");
+    let parts = parts(&source);
+    let marks_safe = parts
+        .iter()
+        .any(|part| matches!(part, Part::Code(tokens) if marks_safe(tokens)));
+    let mut out = String::with_capacity(source.len() + 64);
+    for part in &parts {
+        match part {
+            Part::Plain(text) => out.push_str(text),
+            Part::Code(tokens) if is_generation(tokens) => {
+                for token in tokens {
+                    out.push_str(&token.text.replace("generation", "with"));
+                }
+            }
+            Part::Code(tokens) => Rewriter { marks_safe }.expression(tokens, &mut out),
+        }
+    }
+    out
+}
+
+fn parts(source: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut rest = source;
+    while let Some(start) = next_delimiter(rest) {
+        parts.push(Part::Plain(&rest[..start]));
+        rest = &rest[start..];
+        let plain = if rest.starts_with("{#") {
+            Some(rest.find("#}").map_or(rest.len(), |end| end + 2))
+        } else {
+            raw_block_length(rest)
+        };
+        let length = if let Some(length) = plain {
+            parts.push(Part::Plain(&rest[..length]));
+            length
+        } else if let Some((tokens, length)) = tokenize(rest) {
+            let opening = rest.len() - after_delimiter(rest).len();
+            parts.extend([Part::Plain(&rest[..opening]), Part::Code(tokens)]);
+            opening + length
+        } else {
+            // Unfinished; the parser says so better.
+            break;
+        };
+        rest = &rest[length..];
+    }
+    parts.push(Part::Plain(rest));
+    parts
+}
+
+/// Whether a filter makes text that Python escapes other text against.
+fn marks_safe(tokens: &[Token]) -> bool {
+    let significant: Vec<&Token> = tokens
+        .iter()
+        .filter(|token| token.kind != Kind::Space)
+        .collect();
+    significant.windows(2).any(|pair| {
+        pair[0].is("|") && matches!(pair[1].text, "safe" | "escape" | "e" | "forceescape")
+    })
+}
+
+fn next_delimiter(text: &str) -> Option<usize> {
+    text.match_indices('{')
+        .map(|(position, _)| position)
+        .find(|position| matches!(text.as_bytes().get(position + 1), Some(b'{' | b'%' | b'#')))
+}
+
+/// The name of a block that has nothing but a name, and the length of its tag.
+fn bare_block<'a>(text: &'a str, name: &str) -> Option<usize> {
+    let inside = text.strip_prefix("{%")?;
+    let inside = inside.strip_prefix(['-', '+']).unwrap_or(inside);
+    let after: &'a str = inside.trim_start().strip_prefix(name)?.trim_start();
+    let after = after
+        .strip_prefix(['-', '+'])
+        .unwrap_or(after)
+        .strip_prefix("%}")?;
+    Some(text.len() - after.len())
+}
+
+fn raw_block_length(text: &str) -> Option<usize> {
+    let opening = bare_block(text, "raw")?;
+    let body = &text[opening..];
+    body.match_indices("{%")
+        .find_map(|(position, _)| {
+            Some(opening + position + bare_block(&body[position..], "endraw")?)
+        })
+        .or(Some(text.len()))
+}
+
+fn is_generation(tokens: &[Token]) -> bool {
+    let mut significant = tokens.iter().filter(|token| token.kind != Kind::Space);
+    let first = significant.next();
+    significant.next().is_none()
+        && first.is_some_and(|token| {
+            token.kind == Kind::Name && matches!(token.text, "generation" | "endgeneration")
+        })
+}
+
+/// What follows `{{` or `{%` and the sign that trims.
+fn after_delimiter(text: &str) -> &str {
+    let inside = &text[2..];
+    inside.strip_prefix(['-', '+']).unwrap_or(inside)
+}
+
+/// Splits the inside of `{{ }}` or `{% %}`, without the delimiters and their signs. Also gives its length.
+fn tokenize(text: &str) -> Option<(Vec<Token<'_>>, usize)> {
+    let end = if text.starts_with("{{") { "}}" } else { "%}" };
+    let code = after_delimiter(text);
+    let mut tokens = Vec::new();
+    let mut depth = 0usize;
+    let mut position = 0;
+    loop {
+        let rest = &code[position..];
+        let unsigned = rest.strip_prefix(['-', '+']).unwrap_or(rest);
+        if depth == 0 && (rest.starts_with(end) || unsigned.starts_with(end)) {
+            return Some((tokens, position));
+        }
+        let first = rest.chars().next()?;
+        let (kind, length) = match first {
+            '"' | '\'' => (Kind::Text, text_length(rest, first)?),
+            _ if first.is_whitespace() => (Kind::Space, run_length(rest, char::is_whitespace)),
+            '0'..='9' => (Kind::Number, run_length(rest, is_name_character)),
+            _ if is_name_character(first) => (Kind::Name, run_length(rest, is_name_character)),
+            _ => (Kind::Operator, first.len_utf8()),
+        };
+        match first {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        tokens.push(Token {
+            kind,
+            text: &rest[..length],
+        });
+        position += length;
+    }
+}
+
+fn is_name_character(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+fn run_length(text: &str, matches: impl Fn(char) -> bool) -> usize {
+    text.find(|character| !matches(character))
+        .unwrap_or(text.len())
+}
+
+fn text_length(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    text.char_indices()
+        .skip(1)
+        .find_map(|(position, character)| {
+            if escaped {
+                escaped = false;
+            } else if character == '\\' {
+                escaped = true;
+            } else if character == quote {
+                return Some(position + 1);
+            }
+            None
+        })
+}
+
+struct Rewriter {
+    marks_safe: bool,
+}
+
+impl Rewriter {
+    /// Rewrites expressions side by side; each sum among them as a whole when additions are to become calls.
+    fn expression(&self, tokens: &[Token], out: &mut String) {
+        if !self.marks_safe {
+            return self.operands(tokens, out);
+        }
+        let mut start = 0;
+        for (position, token) in top_level(tokens) {
+            if separates_expressions(token) {
+                self.sum(&tokens[start..position], out);
+                out.push_str(token.text);
+                start = position + 1;
+            }
+        }
+        self.sum(&tokens[start..], out);
+    }
+
+    fn sum(&self, tokens: &[Token], out: &mut String) {
+        let mut operands = Vec::new();
+        let mut start = 0;
+        let mut previous: Option<&Token> = None;
+        for (position, token) in top_level(tokens) {
+            let follows_value = previous.is_some_and(ends_value);
+            if token.is("+") && follows_value {
+                operands.push(&tokens[start..position]);
+                start = position + 1;
+            } else if (token.is("-") && follows_value)
+                || (token.kind == Kind::Name && token.text == "is")
+            {
+                // Of another precedence or not an addition of texts.
+                return self.operands(tokens, out);
+            }
+            if token.kind != Kind::Space {
+                previous = Some(token);
+            }
+        }
+        if operands.is_empty() {
+            return self.operands(tokens, out);
+        }
+        operands.push(&tokens[start..]);
+        for (index, operand) in operands.into_iter().enumerate() {
+            if index > 0 {
+                out.push('.');
+                out.push_str(ADD);
+            }
+            out.push('(');
+            self.operands(operand, out);
+            out.push(')');
+        }
+    }
+
+    fn operands(&self, tokens: &[Token], out: &mut String) {
+        let mut previous: Option<Token> = None;
+        let mut position = 0;
+        while let Some(token) = tokens.get(position) {
+            position += 1;
+            match token.kind {
+                Kind::Operator if matches!(token.text, "[" | "(" | "{") => {
+                    let length = closing(&tokens[position..]);
+                    let inside = &tokens[position..position + length];
+                    let close = tokens.get(position + length);
+                    if token.text == "[" {
+                        self.brackets(inside, previous.as_ref().is_some_and(ends_value), out);
+                    } else {
+                        out.push_str(token.text);
+                        self.expression(inside, out);
+                        out.push_str(close.map_or("", |close| close.text));
+                    }
+                    position += length + 1;
+                    previous = close.copied();
+                }
+                Kind::Text => {
+                    out.push_str(&rewrite_text(token.text));
+                    previous = Some(*token);
+                    if let Some((operand, end)) = formatted_operand(tokens, position) {
+                        out.push('.');
+                        out.push_str(FORMAT);
+                        out.push('(');
+                        self.expression(operand, out);
+                        out.push(')');
+                        position = end;
+                        previous = tokens.get(end.wrapping_sub(1)).copied();
+                    }
+                }
+                kind => {
+                    out.push_str(token.text);
+                    if kind != Kind::Space {
+                        previous = Some(*token);
+                    }
+                }
+            }
+        }
+    }
+
+    fn brackets(&self, inside: &[Token], is_subscript: bool, out: &mut String) {
+        let parts = split_at_colons(inside);
+        if is_subscript && parts.len() > 1 {
+            out.push('.');
+            out.push_str(SLICE);
+            out.push('(');
+            for (index, part) in parts.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                if part.iter().all(|token| token.kind == Kind::Space) {
+                    out.push_str("none");
+                } else {
+                    self.expression(part, out);
+                }
+            }
+            out.push(')');
+            return;
+        }
+        let mut significant = inside.iter().filter(|token| token.kind != Kind::Space);
+        if let (true, Some(name), None) = (is_subscript, significant.next(), significant.next())
+            && name.kind == Kind::Text
+            && DICT_METHODS.contains(&&name.text[1..name.text.len() - 1])
+        {
+            out.extend([".", ITEM, "(", name.text, ")"]);
+            return;
+        }
+        out.push('[');
+        self.expression(inside, out);
+        out.push(']');
+    }
+}
+
+/// The tokens that stand in no brackets, with their positions.
+fn top_level<'a, 't>(tokens: &'t [Token<'a>]) -> impl Iterator<Item = (usize, &'t Token<'a>)> {
+    let mut depth = 0usize;
+    tokens.iter().enumerate().filter(move |(_, token)| {
+        let before = depth;
+        if token.kind == Kind::Operator {
+            match token.text {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        before == 0 || depth == 0
+    })
+}
+
+fn separates_expressions(token: &Token) -> bool {
+    match token.kind {
+        Kind::Operator => matches!(token.text, "," | ":" | "=" | "<" | ">" | "!"),
+        Kind::Name => KEYWORDS.contains(&token.text) && token.text != "is",
+        _ => false,
+    }
+}
+
+fn ends_value(token: &Token) -> bool {
+    match token.kind {
+        Kind::Name => !KEYWORDS.contains(&token.text),
+        Kind::Text => true,
+        Kind::Operator => matches!(token.text, ")" | "]" | "}"),
+        Kind::Number | Kind::Space => false,
+    }
+}
+
+/// Number of tokens before the bracket that closes the one just before these.
+fn closing(tokens: &[Token]) -> usize {
+    let mut depth = 0usize;
+    for (index, token) in tokens.iter().enumerate() {
+        if token.kind == Kind::Operator {
+            match token.text {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" if depth == 0 => return index,
+                ")" | "]" | "}" => depth -= 1,
+                _ => {}
+            }
+        }
+    }
+    tokens.len()
+}
+
+fn split_at_colons<'a, 't>(tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for (position, token) in top_level(tokens) {
+        if token.is(":") {
+            parts.push(&tokens[start..position]);
+            start = position + 1;
+        }
+    }
+    parts.push(&tokens[start..]);
+    parts
+}
+
+/// The operand of a `%` that follows a string literal, and where it ends.
+fn formatted_operand<'a, 't>(
+    tokens: &'t [Token<'a>],
+    after_text: usize,
+) -> Option<(&'t [Token<'a>], usize)> {
+    let skip_space = |mut position: usize| {
+        while tokens
+            .get(position)
+            .is_some_and(|token| token.kind == Kind::Space)
+        {
+            position += 1;
+        }
+        position
+    };
+    let operator = skip_space(after_text);
+    if !tokens.get(operator)?.is("%") {
+        return None;
+    }
+    let start = skip_space(operator + 1);
+    let mut position = start;
+    if tokens.get(position)?.is("-") || tokens.get(position)?.is("+") {
+        position = skip_space(position + 1);
+    }
+    let is_opening = |token: &Token| token.is("(") || token.is("[") || token.is("{");
+    position += if is_opening(tokens.get(position)?) {
+        closing(&tokens[position + 1..]) + 2
+    } else {
+        1
+    };
+    loop {
+        let next = skip_space(position);
+        match tokens.get(next) {
+            Some(token) if token.is("(") || token.is("[") => {
+                position = next + closing(&tokens[next + 1..]) + 2;
+            }
+            Some(token) if token.is(".") || token.is("|") => position = skip_space(next + 1) + 1,
+            _ => break,
+        }
+    }
+    let end = position.min(tokens.len());
+    Some((&tokens[start..end], end))
+}
+
+/// A string literal whose escapes Python and minijinja read alike.
+fn rewrite_text(literal: &str) -> String {
+    let mut out = String::with_capacity(literal.len());
+    let mut characters = literal.chars();
+    while let Some(character) = characters.next() {
+        if character != '\\' {
+            out.push(character);
+            continue;
+        }
+        match characters.next() {
+            // Python keeps the backslash of what is no escape.
+            Some('/') => out.push_str("\\\\/"),
+            Some('a') => out.push_str("\\x07"),
+            Some('v') => out.push_str("\\x0b"),
+            Some('\n') => {}
+            Some('U') => {
+                let digits: String = characters.clone().take(8).collect();
+                match u32::from_str_radix(&digits, 16)
+                    .ok()
+                    .and_then(char::from_u32)
+                {
+                    Some(named) if digits.len() == 8 => {
+                        out.push(named);
+                        characters.nth(7);
+                    }
+                    _ => out.push_str("\\U"),
+                }
+            }
+            Some(other) => out.extend(['\\', other]),
+            None => out.push('\\'),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rewrite;
+
+    #[test]
+    fn slices_become_calls() {
+        assert_eq!(rewrite("{{ a[1:] }}"), "{{ a.__slice__(1,none) }}");
+        assert_eq!(
+            rewrite("{{ a[::-1][0] }}"),
+            "{{ a.__slice__(none,none,-1)[0] }}"
+        );
+        assert_eq!(
+            rewrite("{{ f(a)[b[:2]|length : -1] }}"),
+            "{{ f(a).__slice__(b.__slice__(none,2)|length , -1) }}"
+        );
+        assert_eq!(
+            rewrite("{% for x in [{'a': 1}] %}"),
+            "{% for x in [{'a': 1}] %}"
+        );
+        assert_eq!(rewrite("{{ a[{'k': 1}['k']] }}"), "{{ a[{'k': 1}['k']] }}");
+        assert_eq!(
+            rewrite("{{ {'a': {'b': x[0:1]}} }}"),
+            "{{ {'a': {'b': x.__slice__(0,1)}} }}"
+        );
+    }
+
+    #[test]
+    fn text_outside_of_code_stays() {
+        for same in [
+            "a[1:] {# b[1:] #} {% raw %}{{ c[1:] }}{% endraw %}",
+            "{{ 'a[1:]' ~ \"it's [::]\" }}",
+            "{{ unfinished[1:]",
+            "{",
+            "{{ '\\'[1:]' }}",
+        ] {
+            assert_eq!(rewrite(same), same);
+        }
+    }
+
+    #[test]
+    fn generation_becomes_a_plain_block() {
+        assert_eq!(
+            rewrite("{%- generation -%}x{% endgeneration %}{% set generation = 1 %}"),
+            "{%- with -%}x{% endwith %}{% set generation = 1 %}"
+        );
+    }
+
+    #[test]
+    fn formatting_becomes_a_call() {
+        assert_eq!(
+            rewrite("{{ '%d' % a.b[0]|int ~ c }}"),
+            "{{ '%d'.__mod__(a.b[0]|int) ~ c }}"
+        );
+        assert_eq!(
+            rewrite("{{ '%d %s' % (1, x) }}"),
+            "{{ '%d %s'.__mod__((1, x)) }}"
+        );
+        assert_eq!(rewrite("{{ 5 % 3 }}{% if x %}"), "{{ 5 % 3 }}{% if x %}");
+    }
+
+    #[test]
+    fn additions_become_calls_where_text_is_marked_safe() {
+        assert_eq!(
+            rewrite("{{- 'a'|safe + b[c + d:] -}}"),
+            "{{-( 'a'|safe ).__add__( b.__slice__((c ).__add__( d),none) )-}}"
+        );
+        assert_eq!(
+            rewrite("{%- set x = a + 1 if b|safe else -c %}"),
+            "{%- set x =( a ).__add__( 1 )if b|safe else -c %}"
+        );
+        assert_eq!(
+            rewrite("{{ a - b + c|e }}{{+ d }}"),
+            "{{ a - b + c|e }}{{+ d }}"
+        );
+        assert_eq!(rewrite("{{ a + b }}"), "{{ a + b }}");
+    }
+
+    #[test]
+    fn names_of_dict_methods_are_looked_up_as_python_does() {
+        assert_eq!(
+            rewrite("{{ a['items']['type'] }}"),
+            "{{ a.__item__('items')['type'] }}"
+        );
+        assert_eq!(
+            rewrite("{{ ['items'] }}{% if x in ['get'] %}"),
+            "{{ ['items'] }}{% if x in ['get'] %}"
+        );
+    }
+
+    #[test]
+    fn lines_and_escapes_are_normalized() {
+        assert_eq!(
+            rewrite("a\r\n{{ 'x\\/\\a\\n' }}\r"),
+            "a\n{{ 'x\\\\/\\x07\\n' }}\n"
+        );
+        assert_eq!(rewrite("{{ '\\U0001F600' }}"), "{{ '😀' }}");
+    }
+}

@@ -1,0 +1,261 @@
+//! The tokens that may be drawn, most of a large vocabulary being dropped without sorting it.
+
+use std::cmp::Ordering;
+
+use super::SamplingParams;
+
+/// How many tokens are put in order at a time while looking for the end of the top-p set.
+const SORTED_AT_A_TIME: usize = 256;
+
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    token: u32,
+    logit: f32,
+}
+
+/// Most probable first; the lower id of two that are equal.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that sorting calls for"
+)]
+fn by_rank(a: &Candidate, b: &Candidate) -> Ordering {
+    let by_logit = b.logit.partial_cmp(&a.logit);
+    by_logit
+        .unwrap_or(Ordering::Equal)
+        .then(a.token.cmp(&b.token))
+}
+
+/// Scratch memory that is reused from step to step.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Candidates(Vec<Candidate>);
+
+/// Sum of `exp(logit - largest)` over the vocabulary.
+pub(super) fn mass(logits: &[f32], largest: f32) -> f64 {
+    let terms = logits.iter().map(|logit| (logit - largest).exp());
+    terms.map(f64::from).sum()
+}
+
+impl Candidates {
+    /// Keeps what `top_p`, `min_p` and `top_k` leave of the vocabulary: at least one token.
+    ///
+    /// `largest` is the largest logit. All logits are finite or negative infinity.
+    pub(super) fn filter(&mut self, params: &SamplingParams, logits: &[f32], largest: f32) {
+        let mut lowest = largest + params.min_p.ln();
+        let mut nucleus = None;
+        if params.top_p < 1.0 {
+            let total = mass(logits, largest);
+            let top_p = f64::from(params.top_p);
+            nucleus = Some(top_p * total);
+            // Tokens below `1 - top_p` of an equal share cannot add up to `1 - top_p`, so they
+            // are never needed. The margin is for rounding.
+            let negligible = (1.0 - top_p) * total / logits.len() as f64;
+            lowest = lowest.max(largest + negligible.ln() as f32 - 0.01);
+        }
+        self.collect(logits, lowest);
+        if params.top_k > 0 {
+            self.keep_first(params.top_k);
+        }
+        if let Some(nucleus) = nucleus {
+            self.keep_mass(nucleus, largest);
+        }
+    }
+
+    /// The `count` most probable tokens with their logits, in order.
+    pub(super) fn most_probable(&mut self, logits: &[f32], count: usize) -> Vec<(u32, f32)> {
+        self.collect(logits, f32::NEG_INFINITY);
+        self.keep_first(count);
+        let pairs = self.0.iter();
+        pairs
+            .map(|candidate| (candidate.token, candidate.logit))
+            .collect()
+    }
+
+    /// Draws by probability at this temperature, with `uniform` from 0 to below 1.
+    pub(super) fn draw(&mut self, largest: f32, temperature: f32, uniform: f64) -> u32 {
+        let mut total = 0.0;
+        for candidate in &mut self.0 {
+            // From here on the logit is not needed, and the weight takes its place.
+            candidate.logit = ((candidate.logit - largest) / temperature).exp();
+            total += f64::from(candidate.logit);
+        }
+        let target = uniform * total;
+        let mut sum = 0.0;
+        let mut drawn = 0;
+        for candidate in self.0.iter().filter(|candidate| candidate.logit > 0.0) {
+            drawn = candidate.token;
+            sum += f64::from(candidate.logit);
+            if sum > target {
+                break;
+            }
+        }
+        drawn
+    }
+
+    fn collect(&mut self, logits: &[f32], lowest: f32) {
+        let tokens = logits.iter().zip(0..);
+        let kept = tokens.filter(|&(&logit, _)| logit >= lowest);
+        self.0.clear();
+        self.0
+            .extend(kept.map(|(&logit, token)| Candidate { token, logit }));
+    }
+
+    /// Keeps the `count` most probable, in order.
+    fn keep_first(&mut self, count: usize) {
+        if count < self.0.len() {
+            self.0.select_nth_unstable_by(count, by_rank);
+            self.0.truncate(count);
+        }
+        self.0.sort_unstable_by(by_rank);
+    }
+
+    /// Keeps the fewest most probable whose mass is at least `target`, in order.
+    fn keep_mass(&mut self, target: f64, largest: f32) {
+        let mut sum = 0.0;
+        let mut start = 0;
+        while start < self.0.len() {
+            let rest = &mut self.0[start..];
+            let count = SORTED_AT_A_TIME.min(rest.len());
+            if count < rest.len() {
+                rest.select_nth_unstable_by(count, by_rank);
+            }
+            rest[..count].sort_unstable_by(by_rank);
+            for (at, candidate) in rest[..count].iter().enumerate() {
+                sum += f64::from((candidate.logit - largest).exp());
+                if sum >= target {
+                    self.0.truncate(start + at + 1);
+                    return;
+                }
+            }
+            start += count;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn tokens(&self) -> Vec<u32> {
+        self.0.iter().map(|candidate| candidate.token).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The filters as their definitions say, on the whole sorted vocabulary.
+    fn reference(params: &SamplingParams, logits: &[f32], slack: f64) -> Vec<u32> {
+        let largest = logits.iter().copied().fold(f32::MIN, f32::max);
+        let total = mass(logits, largest);
+        let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+        order.sort_by(|&a, &b| {
+            let (x, y) = (logits[a as usize], logits[b as usize]);
+            y.partial_cmp(&x).unwrap().then(a.cmp(&b))
+        });
+        let mut above = 0.0;
+        let kept = order.iter().enumerate().take_while(|&(rank, &token)| {
+            let weight = f64::from((logits[token as usize] - largest).exp());
+            let inside = above < f64::from(params.top_p) * total + slack;
+            above += weight;
+            let fraction = logits[token as usize] >= largest + params.min_p.ln();
+            let first = params.top_k == 0 || rank < params.top_k;
+            inside && fraction && first
+        });
+        kept.map(|(_, &token)| token).collect()
+    }
+
+    fn logits() -> impl Strategy<Value = Vec<f32>> {
+        prop_oneof![
+            prop::collection::vec(-20.0..20.0f32, 1..900),
+            // Many ties, and a flat tail longer than one sorted part.
+            prop::collection::vec((-3..3i8).prop_map(f32::from), 1..900),
+            prop::collection::vec(-0.01..0.01f32, 300..900),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn filters_keep_what_their_definitions_say(
+            logits in logits(),
+            top_k in prop_oneof![Just(0), 1..1000usize],
+            top_p in prop_oneof![Just(1.0), 0.01..1.0f32, 0.99..1.0f32],
+            min_p in prop_oneof![Just(0.0), 0.0..=1.0f32],
+        ) {
+            let params = SamplingParams { top_k, top_p, min_p, ..SamplingParams::default() };
+            let largest = logits.iter().copied().fold(f32::MIN, f32::max);
+            let mut candidates = Candidates::default();
+            candidates.filter(&params, &logits, largest);
+            let mut tokens = candidates.tokens();
+            // Rounding may decide whether the last token is needed, so the set lies between the
+            // two that a slightly smaller and a slightly larger mass would give.
+            let fewest = reference(&params, &logits, -1e-9 * logits.len() as f64);
+            let most = reference(&params, &logits, 1e-9 * logits.len() as f64);
+            prop_assert!(!tokens.is_empty());
+            if top_k > 0 || top_p < 1.0 {
+                prop_assert!(most.starts_with(&tokens));
+                prop_assert!(tokens.starts_with(&fewest));
+            } else {
+                let mut expected = most;
+                expected.sort_unstable();
+                tokens.sort_unstable();
+                prop_assert_eq!(tokens, expected);
+            }
+        }
+
+        #[test]
+        fn most_probable_is_sorted_and_complete(logits in logits(), count in 0..1000usize) {
+            let mut candidates = Candidates::default();
+            let found = candidates.most_probable(&logits, count);
+            let params = SamplingParams { top_k: count, ..SamplingParams::default() };
+            let mut expected = reference(&params, &logits, 0.0);
+            expected.truncate(count);
+            let tokens: Vec<u32> = found.iter().map(|&(token, _)| token).collect();
+            prop_assert_eq!(tokens, expected);
+            for (token, logit) in found {
+                prop_assert_eq!(logit, logits[token as usize]);
+            }
+        }
+
+        #[test]
+        fn a_draw_follows_the_cumulative_distribution(
+            logits in prop::collection::vec(-5.0..5.0f32, 1..20),
+            temperature in 0.1..3.0f32,
+            uniform in 0.0..1.0f64,
+        ) {
+            let largest = logits.iter().copied().fold(f32::MIN, f32::max);
+            let mut candidates = Candidates::default();
+            candidates.filter(&SamplingParams::default(), &logits, largest);
+            let drawn = candidates.draw(largest, temperature, uniform) as usize;
+            let weights = logits.iter().map(|&logit| f64::from(logit / temperature).exp());
+            let weights: Vec<f64> = weights.collect();
+            let total: f64 = weights.iter().sum();
+            let before = weights[..drawn].iter().sum::<f64>() / total;
+            let after = before + weights[drawn] / total;
+            prop_assert!(before - 1e-5 <= uniform && uniform <= after + 1e-5);
+        }
+    }
+
+    #[test]
+    fn forbidden_tokens_are_never_drawn() {
+        let logits = [
+            f32::NEG_INFINITY,
+            1.0,
+            f32::NEG_INFINITY,
+            1.0,
+            f32::NEG_INFINITY,
+        ];
+        let mut candidates = Candidates::default();
+        for step in 0..100 {
+            candidates.filter(&SamplingParams::default(), &logits, 1.0);
+            let drawn = candidates.draw(1.0, 1.0, f64::from(step) / 100.0);
+            assert_eq!(drawn, if step < 50 { 1 } else { 3 });
+        }
+        candidates.filter(&SamplingParams::default(), &logits, 1.0);
+        assert_eq!(candidates.draw(1.0, 1.0, 1.0), 3);
+    }
+
+    #[test]
+    fn a_tiny_temperature_is_greedy() {
+        let mut candidates = Candidates::default();
+        candidates.filter(&SamplingParams::default(), &[0.0, 1.0, 0.999], 1.0);
+        assert_eq!(candidates.draw(1.0, f32::MIN_POSITIVE, 0.999_999), 1);
+    }
+}

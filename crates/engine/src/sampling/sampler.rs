@@ -1,0 +1,142 @@
+//! One request's sampler.
+
+use std::hash::{BuildHasher, RandomState};
+
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+use super::{
+    SamplingError, SamplingParams,
+    candidates::{self, Candidates},
+    penalties::{self, Occurrences},
+};
+
+/// A token and, if asked for, how probable it was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampled {
+    /// Vocabulary id.
+    pub token: u32,
+    /// Present if [`SamplingParams::logprobs`] is.
+    pub logprob: Option<TokenLogprob>,
+}
+
+/// Natural logarithms of probabilities: those of the model after logit bias and penalties, before
+/// filters and temperature, as in mlx-lm. So they do not depend on how boldly a request samples,
+/// and a token that a filter removed still has one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenLogprob {
+    /// The chosen token.
+    pub token: u32,
+    /// Its log-probability.
+    pub logprob: f32,
+    /// The most probable tokens, whether or not the chosen one is among them, most probable first.
+    pub top: Vec<(u32, f32)>,
+}
+
+/// Chooses tokens for one request.
+///
+/// Its randomness is its own: the same seed on the same logits gives the same tokens, whatever
+/// else the process does.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    params: SamplingParams,
+    seed: u64,
+    random: ChaCha8Rng,
+    occurrences: Occurrences,
+    candidates: Candidates,
+}
+
+impl Sampler {
+    /// A sampler at the beginning of an answer.
+    ///
+    /// # Errors
+    /// If a parameter is out of range, see [`SamplingParams::validate`].
+    pub fn new(params: SamplingParams, vocab_size: usize) -> Result<Self, SamplingError> {
+        params.validate(vocab_size)?;
+        // The standard library's hash keys are random, which is all that is needed here.
+        let seed = params.seed;
+        let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(0));
+        Ok(Self {
+            params,
+            seed,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            occurrences: Occurrences::default(),
+            candidates: Candidates::default(),
+        })
+    }
+
+    /// The seed in use, which reproduces the answer also if the request did not choose one.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Chooses the next token from one row of logits, which is changed on the way.
+    ///
+    /// `history` is the prompt and the answer so far, `generated` the answer alone.
+    ///
+    /// # Errors
+    /// If a logit is not a number or positive infinity, or all are negative infinity.
+    pub fn sample(
+        &mut self,
+        logits: &mut [f32],
+        history: &[u32],
+        generated: &[u32],
+    ) -> Result<Sampled, SamplingError> {
+        let Self {
+            params,
+            occurrences,
+            ..
+        } = self;
+        penalties::apply(params, occurrences, logits, history, generated);
+        let (most_probable, largest) = most_probable(logits)?;
+        let token = if params.temperature == 0.0 {
+            most_probable
+        } else {
+            // 53 random bits fill the mantissa: every value is below 1 and equally likely.
+            let uniform = (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+            self.candidates.filter(params, logits, largest);
+            self.candidates.draw(largest, params.temperature, uniform)
+        };
+        let count = self.params.logprobs;
+        let logprob = count.map(|count| self.logprob(token, logits, largest, count));
+        Ok(Sampled { token, logprob })
+    }
+
+    fn logprob(&mut self, token: u32, logits: &[f32], largest: f32, count: usize) -> TokenLogprob {
+        let log_mass = candidates::mass(logits, largest).ln();
+        // Subtracting the largest first keeps the precision of a difference of large numbers.
+        let logprob = |logit: f32| (f64::from(logit - largest) - log_mass) as f32;
+        let top = self.candidates.most_probable(logits, count).into_iter();
+        TokenLogprob {
+            token,
+            logprob: logprob(logits[token as usize]),
+            top: top.map(|(token, logit)| (token, logprob(logit))).collect(),
+        }
+    }
+}
+
+/// The largest logit and the lowest token that has it.
+fn most_probable(logits: &[f32]) -> Result<(u32, f32), SamplingError> {
+    let mut token = 0;
+    let mut largest = f32::NEG_INFINITY;
+    for (&logit, at) in logits.iter().zip(0..) {
+        if logit.is_nan() || logit == f32::INFINITY {
+            return Err(SamplingError::InvalidLogit {
+                token: at,
+                value: logit,
+            });
+        }
+        if logit > largest {
+            (token, largest) = (at, logit);
+        }
+    }
+    if largest == f32::NEG_INFINITY {
+        return Err(SamplingError::NothingAllowed);
+    }
+    Ok((token, largest))
+}
+
+#[cfg(test)]
+mod tests;
