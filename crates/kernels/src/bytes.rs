@@ -151,6 +151,13 @@ pub struct Typed<T> {
     element: PhantomData<T>,
 }
 
+impl<T> Typed<T> {
+    /// The bytes that the elements are made of.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+}
+
 impl<T: Element> Deref for Typed<T> {
     type Target = [T];
 

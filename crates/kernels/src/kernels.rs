@@ -9,6 +9,7 @@ use candle_core::{Device, Tensor};
 
 use crate::{
     Activation, AttentionSpec, KernelError, KvCache, KvSpan, Matrix, Rope, Vector,
+    cpu::{Cpu, linear},
     operand::{Operand, check_indices, check_vector, describe, output, shape_error},
     reference,
 };
@@ -38,7 +39,7 @@ pub struct CpuOptions {
 pub struct Kernels {
     device: Device,
     precision: Precision,
-    threads: usize,
+    cpu: Cpu,
     dispatches: AtomicU64,
 }
 
@@ -48,7 +49,7 @@ impl Kernels {
         Self {
             device: Device::Cpu,
             precision: options.precision,
-            threads: options.threads.unwrap_or(1).max(1),
+            cpu: Cpu::new(options.threads),
             dispatches: AtomicU64::new(0),
         }
     }
@@ -65,7 +66,7 @@ impl Kernels {
 
     /// Threads that compute, the calling one included.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.cpu.threads()
     }
 
     /// Operations issued so far.
@@ -95,7 +96,7 @@ impl Kernels {
             ));
         }
         check_vector(OP, "bias", bias, w.rows())?;
-        let out = reference::linear(x.as_slice(), w, bias.map(Vector::as_slice));
+        let out = linear::linear(&self.cpu, x.as_slice(), w, bias.map(Vector::as_slice));
         output(out, x.rows, w.rows())
     }
 
@@ -106,7 +107,7 @@ impl Kernels {
         check_indices(OP, "token", ids, table.rows())?;
         let mut out = vec![0.0; ids.len() * table.cols()];
         for (id, out) in ids.iter().zip(out.chunks_exact_mut(table.cols())) {
-            table.dequantize_row(*id as usize, out);
+            linear::dequantize_row(&self.cpu, table, *id as usize, out);
         }
         output(out, ids.len(), table.cols())
     }

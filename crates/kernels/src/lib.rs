@@ -19,6 +19,7 @@
 
 mod activation;
 mod bytes;
+mod cpu;
 mod error;
 mod kernels;
 mod kv;

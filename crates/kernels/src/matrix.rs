@@ -84,6 +84,13 @@ impl Floats {
             Self::F16(values) | Self::BF16(values) => size_of_val(&**values),
         }
     }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::F32(values) => values.as_bytes(),
+            Self::F16(values) | Self::BF16(values) => values.as_bytes(),
+        }
+    }
 }
 
 /// Why bytes do not make a matrix or vector.
@@ -342,6 +349,10 @@ impl Matrix {
                 }
             }
         }
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
     }
 }
 

@@ -1,0 +1,221 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    Bytes, FloatType, QuantMode, QuantSpec, ScaleType,
+    cpu::{pool::Pool, simd::Level},
+    reference,
+};
+
+/// Deterministic values around zero.
+struct Noise(u64);
+
+impl Noise {
+    fn bits(&mut self) -> u32 {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (self.0 >> 33) as u32
+    }
+
+    fn floats(&mut self, count: usize) -> Vec<f32> {
+        (0..count)
+            .map(|_| self.bits() as f32 / (1_u32 << 30) as f32 - 1.0)
+            .collect()
+    }
+
+    fn bytes(&mut self, count: usize) -> Bytes {
+        Bytes::owned((0..count).map(|_| self.bits() as u8).collect())
+    }
+
+    fn halves(&mut self, count: usize, float: FloatType) -> Bytes {
+        let floats = self.floats(count);
+        Bytes::owned(match float {
+            FloatType::F32 => floats.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            FloatType::F16 => floats
+                .iter()
+                .flat_map(|x| half::f16::from_f32(*x).to_le_bytes())
+                .collect(),
+            FloatType::BF16 => floats
+                .iter()
+                .flat_map(|x| half::bf16::from_f32(*x).to_le_bytes())
+                .collect(),
+        })
+    }
+
+    fn dense(&mut self, rows: usize, cols: usize, float: FloatType) -> Matrix {
+        let bytes = self.halves(rows * cols, float);
+        Matrix::dense(rows, cols, float, bytes).unwrap()
+    }
+
+    fn quantized(&mut self, rows: usize, cols: usize, spec: QuantSpec, float: FloatType) -> Matrix {
+        let mut weight = self.bytes(rows * spec.row_bytes(cols));
+        let groups = rows * cols / spec.group_size;
+        let (scales, scale_type, biases) = if spec.mode == QuantMode::Affine {
+            let biases = self.halves(groups, float);
+            (self.halves(groups, float), float.into(), Some(biases))
+        } else {
+            // Neither NaN nor far from one; E4M3 values keep clear of their NaN, too.
+            let scales = (0..groups)
+                .map(|_| 0x38 + (self.bits() % 4) as u8)
+                .collect();
+            let mask = if spec.mode == QuantMode::Mxfp8 {
+                0xbf
+            } else {
+                0xff
+            };
+            weight = Bytes::owned(weight.as_slice().iter().map(|byte| byte & mask).collect());
+            (Bytes::owned(scales), ScaleType::U8, None)
+        };
+        Matrix::quantized(rows, cols, spec, weight, scales, scale_type, biases, None).unwrap()
+    }
+}
+
+/// One matrix of every stored form.
+fn every_form(rows: usize, cols: usize) -> Vec<Matrix> {
+    let mut noise = Noise(7);
+    let floats = [FloatType::F32, FloatType::F16, FloatType::BF16];
+    let mut forms: Vec<_> = floats.map(|float| noise.dense(rows, cols, float)).into();
+    for bits in [2, 3, 4, 5, 6, 8] {
+        for (group_size, float) in [32, 64, 128].into_iter().zip(floats) {
+            let spec = QuantSpec {
+                mode: QuantMode::Affine,
+                group_size,
+                bits,
+            };
+            forms.push(noise.quantized(rows, cols, spec, float));
+        }
+    }
+    for mode in [QuantMode::Mxfp4, QuantMode::Nvfp4, QuantMode::Mxfp8] {
+        forms.push(noise.quantized(rows, cols, QuantSpec::default_for(mode), FloatType::F32));
+    }
+    forms
+}
+
+fn every_level() -> Vec<Cpu> {
+    let cpu = |level| Cpu {
+        pool: Pool::new(2),
+        level,
+    };
+    Level::available().into_iter().map(cpu).collect()
+}
+
+fn describe(cpu: &Cpu, w: &Matrix) -> String {
+    format!(
+        "{:?}, {:?}, [{}, {}]",
+        cpu.level,
+        w.spec(),
+        w.rows(),
+        w.cols()
+    )
+}
+
+/// Each result is within a few roundings of the sum of the magnitudes of its products.
+fn assert_close(cpu: &Cpu, w: &Matrix, x: &[f32], bias: Option<&[f32]>) {
+    let (found, expected) = (linear(cpu, x, w, bias), reference::linear(x, w, bias));
+    let mut weight = vec![0.0; w.cols()];
+    for n in 0..w.rows() {
+        w.dequantize_row(n, &mut weight);
+        for (t, x) in x.chunks_exact(w.cols()).enumerate() {
+            let size: f32 = x.iter().zip(&weight).map(|(x, w)| (x * w).abs()).sum();
+            let (found, expected) = (found[t * w.rows() + n], expected[t * w.rows() + n]);
+            assert!(
+                (found - expected).abs() <= 5e-7 * size + 1e-7,
+                "{}: row {t}, output {n}: {found} for {expected}",
+                describe(cpu, w)
+            );
+        }
+    }
+}
+
+#[test]
+fn every_form_agrees_with_the_reference() {
+    for w in every_form(53, 384) {
+        for rows in [1, 2, 3, 4, 5, 9] {
+            let x = Noise(3).floats(rows * w.cols());
+            let bias = Noise(4).floats(w.rows());
+            for cpu in every_level() {
+                assert_close(&cpu, &w, &x, (rows % 2 == 1).then_some(&bias));
+            }
+        }
+    }
+}
+
+#[test]
+fn dense_widths_need_not_be_whole_vectors() {
+    for cols in [1, 15, 16, 17, 40, 100] {
+        for float in [FloatType::F32, FloatType::F16, FloatType::BF16] {
+            let w = Noise(5).dense(7, cols, float);
+            for rows in [1, 3, 6] {
+                let x = Noise(6).floats(rows * cols);
+                for cpu in every_level() {
+                    assert_close(&cpu, &w, &x, None);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_are_widened_exactly() {
+    for w in every_form(5, 384) {
+        for cpu in every_level() {
+            for row in 0..w.rows() {
+                let (mut expected, mut found) = (vec![0.0; w.cols()], vec![0.0; w.cols()]);
+                w.dequantize_row(row, &mut expected);
+                dequantize_row(&cpu, &w, row, &mut found);
+                if cpu.level == Level::Portable {
+                    // Product and sum may be rounded apart.
+                    let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6 * (1.0 + a.abs());
+                    assert!(
+                        expected.iter().zip(&found).all(close),
+                        "{}",
+                        describe(&cpu, &w)
+                    );
+                } else {
+                    assert_eq!(expected, found, "{}", describe(&cpu, &w));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn vector_instruction_sets_agree_bitwise() {
+    let fused: Vec<_> = every_level()
+        .into_iter()
+        .filter(|cpu| cpu.level != Level::Portable)
+        .collect();
+    for w in every_form(11, 384) {
+        let x = Noise(8).floats(2 * w.cols());
+        let results: Vec<_> = fused.iter().map(|cpu| linear(cpu, &x, &w, None)).collect();
+        assert!(
+            results.windows(2).all(|pair| pair[0] == pair[1]),
+            "{:?}",
+            w.spec()
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// The result of a row is the same alone and in any company.
+    #[test]
+    fn results_do_not_depend_on_the_batch(rows in 1_usize..24, cut in 0_usize..24, seed: u64) {
+        let cut = cut.min(rows);
+        for w in every_form(50, 256) {
+            let x = Noise(seed).floats(rows * w.cols());
+            for cpu in every_level() {
+                let whole = linear(&cpu, &x, &w, None);
+                let (first, second) = x.split_at(cut * w.cols());
+                let mut parts = linear(&cpu, first, &w, None);
+                parts.extend(linear(&cpu, second, &w, None));
+                prop_assert!(whole == parts, "{}", describe(&cpu, &w));
+                let alone = linear(&cpu, &x[x.len() - w.cols()..], &w, None);
+                prop_assert!(whole[whole.len() - w.rows()..] == alone, "{}", describe(&cpu, &w));
+            }
+        }
+    }
+}

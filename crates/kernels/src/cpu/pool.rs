@@ -1,0 +1,308 @@
+//! Persistent worker threads that share one loop at a time.
+//!
+//! An operation of a small model takes a few microseconds, so workers spin for a moment between loops before they
+//! sleep, and a loop never waits for a worker that has not started on it: a late one finds the loop closed.
+//!
+//! # Protocol
+//! `state` packs the number of the current loop, whether it is open, and how many workers are inside. A worker enters
+//! by a compare-and-swap that only succeeds on an open loop; the caller closes the loop when no index is left and then
+//! waits until nobody is inside. The job may therefore be borrowed from the caller's stack.
+
+use std::{
+    any::Any,
+    cell::UnsafeCell,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle, Thread},
+};
+
+/// Turns of the spin loop before a worker sleeps, about 100 µs.
+const WORKER_SPINS: u32 = 3_000;
+/// Turns before the caller yields its core to a worker that was descheduled inside of a loop.
+const CALLER_SPINS: u32 = 10_000;
+
+const INSIDE: u64 = (1 << 31) - 1;
+const OPEN: u64 = 1 << 31;
+const NEXT_LOOP: u64 = 1 << 32;
+
+/// A fixed set of threads; the caller of [`Pool::parallel_for`] is one of them.
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<Worker>,
+    /// Held while a loop runs. A second caller, or a loop inside of a loop, does not wait for it.
+    turn: Mutex<()>,
+}
+
+struct Worker {
+    thread: Thread,
+    handle: Option<JoinHandle<()>>,
+    asleep: Arc<AtomicBool>,
+}
+
+struct Shared {
+    state: AtomicU64,
+    stop: AtomicBool,
+    job: UnsafeCell<Job>,
+    next: AtomicUsize,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Job {
+    task: *const (dyn Fn(usize) + Sync),
+    count: usize,
+}
+
+// SAFETY: `job` is written only while the loop is closed and nobody is inside, and read only by threads inside; the
+// transitions of `state` order the two.
+unsafe impl Sync for Shared {}
+// SAFETY: the raw pointer in `job` is only followed inside of a loop, while its caller keeps the referent alive.
+unsafe impl Send for Shared {}
+
+impl Pool {
+    /// A pool that computes on `threads` threads, the caller included.
+    pub fn new(threads: usize) -> Self {
+        let shared = Arc::new(Shared {
+            state: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            job: UnsafeCell::new(Job {
+                task: &|_| {},
+                count: 0,
+            }),
+            next: AtomicUsize::new(0),
+            panic: Mutex::new(None),
+        });
+        // A machine that refuses more threads still computes, on those it gave.
+        let workers = (1..threads)
+            .map_while(|index| Worker::spawn(index, shared.clone()).ok())
+            .collect();
+        Self {
+            shared,
+            workers,
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// Threads that compute, the caller included.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `task` once for every index below `count` and returns when all calls have returned.
+    ///
+    /// Runs on the calling thread alone when the pool is taken by another caller. A panic of `task` is raised again
+    /// here, after the other threads have left the loop.
+    pub fn parallel_for(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
+        let turn = match self.turn.try_lock() {
+            Ok(turn) if count > 1 && !self.workers.is_empty() => turn,
+            _ => {
+                (0..count).for_each(task);
+                return;
+            }
+        };
+        let shared = &*self.shared;
+        // SAFETY: only the lifetime changes. The loop is closed and left by all before this function returns, so
+        // nobody follows the pointer afterwards.
+        let task: &'static (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(task) };
+        let job = Job { task, count };
+        // SAFETY: this thread holds `turn` and the last loop was closed and left, so nobody reads the job.
+        unsafe { *shared.job.get() = job };
+        shared.next.store(0, Ordering::Relaxed);
+        let open = (shared.state.load(Ordering::Relaxed) + NEXT_LOOP) | OPEN;
+        shared.state.store(open, Ordering::SeqCst);
+        for worker in &self.workers {
+            if worker.asleep.load(Ordering::SeqCst) && worker.asleep.swap(false, Ordering::SeqCst) {
+                worker.thread.unpark();
+            }
+        }
+        shared.run(job);
+        shared.state.fetch_and(!OPEN, Ordering::AcqRel);
+        let mut spins = 0;
+        while shared.state.load(Ordering::Acquire) & INSIDE != 0 {
+            spins += 1;
+            if spins < CALLER_SPINS {
+                std::hint::spin_loop();
+            } else {
+                thread::yield_now();
+            }
+        }
+        let panic = lock(&shared.panic).take();
+        drop(turn);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl Shared {
+    /// Takes indices until none is left. A panic is kept for the caller and ends the loop early.
+    fn run(&self, job: Job) {
+        // SAFETY: the caller of `parallel_for` keeps the task alive until everybody has left the loop.
+        let task = unsafe { &*job.task };
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                let index = self.next.fetch_add(1, Ordering::Relaxed);
+                if index >= job.count {
+                    break;
+                }
+                task(index);
+            }
+        }));
+        if let Err(panic) = result {
+            self.next.store(job.count, Ordering::Relaxed);
+            lock(&self.panic).get_or_insert(panic);
+        }
+    }
+
+    /// Enters the loop if it is open and another one than `last`; answers with its number.
+    fn enter(&self, last: u64) -> Option<u64> {
+        let mut state = self.state.load(Ordering::SeqCst);
+        while state & OPEN != 0 && state / NEXT_LOOP != last {
+            match self.state.compare_exchange_weak(
+                state,
+                state + 1,
+                Ordering::AcqRel,
+                Ordering::SeqCst,
+            ) {
+                Ok(_) => return Some(state / NEXT_LOOP),
+                Err(now) => state = now,
+            }
+        }
+        None
+    }
+
+    fn work(&self, asleep: &AtomicBool) {
+        let mut last = 0;
+        let mut spins = 0;
+        while !self.stop.load(Ordering::SeqCst) {
+            if let Some(entered) = self.enter(last) {
+                last = entered;
+                // SAFETY: this thread is inside of the loop, so the caller waits before it changes the job.
+                let job = unsafe { *self.job.get() };
+                self.run(job);
+                self.state.fetch_sub(1, Ordering::AcqRel);
+                spins = 0;
+            } else if spins < WORKER_SPINS {
+                spins += 1;
+                std::hint::spin_loop();
+            } else {
+                // Announced before the last look, so that a caller who opens a loop after it sees the announcement.
+                asleep.store(true, Ordering::SeqCst);
+                let state = self.state.load(Ordering::SeqCst);
+                let missed = state & OPEN != 0 && state / NEXT_LOOP != last;
+                if !missed && !self.stop.load(Ordering::SeqCst) {
+                    thread::park();
+                }
+                asleep.store(false, Ordering::SeqCst);
+                spins = 0;
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn spawn(index: usize, shared: Arc<Shared>) -> std::io::Result<Self> {
+        let asleep = Arc::new(AtomicBool::new(false));
+        let handle = thread::Builder::new()
+            .name(format!("mlxm-cpu-{index}"))
+            .spawn({
+                let asleep = asleep.clone();
+                move || shared.work(&asleep)
+            })?;
+        Ok(Self {
+            thread: handle.thread().clone(),
+            handle: Some(handle),
+            asleep,
+        })
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        for worker in &mut self.workers {
+            worker.thread.unpark();
+            if let Some(handle) = worker.handle.take() {
+                // A worker catches the panics of tasks, and there is nobody to tell about its own.
+                let _ = handle.join();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pool({} threads)", self.threads())
+    }
+}
+
+/// Locks even after a panic: the value is a plain slot.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visits(pool: &Pool, count: usize) -> Vec<usize> {
+        let visits: Vec<_> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+        pool.parallel_for(count, &|index| {
+            visits[index].fetch_add(1, Ordering::Relaxed);
+        });
+        visits.into_iter().map(AtomicUsize::into_inner).collect()
+    }
+
+    #[test]
+    fn every_index_is_visited_once() {
+        for threads in 1..5 {
+            let pool = Pool::new(threads);
+            for count in [0, 1, 2, 7, 100, 1000] {
+                assert_eq!(visits(&pool, count), vec![1; count]);
+            }
+        }
+    }
+
+    #[test]
+    fn sleeping_workers_and_many_short_loops() {
+        let pool = Pool::new(3);
+        for turn in 0..2_000 {
+            if turn % 500 == 0 {
+                thread::sleep(std::time::Duration::from_millis(5));
+            }
+            assert_eq!(visits(&pool, 5), [1; 5]);
+        }
+    }
+
+    #[test]
+    fn callers_that_share_a_pool_and_nested_loops_finish() {
+        let pool = Pool::new(3);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        pool.parallel_for(4, &|_| assert_eq!(visits(&pool, 3), [1; 3]));
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_survives() {
+        let pool = Pool::new(3);
+        for _ in 0..20 {
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                pool.parallel_for(50, &|index| assert!(index != 20, "index 20"));
+            }));
+            assert!(result.is_err());
+            assert_eq!(visits(&pool, 10), [1; 10]);
+        }
+    }
+}

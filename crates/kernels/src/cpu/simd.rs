@@ -1,0 +1,296 @@
+//! Sixteen f32 lanes on every instruction set.
+//!
+//! The lane count is the same everywhere and sums are carried per lane and folded in one order, so instruction sets
+//! with a fused multiply-add give bitwise equal results; plain x86-64, which has none, rounds the product as well.
+
+/// Lanes of a vector.
+pub(crate) const LANES: usize = 16;
+
+/// The instruction sets chosen between at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// What the compiler makes of plain code: SSE2, or NEON on Arm.
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// Every level this processor has, the best last.
+    pub fn available() -> Vec<Self> {
+        #[cfg_attr(
+            not(target_arch = "x86_64"),
+            expect(unused_mut, reason = "only x86-64 has more than one level")
+        )]
+        let mut levels = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+        {
+            levels.push(Self::Avx2);
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+            {
+                levels.push(Self::Avx512);
+            }
+        }
+        levels
+    }
+
+    /// The best level this processor has.
+    pub fn detect() -> Self {
+        Self::available().pop().unwrap_or(Self::Portable)
+    }
+}
+
+/// Defines `name(level, arguments…)`, which compiles `generic::<Isa, …>` once per instruction set.
+///
+/// # Safety of the defined function
+/// The processor has the level; and what `generic` asks for.
+macro_rules! versions {
+    ($(#[$meta:meta])* $name:ident [$($declare:tt)*] [$($use:tt)*] ($($arg:ident: $type:ty),* $(,)?) = $generic:ident) => {
+        $(#[$meta])*
+        unsafe fn $name<$($declare)*>(level: $crate::cpu::simd::Level, $($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+            unsafe fn avx512<$($declare)*>($($arg: $type),*) {
+                // SAFETY: the caller's promise; the features are enabled here.
+                unsafe { $generic::<$crate::cpu::x86::Avx512, $($use)*>($($arg),*) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,f16c")]
+            unsafe fn avx2<$($declare)*>($($arg: $type),*) {
+                // SAFETY: the caller's promise; the features are enabled here.
+                unsafe { $generic::<$crate::cpu::x86::Avx2, $($use)*>($($arg),*) }
+            }
+            // SAFETY: the caller's promise.
+            unsafe {
+                match level {
+                    #[cfg(target_arch = "x86_64")]
+                    $crate::cpu::simd::Level::Avx512 => avx512::<$($use)*>($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    $crate::cpu::simd::Level::Avx2 => avx2::<$($use)*>($($arg),*),
+                    $crate::cpu::simd::Level::Portable => {
+                        $generic::<$crate::cpu::simd::Portable, $($use)*>($($arg),*);
+                    }
+                }
+            }
+        }
+    };
+}
+pub(crate) use versions;
+
+/// An instruction set.
+///
+/// # Safety
+/// Every method may use the set's instructions: it is called only from code reached through [`versions`]. Pointers are
+/// valid for the number of elements that the method names; none needs alignment.
+pub(crate) trait Isa: Copy {
+    /// Sixteen f32.
+    type V: Copy;
+    /// What [`Isa::nibbles`] prepares for a group of 4-bit integers.
+    type Nibbles: Copy;
+    /// Sixteen table entries.
+    type Table: Copy;
+    /// Activation and weight rows of the widest tile whose sums stay in registers.
+    const WIDE: bool;
+
+    unsafe fn splat(value: f32) -> Self::V;
+    unsafe fn load(from: *const f32) -> Self::V;
+    unsafe fn store(to: *mut f32, value: Self::V);
+    /// Widens 16 half-precision values.
+    unsafe fn load_f16(from: *const u16) -> Self::V;
+    /// Widens 16 bfloat16 values.
+    unsafe fn load_bf16(from: *const u16) -> Self::V;
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// `a · b + c`.
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The sum of the lanes: lane `i` with `i + 8`, then `i + 4`, `i + 2`, `i + 1`.
+    unsafe fn sum(value: Self::V) -> f32;
+    /// Sixteen unsigned integers of `BITS` bits from `2 · BITS` bytes.
+    unsafe fn integers<const BITS: usize>(from: *const u8) -> Self::V;
+    /// Prepares [`Isa::scaled_nibbles`].
+    unsafe fn nibbles(scale: f32, bias: f32) -> Self::Nibbles;
+    /// `integers::<4>` times scale plus bias.
+    unsafe fn scaled_nibbles(prepared: Self::Nibbles, from: *const u8) -> Self::V;
+    /// The table's entries times `scale`.
+    unsafe fn table(entries: &[f32; LANES], scale: f32) -> Self::Table;
+    /// The entries that sixteen 4-bit codes in 8 bytes select.
+    unsafe fn look_up(table: Self::Table, from: *const u8) -> Self::V;
+    /// Sixteen E4M3 floats.
+    unsafe fn e4m3(from: *const u8) -> Self::V;
+    /// `a · b + c` of single values, rounded like [`Isa::fma`].
+    fn fma1(a: f32, b: f32, c: f32) -> f32;
+}
+
+/// Loads fewer than sixteen values, zeros behind them.
+#[inline(always)]
+pub(crate) unsafe fn load_part<I: Isa>(from: *const f32, count: usize) -> I::V {
+    let mut lanes = [0.0; LANES];
+    // SAFETY: the caller's promise that `count` values are readable.
+    unsafe {
+        std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count.min(LANES));
+        I::load(lanes.as_ptr())
+    }
+}
+
+/// Folds lanes in the order every instruction set uses.
+#[inline(always)]
+pub(crate) fn fold(mut lanes: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// Half precision to single, without a branch, so that loops over it become vector code.
+#[inline(always)]
+pub(crate) fn widen_f16(value: u16) -> f32 {
+    let magnitude = u32::from(value & 0x7fff) << 13;
+    // 2^112 makes up for the difference of the exponent biases and holds for subnormals, too.
+    let finite = (f32::from_bits(magnitude) * f32::from_bits((112 + 127) << 23)).to_bits();
+    let special = magnitude | 0x7f80_0000;
+    let bits = if value & 0x7c00 == 0x7c00 {
+        special
+    } else {
+        finite
+    };
+    f32::from_bits(bits | u32::from(value & 0x8000) << 16)
+}
+
+#[inline(always)]
+pub(crate) fn widen_bf16(value: u16) -> f32 {
+    f32::from_bits(u32::from(value) << 16)
+}
+
+/// Plain code over arrays, which the compiler turns into SSE2 or NEON.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+impl Isa for Portable {
+    type V = [f32; LANES];
+    type Nibbles = (f32, f32);
+    type Table = [f32; LANES];
+    const WIDE: bool = false;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self::V {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::V {
+        // SAFETY: sixteen values are readable.
+        unsafe { from.cast::<Self::V>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: Self::V) {
+        // SAFETY: sixteen values are writable.
+        unsafe { to.cast::<Self::V>().write_unaligned(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> Self::V {
+        // SAFETY: sixteen values are readable.
+        unsafe { from.cast::<[u16; LANES]>().read_unaligned() }.map(widen_f16)
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const u16) -> Self::V {
+        // SAFETY: sixteen values are readable.
+        unsafe { from.cast::<[u16; LANES]>().read_unaligned() }.map(widen_bf16)
+    }
+
+    #[inline(always)]
+    unsafe fn add(mut a: Self::V, b: Self::V) -> Self::V {
+        for lane in 0..LANES {
+            a[lane] += b[lane];
+        }
+        a
+    }
+
+    #[inline(always)]
+    unsafe fn mul(mut a: Self::V, b: Self::V) -> Self::V {
+        for lane in 0..LANES {
+            a[lane] *= b[lane];
+        }
+        a
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: Self::V, b: Self::V, mut c: Self::V) -> Self::V {
+        for lane in 0..LANES {
+            c[lane] = Self::fma1(a[lane], b[lane], c[lane]);
+        }
+        c
+    }
+
+    #[inline(always)]
+    unsafe fn sum(value: Self::V) -> f32 {
+        fold(value)
+    }
+
+    #[inline(always)]
+    unsafe fn integers<const BITS: usize>(from: *const u8) -> Self::V {
+        let mut bytes = [0_u8; 17];
+        // SAFETY: `2 · BITS` bytes, at most 16, are readable.
+        unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), 2 * BITS) };
+        let mut out = [0.0; LANES];
+        for (lane, out) in out.iter_mut().enumerate() {
+            let bit = lane * BITS;
+            let word = u32::from(bytes[bit / 8]) | u32::from(bytes[bit / 8 + 1]) << 8;
+            *out = ((word >> (bit % 8)) & ((1 << BITS) - 1)) as f32;
+        }
+        out
+    }
+
+    #[inline(always)]
+    unsafe fn nibbles(scale: f32, bias: f32) -> Self::Nibbles {
+        (scale, bias)
+    }
+
+    #[inline(always)]
+    unsafe fn scaled_nibbles((scale, bias): Self::Nibbles, from: *const u8) -> Self::V {
+        // SAFETY: eight bytes are readable.
+        unsafe { Self::fma(Self::integers::<4>(from), [scale; LANES], [bias; LANES]) }
+    }
+
+    #[inline(always)]
+    unsafe fn table(entries: &[f32; LANES], scale: f32) -> Self::Table {
+        entries.map(|entry| entry * scale)
+    }
+
+    #[inline(always)]
+    unsafe fn look_up(table: Self::Table, from: *const u8) -> Self::V {
+        // SAFETY: eight bytes are readable.
+        let codes = u64::from_le_bytes(unsafe { from.cast::<[u8; 8]>().read_unaligned() });
+        std::array::from_fn(|lane| table[(codes >> (4 * lane)) as usize & 15])
+    }
+
+    #[inline(always)]
+    unsafe fn e4m3(from: *const u8) -> Self::V {
+        // SAFETY: sixteen bytes are readable.
+        unsafe { from.cast::<[u8; LANES]>().read_unaligned() }.map(crate::quant::e4m3_to_f32)
+    }
+
+    #[inline(always)]
+    fn fma1(a: f32, b: f32, c: f32) -> f32 {
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+            a.mul_add(b, c)
+        } else {
+            // Without the instruction `mul_add` is a slow library call.
+            a * b + c
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What is refused as a weight, and in which words.
+
+use mlxm_kernels::{
+    Bytes, FloatType, Matrix, MatrixError, QuantMode, QuantSpec, ScaleType, Vector,
+};
+
+fn zeros(count: usize) -> Bytes {
+    Bytes::owned(vec![0; count])
+}
+
+fn quantized(
+    mode: QuantMode,
+    cols: usize,
+    sizes: [usize; 2],
+    scale_type: ScaleType,
+    biases: Option<usize>,
+    global_scale: Option<f32>,
+) -> Result<Matrix, MatrixError> {
+    Matrix::quantized(
+        2,
+        cols,
+        QuantSpec::default_for(mode),
+        zeros(sizes[0]),
+        zeros(sizes[1]),
+        scale_type,
+        biases.map(zeros),
+        global_scale,
+    )
+}
+
+#[test]
+fn sizes_are_checked_with_what_was_expected_and_found() {
+    let affine = QuantMode::Affine;
+    quantized(affine, 128, [128, 8], ScaleType::F16, Some(8), None).unwrap();
+    let message = |result: Result<Matrix, MatrixError>| result.unwrap_err().to_string();
+    assert_eq!(
+        message(quantized(
+            affine,
+            128,
+            [127, 8],
+            ScaleType::F16,
+            Some(8),
+            None
+        )),
+        "the packed values of a weight of 2 rows and 128 columns (affine 4-bit, group 64) take 128 bytes, found 127"
+    );
+    assert_eq!(
+        message(quantized(
+            affine,
+            128,
+            [128, 8],
+            ScaleType::F16,
+            Some(16),
+            None
+        )),
+        "the biases of a weight of 2 rows and 128 columns (affine 4-bit, group 64) take 8 bytes, found 16"
+    );
+    assert_eq!(
+        message(Matrix::dense(2, 3, FloatType::F32, zeros(25))),
+        "the values of a weight of 2 rows and 3 columns (F32) take 24 bytes, found 25"
+    );
+    assert_eq!(
+        message(Matrix::dense(0, 3, FloatType::F32, zeros(0))),
+        "a weight of 0 rows and 3 columns is empty"
+    );
+}
+
+#[test]
+fn parts_must_belong_to_the_mode() {
+    let (affine, mxfp4) = (QuantMode::Affine, QuantMode::Mxfp4);
+    let refused = |result: Result<Matrix, MatrixError>| result.unwrap_err();
+    assert!(matches!(
+        refused(quantized(affine, 128, [128, 8], ScaleType::F16, None, None)),
+        MatrixError::Biases { .. }
+    ));
+    assert!(matches!(
+        refused(quantized(
+            affine,
+            128,
+            [128, 4],
+            ScaleType::U8,
+            Some(4),
+            None
+        )),
+        MatrixError::ScaleType { .. }
+    ));
+    assert!(matches!(
+        refused(quantized(
+            affine,
+            96,
+            [96, 6],
+            ScaleType::F16,
+            Some(6),
+            None
+        )),
+        MatrixError::Groups { .. }
+    ));
+    assert!(matches!(
+        refused(quantized(mxfp4, 64, [64, 4], ScaleType::U8, Some(4), None)),
+        MatrixError::Biases { .. }
+    ));
+    assert!(matches!(
+        refused(quantized(mxfp4, 64, [64, 8], ScaleType::BF16, None, None)),
+        MatrixError::ScaleType { .. }
+    ));
+    assert!(matches!(
+        refused(quantized(
+            mxfp4,
+            64,
+            [64, 4],
+            ScaleType::U8,
+            None,
+            Some(1.0)
+        )),
+        MatrixError::GlobalScale { .. }
+    ));
+    quantized(mxfp4, 64, [64, 4], ScaleType::U8, None, None).unwrap();
+}
+
+#[test]
+fn vectors_widen_and_refuse_broken_elements() {
+    let bytes = Bytes::owned(
+        [0x3f80_u16, 0xc000]
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect(),
+    );
+    assert_eq!(
+        Vector::from_bytes(FloatType::BF16, &bytes)
+            .unwrap()
+            .as_slice(),
+        [1.0, -2.0]
+    );
+    assert!(Vector::from_bytes(FloatType::F32, &zeros(6)).is_err());
+}
