@@ -159,6 +159,59 @@ fn the_newest_gives_way_and_finds_its_prefix_again() {
 }
 
 #[test]
+fn a_preempted_sequence_has_nothing_computed() {
+    let mut trace = Trace::new(3, 16, full(5));
+    trace.add(1, 7, 14).add(2, 8, 11);
+    while trace.step().preempted.is_empty() {}
+    let state = trace.scheduler.sequence(SequenceId(2)).unwrap();
+    assert_eq!(state.computed(), 0);
+    assert_eq!(state.tokens().len(), 10);
+    assert!(state.cache().is_none());
+    assert_eq!(trace.scheduler.waiting(), 1);
+    assert_eq!(trace.scheduler.running(), 1);
+}
+
+#[test]
+fn a_sequence_waits_until_it_fits_as_a_whole() {
+    let mut trace = Trace::new(3, 16, full(5));
+    trace.add(1, 8, 10).add(2, 16, 17).add(3, 1, 2);
+    assert_snapshot!(trace.run(), @r"
+    1[0..8]*
+    1[8..9]*
+    2[0..16]*
+    3[0..1]*
+    ");
+}
+
+#[test]
+fn drafts_leave_room_for_every_prompt() {
+    let mut trace = Trace::new(2, 4, full(16));
+    trace.add(1, 2, 100).add(2, 9, 100);
+    trace.step();
+    let Trace {
+        scheduler, pool, ..
+    } = &mut trace;
+    scheduler.propose(SequenceId(1), &[7, 7, 7, 7, 7]);
+    assert_snapshot!(describe(&scheduler.plan(pool)), @"1[2..3]+2* 2[2..3]");
+}
+
+#[test]
+fn a_sequence_gives_way_even_when_it_was_planned_already() {
+    let mut trace = Trace::new(2, 16, full(3));
+    trace.add(1, 3, 100).add(2, 3, 100);
+    trace.step();
+    let Trace {
+        scheduler, pool, ..
+    } = &mut trace;
+    let batch = scheduler.plan(pool);
+    assert_snapshot!(describe(&batch), @"1[3..4]* 2[3..4]*");
+    // Six tokens at once, as a grammar that allows only one continuation would commit.
+    scheduler.commit(SequenceId(1), &[5; 6]).unwrap();
+    scheduler.commit(SequenceId(2), &[5]).unwrap();
+    assert_snapshot!(describe(&scheduler.plan(pool)), @"1[4..10]* preempt 2");
+}
+
+#[test]
 fn a_prompt_finds_what_an_earlier_one_left() {
     let mut trace = Trace::new(1, 16, full(8));
     trace.add_tokens(1, (0..10).collect(), 11);
@@ -260,7 +313,15 @@ fn right_drafts_are_kept_and_wrong_ones_rolled_back() {
     scheduler.commit(id, &[1, 2]).unwrap();
 
     // Tokens that were not drafts have no keys and values yet.
-    assert_snapshot!(describe(&scheduler.plan(pool)), @"1[8..10]*");
+    let batch = scheduler.plan(pool);
+    assert_snapshot!(describe(&batch), @"1[8..10]*");
+    scheduler.commit(id, &[3]).unwrap();
+
+    // If only drafts are committed, the last one is computed again for its output.
+    scheduler.propose(id, &[60, 61]);
+    scheduler.plan(pool);
+    scheduler.commit(id, &[60]).unwrap();
+    assert_snapshot!(describe(&scheduler.plan(pool)), @"1[11..12]*");
 }
 
 #[test]

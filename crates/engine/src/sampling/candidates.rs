@@ -153,7 +153,7 @@ mod tests {
         let mut above = 0.0;
         let kept = order.iter().enumerate().take_while(|&(rank, &token)| {
             let weight = f64::from((logits[token as usize] - largest).exp());
-            let inside = above < f64::from(params.top_p) * total + slack;
+            let inside = params.top_p >= 1.0 || above < f64::from(params.top_p) * total + slack;
             above += weight;
             let fraction = logits[token as usize] >= largest + params.min_p.ln();
             let first = params.top_k == 0 || rank < params.top_k;
