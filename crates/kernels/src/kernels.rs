@@ -9,9 +9,14 @@ use candle_core::{Device, Tensor};
 
 use crate::{
     Activation, AttentionSpec, KernelError, KvCache, KvSpan, Matrix, Rope, Vector,
-    cpu::{Cpu, linear},
+    cpu::{
+        Cpu, attention,
+        elementwise::{self, Function},
+        linear,
+        norm::{Norm, norm},
+        rope,
+    },
     operand::{Operand, check_indices, check_vector, describe, output, shape_error},
-    reference,
 };
 
 /// How exactly results are computed.
@@ -124,7 +129,8 @@ impl Kernels {
         let x = Operand::new(OP, x)?;
         let width = weight.map_or(x.width, Vector::len);
         x.divides_into(OP, "chunks", width)?;
-        let out = reference::rms_norm(x.as_slice(), width, weight.map(Vector::as_slice), eps);
+        let weight = weight.map(Vector::as_slice);
+        let out = norm(&self.cpu, Norm::Rms { weight }, x.as_slice(), width, eps);
         output(out, x.rows, x.width)
     }
 
@@ -142,13 +148,11 @@ impl Kernels {
         x.divides_into(OP, "chunks", x.width)?;
         check_vector(OP, "weight", weight, x.width)?;
         check_vector(OP, "bias", bias, x.width)?;
-        let out = reference::layer_norm(
-            x.as_slice(),
-            x.width,
-            weight.map(Vector::as_slice),
-            bias.map(Vector::as_slice),
-            eps,
-        );
+        let kind = Norm::Layer {
+            weight: weight.map(Vector::as_slice),
+            bias: bias.map(Vector::as_slice),
+        };
+        let out = norm(&self.cpu, kind, x.as_slice(), x.width, eps);
         output(out, x.rows, x.width)
     }
 
@@ -158,7 +162,7 @@ impl Kernels {
         x: &Tensor,
         head_dim: usize,
         positions: &[u32],
-        rope: &Rope,
+        parameters: &Rope,
     ) -> Result<Tensor, KernelError> {
         const OP: &str = "rope";
         self.count();
@@ -171,19 +175,26 @@ impl Kernels {
                 format!("{} positions", positions.len()),
             ));
         }
-        if rope.dims > head_dim || rope.dims != 2 * rope.inverse_frequencies.len() {
+        if parameters.dims > head_dim || parameters.dims != 2 * parameters.inverse_frequencies.len()
+        {
             return Err(shape_error(
                 OP,
                 format!(
                     "a rotation of {} elements with {} frequencies",
-                    rope.dims,
-                    rope.inverse_frequencies.len()
+                    parameters.dims,
+                    parameters.inverse_frequencies.len()
                 ),
                 format!("heads of {head_dim}"),
             ));
         }
-        let mut out = x.as_slice().to_vec();
-        reference::rope(&mut out, head_dim, positions, rope);
+        let out = rope::rope(
+            &self.cpu,
+            x.as_slice(),
+            x.width,
+            head_dim,
+            positions,
+            parameters,
+        );
         output(out, x.rows, x.width)
     }
 
@@ -198,18 +209,18 @@ impl Kernels {
         self.count();
         let (gate, up) = (Operand::new(OP, gate)?, Operand::new(OP, up)?);
         gate.same_shape(OP, &up)?;
-        let out = gate
-            .as_slice()
-            .iter()
-            .zip(up.as_slice())
-            .map(|(gate, up)| reference::activate(*gate, activation) * up)
-            .collect();
+        let out = elementwise::zip(
+            &self.cpu,
+            Function::Gate(activation),
+            gate.as_slice(),
+            up.as_slice(),
+        );
         output(out, gate.rows, gate.width)
     }
 
     /// `activation(x)`.
     pub fn activate(&self, x: &Tensor, activation: Activation) -> Result<Tensor, KernelError> {
-        self.map("activate", x, |x| reference::activate(x, activation))
+        self.map("activate", x, Function::Activate(activation))
     }
 
     /// `x + y_scale · y`.
@@ -218,34 +229,29 @@ impl Kernels {
         self.count();
         let (x, y) = (Operand::new(OP, x)?, Operand::new(OP, y)?);
         x.same_shape(OP, &y)?;
-        let out = x
-            .as_slice()
-            .iter()
-            .zip(y.as_slice())
-            .map(|(x, y)| x + y * y_scale)
-            .collect();
+        let out = elementwise::zip(
+            &self.cpu,
+            Function::Add(y_scale),
+            x.as_slice(),
+            y.as_slice(),
+        );
         output(out, x.rows, x.width)
     }
 
     /// `factor · x`.
     pub fn scale(&self, x: &Tensor, factor: f32) -> Result<Tensor, KernelError> {
-        self.map("scale", x, |x| x * factor)
+        self.map("scale", x, Function::Scale(factor))
     }
 
     /// `cap · tanh(x / cap)`.
     pub fn softcap(&self, x: &Tensor, cap: f32) -> Result<Tensor, KernelError> {
-        self.map("softcap", x, |x| reference::softcap(x, cap))
+        self.map("softcap", x, Function::Softcap(cap))
     }
 
-    fn map(
-        &self,
-        op: &'static str,
-        x: &Tensor,
-        function: impl Fn(f32) -> f32,
-    ) -> Result<Tensor, KernelError> {
+    fn map(&self, op: &'static str, x: &Tensor, function: Function) -> Result<Tensor, KernelError> {
         self.count();
         let x = Operand::new(op, x)?;
-        let out = x.as_slice().iter().map(|x| function(*x)).collect();
+        let out = elementwise::map(&self.cpu, function, x.as_slice());
         output(out, x.rows, x.width)
     }
 
@@ -332,7 +338,7 @@ impl Kernels {
         self.count();
         let q = Operand::new(OP, q)?;
         check_attention(OP, &q, cache, spans, spec)?;
-        let out = reference::attention(q.as_slice(), cache, spans, spec);
+        let out = attention::attention(&self.cpu, q.as_slice(), cache, spans, spec);
         output(out, q.rows, spec.heads * spec.value_dim)
     }
 }

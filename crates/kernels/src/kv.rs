@@ -22,7 +22,7 @@ pub struct KvShape {
 }
 
 /// Positions are stored in runs of this many, so that one vector holds the same element of that many keys.
-pub(crate) const LANES: usize = 16;
+const LANES: usize = 16;
 
 /// One layer's paged keys and values, f32.
 ///
@@ -30,7 +30,7 @@ pub(crate) const LANES: usize = 16;
 ///
 /// Keys are laid out `[block, head, element, position]` and values `[block, head, position, element]`: scores of
 /// consecutive positions and the weighted sum of values both run over contiguous memory. The positions of a block
-/// are padded to a multiple of 16, so block sizes are best multiples of 16.
+/// and the elements of a value are padded to a multiple of 16, so both are best multiples of 16.
 #[derive(Debug)]
 pub struct KvCache {
     shape: KvShape,
@@ -44,7 +44,7 @@ impl KvCache {
         Ok(Self {
             shape,
             keys: reserve(shape, shape.key_dim)?,
-            values: reserve(shape, shape.value_dim)?,
+            values: reserve(shape, shape.value_dim.next_multiple_of(LANES))?,
         })
     }
 
@@ -69,9 +69,14 @@ impl KvCache {
         &as_floats(&self.keys)[(block * self.shape.kv_heads + head) * size..][..size]
     }
 
-    /// Values of one head of a block: `[stride, value_dim]`.
+    /// Elements a value is stored with.
+    pub(crate) fn value_stride(&self) -> usize {
+        self.shape.value_dim.next_multiple_of(LANES)
+    }
+
+    /// Values of one head of a block: `[stride, value_stride]`.
     pub(crate) fn values(&self, block: usize, head: usize) -> &[f32] {
-        let size = self.shape.value_dim * self.stride();
+        let size = self.value_stride() * self.stride();
         &as_floats(&self.values)[(block * self.shape.kv_heads + head) * size..][..size]
     }
 
@@ -84,29 +89,30 @@ impl KvCache {
             value_dim,
             ..
         } = self.shape;
-        let stride = self.stride();
+        let (stride, value_stride) = (self.stride(), self.value_stride());
         let (block, offset) = (slot / block_size, slot % block_size);
-        let keys = as_floats_mut(&mut self.keys);
-        for (index, element) in key.iter().enumerate() {
-            keys[(block * kv_heads * key_dim + index) * stride + offset] = *element;
+        let keys = &mut as_floats_mut(&mut self.keys)[block * kv_heads * key_dim * stride..];
+        for (place, element) in keys.iter_mut().skip(offset).step_by(stride).zip(key) {
+            *place = *element;
         }
         let values = as_floats_mut(&mut self.values);
         for (head, value) in value.chunks_exact(value_dim).enumerate() {
-            let start = ((block * kv_heads + head) * stride + offset) * value_dim;
+            let start = ((block * kv_heads + head) * stride + offset) * value_stride;
             values[start..start + value_dim].copy_from_slice(value);
         }
     }
 }
 
-fn reserve(shape: KvShape, dim: usize) -> Result<MmapMut, KernelError> {
+fn reserve(shape: KvShape, elements: usize) -> Result<MmapMut, KernelError> {
     let stride = shape.block_size.next_multiple_of(LANES);
-    let size_bytes = [shape.kv_heads, stride, dim, size_of::<f32>()]
+    let size_bytes = [shape.kv_heads, stride, elements, size_of::<f32>()]
         .into_iter()
         .fold(shape.blocks as u128, |size, factor| {
             size.saturating_mul(factor as u128)
         });
     let error = |reason: String| KernelError::CacheMemory { size_bytes, reason };
-    if size_bytes == 0 {
+    // The padding hides an empty side of the values.
+    if size_bytes == 0 || shape.value_dim == 0 || shape.block_size == 0 {
         return Err(error(format!("{shape:?} has an empty side")));
     }
     let size = usize::try_from(size_bytes).map_err(|reason| error(reason.to_string()))?;

@@ -199,7 +199,7 @@ fn attend(
         let weight = (score - max).exp();
         total += weight;
         let (block, offset) = place(position);
-        let value = &cache.values(block, kv_head)[offset * out.len()..][..out.len()];
+        let value = &cache.values(block, kv_head)[offset * cache.value_stride()..][..out.len()];
         for (sum, value) in sums.iter_mut().zip(value) {
             *sum += weight * f64::from(*value);
         }

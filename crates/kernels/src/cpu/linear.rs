@@ -357,6 +357,3 @@ unsafe fn tile<I: Isa, const M: usize, const R: usize>(
         finish::<I, M, R>(job, t, n, sums);
     }
 }
-
-#[cfg(test)]
-mod tests;

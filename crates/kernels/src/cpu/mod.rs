@@ -1,11 +1,18 @@
 //! The operations on the processor.
 
+pub(crate) mod attention;
 mod cores;
+pub(crate) mod elementwise;
 mod format;
 pub(crate) mod linear;
+mod math;
+pub(crate) mod norm;
 mod pool;
+pub(crate) mod rope;
 mod shared;
 mod simd;
+#[cfg(test)]
+mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -1,76 +1,17 @@
+//! Matrix products.
+
 use proptest::prelude::*;
 
-use super::*;
+use super::support::{Noise, every_level};
 use crate::{
-    Bytes, FloatType, QuantMode, QuantSpec, ScaleType,
-    cpu::{pool::Pool, simd::Level},
+    FloatType, Matrix, QuantMode, QuantSpec,
+    cpu::{
+        Cpu,
+        linear::{dequantize_row, linear},
+        simd::Level,
+    },
     reference,
 };
-
-/// Deterministic values around zero.
-struct Noise(u64);
-
-impl Noise {
-    fn bits(&mut self) -> u32 {
-        self.0 = self
-            .0
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        (self.0 >> 33) as u32
-    }
-
-    fn floats(&mut self, count: usize) -> Vec<f32> {
-        (0..count)
-            .map(|_| self.bits() as f32 / (1_u32 << 30) as f32 - 1.0)
-            .collect()
-    }
-
-    fn bytes(&mut self, count: usize) -> Bytes {
-        Bytes::owned((0..count).map(|_| self.bits() as u8).collect())
-    }
-
-    fn halves(&mut self, count: usize, float: FloatType) -> Bytes {
-        let floats = self.floats(count);
-        Bytes::owned(match float {
-            FloatType::F32 => floats.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            FloatType::F16 => floats
-                .iter()
-                .flat_map(|x| half::f16::from_f32(*x).to_le_bytes())
-                .collect(),
-            FloatType::BF16 => floats
-                .iter()
-                .flat_map(|x| half::bf16::from_f32(*x).to_le_bytes())
-                .collect(),
-        })
-    }
-
-    fn dense(&mut self, rows: usize, cols: usize, float: FloatType) -> Matrix {
-        let bytes = self.halves(rows * cols, float);
-        Matrix::dense(rows, cols, float, bytes).unwrap()
-    }
-
-    fn quantized(&mut self, rows: usize, cols: usize, spec: QuantSpec, float: FloatType) -> Matrix {
-        let mut weight = self.bytes(rows * spec.row_bytes(cols));
-        let groups = rows * cols / spec.group_size;
-        let (scales, scale_type, biases) = if spec.mode == QuantMode::Affine {
-            let biases = self.halves(groups, float);
-            (self.halves(groups, float), float.into(), Some(biases))
-        } else {
-            // Neither NaN nor far from one; E4M3 values keep clear of their NaN, too.
-            let scales = (0..groups)
-                .map(|_| 0x38 + (self.bits() % 4) as u8)
-                .collect();
-            let mask = if spec.mode == QuantMode::Mxfp8 {
-                0xbf
-            } else {
-                0xff
-            };
-            weight = Bytes::owned(weight.as_slice().iter().map(|byte| byte & mask).collect());
-            (Bytes::owned(scales), ScaleType::U8, None)
-        };
-        Matrix::quantized(rows, cols, spec, weight, scales, scale_type, biases, None).unwrap()
-    }
-}
 
 /// One matrix of every stored form.
 fn every_form(rows: usize, cols: usize) -> Vec<Matrix> {
@@ -91,14 +32,6 @@ fn every_form(rows: usize, cols: usize) -> Vec<Matrix> {
         forms.push(noise.quantized(rows, cols, QuantSpec::default_for(mode), FloatType::F32));
     }
     forms
-}
-
-fn every_level() -> Vec<Cpu> {
-    let cpu = |level| Cpu {
-        pool: Pool::new(2),
-        level,
-    };
-    Level::available().into_iter().map(cpu).collect()
 }
 
 fn describe(cpu: &Cpu, w: &Matrix) -> String {

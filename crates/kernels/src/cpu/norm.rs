@@ -1,0 +1,120 @@
+//! Normalization of rows.
+
+use super::{
+    Cpu,
+    shared::SharedOutput,
+    simd::{Isa, LANES, load_part, versions},
+};
+
+/// Elements that are worth handing to another thread.
+const TASK_ELEMENTS: usize = 16 * 1024;
+
+/// What is normalized by what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Norm<'a> {
+    /// Root mean square.
+    Rms { weight: Option<&'a [f32]> },
+    /// Mean and variance.
+    Layer {
+        weight: Option<&'a [f32]>,
+        bias: Option<&'a [f32]>,
+    },
+}
+
+/// Normalizes every chunk of `width`.
+pub(crate) fn norm(cpu: &Cpu, norm: Norm<'_>, x: &[f32], width: usize, eps: f32) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    let shared = SharedOutput::new(&mut out);
+    let per_task = (TASK_ELEMENTS / width).max(1) * width;
+    cpu.pool.parallel_for(x.len().div_ceil(per_task), &|task| {
+        let start = task * per_task;
+        let len = per_task.min(x.len() - start);
+        // SAFETY: the level was detected; tasks have disjoint parts.
+        unsafe {
+            let out = shared.part(start, len);
+            chunks(cpu.level, norm, &x[start..start + len], width, eps, out);
+        }
+    });
+    out
+}
+
+versions! {
+    chunks [] [] (norm: Norm<'_>, x: &[f32], width: usize, eps: f32, out: &mut [f32]) = chunks_with
+}
+
+#[inline(always)]
+unsafe fn chunks_with<I: Isa>(norm: Norm<'_>, x: &[f32], width: usize, eps: f32, out: &mut [f32]) {
+    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match norm {
+                Norm::Rms { weight } => {
+                    let factor = 1.0 / (sum_of_squares::<I>(x) / width as f32 + eps).sqrt();
+                    for (out, x) in out.iter_mut().zip(x) {
+                        *out = x * factor;
+                    }
+                    multiply(out, weight);
+                }
+                Norm::Layer { weight, bias } => {
+                    let mean = sum::<I>(x) / width as f32;
+                    for (out, x) in out.iter_mut().zip(x) {
+                        *out = x - mean;
+                    }
+                    let factor = 1.0 / (sum_of_squares::<I>(out) / width as f32 + eps).sqrt();
+                    for out in out.iter_mut() {
+                        *out *= factor;
+                    }
+                    multiply(out, weight);
+                    if let Some(bias) = bias {
+                        for (out, bias) in out.iter_mut().zip(bias) {
+                            *out += bias;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn multiply(out: &mut [f32], weight: Option<&[f32]>) {
+    if let Some(weight) = weight {
+        for (out, weight) in out.iter_mut().zip(weight) {
+            *out *= weight;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn sum<I: Isa>(x: &[f32]) -> f32 {
+    // SAFETY: the caller's promise; loads stay inside of `x`.
+    unsafe {
+        let mut sums = I::splat(0.0);
+        let (whole, rest) = x.split_at(x.len() / LANES * LANES);
+        for x in whole.chunks_exact(LANES) {
+            sums = I::add(sums, I::load(x.as_ptr()));
+        }
+        if !rest.is_empty() {
+            sums = I::add(sums, load_part::<I>(rest.as_ptr(), rest.len()));
+        }
+        I::sum(sums)
+    }
+}
+
+#[inline(always)]
+unsafe fn sum_of_squares<I: Isa>(x: &[f32]) -> f32 {
+    // SAFETY: the caller's promise; loads stay inside of `x`.
+    unsafe {
+        let mut sums = I::splat(0.0);
+        let (whole, rest) = x.split_at(x.len() / LANES * LANES);
+        for x in whole.chunks_exact(LANES) {
+            let x = I::load(x.as_ptr());
+            sums = I::fma(x, x, sums);
+        }
+        if !rest.is_empty() {
+            let x = load_part::<I>(rest.as_ptr(), rest.len());
+            sums = I::fma(x, x, sums);
+        }
+        I::sum(sums)
+    }
+}

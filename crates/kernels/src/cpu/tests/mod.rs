@@ -1,0 +1,6 @@
+//! Every operation on every instruction set against the reference, and the same result in every company.
+
+mod attention;
+mod linear;
+mod small;
+mod support;

@@ -1,0 +1,170 @@
+//! Normalization, rotation and single elements.
+
+use super::support::{Noise, every_level};
+use crate::{
+    Activation, Rope,
+    cpu::{
+        elementwise::{self, Function},
+        norm::{Norm, norm},
+        rope,
+        simd::Level,
+    },
+    reference,
+};
+
+#[track_caller]
+fn assert_close(level: Level, found: &[f32], expected: &[f32], relative: f32, absolute: f32) {
+    assert_eq!(found.len(), expected.len());
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (found - expected).abs() <= relative * expected.abs() + absolute,
+            "{level:?}: element {index} is {found} for {expected}"
+        );
+    }
+}
+
+/// Both signs over many magnitudes, and the borders between the cases of the approximations.
+fn spread() -> Vec<f32> {
+    let mut values = vec![0.0, -0.0, 0.625, -0.625, 1.414_213_5, -1.414_213_5];
+    for step in 0..6000 {
+        let x = 1e-6 * 1.003_f32.powi(step);
+        values.extend([x, -x].into_iter().filter(|x| x.abs() < 60.0));
+    }
+    values
+}
+
+#[test]
+fn activations_agree_with_the_reference() {
+    let x = spread();
+    for cpu in every_level() {
+        for activation in [
+            Activation::Silu,
+            Activation::Gelu,
+            Activation::GeluTanh,
+            Activation::GeluSigmoid,
+            Activation::Relu,
+            Activation::Relu2,
+        ] {
+            let expected: Vec<f32> = x
+                .iter()
+                .map(|x| reference::activate(*x, activation))
+                .collect();
+            let found = elementwise::map(&cpu, Function::Activate(activation), &x);
+            // Far out on the negative side the result vanishes; it is exact to a rounding of the input there.
+            let pairs = found.iter().zip(&expected).zip(&x);
+            for ((found, expected), x) in pairs {
+                assert!(
+                    (found - expected).abs() <= 4e-7 * expected.abs() + 6e-8 * x.abs(),
+                    "{activation:?}({x}) on {:?}: {found} for {expected}",
+                    cpu.level
+                );
+            }
+            let gated = elementwise::zip(&cpu, Function::Gate(activation), &x, &x);
+            let expected: Vec<f32> = found.iter().zip(&x).map(|(a, x)| a * x).collect();
+            assert_eq!(gated, expected);
+        }
+    }
+}
+
+#[test]
+fn large_inputs_reach_their_limits() {
+    let x = [-1e30, -200.0, 200.0, 1e30];
+    for cpu in every_level() {
+        for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh] {
+            let found = elementwise::map(&cpu, Function::Activate(activation), &x);
+            assert_eq!(found, [0.0, 0.0, 200.0, 1e30], "{activation:?}");
+        }
+        let capped = elementwise::map(&cpu, Function::Softcap(3.0), &x);
+        assert_eq!(capped, [-3.0, -3.0, 3.0, 3.0]);
+    }
+}
+
+#[test]
+fn softcap_agrees_with_the_reference() {
+    let x: Vec<f32> = spread().iter().map(|x| x * 10.0).collect();
+    for cpu in every_level() {
+        let expected: Vec<f32> = x.iter().map(|x| reference::softcap(*x, 30.0)).collect();
+        let found = elementwise::map(&cpu, Function::Softcap(30.0), &x);
+        assert_close(cpu.level, &found, &expected, 4e-7, 0.0);
+    }
+}
+
+#[test]
+fn norms_agree_with_the_reference() {
+    let mut noise = Noise(1);
+    for cpu in every_level() {
+        for (rows, width) in [(1, 1), (3, 8), (2, 100), (40, 576), (5, 4096)] {
+            let x: Vec<f32> = noise
+                .floats(rows * width)
+                .iter()
+                .map(|x| 3.0 * x + 0.5)
+                .collect();
+            let (weight, bias) = (noise.floats(width), noise.floats(width));
+            for weight in [None, Some(&*weight)] {
+                let found = norm(&cpu, Norm::Rms { weight }, &x, width, 1e-5);
+                let expected = reference::rms_norm(&x, width, weight, 1e-5);
+                assert_close(cpu.level, &found, &expected, 1e-6, 0.0);
+                for bias in [None, Some(&*bias)] {
+                    let found = norm(&cpu, Norm::Layer { weight, bias }, &x, width, 1e-5);
+                    let expected = reference::layer_norm(&x, width, weight, bias, 1e-5);
+                    assert_close(cpu.level, &found, &expected, 1e-6, 2e-6);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_is_normalized_alike_in_any_company() {
+    let x = Noise(2).floats(100 * 600);
+    for cpu in every_level() {
+        let norms = [
+            Norm::Rms { weight: None },
+            Norm::Layer {
+                weight: None,
+                bias: None,
+            },
+        ];
+        for kind in norms {
+            let whole = norm(&cpu, kind, &x, 600, 1e-6);
+            let alone = norm(&cpu, kind, &x[77 * 600..78 * 600], 600, 1e-6);
+            assert_eq!(whole[77 * 600..78 * 600], alone);
+        }
+    }
+}
+
+#[test]
+fn rotations_agree_with_the_reference() {
+    let (heads, head_dim) = (3, 20);
+    let positions: Vec<u32> = (0..300).map(|row| row * 37).collect();
+    let x = Noise(3).floats(positions.len() * heads * head_dim);
+    for cpu in every_level() {
+        for (dims, traditional, amplitude) in [
+            (20, false, 1.0),
+            (20, true, 1.0),
+            (8, false, 1.25),
+            (8, true, 0.5),
+            (0, false, 1.0),
+        ] {
+            let parameters = Rope {
+                dims,
+                traditional,
+                inverse_frequencies: (0..dims / 2)
+                    .map(|pair| 0.3_f32.powi(pair as i32))
+                    .collect(),
+                amplitude,
+            };
+            let mut expected = x.clone();
+            reference::rope(&mut expected, head_dim, &positions, &parameters);
+            let found = rope::rope(
+                &cpu,
+                &x,
+                heads * head_dim,
+                head_dim,
+                &positions,
+                &parameters,
+            );
+            assert_close(cpu.level, &found, &expected, 0.0, 3e-7);
+        }
+    }
+}

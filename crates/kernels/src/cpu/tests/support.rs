@@ -1,0 +1,86 @@
+//! What the tests share: inputs, and the operations on every instruction set.
+
+use crate::{
+    Bytes, FloatType, Matrix, QuantMode, QuantSpec, ScaleType,
+    cpu::{Cpu, pool::Pool, simd::Level},
+};
+
+/// Deterministic values around zero.
+pub struct Noise(pub u64);
+
+impl Noise {
+    pub fn bits(&mut self) -> u32 {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (self.0 >> 33) as u32
+    }
+
+    pub fn floats(&mut self, count: usize) -> Vec<f32> {
+        (0..count)
+            .map(|_| self.bits() as f32 / (1_u32 << 30) as f32 - 1.0)
+            .collect()
+    }
+
+    pub fn bytes(&mut self, count: usize) -> Bytes {
+        Bytes::owned((0..count).map(|_| self.bits() as u8).collect())
+    }
+
+    pub fn halves(&mut self, count: usize, float: FloatType) -> Bytes {
+        let floats = self.floats(count);
+        Bytes::owned(match float {
+            FloatType::F32 => floats.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            FloatType::F16 => floats
+                .iter()
+                .flat_map(|x| half::f16::from_f32(*x).to_le_bytes())
+                .collect(),
+            FloatType::BF16 => floats
+                .iter()
+                .flat_map(|x| half::bf16::from_f32(*x).to_le_bytes())
+                .collect(),
+        })
+    }
+
+    pub fn dense(&mut self, rows: usize, cols: usize, float: FloatType) -> Matrix {
+        let bytes = self.halves(rows * cols, float);
+        Matrix::dense(rows, cols, float, bytes).unwrap()
+    }
+
+    pub fn quantized(
+        &mut self,
+        rows: usize,
+        cols: usize,
+        spec: QuantSpec,
+        float: FloatType,
+    ) -> Matrix {
+        let mut weight = self.bytes(rows * spec.row_bytes(cols));
+        let groups = rows * cols / spec.group_size;
+        let (scales, scale_type, biases) = if spec.mode == QuantMode::Affine {
+            let biases = self.halves(groups, float);
+            (self.halves(groups, float), float.into(), Some(biases))
+        } else {
+            // Neither NaN nor far from one; E4M3 values keep clear of their NaN, too.
+            let scales = (0..groups)
+                .map(|_| 0x38 + (self.bits() % 4) as u8)
+                .collect();
+            let mask = if spec.mode == QuantMode::Mxfp8 {
+                0xbf
+            } else {
+                0xff
+            };
+            weight = Bytes::owned(weight.as_slice().iter().map(|byte| byte & mask).collect());
+            (Bytes::owned(scales), ScaleType::U8, None)
+        };
+        Matrix::quantized(rows, cols, spec, weight, scales, scale_type, biases, None).unwrap()
+    }
+}
+
+/// The operations on every instruction set of this processor.
+pub fn every_level() -> Vec<Cpu> {
+    let cpu = |level| Cpu {
+        pool: Pool::new(2),
+        level,
+    };
+    Level::available().into_iter().map(cpu).collect()
+}
