@@ -2,6 +2,7 @@
 
 use crate::process;
 use anyhow::{Result, bail};
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 
@@ -10,6 +11,40 @@ pub type Minor = u32;
 
 /// Names a Python interpreter to use instead of searching the path.
 const PYTHON_OVERRIDE: &str = "MLXM_PYTHON";
+
+/// Something a chore needs from the machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Prerequisite {
+    CCompilers,
+    Clippy,
+    Rustfmt,
+    /// A Python of at least this version.
+    Python(Minor),
+}
+
+impl Prerequisite {
+    fn check(self) -> Result<()> {
+        match self {
+            Self::CCompilers => c_compilers(),
+            Self::Clippy => cargo_component("clippy", "clippy"),
+            Self::Rustfmt => cargo_component("fmt", "rustfmt"),
+            Self::Python(minimum) => python(minimum).map(|_| ()),
+        }
+    }
+}
+
+/// Fails with everything that is missing, so that one installation is enough.
+pub fn require(prerequisites: &[Prerequisite]) -> Result<()> {
+    let missing: BTreeSet<String> = prerequisites
+        .iter()
+        .filter_map(|prerequisite| Some(prerequisite.check().err()?.to_string()))
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        bail!("{}", Vec::from_iter(missing).join("\n\n"))
+    }
+}
 
 /// A Python of at least version 3.`minimum` that can make virtual environments.
 pub fn python(minimum: Minor) -> Result<OsString> {
@@ -64,7 +99,7 @@ pub fn python(minimum: Minor) -> Result<OsString> {
 }
 
 /// A C and a C++ compiler, for the tokenizer's and the TLS library's native code.
-pub fn c_compilers() -> Result<()> {
+fn c_compilers() -> Result<()> {
     for (variable, default, language) in [("CC", "cc", "C"), ("CXX", "c++", "C++")] {
         let compiler = env::var_os(variable)
             .filter(|name| !name.is_empty())
@@ -85,7 +120,7 @@ pub fn c_compilers() -> Result<()> {
 }
 
 /// A component of the Rust toolchain that `cargo SUBCOMMAND` comes from.
-pub fn cargo_component(subcommand: &str, component: &str) -> Result<()> {
+fn cargo_component(subcommand: &str, component: &str) -> Result<()> {
     if !process::succeeds(process::cargo().args([subcommand, "--version"])) {
         bail!(
             "`cargo {subcommand}` is not installed\n\

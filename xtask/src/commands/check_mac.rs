@@ -1,5 +1,7 @@
 //! `cargo xtask check-mac`: the program as a Mac would build it, checked on any machine.
 
+use crate::prerequisites::Prerequisite;
+use crate::python::OLDEST;
 use crate::{darwin, prerequisites, process};
 use anyhow::Result;
 use clap::Args;
@@ -13,10 +15,11 @@ use std::process::Command;
 pub struct Arguments {}
 
 pub fn execute(_: &Arguments) -> Result<()> {
-    prerequisites::c_compilers()?;
+    prerequisites::require(&[Prerequisite::CCompilers])?;
     if cfg!(target_os = "macos") {
         return check(process::cargo(), &[], lints_available());
     }
+    prerequisites::require(&[Prerequisite::Python(OLDEST)])?;
     let toolchain = darwin::Toolchain::prepare()?;
     check(
         toolchain.cargo()?,
@@ -44,5 +47,5 @@ fn check(mut cargo: Command, target: &[&str], lints: bool) -> Result<()> {
 }
 
 fn lints_available() -> bool {
-    prerequisites::cargo_component("clippy", "clippy").is_ok()
+    prerequisites::require(&[Prerequisite::Clippy]).is_ok()
 }

@@ -1,6 +1,8 @@
 //! `cargo xtask demo`: from a fresh clone to an answer.
 
+use crate::prerequisites::Prerequisite;
 use crate::progress::Progress;
+use crate::python::OLDEST;
 use crate::{prerequisites, process, starter, workspace};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -26,7 +28,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         .join(format!("mlxm{}", env::consts::EXE_SUFFIX));
     let model = local_models()?.join(MODEL);
 
-    prerequisites::c_compilers()?;
+    prerequisites::require(&[Prerequisite::CCompilers, Prerequisite::Python(OLDEST)])?;
     progress.step(
         "Get the starter model, SmolLM2-135M-Instruct (93 MB)",
         starter::gguf,

@@ -1,5 +1,7 @@
 //! `cargo xtask python`: the Python package as a wheel.
 
+use crate::prerequisites::Prerequisite;
+use crate::python::OLDEST;
 use crate::{prerequisites, process, python, workspace};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -14,8 +16,8 @@ const MATURIN: &str = "maturin==1.16.0\n";
 pub struct Arguments {}
 
 pub fn execute(_: &Arguments) -> Result<()> {
-    prerequisites::c_compilers()?;
-    let environment = python::Environment::prepare("maturin", python::OLDEST, MATURIN)?;
+    prerequisites::require(&[Prerequisite::CCompilers, Prerequisite::Python(OLDEST)])?;
+    let environment = python::Environment::prepare("maturin", OLDEST, MATURIN)?;
     let wheel = build_wheel(&environment)?;
     println!("{}\n\nInstall it with: pip install {0}", wheel.display());
     Ok(())

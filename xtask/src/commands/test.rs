@@ -1,15 +1,18 @@
 //! `cargo xtask test`: every check and test, the quick ones first, and a table of what came of them.
 
 mod steps;
+mod surroundings;
 mod templates;
 mod tidy;
 
+use crate::prerequisites;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
-use steps::{STEPS, Step, Surroundings};
+use steps::{STEPS, Step};
+use surroundings::Surroundings;
 
 /// Run every check and test.
 ///
@@ -57,6 +60,12 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     let selected = select(&arguments.only, &arguments.skip)?;
+    let needed: Vec<_> = selected
+        .iter()
+        .flat_map(|step| step.prerequisites)
+        .copied()
+        .collect();
+    prerequisites::require(&needed)?;
     let surroundings = Surroundings::find()?;
     let started = Instant::now();
     let mut outcomes: BTreeMap<&str, Outcome> = BTreeMap::new();

@@ -1,12 +1,11 @@
 //! The steps of `cargo xtask test`.
 
+use super::surroundings::{PYTHON, Surroundings, test_environment};
 use super::{templates, tidy};
 use crate::commands::{check_mac, python as wheel};
-use crate::{cache, prerequisites, process, python, starter, workspace};
-use anyhow::{Context, Result};
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use crate::prerequisites::Prerequisite;
+use crate::{cache, process, starter};
+use anyhow::Result;
 
 /// One check or a group of tests.
 pub struct Step {
@@ -14,6 +13,8 @@ pub struct Step {
     pub about: &'static str,
     /// Steps that must have succeeded before.
     pub needs: &'static [&'static str],
+    /// What the machine must have.
+    pub prerequisites: &'static [Prerequisite],
     pub run: fn(&Surroundings) -> Result<()>,
 }
 
@@ -23,134 +24,103 @@ pub const STEPS: &[Step] = &[
         name: "tidy",
         about: "rules about the text of the files",
         needs: &[],
+        prerequisites: &[],
         run: |_| tidy::check(),
     },
     Step {
         name: "format",
         about: "rustfmt",
         needs: &[],
+        prerequisites: &[Prerequisite::Rustfmt],
         run: |_| format(),
     },
     Step {
         name: "clippy",
         about: "lints, warnings denied",
         needs: &[],
+        prerequisites: &[Prerequisite::CCompilers, Prerequisite::Clippy],
         run: |_| clippy(),
     },
     Step {
         name: "docs",
         about: "rustdoc, warnings denied",
         needs: &[],
+        prerequisites: &[Prerequisite::CCompilers],
         run: |_| docs(),
     },
     Step {
         name: "build",
         about: "the workspace with its tests",
         needs: &[],
+        prerequisites: &[Prerequisite::CCompilers],
         run: |_| build(),
     },
     Step {
         name: "starter",
         about: "the starter model, converted by this build",
         needs: &["build"],
+        prerequisites: &[PYTHON],
         run: convert,
     },
     Step {
         name: "rust",
         about: "unit and integration tests",
         needs: &["build", "starter"],
+        prerequisites: &[],
         run: rust,
     },
     Step {
         name: "doctests",
         about: "the documentation's examples",
         needs: &["build", "starter"],
+        prerequisites: &[],
         run: doctests,
     },
     Step {
         name: "templates",
         about: "real chat templates, against transformers",
         needs: &["starter"],
+        prerequisites: &[PYTHON],
         run: templates::compare,
     },
     Step {
         name: "wheel",
         about: "the Python package, built and installed",
         needs: &[],
+        prerequisites: &[Prerequisite::CCompilers, PYTHON],
         run: install_wheel,
     },
     Step {
         name: "python",
         about: "tests in Python, against mlx-lm",
         needs: &["starter", "wheel"],
+        prerequisites: &[PYTHON],
         run: pytest,
     },
     Step {
         name: "types",
         about: "the Python package's type stubs",
         needs: &["wheel"],
+        prerequisites: &[PYTHON],
         run: stubs,
     },
     Step {
         name: "check-mac",
         about: "the workspace as a Mac builds it",
         needs: &[],
+        prerequisites: &[Prerequisite::CCompilers, PYTHON],
         run: |_| mac(),
     },
 ];
-
-/// The steps' shared places.
-pub struct Surroundings {
-    pub target: PathBuf,
-}
-
-impl Surroundings {
-    /// Asks cargo where it builds.
-    pub fn find() -> Result<Self> {
-        Ok(Self {
-            target: workspace::target_directory()?,
-        })
-    }
-
-    /// The starter model in MLX format.
-    pub fn starter_model(&self) -> PathBuf {
-        self.target.join("models/SmolLM2-135M-Instruct")
-    }
-
-    /// Where the wheel is installed: in the target directory, so that clones do not test each other's.
-    fn python_packages(&self) -> PathBuf {
-        self.target.join("python")
-    }
-
-    /// A cargo whose tests find the starter model.
-    pub fn cargo(&self) -> Command {
-        let mut command = process::cargo();
-        command.env("MLXM_STARTER_MODEL", self.starter_model());
-        command
-    }
-
-    /// A Python with the pinned packages, the wheel and the starter model.
-    fn python(&self) -> Result<Command> {
-        let mut command = test_environment()?.python();
-        command
-            .env("PYTHONPATH", self.python_packages())
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("MLXM_STARTER_MODEL", self.starter_model());
-        Ok(command)
-    }
-}
 
 /// Everything but the Python extension module, which only maturin links on every platform.
 pub const RUST_PACKAGES: [&str; 4] = ["--locked", "--workspace", "--exclude", "mlxm-python"];
 
 fn format() -> Result<()> {
-    prerequisites::cargo_component("fmt", "rustfmt")?;
     process::run(process::cargo().args(["fmt", "--all", "--check"]))
 }
 
 fn clippy() -> Result<()> {
-    prerequisites::c_compilers()?;
-    prerequisites::cargo_component("clippy", "clippy")?;
     process::run(process::cargo().args([
         "clippy",
         "--locked",
@@ -171,7 +141,6 @@ fn docs() -> Result<()> {
 }
 
 fn build() -> Result<()> {
-    prerequisites::c_compilers()?;
     process::run(
         process::cargo()
             .arg("build")
@@ -217,16 +186,7 @@ fn doctests(surroundings: &Surroundings) -> Result<()> {
     )
 }
 
-pub fn test_environment() -> Result<python::Environment> {
-    let path = workspace::root().join("tests/python/requirements.txt");
-    let requirements =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    // The oracles' newest releases ask for this version.
-    python::Environment::prepare("tests", 11, &requirements)
-}
-
 fn install_wheel(surroundings: &Surroundings) -> Result<()> {
-    prerequisites::c_compilers()?;
     let environment = test_environment()?;
     let wheel = wheel::build_wheel(&environment)?;
     let packages = surroundings.python_packages();

@@ -1,7 +1,8 @@
 //! Real chat templates: the collection that llama.cpp keeps, out of the source package of its Python binding, rendered
 //! by transformers and by this project.
 
-use super::steps::{RUST_PACKAGES, Surroundings, has_nextest, test_environment};
+use super::steps::{RUST_PACKAGES, has_nextest};
+use super::surroundings::{Surroundings, test_environment};
 use crate::{cache, process, python};
 use anyhow::{Context, Result, bail};
 use std::fs;
