@@ -1,2 +1,47 @@
-//! The `mlxm` binary.
-fn main() {}
+//! The `mlxm` binary: finds, downloads, converts and runs MLX-format language models.
+
+mod arguments;
+mod chat;
+mod commands;
+mod context;
+mod failure;
+mod generate;
+mod interrupt;
+mod locate;
+mod machine;
+mod output;
+mod progress;
+mod prompt;
+mod recorder;
+mod sampling;
+mod thinking;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::Arguments;
+use crate::context::Context;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = arguments.global.output();
+    let result = interrupt::install().and_then(|()| {
+        arguments
+            .command
+            .execute(&Context::new(arguments.global, output.clone()))
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let (code, message) = failure::describe(&error);
+            match message {
+                Some(message) if code == failure::EXIT_INTERRUPTED => output.note(&message),
+                Some(message) => output.error(&message),
+                None => {}
+            }
+            ExitCode::from(code as u8)
+        }
+    }
+}

@@ -6,7 +6,6 @@
 
 mod environment;
 mod error;
-mod filters;
 mod loading;
 mod messages;
 mod python;

@@ -1,0 +1,118 @@
+//! Commands of the interactive chat.
+
+/// All command names, for completion and suggestions.
+pub const NAMES: [&str; 6] = ["/help", "/reset", "/system", "/save", "/stats", "/exit"];
+
+/// What `/help` prints.
+pub const HELP: &str = "\
+/help           this text
+/reset          forget the conversation; the system prompt stays
+/system TEXT    set the system prompt and start over; without TEXT, remove it
+/save FILE      write the conversation to FILE (.json, otherwise Markdown)
+/stats          speed and memory of the last answer, room left in the context
+/exit           leave (also Ctrl-D)
+
+A line that ends with \\ goes on in the next one; \"\"\" starts and ends a block of lines.
+Ctrl-C stops an answer; pressed again it leaves. To send a line that starts with /, put a space before it.";
+
+/// A line typed into the chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing but white space.
+    Empty,
+    /// A message for the model.
+    Message(String),
+    /// `/help`
+    Help,
+    /// `/reset`
+    Reset,
+    /// `/system TEXT`
+    System(String),
+    /// `/save FILE`
+    Save(String),
+    /// `/stats`
+    Stats,
+    /// `/exit`
+    Exit,
+    /// A command that does not exist or lacks its argument; the text says so.
+    Wrong(String),
+}
+
+/// Reads a line; `message` is the typed text with multi-line marks removed.
+pub fn parse(typed: &str, message: String) -> Input {
+    if message.trim().is_empty() {
+        return Input::Empty;
+    }
+    if !typed.starts_with('/') {
+        return Input::Message(message);
+    }
+    let (name, argument) = message
+        .split_once(char::is_whitespace)
+        .unwrap_or((&message, ""));
+    let argument = argument.trim();
+    match name {
+        "/help" | "/?" => Input::Help,
+        "/reset" | "/clear" => Input::Reset,
+        "/system" => Input::System(argument.to_owned()),
+        "/save" if argument.is_empty() => {
+            Input::Wrong("/save needs a file name: /save chat.md".to_owned())
+        }
+        "/save" => Input::Save(argument.to_owned()),
+        "/stats" => Input::Stats,
+        "/exit" | "/quit" | "/bye" => Input::Exit,
+        _ => Input::Wrong(format!(
+            "no command {name}; /help lists them (put a space first to send it as a message)"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(typed: &str) -> Input {
+        parse(typed, super::super::input::message(typed))
+    }
+
+    #[test]
+    fn commands_and_messages() {
+        assert_eq!(read("  "), Input::Empty);
+        assert_eq!(
+            read("hello /help"),
+            Input::Message("hello /help".to_owned())
+        );
+        assert_eq!(
+            read(" /etc/passwd is a file"),
+            Input::Message("/etc/passwd is a file".to_owned())
+        );
+        assert_eq!(
+            read("/system  be brief "),
+            Input::System("be brief".to_owned())
+        );
+        assert_eq!(read("/system"), Input::System(String::new()));
+        assert_eq!(
+            read("/save my chat.md"),
+            Input::Save("my chat.md".to_owned())
+        );
+        assert!(matches!(read("/save"), Input::Wrong(text) if text.contains("file name")));
+        assert!(matches!(read("/sytem x"), Input::Wrong(text) if text.contains("/sytem")));
+        assert_eq!(
+            read("\"\"\"\n/help\n\"\"\""),
+            Input::Message("/help".to_owned())
+        );
+    }
+
+    #[test]
+    fn help_names_every_command() {
+        for name in NAMES {
+            assert!(HELP.contains(name), "{name}");
+            assert!(
+                !matches!(
+                    read(&format!("{name} x")),
+                    Input::Wrong(_) | Input::Message(_)
+                ),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The interactive chat.
+
+mod command;
+mod input;
+mod transcript;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use mlxm_engine::{Engine, Request, RequestError};
+use rustyline::config::Configurer as _;
+use rustyline::error::ReadlineError;
+use rustyline::history::FileHistory;
+use rustyline::{Config, Editor};
+
+use self::command::Input;
+use self::input::InputHelper;
+use self::transcript::Transcript;
+use crate::context;
+use crate::failure::Failure;
+use crate::generate::{Answer, Ending, Printer, describe, generate};
+use crate::output::Output;
+use crate::prompt::Prompter;
+use crate::thinking::ThinkingSplitter;
+
+const PROMPT: &str = ">>> ";
+const HISTORY_ENTRIES: usize = 1000;
+
+/// A chat on the terminal.
+pub struct Chat<'a> {
+    /// Where the answers go.
+    pub output: &'a Output,
+    /// The model.
+    pub engine: &'a Engine,
+    /// Name of the model, for the saved conversation.
+    pub model: &'a str,
+    /// Makes prompts from messages.
+    pub prompter: &'a Prompter<'a>,
+    /// Everything of a request but the prompt.
+    pub request: Request,
+    /// Whether thinking is printed.
+    pub shows_thinking: bool,
+    /// Whether speed is printed after each answer.
+    pub shows_statistics: bool,
+}
+
+/// Whether the chat goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Line,
+    Leave,
+}
+
+impl Chat<'_> {
+    /// Talks until the person leaves.
+    pub fn run(&self, system: Option<String>) -> anyhow::Result<()> {
+        let mut editor = editor()?;
+        let history = history_file();
+        if let Some(path) = &history {
+            // The first chat has no history yet.
+            let _ = editor.load_history(path);
+        }
+        let mut transcript = Transcript::new(system);
+        self.output.note(&format!(
+            "{}: /help lists the commands, Ctrl-D leaves",
+            self.model
+        ));
+        // A Ctrl-C that stopped an answer or cleared a line: the next one leaves.
+        let mut interrupted = false;
+        loop {
+            match editor.readline(PROMPT) {
+                Ok(typed) => {
+                    let message = input::message(&typed);
+                    let input = command::parse(&typed, message);
+                    if input != Input::Empty {
+                        let _ = editor.add_history_entry(&typed);
+                        if let Some(path) = &history {
+                            self.save_history(&mut editor, path);
+                        }
+                    }
+                    interrupted = false;
+                    let next = match input {
+                        Input::Message(message) => {
+                            self.ask(&mut transcript, message, &mut interrupted)?
+                        }
+                        other => self.obey(other, &mut transcript)?,
+                    };
+                    if next == Next::Leave {
+                        return Ok(());
+                    }
+                }
+                Err(ReadlineError::Interrupted) if interrupted => {
+                    return Err(Failure::Interrupted(String::new()).into());
+                }
+                Err(ReadlineError::Interrupted) => {
+                    interrupted = true;
+                    self.output.note("Ctrl-C again or Ctrl-D leaves");
+                }
+                Err(ReadlineError::Eof) => return Ok(()),
+                Err(error) => return Err(error).context("cannot read from the terminal"),
+            }
+        }
+    }
+
+    fn obey(&self, input: Input, transcript: &mut Transcript) -> anyhow::Result<Next> {
+        match input {
+            Input::Empty | Input::Message(_) => {}
+            Input::Exit => return Ok(Next::Leave),
+            Input::Help => self.output.line(command::HELP)?,
+            Input::Reset => {
+                transcript.reset();
+                self.output.note("conversation forgotten");
+            }
+            Input::System(text) => {
+                let state = if text.is_empty() { "removed" } else { "set" };
+                transcript.set_system((!text.is_empty()).then_some(text));
+                self.output
+                    .note(&format!("system prompt {state}, conversation forgotten"));
+            }
+            Input::Save(file) => match transcript.save(&file, self.model) {
+                Ok(()) => self.output.note(&format!("conversation written to {file}")),
+                Err(error) => self.output.error(&format!("cannot write {file}: {error}")),
+            },
+            Input::Stats => self.output.line(&self.statistics(transcript))?,
+            Input::Wrong(text) => self.output.error(&text),
+        }
+        Ok(Next::Line)
+    }
+
+    /// Sends a message. What the model cannot take is told and forgotten; the chat goes on.
+    fn ask(
+        &self,
+        transcript: &mut Transcript,
+        message: String,
+        interrupted: &mut bool,
+    ) -> anyhow::Result<Next> {
+        transcript.ask(message);
+        let prompt = match self.prompter.chat(transcript.messages()) {
+            Ok(prompt) => prompt,
+            Err(error) => {
+                transcript.take_back();
+                self.output.error(&format!("{error:#}"));
+                return Ok(Next::Line);
+            }
+        };
+        let splitter = ThinkingSplitter::after_prompt(&prompt.text);
+        let request = Request {
+            prompt: prompt.tokens,
+            ..self.request.clone()
+        };
+        let mut printer = Printer::new(self.output, self.shows_thinking);
+        let outcome = generate(self.engine, request, splitter, &mut printer);
+        printer.end_line()?;
+        match outcome {
+            Ok(answer) => {
+                *interrupted = answer.ending == Ending::Interrupted;
+                self.close(&answer);
+                transcript.answer(answer);
+            }
+            Err(error) => {
+                transcript.take_back();
+                match error.downcast_ref::<RequestError>() {
+                    Some(RequestError::PromptTooLong { prompt_tokens, context_length }) => self.output.error(&format!(
+                        "context full: the conversation has {prompt_tokens} tokens, the context holds {context_length}; \
+                         /reset starts over, --context N makes more room"
+                    )),
+                    Some(error) => self.output.error(&error.to_string()),
+                    None => return Err(error),
+                }
+            }
+        }
+        Ok(Next::Line)
+    }
+
+    fn close(&self, answer: &Answer) {
+        let context_length = self.engine.memory_plan().context_length;
+        match &answer.ending {
+            Ending::Interrupted => self.output.note("(stopped; Ctrl-C again leaves)"),
+            Ending::Finished(mlxm_engine::FinishReason::ContextFull) => self.output.warn(&format!(
+                "context full: {context_length} tokens; /reset starts over, --context N makes more room"
+            )),
+            ending @ Ending::Finished(_) => {
+                if let Some(note) = ending.note(context_length, self.request.max_tokens.unwrap_or(context_length)) {
+                    self.output.note(&note);
+                }
+            }
+        }
+        if let Some(statistics) = answer.statistics.filter(|_| self.shows_statistics) {
+            self.output.note(&describe(&statistics));
+        }
+    }
+
+    fn statistics(&self, transcript: &Transcript) -> String {
+        let context_length = self.engine.memory_plan().context_length;
+        match transcript.last_statistics() {
+            None => format!("no answer yet; the context holds {context_length} tokens"),
+            Some(statistics) => {
+                let used = statistics.prompt_tokens + statistics.generated_tokens;
+                format!(
+                    "{}\ncontext: {used} of {context_length} tokens used, {} left",
+                    describe(statistics),
+                    context_length.saturating_sub(used)
+                )
+            }
+        }
+    }
+
+    fn save_history(&self, editor: &mut Editor<InputHelper, FileHistory>, path: &PathBuf) {
+        let saved = path
+            .parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .map_err(ReadlineError::Io)
+            .and_then(|()| editor.append_history(path));
+        if let Err(error) = saved {
+            // Once is enough; typing goes on without a history file.
+            editor.set_auto_add_history(false);
+            self.output.warn(&format!(
+                "the input history cannot be kept in {}: {error}",
+                path.display()
+            ));
+        }
+    }
+}
+
+fn editor() -> anyhow::Result<Editor<InputHelper, FileHistory>> {
+    let config = Config::builder()
+        .max_history_size(HISTORY_ENTRIES)
+        .and_then(|config| config.history_ignore_dups(true))
+        .context("cannot set up the line editor")?
+        .bracketed_paste(true)
+        .build();
+    let mut editor = Editor::with_config(config).context("cannot set up the line editor")?;
+    editor.set_helper(Some(InputHelper));
+    Ok(editor)
+}
+
+fn history_file() -> Option<PathBuf> {
+    context::home().map(|home| home.join("history"))
+}

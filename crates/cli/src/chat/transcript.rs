@@ -1,0 +1,167 @@
+//! The conversation so far.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use mlxm_engine::Statistics;
+use serde_json::{Value, json};
+
+use crate::generate::Answer;
+
+/// Messages as chat templates take them, with an optional system message in front.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    messages: Vec<Value>,
+    last_statistics: Option<Statistics>,
+}
+
+impl Transcript {
+    /// An empty conversation.
+    pub fn new(system: Option<String>) -> Self {
+        let mut transcript = Self::default();
+        transcript.set_system(system);
+        transcript
+    }
+
+    /// All messages, oldest first.
+    pub fn messages(&self) -> &[Value] {
+        &self.messages
+    }
+
+    /// Counts and times of the last complete answer.
+    pub fn last_statistics(&self) -> Option<&Statistics> {
+        self.last_statistics.as_ref()
+    }
+
+    /// Adds the person's message.
+    pub fn ask(&mut self, message: String) {
+        self.messages
+            .push(json!({"role": "user", "content": message}));
+    }
+
+    /// Removes the person's last message, which got no answer.
+    pub fn take_back(&mut self) {
+        self.messages.pop();
+    }
+
+    /// Adds the model's answer. One that was stopped before its first word leaves no trace.
+    pub fn answer(&mut self, answer: Answer) {
+        self.last_statistics = answer.statistics.or(self.last_statistics);
+        if answer.text.is_empty() && answer.thinking.is_empty() {
+            self.take_back();
+            return;
+        }
+        let mut message = json!({"role": "assistant", "content": answer.text});
+        if !answer.thinking.is_empty() {
+            message["reasoning_content"] = answer.thinking.into();
+        }
+        self.messages.push(message);
+    }
+
+    /// Forgets everything but the system message.
+    pub fn reset(&mut self) {
+        self.messages.retain(|message| message["role"] == "system");
+        self.last_statistics = None;
+    }
+
+    /// Forgets everything and starts with this system message.
+    pub fn set_system(&mut self, system: Option<String>) {
+        self.last_statistics = None;
+        self.messages = system
+            .into_iter()
+            .map(|text| json!({"role": "system", "content": text}))
+            .collect();
+    }
+
+    /// Writes the conversation: JSON if the name ends so, otherwise Markdown.
+    pub fn save(&self, file: &str, model: &str) -> io::Result<()> {
+        let is_json = Path::new(file)
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        let text = if is_json {
+            serde_json::to_string_pretty(&json!({"model": model, "messages": self.messages}))?
+                + "\n"
+        } else {
+            self.markdown(model)
+        };
+        fs::write(file, text)
+    }
+
+    fn markdown(&self, model: &str) -> String {
+        let mut text = format!("# Conversation with {model}\n");
+        for message in &self.messages {
+            let field = |name: &str| {
+                message
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
+            let _ = write!(text, "\n## {}\n\n{}\n", field("role"), field("content"));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::Ending;
+
+    fn answer(text: &str, thinking: &str) -> Answer {
+        Answer {
+            thinking: thinking.to_owned(),
+            text: text.to_owned(),
+            ending: Ending::Interrupted,
+            statistics: None,
+        }
+    }
+
+    #[test]
+    fn turns_are_kept_and_reset_keeps_the_system_prompt() {
+        let mut transcript = Transcript::new(Some("be brief".to_owned()));
+        transcript.ask("hello".to_owned());
+        transcript.answer(answer("hi", "greet back"));
+        assert_eq!(transcript.messages().len(), 3);
+        assert_eq!(
+            transcript.messages()[2],
+            json!({"role": "assistant", "content": "hi", "reasoning_content": "greet back"})
+        );
+        transcript.reset();
+        assert_eq!(
+            transcript.messages(),
+            [json!({"role": "system", "content": "be brief"})]
+        );
+    }
+
+    #[test]
+    fn a_question_without_an_answer_is_taken_back() {
+        let mut transcript = Transcript::new(None);
+        transcript.ask("hello".to_owned());
+        transcript.answer(answer("", ""));
+        assert!(transcript.messages().is_empty());
+    }
+
+    #[test]
+    fn a_saved_conversation_can_be_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut transcript = Transcript::new(None);
+        transcript.ask("a \"question\"\nwith lines".to_owned());
+        transcript.answer(answer("an answer", ""));
+        let file = folder.path().join("chat.json");
+        transcript.save(file.to_str().unwrap(), "model").unwrap();
+        let read: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        assert_eq!(
+            read["messages"],
+            Value::from(transcript.messages().to_vec())
+        );
+        let file = folder.path().join("chat.md");
+        transcript.save(file.to_str().unwrap(), "model").unwrap();
+        let text = fs::read_to_string(file).unwrap();
+        assert!(
+            text.contains("## user\n\na \"question\"\nwith lines\n"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! `mlxm doctor`: whether everything this program needs is in order.
+
+use std::fs;
+use std::path::Path;
+
+use clap::Args;
+use mlxm_engine::DeviceChoice;
+use mlxm_hub::blocking::Hub;
+use mlxm_hub::{HubConfig, HubError, Proxies};
+use serde::Serialize;
+
+use crate::context::{self, Context};
+use crate::failure::Failure;
+use crate::machine::{self, Memory};
+use crate::output::{Report, Section};
+use crate::units;
+
+/// Less room than this makes downloads of most models fail.
+const LITTLE_SPACE_BYTES: u64 = 5_000_000_000;
+/// Less memory than this runs only the smallest models.
+const LITTLE_MEMORY_BYTES: u64 = 4_000_000_000;
+
+const EXAMPLES: &str = "\
+Exit code 1 when something is broken; warnings alone exit with 0.
+
+Examples:
+  mlxm doctor
+  mlxm doctor --json";
+
+/// Check this machine, the folders and the settings
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Doctor {}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Ok,
+    Warning,
+    Broken,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    verdict: Verdict,
+    finding: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Findings {
+    healthy: bool,
+    checks: Vec<Check>,
+}
+
+impl Report for Findings {
+    fn sections(&self) -> Vec<Section> {
+        let mut table = Section::table(&["", "check", "finding"]);
+        for check in &self.checks {
+            let mark = match check.verdict {
+                Verdict::Ok => "ok",
+                Verdict::Warning => "warning",
+                Verdict::Broken => "BROKEN",
+            };
+            table.row([
+                mark.to_owned(),
+                check.name.to_owned(),
+                check.finding.clone(),
+            ]);
+        }
+        let summary = if self.healthy {
+            "everything that is needed works"
+        } else {
+            "something is broken: see above"
+        };
+        vec![table, Section::sentence(summary)]
+    }
+
+    fn brief(&self) -> Vec<String> {
+        self.checks
+            .iter()
+            .filter(|check| check.verdict == Verdict::Broken)
+            .map(|check| format!("{}: {}", check.name, check.finding))
+            .collect()
+    }
+}
+
+impl Doctor {
+    /// Checks everything and prints the findings.
+    #[expect(
+        clippy::unused_self,
+        reason = "commands are called alike, this one has no arguments"
+    )]
+    pub fn execute(self, context: &Context) -> anyhow::Result<()> {
+        let mut checks = vec![processor(context), memory(), device(context.device())];
+        match HubConfig::from_env() {
+            Ok(config) => {
+                checks.push(folder("model cache", &config.cache_dir));
+                checks.push(folder("local models", &config.models_dir));
+                if let Some(home) = context::home() {
+                    checks.push(folder("program data", &home));
+                }
+                checks.push(space(&config));
+                checks.push(token(&config));
+                checks.push(network(&config));
+                checks.extend(models(config));
+            }
+            Err(error) => checks.push(broken("settings", error.to_string())),
+        }
+        let healthy = checks.iter().all(|check| check.verdict != Verdict::Broken);
+        context.output.report(&Findings { healthy, checks })?;
+        if healthy {
+            Ok(())
+        } else {
+            Err(Failure::Reported.into())
+        }
+    }
+}
+
+fn ok(name: &'static str, finding: impl Into<String>) -> Check {
+    Check {
+        name,
+        verdict: Verdict::Ok,
+        finding: finding.into(),
+    }
+}
+
+fn warning(name: &'static str, finding: impl Into<String>) -> Check {
+    Check {
+        name,
+        verdict: Verdict::Warning,
+        finding: finding.into(),
+    }
+}
+
+fn broken(name: &'static str, finding: impl Into<String>) -> Check {
+    Check {
+        name,
+        verdict: Verdict::Broken,
+        finding: finding.into(),
+    }
+}
+
+fn processor(context: &Context) -> Check {
+    let features = machine::cpu_features();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = context.load_options().threads;
+    let threads = threads.map_or_else(String::new, |threads| format!(", --threads {threads}"));
+    ok(
+        "processor",
+        format!(
+            "{}, {cores} threads available{threads}: {}",
+            std::env::consts::ARCH,
+            features.join(" ")
+        ),
+    )
+}
+
+fn memory() -> Check {
+    let Some(memory) = Memory::read() else {
+        return warning(
+            "memory",
+            "the system does not say how much there is; give --memory to limit models",
+        );
+    };
+    let finding = format!(
+        "{}, {} available; a model may take {}",
+        units::bytes(memory.total_bytes),
+        units::bytes(memory.available_bytes),
+        units::bytes(memory.model_budget_bytes())
+    );
+    if memory.total_bytes < LITTLE_MEMORY_BYTES {
+        warning("memory", finding)
+    } else {
+        ok("memory", finding)
+    }
+}
+
+fn device(choice: DeviceChoice) -> Check {
+    match choice {
+        DeviceChoice::Metal => broken(
+            "device",
+            "there is no Metal backend yet: use --device cpu or auto",
+        ),
+        DeviceChoice::Auto if cfg!(target_os = "macos") => {
+            ok("device", "CPU; this version has no Metal kernels yet")
+        }
+        DeviceChoice::Auto | DeviceChoice::Cpu => ok("device", "CPU"),
+    }
+}
+
+/// Tries to write below the folder or, when it does not exist yet, below its nearest ancestor that does.
+fn folder(name: &'static str, path: &Path) -> Check {
+    let Some(existing) = path.ancestors().find(|ancestor| ancestor.exists()) else {
+        return broken(
+            name,
+            format!("{} has no ancestor that exists", path.display()),
+        );
+    };
+    if !existing.is_dir() {
+        return broken(
+            name,
+            format!(
+                "{} is a file, so {} cannot be created",
+                existing.display(),
+                path.display()
+            ),
+        );
+    }
+    let probe = existing.join(format!(".mlxm-doctor-{}", std::process::id()));
+    let outcome = fs::write(&probe, b"probe").and_then(|()| fs::remove_file(&probe));
+    match outcome {
+        Ok(()) if existing == path => ok(name, path.display().to_string()),
+        Ok(()) => ok(name, format!("{} (created when needed)", path.display())),
+        Err(error) => broken(
+            name,
+            format!(
+                "cannot write in {}: {error}; make it writable or set HF_HUB_CACHE, HF_HOME or MLXM_HOME",
+                existing.display()
+            ),
+        ),
+    }
+}
+
+fn space(config: &HubConfig) -> Check {
+    let existing = config
+        .cache_dir
+        .ancestors()
+        .find(|ancestor| ancestor.exists())
+        .unwrap_or(Path::new("/"));
+    match config.disk.available_bytes(existing) {
+        Ok(0) => broken(
+            "disk space",
+            format!("the disk of {} is full", existing.display()),
+        ),
+        Ok(bytes) if bytes < LITTLE_SPACE_BYTES => warning(
+            "disk space",
+            format!("only {} free; most models need more", units::bytes(bytes)),
+        ),
+        Ok(bytes) => ok("disk space", format!("{} free", units::bytes(bytes))),
+        Err(error) => warning("disk space", format!("unknown: {error}")),
+    }
+}
+
+fn token(config: &HubConfig) -> Check {
+    match &config.token {
+        Some(token) => ok("hub token", token.source().to_string()),
+        None => ok(
+            "hub token",
+            "none; gated and private models need one in HF_TOKEN",
+        ),
+    }
+}
+
+fn network(config: &HubConfig) -> Check {
+    let endpoint = config.endpoint.as_deref().unwrap_or("the public hub");
+    let proxy = if matches!(config.proxies, Proxies::Explicit { .. }) {
+        ", through a proxy"
+    } else {
+        ""
+    };
+    if config.offline {
+        return warning(
+            "hub",
+            format!(
+                "{endpoint}; offline mode is on (HF_HUB_OFFLINE), so nothing can be downloaded"
+            ),
+        );
+    }
+    match &config.endpoint {
+        Some(url) if !(url.starts_with("http://") || url.starts_with("https://")) => broken(
+            "hub",
+            format!("HF_ENDPOINT is `{url}`; it must start with http:// or https://"),
+        ),
+        _ => ok("hub", format!("{endpoint}{proxy}")),
+    }
+}
+
+fn models(config: HubConfig) -> Vec<Check> {
+    let listed = Hub::new(config).and_then(|hub| hub.local());
+    let models = match listed {
+        Ok(models) => models,
+        Err(error @ HubError::InvalidConfig(_)) => {
+            return vec![broken("settings", error.to_string())];
+        }
+        Err(error) => return vec![broken("models", error.to_string())],
+    };
+    let complete = models.iter().filter(|model| model.complete).count();
+    let size_bytes = models.iter().map(|model| model.size_bytes).sum();
+    let mut checks = vec![ok(
+        "models",
+        format!(
+            "{complete} ready to run; {} on disk",
+            units::bytes(size_bytes)
+        ),
+    )];
+    checks.extend(models.iter().filter(|model| !model.complete).map(|model| {
+        warning(
+            "models",
+            format!(
+                "{} lacks {}: `mlxm pull {0}` or `mlxm rm {0}`",
+                model.name,
+                model.missing_files.join(", ")
+            ),
+        )
+    }));
+    checks
+}

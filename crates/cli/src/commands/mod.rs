@@ -1,0 +1,54 @@
+//! The commands, one file each: its arguments, its help and what it does.
+
+mod bench;
+mod completion;
+mod convert;
+mod doctor;
+mod list;
+mod perplexity;
+mod pull;
+mod rm;
+mod run;
+mod search;
+mod show;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+
+pub use pull::pull_repository;
+
+/// A command and its arguments.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(Box<run::Run>),
+    Pull(pull::Pull),
+    List(list::List),
+    Show(show::Show),
+    Rm(rm::Rm),
+    Search(search::Search),
+    Convert(convert::Convert),
+    Perplexity(perplexity::Perplexity),
+    Bench(bench::Bench),
+    Doctor(doctor::Doctor),
+    Completion(completion::Completion),
+}
+
+impl Command {
+    /// Does what the command says.
+    pub fn execute(self, context: &Context) -> anyhow::Result<()> {
+        match self {
+            Self::Run(run) => run.execute(context),
+            Self::Pull(pull) => pull.execute(context),
+            Self::List(list) => list.execute(context),
+            Self::Show(show) => show.execute(context),
+            Self::Rm(rm) => rm.execute(context),
+            Self::Search(search) => search.execute(context),
+            Self::Convert(convert) => convert.execute(context),
+            Self::Perplexity(perplexity) => perplexity.execute(context),
+            Self::Bench(bench) => bench.execute(context),
+            Self::Doctor(doctor) => doctor.execute(context),
+            Self::Completion(completion) => completion.execute(context),
+        }
+    }
+}

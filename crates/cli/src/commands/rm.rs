@@ -1,0 +1,75 @@
+//! `mlxm rm`: remove a model from this machine.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::locate;
+use crate::output::{Report, Section};
+use crate::units;
+
+const EXAMPLES: &str = "\
+Examples:
+  mlxm rm SmolLM2                       asks first
+  mlxm rm mlx-community/SmolLM2-135M-Instruct --yes
+  mlxm rm owner/name --revision v1.0    only that revision";
+
+/// Remove a model from this machine
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Rm {
+    /// Name, or a unique part of one
+    model: String,
+
+    /// Only this branch, tag or commit of a downloaded model
+    #[arg(long)]
+    revision: Option<String>,
+
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Removal {
+    name: String,
+    commits: Vec<String>,
+    bytes_freed: u64,
+}
+
+impl Report for Removal {
+    fn sections(&self) -> Vec<Section> {
+        vec![Section::sentence(format!(
+            "removed {}: {} freed",
+            self.name,
+            units::bytes(self.bytes_freed)
+        ))]
+    }
+
+    fn brief(&self) -> Vec<String> {
+        vec![self.name.clone()]
+    }
+}
+
+impl Rm {
+    /// Removes the model.
+    pub fn execute(self, context: &Context) -> anyhow::Result<()> {
+        let hub = locate::hub()?;
+        let model = hub.find(&self.model)?;
+        let what = match &self.revision {
+            Some(revision) => format!("revision {revision} of {}", model.name),
+            None => format!("{} ({})", model.name, units::bytes(model.size_bytes)),
+        };
+        if !self.yes && !locate::confirm(&format!("Remove {what}?"))? {
+            return Err(Failure::Interrupted("nothing removed".to_owned()).into());
+        }
+        let removed = hub.remove(&model.name, self.revision.as_deref())?;
+        context.output.report(&Removal {
+            name: removed.name,
+            commits: removed.commits,
+            bytes_freed: removed.bytes_freed,
+        })?;
+        Ok(())
+    }
+}

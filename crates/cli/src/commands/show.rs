@@ -1,0 +1,250 @@
+//! `mlxm show`: what a model is and what it needs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use mlxm_engine::{MemoryPlan, ModelInfo};
+use serde::Serialize;
+
+use super::run::default_max_tokens;
+use crate::context::Context;
+use crate::locate;
+use crate::machine::Memory;
+use crate::output::{Report, Section};
+use crate::units;
+
+const EXAMPLES: &str = "\
+No weights are read: the numbers come from the checkpoint's metadata and are those the engine plans with.
+
+Examples:
+  mlxm show SmolLM2
+  mlxm show SmolLM2 --context 4096          memory plan for that context
+  mlxm show SmolLM2 --json";
+
+/// Show what a model is and the memory it needs
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Show {
+    /// Folder, repository name, or part of a local name
+    model: String,
+
+    /// Plan for this many tokens of prompt and answer
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    context: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Description {
+    name: String,
+    path: PathBuf,
+    model_type: String,
+    architecture: &'static str,
+    parameters: u64,
+    size_bytes: u64,
+    quantization: String,
+    bits_per_weight: f64,
+    layers: usize,
+    hidden_size: usize,
+    attention_heads: usize,
+    key_value_heads: usize,
+    head_dim: usize,
+    vocab_size: usize,
+    sliding_window: Option<usize>,
+    max_position_embeddings: Option<usize>,
+    chat_template: bool,
+    tools: bool,
+    thinking: bool,
+    eos_token_ids: Vec<u32>,
+    default_max_tokens: usize,
+    memory: MemoryNeeds,
+}
+
+#[derive(Debug, Serialize)]
+struct MemoryNeeds {
+    context_length: usize,
+    weights_bytes: u64,
+    kv_bytes_per_token: u64,
+    kv_pool_bytes: u64,
+    scratch_bytes: u64,
+    total_bytes: u64,
+    machine_bytes: Option<u64>,
+    budget_bytes: Option<u64>,
+    largest_context_in_budget: Option<usize>,
+}
+
+/// The quantization in a few characters: `4-bit g64`, `mxfp4`, `dense`.
+pub fn quantization(info: &ModelInfo) -> String {
+    match &info.quantization {
+        None => "dense".to_owned(),
+        Some(spec) => {
+            let mode = spec.mode.to_string();
+            if mode == "affine" {
+                format!("{}-bit g{}", spec.bits, spec.group_size)
+            } else {
+                mode
+            }
+        }
+    }
+}
+
+impl Description {
+    fn of(name: String, info: ModelInfo, plan: &MemoryPlan, budget_bytes: Option<u64>) -> Self {
+        Self {
+            name,
+            quantization: quantization(&info),
+            path: info.path,
+            model_type: info.model_type,
+            architecture: info.architecture,
+            parameters: info.parameters,
+            size_bytes: info.size_bytes,
+            bits_per_weight: info.bits_per_weight,
+            layers: info.layers,
+            hidden_size: info.hidden_size,
+            attention_heads: info.attention_heads,
+            key_value_heads: info.key_value_heads,
+            head_dim: info.head_dim,
+            vocab_size: info.vocab_size,
+            sliding_window: info.sliding_window,
+            max_position_embeddings: info.max_position_embeddings,
+            chat_template: info.has_chat_template,
+            tools: info.supports_tools,
+            thinking: info.supports_thinking,
+            eos_token_ids: info.eos_token_ids,
+            default_max_tokens: default_max_tokens(plan.context_length),
+            memory: MemoryNeeds {
+                context_length: plan.context_length,
+                weights_bytes: plan.weights_bytes,
+                kv_bytes_per_token: plan.kv_bytes_per_token,
+                kv_pool_bytes: plan.kv_pool_bytes,
+                scratch_bytes: plan.scratch_bytes,
+                total_bytes: plan.total_bytes,
+                machine_bytes: Memory::read().map(|memory| memory.total_bytes),
+                budget_bytes,
+                largest_context_in_budget: budget_bytes.map(|bytes| plan.largest_context(bytes)),
+            },
+        }
+    }
+
+    fn fit(&self) -> Option<String> {
+        let (budget, largest) = (
+            self.memory.budget_bytes?,
+            self.memory.largest_context_in_budget?,
+        );
+        let budget = units::bytes(budget);
+        if largest == 0 {
+            return Some(format!("does not fit in {budget}"));
+        }
+        Some(
+            match self
+                .max_position_embeddings
+                .filter(|limit| largest >= *limit)
+            {
+                Some(limit) => {
+                    format!("{limit} tokens in {budget}, all that the model was made for")
+                }
+                None => format!("{largest} tokens in {budget}"),
+            },
+        )
+    }
+}
+
+impl Report for Description {
+    fn sections(&self) -> Vec<Section> {
+        let mut model = Section::properties(&self.name);
+        model.property("path", self.path.display());
+        let architecture = if self.architecture == self.model_type {
+            self.model_type.clone()
+        } else {
+            format!("{} (run as {})", self.model_type, self.architecture)
+        };
+        model.property("architecture", architecture);
+        model.property("parameters", units::count(self.parameters));
+        model.property(
+            "weights",
+            format!(
+                "{}, {}, {:.2} bits per weight",
+                units::bytes(self.size_bytes),
+                self.quantization,
+                self.bits_per_weight
+            ),
+        );
+        model.property(
+            "layers",
+            format!(
+                "{} × {}, {} heads of {}, {} key-value heads",
+                self.layers,
+                self.hidden_size,
+                self.attention_heads,
+                self.head_dim,
+                self.key_value_heads
+            ),
+        );
+        model.property("vocabulary", self.vocab_size);
+        if let Some(window) = self.sliding_window {
+            model.property("sliding window", format!("{window} tokens"));
+        }
+        if let Some(limit) = self.max_position_embeddings {
+            model.property("made for", format!("{limit} tokens of context"));
+        }
+        let yes = |value: bool| if value { "yes" } else { "no" };
+        model.property("chat template", yes(self.chat_template));
+        model.property("tools", yes(self.tools));
+        model.property("thinking", yes(self.thinking));
+
+        let mut memory = Section::properties("Memory plan");
+        memory.property("weights", units::bytes(self.memory.weights_bytes));
+        memory.property(
+            "key-value cache",
+            format!(
+                "{} for {} tokens, {} per token",
+                units::bytes(self.memory.kv_pool_bytes),
+                self.memory.context_length,
+                units::bytes(self.memory.kv_bytes_per_token)
+            ),
+        );
+        memory.property("scratch", units::bytes(self.memory.scratch_bytes));
+        memory.property("total", units::bytes(self.memory.total_bytes));
+        if let Some(bytes) = self.memory.machine_bytes {
+            memory.property("this machine", units::bytes(bytes));
+        }
+        if let Some(fit) = self.fit() {
+            memory.property("largest context", fit);
+        }
+
+        let mut defaults = Section::properties("Defaults of run");
+        defaults.property(
+            "context",
+            format!("{} tokens (--context)", self.memory.context_length),
+        );
+        defaults.property(
+            "answer",
+            format!("at most {} tokens (--max-tokens)", self.default_max_tokens),
+        );
+        vec![model, memory, defaults]
+    }
+
+    fn brief(&self) -> Vec<String> {
+        vec![format!(
+            "{} {} {} {}",
+            self.name,
+            self.model_type,
+            self.quantization,
+            units::bytes(self.memory.total_bytes)
+        )]
+    }
+}
+
+impl Show {
+    /// Reads the metadata and prints it.
+    pub fn execute(self, context: &Context) -> anyhow::Result<()> {
+        let model = locate::hub()?.resolve(&self.model)?;
+        let mut options = context.load_options();
+        options.context_length = self.context.map(|length| length as usize);
+        // A model that does not fit is shown, too: that it does not is what one wants to see.
+        options.memory_bytes = None;
+        let (info, plan) = mlxm_engine::inspect(&model.path, &options)?;
+        let description = Description::of(model.name, info, &plan, context.memory_budget_bytes());
+        context.output.report(&description)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! What every command gets: the global options, the output, the hub, and how models are loaded.
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mlxm_engine::{DeviceChoice, LoadOptions};
+
+use crate::arguments::GlobalArguments;
+use crate::machine::Memory;
+use crate::output::Output;
+
+/// The surroundings of a command.
+#[derive(Debug)]
+pub struct Context {
+    /// Where results go.
+    pub output: Output,
+    global: GlobalArguments,
+}
+
+impl Context {
+    /// The surroundings these options describe.
+    pub fn new(global: GlobalArguments, output: Output) -> Self {
+        Self { output, global }
+    }
+
+    /// How models are loaded under these options; the context is the default one.
+    pub fn load_options(&self) -> LoadOptions {
+        if cfg!(target_os = "macos") && self.global.device == DeviceChoice::Auto {
+            self.output
+                .note("running on the CPU: this version has no Metal kernels yet");
+        }
+        LoadOptions {
+            device: self.global.device,
+            precision: self.global.precision.into(),
+            threads: self.global.threads.map(usize::from),
+            memory_bytes: self.memory_budget_bytes(),
+            ..LoadOptions::default()
+        }
+    }
+
+    /// Memory a model may take.
+    pub fn memory_budget_bytes(&self) -> Option<u64> {
+        self.global
+            .memory
+            .or_else(|| Memory::read().map(Memory::model_budget_bytes))
+    }
+
+    /// The device that was asked for.
+    pub fn device(&self) -> DeviceChoice {
+        self.global.device
+    }
+
+    /// A bar on stderr for `steps` steps; invisible where bars are not drawn.
+    pub fn progress(&self, message: &'static str, steps: u64) -> ProgressBar {
+        let target = if self.output.draws_progress() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(steps), target).with_message(message);
+        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
+            bar.set_style(style);
+        }
+        bar
+    }
+}
+
+/// Where this program keeps what is its own: `$MLXM_HOME`, else `~/.mlxm`.
+pub fn home() -> Option<PathBuf> {
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    set("MLXM_HOME").or_else(|| set("HOME").map(|home| home.join(".mlxm")))
+}

@@ -1,0 +1,229 @@
+//! One answer: from a request to text on the terminal, until it is complete or stopped.
+
+use std::io;
+use std::time::Duration;
+
+use mlxm_engine::{
+    Engine, Event, FinishReason, Finished, GenerationError, Poll, Request, Statistics, Token,
+};
+
+use crate::interrupt::Watch;
+use crate::output::Output;
+use crate::thinking::{Part, ThinkingSplitter, is_tag};
+use crate::units;
+
+/// How long a wait for the next token lasts before Ctrl-C is looked at again.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Why an answer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The engine ended it.
+    Finished(FinishReason),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl Ending {
+    /// The word for the JSON output.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Finished(FinishReason::ContextFull) => "context_full",
+            Self::Finished(reason) => reason.as_str(),
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// What a person should know about this ending, if it is not the usual one.
+    pub fn note(&self, context_length: usize, max_tokens: usize) -> Option<String> {
+        match self {
+            Self::Finished(FinishReason::ContextFull) => Some(format!(
+                "context full: {context_length} tokens hold the conversation and the answer; --context N makes more room"
+            )),
+            Self::Finished(FinishReason::MaxTokens) => Some(format!(
+                "stopped after {max_tokens} tokens; --max-tokens N allows more"
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// A complete or stopped answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What the model said to itself.
+    pub thinking: String,
+    /// What it said to the person.
+    pub text: String,
+    /// Why it ended.
+    pub ending: Ending,
+    /// Counts and times; absent when it was stopped.
+    pub statistics: Option<Statistics>,
+}
+
+/// Receives an answer while it comes.
+pub trait Sink {
+    /// A token was generated.
+    fn token(&mut self, token: &Token) -> io::Result<()>;
+    /// A piece of text became certain.
+    fn piece(&mut self, part: Part, text: &str) -> io::Result<()>;
+}
+
+/// Runs a request to its end or to Ctrl-C.
+pub fn generate(
+    engine: &Engine,
+    request: Request,
+    splitter: ThinkingSplitter,
+    sink: &mut dyn Sink,
+) -> anyhow::Result<Answer> {
+    let watch = Watch::start();
+    let mut generation = engine.submit(request)?;
+    let mut collector = Collector {
+        splitter,
+        sink,
+        thinking: String::new(),
+        text: String::new(),
+    };
+    loop {
+        if watch.requested() {
+            drop(generation);
+            collector.end()?;
+            return Ok(collector.answer(Ending::Interrupted, None));
+        }
+        match generation.next_timeout(POLL_INTERVAL) {
+            Poll::Pending => {}
+            Poll::Ended => return Err(GenerationError::Stopped.into()),
+            Poll::Event(Ok(Event::Token(token))) => {
+                collector.sink.token(&token)?;
+                if engine.tokenizer().is_special(token.id)
+                    && let Some(tag) = engine
+                        .tokenizer()
+                        .id_to_token(token.id)
+                        .filter(|token| is_tag(token))
+                {
+                    collector.push(&tag)?;
+                }
+                collector.push(&token.text)?;
+            }
+            Poll::Event(Ok(Event::Finished(Finished {
+                reason,
+                text,
+                statistics,
+            }))) => {
+                collector.push(&text)?;
+                collector.end()?;
+                return Ok(collector.answer(Ending::Finished(reason), Some(statistics)));
+            }
+            Poll::Event(Err(error)) => {
+                collector.end()?;
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+struct Collector<'a> {
+    splitter: ThinkingSplitter,
+    sink: &'a mut dyn Sink,
+    thinking: String,
+    text: String,
+}
+
+impl Collector<'_> {
+    fn push(&mut self, text: &str) -> io::Result<()> {
+        let parts = self.splitter.push(text);
+        self.take(parts)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let parts = self.splitter.finish();
+        self.take(parts)
+    }
+
+    fn take(&mut self, parts: Vec<(Part, String)>) -> io::Result<()> {
+        for (part, text) in parts {
+            match part {
+                Part::Thinking => self.thinking.push_str(&text),
+                Part::Answer => self.text.push_str(&text),
+            }
+            self.sink.piece(part, &text)?;
+        }
+        Ok(())
+    }
+
+    fn answer(self, ending: Ending, statistics: Option<Statistics>) -> Answer {
+        Answer {
+            thinking: self.thinking,
+            text: self.text,
+            ending,
+            statistics,
+        }
+    }
+}
+
+/// Prints an answer as it comes: thinking dimmed or not at all, then the answer.
+#[derive(Debug)]
+pub struct Printer<'a> {
+    output: &'a Output,
+    shows_thinking: bool,
+    last: Option<Part>,
+    at_line_start: bool,
+}
+
+impl<'a> Printer<'a> {
+    /// A printer on standard output.
+    pub fn new(output: &'a Output, shows_thinking: bool) -> Self {
+        Self {
+            output,
+            shows_thinking,
+            last: None,
+            at_line_start: true,
+        }
+    }
+
+    /// Ends the last line, if it is open.
+    pub fn end_line(&mut self) -> io::Result<()> {
+        if !self.at_line_start {
+            self.output.line("")?;
+            self.at_line_start = true;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Printer<'_> {
+    fn token(&mut self, _token: &Token) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn piece(&mut self, part: Part, text: &str) -> io::Result<()> {
+        if part == Part::Thinking && !self.shows_thinking {
+            return Ok(());
+        }
+        if part == Part::Answer && self.last == Some(Part::Thinking) {
+            self.output.piece("\n\n", false)?;
+        }
+        self.output.piece(text, part == Part::Thinking)?;
+        self.last = Some(part);
+        self.at_line_start = text.ends_with('\n');
+        Ok(())
+    }
+}
+
+/// Counts and times on one line.
+pub fn describe(statistics: &Statistics) -> String {
+    let cached = if statistics.cached_tokens > 0 {
+        format!(" ({} cached)", statistics.cached_tokens)
+    } else {
+        String::new()
+    };
+    format!(
+        "prompt {} tokens{cached}, {:.1} tok/s · first token {} · answer {} tokens, {:.1} tok/s · peak memory {}",
+        statistics.prompt_tokens,
+        statistics.prompt_tokens_per_second(),
+        units::duration(statistics.time_to_first_token),
+        statistics.generated_tokens,
+        statistics.generation_tokens_per_second(),
+        units::bytes(statistics.peak_memory_bytes)
+    )
+}

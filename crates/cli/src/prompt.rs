@@ -1,0 +1,152 @@
+//! From messages to the tokens a model continues.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::Args;
+use mlxm_engine::Engine;
+use mlxm_engine::chat::{ChatTemplate, RenderOptions, TemplateError};
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// How messages become a prompt.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Prompt")]
+pub struct TemplateArguments {
+    /// Give the model the text as it is, without a chat template
+    #[arg(long, conflicts_with_all = ["template", "template_kwargs", "think", "no_think", "system"])]
+    raw: bool,
+
+    /// One of the model's named chat templates, or a Jinja file
+    #[arg(long, value_name = "NAME|FILE")]
+    template: Option<String>,
+
+    /// Variables for the chat template
+    #[arg(long, value_name = "JSON", value_parser = parse_object)]
+    template_kwargs: Option<Map<String, Value>>,
+
+    /// Ask the model to think before it answers (enable_thinking in the template)
+    #[arg(long, conflicts_with = "no_think")]
+    think: bool,
+
+    /// Ask the model not to think
+    #[arg(long)]
+    no_think: bool,
+}
+
+fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err("not a JSON object; write '{\"name\": value}'".to_owned()),
+        Err(error) => Err(format!("not a JSON object: {error}")),
+    }
+}
+
+/// A prompt as text and as tokens.
+#[derive(Debug)]
+pub struct Prompt {
+    /// As the template rendered it.
+    pub text: String,
+    /// What the model gets.
+    pub tokens: Vec<u32>,
+}
+
+/// Makes prompts for one model.
+pub struct Prompter<'a> {
+    engine: &'a Engine,
+    /// Without one, the text of the messages is the prompt.
+    template: Option<ChatTemplate>,
+    options: RenderOptions,
+}
+
+impl<'a> Prompter<'a> {
+    /// Chooses the template; says so if the model has none.
+    pub fn new(
+        output: &Output,
+        engine: &'a Engine,
+        arguments: &TemplateArguments,
+    ) -> anyhow::Result<Self> {
+        let mut options = RenderOptions {
+            add_generation_prompt: true,
+            kwargs: arguments.template_kwargs.clone().unwrap_or_default(),
+            ..RenderOptions::default()
+        };
+        if arguments.think || arguments.no_think {
+            options
+                .kwargs
+                .insert("enable_thinking".to_owned(), arguments.think.into());
+        }
+        let own = engine.chat_template();
+        let template = match &arguments.template {
+            _ if arguments.raw => None,
+            Some(choice) => Some(chosen(choice, engine, own.ok(), &mut options)?),
+            None => match own {
+                Ok(template) => Some(template.clone()),
+                Err(TemplateError::Missing { .. }) => None,
+                Err(error) => {
+                    let advice = "--template FILE takes another one, --raw none";
+                    return Err(Failure::advised(error.to_string(), advice).into());
+                }
+            },
+        };
+        if template.is_none() && !arguments.raw {
+            output.note(
+                "this model has no chat template, so it continues the text as it is (--raw says that this is meant, \
+                 --template FILE gives it one)",
+            );
+        }
+        Ok(Self {
+            engine,
+            template,
+            options,
+        })
+    }
+
+    /// The prompt for a conversation.
+    pub fn chat(&self, messages: &[Value]) -> anyhow::Result<Prompt> {
+        let Some(template) = &self.template else {
+            let contents = messages
+                .iter()
+                .filter_map(|message| message["content"].as_str());
+            let text = contents.collect::<Vec<_>>().join("\n");
+            let tokens = self.engine.tokenizer().encode(&text, true)?;
+            return Ok(Prompt { text, tokens });
+        };
+        let text = template.render(messages, &self.options)?;
+        let tokens = self.engine.tokenizer().encode(&text, false)?;
+        Ok(Prompt { text, tokens })
+    }
+}
+
+/// A template of the model by its name, or the one in a file.
+fn chosen(
+    choice: &str,
+    engine: &Engine,
+    own: Option<&ChatTemplate>,
+    options: &mut RenderOptions,
+) -> anyhow::Result<ChatTemplate> {
+    let names: Vec<&str> = own
+        .map(|template| template.names().collect())
+        .unwrap_or_default();
+    if let Some(template) = own.filter(|_| names.contains(&choice)) {
+        options.template_name = Some(choice.to_owned());
+        return Ok(template.clone());
+    }
+    let path = Path::new(choice);
+    if !path.is_file() {
+        let known = if names.is_empty() {
+            "it has none".to_owned()
+        } else {
+            format!("it has {}", names.join(", "))
+        };
+        return Err(Failure::Usage(format!(
+            "--template {choice}: neither a file nor a template of this model ({known})"
+        ))
+        .into());
+    }
+    let source = std::fs::read_to_string(path).with_context(|| format!("cannot read {choice}"))?;
+    ChatTemplate::from_source(source, engine.tokenizer().special_tokens())
+        .with_context(|| format!("the template in {choice}"))
+}

@@ -1,0 +1,360 @@
+//! What is wrong is named, with the next step, and the exit code is not zero.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::support::checkpoint::Tensor;
+use crate::support::{Checkpoint, Surroundings};
+
+const Q_PROJ: &str = "model.layers.0.self_attn.q_proj.weight";
+
+struct Model {
+    surroundings: Surroundings,
+    folder: PathBuf,
+}
+
+impl Model {
+    fn of(checkpoint: &Checkpoint) -> Self {
+        let surroundings = Surroundings::new();
+        let folder = surroundings.local_model("tiny", checkpoint);
+        Self {
+            surroundings,
+            folder,
+        }
+    }
+
+    fn good() -> Self {
+        Self::of(&Checkpoint::saying(&["o", "k"]))
+    }
+
+    fn weights(&self) -> PathBuf {
+        self.folder.join("model.safetensors")
+    }
+
+    #[track_caller]
+    fn run_fails(&self, words: &[&str]) {
+        self.surroundings
+            .run(&["run", self.folder.to_str().unwrap(), "hello"])
+            .failure(words);
+    }
+
+    #[track_caller]
+    fn run_fails_with(&self, arguments: &[&str], words: &[&str]) {
+        let arguments = [&["run", self.folder.to_str().unwrap(), "hello"], arguments].concat();
+        let outcome = self.surroundings.run(&arguments);
+        assert!(matches!(outcome.code, Some(1 | 2)), "{outcome:#?}");
+        assert!(
+            outcome.stderr.contains("error: ") && !outcome.stderr.contains("panicked"),
+            "{outcome:#?}"
+        );
+        for word in words {
+            assert!(outcome.stderr.contains(word), "no {word:?} in {outcome:#?}");
+        }
+    }
+}
+
+fn with_config(change: impl FnOnce(&mut Value)) -> Model {
+    let mut checkpoint = Checkpoint::saying(&["o", "k"]);
+    change(&mut checkpoint.config);
+    Model::of(&checkpoint)
+}
+
+#[test]
+fn no_such_model() {
+    let surroundings = Surroundings::new();
+    surroundings.local_model("SmolLM2-135M", &Checkpoint::saying(&["o"]));
+    surroundings
+        .run(&["run", "nothing-like-it", "?"])
+        .failure(&["no model `nothing-like-it`", "mlxm list"]);
+    surroundings
+        .run(&["run", "SmolLM-135M", "?"])
+        .failure(&["SmolLM2-135M"]);
+    surroundings
+        .run(&["run", "./nowhere", "?"])
+        .failure(&["./nowhere"]);
+    surroundings
+        .run(&["run", "owner/name", "?"])
+        .failure(&["mlxm pull owner/name"]);
+}
+
+#[test]
+fn an_ambiguous_name() {
+    let surroundings = Surroundings::new();
+    for name in ["owner/tiny-4bit", "owner/tiny-8bit"] {
+        surroundings.local_model(name, &Checkpoint::saying(&["o"]));
+    }
+    surroundings.run(&["run", "tiny", "?"]).failure(&[
+        "owner/tiny-4bit",
+        "owner/tiny-8bit",
+        "more of the name",
+    ]);
+}
+
+#[test]
+fn an_empty_folder() {
+    let surroundings = Surroundings::new();
+    let folder = surroundings.path().join("empty");
+    fs::create_dir(&folder).unwrap();
+    for command in ["show", "run"] {
+        let mut arguments = vec![command, "./empty"];
+        arguments.extend((command == "run").then_some("?"));
+        surroundings.run(&arguments).failure(&["empty"]);
+    }
+}
+
+#[test]
+fn folders_with_other_formats() {
+    let surroundings = Surroundings::new();
+    for (file, word) in [
+        ("model.gguf", "mlxm convert"),
+        ("pytorch_model.bin", "pickle"),
+    ] {
+        let folder = surroundings.path().join(file.replace('.', "-"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("config.json"), "{\"model_type\": \"llama\"}").unwrap();
+        fs::write(folder.join(file), "x").unwrap();
+        surroundings
+            .run(&["run", folder.to_str().unwrap(), "?"])
+            .failure(&[word]);
+    }
+    let file = surroundings.path().join("model.gguf");
+    fs::write(&file, "GGUF").unwrap();
+    surroundings
+        .run(&["run", file.to_str().unwrap(), "?"])
+        .failure(&["GGUF", "mlxm convert"]);
+}
+
+#[test]
+fn truncated_weights() {
+    let model = Model::good();
+    let bytes = fs::read(model.weights()).unwrap();
+    for length in [0, 5, 100, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(model.weights(), &bytes[..length]).unwrap();
+        model.run_fails(&["model.safetensors"]);
+    }
+}
+
+#[test]
+fn corrupt_weights() {
+    let model = Model::good();
+    let mut bytes = fs::read(model.weights()).unwrap();
+    bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    fs::write(model.weights(), &bytes).unwrap();
+    model.run_fails(&["model.safetensors"]);
+    bytes[..8].copy_from_slice(&16_u64.to_le_bytes());
+    fs::write(model.weights(), &bytes).unwrap();
+    model.run_fails(&["model.safetensors"]);
+}
+
+#[test]
+fn a_tensor_of_the_wrong_shape() {
+    let mut checkpoint = Checkpoint::saying(&["o"]);
+    checkpoint
+        .tensors
+        .insert(Q_PROJ.to_owned(), Tensor::zeros(&[32, 100]));
+    Model::of(&checkpoint).run_fails(&["model.layers.0.self_attn.q_proj", "100"]);
+}
+
+#[test]
+fn a_tensor_of_the_wrong_type() {
+    let model = Model::good();
+    let bytes = fs::read(model.weights()).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    header[Q_PROJ]["dtype"] = json!("I32");
+    let header = serde_json::to_vec(&header).unwrap();
+    let mut changed = (header.len() as u64).to_le_bytes().to_vec();
+    changed.extend(header);
+    changed.extend(&bytes[8 + length..]);
+    fs::write(model.weights(), changed).unwrap();
+    model.run_fails(&["model.layers.0.self_attn.q_proj"]);
+}
+
+#[test]
+fn missing_tensors_are_named() {
+    let mut checkpoint = Checkpoint::saying(&["o"]);
+    checkpoint.tensors.remove(Q_PROJ);
+    Model::of(&checkpoint).run_fails(&[Q_PROJ, "missing", "llama"]);
+}
+
+#[test]
+fn unknown_tensors_are_named() {
+    let mut checkpoint = Checkpoint::saying(&["o"]);
+    checkpoint.tensors.insert(
+        "model.layers.0.mystery.weight".to_owned(),
+        Tensor::zeros(&[4]),
+    );
+    Model::of(&checkpoint).run_fails(&["model.layers.0.mystery.weight", "llama"]);
+}
+
+#[test]
+fn an_unknown_architecture_lists_the_supported_ones() {
+    with_config(|config| config["model_type"] = json!("telepathy")).run_fails(&[
+        "telepathy",
+        "llama",
+        "qwen3",
+        "gemma3_text",
+    ]);
+}
+
+#[test]
+fn an_invalid_configuration() {
+    let model = Model::good();
+    fs::write(model.folder.join("config.json"), "{ \"model_type\": ").unwrap();
+    model.run_fails(&["config.json"]);
+    with_config(|config| {
+        config.as_object_mut().unwrap().remove("num_hidden_layers");
+    })
+    .run_fails(&["config.json", "num_hidden_layers"]);
+    with_config(|config| config["hidden_size"] = json!("wide")).run_fails(&["config.json"]);
+    with_config(|config| config["num_attention_heads"] = json!(0)).run_fails(&[]);
+    with_config(|config| config["num_key_value_heads"] = json!(7)).run_fails(&[]);
+}
+
+#[test]
+fn a_quantization_that_does_not_fit() {
+    let mut checkpoint = Checkpoint::saying(&["o"]);
+    checkpoint.config["quantization"] = json!({"group_size": 64, "bits": 4});
+    let scales = Q_PROJ.replace("weight", "scales");
+    checkpoint
+        .tensors
+        .insert(scales.clone(), Tensor::zeros(&[32, 3]));
+    checkpoint
+        .tensors
+        .insert(Q_PROJ.replace("weight", "biases"), Tensor::zeros(&[32, 3]));
+    Model::of(&checkpoint).run_fails(&["model.layers.0.self_attn.q_proj"]);
+    checkpoint.config["quantization"] = json!({"group_size": 17, "bits": 11});
+    Model::of(&checkpoint).run_fails(&["11"]);
+}
+
+#[test]
+fn a_missing_or_broken_tokenizer() {
+    let model = Model::good();
+    let path = model.folder.join("tokenizer.json");
+    fs::remove_file(&path).unwrap();
+    model.run_fails(&["tokenizer.json"]);
+    fs::write(&path, "{").unwrap();
+    model.run_fails(&["tokenizer.json"]);
+}
+
+#[test]
+fn a_template_that_fails() {
+    let mut checkpoint = Checkpoint::saying(&["o"]);
+    checkpoint.chat_template = Some("{{ raise_exception('only robots may speak') }}".to_owned());
+    Model::of(&checkpoint).run_fails(&["only robots may speak"]);
+    checkpoint.chat_template = Some("{% for message in %}".to_owned());
+    Model::of(&checkpoint).run_fails(&["template"]);
+    checkpoint.chat_template = Some("{{ messages | no_such_filter }}".to_owned());
+    Model::of(&checkpoint).run_fails(&["no_such_filter"]);
+}
+
+#[test]
+fn a_prompt_longer_than_the_context() {
+    let model = Model::good();
+    model.run_fails_with(&["--context", "20"], &["context", "20"]);
+}
+
+#[test]
+fn a_context_beyond_the_model() {
+    Model::good().run_fails_with(&["--context", "1000000"], &["4096"]);
+}
+
+#[test]
+fn more_memory_than_allowed() {
+    Model::good().run_fails_with(&["--memory", "100KB"], &["needs", "weights"]);
+}
+
+#[test]
+fn absurd_sampling_values() {
+    let model = Model::good();
+    for arguments in [
+        ["--temp", "-1"],
+        ["--temp", "nan"],
+        ["--temp", "inf"],
+        ["--top-p", "1.5"],
+        ["--top-p", "0"],
+        ["--min-p", "-0.1"],
+        ["--min-p", "2"],
+        ["--repetition-penalty", "0"],
+        ["--repetition-penalty", "-3"],
+        ["--presence-penalty", "nan"],
+        ["--frequency-penalty", "inf"],
+        ["--logit-bias", "99999=1"],
+        ["--logit-bias", "12"],
+        ["--logit-bias", "12=nan"],
+        ["--max-tokens", "0"],
+        ["--context", "0"],
+        ["--seed", "-1"],
+        ["--logprobs", "100000"],
+        ["--threads", "0"],
+        ["--stop", ""],
+    ] {
+        model.run_fails_with(&arguments, &[]);
+    }
+}
+
+#[test]
+fn input_that_is_not_text() {
+    let model = Model::good();
+    let file = model.surroundings.path().join("binary");
+    fs::write(&file, [0xff, 0xfe, 0x00]).unwrap();
+    let mut command = model
+        .surroundings
+        .command(&["run", model.folder.to_str().unwrap()]);
+    let outcome = crate::support::Outcome::of(command.stdin(fs::File::open(&file).unwrap()));
+    outcome.failure(&["standard input", "UTF-8"]);
+}
+
+#[test]
+fn a_bad_gguf_file() {
+    let surroundings = Surroundings::new();
+    let file = surroundings.path().join("bad.gguf");
+    let outputs = |content: &[u8]| {
+        fs::write(&file, content).unwrap();
+        let outcome = surroundings.run(&["convert", "bad.gguf", "output"]);
+        assert!(!surroundings.path().join("output").exists());
+        outcome
+    };
+    outputs(b"").failure(&["bad.gguf"]);
+    outputs(b"PK\x03\x04 not a model").failure(&[]);
+    let mut truncated = b"GGUF".to_vec();
+    truncated.extend(3_u32.to_le_bytes());
+    truncated.extend(1_000_000_u64.to_le_bytes());
+    truncated.extend(5_u64.to_le_bytes());
+    outputs(&truncated).failure(&[]);
+    surroundings
+        .run(&["convert", "absent.gguf", "output"])
+        .failure(&["absent.gguf"]);
+}
+
+#[test]
+fn an_unwritable_cache_is_found_by_doctor() {
+    let surroundings = Surroundings::new();
+    fs::write(
+        surroundings.path().join("hf"),
+        "a file where the folder should be",
+    )
+    .unwrap();
+    let outcome = surroundings.run(&["doctor"]);
+    assert_eq!(outcome.code, Some(1), "{outcome:#?}");
+    assert!(
+        outcome.stdout.contains("BROKEN") && outcome.stdout.contains("is a file"),
+        "{outcome:#?}"
+    );
+}
+
+#[test]
+fn settings_that_cannot_work() {
+    let surroundings = Surroundings::new();
+    let mut command = surroundings.online(&["search", "x"]);
+    let outcome = crate::support::Outcome::of(command.env("HF_ENDPOINT", "not an address"));
+    outcome.failure(&["not an address"]);
+    surroundings
+        .run(&["pull", "owner/name"])
+        .failure(&["HF_HUB_OFFLINE"]);
+    surroundings
+        .run(&["pull", "a/b/c"])
+        .failure(&["a/b/c", "owner/name"]);
+}

@@ -1,0 +1,206 @@
+//! The interactive chat on a terminal.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::terminal::{CTRL_C, CTRL_D, Terminal};
+use crate::support::{Checkpoint, Surroundings};
+
+const PROMPT: &str = ">>> ";
+
+fn chat(surroundings: &Surroundings, arguments: &[&str]) -> Terminal {
+    let mut terminal =
+        Terminal::start(surroundings.command(&[&["run", "tiny"], arguments].concat()));
+    terminal.expect(PROMPT);
+    terminal
+}
+
+fn surroundings(checkpoint: &Checkpoint) -> Surroundings {
+    let surroundings = Surroundings::new();
+    surroundings.local_model("tiny", checkpoint);
+    surroundings
+}
+
+fn saved(surroundings: &Surroundings, file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(surroundings.path().join(file)).unwrap();
+    let conversation: Value = serde_json::from_str(&text).unwrap();
+    conversation["messages"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_conversation_keeps_its_turns() {
+    let surroundings = surroundings(&Checkpoint::saying(&["S", "u", "r", "e", "!"]));
+    let mut terminal = chat(&surroundings, &["--system", "be brief"]);
+    terminal.line("hello");
+    terminal.expect("Sure!\r\n");
+    terminal.expect(PROMPT);
+    terminal.line("and again");
+    terminal.expect("Sure!\r\n");
+    terminal.expect(PROMPT);
+    terminal.line("/save chat.json");
+    terminal.expect("conversation written to chat.json");
+    terminal.expect(PROMPT);
+    terminal.send(CTRL_D);
+    assert_eq!(terminal.end().0, Some(0));
+    let messages = saved(&surroundings, "chat.json");
+    let roles: Vec<&str> = messages
+        .iter()
+        .map(|message| message["role"].as_str().unwrap())
+        .collect();
+    assert_eq!(roles, ["system", "user", "assistant", "user", "assistant"]);
+    assert_eq!(messages[3]["content"], "and again");
+    assert_eq!(messages[4]["content"], "Sure!");
+    let history = fs::read_to_string(surroundings.path().join("mlxm/history")).unwrap();
+    assert!(history.contains("and again"), "{history}");
+}
+
+#[test]
+fn commands_do_what_help_says() {
+    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
+    let mut terminal = chat(&surroundings, &[]);
+    terminal.line("/help");
+    terminal.expect("/system TEXT");
+    terminal.expect(PROMPT);
+    terminal.line("/stats");
+    terminal.expect("no answer yet");
+    terminal.expect(PROMPT);
+    terminal.line("first");
+    terminal.expect("Ok\r\n");
+    terminal.expect(PROMPT);
+    terminal.line("/stats");
+    terminal.expect("tok/s");
+    terminal.expect("left");
+    terminal.expect(PROMPT);
+    terminal.line("/system talk like a pirate");
+    terminal.expect("system prompt set");
+    terminal.expect(PROMPT);
+    terminal.line("second");
+    terminal.expect("Ok\r\n");
+    terminal.expect(PROMPT);
+    terminal.line("/save one.json");
+    terminal.expect("written");
+    terminal.expect(PROMPT);
+    terminal.line("/reset");
+    terminal.expect("forgotten");
+    terminal.expect(PROMPT);
+    terminal.line("/save two.json");
+    terminal.expect("written");
+    terminal.expect(PROMPT);
+    terminal.line("/save nowhere/three.json");
+    terminal.expect("cannot write nowhere/three.json");
+    terminal.expect(PROMPT);
+    terminal.line("/frobnicate");
+    terminal.expect("no command /frobnicate");
+    terminal.expect(PROMPT);
+    terminal.line("/exit");
+    assert_eq!(terminal.end().0, Some(0));
+
+    let contents = |file| -> Vec<String> {
+        saved(&surroundings, file)
+            .iter()
+            .map(|message| message["content"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(contents("one.json"), ["talk like a pirate", "second", "Ok"]);
+    assert_eq!(contents("two.json"), ["talk like a pirate"]);
+}
+
+#[test]
+fn several_lines_make_one_message() {
+    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
+    let mut terminal = chat(&surroundings, &[]);
+    terminal.line("one \\");
+    terminal.line("two");
+    terminal.expect("Ok\r\n");
+    terminal.expect(PROMPT);
+    terminal.line("\"\"\"three");
+    terminal.line("");
+    terminal.line("four\"\"\"");
+    terminal.expect("Ok\r\n");
+    terminal.expect(PROMPT);
+    terminal.line("/save chat.json");
+    terminal.expect("written");
+    let messages = saved(&surroundings, "chat.json");
+    assert_eq!(messages[0]["content"], "one \ntwo");
+    assert_eq!(messages[2]["content"], "three\n\nfour");
+}
+
+#[test]
+fn ctrl_c_stops_the_answer_and_again_leaves() {
+    let surroundings = surroundings(&Checkpoint::endless());
+    let mut terminal = chat(&surroundings, &["--max-tokens", "4000"]);
+    terminal.line("go");
+    terminal.expect("abcabc");
+    terminal.send(CTRL_C);
+    terminal.expect("stopped");
+    terminal.expect(PROMPT);
+    terminal.send(CTRL_C);
+    let (code, screen) = terminal.end();
+    assert_eq!(code, Some(130), "{screen}");
+    assert!(!screen.contains("panicked"), "{screen}");
+}
+
+#[test]
+fn ctrl_c_at_the_prompt_asks_before_it_leaves() {
+    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
+    let mut terminal = chat(&surroundings, &[]);
+    terminal.send("half a li");
+    terminal.send(CTRL_C);
+    terminal.expect("Ctrl-C again");
+    terminal.expect(PROMPT);
+    // A message in between takes the question back.
+    terminal.line("hello");
+    terminal.expect("Ok\r\n");
+    terminal.expect(PROMPT);
+    terminal.send(CTRL_C);
+    terminal.expect("Ctrl-C again");
+    terminal.expect(PROMPT);
+    terminal.send(CTRL_C);
+    assert_eq!(terminal.end().0, Some(130));
+}
+
+#[test]
+fn a_conversation_that_no_longer_fits_says_so_and_can_be_reset() {
+    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
+    let mut terminal = chat(&surroundings, &["--context", "96"]);
+    terminal.line("a first message of some length");
+    terminal.expect("Ok\r\n");
+    terminal.expect(PROMPT);
+    terminal.line("a second message of some length");
+    terminal.expect("context full");
+    terminal.expect("/reset");
+    terminal.expect(PROMPT);
+    terminal.line("/reset");
+    terminal.expect(PROMPT);
+    terminal.line("a third message of some length");
+    terminal.expect("Ok\r\n");
+    terminal.expect(PROMPT);
+    terminal.send(CTRL_D);
+    assert_eq!(terminal.end().0, Some(0));
+}
+
+#[test]
+fn an_answer_cannot_control_the_terminal() {
+    let surroundings = surroundings(&Checkpoint::saying(&["\x1b", "]", "0", ";", "x", "\x07"]));
+    let mut terminal = chat(&surroundings, &[]);
+    terminal.line("hello");
+    terminal.expect("␛]0;x␇");
+    terminal.expect(PROMPT);
+}
+
+#[test]
+fn run_offers_to_pull_and_takes_no_for_an_answer() {
+    let surroundings = Surroundings::new();
+    let mut terminal = Terminal::start(surroundings.command(&["run", "owner/name"]));
+    terminal.expect("owner/name is not on this machine. Download it? [y/N] ");
+    terminal.line("n");
+    terminal.expect("mlxm pull owner/name");
+    assert_eq!(terminal.end().0, Some(1));
+
+    let mut terminal = Terminal::start(surroundings.command(&["run", "owner/name"]));
+    terminal.expect("[y/N] ");
+    terminal.line("y");
+    terminal.expect("HF_HUB_OFFLINE");
+    assert_eq!(terminal.end().0, Some(1));
+}

@@ -1,0 +1,87 @@
+//! The help texts, and the command line's own errors.
+
+use crate::support::Surroundings;
+
+const COMMANDS: [&str; 11] = [
+    "run",
+    "pull",
+    "list",
+    "show",
+    "rm",
+    "search",
+    "convert",
+    "perplexity",
+    "bench",
+    "doctor",
+    "completion",
+];
+
+#[test]
+fn help_of_the_program() {
+    insta::assert_snapshot!(Surroundings::new().run(&["--help"]).success());
+}
+
+#[test]
+fn help_of_every_command() {
+    let surroundings = Surroundings::new();
+    for command in COMMANDS {
+        let outcome = surroundings.run(&[command, "--help"]);
+        assert!(outcome.success().contains("Examples:"), "{command}");
+        insta::assert_snapshot!(format!("help_of_{command}"), outcome.stdout);
+    }
+}
+
+#[test]
+fn version() {
+    let outcome = Surroundings::new().run(&["--version"]);
+    assert_eq!(
+        outcome.success(),
+        format!("mlxm {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn wrong_usage_has_its_own_exit_code() {
+    let surroundings = Surroundings::new();
+    for arguments in [
+        ["frobnicate"].as_slice(),
+        &["run"],
+        &["list", "--frobnicate"],
+        &["list", "--json", "--quiet"],
+        &["list", "--color", "pink"],
+        &["run", "x", "--device", "tpu"],
+        &["run", "x", "--precision", "approximate"],
+    ] {
+        surroundings.run(arguments).failure_with(2, &[]);
+    }
+}
+
+#[test]
+fn completion_for_each_shell() {
+    let surroundings = Surroundings::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let outcome = surroundings.run(&["completion", shell]);
+        assert!(outcome.success().contains("perplexity"), "{shell}");
+    }
+}
+
+#[test]
+fn no_colours_without_a_terminal_or_with_no_color() {
+    let surroundings = Surroundings::new();
+    assert!(!surroundings.run(&["list"]).success().contains('\x1b'));
+    assert!(
+        !surroundings
+            .run(&["run", "absent", "?"])
+            .stderr
+            .contains('\x1b')
+    );
+    assert!(
+        surroundings
+            .run(&["run", "absent", "?", "--color", "always"])
+            .stderr
+            .contains('\x1b')
+    );
+    let mut command = surroundings.command(&["run", "absent", "?"]);
+    let outcome = crate::support::Outcome::of(command.env("NO_COLOR", "1"));
+    assert!(!outcome.stderr.contains('\x1b'));
+}

@@ -1,0 +1,12 @@
+//! The command as a person uses it: real processes, real checkpoints, a terminal where there is one.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod bad_input;
+mod chat;
+mod help;
+mod local_models;
+mod measure;
+mod run;
+mod starter;
+mod support;

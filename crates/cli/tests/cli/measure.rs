@@ -1,0 +1,129 @@
+//! `mlxm bench` and `mlxm perplexity`.
+
+use std::fs;
+
+use crate::support::{Checkpoint, Surroundings};
+
+fn surroundings() -> Surroundings {
+    let surroundings = Surroundings::new();
+    surroundings.local_model("tiny", &Checkpoint::endless());
+    surroundings
+}
+
+#[test]
+fn bench_has_a_row_for_each_batch() {
+    let surroundings = surroundings();
+    let arguments = [
+        "bench",
+        "tiny",
+        "--prompt-tokens",
+        "40",
+        "--gen-tokens",
+        "8",
+        "--batch",
+        "1,3",
+        "--threads",
+        "2",
+        "--repeat",
+        "2",
+    ];
+    let rows = surroundings
+        .run(&[arguments.as_slice(), &["--json"]].concat())
+        .json();
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[1]["batch"], 3);
+    for row in rows {
+        assert_eq!(
+            (row["prompt_tokens"].as_u64(), row["gen_tokens"].as_u64()),
+            (Some(40), Some(8))
+        );
+        for field in ["prefill_tps", "decode_tps", "ttft_ms", "peak_rss_bytes"] {
+            assert!(row[field].as_f64().unwrap() > 0.0, "{field}: {row}");
+        }
+    }
+    let table = surroundings.run(&arguments);
+    assert!(
+        table
+            .success()
+            .lines()
+            .next()
+            .unwrap()
+            .contains("PREFILL TOK/S"),
+        "{table:#?}"
+    );
+    assert_eq!(table.stdout.lines().count(), 3);
+}
+
+#[test]
+fn bench_refuses_what_does_not_fit() {
+    surroundings()
+        .run(&[
+            "bench",
+            "tiny",
+            "--prompt-tokens",
+            "5000",
+            "--gen-tokens",
+            "8",
+        ])
+        .failure(&["4096"]);
+}
+
+/// The model is sure that `b` follows `a`, so its perplexity on `abcabc…` is close to 1, and far from it on other text.
+#[test]
+fn perplexity_tells_expected_text_from_other_text() {
+    let surroundings = surroundings();
+    fs::write(surroundings.path().join("expected.txt"), "abc".repeat(60)).unwrap();
+    fs::write(surroundings.path().join("other.txt"), "cba".repeat(60)).unwrap();
+    let perplexity = |arguments: &[&str]| {
+        surroundings
+            .run(&[&["perplexity", "tiny"], arguments].concat())
+            .json()
+    };
+    let expected = perplexity(&["expected.txt", "--context", "32", "--json"]);
+    let other = perplexity(&["other.txt", "--context", "32", "--json"]);
+    assert_eq!(
+        (
+            expected["tokens"].as_u64(),
+            expected["scored_tokens"].as_u64()
+        ),
+        (Some(180), Some(179))
+    );
+    assert_eq!(
+        (expected["context"].as_u64(), expected["stride"].as_u64()),
+        (Some(32), Some(16))
+    );
+    let value = |score: &serde_json::Value| score["perplexity"].as_f64().unwrap();
+    assert!(value(&expected) < 1.01, "{expected}");
+    assert!(value(&other) > 100.0, "{other}");
+    // What precedes a token does not matter to this model, so the windows must not, either.
+    let strided = perplexity(&["expected.txt", "--context", "64", "--stride", "5", "--json"]);
+    assert!(
+        (value(&strided) - value(&expected)).abs() < 1e-5,
+        "{strided} {expected}"
+    );
+}
+
+#[test]
+fn perplexity_checks_its_arguments() {
+    let surroundings = surroundings();
+    fs::write(surroundings.path().join("short.txt"), "a").unwrap();
+    surroundings
+        .run(&["perplexity", "tiny", "short.txt"])
+        .failure_with(2, &["at least 2"]);
+    surroundings
+        .run(&["perplexity", "tiny", "absent.txt"])
+        .failure(&["absent.txt"]);
+    let arguments = [
+        "perplexity",
+        "tiny",
+        "short.txt",
+        "--context",
+        "8",
+        "--stride",
+        "9",
+    ];
+    surroundings
+        .run(&arguments)
+        .failure_with(2, &["--stride 9"]);
+}

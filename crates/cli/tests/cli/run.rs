@@ -1,0 +1,425 @@
+//! `mlxm run` with a prompt.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::support::{Checkpoint, Outcome, Surroundings};
+
+const MODEL: &str = "tiny";
+
+fn surroundings(checkpoint: &Checkpoint) -> Surroundings {
+    let surroundings = Surroundings::new();
+    surroundings.local_model(MODEL, checkpoint);
+    surroundings
+}
+
+fn with_input(command: &mut Command, input: &str) -> Outcome {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    Outcome::from(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn answers_a_prompt_and_ends_the_line() {
+    let surroundings = surroundings(&Checkpoint::saying(&["P", "a", "r", "i", "s", "."]));
+    let outcome = surroundings.run(&["run", MODEL, "capital of France?"]);
+    assert_eq!(outcome.success(), "Paris.\n");
+    assert_eq!(outcome.stderr, "");
+}
+
+#[test]
+fn finds_the_model_by_path_or_part_of_its_name() {
+    let surroundings = Surroundings::new();
+    let folder = surroundings.local_model("owner/Tiny-Model-4bit", &Checkpoint::saying(&["y"]));
+    for name in [
+        folder.to_str().unwrap(),
+        "owner/Tiny-Model-4bit",
+        "tiny-model-4bit",
+        "TINY",
+    ] {
+        assert_eq!(
+            surroundings.run(&["run", name, "?"]).success(),
+            "y\n",
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn standard_input_is_the_prompt_or_follows_it() {
+    let surroundings = surroundings(&Checkpoint::saying(&["o", "k"]));
+    let tokens = |arguments: &[&str], input: &str| {
+        let outcome = with_input(&mut surroundings.command(arguments), input);
+        outcome.json()["prompt_tokens"].as_u64().unwrap()
+    };
+    let frame = tokens(&["run", MODEL, "--json", "x"], "") - 1;
+    assert_eq!(tokens(&["run", MODEL, "--json"], "12345\n"), frame + 5);
+    assert_eq!(
+        tokens(&["run", MODEL, "--json", "abc"], "12345"),
+        frame + 3 + 2 + 5
+    );
+}
+
+#[test]
+fn no_prompt_at_all_is_wrong_usage() {
+    let surroundings = surroundings(&Checkpoint::saying(&["o"]));
+    surroundings
+        .run(&["run", MODEL])
+        .failure_with(2, &["no prompt"]);
+    surroundings
+        .run(&["run", MODEL, ""])
+        .failure_with(2, &["prompt is empty"]);
+}
+
+#[test]
+fn json_tells_everything_about_the_answer() {
+    let surroundings = surroundings(&Checkpoint::saying(&[
+        "<think>", "h", "m", "</think>", "O", "k",
+    ]));
+    let answer = surroundings
+        .run(&["run", MODEL, "?", "--json", "--logprobs", "2"])
+        .json();
+    assert_eq!(answer["text"], "Ok");
+    assert_eq!(answer["thinking"], "hm");
+    assert_eq!(answer["finish_reason"], "stop");
+    assert_eq!(answer["generated_tokens"], 7);
+    let tokens = answer["tokens"].as_array().unwrap();
+    assert_eq!(tokens[1]["text"], "h");
+    assert_eq!(tokens[1]["top_logprobs"].as_array().unwrap().len(), 2);
+    assert_eq!(tokens[1]["top_logprobs"][0]["id"], tokens[1]["id"]);
+    for field in [
+        "time_to_first_token_ms",
+        "prompt_tokens_per_second",
+        "peak_memory_bytes",
+    ] {
+        assert!(answer[field].as_f64().unwrap() > 0.0, "{field}: {answer}");
+    }
+}
+
+#[test]
+fn json_can_be_streamed() {
+    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
+    let outcome = surroundings.run(&["run", MODEL, "?", "--stream-json"]);
+    let lines: Vec<serde_json::Value> = outcome
+        .success()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let text: String = lines
+        .iter()
+        .filter(|line| line["type"] == "text")
+        .map(|line| line["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(text, "Ok");
+    assert_eq!(lines.last().unwrap()["finish_reason"], "stop");
+}
+
+#[test]
+fn thinking_can_be_hidden() {
+    let surroundings = surroundings(&Checkpoint::saying(&[
+        "<think>", "h", "m", "</think>", "O", "k",
+    ]));
+    assert_eq!(
+        surroundings.run(&["run", MODEL, "?"]).success(),
+        "hm\n\nOk\n"
+    );
+    assert_eq!(
+        surroundings
+            .run(&["run", MODEL, "?", "--hide-thinking"])
+            .success(),
+        "Ok\n"
+    );
+}
+
+#[test]
+fn thinking_is_dimmed_only_where_colours_are() {
+    let surroundings = surroundings(&Checkpoint::saying(&["<think>", "h", "</think>", "O"]));
+    let colored = surroundings.run(&["run", MODEL, "?", "--color", "always"]);
+    assert_eq!(colored.success(), "\x1b[2mh\x1b[0m\n\nO\n");
+    assert_eq!(
+        surroundings
+            .run(&["run", MODEL, "?", "--color", "never"])
+            .success(),
+        "h\n\nO\n"
+    );
+}
+
+#[test]
+fn a_thinking_block_opened_by_the_template_is_recognized() {
+    let mut checkpoint = Checkpoint::saying(&["h", "m", "</think>", "O", "k"]);
+    let template = checkpoint.chat_template.unwrap();
+    checkpoint.chat_template =
+        Some(template.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}"));
+    let surroundings = surroundings(&checkpoint);
+    assert_eq!(
+        surroundings
+            .run(&["run", MODEL, "?", "--hide-thinking"])
+            .success(),
+        "Ok\n"
+    );
+}
+
+#[test]
+fn stop_strings_and_limits_end_the_answer() {
+    let surroundings = surroundings(&Checkpoint::saying(&["a", "b", "c", "d", "e"]));
+    assert_eq!(
+        surroundings
+            .run(&["run", MODEL, "?", "--stop", "cd"])
+            .success(),
+        "ab\n"
+    );
+    let limited = surroundings.run(&["run", MODEL, "?", "--max-tokens", "3"]);
+    assert_eq!(limited.success(), "abc\n");
+    assert!(
+        limited.stderr.contains("stopped after 3 tokens"),
+        "{limited:#?}"
+    );
+    let quiet = surroundings.run(&["run", MODEL, "?", "--max-tokens", "3", "--quiet"]);
+    assert_eq!((quiet.success(), quiet.stderr.as_str()), ("abc\n", ""));
+}
+
+#[test]
+fn a_full_context_ends_the_answer_with_a_word() {
+    let surroundings = surroundings(&Checkpoint::endless());
+    let outcome = surroundings.run(&["run", MODEL, "?", "--context", "64", "--max-tokens", "1000"]);
+    assert!(outcome.success().starts_with("abcabc"), "{outcome:#?}");
+    assert!(
+        outcome.stderr.contains("context full: 64 tokens"),
+        "{outcome:#?}"
+    );
+    let answer = surroundings
+        .run(&[
+            "run",
+            MODEL,
+            "?",
+            "--context",
+            "64",
+            "--max-tokens",
+            "1000",
+            "--json",
+        ])
+        .json();
+    assert_eq!(answer["finish_reason"], "context_full");
+    let total =
+        answer["prompt_tokens"].as_u64().unwrap() + answer["generated_tokens"].as_u64().unwrap();
+    assert!((63..=65).contains(&total), "{total}");
+}
+
+#[test]
+fn a_system_prompt_becomes_part_of_the_prompt() {
+    let surroundings = surroundings(&Checkpoint::saying(&["o"]));
+    let tokens = |arguments: &[&str]| {
+        surroundings.run(arguments).json()["prompt_tokens"]
+            .as_u64()
+            .unwrap()
+    };
+    let plain = tokens(&["run", MODEL, "?", "--json"]);
+    let with_system = tokens(&["run", MODEL, "?", "--json", "--system", "be brief"]);
+    // <|im_start|>, "system\n", the text, <|im_end|>, "\n"
+    assert_eq!(with_system, plain + 1 + 7 + 8 + 1 + 1);
+}
+
+#[test]
+fn a_raw_prompt_skips_the_template() {
+    let surroundings = surroundings(&Checkpoint::saying(&["a", "b"]));
+    let answer = surroundings
+        .run(&["run", MODEL, "a", "--raw", "--json"])
+        .json();
+    assert_eq!(
+        (&answer["prompt_tokens"], &answer["text"]),
+        (&json!(1), &json!("b"))
+    );
+}
+
+#[test]
+fn a_model_without_a_template_gets_the_raw_prompt_and_says_so() {
+    let mut checkpoint = Checkpoint::saying(&["a", "b"]);
+    checkpoint.chat_template = None;
+    let surroundings = surroundings(&checkpoint);
+    let outcome = surroundings.run(&["run", MODEL, "a"]);
+    assert_eq!(outcome.success(), "b\n");
+    assert!(outcome.stderr.contains("no chat template"), "{outcome:#?}");
+}
+
+#[test]
+fn a_template_can_be_given_and_gets_its_arguments() {
+    let surroundings = surroundings(&Checkpoint::saying(&["a", "b"]));
+    let template = surroundings.path().join("template.jinja");
+    std::fs::write(
+        &template,
+        "{{ messages[0].content }}{% if enable_thinking %}!{% endif %}{{ extra }}\n",
+    )
+    .unwrap();
+    let template = template.to_str().unwrap();
+    let tokens = |arguments: &[&str]| {
+        let arguments = [
+            &["run", MODEL, "x", "--json", "--template", template],
+            arguments,
+        ]
+        .concat();
+        surroundings.run(&arguments).json()["prompt_tokens"]
+            .as_u64()
+            .unwrap()
+    };
+    let plain = tokens(&["--no-think"]);
+    assert_eq!(tokens(&["--think"]), plain + 1);
+    assert_eq!(
+        tokens(&["--no-think", "--template-kwargs", r#"{"extra": "12345"}"#]),
+        plain + 5
+    );
+    let wrong = surroundings.run(&["run", MODEL, "x", "--template-kwargs", "[1]"]);
+    wrong.failure_with(2, &["--template-kwargs", "JSON object"]);
+}
+
+#[test]
+fn sampling_options_are_honoured() {
+    let surroundings = surroundings(&Checkpoint::saying(&["a", "b"]));
+    // The bias makes the end of the turn (token 258) win at once, or a letter win for ever.
+    let ended = surroundings.run(&["run", MODEL, "?", "--logit-bias", "258=100"]);
+    assert_eq!(ended.success(), "");
+    let stuck = surroundings.run(&[
+        "run",
+        MODEL,
+        "?",
+        "--logit-bias",
+        "122=100",
+        "--max-tokens",
+        "4",
+    ]);
+    assert_eq!(stuck.success(), "zzzz\n");
+
+    let sampled = |seed: &str| {
+        let arguments = [
+            "run",
+            MODEL,
+            "?",
+            "--temp",
+            "50",
+            "--seed",
+            seed,
+            "--max-tokens",
+            "24",
+            "--json",
+        ];
+        let answer = surroundings.run(&arguments).json();
+        answer["tokens"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|token| token["id"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(sampled("7"), sampled("7"));
+    assert_ne!(sampled("7"), sampled("8"));
+}
+
+#[test]
+fn options_win_over_the_models_own_sampling() {
+    let mut checkpoint = Checkpoint::saying(&["a", "b"]);
+    checkpoint.generation_config =
+        Some(json!({"do_sample": true, "temperature": 60.0, "max_new_tokens": 8}));
+    let surroundings = surroundings(&checkpoint);
+    assert_eq!(
+        surroundings
+            .run(&["run", MODEL, "?", "--temp", "0"])
+            .success(),
+        "ab\n"
+    );
+    let sampled = surroundings.run(&["run", MODEL, "?", "--seed", "1"]);
+    assert_ne!(sampled.success(), "ab\n");
+}
+
+#[test]
+fn statistics_go_to_stderr() {
+    let surroundings = surroundings(&Checkpoint::saying(&["a", "b"]));
+    let outcome = surroundings.run(&["run", MODEL, "?", "--stats"]);
+    assert_eq!(outcome.success(), "ab\n");
+    for word in [
+        "prompt",
+        "first token",
+        "answer 3 tokens",
+        "tok/s",
+        "peak memory",
+    ] {
+        assert!(outcome.stderr.contains(word), "{word}: {outcome:#?}");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_panic() {
+    let surroundings = surroundings(&Checkpoint::endless());
+    let mut command = surroundings.command(&["run", MODEL, "?", "--max-tokens", "2000"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let outcome = Outcome::from(child.wait_with_output().unwrap());
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_the_output_is_an_error() {
+    let surroundings = surroundings(&Checkpoint::saying(&["a"]));
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let outcome = Outcome::of(surroundings.command(&["run", MODEL, "?"]).stdout(full));
+    outcome.failure(&["No space left"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_stops_the_answer() {
+    let surroundings = surroundings(&Checkpoint::endless());
+    let mut command =
+        surroundings.command(&["run", MODEL, "?", "--max-tokens", "4000", "--stream-json"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    // SAFETY: the child is ours and has not been waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+    let outcome = Outcome::from(child.wait_with_output().unwrap());
+    assert_eq!(outcome.code, Some(130), "{outcome:#?}");
+    assert!(outcome.stdout.trim_end().ends_with('}'), "{outcome:#?}");
+}
+
+#[test]
+fn metal_is_refused_clearly() {
+    let surroundings = surroundings(&Checkpoint::saying(&["a"]));
+    surroundings
+        .run(&["run", MODEL, "?", "--device", "metal"])
+        .failure(&["Metal", "cpu"]);
+}
+
+#[test]
+fn threads_do_not_change_the_answer() {
+    let surroundings = surroundings(&Checkpoint::saying(&["a", "b", "c"]));
+    for threads in ["1", "2", "3"] {
+        assert_eq!(
+            surroundings
+                .run(&["run", MODEL, "?", "--threads", threads])
+                .success(),
+            "abc\n"
+        );
+    }
+}

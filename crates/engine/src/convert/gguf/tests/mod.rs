@@ -1,4 +1,0 @@
-mod converting;
-mod file;
-mod reading;
-mod tokenizers;
