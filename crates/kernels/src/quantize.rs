@@ -13,8 +13,8 @@ const SMALLEST_SCALE: f32 = 1e-7;
 
 /// Quantizes one row and appends its packed values, its scales and, in affine mode, its biases.
 ///
-/// Affine scales and biases are written in the type `float`; the values are quantized with the scale as computed,
-/// before that rounding.
+/// `float` is the type the values came from: MLX writes affine scales and biases in it and divides by the largest
+/// small float in it. Affine values are quantized with the scale as computed, before it is rounded.
 ///
 /// # Panics
 /// If the row is not a whole number of groups, or the combination is not one of [`QuantSpec::validate`].
@@ -41,7 +41,7 @@ pub fn quantize_row(
                 push(biases, bias, float);
             }
             QuantMode::Mxfp4 | QuantMode::Nvfp4 | QuantMode::Mxfp8 => {
-                scales.push(small_float(group, spec.mode, codes));
+                scales.push(small_float(group, spec.mode, float, codes));
             }
         }
         pack(codes, spec.bits, packed);
@@ -124,12 +124,14 @@ fn affine(group: &[f32], bits: u32, codes: &mut [u8]) -> (f32, f32) {
 }
 
 /// Quantizes a group to small floats; returns the code of the scale.
-fn small_float(group: &[f32], mode: QuantMode, codes: &mut [u8]) -> u8 {
+///
+/// The quotient that becomes the scale is rounded to `float`, the type MLX divides in.
+fn small_float(group: &[f32], mode: QuantMode, float: FloatType, codes: &mut [u8]) -> u8 {
     let largest = group
         .iter()
         .fold(0.0_f32, |largest, v| largest.max(v.abs()));
     let (scale_code, scale) = if mode == QuantMode::Nvfp4 {
-        let code = to_e4m3(largest / E2M1_MAX);
+        let code = to_e4m3(round_to(largest / E2M1_MAX, float));
         (code, e4m3_to_f32(code))
     } else {
         let limit = if mode == QuantMode::Mxfp4 {
@@ -137,7 +139,7 @@ fn small_float(group: &[f32], mode: QuantMode, codes: &mut [u8]) -> u8 {
         } else {
             E4M3_MAX
         };
-        let code = to_e8m0_above(largest / limit);
+        let code = to_e8m0_above(round_to(largest / limit, float));
         (code, e8m0_to_f32(code))
     };
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
@@ -151,8 +153,19 @@ fn small_float(group: &[f32], mode: QuantMode, codes: &mut [u8]) -> u8 {
     scale_code
 }
 
-/// The smallest power of two not below `value`, as its exponent plus 127.
+fn round_to(value: f32, float: FloatType) -> f32 {
+    match float {
+        FloatType::F32 => value,
+        FloatType::F16 => f16::from_f32(value).to_f32(),
+        FloatType::BF16 => bf16::from_f32(value).to_f32(),
+    }
+}
+
+/// The smallest power of two not below `value`, as its exponent plus 127. A group of zeros has the scale 1.
 fn to_e8m0_above(value: f32) -> u8 {
+    if value == 0.0 {
+        return 127;
+    }
     if !value.is_finite() {
         return 0xff;
     }
@@ -165,29 +178,20 @@ fn to_e8m0_above(value: f32) -> u8 {
     }
 }
 
-/// The nearest E2M1 code, ties to the even one.
+/// The nearest E2M1 code; a tie goes to the smaller magnitude, and zero has no sign.
+///
+/// That is how MLX rounds on a CPU. Its Metal kernels take the even code of a tie and keep the sign of zero, so that
+/// exact ties can differ by one code from a checkpoint quantized on a Mac.
 fn to_e2m1(value: f32) -> u8 {
-    if value.is_nan() {
-        return 7;
-    }
+    /// Halfway between neighbours.
+    const BORDERS: [f32; 7] = [0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0];
     let magnitude = value.abs();
-    // Halfway points between neighbours; a tie goes up where the upper code is even.
-    let code = if magnitude > 5.0 {
-        7
-    } else if magnitude >= 3.5 {
-        6
-    } else if magnitude > 2.5 {
-        5
-    } else if magnitude >= 1.75 {
-        4
-    } else if magnitude > 1.25 {
-        3
-    } else if magnitude >= 0.75 {
-        2
+    let code = BORDERS.iter().filter(|border| magnitude > **border).count() as u8;
+    if code == 0 {
+        0
     } else {
-        u8::from(magnitude > 0.25)
-    };
-    code | u8::from(value.is_sign_negative()) << 3
+        code | u8::from(value.is_sign_negative()) << 3
+    }
 }
 
 /// The nearest E4M3 code, ties to the even one, beyond the largest value that value.

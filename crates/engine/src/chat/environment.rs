@@ -3,11 +3,11 @@
 use std::fmt;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
+use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 use minijinja_contrib::globals;
 
-use super::python::{self, Ends};
+use super::{filters, python};
 
 /// What a template said with `raise_exception`, carried as the source of the error.
 #[derive(Debug)]
@@ -41,15 +41,11 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     environment.set_unknown_method_callback(python::unknown_method);
 
     environment.add_function("raise_exception", raise_exception);
-    environment.add_function("cycler", globals::cycler);
+    environment.add_function("dict", dict);
+    environment.add_function("cycler", |items: Rest<Value>| globals::cycler(items.0));
     environment.add_function("joiner", globals::joiner);
 
-    environment.add_filter("tojson", python::to_json);
-    environment.add_filter("string", |value: &Value| python::to_text(value));
-    environment.add_filter("trim", trim);
-    environment.add_filter("join", join);
-    environment.add_filter("length", length);
-    environment.add_filter("count", length);
+    filters::add_filters(&mut environment);
 
     environment.add_test("sequence", is_sequence);
     environment.add_test("iterable", is_iterable);
@@ -63,50 +59,23 @@ fn raise_exception(message: &Value) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Refusal(message)))
 }
 
-fn trim(value: &Value, characters: Option<&str>) -> String {
-    python::strip(&python::to_text(value), characters, Ends::Both).to_owned()
-}
-
-fn join(
-    state: &mut State,
-    value: &Value,
-    separator: Option<&Value>,
-    attribute: Option<Value>,
-    kwargs: Kwargs,
-) -> Result<String, Error> {
-    let separator = match separator {
-        Some(separator) => python::to_text(separator),
-        None => kwargs
-            .get::<Option<Value>>("d")?
-            .map_or_else(String::new, |value| python::to_text(&value)),
-    };
-    let attribute = match attribute {
-        Some(attribute) => Some(attribute),
-        None => kwargs.get::<Option<Value>>("attribute")?,
-    };
-    kwargs.assert_all_used()?;
-    let items = match attribute {
-        Some(attribute) => {
-            let attribute = Kwargs::from_iter([("attribute", attribute)]);
-            state.apply_filter("map", &[value.clone(), Value::from(attribute)])?
-        }
-        None => value.clone(),
-    };
-    let mut out = String::new();
-    for (index, item) in items.try_iter()?.checked().enumerate() {
-        if index > 0 {
-            out.push_str(&separator);
-        }
-        out.push_str(&python::to_text(&item?));
+/// `dict(mapping, **kwargs)` or `dict(pairs, **kwargs)`
+fn dict(start: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    let mut entries = Vec::new();
+    let start = start.unwrap_or_default();
+    for item in start.try_iter()?.checked() {
+        let item = item?;
+        entries.push(if start.kind() == ValueKind::Map {
+            let value = start.get_item(&item)?;
+            (item, value)
+        } else {
+            (item.get_item_by_index(0)?, item.get_item_by_index(1)?)
+        });
     }
-    Ok(out)
-}
-
-fn length(value: &Value) -> Result<usize, Error> {
-    if value.is_undefined() {
-        return Ok(0);
+    for name in kwargs.args() {
+        entries.push((Value::from(name), kwargs.get(name)?));
     }
-    minijinja::filters::length(value)
+    Ok(Value::from_pairs(entries))
 }
 
 /// Whatever has a length and items: also strings, dicts and undefined, as in Python.
@@ -131,8 +100,12 @@ fn is_iterable(value: &Value) -> bool {
 }
 
 fn is_callable(value: &Value) -> bool {
-    // Functions, macros and methods are what minijinja has no other kind for; undefined can be called in Jinja, to fail.
+    // Functions and methods are what minijinja has no kind for; a macro looks like a map. Undefined can be called in
+    // Jinja, to fail.
     matches!(value.kind(), ValueKind::Plain | ValueKind::Undefined)
+        || value
+            .as_object()
+            .is_some_and(|object| object.type_name().ends_with("::Macro"))
 }
 
 fn is_divisible_by(value: &Value, divisor: &Value) -> Result<bool, Error> {

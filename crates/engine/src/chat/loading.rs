@@ -28,10 +28,9 @@ pub(super) fn load(directory: &Path) -> Result<BTreeMap<String, String>, Templat
         if path
             .extension()
             .is_some_and(|extension| extension == "jinja")
+            && let Some(name) = path.file_stem().and_then(|name| name.to_str())
         {
-            if let Some(name) = path.file_stem().and_then(|name| name.to_str()) {
-                sources.insert(name.to_owned(), read(&path)?);
-            }
+            sources.insert(name.to_owned(), read(&path)?);
         }
     }
     for name in ["tokenizer_config.json", "chat_template.json"] {

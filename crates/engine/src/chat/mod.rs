@@ -6,6 +6,7 @@
 
 mod environment;
 mod error;
+mod filters;
 mod loading;
 mod messages;
 mod python;

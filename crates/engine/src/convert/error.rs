@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::gguf::GgufError;
+use crate::error::LoadError;
 
 /// A conversion that could not be done. Nothing is left at the output.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,9 @@ pub enum ConvertError {
     /// A GGUF file that cannot be read.
     #[error(transparent)]
     Gguf(#[from] GgufError),
+    /// A checkpoint directory that cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// An architecture whose conversion is not known.
     #[error("{found:?} models cannot be converted; supported are {}", supported.join(", "))]
     Architecture {

@@ -25,9 +25,12 @@ mod error;
 mod gguf;
 mod job;
 mod options;
+mod packed;
 mod quantized;
+mod raw;
 mod recipe;
 mod run;
+mod safetensors;
 mod writer;
 
 pub use error::ConvertError;
@@ -51,22 +54,59 @@ pub fn convert(
     options: &ConvertOptions,
     progress: &mut Progress<'_>,
 ) -> Result<ConvertReport, ConvertError> {
+    if options.force {
+        refuse_to_replace_source(source, output)?;
+    }
     match find_source(source)? {
         Source::Gguf(file) => gguf::convert(&file, output, options, progress),
+        Source::Directory => safetensors::convert(source, output, options, progress),
     }
 }
 
 enum Source {
     Gguf(PathBuf),
+    Directory,
 }
 
+/// A file is taken for GGUF, a directory for a checkpoint unless it has no weights but one GGUF file.
 fn find_source(path: &Path) -> Result<Source, ConvertError> {
     let metadata = std::fs::metadata(path).map_err(ConvertError::read(path))?;
     if metadata.is_file() {
         return Ok(Source::Gguf(path.to_owned()));
     }
-    Err(ConvertError::Source {
-        path: path.to_owned(),
-        reason: "it is not a GGUF file".to_owned(),
-    })
+    let has_extension = |file: &Path, wanted: &str| {
+        file.extension()
+            .is_some_and(|found| found.eq_ignore_ascii_case(wanted))
+    };
+    let files: Vec<PathBuf> = std::fs::read_dir(path)
+        .map_err(ConvertError::read(path))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    let mut gguf = files.iter().filter(|file| has_extension(file, "gguf"));
+    if files.iter().any(|file| has_extension(file, "safetensors")) {
+        return Ok(Source::Directory);
+    }
+    match (gguf.next(), gguf.next()) {
+        (Some(file), None) => Ok(Source::Gguf(file.clone())),
+        (Some(_), Some(_)) => Err(ConvertError::Source {
+            path: path.to_owned(),
+            reason: "it has several GGUF files: name one of them".to_owned(),
+        }),
+        // Says what is missing, and what is there instead.
+        (None, _) => Ok(Source::Directory),
+    }
+}
+
+/// The output may replace anything but what is being read.
+fn refuse_to_replace_source(source: &Path, output: &Path) -> Result<(), ConvertError> {
+    let (Ok(from), Ok(to)) = (source.canonicalize(), output.canonicalize()) else {
+        return Ok(());
+    };
+    if from.starts_with(&to) {
+        return Err(ConvertError::Options(format!(
+            "{} holds the model that is to be converted: choose another output",
+            output.display()
+        )));
+    }
+    Ok(())
 }

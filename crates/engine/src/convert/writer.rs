@@ -42,8 +42,11 @@ struct Place {
 impl OutputDirectory {
     /// Starts an output. `force` allows an existing one, which stays until [`finish`](Self::finish).
     pub(super) fn create(output: &Path, force: bool) -> Result<Self, ConvertError> {
-        if !force && fs::symlink_metadata(output).is_ok() {
-            return Err(ConvertError::OutputExists(output.to_owned()));
+        if fs::symlink_metadata(output).is_ok() {
+            if !force {
+                return Err(ConvertError::OutputExists(output.to_owned()));
+            }
+            refuse_unless_checkpoint(output)?;
         }
         let name = output.file_name().ok_or_else(|| {
             ConvertError::Options(format!(
@@ -78,11 +81,13 @@ impl OutputDirectory {
         tensors: impl Iterator<Item = &'a OutputTensor>,
         limit: u64,
     ) -> Result<(), ConvertError> {
+        let tensors: Vec<&OutputTensor> = tensors.collect();
+        self.size_bytes = tensors.iter().map(|tensor| tensor.size_bytes()).sum();
+        self.check_space()?;
         let mut shards: Vec<Vec<&OutputTensor>> = vec![Vec::new()];
         let mut shard_bytes = 0;
         for tensor in tensors {
             let size = tensor.size_bytes();
-            self.size_bytes += size;
             if shard_bytes + size > limit && shard_bytes > 0 {
                 shards.push(Vec::new());
                 shard_bytes = 0;
@@ -102,6 +107,18 @@ impl OutputDirectory {
             self.start_file(name, shard)?;
         }
         Ok(())
+    }
+
+    /// Fails before hours of work rather than after.
+    fn check_space(&self) -> Result<(), ConvertError> {
+        match fs4::available_space(&self.staging) {
+            Ok(available) if available < self.size_bytes => Err(ConvertError::DiskFull {
+                path: self.output.clone(),
+                needed_bytes: self.size_bytes,
+            }),
+            // A file system that does not say is found out by writing.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     fn start_file(
@@ -276,6 +293,19 @@ impl Drop for OutputDirectory {
             // Nothing can be done about a failure here, and the error that led here is being reported.
             let _ = fs::remove_dir_all(&self.staging);
         }
+    }
+}
+
+/// Only what looks like a model is ever replaced: a mistyped output must not cost a directory of other things.
+fn refuse_unless_checkpoint(output: &Path) -> Result<(), ConvertError> {
+    let is_empty = || fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
+    if output.join("config.json").is_file() || is_empty() {
+        Ok(())
+    } else {
+        Err(ConvertError::Options(format!(
+            "{} is not a model directory, so it is not replaced: choose another output",
+            output.display()
+        )))
     }
 }
 

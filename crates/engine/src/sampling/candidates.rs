@@ -4,8 +4,12 @@ use std::cmp::Ordering;
 
 use super::SamplingParams;
 
-/// How many tokens are put in order at a time while looking for the end of the top-p set.
-const SORTED_AT_A_TIME: usize = 256;
+/// How many tokens are put in order first while looking for the end of the top-p set. Every
+/// further part is as long as all before it.
+const SORTED_FIRST: usize = 256;
+
+/// How many tokens may gather beyond those wanted before the least probable are dropped.
+const SPARE: usize = 2048;
 
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
@@ -51,9 +55,10 @@ impl Candidates {
             let negligible = (1.0 - top_p) * total / logits.len() as f64;
             lowest = lowest.max(largest + negligible.ln() as f32 - 0.01);
         }
-        self.collect(logits, lowest);
         if params.top_k > 0 {
-            self.keep_first(params.top_k);
+            self.collect_first(logits, lowest, params.top_k);
+        } else {
+            self.collect(logits, lowest);
         }
         if let Some(nucleus) = nucleus {
             self.keep_mass(nucleus, largest);
@@ -62,8 +67,7 @@ impl Candidates {
 
     /// The `count` most probable tokens with their logits, in order.
     pub(super) fn most_probable(&mut self, logits: &[f32], count: usize) -> Vec<(u32, f32)> {
-        self.collect(logits, f32::NEG_INFINITY);
-        self.keep_first(count);
+        self.collect_first(logits, f32::NEG_INFINITY, count);
         let pairs = self.0.iter();
         pairs
             .map(|candidate| (candidate.token, candidate.logit))
@@ -99,13 +103,30 @@ impl Candidates {
             .extend(kept.map(|(&logit, token)| Candidate { token, logit }));
     }
 
-    /// Keeps the `count` most probable, in order.
+    /// Collects only the `count` most probable, in order.
+    fn collect_first(&mut self, logits: &[f32], mut lowest: f32, count: usize) {
+        self.0.clear();
+        for (&logit, token) in logits.iter().zip(0..) {
+            if logit >= lowest {
+                self.0.push(Candidate { token, logit });
+                if self.0.len() >= count.saturating_add(SPARE) {
+                    self.keep_first(count);
+                    // An equal logit with a higher id would be dropped, but may as well pass.
+                    lowest = self.0.last().map_or(lowest, |last| last.logit);
+                }
+            }
+        }
+        self.keep_first(count);
+        self.0.sort_unstable_by(by_rank);
+    }
+
     fn keep_first(&mut self, count: usize) {
         if count < self.0.len() {
-            self.0.select_nth_unstable_by(count, by_rank);
+            // The least probable of those that stay comes last.
+            self.0
+                .select_nth_unstable_by(count.saturating_sub(1), by_rank);
             self.0.truncate(count);
         }
-        self.0.sort_unstable_by(by_rank);
     }
 
     /// Keeps the fewest most probable whose mass is at least `target`, in order.
@@ -114,7 +135,7 @@ impl Candidates {
         let mut start = 0;
         while start < self.0.len() {
             let rest = &mut self.0[start..];
-            let count = SORTED_AT_A_TIME.min(rest.len());
+            let count = SORTED_FIRST.max(start).min(rest.len());
             if count < rest.len() {
                 rest.select_nth_unstable_by(count, by_rank);
             }
@@ -168,6 +189,9 @@ mod tests {
             // Many ties, and a flat tail longer than one sorted part.
             prop::collection::vec((-3..3i8).prop_map(f32::from), 1..900),
             prop::collection::vec(-0.01..0.01f32, 300..900),
+            // Longer than what gathers before the least probable are dropped.
+            prop::collection::vec(-5.0..5.0f32, 4000..9000),
+            prop::collection::vec((-3..3i8).prop_map(f32::from), 4000..9000),
         ]
     }
 

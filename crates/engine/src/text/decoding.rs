@@ -137,11 +137,11 @@ impl Pipeline {
             tokens = next;
         }
         let mut text = self.fuse(tokens);
-        if let Fusion::Bytes(pending) = &self.fusion {
-            if !pending.is_empty() {
-                let tail = String::from_utf8_lossy(pending).into_owned();
-                text.push_str(&run_text_stages(&mut self.text_stages, tail));
-            }
+        if let Fusion::Bytes(pending) = &self.fusion
+            && !pending.is_empty()
+        {
+            let tail = String::from_utf8_lossy(pending).into_owned();
+            text.push_str(&run_text_stages(&mut self.text_stages, tail));
         }
         for index in 0..self.text_stages.len() {
             let (done, rest) = self.text_stages.split_at_mut(index + 1);

@@ -45,10 +45,11 @@ impl SpecialTokens {
             }
         }
         for (name, value) in &roles {
-            if name.ends_with("_token") && !STANDARD_NAMES.contains(&name.as_str()) {
-                if let Some(content) = token_content(value) {
-                    special.named.push((name.clone(), content.to_owned()));
-                }
+            if name.ends_with("_token")
+                && !STANDARD_NAMES.contains(&name.as_str())
+                && let Some(content) = token_content(value)
+            {
+                special.named.push((name.clone(), content.to_owned()));
             }
         }
         let extra = ["extra_special_tokens", "additional_special_tokens"]

@@ -1,5 +1,7 @@
 //! `json.dumps` with the defaults that `transformers` gives the `tojson` filter.
 
+use std::fmt::Write;
+
 use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Error, ErrorKind, Value};
 
@@ -161,10 +163,10 @@ impl Style {
                 '\t' => out.push_str("\\t"),
                 '\u{8}' => out.push_str("\\b"),
                 '\u{c}' => out.push_str("\\f"),
-                '\0'..='\u{1f}' => out.push_str(&format!("\\u{:04x}", character as u32)),
+                '\0'..='\u{1f}' => push_unit(character as u16, out),
                 _ if self.ascii_only && character > '~' => {
                     for unit in character.encode_utf16(&mut [0; 2]) {
-                        out.push_str(&format!("\\u{unit:04x}"));
+                        push_unit(*unit, out);
                     }
                 }
                 _ => out.push(character),
@@ -172,6 +174,11 @@ impl Style {
         }
         out.push('"');
     }
+}
+
+fn push_unit(unit: u16, out: &mut String) {
+    // Writing to a string cannot fail.
+    let _ = write!(out, "\\u{unit:04x}");
 }
 
 fn number(value: &Value) -> Result<String, Error> {

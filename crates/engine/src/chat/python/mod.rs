@@ -11,4 +11,4 @@ pub(super) use dict::from_json;
 pub(super) use json::to_json;
 pub(super) use methods::unknown_method;
 pub(super) use printing::to_text;
-pub(super) use strings::{Ends, strip};
+pub(super) use strings::{Ends, lines, strip};

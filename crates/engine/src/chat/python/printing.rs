@@ -1,5 +1,7 @@
 //! `str()` and `repr()` of Python values.
 
+use std::fmt::Write;
+
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
@@ -85,11 +87,12 @@ fn write_quoted(text: &str, out: &mut String) {
             _ if is_printable(character) => out.push(character),
             _ => {
                 let code = character as u32;
-                out.push_str(&match code {
-                    0..=0xFF => format!("\\x{code:02x}"),
-                    0x100..=0xFFFF => format!("\\u{code:04x}"),
-                    _ => format!("\\U{code:08x}"),
-                });
+                // Writing to a string cannot fail.
+                let _ = match code {
+                    0..=0xFF => write!(out, "\\x{code:02x}"),
+                    0x100..=0xFFFF => write!(out, "\\u{code:04x}"),
+                    _ => write!(out, "\\U{code:08x}"),
+                };
             }
         }
     }

@@ -50,7 +50,10 @@ pub(super) fn call(text: &str, method: &str, args: &[Value]) -> Result<Option<Va
             let (keep, kwargs): (Option<bool>, Kwargs) = from_args(args)?;
             let keep = keep.or(kwargs.get("keepends")?).unwrap_or(false);
             kwargs.assert_all_used()?;
-            split_lines(text, keep)
+            split_lines(text)
+                .into_iter()
+                .map(|(line, whole)| Value::from(if keep { whole } else { line }))
+                .collect()
         }
         "removeprefix" => {
             let (prefix,): (&str,) = from_args(args)?;
@@ -201,7 +204,16 @@ fn split_at_spaces(text: &str, pieces: usize, from_end: bool) -> Vec<&str> {
     parts
 }
 
-fn split_lines(text: &str, keep: bool) -> Value {
+/// `str.splitlines` without the line ends.
+pub(in crate::chat) fn lines(text: &str) -> Vec<&str> {
+    split_lines(text)
+        .into_iter()
+        .map(|(line, _)| line)
+        .collect()
+}
+
+/// Lines with and without their ends.
+fn split_lines(text: &str) -> Vec<(&str, &str)> {
     let is_end = |character: char| {
         matches!(
             character,
@@ -219,10 +231,10 @@ fn split_lines(text: &str, keep: bool) -> Value {
         } else {
             after.chars().next().map_or(0, char::len_utf8)
         };
-        lines.push(Value::from(&rest[..if keep { end + length } else { end }]));
+        lines.push((&rest[..end], &rest[..end + length]));
         rest = &after[length..];
     }
-    Value::from(lines)
+    lines
 }
 
 /// `find`, `rfind`, `index`, `rindex` and `count`, each with optional start and end, in characters.

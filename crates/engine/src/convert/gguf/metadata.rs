@@ -81,10 +81,6 @@ pub(super) struct Array<'a> {
 }
 
 impl<'a> Array<'a> {
-    pub(super) fn len(&self) -> usize {
-        self.count
-    }
-
     /// The items as strings; `None` if they are something else.
     pub(super) fn strings(&self) -> Option<Vec<&'a str>> {
         if self.element != ValueType::String {

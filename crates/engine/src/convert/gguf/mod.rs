@@ -15,9 +15,13 @@ mod pre_tokenizer;
 mod reader;
 mod rope;
 mod rows;
+mod sentencepiece;
 mod tensors;
 mod tokenizer;
 mod types;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::GgufError;
 
@@ -31,6 +35,7 @@ use self::reader::Gguf;
 use super::ConvertError;
 use super::options::{ConvertOptions, ConvertReport, Progress};
 use super::run::{FileContent, Plan, run};
+use super::safetensors::torch_name;
 
 /// Converts the GGUF file `source`.
 pub(super) fn convert(
@@ -64,14 +69,7 @@ fn plan<'a>(gguf: &'a Gguf<'a>, options: &ConvertOptions) -> Result<Plan<'a>, Co
         config.insert(key.clone(), value.clone());
     }
     let float = tensors::model_float(gguf, options);
-    config.insert(
-        "torch_dtype".to_owned(),
-        json!(match float {
-            mlxm_kernels::quant::FloatType::F32 => "float32",
-            mlxm_kernels::quant::FloatType::F16 => "float16",
-            mlxm_kernels::quant::FloatType::BF16 => "bfloat16",
-        }),
-    );
+    config.insert("torch_dtype".to_owned(), json!(torch_name(float)));
     let tensors = tensors::plan(&metadata, dimensions, float, options)?;
     let mut notes = tensors.notes;
     notes.extend(tokenizer.notes);

@@ -6,12 +6,14 @@ use super::GgufError;
 use super::architecture::Architecture;
 use super::pre_tokenizer::PreTokenizer;
 use super::reader::Gguf;
+use super::sentencepiece::sentencepiece;
 use crate::convert::ConvertError;
 
 /// Kinds of tokens, as `tokenizer.ggml.token_type` numbers them.
-const UNKNOWN: i64 = 2;
-const CONTROL: i64 = 3;
+pub(super) const UNKNOWN: i64 = 2;
+pub(super) const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
+pub(super) const BYTE: i64 = 6;
 
 /// Tokens that end an answer, whatever the file names as its end of text. Only those that the chat template writes
 /// are taken.
@@ -118,9 +120,16 @@ pub(super) fn tokenizer(
     let model = gguf.str("tokenizer.ggml.model")?;
     let (mut json, adds_bos_by_default) = match model {
         "gpt2" => byte_level(gguf, &vocabulary)?,
+        "llama" => {
+            let mut json = sentencepiece(gguf, &vocabulary)?;
+            if architecture.model_type == "phi3" {
+                swallow_spaces(&mut json);
+            }
+            (json, true)
+        }
         other => {
             return Err(ConvertError::Tokenizer(format!(
-                "its kind (tokenizer.ggml.model = {other:?}) is not known; gpt2 is"
+                "its kind (tokenizer.ggml.model = {other:?}) is not known; gpt2 and llama are"
             )));
         }
     };
@@ -186,6 +195,19 @@ pub(super) fn tokenizer(
         generation,
         notes,
     })
+}
+
+/// Phi 3 drops the spaces after its markers.
+fn swallow_spaces(json: &mut Value) {
+    for token in json["added_tokens"].as_array_mut().into_iter().flatten() {
+        let plain = matches!(
+            token["content"].as_str(),
+            Some("<unk>" | "<s>" | "<|endoftext|>")
+        );
+        if token["special"] == true && !plain {
+            token["rstrip"] = json!(true);
+        }
+    }
 }
 
 /// All tokens that end an answer.

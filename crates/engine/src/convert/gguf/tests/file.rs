@@ -1,0 +1,173 @@
+//! GGUF files for tests, written byte by byte.
+
+/// Builds a version 3 file.
+#[derive(Default, Clone)]
+pub(super) struct GgufBuilder {
+    metadata: Vec<u8>,
+    metadata_count: u64,
+    tensors: Vec<(String, Vec<u64>, u32, Vec<u8>)>,
+}
+
+fn string(text: &str) -> Vec<u8> {
+    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
+impl GgufBuilder {
+    fn value(mut self, key: &str, type_id: u32, value: &[u8]) -> Self {
+        self.metadata.extend(string(key));
+        self.metadata.extend(type_id.to_le_bytes());
+        self.metadata.extend(value);
+        self.metadata_count += 1;
+        self
+    }
+
+    pub(super) fn u32(self, key: &str, value: u32) -> Self {
+        self.value(key, 4, &value.to_le_bytes())
+    }
+
+    pub(super) fn f32(self, key: &str, value: f32) -> Self {
+        self.value(key, 6, &value.to_le_bytes())
+    }
+
+    pub(super) fn bool(self, key: &str, value: bool) -> Self {
+        self.value(key, 7, &[u8::from(value)])
+    }
+
+    pub(super) fn text(self, key: &str, value: &str) -> Self {
+        self.value(key, 8, &string(value))
+    }
+
+    fn array(self, key: &str, type_id: u32, count: usize, items: Vec<u8>) -> Self {
+        let mut bytes = type_id.to_le_bytes().to_vec();
+        bytes.extend((count as u64).to_le_bytes());
+        bytes.extend(items);
+        self.value(key, 9, &bytes)
+    }
+
+    pub(super) fn texts(self, key: &str, values: &[&str]) -> Self {
+        let items = values.iter().flat_map(|value| string(value)).collect();
+        self.array(key, 8, values.len(), items)
+    }
+
+    pub(super) fn i32s(self, key: &str, values: &[i32]) -> Self {
+        let items = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        self.array(key, 5, values.len(), items)
+    }
+
+    pub(super) fn f32s(self, key: &str, values: &[f32]) -> Self {
+        let items = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        self.array(key, 6, values.len(), items)
+    }
+
+    /// `shape` is outermost first.
+    pub(super) fn tensor(mut self, name: &str, shape: &[u64], type_id: u32, data: Vec<u8>) -> Self {
+        let dimensions = shape.iter().rev().copied().collect();
+        self.tensors
+            .push((name.to_owned(), dimensions, type_id, data));
+        self
+    }
+
+    pub(super) fn f32_tensor(self, name: &str, shape: &[u64], values: &[f32]) -> Self {
+        let data = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        self.tensor(name, shape, 0, data)
+    }
+
+    pub(super) fn build(&self) -> Vec<u8> {
+        let mut file = b"GGUF".to_vec();
+        file.extend(3_u32.to_le_bytes());
+        file.extend((self.tensors.len() as u64).to_le_bytes());
+        file.extend(self.metadata_count.to_le_bytes());
+        file.extend(&self.metadata);
+        let mut offset = 0_u64;
+        for (name, dimensions, type_id, data) in &self.tensors {
+            file.extend(string(name));
+            file.extend((dimensions.len() as u32).to_le_bytes());
+            for dimension in dimensions {
+                file.extend(dimension.to_le_bytes());
+            }
+            file.extend(type_id.to_le_bytes());
+            file.extend(offset.to_le_bytes());
+            offset += (data.len() as u64).next_multiple_of(32);
+        }
+        for (.., data) in &self.tensors {
+            file.resize(file.len().next_multiple_of(32), 0);
+            file.extend(data);
+        }
+        file
+    }
+}
+
+/// A llama of one layer with two heads of four dimensions, without tensors but with a byte-level tokenizer.
+pub(super) fn tiny_metadata() -> GgufBuilder {
+    GgufBuilder::default()
+        .text("general.architecture", "llama")
+        .u32("llama.block_count", 1)
+        .u32("llama.context_length", 64)
+        .u32("llama.embedding_length", 32)
+        .u32("llama.feed_forward_length", 64)
+        .u32("llama.attention.head_count", 2)
+        .u32("llama.attention.head_count_kv", 1)
+        .f32("llama.attention.layer_norm_rms_epsilon", 1e-5)
+        .f32("llama.rope.freq_base", 10000.0)
+        .text("tokenizer.ggml.model", "gpt2")
+        .text("tokenizer.ggml.pre", "gpt-2")
+        .texts("tokenizer.ggml.tokens", &["<s>", "a", "b", "ab"])
+        .i32s("tokenizer.ggml.token_type", &[3, 1, 1, 1])
+        .texts("tokenizer.ggml.merges", &["a b"])
+        .u32("tokenizer.ggml.bos_token_id", 0)
+        .u32("tokenizer.ggml.eos_token_id", 0)
+        .bool("tokenizer.ggml.add_bos_token", true)
+        .text("tokenizer.chat_template", "{{ messages[0].content }}")
+}
+
+/// Blocks of `count` values of a type, with bytes that look random but give finite scales.
+pub(super) fn blocks(type_id: u32, count: usize) -> Vec<u8> {
+    let tensor_type = super::super::types::TensorType::from_id(type_id).unwrap();
+    let (values, bytes) = tensor_type.block();
+    let mut state = 0x2545_f491_u32;
+    (0..count / values * bytes)
+        .map(|index| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let byte = (state >> 24) as u8;
+            // The second byte of every half in the file clears its exponent's top bit: no half is infinite.
+            if index % 2 == 1 { byte & 0xbf } else { byte }
+        })
+        .collect()
+}
+
+/// [`tiny_metadata`] with its tensors, matrices of the type given.
+pub(super) fn tiny_model(type_id: u32) -> GgufBuilder {
+    let norm: Vec<f32> = (0..32).map(|index| 1.0 + index as f32 / 64.0).collect();
+    let matrix = |builder: GgufBuilder, name: &str, shape: [u64; 2]| {
+        let count = (shape[0] * shape[1]) as usize;
+        builder.tensor(name, &shape, type_id, blocks(type_id, count))
+    };
+    let mut builder = tiny_metadata()
+        .f32_tensor("output_norm.weight", &[32], &norm)
+        .f32_tensor("blk.0.attn_norm.weight", &[32], &norm)
+        .f32_tensor("blk.0.ffn_norm.weight", &[32], &norm);
+    for (name, shape) in [
+        ("token_embd.weight", [4, 32]),
+        ("blk.0.attn_q.weight", [32, 32]),
+        ("blk.0.attn_k.weight", [16, 32]),
+        ("blk.0.attn_v.weight", [16, 32]),
+        ("blk.0.attn_output.weight", [32, 32]),
+        ("blk.0.ffn_gate.weight", [64, 32]),
+        ("blk.0.ffn_up.weight", [64, 32]),
+        ("blk.0.ffn_down.weight", [32, 64]),
+    ] {
+        builder = matrix(builder, name, shape);
+    }
+    builder
+}

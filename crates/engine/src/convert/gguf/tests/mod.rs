@@ -1,0 +1,4 @@
+mod converting;
+mod file;
+mod reading;
+mod tokenizers;

@@ -1,0 +1,141 @@
+//! Tokenizers that come out of a file.
+
+use proptest::prelude::*;
+use serde_json::Value;
+use tokenizers::Tokenizer;
+
+use super::super::architecture::Architecture;
+use super::super::reader::Gguf;
+use super::super::tokenizer::tokenizer;
+use super::file::{GgufBuilder, tiny_metadata};
+
+fn build(builder: &GgufBuilder) -> (Tokenizer, super::super::tokenizer::Tokenizer) {
+    let bytes = builder.build();
+    let gguf = Gguf::parse(&bytes).unwrap();
+    let files = tokenizer(&gguf, Architecture::find("llama").unwrap()).unwrap();
+    (files.model.to_string().parse().unwrap(), files)
+}
+
+fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
+    tokenizer.encode(text, true).unwrap().get_ids().to_vec()
+}
+
+#[test]
+fn merges_and_markers_work() {
+    let (tokenizer, files) = build(&tiny_metadata());
+    assert_eq!(ids(&tokenizer, "abba<s>ab"), [0, 3, 2, 1, 0, 3]);
+    assert_eq!(files.config["bos_token"], "<s>");
+    assert_eq!(files.config["add_bos_token"], true);
+    assert_eq!(files.generation["eos_token_id"], 0);
+    assert_eq!(files.config["chat_template"], "{{ messages[0].content }}");
+}
+
+#[test]
+fn the_ends_of_turns_that_a_template_writes_end_answers() {
+    let bytes = GgufBuilder::default()
+        .text("tokenizer.ggml.model", "gpt2")
+        .text("tokenizer.ggml.pre", "qwen2")
+        .texts(
+            "tokenizer.ggml.tokens",
+            &["<|endoftext|>", "<|im_end|>", "<|eot_id|>", "a"],
+        )
+        .i32s("tokenizer.ggml.token_type", &[3, 3, 3, 1])
+        .texts("tokenizer.ggml.merges", &[])
+        .u32("tokenizer.ggml.eos_token_id", 0)
+        .text("tokenizer.chat_template", "{{ x }}<|im_end|>");
+    let (_, files) = build(&bytes);
+    assert_eq!(files.generation["eos_token_id"], serde_json::json!([0, 1]));
+    assert_eq!(files.config["add_bos_token"], Value::Bool(false));
+}
+
+/// Single characters, bytes, and words of `▁`, `a` and `b` with the scores of a trained model: the earlier the better.
+fn sentencepiece() -> GgufBuilder {
+    let bytes: Vec<String> = (0..256).map(|byte| format!("<0x{byte:02X}>")).collect();
+    let pieces = [
+        "ab",
+        "\u{2581}ab",
+        "bb",
+        "\u{2581}a",
+        "abb",
+        "\u{2581}",
+        "a",
+        "b",
+    ];
+    let tokens: Vec<&str> = ["<unk>", "<s>", "</s>"]
+        .into_iter()
+        .chain(bytes.iter().map(String::as_str))
+        .chain(pieces)
+        .collect();
+    let types: Vec<i32> = [2, 3, 3]
+        .into_iter()
+        .chain([6; 256])
+        .chain([1; 8])
+        .collect();
+    let scores: Vec<f32> = [0.0; 259]
+        .into_iter()
+        .chain((0..8).map(|rank| -(rank as f32)))
+        .collect();
+    GgufBuilder::default()
+        .text("tokenizer.ggml.model", "llama")
+        .texts("tokenizer.ggml.tokens", &tokens)
+        .i32s("tokenizer.ggml.token_type", &types)
+        .f32s("tokenizer.ggml.scores", &scores)
+        .u32("tokenizer.ggml.bos_token_id", 1)
+        .u32("tokenizer.ggml.eos_token_id", 2)
+}
+
+#[test]
+fn sentencepiece_joins_by_score_and_falls_back_to_bytes() {
+    let (tokenizer, _) = build(&sentencepiece());
+    let (ab, space_ab, bb, abb) = (259, 260, 261, 263);
+    let byte = |byte: u32| 3 + byte;
+    assert_eq!(ids(&tokenizer, "ab"), [1, space_ab]);
+    // The best pair first: `ab` twice before `bb` is looked at.
+    assert_eq!(ids(&tokenizer, "aabbb"), [1, 262, ab, bb]);
+    assert_eq!(ids(&tokenizer, "ab abb")[1..], [space_ab, space_ab, 266]);
+    assert_eq!(ids(&tokenizer, "é")[1..], [264, byte(0xc3), byte(0xa9)]);
+    assert_eq!(abb, 263);
+    assert_eq!(
+        tokenizer
+            .decode(&ids(&tokenizer, "ab é\nabb"), true)
+            .unwrap(),
+        "ab é\nabb"
+    );
+}
+
+#[test]
+fn unusable_tokenizers_are_refused() {
+    let refusal = |builder: &GgufBuilder| {
+        let bytes = builder.build();
+        let gguf = Gguf::parse(&bytes).unwrap();
+        let result = tokenizer(&gguf, Architecture::find("llama").unwrap());
+        result.err().unwrap().to_string()
+    };
+    let plain = |model: &str, pre: &str, tokens: &[&str]| {
+        GgufBuilder::default()
+            .text("tokenizer.ggml.model", model)
+            .text("tokenizer.ggml.pre", pre)
+            .texts("tokenizer.ggml.tokens", tokens)
+            .texts("tokenizer.ggml.merges", &["a b"])
+    };
+    assert!(refusal(&plain("bert", "x", &["a"])).contains("\"bert\""));
+    let message = refusal(&plain("gpt2", "hieroglyphs", &["a"]));
+    assert!(
+        message.contains("\"hieroglyphs\"") && message.contains("smollm"),
+        "{message}"
+    );
+    assert!(refusal(&plain("gpt2", "gpt-2", &["a", "a"])).contains("both \"a\""));
+    let beyond = plain("gpt2", "gpt-2", &["a"]).u32("tokenizer.ggml.eos_token_id", 7);
+    assert!(refusal(&beyond).contains("eos_token_id is 7"));
+    let unscored = plain("llama", "default", &["a"]);
+    assert!(refusal(&unscored).contains("tokenizer.ggml.scores"));
+}
+
+proptest! {
+    #[test]
+    fn sentencepiece_texts_come_back(text in "[ab é日\n]{1,24}") {
+        let (tokenizer, _) = build(&sentencepiece());
+        let ids = ids(&tokenizer, &text);
+        prop_assert_eq!(tokenizer.decode(&ids, true).unwrap(), text);
+    }
+}

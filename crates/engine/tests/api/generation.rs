@@ -1,0 +1,433 @@
+//! Generation through the public handle, on the committed checkpoints.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::support::{Answer, all_golden, answer, collect, golden, options, prompt};
+use futures_core::Stream;
+use mlxm_engine::sampling::SamplingParams;
+use mlxm_engine::{Engine, Event, FinishReason, LoadOptions, Request, RequestError};
+
+fn engine(name: &str) -> Engine {
+    Engine::load(golden(name), &options()).unwrap()
+}
+
+fn request(prompt: Vec<u32>, max_tokens: usize) -> Request {
+    Request {
+        prompt,
+        max_tokens: Some(max_tokens),
+        ignore_eos: true,
+        ..Request::default()
+    }
+}
+
+fn sampled(prompt: Vec<u32>, seed: u64) -> Request {
+    let sampling = SamplingParams {
+        temperature: 1.0,
+        top_k: 40,
+        seed: Some(seed),
+        ..SamplingParams::default()
+    };
+    Request {
+        sampling,
+        ..request(prompt, 24)
+    }
+}
+
+#[test]
+fn tokens_are_the_same_alone_and_in_a_crowd() {
+    for path in all_golden() {
+        let options = LoadOptions {
+            max_sequences: 8,
+            max_batch_tokens: 40,
+            ..options()
+        };
+        let engine = Engine::load(&path, &options).unwrap();
+        let vocab_size = engine.info().vocab_size;
+        // Longer and shorter than a block, than a step, and than any window.
+        let requests: Vec<Request> = [1, 3, 31, 33, 70, 90, 12, 45]
+            .iter()
+            .enumerate()
+            .map(|(index, &len)| Request {
+                no_prefix_cache: true,
+                ..sampled(prompt(index as u64, len, vocab_size), index as u64)
+            })
+            .collect();
+        let alone: Vec<Vec<u32>> = requests
+            .iter()
+            .map(|request| answer(&engine, request.clone()).tokens)
+            .collect();
+        let crowd: Vec<_> = requests
+            .iter()
+            .map(|request| engine.submit(request.clone()).unwrap())
+            .collect();
+        let together: Vec<Vec<u32>> = crowd
+            .into_iter()
+            .map(|generation| collect(generation).tokens)
+            .collect();
+        assert_eq!(alone, together, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_cached_prefix_changes_the_cost_and_not_the_answer() {
+    for path in all_golden() {
+        let engine = Engine::load(&path, &options()).unwrap();
+        let first = prompt(7, 70, engine.info().vocab_size);
+        let turn = answer(&engine, request(first.clone(), 16));
+        assert_eq!(turn.finished.statistics.cached_tokens, 0);
+
+        // The next turn of a conversation: prompt, answer, and something new.
+        let mut second = first;
+        second.extend(&turn.tokens);
+        second.extend(prompt(8, 9, engine.info().vocab_size));
+        let cached = answer(&engine, request(second.clone(), 16));
+        let uncached = answer(
+            &engine,
+            Request {
+                no_prefix_cache: true,
+                ..request(second, 16)
+            },
+        );
+        assert_eq!(
+            cached.finished.statistics.cached_tokens,
+            64,
+            "{}",
+            path.display()
+        );
+        assert_eq!(uncached.finished.statistics.cached_tokens, 0);
+        assert_eq!(cached.tokens, uncached.tokens, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_seed_reproduces_and_another_differs() {
+    let engine = engine("llama-f16");
+    let tokens = |seed| answer(&engine, sampled(vec![5, 6, 7], seed)).tokens;
+    assert_eq!(tokens(1), tokens(1));
+    assert_ne!(tokens(1), tokens(2));
+}
+
+#[test]
+fn logits_do_not_depend_on_the_chunk() {
+    for path in all_golden() {
+        let engine = Engine::load(&path, &options()).unwrap();
+        let tokens = prompt(3, 80, engine.info().vocab_size);
+        let whole = engine.logits(&tokens, None).unwrap();
+        assert_eq!(
+            (whole.rows, whole.values.len()),
+            (80, 80 * whole.vocab_size)
+        );
+        for chunk in [1, 3, 7, 31, 32, 33] {
+            assert_eq!(
+                engine.logits(&tokens, Some(chunk)).unwrap(),
+                whole,
+                "{} chunk {chunk}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn log_probabilities_are_those_of_the_logits() {
+    let engine = engine("llama-f16");
+    let tokens = prompt(4, 70, engine.info().vocab_size);
+    let logits = engine.logits(&tokens, None).unwrap();
+    let scored = engine.token_logprobs(&tokens).unwrap();
+    assert_eq!(scored.len(), tokens.len() - 1);
+    for (position, logprob) in scored.iter().enumerate() {
+        let row = &logits.values[position * logits.vocab_size..][..logits.vocab_size];
+        let sum: f64 = row.iter().map(|&logit| f64::from(logit).exp()).sum();
+        let expected = f64::from(row[tokens[position + 1] as usize]) - sum.ln();
+        assert!((f64::from(*logprob) - expected).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn the_first_token_is_the_most_probable_one() {
+    let engine = engine("llama-4bit");
+    let tokens = prompt(5, 20, engine.info().vocab_size);
+    let logits = engine.logits(&tokens, None).unwrap();
+    let last = &logits.values[19 * logits.vocab_size..];
+    let best = (0..last.len())
+        .max_by(|&a, &b| last[a].total_cmp(&last[b]))
+        .unwrap();
+    let request = Request {
+        sampling: SamplingParams {
+            logprobs: Some(3),
+            ..SamplingParams::default()
+        },
+        ..request(tokens, 1)
+    };
+    let mut events = engine.submit(request).unwrap();
+    let Some(Ok(Event::Token(token))) = events.next() else {
+        panic!("no token")
+    };
+    assert_eq!(token.id as usize, best);
+    let logprob = token.logprob.unwrap();
+    assert_eq!(logprob.top.len(), 3);
+    assert_eq!(logprob.top[0].0, token.id);
+    assert!(logprob.top[0].1 >= logprob.top[1].1 && logprob.top[1].1 >= logprob.top[2].1);
+}
+
+#[test]
+fn an_answer_ends_for_the_reason_it_gives() {
+    let engine = engine("llama-f16");
+    let free = answer(&engine, request(vec![1, 2, 3], 40));
+    assert_eq!(free.finished.reason, FinishReason::MaxTokens);
+    assert_eq!(
+        (free.tokens.len(), free.finished.statistics.generated_tokens),
+        (40, 40)
+    );
+    assert_eq!(free.finished.statistics.prompt_tokens, 3);
+
+    // Any two neighbouring characters of the answer will do as a stop string; they cross a token border somewhere.
+    let characters: Vec<char> = free.text.chars().collect();
+    let stop: String = characters[10..13].iter().collect();
+    let stopped = answer(
+        &engine,
+        Request {
+            stop: vec![stop.clone()],
+            ..request(vec![1, 2, 3], 40)
+        },
+    );
+    assert_eq!(
+        stopped.finished.reason,
+        FinishReason::StopString(stop.clone())
+    );
+    assert_eq!(stopped.text, free.text[..free.text.find(&stop).unwrap()]);
+}
+
+#[test]
+fn an_end_of_sequence_token_ends_the_answer_and_is_not_text() {
+    let engine = engine("llama-f16");
+    let eos = engine.info().eos_token_ids[0];
+    let bias = SamplingParams {
+        logit_bias: [(eos, 100.0)].into(),
+        ..SamplingParams::default()
+    };
+    let ended = answer(
+        &engine,
+        Request {
+            sampling: bias,
+            ignore_eos: false,
+            ..request(vec![1, 2, 3], 40)
+        },
+    );
+    assert_eq!(ended.finished.reason, FinishReason::EndOfSequence(eos));
+    assert_eq!(ended.text, "");
+    assert_eq!(ended.finished.statistics.generated_tokens, 1);
+}
+
+#[test]
+fn a_full_context_ends_the_answer() {
+    let options = LoadOptions {
+        context_length: Some(48),
+        ..options()
+    };
+    let engine = Engine::load(golden("llama-f16"), &options).unwrap();
+    let full = answer(
+        &engine,
+        Request {
+            max_tokens: None,
+            ..request(vec![1, 2, 3], 0)
+        },
+    );
+    assert_eq!(full.finished.reason, FinishReason::ContextFull);
+    assert_eq!(full.tokens.len(), 45);
+}
+
+#[test]
+fn a_dropped_generation_leaves_room_for_the_next() {
+    let engine = engine("llama-f16");
+    let abandoned = engine
+        .submit(Request {
+            max_tokens: None,
+            ..request(vec![1, 2, 3], 0)
+        })
+        .unwrap();
+    drop(abandoned);
+    // One sequence at a time: this one only starts once the other is gone.
+    assert_eq!(answer(&engine, request(vec![1, 2, 3], 4)).tokens.len(), 4);
+}
+
+#[test]
+fn more_requests_than_places_wait_their_turn() {
+    let engine = engine("llama-4bit");
+    let alone = answer(&engine, request(vec![9, 8, 7], 8)).tokens;
+    let waiting: Vec<_> = (0..5)
+        .map(|_| engine.submit(request(vec![9, 8, 7], 8)).unwrap())
+        .collect();
+    for generation in waiting {
+        assert_eq!(collect(generation).tokens, alone);
+    }
+}
+
+#[test]
+fn a_generation_outlives_its_engine() {
+    let generation = engine("llama-f16")
+        .submit(request(vec![1, 2, 3], 12))
+        .unwrap();
+    assert_eq!(collect(generation).tokens.len(), 12);
+}
+
+#[test]
+fn a_generation_can_be_polled() {
+    let engine = engine("llama-f16");
+    let mut polled = pin!(engine.submit(request(vec![1, 2, 3], 6)).unwrap());
+    let mut context = Context::from_waker(Waker::noop());
+    let mut tokens = Vec::new();
+    loop {
+        match polled.as_mut().poll_next(&mut context) {
+            Poll::Ready(Some(event)) => {
+                if let Event::Token(token) = event.unwrap() {
+                    tokens.push(token.id);
+                }
+            }
+            Poll::Ready(None) => break,
+            Poll::Pending => std::thread::yield_now(),
+        }
+    }
+    assert_eq!(tokens, answer(&engine, request(vec![1, 2, 3], 6)).tokens);
+}
+
+#[test]
+fn a_wait_with_a_limit_comes_back() {
+    let engine = engine("llama-f16");
+    let mut generation = engine.submit(request(vec![1, 2, 3], 3)).unwrap();
+    let mut events = 0;
+    loop {
+        match generation.next_timeout(Duration::from_millis(1)) {
+            mlxm_engine::Poll::Event(event) => {
+                event.unwrap();
+                events += 1;
+            }
+            mlxm_engine::Poll::Pending => {}
+            mlxm_engine::Poll::Ended => break,
+        }
+    }
+    assert_eq!(events, 4);
+}
+
+#[test]
+fn refused_requests_say_why() {
+    let options = LoadOptions {
+        context_length: Some(64),
+        ..options()
+    };
+    let engine = Engine::load(golden("llama-f16"), &options).unwrap();
+    let refusal = |request: Request| {
+        engine
+            .submit(request)
+            .map(collect)
+            .map(|answer: Answer| answer.tokens)
+            .unwrap_err()
+    };
+
+    assert!(matches!(
+        refusal(Request::default()),
+        RequestError::EmptyPrompt
+    ));
+    let error = refusal(request(vec![1; 64], 1));
+    assert!(
+        matches!(
+            error,
+            RequestError::PromptTooLong {
+                prompt_tokens: 64,
+                context_length: 64
+            }
+        ),
+        "{error}"
+    );
+    let error = refusal(request(vec![1, 2, 1_000_000], 1));
+    assert!(
+        matches!(
+            error,
+            RequestError::TokenOutOfRange {
+                id: 1_000_000,
+                position: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        refusal(request(vec![1], 0))
+            .to_string()
+            .contains("max_tokens")
+    );
+    assert!(
+        refusal(Request {
+            stop: vec![String::new()],
+            ..request(vec![1], 1)
+        })
+        .to_string()
+        .contains("stop")
+    );
+    for (name, sampling) in [
+        (
+            "temperature",
+            SamplingParams {
+                temperature: f32::NAN,
+                ..SamplingParams::default()
+            },
+        ),
+        (
+            "top_p",
+            SamplingParams {
+                top_p: 1.5,
+                ..SamplingParams::default()
+            },
+        ),
+        (
+            "min_p",
+            SamplingParams {
+                min_p: -0.1,
+                ..SamplingParams::default()
+            },
+        ),
+        (
+            "repetition_penalty",
+            SamplingParams {
+                repetition_penalty: 0.0,
+                ..SamplingParams::default()
+            },
+        ),
+    ] {
+        let error = refusal(Request {
+            sampling,
+            ..request(vec![1], 1)
+        });
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    // And the engine goes on.
+    assert_eq!(answer(&engine, request(vec![1], 2)).tokens.len(), 2);
+}
+
+#[test]
+fn scoring_refuses_what_does_not_fit() {
+    let options = LoadOptions {
+        context_length: Some(64),
+        ..options()
+    };
+    let engine = Engine::load(golden("llama-f16"), &options).unwrap();
+    assert!(engine.logits(&[1; 64], None).is_ok());
+    assert!(matches!(
+        engine.logits(&[1; 65], None),
+        Err(RequestError::PromptTooLong { .. })
+    ));
+    assert!(matches!(
+        engine.logits(&[], None),
+        Err(RequestError::EmptyPrompt)
+    ));
+    assert!(matches!(
+        engine.logits(&[1], Some(0)),
+        Err(RequestError::Invalid(_))
+    ));
+    assert!(matches!(
+        engine.token_logprobs(&[1, 1_000_000]),
+        Err(RequestError::TokenOutOfRange { .. })
+    ));
+}

@@ -1,0 +1,422 @@
+//! What is wrong with a checkpoint is said by name, before anything runs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::support::{answer, golden, options};
+use mlxm_engine::{Engine, GroupKind, LoadError, LoadOptions, inspect};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A copy of a golden checkpoint to spoil.
+struct Checkpoint(TempDir);
+
+type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+impl Checkpoint {
+    fn new(name: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        for entry in fs::read_dir(golden(name)).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn edit_config(&self, edit: impl FnOnce(&mut Value)) {
+        let path = self.path().join("config.json");
+        let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        edit(&mut config);
+        fs::write(path, config.to_string()).unwrap();
+    }
+
+    fn edit_tensors(&self, edit: impl FnOnce(&mut Tensors)) {
+        let path = self.path().join("model.safetensors");
+        let bytes = fs::read(&path).unwrap();
+        let mut tensors: Tensors = SafeTensors::deserialize(&bytes)
+            .unwrap()
+            .iter()
+            .map(|(name, view)| {
+                (
+                    name.to_owned(),
+                    (view.dtype(), view.shape().to_vec(), view.data().to_vec()),
+                )
+            })
+            .collect();
+        edit(&mut tensors);
+        let views: Vec<(&str, TensorView<'_>)> = tensors
+            .iter()
+            .map(|(name, (dtype, shape, data))| {
+                (
+                    name.as_str(),
+                    TensorView::new(*dtype, shape.clone(), data).unwrap(),
+                )
+            })
+            .collect();
+        safetensors::serialize_to_file(views, None, &path).unwrap();
+    }
+
+    fn error(&self) -> LoadError {
+        error(self.path(), &options())
+    }
+}
+
+fn error(path: &Path, options: &LoadOptions) -> LoadError {
+    match Engine::load(path, options) {
+        Ok(_) => unreachable!("{} loaded", path.display()),
+        Err(error) => error,
+    }
+}
+
+fn assert_says(error: &LoadError, parts: &[&str]) {
+    let text = error.to_string();
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+}
+
+#[test]
+fn a_path_that_is_no_checkpoint() {
+    assert_says(
+        &error(Path::new("no/such/model"), &options()),
+        &["no/such/model", "mlxm pull"],
+    );
+
+    let empty = TempDir::new().unwrap();
+    assert_says(&error(empty.path(), &options()), &["config.json", "empty"]);
+
+    let gguf = TempDir::new().unwrap();
+    fs::write(gguf.path().join("model-Q4_0.gguf"), b"GGUF").unwrap();
+    assert_says(&error(gguf.path(), &options()), &["GGUF", "mlxm convert"]);
+    assert_says(
+        &error(&gguf.path().join("model-Q4_0.gguf"), &options()),
+        &["file", "mlxm convert"],
+    );
+}
+
+#[test]
+fn weights_of_other_formats() {
+    for (file, words) in [
+        ("model.gguf", "mlxm convert"),
+        ("pytorch_model.bin", "safetensors version"),
+    ] {
+        let checkpoint = Checkpoint::new("llama-f16");
+        fs::remove_file(checkpoint.path().join("model.safetensors")).unwrap();
+        fs::write(checkpoint.path().join(file), b"x").unwrap();
+        let error = checkpoint.error();
+        assert!(matches!(error, LoadError::NoWeights { .. }));
+        assert_says(&error, &["model*.safetensors", words]);
+    }
+}
+
+#[test]
+fn a_config_that_is_not_one() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    fs::write(checkpoint.path().join("config.json"), "{\"model_type\": ").unwrap();
+    assert_says(&checkpoint.error(), &["config.json", "not valid JSON"]);
+
+    fs::write(checkpoint.path().join("config.json"), "[]").unwrap();
+    assert_says(&checkpoint.error(), &["config.json", "object"]);
+
+    fs::write(checkpoint.path().join("config.json"), "{}").unwrap();
+    assert_says(&checkpoint.error(), &["config.json", "model_type"]);
+}
+
+#[test]
+fn config_fields_are_named() {
+    let cases: [(fn(&mut Value), &str); 6] = [
+        (
+            |config| drop(config.as_object_mut().unwrap().remove("hidden_size")),
+            "hidden_size",
+        ),
+        (
+            |config| config["num_attention_heads"] = json!(0),
+            "num_attention_heads",
+        ),
+        (
+            |config| config["num_key_value_heads"] = json!(3),
+            "num_key_value_heads",
+        ),
+        (
+            |config| config["rms_norm_eps"] = json!("small"),
+            "invalid type",
+        ),
+        (
+            |config| config["rope_scaling"] = json!({"type": "wavy", "factor": 2.0}),
+            "wavy",
+        ),
+        (
+            |config| config["rope_scaling"] = json!({"type": "linear"}),
+            "factor",
+        ),
+    ];
+    for (edit, word) in cases {
+        let checkpoint = Checkpoint::new("llama-f16");
+        checkpoint.edit_config(edit);
+        let error = checkpoint.error();
+        assert!(matches!(error, LoadError::InvalidConfig { .. }), "{error}");
+        assert_says(&error, &["config.json", word]);
+    }
+}
+
+#[test]
+fn an_unknown_architecture_lists_the_known_ones() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    checkpoint.edit_config(|config| config["model_type"] = json!("hyena"));
+    assert_says(
+        &checkpoint.error(),
+        &["hyena", "llama", "gemma3_text", "starcoder2", "mistral"],
+    );
+}
+
+#[test]
+fn damaged_files_are_named() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    let path = checkpoint.path().join("model.safetensors");
+    let whole = fs::read(&path).unwrap();
+    for spoiled in [
+        &whole[..whole.len() - 1],
+        &whole[..whole.len() / 2],
+        &whole[..7],
+        &[],
+        b"not a tensor file at all",
+    ] {
+        fs::write(&path, spoiled).unwrap();
+        let error = checkpoint.error();
+        assert!(matches!(error, LoadError::CorruptWeights { .. }), "{error}");
+        assert_says(&error, &["model.safetensors", "again"]);
+    }
+}
+
+#[test]
+fn missing_tensors_are_all_named() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    checkpoint.edit_tensors(|tensors| {
+        tensors.remove("model.norm.weight").unwrap();
+        tensors.remove("model.layers.1.mlp.up_proj.weight").unwrap();
+    });
+    let error = checkpoint.error();
+    assert!(matches!(error, LoadError::MissingTensors { .. }));
+    assert_says(
+        &error,
+        &[
+            "2 ",
+            "model.norm.weight",
+            "model.layers.1.mlp.up_proj.weight",
+            "llama",
+        ],
+    );
+}
+
+#[test]
+fn unknown_tensors_are_named() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    checkpoint.edit_tensors(|tensors| {
+        tensors.insert(
+            "model.layers.0.surprise.weight".into(),
+            (Dtype::F32, vec![1], vec![0; 4]),
+        );
+    });
+    let error = checkpoint.error();
+    assert!(matches!(error, LoadError::UnknownTensors { .. }));
+    assert_says(&error, &["model.layers.0.surprise.weight"]);
+}
+
+#[test]
+fn wrong_shapes_and_types_are_named() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    checkpoint.edit_tensors(|tensors| tensors.get_mut("model.norm.weight").unwrap().1.push(1));
+    assert_says(
+        &checkpoint.error(),
+        &["model.norm.weight", "[64]", "[64, 1]"],
+    );
+
+    let checkpoint = Checkpoint::new("llama-f16");
+    checkpoint.edit_tensors(|tensors| {
+        tensors
+            .get_mut("model.layers.0.self_attn.q_proj.weight")
+            .unwrap()
+            .0 = Dtype::I16;
+    });
+    assert_says(
+        &checkpoint.error(),
+        &["model.layers.0.self_attn.q_proj.weight", "I16", "f16"],
+    );
+}
+
+#[test]
+fn quantization_that_does_not_fit_is_named() {
+    let name = "model.layers.0.self_attn.q_proj";
+    let cases: [(Value, &[&str]); 5] = [
+        (json!({"group_size": 128, "bits": 4}), &["64 inputs", "128"]),
+        (json!({"group_size": 32, "bits": 8}), &["shape", "[64, 16]"]),
+        (json!({"group_size": 32, "bits": 7}), &["7"]),
+        (
+            json!({"group_size": 16, "bits": 4, "mode": "nvfp4"}),
+            &["scales"],
+        ),
+        (json!("eight"), &["true, false or an object"]),
+    ];
+    for (entry, words) in cases {
+        let checkpoint = Checkpoint::new("llama-4bit");
+        checkpoint.edit_config(|config| config["quantization"][name] = entry);
+        let error = checkpoint.error();
+        assert_says(&error, &[name]);
+        assert_says(&error, words);
+    }
+
+    // Without an entry the shapes decide, and these fit nothing.
+    let checkpoint = Checkpoint::new("llama-4bit");
+    checkpoint.edit_tensors(|tensors| {
+        let (_, shape, data) = tensors.get_mut(&format!("{name}.scales")).unwrap();
+        shape[1] *= 8;
+        let repeated = data.repeat(8);
+        *data = repeated;
+    });
+    assert_says(&checkpoint.error(), &[name, "do not fit 64 inputs"]);
+}
+
+#[test]
+fn foreign_quantization_is_refused_with_advice() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    checkpoint
+        .edit_config(|config| config["quantization_config"] = json!({"quant_method": "bitnet"}));
+    assert_says(&checkpoint.error(), &["bitnet", "mlxm convert"]);
+}
+
+#[test]
+fn a_checkpoint_without_tokenizer() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    fs::remove_file(checkpoint.path().join("tokenizer.json")).unwrap();
+    let error = checkpoint.error();
+    assert!(matches!(error, LoadError::Tokenizer(_)));
+    assert_says(&error, &["tokenizer.json"]);
+}
+
+#[test]
+fn a_broken_template_leaves_plain_completion() {
+    let checkpoint = Checkpoint::new("llama-4bit");
+    fs::write(checkpoint.path().join("chat_template.jinja"), "{% for %}").unwrap();
+    let engine = Engine::load(checkpoint.path(), &options()).unwrap();
+    assert!(engine.chat_template().is_err());
+    let request = mlxm_engine::Request {
+        prompt: vec![1, 2],
+        max_tokens: Some(2),
+        ignore_eos: true,
+        ..Default::default()
+    };
+    assert_eq!(answer(&engine, request).tokens.len(), 2);
+}
+
+#[test]
+fn options_out_of_range_are_named() {
+    let path = golden("llama-f16");
+    let cases = [
+        (
+            LoadOptions {
+                context_length: Some(1),
+                ..options()
+            },
+            "context",
+        ),
+        (
+            LoadOptions {
+                context_length: Some(1 << 20),
+                ..options()
+            },
+            "256",
+        ),
+        (
+            LoadOptions {
+                max_sequences: 0,
+                ..options()
+            },
+            "max_sequences",
+        ),
+        (
+            LoadOptions {
+                max_batch_tokens: 0,
+                ..options()
+            },
+            "max_batch_tokens",
+        ),
+        (
+            LoadOptions {
+                threads: Some(0),
+                ..options()
+            },
+            "threads",
+        ),
+        (
+            LoadOptions {
+                device: mlxm_engine::DeviceChoice::Metal,
+                ..options()
+            },
+            "Metal",
+        ),
+    ];
+    for (options, word) in cases {
+        assert_says(&error(&path, &options), &[word]);
+    }
+}
+
+#[test]
+fn a_plan_that_does_not_fit_says_what_would() {
+    let path = golden("llama-f16");
+    let (_, plan) = inspect(&path, &options()).unwrap();
+    let sum = plan.weights_bytes + plan.kv_pool_bytes + plan.scratch_bytes;
+    assert_eq!(plan.total_bytes, sum);
+    assert_eq!(plan.context_length, 256);
+    assert_eq!(plan.largest_context(plan.total_bytes), 256);
+
+    let tight = LoadOptions {
+        memory_bytes: Some(plan.total_bytes - 1),
+        context_length: Some(256),
+        ..options()
+    };
+    let error = error(&path, &tight);
+    assert!(matches!(error, LoadError::Memory(_)));
+    assert_says(&error, &["256 tokens", "KV cache"]);
+}
+
+#[test]
+fn layers_of_a_kind_share_a_group_of_blocks() {
+    let (info, plan) = inspect(golden("gemma3-window-8"), &options()).unwrap();
+    assert_eq!(info.sliding_window, Some(8));
+    let kinds: Vec<(GroupKind, usize)> = plan
+        .groups
+        .iter()
+        .map(|group| (group.kind, group.layers))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            (GroupKind::SlidingWindow { window: 8 }, 2),
+            (GroupKind::Full, 1)
+        ]
+    );
+    let bytes: u64 = plan
+        .groups
+        .iter()
+        .map(|group| group.blocks as u64 * group.block_bytes)
+        .sum();
+    assert_eq!(bytes, plan.kv_pool_bytes);
+}
+
+#[test]
+fn end_of_sequence_ids_of_the_generation_config_win() {
+    // config.json says 2, generation_config.json [2, 0]; the tokenizer's own joins them.
+    let (info, _) = inspect(golden("llama-4bit"), &options()).unwrap();
+    assert!(
+        info.eos_token_ids.contains(&0) && info.eos_token_ids.contains(&2),
+        "{:?}",
+        info.eos_token_ids
+    );
+}

@@ -1,0 +1,10 @@
+//! The engine through its public interface, on the committed checkpoints.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod generation;
+mod loading;
+mod support;

@@ -1,0 +1,351 @@
+//! Pulling a model when nothing goes wrong.
+
+mod support;
+
+use std::collections::HashMap;
+use std::fs;
+
+use mlxm_hub::{CancellationToken, FileFilter, HubError, PullEvent, WeightsKind};
+use mlxm_testhub::TestRepo;
+use support::{REPO, WEIGHTS, Witness, World, assert_whole, model, pull, request, weights};
+
+#[tokio::test]
+async fn a_pull_makes_the_layout_other_tools_expect() {
+    let world = World::with_model(3_000_000);
+    let commit = model(REPO, 3_000_000).commit();
+    let hub = world.hub();
+    let pulled = pull(&hub).await.unwrap();
+
+    assert_eq!(pulled.commit, commit);
+    assert_eq!(
+        pulled.snapshot,
+        world.repo_folder().join("snapshots").join(&commit)
+    );
+    assert_whole(&pulled.snapshot, 3_000_000);
+    assert_eq!(
+        fs::read_to_string(world.repo_folder().join("refs/main")).unwrap(),
+        commit
+    );
+    assert!(!pulled.snapshot.join("README.md").exists());
+
+    let info = hub.model_info(&REPO.parse().unwrap(), None).await.unwrap();
+    for file in info.files.iter().filter(|file| file.path != "README.md") {
+        let link = fs::read_link(pulled.snapshot.join(&file.path)).unwrap();
+        assert_eq!(
+            link.to_str().unwrap(),
+            format!("../../blobs/{}", file.digest.as_str())
+        );
+    }
+    assert_eq!(world.partial(), None);
+    assert_eq!(pulled.bytes_reused, 0);
+    assert!(pulled.bytes_downloaded > 3_000_000);
+}
+
+#[tokio::test]
+async fn a_second_pull_fetches_nothing() {
+    let world = World::with_model(100_000);
+    let hub = world.hub();
+    let first = pull(&hub).await.unwrap();
+    let before = world.server.content_requests(WEIGHTS).len();
+    let witness = Witness::default();
+    let second = hub
+        .pull(&request(), &witness, &CancellationToken::new())
+        .await
+        .unwrap();
+    assert_eq!(second.bytes_downloaded, 0);
+    assert_eq!(second.bytes_reused, first.bytes_downloaded);
+    assert_eq!(second.snapshot, first.snapshot);
+    assert_eq!(world.server.content_requests(WEIGHTS).len(), before);
+    assert!(
+        !witness
+            .events()
+            .iter()
+            .any(|event| matches!(event, PullEvent::Started { .. }))
+    );
+}
+
+#[tokio::test]
+async fn a_new_commit_fetches_only_what_changed() {
+    let world = World::with_model(100_000);
+    let hub = world.hub();
+    let first = pull(&hub).await.unwrap();
+    let commit = world
+        .server
+        .add(model(REPO, 100_000).file("config.json", r#"{"model_type":"qwen2"}"#));
+    let second = pull(&hub).await.unwrap();
+    assert_eq!(second.commit, commit);
+    assert_eq!(
+        second.bytes_downloaded,
+        r#"{"model_type":"qwen2"}"#.len() as u64
+    );
+    assert_eq!(
+        fs::read_to_string(world.repo_folder().join("refs/main")).unwrap(),
+        commit
+    );
+    assert_whole(&first.snapshot, 100_000);
+}
+
+#[tokio::test]
+async fn a_revision_is_a_branch_a_tag_or_a_commit() {
+    let world = World::with_model(1_000);
+    let old = model(REPO, 1_000).commit();
+    let new = world.server.add(model(REPO, 2_000).branch("refs/pr/1"));
+    let hub = world.hub();
+
+    let mut by_branch = request();
+    by_branch.revision = Some("refs/pr/1".to_owned());
+    let pulled = hub
+        .pull(&by_branch, &Witness::default(), &CancellationToken::new())
+        .await
+        .unwrap();
+    assert_eq!(pulled.commit, new);
+    assert_eq!(
+        fs::read_to_string(world.repo_folder().join("refs/refs/pr/1")).unwrap(),
+        new
+    );
+
+    let mut by_commit = request();
+    by_commit.revision = Some(old.clone());
+    let pulled = hub
+        .pull(&by_commit, &Witness::default(), &CancellationToken::new())
+        .await
+        .unwrap();
+    assert_eq!(pulled.commit, old);
+    assert!(!world.repo_folder().join("refs").join(&old).exists());
+
+    assert_eq!(
+        hub.resolve_revision(REPO, "refs/pr/1")
+            .unwrap()
+            .commit
+            .as_deref(),
+        Some(new.as_str())
+    );
+    assert_eq!(
+        hub.resolve_revision(REPO, &old[..8])
+            .unwrap()
+            .commit
+            .as_deref(),
+        Some(old.as_str())
+    );
+
+    let mut missing = request();
+    missing.revision = Some("v9".to_owned());
+    let error = hub
+        .pull(&missing, &Witness::default(), &CancellationToken::new())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, HubError::RevisionNotFound { revision, .. } if revision == "v9"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn events_follow_their_grammar() {
+    let world = World::with_model(2_500_000);
+    let witness = Witness::default();
+    let pulled = world
+        .hub()
+        .pull(&request(), &witness, &CancellationToken::new())
+        .await
+        .unwrap();
+    let events = witness.events();
+
+    let total =
+        2_500_000 + r#"{"model_type":"llama"}"#.len() as u64 + r#"{"version":"1.0"}"#.len() as u64;
+    assert_eq!(
+        events[0],
+        PullEvent::Planned {
+            files: 3,
+            total_bytes: total,
+            reused_bytes: 0
+        }
+    );
+    assert_eq!(
+        events.last(),
+        Some(&PullEvent::Done {
+            snapshot: pulled.snapshot
+        })
+    );
+    let mut positions: HashMap<String, u64> = HashMap::new();
+    let mut finished = Vec::new();
+    for event in &events[1..events.len() - 1] {
+        match event {
+            PullEvent::Started {
+                file,
+                position_bytes,
+                ..
+            } => {
+                assert_eq!(*position_bytes, 0);
+                assert_eq!(
+                    positions.insert(file.clone(), 0),
+                    None,
+                    "{file} started twice"
+                );
+            }
+            PullEvent::Advanced {
+                file,
+                position_bytes,
+            } => {
+                let before = positions.insert(file.clone(), *position_bytes).unwrap();
+                assert!(*position_bytes > before);
+            }
+            PullEvent::Finished { file, size_bytes } => {
+                assert_eq!(positions[file], *size_bytes);
+                finished.push(file.clone());
+            }
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+    finished.sort();
+    assert_eq!(finished, ["config.json", WEIGHTS, "tokenizer.json"]);
+}
+
+#[tokio::test]
+async fn files_are_transferred_side_by_side() {
+    for (parallel, most) in [(1, 1), (3, 3)] {
+        let world = World::new();
+        let mut repo = TestRepo::new(REPO).file("config.json", "{}");
+        for shard in 1..=6 {
+            let name = format!("model-{shard:05}-of-00006.safetensors");
+            repo = repo.large_file(&name, vec![shard; 40_000]);
+        }
+        world.server.add(repo);
+        world
+            .server
+            .pace(10_000, std::time::Duration::from_millis(20));
+        let mut request = request();
+        request.parallel = parallel;
+        world
+            .hub()
+            .pull(&request, &Witness::default(), &CancellationToken::new())
+            .await
+            .unwrap();
+        let highest = world
+            .server
+            .received()
+            .iter()
+            .map(|request| request.concurrent)
+            .max()
+            .unwrap();
+        assert_eq!(highest, most);
+    }
+}
+
+#[tokio::test]
+async fn files_of_the_same_content_are_fetched_once() {
+    let world = World::new();
+    let same = weights(50_000);
+    world.server.add(
+        TestRepo::new(REPO)
+            .file("config.json", "{}")
+            .large_file("model-00001-of-00002.safetensors", same.clone())
+            .large_file("model-00002-of-00002.safetensors", same.clone()),
+    );
+    let pulled = pull(&world.hub()).await.unwrap();
+    assert_eq!(pulled.bytes_downloaded, 50_002);
+    for shard in 1..=2 {
+        let path = pulled
+            .snapshot
+            .join(format!("model-0000{shard}-of-00002.safetensors"));
+        assert!(fs::read(path).unwrap() == same);
+    }
+}
+
+#[tokio::test]
+async fn empty_files_and_folders_arrive() {
+    let world = World::new();
+    world.server.add(
+        model(REPO, 10)
+            .file("merges.txt", "")
+            .file("additional_chat_templates/tool use.jinja", "{{ x }}"),
+    );
+    let pulled = pull(&world.hub()).await.unwrap();
+    assert_eq!(fs::read(pulled.snapshot.join("merges.txt")).unwrap(), b"");
+    let template = pulled
+        .snapshot
+        .join("additional_chat_templates/tool use.jinja");
+    assert_eq!(fs::read_to_string(template).unwrap(), "{{ x }}");
+}
+
+#[tokio::test]
+async fn repositories_without_usable_weights_are_refused_unless_asked_for() {
+    let kinds = [
+        ("model.gguf", WeightsKind::GgufOnly, "GGUF"),
+        ("pytorch_model.bin", WeightsKind::PytorchOnly, "pickle"),
+        ("notes.md", WeightsKind::None, "no model weights"),
+    ];
+    for (file, kind, words) in kinds {
+        let world = World::new();
+        world.server.add(
+            TestRepo::new(REPO)
+                .file("config.json", "{}")
+                .large_file(file, vec![1; 100]),
+        );
+        let hub = world.hub();
+        assert_eq!(
+            hub.model_info(&REPO.parse().unwrap(), None)
+                .await
+                .unwrap()
+                .weights_kind(),
+            kind
+        );
+        let error = pull(&hub).await.unwrap_err();
+        assert!(
+            matches!(error, HubError::Unusable { kind: found, .. } if found == kind),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(!world.repo_folder().exists());
+
+        let mut explicit = request();
+        explicit.files = FileFilter::Patterns {
+            include: vec![file.to_owned()],
+            exclude: vec![],
+        };
+        let pulled = hub
+            .pull(&explicit, &Witness::default(), &CancellationToken::new())
+            .await
+            .unwrap();
+        assert_eq!(fs::read(pulled.snapshot.join(file)).unwrap(), [1; 100]);
+    }
+}
+
+#[tokio::test]
+async fn patterns_that_match_nothing_are_an_error() {
+    let world = World::with_model(10);
+    let mut nothing = request();
+    nothing.files = FileFilter::Patterns {
+        include: vec!["*.onnx".to_owned()],
+        exclude: vec![],
+    };
+    let error = world
+        .hub()
+        .pull(&nothing, &Witness::default(), &CancellationToken::new())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, HubError::NothingMatches { .. }),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn long_listings_come_in_pages() {
+    let world = World::with_model(1_000);
+    world.server.page_size(1);
+    let pulled = pull(&world.hub()).await.unwrap();
+    assert_whole(&pulled.snapshot, 1_000);
+}
+
+#[tokio::test]
+async fn a_name_in_the_wrong_case_is_redirected() {
+    let world = World::with_model(10);
+    let info = world
+        .hub()
+        .model_info(&"Org/Tiny-4BIT".parse().unwrap(), None)
+        .await
+        .unwrap();
+    assert_eq!(info.repo.as_str(), REPO);
+    assert_eq!(info.files.len(), 4);
+}

@@ -1,0 +1,173 @@
+//! A hub, an empty machine, and a witness of progress.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use mlxm_hub::{
+    CancellationToken, Hub, HubConfig, HubError, ProgressHandler, PullEvent, PullRequest,
+    PulledModel,
+};
+use mlxm_testhub::{TestHub, TestRepo};
+use tempfile::TempDir;
+
+pub const REPO: &str = "org/tiny-4bit";
+pub const WEIGHTS: &str = "model.safetensors";
+
+/// A server and a machine with nothing on it.
+pub struct World {
+    pub server: TestHub,
+    pub home: TempDir,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            server: TestHub::start(),
+            home: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// With [`REPO`] on the server, its weights of this many bytes.
+    pub fn with_model(weights_bytes: usize) -> Self {
+        let world = Self::new();
+        world.server.add(model(REPO, weights_bytes));
+        world
+    }
+
+    pub fn config(&self) -> HubConfig {
+        config(self.server.endpoint(), self.home.path())
+    }
+
+    pub fn hub(&self) -> Hub {
+        Hub::new(self.config()).unwrap()
+    }
+
+    pub fn repo_folder(&self) -> PathBuf {
+        self.config().cache_dir.join("models--org--tiny-4bit")
+    }
+
+    /// The only partial file.
+    pub fn partial(&self) -> Option<PathBuf> {
+        let mut partials = files_below(&self.repo_folder().join("blobs"));
+        partials.retain(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "incomplete")
+        });
+        assert!(partials.len() <= 1, "{partials:?}");
+        partials.pop()
+    }
+}
+
+pub fn config(endpoint: &str, home: &Path) -> HubConfig {
+    let mut config = HubConfig::new(home.join("hub"), home.join("models"));
+    config.endpoint = Some(endpoint.to_owned());
+    config.patience.connect_timeout = Duration::from_secs(5);
+    config.patience.stall_timeout = Duration::from_secs(20);
+    config.patience.backoff = Duration::from_millis(1);
+    config.patience.backoff_limit = Duration::from_secs(3);
+    config
+}
+
+pub fn model(repo: &str, weights_bytes: usize) -> TestRepo {
+    TestRepo::new(repo)
+        .file("config.json", r#"{"model_type":"llama"}"#)
+        .file("tokenizer.json", r#"{"version":"1.0"}"#)
+        .file("README.md", "# Tiny")
+        .large_file(WEIGHTS, weights(weights_bytes))
+}
+
+/// Bytes that differ everywhere, so that a piece at the wrong place shows.
+pub fn weights(bytes: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    (0..bytes)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        })
+        .collect()
+}
+
+pub fn request() -> PullRequest {
+    PullRequest::new(REPO.parse().unwrap())
+}
+
+pub async fn pull(hub: &Hub) -> Result<PulledModel, HubError> {
+    hub.pull(&request(), &Witness::default(), &CancellationToken::new())
+        .await
+}
+
+/// Asserts that a snapshot holds the model of [`model`], reached through links.
+pub fn assert_whole(snapshot: &Path, weights_bytes: usize) {
+    assert_eq!(
+        fs::read_to_string(snapshot.join("config.json")).unwrap(),
+        r#"{"model_type":"llama"}"#
+    );
+    assert_eq!(
+        fs::read_to_string(snapshot.join("tokenizer.json")).unwrap(),
+        r#"{"version":"1.0"}"#
+    );
+    assert!(
+        fs::read(snapshot.join(WEIGHTS)).unwrap() == weights(weights_bytes),
+        "the weights differ"
+    );
+}
+
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            files.extend(files_below(&entry.path()));
+        } else {
+            files.push(entry.path());
+        }
+    }
+    files
+}
+
+/// Remembers every event.
+#[derive(Default)]
+pub struct Witness(Mutex<Vec<PullEvent>>);
+
+impl Witness {
+    pub fn events(&self) -> Vec<PullEvent> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// The reasons of all retries.
+    pub fn retries(&self) -> Vec<String> {
+        let reason = |event| match event {
+            PullEvent::Retrying { reason, .. } => Some(reason),
+            _ => None,
+        };
+        self.events().into_iter().filter_map(reason).collect()
+    }
+
+    /// Where each transfer of a file began.
+    pub fn starts(&self, wanted: &str) -> Vec<u64> {
+        let start = |event| match event {
+            PullEvent::Started {
+                file,
+                position_bytes,
+                ..
+            } if file == wanted => Some(position_bytes),
+            _ => None,
+        };
+        self.events().into_iter().filter_map(start).collect()
+    }
+}
+
+impl ProgressHandler for Witness {
+    fn on_event(&self, event: &PullEvent) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}

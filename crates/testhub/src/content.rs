@@ -1,0 +1,139 @@
+//! File content in an answer: ranges, pace and faults.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Response, StatusCode, header};
+use futures_util::{Stream, StreamExt, stream};
+
+use crate::{Fault, State};
+
+type Piece = Result<Bytes, std::io::Error>;
+
+/// Answers with `content`, or the part of it that `headers` ask for.
+pub(crate) fn serve(
+    state: &Arc<State>,
+    headers: &HeaderMap,
+    etag: &str,
+    mut content: Vec<u8>,
+    is_head: bool,
+    fault: Option<Fault>,
+) -> Response<Body> {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let etag = format!("\"{etag}\"");
+    let size = content.len();
+    let is_current = text(header::IF_RANGE).is_none_or(|wanted| wanted == etag);
+    let from = text(header::RANGE)
+        .and_then(|range| {
+            range
+                .strip_prefix("bytes=")?
+                .strip_suffix('-')?
+                .parse::<usize>()
+                .ok()
+        })
+        .filter(|_| {
+            is_current && !matches!(fault, Some(Fault::IgnoreRange)) && !state.lock().ignore_ranges
+        });
+    if let Some(Fault::Damage) = fault {
+        for byte in &mut content {
+            *byte = !*byte;
+        }
+    }
+    if from.is_some_and(|from| from >= size) {
+        return answer(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            &[(header::CONTENT_RANGE, format!("bytes */{size}"))],
+            Body::empty(),
+        );
+    }
+    let body = content.split_off(from.unwrap_or(0));
+    let mut fields = vec![
+        (header::ETAG, etag),
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+        (header::CONTENT_LENGTH, body.len().to_string()),
+    ];
+    let status = match from {
+        Some(from) => {
+            fields.push((
+                header::CONTENT_RANGE,
+                format!("bytes {from}-{}/{size}", size - 1),
+            ));
+            StatusCode::PARTIAL_CONTENT
+        }
+        None => StatusCode::OK,
+    };
+    let body = if is_head {
+        Body::empty()
+    } else {
+        Body::from_stream(pieces(state, body, fault))
+    };
+    answer(status, &fields, body)
+}
+
+pub(crate) fn answer(
+    status: StatusCode,
+    fields: &[(header::HeaderName, String)],
+    body: Body,
+) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    for (name, value) in fields {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// Counts answers under way.
+struct Serving(Arc<State>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.lock().serving -= 1;
+    }
+}
+
+fn pieces(
+    state: &Arc<State>,
+    body: Vec<u8>,
+    fault: Option<Fault>,
+) -> impl Stream<Item = Piece> + Send + 'static {
+    let (size, pause) = state.lock().pace.unwrap_or((64 << 10, Duration::ZERO));
+    state.lock().serving += 1;
+    let serving = Serving(Arc::clone(state));
+    let body = Bytes::from(body);
+    let end = match fault {
+        Some(Fault::DropAfter(bytes) | Fault::StallAfter(bytes)) => bytes.min(body.len()),
+        _ => body.len(),
+    };
+    let ending: Pin<Box<dyn Stream<Item = Piece> + Send>> = match fault {
+        Some(Fault::DropAfter(_)) => {
+            // What was sent before must not be swept away by the reset.
+            Box::pin(stream::once(async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(std::io::Error::other("dropped on request"))
+            }))
+        }
+        Some(Fault::StallAfter(_)) => Box::pin(stream::pending()),
+        _ => Box::pin(stream::empty()),
+    };
+    let starts: Vec<usize> = (0..end).step_by(size.max(1)).collect();
+    stream::iter(starts)
+        .then(move |start| {
+            let piece = body.slice(start..(start + size).min(end));
+            async move {
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+                Ok(piece)
+            }
+        })
+        .chain(ending)
+        .map(move |piece| {
+            let _ = &serving;
+            piece
+        })
+}
