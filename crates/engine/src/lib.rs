@@ -4,10 +4,11 @@
 //! caches. [`Engine::submit`] hands that thread a [`Request`] and returns a [`Generation`]: an iterator that blocks and
 //! an async stream at the same time, cancelled when it is dropped. Requests that overlap share the forward passes.
 //!
-//! ```no_run
+//! ```
 //! use mlxm_engine::{Engine, Event, LoadOptions, Request};
 //!
-//! let engine = Engine::load("path/to/model", &LoadOptions::default())?;
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
+//! let engine = Engine::load(folder, &LoadOptions::default())?;
 //! let prompt = engine.tokenizer().encode("The capital of France is", true)?;
 //! for event in engine.submit(Request { prompt, max_tokens: Some(16), ..Request::default() })? {
 //!     match event? {
@@ -15,6 +16,23 @@
 //!         Event::Finished(end) => println!("{} ({})", end.text, end.reason.as_str()),
 //!     }
 //! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A conversation goes through the model's chat template:
+//!
+//! ```
+//! use mlxm_engine::chat::RenderOptions;
+//! use mlxm_engine::{Engine, LoadOptions};
+//! use serde_json::json;
+//!
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
+//! let engine = Engine::load(folder, &LoadOptions::default())?;
+//! let messages = [json!({"role": "user", "content": "What is the capital of France?"})];
+//! let options = RenderOptions { add_generation_prompt: true, ..RenderOptions::default() };
+//! let template = engine.chat_template().map_err(ToString::to_string)?;
+//! let prompt = template.apply(&messages, &options, engine.tokenizer())?;
+//! assert!(!prompt.is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -1,6 +1,7 @@
 //! A checkpoint on disk: `config.json`, memory-mapped `model*.safetensors`, and the rules that say which of its tensors
 //! are quantized and how.
 
+mod awq;
 mod config;
 mod loader;
 mod quantization;

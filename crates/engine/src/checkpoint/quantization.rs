@@ -9,8 +9,9 @@ use mlxm_kernels::{QuantMode, QuantSpec};
 use safetensors::Dtype;
 use serde_json::{Map, Value};
 
-use super::config::CheckpointConfig;
-use super::weights::RawTensor;
+use super::awq;
+use super::config::{CheckpointConfig, read_json};
+use super::weights::{RawTensor, Weights};
 use crate::error::LoadError;
 
 /// The `quantization` entry of a configuration.
@@ -23,11 +24,14 @@ pub struct Quantization {
 
 impl Quantization {
     /// Reads the settings of a checkpoint, from `quantization` or the methods other tools write into
-    /// `quantization_config`.
+    /// `quantization_config` and `hf_quant_config.json`. Weights in AutoAWQ's layout are repacked.
     ///
     /// # Errors
     /// When they are malformed or a method is not supported.
-    pub fn from_config(config: &CheckpointConfig) -> Result<Self, LoadError> {
+    pub fn from_config(
+        config: &CheckpointConfig,
+        weights: &mut Weights,
+    ) -> Result<Self, LoadError> {
         let invalid = |problem: String| LoadError::InvalidConfig {
             path: config.file(),
             problem,
@@ -54,17 +58,10 @@ impl Quantization {
                 overrides,
             });
         }
-        let nested = || {
-            config
-                .values
-                .get("text_config")
-                .and_then(|text| text.get("quantization_config"))
-        };
-        let Some(Value::Object(method)) = config.values.get("quantization_config").or_else(nested)
-        else {
+        let Some(method) = foreign_config(config)? else {
             return Ok(Self::default());
         };
-        foreign_method(method)
+        foreign_method(&method, weights)
             .map(|globals| Self {
                 globals,
                 overrides: Map::new(),
@@ -166,25 +163,66 @@ fn infer(inputs: usize, weight: &RawTensor, scales: &RawTensor) -> Result<QuantS
     Ok(spec)
 }
 
-/// Settings meant by the `quant_method` of other tools. Their tensors must already be in MLX's packing: names that are
-/// not are reported as unknown tensors when the model is built.
-fn foreign_method(config: &Map<String, Value>) -> Result<Option<QuantSpec>, String> {
+/// The quantization settings of other tools, wherever they keep them.
+fn foreign_config(config: &CheckpointConfig) -> Result<Option<Map<String, Value>>, LoadError> {
+    let text_config = config.values.get("text_config");
+    let written = config
+        .values
+        .get("quantization_config")
+        .or_else(|| text_config?.get("quantization_config"));
+    if let Some(Value::Object(settings)) = written {
+        return Ok(Some(settings.clone()));
+    }
+    let beside = config.folder.join("hf_quant_config.json");
+    if !beside.exists() {
+        return Ok(None);
+    }
+    match read_json(&beside)? {
+        Value::Object(mut settings) => {
+            settings
+                .entry("quant_method")
+                .or_insert_with(|| "modelopt".into());
+            Ok(Some(settings))
+        }
+        _ => Err(LoadError::InvalidConfig {
+            path: beside,
+            problem: "must hold a JSON object".into(),
+        }),
+    }
+}
+
+/// Settings meant by the `quant_method` of other tools. But for AutoAWQ's, tensors must already be in MLX's packing:
+/// names that are not are reported as unknown tensors when the model is built.
+fn foreign_method(
+    config: &Map<String, Value>,
+    weights: &mut Weights,
+) -> Result<Option<QuantSpec>, String> {
     let method = config.get("quant_method").and_then(Value::as_str);
     let spec = |mode| Ok(Some(QuantSpec::default_for(mode)));
     match method {
         Some("mxfp4") => spec(QuantMode::Mxfp4),
         Some("mxfp8") => spec(QuantMode::Mxfp8),
-        Some("fp8") if config.get("scale_fmt").and_then(Value::as_str) == Some("ue8m0") => {
+        // Power-of-two scales over blocks of 32 × 32 are those of mxfp8.
+        Some("fp8")
+            if config.get("scale_fmt").and_then(Value::as_str) == Some("ue8m0")
+                && config.get("weight_block_size") == Some(&serde_json::json!([32, 32])) =>
+        {
             spec(QuantMode::Mxfp8)
         }
         Some("compressed-tensors") => match config.get("format").and_then(Value::as_str) {
             Some("nvfp4-pack-quantized") => spec(QuantMode::Nvfp4),
-            _ => Ok(Some(QuantSpec {
+            Some("mxfp4-pack-quantized") => spec(QuantMode::Mxfp4),
+            Some("pack-quantized") => Ok(Some(QuantSpec {
                 mode: QuantMode::Affine,
                 group_size: 32,
                 bits: 4,
             })),
+            other => Err(format!(
+                "compressed-tensors format {other:?} is not supported; supported: pack-quantized, \
+                 nvfp4-pack-quantized, mxfp4-pack-quantized"
+            )),
         },
+        Some("awq" | "gptq") => awq::repack(weights, config).map(Some),
         Some("modelopt") => {
             let settings = config
                 .get("quantization")

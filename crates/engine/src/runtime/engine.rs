@@ -56,9 +56,9 @@ impl Opened {
     fn new(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
         let config = CheckpointConfig::open(path)?;
         let (architecture_name, architecture) = models::read_architecture(&config)?;
-        let quantization = Quantization::from_config(&config)?;
         let mut weights = Weights::open(path)?;
         architecture.sanitize(&mut weights);
+        let quantization = Quantization::from_config(&config, &mut weights)?;
         let tokenizer = Tokenizer::from_dir(path)?;
         let chat_template = ChatTemplate::from_dir(path, tokenizer.special_tokens());
         let plan = MemoryPlan::new(
@@ -111,6 +111,16 @@ impl Opened {
 }
 
 /// Describes the checkpoint at `path` and plans its memory without loading it: weights are mapped, none is read.
+///
+/// ```
+/// use mlxm_engine::{LoadOptions, inspect};
+///
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
+/// let (info, plan) = inspect(folder, &LoadOptions::default())?;
+/// println!("{} layers, {} KV bytes per token", info.layers, plan.kv_bytes_per_token);
+/// println!("16 GiB hold a context of {} tokens", plan.largest_context(16 << 30));
+/// # Ok::<(), mlxm_engine::LoadError>(())
+/// ```
 ///
 /// # Errors
 /// As [`Engine::load`].
@@ -207,6 +217,16 @@ impl Engine {
 
     /// Starts a generation.
     ///
+    /// ```
+    /// # use mlxm_engine::{Engine, LoadOptions, Request, sampling::SamplingParams};
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
+    /// let engine = Engine::load(folder, &LoadOptions::default())?;
+    /// let sampling = SamplingParams { temperature: 0.8, top_p: 0.95, seed: Some(1), ..SamplingParams::default() };
+    /// let request = Request { prompt: vec![1, 2, 3], sampling, max_tokens: Some(8), ..Request::default() };
+    /// assert!(engine.submit(request)?.all(|event| event.is_ok()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the request is refused; nothing has been computed then.
     pub fn submit(&self, request: Request) -> Result<Generation, RequestError> {
@@ -236,6 +256,15 @@ impl Engine {
 
     /// Logits of every position of `tokens`, computed through the cache `chunk` tokens at a time (as many as fit a step
     /// when absent). Waits until no answer is running.
+    ///
+    /// ```
+    /// # use mlxm_engine::{Engine, LoadOptions};
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
+    /// let engine = Engine::load(folder, &LoadOptions::default())?;
+    /// let logits = engine.logits(&[1, 2, 3], None)?;
+    /// assert_eq!((logits.rows, logits.vocab_size), (3, engine.info().vocab_size));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When the tokens do not fit the vocabulary or the context.
