@@ -46,9 +46,9 @@ pub(super) fn convert(
 ) -> Result<ConvertReport, ConvertError> {
     let config = CheckpointConfig::open(source)?;
     let (model_type, architecture) = read_architecture(&config)?;
-    let quantization = Quantization::from_config(&config)?;
     let mut weights = Weights::open(source)?;
     architecture.sanitize(&mut weights);
+    let quantization = Quantization::from_config(&config, &mut weights)?;
     let companions: Vec<(&str, PathBuf)> = COMPANIONS
         .iter()
         .map(|name| (*name, source.join(name)))
