@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
@@ -24,6 +24,8 @@ use crate::repo_id::RepoId;
 
 /// Chunks from the network are small; the disk is written in pieces of this size.
 const WRITE_BUFFER_BYTES: usize = 1 << 20;
+/// On a slow line the disk is written this often, so that a killed process loses little.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a file may arrive damaged before it counts as damaged at its source.
 const DAMAGED_LIMIT: u32 = 2;
 /// How often a file may change while it is fetched.
@@ -346,6 +348,7 @@ impl Transfer<'_> {
     ) -> Result<Attempt, Failure> {
         let mut here = position(partial);
         let mut buffer = Vec::with_capacity(WRITE_BUFFER_BYTES);
+        let mut written_at = Instant::now();
         let ending = loop {
             let chunk = tokio::select! {
                 biased;
@@ -361,7 +364,9 @@ impl Transfer<'_> {
                         return Err(Failure::passing("the server sent more than the file has"));
                     }
                     buffer.extend_from_slice(&chunk);
-                    if buffer.len() >= WRITE_BUFFER_BYTES {
+                    if buffer.len() >= WRITE_BUFFER_BYTES || written_at.elapsed() >= WRITE_INTERVAL
+                    {
+                        written_at = Instant::now();
                         let full =
                             std::mem::replace(&mut buffer, Vec::with_capacity(WRITE_BUFFER_BYTES));
                         on_disk(partial, move |partial| partial.append(&full)).await?;

@@ -50,15 +50,21 @@ impl World {
         self.config().cache_dir.join("models--org--tiny-4bit")
     }
 
-    /// The only partial file.
-    pub fn partial(&self) -> Option<PathBuf> {
+    /// Every partial file.
+    pub fn partials(&self) -> Vec<PathBuf> {
         let mut partials = files_below(&self.repo_folder().join("blobs"));
         partials.retain(|path| {
             path.extension()
                 .is_some_and(|extension| extension == "incomplete")
         });
-        assert!(partials.len() <= 1, "{partials:?}");
-        partials.pop()
+        partials
+    }
+
+    /// That of the weights, told by the length of a SHA-256.
+    pub fn partial(&self) -> Option<PathBuf> {
+        self.partials()
+            .into_iter()
+            .find(|path| path.file_stem().is_some_and(|stem| stem.len() == 64))
     }
 }
 

@@ -1,0 +1,294 @@
+//! Who may have what, and where tokens go.
+
+mod support;
+
+use mlxm_hub::{CancellationToken, Hub, HubConfig, HubError, SearchQuery, Token, TokenSource};
+use mlxm_testhub::{TestHub, TestRepo};
+use support::{REPO, Witness, World, assert_whole, model, pull, request};
+
+fn with_token(world: &World, secret: &str) -> HubConfig {
+    let mut config = world.config();
+    config.token = Token::new(secret);
+    config
+}
+
+#[tokio::test]
+async fn a_token_never_leaves_the_hub() {
+    let world = World::with_model(5_000);
+    let pulled = pull(&Hub::new(with_token(&world, "secret")).unwrap())
+        .await
+        .unwrap();
+    assert_whole(&pulled.snapshot, 5_000);
+    let received = world.server.received();
+    assert!(received.iter().any(|request| request.at_storage));
+    for request in received {
+        let expected = (!request.at_storage).then(|| "Bearer secret".to_owned());
+        assert_eq!(
+            request.authorization, expected,
+            "{} {}",
+            request.method, request.path
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_none_is_sent() {
+    let world = World::with_model(10);
+    pull(&world.hub()).await.unwrap();
+    world.hub().search(&SearchQuery::default()).await.unwrap();
+    assert!(
+        world
+            .server
+            .received()
+            .iter()
+            .all(|request| request.authorization.is_none())
+    );
+}
+
+#[tokio::test]
+async fn a_gated_model_says_where_to_ask() {
+    for secret in [None, Some("secret")] {
+        let world = World::new();
+        world.server.add(model(REPO, 10).gated());
+        let mut config = world.config();
+        config.token = secret.and_then(Token::new);
+        let hub = Hub::new(config).unwrap();
+        assert!(
+            hub.model_info(&REPO.parse().unwrap(), None)
+                .await
+                .unwrap()
+                .gated
+        );
+        let error = pull(&hub).await.unwrap_err();
+        let page = format!("{}/{REPO}", world.server.endpoint());
+        assert!(
+            matches!(&error, HubError::Gated { page: found, .. } if *found == page),
+            "{error:?}"
+        );
+        let words = error.to_string();
+        let source = if secret.is_some() {
+            "the token given by the program"
+        } else {
+            "no token was sent"
+        };
+        assert!(words.contains(&page) && words.contains(source), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_named_by_its_source() {
+    let world = World::with_model(10);
+    world.server.accept_tokens(&["good"]);
+    let file = world.home.path().join("token");
+    std::fs::write(&file, "stale\n").unwrap();
+    let home = world.home.path().to_str().unwrap().to_owned();
+    let endpoint = world.server.endpoint().to_owned();
+    let from_file = HubConfig::from_vars(|name| match name {
+        "HOME" | "HF_HOME" => Some(home.clone()),
+        "HF_ENDPOINT" => Some(endpoint.clone()),
+        _ => None,
+    });
+    let error = pull(&Hub::new(from_file.unwrap()).unwrap())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, HubError::Unauthorized { status: 401, .. }),
+        "{error:?}"
+    );
+    assert!(
+        error.to_string().contains(file.to_str().unwrap()),
+        "{error}"
+    );
+    assert!(
+        !format!("{error:?}{error}").contains("stale"),
+        "the token itself is shown"
+    );
+
+    let from_variable = HubConfig::from_vars(|name| match name {
+        "HOME" => Some(home.clone()),
+        "HF_TOKEN" => Some("stale".to_owned()),
+        "HF_ENDPOINT" => Some(endpoint.clone()),
+        _ => None,
+    });
+    let error = pull(&Hub::new(from_variable.unwrap()).unwrap())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("HF_TOKEN"), "{error}");
+}
+
+#[tokio::test]
+async fn a_private_model_needs_a_token_and_is_not_told_from_a_missing_one() {
+    let world = World::new();
+    world.server.accept_tokens(&["good"]);
+    world.server.add(model(REPO, 10).private());
+    let error = pull(&world.hub()).await.unwrap_err();
+    assert!(
+        matches!(error, HubError::RepoNotFound { token: None, .. }),
+        "{error:?}"
+    );
+    let words = error.to_string();
+    assert!(
+        words.contains("spelling") && words.contains("private") && words.contains("HF_TOKEN"),
+        "{words}"
+    );
+    assert_whole(
+        &pull(&Hub::new(with_token(&world, "good")).unwrap())
+            .await
+            .unwrap()
+            .snapshot,
+        10,
+    );
+
+    let mut wrong = request();
+    wrong.repo = "org/tiny-5bit".parse().unwrap();
+    let hub = Hub::new(with_token(&world, "good")).unwrap();
+    let error = hub
+        .pull(&wrong, &Witness::default(), &CancellationToken::new())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, HubError::RepoNotFound { token: Some(token), .. } if *token.source() == TokenSource::Given)
+    );
+}
+
+#[tokio::test]
+async fn offline_means_no_request_at_all() {
+    let world = World::with_model(10);
+    let pulled = pull(&world.hub()).await.unwrap();
+    let before = world.server.received().len();
+
+    let mut config = world.config();
+    config.offline = true;
+    let hub = Hub::new(config).unwrap();
+    let repo = REPO.parse().unwrap();
+    let errors = [
+        pull(&hub).await.unwrap_err(),
+        hub.search(&SearchQuery::default()).await.unwrap_err(),
+        hub.model_info(&repo, None).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, HubError::Offline { .. }), "{error:?}");
+        assert!(error.to_string().contains("HF_HUB_OFFLINE"), "{error}");
+    }
+    assert_eq!(hub.resolve("tiny").unwrap().path, pulled.snapshot);
+    assert_eq!(hub.local().unwrap().len(), 1);
+    assert_eq!(world.server.received().len(), before);
+}
+
+#[tokio::test]
+async fn search_asks_for_mlx_models_best_first() {
+    let world = World::new();
+    for (id, downloads) in [
+        ("org/qwen-small", 5),
+        ("org/qwen-large", 50),
+        ("other/qwen-mid", 20),
+        ("org/llama", 99),
+    ] {
+        world.server.add(model(id, 10).downloads(downloads));
+    }
+    world.server.add(
+        TestRepo::new("org/qwen-torch")
+            .tags(&["pytorch"])
+            .downloads(1000),
+    );
+    world.server.add(model("org/qwen-gated", 10).gated());
+    let hub = world.hub();
+    let names = async |query: SearchQuery| -> Vec<String> {
+        hub.search(&query)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|model| model.repo)
+            .collect()
+    };
+    let text = Some("qwen".to_owned());
+    let query = SearchQuery {
+        text,
+        ..SearchQuery::default()
+    };
+    assert_eq!(
+        names(query.clone()).await,
+        [
+            "org/qwen-large",
+            "other/qwen-mid",
+            "org/qwen-small",
+            "org/qwen-gated"
+        ]
+    );
+    assert_eq!(
+        names(SearchQuery {
+            limit: 2,
+            ..query.clone()
+        })
+        .await,
+        ["org/qwen-large", "other/qwen-mid"]
+    );
+    assert_eq!(
+        names(SearchQuery {
+            author: Some("other".to_owned()),
+            ..query.clone()
+        })
+        .await,
+        ["other/qwen-mid"]
+    );
+    assert_eq!(
+        names(SearchQuery {
+            mlx_only: false,
+            limit: 1,
+            ..query.clone()
+        })
+        .await,
+        ["org/qwen-torch"]
+    );
+    world.server.page_size(1);
+    assert_eq!(
+        names(SearchQuery {
+            limit: 3,
+            ..query.clone()
+        })
+        .await
+        .len(),
+        3
+    );
+
+    let found = hub.search(&query).await.unwrap();
+    assert_eq!(found[0].downloads, Some(50));
+    assert_eq!(found[0].pipeline_tag.as_deref(), Some("text-generation"));
+    assert!(found[0].last_modified.is_some());
+    assert_eq!(
+        found.iter().map(|model| model.gated).collect::<Vec<_>>(),
+        [false, false, false, true]
+    );
+}
+
+#[tokio::test]
+async fn requests_go_through_the_proxy_unless_excepted() {
+    let world = World::with_model(10);
+    // A proxy that answers everything itself: being reached is what is tested.
+    let proxy = TestHub::start();
+    let mut config = world.config();
+    config.endpoint = Some("http://hub.example".to_owned());
+    let through = |no_proxy: Option<&str>| mlxm_hub::Proxies::Explicit {
+        http: Some(proxy.endpoint().to_owned()),
+        https: None,
+        all: None,
+        no_proxy: no_proxy.map(str::to_owned),
+    };
+    config.proxies = through(None);
+    let error = pull(&Hub::new(config.clone()).unwrap()).await.unwrap_err();
+    assert!(matches!(error, HubError::RepoNotFound { .. }), "{error:?}");
+    assert!(
+        proxy.received()[0]
+            .path
+            .starts_with("http://hub.example/api/models/org/tiny-4bit")
+    );
+
+    config.endpoint = Some(world.server.endpoint().to_owned());
+    config.proxies = through(Some("127.0.0.1"));
+    let before = proxy.received().len();
+    assert_whole(
+        &pull(&Hub::new(config).unwrap()).await.unwrap().snapshot,
+        10,
+    );
+    assert_eq!(proxy.received().len(), before);
+}

@@ -1,0 +1,131 @@
+//! Disks that are full or cannot be written.
+
+mod support;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mlxm_hub::{CancellationToken, Disk, Hub, HubError};
+use support::{WEIGHTS, Witness, World, assert_whole, pull, request};
+
+const SIZE: usize = 4_000_000;
+
+/// A disk with so much room, which may turn out to be less when it is written.
+#[derive(Debug)]
+struct SmallDisk {
+    stated_bytes: u64,
+    real_bytes: AtomicU64,
+    refusal: io::ErrorKind,
+}
+
+impl SmallDisk {
+    fn new(stated_bytes: u64, real_bytes: u64, refusal: io::ErrorKind) -> Arc<Self> {
+        Arc::new(Self {
+            stated_bytes,
+            real_bytes: AtomicU64::new(real_bytes),
+            refusal,
+        })
+    }
+}
+
+impl Disk for SmallDisk {
+    fn available_bytes(&self, path: &Path) -> io::Result<u64> {
+        assert!(path.is_dir(), "{} is not there yet", path.display());
+        Ok(self.stated_bytes)
+    }
+
+    fn before_write(&self, _path: &Path, bytes: usize) -> io::Result<()> {
+        let take = |left: u64| left.checked_sub(bytes as u64);
+        self.real_bytes
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+            .map(|_| ())
+            .map_err(|_| io::Error::from(self.refusal))
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_fit_is_refused_before_anything_is_fetched() {
+    let world = World::with_model(SIZE);
+    let mut config = world.config();
+    config.disk = SmallDisk::new(1_000_000, u64::MAX, io::ErrorKind::StorageFull);
+    let error = pull(&Hub::new(config).unwrap()).await.unwrap_err();
+    let HubError::DiskFull {
+        needed_bytes: Some(needed),
+        available_bytes: Some(1_000_000),
+        ..
+    } = &error
+    else {
+        panic!("{error:?}");
+    };
+    assert!(*needed > SIZE as u64);
+    assert!(error.to_string().contains("1.0 MB are free"), "{error}");
+    assert!(world.server.content_requests(WEIGHTS).is_empty());
+    assert!(world.partials().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_here_already_needs_no_room() {
+    let world = World::with_model(SIZE);
+    pull(&world.hub()).await.unwrap();
+    let mut config = world.config();
+    config.disk = SmallDisk::new(0, 0, io::ErrorKind::StorageFull);
+    pull(&Hub::new(config).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_keeps_what_arrived_and_publishes_nothing() {
+    let world = World::with_model(SIZE);
+    let mut config = world.config();
+    config.disk = SmallDisk::new(u64::MAX / 2, 2_500_000, io::ErrorKind::StorageFull);
+    let error = pull(&Hub::new(config).unwrap()).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            HubError::DiskFull {
+                needed_bytes: None,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert!(!world.repo_folder().join("snapshots").exists());
+    assert!(!world.repo_folder().join("refs").exists());
+    assert!(world.hub().resolve("tiny").is_err());
+
+    let kept = fs::metadata(world.partial().unwrap()).unwrap().len();
+    assert!(kept > 0 && kept <= 2_500_000, "{kept}");
+    let witness = Witness::default();
+    let pulled = world
+        .hub()
+        .pull(&request(), &witness, &CancellationToken::new())
+        .await
+        .unwrap();
+    assert_eq!(witness.starts(WEIGHTS), [kept]);
+    assert_whole(&pulled.snapshot, SIZE);
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_made_is_named() {
+    let world = World::with_model(10);
+    fs::write(world.home.path().join("hub"), "a file is in the way").unwrap();
+    let error = pull(&world.hub()).await.unwrap_err();
+    assert!(
+        matches!(&error, HubError::NotWritable { path, .. } if path.starts_with(world.home.path())),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("HF_HUB_CACHE"), "{error}");
+    assert!(world.server.content_requests(WEIGHTS).is_empty());
+}
+
+#[tokio::test]
+async fn a_cache_that_turns_read_only_is_named() {
+    let world = World::with_model(10);
+    let mut config = world.config();
+    config.disk = SmallDisk::new(u64::MAX / 2, 0, io::ErrorKind::ReadOnlyFilesystem);
+    let error = pull(&Hub::new(config).unwrap()).await.unwrap_err();
+    assert!(matches!(error, HubError::NotWritable { .. }), "{error:?}");
+    assert!(!world.repo_folder().join("snapshots").exists());
+}
