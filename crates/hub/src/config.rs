@@ -145,7 +145,7 @@ impl Default for Patience {
             stall_timeout: Duration::from_secs(30),
             attempts: 6,
             backoff: Duration::from_millis(500),
-            backoff_limit: Duration::from_secs(60),
+            backoff_limit: Duration::from_mins(1),
         }
     }
 }

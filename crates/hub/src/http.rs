@@ -36,17 +36,15 @@ pub(crate) fn client(config: &HubConfig, redirects: redirect::Policy) -> Result<
         } => {
             builder = builder.no_proxy();
             let exceptions = no_proxy.as_deref().and_then(NoProxy::from_string);
-            let kinds: [(&Option<String>, fn(&str) -> reqwest::Result<Proxy>); 3] = [
-                (http, |address| Proxy::http(address)),
-                (https, |address| Proxy::https(address)),
-                (all, |address| Proxy::all(address)),
+            let proxies = [
+                http.as_ref().map(Proxy::http),
+                https.as_ref().map(Proxy::https),
+                all.as_ref().map(Proxy::all),
             ];
-            for (address, make) in kinds {
-                if let Some(address) = address {
-                    let proxy = make(address)
-                        .map_err(|error| invalid("the proxy address is not valid", &error))?;
-                    builder = builder.proxy(proxy.no_proxy(exceptions.clone()));
-                }
+            for proxy in proxies.into_iter().flatten() {
+                let proxy =
+                    proxy.map_err(|error| invalid("the proxy address is not valid", &error))?;
+                builder = builder.proxy(proxy.no_proxy(exceptions.clone()));
             }
         }
     }

@@ -116,9 +116,7 @@ fn remove_cached(
     let mut bytes_freed = 0;
     // A link may have been pointed elsewhere by hand; only the cache's own content is removed.
     for blob in doomed.iter().filter(|blob| blob.starts_with(&root)) {
-        let size = fs::metadata(blob)
-            .map(|metadata| metadata.len())
-            .unwrap_or(0);
+        let size = fs::metadata(blob).map_or(0, |metadata| metadata.len());
         fs::remove_file(blob).map_err(|error| HubError::io("remove", blob, &error))?;
         bytes_freed += size;
     }

@@ -1,5 +1,10 @@
 //! Who may have what, and where tokens go.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test helper that fails fails its test"
+)]
+
 mod support;
 
 use mlxm_hub::{CancellationToken, Hub, HubConfig, HubError, SearchQuery, Token, TokenSource};

@@ -1,5 +1,10 @@
 //! Disks that are full or cannot be written.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test helper that fails fails its test"
+)]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,10 @@
 //! Pulling a model over a bad network.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test helper that fails fails its test"
+)]
+
 mod support;
 
 use std::fs;

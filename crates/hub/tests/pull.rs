@@ -1,5 +1,10 @@
 //! Pulling a model when nothing goes wrong.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test helper that fails fails its test"
+)]
+
 mod support;
 
 use std::collections::HashMap;

@@ -17,6 +17,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct BlobLock {
     _file: File,
+    is_exclusive: bool,
 }
 
 impl BlobLock {
@@ -38,11 +39,18 @@ impl BlobLock {
         let mut announced = false;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
-                // A file system without locks: names are given only to verified content, so the
-                // worst that two writers can do is to make each other start over.
+                Ok(()) => {
+                    return Ok(Self {
+                        _file: file,
+                        is_exclusive: true,
+                    });
+                }
+                // A file system without locks is no reason to refuse; see `is_exclusive`.
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                    return Ok(Self { _file: file });
+                    return Ok(Self {
+                        _file: file,
+                        is_exclusive: false,
+                    });
                 }
                 Err(TryLockError::Error(error)) => return Err(HubError::io("lock", path, &error)),
                 Err(TryLockError::WouldBlock) => {}
@@ -55,6 +63,20 @@ impl BlobLock {
                 () = cancel.cancelled() => return Err(HubError::Cancelled),
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
+        }
+    }
+
+    /// Whether other processes are kept out. Where they are not, what is on disk may be another
+    /// one's work and must be checked as such.
+    pub fn is_exclusive(&self) -> bool {
+        self.is_exclusive
+    }
+
+    #[cfg(test)]
+    pub fn unsupported(path: &Path) -> Self {
+        Self {
+            _file: File::create(path).unwrap(),
+            is_exclusive: false,
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Partial {
     hasher: Hasher,
     position_bytes: u64,
     disk: Arc<dyn Disk>,
-    _lock: BlobLock,
+    lock: BlobLock,
 }
 
 impl Partial {
@@ -54,7 +54,7 @@ impl Partial {
             hasher,
             position_bytes: 0,
             disk,
-            _lock: lock,
+            lock,
         };
         partial
             .hash_present()
@@ -110,9 +110,17 @@ impl Partial {
     }
 
     /// The digest of a full file if it is not the expected one.
-    pub fn mismatch(&self) -> Option<String> {
-        let actual = self.hasher.clone().finish()?;
-        (actual != self.expected.as_str()).then_some(actual)
+    pub fn mismatch(&mut self) -> Result<Option<String>, HubError> {
+        if !self.lock.is_exclusive() {
+            self.hasher = Hasher::new(&self.expected, self.size_bytes);
+            self.position_bytes = 0;
+            self.file
+                .seek(SeekFrom::Start(0))
+                .and_then(|_| self.hash_present())
+                .map_err(|error| HubError::io("read", &self.path, &error))?;
+        }
+        let actual = self.hasher.clone().finish();
+        Ok(actual.filter(|actual| actual != self.expected.as_str()))
     }
 
     /// Gives the verified file its final name, surely on disk first.
@@ -212,10 +220,10 @@ mod tests {
                 .unwrap();
             let mut partial = open(folder.path(), 6, expected).await;
             assert_eq!(partial.position_bytes(), 3);
-            assert!(partial.mismatch().is_some());
+            assert!(partial.mismatch().unwrap().is_some());
             partial.append(b"lo\n").unwrap();
             assert_eq!(partial.position_bytes(), 6);
-            assert_eq!(partial.mismatch(), None);
+            assert_eq!(partial.mismatch().unwrap(), None);
         }
     }
 
@@ -231,5 +239,20 @@ mod tests {
                 .len(),
             0
         );
+    }
+
+    #[tokio::test]
+    async fn without_a_lock_the_disk_is_believed_rather_than_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.incomplete");
+        let lock = BlobLock::unsupported(&folder.path().join("lock"));
+        let expected = Digest::Sha256(SHA256.to_owned());
+        let disk = Arc::new(SystemDisk);
+        let mut partial = Partial::open(path.clone(), 6, expected, disk, lock).unwrap();
+        partial.append(b"hello\n").unwrap();
+        assert_eq!(partial.mismatch().unwrap(), None);
+        // Another writer starts over.
+        fs::write(path, "\0\0\0lo\n").unwrap();
+        assert!(partial.mismatch().unwrap().is_some());
     }
 }

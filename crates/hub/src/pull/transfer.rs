@@ -177,7 +177,7 @@ impl Transfer<'_> {
                     return Ok(Content::Changed);
                 }
                 Ok(Attempt::Full) => {
-                    let Some(actual) = lock_partial(&partial).mismatch() else {
+                    let Some(actual) = on_disk(&partial, Partial::mismatch).await? else {
                         let blob = self.folder.blob(&file.etag);
                         on_disk(&partial, move |partial| partial.publish(&blob)).await?;
                         self.progress.on_event(&PullEvent::Finished {
@@ -432,10 +432,10 @@ fn position(partial: &SharedPartial) -> u64 {
 }
 
 /// Works on the partial file where waiting for a disk holds up nobody.
-async fn on_disk(
+async fn on_disk<T: Send + 'static>(
     partial: &SharedPartial,
-    work: impl FnOnce(&mut Partial) -> Result<(), HubError> + Send + 'static,
-) -> Result<(), HubError> {
+    work: impl FnOnce(&mut Partial) -> Result<T, HubError> + Send + 'static,
+) -> Result<T, HubError> {
     let partial = Arc::clone(partial);
     finished(tokio::task::spawn_blocking(move || work(&mut lock_partial(&partial))).await)
 }
