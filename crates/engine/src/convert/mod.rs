@@ -25,10 +25,12 @@ mod error;
 mod gguf;
 mod job;
 mod options;
+mod overrides;
 mod packed;
 mod quantized;
 mod raw;
 mod recipe;
+mod rules;
 mod run;
 mod safetensors;
 mod writer;
@@ -39,7 +41,8 @@ pub use mlxm_kernels::quant::{FloatType, QuantMode, QuantSpec};
 pub use options::{
     ConvertEvent, ConvertOptions, ConvertReport, Outcome, Progress, WeightFormat, quantization,
 };
-pub use recipe::{Override, Recipe};
+pub use overrides::Override;
+pub use recipe::Recipe;
 
 use std::path::{Path, PathBuf};
 

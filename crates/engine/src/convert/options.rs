@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use mlxm_kernels::quant::{FloatType, QuantMode, QuantSpec};
 
 use super::ConvertError;
-use super::recipe::{Override, Recipe};
+use super::overrides::Override;
+use super::recipe::Recipe;
 
 /// How the weights of linear layers and embeddings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,7 +93,8 @@ pub enum Outcome {
     },
 }
 
-/// Progress of a conversion, in order: one `Started`, then for each tensor one `Tensor`, then `Finishing`.
+/// Progress of a conversion, in order: one `Started`, then for each tensor any number of `Written` and one `Tensor`,
+/// then `Finishing`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ConvertEvent<'a> {
@@ -102,6 +104,11 @@ pub enum ConvertEvent<'a> {
         tensors: usize,
         /// Bytes of weights that will be written.
         size_bytes: u64,
+    },
+    /// A part of a tensor has been written.
+    Written {
+        /// Bytes of weights written so far.
+        written_bytes: u64,
     },
     /// A tensor has been written.
     Tensor {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::job::Job;
 use super::options::{ConvertEvent, ConvertReport, Outcome, Progress};
-use super::recipe::describe_quantization;
+use super::rules::describe_quantization;
 use super::writer::OutputDirectory;
 use super::{ConvertError, ConvertOptions};
 
@@ -63,8 +63,10 @@ pub(super) fn run(
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut written_bytes = 0;
     for job in &plan.jobs {
-        write_job(job, &mut directory, threads)?;
-        written_bytes += job.size_bytes();
+        write_job(job, &mut directory, threads, &mut |bytes| {
+            written_bytes += bytes;
+            tell(ConvertEvent::Written { written_bytes })
+        })?;
         tell(ConvertEvent::Tensor {
             name: &job.name,
             outcome: &job.outcome,
@@ -95,6 +97,7 @@ fn write_job(
     job: &Job<'_>,
     directory: &mut OutputDirectory,
     threads: usize,
+    written: &mut dyn FnMut(u64) -> Result<(), ConvertError>,
 ) -> Result<(), ConvertError> {
     let row_bytes = (job.size_bytes() as usize / job.rows).max(1);
     let chunk_rows = (CHUNK_BYTES / row_bytes).clamp(1, job.rows);
@@ -133,6 +136,7 @@ fn write_job(
         for parts in produced {
             for (output, bytes) in job.outputs.iter().zip(parts) {
                 directory.append(&output.name, &bytes)?;
+                written(bytes.len() as u64)?;
             }
         }
         start = end;

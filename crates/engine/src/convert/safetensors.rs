@@ -13,7 +13,7 @@ use super::options::{ConvertOptions, ConvertReport, Outcome, Progress};
 use super::packed::PackedWeight;
 use super::quantized::{QuantizedRows, quantized_outputs, relative_error};
 use super::raw::RawRows;
-use super::recipe::{Rules, Target};
+use super::rules::{Rules, Target};
 use super::run::{FileContent, Plan, run};
 use crate::checkpoint::{CheckpointConfig, Quantization, RawTensor, Weights};
 use crate::models::{Architecture, Dimensions, read_architecture};

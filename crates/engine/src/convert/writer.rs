@@ -56,8 +56,7 @@ impl OutputDirectory {
         })?;
         let parent = parent_of(output);
         fs::create_dir_all(parent).map_err(ConvertError::write(parent))?;
-        let staging = sibling(parent, name, "partial");
-        fs::create_dir(&staging).map_err(ConvertError::write(&staging))?;
+        let staging = create_staging(parent, name)?;
         Ok(Self {
             output: output.to_owned(),
             staging,
@@ -316,6 +315,19 @@ fn parent_of(path: &Path) -> &Path {
     }
 }
 
+/// Makes a directory beside the output that nothing else uses, whatever a killed process has left there.
+fn create_staging(parent: &Path, name: &std::ffi::OsStr) -> Result<PathBuf, ConvertError> {
+    let mut attempt = 0;
+    loop {
+        let staging = sibling(parent, name, &format!("partial-{attempt}"));
+        match fs::create_dir(&staging) {
+            Ok(()) => return Ok(staging),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => attempt += 1,
+            Err(error) => return Err(ConvertError::write(&staging)(error)),
+        }
+    }
+}
+
 fn sibling(parent: &Path, name: &std::ffi::OsStr, role: &str) -> PathBuf {
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
@@ -340,3 +352,6 @@ fn write_at(mut file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
 fn dtype_name(dtype: Dtype) -> Value {
     serde_json::to_value(dtype).unwrap_or(Value::Null)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::convert::dense::DenseRows;
 use crate::convert::job::{FloatRows, Job, OutputTensor, float_dtype, round_to};
 use crate::convert::options::{ConvertOptions, Outcome};
 use crate::convert::quantized::{QuantizedRows, quantized_outputs, relative_error};
-use crate::convert::recipe::{Rules, Target};
+use crate::convert::rules::{Rules, Target};
 use crate::convert::{ConvertError, job::RowProducer};
 
 /// The jobs of a file.

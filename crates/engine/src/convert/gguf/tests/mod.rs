@@ -1,4 +1,6 @@
 mod converting;
+
 mod file;
 mod reading;
+mod rope;
 mod tokenizers;
