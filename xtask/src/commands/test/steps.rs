@@ -150,11 +150,7 @@ fn build() -> Result<()> {
 }
 
 fn convert(surroundings: &Surroundings) -> Result<()> {
-    let mlxm = surroundings
-        .target
-        .join("debug")
-        .join(format!("mlxm{}", std::env::consts::EXE_SUFFIX));
-    starter::convert(&mlxm, &surroundings.starter_model())
+    starter::convert(&surroundings.program(), &surroundings.starter_model())
 }
 
 fn rust(surroundings: &Surroundings) -> Result<()> {

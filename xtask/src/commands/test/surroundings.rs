@@ -25,6 +25,13 @@ impl Surroundings {
         self.target.join("models/SmolLM2-135M-Instruct")
     }
 
+    /// The program as the tests build it.
+    pub fn program(&self) -> PathBuf {
+        self.target
+            .join("debug")
+            .join(format!("mlxm{}", std::env::consts::EXE_SUFFIX))
+    }
+
     /// Where the wheel is installed: in the target directory, so that clones do not test each other's.
     pub fn python_packages(&self) -> PathBuf {
         self.target.join("python")
@@ -37,12 +44,13 @@ impl Surroundings {
         command
     }
 
-    /// A Python with the pinned packages, the wheel and the starter model.
+    /// A Python with the pinned packages, the wheel, the program and the starter model.
     pub fn python(&self) -> Result<Command> {
         let mut command = test_environment()?.python();
         command
             .env("PYTHONPATH", self.python_packages())
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("MLXM_BIN", self.program())
             .env("MLXM_STARTER_MODEL", self.starter_model());
         Ok(command)
     }
