@@ -1,0 +1,113 @@
+//! Errors as exceptions of `mlxm.errors`, which are written in Python because they have two bases.
+
+use std::fmt::Display;
+
+use mlxm_engine::chat::TemplateError;
+use mlxm_engine::text::TokenizerError;
+use mlxm_engine::{GenerationError, LoadError, RequestError};
+use mlxm_hub::{HubError, ResolveError};
+use pyo3::prelude::*;
+
+fn exception(class: &str, message: &dyn Display) -> PyErr {
+    Python::attach(|py| {
+        let raised = py
+            .import("mlxm.errors")
+            .and_then(|module| module.getattr(class)?.call1((message.to_string(),)));
+        raised.map_or_else(|problem| problem, PyErr::from_value)
+    })
+}
+
+/// A request this layer refuses itself.
+pub fn refused(message: impl Display) -> PyErr {
+    exception("RequestError", &message)
+}
+
+/// An option of loading that this layer refuses itself.
+pub fn invalid_option(message: impl Display) -> PyErr {
+    exception("LoadError", &message)
+}
+
+/// An error that a Python exception exists for.
+pub trait IntoPyError {
+    /// The exception.
+    fn into_py_error(self) -> PyErr;
+}
+
+impl IntoPyError for LoadError {
+    fn into_py_error(self) -> PyErr {
+        let missing = matches!(self, Self::NotFound(_));
+        exception(
+            if missing {
+                "ModelNotFoundError"
+            } else {
+                "LoadError"
+            },
+            &self,
+        )
+    }
+}
+
+impl IntoPyError for ResolveError {
+    fn into_py_error(self) -> PyErr {
+        let missing = matches!(
+            self,
+            Self::NoSuchPath { .. } | Self::NotFound { .. } | Self::NoSuchRevision { .. }
+        );
+        exception(
+            if missing {
+                "ModelNotFoundError"
+            } else {
+                "LoadError"
+            },
+            &self,
+        )
+    }
+}
+
+impl IntoPyError for HubError {
+    fn into_py_error(self) -> PyErr {
+        exception("LoadError", &self)
+    }
+}
+
+impl IntoPyError for RequestError {
+    fn into_py_error(self) -> PyErr {
+        exception("RequestError", &self)
+    }
+}
+
+impl IntoPyError for TokenizerError {
+    fn into_py_error(self) -> PyErr {
+        exception("RequestError", &self)
+    }
+}
+
+impl IntoPyError for &TemplateError {
+    fn into_py_error(self) -> PyErr {
+        exception("TemplateError", &self)
+    }
+}
+
+impl IntoPyError for TemplateError {
+    fn into_py_error(self) -> PyErr {
+        (&self).into_py_error()
+    }
+}
+
+impl IntoPyError for GenerationError {
+    fn into_py_error(self) -> PyErr {
+        exception("GenerationError", &self)
+    }
+}
+
+/// `result.py()?` in functions that Python calls.
+pub trait PyResultExt<T> {
+    /// The same with a Python exception.
+    fn py(self) -> PyResult<T>;
+}
+
+impl<T, E: IntoPyError> PyResultExt<T> for Result<T, E> {
+    fn py(self) -> PyResult<T> {
+        self.map_err(IntoPyError::into_py_error)
+    }
+}

@@ -1,0 +1,174 @@
+//! A running answer as a Python iterator.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mlxm_engine::{Event, FinishReason, Finished, Poll};
+use pyo3::prelude::*;
+
+use crate::error::{PyResultExt, refused};
+use crate::results::{Completion, Piece, Statistics};
+
+/// How long Ctrl-C may go unnoticed.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// An answer while it is written. Iterating waits for the next piece; leaving it early cancels it.
+#[pyclass(frozen, module = "mlxm")]
+pub struct Generation {
+    state: Mutex<State>,
+}
+
+/// `running` is empty once the answer is complete, has failed or was closed.
+struct State {
+    running: Option<mlxm_engine::Generation>,
+    finished: Option<Finished>,
+}
+
+impl Generation {
+    pub fn new(generation: mlxm_engine::Generation) -> Self {
+        Self {
+            state: Mutex::new(State {
+                running: Some(generation),
+                finished: None,
+            }),
+        }
+    }
+
+    /// Never held while waiting for the interpreter, so that threads sharing this object cannot block each other.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next event, or none at the end.
+    fn next_event(&self, py: Python<'_>) -> PyResult<Option<Event>> {
+        loop {
+            let polled = py.detach(|| {
+                let mut state = self.state();
+                let poll = state
+                    .running
+                    .as_mut()
+                    .map(|running| running.next_timeout(SIGNAL_INTERVAL));
+                match &poll {
+                    Some(Poll::Event(Ok(Event::Finished(finished)))) => {
+                        state.finished = Some(finished.clone());
+                        state.running = None;
+                    }
+                    Some(Poll::Event(Err(_)) | Poll::Ended) => state.running = None,
+                    _ => {}
+                }
+                poll
+            });
+            match polled {
+                None | Some(Poll::Ended) => return Ok(None),
+                Some(Poll::Event(event)) => return event.py().map(Some),
+                Some(Poll::Pending) => {}
+            }
+            if let Err(interrupt) = py.check_signals() {
+                self.close(py);
+                return Err(interrupt);
+            }
+        }
+    }
+
+    /// Waits for the whole answer.
+    pub fn collect(&self, py: Python<'_>, with_logprobs: bool) -> PyResult<Completion> {
+        let (mut text, mut tokens, mut logprobs) = (String::new(), Vec::new(), Vec::new());
+        loop {
+            match self.next_event(py)? {
+                Some(Event::Token(token)) => {
+                    text.push_str(&token.text);
+                    tokens.push(token.id);
+                    logprobs.extend(token.logprob.map(Into::into));
+                    // Tokens may come faster than the interval, and then nothing above looks at signals.
+                    if let Err(interrupt) = py.check_signals() {
+                        self.close(py);
+                        return Err(interrupt);
+                    }
+                }
+                Some(Event::Finished(end)) => {
+                    text.push_str(&end.text);
+                    return Ok(Completion {
+                        text,
+                        tokens,
+                        finish_reason: end.reason.as_str(),
+                        stop_string: stop_string(&end),
+                        logprobs: with_logprobs.then_some(logprobs),
+                        statistics: end.statistics.into(),
+                    });
+                }
+                None => return Err(refused("the generation was closed before its end")),
+            }
+        }
+    }
+}
+
+fn stop_string(finished: &Finished) -> Option<String> {
+    match &finished.reason {
+        FinishReason::StopString(stop) => Some(stop.clone()),
+        _ => None,
+    }
+}
+
+#[pymethods]
+impl Generation {
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Piece>> {
+        let piece = match self.next_event(py)? {
+            Some(Event::Token(token)) => Piece {
+                text: token.text,
+                token: Some(token.id),
+                logprob: token.logprob.map(Into::into),
+            },
+            // Text that was held back is a piece of its own; without any, the answer is over.
+            Some(Event::Finished(end)) if !end.text.is_empty() => Piece {
+                text: end.text,
+                token: None,
+                logprob: None,
+            },
+            Some(Event::Finished(_)) | None => return Ok(None),
+        };
+        Ok(Some(piece))
+    }
+
+    #[getter]
+    fn finish_reason(&self, py: Python<'_>) -> Option<&'static str> {
+        py.detach(|| {
+            self.state()
+                .finished
+                .as_ref()
+                .map(|end| end.reason.as_str())
+        })
+    }
+
+    #[getter]
+    fn stop_string(&self, py: Python<'_>) -> Option<String> {
+        py.detach(|| self.state().finished.as_ref().and_then(stop_string))
+    }
+
+    #[getter]
+    fn statistics(&self, py: Python<'_>) -> Option<Statistics> {
+        py.detach(|| {
+            self.state()
+                .finished
+                .as_ref()
+                .map(|end| end.statistics.into())
+        })
+    }
+
+    /// Cancels what is still running.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.state().running = None);
+    }
+
+    fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) {
+        self.close(py);
+    }
+}

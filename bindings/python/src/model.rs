@@ -1,0 +1,231 @@
+//! A loaded model.
+
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
+
+use mlxm_engine::{DeviceChoice, Engine, LoadOptions, Precision};
+use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arguments::{self, render, render_options, token_ids};
+use crate::error::{PyResultExt, invalid_option, refused};
+use crate::generation::Generation;
+use crate::info::{MemoryPlan, ModelInfo};
+use crate::locate::locate;
+use crate::results::Completion;
+use crate::tokenizer::Tokenizer;
+
+/// A language model. Safe to use from several threads.
+#[pyclass(frozen, module = "mlxm")]
+pub struct Model {
+    /// None once closed.
+    engine: RwLock<Option<Engine>>,
+}
+
+impl Model {
+    fn engine(&self) -> PyResult<Engine> {
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        engine.clone().ok_or_else(|| refused("the model is closed"))
+    }
+
+    fn submit(
+        &self,
+        py: Python<'_>,
+        prompt: &Bound<'_, PyAny>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<(Generation, bool)> {
+        let engine = self.engine()?;
+        let request = arguments::request(&engine, prompt, options)?;
+        let with_logprobs = request.sampling.logprobs.is_some();
+        Ok((
+            Generation::new(py.detach(|| engine.submit(request)).py()?),
+            with_logprobs,
+        ))
+    }
+}
+
+fn parse_precision(name: &str) -> PyResult<Precision> {
+    match name {
+        "exact" => Ok(Precision::Exact),
+        other => Err(invalid_option(format!(
+            "unknown precision `{other}`: the only one there is yet is `exact`"
+        ))),
+    }
+}
+
+#[pymethods]
+impl Model {
+    #[new]
+    #[pyo3(signature = (
+        path_or_id, precision = "exact", threads = None, context_length = None, *,
+        device = "auto", max_sequences = 1, memory_bytes = None, revision = None, pull = false
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn new(
+        py: Python<'_>,
+        path_or_id: PathBuf,
+        precision: &str,
+        threads: Option<usize>,
+        context_length: Option<usize>,
+        device: &str,
+        max_sequences: usize,
+        memory_bytes: Option<u64>,
+        revision: Option<&str>,
+        pull: bool,
+    ) -> PyResult<Self> {
+        let options = LoadOptions {
+            device: device.parse::<DeviceChoice>().map_err(invalid_option)?,
+            precision: parse_precision(precision)?,
+            threads,
+            context_length,
+            max_sequences,
+            memory_bytes,
+            ..LoadOptions::default()
+        };
+        let path = locate(py, &path_or_id, revision, pull)?;
+        let engine = py.detach(|| Engine::load(&path, &options)).py()?;
+        Ok(Self {
+            engine: RwLock::new(Some(engine)),
+        })
+    }
+
+    /// Logits of every position, [tokens, vocabulary].
+    #[pyo3(signature = (ids, chunk = None))]
+    fn logits<'py>(
+        &self,
+        py: Python<'py>,
+        ids: &Bound<'py, PyAny>,
+        chunk: Option<usize>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let engine = self.engine()?;
+        let ids = token_ids(ids)?;
+        let logits = py.detach(|| engine.logits(&ids, chunk)).py()?;
+        logits
+            .values
+            .into_pyarray(py)
+            .reshape([logits.rows, logits.vocab_size])
+    }
+
+    /// Natural logarithm of the probability of each token after those before it: one fewer than there are tokens.
+    fn token_logprobs<'py>(
+        &self,
+        py: Python<'py>,
+        ids: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, numpy::PyArray1<f32>>> {
+        let engine = self.engine()?;
+        let ids = token_ids(ids)?;
+        Ok(py
+            .detach(|| engine.token_logprobs(&ids))
+            .py()?
+            .into_pyarray(py))
+    }
+
+    #[pyo3(signature = (prompt, **options), text_signature = "($self, prompt, *, max_tokens=None, temperature=None, \
+top_k=None, top_p=None, min_p=None, repetition_penalty=None, repetition_context=None, presence_penalty=None, \
+frequency_penalty=None, logit_bias=None, seed=None, stop=None, logprobs=None, ignore_eos=False, tools=None, \
+chat_template_kwargs=None)")]
+    fn generate(
+        &self,
+        py: Python<'_>,
+        prompt: &Bound<'_, PyAny>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Completion> {
+        let (generation, with_logprobs) = self.submit(py, prompt, options)?;
+        generation.collect(py, with_logprobs)
+    }
+
+    #[pyo3(signature = (prompt, **options), text_signature = "($self, prompt, *, max_tokens=None, temperature=None, \
+top_k=None, top_p=None, min_p=None, repetition_penalty=None, repetition_context=None, presence_penalty=None, \
+frequency_penalty=None, logit_bias=None, seed=None, stop=None, logprobs=None, ignore_eos=False, tools=None, \
+chat_template_kwargs=None)")]
+    fn stream(
+        &self,
+        py: Python<'_>,
+        prompt: &Bound<'_, PyAny>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Generation> {
+        Ok(self.submit(py, prompt, options)?.0)
+    }
+
+    #[pyo3(signature = (messages, tools = None, add_generation_prompt = true, tokenize = true, **variables))]
+    fn apply_chat_template<'py>(
+        &self,
+        py: Python<'py>,
+        messages: &Bound<'py, PyAny>,
+        tools: Option<&Bound<'py, PyAny>>,
+        add_generation_prompt: bool,
+        tokenize: bool,
+        variables: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let engine = self.engine()?;
+        let text = render(
+            &engine,
+            messages,
+            &render_options(tools, add_generation_prompt, variables)?,
+        )?;
+        if tokenize {
+            engine
+                .tokenizer()
+                .encode(&text, false)
+                .py()?
+                .into_pyobject(py)
+        } else {
+            Ok(text.into_pyobject(py)?.into_any())
+        }
+    }
+
+    #[getter]
+    fn tokenizer(&self) -> PyResult<Tokenizer> {
+        let engine = self.engine()?;
+        Ok(Tokenizer::new(
+            engine.tokenizer().clone(),
+            engine.info().eos_token_ids.clone(),
+        ))
+    }
+
+    #[getter]
+    fn info(&self) -> PyResult<ModelInfo> {
+        let engine = self.engine()?;
+        Ok(ModelInfo::new(engine.info(), engine.memory_plan()))
+    }
+
+    #[getter]
+    fn memory_plan(&self) -> PyResult<MemoryPlan> {
+        Ok(MemoryPlan::new(self.engine()?.memory_plan()))
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.engine
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none()
+    }
+
+    /// Lets go of the model; its memory is free once running answers have ended.
+    fn close(&self, py: Python<'_>) {
+        let engine = self
+            .engine
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        py.detach(|| drop(engine));
+    }
+
+    fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) {
+        self.close(py);
+    }
+
+    fn __repr__(&self) -> String {
+        match self.engine() {
+            Ok(engine) => format!("Model({:?})", engine.info().path.display().to_string()),
+            Err(_) => "Model(closed)".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a generation brings: pieces, the whole answer, and its counts and times.
+
+use pyo3::prelude::*;
+
+/// Log-probability of a generated token, and of the likeliest tokens in its place.
+#[pyclass(frozen, get_all, module = "mlxm")]
+#[derive(Clone)]
+pub struct TokenLogprob {
+    token: u32,
+    logprob: f32,
+    top: Vec<(u32, f32)>,
+}
+
+impl From<mlxm_engine::sampling::TokenLogprob> for TokenLogprob {
+    fn from(value: mlxm_engine::sampling::TokenLogprob) -> Self {
+        Self {
+            token: value.token,
+            logprob: value.logprob,
+            top: value.top,
+        }
+    }
+}
+
+/// A step of a streamed answer.
+#[pyclass(frozen, get_all, module = "mlxm")]
+pub struct Piece {
+    pub text: String,
+    pub token: Option<u32>,
+    pub logprob: Option<TokenLogprob>,
+}
+
+#[pymethods]
+impl Piece {
+    fn __repr__(&self) -> String {
+        let token = self
+            .token
+            .map_or_else(|| "None".to_owned(), |token| token.to_string());
+        format!("Piece(text={:?}, token={token})", self.text)
+    }
+}
+
+/// Counts and times of one generation.
+#[pyclass(frozen, get_all, module = "mlxm")]
+#[derive(Clone)]
+pub struct Statistics {
+    prompt_tokens: usize,
+    cached_tokens: usize,
+    generated_tokens: usize,
+    time_to_first_token_seconds: f64,
+    generation_seconds: f64,
+    prompt_tokens_per_second: f64,
+    generation_tokens_per_second: f64,
+    peak_memory_bytes: u64,
+}
+
+impl From<mlxm_engine::Statistics> for Statistics {
+    fn from(value: mlxm_engine::Statistics) -> Self {
+        Self {
+            prompt_tokens: value.prompt_tokens,
+            cached_tokens: value.cached_tokens,
+            generated_tokens: value.generated_tokens,
+            time_to_first_token_seconds: value.time_to_first_token.as_secs_f64(),
+            generation_seconds: value.generation_time.as_secs_f64(),
+            prompt_tokens_per_second: value.prompt_tokens_per_second(),
+            generation_tokens_per_second: value.generation_tokens_per_second(),
+            peak_memory_bytes: value.peak_memory_bytes,
+        }
+    }
+}
+
+#[pymethods]
+impl Statistics {
+    fn __repr__(&self) -> String {
+        format!(
+            "Statistics(prompt_tokens={}, generated_tokens={}, generation_tokens_per_second={:.1})",
+            self.prompt_tokens, self.generated_tokens, self.generation_tokens_per_second
+        )
+    }
+}
+
+/// A whole answer.
+#[pyclass(frozen, get_all, module = "mlxm")]
+pub struct Completion {
+    pub text: String,
+    pub tokens: Vec<u32>,
+    pub finish_reason: &'static str,
+    pub stop_string: Option<String>,
+    pub logprobs: Option<Vec<TokenLogprob>>,
+    pub statistics: Statistics,
+}
+
+#[pymethods]
+impl Completion {
+    fn __str__(&self) -> &str {
+        &self.text
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "Completion(text={:?}, finish_reason={:?}, tokens={})",
+            self.text,
+            self.finish_reason,
+            self.tokens.len()
+        )
+    }
+}

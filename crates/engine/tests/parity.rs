@@ -1,0 +1,116 @@
+//! Logits of committed tiny checkpoints against those of mlx-lm, in one pass and through the cache.
+//!
+//! `tests/python/make_golden.py` writes the checkpoints; the Python suite compares many more.
+
+use std::path::{Path, PathBuf};
+
+use mlxm_engine::{BLOCK_SIZE, Engine, LoadOptions};
+use safetensors::SafeTensors;
+
+/// Of the logit range: a wrong epsilon or activation is well above it, the oracle's own noise well below.
+const BAR: f64 = 2e-5;
+
+struct Oracle {
+    input_ids: Vec<u32>,
+    logits: Vec<f32>,
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
+}
+
+fn oracle(folder: &Path) -> Oracle {
+    let bytes = std::fs::read(folder.join("oracle.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let words = |name: &str| {
+        tensors
+            .tensor(name)
+            .unwrap()
+            .data()
+            .as_chunks::<4>()
+            .0
+            .to_vec()
+    };
+    Oracle {
+        input_ids: words("input_ids")
+            .into_iter()
+            .map(u32::from_le_bytes)
+            .collect(),
+        logits: words("logits")
+            .into_iter()
+            .map(f32::from_le_bytes)
+            .collect(),
+    }
+}
+
+fn relative_deviation(expected: &[f32], actual: &[f32]) -> f64 {
+    assert_eq!(expected.len(), actual.len());
+    let highest = expected.iter().copied().fold(f32::MIN, f32::max);
+    let lowest = expected.iter().copied().fold(f32::MAX, f32::min);
+    // Not `f64::max`, which would pass over a NaN.
+    let worst = expected
+        .iter()
+        .zip(actual)
+        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs())
+        .fold(
+            0.0,
+            |worst, delta| {
+                if delta <= worst { worst } else { delta }
+            },
+        );
+    worst / f64::from(highest - lowest)
+}
+
+#[track_caller]
+fn agrees(name: &str) {
+    let folder = golden(name);
+    let oracle = oracle(&folder);
+    let engine = Engine::load(&folder, &LoadOptions::default()).unwrap();
+    for chunk in [
+        None,
+        Some(1),
+        Some(3),
+        Some(7),
+        Some(BLOCK_SIZE - 1),
+        Some(BLOCK_SIZE + 1),
+    ] {
+        let logits = engine.logits(&oracle.input_ids, chunk).unwrap();
+        let deviation = relative_deviation(&oracle.logits, &logits.values);
+        assert!(
+            deviation <= BAR,
+            "{name}, chunk {chunk:?}: {deviation:.1e} of the logit range"
+        );
+    }
+}
+
+#[test]
+fn llama_f16() {
+    agrees("llama-f16");
+}
+
+#[test]
+fn llama_4bit_with_llama3_rope() {
+    agrees("llama-4bit");
+}
+
+#[test]
+fn qwen3_6bit_with_overrides() {
+    agrees("qwen3-6bit-mixed");
+}
+
+#[test]
+fn gemma3_with_a_window_of_8() {
+    agrees("gemma3-window-8");
+}
+
+#[test]
+fn phi3_longrope_past_its_original_length() {
+    agrees("phi3-longrope");
+}
+
+#[test]
+fn starcoder2_5bit() {
+    agrees("starcoder2-5bit");
+}
