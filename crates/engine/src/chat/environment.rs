@@ -42,6 +42,7 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
 
     environment.add_function("raise_exception", raise_exception);
     environment.add_function("dict", dict);
+    environment.add_function("range", range);
     environment.add_function("cycler", |items: Rest<Value>| globals::cycler(items.0));
     environment.add_function("joiner", globals::joiner);
 
@@ -57,6 +58,20 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
 fn raise_exception(message: &Value) -> Result<Value, Error> {
     let message = python::to_text(message);
     Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Refusal(message)))
+}
+
+fn range(start: isize, stop: Option<isize>, step: Option<isize>) -> Result<Value, Error> {
+    // Far beyond what the range itself is limited to, and far from overflowing when it is computed.
+    const FARTHEST: isize = 1 << 40;
+    for bound in [Some(start), stop, step].into_iter().flatten() {
+        if bound.unsigned_abs() > FARTHEST.unsigned_abs() {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "the range is too large",
+            ));
+        }
+    }
+    minijinja::functions::range(start, stop, step)
 }
 
 /// `dict(mapping, **kwargs)` or `dict(pairs, **kwargs)`

@@ -1,6 +1,6 @@
 //! Filters that take other arguments in Python, or make other text of values.
 
-use minijinja::value::{Kwargs, ValueKind};
+use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::python::{self, Ends};
@@ -16,9 +16,12 @@ pub(super) fn add_filters(environment: &mut Environment) {
     environment.add_filter("d", default);
     environment.add_filter("dictsort", dictsort);
     environment.add_filter("float", to_float);
+    environment.add_filter("batch", batch);
+    environment.add_filter("format", format);
     environment.add_filter("indent", indent);
     environment.add_filter("int", to_int);
     environment.add_filter("replace", replace);
+    environment.add_filter("slice", slice);
 }
 
 /// An argument by position or by name. Marks the name as known.
@@ -135,7 +138,7 @@ fn indent(
         None => "    ".to_owned(),
         Some(width) => match width.as_str() {
             Some(text) => text.to_owned(),
-            None => " ".repeat(usize::try_from(width)?),
+            None => python::spaces(&width)?,
         },
     };
     let first = is_true(argument(first, &kwargs, "first")?);
@@ -231,4 +234,20 @@ fn number(value: &Value) -> Option<f64> {
         None if value.kind() == ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
         None => f64::try_from(value.clone()).ok(),
     }
+}
+
+fn batch(state: &State, value: Value, count: Value, fill: Option<Value>) -> Result<Value, Error> {
+    python::check_count("a batch", &count)?;
+    minijinja::filters::batch(state, value, count.try_into()?, fill)
+}
+
+/// Cuts a list into so many lists.
+fn slice(state: &State, value: Value, count: Value, fill: Option<Value>) -> Result<Value, Error> {
+    python::check_count("a slicing", &count)?;
+    minijinja::filters::slice(state, value, count.try_into()?, fill)
+}
+
+fn format(state: &mut State, text: &Value, values: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    python::check_format(&python::to_text(text))?;
+    minijinja::filters::format(state, text, values)
 }

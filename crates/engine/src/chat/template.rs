@@ -178,9 +178,9 @@ impl ChatTemplate {
     }
 
     fn reads(&self, variable: &str) -> bool {
-        self.environment
-            .templates()
-            .any(|(_, template)| template.undeclared_variables(false).contains(variable))
+        self.sources
+            .values()
+            .any(|text| source::mentions(text, variable))
     }
 
     fn choose(&self, options: &RenderOptions) -> Result<String, TemplateError> {

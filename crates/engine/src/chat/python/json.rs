@@ -5,6 +5,7 @@ use std::fmt::Write;
 use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Error, ErrorKind, Value};
 
+use super::limits::spaces;
 use super::printing::{float_repr, is_float};
 
 struct Style {
@@ -40,7 +41,7 @@ pub(in crate::chat) fn to_json(value: &Value, args: Rest<ValueOrKwargs>) -> Resu
         None => None,
         Some(value) => Some(match value.as_str() {
             Some(text) => text.to_owned(),
-            None => " ".repeat(usize::try_from(i64::try_from(value)?).unwrap_or(0)),
+            None => spaces(&value)?,
         }),
     };
     let (item_separator, key_separator) = match argument(separators, "separators")? {

@@ -2,6 +2,7 @@
 
 mod dict;
 mod json;
+mod limits;
 mod methods;
 mod printing;
 mod slicing;
@@ -9,6 +10,7 @@ mod strings;
 
 pub(super) use dict::from_json;
 pub(super) use json::to_json;
+pub(super) use limits::{check_count, check_format, spaces};
 pub(super) use methods::unknown_method;
 pub(super) use printing::to_text;
 pub(super) use strings::{Ends, lines, strip};

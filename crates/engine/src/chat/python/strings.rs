@@ -3,6 +3,8 @@
 use minijinja::value::{Kwargs, Tuple, from_args};
 use minijinja::{Error, ErrorKind, Value};
 
+use super::limits::{check_format, missing_width};
+
 /// Which ends to strip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::chat) enum Ends {
@@ -85,12 +87,12 @@ pub(super) fn call(text: &str, method: &str, args: &[Value]) -> Result<Option<Va
             let (width,): (usize,) = from_args(args)?;
             let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
             let sign = &text[..text.len() - digits.len()];
-            let missing = checked_padding(width, text)?;
+            let missing = missing_width(width, text)?;
             Value::from(format!("{sign}{}{digits}", "0".repeat(missing)))
         }
         "ljust" | "rjust" | "center" => {
             let (width, fill): (usize, Option<&str>) = from_args(args)?;
-            let (missing, fill) = (checked_padding(width, text)?, fill.unwrap_or(" "));
+            let (missing, fill) = (missing_width(width, text)?, fill.unwrap_or(" "));
             let before = match method {
                 "ljust" => 0,
                 "rjust" => missing,
@@ -116,6 +118,10 @@ pub(super) fn call(text: &str, method: &str, args: &[Value]) -> Result<Option<Va
                 .collect::<String>(),
         ),
         "casefold" => Value::from(text.to_lowercase().replace('ß', "ss")),
+        "format" => {
+            check_format(text)?;
+            return Ok(None);
+        }
         "isspace" => Value::from(!text.is_empty() && text.chars().all(is_space)),
         _ => return Ok(None),
     };
@@ -126,17 +132,6 @@ fn triple(before: &str, separator: &str, after: &str) -> Value {
     Value::from(Tuple::from(
         [before, separator, after].map(Value::from).to_vec(),
     ))
-}
-
-fn checked_padding(width: usize, text: &str) -> Result<usize, Error> {
-    const WIDEST: usize = 1_000_000;
-    if width > WIDEST {
-        return Err(Error::new(
-            ErrorKind::InvalidOperation,
-            format!("a width of {width} is too large"),
-        ));
-    }
-    Ok(width.saturating_sub(text.chars().count()))
 }
 
 fn split(text: &str, from_end: bool, args: &[Value]) -> Result<Value, Error> {

@@ -9,6 +9,12 @@
 //!
 //! Lines stay where they are, so that errors point into the author's file.
 
+mod tokens;
+
+use tokens::{Kind, Part, Token, closing, parts, top_level};
+
+pub(super) use tokens::mentions;
+
 /// Method that stands for Python's `value[start:stop:step]`.
 pub(super) const SLICE: &str = "__slice__";
 /// Method that stands for Python's `value[name]`.
@@ -37,82 +43,28 @@ const KEYWORDS: [&str; 12] = [
     "recursive",
 ];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Name,
-    Number,
-    Text,
-    Operator,
-    Space,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Token<'a> {
-    kind: Kind,
-    text: &'a str,
-}
-
-impl Token<'_> {
-    fn is(&self, operator: &str) -> bool {
-        self.kind == Kind::Operator && self.text == operator
-    }
-}
-
-/// A stretch of the source.
-enum Part<'a> {
-    /// Text, comments and raw blocks, to be left as they are.
-    Plain(&'a str),
-    /// What stands between the delimiters of `{{ }}` or `{% %}`.
-    Code(Vec<Token<'a>>),
-}
-
 pub(super) fn rewrite(source: &str) -> String {
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     let parts = parts(&source);
     let marks_safe = parts
         .iter()
-        .any(|part| matches!(part, Part::Code(tokens) if marks_safe(tokens)));
+        .any(|part| matches!(part, Part::Code { tokens, .. } if marks_safe(tokens)));
     let mut out = String::with_capacity(source.len() + 64);
     for part in &parts {
         match part {
             Part::Plain(text) => out.push_str(text),
-            Part::Code(tokens) if is_generation(tokens) => {
+            Part::Code {
+                tokens,
+                is_block: true,
+            } if is_generation(tokens) => {
                 for token in tokens {
                     out.push_str(&token.text.replace("generation", "with"));
                 }
             }
-            Part::Code(tokens) => Rewriter { marks_safe }.expression(tokens, &mut out),
+            Part::Code { tokens, .. } => Rewriter { marks_safe }.expression(tokens, &mut out),
         }
     }
     out
-}
-
-fn parts(source: &str) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
-    let mut rest = source;
-    while let Some(start) = next_delimiter(rest) {
-        parts.push(Part::Plain(&rest[..start]));
-        rest = &rest[start..];
-        let plain = if rest.starts_with("{#") {
-            Some(rest.find("#}").map_or(rest.len(), |end| end + 2))
-        } else {
-            raw_block_length(rest)
-        };
-        let length = if let Some(length) = plain {
-            parts.push(Part::Plain(&rest[..length]));
-            length
-        } else if let Some((tokens, length)) = tokenize(rest) {
-            let opening = rest.len() - after_delimiter(rest).len();
-            parts.extend([Part::Plain(&rest[..opening]), Part::Code(tokens)]);
-            opening + length
-        } else {
-            // Unfinished; the parser says so better.
-            break;
-        };
-        rest = &rest[length..];
-    }
-    parts.push(Part::Plain(rest));
-    parts
 }
 
 /// Whether a filter makes text that Python escapes other text against.
@@ -126,105 +78,12 @@ fn marks_safe(tokens: &[Token]) -> bool {
     })
 }
 
-fn next_delimiter(text: &str) -> Option<usize> {
-    text.match_indices('{')
-        .map(|(position, _)| position)
-        .find(|position| matches!(text.as_bytes().get(position + 1), Some(b'{' | b'%' | b'#')))
-}
-
-/// The name of a block that has nothing but a name, and the length of its tag.
-fn bare_block<'a>(text: &'a str, name: &str) -> Option<usize> {
-    let inside = text.strip_prefix("{%")?;
-    let inside = inside.strip_prefix(['-', '+']).unwrap_or(inside);
-    let after: &'a str = inside.trim_start().strip_prefix(name)?.trim_start();
-    let after = after
-        .strip_prefix(['-', '+'])
-        .unwrap_or(after)
-        .strip_prefix("%}")?;
-    Some(text.len() - after.len())
-}
-
-fn raw_block_length(text: &str) -> Option<usize> {
-    let opening = bare_block(text, "raw")?;
-    let body = &text[opening..];
-    body.match_indices("{%")
-        .find_map(|(position, _)| {
-            Some(opening + position + bare_block(&body[position..], "endraw")?)
-        })
-        .or(Some(text.len()))
-}
-
 fn is_generation(tokens: &[Token]) -> bool {
     let mut significant = tokens.iter().filter(|token| token.kind != Kind::Space);
     let first = significant.next();
     significant.next().is_none()
         && first.is_some_and(|token| {
             token.kind == Kind::Name && matches!(token.text, "generation" | "endgeneration")
-        })
-}
-
-/// What follows `{{` or `{%` and the sign that trims.
-fn after_delimiter(text: &str) -> &str {
-    let inside = &text[2..];
-    inside.strip_prefix(['-', '+']).unwrap_or(inside)
-}
-
-/// Splits the inside of `{{ }}` or `{% %}`, without the delimiters and their signs. Also gives its length.
-fn tokenize(text: &str) -> Option<(Vec<Token<'_>>, usize)> {
-    let end = if text.starts_with("{{") { "}}" } else { "%}" };
-    let code = after_delimiter(text);
-    let mut tokens = Vec::new();
-    let mut depth = 0usize;
-    let mut position = 0;
-    loop {
-        let rest = &code[position..];
-        let unsigned = rest.strip_prefix(['-', '+']).unwrap_or(rest);
-        if depth == 0 && (rest.starts_with(end) || unsigned.starts_with(end)) {
-            return Some((tokens, position));
-        }
-        let first = rest.chars().next()?;
-        let (kind, length) = match first {
-            '"' | '\'' => (Kind::Text, text_length(rest, first)?),
-            _ if first.is_whitespace() => (Kind::Space, run_length(rest, char::is_whitespace)),
-            '0'..='9' => (Kind::Number, run_length(rest, is_name_character)),
-            _ if is_name_character(first) => (Kind::Name, run_length(rest, is_name_character)),
-            _ => (Kind::Operator, first.len_utf8()),
-        };
-        match first {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        tokens.push(Token {
-            kind,
-            text: &rest[..length],
-        });
-        position += length;
-    }
-}
-
-fn is_name_character(character: char) -> bool {
-    character.is_alphanumeric() || character == '_'
-}
-
-fn run_length(text: &str, matches: impl Fn(char) -> bool) -> usize {
-    text.find(|character| !matches(character))
-        .unwrap_or(text.len())
-}
-
-fn text_length(text: &str, quote: char) -> Option<usize> {
-    let mut escaped = false;
-    text.char_indices()
-        .skip(1)
-        .find_map(|(position, character)| {
-            if escaped {
-                escaped = false;
-            } else if character == '\\' {
-                escaped = true;
-            } else if character == quote {
-                return Some(position + 1);
-            }
-            None
         })
 }
 
@@ -359,22 +218,6 @@ impl Rewriter {
     }
 }
 
-/// The tokens that stand in no brackets, with their positions.
-fn top_level<'a, 't>(tokens: &'t [Token<'a>]) -> impl Iterator<Item = (usize, &'t Token<'a>)> {
-    let mut depth = 0usize;
-    tokens.iter().enumerate().filter(move |(_, token)| {
-        let before = depth;
-        if token.kind == Kind::Operator {
-            match token.text {
-                "(" | "[" | "{" => depth += 1,
-                ")" | "]" | "}" => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-        }
-        before == 0 || depth == 0
-    })
-}
-
 fn separates_expressions(token: &Token) -> bool {
     match token.kind {
         Kind::Operator => matches!(token.text, "," | ":" | "=" | "<" | ">" | "!"),
@@ -390,22 +233,6 @@ fn ends_value(token: &Token) -> bool {
         Kind::Operator => matches!(token.text, ")" | "]" | "}"),
         Kind::Number | Kind::Space => false,
     }
-}
-
-/// Number of tokens before the bracket that closes the one just before these.
-fn closing(tokens: &[Token]) -> usize {
-    let mut depth = 0usize;
-    for (index, token) in tokens.iter().enumerate() {
-        if token.kind == Kind::Operator {
-            match token.text {
-                "(" | "[" | "{" => depth += 1,
-                ")" | "]" | "}" if depth == 0 => return index,
-                ")" | "]" | "}" => depth -= 1,
-                _ => {}
-            }
-        }
-    }
-    tokens.len()
 }
 
 fn split_at_colons<'a, 't>(tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
@@ -541,8 +368,8 @@ mod tests {
     #[test]
     fn generation_becomes_a_plain_block() {
         assert_eq!(
-            rewrite("{%- generation -%}x{% endgeneration %}{% set generation = 1 %}"),
-            "{%- with -%}x{% endwith %}{% set generation = 1 %}"
+            rewrite("{%- generation -%}x{% endgeneration %}{{ generation }}"),
+            "{%- with -%}x{% endwith %}{{ generation }}"
         );
     }
 
