@@ -45,7 +45,11 @@ impl CheckpointConfig {
                 hint: what_is_here(path),
             });
         }
-        let values = object(&file)?;
+        let mut values = object(&file)?;
+        flatten_rope_parameters(&mut values);
+        if let Some(Value::Object(text)) = values.get_mut("text_config") {
+            flatten_rope_parameters(text);
+        }
         let model_type = match values.get("model_type") {
             Some(Value::String(model_type)) => model_type.clone(),
             Some(other) => {
@@ -98,6 +102,32 @@ impl CheckpointConfig {
         .find(|ids| !ids.is_empty())
         .unwrap_or_default()
     }
+}
+
+/// Puts `rope_theta` and `rope_scaling` where architectures look for them. transformers 5 nests both under
+/// `rope_parameters`, for models with several kinds of layers once more by kind.
+fn flatten_rope_parameters(values: &mut Map<String, Value>) {
+    let Some(Value::Object(parameters)) = values.get("rope_parameters").cloned() else {
+        return;
+    };
+    let of_kind = |kind: &str| parameters.get(kind).and_then(Value::as_object);
+    let full = of_kind("full_attention").unwrap_or(&parameters);
+    let mut set = |key: &str, value: Option<&Value>| {
+        if let (Some(value), None | Some(Value::Null)) = (value, values.get(key)) {
+            values.insert(key.into(), value.clone());
+        }
+    };
+    set("rope_theta", full.get("rope_theta"));
+    let kind = full.get("rope_type").or_else(|| full.get("type"));
+    if kind.is_some_and(|kind| kind != "default") {
+        set("rope_scaling", Some(&Value::Object(full.clone())));
+    }
+    set("partial_rotary_factor", full.get("partial_rotary_factor"));
+    let sliding = of_kind("sliding_attention");
+    set(
+        "rope_local_base_freq",
+        sliding.and_then(|sliding| sliding.get("rope_theta")),
+    );
 }
 
 fn ids(value: &Value) -> Vec<u32> {

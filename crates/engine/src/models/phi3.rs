@@ -71,8 +71,8 @@ impl Config {
         let Some(scaling) = &self.rope_scaling else {
             return Ok(None);
         };
-        let Some(kind) = scaling
-            .get("type")
+        let kind = scaling.get("type").or_else(|| scaling.get("rope_type"));
+        let Some(kind) = kind
             .and_then(Value::as_str)
             .filter(|_| scaling.contains_key("long_factor"))
         else {

@@ -28,10 +28,8 @@ pub struct Config {
     max_position_embeddings: usize,
     head_dim: usize,
     tie_word_embeddings: bool,
-    rope_theta: Option<f64>,
+    rope_theta: f64,
     rope_scaling: Option<Map<String, Value>>,
-    /// Where newer configurations keep `rope_theta` and the scaling.
-    rope_parameters: Option<Map<String, Value>>,
 }
 
 impl Config {
@@ -43,21 +41,13 @@ impl Config {
         }
     }
 
-    fn rope_theta(&self) -> Option<f64> {
-        self.rope_theta
-            .or_else(|| self.rope_parameters.as_ref()?.get("rope_theta")?.as_f64())
-    }
-
     fn attention(&self, weights: &Scope<'_>, layer: usize) -> Result<Attention, LoadError> {
         let heads = self.heads();
-        let base = self
-            .rope_theta()
-            .ok_or_else(|| weights.config_error("`rope_theta` is missing".into()))?;
         let rotation = RopeConfig {
             dims: heads.head_dim,
-            base,
+            base: self.rope_theta,
             traditional: false,
-            scaling: self.rope_scaling.as_ref().or(self.rope_parameters.as_ref()),
+            scaling: self.rope_scaling.as_ref(),
             max_position_embeddings: Some(self.max_position_embeddings),
             context_length: weights.context_length(),
         };

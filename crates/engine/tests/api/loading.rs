@@ -420,3 +420,25 @@ fn end_of_sequence_ids_of_the_generation_config_win() {
         info.eos_token_ids
     );
 }
+
+#[test]
+fn nested_rope_parameters_mean_the_same() {
+    let flat = Checkpoint::new("llama-4bit");
+    let nested = Checkpoint::new("llama-4bit");
+    nested.edit_config(|config| {
+        let config = config.as_object_mut().unwrap();
+        let mut parameters = config.remove("rope_scaling").unwrap();
+        parameters["rope_theta"] = config.remove("rope_theta").unwrap();
+        config.insert("rope_parameters".into(), parameters);
+    });
+    let logits = |checkpoint: &Checkpoint| {
+        let engine = Engine::load(checkpoint.path(), &options()).unwrap();
+        engine.logits(&[5; 90], None).unwrap()
+    };
+    assert_eq!(logits(&flat), logits(&nested));
+
+    // And they do mean something.
+    let plain = Checkpoint::new("llama-4bit");
+    plain.edit_config(|config| drop(config.as_object_mut().unwrap().remove("rope_scaling")));
+    assert_ne!(logits(&flat), logits(&plain));
+}
