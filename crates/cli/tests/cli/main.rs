@@ -4,9 +4,11 @@
 
 mod bad_input;
 mod chat;
+mod convert;
 mod help;
 mod local_models;
 mod measure;
+mod pull;
 mod run;
 mod starter;
 mod support;
