@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::civil::DateTime;
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::{Environment, Error};
 use serde_json::{Map, Value};
 
 use super::environment::{Refusal, environment};
@@ -20,8 +20,9 @@ use crate::text::{SpecialTokens, Tokenizer};
 const TOOL_USE: &str = "tool_use";
 
 /// Tags that open a block of reasoning, with those that close it.
-const THINKING: [(&str, &str); 4] = [
+const THINKING: [(&str, &str); 5] = [
     ("<think>", "</think>"),
+    ("<think:opensource>", "</think:opensource>"),
     ("<seed:think>", "</seed:think>"),
     ("[THINK]", "[/THINK]"),
     ("<|START_THINKING|>", "<|END_THINKING|>"),
@@ -211,7 +212,7 @@ impl ChatTemplate {
         let mut variables: BTreeMap<String, minijinja::Value> = BTreeMap::new();
         variables.insert(
             "strftime_now".to_owned(),
-            minijinja::Value::from_function(move |format: &str| strftime(now, format)),
+            minijinja::Value::from_function(move |format: &str| python::strftime(now, format)),
         );
         for (name, content) in self.special_tokens.iter() {
             variables.insert(name.to_owned(), minijinja::Value::from(content));
@@ -238,15 +239,6 @@ pub fn open_thinking_end(prompt: &str) -> Option<&'static str> {
         .iter()
         .find(|(open, _)| prompt.ends_with(open))
         .map(|(_, close)| *close)
-}
-
-fn strftime(now: DateTime, format: &str) -> Result<String, Error> {
-    jiff::fmt::strtime::format(format, now).map_err(|error| {
-        Error::new(
-            ErrorKind::InvalidOperation,
-            format!("strftime_now({format:?}): {error}"),
-        )
-    })
 }
 
 fn render_error(name: &str, error: &Error) -> TemplateError {

@@ -7,6 +7,7 @@ mod methods;
 mod printing;
 mod slicing;
 mod strings;
+mod time;
 
 pub(super) use dict::from_json;
 pub(super) use json::to_json;
@@ -14,3 +15,4 @@ pub(super) use limits::{check_count, check_format, spaces};
 pub(super) use methods::unknown_method;
 pub(super) use printing::to_text;
 pub(super) use strings::{Ends, lines, strip};
+pub(super) use time::strftime;
