@@ -2,10 +2,10 @@
 //!
 //! Lane `i` of a dot product sums the columns `i, i + 16, i + 32, …` in that order, and the lanes are folded in one
 //! order; so a row's result does not depend on which of the two ways below computes it:
-//! - few rows: packed weights stream by once and are multiplied as they are unpacked;
-//! - many rows: some weight rows are unpacked into scratch memory and used for every activation row.
+//! - one row: packed weights stream by once and are multiplied as they are unpacked;
+//! - more rows: some weight rows are unpacked into scratch memory and used for every activation row.
 
-use std::{cell::RefCell, ops::Range};
+use std::{cell::RefCell, marker::PhantomData, ops::Range};
 
 use super::{
     Cpu,
@@ -15,10 +15,12 @@ use super::{
 };
 use crate::Matrix;
 
-/// Activation rows up to which weights are unpacked into registers, not into scratch memory.
-const FEW_ROWS: usize = 4;
 /// Scratch memory of one thread for unpacked weights, in floats: half of a small level-2 cache.
 const SCRATCH_FLOATS: usize = 48 * 1024;
+/// The same for a few activation rows, which gain little from many weight rows: half of a level-1 cache.
+const SMALL_SCRATCH_FLOATS: usize = 6 * 1024;
+/// Activation rows that count as few.
+const FEW_ROWS: usize = 8;
 /// Weight rows unpacked at most, and a multiple of every tile's rows.
 const BLOCK_ROWS: usize = 48;
 const TILE_ROWS: usize = 6;
@@ -54,24 +56,25 @@ pub(crate) fn linear(cpu: &Cpu, x: &[f32], w: &Matrix, bias: Option<&[f32]>) -> 
         out: SharedOutput::new(&mut out),
         outputs,
     };
-    let few = rows <= FEW_ROWS;
-    let per_task = if few {
+    let per_task = if rows == 1 {
         (TASK_WEIGHTS / job.cols).clamp(8, 512).next_multiple_of(8)
     } else {
-        (SCRATCH_FLOATS / job.cols / TILE_ROWS * TILE_ROWS).clamp(TILE_ROWS, BLOCK_ROWS)
+        let floats = if rows <= FEW_ROWS {
+            SMALL_SCRATCH_FLOATS
+        } else {
+            SCRATCH_FLOATS
+        };
+        (floats / job.cols / TILE_ROWS * TILE_ROWS).clamp(TILE_ROWS, BLOCK_ROWS)
     };
     cpu.pool.parallel_for(outputs.div_ceil(per_task), &|task| {
         let range = task * per_task..outputs.min((task + 1) * per_task);
         SCRATCH.with_borrow_mut(|scratch| {
             // SAFETY: the level was detected; tasks write disjoint columns of the output.
             unsafe {
-                with_format!(w, F => match rows {
-                    0 => {}
-                    1 => few_rows::<F, 1>(cpu.level, &job, range, scratch),
-                    2 => few_rows::<F, 2>(cpu.level, &job, range, scratch),
-                    3 => few_rows::<F, 3>(cpu.level, &job, range, scratch),
-                    4 => few_rows::<F, 4>(cpu.level, &job, range, scratch),
-                    _ => {
+                with_format!(w, F => {
+                    if rows == 1 {
+                        one_row::<F>(cpu.level, &job, range, scratch);
+                    } else {
                         unpack::<F>(cpu.level, &job.packed, job.cols, range.clone(), scratch);
                         many_rows(cpu.level, &job, range, scratch);
                     }
@@ -95,9 +98,9 @@ pub(crate) fn dequantize_row(cpu: &Cpu, table: &Matrix, row: usize, out: &mut [f
 }
 
 versions! {
-    /// Multiplies `M` activation rows with the weight rows `range`.
-    few_rows [F: Format, const M: usize] [F, M]
-    (job: &Job<'_>, range: Range<usize>, scratch: &mut Vec<f32>) = few_rows_with
+    /// Multiplies the one activation row with the weight rows `range`.
+    one_row [F: Format] [F]
+    (job: &Job<'_>, range: Range<usize>, scratch: &mut Vec<f32>) = one_row_with
 }
 
 versions! {
@@ -112,88 +115,112 @@ versions! {
 }
 
 #[inline(always)]
-unsafe fn few_rows_with<I: Isa, F: Format, const M: usize>(
+unsafe fn one_row_with<I: Isa, F: Format>(
     job: &Job<'_>,
     range: Range<usize>,
     scratch: &mut Vec<f32>,
 ) {
-    scratch.resize(8 * job.packed.groups, 0.0);
+    let per_row = 2 * job.packed.groups;
+    scratch.resize(4 * per_row, 0.0);
     let mut n = range.start;
-    // SAFETY: the caller's promise; `n + R` stays inside of the range.
+    // SAFETY: the caller's promise; rows stay inside of the range, and each has its own part of the scratch memory.
     unsafe {
-        if I::WIDE || M == 1 {
-            while n + 4 <= range.end {
-                dot_rows::<I, F, M, 4>(job, n, scratch);
-                n += 4;
+        // Four sums at a time hide the latency of an addition. They are variables, not an array, to stay in registers.
+        while n + 4 <= range.end {
+            let (first, second) = scratch.split_at_mut(2 * per_row);
+            let (a, b) = first.split_at_mut(per_row);
+            let (c, d) = second.split_at_mut(per_row);
+            let mut a = Dot::<I, F>::new(job, n, a);
+            let mut b = Dot::<I, F>::new(job, n + 1, b);
+            let mut c = Dot::<I, F>::new(job, n + 2, c);
+            let mut d = Dot::<I, F>::new(job, n + 3, d);
+            let mut x = job.x.as_ptr();
+            for g in 0..job.packed.groups {
+                let (in_a, in_b, in_c, in_d) = (a.group(g), b.group(g), c.group(g), d.group(g));
+                for _ in 0..job.packed.units_per_group {
+                    let activations = I::load(x);
+                    x = x.add(LANES);
+                    a.add(in_a, activations);
+                    b.add(in_b, activations);
+                    c.add(in_c, activations);
+                    d.add(in_d, activations);
+                }
             }
-        } else {
-            while n + 2 <= range.end {
-                dot_rows::<I, F, M, 2>(job, n, scratch);
-                n += 2;
-            }
+            a.finish(job, x, n);
+            b.finish(job, x, n + 1);
+            c.finish(job, x, n + 2);
+            d.finish(job, x, n + 3);
+            n += 4;
         }
         while n < range.end {
-            dot_rows::<I, F, M, 1>(job, n, scratch);
+            let mut a = Dot::<I, F>::new(job, n, scratch);
+            let mut x = job.x.as_ptr();
+            for g in 0..job.packed.groups {
+                let in_a = a.group(g);
+                for _ in 0..job.packed.units_per_group {
+                    a.add(in_a, I::load(x));
+                    x = x.add(LANES);
+                }
+            }
+            a.finish(job, x, n);
             n += 1;
         }
     }
 }
 
-/// `M` activation rows with the weight rows `n .. n + R`, unpacked as they are read.
-#[inline(always)]
-unsafe fn dot_rows<I: Isa, F: Format, const M: usize, const R: usize>(
-    job: &Job<'_>,
-    n: usize,
-    scratch: &mut [f32],
-) {
-    let packed = &job.packed;
-    let groups = packed.groups;
-    let (scales, biases) = scratch.split_at_mut(4 * groups);
-    let mut from = [std::ptr::null(); R];
-    for r in 0..R {
-        from[r] = packed.row(n + r);
-        let range = r * groups..(r + 1) * groups;
-        packed.scales(n + r, &mut scales[range.clone()], &mut biases[range]);
+/// The product of the one activation row with one weight row, under way.
+struct Dot<I: Isa, F> {
+    from: *const u8,
+    scales: *const f32,
+    biases: *const f32,
+    sum: I::V,
+    format: PhantomData<F>,
+}
+
+impl<I: Isa, F: Format> Dot<I, F> {
+    /// `scratch` has room for the scales and the biases of the row.
+    #[inline(always)]
+    unsafe fn new(job: &Job<'_>, n: usize, scratch: &mut [f32]) -> Self {
+        let (scales, biases) = scratch.split_at_mut(job.packed.groups);
+        job.packed.scales(n, scales, biases);
+        Self {
+            from: job.packed.row(n),
+            scales: scales.as_ptr(),
+            biases: biases.as_ptr(),
+            // SAFETY: the caller's promise.
+            sum: unsafe { I::splat(0.0) },
+            format: PhantomData,
+        }
     }
-    let x = job.x.as_ptr();
-    // SAFETY: a row of the weight is `groups · units_per_group` units and `tail` values long, and `job.x` has `M` rows
-    // of as many values.
-    unsafe {
-        let mut sums = [[I::splat(0.0); R]; M];
-        let mut k = 0;
-        for g in 0..groups {
-            let mut group = [F::group::<I>(0.0, 0.0); R];
-            for r in 0..R {
-                group[r] = F::group::<I>(
-                    *scales.get_unchecked(r * groups + g),
-                    *biases.get_unchecked(r * groups + g),
-                );
-            }
-            for _ in 0..packed.units_per_group {
-                let mut weights = [I::splat(0.0); R];
-                for r in 0..R {
-                    weights[r] = F::unit::<I>(group[r], from[r]);
-                    from[r] = from[r].add(F::UNIT_BYTES);
-                }
-                for m in 0..M {
-                    let x = I::load(x.add(m * job.cols + k));
-                    for r in 0..R {
-                        sums[m][r] = I::fma(weights[r], x, sums[m][r]);
-                    }
-                }
-                k += LANES;
-            }
+
+    #[inline(always)]
+    unsafe fn group(&self, g: usize) -> F::Group<I> {
+        // SAFETY: `g` is a group of the row.
+        unsafe { F::group::<I>(*self.scales.add(g), *self.biases.add(g)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(&mut self, group: F::Group<I>, activations: I::V) {
+        // SAFETY: the caller asks for as many units as the row has.
+        unsafe {
+            let weights = F::unit::<I>(group, self.from);
+            self.from = self.from.add(F::UNIT_BYTES);
+            self.sum = I::fma(weights, activations, self.sum);
         }
-        if packed.tail > 0 {
-            for r in 0..R {
-                let weights = unit_part::<I, F>(from[r], packed.tail);
-                for m in 0..M {
-                    let x = load_part::<I>(x.add(m * job.cols + k), packed.tail);
-                    sums[m][r] = I::fma(weights, x, sums[m][r]);
-                }
+    }
+
+    /// Adds the part of a unit at the end of a dense row, and stores the sum.
+    #[inline(always)]
+    unsafe fn finish(mut self, job: &Job<'_>, x: *const f32, n: usize) {
+        let tail = job.packed.tail;
+        // SAFETY: `x` and the row have `tail` more values.
+        unsafe {
+            if tail > 0 {
+                let weights = unit_part::<I, F>(self.from, tail);
+                self.sum = I::fma(weights, load_part::<I>(x, tail), self.sum);
             }
+            finish::<I, 1, 1>(job, 0, n, [[self.sum]]);
         }
-        finish::<I, M, R>(job, 0, n, sums);
     }
 }
 
@@ -267,35 +294,24 @@ unsafe fn unpack_with<I: Isa, F: Format>(
 unsafe fn many_rows_with<I: Isa>(job: &Job<'_>, range: Range<usize>, weights: &[f32]) {
     // SAFETY: the caller's promise.
     unsafe {
+        let mut t = 0;
         if I::WIDE {
-            block::<I, 4, TILE_ROWS>(job, range, weights);
-        } else {
-            block::<I, 2, 3>(job, range, weights);
+            while t + 4 <= job.rows {
+                strip::<I, 4, TILE_ROWS>(job, t, range.clone(), weights);
+                t += 4;
+            }
+        }
+        while t + 2 <= job.rows {
+            strip::<I, 2, 3>(job, t, range.clone(), weights);
+            t += 2;
+        }
+        if t < job.rows {
+            strip::<I, 1, TILE_ROWS>(job, t, range, weights);
         }
     }
 }
 
-/// Covers all activation rows and the weight rows `range` with tiles of `M` by `R`.
-#[inline(always)]
-unsafe fn block<I: Isa, const M: usize, const R: usize>(
-    job: &Job<'_>,
-    range: Range<usize>,
-    weights: &[f32],
-) {
-    let mut t = 0;
-    // SAFETY: the tiles stay inside of the rows and the range.
-    unsafe {
-        while t + M <= job.rows {
-            strip::<I, M, R>(job, t, range.clone(), weights);
-            t += M;
-        }
-        while t < job.rows {
-            strip::<I, 1, R>(job, t, range.clone(), weights);
-            t += 1;
-        }
-    }
-}
-
+/// Covers the activation rows `t .. t + M` and the weight rows `range` with tiles of `M` by `R`.
 #[inline(always)]
 unsafe fn strip<I: Isa, const M: usize, const R: usize>(
     job: &Job<'_>,

@@ -86,7 +86,7 @@ fn gelu<I: Isa>(x: f32) -> f32 {
     let erf = z * polynomial::<I, 7>(
         square,
         [
-            1.128_379_1,
+            std::f32::consts::FRAC_2_SQRT_PI,
             -0.376_126_26,
             0.112_835_854,
             -0.026_853_813,
@@ -119,7 +119,7 @@ fn gelu<I: Isa>(x: f32) -> f32 {
 #[inline(always)]
 fn gelu_tanh<I: Isa>(x: f32) -> f32 {
     // (1 + tanh u) / 2 is sigmoid(2 u).
-    const DOUBLE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+    const DOUBLE_SQRT_2_OVER_PI: f32 = 1.595_769_2;
     let inner = x * I::fma1(0.044715 * x, x, 1.0);
     times_sigmoid::<I>(x, DOUBLE_SQRT_2_OVER_PI * inner)
 }

@@ -1,5 +1,18 @@
 //! The operations on the processor.
 
+#![expect(
+    clippy::inline_always,
+    reason = "generic vector code has to become part of the function that enables its instructions"
+)]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "loops over a constant number of registers are clearer by index, and unrolled"
+)]
+#![expect(
+    clippy::cast_ptr_alignment,
+    reason = "every load and store of a vector tolerates any alignment"
+)]
+
 pub(crate) mod attention;
 mod cores;
 pub(crate) mod elementwise;

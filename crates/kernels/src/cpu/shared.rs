@@ -36,7 +36,6 @@ impl<'a> SharedOutput<'a> {
     /// # Safety
     /// Nobody else holds an overlapping part.
     #[inline(always)]
-    #[expect(clippy::mut_from_ref, reason = "the caller promises disjoint parts")]
     pub unsafe fn part(&self, start: usize, len: usize) -> &'a mut [f32] {
         assert!(start <= self.len && len <= self.len - start);
         // SAFETY: inside of the slice by the assertion, disjoint by the caller's promise.

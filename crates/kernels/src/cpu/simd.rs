@@ -97,7 +97,7 @@ pub(crate) trait Isa: Copy {
     type Nibbles: Copy;
     /// Sixteen table entries.
     type Table: Copy;
-    /// Activation and weight rows of the widest tile whose sums stay in registers.
+    /// Whether the sums of four by six vectors stay in registers.
     const WIDE: bool;
 
     unsafe fn splat(value: f32) -> Self::V;
