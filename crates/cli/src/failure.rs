@@ -19,8 +19,8 @@ pub enum Failure {
     /// Ended by Ctrl-C; the message says what is left behind.
     #[error("{0}")]
     Interrupted(String),
-    /// The command has said what is wrong in its result.
-    #[error("some checks failed")]
+    /// The command has said itself why it failed.
+    #[error("failed")]
     Reported,
     /// What is wrong, and what to do about it.
     #[error("{message}\n  {advice}")]

@@ -22,6 +22,9 @@ pub struct Recorder<'a> {
 /// The whole answer.
 #[derive(Debug, Serialize)]
 pub struct AnswerReport<'a> {
+    /// Tells the last line of a stream from the pieces before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
     model: &'a Path,
     text: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -29,6 +32,8 @@ pub struct AnswerReport<'a> {
     finish_reason: &'static str,
     #[serde(flatten)]
     statistics: Option<Timings>,
+    /// Only with `--logprobs`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     tokens: Vec<Value>,
 }
 
@@ -81,6 +86,7 @@ impl<'a> Recorder<'a> {
     /// Prints the whole answer.
     pub fn finish(self, model: &Path, answer: &Answer) -> io::Result<()> {
         let report = AnswerReport {
+            r#type: self.streams.then_some("result"),
             model,
             text: &answer.text,
             thinking: &answer.thinking,
@@ -98,16 +104,18 @@ impl<'a> Recorder<'a> {
 
 impl Sink for Recorder<'_> {
     fn token(&mut self, token: &Token) -> io::Result<()> {
-        let mut entry = json!({"id": token.id, "text": token.text});
         if let Some(logprob) = &token.logprob {
-            entry["logprob"] = logprob.logprob.into();
-            entry["top_logprobs"] = logprob
+            let top = logprob
                 .top
                 .iter()
-                .map(|(id, logprob)| json!({"id": id, "logprob": logprob}))
-                .collect();
+                .map(|(id, logprob)| json!({"id": id, "logprob": logprob}));
+            self.tokens.push(json!({
+                "id": token.id,
+                "text": token.text,
+                "logprob": logprob.logprob,
+                "top_logprobs": top.collect::<Vec<_>>(),
+            }));
         }
-        self.tokens.push(entry);
         Ok(())
     }
 

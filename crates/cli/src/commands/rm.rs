@@ -62,7 +62,8 @@ impl Rm {
             None => format!("{} ({})", model.name, units::bytes(model.size_bytes)),
         };
         if !self.yes && !locate::confirm(&format!("Remove {what}?"))? {
-            return Err(Failure::Interrupted("nothing removed".to_owned()).into());
+            context.output.note("nothing removed");
+            return Err(Failure::Reported.into());
         }
         let removed = hub.remove(&model.name, self.revision.as_deref())?;
         context.output.report(&Removal {

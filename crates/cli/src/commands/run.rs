@@ -72,7 +72,7 @@ pub struct Run {
     #[arg(long, visible_alias = "verbose", short_alias = 'v')]
     stats: bool,
 
-    /// Print a JSON object per token, then the result
+    /// Print a JSON object per piece of text, then the result, one per line
     #[arg(long, conflicts_with = "quiet")]
     stream_json: bool,
 

@@ -125,7 +125,7 @@ fn rm_asks_first_and_removes() {
     let mut terminal = Terminal::start(surroundings.command(&["rm", "tiny"]));
     terminal.expect("Remove tiny");
     terminal.line("n");
-    assert_eq!(terminal.end().0, Some(130));
+    assert_eq!(terminal.end().0, Some(1));
     assert!(surroundings.models().join("tiny").exists());
 
     let mut terminal = Terminal::start(surroundings.command(&["rm", "tiny"]));
