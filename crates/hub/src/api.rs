@@ -9,7 +9,7 @@ use reqwest::redirect;
 
 use crate::config::HubConfig;
 use crate::error::HubError;
-use crate::http::{Http, Redirects, Refusal, Target, client, describe, with_retries};
+use crate::http::{Http, Redirects, Refusal, Target, USER_AGENT, client, describe, with_retries};
 use crate::info::{Digest, ModelSummary, RepoFile, RepoInfo, SearchQuery};
 use crate::layout::is_inside;
 use crate::repo_id::RepoId;
@@ -32,6 +32,7 @@ impl Api {
         let invalid = |error: HFError| HubError::InvalidConfig(error.to_string());
         let mut builder = HFClient::builder()
             .client(client(config, redirect::Policy::default())?)
+            .user_agent(USER_AGENT)
             .cache_dir(&config.cache_dir)
             // Retries are made here, where `Retry-After` is known.
             .retry_max_attempts(0)
@@ -95,7 +96,7 @@ impl Api {
         let commit = info
             .sha
             .clone()
-            .filter(|commit| is_inside(commit))
+            .filter(|commit| commit.bytes().all(|byte| byte.is_ascii_alphanumeric()))
             .ok_or_else(|| HubError::Protocol {
                 url: self.http.url(repo.as_str().split('/')).to_string(),
                 reason: "no commit in the description of the model".to_owned(),

@@ -14,7 +14,8 @@ use crate::error::HubError;
 /// Nothing in this crate reads the process environment except [`HubConfig::from_env`].
 #[derive(Debug, Clone)]
 pub struct HubConfig {
-    /// Base address of the hub. `None` is the public hub (the default of the client library).
+    /// Base address of the hub. `None` is the default of the client library: the public hub,
+    /// unless the process has `HF_ENDPOINT` set.
     pub endpoint: Option<String>,
     /// The cache shared with `huggingface_hub` (the folder that holds `models--org--name`).
     pub cache_dir: PathBuf,
@@ -136,6 +137,23 @@ pub struct Patience {
     pub backoff: Duration,
     /// The longest wait between attempts, and the longest `Retry-After` that is obeyed.
     pub backoff_limit: Duration,
+}
+
+impl Patience {
+    /// The wait after so many failed attempts in a row, when the server asked for `retry_after`;
+    /// `None` when it asked for more than is waited.
+    pub(crate) fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Option<Duration> {
+        let doublings = failures.saturating_sub(1).min(16);
+        let backoff = self
+            .backoff
+            .saturating_mul(1 << doublings)
+            .min(self.backoff_limit);
+        match retry_after {
+            Some(wait) if wait > self.backoff_limit => None,
+            Some(wait) => Some(wait.max(backoff)),
+            None => Some(backoff),
+        }
+    }
 }
 
 impl Default for Patience {

@@ -198,6 +198,14 @@ pub enum HubError {
 }
 
 impl HubError {
+    /// How long the hub asks to wait before the next request, if it does.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Server { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Sorts a file system error into the variants a caller can act on.
     pub(crate) fn io(action: &'static str, path: &Path, error: &io::Error) -> Self {
         let path = path.to_owned();

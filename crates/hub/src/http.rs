@@ -13,7 +13,7 @@ use crate::info::parse_retry_after;
 use crate::repo_id::RepoId;
 
 const MAX_REDIRECTS: usize = 10;
-const USER_AGENT: &str = concat!("mlxm/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("mlxm/", env!("CARGO_PKG_VERSION"));
 
 /// A client with the configured proxies and timeouts.
 pub(crate) fn client(config: &HubConfig, redirects: redirect::Policy) -> Result<Client, HubError> {
@@ -24,7 +24,9 @@ pub(crate) fn client(config: &HubConfig, redirects: redirect::Policy) -> Result<
         .user_agent(USER_AGENT)
         .redirect(redirects)
         .connect_timeout(config.patience.connect_timeout)
-        .read_timeout(config.patience.stall_timeout);
+        .read_timeout(config.patience.stall_timeout)
+        // Files fetched side by side get a connection each instead of a share of one.
+        .http1_only();
     match &config.proxies {
         Proxies::System => {}
         Proxies::None => builder = builder.no_proxy(),
@@ -341,30 +343,16 @@ pub(crate) fn describe(error: &dyn Error) -> String {
     words.join(": ")
 }
 
-/// How long to wait before trying again after `failures` failed attempts in a row; `None` when
-/// that is no use.
-pub(crate) fn wait_before_retry(
-    error: &HubError,
-    failures: u32,
-    patience: &Patience,
-) -> Option<Duration> {
-    let backoff = patience
-        .backoff
-        .saturating_mul(1 << failures.saturating_sub(1).min(16))
-        .min(patience.backoff_limit);
-    match error {
-        HubError::Network { .. } => Some(backoff),
-        HubError::Server {
-            status: 408 | 429 | 500..=599,
-            retry_after,
-            ..
-        } => match retry_after {
-            Some(wait) if *wait > patience.backoff_limit => None,
-            Some(wait) => Some((*wait).max(backoff)),
-            None => Some(backoff),
-        },
-        _ => None,
-    }
+/// Whether the same request may succeed later.
+pub(crate) fn is_passing(error: &HubError) -> bool {
+    matches!(
+        error,
+        HubError::Network { .. }
+            | HubError::Server {
+                status: 408 | 429 | 500..=599,
+                ..
+            }
+    )
 }
 
 /// Repeats `attempt` while its failures are passing ones.
@@ -380,9 +368,12 @@ pub(crate) async fn with_retries<'a, T>(
             Err(error) => error,
         };
         failures += 1;
-        match wait_before_retry(&error, failures, patience) {
-            Some(wait) if failures < attempts => tokio::time::sleep(wait).await,
-            _ => return Err(error),
+        if !is_passing(&error) || failures >= attempts {
+            return Err(error);
+        }
+        match patience.delay(failures, error.retry_after()) {
+            Some(delay) => tokio::time::sleep(delay).await,
+            None => return Err(error),
         }
     }
 }

@@ -150,7 +150,7 @@ pub(crate) fn scan(cache_dir: &Path, models_dir: &Path) -> Result<Vec<LocalModel
         if folder.join("config.json").exists() {
             models.extend(folder_model(models_dir, &folder));
         } else {
-            for inner in subfolders(&folder)? {
+            for inner in subfolders(&folder).unwrap_or_default() {
                 if inner.join("config.json").exists() {
                     models.extend(folder_model(models_dir, &inner));
                 }

@@ -31,7 +31,7 @@ pub enum PullEvent {
         /// How much of it is on disk already, partial files included.
         reused_bytes: u64,
     },
-    /// The file is on disk already.
+    /// The content is on disk already, or came with another file of this pull.
     Reused {
         /// Path in the repository.
         file: String,

@@ -247,8 +247,19 @@ async fn files_of_the_same_content_are_fetched_once() {
             .large_file("model-00001-of-00002.safetensors", same.clone())
             .large_file("model-00002-of-00002.safetensors", same.clone()),
     );
-    let pulled = pull(&world.hub()).await.unwrap();
+    let witness = Witness::default();
+    let pulled = world
+        .hub()
+        .pull(&request(), &witness, &CancellationToken::new())
+        .await
+        .unwrap();
     assert_eq!(pulled.bytes_downloaded, 50_002);
+    let of_copy = |event: &PullEvent| match event {
+        PullEvent::Reused { file, .. } => Some(file.clone()),
+        _ => None,
+    };
+    let copies: Vec<String> = witness.events().iter().filter_map(of_copy).collect();
+    assert_eq!(copies, ["model-00002-of-00002.safetensors"]);
     for shard in 1..=2 {
         let path = pulled
             .snapshot

@@ -184,11 +184,11 @@ async fn transfer_all(
     // Of files with the same content one is enough; the largest start first, so that the last
     // to finish is not one that also began last.
     let mut contents = HashSet::new();
-    let mut missing: Vec<&PlannedFile> = plan
+    let (mut missing, copies): (Vec<&PlannedFile>, Vec<&PlannedFile>) = plan
         .files
         .iter()
-        .filter(|file| !file.is_present() && contents.insert(&file.etag))
-        .collect();
+        .filter(|file| !file.is_present())
+        .partition(|file| contents.insert(&file.etag));
     missing.sort_by_key(|file| std::cmp::Reverse(file.size_bytes));
 
     let stop = cancel.child_token();
@@ -213,11 +213,16 @@ async fn transfer_all(
         .iter()
         .position(|error| !matches!(error, HubError::Cancelled))
         .unwrap_or(0);
-    if errors.is_empty() {
-        Ok(arrivals.into_iter().flatten().collect())
-    } else {
-        Err(errors.swap_remove(cause))
+    if !errors.is_empty() {
+        return Err(errors.swap_remove(cause));
     }
+    for file in copies {
+        transfer.progress.on_event(&PullEvent::Reused {
+            file: file.path.clone(),
+            size_bytes: file.size_bytes,
+        });
+    }
+    Ok(arrivals.into_iter().flatten().collect())
 }
 
 fn publish(

@@ -14,9 +14,7 @@ use super::plan::{PlannedFile, describe_file, is_blob};
 use crate::api::Api;
 use crate::config::HubConfig;
 use crate::error::HubError;
-use crate::http::{
-    Redirects, Tail, Target, header_text, hub_etag, network_error, wait_before_retry,
-};
+use crate::http::{Redirects, Tail, Target, header_text, hub_etag, is_passing, network_error};
 use crate::info::{Digest, parse_retry_after};
 use crate::layout::RepoFolder;
 use crate::progress::{ProgressHandler, PullEvent};
@@ -215,13 +213,8 @@ impl Transfer<'_> {
             failures = if reached > furthest { 1 } else { failures + 1 };
             furthest = furthest.max(reached);
             let patience = &self.config.patience;
-            let as_error = HubError::Server {
-                status: 503,
-                url: String::new(),
-                message: None,
-                retry_after,
-            };
-            let delay = wait_before_retry(&as_error, failures, patience)
+            let delay = patience
+                .delay(failures, retry_after)
                 .filter(|_| failures < patience.attempts);
             let Some(delay) = delay else {
                 return Err(HubError::GaveUp {
@@ -316,24 +309,26 @@ impl Transfer<'_> {
             file: Some(&file.path),
         };
         let error = self.api.http.refusal(response, target).await;
-        if wait_before_retry(&error, 1, &self.config.patience).is_none() {
-            return Failure::Final(error);
-        }
-        let HubError::Server {
-            status,
-            message,
-            retry_after,
-            ..
-        } = error
-        else {
-            return Failure::Final(error);
-        };
-        let message = message
-            .map(|message| format!(": {message}"))
-            .unwrap_or_default();
-        Failure::Passing {
-            reason: format!("the hub answered {status}{message}"),
-            retry_after,
+        match error {
+            HubError::Server {
+                status,
+                ref message,
+                retry_after,
+                ..
+            } if is_passing(&error) => {
+                let message = message
+                    .as_ref()
+                    .map(|message| format!(": {message}"))
+                    .unwrap_or_default();
+                let wait = retry_after
+                    .map(|wait| format!(" and asks to wait {} s", wait.as_secs()))
+                    .unwrap_or_default();
+                Failure::Passing {
+                    reason: format!("the hub answered {status}{wait}{message}"),
+                    retry_after,
+                }
+            }
+            other => Failure::Final(other),
         }
     }
 
