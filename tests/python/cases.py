@@ -107,6 +107,16 @@ CORNERS: dict[tuple[str, str], Case] = {
         {"bits": 4, "group_size": 16, "mode": "nvfp4"},
         declared={"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4"}},
     ),
+    **{
+        ("modes", f"{method} {form}"): case(
+            "llama",
+            dtype="float16",
+            awq=form,
+            declared={"quantization_config": {"quant_method": method, "bits": 4, "group_size": 32}},
+        )
+        for method in ("awq",)
+        for form in ("symmetric", "zeros")
+    },
     # How quantization is declared.
     ("declared", "globals only, tensors differ"): case(
         "llama", MIXED, declared={"quantization": {"bits": 4, "group_size": 64}}

@@ -6,6 +6,7 @@ A *case* is a plain dictionary, so that its JSON form is its identity:
     dtype       element type of the weights on disk (default float32)
     quantize    {"bits", "group_size", "mode", "overrides": [[path pattern, false | true | {...}], ...]}, or absent
     declared    what config.json says about quantization where that differs from what was done
+    awq         pack the linear layers as AutoAWQ does: "symmetric" without zero points, "zeros" with them
     extra       {tensor name: shape} of tensors that the model does not use
     tied_by_absence  leave out lm_head.weight, which means tied embeddings to architectures without a key for it
     shards      number of weight files (default 1); more than one come with an index that is wrong
@@ -141,11 +142,13 @@ def _write_checkpoint(case: Case, folder: Path) -> None:
 
         nn.quantize(model, class_predicate=choose, **common)
         settings["quantization"] = common | chosen
+    tensors = dict(tree_flatten(model.parameters()))
+    if "awq" in case:
+        tensors = dict(_awq_layout(tensors, case["awq"] == "zeros"))
     if "declared" in case:
         settings.pop("quantization", None)
         settings |= case["declared"]
 
-    tensors = dict(tree_flatten(model.parameters()))
     for name, shape in case.get("extra", {}).items():
         tensors[name] = mx.random.normal(shape).astype(dtype)
     shards = case.get("shards", 1)
@@ -170,6 +173,25 @@ def write_word_tokenizer(folder: Path, size: int) -> None:
     tokenizer = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "WhitespaceSplit"}, "model": model}
     missing = ("truncation", "padding", "normalizer", "post_processor", "decoder")
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer | dict.fromkeys(missing)))
+
+
+def _awq_layout(tensors: dict[str, Any], zeros: bool) -> Iterator[tuple[str, Any]]:
+    """Random 4-bit weights of group 32 for every projection: columns packed eight to a word, in AutoAWQ's odd order."""
+    import mlx.core as mx
+
+    random = np.random.default_rng(2)
+    order = np.array([0, 2, 4, 6, 1, 3, 5, 7])
+    pack = lambda q: mx.array((q.reshape(len(q), -1, 8)[..., order].astype(np.uint32) << (4 * np.arange(8, dtype=np.uint32))).sum(-1, dtype=np.uint32))  # noqa: E731,E501
+    for name, value in tensors.items():
+        if not name.endswith("_proj.weight"):
+            yield name, value
+            continue
+        (outputs, inputs), path = value.shape, name.removesuffix(".weight")
+        yield f"{path}.qweight", pack(random.integers(0, 16, (inputs, outputs)))
+        scales = random.uniform(0.1, 0.3, (inputs // 32, outputs)) / np.sqrt(inputs)
+        yield f"{path}.scales", mx.array(scales).astype(value.dtype)
+        if zeros:
+            yield f"{path}.qzeros", pack(random.integers(0, 16, (inputs // 32, outputs)))
 
 
 def _write_logits(case: Case, folder: Path) -> None:

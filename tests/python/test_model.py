@@ -155,7 +155,7 @@ def test_seed_reproduces(model: mlxm.Model) -> None:
 def test_sampling_options_change_the_answer(model: mlxm.Model) -> None:
     prompt = model.tokenizer.encode("The capital")
     greedy = model.generate(prompt, temperature=0, max_tokens=8, ignore_eos=True).tokens
-    narrow = {"temperature": 5.0, "seed": 1, "max_tokens": 8, "ignore_eos": True}
+    narrow: dict[str, Any] = {"temperature": 5.0, "seed": 1, "max_tokens": 8, "ignore_eos": True}
     assert model.generate(prompt, top_k=1, **narrow).tokens == greedy
     assert model.generate(prompt, top_p=1e-6, **narrow).tokens == greedy
     assert model.generate(prompt, min_p=1.0, **narrow).tokens == greedy
@@ -164,7 +164,8 @@ def test_sampling_options_change_the_answer(model: mlxm.Model) -> None:
     assert greedy[0] not in banned.tokens
     forced = model.generate(prompt, temperature=0, max_tokens=4, ignore_eos=True, logit_bias={77: 100.0})
     assert forced.tokens == [77] * 4
-    for penalty in ({"repetition_penalty": 1e6}, {"presence_penalty": 2.0, "frequency_penalty": 2.0}):
+    penalties: list[dict[str, Any]] = [{"repetition_penalty": 1e6}, {"presence_penalty": 2.0, "frequency_penalty": 2.0}]
+    for penalty in penalties:
         penalized = model.generate(prompt, temperature=0, max_tokens=16, ignore_eos=True, **penalty).tokens
         plain = model.generate(prompt, temperature=0, max_tokens=16, ignore_eos=True).tokens
         assert len(set(penalized)) >= len(set(plain))
@@ -269,7 +270,7 @@ def test_bad_logits_requests(model: mlxm.Model) -> None:
         with pytest.raises(mlxm.RequestError):
             model.logits(ids, chunk=chunk)
     with pytest.raises(TypeError):
-        model.logits(5)
+        model.logits(5)  # type: ignore[arg-type]
 
 
 def test_no_such_model(tmp_path: Path) -> None:

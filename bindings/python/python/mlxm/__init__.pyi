@@ -15,10 +15,31 @@ from .errors import ModelNotFoundError as ModelNotFoundError
 from .errors import RequestError as RequestError
 from .errors import TemplateError as TemplateError
 
+__all__ = [
+    "CacheGroup",
+    "Completion",
+    "Generation",
+    "GenerationError",
+    "LoadError",
+    "MemoryPlan",
+    "MlxmError",
+    "Model",
+    "ModelInfo",
+    "ModelNotFoundError",
+    "Piece",
+    "Quantization",
+    "RequestError",
+    "Statistics",
+    "TemplateError",
+    "TokenLogprob",
+    "Tokenizer",
+    "__version__",
+]
+
 __version__: str
 
-Message = Mapping[str, Any]
-Prompt = str | Sequence[Message] | Iterable[SupportsIndex]
+_Message = Mapping[str, Any]
+_Prompt = str | Sequence[_Message] | Iterable[SupportsIndex]
 
 @final
 class Model:
@@ -56,7 +77,7 @@ class Model:
 
     def generate(
         self,
-        prompt: Prompt,
+        prompt: _Prompt,
         *,
         max_tokens: int | None = None,
         temperature: float | None = None,
@@ -86,7 +107,7 @@ class Model:
 
     def stream(
         self,
-        prompt: Prompt,
+        prompt: _Prompt,
         *,
         max_tokens: int | None = None,
         temperature: float | None = None,
@@ -110,7 +131,7 @@ class Model:
     @overload
     def apply_chat_template(
         self,
-        messages: Sequence[Message],
+        messages: Sequence[_Message],
         tools: Sequence[Mapping[str, Any]] | None = None,
         add_generation_prompt: bool = True,
         tokenize: Literal[True] = True,
@@ -119,7 +140,7 @@ class Model:
     @overload
     def apply_chat_template(
         self,
-        messages: Sequence[Message],
+        messages: Sequence[_Message],
         tools: Sequence[Mapping[str, Any]] | None = None,
         add_generation_prompt: bool = True,
         *,

@@ -92,6 +92,8 @@ impl Quantization {
         match self.overrides.get(path) {
             Some(Value::Bool(false)) => Ok(None),
             Some(Value::Bool(true)) => Ok(self.globals),
+            // The reference takes an empty object for false, as Python does.
+            Some(Value::Object(map)) if map.is_empty() => Ok(None),
             Some(Value::Object(map)) => parse_spec(map)
                 .map(Some)
                 .map_err(|problem| bad(format!("its `quantization` entry: {problem}"))),

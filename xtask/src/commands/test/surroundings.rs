@@ -1,7 +1,7 @@
 //! Places and environments the steps share.
 
 use crate::prerequisites::{Minor, Prerequisite};
-use crate::{process, python, workspace};
+use crate::{cache, process, python, workspace};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;
@@ -51,6 +51,7 @@ impl Surroundings {
             .env("PYTHONPATH", self.python_packages())
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("MLXM_BIN", self.program())
+            .env("MLXM_TEST_CACHE", cache::directory()?.join("tests"))
             .env("MLXM_STARTER_MODEL", self.starter_model());
         Ok(command)
     }

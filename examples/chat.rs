@@ -1,0 +1,39 @@
+//! A conversation, one line at a time: `cargo run -p mlxm-examples --bin chat -- MODEL`.
+
+use std::io::Write;
+
+use anyhow::{Context, Result, anyhow};
+use mlxm_engine::{Engine, Event, LoadOptions, Request, chat::RenderOptions};
+use serde_json::json;
+
+fn main() -> Result<()> {
+    let model = std::env::args().nth(1).context("usage: chat MODEL")?;
+    let engine = Engine::load(model, &LoadOptions::default())?;
+    let template = engine.chat_template().map_err(|error| anyhow!("{error}"))?;
+    let options = RenderOptions {
+        add_generation_prompt: true,
+        ..RenderOptions::default()
+    };
+    let mut messages = Vec::new();
+    for line in std::io::stdin().lines() {
+        messages.push(json!({"role": "user", "content": line?}));
+        // The whole conversation is the prompt; earlier turns are found in the cache.
+        let request = Request {
+            prompt: template.apply(&messages, &options, engine.tokenizer())?,
+            max_tokens: Some(64),
+            ..Request::default()
+        };
+        let mut answer = String::new();
+        for event in engine.submit(request)? {
+            let text = match event? {
+                Event::Token(token) => token.text,
+                Event::Finished(end) => end.text + "\n",
+            };
+            print!("{text}");
+            std::io::stdout().flush()?;
+            answer.push_str(&text);
+        }
+        messages.push(json!({"role": "assistant", "content": answer.trim_end()}));
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! The examples do what they say, on a tiny checkpoint.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+const MODEL: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../crates/engine/tests/golden/llama-f16"
+);
+
+#[test]
+fn generate_continues_the_prompt_the_same_way_each_time() {
+    let run = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_generate"))
+            .args([MODEL, "Once upon a time"])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = run();
+    assert!(text.starts_with("Once upon a time"));
+    let answer = |text: &str| {
+        text.rsplit_once("\n(")
+            .map(|(answer, _)| answer.to_owned())
+            .unwrap()
+    };
+    assert_eq!(answer(&text), answer(&run()));
+    assert!(text.contains("tokens per second"));
+}
+
+#[test]
+fn generate_says_how_it_is_used() {
+    let output = Command::new(env!("CARGO_BIN_EXE_generate"))
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("usage: generate MODEL PROMPT"));
+}
+
+#[test]
+fn chat_answers_every_line() {
+    let mut chat = Command::new(env!("CARGO_BIN_EXE_chat"))
+        .arg(MODEL)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    chat.stdin
+        .take()
+        .unwrap()
+        .write_all(b"Hello.\nTell me more.\n")
+        .unwrap();
+    let output = chat.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(output.stdout.iter().filter(|&&byte| byte == b'\n').count() >= 2);
+}
