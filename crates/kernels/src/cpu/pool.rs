@@ -112,7 +112,7 @@ impl Pool {
         // SAFETY: this thread holds `turn` and the last loop was closed and left, so nobody reads the job.
         unsafe { *shared.job.get() = job };
         shared.next.store(0, Ordering::Relaxed);
-        let open = (shared.state.load(Ordering::Relaxed) + NEXT_LOOP) | OPEN;
+        let open = shared.state.load(Ordering::Relaxed).wrapping_add(NEXT_LOOP) | OPEN;
         shared.state.store(open, Ordering::SeqCst);
         for worker in &self.workers {
             if worker.asleep.load(Ordering::SeqCst) && worker.asleep.swap(false, Ordering::SeqCst) {

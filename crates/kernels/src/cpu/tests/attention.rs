@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 
-use super::support::{Noise, every_level};
+use super::support::{Noise, every_level, fused_levels};
 use crate::{
     AttentionSpec, CpuOptions, Kernels, KvCache, KvShape, KvSpan, Mask, Vector,
     cpu::attention::attention, reference,
@@ -152,6 +152,18 @@ proptest! {
                 );
             }
         }
+    }
+
+    #[test]
+    fn vector_instruction_sets_agree_bitwise(
+        spec in any_spec(), block_size in 1_usize..40, len in 1_usize..90, seed: u64,
+    ) {
+        let sequence = sequence(spec, block_size, len, seed);
+        let results: Vec<_> = fused_levels()
+            .iter()
+            .map(|cpu| sequence.run(Some(cpu), 0..len, Mask::Causal))
+            .collect();
+        prop_assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
     }
 
     /// A prompt gives the same bits whole, in chunks, and position by position.

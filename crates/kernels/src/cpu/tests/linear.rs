@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::support::{Noise, every_level};
+use super::support::{Noise, every_level, fused_levels};
 use crate::{
     FloatType, Matrix, QuantMode, QuantSpec,
     cpu::{
@@ -116,10 +116,7 @@ fn rows_are_widened_exactly() {
 
 #[test]
 fn vector_instruction_sets_agree_bitwise() {
-    let fused: Vec<_> = every_level()
-        .into_iter()
-        .filter(|cpu| cpu.level != Level::Portable)
-        .collect();
+    let fused = fused_levels();
     for w in every_form(11, 384) {
         let x = Noise(8).floats(2 * w.cols());
         let results: Vec<_> = fused.iter().map(|cpu| linear(cpu, &x, &w, None)).collect();

@@ -1,6 +1,6 @@
 //! Normalization, rotation and single elements.
 
-use super::support::{Noise, every_level};
+use super::support::{Noise, every_level, fused_levels};
 use crate::{
     Activation, Rope,
     cpu::{
@@ -168,4 +168,34 @@ fn rotations_agree_with_the_reference() {
             assert_close(cpu.level, &found, &expected, 0.0, 3e-7);
         }
     }
+}
+
+#[test]
+fn vector_instruction_sets_agree_bitwise() {
+    let (x, weight) = (spread(), Noise(4).floats(100));
+    let x = &x[..x.len() / 100 * 100];
+    let weight = Some(&*weight);
+    let results: Vec<Vec<Vec<f32>>> = fused_levels()
+        .iter()
+        .map(|cpu| {
+            vec![
+                elementwise::map(cpu, Function::Activate(Activation::Gelu), x),
+                elementwise::map(cpu, Function::Activate(Activation::Silu), x),
+                elementwise::map(cpu, Function::Softcap(9.0), x),
+                elementwise::zip(cpu, Function::Add(0.3), x, x),
+                norm(cpu, Norm::Rms { weight }, x, 100, 1e-5),
+                norm(
+                    cpu,
+                    Norm::Layer {
+                        weight,
+                        bias: weight,
+                    },
+                    x,
+                    100,
+                    1e-5,
+                ),
+            ]
+        })
+        .collect();
+    assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
 }

@@ -84,3 +84,10 @@ pub fn every_level() -> Vec<Cpu> {
     };
     Level::available().into_iter().map(cpu).collect()
 }
+
+/// The same without the one that rounds products: these agree bitwise.
+pub fn fused_levels() -> Vec<Cpu> {
+    let mut levels = every_level();
+    levels.retain(|cpu| cpu.level != Level::Portable);
+    levels
+}
