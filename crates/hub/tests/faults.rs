@@ -175,6 +175,11 @@ async fn a_server_without_ranges_starts_over_instead_of_appending() {
         .unwrap();
     assert_whole(&pulled.snapshot, SIZE);
     assert_eq!(witness.starts(WEIGHTS), [0, 1_000_000, 0]);
+    assert_eq!(
+        witness.retries().len(),
+        1,
+        "the whole file is taken as it comes"
+    );
 }
 
 #[tokio::test]
