@@ -356,3 +356,6 @@ fn global_scale(name: String, tensor: &RawTensor) -> Job<'_> {
 fn parameters(shape: &[usize]) -> u64 {
     shape.iter().product::<usize>() as u64
 }
+
+#[cfg(test)]
+mod tests;

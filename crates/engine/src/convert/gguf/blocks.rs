@@ -152,7 +152,7 @@ pub(super) fn dequantize_row(tensor_type: TensorType, row: &[u8], out: &mut [f32
     {
         match tensor_type {
             TensorType::F32 => {
-                out[0] = f32::from_le_bytes([block[0], block[1], block[2], block[3]])
+                out[0] = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
             }
             TensorType::F16 => out[0] = half_at(block, 0),
             TensorType::BF16 => out[0] = bf16::from_le_bytes([block[0], block[1]]).to_f32(),

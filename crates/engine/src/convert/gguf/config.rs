@@ -260,6 +260,18 @@ fn particulars(
             let local = metadata.optional_number("rope.freq_base_swa")?;
             set("rope_local_base_freq", json!(local.unwrap_or(1e4)));
         }
+        "olmo2" => {
+            if metadata
+                .optional_count("attention.sliding_window")?
+                .is_some()
+            {
+                return Err(ConvertError::Unsupported(
+                    "it is an OLMo 3, which has sliding windows; OLMo 2 has none".to_owned(),
+                ));
+            }
+            set("hidden_act", json!("silu"));
+            biases(set)?;
+        }
         "phi3" => {
             set("hidden_act", json!("silu"));
             let window = metadata.optional_count("attention.sliding_window")?;

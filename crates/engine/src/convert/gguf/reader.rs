@@ -17,7 +17,7 @@ const LARGEST_ALIGNMENT: u64 = 1 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct Tensor<'a> {
     pub(super) name: &'a str,
-    pub(super) tensor_type: TensorType,
+    pub(super) kind: TensorType,
     /// Outermost dimension first, the reverse of the file's order.
     pub(super) shape: Vec<usize>,
     pub(super) data: &'a [u8],
@@ -219,7 +219,7 @@ fn bad(key: &str, found: &Value<'_>, expected: &str) -> GgufError {
 /// A tensor as the header describes it.
 struct Description<'a> {
     name: &'a str,
-    tensor_type: TensorType,
+    kind: TensorType,
     shape: Vec<usize>,
     offset: u64,
     size: u64,
@@ -261,7 +261,7 @@ impl<'a> Description<'a> {
         shape.reverse();
         Ok(Self {
             name,
-            tensor_type,
+            kind: tensor_type,
             shape: shape
                 .into_iter()
                 .map(|dimension| dimension as usize)
@@ -292,7 +292,7 @@ impl<'a> Description<'a> {
             })?;
         Ok(Tensor {
             name: self.name,
-            tensor_type: self.tensor_type,
+            kind: self.kind,
             shape: self.shape,
             data,
         })

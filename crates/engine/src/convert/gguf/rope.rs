@@ -15,14 +15,14 @@ pub(super) fn rope_scaling(
         let Some(tensor) = metadata.gguf.tensor(name) else {
             return Ok(None);
         };
-        if tensor.shape.len() != 1 || !tensor.tensor_type.is_dense() {
+        if tensor.shape.len() != 1 || !tensor.kind.is_dense() {
             return Err(ConvertError::tensor(
                 name,
                 "rotary factors are a list of floats",
             ));
         }
         let mut values = vec![0.0; tensor.shape[0]];
-        dequantize_row(tensor.tensor_type, tensor.data, &mut values);
+        dequantize_row(tensor.kind, tensor.data, &mut values);
         Ok(Some(values))
     };
     if let Some(factors) = factors("rope_freqs.weight")? {

@@ -36,7 +36,7 @@ impl RowOrder {
 /// A tensor seen as rows.
 #[derive(Debug, Clone)]
 pub(super) struct TensorRows<'a> {
-    tensor_type: TensorType,
+    kind: TensorType,
     data: &'a [u8],
     row_bytes: usize,
     order: RowOrder,
@@ -47,9 +47,9 @@ pub(super) struct TensorRows<'a> {
 impl<'a> TensorRows<'a> {
     /// `tensor` in rows of `columns` values, a multiple of its type's block.
     pub(super) fn new(tensor: &Tensor<'a>, columns: usize, order: RowOrder, offset: f32) -> Self {
-        let (block_values, block_bytes) = tensor.tensor_type.block();
+        let (block_values, block_bytes) = tensor.kind.block();
         Self {
-            tensor_type: tensor.tensor_type,
+            kind: tensor.kind,
             data: tensor.data,
             row_bytes: columns / block_values * block_bytes,
             order,
@@ -69,14 +69,14 @@ impl<'a> TensorRows<'a> {
     /// Calls `visit` with every affine group of the tensor.
     pub(super) fn for_each_group(&self, mut visit: impl FnMut(&AffineGroup)) {
         for row in self.data.chunks_exact(self.row_bytes) {
-            affine_groups(self.tensor_type, row, &mut visit);
+            affine_groups(self.kind, row, &mut visit);
         }
     }
 }
 
 impl FloatRows for TensorRows<'_> {
     fn read(&self, row: usize, out: &mut [f32]) {
-        dequantize_row(self.tensor_type, self.bytes(row), out);
+        dequantize_row(self.kind, self.bytes(row), out);
         if self.offset != 0.0 {
             for value in out {
                 *value += self.offset;
@@ -97,7 +97,7 @@ impl RowProducer for AffineRepack<'_> {
         let [packed, scales, biases] = parts else {
             return;
         };
-        affine_groups(self.rows.tensor_type, self.rows.bytes(row), |group| {
+        affine_groups(self.rows.kind, self.rows.bytes(row), |group| {
             pack(&group.values, self.bits, packed);
             push_float(scales, group.scale, self.scales);
             push_float(biases, group.bias, self.scales);

@@ -30,12 +30,12 @@ pub(super) fn model_float(gguf: &Gguf<'_>, options: &ConvertOptions) -> FloatTyp
             .filter(|tensor| tensor.shape.len() > 1)
     };
     let only = |wanted: &[TensorType]| {
-        let mut types = matrices().map(|tensor| tensor.tensor_type).peekable();
+        let mut types = matrices().map(|tensor| tensor.kind).peekable();
         types.peek().is_some() && types.all(|found| wanted.contains(&found))
     };
     if let Some(float) = options.float_type {
         float
-    } else if matrices().any(|tensor| tensor.tensor_type == TensorType::BF16) {
+    } else if matrices().any(|tensor| tensor.kind == TensorType::BF16) {
         FloatType::BF16
     } else if only(&[TensorType::F32, TensorType::F64]) {
         FloatType::F32
@@ -144,12 +144,12 @@ fn parameter<'a, 'g>(
     else {
         return Ok(None);
     };
-    if matches!(tensor.tensor_type, TensorType::Other(..)) {
+    if matches!(tensor.kind, TensorType::Other(..)) {
         return Err(ConvertError::tensor(
             tensor.name,
             format!(
                 "its type {} cannot be converted; get the model in another type (Q8_0, Q4_K, F16, …)",
-                tensor.tensor_type.name()
+                tensor.kind.name()
             ),
         ));
     }
@@ -199,12 +199,12 @@ impl Planner {
     /// A norm weight or a bias.
     fn vector<'a>(&mut self, parameter: &Parameter<'a, '_>) -> Result<Job<'a>, ConvertError> {
         let tensor = parameter.tensor;
-        if !tensor.tensor_type.is_dense() {
+        if !tensor.kind.is_dense() {
             return Err(ConvertError::tensor(
                 tensor.name,
                 format!(
                     "a vector of type {} cannot be converted",
-                    tensor.tensor_type.name()
+                    tensor.kind.name()
                 ),
             ));
         }
@@ -249,7 +249,7 @@ impl Planner {
         parameter: &Parameter<'a, '_>,
         target: Target,
     ) -> Result<Job<'a>, ConvertError> {
-        let tensor_type = parameter.tensor.tensor_type;
+        let tensor_type = parameter.tensor.kind;
         let native = native_format(tensor_type);
         match (target, native) {
             (Target::Dense, _) => Ok(self.dense(parameter)),
@@ -281,7 +281,7 @@ impl Planner {
     }
 
     fn dense<'a>(&self, parameter: &Parameter<'a, '_>) -> Job<'a> {
-        let tensor_type = parameter.tensor.tensor_type;
+        let tensor_type = parameter.tensor.kind;
         let stored = match tensor_type {
             TensorType::F32 => Some(FloatType::F32),
             TensorType::F16 => Some(FloatType::F16),
@@ -315,7 +315,7 @@ impl Planner {
     }
 
     fn quantize<'a>(&mut self, parameter: &Parameter<'a, '_>, to: QuantSpec) -> Job<'a> {
-        let tensor_type = parameter.tensor.tensor_type;
+        let tensor_type = parameter.tensor.kind;
         let [row_count, columns] = [parameter.tensor.shape[0], parameter.tensor.shape[1]];
         let rows = Self::rows(parameter);
         let outcome = if tensor_type.is_dense() {
