@@ -18,6 +18,8 @@ pub(super) fn add_filters(environment: &mut Environment) {
     environment.add_filter("float", to_float);
     environment.add_filter("batch", batch);
     environment.add_filter("format", format);
+    environment.add_filter("e", escape);
+    environment.add_filter("escape", escape);
     environment.add_filter("indent", indent);
     environment.add_filter("int", to_int);
     environment.add_filter("replace", replace);
@@ -66,6 +68,15 @@ fn join(
         .map(|item| Ok(python::to_text(&item?)))
         .collect::<Result<Vec<_>, Error>>()?;
     Ok(texts.join(&separator))
+}
+
+fn escape(value: &Value) -> Value {
+    if value.is_safe() {
+        return value.clone();
+    }
+    let mut out = String::new();
+    python::escape(&python::to_text(value), &mut out);
+    Value::from_safe_string(out)
 }
 
 fn length(value: &Value) -> Result<usize, Error> {

@@ -4,6 +4,7 @@ use minijinja::value::{ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat;
 
+use super::strings::escape;
 use super::{dict, slicing, strings};
 use crate::chat::source::{ADD, DICT_METHODS, FORMAT, ITEM, SLICE};
 
@@ -121,17 +122,4 @@ fn add(state: &mut State, left: &Value, args: &[Value]) -> Result<Value, Error> 
         }
     }
     Ok(Value::from_safe_string(text))
-}
-
-fn escape(text: &str, out: &mut String) {
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&#34;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(character),
-        }
-    }
 }

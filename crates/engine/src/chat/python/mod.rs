@@ -14,5 +14,5 @@ pub(super) use json::to_json;
 pub(super) use limits::{check_count, check_format, spaces};
 pub(super) use methods::unknown_method;
 pub(super) use printing::to_text;
-pub(super) use strings::{Ends, lines, strip};
+pub(super) use strings::{Ends, escape, lines, strip};
 pub(super) use time::strftime;

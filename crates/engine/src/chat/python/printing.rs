@@ -64,6 +64,11 @@ fn write_items(value: &Value, out: &mut String) {
 
 pub(super) fn write_repr(value: &Value, out: &mut String) {
     match value.as_str() {
+        Some(text) if value.is_safe() => {
+            out.push_str("Markup(");
+            write_quoted(text, out);
+            out.push(')');
+        }
         Some(text) => write_quoted(text, out),
         None if value.is_undefined() => out.push_str("Undefined"),
         None => write_text(value, out),

@@ -105,6 +105,7 @@ pub(super) fn call(text: &str, method: &str, args: &[Value]) -> Result<Option<Va
                 fill.repeat(missing - before)
             ))
         }
+        "title" => Value::from(title(text)),
         "swapcase" => Value::from(
             text.chars()
                 .flat_map(|character| {
@@ -126,6 +127,21 @@ pub(super) fn call(text: &str, method: &str, args: &[Value]) -> Result<Option<Va
         _ => return Ok(None),
     };
     Ok(Some(answer))
+}
+
+/// Every letter that follows no letter becomes a capital.
+fn title(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_word = false;
+    for character in text.chars() {
+        if in_word {
+            out.extend(character.to_lowercase());
+        } else {
+            out.extend(character.to_uppercase());
+        }
+        in_word = character.is_lowercase() || character.is_uppercase();
+    }
+    out
 }
 
 fn triple(before: &str, separator: &str, after: &str) -> Value {
@@ -264,6 +280,20 @@ fn search(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
             ErrorKind::InvalidOperation,
             "substring not found",
         )),
+    }
+}
+
+/// Appends text in the form that is safe in HTML.
+pub(in crate::chat) fn escape(text: &str, out: &mut String) {
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&#34;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(character),
+        }
     }
 }
 

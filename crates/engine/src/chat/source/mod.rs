@@ -5,7 +5,7 @@
 //! - `'..' % x` becomes a call of [`FORMAT`].
 //! - `a + b` becomes a call of [`ADD`] in templates that mark text as safe, which escapes what is added to it.
 //! - `{% generation %}`, which marks what the assistant said for training, becomes a plain block.
-//! - Escapes in string literals and line ends are brought to what both sides read alike.
+//! - Escapes in string literals, line ends, and what the opening of a raw block trims are brought to what both sides read alike.
 //!
 //! Lines stay where they are, so that errors point into the author's file.
 
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn text_outside_of_code_stays() {
         for same in [
-            "a[1:] {# b[1:] #} {% raw %}{{ c[1:] }}{% endraw %}",
+            "a[1:] {# b[1:] #} {% raw -%}{{ c[1:] }}{% endraw %}",
             "{{ 'a[1:]' ~ \"it's [::]\" }}",
             "{{ unfinished[1:]",
             "{",
@@ -422,5 +422,9 @@ mod tests {
             "a\n{{ 'x\\\\/\\x07\\n' }}\n"
         );
         assert_eq!(rewrite("{{ '\\U0001F600' }}"), "{{ '😀' }}");
+        assert_eq!(
+            rewrite("{% raw %}\n{% endraw %}"),
+            "{% raw +%}\n{% endraw %}"
+        );
     }
 }

@@ -48,13 +48,20 @@ pub(super) fn parts(source: &str) -> Vec<Part<'_>> {
     while let Some(start) = next_delimiter(rest) {
         parts.push(Part::Plain(&rest[..start]));
         rest = &rest[start..];
-        let plain = if rest.starts_with("{#") {
-            Some(rest.find("#}").map_or(rest.len(), |end| end + 2))
-        } else {
-            raw_block_length(rest)
-        };
-        let length = if let Some(length) = plain {
+        let length = if rest.starts_with("{#") {
+            let length = rest.find("#}").map_or(rest.len(), |end| end + 2);
             parts.push(Part::Plain(&rest[..length]));
+            length
+        } else if let Some((opening, length)) = raw_block(rest) {
+            // In Python, the opening of a raw block is the one tag that leaves the line break after it.
+            let tag = &rest[..opening];
+            match tag.strip_suffix("%}") {
+                Some(tag) if !tag.ends_with(['-', '+']) => {
+                    parts.extend([Part::Plain(tag), Part::Plain("+%}")]);
+                }
+                _ => parts.push(Part::Plain(tag)),
+            }
+            parts.push(Part::Plain(&rest[opening..length]));
             length
         } else if let Some((tokens, length)) = tokenize(rest) {
             let opening = rest.len() - after_delimiter(rest).len();
@@ -92,14 +99,17 @@ fn bare_block<'a>(text: &'a str, name: &str) -> Option<usize> {
     Some(text.len() - after.len())
 }
 
-fn raw_block_length(text: &str) -> Option<usize> {
+/// The length of a raw block's opening tag and of the whole block.
+fn raw_block(text: &str) -> Option<(usize, usize)> {
     let opening = bare_block(text, "raw")?;
     let body = &text[opening..];
-    body.match_indices("{%")
+    let length = body
+        .match_indices("{%")
         .find_map(|(position, _)| {
             Some(opening + position + bare_block(&body[position..], "endraw")?)
         })
-        .or(Some(text.len()))
+        .unwrap_or(text.len());
+    Some((opening, length))
 }
 
 /// What follows `{{` or `{%` and the sign that trims.
