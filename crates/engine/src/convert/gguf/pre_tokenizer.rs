@@ -92,16 +92,13 @@ const fn plain(split: Split) -> PreTokenizer {
 }
 
 impl PreTokenizer {
+    /// Every name that is known.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        KNOWN.iter().flat_map(|(names, _)| *names).copied()
+    }
+
     /// What `name` stands for.
     pub(super) fn find(name: Option<&str>) -> Result<Self, ConvertError> {
-        let supported = || {
-            let names: Vec<&str> = KNOWN
-                .iter()
-                .flat_map(|(names, _)| *names)
-                .copied()
-                .collect();
-            names.join(", ")
-        };
         let Some(name) = name else {
             return Err(ConvertError::Tokenizer(
                 "the file does not say how text is split (tokenizer.ggml.pre), as files made before May 2024 did \
@@ -116,7 +113,7 @@ impl PreTokenizer {
             .ok_or_else(|| {
                 ConvertError::Tokenizer(format!(
                     "the way it splits text (tokenizer.ggml.pre = {name:?}) is not known; known are {}",
-                    supported()
+                    Self::names().collect::<Vec<_>>().join(", ")
                 ))
             })
     }

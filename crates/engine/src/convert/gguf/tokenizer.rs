@@ -186,8 +186,8 @@ pub(super) fn tokenizer(
     if let Some(length) = gguf.optional_u64(&length_key, u64::from(u32::MAX))? {
         config.insert("model_max_length".to_owned(), json!(length));
     }
-    if let Some(template) = template {
-        config.insert("chat_template".to_owned(), json!(template));
+    if let Some(template) = chat_templates(gguf, template)? {
+        config.insert("chat_template".to_owned(), template);
     }
     Ok(Tokenizer {
         model: json,
@@ -195,6 +195,25 @@ pub(super) fn tokenizer(
         generation,
         notes,
     })
+}
+
+/// `chat_template` of `tokenizer_config.json`: the template, or a list of named ones if there are more.
+fn chat_templates(gguf: &Gguf<'_>, default: Option<&str>) -> Result<Option<Value>, ConvertError> {
+    let names = gguf
+        .optional_strings("tokenizer.chat_templates")?
+        .unwrap_or_default();
+    if names.is_empty() {
+        return Ok(default.map(|template| json!(template)));
+    }
+    let mut templates: Vec<Value> = default
+        .map(|template| json!({"name": "default", "template": template}))
+        .into_iter()
+        .collect();
+    for name in names {
+        let template = gguf.str(&format!("tokenizer.chat_template.{name}"))?;
+        templates.push(json!({"name": name, "template": template}));
+    }
+    Ok(Some(templates.into()))
 }
 
 /// Phi 3 drops the spaces after its markers.

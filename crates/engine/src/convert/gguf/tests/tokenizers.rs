@@ -2,9 +2,12 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use tokenizers::Tokenizer;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _, Tokenizer};
 
 use super::super::architecture::Architecture;
+use super::super::pre_tokenizer::PreTokenizer;
 use super::super::reader::Gguf;
 use super::super::tokenizer::tokenizer;
 use super::file::{GgufBuilder, tiny_metadata};
@@ -46,6 +49,75 @@ fn the_ends_of_turns_that_a_template_writes_end_answers() {
     let (_, files) = build(&bytes);
     assert_eq!(files.generation["eos_token_id"], serde_json::json!([0, 1]));
     assert_eq!(files.config["add_bos_token"], Value::Bool(false));
+}
+
+#[test]
+fn named_templates_become_a_list() {
+    let named = tiny_metadata()
+        .texts("tokenizer.chat_templates", &["tool_use"])
+        .text("tokenizer.chat_template.tool_use", "{{ tools }}");
+    let (_, files) = build(&named);
+    let expected = serde_json::json!([
+        {"name": "default", "template": "{{ messages[0].content }}"},
+        {"name": "tool_use", "template": "{{ tools }}"},
+    ]);
+    assert_eq!(files.config["chat_template"], expected);
+}
+
+#[test]
+fn every_known_split_keeps_the_text() {
+    let mut bytes: Vec<String> = ByteLevel::alphabet()
+        .into_iter()
+        .map(String::from)
+        .collect();
+    bytes.sort();
+    let tokens: Vec<&str> = bytes.iter().map(String::as_str).collect();
+    let text = "Don't SHOUT at 12345 camelCases,\r\n\n  it's naïve: 日本語 x=3.14\t!!!  ";
+    for name in PreTokenizer::names() {
+        let file = GgufBuilder::default()
+            .text("tokenizer.ggml.model", "gpt2")
+            .text("tokenizer.ggml.pre", name)
+            .texts("tokenizer.ggml.tokens", &tokens)
+            .texts("tokenizer.ggml.merges", &[]);
+        let (tokenizer, _) = build(&file);
+        assert_eq!(
+            tokenizer.decode(&ids(&tokenizer, text), true).unwrap(),
+            text,
+            "{name}"
+        );
+    }
+}
+
+/// The words a `pre` name cuts a text into.
+fn words(name: &str, text: &str) -> Vec<String> {
+    let json = PreTokenizer::find(Some(name)).unwrap().pre_tokenizer();
+    let splitter: PreTokenizerWrapper = serde_json::from_value(json).unwrap();
+    let mut pieces = PreTokenizedString::from(text);
+    splitter.pre_tokenize(&mut pieces).unwrap();
+    pieces
+        .get_splits(OffsetReferential::Original, OffsetType::Byte)
+        .into_iter()
+        .map(|(_, (start, end), _)| text[start..end].to_owned())
+        .collect()
+}
+
+#[test]
+fn splits_differ_where_the_families_do() {
+    assert_eq!(words("gpt-2", "it's 1234"), ["it", "'s", " 1234"]);
+    assert_eq!(words("smollm", "it's 12"), ["it", "'s", " ", "1", "2"]);
+    assert_eq!(
+        words("llama-bpe", "IT'S 1234"),
+        ["IT", "'S", " ", "123", "4"]
+    );
+    assert_eq!(words("qwen2", "IT'S 12"), ["IT", "'S", " ", "1", "2"]);
+    assert_eq!(
+        words("gpt-4o", "camelCase it's 1234"),
+        ["camel", "Case", " it's", " ", "123", "4"]
+    );
+    assert_eq!(
+        words("tekken", "camelCase it's 12"),
+        ["camel", "Case", " it", "'s", " ", "1", "2"]
+    );
 }
 
 /// Single characters, bytes, and words of `▁`, `a` and `b` with the scores of a trained model: the earlier the better.
