@@ -4,7 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use mlxm_engine::{
-    Engine, Event, FinishReason, Finished, GenerationError, Poll, Request, Statistics, Token,
+    Engine, Event, FinishReason, Finished, GenerationError, Poll, Request, RequestError,
+    Statistics, Token,
 };
 
 use crate::interrupt::Watch;
@@ -77,7 +78,9 @@ pub fn generate(
     sink: &mut dyn Sink,
 ) -> anyhow::Result<Answer> {
     let watch = Watch::start();
-    let mut generation = engine.submit(request)?;
+    let mut generation = engine
+        .submit(request)
+        .map_err(|error| refusal(engine, error))?;
     let mut collector = Collector {
         splitter,
         sink,
@@ -120,6 +123,21 @@ pub fn generate(
             }
         }
     }
+}
+
+/// A refused request, with the option that helps where there is one.
+fn refusal(engine: &Engine, error: RequestError) -> anyhow::Error {
+    let RequestError::PromptTooLong { context_length, .. } = error else {
+        return error.into();
+    };
+    let message = error.to_string();
+    let limit = engine.info().max_position_embeddings;
+    let advice = if limit.is_some_and(|limit| limit <= context_length) {
+        "this is all the context the model was made for".to_owned()
+    } else {
+        "--context N makes more room".to_owned()
+    };
+    anyhow::Error::new(error).context(format!("{message}: {advice}"))
 }
 
 struct Collector<'a> {

@@ -257,6 +257,9 @@ fn resolve_path(path: &Path) -> Result<Resolved, ResolveError> {
             "it is a file; give the folder that holds config.json and the weights".to_owned()
         }));
     }
+    if !path.join("config.json").exists() {
+        return Err(not_a_model(describe_other_folder(path)));
+    }
     let inspection = inspect(path);
     if inspection.missing_files.is_empty() {
         return Ok(Resolved {
@@ -269,7 +272,23 @@ fn resolve_path(path: &Path) -> Result<Resolved, ResolveError> {
         kind @ (WeightsKind::GgufOnly | WeightsKind::PytorchOnly) => {
             format!("it {}", kind.describe())
         }
-        _ if inspection.size_bytes == 0 => "it is empty".to_owned(),
         _ => format!("it lacks {}", inspection.missing_files.join(", ")),
     }))
+}
+
+/// What a folder without a configuration is. Only its top level is looked at: it may be the root of a disk.
+fn describe_other_folder(path: &Path) -> String {
+    let names: Vec<String> = std::fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    match WeightsKind::of(names.iter().map(String::as_str)) {
+        kind @ (WeightsKind::GgufOnly | WeightsKind::PytorchOnly) => {
+            format!("it {}", kind.describe())
+        }
+        _ if names.is_empty() => "it is empty".to_owned(),
+        _ => "it lacks config.json".to_owned(),
+    }
 }

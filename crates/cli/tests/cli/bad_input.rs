@@ -105,6 +105,17 @@ fn an_empty_folder() {
 }
 
 #[test]
+fn a_folder_of_other_things_is_not_searched() {
+    let surroundings = Surroundings::new();
+    let below = surroundings.path().join("project/below");
+    fs::create_dir_all(&below).unwrap();
+    std::os::unix::fs::symlink("nowhere", below.join("dangling")).unwrap();
+    let outcome = surroundings.run(&["run", "./project", "?"]);
+    outcome.failure(&["it lacks config.json"]);
+    assert!(!outcome.stderr.contains("dangling"), "{outcome:#?}");
+}
+
+#[test]
 fn folders_with_other_formats() {
     let surroundings = Surroundings::new();
     for (file, word) in [
@@ -253,7 +264,7 @@ fn a_template_that_fails() {
 #[test]
 fn a_prompt_longer_than_the_context() {
     let model = Model::good();
-    model.run_fails_with(&["--context", "20"], &["context", "20"]);
+    model.run_fails_with(&["--context", "20"], &["context", "20", "--context N"]);
 }
 
 #[test]
