@@ -226,6 +226,13 @@ proptest! {
     }
 
     #[test]
+    fn a_checkpoints_pieces_join_to_the_whole((ids, skip) in streams()) {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
+        let backend = tokenizers::Tokenizer::from_file(format!("{directory}/tokenizer.json")).unwrap();
+        check(&(backend, Tokenizer::from_dir(directory).unwrap()), false, &ids, skip);
+    }
+
+    #[test]
     fn sentencepiece_pieces_join_to_the_whole((ids, skip) in streams(), strip in any::<bool>()) {
         check(&sentencepiece(strip), false, &ids, skip);
     }

@@ -93,6 +93,11 @@ fn compare(templates: &Path, reference: &Path) {
                             .apply(&conversation.messages, &options, &tokenizer)
                             .unwrap();
                         assert_eq!(*ids, ours, "{file}, {name}: same text, other ids");
+                        let mut detokenizer = tokenizer.detokenizer(false);
+                        let mut pieces: String =
+                            ours.iter().map(|&id| detokenizer.push(id)).collect();
+                        pieces.push_str(&detokenizer.finish());
+                        assert_eq!(pieces, tokenizer.decode(&ours, false), "{file}, {name}");
                     }
                     equal += 1;
                 }
