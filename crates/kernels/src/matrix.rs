@@ -85,6 +85,13 @@ impl Floats {
         }
     }
 
+    pub fn element_bytes(&self) -> usize {
+        match self {
+            Self::F32(_) => 4,
+            Self::F16(_) | Self::BF16(_) => 2,
+        }
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::F32(values) => values.as_bytes(),

@@ -202,6 +202,27 @@ impl<'a> Packed<'a> {
         self.bytes[row * self.row_bytes..][..self.row_bytes].as_ptr()
     }
 
+    /// Asks for the memory of `count` rows some way behind `row`: rows are streams too short for the processor to run
+    /// ahead of by itself.
+    #[inline(always)]
+    pub fn prefetch(&self, row: usize, count: usize) {
+        const AHEAD_BYTES: usize = 4096;
+        let first = row + AHEAD_BYTES.div_ceil(self.row_bytes);
+        prefetch(self.bytes, self.row_bytes, first, count);
+        match self.quantized.map(|quantized| &quantized.scales) {
+            Some(Scales::Affine { scales, biases }) => {
+                for stored in [scales, biases] {
+                    let row_bytes = self.groups * stored.element_bytes();
+                    prefetch(stored.as_bytes(), row_bytes, first, count);
+                }
+            }
+            Some(Scales::E8m0(codes) | Scales::E4m3 { codes, .. }) => {
+                prefetch(codes.as_slice(), self.groups, first, count);
+            }
+            None => {}
+        }
+    }
+
     /// Widens the scales and biases of a row, `groups` of each.
     #[inline(always)]
     pub fn scales(&self, row: usize, scales: &mut [f32], biases: &mut [f32]) {
@@ -245,5 +266,24 @@ fn widen(stored: &Floats, range: std::ops::Range<usize>, out: &mut [f32]) {
                 *out = widen_bf16(*stored);
             }
         }
+    }
+}
+
+/// Asks for rows `first .. first + count`; those behind the end are not there and not asked for.
+#[inline(always)]
+fn prefetch(bytes: &[u8], row_bytes: usize, first: usize, count: usize) {
+    const LINE_BYTES: usize = 64;
+    let start = (first * row_bytes).min(bytes.len());
+    let end = ((first + count) * row_bytes).min(bytes.len());
+    for line in bytes[start..end].chunks(LINE_BYTES) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a prefetch has no effect but on the cache, and every x86-64 has the instruction.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        }
+        // Other processors are left to their own foresight.
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = line;
     }
 }

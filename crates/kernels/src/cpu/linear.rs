@@ -127,6 +127,7 @@ unsafe fn one_row_with<I: Isa, F: Format>(
     unsafe {
         // Four sums at a time hide the latency of an addition. They are variables, not an array, to stay in registers.
         while n + 4 <= range.end {
+            job.packed.prefetch(n, 4);
             let (first, second) = scratch.split_at_mut(2 * per_row);
             let (a, b) = first.split_at_mut(per_row);
             let (c, d) = second.split_at_mut(per_row);
