@@ -118,16 +118,16 @@ pub enum LoadError {
 /// A list of names short enough to read.
 fn first_names(names: &[String]) -> String {
     const SHOWN: usize = 8;
-    let mut text = names
+    let shown = names
         .iter()
         .take(SHOWN)
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    match names.len().checked_sub(SHOWN) {
+        Some(more @ 1..) => format!("{shown} and {more} more"),
+        _ => shown,
     }
-    text
 }
 
 /// Why a request is refused.

@@ -1,7 +1,6 @@
 //! Gemma: scaled embeddings, norms stored as offsets from one, an exact GELU gate, a tied head.
 
-use candle_core::Tensor;
-use mlxm_kernels::{Activation, KernelError, Kernels};
+use mlxm_kernels::Activation;
 use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 
@@ -9,10 +8,10 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm,
-    QkvProjection, Residual, RopeConfig, rope,
+    Attention, AttentionConfig, Decoder, FeedForward, GatedMlp, Head, Heads, Layer, QkvProjection,
+    Residual, RopeConfig, rope,
 };
-use crate::runtime::{CacheLayer, Step};
+use crate::runtime::CacheLayer;
 
 /// `config.json` of a Gemma checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -112,48 +111,20 @@ impl Architecture for Config {
         let embedding_scale = (self.hidden_size as f32).sqrt();
         let model = weights.child("model");
         let embed_tokens = model.embedding("embed_tokens", self.vocab_size, self.hidden_size)?;
-        let layers = (0..self.num_hidden_layers)
-            .map(|layer| {
-                let weights = model.child("layers").child(layer);
-                Ok(Layer {
-                    self_attn: self.attention(&weights, layer)?,
-                    feed_forward: FeedForward::Gated(self.mlp(&weights)?),
-                })
+        let layers = Decoder::layers(&model, self.num_hidden_layers, |layer, weights| {
+            Ok(Layer {
+                self_attn: self.attention(weights, layer)?,
+                feed_forward: FeedForward::Gated(self.mlp(weights)?),
             })
-            .collect::<Result<_, LoadError>>()?;
+        })?;
         let norm = model.rms_norm_plus_one("norm", self.hidden_size, self.rms_norm_eps)?;
         let head = Head::tied(&embed_tokens);
-        Ok(Box::new(Gemma {
+        Ok(Box::new(Decoder {
             embed_tokens,
-            embedding_scale,
+            embedding_scale: Some(embedding_scale),
             layers,
             norm,
             head,
         }))
-    }
-}
-
-/// The model.
-#[derive(Debug)]
-struct Gemma {
-    embed_tokens: Embedding,
-    embedding_scale: f32,
-    layers: Vec<Layer>,
-    norm: Norm,
-    head: Head,
-}
-
-impl Model for Gemma {
-    fn forward(&self, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
-        let embeddings = self.embed_tokens.forward(step.tokens(), step.kernels)?;
-        let mut h = step.kernels.scale(&embeddings, self.embedding_scale)?;
-        for layer in &self.layers {
-            h = layer.forward(&h, step)?;
-        }
-        self.norm.forward(&h, step.kernels)
-    }
-
-    fn head(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        self.head.forward(rows, kernels)
     }
 }

@@ -3,8 +3,7 @@
 //! The published models alternate sliding and full attention. mlx-lm, the reference here, attends fully in every layer,
 //! which is the same up to the window's length; so does this.
 
-use candle_core::Tensor;
-use mlxm_kernels::{Activation, AttentionSpec, KernelError, Kernels};
+use mlxm_kernels::{Activation, AttentionSpec};
 use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 
@@ -12,10 +11,10 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm,
-    QkvProjection, Residual, RopeConfig, rope,
+    Attention, AttentionConfig, Decoder, FeedForward, GatedMlp, Head, Heads, Layer, QkvProjection,
+    Residual, RopeConfig, rope,
 };
-use crate::runtime::{CacheLayer, Step};
+use crate::runtime::CacheLayer;
 
 /// `config.json` of a Gemma 2 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -145,48 +144,20 @@ impl Architecture for Config {
         let embedding_scale = (self.hidden_size as f32).sqrt();
         let model = weights.child("model");
         let embed_tokens = model.embedding("embed_tokens", self.vocab_size, self.hidden_size)?;
-        let layers = (0..self.num_hidden_layers)
-            .map(|layer| {
-                let weights = model.child("layers").child(layer);
-                Ok(Layer {
-                    self_attn: self.attention(&weights, layer)?,
-                    feed_forward: FeedForward::Gated(self.mlp(&weights)?),
-                })
+        let layers = Decoder::layers(&model, self.num_hidden_layers, |layer, weights| {
+            Ok(Layer {
+                self_attn: self.attention(weights, layer)?,
+                feed_forward: FeedForward::Gated(self.mlp(weights)?),
             })
-            .collect::<Result<_, LoadError>>()?;
+        })?;
         let norm = model.rms_norm_plus_one("norm", self.hidden_size, self.rms_norm_eps)?;
         let head = Head::tied(&embed_tokens).capped(self.final_logit_softcapping);
-        Ok(Box::new(Gemma2 {
+        Ok(Box::new(Decoder {
             embed_tokens,
-            embedding_scale,
+            embedding_scale: Some(embedding_scale),
             layers,
             norm,
             head,
         }))
-    }
-}
-
-/// The model.
-#[derive(Debug)]
-struct Gemma2 {
-    embed_tokens: Embedding,
-    embedding_scale: f32,
-    layers: Vec<Layer>,
-    norm: Norm,
-    head: Head,
-}
-
-impl Model for Gemma2 {
-    fn forward(&self, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
-        let embeddings = self.embed_tokens.forward(step.tokens(), step.kernels)?;
-        let mut h = step.kernels.scale(&embeddings, self.embedding_scale)?;
-        for layer in &self.layers {
-            h = layer.forward(&h, step)?;
-        }
-        self.norm.forward(&h, step.kernels)
-    }
-
-    fn head(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        self.head.forward(rows, kernels)
     }
 }

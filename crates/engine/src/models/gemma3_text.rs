@@ -1,9 +1,8 @@
 //! Gemma 3 (text): five sliding-window layers to one full, each kind with its own rotation; norms on heads and on both
 //! sides of each block.
 
-use candle_core::Tensor;
 use half::bf16;
-use mlxm_kernels::{Activation, AttentionSpec, KernelError, Kernels};
+use mlxm_kernels::{Activation, AttentionSpec};
 use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -12,10 +11,10 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, HeadNorms, Heads, Layer,
-    Norm, QkvProjection, Residual, RopeConfig, rope,
+    Attention, AttentionConfig, Decoder, FeedForward, GatedMlp, Head, HeadNorms, Heads, Layer,
+    QkvProjection, Residual, RopeConfig, rope,
 };
-use crate::runtime::{CacheLayer, Step};
+use crate::runtime::CacheLayer;
 
 /// `config.json` of a Gemma 3 text checkpoint. Absent fields are those of the 1B model.
 #[derive(Debug, Clone, Deserialize)]
@@ -182,15 +181,12 @@ impl Architecture for Config {
         let embedding_scale = bf16::from_f32((self.hidden_size as f32).sqrt()).to_f32();
         let model = weights.child("model");
         let embed_tokens = model.embedding("embed_tokens", self.vocab_size, self.hidden_size)?;
-        let layers = (0..self.num_hidden_layers)
-            .map(|layer| {
-                let weights = model.child("layers").child(layer);
-                Ok(Layer {
-                    self_attn: self.attention(&weights, layer)?,
-                    feed_forward: FeedForward::Gated(self.mlp(&weights)?),
-                })
+        let layers = Decoder::layers(&model, self.num_hidden_layers, |layer, weights| {
+            Ok(Layer {
+                self_attn: self.attention(weights, layer)?,
+                feed_forward: FeedForward::Gated(self.mlp(weights)?),
             })
-            .collect::<Result<_, LoadError>>()?;
+        })?;
         let norm = model.rms_norm_plus_one("norm", self.hidden_size, self.rms_norm_eps)?;
         let tied = !weights.has("lm_head.weight");
         let head = Head::load(
@@ -200,37 +196,12 @@ impl Architecture for Config {
             self.hidden_size,
             self.vocab_size,
         )?;
-        Ok(Box::new(Gemma3 {
+        Ok(Box::new(Decoder {
             embed_tokens,
-            embedding_scale,
+            embedding_scale: Some(embedding_scale),
             layers,
             norm,
             head,
         }))
-    }
-}
-
-/// The model.
-#[derive(Debug)]
-struct Gemma3 {
-    embed_tokens: Embedding,
-    embedding_scale: f32,
-    layers: Vec<Layer>,
-    norm: Norm,
-    head: Head,
-}
-
-impl Model for Gemma3 {
-    fn forward(&self, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
-        let embeddings = self.embed_tokens.forward(step.tokens(), step.kernels)?;
-        let mut h = step.kernels.scale(&embeddings, self.embedding_scale)?;
-        for layer in &self.layers {
-            h = layer.forward(&h, step)?;
-        }
-        self.norm.forward(&h, step.kernels)
-    }
-
-    fn head(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        self.head.forward(rows, kernels)
     }
 }

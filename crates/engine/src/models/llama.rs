@@ -1,7 +1,6 @@
 //! Llama, and what is published in its shape (Mistral, SmolLM2 and many more).
 
-use candle_core::Tensor;
-use mlxm_kernels::{Activation, AttentionSpec, KernelError, Kernels};
+use mlxm_kernels::{Activation, AttentionSpec};
 use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -10,10 +9,10 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, GatedMlp, Head, Heads, Layer, Norm,
-    QkvProjection, Residual, RopeConfig, rope,
+    Attention, AttentionConfig, Decoder, FeedForward, GatedMlp, Head, Heads, Layer, QkvProjection,
+    Residual, RopeConfig, rope,
 };
-use crate::runtime::{CacheLayer, Step};
+use crate::runtime::CacheLayer;
 
 /// `config.json` of a Llama checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -134,15 +133,12 @@ impl Config {
     ) -> Result<Box<dyn Model>, LoadError> {
         let model = weights.child("model");
         let embed_tokens = model.embedding("embed_tokens", self.vocab_size, self.hidden_size)?;
-        let layers = (0..self.num_hidden_layers)
-            .map(|layer| {
-                let weights = model.child("layers").child(layer);
-                Ok(Layer {
-                    self_attn: self.attention(&weights, layer, rotates(layer))?,
-                    feed_forward: FeedForward::Gated(self.mlp(&weights)?),
-                })
+        let layers = Decoder::layers(&model, self.num_hidden_layers, |layer, weights| {
+            Ok(Layer {
+                self_attn: self.attention(weights, layer, rotates(layer))?,
+                feed_forward: FeedForward::Gated(self.mlp(weights)?),
             })
-            .collect::<Result<_, LoadError>>()?;
+        })?;
         let norm = model.rms_norm("norm", self.hidden_size, self.rms_norm_eps)?;
         let head = Head::load(
             weights,
@@ -151,8 +147,9 @@ impl Config {
             self.hidden_size,
             self.vocab_size,
         )?;
-        Ok(Box::new(Llama {
+        Ok(Box::new(Decoder {
             embed_tokens,
+            embedding_scale: None,
             layers,
             norm,
             head,
@@ -189,28 +186,5 @@ impl Architecture for Config {
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
         self.load_rotating(weights, |_| true)
-    }
-}
-
-/// The model.
-#[derive(Debug)]
-struct Llama {
-    embed_tokens: Embedding,
-    layers: Vec<Layer>,
-    norm: Norm,
-    head: Head,
-}
-
-impl Model for Llama {
-    fn forward(&self, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
-        let mut h = self.embed_tokens.forward(step.tokens(), step.kernels)?;
-        for layer in &self.layers {
-            h = layer.forward(&h, step)?;
-        }
-        self.norm.forward(&h, step.kernels)
-    }
-
-    fn head(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        self.head.forward(rows, kernels)
     }
 }

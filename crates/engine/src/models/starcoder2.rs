@@ -1,7 +1,6 @@
 //! StarCoder 2: layer norms, biases everywhere, an MLP without a gate.
 
-use candle_core::Tensor;
-use mlxm_kernels::{Activation, KernelError, Kernels};
+use mlxm_kernels::Activation;
 use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 
@@ -9,10 +8,10 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Embedding, FeedForward, Head, Heads, Layer, Mlp, Norm,
-    QkvProjection, Residual, RopeConfig, rope,
+    Attention, AttentionConfig, Decoder, FeedForward, Head, Heads, Layer, Mlp, QkvProjection,
+    Residual, RopeConfig, rope,
 };
-use crate::runtime::{CacheLayer, Step};
+use crate::runtime::CacheLayer;
 
 /// `config.json` of a StarCoder 2 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -122,15 +121,12 @@ impl Architecture for Config {
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
         let model = weights.child("model");
         let embed_tokens = model.embedding("embed_tokens", self.vocab_size, self.hidden_size)?;
-        let layers = (0..self.num_hidden_layers)
-            .map(|layer| {
-                let weights = model.child("layers").child(layer);
-                Ok(Layer {
-                    self_attn: self.attention(&weights, layer)?,
-                    feed_forward: FeedForward::Plain(self.mlp(&weights)?),
-                })
+        let layers = Decoder::layers(&model, self.num_hidden_layers, |layer, weights| {
+            Ok(Layer {
+                self_attn: self.attention(weights, layer)?,
+                feed_forward: FeedForward::Plain(self.mlp(weights)?),
             })
-            .collect::<Result<_, LoadError>>()?;
+        })?;
         let norm = model.layer_norm("norm", self.hidden_size, self.norm_epsilon)?;
         let head = Head::load(
             weights,
@@ -139,34 +135,12 @@ impl Architecture for Config {
             self.hidden_size,
             self.vocab_size,
         )?;
-        Ok(Box::new(Starcoder2 {
+        Ok(Box::new(Decoder {
             embed_tokens,
+            embedding_scale: None,
             layers,
             norm,
             head,
         }))
-    }
-}
-
-/// The model.
-#[derive(Debug)]
-struct Starcoder2 {
-    embed_tokens: Embedding,
-    layers: Vec<Layer>,
-    norm: Norm,
-    head: Head,
-}
-
-impl Model for Starcoder2 {
-    fn forward(&self, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
-        let mut h = self.embed_tokens.forward(step.tokens(), step.kernels)?;
-        for layer in &self.layers {
-            h = layer.forward(&h, step)?;
-        }
-        self.norm.forward(&h, step.kernels)
-    }
-
-    fn head(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        self.head.forward(rows, kernels)
     }
 }

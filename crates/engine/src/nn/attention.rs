@@ -47,6 +47,10 @@ impl Heads {
 
 /// The projections into queries, keys and values.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per layer, built once and never moved"
+)]
 pub enum QkvProjection {
     /// Three weights.
     Separate {

@@ -4,6 +4,7 @@
 //! the kernels, not the model files. Linear layers see `[T, width]`; only attention knows about sequences.
 
 mod attention;
+mod decoder;
 mod embedding;
 mod head;
 mod layer;
@@ -14,6 +15,7 @@ mod residual;
 mod rope;
 
 pub use attention::{Attention, AttentionConfig, HeadNorms, Heads, QkvProjection};
+pub use decoder::Decoder;
 pub use embedding::Embedding;
 pub use head::Head;
 pub use layer::{FeedForward, Layer};
