@@ -57,5 +57,5 @@ fn chat_answers_every_line() {
         .unwrap();
     let output = chat.wait_with_output().unwrap();
     assert!(output.status.success());
-    assert!(output.stdout.iter().filter(|&&byte| byte == b'\n').count() >= 2);
+    assert!(String::from_utf8_lossy(&output.stdout).lines().count() >= 2);
 }

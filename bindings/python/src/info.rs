@@ -47,8 +47,8 @@ impl ModelInfo {
             parameters: info.parameters,
             size_bytes: info.size_bytes,
             quantization: info.quantization.map(|spec| Quantization {
-                bits: spec.bits as u32,
-                group_size: spec.group_size as usize,
+                bits: spec.bits,
+                group_size: spec.group_size,
                 mode: spec.mode.to_string(),
             }),
             bits_per_weight: info.bits_per_weight,
