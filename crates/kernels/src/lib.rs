@@ -8,7 +8,7 @@
 //! # Invariants
 //! - A row's result is bitwise the same however many rows the call has, wherever the row stands among them, and
 //!   however the prompt was cut into calls.
-//! - [`reference`] is the specification. A faster implementation is tested against it.
+//! - [`mod@reference`] is the specification. A faster implementation is tested against it.
 //! - A weight is never widened as a whole.
 //! - Shapes that do not fit are errors that name the operation and both shapes.
 //!
