@@ -26,6 +26,6 @@ mod _mlxm {
     use crate::tokenizer::Tokenizer;
 
     #[pymodule_export]
-    #[allow(non_upper_case_globals)]
+    #[expect(non_upper_case_globals, reason = "the name Python gives it")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 }

@@ -59,11 +59,6 @@ const FORBIDDEN: &[Rule] = &[
         reason: MACHINE,
     },
     Rule {
-        text: concat!("/ho", "me/"),
-        everywhere: true,
-        reason: MACHINE,
-    },
-    Rule {
         text: concat!("TO", "DO"),
         everywhere: true,
         reason: "finish it, or refuse it with a clear error",

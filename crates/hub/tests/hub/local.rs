@@ -5,15 +5,13 @@
     reason = "a test helper that fails fails its test"
 )]
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::{REPO, Witness, World, assert_whole, model, pull, request};
 use mlxm_hub::{
     CancellationToken, FileFilter, Hub, HubConfig, HubError, LocalSource, ResolveError,
 };
-use support::{REPO, Witness, World, assert_whole, model, pull, request};
 use tempfile::TempDir;
 
 /// A machine without a network.

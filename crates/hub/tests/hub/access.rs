@@ -5,11 +5,9 @@
     reason = "a test helper that fails fails its test"
 )]
 
-mod support;
-
+use crate::support::{REPO, Witness, World, assert_whole, model, pull, request};
 use mlxm_hub::{CancellationToken, Hub, HubConfig, HubError, SearchQuery, Token, TokenSource};
 use mlxm_testhub::{TestHub, TestRepo};
-use support::{REPO, Witness, World, assert_whole, model, pull, request};
 
 fn with_token(world: &World, secret: &str) -> HubConfig {
     let mut config = world.config();

@@ -5,14 +5,14 @@
     reason = "a test helper that fails fails its test"
 )]
 
-mod support;
-
 use std::fs;
 use std::time::{Duration, Instant};
 
+use crate::support::{
+    REPO, WEIGHTS, Witness, World, assert_whole, files_below, pull, request, weights,
+};
 use mlxm_hub::{CancellationToken, Hub, HubError, PullEvent};
 use mlxm_testhub::{Fault, TestRepo};
-use support::{REPO, WEIGHTS, Witness, World, assert_whole, files_below, pull, request, weights};
 
 const SIZE: usize = 3_000_000;
 
@@ -56,7 +56,7 @@ async fn small_files_continue_too_when_their_etag_is_the_same() {
     let tokenizer = weights(300_000);
     world
         .server
-        .add(support::model(REPO, 10).file("tokenizer.json", tokenizer.clone()));
+        .add(crate::support::model(REPO, 10).file("tokenizer.json", tokenizer.clone()));
     world
         .server
         .inject(REPO, "tokenizer.json", Fault::DropAfter(100_000));

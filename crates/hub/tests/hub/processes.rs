@@ -5,17 +5,15 @@
     reason = "a test helper that fails fails its test"
 )]
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::support::{REPO, WEIGHTS, Witness, World, assert_whole, config, pull, request};
 use mlxm_hub::{CancellationToken, Hub, HubError, NoProgress, ProgressHandler, PullEvent};
 use mlxm_testhub::Fault;
-use support::{REPO, WEIGHTS, Witness, World, assert_whole, config, pull, request};
 
 const SIZE: usize = 3_000_000;
 const CHILD_ENDPOINT: &str = "MLXM_TEST_CHILD_ENDPOINT";
@@ -37,7 +35,7 @@ fn child() {
 
 fn spawn(world: &World) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child"])
+        .args(["--exact", "processes::child"])
         .env(CHILD_ENDPOINT, world.server.endpoint())
         .env(CHILD_HOME, world.home.path())
         .spawn()
@@ -172,7 +170,7 @@ fn the_environment_of_a_process_gives_no_token_to_a_hub_without_one() {
     // The client library would take it from there if it were let.
     let world = World::with_model(SIZE);
     let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child"])
+        .args(["--exact", "processes::child"])
         .env(CHILD_ENDPOINT, world.server.endpoint())
         .env(CHILD_HOME, world.home.path())
         .env("HF_TOKEN", "secret")

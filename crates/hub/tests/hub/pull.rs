@@ -5,14 +5,12 @@
     reason = "a test helper that fails fails its test"
 )]
 
-mod support;
-
 use std::collections::HashMap;
 use std::fs;
 
+use crate::support::{REPO, WEIGHTS, Witness, World, assert_whole, model, pull, request, weights};
 use mlxm_hub::{CancellationToken, FileFilter, HubError, PullEvent, WeightsKind};
 use mlxm_testhub::TestRepo;
-use support::{REPO, WEIGHTS, Witness, World, assert_whole, model, pull, request, weights};
 
 #[tokio::test]
 async fn a_pull_makes_the_layout_other_tools_expect() {

@@ -5,16 +5,14 @@
     reason = "a test helper that fails fails its test"
 )]
 
-mod support;
-
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::support::{WEIGHTS, Witness, World, assert_whole, pull, request};
 use mlxm_hub::{CancellationToken, Disk, Hub, HubError};
-use support::{WEIGHTS, Witness, World, assert_whole, pull, request};
 
 const SIZE: usize = 4_000_000;
 

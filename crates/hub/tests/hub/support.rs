@@ -1,7 +1,5 @@
 //! A hub, an empty machine, and a witness of progress.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

@@ -5,17 +5,15 @@
     reason = "a test helper that fails fails its test"
 )]
 
-mod support;
-
 use std::fs;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::support::{WEIGHTS, config, weights};
 use mlxm_hub::{CancellationToken, NoProgress, PullRequest, blocking::Hub};
 use mlxm_testhub::{Fault, TestHub, TestRepo};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::{WEIGHTS, config, weights};
 
 static SERVER: LazyLock<TestHub> = LazyLock::new(TestHub::start);
 static CASES: AtomicU32 = AtomicU32::new(0);
