@@ -4,11 +4,10 @@ mod command;
 mod input;
 mod transcript;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use mlxm_engine::{Engine, Request, RequestError};
-use rustyline::config::Configurer as _;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
@@ -55,7 +54,7 @@ impl Chat<'_> {
     /// Talks until the person leaves.
     pub fn run(&self, system: Option<String>) -> anyhow::Result<()> {
         let mut editor = editor()?;
-        let history = history_file();
+        let mut history = history_file();
         if let Some(path) = &history {
             // The first chat has no history yet.
             let _ = editor.load_history(path);
@@ -74,8 +73,14 @@ impl Chat<'_> {
                     let input = command::parse(&typed, message);
                     if input != Input::Empty {
                         let _ = editor.add_history_entry(&typed);
-                        if let Some(path) = &history {
-                            self.save_history(&mut editor, path);
+                        if let Some(path) = &history
+                            && let Err(error) = append_history(&mut editor, path)
+                        {
+                            let path = path.display();
+                            self.output.warn(&format!(
+                                "the input history cannot be kept in {path}: {error}"
+                            ));
+                            history = None;
                         }
                     }
                     interrupted = false;
@@ -204,22 +209,16 @@ impl Chat<'_> {
             }
         }
     }
+}
 
-    fn save_history(&self, editor: &mut Editor<InputHelper, FileHistory>, path: &PathBuf) {
-        let saved = path
-            .parent()
-            .map_or(Ok(()), std::fs::create_dir_all)
-            .map_err(ReadlineError::Io)
-            .and_then(|()| editor.append_history(path));
-        if let Err(error) = saved {
-            // Once is enough; typing goes on without a history file.
-            editor.set_auto_add_history(false);
-            self.output.warn(&format!(
-                "the input history cannot be kept in {}: {error}",
-                path.display()
-            ));
-        }
+fn append_history(
+    editor: &mut Editor<InputHelper, FileHistory>,
+    path: &Path,
+) -> Result<(), ReadlineError> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
     }
+    editor.append_history(path)
 }
 
 fn editor() -> anyhow::Result<Editor<InputHelper, FileHistory>> {

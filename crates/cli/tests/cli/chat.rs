@@ -204,3 +204,61 @@ fn run_offers_to_pull_and_takes_no_for_an_answer() {
     terminal.expect("HF_HUB_OFFLINE");
     assert_eq!(terminal.end().0, Some(1));
 }
+
+#[test]
+fn thinking_is_dimmed_on_a_terminal_unless_colours_are_off() {
+    let surroundings = surroundings(&Checkpoint::saying(&[
+        "<think>", "h", "m", "</think>", "O", "k",
+    ]));
+    let run = ["run", "tiny", "?"];
+    let (code, screen) = Terminal::start(surroundings.command(&run)).end();
+    assert_eq!(code, Some(0));
+    assert_eq!(screen, "\x1b[2mh\x1b[0m\x1b[2mm\x1b[0m\r\n\r\nOk\r\n");
+    let mut command = surroundings.command(&run);
+    command.env("NO_COLOR", "1");
+    assert_eq!(Terminal::start(command).end().1, "hm\r\n\r\nOk\r\n");
+}
+
+#[test]
+fn a_template_that_refuses_a_conversation_does_not_end_the_chat() {
+    let mut checkpoint = Checkpoint::saying(&["O", "k"]);
+    let template = checkpoint.chat_template.unwrap();
+    let rule = "{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}";
+    checkpoint.chat_template = Some(format!("{rule}{template}"));
+    let surroundings = surroundings(&checkpoint);
+    let mut terminal = chat(&surroundings, &[]);
+    for expected in ["Ok\r\n", "one turn only", "one turn only"] {
+        terminal.line("hello");
+        terminal.expect(expected);
+        terminal.expect(PROMPT);
+    }
+    terminal.line("/reset");
+    terminal.expect(PROMPT);
+    terminal.line("hello");
+    terminal.expect("Ok\r\n");
+}
+
+#[test]
+fn a_history_that_cannot_be_kept_is_told_once() {
+    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
+    let home = surroundings.path().join("a file");
+    fs::write(&home, "").unwrap();
+    let folder = surroundings.models().join("tiny");
+    let mut command = surroundings.command(&["run", folder.to_str().unwrap()]);
+    command.env("MLXM_HOME", &home);
+    let mut terminal = Terminal::start(command);
+    for _ in 0..2 {
+        terminal.expect(PROMPT);
+        terminal.line("hello");
+        terminal.expect("Ok\r\n");
+    }
+    terminal.expect(PROMPT);
+    terminal.send(CTRL_D);
+    let (code, screen) = terminal.end();
+    assert_eq!(code, Some(0), "{screen}");
+    assert_eq!(
+        screen.matches("history cannot be kept").count(),
+        1,
+        "{screen}"
+    );
+}

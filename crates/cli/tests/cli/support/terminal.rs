@@ -130,7 +130,8 @@ impl Terminal {
             );
             std::thread::sleep(Duration::from_millis(10));
         };
-        while let Ok(bytes) = self.screen.recv_timeout(Duration::from_millis(200)) {
+        // The reader ends when nobody holds the other end of the terminal any more.
+        while let Ok(bytes) = self.screen.recv() {
             self.seen.push_str(&String::from_utf8_lossy(&bytes));
         }
         (status.code(), std::mem::take(&mut self.seen))
