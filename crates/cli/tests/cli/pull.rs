@@ -144,6 +144,7 @@ fn run_offers_to_pull_on_a_terminal_and_chats_with_the_model() {
     terminal.expect(">>> ");
     terminal.line("hello");
     terminal.expect("Ok\r\n");
+    terminal.expect(">>> ");
     terminal.send(CTRL_D);
     assert_eq!(terminal.end().0, Some(0));
 }
