@@ -131,7 +131,8 @@ fn a_config_that_is_not_one() {
 
 #[test]
 fn config_fields_are_named() {
-    let cases: [(fn(&mut Value), &str); 6] = [
+    type Edit = fn(&mut Value);
+    let cases: [(Edit, &str); 6] = [
         (
             |config| drop(config.as_object_mut().unwrap().remove("hidden_size")),
             "hidden_size",
