@@ -1,9 +1,10 @@
 //! What every command gets: the global options, the output, the hub, and how models are loaded.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mlxm_engine::{DeviceChoice, LoadOptions};
+use mlxm_engine::{DeviceChoice, Engine, LoadError, LoadOptions};
 
 use crate::arguments::GlobalArguments;
 use crate::machine::Memory;
@@ -23,12 +24,20 @@ impl Context {
         Self { output, global }
     }
 
+    /// Loads a model; says once where it runs if that is not what one would expect of this machine.
+    pub fn load(&self, model: &Path, options: &LoadOptions) -> Result<Engine, LoadError> {
+        static TOLD: Once = Once::new();
+        if cfg!(target_os = "macos") && options.device == DeviceChoice::Auto {
+            TOLD.call_once(|| {
+                self.output
+                    .note("running on the CPU: this version has no Metal kernels yet");
+            });
+        }
+        Engine::load(model, options)
+    }
+
     /// How models are loaded under these options; the context is the default one.
     pub fn load_options(&self) -> LoadOptions {
-        if cfg!(target_os = "macos") && self.global.device == DeviceChoice::Auto {
-            self.output
-                .note("running on the CPU: this version has no Metal kernels yet");
-        }
         LoadOptions {
             device: self.global.device,
             precision: self.global.precision.into(),

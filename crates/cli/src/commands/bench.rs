@@ -124,7 +124,7 @@ impl Bench {
         let mut options = context.load_options();
         options.context_length = Some(prompt_tokens + gen_tokens);
         options.max_sequences = batch;
-        let engine = Engine::load(model, &options)?;
+        let engine = context.load(model, &options)?;
 
         let mut runs = Vec::new();
         // Run 0 warms up: page cache, thread pool, allocator.

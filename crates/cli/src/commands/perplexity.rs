@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
-use mlxm_engine::Engine;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -94,7 +93,7 @@ impl Perplexity {
         let model = locate::local(&self.model)?;
         let mut options = context.load_options();
         options.context_length = Some(window);
-        let engine = Engine::load(&model, &options)?;
+        let engine = context.load(&model, &options)?;
         let mut tokens = engine.tokenizer().encode(&text, true)?;
         if let Some(limit) = self.max_tokens {
             tokens.truncate(limit as usize);

@@ -103,7 +103,7 @@ impl Run {
         let model = locate::local_or_fetched(context, &self.model, fetch)?;
         let mut options = context.load_options();
         options.context_length = self.context.map(|length| length as usize);
-        let engine = Engine::load(&model, &options)?;
+        let engine = context.load(&model, &options)?;
         let prompter = Prompter::new(&context.output, &engine, &self.template)?;
         let context_length = engine.memory_plan().context_length;
         let request = Request {
