@@ -1,10 +1,5 @@
 //! Who may have what, and where tokens go.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test helper that fails fails its test"
-)]
-
 use crate::support::{REPO, Witness, World, assert_whole, model, pull, request};
 use mlxm_hub::{CancellationToken, Hub, HubConfig, HubError, SearchQuery, Token, TokenSource};
 use mlxm_testhub::{TestHub, TestRepo};

@@ -1,10 +1,5 @@
 //! Whatever the network does, the file that arrives is the right one.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test helper that fails fails its test"
-)]
-
 use std::fs;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,10 +1,5 @@
 //! Disks that are full or cannot be written.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test helper that fails fails its test"
-)]
-
 use std::fs;
 use std::io;
 use std::path::Path;

@@ -1,10 +1,5 @@
 //! Pulling a model over a bad network.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test helper that fails fails its test"
-)]
-
 use std::fs;
 use std::time::{Duration, Instant};
 

@@ -1,10 +1,5 @@
 //! Finding, resolving and removing what is on this machine.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test helper that fails fails its test"
-)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,10 @@
 //! The hub crate against a hub on this machine that speaks the protocol and fails on demand.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test helper that fails fails its test"
+)]
+
 mod access;
 mod any_faults;
 mod config;

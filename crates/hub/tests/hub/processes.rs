@@ -1,10 +1,5 @@
 //! Several processes and one cache.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test helper that fails fails its test"
-)]
-
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};

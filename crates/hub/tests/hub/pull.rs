@@ -1,10 +1,5 @@
 //! Pulling a model when nothing goes wrong.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test helper that fails fails its test"
-)]
-
 use std::collections::HashMap;
 use std::fs;
 
