@@ -2,6 +2,8 @@
 //!
 //! `tests/python/make_golden.py` writes the checkpoints; the Python suite compares many more.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::{Path, PathBuf};
 
 use mlxm_engine::{BLOCK_SIZE, Engine, LoadOptions};
