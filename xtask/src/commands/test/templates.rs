@@ -46,24 +46,23 @@ pub fn compare(surroundings: &Surroundings) -> Result<()> {
     cargo
         .env("MLXM_TEMPLATE_CORPUS", &corpus)
         .env("MLXM_TEMPLATE_REFERENCE", &reference);
-    // The whole workspace is named so that nothing is built again with fewer features.
+    // Everything is named and one test chosen by filter, so that nothing is built again with fewer features.
     if has_nextest() {
         cargo.args(["nextest", "run"]).args(RUST_PACKAGES);
         cargo.args([
-            "--test",
-            "template_corpus",
             "--run-ignored",
             "only",
             "--no-capture",
+            "-E",
+            "binary(template_corpus)",
         ]);
     } else {
-        cargo.arg("test").args(RUST_PACKAGES);
+        cargo.arg("test").args(RUST_PACKAGES).arg("--all-targets");
         cargo.args([
-            "--test",
-            "template_corpus",
             "--",
             "--ignored",
             "--nocapture",
+            "real_templates_render_as_in_python",
         ]);
     }
     process::run(&mut cargo)
