@@ -54,6 +54,7 @@ struct Opened {
 
 impl Opened {
     fn new(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
+        check(options)?;
         let config = CheckpointConfig::open(path)?;
         let (architecture_name, architecture) = models::read_architecture(&config)?;
         let mut weights = Weights::open(path)?;
@@ -140,8 +141,11 @@ impl Engine {
     /// # Errors
     /// When the folder is not a checkpoint this engine can run; every error names what is wrong.
     pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
-        let kernels = kernels(options)?;
         let opened = Opened::new(path.as_ref(), options)?;
+        let kernels = Kernels::cpu(CpuOptions {
+            threads: options.threads,
+            precision: options.precision,
+        });
         let (model, parameters) = opened.build()?;
         let info = opened.info(parameters);
         let scheduler = Scheduler::new(SchedulerConfig {
@@ -333,16 +337,15 @@ impl Engine {
     }
 }
 
-fn kernels(options: &LoadOptions) -> Result<Kernels, LoadError> {
+/// What can be said about the options before anything is opened.
+fn check(options: &LoadOptions) -> Result<(), LoadError> {
     if options.threads == Some(0) {
         return Err(LoadError::InvalidOption(
             "threads must be at least 1".into(),
         ));
     }
     match options.device {
-        DeviceChoice::Auto | DeviceChoice::Cpu => {
-            Ok(Kernels::cpu(CpuOptions { threads: options.threads, precision: options.precision }))
-        }
+        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(()),
         DeviceChoice::Metal => Err(LoadError::Device(
             "the Metal backend is not there yet: use `--device cpu` (or auto, which runs on the CPU)".into(),
         )),

@@ -365,6 +365,7 @@ fn options_out_of_range_are_named() {
     ];
     for (options, word) in cases {
         assert_says(&error(&path, &options), &[word]);
+        assert_says(&inspect(&path, &options).unwrap_err(), &[word]);
     }
 }
 
