@@ -79,6 +79,12 @@ impl CheckpointConfig {
         })
     }
 
+    /// The context that the rotation can be stretched to, if the configuration says that it can.
+    pub fn stretched_context(&self) -> Option<usize> {
+        let nested = || self.values.get("text_config")?.as_object();
+        stretched(&self.values).or_else(|| stretched(nested()?))
+    }
+
     /// The file errors about the configuration should name.
     pub fn file(&self) -> PathBuf {
         self.folder.join("config.json")
@@ -102,6 +108,21 @@ impl CheckpointConfig {
         .find(|ids| !ids.is_empty())
         .unwrap_or_default()
     }
+}
+
+/// The length that `rope_scaling` stretches a model's rotation to, where that may be more than
+/// `max_position_embeddings` says: YaRN configurations often state the trained length there, `dynamic` ones always do.
+fn stretched(values: &Map<String, Value>) -> Option<usize> {
+    let scaling = values.get("rope_scaling")?.as_object()?;
+    let kind = scaling.get("type").or_else(|| scaling.get("rope_type"))?;
+    if kind != "dynamic" && kind != "yarn" {
+        return None;
+    }
+    let trained = scaling
+        .get("original_max_position_embeddings")
+        .or_else(|| values.get("max_position_embeddings"))?;
+    let longest = trained.as_f64()? * scaling.get("factor")?.as_f64()?;
+    Some(longest as usize)
 }
 
 /// Puts `rope_theta` and `rope_scaling` where architectures look for them. transformers 5 nests both under

@@ -65,6 +65,7 @@ impl Opened {
         let plan = MemoryPlan::new(
             &architecture.cache_layers(),
             &architecture.dimensions(),
+            config.stretched_context(),
             weights.size_bytes(),
             options,
         )?;

@@ -52,13 +52,15 @@ pub struct CacheGroupPlan {
 }
 
 impl MemoryPlan {
-    /// Plans for a model.
+    /// Plans for a model. A context is at most what it was made for, or, if its rotation can be stretched further,
+    /// `stretched` tokens; only a caller that asks gets more than it was made for.
     ///
     /// # Errors
     /// When an option is out of range, or the plan does not fit the memory given.
     pub fn new(
         layers: &[CacheLayer],
         sizes: &Dimensions,
+        stretched: Option<usize>,
         weights_bytes: u64,
         options: &LoadOptions,
     ) -> Result<Self, LoadError> {
@@ -72,7 +74,8 @@ impl MemoryPlan {
                 )));
             }
         }
-        let longest = sizes.max_position_embeddings.unwrap_or(usize::MAX);
+        let trained = sizes.max_position_embeddings.unwrap_or(usize::MAX);
+        let longest = stretched.unwrap_or(trained).max(trained);
         let plan = |context| Self::for_context(layers, sizes, weights_bytes, options, context);
         let fits = |plan: &Self| {
             options
@@ -95,7 +98,7 @@ impl MemoryPlan {
                 }
             }
             None => {
-                let mut context = longest.min(DEFAULT_CONTEXT_LENGTH);
+                let mut context = trained.min(DEFAULT_CONTEXT_LENGTH);
                 while !fits(&plan(context)) && context > SHORTEST_CONTEXT {
                     context /= 2;
                 }

@@ -444,3 +444,26 @@ fn nested_rope_parameters_mean_the_same() {
     plain.edit_config(|config| drop(config.as_object_mut().unwrap().remove("rope_scaling")));
     assert_ne!(logits(&flat), logits(&plain));
 }
+
+#[test]
+fn a_stretched_rotation_gives_a_longer_context_to_those_who_ask() {
+    for (kind, key) in [
+        ("yarn", "original_max_position_embeddings"),
+        ("dynamic", "ignored"),
+    ] {
+        let checkpoint = Checkpoint::new("llama-4bit");
+        checkpoint.edit_config(|config| {
+            config["rope_scaling"] = json!({"rope_type": kind, "factor": 4.0, key: 256});
+        });
+        let plan = |context_length| {
+            let options = LoadOptions {
+                context_length,
+                ..options()
+            };
+            inspect(checkpoint.path(), &options).map(|(_, plan)| plan.context_length)
+        };
+        assert_eq!(plan(None).unwrap(), 256);
+        assert_eq!(plan(Some(1024)).unwrap(), 1024);
+        assert_says(&plan(Some(1025)).unwrap_err(), &["1025", "1024"]);
+    }
+}
