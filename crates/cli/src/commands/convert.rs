@@ -121,9 +121,12 @@ impl Report for Converted {
         section.property(
             "weights",
             format!(
-                "{} in {} files, {} parameters, {:.2} bits per weight",
+                "{} in {}, {} parameters, {:.2} bits per weight",
                 units::bytes(self.size_bytes),
-                self.files,
+                match self.files {
+                    1 => "one file".to_owned(),
+                    files => format!("{files} files"),
+                },
                 units::count(self.parameters),
                 self.bits_per_weight
             ),
