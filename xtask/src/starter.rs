@@ -52,22 +52,17 @@ pub fn convert(mlxm: &Path, output: &Path) -> Result<()> {
     {
         return Ok(());
     }
-    let gguf = gguf()?;
-    let parent = output
-        .parent()
-        .context("a checkpoint is not the root directory")?;
-    fs::create_dir_all(parent)?;
-    let partial = tempfile::tempdir_in(parent)?;
-    let checkpoint = partial.path().join("checkpoint");
+    if let Some(parent) = output.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    // The program puts the checkpoint in its place only when it is whole.
     process::run(
         process::program(mlxm)
             .arg("convert")
-            .arg(gguf)
-            .arg(&checkpoint),
-    )?;
-    cache::remove(output)?;
-    fs::rename(&checkpoint, output)?;
-    Ok(())
+            .arg(gguf()?)
+            .arg(output)
+            .arg("--force"),
+    )
 }
 
 fn find_gguf(directory: &Path) -> Result<Option<PathBuf>> {

@@ -51,13 +51,21 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     })?;
 
     let mlxm = shorten(&mlxm);
-    println!(
-        "\nThat was a language model on this machine's processor. Try next:\n\n\
-         \x20 {mlxm} run {MODEL}     a conversation; /help lists what it understands\n\
-         \x20 {mlxm} show {MODEL}    what the model is and what it needs\n\
-         \x20 {mlxm} --help                     everything else\n\
-         \x20 cargo xtask test                  every check and test"
-    );
+    println!("\nThat was a language model on this machine's processor. Try next:\n");
+    for (command, what) in [
+        (
+            format!("{mlxm} run {MODEL}"),
+            "a conversation; /help lists what it understands",
+        ),
+        (
+            format!("{mlxm} show {MODEL}"),
+            "what the model is and what it needs",
+        ),
+        (format!("{mlxm} --help"), "everything else"),
+        ("cargo xtask test".to_owned(), "every check and test"),
+    ] {
+        println!("  {command:<60}  {what}");
+    }
     Ok(())
 }
 
