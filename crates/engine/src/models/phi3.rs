@@ -9,7 +9,7 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Decoder, FeedForward, GateUp, GatedMlp, Head, Heads, Layer,
+    Attention, AttentionConfig, Decoder, FeedForward, Frame, GateUp, GatedMlp, Heads, Layer,
     QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::CacheLayer;
@@ -161,28 +161,19 @@ impl Architecture for Config {
     }
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let model = weights.child("model");
-        let embed_tokens = model.embedding("embed_tokens", self.vocab_size, self.hidden_size)?;
-        let layers = Decoder::layers(&model, self.num_hidden_layers, |layer, weights| {
+        let frame = Frame {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            layers: self.num_hidden_layers,
+            tied: self.tie_word_embeddings,
+        };
+        let norm = |model: &Scope<'_>| model.rms_norm("norm", self.hidden_size, self.rms_norm_eps);
+        let decoder = Decoder::load(weights, frame, norm, |layer, weights| {
             Ok(Layer {
                 self_attn: self.attention(weights, layer)?,
                 feed_forward: FeedForward::Gated(self.mlp(weights)?),
             })
         })?;
-        let norm = model.rms_norm("norm", self.hidden_size, self.rms_norm_eps)?;
-        let head = Head::load(
-            weights,
-            &embed_tokens,
-            self.tie_word_embeddings,
-            self.hidden_size,
-            self.vocab_size,
-        )?;
-        Ok(Box::new(Decoder {
-            embed_tokens,
-            embedding_scale: None,
-            layers,
-            norm,
-            head,
-        }))
+        Ok(Box::new(decoder))
     }
 }

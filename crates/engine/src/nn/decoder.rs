@@ -24,20 +24,52 @@ pub struct Decoder {
     pub head: Head,
 }
 
+/// What a decoder's frame is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame {
+    /// Rows of the embedding table.
+    pub vocab_size: usize,
+    /// Width of a hidden row.
+    pub hidden_size: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// Whether the embedding table is also the head.
+    pub tied: bool,
+}
+
 impl Decoder {
-    /// Builds `count` layers from `layers.0`, `layers.1`, … below `model`.
+    /// Loads the parts under the names that nearly all checkpoints give them: `model.embed_tokens`, `model.layers.0`, …,
+    /// `model.norm` and, unless it is tied, `lm_head`. `norm` is given the place `model`, `layer` the layer's own.
     ///
     /// # Errors
     /// When a tensor does not fit.
-    pub fn layers(
-        model: &Scope<'_>,
-        count: usize,
-        build: impl Fn(usize, &Scope<'_>) -> Result<Layer, LoadError>,
-    ) -> Result<Vec<Layer>, LoadError> {
-        let layers = model.child("layers");
-        (0..count)
-            .map(|layer| build(layer, &layers.child(layer)))
-            .collect()
+    pub fn load(
+        weights: &Scope<'_>,
+        frame: Frame,
+        norm: impl FnOnce(&Scope<'_>) -> Result<Norm, LoadError>,
+        layer: impl Fn(usize, &Scope<'_>) -> Result<Layer, LoadError>,
+    ) -> Result<Self, LoadError> {
+        let Frame {
+            vocab_size,
+            hidden_size,
+            layers,
+            tied,
+        } = frame;
+        let model = weights.child("model");
+        let embed_tokens = model.embedding("embed_tokens", vocab_size, hidden_size)?;
+        let scope = model.child("layers");
+        let layers = (0..layers)
+            .map(|index| layer(index, &scope.child(index)))
+            .collect::<Result<_, _>>()?;
+        let norm = norm(&model)?;
+        let head = Head::load(weights, &embed_tokens, tied, hidden_size, vocab_size)?;
+        Ok(Self {
+            embed_tokens,
+            embedding_scale: None,
+            layers,
+            norm,
+            head,
+        })
     }
 }
 

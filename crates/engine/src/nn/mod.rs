@@ -15,7 +15,7 @@ mod residual;
 mod rope;
 
 pub use attention::{Attention, AttentionConfig, HeadNorms, Heads, QkvProjection};
-pub use decoder::Decoder;
+pub use decoder::{Decoder, Frame};
 pub use embedding::Embedding;
 pub use head::Head;
 pub use layer::{FeedForward, Layer};
