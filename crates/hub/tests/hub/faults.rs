@@ -1,6 +1,7 @@
 //! Pulling a model over a bad network.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::{
@@ -320,14 +321,20 @@ async fn cancelling_keeps_what_arrived_and_publishes_nothing() {
         .inject(REPO, WEIGHTS, Fault::StallAfter(1_300_000));
     let cancel = CancellationToken::new();
     let stop = cancel.clone();
+    // Both files are under way at once: the small one must be whole, or how much is kept would be a matter of luck.
+    let (stalled, other_whole) = (AtomicBool::new(false), AtomicBool::new(false));
     let cancel_midway = move |event: &PullEvent| {
-        if matches!(
-            event,
+        match event {
             PullEvent::Advanced {
                 position_bytes: 1_300_000,
                 ..
+            } => stalled.store(true, Ordering::SeqCst),
+            PullEvent::Finished { file, .. } if file == "config.json" => {
+                other_whole.store(true, Ordering::SeqCst);
             }
-        ) {
+            _ => {}
+        }
+        if stalled.load(Ordering::SeqCst) && other_whole.load(Ordering::SeqCst) {
             stop.cancel();
         }
     };
