@@ -4,16 +4,15 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, channel};
-use std::time::Instant;
 
 use mlxm_kernels::{CpuOptions, Kernels};
-use mlxm_scheduler::{Scheduler, SchedulerConfig};
+use mlxm_scheduler::{PrefixReuse, Scheduler, SchedulerConfig};
 
 use super::cache::CachePool;
 use super::generation::Generation;
 use super::mailbox::mailbox;
 use super::memory::MemoryPlan;
-use super::sequence::Limits;
+use super::sequence::{ActiveRequest, Limits};
 use super::worker::{Command, Worker};
 use crate::chat::{ChatTemplate, TemplateError};
 use crate::checkpoint::{CheckpointConfig, Loader, Quantization, Weights};
@@ -22,7 +21,7 @@ use crate::info::{ModelInfo, Recorded};
 use crate::models::{self, Architecture};
 use crate::options::{DeviceChoice, LoadOptions};
 use crate::request::{Logits, Request};
-use crate::sampling::{SamplingParams, StopMatcher};
+use crate::sampling::SamplingParams;
 use crate::text::Tokenizer;
 
 /// A loaded model. Clones share it; it is unloaded when the last clone and the last [`Generation`] are gone.
@@ -34,7 +33,7 @@ pub struct Engine {
 struct Shared {
     info: ModelInfo,
     plan: MemoryPlan,
-    tokenizer: Arc<Tokenizer>,
+    tokenizer: Tokenizer,
     chat_template: Result<ChatTemplate, TemplateError>,
     default_sampling: SamplingParams,
     commands: mpsc::Sender<Command>,
@@ -154,14 +153,12 @@ impl Engine {
             max_batch_tokens: options.max_batch_tokens,
         })
         .map_err(|error| LoadError::InvalidOption(error.to_string()))?;
-        let tokenizer = Arc::new(opened.tokenizer);
         let worker = Worker {
             cache: CachePool::new(&kernels, &opened.architecture.cache_layers(), &opened.plan)?,
             pool: opened.plan.block_pool()?,
             kernels,
             model,
             scheduler,
-            tokenizer: Arc::clone(&tokenizer),
             limits: Limits {
                 context_length: opened.plan.context_length,
                 eos_token_ids: info.eos_token_ids.clone(),
@@ -185,7 +182,7 @@ impl Engine {
                 default_sampling: default_sampling(&opened.config),
                 info,
                 plan: opened.plan,
-                tokenizer,
+                tokenizer: opened.tokenizer,
                 chat_template: opened.chat_template,
                 commands,
             }),
@@ -248,13 +245,22 @@ impl Engine {
                 "max_tokens must be at least 1".into(),
             ));
         }
-        StopMatcher::new(request.stop.clone())?;
-        request.sampling.validate(self.shared.info.vocab_size)?;
         let (sender, receiver) = mailbox();
+        let active = ActiveRequest::new(
+            &request,
+            &self.shared.tokenizer,
+            self.shared.info.vocab_size,
+            sender,
+        )?;
+        let prefix_reuse = if request.no_prefix_cache {
+            PrefixReuse::Private
+        } else {
+            PrefixReuse::Shared
+        };
         self.send(Command::Generate {
-            request,
-            events: sender,
-            submitted: Instant::now(),
+            tokens: request.prompt,
+            prefix_reuse,
+            request: Box::new(active),
         })?;
         Ok(Generation::new(receiver))
     }

@@ -42,26 +42,26 @@ pub enum Progress {
 }
 
 impl ActiveRequest {
-    /// Prepares a validated request.
+    /// Prepares a request.
     ///
     /// # Errors
-    /// When a sampling value is out of range.
+    /// When a sampling value is out of range or a stop string is empty.
     pub fn new(
         request: &Request,
         tokenizer: &Tokenizer,
         vocab_size: usize,
         events: Sender<Result<Event, GenerationError>>,
-        submitted: Instant,
     ) -> Result<Self, SamplingError> {
+        let stop = StopMatcher::new(request.stop.clone())?;
         Ok(Self {
             events,
             sampler: Sampler::new(request.sampling.clone(), vocab_size)?,
             detokenizer: tokenizer.detokenizer(true),
-            stop: StopMatcher::new(request.stop.clone())?,
+            stop,
             prompt_tokens: request.prompt.len(),
             max_tokens: request.max_tokens.unwrap_or(usize::MAX),
             ignore_eos: request.ignore_eos,
-            submitted,
+            submitted: Instant::now(),
             first_token: None,
             last_token: None,
             generated: Vec::new(),

@@ -2,9 +2,7 @@
 //! Nothing in a step takes a lock that another thread holds for long.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
-use std::time::Instant;
 
 use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels, Mask};
@@ -13,23 +11,21 @@ use mlxm_scheduler::{Batch, PrefixReuse, Scheduler, Sequence, SequenceId};
 
 use super::cache::CachePool;
 use super::input::{GroupInput, ModelInput, Span, Step};
-use super::mailbox;
 use super::sequence::{ActiveRequest, Limits, Progress};
 use crate::error::{GenerationError, RequestError};
 use crate::models::Model;
-use crate::request::{Event, Logits, Request};
-use crate::text::Tokenizer;
+use crate::request::Logits;
 
 /// What the worker is asked to do.
 pub enum Command {
     /// Generate an answer.
     Generate {
-        /// Validated.
-        request: Request,
-        /// Where its events go.
-        events: mailbox::Sender<Result<Event, GenerationError>>,
-        /// When it was submitted.
-        submitted: Instant,
+        /// The prompt.
+        tokens: Vec<u32>,
+        /// Whether its cache is shared with other requests.
+        prefix_reuse: PrefixReuse,
+        /// How the answer is made, and where it goes.
+        request: Box<ActiveRequest>,
     },
     /// Compute the logits of every position.
     Logits {
@@ -56,7 +52,6 @@ pub struct Worker {
     pub(super) cache: CachePool,
     pub(super) pool: BlockPool,
     pub(super) scheduler: Scheduler,
-    pub(super) tokenizer: Arc<Tokenizer>,
     pub(super) limits: Limits,
     pub(super) vocab_size: usize,
     pub(super) max_batch_tokens: usize,
@@ -106,9 +101,9 @@ impl Worker {
 
     fn accept(&mut self, command: Command) {
         let Command::Generate {
+            tokens,
+            prefix_reuse,
             request,
-            events,
-            submitted,
         } = command
         else {
             self.scoring.push(command);
@@ -116,32 +111,15 @@ impl Worker {
         };
         let id = SequenceId(self.next_id);
         self.next_id += 1;
-        let reuse = if request.no_prefix_cache {
-            PrefixReuse::Private
-        } else {
-            PrefixReuse::Shared
+        let sequence = Sequence {
+            prefix_reuse,
+            ..Sequence::new(id, tokens)
         };
-        match ActiveRequest::new(
-            &request,
-            &self.tokenizer,
-            self.vocab_size,
-            events,
-            submitted,
-        ) {
-            Ok(active) => {
-                let sequence = Sequence {
-                    prefix_reuse: reuse,
-                    ..Sequence::new(id, request.prompt)
-                };
-                match self.scheduler.add(sequence) {
-                    Ok(()) => {
-                        self.active.insert(id, active);
-                    }
-                    Err(error) => active.fail(GenerationError::Compute(error.to_string())),
-                }
+        match self.scheduler.add(sequence) {
+            Ok(()) => {
+                self.active.insert(id, *request);
             }
-            // Validated before it was sent: only reachable if the two checks ever disagree.
-            Err(error) => drop(error),
+            Err(error) => request.fail(GenerationError::Compute(error.to_string())),
         }
     }
 
@@ -202,7 +180,8 @@ impl Worker {
         };
         let mut rows = logits.chunks_exact_mut(self.vocab_size);
         for item in &batch.items {
-            match rows.next_if_needed(item.needs_logits) {
+            let row = if item.needs_logits { rows.next() } else { None };
+            match row {
                 Some(row) => self.sample(item.id, row),
                 None => self.commit(item.id, &[]),
             }
@@ -369,15 +348,6 @@ impl ModelInput {
         }
     }
 }
-
-/// The next row for an item that wants one.
-trait NextIfNeeded: Iterator {
-    fn next_if_needed(&mut self, needed: bool) -> Option<Self::Item> {
-        if needed { self.next() } else { None }
-    }
-}
-
-impl<I: Iterator> NextIfNeeded for I {}
 
 fn values(tensor: &Tensor) -> Result<Vec<f32>, KernelError> {
     Ok(tensor.flatten_all()?.to_vec1::<f32>()?)
