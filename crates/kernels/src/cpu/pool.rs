@@ -7,6 +7,9 @@
 //! `state` packs the number of the current loop, whether it is open, and how many workers are inside. A worker enters
 //! by a compare-and-swap that only succeeds on an open loop; the caller closes the loop when no index is left and then
 //! waits until nobody is inside. The job may therefore be borrowed from the caller's stack.
+//!
+//! A loop may have phases, one after the other, without the cost of opening another loop: the indices of all phases
+//! are handed out in order, and whoever takes one of a later phase waits until everything before the phase is done.
 
 use std::{
     any::Any,
@@ -22,7 +25,7 @@ use std::{
 
 /// Turns of the spin loop before a worker sleeps, about 100 µs.
 const WORKER_SPINS: u32 = 3_000;
-/// Turns before the caller yields its core to a worker that was descheduled inside of a loop.
+/// Turns before a thread that waits for another yields its core to it.
 const CALLER_SPINS: u32 = 10_000;
 
 const INSIDE: u64 = (1 << 31) - 1;
@@ -48,13 +51,24 @@ struct Shared {
     stop: AtomicBool,
     job: UnsafeCell<Job>,
     next: AtomicUsize,
+    /// Finished indices of the current loop; only counted when it has several phases.
+    done: AtomicUsize,
+    panicked: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
+/// What a phase and an index make.
+type Task = dyn Fn(usize, usize) + Sync;
+
+/// Phases of a loop at most.
+pub(crate) const MOST_PHASES: usize = 4;
+
 #[derive(Clone, Copy)]
 struct Job {
-    task: *const (dyn Fn(usize) + Sync),
-    count: usize,
+    task: *const Task,
+    /// The index behind each phase's last; unused phases are empty.
+    ends: [usize; MOST_PHASES],
+    phases: usize,
 }
 
 // SAFETY: `job` is written only while the loop is closed and nobody is inside, and read only by threads inside; the
@@ -70,10 +84,13 @@ impl Pool {
             state: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             job: UnsafeCell::new(Job {
-                task: &|_| {},
-                count: 0,
+                task: &|_, _| {},
+                ends: [0; MOST_PHASES],
+                phases: 0,
             }),
             next: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
             panic: Mutex::new(None),
         });
         // A machine that refuses more threads still computes, on those it gave.
@@ -97,21 +114,45 @@ impl Pool {
     /// Runs on the calling thread alone when the pool is taken by another caller. A panic of `task` is raised again
     /// here, after the other threads have left the loop.
     pub fn parallel_for(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
+        self.parallel_phases(&[count], &|_, index| task(index));
+    }
+
+    /// Calls `task(phase, index)` once for every index below `counts[phase]`, all of a phase before any of the next,
+    /// and returns when all calls have returned. Otherwise as [`Pool::parallel_for`].
+    ///
+    /// # Panics
+    /// With more than [`MOST_PHASES`] phases, and when a task does.
+    pub fn parallel_phases(&self, counts: &[usize], task: &(dyn Fn(usize, usize) + Sync)) {
+        assert!(counts.len() <= MOST_PHASES, "{} phases", counts.len());
+        let total: usize = counts.iter().sum();
         let turn = match self.turn.try_lock() {
-            Ok(turn) if count > 1 && !self.workers.is_empty() => turn,
+            Ok(turn) if total > 1 && !self.workers.is_empty() => turn,
             _ => {
-                (0..count).for_each(task);
+                for (phase, count) in counts.iter().enumerate() {
+                    (0..*count).for_each(|index| task(phase, index));
+                }
                 return;
             }
         };
         let shared = &*self.shared;
         // SAFETY: only the lifetime changes. The loop is closed and left by all before this function returns, so
         // nobody follows the pointer afterwards.
-        let task: &'static (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(task) };
-        let job = Job { task, count };
+        let task: &'static Task = unsafe { std::mem::transmute(task) };
+        let mut end = 0;
+        let ends = std::array::from_fn(|phase| {
+            end += counts.get(phase).copied().unwrap_or_default();
+            end
+        });
+        let job = Job {
+            task,
+            ends,
+            phases: counts.len(),
+        };
         // SAFETY: this thread holds `turn` and the last loop was closed and left, so nobody reads the job.
         unsafe { *shared.job.get() = job };
         shared.next.store(0, Ordering::Relaxed);
+        shared.done.store(0, Ordering::Relaxed);
+        shared.panicked.store(false, Ordering::Relaxed);
         let open = shared.state.load(Ordering::Relaxed).wrapping_add(NEXT_LOOP) | OPEN;
         shared.state.store(open, Ordering::SeqCst);
         for worker in &self.workers {
@@ -123,12 +164,7 @@ impl Pool {
         shared.state.fetch_and(!OPEN, Ordering::AcqRel);
         let mut spins = 0;
         while shared.state.load(Ordering::Acquire) & INSIDE != 0 {
-            spins += 1;
-            if spins < CALLER_SPINS {
-                std::hint::spin_loop();
-            } else {
-                thread::yield_now();
-            }
+            spin(&mut spins);
         }
         let panic = lock(&shared.panic).take();
         drop(turn);
@@ -143,19 +179,45 @@ impl Shared {
     fn run(&self, job: Job) {
         // SAFETY: the caller of `parallel_for` keeps the task alive until everybody has left the loop.
         let task = unsafe { &*job.task };
+        let total = job.ends[MOST_PHASES - 1];
         let result = catch_unwind(AssertUnwindSafe(|| {
+            let mut phase = 0;
+            let mut start = 0;
             loop {
                 let index = self.next.fetch_add(1, Ordering::Relaxed);
-                if index >= job.count {
+                if index >= total {
                     break;
                 }
-                task(index);
+                while index >= job.ends[phase] {
+                    start = job.ends[phase];
+                    phase += 1;
+                }
+                if phase > 0 && !self.reached(start) {
+                    break;
+                }
+                task(phase, index - start);
+                if job.phases > 1 {
+                    self.done.fetch_add(1, Ordering::Release);
+                }
             }
         }));
         if let Err(panic) = result {
-            self.next.store(job.count, Ordering::Relaxed);
+            self.next.store(total, Ordering::Relaxed);
+            self.panicked.store(true, Ordering::Release);
             lock(&self.panic).get_or_insert(panic);
         }
+    }
+
+    /// Waits until `count` indices are done; `false` when that will never be, after a panic.
+    fn reached(&self, count: usize) -> bool {
+        let mut spins = 0;
+        while self.done.load(Ordering::Acquire) < count {
+            if self.panicked.load(Ordering::Acquire) {
+                return false;
+            }
+            spin(&mut spins);
+        }
+        true
     }
 
     /// Enters the loop if it is open and another one than `last`; answers with its number.
@@ -240,6 +302,16 @@ impl fmt::Debug for Pool {
     }
 }
 
+/// One turn of waiting for a thread that is at work: gives the core away when it takes long, since that thread may need it.
+fn spin(spins: &mut u32) {
+    *spins += 1;
+    if *spins < CALLER_SPINS {
+        std::hint::spin_loop();
+    } else {
+        thread::yield_now();
+    }
+}
+
 /// Locks even after a panic: the value is a plain slot.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
@@ -292,6 +364,40 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn a_phase_begins_when_all_of_the_one_before_is_done() {
+        for threads in 1..5 {
+            let pool = Pool::new(threads);
+            for counts in [vec![1, 5], vec![0, 3, 4], vec![7, 0, 2, 9], vec![3, 0]] {
+                let done: Vec<_> = counts.iter().map(|_| AtomicUsize::new(0)).collect();
+                pool.parallel_phases(&counts, &|phase, index| {
+                    assert!(index < counts[phase]);
+                    for before in 0..phase {
+                        assert_eq!(done[before].load(Ordering::SeqCst), counts[before]);
+                    }
+                    done[phase].fetch_add(1, Ordering::SeqCst);
+                });
+                let done: Vec<_> = done.into_iter().map(AtomicUsize::into_inner).collect();
+                assert_eq!(done, counts);
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_ends_the_phases_behind_it() {
+        let pool = Pool::new(3);
+        for _ in 0..50 {
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                pool.parallel_phases(&[4, 100], &|phase, index| {
+                    assert!(phase == 0 && index != 2, "phase {phase}");
+                });
+            }));
+            let message = *result.unwrap_err().downcast::<String>().unwrap();
+            assert_eq!(message, "phase 0");
+            assert_eq!(visits(&pool, 10), [1; 10]);
+        }
     }
 
     #[test]
