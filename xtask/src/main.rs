@@ -5,7 +5,7 @@
 
 mod cache;
 mod commands;
-mod darwin;
+mod foreign;
 mod prerequisites;
 mod process;
 mod progress;

@@ -2,7 +2,7 @@
 
 use crate::prerequisites::Prerequisite;
 use crate::python::OLDEST;
-use crate::{darwin, prerequisites, process};
+use crate::{foreign, prerequisites, process};
 use anyhow::Result;
 use clap::Args;
 use std::process::Command;
@@ -20,10 +20,10 @@ pub fn execute(_: &Arguments) -> Result<()> {
         return check(process::cargo(), &[], lints_available());
     }
     prerequisites::require(&[Prerequisite::Python(OLDEST)])?;
-    let toolchain = darwin::Toolchain::prepare()?;
+    let toolchain = foreign::Toolchain::prepare(&foreign::MAC)?;
     check(
         toolchain.cargo()?,
-        &["--target", darwin::TARGET],
+        &["--target", foreign::MAC.triple],
         toolchain.is_own_compiler() && lints_available(),
     )
 }

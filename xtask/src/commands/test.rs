@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check and test, the quick ones first, and a table of what came of them.
 
+mod arm;
 mod steps;
 mod surroundings;
 mod templates;

@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`.
 
 use super::surroundings::{PYTHON, Surroundings, test_environment};
-use super::{templates, tidy};
+use super::{arm, templates, tidy};
 use crate::commands::{check_mac, python as wheel};
 use crate::prerequisites::Prerequisite;
 use crate::{cache, process, starter};
@@ -68,6 +68,13 @@ pub const STEPS: &[Step] = &[
         needs: &["build", "starter"],
         prerequisites: &[],
         run: rust,
+    },
+    Step {
+        name: "arm",
+        about: "the kernels' tests on an emulated Arm processor",
+        needs: &[],
+        prerequisites: &[Prerequisite::CCompilers, PYTHON],
+        run: |_| arm::run(),
     },
     Step {
         name: "doctests",

@@ -1,5 +1,4 @@
-//! The sources of Rust's standard library out of Debian's `rust-src` package, fetched by apt without being root and
-//! without touching the machine's own package lists.
+//! Packages of a recent Debian, fetched by apt without being root and without touching the machine's own package lists.
 
 use crate::process;
 use anyhow::{Context, Result, bail};
@@ -7,20 +6,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The suite that carries recent Rust sources.
+/// The suite that carries recent Rust sources and a recent emulator.
 pub const SUITE: &str = "forky";
 
 /// Signs every Debian suite.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Sources of a standard library 1.`minor_version`.
-pub struct Sources {
-    pub library: PathBuf,
-    pub minor_version: u32,
+/// Whether this machine knows a Debian mirror and can check what comes from it.
+pub fn is_available() -> bool {
+    mirror().is_some()
 }
 
-/// Fills `directory` with the package's library sources.
-pub fn unpack_sources(directory: &Path) -> Result<()> {
+/// Fills `directory` with the files of packages whose paths match: pairs of a package's name and a pattern of tar that
+/// begins with `./`.
+pub fn unpack(packages: &[(&str, &str)], directory: &Path) -> Result<()> {
     let scratch = tempfile::tempdir_in(directory)?;
     let configuration = configure_apt(scratch.path())?;
     let apt = || {
@@ -32,15 +31,25 @@ pub fn unpack_sources(directory: &Path) -> Result<()> {
     };
     process::run(apt().args(["update", "-qq"]))
         .context("apt could not read Debian's package lists")?;
-    process::run(apt().args(["download", "-qq", "rust-src"]))
-        .context("apt could not download rust-src")?;
-    let package = fs::read_dir(scratch.path())?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .context("apt left no package file")?;
+    for (package, pattern) in packages {
+        process::run(apt().args(["download", "-qq", package]))
+            .with_context(|| format!("apt could not download {package}"))?;
+        let file = fs::read_dir(scratch.path())?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                name.starts_with(&format!("{package}_")) && name.ends_with(".deb")
+            })
+            .with_context(|| format!("apt left no file for {package}"))?;
+        extract(&file, pattern, directory)?;
+    }
+    Ok(())
+}
+
+fn extract(package: &Path, pattern: &str, directory: &Path) -> Result<()> {
     let mut archive = process::program("dpkg-deb")
         .arg("--fsys-tarfile")
-        .arg(&package)
+        .arg(package)
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start dpkg-deb")?;
@@ -52,7 +61,7 @@ pub fn unpack_sources(directory: &Path) -> Result<()> {
         process::program("tar")
             .args(["--extract", "--directory"])
             .arg(directory)
-            .args(["--wildcards", "./usr/src/rustc-*/library/*"])
+            .args(["--wildcards", pattern])
             .stdin(content),
     );
     let archived = archive.wait()?;
@@ -63,38 +72,9 @@ pub fn unpack_sources(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The sources that [`unpack_sources`] left in `directory`.
-pub fn find_sources(directory: &Path) -> Result<Sources> {
-    for entry in fs::read_dir(directory.join("usr/src"))? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let library = entry.path().join("library");
-        if let Some(minor) = name
-            .strip_prefix("rustc-1.")
-            .and_then(|version| version.split('.').next())
-            && library.is_dir()
-        {
-            let minor_version = minor
-                .parse()
-                .with_context(|| format!("{name} has no version"))?;
-            return Ok(Sources {
-                library,
-                minor_version,
-            });
-        }
-    }
-    bail!("Debian's rust-src package holds no standard library");
-}
-
 /// Writes a configuration that makes apt keep its state in `directory` and look at one suite of the machine's mirror.
 fn configure_apt(directory: &Path) -> Result<PathBuf> {
-    let Some(mirror) = mirror() else {
-        bail!(
-            "the Mac's standard library cannot be had: `rustup target add {}` does not work here, and this is no \
-             Debian to take its sources from",
-            super::TARGET
-        );
-    };
+    let mirror = mirror().context("this is no Debian, whose packages are needed")?;
     for part in [
         "etc/apt.conf.d",
         "etc/preferences.d",

@@ -1,15 +1,15 @@
-//! The target's standard library: rustup's, or one built from Debian's `rust-src` package where rustup is absent or
-//! cannot reach its server.
+//! A target's standard library: rustup's, or one built from Debian's `rust-src` package where rustup is absent or cannot
+//! reach its server.
 
-use super::{TARGET, debian};
+use super::{Target, debian};
 use crate::{cache, process};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A standard library for the target and the compiler it belongs to.
+/// A standard library for a target and the compiler it belongs to.
 pub enum StandardLibrary {
     /// The toolchain the project is built with has it.
     Installed,
@@ -19,16 +19,23 @@ pub enum StandardLibrary {
 
 impl StandardLibrary {
     /// Finds, installs or builds it, in this order.
-    pub fn prepare() -> Result<Self> {
-        if is_installed()? {
+    pub fn prepare(target: &Target) -> Result<Self> {
+        if is_installed(target)? {
             return Ok(Self::Installed);
         }
-        let added = process::run(process::program("rustup").args(["target", "add", TARGET]));
-        if added.is_ok() && is_installed()? {
+        let added = process::run(process::program("rustup").args(["target", "add", target.triple]));
+        if added.is_ok() && is_installed(target)? {
             return Ok(Self::Installed);
+        }
+        if !debian::is_available() {
+            bail!(
+                "the standard library for {triple} cannot be had: `rustup target add {triple}` does not work here, \
+                 and this is no Debian to take its sources from",
+                triple = target.triple
+            );
         }
         eprintln!("rustup cannot provide it; building it from Debian's rust-src package instead");
-        build()
+        build(target)
     }
 
     /// Whether the project's own toolchain is used.
@@ -37,18 +44,14 @@ impl StandardLibrary {
     }
 
     /// A cargo that finds the library.
-    pub fn cargo(&self) -> Command {
+    pub fn cargo(&self, target: &Target) -> Command {
         match self {
             Self::Installed => process::cargo(),
             Self::Built { compiler, sysroot } => {
                 let mut command = cargo_of(compiler);
-                let variable = format!(
-                    "CARGO_TARGET_{}_RUSTFLAGS",
-                    TARGET.replace('-', "_").to_uppercase()
-                );
                 let mut flags = OsString::from("--sysroot=");
                 flags.push(sysroot);
-                command.env(variable, flags);
+                command.env(target.cargo_variable("RUSTFLAGS"), flags);
                 command
             }
         }
@@ -56,12 +59,12 @@ impl StandardLibrary {
 }
 
 /// Whether the compiler in use can compile for the target.
-fn is_installed() -> Result<bool> {
+fn is_installed(target: &Target) -> Result<bool> {
     let directory = process::read(process::program("rustc").args([
         "--print",
         "target-libdir",
         "--target",
-        TARGET,
+        target.triple,
     ]))?;
     let Ok(entries) = fs::read_dir(directory) else {
         return Ok(false);
@@ -71,13 +74,41 @@ fn is_installed() -> Result<bool> {
         .any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
 }
 
+/// Sources of a standard library 1.`minor_version`.
+struct Sources {
+    library: PathBuf,
+    minor_version: u32,
+}
+
+/// The sources that the package left in `directory`.
+fn find_sources(directory: &Path) -> Result<Sources> {
+    for entry in fs::read_dir(directory.join("usr/src"))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let library = entry.path().join("library");
+        if let Some(minor) = name
+            .strip_prefix("rustc-1.")
+            .and_then(|version| version.split('.').next())
+            && library.is_dir()
+        {
+            let minor_version = minor
+                .parse()
+                .with_context(|| format!("{name} has no version"))?;
+            return Ok(Sources {
+                library,
+                minor_version,
+            });
+        }
+    }
+    bail!("Debian's rust-src package holds no standard library");
+}
+
 /// Builds the library with whichever installed compiler is nearest in version to the sources.
-fn build() -> Result<StandardLibrary> {
-    let package = cache::entry(
-        &format!("darwin/rust-src-{}", debian::SUITE),
-        debian::unpack_sources,
-    )?;
-    let sources = debian::find_sources(&package)?;
+fn build(target: &Target) -> Result<StandardLibrary> {
+    let package = cache::entry(&format!("rust-src-{}", debian::SUITE), |directory| {
+        debian::unpack(&[("rust-src", "./usr/src/rustc-*/library/*")], directory)
+    })?;
+    let sources = find_sources(&package)?;
     let compiler = nearest_compiler(sources.minor_version)?;
     let version = read_version(&compiler)?;
     let name: String = version
@@ -90,12 +121,12 @@ fn build() -> Result<StandardLibrary> {
             }
         })
         .collect();
-    let sysroot = cache::entry(&format!("darwin/std-{name}"), |directory| {
-        compile(&sources.library, &compiler, directory).with_context(|| {
+    let sysroot = cache::entry(&format!("{}/std-{name}", target.room), |directory| {
+        compile(target, &sources.library, &compiler, directory).with_context(|| {
             format!(
                 "{version} cannot build the standard library 1.{}, which is Debian's; a working \
-                 `rustup target add {TARGET}` makes this unnecessary",
-                sources.minor_version
+                 `rustup target add {}` makes this unnecessary",
+                sources.minor_version, target.triple
             )
         })
     })?;
@@ -139,7 +170,7 @@ fn read_version(sysroot: &Path) -> Result<String> {
 }
 
 /// Leaves a sysroot for the target in `directory`.
-fn compile(library: &Path, compiler: &Path, directory: &Path) -> Result<()> {
+fn compile(target: &Target, library: &Path, compiler: &Path, directory: &Path) -> Result<()> {
     let scratch = tempfile::tempdir_in(directory)?;
     let package = scratch.path();
     fs::create_dir(package.join("src"))?;
@@ -150,7 +181,7 @@ fn compile(library: &Path, compiler: &Path, directory: &Path) -> Result<()> {
     )?;
     process::run(
         cargo_of(compiler)
-            .args(["build", "--quiet", "--release", "--target", TARGET])
+            .args(["build", "--quiet", "--release", "--target", target.triple])
             .arg("-Zbuild-std=std,panic_abort,panic_unwind,proc_macro,test")
             .current_dir(package)
             .env("CARGO_TARGET_DIR", package.join("target"))
@@ -159,8 +190,14 @@ fn compile(library: &Path, compiler: &Path, directory: &Path) -> Result<()> {
             // Unlocks -Z in a toolchain that is not a nightly.
             .env("RUSTC_BOOTSTRAP", "1"),
     )?;
-    let built = package.join("target").join(TARGET).join("release/deps");
-    let installed = directory.join("lib/rustlib").join(TARGET).join("lib");
+    let built = package
+        .join("target")
+        .join(target.triple)
+        .join("release/deps");
+    let installed = directory
+        .join("lib/rustlib")
+        .join(target.triple)
+        .join("lib");
     fs::create_dir_all(&installed)?;
     for entry in fs::read_dir(built)? {
         let path = entry?.path();

@@ -1,7 +1,8 @@
-//! A C and C++ compiler for the target: zig, which comes as a Python package and carries the target's headers.
+//! A C and C++ compiler and linker for a target: zig, which comes as a Python package and carries the headers and
+//! libraries of many.
 
-use super::{MACOS, TARGET};
-use crate::{cache, python};
+use super::Target;
+use crate::python;
 use anyhow::{Context, Result};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,20 +12,21 @@ use std::process::Command;
 /// The package that carries zig.
 const PACKAGE: &str = "ziglang==0.17.0";
 
-/// Programs that behave as Apple's compilers do and call zig.
+/// Programs that behave as the target's own compilers do and call zig.
 pub struct Wrappers {
+    target: &'static Target,
     directory: PathBuf,
 }
 
 impl Wrappers {
     /// Installs zig and writes the wrappers beside it.
-    pub fn prepare() -> Result<Self> {
+    pub fn prepare(target: &'static Target) -> Result<Self> {
         let environment =
             python::Environment::prepare("zig", python::OLDEST, &format!("{PACKAGE}\n"))?;
         let zig = environment.site_packages()?.join("ziglang/zig");
-        let directory = cache::directory()?.join("darwin/cc");
+        let directory = target.cached("cc")?;
         fs::create_dir_all(directory.join("sdk"))?;
-        let wrappers = Self { directory };
+        let wrappers = Self { target, directory };
         wrappers.write("cc", &wrappers.compiler(&zig, "cc"))?;
         wrappers.write("c++", &wrappers.compiler(&zig, "c++"))?;
         wrappers.write(
@@ -34,14 +36,18 @@ impl Wrappers {
         Ok(wrappers)
     }
 
-    /// Makes build scripts use the wrappers for the target, and only for it.
+    /// Makes cargo and build scripts use the wrappers for the target, and only for it.
     pub fn apply(&self, command: &mut Command) {
-        let suffix = TARGET.replace('-', "_");
+        let suffix = self.target.triple.replace('-', "_");
         command
             .env(format!("CC_{suffix}"), self.directory.join("cc"))
             .env(format!("CXX_{suffix}"), self.directory.join("c++"))
             .env(format!("AR_{suffix}"), self.directory.join("ar"))
             .env(format!("RANLIB_{suffix}"), "true")
+            .env(
+                self.target.cargo_variable("LINKER"),
+                self.directory.join("cc"),
+            )
             // Keeps build scripts from asking for Apple's own SDK.
             .env("SDKROOT", self.sdk())
             .env("ZIG_GLOBAL_CACHE_DIR", self.directory.join("zig-cache"));
@@ -51,21 +57,23 @@ impl Wrappers {
         self.directory.join("sdk")
     }
 
-    /// A script that drops the options meant for Apple's clang, since zig knows the target by its own name.
+    /// A script that drops what only the target's usual compiler takes, since zig knows the target by its own name.
     fn compiler(&self, zig: &Path, language: &str) -> String {
-        let sdk = self.sdk();
         format!(
             "#!/bin/sh\n\
              for argument do\n\
              \x20 shift\n\
              \x20 case \"$argument\" in\n\
-             \x20   --target=*|-target|arm64-apple-macosx*|{TARGET}|-mmacosx-version-min=*|-arch|arm64|-isysroot|'{sdk}') ;;\n\
+             \x20   --target=*|-target|{triple}|{words}|'{sdk}') ;;\n\
              \x20   *) set -- \"$@\" \"$argument\" ;;\n\
              \x20 esac\n\
              done\n\
-             exec '{zig}' {language} -target aarch64-macos.{MACOS} \"$@\"\n",
-            sdk = sdk.display(),
+             exec '{zig}' {language} -target {name} \"$@\"\n",
+            triple = self.target.triple,
+            words = self.target.foreign_words,
+            sdk = self.sdk().display(),
             zig = zig.display(),
+            name = self.target.zig,
         )
     }
 
