@@ -17,8 +17,12 @@ pub(crate) mod attention;
 mod cores;
 pub(crate) mod elementwise;
 mod format;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod layout;
 pub(crate) mod linear;
 mod math;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub(crate) mod norm;
 mod pool;
 pub(crate) mod rope;

@@ -9,8 +9,10 @@ pub(crate) const LANES: usize = 16;
 /// The instruction sets chosen between at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// What the compiler makes of plain code: SSE2, or NEON on Arm.
+    /// What the compiler makes of plain code.
     Portable,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "x86_64")]
@@ -21,10 +23,13 @@ impl Level {
     /// Every level this processor has, the best last.
     pub fn available() -> Vec<Self> {
         #[cfg_attr(
-            not(target_arch = "x86_64"),
-            expect(unused_mut, reason = "only x86-64 has more than one level")
+            not(any(target_arch = "x86_64", target_arch = "aarch64")),
+            expect(unused_mut, reason = "other processors have one level")
         )]
         let mut levels = vec![Self::Portable];
+        // Every 64-bit Arm processor has it.
+        #[cfg(target_arch = "aarch64")]
+        levels.push(Self::Neon);
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
@@ -75,6 +80,10 @@ macro_rules! versions {
                     $crate::cpu::simd::Level::Avx512 => avx512::<$($use)*>($($arg),*),
                     #[cfg(target_arch = "x86_64")]
                     $crate::cpu::simd::Level::Avx2 => avx2::<$($use)*>($($arg),*),
+                    #[cfg(target_arch = "aarch64")]
+                    $crate::cpu::simd::Level::Neon => {
+                        $generic::<$crate::cpu::neon::Neon, $($use)*>($($arg),*);
+                    }
                     $crate::cpu::simd::Level::Portable => {
                         $generic::<$crate::cpu::simd::Portable, $($use)*>($($arg),*);
                     }
@@ -173,7 +182,7 @@ pub(crate) fn widen_bf16(value: u16) -> f32 {
     f32::from_bits(u32::from(value) << 16)
 }
 
-/// Plain code over arrays, which the compiler turns into SSE2 or NEON.
+/// Plain code over arrays, which the compiler makes vectors of where it can.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 

@@ -85,9 +85,14 @@ pub fn every_level() -> Vec<Cpu> {
     Level::available().into_iter().map(cpu).collect()
 }
 
-/// The same without the one that rounds products: these agree bitwise.
+/// The same without those that round products: these agree bitwise.
 pub fn fused_levels() -> Vec<Cpu> {
     let mut levels = every_level();
-    levels.retain(|cpu| cpu.level != Level::Portable);
+    levels.retain(|cpu| is_fused(cpu.level));
     levels
+}
+
+/// Whether a multiply-add rounds once. Plain code does on Arm, whose every processor has the instruction.
+pub fn is_fused(level: Level) -> bool {
+    level != Level::Portable || cfg!(target_arch = "aarch64")
 }
