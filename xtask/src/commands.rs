@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+pub mod bench;
 pub mod check_mac;
 pub mod demo;
 pub mod python;

@@ -6,6 +6,7 @@
 mod cache;
 mod commands;
 mod foreign;
+mod llama_cpp;
 mod prerequisites;
 mod process;
 mod progress;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 enum Chore {
     Demo(commands::demo::Arguments),
     Test(commands::test::Arguments),
+    Bench(commands::bench::Arguments),
     CheckMac(commands::check_mac::Arguments),
     Python(commands::python::Arguments),
 }
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let outcome = match Chore::parse() {
         Chore::Demo(arguments) => commands::demo::execute(&arguments),
         Chore::Test(arguments) => commands::test::execute(&arguments),
+        Chore::Bench(arguments) => commands::bench::execute(&arguments),
         Chore::CheckMac(arguments) => commands::check_mac::execute(&arguments),
         Chore::Python(arguments) => commands::python::execute(&arguments),
     };

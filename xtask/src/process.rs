@@ -64,7 +64,7 @@ pub fn succeeds(command: &mut Command) -> bool {
 }
 
 /// The command as a person would type it, without the directory of the program.
-fn describe(command: &Command) -> String {
+pub fn describe(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let mut line = program
         .file_name()

@@ -3,16 +3,11 @@
 
 use super::steps::{RUST_PACKAGES, has_nextest};
 use super::surroundings::{Surroundings, test_environment};
-use crate::{cache, process, python};
+use crate::llama_cpp::{self, PACKAGE};
+use crate::{cache, process};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// The source package that carries the collection.
-const PACKAGE: &str = "llama-cpp-python==0.3.36";
-
-/// What pip needs before it hands out that package, since it asks the package for its metadata.
-const PACKAGE_TOOLS: &str = "scikit-build-core==1.1.2\ncmake==4.4.4\nninja==1.13.2\n";
 
 /// Writes each template of the source archive into a directory.
 const EXTRACT: &str = "\
@@ -73,10 +68,9 @@ fn corpus() -> Result<PathBuf> {
     cache::entry(
         &format!("templates/{}", PACKAGE.replace("==", "-")),
         |directory| {
-            let environment = python::Environment::prepare("sdist", python::OLDEST, PACKAGE_TOOLS)?;
+            let environment = llama_cpp::environment()?;
             let downloads = tempfile::tempdir_in(directory)?;
-            let options = ["--no-binary", ":all:", "--no-build-isolation"];
-            let archive = environment.download(PACKAGE, downloads.path(), &options)?;
+            let archive = llama_cpp::download(&environment, downloads.path())?;
             process::run(
                 environment
                     .python()

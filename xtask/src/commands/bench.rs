@@ -1,0 +1,385 @@
+//! `cargo xtask bench`: mlxm beside other engines, with the same models on the same machine in the same minutes.
+
+mod engines;
+mod machine;
+mod measured;
+mod models;
+mod quiet;
+mod report;
+mod results;
+mod rows;
+mod statistics;
+
+use crate::prerequisites::Prerequisite;
+use crate::{cache, llama_cpp, prerequisites, process, workspace};
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use engines::Engine;
+use engines::llama_cpp::{File, LlamaCpp};
+use engines::mlxm::Mlxm;
+use machine::Machine;
+use models::{Model, Pair};
+use results::{Measurement, ModelFacts, ModelFile, Results, SCHEMA, Sample, Series};
+use rows::Row;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Fewer runs than this say little.
+const FEWEST_RUNS: usize = 5;
+
+const HELP: &str = "\
+The first time, the other engine is fetched as a Python package and built or installed, and the models are made in the \
+forms of all engines from the same weights; all of that stays in the cache directory outside the clone (about 3 GB). Then \
+the engines take turns, run by run, each in a process of its own. What is compared with what, and how, is written into \
+the result, which goes to benches/results as Markdown and as JSON with every single run.
+
+The machine has to be idle: wait for other work to end, and leave the machine alone meanwhile.
+
+Examples:
+  cargo xtask bench --vs llama.cpp
+  cargo xtask bench --vs llama.cpp --vs llama.cpp-pure --rows decode,batch16
+  cargo xtask bench --vs llama.cpp --model 135M --rows load --repeat 11";
+
+/// Compare mlxm's speed with other engines, side by side.
+#[derive(Args)]
+#[command(after_help = HELP)]
+pub struct Arguments {
+    /// Engine to compare with; repeat for more
+    #[arg(long = "vs", value_name = "ENGINE", required = true, value_enum)]
+    against: Vec<Rival>,
+    /// Model to measure with
+    #[arg(long, value_enum, default_value = "both")]
+    model: Choice,
+    /// Rows to measure [default: all]
+    #[arg(long, value_name = "ROW,…", value_enum, value_delimiter = ',')]
+    rows: Vec<Row>,
+    /// Runs of each engine per row; fewer than 5 need --force
+    #[arg(long, value_name = "N", default_value_t = FEWEST_RUNS)]
+    repeat: usize,
+    /// Threads of each engine [default: the physical cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Arithmetic of mlxm, as for its option of that name [default: mlxm's]
+    #[arg(long, value_name = "NAME")]
+    precision: Option<String>,
+    /// Directory for the results
+    #[arg(long, value_name = "DIR", default_value = "benches/results")]
+    results: PathBuf,
+    /// Measure on a busy machine or with few runs, too, and mark the result
+    #[arg(long)]
+    force: bool,
+    /// Fetch, build and make what is needed, and measure nothing
+    #[arg(long)]
+    prepare: bool,
+}
+
+/// An engine mlxm is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Rival {
+    /// llama.cpp with Q4_0 as llama-quantize makes it (a tied embedding gets 6 or 8 bits)
+    #[value(name = "llama.cpp")]
+    LlamaCpp,
+    /// llama.cpp with Q4_0 in every matrix, which is as many bits as the MLX checkpoint has
+    #[value(name = "llama.cpp-pure")]
+    LlamaCppPure,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    #[value(name = "135M")]
+    Starter,
+    #[value(name = "1.56B")]
+    Random,
+    Both,
+}
+
+impl Choice {
+    fn models(self) -> &'static [Model] {
+        match self {
+            Self::Starter => &Model::ALL[..1],
+            Self::Random => &Model::ALL[1..],
+            Self::Both => &Model::ALL,
+        }
+    }
+}
+
+pub fn execute(arguments: &Arguments) -> Result<()> {
+    if arguments.repeat == 0 || (arguments.repeat < FEWEST_RUNS && !arguments.force) {
+        bail!(
+            "--repeat is at least {FEWEST_RUNS}: fewer runs say little (with --force, 1 and more)"
+        );
+    }
+    if arguments.threads == Some(0) {
+        bail!("--threads is at least 1");
+    }
+    prerequisites::require(&[
+        Prerequisite::CCompilers,
+        Prerequisite::Python(models::PYTHON),
+    ])?;
+    let machine = Machine::read();
+    let threads = arguments.threads.unwrap_or(machine.cores);
+    let program = build()?;
+    let programs = llama_cpp::programs()?;
+    let engines = engines(arguments, &program, &programs, threads)?;
+    let mut models = Vec::new();
+    for model in arguments.model.models() {
+        let pair = Pair::prepare(*model, &program, &programs)?;
+        for engine in &engines {
+            engine.prepare(&pair)?;
+        }
+        models.push(pair);
+    }
+    if arguments.prepare {
+        return Ok(());
+    }
+
+    let load_average = quiet::wait(arguments.force)?;
+    let started = jiff::Zoned::now();
+    let mut results = Results {
+        schema: SCHEMA,
+        started: started.strftime("%Y-%m-%d %H:%M %Z").to_string(),
+        command: command_line(env::args()),
+        reservations: Vec::new(),
+        load_average_at_start: load_average,
+        threads,
+        repeat: arguments.repeat,
+        machine,
+        engines: engines
+            .iter()
+            .map(|engine| engine.facts().clone())
+            .collect(),
+        models: models
+            .iter()
+            .map(|pair| model_facts(pair, &engines))
+            .collect::<Result<_>>()?,
+        measurements: Vec::new(),
+    };
+    for pair in &models {
+        for row in rows(&arguments.rows) {
+            let measurement = measure(&engines, pair, row, arguments.repeat)?;
+            eprintln!("\n{}", report::speed_table(&[&measurement]));
+            results.measurements.push(measurement);
+        }
+    }
+    results.reservations = reservations(&results);
+    let text = report::markdown(&results);
+    println!("{text}");
+    save(arguments, &results, &text, &started)
+}
+
+/// The rows asked for, each once and in their own order.
+fn rows(wanted: &[Row]) -> Vec<Row> {
+    Row::ALL
+        .into_iter()
+        .filter(|row| wanted.is_empty() || wanted.contains(row))
+        .collect()
+}
+
+/// The release build of mlxm.
+fn build() -> Result<PathBuf> {
+    process::run(process::cargo().args(["build", "--release", "--locked", "--package", "mlxm"]))?;
+    Ok(workspace::target_directory()?
+        .join("release")
+        .join(format!("mlxm{}", env::consts::EXE_SUFFIX)))
+}
+
+/// mlxm, then the others, each once.
+fn engines(
+    arguments: &Arguments,
+    program: &Path,
+    programs: &Path,
+    threads: usize,
+) -> Result<Vec<Box<dyn Engine>>> {
+    let mlxm = Mlxm::new(program.to_owned(), threads, arguments.precision.clone())?;
+    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(mlxm)];
+    for rival in Rival::value_variants() {
+        if arguments.against.contains(rival) {
+            let programs = programs.to_owned();
+            engines.push(match rival {
+                Rival::LlamaCpp => Box::new(LlamaCpp::new(programs, threads, File::Mixed)?),
+                Rival::LlamaCppPure => Box::new(LlamaCpp::new(programs, threads, File::Pure)?),
+            });
+        }
+    }
+    Ok(engines)
+}
+
+/// The engines' runs of one row, by turns.
+fn measure(
+    engines: &[Box<dyn Engine>],
+    pair: &Pair,
+    row: Row,
+    repeat: usize,
+) -> Result<Measurement> {
+    let name = pair.model.name();
+    if row == Row::Load {
+        for engine in engines {
+            measured::run(&mut engine.command(pair, row))?;
+        }
+    }
+    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); engines.len()];
+    let mut precisions = vec![None; engines.len()];
+    for run in 1..=repeat {
+        for (index, engine) in engines.iter().enumerate() {
+            let measured = measured::run(&mut engine.command(pair, row))?;
+            let reading = engine.read(row, &measured)?;
+            if !(reading.value.is_finite() && reading.value > 0.0) {
+                bail!(
+                    "{} measured {} in the row {row}",
+                    engine.facts().name,
+                    reading.value
+                );
+            }
+            eprintln!(
+                "{name} {row} {run}/{repeat} {}: {}, peak {}",
+                engine.facts().name,
+                row.unit().show(reading.value),
+                models::show_size(measured.peak_rss_bytes)
+            );
+            precisions[index] = reading.precision;
+            samples[index].push(Sample::new(reading.value, &measured));
+        }
+    }
+    let series = engines
+        .iter()
+        .zip(samples)
+        .zip(precisions)
+        .map(|((engine, samples), precision)| {
+            let command = portable(&process::describe(&engine.command(pair, row)))?;
+            Series::new(engine.facts().name.clone(), command, precision, samples)
+                .context("no run was made")
+        })
+        .collect::<Result<_>>()?;
+    Ok(Measurement::new(name, row, series))
+}
+
+/// A command without the places of this machine.
+fn portable(command: &str) -> Result<String> {
+    let cache = cache::directory()?.display().to_string();
+    let root = workspace::root().display().to_string();
+    Ok(command
+        .replace(&cache, "$CACHE")
+        .replace(&format!("{root}/"), ""))
+}
+
+/// How this chore was called, without where the result went.
+fn command_line(arguments: impl Iterator<Item = String>) -> String {
+    let mut line = "cargo xtask".to_owned();
+    let mut arguments = arguments.skip(1);
+    while let Some(argument) = arguments.next() {
+        if argument == "--results" {
+            arguments.next();
+        } else if !argument.starts_with("--results=") {
+            line.push(' ');
+            line.push_str(&argument);
+        }
+    }
+    line
+}
+
+fn model_facts(pair: &Pair, engines: &[Box<dyn Engine>]) -> Result<ModelFacts> {
+    Ok(ModelFacts {
+        name: pair.model.name(),
+        about: pair.model.about(),
+        files: engines
+            .iter()
+            .map(|engine| {
+                Ok(ModelFile {
+                    engine: engine.facts().name.clone(),
+                    size_bytes: models::size_bytes(&engine.model(pair))?,
+                })
+            })
+            .collect::<Result<_>>()?,
+    })
+}
+
+/// Why the figures should not be quoted, if there is a reason.
+fn reservations(results: &Results) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if let Some(load) = results
+        .load_average_at_start
+        .filter(|load| *load > quiet::IDLE)
+    {
+        reasons.push(format!(
+            "the machine was busy, with a load average of {load:.2} at the start."
+        ));
+    }
+    if results.repeat < FEWEST_RUNS {
+        reasons.push(format!(
+            "only {} runs of each engine were made, fewer than {FEWEST_RUNS}.",
+            results.repeat
+        ));
+    }
+    let disturbed: usize = results
+        .measurements
+        .iter()
+        .map(Measurement::disturbed)
+        .sum();
+    if disturbed > 0 {
+        reasons.push(format!(
+            "during {disturbed} runs other programs took more than {} of a processor.",
+            results::TOLERATED_OTHER_CPUS
+        ));
+    }
+    reasons
+}
+
+fn save(arguments: &Arguments, results: &Results, text: &str, started: &jiff::Zoned) -> Result<()> {
+    let others: Vec<&str> = results
+        .engines
+        .iter()
+        .skip(1)
+        .map(|facts| facts.name.as_str())
+        .collect();
+    let mut name = format!(
+        "{}-{}-vs-{}",
+        started.strftime("%Y-%m-%d"),
+        results.machine.slug(),
+        others.join("-")
+    );
+    // A result of a part does not replace that of the whole.
+    if arguments.model != Choice::Both {
+        name = format!("{name}-{}", arguments.model.models()[0].name());
+    }
+    if !arguments.rows.is_empty() {
+        let rows: Vec<&str> = rows(&arguments.rows).into_iter().map(Row::name).collect();
+        name = format!("{name}-{}", rows.join("-"));
+    }
+    if !results.reservations.is_empty() {
+        name.push_str("-not-for-quoting");
+    }
+    let directory = workspace::root().join(&arguments.results);
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    let json = serde_json::to_string_pretty(results)? + "\n";
+    for (extension, content) in [("md", text), ("json", &*json)] {
+        let path = directory.join(format!("{name}.{extension}"));
+        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        eprintln!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_once_and_in_order() {
+        assert_eq!(
+            rows(&[Row::Load, Row::Decode, Row::Load]),
+            [Row::Decode, Row::Load]
+        );
+        assert_eq!(rows(&[]), Row::ALL);
+    }
+
+    #[test]
+    fn the_command_on_record_has_no_place_in_it() {
+        let words = "xtask bench --vs llama.cpp --results /some/where --results=else --repeat 7";
+        assert_eq!(
+            command_line(words.split(' ').map(str::to_owned)),
+            "cargo xtask bench --vs llama.cpp --repeat 7"
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! llama.cpp, by the programs it measures itself with.
+
+use super::{Engine, Facts, Reading};
+use crate::commands::bench::measured::{self, Measured};
+use crate::commands::bench::models::Pair;
+use crate::commands::bench::rows::{LOAD_CONTEXT, PROMPT, Row};
+use crate::process;
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Which of the two files of a model it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    /// As llama-quantize makes it: a tied embedding, which is the output matrix too, keeps more bits.
+    Mixed,
+    /// Every matrix at Q4_0, so that the file has as many bits per weight as the MLX one.
+    Pure,
+}
+
+pub struct LlamaCpp {
+    programs: PathBuf,
+    threads: usize,
+    file: File,
+    facts: Facts,
+}
+
+impl LlamaCpp {
+    /// Of the programs in that directory.
+    pub fn new(programs: PathBuf, threads: usize, file: File) -> Result<Self> {
+        let told =
+            measured::run(process::program(programs.join("llama-completion")).arg("--version"))?;
+        let (version, commit, compiler) =
+            parse_version(&format!("{}\n{}", told.stdout, told.stderr));
+        let facts = Facts {
+            name: match file {
+                File::Mixed => "llama.cpp",
+                File::Pure => "llama.cpp-pure",
+            }
+            .to_owned(),
+            version,
+            commit,
+            build: format!("cmake Release, GGML_NATIVE, {compiler}"),
+            weights: match file {
+                File::Mixed => "Q4_0, tied embedding Q6_K (1.56B) or Q8_0 (135M), as llama-quantize makes it (GGUF)",
+                File::Pure => "Q4_0, embedding too (GGUF)",
+            }
+            .to_owned(),
+        };
+        Ok(Self {
+            programs,
+            threads,
+            file,
+            facts,
+        })
+    }
+}
+
+impl Engine for LlamaCpp {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn model(&self, pair: &Pair) -> PathBuf {
+        match self.file {
+            File::Mixed => pair.gguf(),
+            File::Pure => pair.pure_gguf(),
+        }
+    }
+
+    fn command(&self, pair: &Pair, row: Row) -> Command {
+        let workload = row.workload();
+        let text = |number: usize| number.to_string();
+        let mut command = process::program(self.programs.join(match row {
+            Row::Decode | Row::Prefill => "llama-bench",
+            Row::Batch4 | Row::Batch16 => "llama-batched-bench",
+            Row::Load => "llama-completion",
+        }));
+        command.arg("-m").arg(self.model(pair));
+        match row {
+            Row::Decode | Row::Prefill => command
+                .args(["-p", &text(workload.prompt_tokens)])
+                .args(["-n", &text(workload.generated_tokens)])
+                .args(["-r", "1", "-o", "json"]),
+            Row::Batch4 | Row::Batch16 => {
+                let length = workload.prompt_tokens + workload.generated_tokens;
+                command
+                    .args(["-c", &text(workload.sequences * length)])
+                    .args(["-npp", &text(workload.prompt_tokens)])
+                    .args(["-ntg", &text(workload.generated_tokens)])
+                    .args(["-npl", &text(workload.sequences)])
+                    .args(["--output-format", "jsonl"])
+            }
+            Row::Load => command
+                .args(["-p", PROMPT, "-n", "1", "--temp", "0", "-no-cnv"])
+                // Its warm-up would compute once more before the first token.
+                .args(["--no-warmup", "-c", &text(LOAD_CONTEXT)]),
+        };
+        command.args(["-t", &text(self.threads)]);
+        command
+    }
+
+    fn read(&self, row: Row, measured: &Measured) -> Result<Reading> {
+        Ok(Reading::plain(match row {
+            Row::Decode | Row::Prefill => parse_bench(&measured.stdout)?,
+            Row::Batch4 | Row::Batch16 => parse_batched_bench(&measured.stdout)?,
+            Row::Load => measured.wall.as_secs_f64(),
+        }))
+    }
+}
+
+/// Tokens per second that llama-bench measured in its one run.
+fn parse_bench(text: &str) -> Result<f64> {
+    #[derive(Deserialize)]
+    struct Test {
+        samples_ns: Vec<u64>,
+        n_prompt: u64,
+        n_gen: u64,
+    }
+    let tests: Vec<Test> =
+        serde_json::from_str(text).context("llama-bench -o json printed something else")?;
+    let test = tests.first().context("llama-bench printed no test")?;
+    let nanoseconds = test
+        .samples_ns
+        .first()
+        .context("llama-bench printed no sample")?;
+    Ok((test.n_prompt + test.n_gen) as f64 / (*nanoseconds as f64 / 1e9))
+}
+
+/// Tokens per second that all sequences of llama-batched-bench generated together.
+fn parse_batched_bench(text: &str) -> Result<f64> {
+    #[derive(Deserialize)]
+    struct Line {
+        speed_tg: f64,
+    }
+    text.lines()
+        .find_map(|line| serde_json::from_str::<Line>(line.trim()).ok())
+        .map(|line| line.speed_tg)
+        .context("llama-batched-bench --output-format jsonl printed no line of numbers")
+}
+
+/// Version, commit and compiler out of what `--version` prints.
+fn parse_version(text: &str) -> (String, Option<String>, String) {
+    let after = |prefix: &str| {
+        text.lines()
+            .find_map(|line| line.trim().strip_prefix(prefix))
+            .map(|rest| rest.trim().to_owned())
+    };
+    let version = after("version:").unwrap_or_else(|| "unknown".to_owned());
+    let commit = version
+        .split_once("commit ")
+        .map(|(_, rest)| rest.trim_end_matches(')').to_owned());
+    let name = version
+        .split_once(" (")
+        .map_or(version.clone(), |(name, _)| name.to_owned());
+    let compiler = after("built with").unwrap_or_else(|| "unknown compiler".to_owned());
+    (name, commit, compiler)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_speed_of_llama_bench_comes_from_its_one_sample() {
+        let recorded = r#"[
+  {
+    "build_commit": "0c1e570",
+    "build_number": 1,
+    "cpu_info": "AMD EPYC",
+    "model_type": "llama 256M Q4_0",
+    "n_threads": 2,
+    "n_prompt": 512,
+    "n_gen": 0,
+    "n_depth": 0,
+    "test_time": "2026-11-20T09:47:49Z",
+    "avg_ns": 3590791420,
+    "stddev_ns": 0,
+    "avg_ts": 142.586951,
+    "stddev_ts": 0.000000,
+    "samples_ns": [ 3590791420 ],
+    "samples_ts": [ 142.587 ]
+  }
+]"#;
+        assert!((parse_bench(recorded).unwrap() - 142.586951).abs() < 1e-6);
+        assert!(parse_bench("[]").is_err());
+    }
+
+    #[test]
+    fn the_speed_of_llama_batched_bench_is_that_of_generation() {
+        let recorded = "\n{\"n_kv_max\": 4096, \"n_batch\": 2048, \"n_ubatch\": 512, \"flash_attn\": -1, \
+            \"is_pp_shared\": 0, \"n_gpu_layers\": -1, \"n_threads\": 2, \"n_threads_batch\": 2, \"pp\": 128, \
+            \"tg\": 64, \"pl\": 16, \"n_kv\": 3072, \"t_pp\": 1.093903, \"speed_pp\": 1872.195312, \
+            \"t_tg\": 1.272202, \"speed_tg\": 804.903625, \"t\": 2.366105, \"speed\": 1298.336304}\n\n";
+        assert_eq!(parse_batched_bench(recorded).unwrap(), 804.903625);
+        assert!(parse_batched_bench("error: no model\n").is_err());
+    }
+
+    #[test]
+    fn version_commit_and_compiler_are_told_apart() {
+        let text = "version: 0.5.0-dev (build 1, commit 0c1e570)\nbuilt with GNU 12.2.0 for Linux x86_64\n";
+        assert_eq!(
+            parse_version(text),
+            (
+                "0.5.0-dev".to_owned(),
+                Some("0c1e570".to_owned()),
+                "GNU 12.2.0 for Linux x86_64".to_owned()
+            )
+        );
+        assert_eq!(parse_version("nothing").0, "unknown");
+    }
+}

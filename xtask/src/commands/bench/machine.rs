@@ -1,0 +1,279 @@
+//! The machine a benchmark runs on, and whether it has nothing else to do.
+
+use crate::process;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fs;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+/// Facts that a figure is worth nothing without.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    pub cpu: String,
+    pub cores: usize,
+    pub hardware_threads: usize,
+    /// Vector instructions that matter for matrix products.
+    pub instructions: Vec<&'static str>,
+    pub memory_bytes: Option<u64>,
+    pub system: String,
+    pub kernel: String,
+    pub architecture: &'static str,
+}
+
+impl Machine {
+    pub fn read() -> Self {
+        let hardware_threads = available_parallelism().map_or(1, usize::from);
+        Self {
+            cpu: cpu().unwrap_or_else(|| "unknown processor".to_owned()),
+            cores: cores()
+                .unwrap_or(hardware_threads)
+                .clamp(1, hardware_threads),
+            hardware_threads,
+            instructions: instructions(),
+            memory_bytes: memory_bytes(),
+            system: system(),
+            kernel: asked("uname", &["-sr"]).unwrap_or_default(),
+            architecture: std::env::consts::ARCH,
+        }
+    }
+
+    /// A short name for files: letters, digits and hyphens.
+    pub fn slug(&self) -> String {
+        let words: String = self
+            .cpu
+            .to_lowercase()
+            .chars()
+            .map(|letter| {
+                if letter.is_ascii_alphanumeric() {
+                    letter
+                } else {
+                    ' '
+                }
+            })
+            .collect();
+        let words: Vec<&str> = words
+            .split_whitespace()
+            .filter(|word| !matches!(*word, "r" | "tm" | "cpu" | "processor"))
+            .take(4)
+            .collect();
+        format!("{}-{}-cores", words.join("-"), self.cores)
+    }
+}
+
+/// Programs that wanted to run, on average over the last minute.
+pub fn load_average() -> Option<f64> {
+    let text = if cfg!(target_os = "linux") {
+        fs::read_to_string("/proc/loadavg").ok()?
+    } else {
+        asked("sysctl", &["-n", "vm.loadavg"])?
+    };
+    first_number(&text)
+}
+
+fn first_number(text: &str) -> Option<f64> {
+    text.split_whitespace().find_map(|word| word.parse().ok())
+}
+
+/// Time all processors have spent since the start of the system, in ticks of unknown length.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CpuTime {
+    busy: u64,
+    total: u64,
+    processors: usize,
+}
+
+impl CpuTime {
+    /// `None` where the system does not tell.
+    pub fn read() -> Option<Self> {
+        Self::parse(&fs::read_to_string("/proc/stat").ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let ticks: Vec<u64> = text
+            .lines()
+            .next()?
+            .strip_prefix("cpu ")?
+            .split_whitespace()
+            .map_while(|number| number.parse().ok())
+            .take(8)
+            .collect();
+        // user, nice, system, idle, waiting for storage, two kinds of interrupts, stolen by the host.
+        let [user, nice, system, idle, waiting, hard, soft, stolen] = ticks[..] else {
+            return None;
+        };
+        let busy = user + nice + system + hard + soft + stolen;
+        let is_processor = |line: &&str| {
+            line.strip_prefix("cpu")
+                .is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
+        };
+        Some(Self {
+            busy,
+            total: busy + idle + waiting,
+            processors: text.lines().filter(is_processor).count(),
+        })
+    }
+
+    /// Processors that were busy since `before` with something else than a program that took `own` of them in `wall`.
+    pub fn others_since(&self, before: &Self, own: Duration, wall: Duration) -> f64 {
+        let total = self.total.saturating_sub(before.total).max(1) as f64;
+        let busy = self.busy.saturating_sub(before.busy) as f64 / total * self.processors as f64;
+        (busy - own.as_secs_f64() / wall.as_secs_f64().max(1e-9)).max(0.0)
+    }
+}
+
+fn cpu() -> Option<String> {
+    if cfg!(target_os = "macos") {
+        return asked("sysctl", &["-n", "machdep.cpu.brand_string"]);
+    }
+    let name = of_file("/proc/cpuinfo", "model name");
+    name.or_else(|| {
+        let listing = asked("lscpu", &[])?;
+        field(&listing, "Model name")
+    })
+}
+
+/// Sets of hardware threads that share a core.
+fn cores() -> Option<usize> {
+    if cfg!(target_os = "macos") {
+        return ["hw.perflevel0.physicalcpu", "hw.physicalcpu"]
+            .iter()
+            .find_map(|name| asked("sysctl", &["-n", name])?.parse().ok());
+    }
+    let siblings: BTreeSet<String> = fs::read_dir("/sys/devices/system/cpu")
+        .ok()?
+        .flatten()
+        .filter_map(|entry| {
+            fs::read_to_string(entry.path().join("topology/thread_siblings_list")).ok()
+        })
+        .collect();
+    (!siblings.is_empty()).then_some(siblings.len())
+}
+
+fn memory_bytes() -> Option<u64> {
+    if cfg!(target_os = "macos") {
+        return asked("sysctl", &["-n", "hw.memsize"])?.parse().ok();
+    }
+    let kilobytes = of_file("/proc/meminfo", "MemTotal")?;
+    Some(kilobytes.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+fn system() -> String {
+    if cfg!(target_os = "macos") {
+        let version = asked("sw_vers", &["-productVersion"]).unwrap_or_default();
+        return format!("macOS {version}");
+    }
+    fs::read_to_string("/etc/os-release")
+        .ok()
+        .and_then(|text| {
+            let name = text
+                .lines()
+                .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+            Some(name.trim_matches('"').to_owned())
+        })
+        .unwrap_or_else(|| std::env::consts::OS.to_owned())
+}
+
+fn of_file(path: &str, name: &str) -> Option<String> {
+    field(&fs::read_to_string(path).ok()?, name)
+}
+
+/// The value in the first line that reads `name : value`.
+fn field(text: &str, name: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == name).then(|| value.trim().to_owned())
+    })
+}
+
+/// What a program says in one line, if it is there.
+fn asked(program: &str, arguments: &[&str]) -> Option<String> {
+    process::read(process::program(program).args(arguments)).ok()
+}
+
+fn instructions() -> Vec<&'static str> {
+    let mut found = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        macro_rules! detect {
+            ($($name:tt),*) => {$(
+                if std::arch::is_x86_feature_detected!($name) {
+                    found.push($name);
+                }
+            )*};
+        }
+        detect!(
+            "avx2",
+            "fma",
+            "f16c",
+            "avxvnni",
+            "avx512f",
+            "avx512bw",
+            "avx512vl",
+            "avx512vnni",
+            "avx512bf16"
+        );
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        macro_rules! detect {
+            ($($name:tt),*) => {$(
+                if std::arch::is_aarch64_feature_detected!($name) {
+                    found.push($name);
+                }
+            )*};
+        }
+        detect!("neon", "fp16", "dotprod", "i8mm", "bf16", "sve");
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn load_averages_of_both_systems_are_read() {
+        assert_eq!(first_number("0.35 0.87 1.57 2/345 6789\n"), Some(0.35));
+        assert_eq!(first_number("{ 1.23 1.45 1.67 }"), Some(1.23));
+        assert_eq!(first_number(""), None);
+    }
+
+    #[test]
+    fn time_of_others_is_what_the_program_did_not_take() {
+        let before =
+            CpuTime::parse("cpu  100 0 0 900 0 0 0 0 0 0\ncpu0 1 2\ncpu1 1 2\nintr 1\n").unwrap();
+        // Both processors for one second: 200 ticks, of which 150 were busy.
+        let after = CpuTime::parse("cpu  240 0 5 950 0 0 0 5 0 0\ncpu0 1 2\ncpu1 1 2\n").unwrap();
+        let second = Duration::from_secs(1);
+        let others = after.others_since(&before, second, second);
+        assert!((others - 0.5).abs() < 1e-9, "{others}");
+        assert_eq!(after.others_since(&before, 3 * second, second), 0.0);
+        assert_eq!(CpuTime::parse("cpu  1 2 3\n"), None);
+    }
+
+    #[test]
+    fn fields_are_found_whatever_the_space_around_them() {
+        let text = "processor\t: 0\nmodel name\t: AMD EPYC\nMemTotal:       24684092 kB\n";
+        assert_eq!(field(text, "model name").as_deref(), Some("AMD EPYC"));
+        assert_eq!(field(text, "MemTotal").as_deref(), Some("24684092 kB"));
+        assert_eq!(field(text, "absent"), None);
+    }
+
+    #[test]
+    fn names_of_processors_become_names_of_files() {
+        let mut machine = Machine::read();
+        machine.cores = 8;
+        machine.cpu = "Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz".to_owned();
+        assert_eq!(machine.slug(), "intel-xeon-e5-2680-8-cores");
+        machine.cpu = "Apple M4 Max".to_owned();
+        assert_eq!(machine.slug(), "apple-m4-max-8-cores");
+    }
+
+    #[test]
+    fn this_machine_has_a_core() {
+        let machine = Machine::read();
+        assert!(machine.cores >= 1 && machine.cores <= machine.hardware_threads);
+        assert!(!machine.cpu.is_empty());
+    }
+}

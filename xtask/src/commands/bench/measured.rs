@@ -1,0 +1,154 @@
+//! Runs a program to its end and says what it took.
+
+use super::machine::CpuTime;
+use crate::process;
+use anyhow::{Context, Result, bail};
+use std::io::{self, Read};
+use std::mem::MaybeUninit;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What a finished program left.
+#[derive(Debug)]
+pub struct Measured {
+    pub stdout: String,
+    pub stderr: String,
+    /// From its start until it was gone.
+    pub wall: Duration,
+    /// Processor time of all its threads.
+    pub cpu: Duration,
+    /// The most memory that was resident at once, mapped files included.
+    pub peak_rss_bytes: u64,
+    /// Processors that were busy with something else, on average over the run; `None` where the system does not tell.
+    pub other_cpus: Option<f64>,
+}
+
+/// Runs the command; a program that fails is an error with what it said.
+pub fn run(command: &mut Command) -> Result<Measured> {
+    let line = process::describe(command);
+    let before = CpuTime::read();
+    let started = Instant::now();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    let stdout = child.stdout.take().map(drain);
+    let stderr = child.stderr.take().map(drain);
+    let usage = wait(child.id()).with_context(|| format!("lost `{line}`"))?;
+    let wall = started.elapsed();
+    let (stdout, stderr) = (text(stdout)?, text(stderr)?);
+    if !usage.status.success() {
+        bail!(
+            "`{line}` failed ({})\n{}",
+            usage.status,
+            last_lines(&stderr, 20)
+        );
+    }
+    let other_cpus = before
+        .zip(CpuTime::read())
+        .map(|(before, after)| after.others_since(&before, usage.cpu, wall));
+    Ok(Measured {
+        stdout,
+        stderr,
+        wall,
+        cpu: usage.cpu,
+        peak_rss_bytes: usage.peak_rss_bytes,
+        other_cpus,
+    })
+}
+
+fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<io::Result<Vec<u8>>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    })
+}
+
+fn text(reader: Option<JoinHandle<io::Result<Vec<u8>>>>) -> Result<String> {
+    let Some(reader) = reader else {
+        return Ok(String::new());
+    };
+    let Ok(bytes) = reader.join() else {
+        bail!("a thread that read a program's output panicked");
+    };
+    Ok(String::from_utf8_lossy(&bytes?).into_owned())
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+struct Usage {
+    status: ExitStatus,
+    cpu: Duration,
+    peak_rss_bytes: u64,
+}
+
+/// Waits for a child of this process; the standard library does not tell what a child used.
+fn wait(id: u32) -> io::Result<Usage> {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    loop {
+        // SAFETY: both pointers are to writable memory of the types the call fills.
+        let waited =
+            unsafe { libc::wait4(id as libc::pid_t, &raw mut status, 0, usage.as_mut_ptr()) };
+        if waited >= 0 {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    // SAFETY: all zeroes is a valid value of this plain struct of integers, and the call has filled it.
+    let usage = unsafe { usage.assume_init() };
+    let time = |value: libc::timeval| {
+        Duration::from_secs(value.tv_sec as u64) + Duration::from_micros(value.tv_usec as u64)
+    };
+    // Kilobytes, except where the system counts bytes.
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    Ok(Usage {
+        status: ExitStatus::from_raw(status),
+        cpu: time(usage.ru_utime) + time(usage.ru_stime),
+        peak_rss_bytes: usage.ru_maxrss as u64 * unit,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = process::program("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_program_is_read_timed_and_weighed() {
+        let measured = run(&mut shell("echo out; echo err >&2; sleep 0.05")).unwrap();
+        assert_eq!((&*measured.stdout, &*measured.stderr), ("out\n", "err\n"));
+        assert!(measured.wall >= Duration::from_millis(50));
+        assert!(measured.cpu < measured.wall);
+        assert!(measured.peak_rss_bytes > 100_000, "{measured:?}");
+    }
+
+    #[test]
+    fn more_output_than_a_pipe_holds_does_not_block() {
+        let measured = run(&mut shell("seq 1 100000; seq 1 100000 >&2")).unwrap();
+        assert!(measured.stdout.ends_with("\n100000\n"));
+        assert_eq!(measured.stdout, measured.stderr);
+    }
+
+    #[test]
+    fn a_failure_says_what_the_program_said() {
+        let error = run(&mut shell("echo broken >&2; exit 3")).unwrap_err();
+        assert!(error.to_string().contains("broken"), "{error}");
+    }
+}

@@ -1,0 +1,332 @@
+//! Results as Markdown that also reads well on a terminal.
+
+use super::models::show_size;
+use super::results::{Measurement, Results, Series};
+use super::rows::{LOAD_CONTEXT, PROMPT, Unit};
+use super::statistics::{Ratio, Summary};
+use std::fmt::Write as _;
+
+/// How the figures come about, as far as the commands do not say it.
+const METHOD: &str = "\
+The engines take turns, run by run, each run a process of its own that loads the model, warms up once and measures once. \
+A figure is the median over the runs, with the smallest and the largest behind it; a ratio is the quotient of two medians, \
+with the smallest and the largest quotient of neighbouring runs. Above 1, mlxm is ahead in speed; below 1, it is ahead in \
+time and memory.
+
+- **decode**: llama-bench generates 128 tokens from an empty context; mlxm gets a prompt of one token and generates 129, the \
+first of which counts as prompt. mlxm's time includes sampling, llama-bench's does not. Warm-up: one token there, a whole \
+run here.
+- **prefill**: 512 prompt tokens, output for the last one only. Both warm up with a whole prompt. mlxm's time ends with the \
+first token, so sampling is included.
+- **batch4, batch16**: tokens of all sequences per second, from the time all of them generate, with different prompts of 128 \
+tokens and 64 tokens each. One process for each number of sequences.
+- **load**: wall time of a process from its start to its end, in which it loads the model, computes the same short prompt \
+and prints one token; tokenizer, repacking of weights and tidying up included. llama-completion runs with --no-warmup, \
+mlxm has no warm-up. One run of each that is not counted brings the files into the page cache.
+- **peak memory**: the most that was resident at once over a whole process as the kernel counts it (`ru_maxrss`), mapped \
+files included, with contexts of the same length.";
+
+/// The whole report.
+pub fn markdown(results: &Results) -> String {
+    let mut text = String::new();
+    let others: Vec<&str> = results
+        .engines
+        .iter()
+        .skip(1)
+        .map(|facts| facts.name.as_str())
+        .collect();
+    line(
+        &mut text,
+        format_args!("# mlxm beside {}\n", others.join(" and ")),
+    );
+    for reservation in &results.reservations {
+        line(
+            &mut text,
+            format_args!("> **Not for quoting:** {reservation}\n"),
+        );
+    }
+    facts(&mut text, results);
+    for model in &results.models {
+        line(&mut text, format_args!("\n## {}\n", model.name));
+        let files: Vec<String> = model
+            .files
+            .iter()
+            .map(|file| format!("{} {}", file.engine, show_size(file.size_bytes)))
+            .collect();
+        line(
+            &mut text,
+            format_args!("{}; files: {}.\n", model.about, files.join(", ")),
+        );
+        let measured: Vec<&Measurement> = results
+            .measurements
+            .iter()
+            .filter(|measurement| measurement.model == model.name)
+            .collect();
+        text.push_str(&speed_table(&measured));
+        text.push('\n');
+        text.push_str(&memory_table(&measured));
+    }
+    line(
+        &mut text,
+        format_args!("\n## How it was measured\n\n{METHOD}\n"),
+    );
+    line(
+        &mut text,
+        format_args!(
+            "Prompt of the row load: \"{PROMPT}\", in a context of {LOAD_CONTEXT} tokens. Made by `{}`; the JSON file beside \
+             this one holds every run.\n",
+            results.command
+        ),
+    );
+    text.push_str(&commands(results));
+    text
+}
+
+fn facts(text: &mut String, results: &Results) {
+    let machine = &results.machine;
+    let memory = machine.memory_bytes.map_or_else(
+        || "unknown".to_owned(),
+        |bytes| format!("{:.1} GB", bytes as f64 / 1e9),
+    );
+    let load = results
+        .load_average_at_start
+        .map_or_else(|| "unknown".to_owned(), |load| format!("{load:.2}"));
+    for (name, value) in [
+        ("date", results.started.clone()),
+        (
+            "processor",
+            format!(
+                "{}, {} cores, {} hardware threads, {}",
+                machine.cpu, machine.cores, machine.hardware_threads, machine.architecture
+            ),
+        ),
+        ("instructions", machine.instructions.join(" ")),
+        ("memory", memory),
+        ("system", format!("{}, {}", machine.system, machine.kernel)),
+        ("threads", results.threads.to_string()),
+        ("runs", format!("{} of each engine", results.repeat)),
+        ("load average at the start", load),
+    ] {
+        line(text, format_args!("- {name}: {value}"));
+    }
+    for engine in &results.engines {
+        let commit = engine
+            .commit
+            .as_ref()
+            .map(|commit| format!(" (commit {commit})"))
+            .unwrap_or_default();
+        line(
+            text,
+            format_args!(
+                "- {} {}{commit}: {}; weights {}",
+                engine.name, engine.version, engine.build, engine.weights
+            ),
+        );
+    }
+    let mut precisions: Vec<&str> = results
+        .measurements
+        .iter()
+        .filter_map(|measurement| measurement.series.first()?.precision.as_deref())
+        .collect();
+    precisions.dedup();
+    if !precisions.is_empty() {
+        line(
+            text,
+            format_args!("- precision of mlxm: {}", precisions.join(", ")),
+        );
+    }
+}
+
+/// The figures of a model's rows.
+pub fn speed_table(measurements: &[&Measurement]) -> String {
+    table(
+        "row",
+        measurements,
+        |measurement| measurement.row.to_string(),
+        |measurement, series| show(measurement.unit, &series.summary),
+        |comparison| &comparison.value,
+    )
+}
+
+fn memory_table(measurements: &[&Measurement]) -> String {
+    table(
+        "peak memory",
+        measurements,
+        |measurement| measurement.row.to_string(),
+        |_, series| show(Unit::Bytes, &series.peak_rss),
+        |comparison| &comparison.peak_rss,
+    )
+}
+
+fn table(
+    corner: &str,
+    measurements: &[&Measurement],
+    name: impl Fn(&Measurement) -> String,
+    cell: impl Fn(&Measurement, &Series) -> String,
+    ratio: impl Fn(&super::results::Comparison) -> &Ratio,
+) -> String {
+    let Some(first) = measurements.first() else {
+        return String::new();
+    };
+    let mut header = vec![corner.to_owned()];
+    header.extend(first.series.iter().map(|series| series.engine.clone()));
+    header.extend(
+        first
+            .ratios
+            .iter()
+            .map(|comparison| format!("mlxm / {}", comparison.against)),
+    );
+    let rows: Vec<Vec<String>> = measurements
+        .iter()
+        .map(|measurement| {
+            let mut row = vec![name(measurement)];
+            row.extend(
+                measurement
+                    .series
+                    .iter()
+                    .map(|series| cell(measurement, series)),
+            );
+            row.extend(measurement.ratios.iter().map(|comparison| {
+                let ratio = ratio(comparison);
+                format!(
+                    "**{:.2}** ({:.2}–{:.2})",
+                    ratio.of_medians, ratio.smallest_pair, ratio.largest_pair
+                )
+            }));
+            row
+        })
+        .collect();
+    aligned(&header, &rows)
+}
+
+/// The median with its unit, and the range without.
+fn show(unit: Unit, summary: &Summary) -> String {
+    let bare = |value| {
+        let text = unit.show(value);
+        text.split(' ').next().unwrap_or_default().to_owned()
+    };
+    format!(
+        "{} ({}–{})",
+        unit.show(summary.median),
+        bare(summary.min),
+        bare(summary.max)
+    )
+}
+
+/// A Markdown table whose columns line up.
+fn aligned(header: &[String], rows: &[Vec<String>]) -> String {
+    let widths: Vec<usize> = (0..header.len())
+        .map(|column| {
+            rows.iter()
+                .chain([&header.to_vec()])
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or_default()
+        })
+        .collect();
+    let mut text = String::new();
+    let mut write = |cells: &[String]| {
+        for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+            // The first column holds names, the others figures.
+            let _ = if column == 0 {
+                write!(text, "| {cell:<width$} ")
+            } else {
+                write!(text, "| {cell:>width$} ")
+            };
+        }
+        text.push_str("|\n");
+    };
+    write(header);
+    let rules: Vec<String> = widths
+        .iter()
+        .enumerate()
+        .map(|(column, width)| {
+            let dashes = "-".repeat(width.saturating_sub(1).max(1));
+            if column == 0 {
+                format!("{dashes}-")
+            } else {
+                format!("{dashes}:")
+            }
+        })
+        .collect();
+    write(&rules);
+    for row in rows {
+        write(row);
+    }
+    text
+}
+
+/// Every command once, by model and row.
+fn commands(results: &Results) -> String {
+    let mut text = String::from("```sh\n");
+    for measurement in &results.measurements {
+        for series in &measurement.series {
+            line(&mut text, format_args!("{}", series.command));
+        }
+    }
+    text.push_str("```\n");
+    text
+}
+
+fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "{content}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::Sample;
+    use super::super::rows::Row;
+    use super::*;
+
+    fn series(engine: &str, values: &[f64], peak_rss_bytes: u64) -> Series {
+        let samples = values
+            .iter()
+            .map(|value| Sample {
+                value: *value,
+                peak_rss_bytes,
+                wall_seconds: 1.0,
+                cpu_seconds: 2.0,
+                other_cpus: Some(0.0),
+            })
+            .collect();
+        Series::new(engine.to_owned(), format!("{engine} --go"), None, samples).unwrap()
+    }
+
+    fn measurements() -> Vec<Measurement> {
+        let ours = series("mlxm", &[50.0, 40.0, 45.0], 100_000_000);
+        let theirs = series("other", &[40.0, 40.0, 45.0], 200_000_000);
+        let loads = vec![
+            series("mlxm", &[0.25, 0.25, 0.5], 100_000_000),
+            series("other", &[0.5, 0.5, 0.5], 50_000_000),
+        ];
+        vec![
+            Measurement::new("135M", Row::Decode, vec![ours, theirs]),
+            Measurement::new("135M", Row::Load, loads),
+        ]
+    }
+
+    #[test]
+    fn figures_stand_beside_their_ratio_and_its_range() {
+        let measurements = measurements();
+        assert_eq!(
+            speed_table(&measurements.iter().collect::<Vec<_>>()),
+            "\
+| row    |                   mlxm |                  other |         mlxm / other |
+| ------ | ---------------------: | ---------------------: | -------------------: |
+| decode | 45.0 tok/s (40.0–50.0) | 40.0 tok/s (40.0–45.0) | **1.12** (1.00–1.25) |
+| load   |  0.250 s (0.250–0.500) |  0.500 s (0.500–0.500) | **0.50** (0.50–1.00) |
+"
+        );
+    }
+
+    #[test]
+    fn memory_is_compared_in_every_row() {
+        let measurements = measurements();
+        let table = memory_table(&measurements.iter().collect::<Vec<_>>());
+        assert!(table.contains("100 MB (100–100)"), "{table}");
+        assert!(table.contains("**0.50** (0.50–0.50)"), "{table}");
+        assert!(table.contains("**2.00** (2.00–2.00)"), "{table}");
+    }
+}
