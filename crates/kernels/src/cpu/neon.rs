@@ -9,7 +9,6 @@
 )]
 
 use std::arch::aarch64::*;
-use std::array::from_fn;
 
 use super::layout::Layout;
 use super::simd::{Isa, LANES};
@@ -19,6 +18,31 @@ use super::simd::{Isa, LANES};
 pub(crate) struct Neon;
 
 type Four = [float32x4_t; 4];
+
+/// The values for each of four parts. A closure might not become part of the function that enables the instructions.
+macro_rules! four {
+    ($part:ident => $value:expr) => {
+        [
+            {
+                let $part = 0;
+                $value
+            },
+            {
+                let $part = 1;
+                $value
+            },
+            {
+                let $part = 2;
+                $value
+            },
+            {
+                let $part = 3;
+                $value
+            },
+        ]
+    };
+}
+pub(crate) use four;
 
 /// `2 · BITS` bytes in the low end of a register; never reads behind them.
 #[inline(always)]
@@ -73,7 +97,7 @@ fn widen(bytes: uint8x16_t) -> [uint32x4_t; 4] {
 #[inline(always)]
 fn convert(integers: [uint32x4_t; 4]) -> Four {
     // SAFETY: NEON is there.
-    integers.map(|lanes| unsafe { vcvtq_f32_u32(lanes) })
+    unsafe { four!(part => vcvtq_f32_u32(integers[part])) }
 }
 
 impl Isa for Neon {
@@ -92,7 +116,7 @@ impl Isa for Neon {
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Four {
         // SAFETY: sixteen values are readable.
-        from_fn(|part| unsafe { vld1q_f32(from.add(4 * part)) })
+        unsafe { four!(part => vld1q_f32(from.add(4 * part))) }
     }
 
     #[inline(always)]
@@ -106,33 +130,33 @@ impl Isa for Neon {
     #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> Four {
         // SAFETY: sixteen values are readable.
-        from_fn(|part| unsafe { vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from.add(4 * part)))) })
+        unsafe { four!(part => vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from.add(4 * part))))) }
     }
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> Four {
         // SAFETY: sixteen values are readable.
-        from_fn(|part| unsafe {
-            vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(from.add(4 * part))))
-        })
+        unsafe {
+            four!(part => vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(from.add(4 * part)))))
+        }
     }
 
     #[inline(always)]
     unsafe fn add(a: Four, b: Four) -> Four {
         // SAFETY: NEON is there.
-        from_fn(|part| unsafe { vaddq_f32(a[part], b[part]) })
+        unsafe { four!(part => vaddq_f32(a[part], b[part])) }
     }
 
     #[inline(always)]
     unsafe fn mul(a: Four, b: Four) -> Four {
         // SAFETY: NEON is there.
-        from_fn(|part| unsafe { vmulq_f32(a[part], b[part]) })
+        unsafe { four!(part => vmulq_f32(a[part], b[part])) }
     }
 
     #[inline(always)]
     unsafe fn fma(a: Four, b: Four, c: Four) -> Four {
         // SAFETY: NEON is there.
-        from_fn(|part| unsafe { vfmaq_f32(c[part], a[part], b[part]) })
+        unsafe { four!(part => vfmaq_f32(c[part], a[part], b[part])) }
     }
 
     #[inline(always)]
@@ -157,7 +181,7 @@ impl Isa for Neon {
             }
             let bytes = load_bytes::<BITS>(from);
             let mask = vdupq_n_u32(Layout::<BITS>::MASK as u32);
-            convert(from_fn(|part| {
+            convert(four!(part => {
                 let order = vld1q_u8(Layout::<BITS>::BYTES.as_ptr().add(16 * part));
                 let shifts = vld1q_u32(Layout::<BITS>::SHIFTS.as_ptr().add(4 * part));
                 let windows = vreinterpretq_u32_u8(vqtbl1q_u8(bytes, order));
@@ -186,8 +210,8 @@ impl Isa for Neon {
     unsafe fn table(entries: &[f32; LANES], scale: f32) -> Self::Table {
         // SAFETY: there are sixteen entries.
         unsafe {
-            let [a, b, c, d] = Self::mul(Self::load(entries.as_ptr()), Self::splat(scale))
-                .map(|part| vreinterpretq_u8_f32(part));
+            let entries = Self::mul(Self::load(entries.as_ptr()), Self::splat(scale));
+            let [a, b, c, d] = four!(part => vreinterpretq_u8_f32(entries[part]));
             uint8x16x4_t(a, b, c, d)
         }
     }
@@ -196,9 +220,10 @@ impl Isa for Neon {
     unsafe fn look_up(table: Self::Table, from: *const u8) -> Four {
         // SAFETY: eight bytes are readable.
         unsafe {
-            widen(vshlq_n_u8::<2>(nibble_bytes(from))).map(|first| {
+            let first = widen(vshlq_n_u8::<2>(nibble_bytes(from)));
+            four!(part => {
                 // The entry's first byte in every byte of a lane, plus the byte's place in the entry.
-                let every = vmulq_n_u32(first, 0x0101_0101);
+                let every = vmulq_n_u32(first[part], 0x0101_0101);
                 let order = vreinterpretq_u8_u32(vorrq_u32(every, vdupq_n_u32(0x0302_0100)));
                 vreinterpretq_f32_u8(vqtbl4q_u8(table, order))
             })
@@ -209,9 +234,10 @@ impl Isa for Neon {
     unsafe fn e4m3(from: *const u8) -> Four {
         // SAFETY: sixteen bytes are readable.
         unsafe {
-            widen(vld1q_u8(from)).map(|codes| {
-                let magnitude = vandq_u32(codes, vdupq_n_u32(0x7f));
-                let sign = vshlq_n_u32::<24>(vandq_u32(codes, vdupq_n_u32(0x80)));
+            let codes = widen(vld1q_u8(from));
+            four!(part => {
+                let magnitude = vandq_u32(codes[part], vdupq_n_u32(0x7f));
+                let sign = vshlq_n_u32::<24>(vandq_u32(codes[part], vdupq_n_u32(0x80)));
                 let nan = vceqq_u32(magnitude, vdupq_n_u32(0x7f));
                 let value = vmulq_n_f32(
                     vreinterpretq_f32_u32(vshlq_n_u32::<20>(magnitude)),
