@@ -41,12 +41,13 @@ def single(options, properties, generator):
 
 
 def batch(options, properties, generator):
-    tokens = options.sequences * (options.prompt_tokens + options.generated_tokens)
+    length = options.prompt_tokens + options.generated_tokens
     scheduler = genai.SchedulerConfig()
     scheduler.max_num_seqs = options.sequences
-    scheduler.max_num_batched_tokens = max(tokens, 2048)
+    scheduler.max_num_batched_tokens = max(options.sequences * length, 2048)
     scheduler.enable_prefix_caching = False
-    scheduler.cache_size = 1
+    # Room for these sequences and no more; a block of the CPU holds 32 tokens.
+    scheduler.num_kv_blocks = options.sequences * (length // 32 + 2)
     pipeline = genai.ContinuousBatchingPipeline(options.model, scheduler, "CPU", properties)
     for run in range(2):
         handles = [

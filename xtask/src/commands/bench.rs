@@ -14,9 +14,10 @@ use crate::prerequisites::Prerequisite;
 use crate::{cache, llama_cpp, prerequisites, process, workspace};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use engines::Engine;
 use engines::llama_cpp::{File, LlamaCpp};
 use engines::mlxm::Mlxm;
+use engines::openvino::OpenVino;
+use engines::{Engine, Reading};
 use machine::Machine;
 use models::{Model, Pair};
 use results::{Measurement, ModelFacts, ModelFile, Results, SCHEMA, Sample, Series};
@@ -27,6 +28,9 @@ use std::path::{Path, PathBuf};
 
 /// Fewer runs than this say little.
 const FEWEST_RUNS: usize = 5;
+
+/// How often a run is made when something else keeps running meanwhile.
+const ATTEMPTS: usize = 4;
 
 const HELP: &str = "\
 The first time, the other engine is fetched as a Python package and built or installed, and the models are made in the \
@@ -39,6 +43,7 @@ The machine has to be idle: wait for other work to end, and leave the machine al
 Examples:
   cargo xtask bench --vs llama.cpp
   cargo xtask bench --vs llama.cpp --vs llama.cpp-pure --rows decode,batch16
+  cargo xtask bench --vs llama.cpp --vs openvino
   cargo xtask bench --vs llama.cpp --model 135M --rows load --repeat 11";
 
 /// Compare mlxm's speed with other engines, side by side.
@@ -83,6 +88,9 @@ enum Rival {
     /// llama.cpp with Q4_0 in every matrix, which is as many bits as the MLX checkpoint has
     #[value(name = "llama.cpp-pure")]
     LlamaCppPure,
+    /// OpenVINO GenAI with int4 weights (installs 6 GB of Python packages, once)
+    #[value(name = "openvino")]
+    OpenVino,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -157,7 +165,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     };
     for pair in &models {
         for row in rows(&arguments.rows) {
-            let measurement = measure(&engines, pair, row, arguments.repeat)?;
+            let measurement = measure(&engines, pair, row, arguments)?;
             eprintln!("\n{}", report::speed_table(&[&measurement]));
             results.measurements.push(measurement);
         }
@@ -199,6 +207,7 @@ fn engines(
             engines.push(match rival {
                 Rival::LlamaCpp => Box::new(LlamaCpp::new(programs, threads, File::Mixed)?),
                 Rival::LlamaCppPure => Box::new(LlamaCpp::new(programs, threads, File::Pure)?),
+                Rival::OpenVino => Box::new(OpenVino::new(program.to_owned(), threads)?),
             });
         }
     }
@@ -210,9 +219,8 @@ fn measure(
     engines: &[Box<dyn Engine>],
     pair: &Pair,
     row: Row,
-    repeat: usize,
+    arguments: &Arguments,
 ) -> Result<Measurement> {
-    let name = pair.model.name();
     if row == Row::Load {
         for engine in engines {
             measured::run(&mut engine.command(pair, row))?;
@@ -220,38 +228,55 @@ fn measure(
     }
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); engines.len()];
     let mut precisions = vec![None; engines.len()];
-    for run in 1..=repeat {
+    let mut repeated = vec![0; engines.len()];
+    for run in 1..=arguments.repeat {
         for (index, engine) in engines.iter().enumerate() {
-            let measured = measured::run(&mut engine.command(pair, row))?;
-            let reading = engine.read(row, &measured)?;
-            if !(reading.value.is_finite() && reading.value > 0.0) {
-                bail!(
-                    "{} measured {} in the row {row}",
-                    engine.facts().name,
-                    reading.value
+            let name = &engine.facts().name;
+            for attempt in 1.. {
+                let (reading, sample) = measure_once(&**engine, pair, row)?;
+                eprintln!(
+                    "{} {row} {run}/{} {name}: {}, peak {}",
+                    pair.model.name(),
+                    arguments.repeat,
+                    row.unit().show(reading.value),
+                    models::show_size(sample.peak_rss_bytes)
                 );
+                if sample.is_disturbed() && attempt < ATTEMPTS && !arguments.force {
+                    eprintln!("something else was running meanwhile; once more");
+                    repeated[index] += 1;
+                    continue;
+                }
+                precisions[index] = reading.precision;
+                samples[index].push(sample);
+                break;
             }
-            eprintln!(
-                "{name} {row} {run}/{repeat} {}: {}, peak {}",
-                engine.facts().name,
-                row.unit().show(reading.value),
-                models::show_size(measured.peak_rss_bytes)
-            );
-            precisions[index] = reading.precision;
-            samples[index].push(Sample::new(reading.value, &measured));
         }
     }
     let series = engines
         .iter()
         .zip(samples)
-        .zip(precisions)
-        .map(|((engine, samples), precision)| {
+        .zip(precisions.into_iter().zip(repeated))
+        .map(|((engine, samples), (precision, repeated))| {
+            let name = engine.facts().name.clone();
             let command = portable(&process::describe(&engine.command(pair, row)))?;
-            Series::new(engine.facts().name.clone(), command, precision, samples)
-                .context("no run was made")
+            Series::new(name, command, precision, samples, repeated).context("no run was made")
         })
         .collect::<Result<_>>()?;
-    Ok(Measurement::new(name, row, series))
+    Ok(Measurement::new(pair.model.name(), row, series))
+}
+
+fn measure_once(engine: &dyn Engine, pair: &Pair, row: Row) -> Result<(Reading, Sample)> {
+    let measured = measured::run(&mut engine.command(pair, row))?;
+    let reading = engine.read(row, &measured)?;
+    if !(reading.value.is_finite() && reading.value > 0.0) {
+        bail!(
+            "{} measured {} in the row {row}",
+            engine.facts().name,
+            reading.value
+        );
+    }
+    let sample = Sample::new(reading.value, &measured);
+    Ok((reading, sample))
 }
 
 /// A command without the places of this machine.

@@ -2,6 +2,7 @@
 
 pub mod llama_cpp;
 pub mod mlxm;
+pub mod openvino;
 
 use super::measured::Measured;
 use super::models::Pair;
@@ -22,6 +23,8 @@ pub struct Facts {
     pub build: String,
     /// The form its model files have.
     pub weights: String,
+    /// What one has to know about how it is measured.
+    pub note: String,
 }
 
 /// One figure out of one run.

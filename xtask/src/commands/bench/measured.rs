@@ -9,6 +9,9 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// The system counts processor time in hundredths of a second, too coarse for less than this.
+const SHORTEST_TO_JUDGE: Duration = Duration::from_secs(1);
+
 /// What a finished program left.
 #[derive(Debug)]
 pub struct Measured {
@@ -20,7 +23,8 @@ pub struct Measured {
     pub cpu: Duration,
     /// The most memory that was resident at once, mapped files included.
     pub peak_rss_bytes: u64,
-    /// Processors that were busy with something else, on average over the run; `None` where the system does not tell.
+    /// Processors that were busy with something else, on average over the run; `None` where the system does not tell or
+    /// the run was too short for its clock.
     pub other_cpus: Option<f64>,
 }
 
@@ -47,6 +51,7 @@ pub fn run(command: &mut Command) -> Result<Measured> {
         );
     }
     let other_cpus = before
+        .filter(|_| wall >= SHORTEST_TO_JUDGE)
         .zip(CpuTime::read())
         .map(|(before, after)| after.others_since(&before, usage.cpu, wall));
     Ok(Measured {

@@ -78,8 +78,7 @@ pub struct Pair {
 impl Pair {
     /// Makes the files, or finds them as an earlier call left them. `programs` holds llama.cpp's.
     pub fn prepare(model: Model, mlxm: &Path, programs: &Path) -> Result<Self> {
-        let entry = format!("bench/models-{GENERATION}/{}", model.name());
-        let directory = cache::entry(&entry, |directory| {
+        let directory = cache::entry(&entry_name(model, ""), |directory| {
             let scratch = tempfile::tempdir_in(directory)?;
             let source = model.source(scratch.path())?;
             let pair = Self {
@@ -117,10 +116,22 @@ impl Pair {
         self.directory.join("Q4_0.gguf")
     }
 
+    /// What is exported for OpenVINO, beside the rest and only when it is asked for.
+    pub fn openvino(&self) -> PathBuf {
+        let mut name = self.directory.clone().into_os_string();
+        name.push("-openvino");
+        name.into()
+    }
+
     /// Q4_0 in every matrix.
     pub fn pure_gguf(&self) -> PathBuf {
         self.directory.join("Q4_0-pure.gguf")
     }
+}
+
+/// The name in the cache of a model's files, or with a suffix of further ones.
+pub fn entry_name(model: Model, suffix: &str) -> String {
+    format!("bench/models-{GENERATION}/{}{suffix}", model.name())
 }
 
 /// Bytes of a file, or of the files in a directory.

@@ -10,19 +10,16 @@ use std::fmt::Write as _;
 const METHOD: &str = "\
 The engines take turns, run by run, each run a process of its own that loads the model, warms up once and measures once. \
 A figure is the median over the runs, with the smallest and the largest behind it; a ratio is the quotient of two medians, \
-with the smallest and the largest quotient of neighbouring runs. Above 1, mlxm is ahead in speed; below 1, it is ahead in \
-time and memory.
+with the smallest and the largest quotient of neighbouring runs. In speed, mlxm is ahead above 1; in time and memory, below 1.
 
-- **decode**: llama-bench generates 128 tokens from an empty context; mlxm gets a prompt of one token and generates 129, the \
-first of which counts as prompt. mlxm's time includes sampling, llama-bench's does not. Warm-up: one token there, a whole \
-run here.
-- **prefill**: 512 prompt tokens, output for the last one only. Both warm up with a whole prompt. mlxm's time ends with the \
-first token, so sampling is included.
-- **batch4, batch16**: tokens of all sequences per second, from the time all of them generate, with different prompts of 128 \
-tokens and 64 tokens each. One process for each number of sequences.
+- **decode**: 128 tokens of one sequence from an empty context.
+- **prefill**: 512 prompt tokens, output for the last one only.
+- **batch4, batch16**: tokens of all sequences per second while all of them generate, with different prompts of 128 tokens \
+and 64 tokens each. One process for each number of sequences.
 - **load**: wall time of a process from its start to its end, in which it loads the model, computes the same short prompt \
-and prints one token; tokenizer, repacking of weights and tidying up included. llama-completion runs with --no-warmup, \
-mlxm has no warm-up. One run of each that is not counted brings the files into the page cache.
+and prints one token; tokenizer, repacking of weights and tidying up included. One run of each that is not counted brings \
+the files into the page cache.
+- **memory**: the peak memory of a process that warms up, then generates 128 tokens after a prompt of 512, in a context of 640.
 - **peak memory**: the most that was resident at once over a whole process as the kernel counts it (`ru_maxrss`), mapped \
 files included, with contexts of the same length.";
 
@@ -78,6 +75,15 @@ pub fn markdown(results: &Results) -> String {
             results.command
         ),
     );
+    let mut notes: Vec<&str> = results
+        .engines
+        .iter()
+        .map(|engine| engine.note.as_str())
+        .collect();
+    notes.dedup();
+    for note in notes {
+        line(&mut text, format_args!("{note}\n"));
+    }
     text.push_str(&commands(results));
     text
 }
@@ -291,7 +297,14 @@ mod tests {
                 other_cpus: Some(0.0),
             })
             .collect();
-        Series::new(engine.to_owned(), format!("{engine} --go"), None, samples).unwrap()
+        Series::new(
+            engine.to_owned(),
+            format!("{engine} --go"),
+            None,
+            samples,
+            0,
+        )
+        .unwrap()
     }
 
     fn measurements() -> Vec<Measurement> {

@@ -66,6 +66,8 @@ pub struct Series {
     pub summary: Summary,
     pub peak_rss: Summary,
     pub samples: Vec<Sample>,
+    /// Runs that were made again because something else was running.
+    pub repeated: usize,
 }
 
 /// One run.
@@ -88,6 +90,12 @@ impl Sample {
             other_cpus: measured.other_cpus,
         }
     }
+
+    /// Whether other programs took more of the machine than is tolerable.
+    pub fn is_disturbed(&self) -> bool {
+        self.other_cpus
+            .is_some_and(|others| others > TOLERATED_OTHER_CPUS)
+    }
 }
 
 /// mlxm against another engine.
@@ -105,6 +113,7 @@ impl Series {
         command: String,
         precision: Option<String>,
         samples: Vec<Sample>,
+        repeated: usize,
     ) -> Option<Self> {
         Some(Self {
             summary: Summary::of(values(&samples))?,
@@ -113,6 +122,7 @@ impl Series {
             command,
             precision,
             samples,
+            repeated,
         })
     }
 }
@@ -142,16 +152,12 @@ impl Measurement {
         }
     }
 
-    /// Runs during which other programs took more of the machine than is tolerable.
+    /// Runs that were disturbed and count all the same.
     pub fn disturbed(&self) -> usize {
         self.series
             .iter()
             .flat_map(|series| &series.samples)
-            .filter(|sample| {
-                sample
-                    .other_cpus
-                    .is_some_and(|others| others > TOLERATED_OTHER_CPUS)
-            })
+            .filter(|sample| sample.is_disturbed())
             .count()
     }
 }

@@ -19,6 +19,7 @@ pub enum Row {
     Batch4,
     Batch16,
     Load,
+    Memory,
 }
 
 /// How many sequences at once, and how long.
@@ -32,12 +33,13 @@ pub struct Workload {
 }
 
 impl Row {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Decode,
         Self::Prefill,
         Self::Batch4,
         Self::Batch16,
         Self::Load,
+        Self::Memory,
     ];
 
     pub fn name(self) -> &'static str {
@@ -47,6 +49,7 @@ impl Row {
             Self::Batch4 => "batch4",
             Self::Batch16 => "batch16",
             Self::Load => "load",
+            Self::Memory => "memory",
         }
     }
 
@@ -56,6 +59,9 @@ impl Row {
             Self::Prefill => "a prompt of 512 tokens",
             Self::Batch4 => "4 sequences together, 64 tokens each after prompts of 128",
             Self::Batch16 => "16 sequences together, 64 tokens each after prompts of 128",
+            Self::Memory => {
+                "peak memory of 128 tokens after a prompt of 512, files not mapped where that can be chosen"
+            }
             Self::Load => {
                 "a process that loads, generates one token and ends; files in the page cache"
             }
@@ -69,6 +75,7 @@ impl Row {
             Self::Batch4 => (4, 128, 64),
             Self::Batch16 => (16, 128, 64),
             Self::Load => (1, 5, 1),
+            Self::Memory => (1, 512, 128),
         };
         Workload {
             sequences,
@@ -80,6 +87,7 @@ impl Row {
     pub fn unit(self) -> Unit {
         match self {
             Self::Load => Unit::Seconds,
+            Self::Memory => Unit::Bytes,
             _ => Unit::TokensPerSecond,
         }
     }

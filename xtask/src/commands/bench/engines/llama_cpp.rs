@@ -10,6 +10,13 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use std::process::Command;
 
+const NOTE: &str = "\
+llama.cpp is measured by its own llama-bench (one sequence) and llama-batched-bench (several), neither of which samples. \
+llama-bench warms up with a whole prompt, or with one generated token; llama-batched-bench with 16 tokens. The row load is \
+llama-completion with --no-warmup, since its warm-up would compute once more before the first token. The row memory reads \
+the file instead of mapping it (-lm none): mapped, it stays resident beside the repacked weights, as the table of peak \
+memory shows for the other rows.";
+
 /// Which of the two files of a model it gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum File {
@@ -47,6 +54,7 @@ impl LlamaCpp {
                 File::Pure => "Q4_0, embedding too (GGUF)",
             }
             .to_owned(),
+            note: NOTE.to_owned(),
         };
         Ok(Self {
             programs,
@@ -73,7 +81,7 @@ impl Engine for LlamaCpp {
         let workload = row.workload();
         let text = |number: usize| number.to_string();
         let mut command = process::program(self.programs.join(match row {
-            Row::Decode | Row::Prefill => "llama-bench",
+            Row::Decode | Row::Prefill | Row::Memory => "llama-bench",
             Row::Batch4 | Row::Batch16 => "llama-batched-bench",
             Row::Load => "llama-completion",
         }));
@@ -83,6 +91,19 @@ impl Engine for LlamaCpp {
                 .args(["-p", &text(workload.prompt_tokens)])
                 .args(["-n", &text(workload.generated_tokens)])
                 .args(["-r", "1", "-o", "json"]),
+            Row::Memory => {
+                let (prompt, generated) = (workload.prompt_tokens, workload.generated_tokens);
+                command
+                    .args([
+                        "-p",
+                        "0",
+                        "-n",
+                        "0",
+                        "-pg",
+                        &format!("{prompt},{generated}"),
+                    ])
+                    .args(["-lm", "none", "-r", "1", "-o", "json"])
+            }
             Row::Batch4 | Row::Batch16 => {
                 let length = workload.prompt_tokens + workload.generated_tokens;
                 command
@@ -106,6 +127,10 @@ impl Engine for LlamaCpp {
             Row::Decode | Row::Prefill => parse_bench(&measured.stdout)?,
             Row::Batch4 | Row::Batch16 => parse_batched_bench(&measured.stdout)?,
             Row::Load => measured.wall.as_secs_f64(),
+            Row::Memory => {
+                parse_bench(&measured.stdout)?;
+                measured.peak_rss_bytes as f64
+            }
         }))
     }
 }

@@ -10,6 +10,10 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use std::process::Command;
 
+const NOTE: &str = "\
+mlxm measures itself with `mlxm bench`, a whole run as warm-up. Its first token counts as part of the prompt, so one more is \
+generated than is timed, and decoding starts after a prompt of one token. Sampling is part of its time.";
+
 pub struct Mlxm {
     program: PathBuf,
     threads: usize,
@@ -44,6 +48,7 @@ impl Mlxm {
             commit,
             build: "cargo build --release".to_owned(),
             weights: "affine, 4 bits, group 64, embedding too (MLX)".to_owned(),
+            note: NOTE.to_owned(),
         };
         Ok(Self {
             program,
@@ -93,10 +98,14 @@ impl Engine for Mlxm {
     }
 
     fn read(&self, row: Row, measured: &Measured) -> Result<Reading> {
-        if row == Row::Load {
-            return Ok(Reading::plain(measured.wall.as_secs_f64()));
+        match row {
+            Row::Load => Ok(Reading::plain(measured.wall.as_secs_f64())),
+            Row::Memory => Ok(Reading {
+                value: measured.peak_rss_bytes as f64,
+                ..parse(row, &measured.stdout)?
+            }),
+            _ => parse(row, &measured.stdout),
         }
-        parse(row, &measured.stdout)
     }
 }
 
