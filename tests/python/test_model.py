@@ -56,6 +56,19 @@ def test_memory_plan_adds_up(model: mlxm.Model) -> None:
     assert plan.kv_pool_bytes == sum(group.blocks * group.block_bytes for group in plan.groups)
 
 
+def test_keys_and_values_in_fewer_bits() -> None:
+    plans = {}
+    logits = {}
+    for kv_type in ("f32", "f16", "int8"):
+        with mlxm.Model(GOLDEN / "llama-f16", kv_type=kv_type) as model:
+            plans[kv_type] = model.memory_plan
+            logits[kv_type] = model.logits(range(1, 60), chunk=8)
+        assert plans[kv_type].kv_type == kv_type
+    assert plans["f32"].kv_pool_bytes == 2 * plans["f16"].kv_pool_bytes > 3 * plans["int8"].kv_pool_bytes
+    for kv_type, error in {"f16": 1e-3, "int8": 3e-2}.items():
+        assert 0 < np.abs(logits[kv_type] - logits["f32"]).max() < error * np.ptp(logits["f32"])
+
+
 def test_context_length_is_obeyed() -> None:
     with mlxm.Model(GOLDEN / "llama-f16", context_length=64) as model:
         assert model.info.context_length == 64
@@ -333,6 +346,7 @@ def test_damaged_checkpoints_are_refused(damage: Callable[[Path], Any], message:
     [
         {"precision": "sloppy"},
         {"device": "abacus"},
+        {"kv_type": "int4"},
         {"threads": 0},
         {"context_length": 0},
         {"context_length": 10**9},

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
-use mlxm_engine::{DeviceChoice, Engine, LoadOptions, Precision};
+use mlxm_engine::{DeviceChoice, Engine, KvType, LoadOptions, Precision};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -59,7 +59,7 @@ impl Model {
     #[new]
     #[pyo3(signature = (
         path_or_id, precision = "exact", threads = None, context_length = None, *,
-        device = "auto", max_sequences = 1, memory_bytes = None, revision = None, pull = false
+        device = "auto", kv_type = None, max_sequences = 1, memory_bytes = None, revision = None, pull = false
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
@@ -69,6 +69,7 @@ impl Model {
         threads: Option<usize>,
         context_length: Option<usize>,
         device: &str,
+        kv_type: Option<&str>,
         max_sequences: usize,
         memory_bytes: Option<u64>,
         revision: Option<&str>,
@@ -77,6 +78,10 @@ impl Model {
         let options = LoadOptions {
             device: device.parse::<DeviceChoice>().map_err(invalid_option)?,
             precision: parse_precision(precision)?,
+            kv_type: kv_type
+                .map(str::parse::<KvType>)
+                .transpose()
+                .map_err(invalid_option)?,
             threads,
             context_length,
             max_sequences,

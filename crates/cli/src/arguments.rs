@@ -3,7 +3,7 @@
 use anstream::ColorChoice;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, ValueEnum};
-use mlxm_engine::{DeviceChoice, Precision};
+use mlxm_engine::{DeviceChoice, KvType, Precision};
 
 use crate::commands::Command;
 use crate::output::{Format, Output};
@@ -60,6 +60,10 @@ pub struct GlobalArguments {
     #[arg(long, global = true, default_value = "exact")]
     pub precision: PrecisionChoice,
 
+    /// How keys and values are stored [default: f32 with exact arithmetic, else f16]
+    #[arg(long, global = true, value_name = "TYPE", value_parser = kv_type_parser())]
+    pub kv_type: Option<KvType>,
+
     /// Memory a model may take, such as 12GB [default: four fifths of this machine's]
     #[arg(long, global = true, value_name = "SIZE", value_parser = units::parse_bytes)]
     pub memory: Option<u64>,
@@ -111,6 +115,10 @@ impl From<PrecisionChoice> for Precision {
 
 fn device_parser() -> impl TypedValueParser<Value = DeviceChoice> {
     PossibleValuesParser::new(["auto", "cpu", "metal"]).try_map(|name| name.parse::<DeviceChoice>())
+}
+
+fn kv_type_parser() -> impl TypedValueParser<Value = KvType> {
+    PossibleValuesParser::new(["f32", "f16", "int8"]).try_map(|name| name.parse::<KvType>())
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ impl Context {
         LoadOptions {
             device: self.global.device,
             precision: self.global.precision.into(),
+            kv_type: self.global.kv_type,
             threads: self.global.threads.map(usize::from),
             memory_bytes: self.memory_budget_bytes(),
             ..LoadOptions::default()

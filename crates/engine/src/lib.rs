@@ -65,7 +65,9 @@ pub use error::{GenerationError, LoadError, RequestError};
 pub use info::ModelInfo;
 pub use mlxm_kernels::{QuantMode, QuantSpec};
 pub use mlxm_kvcache::GroupKind;
-pub use options::{BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DeviceChoice, LoadOptions, Precision};
+pub use options::{
+    BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DeviceChoice, KvType, LoadOptions, Precision,
+};
 pub use request::{Event, FinishReason, Finished, Logits, Request, Statistics, Token};
 pub use runtime::{
     CacheGroupPlan, Engine, Generation, MemoryPlan, Poll, inspect, peak_resident_bytes,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-pub use mlxm_kernels::Precision;
+pub use mlxm_kernels::{KvType, Precision};
 
 /// Where the model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +54,8 @@ pub struct LoadOptions {
     pub device: DeviceChoice,
     /// Arithmetic of the matrix multiplications.
     pub precision: Precision,
+    /// How keys and values are stored; see [`LoadOptions::kv_type`] for what is taken when absent.
+    pub kv_type: Option<KvType>,
     /// Threads of the CPU backend; the physical cores when absent.
     pub threads: Option<usize>,
     /// The longest prompt plus answer of one sequence, in tokens. Defaults to the smaller of the model's own limit and
@@ -72,11 +74,22 @@ impl Default for LoadOptions {
         Self {
             device: DeviceChoice::Auto,
             precision: Precision::Exact,
+            kv_type: None,
             threads: None,
             context_length: None,
             max_sequences: 1,
             max_batch_tokens: 512,
             memory_bytes: None,
         }
+    }
+}
+
+impl LoadOptions {
+    /// How keys and values are stored: as asked for, else f32 where the arithmetic is exact.
+    pub fn kv_type(&self) -> KvType {
+        self.kv_type.unwrap_or(match self.precision {
+            Precision::Exact => KvType::F32,
+            _ => KvType::F16,
+        })
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         linear,
         norm::{Norm, norm},
         rope,
+        simd::Level,
     },
     operand::{Operand, check_indices, check_vector, describe, output, shape_error},
 };
@@ -72,6 +73,10 @@ impl Kernels {
     /// Threads that compute, the calling one included.
     pub fn threads(&self) -> usize {
         self.cpu.threads()
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        self.cpu.level()
     }
 
     /// Operations issued so far.
@@ -315,11 +320,12 @@ impl Kernels {
         }
         check_indices(OP, "slot", slots, shape.blocks * shape.block_size)?;
         for (row, slot) in slots.iter().enumerate() {
-            cache.write(
-                *slot as usize,
-                &k.as_slice()[row * k.width..][..k.width],
-                &v.as_slice()[row * v.width..][..v.width],
+            let (key, value) = (
+                &k.as_slice()[row * k.width..],
+                &v.as_slice()[row * v.width..],
             );
+            // SAFETY: the cache is borrowed for this call alone.
+            unsafe { cache.write(*slot as usize, &key[..k.width], &value[..v.width]) };
         }
         Ok(())
     }

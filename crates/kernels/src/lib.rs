@@ -33,6 +33,6 @@ pub use activation::{Activation, Rope};
 pub use bytes::{Bytes, Element, Typed};
 pub use error::KernelError;
 pub use kernels::{CpuOptions, Kernels, Precision};
-pub use kv::{AttentionSpec, KvCache, KvShape, KvSpan, Mask};
+pub use kv::{AttentionSpec, KvCache, KvShape, KvSpan, KvType, Mask};
 pub use matrix::{Matrix, MatrixError, Vector};
 pub use quant::{FloatType, QuantError, QuantMode, QuantSpec, ScaleType};

@@ -174,12 +174,11 @@ fn attend(
         .clone()
         .map(|position| {
             let (block, offset) = place(position);
-            let keys = cache.keys(block, kv_head);
             let dot: f64 = q
                 .iter()
                 .enumerate()
                 .map(|(element, q)| {
-                    f64::from(*q) * f64::from(keys[element * cache.stride() + offset])
+                    f64::from(*q) * f64::from(cache.key(block, kv_head, offset, element))
                 })
                 .sum();
             let score = dot * f64::from(spec.scale);
@@ -199,9 +198,8 @@ fn attend(
         let weight = (score - max).exp();
         total += weight;
         let (block, offset) = place(position);
-        let value = &cache.values(block, kv_head)[offset * cache.value_stride()..][..out.len()];
-        for (sum, value) in sums.iter_mut().zip(value) {
-            *sum += weight * f64::from(*value);
+        for (element, sum) in sums.iter_mut().enumerate() {
+            *sum += weight * f64::from(cache.value(block, kv_head, offset, element));
         }
     }
     for (out, sum) in out.iter_mut().zip(sums) {

@@ -5,7 +5,7 @@
 use candle_core::{DType, Device, Tensor};
 use mlxm_kernels::{
     Activation, AttentionSpec, Bytes, CpuOptions, FloatType, KernelError, Kernels, KvCache,
-    KvShape, KvSpan, Mask, Matrix, Rope, Vector,
+    KvShape, KvSpan, KvType, Mask, Matrix, Rope, Vector,
 };
 
 fn kernels() -> Kernels {
@@ -59,7 +59,7 @@ fn cache(kernels: &Kernels) -> KvCache {
         key_dim: 4,
         value_dim: 4,
     };
-    KvCache::new(kernels, shape).unwrap()
+    KvCache::new(kernels, shape, KvType::F32).unwrap()
 }
 
 #[test]
@@ -236,14 +236,14 @@ fn a_cache_is_reserved_and_its_size_is_told() {
         key_dim: 64,
         value_dim: 32,
     };
-    let cache = KvCache::new(&kernels, shape(10)).unwrap();
+    let cache = KvCache::new(&kernels, shape(10), KvType::F32).unwrap();
     assert_eq!(cache.size_bytes(), 10 * 16 * 3 * (64 + 32) * 4);
     assert!(matches!(
-        KvCache::new(&kernels, shape(0)),
+        KvCache::new(&kernels, shape(0), KvType::F32),
         Err(KernelError::CacheMemory { .. })
     ));
     assert!(matches!(
-        KvCache::new(&kernels, shape(usize::MAX)),
+        KvCache::new(&kernels, shape(usize::MAX), KvType::F32),
         Err(KernelError::CacheMemory { .. })
     ));
 }

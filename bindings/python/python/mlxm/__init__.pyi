@@ -56,6 +56,7 @@ class Model:
         context_length: int | None = None,
         *,
         device: Literal["auto", "cpu", "metal"] = "auto",
+        kv_type: Literal["f32", "f16", "int8"] | None = None,
         max_sequences: int = 1,
         memory_bytes: int | None = None,
         revision: str | None = None,
@@ -65,6 +66,7 @@ class Model:
 
         Nothing is downloaded unless `pull` is true. `context_length` is the most tokens of prompt and answer together,
         `max_sequences` how many answers may hold that many at once, `memory_bytes` what the whole model may take.
+        `kv_type` is how keys and values are stored: by default f32 with exact precision, else f16.
 
         Raises ModelNotFoundError (also a FileNotFoundError) or LoadError.
         """
@@ -340,6 +342,8 @@ class MemoryPlan:
 
     @property
     def weights_bytes(self) -> int: ...
+    @property
+    def kv_type(self) -> Literal["f32", "f16", "int8"]: ...
     @property
     def kv_bytes_per_token(self) -> int: ...
     @property

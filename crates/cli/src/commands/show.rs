@@ -63,6 +63,7 @@ struct Description {
 struct MemoryNeeds {
     context_length: usize,
     weights_bytes: u64,
+    kv_type: String,
     kv_bytes_per_token: u64,
     kv_pool_bytes: u64,
     scratch_bytes: u64,
@@ -114,6 +115,7 @@ impl Description {
             memory: MemoryNeeds {
                 context_length: plan.context_length,
                 weights_bytes: plan.weights_bytes,
+                kv_type: plan.kv_type.to_string(),
                 kv_bytes_per_token: plan.kv_bytes_per_token,
                 kv_pool_bytes: plan.kv_pool_bytes,
                 scratch_bytes: plan.scratch_bytes,
@@ -196,10 +198,11 @@ impl Report for Description {
         memory.property(
             "key-value cache",
             format!(
-                "{} for {} tokens, {} per token",
+                "{} for {} tokens, {} per token as {}",
                 units::bytes(self.memory.kv_pool_bytes),
                 self.memory.context_length,
-                units::bytes(self.memory.kv_bytes_per_token)
+                units::bytes(self.memory.kv_bytes_per_token),
+                self.memory.kv_type
             ),
         );
         memory.property("scratch", units::bytes(self.memory.scratch_bytes));

@@ -51,6 +51,7 @@ fn wrong_usage_has_its_own_exit_code() {
         &["list", "--color", "pink"],
         &["run", "x", "--device", "tpu"],
         &["run", "x", "--precision", "approximate"],
+        &["run", "x", "--kv-type", "int4"],
     ] {
         surroundings.run(arguments).failure_with(2, &[]);
     }

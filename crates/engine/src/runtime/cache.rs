@@ -1,10 +1,11 @@
 //! The cache that a model is given: one paged store per layer, sharing block tables by cache group.
 
-use mlxm_kernels::{KernelError, Kernels, KvCache, KvShape};
+use mlxm_kernels::{KernelError, Kernels, KvCache, KvShape, KvType};
 use mlxm_kvcache::GroupKind;
 
 use super::memory::MemoryPlan;
 use crate::nn::Heads;
+use crate::options::BLOCK_SIZE;
 
 /// What one attention layer keeps per token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +31,19 @@ impl CacheLayer {
         }
     }
 
-    /// Bytes of one token's key and value, kept as f32.
-    pub fn bytes_per_token(&self) -> u64 {
-        (self.kv_heads * (self.key_dim + self.value_dim) * size_of::<f32>()) as u64
+    /// Bytes of one token's key and value.
+    pub fn bytes_per_token(&self, kv_type: KvType) -> u64 {
+        self.shape(0, BLOCK_SIZE).bytes_per_position(kv_type) as u64
+    }
+
+    fn shape(&self, blocks: usize, block_size: usize) -> KvShape {
+        KvShape {
+            blocks,
+            block_size,
+            kv_heads: self.kv_heads,
+            key_dim: self.key_dim,
+            value_dim: self.value_dim,
+        }
     }
 }
 
@@ -61,14 +72,8 @@ impl CachePool {
             .iter()
             .zip(&group_of_layer)
             .map(|(layer, &group)| {
-                let shape = KvShape {
-                    blocks: plan.groups[group].blocks,
-                    block_size: plan.block_size,
-                    kv_heads: layer.kv_heads,
-                    key_dim: layer.key_dim,
-                    value_dim: layer.value_dim,
-                };
-                KvCache::new(kernels, shape)
+                let shape = layer.shape(plan.groups[group].blocks, plan.block_size);
+                KvCache::new(kernels, shape, plan.kv_type)
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {

@@ -1,5 +1,6 @@
 //! Where every byte goes: decided before anything is loaded, and never exceeded by traffic.
 
+use mlxm_kernels::KvType;
 use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig};
 
 use super::cache::CacheLayer;
@@ -18,6 +19,8 @@ const FIXED_BYTES: u64 = 32 << 20;
 pub struct MemoryPlan {
     /// Weights, as they are in the files.
     pub weights_bytes: u64,
+    /// How keys and values are stored.
+    pub kv_type: KvType,
     /// Keys and values of one token in all layers, while it is inside every window.
     pub kv_bytes_per_token: u64,
     /// The whole pool of cache blocks.
@@ -119,9 +122,10 @@ impl MemoryPlan {
         options: &LoadOptions,
         context_length: usize,
     ) -> Self {
+        let kv_type = options.kv_type();
         let mut groups: Vec<CacheGroupPlan> = Vec::new();
         for layer in layers {
-            let block_bytes = layer.bytes_per_token() * BLOCK_SIZE as u64;
+            let block_bytes = layer.bytes_per_token(kv_type) * BLOCK_SIZE as u64;
             match groups.iter_mut().find(|group| group.kind == layer.kind) {
                 Some(group) => {
                     group.layers += 1;
@@ -146,7 +150,11 @@ impl MemoryPlan {
         let scratch_bytes = scratch_bytes(sizes, options);
         Self {
             weights_bytes,
-            kv_bytes_per_token: layers.iter().map(CacheLayer::bytes_per_token).sum(),
+            kv_type,
+            kv_bytes_per_token: layers
+                .iter()
+                .map(|layer| layer.bytes_per_token(kv_type))
+                .sum(),
             kv_pool_bytes,
             scratch_bytes,
             total_bytes: weights_bytes + kv_pool_bytes + scratch_bytes,

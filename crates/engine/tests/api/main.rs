@@ -6,5 +6,6 @@
 )]
 
 mod generation;
+mod kv_types;
 mod loading;
 mod support;

@@ -17,6 +17,7 @@ pub(crate) mod attention;
 mod cores;
 pub(crate) mod elementwise;
 mod format;
+pub(crate) mod kv_store;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod layout;
 pub(crate) mod linear;
@@ -27,7 +28,7 @@ pub(crate) mod norm;
 mod pool;
 pub(crate) mod rope;
 mod shared;
-mod simd;
+pub(crate) mod simd;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
@@ -50,6 +51,10 @@ impl Cpu {
             pool: Pool::new(threads.unwrap_or_else(cores::physical).max(1)),
             level: Level::detect(),
         }
+    }
+
+    pub fn level(&self) -> Level {
+        self.level
     }
 
     pub fn threads(&self) -> usize {

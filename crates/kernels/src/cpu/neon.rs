@@ -11,7 +11,7 @@
 use std::arch::aarch64::*;
 
 use super::layout::Layout;
-use super::simd::{Isa, LANES};
+use super::simd::{F16_MAX, Isa, LANES};
 
 /// 128-bit vectors, four of them for sixteen lanes.
 #[derive(Clone, Copy)]
@@ -138,6 +138,34 @@ impl Isa for Neon {
         // SAFETY: sixteen values are readable.
         unsafe {
             four!(part => vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(from.add(4 * part)))))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(from: *const i8) -> Four {
+        // SAFETY: sixteen values are readable.
+        unsafe {
+            let bytes = vld1q_s8(from);
+            let (low, high) = (vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes));
+            [
+                vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))),
+                vcvtq_f32_s32(vmovl_high_s16(low)),
+                vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))),
+                vcvtq_f32_s32(vmovl_high_s16(high)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16(to: *mut u16, value: Four) {
+        for part in 0..4 {
+            // SAFETY: sixteen values are writable. The bounds of a NaN are NaN.
+            unsafe {
+                let value = vminq_f32(value[part], vdupq_n_f32(F16_MAX));
+                let value = vmaxq_f32(value, vdupq_n_f32(-F16_MAX));
+                let narrow = vreinterpret_u16_f16(vcvt_f16_f32(value));
+                vst1_u16(to.add(4 * part), narrow);
+            }
         }
     }
 

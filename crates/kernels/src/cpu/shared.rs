@@ -22,6 +22,22 @@ impl<'a> SharedOutput<'a> {
         }
     }
 
+    /// The reserved elements of `values`, which hold nothing yet.
+    pub fn reserved(values: &'a mut Vec<f32>) -> Self {
+        Self {
+            start: values.as_mut_ptr(),
+            len: values.capacity(),
+            slice: PhantomData,
+        }
+    }
+
+    /// The address of a part, whose elements may hold nothing yet.
+    #[inline(always)]
+    pub fn pointer(&self, start: usize, len: usize) -> *mut f32 {
+        assert!(start <= self.len && len <= self.len - start);
+        self.start.wrapping_add(start)
+    }
+
     /// # Safety
     /// No other thread writes this element, and `index` is inside.
     #[inline(always)]

@@ -58,9 +58,9 @@ impl Level {
 /// # Safety of the defined function
 /// The processor has the level; and what `generic` asks for.
 macro_rules! versions {
-    ($(#[$meta:meta])* $name:ident [$($declare:tt)*] [$($use:tt)*] ($($arg:ident: $type:ty),* $(,)?) = $generic:ident) => {
+    ($(#[$meta:meta])* $vis:vis $name:ident [$($declare:tt)*] [$($use:tt)*] ($($arg:ident: $type:ty),* $(,)?) = $generic:ident) => {
         $(#[$meta])*
-        unsafe fn $name<$($declare)*>(level: $crate::cpu::simd::Level, $($arg: $type),*) {
+        $vis unsafe fn $name<$($declare)*>(level: $crate::cpu::simd::Level, $($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             unsafe fn avx512<$($declare)*>($($arg: $type),*) {
@@ -116,6 +116,10 @@ pub(crate) trait Isa: Copy {
     unsafe fn load_f16(from: *const u16) -> Self::V;
     /// Widens 16 bfloat16 values.
     unsafe fn load_bf16(from: *const u16) -> Self::V;
+    /// Sixteen signed bytes.
+    unsafe fn load_i8(from: *const i8) -> Self::V;
+    /// Narrows to 16 half-precision values, to nearest and ties to even. Values beyond ±65504 become ±65504; NaN stays.
+    unsafe fn store_f16(to: *mut u16, value: Self::V);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a · b + c`.
@@ -136,6 +140,9 @@ pub(crate) trait Isa: Copy {
     unsafe fn e4m3(from: *const u8) -> Self::V;
     /// `a · b + c` of single values, rounded like [`Isa::fma`].
     fn fma1(a: f32, b: f32, c: f32) -> f32;
+    /// Asks for the cache line at an address, which may be any. Does nothing where processors do well without.
+    #[inline(always)]
+    fn prefetch(_: *const u8) {}
 }
 
 /// Loads fewer than sixteen values, zeros behind them.
@@ -175,6 +182,27 @@ pub(crate) fn widen_f16(value: u16) -> f32 {
         finite
     };
     f32::from_bits(bits | u32::from(value & 0x8000) << 16)
+}
+
+/// The largest finite half-precision value.
+pub(crate) const F16_MAX: f32 = 65504.0;
+
+/// Single precision to half, to nearest and ties to even, without a branch. Values beyond ±[`F16_MAX`] become that.
+#[inline(always)]
+pub(crate) fn narrow_f16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let magnitude = (bits & 0x7fff_ffff).min(F16_MAX.to_bits());
+    // Half of the dropped bits, less one if the kept part is even, carries into the kept part when it is to round up.
+    let normal = (magnitude + 0xfff + (magnitude >> 13 & 1)).wrapping_sub(112 << 23) >> 13;
+    // The sum with 1/2 has steps of the smallest half-precision value.
+    let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits() - 0.5_f32.to_bits();
+    let rounded = if magnitude < (127 - 14) << 23 {
+        subnormal
+    } else {
+        normal
+    };
+    let rounded = if value.is_nan() { 0x7e00 } else { rounded };
+    (rounded | bits >> 16 & 0x8000) as u16
 }
 
 #[inline(always)]
@@ -219,6 +247,21 @@ impl Isa for Portable {
     unsafe fn load_bf16(from: *const u16) -> Self::V {
         // SAFETY: sixteen values are readable.
         unsafe { from.cast::<[u16; LANES]>().read_unaligned() }.map(widen_bf16)
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(from: *const i8) -> Self::V {
+        // SAFETY: sixteen values are readable.
+        unsafe { from.cast::<[i8; LANES]>().read_unaligned() }.map(f32::from)
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16(to: *mut u16, value: Self::V) {
+        // SAFETY: sixteen values are writable.
+        unsafe {
+            to.cast::<[u16; LANES]>()
+                .write_unaligned(value.map(narrow_f16));
+        }
     }
 
     #[inline(always)]

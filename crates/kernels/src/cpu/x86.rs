@@ -11,7 +11,7 @@
 use std::arch::x86_64::*;
 
 use super::layout::Layout;
-use super::simd::{Isa, LANES};
+use super::simd::{F16_MAX, Isa, LANES};
 
 const DIGITS: [f32; LANES] = [
     0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
@@ -140,6 +140,31 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn load_i8(from: *const i8) -> Pair {
+        // SAFETY: sixteen values are readable; AVX2 is enabled.
+        unsafe {
+            let bytes = _mm_loadu_si128(from.cast());
+            [
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128::<8>(bytes))),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16(to: *mut u16, value: Pair) {
+        // SAFETY: sixteen values are writable; F16C is enabled. Of a NaN and a bound the bounds answer with the second.
+        unsafe {
+            let (low, high) = (_mm256_set1_ps(-F16_MAX), _mm256_set1_ps(F16_MAX));
+            for half in 0..2 {
+                let value = _mm256_max_ps(low, _mm256_min_ps(high, value[half]));
+                let narrow = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value);
+                _mm_storeu_si128(to.add(8 * half).cast(), narrow);
+            }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn add(a: Pair, b: Pair) -> Pair {
         // SAFETY: AVX2 is enabled.
         unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
@@ -233,6 +258,12 @@ impl Isa for Avx2 {
     fn fma1(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
     }
+
+    #[inline(always)]
+    fn prefetch(from: *const u8) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
 }
 
 /// The lanes of half a vector: 4 apart, then 2, then 1.
@@ -310,6 +341,23 @@ impl Isa for Avx512 {
         unsafe {
             let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(from: *const i8) -> __m512 {
+        // SAFETY: sixteen values are readable; AVX-512 is enabled.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16(to: *mut u16, value: __m512) {
+        // SAFETY: sixteen values are writable; AVX-512 is enabled. Of a NaN and a bound the bounds answer with the second.
+        unsafe {
+            let (low, high) = (_mm512_set1_ps(-F16_MAX), _mm512_set1_ps(F16_MAX));
+            let value = _mm512_max_ps(low, _mm512_min_ps(high, value));
+            let narrow = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value);
+            _mm256_storeu_si256(to.cast(), narrow);
         }
     }
 
@@ -404,5 +452,11 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn fma1(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn prefetch(from: *const u8) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::support::{Noise, every_level, fused_levels};
 use crate::{
-    AttentionSpec, CpuOptions, Kernels, KvCache, KvShape, KvSpan, Mask, Vector,
+    AttentionSpec, CpuOptions, Kernels, KvCache, KvShape, KvSpan, KvType, Mask, Vector,
     cpu::attention::attention, reference,
 };
 
@@ -20,7 +20,19 @@ struct Sequence {
     spec: AttentionSpec,
 }
 
-fn sequence(spec: AttentionSpec, block_size: usize, len: usize, seed: u64) -> Sequence {
+/// Stores a position of a cache that nobody else uses.
+fn write(cache: &mut KvCache, slot: usize, key: &[f32], value: &[f32]) {
+    // SAFETY: the borrow is unique.
+    unsafe { cache.write(slot, key, value) };
+}
+
+fn sequence(
+    spec: AttentionSpec,
+    kv_type: KvType,
+    block_size: usize,
+    len: usize,
+    seed: u64,
+) -> Sequence {
     let mut noise = Noise(seed);
     let shape = KvShape {
         blocks: len.div_ceil(block_size) + 2,
@@ -33,13 +45,14 @@ fn sequence(spec: AttentionSpec, block_size: usize, len: usize, seed: u64) -> Se
         threads: Some(1),
         ..CpuOptions::default()
     });
-    let mut cache = KvCache::new(&kernels, shape).unwrap();
+    let mut cache = KvCache::new(&kernels, shape, kv_type).unwrap();
     let (key_width, value_width) = (
         spec.kv_heads * spec.head_dim,
         spec.kv_heads * spec.value_dim,
     );
     for slot in 0..shape.blocks * block_size {
-        cache.write(
+        write(
+            &mut cache,
             slot,
             &vec![f32::NAN; key_width],
             &vec![f32::NAN; value_width],
@@ -53,7 +66,12 @@ fn sequence(spec: AttentionSpec, block_size: usize, len: usize, seed: u64) -> Se
     blocks.truncate(len.div_ceil(block_size));
     for position in 0..len {
         let slot = blocks[position / block_size] as usize * block_size + position % block_size;
-        cache.write(slot, &noise.floats(key_width), &noise.floats(value_width));
+        write(
+            &mut cache,
+            slot,
+            &noise.floats(key_width),
+            &noise.floats(value_width),
+        );
     }
     let q = noise.floats(len * spec.heads * spec.head_dim);
     Sequence {
@@ -132,15 +150,19 @@ fn any_spec() -> impl Strategy<Value = AttentionSpec> {
     )
 }
 
+fn any_type() -> impl Strategy<Value = KvType> {
+    proptest::sample::select(KvType::ALL.to_vec())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn agrees_with_the_reference_and_reads_only_what_is_visible(
-        spec in any_spec(), block_size in 1_usize..40, len in 1_usize..90, from in 0.0..1.0, seed: u64,
+        spec in any_spec(), kv_type in any_type(), block_size in 1_usize..40, len in 1_usize..90, from in 0.0..1.0, seed: u64,
         mask in prop_oneof![Just(Mask::Causal), Just(Mask::Bidirectional)],
     ) {
-        let sequence = sequence(spec, block_size, len, seed);
+        let sequence = sequence(spec, kv_type, block_size, len, seed);
         let positions = (from * len as f64) as usize..len;
         let expected = sequence.run(None, positions.clone(), mask);
         for cpu in every_level() {
@@ -156,9 +178,9 @@ proptest! {
 
     #[test]
     fn vector_instruction_sets_agree_bitwise(
-        spec in any_spec(), block_size in 1_usize..40, len in 1_usize..90, seed: u64,
+        spec in any_spec(), kv_type in any_type(), block_size in 1_usize..40, len in 1_usize..90, seed: u64,
     ) {
-        let sequence = sequence(spec, block_size, len, seed);
+        let sequence = sequence(spec, kv_type, block_size, len, seed);
         let results: Vec<_> = fused_levels()
             .iter()
             .map(|cpu| sequence.run(Some(cpu), 0..len, Mask::Causal))
@@ -169,9 +191,9 @@ proptest! {
     /// A prompt gives the same bits whole, in chunks, and position by position.
     #[test]
     fn chunks_do_not_matter(
-        spec in any_spec(), block_size in 1_usize..40, len in 1_usize..90, chunk in 1_usize..40, seed: u64,
+        spec in any_spec(), kv_type in any_type(), block_size in 1_usize..40, len in 1_usize..90, chunk in 1_usize..40, seed: u64,
     ) {
-        let sequence = sequence(spec, block_size, len, seed);
+        let sequence = sequence(spec, kv_type, block_size, len, seed);
         for cpu in every_level() {
             let whole = sequence.run(Some(&cpu), 0..len, Mask::Causal);
             for chunk in [chunk, 1] {
@@ -199,7 +221,7 @@ fn spans_of_one_batch_do_not_touch_each_other() {
         window: Some(20),
         sinks: None,
     };
-    let sequence = sequence(spec, 16, 80, 11);
+    let sequence = sequence(spec, KvType::F16, 16, 80, 11);
     let width = 6 * 16;
     for cpu in every_level() {
         // Three parts of the sequence as if they were three, with an unused row between.
@@ -250,10 +272,10 @@ fn the_window_counts_the_row_itself() {
         (Some(3), 9.0),
         (Some(99), 5.0),
     ] {
-        let mut sequence = sequence(spec(window), 16, 11, 1);
+        let mut sequence = sequence(spec(window), KvType::F32, 16, 11, 1);
         for position in 0..11 {
             let slot = sequence.blocks[0] as usize * 16 + position;
-            sequence.cache.write(slot, &[1.0], &[position as f32]);
+            write(&mut sequence.cache, slot, &[1.0], &[position as f32]);
         }
         for cpu in every_level() {
             let found = sequence.run(Some(&cpu), 10..11, Mask::Causal);

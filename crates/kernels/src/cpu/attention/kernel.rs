@@ -1,0 +1,421 @@
+//! The arithmetic of an item, chunk by chunk.
+
+use std::ops::Range;
+
+use super::{
+    super::simd::{Isa, LANES, versions},
+    Item, Job, Piece, Query, VECTORS, clip,
+    products::{FEW, Rows, gather, most, score, score_most},
+    softmax::{Sum, cap_scores, divide, merge, weigh},
+    tile::{Floats, Halves, Keys, ScaledBytes, Stored, Values, Widened},
+};
+
+use crate::KvType;
+
+pub(super) const FLOATS: u8 = 0;
+pub(super) const HALVES: u8 = 1;
+pub(super) const BYTES: u8 = 2;
+
+/// How many tiles ahead memory is asked for.
+const AHEAD: usize = 2;
+
+/// Vectors for which it is worth widening a block's keys and values once.
+const MANY: usize = 8;
+
+versions! {
+    /// Computes chunks of an item: its result, or the chunks' parts of a divided one.
+    ///
+    /// `TYPE` is the cache's type, so that each becomes a function of its own.
+    pub(super) attend [const TYPE: u8] [TYPE]
+    (job: &Job<'_>, item: &Item<'_>, piece: &Piece, scratch: &mut Vec<f32>) = attend_with
+}
+
+versions! {
+    /// Merges the chunks of a divided item, which are at `partials`.
+    pub(super) finish [] []
+    (job: &Job<'_>, item: &Item<'_>, partials: usize, scratch: &mut Vec<f32>) = finish_with
+}
+
+#[inline(always)]
+unsafe fn attend_with<I: Isa, const TYPE: u8>(
+    job: &Job<'_>,
+    item: &Item<'_>,
+    piece: &Piece,
+    scratch: &mut Vec<f32>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match TYPE {
+            FLOATS => attend_stored::<I, Floats>(job, item, piece, scratch),
+            HALVES => attend_stored::<I, Halves>(job, item, piece, scratch),
+            _ => attend_stored::<I, ScaledBytes>(job, item, piece, scratch),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn attend_stored<I: Isa, S: Stored<I>>(
+    job: &Job<'_>,
+    item: &Item<'_>,
+    piece: &Piece,
+    scratch: &mut Vec<f32>,
+) {
+    let padded = job.cache.value_stride();
+    let count = item.vectors.len();
+    let (work, values) = Work::new::<I, S>(job, item, scratch);
+    let parts = work.parts;
+    let mut sums = [Sum::EMPTY; VECTORS];
+    values.fill(0.0);
+    for chunk in piece.chunks.clone() {
+        // SAFETY: the caller's promise; the rows of `work` are not borrowed elsewhere.
+        unsafe {
+            work.score_chunk::<I, S>(chunk);
+            let found = work.weigh_chunk::<I>(chunk);
+            work.gather_chunk::<I, S>(chunk);
+            for vector in 0..count {
+                let part = std::slice::from_raw_parts(parts.from(vector).start, padded);
+                if let Some(start) = piece.partials {
+                    let len = job.partial_len();
+                    let index = (chunk - piece.chunks.start) * count + vector;
+                    let to = job.partials.pointer(start + index * len, len);
+                    to.write(found[vector].max);
+                    to.add(1).write(found[vector].total);
+                    part.as_ptr().copy_to_nonoverlapping(to.add(2), padded);
+                } else {
+                    let values = &mut values[vector * padded..][..padded];
+                    merge::<I>(&mut sums[vector], values, found[vector], part);
+                }
+            }
+        }
+    }
+    if piece.partials.is_none() {
+        for vector in 0..count {
+            let values = &mut values[vector * padded..][..padded];
+            // SAFETY: the vector is this item's alone.
+            unsafe { put::<I>(job, work.queries[vector].at, sums[vector], values) };
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn finish_with<I: Isa>(
+    job: &Job<'_>,
+    item: &Item<'_>,
+    partials: usize,
+    scratch: &mut Vec<f32>,
+) {
+    let (padded, len) = (job.cache.value_stride(), job.partial_len());
+    let count = item.vectors.len();
+    if scratch.len() < padded {
+        scratch.resize(padded, 0.0);
+    }
+    let values = &mut scratch[..padded];
+    for vector in 0..count {
+        let mut sum = Sum::EMPTY;
+        values.fill(0.0);
+        for chunk in 0..item.chunks.len() {
+            let at = partials + (chunk * count + vector) * len;
+            // SAFETY: the first phase has written every chunk's part.
+            let part = unsafe { std::slice::from_raw_parts(job.partials.pointer(at, len), len) };
+            let found = Sum {
+                max: part[0],
+                total: part[1],
+            };
+            merge::<I>(&mut sum, values, found, &part[2..]);
+        }
+        // SAFETY: the vector is this item's alone.
+        unsafe { put::<I>(job, item.query(job.spec, vector).at, sum, values) };
+    }
+}
+
+/// Writes the result of the query vector `at`.
+#[inline(always)]
+unsafe fn put<I: Isa>(job: &Job<'_>, at: usize, sum: Sum, values: &mut [f32]) {
+    let spec = job.spec;
+    let sink = spec.sinks.as_ref();
+    let sink = sink.map(|sinks| sinks.as_slice()[at % spec.heads]);
+    divide::<I>(sum, sink, values);
+    let out = job.out.pointer(at * spec.value_dim, spec.value_dim);
+    // SAFETY: the caller's promise; values are padded.
+    unsafe {
+        values.as_ptr().copy_to_nonoverlapping(out, spec.value_dim);
+    }
+}
+
+/// Vectors that are worked on together. Their visible ranges do not decrease, neither at the start nor at the end.
+#[derive(Clone, Copy)]
+struct Pass {
+    /// Index of the first.
+    first: usize,
+    count: usize,
+}
+
+/// Full passes, and one or two for the rest.
+fn passes(count: usize, most: usize) -> impl Iterator<Item = Pass> {
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let rest = count - first;
+        let pass = Pass {
+            first,
+            count: if rest >= most { most } else { rest.min(FEW) },
+        };
+        first += pass.count;
+        (rest > 0).then_some(pass)
+    })
+}
+
+/// An item at work.
+struct Work<'a> {
+    job: &'a Job<'a>,
+    item: &'a Item<'a>,
+    queries: [Query; VECTORS],
+    /// Vectors of a full pass.
+    most: usize,
+    /// Whether full passes share what is widened once; other passes widen keys and values in registers.
+    widen: bool,
+    /// The query vectors of each pass, `[head_dim, vectors of the pass]`.
+    packed: *const f32,
+    /// Scores of a chunk, then its weights.
+    scores: Rows,
+    /// Weighted values of a chunk.
+    parts: Rows,
+    /// Keys or values of a block, widened.
+    tile: *mut f32,
+}
+
+impl<'a> Work<'a> {
+    /// Also gives a `[vectors, padded]` part of the scratch.
+    #[inline(always)]
+    fn new<I: Isa, S: Stored<I>>(
+        job: &'a Job<'a>,
+        item: &'a Item<'a>,
+        scratch: &'a mut Vec<f32>,
+    ) -> (Self, &'a mut [f32]) {
+        let (dim, padded) = (job.spec.head_dim, job.cache.value_stride());
+        let stride = job.cache.stride();
+        let count = item.vectors.len();
+        // Rows of a multiple of 4 KiB would share few lines of the first cache.
+        let width = job.chunk_blocks() * stride + LANES;
+        let len = count * (dim + width + 2 * padded) + stride * dim.max(padded);
+        if scratch.len() < len {
+            scratch.resize(len, 0.0);
+        }
+        let (packed, rest) = scratch.split_at_mut(count * dim);
+        let (scores, rest) = rest.split_at_mut(count * width);
+        let (parts, rest) = rest.split_at_mut(count * padded);
+        let (values, tile) = rest.split_at_mut(count * padded);
+
+        let mut queries = [Query::default(); VECTORS];
+        for (index, query) in queries[..count].iter_mut().enumerate() {
+            *query = item.query(job.spec, index);
+        }
+        for pass in passes(count, most::<I>()) {
+            for vector in 0..pass.count {
+                let q = &job.q[queries[pass.first + vector].at * dim..][..dim];
+                let packed = packed[pass.first * dim + vector..].iter_mut();
+                for (packed, q) in packed.step_by(pass.count).zip(q) {
+                    *packed = *q;
+                }
+            }
+        }
+        let work = Self {
+            job,
+            item,
+            queries,
+            most: most::<I>(),
+            widen: S::NARROW && count >= MANY,
+            packed: packed.as_ptr(),
+            scores: Rows {
+                start: scores.as_mut_ptr(),
+                width,
+            },
+            parts: Rows {
+                start: parts.as_mut_ptr(),
+                width: padded,
+            },
+            tile: tile.as_mut_ptr(),
+        };
+        (work, values)
+    }
+
+    fn passes(&self) -> impl Iterator<Item = Pass> + use<> {
+        passes(self.item.vectors.len(), self.most)
+    }
+
+    /// What the vectors of a pass together see of `positions`, relative to their start.
+    #[inline(always)]
+    fn seen(&self, pass: Pass, positions: &Range<usize>) -> Range<usize> {
+        let last = pass.first + pass.count - 1;
+        clip(
+            self.queries[pass.first].start..self.queries[last].end,
+            positions,
+        )
+    }
+
+    /// The tile that is [`AHEAD`] tiles behind tile `index` of a chunk: first come the keys of its blocks, then their
+    /// values, then the keys of the next chunk. Tiles are too short for the processor to see a stream in them.
+    #[inline(always)]
+    fn next<I: Isa>(&self, chunk: usize, index: usize) -> *const u8 {
+        let cache = self.job.cache;
+        let seen = self.blocks_seen(chunk);
+        let index = index + AHEAD;
+        let (block, values) = if index < seen.len() {
+            (seen.start + index, false)
+        } else if index < 2 * seen.len() {
+            (seen.start + index - seen.len(), true)
+        } else {
+            (seen.end + index - 2 * seen.len(), false)
+        };
+        let end = self.queries[self.item.vectors.len() - 1].end;
+        if block * cache.shape().block_size >= end {
+            return std::ptr::null();
+        }
+        let block = self.item.span.blocks[block] as usize;
+        let (start, scales) = if values {
+            let elements = cache.stride() * cache.value_stride();
+            (
+                cache.values(block, self.item.kv_head),
+                elements..cache.tile_bytes()[1],
+            )
+        } else {
+            let elements = cache.stride() * self.job.spec.head_dim;
+            (
+                cache.keys(block, self.item.kv_head),
+                elements..cache.tile_bytes()[0],
+            )
+        };
+        if cache.kv_type() == KvType::Int8 {
+            for line in scales.step_by(64) {
+                I::prefetch(start.wrapping_add(line));
+            }
+        }
+        start
+    }
+
+    /// The blocks of a chunk that any vector sees.
+    #[inline(always)]
+    fn blocks_seen(&self, chunk: usize) -> Range<usize> {
+        let size = self.job.cache.shape().block_size;
+        let all = Pass {
+            first: 0,
+            count: self.item.vectors.len(),
+        };
+        let positions = self.positions(chunk);
+        let seen = self.seen(all, &positions);
+        (positions.start + seen.start) / size..(positions.start + seen.end).div_ceil(size)
+    }
+
+    /// The seen blocks of a chunk: the block, its column among the scores, and its positions.
+    #[inline(always)]
+    fn blocks(&self, chunk: usize) -> impl Iterator<Item = (usize, usize, Range<usize>)> {
+        let (size, stride) = (self.job.cache.shape().block_size, self.job.cache.stride());
+        let first = chunk * self.job.chunk_blocks();
+        self.blocks_seen(chunk).map(move |block| {
+            let physical = self.item.span.blocks[block] as usize;
+            let start = block * size;
+            (physical, (block - first) * stride, start..start + size)
+        })
+    }
+
+    fn positions(&self, chunk: usize) -> Range<usize> {
+        let len = self.job.chunk_positions();
+        chunk * len..(chunk + 1) * len
+    }
+
+    #[inline(always)]
+    unsafe fn score_chunk<I: Isa, S: Stored<I>>(&self, chunk: usize) {
+        let (cache, spec) = (self.job.cache, self.job.spec);
+        for (index, (block, column, positions)) in self.blocks(chunk).enumerate() {
+            let mut keys = Keys {
+                start: cache.keys(block, self.item.kv_head),
+                next: self.next::<I>(chunk, index),
+                dim: spec.head_dim,
+                stride: cache.stride(),
+            };
+            // SAFETY: the caller's promise; blocks that are seen have been checked, and the scratch is as long as the
+            // passes over it.
+            unsafe {
+                let stored = keys;
+                if S::NARROW && self.widen {
+                    keys = S::widen_keys(keys, self.tile);
+                }
+                for pass in self.passes() {
+                    let seen = self.seen(pass, &positions);
+                    let q = self.packed.add(pass.first * spec.head_dim);
+                    let to = self.scores.from(pass.first).skip(column);
+                    if pass.count == self.most && !S::NARROW {
+                        score_most::<I, S>(keys, q, seen, spec.scale, to);
+                    } else if pass.count == self.most && self.widen {
+                        score_most::<I, Widened>(keys, q, seen, spec.scale, to);
+                    } else {
+                        score::<I, S>(pass.count, stored, q, seen, spec.scale, to);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn weigh_chunk<I: Isa>(&self, chunk: usize) -> [Sum; VECTORS] {
+        let (stride, size) = (self.job.cache.stride(), self.job.cache.shape().block_size);
+        let positions = self.positions(chunk);
+        let column = |position: usize| position / size * stride + position % size;
+        let mut found = [Sum::EMPTY; VECTORS];
+        for vector in 0..self.item.vectors.len() {
+            let query = &self.queries[vector];
+            let seen = clip(query.start..query.end, &positions);
+            if seen.is_empty() {
+                continue;
+            }
+            let row = self.scores.from(vector);
+            // SAFETY: the row is this vector's.
+            let scores = unsafe { std::slice::from_raw_parts_mut(row.start, row.width) };
+            let (from, to) = (column(seen.start), column(seen.end - 1) + 1);
+            if let Some(cap) = self.job.spec.softcap {
+                cap_scores::<I>(cap, &mut scores[from..to]);
+            }
+            if stride != size {
+                for block in seen.start / size..seen.end.div_ceil(size) {
+                    scores[block * stride + size..(block + 1) * stride].fill(f32::NEG_INFINITY);
+                }
+            }
+            // SAFETY: the caller's promise.
+            found[vector] = unsafe { weigh::<I>(scores, from, to) };
+        }
+        found
+    }
+
+    #[inline(always)]
+    unsafe fn gather_chunk<I: Isa, S: Stored<I>>(&self, chunk: usize) {
+        let cache = self.job.cache;
+        let count = self.item.vectors.len();
+        // SAFETY: as in `score_chunk`.
+        unsafe {
+            self.parts.start.write_bytes(0, count * self.parts.width);
+            let blocks = self.blocks_seen(chunk).len();
+            for (index, (block, column, positions)) in self.blocks(chunk).enumerate() {
+                let mut values = Values {
+                    start: cache.values(block, self.item.kv_head),
+                    next: self.next::<I>(chunk, blocks + index),
+                    stride: cache.stride(),
+                    padded: cache.value_stride(),
+                    scales: cache.kv_type().scales(self.job.spec.value_dim),
+                };
+                let stored = values;
+                if S::NARROW && self.widen {
+                    values = S::widen_values(values, self.tile);
+                }
+                for pass in self.passes() {
+                    let queries = &self.queries[pass.first..][..pass.count];
+                    let weights = self.scores.from(pass.first).skip(column);
+                    let to = self.parts.from(pass.first);
+                    if S::NARROW && pass.count == self.most && self.widen {
+                        gather::<I, Widened>(values, queries, &positions, weights, to);
+                    } else {
+                        gather::<I, S>(stored, queries, &positions, weights, to);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Attention over paged keys and values.
+//!
+//! The query heads that share a key/value head, of a few consecutive rows, are an [`Item`]: keys and values are read
+//! once for all of them. Positions are cut at absolute multiples of about [`CHUNK`] into chunks. A chunk gives each query
+//! vector the largest score, the sum of the weights relative to it, and the weighted sum of the values; chunks are
+//! merged in ascending order. A row of scores never exists as a whole. When there are fewer items than threads can
+//! share, the chunks of an item are divided among threads and merged once all are done: by then each has given the same
+//! numbers as it would have alone. So what is computed for a row depends on its own position and the block size only.
+
+mod kernel;
+mod plan;
+mod products;
+mod softmax;
+mod tile;
+
+use std::{cell::RefCell, ops::Range};
+
+use super::{Cpu, shared::SharedOutput};
+use crate::{AttentionSpec, KvCache, KvSpan, KvType};
+use kernel::{BYTES, FLOATS, HALVES, attend, finish};
+use plan::{Piece, Plan};
+
+/// Positions of a chunk, when the block size divides it.
+const CHUNK: usize = 256;
+
+/// Most query vectors of an item.
+const VECTORS: usize = 32;
+
+/// Multiply-adds that are not worth waking other threads for.
+const SMALL: usize = 1 << 17;
+
+thread_local! {
+    /// What [`attend`] and [`finish`] keep for an item; its size does not depend on the length of a sequence.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One call.
+struct Job<'a> {
+    q: &'a [f32],
+    cache: &'a KvCache,
+    spec: &'a AttentionSpec,
+    /// `[rows, heads · value_dim]`.
+    out: SharedOutput<'a>,
+    /// The chunks of divided items, each `[vectors, 2 + padded value_dim]`: largest score, sum of weights, values.
+    partials: SharedOutput<'a>,
+}
+
+/// Query vectors of one sequence that share a key/value head. Vector `i` of a span and key/value head belongs to row
+/// `i / heads per key/value head`.
+struct Item<'a> {
+    span: &'a KvSpan<'a>,
+    kv_head: usize,
+    vectors: Range<usize>,
+    /// Chunks that any of the vectors sees.
+    chunks: Range<usize>,
+    /// Multiply-adds.
+    cost: usize,
+}
+
+/// One query vector.
+#[derive(Clone, Copy, Default)]
+struct Query {
+    /// Index into the `[rows · heads]` query vectors.
+    at: usize,
+    /// First visible position.
+    start: usize,
+    /// One past the last visible position.
+    end: usize,
+}
+
+impl Item<'_> {
+    /// Vector `index` of the item.
+    fn query(&self, spec: &AttentionSpec, index: usize) -> Query {
+        let span = self.span;
+        let per_head = spec.heads / spec.kv_heads;
+        let vector = self.vectors.start + index;
+        let (row, head) = (vector / per_head, vector % per_head);
+        let end = span.first_position + span.rows.len();
+        let visible = spec.visible(span.mask, span.first_position + row, end);
+        Query {
+            at: (span.rows.start + row) * spec.heads + self.kv_head * per_head + head,
+            start: visible.start,
+            end: visible.end,
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Blocks of a chunk.
+    fn chunk_blocks(&self) -> usize {
+        (CHUNK / self.cache.shape().block_size).max(1)
+    }
+
+    /// Positions of a chunk.
+    fn chunk_positions(&self) -> usize {
+        self.chunk_blocks() * self.cache.shape().block_size
+    }
+
+    /// Floats of a vector's part of a chunk.
+    fn partial_len(&self) -> usize {
+        2 + self.cache.value_stride()
+    }
+}
+
+/// The part of `range` inside of `bounds`, relative to their start; empty ranges have their ends in order.
+#[inline(always)]
+fn clip(range: Range<usize>, bounds: &Range<usize>) -> Range<usize> {
+    let start = range.start.max(bounds.start) - bounds.start;
+    let end = range.end.clamp(bounds.start, bounds.end) - bounds.start;
+    start.min(end)..end
+}
+
+/// Attention as [`crate::reference::attention`] defines it; arguments have been checked.
+pub(crate) fn attention(
+    cpu: &Cpu,
+    q: &[f32],
+    cache: &KvCache,
+    spans: &[KvSpan<'_>],
+    spec: &AttentionSpec,
+) -> Vec<f32> {
+    let rows = q.len() / (spec.heads * spec.head_dim);
+    let width = spec.heads * spec.value_dim;
+    let mut out = Vec::with_capacity(rows * width);
+    let mut partials = Vec::new();
+    let mut job = Job {
+        q,
+        cache,
+        spec,
+        out: SharedOutput::reserved(&mut out),
+        partials: SharedOutput::reserved(&mut partials),
+    };
+    let plan = Plan::new(&job, spans, cpu.threads());
+    let mut partials = Vec::with_capacity(plan.partials_len);
+    job.partials = SharedOutput::reserved(&mut partials);
+
+    let mut covered = 0;
+    let spanned = spans.iter().map(|span| (span.rows.start, span.rows.end));
+    for (start, end) in spanned.chain([(rows, rows)]) {
+        let len = (start - covered) * width;
+        // SAFETY: these rows belong to no span, and nobody else works yet.
+        unsafe { job.out.pointer(covered * width, len).write_bytes(0, len) };
+        covered = end;
+    }
+    let task = |phase: usize, index: usize| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            // SAFETY: the level was detected. Pieces have disjoint query vectors or chunks; the second phase follows when
+            // all chunks are done.
+            unsafe {
+                if phase == 0 {
+                    let Piece { item, .. } = &plan.pieces[index];
+                    let (item, piece) = (&plan.items[*item], &plan.pieces[index]);
+                    match cache.kv_type() {
+                        KvType::F32 => attend::<FLOATS>(cpu.level, &job, item, piece, scratch),
+                        KvType::F16 => attend::<HALVES>(cpu.level, &job, item, piece, scratch),
+                        KvType::Int8 => attend::<BYTES>(cpu.level, &job, item, piece, scratch),
+                    }
+                } else {
+                    let (item, partials) = plan.divided[index];
+                    finish(cpu.level, &job, &plan.items[item], partials, scratch);
+                }
+            }
+        });
+    };
+    if plan.cost < SMALL {
+        (0..plan.pieces.len()).for_each(|index| task(0, index));
+    } else {
+        cpu.pool
+            .parallel_phases(&[plan.pieces.len(), plan.divided.len()], &task);
+    }
+    // SAFETY: every row belongs to an item or was zeroed.
+    unsafe { out.set_len(rows * width) };
+    out
+}

@@ -1,0 +1,96 @@
+//! Scores to weights, and merging what chunks give.
+
+use super::super::{
+    math,
+    simd::{Isa, LANES},
+};
+
+/// What a query vector has summed, relative to the largest score.
+#[derive(Clone, Copy)]
+pub(super) struct Sum {
+    pub max: f32,
+    /// The sum of the weights.
+    pub total: f32,
+}
+
+impl Sum {
+    /// Nothing yet.
+    pub const EMPTY: Self = Self {
+        max: f32::NEG_INFINITY,
+        total: 0.0,
+    };
+}
+
+/// Bounds scores by `cap`.
+#[inline(always)]
+pub(super) fn cap_scores<I: Isa>(cap: f32, scores: &mut [f32]) {
+    for score in scores {
+        *score = cap * math::tanh::<I>(*score / cap);
+    }
+}
+
+/// Turns the scores `from..to` of a chunk into weights relative to the largest.
+///
+/// Runs of sixteen that are partly inside get weights of zero outside.
+#[inline(always)]
+pub(super) unsafe fn weigh<I: Isa>(scores: &mut [f32], from: usize, to: usize) -> Sum {
+    let runs = from / LANES * LANES..to.next_multiple_of(LANES);
+    scores[runs.start..from].fill(f32::NEG_INFINITY);
+    scores[to..runs.end].fill(f32::NEG_INFINITY);
+    let scores = &mut scores[runs];
+    let mut largest = [f32::NEG_INFINITY; LANES];
+    for run in scores.chunks_exact(LANES) {
+        for lane in 0..LANES {
+            largest[lane] = largest[lane].max(run[lane]);
+        }
+    }
+    let max = largest.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    // SAFETY: the caller's promise; runs are of sixteen.
+    unsafe {
+        let mut totals = I::splat(0.0);
+        for run in scores.chunks_exact_mut(LANES) {
+            for score in run.iter_mut() {
+                *score = math::exp::<I>(*score - max);
+            }
+            totals = I::add(totals, I::load(run.as_ptr()));
+        }
+        Sum {
+            max,
+            total: I::sum(totals),
+        }
+    }
+}
+
+/// Adds the part of a chunk to what was summed before it. Both values hold as many vectors of sixteen as `part`.
+#[inline(always)]
+pub(super) fn merge<I: Isa>(sum: &mut Sum, values: &mut [f32], chunk: Sum, part: &[f32]) {
+    // A chunk that the vector does not see.
+    if chunk.total == 0.0 {
+        return;
+    }
+    let max = sum.max.max(chunk.max);
+    let (before, now) = (
+        math::exp::<I>(sum.max - max),
+        math::exp::<I>(chunk.max - max),
+    );
+    sum.max = max;
+    sum.total = I::fma1(sum.total, before, chunk.total * now);
+    for (value, part) in values.iter_mut().zip(part) {
+        *value = I::fma1(*value, before, part * now);
+    }
+}
+
+/// Divides by the sum of the weights, that of a sink included.
+#[inline(always)]
+pub(super) fn divide<I: Isa>(sum: Sum, sink: Option<f32>, values: &mut [f32]) {
+    let (mut factor, mut total) = (1.0, sum.total);
+    if let Some(sink) = sink {
+        let max = sum.max.max(sink);
+        factor = math::exp::<I>(sum.max - max);
+        total = I::fma1(total, factor, math::exp::<I>(sink - max));
+    }
+    let factor = factor / total;
+    for value in values {
+        *value *= factor;
+    }
+}

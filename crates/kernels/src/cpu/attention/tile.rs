@@ -1,0 +1,236 @@
+//! Keys and values of one head of a block, widened as they are loaded.
+
+use super::super::simd::{Isa, LANES, widen_bf16};
+use crate::kv::GROUP;
+
+/// `[elements, stride]`, then what the type needs besides.
+#[derive(Clone, Copy)]
+pub(super) struct Keys {
+    pub start: *const u8,
+    /// Keys that are asked of memory while these are used.
+    pub next: *const u8,
+    pub dim: usize,
+    pub stride: usize,
+}
+
+/// `[stride, padded]`, then what the type needs besides.
+#[derive(Clone, Copy)]
+pub(super) struct Values {
+    pub start: *const u8,
+    /// Values that are asked of memory while these are used.
+    pub next: *const u8,
+    pub stride: usize,
+    pub padded: usize,
+    /// Scales of a position.
+    pub scales: usize,
+}
+
+/// How elements are stored.
+///
+/// # Safety
+/// As [`Isa`]; positions and elements are inside of the tile, and so are the fifteen behind those of a vector.
+pub(super) trait Stored<I: Isa> {
+    /// What multiplies a run of keys at sixteen positions.
+    type Scale: Copy;
+    /// Whether loading is more than a load.
+    const NARROW: bool;
+    /// Bytes of an element.
+    const BYTES: usize;
+
+    /// Asks for `count` elements of another tile from element `index`.
+    #[inline(always)]
+    fn prefetch(next: *const u8, index: usize, count: usize) {
+        let first = next.wrapping_add(index * Self::BYTES);
+        for line in (0..count * Self::BYTES).step_by(64) {
+            I::prefetch(first.wrapping_add(line));
+        }
+    }
+
+    unsafe fn key_scale(keys: Keys, element: usize, position: usize) -> Self::Scale;
+    /// One element of the keys at sixteen positions.
+    unsafe fn key(keys: Keys, element: usize, position: usize, scale: Self::Scale) -> I::V;
+    /// Sixteen elements of the value at a position.
+    unsafe fn value(values: Values, position: usize, element: usize) -> I::V;
+
+    /// The keys as [`Floats`] in `to`, which holds `[dim, stride]`.
+    #[inline(always)]
+    unsafe fn widen_keys(keys: Keys, to: *mut f32) -> Keys {
+        // SAFETY: the caller's promise.
+        unsafe {
+            for position in (0..keys.stride).step_by(LANES) {
+                for first in (0..keys.dim).step_by(GROUP) {
+                    let scale = Self::key_scale(keys, first, position);
+                    for element in first..keys.dim.min(first + GROUP) {
+                        Self::prefetch(keys.next, element * keys.stride + position, LANES);
+                        let key = Self::key(keys, element, position, scale);
+                        I::store(to.add(element * keys.stride + position), key);
+                    }
+                }
+            }
+        }
+        Keys {
+            start: to.cast_const().cast(),
+            ..keys
+        }
+    }
+
+    /// The values as [`Floats`] in `to`, which holds `[stride, padded]`.
+    #[inline(always)]
+    unsafe fn widen_values(values: Values, to: *mut f32) -> Values {
+        // SAFETY: the caller's promise.
+        unsafe {
+            for position in 0..values.stride {
+                for element in (0..values.padded).step_by(LANES) {
+                    Self::prefetch(values.next, position * values.padded + element, LANES);
+                    let value = Self::value(values, position, element);
+                    I::store(to.add(position * values.padded + element), value);
+                }
+            }
+        }
+        Values {
+            start: to.cast_const().cast(),
+            ..values
+        }
+    }
+}
+
+pub(super) struct Floats;
+
+impl<I: Isa> Stored<I> for Floats {
+    type Scale = ();
+    const NARROW: bool = false;
+    const BYTES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn key_scale(_: Keys, _: usize, _: usize) {}
+
+    #[inline(always)]
+    unsafe fn key(keys: Keys, element: usize, position: usize, (): ()) -> I::V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            I::load(
+                keys.start
+                    .cast::<f32>()
+                    .add(element * keys.stride + position),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn value(values: Values, position: usize, element: usize) -> I::V {
+        let start = values.start.cast::<f32>();
+        // SAFETY: the caller's promise.
+        unsafe { I::load(start.add(position * values.padded + element)) }
+    }
+}
+
+/// [`Floats`] that have been widened a moment ago.
+pub(super) struct Widened;
+
+impl<I: Isa> Stored<I> for Widened {
+    type Scale = ();
+    const NARROW: bool = false;
+    const BYTES: usize = 4;
+
+    #[inline(always)]
+    fn prefetch(_: *const u8, _: usize, _: usize) {}
+
+    #[inline(always)]
+    unsafe fn key_scale(_: Keys, _: usize, _: usize) {}
+
+    #[inline(always)]
+    unsafe fn key(keys: Keys, element: usize, position: usize, (): ()) -> I::V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            I::load(
+                keys.start
+                    .cast::<f32>()
+                    .add(element * keys.stride + position),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn value(values: Values, position: usize, element: usize) -> I::V {
+        // SAFETY: the caller's promise.
+        unsafe { <Floats as Stored<I>>::value(values, position, element) }
+    }
+}
+
+pub(super) struct Halves;
+
+impl<I: Isa> Stored<I> for Halves {
+    type Scale = ();
+    const NARROW: bool = true;
+    const BYTES: usize = 2;
+
+    #[inline(always)]
+    unsafe fn key_scale(_: Keys, _: usize, _: usize) {}
+
+    #[inline(always)]
+    unsafe fn key(keys: Keys, element: usize, position: usize, (): ()) -> I::V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            I::load_f16(
+                keys.start
+                    .cast::<u16>()
+                    .add(element * keys.stride + position),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn value(values: Values, position: usize, element: usize) -> I::V {
+        let start = values.start.cast::<u16>();
+        // SAFETY: the caller's promise.
+        unsafe { I::load_f16(start.add(position * values.padded + element)) }
+    }
+}
+
+/// Bytes with a scale for each run of [`GROUP`] elements of a position.
+pub(super) struct ScaledBytes;
+
+impl<I: Isa> Stored<I> for ScaledBytes {
+    type Scale = I::V;
+    const NARROW: bool = true;
+    const BYTES: usize = 1;
+
+    #[inline(always)]
+    unsafe fn key_scale(keys: Keys, element: usize, position: usize) -> I::V {
+        // SAFETY: the scales follow the elements.
+        unsafe {
+            let scales = keys.start.add(keys.dim * keys.stride).cast::<u16>();
+            I::load_bf16(scales.add(element / GROUP * keys.stride + position))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn key(keys: Keys, element: usize, position: usize, scale: I::V) -> I::V {
+        let start = keys.start.cast::<i8>();
+        // SAFETY: the caller's promise.
+        unsafe {
+            I::mul(
+                I::load_i8(start.add(element * keys.stride + position)),
+                scale,
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn value(values: Values, position: usize, element: usize) -> I::V {
+        let start = values.start.cast::<i8>();
+        // SAFETY: the scales follow the elements.
+        unsafe {
+            let scales = values
+                .start
+                .add(values.stride * values.padded)
+                .cast::<u16>();
+            let scale = scales.add(position * values.scales + element / GROUP);
+            let scale = I::splat(widen_bf16(scale.read_unaligned()));
+            I::mul(
+                I::load_i8(start.add(position * values.padded + element)),
+                scale,
+            )
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Writing keys and values into a cache, narrowed to its type.
+
+use super::simd::{Isa, LANES, load_part, versions};
+use crate::kv::{GROUP, KvType};
+
+/// Where one head of one position goes: see [`crate::KvCache`] for the layout.
+pub(crate) struct Place {
+    pub kv_type: KvType,
+    /// The head's part of the block's keys.
+    pub keys: *mut u8,
+    /// The head's part of the block's values.
+    pub values: *mut u8,
+    /// The position in the block.
+    pub offset: usize,
+    pub stride: usize,
+    pub value_stride: usize,
+}
+
+versions! {
+    /// Stores a key and a value.
+    pub(crate) store [] [] (place: &Place, key: &[f32], value: &[f32]) = store_with
+}
+
+#[inline(always)]
+unsafe fn store_with<I: Isa>(place: &Place, key: &[f32], value: &[f32]) {
+    let &Place {
+        keys,
+        values,
+        offset,
+        stride,
+        value_stride,
+        ..
+    } = place;
+    // SAFETY: the place has room for a key and a value, by the caller's promise.
+    unsafe {
+        match place.kv_type {
+            KvType::F32 => {
+                let keys = keys.cast::<f32>().add(offset);
+                for (element, key) in key.iter().enumerate() {
+                    keys.add(element * stride).write_unaligned(*key);
+                }
+                let values = values.cast::<f32>().add(offset * value_stride);
+                std::ptr::copy_nonoverlapping(value.as_ptr(), values, value.len());
+            }
+            KvType::F16 => {
+                let keys = keys.cast::<u16>().add(offset);
+                for (run, key) in key.chunks(LANES).enumerate() {
+                    let keys = keys.add(run * LANES * stride);
+                    for (element, key) in halves::<I>(key)[..key.len()].iter().enumerate() {
+                        keys.add(element * stride).write_unaligned(*key);
+                    }
+                }
+                let values = values.cast::<u16>().add(offset * value_stride);
+                for (run, value) in value.chunks(LANES).enumerate() {
+                    // The row is padded to whole vectors.
+                    let narrow = halves::<I>(value);
+                    std::ptr::copy_nonoverlapping(narrow.as_ptr(), values.add(run * LANES), LANES);
+                }
+            }
+            KvType::Int8 => {
+                let scales = keys.add(key.len() * stride).cast::<u16>().add(offset);
+                let keys = keys.cast::<i8>().add(offset);
+                for (run, key) in key.chunks(GROUP).enumerate() {
+                    let (codes, scale) = quantize(key);
+                    let keys = keys.add(run * GROUP * stride);
+                    for (element, code) in codes[..key.len()].iter().enumerate() {
+                        keys.add(element * stride).write(*code);
+                    }
+                    scales.add(run * stride).write_unaligned(scale);
+                }
+                let runs = value.len().div_ceil(GROUP);
+                let scales = values.add(stride * value_stride).cast::<u16>();
+                let values = values.cast::<i8>().add(offset * value_stride);
+                for (run, value) in value.chunks(GROUP).enumerate() {
+                    let (codes, scale) = quantize(value);
+                    std::ptr::copy_nonoverlapping(
+                        codes.as_ptr(),
+                        values.add(run * GROUP),
+                        value.len(),
+                    );
+                    scales.add(offset * runs + run).write_unaligned(scale);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn halves<I: Isa>(elements: &[f32]) -> [u16; LANES] {
+    let mut narrow = [0; LANES];
+    // SAFETY: sixteen values are writable, and as many readable as are read.
+    unsafe {
+        let wide = if elements.len() == LANES {
+            I::load(elements.as_ptr())
+        } else {
+            load_part::<I>(elements.as_ptr(), elements.len())
+        };
+        I::store_f16(narrow.as_mut_ptr(), wide);
+    }
+    narrow
+}
+
+/// At most [`GROUP`] elements as multiples of a bf16 scale.
+#[inline(always)]
+fn quantize(elements: &[f32]) -> ([i8; GROUP], u16) {
+    // Added and taken away again, it leaves the nearest integer.
+    const ROUND: f32 = 12_582_912.0;
+    const NAN: u16 = 0x7fc0;
+    let mut padded = [0.0; GROUP];
+    padded[..elements.len()].copy_from_slice(elements);
+    let mut largest = [0_u32; LANES];
+    for run in padded.chunks_exact(LANES) {
+        for lane in 0..LANES {
+            largest[lane] = largest[lane].max(run[lane].to_bits() & 0x7fff_ffff);
+        }
+    }
+    // Magnitudes are ordered like their bits, infinity and NaN last.
+    let largest = f32::from_bits(largest.into_iter().fold(0, u32::max));
+    if !largest.is_finite() {
+        return ([0; GROUP], NAN);
+    }
+    // Rounded up, so that no code is beyond 127.
+    let scale = ((largest / 127.0).to_bits() + 0xffff) >> 16;
+    let wide = f32::from_bits(scale << 16);
+    if wide < f32::MIN_POSITIVE {
+        return ([0; GROUP], 0);
+    }
+    let inverse = 1.0 / wide;
+    let mut codes = [0; GROUP];
+    for (code, element) in codes.iter_mut().zip(&padded) {
+        let rounded = element * inverse + ROUND;
+        *code = (rounded.to_bits() as i32 - ROUND.to_bits() as i32) as i8;
+    }
+    (codes, scale as u16)
+}

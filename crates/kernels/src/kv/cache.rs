@@ -1,0 +1,224 @@
+//! The memory of a layer's keys and values.
+
+use memmap2::{MmapMut, MmapRaw};
+
+use super::kv_type::{GROUP, KvType};
+use crate::{
+    KernelError, Kernels,
+    cpu::{
+        kv_store::{Place, store},
+        simd::{LANES, Level, widen_bf16, widen_f16},
+    },
+};
+
+/// The size of one layer's cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvShape {
+    /// Physical blocks.
+    pub blocks: usize,
+    /// Positions per block.
+    pub block_size: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Elements of a key head.
+    pub key_dim: usize,
+    /// Elements of a value head.
+    pub value_dim: usize,
+}
+
+impl KvShape {
+    /// Bytes that one position takes in a cache of this type whose `block_size` is a multiple of 16.
+    pub fn bytes_per_position(&self, kv_type: KvType) -> usize {
+        let value = kv_type.head_bytes(self.value_dim, self.value_stride());
+        self.kv_heads * (kv_type.head_bytes(self.key_dim, self.key_dim) + value)
+    }
+
+    /// Positions a block is stored with.
+    fn stride(&self) -> usize {
+        self.block_size.next_multiple_of(LANES)
+    }
+
+    /// Elements a value is stored with.
+    fn value_stride(&self) -> usize {
+        self.value_dim.next_multiple_of(LANES)
+    }
+}
+
+/// One layer's paged keys and values.
+///
+/// Memory is reserved, not touched: a block costs nothing until something is written to it.
+///
+/// Keys are laid out `[block, head, element, position]` and values `[block, head, position, element]`: scores of
+/// consecutive positions and the weighted sum of values both run over contiguous memory. The positions of a block
+/// and the elements of a value are padded to a multiple of 16, so both are best multiples of 16. The bf16 scales of
+/// [`KvType::Int8`] follow the elements of each head of a block: `[run, position]` for keys, `[position, run]` for
+/// values.
+#[derive(Debug)]
+pub struct KvCache {
+    shape: KvShape,
+    kv_type: KvType,
+    level: Level,
+    keys: MmapRaw,
+    values: MmapRaw,
+}
+
+impl KvCache {
+    /// Reserves a zeroed cache.
+    pub fn new(kernels: &Kernels, shape: KvShape, kv_type: KvType) -> Result<Self, KernelError> {
+        let bytes_per_position = [
+            kv_type.head_bytes(shape.key_dim, shape.key_dim),
+            kv_type.head_bytes(shape.value_dim, shape.value_stride()),
+        ];
+        let [keys, values] = bytes_per_position.map(|bytes| reserve(shape, bytes));
+        Ok(Self {
+            shape,
+            kv_type,
+            level: kernels.level(),
+            keys: keys?,
+            values: values?,
+        })
+    }
+
+    /// The shape it was made with.
+    pub fn shape(&self) -> KvShape {
+        self.shape
+    }
+
+    /// How its elements are stored.
+    pub fn kv_type(&self) -> KvType {
+        self.kv_type
+    }
+
+    /// Bytes reserved for keys and values.
+    pub fn size_bytes(&self) -> usize {
+        self.keys.len() + self.values.len()
+    }
+
+    /// Positions a block is stored with.
+    pub(crate) fn stride(&self) -> usize {
+        self.shape.stride()
+    }
+
+    /// Elements a value is stored with.
+    pub(crate) fn value_stride(&self) -> usize {
+        self.shape.value_stride()
+    }
+
+    /// Keys of one head of a block: `[key_dim, stride]`, then the scales `[runs, stride]`.
+    pub(crate) fn keys(&self, block: usize, head: usize) -> *const u8 {
+        self.at(&self.keys, block, head)
+    }
+
+    /// Values of one head of a block: `[stride, value_stride]`, then the scales `[stride, runs]`.
+    pub(crate) fn values(&self, block: usize, head: usize) -> *const u8 {
+        self.at(&self.values, block, head)
+    }
+
+    /// Bytes of one head of a block: of keys, and of values.
+    pub(crate) fn tile_bytes(&self) -> [usize; 2] {
+        let tiles = self.shape.blocks * self.shape.kv_heads;
+        [self.keys.len() / tiles, self.values.len() / tiles]
+    }
+
+    fn at(&self, map: &MmapRaw, block: usize, head: usize) -> *mut u8 {
+        let KvShape {
+            blocks, kv_heads, ..
+        } = self.shape;
+        assert!(
+            block < blocks && head < kv_heads,
+            "block {block}, head {head}"
+        );
+        let heads = blocks * kv_heads;
+        // The map is `heads` equal parts.
+        map.as_mut_ptr()
+            .wrapping_add((block * kv_heads + head) * (map.len() / heads))
+    }
+
+    /// Stores the keys and values `[kv_heads * dim]` of one position at `slot` = block · block_size + offset.
+    ///
+    /// # Safety
+    /// No other thread writes this slot or reads its block at the same time. Other slots, of the same block too, may be
+    /// written.
+    pub(crate) unsafe fn write(&self, slot: usize, key: &[f32], value: &[f32]) {
+        let shape = self.shape;
+        assert_eq!(key.len(), shape.kv_heads * shape.key_dim);
+        assert_eq!(value.len(), shape.kv_heads * shape.value_dim);
+        let heads = key
+            .chunks_exact(shape.key_dim)
+            .zip(value.chunks_exact(shape.value_dim));
+        for (head, (key, value)) in heads.enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { self.write_head(slot, head, key, value) };
+        }
+    }
+
+    /// Stores the key and the value of one head of one position.
+    ///
+    /// # Safety
+    /// As [`KvCache::write`], for this head of the slot.
+    pub(crate) unsafe fn write_head(&self, slot: usize, head: usize, key: &[f32], value: &[f32]) {
+        let shape = self.shape;
+        assert_eq!((key.len(), value.len()), (shape.key_dim, shape.value_dim));
+        let (block, offset) = (slot / shape.block_size, slot % shape.block_size);
+        let place = Place {
+            kv_type: self.kv_type,
+            keys: self.at(&self.keys, block, head),
+            values: self.at(&self.values, block, head),
+            offset,
+            stride: self.stride(),
+            value_stride: self.value_stride(),
+        };
+        // SAFETY: the level was detected; the place is inside of the maps and nobody else uses it.
+        unsafe { store(self.level, &place, key, value) }
+    }
+
+    /// One element of a key, widened.
+    pub(crate) fn key(&self, block: usize, head: usize, offset: usize, element: usize) -> f32 {
+        let (stride, dim) = (self.stride(), self.shape.key_dim);
+        assert!(offset < stride && element < dim);
+        let scale = (dim * stride, element / GROUP * stride + offset);
+        // SAFETY: inside of the head's part, as asserted.
+        unsafe { self.element(self.keys(block, head), element * stride + offset, scale) }
+    }
+
+    /// One element of a value, widened.
+    pub(crate) fn value(&self, block: usize, head: usize, offset: usize, element: usize) -> f32 {
+        let (stride, width) = (self.stride(), self.value_stride());
+        assert!(offset < stride && element < self.shape.value_dim);
+        let runs = self.kv_type.scales(self.shape.value_dim);
+        let scale = (stride * width, offset * runs + element / GROUP);
+        // SAFETY: inside of the head's part, as asserted.
+        unsafe { self.element(self.values(block, head), offset * width + element, scale) }
+    }
+
+    /// Element `index` of the `scale.0` elements from `start`, whose scale is number `scale.1` behind them.
+    unsafe fn element(&self, start: *const u8, index: usize, scale: (usize, usize)) -> f32 {
+        // SAFETY: the caller's promise; maps are page-aligned and zeroed at first, and any bits are a value.
+        unsafe {
+            let half = |from: *const u8| u16::from_ne_bytes(from.cast::<[u8; 2]>().read());
+            match self.kv_type {
+                KvType::F32 => f32::from_ne_bytes(start.add(4 * index).cast::<[u8; 4]>().read()),
+                KvType::F16 => widen_f16(half(start.add(2 * index))),
+                KvType::Int8 => {
+                    let scale = widen_bf16(half(start.add(scale.0 + 2 * scale.1)));
+                    f32::from(start.cast::<i8>().add(index).read()) * scale
+                }
+            }
+        }
+    }
+}
+
+fn reserve(shape: KvShape, bytes_per_position: usize) -> Result<MmapRaw, KernelError> {
+    let size_bytes = [shape.kv_heads, shape.stride(), bytes_per_position]
+        .into_iter()
+        .fold(shape.blocks as u128, |size, factor| {
+            size.saturating_mul(factor as u128)
+        });
+    let error = |reason: String| KernelError::CacheMemory { size_bytes, reason };
+    if size_bytes == 0 {
+        return Err(error(format!("{shape:?} has an empty side")));
+    }
+    let size = usize::try_from(size_bytes).map_err(|reason| error(reason.to_string()))?;
+    let map = MmapMut::map_anon(size).map_err(|reason| error(reason.to_string()))?;
+    Ok(map.into())
+}
