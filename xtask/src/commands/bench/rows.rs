@@ -84,6 +84,16 @@ impl Row {
         }
     }
 
+    /// How many tokens an engine generates whose clock counts the first of them as part of the prompt, so that as many
+    /// steps are timed as elsewhere.
+    pub fn generated_with_first(self) -> usize {
+        let generated = self.workload().generated_tokens;
+        match self {
+            Self::Load | Self::Memory => generated,
+            _ => generated + 1,
+        }
+    }
+
     pub fn unit(self) -> Unit {
         match self {
             Self::Load => Unit::Seconds,

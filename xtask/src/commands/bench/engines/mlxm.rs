@@ -78,15 +78,13 @@ impl Engine for Mlxm {
                 .args([PROMPT, "--raw", "--temp", "0", "--max-tokens", "1"])
                 .args(["--context", &LOAD_CONTEXT.to_string()]);
         } else {
-            // The first token of an answer belongs to the prompt's time, so one more is generated than is timed; and
-            // an answer needs a prompt of one token at least.
+            // An answer needs a prompt of one token at least.
             let prompt = workload.prompt_tokens.max(1);
-            let generated = workload.generated_tokens + 1;
             command
                 .arg("bench")
                 .arg(self.model(pair))
                 .args(["--prompt-tokens", &prompt.to_string()])
-                .args(["--gen-tokens", &generated.to_string()])
+                .args(["--gen-tokens", &row.generated_with_first().to_string()])
                 .args(["--batch", &workload.sequences.to_string()])
                 .args(["--repeat", "1", "--json"]);
         }

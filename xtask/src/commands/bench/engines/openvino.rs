@@ -103,11 +103,10 @@ impl Engine for OpenVino {
         if row == Row::Load {
             command.args(["--load", PROMPT]);
         } else {
-            // As for mlxm: the first token of an answer belongs to the prompt's time.
             command
                 .args(["--sequences", &text(workload.sequences)])
                 .args(["--prompt-tokens", &text(workload.prompt_tokens.max(1))])
-                .args(["--generated-tokens", &text(workload.generated_tokens + 1)]);
+                .args(["--generated-tokens", &text(row.generated_with_first())]);
         }
         command
     }
