@@ -34,6 +34,12 @@ thread_local! {
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Bytes that this thread keeps.
+#[cfg(test)]
+pub(crate) fn scratch_bytes() -> usize {
+    SCRATCH.with_borrow(|scratch| size_of_val(scratch.as_slice()))
+}
+
 /// One call.
 struct Job<'a> {
     q: &'a [f32],

@@ -1,0 +1,130 @@
+//! The same bits in every company.
+
+use std::ops::Range;
+
+use proptest::prelude::*;
+
+use super::{
+    super::support::every_level, Sequence, any_block_size, any_len, any_spec, any_type, sequence,
+};
+use crate::{
+    AttentionSpec, KvSpan, KvType, Mask,
+    cpu::{Cpu, attention::attention, pool::Pool},
+};
+
+/// The parts of a sequence in one batch as if each were a sequence, with a row that belongs to none behind each.
+fn together(sequence: &Sequence, cpu: &Cpu, parts: &[Range<usize>]) -> Vec<Vec<f32>> {
+    let spec = &sequence.spec;
+    let (q_width, width) = (spec.heads * spec.head_dim, spec.heads * spec.value_dim);
+    let mut q = Vec::new();
+    let mut spans = Vec::new();
+    for part in parts {
+        let first = q.len() / q_width;
+        q.extend_from_slice(&sequence.q[part.start * q_width..part.end * q_width]);
+        q.extend(vec![1.0; q_width]);
+        spans.push(KvSpan {
+            rows: first..first + part.len(),
+            first_position: part.start,
+            blocks: &sequence.blocks,
+            mask: Mask::Causal,
+        });
+    }
+    let out = attention(cpu, &q, &sequence.cache, &spans, spec);
+    let results = spans.iter().map(|span| {
+        let unused = &out[span.rows.end * width..][..width];
+        assert!(unused.iter().all(|x| *x == 0.0));
+        out[span.rows.start * width..span.rows.end * width].to_vec()
+    });
+    results.collect()
+}
+
+/// The same level with other numbers of threads.
+fn with_threads(cpu: &Cpu) -> impl Iterator<Item = Cpu> {
+    [1, 3, 4].into_iter().map(|threads| Cpu {
+        pool: Pool::new(threads),
+        level: cpu.level,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// The last rows of a sequence alone, one by one, and between other parts of it, on any number of threads.
+    #[test]
+    fn neither_company_nor_threads_matter(
+        spec in any_spec(), kv_type in any_type(), block_size in any_block_size(), len in any_len(),
+        rows in 1_usize..20, before in 1_usize..40, after in 1_usize..40, seed: u64,
+    ) {
+        let sequence = sequence(spec, kv_type, block_size, len, seed);
+        let part = len.saturating_sub(rows)..len;
+        let single: Vec<_> = part.clone().map(|position| position..position + 1).collect();
+        let company = [0..before.min(len), part.clone(), len.saturating_sub(after)..len];
+        for cpu in every_level() {
+            let alone = sequence.run(Some(&cpu), part.clone(), Mask::Causal);
+            for cpu in with_threads(&cpu) {
+                let threads = cpu.threads();
+                prop_assert!(
+                    alone == sequence.run(Some(&cpu), part.clone(), Mask::Causal),
+                    "{:?}, {threads} threads", cpu.level
+                );
+                prop_assert!(
+                    alone == together(&sequence, &cpu, &company)[1],
+                    "{:?}, {threads} threads, in company", cpu.level
+                );
+                prop_assert!(
+                    alone == together(&sequence, &cpu, &single).concat(),
+                    "{:?}, {threads} threads, row by row", cpu.level
+                );
+            }
+        }
+    }
+
+    /// A prompt gives the same bits whole, in chunks, and position by position.
+    #[test]
+    fn chunks_do_not_matter(
+        spec in any_spec(), kv_type in any_type(), block_size in 1_usize..40, len in 1_usize..90, chunk in 1_usize..40, seed: u64,
+    ) {
+        let sequence = sequence(spec, kv_type, block_size, len, seed);
+        for cpu in every_level() {
+            let whole = sequence.run(Some(&cpu), 0..len, Mask::Causal);
+            for chunk in [chunk, 1] {
+                let parts: Vec<f32> = (0..len)
+                    .step_by(chunk)
+                    .flat_map(|start| {
+                        sequence.run(Some(&cpu), start..len.min(start + chunk), Mask::Causal)
+                    })
+                    .collect();
+                prop_assert!(whole == parts, "{:?} in chunks of {chunk}", cpu.level);
+            }
+        }
+    }
+}
+
+/// Long enough for its chunks to be divided among threads.
+#[test]
+fn a_divided_sequence_gives_the_bits_of_an_undivided_one() {
+    for kv_type in KvType::ALL {
+        let spec = AttentionSpec {
+            heads: 6,
+            kv_heads: 2,
+            head_dim: 32,
+            value_dim: 48,
+            scale: 0.25,
+            softcap: None,
+            window: None,
+            sinks: Some(vec![0.5; 6].into()),
+        };
+        let sequence = sequence(spec, kv_type, 32, 2000, 3);
+        for cpu in every_level() {
+            let alone = |cpu: &Cpu| sequence.run(Some(cpu), 1999..2000, Mask::Causal);
+            let crowd: Vec<_> = (1990..2000)
+                .map(|position| position..position + 1)
+                .collect();
+            let [one, three, four] = with_threads(&cpu).collect::<Vec<_>>().try_into().unwrap();
+            let expected = alone(&one);
+            assert_eq!(alone(&three), expected);
+            assert_eq!(alone(&four), expected);
+            assert_eq!(together(&sequence, &three, &crowd)[9], expected);
+        }
+    }
+}

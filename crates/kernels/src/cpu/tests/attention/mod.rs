@@ -1,0 +1,170 @@
+//! Attention over paged caches.
+
+mod agreement;
+mod invariance;
+mod types;
+
+use std::ops::Range;
+
+use proptest::prelude::*;
+
+use super::support::Noise;
+use crate::{
+    AttentionSpec, CpuOptions, Kernels, KvCache, KvShape, KvSpan, KvType, Mask, Vector,
+    cpu::{Cpu, attention::attention},
+    reference,
+};
+
+/// A sequence of `len` positions in a cache whose other positions hold NaN.
+struct Sequence {
+    cache: KvCache,
+    blocks: Vec<u32>,
+    /// `[len, heads · head_dim]`.
+    q: Vec<f32>,
+    len: usize,
+    spec: AttentionSpec,
+}
+
+/// Stores a position of a cache that nobody else uses.
+fn write(cache: &mut KvCache, slot: usize, key: &[f32], value: &[f32]) {
+    // SAFETY: the borrow is unique.
+    unsafe { cache.write(slot, key, value) };
+}
+
+fn sequence(
+    spec: AttentionSpec,
+    kv_type: KvType,
+    block_size: usize,
+    len: usize,
+    seed: u64,
+) -> Sequence {
+    let mut noise = Noise(seed);
+    let shape = KvShape {
+        blocks: len.div_ceil(block_size) + 2,
+        block_size,
+        kv_heads: spec.kv_heads,
+        key_dim: spec.head_dim,
+        value_dim: spec.value_dim,
+    };
+    let kernels = Kernels::cpu(CpuOptions {
+        threads: Some(1),
+        ..CpuOptions::default()
+    });
+    let mut cache = KvCache::new(&kernels, shape, kv_type).unwrap();
+    let (key_width, value_width) = (
+        spec.kv_heads * spec.head_dim,
+        spec.kv_heads * spec.value_dim,
+    );
+    for slot in 0..shape.blocks * block_size {
+        write(
+            &mut cache,
+            slot,
+            &vec![f32::NAN; key_width],
+            &vec![f32::NAN; value_width],
+        );
+    }
+    // Physical blocks in a scattered order.
+    let mut blocks: Vec<u32> = (0..shape.blocks as u32).collect();
+    for index in (1..blocks.len()).rev() {
+        blocks.swap(index, noise.bits() as usize % (index + 1));
+    }
+    blocks.truncate(len.div_ceil(block_size));
+    for position in 0..len {
+        let slot = blocks[position / block_size] as usize * block_size + position % block_size;
+        write(
+            &mut cache,
+            slot,
+            &noise.floats(key_width),
+            &noise.floats(value_width),
+        );
+    }
+    let q = noise.floats(len * spec.heads * spec.head_dim);
+    Sequence {
+        cache,
+        blocks,
+        q,
+        len,
+        spec,
+    }
+}
+
+impl Sequence {
+    /// The queries of `positions`, and the span that asks for them.
+    fn part(
+        &self,
+        positions: Range<usize>,
+        mask: Mask,
+        blocks: &mut Vec<u32>,
+    ) -> (&[f32], Range<usize>) {
+        let width = self.spec.heads * self.spec.head_dim;
+        blocks.clone_from(&self.blocks);
+        // What lies behind the window has been freed.
+        let first = self
+            .spec
+            .visible(mask, positions.start, positions.end)
+            .start;
+        blocks[..first / self.cache.shape().block_size].fill(u32::MAX);
+        (
+            &self.q[positions.start * width..positions.end * width],
+            positions,
+        )
+    }
+
+    fn run(&self, cpu: Option<&Cpu>, positions: Range<usize>, mask: Mask) -> Vec<f32> {
+        let mut blocks = Vec::new();
+        let (q, positions) = self.part(positions, mask, &mut blocks);
+        let spans = [KvSpan {
+            rows: 0..positions.len(),
+            first_position: positions.start,
+            blocks: &blocks,
+            mask,
+        }];
+        match cpu {
+            Some(cpu) => attention(cpu, q, &self.cache, &spans, &self.spec),
+            None => reference::attention(q, &self.cache, &spans, &self.spec),
+        }
+    }
+}
+
+fn any_spec() -> impl Strategy<Value = AttentionSpec> {
+    let shapes = (1_usize..4, 1_usize..6, 1_usize..40, 1_usize..40);
+    let extras = (
+        any::<bool>(),
+        proptest::option::of(1_usize..40),
+        any::<bool>(),
+    );
+    (shapes, extras).prop_map(
+        |((kv_heads, per_head, head_dim, value_dim), (cap, window, sinks))| {
+            let heads = kv_heads * per_head;
+            AttentionSpec {
+                heads,
+                kv_heads,
+                head_dim,
+                value_dim,
+                scale: 2.0,
+                softcap: cap.then_some(3.0),
+                window,
+                sinks: sinks.then(|| Vector::from(Noise(9).floats(heads))),
+            }
+        },
+    )
+}
+
+fn any_type() -> impl Strategy<Value = KvType> {
+    proptest::sample::select(KvType::ALL.to_vec())
+}
+
+/// Lengths on both sides of the borders of blocks and chunks, and others.
+fn any_len() -> impl Strategy<Value = usize> {
+    let borders = [16, 32, 256, 512, 768].into_iter();
+    let borders = borders.flat_map(|border| [border - 1, border, border + 1]);
+    prop_oneof![
+        proptest::sample::select(borders.collect::<Vec<_>>()),
+        1_usize..600,
+    ]
+}
+
+/// Block sizes that divide a chunk, and others.
+fn any_block_size() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(32_usize), Just(16), Just(256), 1_usize..40]
+}

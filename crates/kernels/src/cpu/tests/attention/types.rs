@@ -1,0 +1,186 @@
+//! What storing in fewer bits changes.
+
+use proptest::prelude::*;
+
+use super::{Sequence, sequence, write};
+use crate::{
+    AttentionSpec, CpuOptions, Kernels, KvCache, KvShape, KvType, Mask,
+    cpu::{
+        simd::{Isa, LANES, Level, versions},
+        tests::support::{Noise, every_level},
+    },
+};
+
+versions! {
+    narrow [] [] (from: &[f32; LANES], to: &mut [u16; LANES]) = narrow_with
+}
+
+#[inline(always)]
+unsafe fn narrow_with<I: Isa>(from: &[f32; LANES], to: &mut [u16; LANES]) {
+    // SAFETY: sixteen values are readable and as many writable.
+    unsafe { I::store_f16(to.as_mut_ptr(), I::load(from.as_ptr())) }
+}
+
+proptest! {
+    #[test]
+    fn halves_are_rounded_to_nearest_and_saturate(bits: [u32; LANES], exponents: [i32; LANES]) {
+        let small = std::array::from_fn(|lane| {
+            // Around the smallest and the largest half-precision values.
+            let sign_and_digits = bits[lane] & 0x807f_ffff;
+            f32::from_bits(sign_and_digits | ((exponents[lane].rem_euclid(48) + 97) as u32) << 23)
+        });
+        for values in [bits.map(f32::from_bits), small] {
+            for level in Level::available() {
+                let mut found = [0; LANES];
+                // SAFETY: the processor has the level.
+                unsafe { narrow(level, &values, &mut found) };
+                for (value, found) in values.iter().zip(found) {
+                    let found = half::f16::from_bits(found);
+                    if value.is_nan() {
+                        prop_assert!(found.is_nan());
+                    } else {
+                        let expected = half::f16::from_f32(value.clamp(-65504.0, 65504.0));
+                        prop_assert_eq!(found.to_bits(), expected.to_bits(), "{:?}: {}", level, value);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn elements_are_as_exact_as_promised(
+        key_dim in 1_usize..100, value_dim in 1_usize..100, magnitude in -20_i32..12, seed: u64,
+    ) {
+        for kv_type in KvType::ALL {
+            let mut cache = cache(kv_type, key_dim, value_dim);
+            let mut noise = Noise(seed);
+            let mut elements = |count| -> Vec<f32> {
+                noise.floats(count).iter().map(|x| x * (f32::from(2_u8)).powi(magnitude)).collect()
+            };
+            let (key, value) = (elements(2 * key_dim), elements(2 * value_dim));
+            write(&mut cache, 5, &key, &value);
+            for head in 0..2 {
+                let key = &key[head * key_dim..][..key_dim];
+                let found: Vec<f32> = (0..key_dim).map(|e| cache.key(0, head, 5, e)).collect();
+                check(kv_type, key, &found);
+                let value = &value[head * value_dim..][..value_dim];
+                let found: Vec<f32> = (0..value_dim).map(|e| cache.value(0, head, 5, e)).collect();
+                check(kv_type, value, &found);
+            }
+        }
+    }
+}
+
+fn cache(kv_type: KvType, key_dim: usize, value_dim: usize) -> KvCache {
+    let kernels = Kernels::cpu(CpuOptions {
+        threads: Some(1),
+        ..CpuOptions::default()
+    });
+    let shape = KvShape {
+        blocks: 1,
+        block_size: 32,
+        kv_heads: 2,
+        key_dim,
+        value_dim,
+    };
+    KvCache::new(&kernels, shape, kv_type).unwrap()
+}
+
+fn check(kv_type: KvType, expected: &[f32], found: &[f32]) {
+    for (expected, found) in expected.chunks(32).zip(found.chunks(32)) {
+        let largest = expected
+            .iter()
+            .fold(0.0, |largest: f32, x| largest.max(x.abs()));
+        for (expected, found) in expected.iter().zip(found) {
+            let bar = match kv_type {
+                KvType::F32 => 0.0,
+                // Half of the distance between subnormal values is a bound of its own.
+                KvType::F16 => (expected.abs() / 2048.0).max(2.0_f32.powi(-25)),
+                KvType::Int8 => largest / 252.0,
+            };
+            let error = (expected - found).abs();
+            assert!(
+                error <= bar,
+                "{kv_type}: {found} for {expected}, off by {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_visible() {
+    for (value, kv_type, expected) in [
+        (f32::INFINITY, KvType::F16, 65504.0),
+        (-1e9, KvType::F16, -65504.0),
+        (f32::NAN, KvType::F16, f32::NAN),
+        (f32::NAN, KvType::Int8, f32::NAN),
+        (f32::INFINITY, KvType::Int8, f32::NAN),
+        (f32::MAX, KvType::Int8, f32::MAX),
+    ] {
+        let mut cache = cache(kv_type, 64, 64);
+        let mut elements = vec![1.0; 128];
+        elements[70] = value;
+        write(&mut cache, 0, &elements, &elements);
+        for found in [cache.key(0, 1, 0, 6), cache.value(0, 1, 0, 6)] {
+            let close = (found / expected - 1.0).abs() < 0.01;
+            assert!(
+                close || found.is_nan() && expected.is_nan(),
+                "{kv_type}: {found} for {value}"
+            );
+        }
+        assert!(!cache.value(0, 0, 0, 6).is_nan());
+    }
+}
+
+/// Normally distributed values: sums of uniform ones.
+fn normal(noise: &mut Noise, count: usize) -> Vec<f32> {
+    let uniform = noise.floats(12 * count);
+    uniform
+        .chunks_exact(12)
+        .map(|x| x.iter().sum::<f32>() / 2.0)
+        .collect()
+}
+
+#[test]
+fn attention_stays_within_the_stated_error() {
+    for dim in [64, 128] {
+        let spec = AttentionSpec {
+            heads: 4,
+            kv_heads: 2,
+            head_dim: dim,
+            value_dim: dim,
+            scale: 1.0 / (dim as f32).sqrt(),
+            softcap: None,
+            window: None,
+            sinks: None,
+        };
+        let sequences: Vec<Sequence> = KvType::ALL
+            .iter()
+            .map(|kv_type| {
+                let mut sequence = sequence(spec.clone(), *kv_type, 32, 512, 1);
+                let mut noise = Noise(7);
+                for position in 0..512 {
+                    let slot = sequence.blocks[position / 32] as usize * 32 + position % 32;
+                    let (key, value) = (normal(&mut noise, 2 * dim), normal(&mut noise, 2 * dim));
+                    write(&mut sequence.cache, slot, &key, &value);
+                }
+                sequence.q = normal(&mut noise, 512 * 4 * dim);
+                sequence
+            })
+            .collect();
+        for cpu in every_level() {
+            let run = |sequence: &Sequence| sequence.run(Some(&cpu), 256..512, Mask::Causal);
+            let exact = run(&sequences[0]);
+            for (sequence, bar) in sequences[1..].iter().zip([0.0005, 0.015]) {
+                let found = run(sequence);
+                let squares = |values: &mut dyn Iterator<Item = f32>| -> f64 {
+                    values.map(|x| f64::from(x).powi(2)).sum()
+                };
+                let error = squares(&mut found.iter().zip(&exact).map(|(a, b)| a - b));
+                let error = (error / squares(&mut exact.iter().copied())).sqrt();
+                let kv_type = sequence.cache.kv_type();
+                assert!(error > 0.0 && error < bar, "{kv_type}, {dim}: {error}");
+            }
+        }
+    }
+}
