@@ -5,9 +5,9 @@ use std::ops::Range;
 use super::{
     super::simd::{Isa, LANES, versions},
     Item, Job, Piece, Query, VECTORS, clip,
-    products::{FEW, Rows, gather, most, score, score_most},
+    products::{FEW, Rows, gather, most, score},
     softmax::{Sum, cap_scores, divide, merge, weigh},
-    tile::{Floats, Halves, Keys, ScaledBytes, Stored, Values, Widened},
+    tile::{Floats, Halves, Keys, ScaledBytes, Stored, Values},
 };
 
 use crate::KvType;
@@ -18,9 +18,6 @@ pub(super) const BYTES: u8 = 2;
 
 /// How many tiles ahead memory is asked for.
 const AHEAD: usize = 2;
-
-/// Vectors for which it is worth widening a block's keys and values once.
-const MANY: usize = 8;
 
 versions! {
     /// Computes chunks of an item: its result, or the chunks' parts of a divided one.
@@ -62,7 +59,7 @@ unsafe fn attend_stored<I: Isa, S: Stored<I>>(
 ) {
     let padded = job.cache.value_stride();
     let count = item.vectors.len();
-    let (work, values) = Work::new::<I, S>(job, item, scratch);
+    let (work, values) = Work::new::<I>(job, item, scratch);
     let parts = work.parts;
     let mut sums = [Sum::EMPTY; VECTORS];
     values.fill(0.0);
@@ -171,22 +168,18 @@ struct Work<'a> {
     queries: [Query; VECTORS],
     /// Vectors of a full pass.
     most: usize,
-    /// Whether full passes share what is widened once; other passes widen keys and values in registers.
-    widen: bool,
-    /// The query vectors of each pass, `[head_dim, vectors of the pass]`.
-    packed: *const f32,
+    /// The query vectors.
+    q: [*const f32; VECTORS],
     /// Scores of a chunk, then its weights.
     scores: Rows,
     /// Weighted values of a chunk.
     parts: Rows,
-    /// Keys or values of a block, widened.
-    tile: *mut f32,
 }
 
 impl<'a> Work<'a> {
     /// Also gives a `[vectors, padded]` part of the scratch.
     #[inline(always)]
-    fn new<I: Isa, S: Stored<I>>(
+    fn new<I: Isa>(
         job: &'a Job<'a>,
         item: &'a Item<'a>,
         scratch: &'a mut Vec<f32>,
@@ -196,35 +189,28 @@ impl<'a> Work<'a> {
         let count = item.vectors.len();
         // Rows of a multiple of 4 KiB would share few lines of the first cache.
         let width = job.chunk_blocks() * stride + LANES;
-        let len = count * (dim + width + 2 * padded) + stride * dim.max(padded);
+        let len = count * (width + 2 * padded);
         if scratch.len() < len {
             scratch.resize(len, 0.0);
         }
-        let (packed, rest) = scratch.split_at_mut(count * dim);
-        let (scores, rest) = rest.split_at_mut(count * width);
+        let (scores, rest) = scratch.split_at_mut(count * width);
         let (parts, rest) = rest.split_at_mut(count * padded);
-        let (values, tile) = rest.split_at_mut(count * padded);
+        let values = &mut rest[..count * padded];
 
         let mut queries = [Query::default(); VECTORS];
         for (index, query) in queries[..count].iter_mut().enumerate() {
             *query = item.query(job.spec, index);
         }
-        for pass in passes(count, most::<I>()) {
-            for vector in 0..pass.count {
-                let q = &job.q[queries[pass.first + vector].at * dim..][..dim];
-                let packed = packed[pass.first * dim + vector..].iter_mut();
-                for (packed, q) in packed.step_by(pass.count).zip(q) {
-                    *packed = *q;
-                }
-            }
+        let mut q = [std::ptr::null(); VECTORS];
+        for (q, query) in q.iter_mut().zip(&queries[..count]) {
+            *q = job.q[query.at * dim..][..dim].as_ptr();
         }
         let work = Self {
             job,
             item,
             queries,
             most: most::<I>(),
-            widen: S::NARROW && count >= MANY,
-            packed: packed.as_ptr(),
+            q,
             scores: Rows {
                 start: scores.as_mut_ptr(),
                 width,
@@ -233,7 +219,6 @@ impl<'a> Work<'a> {
                 start: parts.as_mut_ptr(),
                 width: padded,
             },
-            tile: tile.as_mut_ptr(),
         };
         (work, values)
     }
@@ -253,9 +238,10 @@ impl<'a> Work<'a> {
     }
 
     /// The tile that is [`AHEAD`] tiles behind tile `index` of a chunk: first come the keys of its blocks, then their
-    /// values, then the keys of the next chunk. Tiles are too short for the processor to see a stream in them.
+    /// values, then the keys of the next chunk; `current` behind the last. Tiles are too short for the processor to see a
+    /// stream in them.
     #[inline(always)]
-    fn next<I: Isa>(&self, chunk: usize, index: usize) -> *const u8 {
+    fn next<I: Isa>(&self, chunk: usize, index: usize, current: *const u8) -> *const u8 {
         let cache = self.job.cache;
         let seen = self.blocks_seen(chunk);
         let index = index + AHEAD;
@@ -268,7 +254,7 @@ impl<'a> Work<'a> {
         };
         let end = self.queries[self.item.vectors.len() - 1].end;
         if block * cache.shape().block_size >= end {
-            return std::ptr::null();
+            return current;
         }
         let block = self.item.span.blocks[block] as usize;
         let (start, scales) = if values {
@@ -326,30 +312,21 @@ impl<'a> Work<'a> {
     unsafe fn score_chunk<I: Isa, S: Stored<I>>(&self, chunk: usize) {
         let (cache, spec) = (self.job.cache, self.job.spec);
         for (index, (block, column, positions)) in self.blocks(chunk).enumerate() {
-            let mut keys = Keys {
-                start: cache.keys(block, self.item.kv_head),
-                next: self.next::<I>(chunk, index),
+            let start = cache.keys(block, self.item.kv_head);
+            let keys = Keys {
+                start,
+                next: self.next::<I>(chunk, index, start),
                 dim: spec.head_dim,
                 stride: cache.stride(),
             };
             // SAFETY: the caller's promise; blocks that are seen have been checked, and the scratch is as long as the
             // passes over it.
             unsafe {
-                let stored = keys;
-                if S::NARROW && self.widen {
-                    keys = S::widen_keys(keys, self.tile);
-                }
                 for pass in self.passes() {
                     let seen = self.seen(pass, &positions);
-                    let q = self.packed.add(pass.first * spec.head_dim);
+                    let q = &self.q[pass.first..][..pass.count];
                     let to = self.scores.from(pass.first).skip(column);
-                    if pass.count == self.most && !S::NARROW {
-                        score_most::<I, S>(keys, q, seen, spec.scale, to);
-                    } else if pass.count == self.most && self.widen {
-                        score_most::<I, Widened>(keys, q, seen, spec.scale, to);
-                    } else {
-                        score::<I, S>(pass.count, stored, q, seen, spec.scale, to);
-                    }
+                    score::<I, S>(keys, q, seen, spec.scale, to);
                 }
             }
         }
@@ -394,26 +371,19 @@ impl<'a> Work<'a> {
             self.parts.start.write_bytes(0, count * self.parts.width);
             let blocks = self.blocks_seen(chunk).len();
             for (index, (block, column, positions)) in self.blocks(chunk).enumerate() {
-                let mut values = Values {
-                    start: cache.values(block, self.item.kv_head),
-                    next: self.next::<I>(chunk, blocks + index),
+                let start = cache.values(block, self.item.kv_head);
+                let values = Values {
+                    start,
+                    next: self.next::<I>(chunk, blocks + index, start),
                     stride: cache.stride(),
                     padded: cache.value_stride(),
                     scales: cache.kv_type().scales(self.job.spec.value_dim),
                 };
-                let stored = values;
-                if S::NARROW && self.widen {
-                    values = S::widen_values(values, self.tile);
-                }
                 for pass in self.passes() {
                     let queries = &self.queries[pass.first..][..pass.count];
                     let weights = self.scores.from(pass.first).skip(column);
                     let to = self.parts.from(pass.first);
-                    if S::NARROW && pass.count == self.most && self.widen {
-                        gather::<I, Widened>(values, queries, &positions, weights, to);
-                    } else {
-                        gather::<I, S>(stored, queries, &positions, weights, to);
-                    }
+                    gather::<I, S>(values, queries, &positions, weights, to);
                 }
             }
         }

@@ -3,9 +3,9 @@
 //! The query heads that share a key/value head, of a few consecutive rows, are an [`Item`]: keys and values are read
 //! once for all of them. Positions are cut at absolute multiples of about [`CHUNK`] into chunks. A chunk gives each query
 //! vector the largest score, the sum of the weights relative to it, and the weighted sum of the values; chunks are
-//! merged in ascending order. A row of scores never exists as a whole. When there are fewer items than threads can
-//! share, the chunks of an item are divided among threads and merged once all are done: by then each has given the same
-//! numbers as it would have alone. So what is computed for a row depends on its own position and the block size only.
+//! merged in ascending order. A row of scores never exists as a whole. The chunks of an item that is a large part of the
+//! call are divided among threads and merged once all are done, with the same numbers. So what is computed for a row
+//! depends on its own position and the block size only.
 
 mod kernel;
 mod plan;

@@ -41,7 +41,6 @@ impl<'a> Plan<'a> {
             }
         }
         let cost = items.iter().map(|item| item.cost).sum();
-        let few = items.len() < 2 * threads;
         let mut plan = Self {
             items,
             pieces: Vec::new(),
@@ -51,9 +50,10 @@ impl<'a> Plan<'a> {
         };
         for index in 0..plan.items.len() {
             let item = &plan.items[index];
+            // An item that is not much more than a piece stays whole, so a thread holds few parts.
             let share = item.cost * PIECES_PER_THREAD * threads / cost.max(1);
-            let count = if threads > 1 && few && cost >= SMALL {
-                share.clamp(1, item.chunks.len().max(1))
+            let count = if threads > 1 && share > 1 && cost >= SMALL {
+                share.min(item.chunks.len())
             } else {
                 1
             };
@@ -108,4 +108,104 @@ fn item<'a>(
     let dims = job.spec.head_dim + job.spec.value_dim;
     item.cost = count * (last.end - first.start) * dims;
     item
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::shared::SharedOutput;
+    use crate::{AttentionSpec, CpuOptions, Kernels, KvCache, KvShape, KvType, Mask};
+
+    /// Plans for sequences of so many rows, the last of so many positions.
+    fn with_plan(sequences: &[(usize, usize)], check: impl Fn(&Plan<'_>)) {
+        let longest = sequences.iter().map(|(_, len)| *len).max().unwrap();
+        let kernels = Kernels::cpu(CpuOptions {
+            threads: Some(1),
+            ..CpuOptions::default()
+        });
+        let shape = KvShape {
+            blocks: longest.div_ceil(32),
+            block_size: 32,
+            kv_heads: 2,
+            key_dim: 64,
+            value_dim: 64,
+        };
+        let cache = KvCache::new(&kernels, shape, KvType::F16).unwrap();
+        let spec = AttentionSpec {
+            heads: 8,
+            kv_heads: 2,
+            head_dim: 64,
+            value_dim: 64,
+            scale: 1.0,
+            softcap: None,
+            window: None,
+            sinks: None,
+        };
+        let (mut out, mut partials) = (Vec::new(), Vec::new());
+        let job = Job {
+            q: &[],
+            cache: &cache,
+            spec: &spec,
+            out: SharedOutput::reserved(&mut out),
+            partials: SharedOutput::reserved(&mut partials),
+        };
+        let blocks: Vec<u32> = (0..shape.blocks as u32).collect();
+        let mut first = 0;
+        let span = |(rows, len): &(usize, usize)| {
+            first += rows;
+            KvSpan {
+                rows: first - rows..first,
+                first_position: len - rows,
+                blocks: &blocks,
+                mask: Mask::Causal,
+            }
+        };
+        let spans: Vec<_> = sequences.iter().map(span).collect();
+        let plan = Plan::new(&job, &spans, 4);
+        // Every chunk of every item belongs to one piece.
+        for (index, item) in plan.items.iter().enumerate() {
+            let pieces = plan.pieces.iter().filter(|piece| piece.item == index);
+            let mut chunks: Vec<_> = pieces.flat_map(|piece| piece.chunks.clone()).collect();
+            chunks.sort_unstable();
+            assert!(chunks.into_iter().eq(item.chunks.clone()));
+        }
+        check(&plan);
+    }
+
+    #[test]
+    fn one_long_sequence_is_divided_among_all_threads() {
+        with_plan(&[(1, 4096)], |plan| {
+            assert_eq!((plan.items.len(), plan.divided.len()), (2, 2));
+            assert!(plan.pieces.len() >= 8);
+            // Sixteen chunks of four vectors for both heads.
+            assert_eq!(plan.partials_len, 2 * 16 * 4 * (2 + 64));
+        });
+    }
+
+    #[test]
+    fn short_sequences_and_crowds_are_not_divided() {
+        for sequences in [vec![(1, 100)], vec![(1, 4096); 16], vec![(512, 4096)]] {
+            with_plan(&sequences, |plan| {
+                assert!(plan.divided.is_empty(), "{sequences:?}");
+                assert_eq!(plan.pieces.len(), plan.items.len());
+            });
+        }
+    }
+
+    #[test]
+    fn a_long_sequence_among_short_ones_is_divided() {
+        let spans = [(1, 100), (1, 100), (1, 8192), (1, 100), (1, 100), (1, 100)];
+        with_plan(&spans, |plan| {
+            let divided: Vec<_> = plan.divided.iter().map(|(item, _)| *item).collect();
+            assert_eq!(divided, [4, 5]);
+        });
+    }
+
+    #[test]
+    fn the_longest_pieces_come_first() {
+        with_plan(&[(2048, 2048)], |plan| {
+            let end = |piece: &Piece| plan.items[piece.item].chunks.end;
+            assert!(plan.pieces.iter().map(end).is_sorted_by(|a, b| a >= b));
+        });
+    }
 }

@@ -49,56 +49,39 @@ impl Rows {
     }
 }
 
-/// Calls a function of a constant number of vectors, at most [`FEW`].
+/// Calls a function of a constant number of vectors: at most [`FEW`] or [`most`].
 macro_rules! for_count {
     ($count:expr, $function:ident::<$isa:ty, $stored:ty>($($arg:expr),*)) => {
         match $count {
             1 => $function::<$isa, $stored, 1>($($arg),*),
             2 => $function::<$isa, $stored, 2>($($arg),*),
             3 => $function::<$isa, $stored, 3>($($arg),*),
+            _ if <$isa>::WIDE && $count == most::<$isa>() => {
+                $function::<$isa, $stored, 8>($($arg),*);
+            }
             _ => $function::<$isa, $stored, 4>($($arg),*),
         }
     };
 }
 
-/// The scaled products of `count` query vectors, at most [`FEW`], packed `[dim, count]`, with the keys of a block at the
-/// positions `seen`, and those up to whole runs of sixteen.
+/// The scaled products of query vectors with the keys of a block at the positions `seen`, and those up to whole runs of
+/// sixteen.
 #[inline(always)]
 pub(super) unsafe fn score<I: Isa, S: Stored<I>>(
-    count: usize,
     keys: Keys,
-    q: *const f32,
+    q: &[*const f32],
     seen: Range<usize>,
     scale: f32,
     to: Rows,
 ) {
     // SAFETY: the caller's promise.
-    unsafe { for_count!(count, score_seen::<I, S>(keys, q, seen, scale, to)) }
-}
-
-/// The same for [`most`] vectors.
-#[inline(always)]
-pub(super) unsafe fn score_most<I: Isa, S: Stored<I>>(
-    keys: Keys,
-    q: *const f32,
-    seen: Range<usize>,
-    scale: f32,
-    to: Rows,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if I::WIDE {
-            score_seen::<I, S, 8>(keys, q, seen, scale, to);
-        } else {
-            score_seen::<I, S, FEW>(keys, q, seen, scale, to);
-        }
-    }
+    unsafe { for_count!(q.len(), score_seen::<I, S>(keys, q, seen, scale, to)) }
 }
 
 #[inline(always)]
 unsafe fn score_seen<I: Isa, S: Stored<I>, const R: usize>(
     keys: Keys,
-    q: *const f32,
+    q: &[*const f32],
     seen: Range<usize>,
     scale: f32,
     to: Rows,
@@ -119,17 +102,19 @@ unsafe fn score_seen<I: Isa, S: Stored<I>, const R: usize>(
     }
 }
 
-/// `R` vectors, packed `[dim, R]`, and `C` runs of sixteen positions. Elements are added in ascending order.
+/// `R` vectors and `C` runs of sixteen positions. Elements are added in ascending order.
 #[inline(always)]
 unsafe fn score_runs<I: Isa, S: Stored<I>, const R: usize, const C: usize>(
     keys: Keys,
-    q: *const f32,
+    q: &[*const f32],
     position: usize,
     scale: f32,
     to: Rows,
 ) {
     // SAFETY: the caller's promise: `C` runs are inside of the stride, and there are `R` rows.
     unsafe {
+        let mut vectors = [std::ptr::null(); R];
+        vectors.copy_from_slice(&q[..R]);
         let mut sums = [[I::splat(0.0); C]; R];
         let mut element = 0;
         while element < keys.dim {
@@ -145,7 +130,7 @@ unsafe fn score_runs<I: Isa, S: Stored<I>, const R: usize, const C: usize>(
                     loaded[c] = S::key(keys, element, position + c * LANES, scales[c]);
                 }
                 for r in 0..R {
-                    let q = I::splat(*q.add(element * R + r));
+                    let q = I::splat(*vectors[r].add(element));
                     for c in 0..C {
                         sums[r][c] = I::fma(q, loaded[c], sums[r][c]);
                     }
@@ -163,8 +148,7 @@ unsafe fn score_runs<I: Isa, S: Stored<I>, const R: usize, const C: usize>(
     }
 }
 
-/// Adds the weighted values of a block, which holds the positions `block`, to the rows of `parts`: for at most [`FEW`]
-/// or exactly [`most`] queries.
+/// Adds the weighted values of a block, which holds the positions `block`, to the rows of `parts`: one for each query.
 ///
 /// Each vector takes its positions in ascending order and no other: a value that it does not see may be anything.
 #[inline(always)]
@@ -187,14 +171,10 @@ pub(super) unsafe fn gather<I: Isa, S: Stored<I>>(
                 add_columns::<I, S, 1>(values, before, weights.from(r), parts.from(r));
             }
         }
-        if I::WIDE && !S::NARROW && queries.len() == 8 {
-            add_columns::<I, S, 8>(values, shared.clone(), weights, parts);
-        } else {
-            for_count!(
-                queries.len(),
-                add_columns::<I, S>(values, shared.clone(), weights, parts)
-            );
-        }
+        for_count!(
+            queries.len(),
+            add_columns::<I, S>(values, shared.clone(), weights, parts)
+        );
         if ragged {
             for (r, query) in queries.iter().enumerate() {
                 let seen = clip(query.start..query.end, block);

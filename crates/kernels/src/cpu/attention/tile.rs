@@ -1,6 +1,6 @@
 //! Keys and values of one head of a block, widened as they are loaded.
 
-use super::super::simd::{Isa, LANES, widen_bf16};
+use super::super::simd::{Isa, widen_bf16};
 use crate::kv::GROUP;
 
 /// `[elements, stride]`, then what the type needs besides.
@@ -32,8 +32,6 @@ pub(super) struct Values {
 pub(super) trait Stored<I: Isa> {
     /// What multiplies a run of keys at sixteen positions.
     type Scale: Copy;
-    /// Whether loading is more than a load.
-    const NARROW: bool;
     /// Bytes of an element.
     const BYTES: usize;
 
@@ -51,54 +49,12 @@ pub(super) trait Stored<I: Isa> {
     unsafe fn key(keys: Keys, element: usize, position: usize, scale: Self::Scale) -> I::V;
     /// Sixteen elements of the value at a position.
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V;
-
-    /// The keys as [`Floats`] in `to`, which holds `[dim, stride]`.
-    #[inline(always)]
-    unsafe fn widen_keys(keys: Keys, to: *mut f32) -> Keys {
-        // SAFETY: the caller's promise.
-        unsafe {
-            for position in (0..keys.stride).step_by(LANES) {
-                for first in (0..keys.dim).step_by(GROUP) {
-                    let scale = Self::key_scale(keys, first, position);
-                    for element in first..keys.dim.min(first + GROUP) {
-                        Self::prefetch(keys.next, element * keys.stride + position, LANES);
-                        let key = Self::key(keys, element, position, scale);
-                        I::store(to.add(element * keys.stride + position), key);
-                    }
-                }
-            }
-        }
-        Keys {
-            start: to.cast_const().cast(),
-            ..keys
-        }
-    }
-
-    /// The values as [`Floats`] in `to`, which holds `[stride, padded]`.
-    #[inline(always)]
-    unsafe fn widen_values(values: Values, to: *mut f32) -> Values {
-        // SAFETY: the caller's promise.
-        unsafe {
-            for position in 0..values.stride {
-                for element in (0..values.padded).step_by(LANES) {
-                    Self::prefetch(values.next, position * values.padded + element, LANES);
-                    let value = Self::value(values, position, element);
-                    I::store(to.add(position * values.padded + element), value);
-                }
-            }
-        }
-        Values {
-            start: to.cast_const().cast(),
-            ..values
-        }
-    }
 }
 
 pub(super) struct Floats;
 
 impl<I: Isa> Stored<I> for Floats {
     type Scale = ();
-    const NARROW: bool = false;
     const BYTES: usize = 4;
 
     #[inline(always)]
@@ -124,44 +80,10 @@ impl<I: Isa> Stored<I> for Floats {
     }
 }
 
-/// [`Floats`] that have been widened a moment ago.
-pub(super) struct Widened;
-
-impl<I: Isa> Stored<I> for Widened {
-    type Scale = ();
-    const NARROW: bool = false;
-    const BYTES: usize = 4;
-
-    #[inline(always)]
-    fn prefetch(_: *const u8, _: usize, _: usize) {}
-
-    #[inline(always)]
-    unsafe fn key_scale(_: Keys, _: usize, _: usize) {}
-
-    #[inline(always)]
-    unsafe fn key(keys: Keys, element: usize, position: usize, (): ()) -> I::V {
-        // SAFETY: the caller's promise.
-        unsafe {
-            I::load(
-                keys.start
-                    .cast::<f32>()
-                    .add(element * keys.stride + position),
-            )
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn value(values: Values, position: usize, element: usize) -> I::V {
-        // SAFETY: the caller's promise.
-        unsafe { <Floats as Stored<I>>::value(values, position, element) }
-    }
-}
-
 pub(super) struct Halves;
 
 impl<I: Isa> Stored<I> for Halves {
     type Scale = ();
-    const NARROW: bool = true;
     const BYTES: usize = 2;
 
     #[inline(always)]
@@ -192,7 +114,6 @@ pub(super) struct ScaledBytes;
 
 impl<I: Isa> Stored<I> for ScaledBytes {
     type Scale = I::V;
-    const NARROW: bool = true;
     const BYTES: usize = 1;
 
     #[inline(always)]
