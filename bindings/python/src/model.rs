@@ -45,20 +45,11 @@ impl Model {
     }
 }
 
-fn parse_precision(name: &str) -> PyResult<Precision> {
-    match name {
-        "exact" => Ok(Precision::Exact),
-        other => Err(invalid_option(format!(
-            "unknown precision `{other}`: the only one there is yet is `exact`"
-        ))),
-    }
-}
-
 #[pymethods]
 impl Model {
     #[new]
     #[pyo3(signature = (
-        path_or_id, precision = "exact", threads = None, context_length = None, *,
+        path_or_id, precision = "int8", threads = None, context_length = None, *,
         device = "auto", kv_type = None, max_sequences = 1, memory_bytes = None, revision = None, pull = false
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
@@ -77,7 +68,7 @@ impl Model {
     ) -> PyResult<Self> {
         let options = LoadOptions {
             device: device.parse::<DeviceChoice>().map_err(invalid_option)?,
-            precision: parse_precision(precision)?,
+            precision: precision.parse::<Precision>().map_err(invalid_option)?,
             kv_type: kv_type
                 .map(str::parse::<KvType>)
                 .transpose()

@@ -56,9 +56,9 @@ pub struct GlobalArguments {
     #[arg(long, global = true, default_value = "auto", value_parser = device_parser())]
     pub device: DeviceChoice,
 
-    /// Arithmetic of the model; exact is f32 activations, keys and values
-    #[arg(long, global = true, default_value = "exact")]
-    pub precision: PrecisionChoice,
+    /// Arithmetic of the model: int8 rounds what quantized weights are multiplied with to 8 bits, exact keeps f32
+    #[arg(long, global = true, default_value = "int8", value_parser = precision_parser())]
+    pub precision: Precision,
 
     /// How keys and values are stored [default: f32 with exact arithmetic, else f16]
     #[arg(long, global = true, value_name = "TYPE", value_parser = kv_type_parser())]
@@ -99,18 +99,8 @@ impl From<Colors> for ColorChoice {
     }
 }
 
-/// Arithmetic of the model; exact is f32 activations, keys and values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PrecisionChoice {
-    Exact,
-}
-
-impl From<PrecisionChoice> for Precision {
-    fn from(precision: PrecisionChoice) -> Self {
-        match precision {
-            PrecisionChoice::Exact => Self::Exact,
-        }
-    }
+fn precision_parser() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(["int8", "exact"]).try_map(|name| name.parse::<Precision>())
 }
 
 fn device_parser() -> impl TypedValueParser<Value = DeviceChoice> {

@@ -40,7 +40,7 @@ impl Context {
     pub fn load_options(&self) -> LoadOptions {
         LoadOptions {
             device: self.global.device,
-            precision: self.global.precision.into(),
+            precision: self.global.precision,
             kv_type: self.global.kv_type,
             threads: self.global.threads.map(usize::from),
             memory_bytes: self.memory_budget_bytes(),

@@ -73,7 +73,7 @@ impl Default for LoadOptions {
     fn default() -> Self {
         Self {
             device: DeviceChoice::Auto,
-            precision: Precision::Exact,
+            precision: Precision::default(),
             kv_type: None,
             threads: None,
             context_length: None,

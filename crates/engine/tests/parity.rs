@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mlxm_engine::{BLOCK_SIZE, Engine, LoadOptions};
+use mlxm_engine::{BLOCK_SIZE, Engine, LoadOptions, Precision};
 use safetensors::SafeTensors;
 
 /// Of the logit range: a wrong epsilon or activation is well above it, the oracle's own noise well below.
@@ -69,7 +69,11 @@ fn relative_deviation(expected: &[f32], actual: &[f32]) -> f64 {
 fn agrees(name: &str) {
     let folder = golden(name);
     let oracle = oracle(&folder);
-    let engine = Engine::load(&folder, &LoadOptions::default()).unwrap();
+    let exact = LoadOptions {
+        precision: Precision::Exact,
+        ..LoadOptions::default()
+    };
+    let engine = Engine::load(&folder, &exact).unwrap();
     for chunk in [
         None,
         Some(1),

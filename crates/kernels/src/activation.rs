@@ -31,3 +31,20 @@ pub struct Rope {
     /// Factor of the rotated elements (1 except for yarn and longrope).
     pub amplitude: f32,
 }
+
+/// The angles of a [`Rope`] at the positions of some rows, from [`crate::Kernels::turns`]: the same for every layer.
+#[derive(Clone, Debug)]
+pub struct Turns {
+    pub(crate) dims: usize,
+    pub(crate) traditional: bool,
+    pub(crate) amplitude: f32,
+    /// For each row `dims / 2` cosines, then as many sines.
+    pub(crate) values: Vec<f32>,
+}
+
+impl Turns {
+    /// Rows that there are angles for.
+    pub(crate) fn rows(&self) -> Option<usize> {
+        self.values.len().checked_div(self.dims)
+    }
+}

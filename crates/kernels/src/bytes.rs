@@ -81,6 +81,22 @@ impl Bytes {
         }
     }
 
+    /// Lets go of the memory of a mapped range; it comes from the file again when it is read again.
+    pub(crate) fn release(&self) {
+        #[cfg(unix)]
+        if let Source::Mapped(map) = &self.source {
+            // SAFETY: the map is read-only and of a file, so pages that are dropped are read from there again.
+            // Failing is harmless: the memory stays.
+            let _ = unsafe {
+                map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    self.range.start,
+                    self.range.len(),
+                )
+            };
+        }
+    }
+
     /// The bytes read as little-endian elements, aligned for `T`.
     ///
     /// Nothing is copied unless the storage is not aligned for `T`, as happens to tensors that
@@ -152,6 +168,11 @@ pub struct Typed<T> {
 }
 
 impl<T> Typed<T> {
+    /// As [`Bytes::release`].
+    pub(crate) fn release(&self) {
+        self.bytes.release();
+    }
+
     /// The bytes that the elements are made of.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.as_slice()

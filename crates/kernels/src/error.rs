@@ -35,6 +35,14 @@ pub enum KernelError {
         /// What the tensor is instead.
         found: String,
     },
+    /// A weight's rearranged copy does not fit into memory.
+    #[error("a weight of {size_bytes} bytes cannot be rearranged: {reason}")]
+    WeightMemory {
+        /// Bytes asked for.
+        size_bytes: usize,
+        /// What the system said.
+        reason: String,
+    },
     /// A cache does not fit into the address space or memory.
     #[error("a cache of {size_bytes} bytes cannot be reserved: {reason}")]
     CacheMemory {

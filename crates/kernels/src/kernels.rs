@@ -1,23 +1,30 @@
 //! The dispatch object: checks shapes, counts dispatches, and hands slices to the implementation.
 
 use std::{
-    ops::Range,
+    fmt,
+    str::FromStr,
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use candle_core::{Device, Tensor};
 
 use crate::{
-    Activation, AttentionSpec, KernelError, KvCache, KvSpan, Matrix, Rope, Vector,
+    Activation, AttentionSpec, HeadNorms, KernelError, KvCache, KvShape, KvSpan, Linear, Matrix,
+    Norm, Rope, Turns,
     cpu::{
         Cpu, attention,
         elementwise::{self, Function},
-        linear,
-        norm::{Norm, norm},
-        rope,
+        finish::Finish,
+        linear, norm,
+        product::{Input, product},
+        rotate,
         simd::Level,
+        tiles::Tiles,
     },
-    operand::{Operand, check_indices, check_vector, describe, output, shape_error},
+    matrix::Storage,
+    operand::{
+        Operand, check_distinct, check_indices, check_vector, describe, output, shape_error,
+    },
 };
 
 /// How exactly results are computed.
@@ -25,8 +32,40 @@ use crate::{
 #[non_exhaustive]
 pub enum Precision {
     /// f32 activations, keys and values.
-    #[default]
     Exact,
+    /// Activations in int8, a step per group of columns, wherever a quantized weight is multiplied by them; f32 in between.
+    #[default]
+    Int8,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exact => "exact",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "exact" => Ok(Self::Exact),
+            "int8" => Ok(Self::Int8),
+            _ => Err(format!("unknown precision {name:?}: use int8 or exact")),
+        }
+    }
+}
+
+/// The two input projections of a gated feed-forward block.
+#[derive(Clone, Copy, Debug)]
+pub enum GateUp<'a> {
+    /// The activated projection and the one it is multiplied with.
+    Separate(&'a Linear, &'a Linear),
+    /// Both in one weight, the activated half first.
+    Joined(&'a Linear),
 }
 
 /// Options of the CPU kernels.
@@ -88,26 +127,135 @@ impl Kernels {
         self.dispatches.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// `x · wᵀ + bias`: `[T, K]` and `[N, K]` give `[T, N]`.
-    pub fn linear(
+    /// The weight in the form that these kernels multiply fastest, which takes as much memory as before. Memory of the
+    /// file that it came from is let go.
+    pub fn prepare(&self, weight: Matrix) -> Result<Matrix, KernelError> {
+        let Storage::Quantized(quantized) = weight.storage() else {
+            return Ok(weight);
+        };
+        if self.precision == Precision::Exact {
+            return Ok(weight);
+        }
+        let tiles = Tiles::pack(&self.cpu, quantized, weight.rows(), weight.cols())?;
+        Ok(match tiles {
+            Some(tiles) => {
+                weight.release();
+                weight.in_tiles(tiles)
+            }
+            None => weight,
+        })
+    }
+
+    /// `norm(x) · weightᵀ + bias` for each of `linears`, side by side: `[T, K]` gives `[T, N₁ + N₂ + …]`.
+    pub fn project(
         &self,
         x: &Tensor,
-        w: &Matrix,
-        bias: Option<&Vector>,
+        norm: Option<&Norm>,
+        linears: &[&Linear],
     ) -> Result<Tensor, KernelError> {
-        const OP: &str = "linear";
-        self.count();
-        let x = Operand::new(OP, x)?;
-        if x.width != w.cols() {
+        self.product("project", x, norm, linears, Finish::Store)
+    }
+
+    /// `activation(norm(x) · weightᵀ + bias)`.
+    pub fn project_activated(
+        &self,
+        x: &Tensor,
+        norm: Option<&Norm>,
+        linear: &Linear,
+        activation: Activation,
+    ) -> Result<Tensor, KernelError> {
+        let finish = Finish::Activate(activation);
+        self.product("project_activated", x, norm, &[linear], finish)
+    }
+
+    /// `activation(gate(norm(x))) · up(norm(x))`: `[T, K]` gives `[T, N]`.
+    pub fn project_gated(
+        &self,
+        x: &Tensor,
+        norm: Option<&Norm>,
+        gate_up: GateUp<'_>,
+        activation: Activation,
+    ) -> Result<Tensor, KernelError> {
+        const OP: &str = "project_gated";
+        let finish = Finish::Gate(activation);
+        match gate_up {
+            GateUp::Separate(gate, up) => {
+                if gate.weight.rows() != up.weight.rows() {
+                    return Err(shape_error(
+                        OP,
+                        describe(&gate.weight),
+                        describe(&up.weight),
+                    ));
+                }
+                self.product(OP, x, norm, &[gate, up], finish)
+            }
+            GateUp::Joined(both) => {
+                if both.weight.rows() % 2 == 1 {
+                    let halves = "a gate and as many columns beside it".to_owned();
+                    return Err(shape_error(OP, describe(&both.weight), halves));
+                }
+                self.product(OP, x, norm, &[both], finish)
+            }
+        }
+    }
+
+    /// `residual + scale · (x · weightᵀ + bias)`.
+    pub fn project_onto(
+        &self,
+        x: &Tensor,
+        linear: &Linear,
+        residual: &Tensor,
+        scale: f32,
+    ) -> Result<Tensor, KernelError> {
+        const OP: &str = "project_onto";
+        let residual = Operand::new(OP, residual)?;
+        let (rows, width) = (Operand::new(OP, x)?.rows, linear.weight.rows());
+        if (residual.rows, residual.width) != (rows, width) {
             return Err(shape_error(
                 OP,
-                format!("an activation of {}", x.shape()),
-                describe(w),
+                format!("a residual of {}", residual.shape()),
+                format!("{rows} rows of {width}"),
             ));
         }
-        check_vector(OP, "bias", bias, w.rows())?;
-        let out = linear::linear(&self.cpu, x.as_slice(), w, bias.map(Vector::as_slice));
-        output(out, x.rows, w.rows())
+        let residual = residual.as_slice();
+        self.product(OP, x, None, &[linear], Finish::Onto { residual, scale })
+    }
+
+    fn product(
+        &self,
+        op: &'static str,
+        x: &Tensor,
+        norm: Option<&Norm>,
+        linears: &[&Linear],
+        finish: Finish<'_>,
+    ) -> Result<Tensor, KernelError> {
+        self.count();
+        let x = Operand::new(op, x)?;
+        for Linear { weight, bias } in linears {
+            if x.width != weight.cols() {
+                return Err(shape_error(
+                    op,
+                    format!("an activation of {}", x.shape()),
+                    describe(weight),
+                ));
+            }
+            check_vector(op, "bias", bias.as_ref(), weight.rows())?;
+        }
+        if let Some(norm) = norm {
+            check_norm(op, norm, &x)?;
+        }
+        let input = Input {
+            x: x.as_slice(),
+            rows: x.rows,
+            norm,
+        };
+        let outputs: usize = linears.iter().map(|linear| linear.weight.rows()).sum();
+        let width = match finish {
+            Finish::Gate(_) => outputs / 2,
+            _ => outputs,
+        };
+        let out = product(&self.cpu, input, linears, finish);
+        output(out, x.rows, width)
     }
 
     /// The rows `ids` of `table`, widened: `[T, K]`.
@@ -122,125 +270,112 @@ impl Kernels {
         output(out, ids.len(), table.cols())
     }
 
-    /// Divides chunks of `weight.len()` columns (the whole width without a weight) by `√(mean(x²) + eps)` and multiplies by `weight`.
-    pub fn rms_norm(
-        &self,
-        x: &Tensor,
-        weight: Option<&Vector>,
-        eps: f32,
-    ) -> Result<Tensor, KernelError> {
-        const OP: &str = "rms_norm";
+    /// `norm(x)`.
+    pub fn norm(&self, x: &Tensor, norm: &Norm) -> Result<Tensor, KernelError> {
+        const OP: &str = "norm";
         self.count();
         let x = Operand::new(OP, x)?;
-        let width = weight.map_or(x.width, Vector::len);
-        x.divides_into(OP, "chunks", width)?;
-        let weight = weight.map(Vector::as_slice);
-        let out = norm(&self.cpu, Norm::Rms { weight }, x.as_slice(), width, eps);
+        check_norm(OP, norm, &x)?;
+        let out = norm::norm(&self.cpu, norm, x.as_slice(), norm.stretch(x.width), None);
         output(out, x.rows, x.width)
     }
 
-    /// Shifts each row to mean 0 and scales it to variance 1, then multiplies by `weight` and adds `bias`.
-    pub fn layer_norm(
+    /// `residual + scale · norm(x)`.
+    pub fn add_normed(
         &self,
+        residual: &Tensor,
         x: &Tensor,
-        weight: Option<&Vector>,
-        bias: Option<&Vector>,
-        eps: f32,
+        norm: &Norm,
+        scale: f32,
     ) -> Result<Tensor, KernelError> {
-        const OP: &str = "layer_norm";
+        const OP: &str = "add_normed";
         self.count();
-        let x = Operand::new(OP, x)?;
-        x.divides_into(OP, "chunks", x.width)?;
-        check_vector(OP, "weight", weight, x.width)?;
-        check_vector(OP, "bias", bias, x.width)?;
-        let kind = Norm::Layer {
-            weight: weight.map(Vector::as_slice),
-            bias: bias.map(Vector::as_slice),
-        };
-        let out = norm(&self.cpu, kind, x.as_slice(), x.width, eps);
+        let (residual, x) = (Operand::new(OP, residual)?, Operand::new(OP, x)?);
+        residual.same_shape(OP, &x)?;
+        check_norm(OP, norm, &x)?;
+        let stretch = norm.stretch(x.width);
+        let residual = Some((residual.as_slice(), scale));
+        let out = norm::norm(&self.cpu, norm, x.as_slice(), stretch, residual);
         output(out, x.rows, x.width)
     }
 
-    /// Turns the heads of each row by its position.
-    pub fn rope(
-        &self,
-        x: &Tensor,
-        head_dim: usize,
-        positions: &[u32],
-        parameters: &Rope,
-    ) -> Result<Tensor, KernelError> {
-        const OP: &str = "rope";
+    /// The angles of `rope` for rows at these positions, for [`Kernels::rotate_and_store`] in every layer.
+    pub fn turns(&self, rope: &Rope, positions: &[u32]) -> Result<Turns, KernelError> {
         self.count();
-        let x = Operand::new(OP, x)?;
-        x.divides_into(OP, "heads", head_dim)?;
-        if positions.len() != x.rows {
+        if rope.dims != 2 * rope.inverse_frequencies.len() {
             return Err(shape_error(
-                OP,
-                format!("an activation of {}", x.shape()),
-                format!("{} positions", positions.len()),
+                "turns",
+                format!("a rotation of {} elements", rope.dims),
+                format!("{} frequencies", rope.inverse_frequencies.len()),
             ));
         }
-        if parameters.dims > head_dim || parameters.dims != 2 * parameters.inverse_frequencies.len()
+        Ok(Turns {
+            dims: rope.dims,
+            traditional: rope.traditional,
+            amplitude: rope.amplitude,
+            values: rotate::turns(&self.cpu, rope, positions),
+        })
+    }
+
+    /// Normalizes and rotates the queries and keys in `qkv`, stores keys and values, and gives the queries: rows of
+    /// `heads · head_dim` queries, `kv_heads · head_dim` keys and `kv_heads · value_dim` values give
+    /// `[T, heads · head_dim]`.
+    ///
+    /// A slot is block · block_size + offset; each row has its own.
+    pub fn rotate_and_store(
+        &self,
+        qkv: &Tensor,
+        spec: &AttentionSpec,
+        norms: Option<&HeadNorms>,
+        turns: Option<&Turns>,
+        cache: &mut KvCache,
+        slots: &[u32],
+    ) -> Result<Tensor, KernelError> {
+        const OP: &str = "rotate_and_store";
+        self.count();
+        let qkv = Operand::new(OP, qkv)?;
+        let shape = cache.shape();
+        check_heads(OP, spec, &shape)?;
+        let (q_width, k_width) = (spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim);
+        let width = q_width + k_width + spec.kv_heads * spec.value_dim;
+        if (qkv.rows, qkv.width) != (slots.len(), width) {
+            return Err(shape_error(
+                OP,
+                format!("queries, keys and values of {}", qkv.shape()),
+                format!("{} slots and {}", slots.len(), described(spec)),
+            ));
+        }
+        if let Some(norms) = norms {
+            for (norm, width) in [(&norms.q, q_width), (&norms.k, k_width)] {
+                check_norm_of_width(OP, norm, width)?;
+            }
+        }
+        if let Some(turns) = turns
+            && (turns.dims > spec.head_dim || turns.rows().is_some_and(|rows| rows != qkv.rows))
         {
             return Err(shape_error(
                 OP,
                 format!(
-                    "a rotation of {} elements with {} frequencies",
-                    parameters.dims,
-                    parameters.inverse_frequencies.len()
+                    "{} rows of {} angles",
+                    turns.rows().unwrap_or_default(),
+                    turns.dims / 2
                 ),
-                format!("heads of {head_dim}"),
+                format!("{} rows of {}", qkv.rows, described(spec)),
             ));
         }
-        let out = rope::rope(
-            &self.cpu,
-            x.as_slice(),
-            x.width,
-            head_dim,
-            positions,
-            parameters,
-        );
-        output(out, x.rows, x.width)
-    }
-
-    /// `activation(gate) · up`.
-    pub fn gated(
-        &self,
-        gate: &Tensor,
-        up: &Tensor,
-        activation: Activation,
-    ) -> Result<Tensor, KernelError> {
-        const OP: &str = "gated";
-        self.count();
-        let (gate, up) = (Operand::new(OP, gate)?, Operand::new(OP, up)?);
-        gate.same_shape(OP, &up)?;
-        let out = elementwise::zip(
-            &self.cpu,
-            Function::Gate(activation),
-            gate.as_slice(),
-            up.as_slice(),
-        );
-        output(out, gate.rows, gate.width)
-    }
-
-    /// `activation(x)`.
-    pub fn activate(&self, x: &Tensor, activation: Activation) -> Result<Tensor, KernelError> {
-        self.map("activate", x, Function::Activate(activation))
-    }
-
-    /// `x + y_scale · y`.
-    pub fn add(&self, x: &Tensor, y: &Tensor, y_scale: f32) -> Result<Tensor, KernelError> {
-        const OP: &str = "add";
-        self.count();
-        let (x, y) = (Operand::new(OP, x)?, Operand::new(OP, y)?);
-        x.same_shape(OP, &y)?;
-        let out = elementwise::zip(
-            &self.cpu,
-            Function::Add(y_scale),
-            x.as_slice(),
-            y.as_slice(),
-        );
-        output(out, x.rows, x.width)
+        check_indices(OP, "slot", slots, shape.blocks * shape.block_size)?;
+        check_distinct(OP, slots)?;
+        let job = rotate::Job {
+            qkv: qkv.as_slice(),
+            spec,
+            norms,
+            turns,
+            cache,
+            slots,
+        };
+        // SAFETY: slots have been checked to be distinct and inside; the cache is borrowed mutably.
+        let out = unsafe { rotate::rotate_and_store(&self.cpu, &job) };
+        output(out, qkv.rows, q_width)
     }
 
     /// `factor · x`.
@@ -260,25 +395,6 @@ impl Kernels {
         output(out, x.rows, x.width)
     }
 
-    /// The columns `range` of every row, contiguous.
-    pub fn columns(&self, x: &Tensor, range: Range<usize>) -> Result<Tensor, KernelError> {
-        const OP: &str = "columns";
-        self.count();
-        let x = Operand::new(OP, x)?;
-        if range.start > range.end || range.end > x.width {
-            return Err(shape_error(
-                OP,
-                format!("an activation of {}", x.shape()),
-                format!("columns {range:?}"),
-            ));
-        }
-        let mut out = Vec::with_capacity(x.rows * range.len());
-        for row in 0..x.rows {
-            out.extend_from_slice(&x.as_slice()[row * x.width..][range.clone()]);
-        }
-        output(out, x.rows, range.len())
-    }
-
     /// The rows at `indices`, in that order.
     pub fn rows(&self, x: &Tensor, indices: &[u32]) -> Result<Tensor, KernelError> {
         const OP: &str = "rows";
@@ -290,44 +406,6 @@ impl Kernels {
             out.extend_from_slice(&x.as_slice()[*row as usize * x.width..][..x.width]);
         }
         output(out, indices.len(), x.width)
-    }
-
-    /// Stores the keys and values of `slots.len()` positions; a slot is block · block_size + offset.
-    pub fn write_kv(
-        &self,
-        cache: &mut KvCache,
-        k: &Tensor,
-        v: &Tensor,
-        slots: &[u32],
-    ) -> Result<(), KernelError> {
-        const OP: &str = "write_kv";
-        self.count();
-        let (k, v) = (Operand::new(OP, k)?, Operand::new(OP, v)?);
-        let shape = cache.shape();
-        for (x, name, dim) in [(&k, "keys", shape.key_dim), (&v, "values", shape.value_dim)] {
-            let width = shape.kv_heads * dim;
-            if (x.rows, x.width) != (slots.len(), width) {
-                return Err(shape_error(
-                    OP,
-                    format!("{name} of {}", x.shape()),
-                    format!(
-                        "[{}, {width}] ({} slots of {shape:?})",
-                        slots.len(),
-                        slots.len()
-                    ),
-                ));
-            }
-        }
-        check_indices(OP, "slot", slots, shape.blocks * shape.block_size)?;
-        for (row, slot) in slots.iter().enumerate() {
-            let (key, value) = (
-                &k.as_slice()[row * k.width..],
-                &v.as_slice()[row * v.width..],
-            );
-            // SAFETY: the cache is borrowed for this call alone.
-            unsafe { cache.write(*slot as usize, &key[..k.width], &value[..v.width]) };
-        }
-        Ok(())
     }
 
     /// Attention of the rows of each span over its blocks: `[T, heads · head_dim]` gives `[T, heads · value_dim]`.
@@ -349,6 +427,49 @@ impl Kernels {
     }
 }
 
+fn check_norm(op: &'static str, norm: &Norm, x: &Operand<'_>) -> Result<(), KernelError> {
+    check_norm_of_width(op, norm, x.width)
+}
+
+fn check_norm_of_width(op: &'static str, norm: &Norm, width: usize) -> Result<(), KernelError> {
+    let stretch = norm.stretch(width);
+    if stretch == 0 || !width.is_multiple_of(stretch) {
+        return Err(shape_error(
+            op,
+            format!("an activation of width {width}"),
+            format!("a norm of {stretch}"),
+        ));
+    }
+    if let Norm::Layer { weight, bias, .. } = norm {
+        check_vector(op, "norm weight", weight.as_ref(), width)?;
+        check_vector(op, "norm bias", bias.as_ref(), width)?;
+    }
+    Ok(())
+}
+
+fn described(spec: &AttentionSpec) -> String {
+    format!(
+        "{} heads of {} over {} key/value heads of {} and {}",
+        spec.heads, spec.head_dim, spec.kv_heads, spec.head_dim, spec.value_dim
+    )
+}
+
+fn check_heads(op: &'static str, spec: &AttentionSpec, shape: &KvShape) -> Result<(), KernelError> {
+    let fits = (shape.kv_heads, shape.key_dim, shape.value_dim)
+        == (spec.kv_heads, spec.head_dim, spec.value_dim);
+    if fits && spec.kv_heads > 0 && spec.heads.is_multiple_of(spec.kv_heads) {
+        return Ok(());
+    }
+    Err(shape_error(
+        op,
+        described(spec),
+        format!(
+            "a cache of {} heads of {} and {}",
+            shape.kv_heads, shape.key_dim, shape.value_dim
+        ),
+    ))
+}
+
 fn check_attention(
     op: &'static str,
     q: &Operand<'_>,
@@ -357,34 +478,17 @@ fn check_attention(
     spec: &AttentionSpec,
 ) -> Result<(), KernelError> {
     let shape = cache.shape();
-    let described = || {
-        format!(
-            "{} heads of {} over {} key/value heads of {} and {}",
-            spec.heads, spec.head_dim, spec.kv_heads, spec.head_dim, spec.value_dim
-        )
-    };
     if q.width != spec.heads * spec.head_dim {
         return Err(shape_error(
             op,
             format!("queries of {}", q.shape()),
-            described(),
+            described(spec),
         ));
     }
-    let fits = (shape.kv_heads, shape.key_dim, shape.value_dim)
-        == (spec.kv_heads, spec.head_dim, spec.value_dim);
-    if !fits || spec.kv_heads == 0 || !spec.heads.is_multiple_of(spec.kv_heads) {
-        return Err(shape_error(
-            op,
-            described(),
-            format!(
-                "a cache of {} heads of {} and {}",
-                shape.kv_heads, shape.key_dim, shape.value_dim
-            ),
-        ));
-    }
+    check_heads(op, spec, &shape)?;
     check_vector(op, "sink", spec.sinks.as_ref(), spec.heads)?;
     if spec.window == Some(0) {
-        return Err(shape_error(op, "a window of 0".to_owned(), described()));
+        return Err(shape_error(op, "a window of 0".to_owned(), described(spec)));
     }
     let mut free = 0;
     for span in spans {

@@ -1,15 +1,19 @@
 //! Weights: a matrix that is dense or quantized, and a small vector.
 
+use std::sync::Arc;
+
 use half::{bf16, f16};
 
 use crate::{
     bytes::{Bytes, Typed},
+    cpu::tiles::Tiles,
     quant::{
         self, E2M1, FloatType, NVFP4_GLOBAL_DIVISOR, QuantError, QuantMode, QuantSpec, ScaleType,
     },
 };
 
-/// A weight of `rows` outputs by `cols` inputs, row-major, left in the form the checkpoint stores it.
+/// A weight of `rows` outputs by `cols` inputs: row-major, as the checkpoint stores it, until [`crate::Kernels::prepare`]
+/// puts it into the form that a device multiplies fastest.
 #[derive(Clone, Debug)]
 pub struct Matrix {
     rows: usize,
@@ -21,6 +25,8 @@ pub struct Matrix {
 pub(crate) enum Storage {
     Dense(Floats),
     Quantized(Quantized),
+    /// Rearranged for the processor.
+    Tiles(Arc<Tiles>),
 }
 
 #[derive(Clone, Debug)]
@@ -303,6 +309,7 @@ impl Matrix {
         match &self.storage {
             Storage::Dense(_) => None,
             Storage::Quantized(quantized) => Some(quantized.spec),
+            Storage::Tiles(tiles) => Some(tiles.spec()),
         }
     }
 
@@ -319,6 +326,7 @@ impl Matrix {
                         Scales::E8m0(codes) | Scales::E4m3 { codes, .. } => codes.len(),
                     }
             }
+            Storage::Tiles(tiles) => tiles.size_bytes(),
         }
     }
 
@@ -340,6 +348,7 @@ impl Matrix {
                     *out = values.get(row * self.cols + col);
                 }
             }
+            Storage::Tiles(tiles) => tiles.dequantize_row(row, out),
             Storage::Quantized(q) => {
                 let stream = &q.weight.as_slice()[row * q.row_bytes..][..q.row_bytes];
                 for (group, out) in out.chunks_exact_mut(q.spec.group_size).enumerate() {
@@ -360,6 +369,37 @@ impl Matrix {
 
     pub(crate) fn storage(&self) -> &Storage {
         &self.storage
+    }
+
+    /// The same weight in tiles.
+    pub(crate) fn in_tiles(&self, tiles: Tiles) -> Self {
+        Self {
+            storage: Storage::Tiles(Arc::new(tiles)),
+            ..*self
+        }
+    }
+
+    /// Lets go of the memory that holds the checkpoint's form, where it is a file's: it comes back from the file when it
+    /// is read again.
+    pub(crate) fn release(&self) {
+        let floats = |floats: &Floats| match floats {
+            Floats::F32(values) => values.release(),
+            Floats::F16(values) | Floats::BF16(values) => values.release(),
+        };
+        match &self.storage {
+            Storage::Dense(values) => floats(values),
+            Storage::Quantized(quantized) => {
+                quantized.weight.release();
+                match &quantized.scales {
+                    Scales::Affine { scales, biases } => {
+                        floats(scales);
+                        floats(biases);
+                    }
+                    Scales::E8m0(codes) | Scales::E4m3 { codes, .. } => codes.release(),
+                }
+            }
+            Storage::Tiles(_) => {}
+        }
     }
 }
 

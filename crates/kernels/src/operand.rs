@@ -67,23 +67,6 @@ impl<'a> Operand<'a> {
             format!("an activation of {}", other.shape()),
         ))
     }
-
-    /// Checks that the width consists of whole chunks.
-    pub fn divides_into(
-        &self,
-        op: &'static str,
-        what: &str,
-        chunk: usize,
-    ) -> Result<(), KernelError> {
-        if chunk > 0 && self.width.is_multiple_of(chunk) {
-            return Ok(());
-        }
-        Err(shape_error(
-            op,
-            format!("an activation of {}", self.shape()),
-            format!("{what} of {chunk}"),
-        ))
-    }
 }
 
 /// A new tensor of `[rows, width]`.
@@ -126,6 +109,24 @@ pub(crate) fn check_indices(
             index: *index as usize,
             end,
         }),
+        None => Ok(()),
+    }
+}
+
+/// Checks that no two slots are the same.
+pub(crate) fn check_distinct(op: &'static str, slots: &[u32]) -> Result<(), KernelError> {
+    // Nearly always they ascend.
+    if slots.is_sorted_by(|a, b| a < b) {
+        return Ok(());
+    }
+    let mut sorted = slots.to_vec();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(shape_error(
+            op,
+            format!("slot {}", pair[0]),
+            "two rows at once".to_owned(),
+        )),
         None => Ok(()),
     }
 }

@@ -25,6 +25,22 @@ pub fn linear(x: &[f32], w: &Matrix, bias: Option<&[f32]>) -> Vec<f32> {
     out
 }
 
+/// What [`linear`] makes of `x` after the rounding that int8 products do: in every group of `group` columns, to the
+/// nearest multiple (ties to the even one) of the group's largest magnitude / 127.
+pub fn round_to_int8(x: &[f32], group: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(x.len());
+    for x in x.chunks_exact(group) {
+        let largest = x.iter().fold(0.0, |largest: f32, x| largest.max(x.abs()));
+        if largest < 1e-30 {
+            out.extend(x.iter().map(|_| 0.0));
+            continue;
+        }
+        let (step, inverse) = (largest / 127.0, 127.0 / largest);
+        out.extend(x.iter().map(|x| (x * inverse).round_ties_even() * step));
+    }
+    out
+}
+
 /// Divides every chunk of `width` by its root mean square, then multiplies by `weight`.
 pub fn rms_norm(x: &[f32], width: usize, weight: Option<&[f32]>, eps: f32) -> Vec<f32> {
     let mut out = Vec::with_capacity(x.len());

@@ -4,8 +4,8 @@
 
 use candle_core::{DType, Device, Tensor};
 use mlxm_kernels::{
-    Activation, AttentionSpec, Bytes, CpuOptions, FloatType, KernelError, Kernels, KvCache,
-    KvShape, KvSpan, KvType, Mask, Matrix, Rope, Vector,
+    Activation, AttentionSpec, Bytes, CpuOptions, FloatType, GateUp, KernelError, Kernels, KvCache,
+    KvShape, KvSpan, KvType, Linear, Mask, Matrix, Norm, Rope, Turns, Vector,
 };
 
 fn kernels() -> Kernels {
@@ -23,6 +23,13 @@ fn tensor(rows: usize, width: usize) -> Tensor {
 fn matrix(rows: usize, cols: usize) -> Matrix {
     let values = (0..rows * cols).flat_map(|index| (index as f32).to_le_bytes());
     Matrix::dense(rows, cols, FloatType::F32, Bytes::owned(values.collect())).unwrap()
+}
+
+fn linear(rows: usize, cols: usize, bias: Option<Vec<f32>>) -> Linear {
+    Linear {
+        weight: matrix(rows, cols),
+        bias: bias.map(Vector::from),
+    }
 }
 
 fn values(tensor: &Tensor) -> Vec<Vec<f32>> {
@@ -66,27 +73,40 @@ fn cache(kernels: &Kernels) -> KvCache {
 fn small_operations_compute_what_they_say() {
     let kernels = kernels();
     let x = tensor(2, 3);
-    let product = kernels
-        .linear(&x, &matrix(2, 3), Some(&vec![0.5, -0.5].into()))
-        .unwrap();
+    let w = linear(2, 3, Some(vec![0.5, -0.5]));
+    let product = kernels.project(&x, None, &[&w]).unwrap();
     assert_eq!(values(&product), [[5.5, 13.5], [14.5, 49.5]]);
+    let both = kernels.project(&x, None, &[&w, &w]).unwrap();
+    assert_eq!(values(&both)[0], [5.5, 13.5, 5.5, 13.5]);
+    let gate_up = GateUp::Separate(&w, &w);
+    let gated = kernels
+        .project_gated(&x, None, gate_up, Activation::Relu)
+        .unwrap();
+    assert_eq!(values(&gated)[0], [30.25, 182.25]);
+    let gated = kernels
+        .project_gated(&x, None, GateUp::Joined(&w), Activation::Relu)
+        .unwrap();
+    assert_eq!(values(&gated), [[74.25], [717.75]]);
+    let activated = kernels
+        .project_activated(&x, None, &w, Activation::Relu2)
+        .unwrap();
+    assert_eq!(values(&activated)[0], [30.25, 182.25]);
+    let onto = kernels.project_onto(&x, &w, &product, -2.0).unwrap();
+    assert_eq!(values(&onto)[0], [-5.5, -13.5]);
     let rows = kernels.embed(&[1, 0], &matrix(2, 3)).unwrap();
     assert_eq!(values(&rows), [[3.0, 4.0, 5.0], [0.0, 1.0, 2.0]]);
-    let columns = kernels.columns(&x, 1..3).unwrap();
-    assert_eq!(values(&columns), [[1.0, 2.0], [4.0, 5.0]]);
     let picked = kernels.rows(&x, &[1, 1, 0]).unwrap();
     assert_eq!(values(&picked)[2], [0.0, 1.0, 2.0]);
-    let sum = kernels.add(&x, &x, 0.5).unwrap();
-    assert_eq!(values(&sum)[1], [4.5, 6.0, 7.5]);
     let scaled = kernels.scale(&x, -2.0).unwrap();
     assert_eq!(values(&scaled)[0], [0.0, -2.0, -4.0]);
-    let gated = kernels.gated(&x, &x, Activation::Relu).unwrap();
-    assert_eq!(values(&gated)[1], [9.0, 16.0, 25.0]);
     // A norm weight shorter than a row works on each part of it.
     let x = Tensor::from_vec(vec![3.0_f32, 4.0, 6.0, 8.0], (1, 4), &Device::Cpu).unwrap();
-    let normed = kernels
-        .rms_norm(&x, Some(&vec![1.0, 2.0].into()), 0.0)
+    let norm = Norm::rms(vec![1.0, 2.0].into(), 0.0);
+    let added = kernels
+        .add_normed(&x, &kernels.norm(&x, &norm).unwrap(), &norm, 0.0)
         .unwrap();
+    assert_eq!(values(&added), values(&x));
+    let normed = kernels.norm(&x, &norm).unwrap();
     let normed = &values(&normed)[0];
     assert!((normed[0] - normed[2]).abs() < 1e-6 && (normed[1] - 2.262_741_7).abs() < 1e-6);
 }
@@ -95,21 +115,27 @@ fn small_operations_compute_what_they_say() {
 fn every_operation_is_one_dispatch() {
     let kernels = kernels();
     let mut cache = cache(&kernels);
-    let (x, w, ones) = (tensor(3, 8), matrix(5, 8), Vector::from(vec![1.0; 8]));
-    let (k, v) = (tensor(3, 4), tensor(3, 4));
-    kernels.linear(&x, &w, None).unwrap();
-    kernels.embed(&[0], &w).unwrap();
-    kernels.rms_norm(&x, Some(&ones), 1e-5).unwrap();
-    kernels.layer_norm(&x, Some(&ones), None, 1e-5).unwrap();
-    kernels.rope(&x, 4, &[0, 1, 2], &rope(4)).unwrap();
-    kernels.gated(&x, &x, Activation::Silu).unwrap();
-    kernels.activate(&x, Activation::Gelu).unwrap();
-    kernels.add(&x, &x, 1.0).unwrap();
+    let (x, w) = (tensor(3, 8), linear(8, 8, None));
+    let norm = Norm::rms(vec![1.0; 8].into(), 1e-5);
+    let gate_up = GateUp::Separate(&w, &w);
+    let activation = Activation::Silu;
+    kernels.project(&x, Some(&norm), &[&w, &w]).unwrap();
+    kernels
+        .project_gated(&x, None, gate_up, activation)
+        .unwrap();
+    kernels.project_activated(&x, None, &w, activation).unwrap();
+    kernels.project_onto(&x, &w, &x, 1.0).unwrap();
+    kernels.embed(&[0], &w.weight).unwrap();
+    kernels.norm(&x, &norm).unwrap();
+    kernels.add_normed(&x, &x, &norm, 1.0).unwrap();
     kernels.scale(&x, 2.0).unwrap();
     kernels.softcap(&x, 30.0).unwrap();
-    kernels.columns(&x, 0..4).unwrap();
     kernels.rows(&x, &[2]).unwrap();
-    kernels.write_kv(&mut cache, &k, &v, &[0, 1, 2]).unwrap();
+    let turns = kernels.turns(&rope(4), &[0, 1, 2]).unwrap();
+    let (qkv, spec) = (tensor(3, 16), attention_spec());
+    kernels
+        .rotate_and_store(&qkv, &spec, None, Some(&turns), &mut cache, &[0, 1, 2])
+        .unwrap();
     let span = KvSpan {
         rows: 0..3,
         first_position: 0,
@@ -119,7 +145,7 @@ fn every_operation_is_one_dispatch() {
     kernels
         .attention(&x, &cache, &[span], &attention_spec())
         .unwrap();
-    assert_eq!(kernels.dispatches(), 14);
+    assert_eq!(kernels.dispatches(), 13);
 }
 
 #[test]
@@ -129,41 +155,57 @@ fn mismatches_name_the_operation_and_both_shapes() {
     let x = tensor(3, 8);
     let message = |result: Result<Tensor, KernelError>| result.unwrap_err().to_string();
     assert_eq!(
-        message(kernels.linear(&x, &matrix(5, 7), None)),
-        "linear: an activation of [3, 8] does not fit a weight of [5, 7]"
+        message(kernels.project(&x, None, &[&linear(5, 7, None)])),
+        "project: an activation of [3, 8] does not fit a weight of [5, 7]"
     );
     assert_eq!(
-        message(kernels.linear(&x, &matrix(5, 8), Some(&vec![0.0; 4].into()))),
-        "linear: a bias of [4] does not fit a width of 5"
+        message(kernels.project(&x, None, &[&linear(5, 8, Some(vec![0.0; 4]))])),
+        "project: a bias of [4] does not fit a width of 5"
+    );
+    let (three, five) = (linear(3, 8, None), linear(5, 8, None));
+    let gate_up = GateUp::Separate(&three, &five);
+    assert_eq!(
+        message(kernels.project_gated(&x, None, gate_up, Activation::Silu)),
+        "project_gated: a weight of [3, 8] does not fit a weight of [5, 8]"
+    );
+    let odd = kernels.project_gated(&x, None, GateUp::Joined(&five), Activation::Silu);
+    assert!(odd.is_err());
+    assert_eq!(
+        message(kernels.project_onto(&x, &five, &x, 1.0)),
+        "project_onto: a residual of [3, 8] does not fit 3 rows of 5"
     );
     assert_eq!(
         message(kernels.embed(&[1, 5], &matrix(5, 8))),
         "embed: token 5 is outside of 0..5"
     );
+    let norm = Norm::rms(vec![1.0; 3].into(), 1e-5);
     assert_eq!(
-        message(kernels.rms_norm(&x, Some(&vec![1.0; 3].into()), 1e-5)),
-        "rms_norm: an activation of [3, 8] does not fit chunks of 3"
+        message(kernels.norm(&x, &norm)),
+        "norm: an activation of width 8 does not fit a norm of 3"
     );
-    assert_eq!(
-        message(kernels.add(&x, &tensor(3, 7), 1.0)),
-        "add: an activation of [3, 8] does not fit an activation of [3, 7]"
-    );
-    assert_eq!(
-        message(kernels.rope(&x, 4, &[0, 1], &rope(4))),
-        "rope: an activation of [3, 8] does not fit 2 positions"
-    );
-    assert!(kernels.rope(&x, 4, &[0, 1, 2], &rope(6)).is_err());
-    assert!(kernels.columns(&x, 4..9).is_err());
+    assert!(kernels.project(&x, Some(&norm), &[&five]).is_err());
+    assert!(kernels.add_normed(&x, &tensor(3, 7), &norm, 1.0).is_err());
     assert!(kernels.rows(&x, &[3]).is_err());
-    let (k, v) = (tensor(1, 4), tensor(1, 4));
+    let turns = |rows: u32, dims| {
+        let positions: Vec<u32> = (0..rows).collect();
+        kernels.turns(&rope(dims), &positions).unwrap()
+    };
+    let spec = attention_spec();
+    let mut store = |qkv: &Tensor, turns: &Turns, slots: &[u32]| {
+        message(kernels.rotate_and_store(qkv, &spec, None, Some(turns), &mut cache, slots))
+    };
+    let qkv = tensor(2, 16);
     assert_eq!(
-        kernels
-            .write_kv(&mut cache, &k, &v, &[64])
-            .unwrap_err()
-            .to_string(),
-        "write_kv: slot 64 is outside of 0..64"
+        store(&qkv, &turns(2, 4), &[0, 64]),
+        "rotate_and_store: slot 64 is outside of 0..64"
     );
-    assert!(kernels.write_kv(&mut cache, &x, &v, &[0]).is_err());
+    assert_eq!(
+        store(&qkv, &turns(2, 4), &[7, 7]),
+        "rotate_and_store: slot 7 does not fit two rows at once"
+    );
+    assert!(store(&qkv, &turns(3, 4), &[0, 1]).contains("3 rows"));
+    assert!(store(&qkv, &turns(2, 6), &[0, 1]).contains("angles"));
+    assert!(store(&x, &turns(3, 4), &[0, 1, 2]).contains("[3, 8]"));
 }
 
 #[test]
@@ -222,7 +264,7 @@ fn activations_are_contiguous_f32_rows() {
     // A contiguous part of a larger tensor is fine.
     let row = kernels.scale(&x.narrow(0, 1, 1).unwrap(), 1.0).unwrap();
     assert_eq!(values(&row)[0][0], 8.0);
-    let empty = kernels.linear(&x.narrow(0, 0, 0).unwrap(), &matrix(5, 8), None);
+    let empty = kernels.project(&x.narrow(0, 0, 0).unwrap(), None, &[&linear(5, 8, None)]);
     assert_eq!(empty.unwrap().dims(), [0, 5]);
 }
 
@@ -252,7 +294,7 @@ fn a_cache_is_reserved_and_its_size_is_told() {
 fn threads_default_to_at_least_one_and_do_not_change_results() {
     assert!(Kernels::cpu(CpuOptions::default()).threads() >= 1);
     let x = tensor(9, 64);
-    let w = matrix(300, 64);
+    let w = linear(300, 64, None);
     let run = |threads| {
         let options = CpuOptions {
             threads: Some(threads),
@@ -260,7 +302,7 @@ fn threads_default_to_at_least_one_and_do_not_change_results() {
         };
         let kernels = Kernels::cpu(options);
         assert_eq!(kernels.threads(), threads.max(1));
-        values(&kernels.linear(&x, &w, None).unwrap())
+        values(&kernels.project(&x, None, &[&w]).unwrap())
     };
     let one = run(1);
     for threads in [0, 2, 3, 8] {

@@ -51,7 +51,7 @@ class Model:
     def __new__(
         cls,
         path_or_id: str | PathLike[str],
-        precision: Literal["exact"] = "exact",
+        precision: Literal["int8", "exact"] = "int8",
         threads: int | None = None,
         context_length: int | None = None,
         *,
@@ -64,7 +64,8 @@ class Model:
     ) -> Model:
         """Load the checkpoint in a folder, or of a repository id or part of a name that is on this machine.
 
-        Nothing is downloaded unless `pull` is true. `context_length` is the most tokens of prompt and answer together,
+        `precision` "int8" rounds the activations that quantized weights are multiplied with to 8 bits, a scale for each
+        group; "exact" keeps f32 everywhere. Nothing is downloaded unless `pull` is true. `context_length` is the most tokens of prompt and answer together,
         `max_sequences` how many answers may hold that many at once, `memory_bytes` what the whole model may take.
         `kv_type` is how keys and values are stored: by default f32 with exact precision, else f16.
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use mlxm_kernels::{Bytes, FloatType, Matrix, QuantMode, QuantSpec, ScaleType, Vector};
+use mlxm_kernels::{Bytes, FloatType, Kernels, Matrix, QuantMode, QuantSpec, ScaleType, Vector};
 use safetensors::Dtype;
 
 use super::Scope;
@@ -19,6 +19,7 @@ pub struct Loader<'a> {
     quantization: &'a Quantization,
     pub(super) config_file: PathBuf,
     pub(super) context_length: usize,
+    kernels: Option<&'a Kernels>,
     used: RefCell<BTreeSet<String>>,
     missing: RefCell<Vec<String>>,
     parameters: Cell<u64>,
@@ -26,18 +27,20 @@ pub struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     /// A loader over the tensors of a checkpoint, for sequences of up to `context_length` tokens. Errors about the
-    /// configuration name `config_file`.
+    /// configuration name `config_file`. Weights are put into the form that `kernels` want; without kernels none is read.
     pub fn new(
         weights: &'a Weights,
         quantization: &'a Quantization,
         config_file: PathBuf,
         context_length: usize,
+        kernels: Option<&'a Kernels>,
     ) -> Self {
         Self {
             weights,
             quantization,
             config_file,
             context_length,
+            kernels,
             used: RefCell::default(),
             missing: RefCell::default(),
             parameters: Cell::new(0),
@@ -74,9 +77,13 @@ impl<'a> Loader<'a> {
             self.weights.get(&scales_name),
         )?;
         self.count(rows * cols);
-        match spec {
+        let weight = match spec {
             None => self.dense(&name, rows, cols),
             Some(spec) => self.quantized(path, rows, cols, spec),
+        }?;
+        match self.kernels {
+            Some(kernels) => Ok(kernels.prepare(weight)?),
+            None => Ok(weight),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::fmt::Display;
 
-use mlxm_kernels::Vector;
+use mlxm_kernels::{Linear, Norm, Vector};
 
 use super::Loader;
 use crate::error::LoadError;
-use crate::nn::{Embedding, Linear, Norm};
+use crate::nn::Embedding;
 
 /// A place in the tensors' name tree. What it hands out is named relative to it.
 #[derive(Clone)]
@@ -63,10 +63,10 @@ impl<'a> Scope<'a> {
     /// # Errors
     /// When a tensor has the wrong shape or element type.
     pub fn linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, LoadError> {
-        Ok(Linear::new(
-            self.loader.matrix(&self.path(name), outputs, inputs)?,
-            None,
-        ))
+        Ok(Linear {
+            weight: self.loader.matrix(&self.path(name), outputs, inputs)?,
+            bias: None,
+        })
     }
 
     /// A linear layer with `{name}.bias` `[outputs]` beside its weight.
@@ -81,10 +81,10 @@ impl<'a> Scope<'a> {
     ) -> Result<Linear, LoadError> {
         let path = self.path(name);
         let bias = self.loader.vector(&format!("{path}.bias"), outputs)?;
-        Ok(Linear::new(
-            self.loader.matrix(&path, outputs, inputs)?,
-            Some(bias),
-        ))
+        Ok(Linear {
+            weight: self.loader.matrix(&path, outputs, inputs)?,
+            bias: Some(bias),
+        })
     }
 
     /// [`Self::linear_with_bias`] if `bias` is set, else [`Self::linear`]: several configurations have such a flag.

@@ -2,7 +2,7 @@
 //! sides of each block.
 
 use half::bf16;
-use mlxm_kernels::{Activation, AttentionSpec};
+use mlxm_kernels::{Activation, AttentionSpec, HeadNorms};
 use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -11,8 +11,8 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Decoder, FeedForward, Frame, GatedMlp, HeadNorms, Heads, Layer,
-    QkvProjection, Residual, RopeConfig, rope,
+    Attention, AttentionConfig, Decoder, FeedForward, Frame, GatedMlp, Heads, Layer, QkvProjection,
+    Residual, RopeConfig, rope,
 };
 use crate::runtime::CacheLayer;
 

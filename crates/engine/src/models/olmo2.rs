@@ -1,6 +1,6 @@
 //! OLMo 2: norms behind the blocks instead of before them, and RMS norms over the whole rows of queries and keys.
 
-use mlxm_kernels::Activation;
+use mlxm_kernels::{Activation, HeadNorms};
 use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -9,8 +9,8 @@ use super::{Architecture, Dimensions, Model, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Decoder, FeedForward, Frame, GatedMlp, HeadNorms, Heads, Layer,
-    QkvProjection, Residual, RopeConfig, rope,
+    Attention, AttentionConfig, Decoder, FeedForward, Frame, GatedMlp, Heads, Layer, QkvProjection,
+    Residual, RopeConfig, rope,
 };
 use crate::runtime::CacheLayer;
 

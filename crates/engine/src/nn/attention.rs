@@ -1,9 +1,9 @@
 //! Multi-head attention over the paged cache.
 
 use candle_core::Tensor;
-use mlxm_kernels::{AttentionSpec, KernelError, Kernels, Rope};
+use mlxm_kernels::{AttentionSpec, HeadNorms, KernelError, Linear, Rope};
 
-use super::{Linear, Norm, Residual};
+use super::Residual;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
 use crate::runtime::Step;
@@ -85,16 +85,6 @@ impl QkvProjection {
     }
 }
 
-/// Norms of queries and keys before the rotation. A weight as long as a head normalizes each head, one as long as the
-/// row the whole row.
-#[derive(Debug)]
-pub struct HeadNorms {
-    /// Of the queries.
-    pub q: Norm,
-    /// Of the keys.
-    pub k: Norm,
-}
-
 /// What tells one attention layer from another.
 #[derive(Debug)]
 pub struct AttentionConfig {
@@ -128,50 +118,12 @@ impl Attention {
     /// When a width does not match.
     pub fn forward(&self, x: &Tensor, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
         let kernels = step.kernels;
-        let h = self.residual.enter(x, kernels)?;
-        let (q, k, v) = self.project(&h, kernels)?;
-        let (q, k) = match &self.head_norms {
-            Some(norms) => (norms.q.forward(&q, kernels)?, norms.k.forward(&k, kernels)?),
-            None => (q, k),
+        let linears: &[&Linear] = match &self.qkv {
+            QkvProjection::Separate { q, k, v } => &[q, k, v],
+            QkvProjection::Fused(all) => &[all],
         };
-        let (q, k) = match &self.config.rope {
-            Some(rope) => {
-                let (head_dim, positions) = (self.config.spec.head_dim, step.positions());
-                (
-                    kernels.rope(&q, head_dim, positions, rope)?,
-                    kernels.rope(&k, head_dim, positions, rope)?,
-                )
-            }
-            None => (q, k),
-        };
-        let h = step.attend(self.config.layer, &q, &k, &v, &self.config.spec)?;
-        self.residual
-            .leave(x, &self.o.forward(&h, kernels)?, kernels)
-    }
-
-    fn project(
-        &self,
-        h: &Tensor,
-        kernels: &Kernels,
-    ) -> Result<(Tensor, Tensor, Tensor), KernelError> {
-        match &self.qkv {
-            QkvProjection::Separate { q, k, v } => Ok((
-                q.forward(h, kernels)?,
-                k.forward(h, kernels)?,
-                v.forward(h, kernels)?,
-            )),
-            QkvProjection::Fused(linear) => {
-                let all = linear.forward(h, kernels)?;
-                let spec = &self.config.spec;
-                let k_start = spec.heads * spec.head_dim;
-                let v_start = k_start + spec.kv_heads * spec.head_dim;
-                let end = v_start + spec.kv_heads * spec.value_dim;
-                Ok((
-                    kernels.columns(&all, 0..k_start)?,
-                    kernels.columns(&all, k_start..v_start)?,
-                    kernels.columns(&all, v_start..end)?,
-                ))
-            }
-        }
+        let qkv = kernels.project(x, self.residual.before(), linears)?;
+        let h = step.attend(&self.config, self.head_norms.as_ref(), &qkv)?;
+        self.residual.leave(x, &h, &self.o, kernels)
     }
 }

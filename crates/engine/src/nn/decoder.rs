@@ -1,9 +1,9 @@
 //! The frame of a decoder: embeddings, layers, final norm, head.
 
 use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels};
+use mlxm_kernels::{KernelError, Kernels, Norm};
 
-use super::{Embedding, Head, Layer, Norm};
+use super::{Embedding, Head, Layer};
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
 use crate::models::Model;
@@ -82,7 +82,7 @@ impl Model for Decoder {
         for layer in &self.layers {
             h = layer.forward(&h, step)?;
         }
-        self.norm.forward(&h, step.kernels)
+        step.kernels.norm(&h, &self.norm)
     }
 
     fn head(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {

@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels, Matrix};
+use mlxm_kernels::{KernelError, Kernels, Linear, Matrix};
 
 /// A table of one row per token. Only the rows asked for are ever dequantized.
 #[derive(Debug, Clone)]
 pub struct Embedding {
-    table: Arc<Matrix>,
+    table: Arc<Linear>,
 }
 
 impl Embedding {
     /// From a table `[entries, width]`.
     pub fn new(table: Matrix) -> Self {
         Self {
-            table: Arc::new(table),
+            table: Arc::new(Linear {
+                weight: table,
+                bias: None,
+            }),
         }
     }
 
@@ -24,7 +27,7 @@ impl Embedding {
     /// # Errors
     /// When an id is not in the table.
     pub fn forward(&self, ids: &[u32], kernels: &Kernels) -> Result<Tensor, KernelError> {
-        kernels.embed(ids, &self.table)
+        kernels.embed(ids, &self.table.weight)
     }
 
     /// The table as an output projection: `[T, width]` → `[T, entries]`.
@@ -32,6 +35,6 @@ impl Embedding {
     /// # Errors
     /// When the width of `x` is not the table's.
     pub fn as_linear(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        kernels.linear(x, &self.table, None)
+        kernels.project(x, None, &[&self.table])
     }
 }

@@ -1,9 +1,9 @@
 //! From hidden rows to logits.
 
 use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels};
+use mlxm_kernels::{KernelError, Kernels, Linear};
 
-use super::{Embedding, Linear};
+use super::Embedding;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
 
@@ -85,7 +85,7 @@ impl Head {
     pub fn forward(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
         let mut logits = match &self.projection {
             Projection::Tied(embedding) => embedding.as_linear(rows, kernels)?,
-            Projection::Linear(linear) => linear.forward(rows, kernels)?,
+            Projection::Linear(linear) => kernels.project(rows, None, &[linear])?,
         };
         if let Some(divisor) = self.divisor {
             logits = kernels.scale(&logits, 1.0 / divisor)?;

@@ -1,9 +1,9 @@
 //! Feed-forward blocks.
 
 use candle_core::Tensor;
-use mlxm_kernels::{Activation, KernelError, Kernels};
+use mlxm_kernels::{self as kernels, Activation, KernelError, Kernels, Linear};
 
-use super::{Linear, Residual};
+use super::Residual;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
 
@@ -65,21 +65,12 @@ impl GatedMlp {
     /// # Errors
     /// When a width does not match.
     pub fn forward(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        let h = self.residual.enter(x, kernels)?;
-        let (gate, up) = match &self.gate_up {
-            GateUp::Separate { gate, up } => (gate.forward(&h, kernels)?, up.forward(&h, kernels)?),
-            GateUp::Fused(linear) => {
-                let both = linear.forward(&h, kernels)?;
-                let width = both.dim(1)? / 2;
-                (
-                    kernels.columns(&both, 0..width)?,
-                    kernels.columns(&both, width..2 * width)?,
-                )
-            }
+        let gate_up = match &self.gate_up {
+            GateUp::Separate { gate, up } => kernels::GateUp::Separate(gate, up),
+            GateUp::Fused(both) => kernels::GateUp::Joined(both),
         };
-        let h = kernels.gated(&gate, &up, self.activation)?;
-        self.residual
-            .leave(x, &self.down.forward(&h, kernels)?, kernels)
+        let h = kernels.project_gated(x, self.residual.before(), gate_up, self.activation)?;
+        self.residual.leave(x, &h, &self.down, kernels)
     }
 }
 
@@ -102,9 +93,8 @@ impl Mlp {
     /// # Errors
     /// When a width does not match.
     pub fn forward(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        let h = self.residual.enter(x, kernels)?;
-        let h = kernels.activate(&self.up.forward(&h, kernels)?, self.activation)?;
-        self.residual
-            .leave(x, &self.down.forward(&h, kernels)?, kernels)
+        let before = self.residual.before();
+        let h = kernels.project_activated(x, before, &self.up, self.activation)?;
+        self.residual.leave(x, &h, &self.down, kernels)
     }
 }

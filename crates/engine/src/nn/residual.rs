@@ -1,9 +1,7 @@
 //! The frame around a block's function: norms before and after it, and the residual.
 
 use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels};
-
-use super::Norm;
+use mlxm_kernels::{KernelError, Kernels, Linear, Norm};
 
 /// `y = x + scale · after(f(before(x)))`, with either norm optional.
 #[derive(Debug)]
@@ -47,24 +45,25 @@ impl Residual {
         Self { scale, ..self }
     }
 
-    /// What the block's function gets to see.
-    pub(super) fn enter(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        match &self.before {
-            Some(norm) => norm.forward(x, kernels),
-            None => Ok(x.clone()),
-        }
+    /// The norm of what the block's function gets to see.
+    pub(super) fn before(&self) -> Option<&Norm> {
+        self.before.as_ref()
     }
 
-    /// Adds the function's result to the residual stream.
+    /// Adds the projection of the function's result to the residual stream.
     pub(super) fn leave(
         &self,
         x: &Tensor,
-        y: &Tensor,
+        h: &Tensor,
+        projection: &Linear,
         kernels: &Kernels,
     ) -> Result<Tensor, KernelError> {
         match &self.after {
-            Some(norm) => kernels.add(x, &norm.forward(y, kernels)?, self.scale),
-            None => kernels.add(x, y, self.scale),
+            Some(norm) => {
+                let y = kernels.project(h, None, &[projection])?;
+                kernels.add_normed(x, &y, norm, self.scale)
+            }
+            None => kernels.project_onto(h, projection, x, self.scale),
         }
     }
 }

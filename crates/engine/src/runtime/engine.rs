@@ -80,12 +80,14 @@ impl Opened {
         })
     }
 
-    fn build(&self) -> Result<(Box<dyn models::Model>, u64), LoadError> {
+    /// The model, and how many parameters it has; ready to run when `kernels` are given.
+    fn build(&self, kernels: Option<&Kernels>) -> Result<(Box<dyn models::Model>, u64), LoadError> {
         let loader = Loader::new(
             &self.weights,
             &self.quantization,
             self.config.file(),
             self.plan.context_length,
+            kernels,
         );
         let model = self.architecture.load(&loader.root())?;
         let parameters = loader.finish(&self.config.model_type)?;
@@ -130,7 +132,7 @@ pub fn inspect(
     options: &LoadOptions,
 ) -> Result<(ModelInfo, MemoryPlan), LoadError> {
     let opened = Opened::new(path.as_ref(), options)?;
-    let (_, parameters) = opened.build()?;
+    let (_, parameters) = opened.build(None)?;
     let info = opened.info(parameters);
     Ok((info, opened.plan))
 }
@@ -146,7 +148,7 @@ impl Engine {
             threads: options.threads,
             precision: options.precision,
         });
-        let (model, parameters) = opened.build()?;
+        let (model, parameters) = opened.build(Some(&kernels))?;
         let info = opened.info(parameters);
         let scheduler = Scheduler::new(SchedulerConfig {
             max_sequences: options.max_sequences,

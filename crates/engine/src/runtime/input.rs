@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use mlxm_kernels::{AttentionSpec, KernelError, Kernels, KvSpan, Mask};
+use mlxm_kernels::{HeadNorms, KernelError, Kernels, KvSpan, Mask, Rope, Turns};
 
 use super::cache::CachePool;
+use crate::nn::AttentionConfig;
 
 /// Tokens of any number of sequences in one flat row. There is no prefill and no decode: a sequence contributes as many
 /// rows as it has to catch up.
@@ -49,6 +50,7 @@ pub struct Step<'a> {
     cache: &'a mut CachePool,
     /// Attention's view of the spans, per cache group.
     spans: Vec<Vec<KvSpan<'a>>>,
+    turns: StepTurns,
 }
 
 impl<'a> Step<'a> {
@@ -73,6 +75,7 @@ impl<'a> Step<'a> {
             input,
             cache,
             spans,
+            turns: StepTurns::default(),
         }
     }
 
@@ -81,32 +84,53 @@ impl<'a> Step<'a> {
         &self.input.tokens
     }
 
-    /// Positions `[T]`.
-    pub fn positions(&self) -> &'a [u32] {
-        &self.input.positions
-    }
-
-    /// Writes keys and values of this step into the cache of `layer` and attends over all that is there.
-    /// `q` is `[T, heads·head_dim]`, `k` and `v` are `[T, kv_heads·dim]`; the result is `[T, heads·value_dim]`.
+    /// Attention of the layer that `config` describes, from its projections to its result: normalizes and rotates queries
+    /// and keys, writes keys and values of this step into the layer's cache and attends over all that is there.
+    /// `qkv` is `[T, (heads + 2·kv_heads)·head_dim]`; the result is `[T, heads·value_dim]`.
     ///
     /// # Errors
     /// When a width does not match.
     pub fn attend(
         &mut self,
-        layer: usize,
-        q: &Tensor,
-        k: &Tensor,
-        v: &Tensor,
-        spec: &AttentionSpec,
+        config: &AttentionConfig,
+        norms: Option<&HeadNorms>,
+        qkv: &Tensor,
     ) -> Result<Tensor, KernelError> {
-        let group = self.cache.group_of(layer);
-        self.kernels.write_kv(
-            self.cache.layer_mut(layer),
-            k,
-            v,
+        let AttentionConfig { layer, spec, rope } = config;
+        let group = self.cache.group_of(*layer);
+        let turns = match rope {
+            Some(rope) => Some(self.turns.at(self.kernels, rope, &self.input.positions)?),
+            None => None,
+        };
+        let q = self.kernels.rotate_and_store(
+            qkv,
+            spec,
+            norms,
+            turns,
+            self.cache.layer_mut(*layer),
             &self.input.groups[group].slots,
         )?;
         self.kernels
-            .attention(q, self.cache.layer(layer), &self.spans[group], spec)
+            .attention(&q, self.cache.layer(*layer), &self.spans[group], spec)
+    }
+}
+
+/// The angles of this step's rows for each rotation that the layers use: seldom more than one or two.
+#[derive(Default)]
+struct StepTurns(Vec<(Rope, Turns)>);
+
+impl StepTurns {
+    fn at(
+        &mut self,
+        kernels: &Kernels,
+        rope: &Rope,
+        positions: &[u32],
+    ) -> Result<&Turns, KernelError> {
+        let known = self.0.iter().position(|(known, _)| known == rope);
+        let index = known.unwrap_or(self.0.len());
+        if known.is_none() {
+            self.0.push((rope.clone(), kernels.turns(rope, positions)?));
+        }
+        Ok(&self.0[index].1)
     }
 }

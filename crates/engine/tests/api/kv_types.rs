@@ -5,6 +5,7 @@ use mlxm_engine::{Engine, KvType, LoadOptions, Precision, Request, inspect};
 
 fn with(kv_type: KvType) -> LoadOptions {
     LoadOptions {
+        precision: Precision::Exact,
         kv_type: Some(kv_type),
         ..options()
     }

@@ -5,68 +5,43 @@ use super::{
     shared::SharedOutput,
     simd::{Isa, versions},
 };
-use crate::Activation;
 
 /// Elements that are worth handing to another thread.
 const TASK_ELEMENTS: usize = 16 * 1024;
 
-/// What becomes of one or two inputs.
+/// What becomes of an element.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Function {
-    /// `activation(x)`.
-    Activate(Activation),
-    /// `activation(x) · y`.
-    Gate(Activation),
-    /// `x + factor · y`.
-    Add(f32),
     /// `factor · x`.
     Scale(f32),
     /// `cap · tanh(x / cap)`.
     Softcap(f32),
 }
 
-/// Applies `function` to `x` alone.
+/// Applies `function` to `x`.
 pub(crate) fn map(cpu: &Cpu, function: Function, x: &[f32]) -> Vec<f32> {
-    zip(cpu, function, x, x)
-}
-
-/// Applies `function` to `x` and `y`, which are of one length.
-pub(crate) fn zip(cpu: &Cpu, function: Function, x: &[f32], y: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let shared = SharedOutput::new(&mut out);
     cpu.pool
         .parallel_for(x.len().div_ceil(TASK_ELEMENTS), &|task| {
             let start = task * TASK_ELEMENTS;
             let len = TASK_ELEMENTS.min(x.len() - start);
-            let range = start..start + len;
             // SAFETY: the level was detected; tasks have disjoint parts.
             unsafe {
                 let out = shared.part(start, len);
-                apply(cpu.level, function, &x[range.clone()], &y[range], out);
+                apply(cpu.level, function, &x[start..start + len], out);
             }
         });
     out
 }
 
 versions! {
-    apply [] [] (function: Function, x: &[f32], y: &[f32], out: &mut [f32]) = apply_with
+    apply [] [] (function: Function, x: &[f32], out: &mut [f32]) = apply_with
 }
 
 #[inline(always)]
-unsafe fn apply_with<I: Isa>(function: Function, x: &[f32], y: &[f32], out: &mut [f32]) {
+unsafe fn apply_with<I: Isa>(function: Function, x: &[f32], out: &mut [f32]) {
     match function {
-        Function::Activate(activation) => math::activate::<I>(activation, x, out),
-        Function::Gate(activation) => {
-            math::activate::<I>(activation, x, out);
-            for (out, y) in out.iter_mut().zip(y) {
-                *out *= y;
-            }
-        }
-        Function::Add(factor) => {
-            for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
-                *out = I::fma1(*y, factor, *x);
-            }
-        }
         Function::Scale(factor) => {
             for (out, x) in out.iter_mut().zip(x) {
                 *out = x * factor;

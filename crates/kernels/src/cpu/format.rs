@@ -155,6 +155,7 @@ macro_rules! with_format {
                 (QuantMode::Mxfp4 | QuantMode::Nvfp4, _) => run!(Fp4),
                 (QuantMode::Mxfp8, _) => run!(Fp8),
             },
+            Storage::Tiles(_) => unreachable!("tiles have products of their own"),
         }
     }};
 }
@@ -185,6 +186,7 @@ impl<'a> Packed<'a> {
                 units_per_group: cols / LANES,
                 tail: cols % LANES,
             },
+            Storage::Tiles(_) => unreachable!("tiles have products of their own"),
             Storage::Quantized(quantized) => Self {
                 bytes: quantized.weight.as_slice(),
                 row_bytes: quantized.row_bytes,
@@ -204,7 +206,7 @@ impl<'a> Packed<'a> {
 
     /// Asks for the memory of `count` rows some way behind `row`: rows are streams too short for the processor to run
     /// ahead of by itself.
-    #[inline(always)]
+    #[inline(never)]
     pub fn prefetch(&self, row: usize, count: usize) {
         const AHEAD_BYTES: usize = 4096;
         let first = row + AHEAD_BYTES.div_ceil(self.row_bytes);
@@ -223,8 +225,9 @@ impl<'a> Packed<'a> {
         }
     }
 
-    /// Widens the scales and biases of a row, `groups` of each.
-    #[inline(always)]
+    /// Widens the scales and biases of a row, `groups` of each. Not inlined: every format on every instruction set would
+    /// carry several copies.
+    #[inline(never)]
     pub fn scales(&self, row: usize, scales: &mut [f32], biases: &mut [f32]) {
         let Some(quantized) = self.quantized else {
             return;

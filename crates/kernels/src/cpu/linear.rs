@@ -10,10 +10,9 @@ use std::{cell::RefCell, marker::PhantomData, ops::Range};
 use super::{
     Cpu,
     format::{Format, Packed, with_format},
-    shared::SharedOutput,
     simd::{Isa, LANES, load_part, versions},
 };
-use crate::Matrix;
+use crate::{Matrix, matrix::Storage};
 
 /// Scratch memory of one thread for unpacked weights, in floats: half of a small level-2 cache.
 const SCRATCH_FLOATS: usize = 48 * 1024;
@@ -31,6 +30,27 @@ thread_local! {
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
+/// A product with one weight, cut into tasks.
+pub(crate) struct Product<'a> {
+    pub weight: &'a Matrix,
+    pub bias: Option<&'a [f32]>,
+    /// Activation rows.
+    pub rows: usize,
+    pub out: Columns,
+}
+
+/// Where the outputs of the first row go, and how far it is to those of the next.
+#[derive(Clone, Copy)]
+pub(crate) struct Columns {
+    pub start: *mut f32,
+    pub stride: usize,
+}
+
+// SAFETY: tasks write disjoint elements.
+unsafe impl Sync for Columns {}
+// SAFETY: as above.
+unsafe impl Send for Columns {}
+
 struct Job<'a> {
     packed: Packed<'a>,
     /// `[rows, cols]`.
@@ -38,41 +58,50 @@ struct Job<'a> {
     rows: usize,
     cols: usize,
     bias: Option<&'a [f32]>,
-    /// `[rows, outputs]`.
-    out: SharedOutput<'a>,
-    outputs: usize,
+    out: Columns,
 }
 
-/// `x · wᵀ + bias` for `x` of `[rows, w.cols()]`.
-pub(crate) fn linear(cpu: &Cpu, x: &[f32], w: &Matrix, bias: Option<&[f32]>) -> Vec<f32> {
-    let (rows, outputs) = (x.len() / w.cols(), w.rows());
-    let mut out = vec![0.0; rows * outputs];
-    let job = Job {
-        packed: Packed::new(w),
-        x,
-        rows,
-        cols: w.cols(),
-        bias,
-        out: SharedOutput::new(&mut out),
-        outputs,
-    };
-    let per_task = if rows == 1 {
-        (TASK_WEIGHTS / job.cols).clamp(8, 512).next_multiple_of(8)
-    } else {
-        let floats = if rows <= FEW_ROWS {
+impl Product<'_> {
+    /// Weight rows of a task.
+    fn per_task(&self) -> usize {
+        let cols = self.weight.cols();
+        if self.rows == 1 {
+            return (TASK_WEIGHTS / cols).clamp(8, 512).next_multiple_of(8);
+        }
+        let floats = if self.rows <= FEW_ROWS {
             SMALL_SCRATCH_FLOATS
         } else {
             SCRATCH_FLOATS
         };
-        (floats / job.cols / TILE_ROWS * TILE_ROWS).clamp(TILE_ROWS, BLOCK_ROWS)
-    };
-    cpu.pool.parallel_for(outputs.div_ceil(per_task), &|task| {
-        let range = task * per_task..outputs.min((task + 1) * per_task);
+        (floats / cols / TILE_ROWS * TILE_ROWS).clamp(TILE_ROWS, BLOCK_ROWS)
+    }
+
+    /// How many tasks there are.
+    pub fn tasks(&self) -> usize {
+        self.weight.rows().div_ceil(self.per_task())
+    }
+
+    /// Computes the outputs of one task for all rows of `x`.
+    ///
+    /// # Safety
+    /// The output has room for all rows, and no other thread runs the same task.
+    pub unsafe fn run(&self, cpu: &Cpu, x: &[f32], task: usize) {
+        let (w, per_task) = (self.weight, self.per_task());
+        assert!(x.len() == self.rows * w.cols());
+        let range = task * per_task..w.rows().min((task + 1) * per_task);
+        let job = Job {
+            packed: Packed::new(w),
+            x,
+            rows: self.rows,
+            cols: w.cols(),
+            bias: self.bias,
+            out: self.out,
+        };
         SCRATCH.with_borrow_mut(|scratch| {
             // SAFETY: the level was detected; tasks write disjoint columns of the output.
             unsafe {
                 with_format!(w, F => {
-                    if rows == 1 {
+                    if job.rows == 1 {
                         one_row::<F>(cpu.level, &job, range, scratch);
                     } else {
                         unpack::<F>(cpu.level, &job.packed, job.cols, range.clone(), scratch);
@@ -81,12 +110,15 @@ pub(crate) fn linear(cpu: &Cpu, x: &[f32], w: &Matrix, bias: Option<&[f32]>) -> 
                 });
             }
         });
-    });
-    out
+    }
 }
 
 /// Row `row` of `table`, widened.
 pub(crate) fn dequantize_row(cpu: &Cpu, table: &Matrix, row: usize, out: &mut [f32]) {
+    if let Storage::Tiles(tiles) = table.storage() {
+        tiles.dequantize_row(row, out);
+        return;
+    }
     SCRATCH.with_borrow_mut(|scratch| {
         let packed = Packed::new(table);
         // SAFETY: the level was detected.
@@ -251,7 +283,8 @@ unsafe fn finish<I: Isa, const M: usize, const R: usize>(
             // SAFETY: the caller's promise; this thread alone writes the column.
             unsafe {
                 let sum = I::sum(sums[m][r]) + bias;
-                job.out.write((t + m) * job.outputs + n + r, sum);
+                let to = job.out.start.add((t + m) * job.out.stride + n + r);
+                to.write(sum);
             }
         }
     }

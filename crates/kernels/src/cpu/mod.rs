@@ -16,6 +16,7 @@
 pub(crate) mod attention;
 mod cores;
 pub(crate) mod elementwise;
+pub(crate) mod finish;
 mod format;
 pub(crate) mod kv_store;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -26,22 +27,28 @@ mod math;
 mod neon;
 pub(crate) mod norm;
 mod pool;
-pub(crate) mod rope;
+pub(crate) mod product;
+pub(crate) mod rotate;
 mod shared;
 pub(crate) mod simd;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use pool::Pool;
 use simd::Level;
+use tiles::DotLevel;
 
 /// Threads and instruction set.
 #[derive(Debug)]
 pub(crate) struct Cpu {
     pool: Pool,
+    /// For arithmetic on floats.
     level: Level,
+    /// For dot products of integers.
+    dots: DotLevel,
 }
 
 impl Cpu {
@@ -50,6 +57,7 @@ impl Cpu {
         Self {
             pool: Pool::new(threads.unwrap_or_else(cores::physical).max(1)),
             level: Level::detect(),
+            dots: DotLevel::detect(),
         }
     }
 

@@ -42,6 +42,7 @@ macro_rules! four {
         ]
     };
 }
+pub(crate) use four;
 
 /// `2 · BITS` bytes in the low end of a register; never reads behind them.
 #[inline(always)]

@@ -5,24 +5,19 @@ use super::{
     shared::SharedOutput,
     simd::{Isa, LANES, load_part, versions},
 };
+use crate::{Norm, Vector};
 
 /// Elements that are worth handing to another thread.
 const TASK_ELEMENTS: usize = 16 * 1024;
 
-/// What is normalized by what.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Norm<'a> {
-    /// Root mean square.
-    Rms { weight: Option<&'a [f32]> },
-    /// Mean and variance.
-    Layer {
-        weight: Option<&'a [f32]>,
-        bias: Option<&'a [f32]>,
-    },
-}
-
-/// Normalizes every chunk of `width`.
-pub(crate) fn norm(cpu: &Cpu, norm: Norm<'_>, x: &[f32], width: usize, eps: f32) -> Vec<f32> {
+/// Normalizes every chunk of `width`; then, if there is a residual, adds the result times its factor to it.
+pub(crate) fn norm(
+    cpu: &Cpu,
+    norm: &Norm,
+    x: &[f32],
+    width: usize,
+    residual: Option<(&[f32], f32)>,
+) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let shared = SharedOutput::new(&mut out);
     let per_task = (TASK_ELEMENTS / width).max(1) * width;
@@ -32,30 +27,45 @@ pub(crate) fn norm(cpu: &Cpu, norm: Norm<'_>, x: &[f32], width: usize, eps: f32)
         // SAFETY: the level was detected; tasks have disjoint parts.
         unsafe {
             let out = shared.part(start, len);
-            chunks(cpu.level, norm, &x[start..start + len], width, eps, out);
+            chunks(cpu.level, norm, &x[start..start + len], width, out);
+            if let Some((residual, scale)) = residual {
+                onto(cpu.level, out, scale, &residual[start..start + len]);
+            }
         }
     });
     out
 }
 
 versions! {
-    chunks [] [] (norm: Norm<'_>, x: &[f32], width: usize, eps: f32, out: &mut [f32]) = chunks_with
+    onto [] [] (x: &mut [f32], scale: f32, residual: &[f32]) = onto_with
 }
 
 #[inline(always)]
-unsafe fn chunks_with<I: Isa>(norm: Norm<'_>, x: &[f32], width: usize, eps: f32, out: &mut [f32]) {
+unsafe fn onto_with<I: Isa>(x: &mut [f32], scale: f32, residual: &[f32]) {
+    for (x, residual) in x.iter_mut().zip(residual) {
+        *x = I::fma1(*x, scale, *residual);
+    }
+}
+
+versions! {
+    /// Normalizes every chunk of `width` into `out`.
+    pub(crate) chunks [] [] (norm: &Norm, x: &[f32], width: usize, out: &mut [f32]) = chunks_with
+}
+
+#[inline(always)]
+unsafe fn chunks_with<I: Isa>(norm: &Norm, x: &[f32], width: usize, out: &mut [f32]) {
     for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
         // SAFETY: the caller's promise.
         unsafe {
             match norm {
-                Norm::Rms { weight } => {
+                Norm::Rms { weight, eps } => {
                     let factor = 1.0 / (sum_of_squares::<I>(x) / width as f32 + eps).sqrt();
                     for (out, x) in out.iter_mut().zip(x) {
                         *out = x * factor;
                     }
-                    multiply(out, weight);
+                    multiply(out, weight.as_ref());
                 }
-                Norm::Layer { weight, bias } => {
+                Norm::Layer { weight, bias, eps } => {
                     let mean = sum::<I>(x) / width as f32;
                     for (out, x) in out.iter_mut().zip(x) {
                         *out = x - mean;
@@ -64,9 +74,9 @@ unsafe fn chunks_with<I: Isa>(norm: Norm<'_>, x: &[f32], width: usize, eps: f32,
                     for out in out.iter_mut() {
                         *out *= factor;
                     }
-                    multiply(out, weight);
+                    multiply(out, weight.as_ref());
                     if let Some(bias) = bias {
-                        for (out, bias) in out.iter_mut().zip(bias) {
+                        for (out, bias) in out.iter_mut().zip(bias.as_slice()) {
                             *out += bias;
                         }
                     }
@@ -77,9 +87,9 @@ unsafe fn chunks_with<I: Isa>(norm: Norm<'_>, x: &[f32], width: usize, eps: f32,
 }
 
 #[inline(always)]
-fn multiply(out: &mut [f32], weight: Option<&[f32]>) {
+fn multiply(out: &mut [f32], weight: Option<&Vector>) {
     if let Some(weight) = weight {
-        for (out, weight) in out.iter_mut().zip(weight) {
+        for (out, weight) in out.iter_mut().zip(weight.as_slice()) {
             *out *= weight;
         }
     }

@@ -1,20 +1,27 @@
 //! An output that several threads fill in, each its own part.
 
-use std::marker::PhantomData;
+use std::{fmt, marker::PhantomData};
 
 /// A slice whose disjoint parts are written by different threads.
-#[derive(Clone, Copy)]
-pub(crate) struct SharedOutput<'a> {
-    start: *mut f32,
+pub(crate) struct SharedOutput<'a, T = f32> {
+    start: *mut T,
     len: usize,
-    slice: PhantomData<&'a mut [f32]>,
+    slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: the methods that write ask the caller for disjoint parts.
-unsafe impl Sync for SharedOutput<'_> {}
+impl<T> Clone for SharedOutput<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
 
-impl<'a> SharedOutput<'a> {
-    pub fn new(slice: &'a mut [f32]) -> Self {
+impl<T> Copy for SharedOutput<'_, T> {}
+
+// SAFETY: the methods that write ask the caller for disjoint parts.
+unsafe impl<T: Send> Sync for SharedOutput<'_, T> {}
+
+impl<'a, T> SharedOutput<'a, T> {
+    pub fn new(slice: &'a mut [T]) -> Self {
         Self {
             start: slice.as_mut_ptr(),
             len: slice.len(),
@@ -23,7 +30,7 @@ impl<'a> SharedOutput<'a> {
     }
 
     /// The reserved elements of `values`, which hold nothing yet.
-    pub fn reserved(values: &'a mut Vec<f32>) -> Self {
+    pub fn reserved(values: &'a mut Vec<T>) -> Self {
         Self {
             start: values.as_mut_ptr(),
             len: values.capacity(),
@@ -33,18 +40,9 @@ impl<'a> SharedOutput<'a> {
 
     /// The address of a part, whose elements may hold nothing yet.
     #[inline(always)]
-    pub fn pointer(&self, start: usize, len: usize) -> *mut f32 {
+    pub fn pointer(&self, start: usize, len: usize) -> *mut T {
         assert!(start <= self.len && len <= self.len - start);
         self.start.wrapping_add(start)
-    }
-
-    /// # Safety
-    /// No other thread writes this element, and `index` is inside.
-    #[inline(always)]
-    pub unsafe fn write(&self, index: usize, value: f32) {
-        debug_assert!(index < self.len);
-        // SAFETY: the caller's promise.
-        unsafe { self.start.add(index).write(value) }
     }
 
     /// A part of the slice.
@@ -52,9 +50,65 @@ impl<'a> SharedOutput<'a> {
     /// # Safety
     /// Nobody else holds an overlapping part.
     #[inline(always)]
-    pub unsafe fn part(&self, start: usize, len: usize) -> &'a mut [f32] {
+    pub unsafe fn part(&self, start: usize, len: usize) -> &'a mut [T] {
         assert!(start <= self.len && len <= self.len - start);
         // SAFETY: inside of the slice by the assertion, disjoint by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
+    }
+}
+
+/// Memory that starts without values, to be filled in through pointers.
+pub(crate) struct Output<T> {
+    /// Its length stays 0 until the values are taken.
+    memory: Vec<T>,
+    start: *mut T,
+    len: usize,
+}
+
+// SAFETY: the memory is reached through raw pointers alone, whose users see to it that threads write disjoint parts and
+// read what has been written.
+unsafe impl<T: Send> Send for Output<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Output<T> {}
+
+impl<T: Copy> Output<T> {
+    pub fn new(len: usize) -> Self {
+        let mut memory = Vec::with_capacity(len);
+        let start = memory.as_mut_ptr();
+        Self { memory, start, len }
+    }
+
+    /// Where the element `index` is.
+    #[inline(always)]
+    pub fn pointer(&self, index: usize) -> *mut T {
+        assert!(index <= self.len);
+        // SAFETY: inside of the memory, or right behind it.
+        unsafe { self.start.add(index) }
+    }
+
+    /// The elements from `start` on.
+    ///
+    /// # Safety
+    /// They have been written, and nobody writes them any more.
+    pub unsafe fn slice(&self, start: usize, len: usize) -> &[T] {
+        assert!(start <= self.len && len <= self.len - start);
+        // SAFETY: inside of the memory by the assertion; the rest is the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.start.add(start), len) }
+    }
+
+    /// The values.
+    ///
+    /// # Safety
+    /// Every element has been written.
+    pub unsafe fn into_vec(mut self) -> Vec<T> {
+        // SAFETY: the caller's promise; the capacity was asked for.
+        unsafe { self.memory.set_len(self.len) };
+        self.memory
+    }
+}
+
+impl<T> fmt::Debug for Output<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Output({} elements)", self.len)
     }
 }

@@ -210,6 +210,17 @@ pub(crate) fn widen_bf16(value: u16) -> f32 {
     f32::from_bits(u32::from(value) << 16)
 }
 
+/// `a · b + c` of plain code, rounded once where that is an instruction.
+#[inline(always)]
+pub(crate) fn plain_fma(a: f32, b: f32, c: f32) -> f32 {
+    if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+        a.mul_add(b, c)
+    } else {
+        // Without the instruction `mul_add` is a slow library call.
+        a * b + c
+    }
+}
+
 /// Plain code over arrays, which the compiler makes vectors of where it can.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
@@ -338,11 +349,6 @@ impl Isa for Portable {
 
     #[inline(always)]
     fn fma1(a: f32, b: f32, c: f32) -> f32 {
-        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
-            a.mul_add(b, c)
-        } else {
-            // Without the instruction `mul_add` is a slow library call.
-            a * b + c
-        }
+        plain_fma(a, b, c)
     }
 }

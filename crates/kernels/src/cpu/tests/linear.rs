@@ -1,37 +1,13 @@
-//! Matrix products.
+//! Matrix products in floats.
 
 use proptest::prelude::*;
 
-use super::support::{Noise, every_level, fused_levels, is_fused};
+use super::support::{Noise, every_form, every_level, fused_levels, is_fused, linear};
 use crate::{
-    FloatType, Matrix, QuantMode, QuantSpec,
-    cpu::{
-        Cpu,
-        linear::{dequantize_row, linear},
-    },
+    FloatType, Matrix,
+    cpu::{Cpu, linear::dequantize_row},
     reference,
 };
-
-/// One matrix of every stored form.
-fn every_form(rows: usize, cols: usize) -> Vec<Matrix> {
-    let mut noise = Noise(7);
-    let floats = [FloatType::F32, FloatType::F16, FloatType::BF16];
-    let mut forms: Vec<_> = floats.map(|float| noise.dense(rows, cols, float)).into();
-    for bits in [2, 3, 4, 5, 6, 8] {
-        for (group_size, float) in [32, 64, 128].into_iter().zip(floats) {
-            let spec = QuantSpec {
-                mode: QuantMode::Affine,
-                group_size,
-                bits,
-            };
-            forms.push(noise.quantized(rows, cols, spec, float));
-        }
-    }
-    for mode in [QuantMode::Mxfp4, QuantMode::Nvfp4, QuantMode::Mxfp8] {
-        forms.push(noise.quantized(rows, cols, QuantSpec::default_for(mode), FloatType::F32));
-    }
-    forms
-}
 
 fn describe(cpu: &Cpu, w: &Matrix) -> String {
     format!(

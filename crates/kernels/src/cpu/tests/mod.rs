@@ -4,3 +4,4 @@ mod attention;
 mod linear;
 mod small;
 mod support;
+mod tiles;

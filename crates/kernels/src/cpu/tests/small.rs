@@ -2,15 +2,37 @@
 
 use super::support::{Noise, every_level, fused_levels};
 use crate::{
-    Activation, Rope,
+    Activation, AttentionSpec, KvCache, KvShape, KvType, Norm, Rope, Turns, Vector,
     cpu::{
+        Cpu,
         elementwise::{self, Function},
-        norm::{Norm, norm},
-        rope,
+        finish::{self, Block, Finish},
+        norm::norm,
+        rotate,
         simd::Level,
     },
     reference,
 };
+
+/// One row of products, finished.
+fn finished(cpu: &Cpu, finish: Finish<'_>, x: &[f32], beside: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    let block = Block {
+        rows: 1,
+        cols: x.len(),
+        values: x.as_ptr(),
+        beside: beside.as_ptr(),
+        stride: x.len(),
+        bias: None,
+        bias_beside: None,
+        place: 0,
+        out: out.as_mut_ptr(),
+        out_stride: x.len(),
+    };
+    // SAFETY: the level is one of the processor's, and all slices are of one length.
+    unsafe { finish::finish(cpu.level, finish, &block) };
+    out
+}
 
 #[track_caller]
 fn assert_close(level: Level, found: &[f32], expected: &[f32], relative: f32, absolute: f32) {
@@ -50,7 +72,7 @@ fn activations_agree_with_the_reference() {
                 .iter()
                 .map(|x| reference::activate(*x, activation))
                 .collect();
-            let found = elementwise::map(&cpu, Function::Activate(activation), &x);
+            let found = finished(&cpu, Finish::Activate(activation), &x, &x);
             // Far out on the negative side the result vanishes; it is exact to a rounding of the input there.
             let pairs = found.iter().zip(&expected).zip(&x);
             for ((found, expected), x) in pairs {
@@ -60,7 +82,7 @@ fn activations_agree_with_the_reference() {
                     cpu.level
                 );
             }
-            let gated = elementwise::zip(&cpu, Function::Gate(activation), &x, &x);
+            let gated = finished(&cpu, Finish::Gate(activation), &x, &x);
             let expected: Vec<f32> = found.iter().zip(&x).map(|(a, x)| a * x).collect();
             assert_eq!(gated, expected);
         }
@@ -72,7 +94,7 @@ fn large_inputs_reach_their_limits() {
     let x = [-1e30, -200.0, 200.0, 1e30];
     for cpu in every_level() {
         for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh] {
-            let found = elementwise::map(&cpu, Function::Activate(activation), &x);
+            let found = finished(&cpu, Finish::Activate(activation), &x, &x);
             assert_eq!(found, [0.0, 0.0, 200.0, 1e30], "{activation:?}");
         }
         let capped = elementwise::map(&cpu, Function::Softcap(3.0), &x);
@@ -101,12 +123,26 @@ fn norms_agree_with_the_reference() {
                 .map(|x| 3.0 * x + 0.5)
                 .collect();
             let (weight, bias) = (noise.floats(width), noise.floats(width));
+            let vector =
+                |values: Option<&[f32]>| values.map(|values| Vector::from(values.to_vec()));
             for weight in [None, Some(&*weight)] {
-                let found = norm(&cpu, Norm::Rms { weight }, &x, width, 1e-5);
+                let rms = Norm::Rms {
+                    weight: vector(weight),
+                    eps: 1e-5,
+                };
+                let found = norm(&cpu, &rms, &x, width, None);
                 let expected = reference::rms_norm(&x, width, weight, 1e-5);
                 assert_close(cpu.level, &found, &expected, 1e-6, 0.0);
+                let onto = norm(&cpu, &rms, &x, width, Some((&x, 0.5)));
+                let expected: Vec<f32> = x.iter().zip(&found).map(|(x, y)| x + 0.5 * y).collect();
+                assert_close(cpu.level, &onto, &expected, 1e-6, 1e-6);
                 for bias in [None, Some(&*bias)] {
-                    let found = norm(&cpu, Norm::Layer { weight, bias }, &x, width, 1e-5);
+                    let layer = Norm::Layer {
+                        weight: vector(weight),
+                        bias: vector(bias),
+                        eps: 1e-5,
+                    };
+                    let found = norm(&cpu, &layer, &x, width, None);
                     let expected = reference::layer_norm(&x, width, weight, bias, 1e-5);
                     assert_close(cpu.level, &found, &expected, 1e-6, 2e-6);
                 }
@@ -120,18 +156,78 @@ fn a_row_is_normalized_alike_in_any_company() {
     let x = Noise(2).floats(100 * 600);
     for cpu in every_level() {
         let norms = [
-            Norm::Rms { weight: None },
+            Norm::Rms {
+                weight: None,
+                eps: 1e-6,
+            },
             Norm::Layer {
                 weight: None,
                 bias: None,
+                eps: 1e-6,
             },
         ];
         for kind in norms {
-            let whole = norm(&cpu, kind, &x, 600, 1e-6);
-            let alone = norm(&cpu, kind, &x[77 * 600..78 * 600], 600, 1e-6);
+            let whole = norm(&cpu, &kind, &x, 600, None);
+            let alone = norm(&cpu, &kind, &x[77 * 600..78 * 600], 600, None);
             assert_eq!(whole[77 * 600..78 * 600], alone);
         }
     }
+}
+
+/// Rotated queries; keys and values are zeros.
+fn rotated(
+    cpu: &Cpu,
+    x: &[f32],
+    heads: usize,
+    head_dim: usize,
+    positions: &[u32],
+    rope: &Rope,
+) -> Vec<f32> {
+    let spec = AttentionSpec {
+        heads,
+        kv_heads: 1,
+        head_dim,
+        value_dim: head_dim,
+        scale: 1.0,
+        softcap: None,
+        window: None,
+        sinks: None,
+    };
+    let shape = KvShape {
+        blocks: positions.len().div_ceil(16),
+        block_size: 16,
+        kv_heads: 1,
+        key_dim: head_dim,
+        value_dim: head_dim,
+    };
+    let cache = KvCache::new(
+        &crate::Kernels::cpu(crate::CpuOptions::default()),
+        shape,
+        KvType::F32,
+    )
+    .unwrap();
+    let mut qkv = Vec::new();
+    for row in x.chunks_exact(heads * head_dim) {
+        qkv.extend_from_slice(row);
+        qkv.extend(std::iter::repeat_n(0.0, 2 * head_dim));
+    }
+    let turns = Turns {
+        dims: rope.dims,
+        traditional: rope.traditional,
+        amplitude: rope.amplitude,
+        values: rotate::turns(cpu, rope, positions),
+    };
+    let slots: Vec<u32> = (0..positions.len() as u32).collect();
+    let job = rotate::Job {
+        qkv: &qkv,
+        spec: &spec,
+        norms: None,
+        turns: Some(&turns),
+        cache: &cache,
+        slots: &slots,
+    };
+    // SAFETY: slots are distinct and inside of the cache.
+    unsafe { rotate::rotate_and_store(cpu, &job) }
 }
 
 #[test]
@@ -157,14 +253,7 @@ fn rotations_agree_with_the_reference() {
             };
             let mut expected = x.clone();
             reference::rope(&mut expected, head_dim, &positions, &parameters);
-            let found = rope::rope(
-                &cpu,
-                &x,
-                heads * head_dim,
-                head_dim,
-                &positions,
-                &parameters,
-            );
+            let found = rotated(&cpu, &x, heads, head_dim, &positions, &parameters);
             assert_close(cpu.level, &found, &expected, 0.0, 3e-7);
         }
     }
@@ -174,26 +263,30 @@ fn rotations_agree_with_the_reference() {
 fn vector_instruction_sets_agree_bitwise() {
     let (x, weight) = (spread(), Noise(4).floats(100));
     let x = &x[..x.len() / 100 * 100];
-    let weight = Some(&*weight);
+    let weight = || Some(Vector::from(weight.clone()));
+    let rms = Norm::Rms {
+        weight: weight(),
+        eps: 1e-5,
+    };
+    let layer = Norm::Layer {
+        weight: weight(),
+        bias: weight(),
+        eps: 1e-5,
+    };
+    let onto = Finish::Onto {
+        residual: x,
+        scale: 0.3,
+    };
     let results: Vec<Vec<Vec<f32>>> = fused_levels()
         .iter()
         .map(|cpu| {
             vec![
-                elementwise::map(cpu, Function::Activate(Activation::Gelu), x),
-                elementwise::map(cpu, Function::Activate(Activation::Silu), x),
+                finished(cpu, Finish::Activate(Activation::Gelu), x, x),
+                finished(cpu, Finish::Activate(Activation::Silu), x, x),
+                finished(cpu, onto, x, x),
                 elementwise::map(cpu, Function::Softcap(9.0), x),
-                elementwise::zip(cpu, Function::Add(0.3), x, x),
-                norm(cpu, Norm::Rms { weight }, x, 100, 1e-5),
-                norm(
-                    cpu,
-                    Norm::Layer {
-                        weight,
-                        bias: weight,
-                    },
-                    x,
-                    100,
-                    1e-5,
-                ),
+                norm(cpu, &rms, x, 100, Some((x, 0.3))),
+                norm(cpu, &layer, x, 100, None),
             ]
         })
         .collect();

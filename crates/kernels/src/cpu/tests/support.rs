@@ -1,8 +1,15 @@
 //! What the tests share: inputs, and the operations on every instruction set.
 
 use crate::{
-    Bytes, FloatType, Matrix, QuantMode, QuantSpec, ScaleType,
-    cpu::{Cpu, pool::Pool, simd::Level},
+    Bytes, FloatType, Linear, Matrix, QuantMode, QuantSpec, ScaleType,
+    cpu::{
+        Cpu,
+        finish::Finish,
+        pool::Pool,
+        product::{Input, product},
+        simd::Level,
+        tiles::DotLevel,
+    },
 };
 
 /// Deterministic values around zero.
@@ -81,6 +88,7 @@ pub fn every_level() -> Vec<Cpu> {
     let cpu = |level| Cpu {
         pool: Pool::new(2),
         level,
+        dots: DotLevel::Scalar,
     };
     Level::available().into_iter().map(cpu).collect()
 }
@@ -96,3 +104,49 @@ pub fn fused_levels() -> Vec<Cpu> {
 pub fn is_fused(level: Level) -> bool {
     level != Level::Portable || cfg!(target_arch = "aarch64")
 }
+
+/// Integer dot products on every instruction set of this processor.
+pub fn every_dot_level() -> Vec<Cpu> {
+    let cpu = |dots| Cpu {
+        pool: Pool::new(2),
+        level: Level::detect(),
+        dots,
+    };
+    DotLevel::available().into_iter().map(cpu).collect()
+}
+
+/// `x · wᵀ + bias`.
+pub fn linear(cpu: &Cpu, x: &[f32], w: &Matrix, bias: Option<&[f32]>) -> Vec<f32> {
+    let linear = Linear {
+        weight: w.clone(),
+        bias: bias.map(|bias| bias.to_vec().into()),
+    };
+    let input = Input {
+        x,
+        rows: x.len() / w.cols(),
+        norm: None,
+    };
+    product(cpu, input, &[&linear], Finish::Store)
+}
+
+/// One matrix of every stored form.
+pub fn every_form(rows: usize, cols: usize) -> Vec<Matrix> {
+    let mut noise = Noise(7);
+    let mut forms: Vec<_> = FLOATS.map(|float| noise.dense(rows, cols, float)).into();
+    for bits in [2, 3, 4, 5, 6, 8] {
+        for (group_size, float) in [32, 64, 128].into_iter().zip(FLOATS) {
+            let spec = QuantSpec {
+                mode: QuantMode::Affine,
+                group_size,
+                bits,
+            };
+            forms.push(noise.quantized(rows, cols, spec, float));
+        }
+    }
+    for mode in [QuantMode::Mxfp4, QuantMode::Nvfp4, QuantMode::Mxfp8] {
+        forms.push(noise.quantized(rows, cols, QuantSpec::default_for(mode), FloatType::F32));
+    }
+    forms
+}
+
+const FLOATS: [FloatType; 3] = [FloatType::F32, FloatType::F16, FloatType::BF16];

@@ -1,0 +1,116 @@
+//! What is done with the products of a weight before they leave the cache.
+
+use super::{
+    math,
+    simd::{Isa, versions},
+};
+use crate::Activation;
+
+/// Outputs that are finished together.
+pub(crate) const STRIP: usize = 64;
+
+/// What becomes of products.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Finish<'a> {
+    /// `product`.
+    Store,
+    /// `activation(product)`.
+    Activate(Activation),
+    /// `activation(product) · product beside it`.
+    Gate(Activation),
+    /// `residual + scale · product`.
+    Onto { residual: &'a [f32], scale: f32 },
+}
+
+/// Products, and where they go.
+pub(crate) struct Block<'a> {
+    pub rows: usize,
+    pub cols: usize,
+    /// Products, `stride` from row to row.
+    pub values: *const f32,
+    /// The products beside them, for [`Finish::Gate`].
+    pub beside: *const f32,
+    pub stride: usize,
+    /// Added to each row of products.
+    pub bias: Option<&'a [f32]>,
+    pub bias_beside: Option<&'a [f32]>,
+    /// Index of the first result in the output, and of the residual that belongs to it.
+    pub place: usize,
+    /// Results, `out_stride` from row to row; the residual's rows are as long.
+    pub out: *mut f32,
+    pub out_stride: usize,
+}
+
+versions! {
+    /// Writes the results of a block.
+    ///
+    /// # Safety
+    /// The block's pointers are valid for its rows and columns; biases and residual reach as far.
+    pub(crate) finish [] [] (finish: Finish<'_>, block: &Block<'_>) = finish_with
+}
+
+#[inline(always)]
+unsafe fn finish_with<I: Isa>(finish: Finish<'_>, block: &Block<'_>) {
+    let mut values = [0.0; STRIP];
+    let mut beside = [0.0; STRIP];
+    for row in 0..block.rows {
+        for col in (0..block.cols).step_by(STRIP) {
+            let len = STRIP.min(block.cols - col);
+            let at = row * block.stride + col;
+            let values = &mut values[..len];
+            // SAFETY: the caller's promise.
+            unsafe {
+                copy(block.values.add(at), values);
+                add(values, block.bias, col);
+                let out = block.out.add(row * block.out_stride + col);
+                match finish {
+                    Finish::Store => store(values, out),
+                    Finish::Activate(activation) => {
+                        let results = &mut beside[..len];
+                        math::activate::<I>(activation, values, results);
+                        store(results, out);
+                    }
+                    Finish::Gate(activation) => {
+                        let beside = &mut beside[..len];
+                        math::activate::<I>(activation, values, beside);
+                        copy(block.beside.add(at), values);
+                        add(values, block.bias_beside, col);
+                        for (value, gate) in values.iter_mut().zip(beside) {
+                            *value *= *gate;
+                        }
+                        store(values, out);
+                    }
+                    Finish::Onto { residual, scale } => {
+                        let residual =
+                            &residual[block.place + row * block.out_stride + col..][..len];
+                        for (value, residual) in values.iter_mut().zip(residual) {
+                            *value = I::fma1(*value, scale, *residual);
+                        }
+                        store(values, out);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn copy(from: *const f32, to: &mut [f32]) {
+    // SAFETY: the caller's promise that as many values are readable.
+    unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, to.len()) }
+}
+
+#[inline(always)]
+unsafe fn store(from: &[f32], to: *mut f32) {
+    // SAFETY: the caller's promise that as many values are writable.
+    unsafe { to.copy_from_nonoverlapping(from.as_ptr(), from.len()) }
+}
+
+#[inline(always)]
+fn add(values: &mut [f32], bias: Option<&[f32]>, col: usize) {
+    if let Some(bias) = bias {
+        for (value, bias) in values.iter_mut().zip(&bias[col..]) {
+            *value += bias;
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Queries and keys from the projection to the cache: norms of heads, rotation, storing.
+
+use std::cell::RefCell;
+
+use super::{
+    Cpu, norm,
+    shared::Output,
+    simd::{Isa, versions},
+};
+use crate::{AttentionSpec, HeadNorms, KvCache, Norm, Rope, Turns};
+
+/// Elements that are worth handing to another thread.
+const TASK_ELEMENTS: usize = 8 * 1024;
+
+thread_local! {
+    /// A row's queries and keys, and a second copy while they are normalized.
+    static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+/// Cosines, then sines, of every position.
+pub(crate) fn turns(cpu: &Cpu, rope: &Rope, positions: &[u32]) -> Vec<f32> {
+    let pairs = rope.inverse_frequencies.len();
+    let out = Output::new(positions.len() * 2 * pairs);
+    let per_task = (TASK_ELEMENTS / 32 / pairs.max(1)).max(1);
+    cpu.pool
+        .parallel_for(positions.len().div_ceil(per_task), &|task| {
+            for row in task * per_task..positions.len().min((task + 1) * per_task) {
+                let to: *mut f32 = out.pointer(row * 2 * pairs);
+                for (pair, frequency) in rope.inverse_frequencies.iter().enumerate() {
+                    let (sin, cos) = (positions[row] as f32 * frequency).sin_cos();
+                    // SAFETY: a row has `2 · pairs` elements, and belongs to one task.
+                    unsafe {
+                        to.add(pair).write(cos);
+                        to.add(pairs + pair).write(sin);
+                    }
+                }
+            }
+        });
+    // SAFETY: every row has been written.
+    unsafe { out.into_vec() }
+}
+
+/// What [`rotate_and_store`] works on.
+pub(crate) struct Job<'a> {
+    /// Queries, keys and values of each row.
+    pub qkv: &'a [f32],
+    pub spec: &'a AttentionSpec,
+    pub norms: Option<&'a HeadNorms>,
+    pub turns: Option<&'a Turns>,
+    pub cache: &'a KvCache,
+    pub slots: &'a [u32],
+}
+
+/// Stores each row's keys and values in its slot; answers with the queries.
+///
+/// # Safety
+/// Slots are distinct and inside of the cache, which nobody else uses.
+pub(crate) unsafe fn rotate_and_store(cpu: &Cpu, job: &Job<'_>) -> Vec<f32> {
+    let spec = job.spec;
+    let q_width = spec.heads * spec.head_dim;
+    let k_width = spec.kv_heads * spec.head_dim;
+    let width = q_width + k_width + spec.kv_heads * spec.value_dim;
+    let rows = job.slots.len();
+    let out = Output::<f32>::new(rows * q_width);
+    let per_task = (TASK_ELEMENTS / width).max(1);
+    cpu.pool.parallel_for(rows.div_ceil(per_task), &|task| {
+        SCRATCH.with_borrow_mut(|[scratch, normed]| {
+            for row in task * per_task..rows.min((task + 1) * per_task) {
+                let (qk, v) = job.qkv[row * width..][..width].split_at(q_width + k_width);
+                scratch.clear();
+                scratch.extend_from_slice(qk);
+                let (q, k) = scratch.split_at_mut(q_width);
+                if let Some(norms) = job.norms {
+                    normalize(cpu, &norms.q, q, normed);
+                    normalize(cpu, &norms.k, k, normed);
+                }
+                if let Some(turns) = job.turns {
+                    // SAFETY: the level was detected.
+                    unsafe {
+                        turn(cpu.level, q, spec.head_dim, turns, row);
+                        turn(cpu.level, k, spec.head_dim, turns, row);
+                    }
+                }
+                // SAFETY: the caller's promise; a row belongs to one task.
+                unsafe {
+                    let to = out.pointer(row * q_width);
+                    to.copy_from_nonoverlapping(q.as_ptr(), q_width);
+                    job.cache.write(job.slots[row] as usize, k, v);
+                }
+            }
+        });
+    });
+    // SAFETY: every row has been written.
+    unsafe { out.into_vec() }
+}
+
+fn normalize(cpu: &Cpu, norm: &Norm, x: &mut [f32], scratch: &mut Vec<f32>) {
+    scratch.resize(x.len(), 0.0);
+    // SAFETY: the level was detected.
+    unsafe { norm::chunks(cpu.level, norm, x, norm.stretch(x.len()), scratch) };
+    x.copy_from_slice(scratch);
+}
+
+versions! {
+    /// Turns the heads of a row.
+    turn [] [] (heads: &mut [f32], head_dim: usize, turns: &Turns, row: usize) = turn_with
+}
+
+#[inline(always)]
+unsafe fn turn_with<I: Isa>(heads: &mut [f32], head_dim: usize, turns: &Turns, row: usize) {
+    let (dims, amplitude) = (turns.dims, turns.amplitude);
+    let (cosines, sines) = turns.values[row * dims..][..dims].split_at(dims / 2);
+    for head in heads.chunks_exact_mut(head_dim) {
+        let turned = &mut head[..dims];
+        let turns_of_pairs = cosines.iter().zip(sines);
+        if turns.traditional {
+            for (pair, (cos, sin)) in turned.chunks_exact_mut(2).zip(turns_of_pairs) {
+                let (a, b) = (pair[0] * amplitude, pair[1] * amplitude);
+                pair[0] = I::fma1(a, *cos, -(b * sin));
+                pair[1] = I::fma1(a, *sin, b * cos);
+            }
+        } else {
+            let (first, second) = turned.split_at_mut(dims / 2);
+            for ((first, second), (cos, sin)) in first.iter_mut().zip(second).zip(turns_of_pairs) {
+                let (a, b) = (*first * amplitude, *second * amplitude);
+                *first = I::fma1(a, *cos, -(b * sin));
+                *second = I::fma1(a, *sin, b * cos);
+            }
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Matrix products of tiles with int8 activations.
+
+use proptest::prelude::*;
+
+use super::support::{Noise, every_dot_level, every_form, linear};
+use crate::{
+    Activation, FloatType, Linear, Matrix, Norm, QuantMode, QuantSpec,
+    cpu::{
+        Cpu,
+        finish::Finish,
+        norm::norm,
+        product::{Input, product},
+        tiles::{DotLevel, Tiles},
+    },
+    matrix::Storage,
+    reference,
+};
+
+/// Every stored form that can be cut into tiles, as it is stored and in tiles.
+fn every_tiled_form(rows: usize, cols: usize) -> Vec<(Matrix, Matrix)> {
+    every_form(rows, cols)
+        .into_iter()
+        .filter_map(|w| Some((in_tiles(&w)?, w)))
+        .map(|(tiles, w)| (w, tiles))
+        .collect()
+}
+
+fn in_tiles(w: &Matrix) -> Option<Matrix> {
+    let Storage::Quantized(quantized) = w.storage() else {
+        return None;
+    };
+    let cpu = every_dot_level().pop()?;
+    let tiles = Tiles::pack(&cpu, quantized, w.rows(), w.cols()).unwrap()?;
+    Some(w.in_tiles(tiles))
+}
+
+fn describe(cpu: &Cpu, w: &Matrix) -> String {
+    format!(
+        "{:?}, {:?}, [{}, {}]",
+        cpu.dots,
+        w.spec(),
+        w.rows(),
+        w.cols()
+    )
+}
+
+#[test]
+fn all_formats_but_one_have_tiles() {
+    // Six widths, three group sizes, and two of the float formats.
+    assert_eq!(every_tiled_form(20, 256).len(), 20);
+    // A chunk of 32 columns holds two groups of nvfp4, so an odd number of them stays as it is.
+    let spec = QuantSpec::default_for(QuantMode::Nvfp4);
+    let odd = Noise(1).quantized(20, 128 + 16, spec, FloatType::F32);
+    assert!(in_tiles(&odd).is_none());
+}
+
+#[test]
+fn tiles_keep_every_value_and_take_no_more_memory() {
+    for (w, tiles) in every_tiled_form(37, 384) {
+        for row in 0..w.rows() {
+            let (mut expected, mut found) = (vec![0.0; w.cols()], vec![0.0; w.cols()]);
+            w.dequantize_row(row, &mut expected);
+            tiles.dequantize_row(row, &mut found);
+            assert_eq!(found, expected, "{:?}", w.spec());
+        }
+        // But for the outputs that fill the last tile.
+        assert_eq!(tiles.size_bytes() * w.rows(), w.size_bytes() * 48);
+    }
+}
+
+/// Each result is within a few roundings of the sum of the magnitudes of its products.
+#[test]
+fn every_form_agrees_with_the_reference() {
+    for (w, tiles) in every_tiled_form(53, 384) {
+        let group = w.spec().unwrap().group_size;
+        let bias = Noise(4).floats(w.rows());
+        for rows in [1, 2, 3, 7, 16, 21] {
+            let mut x = Noise(3).floats(rows * w.cols());
+            // A group of zeros has no step.
+            x[..group].fill(0.0);
+            let rounded = reference::round_to_int8(&x, group);
+            let expected = reference::linear(&rounded, &w, Some(&bias));
+            for cpu in every_dot_level() {
+                let found = linear(&cpu, &x, &tiles, Some(&bias));
+                let mut weight = vec![0.0; w.cols()];
+                for n in 0..w.rows() {
+                    w.dequantize_row(n, &mut weight);
+                    for t in 0..rows {
+                        let x = &rounded[t * w.cols()..][..w.cols()];
+                        let size: f32 = x.iter().zip(&weight).map(|(x, w)| (x * w).abs()).sum();
+                        let at = t * w.rows() + n;
+                        assert!(
+                            (found[at] - expected[at]).abs() <= 4e-6 * (size + 1.0),
+                            "{}: row {t}, output {n}: {} for {}",
+                            describe(&cpu, &w),
+                            found[at],
+                            expected[at]
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn int8_stays_close_to_floats() {
+    for (w, tiles) in every_tiled_form(64, 512) {
+        let x = Noise(9).floats(8 * w.cols());
+        let exact = reference::linear(&x, &w, None);
+        let cpu = every_dot_level().pop().unwrap();
+        let found = linear(&cpu, &x, &tiles, None);
+        let error: f32 = exact.iter().zip(&found).map(|(a, b)| (a - b).powi(2)).sum();
+        let size: f32 = exact.iter().map(|a| a.powi(2)).sum();
+        assert!((error / size).sqrt() < 0.008, "{:?}", w.spec());
+    }
+}
+
+#[test]
+fn vector_instruction_sets_agree_bitwise() {
+    let mut levels = every_dot_level();
+    // Plain x86-64 has no fused multiply-add.
+    levels.retain(|cpu| cpu.dots != DotLevel::Scalar || cfg!(target_arch = "aarch64"));
+    for (w, tiles) in every_tiled_form(20, 384) {
+        let x = Noise(8).floats(11 * w.cols());
+        let results: Vec<_> = levels
+            .iter()
+            .map(|cpu| linear(cpu, &x, &tiles, None))
+            .collect();
+        assert!(
+            results.windows(2).all(|pair| pair[0] == pair[1]),
+            "{:?}",
+            w.spec()
+        );
+    }
+}
+
+#[test]
+fn what_is_not_a_number_stays_none() {
+    for (w, tiles) in every_tiled_form(16, 256) {
+        for cpu in every_dot_level() {
+            let mut x = Noise(5).floats(2 * w.cols());
+            x[300] = f32::NAN;
+            let found = linear(&cpu, &x, &tiles, None);
+            assert!(found[..16].iter().all(|y| y.is_finite()));
+            assert!(
+                found[16..].iter().all(|y| y.is_nan()),
+                "{}",
+                describe(&cpu, &w)
+            );
+        }
+    }
+}
+
+/// Norm, products and what is done with them, step by step.
+fn step_by_step(
+    cpu: &Cpu,
+    x: &[f32],
+    norms: &Norm,
+    linears: &[&Linear],
+    finish: Finish<'_>,
+) -> Vec<f32> {
+    let cols = linears[0].weight.cols();
+    let h = norm(cpu, norms, x, cols, None);
+    let rows = x.len() / cols;
+    let products: Vec<_> = linears
+        .iter()
+        .map(|l| {
+            let bias = l.bias.as_ref().map(crate::Vector::as_slice);
+            (linear(cpu, &h, &l.weight, bias), l.weight.rows())
+        })
+        .collect();
+    let mut side_by_side = Vec::new();
+    for row in 0..rows {
+        for (product, width) in &products {
+            side_by_side.extend_from_slice(&product[row * width..][..*width]);
+        }
+    }
+    let width = side_by_side.len() / rows;
+    match finish {
+        Finish::Store => side_by_side,
+        Finish::Activate(activation) => side_by_side
+            .iter()
+            .map(|x| reference::activate(*x, activation))
+            .collect(),
+        Finish::Gate(activation) => side_by_side
+            .chunks_exact(width)
+            .flat_map(|row| {
+                let (gate, up) = row.split_at(width / 2);
+                let pairs = gate.iter().zip(up);
+                pairs.map(|(gate, up)| reference::activate(*gate, activation) * up)
+            })
+            .collect(),
+        Finish::Onto { residual, scale } => side_by_side
+            .iter()
+            .zip(residual)
+            .map(|(x, residual)| residual + scale * x)
+            .collect(),
+    }
+}
+
+/// Weights in tiles, as stored, and one of each; outputs that fill tiles and strips, and such that do not.
+#[test]
+fn fused_products_are_the_single_steps() {
+    let cols = 256;
+    let norms = Norm::rms(Noise(1).floats(cols).into(), 1e-5);
+    for outputs in [16, 40, 64, 150] {
+        let forms = every_tiled_form(outputs, cols);
+        // 2 bits and 8 bits, of different group sizes.
+        let [first, second] = [&forms[0], &forms[16]];
+        let bias = || Some(Noise(2).floats(outputs).into());
+        let make = |weight: &Matrix, bias| Linear {
+            weight: weight.clone(),
+            bias,
+        };
+        let pairs = [
+            [make(&first.1, None), make(&second.1, bias())],
+            [make(&first.1, bias()), make(&second.0, bias())],
+            [make(&first.0, bias()), make(&second.0, None)],
+        ];
+        for pair in &pairs {
+            for rows in [1, 5, 40, 150] {
+                let x = Noise(6).floats(rows * cols);
+                let residual = Noise(7).floats(rows * outputs);
+                let [a, b] = [&pair[0], &pair[1]];
+                let cases: [(&[&Linear], Finish<'_>); 5] = [
+                    (&[a, b, a], Finish::Store),
+                    (&[b], Finish::Activate(Activation::Gelu)),
+                    (&[a, b], Finish::Gate(Activation::Silu)),
+                    (&[b], Finish::Gate(Activation::Silu)),
+                    (
+                        &[b],
+                        Finish::Onto {
+                            residual: &residual,
+                            scale: 0.5,
+                        },
+                    ),
+                ];
+                for cpu in every_dot_level() {
+                    for (linears, finish) in cases {
+                        let input = Input {
+                            x: &x,
+                            rows,
+                            norm: Some(&norms),
+                        };
+                        let found = product(&cpu, input, linears, finish);
+                        let expected = step_by_step(&cpu, &x, &norms, linears, finish);
+                        assert_eq!(found.len(), expected.len());
+                        for (found, expected) in found.iter().zip(&expected) {
+                            assert!(
+                                (found - expected).abs() <= 1e-6 * (1.0 + expected.abs()),
+                                "{finish:?} of {outputs} outputs, {rows} rows, {}: {found} for {expected}",
+                                describe(&cpu, &a.weight)
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// The result of a row is the same alone and in any company.
+    #[test]
+    fn results_do_not_depend_on_the_batch(
+        rows in 1_usize..40,
+        cut in 0_usize..40,
+        outputs in 1_usize..90,
+        chunks in 1_usize..5,
+        seed: u64,
+    ) {
+        let cut = cut.min(rows);
+        for (w, tiles) in every_tiled_form(outputs, 128 * chunks) {
+            let x = Noise(seed).floats(rows * w.cols());
+            for cpu in every_dot_level() {
+                let whole = linear(&cpu, &x, &tiles, None);
+                let (first, second) = x.split_at(cut * w.cols());
+                let mut parts = linear(&cpu, first, &tiles, None);
+                parts.extend(linear(&cpu, second, &tiles, None));
+                prop_assert!(whole == parts, "{}", describe(&cpu, &w));
+                let alone = linear(&cpu, &x[x.len() - w.cols()..], &tiles, None);
+                prop_assert!(whole[whole.len() - w.rows()..] == alone, "{}", describe(&cpu, &w));
+            }
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The formats of codes: how a chunk becomes words of unsigned bytes.
+
+use super::{
+    CHUNK, ScaleForm, TILE, VECTOR,
+    dots::{Dots, Scalar, scales},
+};
+
+/// A format of codes.
+pub(crate) trait Codes {
+    /// Bits of a code, and vectors of a chunk.
+    const BITS: usize;
+    /// Whether unpacked bytes may be 64 or more.
+    const WIDE: bool = false;
+    /// Columns of a group are half a chunk.
+    const HALVES: bool = false;
+
+    /// Words `T` and `T + 4` of the chunk at `chunk`.
+    ///
+    /// # Safety
+    /// As for [`Dots`]; the chunk's `BITS` vectors are readable from `chunk` on, which is moved forward by the lanes in
+    /// front of those wanted.
+    unsafe fn words<D: Dots, const T: usize>(chunk: *const u8) -> [D::Codes; 2];
+}
+
+/// Words `T` and `T + 4` of a 4-bit plane.
+#[inline(always)]
+unsafe fn plane4<D: Dots, const T: usize>(plane: *const u8) -> [D::Codes; 2] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let both = D::load(plane.add(T * VECTOR));
+        [D::mask(both, 15), D::mask(D::down::<4>(both), 15)]
+    }
+}
+
+/// Words `T` and `T + 4` of a 2-bit plane, moved up by `UP` bits, 0 or 4.
+#[inline(always)]
+unsafe fn plane2<D: Dots, const T: usize, const UP: u32>(plane: *const u8) -> [D::Codes; 2] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        [
+            pair_of_bits::<D, T, UP>(D::load(plane)),
+            pair_of_bits::<D, T, UP>(D::load(plane.add(VECTOR))),
+        ]
+    }
+}
+
+/// Bits `2T` and the next of every byte, at bit `UP`.
+#[inline(always)]
+unsafe fn pair_of_bits<D: Dots, const T: usize, const UP: u32>(codes: D::Codes) -> D::Codes {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let placed = match (T, UP) {
+            (0, 0) | (2, 4) => codes,
+            (1, 0) | (3, 4) => D::down::<2>(codes),
+            (2, 0) => D::down::<4>(codes),
+            (3, 0) => D::down::<6>(codes),
+            (0, _) => D::up::<4>(codes),
+            _ => D::up::<2>(codes),
+        };
+        D::mask(placed, 3 << UP)
+    }
+}
+
+/// Words `T` and `T + 4` of a 1-bit plane, moved up by `UP` bits.
+#[inline(always)]
+unsafe fn plane1<D: Dots, const T: usize, const UP: u32>(plane: *const u8) -> [D::Codes; 2] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let all = D::load(plane);
+        // Bit T, then bit T + 4, to bit UP, which is 2 or 4.
+        let (low, high) = match (T, UP) {
+            (0, 2) => (D::up::<2>(all), D::down::<2>(all)),
+            (1, 2) => (D::up::<1>(all), D::down::<3>(all)),
+            (2, 2) => (all, D::down::<4>(all)),
+            (3, 2) => (D::down::<1>(all), D::down::<5>(all)),
+            (0, _) => (D::up::<4>(all), all),
+            (1, _) => (D::up::<3>(all), D::down::<1>(all)),
+            (2, _) => (D::up::<2>(all), D::down::<2>(all)),
+            _ => (D::up::<1>(all), D::down::<3>(all)),
+        };
+        [D::mask(low, 1 << UP), D::mask(high, 1 << UP)]
+    }
+}
+
+#[inline(always)]
+unsafe fn merge<D: Dots>(a: [D::Codes; 2], b: [D::Codes; 2]) -> [D::Codes; 2] {
+    // SAFETY: the caller's promise.
+    unsafe { [D::or(a[0], b[0]), D::or(a[1], b[1])] }
+}
+
+/// Unsigned integers.
+pub(crate) struct Integers<const BITS: usize>;
+
+impl<const BITS: usize> Codes for Integers<BITS> {
+    const BITS: usize = BITS;
+    const WIDE: bool = BITS == 8;
+
+    #[inline(always)]
+    unsafe fn words<D: Dots, const T: usize>(chunk: *const u8) -> [D::Codes; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match BITS {
+                2 => plane2::<D, T, 0>(chunk),
+                3 => merge::<D>(
+                    plane2::<D, T, 0>(chunk),
+                    plane1::<D, T, 2>(chunk.add(2 * VECTOR)),
+                ),
+                4 => plane4::<D, T>(chunk),
+                5 => merge::<D>(
+                    plane4::<D, T>(chunk),
+                    plane1::<D, T, 4>(chunk.add(4 * VECTOR)),
+                ),
+                6 => merge::<D>(
+                    plane4::<D, T>(chunk),
+                    plane2::<D, T, 4>(chunk.add(4 * VECTOR)),
+                ),
+                _ => [
+                    D::load(chunk.add(T * VECTOR)),
+                    D::load(chunk.add((T + 4) * VECTOR)),
+                ],
+            }
+        }
+    }
+}
+
+/// Twice the value of every E2M1 code, plus 12.
+const E2M1_DOUBLED: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
+
+/// E2M1 floats; `HALVES` when a group is half a chunk (nvfp4).
+pub(crate) struct Fp4<const HALVES: bool>;
+
+impl<const HALVES: bool> Codes for Fp4<HALVES> {
+    const BITS: usize = 4;
+    const HALVES: bool = HALVES;
+
+    #[inline(always)]
+    unsafe fn words<D: Dots, const T: usize>(chunk: *const u8) -> [D::Codes; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let [first, second] = plane4::<D, T>(chunk);
+            [
+                D::look_up(first, &E2M1_DOUBLED),
+                D::look_up(second, &E2M1_DOUBLED),
+            ]
+        }
+    }
+}
+
+/// Evaluates an expression with `$codes` naming the format of a specification that can be cut into tiles.
+macro_rules! with_codes {
+    ($spec:expr, $codes:ident => $body:expr) => {{
+        use $crate::{
+            QuantMode,
+            cpu::tiles::codes::{Fp4, Integers},
+        };
+        let spec: $crate::QuantSpec = $spec;
+        match (spec.mode, spec.bits) {
+            (QuantMode::Mxfp4, _) => {
+                type $codes = Fp4<false>;
+                $body
+            }
+            (QuantMode::Nvfp4, _) => {
+                type $codes = Fp4<true>;
+                $body
+            }
+            (_, 2) => {
+                type $codes = Integers<2>;
+                $body
+            }
+            (_, 3) => {
+                type $codes = Integers<3>;
+                $body
+            }
+            (_, 4) => {
+                type $codes = Integers<4>;
+                $body
+            }
+            (_, 5) => {
+                type $codes = Integers<5>;
+                $body
+            }
+            (_, 6) => {
+                type $codes = Integers<6>;
+                $body
+            }
+            _ => {
+                type $codes = Integers<8>;
+                $body
+            }
+        }
+    }};
+}
+pub(super) use with_codes;
+
+/// Writes the values of one output in a record.
+pub(super) fn widen<C: Codes>(
+    record: &[u8],
+    code_bytes: usize,
+    form: ScaleForm,
+    lane: usize,
+    out: &mut [f32],
+) {
+    let (codes, record_scales) = record.split_at(code_bytes);
+    let group = if C::HALVES { CHUNK / 2 } else { out.len() };
+    let chunks = codes.chunks_exact(C::BITS * VECTOR);
+    assert!(lane < TILE && chunks.len() * CHUNK == out.len());
+    for (chunk, out) in chunks.zip(out.chunks_exact_mut(CHUNK)) {
+        // SAFETY: plain code; a chunk holds `BITS` vectors, in each of which the lane has four bytes.
+        let words = unsafe {
+            let chunk = chunk.as_ptr().add(4 * lane);
+            [
+                C::words::<Scalar, 0>(chunk),
+                C::words::<Scalar, 1>(chunk),
+                C::words::<Scalar, 2>(chunk),
+                C::words::<Scalar, 3>(chunk),
+            ]
+        };
+        for (t, pair) in words.into_iter().enumerate() {
+            for (half, word) in pair.into_iter().enumerate() {
+                let place = 4 * (t + 4 * half);
+                for (out, code) in out[place..place + 4].iter_mut().zip(word.to_le_bytes()) {
+                    *out = f32::from(code);
+                }
+            }
+        }
+    }
+    for (index, out) in out.chunks_exact_mut(group).enumerate() {
+        // SAFETY: plain code; the record has the scales of every group, `form.bytes()` each.
+        let (scale, bias) = unsafe {
+            let from = record_scales[index * form.bytes()..][..form.bytes()].as_ptr();
+            scales::<Scalar>(from, form, lane)
+        };
+        for out in out {
+            *out = match form {
+                // Fused, as MLX widens it.
+                ScaleForm::Affine(_) => out.mul_add(scale, bias),
+                ScaleForm::E8m0 | ScaleForm::E4m3(_) => (*out - 12.0) * scale,
+            };
+        }
+    }
+}

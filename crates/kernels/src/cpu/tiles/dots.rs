@@ -1,0 +1,259 @@
+//! Integer dot products on every instruction set.
+
+use super::ScaleForm;
+use crate::cpu::simd::{widen_bf16, widen_f16};
+use crate::{FloatType, quant};
+
+/// The instruction sets for integer dot products, chosen between at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DotLevel {
+    /// Plain code, one output at a time.
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+}
+
+impl DotLevel {
+    /// Every level this processor has, the best last.
+    pub fn available() -> Vec<Self> {
+        #[cfg_attr(
+            not(target_arch = "x86_64"),
+            expect(unused_mut, reason = "only x86-64 has more than one level")
+        )]
+        let mut levels = vec![Self::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+        {
+            levels.push(Self::Avx2);
+            if is_x86_feature_detected!("avxvnni") {
+                levels.push(Self::AvxVnni);
+            }
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vnni")
+            {
+                levels.push(Self::Avx512Vnni);
+            }
+        }
+        levels
+    }
+
+    /// The best level this processor has.
+    pub fn detect() -> Self {
+        Self::available().pop().unwrap_or(Self::Scalar)
+    }
+}
+
+/// An instruction set that works on [`Dots::LANES`] outputs at a time.
+///
+/// # Safety
+/// Every method may use the set's instructions: it is called only from code that the set was enabled for. Pointers are
+/// valid for the number of elements that the method names; none needs alignment.
+pub(crate) trait Dots: Copy {
+    /// Outputs of a register; divides the outputs of a tile.
+    const LANES: usize;
+    /// Activation rows whose sums stay in registers: 4, 8 or 16.
+    const ROWS: usize;
+    /// Four bytes per lane.
+    type Codes: Copy;
+    /// One i32 per lane.
+    type Sums: Copy;
+    /// One f32 per lane.
+    type Floats: Copy;
+
+    /// `4 · LANES` bytes.
+    unsafe fn load(from: *const u8) -> Self::Codes;
+    /// Moves bits down by `N`; what crosses the border of a byte is garbage in its high bits.
+    unsafe fn down<const N: u32>(codes: Self::Codes) -> Self::Codes;
+    /// Moves bits up by `N`; what crosses the border of a byte is garbage in its low bits.
+    unsafe fn up<const N: u32>(codes: Self::Codes) -> Self::Codes;
+    /// Keeps the bits of `mask` in every byte.
+    unsafe fn mask(codes: Self::Codes, mask: u8) -> Self::Codes;
+    unsafe fn or(a: Self::Codes, b: Self::Codes) -> Self::Codes;
+    /// The table's entry for every byte, all of which are below 16.
+    unsafe fn look_up(codes: Self::Codes, table: &[u8; 16]) -> Self::Codes;
+
+    unsafe fn zero() -> Self::Sums;
+    /// Adds to each lane the products of its four bytes with the four values at `x`. With `WIDE`, bytes may have all
+    /// eight bits set, else at most six; values are in −127 ..= 127.
+    unsafe fn dot<const WIDE: bool>(
+        sums: Self::Sums,
+        codes: Self::Codes,
+        x: *const i8,
+    ) -> Self::Sums;
+    unsafe fn to_floats(sums: Self::Sums) -> Self::Floats;
+
+    unsafe fn splat(value: f32) -> Self::Floats;
+    unsafe fn load_f32(from: *const f32) -> Self::Floats;
+    unsafe fn load_f16(from: *const u16) -> Self::Floats;
+    unsafe fn load_bf16(from: *const u16) -> Self::Floats;
+    unsafe fn store(to: *mut f32, value: Self::Floats);
+    unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// `a · b + c`, rounded once wherever the processor can.
+    unsafe fn fma(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
+}
+
+/// Scales and biases of one group for the lanes from `lane` on; `from` is where the group's scales begin.
+///
+/// # Safety
+/// As for [`Dots`]; `form.bytes()` are readable.
+#[inline(always)]
+pub(super) unsafe fn scales<D: Dots>(
+    from: *const u8,
+    form: ScaleForm,
+    lane: usize,
+) -> (D::Floats, D::Floats) {
+    // SAFETY: the caller's promise: sixteen scales, then, in affine mode, sixteen biases.
+    unsafe {
+        match form {
+            ScaleForm::Affine(FloatType::F16) => {
+                let from = from.cast::<u16>().add(lane);
+                (D::load_f16(from), D::load_f16(from.add(super::TILE)))
+            }
+            ScaleForm::Affine(FloatType::BF16) => {
+                let from = from.cast::<u16>().add(lane);
+                (D::load_bf16(from), D::load_bf16(from.add(super::TILE)))
+            }
+            ScaleForm::Affine(FloatType::F32) => {
+                let from = from.cast::<f32>().add(lane);
+                (D::load_f32(from), D::load_f32(from.add(super::TILE)))
+            }
+            // The looked-up integers are twice the value, plus 12.
+            ScaleForm::E8m0 => {
+                let scales =
+                    half_scales::<D>(from.add(lane), |code| 0.5 * quant::e8m0_to_f32(code));
+                (scales, D::mul(scales, D::splat(-12.0)))
+            }
+            ScaleForm::E4m3(factor) => {
+                let scales = half_scales::<D>(from.add(lane), |code| {
+                    0.5 * factor * quant::e4m3_to_f32(code)
+                });
+                (scales, D::mul(scales, D::splat(-12.0)))
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn half_scales<D: Dots>(from: *const u8, widen: impl Fn(u8) -> f32) -> D::Floats {
+    let mut lanes = [0.0; super::TILE];
+    // SAFETY: the caller's promise: `LANES` bytes are readable, and `lanes` has no fewer elements.
+    unsafe {
+        for lane in 0..D::LANES {
+            lanes[lane] = widen(*from.add(lane));
+        }
+        D::load_f32(lanes.as_ptr())
+    }
+}
+
+/// Plain code: one output.
+#[derive(Clone, Copy)]
+pub(super) struct Scalar;
+
+impl Dots for Scalar {
+    const LANES: usize = 1;
+    const ROWS: usize = 4;
+    type Codes = u32;
+    type Sums = i32;
+    type Floats = f32;
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> u32 {
+        // SAFETY: four bytes are readable.
+        u32::from_le(unsafe { from.cast::<u32>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn down<const N: u32>(codes: u32) -> u32 {
+        codes >> N
+    }
+
+    #[inline(always)]
+    unsafe fn up<const N: u32>(codes: u32) -> u32 {
+        codes << N
+    }
+
+    #[inline(always)]
+    unsafe fn mask(codes: u32, mask: u8) -> u32 {
+        codes & u32::from_ne_bytes([mask; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn or(a: u32, b: u32) -> u32 {
+        a | b
+    }
+
+    #[inline(always)]
+    unsafe fn look_up(codes: u32, table: &[u8; 16]) -> u32 {
+        u32::from_le_bytes(
+            codes
+                .to_le_bytes()
+                .map(|code| table[usize::from(code & 15)]),
+        )
+    }
+
+    #[inline(always)]
+    unsafe fn zero() -> i32 {
+        0
+    }
+
+    #[inline(always)]
+    unsafe fn dot<const WIDE: bool>(sum: i32, codes: u32, x: *const i8) -> i32 {
+        // SAFETY: four values are readable.
+        let x = unsafe { x.cast::<[i8; 4]>().read_unaligned() };
+        let products = codes.to_le_bytes().into_iter().zip(x);
+        products.fold(sum, |sum, (code, x)| sum + i32::from(code) * i32::from(x))
+    }
+
+    #[inline(always)]
+    unsafe fn to_floats(sum: i32) -> f32 {
+        sum as f32
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> f32 {
+        value
+    }
+
+    #[inline(always)]
+    unsafe fn load_f32(from: *const f32) -> f32 {
+        // SAFETY: one value is readable.
+        unsafe { from.read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> f32 {
+        // SAFETY: one value is readable.
+        widen_f16(unsafe { from.read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const u16) -> f32 {
+        // SAFETY: one value is readable.
+        widen_bf16(unsafe { from.read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: f32) {
+        // SAFETY: one value is writable.
+        unsafe { to.write_unaligned(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: f32, b: f32) -> f32 {
+        a * b
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: f32, b: f32, c: f32) -> f32 {
+        crate::cpu::simd::plain_fma(a, b, c)
+    }
+}

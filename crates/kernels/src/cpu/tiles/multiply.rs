@@ -1,0 +1,229 @@
+//! The products of a few quantized rows with one tile.
+
+use std::ops::Range;
+
+#[cfg(target_arch = "x86_64")]
+use super::x86;
+use super::{
+    CHUNK, DotLevel, QuantizedRows, ScaleForm, TILE, Tiles, VECTOR,
+    codes::{Codes, with_codes},
+    dots::{Dots, Scalar, scales},
+};
+
+/// What is multiplied with what.
+#[derive(Clone, Copy)]
+pub(crate) struct Operands<'a> {
+    pub tiles: &'a Tiles,
+    pub x: &'a QuantizedRows,
+}
+
+/// Everything that a kernel reads.
+struct Job {
+    tile: *const u8,
+    records: usize,
+    record_bytes: usize,
+    chunks: usize,
+    scales: ScaleForm,
+    /// First row.
+    x: *const i8,
+    x_stride: usize,
+    /// Of the first row: step and sum of each group.
+    factors: *const f32,
+    factors_stride: usize,
+    out: *mut f32,
+    out_stride: usize,
+}
+
+/// Writes the sixteen products of tile `tile` with each of `rows` to `out`, `stride` floats from row to row.
+///
+/// # Safety
+/// The processor has the level; the rows have been quantized; `out` has room for them.
+pub(crate) unsafe fn multiply(
+    level: DotLevel,
+    operands: Operands<'_>,
+    tile: usize,
+    rows: Range<usize>,
+    out: *mut f32,
+    stride: usize,
+) {
+    let Operands { tiles, x } = operands;
+    debug_assert!(x.cols() == tiles.cols && x.group() == tiles.spec.group_size);
+    if rows.is_empty() {
+        return;
+    }
+    let job = Job {
+        tile: tiles.tile(tile).as_ptr(),
+        records: tiles.records(),
+        record_bytes: tiles.record_bytes(),
+        chunks: tiles.chunks_per_record(),
+        scales: tiles.scales,
+        x: x.values(rows.start),
+        x_stride: x.stride(),
+        factors: x.factors(rows.start),
+        factors_stride: x.factors_per_row(),
+        out,
+        out_stride: stride,
+    };
+    // SAFETY: the caller's promise; tile and rows have the sizes that the job names.
+    with_codes!(tiles.spec, C => unsafe { all_rows::<C>(level, &job, rows.len()) });
+}
+
+/// Compiles the kernels once per instruction set.
+unsafe fn all_rows<C: Codes>(level: DotLevel, job: &Job, rows: usize) {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+    unsafe fn avx512_vnni<C: Codes>(job: &Job, rows: usize) {
+        // SAFETY: the caller's promise; the features are enabled here.
+        unsafe { all_rows_with::<x86::Avx512Vnni, C>(job, rows) }
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avxvnni,avx2,fma,f16c")]
+    unsafe fn avx_vnni<C: Codes>(job: &Job, rows: usize) {
+        // SAFETY: the caller's promise; the features are enabled here.
+        unsafe { all_rows_with::<x86::AvxVnni, C>(job, rows) }
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn avx2<C: Codes>(job: &Job, rows: usize) {
+        // SAFETY: the caller's promise; the features are enabled here.
+        unsafe { all_rows_with::<x86::Avx2, C>(job, rows) }
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        match level {
+            DotLevel::Scalar => all_rows_with::<Scalar, C>(job, rows),
+            #[cfg(target_arch = "x86_64")]
+            DotLevel::Avx2 => avx2::<C>(job, rows),
+            #[cfg(target_arch = "x86_64")]
+            DotLevel::AvxVnni => avx_vnni::<C>(job, rows),
+            #[cfg(target_arch = "x86_64")]
+            DotLevel::Avx512Vnni => avx512_vnni::<C>(job, rows),
+        }
+    }
+}
+
+/// Takes the rows in blocks, the largest first.
+#[inline(always)]
+unsafe fn all_rows_with<D: Dots, C: Codes>(job: &Job, rows: usize) {
+    for lane in (0..TILE).step_by(D::LANES) {
+        let mut row = 0;
+        // SAFETY: the caller's promise; blocks stay inside of the rows.
+        unsafe {
+            if D::ROWS >= 16 && !C::HALVES {
+                while rows - row >= 16 {
+                    block::<D, C, 16>(job, lane, row);
+                    row += 16;
+                }
+            }
+            if D::ROWS >= 8 {
+                while rows - row >= 8 {
+                    block::<D, C, 8>(job, lane, row);
+                    row += 8;
+                }
+            }
+            while rows - row >= 4 {
+                block::<D, C, 4>(job, lane, row);
+                row += 4;
+            }
+            if rows - row >= 2 {
+                block::<D, C, 2>(job, lane, row);
+                row += 2;
+            }
+            if rows - row >= 1 {
+                block::<D, C, 1>(job, lane, row);
+            }
+        }
+    }
+}
+
+/// The products of `R` rows from `row` on with the outputs from `lane` on.
+#[inline(always)]
+unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: usize) {
+    // SAFETY: the caller's promise: the tile has `records` records of the layout that the module describes, and there
+    // are `R` rows of as many columns.
+    unsafe {
+        let mut x = job.x.add(row * job.x_stride);
+        let mut factors = job.factors.add(row * job.factors_stride);
+        let mut record = job.tile;
+        let mut totals = [D::splat(0.0); R];
+        for _ in 0..job.records {
+            let mut chunk = record.add(4 * lane);
+            let mut low = [D::zero(); R];
+            let mut high = [D::zero(); R];
+            for _ in 0..job.chunks {
+                step::<D, C, 0, R>(chunk, x, job.x_stride, &mut low, &mut high);
+                step::<D, C, 1, R>(chunk, x, job.x_stride, &mut low, &mut high);
+                step::<D, C, 2, R>(chunk, x, job.x_stride, &mut low, &mut high);
+                step::<D, C, 3, R>(chunk, x, job.x_stride, &mut low, &mut high);
+                chunk = chunk.add(C::BITS * VECTOR);
+                x = x.add(CHUNK);
+            }
+            let from = chunk.sub(4 * lane);
+            add_group::<D, R>(job, from, lane, factors, &low, &mut totals);
+            factors = factors.add(2);
+            if C::HALVES {
+                let from = from.add(job.scales.bytes());
+                add_group::<D, R>(job, from, lane, factors, &high, &mut totals);
+                factors = factors.add(2);
+            }
+            record = record.add(job.record_bytes);
+        }
+        for r in 0..R {
+            D::store(job.out.add((row + r) * job.out_stride + lane), totals[r]);
+        }
+    }
+}
+
+/// Multiplies words `T` and `T + 4` of a chunk. Their sums are kept apart only where they belong to two groups.
+#[inline(always)]
+unsafe fn step<D: Dots, C: Codes, const T: usize, const R: usize>(
+    chunk: *const u8,
+    x: *const i8,
+    stride: usize,
+    low: &mut [D::Sums; R],
+    high: &mut [D::Sums; R],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let [first, second] = C::words::<D, T>(chunk);
+        let x = x.add(4 * T);
+        for r in 0..R {
+            low[r] = if C::WIDE {
+                D::dot::<true>(low[r], first, x.add(r * stride))
+            } else {
+                D::dot::<false>(low[r], first, x.add(r * stride))
+            };
+        }
+        let x = x.add(CHUNK / 2);
+        let sums = if C::HALVES { high } else { low };
+        for r in 0..R {
+            sums[r] = if C::WIDE {
+                D::dot::<true>(sums[r], second, x.add(r * stride))
+            } else {
+                D::dot::<false>(sums[r], second, x.add(r * stride))
+            };
+        }
+    }
+}
+
+/// Adds the scaled sums of a group to the totals.
+#[inline(always)]
+unsafe fn add_group<D: Dots, const R: usize>(
+    job: &Job,
+    from: *const u8,
+    lane: usize,
+    factors: *const f32,
+    sums: &[D::Sums; R],
+    totals: &mut [D::Floats; R],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (scale, bias) = scales::<D>(from, job.scales, lane);
+        for r in 0..R {
+            let factors = factors.add(r * job.factors_stride);
+            let step = D::mul(scale, D::splat(*factors));
+            totals[r] = D::fma(D::to_floats(sums[r]), step, totals[r]);
+            totals[r] = D::fma(bias, D::splat(*factors.add(1)), totals[r]);
+        }
+    }
+}

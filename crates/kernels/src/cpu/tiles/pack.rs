@@ -1,0 +1,192 @@
+//! Cutting a weight into tiles.
+
+use super::{CHUNK, TILE, Tiles, VECTOR, memory::TileMemory};
+use crate::{
+    KernelError,
+    cpu::{
+        Cpu,
+        shared::SharedOutput,
+        simd::{Isa, versions},
+    },
+    matrix::{Floats, Quantized, Scales},
+};
+
+/// Bytes of tiles that are worth handing to another thread.
+const TASK_BYTES: usize = 256 * 1024;
+
+impl Tiles {
+    /// Cuts a weight of `rows` by `cols` into tiles; `None` for forms that stay as they are.
+    pub fn pack(
+        cpu: &Cpu,
+        quantized: &Quantized,
+        rows: usize,
+        cols: usize,
+    ) -> Result<Option<Self>, KernelError> {
+        let Some(scales) = Self::form(quantized, cols) else {
+            return Ok(None);
+        };
+        let mut tiles = Self {
+            spec: quantized.spec,
+            rows,
+            cols,
+            scales,
+            memory: TileMemory::new(0)?,
+        };
+        let (count, size) = (tiles.count(), tiles.tile_bytes());
+        let mut memory = TileMemory::new(count * size)?;
+        let out = SharedOutput::new(memory.as_mut_slice());
+        let per_task = (TASK_BYTES / size).max(1);
+        cpu.pool.parallel_for(count.div_ceil(per_task), &|task| {
+            for tile in task * per_task..count.min((task + 1) * per_task) {
+                // SAFETY: the level was detected; tiles have disjoint memory.
+                unsafe {
+                    let out = out.part(tile * size, size);
+                    pack_tile(cpu.level, &tiles, quantized, tile, out);
+                }
+            }
+        });
+        tiles.memory = memory;
+        Ok(Some(tiles))
+    }
+}
+
+versions! {
+    pack_tile [] [] (tiles: &Tiles, quantized: &Quantized, tile: usize, out: &mut [u8]) = pack_tile_with
+}
+
+/// Fills a tile, which is zeroed memory.
+#[inline(always)]
+unsafe fn pack_tile_with<I: Isa>(
+    tiles: &Tiles,
+    quantized: &Quantized,
+    tile: usize,
+    out: &mut [u8],
+) {
+    match tiles.spec.bits {
+        2 => pack_codes::<2>(tiles, quantized, tile, out),
+        3 => pack_codes::<3>(tiles, quantized, tile, out),
+        4 => pack_codes::<4>(tiles, quantized, tile, out),
+        5 => pack_codes::<5>(tiles, quantized, tile, out),
+        6 => pack_codes::<6>(tiles, quantized, tile, out),
+        _ => pack_codes::<8>(tiles, quantized, tile, out),
+    }
+    pack_scales(tiles, quantized, tile, out);
+}
+
+#[inline(always)]
+fn pack_codes<const BITS: usize>(
+    tiles: &Tiles,
+    quantized: &Quantized,
+    tile: usize,
+    out: &mut [u8],
+) {
+    let chunks = tiles.chunks_per_record();
+    for lane in 0..TILE.min(tiles.rows - tile * TILE) {
+        let row = (tile * TILE + lane) * quantized.row_bytes;
+        let row = &quantized.weight.as_slice()[row..][..quantized.row_bytes];
+        let records = out.chunks_exact_mut(tiles.record_bytes());
+        for (record, row) in records.zip(row.chunks_exact(chunks * CHUNK * BITS / 8)) {
+            let to = record.chunks_exact_mut(BITS * VECTOR);
+            for (to, from) in to.zip(row.chunks_exact(CHUNK * BITS / 8)) {
+                if BITS == 4 {
+                    pack_nibbles(from, lane, to);
+                } else {
+                    pack_chunk::<BITS>(from, lane, to);
+                }
+            }
+        }
+    }
+}
+
+/// A chunk of 4-bit codes of one output: the words of its first half in the low nibbles, of its second in the high ones.
+#[inline(always)]
+fn pack_nibbles(from: &[u8], lane: usize, to: &mut [u8]) {
+    let (first, second) = from.split_at(CHUNK / 4);
+    let mut both = [0; CHUNK / 2];
+    for (both, (first, second)) in both.chunks_exact_mut(2).zip(first.iter().zip(second)) {
+        both[0] = first & 15 | second << 4;
+        both[1] = first >> 4 | second & 0xf0;
+    }
+    for (t, word) in both.chunks_exact(4).enumerate() {
+        to[t * VECTOR + 4 * lane..][..4].copy_from_slice(word);
+    }
+}
+
+/// A chunk of one output, plane by plane.
+#[inline(always)]
+fn pack_chunk<const BITS: usize>(from: &[u8], lane: usize, to: &mut [u8]) {
+    let words = unpack_words::<BITS>(from);
+    let mut done = 0;
+    let mut to = to;
+    for width in [8, 4, 2, 1] {
+        if BITS & width == 0 {
+            continue;
+        }
+        let mask = u32::from_ne_bytes([((1_u32 << width) - 1) as u8; 4]);
+        let (plane, rest) = to.split_at_mut(width * VECTOR);
+        to = rest;
+        for (v, vector) in plane.chunks_exact_mut(VECTOR).enumerate() {
+            let mut packed = 0;
+            for b in 0..8 / width {
+                let word = match width {
+                    8 => v,
+                    4 => v + 4 * b,
+                    2 => 4 * v + b,
+                    _ => b,
+                };
+                packed |= ((words[word] >> done) & mask) << (b * width);
+            }
+            vector[4 * lane..][..4].copy_from_slice(&packed.to_le_bytes());
+        }
+        done += width;
+    }
+}
+
+/// The eight words of a chunk of one output, a byte to each code.
+#[inline(always)]
+fn unpack_words<const BITS: usize>(from: &[u8]) -> [u32; 8] {
+    let mut words = [0; 8];
+    for (from, words) in from.chunks_exact(BITS).zip(words.chunks_exact_mut(2)) {
+        let mut bytes = [0; 8];
+        bytes[..BITS].copy_from_slice(from);
+        let bits = u64::from_le_bytes(bytes);
+        let mut codes = 0;
+        for index in 0..8 {
+            codes |= ((bits >> (index * BITS)) & ((1 << BITS) - 1)) << (8 * index);
+        }
+        words[0] = codes as u32;
+        words[1] = (codes >> 32) as u32;
+    }
+    words
+}
+
+/// Scales, then biases, of every group, in the stored type.
+#[inline(always)]
+fn pack_scales(tiles: &Tiles, quantized: &Quantized, tile: usize, out: &mut [u8]) {
+    let groups = quantized.groups_per_row;
+    let (per_record, size) = (tiles.groups_per_record(), tiles.scales.bytes());
+    for (index, record) in out.chunks_exact_mut(tiles.record_bytes()).enumerate() {
+        let places = record[tiles.code_bytes()..].chunks_exact_mut(size);
+        for (place, group) in places.zip(index * per_record..) {
+            for lane in 0..TILE.min(tiles.rows - tile * TILE) {
+                let at = (tile * TILE + lane) * groups + group;
+                match &quantized.scales {
+                    Scales::Affine { scales, biases } => {
+                        let (first, second) = place.split_at_mut(size / 2);
+                        copy_float(scales, at, lane, first);
+                        copy_float(biases, at, lane, second);
+                    }
+                    Scales::E8m0(codes) | Scales::E4m3 { codes, .. } => {
+                        place[lane] = codes.as_slice()[at];
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn copy_float(from: &Floats, at: usize, lane: usize, to: &mut [u8]) {
+    let size = from.element_bytes();
+    to[lane * size..][..size].copy_from_slice(&from.as_bytes()[at * size..][..size]);
+}

@@ -1,0 +1,121 @@
+//! Activations quantized to int8.
+
+use crate::cpu::{
+    shared::Output,
+    simd::{Isa, Level, versions},
+};
+
+/// Bytes that rows are kept apart beyond their length, so that the same column of many rows does not compete for one
+/// set of the cache.
+const APART: usize = 64;
+/// The largest magnitude of a quantized value.
+const LARGEST: f32 = 127.0;
+/// Groups with nothing larger count as zero: their step could not be inverted.
+const SMALLEST: f32 = 1e-30;
+
+/// Rows of activations, `x ≈ step · q` with one step per group of columns. Threads fill in a row each.
+#[derive(Debug)]
+pub(crate) struct QuantizedRows {
+    rows: usize,
+    cols: usize,
+    group: usize,
+    values: Output<i8>,
+    /// For each row and group `step`, then `step · Σ q`.
+    factors: Output<f32>,
+}
+
+impl QuantizedRows {
+    /// Room for `rows` rows of `cols` columns, a multiple of `group`.
+    pub fn new(rows: usize, cols: usize, group: usize) -> Self {
+        let mut new = Self {
+            rows,
+            cols,
+            group,
+            values: Output::new(0),
+            factors: Output::new(0),
+        };
+        new.values = Output::new(rows * new.stride());
+        new.factors = Output::new(rows * new.factors_per_row());
+        new
+    }
+
+    /// Columns that share a step.
+    pub fn group(&self) -> usize {
+        self.group
+    }
+
+    /// Columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Values from one row to the next.
+    pub fn stride(&self) -> usize {
+        (self.cols + APART).next_multiple_of(APART)
+    }
+
+    /// Factors from one row to the next.
+    pub fn factors_per_row(&self) -> usize {
+        2 * (self.cols / self.group)
+    }
+
+    /// The values of `row` and the rows behind it.
+    pub fn values(&self, row: usize) -> *const i8 {
+        assert!(row < self.rows);
+        self.values.pointer(row * self.stride())
+    }
+
+    /// The factors of `row` and the rows behind it.
+    pub fn factors(&self, row: usize) -> *const f32 {
+        assert!(row < self.rows);
+        self.factors.pointer(row * self.factors_per_row())
+    }
+
+    /// Quantizes `x` into `row`.
+    ///
+    /// # Safety
+    /// The processor has the level; no other thread uses the same row meanwhile.
+    pub unsafe fn quantize(&self, level: Level, row: usize, x: &[f32]) {
+        assert!(x.len() == self.cols && row < self.rows);
+        let values = self.values.pointer(row * self.stride());
+        let factors = self.factors.pointer(row * self.factors_per_row());
+        // SAFETY: the caller's promise; a row has `cols` values and `factors_per_row` factors.
+        unsafe { quantize(level, x, self.group, values, factors) }
+    }
+}
+
+versions! {
+    /// Writes `x.len()` values and two factors for each group.
+    quantize [] [] (x: &[f32], group: usize, values: *mut i8, factors: *mut f32) = quantize_with
+}
+
+#[inline(always)]
+unsafe fn quantize_with<I: Isa>(x: &[f32], group: usize, values: *mut i8, factors: *mut f32) {
+    // Added and taken away again, it leaves the nearest integer, ties to even.
+    const ROUND: f32 = 12_582_912.0;
+    for (index, x) in x.chunks_exact(group).enumerate() {
+        // As bits, NaN is the largest of all: it then makes the step, and so every product, NaN.
+        let largest = x
+            .iter()
+            .fold(0, |largest, x| largest.max(x.to_bits() & 0x7fff_ffff));
+        let largest = f32::from_bits(largest);
+        let (step, inverse) = if largest < SMALLEST {
+            (0.0, 0.0)
+        } else {
+            (largest / LARGEST, LARGEST / largest)
+        };
+        let mut sum = 0;
+        for (place, x) in x.iter().enumerate() {
+            let bits = (x * inverse + ROUND).to_bits() as i32;
+            let value = bits.wrapping_sub(ROUND.to_bits() as i32) as i8;
+            sum += i32::from(value);
+            // SAFETY: the caller's promise.
+            unsafe { values.add(index * group + place).write(value) }
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            factors.add(2 * index).write(step);
+            factors.add(2 * index + 1).write(step * sum as f32);
+        }
+    }
+}

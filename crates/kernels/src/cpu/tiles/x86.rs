@@ -1,0 +1,296 @@
+//! AVX2, AVX-VNNI and AVX-512 VNNI.
+
+#![cfg_attr(
+    not(test),
+    expect(
+        clippy::wildcard_imports,
+        reason = "the names of intrinsics carry their own prefix"
+    )
+)]
+
+use std::arch::x86_64::*;
+
+use super::dots::Dots;
+
+/// Four consecutive activations in every lane's place.
+#[inline(always)]
+unsafe fn four(x: *const i8) -> i32 {
+    // SAFETY: four values are readable.
+    unsafe { x.cast::<i32>().read_unaligned() }
+}
+
+#[inline(always)]
+unsafe fn count<const N: u32>() -> __m128i {
+    // SAFETY: SSE2 is always there.
+    unsafe { _mm_cvtsi32_si128(N as i32) }
+}
+
+/// Sixteen outputs at a time.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512Vnni;
+
+impl Dots for Avx512Vnni {
+    const LANES: usize = 16;
+    const ROWS: usize = 16;
+    type Codes = __m512i;
+    type Sums = __m512i;
+    type Floats = __m512;
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> __m512i {
+        // SAFETY: 64 bytes are readable; AVX-512 is enabled.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn down<const N: u32>(codes: __m512i) -> __m512i {
+        // SAFETY: AVX-512 is enabled.
+        unsafe { _mm512_srl_epi16(codes, count::<N>()) }
+    }
+
+    #[inline(always)]
+    unsafe fn up<const N: u32>(codes: __m512i) -> __m512i {
+        // SAFETY: AVX-512 is enabled.
+        unsafe { _mm512_sll_epi16(codes, count::<N>()) }
+    }
+
+    #[inline(always)]
+    unsafe fn mask(codes: __m512i, mask: u8) -> __m512i {
+        // SAFETY: AVX-512 is enabled.
+        unsafe { _mm512_and_si512(codes, _mm512_set1_epi8(mask as i8)) }
+    }
+
+    #[inline(always)]
+    unsafe fn or(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: AVX-512 is enabled.
+        unsafe { _mm512_or_si512(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn look_up(codes: __m512i, table: &[u8; 16]) -> __m512i {
+        // SAFETY: the table has sixteen bytes; AVX-512 is enabled.
+        unsafe {
+            let table = _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast()));
+            _mm512_shuffle_epi8(table, codes)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn zero() -> __m512i {
+        // SAFETY: AVX-512 is enabled.
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    unsafe fn dot<const WIDE: bool>(sums: __m512i, codes: __m512i, x: *const i8) -> __m512i {
+        // SAFETY: four values are readable; VNNI is enabled.
+        unsafe { _mm512_dpbusd_epi32(sums, codes, _mm512_set1_epi32(four(x))) }
+    }
+
+    #[inline(always)]
+    unsafe fn to_floats(sums: __m512i) -> __m512 {
+        // SAFETY: AVX-512 is enabled.
+        unsafe { _mm512_cvtepi32_ps(sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> __m512 {
+        // SAFETY: AVX-512 is enabled.
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f32(from: *const f32) -> __m512 {
+        // SAFETY: sixteen values are readable.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> __m512 {
+        // SAFETY: sixteen values are readable.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const u16) -> __m512 {
+        // SAFETY: sixteen values are readable.
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: __m512) {
+        // SAFETY: sixteen values are writable.
+        unsafe { _mm512_storeu_ps(to, value) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: AVX-512 is enabled.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: AVX-512 is enabled.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+}
+
+/// Eight outputs at a time; the two sets differ in the dot product alone.
+macro_rules! eight_outputs {
+    ($(#[$meta:meta])* $name:ident, $dot:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy)]
+        pub(super) struct $name;
+
+        impl Dots for $name {
+            const LANES: usize = 8;
+            const ROWS: usize = 4;
+            type Codes = __m256i;
+            type Sums = __m256i;
+            type Floats = __m256;
+
+            #[inline(always)]
+            unsafe fn load(from: *const u8) -> __m256i {
+                // SAFETY: 32 bytes are readable; AVX2 is enabled.
+                unsafe { _mm256_loadu_si256(from.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn down<const N: u32>(codes: __m256i) -> __m256i {
+                // SAFETY: AVX2 is enabled.
+                unsafe { _mm256_srl_epi16(codes, count::<N>()) }
+            }
+
+            #[inline(always)]
+            unsafe fn up<const N: u32>(codes: __m256i) -> __m256i {
+                // SAFETY: AVX2 is enabled.
+                unsafe { _mm256_sll_epi16(codes, count::<N>()) }
+            }
+
+            #[inline(always)]
+            unsafe fn mask(codes: __m256i, mask: u8) -> __m256i {
+                // SAFETY: AVX2 is enabled.
+                unsafe { _mm256_and_si256(codes, _mm256_set1_epi8(mask as i8)) }
+            }
+
+            #[inline(always)]
+            unsafe fn or(a: __m256i, b: __m256i) -> __m256i {
+                // SAFETY: AVX2 is enabled.
+                unsafe { _mm256_or_si256(a, b) }
+            }
+
+            #[inline(always)]
+            unsafe fn look_up(codes: __m256i, table: &[u8; 16]) -> __m256i {
+                // SAFETY: the table has sixteen bytes; AVX2 is enabled.
+                unsafe {
+                    let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+                    _mm256_shuffle_epi8(table, codes)
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn zero() -> __m256i {
+                // SAFETY: AVX2 is enabled.
+                unsafe { _mm256_setzero_si256() }
+            }
+
+            #[inline(always)]
+            unsafe fn dot<const WIDE: bool>(sums: __m256i, codes: __m256i, x: *const i8) -> __m256i {
+                // SAFETY: the caller's promise.
+                unsafe { $dot::<WIDE>(sums, codes, _mm256_set1_epi32(four(x))) }
+            }
+
+            #[inline(always)]
+            unsafe fn to_floats(sums: __m256i) -> __m256 {
+                // SAFETY: AVX2 is enabled.
+                unsafe { _mm256_cvtepi32_ps(sums) }
+            }
+
+            #[inline(always)]
+            unsafe fn splat(value: f32) -> __m256 {
+                // SAFETY: AVX2 is enabled.
+                unsafe { _mm256_set1_ps(value) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_f32(from: *const f32) -> __m256 {
+                // SAFETY: eight values are readable.
+                unsafe { _mm256_loadu_ps(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_f16(from: *const u16) -> __m256 {
+                // SAFETY: eight values are readable; F16C is enabled.
+                unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_bf16(from: *const u16) -> __m256 {
+                // SAFETY: eight values are readable.
+                unsafe {
+                    let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn store(to: *mut f32, value: __m256) {
+                // SAFETY: eight values are writable.
+                unsafe { _mm256_storeu_ps(to, value) }
+            }
+
+            #[inline(always)]
+            unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+                // SAFETY: AVX2 is enabled.
+                unsafe { _mm256_mul_ps(a, b) }
+            }
+
+            #[inline(always)]
+            unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
+                // SAFETY: FMA is enabled.
+                unsafe { _mm256_fmadd_ps(a, b, c) }
+            }
+        }
+    };
+}
+
+eight_outputs!(
+    /// Bytes are multiplied into pairs of 16-bit sums.
+    Avx2,
+    dot_avx2
+);
+eight_outputs!(
+    /// With the dot product instruction.
+    AvxVnni,
+    dot_vnni
+);
+
+#[inline(always)]
+unsafe fn dot_avx2<const WIDE: bool>(sums: __m256i, codes: __m256i, x: __m256i) -> __m256i {
+    // SAFETY: AVX2 is enabled.
+    unsafe {
+        if WIDE {
+            // Two products of a full byte do not fit 16 bits, so the halves of the byte are multiplied apart.
+            let mask = _mm256_set1_epi8(15);
+            let low = _mm256_maddubs_epi16(_mm256_and_si256(codes, mask), x);
+            let high = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), mask);
+            let high = _mm256_maddubs_epi16(high, x);
+            let low = _mm256_madd_epi16(low, _mm256_set1_epi16(1));
+            let high = _mm256_madd_epi16(high, _mm256_set1_epi16(16));
+            _mm256_add_epi32(sums, _mm256_add_epi32(low, high))
+        } else {
+            let pairs = _mm256_maddubs_epi16(codes, x);
+            _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn dot_vnni<const WIDE: bool>(sums: __m256i, codes: __m256i, x: __m256i) -> __m256i {
+    // SAFETY: AVX-VNNI is enabled.
+    unsafe { _mm256_dpbusd_avx_epi32(sums, codes, x) }
+}

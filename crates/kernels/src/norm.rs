@@ -1,0 +1,64 @@
+//! Parameters of a normalization.
+
+use crate::Vector;
+
+/// What a row, or each stretch of it, is normalized by.
+#[derive(Clone, Debug)]
+pub enum Norm {
+    /// `x / √(mean(x²) + eps) · weight`, for each stretch of `weight.len()` columns (the whole row without a weight).
+    Rms {
+        /// Factors, one per column.
+        weight: Option<Vector>,
+        /// Keeps a row of zeros from a division by zero.
+        eps: f32,
+    },
+    /// `(x − mean) / √(variance + eps) · weight + bias` of the whole row.
+    Layer {
+        /// Factors, one per column.
+        weight: Option<Vector>,
+        /// Summands, one per column.
+        bias: Option<Vector>,
+        /// Keeps a constant row from a division by zero.
+        eps: f32,
+    },
+}
+
+impl Norm {
+    /// An RMS norm with a weight.
+    pub fn rms(weight: Vector, eps: f64) -> Self {
+        Self::Rms {
+            weight: Some(weight),
+            eps: eps as f32,
+        }
+    }
+
+    /// A layer norm with a weight.
+    pub fn layer(weight: Vector, bias: Option<Vector>, eps: f64) -> Self {
+        Self::Layer {
+            weight: Some(weight),
+            bias,
+            eps: eps as f32,
+        }
+    }
+
+    /// Columns of a stretch that is normalized by itself, in rows of `width`.
+    pub(crate) fn stretch(&self, width: usize) -> usize {
+        match self {
+            Self::Rms {
+                weight: Some(weight),
+                ..
+            } => weight.len(),
+            _ => width,
+        }
+    }
+}
+
+/// Norms of queries and keys before the rotation. A weight as long as a head normalizes each head, one as long as the row
+/// the whole row.
+#[derive(Clone, Debug)]
+pub struct HeadNorms {
+    /// Of the queries.
+    pub q: Norm,
+    /// Of the keys.
+    pub k: Norm,
+}
