@@ -41,6 +41,7 @@ fn together(sequence: &Sequence, cpu: &Cpu, parts: &[Range<usize>]) -> Vec<Vec<f
 /// The same level with other numbers of threads.
 fn with_threads(cpu: &Cpu) -> impl Iterator<Item = Cpu> {
     [1, 3, 4].into_iter().map(|threads| Cpu {
+        dots: cpu.dots,
         pool: Pool::new(threads),
         level: cpu.level,
     })
