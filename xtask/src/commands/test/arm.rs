@@ -17,6 +17,8 @@ pub fn run() -> Result<()> {
             .cargo()?
             .args(["test", "--locked", "--package", "mlxm-kernels"])
             .args(["--lib", "--tests", "--target", ARM_LINUX.triple])
-            .env(ARM_LINUX.cargo_variable("RUNNER"), emulator.runner()),
+            .env(ARM_LINUX.cargo_variable("RUNNER"), emulator.runner())
+            // The step `rust` runs as many as the tests ask for.
+            .env("PROPTEST_CASES", "8"),
     )
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::support::{Noise, every_form, every_level, fused_levels, is_fused, linear};
+use super::support::{Noise, at_most, every_form, every_level, fused_levels, is_fused, linear};
 use crate::{
     FloatType, Matrix,
     cpu::{Cpu, linear::dequantize_row},
@@ -104,7 +104,7 @@ fn vector_instruction_sets_agree_bitwise() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(at_most(24))]
 
     /// The result of a row is the same alone and in any company.
     #[test]

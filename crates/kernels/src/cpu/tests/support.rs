@@ -1,5 +1,7 @@
 //! What the tests share: inputs, and the operations on every instruction set.
 
+use proptest::prelude::ProptestConfig;
+
 use crate::{
     Bytes, FloatType, Linear, Matrix, QuantMode, QuantSpec, ScaleType,
     cpu::{
@@ -11,6 +13,11 @@ use crate::{
         tiles::DotLevel,
     },
 };
+
+/// So many cases of a property, or fewer when `PROPTEST_CASES` says so: an emulated processor is slow.
+pub fn at_most(cases: u32) -> ProptestConfig {
+    ProptestConfig::with_cases(cases.min(ProptestConfig::default().cases))
+}
 
 /// Deterministic values around zero.
 pub struct Noise(pub u64);

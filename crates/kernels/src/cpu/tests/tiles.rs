@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::support::{Noise, every_dot_level, every_form, linear};
+use super::support::{Noise, at_most, every_dot_level, every_form, linear};
 use crate::{
     Activation, FloatType, Linear, Matrix, Norm, QuantMode, QuantSpec,
     cpu::{
@@ -261,7 +261,7 @@ fn fused_products_are_the_single_steps() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(at_most(24))]
 
     /// The result of a row is the same alone and in any company.
     #[test]

@@ -1,6 +1,6 @@
 //! Integer dot products on every instruction set.
 
-use super::ScaleForm;
+use super::{CHUNK, ScaleForm, codes::Codes};
 use crate::cpu::simd::{widen_bf16, widen_f16};
 use crate::{FloatType, quant};
 
@@ -15,16 +15,32 @@ pub(crate) enum DotLevel {
     AvxVnni,
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod,
+    #[cfg(target_arch = "aarch64")]
+    NeonI8mm,
 }
 
 impl DotLevel {
     /// Every level this processor has, the best last.
     pub fn available() -> Vec<Self> {
         #[cfg_attr(
-            not(target_arch = "x86_64"),
-            expect(unused_mut, reason = "only x86-64 has more than one level")
+            not(any(target_arch = "x86_64", target_arch = "aarch64")),
+            expect(unused_mut, reason = "other processors have one level")
         )]
         let mut levels = vec![Self::Scalar];
+        #[cfg(target_arch = "aarch64")]
+        {
+            levels.push(Self::Neon);
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                levels.push(Self::NeonDotprod);
+                if std::arch::is_aarch64_feature_detected!("i8mm") {
+                    levels.push(Self::NeonI8mm);
+                }
+            }
+        }
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
@@ -89,6 +105,22 @@ pub(crate) trait Dots: Copy {
         codes: Self::Codes,
         x: *const i8,
     ) -> Self::Sums;
+    /// Adds the products of a chunk with `R` rows, `stride` values apart, to `low`, and those of its second half to
+    /// `high` where [`Codes::HALVES`] is set. What lane and row a sum is of, [`Dots::arrange`] may decide.
+    #[inline(always)]
+    unsafe fn chunk<C: Codes, const R: usize>(
+        chunk: *const u8,
+        x: *const i8,
+        stride: usize,
+        low: &mut [Self::Sums; R],
+        high: &mut [Self::Sums; R],
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { each_word::<Self, C, R>(chunk, x, stride, low, high) }
+    }
+    /// Gives every row the sums of its own, lane by lane.
+    #[inline(always)]
+    unsafe fn arrange<C: Codes, const R: usize>(_sums: &mut [Self::Sums; R]) {}
     unsafe fn to_floats(sums: Self::Sums) -> Self::Floats;
 
     unsafe fn splat(value: f32) -> Self::Floats;
@@ -99,6 +131,56 @@ pub(crate) trait Dots: Copy {
     unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
     /// `a · b + c`, rounded once wherever the processor can.
     unsafe fn fma(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
+}
+
+/// [`Dots::chunk`] word by word.
+#[inline(always)]
+pub(super) unsafe fn each_word<D: Dots, C: Codes, const R: usize>(
+    chunk: *const u8,
+    x: *const i8,
+    stride: usize,
+    low: &mut [D::Sums; R],
+    high: &mut [D::Sums; R],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        step::<D, C, 0, R>(chunk, x, stride, low, high);
+        step::<D, C, 1, R>(chunk, x, stride, low, high);
+        step::<D, C, 2, R>(chunk, x, stride, low, high);
+        step::<D, C, 3, R>(chunk, x, stride, low, high);
+    }
+}
+
+/// Multiplies words `T` and `T + 4` of a chunk. Their sums are kept apart only where they belong to two groups.
+#[inline(always)]
+unsafe fn step<D: Dots, C: Codes, const T: usize, const R: usize>(
+    chunk: *const u8,
+    x: *const i8,
+    stride: usize,
+    low: &mut [D::Sums; R],
+    high: &mut [D::Sums; R],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let [first, second] = C::words::<D, T>(chunk);
+        let x = x.add(4 * T);
+        for r in 0..R {
+            low[r] = if C::WIDE {
+                D::dot::<true>(low[r], first, x.add(r * stride))
+            } else {
+                D::dot::<false>(low[r], first, x.add(r * stride))
+            };
+        }
+        let x = x.add(CHUNK / 2);
+        let sums = if C::HALVES { high } else { low };
+        for r in 0..R {
+            sums[r] = if C::WIDE {
+                D::dot::<true>(sums[r], second, x.add(r * stride))
+            } else {
+                D::dot::<false>(sums[r], second, x.add(r * stride))
+            };
+        }
+    }
 }
 
 /// Scales and biases of one group for the lanes from `lane` on; `from` is where the group's scales begin.

@@ -36,6 +36,8 @@ mod codes;
 mod dots;
 mod memory;
 mod multiply;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pack;
 mod rows;
 #[cfg(target_arch = "x86_64")]

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use super::{
@@ -88,6 +90,18 @@ unsafe fn all_rows<C: Codes>(level: DotLevel, job: &Job, rows: usize) {
         // SAFETY: the caller's promise; the features are enabled here.
         unsafe { all_rows_with::<x86::Avx2, C>(job, rows) }
     }
+    #[cfg(target_arch = "aarch64")]
+    #[target_feature(enable = "dotprod")]
+    unsafe fn neon_dotprod<C: Codes>(job: &Job, rows: usize) {
+        // SAFETY: the caller's promise; the features are enabled here.
+        unsafe { all_rows_with::<neon::Dotprod, C>(job, rows) }
+    }
+    #[cfg(target_arch = "aarch64")]
+    #[target_feature(enable = "dotprod,i8mm")]
+    unsafe fn neon_i8mm<C: Codes>(job: &Job, rows: usize) {
+        // SAFETY: the caller's promise; the features are enabled here.
+        unsafe { all_rows_with::<neon::I8mm, C>(job, rows) }
+    }
     // SAFETY: the caller's promise.
     unsafe {
         match level {
@@ -98,6 +112,12 @@ unsafe fn all_rows<C: Codes>(level: DotLevel, job: &Job, rows: usize) {
             DotLevel::AvxVnni => avx_vnni::<C>(job, rows),
             #[cfg(target_arch = "x86_64")]
             DotLevel::Avx512Vnni => avx512_vnni::<C>(job, rows),
+            #[cfg(target_arch = "aarch64")]
+            DotLevel::Neon => all_rows_with::<neon::Neon, C>(job, rows),
+            #[cfg(target_arch = "aarch64")]
+            DotLevel::NeonDotprod => neon_dotprod::<C>(job, rows),
+            #[cfg(target_arch = "aarch64")]
+            DotLevel::NeonI8mm => neon_i8mm::<C>(job, rows),
         }
     }
 }
@@ -151,13 +171,11 @@ unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: 
             let mut low = [D::zero(); R];
             let mut high = [D::zero(); R];
             for _ in 0..job.chunks {
-                step::<D, C, 0, R>(chunk, x, job.x_stride, &mut low, &mut high);
-                step::<D, C, 1, R>(chunk, x, job.x_stride, &mut low, &mut high);
-                step::<D, C, 2, R>(chunk, x, job.x_stride, &mut low, &mut high);
-                step::<D, C, 3, R>(chunk, x, job.x_stride, &mut low, &mut high);
+                D::chunk::<C, R>(chunk, x, job.x_stride, &mut low, &mut high);
                 chunk = chunk.add(C::BITS * VECTOR);
                 x = x.add(CHUNK);
             }
+            D::arrange::<C, R>(&mut low);
             let from = chunk.sub(4 * lane);
             add_group::<D, R>(job, from, lane, factors, &low, &mut totals);
             factors = factors.add(2);
@@ -170,38 +188,6 @@ unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: 
         }
         for r in 0..R {
             D::store(job.out.add((row + r) * job.out_stride + lane), totals[r]);
-        }
-    }
-}
-
-/// Multiplies words `T` and `T + 4` of a chunk. Their sums are kept apart only where they belong to two groups.
-#[inline(always)]
-unsafe fn step<D: Dots, C: Codes, const T: usize, const R: usize>(
-    chunk: *const u8,
-    x: *const i8,
-    stride: usize,
-    low: &mut [D::Sums; R],
-    high: &mut [D::Sums; R],
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let [first, second] = C::words::<D, T>(chunk);
-        let x = x.add(4 * T);
-        for r in 0..R {
-            low[r] = if C::WIDE {
-                D::dot::<true>(low[r], first, x.add(r * stride))
-            } else {
-                D::dot::<false>(low[r], first, x.add(r * stride))
-            };
-        }
-        let x = x.add(CHUNK / 2);
-        let sums = if C::HALVES { high } else { low };
-        for r in 0..R {
-            sums[r] = if C::WIDE {
-                D::dot::<true>(sums[r], second, x.add(r * stride))
-            } else {
-                D::dot::<false>(sums[r], second, x.add(r * stride))
-            };
         }
     }
 }

@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 
 use super::{
-    super::support::{every_level, fused_levels},
+    super::support::{at_most, every_level, fused_levels},
     any_block_size, any_len, any_spec, any_type, sequence, write,
 };
 use crate::{AttentionSpec, KvType, Mask, cpu::attention::scratch_bytes};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(at_most(60))]
 
     #[test]
     fn agrees_with_the_reference_and_reads_only_what_is_visible(

@@ -5,7 +5,8 @@ use std::ops::Range;
 use proptest::prelude::*;
 
 use super::{
-    super::support::every_level, Sequence, any_block_size, any_len, any_spec, any_type, sequence,
+    super::support::{at_most, every_level},
+    Sequence, any_block_size, any_len, any_spec, any_type, sequence,
 };
 use crate::{
     AttentionSpec, KvSpan, KvType, Mask,
@@ -48,7 +49,7 @@ fn with_threads(cpu: &Cpu) -> impl Iterator<Item = Cpu> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(at_most(60))]
 
     /// The last rows of a sequence alone, one by one, and between other parts of it, on any number of threads.
     #[test]

@@ -1,0 +1,346 @@
+//! NEON, alone and with its dot product and matrix instructions.
+//!
+//! The names of the latter are not stable in Rust yet, so they are written as assembly.
+
+#![cfg_attr(
+    not(test),
+    expect(
+        clippy::wildcard_imports,
+        reason = "the names of intrinsics carry their own prefix"
+    )
+)]
+
+use std::arch::{aarch64::*, asm};
+
+use super::codes::Codes;
+use super::dots::{Dots, each_word};
+use crate::cpu::{
+    neon::{Neon as Lanes, four},
+    simd::Isa,
+};
+
+/// Sixteen lanes of four bytes.
+type FourCodes = [uint8x16_t; 4];
+type FourSums = [int32x4_t; 4];
+
+/// Four consecutive activations in every lane's place.
+#[inline(always)]
+unsafe fn four(x: *const i8) -> int8x16_t {
+    // SAFETY: four values are readable.
+    unsafe { vreinterpretq_s8_s32(vdupq_n_s32(x.cast::<i32>().read_unaligned())) }
+}
+
+/// Sixteen outputs at a time; the sets differ in their products alone.
+macro_rules! sixteen_outputs {
+    ($(#[$meta:meta])* $name:ident, $dot:ident $(, $($matrix:tt)+)?) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy)]
+        pub(super) struct $name;
+
+        impl Dots for $name {
+            const LANES: usize = 16;
+            const ROWS: usize = 4;
+            type Codes = FourCodes;
+            type Sums = FourSums;
+            type Floats = [float32x4_t; 4];
+
+            #[inline(always)]
+            unsafe fn load(from: *const u8) -> FourCodes {
+                // SAFETY: 64 bytes are readable.
+                unsafe { four!(part => vld1q_u8(from.add(16 * part))) }
+            }
+
+            #[inline(always)]
+            unsafe fn down<const N: u32>(codes: FourCodes) -> FourCodes {
+                // SAFETY: NEON is there. A shift to the left by a negative distance is one to the right.
+                unsafe { four!(part => vshlq_u8(codes[part], vdupq_n_s8(-(N as i8)))) }
+            }
+
+            #[inline(always)]
+            unsafe fn up<const N: u32>(codes: FourCodes) -> FourCodes {
+                // SAFETY: NEON is there.
+                unsafe { four!(part => vshlq_u8(codes[part], vdupq_n_s8(N as i8))) }
+            }
+
+            #[inline(always)]
+            unsafe fn mask(codes: FourCodes, mask: u8) -> FourCodes {
+                // SAFETY: NEON is there.
+                unsafe { four!(part => vandq_u8(codes[part], vdupq_n_u8(mask))) }
+            }
+
+            #[inline(always)]
+            unsafe fn or(a: FourCodes, b: FourCodes) -> FourCodes {
+                // SAFETY: NEON is there.
+                unsafe { four!(part => vorrq_u8(a[part], b[part])) }
+            }
+
+            #[inline(always)]
+            unsafe fn look_up(codes: FourCodes, table: &[u8; 16]) -> FourCodes {
+                // SAFETY: the table has sixteen bytes.
+                unsafe {
+                    let table = vld1q_u8(table.as_ptr());
+                    four!(part => vqtbl1q_u8(table, codes[part]))
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn zero() -> FourSums {
+                // SAFETY: NEON is there.
+                unsafe { [vdupq_n_s32(0); 4] }
+            }
+
+            #[inline(always)]
+            unsafe fn dot<const WIDE: bool>(
+                sums: FourSums,
+                codes: FourCodes,
+                x: *const i8,
+            ) -> FourSums {
+                // SAFETY: the caller's promise.
+                unsafe { $dot::<WIDE>(sums, codes, four(x)) }
+            }
+
+            #[inline(always)]
+            unsafe fn to_floats(sums: FourSums) -> Self::Floats {
+                // SAFETY: NEON is there.
+                unsafe { four!(part => vcvtq_f32_s32(sums[part])) }
+            }
+
+            #[inline(always)]
+            unsafe fn splat(value: f32) -> Self::Floats {
+                // SAFETY: NEON is there.
+                unsafe { Lanes::splat(value) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_f32(from: *const f32) -> Self::Floats {
+                // SAFETY: sixteen values are readable.
+                unsafe { Lanes::load(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_f16(from: *const u16) -> Self::Floats {
+                // SAFETY: sixteen values are readable.
+                unsafe { Lanes::load_f16(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_bf16(from: *const u16) -> Self::Floats {
+                // SAFETY: sixteen values are readable.
+                unsafe { Lanes::load_bf16(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(to: *mut f32, value: Self::Floats) {
+                // SAFETY: sixteen values are writable.
+                unsafe { Lanes::store(to, value) }
+            }
+
+            #[inline(always)]
+            unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats {
+                // SAFETY: NEON is there.
+                unsafe { Lanes::mul(a, b) }
+            }
+
+            #[inline(always)]
+            unsafe fn fma(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats {
+                // SAFETY: NEON is there.
+                unsafe { Lanes::fma(a, b, c) }
+            }
+
+            $($($matrix)+)?
+        }
+    };
+}
+
+sixteen_outputs!(
+    /// Bytes are multiplied into 16 bits and added in pairs.
+    Neon,
+    dot_neon
+);
+sixteen_outputs!(
+    /// With dot products of signed bytes.
+    Dotprod,
+    dot_signed_bytes
+);
+sixteen_outputs!(
+    /// With dot products of unsigned by signed bytes, and products of 2 by 8 with 8 by 2 matrices of them.
+    I8mm,
+    dot_mixed,
+    #[inline(always)]
+    unsafe fn chunk<C: Codes, const R: usize>(
+        chunk: *const u8,
+        x: *const i8,
+        stride: usize,
+        low: &mut [FourSums; R],
+        high: &mut [FourSums; R],
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if !by_matrices::<C>(R) {
+                return each_word::<Self, C, R>(chunk, x, stride, low, high);
+            }
+            matrices::<C, 0, R>(chunk, x, stride, low);
+            matrices::<C, 1, R>(chunk, x, stride, low);
+            matrices::<C, 2, R>(chunk, x, stride, low);
+            matrices::<C, 3, R>(chunk, x, stride, low);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn arrange<C: Codes, const R: usize>(sums: &mut [FourSums; R]) {
+        if by_matrices::<C>(R) {
+            for pair in sums.as_chunks_mut().0 {
+                *pair = split_rows(*pair);
+            }
+        }
+    }
+);
+
+/// `sum + a · b` in lanes of four bytes.
+#[inline(always)]
+unsafe fn dot_neon_part(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+    // SAFETY: NEON is there. Two products of at most 128 · 127 fit 16 bits.
+    unsafe {
+        let low = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+        vpadalq_s16(sums, vpaddq_s16(low, vmull_high_s8(a, b)))
+    }
+}
+
+#[inline(always)]
+unsafe fn sdot(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+    // SAFETY: the dot product instructions are enabled.
+    unsafe {
+        asm!(
+            "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
+            inout(vreg) sums,
+            in(vreg) a,
+            in(vreg) b,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sums
+}
+
+#[inline(always)]
+unsafe fn usdot(mut sums: int32x4_t, a: uint8x16_t, b: int8x16_t) -> int32x4_t {
+    // SAFETY: the matrix instructions are enabled.
+    unsafe {
+        asm!(
+            "usdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
+            inout(vreg) sums,
+            in(vreg) a,
+            in(vreg) b,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sums
+}
+
+/// Adds the products of two rows of eight bytes with two rows of eight: with the first of `a` the two of `b`, then with
+/// the second.
+#[inline(always)]
+unsafe fn usmmla(mut sums: int32x4_t, a: uint8x16_t, b: int8x16_t) -> int32x4_t {
+    // SAFETY: the matrix instructions are enabled.
+    unsafe {
+        asm!(
+            "usmmla {0:v}.4s, {1:v}.16b, {2:v}.16b",
+            inout(vreg) sums,
+            in(vreg) a,
+            in(vreg) b,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sums
+}
+
+/// The dot product of unsigned codes from one of signed bytes.
+macro_rules! unsigned_from_signed {
+    ($name:ident, $dot:ident) => {
+        #[inline(always)]
+        unsafe fn $name<const WIDE: bool>(
+            sums: FourSums,
+            codes: FourCodes,
+            x: int8x16_t,
+        ) -> FourSums {
+            // SAFETY: the caller's promise.
+            unsafe {
+                if WIDE {
+                    // A code is 128 more than a signed byte; −128 is one, too.
+                    let excess = $dot(vdupq_n_s32(0), vdupq_n_s8(-128), x);
+                    four!(part => {
+                        let signed = vreinterpretq_s8_u8(veorq_u8(codes[part], vdupq_n_u8(128)));
+                        vsubq_s32($dot(sums[part], signed, x), excess)
+                    })
+                } else {
+                    four!(part => $dot(sums[part], vreinterpretq_s8_u8(codes[part]), x))
+                }
+            }
+        }
+    };
+}
+
+unsigned_from_signed!(dot_neon, dot_neon_part);
+unsigned_from_signed!(dot_signed_bytes, sdot);
+
+#[inline(always)]
+unsafe fn dot_mixed<const WIDE: bool>(sums: FourSums, codes: FourCodes, x: int8x16_t) -> FourSums {
+    // SAFETY: the caller's promise.
+    unsafe { four!(part => usdot(sums[part], codes[part], x)) }
+}
+
+/// Whether rows are taken in pairs. The two words of a step share a matrix, so they must share a group, too.
+#[inline(always)]
+fn by_matrices<C: Codes>(rows: usize) -> bool {
+    rows.is_multiple_of(2) && !C::HALVES
+}
+
+/// Multiplies words `T` and `T + 4` of a chunk with pairs of rows. The sums of a pair lie in its two places together:
+/// the first has eight outputs, four numbers for every two of them, in the order of [`usmmla`].
+#[inline(always)]
+unsafe fn matrices<C: Codes, const T: usize, const R: usize>(
+    chunk: *const u8,
+    x: *const i8,
+    stride: usize,
+    sums: &mut [FourSums; R],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let [first, second] = C::words::<I8mm, T>(chunk);
+        let first = four!(part => vreinterpretq_u32_u8(first[part]));
+        let second = four!(part => vreinterpretq_u32_u8(second[part]));
+        let even = four!(part => vreinterpretq_u8_u32(vzip1q_u32(first[part], second[part])));
+        let odd = four!(part => vreinterpretq_u8_u32(vzip2q_u32(first[part], second[part])));
+        for (index, pair) in sums.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+            let pair = pair.as_flattened_mut();
+            let x = x.add(4 * T + 2 * index * stride);
+            let x = vcombine_s8(two_words(x), two_words(x.add(stride)));
+            for part in 0..4 {
+                pair[2 * part] = usmmla(pair[2 * part], even[part], x);
+                pair[2 * part + 1] = usmmla(pair[2 * part + 1], odd[part], x);
+            }
+        }
+    }
+}
+
+/// The words at `x` and half a chunk behind it.
+#[inline(always)]
+unsafe fn two_words(x: *const i8) -> int8x8_t {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let word = |from: *const i8| u64::from(from.cast::<u32>().read_unaligned());
+        vcreate_s8(word(x) | word(x.add(super::CHUNK / 2)) << 32)
+    }
+}
+
+/// The sums of two rows from those of [`matrices`].
+#[inline(always)]
+fn split_rows([a, b]: [FourSums; 2]) -> [FourSums; 2] {
+    let (first, second) = ([a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]]);
+    // SAFETY: NEON is there.
+    unsafe {
+        [
+            four!(part => vuzp1q_s32(first[part], second[part])),
+            four!(part => vuzp2q_s32(first[part], second[part])),
+        ]
+    }
+}
