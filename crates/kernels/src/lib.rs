@@ -1,5 +1,5 @@
 //! The operations that candle lacks: quantized matrix products, paged attention, and the small fused operations
-//! between them, on the exact path (f32 activations, f32 keys and values).
+//! between them. Activations are f32; keys and values are stored as a [`KvType`] says.
 //!
 //! [`Kernels`] is the one dispatch object: a model calls its methods and never asks about device or quantization.
 //! Activations are candle tensors, f32, contiguous, `[rows, width]`. Weights are [`Matrix`] and [`Vector`], which

@@ -7,8 +7,8 @@ use std::{fmt, str::FromStr};
 pub enum KvType {
     /// As they are.
     F32,
-    /// IEEE half precision, rounded to nearest: an error of at most 2⁻¹¹ of the element. An element beyond ±65504
-    /// becomes ±65504.
+    /// IEEE half precision, rounded to nearest: an error of at most 2⁻¹¹ of the element, or 2⁻²⁵ where that is more. An
+    /// element beyond ±65504 becomes ±65504.
     F16,
     /// Signed bytes with a scale per position, head and run of 32 elements: an error of at most 1/252 of the largest
     /// magnitude in the run. A run with an element that is not finite becomes NaN.
