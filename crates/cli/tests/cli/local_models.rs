@@ -93,14 +93,21 @@ fn show_tells_what_the_model_is_and_needs() {
     let model = surroundings.run(&["show", "tiny", "--json"]).json();
     let memory = &model["memory"];
     let number = |name: &str| memory[name].as_u64().unwrap();
-    // One layer, two heads of 16, keys and values, f32.
-    assert_eq!(number("kv_bytes_per_token"), 2 * 2 * 16 * 4);
-    assert_eq!(memory["kv_type"], "f32");
-    let halved = surroundings
-        .run(&["show", "tiny", "--json", "--kv-type", "f16"])
-        .json();
-    assert_eq!(halved["memory"]["kv_type"], "f16");
-    assert_eq!(halved["memory"]["kv_bytes_per_token"], 2 * 2 * 16 * 2);
+    // One layer, two heads of 16, keys and values, two bytes each.
+    assert_eq!(number("kv_bytes_per_token"), 2 * 2 * 16 * 2);
+    assert_eq!(memory["kv_type"], "f16");
+    for (option, value, kv_type, bytes) in [
+        ("--precision", "exact", "f32", 2 * 2 * 16 * 4),
+        ("--kv-type", "f32", "f32", 2 * 2 * 16 * 4),
+        // A scale of two bytes for each head.
+        ("--kv-type", "int8", "int8", 2 * 2 * (16 + 2)),
+    ] {
+        let other = surroundings
+            .run(&["show", "tiny", "--json", option, value])
+            .json();
+        assert_eq!(other["memory"]["kv_type"], kv_type);
+        assert_eq!(other["memory"]["kv_bytes_per_token"], bytes);
+    }
     assert_eq!(
         number("total_bytes"),
         number("weights_bytes") + number("kv_pool_bytes") + number("scratch_bytes")

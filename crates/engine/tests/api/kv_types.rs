@@ -99,4 +99,5 @@ fn exact_arithmetic_keeps_f32_unless_told_otherwise() {
     };
     assert_eq!(exact.kv_type(), KvType::F32);
     assert_eq!(with(KvType::Int8).kv_type(), KvType::Int8);
+    assert_eq!(LoadOptions::default().kv_type(), KvType::F16);
 }
