@@ -51,44 +51,59 @@ versions! {
 
 #[inline(always)]
 unsafe fn finish_with<I: Isa>(finish: Finish<'_>, block: &Block<'_>) {
-    let mut values = [0.0; STRIP];
-    let mut beside = [0.0; STRIP];
     for row in 0..block.rows {
         for col in (0..block.cols).step_by(STRIP) {
-            let len = STRIP.min(block.cols - col);
-            let at = row * block.stride + col;
-            let values = &mut values[..len];
             // SAFETY: the caller's promise.
             unsafe {
-                copy(block.values.add(at), values);
-                add(values, block.bias, col);
-                let out = block.out.add(row * block.out_stride + col);
-                match finish {
-                    Finish::Store => store(values, out),
-                    Finish::Activate(activation) => {
-                        let results = &mut beside[..len];
-                        math::activate::<I>(activation, values, results);
-                        store(results, out);
-                    }
-                    Finish::Gate(activation) => {
-                        let beside = &mut beside[..len];
-                        math::activate::<I>(activation, values, beside);
-                        copy(block.beside.add(at), values);
-                        add(values, block.bias_beside, col);
-                        for (value, gate) in values.iter_mut().zip(beside) {
-                            *value *= *gate;
-                        }
-                        store(values, out);
-                    }
-                    Finish::Onto { residual, scale } => {
-                        let residual =
-                            &residual[block.place + row * block.out_stride + col..][..len];
-                        for (value, residual) in values.iter_mut().zip(residual) {
-                            *value = I::fma1(*value, scale, *residual);
-                        }
-                        store(values, out);
-                    }
+                match STRIP.min(block.cols - col) {
+                    // A length that the compiler knows: most strips are full.
+                    STRIP => finish_part::<I>(finish, block, row, col, STRIP),
+                    len => finish_part::<I>(finish, block, row, col, len),
                 }
+            }
+        }
+    }
+}
+
+/// Finishes the `len` columns from `col` on of a row.
+#[inline(always)]
+unsafe fn finish_part<I: Isa>(
+    finish: Finish<'_>,
+    block: &Block<'_>,
+    row: usize,
+    col: usize,
+    len: usize,
+) {
+    let mut values = [0.0; STRIP];
+    let mut results = [0.0; STRIP];
+    let at = row * block.stride + col;
+    let (values, results) = (&mut values[..len], &mut results[..len]);
+    // SAFETY: the caller's promise.
+    unsafe {
+        copy(block.values.add(at), values);
+        add(values, block.bias, col);
+        let out = block.out.add(row * block.out_stride + col);
+        match finish {
+            Finish::Store => store(values, out),
+            Finish::Activate(activation) => {
+                math::activate::<I>(activation, values, results);
+                store(results, out);
+            }
+            Finish::Gate(activation) => {
+                math::activate::<I>(activation, values, results);
+                copy(block.beside.add(at), values);
+                add(values, block.bias_beside, col);
+                for (result, beside) in results.iter_mut().zip(values) {
+                    *result *= *beside;
+                }
+                store(results, out);
+            }
+            Finish::Onto { residual, scale } => {
+                let residual = &residual[block.place + row * block.out_stride + col..][..len];
+                for (value, residual) in values.iter_mut().zip(residual) {
+                    *value = I::fma1(*value, scale, *residual);
+                }
+                store(values, out);
             }
         }
     }
