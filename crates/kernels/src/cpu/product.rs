@@ -23,8 +23,8 @@ const TASK_ELEMENTS: usize = 16 * 1024;
 const BLOCK_ROWS: usize = 16;
 /// Rows of a task: with more, a product is cut by rows as well, so that few outputs still keep all threads busy.
 const TASK_ROWS: usize = 128;
-/// Bytes of tiles that make a task when rows are few.
-const TASK_BYTES: usize = 48 * 1024;
+/// Bytes of tiles that make a task when rows are few: long runs of memory come faster than short ones.
+const TASK_BYTES: usize = 256 * 1024;
 /// Tasks that a weight is cut into at least, for the threads to finish at about the same time.
 const TASKS_PER_THREAD: usize = 4;
 

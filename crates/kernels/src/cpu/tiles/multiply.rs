@@ -20,7 +20,7 @@ pub(crate) struct Operands<'a> {
 }
 
 /// How far ahead of a product its memory is asked for.
-const AHEAD_BYTES: usize = 4096;
+const AHEAD_BYTES: usize = 4608;
 /// Bytes that come from memory together.
 const LINE_BYTES: usize = 64;
 
@@ -178,7 +178,7 @@ unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: 
         for _ in 0..job.records {
             // The processor's own foresight ends at the border of a page. Rows behind the first block find the tile
             // in the cache.
-            if row == 0 {
+            if row == 0 && lane == 0 {
                 for line in (0..job.record_bytes).step_by(LINE_BYTES) {
                     D::prefetch(record.wrapping_add(AHEAD_BYTES + line).min(last));
                 }
