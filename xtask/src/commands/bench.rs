@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: mlxm beside other engines, with the same models on the same machine in the same minutes.
 
 mod engines;
+mod kernels;
 mod machine;
 mod measured;
 mod models;
@@ -13,7 +14,7 @@ mod statistics;
 use crate::prerequisites::Prerequisite;
 use crate::{cache, llama_cpp, prerequisites, process, workspace};
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use engines::llama_cpp::{File, LlamaCpp};
 use engines::mlxm::Mlxm;
 use engines::openvino::OpenVino;
@@ -44,12 +45,15 @@ Examples:
   cargo xtask bench --vs llama.cpp
   cargo xtask bench --vs llama.cpp --vs llama.cpp-pure --rows decode,batch16
   cargo xtask bench --vs llama.cpp --vs openvino
-  cargo xtask bench --vs llama.cpp --model 135M --rows load --repeat 11";
+  cargo xtask bench --vs llama.cpp --model 135M --rows load --repeat 11
+  cargo xtask bench kernels";
 
 /// Compare mlxm's speed with other engines, side by side.
 #[derive(Args)]
-#[command(after_help = HELP)]
+#[command(after_help = HELP, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Engine to compare with; repeat for more
     #[arg(long = "vs", value_name = "ENGINE", required = true, value_enum)]
     against: Vec<Rival>,
@@ -77,6 +81,12 @@ pub struct Arguments {
     /// Fetch, build and make what is needed, and measure nothing
     #[arg(long)]
     prepare: bool,
+}
+
+/// What is measured without another engine.
+#[derive(Subcommand)]
+enum Part {
+    Kernels(kernels::Arguments),
 }
 
 /// An engine mlxm is compared with.
@@ -113,6 +123,9 @@ impl Choice {
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
+    if let Some(Part::Kernels(arguments)) = &arguments.part {
+        return kernels::execute(arguments);
+    }
     if arguments.repeat == 0 || (arguments.repeat < FEWEST_RUNS && !arguments.force) {
         bail!(
             "--repeat is at least {FEWEST_RUNS}: fewer runs say little (with --force, 1 and more)"

@@ -1,0 +1,18 @@
+//! `cargo bench --package mlxm-benches`: every kernel by itself, against the limits of this machine.
+
+use std::env;
+
+use mlxm_benches::{Bench, attention, matrix, small};
+
+fn main() {
+    // Cargo passes it when it benchmarks; among the tests this would only take time.
+    if !env::args().any(|argument| argument == "--bench") {
+        eprintln!("nothing to test here; run `cargo bench --package mlxm-benches`");
+        return;
+    }
+    let mut bench = Bench::new();
+    matrix::run(&mut bench);
+    attention::run(&mut bench);
+    small::run(&mut bench);
+    bench.finish();
+}

@@ -1,0 +1,102 @@
+//! Attention over a long context, one row at a time and for a piece of a prompt.
+
+use std::hint::black_box;
+
+use mlxm_kernels::{AttentionSpec, Kernels, KvCache, KvShape, KvSpan, KvType, Mask};
+
+use crate::{
+    bench::{Arithmetic, Bench, Work},
+    inputs::{Noise, valid},
+};
+
+const HEADS: usize = 16;
+const KV_HEADS: usize = 4;
+const HEAD_DIM: usize = 128;
+const BLOCK_SIZE: usize = 32;
+
+/// New rows of each sequence, sequences, and positions that a sequence has in all.
+const CASES: [(usize, usize, usize); 5] = [
+    (1, 1, 1024),
+    (1, 1, 8192),
+    (1, 16, 1024),
+    (512, 1, 512),
+    (512, 1, 8192),
+];
+
+/// Every case with every type of keys and values.
+pub fn run(bench: &mut Bench) {
+    for kv_type in KvType::ALL {
+        for (rows, sequences, positions) in CASES {
+            measure(bench, kv_type, rows, sequences, positions);
+        }
+    }
+}
+
+fn spec() -> AttentionSpec {
+    AttentionSpec {
+        heads: HEADS,
+        kv_heads: KV_HEADS,
+        head_dim: HEAD_DIM,
+        value_dim: HEAD_DIM,
+        scale: 1.0 / (HEAD_DIM as f32).sqrt(),
+        softcap: None,
+        window: None,
+        sinks: None,
+    }
+}
+
+fn measure(bench: &mut Bench, kv_type: KvType, rows: usize, sequences: usize, positions: usize) {
+    let blocks = positions / BLOCK_SIZE;
+    let shape = KvShape {
+        blocks: sequences * blocks,
+        block_size: BLOCK_SIZE,
+        kv_heads: KV_HEADS,
+        key_dim: HEAD_DIM,
+        value_dim: HEAD_DIM,
+    };
+    // The last row sees every position, the first of the span all but the others' own.
+    let seen = rows * positions - rows * (rows - 1) / 2;
+    let work = Work {
+        bytes: sequences * positions * shape.bytes_per_position(kv_type),
+        operations: 4 * sequences * seen * HEADS * HEAD_DIM,
+        arithmetic: Arithmetic::Float,
+    };
+    let group = format!("attention {kv_type}");
+    let name = format!("{sequences}x{rows} rows/{positions} positions");
+    bench.measure(&group, &name, work, |kernels, _| {
+        let mut noise = Noise::new();
+        let mut cache = valid(KvCache::new(kernels, shape, kv_type));
+        fill(kernels, &mut cache, &mut noise);
+        let q = noise.activations(sequences * rows, HEADS * HEAD_DIM);
+        let tables: Vec<Vec<u32>> = (0..sequences)
+            .map(|sequence| {
+                let first = (sequence * blocks) as u32;
+                (first..first + blocks as u32).collect()
+            })
+            .collect();
+        move || {
+            let spans: Vec<_> = tables
+                .iter()
+                .enumerate()
+                .map(|(sequence, blocks)| KvSpan {
+                    rows: sequence * rows..(sequence + 1) * rows,
+                    first_position: positions - rows,
+                    blocks,
+                    mask: Mask::Causal,
+                })
+                .collect();
+            black_box(valid(kernels.attention(&q, &cache, &spans, &spec())));
+        }
+    });
+}
+
+/// Writes every slot.
+fn fill(kernels: &Kernels, cache: &mut KvCache, noise: &mut Noise) {
+    let slots = (cache.shape().blocks * BLOCK_SIZE) as u32;
+    let width = (HEADS + 2 * KV_HEADS) * HEAD_DIM;
+    for first in (0..slots).step_by(512) {
+        let slots: Vec<u32> = (first..slots.min(first + 512)).collect();
+        let qkv = noise.activations(slots.len(), width);
+        valid(kernels.rotate_and_store(&qkv, &spec(), None, None, cache, &slots));
+    }
+}

@@ -1,0 +1,195 @@
+//! Criterion, and the table at its end.
+
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
+
+use criterion::{Criterion, Throughput};
+use mlxm_kernels::{CpuOptions, Kernels, Precision};
+
+use crate::machine::{Limits, Peak};
+
+/// What one call of a kernel moves and computes.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Bytes read and written that are not expected in the cache.
+    pub bytes: usize,
+    /// Multiplications and additions.
+    pub operations: usize,
+    /// What they are made with.
+    pub arithmetic: Arithmetic,
+}
+
+/// Which peak a kernel is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// Dot products of bytes.
+    Int8,
+    /// Fused multiply-adds of f32.
+    Float,
+}
+
+struct Row {
+    name: String,
+    seconds: f64,
+    work: Work,
+}
+
+/// Runs benchmarks and collects what the table needs.
+pub struct Bench {
+    criterion: Criterion,
+    int8: Kernels,
+    exact: Kernels,
+    rows: Vec<Row>,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Bench {
+    /// With criterion's options of the command line.
+    pub fn new() -> Self {
+        let kernels = |precision| {
+            Kernels::cpu(CpuOptions {
+                precision,
+                ..CpuOptions::default()
+            })
+        };
+        Self {
+            criterion: Criterion::default()
+                .sample_size(10)
+                .warm_up_time(Duration::from_millis(200))
+                .measurement_time(Duration::from_millis(800))
+                .configure_from_args(),
+            int8: kernels(Precision::Int8),
+            exact: kernels(Precision::Exact),
+            rows: Vec::new(),
+        }
+    }
+
+    /// The kernels that quantize activations.
+    pub fn int8(&self) -> &Kernels {
+        &self.int8
+    }
+
+    /// The kernels that do not.
+    pub fn exact(&self) -> &Kernels {
+        &self.exact
+    }
+
+    /// Measures `group/name`. `prepare` makes the inputs, and only when the command line asks for this benchmark; what
+    /// it returns is called again and again.
+    pub fn measure<'a, F: FnMut()>(
+        &'a mut self,
+        group: &str,
+        name: &str,
+        work: Work,
+        prepare: impl FnOnce(&'a Kernels, &'a Kernels) -> F,
+    ) {
+        let mut fastest = f64::INFINITY;
+        let mut prepare = Some(prepare);
+        let mut call = None;
+        let Self {
+            criterion,
+            int8,
+            exact,
+            rows,
+        } = self;
+        let (int8, exact) = (&*int8, &*exact);
+        let mut group_of_one = criterion.benchmark_group(group);
+        group_of_one.throughput(Throughput::Bytes(work.bytes as u64));
+        group_of_one.bench_function(name, |bencher| {
+            if let Some(prepare) = prepare.take() {
+                call = Some(prepare(int8, exact));
+            }
+            let Some(call) = &mut call else { return };
+            bencher.iter_custom(|iterations| {
+                let started = Instant::now();
+                for _ in 0..iterations {
+                    call();
+                }
+                let elapsed = started.elapsed();
+                fastest = fastest.min(elapsed.as_secs_f64() / iterations as f64);
+                elapsed
+            });
+        });
+        group_of_one.finish();
+        if fastest.is_finite() {
+            rows.push(Row {
+                name: format!("{group}/{name}"),
+                seconds: fastest,
+                work,
+            });
+        }
+    }
+
+    /// Prints the table.
+    pub fn finish(self) {
+        self.criterion.final_summary();
+        if self.rows.is_empty() {
+            return;
+        }
+        let limits = Limits::measure(self.exact.threads());
+        println!("\n{}", table(&self.rows, &limits));
+    }
+}
+
+fn table(rows: &[Row], limits: &Limits) -> String {
+    let peak = |peak: &Option<Peak>, kind| match peak {
+        Some(peak) => format!(
+            "{:.0} GOP/s of {kind} ({})",
+            peak.operations_per_second / 1e9,
+            peak.instructions
+        ),
+        None => format!("an unknown peak of {kind}"),
+    };
+    let mut text = format!(
+        "{} threads: {:.1} GB/s from memory, {}, {}\n\
+         The fastest sample of each; more bandwidth than memory has comes from the caches.\n\n\
+         {:<44} {:>10} {:>8} {:>5} {:>8} {:>5}\n",
+        limits.threads,
+        limits.bytes_per_second / 1e9,
+        peak(&limits.int8, "int8"),
+        peak(&limits.float, "f32"),
+        "kernel",
+        "time",
+        "GB/s",
+        "%",
+        "GOP/s",
+        "%",
+    );
+    for row in rows {
+        let bytes = row.work.bytes as f64 / row.seconds;
+        let operations = row.work.operations as f64 / row.seconds;
+        let peak = match row.work.arithmetic {
+            Arithmetic::Int8 => &limits.int8,
+            Arithmetic::Float => &limits.float,
+        };
+        let share = peak.as_ref().map_or_else(String::new, |peak| {
+            format!("{:.0}", 100.0 * operations / peak.operations_per_second)
+        });
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "{:<44} {:>10} {:>8.1} {:>5.0} {:>8.1} {share:>5}",
+            row.name,
+            duration(row.seconds),
+            bytes / 1e9,
+            100.0 * bytes / limits.bytes_per_second,
+            operations / 1e9,
+        );
+    }
+    text
+}
+
+fn duration(seconds: f64) -> String {
+    if seconds < 1e-3 {
+        format!("{:.2} µs", seconds * 1e6)
+    } else {
+        format!("{:.2} ms", seconds * 1e3)
+    }
+}
