@@ -70,5 +70,5 @@ pub use options::{
 };
 pub use request::{Event, FinishReason, Finished, Logits, Request, Statistics, Token};
 pub use runtime::{
-    CacheGroupPlan, Engine, Generation, MemoryPlan, Poll, inspect, peak_resident_bytes,
+    CacheGroupPlan, Counters, Engine, Generation, MemoryPlan, Poll, inspect, peak_resident_bytes,
 };

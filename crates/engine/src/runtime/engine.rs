@@ -9,6 +9,7 @@ use mlxm_kernels::{CpuOptions, Kernels};
 use mlxm_scheduler::{PrefixReuse, Scheduler, SchedulerConfig};
 
 use super::cache::CachePool;
+use super::counters::{Counters, SharedCounters};
 use super::generation::Generation;
 use super::mailbox::mailbox;
 use super::memory::MemoryPlan;
@@ -36,6 +37,7 @@ struct Shared {
     tokenizer: Tokenizer,
     chat_template: Result<ChatTemplate, TemplateError>,
     default_sampling: SamplingParams,
+    counters: Arc<SharedCounters>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -155,7 +157,9 @@ impl Engine {
             max_batch_tokens: options.max_batch_tokens,
         })
         .map_err(|error| LoadError::InvalidOption(error.to_string()))?;
+        let counters = Arc::new(SharedCounters::default());
         let worker = Worker {
+            counters: counters.clone(),
             cache: CachePool::new(&kernels, &opened.architecture.cache_layers(), &opened.plan)?,
             pool: opened.plan.block_pool()?,
             kernels,
@@ -186,6 +190,7 @@ impl Engine {
                 plan: opened.plan,
                 tokenizer: opened.tokenizer,
                 chat_template: opened.chat_template,
+                counters,
                 commands,
             }),
         })
@@ -199,6 +204,11 @@ impl Engine {
     /// Where the memory goes.
     pub fn memory_plan(&self) -> &MemoryPlan {
         &self.shared.plan
+    }
+
+    /// What has been done since the model was loaded.
+    pub fn counters(&self) -> Counters {
+        self.shared.counters.read()
     }
 
     /// The tokenizer.

@@ -1,6 +1,7 @@
 //! Running a model: its caches, the input of a step, the thread that owns both, and the handle callers hold.
 
 mod cache;
+mod counters;
 mod engine;
 mod generation;
 mod input;
@@ -10,6 +11,7 @@ mod sequence;
 mod worker;
 
 pub use cache::{CacheLayer, CachePool};
+pub use counters::Counters;
 pub use engine::{Engine, inspect};
 pub use generation::{Generation, Poll};
 pub use input::{GroupInput, ModelInput, Span, Step};

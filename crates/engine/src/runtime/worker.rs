@@ -2,6 +2,7 @@
 //! Nothing in a step takes a lock that another thread holds for long.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
 use candle_core::Tensor;
@@ -10,6 +11,7 @@ use mlxm_kvcache::{BlockPool, SequenceCache};
 use mlxm_scheduler::{Batch, PrefixReuse, Scheduler, Sequence, SequenceId};
 
 use super::cache::CachePool;
+use super::counters::SharedCounters;
 use super::input::{GroupInput, ModelInput, Span, Step};
 use super::sequence::{ActiveRequest, Limits, Progress};
 use crate::error::{GenerationError, RequestError};
@@ -48,6 +50,7 @@ pub enum Command {
 /// A model with everything it needs to run.
 pub struct Worker {
     pub(super) kernels: Kernels,
+    pub(super) counters: Arc<SharedCounters>,
     pub(super) model: Box<dyn Model>,
     pub(super) cache: CachePool,
     pub(super) pool: BlockPool,
@@ -178,6 +181,8 @@ impl Worker {
             let rows = self.kernels.rows(&hidden, &sampled)?;
             values(&self.model.head(&rows, &self.kernels)?)?
         };
+        self.counters
+            .note_step(input.tokens.len(), self.kernels.dispatches());
         let mut rows = logits.chunks_exact_mut(self.vocab_size);
         for item in &batch.items {
             let row = if item.needs_logits { rows.next() } else { None };
@@ -314,6 +319,8 @@ impl Worker {
                 .and_then(|hidden| self.model.head(&hidden, &self.kernels))
                 .and_then(|logits| values(&logits))
                 .map_err(|error| failed(&error))?;
+            self.counters
+                .note_step(part.len(), self.kernels.dispatches());
             visit(start, &logits);
             self.pool.seal(cache, tokens, start + part.len());
         }

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod dispatches;
 mod generation;
 mod kv_types;
 mod loading;
