@@ -122,7 +122,7 @@ mod arch {
     }
 
     pub fn float() -> Option<Loop> {
-        Some(of("NEON", 4, fmla))
+        is_aarch64_feature_detected!("neon").then(|| of("NEON", 4, fmla))
     }
 
     /// A chain is `$instruction` with its own register and the operands 12 and 13.
