@@ -2,8 +2,22 @@
 //! between them. Activations are f32; keys and values are stored as a [`KvType`] says.
 //!
 //! [`Kernels`] is the one dispatch object: a model calls its methods and never asks about device or quantization.
-//! Activations are candle tensors, f32, contiguous, `[rows, width]`. Weights are [`Matrix`] and [`Vector`], which
-//! stay in the memory-mapped, packed form of the checkpoint.
+//! Activations are candle tensors, f32, contiguous, `[rows, width]`. Weights are [`Matrix`] and [`Vector`]. A matrix is in
+//! the memory-mapped, packed form of the checkpoint until [`Kernels::prepare`] rearranges it for products with int8
+//! activations, which [`Precision::Int8`] asks for.
+//!
+//! ```
+//! use candle_core::{Device, Tensor};
+//! use mlxm_kernels::{Bytes, CpuOptions, FloatType, Kernels, Linear, Matrix};
+//!
+//! let kernels = Kernels::cpu(CpuOptions::default());
+//! let values = [1.0_f32, 2.0, 3.0, 4.0].into_iter().flat_map(f32::to_le_bytes).collect();
+//! let weight = Matrix::dense(2, 2, FloatType::F32, Bytes::owned(values))?;
+//! let linear = Linear { weight: kernels.prepare(weight)?, bias: None };
+//! let x = Tensor::from_vec(vec![1.0_f32, 10.0], (1, 2), &Device::Cpu)?;
+//! assert_eq!(kernels.project(&x, None, &[&linear])?.to_vec2::<f32>()?, [[21.0, 43.0]]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # Invariants
 //! - A row's result is bitwise the same however many rows the call has, wherever the row stands among them, and
