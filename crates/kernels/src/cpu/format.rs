@@ -1,6 +1,9 @@
 //! How the stored forms of a weight become vectors.
 
-use super::simd::{Isa, LANES, widen_bf16, widen_f16};
+use super::{
+    foresight,
+    simd::{Isa, LANES, widen_bf16, widen_f16},
+};
 use crate::{
     matrix::{Floats, Matrix, Quantized, Scales, Storage},
     quant::{self, E2M1},
@@ -275,18 +278,7 @@ fn widen(stored: &Floats, range: std::ops::Range<usize>, out: &mut [f32]) {
 /// Asks for rows `first .. first + count`; those behind the end are not there and not asked for.
 #[inline(always)]
 fn prefetch(bytes: &[u8], row_bytes: usize, first: usize, count: usize) {
-    const LINE_BYTES: usize = 64;
     let start = (first * row_bytes).min(bytes.len());
     let end = ((first + count) * row_bytes).min(bytes.len());
-    for line in bytes[start..end].chunks(LINE_BYTES) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch has no effect but on the cache, and every x86-64 has the instruction.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-        }
-        // Other processors are left to their own foresight.
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = line;
-    }
+    foresight::prefetch(bytes.as_ptr(), start..end);
 }

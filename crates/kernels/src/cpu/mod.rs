@@ -17,6 +17,7 @@ pub(crate) mod attention;
 mod cores;
 pub(crate) mod elementwise;
 pub(crate) mod finish;
+mod foresight;
 mod format;
 pub(crate) mod kv_store;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

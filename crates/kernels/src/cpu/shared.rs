@@ -29,22 +29,6 @@ impl<'a, T> SharedOutput<'a, T> {
         }
     }
 
-    /// The reserved elements of `values`, which hold nothing yet.
-    pub fn reserved(values: &'a mut Vec<T>) -> Self {
-        Self {
-            start: values.as_mut_ptr(),
-            len: values.capacity(),
-            slice: PhantomData,
-        }
-    }
-
-    /// The address of a part, whose elements may hold nothing yet.
-    #[inline(always)]
-    pub fn pointer(&self, start: usize, len: usize) -> *mut T {
-        assert!(start <= self.len && len <= self.len - start);
-        self.start.wrapping_add(start)
-    }
-
     /// A part of the slice.
     ///
     /// # Safety
@@ -84,6 +68,13 @@ impl<T: Copy> Output<T> {
         assert!(index <= self.len);
         // SAFETY: inside of the memory, or right behind it.
         unsafe { self.start.add(index) }
+    }
+
+    /// Where a part is.
+    #[inline(always)]
+    pub fn part(&self, start: usize, len: usize) -> *mut T {
+        assert!(start <= self.len && len <= self.len - start);
+        self.start.wrapping_add(start)
     }
 
     /// The elements from `start` on.

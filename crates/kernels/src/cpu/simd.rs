@@ -140,9 +140,6 @@ pub(crate) trait Isa: Copy {
     unsafe fn e4m3(from: *const u8) -> Self::V;
     /// `a · b + c` of single values, rounded like [`Isa::fma`].
     fn fma1(a: f32, b: f32, c: f32) -> f32;
-    /// Asks for the cache line at an address, which may be any. Does nothing where processors do well without.
-    #[inline(always)]
-    fn prefetch(_: *const u8) {}
 }
 
 /// Loads fewer than sixteen values, zeros behind them.

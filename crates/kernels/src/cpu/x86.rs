@@ -258,12 +258,6 @@ impl Isa for Avx2 {
     fn fma1(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
     }
-
-    #[inline(always)]
-    fn prefetch(from: *const u8) {
-        // SAFETY: a prefetch never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
-    }
 }
 
 /// The lanes of half a vector: 4 apart, then 2, then 1.
@@ -452,11 +446,5 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn fma1(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
-    }
-
-    #[inline(always)]
-    fn prefetch(from: *const u8) {
-        // SAFETY: a prefetch never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 }

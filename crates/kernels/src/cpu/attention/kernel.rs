@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use super::{
-    super::simd::{Isa, LANES, versions},
+    super::{
+        foresight,
+        simd::{Isa, LANES, versions},
+    },
     Item, Job, Piece, Query, VECTORS, clip,
     products::{FEW, Rows, gather, most, score},
     softmax::{Sum, cap_scores, divide, merge, weigh},
@@ -74,7 +77,7 @@ unsafe fn attend_stored<I: Isa, S: Stored<I>>(
                 if let Some(start) = piece.partials {
                     let len = job.partial_len();
                     let index = (chunk - piece.chunks.start) * count + vector;
-                    let to = job.partials.pointer(start + index * len, len);
+                    let to = job.partials.part(start + index * len, len);
                     to.write(found[vector].max);
                     to.add(1).write(found[vector].total);
                     part.as_ptr().copy_to_nonoverlapping(to.add(2), padded);
@@ -113,7 +116,7 @@ unsafe fn finish_with<I: Isa>(
         for chunk in 0..item.chunks.len() {
             let at = partials + (chunk * count + vector) * len;
             // SAFETY: the first phase has written every chunk's part.
-            let part = unsafe { std::slice::from_raw_parts(job.partials.pointer(at, len), len) };
+            let part = unsafe { job.partials.slice(at, len) };
             let found = Sum {
                 max: part[0],
                 total: part[1],
@@ -132,7 +135,7 @@ unsafe fn put<I: Isa>(job: &Job<'_>, at: usize, sum: Sum, values: &mut [f32]) {
     let sink = spec.sinks.as_ref();
     let sink = sink.map(|sinks| sinks.as_slice()[at % spec.heads]);
     divide::<I>(sum, sink, values);
-    let out = job.out.pointer(at * spec.value_dim, spec.value_dim);
+    let out = job.out.part(at * spec.value_dim, spec.value_dim);
     // SAFETY: the caller's promise; values are padded.
     unsafe {
         values.as_ptr().copy_to_nonoverlapping(out, spec.value_dim);
@@ -271,9 +274,7 @@ impl<'a> Work<'a> {
             )
         };
         if cache.kv_type() == KvType::Int8 {
-            for line in scales.step_by(64) {
-                I::prefetch(start.wrapping_add(line));
-            }
+            foresight::prefetch(start, scales);
         }
         start
     }

@@ -15,7 +15,7 @@ mod tile;
 
 use std::{cell::RefCell, ops::Range};
 
-use super::{Cpu, shared::SharedOutput};
+use super::{Cpu, shared::Output};
 use crate::{AttentionSpec, KvCache, KvSpan, KvType};
 use kernel::{BYTES, FLOATS, HALVES, attend, finish};
 use plan::{Piece, Plan};
@@ -46,9 +46,9 @@ struct Job<'a> {
     cache: &'a KvCache,
     spec: &'a AttentionSpec,
     /// `[rows, heads · value_dim]`.
-    out: SharedOutput<'a>,
+    out: Output<f32>,
     /// The chunks of divided items, each `[vectors, 2 + padded value_dim]`: largest score, sum of weights, values.
-    partials: SharedOutput<'a>,
+    partials: Output<f32>,
 }
 
 /// Query vectors of one sequence that share a key/value head. Vector `i` of a span and key/value head belongs to row
@@ -126,25 +126,22 @@ pub(crate) fn attention(
 ) -> Vec<f32> {
     let rows = q.len() / (spec.heads * spec.head_dim);
     let width = spec.heads * spec.value_dim;
-    let mut out = Vec::with_capacity(rows * width);
-    let mut partials = Vec::new();
     let mut job = Job {
         q,
         cache,
         spec,
-        out: SharedOutput::reserved(&mut out),
-        partials: SharedOutput::reserved(&mut partials),
+        out: Output::new(rows * width),
+        partials: Output::new(0),
     };
     let plan = Plan::new(&job, spans, cpu.threads());
-    let mut partials = Vec::with_capacity(plan.partials_len);
-    job.partials = SharedOutput::reserved(&mut partials);
+    job.partials = Output::new(plan.partials_len);
 
     let mut covered = 0;
     let spanned = spans.iter().map(|span| (span.rows.start, span.rows.end));
     for (start, end) in spanned.chain([(rows, rows)]) {
         let len = (start - covered) * width;
         // SAFETY: these rows belong to no span, and nobody else works yet.
-        unsafe { job.out.pointer(covered * width, len).write_bytes(0, len) };
+        unsafe { job.out.part(covered * width, len).write_bytes(0, len) };
         covered = end;
     }
     let task = |phase: usize, index: usize| {
@@ -174,6 +171,5 @@ pub(crate) fn attention(
             .parallel_phases(&[plan.pieces.len(), plan.divided.len()], &task);
     }
     // SAFETY: every row belongs to an item or was zeroed.
-    unsafe { out.set_len(rows * width) };
-    out
+    unsafe { job.out.into_vec() }
 }

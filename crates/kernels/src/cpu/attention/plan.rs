@@ -113,7 +113,7 @@ fn item<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::shared::SharedOutput;
+    use crate::cpu::shared::Output;
     use crate::{AttentionSpec, CpuOptions, Kernels, KvCache, KvShape, KvType, Mask};
 
     /// Plans for sequences of so many rows, the last of so many positions.
@@ -141,13 +141,12 @@ mod tests {
             window: None,
             sinks: None,
         };
-        let (mut out, mut partials) = (Vec::new(), Vec::new());
         let job = Job {
             q: &[],
             cache: &cache,
             spec: &spec,
-            out: SharedOutput::reserved(&mut out),
-            partials: SharedOutput::reserved(&mut partials),
+            out: Output::new(0),
+            partials: Output::new(0),
         };
         let blocks: Vec<u32> = (0..shape.blocks as u32).collect();
         let mut first = 0;

@@ -1,6 +1,9 @@
 //! Keys and values of one head of a block, widened as they are loaded.
 
-use super::super::simd::{Isa, widen_bf16};
+use super::super::{
+    foresight,
+    simd::{Isa, widen_bf16},
+};
 use crate::kv::GROUP;
 
 /// `[elements, stride]`, then what the type needs besides.
@@ -38,10 +41,8 @@ pub(super) trait Stored<I: Isa> {
     /// Asks for `count` elements of another tile from element `index`.
     #[inline(always)]
     fn prefetch(next: *const u8, index: usize, count: usize) {
-        let first = next.wrapping_add(index * Self::BYTES);
-        for line in (0..count * Self::BYTES).step_by(64) {
-            I::prefetch(first.wrapping_add(line));
-        }
+        let first = index * Self::BYTES;
+        foresight::prefetch(next, first..first + count * Self::BYTES);
     }
 
     unsafe fn key_scale(keys: Keys, element: usize, position: usize) -> Self::Scale;

@@ -97,20 +97,6 @@ pub(crate) trait Dots: Copy {
     /// The table's entry for every byte, all of which are below 16.
     unsafe fn look_up(codes: Self::Codes, table: &[u8; 16]) -> Self::Codes;
 
-    /// Asks for the memory at `from`.
-    #[inline(always)]
-    fn prefetch(from: *const u8) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch has no effect but on the cache, and every x86-64 has the instruction.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
-        }
-        // Other processors are left to their own foresight.
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = from;
-    }
-
     unsafe fn zero() -> Self::Sums;
     /// Adds to each lane the products of its four bytes with the four values at `x`. With `WIDE`, bytes may have all
     /// eight bits set, else at most six; values are in −127 ..= 127.

@@ -11,6 +11,7 @@ use super::{
     codes::{Codes, with_codes},
     dots::{Dots, Scalar, scales},
 };
+use crate::cpu::foresight;
 
 /// What is multiplied with what.
 #[derive(Clone, Copy)]
@@ -21,8 +22,6 @@ pub(crate) struct Operands<'a> {
 
 /// How far ahead of a product its memory is asked for.
 const AHEAD_BYTES: usize = 4608;
-/// Bytes that come from memory together.
-const LINE_BYTES: usize = 64;
 
 /// Everything that a kernel reads.
 struct Job {
@@ -31,8 +30,6 @@ struct Job {
     record_bytes: usize,
     chunks: usize,
     scales: ScaleForm,
-    /// Bytes of codes and scales behind the tile's first, in this tile and those behind it.
-    readable: usize,
     /// First row.
     x: *const i8,
     x_stride: usize,
@@ -66,7 +63,6 @@ pub(crate) unsafe fn multiply(
         record_bytes: tiles.record_bytes(),
         chunks: tiles.chunks_per_record(),
         scales: tiles.scales,
-        readable: tiles.memory.len() - tile * tiles.tile_bytes(),
         x: x.values(rows.start),
         x_stride: x.stride(),
         factors: x.factors(rows.start),
@@ -174,14 +170,11 @@ unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: 
         let mut factors = job.factors.add(row * job.factors_stride);
         let mut record = job.tile;
         let mut totals = [D::splat(0.0); R];
-        let last = job.tile.add(job.readable - 1);
         for _ in 0..job.records {
             // The processor's own foresight ends at the border of a page. Rows behind the first block find the tile
             // in the cache.
             if row == 0 && lane == 0 {
-                for line in (0..job.record_bytes).step_by(LINE_BYTES) {
-                    D::prefetch(record.wrapping_add(AHEAD_BYTES + line).min(last));
-                }
+                foresight::prefetch(record, AHEAD_BYTES..AHEAD_BYTES + job.record_bytes);
             }
             let mut chunk = record.add(4 * lane);
             let mut low = [D::zero(); R];

@@ -1,0 +1,36 @@
+//! Asking for memory before it is read.
+
+use std::ops::Range;
+
+/// Bytes that come from memory together.
+const LINE_BYTES: usize = 64;
+
+/// Asks for the bytes `range`, counted from `from`. They need not exist.
+#[inline(always)]
+pub(crate) fn prefetch(from: *const u8, range: Range<usize>) {
+    for line in range.step_by(LINE_BYTES) {
+        prefetch_line(from.wrapping_add(line));
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn prefetch_line(at: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: a prefetch has no effect but on the cache, whatever the address, and every x86-64 has the instruction.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+}
+
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+fn prefetch_line(at: *const u8) {
+    // SAFETY: a prefetch has no effect but on the cache, whatever the address.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{at}]", at = in(reg) at, options(nostack, readonly, preserves_flags));
+    }
+}
+
+/// Other processors are left to their own foresight.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[inline(always)]
+fn prefetch_line(_: *const u8) {}
