@@ -33,6 +33,7 @@
 
 mod activation;
 mod bytes;
+mod checks;
 mod cpu;
 mod error;
 mod kernels;
