@@ -342,7 +342,7 @@ impl<'a> Product<'a> {
             bias: linear.bias.as_ref().map(Vector::as_slice),
             rows: self.input.rows,
             out: linear::Columns {
-                start: out.pointer(column.min(self.input.rows * stride)),
+                start: out.pointer(column),
                 stride,
             },
         }

@@ -11,6 +11,7 @@
 use std::arch::x86_64::*;
 
 use super::dots::Dots;
+use crate::cpu::{simd::Isa, x86::Avx512};
 
 /// Four consecutive activations in every lane's place.
 #[inline(always)]
@@ -25,7 +26,7 @@ unsafe fn count<const N: u32>() -> __m128i {
     unsafe { _mm_cvtsi32_si128(N as i32) }
 }
 
-/// Sixteen outputs at a time.
+/// Sixteen outputs at a time. Their floats are what [`Avx512`] calculates with, too.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512Vnni;
 
@@ -96,46 +97,43 @@ impl Dots for Avx512Vnni {
     #[inline(always)]
     unsafe fn splat(value: f32) -> __m512 {
         // SAFETY: AVX-512 is enabled.
-        unsafe { _mm512_set1_ps(value) }
+        unsafe { Avx512::splat(value) }
     }
 
     #[inline(always)]
     unsafe fn load_f32(from: *const f32) -> __m512 {
         // SAFETY: sixteen values are readable.
-        unsafe { _mm512_loadu_ps(from) }
+        unsafe { Avx512::load(from) }
     }
 
     #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> __m512 {
         // SAFETY: sixteen values are readable.
-        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+        unsafe { Avx512::load_f16(from) }
     }
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> __m512 {
         // SAFETY: sixteen values are readable.
-        unsafe {
-            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
-        }
+        unsafe { Avx512::load_bf16(from) }
     }
 
     #[inline(always)]
     unsafe fn store(to: *mut f32, value: __m512) {
         // SAFETY: sixteen values are writable.
-        unsafe { _mm512_storeu_ps(to, value) }
+        unsafe { Avx512::store(to, value) }
     }
 
     #[inline(always)]
     unsafe fn mul(a: __m512, b: __m512) -> __m512 {
         // SAFETY: AVX-512 is enabled.
-        unsafe { _mm512_mul_ps(a, b) }
+        unsafe { Avx512::mul(a, b) }
     }
 
     #[inline(always)]
     unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
         // SAFETY: AVX-512 is enabled.
-        unsafe { _mm512_fmadd_ps(a, b, c) }
+        unsafe { Avx512::fma(a, b, c) }
     }
 }
 
