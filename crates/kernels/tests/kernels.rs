@@ -112,6 +112,20 @@ fn small_operations_compute_what_they_say() {
 }
 
 #[test]
+fn a_norm_in_front_of_a_product_is_the_norm_by_itself() {
+    let kernels = kernels();
+    let (x, w) = (tensor(3, 8), linear(5, 8, None));
+    // A weight as long as the row, and one that normalizes each half of it.
+    for weight in [vec![0.5; 8], vec![1.0, 2.0, 3.0, 4.0]] {
+        let norm = Norm::rms(weight.into(), 1e-5);
+        let fused = kernels.project(&x, Some(&norm), &[&w]).unwrap();
+        let normed = kernels.norm(&x, &norm).unwrap();
+        let steps = kernels.project(&normed, None, &[&w]).unwrap();
+        assert_eq!(values(&fused), values(&steps));
+    }
+}
+
+#[test]
 fn every_operation_is_one_dispatch() {
     let kernels = kernels();
     let mut cache = cache(&kernels);

@@ -265,7 +265,7 @@ impl<'a> Product<'a> {
                     Some(norm) => {
                         scratch.resize(self.cols, 0.0);
                         // SAFETY: the level was detected.
-                        unsafe { norm::chunks(level, norm, x, self.cols, scratch) };
+                        unsafe { norm::chunks(level, norm, x, norm.stretch(self.cols), scratch) };
                         &*scratch
                     }
                 };
