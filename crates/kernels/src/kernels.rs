@@ -147,6 +147,12 @@ impl Kernels {
         })
     }
 
+    /// Makes reading the weights prepared so far faster, beside whatever else is done, and then calls `done`. It pays off
+    /// after some dozen reads of all weights, so it is not part of [`Kernels::prepare`].
+    pub fn settle(&self, done: impl FnOnce() + Send + 'static) {
+        self.cpu.arena().enlarge_pages(done);
+    }
+
     /// `norm(x) · weightᵀ + bias` for each of `linears`, side by side: `[T, K]` gives `[T, N₁ + N₂ + …]`.
     pub fn project(
         &self,

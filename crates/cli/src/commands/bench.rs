@@ -125,6 +125,7 @@ impl Bench {
         options.context_length = Some(prompt_tokens + gen_tokens);
         options.max_sequences = batch;
         let engine = context.load(model, &options)?;
+        engine.settle()?;
 
         let mut runs = Vec::new();
         // Run 0 warms up: page cache, thread pool, allocator.

@@ -174,6 +174,7 @@ impl Engine {
             active: HashMap::new(),
             scoring: Vec::new(),
             next_id: 0,
+            settled: false,
         };
         let (commands, receiver) = channel();
         std::thread::Builder::new()
@@ -320,6 +321,18 @@ impl Engine {
             reply,
         })?;
         result.recv().map_err(|_| RequestError::Stopped)?
+    }
+
+    /// Waits until the weights lie in memory where they are read fastest. They do so by themselves some time after the first
+    /// answer has begun, since loading them there at once would delay it; a server or a benchmark has the time before. Does
+    /// not wait for what was begun before.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub fn settle(&self) -> Result<(), RequestError> {
+        let (done, settled) = channel();
+        self.send(Command::Settle { done })?;
+        settled.recv().map_err(|_| RequestError::Stopped)
     }
 
     fn send(&self, command: Command) -> Result<(), RequestError> {

@@ -45,7 +45,15 @@ pub enum Command {
         /// Where the result goes.
         reply: Sender<Result<Vec<f32>, RequestError>>,
     },
+    /// Put the weights where they are read fastest.
+    Settle {
+        /// Where it is told that they are there.
+        done: Sender<()>,
+    },
 }
+
+/// Steps after which the time to settle the weights is well spent, even if something has to wait for it.
+const STEPS_TO_SETTLE: u64 = 64;
 
 /// A model with everything it needs to run.
 pub struct Worker {
@@ -62,6 +70,8 @@ pub struct Worker {
     /// Scoring that waits until no answer is running: it needs a whole context of blocks for itself.
     pub(super) scoring: Vec<Command>,
     pub(super) next_id: u64,
+    /// Whether the weights lie where they are read fastest, or are on their way.
+    pub(super) settled: bool,
 }
 
 impl Worker {
@@ -78,6 +88,7 @@ impl Worker {
             }
             if !self.scheduler.is_idle() {
                 self.step();
+                self.settle_after(STEPS_TO_SETTLE);
             }
         }
     }
@@ -88,6 +99,7 @@ impl Worker {
             return false;
         }
         if self.active.is_empty() && self.scoring.is_empty() {
+            self.settle_after(1);
             match commands.recv() {
                 Ok(command) => self.accept(command),
                 Err(_) => return false,
@@ -102,15 +114,33 @@ impl Worker {
         }
     }
 
+    /// Settles the weights once so many steps have been done.
+    fn settle_after(&mut self, steps: u64) {
+        if !self.settled && self.counters.read().steps >= steps {
+            self.settled = true;
+            self.kernels.settle(|| {});
+        }
+    }
+
     fn accept(&mut self, command: Command) {
-        let Command::Generate {
-            tokens,
-            prefix_reuse,
-            request,
-        } = command
-        else {
-            self.scoring.push(command);
-            return;
+        let (tokens, prefix_reuse, request) = match command {
+            Command::Generate {
+                tokens,
+                prefix_reuse,
+                request,
+            } => (tokens, prefix_reuse, request),
+            Command::Settle { done } => {
+                self.settled = true;
+                // Nobody may be waiting any more.
+                self.kernels.settle(move || {
+                    let _ = done.send(());
+                });
+                return;
+            }
+            Command::Logits { .. } | Command::Logprobs { .. } => {
+                self.scoring.push(command);
+                return;
+            }
         };
         let id = SequenceId(self.next_id);
         self.next_id += 1;
@@ -247,7 +277,7 @@ impl Worker {
 
     fn score(&mut self, command: Command) {
         match command {
-            Command::Generate { .. } => {}
+            Command::Generate { .. } | Command::Settle { .. } => {}
             Command::Logits {
                 tokens,
                 chunk,

@@ -71,6 +71,17 @@ fn tokens_are_the_same_alone_and_in_a_crowd() {
 }
 
 #[test]
+fn settling_changes_no_answer_and_waits_for_none() {
+    let engine = engine("llama-4bit");
+    let before = answer(&engine, request(vec![1, 2, 3], 16)).tokens;
+    let during = engine.submit(request(vec![1, 2, 3], 16)).unwrap();
+    engine.settle().unwrap();
+    assert_eq!(collect(during).tokens, before);
+    assert_eq!(answer(&engine, request(vec![1, 2, 3], 16)).tokens, before);
+    engine.settle().unwrap();
+}
+
+#[test]
 fn a_cached_prefix_changes_the_cost_and_not_the_answer() {
     for path in all_golden() {
         let engine = Engine::load(&path, &options()).unwrap();

@@ -40,7 +40,7 @@ mod x86;
 
 use pool::Pool;
 use simd::Level;
-use tiles::DotLevel;
+use tiles::{Arena, DotLevel};
 
 /// Threads and instruction set.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub(crate) struct Cpu {
     level: Level,
     /// For dot products of integers.
     dots: DotLevel,
+    /// For tiles.
+    arena: Arena,
 }
 
 impl Cpu {
@@ -59,11 +61,16 @@ impl Cpu {
             pool: Pool::new(threads.unwrap_or_else(cores::physical).max(1)),
             level: Level::detect(),
             dots: DotLevel::detect(),
+            arena: Arena::default(),
         }
     }
 
     pub fn level(&self) -> Level {
         self.level
+    }
+
+    pub fn arena(&self) -> &Arena {
+        &self.arena
     }
 
     pub fn threads(&self) -> usize {

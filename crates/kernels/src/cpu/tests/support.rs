@@ -7,7 +7,6 @@ use crate::{
     cpu::{
         Cpu,
         finish::Finish,
-        pool::Pool,
         product::{Input, product},
         simd::Level,
         tiles::DotLevel,
@@ -93,9 +92,9 @@ impl Noise {
 /// The operations on every instruction set of this processor.
 pub fn every_level() -> Vec<Cpu> {
     let cpu = |level| Cpu {
-        pool: Pool::new(2),
         level,
         dots: DotLevel::Scalar,
+        ..Cpu::new(Some(2))
     };
     Level::available().into_iter().map(cpu).collect()
 }
@@ -115,9 +114,8 @@ pub fn is_fused(level: Level) -> bool {
 /// Integer dot products on every instruction set of this processor.
 pub fn every_dot_level() -> Vec<Cpu> {
     let cpu = |dots| Cpu {
-        pool: Pool::new(2),
-        level: Level::detect(),
         dots,
+        ..Cpu::new(Some(2))
     };
     DotLevel::available().into_iter().map(cpu).collect()
 }

@@ -1,36 +1,206 @@
 //! Memory of tiles.
 
-use memmap2::MmapMut;
+use std::{
+    ops::Range,
+    slice,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    thread,
+};
+
+use memmap2::{MmapMut, MmapRaw};
 
 use crate::KernelError;
 
-/// Whole pages, large ones where the system has them: a product walks through all of its weight, and a table of small
-/// pages would not fit the processor's own.
-#[derive(Debug)]
-pub(super) struct TileMemory(MmapMut);
+/// Bytes of a mapping, unless a weight needs more: many large pages, so that little is lost at its edges.
+const MAPPING_BYTES: usize = 64 << 20;
+/// Weights start at a multiple of two cache lines, which processors fetch together.
+const ALIGNMENT: usize = 128;
 
-impl TileMemory {
+/// Where tiles are put, one weight after the other: a product walks through all of its weight, for which a processor's
+/// table of small pages is too short, and large pages can only be made of what lies together.
+///
+/// Memory is written in small pages all the same. A first large page can cost several times as much: a virtual machine
+/// gets it from its host bit by bit, and a fragmented system has to clear room for it. [`Arena::enlarge_pages`] makes
+/// large ones of them once nobody waits for the weights any more.
+#[derive(Debug, Default)]
+pub(crate) struct Arena(Mutex<Vec<Mapping>>);
+
+/// A mapping whose pages are small; the weights in it keep it alive.
+#[derive(Debug)]
+struct Mapping {
+    map: Weak<MmapRaw>,
+    used: usize,
+}
+
+/// Memory of one weight's tiles.
+#[derive(Debug)]
+pub(super) struct TileMemory {
+    map: Arc<MmapRaw>,
+    range: Range<usize>,
+}
+
+impl Arena {
     /// Reserves `len` zeroed bytes; pages are committed as they are written.
-    pub fn new(len: usize) -> Result<Self, KernelError> {
-        let map = MmapMut::map_anon(len).map_err(|reason| KernelError::WeightMemory {
-            size_bytes: len,
-            reason: reason.to_string(),
+    pub(super) fn reserve(&self, len: usize) -> Result<TileMemory, KernelError> {
+        let mut mappings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = mappings.last_mut()
+            && let Some(map) = last.map.upgrade()
+            && let start = last.used.next_multiple_of(ALIGNMENT)
+            && start + len <= map.len()
+        {
+            last.used = start + len;
+            return Ok(TileMemory {
+                range: start..last.used,
+                map,
+            });
+        }
+        let map = MmapMut::map_anon(len.max(MAPPING_BYTES)).map_err(|reason| {
+            KernelError::WeightMemory {
+                size_bytes: len,
+                reason: reason.to_string(),
+            }
         })?;
-        // Advice only: a system without large pages serves small ones.
-        #[cfg(target_os = "linux")]
-        let _ = map.advise(memmap2::Advice::HugePage);
-        Ok(Self(map))
+        let map = Arc::new(MmapRaw::from(map));
+        mappings.push(Mapping {
+            map: Arc::downgrade(&map),
+            used: len,
+        });
+        Ok(TileMemory { map, range: 0..len })
     }
 
+    /// Makes large pages of what has been reserved so far, on a thread of its own, and then calls `done`. Where the system
+    /// has none, or no room for them, pages stay as they are.
+    pub fn enlarge_pages(&self, done: impl FnOnce() + Send + 'static) {
+        let mappings = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        if cfg!(not(target_os = "linux")) || mappings.is_empty() {
+            return done();
+        }
+        let work = move || {
+            #[cfg(target_os = "linux")]
+            large_pages::enlarge(&mappings);
+            drop(mappings);
+            done();
+        };
+        // Without another thread the weights are as good as they were.
+        drop(thread::Builder::new().name("mlxm-pages".into()).spawn(work));
+    }
+}
+
+impl TileMemory {
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.range.len()
     }
 
     pub fn as_slice(&self) -> &[u8] {
-        &self.0
+        // SAFETY: the mapping lives as long as `self`, and nobody else was given this part of it.
+        unsafe { slice::from_raw_parts(self.map.as_ptr().add(self.range.start), self.len()) }
     }
 
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut self.0
+        // SAFETY: as above.
+        unsafe {
+            slice::from_raw_parts_mut(self.map.as_mut_ptr().add(self.range.start), self.len())
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod large_pages {
+    use std::io;
+
+    use memmap2::{Advice, MmapRaw};
+
+    use super::Mapping;
+
+    /// Bytes that are moved at once: whoever reads them meanwhile waits.
+    const STEP_BYTES: usize = 2 << 20;
+    /// Of Linux 6.1; bindings have it for one C library only.
+    const MADV_COLLAPSE: i32 = 25;
+
+    pub fn enlarge(mappings: &[Mapping]) {
+        for mapping in mappings {
+            for start in (0..mapping.used).step_by(STEP_BYTES) {
+                // A model that is unloaded takes its memory along.
+                let Some(map) = mapping.map.upgrade() else {
+                    break;
+                };
+                let len = STEP_BYTES.min(mapping.used - start);
+                if let Err(error) = collapse(&map, start, len)
+                    && error.raw_os_error() == Some(libc::EINVAL)
+                {
+                    // An older system does it by and by.
+                    drop(map.advise_range(Advice::HugePage, 0, mapping.used));
+                    break;
+                }
+            }
+        }
+    }
+
+    fn collapse(map: &MmapRaw, start: usize, len: usize) -> io::Result<()> {
+        // SAFETY: the range is in the mapping, and its content stays.
+        let code = unsafe { libc::madvise(map.as_mut_ptr().add(start).cast(), len, MADV_COLLAPSE) };
+        if code == 0 {
+            return Ok(());
+        }
+        Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn weights_keep_to_their_memory_and_keep_their_content() {
+        let arena = Arena::default();
+        let sizes = [
+            0,
+            1,
+            3 << 20,
+            129,
+            MAPPING_BYTES + 1,
+            5 << 20,
+            MAPPING_BYTES - 1,
+        ];
+        let reserve = |value: usize, len: usize| {
+            let mut memory = arena.reserve(len).unwrap();
+            assert!(memory.as_slice().iter().all(|byte| *byte == 0));
+            assert!(memory.as_slice().as_ptr().addr().is_multiple_of(ALIGNMENT));
+            memory.as_mut_slice().fill(value as u8 + 1);
+            memory
+        };
+        let check = |memories: &[TileMemory]| {
+            for (value, memory) in memories.iter().enumerate() {
+                assert_eq!(memory.len(), sizes[value % sizes.len()]);
+                assert!(
+                    memory
+                        .as_slice()
+                        .iter()
+                        .all(|byte| *byte == value as u8 + 1)
+                );
+            }
+        };
+        let mut memories: Vec<_> = sizes
+            .iter()
+            .enumerate()
+            .map(|(value, len)| reserve(value, *len))
+            .collect();
+        check(&memories);
+        for _ in 0..2 {
+            let (done, enlarged) = channel();
+            arena.enlarge_pages(move || done.send(()).unwrap());
+            enlarged.recv().unwrap();
+            check(&memories);
+            let next = memories.len();
+            memories.extend(
+                sizes
+                    .iter()
+                    .enumerate()
+                    .map(|(value, len)| reserve(next + value, *len)),
+            );
+            check(&memories);
+        }
     }
 }

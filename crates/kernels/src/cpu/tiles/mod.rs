@@ -52,6 +52,7 @@ use crate::{
     FloatType, QuantMode, QuantSpec,
     matrix::{Floats, Quantized, Scales},
 };
+pub(crate) use memory::Arena;
 use memory::TileMemory;
 
 /// Outputs of a tile.

@@ -1,6 +1,6 @@
 //! Cutting a weight into tiles.
 
-use super::{CHUNK, TILE, Tiles, VECTOR, memory::TileMemory};
+use super::{CHUNK, TILE, Tiles, VECTOR};
 use crate::{
     KernelError,
     cpu::{
@@ -30,10 +30,10 @@ impl Tiles {
             rows,
             cols,
             scales,
-            memory: TileMemory::new(0)?,
+            memory: cpu.arena.reserve(0)?,
         };
         let (count, size) = (tiles.count(), tiles.tile_bytes());
-        let mut memory = TileMemory::new(count * size)?;
+        let mut memory = cpu.arena.reserve(count * size)?;
         let out = SharedOutput::new(memory.as_mut_slice());
         let per_task = (TASK_BYTES / size).max(1);
         cpu.pool.parallel_for(count.div_ceil(per_task), &|task| {

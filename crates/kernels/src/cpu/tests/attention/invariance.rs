@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     AttentionSpec, KvSpan, KvType, Mask,
-    cpu::{Cpu, attention::attention, pool::Pool},
+    cpu::{Cpu, attention::attention},
 };
 
 /// The parts of a sequence in one batch as if each were a sequence, with a row that belongs to none behind each.
@@ -43,8 +43,8 @@ fn together(sequence: &Sequence, cpu: &Cpu, parts: &[Range<usize>]) -> Vec<Vec<f
 fn with_threads(cpu: &Cpu) -> impl Iterator<Item = Cpu> {
     [1, 3, 4].into_iter().map(|threads| Cpu {
         dots: cpu.dots,
-        pool: Pool::new(threads),
         level: cpu.level,
+        ..Cpu::new(Some(threads))
     })
 }
 
