@@ -199,10 +199,23 @@ impl BlockPool {
     /// Whether the free blocks suffice to bring the sequence to `len` tokens, if it is computed
     /// in steps small enough for its sliding window groups to free blocks on the way.
     pub fn can_hold(&self, cache: &SequenceCache, len: usize) -> bool {
-        let mut groups = self.groups.iter().zip(&cache.tables);
-        groups.all(|(group, table)| {
+        self.can_hold_without(cache, len, &[])
+    }
+
+    /// As [`BlockPool::can_hold`], if `others` were released first. A block that they share with
+    /// each other or with a sequence that stays counts as if it came free, so that the answer may
+    /// be yes where it should be no.
+    pub fn can_hold_without(
+        &self,
+        cache: &SequenceCache,
+        len: usize,
+        others: &[&SequenceCache],
+    ) -> bool {
+        let mut groups = self.groups.iter().zip(&cache.tables).enumerate();
+        groups.all(|(at, (group, table))| {
             let most = group.kind().blocks_for(len, 1, self.block_size);
-            most.saturating_sub(table.held()) <= group.free_blocks()
+            let released: usize = others.iter().map(|other| other.tables[at].held()).sum();
+            most.saturating_sub(table.held()) <= group.free_blocks() + released
         })
     }
 

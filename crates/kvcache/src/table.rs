@@ -111,6 +111,17 @@ impl SequenceCache {
         self.keys.len() * self.block_size
     }
 
+    /// Slots of a group that are held and not among those of the first `tokens` tokens. After
+    /// [`crate::BlockPool::grow`] to `tokens` this is at most `block_size - 1`.
+    ///
+    /// # Panics
+    /// If the pool has no such group.
+    pub fn unused_slots(&self, group: usize, tokens: usize) -> usize {
+        let table = &self.tables[group];
+        let first_held = table.freed() * self.block_size;
+        self.capacity() - tokens.clamp(first_held, self.capacity())
+    }
+
     /// Number of groups.
     pub fn groups(&self) -> usize {
         self.tables.len()
@@ -153,6 +164,28 @@ mod tests {
         assert_eq!(table.held(), 2);
         assert_eq!(table.blocks()[2], BlockId::FREED);
         assert_eq!(table.blocks()[3], BlockId(12));
+    }
+
+    #[test]
+    fn unused_slots_are_held_and_behind_the_tokens() {
+        let hasher = crate::prefix::PrefixHasher::default();
+        let cache = SequenceCache {
+            block_size: 4,
+            tables: vec![
+                BlockTable::from_prefix(0, ids(0..3)),
+                BlockTable::from_prefix(2, ids(10..11)),
+            ],
+            cached_tokens: 0,
+            findable: true,
+            root: hasher.root(0),
+            keys: Vec::new(),
+            uncounted_lookup: None,
+        };
+        let unused = |tokens| (cache.unused_slots(0, tokens), cache.unused_slots(1, tokens));
+        assert_eq!(unused(12), (0, 0));
+        assert_eq!(unused(9), (3, 3));
+        assert_eq!(unused(2), (10, 4));
+        assert_eq!(unused(20), (0, 0));
     }
 
     #[test]

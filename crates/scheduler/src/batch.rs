@@ -23,9 +23,10 @@ pub struct Scheduled {
 /// What one step computes, and which sequences left the scheduler while it was planned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Generating sequences first, then chunks of prompts, each in order of arrival.
+    /// Generating sequences first, then chunks of prompts, each in the order in which they
+    /// are served: by priority and arrival.
     pub items: Vec<Scheduled>,
-    /// Sequences that gave way to older ones. They wait and will continue by themselves.
+    /// Sequences that gave way to others. They wait and will continue by themselves.
     pub preempted: Vec<SequenceId>,
     /// Cancelled sequences, now gone.
     pub cancelled: Vec<SequenceId>,

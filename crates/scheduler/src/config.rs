@@ -10,6 +10,10 @@ pub struct SchedulerConfig {
     /// Most tokens computed in one step, over all sequences. It bounds the scratch memory of a
     /// step and how long a prompt delays the sequences that are generating.
     pub max_batch_tokens: usize,
+    /// Most sequences of the next higher priority that go ahead of one that came before them; twice
+    /// as many for two priorities. It is what keeps a steady stream of high priority from starving
+    /// the rest. 0 serves all in order of arrival.
+    pub max_overtakes: usize,
 }
 
 /// A [`SchedulerConfig`] that cannot work.
@@ -49,6 +53,7 @@ impl SchedulerConfig {
         let Self {
             max_sequences,
             max_batch_tokens,
+            ..
         } = self;
         if max_sequences == 0 {
             return Err(ConfigError::NoSequences);

@@ -13,7 +13,11 @@
 //!     block_size: 16,
 //!     groups: vec![GroupConfig { kind: GroupKind::Full, blocks: 64 }],
 //! })?;
-//! let mut scheduler = Scheduler::new(SchedulerConfig { max_sequences: 8, max_batch_tokens: 256 })?;
+//! let mut scheduler = Scheduler::new(SchedulerConfig {
+//!     max_sequences: 8,
+//!     max_batch_tokens: 256,
+//!     max_overtakes: 32,
+//! })?;
 //! let id = SequenceId(1);
 //! scheduler.add(Sequence::new(id, vec![5, 6, 7]))?;
 //!
@@ -32,11 +36,16 @@
 //!
 //! # Invariants
 //!
-//! - First come, first served: sequences start in the order in which they were added, and the
-//!   oldest one is part of every step. So every sequence of finite length completes.
+//! - Sequences are served in an order that is settled when they arrive: first come, first served,
+//!   except that a higher priority goes ahead of up to
+//!   [`max_overtakes`](SchedulerConfig::max_overtakes) earlier arrivals per step of priority.
+//!   Ageing is counted in arrivals, not in time.
+//! - The first sequence in that order is part of every step. So every sequence of finite length
+//!   completes.
 //! - A step never has more than `max_batch_tokens` tokens or `max_sequences` sequences.
-//! - When blocks run out, the newest running sequence gives way. It keeps its place in the queue
-//!   and what it had computed stays findable, so only what was reused meanwhile is computed again.
+//! - When blocks run out, the running sequence that is last in that order gives way. It also gives
+//!   way to a waiting one that comes before it. It keeps its place in the order, and what it had
+//!   computed stays findable, so only what was reused meanwhile is computed again.
 //! - The scheduler is the only user of the pool it is given.
 //! - Deliberately absent: clocks, channels, devices, sampling, text. Same calls, same batches.
 
@@ -48,4 +57,4 @@ mod sequence;
 pub use batch::{Batch, Rejected, Rejection, Scheduled};
 pub use config::{ConfigError, SchedulerConfig};
 pub use scheduler::{AddError, CommitError, Scheduler};
-pub use sequence::{PrefixReuse, Sequence, SequenceId, SequenceState};
+pub use sequence::{PrefixReuse, Priority, Sequence, SequenceId, SequenceState};

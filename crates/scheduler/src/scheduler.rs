@@ -1,7 +1,7 @@
 //! The scheduler: who runs, who waits, who computes how much.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     error::Error,
     fmt,
 };
@@ -9,8 +9,8 @@ use std::{
 use mlxm_kvcache::BlockPool;
 
 use crate::{
-    Batch, ConfigError, PrefixReuse, Rejected, Rejection, Scheduled, SchedulerConfig, Sequence,
-    SequenceId, SequenceState,
+    Batch, ConfigError, Rejected, Rejection, Scheduled, SchedulerConfig, Sequence, SequenceId,
+    SequenceState, sequence::Rank,
 };
 
 /// Why [`Scheduler::add`] refuses a sequence.
@@ -62,15 +62,16 @@ impl fmt::Display for CommitError {
 
 impl Error for CommitError {}
 
-/// First come, first served, with chunked prompts and preemption of the newest.
+/// Serves sequences by rank, with chunked prompts and preemption of the last.
 #[derive(Debug)]
 pub struct Scheduler {
     config: SchedulerConfig,
     sequences: HashMap<SequenceId, SequenceState>,
-    /// In order of arrival; all arrived before those that wait.
+    /// By rank.
     running: Vec<SequenceId>,
-    /// In order of arrival.
-    waiting: VecDeque<SequenceId>,
+    waiting: BTreeMap<Rank, SequenceId>,
+    /// Sequences that were ever added.
+    arrivals: u64,
     cancelled: Vec<SequenceId>,
 }
 
@@ -85,12 +86,13 @@ impl Scheduler {
             config,
             sequences: HashMap::new(),
             running: Vec::new(),
-            waiting: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            arrivals: 0,
             cancelled: Vec::new(),
         })
     }
 
-    /// Puts a sequence at the end of the queue.
+    /// Puts a sequence into the queue, behind those of its own and of higher priority.
     ///
     /// # Errors
     /// If it has no tokens or its id is taken.
@@ -102,8 +104,11 @@ impl Scheduler {
         if self.sequences.contains_key(&id) {
             return Err(AddError::Duplicate(id));
         }
-        self.sequences.insert(id, SequenceState::new(sequence));
-        self.waiting.push_back(id);
+        let rank = Rank::new(self.arrivals, sequence.priority, self.config.max_overtakes);
+        self.arrivals += 1;
+        self.sequences
+            .insert(id, SequenceState::new(sequence, rank));
+        self.waiting.insert(rank, id);
         Ok(())
     }
 
@@ -143,12 +148,10 @@ impl Scheduler {
         let mut batch = Batch::default();
         self.clear_cancelled(pool, &mut batch);
         self.settle(pool, &mut batch);
+        self.let_ahead(pool, &mut batch);
         self.continue_running(pool, &mut batch, |state| state.behind() == 1);
         self.continue_running(pool, &mut batch, |state| state.behind() > 1);
-        // A sequence that gave way must not take the blocks back in the same step.
-        if batch.preempted.is_empty() {
-            self.start_waiting(pool, &mut batch);
-        }
+        self.start_waiting(pool, &mut batch);
         batch
     }
 
@@ -197,7 +200,7 @@ impl Scheduler {
     pub fn finish(&mut self, id: SequenceId, pool: &mut BlockPool) -> Option<Vec<u32>> {
         let mut state = self.sequences.remove(&id)?;
         self.running.retain(|&other| other != id);
-        self.waiting.retain(|&other| other != id);
+        self.waiting.remove(&state.rank);
         self.cancelled.retain(|&other| other != id);
         state.drop_drafts();
         if let Some(mut cache) = state.cache {
@@ -229,6 +232,22 @@ impl Scheduler {
     /// Number of sequences that wait, preempted ones included.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Slots of a cache group that running sequences hold beyond what they have computed or are
+    /// about to compute: at most `block_size - 1` for each of them.
+    ///
+    /// # Panics
+    /// If the pool has no such group.
+    pub fn unused_slots(&self, group: usize) -> usize {
+        let states = self.running.iter().map(|id| &self.sequences[id]);
+        let unused = states.map(|state| {
+            let cache = state.cache.as_ref();
+            cache.map_or(0, |cache| {
+                cache.unused_slots(group, state.computed + state.in_flight)
+            })
+        });
+        unused.sum()
     }
 
     /// Whether there is nothing to plan.
@@ -296,7 +315,7 @@ impl Scheduler {
     }
 
     /// Gives a running sequence as many positions as budget and blocks allow, and at least one,
-    /// for which newer sequences give way. If there are none, it gives way itself.
+    /// for which those behind it give way. If there are none, it gives way itself.
     fn schedule(&mut self, id: SequenceId, pool: &mut BlockPool, batch: &mut Batch) {
         loop {
             let budget = self.budget(batch);
@@ -323,8 +342,8 @@ impl Scheduler {
                 });
                 return;
             }
-            let newest = self.preempt_newest(pool, batch);
-            if newest.is_none_or(|newest| newest == id) {
+            let last = self.preempt_last(pool, batch);
+            if last.is_none_or(|last| last == id) {
                 return;
             }
         }
@@ -339,8 +358,8 @@ impl Scheduler {
         self.config.max_batch_tokens - batch.tokens() - later
     }
 
-    /// Takes the blocks of the newest running sequence and sends it to the head of the queue.
-    fn preempt_newest(&mut self, pool: &mut BlockPool, batch: &mut Batch) -> Option<SequenceId> {
+    /// Takes the blocks of the last running sequence and sends it back to the queue.
+    fn preempt_last(&mut self, pool: &mut BlockPool, batch: &mut Batch) -> Option<SequenceId> {
         let id = self.running.pop()?;
         let state = self.sequences.get_mut(&id)?;
         state.drop_drafts();
@@ -351,39 +370,92 @@ impl Scheduler {
         }
         batch.items.retain(|item| item.id != id);
         batch.preempted.push(id);
-        self.waiting.push_front(id);
+        self.waiting.insert(state.rank, id);
         Some(id)
     }
 
-    fn start_waiting(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
-        while self.running.len() < self.config.max_sequences
-            && batch.tokens() < self.config.max_batch_tokens
-            && let Some(&id) = self.waiting.front()
+    /// Lets waiting sequences run that rank before running ones. Those behind them give way as far
+    /// as it takes.
+    fn let_ahead(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+        while let Some((&rank, &id)) = self.waiting.first_key_value()
+            && self.behind(rank) > 0
         {
             if self.reject_if_too_long(id, pool, batch) {
                 continue;
             }
-            let Some(state) = self.sequences.get_mut(&id) else {
-                return;
-            };
-            let cache = match state.prefix_reuse {
-                PrefixReuse::Shared => pool.match_prefix(state.tokens(), state.salt),
-                PrefixReuse::Private => pool.private(),
-            };
-            let computed = cache.cached_tokens();
-            let fits = pool.can_hold(&cache, state.len()) && pool.can_grow(&cache, computed + 1);
-            if !fits {
-                pool.release(cache);
+            while !self.admit(id, pool) {
+                if self.behind(rank) == 0 || !self.could_admit(id, pool) {
+                    return;
+                }
+                self.preempt_last(pool, batch);
+            }
+        }
+    }
+
+    /// How many running sequences rank behind `rank`.
+    fn behind(&self, rank: Rank) -> usize {
+        self.running.len() - self.position(rank)
+    }
+
+    /// Where a sequence of this rank is, or belongs, among the running ones.
+    fn position(&self, rank: Rank) -> usize {
+        let before = |id: &SequenceId| self.sequences[id].rank < rank;
+        self.running.partition_point(before)
+    }
+
+    /// Whether a waiting sequence would have enough blocks if all running ones behind it gave way.
+    fn could_admit(&self, id: SequenceId, pool: &mut BlockPool) -> bool {
+        let state = &self.sequences[&id];
+        let behind = &self.running[self.position(state.rank)..];
+        let caches = behind.iter().filter_map(|id| self.sequences[id].cache());
+        let caches: Vec<_> = caches.collect();
+        let own = state.find_prefix(pool);
+        let fits = pool.can_hold_without(&own, state.len(), &caches);
+        pool.release(own);
+        fits
+    }
+
+    /// Lets a waiting sequence run if there is a place and it fits as a whole. It gets the first
+    /// of its blocks.
+    fn admit(&mut self, id: SequenceId, pool: &mut BlockPool) -> bool {
+        if self.running.len() >= self.config.max_sequences {
+            return false;
+        }
+        let Some(state) = self.sequences.get_mut(&id) else {
+            return false;
+        };
+        let mut cache = state.find_prefix(pool);
+        let computed = cache.cached_tokens();
+        let fits =
+            pool.can_hold(&cache, state.len()) && pool.grow(&mut cache, computed + 1).is_ok();
+        if !fits {
+            pool.release(cache);
+            return false;
+        }
+        state.computed = computed;
+        state.cache = Some(cache);
+        if !state.started {
+            state.started = true;
+            state.cached_tokens = computed;
+        }
+        let rank = state.rank;
+        self.waiting.remove(&rank);
+        self.running.insert(self.position(rank), id);
+        true
+    }
+
+    fn start_waiting(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+        while batch.tokens() < self.config.max_batch_tokens
+            && let Some((_, &id)) = self.waiting.first_key_value()
+            // One that gave way must not take the blocks back in the same step.
+            && !batch.preempted.contains(&id)
+        {
+            if self.reject_if_too_long(id, pool, batch) {
+                continue;
+            }
+            if !self.admit(id, pool) {
                 return;
             }
-            state.computed = computed;
-            state.cache = Some(cache);
-            if !state.started {
-                state.started = true;
-                state.cached_tokens = computed;
-            }
-            self.waiting.pop_front();
-            self.running.push(id);
             self.schedule(id, pool, batch);
         }
     }

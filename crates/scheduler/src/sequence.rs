@@ -1,6 +1,8 @@
 //! A sequence and its progress.
 
-use mlxm_kvcache::SequenceCache;
+use std::cmp::Reverse;
+
+use mlxm_kvcache::{BlockPool, SequenceCache};
 
 /// Names a sequence; chosen by the caller, unique among the sequences in the scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,6 +18,52 @@ pub enum PrefixReuse {
     Private,
 }
 
+/// How soon a sequence is wanted. It starts before those of lower priority and gives way after
+/// them, but goes ahead of only so many that came earlier, see
+/// [`SchedulerConfig::max_overtakes`](crate::SchedulerConfig::max_overtakes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Priority {
+    /// Work that can wait.
+    Low,
+    /// What nobody said anything about.
+    #[default]
+    Normal,
+    /// Somebody is waiting for it.
+    High,
+}
+
+impl Priority {
+    /// How many priorities are above.
+    pub(crate) fn steps_below_highest(self) -> usize {
+        match self {
+            Self::Low => 2,
+            Self::Normal => 1,
+            Self::High => 0,
+        }
+    }
+}
+
+/// The order in which sequences are served, lowest first. It is settled when a sequence arrives and
+/// never changes, so a sequence sees only so many others go ahead of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    /// The last arrival that goes ahead of this sequence if it is of the highest priority.
+    due: u64,
+    /// Of two that are due at once, the later one is of higher priority.
+    arrival: Reverse<u64>,
+}
+
+impl Rank {
+    /// The rank of the sequence that is the `arrival`th to arrive.
+    pub(crate) fn new(arrival: u64, priority: Priority, max_overtakes: usize) -> Self {
+        let patience = priority.steps_below_highest() as u64 * max_overtakes as u64;
+        Self {
+            due: arrival.saturating_add(patience),
+            arrival: Reverse(arrival),
+        }
+    }
+}
+
 /// Work for the scheduler.
 #[derive(Debug, Clone)]
 pub struct Sequence {
@@ -27,16 +75,19 @@ pub struct Sequence {
     pub salt: u64,
     /// Whether it shares at all.
     pub prefix_reuse: PrefixReuse,
+    /// How soon it is wanted.
+    pub priority: Priority,
 }
 
 impl Sequence {
-    /// A sequence with salt 0 that shares its prefix.
+    /// A sequence of normal priority with salt 0 that shares its prefix.
     pub fn new(id: SequenceId, tokens: Vec<u32>) -> Self {
         Self {
             id,
             tokens,
             salt: 0,
             prefix_reuse: PrefixReuse::Shared,
+            priority: Priority::Normal,
         }
     }
 }
@@ -47,6 +98,7 @@ pub struct SequenceState {
     /// Tokens that are certain, then drafts.
     pub(crate) tokens: Vec<u32>,
     pub(crate) drafts: usize,
+    pub(crate) rank: Rank,
     pub(crate) salt: u64,
     pub(crate) prefix_reuse: PrefixReuse,
     pub(crate) computed: usize,
@@ -61,10 +113,11 @@ pub struct SequenceState {
 }
 
 impl SequenceState {
-    pub(crate) fn new(sequence: Sequence) -> Self {
+    pub(crate) fn new(sequence: Sequence, rank: Rank) -> Self {
         Self {
             tokens: sequence.tokens,
             drafts: 0,
+            rank,
             salt: sequence.salt,
             prefix_reuse: sequence.prefix_reuse,
             computed: 0,
@@ -84,6 +137,14 @@ impl SequenceState {
     /// Tokens still to be computed.
     pub(crate) fn behind(&self) -> usize {
         self.len() - self.computed
+    }
+
+    /// A cache that starts from what the pool holds of the sequence, if it may.
+    pub(crate) fn find_prefix(&self, pool: &mut BlockPool) -> SequenceCache {
+        match self.prefix_reuse {
+            PrefixReuse::Shared => pool.match_prefix(self.tokens(), self.salt),
+            PrefixReuse::Private => pool.private(),
+        }
     }
 
     pub(crate) fn drop_drafts(&mut self) {

@@ -4,11 +4,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig, SequenceCache};
 use mlxm_scheduler::{
-    Batch, PrefixReuse, Rejection, Scheduled, Scheduler, SchedulerConfig, Sequence, SequenceId,
+    Batch, PrefixReuse, Priority, Rejection, Scheduled, Scheduler, SchedulerConfig, Sequence,
+    SequenceId,
 };
 use proptest::prelude::*;
 
@@ -22,6 +23,7 @@ struct Job {
     /// Steps before the next job arrives.
     pause: usize,
     private: bool,
+    priority: Priority,
     /// Cancelled after this many steps of its life.
     cancel_after: Option<usize>,
     /// Drafts proposed before each step; every third one is wrong.
@@ -35,15 +37,17 @@ fn job() -> impl Strategy<Value = Job> {
         1..12usize,
         0..3usize,
         prop::bool::weighted(0.2),
+        prop::sample::select(&[Priority::Low, Priority::Normal, Priority::High][..]),
         prop::option::weighted(0.2, 0..12usize),
         0..5usize,
     )
         .prop_map(
-            |(prompt, generate, pause, private, cancel_after, drafts)| Job {
+            |(prompt, generate, pause, private, priority, cancel_after, drafts)| Job {
                 prompt,
                 generate,
                 pause,
                 private,
+                priority,
                 cancel_after,
                 drafts,
             },
@@ -60,9 +64,12 @@ fn groups() -> impl Strategy<Value = Vec<GroupConfig>> {
 }
 
 fn limits() -> impl Strategy<Value = SchedulerConfig> {
-    (1..5usize, 0..20usize).prop_map(|(max_sequences, spare)| SchedulerConfig {
-        max_sequences,
-        max_batch_tokens: max_sequences + spare,
+    (1..5usize, 0..20usize, 0..4usize).prop_map(|(max_sequences, spare, max_overtakes)| {
+        SchedulerConfig {
+            max_sequences,
+            max_batch_tokens: max_sequences + spare,
+            max_overtakes,
+        }
     })
 }
 
@@ -72,14 +79,22 @@ fn next_token(tokens: &[u32]) -> u32 {
     (sum * 7 + tokens.len()) as u32 % 3
 }
 
+fn below_highest(priority: Priority) -> usize {
+    match priority {
+        Priority::Low => 2,
+        Priority::Normal => 1,
+        Priority::High => 0,
+    }
+}
+
 struct Simulation {
     config: SchedulerConfig,
     scheduler: Scheduler,
     pool: BlockPool,
     memory: Vec<Vec<Vec<u32>>>,
     jobs: BTreeMap<SequenceId, Job>,
-    /// Sequences in the scheduler, oldest first.
-    live: VecDeque<SequenceId>,
+    /// Sequences in the scheduler.
+    live: Vec<SequenceId>,
     /// In the order in which they were first planned.
     started: Vec<SequenceId>,
     ages: BTreeMap<SequenceId, usize>,
@@ -96,7 +111,7 @@ impl Simulation {
             pool: BlockPool::new(PoolConfig { block_size, groups }).unwrap(),
             memory,
             jobs: BTreeMap::new(),
-            live: VecDeque::new(),
+            live: Vec::new(),
             started: Vec::new(),
             ages: BTreeMap::new(),
         }
@@ -104,11 +119,12 @@ impl Simulation {
 
     fn add(&mut self, id: SequenceId, job: Job) {
         let mut sequence = Sequence::new(id, job.prompt.clone());
+        sequence.priority = job.priority;
         if job.private {
             sequence.prefix_reuse = PrefixReuse::Private;
         }
         self.scheduler.add(sequence).unwrap();
-        self.live.push_back(id);
+        self.live.push(id);
         self.jobs.insert(id, job);
     }
 
@@ -117,10 +133,8 @@ impl Simulation {
         let batch = self.scheduler.plan(&mut self.pool);
         self.check_departures(&batch);
         self.check_limits(&batch);
+        self.note_started(&batch);
         for item in &batch.items {
-            if !self.started.contains(&item.id) {
-                self.started.push(item.id);
-            }
             self.forward(item);
         }
         for item in &batch.items {
@@ -134,6 +148,14 @@ impl Simulation {
             self.scheduler.commit(item.id, &sampled).unwrap();
             self.finish_if_complete(item.id);
         }
+    }
+
+    /// Sequences that start in the same step do not overtake each other.
+    fn note_started(&mut self, batch: &Batch) {
+        let ids = batch.items.iter().map(|item| item.id);
+        let mut new: Vec<SequenceId> = ids.filter(|id| !self.started.contains(id)).collect();
+        new.sort();
+        self.started.extend(new);
     }
 
     fn propose_drafts(&mut self) {
@@ -168,9 +190,17 @@ impl Simulation {
         assert!(batch.tokens() <= self.config.max_batch_tokens);
         assert!(batch.items.len() <= self.config.max_sequences);
         assert!(self.scheduler.running() <= self.config.max_sequences);
-        // Nobody starves: the oldest is always served, so each in turn becomes the oldest.
-        if let Some(oldest) = self.live.front() {
-            assert!(batch.items.iter().any(|item| item.id == *oldest));
+        // Nobody starves: the first is always served, so each in turn becomes the first.
+        if let Some(first) = self.live.iter().min_by_key(|id| self.rank(**id)) {
+            assert!(batch.items.iter().any(|item| item.id == *first));
+        }
+        for item in &batch.items {
+            let gave_way_before = |id: &SequenceId| self.rank(*id) < self.rank(item.id);
+            assert!(!batch.preempted.iter().any(gave_way_before));
+        }
+        for group in 0..self.pool.groups() {
+            let unused = self.scheduler.unused_slots(group);
+            assert!(unused <= self.scheduler.running() * (BLOCK_SIZE - 1));
         }
         let prompts = batch.items.iter().skip_while(|item| {
             let state = self.scheduler.sequence(item.id).unwrap();
@@ -178,6 +208,31 @@ impl Simulation {
         });
         for item in prompts {
             assert_eq!(item.drafts, 0);
+        }
+    }
+
+    /// Ids are arrivals: the last one that may go ahead of this sequence, and its own.
+    fn rank(&self, id: SequenceId) -> (u64, Reverse<u64>) {
+        let patience = below_highest(self.jobs[&id].priority) * self.config.max_overtakes;
+        (id.0 + patience as u64, Reverse(id.0))
+    }
+
+    /// How many sequences that came later started before this one did, by priority.
+    fn check_overtakes(&self) {
+        for (at, &id) in self.started.iter().enumerate() {
+            let own = self.jobs[&id].priority;
+            for other in [Priority::Low, Priority::Normal, Priority::High] {
+                let ahead = self.started[..at]
+                    .iter()
+                    .filter(|&&ahead| ahead > id && self.jobs[&ahead].priority == other);
+                let most = below_highest(own).saturating_sub(below_highest(other))
+                    * self.config.max_overtakes;
+                let ahead = ahead.count();
+                assert!(
+                    ahead <= most,
+                    "{ahead} of {other:?} went ahead of {own:?} {id:?}"
+                );
+            }
         }
     }
 
@@ -194,7 +249,9 @@ impl Simulation {
         tokens.extend_from_slice(self.scheduler.input(item));
         assert_eq!(tokens.len(), end);
         let cache: &SequenceCache = state.cache().unwrap();
-        assert!(cache.capacity() < end + BLOCK_SIZE);
+        for group in 0..cache.groups() {
+            assert!(cache.unused_slots(group, end) < BLOCK_SIZE);
+        }
         for position in item.start..end {
             for (group, memory) in self.memory.iter_mut().enumerate() {
                 memory[cache.slot(group, position).unwrap()] = tokens[..=position].to_vec();
@@ -262,14 +319,13 @@ proptest! {
                 simulation.step();
             }
         }
-        // In every step the oldest sequence advances, whatever the others lose by giving way.
+        // In every step the first sequence advances, whatever the others lose by giving way.
         for _ in 0..steps {
             simulation.step();
         }
         prop_assert!(simulation.scheduler.is_idle());
         prop_assert!(simulation.live.is_empty());
-        let in_order = simulation.started.is_sorted();
-        prop_assert!(in_order, "started in the order {:?}", simulation.started);
+        simulation.check_overtakes();
         for (group, &blocks) in blocks.iter().enumerate() {
             prop_assert_eq!(simulation.pool.free_blocks(group), blocks);
         }

@@ -190,6 +190,23 @@ fn the_longest_sequence_depends_on_full_groups_and_short_windows() {
 }
 
 #[test]
+fn what_others_hold_counts_when_they_would_give_way() {
+    let mut pool = pool(2, &[(GroupKind::Full, 6), (window(3), 5)]);
+    let (mut one, mut two) = (pool.private(), pool.private());
+    pool.grow(&mut one, 4).unwrap();
+    pool.grow(&mut two, 6).unwrap();
+    let new = pool.private();
+    assert!(!pool.can_hold(&new, 2));
+    assert!(pool.can_hold_without(&new, 6, &[&one]));
+    assert!(!pool.can_hold_without(&new, 8, &[&one]));
+    assert!(pool.can_hold_without(&new, 12, &[&one, &two]));
+    assert!(!pool.can_hold_without(&new, 14, &[&one, &two]));
+    for cache in [one, two, new] {
+        pool.release(cache);
+    }
+}
+
+#[test]
 fn a_private_sequence_finds_nothing_and_leaves_nothing() {
     let mut pool = pool(2, &[(GroupKind::Full, 8), (window(2), 8)]);
     let tokens = [1, 2, 3, 4, 5];

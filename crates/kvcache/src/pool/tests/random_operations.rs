@@ -166,8 +166,12 @@ impl Simulation {
         assert_eq!(could, len <= self.pool.growable_len(cache).max(before));
         let grown = self.pool.grow(cache, len);
         assert_eq!(grown.is_ok(), could);
-        let unused = cache.capacity().saturating_sub(len.max(before));
-        assert!(unused < self.pool.block_size());
+        if could {
+            for group in 0..cache.groups() {
+                let unused = cache.unused_slots(group, len.max(before));
+                assert!(unused < self.pool.block_size());
+            }
+        }
         if let Err(lack) = grown {
             assert!(lack.needed > lack.free);
             assert_eq!(lack.free, self.pool.free_blocks(lack.group));
@@ -223,6 +227,8 @@ impl Simulation {
         for (at, group) in self.pool.groups.iter().enumerate() {
             let mut references = HashMap::new();
             for live in &self.live {
+                let unused = live.cache.unused_slots(at, live.computed);
+                assert!(unused < self.pool.block_size(), "{unused} slots unused");
                 for &block in live.cache.table(at).blocks() {
                     if block != BlockId::FREED {
                         *references.entry(block).or_insert(0) += 1;
