@@ -14,6 +14,7 @@ use crate::{
     checks::{check_attention, check_heads, check_norm, check_norm_of_width, described},
     cpu::{
         Cpu, attention,
+        each_row::EachRow,
         elementwise::{self, Function},
         finish::Finish,
         linear, norm,
@@ -413,6 +414,19 @@ impl Kernels {
             out.extend_from_slice(&x.as_slice()[*row as usize * x.width..][..x.width]);
         }
         output(out, indices.len(), x.width)
+    }
+
+    /// Calls `visit` with every row of `x` and its number, on all threads, and returns when all calls have returned: for
+    /// what is done with a result and is no operation of a model, such as choosing tokens. What `visit` writes into a row
+    /// stays in `x`, which nobody else may be using.
+    pub fn for_each_row(
+        &self,
+        x: &Tensor,
+        visit: &(dyn Fn(usize, &mut [f32]) + Sync),
+    ) -> Result<(), KernelError> {
+        Operand::new("for_each_row", x)?;
+        let cpu = &self.cpu;
+        Ok(x.inplace_op1(&EachRow { cpu, visit })?)
     }
 
     /// Attention of the rows of each span over its blocks: `[T, heads · head_dim]` gives `[T, heads · value_dim]`.

@@ -323,3 +323,29 @@ fn threads_default_to_at_least_one_and_do_not_change_results() {
         assert_eq!(run(threads), one);
     }
 }
+
+#[test]
+fn every_row_is_visited_once_and_keeps_what_is_written() {
+    let kernels = kernels();
+    for rows in [1, 2, 9, 40] {
+        let x = tensor(rows, 3);
+        let before = kernels.dispatches();
+        kernels
+            .for_each_row(&x, &|row, values| {
+                assert_eq!(values[1], (row * 3 + 1) as f32);
+                values[0] += 1000.0 * row as f32;
+                values[2] = -values[2];
+            })
+            .unwrap();
+        let expected = |row: usize| {
+            let first = row as f32 * 3.0;
+            vec![1000.0 * row as f32 + first, first + 1.0, -first - 2.0]
+        };
+        assert_eq!(values(&x), (0..rows).map(expected).collect::<Vec<_>>());
+        // It is no operation of the device.
+        assert_eq!(kernels.dispatches(), before);
+    }
+    let sideways = tensor(4, 4).t().unwrap();
+    let refused = kernels.for_each_row(&sideways, &|_, _| {});
+    assert!(matches!(refused, Err(KernelError::Activation { .. })));
+}

@@ -15,6 +15,7 @@
 
 pub(crate) mod attention;
 mod cores;
+pub(crate) mod each_row;
 pub(crate) mod elementwise;
 pub(crate) mod finish;
 mod foresight;
