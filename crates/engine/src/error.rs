@@ -163,6 +163,17 @@ pub enum RequestError {
     /// A value of the request.
     #[error("{0}")]
     Invalid(String),
+    /// Too many requests are waiting already.
+    #[error("{waiting} requests are waiting and at most {limit} may; try again later")]
+    QueueFull {
+        /// Requests beyond those that can run at the same time.
+        waiting: usize,
+        /// The most there may be.
+        limit: usize,
+    },
+    /// No new request is taken: what runs is finished first.
+    #[error("the engine is shutting down and takes no new requests")]
+    Draining,
     /// The engine is gone.
     #[error("the engine has stopped")]
     Stopped,
@@ -178,6 +189,9 @@ pub enum GenerationError {
     /// The computation failed.
     #[error("the model failed: {0}")]
     Compute(String),
+    /// It was ended so that the engine can shut down.
+    #[error("the answer was cut off because the engine is shutting down")]
+    Cancelled,
     /// The engine went away.
     #[error("the engine has stopped")]
     Stopped,

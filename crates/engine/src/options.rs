@@ -47,6 +47,9 @@ pub const DEFAULT_CONTEXT_LENGTH: usize = 8192;
 /// Tokens per cache block. Also the granularity of prefix reuse.
 pub const BLOCK_SIZE: usize = 32;
 
+/// Requests that may wait when the caller does not say.
+pub const DEFAULT_MAX_WAITING: usize = 256;
+
 /// Options of [`crate::Engine::load`].
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
@@ -61,8 +64,14 @@ pub struct LoadOptions {
     /// The longest prompt plus answer of one sequence, in tokens. Defaults to the smaller of the model's own limit and
     /// [`DEFAULT_CONTEXT_LENGTH`], shortened further when it does not fit `memory_bytes`.
     pub context_length: Option<usize>,
-    /// Sequences that can hold a full context at the same time; the KV pool is this many contexts.
+    /// Sequences that run at the same time; the others wait.
     pub max_sequences: usize,
+    /// Requests that may be in the engine beyond `max_sequences`. One more is refused with
+    /// [`RequestError::QueueFull`](crate::RequestError::QueueFull).
+    pub max_waiting: usize,
+    /// Tokens that the KV pool holds, over all sequences and what is kept of earlier ones; at least one context. Room for
+    /// `max_sequences` full contexts when absent. With less, sequences wait for room or give way to each other.
+    pub kv_pool_tokens: Option<usize>,
     /// Most rows of one forward pass: a longer prompt is computed in chunks of this size.
     pub max_batch_tokens: usize,
     /// Memory the whole model may take, in bytes. A plan that needs more is refused before anything is loaded.
@@ -78,6 +87,8 @@ impl Default for LoadOptions {
             threads: None,
             context_length: None,
             max_sequences: 1,
+            max_waiting: DEFAULT_MAX_WAITING,
+            kv_pool_tokens: None,
             max_batch_tokens: 512,
             memory_bytes: None,
         }

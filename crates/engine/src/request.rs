@@ -1,6 +1,9 @@
 //! What a caller asks for and what it gets back: [`Request`], [`Event`], [`Finished`].
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use mlxm_scheduler::Priority;
 
 use crate::sampling::{SamplingParams, TokenLogprob};
 
@@ -19,6 +22,13 @@ pub struct Request {
     pub ignore_eos: bool,
     /// Whether the prompt's cached prefix may be used and left behind for later requests.
     pub no_prefix_cache: bool,
+    /// Cached prefixes are shared only between requests of the same salt: users or adapters that must not see whether
+    /// another one asked the same.
+    pub salt: u64,
+    /// How soon the answer is wanted.
+    pub priority: Priority,
+    /// Special tokens that appear in the text all the same, such as the marks around a tool call. The others stay hidden.
+    pub visible_tokens: Arc<[u32]>,
 }
 
 /// One step of an answer.
@@ -84,6 +94,8 @@ pub struct Statistics {
     pub cached_tokens: usize,
     /// Tokens generated, the end-of-sequence token included.
     pub generated_tokens: usize,
+    /// From submission to the beginning of the first step that computed a part of it.
+    pub queue_time: Duration,
     /// From submission to the first generated token.
     pub time_to_first_token: Duration,
     /// From the first generated token to the last.

@@ -349,3 +349,19 @@ fn special_tokens_are_shown_or_skipped() {
     assert_eq!(tokenizer.decode(&[tool, end], true), "<tool 日本>");
     assert_eq!(tokenizer.decode(&[tool, end], false), "<tool 日本><|end|>");
 }
+
+#[test]
+fn a_special_token_that_is_to_be_visible_is_text() {
+    let (_, tokenizer) = byte_level();
+    let end = tokenizer.token_to_id("<|end|>").unwrap();
+    let the = tokenizer.token_to_id("Ġthe").unwrap();
+    let text = |visible: &[u32]| {
+        let mut detokenizer = tokenizer.detokenizer_showing(visible.into());
+        let mut text = detokenizer.push(the) + &detokenizer.push(end) + &detokenizer.push(the);
+        text += &detokenizer.finish();
+        text
+    };
+    assert_eq!(text(&[]), " the the");
+    assert_eq!(text(&[end]), " the<|end|> the");
+    assert_eq!(text(&[end + 1]), " the the");
+}

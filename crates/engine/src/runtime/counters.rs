@@ -1,6 +1,11 @@
-//! What an engine has done since it was loaded, readable while it works.
+//! What an engine has done since it was loaded and what it holds now, readable while it works.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mlxm_kvcache::{BlockPool, GroupKind};
+use mlxm_scheduler::Scheduler;
+
+use super::published::Published;
 
 /// Counts since the engine was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,32 +16,179 @@ pub struct Counters {
     pub rows: u64,
     /// Operations issued to the device.
     pub dispatches: u64,
+    /// Tokens of requests' prompts that were computed: not those found in the cache, and again those of a request that
+    /// gave way to another.
+    pub prompt_tokens: u64,
+    /// Tokens generated.
+    pub generated_tokens: u64,
+    /// Times that a running request gave way to another.
+    pub preemptions: u64,
+    /// Tokens that were looked for in the cache, each time a request started.
+    pub prefix_lookup_tokens: u64,
+    /// How many of those were there.
+    pub prefix_hit_tokens: u64,
+    /// Time inside of the forward passes of requests, from the first operation until logits are there.
+    pub forward_time: Duration,
+    /// Time of the whole steps of requests: taking commands, planning, the forward pass, choosing tokens, telling readers.
+    pub step_time: Duration,
 }
 
-/// The worker's side of [`Counters`].
-#[derive(Debug, Default)]
-pub struct SharedCounters {
-    steps: AtomicU64,
-    rows: AtomicU64,
-    dispatches: AtomicU64,
+/// What an engine holds now, and what it has done. All but `requests_waiting` and `draining` is as of the end of one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadReport {
+    /// What has been done.
+    pub counters: Counters,
+    /// Requests in the engine that do not run: not started, or given way to others.
+    pub requests_waiting: usize,
+    /// Requests that hold cache blocks.
+    pub requests_running: usize,
+    /// Whether new requests are refused.
+    pub draining: bool,
+    /// The cache groups.
+    pub groups: Vec<GroupLoad>,
 }
 
-impl SharedCounters {
-    /// Notes a step of `rows` rows; `dispatches` have been issued in all.
-    pub fn note_step(&self, rows: usize, dispatches: u64) {
-        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
-        self.dispatches.store(dispatches, Ordering::Relaxed);
-        // Last, so that whoever sees the step sees what belongs to it.
-        self.steps.fetch_add(1, Ordering::Release);
+/// How the blocks of a cache group are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupLoad {
+    /// Which positions its layers still read.
+    pub kind: GroupKind,
+    /// All blocks: `used_blocks + cached_blocks + free_blocks`.
+    pub blocks: usize,
+    /// Blocks that running requests hold.
+    pub used_blocks: usize,
+    /// Blocks that nobody holds and a later prompt may still find.
+    pub cached_blocks: usize,
+    /// Blocks with nothing worth keeping.
+    pub free_blocks: usize,
+    /// Token slots that running requests hold and have not filled: less than a block for each of them.
+    pub unused_slots: usize,
+}
+
+/// The part of a [`LoadReport`] that the worker publishes.
+#[derive(Debug)]
+pub struct SharedReport {
+    words: Published,
+}
+
+const COUNTERS: usize = 10;
+const PER_GROUP: usize = 4;
+
+impl SharedReport {
+    /// Nothing done yet, with as many cache groups.
+    pub fn new(groups: usize) -> Self {
+        Self {
+            words: Published::new(COUNTERS + 1 + groups * PER_GROUP),
+        }
+    }
+
+    /// Publishes the state between two steps.
+    pub fn publish(&self, counters: &Counters, scheduler: &Scheduler, pool: &BlockPool) {
+        let stats = pool.stats();
+        let counters = Counters {
+            prefix_lookup_tokens: stats.prefix_lookup_tokens,
+            prefix_hit_tokens: stats.prefix_hit_tokens,
+            ..*counters
+        };
+        let groups = stats.groups.iter().enumerate().flat_map(|(at, group)| {
+            let unused = scheduler.unused_slots(at);
+            [group.used, group.cached, group.free, unused].map(|count| count as u64)
+        });
+        let words = counters.to_words().into_iter();
+        self.words
+            .write(words.chain([scheduler.running() as u64]).chain(groups));
     }
 
     /// The counts so far.
-    pub fn read(&self) -> Counters {
-        let steps = self.steps.load(Ordering::Acquire);
-        Counters {
-            steps,
-            rows: self.rows.load(Ordering::Relaxed),
-            dispatches: self.dispatches.load(Ordering::Relaxed),
+    pub fn counters(&self) -> Counters {
+        Counters::from_words(&self.words.read())
+    }
+
+    /// What was published last; `inside` requests are in the engine, and `kinds` are those of the groups.
+    pub fn read(
+        &self,
+        inside: usize,
+        draining: bool,
+        kinds: impl Iterator<Item = GroupKind>,
+    ) -> LoadReport {
+        let words = self.words.read();
+        let running = words[COUNTERS] as usize;
+        let groups = words[COUNTERS + 1..].chunks_exact(PER_GROUP);
+        LoadReport {
+            counters: Counters::from_words(&words),
+            requests_waiting: inside.saturating_sub(running),
+            requests_running: running,
+            draining,
+            groups: kinds
+                .zip(groups)
+                .map(|(kind, words)| {
+                    let [used_blocks, cached_blocks, free_blocks, unused_slots] =
+                        std::array::from_fn(|at| words[at] as usize);
+                    GroupLoad {
+                        kind,
+                        blocks: used_blocks + cached_blocks + free_blocks,
+                        used_blocks,
+                        cached_blocks,
+                        free_blocks,
+                        unused_slots,
+                    }
+                })
+                .collect(),
         }
+    }
+}
+
+impl Counters {
+    fn to_words(self) -> [u64; COUNTERS] {
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        [
+            self.steps,
+            self.rows,
+            self.dispatches,
+            self.prompt_tokens,
+            self.generated_tokens,
+            self.preemptions,
+            self.prefix_lookup_tokens,
+            self.prefix_hit_tokens,
+            nanoseconds(self.forward_time),
+            nanoseconds(self.step_time),
+        ]
+    }
+
+    fn from_words(words: &[u64]) -> Self {
+        Self {
+            steps: words[0],
+            rows: words[1],
+            dispatches: words[2],
+            prompt_tokens: words[3],
+            generated_tokens: words[4],
+            preemptions: words[5],
+            prefix_lookup_tokens: words[6],
+            prefix_hit_tokens: words[7],
+            forward_time: Duration::from_nanos(words[8]),
+            step_time: Duration::from_nanos(words[9]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_survive_being_published() {
+        let counters = Counters {
+            steps: 1,
+            rows: 2,
+            dispatches: 3,
+            prompt_tokens: 4,
+            generated_tokens: 5,
+            preemptions: 6,
+            prefix_lookup_tokens: 7,
+            prefix_hit_tokens: 8,
+            forward_time: Duration::from_nanos(9),
+            step_time: Duration::from_nanos(10),
+        };
+        assert_eq!(Counters::from_words(&counters.to_words()), counters);
     }
 }

@@ -3,27 +3,34 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, channel};
+use std::time::Duration;
 
 use mlxm_kernels::{CpuOptions, Kernels};
-use mlxm_scheduler::{PrefixReuse, Scheduler, SchedulerConfig};
+use mlxm_scheduler::{PrefixReuse, Scheduler, SchedulerConfig, Sequence, SequenceId};
 
+use super::admission::Admission;
 use super::cache::CachePool;
-use super::counters::{Counters, SharedCounters};
+use super::counters::{Counters, LoadReport, SharedReport};
 use super::generation::Generation;
+use super::loading::{Opened, default_sampling};
 use super::mailbox::mailbox;
 use super::memory::MemoryPlan;
 use super::sequence::{ActiveRequest, Limits};
 use super::worker::{Command, Worker};
 use crate::chat::{ChatTemplate, TemplateError};
-use crate::checkpoint::{CheckpointConfig, Loader, Quantization, Weights};
 use crate::error::{LoadError, RequestError};
-use crate::info::{ModelInfo, Recorded};
-use crate::models::{self, Architecture};
-use crate::options::{DeviceChoice, LoadOptions};
+use crate::info::ModelInfo;
+use crate::models::Model;
+use crate::options::{DEFAULT_MAX_WAITING, LoadOptions};
 use crate::request::{Logits, Request};
 use crate::sampling::SamplingParams;
 use crate::text::Tokenizer;
+
+/// How many requests of the next higher priority go ahead of one that came before them: as many as may be waiting when
+/// nobody says otherwise, so that a single urgent one passes a full queue.
+const MAX_OVERTAKES: usize = DEFAULT_MAX_WAITING;
 
 /// A loaded model. Clones share it; it is unloaded when the last clone and the last [`Generation`] are gone.
 #[derive(Clone)]
@@ -37,106 +44,10 @@ struct Shared {
     tokenizer: Tokenizer,
     chat_template: Result<ChatTemplate, TemplateError>,
     default_sampling: SamplingParams,
-    counters: Arc<SharedCounters>,
+    report: Arc<SharedReport>,
+    admission: Arc<Admission>,
+    next_id: AtomicU64,
     commands: mpsc::Sender<Command>,
-}
-
-/// A checkpoint whose metadata is read and whose weights are not.
-struct Opened {
-    config: CheckpointConfig,
-    architecture_name: &'static str,
-    architecture: Box<dyn Architecture>,
-    quantization: Quantization,
-    chat_template: Result<ChatTemplate, TemplateError>,
-    tokenizer: Tokenizer,
-    weights: Weights,
-    plan: MemoryPlan,
-}
-
-impl Opened {
-    fn new(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
-        check(options)?;
-        let config = CheckpointConfig::open(path)?;
-        let (architecture_name, architecture) = models::read_architecture(&config)?;
-        let mut weights = Weights::open(path)?;
-        architecture.sanitize(&mut weights);
-        let quantization = Quantization::from_config(&config, &mut weights)?;
-        let tokenizer = Tokenizer::from_dir(path)?;
-        let chat_template = ChatTemplate::from_dir(path, tokenizer.special_tokens());
-        let plan = MemoryPlan::new(
-            &architecture.cache_layers(),
-            &architecture.dimensions(),
-            config.stretched_context(),
-            weights.size_bytes(),
-            options,
-        )?;
-        Ok(Self {
-            config,
-            architecture_name,
-            architecture,
-            quantization,
-            chat_template,
-            tokenizer,
-            weights,
-            plan,
-        })
-    }
-
-    /// The model, and how many parameters it has; ready to run when `kernels` are given.
-    fn build(&self, kernels: Option<&Kernels>) -> Result<(Box<dyn models::Model>, u64), LoadError> {
-        let loader = Loader::new(
-            &self.weights,
-            &self.quantization,
-            self.config.file(),
-            self.plan.context_length,
-            kernels,
-        );
-        let model = self.architecture.load(&loader.root())?;
-        let parameters = loader.finish(&self.config.model_type)?;
-        Ok((model, parameters))
-    }
-
-    fn info(&self, parameters: u64) -> ModelInfo {
-        let mut eos_token_ids = self.config.eos_token_ids();
-        eos_token_ids.extend(self.tokenizer.stop_ids());
-        eos_token_ids.sort_unstable();
-        eos_token_ids.dedup();
-        ModelInfo::new(Recorded {
-            config: &self.config,
-            architecture: self.architecture_name,
-            sizes: &self.architecture.dimensions(),
-            cache_layers: &self.architecture.cache_layers(),
-            quantization: self.quantization.globals(),
-            chat_template: self.chat_template.as_ref().ok(),
-            eos_token_ids,
-            parameters,
-            size_bytes: self.weights.size_bytes(),
-        })
-    }
-}
-
-/// Describes the checkpoint at `path` and plans its memory without loading it: weights are mapped, none is read.
-///
-/// ```
-/// use mlxm_engine::{LoadOptions, inspect};
-///
-/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
-/// let (info, plan) = inspect(folder, &LoadOptions::default())?;
-/// println!("{} layers, {} KV bytes per token", info.layers, plan.kv_bytes_per_token);
-/// println!("16 GiB hold a context of {} tokens", plan.largest_context(16 << 30));
-/// # Ok::<(), mlxm_engine::LoadError>(())
-/// ```
-///
-/// # Errors
-/// As [`Engine::load`].
-pub fn inspect(
-    path: impl AsRef<Path>,
-    options: &LoadOptions,
-) -> Result<(ModelInfo, MemoryPlan), LoadError> {
-    let opened = Opened::new(path.as_ref(), options)?;
-    let (_, parameters) = opened.build(None)?;
-    let info = opened.info(parameters);
-    Ok((info, opened.plan))
 }
 
 impl Engine {
@@ -145,7 +56,16 @@ impl Engine {
     /// # Errors
     /// When the folder is not a checkpoint this engine can run; every error names what is wrong.
     pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
-        let opened = Opened::new(path.as_ref(), options)?;
+        Self::load_with(path.as_ref(), options, |model| model)
+    }
+
+    /// Loads a checkpoint and runs what `wrap` makes of its model.
+    pub(super) fn load_with(
+        path: &Path,
+        options: &LoadOptions,
+        wrap: impl FnOnce(Box<dyn Model>) -> Box<dyn Model>,
+    ) -> Result<Self, LoadError> {
+        let opened = Opened::new(path, options)?;
         let kernels = Kernels::cpu(CpuOptions {
             threads: options.threads,
             precision: options.precision,
@@ -155,15 +75,17 @@ impl Engine {
         let scheduler = Scheduler::new(SchedulerConfig {
             max_sequences: options.max_sequences,
             max_batch_tokens: options.max_batch_tokens,
+            max_overtakes: MAX_OVERTAKES,
         })
         .map_err(|error| LoadError::InvalidOption(error.to_string()))?;
-        let counters = Arc::new(SharedCounters::default());
+        let report = Arc::new(SharedReport::new(opened.plan.groups.len()));
         let worker = Worker {
-            counters: counters.clone(),
+            counters: Counters::default(),
+            report: report.clone(),
             cache: CachePool::new(&kernels, &opened.architecture.cache_layers(), &opened.plan)?,
             pool: opened.plan.block_pool()?,
             kernels,
-            model,
+            model: wrap(model),
             scheduler,
             limits: Limits {
                 context_length: opened.plan.context_length,
@@ -172,16 +94,18 @@ impl Engine {
             vocab_size: info.vocab_size,
             max_batch_tokens: options.max_batch_tokens,
             active: HashMap::new(),
+            ended: Vec::new(),
             scoring: Vec::new(),
-            next_id: 0,
             settled: false,
+            forward_time: Duration::ZERO,
         };
+        worker.publish();
         let (commands, receiver) = channel();
         std::thread::Builder::new()
             .name("mlxm-engine".into())
             .spawn(move || worker.run(&receiver))
             .map_err(|source| LoadError::Io {
-                path: path.as_ref().into(),
+                path: path.into(),
                 source,
             })?;
         Ok(Self {
@@ -191,7 +115,9 @@ impl Engine {
                 plan: opened.plan,
                 tokenizer: opened.tokenizer,
                 chat_template: opened.chat_template,
-                counters,
+                report,
+                admission: Arc::new(Admission::new(options.max_sequences, options.max_waiting)),
+                next_id: AtomicU64::new(0),
                 commands,
             }),
         })
@@ -209,7 +135,14 @@ impl Engine {
 
     /// What has been done since the model was loaded.
     pub fn counters(&self) -> Counters {
-        self.shared.counters.read()
+        self.shared.report.counters()
+    }
+
+    /// What the engine holds and has done. Nobody has to wait for it, the engine least of all.
+    pub fn load_report(&self) -> LoadReport {
+        let (inside, draining) = self.shared.admission.read();
+        let kinds = self.shared.plan.groups.iter().map(|group| group.kind);
+        self.shared.report.read(inside, draining, kinds)
     }
 
     /// The tokenizer.
@@ -243,7 +176,8 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// When the request is refused; nothing has been computed then.
+    /// When the request is refused; nothing has been computed then. [`RequestError::QueueFull`] if
+    /// [`LoadOptions::max_waiting`] requests are here beyond the [`LoadOptions::max_sequences`] that can run.
     pub fn submit(&self, request: Request) -> Result<Generation, RequestError> {
         self.check_tokens(&request.prompt)?;
         let context_length = self.shared.plan.context_length;
@@ -258,21 +192,29 @@ impl Engine {
                 "max_tokens must be at least 1".into(),
             ));
         }
+        let place = self.shared.admission.enter()?;
         let (sender, receiver) = mailbox();
         let active = ActiveRequest::new(
             &request,
             &self.shared.tokenizer,
             self.shared.info.vocab_size,
             sender,
+            place,
         )?;
         let prefix_reuse = if request.no_prefix_cache {
             PrefixReuse::Private
         } else {
             PrefixReuse::Shared
         };
-        self.send(Command::Generate {
-            tokens: request.prompt,
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let sequence = Sequence {
+            salt: request.salt,
             prefix_reuse,
+            priority: request.priority,
+            ..Sequence::new(SequenceId(id), request.prompt)
+        };
+        self.send(Command::Generate {
+            sequence,
             request: Box::new(active),
         })?;
         Ok(Generation::new(receiver))
@@ -294,6 +236,7 @@ impl Engine {
     /// When the tokens do not fit the vocabulary or the context.
     pub fn logits(&self, tokens: &[u32], chunk: Option<usize>) -> Result<Logits, RequestError> {
         self.check_scored(tokens)?;
+        let _place = self.shared.admission.enter()?;
         let most = self.shared.plan.max_batch_tokens;
         let chunk = match chunk {
             Some(0) => return Err(RequestError::Invalid("chunk must be at least 1".into())),
@@ -315,6 +258,7 @@ impl Engine {
     /// When the tokens do not fit the vocabulary or the context.
     pub fn token_logprobs(&self, tokens: &[u32]) -> Result<Vec<f32>, RequestError> {
         self.check_scored(tokens)?;
+        let _place = self.shared.admission.enter()?;
         let (reply, result) = channel();
         self.send(Command::Logprobs {
             tokens: tokens.into(),
@@ -333,6 +277,23 @@ impl Engine {
         let (done, settled) = channel();
         self.send(Command::Settle { done })?;
         settled.recv().map_err(|_| RequestError::Stopped)
+    }
+
+    /// Refuses new requests from now on with [`RequestError::Draining`]. What is here goes on.
+    pub fn drain(&self) {
+        self.shared.admission.close();
+    }
+
+    /// Waits until no request is here, waiting or running, at most for `timeout`. Says whether that is so.
+    pub fn wait_until_idle(&self, timeout: Duration) -> bool {
+        self.shared.admission.wait_until_empty(timeout)
+    }
+
+    /// Ends every request that is here with [`GenerationError::Cancelled`](crate::GenerationError::Cancelled), within one
+    /// step.
+    pub fn cancel_all(&self) {
+        // An engine that has stopped has nothing left to cancel.
+        let _ = self.send(Command::CancelAll);
     }
 
     fn send(&self, command: Command) -> Result<(), RequestError> {
@@ -367,49 +328,4 @@ impl Engine {
             None => Ok(()),
         }
     }
-}
-
-/// What can be said about the options before anything is opened.
-fn check(options: &LoadOptions) -> Result<(), LoadError> {
-    if options.threads == Some(0) {
-        return Err(LoadError::InvalidOption(
-            "threads must be at least 1".into(),
-        ));
-    }
-    match options.device {
-        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(()),
-        DeviceChoice::Metal => Err(LoadError::Device(
-            "the Metal backend is not there yet: use `--device cpu` (or auto, which runs on the CPU)".into(),
-        )),
-    }
-}
-
-/// Sampling as `generation_config.json` asks for it.
-fn default_sampling(config: &CheckpointConfig) -> SamplingParams {
-    let number = |key: &str| {
-        config
-            .generation
-            .get(key)
-            .and_then(serde_json::Value::as_f64)
-    };
-    let mut sampling = SamplingParams::default();
-    if config.generation.get("do_sample") == Some(&serde_json::Value::Bool(false)) {
-        return sampling;
-    }
-    if let Some(temperature) = number("temperature") {
-        sampling.temperature = temperature as f32;
-    }
-    if let Some(top_p) = number("top_p") {
-        sampling.top_p = top_p as f32;
-    }
-    if let Some(min_p) = number("min_p") {
-        sampling.min_p = min_p as f32;
-    }
-    if let Some(top_k) = number("top_k") {
-        sampling.top_k = top_k as usize;
-    }
-    if let Some(penalty) = number("repetition_penalty") {
-        sampling.repetition_penalty = penalty as f32;
-    }
-    sampling
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 use mlxm_kernels::{HeadNorms, KernelError, Kernels, KvSpan, Mask, Rope, Turns};
+use mlxm_kvcache::SequenceCache;
 
 use super::cache::CachePool;
 use crate::nn::AttentionConfig;
@@ -20,6 +21,42 @@ pub struct ModelInput {
     pub spans: Vec<Span>,
     /// Per cache group, where the rows go and where their past is.
     pub groups: Vec<GroupInput>,
+}
+
+impl ModelInput {
+    /// No rows yet, for as many cache groups.
+    pub(super) fn new(groups: usize) -> Self {
+        Self {
+            groups: vec![GroupInput::default(); groups],
+            ..Self::default()
+        }
+    }
+
+    /// Adds rows of one sequence that start at position `start`.
+    pub(super) fn push(&mut self, tokens: &[u32], start: usize, cache: &SequenceCache) {
+        let first_row = self.tokens.len();
+        self.tokens.extend_from_slice(tokens);
+        self.positions
+            .extend((start..start + tokens.len()).map(|position| position as u32));
+        self.spans.push(Span {
+            rows: first_row..first_row + tokens.len(),
+            first_position: start,
+            mask: Mask::Causal,
+        });
+        for (group, input) in self.groups.iter_mut().enumerate() {
+            let slots =
+                (start..start + tokens.len()).filter_map(|position| cache.slot(group, position));
+            input.slots.extend(slots.map(|slot| slot as u32));
+            input.tables.push(
+                cache
+                    .table(group)
+                    .blocks()
+                    .iter()
+                    .map(|block| block.0)
+                    .collect(),
+            );
+        }
+    }
 }
 
 /// Consecutive rows of one sequence.

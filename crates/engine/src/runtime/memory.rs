@@ -31,7 +31,7 @@ pub struct MemoryPlan {
     pub total_bytes: u64,
     /// The longest sequence, in tokens.
     pub context_length: usize,
-    /// Sequences that can be that long at the same time.
+    /// Sequences that run at the same time.
     pub max_sequences: usize,
     /// Most rows of one forward pass.
     pub max_batch_tokens: usize,
@@ -85,12 +85,16 @@ impl MemoryPlan {
                 .memory_bytes
                 .is_none_or(|memory| plan.total_bytes <= memory)
         };
+        let held = options.kv_pool_tokens.unwrap_or(usize::MAX);
         match options.context_length {
             Some(0 | 1) => Err(LoadError::InvalidOption(
                 "the context must hold at least 2 tokens".into(),
             )),
             Some(context) if context > longest => Err(LoadError::InvalidOption(format!(
                 "a context of {context} tokens is beyond the {longest} the model was made for"
+            ))),
+            Some(context) if context > held => Err(LoadError::InvalidOption(format!(
+                "the KV pool holds {held} tokens, less than the context of {context}; give the pool more or choose a shorter context"
             ))),
             Some(context) => {
                 let plan = plan(context);
@@ -101,7 +105,12 @@ impl MemoryPlan {
                 }
             }
             None => {
-                let mut context = trained.min(DEFAULT_CONTEXT_LENGTH);
+                let mut context = trained.min(DEFAULT_CONTEXT_LENGTH).min(held);
+                if context < 2 {
+                    return Err(LoadError::InvalidOption(
+                        "the KV pool must hold at least 2 tokens".into(),
+                    ));
+                }
                 while !fits(&plan(context)) && context > SHORTEST_CONTEXT {
                     context /= 2;
                 }
@@ -134,11 +143,7 @@ impl MemoryPlan {
                 None => groups.push(CacheGroupPlan {
                     kind: layer.kind,
                     layers: 1,
-                    blocks: layer.kind.blocks_for(
-                        context_length,
-                        options.max_batch_tokens,
-                        BLOCK_SIZE,
-                    ) * options.max_sequences,
+                    blocks: blocks(layer.kind, context_length, options),
                     block_bytes,
                 }),
             }
@@ -241,6 +246,15 @@ impl MemoryPlan {
         })
         .map_err(|error| LoadError::InvalidOption(error.to_string()))
     }
+}
+
+/// Blocks of a group: for `max_sequences` full contexts, or for the tokens that the pool is to hold.
+fn blocks(kind: GroupKind, context_length: usize, options: &LoadOptions) -> usize {
+    let each = kind.blocks_for(context_length, options.max_batch_tokens, BLOCK_SIZE);
+    let all = each * options.max_sequences;
+    let held = options.kv_pool_tokens.unwrap_or(usize::MAX);
+    // No group holds more of a sequence than its tokens. A sequence alone has all it needs in any case.
+    all.min(held.div_ceil(BLOCK_SIZE).max(each))
 }
 
 /// Rows of a step live as f32: a few of the model's width, three of the feed-forward's, and the logits of the rows that

@@ -1,18 +1,25 @@
 //! Running a model: its caches, the input of a step, the thread that owns both, and the handle callers hold.
 
+mod admission;
 mod cache;
 mod counters;
 mod engine;
 mod generation;
 mod input;
+mod loading;
 mod mailbox;
 mod memory;
+mod published;
+mod scoring;
 mod sequence;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use cache::{CacheLayer, CachePool};
-pub use counters::Counters;
-pub use engine::{Engine, inspect};
+pub use counters::{Counters, GroupLoad, LoadReport};
+pub use engine::Engine;
 pub use generation::{Generation, Poll};
 pub use input::{GroupInput, ModelInput, Span, Step};
+pub use loading::inspect;
 pub use memory::{CacheGroupPlan, MemoryPlan, peak_resident_bytes};

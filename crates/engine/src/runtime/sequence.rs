@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::admission::Place;
 use super::mailbox::Sender;
 use super::memory::peak_resident_bytes;
 use crate::error::GenerationError;
@@ -21,6 +22,9 @@ pub struct Limits {
 /// A request while it runs. The tokens themselves belong to the scheduler.
 pub struct ActiveRequest {
     events: Sender<Result<Event, GenerationError>>,
+    /// What the reader is told once the step is over.
+    unsent: Vec<Result<Event, GenerationError>>,
+    place: Place,
     sampler: Sampler,
     detokenizer: Detokenizer,
     stop: StopMatcher,
@@ -28,6 +32,7 @@ pub struct ActiveRequest {
     max_tokens: usize,
     ignore_eos: bool,
     submitted: Instant,
+    started: Option<Instant>,
     first_token: Option<Instant>,
     last_token: Option<Instant>,
     generated: Vec<u32>,
@@ -37,12 +42,12 @@ pub struct ActiveRequest {
 pub enum Progress {
     /// It does: this token joins the sequence.
     Continue(u32),
-    /// It is complete; the reader has been told.
+    /// It is complete.
     Done,
 }
 
 impl ActiveRequest {
-    /// Prepares a request.
+    /// Prepares a request that has a place in the engine.
     ///
     /// # Errors
     /// When a sampling value is out of range or a stop string is empty.
@@ -51,17 +56,21 @@ impl ActiveRequest {
         tokenizer: &Tokenizer,
         vocab_size: usize,
         events: Sender<Result<Event, GenerationError>>,
+        place: Place,
     ) -> Result<Self, SamplingError> {
         let stop = StopMatcher::new(request.stop.clone())?;
         Ok(Self {
             events,
+            unsent: Vec::new(),
+            place,
             sampler: Sampler::new(request.sampling.clone(), vocab_size)?,
-            detokenizer: tokenizer.detokenizer(true),
+            detokenizer: tokenizer.detokenizer_showing(request.visible_tokens.clone()),
             stop,
             prompt_tokens: request.prompt.len(),
             max_tokens: request.max_tokens.unwrap_or(usize::MAX),
             ignore_eos: request.ignore_eos,
             submitted: Instant::now(),
+            started: None,
             first_token: None,
             last_token: None,
             generated: Vec::new(),
@@ -73,12 +82,38 @@ impl ActiveRequest {
         self.events.is_abandoned()
     }
 
-    /// Ends the request with a failure.
-    pub fn fail(self, error: GenerationError) {
-        self.events.send(Err(error));
+    /// Tokens of the prompt.
+    pub fn prompt_tokens(&self) -> usize {
+        self.prompt_tokens
     }
 
-    /// Samples the next token of `sequence` (prompt and answer so far) and tells the reader.
+    /// Notes that a step that began at `now` computes a part of the request.
+    pub fn note_step(&mut self, now: Instant) {
+        self.started.get_or_insert(now);
+    }
+
+    /// Tells the reader at the end of the step that the request failed.
+    pub fn fail(&mut self, error: GenerationError) {
+        self.unsent.push(Err(error));
+    }
+
+    /// Tells the reader what the step brought.
+    pub fn send(&mut self) {
+        for event in self.unsent.drain(..) {
+            self.events.send(event);
+        }
+    }
+
+    /// Gives the place back and tells the reader what came last. In this order, so that whoever has read the end of an
+    /// answer finds room for the next.
+    pub fn leave(self) {
+        drop(self.place);
+        for event in self.unsent {
+            self.events.send(event);
+        }
+    }
+
+    /// Samples the next token of `sequence` (prompt and answer so far).
     ///
     /// # Errors
     /// When the logits are not numbers.
@@ -102,7 +137,7 @@ impl ActiveRequest {
         }
         let piece = self.stop.push(&self.detokenizer.push(token));
         let stopped = piece.stopped;
-        self.events.send(Ok(Event::Token(Token {
+        self.unsent.push(Ok(Event::Token(Token {
             id: token,
             text: piece.text,
             logprob,
@@ -134,18 +169,20 @@ impl ActiveRequest {
         text
     }
 
-    fn finish(&self, reason: FinishReason, text: String, cached_tokens: usize) {
+    fn finish(&mut self, reason: FinishReason, text: String, cached_tokens: usize) {
         let submitted = self.submitted;
         let first_token = self.first_token.unwrap_or(submitted);
+        let started = self.started.unwrap_or(first_token);
         let statistics = Statistics {
             prompt_tokens: self.prompt_tokens,
             cached_tokens,
             generated_tokens: self.generated.len(),
+            queue_time: started.saturating_duration_since(submitted),
             time_to_first_token: first_token - submitted,
             generation_time: self.last_token.unwrap_or(first_token) - first_token,
             peak_memory_bytes: peak_resident_bytes(),
         };
-        self.events.send(Ok(Event::Finished(Finished {
+        self.unsent.push(Ok(Event::Finished(Finished {
             reason,
             text,
             statistics,

@@ -2,30 +2,30 @@
 //! Nothing in a step takes a lock that another thread holds for long.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels, Mask};
-use mlxm_kvcache::{BlockPool, SequenceCache};
-use mlxm_scheduler::{Batch, PrefixReuse, Scheduler, Sequence, SequenceId};
+use mlxm_kernels::{KernelError, Kernels};
+use mlxm_kvcache::BlockPool;
+use mlxm_scheduler::{Scheduled, Scheduler, Sequence, SequenceId};
 
 use super::cache::CachePool;
-use super::counters::SharedCounters;
-use super::input::{GroupInput, ModelInput, Span, Step};
+use super::counters::{Counters, SharedReport};
+use super::input::{ModelInput, Step};
 use super::sequence::{ActiveRequest, Limits, Progress};
 use crate::error::{GenerationError, RequestError};
 use crate::models::Model;
 use crate::request::Logits;
+use crate::sampling::SamplingError;
 
 /// What the worker is asked to do.
 pub enum Command {
     /// Generate an answer.
     Generate {
-        /// The prompt.
-        tokens: Vec<u32>,
-        /// Whether its cache is shared with other requests.
-        prefix_reuse: PrefixReuse,
+        /// The prompt, and how it is scheduled.
+        sequence: Sequence,
         /// How the answer is made, and where it goes.
         request: Box<ActiveRequest>,
     },
@@ -50,6 +50,8 @@ pub enum Command {
         /// Where it is told that they are there.
         done: Sender<()>,
     },
+    /// End everything that has been asked for.
+    CancelAll,
 }
 
 /// Steps after which the time to settle the weights is well spent, even if something has to wait for it.
@@ -58,7 +60,8 @@ const STEPS_TO_SETTLE: u64 = 64;
 /// A model with everything it needs to run.
 pub struct Worker {
     pub(super) kernels: Kernels,
-    pub(super) counters: Arc<SharedCounters>,
+    pub(super) counters: Counters,
+    pub(super) report: Arc<SharedReport>,
     pub(super) model: Box<dyn Model>,
     pub(super) cache: CachePool,
     pub(super) pool: BlockPool,
@@ -66,12 +69,15 @@ pub struct Worker {
     pub(super) limits: Limits,
     pub(super) vocab_size: usize,
     pub(super) max_batch_tokens: usize,
-    pub(super) active: HashMap<SequenceId, ActiveRequest>,
+    pub(super) active: HashMap<SequenceId, Box<ActiveRequest>>,
+    /// Requests that this turn ended; their readers do not know yet.
+    pub(super) ended: Vec<Box<ActiveRequest>>,
     /// Scoring that waits until no answer is running: it needs a whole context of blocks for itself.
     pub(super) scoring: Vec<Command>,
-    pub(super) next_id: u64,
     /// Whether the weights lie where they are read fastest, or are on their way.
     pub(super) settled: bool,
+    /// Time inside of the forward passes of this turn.
+    pub(super) forward_time: Duration,
 }
 
 impl Worker {
@@ -79,32 +85,77 @@ impl Worker {
     pub fn run(mut self, commands: &Receiver<Command>) {
         let mut open = true;
         while open || !self.active.is_empty() {
-            open = self.take_commands(commands, open);
-            self.cancel_abandoned();
-            if self.active.is_empty() {
-                for command in std::mem::take(&mut self.scoring) {
-                    self.score(command);
-                }
+            if self.active.is_empty() && self.scoring.is_empty() {
+                open = self.wait_for_command(commands);
             }
-            if !self.scheduler.is_idle() {
-                self.step();
-                self.settle_after(STEPS_TO_SETTLE);
-            }
+            open = self.turn(commands, open);
         }
     }
 
-    /// Takes what has arrived; with nothing else to do, waits for it. Says whether more can come.
-    fn take_commands(&mut self, commands: &Receiver<Command>, open: bool) -> bool {
-        if !open {
-            return false;
+    /// One turn of the loop, with one step if there is something to compute. Says whether more commands can come.
+    fn turn(&mut self, commands: &Receiver<Command>, mut open: bool) -> bool {
+        let began = Instant::now();
+        open = open && self.take_commands(commands);
+        self.cancel_abandoned();
+        if !self.ended.is_empty() {
+            self.publish();
+            self.dismiss_ended();
         }
-        if self.active.is_empty() && self.scoring.is_empty() {
-            self.settle_after(1);
-            match commands.recv() {
-                Ok(command) => self.accept(command),
-                Err(_) => return false,
+        if self.active.is_empty() {
+            for command in std::mem::take(&mut self.scoring) {
+                self.score(command);
             }
         }
+        self.forward_time = Duration::ZERO;
+        let spoken = if self.scheduler.is_idle() {
+            Vec::new()
+        } else {
+            self.step(began)
+        };
+        self.publish();
+        self.dismiss_ended();
+        for id in spoken {
+            if let Some(request) = self.active.get_mut(&id) {
+                request.send();
+            }
+        }
+        if !self.forward_time.is_zero() {
+            self.counters.forward_time += self.forward_time;
+            self.counters.step_time += began.elapsed();
+            self.publish();
+        }
+        self.settle_after(STEPS_TO_SETTLE);
+        open
+    }
+
+    /// Shows the state between two steps to whoever asks.
+    pub fn publish(&self) {
+        self.report
+            .publish(&self.counters, &self.scheduler, &self.pool);
+    }
+
+    /// Lets go of requests that have ended. They have been published as gone before: whoever reads the end of an answer
+    /// finds its blocks free.
+    fn dismiss_ended(&mut self) {
+        for request in self.ended.drain(..) {
+            request.leave();
+        }
+    }
+
+    /// Waits until there is something to do. Says whether more can come.
+    fn wait_for_command(&mut self, commands: &Receiver<Command>) -> bool {
+        self.settle_after(1);
+        match commands.recv() {
+            Ok(command) => {
+                self.accept(command);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Takes what has arrived. Says whether more can come.
+    fn take_commands(&mut self, commands: &Receiver<Command>) -> bool {
         loop {
             match commands.try_recv() {
                 Ok(command) => self.accept(command),
@@ -116,43 +167,44 @@ impl Worker {
 
     /// Settles the weights once so many steps have been done.
     fn settle_after(&mut self, steps: u64) {
-        if !self.settled && self.counters.read().steps >= steps {
+        if !self.settled && self.counters.steps >= steps {
             self.settled = true;
             self.kernels.settle(|| {});
         }
     }
 
     fn accept(&mut self, command: Command) {
-        let (tokens, prefix_reuse, request) = match command {
+        match command {
             Command::Generate {
-                tokens,
-                prefix_reuse,
-                request,
-            } => (tokens, prefix_reuse, request),
+                sequence,
+                mut request,
+            } => {
+                let id = sequence.id;
+                match self.scheduler.add(sequence) {
+                    Ok(()) => {
+                        self.active.insert(id, request);
+                    }
+                    Err(error) => {
+                        request.fail(GenerationError::Compute(error.to_string()));
+                        self.ended.push(request);
+                    }
+                }
+            }
             Command::Settle { done } => {
                 self.settled = true;
                 // Nobody may be waiting any more.
                 self.kernels.settle(move || {
                     let _ = done.send(());
                 });
-                return;
             }
-            Command::Logits { .. } | Command::Logprobs { .. } => {
-                self.scoring.push(command);
-                return;
+            Command::Logits { .. } | Command::Logprobs { .. } => self.scoring.push(command),
+            Command::CancelAll => {
+                self.scoring.clear();
+                let all: Vec<SequenceId> = self.active.keys().copied().collect();
+                for id in all {
+                    self.fail(id, GenerationError::Cancelled);
+                }
             }
-        };
-        let id = SequenceId(self.next_id);
-        self.next_id += 1;
-        let sequence = Sequence {
-            prefix_reuse,
-            ..Sequence::new(id, tokens)
-        };
-        match self.scheduler.add(sequence) {
-            Ok(()) => {
-                self.active.insert(id, *request);
-            }
-            Err(error) => request.fail(GenerationError::Compute(error.to_string())),
         }
     }
 
@@ -164,72 +216,111 @@ impl Worker {
             .map(|(id, _)| *id)
             .collect();
         for id in abandoned {
-            self.drop_sequence(id);
+            self.end(id);
         }
     }
 
-    fn drop_sequence(&mut self, id: SequenceId) -> Option<ActiveRequest> {
+    /// Takes a sequence out, with all that it holds.
+    fn end(&mut self, id: SequenceId) {
         self.scheduler.finish(id, &mut self.pool);
-        self.active.remove(&id)
+        self.ended.extend(self.active.remove(&id));
     }
 
-    fn step(&mut self) {
+    fn fail(&mut self, id: SequenceId, error: GenerationError) {
+        if let Some(request) = self.active.get_mut(&id) {
+            request.fail(error);
+        }
+        self.end(id);
+    }
+
+    /// Computes one step. Answers with the sequences that have something to say.
+    fn step(&mut self, began: Instant) -> Vec<SequenceId> {
         let batch = self.scheduler.plan(&mut self.pool);
+        self.counters.preemptions += batch.preempted.len() as u64;
         for rejected in &batch.rejected {
-            if let Some(request) = self.active.remove(&rejected.id) {
-                request.fail(GenerationError::Compute(rejected.reason.to_string()));
+            let reason = rejected.reason.to_string();
+            self.fail(rejected.id, GenerationError::Compute(reason));
+        }
+        for item in &batch.items {
+            if let Some(request) = self.active.get_mut(&item.id) {
+                request.note_step(began);
             }
         }
-        if batch.items.is_empty() {
-            return;
+        if let Err(error) = self.compute(&batch.items) {
+            self.compute_apart(&batch.items, &error);
         }
-        if let Err(error) = self.compute(&batch) {
-            // The step is shared: none of its sequences has a result.
-            for item in &batch.items {
-                if let Some(request) = self.drop_sequence(item.id) {
-                    request.fail(GenerationError::Compute(error.to_string()));
-                }
+        batch.items.iter().map(|item| item.id).collect()
+    }
+
+    /// After a step failed as a whole: finds out by computing its sequences one by one which of them it was. What the
+    /// step had stored is stored again, at the same places.
+    fn compute_apart(&mut self, items: &[Scheduled], error: &KernelError) {
+        for item in items {
+            let alone = match items {
+                [_] => Err(error.to_string()),
+                _ => self
+                    .compute(std::slice::from_ref(item))
+                    .map_err(|error| error.to_string()),
+            };
+            if let Err(error) = alone {
+                self.fail(item.id, GenerationError::Compute(error));
             }
         }
     }
 
-    fn compute(&mut self, batch: &Batch) -> Result<(), KernelError> {
-        let input = self.input(batch);
-        let hidden = self
-            .model
-            .forward(&mut Step::new(&self.kernels, &input, &mut self.cache))?;
-        let sampled: Vec<u32> = batch
-            .items
+    fn compute(&mut self, items: &[Scheduled]) -> Result<(), KernelError> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let input = self.input(items);
+        let began = Instant::now();
+        let logits = self.forward(items, &input)?;
+        self.forward_time += began.elapsed();
+        self.note_rows(&input);
+        for item in items {
+            let prompt = self.active.get(&item.id).map_or(0, |r| r.prompt_tokens());
+            let end = (item.start + item.count).min(prompt);
+            self.counters.prompt_tokens += end.saturating_sub(item.start) as u64;
+            if !item.needs_logits {
+                self.commit(item.id, &[]);
+            }
+        }
+        match logits {
+            Some(logits) => self.sample(items, &logits),
+            None => Ok(()),
+        }
+    }
+
+    /// Logits of the rows that are wanted, in the order of the items; none if none is.
+    fn forward(
+        &mut self,
+        items: &[Scheduled],
+        input: &ModelInput,
+    ) -> Result<Option<Tensor>, KernelError> {
+        let mut step = Step::new(&self.kernels, input, &mut self.cache);
+        let hidden = self.model.forward(&mut step)?;
+        let wanted: Vec<u32> = items
             .iter()
             .zip(&input.spans)
             .filter(|(item, _)| item.needs_logits)
             .map(|(_, span)| span.rows.end as u32 - 1)
             .collect();
-        let mut logits = if sampled.is_empty() {
-            Vec::new()
-        } else {
-            let rows = self.kernels.rows(&hidden, &sampled)?;
-            values(&self.model.head(&rows, &self.kernels)?)?
-        };
-        self.counters
-            .note_step(input.tokens.len(), self.kernels.dispatches());
-        let mut rows = logits.chunks_exact_mut(self.vocab_size);
-        for item in &batch.items {
-            let row = if item.needs_logits { rows.next() } else { None };
-            match row {
-                Some(row) => self.sample(item.id, row),
-                None => self.commit(item.id, &[]),
-            }
+        if wanted.is_empty() {
+            return Ok(None);
         }
-        Ok(())
+        let rows = self.kernels.rows(&hidden, &wanted)?;
+        self.model.head(&rows, &self.kernels).map(Some)
     }
 
-    fn input(&self, batch: &Batch) -> ModelInput {
-        let mut input = ModelInput {
-            groups: vec![GroupInput::default(); self.pool.groups()],
-            ..ModelInput::default()
-        };
-        for item in &batch.items {
+    pub(super) fn note_rows(&mut self, input: &ModelInput) {
+        self.counters.steps += 1;
+        self.counters.rows += input.tokens.len() as u64;
+        self.counters.dispatches = self.kernels.dispatches();
+    }
+
+    fn input(&self, items: &[Scheduled]) -> ModelInput {
+        let mut input = ModelInput::new(self.pool.groups());
+        for item in items {
             let tokens = self.scheduler.input(item);
             if let Some(cache) = self
                 .scheduler
@@ -242,160 +333,69 @@ impl Worker {
         input
     }
 
-    fn sample(&mut self, id: SequenceId, logits: &mut [f32]) {
-        let (Some(request), Some(sequence)) =
-            (self.active.get_mut(&id), self.scheduler.sequence(id))
-        else {
-            return;
-        };
-        match request.advance(
-            logits,
-            sequence.tokens(),
-            sequence.cached_tokens(),
-            &self.limits,
-        ) {
-            Ok(Progress::Continue(token)) => self.commit(id, &[token]),
-            Ok(Progress::Done) => {
-                self.commit(id, &[]);
-                self.drop_sequence(id);
-            }
-            Err(error) => {
-                if let Some(request) = self.drop_sequence(id) {
-                    request.fail(GenerationError::Compute(error.to_string()));
+    /// Chooses the next tokens, on all threads: each request has a row, a sampler and a text of its own.
+    fn sample(&mut self, items: &[Scheduled], logits: &Tensor) -> Result<(), KernelError> {
+        let sampled = items.iter().filter(|item| item.needs_logits);
+        let ids: Vec<SequenceId> = sampled.map(|item| item.id).collect();
+        let rows: Vec<Mutex<Row<'_>>> = ids
+            .iter()
+            .map(|id| {
+                let sequence = self.scheduler.sequence(*id);
+                Mutex::new(Row {
+                    request: self.active.remove(id),
+                    tokens: sequence.map_or(&[], |sequence| sequence.tokens()),
+                    cached_tokens: sequence.map_or(0, |sequence| sequence.cached_tokens()),
+                    outcome: None,
+                })
+            })
+            .collect();
+        let limits = &self.limits;
+        let visited = self.kernels.for_each_row(logits, &|row, logits| {
+            let mut row = rows[row].lock().unwrap_or_else(PoisonError::into_inner);
+            row.choose(logits, limits);
+        });
+        let outcomes: Vec<_> = rows
+            .into_iter()
+            .map(|row| row.into_inner().unwrap_or_else(PoisonError::into_inner))
+            .map(|row| (row.request, row.outcome))
+            .collect();
+        for (id, (request, outcome)) in ids.into_iter().zip(outcomes) {
+            self.active.extend(request.map(|request| (id, request)));
+            self.counters.generated_tokens += u64::from(matches!(outcome, Some(Ok(_))));
+            match outcome {
+                Some(Ok(Progress::Continue(token))) => self.commit(id, &[token]),
+                Some(Ok(Progress::Done)) => {
+                    self.commit(id, &[]);
+                    self.end(id);
                 }
+                Some(Err(error)) => self.fail(id, GenerationError::Compute(error.to_string())),
+                None => {}
             }
         }
+        visited
     }
 
     fn commit(&mut self, id: SequenceId, tokens: &[u32]) {
-        if let Err(error) = self.scheduler.commit(id, tokens)
-            && let Some(request) = self.drop_sequence(id)
-        {
-            request.fail(GenerationError::Compute(error.to_string()));
-        }
-    }
-
-    fn score(&mut self, command: Command) {
-        match command {
-            Command::Generate { .. } | Command::Settle { .. } => {}
-            Command::Logits {
-                tokens,
-                chunk,
-                reply,
-            } => {
-                let mut all = Vec::with_capacity(tokens.len() * self.vocab_size);
-                let scored =
-                    self.for_each_chunk(&tokens, chunk, |_, logits| all.extend_from_slice(logits));
-                let result = scored.map(|()| Logits {
-                    rows: tokens.len(),
-                    vocab_size: self.vocab_size,
-                    values: all,
-                });
-                // The caller may have gone away meanwhile.
-                drop(reply.send(result));
-            }
-            Command::Logprobs { tokens, reply } => {
-                let (chunk, vocab_size) = (self.max_batch_tokens.min(64), self.vocab_size);
-                let mut all = Vec::with_capacity(tokens.len());
-                let scored = self.for_each_chunk(&tokens, chunk, |start, logits| {
-                    let following = tokens.get(start + 1..).unwrap_or_default();
-                    all.extend(
-                        logits
-                            .chunks_exact(vocab_size)
-                            .zip(following)
-                            .map(|(row, &next)| logprob(row, next)),
-                    );
-                });
-                drop(reply.send(scored.map(|()| all)));
-            }
-        }
-    }
-
-    /// Feeds `tokens` through the cache, `chunk` at a time, and hands the logits `[chunk, vocab]` of each to `visit` with
-    /// the position of its first row.
-    fn for_each_chunk(
-        &mut self,
-        tokens: &[u32],
-        chunk: usize,
-        mut visit: impl FnMut(usize, &[f32]),
-    ) -> Result<(), RequestError> {
-        let mut cache = self.pool.private();
-        let result = self.score_chunks(&mut cache, tokens, chunk, &mut visit);
-        self.pool.release(cache);
-        result
-    }
-
-    fn score_chunks(
-        &mut self,
-        cache: &mut SequenceCache,
-        tokens: &[u32],
-        chunk: usize,
-        visit: &mut impl FnMut(usize, &[f32]),
-    ) -> Result<(), RequestError> {
-        let failed = |error: &dyn std::fmt::Display| RequestError::Compute(error.to_string());
-        for (index, part) in tokens.chunks(chunk).enumerate() {
-            let start = index * chunk;
-            self.pool
-                .grow(cache, start + part.len())
-                .map_err(|error| failed(&error))?;
-            let mut input = ModelInput {
-                groups: vec![GroupInput::default(); self.pool.groups()],
-                ..ModelInput::default()
-            };
-            input.push(part, start, cache);
-            let logits = self
-                .model
-                .forward(&mut Step::new(&self.kernels, &input, &mut self.cache))
-                .and_then(|hidden| self.model.head(&hidden, &self.kernels))
-                .and_then(|logits| values(&logits))
-                .map_err(|error| failed(&error))?;
-            self.counters
-                .note_step(part.len(), self.kernels.dispatches());
-            visit(start, &logits);
-            self.pool.seal(cache, tokens, start + part.len());
-        }
-        Ok(())
-    }
-}
-
-impl ModelInput {
-    /// Adds rows of one sequence that start at position `start`.
-    fn push(&mut self, tokens: &[u32], start: usize, cache: &SequenceCache) {
-        let first_row = self.tokens.len();
-        self.tokens.extend_from_slice(tokens);
-        self.positions
-            .extend((start..start + tokens.len()).map(|position| position as u32));
-        self.spans.push(Span {
-            rows: first_row..first_row + tokens.len(),
-            first_position: start,
-            mask: Mask::Causal,
-        });
-        for (group, input) in self.groups.iter_mut().enumerate() {
-            let slots =
-                (start..start + tokens.len()).filter_map(|position| cache.slot(group, position));
-            input.slots.extend(slots.map(|slot| slot as u32));
-            input.tables.push(
-                cache
-                    .table(group)
-                    .blocks()
-                    .iter()
-                    .map(|block| block.0)
-                    .collect(),
-            );
+        if let Err(error) = self.scheduler.commit(id, tokens) {
+            self.fail(id, GenerationError::Compute(error.to_string()));
         }
     }
 }
 
-fn values(tensor: &Tensor) -> Result<Vec<f32>, KernelError> {
-    Ok(tensor.flatten_all()?.to_vec1::<f32>()?)
+/// A row of logits' request, while a thread chooses its token.
+struct Row<'a> {
+    request: Option<Box<ActiveRequest>>,
+    /// Prompt and answer so far.
+    tokens: &'a [u32],
+    cached_tokens: usize,
+    outcome: Option<Result<Progress, SamplingError>>,
 }
 
-/// `log softmax(row)[token]`, summed in f64.
-fn logprob(row: &[f32], token: u32) -> f32 {
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = row
-        .iter()
-        .map(|logit| f64::from(logit - largest).exp())
-        .sum();
-    (f64::from(row[token as usize] - largest) - sum.ln()) as f32
+impl Row<'_> {
+    fn choose(&mut self, logits: &mut [f32], limits: &Limits) {
+        if let Some(request) = &mut self.request {
+            let outcome = request.advance(logits, self.tokens, self.cached_tokens, limits);
+            self.outcome = Some(outcome);
+        }
+    }
 }

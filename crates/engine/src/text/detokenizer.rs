@@ -1,17 +1,17 @@
 //! Text out of a stream of token ids, as soon as it is certain.
 
 use super::decoding::Pipeline;
-use super::tokenizer::Tokenizer;
+use super::tokenizer::{Shown, Tokenizer};
 
 /// Decodes one stream of token ids.
 ///
 /// The pieces that [`push`](Self::push) returns, followed by [`finish`](Self::finish), are together exactly what
-/// [`Tokenizer::decode`] makes of all ids. A piece never ends inside a character: bytes that may still become one are held
+/// [`Tokenizer::decode`] makes of all ids that are shown. A piece never ends inside a character: bytes that may still become one are held
 /// back. The work per token does not depend on how many came before.
 #[derive(Debug, Clone)]
 pub struct Detokenizer {
     tokenizer: Tokenizer,
-    skip_special: bool,
+    shown: Shown,
     mode: Mode,
 }
 
@@ -23,13 +23,13 @@ enum Mode {
 }
 
 impl Detokenizer {
-    pub(super) fn new(tokenizer: Tokenizer, skip_special: bool) -> Self {
+    pub(super) fn new(tokenizer: Tokenizer, shown: Shown) -> Self {
         let mode = tokenizer
             .pipeline()
             .map_or_else(|| Mode::Whole(Vec::new()), Mode::Streaming);
         Self {
             tokenizer,
-            skip_special,
+            shown,
             mode,
         }
     }
@@ -37,7 +37,7 @@ impl Detokenizer {
     /// Takes the next token and returns the text that is now certain, often empty.
     pub fn push(&mut self, id: u32) -> String {
         match &mut self.mode {
-            Mode::Streaming(pipeline) => match self.tokenizer.shown_token(id, self.skip_special) {
+            Mode::Streaming(pipeline) => match self.tokenizer.shown_token(id, &self.shown) {
                 Some(token) => pipeline.push(token),
                 None => String::new(),
             },
@@ -50,10 +50,10 @@ impl Detokenizer {
 
     /// Ends the stream and returns what was held back. The detokenizer is then as new.
     pub fn finish(&mut self) -> String {
-        let fresh = Self::new(self.tokenizer.clone(), self.skip_special);
+        let fresh = Self::new(self.tokenizer.clone(), self.shown.clone());
         match std::mem::replace(self, fresh).mode {
             Mode::Streaming(pipeline) => pipeline.finish(),
-            Mode::Whole(ids) => self.tokenizer.decode(&ids, self.skip_special),
+            Mode::Whole(ids) => self.tokenizer.decode_shown(&ids, &self.shown),
         }
     }
 }

@@ -53,6 +53,25 @@ pub struct Tokenizer {
     inner: Arc<Inner>,
 }
 
+/// Which tokens appear in text.
+#[derive(Debug, Clone)]
+pub(super) enum Shown {
+    /// All.
+    All,
+    /// Of the special ones, only these.
+    Special(Arc<[u32]>),
+}
+
+impl Shown {
+    fn new(skip_special: bool) -> Self {
+        if skip_special {
+            Self::Special(Arc::default())
+        } else {
+            Self::All
+        }
+    }
+}
+
 struct Inner {
     backend: tokenizers::Tokenizer,
     special_tokens: SpecialTokens,
@@ -172,9 +191,13 @@ impl Tokenizer {
     /// Text of `ids`, without special tokens when `skip_special`. Ids outside the vocabulary are left out; bytes that
     /// are not UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
+        self.decode_shown(ids, &Shown::new(skip_special))
+    }
+
+    pub(super) fn decode_shown(&self, ids: &[u32], shown: &Shown) -> String {
         let tokens: Vec<String> = ids
             .iter()
-            .filter_map(|&id| self.shown_token(id, skip_special))
+            .filter_map(|&id| self.shown_token(id, shown))
             .collect();
         // Some decoders count on at least one token.
         if tokens.is_empty() {
@@ -190,7 +213,12 @@ impl Tokenizer {
 
     /// A decoder for one stream of ids, given one at a time.
     pub fn detokenizer(&self, skip_special: bool) -> Detokenizer {
-        Detokenizer::new(self.clone(), skip_special)
+        Detokenizer::new(self.clone(), Shown::new(skip_special))
+    }
+
+    /// A decoder for one stream of ids that leaves special tokens out, except for those in `visible`.
+    pub fn detokenizer_showing(&self, visible: Arc<[u32]>) -> Detokenizer {
+        Detokenizer::new(self.clone(), Shown::Special(visible))
     }
 
     /// The id of a token by its exact spelling in the vocabulary.
@@ -238,11 +266,10 @@ impl Tokenizer {
         self.inner.special_ids.contains(&id)
     }
 
-    pub(super) fn shown_token(&self, id: u32, skip_special: bool) -> Option<String> {
-        if skip_special && self.is_special(id) {
-            None
-        } else {
-            self.id_to_token(id)
+    pub(super) fn shown_token(&self, id: u32, shown: &Shown) -> Option<String> {
+        match shown {
+            Shown::Special(visible) if self.is_special(id) && !visible.contains(&id) => None,
+            _ => self.id_to_token(id),
         }
     }
 

@@ -113,6 +113,35 @@ fn a_cached_prefix_changes_the_cost_and_not_the_answer() {
 }
 
 #[test]
+fn the_second_turn_reuses_the_answer_of_the_first() {
+    for path in all_golden() {
+        let engine = Engine::load(&path, &options()).unwrap();
+        let vocab_size = engine.info().vocab_size;
+        let first = prompt(9, 40, vocab_size);
+        let turn = answer(&engine, request(first.clone(), 60));
+        let mut second = first;
+        second.extend(&turn.tokens);
+        second.extend(prompt(10, 9, vocab_size));
+        let cached = answer(&engine, request(second.clone(), 16));
+        // Of 40 and 60 tokens all but the last were computed: three blocks, two of which hold generated tokens.
+        let statistics = cached.finished.statistics;
+        assert_eq!(statistics.cached_tokens, 96, "{}", path.display());
+        let uncached = Request {
+            no_prefix_cache: true,
+            ..request(second.clone(), 16)
+        };
+        assert_eq!(cached.tokens, answer(&engine, uncached).tokens);
+        let salted = Request {
+            salt: 1,
+            ..request(second, 16)
+        };
+        let salted = answer(&engine, salted);
+        assert_eq!(salted.finished.statistics.cached_tokens, 0);
+        assert_eq!(salted.tokens, cached.tokens);
+    }
+}
+
+#[test]
 fn a_seed_reproduces_and_another_differs() {
     let engine = engine("llama-f16");
     let tokens = |seed| answer(&engine, sampled(vec![5, 6, 7], seed)).tokens;

@@ -6,6 +6,7 @@
 )]
 
 mod dispatches;
+mod failures;
 mod generation;
 mod kv_types;
 mod loading;

@@ -1,0 +1,161 @@
+//! A checkpoint before its weights are loaded: what it is, and whether it fits.
+
+use std::path::Path;
+
+use mlxm_kernels::Kernels;
+
+use super::memory::MemoryPlan;
+use crate::chat::{ChatTemplate, TemplateError};
+use crate::checkpoint::{CheckpointConfig, Loader, Quantization, Weights};
+use crate::error::LoadError;
+use crate::info::{ModelInfo, Recorded};
+use crate::models::{self, Architecture};
+use crate::options::{DeviceChoice, LoadOptions};
+use crate::sampling::SamplingParams;
+use crate::text::Tokenizer;
+
+/// A checkpoint whose metadata is read and whose weights are not.
+pub(super) struct Opened {
+    pub(super) config: CheckpointConfig,
+    pub(super) architecture_name: &'static str,
+    pub(super) architecture: Box<dyn Architecture>,
+    pub(super) quantization: Quantization,
+    pub(super) chat_template: Result<ChatTemplate, TemplateError>,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) weights: Weights,
+    pub(super) plan: MemoryPlan,
+}
+
+impl Opened {
+    pub(super) fn new(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
+        check(options)?;
+        let config = CheckpointConfig::open(path)?;
+        let (architecture_name, architecture) = models::read_architecture(&config)?;
+        let mut weights = Weights::open(path)?;
+        architecture.sanitize(&mut weights);
+        let quantization = Quantization::from_config(&config, &mut weights)?;
+        let tokenizer = Tokenizer::from_dir(path)?;
+        let chat_template = ChatTemplate::from_dir(path, tokenizer.special_tokens());
+        let plan = MemoryPlan::new(
+            &architecture.cache_layers(),
+            &architecture.dimensions(),
+            config.stretched_context(),
+            weights.size_bytes(),
+            options,
+        )?;
+        Ok(Self {
+            config,
+            architecture_name,
+            architecture,
+            quantization,
+            chat_template,
+            tokenizer,
+            weights,
+            plan,
+        })
+    }
+
+    /// The model, and how many parameters it has; ready to run when `kernels` are given.
+    pub(super) fn build(
+        &self,
+        kernels: Option<&Kernels>,
+    ) -> Result<(Box<dyn models::Model>, u64), LoadError> {
+        let loader = Loader::new(
+            &self.weights,
+            &self.quantization,
+            self.config.file(),
+            self.plan.context_length,
+            kernels,
+        );
+        let model = self.architecture.load(&loader.root())?;
+        let parameters = loader.finish(&self.config.model_type)?;
+        Ok((model, parameters))
+    }
+
+    pub(super) fn info(&self, parameters: u64) -> ModelInfo {
+        let mut eos_token_ids = self.config.eos_token_ids();
+        eos_token_ids.extend(self.tokenizer.stop_ids());
+        eos_token_ids.sort_unstable();
+        eos_token_ids.dedup();
+        ModelInfo::new(Recorded {
+            config: &self.config,
+            architecture: self.architecture_name,
+            sizes: &self.architecture.dimensions(),
+            cache_layers: &self.architecture.cache_layers(),
+            quantization: self.quantization.globals(),
+            chat_template: self.chat_template.as_ref().ok(),
+            eos_token_ids,
+            parameters,
+            size_bytes: self.weights.size_bytes(),
+        })
+    }
+}
+
+/// Describes the checkpoint at `path` and plans its memory without loading it: weights are mapped, none is read.
+///
+/// ```
+/// use mlxm_engine::{LoadOptions, inspect};
+///
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
+/// let (info, plan) = inspect(folder, &LoadOptions::default())?;
+/// println!("{} layers, {} KV bytes per token", info.layers, plan.kv_bytes_per_token);
+/// println!("16 GiB hold a context of {} tokens", plan.largest_context(16 << 30));
+/// # Ok::<(), mlxm_engine::LoadError>(())
+/// ```
+///
+/// # Errors
+/// As [`Engine::load`](crate::Engine::load).
+pub fn inspect(
+    path: impl AsRef<Path>,
+    options: &LoadOptions,
+) -> Result<(ModelInfo, MemoryPlan), LoadError> {
+    let opened = Opened::new(path.as_ref(), options)?;
+    let (_, parameters) = opened.build(None)?;
+    let info = opened.info(parameters);
+    Ok((info, opened.plan))
+}
+
+/// What can be said about the options before anything is opened.
+fn check(options: &LoadOptions) -> Result<(), LoadError> {
+    if options.threads == Some(0) {
+        return Err(LoadError::InvalidOption(
+            "threads must be at least 1".into(),
+        ));
+    }
+    match options.device {
+        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(()),
+        DeviceChoice::Metal => Err(LoadError::Device(
+            "the Metal backend is not there yet: use `--device cpu` (or auto, which runs on the CPU)".into(),
+        )),
+    }
+}
+
+/// Sampling as `generation_config.json` asks for it.
+pub(super) fn default_sampling(config: &CheckpointConfig) -> SamplingParams {
+    let number = |key: &str| {
+        config
+            .generation
+            .get(key)
+            .and_then(serde_json::Value::as_f64)
+    };
+    let mut sampling = SamplingParams::default();
+    if config.generation.get("do_sample") == Some(&serde_json::Value::Bool(false)) {
+        return sampling;
+    }
+    if let Some(temperature) = number("temperature") {
+        sampling.temperature = temperature as f32;
+    }
+    if let Some(top_p) = number("top_p") {
+        sampling.top_p = top_p as f32;
+    }
+    if let Some(min_p) = number("min_p") {
+        sampling.min_p = min_p as f32;
+    }
+    if let Some(top_k) = number("top_k") {
+        sampling.top_k = top_k as usize;
+    }
+    if let Some(penalty) = number("repetition_penalty") {
+        sampling.repetition_penalty = penalty as f32;
+    }
+    sampling
+}

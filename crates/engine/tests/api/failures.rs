@@ -1,0 +1,73 @@
+//! A request that fails, and those beside it.
+
+use std::fs;
+
+use crate::support::{answer, collect, golden, options};
+use mlxm_engine::{Engine, GenerationError, LoadOptions, Precision, Request};
+use safetensors::SafeTensors;
+
+/// A token whose embedding is not a number in [`damaged`].
+const DAMAGED: u32 = 77;
+
+/// A checkpoint whose embedding of one token is damaged, so that whoever uses it gets logits that cannot be sampled.
+fn damaged() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(golden("phi3-longrope")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let path = folder.path().join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let row = {
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let table = tensors.tensor("model.embed_tokens.weight").unwrap();
+        let width = table.data().len() / table.shape()[0];
+        let start = table.data().as_ptr() as usize - bytes.as_ptr() as usize;
+        let start = start + DAMAGED as usize * width;
+        start..start + width
+    };
+    // All ones is not a number in any float.
+    bytes[row].fill(0xff);
+    fs::write(path, bytes).unwrap();
+    folder
+}
+
+#[test]
+fn a_request_whose_sampling_fails_fails_alone() {
+    let folder = damaged();
+    for precision in [Precision::Exact, Precision::Int8] {
+        let options = LoadOptions {
+            precision,
+            max_sequences: 3,
+            ..options()
+        };
+        let engine = Engine::load(folder.path(), &options).unwrap();
+        let healthy = |first: u32| Request {
+            prompt: (first..first + 20).collect(),
+            max_tokens: Some(10),
+            ignore_eos: true,
+            // The damaged token must not come up by itself.
+            sampling: mlxm_engine::sampling::SamplingParams {
+                logit_bias: [(DAMAGED, -100.0)].into(),
+                ..Default::default()
+            },
+            no_prefix_cache: true,
+            ..Request::default()
+        };
+        let alone = [1, 30].map(|first| answer(&engine, healthy(first)).tokens);
+        let first = engine.submit(healthy(1)).unwrap();
+        let broken = engine.submit(Request {
+            prompt: vec![3, DAMAGED, 4],
+            ..healthy(0)
+        });
+        let second = engine.submit(healthy(30)).unwrap();
+        let events: Vec<_> = broken.unwrap().collect();
+        assert!(
+            matches!(&events[..], [Err(GenerationError::Compute(why))] if why.contains("damaged")),
+            "{events:?}"
+        );
+        assert_eq!([first, second].map(|one| collect(one).tokens), alone);
+        // And the blocks that were filled with what is not a number do no harm to whom they serve next.
+        assert_eq!(answer(&engine, healthy(1)).tokens, alone[0]);
+    }
+}
