@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use mlxm_kernels::KernelError;
 
-use crate::sampling::SamplingError;
+use crate::sampling::{ConstraintError, SamplingError};
 use crate::text::TokenizerError;
 
 /// Why a checkpoint cannot be loaded.
@@ -192,7 +192,19 @@ pub enum GenerationError {
     /// It was ended so that the engine can shut down.
     #[error("the answer was cut off because the engine is shutting down")]
     Cancelled,
+    /// The constraint on the answer failed.
+    #[error(transparent)]
+    Constraint(ConstraintError),
     /// The engine went away.
     #[error("the engine has stopped")]
     Stopped,
+}
+
+impl From<SamplingError> for GenerationError {
+    fn from(error: SamplingError) -> Self {
+        match error {
+            SamplingError::Constraint(error) => Self::Constraint(error),
+            error => Self::Compute(error.to_string()),
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mlxm_scheduler::Priority;
 
-use crate::sampling::{SamplingParams, TokenLogprob};
+use crate::sampling::{Constraint, SamplingParams, TokenLogprob};
 
 /// One generation.
 #[derive(Debug, Clone, Default)]
@@ -18,8 +18,12 @@ pub struct Request {
     pub max_tokens: Option<usize>,
     /// Strings that end the answer. They are found across token borders and are not part of the text.
     pub stop: Vec<String>,
-    /// Go on after an end-of-sequence token (benchmarks).
+    /// Go on after an end-of-sequence token (benchmarks). With a constraint, which allows such a token only where the text
+    /// may end, the answer ends there all the same.
     pub ignore_eos: bool,
+    /// The form that the answer has to have. It is still cut by `stop` and `max_tokens`. Its state is that of the start of
+    /// the answer; a clone of the request carries a copy of its own.
+    pub constraint: Option<Box<dyn Constraint>>,
     /// Whether the prompt's cached prefix may be used and left behind for later requests.
     pub no_prefix_cache: bool,
     /// Cached prefixes are shared only between requests of the same salt: users or adapters that must not see whether
@@ -58,6 +62,8 @@ pub enum FinishReason {
     EndOfSequence(u32),
     /// This stop string appeared.
     StopString(String),
+    /// The constraint was met and left nothing more to say.
+    GrammarComplete,
     /// The request's token limit was reached.
     MaxTokens,
     /// The context is full.
@@ -68,7 +74,7 @@ impl FinishReason {
     /// The word that APIs of this kind use: `stop` or `length`.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::EndOfSequence(_) | Self::StopString(_) => "stop",
+            Self::EndOfSequence(_) | Self::StopString(_) | Self::GrammarComplete => "stop",
             Self::MaxTokens | Self::ContextFull => "length",
         }
     }

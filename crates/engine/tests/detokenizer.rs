@@ -365,3 +365,70 @@ fn a_special_token_that_is_to_be_visible_is_text() {
     assert_eq!(text(&[end]), " the<|end|> the");
     assert_eq!(text(&[end + 1]), " the the");
 }
+
+/// Decoding whole, from the bytes of the single tokens.
+fn joined(tokenizer: &Tokenizer, ids: &[u32]) -> Option<String> {
+    let bytes: Option<Vec<Vec<u8>>> = ids.iter().map(|&id| tokenizer.token_bytes(id)).collect();
+    let bytes = bytes?.concat();
+    let kept = match bytes.strip_prefix(b" ") {
+        Some(rest) if tokenizer.drops_leading_space() => rest,
+        _ => &bytes,
+    };
+    Some(String::from_utf8_lossy(kept).into_owned())
+}
+
+fn check_token_bytes(tokenizer: &Tokenizer, choices: &[u32], first: impl Fn(u32) -> bool) {
+    let size = tokenizer.vocab_size() as u32;
+    let ids = choices.iter().map(|choice| choice % size);
+    let ids: Vec<u32> = ids.skip_while(|&id| !first(id)).collect();
+    let whole = tokenizer.decode(&ids, false);
+    // How many U+FFFD stand for bytes that are no character differs.
+    if !whole.contains('\u{FFFD}') {
+        assert_eq!(joined(tokenizer, &ids), Some(whole), "{ids:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn bytes_of_tokens_join_to_the_text((ids, _) in streams(), strip in any::<bool>()) {
+        let any = |_| true;
+        check_token_bytes(&byte_level().1, &ids, any);
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
+        check_token_bytes(&Tokenizer::from_dir(directory).unwrap(), &ids, any);
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/gemma3-window-8");
+        check_token_bytes(&Tokenizer::from_dir(directory).unwrap(), &ids, any);
+        let words: Vec<u32> = ids.iter().map(|id| if id % 9 == 0 { id % 259 } else { 259 + id % 12 }).collect();
+        check_token_bytes(&sentencepiece(strip).1, &words, any);
+        // These leave out all marks of the first token, and two of them are never one.
+        let one_mark = |id: u32| id >= 259 && WORDS[id as usize - 259] != "▁▁";
+        check_token_bytes(&metaspace("always", false).1, &words, one_mark);
+        check_token_bytes(&metaspace("never", false).1, &words, any);
+        // A continuation at the beginning keeps its marks.
+        let whole_word = |id: u32| !PIECES[id as usize].starts_with("##");
+        check_token_bytes(&wordpiece(false).1, &ids, whole_word);
+    }
+
+    #[test]
+    fn bytes_of_text_are_those_of_its_tokens(text in "\\PC{0,24}") {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
+        let tokenizer = Tokenizer::from_dir(directory).unwrap();
+        let ids = tokenizer.encode(&text, false).unwrap();
+        let bytes: Vec<u8> = ids.iter().flat_map(|&id| tokenizer.token_bytes(id).unwrap()).collect();
+        prop_assert_eq!(String::from_utf8(bytes).unwrap(), text);
+    }
+}
+
+#[test]
+fn bytes_of_a_token_are_absent_where_its_neighbours_matter() {
+    assert_eq!(wordpiece(true).1.token_bytes(3), None);
+    assert_eq!(metaspace("always", true).1.token_bytes(260), None);
+    assert_eq!(fused_metaspace().1.token_bytes(260), None);
+    let suffixed = word_level(json!({"type": "BPEDecoder", "suffix": "</w>"})).1;
+    assert_eq!(suffixed.token_bytes(2), None);
+    let (_, tokenizer) = byte_level();
+    assert_eq!(tokenizer.token_bytes(tokenizer.vocab_size() as u32), None);
+    let half = tokenizer.token_to_id("ðŁ").unwrap();
+    assert_eq!(tokenizer.token_bytes(half).unwrap(), [0xF0, 0x9F]);
+}

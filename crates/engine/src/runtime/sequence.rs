@@ -7,7 +7,7 @@ use super::mailbox::Sender;
 use super::memory::peak_resident_bytes;
 use crate::error::GenerationError;
 use crate::request::{Event, FinishReason, Finished, Request, Statistics, Token};
-use crate::sampling::{Sampled, Sampler, SamplingError, StopMatcher};
+use crate::sampling::{Acceptance, Constraint, Sampled, Sampler, SamplingError, StopMatcher};
 use crate::text::{Detokenizer, Tokenizer};
 
 /// The limits that every answer of an engine has.
@@ -26,6 +26,7 @@ pub struct ActiveRequest {
     unsent: Vec<Result<Event, GenerationError>>,
     place: Place,
     sampler: Sampler,
+    constraint: Option<Box<dyn Constraint>>,
     detokenizer: Detokenizer,
     stop: StopMatcher,
     prompt_tokens: usize,
@@ -64,11 +65,12 @@ impl ActiveRequest {
             unsent: Vec::new(),
             place,
             sampler: Sampler::new(request.sampling.clone(), vocab_size)?,
+            constraint: request.constraint.clone(),
             detokenizer: tokenizer.detokenizer_showing(request.visible_tokens.clone()),
             stop,
             prompt_tokens: request.prompt.len(),
             max_tokens: request.max_tokens.unwrap_or(usize::MAX),
-            ignore_eos: request.ignore_eos,
+            ignore_eos: request.ignore_eos && request.constraint.is_none(),
             submitted: Instant::now(),
             started: None,
             first_token: None,
@@ -116,7 +118,7 @@ impl ActiveRequest {
     /// Samples the next token of `sequence` (prompt and answer so far).
     ///
     /// # Errors
-    /// When the logits are not numbers.
+    /// When the logits are not numbers, or the constraint fails.
     pub fn advance(
         &mut self,
         logits: &mut [f32],
@@ -124,7 +126,10 @@ impl ActiveRequest {
         cached_tokens: usize,
         limits: &Limits,
     ) -> Result<Progress, SamplingError> {
-        let Sampled { token, logprob } = self.sampler.sample(logits, sequence, &self.generated)?;
+        let constraint = self.constraint.as_deref_mut();
+        let Sampled { token, logprob } =
+            self.sampler
+                .sample_within(constraint, logits, sequence, &self.generated)?;
         let now = Instant::now();
         self.first_token.get_or_insert(now);
         self.last_token = Some(now);
@@ -135,6 +140,10 @@ impl ActiveRequest {
             self.finish(FinishReason::EndOfSequence(token), held_back, cached_tokens);
             return Ok(Progress::Done);
         }
+        let complete = match &mut self.constraint {
+            Some(constraint) => constraint.accept(token)? == Acceptance::Complete,
+            None => false,
+        };
         let piece = self.stop.push(&self.detokenizer.push(token));
         let stopped = piece.stopped;
         self.unsent.push(Ok(Event::Token(Token {
@@ -146,7 +155,9 @@ impl ActiveRequest {
             self.finish(FinishReason::StopString(stop), String::new(), cached_tokens);
             return Ok(Progress::Done);
         }
-        let reason = if self.generated.len() >= self.max_tokens {
+        let reason = if complete {
+            FinishReason::GrammarComplete
+        } else if self.generated.len() >= self.max_tokens {
             FinishReason::MaxTokens
         } else if self.prompt_tokens + self.generated.len() >= limits.context_length {
             FinishReason::ContextFull

@@ -368,7 +368,7 @@ impl Worker {
                     self.commit(id, &[]);
                     self.end(id);
                 }
-                Some(Err(error)) => self.fail(id, GenerationError::Compute(error.to_string())),
+                Some(Err(error)) => self.fail(id, error.into()),
                 None => {}
             }
         }

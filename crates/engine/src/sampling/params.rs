@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::ConstraintError;
+
 /// How the next token is chosen. The default is greedy with every filter and penalty off.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SamplingParams {
@@ -96,6 +98,9 @@ pub enum SamplingError {
     /// Every logit is negative infinity.
     #[error("no token is allowed at this position; loosen the constraint on the output")]
     NothingAllowed,
+    /// The constraint on the answer failed.
+    #[error(transparent)]
+    Constraint(#[from] ConstraintError),
 }
 
 impl SamplingParams {

@@ -8,7 +8,7 @@ use rand_chacha::{
 };
 
 use super::{
-    SamplingError, SamplingParams,
+    Constraint, SamplingError, SamplingParams,
     candidates::{self, Candidates},
     penalties::{self, Occurrences},
 };
@@ -23,8 +23,8 @@ pub struct Sampled {
 }
 
 /// Natural logarithms of probabilities: those of the model after logit bias and penalties, before
-/// filters and temperature, as in mlx-lm. So they do not depend on how boldly a request samples,
-/// and a token that a filter removed still has one.
+/// constraint, filters and temperature, as in mlx-lm. So they do not depend on how boldly a request
+/// samples or on the form its answer has to have, and a token that was removed still has one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenLogprob {
     /// The chosen token.
@@ -84,13 +84,34 @@ impl Sampler {
         history: &[u32],
         generated: &[u32],
     ) -> Result<Sampled, SamplingError> {
+        self.sample_within(None, logits, history, generated)
+    }
+
+    /// As [`sample`](Self::sample), from the tokens that `constraint` allows.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample), and if the constraint fails.
+    pub fn sample_within(
+        &mut self,
+        constraint: Option<&mut (dyn Constraint + 'static)>,
+        logits: &mut [f32],
+        history: &[u32],
+        generated: &[u32],
+    ) -> Result<Sampled, SamplingError> {
         let Self {
             params,
             occurrences,
             ..
         } = self;
         penalties::apply(params, occurrences, logits, history, generated);
-        let (most_probable, largest) = most_probable(logits)?;
+        let (mut most_probable, mut largest) = largest_logit(logits)?;
+        let count = self.params.logprobs;
+        let distribution = count.map(|count| self.distribution(logits, largest, count));
+        if let Some(constraint) = constraint {
+            constraint.mask(logits)?;
+            (most_probable, largest) = largest_logit(logits)?;
+        }
+        let params = &self.params;
         let token = if params.temperature == 0.0 {
             most_probable
         } else {
@@ -99,26 +120,44 @@ impl Sampler {
             self.candidates.filter(params, logits, largest);
             self.candidates.draw(largest, params.temperature, uniform)
         };
-        let count = self.params.logprobs;
-        let logprob = count.map(|count| self.logprob(token, logits, largest, count));
+        let logprob = distribution.map(|distribution| TokenLogprob {
+            token,
+            logprob: distribution.logprob(logits[token as usize]),
+            top: distribution.top,
+        });
         Ok(Sampled { token, logprob })
     }
 
-    fn logprob(&mut self, token: u32, logits: &[f32], largest: f32, count: usize) -> TokenLogprob {
-        let log_mass = candidates::mass(logits, largest).ln();
-        // Subtracting the largest first keeps the precision of a difference of large numbers.
-        let logprob = |logit: f32| (f64::from(logit - largest) - log_mass) as f32;
+    fn distribution(&mut self, logits: &[f32], largest: f32, count: usize) -> Distribution {
+        let mut distribution = Distribution {
+            largest,
+            log_mass: candidates::mass(logits, largest).ln(),
+            top: Vec::new(),
+        };
         let top = self.candidates.most_probable(logits, count).into_iter();
-        TokenLogprob {
-            token,
-            logprob: logprob(logits[token as usize]),
-            top: top.map(|(token, logit)| (token, logprob(logit))).collect(),
-        }
+        distribution.top = top
+            .map(|(token, logit)| (token, distribution.logprob(logit)))
+            .collect();
+        distribution
+    }
+}
+
+/// What log-probabilities are computed from.
+struct Distribution {
+    largest: f32,
+    log_mass: f64,
+    top: Vec<(u32, f32)>,
+}
+
+impl Distribution {
+    fn logprob(&self, logit: f32) -> f32 {
+        // Subtracting the largest first keeps the precision of a difference of large numbers.
+        (f64::from(logit - self.largest) - self.log_mass) as f32
     }
 }
 
 /// The largest logit and the lowest token that has it.
-fn most_probable(logits: &[f32]) -> Result<(u32, f32), SamplingError> {
+fn largest_logit(logits: &[f32]) -> Result<(u32, f32), SamplingError> {
     let mut token = 0;
     let mut largest = f32::NEG_INFINITY;
     for (&logit, at) in logits.iter().zip(0..) {

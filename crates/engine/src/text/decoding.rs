@@ -4,6 +4,8 @@
 //! fuses them (bytes to characters, or plain joining); steps after that see one running text. Each step here keeps only
 //! what it needs to be exact: a run of bytes, a partial match, a "first token" mark.
 
+mod token_bytes;
+
 use serde_json::Value;
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::{Decoder, decoders};

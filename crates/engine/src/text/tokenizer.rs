@@ -231,6 +231,22 @@ impl Tokenizer {
         self.inner.backend.id_to_token(id)
     }
 
+    /// The bytes that a token adds to a text that has begun; they need not be whole characters. What
+    /// [`decode`](Self::decode) makes of tokens is what their bytes make together, but for a space it may begin with
+    /// ([`drops_leading_space`](Self::drops_leading_space)) and U+FFFD for what is not UTF-8.
+    ///
+    /// None outside the vocabulary, and for every token of a decoder that changes one by its neighbours.
+    pub fn token_bytes(&self, id: u32) -> Option<Vec<u8>> {
+        let token = self.id_to_token(id)?;
+        self.inner.pipeline.as_ref()?.token_bytes(token)
+    }
+
+    /// Whether [`decode`](Self::decode) leaves out a space at the beginning of a text.
+    pub fn drops_leading_space(&self) -> bool {
+        let pipeline = self.inner.pipeline.as_ref();
+        pipeline.is_some_and(Pipeline::drops_leading_space)
+    }
+
     /// The special tokens by role.
     pub fn special_tokens(&self) -> &SpecialTokens {
         &self.inner.special_tokens

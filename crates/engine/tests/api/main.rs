@@ -5,6 +5,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod constraint;
 mod dispatches;
 mod failures;
 mod generation;
