@@ -7,10 +7,10 @@ use mlxm_engine::{
     Engine, Event, FinishReason, Finished, GenerationError, Poll, Request, RequestError,
     Statistics, Token,
 };
+use mlxm_parsers::{Format, Parser, Part};
 
 use crate::interrupt::Watch;
 use crate::output::Output;
-use crate::thinking::{Part, ThinkingSplitter, is_tag};
 use crate::units;
 
 /// How long a wait for the next token lasts before Ctrl-C is looked at again.
@@ -67,22 +67,43 @@ pub trait Sink {
     /// A token was generated.
     fn token(&mut self, token: &Token) -> io::Result<()>;
     /// A piece of text became certain.
-    fn piece(&mut self, part: Part, text: &str) -> io::Result<()>;
+    fn piece(&mut self, kind: Kind, text: &str) -> io::Result<()>;
 }
 
-/// Runs a request to its end or to Ctrl-C.
+/// What a piece of an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// What the model says to itself.
+    Thinking,
+    /// What it says to the person.
+    Answer,
+}
+
+/// How the model marks what it says to itself. It has nothing to call.
+fn format(engine: &Engine) -> Format {
+    let template = engine.chat_template().ok();
+    let source = template.and_then(|template| template.source("default"));
+    Format {
+        tools: None,
+        ..Format::detect(source, &engine.info().model_type)
+    }
+}
+
+/// Runs a request to its end or to Ctrl-C. `prompt` is the text of its tokens.
 pub fn generate(
     engine: &Engine,
     request: Request,
-    splitter: ThinkingSplitter,
+    prompt: &str,
     sink: &mut dyn Sink,
 ) -> anyhow::Result<Answer> {
     let watch = Watch::start();
     let mut generation = engine
         .submit(request)
         .map_err(|error| refusal(engine, error))?;
+    let format = format(engine);
+    let markers = format.markers();
     let mut collector = Collector {
-        splitter,
+        parser: Parser::new(format, prompt, &[]),
         sink,
         thinking: String::new(),
         text: String::new(),
@@ -99,12 +120,12 @@ pub fn generate(
             Poll::Event(Ok(Event::Token(token))) => {
                 collector.sink.token(&token)?;
                 if engine.tokenizer().is_special(token.id)
-                    && let Some(tag) = engine
+                    && let Some(marker) = engine
                         .tokenizer()
                         .id_to_token(token.id)
-                        .filter(|token| is_tag(token))
+                        .filter(|token| markers.contains(&token.as_str()))
                 {
-                    collector.push(&tag)?;
+                    collector.push(&marker)?;
                 }
                 collector.push(&token.text)?;
             }
@@ -141,7 +162,7 @@ fn refusal(engine: &Engine, error: RequestError) -> anyhow::Error {
 }
 
 struct Collector<'a> {
-    splitter: ThinkingSplitter,
+    parser: Parser,
     sink: &'a mut dyn Sink,
     thinking: String,
     text: String,
@@ -149,22 +170,28 @@ struct Collector<'a> {
 
 impl Collector<'_> {
     fn push(&mut self, text: &str) -> io::Result<()> {
-        let parts = self.splitter.push(text);
+        let parts = self.parser.push(text);
         self.take(parts)
     }
 
     fn end(&mut self) -> io::Result<()> {
-        let parts = self.splitter.finish();
+        let parts = self.parser.finish();
         self.take(parts)
     }
 
-    fn take(&mut self, parts: Vec<(Part, String)>) -> io::Result<()> {
-        for (part, text) in parts {
-            match part {
-                Part::Thinking => self.thinking.push_str(&text),
-                Part::Answer => self.text.push_str(&text),
+    fn take(&mut self, parts: Vec<Part>) -> io::Result<()> {
+        for part in parts {
+            let (kind, text) = match part {
+                Part::Reasoning(text) => (Kind::Thinking, text),
+                Part::Content(text) => (Kind::Answer, text),
+                // There are no tools.
+                Part::ToolCall { .. } | Part::Arguments { .. } => continue,
+            };
+            match kind {
+                Kind::Thinking => self.thinking.push_str(&text),
+                Kind::Answer => self.text.push_str(&text),
             }
-            self.sink.piece(part, &text)?;
+            self.sink.piece(kind, &text)?;
         }
         Ok(())
     }
@@ -184,7 +211,7 @@ impl Collector<'_> {
 pub struct Printer<'a> {
     output: &'a Output,
     shows_thinking: bool,
-    last: Option<Part>,
+    last: Option<Kind>,
     at_line_start: bool,
 }
 
@@ -214,15 +241,15 @@ impl Sink for Printer<'_> {
         Ok(())
     }
 
-    fn piece(&mut self, part: Part, text: &str) -> io::Result<()> {
-        if part == Part::Thinking && !self.shows_thinking {
+    fn piece(&mut self, kind: Kind, text: &str) -> io::Result<()> {
+        if kind == Kind::Thinking && !self.shows_thinking {
             return Ok(());
         }
-        if part == Part::Answer && self.last == Some(Part::Thinking) {
+        if kind == Kind::Answer && self.last == Some(Kind::Thinking) {
             self.output.piece("\n\n", false)?;
         }
-        self.output.piece(text, part == Part::Thinking)?;
-        self.last = Some(part);
+        self.output.piece(text, kind == Kind::Thinking)?;
+        self.last = Some(kind);
         self.at_line_start = text.ends_with('\n');
         Ok(())
     }

@@ -14,7 +14,6 @@ mod progress;
 mod prompt;
 mod recorder;
 mod sampling;
-mod thinking;
 mod units;
 
 use std::process::ExitCode;

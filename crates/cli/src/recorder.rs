@@ -7,9 +7,8 @@ use mlxm_engine::{Statistics, Token};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::generate::{Answer, Sink};
+use crate::generate::{Answer, Kind, Sink};
 use crate::output::Output;
-use crate::thinking::Part;
 
 /// Collects tokens; prints pieces of text at once when asked to.
 #[derive(Debug)]
@@ -119,14 +118,15 @@ impl Sink for Recorder<'_> {
         Ok(())
     }
 
-    fn piece(&mut self, part: Part, text: &str) -> io::Result<()> {
+    fn piece(&mut self, kind: Kind, text: &str) -> io::Result<()> {
         if !self.streams {
             return Ok(());
         }
-        let kind = match part {
-            Part::Thinking => "thinking",
-            Part::Answer => "text",
+        let r#type = match kind {
+            Kind::Thinking => "thinking",
+            Kind::Answer => "text",
         };
-        self.output.json_line(&json!({"type": kind, "text": text}))
+        self.output
+            .json_line(&json!({"type": r#type, "text": text}))
     }
 }

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use mlxm_engine::chat::{ChatTemplate, RenderOptions, TemplateError, open_thinking_end};
+use mlxm_engine::chat::{ChatTemplate, RenderOptions, TemplateError};
 use mlxm_engine::text::{SpecialTokens, Tokenizer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -323,13 +323,6 @@ fn abilities_show_in_the_template() {
     assert!(set_first.supports_tools());
     assert!(template("{% if enable_thinking %}{% endif %}").supports_thinking());
     assert!(template("{{ '<think>' }}").supports_thinking());
-
-    assert_eq!(
-        open_thinking_end("<|assistant|><think>\n"),
-        Some("</think>")
-    );
-    assert_eq!(open_thinking_end("<think></think>\n"), None);
-    assert_eq!(open_thinking_end("[THINK]"), Some("[/THINK]"));
 }
 
 /// Pieces that make a fair share of valid templates.

@@ -20,7 +20,6 @@ use crate::failure::Failure;
 use crate::generate::{Answer, Ending, Printer, describe, generate};
 use crate::output::Output;
 use crate::prompt::Prompter;
-use crate::thinking::ThinkingSplitter;
 
 const PROMPT: &str = ">>> ";
 const HISTORY_ENTRIES: usize = 1000;
@@ -148,13 +147,12 @@ impl Chat<'_> {
                 return Ok(Next::Line);
             }
         };
-        let splitter = ThinkingSplitter::after_prompt(&prompt.text);
         let request = Request {
             prompt: prompt.tokens,
             ..self.request.clone()
         };
         let mut printer = Printer::new(self.output, self.shows_thinking);
-        let outcome = generate(self.engine, request, splitter, &mut printer);
+        let outcome = generate(self.engine, request, &prompt.text, &mut printer);
         printer.end_line()?;
         match outcome {
             Ok(answer) => {

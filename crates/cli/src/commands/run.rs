@@ -18,7 +18,6 @@ use crate::output::{Format, Output};
 use crate::prompt::{Prompt, Prompter, TemplateArguments};
 use crate::recorder::Recorder;
 use crate::sampling::SamplingArguments;
-use crate::thinking::ThinkingSplitter;
 
 /// Standard input that stays silent this long is mentioned, so that nobody waits for a program that waits for them.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -181,19 +180,18 @@ impl Run {
         let output = &context.output;
         request.prompt = prompt.tokens;
         let max_tokens = request.max_tokens.unwrap_or_default();
-        let splitter = ThinkingSplitter::after_prompt(&prompt.text);
         let answer = if self.stream_json || output.format() == Format::Json {
             let mut recorder = if self.stream_json {
                 Recorder::streaming(output)
             } else {
                 Recorder::new(output)
             };
-            let answer = generate(engine, request, splitter, &mut recorder)?;
+            let answer = generate(engine, request, &prompt.text, &mut recorder)?;
             recorder.finish(&engine.info().path, &answer)?;
             answer
         } else {
             let mut printer = Printer::new(output, !self.hide_thinking);
-            let outcome = generate(engine, request, splitter, &mut printer);
+            let outcome = generate(engine, request, &prompt.text, &mut printer);
             printer.end_line()?;
             outcome?
         };

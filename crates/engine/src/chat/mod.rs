@@ -14,4 +14,4 @@ mod source;
 mod template;
 
 pub use error::TemplateError;
-pub use template::{ChatTemplate, RenderOptions, open_thinking_end};
+pub use template::{ChatTemplate, RenderOptions};

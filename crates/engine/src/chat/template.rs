@@ -19,13 +19,14 @@ use crate::text::{SpecialTokens, Tokenizer};
 /// The template that wins when tools are given and a checkpoint has it.
 const TOOL_USE: &str = "tool_use";
 
-/// Tags that open a block of reasoning, with those that close it.
-const THINKING: [(&str, &str); 5] = [
-    ("<think>", "</think>"),
-    ("<think:opensource>", "</think:opensource>"),
-    ("<seed:think>", "</seed:think>"),
-    ("[THINK]", "[/THINK]"),
-    ("<|START_THINKING|>", "<|END_THINKING|>"),
+/// Tags that open a block of reasoning.
+const THINKING: [&str; 6] = [
+    "<think>",
+    "<think:opensource>",
+    "<seed:think>",
+    "[THINK]",
+    "<|START_THINKING|>",
+    "<|channel>thought",
 ];
 
 /// The chat templates of one checkpoint. Cheap to clone.
@@ -165,7 +166,7 @@ impl ChatTemplate {
             || self
                 .sources
                 .values()
-                .any(|text| THINKING.iter().any(|(open, _)| text.contains(open)))
+                .any(|text| THINKING.iter().any(|open| text.contains(open)))
     }
 
     /// The names of the templates.
@@ -229,16 +230,6 @@ impl ChatTemplate {
         );
         minijinja::Value::from(variables)
     }
-}
-
-/// The tag that will end the reasoning which a prompt leaves open, if it ends by opening some: what the model writes up to
-/// there is not yet the answer.
-pub fn open_thinking_end(prompt: &str) -> Option<&'static str> {
-    let prompt = prompt.trim_end();
-    THINKING
-        .iter()
-        .find(|(open, _)| prompt.ends_with(open))
-        .map(|(_, close)| *close)
 }
 
 fn render_error(name: &str, error: &Error) -> TemplateError {

@@ -1,0 +1,292 @@
+//! `<start_function_call>call:NAME{key:<escape>value<escape>,other:3}<end_function_call>` of FunctionGemma, and
+//! `<|tool_call>call:NAME{key:<|"|>value<|"|>}<tool_call|>` of Gemma 4. Keys have no quotes, strings a marker on both sides.
+
+use crate::context::{CallReader, Context, Step};
+use crate::input::Match;
+use crate::json::quote;
+use crate::marker::Found;
+use crate::values::{Types, from_text};
+
+/// The markers of one of the two.
+#[derive(Debug)]
+pub(super) struct Syntax {
+    pub open: &'static str,
+    pub close: &'static str,
+    /// Stands on both sides of a string.
+    pub string: &'static str,
+    pub markers: [&'static str; 3],
+}
+
+pub(super) const FUNCTION_GEMMA: Syntax = Syntax {
+    open: "<start_function_call>",
+    close: "<end_function_call>",
+    string: "<escape>",
+    markers: ["<start_function_call>", "<end_function_call>", "<escape>"],
+};
+
+pub(super) const GEMMA4: Syntax = Syntax {
+    open: "<|tool_call>",
+    close: "<tool_call|>",
+    string: "<|\"|>",
+    markers: ["<|tool_call>", "<tool_call|>", "<|\"|>"],
+};
+
+/// How deep containers may nest.
+const DEEPEST: usize = 64;
+
+/// Reads one call.
+#[derive(Debug)]
+pub(super) struct FunctionGemma {
+    syntax: &'static Syntax,
+    state: State,
+    arguments: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    Name,
+    KeyOrEnd,
+    Value {
+        key: String,
+        text: String,
+        depth: usize,
+        in_string: bool,
+    },
+    CommaOrEnd,
+    Behind,
+}
+
+impl FunctionGemma {
+    pub fn new(syntax: &'static Syntax) -> Self {
+        Self {
+            syntax,
+            state: State::Open,
+            arguments: 0,
+        }
+    }
+
+    fn become_(&mut self, next: State) -> Step {
+        self.state = next;
+        Step::Again
+    }
+
+    /// What stands before the value of an argument.
+    fn beginning(&self, key: &str) -> String {
+        let start = if self.arguments == 0 { "{" } else { ", " };
+        format!("{start}{}: ", quote(key))
+    }
+
+    fn punctuation(&mut self, next: char, context: &mut Context) -> Step {
+        match (&self.state, next) {
+            (_, '}') => {
+                context.input.advance(1);
+                context.arguments(if self.arguments == 0 { "{}" } else { "}" });
+                context.complete();
+                self.become_(State::Behind)
+            }
+            (State::CommaOrEnd, ',') => {
+                context.input.advance(1);
+                self.become_(State::KeyOrEnd)
+            }
+            (State::KeyOrEnd, _) => match context.input.take_name(":") {
+                Match::Found(key) => self.become_(State::Value {
+                    key: key.replace(self.syntax.string, ""),
+                    text: String::new(),
+                    depth: 0,
+                    in_string: false,
+                }),
+                Match::Absent => Step::Broken,
+                Match::Unsure => Step::More,
+            },
+            _ => Step::Broken,
+        }
+    }
+
+    /// Reads more of a value; true at its end.
+    fn read_value(&mut self, context: &mut Context) -> bool {
+        let State::Value {
+            text,
+            depth,
+            in_string,
+            ..
+        } = &mut self.state
+        else {
+            return false;
+        };
+        let string = self.syntax.string;
+        loop {
+            let rest = context.input.rest();
+            let (safe, quoted) = match context.input.find(&[string]) {
+                Found::At { start, .. } => (start, true),
+                Found::Nowhere { safe } => (safe, false),
+            };
+            let mut end = None;
+            if !*in_string {
+                end = rest[..safe].find(|character| match character {
+                    '{' | '[' => {
+                        *depth += 1;
+                        false
+                    }
+                    '}' | ']' | ',' if *depth == 0 => true,
+                    '}' | ']' => {
+                        *depth -= 1;
+                        false
+                    }
+                    _ => false,
+                });
+            }
+            let read = match end {
+                Some(end) => end,
+                None if quoted => safe + string.len(),
+                None => safe,
+            };
+            text.push_str(&rest[..read]);
+            context.input.advance(read);
+            context.input.commit();
+            if end.is_some() {
+                return true;
+            }
+            if !quoted {
+                return false;
+            }
+            *in_string = !*in_string;
+        }
+    }
+}
+
+impl CallReader for FunctionGemma {
+    fn step(&mut self, context: &mut Context) -> Step {
+        match &self.state {
+            State::Open => match context.input.take("call:") {
+                Match::Found(()) => self.become_(State::Name),
+                Match::Absent => Step::Broken,
+                Match::Unsure => Step::More,
+            },
+            State::Name => match context.input.take_name("{") {
+                Match::Found(name) if context.announce(&name) => self.become_(State::KeyOrEnd),
+                Match::Found(_) | Match::Absent => Step::Broken,
+                Match::Unsure => Step::More,
+            },
+            State::KeyOrEnd | State::CommaOrEnd => match context.input.peek() {
+                Match::Found(next) => self.punctuation(next, context),
+                Match::Absent => Step::Broken,
+                Match::Unsure => Step::More,
+            },
+            State::Value { .. } => {
+                if !self.read_value(context) {
+                    return Step::More;
+                }
+                let State::Value { key, text, .. } = &self.state else {
+                    return Step::Again;
+                };
+                let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
+                let value = to_json(text, self.syntax.string, types);
+                let json = format!("{}{value}", self.beginning(key));
+                self.arguments += 1;
+                context.arguments(&json);
+                self.become_(State::CommaOrEnd)
+            }
+            State::Behind => match context.input.take(self.syntax.close) {
+                Match::Found(()) | Match::Absent => Step::Close,
+                Match::Unsure => Step::More,
+            },
+        }
+    }
+
+    fn cut_off(&mut self, context: &mut Context) {
+        if let State::Value { key, text, .. } = &self.state {
+            let text = format!("{text}{}", context.input.rest());
+            let text = text.replace(self.syntax.string, "\"");
+            let json = format!("{}{}", self.beginning(key), text.trim());
+            context.arguments(&json);
+        }
+    }
+}
+
+/// A value as JSON; what is no value is a string.
+fn to_json(text: &str, string: &str, types: Types) -> String {
+    let mut reader = Reader {
+        rest: text.trim(),
+        string,
+    };
+    let mut out = String::new();
+    match reader.value(&mut out, types, 0) {
+        Some(()) if reader.rest.trim().is_empty() => out,
+        _ => quote(&text.replace(string, "\"")),
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    string: &'a str,
+}
+
+impl Reader<'_> {
+    fn take(&mut self, literal: &str) -> bool {
+        self.rest = self.rest.trim_start();
+        match self.rest.strip_prefix(literal) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn value(&mut self, out: &mut String, types: Types, depth: usize) -> Option<()> {
+        if depth > DEEPEST {
+            return None;
+        }
+        if self.take(self.string) {
+            let (text, rest) = self.rest.split_once(self.string)?;
+            out.push_str(&quote(text));
+            self.rest = rest;
+        } else if self.take("[") {
+            self.items("]", out, depth, |_, _| Some(()))?;
+        } else if self.take("{") {
+            self.items("}", out, depth, Self::key)?;
+        } else {
+            let end = self.rest.find([',', ']', '}']).unwrap_or(self.rest.len());
+            let (text, rest) = self.rest.split_at(end);
+            out.push_str(&from_text(text.trim(), types));
+            self.rest = rest;
+        }
+        Some(())
+    }
+
+    /// Items up to `close`, with what `before` reads in front of each.
+    fn items(
+        &mut self,
+        close: &str,
+        out: &mut String,
+        depth: usize,
+        before: fn(&mut Self, &mut String) -> Option<()>,
+    ) -> Option<()> {
+        out.push_str(if close == "]" { "[" } else { "{" });
+        let mut first = true;
+        while !self.take(close) {
+            if !first {
+                out.push_str(", ");
+            }
+            first = false;
+            before(self, out)?;
+            self.value(out, Types::default(), depth + 1)?;
+            self.rest = self.rest.trim_start();
+            if !self.take(",") && !self.rest.starts_with(close) {
+                return None;
+            }
+        }
+        out.push_str(close);
+        Some(())
+    }
+
+    fn key(&mut self, out: &mut String) -> Option<()> {
+        let (key, rest) = self.rest.split_once(':')?;
+        let key = key.trim().replace(self.string, "");
+        out.push_str(&quote(key.trim_matches('"')));
+        out.push_str(": ");
+        self.rest = rest;
+        Some(())
+    }
+}

@@ -1,0 +1,43 @@
+//! `<tool_call>{"name": …, "arguments": {…}}</tool_call>`.
+
+use crate::context::{CallReader, Context, Step};
+use crate::input::Match;
+use crate::json::CallsReader;
+
+pub(super) const OPEN: &str = "<tool_call>";
+pub(super) const CLOSE: &str = "</tool_call>";
+
+/// Reads JSON calls between two markers. The closing one may be missing.
+#[derive(Debug)]
+pub(super) struct Hermes {
+    calls: CallsReader,
+    at_end: bool,
+}
+
+impl Hermes {
+    pub fn new() -> Self {
+        Self {
+            calls: CallsReader::marked(),
+            at_end: false,
+        }
+    }
+}
+
+impl CallReader for Hermes {
+    fn step(&mut self, context: &mut Context) -> Step {
+        if self.at_end {
+            return match context.input.take(CLOSE) {
+                Match::Found(()) | Match::Absent => Step::Close,
+                Match::Unsure => Step::More,
+            };
+        }
+        match self.calls.read(context) {
+            Match::Found(()) => {
+                self.at_end = true;
+                Step::Again
+            }
+            Match::Absent => Step::Broken,
+            Match::Unsure => Step::More,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `{"name": …, "parameters": {…}}` as the whole answer, several with `;` between them, perhaps behind `<|python_tag|>`.
+
+use crate::context::{CallReader, Context, Step};
+use crate::input::Match;
+use crate::json::CallsReader;
+
+pub(super) const OPEN: &str = "<|python_tag|>";
+
+/// Reads JSON calls that no marker ends.
+#[derive(Debug)]
+pub(super) struct Llama3Json {
+    calls: CallsReader,
+}
+
+impl Llama3Json {
+    /// Behind the marker.
+    pub fn marked() -> Self {
+        Self {
+            calls: CallsReader::marked(),
+        }
+    }
+
+    /// At the beginning of an answer.
+    pub fn bare() -> Self {
+        Self {
+            calls: CallsReader::bare(),
+        }
+    }
+}
+
+impl CallReader for Llama3Json {
+    fn step(&mut self, context: &mut Context) -> Step {
+        match self.calls.read(context) {
+            Match::Found(()) => Step::Close,
+            Match::Absent => Step::Broken,
+            Match::Unsure => Step::More,
+        }
+    }
+}

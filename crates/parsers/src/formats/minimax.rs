@@ -1,0 +1,18 @@
+//! `<minimax:tool_call><invoke name="NAME"><parameter name="KEY">VALUE</parameter></invoke></minimax:tool_call>`.
+
+use super::xml::Syntax;
+
+pub(super) const SYNTAX: Syntax = Syntax {
+    open: "<minimax:tool_call>",
+    close: "</minimax:tool_call>",
+    call_open: "<invoke name=\"",
+    name_end: Some("\">"),
+    call_close: "</invoke>",
+    key_open: "<parameter name=\"",
+    key_close: "\">",
+    value_open: "",
+    value_close: &["</parameter>"],
+    value_on_lines: false,
+};
+
+pub(super) const MARKERS: [&str; 2] = [SYNTAX.open, SYNTAX.close];

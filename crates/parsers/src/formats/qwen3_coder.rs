@@ -1,0 +1,18 @@
+//! `<tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></tool_call>`, values on lines of their own.
+
+use super::xml::Syntax;
+
+pub(super) const SYNTAX: Syntax = Syntax {
+    open: "<tool_call>",
+    close: "</tool_call>",
+    call_open: "<function=",
+    name_end: Some(">"),
+    call_close: "</function>",
+    key_open: "<parameter=",
+    key_close: ">",
+    value_open: "",
+    value_close: &["\n</parameter>", "</parameter>"],
+    value_on_lines: true,
+};
+
+pub(super) const MARKERS: [&str; 2] = [SYNTAX.open, SYNTAX.close];

@@ -1,0 +1,11 @@
+//! JSON that comes in pieces.
+
+mod arguments;
+mod call;
+mod scanner;
+mod string;
+
+pub(crate) use arguments::ArgumentsReader;
+pub(crate) use call::CallsReader;
+pub(crate) use scanner::{Scanner, Verdict};
+pub(crate) use string::{StringReader, escape_into, quote};

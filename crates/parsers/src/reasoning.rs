@@ -1,0 +1,163 @@
+//! Reasoning between tags.
+//!
+//! A model thinks at most once, before it answers: an opening tag counts only while nothing but white space has come, so
+//! an answer that talks about `<think>` is left alone. White space around the reasoning belongs to neither part.
+
+use crate::context::{Context, Step};
+use crate::format::ReasoningFormat;
+use crate::marker::Found;
+
+/// What stands around the reasoning of a model.
+#[derive(Debug)]
+pub(crate) struct Tags {
+    pub open: &'static str,
+    pub close: &'static str,
+    /// What of them may be a token of its own.
+    pub markers: [&'static str; 2],
+}
+
+const fn tags(open: &'static str, close: &'static str) -> Tags {
+    Tags {
+        open,
+        close,
+        markers: [open, close],
+    }
+}
+
+const TAGS: [Tags; 6] = [
+    tags("<think>", "</think>"),
+    tags("<think:opensource>", "</think:opensource>"),
+    tags("<seed:think>", "</seed:think>"),
+    tags("[THINK]", "[/THINK]"),
+    tags("<|START_THINKING|>", "<|END_THINKING|>"),
+    Tags {
+        open: "<|channel>thought",
+        close: "<channel|>",
+        markers: ["<|channel>", "<channel|>"],
+    },
+];
+
+impl ReasoningFormat {
+    /// The tags in question; none where channels take their place.
+    pub(crate) fn tags(self) -> &'static [Tags] {
+        match self {
+            Self::Think => &TAGS[0..1],
+            Self::Hunyuan => &TAGS[1..2],
+            Self::Seed => &TAGS[2..3],
+            Self::Mistral => &TAGS[3..4],
+            Self::CommandR => &TAGS[4..5],
+            Self::Gemma => &TAGS[5..6],
+            Self::AnyTags => &TAGS,
+            Self::Harmony => &[],
+        }
+    }
+}
+
+/// The tag that will end the reasoning which a prompt leaves open, if it ends by opening some, as the templates of some
+/// models do: what the model writes up to there is not yet the answer.
+pub fn open_reasoning_end(prompt: &str) -> Option<&'static str> {
+    let prompt = prompt.trim_end();
+    TAGS.iter()
+        .find(|tags| prompt.ends_with(tags.open))
+        .map(|tags| tags.close)
+}
+
+#[derive(Debug)]
+enum State {
+    /// Only white space so far; an opening tag may follow.
+    Start,
+    /// Inside the block that this tag closes.
+    Inside { close: &'static str, started: bool },
+    /// Behind the block; white space is dropped until the answer starts.
+    Behind,
+}
+
+/// Reads the reasoning at the beginning of an answer.
+#[derive(Debug)]
+pub(crate) struct Reasoning {
+    tags: &'static [Tags],
+    state: State,
+}
+
+impl Reasoning {
+    pub fn new(format: ReasoningFormat, prompt: &str) -> Self {
+        let state = open_reasoning_end(prompt).map_or(State::Start, |close| State::Inside {
+            close,
+            started: false,
+        });
+        Self {
+            tags: format.tags(),
+            state,
+        }
+    }
+
+    /// Advances; `Close` when the answer begins.
+    pub fn step(&mut self, context: &mut Context) -> Step {
+        match self.state {
+            State::Start => self.start(context),
+            State::Inside { close, started } => self.inside(context, close, started),
+            State::Behind => {
+                let _ = context.input.peek();
+                context.input.commit();
+                if context.input.rest().is_empty() && !context.input.has_ended() {
+                    Step::More
+                } else {
+                    Step::Close
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, context: &mut Context) -> Step {
+        let rest = context.input.rest();
+        let text = rest.trim_start();
+        let space = rest.len() - text.len();
+        if let Some(tags) = self.tags.iter().find(|tags| text.starts_with(tags.open)) {
+            context.input.advance(space + tags.open.len());
+            context.input.commit();
+            self.state = State::Inside {
+                close: tags.close,
+                started: false,
+            };
+            return Step::Again;
+        }
+        let may_open = self.tags.iter().any(|tags| tags.open.starts_with(text));
+        if may_open && !context.input.has_ended() {
+            return Step::More;
+        }
+        Step::Close
+    }
+
+    fn inside(&mut self, context: &mut Context, close: &'static str, started: bool) -> Step {
+        if !started {
+            let _ = context.input.peek();
+            context.input.commit();
+        }
+        let rest = context.input.rest();
+        match context.input.find(&[close]) {
+            Found::At { start, .. } => {
+                let text = rest[..start].trim_end().len();
+                context.take_reasoning(text);
+                context.input.advance(start - text + close.len());
+                context.input.commit();
+                self.state = State::Behind;
+                Step::Again
+            }
+            Found::Nowhere { safe } => {
+                // White space is held back as well: before the closing tag it is dropped.
+                let text = rest[..safe].trim_end().len();
+                context.take_reasoning(text);
+                self.state = State::Inside {
+                    close,
+                    started: started || text > 0,
+                };
+                if context.input.has_ended() {
+                    context.input.advance_to_end();
+                    context.input.commit();
+                    return Step::Close;
+                }
+                Step::More
+            }
+        }
+    }
+}

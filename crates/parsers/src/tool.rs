@@ -1,0 +1,19 @@
+//! What a model may call.
+
+use serde_json::Value;
+
+/// A function the model may call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// JSON schema of its arguments. Anything but an object accepts every argument.
+    pub parameters: Value,
+}
+
+impl Tool {
+    /// Schema of one argument.
+    pub(crate) fn property(&self, name: &str) -> Option<&Value> {
+        self.parameters["properties"].get(name)
+    }
+}

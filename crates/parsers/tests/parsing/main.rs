@@ -1,0 +1,11 @@
+//! Answers in, parts out.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+mod reasoning;
+mod recorded;
