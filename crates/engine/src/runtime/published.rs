@@ -39,7 +39,7 @@ impl Published {
             let words = self.words.iter().map(|word| word.load(Ordering::Relaxed));
             let words = words.collect();
             fence(Ordering::Acquire);
-            if before % 2 == 0 && before == self.version.load(Ordering::Relaxed) {
+            if before.is_multiple_of(2) && before == self.version.load(Ordering::Relaxed) {
                 return words;
             }
             // The writer may need this core to get done.

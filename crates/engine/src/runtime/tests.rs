@@ -18,7 +18,7 @@ use crate::sampling::SamplingParams;
 use crate::{Generation, Priority};
 
 /// More than any step takes; waiting so long is a failure.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 
 /// A model whose forward passes the test lets through one by one.
 struct Gated {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels};
 use mlxm_kvcache::BlockPool;
-use mlxm_scheduler::{Scheduled, Scheduler, Sequence, SequenceId};
+use mlxm_scheduler::{Scheduled, Scheduler, Sequence, SequenceId, SequenceState};
 
 use super::cache::CachePool;
 use super::counters::{Counters, SharedReport};
@@ -71,7 +71,7 @@ pub struct Worker {
     pub(super) max_batch_tokens: usize,
     pub(super) active: HashMap<SequenceId, Box<ActiveRequest>>,
     /// Requests that this turn ended; their readers do not know yet.
-    pub(super) ended: Vec<Box<ActiveRequest>>,
+    pub(super) ended: Vec<ActiveRequest>,
     /// Scoring that waits until no answer is running: it needs a whole context of blocks for itself.
     pub(super) scoring: Vec<Command>,
     /// Whether the weights lie where they are read fastest, or are on their way.
@@ -186,7 +186,7 @@ impl Worker {
                     }
                     Err(error) => {
                         request.fail(GenerationError::Compute(error.to_string()));
-                        self.ended.push(request);
+                        self.ended.push(*request);
                     }
                 }
             }
@@ -223,7 +223,8 @@ impl Worker {
     /// Takes a sequence out, with all that it holds.
     fn end(&mut self, id: SequenceId) {
         self.scheduler.finish(id, &mut self.pool);
-        self.ended.extend(self.active.remove(&id));
+        self.ended
+            .extend(self.active.remove(&id).map(|request| *request));
     }
 
     fn fail(&mut self, id: SequenceId, error: GenerationError) {
@@ -343,8 +344,8 @@ impl Worker {
                 let sequence = self.scheduler.sequence(*id);
                 Mutex::new(Row {
                     request: self.active.remove(id),
-                    tokens: sequence.map_or(&[], |sequence| sequence.tokens()),
-                    cached_tokens: sequence.map_or(0, |sequence| sequence.cached_tokens()),
+                    tokens: sequence.map_or(&[], SequenceState::tokens),
+                    cached_tokens: sequence.map_or(0, SequenceState::cached_tokens),
                     outcome: None,
                 })
             })

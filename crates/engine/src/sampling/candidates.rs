@@ -2,7 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::SamplingParams;
+use super::{
+    SamplingParams,
+    weights::{self, exp, mass},
+};
 
 /// How many tokens are put in order first while looking for the end of the top-p set. Every
 /// further part is as long as all before it.
@@ -33,17 +36,29 @@ fn by_rank(a: &Candidate, b: &Candidate) -> Ordering {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Candidates(Vec<Candidate>);
 
-/// Sum of `exp(logit - largest)` over the vocabulary.
-pub(super) fn mass(logits: &[f32], largest: f32) -> f64 {
-    let terms = logits.iter().map(|logit| (logit - largest).exp());
-    terms.map(f64::from).sum()
-}
-
 impl Candidates {
+    /// Draws one of the tokens that the filters leave, by probability at the temperature, with
+    /// `uniform` from 0 to below 1.
+    ///
+    /// `largest` is the largest logit. All logits are finite or negative infinity.
+    pub(super) fn choose(
+        &mut self,
+        params: &SamplingParams,
+        logits: &[f32],
+        largest: f32,
+        uniform: f64,
+    ) -> u32 {
+        if params.top_k == 0 && params.top_p >= 1.0 && params.min_p == 0.0 {
+            return weights::draw(logits, largest, params.temperature, uniform);
+        }
+        self.filter(params, logits, largest);
+        self.draw(largest, params.temperature, uniform)
+    }
+
     /// Keeps what `top_p`, `min_p` and `top_k` leave of the vocabulary: at least one token.
     ///
     /// `largest` is the largest logit. All logits are finite or negative infinity.
-    pub(super) fn filter(&mut self, params: &SamplingParams, logits: &[f32], largest: f32) {
+    fn filter(&mut self, params: &SamplingParams, logits: &[f32], largest: f32) {
         let mut lowest = largest + params.min_p.ln();
         let mut nucleus = None;
         if params.top_p < 1.0 {
@@ -75,11 +90,11 @@ impl Candidates {
     }
 
     /// Draws by probability at this temperature, with `uniform` from 0 to below 1.
-    pub(super) fn draw(&mut self, largest: f32, temperature: f32, uniform: f64) -> u32 {
+    fn draw(&mut self, largest: f32, temperature: f32, uniform: f64) -> u32 {
         let mut total = 0.0;
         for candidate in &mut self.0 {
             // From here on the logit is not needed, and the weight takes its place.
-            candidate.logit = ((candidate.logit - largest) / temperature).exp();
+            candidate.logit = exp((candidate.logit - largest) / temperature);
             total += f64::from(candidate.logit);
         }
         let target = uniform * total;
@@ -141,7 +156,7 @@ impl Candidates {
             }
             rest[..count].sort_unstable_by(by_rank);
             for (at, candidate) in rest[..count].iter().enumerate() {
-                sum += f64::from((candidate.logit - largest).exp());
+                sum += f64::from(exp(candidate.logit - largest));
                 if sum >= target {
                     self.0.truncate(start + at + 1);
                     return;
@@ -210,8 +225,8 @@ mod tests {
             let mut tokens = candidates.tokens();
             // Rounding may decide whether the last token is needed, so the set lies between the
             // two that a slightly smaller and a slightly larger mass would give.
-            let fewest = reference(&params, &logits, -1e-9 * logits.len() as f64);
-            let most = reference(&params, &logits, 1e-9 * logits.len() as f64);
+            let fewest = reference(&params, &logits, -1e-6 * logits.len() as f64);
+            let most = reference(&params, &logits, 1e-6 * logits.len() as f64);
             prop_assert!(!tokens.is_empty());
             if top_k > 0 || top_p < 1.0 {
                 prop_assert!(most.starts_with(&tokens));

@@ -26,6 +26,7 @@ mod params;
 mod penalties;
 mod sampler;
 mod stop;
+mod weights;
 
 pub use constraint::{Acceptance, Constraint, ConstraintError};
 pub use params::{SamplingError, SamplingParams};

@@ -9,8 +9,9 @@ use rand_chacha::{
 
 use super::{
     Constraint, SamplingError, SamplingParams,
-    candidates::{self, Candidates},
+    candidates::Candidates,
     penalties::{self, Occurrences},
+    weights,
 };
 
 /// A token and, if asked for, how probable it was.
@@ -104,12 +105,12 @@ impl Sampler {
             ..
         } = self;
         penalties::apply(params, occurrences, logits, history, generated);
-        let (mut most_probable, mut largest) = largest_logit(logits)?;
+        let (mut most_probable, mut largest) = weights::largest(logits)?;
         let count = self.params.logprobs;
         let distribution = count.map(|count| self.distribution(logits, largest, count));
         if let Some(constraint) = constraint {
             constraint.mask(logits)?;
-            (most_probable, largest) = largest_logit(logits)?;
+            (most_probable, largest) = weights::largest(logits)?;
         }
         let params = &self.params;
         let token = if params.temperature == 0.0 {
@@ -117,8 +118,7 @@ impl Sampler {
         } else {
             // 53 random bits fill the mantissa: every value is below 1 and equally likely.
             let uniform = (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-            self.candidates.filter(params, logits, largest);
-            self.candidates.draw(largest, params.temperature, uniform)
+            self.candidates.choose(params, logits, largest, uniform)
         };
         let logprob = distribution.map(|distribution| TokenLogprob {
             token,
@@ -131,7 +131,7 @@ impl Sampler {
     fn distribution(&mut self, logits: &[f32], largest: f32, count: usize) -> Distribution {
         let mut distribution = Distribution {
             largest,
-            log_mass: candidates::mass(logits, largest).ln(),
+            log_mass: weights::mass(logits, largest).ln(),
             top: Vec::new(),
         };
         let top = self.candidates.most_probable(logits, count).into_iter();
@@ -154,27 +154,6 @@ impl Distribution {
         // Subtracting the largest first keeps the precision of a difference of large numbers.
         (f64::from(logit - self.largest) - self.log_mass) as f32
     }
-}
-
-/// The largest logit and the lowest token that has it.
-fn largest_logit(logits: &[f32]) -> Result<(u32, f32), SamplingError> {
-    let mut token = 0;
-    let mut largest = f32::NEG_INFINITY;
-    for (&logit, at) in logits.iter().zip(0..) {
-        if logit.is_nan() || logit == f32::INFINITY {
-            return Err(SamplingError::InvalidLogit {
-                token: at,
-                value: logit,
-            });
-        }
-        if logit > largest {
-            (token, largest) = (at, logit);
-        }
-    }
-    if largest == f32::NEG_INFINITY {
-        return Err(SamplingError::NothingAllowed);
-    }
-    Ok((token, largest))
 }
 
 #[cfg(test)]

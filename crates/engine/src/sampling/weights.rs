@@ -1,0 +1,222 @@
+//! What takes a look at every token of a vocabulary: the largest logit, the sum of weights, a draw from all of them.
+//!
+//! Written so that compilers make vector code of it, and without operations that some processors round differently: the
+//! same logits and seed give the same token everywhere.
+
+use super::SamplingError;
+
+/// Terms that are added up in f32 before the sum goes on in f64.
+const BLOCK: usize = 128;
+/// Independent sums or maxima.
+const LANES: usize = 16;
+
+/// `e^x` for `x` up to 0, within 2e-7 of it. 0 below -87, where e^x is next to nothing a float can hold.
+#[inline]
+pub(super) fn exp(x: f32) -> f32 {
+    // Added and taken away again, it leaves the nearest integer, which is in the lowest bits meanwhile.
+    const ROUND: f32 = 12_582_912.0;
+    // ln 2 in two parts, the first with few enough bits for `n` times it to be exact.
+    const LN2_HIGH: f32 = 355.0 / 512.0;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    const LOWEST: f32 = -87.0;
+    let inside = if x > LOWEST { x } else { LOWEST };
+    let rounded = inside * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded - ROUND;
+    let rest = (inside - n * LN2_HIGH) - n * LN2_LOW;
+    // e^x on ±0.3466 by its series, to 6e-9.
+    let mut tail = 1.0 / 5040.0;
+    for factor in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5] {
+        tail = factor + rest * tail;
+    }
+    let power = 1.0 + (rest + rest * rest * tail);
+    let power_of_two = f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23));
+    if x < LOWEST {
+        0.0
+    } else {
+        power * power_of_two
+    }
+}
+
+/// The largest logit and the lowest token that has it.
+///
+/// # Errors
+/// If a logit is not a number or positive infinity, or all are negative infinity.
+pub(super) fn largest(logits: &[f32]) -> Result<(u32, f32), SamplingError> {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let mut invalid = [0u32; LANES];
+    for chunk in logits.chunks(LANES) {
+        for ((lane, invalid), &logit) in lanes.iter_mut().zip(&mut invalid).zip(chunk) {
+            *lane = if logit > *lane { logit } else { *lane };
+            *invalid |= u32::from(!is_valid(logit));
+        }
+    }
+    if invalid.iter().any(|&invalid| invalid != 0)
+        && let Some(token) = logits.iter().position(|&logit| !is_valid(logit))
+    {
+        return Err(SamplingError::InvalidLogit {
+            token: token as u32,
+            value: logits[token],
+        });
+    }
+    let largest = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    if largest == f32::NEG_INFINITY {
+        return Err(SamplingError::NothingAllowed);
+    }
+    // Counting, the inner loop has no way out and takes many at once.
+    let has_it = |block: &[f32]| {
+        let equal = block.iter().filter(|&&logit| logit == largest);
+        equal.count() > 0
+    };
+    let block = logits.chunks(BLOCK).position(has_it).unwrap_or_default() * BLOCK;
+    let within = logits[block..].iter().position(|&logit| logit == largest);
+    Ok(((block + within.unwrap_or_default()) as u32, largest))
+}
+
+fn is_valid(logit: f32) -> bool {
+    logit < f32::INFINITY
+}
+
+/// Sum of `exp(logit - largest)` over the vocabulary.
+pub(super) fn mass(logits: &[f32], largest: f32) -> f64 {
+    let blocks = logits.chunks(BLOCK);
+    blocks
+        .map(|block| sum(block, |logit| exp(logit - largest)))
+        .sum()
+}
+
+/// Draws from all tokens by probability at this temperature, with `uniform` from 0 to below 1.
+pub(super) fn draw(logits: &[f32], largest: f32, temperature: f32, uniform: f64) -> u32 {
+    let weight = |logit: f32| exp((logit - largest) / temperature);
+    let blocks = logits.chunks(BLOCK);
+    let sums: Vec<f64> = blocks.map(|block| sum(block, weight)).collect();
+    let target = uniform * sums.iter().sum::<f64>();
+    let (block, before) = reach(target, 0.0, sums.iter().copied());
+    let start = block * BLOCK;
+    let inside = logits[start..].iter().take(BLOCK);
+    let (within, _) = reach(
+        target,
+        before,
+        inside.map(|&logit| f64::from(weight(logit))),
+    );
+    (start + within) as u32
+}
+
+/// The first of `weights` with which their sum, from `sum` on, exceeds `target`, and the sum before it. With rounding it
+/// may never: then the last that has a weight at all.
+fn reach(target: f64, mut sum: f64, weights: impl Iterator<Item = f64>) -> (usize, f64) {
+    let mut reached = (0, sum);
+    for (at, weight) in weights.enumerate().filter(|&(_, weight)| weight > 0.0) {
+        reached = (at, sum);
+        sum += weight;
+        if sum > target {
+            break;
+        }
+    }
+    reached
+}
+
+/// Sum of the weights of at most [`BLOCK`] logits.
+#[inline]
+fn sum(block: &[f32], weight: impl Fn(f32) -> f32) -> f64 {
+    let mut lanes = [0.0f32; LANES];
+    for chunk in block.chunks(LANES) {
+        for (lane, &logit) in lanes.iter_mut().zip(chunk) {
+            *lane += weight(logit);
+        }
+    }
+    lanes.into_iter().map(f64::from).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn exp_is_close_everywhere_and_exact_at_the_ends() {
+        assert_eq!(exp(0.0), 1.0);
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp(-87.1), 0.0);
+        for step in 0..870_000 {
+            let x = step as f32 * -1e-4;
+            let expected = f64::from(x).exp();
+            let error = (f64::from(exp(x)) - expected).abs() / expected;
+            assert!(error < 2e-7, "{error} at {x}");
+        }
+    }
+
+    fn logits() -> impl Strategy<Value = Vec<f32>> {
+        let ordinary = prop::collection::vec(-20.0..20.0f32, 1..600);
+        let few = prop::sample::select(&[-1.0, 0.0, 2.0, f32::NEG_INFINITY][..]);
+        prop_oneof![ordinary, prop::collection::vec(few, 1..600)]
+    }
+
+    proptest! {
+        #[test]
+        fn the_largest_is_the_first_of_its_equals(logits in logits()) {
+            let expected = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let first = logits.iter().position(|&logit| logit == expected).unwrap() as u32;
+            if expected == f32::NEG_INFINITY {
+                prop_assert_eq!(largest(&logits), Err(SamplingError::NothingAllowed));
+            } else {
+                prop_assert_eq!(largest(&logits), Ok((first, expected)));
+            }
+        }
+
+        #[test]
+        fn the_first_logit_that_is_no_number_is_named(
+            mut logits in logits(),
+            at in prop::collection::vec(0..600usize, 1..4),
+            value in prop::sample::select(&[f32::NAN, f32::INFINITY][..]),
+        ) {
+            for at in &at {
+                let len = logits.len();
+                logits[at % len] = value;
+            }
+            let first = at.iter().map(|at| at % logits.len()).min().unwrap() as u32;
+            let refused = largest(&logits);
+            let named = matches!(refused, Err(SamplingError::InvalidLogit { token, .. }) if token == first);
+            prop_assert!(named, "{refused:?}");
+        }
+
+        #[test]
+        fn a_draw_follows_the_cumulative_distribution(
+            logits in logits(),
+            temperature in 0.1..3.0f32,
+            uniform in 0.0..1.0f64,
+        ) {
+            let Ok((_, largest)) = largest(&logits) else {
+                return Ok(());
+            };
+            let drawn = draw(&logits, largest, temperature, uniform) as usize;
+            let weights = logits.iter().map(|&logit| f64::from((logit - largest) / temperature).exp());
+            let weights: Vec<f64> = weights.collect();
+            let total: f64 = weights.iter().sum();
+            prop_assert!((mass(&logits, largest) > 0.99) && weights[drawn] > 0.0);
+            let before = weights[..drawn].iter().sum::<f64>() / total;
+            let after = before + weights[drawn] / total;
+            prop_assert!(before - 1e-5 <= uniform && uniform <= after + 1e-5);
+        }
+
+        #[test]
+        fn mass_is_the_sum(logits in logits()) {
+            let Ok((_, largest)) = largest(&logits) else {
+                return Ok(());
+            };
+            let expected: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+            prop_assert!((mass(&logits, largest) - expected).abs() < 1e-6 * expected);
+        }
+    }
+
+    #[test]
+    fn forbidden_tokens_are_never_drawn() {
+        let mut logits = vec![f32::NEG_INFINITY; 5 * BLOCK];
+        logits[BLOCK + 3] = 1.0;
+        logits[3 * BLOCK] = 1.0;
+        for step in 0..=100 {
+            let drawn = draw(&logits, 1.0, 1.0, f64::from(step) / 100.0) as usize;
+            let expected = if step < 50 { BLOCK + 3 } else { 3 * BLOCK };
+            assert_eq!(drawn, expected);
+        }
+    }
+}
