@@ -8,6 +8,7 @@ mod failure;
 mod generate;
 mod interrupt;
 mod locate;
+mod logging;
 mod machine;
 mod output;
 mod progress;

@@ -10,6 +10,7 @@ mod pull;
 mod rm;
 mod run;
 mod search;
+mod serve;
 mod show;
 
 use clap::Subcommand;
@@ -22,6 +23,7 @@ pub use pull::pull_repository;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(Box<run::Run>),
+    Serve(Box<serve::Serve>),
     Pull(pull::Pull),
     List(list::List),
     Show(show::Show),
@@ -39,6 +41,7 @@ impl Command {
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Run(run) => run.execute(context),
+            Self::Serve(serve) => serve.execute(context),
             Self::Pull(pull) => pull.execute(context),
             Self::List(list) => list.execute(context),
             Self::Show(show) => show.execute(context),

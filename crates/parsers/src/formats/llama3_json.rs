@@ -2,9 +2,7 @@
 
 use crate::context::{CallReader, Context, Step};
 use crate::input::Match;
-use crate::json::{CallsReader, quote};
-use crate::lark::{Sequence, json_arguments, one_of, repeat};
-use crate::tool::Tool;
+use crate::json::CallsReader;
 
 pub(super) const OPEN: &str = "<|python_tag|>";
 
@@ -38,22 +36,4 @@ impl CallReader for Llama3Json {
             Match::Unsure => Step::More,
         }
     }
-}
-
-/// Bare objects.
-pub(super) fn grammar(tools: &[&Tool], parallel: bool) -> String {
-    let calls: Vec<String> = tools
-        .iter()
-        .map(|tool| {
-            Sequence::new()
-                .text(&format!(
-                    "{{\"name\": {}, \"parameters\": ",
-                    quote(&tool.name)
-                ))
-                .expression(&json_arguments(tool))
-                .text("}")
-                .build()
-        })
-        .collect();
-    repeat(&one_of(&calls), "; ", parallel)
 }

@@ -2,9 +2,7 @@
 
 use crate::context::{CallReader, Context, Step};
 use crate::input::Match;
-use crate::json::{ArgumentsReader, CallsReader, quote};
-use crate::lark::{Lark, Sequence, json_arguments, one_of, repeat};
-use crate::tool::Tool;
+use crate::json::{ArgumentsReader, CallsReader};
 
 pub(super) const OPEN: &str = "[TOOL_CALLS]";
 pub(super) const CALL_ID: &str = "[CALL_ID]";
@@ -88,34 +86,4 @@ impl Mistral {
             Match::Unsure => Step::More,
         }
     }
-}
-
-/// The newer form where the vocabulary has its markers, else a list of objects.
-pub(super) fn grammar(lark: &Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
-    let named = lark.has_token(ARGUMENTS);
-    let calls: Vec<String> = tools
-        .iter()
-        .map(|tool| {
-            let call = if named {
-                Sequence::new()
-                    .marker(lark, OPEN)
-                    .text(&tool.name)
-                    .marker(lark, ARGUMENTS)
-            } else {
-                let name = quote(&tool.name);
-                Sequence::new().text(&format!("{{\"name\": {name}, \"arguments\": "))
-            };
-            let call = call.expression(&json_arguments(tool));
-            if named { call } else { call.text("}") }.build()
-        })
-        .collect();
-    if named {
-        return repeat(&one_of(&calls), "", parallel);
-    }
-    Sequence::new()
-        .marker(lark, OPEN)
-        .text("[")
-        .expression(&repeat(&one_of(&calls), ", ", parallel))
-        .text("]")
-        .build()
 }

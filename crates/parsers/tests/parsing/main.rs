@@ -7,8 +7,5 @@
 )]
 
 mod common;
-mod grammar;
 mod reasoning;
 mod recorded;
-mod rendering;
-mod round_trip;

@@ -1,0 +1,290 @@
+//! `POST /v1/messages` and `/v1/messages/count_tokens`.
+
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{conversation, stream};
+use crate::error::{ApiError, Protocol};
+use crate::extract::{Body, read};
+use crate::fields::Official;
+use crate::generate::{Chat, EndReason, Ending, OutputFormat, Settings, ToolChoice, Whole, wholes};
+use crate::layers::Arrived;
+use crate::openai::tools;
+use crate::server::{Model, Server};
+
+const OFFICIAL: Official = Official {
+    read: &[
+        "model",
+        "messages",
+        "max_tokens",
+        "system",
+        "stop_sequences",
+        "stream",
+        "temperature",
+        "top_p",
+        "top_k",
+        "thinking",
+        "tools",
+        "tool_choice",
+        "output_format",
+        "output_config",
+    ],
+    harmless: &["metadata", "service_tier", "cache_control", "inference_geo"],
+    unsupported: &[
+        ("mcp_servers", "this server connects to no others"),
+        ("container", "this server runs no code"),
+        (
+            "context_management",
+            "send the messages that are to be read",
+        ),
+    ],
+};
+
+/// The fields of a request.
+#[derive(Debug, Deserialize)]
+struct MessageFields {
+    model: String,
+    messages: Vec<Value>,
+    max_tokens: Option<usize>,
+    system: Option<Value>,
+    stop_sequences: Option<Vec<String>>,
+    stream: Option<bool>,
+    temperature: Option<f32>,
+    top_p: Option<f32>,
+    top_k: Option<usize>,
+    thinking: Option<Thinking>,
+    tools: Option<Vec<Value>>,
+    tool_choice: Option<Value>,
+    output_format: Option<Map<String, Value>>,
+    output_config: Option<OutputConfig>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Thinking {
+    Enabled {},
+    Disabled {},
+    Adaptive {},
+}
+
+#[derive(Debug, Deserialize)]
+struct OutputConfig {
+    format: Option<Map<String, Value>>,
+    effort: Option<String>,
+}
+
+/// Answers a conversation.
+pub async fn create(
+    State(server): State<Server>,
+    Extension(arrived): Extension<Arrived>,
+    Body(body): Body,
+) -> Response {
+    let answered = async {
+        let body = body?;
+        let unknown = OFFICIAL.check(&body, server.options().strict)?;
+        let response = answer(&server, &body, arrived.0).await?;
+        Ok::<_, ApiError>(unknown.warn(response))
+    };
+    answered
+        .await
+        .unwrap_or_else(|error| error.response_in(Protocol::Anthropic))
+}
+
+/// Counts the tokens that a conversation takes.
+pub async fn count_tokens(State(server): State<Server>, Body(body): Body) -> Response {
+    let counted = async {
+        let body = body?;
+        let unknown = OFFICIAL.check(&body, server.options().strict)?;
+        let fields: MessageFields = read(&body)?;
+        let own = server.clone();
+        let counted = tokio::task::spawn_blocking(move || {
+            let model = own.model_named(&fields.model)?;
+            Ok::<_, ApiError>(chat(model, fields)?.prompt(model)?.tokens.len())
+        });
+        let count = counted
+            .await
+            .map_err(|_| ApiError::internal("the tokens could not be counted"))??;
+        Ok::<_, ApiError>(unknown.warn(Json(json!({"input_tokens": count})).into_response()))
+    };
+    counted
+        .await
+        .unwrap_or_else(|error| error.response_in(Protocol::Anthropic))
+}
+
+async fn answer(
+    server: &Server,
+    body: &Map<String, Value>,
+    arrived: Instant,
+) -> Result<Response, ApiError> {
+    let fields: MessageFields = read(body)?;
+    let model = server.model_named(&fields.model)?;
+    if fields.max_tokens.is_none() {
+        return Err(ApiError::missing("max_tokens"));
+    }
+    let streams = fields.stream.unwrap_or_default();
+    let name = fields.model.clone();
+    let id = format!("msg_{}", Uuid::new_v4().simple());
+    let started = chat(model, fields)?.start(server, arrived).await?;
+    if streams {
+        let start = message(
+            &id,
+            &name,
+            Vec::new(),
+            None,
+            &json!({"input_tokens": started.prompt_tokens, "output_tokens": 0}),
+        );
+        return Ok(stream::response(server, start, started.answers));
+    }
+    let answers = wholes(started.answers).await?;
+    let whole = answers
+        .first()
+        .ok_or_else(|| ApiError::internal("there is no answer"))?;
+    let ending = whole
+        .ending
+        .as_ref()
+        .ok_or_else(|| ApiError::internal("the answer has no end"))?;
+    Ok(Json(message(
+        &id,
+        &name,
+        blocks(whole),
+        Some(ending),
+        &usage(ending),
+    ))
+    .into_response())
+}
+
+/// The conversation that a request describes.
+fn chat(model: &Model, fields: MessageFields) -> Result<Chat, ApiError> {
+    let tools = conversation::tools(&fields.tools.unwrap_or_default())?;
+    tools::check(&tools)?;
+    let (choice, parallel_tool_calls) = conversation::tool_choice(fields.tool_choice.as_ref())?;
+    let mut template_kwargs = Map::new();
+    let switches = model.template_mentions("enable_thinking");
+    match fields.thinking {
+        Some(Thinking::Enabled {}) if model.format.reasoning.is_none() => {
+            let message = "thinking is not supported: this model does not reason before it answers";
+            return Err(ApiError::unsupported("thinking", message));
+        }
+        Some(Thinking::Enabled {}) if switches => {
+            template_kwargs.insert("enable_thinking".to_owned(), true.into());
+        }
+        Some(Thinking::Disabled {}) if switches => {
+            template_kwargs.insert("enable_thinking".to_owned(), false.into());
+        }
+        _ => {}
+    }
+    let mut format = fields.output_format;
+    if let Some(config) = fields.output_config {
+        format = format.or(config.format);
+        if let Some(effort) = config
+            .effort
+            .filter(|_| model.template_mentions("reasoning_effort"))
+        {
+            template_kwargs.insert("reasoning_effort".to_owned(), effort.into());
+        }
+    }
+    let continues = fields
+        .messages
+        .last()
+        .is_some_and(|message| message["role"] == "assistant");
+    Ok(Chat {
+        messages: conversation::messages(fields.system.as_ref(), &fields.messages)?,
+        tool_choice: if tools.is_empty() && choice == ToolChoice::Auto {
+            ToolChoice::None
+        } else {
+            choice
+        },
+        tools,
+        parallel_tool_calls,
+        output: output(format.as_ref())?,
+        template_kwargs,
+        continues_last_message: continues,
+        settings: Settings {
+            temperature: fields.temperature,
+            top_p: fields.top_p,
+            top_k: fields.top_k,
+            stop: fields.stop_sequences.unwrap_or_default(),
+            max_tokens: fields.max_tokens,
+            ..Settings::default()
+        },
+    })
+}
+
+fn output(format: Option<&Map<String, Value>>) -> Result<OutputFormat, ApiError> {
+    let Some(format) = format else {
+        return Ok(OutputFormat::Text);
+    };
+    if let (Some("json_schema"), Some(schema)) = (
+        format.get("type").and_then(Value::as_str),
+        format.get("schema"),
+    ) {
+        Ok(OutputFormat::JsonSchema(schema.clone()))
+    } else {
+        let message = "output_format must have the type json_schema and a schema";
+        Err(ApiError::field("output_format", message))
+    }
+}
+
+fn message(
+    id: &str,
+    model: &str,
+    content: Vec<Value>,
+    ending: Option<&Ending>,
+    usage: &Value,
+) -> Value {
+    json!({
+        "id": id,
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": ending.map(stop_reason),
+        "stop_sequence": ending.and_then(|ending| ending.stop_string.clone()),
+        "usage": usage,
+    })
+}
+
+/// The word for an ending.
+pub(super) fn stop_reason(ending: &Ending) -> &'static str {
+    match ending.reason {
+        EndReason::ToolCalls => "tool_use",
+        EndReason::Length => "max_tokens",
+        EndReason::Stop if ending.stop_string.is_some() => "stop_sequence",
+        EndReason::Stop => "end_turn",
+    }
+}
+
+/// Tokens that an answer took; those that were in the cache are counted apart.
+pub(super) fn usage(ending: &Ending) -> Value {
+    let statistics = &ending.statistics;
+    json!({
+        "input_tokens": statistics.prompt_tokens - statistics.cached_tokens,
+        "cache_read_input_tokens": statistics.cached_tokens,
+        "cache_creation_input_tokens": 0,
+        "output_tokens": statistics.generated_tokens,
+    })
+}
+
+fn blocks(answer: &Whole) -> Vec<Value> {
+    let mut blocks = Vec::new();
+    if !answer.reasoning.is_empty() {
+        blocks.push(json!({"type": "thinking", "thinking": answer.reasoning, "signature": ""}));
+    }
+    if !answer.content.is_empty() {
+        blocks.push(json!({"type": "text", "text": answer.content}));
+    }
+    for (name, arguments) in &answer.calls {
+        // Arguments that a limit has cut are no JSON any more.
+        let input: Value = serde_json::from_str(arguments).unwrap_or_else(|_| json!({}));
+        blocks.push(
+            json!({"type": "tool_use", "id": stream::new_call_id(), "name": name, "input": input}),
+        );
+    }
+    blocks
+}

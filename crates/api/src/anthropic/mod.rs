@@ -1,0 +1,5 @@
+//! Anthropic's protocol.
+
+mod conversation;
+pub mod messages;
+mod stream;

@@ -1,0 +1,147 @@
+//! An answer as a stream of events, in the order that the official clients expect.
+
+use std::collections::VecDeque;
+
+use axum::response::Response;
+use futures_util::{StreamExt as _, stream};
+use mlxm_parsers::Part;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::messages::{stop_reason, usage};
+use crate::error::Protocol;
+use crate::generate::{Answer, Chunk};
+use crate::server::Server;
+use crate::sse::{self, Message};
+
+/// The id of a call.
+pub fn new_call_id() -> String {
+    format!("toolu_{}", Uuid::new_v4().simple())
+}
+
+/// What a block holds; a block ends where another kind begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Thinking,
+    Text,
+    Call(usize),
+}
+
+struct State {
+    answers: VecDeque<Answer>,
+    ready: VecDeque<Message>,
+    open: Option<Kind>,
+    blocks: usize,
+    ended: bool,
+}
+
+/// The response that streams the first of `answers`; `start` is the message without content.
+pub fn response(server: &Server, start: Value, answers: Vec<Answer>) -> Response {
+    let start = Message::Named(
+        "message_start",
+        json!({"type": "message_start", "message": start}),
+    );
+    let state = State {
+        answers: answers.into(),
+        ready: VecDeque::from([start]),
+        open: None,
+        blocks: 0,
+        ended: false,
+    };
+    let messages = stream::unfold(state, async |mut state| {
+        state.next().await.map(|message| (message, state))
+    });
+    sse::response(&server.options().limits, messages)
+}
+
+impl State {
+    async fn next(&mut self) -> Option<Message> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Some(message);
+            }
+            let answer = self.answers.front_mut().filter(|_| !self.ended)?;
+            match answer.next().await {
+                Some(Ok(chunk)) => self.take(chunk),
+                Some(Err(error)) => {
+                    self.send("error", error.body_in(Protocol::Anthropic));
+                    self.ended = true;
+                }
+                None => self.ended = true,
+            }
+        }
+    }
+
+    fn send(&mut self, name: &'static str, value: Value) {
+        self.ready.push_back(Message::Named(name, value));
+    }
+
+    fn take(&mut self, chunk: Chunk) {
+        for part in chunk.parts {
+            match part {
+                Part::Reasoning(text) => {
+                    self.open(
+                        Kind::Thinking,
+                        || json!({"type": "thinking", "thinking": "", "signature": ""}),
+                    );
+                    self.delta(json!({"type": "thinking_delta", "thinking": text}));
+                }
+                Part::Content(text) => {
+                    self.open(Kind::Text, || json!({"type": "text", "text": ""}));
+                    self.delta(json!({"type": "text_delta", "text": text}));
+                }
+                Part::ToolCall { index, name } => {
+                    let block = || json!({"type": "tool_use", "id": new_call_id(), "name": name, "input": {}});
+                    self.open(Kind::Call(index), block);
+                }
+                Part::Arguments { delta, .. } => {
+                    self.delta(json!({"type": "input_json_delta", "partial_json": delta}));
+                }
+            }
+        }
+        if let Some(ending) = chunk.ending {
+            self.close();
+            let delta =
+                json!({"stop_reason": stop_reason(&ending), "stop_sequence": ending.stop_string});
+            self.send(
+                "message_delta",
+                json!({"type": "message_delta", "delta": delta, "usage": usage(&ending)}),
+            );
+            self.send("message_stop", json!({"type": "message_stop"}));
+        }
+    }
+
+    fn open(&mut self, kind: Kind, block: impl FnOnce() -> Value) {
+        if self.open == Some(kind) {
+            return;
+        }
+        self.close();
+        self.open = Some(kind);
+        let start =
+            json!({"type": "content_block_start", "index": self.blocks, "content_block": block()});
+        self.send("content_block_start", start);
+    }
+
+    fn close(&mut self) {
+        let Some(kind) = self.open.take() else { return };
+        if kind == Kind::Thinking {
+            // Clients keep it and send it back with the thinking.
+            self.open = Some(kind);
+            self.delta(json!({"type": "signature_delta", "signature": ""}));
+            self.open = None;
+        }
+        self.send(
+            "content_block_stop",
+            json!({"type": "content_block_stop", "index": self.blocks}),
+        );
+        self.blocks += 1;
+    }
+
+    fn delta(&mut self, delta: Value) {
+        if self.open.is_some() {
+            let event =
+                json!({"type": "content_block_delta", "index": self.blocks, "delta": delta});
+            self.send("content_block_delta", event);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! One error for all routes, shown in the shape of the protocol that was spoken.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use mlxm_engine::chat::TemplateError;
+use mlxm_engine::sampling::SamplingError;
+use mlxm_engine::text::TokenizerError;
+use mlxm_engine::{GenerationError, RequestError};
+use serde_json::{Value, json};
+
+/// The protocol that a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    OpenAi,
+    Anthropic,
+}
+
+/// Why a request is not answered as it asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    status: StatusCode,
+    message: String,
+    /// The field of the request that is at fault.
+    param: Option<String>,
+    code: Option<&'static str>,
+    retry_after_seconds: Option<u64>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            param: None,
+            code: None,
+            retry_after_seconds: None,
+        }
+    }
+
+    /// A request that makes no sense.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// A field that makes no sense.
+    pub fn field(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            param: Some(param.into()),
+            ..Self::invalid(message)
+        }
+    }
+
+    /// A field of the official API that is not supported.
+    pub fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code: Some("unsupported_parameter"),
+            ..Self::field(param, message)
+        }
+    }
+
+    /// A field that has to be there.
+    pub fn missing(param: &str) -> Self {
+        Self::field(param, format!("{param} is missing"))
+    }
+
+    /// Not now, but soon.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self {
+            retry_after_seconds: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        }
+    }
+
+    /// Something that should not happen did.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    /// A name that is not the model's.
+    pub fn unknown_model(name: &str, served: &str) -> Self {
+        Self {
+            param: Some("model".to_owned()),
+            code: Some("model_not_found"),
+            ..Self::not_found(format!(
+                "there is no model `{name}` here; this server has `{served}`"
+            ))
+        }
+    }
+
+    /// A sampling value that is out of range.
+    pub fn sampling(error: &SamplingError) -> Self {
+        match error {
+            SamplingError::OutOfRange { parameter, .. } => {
+                Self::field(*parameter, error.to_string())
+            }
+            SamplingError::UnknownBiasToken { .. } | SamplingError::BiasOutOfRange { .. } => {
+                Self::field("logit_bias", error.to_string())
+            }
+            SamplingError::EmptyStop => Self::field("stop", error.to_string()),
+            _ => Self::invalid(error.to_string()),
+        }
+    }
+
+    /// Without a key, or with a wrong one.
+    pub fn unauthorized() -> Self {
+        Self {
+            code: Some("invalid_api_key"),
+            ..Self::new(
+                StatusCode::UNAUTHORIZED,
+                "the API key is missing or wrong: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`",
+            )
+        }
+    }
+
+    /// There is no such thing.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// A route that has no such method.
+    pub fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "this route does not take that method",
+        )
+    }
+
+    /// A body that is not what its route takes.
+    pub fn body(status: StatusCode, message: impl Into<String>) -> Self {
+        Self::new(status, message)
+    }
+
+    /// The request took longer than it may.
+    pub fn timed_out(seconds: u64) -> Self {
+        Self {
+            code: Some("timeout"),
+            ..Self::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                format!(
+                    "the answer was not complete after {seconds} seconds, the limit of this server"
+                ),
+            )
+        }
+    }
+
+    /// The name of its kind in OpenAI's protocol.
+    fn openai_type(&self) -> &'static str {
+        match self.status.as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            429 => "rate_limit_error",
+            503 => "overloaded_error",
+            400..=499 => "invalid_request_error",
+            _ => "server_error",
+        }
+    }
+
+    /// The name of its kind in Anthropic's protocol.
+    fn anthropic_type(&self) -> &'static str {
+        match self.status.as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            503 => "overloaded_error",
+            504 => "timeout_error",
+            400..=499 => "invalid_request_error",
+            _ => "api_error",
+        }
+    }
+
+    /// The body, in the protocol's shape.
+    pub fn body_in(&self, protocol: Protocol) -> Value {
+        match protocol {
+            Protocol::OpenAi => json!({"error": {
+                "message": self.message,
+                "type": self.openai_type(),
+                "param": self.param,
+                "code": self.code,
+            }}),
+            Protocol::Anthropic => {
+                let message = match &self.param {
+                    Some(param) if !self.message.contains(param.as_str()) => {
+                        format!("{param}: {}", self.message)
+                    }
+                    _ => self.message.clone(),
+                };
+                json!({"type": "error", "error": {"type": self.anthropic_type(), "message": message}})
+            }
+        }
+    }
+
+    /// The response, in the protocol's shape.
+    pub fn response_in(&self, protocol: Protocol) -> Response {
+        let mut response = (self.status, Json(self.body_in(protocol))).into_response();
+        if let Some(seconds) = self.retry_after_seconds {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// OpenAI's shape; handlers of other protocols translate their errors themselves.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        self.response_in(Protocol::OpenAi)
+    }
+}
+
+impl From<RequestError> for ApiError {
+    fn from(error: RequestError) -> Self {
+        let message = error.to_string();
+        match error {
+            RequestError::PromptTooLong { .. } => Self {
+                code: Some("context_length_exceeded"),
+                ..Self::invalid(message)
+            },
+            RequestError::QueueFull { .. } => Self {
+                code: Some("queue_full"),
+                retry_after_seconds: Some(1),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
+            },
+            RequestError::Draining => Self::unavailable(message),
+            RequestError::Sampling(error) => Self::sampling(&error),
+            RequestError::Stopped | RequestError::Compute(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+            }
+            _ => Self::invalid(message),
+        }
+    }
+}
+
+impl From<GenerationError> for ApiError {
+    fn from(error: GenerationError) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
+impl From<TemplateError> for ApiError {
+    fn from(error: TemplateError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&TemplateError> for ApiError {
+    fn from(error: &TemplateError) -> Self {
+        let message = error.to_string();
+        match error {
+            // What a template cannot do with these messages, others might be able to.
+            TemplateError::Missing { .. } => Self::invalid(format!(
+                "{message}; without a chat template only /v1/completions works"
+            )),
+            _ => Self::field("messages", message),
+        }
+    }
+}
+
+impl From<TokenizerError> for ApiError {
+    fn from(error: TokenizerError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}

@@ -1,0 +1,65 @@
+//! Bodies: JSON with every mistake named, in the protocol's own shape.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+
+/// A request's body, a JSON object; or what is wrong with it.
+pub struct Body(pub Result<Map<String, Value>, ApiError>);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|rejection| refused(&rejection));
+        Ok(Self(bytes.and_then(|bytes| object(&bytes))))
+    }
+}
+
+/// Reads the fields of `T` out of a body; other fields are left to others.
+///
+/// # Errors
+/// Names the field that has a wrong type or is missing.
+pub fn read<T: DeserializeOwned>(body: &Map<String, Value>) -> Result<T, ApiError> {
+    serde_path_to_error::deserialize(body).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        if path == "." {
+            return ApiError::invalid(message);
+        }
+        ApiError::field(path.clone(), format!("{path}: {message}"))
+    })
+}
+
+fn refused(rejection: &BytesRejection) -> ApiError {
+    let status = rejection.status();
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        return ApiError::body(status, "the request body is larger than this server takes");
+    }
+    ApiError::body(
+        StatusCode::BAD_REQUEST,
+        format!("the request body could not be read: {rejection}"),
+    )
+}
+
+/// Content types are not looked at: clients that leave them out mean JSON all the same.
+fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    if let Err(error) = std::str::from_utf8(bytes) {
+        return Err(ApiError::invalid(format!(
+            "the request body is not UTF-8: {error}"
+        )));
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(ApiError::invalid("the request body must be a JSON object")),
+        Err(error) => Err(ApiError::invalid(format!(
+            "the request body is not JSON: {error}"
+        ))),
+    }
+}

@@ -1,0 +1,177 @@
+//! A conversation to be continued, whichever protocol it came through.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use mlxm_engine::Request;
+use mlxm_engine::chat::RenderOptions;
+use mlxm_parsers::{Format, Parser, Tool, ToolFormat};
+use serde_json::{Map, Value};
+
+use super::plain_tools;
+use super::{Answer, OutputFormat, Settings};
+use crate::error::ApiError;
+use crate::server::{Model, Server};
+
+/// Whether and which tools the model calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// None.
+    None,
+    /// At least one.
+    Required,
+    /// This one.
+    Named(String),
+}
+
+/// A conversation in the form that chat templates read, and how it is to be continued.
+#[derive(Debug, Clone, Default)]
+pub struct Chat {
+    /// Objects with `role` and `content`; calls have their arguments as objects.
+    pub messages: Vec<Value>,
+    /// `{"type": "function", "function": {"name", "description", "parameters"}}`.
+    pub tools: Vec<Value>,
+    pub tool_choice: ToolChoice,
+    /// Whether one answer may hold several calls.
+    pub parallel_tool_calls: bool,
+    pub output: OutputFormat,
+    /// Variables for the template.
+    pub template_kwargs: Map<String, Value>,
+    /// Go on with the last message instead of answering it.
+    pub continues_last_message: bool,
+    pub settings: Settings,
+}
+
+/// The prompt of a conversation.
+pub struct Prompt {
+    pub text: String,
+    pub tokens: Vec<u32>,
+    /// How the answer's calls are written.
+    format: Format,
+    tools: Vec<Tool>,
+}
+
+/// Answers that have begun.
+pub struct Started {
+    pub prompt_tokens: usize,
+    pub answers: Vec<Answer>,
+}
+
+impl Chat {
+    /// The conversation as the model reads it.
+    ///
+    /// # Errors
+    /// When it makes no sense, or the template refuses it.
+    pub fn prompt(&self, model: &Model) -> Result<Prompt, ApiError> {
+        let tools = self.tools()?;
+        let template = model.engine.chat_template().map_err(ApiError::from)?;
+        let mut options = RenderOptions {
+            add_generation_prompt: !self.continues_last_message,
+            continue_final_message: self.continues_last_message,
+            kwargs: self.template_kwargs.clone(),
+            ..RenderOptions::default()
+        };
+        let mut format = model.format;
+        let described;
+        let messages =
+            if !tools.is_empty() && (!template.supports_tools() || format.tools.is_none()) {
+                format.tools = Some(ToolFormat::Hermes);
+                described = plain_tools::describe(&self.messages, &self.tools);
+                &described
+            } else {
+                if !tools.is_empty() {
+                    options.tools = Some(self.tools.clone());
+                }
+                &self.messages
+            };
+        let text = template.render(messages, &options)?;
+        let tokens = model.engine.tokenizer().encode(&text, false)?;
+        Ok(Prompt {
+            text,
+            tokens,
+            format,
+            tools,
+        })
+    }
+
+    /// The tools that may be called.
+    fn tools(&self) -> Result<Vec<Tool>, ApiError> {
+        if self.tool_choice == ToolChoice::None {
+            return Ok(Vec::new());
+        }
+        let tools: Vec<Tool> = self.tools.iter().map(tool).collect();
+        match &self.tool_choice {
+            ToolChoice::Named(name) if !tools.iter().any(|tool| tool.name == *name) => {
+                let message = format!("tool_choice names `{name}`, which is not among the tools");
+                Err(ApiError::field("tool_choice", message))
+            }
+            ToolChoice::Required if tools.is_empty() => {
+                let message = "tool_choice asks for a call, but there are no tools";
+                Err(ApiError::field("tool_choice", message))
+            }
+            _ => Ok(tools),
+        }
+    }
+
+    /// Starts the answers. Rendering and tokenizing happen beside the server's own threads.
+    ///
+    /// # Errors
+    /// When the request makes no sense or there is no room for it.
+    pub async fn start(self, server: &Server, arrived: Instant) -> Result<Started, ApiError> {
+        let own = server.clone();
+        let prepared = tokio::task::spawn_blocking(move || {
+            let model = own.model()?;
+            let prompt = self.prompt(model)?;
+            let constraint = super::constraint::constraint(model, &self, &prompt)?;
+            let requests = self.settings.requests(model, &own.options().limits)?;
+            Ok::<_, ApiError>((prompt, constraint, requests))
+        });
+        let (prompt, constraint, requests) = prepared
+            .await
+            .map_err(|_| ApiError::internal("the request could not be prepared"))??;
+        let model = server.model()?;
+        let answers = requests
+            .into_iter()
+            .map(|request| {
+                let request = Request {
+                    prompt: prompt.tokens.clone(),
+                    visible_tokens: Arc::clone(&model.markers),
+                    constraint: constraint.clone(),
+                    ..request
+                };
+                let parser = Parser::new(prompt.format, &prompt.text, &prompt.tools);
+                server.submit(model, request, Some(parser), arrived)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Started {
+            prompt_tokens: prompt.tokens.len(),
+            answers,
+        })
+    }
+}
+
+impl Prompt {
+    /// Tools that the answer may call.
+    pub fn tools(&self) -> &[Tool] {
+        &self.tools
+    }
+
+    /// How the answer is written.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+}
+
+fn tool(tool: &Value) -> Tool {
+    let function = &tool["function"];
+    Tool {
+        name: function["name"].as_str().unwrap_or_default().to_owned(),
+        parameters: match &function["parameters"] {
+            Value::Null => serde_json::json!({"type": "object", "properties": {}}),
+            parameters => parameters.clone(),
+        },
+    }
+}

@@ -1,0 +1,16 @@
+//! What every protocol is translated to, and the answer that is translated back.
+
+mod answer;
+mod chat;
+mod constraint;
+mod merge;
+mod output;
+mod plain_tools;
+mod settings;
+mod submit;
+
+pub use answer::{Answer, Chunk, EndReason, Ending, Whole};
+pub use chat::{Chat, ToolChoice};
+pub use merge::{merge, wholes};
+pub use output::OutputFormat;
+pub use settings::Settings;

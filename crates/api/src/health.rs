@@ -1,0 +1,34 @@
+//! `GET /health` and `GET /metrics`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::server::Server;
+
+/// `starting`, `ready` or `draining`; only a ready server answers with 200.
+pub async fn health(State(server): State<Server>) -> Response {
+    let (code, status) = match (server.is_draining(), server.loaded()) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        (false, None) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        (false, Some(_)) => (StatusCode::OK, "ready"),
+    };
+    (
+        code,
+        Json(json!({"status": status, "model": server.options().model})),
+    )
+        .into_response()
+}
+
+/// Counts and times in Prometheus' text format.
+pub async fn metrics(State(server): State<Server>) -> Response {
+    match server.metrics().encode(server.loaded()) {
+        Ok(text) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(error) => crate::error::ApiError::internal(error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,165 @@
+//! Counts and times for `/metrics`.
+
+use std::fmt;
+use std::time::Instant;
+
+use mlxm_engine::Statistics;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::server::Model;
+
+/// A route and what it answered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Answered {
+    route: String,
+    status: u16,
+}
+
+impl EncodeLabelSet for Answered {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        [
+            ("route", self.route.as_str()),
+            ("status", &self.status.to_string()),
+        ]
+        .encode(encoder)
+    }
+}
+
+/// Everything that is counted here; the engine counts for itself.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Answered, Counter>,
+    time_to_first_token: Histogram,
+    inter_token: Histogram,
+    queue_time: Histogram,
+    cancelled: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("mlxm");
+        let requests = Family::default();
+        registry.register("requests", "Requests by route and status", requests.clone());
+        let mut seconds = |name: &str, help: &str, start: f64, count: u16| {
+            let histogram = Histogram::new(exponential_buckets(start, 2.0, count));
+            registry.register(name, help, histogram.clone());
+            histogram
+        };
+        let time_to_first_token = seconds(
+            "time_to_first_token_seconds",
+            "From a request's arrival to its first token",
+            0.005,
+            15,
+        );
+        let inter_token = seconds(
+            "inter_token_seconds",
+            "Between tokens of an answer",
+            0.0005,
+            15,
+        );
+        let queue_time = seconds(
+            "queue_seconds",
+            "From submission to the first computation",
+            0.001,
+            16,
+        );
+        let cancelled = Counter::default();
+        registry.register(
+            "answers_cancelled",
+            "Answers whose client went away",
+            cancelled.clone(),
+        );
+        Self {
+            registry,
+            requests,
+            time_to_first_token,
+            inter_token,
+            queue_time,
+            cancelled,
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts a response.
+    pub fn request(&self, route: &str, status: u16) {
+        let answered = Answered {
+            route: route.to_owned(),
+            status,
+        };
+        self.requests.get_or_create(&answered).inc();
+    }
+
+    /// A clock for an answer to a request that arrived at `arrived`.
+    pub fn timer(&self, arrived: Instant) -> AnswerTimer {
+        AnswerTimer {
+            time_to_first_token: self.time_to_first_token.clone(),
+            inter_token: self.inter_token.clone(),
+            queue_time: self.queue_time.clone(),
+            cancelled: self.cancelled.clone(),
+            arrived,
+            last: None,
+            finished: false,
+        }
+    }
+
+    /// The counts, and those of the engine.
+    pub fn encode(&self, model: Option<&Model>) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        if let Some(model) = model {
+            // The end mark stands behind everything.
+            let end = text.rfind("# EOF").unwrap_or(text.len());
+            text.truncate(end);
+            let mut registry = Registry::with_prefix("mlxm");
+            crate::engine_metrics::register(&mut registry, model);
+            encode(&mut text, &registry)?;
+        }
+        Ok(text)
+    }
+}
+
+/// Notes when the tokens of one answer come.
+#[derive(Debug)]
+pub struct AnswerTimer {
+    time_to_first_token: Histogram,
+    inter_token: Histogram,
+    queue_time: Histogram,
+    cancelled: Counter,
+    arrived: Instant,
+    last: Option<Instant>,
+    finished: bool,
+}
+
+impl AnswerTimer {
+    /// A token came.
+    pub fn token(&mut self) {
+        let now = Instant::now();
+        match self.last.replace(now) {
+            None => self
+                .time_to_first_token
+                .observe((now - self.arrived).as_secs_f64()),
+            Some(last) => self.inter_token.observe((now - last).as_secs_f64()),
+        }
+    }
+
+    /// The answer is complete.
+    pub fn finished(&mut self, statistics: &Statistics) {
+        self.finished = true;
+        self.queue_time.observe(statistics.queue_time.as_secs_f64());
+    }
+}
+
+impl Drop for AnswerTimer {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.cancelled.inc();
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! `POST /v1/chat/completions`.
+
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::shared::{
+    SamplingFields, StreamFields, Usage, finish_reason, new_id, now, shared_fields, timings,
+};
+use super::{logprobs, messages, stream, tools};
+use crate::error::ApiError;
+use crate::extract::{Body, read};
+use crate::fields::Official;
+use crate::generate::{Chat, OutputFormat, ToolChoice, Whole, wholes};
+use crate::layers::Arrived;
+use crate::server::{Model, Server};
+
+const OFFICIAL: Official = Official {
+    read: shared_fields![
+        "messages",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "response_format",
+        "logprobs",
+        "top_logprobs",
+        "max_tokens",
+        "max_completion_tokens",
+        "reasoning_effort",
+        "chat_template_kwargs",
+        "continue_final_message",
+        "modalities",
+        "verbosity",
+    ],
+    harmless: &[
+        "user",
+        "metadata",
+        "store",
+        "service_tier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+    ],
+    unsupported: &[
+        ("audio", "this model does not speak"),
+        ("prediction", "there is no predicted output"),
+        ("web_search_options", "this server does not search the web"),
+        ("functions", "use `tools`"),
+        ("function_call", "use `tool_choice`"),
+        ("best_of", "use `n`"),
+    ],
+};
+
+/// Other tokens whose log-probability may be asked for.
+const MOST_LOGPROBS: usize = 20;
+
+/// The fields that only chats have.
+#[derive(Debug, Deserialize)]
+struct ChatFields {
+    messages: Vec<Value>,
+    tools: Option<Vec<Value>>,
+    tool_choice: Option<Value>,
+    parallel_tool_calls: Option<bool>,
+    response_format: Option<Map<String, Value>>,
+    logprobs: Option<bool>,
+    top_logprobs: Option<usize>,
+    max_tokens: Option<usize>,
+    max_completion_tokens: Option<usize>,
+    reasoning_effort: Option<String>,
+    chat_template_kwargs: Option<Map<String, Value>>,
+    continue_final_message: Option<bool>,
+    modalities: Option<Vec<String>>,
+    verbosity: Option<String>,
+}
+
+/// Answers a conversation.
+pub async fn create(
+    State(server): State<Server>,
+    Extension(arrived): Extension<Arrived>,
+    Body(body): Body,
+) -> Response {
+    let answered = async {
+        let body = body?;
+        let unknown = OFFICIAL.check(&body, server.options().strict)?;
+        let response = answer(&server, &body, arrived.0).await?;
+        Ok::<_, ApiError>(unknown.warn(response))
+    };
+    answered.await.unwrap_or_else(ApiError::into_response)
+}
+
+async fn answer(
+    server: &Server,
+    body: &Map<String, Value>,
+    arrived: Instant,
+) -> Result<Response, ApiError> {
+    let whole: StreamFields = read(body)?;
+    let model = server.model_named(&whole.model)?;
+    let chat = chat(model, body)?;
+    let streams = whole.stream.unwrap_or_default();
+    if !streams && whole.stream_options.is_some() {
+        return Err(ApiError::field(
+            "stream_options",
+            "stream_options needs `\"stream\": true`",
+        ));
+    }
+    let shape = stream::Shape {
+        server: server.clone(),
+        id: new_id("chatcmpl-"),
+        model: whole.model,
+        created: now(),
+        includes_usage: whole.stream_options.unwrap_or_default().include_usage,
+        timings: whole.timings.unwrap_or_default(),
+        logprobs: chat.settings.logprobs.is_some(),
+    };
+    let answers = chat.start(server, arrived).await?.answers;
+    if streams {
+        return Ok(stream::chat(shape, answers));
+    }
+    let answers = wholes(answers).await?;
+    Ok(Json(completion(model, &shape, &answers)).into_response())
+}
+
+/// The conversation that a body describes.
+///
+/// # Errors
+/// Names the field that makes no sense or is not supported.
+pub(super) fn chat(model: &Model, body: &Map<String, Value>) -> Result<Chat, ApiError> {
+    let fields: ChatFields = read(body)?;
+    let mut settings = read::<SamplingFields>(body)?.settings()?;
+    settings.max_tokens = max_tokens(&fields)?;
+    settings.logprobs = logprobs_wanted(&fields)?;
+    let tools = fields.tools.unwrap_or_default();
+    tools::check(&tools)?;
+    if fields
+        .modalities
+        .is_some_and(|modalities| modalities.iter().any(|modality| modality != "text"))
+    {
+        return Err(ApiError::unsupported(
+            "modalities",
+            "modalities may only hold \"text\": this model writes text",
+        ));
+    }
+    if fields
+        .verbosity
+        .is_some_and(|verbosity| verbosity != "medium")
+    {
+        return Err(ApiError::unsupported(
+            "verbosity",
+            "verbosity is not supported: say it in the prompt",
+        ));
+    }
+    let mut template_kwargs = fields.chat_template_kwargs.unwrap_or_default();
+    if let Some(effort) = fields.reasoning_effort {
+        set_effort(model, &mut template_kwargs, effort)?;
+    }
+    Ok(Chat {
+        messages: messages::normalize(fields.messages)?,
+        tool_choice: match (
+            tools::choice(fields.tool_choice.as_ref())?,
+            tools.is_empty(),
+        ) {
+            (ToolChoice::Auto, true) => ToolChoice::None,
+            (choice, _) => choice,
+        },
+        tools,
+        parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
+        output: output(fields.response_format.as_ref())?,
+        template_kwargs,
+        continues_last_message: fields.continue_final_message.unwrap_or_default(),
+        settings,
+    })
+}
+
+fn max_tokens(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
+    match (fields.max_tokens, fields.max_completion_tokens) {
+        (Some(old), Some(new)) if old != new => {
+            let message =
+                format!("max_tokens is {old} and max_completion_tokens {new}; give one of them");
+            Err(ApiError::field("max_tokens", message))
+        }
+        (old, new) => Ok(new.or(old)),
+    }
+}
+
+fn logprobs_wanted(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
+    match (fields.logprobs.unwrap_or_default(), fields.top_logprobs) {
+        (false, Some(1..)) => Err(ApiError::field(
+            "top_logprobs",
+            "top_logprobs needs `\"logprobs\": true`",
+        )),
+        (_, Some(count)) if count > MOST_LOGPROBS => {
+            let message = format!("top_logprobs is {count}; it must be at most {MOST_LOGPROBS}");
+            Err(ApiError::field("top_logprobs", message))
+        }
+        (true, count) => Ok(Some(count.unwrap_or_default())),
+        (false, _) => Ok(None),
+    }
+}
+
+/// Tells the template how much to reason, in the words it knows.
+fn set_effort(
+    model: &Model,
+    kwargs: &mut Map<String, Value>,
+    effort: String,
+) -> Result<(), ApiError> {
+    if model.template_mentions("reasoning_effort") {
+        kwargs.entry("reasoning_effort").or_insert(effort.into());
+    } else if model.template_mentions("enable_thinking") {
+        kwargs
+            .entry("enable_thinking")
+            .or_insert((effort != "none").into());
+    } else if effort != "none" {
+        let message =
+            "reasoning_effort is not supported: this model's template has no way to say it";
+        return Err(ApiError::unsupported("reasoning_effort", message));
+    }
+    Ok(())
+}
+
+/// Reads `response_format`: the official types, and `regex` and `grammar`.
+pub(super) fn output(format: Option<&Map<String, Value>>) -> Result<OutputFormat, ApiError> {
+    let Some(format) = format else {
+        return Ok(OutputFormat::Text);
+    };
+    let text = |name: &str| {
+        if let Some(Value::String(text)) = format.get(name) {
+            Ok(text.clone())
+        } else {
+            let place = format!("response_format.{name}");
+            Err(ApiError::field(
+                place.clone(),
+                format!("{place} must be a string"),
+            ))
+        }
+    };
+    match format.get("type").and_then(Value::as_str) {
+        Some("text") => Ok(OutputFormat::Text),
+        Some("json_object") => Ok(OutputFormat::JsonObject),
+        Some("json_schema") => {
+            // Chats have the schema one level deeper than responses.
+            let description = format
+                .get("json_schema")
+                .and_then(Value::as_object)
+                .unwrap_or(format);
+            if let Some(schema @ (Value::Object(_) | Value::Bool(_))) = description.get("schema") {
+                Ok(OutputFormat::JsonSchema(schema.clone()))
+            } else {
+                let place = "response_format.json_schema.schema";
+                Err(ApiError::field(
+                    place,
+                    format!("{place} must be a JSON schema"),
+                ))
+            }
+        }
+        Some("regex") => Ok(OutputFormat::Regex(text("regex")?)),
+        Some("grammar") => Ok(OutputFormat::Grammar(text("grammar")?)),
+        _ => {
+            let message =
+                "response_format.type must be text, json_object, json_schema, regex or grammar";
+            Err(ApiError::field("response_format.type", message))
+        }
+    }
+}
+
+fn completion(model: &Model, shape: &stream::Shape, answers: &[Whole]) -> Value {
+    let mut usage = Usage::default();
+    let mut choices = Vec::new();
+    for (index, answer) in answers.iter().enumerate() {
+        let Some(ending) = &answer.ending else {
+            continue;
+        };
+        usage.add_answer(&ending.statistics);
+        let mut choice = json!({
+            "index": index,
+            "message": message(answer),
+            "logprobs": null,
+            "finish_reason": finish_reason(ending),
+        });
+        if shape.logprobs {
+            let entries: Vec<Value> = answer
+                .logprobs
+                .iter()
+                .map(|logprob| logprobs::in_chat(model, logprob))
+                .collect();
+            choice["logprobs"] = json!({"content": entries, "refusal": null});
+        }
+        if shape.timings {
+            choice["timings"] = timings(&ending.statistics);
+        }
+        choices.push(choice);
+    }
+    json!({
+        "id": shape.id,
+        "object": "chat.completion",
+        "created": shape.created,
+        "model": shape.model,
+        "choices": choices,
+        "usage": usage,
+        "system_fingerprint": stream::FINGERPRINT,
+    })
+}
+
+fn message(answer: &Whole) -> Value {
+    let content = if answer.content.is_empty() && !answer.calls.is_empty() {
+        Value::Null
+    } else {
+        answer.content.clone().into()
+    };
+    let mut message = json!({"role": "assistant", "content": content, "refusal": null});
+    if !answer.reasoning.is_empty() {
+        message["reasoning_content"] = answer.reasoning.clone().into();
+    }
+    if !answer.calls.is_empty() {
+        let calls = answer.calls.iter().map(|(name, arguments)| {
+            json!({
+                "id": new_id("call_"),
+                "type": "function",
+                "function": {"name": name, "arguments": arguments},
+            })
+        });
+        message["tool_calls"] = calls.collect();
+    }
+    message
+}

@@ -1,0 +1,320 @@
+//! `POST /v1/completions`: text or tokens to be continued, without a chat template.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures_util::{StreamExt as _, stream};
+use mlxm_engine::Request;
+use mlxm_engine::sampling::TokenLogprob;
+use mlxm_parsers::Part;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::logprobs;
+use super::shared::{
+    SamplingFields, StreamFields, Usage, finish_reason, new_id, now, shared_fields, timings,
+};
+use crate::error::{ApiError, Protocol};
+use crate::extract::{Body, read};
+use crate::fields::Official;
+use crate::generate::{Answer, Chunk, Settings, merge, wholes};
+use crate::layers::Arrived;
+use crate::server::{Model, Server};
+use crate::sse::{self, Message};
+
+const OFFICIAL: Official = Official {
+    read: shared_fields!["prompt", "max_tokens", "logprobs", "echo"],
+    harmless: &[
+        "user",
+        "metadata",
+        "store",
+        "service_tier",
+        "prompt_cache_key",
+    ],
+    unsupported: &[
+        ("suffix", "this model does not fill in the middle"),
+        ("best_of", "use `n`"),
+    ],
+};
+
+/// The answer's length where none is asked for, as in the official API.
+const DEFAULT_MAX_TOKENS: usize = 16;
+/// Other tokens whose log-probability may be asked for.
+const MOST_LOGPROBS: usize = 20;
+/// Prompts of one request.
+const MOST_PROMPTS: usize = 128;
+
+#[derive(Debug, Deserialize)]
+struct CompletionFields {
+    prompt: Prompts,
+    max_tokens: Option<usize>,
+    logprobs: Option<usize>,
+    echo: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a string, a list of strings, a list of token ids or a list of such lists"
+)]
+enum Prompts {
+    Text(String),
+    Texts(Vec<String>),
+    Tokens(Vec<u32>),
+    TokenLists(Vec<Vec<u32>>),
+}
+
+impl Prompts {
+    fn tokens(self, model: &Model) -> Result<Vec<Vec<u32>>, ApiError> {
+        let encode = |text: &String| Ok(model.engine.tokenizer().encode(text, true)?);
+        let prompts = match self {
+            Self::Text(text) => vec![encode(&text)?],
+            Self::Texts(texts) => texts.iter().map(encode).collect::<Result<_, ApiError>>()?,
+            Self::Tokens(tokens) => vec![tokens],
+            Self::TokenLists(lists) => lists,
+        };
+        if prompts.is_empty() || prompts.len() > MOST_PROMPTS {
+            let message = format!(
+                "there are {} prompts; give 1 to {MOST_PROMPTS}",
+                prompts.len()
+            );
+            return Err(ApiError::field("prompt", message));
+        }
+        Ok(prompts)
+    }
+}
+
+/// What all chunks of a response share.
+struct Shape {
+    id: String,
+    model: String,
+    created: u64,
+    includes_usage: bool,
+    timings: bool,
+    echo: bool,
+    logprobs: bool,
+    prompts: Vec<Vec<u32>>,
+    /// Answers to each prompt.
+    answers: usize,
+}
+
+/// Continues prompts.
+pub async fn create(
+    State(server): State<Server>,
+    Extension(arrived): Extension<Arrived>,
+    Body(body): Body,
+) -> Response {
+    let answered = async {
+        let body = body?;
+        let unknown = OFFICIAL.check(&body, server.options().strict)?;
+        let response = answer(&server, &body, arrived.0).await?;
+        Ok::<_, ApiError>(unknown.warn(response))
+    };
+    answered.await.unwrap_or_else(ApiError::into_response)
+}
+
+async fn answer(
+    server: &Server,
+    body: &Map<String, Value>,
+    arrived: Instant,
+) -> Result<Response, ApiError> {
+    let whole: StreamFields = read(body)?;
+    let model = server.model_named(&whole.model)?;
+    let fields: CompletionFields = read(body)?;
+    let mut settings: Settings = read::<SamplingFields>(body)?.settings()?;
+    if fields.logprobs.is_some_and(|count| count > MOST_LOGPROBS) {
+        return Err(ApiError::field(
+            "logprobs",
+            format!("logprobs must be at most {MOST_LOGPROBS}"),
+        ));
+    }
+    let echo = fields.echo.unwrap_or_default();
+    if echo && fields.logprobs.is_some() {
+        let message =
+            "echo with logprobs is not supported: the prompt's log-probabilities are not computed";
+        return Err(ApiError::unsupported("echo", message));
+    }
+    settings.max_tokens = Some(fields.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS));
+    settings.logprobs = fields.logprobs;
+    let requests = settings.requests(model, &server.options().limits)?;
+    let own = server.clone();
+    let prompts = tokio::task::spawn_blocking(move || fields.prompt.tokens(own.model()?));
+    let prompts = prompts
+        .await
+        .map_err(|_| ApiError::internal("the prompt could not be read"))??;
+    let shape = Shape {
+        id: new_id("cmpl-"),
+        model: whole.model,
+        created: now(),
+        includes_usage: whole.stream_options.unwrap_or_default().include_usage,
+        timings: whole.timings.unwrap_or_default(),
+        echo,
+        logprobs: settings.logprobs.is_some(),
+        answers: requests.len(),
+        prompts,
+    };
+    let mut answers = Vec::new();
+    for prompt in &shape.prompts {
+        for request in &requests {
+            let request = Request {
+                prompt: prompt.clone(),
+                ..request.clone()
+            };
+            answers.push(server.submit(model, request, None, arrived)?);
+        }
+    }
+    if whole.stream.unwrap_or_default() {
+        return Ok(streamed(server.clone(), shape, answers));
+    }
+    let mut response = shape.frame(Vec::new());
+    let mut usages = vec![Usage::default(); shape.prompts.len()];
+    let mut choices = Vec::new();
+    for (index, answer) in wholes(answers).await?.into_iter().enumerate() {
+        let Some(ending) = &answer.ending else {
+            continue;
+        };
+        usages[index / shape.answers].add_answer(&ending.statistics);
+        let text = shape.echoed(model, index) + &answer.content;
+        let mut choice = choice(index, &text, Some(finish_reason(ending)));
+        if shape.logprobs {
+            choice["logprobs"] = logprobs::in_completion(model, &answer.logprobs, 0);
+        }
+        if shape.timings {
+            choice["timings"] = timings(&ending.statistics);
+        }
+        choices.push(choice);
+    }
+    response["choices"] = choices.into();
+    response["usage"] = json!(total(&usages));
+    Ok(Json(response).into_response())
+}
+
+/// What all prompts together took.
+fn total(usages: &[Usage]) -> Usage {
+    let mut total = Usage::default();
+    for usage in usages {
+        total.add_prompt(usage);
+    }
+    total
+}
+
+fn choice(index: usize, text: &str, finish_reason: Option<&str>) -> Value {
+    json!({"index": index, "text": text, "logprobs": null, "finish_reason": finish_reason})
+}
+
+impl Shape {
+    fn frame(&self, choices: Vec<Value>) -> Value {
+        json!({
+            "id": self.id,
+            "object": "text_completion",
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": super::stream::FINGERPRINT,
+            "choices": choices,
+        })
+    }
+
+    /// The prompt of answer `index`, where it is to be repeated.
+    fn echoed(&self, model: &Model, index: usize) -> String {
+        if !self.echo {
+            return String::new();
+        }
+        model
+            .engine
+            .tokenizer()
+            .decode(&self.prompts[index / self.answers], true)
+    }
+}
+
+/// What is known of the answers of a stream.
+struct Progress {
+    server: Server,
+    shape: Shape,
+    ready: VecDeque<Message>,
+    usages: Vec<Usage>,
+    /// Log-probabilities that no chunk has carried yet, and where the next text begins, for each answer.
+    pending: Vec<(Vec<TokenLogprob>, usize)>,
+    ended: bool,
+}
+
+fn streamed(server: Server, shape: Shape, answers: Vec<Answer>) -> Response {
+    let limits = server.options().limits.clone();
+    let mut ready = VecDeque::new();
+    if let Some(model) = server.loaded().filter(|_| shape.echo) {
+        for index in 0..answers.len() {
+            let text = shape.echoed(model, index);
+            ready.push_back(Message::Data(shape.frame(vec![choice(index, &text, None)])));
+        }
+    }
+    let progress = Progress {
+        usages: vec![Usage::default(); shape.prompts.len()],
+        pending: vec![(Vec::new(), 0); answers.len()],
+        ended: false,
+        server,
+        shape,
+        ready,
+    };
+    let state = (progress, merge(answers));
+    let messages = stream::unfold(state, async |(mut progress, mut chunks)| {
+        loop {
+            if let Some(message) = progress.ready.pop_front() {
+                return Some((message, (progress, chunks)));
+            }
+            if progress.ended {
+                return None;
+            }
+            match chunks.next().await {
+                Some((index, Ok(chunk))) => progress.take(index, chunk),
+                Some((_, Err(error))) => progress.end(Some(error.body_in(Protocol::OpenAi))),
+                None => {
+                    let usage = progress.shape.includes_usage.then(|| {
+                        let mut frame = progress.shape.frame(Vec::new());
+                        frame["usage"] = json!(total(&progress.usages));
+                        frame
+                    });
+                    progress.end(usage);
+                }
+            }
+        }
+    });
+    sse::response(&limits, messages)
+}
+
+impl Progress {
+    fn end(&mut self, last: Option<Value>) {
+        self.ready.extend(last.map(Message::Data));
+        self.ready.push_back(Message::Done);
+        self.ended = true;
+    }
+
+    fn take(&mut self, index: usize, chunk: Chunk) {
+        let texts = chunk.parts.iter().filter_map(|part| match part {
+            Part::Content(text) => Some(text.as_str()),
+            _ => None,
+        });
+        let text: String = texts.collect();
+        self.pending[index].0.extend(chunk.logprob);
+        if text.is_empty() && chunk.ending.is_none() {
+            return;
+        }
+        let reason = chunk.ending.as_ref().map(finish_reason);
+        let mut choice = choice(index, &text, reason);
+        let (logprobs, offset) = &mut self.pending[index];
+        if let Some(model) = self.server.loaded().filter(|_| !logprobs.is_empty()) {
+            choice["logprobs"] = logprobs::in_completion(model, logprobs, *offset);
+            logprobs.clear();
+        }
+        *offset += text.chars().count();
+        if let Some(ending) = &chunk.ending {
+            self.usages[index / self.shape.answers].add_answer(&ending.statistics);
+            if self.shape.timings {
+                choice["timings"] = timings(&ending.statistics);
+            }
+        }
+        self.ready
+            .push_back(Message::Data(self.shape.frame(vec![choice])));
+    }
+}

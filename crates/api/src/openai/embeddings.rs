@@ -1,0 +1,30 @@
+//! `POST /v1/embeddings`.
+
+use axum::extract::State;
+use serde::Deserialize;
+
+use crate::error::ApiError;
+use crate::extract::{Body, read};
+use crate::server::Server;
+
+#[derive(Debug, Deserialize)]
+struct EmbeddingFields {
+    model: String,
+}
+
+/// Says that a model which writes text has no embeddings.
+pub async fn create(State(server): State<Server>, Body(body): Body) -> ApiError {
+    let refused = || {
+        let fields: EmbeddingFields = read(&body?)?;
+        server.model_named(&fields.model)?;
+        let message = format!(
+            "`{}` writes text and makes no embeddings: serve an embedding model for them",
+            fields.model
+        );
+        Err::<std::convert::Infallible, _>(ApiError::unsupported("model", message))
+    };
+    match refused() {
+        Err(error) => error,
+        Ok(never) => match never {},
+    }
+}

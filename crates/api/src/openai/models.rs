@@ -1,0 +1,43 @@
+//! `GET /v1/models` and `/v1/models/{id}`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::server::Server;
+
+/// Lists the model that is served.
+pub async fn list(State(server): State<Server>) -> Json<Value> {
+    Json(json!({"object": "list", "data": [description(&server, &server.options().model)]}))
+}
+
+/// Describes the model under one of its names.
+pub async fn retrieve(
+    State(server): State<Server>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    if server.serves(&id) {
+        return Ok(Json(description(&server, &id)));
+    }
+    Err(ApiError::unknown_model(&id, &server.options().model))
+}
+
+fn description(server: &Server, id: &str) -> Value {
+    let mut description =
+        json!({"id": id, "object": "model", "created": server.created(), "owned_by": "mlxm"});
+    if let Some(model) = server.loaded() {
+        let info = model.engine.info();
+        description["context_length"] = model.engine.memory_plan().context_length.into();
+        description["architecture"] = info.architecture.into();
+        description["parameters"] = info.parameters.into();
+        description["capabilities"] = json!({
+            "chat": info.has_chat_template,
+            "tools": info.has_chat_template,
+            "reasoning": model.format.reasoning.is_some(),
+            "vision": false,
+            "embeddings": false,
+        });
+    }
+    description
+}

@@ -1,0 +1,184 @@
+//! What chats and completions have in common.
+
+use std::collections::BTreeMap;
+
+use mlxm_engine::Statistics;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::error::ApiError;
+use crate::generate::{EndReason, Ending, Settings};
+
+/// A name with letters behind it that no other has.
+pub fn new_id(prefix: &str) -> String {
+    format!("{prefix}{}", Uuid::new_v4().simple())
+}
+
+/// Text, or a list of texts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a string or a list of strings")]
+pub enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<OneOrMany> for Vec<String> {
+    fn from(value: OneOrMany) -> Self {
+        match value {
+            OneOrMany::One(text) => vec![text],
+            OneOrMany::Many(texts) => texts,
+        }
+    }
+}
+
+/// What a stream has beyond the answer.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct StreamOptions {
+    /// Count tokens in a last chunk.
+    #[serde(default)]
+    pub include_usage: bool,
+    /// Official; the length of chunks is not padded here.
+    #[serde(default)]
+    #[expect(
+        dead_code,
+        reason = "taken without a word: it changes nothing about an answer"
+    )]
+    pub include_obfuscation: bool,
+}
+
+/// The fields of [`SamplingFields`] and [`StreamFields`], which chats and completions read.
+macro_rules! shared_fields {
+    ($($more:literal),* $(,)?) => {
+        &[
+            "model", "stream", "stream_options", "timings", "temperature", "top_p", "top_k", "min_p",
+            "repetition_penalty", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "stop", "n", "ignore_eos",
+            $($more),*
+        ]
+    };
+}
+pub(super) use shared_fields;
+
+/// What is asked of a response as a whole.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct StreamFields {
+    pub model: String,
+    pub stream: Option<bool>,
+    pub stream_options: Option<StreamOptions>,
+    /// Say where the time went.
+    pub timings: Option<bool>,
+}
+
+/// How tokens are chosen; the same for chats and completions.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct SamplingFields {
+    pub temperature: Option<f32>,
+    pub top_p: Option<f32>,
+    pub top_k: Option<usize>,
+    pub min_p: Option<f32>,
+    pub repetition_penalty: Option<f32>,
+    pub presence_penalty: Option<f32>,
+    pub frequency_penalty: Option<f32>,
+    pub logit_bias: Option<BTreeMap<String, f32>>,
+    pub seed: Option<i64>,
+    pub stop: Option<OneOrMany>,
+    pub n: Option<usize>,
+    pub ignore_eos: Option<bool>,
+}
+
+impl SamplingFields {
+    /// # Errors
+    /// When a key of `logit_bias` is no token id.
+    pub fn settings(self) -> Result<Settings, ApiError> {
+        let bias = self.logit_bias.unwrap_or_default().into_iter();
+        let logit_bias = bias
+            .map(|(id, value)| {
+                if let Ok(id) = id.parse() {
+                    Ok((id, value))
+                } else {
+                    let message = format!("logit_bias has the key {id:?}; its keys are token ids");
+                    Err(ApiError::field("logit_bias", message))
+                }
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Settings {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            top_k: self.top_k,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
+            presence_penalty: self.presence_penalty,
+            frequency_penalty: self.frequency_penalty,
+            logit_bias,
+            seed: self.seed.map(i64::cast_unsigned),
+            stop: self.stop.map(Vec::from).unwrap_or_default(),
+            answers: self.n,
+            ignore_eos: self.ignore_eos.unwrap_or_default(),
+            ..Settings::default()
+        })
+    }
+}
+
+/// Tokens that a request took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    pub prompt_tokens: usize,
+    pub completion_tokens: usize,
+    pub total_tokens: usize,
+    pub prompt_tokens_details: PromptDetails,
+}
+
+/// Of a prompt's tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PromptDetails {
+    /// How many were not computed again.
+    pub cached_tokens: usize,
+}
+
+impl Usage {
+    /// Adds an answer to the same prompt.
+    pub fn add_answer(&mut self, statistics: &Statistics) {
+        self.prompt_tokens = statistics.prompt_tokens;
+        // Answers that start together find what was there before all of them.
+        let cached = &mut self.prompt_tokens_details.cached_tokens;
+        *cached = statistics.cached_tokens.max(*cached);
+        self.completion_tokens += statistics.generated_tokens;
+        self.total_tokens = self.prompt_tokens + self.completion_tokens;
+    }
+
+    /// Adds what a request with another prompt took.
+    pub fn add_prompt(&mut self, other: &Self) {
+        self.prompt_tokens += other.prompt_tokens;
+        self.prompt_tokens_details.cached_tokens += other.prompt_tokens_details.cached_tokens;
+        self.completion_tokens += other.completion_tokens;
+        self.total_tokens += other.total_tokens;
+    }
+}
+
+/// Where the time of an answer went, for requests with `"timings": true`.
+pub fn timings(statistics: &Statistics) -> Value {
+    json!({
+        "queue_ms": statistics.queue_time.as_secs_f64() * 1e3,
+        "time_to_first_token_ms": statistics.time_to_first_token.as_secs_f64() * 1e3,
+        "generation_ms": statistics.generation_time.as_secs_f64() * 1e3,
+        "prompt_tokens_per_second": statistics.prompt_tokens_per_second(),
+        "generation_tokens_per_second": statistics.generation_tokens_per_second(),
+    })
+}
+
+/// The word for an ending.
+pub fn finish_reason(ending: &Ending) -> &'static str {
+    match ending.reason {
+        EndReason::Stop => "stop",
+        EndReason::Length => "length",
+        EndReason::ToolCalls => "tool_calls",
+    }
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}

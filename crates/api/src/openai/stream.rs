@@ -1,0 +1,167 @@
+//! A chat as a stream of chunks.
+
+use std::collections::VecDeque;
+
+use axum::response::Response;
+use futures_core::Stream;
+use futures_util::{StreamExt as _, stream};
+use mlxm_parsers::Part;
+use serde_json::{Value, json};
+
+use super::logprobs;
+use super::shared::{Usage, finish_reason, new_id, timings};
+use crate::error::Protocol;
+use crate::generate::{Answer, Chunk, merge};
+use crate::server::Server;
+use crate::sse::{self, Message};
+
+/// Names the program that answered, as the protocol wants.
+pub const FINGERPRINT: &str = concat!("mlxm-", env!("CARGO_PKG_VERSION"));
+
+/// What all chunks of a response share.
+pub struct Shape {
+    pub server: Server,
+    pub id: String,
+    pub model: String,
+    pub created: u64,
+    pub includes_usage: bool,
+    pub timings: bool,
+    pub logprobs: bool,
+}
+
+/// Chunks that wait to be sent, and what is known of each answer.
+struct State<S> {
+    shape: Shape,
+    chunks: S,
+    ready: VecDeque<Message>,
+    /// Log-probabilities that no chunk has carried yet, for each answer.
+    logprobs: Vec<Vec<Value>>,
+    usage: Usage,
+    ended: bool,
+}
+
+/// The response that streams `answers`.
+pub fn chat(shape: Shape, answers: Vec<Answer>) -> Response {
+    let limits = shape.server.options().limits.clone();
+    let count = answers.len();
+    let first = (0..count).map(|index| {
+        let delta = json!({"role": "assistant", "content": ""});
+        Message::Data(shape.chunk(index, delta, None))
+    });
+    let state = State {
+        ready: first.collect(),
+        shape,
+        chunks: merge(answers),
+        logprobs: vec![Vec::new(); count],
+        usage: Usage::default(),
+        ended: false,
+    };
+    let messages = stream::unfold(state, async |mut state| {
+        state.next().await.map(|message| (message, state))
+    });
+    sse::response(&limits, messages)
+}
+
+impl Shape {
+    fn chunk(&self, index: usize, delta: Value, finish_reason: Option<&str>) -> Value {
+        let choice = json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": finish_reason});
+        self.frame(json!([choice]))
+    }
+
+    fn frame(&self, choices: Value) -> Value {
+        let mut frame = json!({
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": FINGERPRINT,
+            "choices": choices,
+        });
+        if self.includes_usage {
+            frame["usage"] = Value::Null;
+        }
+        frame
+    }
+}
+
+impl<S: Stream<Item = (usize, Result<Chunk, crate::error::ApiError>)> + Unpin> State<S> {
+    async fn next(&mut self) -> Option<Message> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Some(message);
+            }
+            if self.ended {
+                return None;
+            }
+            match self.chunks.next().await {
+                Some((index, Ok(chunk))) => self.take(index, chunk),
+                Some((_, Err(error))) => {
+                    self.ready
+                        .push_back(Message::Data(error.body_in(Protocol::OpenAi)));
+                    self.end();
+                }
+                None => {
+                    if self.shape.includes_usage {
+                        let mut frame = self.shape.frame(json!([]));
+                        frame["usage"] = json!(self.usage);
+                        self.ready.push_back(Message::Data(frame));
+                    }
+                    self.end();
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.ready.push_back(Message::Done);
+        self.ended = true;
+    }
+
+    fn take(&mut self, index: usize, chunk: Chunk) {
+        if let (Some(logprob), Some(model)) = (&chunk.logprob, self.shape.server.loaded()) {
+            self.logprobs[index].push(logprobs::in_chat(model, logprob));
+        }
+        for part in chunk.parts {
+            let delta = delta(part);
+            self.push(index, delta, None);
+        }
+        if let Some(ending) = chunk.ending {
+            self.usage.add_answer(&ending.statistics);
+            let mut last = self.with_logprobs(index, json!({}), Some(finish_reason(&ending)));
+            if self.shape.timings {
+                last["choices"][0]["timings"] = timings(&ending.statistics);
+            }
+            self.ready.push_back(Message::Data(last));
+        }
+    }
+
+    fn push(&mut self, index: usize, delta: Value, finish_reason: Option<&str>) {
+        let chunk = self.with_logprobs(index, delta, finish_reason);
+        self.ready.push_back(Message::Data(chunk));
+    }
+
+    fn with_logprobs(&mut self, index: usize, delta: Value, finish_reason: Option<&str>) -> Value {
+        let mut chunk = self.shape.chunk(index, delta, finish_reason);
+        let entries = std::mem::take(&mut self.logprobs[index]);
+        if !entries.is_empty() {
+            chunk["choices"][0]["logprobs"] = json!({"content": entries, "refusal": null});
+        }
+        chunk
+    }
+}
+
+fn delta(part: Part) -> Value {
+    match part {
+        Part::Content(text) => json!({"content": text}),
+        Part::Reasoning(text) => json!({"reasoning_content": text}),
+        Part::ToolCall { index, name } => json!({"tool_calls": [{
+            "index": index,
+            "id": new_id("call_"),
+            "type": "function",
+            "function": {"name": name, "arguments": ""},
+        }]}),
+        Part::Arguments { index, delta } => {
+            json!({"tool_calls": [{"index": index, "function": {"arguments": delta}}]})
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `POST /tokenize`, `/detokenize` and `/apply-template`: what the model reads.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::chat::chat;
+use crate::error::ApiError;
+use crate::extract::{Body, read};
+use crate::server::{Model, Server};
+
+#[derive(Debug, Deserialize)]
+struct TokenizeFields {
+    /// Text; `content` and `text` are other names for it.
+    #[serde(alias = "content", alias = "text")]
+    prompt: Option<String>,
+    messages: Option<Value>,
+    add_special_tokens: Option<bool>,
+    return_token_strs: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+struct DetokenizeFields {
+    tokens: Vec<u32>,
+    skip_special_tokens: Option<bool>,
+}
+
+/// A body of these routes may leave the model out.
+fn model<'a>(server: &'a Server, body: &Map<String, Value>) -> Result<&'a Model, ApiError> {
+    match body.get("model") {
+        None | Some(Value::Null) => server.model(),
+        Some(Value::String(name)) => server.model_named(name),
+        Some(_) => Err(ApiError::field("model", "model must be a string")),
+    }
+}
+
+/// Text, or a conversation, to token ids.
+pub async fn tokenize(
+    State(server): State<Server>,
+    Body(body): Body,
+) -> Result<Json<Value>, ApiError> {
+    let body = body?;
+    blocking(server, move |server| {
+        let model = model(server, &body)?;
+        let fields: TokenizeFields = read(&body)?;
+        let tokens = match (fields.prompt, fields.messages) {
+            (Some(text), None) => model
+                .engine
+                .tokenizer()
+                .encode(&text, fields.add_special_tokens.unwrap_or(true))?,
+            (None, Some(_)) => chat(model, &body)?.prompt(model)?.tokens,
+            _ => return Err(ApiError::field("prompt", "give either prompt or messages")),
+        };
+        let mut response = json!({
+            "count": tokens.len(),
+            "max_model_len": model.engine.memory_plan().context_length,
+            "tokens": tokens,
+        });
+        if fields.return_token_strs.unwrap_or_default() {
+            let text = |id: &u32| model.engine.tokenizer().id_to_token(*id);
+            response["token_strs"] = json!(tokens.iter().map(text).collect::<Vec<_>>());
+        }
+        Ok(response)
+    })
+    .await
+}
+
+/// Token ids to text.
+pub async fn detokenize(
+    State(server): State<Server>,
+    Body(body): Body,
+) -> Result<Json<Value>, ApiError> {
+    let body = body?;
+    blocking(server, move |server| {
+        let model = model(server, &body)?;
+        let fields: DetokenizeFields = read(&body)?;
+        let vocab_size = model.engine.info().vocab_size;
+        if let Some(id) = fields.tokens.iter().find(|id| **id as usize >= vocab_size) {
+            let message = format!(
+                "tokens has {id}; the model's token ids go from 0 to {}",
+                vocab_size - 1
+            );
+            return Err(ApiError::field("tokens", message));
+        }
+        let skip_special = fields.skip_special_tokens.unwrap_or_default();
+        Ok(json!({"prompt": model.engine.tokenizer().decode(&fields.tokens, skip_special)}))
+    })
+    .await
+}
+
+/// A conversation as the model reads it.
+pub async fn apply_template(
+    State(server): State<Server>,
+    Body(body): Body,
+) -> Result<Json<Value>, ApiError> {
+    let body = body?;
+    blocking(server, move |server| {
+        let model = model(server, &body)?;
+        Ok(json!({"prompt": chat(model, &body)?.prompt(model)?.text}))
+    })
+    .await
+}
+
+/// Long texts take their time.
+async fn blocking(
+    server: Server,
+    work: impl FnOnce(&Server) -> Result<Value, ApiError> + Send + 'static,
+) -> Result<Json<Value>, ApiError> {
+    let done = tokio::task::spawn_blocking(move || work(&server));
+    done.await
+        .map_err(|_| ApiError::internal("the text could not be processed"))?
+        .map(Json)
+}

@@ -1,0 +1,88 @@
+//! Tools and the choice between them, checked.
+
+use serde_json::Value;
+
+use crate::error::ApiError;
+use crate::generate::ToolChoice;
+
+/// Checks a list of tools.
+///
+/// # Errors
+/// Names the tool and the field that make no sense.
+pub fn check(tools: &[Value]) -> Result<(), ApiError> {
+    let mut names = Vec::new();
+    for (index, tool) in tools.iter().enumerate() {
+        let wrong = |field: &str, problem: String| {
+            let place = format!("tools[{index}]{field}");
+            ApiError::field(place.clone(), format!("{place} {problem}"))
+        };
+        if tool["type"] != "function" {
+            let problem = format!(
+                "is {}; only tools of the type function are known",
+                tool["type"]
+            );
+            return Err(wrong(".type", problem));
+        }
+        let Some(name) = tool["function"]["name"]
+            .as_str()
+            .filter(|name| is_name(name))
+        else {
+            let problem =
+                "must have 1 to 64 letters, digits, underscores, dots or dashes".to_owned();
+            return Err(wrong(".function.name", problem));
+        };
+        if names.contains(&name) {
+            return Err(wrong(
+                ".function.name",
+                format!("is `{name}`, like another tool's"),
+            ));
+        }
+        names.push(name);
+        let parameters = &tool["function"]["parameters"];
+        if !parameters.is_object() && !parameters.is_null() {
+            return Err(wrong(
+                ".function.parameters",
+                "must be a JSON schema".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
+}
+
+/// Reads `tool_choice`.
+///
+/// # Errors
+/// When it is none of the forms of the official API that are supported.
+pub fn choice(value: Option<&Value>) -> Result<ToolChoice, ApiError> {
+    let wrong = || {
+        let message = "tool_choice must be auto, none, required or {\"type\": \"function\", \"function\": {\"name\": …}}";
+        ApiError::field("tool_choice", message)
+    };
+    match value {
+        None | Some(Value::Null) => Ok(ToolChoice::Auto),
+        Some(Value::String(word)) => match word.as_str() {
+            "auto" => Ok(ToolChoice::Auto),
+            "none" => Ok(ToolChoice::None),
+            "required" => Ok(ToolChoice::Required),
+            _ => Err(wrong()),
+        },
+        Some(choice) => {
+            let name = choice["function"]["name"]
+                .as_str()
+                .or(choice["name"].as_str());
+            match name {
+                Some(name) if choice["type"] == "function" => {
+                    Ok(ToolChoice::Named(name.to_owned()))
+                }
+                _ => Err(wrong()),
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The model that is served, and the limits of its service.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mlxm_engine::Engine;
+use mlxm_engine::chat::ChatTemplate;
+use mlxm_parsers::Format;
+use tokio::sync::watch;
+
+use crate::error::ApiError;
+use crate::metrics::Metrics;
+
+/// What a single request may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of a body.
+    pub body_bytes: usize,
+    /// Time from the request's arrival to the end of its answer.
+    pub request_timeout: Duration,
+    /// Answers (`n`) of one request.
+    pub answers: usize,
+    /// Between comments that keep a silent stream alive.
+    pub keepalive: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 32 << 20,
+            request_timeout: Duration::from_hours(1),
+            answers: 16,
+            keepalive: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How a model is served.
+#[derive(Debug, Clone, Default)]
+pub struct ServerOptions {
+    /// The name that clients use.
+    pub model: String,
+    /// Further names for it.
+    pub aliases: Vec<String>,
+    /// The key that clients need, if any.
+    pub api_key: Option<String>,
+    /// Refuse fields that nobody knows.
+    pub strict: bool,
+    /// How tool calls and reasoning are written, where the model does not tell by itself.
+    pub format: FormatOverride,
+    /// What a request may take.
+    pub limits: Limits,
+}
+
+/// Parts of a [`Format`] that are chosen by hand.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FormatOverride {
+    /// How tool calls are written; `Some(None)` reads none.
+    pub tools: Option<Option<mlxm_parsers::ToolFormat>>,
+    /// How reasoning is marked; `Some(None)` leaves it in the answer.
+    pub reasoning: Option<Option<mlxm_parsers::ReasoningFormat>>,
+}
+
+/// Serves one model; clones share it.
+#[derive(Clone)]
+pub struct Server(Arc<Shared>);
+
+struct Shared {
+    options: ServerOptions,
+    created: u64,
+    metrics: Metrics,
+    model: OnceLock<Model>,
+    draining: AtomicBool,
+    /// Answers that are not complete.
+    active: watch::Sender<usize>,
+}
+
+/// Counts as an incomplete answer while it lives.
+pub struct Active(Server);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.0.active.send_modify(|active| *active -= 1);
+    }
+}
+
+/// A loaded model and what is known about how it writes.
+pub struct Model {
+    pub engine: Engine,
+    pub format: Format,
+    /// Special tokens that mark parts of an answer.
+    pub markers: Arc<[u32]>,
+}
+
+impl Server {
+    /// A server whose model is still loading: it answers `/health`, and other requests with 503.
+    pub fn starting(options: ServerOptions) -> Self {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self(Arc::new(Shared {
+            options,
+            created: now.as_secs(),
+            metrics: Metrics::default(),
+            model: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            active: watch::Sender::new(0),
+        }))
+    }
+
+    /// Serves `engine` from now on. A second call changes nothing.
+    pub fn ready(&self, engine: Engine) {
+        self.0
+            .model
+            .get_or_init(|| Model::new(engine, self.options().format));
+    }
+
+    /// Refuses new requests from now on.
+    pub(crate) fn start_draining(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
+    /// Counts an answer.
+    pub(crate) fn enter(&self) -> Active {
+        self.0.active.send_modify(|active| *active += 1);
+        Active(self.clone())
+    }
+
+    /// Waits until no answer is incomplete.
+    pub(crate) async fn idle(&self) {
+        // The sender is in `self`, so the channel stays open.
+        let _ = self
+            .0
+            .active
+            .subscribe()
+            .wait_for(|active| *active == 0)
+            .await;
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn options(&self) -> &ServerOptions {
+        &self.0.options
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Seconds since 1970 when the server started.
+    pub(crate) fn created(&self) -> u64 {
+        self.0.created
+    }
+
+    /// The model, if requests are taken.
+    pub(crate) fn model(&self) -> Result<&Model, ApiError> {
+        if self.is_draining() {
+            return Err(ApiError::unavailable("the server is shutting down"));
+        }
+        self.loaded()
+            .ok_or_else(|| ApiError::unavailable("the model is still loading"))
+    }
+
+    pub(crate) fn loaded(&self) -> Option<&Model> {
+        self.0.model.get()
+    }
+
+    /// Whether `name` is a name of the model.
+    pub(crate) fn serves(&self, name: &str) -> bool {
+        let options = self.options();
+        name == options.model
+            || options
+                .aliases
+                .iter()
+                .any(|alias| alias == name || alias == "*")
+    }
+
+    /// The model, if requests are taken and it goes by `name`.
+    pub(crate) fn model_named(&self, name: &str) -> Result<&Model, ApiError> {
+        if self.serves(name) {
+            return self.model();
+        }
+        Err(ApiError::unknown_model(name, &self.options().model))
+    }
+}
+
+impl Model {
+    fn new(engine: Engine, chosen: FormatOverride) -> Self {
+        let template = engine.chat_template().ok();
+        let source = template.and_then(|template| default_source(template));
+        let detected = Format::detect(source, &engine.info().model_type);
+        let format = Format {
+            tools: chosen.tools.unwrap_or(detected.tools),
+            reasoning: chosen.reasoning.unwrap_or(detected.reasoning),
+        };
+        let tokenizer = engine.tokenizer();
+        let markers = format
+            .markers()
+            .into_iter()
+            .filter_map(|marker| tokenizer.token_to_id(marker))
+            .filter(|id| tokenizer.is_special(*id))
+            .collect();
+        Self {
+            engine,
+            format,
+            markers,
+        }
+    }
+}
+
+impl Model {
+    /// Whether the chat template reads a variable of this name.
+    pub fn template_mentions(&self, variable: &str) -> bool {
+        let template = self.engine.chat_template().ok();
+        template
+            .and_then(default_source)
+            .is_some_and(|source| source.contains(variable))
+    }
+
+    /// The bytes of a token, which may be less than a character.
+    pub fn token_bytes(&self, id: u32) -> Vec<u8> {
+        let tokenizer = self.engine.tokenizer();
+        tokenizer
+            .token_bytes(id)
+            .unwrap_or_else(|| tokenizer.decode(&[id], false).into_bytes())
+    }
+}
+
+/// The template that tells how tools are called.
+fn default_source(template: &ChatTemplate) -> Option<&str> {
+    template
+        .source("tool_use")
+        .or_else(|| template.source("default"))
+}

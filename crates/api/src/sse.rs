@@ -1,0 +1,46 @@
+//! Streams of server-sent events.
+
+use std::convert::Infallible;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_core::Stream;
+use futures_util::StreamExt as _;
+use serde_json::Value;
+
+use crate::server::Limits;
+
+/// What a stream sends.
+#[derive(Debug, PartialEq)]
+pub enum Message {
+    /// Data without a name, as OpenAI's chats have it.
+    Data(Value),
+    /// Data of a named event.
+    Named(&'static str, Value),
+    /// `[DONE]`, the end of OpenAI's chats.
+    Done,
+}
+
+/// The response that sends `messages`, and comments while there are none.
+pub fn response(
+    limits: &Limits,
+    messages: impl Stream<Item = Message> + Send + 'static,
+) -> Response {
+    let events = messages.map(|message| {
+        Ok::<_, Infallible>(match message {
+            Message::Data(value) => Event::default().data(value.to_string()),
+            Message::Named(name, value) => Event::default().event(name).data(value.to_string()),
+            Message::Done => Event::default().data("[DONE]"),
+        })
+    });
+    let keepalive = KeepAlive::new()
+        .interval(limits.keepalive)
+        .text("keepalive");
+    let mut response = Sse::new(events).keep_alive(keepalive).into_response();
+    // Proxies that collect a response before they pass it on would take the stream apart.
+    response.headers_mut().insert(
+        "x-accel-buffering",
+        axum::http::HeaderValue::from_static("no"),
+    );
+    response
+}
