@@ -52,13 +52,14 @@ pub struct GlobalArguments {
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
-    /// Where the model runs
-    #[arg(long, global = true, default_value = "auto", value_parser = device_parser())]
-    pub device: DeviceChoice,
+    /// Where the model runs [default: auto]
+    #[arg(long, global = true, value_parser = device_parser())]
+    pub device: Option<DeviceChoice>,
 
     /// Arithmetic of the model: int8 rounds what quantized weights are multiplied with to 8 bits, exact keeps f32
-    #[arg(long, global = true, default_value = "int8", value_parser = precision_parser())]
-    pub precision: Precision,
+    /// [default: int8]
+    #[arg(long, global = true, value_parser = precision_parser())]
+    pub precision: Option<Precision>,
 
     /// How keys and values are stored [default: f32 with exact arithmetic, else f16]
     #[arg(long, global = true, value_name = "TYPE", value_parser = kv_type_parser())]
@@ -78,6 +79,20 @@ impl GlobalArguments {
             _ => Format::Human,
         };
         Output::new(format, self.color.into())
+    }
+
+    /// The options given that say how a model runs in this process.
+    pub fn of_local_models(&self) -> Vec<&'static str> {
+        [
+            (self.threads.is_some(), "--threads"),
+            (self.device.is_some(), "--device"),
+            (self.precision.is_some(), "--precision"),
+            (self.kv_type.is_some(), "--kv-type"),
+            (self.memory.is_some(), "--memory"),
+        ]
+        .into_iter()
+        .filter_map(|(given, name)| given.then_some(name))
+        .collect()
     }
 }
 

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mlxm_engine::{DeviceChoice, Engine, LoadError, LoadOptions};
 
 use crate::arguments::GlobalArguments;
+use crate::failure::Failure;
 use crate::machine::Memory;
 use crate::output::Output;
 
@@ -36,11 +37,17 @@ impl Context {
         Engine::load(model, options)
     }
 
+    /// Passes on what a server warns of, once: it warns with every answer.
+    pub fn warn_of_server(&self, warning: &str) {
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| self.output.warn(&format!("the server says: {warning}")));
+    }
+
     /// How models are loaded under these options; the context is the default one.
     pub fn load_options(&self) -> LoadOptions {
         LoadOptions {
-            device: self.global.device,
-            precision: self.global.precision,
+            device: self.device(),
+            precision: self.global.precision.unwrap_or_default(),
             kv_type: self.global.kv_type,
             threads: self.global.threads.map(usize::from),
             memory_bytes: self.memory_budget_bytes(),
@@ -57,7 +64,23 @@ impl Context {
 
     /// The device that was asked for.
     pub fn device(&self) -> DeviceChoice {
-        self.global.device
+        self.global.device.unwrap_or_default()
+    }
+
+    /// Refuses options of this command and of all commands that say how a model runs here: with `--url` it runs in a
+    /// server. `own` holds those of the command and whether they were given.
+    pub fn refuse_local_options(&self, own: &[(bool, &'static str)]) -> Result<(), Failure> {
+        let own = own
+            .iter()
+            .filter_map(|(given, name)| given.then_some(*name));
+        let given: Vec<&str> = own.chain(self.global.of_local_models()).collect();
+        if given.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "{} cannot be used with --url: the server has loaded its model in its own way",
+            given.join(", ")
+        )))
     }
 
     /// A bar on stderr for `steps` steps; invisible where bars are not drawn.

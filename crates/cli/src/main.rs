@@ -13,7 +13,9 @@ mod machine;
 mod output;
 mod progress;
 mod prompt;
+mod question;
 mod recorder;
+mod remote;
 mod sampling;
 mod units;
 

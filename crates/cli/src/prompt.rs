@@ -17,11 +17,11 @@ use crate::output::Output;
 pub struct TemplateArguments {
     /// Give the model the text as it is, without a chat template
     #[arg(long, conflicts_with_all = ["template", "template_kwargs", "think", "no_think", "system"])]
-    raw: bool,
+    pub raw: bool,
 
     /// One of the model's named chat templates, or a Jinja file
     #[arg(long, value_name = "NAME|FILE")]
-    template: Option<String>,
+    pub template: Option<String>,
 
     /// Variables for the chat template
     #[arg(long, value_name = "JSON", value_parser = parse_object)]
@@ -34,6 +34,17 @@ pub struct TemplateArguments {
     /// Ask the model not to think
     #[arg(long)]
     no_think: bool,
+}
+
+impl TemplateArguments {
+    /// Variables for the chat template.
+    pub fn kwargs(&self) -> Map<String, Value> {
+        let mut kwargs = self.template_kwargs.clone().unwrap_or_default();
+        if self.think || self.no_think {
+            kwargs.insert("enable_thinking".to_owned(), self.think.into());
+        }
+        kwargs
+    }
 }
 
 fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
@@ -70,14 +81,9 @@ impl<'a> Prompter<'a> {
     ) -> anyhow::Result<Self> {
         let mut options = RenderOptions {
             add_generation_prompt: true,
-            kwargs: arguments.template_kwargs.clone().unwrap_or_default(),
+            kwargs: arguments.kwargs(),
             ..RenderOptions::default()
         };
-        if arguments.think || arguments.no_think {
-            options
-                .kwargs
-                .insert("enable_thinking".to_owned(), arguments.think.into());
-        }
         let own = engine.chat_template();
         let template = match &arguments.template {
             _ if arguments.raw => None,
@@ -107,10 +113,7 @@ impl<'a> Prompter<'a> {
     /// The prompt for a conversation.
     pub fn chat(&self, messages: &[Value]) -> anyhow::Result<Prompt> {
         let Some(template) = &self.template else {
-            let contents = messages
-                .iter()
-                .filter_map(|message| message["content"].as_str());
-            let text = contents.collect::<Vec<_>>().join("\n");
+            let text = joined(messages);
             let tokens = self.engine.tokenizer().encode(&text, true)?;
             return Ok(Prompt { text, tokens });
         };
@@ -118,6 +121,14 @@ impl<'a> Prompter<'a> {
         let tokens = self.engine.tokenizer().encode(&text, false)?;
         Ok(Prompt { text, tokens })
     }
+}
+
+/// The prompt for a model without a chat template: the text of the messages.
+pub fn joined(messages: &[Value]) -> String {
+    let contents = messages
+        .iter()
+        .filter_map(|message| message["content"].as_str());
+    contents.collect::<Vec<_>>().join("\n")
 }
 
 /// A template of the model by its name, or the one in a file.

@@ -1,13 +1,11 @@
 //! An answer as JSON: whole, or token by token.
 
 use std::io;
-use std::path::Path;
 
-use mlxm_engine::{Statistics, Token};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::generate::{Answer, Kind, Sink};
+use crate::generate::{Answer, Kind, ScoredToken, Sink, Statistics};
 use crate::output::Output;
 
 /// Collects tokens; prints pieces of text at once when asked to.
@@ -24,44 +22,16 @@ pub struct AnswerReport<'a> {
     /// Tells the last line of a stream from the pieces before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<&'static str>,
-    model: &'a Path,
+    model: &'a str,
     text: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     thinking: &'a str,
-    finish_reason: &'static str,
+    finish_reason: &'a str,
     #[serde(flatten)]
-    statistics: Option<Timings>,
+    statistics: Option<Statistics>,
     /// Only with `--logprobs`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tokens: Vec<Value>,
-}
-
-/// Counts and times, with units in the names.
-#[derive(Debug, Serialize)]
-struct Timings {
-    prompt_tokens: usize,
-    cached_tokens: usize,
-    generated_tokens: usize,
-    time_to_first_token_ms: f64,
-    generation_time_ms: f64,
-    prompt_tokens_per_second: f64,
-    generation_tokens_per_second: f64,
-    peak_memory_bytes: u64,
-}
-
-impl From<Statistics> for Timings {
-    fn from(statistics: Statistics) -> Self {
-        Self {
-            prompt_tokens: statistics.prompt_tokens,
-            cached_tokens: statistics.cached_tokens,
-            generated_tokens: statistics.generated_tokens,
-            time_to_first_token_ms: statistics.time_to_first_token.as_secs_f64() * 1e3,
-            generation_time_ms: statistics.generation_time.as_secs_f64() * 1e3,
-            prompt_tokens_per_second: statistics.prompt_tokens_per_second(),
-            generation_tokens_per_second: statistics.generation_tokens_per_second(),
-            peak_memory_bytes: statistics.peak_memory_bytes,
-        }
-    }
 }
 
 impl<'a> Recorder<'a> {
@@ -83,14 +53,14 @@ impl<'a> Recorder<'a> {
     }
 
     /// Prints the whole answer.
-    pub fn finish(self, model: &Path, answer: &Answer) -> io::Result<()> {
+    pub fn finish(self, model: &str, answer: &Answer) -> io::Result<()> {
         let report = AnswerReport {
             r#type: self.streams.then_some("result"),
             model,
             text: &answer.text,
             thinking: &answer.thinking,
             finish_reason: answer.ending.as_str(),
-            statistics: answer.statistics.map(Timings::from),
+            statistics: answer.statistics,
             tokens: self.tokens,
         };
         if self.streams {
@@ -102,19 +72,14 @@ impl<'a> Recorder<'a> {
 }
 
 impl Sink for Recorder<'_> {
-    fn token(&mut self, token: &Token) -> io::Result<()> {
-        if let Some(logprob) = &token.logprob {
-            let top = logprob
-                .top
-                .iter()
-                .map(|(id, logprob)| json!({"id": id, "logprob": logprob}));
-            self.tokens.push(json!({
-                "id": token.id,
-                "text": token.text,
-                "logprob": logprob.logprob,
-                "top_logprobs": top.collect::<Vec<_>>(),
-            }));
-        }
+    fn scored(&mut self, token: &ScoredToken) -> io::Result<()> {
+        let mut entry = entry(token);
+        let top = token
+            .top
+            .iter()
+            .map(|token| Value::Object(self::entry(token)));
+        entry.insert("top_logprobs".to_owned(), top.collect());
+        self.tokens.push(entry.into());
         Ok(())
     }
 
@@ -122,11 +87,23 @@ impl Sink for Recorder<'_> {
         if !self.streams {
             return Ok(());
         }
-        let r#type = match kind {
+        let name = match kind {
             Kind::Thinking => "thinking",
             Kind::Answer => "text",
         };
-        self.output
-            .json_line(&json!({"type": r#type, "text": text}))
+        self.output.json_line(&json!({"type": name, "text": text}))
     }
+}
+
+/// A token without what else was likely at its place.
+fn entry(token: &ScoredToken) -> Map<String, Value> {
+    let mut entry = Map::new();
+    if let Some(id) = token.id {
+        entry.insert("id".to_owned(), id.into());
+    }
+    if let Some(text) = &token.text {
+        entry.insert("text".to_owned(), text.as_str().into());
+    }
+    entry.insert("logprob".to_owned(), token.logprob.into());
+    entry
 }

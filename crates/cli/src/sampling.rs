@@ -2,6 +2,7 @@
 
 use clap::Args;
 use mlxm_engine::sampling::SamplingParams;
+use serde_json::{Map, Value};
 
 /// How tokens are chosen.
 #[derive(Debug, Args)]
@@ -89,6 +90,55 @@ impl SamplingArguments {
                 .collect(),
             seed: self.seed.or(defaults.seed),
             logprobs: self.logprobs.or(defaults.logprobs),
+        }
+    }
+
+    /// What was given, by the names that OpenAI's protocol and the servers that extend it use; the log-probabilities,
+    /// which have different names for chats and completions, aside.
+    pub fn parameters(&self) -> Map<String, Value> {
+        let bias = self.logit_bias.iter();
+        let bias: Map<String, Value> = bias
+            .map(|(id, bias)| (id.to_string(), decimal(*bias)))
+            .collect();
+        let given = [
+            ("temperature", self.temp.map(decimal)),
+            ("top_k", self.top_k.map(Value::from)),
+            ("top_p", self.top_p.map(decimal)),
+            ("min_p", self.min_p.map(decimal)),
+            ("repetition_penalty", self.repetition_penalty.map(decimal)),
+            (
+                "repetition_context_size",
+                self.repetition_context.map(Value::from),
+            ),
+            ("presence_penalty", self.presence_penalty.map(decimal)),
+            ("frequency_penalty", self.frequency_penalty.map(decimal)),
+            ("logit_bias", (!bias.is_empty()).then_some(bias.into())),
+            ("seed", self.seed.map(Value::from)),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
+    }
+}
+
+/// The number as it was written: 0.7 is not 0.699999988.
+fn decimal(value: f32) -> Value {
+    value
+        .to_string()
+        .parse::<f64>()
+        .map_or(Value::Null, Value::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_sent_as_they_were_written() {
+        for value in [0.7_f32, 1.0, 0.05, -2.5] {
+            assert_eq!(decimal(value).to_string().parse(), Ok(value));
+            assert!(decimal(value).to_string().len() <= 4);
         }
     }
 }

@@ -7,7 +7,7 @@ mod transcript;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use mlxm_engine::{Engine, Request, RequestError};
+use mlxm_engine::RequestError;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
@@ -17,9 +17,8 @@ use self::input::InputHelper;
 use self::transcript::Transcript;
 use crate::context;
 use crate::failure::Failure;
-use crate::generate::{Answer, Ending, Printer, describe, generate};
+use crate::generate::{Answer, AnswerError, Ending, Printer, Responder};
 use crate::output::Output;
-use crate::prompt::Prompter;
 
 const PROMPT: &str = ">>> ";
 const HISTORY_ENTRIES: usize = 1000;
@@ -28,14 +27,10 @@ const HISTORY_ENTRIES: usize = 1000;
 pub struct Chat<'a> {
     /// Where the answers go.
     pub output: &'a Output,
-    /// The model.
-    pub engine: &'a Engine,
+    /// Who answers.
+    pub responder: &'a dyn Responder,
     /// Name of the model, for the saved conversation.
     pub model: &'a str,
-    /// Makes prompts from messages.
-    pub prompter: &'a Prompter<'a>,
-    /// Everything of a request but the prompt.
-    pub request: Request,
     /// Whether thinking is printed.
     pub shows_thinking: bool,
     /// Whether speed is printed after each answer.
@@ -131,7 +126,7 @@ impl Chat<'_> {
         Ok(Next::Line)
     }
 
-    /// Sends a message. What the model cannot take is told and forgotten; the chat goes on.
+    /// Sends a message. One that gets no answer is told and forgotten; the chat goes on.
     fn ask(
         &self,
         transcript: &mut Transcript,
@@ -139,20 +134,8 @@ impl Chat<'_> {
         interrupted: &mut bool,
     ) -> anyhow::Result<Next> {
         transcript.ask(message);
-        let prompt = match self.prompter.chat(transcript.messages()) {
-            Ok(prompt) => prompt,
-            Err(error) => {
-                transcript.take_back();
-                self.output.error(&format!("{error:#}"));
-                return Ok(Next::Line);
-            }
-        };
-        let request = Request {
-            prompt: prompt.tokens,
-            ..self.request.clone()
-        };
         let mut printer = Printer::new(self.output, self.shows_thinking);
-        let outcome = generate(self.engine, request, &prompt.text, &mut printer);
+        let outcome = self.responder.answer(transcript.messages(), &mut printer);
         printer.end_line()?;
         match outcome {
             Ok(answer) => {
@@ -160,15 +143,15 @@ impl Chat<'_> {
                 self.close(&answer);
                 transcript.answer(answer);
             }
-            Err(error) => {
+            Err(AnswerError::Broken(error)) => return Err(error),
+            Err(AnswerError::Refused(error)) => {
                 transcript.take_back();
                 match error.downcast_ref::<RequestError>() {
                     Some(RequestError::PromptTooLong { prompt_tokens, context_length }) => self.output.error(&format!(
                         "context full: the conversation has {prompt_tokens} tokens, the context holds {context_length}; \
                          /reset starts over, --context N makes more room"
                     )),
-                    Some(error) => self.output.error(&error.to_string()),
-                    None => return Err(error),
+                    _ => self.output.error(&format!("{error:#}")),
                 }
             }
         }
@@ -176,36 +159,40 @@ impl Chat<'_> {
     }
 
     fn close(&self, answer: &Answer) {
-        let context_length = self.engine.memory_plan().context_length;
-        match &answer.ending {
-            Ending::Interrupted => self.output.note("(stopped; Ctrl-C again leaves)"),
-            Ending::Finished(mlxm_engine::FinishReason::ContextFull) => self.output.warn(&format!(
+        let limits = self.responder.limits();
+        match (&answer.ending, limits.context_length) {
+            (Ending::Interrupted, _) => self.output.note("(stopped; Ctrl-C again leaves)"),
+            (Ending::ContextFull, Some(context_length)) => self.output.warn(&format!(
                 "context full: {context_length} tokens; /reset starts over, --context N makes more room"
             )),
-            ending @ Ending::Finished(_) => {
-                if let Some(note) = ending.note(context_length, self.request.max_tokens.unwrap_or(context_length)) {
+            (ending, _) => {
+                if let Some(note) = ending.note(limits) {
                     self.output.note(&note);
                 }
             }
         }
         if let Some(statistics) = answer.statistics.filter(|_| self.shows_statistics) {
-            self.output.note(&describe(&statistics));
+            self.output.note(&statistics.describe());
         }
     }
 
     fn statistics(&self, transcript: &Transcript) -> String {
-        let context_length = self.engine.memory_plan().context_length;
-        match transcript.last_statistics() {
-            None => format!("no answer yet; the context holds {context_length} tokens"),
-            Some(statistics) => {
-                let used = statistics.prompt_tokens + statistics.generated_tokens;
-                format!(
-                    "{}\ncontext: {used} of {context_length} tokens used, {} left",
-                    describe(statistics),
-                    context_length.saturating_sub(used)
-                )
-            }
-        }
+        let context_length = self.responder.limits().context_length;
+        let Some(statistics) = transcript.last_statistics() else {
+            return match context_length {
+                Some(length) => format!("no answer yet; the context holds {length} tokens"),
+                None => "no answer yet".to_owned(),
+            };
+        };
+        let context = match (statistics.context_tokens(), context_length) {
+            (Some(used), Some(length)) => format!(
+                "\ncontext: {used} of {length} tokens used, {} left",
+                length.saturating_sub(used)
+            ),
+            (Some(used), None) => format!("\ncontext: {used} tokens used"),
+            (None, _) => String::new(),
+        };
+        statistics.describe() + &context
     }
 }
 

@@ -5,10 +5,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use mlxm_engine::Statistics;
 use serde_json::{Value, json};
 
-use crate::generate::Answer;
+use crate::generate::{Answer, Statistics};
 
 /// Messages as chat templates take them, with an optional system message in front.
 #[derive(Debug, Default)]

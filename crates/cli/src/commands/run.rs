@@ -1,44 +1,48 @@
 //! `mlxm run`: ask a model, once or in a chat.
 
-use std::io::{self, IsTerminal, Read};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::io::{self, IsTerminal};
 
-use anyhow::Context as _;
 use clap::Args;
-use mlxm_engine::{Engine, Request};
-use serde_json::json;
+use mlxm_engine::Request;
+use serde_json::{Map, Value, json};
 
 use crate::chat::Chat;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::generate::{Ending, Printer, describe, generate};
+use crate::generate::{AnswerError, Ending, Local, Printer, Responder};
 use crate::locate::{self, Fetch};
-use crate::output::{Format, Output};
-use crate::prompt::{Prompt, Prompter, TemplateArguments};
+use crate::output::Format;
+use crate::prompt::{Prompter, TemplateArguments};
+use crate::question::question;
 use crate::recorder::Recorder;
+use crate::remote::{Client, Endpoint, Remote, RemoteArguments, Served};
 use crate::sampling::SamplingArguments;
-
-/// Standard input that stays silent this long is mentioned, so that nobody waits for a program that waits for them.
-const SILENCE: Duration = Duration::from_secs(2);
 
 const EXAMPLES: &str = "\
 Without PROMPT on a terminal, a chat starts; /help lists its commands. Piped input is the prompt, or follows it.
 Options that are not given come from the model's generation_config.json.
+
+With --url, a server answers. MODEL may be left out if it has only one; a single argument is MODEL if the server has a \
+model of that name, else PROMPT. Options of models on this machine are refused.
 
 Examples:
   mlxm run SmolLM2 \"What is the capital of France? Answer in one sentence.\" --temp 0
   mlxm run SmolLM2
   mlxm run SmolLM2 \"Summarize this text.\" < article.txt
   mlxm run mlx-community/Qwen3-0.6B-4bit \"Is 91 prime?\" --pull --hide-thinking
-  mlxm run SmolLM2 \"Once upon a time\" --raw --temp 0.8 --seed 1 --stop '.' --json";
+  mlxm run SmolLM2 \"Once upon a time\" --raw --temp 0.8 --seed 1 --stop '.' --json
+  mlxm run --url http://127.0.0.1:8080 \"What is the capital of France?\"";
 
 /// Ask a model, or chat with it
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    override_usage = "mlxm run [OPTIONS] <MODEL> [PROMPT]\n       mlxm run [OPTIONS] --url <URL> [MODEL] [PROMPT]"
+)]
 pub struct Run {
-    /// Folder, repository name, or part of a local name
-    model: String,
+    /// Folder, repository name, or part of a local name; with --url, a model of the server
+    #[arg(required_unless_present = "url")]
+    model: Option<String>,
 
     /// The question; without it, standard input or a chat
     prompt: Option<String>,
@@ -55,7 +59,7 @@ pub struct Run {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     context: Option<u32>,
 
-    /// Most tokens of the answer [default: half of the context]
+    /// Most tokens of the answer [default: half of the context, or what the server says]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_tokens: Option<u32>,
 
@@ -74,6 +78,9 @@ pub struct Run {
     /// Print a JSON object per piece of text, then the result, one per line
     #[arg(long, conflicts_with = "quiet")]
     stream_json: bool,
+
+    #[command(flatten)]
+    remote: RemoteArguments,
 
     #[command(flatten)]
     template: TemplateArguments,
@@ -97,9 +104,23 @@ impl Run {
             )
             .into());
         }
-        let question = self.question(context)?;
+        match self.remote.client()? {
+            Some(client) => self.ask_server(context, &client),
+            None => self.ask_model(context),
+        }
+    }
+
+    fn ask_model(&self, context: &Context) -> anyhow::Result<()> {
+        let Some(name) = &self.model else {
+            return Err(Failure::Usage("no model".to_owned()).into());
+        };
+        let question = question(
+            self.prompt.as_deref(),
+            self.may_chat(context),
+            &context.output,
+        )?;
         let fetch = if self.pull { Fetch::Always } else { Fetch::Ask };
-        let model = locate::local_or_fetched(context, &self.model, fetch)?;
+        let model = locate::local_or_fetched(context, name, fetch)?;
         let mut options = context.load_options();
         options.context_length = self.context.map(|length| length as usize);
         let engine = context.load(&model, &options)?;
@@ -114,6 +135,82 @@ impl Run {
             stop: self.stop.clone(),
             ..Request::default()
         };
+        let local = Local {
+            engine: &engine,
+            prompter: &prompter,
+            request,
+        };
+        self.converse(context, &local, name, question)
+    }
+
+    fn ask_server(&self, context: &Context, client: &Client) -> anyhow::Result<()> {
+        context.refuse_local_options(&[
+            (self.pull, "--pull"),
+            (self.context.is_some(), "--context"),
+            (self.template.template.is_some(), "--template"),
+        ])?;
+        let served = Served::by(client)?;
+        let (model, prompt) = match (&self.model, &self.prompt) {
+            (Some(model), Some(prompt)) => (served.meant(model), Some(prompt.as_str())),
+            (Some(only), None) => match served.named(only) {
+                Some(model) => (model, None),
+                None => (served.only()?, Some(only.as_str())),
+            },
+            (None, _) => (served.only()?, None),
+        };
+        let question = question(prompt, self.may_chat(context), &context.output)?;
+        let endpoint = if self.template.raw {
+            Endpoint::Completion
+        } else {
+            Endpoint::Chat
+        };
+        let parameters = self.parameters(endpoint);
+        let remote = Remote::new(context, client, model, endpoint, parameters);
+        self.converse(context, &remote, &remote.name(), question)
+    }
+
+    /// The options that were given, by the names of the protocol; what was not given is the server's choice.
+    fn parameters(&self, endpoint: Endpoint) -> Map<String, Value> {
+        let mut parameters = self.sampling.parameters();
+        let mut add = |name: &str, value: Value| parameters.insert(name.to_owned(), value);
+        if let Some(limit) = self.max_tokens {
+            add("max_tokens", limit.into());
+        }
+        if !self.stop.is_empty() {
+            add("stop", self.stop.clone().into());
+        }
+        match (self.sampling.logprobs, endpoint) {
+            (Some(count), Endpoint::Chat) => {
+                add("logprobs", true.into());
+                add("top_logprobs", count.into());
+            }
+            (Some(count), Endpoint::Completion) => {
+                add("logprobs", count.into());
+            }
+            (None, _) => {}
+        }
+        let kwargs = self.template.kwargs();
+        if !kwargs.is_empty() {
+            add("chat_template_kwargs", kwargs.into());
+        }
+        parameters
+    }
+
+    fn may_chat(&self, context: &Context) -> bool {
+        io::stdin().is_terminal()
+            && context.output.is_terminal()
+            && context.output.format() == Format::Human
+            && !self.stream_json
+    }
+
+    /// Answers the question, or chats without one.
+    fn converse(
+        &self,
+        context: &Context,
+        responder: &dyn Responder,
+        model: &str,
+        question: Option<String>,
+    ) -> anyhow::Result<()> {
         match question {
             Some(question) => {
                 let mut messages = Vec::new();
@@ -123,14 +220,12 @@ impl Run {
                         .map(|text| json!({"role": "system", "content": text})),
                 );
                 messages.push(json!({"role": "user", "content": question}));
-                self.answer(context, &engine, prompter.chat(&messages)?, request)
+                self.answer(context, responder, &messages)
             }
             None => Chat {
                 output: &context.output,
-                engine: &engine,
-                model: &self.model,
-                prompter: &prompter,
-                request,
+                responder,
+                model,
                 shows_thinking: !self.hide_thinking,
                 shows_statistics: self.stats,
             }
@@ -138,102 +233,38 @@ impl Run {
         }
     }
 
-    /// The prompt from the command line and standard input; `None` means a chat.
-    fn question(&self, context: &Context) -> anyhow::Result<Option<String>> {
-        let piped = if io::stdin().is_terminal() {
-            None
-        } else {
-            Some(read_piped(&context.output)?)
-        };
-        let piped = piped
-            .as_deref()
-            .map(str::trim_end)
-            .filter(|text| !text.is_empty());
-        match (&self.prompt, piped) {
-            (Some(prompt), Some(piped)) => Ok(Some(format!("{prompt}\n\n{piped}"))),
-            (Some(prompt), None) if prompt.is_empty() => {
-                Err(Failure::Usage("the prompt is empty".to_owned()).into())
-            }
-            (Some(prompt), None) => Ok(Some(prompt.clone())),
-            (None, Some(piped)) => Ok(Some(piped.to_owned())),
-            (None, None) => {
-                let chats = io::stdin().is_terminal()
-                    && context.output.is_terminal()
-                    && context.output.format() == Format::Human
-                    && !self.stream_json;
-                if chats {
-                    return Ok(None);
-                }
-                let message = "no prompt: give one as an argument or on standard input (a chat needs a terminal)";
-                Err(Failure::Usage(message.to_owned()).into())
-            }
-        }
-    }
-
     fn answer(
         &self,
         context: &Context,
-        engine: &Engine,
-        prompt: Prompt,
-        mut request: Request,
+        responder: &dyn Responder,
+        messages: &[Value],
     ) -> anyhow::Result<()> {
         let output = &context.output;
-        request.prompt = prompt.tokens;
-        let max_tokens = request.max_tokens.unwrap_or_default();
         let answer = if self.stream_json || output.format() == Format::Json {
             let mut recorder = if self.stream_json {
                 Recorder::streaming(output)
             } else {
                 Recorder::new(output)
             };
-            let answer = generate(engine, request, &prompt.text, &mut recorder)?;
-            recorder.finish(&engine.info().path, &answer)?;
+            let outcome = responder.answer(messages, &mut recorder);
+            let answer = outcome.map_err(AnswerError::into_inner)?;
+            recorder.finish(&responder.name(), &answer)?;
             answer
         } else {
             let mut printer = Printer::new(output, !self.hide_thinking);
-            let outcome = generate(engine, request, &prompt.text, &mut printer);
+            let outcome = responder.answer(messages, &mut printer);
             printer.end_line()?;
-            outcome?
+            outcome.map_err(AnswerError::into_inner)?
         };
-        if let Some(note) = answer
-            .ending
-            .note(engine.memory_plan().context_length, max_tokens)
-        {
+        if let Some(note) = answer.ending.note(responder.limits()) {
             output.note(&note);
         }
         if let Some(statistics) = answer.statistics.filter(|_| self.stats) {
-            output.note(&describe(&statistics));
+            output.note(&statistics.describe());
         }
         if answer.ending == Ending::Interrupted {
             return Err(Failure::Interrupted(String::new()).into());
         }
         Ok(())
     }
-}
-
-/// All of standard input. A prompt without the system's trailing line end is what `echo` and files mean.
-fn read_piped(output: &Output) -> anyhow::Result<String> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        let outcome = io::stdin().read_to_string(&mut text).map(|_| text);
-        // Nobody listens any more when the command has ended.
-        let _ = sender.send(outcome);
-    });
-    let outcome = if let Ok(outcome) = receiver.recv_timeout(SILENCE) {
-        outcome
-    } else {
-        output.note(
-            "waiting for standard input to end; without input for the model, add < /dev/null",
-        );
-        receiver.recv().context("standard input was not read")?
-    };
-    outcome.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => Failure::advised(
-            "standard input is not UTF-8 text",
-            "convert it first, for example with iconv",
-        )
-        .into(),
-        _ => anyhow::Error::new(error).context("cannot read standard input"),
-    })
 }

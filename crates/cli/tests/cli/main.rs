@@ -9,6 +9,8 @@ mod help;
 mod local_models;
 mod measure;
 mod pull;
+mod remote;
+mod remote_bench;
 mod run;
 mod starter;
 mod support;

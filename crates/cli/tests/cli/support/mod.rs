@@ -1,6 +1,7 @@
 //! What the tests of the command share: processes in surroundings of their own, and small checkpoints.
 
 pub mod checkpoint;
+pub mod server;
 pub mod terminal;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,183 @@
+//! Measuring a running server.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::random::SplitMix64;
+use super::speeds::{Speeds, Timing};
+use super::{Bench, Row};
+use crate::context::Context;
+use crate::remote::{Arrival, Chunk, Client, Endpoint, Next, RemoteError, Stream};
+
+/// Prompts are made of these: most vocabularies have each as one token.
+const WORDS: [&str; 32] = [
+    "time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world",
+    "school", "state", "family", "student", "group", "country", "problem", "hand", "part", "place",
+    "case", "week", "company", "system", "program", "question", "work", "number", "night", "point",
+    "home",
+];
+
+/// How many words the prompts have from which the length of others is told.
+const SAMPLES: [usize; 2] = [32, 96];
+
+/// Without anything to do in between, a wait may be long.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// A model of a server, and how many tokens its prompts have.
+pub struct Server<'a> {
+    client: &'a Client,
+    model: String,
+    /// Tokens of a prompt without words, and of each word.
+    length: (f64, f64),
+}
+
+/// What a request came to.
+struct Outcome {
+    timing: Timing,
+    prompt_tokens: usize,
+    generated_tokens: usize,
+}
+
+impl<'a> Server<'a> {
+    /// Learns from two short requests how long prompts are.
+    pub fn new(context: &Context, client: &'a Client, model: String) -> anyhow::Result<Self> {
+        let mut server = Self {
+            client,
+            model,
+            length: (0.0, 1.0),
+        };
+        let mut counts = Vec::new();
+        for words in SAMPLES {
+            let prompt = prompt(&mut SplitMix64::of(0, words), words);
+            let outcome = server.ask(context, &[prompt], 1)?;
+            counts.push(outcome[0].prompt_tokens as f64);
+        }
+        let each = (counts[1] - counts[0]) / (SAMPLES[1] - SAMPLES[0]) as f64;
+        if each > 0.0 {
+            server.length = (counts[0] - each * SAMPLES[0] as f64, each);
+        }
+        Ok(server)
+    }
+
+    /// Measures `batch` requests at once.
+    pub fn measure(&self, bench: &Bench, context: &Context, batch: usize) -> anyhow::Result<Row> {
+        let gen_tokens = bench.gen_tokens as usize;
+        let (fixed, each) = self.length;
+        let words = ((f64::from(bench.prompt_tokens) - fixed) / each)
+            .round()
+            .max(1.0) as usize;
+        let mut runs = Vec::new();
+        let (mut prompt_tokens, mut generated_tokens) = (0, 0);
+        // Run 0 warms up.
+        for run in 0..=usize::from(bench.repeat) {
+            let mut random = SplitMix64::of(batch, run);
+            let prompts: Vec<String> = (0..batch).map(|_| prompt(&mut random, words)).collect();
+            let outcomes = self.ask(context, &prompts, gen_tokens)?;
+            if run == 0 {
+                continue;
+            }
+            let sum = |of: fn(&Outcome) -> usize| outcomes.iter().map(of).sum::<usize>();
+            let prompts = sum(|outcome| outcome.prompt_tokens);
+            prompt_tokens += prompts;
+            generated_tokens += sum(|outcome| outcome.generated_tokens);
+            let timings: Vec<Timing> = outcomes.into_iter().map(|outcome| outcome.timing).collect();
+            runs.push(Speeds::of(&timings, prompts));
+        }
+        let requests = batch * runs.len();
+        let mean = |tokens: usize| (tokens as f64 / requests as f64).round() as usize;
+        if generated_tokens < requests * gen_tokens {
+            context.output.warn(&format!(
+                "batch {batch}: the answers have {} tokens on average instead of {gen_tokens}: the server ends them early",
+                mean(generated_tokens)
+            ));
+        }
+        Ok(Row::of(
+            batch,
+            mean(prompt_tokens),
+            mean(generated_tokens),
+            &runs,
+        ))
+    }
+
+    /// Sends all requests at once and waits for all answers.
+    fn ask(
+        &self,
+        context: &Context,
+        prompts: &[String],
+        max_tokens: usize,
+    ) -> anyhow::Result<Vec<Outcome>> {
+        let start = Instant::now();
+        let streams: Vec<Stream> = prompts
+            .iter()
+            .map(|prompt| {
+                let body = json!({
+                    "model": self.model,
+                    "prompt": prompt,
+                    "max_tokens": max_tokens,
+                    "temperature": 0,
+                    "ignore_eos": true,
+                    "stream": true,
+                    "stream_options": {"include_usage": true},
+                });
+                self.client.stream(Endpoint::Completion.route(), &body)
+            })
+            .collect();
+        // What came is stamped when it comes, so one stream can be read after the other.
+        streams
+            .iter()
+            .map(|stream| read(stream, &self.client.url(), context, start))
+            .collect()
+    }
+}
+
+fn prompt(random: &mut SplitMix64, words: usize) -> String {
+    let word = |_| WORDS[random.below(WORDS.len() as u64) as usize];
+    (0..words).map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn read(stream: &Stream, url: &str, context: &Context, start: Instant) -> anyhow::Result<Outcome> {
+    let mut times: Vec<Duration> = Vec::new();
+    let mut usage = None;
+    let mut ended = false;
+    loop {
+        let (data, at) = match stream.next_timeout(WAIT).context("while measuring")? {
+            Next::Pending => continue,
+            Next::Arrival(Arrival::Warning(warning)) => {
+                context.warn_of_server(&warning);
+                continue;
+            }
+            Next::Arrival(Arrival::Event(data, at)) => (data, at),
+            Next::Ended if ended => break,
+            Next::Ended => {
+                let reason = "the connection closed before its end";
+                return Err(RemoteError::Cut(reason.to_owned()).into());
+            }
+        };
+        let Some(chunk) = Chunk::parse(&data, url)? else {
+            break;
+        };
+        usage = chunk.usage.or(usage);
+        for choice in &chunk.choices {
+            // Before the first text, an empty piece only says that there is an answer; later, that a token has none.
+            let is_token =
+                !choice.text().is_empty() || (choice.finish_reason.is_none() && !times.is_empty());
+            if is_token {
+                times.push(at.duration_since(start));
+            }
+            ended |= choice.finish_reason.is_some();
+        }
+    }
+    let counts = usage.and_then(|usage| usage.prompt_tokens.zip(usage.completion_tokens));
+    let (prompt_tokens, generated_tokens) =
+        counts.context("the server does not tell how many tokens a request had (usage)")?;
+    Ok(Outcome {
+        timing: Timing {
+            tokens_per_piece: generated_tokens as f64 / times.len().max(1) as f64,
+            times,
+        },
+        prompt_tokens,
+        generated_tokens,
+    })
+}

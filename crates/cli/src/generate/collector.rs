@@ -1,0 +1,200 @@
+//! Takes an answer apart into thinking and text, keeps it, and passes it on.
+
+use std::io;
+
+use mlxm_parsers::{Format, Parser, Part};
+
+use super::{Answer, Ending, Kind, Sink, Statistics};
+
+/// An answer as far as it has come.
+pub struct Collector<'a> {
+    parser: Parser,
+    told: Told,
+    /// White space at the end of told thinking, which belongs to it only if more follows.
+    held: String,
+    /// Where it goes.
+    pub sink: &'a mut dyn Sink,
+    thinking: String,
+    text: String,
+}
+
+/// Whether thinking comes apart from the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Only tags in the text tell.
+    Never,
+    /// It does, and it goes on.
+    Thinking,
+    /// It did; white space is dropped until the answer starts.
+    Behind,
+    /// It did, and this is the answer.
+    Answer,
+}
+
+impl<'a> Collector<'a> {
+    /// Nothing yet. `parser` finds the thinking in the text.
+    pub fn new(parser: Parser, sink: &'a mut dyn Sink) -> Self {
+        Self {
+            parser,
+            told: Told::Never,
+            held: String::new(),
+            sink,
+            thinking: String::new(),
+            text: String::new(),
+        }
+    }
+
+    /// Text of which only tags tell what is thinking, if nothing was told to be.
+    pub fn push(&mut self, mut text: &str) -> io::Result<()> {
+        if self.told == Told::Thinking {
+            self.held.clear();
+            self.told = Told::Behind;
+        }
+        if self.told == Told::Behind {
+            text = text.trim_start();
+            if text.is_empty() {
+                return Ok(());
+            }
+            self.told = Told::Answer;
+        }
+        let parts = self.parser.push(text);
+        self.take(parts)
+    }
+
+    /// Text that is told to be thinking, as by servers that take answers apart themselves. Tags mean nothing from then
+    /// on, and as with tags, white space around thinking belongs to neither part.
+    pub fn push_thinking(&mut self, text: &str) -> io::Result<()> {
+        let mut text = text;
+        if self.told != Told::Thinking {
+            text = text.trim_start();
+            if text.is_empty() {
+                return Ok(());
+            }
+            self.end()?;
+            self.parser = Parser::new(Format::default(), "", &[]);
+            self.told = Told::Thinking;
+        }
+        let certain = text.trim_end().len();
+        if certain > 0 {
+            let whole = std::mem::take(&mut self.held) + &text[..certain];
+            self.give(Kind::Thinking, &whole)?;
+        }
+        self.held.push_str(&text[certain..]);
+        Ok(())
+    }
+
+    /// Nothing more will come.
+    pub fn end(&mut self) -> io::Result<()> {
+        let parts = self.parser.finish();
+        self.take(parts)
+    }
+
+    fn take(&mut self, parts: Vec<Part>) -> io::Result<()> {
+        for part in parts {
+            match part {
+                Part::Reasoning(text) => self.give(Kind::Thinking, &text)?,
+                Part::Content(text) => self.give(Kind::Answer, &text)?,
+                // There are no tools.
+                Part::ToolCall { .. } | Part::Arguments { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, kind: Kind, text: &str) -> io::Result<()> {
+        match kind {
+            Kind::Thinking => self.thinking.push_str(text),
+            Kind::Answer => self.text.push_str(text),
+        }
+        self.sink.piece(kind, text)
+    }
+
+    /// All of it.
+    pub fn answer(self, ending: Ending, statistics: Option<Statistics>) -> Answer {
+        Answer {
+            thinking: self.thinking,
+            text: self.text,
+            ending,
+            statistics,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mlxm_parsers::ReasoningFormat;
+
+    use super::super::ScoredToken;
+    use super::*;
+
+    #[derive(Default)]
+    struct Pieces(Vec<(Kind, String)>);
+
+    impl Sink for Pieces {
+        fn scored(&mut self, _token: &ScoredToken) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn piece(&mut self, kind: Kind, text: &str) -> io::Result<()> {
+            self.0.push((kind, text.to_owned()));
+            Ok(())
+        }
+    }
+
+    /// Thinking and text of an answer of these pieces.
+    fn collected(pieces: &[(Kind, &str)]) -> (String, String) {
+        let format = Format {
+            reasoning: Some(ReasoningFormat::AnyTags),
+            ..Format::default()
+        };
+        let mut sink = Pieces::default();
+        let mut collector = Collector::new(Parser::new(format, "", &[]), &mut sink);
+        for (kind, text) in pieces {
+            match kind {
+                Kind::Thinking => collector.push_thinking(text).unwrap(),
+                Kind::Answer => collector.push(text).unwrap(),
+            }
+        }
+        collector.end().unwrap();
+        let answer = collector.answer(Ending::Stop, None);
+        let shown = |wanted: Kind| {
+            let pieces = sink.0.iter().filter(|(kind, _)| *kind == wanted);
+            pieces.map(|(_, text)| text.as_str()).collect::<String>()
+        };
+        assert_eq!(answer.thinking, shown(Kind::Thinking));
+        assert_eq!(answer.text, shown(Kind::Answer));
+        (answer.thinking, answer.text)
+    }
+
+    #[test]
+    fn told_thinking_needs_no_tags() {
+        let pieces = [
+            (Kind::Thinking, "\n"),
+            (Kind::Thinking, "hm, <think>"),
+            (Kind::Thinking, " \n"),
+            (Kind::Thinking, " 2+2\n"),
+            (Kind::Answer, "\n"),
+            (Kind::Answer, "\n<think>4</think>"),
+            (Kind::Answer, " it is\n"),
+        ];
+        let (thinking, text) = collected(&pieces);
+        assert_eq!(thinking, "hm, <think> \n 2+2");
+        assert_eq!(text, "<think>4</think> it is\n");
+    }
+
+    #[test]
+    fn untold_thinking_has_tags() {
+        let pieces = [(Kind::Answer, "<thi"), (Kind::Answer, "nk>hm</think>\n4")];
+        assert_eq!(collected(&pieces), ("hm".to_owned(), "4".to_owned()));
+    }
+
+    #[test]
+    fn thinking_may_go_on_behind_some_of_the_answer() {
+        let pieces = [
+            (Kind::Answer, "a "),
+            (Kind::Thinking, "b"),
+            (Kind::Answer, "c"),
+        ];
+        assert_eq!(collected(&pieces), ("b".to_owned(), "a c".to_owned()));
+    }
+}

@@ -1,0 +1,168 @@
+//! One answer, wherever it is generated: from a conversation to text on the terminal, until it is complete or stopped.
+//!
+//! A [`Responder`] answers, a [`Sink`] shows; neither knows which kind the other is.
+
+mod collector;
+mod local;
+mod printer;
+mod statistics;
+
+use std::io;
+
+use mlxm_engine::FinishReason;
+use serde_json::Value;
+
+pub use collector::Collector;
+pub use local::Local;
+pub use printer::Printer;
+pub use statistics::{Counts, Statistics};
+
+/// Something that answers conversations: a model in this process, or a server.
+pub trait Responder {
+    /// What the JSON output calls the model.
+    fn name(&self) -> String;
+
+    /// What bounds an answer, as far as it is known here.
+    fn limits(&self) -> Limits;
+
+    /// Answers the conversation to its end or to Ctrl-C and passes the answer to `sink` as it comes.
+    fn answer(&self, messages: &[Value], sink: &mut dyn Sink) -> Result<Answer, AnswerError>;
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum AnswerError {
+    /// This conversation got none; another may.
+    Refused(anyhow::Error),
+    /// Nothing can be answered or shown any more.
+    Broken(anyhow::Error),
+}
+
+impl AnswerError {
+    /// The error itself, for who asks only once.
+    pub fn into_inner(self) -> anyhow::Error {
+        match self {
+            Self::Refused(error) | Self::Broken(error) => error,
+        }
+    }
+}
+
+impl From<io::Error> for AnswerError {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+/// What bounds an answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Tokens of prompt and answer together.
+    pub context_length: Option<usize>,
+    /// Tokens of the answer.
+    pub max_tokens: Option<usize>,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The model was done, or a stop string came.
+    Stop,
+    /// The limit on tokens of the answer was reached, or on a server perhaps another one.
+    MaxTokens,
+    /// The context is full.
+    ContextFull,
+    /// Something else that a server has a word for.
+    Other(String),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl From<FinishReason> for Ending {
+    fn from(reason: FinishReason) -> Self {
+        match reason {
+            FinishReason::EndOfSequence(_)
+            | FinishReason::StopString(_)
+            | FinishReason::GrammarComplete => Self::Stop,
+            FinishReason::MaxTokens => Self::MaxTokens,
+            FinishReason::ContextFull => Self::ContextFull,
+        }
+    }
+}
+
+impl Ending {
+    /// The word for the JSON output.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Stop => "stop",
+            Self::MaxTokens => "length",
+            Self::ContextFull => "context_full",
+            Self::Other(word) => word,
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// What a person should know about this ending, if it is not the usual one.
+    pub fn note(&self, limits: Limits) -> Option<String> {
+        match self {
+            Self::ContextFull => {
+                let length = limits.context_length?;
+                Some(format!(
+                    "context full: {length} tokens hold the conversation and the answer; --context N makes more room"
+                ))
+            }
+            Self::MaxTokens => Some(match limits.max_tokens {
+                Some(limit) => {
+                    format!("stopped after {limit} tokens; --max-tokens N allows more")
+                }
+                None => {
+                    "stopped at a limit of the server; --max-tokens N may allow more".to_owned()
+                }
+            }),
+            Self::Other(word) => Some(format!("the answer ended with \"{word}\"")),
+            Self::Stop | Self::Interrupted => None,
+        }
+    }
+}
+
+/// A complete or stopped answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What the model said to itself.
+    pub thinking: String,
+    /// What it said to the person.
+    pub text: String,
+    /// Why it ended.
+    pub ending: Ending,
+    /// Counts and times; absent when it was stopped.
+    pub statistics: Option<Statistics>,
+}
+
+/// A token with its log-probability, and the likeliest ones at its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoredToken {
+    /// Vocabulary id, where it is told.
+    pub id: Option<u64>,
+    /// Its text.
+    pub text: Option<String>,
+    /// Its log-probability.
+    pub logprob: f64,
+    /// Likeliest first; these have no such list themselves.
+    pub top: Vec<ScoredToken>,
+}
+
+/// What a piece of an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// What the model says to itself.
+    Thinking,
+    /// What it says to the person.
+    Answer,
+}
+
+/// Receives an answer while it comes.
+pub trait Sink {
+    /// A token was generated whose log-probability was asked for.
+    fn scored(&mut self, token: &ScoredToken) -> io::Result<()>;
+    /// A piece of text became certain.
+    fn piece(&mut self, kind: Kind, text: &str) -> io::Result<()>;
+}

@@ -1,0 +1,264 @@
+//! The objects in the stream of a chat completion or a completion.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::error::{RemoteError, message};
+use crate::generate::ScoredToken;
+
+/// The data of the event behind the last object.
+const DONE: &str = "[DONE]";
+
+/// One object of the stream. Servers leave out what they have nothing to say about, or send `null`.
+#[derive(Debug, Default, Deserialize)]
+pub struct Chunk {
+    /// One entry for each answer that goes on; empty beside the usage.
+    #[serde(default)]
+    pub choices: Vec<Choice>,
+    /// In the last object.
+    pub usage: Option<Usage>,
+    /// Instead of the rest, when the server fails.
+    error: Option<Value>,
+}
+
+/// What an answer has more now.
+#[derive(Debug, Default, Deserialize)]
+pub struct Choice {
+    delta: Option<Delta>,
+    text: Option<String>,
+    /// Why the answer ended.
+    pub finish_reason: Option<String>,
+    logprobs: Option<Logprobs>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Delta {
+    content: Option<String>,
+    #[serde(alias = "reasoning")]
+    reasoning_content: Option<String>,
+}
+
+/// Token counts.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct Usage {
+    /// Of the prompt.
+    pub prompt_tokens: Option<usize>,
+    /// Of the answer.
+    pub completion_tokens: Option<usize>,
+    prompt_tokens_details: Option<PromptDetails>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct PromptDetails {
+    cached_tokens: Option<usize>,
+}
+
+/// In the shape of chat completions, or in the older one of completions.
+#[derive(Debug, Default, Deserialize)]
+struct Logprobs {
+    content: Option<Vec<TokenLogprob>>,
+    tokens: Option<Vec<String>>,
+    #[serde(rename = "token_logprobs")]
+    chosen: Option<Vec<Option<f64>>>,
+    #[serde(rename = "top_logprobs")]
+    likeliest: Option<Vec<Option<serde_json::Map<String, Value>>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct TokenLogprob {
+    id: Option<u64>,
+    token: String,
+    logprob: f64,
+    #[serde(default)]
+    top_logprobs: Vec<TokenLogprob>,
+}
+
+impl Chunk {
+    /// Reads the data of an event; `None` is the end of the stream. `url` is the server's, for the error.
+    pub fn parse(data: &str, url: &str) -> Result<Option<Self>, RemoteError> {
+        if data.trim() == DONE {
+            return Ok(None);
+        }
+        let chunk: Self = serde_json::from_str(data).map_err(|error| RemoteError::Malformed {
+            url: url.to_owned(),
+            expected: "pieces of a completion",
+            reason: error.to_string(),
+        })?;
+        match &chunk.error {
+            Some(error) if !error.is_null() => {
+                let body = serde_json::json!({"error": error});
+                let text = message(&body).unwrap_or_else(|| error.to_string());
+                Err(RemoteError::Failed(text))
+            }
+            _ => Ok(Some(chunk)),
+        }
+    }
+}
+
+impl Choice {
+    /// What the model said to itself, where the server tells it apart.
+    pub fn thinking(&self) -> &str {
+        let delta = self.delta.as_ref();
+        delta
+            .and_then(|delta| delta.reasoning_content.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// What it said.
+    pub fn text(&self) -> &str {
+        let delta = self.delta.as_ref();
+        delta
+            .and_then(|delta| delta.content.as_deref())
+            .or(self.text.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// The tokens of this piece, where they were asked for.
+    pub fn scored(&self) -> Vec<ScoredToken> {
+        let Some(logprobs) = &self.logprobs else {
+            return Vec::new();
+        };
+        if let Some(content) = &logprobs.content {
+            return content.iter().map(TokenLogprob::scored).collect();
+        }
+        let (Some(tokens), Some(values)) = (&logprobs.tokens, &logprobs.chosen) else {
+            return Vec::new();
+        };
+        let tops = logprobs.likeliest.as_deref().unwrap_or_default();
+        let scored = |(index, (token, logprob)): (usize, (&String, &Option<f64>))| ScoredToken {
+            id: None,
+            text: Some(token.clone()),
+            logprob: logprob.unwrap_or_default(),
+            top: tops
+                .get(index)
+                .and_then(Option::as_ref)
+                .map(ranked)
+                .unwrap_or_default(),
+        };
+        tokens.iter().zip(values).enumerate().map(scored).collect()
+    }
+}
+
+impl TokenLogprob {
+    fn scored(&self) -> ScoredToken {
+        ScoredToken {
+            id: self.id,
+            text: Some(self.token.clone()),
+            logprob: self.logprob,
+            top: self.top_logprobs.iter().map(Self::scored).collect(),
+        }
+    }
+}
+
+/// The entries of an object from token to log-probability, likeliest first.
+fn ranked(top: &serde_json::Map<String, Value>) -> Vec<ScoredToken> {
+    let mut tokens: Vec<ScoredToken> = top
+        .iter()
+        .filter_map(|(token, logprob)| {
+            Some(ScoredToken {
+                id: None,
+                text: Some(token.clone()),
+                logprob: logprob.as_f64()?,
+                top: Vec::new(),
+            })
+        })
+        .collect();
+    tokens.sort_by(|left, right| right.logprob.total_cmp(&left.logprob));
+    tokens
+}
+
+impl Usage {
+    /// Tokens of the prompt that were found in a cache.
+    pub fn cached_tokens(&self) -> Option<usize> {
+        self.prompt_tokens_details?.cached_tokens
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(data: &str) -> Chunk {
+        Chunk::parse(data, "http://host").unwrap().unwrap()
+    }
+
+    #[test]
+    fn nothing_and_null_are_the_same() {
+        let chunk = parse(
+            r#"{"choices": [{"delta": {"role": "assistant", "content": null}, "finish_reason": null, "logprobs": null}],
+                "usage": null, "error": null}"#,
+        );
+        let choice = &chunk.choices[0];
+        assert_eq!((choice.text(), choice.thinking()), ("", ""));
+        assert!(choice.scored().is_empty() && choice.finish_reason.is_none());
+        assert!(parse("{}").choices.is_empty());
+        assert!(Chunk::parse(" [DONE]", "").unwrap().is_none());
+    }
+
+    #[test]
+    fn both_protocols_are_read() {
+        let chat = parse(r#"{"choices": [{"delta": {"content": "a", "reasoning_content": "b"}}]}"#);
+        assert_eq!(
+            (chat.choices[0].text(), chat.choices[0].thinking()),
+            ("a", "b")
+        );
+        assert_eq!(
+            parse(r#"{"choices": [{"text": "c"}]}"#).choices[0].text(),
+            "c"
+        );
+        let usage = parse(
+            r#"{"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 5}}}"#,
+        )
+        .usage
+        .unwrap();
+        assert_eq!(
+            (
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.cached_tokens()
+            ),
+            (Some(9), Some(4), Some(5))
+        );
+    }
+
+    #[test]
+    fn log_probabilities_come_in_two_shapes() {
+        let chat = parse(
+            r#"{"choices": [{"delta": {"content": "a"}, "logprobs": {"content": [
+                {"token": "a", "logprob": -0.5, "bytes": [97], "id": 97,
+                 "top_logprobs": [{"token": "a", "logprob": -0.5, "bytes": [97]}, {"token": "b", "logprob": -1.5}]}]}}]}"#,
+        );
+        let completion = parse(
+            r#"{"choices": [{"text": "a", "logprobs": {"tokens": ["a"], "token_logprobs": [-0.5],
+                "top_logprobs": [{"b": -1.5, "a": -0.5}], "text_offset": [0]}}]}"#,
+        );
+        for (chunk, id) in [(chat, Some(97)), (completion, None)] {
+            let tokens = chunk.choices[0].scored();
+            assert_eq!(tokens.len(), 1);
+            assert_eq!((tokens[0].id, tokens[0].logprob), (id, -0.5));
+            let top: Vec<_> = tokens[0]
+                .top
+                .iter()
+                .map(|token| token.text.as_deref())
+                .collect();
+            assert_eq!(top, [Some("a"), Some("b")]);
+        }
+    }
+
+    #[test]
+    fn failures_are_told() {
+        for data in [
+            r#"{"error": {"message": "out of memory", "code": 500}}"#,
+            r#"{"error": "out of memory"}"#,
+        ] {
+            assert_eq!(
+                Chunk::parse(data, "").unwrap_err(),
+                RemoteError::Failed("out of memory".to_owned())
+            );
+        }
+        assert!(matches!(
+            Chunk::parse("<html>", "http://host"),
+            Err(RemoteError::Malformed { .. })
+        ));
+    }
+}

@@ -1,0 +1,128 @@
+//! Which of a server's models is meant.
+
+use serde_json::Value;
+
+use super::client::Client;
+use super::error::RemoteError;
+
+/// The models of a server, by their names; `None` where it does not list them.
+#[derive(Debug)]
+pub struct Served {
+    url: String,
+    names: Option<Vec<String>>,
+}
+
+impl Served {
+    /// Asks the server.
+    pub fn by(client: &Client) -> Result<Self, RemoteError> {
+        let url = client.url();
+        let names = match client.get("v1/models") {
+            Ok(list) => Some(names(&list).ok_or_else(|| RemoteError::Malformed {
+                url: url.clone(),
+                expected: "a list of models",
+                reason: "there is no `data` with an `id` in each entry".to_owned(),
+            })?),
+            Err(RemoteError::Refused {
+                status: 404 | 405 | 501,
+                ..
+            }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { url, names })
+    }
+
+    /// The only model.
+    pub fn only(&self) -> Result<String, RemoteError> {
+        match self.names.as_deref() {
+            Some([name]) => Ok(name.clone()),
+            Some([]) => Err(RemoteError::NoModel(self.url.clone())),
+            Some(names) => Err(RemoteError::SeveralModels {
+                url: self.url.clone(),
+                models: names.to_vec(),
+            }),
+            None => Err(RemoteError::UnknownModels(self.url.clone())),
+        }
+    }
+
+    /// The model of that name, with or without the name's owner or folder.
+    pub fn named(&self, name: &str) -> Option<String> {
+        let names = self.names.as_deref()?;
+        let is = |known: &&String| known.eq_ignore_ascii_case(name);
+        let ends = |known: &&String| {
+            known
+                .rsplit('/')
+                .next()
+                .is_some_and(|last| last.eq_ignore_ascii_case(name))
+        };
+        names
+            .iter()
+            .find(is)
+            .or_else(|| unique(names.iter().filter(ends)))
+            .cloned()
+    }
+
+    /// The model that is meant by a name or a part of one. What the server does not list it may know all the same.
+    pub fn meant(&self, name: &str) -> String {
+        let lower = name.to_lowercase();
+        let names = self.names.as_deref().unwrap_or_default();
+        let contains = |known: &&String| known.to_lowercase().contains(&lower);
+        self.named(name)
+            .or_else(|| unique(names.iter().filter(contains)).cloned())
+            .unwrap_or_else(|| name.to_owned())
+    }
+}
+
+fn unique<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    let first = names.next();
+    first.filter(|_| names.next().is_none())
+}
+
+fn names(list: &Value) -> Option<Vec<String>> {
+    let entries = list["data"].as_array()?;
+    entries
+        .iter()
+        .map(|entry| entry["id"].as_str().map(str::to_owned))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn served(names: &[&str]) -> Served {
+        Served {
+            url: "http://host".to_owned(),
+            names: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_name_is_enough_if_it_fits_only_one() {
+        let two = served(&["org/Tiny-4bit", "org/Tiny-8bit", "other"]);
+        assert_eq!(two.named("tiny-4BIT").as_deref(), Some("org/Tiny-4bit"));
+        assert_eq!(two.named("4bit"), None);
+        assert_eq!(two.meant("4bit"), "org/Tiny-4bit");
+        assert_eq!(two.meant("Tiny"), "Tiny");
+        assert_eq!(two.meant("new"), "new");
+    }
+
+    #[test]
+    fn without_a_name_there_must_be_one_model() {
+        assert_eq!(served(&["a"]).only().unwrap(), "a");
+        let error = served(&["a", "b"]).only().unwrap_err().to_string();
+        assert!(
+            error.contains("2 models") && error.contains("a, b"),
+            "{error}"
+        );
+        assert!(served(&[]).only().is_err());
+    }
+
+    #[test]
+    fn lists_without_names_are_not_lists() {
+        assert_eq!(names(&json!({"data": [{"id": "x"}]})).unwrap(), ["x"]);
+        assert!(names(&json!({"data": [{"name": "x"}]})).is_none());
+        assert!(names(&json!({"models": []})).is_none());
+    }
+}
