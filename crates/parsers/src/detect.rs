@@ -34,7 +34,7 @@ const FOREIGN: [&str; 4] = [
     "list of yaml objects",
 ];
 
-const REASONING_SIGNS: [(&str, ReasoningFormat); 9] = [
+const REASONING_SIGNS: [(&str, ReasoningFormat); 8] = [
     ("<|channel|>", ReasoningFormat::Harmony),
     ("<|channel>thought", ReasoningFormat::Gemma),
     ("<seed:think>", ReasoningFormat::Seed),
@@ -44,7 +44,6 @@ const REASONING_SIGNS: [(&str, ReasoningFormat); 9] = [
     ("<think>", ReasoningFormat::Think),
     // Templates that only cut reasoning out of earlier answers.
     ("</think>", ReasoningFormat::Think),
-    ("enable_thinking", ReasoningFormat::Think),
 ];
 
 impl Format {
@@ -95,5 +94,83 @@ fn type_tools(model_type: &str) -> Option<ToolFormat> {
         "qwen3_5" | "qwen3_5_moe" => Some(ToolFormat::Qwen3Coder),
         "gemma4" | "gemma4_text" => Some(ToolFormat::Gemma4),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detect(template: &str, model_type: &str) -> (Option<ToolFormat>, ReasoningFormat) {
+        let format = Format::detect(Some(template), model_type);
+        (format.tools, format.reasoning.unwrap())
+    }
+
+    #[test]
+    fn a_template_shows_its_syntax() {
+        use ReasoningFormat as R;
+        use ToolFormat as T;
+        for (template, tools, reasoning) in [
+            (
+                "<tool_call>\n{\"name\": <n>, \"arguments\": <a>}\n</tool_call>",
+                T::Hermes,
+                R::AnyTags,
+            ),
+            (
+                "{{ '<think>' }} <tool_call>\n<function=f>",
+                T::Qwen3Coder,
+                R::Think,
+            ),
+            (
+                "<tool_call>{name}\n<arg_key>{k}</arg_key> {% if '</think>' in content %}",
+                T::Glm4,
+                R::Think,
+            ),
+            (
+                "<|start_header_id|> {\"name\": function name, \"parameters\": dictionary}",
+                T::Llama3Json,
+                R::AnyTags,
+            ),
+            (
+                "[func_name1(params_name1=params_value1)]",
+                T::Pythonic,
+                R::AnyTags,
+            ),
+            ("[TOOL_CALLS] [THINK]", T::Mistral, R::Mistral),
+            ("<start_function_call>call:", T::FunctionGemma, R::AnyTags),
+            (
+                "<|tool_call>call:<tool_call|> <|channel>thought",
+                T::Gemma4,
+                R::Gemma,
+            ),
+            ("<|channel|>final<|message|>", T::Harmony, R::Harmony),
+            ("<minimax:tool_call> <think>", T::MiniMax, R::Think),
+            ("<｜tool▁call▁begin｜>", T::DeepSeek, R::AnyTags),
+            ("<|tool_list_start|>", T::Lfm2, R::AnyTags),
+        ] {
+            assert_eq!(
+                detect(template, "any"),
+                (Some(tools), reasoning),
+                "{template}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_type_helps_where_tools_are_shown_without_a_syntax() {
+        let shows = "List of tools: {{ tools }}";
+        assert_eq!(detect(shows, "lfm2").0, Some(ToolFormat::Lfm2));
+        assert_eq!(detect(shows, "llama").0, None);
+        assert_eq!(detect("{{ messages }}", "lfm2").0, None);
+        let bare = Format::detect(None, "gpt_oss");
+        assert_eq!(bare.tools, Some(ToolFormat::Harmony));
+        assert_eq!(bare.reasoning, Some(ReasoningFormat::Harmony));
+    }
+
+    #[test]
+    fn a_syntax_that_only_looks_alike_is_none() {
+        let template =
+            "<seed:tool_call>\n<function=f> <seed:think> or a <tool_call> with name and arguments";
+        assert_eq!(detect(template, "seed_oss"), (None, ReasoningFormat::Seed));
     }
 }

@@ -52,8 +52,10 @@ mod context;
 mod detect;
 mod format;
 mod formats;
+mod grammar;
 mod input;
 mod json;
+mod lark;
 mod marker;
 mod parser;
 mod part;
@@ -63,6 +65,7 @@ mod tool;
 mod values;
 
 pub use format::{Format, ReasoningFormat, ToolFormat, UnknownFormat};
+pub use grammar::{Choice, GrammarError};
 pub use parser::Parser;
 pub use part::Part;
 pub use reasoning::open_reasoning_end;

@@ -12,6 +12,14 @@ pub struct Tool {
 }
 
 impl Tool {
+    /// Schemas of the arguments by name, in the schema's order.
+    pub(crate) fn properties(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.parameters["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+    }
+
     /// Schema of one argument.
     pub(crate) fn property(&self, name: &str) -> Option<&Value> {
         self.parameters["properties"].get(name)

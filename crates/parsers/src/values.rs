@@ -37,6 +37,24 @@ impl Types {
                 }
     }
 
+    /// Whether a string is among the types.
+    pub fn has_text(self) -> bool {
+        self.string
+    }
+
+    /// Whether nothing but a truth value is allowed.
+    pub fn is_boolean(self) -> bool {
+        self == Self {
+            boolean: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether only numbers, truth values and null are allowed.
+    pub fn is_scalar(self) -> bool {
+        self != Self::default() && !(self.string || self.object || self.array)
+    }
+
     fn collect(&mut self, schema: &Value, depth: usize) {
         const DEEPEST: usize = 8;
         if depth > DEEPEST {

@@ -4,6 +4,8 @@
 use crate::context::{CallReader, Context, Step};
 use crate::input::Match;
 use crate::json::ArgumentsReader;
+use crate::lark::{Lark, Sequence, json_arguments, one_of};
+use crate::tool::Tool;
 
 pub(super) const OPEN: &str = "<｜tool▁calls▁begin｜>";
 pub(super) const CLOSE: &str = "<｜tool▁calls▁end｜>";
@@ -116,4 +118,41 @@ impl CallReader for DeepSeek {
             },
         }
     }
+}
+
+/// Either form: nothing in the vocabulary tells which one a model was trained on, but the model knows.
+pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+    let calls: Vec<String> = tools
+        .iter()
+        .flat_map(|tool| {
+            let arguments = json_arguments(tool);
+            let block = Sequence::new()
+                .text("function")
+                .marker(lark, SEPARATOR)
+                .text(&format!("{}\n```json\n", tool.name))
+                .expression(&arguments)
+                .text("\n```");
+            let plain = Sequence::new()
+                .text(&tool.name)
+                .marker(lark, SEPARATOR)
+                .expression(&arguments);
+            [block.build(), plain.build()]
+        })
+        .collect();
+    let call = Sequence::new()
+        .marker(lark, CALL_OPEN)
+        .expression(&one_of(&calls))
+        .marker(lark, CALL_CLOSE)
+        .build();
+    let call = if parallel {
+        format!("{call} \"\\n\"?")
+    } else {
+        call
+    };
+    let calls = lark.calls(&[call], "", parallel);
+    Sequence::new()
+        .marker(lark, OPEN)
+        .expression(&calls)
+        .marker(lark, CLOSE)
+        .build()
 }

@@ -1,10 +1,14 @@
 //! `<start_function_call>call:NAME{key:<escape>value<escape>,other:3}<end_function_call>` of FunctionGemma, and
 //! `<|tool_call>call:NAME{key:<|"|>value<|"|>}<tool_call|>` of Gemma 4. Keys have no quotes, strings a marker on both sides.
 
+use serde_json::Value;
+
 use crate::context::{CallReader, Context, Step};
 use crate::input::Match;
 use crate::json::quote;
+use crate::lark::{Lark, Sequence, json, listed_strings, one_of};
 use crate::marker::Found;
+use crate::tool::Tool;
 use crate::values::{Types, from_text};
 
 /// The markers of one of the two.
@@ -288,5 +292,74 @@ impl Reader<'_> {
         out.push_str(": ");
         self.rest = rest;
         Some(())
+    }
+}
+
+impl Syntax {
+    /// One marked call after the other.
+    pub fn grammar(&self, lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+        let any = self.any_value(lark);
+        let calls: Vec<String> = tools
+            .iter()
+            .map(|tool| {
+                let arguments = lark.arguments(tool, ",", &|lark, key, schema| {
+                    let value = self.value_grammar(lark, schema, &any);
+                    Sequence::new()
+                        .text(&format!("{key}:"))
+                        .expression(&value)
+                        .build()
+                });
+                Sequence::new()
+                    .text(&format!("call:{}{{", tool.name))
+                    .expression(&arguments)
+                    .text("}")
+                    .build()
+            })
+            .collect();
+        let call = Sequence::new()
+            .marker(lark, self.open)
+            .expression(&one_of(&calls))
+            .marker(lark, self.close)
+            .build();
+        lark.calls(&[call], "", parallel)
+    }
+
+    fn value_grammar(&self, lark: &mut Lark<'_>, schema: &Value, any: &str) -> String {
+        let types = Types::of(Some(schema));
+        if let Some(listed) = listed_strings(schema) {
+            let listed: Vec<String> = listed.into_iter().map(quote).collect();
+            return Sequence::new()
+                .marker(lark, self.string)
+                .expression(&one_of(&listed))
+                .marker(lark, self.string)
+                .build();
+        }
+        if types.is_text() {
+            return self.string_grammar(lark);
+        }
+        if types.is_scalar() {
+            return json(schema);
+        }
+        any.to_owned()
+    }
+
+    fn string_grammar(&self, lark: &mut Lark<'_>) -> String {
+        let text = lark.until(self.string);
+        Sequence::new()
+            .marker(lark, self.string)
+            .expression(&text)
+            .build()
+    }
+
+    /// A rule for a value of any type.
+    fn any_value(&self, lark: &mut Lark<'_>) -> String {
+        let string = self.string_grammar(lark);
+        let number = "/-?(0|[1-9][0-9]*)(\\.[0-9]+)?/";
+        lark.recursive(|value| {
+            let list = format!("\"[\" ({value} (\",\" {value})*)? \"]\"");
+            let pair = format!("/[A-Za-z_][A-Za-z0-9_]*/ \":\" {value}");
+            let object = format!("\"{{\" ({pair} (\",\" {pair})*)? \"}}\"");
+            format!("{string} | {number} | \"true\" | \"false\" | \"null\" | {list} | {object}")
+        })
     }
 }

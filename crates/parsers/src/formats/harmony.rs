@@ -6,7 +6,9 @@
 use crate::context::{Context, Step};
 use crate::input::Match;
 use crate::json::ArgumentsReader;
+use crate::lark::{Lark, Sequence, json_arguments, one_of};
 use crate::marker::Found;
+use crate::tool::Tool;
 
 pub(super) const START: &str = "<|start|>";
 pub(super) const CHANNEL: &str = "<|channel|>";
@@ -267,4 +269,35 @@ fn word_behind<'a>(header: &'a str, sign: &str) -> Option<&'a str> {
     let text = text.trim_start();
     let end = text.find(|character: char| character.is_whitespace() || character == '<');
     Some(&text[..end.unwrap_or(text.len())]).filter(|word| !word.is_empty())
+}
+
+/// A message of the analysis channel, which may be left out, and the beginning of the next.
+pub(crate) fn analysis_grammar(lark: &mut Lark<'_>) -> String {
+    let text = lark.until(END);
+    let message = Sequence::new()
+        .marker(lark, CHANNEL)
+        .text("analysis")
+        .marker(lark, MESSAGE)
+        .expression(&text)
+        .marker(lark, START)
+        .text("assistant");
+    format!("({})?", message.build())
+}
+
+/// One message on the commentary channel. The token that would end it ends the answer.
+pub(super) fn grammar(lark: &Lark<'_>, tools: &[&Tool]) -> String {
+    let calls: Vec<String> = tools
+        .iter()
+        .map(|tool| {
+            Sequence::new()
+                .marker(lark, CHANNEL)
+                .text(&format!("commentary to=functions.{} ", tool.name))
+                .marker(lark, CONSTRAIN)
+                .text("json")
+                .marker(lark, MESSAGE)
+                .expression(&json_arguments(tool))
+                .build()
+        })
+        .collect();
+    one_of(&calls)
 }

@@ -2,7 +2,9 @@
 
 use crate::context::{CallReader, Context, Step};
 use crate::input::Match;
-use crate::json::CallsReader;
+use crate::json::{CallsReader, quote};
+use crate::lark::{Lark, Sequence, json_arguments};
+use crate::tool::Tool;
 
 pub(super) const OPEN: &str = "<tool_call>";
 pub(super) const CLOSE: &str = "</tool_call>";
@@ -40,4 +42,24 @@ impl CallReader for Hermes {
             Match::Unsure => Step::More,
         }
     }
+}
+
+/// One marked object per call.
+pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+    let calls: Vec<String> = tools
+        .iter()
+        .map(|tool| {
+            Sequence::new()
+                .marker(lark, OPEN)
+                .text(&format!(
+                    "\n{{\"name\": {}, \"arguments\": ",
+                    quote(&tool.name)
+                ))
+                .expression(&json_arguments(tool))
+                .text("}\n")
+                .marker(lark, CLOSE)
+                .build()
+        })
+        .collect();
+    lark.calls(&calls, "\n", parallel)
 }

@@ -2,7 +2,9 @@
 
 use crate::context::{CallReader, Context, Step};
 use crate::input::Match;
-use crate::json::CallsReader;
+use crate::json::{CallsReader, quote};
+use crate::lark::{Lark, Sequence, json_arguments};
+use crate::tool::Tool;
 
 pub(super) const OPEN: &str = "<|python_tag|>";
 
@@ -36,4 +38,22 @@ impl CallReader for Llama3Json {
             Match::Unsure => Step::More,
         }
     }
+}
+
+/// Bare objects.
+pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+    let calls: Vec<String> = tools
+        .iter()
+        .map(|tool| {
+            Sequence::new()
+                .text(&format!(
+                    "{{\"name\": {}, \"parameters\": ",
+                    quote(&tool.name)
+                ))
+                .expression(&json_arguments(tool))
+                .text("}")
+                .build()
+        })
+        .collect();
+    lark.calls(&calls, "; ", parallel)
 }

@@ -2,7 +2,9 @@
 
 use crate::context::{CallReader, Context, Step};
 use crate::input::Match;
-use crate::json::{ArgumentsReader, CallsReader};
+use crate::json::{ArgumentsReader, CallsReader, quote};
+use crate::lark::{Lark, Sequence, json_arguments};
+use crate::tool::Tool;
 
 pub(super) const OPEN: &str = "[TOOL_CALLS]";
 pub(super) const CALL_ID: &str = "[CALL_ID]";
@@ -86,4 +88,35 @@ impl Mistral {
             Match::Unsure => Step::More,
         }
     }
+}
+
+/// The newer form where the vocabulary has its markers, else a list of objects.
+pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+    let named = lark.has_token(ARGUMENTS);
+    let calls: Vec<String> = tools
+        .iter()
+        .map(|tool| {
+            let call = if named {
+                Sequence::new()
+                    .marker(lark, OPEN)
+                    .text(&tool.name)
+                    .marker(lark, ARGUMENTS)
+            } else {
+                let name = quote(&tool.name);
+                Sequence::new().text(&format!("{{\"name\": {name}, \"arguments\": "))
+            };
+            let call = call.expression(&json_arguments(tool));
+            if named { call } else { call.text("}") }.build()
+        })
+        .collect();
+    if named {
+        return lark.calls(&calls, "", parallel);
+    }
+    let calls = lark.calls(&calls, ", ", parallel);
+    Sequence::new()
+        .marker(lark, OPEN)
+        .text("[")
+        .expression(&calls)
+        .text("]")
+        .build()
 }

@@ -22,8 +22,10 @@ use self::pythonic::Pythonic;
 use self::xml::Xml;
 use crate::context::CallReader;
 use crate::format::ToolFormat;
+use crate::lark::Lark;
+use crate::tool::Tool;
 
-pub(crate) use harmony::Harmony;
+pub(crate) use harmony::{Harmony, analysis_grammar};
 
 /// The markers that open calls in the middle of content. Channels are read apart.
 pub(crate) fn openings(format: ToolFormat) -> &'static [&'static str] {
@@ -92,5 +94,28 @@ pub(crate) fn markers(format: ToolFormat) -> &'static [&'static str] {
         ToolFormat::MiniMax => &minimax::MARKERS,
         ToolFormat::DeepSeek => &deepseek::MARKERS,
         ToolFormat::Lfm2 => &[lfm2::OPEN, lfm2::CLOSE],
+    }
+}
+
+/// An expression that matches a call of one of `tools`, or several calls.
+pub(crate) fn grammar(
+    format: ToolFormat,
+    lark: &mut Lark<'_>,
+    tools: &[&Tool],
+    parallel: bool,
+) -> String {
+    match format {
+        ToolFormat::Hermes => hermes::grammar(lark, tools, parallel),
+        ToolFormat::Qwen3Coder => qwen3_coder::SYNTAX.grammar(lark, tools, parallel),
+        ToolFormat::Llama3Json => llama3_json::grammar(lark, tools, parallel),
+        ToolFormat::Pythonic => pythonic::grammar(lark, tools, parallel),
+        ToolFormat::Mistral => mistral::grammar(lark, tools, parallel),
+        ToolFormat::Glm4 => glm4::SYNTAX.grammar(lark, tools, parallel),
+        ToolFormat::FunctionGemma => function_gemma::FUNCTION_GEMMA.grammar(lark, tools, parallel),
+        ToolFormat::Gemma4 => function_gemma::GEMMA4.grammar(lark, tools, parallel),
+        ToolFormat::Harmony => harmony::grammar(lark, tools),
+        ToolFormat::MiniMax => minimax::SYNTAX.grammar(lark, tools, parallel),
+        ToolFormat::DeepSeek => deepseek::grammar(lark, tools, parallel),
+        ToolFormat::Lfm2 => lfm2::grammar(lark, tools, parallel),
     }
 }

@@ -1,9 +1,13 @@
 //! `[name(key=value), …]` as the whole answer, or between `<|python_start|>` and `<|python_end|>`.
 
+use serde_json::Value;
+
 use crate::context::{CallReader, Context, Step};
 use crate::input::Match;
 use crate::json::quote;
+use crate::lark::{Lark, Sequence, json};
 use crate::python::ValueScanner;
+use crate::tool::Tool;
 use crate::values::{Types, from_python};
 
 pub(super) const OPEN: &str = "<|python_start|>";
@@ -184,4 +188,38 @@ impl PythonCalls {
 
 fn belongs_to_name(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '.' | '-')
+}
+
+/// A list of calls. Values are written as JSON, which the reader understands, but for `True` and `False`.
+pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+    let calls: Vec<String> = tools
+        .iter()
+        .map(|tool| {
+            let arguments = lark.arguments(tool, ", ", &|_, key, schema| {
+                Sequence::new()
+                    .text(&format!("{key}="))
+                    .expression(&value_grammar(schema))
+                    .build()
+            });
+            Sequence::new()
+                .text(&format!("{}(", tool.name))
+                .expression(&arguments)
+                .text(")")
+                .build()
+        })
+        .collect();
+    let calls = lark.calls(&calls, ", ", parallel);
+    Sequence::new()
+        .text("[")
+        .expression(&calls)
+        .text("]")
+        .build()
+}
+
+fn value_grammar(schema: &Value) -> String {
+    if Types::of(Some(schema)).is_boolean() {
+        "(\"True\" | \"False\")".to_owned()
+    } else {
+        json(schema)
+    }
 }

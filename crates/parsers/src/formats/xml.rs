@@ -1,9 +1,13 @@
 //! Calls whose arguments stand between tags, each as plain text. What three families share; their files hold the tags.
 
+use serde_json::Value;
+
 use crate::context::{CallReader, Context, Step};
 use crate::input::Match;
 use crate::json::{escape_into, quote};
+use crate::lark::{Lark, Sequence, json, listed_strings, one_of};
 use crate::marker::Found;
+use crate::tool::Tool;
 use crate::values::{Types, from_text};
 
 /// The tags of one family.
@@ -236,4 +240,88 @@ fn line_break(context: &mut Context, expected: bool) -> Match {
         }
     }
     Match::Found(())
+}
+
+impl Syntax {
+    /// Calls with a line break behind every tag but those of a value.
+    pub fn grammar(&self, lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+        let calls: Vec<String> = tools
+            .iter()
+            .map(|tool| self.call_grammar(lark, tool))
+            .collect();
+        if self.call_open.is_empty() || self.value_on_lines {
+            // Each call has the outer markers to itself.
+            let call = Sequence::new().marker(lark, self.open);
+            let call = if self.call_open.is_empty() {
+                call
+            } else {
+                call.text("\n")
+            };
+            let call = call
+                .expression(&one_of(&calls))
+                .marker(lark, self.close)
+                .build();
+            return lark.calls(&[call], "\n", parallel);
+        }
+        let calls = lark.calls(&calls, "", parallel);
+        Sequence::new()
+            .marker(lark, self.open)
+            .text("\n")
+            .expression(&calls)
+            .marker(lark, self.close)
+            .build()
+    }
+
+    fn call_grammar(&self, lark: &mut Lark<'_>, tool: &Tool) -> String {
+        let arguments = lark.arguments(tool, "", &|lark, key, schema| {
+            let value = self.value_grammar(lark, schema);
+            let item = Sequence::new()
+                .marker(lark, self.key_open)
+                .text(key)
+                .marker(lark, self.key_close);
+            let item = if self.value_open.is_empty() {
+                item
+            } else {
+                item.text("\n").marker(lark, self.value_open)
+            };
+            let item = if self.value_on_lines {
+                item.text("\n")
+            } else {
+                item
+            };
+            item.expression(&value).text("\n").build()
+        });
+        let call = Sequence::new()
+            .text(self.call_open)
+            .text(&tool.name)
+            .text(self.name_end.unwrap_or_default())
+            .text("\n")
+            .expression(&arguments);
+        if self.call_close == self.close {
+            return call.build();
+        }
+        call.text(self.call_close).text("\n").build()
+    }
+
+    /// A value and the tag that ends it.
+    fn value_grammar(&self, lark: &mut Lark<'_>, schema: &Value) -> String {
+        let close = self.value_close.last().copied().unwrap_or_default();
+        let ended = |lark: &Lark<'_>, value: &str| {
+            let value = Sequence::new().expression(value);
+            let value = if self.value_on_lines {
+                value.text("\n")
+            } else {
+                value
+            };
+            value.marker(lark, close).build()
+        };
+        if let Some(listed) = listed_strings(schema) {
+            let listed: Vec<String> = listed.into_iter().map(quote).collect();
+            return ended(lark, &one_of(&listed));
+        }
+        if Types::of(Some(schema)).has_text() {
+            return lark.until(close);
+        }
+        ended(lark, &json(schema))
+    }
 }

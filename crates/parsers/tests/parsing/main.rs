@@ -7,5 +7,8 @@
 )]
 
 mod common;
+mod grammar;
 mod reasoning;
 mod recorded;
+mod rendering;
+mod round_trip;

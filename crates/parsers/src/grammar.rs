@@ -1,0 +1,103 @@
+//! Grammars that force a call.
+
+use crate::format::{Format, ToolFormat};
+use crate::formats;
+use crate::lark::{Lark, Sequence};
+use crate::reasoning::open_reasoning_end;
+use crate::tool::Tool;
+
+/// What must be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice<'a> {
+    /// Some tool.
+    Required,
+    /// The tool of this name.
+    Named(&'a str),
+}
+
+/// Why a call cannot be forced.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrammarError {
+    /// The syntax of calls is not known.
+    #[error("this model's syntax of tool calls is not known; name one of {}", ToolFormat::ALL.map(ToolFormat::as_str).join(", "))]
+    NoToolFormat,
+    /// There is nothing to call.
+    #[error("a call is required, but no tools are given; give some")]
+    NoTools,
+    /// The tool that must be called is not given.
+    #[error("there is no tool {name:?}; the tools are {}", known.join(", "))]
+    UnknownTool {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+}
+
+impl Format {
+    /// A grammar, in the Lark dialect of llguidance, of the answers that call a tool and do nothing else, with the
+    /// model's reasoning before where its format has any: the rest of it when `prompt` leaves it open, none when `prompt`
+    /// has just closed it. `parallel` allows several calls; the channels of gpt-oss have one call per answer.
+    ///
+    /// `special_token` tells the id of a marker that is a special token of the vocabulary, as decoding leaves out; such a
+    /// marker is written as `<[id]>`, others as text.
+    pub fn grammar(
+        &self,
+        tools: &[Tool],
+        choice: Choice<'_>,
+        parallel: bool,
+        prompt: &str,
+        special_token: &dyn Fn(&str) -> Option<u32>,
+    ) -> Result<String, GrammarError> {
+        let format = self.tools.ok_or(GrammarError::NoToolFormat)?;
+        let callable: Vec<&Tool> = tools
+            .iter()
+            .filter(|tool| match choice {
+                Choice::Required => true,
+                Choice::Named(name) => tool.name == name,
+            })
+            .collect();
+        if callable.is_empty() {
+            return Err(match choice {
+                Choice::Named(name) if !tools.is_empty() => GrammarError::UnknownTool {
+                    name: name.to_owned(),
+                    known: tools.iter().map(|tool| tool.name.clone()).collect(),
+                },
+                _ => GrammarError::NoTools,
+            });
+        }
+        let mut lark = Lark::new(special_token);
+        let reasoning = self.reasoning_grammar(&mut lark, prompt);
+        let calls = formats::grammar(format, &mut lark, &callable, parallel);
+        let start = Sequence::new().expression(&reasoning).expression(&calls);
+        Ok(lark.finish(&start.build()))
+    }
+
+    /// What may or must come before the calls.
+    fn reasoning_grammar(self, lark: &mut Lark<'_>, prompt: &str) -> String {
+        const SPACE: &str = "/[ \\n]{1,4}/?";
+        if self.has_channels() {
+            return formats::analysis_grammar(lark);
+        }
+        let Some(reasoning) = self.reasoning else {
+            return String::new();
+        };
+        if let Some(close) = open_reasoning_end(prompt) {
+            return format!("{} {SPACE}", lark.until(close));
+        }
+        let [tags] = reasoning.tags() else {
+            // Which tags the model uses, if any, is not known.
+            return String::new();
+        };
+        if prompt.trim_end().ends_with(tags.close) {
+            return String::new();
+        }
+        let [open, _] = tags.markers;
+        let text = lark.until(tags.close);
+        let block = Sequence::new()
+            .marker(lark, open)
+            .text(tags.open.strip_prefix(open).unwrap_or_default())
+            .expression(&text);
+        format!("({SPACE} {} {SPACE})?", block.build())
+    }
+}
