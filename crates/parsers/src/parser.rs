@@ -3,6 +3,7 @@
 use crate::context::{CallReader, Context, Step};
 use crate::format::{Format, ToolFormat};
 use crate::formats::{self, Harmony};
+use crate::input::Match;
 use crate::marker::Found;
 use crate::part::Part;
 use crate::reasoning::Reasoning;
@@ -103,14 +104,13 @@ impl Parser {
 
     fn start(&mut self) -> bool {
         let bare = self.tools.and_then(formats::bare_opening);
-        let text = self.context.input.rest().trim_start();
-        match (self.tools, bare) {
-            (Some(tools), Some(bare)) if text.starts_with(bare) => {
-                self.state = State::Calls(formats::bare_reader(tools));
+        self.state = match (self.tools, bare, self.context.input.peek()) {
+            (Some(tools), Some(bare), Match::Found(next)) if next == bare => {
+                State::Calls(formats::bare_reader(tools))
             }
-            (_, Some(_)) if text.is_empty() && !self.context.input.has_ended() => return false,
-            _ => self.state = State::Content,
-        }
+            (_, Some(_), Match::Unsure) => return false,
+            _ => State::Content,
+        };
         true
     }
 
@@ -126,19 +126,25 @@ impl Parser {
             Found::At { start, which } => {
                 // White space before a call is held with its marker: it is content only if there is no call.
                 let text = rest[..start].trim_end().len();
-                self.context.take_content(text);
+                if text > 0 {
+                    self.context.take_content(text);
+                }
                 let marker = openings[which];
                 self.context.input.advance(start - text + marker.len());
                 self.state = State::Calls(formats::reader(tools, marker));
                 true
             }
             Found::Nowhere { safe } => {
-                let text = if self.context.input.has_ended() {
+                let ended = self.context.input.has_ended();
+                let text = if ended {
                     safe
                 } else {
                     rest[..safe].trim_end().len()
                 };
-                self.context.take_content(text);
+                if text > 0 || ended {
+                    self.context.take_content(text);
+                }
+                self.context.input.advance(safe - text);
                 false
             }
         }

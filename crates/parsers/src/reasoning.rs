@@ -109,11 +109,10 @@ impl Reasoning {
     }
 
     fn start(&mut self, context: &mut Context) -> Step {
-        let rest = context.input.rest();
-        let text = rest.trim_start();
-        let space = rest.len() - text.len();
+        let _ = context.input.peek();
+        let text = context.input.rest();
         if let Some(tags) = self.tags.iter().find(|tags| text.starts_with(tags.open)) {
-            context.input.advance(space + tags.open.len());
+            context.input.advance(tags.open.len());
             context.input.commit();
             self.state = State::Inside {
                 close: tags.close,
@@ -137,7 +136,9 @@ impl Reasoning {
         match context.input.find(&[close]) {
             Found::At { start, .. } => {
                 let text = rest[..start].trim_end().len();
-                context.take_reasoning(text);
+                if text > 0 {
+                    context.take_reasoning(text);
+                }
                 context.input.advance(start - text + close.len());
                 context.input.commit();
                 self.state = State::Behind;
@@ -146,7 +147,10 @@ impl Reasoning {
             Found::Nowhere { safe } => {
                 // White space is held back as well: before the closing tag it is dropped.
                 let text = rest[..safe].trim_end().len();
-                context.take_reasoning(text);
+                if text > 0 {
+                    context.take_reasoning(text);
+                }
+                context.input.advance(safe - text);
                 self.state = State::Inside {
                     close,
                     started: started || text > 0,

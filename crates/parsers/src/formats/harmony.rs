@@ -226,6 +226,7 @@ impl Harmony {
             Found::Nowhere { safe } => {
                 let text = trim(&rest[..safe]);
                 self.give(context, kind, text, started);
+                context.input.advance(safe - text);
                 self.state = State::Text {
                     kind,
                     started: started || text > 0,
