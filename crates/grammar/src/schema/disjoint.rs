@@ -1,0 +1,201 @@
+//! `oneOf`: whether schemas exclude each other. Then one of them is fulfilled where any is.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::pointer::Pointer;
+use super::references;
+use super::types::{self, Types};
+
+/// How far references and combinations are followed.
+const DEPTH: usize = 12;
+
+/// How many pairs of schemas are compared before the question is left open.
+const PAIRS: usize = 20_000;
+
+/// The places, counted from 1, of two schemas that are not known to exclude each other.
+pub(super) fn overlap(root: &Value, options: &[Value]) -> Option<(usize, usize)> {
+    let pairs = Cell::new(PAIRS);
+    let options: Vec<Conjunction<'_>> = options
+        .iter()
+        .map(|schema| Conjunction::new(root, &pairs, schema))
+        .collect();
+    (0..options.len())
+        .flat_map(|second| (0..second).map(move |first| (first, second)))
+        .find(|(first, second)| !options[*first].excludes(&options[*second], DEPTH))
+        .map(|(first, second)| (first + 1, second + 1))
+}
+
+/// A schema with all that has to hold beside it: what it refers to, and `allOf`.
+struct Conjunction<'a> {
+    root: &'a Value,
+    /// Comparisons that are left, for all schemas together.
+    pairs: &'a Cell<usize>,
+    parts: Vec<&'a Map<String, Value>>,
+    is_false: bool,
+}
+
+impl<'a> Conjunction<'a> {
+    fn new(root: &'a Value, pairs: &'a Cell<usize>, schema: &'a Value) -> Self {
+        let mut conjunction = Self {
+            root,
+            pairs,
+            parts: Vec::new(),
+            is_false: false,
+        };
+        conjunction.add(schema, DEPTH);
+        conjunction
+    }
+
+    /// What lies deeper than `depth` is left out: fewer conditions exclude less.
+    fn add(&mut self, schema: &'a Value, depth: usize) {
+        let keywords = match schema {
+            Value::Bool(false) => {
+                self.is_false = true;
+                return;
+            }
+            Value::Object(keywords) if depth > 0 => keywords,
+            _ => return,
+        };
+        self.parts.push(keywords);
+        let reference = keywords.get("$ref").and_then(Value::as_str);
+        if let Some(target) = reference.and_then(|name| references::resolve(self.root, name)) {
+            self.add(target, depth - 1);
+        }
+        for schema in keywords
+            .get("allOf")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            self.add(schema, depth - 1);
+        }
+    }
+
+    fn of(&self, schema: &'a Value) -> Self {
+        Self::new(self.root, self.pairs, schema)
+    }
+
+    /// Whether no value fulfils both.
+    fn excludes(&self, other: &Self, depth: usize) -> bool {
+        let Some(left) = self.pairs.get().checked_sub(1) else {
+            return false;
+        };
+        self.pairs.set(left);
+        if self.is_false || other.is_false {
+            return true;
+        }
+        let shared = self.types().and(other.types());
+        let no_value_shared = || {
+            let (Some(ours), Some(theirs)) = (self.values(), other.values()) else {
+                return false;
+            };
+            let shared = |value: &&Value| theirs.iter().any(|theirs| equal(value, theirs));
+            !ours.iter().any(shared)
+        };
+        shared == Types::NONE
+            || no_value_shared()
+            || depth > 0
+                && (shared.within(Types::OBJECT) && self.differ_in_a_property(other, depth)
+                    || self.cases_exclude(other, depth)
+                    || other.cases_exclude(self, depth))
+    }
+
+    fn types(&self) -> Types {
+        let own = |keywords: &Map<String, Value>| {
+            let declared = types::declared(keywords, &Pointer::root()).ok().flatten();
+            let written = listed(keywords).map(|values| {
+                let types = values.iter().map(|value| Types::of(value));
+                types.fold(Types::NONE, Types::or)
+            });
+            let declared = declared.unwrap_or(Types::ALL);
+            declared.and(written.unwrap_or(Types::ALL))
+        };
+        let types = self.parts.iter().map(|keywords| own(keywords));
+        types.fold(Types::ALL, Types::and)
+    }
+
+    /// All values that are possible, where some part lists them.
+    fn values(&self) -> Option<Vec<&'a Value>> {
+        self.parts.iter().find_map(|keywords| listed(keywords))
+    }
+
+    fn required(&self) -> BTreeSet<&'a str> {
+        let lists = self
+            .parts
+            .iter()
+            .filter_map(|keywords| keywords.get("required")?.as_array());
+        lists.flatten().filter_map(Value::as_str).collect()
+    }
+
+    /// The schemas of a property in all parts.
+    fn property(&self, name: &str) -> impl Iterator<Item = &'a Value> {
+        let name = name.to_owned();
+        self.parts
+            .iter()
+            .filter_map(move |keywords| keywords.get("properties")?.as_object()?.get(&name))
+    }
+
+    /// Whether some part allows no property of this name.
+    fn forbids(&self, name: &str) -> bool {
+        self.parts.iter().any(|keywords| {
+            let properties = keywords.get("properties").and_then(Value::as_object);
+            let named = properties.is_some_and(|properties| properties.contains_key(name));
+            let closed = keywords.get("additionalProperties") == Some(&Value::Bool(false));
+            closed && !named && !keywords.contains_key("patternProperties")
+        })
+    }
+
+    /// Whether an object of both kinds would need a property that cannot be as both want it.
+    fn differ_in_a_property(&self, other: &Self, depth: usize) -> bool {
+        let mut names = self.required();
+        names.extend(other.required());
+        names.into_iter().any(|name| {
+            let theirs: Vec<Self> = other.property(name).map(|schema| self.of(schema)).collect();
+            let mut ours = self.property(name).map(|schema| self.of(schema));
+            self.forbids(name)
+                || other.forbids(name)
+                || ours.any(|ours| theirs.iter().any(|theirs| ours.excludes(theirs, depth - 1)))
+        })
+    }
+
+    /// Whether some part has to be one of several cases, of which each excludes `other`.
+    fn cases_exclude(&self, other: &Self, depth: usize) -> bool {
+        let lists = self.parts.iter().flat_map(|keywords| {
+            let lists = [keywords.get("anyOf"), keywords.get("oneOf")];
+            lists.into_iter().flatten().filter_map(Value::as_array)
+        });
+        let excluded = |case: &'a Value| self.of(case).excludes(other, depth - 1);
+        lists.into_iter().any(|cases| cases.iter().all(excluded))
+    }
+}
+
+/// The values that `const` and `enum` leave.
+fn listed(keywords: &Map<String, Value>) -> Option<Vec<&Value>> {
+    if let Some(value) = keywords.get("const") {
+        return Some(vec![value]);
+    }
+    keywords
+        .get("enum")?
+        .as_array()
+        .map(|values| values.iter().collect())
+}
+
+/// Equality of JSON Schema: 1 is 1.0.
+fn equal(first: &Value, second: &Value) -> bool {
+    match (first, second) {
+        (Value::Number(first), Value::Number(second)) => first.as_f64() == second.as_f64(),
+        (Value::Array(first), Value::Array(second)) => {
+            first.len() == second.len() && first.iter().zip(second).all(|(a, b)| equal(a, b))
+        }
+        (Value::Object(first), Value::Object(second)) => {
+            let same = |(name, value): (&String, &Value)| {
+                second.get(name).is_some_and(|other| equal(value, other))
+            };
+            first.len() == second.len() && first.iter().all(same)
+        }
+        _ => first == second,
+    }
+}

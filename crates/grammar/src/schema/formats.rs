@@ -1,0 +1,105 @@
+//! `format`: regular expressions of the formats that can be enforced.
+//!
+//! Validators differ in what they take for a host name or a date. These are the strings that all of them take: years of
+//! four digits from 1000 to 2999, no leap seconds, labels without two hyphens in a row, no comments in addresses.
+
+/// The names that [`pattern`] knows.
+pub(super) const NAMES: [&str; 10] = [
+    "date-time",
+    "date",
+    "time",
+    "duration",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "uuid",
+    "uri",
+];
+
+/// The expression that the whole of a string in this format matches.
+pub(super) fn pattern(name: &str) -> Option<String> {
+    Some(match name {
+        "date-time" => format!("^{}T{}$", date(), time()),
+        "date" => format!("^{}$", date()),
+        "time" => format!("^{}$", time()),
+        "duration" => format!("^{}$", duration()),
+        "email" => format!("^{}@{}$", mailbox(), domain()),
+        "hostname" => format!("^{}$", domain()),
+        "ipv4" => format!("^{}$", ipv4()),
+        "ipv6" => format!("^{}$", ipv6()),
+        "uuid" => "^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$".into(),
+        "uri" => format!("^{}$", uri()),
+        _ => return None,
+    })
+}
+
+fn date() -> String {
+    let any_year = "[12][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))";
+    let leap_year = "(?:[12][0-9](?:0[48]|[2468][048]|[13579][26])|(?:12|16|20|24|28)00)-02-29";
+    format!("(?:{any_year}|{leap_year})")
+}
+
+fn time() -> String {
+    let hours_minutes = "(?:[01][0-9]|2[0-3]):[0-5][0-9]";
+    format!("{hours_minutes}:[0-5][0-9](?:\\.[0-9]{{1,9}})?(?:Z|[+-]{hours_minutes})")
+}
+
+fn duration() -> String {
+    let count = "[0-9]{1,9}";
+    let date = format!("(?:{count}D|{count}M(?:{count}D)?|{count}Y(?:{count}M(?:{count}D)?)?)");
+    let time = format!("T(?:{count}S|{count}M(?:{count}S)?|{count}H(?:{count}M(?:{count}S)?)?)");
+    format!("P(?:{date}(?:{time})?|{time}|{count}W)")
+}
+
+fn mailbox() -> String {
+    let atom = "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]{1,30}";
+    format!("{atom}(?:\\.{atom})?")
+}
+
+/// At most four labels of at most 62 characters, so that the whole is within 253. The last begins with a letter, or it
+/// would be taken for an address.
+fn domain() -> String {
+    let rest = "(?:-[a-zA-Z0-9]{1,20}){0,2}";
+    let label = format!("[a-zA-Z0-9]{{1,20}}{rest}");
+    format!("(?:{label}\\.){{0,3}}[a-zA-Z][a-zA-Z0-9]{{0,19}}{rest}")
+}
+
+fn ipv4() -> String {
+    let byte = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
+    format!("(?:{byte}\\.){{3}}{byte}")
+}
+
+fn ipv6() -> String {
+    let group = "[0-9a-fA-F]{1,4}";
+    let whole = format!("(?:{group}:){{7}}{group}");
+    // `::` stands for at least two groups.
+    let shortened = (0..=6).map(|before| {
+        let after = 6 - before;
+        let start = match before {
+            0 => String::new(),
+            _ => format!("{group}(?::{group}){{{}}}", before - 1),
+        };
+        let end = match after {
+            0 => String::new(),
+            _ => format!("(?:{group}(?::{group}){{0,{}}})?", after - 1),
+        };
+        format!("{start}::{end}")
+    });
+    let all: Vec<String> = std::iter::once(whole).chain(shortened).collect();
+    format!("(?:{})", all.join("|"))
+}
+
+fn uri() -> String {
+    let character = "(?:[a-zA-Z0-9._~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})";
+    let scheme = "[a-zA-Z][a-zA-Z0-9+.-]{0,30}:";
+    let path = format!("(?:/{character}*)*");
+    let authority = format!("//(?:{}|{})(?::[0-9]{{1,4}})?{path}", domain(), ipv4());
+    let opaque = format!("{character}+{path}");
+    let tail = |mark: &str| format!("(?:{mark}(?:{character}|[/?])*)?");
+    format!(
+        "{scheme}(?:{authority}|{opaque}){}{}",
+        tail("\\?"),
+        tail("#")
+    )
+}
