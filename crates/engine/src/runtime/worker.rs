@@ -2,6 +2,7 @@
 //! Nothing in a step takes a lock that another thread holds for long.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +19,6 @@ use super::sequence::{ActiveRequest, Limits, Progress};
 use crate::error::{GenerationError, RequestError};
 use crate::models::Model;
 use crate::request::Logits;
-use crate::sampling::SamplingError;
 
 /// What the worker is asked to do.
 pub enum Command {
@@ -369,7 +369,7 @@ impl Worker {
                     self.commit(id, &[]);
                     self.end(id);
                 }
-                Some(Err(error)) => self.fail(id, error.into()),
+                Some(Err(error)) => self.fail(id, error),
                 None => {}
             }
         }
@@ -389,14 +389,21 @@ struct Row<'a> {
     /// Prompt and answer so far.
     tokens: &'a [u32],
     cached_tokens: usize,
-    outcome: Option<Result<Progress, SamplingError>>,
+    outcome: Option<Result<Progress, GenerationError>>,
 }
 
 impl Row<'_> {
     fn choose(&mut self, logits: &mut [f32], limits: &Limits) {
         if let Some(request) = &mut self.request {
-            let outcome = request.advance(logits, self.tokens, self.cached_tokens, limits);
-            self.outcome = Some(outcome);
+            // A constraint is the caller's own code; its panic is not to take the other requests along.
+            let advance = || request.advance(logits, self.tokens, self.cached_tokens, limits);
+            let outcome = catch_unwind(AssertUnwindSafe(advance));
+            self.outcome = Some(match outcome {
+                Ok(outcome) => outcome.map_err(GenerationError::from),
+                Err(_) => Err(GenerationError::Compute(
+                    "choosing a token panicked; the log says where".into(),
+                )),
+            });
         }
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::{
     SamplingParams,
-    weights::{self, exp, mass},
+    weights::{self, Peaks, exp, mass},
 };
 
 /// How many tokens are put in order first while looking for the end of the top-p set. Every
@@ -40,25 +40,25 @@ impl Candidates {
     /// Draws one of the tokens that the filters leave, by probability at the temperature, with
     /// `uniform` from 0 to below 1.
     ///
-    /// `largest` is the largest logit. All logits are finite or negative infinity.
+    /// `peaks` are those of the logits.
     pub(super) fn choose(
         &mut self,
         params: &SamplingParams,
         logits: &[f32],
-        largest: f32,
+        peaks: &Peaks,
         uniform: f64,
     ) -> u32 {
+        let largest = peaks.largest;
         if params.top_k == 0 && params.top_p >= 1.0 && params.min_p == 0.0 {
             return weights::draw(logits, largest, params.temperature, uniform);
         }
-        self.filter(params, logits, largest);
+        self.filter(params, logits, peaks);
         self.draw(largest, params.temperature, uniform)
     }
 
     /// Keeps what `top_p`, `min_p` and `top_k` leave of the vocabulary: at least one token.
-    ///
-    /// `largest` is the largest logit. All logits are finite or negative infinity.
-    fn filter(&mut self, params: &SamplingParams, logits: &[f32], largest: f32) {
+    fn filter(&mut self, params: &SamplingParams, logits: &[f32], peaks: &Peaks) {
+        let largest = peaks.largest;
         let mut lowest = largest + params.min_p.ln();
         let mut nucleus = None;
         if params.top_p < 1.0 {
@@ -71,9 +71,9 @@ impl Candidates {
             lowest = lowest.max(largest + negligible.ln() as f32 - 0.01);
         }
         if params.top_k > 0 {
-            self.collect_first(logits, lowest, params.top_k);
+            self.collect_first(logits, peaks, lowest, params.top_k);
         } else {
-            self.collect(logits, lowest);
+            self.collect(logits, peaks, lowest);
         }
         if let Some(nucleus) = nucleus {
             self.keep_mass(nucleus, largest);
@@ -81,8 +81,13 @@ impl Candidates {
     }
 
     /// The `count` most probable tokens with their logits, in order.
-    pub(super) fn most_probable(&mut self, logits: &[f32], count: usize) -> Vec<(u32, f32)> {
-        self.collect_first(logits, f32::NEG_INFINITY, count);
+    pub(super) fn most_probable(
+        &mut self,
+        logits: &[f32],
+        peaks: &Peaks,
+        count: usize,
+    ) -> Vec<(u32, f32)> {
+        self.collect_first(logits, peaks, f32::NEG_INFINITY, count);
         let pairs = self.0.iter();
         pairs
             .map(|candidate| (candidate.token, candidate.logit))
@@ -110,27 +115,27 @@ impl Candidates {
         drawn
     }
 
-    fn collect(&mut self, logits: &[f32], lowest: f32) {
-        let tokens = logits.iter().zip(0..);
-        let kept = tokens.filter(|&(&logit, _)| logit >= lowest);
+    fn collect(&mut self, logits: &[f32], peaks: &Peaks, lowest: f32) {
         self.0.clear();
-        self.0
-            .extend(kept.map(|(&logit, token)| Candidate { token, logit }));
+        peaks.visit(logits, lowest, |token, logit, lowest| {
+            self.0.push(Candidate { token, logit });
+            lowest
+        });
     }
 
     /// Collects only the `count` most probable, in order.
-    fn collect_first(&mut self, logits: &[f32], mut lowest: f32, count: usize) {
+    fn collect_first(&mut self, logits: &[f32], peaks: &Peaks, lowest: f32, count: usize) {
         self.0.clear();
-        for (&logit, token) in logits.iter().zip(0..) {
-            if logit >= lowest {
-                self.0.push(Candidate { token, logit });
-                if self.0.len() >= count.saturating_add(SPARE) {
-                    self.keep_first(count);
-                    // An equal logit with a higher id would be dropped, but may as well pass.
-                    lowest = self.0.last().map_or(lowest, |last| last.logit);
-                }
+        let lowest = lowest.max(peaks.reached_by(count));
+        peaks.visit(logits, lowest, |token, logit, lowest| {
+            self.0.push(Candidate { token, logit });
+            if self.0.len() < count.saturating_add(SPARE) {
+                return lowest;
             }
-        }
+            self.keep_first(count);
+            // An equal logit with a higher id would be dropped, but may as well pass.
+            self.0.last().map_or(lowest, |last| last.logit)
+        });
         self.keep_first(count);
         self.0.sort_unstable_by(by_rank);
     }
@@ -219,9 +224,8 @@ mod tests {
             min_p in prop_oneof![Just(0.0), 0.0..=1.0f32],
         ) {
             let params = SamplingParams { top_k, top_p, min_p, ..SamplingParams::default() };
-            let largest = logits.iter().copied().fold(f32::MIN, f32::max);
             let mut candidates = Candidates::default();
-            candidates.filter(&params, &logits, largest);
+            candidates.filter(&params, &logits, &Peaks::new(&logits).unwrap());
             let mut tokens = candidates.tokens();
             // Rounding may decide whether the last token is needed, so the set lies between the
             // two that a slightly smaller and a slightly larger mass would give.
@@ -242,7 +246,7 @@ mod tests {
         #[test]
         fn most_probable_is_sorted_and_complete(logits in logits(), count in 0..1000usize) {
             let mut candidates = Candidates::default();
-            let found = candidates.most_probable(&logits, count);
+            let found = candidates.most_probable(&logits, &Peaks::new(&logits).unwrap(), count);
             let params = SamplingParams { top_k: count, ..SamplingParams::default() };
             let mut expected = reference(&params, &logits, 0.0);
             expected.truncate(count);
@@ -261,7 +265,7 @@ mod tests {
         ) {
             let largest = logits.iter().copied().fold(f32::MIN, f32::max);
             let mut candidates = Candidates::default();
-            candidates.filter(&SamplingParams::default(), &logits, largest);
+            candidates.filter(&SamplingParams::default(), &logits, &Peaks::new(&logits).unwrap());
             let drawn = candidates.draw(largest, temperature, uniform) as usize;
             let weights = logits.iter().map(|&logit| f64::from(logit / temperature).exp());
             let weights: Vec<f64> = weights.collect();
@@ -282,19 +286,22 @@ mod tests {
             f32::NEG_INFINITY,
         ];
         let mut candidates = Candidates::default();
+        let peaks = Peaks::new(&logits).unwrap();
         for step in 0..100 {
-            candidates.filter(&SamplingParams::default(), &logits, 1.0);
+            candidates.filter(&SamplingParams::default(), &logits, &peaks);
             let drawn = candidates.draw(1.0, 1.0, f64::from(step) / 100.0);
             assert_eq!(drawn, if step < 50 { 1 } else { 3 });
         }
-        candidates.filter(&SamplingParams::default(), &logits, 1.0);
+        candidates.filter(&SamplingParams::default(), &logits, &peaks);
         assert_eq!(candidates.draw(1.0, 1.0, 1.0), 3);
     }
 
     #[test]
     fn a_tiny_temperature_is_greedy() {
         let mut candidates = Candidates::default();
-        candidates.filter(&SamplingParams::default(), &[0.0, 1.0, 0.999], 1.0);
+        let logits = [0.0, 1.0, 0.999];
+        let peaks = Peaks::new(&logits).unwrap();
+        candidates.filter(&SamplingParams::default(), &logits, &peaks);
         assert_eq!(candidates.draw(1.0, f32::MIN_POSITIVE, 0.999_999), 1);
     }
 }

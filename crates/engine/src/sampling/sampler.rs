@@ -11,7 +11,7 @@ use super::{
     Constraint, SamplingError, SamplingParams,
     candidates::Candidates,
     penalties::{self, Occurrences},
-    weights,
+    weights::{self, Peaks},
 };
 
 /// A token and, if asked for, how probable it was.
@@ -105,20 +105,20 @@ impl Sampler {
             ..
         } = self;
         penalties::apply(params, occurrences, logits, history, generated);
-        let (mut most_probable, mut largest) = weights::largest(logits)?;
+        let mut peaks = Peaks::new(logits)?;
         let count = self.params.logprobs;
-        let distribution = count.map(|count| self.distribution(logits, largest, count));
+        let distribution = count.map(|count| self.distribution(logits, &peaks, count));
         if let Some(constraint) = constraint {
             constraint.mask(logits)?;
-            (most_probable, largest) = weights::largest(logits)?;
+            peaks = Peaks::new(logits)?;
         }
         let params = &self.params;
         let token = if params.temperature == 0.0 {
-            most_probable
+            peaks.token
         } else {
             // 53 random bits fill the mantissa: every value is below 1 and equally likely.
             let uniform = (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-            self.candidates.choose(params, logits, largest, uniform)
+            self.candidates.choose(params, logits, &peaks, uniform)
         };
         let logprob = distribution.map(|distribution| TokenLogprob {
             token,
@@ -128,13 +128,16 @@ impl Sampler {
         Ok(Sampled { token, logprob })
     }
 
-    fn distribution(&mut self, logits: &[f32], largest: f32, count: usize) -> Distribution {
+    fn distribution(&mut self, logits: &[f32], peaks: &Peaks, count: usize) -> Distribution {
         let mut distribution = Distribution {
-            largest,
-            log_mass: weights::mass(logits, largest).ln(),
+            largest: peaks.largest,
+            log_mass: weights::mass(logits, peaks.largest).ln(),
             top: Vec::new(),
         };
-        let top = self.candidates.most_probable(logits, count).into_iter();
+        let top = self
+            .candidates
+            .most_probable(logits, peaks, count)
+            .into_iter();
         distribution.top = top
             .map(|(token, logit)| (token, distribution.logprob(logit)))
             .collect();

@@ -1,17 +1,47 @@
-//! What takes a look at every token of a vocabulary: the largest logit, the sum of weights, a draw from all of them.
+//! What takes a look at every token of a vocabulary: the largest logits, the sum of weights, a draw from all of them.
 //!
 //! Written so that compilers make vector code of it, and without operations that some processors round differently: the
 //! same logits and seed give the same token everywhere.
 
+#![expect(
+    clippy::inline_always,
+    reason = "code has to become part of the function that is compiled for wider vectors"
+)]
+
 use super::SamplingError;
 
-/// Terms that are added up in f32 before the sum goes on in f64.
+/// Tokens that are looked at together.
 const BLOCK: usize = 128;
 /// Independent sums or maxima.
 const LANES: usize = 16;
 
+/// A function that is compiled a second time for processors with wider vectors. Both do the same operations in the same
+/// order, so it does not matter which one runs.
+macro_rules! widened {
+    ($(#[$document:meta])* fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {
+        $(#[$document])*
+        fn $name($($argument: $type),*) -> $result {
+            #[inline(always)]
+            fn plain($($argument: $type),*) -> $result $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2")]
+                fn wide($($argument: $type),*) -> $result {
+                    plain($($argument),*)
+                }
+                if std::arch::is_x86_feature_detected!("avx2") {
+                    // SAFETY: the processor has what the function is compiled for.
+                    return unsafe { wide($($argument),*) };
+                }
+            }
+            plain($($argument),*)
+        }
+    };
+}
+
 /// `e^x` for `x` up to 0, within 2e-7 of it. 0 below -87, where e^x is next to nothing a float can hold.
-#[inline]
+#[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     // Added and taken away again, it leaves the nearest integer, which is in the lowest bits meanwhile.
     const ROUND: f32 = 12_582_912.0;
@@ -37,67 +67,132 @@ pub(super) fn exp(x: f32) -> f32 {
     }
 }
 
-/// The largest logit and the lowest token that has it.
-///
-/// # Errors
-/// If a logit is not a number or positive infinity, or all are negative infinity.
-pub(super) fn largest(logits: &[f32]) -> Result<(u32, f32), SamplingError> {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let mut invalid = [0u32; LANES];
-    for chunk in logits.chunks(LANES) {
-        for ((lane, invalid), &logit) in lanes.iter_mut().zip(&mut invalid).zip(chunk) {
-            *lane = if logit > *lane { logit } else { *lane };
-            *invalid |= u32::from(!is_valid(logit));
-        }
-    }
-    if invalid.iter().any(|&invalid| invalid != 0)
-        && let Some(token) = logits.iter().position(|&logit| !is_valid(logit))
-    {
-        return Err(SamplingError::InvalidLogit {
-            token: token as u32,
-            value: logits[token],
-        });
-    }
-    let largest = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
-    if largest == f32::NEG_INFINITY {
-        return Err(SamplingError::NothingAllowed);
-    }
-    // Counting, the inner loop has no way out and takes many at once.
-    let has_it = |block: &[f32]| {
-        let equal = block.iter().filter(|&&logit| logit == largest);
-        equal.count() > 0
-    };
-    let block = logits.chunks(BLOCK).position(has_it).unwrap_or_default() * BLOCK;
-    let within = logits[block..].iter().position(|&logit| logit == largest);
-    Ok(((block + within.unwrap_or_default()) as u32, largest))
+/// Where the large logits of a row are.
+#[derive(Debug)]
+pub(super) struct Peaks {
+    /// The most probable token; the lowest of those that are equally so.
+    pub token: u32,
+    /// Its logit.
+    pub largest: f32,
+    /// The largest logit of each block.
+    blocks: Vec<f32>,
 }
 
+impl Peaks {
+    /// # Errors
+    /// If a logit is not a number or positive infinity, or all are negative infinity.
+    pub fn new(logits: &[f32]) -> Result<Self, SamplingError> {
+        let mut blocks = vec![f32::NEG_INFINITY; logits.len().div_ceil(BLOCK)];
+        if !maxima(logits, &mut blocks)
+            && let Some(token) = logits.iter().position(|&logit| !is_valid(logit))
+        {
+            return Err(SamplingError::InvalidLogit {
+                token: token as u32,
+                value: logits[token],
+            });
+        }
+        let largest = blocks.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if largest == f32::NEG_INFINITY {
+            return Err(SamplingError::NothingAllowed);
+        }
+        let first = |values: &[f32]| values.iter().position(|&value| value == largest);
+        let start = first(&blocks).unwrap_or_default() * BLOCK;
+        let within = first(&logits[start..]).unwrap_or_default();
+        Ok(Self {
+            token: (start + within) as u32,
+            largest,
+            blocks,
+        })
+    }
+
+    /// A logit that at least `count` tokens reach.
+    pub fn reached_by(&self, count: usize) -> f32 {
+        let mut blocks = self.blocks.clone();
+        match count.checked_sub(1).filter(|&last| last < blocks.len()) {
+            // As many blocks have one such token at least.
+            Some(last) => *blocks.select_nth_unstable_by(last, |a, b| b.total_cmp(a)).1,
+            None => f32::NEG_INFINITY,
+        }
+    }
+
+    /// Calls `visit` with the tokens whose logits are at least what it answered last, and with those logits; with
+    /// `lowest` at first.
+    pub fn visit(
+        &self,
+        logits: &[f32],
+        mut lowest: f32,
+        mut visit: impl FnMut(u32, f32, f32) -> f32,
+    ) {
+        for ((block, peak), start) in logits
+            .chunks(BLOCK)
+            .zip(&self.blocks)
+            .zip((0..).step_by(BLOCK))
+        {
+            if *peak >= lowest {
+                for (&logit, token) in block.iter().zip(start..) {
+                    if logit >= lowest {
+                        lowest = visit(token, logit, lowest);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
 fn is_valid(logit: f32) -> bool {
     logit < f32::INFINITY
 }
 
+widened! {
+    /// The largest logit of each block. Says whether all are numbers, and none is positive infinity.
+    fn maxima(logits: &[f32], maxima: &mut [f32]) -> bool {
+        let mut invalid = [0u32; LANES];
+        for (block, maximum) in logits.chunks(BLOCK).zip(maxima) {
+            let mut lanes = [f32::NEG_INFINITY; LANES];
+            for chunk in block.chunks(LANES) {
+                for ((lane, invalid), &logit) in lanes.iter_mut().zip(&mut invalid).zip(chunk) {
+                    *lane = if logit > *lane { logit } else { *lane };
+                    *invalid |= u32::from(!is_valid(logit));
+                }
+            }
+            *maximum = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+        }
+        invalid.iter().all(|&invalid| invalid == 0)
+    }
+}
+
+widened! {
+    /// For each block, the sum of `exp((logit - largest) / temperature)`.
+    fn masses(logits: &[f32], largest: f32, temperature: f32) -> Vec<f64> {
+        let mut sums = Vec::with_capacity(logits.len().div_ceil(BLOCK));
+        for block in logits.chunks(BLOCK) {
+            let mut lanes = [0.0f32; LANES];
+            for chunk in block.chunks(LANES) {
+                for (lane, &logit) in lanes.iter_mut().zip(chunk) {
+                    *lane += exp((logit - largest) / temperature);
+                }
+            }
+            sums.push(lanes.into_iter().map(f64::from).sum());
+        }
+        sums
+    }
+}
+
 /// Sum of `exp(logit - largest)` over the vocabulary.
 pub(super) fn mass(logits: &[f32], largest: f32) -> f64 {
-    let blocks = logits.chunks(BLOCK);
-    blocks
-        .map(|block| sum(block, |logit| exp(logit - largest)))
-        .sum()
+    masses(logits, largest, 1.0).into_iter().sum()
 }
 
 /// Draws from all tokens by probability at this temperature, with `uniform` from 0 to below 1.
 pub(super) fn draw(logits: &[f32], largest: f32, temperature: f32, uniform: f64) -> u32 {
-    let weight = |logit: f32| exp((logit - largest) / temperature);
-    let blocks = logits.chunks(BLOCK);
-    let sums: Vec<f64> = blocks.map(|block| sum(block, weight)).collect();
-    let target = uniform * sums.iter().sum::<f64>();
-    let (block, before) = reach(target, 0.0, sums.iter().copied());
+    let masses = masses(logits, largest, temperature);
+    let target = uniform * masses.iter().sum::<f64>();
+    let (block, before) = reach(target, 0.0, masses.into_iter());
     let start = block * BLOCK;
     let inside = logits[start..].iter().take(BLOCK);
-    let (within, _) = reach(
-        target,
-        before,
-        inside.map(|&logit| f64::from(weight(logit))),
-    );
+    let weights = inside.map(|&logit| f64::from(exp((logit - largest) / temperature)));
+    let (within, _) = reach(target, before, weights);
     (start + within) as u32
 }
 
@@ -113,18 +208,6 @@ fn reach(target: f64, mut sum: f64, weights: impl Iterator<Item = f64>) -> (usiz
         }
     }
     reached
-}
-
-/// Sum of the weights of at most [`BLOCK`] logits.
-#[inline]
-fn sum(block: &[f32], weight: impl Fn(f32) -> f32) -> f64 {
-    let mut lanes = [0.0f32; LANES];
-    for chunk in block.chunks(LANES) {
-        for (lane, &logit) in lanes.iter_mut().zip(chunk) {
-            *lane += weight(logit);
-        }
-    }
-    lanes.into_iter().map(f64::from).sum()
 }
 
 #[cfg(test)]
@@ -156,10 +239,11 @@ mod tests {
         fn the_largest_is_the_first_of_its_equals(logits in logits()) {
             let expected = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let first = logits.iter().position(|&logit| logit == expected).unwrap() as u32;
+            let peaks = Peaks::new(&logits).map(|peaks| (peaks.token, peaks.largest));
             if expected == f32::NEG_INFINITY {
-                prop_assert_eq!(largest(&logits), Err(SamplingError::NothingAllowed));
+                prop_assert_eq!(peaks, Err(SamplingError::NothingAllowed));
             } else {
-                prop_assert_eq!(largest(&logits), Ok((first, expected)));
+                prop_assert_eq!(peaks, Ok((first, expected)));
             }
         }
 
@@ -174,7 +258,7 @@ mod tests {
                 logits[at % len] = value;
             }
             let first = at.iter().map(|at| at % logits.len()).min().unwrap() as u32;
-            let refused = largest(&logits);
+            let refused = Peaks::new(&logits);
             let named = matches!(refused, Err(SamplingError::InvalidLogit { token, .. }) if token == first);
             prop_assert!(named, "{refused:?}");
         }
@@ -185,7 +269,7 @@ mod tests {
             temperature in 0.1..3.0f32,
             uniform in 0.0..1.0f64,
         ) {
-            let Ok((_, largest)) = largest(&logits) else {
+            let Ok(Peaks { largest, .. }) = Peaks::new(&logits) else {
                 return Ok(());
             };
             let drawn = draw(&logits, largest, temperature, uniform) as usize;
@@ -199,8 +283,26 @@ mod tests {
         }
 
         #[test]
+        fn as_many_tokens_reach_a_logit_as_it_says(logits in logits(), count in 0..10usize) {
+            let Ok(peaks) = Peaks::new(&logits) else {
+                return Ok(());
+            };
+            let lowest = peaks.reached_by(count);
+            let reach = logits.iter().filter(|&&logit| logit >= lowest).count();
+            prop_assert!(reach >= count.min(logits.len()));
+            let mut seen = Vec::new();
+            peaks.visit(&logits, lowest, |token, logit, lowest| {
+                seen.push((token as usize, logit));
+                lowest
+            });
+            let expected = logits.iter().copied().enumerate();
+            let expected: Vec<_> = expected.filter(|&(_, logit)| logit >= lowest).collect();
+            prop_assert_eq!(seen, expected);
+        }
+
+        #[test]
         fn mass_is_the_sum(logits in logits()) {
-            let Ok((_, largest)) = largest(&logits) else {
+            let Ok(Peaks { largest, .. }) = Peaks::new(&logits) else {
                 return Ok(());
             };
             let expected: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();

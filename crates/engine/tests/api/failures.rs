@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::support::{answer, collect, golden, options};
+use mlxm_engine::sampling::{Acceptance, Constraint, ConstraintError, SamplingParams};
 use mlxm_engine::{Engine, GenerationError, LoadOptions, Precision, Request};
 use safetensors::SafeTensors;
 
@@ -47,9 +48,9 @@ fn a_request_whose_sampling_fails_fails_alone() {
             max_tokens: Some(10),
             ignore_eos: true,
             // The damaged token must not come up by itself.
-            sampling: mlxm_engine::sampling::SamplingParams {
+            sampling: SamplingParams {
                 logit_bias: [(DAMAGED, -100.0)].into(),
-                ..Default::default()
+                ..SamplingParams::default()
             },
             no_prefix_cache: true,
             ..Request::default()
@@ -70,4 +71,50 @@ fn a_request_whose_sampling_fails_fails_alone() {
         // And the blocks that were filled with what is not a number do no harm to whom they serve next.
         assert_eq!(answer(&engine, healthy(1)).tokens, alone[0]);
     }
+}
+
+/// A constraint with a bug.
+struct Panics;
+
+impl Constraint for Panics {
+    fn mask(&mut self, _: &mut [f32]) -> Result<(), ConstraintError> {
+        panic!("a bug in a constraint");
+    }
+
+    fn accept(&mut self, _: u32) -> Result<Acceptance, ConstraintError> {
+        Ok(Acceptance::Open)
+    }
+
+    fn fork(&self) -> Box<dyn Constraint> {
+        Box::new(Self)
+    }
+}
+
+#[test]
+fn a_constraint_that_panics_takes_nobody_along() {
+    let options = LoadOptions {
+        max_sequences: 2,
+        threads: Some(2),
+        ..options()
+    };
+    let engine = Engine::load(golden("llama-4bit"), &options).unwrap();
+    let healthy = || Request {
+        prompt: (1..20).collect(),
+        max_tokens: Some(10),
+        ignore_eos: true,
+        ..Request::default()
+    };
+    let alone = answer(&engine, healthy()).tokens;
+    let beside = engine.submit(healthy()).unwrap();
+    let broken = engine.submit(Request {
+        constraint: Some(Box::new(Panics)),
+        ..healthy()
+    });
+    let events: Vec<_> = broken.unwrap().collect();
+    assert!(
+        matches!(&events[..], [Err(GenerationError::Compute(_))]),
+        "{events:?}"
+    );
+    assert_eq!(collect(beside).tokens, alone);
+    assert_eq!(answer(&engine, healthy()).tokens, alone);
 }
