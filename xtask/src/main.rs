@@ -7,6 +7,7 @@ mod cache;
 mod commands;
 mod foreign;
 mod llama_cpp;
+mod node;
 mod prerequisites;
 mod process;
 mod progress;

@@ -9,6 +9,9 @@ use std::ffi::OsString;
 /// A minor version of Python 3.
 pub type Minor = u32;
 
+/// A major version of Node.js.
+pub type Major = u32;
+
 /// Names a Python interpreter to use instead of searching the path.
 const PYTHON_OVERRIDE: &str = "MLXM_PYTHON";
 
@@ -20,6 +23,8 @@ pub enum Prerequisite {
     Rustfmt,
     /// A Python of at least this version.
     Python(Minor),
+    /// A Node.js of at least this version, with npm.
+    Node(Major),
 }
 
 impl Prerequisite {
@@ -29,6 +34,7 @@ impl Prerequisite {
             Self::Clippy => cargo_component("clippy", "clippy"),
             Self::Rustfmt => cargo_component("fmt", "rustfmt"),
             Self::Python(minimum) => python(minimum).map(|_| ()),
+            Self::Node(minimum) => node(minimum),
         }
     }
 }
@@ -95,6 +101,29 @@ pub fn python(minimum: Minor) -> Result<OsString> {
          \x20 Debian, Ubuntu: sudo apt-get install python3 python3-venv\n\
          \x20 macOS:          brew install python@3.13\n\
          Or name an interpreter in {PYTHON_OVERRIDE}."
+    );
+}
+
+/// Node.js of at least version `minimum`, and npm.
+pub fn node(minimum: Major) -> Result<()> {
+    let found = match process::read(process::program("node").arg("--version")) {
+        Err(_) => "none was found".to_owned(),
+        Ok(version) => {
+            let major = version.trim_start_matches('v').split('.').next();
+            match major.and_then(|major| major.parse::<Major>().ok()) {
+                Some(major) if major < minimum => format!("node is version {version}"),
+                Some(_) if process::succeeds(process::program("npm").arg("--version")) => {
+                    return Ok(());
+                }
+                Some(_) => format!("node ({version}) comes without npm"),
+                None => format!("node says its version is {version}"),
+            }
+        }
+    };
+    bail!(
+        "Node.js {minimum} or newer with npm is needed: {found}\n\
+         \x20 Debian, Ubuntu: sudo apt-get install nodejs npm\n\
+         \x20 macOS:          brew install node"
     );
 }
 

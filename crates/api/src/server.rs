@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mlxm_engine::Engine;
 use mlxm_engine::chat::ChatTemplate;
-use mlxm_parsers::Format;
+use mlxm_parsers::{Format, ReasoningFormat};
 use tokio::sync::watch;
 
 use crate::error::ApiError;
@@ -218,6 +218,11 @@ impl Model {
         template
             .and_then(default_source)
             .is_some_and(|source| source.contains(variable))
+    }
+
+    /// Whether the model is known to reason before it answers.
+    pub fn reasons(&self) -> bool {
+        !matches!(self.format.reasoning, None | Some(ReasoningFormat::AnyTags))
     }
 
     /// The bytes of a token, which may be less than a character.

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check and test, the quick ones first, and a table of what came of them.
 
 mod arm;
+mod clients;
 mod steps;
 mod surroundings;
 mod templates;

@@ -35,7 +35,16 @@ const OFFICIAL: Official = Official {
         "output_format",
         "output_config",
     ],
-    harmless: &["metadata", "service_tier", "cache_control", "inference_geo"],
+    harmless: &[
+        "metadata",
+        "service_tier",
+        "speed",
+        "cache_control",
+        "inference_geo",
+        "diagnostics",
+        "user_profile_id",
+        "workspace_id",
+    ],
     unsupported: &[
         ("mcp_servers", "this server connects to no others"),
         ("container", "this server runs no code"),
@@ -167,7 +176,7 @@ fn chat(model: &Model, fields: MessageFields) -> Result<Chat, ApiError> {
     let mut template_kwargs = Map::new();
     let switches = model.template_mentions("enable_thinking");
     match fields.thinking {
-        Some(Thinking::Enabled {}) if model.format.reasoning.is_none() => {
+        Some(Thinking::Enabled {}) if !model.reasons() => {
             let message = "thinking is not supported: this model does not reason before it answers";
             return Err(ApiError::unsupported("thinking", message));
         }

@@ -42,11 +42,13 @@ const OFFICIAL: Official = Official {
         "store",
         "service_tier",
         "prompt_cache_key",
+        "prompt_cache_options",
         "prompt_cache_retention",
         "safety_identifier",
     ],
     unsupported: &[
         ("audio", "this model does not speak"),
+        ("moderation", "this server does not judge what is written"),
         ("prediction", "there is no predicted output"),
         ("web_search_options", "this server does not search the web"),
         ("functions", "use `tools`"),

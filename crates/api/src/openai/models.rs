@@ -34,7 +34,7 @@ fn description(server: &Server, id: &str) -> Value {
         description["capabilities"] = json!({
             "chat": info.has_chat_template,
             "tools": info.has_chat_template,
-            "reasoning": model.format.reasoning.is_some(),
+            "reasoning": model.reasons(),
             "vision": false,
             "embeddings": false,
         });

@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`.
 
 use super::surroundings::{PYTHON, Surroundings, test_environment};
-use super::{arm, templates, tidy};
+use super::{arm, clients, templates, tidy};
 use crate::commands::{check_mac, python as wheel};
 use crate::prerequisites::Prerequisite;
 use crate::{cache, process, starter};
@@ -89,6 +89,13 @@ pub const STEPS: &[Step] = &[
         needs: &["starter"],
         prerequisites: &[PYTHON],
         run: templates::compare,
+    },
+    Step {
+        name: "clients",
+        about: "the official clients of OpenAI and Anthropic against a running server",
+        needs: &["build", "starter"],
+        prerequisites: &[PYTHON, clients::NODE],
+        run: clients::run,
     },
     Step {
         name: "wheel",

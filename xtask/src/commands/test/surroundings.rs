@@ -60,7 +60,8 @@ impl Surroundings {
 /// The Python that the oracles' newest releases ask for.
 pub const PYTHON: Prerequisite = Prerequisite::Python(MINOR);
 
-const MINOR: Minor = 11;
+/// Its minor version.
+pub const MINOR: Minor = 11;
 
 /// The virtual environment of the Python tests, without the wheel.
 pub fn test_environment() -> Result<python::Environment> {

@@ -1,0 +1,169 @@
+// The official openai package against a running server.
+"use strict";
+
+const assert = require("node:assert/strict");
+const { after, before, test } = require("node:test");
+const OpenAI = require("openai").default;
+const { MODEL, start, waitUntil } = require("./server.cjs");
+
+const question = [{ role: "user", content: "What is the capital of France? Answer in one sentence." }];
+const story = [{ role: "user", content: "Tell me a story about a lighthouse." }];
+const weather = {
+  type: "function",
+  function: {
+    name: "get_weather",
+    description: "The weather of a city.",
+    parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+  },
+};
+
+let server;
+let client;
+
+before(async () => {
+  server = await start();
+  client = server.client;
+});
+
+after(async () => server.stop());
+
+function chat(more) {
+  return client.chat.completions.create({ model: MODEL, messages: question, temperature: 0, max_tokens: 40, ...more });
+}
+
+test("an answer", async () => {
+  const completion = await chat();
+  assert.equal(completion.object, "chat.completion");
+  assert.match(completion.choices[0].message.content, /Paris/);
+  assert.equal(completion.choices[0].finish_reason, "stop");
+  assert.equal(completion.usage.total_tokens, completion.usage.prompt_tokens + completion.usage.completion_tokens);
+});
+
+test("temperature zero is greedy and a seed reproduces an answer", async () => {
+  const text = async (more) => (await chat({ messages: story, max_tokens: 24, ...more })).choices[0].message.content;
+  assert.equal(await text(), await text());
+  const seeded = { temperature: 1.5, seed: 5 };
+  assert.equal(await text(seeded), await text(seeded));
+});
+
+test("several answers", async () => {
+  const completion = await chat({ messages: story, n: 2, temperature: 1.5, seed: 1, max_tokens: 16 });
+  const texts = completion.choices.map((choice) => choice.message.content);
+  assert.equal(new Set(texts).size, 2);
+});
+
+test("a stop string", async () => {
+  const whole = (await chat()).choices[0].message.content;
+  const completion = await chat({ stop: ["France"] });
+  assert.equal(completion.choices[0].message.content, whole.split("France")[0]);
+  assert.equal(completion.choices[0].finish_reason, "stop");
+});
+
+test("a stream is the whole answer, with usage in its last chunk", async () => {
+  const whole = await chat();
+  let text = "";
+  const chunks = [];
+  for await (const chunk of await chat({ stream: true, stream_options: { include_usage: true } })) {
+    text += chunk.choices[0]?.delta?.content ?? "";
+    chunks.push(chunk);
+  }
+  assert.ok(chunks.length > 3);
+  assert.equal(text, whole.choices[0].message.content);
+  assert.equal(chunks.at(-2).choices[0].finish_reason, "stop");
+  assert.deepEqual(chunks.at(-1).choices, []);
+  assert.equal(chunks.at(-1).usage.completion_tokens, whole.usage.completion_tokens);
+});
+
+test("the package's own accumulator", async () => {
+  const whole = await chat();
+  const stream = client.chat.completions.stream({ model: MODEL, messages: question, temperature: 0, max_tokens: 40 });
+  assert.equal(await stream.finalContent(), whole.choices[0].message.content);
+  assert.equal((await stream.finalChatCompletion()).choices[0].finish_reason, "stop");
+});
+
+test("log-probabilities", async () => {
+  const { choices } = await chat({ max_tokens: 4, logprobs: true, top_logprobs: 2 });
+  const entries = choices[0].logprobs.content;
+  assert.equal(entries.length, 4);
+  assert.equal(Buffer.concat(entries.map((entry) => Buffer.from(entry.bytes))).toString(), choices[0].message.content);
+  for (const entry of entries) {
+    assert.equal(entry.top_logprobs.length, 2);
+    assert.equal(entry.logprob, entry.top_logprobs[0].logprob);
+  }
+});
+
+test("a model may call a tool or not", async () => {
+  const { choices } = await chat({
+    messages: [{ role: "user", content: "What is the weather in Rome?" }],
+    tools: [weather],
+    tool_choice: "auto",
+    max_tokens: 48,
+  });
+  for (const call of choices[0].message.tool_calls ?? []) {
+    assert.equal(call.function.name, "get_weather");
+  }
+  assert.ok(choices[0].message.content || choices[0].message.tool_calls.length > 0);
+});
+
+test("a completion without a chat", async () => {
+  const completion = await client.completions.create({
+    model: MODEL,
+    prompt: "The capital of France is",
+    temperature: 0,
+    max_tokens: 8,
+  });
+  assert.match(completion.choices[0].text, /Paris/);
+});
+
+test("models", async () => {
+  const listed = [];
+  for await (const model of client.models.list()) {
+    listed.push(model.id);
+  }
+  assert.equal(listed.length, 1);
+  assert.equal((await client.models.retrieve(MODEL)).id, MODEL);
+  await assert.rejects(client.models.retrieve("nobody"), OpenAI.NotFoundError);
+});
+
+test("mistakes are named", async () => {
+  await assert.rejects(chat({ model: "someone-else" }), (error) => {
+    assert.ok(error instanceof OpenAI.NotFoundError);
+    assert.equal(error.code, "model_not_found");
+    return true;
+  });
+  await assert.rejects(chat({ temperature: -1 }), (error) => {
+    assert.ok(error instanceof OpenAI.BadRequestError);
+    assert.equal(error.param, "temperature");
+    assert.ok(error.requestID);
+    return true;
+  });
+  await assert.rejects(client.embeddings.create({ model: MODEL, input: "text" }), (error) => {
+    assert.ok(error instanceof OpenAI.BadRequestError);
+    assert.match(error.message, /makes no embeddings/);
+    return true;
+  });
+});
+
+test("a client that goes away stops costing anything", async () => {
+  const cancelled = () => server.metric("mlxm_answers_cancelled_total");
+  const idle = async () => (await server.metric("mlxm_requests_running")) === 0;
+  await waitUntil("nothing runs", idle);
+  const earlier = await cancelled();
+  const stream = await chat({ messages: story, max_tokens: 1900, stream: true, ignore_eos: true });
+  for await (const chunk of stream) {
+    if (chunk.choices[0].delta.content) {
+      break;
+    }
+  }
+  await waitUntil("the answer is cancelled", async () => (await cancelled()) === earlier + 1);
+  await waitUntil("nothing runs", idle);
+});
+
+test("the beginning of a conversation is not computed again", async () => {
+  const words = Array.from({ length: 60 }, (_, number) => `thing${number}`).join(", ");
+  const messages = [{ role: "user", content: `Remember these: ${words}. Say hello.` }];
+  const first = await chat({ messages, max_tokens: 16 });
+  messages.push(first.choices[0].message, { role: "user", content: "And now say goodbye." });
+  const { usage } = await chat({ messages, max_tokens: 4 });
+  assert.ok(usage.prompt_tokens_details.cached_tokens > first.usage.prompt_tokens * 0.8);
+});

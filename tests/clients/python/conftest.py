@@ -1,0 +1,66 @@
+"""Servers and clients for the tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+from anthropic import Anthropic
+from openai import OpenAI
+
+from server import Server
+
+# A proxy of the machine has no business between a test and its server.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+# Settings of the person who runs the tests change nothing about them.
+for _name in [name for name in os.environ if name.startswith(("OPENAI_", "ANTHROPIC_"))]:
+    del os.environ[_name]
+
+
+def _path(variable: str) -> Path:
+    named = os.environ.get(variable)
+    if not named:
+        pytest.exit(f"{variable} is not set: `cargo xtask test --only clients` sets it", returncode=1)
+    return Path(named)
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """The `mlxm` program."""
+    return _path("MLXM_BIN")
+
+
+@pytest.fixture(scope="session")
+def starter_model() -> Path:
+    """Folder of the converted starter model."""
+    return _path("MLXM_STARTER_MODEL")
+
+
+@pytest.fixture(scope="session")
+def server(program: Path, starter_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server without a key."""
+    log = tmp_path_factory.mktemp("server") / "log"
+    running = Server(program, starter_model, log, "--context", "2048")
+    try:
+        yield running
+        running.close()
+    finally:
+        running.process.kill()
+        print(log.read_text()[-4000:], file=sys.stderr)
+
+
+@pytest.fixture(scope="session")
+def openai(server: Server) -> Iterator[OpenAI]:
+    """OpenAI's client of the server; it does not try again, so that no failure is hidden."""
+    with OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def anthropic(server: Server) -> Iterator[Anthropic]:
+    """Anthropic's client of the server."""
+    with Anthropic(base_url=server.url, api_key="unused", max_retries=0) as client:
+        yield client

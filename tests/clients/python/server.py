@@ -1,0 +1,68 @@
+"""A server process with the starter model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Callable
+
+#: The name that the tests use for the model.
+MODEL = "starter"
+
+#: Another one, as repositories are named.
+REPOSITORY = "someone/starter"
+
+#: Seconds after which something that should have happened long ago is taken to never happen.
+PATIENCE = 120.0
+
+
+class Server:
+    """`mlxm serve` on a free port until it is closed; what it logs is in `log`."""
+
+    def __init__(self, program: Path, model: Path, log: Path, *options: str, key: str | None = None) -> None:
+        environment = {name: value for name, value in os.environ.items() if name != "MLXM_API_KEY"}
+        if key is not None:
+            environment["MLXM_API_KEY"] = key
+        command = [str(program), "serve", "--model", str(model), "--port", "0", "--json", "--exit-with-parent"]
+        names = ["--alias", MODEL, "--alias", REPOSITORY]
+        with log.open("w") as errors:
+            self.process = subprocess.Popen(
+                [*command, *names, *options], stdout=subprocess.PIPE, stderr=errors, env=environment, text=True
+            )
+        assert self.process.stdout is not None
+        ready = self.process.stdout.readline()
+        if not ready:
+            self.process.wait()
+            sys.exit(f"the server did not start:\n{log.read_text()}")
+        self.url: str = json.loads(ready)["url"]
+
+    def close(self) -> None:
+        """Ends the server, which must end well."""
+        self.process.terminate()
+        try:
+            assert self.process.wait(PATIENCE) == 0
+        finally:
+            self.process.kill()
+            self.process.wait()
+
+    def metric(self, name: str) -> float:
+        """A value of `/metrics` without labels."""
+        with urllib.request.urlopen(f"{self.url}/metrics") as response:
+            text = response.read().decode()
+        found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+        assert found, f"/metrics has no {name}:\n{text}"
+        return float(found[1])
+
+
+def wait_until(what: str, condition: Callable[[], bool]) -> None:
+    """Waits for `condition`, which a healthy server fulfils at some time."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s in vain: {what}"
+        time.sleep(0.02)

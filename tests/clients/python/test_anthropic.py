@@ -1,0 +1,198 @@
+"""Messages through Anthropic's client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anthropic as sdk
+import pytest
+from anthropic import Anthropic
+from anthropic.types import Message, MessageParam, ToolParam
+
+from server import MODEL
+
+QUESTION: list[MessageParam] = [
+    {"role": "user", "content": "What is the capital of France? Answer in one sentence."}
+]
+#: The client has no parameters for sampling any more; the API still does.
+GREEDY = {"temperature": 0}
+WEATHER: ToolParam = {
+    "name": "get_weather",
+    "description": "The weather of a city.",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+def text(message: Message) -> str:
+    return "".join(block.text for block in message.content if block.type == "text")
+
+
+def test_a_message(anthropic: Anthropic) -> None:
+    message = anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY)
+    assert message.type == "message" and message.role == "assistant" and message.model == MODEL
+    assert message.id.startswith("msg_")
+    assert "Paris" in text(message)
+    assert message.stop_reason == "end_turn" and message.stop_sequence is None
+    assert 0 < message.usage.output_tokens < 40
+
+
+def test_a_limit(anthropic: Anthropic) -> None:
+    message = anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=2, extra_body=GREEDY)
+    assert message.stop_reason == "max_tokens" and message.usage.output_tokens == 2
+
+
+def test_a_stop_sequence(anthropic: Anthropic) -> None:
+    whole = anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY)
+    message = anthropic.messages.create(
+        model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY, stop_sequences=["never said", "France"]
+    )
+    assert text(message) == text(whole).partition("France")[0]
+    assert message.stop_reason == "stop_sequence" and message.stop_sequence == "France"
+
+
+def test_a_system_prompt_is_read(anthropic: Anthropic) -> None:
+    def tokens(system: Any) -> int:
+        return anthropic.messages.count_tokens(model=MODEL, messages=QUESTION, system=system).input_tokens
+
+    long = "You are a sailor who has seen every harbour of the world and tells about them."
+    assert tokens(long) > tokens("Hi") + 8
+    assert tokens(long) == tokens([{"type": "text", "text": long, "cache_control": {"type": "ephemeral"}}])
+
+
+def test_tokens_are_counted_as_they_are_used(anthropic: Anthropic) -> None:
+    counted = anthropic.messages.count_tokens(
+        model=MODEL, messages=QUESTION, system="Be brief.", tools=[WEATHER]
+    ).input_tokens
+    used = anthropic.messages.create(
+        model=MODEL, messages=QUESTION, system="Be brief.", tools=[WEATHER], max_tokens=1
+    ).usage
+    assert counted == used.input_tokens + (used.cache_read_input_tokens or 0)
+
+
+def test_a_stream_of_events_in_their_order(anthropic: Anthropic) -> None:
+    whole = anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY)
+    stream = anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY, stream=True)
+    events = list(stream)
+    kinds = [event.type for event in events]
+    deltas = kinds.count("content_block_delta")
+    assert deltas > 1
+    assert kinds == [
+        "message_start",
+        "content_block_start",
+        *["content_block_delta"] * deltas,
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+    assert (
+        "".join(
+            event.delta.text
+            for event in events
+            if event.type == "content_block_delta" and event.delta.type == "text_delta"
+        )
+        == text(whole)
+    )
+
+
+def test_the_streaming_helper(anthropic: Anthropic) -> None:
+    whole = anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY)
+    with anthropic.messages.stream(model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY) as stream:
+        pieces = list(stream.text_stream)
+        final = stream.get_final_message()
+    assert len(pieces) > 1 and "".join(pieces) == text(whole)
+    assert text(final) == text(whole)
+    assert final.stop_reason == "end_turn"
+    assert final.usage.output_tokens == whole.usage.output_tokens
+
+
+def test_a_model_may_use_a_tool_or_not(anthropic: Anthropic) -> None:
+    message = anthropic.messages.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": "What is the weather in Rome?"}],
+        tools=[WEATHER],
+        max_tokens=48,
+        extra_body=GREEDY,
+    )
+    uses = [block for block in message.content if block.type == "tool_use"]
+    assert all(use.name == "get_weather" and isinstance(use.input, dict) for use in uses)
+    assert message.stop_reason in ({"tool_use", "max_tokens"} if uses else {"end_turn", "max_tokens"})
+    assert "<tool_call>" not in text(message)
+
+
+def test_a_tool_result_goes_back(anthropic: Anthropic) -> None:
+    conversation: list[MessageParam] = [
+        {"role": "user", "content": "What is the weather in Rome?"},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "I will look."},
+                {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Rome"}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "toolu_1",
+                    "content": [{"type": "text", "text": "27 degrees and sunny"}],
+                },
+                {"type": "text", "text": "So what do I wear?"},
+            ],
+        },
+    ]
+    message = anthropic.messages.create(
+        model=MODEL, messages=conversation, tools=[WEATHER], max_tokens=24, extra_body=GREEDY
+    )
+    assert message.content
+
+    def tokens(result: str) -> int:
+        conversation[2]["content"][0]["content"] = result  # type: ignore[index, typeddict-unknown-key]
+        return anthropic.messages.count_tokens(model=MODEL, messages=conversation, tools=[WEATHER]).input_tokens
+
+    assert tokens("sunny " * 20) >= tokens("sunny") + 19, "the result is part of the prompt"
+
+
+def test_the_start_of_the_answer_may_be_given(anthropic: Anthropic) -> None:
+    message = anthropic.messages.create(
+        model=MODEL,
+        messages=[*QUESTION, {"role": "assistant", "content": "The capital of France is"}],
+        max_tokens=8,
+        extra_body=GREEDY,
+    )
+    assert text(message).lstrip().startswith("Paris")
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"temperature": -1}, "temperature"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "king", "content": "x"}]}, "messages"),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]"),
+        ({"tool_choice": {"type": "tool", "name": "nobody"}, "tools": [WEATHER]}, "nobody"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking"),
+        ({"thinking": {"type": "loudly"}}, "thinking"),
+        ({"top_k": "many"}, "top_k"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_field_that_makes_no_sense(anthropic: Anthropic, fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(sdk.BadRequestError) as caught:
+        anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=1, extra_body=fields)
+    body = caught.value.body
+    assert isinstance(body, dict) and body["type"] == "error"
+    assert body["error"]["type"] == "invalid_request_error"
+    assert named in body["error"]["message"]
+
+
+def test_an_unknown_model(anthropic: Anthropic) -> None:
+    with pytest.raises(sdk.NotFoundError) as caught:
+        anthropic.messages.create(model="someone-else", messages=QUESTION, max_tokens=1)
+    assert caught.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]
+
+
+def test_a_length_is_needed(anthropic: Anthropic) -> None:
+    with pytest.raises(sdk.BadRequestError, match="max_tokens"):
+        anthropic.post("/v1/messages", cast_to=object, body={"model": MODEL, "messages": QUESTION})

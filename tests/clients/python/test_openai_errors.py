@@ -1,0 +1,80 @@
+"""What OpenAI's client raises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openai as sdk
+import pytest
+from openai import OpenAI
+
+from server import MODEL
+from test_openai_chat import QUESTION
+
+
+def test_an_unknown_model(openai: OpenAI) -> None:
+    with pytest.raises(sdk.NotFoundError) as caught:
+        openai.chat.completions.create(model="someone-else", messages=QUESTION)
+    assert caught.value.code == "model_not_found"
+    assert caught.value.param == "model"
+    assert "someone-else" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"temperature": -1}, "temperature"),
+        ({"temperature": "warm"}, "temperature"),
+        ({"top_p": 2}, "top_p"),
+        ({"n": 0}, "n"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role"),
+        ({"stop": [""]}, "stop"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 100}, "top_logprobs"),
+        ({"logit_bias": {"x": 1}}, "logit_bias"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"modalities": ["audio"]}, "modalities"),
+        ({"web_search_options": {"search_context_size": "low"}}, "web_search_options"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tool_choice": "sometimes"}, "tool_choice"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_field_that_makes_no_sense(openai: OpenAI, fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(sdk.BadRequestError) as caught:
+        openai.chat.completions.create(**{"model": MODEL, "messages": QUESTION, "max_tokens": 1, **fields})
+    assert caught.value.param == param
+    assert caught.value.type == "invalid_request_error"
+    assert caught.value.request_id
+
+
+def test_an_image_for_a_model_that_reads_text(openai: OpenAI) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    with pytest.raises(sdk.BadRequestError, match="reads text only") as caught:
+        openai.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": [image]}])  # type: ignore[list-item, misc]
+    assert caught.value.code == "unsupported_parameter"
+
+
+def test_a_prompt_that_does_not_fit(openai: OpenAI) -> None:
+    with pytest.raises(sdk.BadRequestError) as caught:
+        openai.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "word " * 3000}])
+    assert caught.value.code == "context_length_exceeded"
+
+
+def test_embeddings_are_refused_with_the_reason(openai: OpenAI) -> None:
+    with pytest.raises(sdk.BadRequestError, match="makes no embeddings") as caught:
+        openai.embeddings.create(model=MODEL, input="text")
+    assert caught.value.param == "model"
+
+
+def test_a_route_that_does_not_exist(openai: OpenAI) -> None:
+    with pytest.raises(sdk.NotFoundError, match="/v1/files"):
+        openai.files.list()
+
+
+def test_the_server_is_well_after_all_that(openai: OpenAI) -> None:
+    assert openai.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=1).choices

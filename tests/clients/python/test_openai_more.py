@@ -1,0 +1,86 @@
+"""Models and completions without a chat, through OpenAI's client."""
+
+from __future__ import annotations
+
+import openai as sdk
+import pytest
+from openai import OpenAI
+
+from server import MODEL, REPOSITORY
+
+
+def test_models(openai: OpenAI) -> None:
+    (model,) = openai.models.list().data
+    assert model.object == "model" and model.owned_by == "mlxm" and model.created > 0
+    assert openai.models.retrieve(model.id).id == model.id
+
+
+@pytest.mark.parametrize("name", [MODEL, REPOSITORY])
+def test_a_model_by_name(openai: OpenAI, name: str) -> None:
+    model = openai.models.retrieve(name)
+    assert model.id == name
+    more = model.model_extra or {}
+    assert more["context_length"] == 2048
+    assert more["capabilities"]["chat"] is True and more["capabilities"]["embeddings"] is False
+
+
+def test_no_such_model(openai: OpenAI) -> None:
+    with pytest.raises(sdk.NotFoundError) as caught:
+        openai.models.retrieve("nobody")
+    assert caught.value.code == "model_not_found"
+
+
+def test_a_text_is_continued(openai: OpenAI) -> None:
+    completion = openai.completions.create(model=MODEL, prompt="The capital of France is", temperature=0, max_tokens=8)
+    assert completion.object == "text_completion"
+    assert "Paris" in completion.choices[0].text
+    echoed = openai.completions.create(
+        model=MODEL, prompt="The capital of France is", temperature=0, max_tokens=8, echo=True
+    )
+    assert echoed.choices[0].text == "The capital of France is" + completion.choices[0].text
+
+
+def test_a_stream_of_a_completion(openai: OpenAI) -> None:
+    whole = openai.completions.create(model=MODEL, prompt="One, two, three,", temperature=0, max_tokens=12)
+    stream = openai.completions.create(
+        model=MODEL,
+        prompt="One, two, three,",
+        temperature=0,
+        max_tokens=12,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    *chunks, last = list(stream)
+    assert "".join(chunk.choices[0].text for chunk in chunks) == whole.choices[0].text
+    assert chunks[-1].choices[0].finish_reason == whole.choices[0].finish_reason == "length"
+    assert last.usage is not None and last.usage.completion_tokens == 12
+
+
+def test_several_prompts_as_text_and_as_tokens(openai: OpenAI) -> None:
+    prompts = ["One, two,", "The sun is"]
+    completion = openai.completions.create(model=MODEL, prompt=prompts, temperature=0, max_tokens=4, n=1)
+    assert [choice.index for choice in completion.choices] == [0, 1]
+    tokens = [
+        openai.post("../tokenize", cast_to=dict[str, list[int]], body={"prompt": prompt})["tokens"]
+        for prompt in prompts
+    ]
+    same = openai.completions.create(model=MODEL, prompt=tokens, temperature=0, max_tokens=4)
+    assert [choice.text for choice in same.choices] == [choice.text for choice in completion.choices]
+
+
+def test_log_probabilities_of_a_completion(openai: OpenAI) -> None:
+    completion = openai.completions.create(
+        model=MODEL, prompt="One, two,", temperature=0, max_tokens=4, logprobs=2
+    )
+    logprobs = completion.choices[0].logprobs
+    assert logprobs is not None
+    assert "".join(logprobs.tokens or []) == completion.choices[0].text
+    assert logprobs.text_offset is not None and logprobs.text_offset[0] == 0
+    for token, logprob, top in zip(logprobs.tokens or [], logprobs.token_logprobs or [], logprobs.top_logprobs or []):
+        assert top is not None and top[token] == logprob == max(top.values())
+
+
+def test_a_suffix_is_refused(openai: OpenAI) -> None:
+    with pytest.raises(sdk.BadRequestError) as caught:
+        openai.completions.create(model=MODEL, prompt="a", suffix="b")
+    assert caught.value.param == "suffix"

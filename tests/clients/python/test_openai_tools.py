@@ -1,0 +1,77 @@
+"""Tools through OpenAI's client."""
+
+from __future__ import annotations
+
+import json
+
+from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+
+from server import MODEL
+
+WEATHER: ChatCompletionToolParam = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "unit": {"enum": ["celsius", "fahrenheit"]}},
+            "required": ["city"],
+        },
+    },
+}
+QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is the weather in Rome?"}]
+
+
+def test_a_model_may_call_or_not(openai: OpenAI) -> None:
+    completion = openai.chat.completions.create(
+        model=MODEL, messages=QUESTION, tools=[WEATHER], tool_choice="auto", temperature=0, max_tokens=48
+    )
+    (choice,) = completion.choices
+    if choice.message.tool_calls:
+        for call in choice.message.tool_calls:
+            assert call.type == "function" and call.function.name == "get_weather" and call.id
+            if choice.finish_reason != "length":
+                json.loads(call.function.arguments)
+        assert choice.finish_reason in {"tool_calls", "length"}
+    else:
+        assert choice.message.content
+        assert choice.finish_reason in {"stop", "length"}
+    assert "<tool_call>" not in (choice.message.content or "")
+
+
+def test_tools_are_part_of_the_prompt_unless_they_may_not_be_called(openai: OpenAI) -> None:
+    def prompt_tokens(**more: object) -> int:
+        completion = openai.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=1, **more)  # type: ignore[call-overload]
+        return int(completion.usage.prompt_tokens)
+
+    alone = prompt_tokens()
+    assert prompt_tokens(tools=[WEATHER]) > alone + 20
+    assert prompt_tokens(tools=[WEATHER], tool_choice="none") == alone
+
+
+def test_a_result_goes_back(openai: OpenAI) -> None:
+    conversation: list[ChatCompletionMessageParam] = [
+        *QUESTION,
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {
+                    "id": "call_1",
+                    "type": "function",
+                    "function": {"name": "get_weather", "arguments": '{"city": "Rome"}'},
+                }
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call_1", "content": "27 degrees and sunny"},
+    ]
+    completion = openai.chat.completions.create(
+        model=MODEL, messages=conversation, tools=[WEATHER], temperature=0, max_tokens=24
+    )
+    assert completion.choices[0].message.content or completion.choices[0].message.tool_calls
+    shown = openai.post(
+        "../apply-template", cast_to=dict[str, str], body={"messages": conversation, "tools": [WEATHER]}
+    )["prompt"]
+    assert '"city"' in shown and "27 degrees and sunny" in shown
