@@ -1,10 +1,11 @@
 //! From what is asked for to what the parser understands.
 
 use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::error::GrammarError;
 use crate::grammar::Grammar;
+use crate::schema::Enforcement;
 use crate::vocabulary::Vocabulary;
 use crate::{lark, limits, schema};
 
@@ -18,10 +19,8 @@ pub(crate) fn compose(
 ) -> Result<TopLevelGrammar, GrammarError> {
     const ANSWER: &str = "answer";
     let mut whole = match grammar {
-        Grammar::JsonObject => {
-            GrammarWithLexer::from_json_schema(schema::prepare(&json!({"type": "object"}))?)
-        }
-        Grammar::JsonSchema(schema) => GrammarWithLexer::from_json_schema(schema::prepare(schema)?),
+        Grammar::JsonObject => json_schema(&json!({"type": "object"}))?,
+        Grammar::JsonSchema(schema) => json_schema(schema)?,
         Grammar::Regex(regex) => GrammarWithLexer::from_regex(whole_match(regex)?),
         Grammar::Lark(lark) => GrammarWithLexer::from_lark(lark::prepare(lark)?),
     };
@@ -35,6 +34,11 @@ pub(crate) fn compose(
         grammars: vec![shifted, whole],
         max_tokens: None,
     })
+}
+
+fn json_schema(schema: &Value) -> Result<GrammarWithLexer, GrammarError> {
+    let prepared = schema::prepare(schema, Enforcement::Whole)?;
+    Ok(GrammarWithLexer::from_json_schema(prepared))
 }
 
 /// The expression without the anchors at its ends, which say nothing where all of the text has to match.

@@ -17,6 +17,7 @@ pub enum Grammar {
     Regex(String),
     /// Text that this grammar derives from its rule `start`. The syntax is that of Lark with the changes that llguidance
     /// documents: `%json {...}` stands for JSON that fulfils a schema, `<name>` and `<[id]>` for special tokens, which are
-    /// not part of the text.
+    /// not part of the text. A schema with `"x-guidance": {"lenient": true}` is enforced as far as it can be: what would be
+    /// refused is left to the model. That is for tool calls, which have to be calls before anything else.
     Lark(String),
 }

@@ -3,6 +3,7 @@
 use serde_json::{Deserializer, Value};
 
 use crate::error::GrammarError;
+use crate::schema::Enforcement;
 use crate::{limits, schema};
 
 /// What a schema follows.
@@ -32,7 +33,12 @@ pub(crate) fn prepare(lark: &str) -> Result<String, GrammarError> {
             let length = values.byte_offset();
             prepared.push_str(SCHEMA);
             prepared.push(' ');
-            prepared.push_str(&schema::prepare(&schema)?.to_string());
+            let enforcement = match schema["x-guidance"]["lenient"] {
+                Value::Bool(true) => Enforcement::Best,
+                _ => Enforcement::Whole,
+            };
+            let schema = schema::prepare(&schema, enforcement)?;
+            prepared.push_str(&schema.to_string());
             rest = &after[length..];
             continue;
         }
@@ -99,6 +105,9 @@ mod tests {
             problem("start: %json {\"items\": {\"not\": {}}}"),
             "`not` at #/items/not cannot be enforced: say what is allowed instead"
         );
+        let trusting =
+            "start: %json {\"not\": {}, \"type\": \"null\", \"x-guidance\": {\"lenient\": true}}";
+        assert!(prepare(trusting).is_ok());
         assert!(problem("start: %json {").starts_with("the grammar cannot be enforced: `%json`"));
         assert!(problem("%llguidance {}\nstart: \"a\"").contains("leave it out"));
         assert!(problem(&" ".repeat(100_000)).starts_with("the grammar is too large"));

@@ -6,11 +6,11 @@ use super::pointer::Pointer;
 use super::walk::{Walk, count};
 use crate::error::GrammarError;
 
-impl<'a> Walk<'a> {
+impl Walk<'_> {
     /// Writes the keywords of a schema that takes arrays.
     pub(super) fn array(
         &mut self,
-        keywords: &'a Map<String, Value>,
+        keywords: &Map<String, Value>,
         at: &Pointer,
         prepared: &mut Map<String, Value>,
     ) -> Result<(), GrammarError> {

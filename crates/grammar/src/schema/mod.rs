@@ -22,6 +22,8 @@ mod walk;
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::walk::Enforcement;
+
 use self::pointer::Pointer;
 use self::walk::Walk;
 use crate::error::GrammarError;
@@ -31,7 +33,7 @@ use crate::limits;
 ///
 /// # Errors
 /// When a part of it cannot be enforced, is no schema, cannot be fulfilled or is too large.
-pub(crate) fn prepare(schema: &Value) -> Result<Value, GrammarError> {
+pub(crate) fn prepare(schema: &Value, enforcement: Enforcement) -> Result<Value, GrammarError> {
     let size = schema.to_string().len();
     if size > limits::SCHEMA_BYTES {
         return Err(GrammarError::TooLarge {
@@ -39,7 +41,7 @@ pub(crate) fn prepare(schema: &Value) -> Result<Value, GrammarError> {
             limit: limits::SCHEMA_BYTES,
         });
     }
-    let mut walk = Walk::new(schema);
+    let mut walk = Walk::new(schema, enforcement);
     let whole = walk.subschema(schema, &Pointer::root())?;
     let definitions = walk.definitions()?;
     if !finite::has_value(&whole, &definitions) {
@@ -55,14 +57,17 @@ pub(crate) fn prepare(schema: &Value) -> Result<Value, GrammarError> {
     let definitions = definitions.into_iter().enumerate();
     let definitions = definitions.map(|(index, schema)| (references::name(index), schema));
     prepared.insert("$defs".into(), definitions.collect());
-    prepared.insert("x-guidance".into(), writing());
+    prepared.insert("x-guidance".into(), writing(enforcement));
     Ok(Value::Object(prepared))
 }
 
 /// How JSON is written: see [`Grammar`](crate::Grammar). Each character of a string has one spelling only, so that no
 /// second one of a property's name gets around its schema.
-fn writing() -> Value {
+fn writing(enforcement: Enforcement) -> Value {
+    let lenient = enforcement == Enforcement::Best;
     json!({
+        "lenient": lenient,
+        "coerce_one_of": lenient,
         "item_separator": ", ?",
         "key_separator": ": ?",
         "whitespace_flexible": false,

@@ -8,11 +8,11 @@ use super::pointer::Pointer;
 use super::walk::{Walk, count};
 use crate::error::GrammarError;
 
-impl<'a> Walk<'a> {
+impl Walk<'_> {
     /// Writes the keywords of a schema that takes objects.
     pub(super) fn object(
         &mut self,
-        keywords: &'a Map<String, Value>,
+        keywords: &Map<String, Value>,
         at: &Pointer,
         prepared: &mut Map<String, Value>,
     ) -> Result<(), GrammarError> {
@@ -20,8 +20,7 @@ impl<'a> Walk<'a> {
         let patterns = self.named_schemas(keywords, "patternProperties", at)?;
         let mut translated = Map::new();
         for (name, schema) in patterns {
-            let place = at.child("patternProperties").child(&name);
-            let name = pattern::translate(&name, "patternProperties", &place)?;
+            let name = pattern::translate(&name, "patternProperties", at)?;
             translated.insert(name, schema);
         }
         let others = keywords
@@ -66,7 +65,7 @@ impl<'a> Walk<'a> {
 
     fn named_schemas(
         &mut self,
-        keywords: &'a Map<String, Value>,
+        keywords: &Map<String, Value>,
         keyword: &str,
         at: &Pointer,
     ) -> Result<Map<String, Value>, GrammarError> {

@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::prepare;
+use super::Enforcement;
+
+fn prepare(schema: &Value) -> Result<Value, crate::GrammarError> {
+    super::prepare(schema, Enforcement::Whole)
+}
 
 fn problem(schema: Value) -> String {
     match prepare(&schema) {
@@ -258,4 +262,35 @@ fn numbers_stay_where_they_are_exact() {
         prepared(json!({"type": "number"})),
         json!({"type": "number"})
     );
+}
+
+#[test]
+fn what_cannot_be_enforced_is_left_out_where_it_may_be() {
+    let schema = json!({
+        "type": "object", "required": ["a", "b"], "additionalProperties": false, "not": {"required": ["c"]},
+        "properties": {
+            "a": {"type": "string", "format": "phone", "pattern": "(?=a)", "maxLength": 3},
+            "b": {"oneOf": [{"type": "number"}, {"type": "integer"}], "if": {}, "then": false},
+            "c": {"type": "array", "uniqueItems": true, "items": {"$ref": "https://example.com"}},
+        },
+    });
+    let mut prepared = super::prepare(&schema, Enforcement::Best).unwrap();
+    prepared["properties"].as_object_mut().unwrap().sort_keys();
+    assert_eq!(
+        prepared["properties"]["a"],
+        json!({"type": "string", "maxLength": 3})
+    );
+    assert_eq!(
+        prepared["properties"]["b"]["anyOf"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
+    assert_eq!(
+        prepared["properties"]["c"],
+        json!({"type": "array", "items": {}})
+    );
+    assert_eq!(prepared["required"], json!(["a", "b"]));
+    assert!(super::prepare(&json!({"type": "text"}), Enforcement::Best).is_err());
+    assert!(super::prepare(&json!({"minimum": 2, "maximum": 1}), Enforcement::Best).is_err());
 }

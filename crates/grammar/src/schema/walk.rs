@@ -1,5 +1,7 @@
 //! Every schema inside a schema, once.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::numbers::Steps;
@@ -30,9 +32,19 @@ const UNENFORCEABLE: [(&str, &str); 13] = [
     ("extends", "use allOf"),
 ];
 
+/// What happens to keywords that cannot be enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Enforcement {
+    /// They are refused.
+    Whole,
+    /// They are left out, and the model is trusted with them.
+    Best,
+}
+
 /// The state of a walk.
 pub(super) struct Walk<'a> {
     pub(super) root: &'a Value,
+    enforcement: Enforcement,
     /// What references name, in the order in which they are met.
     targets: Vec<Target<'a>>,
     pub(super) steps: Steps,
@@ -46,9 +58,10 @@ struct Target<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(root: &'a Value) -> Self {
+    pub(super) fn new(root: &'a Value, enforcement: Enforcement) -> Self {
         Self {
             root,
+            enforcement,
             targets: Vec::new(),
             steps: Steps::default(),
             nodes: 0,
@@ -81,13 +94,13 @@ impl<'a> Walk<'a> {
     /// The schema at `at` for the parser.
     pub(super) fn subschema(
         &mut self,
-        schema: &'a Value,
+        schema: &Value,
         at: &Pointer,
     ) -> Result<Value, GrammarError> {
         self.count()?;
         let keywords = match schema {
             Value::Bool(_) => return Ok(schema.clone()),
-            Value::Object(keywords) => keywords,
+            Value::Object(keywords) => Cow::Borrowed(keywords),
             _ => return Err(at.invalid("it has to be an object, true or false")),
         };
         if self.depth == limits::SCHEMA_DEPTH {
@@ -97,15 +110,41 @@ impl<'a> Walk<'a> {
             });
         }
         self.depth += 1;
-        let prepared = self.keywords(keywords, at);
+        let prepared = self.enforced_keywords(keywords, at);
         self.depth -= 1;
         prepared.map(Value::Object)
+    }
+
+    /// Without the keywords that cannot be enforced, if they need not be.
+    fn enforced_keywords(
+        &mut self,
+        mut keywords: Cow<'_, Map<String, Value>>,
+        at: &Pointer,
+    ) -> Result<Map<String, Value>, GrammarError> {
+        loop {
+            let error = match self.keywords(&keywords, at) {
+                Err(error) if self.enforcement == Enforcement::Best => error,
+                result => return result,
+            };
+            let GrammarError::Unsupported {
+                keyword, pointer, ..
+            } = &error
+            else {
+                return Err(error);
+            };
+            // What lies deeper has been left out there.
+            if *pointer != at.child(keyword).to_string()
+                || keywords.to_mut().shift_remove(keyword).is_none()
+            {
+                return Err(error);
+            }
+        }
     }
 
     /// Simple keywords first, then those that combine schemas: the order in which the parser reads them matters to it.
     fn keywords(
         &mut self,
-        keywords: &'a Map<String, Value>,
+        keywords: &Map<String, Value>,
         at: &Pointer,
     ) -> Result<Map<String, Value>, GrammarError> {
         refuse_unenforceable(keywords, at)?;
@@ -173,7 +212,7 @@ impl<'a> Walk<'a> {
 
     fn combinations(
         &mut self,
-        keywords: &'a Map<String, Value>,
+        keywords: &Map<String, Value>,
         at: &Pointer,
         prepared: &mut Map<String, Value>,
     ) -> Result<(), GrammarError> {
@@ -185,7 +224,8 @@ impl<'a> Walk<'a> {
         }
         let mut any = self.schemas(keywords, "anyOf", at)?;
         if let Some(one) = self.schemas(keywords, "oneOf", at)? {
-            if let Some(Value::Array(options)) = keywords.get("oneOf")
+            if self.enforcement == Enforcement::Whole
+                && let Some(Value::Array(options)) = keywords.get("oneOf")
                 && let Some((first, second)) = disjoint::overlap(self.root, options)
             {
                 let reason = format!(
@@ -213,7 +253,7 @@ impl<'a> Walk<'a> {
 
     fn schemas(
         &mut self,
-        keywords: &'a Map<String, Value>,
+        keywords: &Map<String, Value>,
         keyword: &str,
         at: &Pointer,
     ) -> Result<Option<Vec<Value>>, GrammarError> {

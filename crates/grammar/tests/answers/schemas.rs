@@ -50,7 +50,7 @@ fn numbers() -> impl Strategy<Value = Value> {
         .prop_map(|(kind, low, span, (open_low, open_high), step)| {
             let high = span.map(|span| {
                 let from = low.as_ref().and_then(Value::as_f64).unwrap_or(0.0);
-                json!(from + f64::from(span))
+                json!((from * 100.0 + f64::from(span) * 100.0).round() / 100.0)
             });
             keywords(vec![
                 ("type", Some(json!(kind))),

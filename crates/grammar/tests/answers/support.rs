@@ -17,61 +17,87 @@ pub fn golden(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Grammars for the vocabulary of a committed checkpoint: all bytes, some merged, and special tokens.
-pub fn compiler() -> &'static Compiler {
-    static COMPILER: OnceLock<Compiler> = OnceLock::new();
-    COMPILER.get_or_init(|| Compiler::new(tokenizer().clone(), VOCAB_SIZE, vec![0, 2]))
+/// A model without a mind: what it may say, it says with equal probability.
+pub struct Babbler {
+    pub compiler: Compiler,
+    tokenizer: Tokenizer,
+    vocab_size: usize,
+    end: Vec<u32>,
 }
 
-pub fn tokenizer() -> &'static Tokenizer {
-    static TOKENIZER: OnceLock<Tokenizer> = OnceLock::new();
-    TOKENIZER.get_or_init(|| Tokenizer::from_dir(golden("llama-4bit")).unwrap())
-}
-
-/// A few rows of the logits have no token, as in models whose vocabulary is padded.
-const VOCAB_SIZE: usize = 280;
-
-/// Tokens drawn from all that are allowed, until the answer ends. None when it does not within `most` tokens.
-///
-/// Some of the time what closes a string, an array or an object is drawn first, or few answers would ever end.
-pub fn babble(matcher: &Matcher, seed: u64, most: usize) -> Option<String> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut matcher = matcher.fork();
-    let mut tokens = Vec::new();
-    let closing: Vec<u32> = ["\"", "}", "]"]
-        .iter()
-        .map(|token| tokenizer().token_to_id(token).unwrap())
-        .collect();
-    for _ in 0..most {
-        let mut logits = vec![0.0; VOCAB_SIZE];
-        matcher.mask(&mut logits).unwrap();
-        let allowed = (0u32..).zip(&logits).filter(|(_, logit)| **logit == 0.0);
-        let allowed: Vec<u32> = allowed.map(|(token, _)| token).collect();
-        let mut pick = |from: &[u32]| from[(random.next_u64() % from.len() as u64) as usize];
-        let ends: Vec<u32> = allowed
-            .iter()
-            .copied()
-            .filter(|id| [0, 2].contains(id))
-            .collect();
-        let closes: Vec<u32> = allowed
-            .iter()
-            .copied()
-            .filter(|id| closing.contains(id))
-            .collect();
-        let token = match pick(&[0, 1, 2, 3]) {
-            0 if !closes.is_empty() => pick(&closes),
-            0 | 1 if !ends.is_empty() => pick(&ends),
-            _ => pick(&allowed),
-        };
-        if ends.contains(&token) {
-            return Some(tokenizer().decode(&tokens, true));
-        }
-        tokens.push(token);
-        if matcher.accept(token).unwrap() == Acceptance::Complete {
-            return Some(tokenizer().decode(&tokens, true));
+impl Babbler {
+    /// With a few rows of the logits beyond the tokenizer's tokens, as in models whose vocabulary is padded.
+    pub fn new(tokenizer: Tokenizer, end: Vec<u32>) -> Self {
+        let vocab_size = tokenizer.vocab_size() + 7;
+        Self {
+            compiler: Compiler::new(tokenizer.clone(), vocab_size, end.clone()),
+            tokenizer,
+            vocab_size,
+            end,
         }
     }
-    None
+
+    /// Tokens drawn from all that are allowed, until the answer ends. None when it does not within `most` tokens.
+    ///
+    /// Some of the time what closes a string, an array or an object is drawn first, or few answers would ever end.
+    pub fn answer(&self, matcher: &Matcher, seed: u64, most: usize) -> Option<String> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut pick = |from: &[u32]| from[(random.next_u64() % from.len() as u64) as usize];
+        let mut matcher = matcher.fork();
+        let mut tokens = Vec::new();
+        let closing = ["\"", "}", "]"].map(|token| self.tokenizer.token_to_id(token).unwrap());
+        for _ in 0..most {
+            let mut logits = vec![0.0; self.vocab_size];
+            matcher.mask(&mut logits).unwrap();
+            let allowed = (0u32..).zip(&logits).filter(|(_, logit)| **logit == 0.0);
+            let allowed: Vec<u32> = allowed.map(|(token, _)| token).collect();
+            let among = |tokens: &[u32]| -> Vec<u32> {
+                let allowed = allowed.iter().copied();
+                allowed.filter(|token| tokens.contains(token)).collect()
+            };
+            let (ends, closes) = (among(&self.end), among(&closing));
+            let token = match pick(&[0, 1, 2, 3]) {
+                0 if !closes.is_empty() => pick(&closes),
+                0 | 1 if !ends.is_empty() => pick(&ends),
+                _ => pick(&allowed),
+            };
+            if ends.contains(&token) {
+                return Some(self.tokenizer.decode(&tokens, true));
+            }
+            tokens.push(token);
+            if matcher.accept(token).unwrap() == Acceptance::Complete {
+                return Some(self.tokenizer.decode(&tokens, true));
+            }
+        }
+        None
+    }
+}
+
+/// The vocabulary of a committed checkpoint: all bytes, some merged, and special tokens.
+fn byte_level() -> &'static Babbler {
+    static BABBLER: OnceLock<Babbler> = OnceLock::new();
+    BABBLER.get_or_init(|| {
+        let tokenizer = Tokenizer::from_dir(golden("llama-4bit")).unwrap();
+        Babbler::new(tokenizer, vec![0, 2])
+    })
+}
+
+pub fn compiler() -> &'static Compiler {
+    &byte_level().compiler
+}
+
+pub fn babble(matcher: &Matcher, seed: u64, most: usize) -> Option<String> {
+    byte_level().answer(matcher, seed, most)
+}
+
+/// A tokenizer as it would lie in a model's folder.
+pub fn written_tokenizer(name: &str, document: &Value) -> Tokenizer {
+    let folder = std::env::temp_dir().join(format!("mlxm-grammar-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("tokenizer.json"), document.to_string()).unwrap();
+    let tokenizer = Tokenizer::from_dir(&folder).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    tokenizer
 }
 
 /// Says what is wrong with an answer to `schema`, if anything is. A number may be larger than any float; that is JSON, but

@@ -3,8 +3,9 @@
 use mlxm_grammar::Grammar;
 use proptest::prelude::*;
 use regex::Regex;
+use serde_json::json;
 
-use crate::support::{babble, compiler, fault};
+use crate::support::{Babbler, babble, compiler, fault, written_tokenizer};
 
 const EXPRESSIONS: [&str; 12] = [
     "yes|no",
@@ -74,7 +75,7 @@ call: "<tool_call>\n" body "\n</tool_call>"
 body: "{\"name\": \"get_weather\", \"arguments\": " arguments "}"
 arguments: %json {"type": "object", "properties": {"city": {"type": "string", "maxLength": 4}}, "required": ["city"], "additionalProperties": false}
 "#;
-    let schema = serde_json::json!({
+    let schema = json!({
         "type": "object", "required": ["name", "arguments"],
         "properties": {"name": {"const": "get_weather"}, "arguments": {
             "type": "object", "properties": {"city": {"type": "string", "maxLength": 4}}, "required": ["city"],
@@ -95,4 +96,93 @@ arguments: %json {"type": "object", "properties": {"city": {"type": "string", "m
         }
     }
     assert!(found > 20, "{found}");
+}
+
+/// SentencePiece's way: characters without a token are spelled in bytes, and a text loses the space it begins with.
+fn sentencepiece() -> Babbler {
+    let pieces = [
+        "\u{2581}",
+        "\u{2581}{",
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        ":",
+        ",",
+        "\u{2581}\"",
+        "a",
+        "b",
+        "\u{2581}a",
+        "\u{e9}",
+        "0",
+        "1",
+        "17",
+        "-",
+        ".",
+        "\u{2581}\u{2581}",
+        "true",
+        "null",
+        "x",
+    ];
+    let bytes = (0..=255u8).map(|byte| format!("<0x{byte:02X}>"));
+    let special = ["<unk>", "<s>", "</s>"].map(str::to_owned);
+    let all = special
+        .into_iter()
+        .chain(bytes)
+        .chain(pieces.map(str::to_owned));
+    let vocabulary: serde_json::Map<_, _> = all
+        .zip(0u32..)
+        .map(|(token, id)| (token, id.into()))
+        .collect();
+    let added = |id: u32, content: &str| json!({"id": id, "content": content, "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false});
+    let document = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "pre_tokenizer": null, "post_processor": null,
+        "added_tokens": [added(0, "<unk>"), added(1, "<s>"), added(2, "</s>")],
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": [], "byte_fallback": true, "unk_token": "<unk>", "fuse_unk": true},
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "\u{2581}"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+        ]},
+    });
+    Babbler::new(written_tokenizer("sentencepiece", &document), vec![2])
+}
+
+#[test]
+fn the_text_counts_where_a_tokenizer_drops_a_space_or_spells_bytes() {
+    let model = sentencepiece();
+    for expression in ["\u{e9}\u{4e2d}{1,3}a?", " ?a+", "  b", "17|x"] {
+        let matcher = model
+            .compiler
+            .compile(&Grammar::Regex(expression.into()))
+            .unwrap();
+        let expected = Regex::new(&format!("^(?:{expression})$")).unwrap();
+        let answers: Vec<String> = (0..20)
+            .filter_map(|seed| model.answer(&matcher, seed, 100))
+            .collect();
+        assert!(answers.len() > 10, "{expression}: {answers:?}");
+        for answer in answers {
+            assert!(expected.is_match(&answer), "{expression}: {answer:?}");
+        }
+    }
+    let schema = json!({
+        "type": "object", "required": ["a"], "additionalProperties": {"type": "string", "maxLength": 3},
+        "properties": {"a": {"type": "array", "items": {"type": "integer", "maximum": 17}, "maxItems": 3}},
+    });
+    let matcher = model
+        .compiler
+        .compile(&Grammar::JsonSchema(schema.clone()))
+        .unwrap();
+    let answers: Vec<String> = (0..40)
+        .filter_map(|seed| model.answer(&matcher, seed, 200))
+        .collect();
+    assert!(answers.len() > 20, "{answers:?}");
+    for answer in answers {
+        assert!(answer.starts_with('{'), "{answer}");
+        assert_eq!(fault(&schema, &answer), None);
+    }
+    let lark = Grammar::Lark("start: \"a \" %json {\"type\": \"boolean\"}".into());
+    let matcher = model.compiler.compile(&lark).unwrap();
+    let answer = model.answer(&matcher, 1, 50).unwrap();
+    assert!(["a true", "a false"].contains(&answer.as_str()), "{answer}");
 }
