@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::json::quote;
 use crate::tool::Tool;
@@ -121,24 +121,12 @@ impl<'a> Lark<'a> {
     }
 }
 
-/// A JSON value of a schema, spaced as models are used to it. What of the schema cannot be enforced is left to the model:
-/// a call is forced, its arguments as far as possible.
+/// A JSON value of a schema.
 pub(crate) fn json(schema: &Value) -> String {
-    let mut schema = match schema {
-        Value::Object(schema) => schema.clone(),
-        _ => Map::new(),
-    };
-    schema.insert(
-        "x-guidance".to_owned(),
-        json!({
-            "whitespace_flexible": false,
-            "item_separator": ", ",
-            "key_separator": ": ",
-            "coerce_one_of": true,
-            "lenient": true,
-        }),
-    );
-    format!("%json {}", Value::Object(schema))
+    match schema {
+        Value::Object(_) => format!("%json {schema}"),
+        _ => "%json {}".to_owned(),
+    }
 }
 
 /// The arguments of a tool as a JSON object.

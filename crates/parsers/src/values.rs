@@ -17,6 +17,13 @@ pub(crate) struct Types {
     array: bool,
 }
 
+/// A value that holds others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Container {
+    Array,
+    Object,
+}
+
 impl Types {
     /// Those that `schema` names, directly, in alternatives, or by listing values. None if it names none.
     pub fn of(schema: Option<&Value>) -> Self {
@@ -53,6 +60,28 @@ impl Types {
     /// Whether only numbers, truth values and null are allowed.
     pub fn is_scalar(self) -> bool {
         self != Self::default() && !(self.string || self.object || self.array)
+    }
+
+    /// The kind of container, if nothing but such is allowed.
+    pub fn container(self) -> Option<Container> {
+        let none = Self::default();
+        if self
+            == (Self {
+                array: true,
+                ..none
+            })
+        {
+            Some(Container::Array)
+        } else if self
+            == (Self {
+                object: true,
+                ..none
+            })
+        {
+            Some(Container::Object)
+        } else {
+            None
+        }
     }
 
     fn collect(&mut self, schema: &Value, depth: usize) {

@@ -9,7 +9,7 @@ use crate::json::quote;
 use crate::lark::{Lark, Sequence, json, listed_strings, one_of};
 use crate::marker::Found;
 use crate::tool::Tool;
-use crate::values::{Types, from_text};
+use crate::values::{Container, Types, from_text};
 
 /// The markers of one of the two.
 #[derive(Debug)]
@@ -298,12 +298,12 @@ impl Reader<'_> {
 impl Syntax {
     /// One marked call after the other.
     pub fn grammar(&self, lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
-        let any = self.any_value(lark);
+        let values = self.values(lark);
         let calls: Vec<String> = tools
             .iter()
             .map(|tool| {
                 let arguments = lark.arguments(tool, ",", &|lark, key, schema| {
-                    let value = self.value_grammar(lark, schema, &any);
+                    let value = self.value_grammar(lark, schema, &values);
                     Sequence::new()
                         .text(&format!("{key}:"))
                         .expression(&value)
@@ -324,7 +324,7 @@ impl Syntax {
         lark.calls(&[call], "", parallel)
     }
 
-    fn value_grammar(&self, lark: &mut Lark<'_>, schema: &Value, any: &str) -> String {
+    fn value_grammar(&self, lark: &mut Lark<'_>, schema: &Value, values: &Values) -> String {
         let types = Types::of(Some(schema));
         if let Some(listed) = listed_strings(schema) {
             let listed: Vec<String> = listed.into_iter().map(quote).collect();
@@ -340,7 +340,12 @@ impl Syntax {
         if types.is_scalar() {
             return json(schema);
         }
-        any.to_owned()
+        let values = match types.container() {
+            Some(Container::Array) => &values.list,
+            Some(Container::Object) => &values.object,
+            None => &values.any,
+        };
+        values.clone()
     }
 
     fn string_grammar(&self, lark: &mut Lark<'_>) -> String {
@@ -351,15 +356,32 @@ impl Syntax {
             .build()
     }
 
-    /// A rule for a value of any type.
-    fn any_value(&self, lark: &mut Lark<'_>) -> String {
+    /// Rules for values whose parts may be of any type.
+    fn values(&self, lark: &mut Lark<'_>) -> Values {
+        // Bounded, so that no model loses itself in a key or a number.
+        const KEY: &str = "/[A-Za-z_][A-Za-z0-9_]{0,63}/";
+        const NUMBER: &str = "/-?(0|[1-9][0-9]{0,18})(\\.[0-9]{1,18})?/";
         let string = self.string_grammar(lark);
-        let number = "/-?(0|[1-9][0-9]*)(\\.[0-9]+)?/";
-        lark.recursive(|value| {
-            let list = format!("\"[\" ({value} (\",\" {value})*)? \"]\"");
-            let pair = format!("/[A-Za-z_][A-Za-z0-9_]*/ \":\" {value}");
-            let object = format!("\"{{\" ({pair} (\",\" {pair})*)? \"}}\"");
-            format!("{string} | {number} | \"true\" | \"false\" | \"null\" | {list} | {object}")
-        })
+        let list = |any: &str| format!("\"[\" ({any} (\",\" {any})*)? \"]\"");
+        let object = |any: &str| {
+            let pair = format!("{KEY} \":\" {any}");
+            format!("\"{{\" ({pair} (\",\" {pair})*)? \"}}\"")
+        };
+        let any = lark.recursive(|any| {
+            let (list, object) = (list(any), object(any));
+            format!("{string} | {NUMBER} | \"true\" | \"false\" | \"null\" | {list} | {object}")
+        });
+        Values {
+            list: lark.rule(&list(&any)),
+            object: lark.rule(&object(&any)),
+            any,
+        }
     }
+}
+
+/// Names of rules.
+struct Values {
+    list: String,
+    object: String,
+    any: String,
 }

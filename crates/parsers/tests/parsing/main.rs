@@ -7,6 +7,7 @@
 )]
 
 mod common;
+mod forced;
 mod grammar;
 mod reasoning;
 mod recorded;
