@@ -28,7 +28,7 @@ use std::process::ExitCode;
 enum Chore {
     Demo(commands::demo::Arguments),
     Test(commands::test::Arguments),
-    Bench(commands::bench::Arguments),
+    Bench(Box<commands::bench::Arguments>),
     CheckMac(commands::check_mac::Arguments),
     Python(commands::python::Arguments),
 }

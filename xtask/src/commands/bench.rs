@@ -6,13 +6,15 @@ mod machine;
 mod measured;
 mod models;
 mod quiet;
+mod record;
 mod report;
 mod results;
 mod rows;
+mod serve;
 mod statistics;
 
 use crate::prerequisites::Prerequisite;
-use crate::{cache, llama_cpp, prerequisites, process, workspace};
+use crate::{llama_cpp, prerequisites, process, workspace};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use engines::llama_cpp::{File, LlamaCpp};
@@ -21,10 +23,9 @@ use engines::openvino::OpenVino;
 use engines::{Engine, Reading};
 use machine::Machine;
 use models::{Model, Pair};
-use results::{Measurement, ModelFacts, ModelFile, Results, SCHEMA, Sample, Series};
+use results::{Circumstances, Measurement, ModelFacts, Results, SCHEMA, Sample, Series};
 use rows::Row;
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Fewer runs than this say little.
@@ -46,7 +47,8 @@ Examples:
   cargo xtask bench --vs llama.cpp --vs llama.cpp-pure --rows decode,batch16
   cargo xtask bench --vs llama.cpp --vs openvino
   cargo xtask bench --vs llama.cpp --model 135M --rows load --repeat 11
-  cargo xtask bench kernels";
+  cargo xtask bench kernels
+  cargo xtask bench serve --model 135M";
 
 /// Compare mlxm's speed with other engines, side by side.
 #[derive(Args)]
@@ -83,10 +85,11 @@ pub struct Arguments {
     prepare: bool,
 }
 
-/// What is measured without another engine.
+/// What is measured in another way.
 #[derive(Subcommand)]
 enum Part {
     Kernels(kernels::Arguments),
+    Serve(serve::Arguments),
 }
 
 /// An engine mlxm is compared with.
@@ -123,8 +126,10 @@ impl Choice {
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    if let Some(Part::Kernels(arguments)) = &arguments.part {
-        return kernels::execute(arguments);
+    match &arguments.part {
+        Some(Part::Kernels(arguments)) => return kernels::execute(arguments),
+        Some(Part::Serve(arguments)) => return serve::execute(arguments),
+        None => {}
     }
     if arguments.repeat == 0 || (arguments.repeat < FEWEST_RUNS && !arguments.force) {
         bail!(
@@ -159,13 +164,15 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let started = jiff::Zoned::now();
     let mut results = Results {
         schema: SCHEMA,
-        started: started.strftime("%Y-%m-%d %H:%M %Z").to_string(),
-        command: command_line(env::args()),
         reservations: Vec::new(),
-        load_average_at_start: load_average,
-        threads,
-        repeat: arguments.repeat,
-        machine,
+        circumstances: Circumstances {
+            started: started.strftime("%Y-%m-%d %H:%M %Z").to_string(),
+            command: record::command_line(env::args()),
+            load_average_at_start: load_average,
+            threads,
+            repeat: arguments.repeat,
+            machine,
+        },
         engines: engines
             .iter()
             .map(|engine| engine.facts().clone())
@@ -183,7 +190,12 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
             results.measurements.push(measurement);
         }
     }
-    results.reservations = reservations(&results);
+    let disturbed = results
+        .measurements
+        .iter()
+        .map(Measurement::disturbed)
+        .sum();
+    results.reservations = results.circumstances.reservations(FEWEST_RUNS, disturbed);
     let text = report::markdown(&results);
     println!("{text}");
     save(arguments, &results, &text, &started)
@@ -271,7 +283,7 @@ fn measure(
         .zip(precisions.into_iter().zip(repeated))
         .map(|((engine, samples), (precision, repeated))| {
             let name = engine.facts().name.clone();
-            let command = portable(&process::describe(&engine.command(pair, row)))?;
+            let command = record::portable(&process::describe(&engine.command(pair, row)))?;
             Series::new(name, command, precision, samples, repeated).context("no run was made")
         })
         .collect::<Result<_>>()?;
@@ -292,75 +304,11 @@ fn measure_once(engine: &dyn Engine, pair: &Pair, row: Row) -> Result<(Reading, 
     Ok((reading, sample))
 }
 
-/// A command without the places of this machine.
-fn portable(command: &str) -> Result<String> {
-    let cache = cache::directory()?.display().to_string();
-    let root = workspace::root().display().to_string();
-    Ok(command
-        .replace(&cache, "$CACHE")
-        .replace(&format!("{root}/"), ""))
-}
-
-/// How this chore was called, without where the result went.
-fn command_line(arguments: impl Iterator<Item = String>) -> String {
-    let mut line = "cargo xtask".to_owned();
-    let mut arguments = arguments.skip(1);
-    while let Some(argument) = arguments.next() {
-        if argument == "--results" {
-            arguments.next();
-        } else if !argument.starts_with("--results=") {
-            line.push(' ');
-            line.push_str(&argument);
-        }
-    }
-    line
-}
-
 fn model_facts(pair: &Pair, engines: &[Box<dyn Engine>]) -> Result<ModelFacts> {
-    Ok(ModelFacts {
-        name: pair.model.name(),
-        about: pair.model.about(),
-        files: engines
-            .iter()
-            .map(|engine| {
-                Ok(ModelFile {
-                    engine: engine.facts().name.clone(),
-                    size_bytes: models::size_bytes(&engine.model(pair))?,
-                })
-            })
-            .collect::<Result<_>>()?,
-    })
-}
-
-/// Why the figures should not be quoted, if there is a reason.
-fn reservations(results: &Results) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if let Some(load) = results
-        .load_average_at_start
-        .filter(|load| *load > quiet::IDLE)
-    {
-        reasons.push(format!(
-            "the machine was busy, with a load average of {load:.2} at the start."
-        ));
-    }
-    if results.repeat < FEWEST_RUNS {
-        reasons.push(format!(
-            "only {} runs of each engine were made, fewer than {FEWEST_RUNS}.",
-            results.repeat
-        ));
-    }
-    let disturbed: usize = results
-        .measurements
+    let files = engines
         .iter()
-        .map(Measurement::disturbed)
-        .sum();
-    if disturbed > 0 {
-        reasons.push(format!(
-            "during {disturbed} runs other programs took more than {} of a processor.",
-            results::TOLERATED_OTHER_CPUS
-        ));
-    }
-    reasons
+        .map(|engine| (engine.facts().name.clone(), engine.model(pair)));
+    ModelFacts::of(pair, files)
 }
 
 fn save(arguments: &Arguments, results: &Results, text: &str, started: &jiff::Zoned) -> Result<()> {
@@ -373,7 +321,7 @@ fn save(arguments: &Arguments, results: &Results, text: &str, started: &jiff::Zo
     let mut name = format!(
         "{}-{}-vs-{}",
         started.strftime("%Y-%m-%d"),
-        results.machine.slug(),
+        results.circumstances.machine.slug(),
         others.join("-")
     );
     // A result of a part does not replace that of the whole.
@@ -387,16 +335,7 @@ fn save(arguments: &Arguments, results: &Results, text: &str, started: &jiff::Zo
     if !results.reservations.is_empty() {
         name.push_str("-not-for-quoting");
     }
-    let directory = workspace::root().join(&arguments.results);
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot create {}", directory.display()))?;
-    let json = serde_json::to_string_pretty(results)? + "\n";
-    for (extension, content) in [("md", text), ("json", &*json)] {
-        let path = directory.join(format!("{name}.{extension}"));
-        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
-        eprintln!("wrote {}", path.display());
-    }
-    Ok(())
+    record::save(&arguments.results, &name, text, results)
 }
 
 #[cfg(test)]
@@ -410,14 +349,5 @@ mod tests {
             [Row::Decode, Row::Load]
         );
         assert_eq!(rows(&[]), Row::ALL);
-    }
-
-    #[test]
-    fn the_command_on_record_has_no_place_in_it() {
-        let words = "xtask bench --vs llama.cpp --results /some/where --results=else --repeat 7";
-        assert_eq!(
-            command_line(words.split(' ').map(str::to_owned)),
-            "cargo xtask bench --vs llama.cpp --repeat 7"
-        );
     }
 }

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The system counts processor time in hundredths of a second, too coarse for less than this.
-const SHORTEST_TO_JUDGE: Duration = Duration::from_secs(1);
+pub const SHORTEST_TO_JUDGE: Duration = Duration::from_secs(1);
 
 /// What a finished program left.
 #[derive(Debug)]
@@ -82,19 +82,24 @@ fn text(reader: Option<JoinHandle<io::Result<Vec<u8>>>>) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes?).into_owned())
 }
 
-fn last_lines(text: &str, count: usize) -> String {
+/// The end of a text.
+pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-struct Usage {
-    status: ExitStatus,
-    cpu: Duration,
-    peak_rss_bytes: u64,
+/// What a program took that has ended.
+#[derive(Debug)]
+pub struct Usage {
+    pub status: ExitStatus,
+    /// Processor time of all its threads.
+    pub cpu: Duration,
+    /// The most memory that was resident at once, mapped files included.
+    pub peak_rss_bytes: u64,
 }
 
 /// Waits for a child of this process; the standard library does not tell what a child used.
-fn wait(id: u32) -> io::Result<Usage> {
+pub fn wait(id: u32) -> io::Result<Usage> {
     use std::os::unix::process::ExitStatusExt as _;
 
     let mut status = 0;
@@ -113,16 +118,31 @@ fn wait(id: u32) -> io::Result<Usage> {
     }
     // SAFETY: all zeroes is a valid value of this plain struct of integers, and the call has filled it.
     let usage = unsafe { usage.assume_init() };
-    let time = |value: libc::timeval| {
-        Duration::from_secs(value.tv_sec as u64) + Duration::from_micros(value.tv_usec as u64)
-    };
     // Kilobytes, except where the system counts bytes.
     let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
     Ok(Usage {
         status: ExitStatus::from_raw(status),
-        cpu: time(usage.ru_utime) + time(usage.ru_stime),
+        cpu: cpu_time(&usage),
         peak_rss_bytes: usage.ru_maxrss as u64 * unit,
     })
+}
+
+/// Processor time this process has taken so far.
+pub fn own_cpu() -> Duration {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is to writable memory of the type the call fills, and all zeroes is a valid value of it.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    cpu_time(&usage)
+}
+
+fn cpu_time(usage: &libc::rusage) -> Duration {
+    let time = |value: libc::timeval| {
+        Duration::from_secs(value.tv_sec as u64) + Duration::from_micros(value.tv_usec as u64)
+    };
+    time(usage.ru_utime) + time(usage.ru_stime)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Results as Markdown that also reads well on a terminal.
 
+use super::engines::Facts;
 use super::models::show_size;
-use super::results::{Measurement, Results, Series};
+use super::results::{Circumstances, Measurement, ModelFacts, Results, Series};
 use super::rows::{LOAD_CONTEXT, PROMPT, Unit};
 use super::statistics::{Ratio, Summary};
 use std::fmt::Write as _;
@@ -36,24 +37,10 @@ pub fn markdown(results: &Results) -> String {
         &mut text,
         format_args!("# mlxm beside {}\n", others.join(" and ")),
     );
-    for reservation in &results.reservations {
-        line(
-            &mut text,
-            format_args!("> **Not for quoting:** {reservation}\n"),
-        );
-    }
+    reservations(&mut text, &results.reservations);
     facts(&mut text, results);
     for model in &results.models {
-        line(&mut text, format_args!("\n## {}\n", model.name));
-        let files: Vec<String> = model
-            .files
-            .iter()
-            .map(|file| format!("{} {}", file.engine, show_size(file.size_bytes)))
-            .collect();
-        line(
-            &mut text,
-            format_args!("{}; files: {}.\n", model.about, files.join(", ")),
-        );
+        model_heading(&mut text, model);
         let measured: Vec<&Measurement> = results
             .measurements
             .iter()
@@ -72,33 +59,47 @@ pub fn markdown(results: &Results) -> String {
         format_args!(
             "Prompt of the row load: \"{PROMPT}\", in a context of {LOAD_CONTEXT} tokens. Made by `{}`; the JSON file beside \
              this one holds every run.\n",
-            results.command
+            results.circumstances.command
         ),
     );
-    let mut notes: Vec<&str> = results
-        .engines
-        .iter()
-        .map(|engine| engine.note.as_str())
-        .collect();
-    notes.dedup();
-    for note in notes {
-        line(&mut text, format_args!("{note}\n"));
-    }
+    notes(&mut text, &results.engines);
     text.push_str(&commands(results));
     text
 }
 
-fn facts(text: &mut String, results: &Results) {
-    let machine = &results.machine;
+/// Why the figures should not be quoted.
+pub fn reservations(text: &mut String, reservations: &[String]) {
+    for reservation in reservations {
+        line(text, format_args!("> **Not for quoting:** {reservation}\n"));
+    }
+}
+
+/// A model and its files.
+pub fn model_heading(text: &mut String, model: &ModelFacts) {
+    line(text, format_args!("\n## {}\n", model.name));
+    let files: Vec<String> = model
+        .files
+        .iter()
+        .map(|file| format!("{} {}", file.engine, show_size(file.size_bytes)))
+        .collect();
+    line(
+        text,
+        format_args!("{}; files: {}.\n", model.about, files.join(", ")),
+    );
+}
+
+/// The machine, when and how often it was measured, and how busy it was.
+pub fn circumstances(text: &mut String, circumstances: &Circumstances) {
+    let machine = &circumstances.machine;
     let memory = machine.memory_bytes.map_or_else(
         || "unknown".to_owned(),
         |bytes| format!("{:.1} GB", bytes as f64 / 1e9),
     );
-    let load = results
+    let load = circumstances
         .load_average_at_start
         .map_or_else(|| "unknown".to_owned(), |load| format!("{load:.2}"));
     for (name, value) in [
-        ("date", results.started.clone()),
+        ("date", circumstances.started.clone()),
         (
             "processor",
             format!(
@@ -109,13 +110,26 @@ fn facts(text: &mut String, results: &Results) {
         ("instructions", machine.instructions.join(" ")),
         ("memory", memory),
         ("system", format!("{}, {}", machine.system, machine.kernel)),
-        ("threads", results.threads.to_string()),
-        ("runs", format!("{} of each engine", results.repeat)),
+        ("threads", circumstances.threads.to_string()),
+        ("runs", format!("{} of each engine", circumstances.repeat)),
         ("load average at the start", load),
     ] {
         line(text, format_args!("- {name}: {value}"));
     }
-    for engine in &results.engines {
+}
+
+/// What one has to know about each of them.
+pub fn notes(text: &mut String, engines: &[Facts]) {
+    let mut notes: Vec<&str> = engines.iter().map(|engine| engine.note.as_str()).collect();
+    notes.dedup();
+    for note in notes {
+        line(text, format_args!("{note}\n"));
+    }
+}
+
+/// Versions and builds.
+pub fn engines(text: &mut String, engines: &[Facts]) {
+    for engine in engines {
         let commit = engine
             .commit
             .as_ref()
@@ -129,6 +143,11 @@ fn facts(text: &mut String, results: &Results) {
             ),
         );
     }
+}
+
+fn facts(text: &mut String, results: &Results) {
+    circumstances(text, &results.circumstances);
+    engines(text, &results.engines);
     let mut precisions: Vec<&str> = results
         .measurements
         .iter()
@@ -192,21 +211,28 @@ fn table(
                     .iter()
                     .map(|series| cell(measurement, series)),
             );
-            row.extend(measurement.ratios.iter().map(|comparison| {
-                let ratio = ratio(comparison);
-                format!(
-                    "**{:.2}** ({:.2}–{:.2})",
-                    ratio.of_medians, ratio.smallest_pair, ratio.largest_pair
-                )
-            }));
+            row.extend(
+                measurement
+                    .ratios
+                    .iter()
+                    .map(|comparison| show_ratio(ratio(comparison))),
+            );
             row
         })
         .collect();
     aligned(&header, &rows)
 }
 
+/// The ratio and its range.
+pub fn show_ratio(ratio: &Ratio) -> String {
+    format!(
+        "**{:.2}** ({:.2}–{:.2})",
+        ratio.of_medians, ratio.smallest_pair, ratio.largest_pair
+    )
+}
+
 /// The median with its unit, and the range without.
-fn show(unit: Unit, summary: &Summary) -> String {
+pub fn show(unit: Unit, summary: &Summary) -> String {
     let bare = |value| {
         let text = unit.show(value);
         text.split(' ').next().unwrap_or_default().to_owned()
@@ -220,7 +246,7 @@ fn show(unit: Unit, summary: &Summary) -> String {
 }
 
 /// A Markdown table whose columns line up.
-fn aligned(header: &[String], rows: &[Vec<String>]) -> String {
+pub fn aligned(header: &[String], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..header.len())
         .map(|column| {
             rows.iter()
@@ -275,7 +301,8 @@ fn commands(results: &Results) -> String {
     text
 }
 
-fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+/// Appends a line.
+pub fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "{content}");
 }

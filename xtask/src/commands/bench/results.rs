@@ -3,9 +3,13 @@
 use super::engines::Facts;
 use super::machine::Machine;
 use super::measured::Measured;
+use super::models::{self, Pair};
+use super::quiet;
 use super::rows::{Row, Unit};
 use super::statistics::{Ratio, Summary};
+use anyhow::Result;
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// The version of the JSON form.
 pub const SCHEMA: u32 = 1;
@@ -17,18 +21,52 @@ pub const TOLERATED_OTHER_CPUS: f64 = 0.1;
 #[derive(Debug, Serialize)]
 pub struct Results {
     pub schema: u32,
-    pub started: String,
-    pub command: String,
     /// What makes the figures unfit to be quoted; empty on a quiet machine with enough runs.
     pub reservations: Vec<String>,
-    pub load_average_at_start: Option<f64>,
-    pub threads: usize,
-    pub repeat: usize,
-    pub machine: Machine,
+    #[serde(flatten)]
+    pub circumstances: Circumstances,
     /// mlxm first.
     pub engines: Vec<Facts>,
     pub models: Vec<ModelFacts>,
     pub measurements: Vec<Measurement>,
+}
+
+/// When, where and how a benchmark ran.
+#[derive(Debug, Serialize)]
+pub struct Circumstances {
+    pub started: String,
+    pub command: String,
+    pub load_average_at_start: Option<f64>,
+    pub threads: usize,
+    pub repeat: usize,
+    pub machine: Machine,
+}
+
+impl Circumstances {
+    /// Why figures of so few runs, of which so many were disturbed, should not be quoted, if there is a reason.
+    pub fn reservations(&self, fewest_runs: usize, disturbed: usize) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if let Some(load) = self
+            .load_average_at_start
+            .filter(|load| *load > quiet::IDLE)
+        {
+            reasons.push(format!(
+                "the machine was busy, with a load average of {load:.2} at the start."
+            ));
+        }
+        if self.repeat < fewest_runs {
+            reasons.push(format!(
+                "only {} runs of each engine were made, fewer than {fewest_runs}.",
+                self.repeat
+            ));
+        }
+        if disturbed > 0 {
+            reasons.push(format!(
+                "during {disturbed} runs other programs took more than {TOLERATED_OTHER_CPUS} of a processor."
+            ));
+        }
+        reasons
+    }
 }
 
 /// The files of a model.
@@ -37,6 +75,24 @@ pub struct ModelFacts {
     pub name: &'static str,
     pub about: &'static str,
     pub files: Vec<ModelFile>,
+}
+
+impl ModelFacts {
+    /// `files` are engines and what each of them loads.
+    pub fn of(pair: &Pair, files: impl Iterator<Item = (String, PathBuf)>) -> Result<Self> {
+        Ok(Self {
+            name: pair.model.name(),
+            about: pair.model.about(),
+            files: files
+                .map(|(engine, path)| {
+                    Ok(ModelFile {
+                        engine,
+                        size_bytes: models::size_bytes(&path)?,
+                    })
+                })
+                .collect::<Result<_>>()?,
+        })
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -26,6 +26,16 @@ impl Summary {
     }
 }
 
+/// The value that a share `q` of the samples does not exceed, between two samples in proportion; `None` without samples.
+pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let place = q.clamp(0.0, 1.0) * values.len().checked_sub(1)? as f64;
+    let below = values[place.floor() as usize];
+    let above = values[place.ceil() as usize];
+    Some(below + (above - below) * place.fract())
+}
+
 /// How one engine compares with another.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {
@@ -63,6 +73,16 @@ mod tests {
         assert_eq!((odd.min, odd.median, odd.max), (1.0, 2.0, 3.0));
         assert_eq!(Summary::of([4.0, 1.0]).unwrap().median, 2.5);
         assert_eq!(Summary::of([]), None);
+    }
+
+    #[test]
+    fn quantiles_lie_between_samples() {
+        let values = [4.0, 1.0, 3.0, 2.0];
+        assert_eq!(quantile(&values, 0.5), Some(2.5));
+        assert_eq!(quantile(&values, 0.0), Some(1.0));
+        assert_eq!(quantile(&values, 1.0), Some(4.0));
+        assert!((quantile(&values, 0.9).unwrap() - 3.7).abs() < 1e-12);
+        assert_eq!(quantile(&[], 0.5), None);
     }
 
     #[test]
