@@ -9,6 +9,8 @@ use mlxm_engine::text::TokenizerError;
 use mlxm_engine::{GenerationError, RequestError};
 use serde_json::{Value, json};
 
+use crate::responses::store::StoreError;
+
 /// The protocol that a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -86,6 +88,19 @@ impl ApiError {
             ..Self::not_found(format!(
                 "there is no model `{name}` here; this server has `{served}`"
             ))
+        }
+    }
+
+    /// A response that a request continues and that is not there.
+    pub fn unknown_previous_response(id: &str) -> Self {
+        Self {
+            code: Some("previous_response_not_found"),
+            ..Self::field(
+                "previous_response_id",
+                format!(
+                    "there is no response `{id}` to continue: it was never stored, or it is not kept any more; send the whole conversation"
+                ),
+            )
         }
     }
 
@@ -264,5 +279,11 @@ impl From<&TemplateError> for ApiError {
 impl From<TokenizerError> for ApiError {
     fn from(error: TokenizerError) -> Self {
         Self::invalid(error.to_string())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(error.to_string())
     }
 }

@@ -2,8 +2,10 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -21,6 +23,26 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         Ok(Self(bytes.and_then(|bytes| object(&bytes))))
     }
 }
+
+/// The id in a path and the query behind it, in OpenAI's protocol.
+pub struct Asked<T>(pub String, pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Asked<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let Path(id) = Path::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
+        let Query(query) = Query::try_from_uri(&parts.uri)
+            .map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
+        Ok(Self(id, query))
+    }
+}
+
+/// A query that nothing is read of.
+#[derive(Debug, Deserialize)]
+pub struct NoQuery {}
 
 /// Reads the fields of `T` out of a body; other fields are left to others.
 ///

@@ -5,6 +5,7 @@
 //!
 //! # Map
 //! - `openai`, `anthropic`: the protocols, one file per route: its request, its response, its handler.
+//! - `responses`: OpenAI's newer protocol, and where its responses are kept.
 //! - `generate`: what every protocol is translated to, and the answer that is translated back.
 //! - `fields`: what becomes of the fields that a request has and this server does not know.
 //! - `error`: one error, shown in each protocol's own shape.
@@ -25,11 +26,13 @@ mod health;
 mod layers;
 mod metrics;
 mod openai;
+mod responses;
 mod routes;
 mod serve;
 mod server;
 mod sse;
 
+pub use responses::store::{MemoryLimits, MemoryStore, ResponseStore, StoreError, StoredResponse};
 pub use routes::router;
 pub use serve::{Shutdown, serve};
 pub use server::{FormatOverride, Limits, Server, ServerOptions};

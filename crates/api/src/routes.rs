@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 
 use crate::error::ApiError;
 use crate::openai::{chat, completions, embeddings, models, tokens};
+use crate::responses::{create, stored};
 use crate::server::Server;
 use crate::{anthropic, health, layers};
 
@@ -17,6 +18,13 @@ pub fn router(server: Server) -> Router {
     let inference = Router::new()
         .route("/v1/chat/completions", post(chat::create))
         .route("/v1/completions", post(completions::create))
+        .route("/v1/responses", post(create::create))
+        .route(
+            "/v1/responses/{id}",
+            get(stored::retrieve).delete(stored::delete),
+        )
+        .route("/v1/responses/{id}/input_items", get(stored::input_items))
+        .route("/v1/responses/{id}/cancel", post(stored::cancel))
         .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/messages", post(anthropic::messages::create))
         .route(

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::error::ApiError;
 use crate::metrics::Metrics;
+use crate::responses::store::{MemoryStore, ResponseStore};
 
 /// What a single request may take.
 #[derive(Debug, Clone)]
@@ -70,6 +71,7 @@ struct Shared {
     options: ServerOptions,
     created: u64,
     metrics: Metrics,
+    responses: Box<dyn ResponseStore>,
     model: OnceLock<Model>,
     draining: AtomicBool,
     /// Answers that are not complete.
@@ -96,6 +98,11 @@ pub struct Model {
 impl Server {
     /// A server whose model is still loading: it answers `/health`, and other requests with 503.
     pub fn starting(options: ServerOptions) -> Self {
+        Self::starting_with(options, MemoryStore::default())
+    }
+
+    /// As [`starting`](Self::starting); `responses` keeps what `/v1/responses` stores.
+    pub fn starting_with(options: ServerOptions, responses: impl ResponseStore + 'static) -> Self {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -103,6 +110,7 @@ impl Server {
             options,
             created: now.as_secs(),
             metrics: Metrics::default(),
+            responses: Box::new(responses),
             model: OnceLock::new(),
             draining: AtomicBool::new(false),
             active: watch::Sender::new(0),
@@ -148,6 +156,10 @@ impl Server {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    pub(crate) fn responses(&self) -> &dyn ResponseStore {
+        &*self.0.responses
     }
 
     /// Seconds since 1970 when the server started.

@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 use super::shared::{
     SamplingFields, StreamFields, Usage, finish_reason, new_id, now, shared_fields, timings,
 };
-use super::{logprobs, messages, stream, tools};
+use super::{logprobs, messages, options, stream, tools};
 use crate::error::ApiError;
 use crate::extract::{Body, read};
 use crate::fields::Official;
-use crate::generate::{Chat, OutputFormat, ToolChoice, Whole, wholes};
+use crate::generate::{Chat, ToolChoice, Whole, wholes};
 use crate::layers::Arrived;
 use crate::server::{Model, Server};
 
@@ -56,9 +56,6 @@ const OFFICIAL: Official = Official {
         ("best_of", "use `n`"),
     ],
 };
-
-/// Other tokens whose log-probability may be asked for.
-const MOST_LOGPROBS: usize = 20;
 
 /// The fields that only chats have.
 #[derive(Debug, Deserialize)]
@@ -146,18 +143,10 @@ pub(super) fn chat(model: &Model, body: &Map<String, Value>) -> Result<Chat, Api
             "modalities may only hold \"text\": this model writes text",
         ));
     }
-    if fields
-        .verbosity
-        .is_some_and(|verbosity| verbosity != "medium")
-    {
-        return Err(ApiError::unsupported(
-            "verbosity",
-            "verbosity is not supported: say it in the prompt",
-        ));
-    }
+    options::check_verbosity("verbosity", fields.verbosity.as_deref())?;
     let mut template_kwargs = fields.chat_template_kwargs.unwrap_or_default();
     if let Some(effort) = fields.reasoning_effort {
-        set_effort(model, &mut template_kwargs, effort)?;
+        options::set_effort("reasoning_effort", model, &mut template_kwargs, effort)?;
     }
     Ok(Chat {
         messages: messages::normalize(fields.messages)?,
@@ -170,7 +159,7 @@ pub(super) fn chat(model: &Model, body: &Map<String, Value>) -> Result<Chat, Api
         },
         tools,
         parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
-        output: output(fields.response_format.as_ref())?,
+        output: options::output("response_format", fields.response_format.as_ref())?,
         template_kwargs,
         continues_last_message: fields.continue_final_message.unwrap_or_default(),
         settings,
@@ -194,77 +183,8 @@ fn logprobs_wanted(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
             "top_logprobs",
             "top_logprobs needs `\"logprobs\": true`",
         )),
-        (_, Some(count)) if count > MOST_LOGPROBS => {
-            let message = format!("top_logprobs is {count}; it must be at most {MOST_LOGPROBS}");
-            Err(ApiError::field("top_logprobs", message))
-        }
-        (true, count) => Ok(Some(count.unwrap_or_default())),
+        (true, count) => options::top_logprobs(count).map(Some),
         (false, _) => Ok(None),
-    }
-}
-
-/// Tells the template how much to reason, in the words it knows.
-fn set_effort(
-    model: &Model,
-    kwargs: &mut Map<String, Value>,
-    effort: String,
-) -> Result<(), ApiError> {
-    if model.template_mentions("reasoning_effort") {
-        kwargs.entry("reasoning_effort").or_insert(effort.into());
-    } else if model.template_mentions("enable_thinking") {
-        kwargs
-            .entry("enable_thinking")
-            .or_insert((effort != "none").into());
-    } else if effort != "none" {
-        let message =
-            "reasoning_effort is not supported: this model's template has no way to say it";
-        return Err(ApiError::unsupported("reasoning_effort", message));
-    }
-    Ok(())
-}
-
-/// Reads `response_format`: the official types, and `regex` and `grammar`.
-pub(super) fn output(format: Option<&Map<String, Value>>) -> Result<OutputFormat, ApiError> {
-    let Some(format) = format else {
-        return Ok(OutputFormat::Text);
-    };
-    let text = |name: &str| {
-        if let Some(Value::String(text)) = format.get(name) {
-            Ok(text.clone())
-        } else {
-            let place = format!("response_format.{name}");
-            Err(ApiError::field(
-                place.clone(),
-                format!("{place} must be a string"),
-            ))
-        }
-    };
-    match format.get("type").and_then(Value::as_str) {
-        Some("text") => Ok(OutputFormat::Text),
-        Some("json_object") => Ok(OutputFormat::JsonObject),
-        Some("json_schema") => {
-            // Chats have the schema one level deeper than responses.
-            let description = format
-                .get("json_schema")
-                .and_then(Value::as_object)
-                .unwrap_or(format);
-            if let Some(schema @ (Value::Object(_) | Value::Bool(_))) = description.get("schema") {
-                Ok(OutputFormat::JsonSchema(schema.clone()))
-            } else {
-                let place = "response_format.json_schema.schema";
-                Err(ApiError::field(
-                    place,
-                    format!("{place} must be a JSON schema"),
-                ))
-            }
-        }
-        Some("regex") => Ok(OutputFormat::Regex(text("regex")?)),
-        Some("grammar") => Ok(OutputFormat::Grammar(text("grammar")?)),
-        _ => {
-            let message =
-                "response_format.type must be text, json_object, json_schema, regex or grammar";
-            Err(ApiError::field("response_format.type", message))
-        }
     }
 }
 

@@ -49,7 +49,7 @@ fn normalized(index: usize, message: Value) -> Result<Value, ApiError> {
     };
     match message.remove("content") {
         Some(Value::Array(parts)) => {
-            let text = text_of(index, &parts)?;
+            let text = text_of(&format!("messages[{index}].content"), &parts)?;
             message.insert("content".to_owned(), text.into());
         }
         Some(text @ Value::String(_)) => {
@@ -100,23 +100,28 @@ fn with_object(mut call: Value) -> Option<Value> {
     function.get("name")?.as_str()?;
     let arguments = function.entry("arguments").or_insert_with(|| "{}".into());
     if let Value::String(text) = arguments {
-        let text = if text.trim().is_empty() {
-            "{}"
-        } else {
-            text.as_str()
-        };
-        if let Ok(object) = serde_json::from_str::<Map<String, Value>>(text) {
-            *arguments = object.into();
-        }
+        *arguments = arguments_of(text);
     } else if !arguments.is_object() {
         return None;
     }
     Some(call)
 }
 
-fn text_of(index: usize, parts: &[Value]) -> Result<String, ApiError> {
+/// Arguments that are written as JSON, as an object; what is none stays a string.
+pub fn arguments_of(text: &str) -> Value {
+    if text.trim().is_empty() {
+        return Map::new().into();
+    }
+    serde_json::from_str::<Map<String, Value>>(text).map_or_else(|_| text.into(), Value::from)
+}
+
+/// The text of a list of parts that is at `place`.
+///
+/// # Errors
+/// Names the part that makes no sense or that this model cannot read.
+pub fn text_of(place: &str, parts: &[Value]) -> Result<String, ApiError> {
     let texts = parts.iter().enumerate().map(|(at, part)| {
-        let place = format!("messages[{index}].content[{at}]");
+        let place = format!("{place}[{at}]");
         let kind = part["type"].as_str().unwrap_or_default();
         let text = match kind {
             "text" | "input_text" | "output_text" => part["text"].as_str(),

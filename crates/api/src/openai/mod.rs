@@ -3,10 +3,11 @@
 pub mod chat;
 pub mod completions;
 pub mod embeddings;
-mod logprobs;
-mod messages;
+pub mod logprobs;
+pub mod messages;
 pub mod models;
-mod shared;
+pub mod options;
+pub mod shared;
 mod stream;
 pub mod tokens;
 pub mod tools;

@@ -57,7 +57,7 @@ macro_rules! shared_fields {
         ]
     };
 }
-pub(super) use shared_fields;
+pub(crate) use shared_fields;
 
 /// What is asked of a response as a whole.
 #[derive(Debug, Clone, Default, Deserialize)]

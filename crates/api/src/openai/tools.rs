@@ -10,6 +10,14 @@ use crate::generate::ToolChoice;
 /// # Errors
 /// Names the tool and the field that make no sense.
 pub fn check(tools: &[Value]) -> Result<(), ApiError> {
+    check_shown(tools, ".function")
+}
+
+/// Checks tools whose functions clients know under another `path` inside the tool.
+///
+/// # Errors
+/// Names the tool and the field that make no sense.
+pub fn check_shown(tools: &[Value], path: &str) -> Result<(), ApiError> {
     let mut names = Vec::new();
     for (index, tool) in tools.iter().enumerate() {
         let wrong = |field: &str, problem: String| {
@@ -29,11 +37,11 @@ pub fn check(tools: &[Value]) -> Result<(), ApiError> {
         else {
             let problem =
                 "must have 1 to 64 letters, digits, underscores, dots or dashes".to_owned();
-            return Err(wrong(".function.name", problem));
+            return Err(wrong(&format!("{path}.name"), problem));
         };
         if names.contains(&name) {
             return Err(wrong(
-                ".function.name",
+                &format!("{path}.name"),
                 format!("is `{name}`, like another tool's"),
             ));
         }
@@ -41,7 +49,7 @@ pub fn check(tools: &[Value]) -> Result<(), ApiError> {
         let parameters = &tool["function"]["parameters"];
         if !parameters.is_object() && !parameters.is_null() {
             return Err(wrong(
-                ".function.parameters",
+                &format!("{path}.parameters"),
                 "must be a JSON schema".to_owned(),
             ));
         }

@@ -1,0 +1,110 @@
+//! What chats and responses can ask of an answer, under whichever name.
+
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+use crate::generate::OutputFormat;
+use crate::server::Model;
+
+/// Other tokens whose log-probability may be asked for.
+const MOST_LOGPROBS: usize = 20;
+
+/// How many other tokens get a log-probability.
+///
+/// # Errors
+/// When there are too many.
+pub fn top_logprobs(count: Option<usize>) -> Result<usize, ApiError> {
+    match count.unwrap_or_default() {
+        count if count > MOST_LOGPROBS => {
+            let message = format!("top_logprobs is {count}; it must be at most {MOST_LOGPROBS}");
+            Err(ApiError::field("top_logprobs", message))
+        }
+        count => Ok(count),
+    }
+}
+
+/// Models are not told how much to say.
+///
+/// # Errors
+/// When the field `place` asks for it.
+pub fn check_verbosity(place: &str, verbosity: Option<&str>) -> Result<(), ApiError> {
+    match verbosity {
+        None | Some("medium") => Ok(()),
+        Some(_) => {
+            let message = format!("{place} is not supported: say it in the prompt");
+            Err(ApiError::unsupported(place, message))
+        }
+    }
+}
+
+/// Tells the template how much to reason, in the words it knows.
+///
+/// # Errors
+/// When the field `place` asks for it and the template knows no words.
+pub fn set_effort(
+    place: &str,
+    model: &Model,
+    kwargs: &mut Map<String, Value>,
+    effort: String,
+) -> Result<(), ApiError> {
+    if model.template_mentions("reasoning_effort") {
+        kwargs.entry("reasoning_effort").or_insert(effort.into());
+    } else if model.template_mentions("enable_thinking") {
+        kwargs
+            .entry("enable_thinking")
+            .or_insert((effort != "none").into());
+    } else if effort != "none" {
+        let message =
+            format!("{place} is not supported: this model's template has no way to say it");
+        return Err(ApiError::unsupported(place, message));
+    }
+    Ok(())
+}
+
+/// Reads the format that the field `place` asks for: the official types, and `regex` and `grammar`.
+///
+/// # Errors
+/// When it makes no sense.
+pub fn output(place: &str, format: Option<&Map<String, Value>>) -> Result<OutputFormat, ApiError> {
+    let Some(format) = format else {
+        return Ok(OutputFormat::Text);
+    };
+    let text = |name: &str| {
+        if let Some(Value::String(text)) = format.get(name) {
+            Ok(text.clone())
+        } else {
+            let place = format!("{place}.{name}");
+            Err(ApiError::field(
+                place.clone(),
+                format!("{place} must be a string"),
+            ))
+        }
+    };
+    match format.get("type").and_then(Value::as_str) {
+        Some("text") => Ok(OutputFormat::Text),
+        Some("json_object") => Ok(OutputFormat::JsonObject),
+        Some("json_schema") => {
+            // Chats have the schema one level deeper than responses.
+            let (description, place) = match format.get("json_schema") {
+                Some(Value::Object(description)) => {
+                    (description, format!("{place}.json_schema.schema"))
+                }
+                _ => (format, format!("{place}.schema")),
+            };
+            if let Some(schema @ (Value::Object(_) | Value::Bool(_))) = description.get("schema") {
+                Ok(OutputFormat::JsonSchema(schema.clone()))
+            } else {
+                let message = format!("{place} must be a JSON schema");
+                Err(ApiError::field(place, message))
+            }
+        }
+        Some("regex") => Ok(OutputFormat::Regex(text("regex")?)),
+        Some("grammar") => Ok(OutputFormat::Grammar(text("grammar")?)),
+        _ => {
+            let place = format!("{place}.type");
+            let message =
+                format!("{place} must be text, json_object, json_schema, regex or grammar");
+            Err(ApiError::field(place, message))
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Items of a response's input, as they are shown afterwards.
+
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::openai::shared::new_id;
+
+/// The items of `input`, each with the name of its place. A text is what the user says.
+///
+/// # Errors
+/// When `input` is neither a text nor a list.
+pub fn read(input: Option<Value>) -> Result<Vec<(String, Value)>, ApiError> {
+    match input {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(text @ Value::String(_)) => Ok(vec![(
+            "input".to_owned(),
+            json!({"type": "message", "role": "user", "content": text}),
+        )]),
+        Some(Value::Array(items)) => {
+            let items = items.into_iter().enumerate();
+            Ok(items
+                .map(|(index, item)| (format!("input[{index}]"), item))
+                .collect())
+        }
+        Some(_) => Err(ApiError::field(
+            "input",
+            "input must be a string or a list of items",
+        )),
+    }
+}
+
+/// An item that was understood, with all that clients expect to find in it.
+pub fn complete(mut item: Value) -> Value {
+    let (kind, prefix) = match item["type"].as_str() {
+        Some("function_call") => ("function_call", "fc_"),
+        Some("function_call_output") => ("function_call_output", "fco_"),
+        Some("reasoning") => ("reasoning", "rs_"),
+        _ => ("message", "msg_"),
+    };
+    item["type"] = kind.into();
+    if !item["id"].is_string() {
+        item["id"] = new_id(prefix).into();
+    }
+    if kind == "message" {
+        let text = item["content"].as_str().map(str::to_owned);
+        if let Some(text) = text {
+            item["content"] = if item["role"] == "assistant" {
+                json!([{"type": "output_text", "text": text, "annotations": []}])
+            } else {
+                json!([{"type": "input_text", "text": text}])
+            };
+        }
+    }
+    if kind == "reasoning" && !item["summary"].is_array() {
+        item["summary"] = json!([]);
+    }
+    if !item["status"].is_string() {
+        item["status"] = "completed".into();
+    }
+    item
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_read_and_completed() {
+        let [(place, item)] = &read(Some("Hi".into())).unwrap()[..] else {
+            panic!("a text is one item");
+        };
+        assert_eq!(place, "input");
+        let complete_item = complete(item.clone());
+        assert!(complete_item["id"].as_str().unwrap().starts_with("msg_"));
+        assert_eq!(
+            complete_item["content"],
+            json!([{"type": "input_text", "text": "Hi"}])
+        );
+        let output =
+            json!({"type": "function_call_output", "id": "x", "call_id": "c", "output": "1"});
+        let completed = complete(output);
+        assert_eq!(
+            (&completed["id"], &completed["status"]),
+            (&json!("x"), &json!("completed"))
+        );
+        let said = complete(json!({"role": "assistant", "content": "Yes"}));
+        assert_eq!(said["content"][0]["type"], "output_text");
+        assert!(read(Some(json!(1))).is_err());
+        assert_eq!(read(None).unwrap(), []);
+    }
+}

@@ -1,0 +1,449 @@
+//! An answer becomes items, with the events that tell of them while they grow.
+
+use mlxm_engine::sampling::TokenLogprob;
+use mlxm_parsers::Part;
+use serde_json::{Value, json};
+
+use crate::generate::{Chunk, EndReason, Ending};
+use crate::openai::shared::new_id;
+
+/// An event's name, and its data without the name and the number that streams add.
+pub type Event = (&'static str, Value);
+
+/// The items of an answer so far.
+#[derive(Debug, Default)]
+pub struct Output {
+    items: Vec<Value>,
+    open: Option<Open>,
+    /// Tokens whose text no part has shown yet.
+    pending_tokens: usize,
+    pending_logprobs: Vec<Value>,
+    reasoning_tokens: usize,
+    events: Vec<Event>,
+}
+
+/// An answer that has ended.
+pub struct Ended {
+    pub ending: Ending,
+    reasoning_tokens: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Reasoning,
+    Message,
+    /// The call with this index.
+    Call(usize),
+}
+
+/// The item that grows.
+#[derive(Debug)]
+struct Open {
+    kind: Kind,
+    id: String,
+    /// Text or arguments.
+    text: String,
+    logprobs: Vec<Value>,
+    /// `call_id` and name of a call.
+    call: (String, String),
+}
+
+impl Output {
+    /// Takes what came with one token, and what `in_words` makes of the token's log-probability. Says how the answer ended
+    /// when it did.
+    pub fn take(
+        &mut self,
+        chunk: Chunk,
+        in_words: impl FnOnce(&TokenLogprob) -> Option<Value>,
+    ) -> Option<Ended> {
+        self.pending_tokens += usize::from(chunk.token.is_some());
+        self.pending_logprobs
+            .extend(chunk.logprob.as_ref().and_then(in_words));
+        for part in chunk.parts {
+            self.part(part);
+        }
+        let ending = chunk.ending?;
+        if self.items.is_empty() && self.open.is_none() {
+            // An answer without a word is a message all the same.
+            self.open(Kind::Message, String::new());
+        }
+        let kind = self.open.as_ref().map(|open| open.kind);
+        self.settle(kind);
+        self.close(if ending.reason == EndReason::Length {
+            "incomplete"
+        } else {
+            "completed"
+        });
+        Some(Ended {
+            ending,
+            reasoning_tokens: self.reasoning_tokens,
+        })
+    }
+
+    /// The events since this was asked for the last time.
+    pub fn events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// The items; one that grew when the answer broke off is incomplete.
+    pub fn items(&self) -> Vec<Value> {
+        let open = self.open.as_ref().map(|open| open.item("incomplete"));
+        self.items.iter().cloned().chain(open).collect()
+    }
+
+    fn part(&mut self, part: Part) {
+        match part {
+            Part::Reasoning(text) => {
+                self.open(Kind::Reasoning, String::new());
+                self.grow("response.reasoning_text.delta", &text);
+            }
+            Part::Content(text) => {
+                self.open(Kind::Message, String::new());
+                self.grow("response.output_text.delta", &text);
+            }
+            Part::ToolCall { index, name } => self.open(Kind::Call(index), name),
+            Part::Arguments { index, delta } => {
+                let growing = self.open.as_ref().map(|open| open.kind);
+                if growing == Some(Kind::Call(index)) {
+                    self.grow("response.function_call_arguments.delta", &delta);
+                }
+            }
+        }
+    }
+
+    /// Counts the tokens of what was just shown.
+    fn settle(&mut self, kind: Option<Kind>) -> Vec<Value> {
+        let tokens = std::mem::take(&mut self.pending_tokens);
+        if kind == Some(Kind::Reasoning) {
+            self.reasoning_tokens += tokens;
+        }
+        std::mem::take(&mut self.pending_logprobs)
+    }
+
+    /// Opens an item, if it is not open.
+    fn open(&mut self, kind: Kind, name: String) {
+        if self.open.as_ref().is_some_and(|open| open.kind == kind) {
+            return;
+        }
+        self.close("completed");
+        let (prefix, call_id) = match kind {
+            Kind::Reasoning => ("rs_", String::new()),
+            Kind::Message => ("msg_", String::new()),
+            Kind::Call(_) => ("fc_", new_id("call_")),
+        };
+        let open = Open {
+            kind,
+            id: new_id(prefix),
+            text: String::new(),
+            logprobs: Vec::new(),
+            call: (call_id, name),
+        };
+        let mut item = open.item("in_progress");
+        if open.part().is_some() {
+            // Its only part comes with an event of its own.
+            item["content"] = json!([]);
+        }
+        self.tell(
+            "response.output_item.added",
+            json!({"output_index": self.items.len(), "item": item}),
+        );
+        if let Some(part) = open.part() {
+            self.tell_in(&open, "response.content_part.added", "part", part);
+        }
+        self.open = Some(open);
+    }
+
+    fn grow(&mut self, event: &'static str, text: &str) {
+        let Some(mut open) = self.open.take() else {
+            return;
+        };
+        let logprobs = self.settle(Some(open.kind));
+        open.text.push_str(text);
+        self.tell_in(&open, event, "delta", text.into());
+        if open.kind == Kind::Message {
+            if let Some((_, data)) = self.events.last_mut() {
+                data["logprobs"] = logprobs.as_slice().into();
+            }
+            open.logprobs.extend(logprobs);
+        }
+        self.open = Some(open);
+    }
+
+    fn close(&mut self, status: &str) {
+        let Some(open) = self.open.take() else {
+            return;
+        };
+        let text = Value::from(open.text.as_str());
+        match open.kind {
+            Kind::Reasoning => {
+                self.tell_in(&open, "response.reasoning_text.done", "text", text);
+            }
+            Kind::Message => {
+                self.tell_in(&open, "response.output_text.done", "text", text);
+                if let Some((_, data)) = self.events.last_mut() {
+                    data["logprobs"] = open.logprobs.as_slice().into();
+                }
+            }
+            Kind::Call(_) => {
+                self.tell_in(
+                    &open,
+                    "response.function_call_arguments.done",
+                    "arguments",
+                    text,
+                );
+                if let Some((_, data)) = self.events.last_mut() {
+                    data["name"] = open.call.1.as_str().into();
+                }
+            }
+        }
+        if let Some(part) = open.part() {
+            self.tell_in(&open, "response.content_part.done", "part", part);
+        }
+        let item = open.item(status);
+        self.tell(
+            "response.output_item.done",
+            json!({"output_index": self.items.len(), "item": item}),
+        );
+        self.items.push(item);
+    }
+
+    fn tell(&mut self, name: &'static str, data: Value) {
+        self.events.push((name, data));
+    }
+
+    /// Tells something of the item that grows.
+    fn tell_in(&mut self, open: &Open, name: &'static str, field: &str, value: Value) {
+        let mut data = json!({"item_id": open.id, "output_index": self.items.len()});
+        if !matches!(open.kind, Kind::Call(_)) {
+            data["content_index"] = 0.into();
+        }
+        data[field] = value;
+        self.tell(name, data);
+    }
+}
+
+impl Open {
+    fn item(&self, status: &str) -> Value {
+        match self.kind {
+            Kind::Reasoning => json!({
+                "id": self.id,
+                "type": "reasoning",
+                "status": status,
+                "summary": [],
+                "content": [self.part()],
+            }),
+            Kind::Message => json!({
+                "id": self.id,
+                "type": "message",
+                "status": status,
+                "role": "assistant",
+                "content": [self.part()],
+            }),
+            Kind::Call(_) => json!({
+                "id": self.id,
+                "type": "function_call",
+                "status": status,
+                "call_id": self.call.0,
+                "name": self.call.1,
+                "arguments": self.text,
+            }),
+        }
+    }
+
+    /// The part that holds the text. Calls have none.
+    fn part(&self) -> Option<Value> {
+        match self.kind {
+            Kind::Reasoning => Some(json!({"type": "reasoning_text", "text": self.text})),
+            Kind::Message => Some(json!({
+                "type": "output_text",
+                "text": self.text,
+                "annotations": [],
+                "logprobs": self.logprobs,
+            })),
+            Kind::Call(_) => None,
+        }
+    }
+}
+
+impl Ended {
+    /// Whether nothing cut the answer off.
+    pub fn is_complete(&self) -> bool {
+        self.ending.reason != EndReason::Length
+    }
+
+    /// Tokens that the response took.
+    pub fn usage(&self) -> Value {
+        let statistics = &self.ending.statistics;
+        json!({
+            "input_tokens": statistics.prompt_tokens,
+            "input_tokens_details": {
+                "cached_tokens": statistics.cached_tokens,
+                "cache_write_tokens": 0,
+            },
+            "output_tokens": statistics.generated_tokens,
+            "output_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
+            "total_tokens": statistics.prompt_tokens + statistics.generated_tokens,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mlxm_engine::Statistics;
+
+    use super::*;
+
+    fn chunk(parts: &[Part]) -> Chunk {
+        Chunk {
+            parts: parts.to_vec(),
+            token: Some(1),
+            logprob: Some(TokenLogprob {
+                token: 1,
+                logprob: -0.5,
+                top: Vec::new(),
+            }),
+            ending: None,
+        }
+    }
+
+    fn end(reason: EndReason) -> Chunk {
+        Chunk {
+            ending: Some(Ending {
+                reason,
+                stop_string: None,
+                statistics: Statistics::default(),
+            }),
+            ..Chunk::default()
+        }
+    }
+
+    fn content(text: &str) -> Part {
+        Part::Content(text.to_owned())
+    }
+
+    fn answer() -> Vec<Chunk> {
+        let call = |index| Part::ToolCall {
+            index,
+            name: "now".to_owned(),
+        };
+        let arguments = |index, delta: &str| Part::Arguments {
+            index,
+            delta: delta.to_owned(),
+        };
+        vec![
+            chunk(&[]),
+            chunk(&[Part::Reasoning("h".to_owned())]),
+            chunk(&[Part::Reasoning("m".to_owned())]),
+            chunk(&[]),
+            chunk(&[content("Let me ")]),
+            chunk(&[content("see."), call(0), arguments(0, "{\"zone\": ")]),
+            chunk(&[arguments(0, "1}"), call(1), arguments(1, "{}")]),
+        ]
+    }
+
+    fn whole_answer() -> Vec<Chunk> {
+        let mut chunks = answer();
+        chunks.push(end(EndReason::ToolCalls));
+        chunks
+    }
+
+    fn run(chunks: Vec<Chunk>) -> (Output, Vec<Event>, Option<Ended>) {
+        let mut output = Output::default();
+        let mut ended = None;
+        for chunk in chunks {
+            ended = output.take(chunk, |logprob| Some(json!({"logprob": logprob.logprob})));
+        }
+        let events = output.events();
+        (output, events, ended)
+    }
+
+    #[test]
+    fn events_have_the_official_order() {
+        let (_, events, ended) = run(whole_answer());
+        let names: Vec<&str> = events
+            .iter()
+            .filter_map(|(name, _)| name.strip_prefix("response."))
+            .collect();
+        let expected = [
+            "output_item.added",
+            "content_part.added",
+            "reasoning_text.delta",
+            "reasoning_text.delta",
+            "reasoning_text.done",
+            "content_part.done",
+            "output_item.done",
+            "output_item.added",
+            "content_part.added",
+            "output_text.delta",
+            "output_text.delta",
+            "output_text.done",
+            "content_part.done",
+            "output_item.done",
+            "output_item.added",
+            "function_call_arguments.delta",
+            "function_call_arguments.delta",
+            "function_call_arguments.done",
+            "output_item.done",
+            "output_item.added",
+            "function_call_arguments.delta",
+            "function_call_arguments.done",
+            "output_item.done",
+        ];
+        assert_eq!(names, expected);
+        assert!(ended.unwrap().is_complete());
+    }
+
+    #[test]
+    fn items_hold_what_the_events_told() {
+        let (output, events, ended) = run(whole_answer());
+        let items = output.items();
+        let kinds: Vec<&str> = items
+            .iter()
+            .filter_map(|item| item["type"].as_str())
+            .collect();
+        assert_eq!(
+            kinds,
+            ["reasoning", "message", "function_call", "function_call"]
+        );
+        assert_eq!(
+            items[0]["content"],
+            json!([{"type": "reasoning_text", "text": "hm"}])
+        );
+        assert_eq!(items[1]["content"][0]["text"], "Let me see.");
+        assert_eq!(items[2]["arguments"], "{\"zone\": 1}");
+        assert_eq!(items[3]["arguments"], "{}");
+        assert_ne!(items[2]["call_id"], items[3]["call_id"]);
+        let done: Vec<&Value> = events
+            .iter()
+            .filter(|(name, _)| *name == "response.output_item.done")
+            .map(|(_, data)| &data["item"])
+            .collect();
+        assert_eq!(done, items.iter().collect::<Vec<_>>());
+        for (name, data) in &events {
+            let index = usize::try_from(data["output_index"].as_u64().unwrap()).unwrap();
+            let id = data.get("item_id").unwrap_or(&data["item"]["id"]);
+            assert_eq!(*id, items[index]["id"], "{name}");
+        }
+        // Tokens count for what they turned out to be: of seven, the first three were thought, and three were said.
+        assert_eq!(
+            ended.unwrap().usage()["output_tokens_details"]["reasoning_tokens"],
+            3
+        );
+        assert_eq!(
+            items[1]["content"][0]["logprobs"].as_array().unwrap().len(),
+            3
+        );
+    }
+
+    #[test]
+    fn answers_that_break_off_are_incomplete() {
+        let (output, _, ended) = run(vec![chunk(&[content("Once")]), end(EndReason::Length)]);
+        assert!(!ended.unwrap().is_complete());
+        assert_eq!(output.items()[0]["status"], "incomplete");
+        let (output, _, _) = run(vec![chunk(&[content("Once")])]);
+        assert_eq!(output.items()[0]["status"], "incomplete");
+        let (output, events, _) = run(vec![end(EndReason::Stop)]);
+        assert_eq!(output.items()[0]["content"][0]["text"], "");
+        assert_eq!(events.len(), 5);
+    }
+}

@@ -1,0 +1,93 @@
+//! A response as a stream of events, in the official order.
+
+use std::collections::VecDeque;
+
+use axum::response::Response;
+use futures_util::stream;
+use serde_json::{Map, Value, json};
+
+use super::create::Making;
+use crate::error::{ApiError, Protocol};
+use crate::sse::{self, Message};
+
+struct State {
+    making: Making,
+    ready: VecDeque<Message>,
+    sequence_number: u64,
+    ended: bool,
+}
+
+/// The response that streams what `making` makes.
+pub fn response(making: Making) -> Response {
+    let limits = making.server.options().limits.clone();
+    let mut state = State {
+        making,
+        ready: VecDeque::new(),
+        sequence_number: 0,
+        ended: false,
+    };
+    for name in ["response.created", "response.in_progress"] {
+        let response = state.making.frame.in_progress();
+        state.send(name, json!({"response": response}));
+    }
+    let messages = stream::unfold(state, async |mut state| {
+        state.next().await.map(|message| (message, state))
+    });
+    sse::response(&limits, messages)
+}
+
+impl State {
+    async fn next(&mut self) -> Option<Message> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Some(message);
+            }
+            if self.ended {
+                return None;
+            }
+            let step = self.making.step().await;
+            for (name, data) in self.making.output.events() {
+                self.send(name, data);
+            }
+            match step {
+                Ok(None) => {}
+                Ok(Some(response)) => {
+                    self.ended = true;
+                    let name = if response["status"] == "completed" {
+                        "response.completed"
+                    } else {
+                        "response.incomplete"
+                    };
+                    self.send(name, json!({"response": response}));
+                }
+                Err(error) => self.fail(&error),
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &ApiError) {
+        self.ended = true;
+        let told = &error.body_in(Protocol::OpenAi)["error"];
+        let code = match &told["code"] {
+            Value::Null => told["type"].clone(),
+            code => code.clone(),
+        };
+        self.send(
+            "error",
+            json!({"code": code, "message": told["message"], "param": told["param"]}),
+        );
+        let response = self.making.frame.failed(&self.making.output, error);
+        self.send("response.failed", json!({"response": response}));
+    }
+
+    fn send(&mut self, name: &'static str, data: Value) {
+        let mut event = Map::new();
+        event.insert("type".to_owned(), name.into());
+        event.insert("sequence_number".to_owned(), self.sequence_number.into());
+        if let Value::Object(data) = data {
+            event.extend(data);
+        }
+        self.sequence_number += 1;
+        self.ready.push_back(Message::Named(name, event.into()));
+    }
+}

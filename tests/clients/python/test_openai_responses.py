@@ -1,0 +1,166 @@
+"""Responses through OpenAI's client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openai as sdk
+import pytest
+from openai import OpenAI
+from openai.types.responses import FunctionToolParam, Response
+
+from server import MODEL
+
+QUESTION = "What is the capital of France? Answer in one sentence."
+WEATHER: FunctionToolParam = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather of a city.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    "strict": False,
+}
+
+
+def ask(openai: OpenAI, question: Any = QUESTION, **more: Any) -> Response:
+    more = {"temperature": 0, "max_output_tokens": 40, **more}
+    return openai.responses.create(model=MODEL, input=question, **more)
+
+
+def validate(response: Response) -> None:
+    """The client takes what it gets; this looks at every type."""
+    assert Response.model_validate(response.to_dict()).id == response.id
+
+
+def test_an_answer(openai: OpenAI) -> None:
+    response = ask(openai, metadata={"purpose": "test"}, user="me", store=False)
+    validate(response)
+    assert "Paris" in response.output_text
+    assert (response.object, response.status, response.model) == ("response", "completed", MODEL)
+    assert response.incomplete_details is None and response.error is None
+    (message,) = response.output
+    assert message.type == "message" and message.role == "assistant" and message.status == "completed"
+    assert response.usage
+    assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
+    assert response.usage.output_tokens_details.reasoning_tokens == 0
+    assert response.metadata == {"purpose": "test"}
+    assert (response.temperature, response.max_output_tokens, response.store) == (0, 40, False)
+
+
+def test_an_answer_that_is_cut_off(openai: OpenAI) -> None:
+    response = ask(openai, max_output_tokens=2)
+    assert response.status == "incomplete"
+    assert response.incomplete_details and response.incomplete_details.reason == "max_output_tokens"
+    assert response.usage and response.usage.output_tokens == 2
+
+
+def test_a_stream_adds_up(openai: OpenAI) -> None:
+    whole = ask(openai, include=["message.output_text.logprobs"], top_logprobs=2)
+    text = ""
+    numbers = []
+    names = []
+    with openai.responses.stream(
+        model=MODEL,
+        input=QUESTION,
+        temperature=0,
+        max_output_tokens=40,
+        include=["message.output_text.logprobs"],
+        top_logprobs=2,
+    ) as stream:
+        for event in stream:
+            numbers.append(event.sequence_number)
+            if not names or names[-1] != event.type:
+                names.append(event.type)
+            if event.type == "response.output_text.delta":
+                text += event.delta
+                assert event.snapshot == text
+                assert all(len(logprob.top_logprobs or []) == 2 for logprob in event.logprobs)
+        final = stream.get_final_response()
+    validate(final)
+    assert text == final.output_text == whole.output_text
+    assert numbers == list(range(len(numbers)))
+    assert names == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    assert openai.responses.retrieve(final.id).output_text == text
+
+
+def test_a_conversation_goes_on(openai: OpenAI) -> None:
+    first = ask(openai, "My name is Ada.", instructions="Be brief.")
+    assert first.instructions == "Be brief."
+    second = ask(openai, "What is my name?", previous_response_id=first.id)
+    assert second.previous_response_id == first.id and second.instructions is None
+    by_hand = ask(
+        openai,
+        [{"role": "user", "content": "My name is Ada."}, *first.output, {"role": "user", "content": "What is my name?"}],
+    )
+    assert second.output_text == by_hand.output_text
+    items = openai.responses.input_items.list(second.id, order="asc", limit=2)
+    assert [item.type for item in items] == ["message"] * 3
+    assert items.has_more
+
+    openai.responses.delete(first.id)
+    with pytest.raises(sdk.NotFoundError):
+        openai.responses.retrieve(first.id)
+    with pytest.raises(sdk.BadRequestError) as caught:
+        ask(openai, previous_response_id=first.id)
+    assert caught.value.code == "previous_response_not_found"
+    assert ask(openai, "And?", previous_response_id=second.id).output_text
+
+
+def test_what_is_not_stored_cannot_be_read(openai: OpenAI) -> None:
+    response = ask(openai, store=False)
+    with pytest.raises(sdk.NotFoundError):
+        openai.responses.retrieve(response.id)
+
+
+def test_tools(openai: OpenAI) -> None:
+    def tokens(**more: Any) -> int:
+        usage = ask(openai, "What is the weather in Rome?", max_output_tokens=1, **more).usage
+        assert usage
+        return usage.input_tokens
+
+    assert tokens(tools=[WEATHER]) > tokens() + 20
+    assert tokens(tools=[WEATHER], tool_choice="none") == tokens()
+    response = ask(
+        openai,
+        [
+            {"role": "user", "content": "What is the weather in Rome?"},
+            {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": '{"city": "Rome"}'},
+            {"type": "function_call_output", "call_id": "call_1", "output": "27 degrees and sunny"},
+        ],
+        tools=[WEATHER],
+        max_output_tokens=16,
+    )
+    validate(response)
+    assert response.output
+    items = openai.responses.input_items.list(response.id, order="asc")
+    assert [item.type for item in items] == ["message", "function_call", "function_call_output"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"background": True}, "background"),
+        ({"truncation": "auto"}, "truncation"),
+        ({"conversation": "conv_1"}, "conversation"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+        ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
+        ({"text": {"verbosity": "low"}}, "text.verbosity"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"input": [{"role": "king", "content": "x"}]}, "input[0].role"),
+        ({"reasoning": {"effort": "high"}}, "reasoning.effort"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_field_that_makes_no_sense(openai: OpenAI, fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(sdk.BadRequestError) as caught:
+        openai.responses.create(**{"model": MODEL, "input": QUESTION, **fields})
+    assert caught.value.param == param
