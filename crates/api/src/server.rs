@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mlxm_engine::Engine;
 use mlxm_engine::chat::ChatTemplate;
+use mlxm_grammar::Compiler;
 use mlxm_parsers::{Format, ReasoningFormat};
 use tokio::sync::watch;
 
@@ -60,7 +61,7 @@ pub struct FormatOverride {
     /// How tool calls are written; `Some(None)` reads none.
     pub tools: Option<Option<mlxm_parsers::ToolFormat>>,
     /// How reasoning is marked; `Some(None)` leaves it in the answer.
-    pub reasoning: Option<Option<mlxm_parsers::ReasoningFormat>>,
+    pub reasoning: Option<Option<ReasoningFormat>>,
 }
 
 /// Serves one model; clones share it.
@@ -93,6 +94,8 @@ pub struct Model {
     pub format: Format,
     /// Special tokens that mark parts of an answer.
     pub markers: Arc<[u32]>,
+    /// Makes constraints of grammars.
+    pub compiler: Compiler,
 }
 
 impl Server {
@@ -208,14 +211,13 @@ impl Model {
             tools: chosen.tools.unwrap_or(detected.tools),
             reasoning: chosen.reasoning.unwrap_or(detected.reasoning),
         };
-        let tokenizer = engine.tokenizer();
         let markers = format
             .markers()
             .into_iter()
-            .filter_map(|marker| tokenizer.token_to_id(marker))
-            .filter(|id| tokenizer.is_special(*id))
+            .filter_map(|marker| special_token(&engine, marker))
             .collect();
         Self {
+            compiler: Compiler::for_engine(&engine),
             engine,
             format,
             markers,
@@ -224,6 +226,11 @@ impl Model {
 }
 
 impl Model {
+    /// The id of a text that is a special token.
+    pub fn special_token(&self, text: &str) -> Option<u32> {
+        special_token(&self.engine, text)
+    }
+
     /// Whether the chat template reads a variable of this name.
     pub fn template_mentions(&self, variable: &str) -> bool {
         let template = self.engine.chat_template().ok();
@@ -244,6 +251,13 @@ impl Model {
             .token_bytes(id)
             .unwrap_or_else(|| tokenizer.decode(&[id], false).into_bytes())
     }
+}
+
+fn special_token(engine: &Engine, text: &str) -> Option<u32> {
+    let tokenizer = engine.tokenizer();
+    tokenizer
+        .token_to_id(text)
+        .filter(|id| tokenizer.is_special(*id))
 }
 
 /// The template that tells how tools are called.

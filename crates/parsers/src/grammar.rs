@@ -77,6 +77,27 @@ impl Format {
         Ok(lark.finish(&start.build()))
     }
 
+    /// A grammar, in the same dialect, of the answers that are `form` (an expression of it) behind the model's reasoning.
+    /// `None` where no reasoning can come, so that nothing but the form is left; with channels, too, since none of them
+    /// holds a form.
+    pub fn behind_reasoning(
+        &self,
+        form: &str,
+        prompt: &str,
+        special_token: &dyn Fn(&str) -> Option<u32>,
+    ) -> Option<String> {
+        if self.has_channels() {
+            return None;
+        }
+        let mut lark = Lark::new(special_token);
+        let reasoning = self.reasoning_grammar(&mut lark, prompt);
+        if reasoning.is_empty() {
+            return None;
+        }
+        let start = Sequence::new().expression(&reasoning).expression(form);
+        Some(lark.finish(&start.build()))
+    }
+
     /// What may or must come before the calls.
     fn reasoning_grammar(self, lark: &mut Lark<'_>, prompt: &str) -> String {
         const SPACE: &str = "/[ \\n]{1,4}/?";

@@ -1,14 +1,14 @@
 //! `mlxm serve`: one model behind the OpenAI and Anthropic APIs.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use mlxm_api::{FormatOverride, Limits, Server, ServerOptions, Shutdown};
-use mlxm_engine::Engine;
+use mlxm_engine::{Engine, LoadError, LoadOptions};
 use mlxm_parsers::{ReasoningFormat, ToolFormat};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -79,6 +79,11 @@ pub struct Serve {
     /// Answers that are generated at once; further requests wait
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     max_sequences: u16,
+
+    /// Tokens that the cache of keys and values holds, for all answers together [default: as many as fit, at most a
+    /// full context for each]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
+    kv_pool_tokens: Option<u64>,
 
     /// Requests that may wait; further ones are refused
     #[arg(long, value_name = "N", default_value_t = 256)]
@@ -179,6 +184,10 @@ impl Serve {
         options.max_sequences = self.max_sequences.into();
         options.max_waiting = self.max_waiting as usize;
         options.max_batch_tokens = self.max_batch_tokens as usize;
+        options.kv_pool_tokens = match self.kv_pool_tokens {
+            Some(tokens) => Some(usize::try_from(tokens).unwrap_or(usize::MAX)),
+            None => fitting_pool(&path, &options)?,
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -259,6 +268,24 @@ impl Serve {
         }
         Ok(())
     }
+}
+
+/// Tokens of a pool that is smaller than a full context for each answer, where that does not fit; at least one context.
+fn fitting_pool(model: &Path, options: &LoadOptions) -> Result<Option<usize>, LoadError> {
+    let Some(memory) = options.memory_bytes else {
+        return Ok(None);
+    };
+    let alone = LoadOptions {
+        max_sequences: 1,
+        ..options.clone()
+    };
+    let (_, plan) = mlxm_engine::inspect(model, &alone)?;
+    let all = plan.context_length.saturating_mul(options.max_sequences);
+    let left = memory.saturating_sub(plan.total_bytes);
+    // More answers at once take more scratch, too; a twentieth is more than that.
+    let more = (left - left / 20) / plan.kv_bytes_per_token.max(1);
+    let tokens = plan.context_length.saturating_add(more as usize);
+    Ok((tokens < all).then_some(tokens))
 }
 
 /// Nobody waits yet: the time to lay out the weights.

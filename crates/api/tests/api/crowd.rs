@@ -1,0 +1,89 @@
+//! Many at once.
+
+use futures_util::future::join_all;
+use mlxm_engine::LoadOptions;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::stepper::Stepper;
+use crate::support::{chat, load_options, server_options, start, start_with};
+
+const ROUTE: &str = "/v1/chat/completions";
+const COMPLETIONS: &str = "/v1/completions";
+
+fn bodies() -> Vec<Value> {
+    let prompts = [
+        "Hi",
+        "Tell me a story about the sea",
+        "x",
+        "List the colours of the rainbow, one by one",
+    ];
+    let body = |seed: usize| {
+        let temperature = [0.0, 0.7, 1.3][seed % 3];
+        json!({"model": "tiny", "prompt": prompts[seed % 4], "seed": seed, "temperature": temperature,
+            "max_tokens": 8 + 5 * seed})
+    };
+    (0..12).map(body).collect()
+}
+
+fn text(body: &Value) -> String {
+    body["choices"][0]["text"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn answers_are_the_same_alone_and_in_a_crowd() {
+    for model in ["llama-4bit", "gemma3-window-8"] {
+        let server = start_with(model, &load_options(), server_options()).await;
+        let mut alone = Vec::new();
+        for body in bodies() {
+            alone.push(text(&server.ok(COMPLETIONS, &body).await));
+        }
+        let bodies = bodies();
+        let crowd = join_all(bodies.iter().map(|body| server.ok(COMPLETIONS, body))).await;
+        let crowd: Vec<String> = crowd.iter().map(text).collect();
+        assert_eq!(crowd, alone, "{model}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_nobody_up() {
+    let server = start().await;
+    let address = server.url.trim_start_matches("http://");
+    let body = chat(
+        "Hi",
+        json!({"n": 3, "max_tokens": 200, "ignore_eos": true, "stream": true}),
+    )
+    .to_string();
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST {ROUTE} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    silent.write_all((head + &body).as_bytes()).await.unwrap();
+    for _ in 0..3 {
+        server
+            .ok(ROUTE, &chat("Hi", json!({"max_tokens": 20})))
+            .await;
+    }
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_thousand_connections_are_served() {
+    let load = LoadOptions {
+        max_waiting: 2000,
+        ..load_options()
+    };
+    let server = start_with("llama-4bit", &load, server_options()).await;
+    let stepper = Stepper::hold(&server.engine);
+    let body = chat("Hi", json!({"max_tokens": 1}));
+    let all = (0..1000).map(|_| tokio::spawn(server.request(ROUTE, &body).send()));
+    let all: Vec<_> = all.collect();
+    // All of them are in the engine before the first is answered.
+    server.until_inside(1001).await;
+    drop(stepper);
+    for response in join_all(all).await {
+        assert_eq!(response.unwrap().unwrap().status().as_u16(), 200);
+    }
+}

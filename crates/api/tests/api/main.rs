@@ -1,0 +1,19 @@
+//! The API over real connections, in front of the engine's committed checkpoints.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod cancellation;
+mod chat;
+mod completions;
+mod crowd;
+mod forms;
+mod limits;
+mod messages;
+mod prefix;
+mod stepper;
+mod support;
+mod wrong;

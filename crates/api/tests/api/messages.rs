@@ -1,0 +1,124 @@
+//! `/v1/messages`.
+
+use serde_json::{Value, json};
+
+use crate::support::start;
+
+const ROUTE: &str = "/v1/messages";
+
+fn body(more: Value) -> Value {
+    let mut body =
+        json!({"model": "tiny", "max_tokens": 24, "messages": [{"role": "user", "content": "Hi"}]});
+    for (name, value) in more.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+#[tokio::test]
+async fn a_stream_has_the_official_order_and_says_what_the_whole_answer_says() {
+    let server = start().await;
+    let whole = server.ok(ROUTE, &body(json!({"temperature": 1.0}))).await;
+    assert_eq!(
+        (&whole["type"], &whole["role"]),
+        (&json!("message"), &json!("assistant"))
+    );
+    let whole = server.ok(ROUTE, &body(json!({}))).await;
+    let events = server.events(ROUTE, &body(json!({"stream": true}))).await;
+    let mut names: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(events.iter().all(|(name, data)| data["type"] == *name));
+    names.dedup();
+    let expected = [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ];
+    assert_eq!(names, expected);
+    let text: String = events
+        .iter()
+        .filter_map(|(_, data)| data["delta"]["text"].as_str())
+        .collect();
+    assert_eq!(whole["content"][0]["text"], text);
+    let end = &events[events.len() - 2].1;
+    assert_eq!(end["delta"]["stop_reason"], whole["stop_reason"]);
+    assert_eq!(
+        end["usage"]["output_tokens"],
+        whole["usage"]["output_tokens"]
+    );
+}
+
+#[tokio::test]
+async fn prompts_are_those_of_the_other_protocol() {
+    let server = start().await;
+    let asked = body(json!({"system": [{"type": "text", "text": "Be brief."}]}));
+    let count = server.ok("/v1/messages/count_tokens", &asked).await["input_tokens"].clone();
+    let messages =
+        json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]);
+    let tokens = server.ok("/tokenize", &json!({"messages": messages})).await;
+    assert_eq!(count, tokens["count"]);
+    let usage = server.ok(ROUTE, &asked).await["usage"].clone();
+    let read = usage["input_tokens"].as_u64().unwrap()
+        + usage["cache_read_input_tokens"].as_u64().unwrap();
+    assert_eq!(Some(read), count.as_u64());
+}
+
+#[tokio::test]
+async fn the_last_message_of_the_assistant_is_continued() {
+    let server = start().await;
+    let messages =
+        json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Once upon"}]);
+    let count = server
+        .ok(
+            "/v1/messages/count_tokens",
+            &body(json!({"messages": messages})),
+        )
+        .await;
+    let text = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nOnce upon";
+    let tokens = server
+        .ok(
+            "/tokenize",
+            &json!({"prompt": text, "add_special_tokens": false}),
+        )
+        .await;
+    assert_eq!(count["input_tokens"], tokens["count"]);
+}
+
+#[tokio::test]
+async fn mistakes_have_the_protocols_own_shape() {
+    let server = start().await;
+    let refused = async |body: Value| {
+        let (status, body) = server.post(ROUTE, &body).await;
+        assert_eq!((status, &body["type"]), (400, &json!("error")), "{body}");
+        assert_eq!(body["error"]["type"], "invalid_request_error");
+        body["error"]["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        refused(json!({"model": "tiny", "messages": []})).await,
+        "max_tokens is missing"
+    );
+    assert!(
+        refused(body(json!({"messages": []})))
+            .await
+            .starts_with("messages is empty")
+    );
+    assert!(
+        refused(body(json!({"temperature": "hot"})))
+            .await
+            .starts_with("temperature:")
+    );
+    assert!(
+        refused(body(json!({"mcp_servers": [{}]})))
+            .await
+            .contains("mcp_servers")
+    );
+    assert!(
+        refused(body(
+            json!({"thinking": {"type": "enabled", "budget_tokens": 1024}})
+        ))
+        .await
+        .contains("thinking")
+    );
+}
