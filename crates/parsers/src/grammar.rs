@@ -39,9 +39,9 @@ impl Format {
     /// model's reasoning before where its format has any: the rest of it when `prompt` leaves it open, none when `prompt`
     /// has just closed it. `parallel` allows several calls; the channels of gpt-oss have one call per answer.
     ///
-    /// The schemas of arguments stand in it as they are given, whole or by property: who compiles the grammar decides
-    /// which keywords it can enforce and how JSON is spaced. Arguments that are written as text are held to their type
-    /// and to the strings their schema lists, not to further keywords.
+    /// The schemas of arguments stand in it, whole or by property, marked as `lenient`: they are enforced as far as
+    /// possible. Arguments that are written as text are held to their type and to the strings their schema lists, not to
+    /// further keywords.
     ///
     /// `special_token` tells the id of a marker that is a special token of the vocabulary, as decoding leaves out; such a
     /// marker is written as `<[id]>`, others as text.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::json::quote;
 use crate::tool::Tool;
@@ -121,12 +121,16 @@ impl<'a> Lark<'a> {
     }
 }
 
-/// A JSON value of a schema.
+/// A JSON value of a schema, which is to be enforced as far as possible: a call has to be a call even where a keyword of
+/// its arguments cannot be followed.
 pub(crate) fn json(schema: &Value) -> String {
-    match schema {
-        Value::Object(_) => format!("%json {schema}"),
-        _ => "%json {}".to_owned(),
-    }
+    let mut schema = match schema {
+        Value::Object(_) => schema.clone(),
+        _ => Value::Object(Map::new()),
+    };
+    forget_prose(&mut schema);
+    schema["x-guidance"] = json!({"lenient": true});
+    format!("%json {schema}")
 }
 
 /// The arguments of a tool as a JSON object.
@@ -137,6 +141,31 @@ pub(crate) fn json_arguments(tool: &Tool) -> String {
     };
     schema.entry("type").or_insert_with(|| "object".into());
     json(&Value::Object(schema))
+}
+
+/// Removes what a schema says to people: agents write pages of it, and a grammar has a limit.
+fn forget_prose(schema: &mut Value) {
+    let Some(schema) = schema.as_object_mut() else {
+        return;
+    };
+    for keyword in ["description", "title", "examples", "default", "$comment"] {
+        schema.shift_remove(keyword);
+    }
+    for (keyword, value) in schema {
+        match (keyword.as_str(), value) {
+            (
+                "properties" | "patternProperties" | "$defs" | "definitions",
+                Value::Object(parts),
+            ) => {
+                parts.values_mut().for_each(forget_prose);
+            }
+            ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(parts)) => {
+                parts.iter_mut().for_each(forget_prose);
+            }
+            ("items" | "additionalProperties", part) => forget_prose(part),
+            _ => {}
+        }
+    }
 }
 
 /// The strings that a schema lists, if it allows no others.

@@ -81,9 +81,12 @@ impl Llguidance {
 /// The byte of those allowed that leads to the end soonest.
 fn finishing(text: &[u8], allowed: &[u8]) -> u8 {
     let in_number = text.last().is_some_and(u8::is_ascii_digit);
-    let ends = |byte: &&u8| match in_number {
-        true => !byte.is_ascii_digit() && !b".eE".contains(byte),
-        false => byte.is_ascii_digit(),
+    let ends = |byte: &&u8| {
+        if in_number {
+            !byte.is_ascii_digit() && !b".eE".contains(byte)
+        } else {
+            byte.is_ascii_digit()
+        }
     };
     let dark = |byte: &&u8| !byte.is_ascii_whitespace();
     let direct = FINISHING.iter().find(|byte| allowed.contains(byte));

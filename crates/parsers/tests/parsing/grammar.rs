@@ -112,3 +112,31 @@ fn a_schema_without_properties_is_any_object() {
         assert!(grammar.unwrap().contains("ping"));
     }
 }
+
+#[test]
+fn prose_stays_out_of_the_grammar() {
+    let tool = Tool {
+        name: "note".to_owned(),
+        parameters: json!({
+            "description": "PROSE",
+            "properties": {
+                "description": {"type": "array", "items": {"title": "PROSE", "type": "string"}},
+                "kind": {"anyOf": [{"description": "PROSE", "type": "integer"}, {"$ref": "#/$defs/kind"}]},
+            },
+            "$defs": {"kind": {"default": "PROSE", "type": "null"}},
+        }),
+    };
+    for syntax in ToolFormat::ALL {
+        let grammar = format(syntax)
+            .grammar(
+                std::slice::from_ref(&tool),
+                Choice::Required,
+                false,
+                "",
+                &text_only,
+            )
+            .unwrap();
+        assert!(!grammar.contains("PROSE"), "{grammar}");
+        assert!(grammar.contains("description"), "{grammar}");
+    }
+}
