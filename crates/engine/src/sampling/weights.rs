@@ -163,14 +163,14 @@ widened! {
 }
 
 widened! {
-    /// For each block, the sum of `exp((logit - largest) / temperature)`.
-    fn masses(logits: &[f32], largest: f32, temperature: f32) -> Vec<f64> {
+    /// For each block, the sum of `exp((logit - largest) * sharpness)`.
+    fn masses(logits: &[f32], largest: f32, sharpness: f32) -> Vec<f64> {
         let mut sums = Vec::with_capacity(logits.len().div_ceil(BLOCK));
         for block in logits.chunks(BLOCK) {
             let mut lanes = [0.0f32; LANES];
             for chunk in block.chunks(LANES) {
                 for (lane, &logit) in lanes.iter_mut().zip(chunk) {
-                    *lane += exp((logit - largest) / temperature);
+                    *lane += exp((logit - largest) * sharpness);
                 }
             }
             sums.push(lanes.into_iter().map(f64::from).sum());
@@ -186,12 +186,14 @@ pub(super) fn mass(logits: &[f32], largest: f32) -> f64 {
 
 /// Draws from all tokens by probability at this temperature, with `uniform` from 0 to below 1.
 pub(super) fn draw(logits: &[f32], largest: f32, temperature: f32, uniform: f64) -> u32 {
-    let masses = masses(logits, largest, temperature);
+    // Not infinite, since it is also multiplied with 0.
+    let sharpness = 1.0 / temperature.max(1e-30);
+    let masses = masses(logits, largest, sharpness);
     let target = uniform * masses.iter().sum::<f64>();
     let (block, before) = reach(target, 0.0, masses.into_iter());
     let start = block * BLOCK;
     let inside = logits[start..].iter().take(BLOCK);
-    let weights = inside.map(|&logit| f64::from(exp((logit - largest) / temperature)));
+    let weights = inside.map(|&logit| f64::from(exp((logit - largest) * sharpness)));
     let (within, _) = reach(target, before, weights);
     (start + within) as u32
 }
@@ -307,6 +309,15 @@ mod tests {
             };
             let expected: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
             prop_assert!((mass(&logits, largest) - expected).abs() < 1e-6 * expected);
+        }
+    }
+
+    #[test]
+    fn a_tiny_temperature_is_greedy() {
+        for temperature in [1e-3, f32::MIN_POSITIVE, 1e-45] {
+            for uniform in [0.0, 0.5, 0.999_999] {
+                assert_eq!(draw(&[0.0, 1.0, 0.9], 1.0, temperature, uniform), 1);
+            }
         }
     }
 

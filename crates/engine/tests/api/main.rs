@@ -9,6 +9,7 @@ mod constraint;
 mod dispatches;
 mod failures;
 mod generation;
+mod kv_pool;
 mod kv_types;
 mod loading;
 mod support;
