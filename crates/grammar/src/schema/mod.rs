@@ -56,7 +56,9 @@ pub(crate) fn prepare(schema: &Value, enforcement: Enforcement) -> Result<Value,
     };
     let definitions = definitions.into_iter().enumerate();
     let definitions = definitions.map(|(index, schema)| (references::name(index), schema));
-    prepared.insert("$defs".into(), definitions.collect());
+    let numbers = walk.numbers().enumerate();
+    let numbers = numbers.map(|(index, schema)| (references::number_name(index), schema));
+    prepared.insert("$defs".into(), definitions.chain(numbers).collect());
     prepared.insert("x-guidance".into(), writing(enforcement));
     Ok(Value::Object(prepared))
 }

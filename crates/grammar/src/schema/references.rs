@@ -9,6 +9,11 @@ pub(super) fn name(index: usize) -> String {
     format!("d{index}")
 }
 
+/// The name of a schema of numbers in the prepared schema.
+pub(super) fn number_name(index: usize) -> String {
+    format!("n{index}")
+}
+
 /// The reference to a definition in the prepared schema.
 pub(super) fn reference(index: usize) -> String {
     format!("#/$defs/{}", name(index))

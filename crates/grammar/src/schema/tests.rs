@@ -23,7 +23,11 @@ fn prepared(schema: Value) -> Value {
     if keywords["$defs"] == json!({}) {
         keywords.shift_remove("$defs");
     }
-    prepared
+    // A schema of numbers stands among the definitions.
+    match prepared["$ref"].as_str() {
+        Some("#/$defs/n0") => prepared["$defs"]["n0"].clone(),
+        _ => prepared,
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use indexmap::IndexSet;
 use serde_json::{Map, Value, json};
 
 use super::numbers::Steps;
@@ -47,6 +48,8 @@ pub(super) struct Walk<'a> {
     enforcement: Enforcement,
     /// What references name, in the order in which they are met.
     targets: Vec<Target<'a>>,
+    /// Schemas of numbers. A range is a long expression, and the same ones come again and again.
+    numbers: IndexSet<Value>,
     pub(super) steps: Steps,
     nodes: usize,
     depth: usize,
@@ -63,10 +66,16 @@ impl<'a> Walk<'a> {
             root,
             enforcement,
             targets: Vec::new(),
+            numbers: IndexSet::new(),
             steps: Steps::default(),
             nodes: 0,
             depth: 0,
         }
+    }
+
+    /// The schemas of numbers that have been met, in the order of their names.
+    pub(super) fn numbers(self) -> impl Iterator<Item = Value> {
+        self.numbers.into_iter()
     }
 
     /// The schemas that references name, which may name more.
@@ -112,7 +121,12 @@ impl<'a> Walk<'a> {
         self.depth += 1;
         let prepared = self.enforced_keywords(keywords, at);
         self.depth -= 1;
-        prepared.map(Value::Object)
+        let prepared = Value::Object(prepared?);
+        if !is_number(&prepared) {
+            return Ok(prepared);
+        }
+        let (index, _) = self.numbers.insert_full(prepared);
+        Ok(json!({ "$ref": format!("#/$defs/{}", references::number_name(index)) }))
     }
 
     /// Without the keywords that cannot be enforced, if they need not be.
@@ -267,6 +281,15 @@ impl<'a> Walk<'a> {
         let schemas = schemas.map(|(index, schema)| self.subschema(schema, &here.child(index)));
         schemas.collect::<Result<_, _>>().map(Some)
     }
+}
+
+/// Whether a prepared schema says nothing but which numbers it takes.
+fn is_number(prepared: &Value) -> bool {
+    let combined = ["const", "enum", "$ref", "allOf", "anyOf"];
+    matches!(prepared["type"].as_str(), Some("integer" | "number"))
+        && combined
+            .iter()
+            .all(|keyword| prepared.get(keyword).is_none())
 }
 
 /// A schema that describes properties or items and does not say of what means objects or arrays.

@@ -10,3 +10,4 @@ mod refused;
 mod schemas;
 mod support;
 mod texts;
+mod tools;

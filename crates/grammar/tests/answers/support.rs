@@ -23,13 +23,22 @@ pub struct Babbler {
     tokenizer: Tokenizer,
     vocab_size: usize,
     end: Vec<u32>,
+    /// The tokens of single bytes.
+    bytes: [Option<u32>; 256],
 }
 
 impl Babbler {
     /// With a few rows of the logits beyond the tokenizer's tokens, as in models whose vocabulary is padded.
     pub fn new(tokenizer: Tokenizer, end: Vec<u32>) -> Self {
         let vocab_size = tokenizer.vocab_size() + 7;
+        let mut bytes = [None; 256];
+        for token in 0..vocab_size as u32 {
+            if let Some([byte]) = tokenizer.token_bytes(token).as_deref() {
+                bytes[*byte as usize] = Some(token);
+            }
+        }
         Self {
+            bytes,
             compiler: Compiler::new(tokenizer.clone(), vocab_size, end.clone()),
             tokenizer,
             vocab_size,
@@ -41,6 +50,18 @@ impl Babbler {
     ///
     /// Some of the time what closes a string, an array or an object is drawn first, or few answers would ever end.
     pub fn answer(&self, matcher: &Matcher, seed: u64, most: usize) -> Option<String> {
+        self.answer_closing(matcher, seed, most, &[])
+    }
+
+    /// As [`answer`](Self::answer), with a liking for these markers, which end free text.
+    pub fn answer_closing(
+        &self,
+        matcher: &Matcher,
+        seed: u64,
+        most: usize,
+        markers: &[&str],
+    ) -> Option<String> {
+        let mut text = Vec::new();
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut pick = |from: &[u32]| from[(random.next_u64() % from.len() as u64) as usize];
         let mut matcher = matcher.fork();
@@ -56,7 +77,21 @@ impl Babbler {
                 allowed.filter(|token| tokens.contains(token)).collect()
             };
             let (ends, closes) = (among(&self.end), among(&closing));
+            // A marker that is begun is written to its end.
+            let marking = markers
+                .iter()
+                .filter_map(|marker| self.next_of(marker, &text));
+            let (begun, fresh): (Vec<_>, Vec<_>) = marking.partition(|(_, written)| *written > 1);
+            let marking = if begun.is_empty() {
+                fresh
+            } else {
+                begun.clone()
+            };
+            let marking: Vec<u32> = marking.into_iter().map(|(token, _)| token).collect();
+            let marking = among(&marking);
             let token = match pick(&[0, 1, 2, 3]) {
+                _ if !begun.is_empty() && !marking.is_empty() => pick(&marking),
+                0 if !marking.is_empty() => pick(&marking),
                 0 if !closes.is_empty() => pick(&closes),
                 0 | 1 if !ends.is_empty() => pick(&ends),
                 _ => pick(&allowed),
@@ -65,11 +100,20 @@ impl Babbler {
                 return Some(self.tokenizer.decode(&tokens, true));
             }
             tokens.push(token);
+            text.extend(self.tokenizer.token_bytes(token).unwrap());
             if matcher.accept(token).unwrap() == Acceptance::Complete {
                 return Some(self.tokenizer.decode(&tokens, true));
             }
         }
         None
+    }
+
+    /// The token that writes the next byte of `marker` behind `text`, and how many bytes of it are there.
+    fn next_of(&self, marker: &str, text: &[u8]) -> Option<(u32, usize)> {
+        let marker = marker.as_bytes();
+        let mut lengths = (0..marker.len()).rev();
+        let written = lengths.find(|&length| text.ends_with(&marker[..length]))?;
+        Some((self.bytes[marker[written] as usize]?, written))
     }
 }
 
@@ -88,6 +132,15 @@ pub fn compiler() -> &'static Compiler {
 
 pub fn babble(matcher: &Matcher, seed: u64, most: usize) -> Option<String> {
     byte_level().answer(matcher, seed, most)
+}
+
+pub fn babble_closing(
+    matcher: &Matcher,
+    seed: u64,
+    most: usize,
+    markers: &[&str],
+) -> Option<String> {
+    byte_level().answer_closing(matcher, seed, most, markers)
 }
 
 /// A tokenizer as it would lie in a model's folder.

@@ -66,6 +66,21 @@ NUMBER: /[1-9][0-9]{0,3}/
     assert!(ended > 30, "{ended}");
 }
 
+#[test]
+fn special_tokens_are_asked_for_by_name_or_id_and_are_no_text() {
+    for lark in [
+        "start: <[1]> \"a\" <|im_start|>",
+        "start: \"a\" <[1]> | <|im_start|> \"a\"",
+    ] {
+        let matcher = compiler().compile(&Grammar::Lark(lark.into())).unwrap();
+        assert_eq!(babble(&matcher, 1, 10).as_deref(), Some("a"), "{lark}");
+    }
+    let error = compiler()
+        .compile(&Grammar::Lark("start: <|missing|>".into()))
+        .unwrap_err();
+    assert!(error.to_string().contains("<|missing|>"), "{error}");
+}
+
 /// What a tool call looks like.
 #[test]
 fn text_around_json_is_kept_and_the_json_fulfils_its_schema() {
