@@ -49,6 +49,8 @@ pub struct ServerOptions {
     pub api_key: Option<String>,
     /// Refuse fields that nobody knows.
     pub strict: bool,
+    /// Keep lines of system prompts that known clients change with every request, which nothing in the cache fits.
+    pub keeps_client_nonces: bool,
     /// How tool calls and reasoning are written, where the model does not tell by itself.
     pub format: FormatOverride,
     /// What a request may take.
@@ -92,8 +94,7 @@ impl Drop for Active {
 pub struct Model {
     pub engine: Engine,
     pub format: Format,
-    /// Special tokens that mark parts of an answer.
-    pub markers: Arc<[u32]>,
+    pub keeps_client_nonces: bool,
     /// Makes constraints of grammars.
     pub compiler: Compiler,
 }
@@ -124,7 +125,7 @@ impl Server {
     pub fn ready(&self, engine: Engine) {
         self.0
             .model
-            .get_or_init(|| Model::new(engine, self.options().format));
+            .get_or_init(|| Model::new(engine, self.options()));
     }
 
     /// Refuses new requests from now on.
@@ -203,7 +204,8 @@ impl Server {
 }
 
 impl Model {
-    fn new(engine: Engine, chosen: FormatOverride) -> Self {
+    fn new(engine: Engine, options: &ServerOptions) -> Self {
+        let chosen = options.format;
         let template = engine.chat_template().ok();
         let source = template.and_then(|template| default_source(template));
         let detected = Format::detect(source, &engine.info().model_type);
@@ -211,21 +213,24 @@ impl Model {
             tools: chosen.tools.unwrap_or(detected.tools),
             reasoning: chosen.reasoning.unwrap_or(detected.reasoning),
         };
-        let markers = format
-            .markers()
-            .into_iter()
-            .filter_map(|marker| special_token(&engine, marker))
-            .collect();
         Self {
             compiler: Compiler::for_engine(&engine),
             engine,
             format,
-            markers,
+            keeps_client_nonces: options.keeps_client_nonces,
         }
     }
 }
 
 impl Model {
+    /// Special tokens that mark parts of an answer in this format.
+    pub fn markers(&self, format: Format) -> Arc<[u32]> {
+        let markers = format.markers().into_iter();
+        markers
+            .filter_map(|marker| self.special_token(marker))
+            .collect()
+    }
+
     /// The id of a text that is a special token.
     pub fn special_token(&self, text: &str) -> Option<u32> {
         special_token(&self.engine, text)

@@ -8,8 +8,8 @@ use mlxm_engine::chat::RenderOptions;
 use mlxm_parsers::{Format, Parser, Tool, ToolFormat};
 use serde_json::{Map, Value};
 
-use super::plain_tools;
 use super::{Answer, OutputFormat, Settings};
+use super::{nonces, plain_tools};
 use crate::error::ApiError;
 use crate::server::{Model, Server};
 
@@ -75,19 +75,19 @@ impl Chat {
             ..RenderOptions::default()
         };
         let mut format = model.format;
-        let described;
-        let messages =
-            if !tools.is_empty() && (!template.supports_tools() || format.tools.is_none()) {
-                format.tools = Some(ToolFormat::Hermes);
-                described = plain_tools::describe(&self.messages, &self.tools);
-                &described
-            } else {
-                if !tools.is_empty() {
-                    options.tools = Some(self.tools.clone());
-                }
-                &self.messages
-            };
-        let text = template.render(messages, &options)?;
+        let mut messages = self.messages.clone();
+        if !model.keeps_client_nonces {
+            nonces::leave_out(&mut messages);
+        }
+        if tools.is_empty() {
+            format.tools = None;
+        } else if template.supports_tools() && format.tools.is_some() {
+            options.tools = Some(self.tools.clone());
+        } else {
+            format.tools = Some(ToolFormat::Hermes);
+            messages = plain_tools::describe(&messages, &self.tools);
+        }
+        let text = template.render(&messages, &options)?;
         let tokens = model.engine.tokenizer().encode(&text, false)?;
         Ok(Prompt {
             text,
@@ -133,12 +133,13 @@ impl Chat {
             .await
             .map_err(|_| ApiError::internal("the request could not be prepared"))??;
         let model = server.model()?;
+        let markers = model.markers(prompt.format);
         let answers = requests
             .into_iter()
             .map(|request| {
                 let request = Request {
                     prompt: prompt.tokens.clone(),
-                    visible_tokens: Arc::clone(&model.markers),
+                    visible_tokens: Arc::clone(&markers),
                     constraint: constraint.clone(),
                     ..request
                 };

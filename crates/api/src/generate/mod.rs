@@ -4,6 +4,7 @@ mod answer;
 mod chat;
 mod constraint;
 mod merge;
+mod nonces;
 mod output;
 mod plain_tools;
 mod settings;

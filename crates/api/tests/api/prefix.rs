@@ -52,3 +52,27 @@ async fn a_second_turn_starts_where_the_first_ended_and_says_the_same() {
         assert_eq!(cold, warm, "{model}");
     }
 }
+
+#[tokio::test]
+async fn what_a_client_changes_with_every_request_does_not_spoil_the_cache() {
+    let text = |nonce: u32| {
+        format!("x-anthropic-billing-header: cch={nonce};\nYou answer questions about the weather.")
+    };
+    let body = |nonce: u32| {
+        json!({"model": "tiny", "max_tokens": 2, "system": text(nonce),
+            "messages": [{"role": "user", "content": "Will it rain? Say yes or no."}]})
+    };
+    for keeps in [false, true] {
+        let mut options = server_options();
+        options.keeps_client_nonces = keeps;
+        let server = start_with("llama-4bit", &load_options(), options).await;
+        let mut cached = Vec::new();
+        for nonce in [11111, 22222] {
+            let usage = server.ok("/v1/messages", &body(nonce)).await["usage"].clone();
+            cached.push(usage["cache_read_input_tokens"].as_u64().unwrap());
+        }
+        assert_eq!(cached[0], 0);
+        // What stands before the nonce is shared in any case.
+        assert_eq!(cached[1] >= 64, !keeps, "{cached:?}");
+    }
+}

@@ -72,6 +72,11 @@ pub struct Serve {
     #[arg(long)]
     strict: bool,
 
+    /// Keep lines of the system prompt that known clients change with every request, so that nothing behind them is found
+    /// in the cache (Claude Code's x-anthropic-billing-header)
+    #[arg(long)]
+    keep_client_nonces: bool,
+
     /// Tokens of prompt and answer together [default: what the model was made for, at most 8192]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     context: Option<u32>,
@@ -169,6 +174,7 @@ impl Serve {
             aliases: self.alias.clone(),
             api_key: key,
             strict: self.strict,
+            keeps_client_nonces: self.keep_client_nonces,
             format: FormatOverride {
                 tools: self.tool_parser.map(|choice| choice.0),
                 reasoning: self.reasoning_parser.map(|choice| choice.0),
