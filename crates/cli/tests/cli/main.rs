@@ -11,6 +11,7 @@ mod measure;
 mod pull;
 mod remote;
 mod remote_bench;
+mod remote_serve;
 mod run;
 mod starter;
 mod support;

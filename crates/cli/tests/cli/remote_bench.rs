@@ -119,6 +119,8 @@ fn what_cannot_be_measured_is_an_error() {
         Reply::stream([piece, "data: [DONE]\n\n".to_owned()])
     });
     bench(&uncounted, &[]).failure(&["usage"]);
+    let silent = ChatServer::start(&["tiny"], |request| completion(request, 0));
+    bench(&silent, &[]).failure(&["without text"]);
     let refusing = ChatServer::start(&["tiny"], |_| {
         Reply::json(400, &json!({"error": {"message": "prompt too long"}}))
     });

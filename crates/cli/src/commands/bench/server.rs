@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::random::SplitMix64;
@@ -169,12 +169,15 @@ fn read(stream: &Stream, url: &str, context: &Context, start: Instant) -> anyhow
             ended |= choice.finish_reason.is_some();
         }
     }
+    if times.is_empty() {
+        bail!("the server sent an answer without text, so there is nothing to time");
+    }
     let counts = usage.and_then(|usage| usage.prompt_tokens.zip(usage.completion_tokens));
     let (prompt_tokens, generated_tokens) =
         counts.context("the server does not tell how many tokens a request had (usage)")?;
     Ok(Outcome {
         timing: Timing {
-            tokens_per_piece: generated_tokens as f64 / times.len().max(1) as f64,
+            tokens_per_piece: generated_tokens as f64 / times.len() as f64,
             times,
         },
         prompt_tokens,

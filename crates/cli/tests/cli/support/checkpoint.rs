@@ -95,6 +95,12 @@ impl Checkpoint {
         )
     }
 
+    /// Answers the last character of the prompt without end.
+    pub fn echoing() -> Self {
+        let pairs: Vec<(usize, usize)> = (0..256).map(|token| (token, token)).collect();
+        Self::following(&pairs)
+    }
+
     /// After the first token of each pair comes the second; after any other, the end of the turn.
     fn following(pairs: &[(usize, usize)]) -> Self {
         let mut embedding = Tensor::zeros(&[VOCAB_SIZE, HIDDEN_SIZE]);

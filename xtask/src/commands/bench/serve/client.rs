@@ -152,7 +152,10 @@ fn read(events: &[(Instant, String)], request: &Request) -> Result<Answer, Strin
     else {
         return Err("the answer ended without its token counts".to_owned());
     };
-    if output_tokens != request.output_tokens || pieces.is_empty() {
+    if pieces.is_empty() {
+        return Err("the answer has no text, so there is nothing to time".to_owned());
+    }
+    if output_tokens != request.output_tokens {
         return Err(format!(
             "{output_tokens} tokens instead of {}",
             request.output_tokens
