@@ -11,8 +11,8 @@ const METHOD: &str = "\
 The servers take turns, run by run, each run a process of its own on a free port of this machine, which loads the model, \
 answers two requests to warm up, and then gets the requests of the run through streaming `/v1/completions`. Both get the \
 same requests in the same order; each run has others. All of an answer's tokens are generated (`ignore_eos`, temperature \
-0), and token counts are those of the servers' `usage`. The clients are threads of one program on the same machine, which open a connection for each request and \
-only note when events come.
+0), and token counts are those of the servers' `usage`. The clients are threads of one program on the same machine, \
+which open a connection for each request and only note when events come.
 
 - **closed loop**: a client sends its next request when it has its last answer, until all requests are sent. Tokens per \
 second count the tokens of all answers while every client has work, the beginning with its many prompts included.
