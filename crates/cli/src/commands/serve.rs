@@ -231,9 +231,7 @@ impl Serve {
                 .context("the server failed")?
                 .context("the server failed")?;
             if !complete {
-                context
-                    .output
-                    .note("answers that were still running have been cancelled");
+                tracing::warn!("answers that were still running have been cancelled");
             }
             Ok(())
         })
@@ -344,6 +342,9 @@ async fn stop_on_signal(shutdown: Shutdown, watch: Watch, with_parent: bool) {
         };
         if told && !stopping {
             stopping = true;
+            tracing::info!(
+                "shutting down once running answers have ended; another signal does it at once"
+            );
             shutdown.start();
         }
     }

@@ -13,5 +13,6 @@ mod remote;
 mod remote_bench;
 mod remote_serve;
 mod run;
+mod serve;
 mod starter;
 mod support;

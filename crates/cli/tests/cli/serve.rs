@@ -1,0 +1,207 @@
+//! `mlxm serve`: how it begins, what it refuses, and how it ends.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::checkpoint::write_json;
+use crate::support::{Checkpoint, Outcome, Surroundings};
+
+/// A server process that is ready.
+struct Server {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    ready: Value,
+}
+
+impl Server {
+    fn start(command: &mut Command) -> Self {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let ready = serde_json::from_str(&line).unwrap();
+        Self {
+            child,
+            output,
+            ready,
+        }
+    }
+
+    fn url(&self) -> &str {
+        self.ready["url"].as_str().unwrap()
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: the child is ours and has not been waited for.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
+    }
+
+    fn end(self) -> Outcome {
+        Outcome::from(self.child.wait_with_output().unwrap())
+    }
+
+    /// Asks for an answer that does not end, and waits for its beginning.
+    fn ask_for_an_endless_answer(&self) -> TcpStream {
+        let messages = json!([{"role": "user", "content": "Hi"}]);
+        let body =
+            json!({"model": "tiny", "messages": messages, "ignore_eos": true, "stream": true});
+        let body = body.to_string();
+        let mut stream = TcpStream::connect(self.url().trim_start_matches("http://")).unwrap();
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("data:") {
+            line.clear();
+            assert_ne!(
+                reader.read_line(&mut line).unwrap(),
+                0,
+                "the answer has not begun"
+            );
+        }
+        stream
+    }
+}
+
+fn surroundings() -> Surroundings {
+    let surroundings = Surroundings::new();
+    let folder = surroundings.local_model("tiny", &Checkpoint::endless());
+    // Answers that do not end while a test looks at them.
+    let file = folder.join("config.json");
+    let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    config["max_position_embeddings"] = 1_000_000.into();
+    write_json(&file, &config);
+    surroundings
+}
+
+const ARGUMENTS: [&str; 12] = [
+    "serve",
+    "--model",
+    "tiny",
+    "--context",
+    "1000000",
+    "--max-sequences",
+    "1",
+    "--port",
+    "0",
+    "--json",
+    "--threads",
+    "1",
+];
+
+fn serve(surroundings: &Surroundings, more: &[&str]) -> Server {
+    Server::start(surroundings.command(&ARGUMENTS).args(more))
+}
+
+#[test]
+fn a_ready_server_answers_the_other_commands_and_ends_with_a_signal() {
+    let surroundings = surroundings();
+    let server = serve(&surroundings, &[]);
+    assert_eq!(server.ready["event"], "ready");
+    assert_eq!(server.ready["pid"], server.child.id());
+    let ask = [
+        "run",
+        "--url",
+        server.url(),
+        "Hi",
+        "--raw",
+        "--max-tokens",
+        "6",
+        "--temp",
+        "0",
+    ];
+    let remote = surroundings.run(&ask);
+    let local = surroundings.run(&[
+        "run",
+        "tiny",
+        "Hi",
+        "--raw",
+        "--max-tokens",
+        "6",
+        "--temp",
+        "0",
+    ]);
+    assert_eq!(remote.code, Some(0), "{remote:#?}");
+    assert_eq!(remote.stdout, local.stdout);
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.end().code, Some(0));
+}
+
+#[test]
+fn running_answers_have_their_time_and_a_second_signal_takes_it() {
+    let surroundings = surroundings();
+    let server = serve(&surroundings, &["--drain-timeout", "0"]);
+    let answer = server.ask_for_an_endless_answer();
+    server.signal(libc::SIGINT);
+    let outcome = server.end();
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    assert!(
+        outcome.stderr.contains("have been cancelled"),
+        "{outcome:#?}"
+    );
+    drop(answer);
+
+    for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130)] {
+        let server = serve(&surroundings, &["--drain-timeout", "1000"]);
+        let answer = server.ask_for_an_endless_answer();
+        server.signal(signal);
+        // The first one has been seen when new requests are refused.
+        loop {
+            let mut other = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+            other.write_all(b"GET /health HTTP/1.0\r\n\r\n").unwrap();
+            let mut text = String::new();
+            other.read_to_string(&mut text).unwrap();
+            if text.contains("draining") {
+                break;
+            }
+        }
+        server.signal(signal);
+        assert_eq!(server.end().code, Some(code));
+        drop(answer);
+    }
+}
+
+#[test]
+fn a_server_ends_with_the_process_that_started_it() {
+    let surroundings = surroundings();
+    let mut shell = Command::new("sh");
+    surroundings.environment(&mut shell);
+    let program = assert_cmd::cargo::cargo_bin!("mlxm").display().to_string();
+    let script = format!(
+        "{program} {} --exit-with-parent & read line",
+        ARGUMENTS.join(" ")
+    );
+    shell.args(["-c", &script]).stdin(Stdio::piped());
+    let mut server = Server::start(&mut shell);
+    drop(server.child.stdin.take());
+    let mut rest = String::new();
+    // The pipe closes when the last process that holds it has ended.
+    server.output.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+}
+
+#[test]
+fn what_cannot_be_served_is_refused() {
+    let surroundings = surroundings();
+    let run = |more: &[&str]| Outcome::of(surroundings.command(&ARGUMENTS).args(more));
+    let open = run(&["--host", "0.0.0.0"]);
+    assert_eq!(open.code, Some(1), "{open:#?}");
+    assert!(open.stderr.contains("a key is needed"), "{open:#?}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let busy = surroundings.run(&["serve", "--model", "tiny", "--port", &port]);
+    assert_eq!(busy.code, Some(1), "{busy:#?}");
+    assert!(busy.stderr.contains("choose another --port"), "{busy:#?}");
+    let absent = surroundings.run(&["serve", "--model", "absent"]);
+    assert_eq!(absent.code, Some(1), "{absent:#?}");
+    assert_eq!(run(&["--max-batch-tokens", "0"]).code, Some(2));
+    assert_eq!(run(&["--tool-parser", "nonsense"]).code, Some(2));
+    assert_eq!(surroundings.run(&["serve"]).code, Some(2));
+}
