@@ -4,121 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use insta::assert_snapshot;
-use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig};
+use mlxm_kvcache::{GroupConfig, GroupKind};
 use mlxm_scheduler::{
-    AddError, Batch, CommitError, ConfigError, PrefixReuse, Priority, Scheduler, SchedulerConfig,
+    AddError, CommitError, ConfigError, PrefixReuse, Scheduler, SchedulerConfig,
     Sequence, SequenceId,
 };
 
-struct Trace {
-    scheduler: Scheduler,
-    pool: BlockPool,
-    /// Length at which a sequence is finished.
-    goals: Vec<(SequenceId, usize)>,
-    lines: Vec<String>,
-}
+mod priorities;
+mod trace;
 
-fn full(blocks: usize) -> Vec<GroupConfig> {
-    let kind = GroupKind::Full;
-    vec![GroupConfig { kind, blocks }]
-}
-
-impl Trace {
-    fn new(max_sequences: usize, max_batch_tokens: usize, groups: Vec<GroupConfig>) -> Self {
-        let config = SchedulerConfig {
-            max_sequences,
-            max_batch_tokens,
-            max_overtakes: 2,
-        };
-        Self {
-            scheduler: Scheduler::new(config).unwrap(),
-            pool: BlockPool::new(PoolConfig {
-                block_size: 4,
-                groups,
-            })
-            .unwrap(),
-            goals: Vec::new(),
-            lines: Vec::new(),
-        }
-    }
-
-    /// Adds a prompt whose tokens differ from those of other ids, to be generated up to `goal`.
-    fn add(&mut self, id: u64, prompt: usize, goal: usize) -> &mut Self {
-        let tokens = (0..prompt as u32).map(|at| id as u32 * 1000 + at);
-        self.add_tokens(id, tokens.collect(), goal)
-    }
-
-    fn add_tokens(&mut self, id: u64, tokens: Vec<u32>, goal: usize) -> &mut Self {
-        let id = SequenceId(id);
-        self.scheduler.add(Sequence::new(id, tokens)).unwrap();
-        self.goals.push((id, goal));
-        self
-    }
-
-    /// As [`Trace::add`], for a sequence that is more or less urgent than others.
-    fn add_urgent(&mut self, priority: Priority, id: u64, prompt: usize, goal: usize) -> &mut Self {
-        let tokens = (0..prompt as u32).map(|at| id as u32 * 1000 + at);
-        let id = SequenceId(id);
-        let sequence = Sequence {
-            priority,
-            ..Sequence::new(id, tokens.collect())
-        };
-        self.scheduler.add(sequence).unwrap();
-        self.goals.push((id, goal));
-        self
-    }
-
-    fn step(&mut self) -> Batch {
-        let batch = self.scheduler.plan(&mut self.pool);
-        self.lines.push(describe(&batch));
-        for item in &batch.items {
-            let next = [(item.start + item.count) as u32];
-            let sampled = if item.needs_logits { &next[..] } else { &[] };
-            self.scheduler.commit(item.id, sampled).unwrap();
-            let len = self.scheduler.sequence(item.id).unwrap().tokens().len();
-            if self.goals.contains(&(item.id, len)) {
-                self.scheduler.finish(item.id, &mut self.pool);
-            }
-        }
-        batch
-    }
-
-    fn run(&mut self) -> String {
-        for _ in 0..100 {
-            if self.scheduler.is_idle() {
-                return self.lines.join("\n");
-            }
-            self.step();
-        }
-        panic!("still busy after 100 steps:\n{}", self.lines.join("\n"));
-    }
-}
-
-fn describe(batch: &Batch) -> String {
-    let items = batch.items.iter().map(|item| {
-        let committed = item.start + item.count - item.drafts;
-        let drafts = match item.drafts {
-            0 => String::new(),
-            drafts => format!("+{drafts}"),
-        };
-        let sampled = if item.needs_logits { "*" } else { "" };
-        format!(
-            "{}[{}..{committed}]{drafts}{sampled}",
-            item.id.0, item.start
-        )
-    });
-    let ids = |what: &str, ids: &[SequenceId]| -> Vec<String> {
-        ids.iter().map(|id| format!("{what} {}", id.0)).collect()
-    };
-    let rejected = batch.rejected.iter();
-    let rejected =
-        rejected.map(|rejected| format!("reject {}: {}", rejected.id.0, rejected.reason));
-    let mut words: Vec<String> = items.collect();
-    words.extend(ids("preempt", &batch.preempted));
-    words.extend(ids("cancel", &batch.cancelled));
-    words.extend(rejected);
-    words.join(" ")
-}
+use trace::{Trace, describe, full};
 
 #[test]
 fn a_prompt_is_computed_in_chunks_and_then_token_by_token() {
@@ -368,100 +263,6 @@ fn a_private_sequence_neither_finds_nor_leaves_a_prefix() {
     2[0..11]*
     3[0..12]*
     4[8..13]*
-    ");
-}
-
-#[test]
-fn a_higher_priority_starts_first_and_first_come_is_first_served_within_one() {
-    let mut trace = Trace::new(1, 16, full(32));
-    trace.add_urgent(Priority::Low, 1, 4, 5).add(2, 4, 5);
-    trace.add(3, 4, 5).add_urgent(Priority::High, 4, 4, 5);
-    assert_snapshot!(trace.run(), @r"
-    4[0..4]*
-    2[0..4]*
-    3[0..4]*
-    1[0..4]*
-    ");
-}
-
-#[test]
-fn only_so_many_go_ahead_of_one_that_came_earlier() {
-    let mut trace = Trace::new(1, 16, full(32));
-    trace.add(0, 4, 5);
-    for id in 1..6 {
-        trace.add_urgent(Priority::High, id, 4, 5);
-    }
-    assert_snapshot!(trace.run(), @r"
-    1[0..4]*
-    2[0..4]*
-    0[0..4]*
-    3[0..4]*
-    4[0..4]*
-    5[0..4]*
-    ");
-}
-
-#[test]
-fn a_lower_priority_gives_its_place_to_a_higher_one_and_comes_back() {
-    let mut trace = Trace::new(2, 16, full(32));
-    trace.add(1, 4, 8).add_urgent(Priority::Low, 2, 9, 14);
-    trace.step();
-    trace.add_urgent(Priority::High, 3, 4, 6);
-    assert_snapshot!(trace.run(), @r"
-    1[0..4]* 2[0..9]*
-    1[4..5]* 3[0..4]* preempt 2
-    3[4..5]* 1[5..6]*
-    1[6..7]* 2[8..10]*
-    2[10..11]*
-    2[11..12]*
-    2[12..13]*
-    ");
-}
-
-#[test]
-fn the_lowest_priority_gives_way_when_blocks_run_out() {
-    let mut trace = Trace::new(3, 16, full(5));
-    trace.add_urgent(Priority::Low, 1, 7, 11).add(2, 8, 14);
-    assert_snapshot!(trace.run(), @r"
-    2[0..8]* 1[0..7]*
-    2[8..9]* 1[7..8]*
-    2[9..10]* preempt 1
-    2[10..11]*
-    2[11..12]*
-    2[12..13]*
-    1[4..9]*
-    1[9..10]*
-    ");
-}
-
-#[test]
-fn nobody_gives_way_in_vain() {
-    let mut trace = Trace::new(4, 32, full(10));
-    trace.add_urgent(Priority::High, 1, 24, 28);
-    trace.add_urgent(Priority::Low, 2, 4, 8);
-    trace.step();
-    // Even without 2 there would be too few blocks for 3.
-    trace.add(3, 20, 21);
-    assert_snapshot!(trace.run(), @r"
-    1[0..24]* 2[0..4]*
-    1[24..25]* 2[4..5]*
-    1[25..26]* 2[5..6]*
-    1[26..27]* 2[6..7]*
-    3[0..20]*
-    ");
-}
-
-#[test]
-fn a_prompt_of_higher_priority_is_computed_before_a_lower_one() {
-    let mut trace = Trace::new(3, 8, full(32));
-    trace.add_urgent(Priority::Low, 1, 20, 21);
-    trace.step();
-    trace.add_urgent(Priority::High, 2, 12, 13);
-    assert_snapshot!(trace.run(), @r"
-    1[0..8]
-    2[0..7] 1[8..9]
-    2[7..12]* 1[9..12]
-    1[12..20]*
     ");
 }
 
