@@ -6,8 +6,8 @@
 use insta::assert_snapshot;
 use mlxm_kvcache::{GroupConfig, GroupKind};
 use mlxm_scheduler::{
-    AddError, CommitError, ConfigError, PrefixReuse, Scheduler, SchedulerConfig,
-    Sequence, SequenceId,
+    AddError, CommitError, ConfigError, PrefixReuse, Scheduler, SchedulerConfig, Sequence,
+    SequenceId,
 };
 
 mod priorities;
