@@ -160,6 +160,15 @@ impl ApiError {
         }
     }
 
+    /// The error as it is told to those who know the field `inner` as `outer`.
+    pub fn renamed(mut self, inner: &str, outer: &str) -> Self {
+        if self.param.as_deref() == Some(inner) {
+            self.message = self.message.replace(inner, outer);
+            self.param = Some(outer.to_owned());
+        }
+        self
+    }
+
     /// The name of its kind in OpenAI's protocol.
     fn openai_type(&self) -> &'static str {
         match self.status.as_u16() {

@@ -60,7 +60,9 @@ async fn answer(
     };
     let Understood { chat, input } = fields.understand(model, body, previous)?;
     let frame = Frame::new(model, &whole.model, &fields, body);
-    let answer = chat.start(server, arrived).await?.answers.pop();
+    let started = chat.start(server, arrived).await;
+    let mut started = started.map_err(in_own_words)?;
+    let answer = started.answers.pop();
     let mut making = Making {
         server: server.clone(),
         frame,
@@ -77,6 +79,14 @@ async fn answer(
         }
         making.output.events();
     }
+}
+
+/// Chats call some fields by other names.
+fn in_own_words(error: ApiError) -> ApiError {
+    error
+        .renamed("response_format", "text.format")
+        .renamed("max_tokens", "max_output_tokens")
+        .renamed("messages", "input")
 }
 
 /// A response that is being made. Who drops it before it has ended stops the answer, and nothing is stored.

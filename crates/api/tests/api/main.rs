@@ -14,6 +14,8 @@ mod forms;
 mod limits;
 mod messages;
 mod prefix;
+mod responses;
 mod stepper;
+mod stored_responses;
 mod support;
 mod wrong;

@@ -70,8 +70,12 @@ pub async fn start_with(name: &str, load: &LoadOptions, options: ServerOptions) 
 
 /// Serves the checkpoint in a folder.
 pub async fn serve_folder(folder: &Path, load: &LoadOptions, options: ServerOptions) -> Running {
+    serve_with(folder, load, Server::starting(options)).await
+}
+
+/// Serves the checkpoint in a folder with a server that waits for it.
+pub async fn serve_with(folder: &Path, load: &LoadOptions, server: Server) -> Running {
     let engine = Engine::load(folder, load).unwrap();
-    let server = Server::starting(options);
     server.ready(engine.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

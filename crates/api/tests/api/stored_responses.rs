@@ -1,0 +1,156 @@
+//! What becomes of responses of `/v1/responses` when they have ended.
+
+use mlxm_api::{MemoryLimits, MemoryStore, Server};
+use serde_json::{Value, json};
+
+use crate::responses::{ROUTE, body, json_of, send, text};
+use crate::stepper::Stepper;
+use crate::support::{golden, load_options, serve_with, server_options, start};
+
+#[tokio::test]
+async fn conversations_go_on_from_what_is_stored() {
+    let server = start().await;
+    let first = server
+        .ok(ROUTE, &body("Hi", json!({"instructions": "Be brief."})))
+        .await;
+    let id = first["id"].as_str().unwrap();
+    let second = server
+        .ok(ROUTE, &body("And?", json!({"previous_response_id": id})))
+        .await;
+    assert_eq!(second["previous_response_id"], id);
+    // Instructions belong to one response.
+    let items = json!([
+        {"role": "user", "content": "Hi"},
+        first["output"][0],
+        {"role": "user", "content": [{"type": "input_text", "text": "And?"}]},
+    ]);
+    let mut asked = body("", json!({}));
+    asked["input"] = items;
+    let by_hand = server.ok(ROUTE, &asked).await;
+    assert_eq!(text(&second), text(&by_hand));
+    assert_eq!(
+        second["usage"]["input_tokens"],
+        by_hand["usage"]["input_tokens"]
+    );
+
+    let second_id = second["id"].as_str().unwrap();
+    let (_, items) = json_of(
+        &server,
+        &format!("{ROUTE}/{second_id}/input_items?order=asc"),
+    )
+    .await;
+    let roles: Vec<&Value> = items["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["role"])
+        .collect();
+    assert_eq!(roles, ["user", "assistant", "user"]);
+    assert_eq!(items["data"][1], first["output"][0]);
+    assert_eq!(
+        (&items["object"], &items["has_more"]),
+        (&json!("list"), &json!(false))
+    );
+    let (_, newest) = json_of(&server, &format!("{ROUTE}/{second_id}/input_items?limit=1")).await;
+    assert_eq!(newest["data"][0], items["data"][2]);
+    assert_eq!(newest["has_more"], true);
+
+    // What is deleted is gone, and what continued it has all it needs.
+    let (status, deleted) = send(&server, reqwest::Method::DELETE, &format!("{ROUTE}/{id}")).await;
+    assert_eq!(
+        (status, deleted),
+        (
+            200,
+            json!({"id": id, "object": "response", "deleted": true})
+        )
+    );
+    assert_eq!(
+        send(&server, reqwest::Method::DELETE, &format!("{ROUTE}/{id}"))
+            .await
+            .0,
+        404
+    );
+    assert_eq!(json_of(&server, &format!("{ROUTE}/{id}")).await.0, 404);
+    let (status, error) = server
+        .post(ROUTE, &body("And?", json!({"previous_response_id": id})))
+        .await;
+    assert_eq!(status, 400);
+    assert_eq!(error["error"]["code"], "previous_response_not_found");
+    assert_eq!(error["error"]["param"], "previous_response_id");
+    server
+        .ok(
+            ROUTE,
+            &body("And?", json!({"previous_response_id": second_id})),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_not_to_be_stored_is_not() {
+    let server = start().await;
+    let response = server.ok(ROUTE, &body("Hi", json!({"store": false}))).await;
+    assert_eq!(response["store"], false);
+    let id = response["id"].as_str().unwrap();
+    let route = format!("{ROUTE}/{id}");
+    assert_eq!(json_of(&server, &route).await.0, 404);
+    assert_eq!(
+        json_of(&server, &format!("{route}/input_items")).await.0,
+        404
+    );
+    assert_eq!(
+        send(&server, reqwest::Method::POST, &format!("{route}/cancel"))
+            .await
+            .0,
+        404
+    );
+}
+
+#[tokio::test]
+async fn memory_is_bounded() {
+    let limits = MemoryLimits {
+        responses: 2,
+        ..MemoryLimits::default()
+    };
+    let server = Server::starting_with(server_options(), MemoryStore::new(limits));
+    let server = serve_with(&golden("llama-4bit"), &load_options(), server).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let response = server.ok(ROUTE, &body("Hi", json!({}))).await;
+        ids.push(response["id"].as_str().unwrap().to_owned());
+    }
+    let mut found = Vec::new();
+    for id in ids {
+        found.push(server.get(&format!("{ROUTE}/{id}")).await.0);
+    }
+    assert_eq!(found, [404, 200, 200]);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_nothing_behind() {
+    let server = start().await;
+    let stepper = Stepper::hold(&server.engine);
+    let asked = body(
+        "Hi",
+        json!({"stream": true, "max_output_tokens": 100, "ignore_eos": true}),
+    );
+    let mut response = server.request(ROUTE, &asked).send().await.unwrap();
+    let first = String::from_utf8(response.chunk().await.unwrap().unwrap().to_vec()).unwrap();
+    let id = first
+        .split("\"resp_")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned();
+    stepper.step(8);
+    drop(response);
+    server.until("mlxm_answers_cancelled_total", 1.0).await;
+    stepper.step(2);
+    assert_eq!(
+        server.engine.load_report().requests_running,
+        1,
+        "the stepper's own"
+    );
+    assert_eq!(server.get(&format!("{ROUTE}/resp_{id}")).await.0, 404);
+}
