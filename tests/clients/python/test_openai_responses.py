@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import openai as sdk
 import pytest
 from openai import OpenAI
 from openai.types.responses import FunctionToolParam, Response
+from pydantic import BaseModel
 
 from server import MODEL
 
@@ -164,3 +166,39 @@ def test_a_field_that_makes_no_sense(openai: OpenAI, fields: dict[str, Any], par
     with pytest.raises(sdk.BadRequestError) as caught:
         openai.responses.create(**{"model": MODEL, "input": QUESTION, **fields})
     assert caught.value.param == param
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+def test_a_parsed_answer(openai: OpenAI) -> None:
+    response = openai.responses.parse(
+        model=MODEL,
+        input="Ann is 30 years old. Who is it?",
+        text_format=Person,
+        temperature=0,
+        max_output_tokens=100,
+    )
+    assert response.status == "completed"
+    assert isinstance(response.output_parsed, Person)
+
+
+def test_a_forced_call_is_streamed(openai: OpenAI) -> None:
+    with openai.responses.stream(
+        model=MODEL,
+        input="What is the weather in Rome?",
+        tools=[WEATHER],
+        tool_choice={"type": "function", "name": "get_weather"},
+        parallel_tool_calls=False,
+        temperature=0,
+        max_output_tokens=100,
+    ) as stream:
+        pieces = [event.delta for event in stream if event.type == "response.function_call_arguments.delta"]
+        final = stream.get_final_response()
+    validate(final)
+    (call,) = final.output
+    assert call.type == "function_call" and call.name == "get_weather" and call.call_id
+    assert "".join(pieces) == call.arguments
+    assert final.status == "incomplete" or isinstance(json.loads(call.arguments)["city"], str)
