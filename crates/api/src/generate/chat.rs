@@ -9,7 +9,7 @@ use mlxm_parsers::{Format, Parser, Tool, ToolFormat};
 use serde_json::{Map, Value};
 
 use super::{Answer, OutputFormat, Settings};
-use super::{nonces, plain_tools};
+use super::{instructions, nonces, plain_tools};
 use crate::error::ApiError;
 use crate::server::{Model, Server};
 
@@ -75,7 +75,8 @@ impl Chat {
             ..RenderOptions::default()
         };
         let mut format = model.format;
-        let mut messages = self.messages.clone();
+        let knows_developers = model.template_mentions("developer");
+        let mut messages = instructions::unite(self.messages.clone(), knows_developers);
         if !model.keeps_client_nonces {
             nonces::leave_out(&mut messages);
         }

@@ -3,6 +3,7 @@
 mod answer;
 mod chat;
 mod constraint;
+mod instructions;
 mod merge;
 mod nonces;
 mod output;

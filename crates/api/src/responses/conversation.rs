@@ -13,8 +13,6 @@ fn wrong(place: &str, problem: &str) -> ApiError {
 /// Messages that are made of items, one after the other.
 pub struct Conversation {
     messages: Vec<Value>,
-    /// The template knows the role `developer`.
-    knows_developers: bool,
     /// What the assistant did in a row belongs to one message.
     turn: Turn,
 }
@@ -29,10 +27,9 @@ struct Turn {
 
 impl Conversation {
     /// A conversation that has only instructions.
-    pub fn new(instructions: Option<&str>, knows_developers: bool) -> Self {
+    pub fn new(instructions: Option<&str>) -> Self {
         let mut conversation = Self {
             messages: Vec::new(),
-            knows_developers,
             turn: Turn::default(),
         };
         if let Some(instructions) = instructions.filter(|text| !text.is_empty()) {
@@ -133,22 +130,8 @@ impl Conversation {
         self.messages.push(message);
     }
 
-    /// Templates have one place for instructions in front of a conversation, so all of them become one message there.
     fn instruct(&mut self, role: &str, text: String) {
-        self.end_turn();
-        if let [first] = self.messages.as_mut_slice()
-            && (first["role"] == "system" || first["role"] == "developer")
-        {
-            let before = first["content"].as_str().unwrap_or_default();
-            first["content"] = format!("{before}\n\n{text}").into();
-            return;
-        }
-        let role = if self.knows_developers {
-            role
-        } else {
-            "system"
-        };
-        self.messages.push(json!({"role": role, "content": text}));
+        self.say(json!({"role": role, "content": text}));
     }
 
     fn end_turn(&mut self) {
@@ -204,12 +187,8 @@ fn reasoning(place: &str, item: &Value) -> Result<Option<String>, ApiError> {
 mod tests {
     use super::*;
 
-    fn messages(
-        instructions: Option<&str>,
-        knows_developers: bool,
-        items: &[Value],
-    ) -> Result<Vec<Value>, ApiError> {
-        let mut conversation = Conversation::new(instructions, knows_developers);
+    fn messages(instructions: Option<&str>, items: &[Value]) -> Result<Vec<Value>, ApiError> {
+        let mut conversation = Conversation::new(instructions);
         for (index, item) in items.iter().enumerate() {
             conversation.push(&format!("input[{index}]"), item)?;
         }
@@ -232,7 +211,7 @@ mod tests {
         ];
         let call = |id: &str, arguments: Value| json!({"id": id, "type": "function", "function": {"name": "now", "arguments": arguments}});
         assert_eq!(
-            messages(Some("Be brief."), false, &items).unwrap(),
+            messages(Some("Be brief."), &items).unwrap(),
             [
                 json!({"role": "system", "content": "Be brief."}),
                 json!({"role": "user", "content": "Time\nhere?"}),
@@ -251,26 +230,8 @@ mod tests {
     }
 
     #[test]
-    fn instructions_have_one_place_in_front() {
-        let items = [
-            json!({"role": "developer", "content": "Be kind."}),
-            json!({"role": "user", "content": "Hi"}),
-            json!({"role": "developer", "content": "Be quick."}),
-        ];
-        let roles = |messages: Vec<Value>| -> Vec<String> {
-            let role = |message: &Value| message["role"].as_str().unwrap().to_owned();
-            messages.iter().map(role).collect()
-        };
-        let plain = messages(Some("Be brief."), false, &items).unwrap();
-        assert_eq!(plain[0]["content"], "Be brief.\n\nBe kind.");
-        assert_eq!(roles(plain), ["system", "user", "system"]);
-        let known = messages(None, true, &items).unwrap();
-        assert_eq!(roles(known), ["developer", "user", "developer"]);
-    }
-
-    #[test]
     fn mistakes_are_named_with_their_place() {
-        let problem = |item: Value| messages(None, false, &[item]).unwrap_err().to_string();
+        let problem = |item: Value| messages(None, &[item]).unwrap_err().to_string();
         assert_eq!(problem(json!(1)), "input[0] must be an object");
         assert_eq!(
             problem(json!({"type": 1})),
@@ -305,6 +266,6 @@ mod tests {
             "input[0].summary[0] must have the type summary_text and a text"
         );
         let opaque = json!({"type": "reasoning", "summary": [], "encrypted_content": "x"});
-        assert_eq!(messages(None, false, &[opaque]).unwrap(), [] as [Value; 0]);
+        assert_eq!(messages(None, &[opaque]).unwrap(), [] as [Value; 0]);
     }
 }

@@ -149,7 +149,7 @@ impl ResponseFields {
         if let Some(reasoning) = &self.reasoning {
             reasoning.apply(model, &mut template_kwargs)?;
         }
-        let (messages, input) = self.conversation(model, previous)?;
+        let (messages, input) = self.conversation(previous)?;
         let chat = Chat {
             messages,
             tools,
@@ -226,13 +226,9 @@ impl ResponseFields {
     /// Messages for the template, and the items that they are made of.
     fn conversation(
         &mut self,
-        model: &Model,
         previous: Option<StoredResponse>,
     ) -> Result<(Vec<Value>, Vec<Value>), ApiError> {
-        let mut conversation = Conversation::new(
-            self.instructions.as_deref(),
-            model.template_mentions("developer"),
-        );
+        let mut conversation = Conversation::new(self.instructions.as_deref());
         let mut items = Vec::new();
         if let Some(StoredResponse { response, input }) = previous {
             items = input;
