@@ -51,12 +51,24 @@ pub struct NoQuery {}
 pub fn read<T: DeserializeOwned>(body: &Map<String, Value>) -> Result<T, ApiError> {
     serde_path_to_error::deserialize(body).map_err(|error| {
         let path = error.path().to_string();
-        let message = error.into_inner().to_string();
+        let message = in_words(&error.into_inner().to_string());
         if path == "." {
             return ApiError::invalid(message);
         }
         ApiError::field(path.clone(), format!("{path}: {message}"))
     })
+}
+
+/// What was expected, in words of JSON instead of Rust's.
+fn in_words(message: &str) -> String {
+    let words = [
+        ("expected usize", "expected a whole number from 0 up"),
+        ("expected u32", "expected a whole number from 0 up"),
+        ("expected i64", "expected a whole number"),
+        ("expected f32", "expected a number"),
+    ];
+    let replace = |message: String, (rust, json)| message.replace(rust, json);
+    words.into_iter().fold(message.to_owned(), replace)
 }
 
 fn refused(rejection: &BytesRejection) -> ApiError {

@@ -8,6 +8,7 @@
 //! - `responses`: OpenAI's newer protocol, and where its responses are kept.
 //! - `generate`: what every protocol is translated to, and the answer that is translated back.
 //! - `fields`: what becomes of the fields that a request has and this server does not know.
+//! - `openapi`: the document that describes all routes, made from the types that read the requests.
 //! - `error`: one error, shown in each protocol's own shape.
 //! - `layers`: request ids, keys, logs and counts around all routes.
 //!
@@ -26,6 +27,7 @@ mod health;
 mod layers;
 mod metrics;
 mod openai;
+mod openapi;
 mod responses;
 mod routes;
 mod serve;

@@ -4,46 +4,69 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 
 use crate::error::ApiError;
 use crate::openai::{chat, completions, embeddings, models, tokens};
 use crate::responses::{create, stored};
 use crate::server::Server;
-use crate::{anthropic, health, layers};
+use crate::{anthropic, health, layers, openapi};
+
+/// Routes of the protocols, which need the key where there is one.
+fn inference() -> Vec<(&'static str, MethodRouter<Server>)> {
+    vec![
+        ("/v1/chat/completions", post(chat::create)),
+        ("/v1/completions", post(completions::create)),
+        ("/v1/responses", post(create::create)),
+        (
+            "/v1/responses/{id}",
+            get(stored::retrieve).delete(stored::delete),
+        ),
+        ("/v1/responses/{id}/input_items", get(stored::input_items)),
+        ("/v1/responses/{id}/cancel", post(stored::cancel)),
+        ("/v1/embeddings", post(embeddings::create)),
+        ("/v1/messages", post(anthropic::messages::create)),
+        (
+            "/v1/messages/count_tokens",
+            post(anthropic::messages::count_tokens),
+        ),
+        ("/v1/models", get(models::list)),
+        ("/v1/models/{*id}", get(models::retrieve)),
+        ("/tokenize", post(tokens::tokenize)),
+        ("/detokenize", post(tokens::detokenize)),
+        ("/apply-template", post(tokens::apply_template)),
+    ]
+}
+
+/// Routes about the server, open to all.
+fn about() -> Vec<(&'static str, MethodRouter<Server>)> {
+    vec![
+        ("/health", get(health::health)),
+        ("/metrics", get(health::metrics)),
+        ("/openapi.json", get(openapi::describe)),
+    ]
+}
+
+/// The paths of all routes.
+#[cfg(test)]
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    inference().into_iter().chain(about()).map(|(path, _)| path)
+}
+
+fn routed(routes: Vec<(&'static str, MethodRouter<Server>)>) -> Router<Server> {
+    let add = |router: Router<Server>, (path, methods)| router.route(path, methods);
+    routes.into_iter().fold(Router::new(), add)
+}
 
 /// All routes of one model's server.
 pub fn router(server: Server) -> Router {
     let limit = server.options().limits.body_bytes;
-    let inference = Router::new()
-        .route("/v1/chat/completions", post(chat::create))
-        .route("/v1/completions", post(completions::create))
-        .route("/v1/responses", post(create::create))
-        .route(
-            "/v1/responses/{id}",
-            get(stored::retrieve).delete(stored::delete),
-        )
-        .route("/v1/responses/{id}/input_items", get(stored::input_items))
-        .route("/v1/responses/{id}/cancel", post(stored::cancel))
-        .route("/v1/embeddings", post(embeddings::create))
-        .route("/v1/messages", post(anthropic::messages::create))
-        .route(
-            "/v1/messages/count_tokens",
-            post(anthropic::messages::count_tokens),
-        )
-        .route("/v1/models", get(models::list))
-        .route("/v1/models/{*id}", get(models::retrieve))
-        .route("/tokenize", post(tokens::tokenize))
-        .route("/detokenize", post(tokens::detokenize))
-        .route("/apply-template", post(tokens::apply_template))
-        .layer(axum::middleware::from_fn_with_state(
-            server.clone(),
-            layers::authorize,
-        ));
-    let router = Router::new()
+    let inference = routed(inference()).layer(axum::middleware::from_fn_with_state(
+        server.clone(),
+        layers::authorize,
+    ));
+    let router = routed(about())
         .merge(inference)
-        .route("/health", get(health::health))
-        .route("/metrics", get(health::metrics))
         .fallback(unknown_route)
         .method_not_allowed_fallback(async |uri: Uri| -> Response {
             ApiError::method_not_allowed().response_in(layers::protocol_of(uri.path()))

@@ -115,6 +115,36 @@ test("a completion without a chat", async () => {
   assert.match(completion.choices[0].text, /Paris/);
 });
 
+test("a response, and the next one that goes on from it", async () => {
+  const first = await client.responses.create({
+    model: MODEL,
+    input: question[0].content,
+    temperature: 0,
+    max_output_tokens: 40,
+  });
+  assert.equal(first.status, "completed");
+  assert.match(first.output_text, /Paris/);
+  let text = "";
+  const stream = await client.responses.create({
+    model: MODEL,
+    input: "And of Italy?",
+    previous_response_id: first.id,
+    temperature: 0,
+    max_output_tokens: 16,
+    stream: true,
+  });
+  let last;
+  for await (const event of stream) {
+    text += event.type === "response.output_text.delta" ? event.delta : "";
+    last = event;
+  }
+  assert.match(last.type, /^response\.(completed|incomplete)$/);
+  assert.equal(last.response.output[0].content[0].text, text);
+  assert.equal((await client.responses.retrieve(first.id)).output_text, first.output_text);
+  await client.responses.delete(first.id);
+  await assert.rejects(client.responses.retrieve(first.id), OpenAI.NotFoundError);
+});
+
 test("models", async () => {
   const listed = [];
   for await (const model of client.models.list()) {

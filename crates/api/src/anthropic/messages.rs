@@ -5,6 +5,7 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use crate::fields::Official;
 use crate::generate::{Chat, EndReason, Ending, OutputFormat, Settings, ToolChoice, Whole, wholes};
 use crate::layers::Arrived;
 use crate::openai::tools;
+use crate::openapi::requests::{self, schema_of};
 use crate::server::{Model, Server};
 
 const OFFICIAL: Official = Official {
@@ -56,25 +58,33 @@ const OFFICIAL: Official = Official {
 };
 
 /// The fields of a request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct MessageFields {
     model: String,
+    #[schemars(schema_with = "requests::blocks")]
     messages: Vec<Value>,
+    #[schemars(range(min = 1))]
     max_tokens: Option<usize>,
+    #[schemars(schema_with = "requests::system")]
     system: Option<Value>,
     stop_sequences: Option<Vec<String>>,
     stream: Option<bool>,
+    #[schemars(range(min = 0))]
     temperature: Option<f32>,
+    #[schemars(range(min = 0.000001, max = 1))]
     top_p: Option<f32>,
     top_k: Option<usize>,
     thinking: Option<Thinking>,
+    #[schemars(schema_with = "requests::described_tools")]
     tools: Option<Vec<Value>>,
+    #[schemars(schema_with = "requests::described_choice")]
     tool_choice: Option<Value>,
+    #[schemars(schema_with = "requests::output_format")]
     output_format: Option<Map<String, Value>>,
     output_config: Option<OutputConfig>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Thinking {
     Enabled {},
@@ -82,10 +92,23 @@ enum Thinking {
     Adaptive {},
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct OutputConfig {
+    #[schemars(schema_with = "requests::output_format")]
     format: Option<Map<String, Value>>,
     effort: Option<String>,
+}
+
+/// The schema of a request.
+pub fn body() -> Value {
+    let mut body = count_body();
+    body["required"] = json!(["model", "messages", "max_tokens"]);
+    body
+}
+
+/// The schema of a request to count.
+pub fn count_body() -> Value {
+    requests::body(&[schema_of::<MessageFields>()], &OFFICIAL)
 }
 
 /// Answers a conversation.

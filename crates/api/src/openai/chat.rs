@@ -5,6 +5,7 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,7 @@ use crate::extract::{Body, read};
 use crate::fields::Official;
 use crate::generate::{Chat, ToolChoice, Whole, wholes};
 use crate::layers::Arrived;
+use crate::openapi::requests::{self, schema_of};
 use crate::server::{Model, Server};
 
 const OFFICIAL: Official = Official {
@@ -58,22 +60,41 @@ const OFFICIAL: Official = Official {
 };
 
 /// The fields that only chats have.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct ChatFields {
+    #[schemars(schema_with = "requests::messages")]
     messages: Vec<Value>,
+    #[schemars(schema_with = "requests::tools")]
     tools: Option<Vec<Value>>,
+    #[schemars(schema_with = "requests::tool_choice")]
     tool_choice: Option<Value>,
     parallel_tool_calls: Option<bool>,
+    #[schemars(schema_with = "requests::response_format")]
     response_format: Option<Map<String, Value>>,
     logprobs: Option<bool>,
+    #[schemars(range(max = 20))]
     top_logprobs: Option<usize>,
+    #[schemars(range(min = 1))]
     max_tokens: Option<usize>,
+    #[schemars(range(min = 1))]
     max_completion_tokens: Option<usize>,
     reasoning_effort: Option<String>,
     chat_template_kwargs: Option<Map<String, Value>>,
     continue_final_message: Option<bool>,
+    #[schemars(extend("items" = {"const": "text"}))]
     modalities: Option<Vec<String>>,
+    #[schemars(extend("enum" = ["medium", null]))]
     verbosity: Option<String>,
+}
+
+/// The schema of a request.
+pub fn body() -> Value {
+    let parts = [
+        schema_of::<StreamFields>(),
+        schema_of::<ChatFields>(),
+        schema_of::<SamplingFields>(),
+    ];
+    requests::body(&parts, &OFFICIAL)
 }
 
 /// Answers a conversation.

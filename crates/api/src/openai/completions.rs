@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, stream};
 use mlxm_engine::Request;
 use mlxm_engine::sampling::TokenLogprob;
 use mlxm_parsers::Part;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -22,6 +23,7 @@ use crate::extract::{Body, read};
 use crate::fields::Official;
 use crate::generate::{Answer, Chunk, Settings, merge, wholes};
 use crate::layers::Arrived;
+use crate::openapi::requests::{self, schema_of};
 use crate::server::{Model, Server};
 use crate::sse::{self, Message};
 
@@ -47,24 +49,26 @@ const MOST_LOGPROBS: usize = 20;
 /// Prompts of one request.
 const MOST_PROMPTS: usize = 128;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct CompletionFields {
     prompt: Prompts,
+    #[schemars(range(min = 1))]
     max_tokens: Option<usize>,
+    #[schemars(range(max = 20))]
     logprobs: Option<usize>,
     echo: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "expected a string, a list of strings, a list of token ids or a list of such lists"
 )]
 enum Prompts {
-    Text(String),
-    Texts(Vec<String>),
-    Tokens(Vec<u32>),
-    TokenLists(Vec<Vec<u32>>),
+    Text(#[schemars(length(min = 1))] String),
+    Texts(#[schemars(length(min = 1), inner(length(min = 1)))] Vec<String>),
+    Tokens(#[schemars(length(min = 1))] Vec<u32>),
+    TokenLists(#[schemars(length(min = 1), inner(length(min = 1)))] Vec<Vec<u32>>),
 }
 
 impl Prompts {
@@ -99,6 +103,16 @@ struct Shape {
     prompts: Vec<Vec<u32>>,
     /// Answers to each prompt.
     answers: usize,
+}
+
+/// The schema of a request.
+pub fn body() -> Value {
+    let parts = [
+        schema_of::<StreamFields>(),
+        schema_of::<CompletionFields>(),
+        schema_of::<SamplingFields>(),
+    ];
+    requests::body(&parts, &OFFICIAL)
 }
 
 /// Continues prompts.

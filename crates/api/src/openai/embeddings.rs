@@ -1,15 +1,23 @@
 //! `POST /v1/embeddings`.
 
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::extract::{Body, read};
+use crate::openapi::requests::schema_of;
 use crate::server::Server;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct EmbeddingFields {
     model: String,
+}
+
+/// The schema of a request.
+pub fn body() -> Value {
+    schema_of::<EmbeddingFields>()
 }
 
 /// Says that a model which writes text has no embeddings.

@@ -1,6 +1,7 @@
 //! `GET /v1/models` and `/v1/models/{id}`.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
@@ -15,8 +16,9 @@ pub async fn list(State(server): State<Server>) -> Json<Value> {
 /// Describes the model under one of its names.
 pub async fn retrieve(
     State(server): State<Server>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let Path(id) = id.map_err(|error| ApiError::invalid(error.to_string()))?;
     if server.serves(&id) {
         return Ok(Json(description(&server, &id)));
     }

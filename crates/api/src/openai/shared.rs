@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use mlxm_engine::Statistics;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::ApiError;
 use crate::generate::{EndReason, Ending, Settings};
+use crate::openapi::requests;
 
 /// A name with letters behind it that no other has.
 pub fn new_id(prefix: &str) -> String {
@@ -16,7 +18,7 @@ pub fn new_id(prefix: &str) -> String {
 }
 
 /// Text, or a list of texts.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a string or a list of strings")]
 pub enum OneOrMany {
     One(String),
@@ -33,7 +35,7 @@ impl From<OneOrMany> for Vec<String> {
 }
 
 /// What a stream has beyond the answer.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 pub struct StreamOptions {
     /// Count tokens in a last chunk.
     #[serde(default)]
@@ -60,7 +62,7 @@ macro_rules! shared_fields {
 pub(crate) use shared_fields;
 
 /// What is asked of a response as a whole.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct StreamFields {
     pub model: String,
     pub stream: Option<bool>,
@@ -70,18 +72,26 @@ pub struct StreamFields {
 }
 
 /// How tokens are chosen; the same for chats and completions.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct SamplingFields {
+    #[schemars(range(min = 0))]
     pub temperature: Option<f32>,
+    #[schemars(range(min = 0.000001, max = 1))]
     pub top_p: Option<f32>,
     pub top_k: Option<usize>,
+    #[schemars(range(min = 0, max = 1))]
     pub min_p: Option<f32>,
+    #[schemars(range(min = 0.000001))]
     pub repetition_penalty: Option<f32>,
+    #[schemars(range(min = -2, max = 2))]
     pub presence_penalty: Option<f32>,
+    #[schemars(range(min = -2, max = 2))]
     pub frequency_penalty: Option<f32>,
+    #[schemars(schema_with = "requests::logit_bias")]
     pub logit_bias: Option<BTreeMap<String, f32>>,
     pub seed: Option<i64>,
     pub stop: Option<OneOrMany>,
+    #[schemars(range(min = 1))]
     pub n: Option<usize>,
     pub ignore_eos: Option<bool>,
 }

@@ -2,28 +2,56 @@
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::chat::chat;
 use crate::error::ApiError;
 use crate::extract::{Body, read};
+use crate::openapi::requests::{self, merged, schema_of};
 use crate::server::{Model, Server};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct TokenizeFields {
     /// Text; `content` and `text` are other names for it.
     #[serde(alias = "content", alias = "text")]
     prompt: Option<String>,
+    #[schemars(schema_with = "requests::optional_messages")]
     messages: Option<Value>,
     add_special_tokens: Option<bool>,
     return_token_strs: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct DetokenizeFields {
     tokens: Vec<u32>,
     skip_special_tokens: Option<bool>,
+}
+
+/// Any of these bodies.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it describes what `model` reads")]
+struct ModelFields {
+    /// The served model, if it is left out.
+    model: Option<String>,
+}
+
+/// The schema of a request to `/tokenize`; a conversation may have the other fields of a chat, too.
+pub fn tokenize_body() -> Value {
+    merged(&[schema_of::<ModelFields>(), schema_of::<TokenizeFields>()])
+}
+
+/// The schema of a request to `/detokenize`.
+pub fn detokenize_body() -> Value {
+    merged(&[schema_of::<ModelFields>(), schema_of::<DetokenizeFields>()])
+}
+
+/// The schema of a request to `/apply-template`: that of a chat, whose model may be left out.
+pub fn template_body() -> Value {
+    let mut body = super::chat::body();
+    body["required"] = json!(["messages"]);
+    body
 }
 
 /// A body of these routes may leave the model out.

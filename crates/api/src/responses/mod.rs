@@ -8,7 +8,7 @@ pub mod create;
 mod items;
 mod object;
 mod output;
-mod request;
+pub mod request;
 pub mod store;
 pub mod stored;
 mod stream;

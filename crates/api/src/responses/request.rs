@@ -1,5 +1,6 @@
 //! The body of `POST /v1/responses`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -11,7 +12,9 @@ use crate::extract::read;
 use crate::fields::Official;
 use crate::generate::{Chat, Settings};
 use crate::openai::options;
-use crate::openai::shared::{SamplingFields, shared_fields};
+use crate::openai::shared::{SamplingFields, StreamFields, shared_fields};
+use crate::openapi::requests::{self, schema_of};
+use crate::openapi::responses as described;
 use crate::server::Model;
 
 /// The fields of the official API.
@@ -74,35 +77,45 @@ const LOGPROBS: &str = "message.output_text.logprobs";
 const METADATA_LIMITS: (usize, usize, usize) = (16, 64, 512);
 
 /// The fields that only responses have.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct ResponseFields {
+    #[schemars(schema_with = "described::input")]
     input: Option<Value>,
     pub instructions: Option<String>,
     pub previous_response_id: Option<String>,
     pub store: Option<bool>,
+    #[schemars(schema_with = "described::tools")]
     pub tools: Option<Vec<Value>>,
+    #[schemars(schema_with = "described::tool_choice")]
     pub tool_choice: Option<Value>,
     pub parallel_tool_calls: Option<bool>,
     pub text: Option<TextFields>,
     pub reasoning: Option<ReasoningFields>,
+    #[schemars(range(min = 1))]
     pub max_output_tokens: Option<usize>,
+    #[schemars(range(max = 20))]
     pub top_logprobs: Option<usize>,
+    #[schemars(extend("items" = {"enum": INCLUDABLE}))]
     include: Option<Vec<String>>,
+    #[schemars(extend("additionalProperties" = {"type": "string", "maxLength": 512}, "maxProperties" = 16, "propertyNames" = {"maxLength": 64}))]
     pub metadata: Option<Map<String, Value>>,
+    #[schemars(extend("enum" = ["disabled", null]))]
     truncation: Option<String>,
     prompt_cache_options: Option<PromptCacheFields>,
     chat_template_kwargs: Option<Map<String, Value>>,
 }
 
 /// What the text of an answer is like.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct TextFields {
+    #[schemars(schema_with = "described::format")]
     pub format: Option<Map<String, Value>>,
+    #[schemars(extend("enum" = ["medium", null]))]
     verbosity: Option<String>,
 }
 
 /// How much is thought before an answer.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct ReasoningFields {
     pub effort: Option<String>,
     pub summary: Option<String>,
@@ -112,9 +125,21 @@ pub struct ReasoningFields {
 }
 
 /// How a prompt is kept. Where it is kept changes nothing about an answer, but whether there is one does.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct PromptCacheFields {
     prewarm: Option<bool>,
+}
+
+/// The schema of a request.
+pub fn body() -> Value {
+    let parts = [
+        schema_of::<StreamFields>(),
+        schema_of::<ResponseFields>(),
+        schema_of::<SamplingFields>(),
+    ];
+    let mut body = requests::body(&parts, &OFFICIAL);
+    body["properties"]["n"] = json!({"enum": [1, null]});
+    body
 }
 
 /// A request that was understood.

@@ -1,0 +1,48 @@
+//! What Anthropic's routes answer.
+
+use serde_json::{Value, json};
+
+use super::openai::whole;
+
+/// An error.
+pub fn error() -> Value {
+    whole(json!({
+        "type": {"const": "error"},
+        "error": whole(json!({"type": {"type": "string"}, "message": {"type": "string"}})),
+    }))
+}
+
+/// An answer to a conversation.
+pub fn message() -> Value {
+    let string = json!({"type": "string"});
+    let count = json!({"type": "integer", "minimum": 0});
+    let text = whole(json!({"type": {"const": "text"}, "text": string}));
+    let thinking =
+        whole(json!({"type": {"const": "thinking"}, "thinking": string, "signature": string}));
+    let call = whole(json!({
+        "type": {"const": "tool_use"},
+        "id": string,
+        "name": string,
+        "input": {"type": "object"},
+    }));
+    whole(json!({
+        "id": string,
+        "type": {"const": "message"},
+        "role": {"const": "assistant"},
+        "model": string,
+        "content": {"type": "array", "items": {"anyOf": [text, thinking, call]}},
+        "stop_reason": {"enum": ["end_turn", "max_tokens", "stop_sequence", "tool_use"]},
+        "stop_sequence": {"type": ["string", "null"]},
+        "usage": whole(json!({
+            "input_tokens": count,
+            "cache_read_input_tokens": count,
+            "cache_creation_input_tokens": count,
+            "output_tokens": count,
+        })),
+    }))
+}
+
+/// The tokens of a conversation.
+pub fn token_count() -> Value {
+    whole(json!({"input_tokens": {"type": "integer", "minimum": 0}}))
+}

@@ -1,0 +1,205 @@
+//! `GET /openapi.json`: an OpenAPI 3.1 document of all routes, made from the types that read the requests.
+//!
+//! - `operations`: the routes and what each answers, a table of contents.
+//! - `requests`: a body's schema from the types that read it, and the parts that types leave open.
+//! - `openai`, `responses`, `anthropic`: what the protocols answer.
+
+mod anthropic;
+mod openai;
+mod operations;
+pub mod requests;
+pub mod responses;
+
+use std::sync::LazyLock;
+
+use axum::Json;
+use serde_json::{Map, Value, json};
+
+use crate::error::Protocol;
+use operations::{Answer, Operation};
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
+
+/// Describes all routes.
+pub async fn describe() -> Json<&'static Value> {
+    Json(&DOCUMENT)
+}
+
+fn document() -> Value {
+    let mut paths = Map::new();
+    for operation in operations::all() {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method] = operation.describe();
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "mlxm",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "One model behind the OpenAI and Anthropic APIs. Fields that are not described here are named in a \
+                `warning` header, or refused by a server that was started with --strict.",
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": {
+                "OpenAiError": openai::error(),
+                "AnthropicError": anthropic::error(),
+            },
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            },
+        },
+    })
+}
+
+impl Operation {
+    fn describe(&self) -> Value {
+        let mut responses = Map::new();
+        for (status, description, answer) in &self.answers {
+            let mut response = json!({"description": description});
+            response["content"] = answer.content();
+            responses.insert(status.to_string(), response);
+        }
+        for status in self.refusals {
+            responses.insert(status.to_string(), refusal(*status, self.protocol));
+        }
+        let mut described = json!({
+            "operationId": self.id,
+            "summary": self.summary,
+            "responses": responses,
+        });
+        if self.needs_key {
+            // A server without a key takes requests without one.
+            described["security"] = json!([{}, {"bearer": []}, {"header": []}]);
+        }
+        if let Some(body) = &self.body {
+            described["requestBody"] =
+                json!({"required": true, "content": {"application/json": {"schema": body}}});
+        }
+        let mut parameters = Vec::new();
+        if self.path.contains("{id}") {
+            parameters.push(json!({
+                "name": "id",
+                "in": "path",
+                "required": true,
+                "schema": {"type": "string", "minLength": 1},
+            }));
+        }
+        for (name, schema) in &self.query {
+            parameters.push(json!({"name": name, "in": "query", "schema": schema}));
+        }
+        described["parameters"] = parameters.into();
+        described
+    }
+}
+
+impl Answer {
+    fn content(&self) -> Value {
+        match self {
+            Self::Json(schema) => json!({"application/json": {"schema": schema}}),
+            Self::JsonOrEvents(schema) => json!({
+                "application/json": {"schema": schema},
+                "text/event-stream": {"schema": {"type": "string", "description": "With `\"stream\": true`."}},
+            }),
+            Self::Text(kind) => json!({*kind: {"schema": {"type": "string"}}}),
+        }
+    }
+}
+
+/// A response that says why there is no answer, in the protocol's shape.
+fn refusal(status: u16, protocol: Protocol) -> Value {
+    let description = match status {
+        400 => "A field makes no sense, is not supported, or the body is no JSON",
+        401 => "The API key is missing or wrong",
+        404 => "There is no such model, or no such thing",
+        413 => "The body is larger than this server takes",
+        429 => "Too many requests wait",
+        503 => "The model is still loading, or the server is shutting down",
+        504 => "The answer took longer than a request may",
+        _ => "Something failed that should not",
+    };
+    let name = match protocol {
+        Protocol::OpenAi => "OpenAiError",
+        Protocol::Anthropic => "AnthropicError",
+    };
+    let schema = json!({"$ref": format!("#/components/schemas/{name}")});
+    let mut response =
+        json!({"description": description, "content": {"application/json": {"schema": schema}}});
+    if matches!(status, 429 | 503) {
+        response["headers"] = json!({"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}}});
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{Server, ServerOptions, Shutdown, routes, serve};
+
+    /// The document's paths, with parameters as routes write them.
+    fn documented() -> Vec<String> {
+        let document = document();
+        let paths = document["paths"].as_object().unwrap();
+        paths.keys().cloned().collect()
+    }
+
+    #[test]
+    fn every_route_is_documented_and_no_other() {
+        let mut routes: Vec<String> = routes::paths()
+            .map(|path| path.replace("{*", "{"))
+            .collect();
+        let mut documented = documented();
+        routes.sort();
+        documented.sort();
+        assert_eq!(documented, routes);
+    }
+
+    #[tokio::test]
+    async fn routes_take_the_documented_methods_and_no_others() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = Server::starting(ServerOptions::default());
+        let running = serve(listener, server, Shutdown::default(), Duration::ZERO);
+        tokio::spawn(running);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        for path in documented() {
+            for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+                let route = path.replace("{id}", "x");
+                let request = client.request(method.parse().unwrap(), format!("{url}{route}"));
+                let taken = request.send().await.unwrap().status() != 405;
+                let known = DOCUMENT["paths"][&path]
+                    .get(method.to_lowercase())
+                    .is_some();
+                assert_eq!(taken, known, "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn errors_have_the_documented_shape() {
+        let error = crate::error::ApiError::field("n", "n is 0");
+        for (protocol, schema) in [
+            (Protocol::OpenAi, openai::error()),
+            (Protocol::Anthropic, anthropic::error()),
+        ] {
+            let body = error.body_in(protocol);
+            let required = |schema: &Value, value: &Value| {
+                for name in schema["required"].as_array().unwrap() {
+                    assert!(
+                        value.get(name.as_str().unwrap()).is_some(),
+                        "{name} in {value}"
+                    );
+                }
+            };
+            required(&schema, &body);
+            required(&schema["properties"]["error"], &body["error"]);
+        }
+    }
+}

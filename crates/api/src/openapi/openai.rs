@@ -1,0 +1,153 @@
+//! What OpenAI's routes, and those without a protocol, answer.
+
+use serde_json::{Value, json};
+
+/// An object whose fields are all there.
+pub fn whole(properties: Value) -> Value {
+    let names: Vec<&String> = properties
+        .as_object()
+        .into_iter()
+        .flat_map(serde_json::Map::keys)
+        .collect();
+    json!({"type": "object", "required": names, "properties": properties})
+}
+
+fn count() -> Value {
+    json!({"type": "integer", "minimum": 0})
+}
+
+/// A list.
+pub fn list(items: Value) -> Value {
+    json!({"type": "array", "items": items})
+}
+
+/// An error.
+pub fn error() -> Value {
+    whole(json!({"error": whole(json!({
+        "message": {"type": "string"},
+        "type": {"type": "string"},
+        "param": {"type": ["string", "null"]},
+        "code": {"type": ["string", "null"]},
+    }))}))
+}
+
+fn usage() -> Value {
+    whole(json!({
+        "prompt_tokens": count(),
+        "completion_tokens": count(),
+        "total_tokens": count(),
+        "prompt_tokens_details": whole(json!({"cached_tokens": count()})),
+    }))
+}
+
+/// Where the time of an answer went.
+pub fn timings() -> Value {
+    whole(json!({
+        "queue_ms": {"type": "number"},
+        "time_to_first_token_ms": {"type": "number"},
+        "generation_ms": {"type": "number"},
+        "prompt_tokens_per_second": {"type": "number"},
+        "generation_tokens_per_second": {"type": "number"},
+    }))
+}
+
+fn choice(mut properties: Value, reasons: &[&str]) -> Value {
+    properties["index"] = count();
+    properties["finish_reason"] = json!({"enum": reasons});
+    let mut choice = whole(properties);
+    choice["properties"]["timings"] = timings();
+    choice
+}
+
+fn response(object: &str, choice: Value) -> Value {
+    whole(json!({
+        "id": {"type": "string"},
+        "object": {"const": object},
+        "created": count(),
+        "model": {"type": "string"},
+        "system_fingerprint": {"type": "string"},
+        "choices": {"type": "array", "minItems": 1, "items": choice},
+        "usage": usage(),
+    }))
+}
+
+/// An answer to a conversation.
+pub fn chat_completion() -> Value {
+    let mut message = whole(json!({
+        "role": {"const": "assistant"},
+        "content": {"type": ["string", "null"]},
+        "refusal": {"type": "null"},
+    }));
+    message["properties"]["reasoning_content"] = json!({"type": "string"});
+    message["properties"]["tool_calls"] = list(whole(json!({
+        "id": {"type": "string"},
+        "type": {"const": "function"},
+        "function": whole(json!({"name": {"type": "string"}, "arguments": {"type": "string"}})),
+    })));
+    let token = json!({
+        "token": {"type": "string"},
+        "logprob": {"type": "number", "maximum": 0},
+        "bytes": list(json!({"type": "integer", "minimum": 0, "maximum": 255})),
+    });
+    let mut entry = token.clone();
+    entry["top_logprobs"] = list(whole(token));
+    let logprobs = whole(json!({"content": list(whole(entry)), "refusal": {"type": "null"}}));
+    let choice = choice(
+        json!({"message": message, "logprobs": {"anyOf": [logprobs, {"type": "null"}]}}),
+        &["stop", "length", "tool_calls"],
+    );
+    response("chat.completion", choice)
+}
+
+/// Continued texts.
+pub fn completion() -> Value {
+    let logprob = json!({"type": "number", "maximum": 0});
+    let logprobs = whole(json!({
+        "tokens": list(json!({"type": "string"})),
+        "token_logprobs": list(logprob.clone()),
+        "top_logprobs": list(json!({"type": "object", "additionalProperties": logprob})),
+        "text_offset": list(count()),
+    }));
+    let choice = choice(
+        json!({"text": {"type": "string"}, "logprobs": {"anyOf": [logprobs, {"type": "null"}]}}),
+        &["stop", "length"],
+    );
+    response("text_completion", choice)
+}
+
+/// A model.
+pub fn model() -> Value {
+    let mut model = whole(json!({
+        "id": {"type": "string"},
+        "object": {"const": "model"},
+        "created": count(),
+        "owned_by": {"type": "string"},
+    }));
+    // There once the model is loaded.
+    model["properties"]["context_length"] = count();
+    model["properties"]["architecture"] = json!({"type": "string"});
+    model["properties"]["parameters"] = count();
+    let can = json!({"type": "boolean"});
+    model["properties"]["capabilities"] = whole(
+        json!({"chat": can, "tools": can, "reasoning": can, "vision": can, "embeddings": can}),
+    );
+    model
+}
+
+/// All models.
+pub fn models() -> Value {
+    whole(json!({"object": {"const": "list"}, "data": list(model())}))
+}
+
+/// Token ids.
+pub fn tokens() -> Value {
+    let mut tokens =
+        whole(json!({"count": count(), "max_model_len": count(), "tokens": list(count())}));
+    tokens["properties"]["token_strs"] = list(json!({"type": ["string", "null"]}));
+    tokens
+}
+
+/// Text that a model reads.
+pub fn prompt() -> Value {
+    whole(json!({"prompt": {"type": "string"}}))
+}

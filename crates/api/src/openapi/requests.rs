@@ -1,0 +1,311 @@
+//! A body's schema from the types that read it, and the parts that the types leave open.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use crate::fields::Official;
+
+/// The schema of one type.
+pub fn schema_of<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.remove("title");
+    schema.to_value()
+}
+
+/// The schema of a body that several types read, with the official fields that none of them reads.
+pub fn body(parts: &[Value], official: &Official) -> Value {
+    let mut body = merged(parts);
+    for name in official.harmless {
+        body["properties"][*name] =
+            json!({"description": "Taken; it changes nothing about an answer."});
+    }
+    for (name, reason) in official.unsupported {
+        body["properties"][*name] = json!({
+            "description": format!("Not supported: {reason}."),
+            "enum": [null, false, "", [], {}],
+        });
+    }
+    body
+}
+
+/// The schema of a body that several types read.
+pub fn merged(parts: &[Value]) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for part in parts {
+        properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
+        for name in part["required"].as_array().into_iter().flatten() {
+            if !required.contains(name) {
+                required.push(name.clone());
+            }
+        }
+    }
+    json!({"type": "object", "properties": properties, "required": required})
+}
+
+/// `schema`, or null, which is the same as leaving the field out.
+pub fn optional(schema: Value) -> Schema {
+    json_schema!({"anyOf": [schema, {"type": "null"}]})
+}
+
+/// A text, whole or in parts.
+pub fn text() -> Value {
+    json!({"anyOf": [
+        {"type": "string"},
+        {"type": "array", "items": {
+            "type": "object",
+            "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+            "required": ["type", "text"],
+        }},
+    ]})
+}
+
+/// Messages of OpenAI's chats.
+pub fn messages(_: &mut SchemaGenerator) -> Schema {
+    let call = json!({
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "type": {"const": "function"},
+            "function": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string"},
+                    "arguments": {"type": "string", "description": "A JSON object"},
+                },
+                "required": ["name", "arguments"],
+            },
+        },
+        "required": ["id", "type", "function"],
+    });
+    json_schema!({"type": "array", "minItems": 1, "items": {"anyOf": [
+        {
+            "type": "object",
+            "properties": {
+                "role": {"enum": ["system", "developer", "user"]},
+                "content": text(),
+                "name": {"type": "string"},
+            },
+            "required": ["role", "content"],
+        },
+        {
+            "type": "object",
+            "description": "Without tool_calls there must be content.",
+            "properties": {
+                "role": {"const": "assistant"},
+                "content": {"anyOf": [text(), {"type": "null"}]},
+                "reasoning_content": {"type": "string"},
+                "refusal": {"type": ["string", "null"]},
+                "tool_calls": {"type": "array", "items": call},
+            },
+            "required": ["role"],
+        },
+        {
+            "type": "object",
+            "properties": {
+                "role": {"const": "tool"},
+                "tool_call_id": {"type": "string"},
+                "content": text(),
+            },
+            "required": ["role", "tool_call_id", "content"],
+        },
+    ]}})
+}
+
+/// The same, where they may be left out.
+pub fn optional_messages(generator: &mut SchemaGenerator) -> Schema {
+    optional(messages(generator).to_value())
+}
+
+/// The name of a tool.
+pub fn tool_name() -> Value {
+    json!({"type": "string", "pattern": "^[a-zA-Z0-9_.-]{1,64}$"})
+}
+
+/// Tools of OpenAI's chats.
+pub fn tools(_: &mut SchemaGenerator) -> Schema {
+    optional(json!({"type": "array", "items": {
+        "type": "object",
+        "properties": {
+            "type": {"const": "function"},
+            "function": {
+                "type": "object",
+                "properties": {
+                    "name": tool_name(),
+                    "description": {"type": "string"},
+                    "parameters": {"type": "object", "description": "A JSON schema"},
+                    "strict": {"type": ["boolean", "null"]},
+                },
+                "required": ["name"],
+            },
+        },
+        "required": ["type", "function"],
+    }}))
+}
+
+/// The choice between them.
+pub fn tool_choice(_: &mut SchemaGenerator) -> Schema {
+    optional(json!({"anyOf": [
+        {"enum": ["auto", "none", "required"]},
+        {
+            "type": "object",
+            "properties": {
+                "type": {"const": "function"},
+                "function": {"type": "object", "properties": {"name": tool_name()}, "required": ["name"]},
+            },
+            "required": ["type", "function"],
+        },
+    ]}))
+}
+
+/// The shapes that answers can be held to.
+pub fn response_format(_: &mut SchemaGenerator) -> Schema {
+    let described = json!({
+        "type": "object",
+        "properties": {
+            "type": {"const": "json_schema"},
+            "json_schema": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "schema": {"type": "object", "description": "A JSON schema"},
+                    "strict": {"type": ["boolean", "null"]},
+                },
+                "required": ["schema"],
+            },
+        },
+        "required": ["type", "json_schema"],
+    });
+    optional(json!({"anyOf": [
+        plain_format("text"),
+        plain_format("json_object"),
+        described,
+        with_text("regex", "What the whole answer matches"),
+        with_text("grammar", "A Lark grammar"),
+    ]}))
+}
+
+/// A format without further fields.
+pub fn plain_format(kind: &str) -> Value {
+    json!({"type": "object", "properties": {"type": {"const": kind}}, "required": ["type"]})
+}
+
+/// A format with one text, in the field of its name.
+pub fn with_text(kind: &str, description: &str) -> Value {
+    json!({
+        "type": "object",
+        "properties": {"type": {"const": kind}, kind: {"type": "string", "description": description}},
+        "required": ["type", kind],
+    })
+}
+
+/// A format with the schema beside its type.
+pub fn with_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "type": {"const": "json_schema"},
+            "schema": {"type": "object", "description": "A JSON schema"},
+        },
+        "required": ["type", "schema"],
+    })
+}
+
+/// Biases of tokens.
+pub fn logit_bias(_: &mut SchemaGenerator) -> Schema {
+    optional(json!({
+        "type": "object",
+        "description": "Token ids, and what is added to their logits.",
+        "propertyNames": {"pattern": "^[0-9]{1,9}$"},
+        "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
+    }))
+}
+
+/// Messages of Anthropic's protocol.
+pub fn blocks(_: &mut SchemaGenerator) -> Schema {
+    let block = |kind: &str, fields: Value| {
+        let mut properties = json!({"type": {"const": kind}});
+        let mut required = vec![json!("type")];
+        for (name, schema) in fields.as_object().into_iter().flatten() {
+            properties[name] = schema.clone();
+            required.push(name.as_str().into());
+        }
+        json!({"type": "object", "properties": properties, "required": required})
+    };
+    let string = json!({"type": "string"});
+    let content = |blocks: Vec<Value>| json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"anyOf": blocks}}]});
+    let texts = block("text", json!({"text": string}));
+    let result = block(
+        "tool_result",
+        json!({"tool_use_id": string, "content": text()}),
+    );
+    let call = block(
+        "tool_use",
+        json!({"id": string, "name": tool_name(), "input": {"type": "object"}}),
+    );
+    let thinking = block("thinking", json!({"thinking": string}));
+    let message = |role: &str, blocks: Vec<Value>| {
+        json!({
+            "type": "object",
+            "properties": {"role": {"const": role}, "content": content(blocks)},
+            "required": ["role", "content"],
+        })
+    };
+    json_schema!({"type": "array", "minItems": 1, "items": {"anyOf": [
+        message("user", vec![texts.clone(), result]),
+        message("assistant", vec![texts, call, thinking]),
+    ]}})
+}
+
+/// A system prompt.
+pub fn system(_: &mut SchemaGenerator) -> Schema {
+    optional(text())
+}
+
+/// Tools of Anthropic's protocol.
+pub fn described_tools(_: &mut SchemaGenerator) -> Schema {
+    optional(json!({"type": "array", "items": {
+        "type": "object",
+        "properties": {
+            "type": {"enum": ["custom", null]},
+            "name": tool_name(),
+            "description": {"type": ["string", "null"]},
+            "input_schema": {"type": "object", "description": "A JSON schema"},
+        },
+        "required": ["name", "input_schema"],
+    }}))
+}
+
+/// The choice between them.
+pub fn described_choice(_: &mut SchemaGenerator) -> Schema {
+    optional(json!({"anyOf": [
+        {
+            "type": "object",
+            "properties": {
+                "type": {"enum": ["auto", "any", "none"]},
+                "disable_parallel_tool_use": {"type": "boolean"},
+            },
+            "required": ["type"],
+        },
+        {
+            "type": "object",
+            "properties": {
+                "type": {"const": "tool"},
+                "name": tool_name(),
+                "disable_parallel_tool_use": {"type": "boolean"},
+            },
+            "required": ["type", "name"],
+        },
+    ]}))
+}
+
+/// The shapes that answers in Anthropic's protocol can be held to.
+pub fn output_format(_: &mut SchemaGenerator) -> Schema {
+    optional(with_schema())
+}

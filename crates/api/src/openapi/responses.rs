@@ -1,0 +1,173 @@
+//! What the Responses API reads beside what its types say, and what it answers.
+
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Value, json};
+
+use super::openai::{list, timings, whole};
+use super::requests::{optional, plain_format, text, tool_name, with_schema, with_text};
+
+fn parts(kind: &str) -> Value {
+    let part = json!({
+        "type": "object",
+        "properties": {"type": {"const": kind}, "text": {"type": "string"}},
+        "required": ["type", "text"],
+    });
+    json!({"anyOf": [{"type": "string"}, {"type": "array", "items": part}]})
+}
+
+/// Text, or a list of items.
+pub fn input(_: &mut SchemaGenerator) -> Schema {
+    let string = json!({"type": "string"});
+    let message = |roles: Value, content: Value| {
+        json!({
+            "type": "object",
+            "properties": {"type": {"const": "message"}, "role": {"enum": roles}, "content": content},
+            "required": ["role", "content"],
+        })
+    };
+    let item = |kind: &str, fields: Value| {
+        let mut item = whole(fields);
+        item["properties"]["type"] = json!({"const": kind});
+        if let Some(required) = item["required"].as_array_mut() {
+            required.push("type".into());
+        }
+        item
+    };
+    optional(json!({"anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "minItems": 1, "items": {"anyOf": [
+            message(json!(["system", "developer", "user"]), parts("input_text")),
+            message(json!(["assistant"]), parts("output_text")),
+            item("function_call", json!({"call_id": string, "name": string, "arguments": string})),
+            item("function_call_output", json!({"call_id": string, "output": text()})),
+        ]}},
+    ]}))
+}
+
+/// Tools, which are flat here.
+pub fn tools(_: &mut SchemaGenerator) -> Schema {
+    optional(json!({"type": "array", "items": {
+        "type": "object",
+        "properties": {
+            "type": {"const": "function"},
+            "name": tool_name(),
+            "description": {"type": ["string", "null"]},
+            "parameters": {"type": ["object", "null"], "description": "A JSON schema"},
+            "strict": {"type": ["boolean", "null"]},
+        },
+        "required": ["type", "name"],
+    }}))
+}
+
+/// The choice between them.
+pub fn tool_choice(_: &mut SchemaGenerator) -> Schema {
+    let named = json!({
+        "type": "object",
+        "properties": {"type": {"const": "function"}, "name": tool_name()},
+        "required": ["type", "name"],
+    });
+    optional(json!({"anyOf": [
+        {"enum": ["auto", "none", "required"]},
+        named,
+        {
+            "type": "object",
+            "properties": {
+                "type": {"const": "allowed_tools"},
+                "mode": {"enum": ["auto", "required"]},
+                "tools": {"type": "array", "minItems": 1, "items": named},
+            },
+            "required": ["type", "mode", "tools"],
+        },
+    ]}))
+}
+
+/// The shapes that answers can be held to.
+pub fn format(_: &mut SchemaGenerator) -> Schema {
+    optional(json!({"anyOf": [
+        plain_format("text"),
+        plain_format("json_object"),
+        with_schema(),
+        with_text("regex", "What the whole answer matches"),
+        with_text("grammar", "A Lark grammar"),
+    ]}))
+}
+
+/// A response.
+pub fn response() -> Value {
+    let string = json!({"type": "string"});
+    let count = json!({"type": "integer", "minimum": 0});
+    let nullable = json!({"type": ["string", "null"]});
+    let status = json!({"enum": ["completed", "incomplete", "in_progress"]});
+    let said = whole(json!({
+        "type": {"const": "output_text"},
+        "text": string,
+        "annotations": {"type": "array"},
+        "logprobs": {"type": "array"},
+    }));
+    let message = whole(json!({
+        "type": {"const": "message"},
+        "id": string,
+        "role": {"const": "assistant"},
+        "status": status,
+        "content": list(said),
+    }));
+    let call = whole(json!({
+        "type": {"const": "function_call"},
+        "id": string,
+        "call_id": string,
+        "name": string,
+        "arguments": string,
+        "status": status,
+    }));
+    let reasoning =
+        whole(json!({"type": {"const": "reasoning"}, "id": string, "summary": {"type": "array"}}));
+    let usage = whole(json!({
+        "input_tokens": count,
+        "input_tokens_details": whole(json!({"cached_tokens": count})),
+        "output_tokens": count,
+        "output_tokens_details": whole(json!({"reasoning_tokens": count})),
+        "total_tokens": count,
+    }));
+    let mut response = whole(json!({
+        "id": string,
+        "object": {"const": "response"},
+        "created_at": count,
+        "completed_at": {"type": ["integer", "null"]},
+        "status": {"enum": ["completed", "incomplete", "failed"]},
+        "error": {"type": ["object", "null"]},
+        "incomplete_details": {"type": ["object", "null"]},
+        "instructions": nullable,
+        "metadata": {"type": "object"},
+        "model": string,
+        "output": list(json!({"anyOf": [message, call, reasoning]})),
+        "parallel_tool_calls": {"type": "boolean"},
+        "previous_response_id": nullable,
+        "store": {"type": "boolean"},
+        "temperature": {"type": "number"},
+        "top_p": {"type": "number"},
+        "tools": {"type": "array"},
+        "usage": {"anyOf": [usage, {"type": "null"}]},
+    }));
+    response["properties"]["timings"] = timings();
+    response
+}
+
+/// That a response is gone.
+pub fn deleted() -> Value {
+    whole(json!({
+        "id": {"type": "string"},
+        "object": {"const": "response"},
+        "deleted": {"const": true},
+    }))
+}
+
+/// A page of the items that a response answers.
+pub fn items() -> Value {
+    whole(json!({
+        "object": {"const": "list"},
+        "first_id": {"type": ["string", "null"]},
+        "last_id": {"type": ["string", "null"]},
+        "has_more": {"type": "boolean"},
+        "data": list(json!({"type": "object"})),
+    }))
+}
