@@ -4,6 +4,8 @@
 const assert = require("node:assert/strict");
 const { after, before, test } = require("node:test");
 const OpenAI = require("openai").default;
+const { zodResponseFormat } = require("openai/helpers/zod");
+const { z } = require("zod");
 const { MODEL, start, waitUntil } = require("./server.cjs");
 
 const question = [{ role: "user", content: "What is the capital of France? Answer in one sentence." }];
@@ -103,6 +105,40 @@ test("a model may call a tool or not", async () => {
     assert.equal(call.function.name, "get_weather");
   }
   assert.ok(choices[0].message.content || choices[0].message.tool_calls.length > 0);
+});
+
+test("a forced call", async () => {
+  const { choices } = await chat({
+    tools: [
+      {
+        type: "function",
+        function: {
+          name: "get_weather",
+          parameters: { type: "object", properties: { city: { enum: ["Rome", "Oslo"] } }, required: ["city"] },
+        },
+      },
+    ],
+    tool_choice: "required",
+    parallel_tool_calls: false,
+    max_tokens: 200,
+  });
+  assert.equal(choices[0].finish_reason, "tool_calls");
+  const { name, arguments: given } = choices[0].message.tool_calls[0].function;
+  assert.equal(name, "get_weather");
+  assert.ok(["Rome", "Oslo"].includes(JSON.parse(given).city));
+});
+
+test("a type of zod", async () => {
+  const place = z.object({ country: z.enum(["France", "Italy"]), capital: z.boolean() });
+  const completion = await client.chat.completions.parse({
+    model: MODEL,
+    messages: question,
+    temperature: 0,
+    max_tokens: 100,
+    response_format: zodResponseFormat(place, "place"),
+  });
+  assert.equal(completion.choices[0].finish_reason, "stop");
+  assert.ok(["France", "Italy"].includes(completion.choices[0].message.parsed.country));
 });
 
 test("a completion without a chat", async () => {

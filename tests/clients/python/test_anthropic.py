@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import anthropic as sdk
@@ -117,6 +118,62 @@ def test_a_model_may_use_a_tool_or_not(anthropic: Anthropic) -> None:
     assert all(use.name == "get_weather" and isinstance(use.input, dict) for use in uses)
     assert message.stop_reason in ({"tool_use", "max_tokens"} if uses else {"end_turn", "max_tokens"})
     assert "<tool_call>" not in text(message)
+
+
+@pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "get_weather"}], ids=["any", "tool"])
+def test_a_tool_can_be_forced_and_its_result_goes_back(anthropic: Anthropic, choice: Any) -> None:
+    tool: ToolParam = {
+        **WEATHER,
+        "input_schema": {
+            "type": "object",
+            "properties": {"city": {"enum": ["Rome", "Oslo"]}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    }
+    conversation: list[MessageParam] = [{"role": "user", "content": "What is the weather in Rome?"}]
+    with anthropic.messages.stream(
+        model=MODEL,
+        messages=conversation,
+        tools=[tool],
+        tool_choice={**choice, "disable_parallel_tool_use": True},
+        max_tokens=200,
+        extra_body=GREEDY,
+    ) as stream:
+        message = stream.get_final_message()
+    assert message.stop_reason == "tool_use"
+    (use,) = message.content
+    assert use.type == "tool_use" and use.name == "get_weather"
+    assert use.input["city"] in {"Rome", "Oslo"}
+    conversation += [
+        {"role": "assistant", "content": message.content},
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": use.id, "content": "27 degrees and sunny"}],
+        },
+    ]
+    answer = anthropic.messages.create(
+        model=MODEL, messages=conversation, tools=[tool], max_tokens=24, extra_body=GREEDY
+    )
+    assert answer.content and answer.usage.cache_read_input_tokens
+
+
+def test_an_answer_has_the_form_of_a_schema(anthropic: Anthropic) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"capital": {"enum": ["Paris", "Rome"]}},
+        "required": ["capital"],
+        "additionalProperties": False,
+    }
+    message = anthropic.messages.create(
+        model=MODEL,
+        messages=QUESTION,
+        max_tokens=60,
+        output_config={"format": {"type": "json_schema", "schema": schema}},
+        extra_body=GREEDY,
+    )
+    assert message.stop_reason == "end_turn"
+    assert json.loads(text(message))["capital"] in {"Paris", "Rome"}
 
 
 def test_a_tool_result_goes_back(anthropic: Anthropic) -> None:

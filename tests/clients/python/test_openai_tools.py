@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import openai as sdk
+import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
@@ -18,6 +20,19 @@ WEATHER: ChatCompletionToolParam = {
             "type": "object",
             "properties": {"city": {"type": "string"}, "unit": {"enum": ["celsius", "fahrenheit"]}},
             "required": ["city"],
+        },
+    },
+}
+TIME: ChatCompletionToolParam = {
+    "type": "function",
+    "function": {
+        "name": "get_time",
+        "description": "The time in a zone.",
+        "parameters": {
+            "type": "object",
+            "properties": {"zone": {"enum": ["UTC", "CET"]}},
+            "required": ["zone"],
+            "additionalProperties": False,
         },
     },
 }
@@ -75,3 +90,60 @@ def test_a_result_goes_back(openai: OpenAI) -> None:
         "../apply-template", cast_to=dict[str, str], body={"messages": conversation, "tools": [WEATHER]}
     )["prompt"]
     assert '"city"' in shown and "27 degrees and sunny" in shown
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_call_can_be_forced(openai: OpenAI, named: bool) -> None:
+    completion = openai.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": "Say hello."}],
+        tools=[WEATHER, TIME] if named else [TIME],
+        tool_choice={"type": "function", "function": {"name": "get_time"}} if named else "required",
+        parallel_tool_calls=False,
+        temperature=0,
+        max_tokens=200,
+    )
+    (choice,) = completion.choices
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.tool_calls is not None
+    (call,) = choice.message.tool_calls
+    assert call.type == "function" and call.function.name == "get_time"
+    assert json.loads(call.function.arguments)["zone"] in {"UTC", "CET"}
+
+
+def test_a_forced_call_in_a_stream(openai: OpenAI) -> None:
+    chunks = openai.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": "Say hello."}],
+        tools=[TIME],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        temperature=0,
+        max_tokens=200,
+        stream=True,
+    )
+    names: list[str] = []
+    arguments = ""
+    reason = None
+    for chunk in chunks:
+        (choice,) = chunk.choices
+        assert not choice.delta.content, "a call never leaks as text"
+        for call in choice.delta.tool_calls or []:
+            assert call.index == 0 and call.function is not None
+            names += [call.function.name] if call.function.name else []
+            arguments += call.function.arguments or ""
+        reason = choice.finish_reason or reason
+    assert names == ["get_time"]
+    assert json.loads(arguments)["zone"] in {"UTC", "CET"}
+    assert reason == "tool_calls"
+
+
+def test_a_tool_that_is_not_there_cannot_be_forced(openai: OpenAI) -> None:
+    with pytest.raises(sdk.BadRequestError, match="nobody") as caught:
+        openai.chat.completions.create(
+            model=MODEL,
+            messages=QUESTION,
+            tools=[TIME],
+            tool_choice={"type": "function", "function": {"name": "nobody"}},
+        )
+    assert caught.value.param == "tool_choice"
