@@ -102,11 +102,24 @@ impl Answer {
             Self::Json(schema) => json!({"application/json": {"schema": schema}}),
             Self::JsonOrEvents(schema) => json!({
                 "application/json": {"schema": schema},
-                "text/event-stream": {"schema": {"type": "string", "description": "With `\"stream\": true`."}},
+                "text/event-stream": {"schema": event()},
             }),
             Self::Text(kind) => json!({*kind: {"schema": {"type": "string"}}}),
         }
     }
+}
+
+/// An event of a stream.
+fn event() -> Value {
+    json!({
+        "type": "object",
+        "description": "Each event, with `\"stream\": true`.",
+        "properties": {
+            "event": {"type": "string"},
+            "data": {"type": "string", "description": "JSON, or `[DONE]` at the end of OpenAI's chats and completions."},
+        },
+        "required": ["data"],
+    })
 }
 
 /// A response that says why there is no answer, in the protocol's shape.
