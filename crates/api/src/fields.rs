@@ -8,7 +8,8 @@ use axum::http::HeaderValue;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, Protocol};
+use crate::server::Server;
 
 /// The official fields of a route beside those that it reads.
 pub struct Official {
@@ -51,6 +52,27 @@ impl Official {
             }
         }
         Ok(Unknown(unknown))
+    }
+}
+
+impl Official {
+    /// Answers a body: checks its fields, and names those that nobody knows beside the answer. Mistakes have the shape of
+    /// `protocol`.
+    pub async fn respond<F: Future<Output = Result<Response, ApiError>>>(
+        &self,
+        server: &Server,
+        protocol: Protocol,
+        body: Result<Map<String, Value>, ApiError>,
+        answer: impl FnOnce(Map<String, Value>) -> F,
+    ) -> Response {
+        let answered = async {
+            let body = body?;
+            let unknown = self.check(&body, server.options().strict)?;
+            Ok::<_, ApiError>(unknown.warn(answer(body).await?))
+        };
+        answered
+            .await
+            .unwrap_or_else(|error| error.response_in(protocol))
     }
 }
 

@@ -117,22 +117,15 @@ pub async fn create(
     Extension(arrived): Extension<Arrived>,
     Body(body): Body,
 ) -> Response {
-    let answered = async {
-        let body = body?;
-        let unknown = OFFICIAL.check(&body, server.options().strict)?;
-        let response = answer(&server, &body, arrived.0).await?;
-        Ok::<_, ApiError>(unknown.warn(response))
-    };
-    answered
+    let answer = async |body: Map<String, Value>| answer(&server, &body, arrived.0).await;
+    OFFICIAL
+        .respond(&server, Protocol::Anthropic, body, answer)
         .await
-        .unwrap_or_else(|error| error.response_in(Protocol::Anthropic))
 }
 
 /// Counts the tokens that a conversation takes.
 pub async fn count_tokens(State(server): State<Server>, Body(body): Body) -> Response {
-    let counted = async {
-        let body = body?;
-        let unknown = OFFICIAL.check(&body, server.options().strict)?;
+    let count = async |body: Map<String, Value>| {
         let fields: MessageFields = read(&body)?;
         let own = server.clone();
         let counted = tokio::task::spawn_blocking(move || {
@@ -142,11 +135,11 @@ pub async fn count_tokens(State(server): State<Server>, Body(body): Body) -> Res
         let count = counted
             .await
             .map_err(|_| ApiError::internal("the tokens could not be counted"))??;
-        Ok::<_, ApiError>(unknown.warn(Json(json!({"input_tokens": count})).into_response()))
+        Ok(Json(json!({"input_tokens": count})).into_response())
     };
-    counted
+    OFFICIAL
+        .respond(&server, Protocol::Anthropic, body, count)
         .await
-        .unwrap_or_else(|error| error.response_in(Protocol::Anthropic))
 }
 
 async fn answer(

@@ -13,7 +13,7 @@ use super::shared::{
     SamplingFields, StreamFields, Usage, finish_reason, new_id, now, shared_fields, timings,
 };
 use super::{logprobs, messages, options, stream, tools};
-use crate::error::ApiError;
+use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
 use crate::fields::Official;
 use crate::generate::{Chat, ToolChoice, Whole, wholes};
@@ -103,13 +103,10 @@ pub async fn create(
     Extension(arrived): Extension<Arrived>,
     Body(body): Body,
 ) -> Response {
-    let answered = async {
-        let body = body?;
-        let unknown = OFFICIAL.check(&body, server.options().strict)?;
-        let response = answer(&server, &body, arrived.0).await?;
-        Ok::<_, ApiError>(unknown.warn(response))
-    };
-    answered.await.unwrap_or_else(ApiError::into_response)
+    let answer = async |body: Map<String, Value>| answer(&server, &body, arrived.0).await;
+    OFFICIAL
+        .respond(&server, Protocol::OpenAi, body, answer)
+        .await
 }
 
 async fn answer(
@@ -120,13 +117,7 @@ async fn answer(
     let whole: StreamFields = read(body)?;
     let model = server.model_named(&whole.model)?;
     let chat = chat(model, body)?;
-    let streams = whole.stream.unwrap_or_default();
-    if !streams && whole.stream_options.is_some() {
-        return Err(ApiError::field(
-            "stream_options",
-            "stream_options needs `\"stream\": true`",
-        ));
-    }
+    let streams = whole.streams()?;
     let shape = stream::Shape {
         server: server.clone(),
         id: new_id("chatcmpl-"),

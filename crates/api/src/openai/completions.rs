@@ -121,13 +121,10 @@ pub async fn create(
     Extension(arrived): Extension<Arrived>,
     Body(body): Body,
 ) -> Response {
-    let answered = async {
-        let body = body?;
-        let unknown = OFFICIAL.check(&body, server.options().strict)?;
-        let response = answer(&server, &body, arrived.0).await?;
-        Ok::<_, ApiError>(unknown.warn(response))
-    };
-    answered.await.unwrap_or_else(ApiError::into_response)
+    let answer = async |body: Map<String, Value>| answer(&server, &body, arrived.0).await;
+    OFFICIAL
+        .respond(&server, Protocol::OpenAi, body, answer)
+        .await
 }
 
 async fn answer(

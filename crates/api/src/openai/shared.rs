@@ -71,6 +71,23 @@ pub struct StreamFields {
     pub timings: Option<bool>,
 }
 
+impl StreamFields {
+    /// Whether the answer is to be streamed.
+    ///
+    /// # Errors
+    /// When there are options for a stream that is not asked for.
+    pub fn streams(&self) -> Result<bool, ApiError> {
+        let streams = self.stream.unwrap_or_default();
+        if !streams && self.stream_options.is_some() {
+            return Err(ApiError::field(
+                "stream_options",
+                "stream_options needs `\"stream\": true`",
+            ));
+        }
+        Ok(streams)
+    }
+}
+
 /// How tokens are chosen; the same for chats and completions.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct SamplingFields {

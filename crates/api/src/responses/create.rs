@@ -13,7 +13,7 @@ use super::output::Output;
 use super::request::{OFFICIAL, ResponseFields, Understood};
 use super::store::StoredResponse;
 use super::stream;
-use crate::error::ApiError;
+use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
 use crate::generate::Answer;
 use crate::layers::Arrived;
@@ -27,13 +27,10 @@ pub async fn create(
     Extension(arrived): Extension<Arrived>,
     Body(body): Body,
 ) -> Response {
-    let answered = async {
-        let body = body?;
-        let unknown = OFFICIAL.check(&body, server.options().strict)?;
-        let response = answer(&server, &body, arrived.0).await?;
-        Ok::<_, ApiError>(unknown.warn(response))
-    };
-    answered.await.unwrap_or_else(ApiError::into_response)
+    let answer = async |body: Map<String, Value>| answer(&server, &body, arrived.0).await;
+    OFFICIAL
+        .respond(&server, Protocol::OpenAi, body, answer)
+        .await
 }
 
 async fn answer(
@@ -44,13 +41,7 @@ async fn answer(
     let whole: StreamFields = read(body)?;
     let model = server.model_named(&whole.model)?;
     let mut fields: ResponseFields = read(body)?;
-    let streams = whole.stream.unwrap_or_default();
-    if !streams && whole.stream_options.is_some() {
-        return Err(ApiError::field(
-            "stream_options",
-            "stream_options needs `\"stream\": true`",
-        ));
-    }
+    let streams = whole.streams()?;
     let previous = match fields.previous_response_id.as_deref() {
         None => None,
         Some(id) => match server.responses().get(id).await? {
