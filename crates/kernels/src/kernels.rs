@@ -429,6 +429,13 @@ impl Kernels {
         Ok(x.inplace_op1(&EachRow { cpu, visit })?)
     }
 
+    /// Has a thread that waits for work call `task`, and does not wait for it; where there is no such thread the caller does
+    /// it. For what belongs to no operation and takes no more than some microseconds, such as telling others of a result:
+    /// the operations that come meanwhile do without that thread.
+    pub fn aside(&self, task: impl FnOnce() + Send + 'static) {
+        self.cpu.aside(Box::new(task));
+    }
+
     /// Attention of the rows of each span over its blocks: `[T, heads · head_dim]` gives `[T, heads · value_dim]`.
     ///
     /// Spans are in ascending order of their rows. Rows that belong to no span give zeros.

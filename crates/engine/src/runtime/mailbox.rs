@@ -2,6 +2,7 @@
 //! the standard library cannot be awaited, those of async runtimes cannot wait with a limit.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 struct Shared<T> {
     state: Mutex<State<T>>,
     arrived: Condvar,
+    /// Asked of every request in every step, so it is behind no lock.
+    reader_gone: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -17,7 +20,6 @@ struct State<T> {
     queue: VecDeque<T>,
     waker: Option<Waker>,
     sender_gone: bool,
-    reader_gone: bool,
 }
 
 impl<T> Shared<T> {
@@ -40,6 +42,10 @@ impl<T> Shared<T> {
 #[derive(Debug)]
 pub struct Sender<T>(Arc<Shared<T>>);
 
+/// Wakes the reader of what was put into its queue.
+#[derive(Debug)]
+pub struct Bell<T>(Arc<Shared<T>>);
+
 /// The caller's end.
 #[derive(Debug)]
 pub struct Receiver<T>(Arc<Shared<T>>);
@@ -61,28 +67,35 @@ pub fn mailbox<T>() -> (Sender<T>, Receiver<T>) {
         queue: VecDeque::new(),
         waker: None,
         sender_gone: false,
-        reader_gone: false,
     };
     let shared = Arc::new(Shared {
         state: Mutex::new(state),
         arrived: Condvar::new(),
+        reader_gone: AtomicBool::new(false),
     });
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
 impl<T> Sender<T> {
-    /// Queues an item. What nobody will read is dropped.
-    pub fn send(&self, item: T) {
+    /// Queues items. What nobody will read is dropped. The reader is to be woken by the bell.
+    pub fn put(&self, items: impl IntoIterator<Item = T>) -> Bell<T> {
         let mut state = self.0.lock();
-        if !state.reader_gone {
-            state.queue.push_back(item);
-            self.0.notify(state);
+        if !self.is_abandoned() {
+            state.queue.extend(items);
         }
+        Bell(Arc::clone(&self.0))
     }
 
-    /// Whether the reader is gone. Asked of every request in every step, so it takes no lock.
+    /// Whether the reader is gone.
     pub fn is_abandoned(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
+        self.0.reader_gone.load(Ordering::Acquire)
+    }
+}
+
+impl<T> Bell<T> {
+    /// Wakes the reader, which takes a system call.
+    pub fn ring(self) {
+        self.0.notify(self.0.lock());
     }
 }
 
@@ -141,7 +154,7 @@ impl<T> Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.reader_gone = true;
+        self.0.reader_gone.store(true, Ordering::Release);
         state.queue.clear();
     }
 }
@@ -153,7 +166,8 @@ mod tests {
     #[test]
     fn items_arrive_in_order_and_the_end_is_seen() {
         let (sender, receiver) = mailbox();
-        let producer = std::thread::spawn(move || (0..100).for_each(|item| sender.send(item)));
+        let producer =
+            std::thread::spawn(move || (0..100).for_each(|item| sender.put([item]).ring()));
         let mut seen = Vec::new();
         while let Wait::Item(item) = receiver.wait(None) {
             seen.push(item);

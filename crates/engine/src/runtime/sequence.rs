@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::admission::Place;
-use super::mailbox::Sender;
+use super::mailbox::{Bell, Sender};
 use super::memory::peak_resident_bytes;
 use crate::error::GenerationError;
 use crate::request::{Event, FinishReason, Finished, Request, Statistics, Token};
@@ -99,20 +99,17 @@ impl ActiveRequest {
         self.unsent.push(Err(error));
     }
 
-    /// Tells the reader what the step brought.
-    pub fn send(&mut self) {
-        for event in self.unsent.drain(..) {
-            self.events.send(event);
-        }
+    /// Hands over what the step brought. The bell tells the reader.
+    pub fn send(&mut self) -> Option<Bell<Result<Event, GenerationError>>> {
+        (!self.unsent.is_empty()).then(|| self.events.put(self.unsent.drain(..)))
     }
 
     /// Gives the place back and tells the reader what came last. In this order, so that whoever has read the end of an
     /// answer finds room for the next.
     pub fn leave(self) {
         drop(self.place);
-        for event in self.unsent {
-            self.events.send(event);
-        }
+        // The end of the queue wakes the reader, too.
+        drop(self.events.put(self.unsent));
     }
 
     /// Samples the next token of `sequence` (prompt and answer so far).

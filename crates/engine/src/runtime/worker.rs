@@ -15,6 +15,7 @@ use mlxm_scheduler::{Scheduled, Scheduler, Sequence, SequenceId, SequenceState};
 use super::cache::CachePool;
 use super::counters::{Counters, SharedReport};
 use super::input::{ModelInput, Step};
+use super::mailbox::Bell;
 use super::sequence::{ActiveRequest, Limits, Progress};
 use crate::error::{GenerationError, RequestError};
 use crate::models::Model;
@@ -114,10 +115,14 @@ impl Worker {
         };
         self.publish();
         self.dismiss_ended();
-        for id in spoken {
-            if let Some(request) = self.active.get_mut(&id) {
-                request.send();
-            }
+        let bells: Vec<_> = spoken
+            .iter()
+            .filter_map(|id| self.active.get_mut(id)?.send())
+            .collect();
+        if !bells.is_empty() {
+            // Waking readers takes as long as some operations of a small model, and they may take this thread's core.
+            self.kernels
+                .aside(|| bells.into_iter().for_each(Bell::ring));
         }
         if !self.forward_time.is_zero() {
             self.counters.forward_time += self.forward_time;

@@ -77,4 +77,8 @@ impl Cpu {
     pub fn threads(&self) -> usize {
         self.pool.threads()
     }
+
+    pub fn aside(&self, task: Box<dyn FnOnce() + Send>) {
+        self.pool.aside(task);
+    }
 }

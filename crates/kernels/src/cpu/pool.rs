@@ -10,6 +10,8 @@
 //!
 //! A loop may have phases, one after the other, without the cost of opening another loop: the indices of all phases
 //! are handed out in order, and whoever takes one of a later phase waits until everything before the phase is done.
+//!
+//! What nobody waits for can be left aside for a worker between two loops; a loop that is opened meanwhile does without it.
 
 use std::{
     any::Any,
@@ -55,7 +57,13 @@ struct Shared {
     done: AtomicUsize,
     panicked: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
+    asides: Mutex<Vec<Aside>>,
+    /// Whether there are any.
+    has_asides: AtomicBool,
 }
+
+/// What nobody waits for.
+type Aside = Box<dyn FnOnce() + Send>;
 
 /// What a phase and an index make.
 type Task = dyn Fn(usize, usize) + Sync;
@@ -92,6 +100,8 @@ impl Pool {
             done: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             panic: Mutex::new(None),
+            asides: Mutex::new(Vec::new()),
+            has_asides: AtomicBool::new(false),
         });
         // A machine that refuses more threads still computes, on those it gave.
         let workers = (1..threads)
@@ -155,11 +165,7 @@ impl Pool {
         shared.panicked.store(false, Ordering::Relaxed);
         let open = shared.state.load(Ordering::Relaxed).wrapping_add(NEXT_LOOP) | OPEN;
         shared.state.store(open, Ordering::SeqCst);
-        for worker in &self.workers {
-            if worker.asleep.load(Ordering::SeqCst) && worker.asleep.swap(false, Ordering::SeqCst) {
-                worker.thread.unpark();
-            }
-        }
+        self.workers.iter().for_each(Worker::wake);
         shared.run(job);
         shared.state.fetch_and(!OPEN, Ordering::AcqRel);
         let mut spins = 0;
@@ -172,9 +178,35 @@ impl Pool {
             resume_unwind(panic);
         }
     }
+
+    /// Has a worker call `task` as soon as it is between two loops, and does not wait for it. Without workers the caller
+    /// does it.
+    pub fn aside(&self, task: Aside) {
+        if self.workers.is_empty() {
+            return task();
+        }
+        lock(&self.shared.asides).push(task);
+        // Said before looking who sleeps: a worker announces its sleep before it looks for work a last time.
+        self.shared.has_asides.store(true, Ordering::SeqCst);
+        let asleep = |worker: &Worker| worker.asleep.load(Ordering::SeqCst);
+        if self.workers.iter().all(asleep)
+            && let Some(worker) = self.workers.first()
+        {
+            worker.wake();
+        }
+    }
 }
 
 impl Shared {
+    /// Does what was left aside. A panic ends the task that it belongs to and has nobody else to tell.
+    fn run_asides(&self) {
+        self.has_asides.store(false, Ordering::SeqCst);
+        let tasks = std::mem::take(&mut *lock(&self.asides));
+        for task in tasks {
+            let _ = catch_unwind(AssertUnwindSafe(task));
+        }
+    }
+
     /// Takes indices until none is left. A panic is kept for the caller and ends the loop early.
     fn run(&self, job: Job) {
         // SAFETY: the caller of `parallel_for` keeps the task alive until everybody has left the loop.
@@ -241,7 +273,13 @@ impl Shared {
         let mut last = 0;
         let mut spins = 0;
         while !self.stop.load(Ordering::SeqCst) {
-            if let Some(entered) = self.enter(last) {
+            let entered = self.enter(last);
+            // What was left aside before a loop was opened does not wait for it.
+            if self.has_asides.load(Ordering::Acquire) {
+                self.run_asides();
+                spins = 0;
+            }
+            if let Some(entered) = entered {
                 last = entered;
                 // SAFETY: this thread is inside of the loop, so the caller waits before it changes the job.
                 let job = unsafe { *self.job.get() };
@@ -255,7 +293,8 @@ impl Shared {
                 // Announced before the last look, so that a caller who opens a loop after it sees the announcement.
                 asleep.store(true, Ordering::SeqCst);
                 let state = self.state.load(Ordering::SeqCst);
-                let missed = state & OPEN != 0 && state / NEXT_LOOP != last;
+                let missed = state & OPEN != 0 && state / NEXT_LOOP != last
+                    || self.has_asides.load(Ordering::SeqCst);
                 if !missed && !self.stop.load(Ordering::SeqCst) {
                     thread::park();
                 }
@@ -281,6 +320,13 @@ impl Worker {
             asleep,
         })
     }
+
+    /// Wakes it if it sleeps.
+    fn wake(&self) {
+        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+    }
 }
 
 impl Drop for Pool {
@@ -293,6 +339,7 @@ impl Drop for Pool {
                 let _ = handle.join();
             }
         }
+        self.shared.run_asides();
     }
 }
 
@@ -410,5 +457,45 @@ mod tests {
             assert!(result.is_err());
             assert_eq!(visits(&pool, 10), [1; 10]);
         }
+    }
+
+    #[test]
+    fn what_is_left_aside_is_done_once_beside_loops_and_at_the_end() {
+        for threads in [1, 2, 4] {
+            let pool = Pool::new(threads);
+            let done = Arc::new(AtomicUsize::new(0));
+            for _ in 0..500 {
+                let done = done.clone();
+                pool.aside(Box::new(move || {
+                    done.fetch_add(1, Ordering::Relaxed);
+                }));
+                assert!(visits(&pool, 8).iter().all(|&count| count == 1));
+            }
+            drop(pool);
+            assert_eq!(done.load(Ordering::Relaxed), 500);
+        }
+    }
+
+    #[test]
+    fn a_sleeping_worker_wakes_for_what_is_left_aside() {
+        let pool = Pool::new(2);
+        while !pool.workers[0].asleep.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        let (sender, receiver) = std::sync::mpsc::channel();
+        pool.aside(Box::new(move || {
+            sender.send(thread::current().id()).unwrap()
+        }));
+        assert_ne!(receiver.recv().unwrap(), thread::current().id());
+    }
+
+    #[test]
+    fn a_panic_aside_leaves_the_worker_at_work() {
+        let pool = Pool::new(2);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        pool.aside(Box::new(|| panic!("aside")));
+        pool.aside(Box::new(move || sender.send(()).unwrap()));
+        receiver.recv().unwrap();
+        assert!(visits(&pool, 100).iter().all(|&count| count == 1));
     }
 }
