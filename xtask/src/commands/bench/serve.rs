@@ -17,16 +17,16 @@ use super::{ATTEMPTS, Choice, build, measured, quiet, record};
 use crate::prerequisites::Prerequisite;
 use crate::{llama_cpp, prerequisites, process};
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use client::Client;
 use figures::Figures;
 use metrics::LoopTime;
 use results::{Measurement, Point, Results, SCHEMA, Sample, Series};
-use servers::Server;
+use servers::{Room, Server};
 use std::env;
 use std::path::PathBuf;
 use std::time::Instant;
-use workload::Request;
+use workload::{CONTEXT_TOKENS, LONG_ANSWERS, MIXED, REPEATED_CONTEXT_TOKENS, Request};
 
 /// Fewer runs than this say little.
 const FEWEST_RUNS: usize = 3;
@@ -43,6 +43,12 @@ const REQUESTS_PER_CLIENT: usize = 4;
 /// Sequences at once in the open loop, where nobody knows how many clients there will be.
 const OPEN_SLOTS: usize = 32;
 
+/// Clients whose answers are long: one, and as many as show what it brings to compute answers at once.
+const LONG_CLIENTS: [usize; 2] = [1, 5];
+
+/// A long prompt and the same once more count for as much time as this many requests.
+const REQUESTS_PER_PAIR: usize = 10;
+
 /// Parts of what llama.cpp reached in the closed loop with most clients, as rates of arrivals.
 const LOADS: [f64; 2] = [0.5, 0.8];
 
@@ -53,8 +59,9 @@ const FIRST_SEED: u64 = 1;
 
 const HELP: &str = "\
 Both servers get the same requests over HTTP, with prompts of 32 to 512 tokens and answers of 16 to 128, and stream their \
-answers. In the closed loop a client sends its next request when it has its last answer; in the open loop requests arrive \
-at a rate (a Poisson process), whatever became of those before. The servers take turns, run by run, each run in a process \
+answers. In the closed loop a client sends its next request when it has its last answer, once with such requests and once \
+with long answers to short prompts; in the open loop requests arrive at a rate (a Poisson process), whatever became of those \
+before; and prompts of 2,000 tokens come a second time. The servers take turns, run by run, each run in a process \
 of its own. Preparation, the idle machine and where results go are those of `cargo xtask bench`.
 
 With both models and all points this takes some hours; the 135M model alone takes less than one.
@@ -63,7 +70,21 @@ Examples:
   cargo xtask bench serve
   cargo xtask bench serve --model 135M --clients 8,16
   cargo xtask bench serve --model 1.56B --clients 1,5 --loads 0.5 --requests 60
+  cargo xtask bench serve --model 135M --kinds again
   cargo xtask bench serve --model 135M --clients 1 --rates 1,2,4";
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// The closed loop
+    Closed,
+    /// The closed loop with long answers, 1 and 5 clients
+    Long,
+    /// The open loop
+    Open,
+    /// Long prompts that come again
+    Again,
+}
 
 /// Compare the throughput and latency of mlxm's server with llama.cpp's
 #[derive(Args)]
@@ -72,6 +93,15 @@ pub struct Arguments {
     /// Model to measure with
     #[arg(long, value_enum, default_value = "both")]
     model: Choice,
+    /// What to measure
+    #[arg(
+        long,
+        value_enum,
+        value_name = "KIND,…",
+        value_delimiter = ',',
+        default_value = "closed,long,again,open"
+    )]
+    kinds: Vec<Kind>,
     /// Clients in the closed loop, one point for each number
     #[arg(
         long,
@@ -169,14 +199,11 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         measurements: Vec::new(),
     };
     for pair in &pairs {
-        for clients in &arguments.clients {
-            let point = Point::Closed { clients: *clients };
-            let measurement = measure(&servers, pair, point, arguments)?;
-            results.measurements.push(measurement);
-        }
-        for rate in rates(arguments, pair, &results)? {
-            let measurement = measure(&servers, pair, Point::Open { rate }, arguments)?;
-            results.measurements.push(measurement);
+        for kind in &arguments.kinds {
+            for point in points(*kind, arguments, pair, &results)? {
+                let measurement = measure(&servers, pair, point, arguments)?;
+                results.measurements.push(measurement);
+            }
         }
     }
     let disturbed = results
@@ -218,6 +245,22 @@ fn check(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// The points of one kind.
+fn points(kind: Kind, arguments: &Arguments, pair: &Pair, results: &Results) -> Result<Vec<Point>> {
+    Ok(match kind {
+        Kind::Closed => {
+            let clients = arguments.clients.iter().copied();
+            clients.map(|clients| Point::Closed { clients }).collect()
+        }
+        Kind::Long => LONG_CLIENTS.map(|clients| Point::Long { clients }).into(),
+        Kind::Open => {
+            let rates = rates(arguments, pair, results)?.into_iter();
+            rates.map(|rate| Point::Open { rate }).collect()
+        }
+        Kind::Again => vec![Point::Again],
+    })
+}
+
 /// The rates of the open loop: those that were given, or parts of what the other server reached.
 fn rates(arguments: &Arguments, pair: &Pair, results: &Results) -> Result<Vec<f64>> {
     if let Some(rates) = &arguments.rates {
@@ -225,7 +268,7 @@ fn rates(arguments: &Arguments, pair: &Pair, results: &Results) -> Result<Vec<f6
     }
     let reached = results
         .capacity(pair.model.name())
-        .context("the closed loop has no answer")?;
+        .context("the closed loop was not measured before the open one; give --rates")?;
     let loads = arguments.loads.as_deref().unwrap_or(&LOADS);
     // Two digits are enough to repeat the same rate by hand.
     Ok(loads
@@ -247,7 +290,11 @@ fn measure(
     for run in 1..=arguments.repeat {
         // Each run has requests of its own, both servers have the same.
         let seed = FIRST_SEED + run as u64;
-        let requests = workload::requests(seed, count);
+        let requests = match point {
+            Point::Closed { .. } | Point::Open { .. } => workload::requests(MIXED, seed, count),
+            Point::Long { .. } => workload::requests(LONG_ANSWERS, seed, count),
+            Point::Again => workload::repeated_requests(seed, count),
+        };
         for (index, server) in servers.iter().enumerate() {
             for attempt in 1.. {
                 let sample = measure_once(server, pair, point, &requests, seed)?;
@@ -272,7 +319,7 @@ fn measure(
         .zip(samples)
         .zip(repeated)
         .map(|((server, samples), repeated)| {
-            let command = server.command(pair, slots(point), 0);
+            let command = server.command(pair, room(point), 0);
             let command = record::portable(&process::describe(&command))?;
             let name = server.facts().name.clone();
             Series::new(name, command, samples, repeated).context("no run was made")
@@ -290,9 +337,9 @@ fn measure_once(
 ) -> Result<Sample> {
     let before = CpuTime::read();
     let (own_before, started) = (measured::own_cpu(), Instant::now());
-    let running = server.start(pair, slots(point))?;
+    let running = server.start(pair, room(point))?;
     let client = Client::new(&running.address);
-    for request in workload::requests(WARM_UP_SEED, WARM_UP_REQUESTS) {
+    for request in workload::requests(MIXED, WARM_UP_SEED, WARM_UP_REQUESTS) {
         if let Err(error) = client.ask(&request, Instant::now()).answer {
             let name = &server.facts().name;
             bail!("{name} does not answer: {error}\n{}", running.log());
@@ -301,7 +348,10 @@ fn measure_once(
     let loop_time = || LoopTime::parse(&client.get("/metrics")?);
     let loop_before = loop_time();
     let run = match point {
-        Point::Closed { clients } => load::closed(&running.address, clients, requests)?,
+        Point::Closed { clients } | Point::Long { clients } => {
+            load::closed(&running.address, clients, requests)?
+        }
+        Point::Again => load::closed(&running.address, 1, requests)?,
         Point::Open { rate } => {
             let arrivals = workload::arrivals(seed, rate, requests.len());
             load::open(&running.address, &arrivals, requests)?
@@ -337,22 +387,33 @@ fn measure_once(
     })
 }
 
-/// Sequences that a server may have at once.
-fn slots(point: Point) -> usize {
-    match point {
-        Point::Closed { clients } => clients,
+/// What a server is to have room for.
+fn room(point: Point) -> Room {
+    let slots = match point {
+        Point::Closed { clients } | Point::Long { clients } => clients,
         Point::Open { .. } => OPEN_SLOTS,
-    }
+        Point::Again => 1,
+    };
+    let context = match point {
+        Point::Again => REPEATED_CONTEXT_TOKENS,
+        _ => CONTEXT_TOKENS,
+    };
+    Room { slots, context }
 }
 
+/// Requests of a run, or pairs of them.
 fn requests_per_run(arguments: &Arguments, model: Model, point: Point) -> usize {
     let wanted = arguments.requests.unwrap_or(match model {
         Model::Starter => REQUESTS,
         Model::Random => REQUESTS_OF_LARGE_MODEL,
     });
     let fewest = match point {
-        Point::Closed { clients } => REQUESTS_PER_CLIENT * clients,
-        Point::Open { .. } => 1,
+        Point::Closed { clients } | Point::Long { clients } => REQUESTS_PER_CLIENT * clients,
+        Point::Again | Point::Open { .. } => 1,
+    };
+    let wanted = match point {
+        Point::Again => wanted.div_ceil(REQUESTS_PER_PAIR),
+        _ => wanted,
     };
     wanted.div_ceil(arguments.repeat).max(fewest)
 }

@@ -1,7 +1,9 @@
 //! The results as Markdown that also reads well on a terminal.
 
 use super::results::{Measurement, Point, Results, Series};
-use super::workload::{CONTEXT_TOKENS, OUTPUT_TOKENS, PROMPT_TOKENS};
+use super::workload::{
+    CONTEXT_TOKENS, LONG_ANSWERS, Lengths, MIXED, REPEATED_CONTEXT_TOKENS, REPEATED_TOKENS,
+};
 use crate::commands::bench::report::{
     aligned, circumstances, engines, line, model_heading, notes, reservations, show, show_ratio,
 };
@@ -16,6 +18,8 @@ which open a connection for each request and only note when events come.
 
 - **closed loop**: a client sends its next request when it has its last answer, until all requests are sent. Tokens per \
 second count the tokens of all answers while every client has work, the beginning with its many prompts included.
+- **long answers**: the same with short prompts, whose computation takes next to nothing: how much more of the same work gets \
+done when several ask at once. Prompts take a processor's whole strength even alone.
 - **open loop**: requests arrive in a Poisson process, whatever became of those before them. Tokens per second are those of \
 the whole run; if a server keeps up they follow from the rate.
 - **first token**: from the moment a request was due to the first text of its answer, over the answers of all runs; half \
@@ -38,8 +42,11 @@ pub fn markdown(results: &Results) -> String {
     for model in &results.models {
         model_heading(&mut text, model);
         let of_model = |measurement: &&Measurement| measurement.model == model.name;
-        let measurements: Vec<&Measurement> =
-            results.measurements.iter().filter(of_model).collect();
+        let (again, measurements): (Vec<&Measurement>, Vec<&Measurement>) = results
+            .measurements
+            .iter()
+            .filter(of_model)
+            .partition(|one| one.point == Point::Again);
         text.push_str(&throughput_table(&measurements));
         text.push_str(&scaling(&measurements));
         text.push('\n');
@@ -61,22 +68,68 @@ pub fn markdown(results: &Results) -> String {
         ));
         text.push('\n');
         text.push_str(&further_table(&measurements));
+        for measurement in again {
+            text.push('\n');
+            text.push_str(&again_table(measurement));
+        }
     }
     line(
         &mut text,
         format_args!(
-            "\n## How it was measured\n\n{METHOD}\n\nPrompts have {} to {} tokens, answers {} to {}, both spread evenly over \
-             their logarithm; a context holds {CONTEXT_TOKENS}. Made by `{}`; the JSON file beside this one holds every run.\n",
-            PROMPT_TOKENS.0,
-            PROMPT_TOKENS.1,
-            OUTPUT_TOKENS.0,
-            OUTPUT_TOKENS.1,
+            "\n## How it was measured\n\n{METHOD}\n\nPrompts have {}, with long answers {}, each spread evenly over its \
+             logarithm; a context holds {CONTEXT_TOKENS}. A prompt that comes again has {REPEATED_TOKENS} tokens, with a \
+             question behind it that is new, in a context of {REPEATED_CONTEXT_TOKENS}. Made by `{}`; the JSON file beside \
+             this one holds every run.\n",
+            lengths(MIXED),
+            lengths(LONG_ANSWERS),
             results.circumstances.command
         ),
     );
     notes(&mut text, &results.engines);
     text.push_str(&commands(results));
     text
+}
+
+fn lengths(lengths: Lengths) -> String {
+    let range = |(least, most): (usize, usize)| {
+        if least == most {
+            least.to_string()
+        } else {
+            format!("{least} to {most}")
+        }
+    };
+    format!(
+        "{} tokens and answers {}",
+        range(lengths.prompt_tokens),
+        range(lengths.output_tokens)
+    )
+}
+
+/// What it saves that a prompt has come before.
+fn again_table(measurement: &Measurement) -> String {
+    let header = header(
+        &format!("first token behind {REPEATED_TOKENS} tokens, p50"),
+        &[measurement],
+    );
+    let times: Vec<Option<(f64, f64)>> = measurement
+        .series
+        .iter()
+        .map(Series::new_and_again)
+        .collect();
+    let row = |name: &str, of: &dyn Fn((f64, f64)) -> String| {
+        let cells = times.iter().map(|times| times.map_or_else(String::new, of));
+        [name.to_owned()].into_iter().chain(cells).collect()
+    };
+    let rows: [Vec<String>; 3] = [
+        row("new prompt", &|(new, _)| format!("{new:.1} ms")),
+        row("with another question", &|(_, again)| {
+            format!("{again:.1} ms")
+        }),
+        row("of the time of a new one", &|(new, again)| {
+            format!("**{:.3}**", again / new)
+        }),
+    ];
+    aligned(&header, &rows)
 }
 
 /// Names of the engines, for the header of a table.
@@ -185,35 +238,44 @@ fn row(
     cells: impl Iterator<Item = String>,
     last: String,
 ) -> Vec<String> {
-    let name = match measurement.point {
-        Point::Closed { .. } => measurement.point.to_string(),
-        Point::Open { .. } => format!("{} arriving", measurement.point),
-    };
-    [name].into_iter().chain(cells).chain([last]).collect()
+    [measurement.point.to_string()]
+        .into_iter()
+        .chain(cells)
+        .chain([last])
+        .collect()
 }
 
 /// How much more 5 clients get than one, where both were measured.
 fn scaling(measurements: &[&Measurement]) -> String {
-    let speeds = |wanted: usize| {
-        let point = Point::Closed { clients: wanted };
-        measurements.iter().find(|one| one.point == point)
+    let closed = |clients| Point::Closed { clients };
+    let long = |clients| Point::Long { clients };
+    let mixed = factors(measurements, closed(1), closed(5));
+    let long = factors(measurements, long(1), long(5));
+    let sentence = |what: &str, factors: Option<String>| {
+        factors.map_or_else(String::new, |factors| {
+            format!("\nOutput of 5 clients over that of one{what}: {factors}.\n")
+        })
     };
-    let (Some(one), Some(five)) = (speeds(1), speeds(5)) else {
-        return String::new();
+    sentence("", mixed) + &sentence(", long answers", long)
+}
+
+/// The output at `many` over that at `one`, for each server.
+fn factors(measurements: &[&Measurement], one: Point, many: Point) -> Option<String> {
+    let at = |point: Point| {
+        measurements
+            .iter()
+            .find(|measurement| measurement.point == point)
     };
-    let factors: Vec<String> = one
+    let factors: Vec<String> = at(one)?
         .series
         .iter()
-        .zip(&five.series)
-        .map(|(one, five)| {
-            let factor = five.output_tps.median / one.output_tps.median;
+        .zip(&at(many)?.series)
+        .map(|(one, many)| {
+            let factor = many.output_tps.median / one.output_tps.median;
             format!("{} {factor:.2}", one.engine)
         })
         .collect();
-    format!(
-        "\nOutput of 5 clients over that of one: {}.\n",
-        factors.join(", ")
-    )
+    Some(factors.join(", "))
 }
 
 /// Every command once, by model and point.

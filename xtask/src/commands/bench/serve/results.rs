@@ -30,8 +30,12 @@ pub struct Results {
 pub enum Point {
     /// From so many clients that wait for their answers.
     Closed { clients: usize },
+    /// The same with short prompts and long answers, so that nearly all of the time goes into answering at once.
+    Long { clients: usize },
     /// At this rate, in requests per second.
     Open { rate: f64 },
+    /// From one client, each prompt a second time with another ending.
+    Again,
 }
 
 /// One point for one model.
@@ -102,10 +106,12 @@ impl Results {
     pub fn capacity(&self, model: &str) -> Option<f64> {
         let clients = |measurement: &&Measurement| match measurement.point {
             Point::Closed { clients } => clients,
-            Point::Open { .. } => 0,
+            _ => 0,
         };
         let of_model = self.measurements.iter().filter(|one| one.model == model);
-        let most = of_model.max_by_key(clients)?;
+        let most = of_model
+            .max_by_key(clients)
+            .filter(|one| clients(one) > 0)?;
         Some(most.series.last()?.requests_per_second.median)
     }
 
@@ -130,7 +136,15 @@ impl fmt::Display for Point {
         match self {
             Self::Closed { clients: 1 } => formatter.write_str("1 client"),
             Self::Closed { clients } => write!(formatter, "{clients} clients"),
-            Self::Open { rate } => write!(formatter, "{rate}/s"),
+            Self::Long { clients } => {
+                write!(
+                    formatter,
+                    "{}, long answers",
+                    Self::Closed { clients: *clients }
+                )
+            }
+            Self::Open { rate } => write!(formatter, "{rate}/s arriving"),
+            Self::Again => formatter.write_str("prompts again"),
         }
     }
 }
@@ -177,6 +191,24 @@ impl Series {
             samples,
             repeated,
         })
+    }
+}
+
+impl Series {
+    /// Median times to the first token of prompts that are new and of those that come again, in milliseconds.
+    pub fn new_and_again(&self) -> Option<(f64, f64)> {
+        let whole = self.samples.iter().all(|sample| sample.figures.errors == 0);
+        let times = self
+            .samples
+            .iter()
+            .flat_map(|sample| &sample.figures.ttft_ms);
+        let times: Vec<f64> = times.copied().collect();
+        let median = |which: usize| {
+            let half: Vec<f64> = times.iter().skip(which).step_by(2).copied().collect();
+            quantile(&half, 0.5)
+        };
+        whole.then_some(())?;
+        median(0).zip(median(1))
     }
 }
 

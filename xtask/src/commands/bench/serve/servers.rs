@@ -1,7 +1,6 @@
 //! The two servers: how they are started, waited for and ended.
 
 use super::client::Client;
-use super::workload::CONTEXT_TOKENS;
 use crate::commands::bench::engines::llama_cpp::{File, LlamaCpp};
 use crate::commands::bench::engines::mlxm::Mlxm;
 use crate::commands::bench::engines::{Engine, Facts};
@@ -29,7 +28,16 @@ tokens, which is its default.";
 const LLAMA_CPP_NOTE: &str = "\
 llama.cpp is its llama-server with continuous batching, as many slots as there are clients (32 in the open loop) and the \
 context above for each slot, and with its defaults of 2048 tokens per batch and 512 per computation. Its cache of prompts \
-in main memory is off: no prompt comes twice, so it would only cost time.";
+in main memory is off: no prompt comes twice but those that come again at once, which its slots keep by themselves.";
+
+/// What a server has room for.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Answers at once.
+    pub slots: usize,
+    /// Tokens of each.
+    pub context: usize,
+}
 
 /// A server under test.
 pub struct Server {
@@ -90,8 +98,9 @@ impl Server {
         self.engine.model(pair)
     }
 
-    /// The command that serves the model to so many clients at once.
-    pub fn command(&self, pair: &Pair, slots: usize, port: u16) -> Command {
+    /// The command that serves the model.
+    pub fn command(&self, pair: &Pair, room: Room, port: u16) -> Command {
+        let Room { slots, context } = room;
         let text = |number: usize| number.to_string();
         let mut command = process::program(&self.program);
         match self.kind {
@@ -99,7 +108,7 @@ impl Server {
                 command.arg("serve").arg("--model").arg(self.model(pair));
                 command
                     .args(["--max-sequences", &text(slots)])
-                    .args(["--context", &text(CONTEXT_TOKENS)])
+                    .args(["--context", &text(context)])
                     .args(["--alias", "default", "--log-level", "warn"])
                     .args(["--threads", &text(self.threads)])
                     // A key of the person's own would lock the benchmark out.
@@ -112,7 +121,7 @@ impl Server {
                 command.arg("-m").arg(self.model(pair));
                 command
                     .args(["-np", &text(slots)])
-                    .args(["-c", &text(slots * CONTEXT_TOKENS)])
+                    .args(["-c", &text(slots * context)])
                     .args(["-cb", "-cram", "0"])
                     .args(["-t", &text(self.threads)]);
             }
@@ -122,9 +131,9 @@ impl Server {
     }
 
     /// Starts the server and waits until it answers.
-    pub fn start(&self, pair: &Pair, slots: usize) -> Result<Running> {
+    pub fn start(&self, pair: &Pair, room: Room) -> Result<Running> {
         let port = free_port()?;
-        let mut command = self.command(pair, slots, port);
+        let mut command = self.command(pair, room, port);
         let line = process::describe(&command);
         let scratch = tempfile::tempdir()?;
         let log = scratch.path().join("log.txt");

@@ -12,14 +12,36 @@ const WORDS: [&str; 64] = [
     "service", "friend", "father", "power", "hour", "game", "line", "end", "member", "law", "car",
 ];
 
-/// Tokens of a prompt.
-pub const PROMPT_TOKENS: (usize, usize) = (32, 512);
+/// Least and most tokens of prompts and of answers, spread evenly over their logarithm, so that short ones are more
+/// frequent, as in real traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    pub prompt_tokens: (usize, usize),
+    pub output_tokens: (usize, usize),
+}
 
-/// Tokens of an answer.
-pub const OUTPUT_TOKENS: (usize, usize) = (16, 128);
+/// What clients of all kinds ask for.
+pub const MIXED: Lengths = Lengths {
+    prompt_tokens: (32, 512),
+    output_tokens: (16, 128),
+};
+
+/// Questions whose answers take nearly all of the time.
+pub const LONG_ANSWERS: Lengths = Lengths {
+    prompt_tokens: (16, 48),
+    output_tokens: (128, 128),
+};
 
 /// A context that every request fits into, with room for what a tokenizer adds.
 pub const CONTEXT_TOKENS: usize = 1024;
+
+/// A prompt that comes again, and the context that it fits into.
+pub const REPEATED_TOKENS: usize = 2000;
+pub const REPEATED_CONTEXT_TOKENS: usize = 2304;
+
+/// What is asked behind a prompt that comes again, and the length of the answer.
+const QUESTION_TOKENS: usize = 16;
+const ANSWER_TOKENS: usize = 16;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,22 +51,43 @@ pub struct Request {
     pub output_tokens: usize,
 }
 
-/// `count` requests. Lengths are spread evenly over their logarithm, so that short ones are more frequent, as in real
-/// traffic; no prompt begins like another, so that no cache helps.
-pub fn requests(seed: u64, count: usize) -> Vec<Request> {
+/// `count` requests. No prompt begins like another, so that no cache helps.
+pub fn requests(lengths: Lengths, seed: u64, count: usize) -> Vec<Request> {
     let mut random = fastrand::Rng::with_seed(seed);
     (0..count)
         .map(|_| {
-            let words = log_uniform(&mut random, PROMPT_TOKENS);
-            let prompt: Vec<&str> = (0..words)
-                .map(|_| WORDS[random.usize(..WORDS.len())])
-                .collect();
+            let length = log_uniform(&mut random, lengths.prompt_tokens);
             Request {
-                prompt: prompt.join(" "),
-                output_tokens: log_uniform(&mut random, OUTPUT_TOKENS),
+                prompt: words(&mut random, length),
+                output_tokens: log_uniform(&mut random, lengths.output_tokens),
             }
         })
         .collect()
+}
+
+/// `count` pairs of requests: a long prompt that is new, and the same one with another question behind it.
+pub fn repeated_requests(seed: u64, count: usize) -> Vec<Request> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut requests = Vec::with_capacity(2 * count);
+    for _ in 0..count {
+        let text = words(&mut random, REPEATED_TOKENS);
+        for _ in 0..2 {
+            let question = words(&mut random, QUESTION_TOKENS);
+            requests.push(Request {
+                prompt: format!("{text} {question}"),
+                output_tokens: ANSWER_TOKENS,
+            });
+        }
+    }
+    requests
+}
+
+/// So many words, of a token each.
+fn words(random: &mut fastrand::Rng, count: usize) -> String {
+    let words: Vec<&str> = (0..count)
+        .map(|_| WORDS[random.usize(..WORDS.len())])
+        .collect();
+    words.join(" ")
 }
 
 /// When each of `count` requests arrives, counted from the start, if `rate` of them arrive per second on average and
@@ -73,19 +116,19 @@ mod tests {
 
     #[test]
     fn a_seed_always_gives_the_same_requests() {
-        assert_eq!(requests(7, 50), requests(7, 50));
-        assert_ne!(requests(7, 50), requests(8, 50));
-        assert_eq!(requests(7, 50)[..20], requests(7, 20));
+        assert_eq!(requests(MIXED, 7, 50), requests(MIXED, 7, 50));
+        assert_ne!(requests(MIXED, 7, 50), requests(MIXED, 8, 50));
+        assert_eq!(requests(MIXED, 7, 50)[..20], requests(MIXED, 7, 20));
         assert_eq!(arrivals(7, 2.0, 9), arrivals(7, 2.0, 9));
     }
 
     #[test]
     fn lengths_are_mixed_within_their_limits() {
-        let requests = requests(1, 500);
+        let requests = requests(MIXED, 1, 500);
         let words = |request: &Request| request.prompt.split(' ').count();
         for request in &requests {
-            assert!((PROMPT_TOKENS.0..=PROMPT_TOKENS.1).contains(&words(request)));
-            assert!((OUTPUT_TOKENS.0..=OUTPUT_TOKENS.1).contains(&request.output_tokens));
+            assert!((32..=512).contains(&words(request)));
+            assert!((16..=128).contains(&request.output_tokens));
         }
         // Half of the prompts are shorter than the geometric mean of the limits, 128.
         let short = requests.iter().filter(|one| words(one) < 128).count();
@@ -95,8 +138,23 @@ mod tests {
     }
 
     #[test]
+    fn a_repeated_prompt_differs_in_its_question_alone() {
+        let requests = repeated_requests(1, 2);
+        let (first, again) = (&requests[0].prompt, &requests[1].prompt);
+        let shared = first.split(' ').zip(again.split(' '));
+        let shared = shared.take_while(|(one, other)| one == other).count();
+        assert!(
+            (REPEATED_TOKENS..REPEATED_TOKENS + 4).contains(&shared),
+            "{shared}"
+        );
+        assert_ne!(first, again);
+        assert_ne!(first[..200], requests[2].prompt[..200]);
+        assert!(first.split(' ').count() + ANSWER_TOKENS < REPEATED_CONTEXT_TOKENS);
+    }
+
+    #[test]
     fn prompts_soon_differ() {
-        let mut beginnings: Vec<String> = requests(3, 256)
+        let mut beginnings: Vec<String> = requests(MIXED, 3, 256)
             .into_iter()
             .map(|request| request.prompt.split(' ').take(8).collect())
             .collect();
