@@ -1,0 +1,132 @@
+use super::*;
+
+fn visits(pool: &Pool, count: usize) -> Vec<usize> {
+    let visits: Vec<_> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+    pool.parallel_for(count, &|index| {
+        visits[index].fetch_add(1, Ordering::Relaxed);
+    });
+    visits.into_iter().map(AtomicUsize::into_inner).collect()
+}
+
+#[test]
+fn every_index_is_visited_once() {
+    for threads in 1..5 {
+        let pool = Pool::new(threads);
+        for count in [0, 1, 2, 7, 100, 1000] {
+            assert_eq!(visits(&pool, count), vec![1; count]);
+        }
+    }
+}
+
+#[test]
+fn sleeping_workers_and_many_short_loops() {
+    let pool = Pool::new(3);
+    for turn in 0..2_000 {
+        if turn % 500 == 0 {
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(visits(&pool, 5), [1; 5]);
+    }
+}
+
+#[test]
+fn callers_that_share_a_pool_and_nested_loops_finish() {
+    let pool = Pool::new(3);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    pool.parallel_for(4, &|_| assert_eq!(visits(&pool, 3), [1; 3]));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_phase_begins_when_all_of_the_one_before_is_done() {
+    for threads in 1..5 {
+        let pool = Pool::new(threads);
+        for counts in [vec![1, 5], vec![0, 3, 4], vec![7, 0, 2, 9], vec![3, 0]] {
+            let done: Vec<_> = counts.iter().map(|_| AtomicUsize::new(0)).collect();
+            pool.parallel_phases(&counts, &|phase, index| {
+                assert!(index < counts[phase]);
+                for before in 0..phase {
+                    assert_eq!(done[before].load(Ordering::SeqCst), counts[before]);
+                }
+                done[phase].fetch_add(1, Ordering::SeqCst);
+            });
+            let done: Vec<_> = done.into_iter().map(AtomicUsize::into_inner).collect();
+            assert_eq!(done, counts);
+        }
+    }
+}
+
+#[test]
+fn a_panic_ends_the_phases_behind_it() {
+    let pool = Pool::new(3);
+    for _ in 0..50 {
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            pool.parallel_phases(&[4, 100], &|phase, index| {
+                assert!(phase == 0 && index != 2, "phase {phase}");
+            });
+        }));
+        let message = *result.unwrap_err().downcast::<String>().unwrap();
+        assert_eq!(message, "phase 0");
+        assert_eq!(visits(&pool, 10), [1; 10]);
+    }
+}
+
+#[test]
+fn a_panic_reaches_the_caller_and_the_pool_survives() {
+    let pool = Pool::new(3);
+    for _ in 0..20 {
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            pool.parallel_for(50, &|index| assert!(index != 20, "index 20"));
+        }));
+        assert!(result.is_err());
+        assert_eq!(visits(&pool, 10), [1; 10]);
+    }
+}
+
+#[test]
+fn what_is_left_aside_is_done_once_beside_loops_and_at_the_end() {
+    for threads in [1, 2, 4] {
+        let pool = Pool::new(threads);
+        let done = Arc::new(AtomicUsize::new(0));
+        for _ in 0..500 {
+            let done = done.clone();
+            pool.aside(Box::new(move || {
+                done.fetch_add(1, Ordering::Relaxed);
+            }));
+            assert!(visits(&pool, 8).iter().all(|&count| count == 1));
+        }
+        drop(pool);
+        assert_eq!(done.load(Ordering::Relaxed), 500);
+    }
+}
+
+#[test]
+fn a_sleeping_worker_wakes_for_what_is_left_aside() {
+    let pool = Pool::new(2);
+    while !pool.workers[0].asleep.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    pool.aside(Box::new(move || {
+        sender.send(thread::current().id()).unwrap();
+    }));
+    assert_ne!(receiver.recv().unwrap(), thread::current().id());
+}
+
+#[test]
+fn a_panic_aside_leaves_the_worker_at_work() {
+    let pool = Pool::new(2);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    pool.aside(Box::new(|| panic!("aside")));
+    pool.aside(Box::new(move || {
+        sender.send(()).unwrap();
+    }));
+    receiver.recv().unwrap();
+    assert!(visits(&pool, 100).iter().all(|&count| count == 1));
+}
