@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::context::{CallReader, Context, Step};
 use crate::input::Match;
-use crate::json::quote;
+use crate::json::{ObjectWriter, quote};
 use crate::lark::{Lark, Sequence, json, listed_strings, one_of};
 use crate::marker::Found;
 use crate::tool::Tool;
@@ -43,7 +43,7 @@ const DEEPEST: usize = 64;
 pub(super) struct FunctionGemma {
     syntax: &'static Syntax,
     state: State,
-    arguments: usize,
+    arguments: ObjectWriter,
 }
 
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl FunctionGemma {
         Self {
             syntax,
             state: State::Open,
-            arguments: 0,
+            arguments: ObjectWriter::default(),
         }
     }
 
@@ -75,17 +75,11 @@ impl FunctionGemma {
         Step::Again
     }
 
-    /// What stands before the value of an argument.
-    fn beginning(&self, key: &str) -> String {
-        let start = if self.arguments == 0 { "{" } else { ", " };
-        format!("{start}{}: ", quote(key))
-    }
-
     fn punctuation(&mut self, next: char, context: &mut Context) -> Step {
         match (&self.state, next) {
             (_, '}') => {
                 context.input.advance(1);
-                context.arguments(if self.arguments == 0 { "{}" } else { "}" });
+                context.arguments(self.arguments.end());
                 context.complete();
                 self.become_(State::Behind)
             }
@@ -186,9 +180,7 @@ impl CallReader for FunctionGemma {
                 };
                 let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
                 let value = to_json(text, self.syntax.string, types);
-                let json = format!("{}{value}", self.beginning(key));
-                self.arguments += 1;
-                context.arguments(&json);
+                context.arguments(&self.arguments.member(key, &value));
                 self.become_(State::CommaOrEnd)
             }
             State::Behind => match context.input.take(self.syntax.close) {
@@ -202,7 +194,7 @@ impl CallReader for FunctionGemma {
         if let State::Value { key, text, .. } = &self.state {
             let text = format!("{text}{}", context.input.rest());
             let text = text.replace(self.syntax.string, "\"");
-            let json = format!("{}{}", self.beginning(key), text.trim());
+            let json = self.arguments.key(key) + text.trim();
             context.arguments(&json);
         }
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::context::{CallReader, Context, Step};
 use crate::input::Match;
-use crate::json::quote;
+use crate::json::ObjectWriter;
 use crate::lark::{Lark, Sequence, json};
 use crate::python::ValueScanner;
 use crate::tool::Tool;
@@ -53,7 +53,7 @@ impl CallReader for Pythonic {
 
     fn cut_off(&mut self, context: &mut Context) {
         if let State::Value { key, text, .. } = &self.calls.state {
-            let json = format!("{}{text}", self.calls.beginning(key));
+            let json = self.calls.arguments.key(key) + text;
             context.arguments(&json);
         }
     }
@@ -63,7 +63,7 @@ impl CallReader for Pythonic {
 #[derive(Debug)]
 struct PythonCalls {
     state: State,
-    arguments: usize,
+    arguments: ObjectWriter,
 }
 
 #[derive(Debug)]
@@ -84,19 +84,13 @@ impl PythonCalls {
     fn new() -> Self {
         Self {
             state: State::Open,
-            arguments: 0,
+            arguments: ObjectWriter::default(),
         }
     }
 
     fn become_(&mut self, next: State) -> Step {
         self.state = next;
         Step::Again
-    }
-
-    /// What stands before the value of an argument.
-    fn beginning(&self, key: &str) -> String {
-        let start = if self.arguments == 0 { "{" } else { ", " };
-        format!("{start}{}: ", quote(key))
     }
 
     fn step(&mut self, context: &mut Context) -> Step {
@@ -119,7 +113,7 @@ impl PythonCalls {
             (State::Open, '[') | (State::CommaOrEnd, ',') => State::Name,
             (State::KeyOrEnd | State::CommaOrCallEnd, ')') => {
                 context.input.advance(1);
-                context.arguments(if self.arguments == 0 { "{}" } else { "}" });
+                context.arguments(self.arguments.end());
                 context.complete();
                 return self.become_(State::CommaOrEnd);
             }
@@ -144,7 +138,7 @@ impl PythonCalls {
                 }
                 context.input.advance(1);
                 context.input.commit();
-                self.arguments = 0;
+                self.arguments = ObjectWriter::default();
                 self.become_(State::KeyOrEnd)
             }
             Match::Found(_) | Match::Absent => Step::Broken,
@@ -179,9 +173,7 @@ impl PythonCalls {
         }
         let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
         let (key, value) = (std::mem::take(key), from_python(text, types));
-        let json = format!("{}{value}", self.beginning(&key));
-        self.arguments += 1;
-        context.arguments(&json);
+        context.arguments(&self.arguments.member(&key, &value));
         self.become_(State::CommaOrCallEnd)
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::context::{CallReader, Context, Step};
 use crate::input::Match;
-use crate::json::{escape_into, quote};
+use crate::json::{ObjectWriter, escape_into, quote};
 use crate::lark::{Lark, Sequence, json, listed_strings, one_of};
 use crate::marker::Found;
 use crate::tool::Tool;
@@ -40,7 +40,7 @@ pub(crate) struct Syntax {
 pub(crate) struct Xml {
     syntax: &'static Syntax,
     state: State,
-    arguments: usize,
+    arguments: ObjectWriter,
 }
 
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Xml {
         Self {
             syntax,
             state,
-            arguments: 0,
+            arguments: ObjectWriter::default(),
         }
     }
 
@@ -92,7 +92,7 @@ impl Xml {
         };
         match name {
             Match::Found(name) if context.announce(name.trim()) => {
-                self.arguments = 0;
+                self.arguments = ObjectWriter::default();
                 self.become_(State::KeyOrEnd)
             }
             Match::Found(_) | Match::Absent => Step::Broken,
@@ -102,7 +102,7 @@ impl Xml {
 
     /// Behind the end of a call, `at_end` if it ends the calls as well.
     fn complete(&mut self, context: &mut Context, at_end: bool) -> Step {
-        context.arguments(if self.arguments == 0 { "{}" } else { "}" });
+        context.arguments(self.arguments.end());
         context.complete();
         if at_end {
             return Step::Close;
@@ -112,10 +112,7 @@ impl Xml {
 
     fn begin_value(&mut self, context: &mut Context, key: &str) -> Step {
         let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
-        let mut text = if self.arguments == 0 { "{" } else { ", " }.to_owned();
-        text.push_str(&quote(key));
-        text.push_str(": ");
-        self.arguments += 1;
+        let mut text = self.arguments.member(key, "");
         if types.is_text() {
             text.push('"');
             context.arguments(&text);
