@@ -5,6 +5,7 @@ mod kernels;
 mod machine;
 mod measured;
 mod models;
+mod options;
 mod quiet;
 mod record;
 mod report;
@@ -13,8 +14,7 @@ mod rows;
 mod serve;
 mod statistics;
 
-use crate::prerequisites::Prerequisite;
-use crate::{llama_cpp, prerequisites, process, workspace};
+use crate::{llama_cpp, process, workspace};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use engines::llama_cpp::{File, LlamaCpp};
@@ -22,8 +22,9 @@ use engines::mlxm::Mlxm;
 use engines::openvino::OpenVino;
 use engines::{Engine, Reading};
 use machine::Machine;
-use models::{Model, Pair};
-use results::{Circumstances, Measurement, ModelFacts, Results, SCHEMA, Sample, Series};
+use models::Pair;
+use options::Options;
+use results::{Measurement, ModelFacts, Results, SCHEMA, Sample, Series};
 use rows::Row;
 use std::env;
 use std::path::{Path, PathBuf};
@@ -59,30 +60,14 @@ pub struct Arguments {
     /// Engine to compare with; repeat for more
     #[arg(long = "vs", value_name = "ENGINE", required = true, value_enum)]
     against: Vec<Rival>,
-    /// Model to measure with
-    #[arg(long, value_enum, default_value = "both")]
-    model: Choice,
     /// Rows to measure [default: all]
     #[arg(long, value_name = "ROW,…", value_enum, value_delimiter = ',')]
     rows: Vec<Row>,
     /// Runs of each engine per row; fewer than 5 need --force
     #[arg(long, value_name = "N", default_value_t = FEWEST_RUNS)]
     repeat: usize,
-    /// Threads of each engine [default: the physical cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Arithmetic of mlxm, as for its option of that name [default: mlxm's]
-    #[arg(long, value_name = "NAME")]
-    precision: Option<String>,
-    /// Directory for the results
-    #[arg(long, value_name = "DIR", default_value = "benches/results")]
-    results: PathBuf,
-    /// Measure on a busy machine or with few runs, too, and mark the result
-    #[arg(long)]
-    force: bool,
-    /// Fetch, build and make what is needed, and measure nothing
-    #[arg(long)]
-    prepare: bool,
+    #[command(flatten)]
+    options: Options,
 }
 
 /// What is measured in another way.
@@ -106,73 +91,36 @@ enum Rival {
     OpenVino,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Choice {
-    #[value(name = "135M")]
-    Starter,
-    #[value(name = "1.56B")]
-    Random,
-    Both,
-}
-
-impl Choice {
-    fn models(self) -> &'static [Model] {
-        match self {
-            Self::Starter => &Model::ALL[..1],
-            Self::Random => &Model::ALL[1..],
-            Self::Both => &Model::ALL,
-        }
-    }
-}
-
 pub fn execute(arguments: &Arguments) -> Result<()> {
     match &arguments.part {
         Some(Part::Kernels(arguments)) => return kernels::execute(arguments),
         Some(Part::Serve(arguments)) => return serve::execute(arguments),
         None => {}
     }
-    if arguments.repeat == 0 || (arguments.repeat < FEWEST_RUNS && !arguments.force) {
-        bail!(
-            "--repeat is at least {FEWEST_RUNS}: fewer runs say little (with --force, 1 and more)"
-        );
-    }
-    if arguments.threads == Some(0) {
-        bail!("--threads is at least 1");
-    }
-    prerequisites::require(&[
-        Prerequisite::CCompilers,
-        Prerequisite::Python(models::PYTHON),
-    ])?;
+    let options = &arguments.options;
+    options.check(arguments.repeat, FEWEST_RUNS)?;
     let machine = Machine::read();
-    let threads = arguments.threads.unwrap_or(machine.cores);
+    let threads = options.threads(&machine);
     let program = build()?;
     let programs = llama_cpp::programs()?;
     let engines = engines(arguments, &program, &programs, threads)?;
     let mut models = Vec::new();
-    for model in arguments.model.models() {
+    for model in options.model.models() {
         let pair = Pair::prepare(*model, &program, &programs)?;
         for engine in &engines {
             engine.prepare(&pair)?;
         }
         models.push(pair);
     }
-    if arguments.prepare {
+    if options.prepare {
         return Ok(());
     }
 
-    let load_average = quiet::wait(arguments.force)?;
-    let started = jiff::Zoned::now();
+    let (circumstances, started) = options.begin(machine, arguments.repeat)?;
     let mut results = Results {
         schema: SCHEMA,
         reservations: Vec::new(),
-        circumstances: Circumstances {
-            started: started.strftime("%Y-%m-%d %H:%M %Z").to_string(),
-            command: record::command_line(env::args()),
-            load_average_at_start: load_average,
-            threads,
-            repeat: arguments.repeat,
-            machine,
-        },
+        circumstances,
         engines: engines
             .iter()
             .map(|engine| engine.facts().clone())
@@ -224,7 +172,11 @@ fn engines(
     programs: &Path,
     threads: usize,
 ) -> Result<Vec<Box<dyn Engine>>> {
-    let mlxm = Mlxm::new(program.to_owned(), threads, arguments.precision.clone())?;
+    let mlxm = Mlxm::new(
+        program.to_owned(),
+        threads,
+        arguments.options.precision.clone(),
+    )?;
     let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(mlxm)];
     for rival in Rival::value_variants() {
         if arguments.against.contains(rival) {
@@ -266,7 +218,7 @@ fn measure(
                     row.unit().show(reading.value),
                     models::show_size(sample.peak_rss_bytes)
                 );
-                if sample.is_disturbed() && attempt < ATTEMPTS && !arguments.force {
+                if sample.is_disturbed() && attempt < ATTEMPTS && !arguments.options.force {
                     eprintln!("something else was running meanwhile; once more");
                     repeated[index] += 1;
                     continue;
@@ -318,24 +270,19 @@ fn save(arguments: &Arguments, results: &Results, text: &str, started: &jiff::Zo
         .skip(1)
         .map(|facts| facts.name.as_str())
         .collect();
-    let mut name = format!(
-        "{}-{}-vs-{}",
-        started.strftime("%Y-%m-%d"),
-        results.circumstances.machine.slug(),
-        others.join("-")
+    let part: Vec<&str> = if arguments.rows.is_empty() {
+        Vec::new()
+    } else {
+        rows(&arguments.rows).into_iter().map(Row::name).collect()
+    };
+    let name = arguments.options.name(
+        &results.circumstances,
+        started,
+        &format!("vs-{}", others.join("-")),
+        &part,
+        results.reservations.is_empty(),
     );
-    // A result of a part does not replace that of the whole.
-    if arguments.model != Choice::Both {
-        name = format!("{name}-{}", arguments.model.models()[0].name());
-    }
-    if !arguments.rows.is_empty() {
-        let rows: Vec<&str> = rows(&arguments.rows).into_iter().map(Row::name).collect();
-        name = format!("{name}-{}", rows.join("-"));
-    }
-    if !results.reservations.is_empty() {
-        name.push_str("-not-for-quoting");
-    }
-    record::save(&arguments.results, &name, text, results)
+    record::save(&arguments.options.results, &name, text, results)
 }
 
 #[cfg(test)]

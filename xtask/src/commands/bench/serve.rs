@@ -11,11 +11,11 @@ mod workload;
 
 use super::engines::llama_cpp::File;
 use super::machine::{CpuTime, Machine};
-use super::models::{self, Model, Pair};
-use super::results::{Circumstances, ModelFacts};
-use super::{ATTEMPTS, Choice, build, measured, quiet, record};
-use crate::prerequisites::Prerequisite;
-use crate::{llama_cpp, prerequisites, process};
+use super::models::{Model, Pair};
+use super::options::Options;
+use super::results::ModelFacts;
+use super::{ATTEMPTS, build, measured, record};
+use crate::{llama_cpp, process};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use client::Client;
@@ -23,8 +23,6 @@ use figures::Figures;
 use metrics::LoopTime;
 use results::{Measurement, Point, Results, SCHEMA, Sample, Series};
 use servers::{Room, Server};
-use std::env;
-use std::path::PathBuf;
 use std::time::Instant;
 use workload::{CONTEXT_TOKENS, LONG_ANSWERS, MIXED, REPEATED_CONTEXT_TOKENS, Request};
 
@@ -90,9 +88,6 @@ enum Kind {
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub struct Arguments {
-    /// Model to measure with
-    #[arg(long, value_enum, default_value = "both")]
-    model: Choice,
     /// What to measure
     #[arg(
         long,
@@ -131,31 +126,16 @@ pub struct Arguments {
     /// Give llama.cpp the file with Q4_0 in every matrix, which has as many bits as the MLX checkpoint
     #[arg(long)]
     pure: bool,
-    /// Threads of each server [default: the physical cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Arithmetic of mlxm, as for its option of that name [default: mlxm's]
-    #[arg(long, value_name = "NAME")]
-    precision: Option<String>,
-    /// Directory for the results
-    #[arg(long, value_name = "DIR", default_value = "benches/results")]
-    results: PathBuf,
-    /// Measure on a busy machine or with few runs, too, and mark the result
-    #[arg(long)]
-    force: bool,
-    /// Fetch, build and make what is needed, and measure nothing
-    #[arg(long)]
-    prepare: bool,
+    #[command(flatten)]
+    options: Options,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     check(arguments)?;
-    prerequisites::require(&[
-        Prerequisite::CCompilers,
-        Prerequisite::Python(models::PYTHON),
-    ])?;
+    let options = &arguments.options;
+    options.check(arguments.repeat, FEWEST_RUNS)?;
     let machine = Machine::read();
-    let threads = arguments.threads.unwrap_or(machine.cores);
+    let threads = options.threads(&machine);
     let program = build()?;
     let programs = llama_cpp::programs()?;
     let file = if arguments.pure {
@@ -164,21 +144,20 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         File::Mixed
     };
     let servers = [
-        Server::mlxm(&program, threads, arguments.precision.clone())?,
+        Server::mlxm(&program, threads, options.precision.clone())?,
         Server::llama_cpp(&programs, threads, file)?,
     ];
-    let pairs = arguments
+    let pairs = options
         .model
         .models()
         .iter()
         .map(|model| Pair::prepare(*model, &program, &programs))
         .collect::<Result<Vec<_>>>()?;
-    if arguments.prepare {
+    if options.prepare {
         return Ok(());
     }
 
-    let load_average = quiet::wait(arguments.force)?;
-    let started = jiff::Zoned::now();
+    let (circumstances, started) = options.begin(machine, arguments.repeat)?;
     let files = |pair| {
         let of = |server: &Server| (server.facts().name.clone(), server.model(pair));
         ModelFacts::of(pair, servers.iter().map(of))
@@ -186,14 +165,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let mut results = Results {
         schema: SCHEMA,
         reservations: Vec::new(),
-        circumstances: Circumstances {
-            started: started.strftime("%Y-%m-%d %H:%M %Z").to_string(),
-            command: record::command_line(env::args()),
-            load_average_at_start: load_average,
-            threads,
-            repeat: arguments.repeat,
-            machine,
-        },
+        circumstances,
         engines: servers.iter().map(|one| one.facts().clone()).collect(),
         models: pairs.iter().map(files).collect::<Result<_>>()?,
         measurements: Vec::new(),
@@ -215,22 +187,20 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     results.reservations.extend(results.failures());
     let text = report::markdown(&results);
     println!("{text}");
-    record::save(
-        &arguments.results,
-        &name(arguments, &results, &started),
-        &text,
-        &results,
-    )
+    let other = results.engines.last().map_or("", |facts| &*facts.name);
+    let name = options.name(
+        &results.circumstances,
+        &started,
+        &format!("serve-vs-{other}"),
+        &[],
+        results.reservations.is_empty(),
+    );
+    record::save(&options.results, &name, &text, &results)
 }
 
 fn check(arguments: &Arguments) -> Result<()> {
-    if arguments.repeat == 0 || (arguments.repeat < FEWEST_RUNS && !arguments.force) {
-        bail!(
-            "--repeat is at least {FEWEST_RUNS}: fewer runs say little (with --force, 1 and more)"
-        );
-    }
-    if arguments.threads == Some(0) || arguments.requests == Some(0) {
-        bail!("--threads and --requests are at least 1");
+    if arguments.requests == Some(0) {
+        bail!("--requests is at least 1");
     }
     if arguments.clients.contains(&0) {
         bail!("--clients are at least 1");
@@ -304,7 +274,7 @@ fn measure(
                     arguments.repeat,
                     server.facts().name,
                 );
-                if sample.is_disturbed() && attempt < ATTEMPTS && !arguments.force {
+                if sample.is_disturbed() && attempt < ATTEMPTS && !arguments.options.force {
                     eprintln!("something else was running meanwhile; once more");
                     repeated[index] += 1;
                     continue;
@@ -416,22 +386,4 @@ fn requests_per_run(arguments: &Arguments, model: Model, point: Point) -> usize 
         _ => wanted,
     };
     wanted.div_ceil(arguments.repeat).max(fewest)
-}
-
-/// The name of the files of a result.
-fn name(arguments: &Arguments, results: &Results, started: &jiff::Zoned) -> String {
-    let other = results.engines.last().map_or("", |facts| &*facts.name);
-    let mut name = format!(
-        "{}-{}-serve-vs-{other}",
-        started.strftime("%Y-%m-%d"),
-        results.circumstances.machine.slug(),
-    );
-    // A result of one model does not replace that of both.
-    if arguments.model != Choice::Both {
-        name = format!("{name}-{}", arguments.model.models()[0].name());
-    }
-    if !results.reservations.is_empty() {
-        name.push_str("-not-for-quoting");
-    }
-    name
 }
