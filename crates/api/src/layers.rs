@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::error::{ApiError, Protocol};
 use crate::server::Server;
+use crate::trace;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -55,11 +56,14 @@ async fn observe(State(server): State<Server>, mut request: Request, next: Next)
         method = %request.method(),
         path = request.uri().path(),
         traceparent,
+        otel.kind = "server",
     );
+    trace::begin(&span, &route, &request);
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     server.metrics().request(&route, status.as_u16());
     let duration_ms = arrived.elapsed().as_millis() as u64;
+    trace::answered(&span, status);
     span.in_scope(|| tracing::info!(status = status.as_u16(), duration_ms, "answered"));
     response.headers_mut().insert(REQUEST_ID.clone(), id);
     response

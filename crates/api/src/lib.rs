@@ -33,6 +33,7 @@ mod routes;
 mod serve;
 mod server;
 mod sse;
+mod trace;
 
 pub use responses::store::{MemoryLimits, MemoryStore, ResponseStore, StoreError, StoredResponse};
 pub use routes::router;

@@ -10,6 +10,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use tracing::Span;
+use tracing::field::Empty;
 
 use crate::server::Model;
 
@@ -96,7 +98,7 @@ impl Metrics {
         self.requests.get_or_create(&answered).inc();
     }
 
-    /// A clock for an answer to a request that arrived at `arrived`.
+    /// A clock for an answer to the current request, which arrived at `arrived`.
     pub fn timer(&self, arrived: Instant) -> AnswerTimer {
         AnswerTimer {
             time_to_first_token: self.time_to_first_token.clone(),
@@ -106,6 +108,16 @@ impl Metrics {
             arrived,
             last: None,
             finished: false,
+            request: Span::current(),
+            span: tracing::info_span!(
+                "answer",
+                gen_ai.usage.input_tokens = Empty,
+                gen_ai.usage.cache_read.input_tokens = Empty,
+                gen_ai.usage.output_tokens = Empty,
+                queue_seconds = Empty,
+                time_to_first_token_seconds = Empty,
+                cancelled = Empty,
+            ),
         }
     }
 
@@ -125,7 +137,7 @@ impl Metrics {
     }
 }
 
-/// Notes when the tokens of one answer come.
+/// Notes when the tokens of one answer come, for metrics and traces.
 #[derive(Debug)]
 pub struct AnswerTimer {
     time_to_first_token: Histogram,
@@ -135,6 +147,9 @@ pub struct AnswerTimer {
     arrived: Instant,
     last: Option<Instant>,
     finished: bool,
+    span: Span,
+    /// The span of the request, which would end with the headers of a stream.
+    request: Span,
 }
 
 impl AnswerTimer {
@@ -152,7 +167,23 @@ impl AnswerTimer {
     /// The answer is complete.
     pub fn finished(&mut self, statistics: &Statistics) {
         self.finished = true;
-        self.queue_time.observe(statistics.queue_time.as_secs_f64());
+        let queue_seconds = statistics.queue_time.as_secs_f64();
+        self.queue_time.observe(queue_seconds);
+        self.span
+            .record("gen_ai.usage.input_tokens", statistics.prompt_tokens as i64)
+            .record(
+                "gen_ai.usage.cache_read.input_tokens",
+                statistics.cached_tokens as i64,
+            )
+            .record(
+                "gen_ai.usage.output_tokens",
+                statistics.generated_tokens as i64,
+            )
+            .record("queue_seconds", queue_seconds)
+            .record(
+                "time_to_first_token_seconds",
+                statistics.time_to_first_token.as_secs_f64(),
+            );
     }
 }
 
@@ -160,6 +191,12 @@ impl Drop for AnswerTimer {
     fn drop(&mut self) {
         if !self.finished {
             self.cancelled.inc();
+            self.span.record("cancelled", true);
         }
+        drop(std::mem::replace(&mut self.span, Span::none()));
+        // For a collector, a span ends when it was left last: that of the request not before its answer.
+        let finished = self.finished;
+        self.request
+            .in_scope(|| tracing::debug!(finished, "answer over"));
     }
 }

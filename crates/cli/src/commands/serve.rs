@@ -126,6 +126,10 @@ pub struct Serve {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
 
+    /// Send traces to the OpenTelemetry collector at this address, by OTLP over HTTP
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
+
     /// End when the process that started this one ends
     #[arg(long)]
     exit_with_parent: bool,
@@ -168,7 +172,12 @@ impl Serve {
             .into());
         }
         let path = locate::local(&self.model)?;
-        logging::install(self.log_level, self.log_format == LogFormat::Json);
+        let endpoint = self
+            .otlp_endpoint
+            .as_deref()
+            .filter(|text| !text.is_empty());
+        let json = self.log_format == LogFormat::Json;
+        let _logging = logging::install(self.log_level, json, endpoint)?;
         let server = Server::starting(ServerOptions {
             model: self.model.clone(),
             aliases: self.alias.clone(),

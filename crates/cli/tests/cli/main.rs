@@ -16,3 +16,4 @@ mod run;
 mod serve;
 mod starter;
 mod support;
+mod traces;

@@ -10,7 +10,7 @@ use crate::support::checkpoint::write_json;
 use crate::support::{Checkpoint, Outcome, Surroundings};
 
 /// A server process that is ready.
-struct Server {
+pub struct Server {
     child: Child,
     output: BufReader<ChildStdout>,
     ready: Value,
@@ -31,16 +31,16 @@ impl Server {
         }
     }
 
-    fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         self.ready["url"].as_str().unwrap()
     }
 
-    fn signal(&self, signal: i32) {
+    pub fn signal(&self, signal: i32) {
         // SAFETY: the child is ours and has not been waited for.
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
     }
 
-    fn end(self) -> Outcome {
+    pub fn end(self) -> Outcome {
         Outcome::from(self.child.wait_with_output().unwrap())
     }
 
@@ -70,7 +70,7 @@ impl Server {
     }
 }
 
-fn surroundings() -> Surroundings {
+pub fn surroundings() -> Surroundings {
     let surroundings = Surroundings::new();
     let folder = surroundings.local_model("tiny", &Checkpoint::endless());
     // Answers that do not end while a test looks at them.
@@ -96,7 +96,7 @@ const ARGUMENTS: [&str; 12] = [
     "1",
 ];
 
-fn serve(surroundings: &Surroundings, more: &[&str]) -> Server {
+pub fn serve(surroundings: &Surroundings, more: &[&str]) -> Server {
     Server::start(surroundings.command(&ARGUMENTS).args(more))
 }
 

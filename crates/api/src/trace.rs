@@ -1,0 +1,41 @@
+//! What a request's span has for those who collect traces. Where nobody does, nothing of it is kept.
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry::trace::{Status, TraceContextExt as _};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// Makes `span` a part of the client's trace, if the client has one, and describes its request.
+pub fn begin(span: &Span, route: &str, request: &Request) {
+    let parent = TraceContextPropagator::new().extract(&Headers(request.headers()));
+    // There is none to set where nobody collects traces.
+    let _ = span.set_parent(parent);
+    let method = request.method().as_str();
+    span.set_attribute("http.request.method", method.to_owned());
+    span.set_attribute("http.route", route.to_owned());
+    let context = span.context();
+    context.span().update_name(format!("{method} {route}"));
+}
+
+/// Notes what became of the request.
+pub fn answered(span: &Span, status: StatusCode) {
+    span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.set_status(Status::error(status.to_string()));
+    }
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(|value| value.to_str().ok())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}

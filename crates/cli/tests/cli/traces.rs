@@ -1,0 +1,176 @@
+//! `mlxm serve --otlp-endpoint`: what a collector of traces gets.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Attribute;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+use serde_json::json;
+
+use crate::serve::{serve, surroundings};
+use crate::support::Outcome;
+
+/// Takes what is sent to it and says that all is well.
+struct Collector {
+    address: String,
+    requests: Receiver<(String, Vec<u8>)>,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, requests) = channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                let sender = sender.clone();
+                std::thread::spawn(move || {
+                    while let Some(request) = read(&stream) {
+                        (&stream)
+                            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                            .unwrap();
+                        // The test may have seen enough.
+                        let _ = sender.send(request);
+                    }
+                });
+            }
+        });
+        Self { address, requests }
+    }
+
+    /// The service's name and its spans, once it has sent a batch.
+    fn spans(&self) -> (String, Vec<Span>) {
+        let (path, body) = self.requests.recv().unwrap();
+        assert_eq!(path, "/v1/traces");
+        let batch = ExportTraceServiceRequest::decode(&*body).unwrap();
+        let service = &batch.resource_spans[0];
+        let attributes = &service.resource.as_ref().unwrap().attributes;
+        let name = attributes.iter().find(|one| one.key == "service.name");
+        let Some(Attribute::StringValue(name)) = name.unwrap().value.clone().unwrap().value else {
+            panic!("{attributes:?}");
+        };
+        let scopes = service.scope_spans.iter();
+        let spans = scopes.flat_map(|scope| scope.spans.clone()).collect();
+        (name, spans)
+    }
+}
+
+/// Path and body of the next request on a connection.
+fn read(stream: &TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut length = 0;
+    while line.trim() != "" {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((path, body))
+}
+
+fn attribute<'a>(span: &'a Span, key: &str) -> Option<&'a Attribute> {
+    let found = span.attributes.iter().find(|one| one.key == key)?;
+    found.value.as_ref()?.value.as_ref()
+}
+
+/// The whole response to a request with these headers.
+fn post(url: &str, path: &str, headers: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+    );
+    stream.write_all((head + body).as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn a_collector_gets_each_request_as_a_part_of_its_clients_trace() {
+    let collector = Collector::start();
+    let surroundings = surroundings();
+    let server = serve(&surroundings, &["--otlp-endpoint", &collector.address]);
+    let body = json!({"model": "tiny", "prompt": [1, 2, 3], "max_tokens": 5, "ignore_eos": true, "stream": true});
+    let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let answer = post(
+        server.url(),
+        "/v1/completions",
+        &format!("traceparent: 00-{trace}-{parent}-01\r\n"),
+        &body.to_string(),
+    );
+    assert!(answer.contains("[DONE]"), "{answer}");
+    // What has not been sent yet goes out at the end.
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.end().code, Some(0));
+    let (service, spans) = collector.spans();
+    assert_eq!(service, "mlxm");
+    let of = |name: &str| {
+        let found = spans.iter().find(|span| span.name == name);
+        found.unwrap_or_else(|| panic!("there is no {name} in {spans:#?}"))
+    };
+    let (request, answer) = (of("POST /v1/completions"), of("answer"));
+    let (trace, parent) = (
+        u128::from_str_radix(trace, 16).unwrap(),
+        u64::from_str_radix(parent, 16).unwrap(),
+    );
+    assert_eq!(request.trace_id, trace.to_be_bytes());
+    assert_eq!(request.parent_span_id, parent.to_be_bytes());
+    assert_eq!(
+        request.kind(),
+        opentelemetry_proto::tonic::trace::v1::span::SpanKind::Server
+    );
+    assert_eq!(
+        attribute(request, "http.response.status_code"),
+        Some(&Attribute::IntValue(200))
+    );
+    assert_eq!(answer.parent_span_id, request.span_id);
+    assert_eq!(
+        attribute(answer, "gen_ai.usage.input_tokens"),
+        Some(&Attribute::IntValue(3))
+    );
+    assert_eq!(
+        attribute(answer, "gen_ai.usage.output_tokens"),
+        Some(&Attribute::IntValue(5))
+    );
+    // A stream goes on behind its headers.
+    assert!(request.end_time_unix_nano >= answer.end_time_unix_nano);
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_and_a_deaf_collector_is_not() {
+    let surroundings = surroundings();
+    let refused = surroundings.run(&[
+        "serve",
+        "--model",
+        "tiny",
+        "--otlp-endpoint",
+        "localhost:4318",
+    ]);
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    assert!(
+        refused
+            .stderr
+            .contains("cannot send traces to localhost:4318"),
+        "{refused:#?}"
+    );
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", gone.local_addr().unwrap());
+    drop(gone);
+    let server = serve(&surroundings, &["--otlp-endpoint", &address]);
+    let answer = post(server.url(), "/tokenize", "", r#"{"content": "Hi"}"#);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    server.signal(libc::SIGTERM);
+    let outcome: Outcome = server.end();
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+}
