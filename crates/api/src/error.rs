@@ -109,6 +109,7 @@ impl ApiError {
         match error {
             SamplingError::OutOfRange { parameter, .. } => {
                 Self::field(*parameter, error.to_string())
+                    .renamed("repetition_context", "repetition_context_size")
             }
             SamplingError::UnknownBiasToken { .. } | SamplingError::BiasOutOfRange { .. } => {
                 Self::field("logit_bias", error.to_string())

@@ -31,6 +31,9 @@ pub struct Request {
     pub salt: u64,
     /// How soon the answer is wanted.
     pub priority: Priority,
+    /// Log-probabilities of the prompt's tokens, too, each with those of this many others. Such a prompt is computed as a
+    /// whole, whatever the cache holds of it.
+    pub prompt_logprobs: Option<usize>,
     /// Special tokens that appear in the text all the same, such as the marks around a tool call. The others stay hidden.
     pub visible_tokens: Arc<[u32]>,
 }
@@ -89,6 +92,8 @@ pub struct Finished {
     pub text: String,
     /// Counts and times.
     pub statistics: Statistics,
+    /// Of all tokens of the prompt but the first, if the request asked for them: those of the model, without penalties.
+    pub prompt_logprobs: Vec<TokenLogprob>,
 }
 
 /// Counts and times of one generation.

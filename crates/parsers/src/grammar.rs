@@ -1,8 +1,8 @@
-//! Grammars that force a call.
+//! Grammars that force a call or a form.
 
 use crate::format::{Format, ToolFormat};
 use crate::formats;
-use crate::lark::{Lark, Sequence};
+use crate::lark::{Lark, Sequence, one_of};
 use crate::reasoning::open_reasoning_end;
 use crate::tool::Tool;
 
@@ -53,6 +53,58 @@ impl Format {
         prompt: &str,
         special_token: &dyn Fn(&str) -> Option<u32>,
     ) -> Result<String, GrammarError> {
+        let mut lark = Lark::new(special_token);
+        let reasoning = self.reasoning_grammar(&mut lark, prompt);
+        let calls = self.calls_grammar(&mut lark, tools, choice, parallel)?;
+        let start = Sequence::new().expression(&reasoning).expression(&calls);
+        Ok(lark.finish(&start.build()))
+    }
+
+    /// A grammar, in the same dialect, of the answers that are `form` (an expression of it) behind the model's reasoning
+    /// and in the channel for answers, where the format has such. `None` where nothing but the form is left.
+    pub fn form_grammar(
+        &self,
+        form: &str,
+        prompt: &str,
+        special_token: &dyn Fn(&str) -> Option<u32>,
+    ) -> Option<String> {
+        let mut lark = Lark::new(special_token);
+        let reasoning = self.reasoning_grammar(&mut lark, prompt);
+        if reasoning.is_empty() {
+            return None;
+        }
+        let answer = self.answer_grammar(&lark, form);
+        let start = Sequence::new().expression(&reasoning).expression(&answer);
+        Some(lark.finish(&start.build()))
+    }
+
+    /// A grammar, in the same dialect, of the answers that either call tools, as those of [`grammar`](Self::grammar) do, or
+    /// are `form`, as those of [`form_grammar`](Self::form_grammar).
+    pub fn calls_or_form_grammar(
+        &self,
+        tools: &[Tool],
+        parallel: bool,
+        form: &str,
+        prompt: &str,
+        special_token: &dyn Fn(&str) -> Option<u32>,
+    ) -> Result<String, GrammarError> {
+        let mut lark = Lark::new(special_token);
+        let reasoning = self.reasoning_grammar(&mut lark, prompt);
+        let calls = self.calls_grammar(&mut lark, tools, Choice::Required, parallel)?;
+        let answer = self.answer_grammar(&lark, form);
+        let either = one_of(&[calls, answer]);
+        let start = Sequence::new().expression(&reasoning).expression(&either);
+        Ok(lark.finish(&start.build()))
+    }
+
+    /// A call of the tools that are to be called, or several.
+    fn calls_grammar(
+        self,
+        lark: &mut Lark<'_>,
+        tools: &[Tool],
+        choice: Choice<'_>,
+        parallel: bool,
+    ) -> Result<String, GrammarError> {
         let format = self.tools.ok_or(GrammarError::NoToolFormat)?;
         let callable: Vec<&Tool> = tools
             .iter()
@@ -70,32 +122,16 @@ impl Format {
                 _ => GrammarError::NoTools,
             });
         }
-        let mut lark = Lark::new(special_token);
-        let reasoning = self.reasoning_grammar(&mut lark, prompt);
-        let calls = formats::grammar(format, &mut lark, &callable, parallel);
-        let start = Sequence::new().expression(&reasoning).expression(&calls);
-        Ok(lark.finish(&start.build()))
+        Ok(formats::grammar(format, lark, &callable, parallel))
     }
 
-    /// A grammar, in the same dialect, of the answers that are `form` (an expression of it) behind the model's reasoning.
-    /// `None` where no reasoning can come, so that nothing but the form is left; with channels, too, since none of them
-    /// holds a form.
-    pub fn behind_reasoning(
-        &self,
-        form: &str,
-        prompt: &str,
-        special_token: &dyn Fn(&str) -> Option<u32>,
-    ) -> Option<String> {
+    /// An answer that is `form`.
+    fn answer_grammar(self, lark: &Lark<'_>, form: &str) -> String {
         if self.has_channels() {
-            return None;
+            formats::final_grammar(lark, form)
+        } else {
+            form.to_owned()
         }
-        let mut lark = Lark::new(special_token);
-        let reasoning = self.reasoning_grammar(&mut lark, prompt);
-        if reasoning.is_empty() {
-            return None;
-        }
-        let start = Sequence::new().expression(&reasoning).expression(form);
-        Some(lark.finish(&start.build()))
     }
 
     /// What may or must come before the calls.

@@ -2,7 +2,8 @@
 //!
 //! Models mark their reasoning and their tool calls in the text they write, each family in a syntax of its own. A
 //! [`Format`] names the syntaxes of one model, [`Format::detect`] finds them in its chat template, a [`Parser`] takes an
-//! answer apart while it comes, and [`Format::grammar`] writes the grammar that forces a call.
+//! answer apart while it comes, and [`Format::grammar`] writes the grammar that forces a call;
+//! [`Format::form_grammar`] and [`Format::calls_or_form_grammar`] leave room for an answer of a given form.
 //!
 //! ```
 //! use mlxm_parsers::{Format, Parser, Part, ReasoningFormat, Tool, ToolFormat};
@@ -68,5 +69,5 @@ pub use format::{Format, ReasoningFormat, ToolFormat, UnknownFormat};
 pub use grammar::{Choice, GrammarError};
 pub use parser::Parser;
 pub use part::Part;
-pub use reasoning::open_reasoning_end;
+pub use reasoning::{Phase, ReasoningWatch, open_reasoning_end};
 pub use tool::Tool;

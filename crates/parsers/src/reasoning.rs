@@ -4,7 +4,7 @@
 //! an answer that talks about `<think>` is left alone. White space around the reasoning belongs to neither part.
 
 use crate::context::{Context, Step};
-use crate::format::ReasoningFormat;
+use crate::format::{Format, ReasoningFormat};
 use crate::marker::Found;
 
 /// What stands around the reasoning of a model.
@@ -60,6 +60,73 @@ pub fn open_reasoning_end(prompt: &str) -> Option<&'static str> {
     TAGS.iter()
         .find(|tags| prompt.ends_with(tags.open))
         .map(|tags| tags.close)
+}
+
+/// Where an answer is, as far as reasoning goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Reasoning may still begin.
+    Before,
+    /// The model reasons; this tag ends it.
+    Inside {
+        /// The tag.
+        close: &'static str,
+    },
+    /// The answer itself has begun.
+    Behind,
+}
+
+/// Follows an answer and tells whether the model still reasons.
+#[derive(Debug, Clone)]
+pub struct ReasoningWatch {
+    tags: &'static [Tags],
+    phase: Phase,
+    /// What a tag may begin in.
+    text: String,
+}
+
+impl ReasoningWatch {
+    /// Watches the answer to `prompt`, which may leave some reasoning open. `None` without tags around the reasoning.
+    pub fn new(format: Format, prompt: &str) -> Option<Self> {
+        let tags = format.reasoning?.tags();
+        let open = open_reasoning_end(prompt);
+        (!tags.is_empty()).then(|| Self {
+            tags,
+            phase: open.map_or(Phase::Before, |close| Phase::Inside { close }),
+            text: String::new(),
+        })
+    }
+
+    /// Where the answer is.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Takes the next piece of the answer, special tokens included.
+    pub fn push(&mut self, text: &str) -> Phase {
+        self.text.push_str(text);
+        if self.phase == Phase::Before {
+            let text = self.text.trim_start();
+            if let Some(tags) = self.tags.iter().find(|tags| text.starts_with(tags.open)) {
+                self.phase = Phase::Inside { close: tags.close };
+                self.text = text[tags.open.len()..].to_owned();
+            } else if !self.tags.iter().any(|tags| tags.open.starts_with(text)) {
+                self.phase = Phase::Behind;
+            }
+        }
+        if let Phase::Inside { close } = self.phase {
+            if self.text.contains(close) {
+                self.phase = Phase::Behind;
+            }
+            // Enough for a tag that has begun.
+            let mut keep = self.text.len().saturating_sub(close.len());
+            while !self.text.is_char_boundary(keep) {
+                keep += 1;
+            }
+            self.text.drain(..keep);
+        }
+        self.phase
+    }
 }
 
 #[derive(Debug)]
@@ -162,6 +229,57 @@ impl Reasoning {
                 }
                 Step::More
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THINK: Format = Format {
+        tools: None,
+        reasoning: Some(ReasoningFormat::Think),
+    };
+    const INSIDE: Phase = Phase::Inside { close: "</think>" };
+
+    fn phases(prompt: &str, answer: &str) -> Vec<Phase> {
+        let mut watch = ReasoningWatch::new(THINK, prompt).unwrap();
+        let mut phases = vec![watch.phase()];
+        for piece in answer.split_inclusive('|') {
+            phases.push(watch.push(&piece.replace('|', "")));
+        }
+        phases
+    }
+
+    #[test]
+    fn a_watch_knows_when_reasoning_begins_and_ends() {
+        assert_eq!(
+            phases("", "\n<thi|nk>Hm|m, ä</th|ink|>Yes"),
+            [
+                Phase::Before,
+                Phase::Before,
+                INSIDE,
+                INSIDE,
+                INSIDE,
+                Phase::Behind
+            ]
+        );
+        assert_eq!(
+            phases("<think>\n", "Hmm|</think>"),
+            [INSIDE, INSIDE, Phase::Behind]
+        );
+        assert_eq!(phases("", "Yes <think>"), [Phase::Before, Phase::Behind]);
+    }
+
+    #[test]
+    fn channels_and_plain_answers_are_not_watched() {
+        for reasoning in [None, Some(ReasoningFormat::Harmony)] {
+            let format = Format {
+                tools: None,
+                reasoning,
+            };
+            assert!(ReasoningWatch::new(format, "").is_none());
         }
     }
 }

@@ -80,6 +80,21 @@ def test_log_probabilities_of_a_completion(openai: OpenAI) -> None:
         assert top is not None and top[token] == logprob == max(top.values())
 
 
+def test_a_prompt_is_scored(openai: OpenAI) -> None:
+    def score(text: str) -> float:
+        completion = openai.completions.create(
+            model=MODEL, prompt=text, temperature=0, max_tokens=1, logprobs=1, echo=True
+        )
+        logprobs = completion.choices[0].logprobs
+        assert logprobs is not None and logprobs.tokens is not None and logprobs.token_logprobs is not None
+        assert "".join(logprobs.tokens) == completion.choices[0].text
+        # Nothing comes before the first token, which the client's types do not know.
+        assert logprobs.token_logprobs[0] is None
+        return sum(logprobs.token_logprobs[1:-1])
+
+    assert score("The capital of France is Paris") > score("The capital of France is Rome")
+
+
 def test_a_suffix_is_refused(openai: OpenAI) -> None:
     with pytest.raises(sdk.BadRequestError) as caught:
         openai.completions.create(model=MODEL, prompt="a", suffix="b")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Literal
 
 import openai as sdk
 import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+from pydantic import BaseModel
 
 from server import MODEL
 
@@ -147,3 +149,26 @@ def test_a_tool_that_is_not_there_cannot_be_forced(openai: OpenAI) -> None:
             tool_choice={"type": "function", "function": {"name": "nobody"}},
         )
     assert caught.value.param == "tool_choice"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_no_call_has_the_form(openai: OpenAI, seed: int) -> None:
+    class Sky(BaseModel):
+        colour: Literal["blue", "grey"]
+
+    completion = openai.chat.completions.parse(
+        model=MODEL,
+        messages=QUESTION,
+        tools=[{**TIME, "function": {**TIME["function"], "strict": True}}],
+        parallel_tool_calls=False,
+        response_format=Sky,
+        temperature=1.2,
+        seed=seed,
+        max_tokens=200,
+    )
+    (choice,) = completion.choices
+    assert choice.finish_reason in ("stop", "tool_calls")
+    if choice.message.tool_calls:
+        assert choice.message.content is None
+    else:
+        assert isinstance(choice.message.parsed, Sky)

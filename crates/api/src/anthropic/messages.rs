@@ -87,7 +87,10 @@ struct MessageFields {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Thinking {
-    Enabled {},
+    Enabled {
+        #[schemars(range(min = 1))]
+        budget_tokens: Option<usize>,
+    },
     Disabled {},
     Adaptive {},
 }
@@ -155,7 +158,8 @@ async fn answer(
     let streams = fields.stream.unwrap_or_default();
     let name = fields.model.clone();
     let id = format!("msg_{}", Uuid::new_v4().simple());
-    let started = chat(model, fields)?.start(server, arrived).await?;
+    let started = chat(model, fields)?.start(server, arrived).await;
+    let started = started.map_err(in_own_words)?;
     if streams {
         let start = message(
             &id,
@@ -184,6 +188,13 @@ async fn answer(
     .into_response())
 }
 
+/// Messages call some fields by other names.
+fn in_own_words(error: ApiError) -> ApiError {
+    error
+        .renamed("response_format", "output_format")
+        .renamed("stop", "stop_sequences")
+}
+
 /// The conversation that a request describes.
 fn chat(model: &Model, fields: MessageFields) -> Result<Chat, ApiError> {
     let tools = conversation::tools(&fields.tools.unwrap_or_default())?;
@@ -191,13 +202,18 @@ fn chat(model: &Model, fields: MessageFields) -> Result<Chat, ApiError> {
     let (choice, parallel_tool_calls) = conversation::tool_choice(fields.tool_choice.as_ref())?;
     let mut template_kwargs = Map::new();
     let switches = model.template_mentions("enable_thinking");
+    let mut thinking_budget = None;
     match fields.thinking {
-        Some(Thinking::Enabled {}) if !model.reasons() => {
+        Some(Thinking::Enabled { .. }) if !model.reasons() => {
             let message = "thinking is not supported: this model does not reason before it answers";
             return Err(ApiError::unsupported("thinking", message));
         }
-        Some(Thinking::Enabled {}) if switches => {
-            template_kwargs.insert("enable_thinking".to_owned(), true.into());
+        Some(Thinking::Enabled { budget_tokens }) => {
+            check_budget(budget_tokens, fields.max_tokens)?;
+            thinking_budget = budget_tokens;
+            if switches {
+                template_kwargs.insert("enable_thinking".to_owned(), true.into());
+            }
         }
         Some(Thinking::Disabled {}) if switches => {
             template_kwargs.insert("enable_thinking".to_owned(), false.into());
@@ -230,6 +246,7 @@ fn chat(model: &Model, fields: MessageFields) -> Result<Chat, ApiError> {
         output: output(format.as_ref())?,
         template_kwargs,
         continues_last_message: continues,
+        thinking_budget,
         settings: Settings {
             temperature: fields.temperature,
             top_p: fields.top_p,
@@ -239,6 +256,18 @@ fn chat(model: &Model, fields: MessageFields) -> Result<Chat, ApiError> {
             ..Settings::default()
         },
     })
+}
+
+/// Reasoning is a part of the answer, so there has to be room for more.
+fn check_budget(budget: Option<usize>, max_tokens: Option<usize>) -> Result<(), ApiError> {
+    let problem = match (budget, max_tokens) {
+        (Some(0), _) => "thinking.budget_tokens is 0; it must be at least 1".to_owned(),
+        (Some(budget), Some(most)) if budget >= most => format!(
+            "thinking.budget_tokens is {budget}; it must be less than max_tokens, which is {most}"
+        ),
+        _ => return Ok(()),
+    };
+    Err(ApiError::field("thinking", problem))
 }
 
 fn output(format: Option<&Map<String, Value>>) -> Result<OutputFormat, ApiError> {

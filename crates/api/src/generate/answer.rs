@@ -45,6 +45,8 @@ pub struct Ending {
     /// The stop string that ended it.
     pub stop_string: Option<String>,
     pub statistics: Statistics,
+    /// Of the prompt's tokens behind the first, where they are wanted.
+    pub prompt_logprobs: Vec<TokenLogprob>,
 }
 
 /// One answer, a stream of chunks whose last one has an ending. Dropping it stops the generation.
@@ -134,6 +136,7 @@ impl Answer {
                 reason,
                 text,
                 statistics,
+                prompt_logprobs,
             }) => {
                 let mut parts = self.parts(text);
                 if let Some(parser) = &mut self.parser {
@@ -155,6 +158,7 @@ impl Answer {
                         reason,
                         stop_string,
                         statistics,
+                        prompt_logprobs,
                     }),
                     ..Chunk::default()
                 }

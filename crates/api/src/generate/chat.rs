@@ -42,6 +42,8 @@ pub struct Chat {
     pub template_kwargs: Map<String, Value>,
     /// Go on with the last message instead of answering it.
     pub continues_last_message: bool,
+    /// Tokens of reasoning at most.
+    pub thinking_budget: Option<usize>,
     pub settings: Settings,
 }
 

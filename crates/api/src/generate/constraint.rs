@@ -5,6 +5,7 @@ use mlxm_grammar::Grammar;
 use mlxm_parsers::Choice;
 
 use super::chat::{Chat, Prompt};
+use super::thinking::ThinkingBudget;
 use super::{OutputFormat, ToolChoice};
 use crate::error::ApiError;
 use crate::server::Model;
@@ -18,63 +19,75 @@ pub fn constraint(
     chat: &Chat,
     prompt: &Prompt,
 ) -> Result<Option<Box<dyn Constraint>>, ApiError> {
+    let mut constraint: Option<Box<dyn Constraint>> = None;
+    if let Some((grammar, param)) = grammar(model, chat, prompt)? {
+        if !chat.settings.stop.is_empty() {
+            let message = "stop is not supported where an answer must have a form or be a call: it could be cut before it \
+                           is one";
+            return Err(ApiError::unsupported("stop", message));
+        }
+        let matcher = model.compiler.compile(&grammar);
+        let matcher =
+            matcher.map_err(|error| ApiError::field(param, format!("{param}: {error}")))?;
+        constraint = Some(Box::new(matcher));
+    }
+    if let Some(budget) = chat.thinking_budget {
+        let (format, text) = (prompt.format(), &prompt.text);
+        constraint = Some(Box::new(ThinkingBudget::new(
+            model, format, text, budget, constraint,
+        )?));
+    }
+    Ok(constraint)
+}
+
+/// The grammar of an answer, and the field that asks for it.
+fn grammar(
+    model: &Model,
+    chat: &Chat,
+    prompt: &Prompt,
+) -> Result<Option<(Grammar, &'static str)>, ApiError> {
+    let special = |text: &str| model.special_token(text);
+    let (format, tools, text) = (prompt.format(), prompt.tools(), &prompt.text);
+    let parallel = chat.parallel_tool_calls;
     let forced = match &chat.tool_choice {
         ToolChoice::Required => Some(Choice::Required),
         ToolChoice::Named(name) => Some(Choice::Named(name)),
         ToolChoice::Auto | ToolChoice::None => None,
     };
-    let special = |text: &str| model.special_token(text);
-    let (grammar, param) = match (forced, &chat.output) {
-        (None, OutputFormat::Text) => return Ok(None),
-        (Some(choice), OutputFormat::Text) => {
-            let (tools, parallel) = (prompt.tools(), chat.parallel_tool_calls);
-            let grammar = prompt
-                .format()
-                .grammar(tools, choice, parallel, &prompt.text, &special);
-            let grammar =
-                grammar.map_err(|error| ApiError::field("tool_choice", error.to_string()))?;
-            (Grammar::Lark(grammar), "tools")
-        }
-        (_, output) => {
-            if !prompt.tools().is_empty() {
-                let message = "response_format together with tools is not supported: leave one of them out, or set \
-                               tool_choice to none";
-                return Err(ApiError::unsupported("response_format", message));
-            }
-            (
-                behind_reasoning(output, prompt, &special),
-                "response_format",
-            )
-        }
-    };
-    let compiled = model.compiler.compile(&grammar);
-    let matcher = compiled.map_err(|error| ApiError::field(param, format!("{param}: {error}")))?;
-    Ok(Some(Box::new(matcher)))
-}
-
-/// The grammar of an answer, with room for the model's reasoning where it reasons in front of JSON.
-fn behind_reasoning(
-    output: &OutputFormat,
-    prompt: &Prompt,
-    special: &dyn Fn(&str) -> Option<u32>,
-) -> Grammar {
-    let (alone, form) = match output {
+    if let Some(choice) = forced {
+        // A call has no text that could have a form.
+        let grammar = format.grammar(tools, choice, parallel, text, &special);
+        let grammar = grammar.map_err(|error| ApiError::field("tool_choice", error.to_string()))?;
+        return Ok(Some((Grammar::Lark(grammar), "tools")));
+    }
+    let param = "response_format";
+    let (alone, form) = match &chat.output {
+        OutputFormat::Text => return Ok(None),
+        OutputFormat::JsonObject => (
+            Grammar::JsonObject,
+            r#"%json {"type": "object"}"#.to_owned(),
+        ),
         OutputFormat::JsonSchema(schema) => (
             Grammar::JsonSchema(schema.clone()),
             format!("%json {schema}"),
         ),
-        OutputFormat::Regex(regex) => return Grammar::Regex(regex.clone()),
-        OutputFormat::Grammar(grammar) => return Grammar::Lark(grammar.clone()),
-        OutputFormat::JsonObject | OutputFormat::Text => (
-            Grammar::JsonObject,
-            "%json {\"type\": \"object\"}".to_owned(),
-        ),
+        OutputFormat::Regex(_) | OutputFormat::Grammar(_) if !tools.is_empty() => {
+            let message = "response_format may only ask for JSON where there are tools: leave one of them out, or set \
+                           tool_choice to none";
+            return Err(ApiError::unsupported(param, message));
+        }
+        OutputFormat::Regex(regex) => return Ok(Some((Grammar::Regex(regex.clone()), param))),
+        OutputFormat::Grammar(grammar) => {
+            return Ok(Some((Grammar::Lark(grammar.clone()), param)));
+        }
     };
-    match prompt
-        .format()
-        .behind_reasoning(&form, &prompt.text, special)
-    {
-        Some(grammar) => Grammar::Lark(grammar),
-        None => alone,
-    }
+    let grammar = if tools.is_empty() {
+        let behind = format.form_grammar(&form, text, &special);
+        behind.map_or(alone, Grammar::Lark)
+    } else {
+        let either = format.calls_or_form_grammar(tools, parallel, &form, text, &special);
+        let either = either.map_err(|error| ApiError::field("tools", error.to_string()))?;
+        Grammar::Lark(either)
+    };
+    Ok(Some((grammar, param)))
 }

@@ -10,6 +10,7 @@ mod output;
 mod plain_tools;
 mod settings;
 mod submit;
+mod thinking;
 
 pub use answer::{Answer, Chunk, EndReason, Ending, Whole};
 pub use chat::{Chat, ToolChoice};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mlxm_engine::Request;
 use mlxm_engine::sampling::SamplingParams;
+use mlxm_engine::{Priority, Request};
 
 use crate::error::ApiError;
 use crate::server::{Limits, Model};
@@ -16,6 +16,7 @@ pub struct Settings {
     pub top_k: Option<usize>,
     pub min_p: Option<f32>,
     pub repetition_penalty: Option<f32>,
+    pub repetition_context: Option<usize>,
     pub presence_penalty: Option<f32>,
     pub frequency_penalty: Option<f32>,
     pub logit_bias: BTreeMap<u32, f32>,
@@ -26,7 +27,12 @@ pub struct Settings {
     pub answers: Option<usize>,
     /// Log-probabilities of each token and of this many others.
     pub logprobs: Option<usize>,
+    /// The same for the tokens of the prompt.
+    pub prompt_logprobs: Option<usize>,
     pub ignore_eos: bool,
+    pub priority: Priority,
+    /// Requests of another salt find nothing in the cache that this one has left there.
+    pub cache_salt: u64,
 }
 
 /// Stop strings that a request may have.
@@ -72,6 +78,9 @@ impl Settings {
             max_tokens: self.max_tokens,
             stop: self.stop.clone(),
             ignore_eos: self.ignore_eos,
+            priority: self.priority,
+            salt: self.cache_salt,
+            prompt_logprobs: self.prompt_logprobs,
             ..Request::default()
         };
         Ok((0..answers).map(request).collect())
@@ -86,12 +95,14 @@ impl Settings {
             repetition_penalty: self
                 .repetition_penalty
                 .unwrap_or(defaults.repetition_penalty),
+            repetition_context: self
+                .repetition_context
+                .unwrap_or(defaults.repetition_context),
             presence_penalty: self.presence_penalty.unwrap_or(defaults.presence_penalty),
             frequency_penalty: self.frequency_penalty.unwrap_or(defaults.frequency_penalty),
             logit_bias: self.logit_bias.clone(),
             seed: self.seed,
             logprobs: self.logprobs,
-            ..defaults
         }
     }
 }

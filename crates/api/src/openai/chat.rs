@@ -42,7 +42,6 @@ const OFFICIAL: Official = Official {
         "user",
         "metadata",
         "store",
-        "service_tier",
         "prompt_cache_key",
         "prompt_cache_options",
         "prompt_cache_retention",
@@ -174,6 +173,7 @@ pub(super) fn chat(model: &Model, body: &Map<String, Value>) -> Result<Chat, Api
         output: options::output("response_format", fields.response_format.as_ref())?,
         template_kwargs,
         continues_last_message: fields.continue_final_message.unwrap_or_default(),
+        thinking_budget: None,
         settings,
     })
 }

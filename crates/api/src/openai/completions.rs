@@ -29,13 +29,7 @@ use crate::sse::{self, Message};
 
 const OFFICIAL: Official = Official {
     read: shared_fields!["prompt", "max_tokens", "logprobs", "echo"],
-    harmless: &[
-        "user",
-        "metadata",
-        "store",
-        "service_tier",
-        "prompt_cache_key",
-    ],
+    harmless: &["user", "metadata", "store", "prompt_cache_key"],
     unsupported: &[
         ("suffix", "this model does not fill in the middle"),
         ("best_of", "use `n`"),
@@ -143,10 +137,13 @@ async fn answer(
         ));
     }
     let echo = fields.echo.unwrap_or_default();
+    let streams = whole.streams()?;
     if echo && fields.logprobs.is_some() {
-        let message =
-            "echo with logprobs is not supported: the prompt's log-probabilities are not computed";
-        return Err(ApiError::unsupported("echo", message));
+        if streams {
+            let message = "echo with logprobs is not supported in a stream: the prompt's come with the end of the answer";
+            return Err(ApiError::unsupported("echo", message));
+        }
+        settings.prompt_logprobs = fields.logprobs;
     }
     settings.max_tokens = Some(fields.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS));
     settings.logprobs = fields.logprobs;
@@ -177,7 +174,7 @@ async fn answer(
             answers.push(server.submit(model, request, None, arrived)?);
         }
     }
-    if whole.stream.unwrap_or_default() {
+    if streams {
         return Ok(streamed(server.clone(), shape, answers));
     }
     let mut response = shape.frame(Vec::new());
@@ -191,7 +188,14 @@ async fn answer(
         let text = shape.echoed(model, index) + &answer.content;
         let mut choice = choice(index, &text, Some(finish_reason(ending)));
         if shape.logprobs {
-            choice["logprobs"] = logprobs::in_completion(model, &answer.logprobs, 0);
+            let mut lists = logprobs::Lists::default();
+            if shape.echo {
+                let first = shape.prompts[index / shape.answers].first();
+                lists.add_first(model, first.copied());
+                lists.add(model, &ending.prompt_logprobs);
+            }
+            lists.add(model, &answer.logprobs);
+            choice["logprobs"] = json!(lists);
         }
         if shape.timings {
             choice["timings"] = timings(&ending.statistics);
@@ -315,7 +319,9 @@ impl Progress {
         let mut choice = choice(index, &text, reason);
         let (logprobs, offset) = &mut self.pending[index];
         if let Some(model) = self.server.loaded().filter(|_| !logprobs.is_empty()) {
-            choice["logprobs"] = logprobs::in_completion(model, logprobs, *offset);
+            let mut lists = logprobs::Lists::from(*offset);
+            lists.add(model, logprobs);
+            choice["logprobs"] = json!(lists);
             logprobs.clear();
         }
         *offset += text.chars().count();

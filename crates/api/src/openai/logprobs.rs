@@ -1,7 +1,8 @@
 //! Log-probabilities in the shapes of the protocol.
 
 use mlxm_engine::sampling::TokenLogprob;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::server::Model;
 
@@ -26,27 +27,63 @@ fn finite(logprob: f32) -> f32 {
     logprob.max(-9999.0)
 }
 
-/// The lists of a completion; `offset` is where the first token's text begins.
-pub fn in_completion(model: &Model, logprobs: &[TokenLogprob], mut offset: usize) -> Value {
-    let mut tokens = Vec::new();
-    let mut offsets = Vec::new();
-    for logprob in logprobs {
-        let text = String::from_utf8_lossy(&model.token_bytes(logprob.token)).into_owned();
-        offsets.push(offset);
-        offset += text.chars().count();
-        tokens.push(text);
+/// The lists of a completion, with an entry for each token.
+#[derive(Debug, Default, Serialize)]
+pub struct Lists {
+    tokens: Vec<String>,
+    token_logprobs: Vec<Option<f32>>,
+    top_logprobs: Vec<Option<Map<String, Value>>>,
+    text_offset: Vec<usize>,
+    /// Where the next token's text begins.
+    #[serde(skip)]
+    end: usize,
+}
+
+impl From<usize> for Lists {
+    /// Lists of tokens from this place of the text on.
+    fn from(end: usize) -> Self {
+        Self {
+            end,
+            ..Self::default()
+        }
     }
-    let top = logprobs.iter().map(|logprob| {
-        let named = logprob.top.iter().map(|(id, logprob)| {
-            let text = String::from_utf8_lossy(&model.token_bytes(*id)).into_owned();
-            (text, Value::from(finite(*logprob)))
-        });
-        Value::Object(named.collect())
-    });
-    json!({
-        "tokens": tokens,
-        "token_logprobs": logprobs.iter().map(|logprob| finite(logprob.logprob)).collect::<Vec<_>>(),
-        "top_logprobs": top.collect::<Vec<_>>(),
-        "text_offset": offsets,
-    })
+}
+
+impl Lists {
+    /// Adds the token that a prompt begins with, which nothing says how probable it is.
+    pub fn add_first(&mut self, model: &Model, token: Option<u32>) {
+        if let Some(token) = token {
+            self.push(model, token, None, None);
+        }
+    }
+
+    /// Adds tokens.
+    pub fn add(&mut self, model: &Model, logprobs: &[TokenLogprob]) {
+        for logprob in logprobs {
+            let top = logprob.top.iter().map(|(id, logprob)| {
+                let text = String::from_utf8_lossy(&model.token_bytes(*id)).into_owned();
+                (text, Value::from(finite(*logprob)))
+            });
+            let (top, own) = (top.collect(), finite(logprob.logprob));
+            self.push(model, logprob.token, Some(own), Some(top));
+        }
+    }
+
+    fn push(
+        &mut self,
+        model: &Model,
+        token: u32,
+        logprob: Option<f32>,
+        top: Option<Map<String, Value>>,
+    ) {
+        let text = String::from_utf8_lossy(&model.token_bytes(token)).into_owned();
+        self.text_offset.push(self.end);
+        // Special tokens are no part of the text.
+        if !model.engine.tokenizer().is_special(token) {
+            self.end += text.chars().count();
+        }
+        self.tokens.push(text);
+        self.token_logprobs.push(logprob);
+        self.top_logprobs.push(top);
+    }
 }

@@ -1,8 +1,9 @@
 //! What chats and completions have in common.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use mlxm_engine::Statistics;
+use mlxm_engine::{Priority, Statistics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,7 +55,8 @@ macro_rules! shared_fields {
     ($($more:literal),* $(,)?) => {
         &[
             "model", "stream", "stream_options", "timings", "temperature", "top_p", "top_k", "min_p",
-            "repetition_penalty", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "stop", "n", "ignore_eos",
+            "repetition_penalty", "repetition_context_size", "presence_penalty", "frequency_penalty", "logit_bias", "seed",
+            "stop", "n", "ignore_eos", "service_tier", "cache_salt",
             $($more),*
         ]
     };
@@ -100,6 +102,9 @@ pub struct SamplingFields {
     pub min_p: Option<f32>,
     #[schemars(range(min = 0.000001))]
     pub repetition_penalty: Option<f32>,
+    /// Last tokens, prompt included, that the penalty looks at.
+    #[schemars(range(min = 1))]
+    pub repetition_context_size: Option<usize>,
     #[schemars(range(min = -2, max = 2))]
     pub presence_penalty: Option<f32>,
     #[schemars(range(min = -2, max = 2))]
@@ -111,6 +116,10 @@ pub struct SamplingFields {
     #[schemars(range(min = 1))]
     pub n: Option<usize>,
     pub ignore_eos: Option<bool>,
+    /// How soon the answer is wanted: `flex` lets others go first, `priority` goes ahead of others.
+    pub service_tier: Option<String>,
+    /// Only requests with the same text share what the cache holds of their prompts.
+    pub cache_salt: Option<String>,
 }
 
 impl SamplingFields {
@@ -134,6 +143,7 @@ impl SamplingFields {
             top_k: self.top_k,
             min_p: self.min_p,
             repetition_penalty: self.repetition_penalty,
+            repetition_context: self.repetition_context_size,
             presence_penalty: self.presence_penalty,
             frequency_penalty: self.frequency_penalty,
             logit_bias,
@@ -141,9 +151,22 @@ impl SamplingFields {
             stop: self.stop.map(Vec::from).unwrap_or_default(),
             answers: self.n,
             ignore_eos: self.ignore_eos.unwrap_or_default(),
+            priority: match self.service_tier.as_deref() {
+                Some("flex") => Priority::Low,
+                Some("priority") => Priority::High,
+                _ => Priority::Normal,
+            },
+            cache_salt: self.cache_salt.as_deref().map_or(0, salt),
             ..Settings::default()
         })
     }
+}
+
+/// The number of a salt, which nobody else's text is likely to have.
+fn salt(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Tokens that a request took.
@@ -208,4 +231,33 @@ pub fn now() -> u64 {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(fields: Value) -> Settings {
+        let fields: SamplingFields = serde_json::from_value(fields).unwrap();
+        fields.settings().unwrap()
+    }
+
+    #[test]
+    fn tiers_of_service_are_priorities() {
+        let priority = |tier: Value| settings(json!({"service_tier": tier})).priority;
+        assert_eq!(priority(json!("flex")), Priority::Low);
+        assert_eq!(priority(json!("priority")), Priority::High);
+        for tier in [json!("auto"), json!("default"), json!(null)] {
+            assert_eq!(priority(tier), Priority::Normal);
+        }
+    }
+
+    #[test]
+    fn salts_differ_like_their_texts() {
+        let salt = |text: Value| settings(json!({"cache_salt": text})).cache_salt;
+        assert_eq!(salt(json!(null)), 0);
+        assert_eq!(salt(json!("ann")), salt(json!("ann")));
+        assert_ne!(salt(json!("ann")), salt(json!("bo")));
+        assert_ne!(salt(json!("")), 0);
+    }
 }

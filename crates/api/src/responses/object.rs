@@ -37,6 +37,10 @@ impl Frame {
             None | Some(Value::Null) => default,
             Some(value) => value.clone(),
         };
+        let tier = match sent("service_tier", Value::Null) {
+            tier if tier == "flex" || tier == "priority" => tier,
+            _ => "default".into(),
+        };
         let reasoning = fields.reasoning.as_ref();
         let id = new_id("resp_");
         let frame = json!({
@@ -59,7 +63,7 @@ impl Frame {
                 "effort": reasoning.and_then(|reasoning| reasoning.effort.clone()),
                 "summary": reasoning.and_then(|reasoning| reasoning.summary.clone()),
             },
-            "service_tier": "default",
+            "service_tier": tier,
             "store": fields.store.unwrap_or(true),
             "temperature": sent("temperature", defaults.temperature.into()),
             "text": fields.text_config(),

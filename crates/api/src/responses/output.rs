@@ -312,6 +312,7 @@ mod tests {
                 reason,
                 stop_string: None,
                 statistics: Statistics::default(),
+                prompt_logprobs: Vec::new(),
             }),
             ..Chunk::default()
         }

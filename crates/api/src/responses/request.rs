@@ -40,7 +40,6 @@ pub const OFFICIAL: Official = Official {
     harmless: &[
         "user",
         "safety_identifier",
-        "service_tier",
         "prompt_cache_key",
         "prompt_cache_retention",
     ],
@@ -183,6 +182,7 @@ impl ResponseFields {
             output,
             template_kwargs,
             continues_last_message: false,
+            thinking_budget: None,
             settings,
         };
         Ok(Understood { chat, input })

@@ -69,6 +69,56 @@ async fn log_probabilities_have_the_older_shape() {
 }
 
 #[tokio::test]
+async fn an_echoed_prompt_has_log_probabilities_too() {
+    let server = start().await;
+    let text = "Once upon a time there was a number, and it was not alone: there were others.";
+    let tokens = server.engine.tokenizer().encode(text, true).unwrap();
+    let scored = server.engine.token_logprobs(&tokens).unwrap();
+    let mut body = json!({"model": "tiny", "prompt": text, "max_tokens": 3, "logprobs": 2, "echo": true,
+        "ignore_eos": true, "temperature": 0.0});
+    // The second time the cache holds the prompt, which then still has to be computed.
+    for _ in 0..2 {
+        let choice = server.ok(ROUTE, &body).await["choices"][0].clone();
+        let lists = &choice["logprobs"];
+        for list in ["tokens", "token_logprobs", "top_logprobs", "text_offset"] {
+            assert_eq!(
+                lists[list].as_array().unwrap().len(),
+                tokens.len() + 3,
+                "{list}"
+            );
+        }
+        assert_eq!(lists["token_logprobs"][0], Value::Null);
+        assert_eq!(lists["top_logprobs"][0], Value::Null);
+        for (at, expected) in scored.iter().enumerate() {
+            let found = lists["token_logprobs"][at + 1].as_f64().unwrap();
+            assert!(
+                (found - f64::from(*expected)).abs() < 1e-4,
+                "{found} {expected}"
+            );
+            let top = lists["top_logprobs"][at + 1].as_object().unwrap();
+            let best = top
+                .values()
+                .filter_map(Value::as_f64)
+                .fold(f64::MIN, f64::max);
+            assert!(best >= found - 1e-6, "{top:?}");
+        }
+        let joined: String = lists["tokens"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        assert_eq!(joined, choice["text"].as_str().unwrap());
+        let greedy = lists["token_logprobs"].as_array().unwrap().last().unwrap();
+        assert!(greedy.as_f64().unwrap() <= 0.0);
+    }
+    body["stream"] = true.into();
+    let (status, message) = server.refused(ROUTE, &body).await;
+    assert_eq!(status, 400);
+    assert!(message.contains("not supported in a stream"), "{message}");
+}
+
+#[tokio::test]
 async fn tokens_become_the_text_they_came_from() {
     let server = start().await;
     let text = "Grüße, 世界!";

@@ -81,8 +81,15 @@ async fn what_cannot_be_enforced_is_refused_by_name() {
             "{body}"
         );
     }
-    let both = json!({"response_format": {"type": "json_object"}, "tools": tools()});
-    assert_eq!(server.refused(ROUTE, &chat("x", both)).await.0, 400);
+    let regex = json!({"type": "regex", "regex": "[0-9]+"});
+    let both = json!({"response_format": regex, "tools": tools()});
+    let (status, message) = server.refused(ROUTE, &chat("x", both)).await;
+    assert_eq!(status, 400);
+    assert!(message.contains("may only ask for JSON"), "{message}");
+    // A stop string would leave half of what was promised.
+    let cut = json!({"response_format": {"type": "json_object"}, "stop": ["}"]});
+    let (status, body) = server.post(ROUTE, &chat("x", cut)).await;
+    assert_eq!((status, &body["error"]["param"]), (400, &json!("stop")));
 }
 
 /// Descriptions of tools take more room than the usual checkpoint has.
@@ -142,4 +149,33 @@ async fn a_named_tool_is_called_in_both_protocols_streamed_or_not() {
     assert_eq!(answer["stop_reason"], "tool_use");
     assert_eq!(answer["content"][0]["type"], "tool_use");
     assert!(answer["content"][0]["input"]["city"].is_string());
+}
+
+#[tokio::test]
+async fn with_tools_an_answer_is_a_call_or_has_its_form() {
+    let server = start_long().await;
+    let schema = json!({"type": "object", "properties": {"sky": {"enum": ["blue", "grey"]}}, "required": ["sky"],
+        "additionalProperties": false});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "sky", "schema": schema}});
+    let (mut calls, mut forms) = (0, 0);
+    for seed in 0..16 {
+        let more = json!({"tools": tools(), "response_format": format, "temperature": 1.5, "seed": seed,
+            "parallel_tool_calls": false});
+        let body = server.ok(ROUTE, &chat("Weather?", more)).await;
+        let choice = &body["choices"][0];
+        if choice["finish_reason"] == "tool_calls" {
+            assert_eq!(choice["message"]["content"], Value::Null);
+            calls += 1;
+        } else {
+            assert_eq!(choice["finish_reason"], "stop", "{body}");
+            let answer: Value = serde_json::from_str(content(&body)).unwrap();
+            assert!(["blue", "grey"].contains(&answer["sky"].as_str().unwrap()));
+            forms += 1;
+        }
+    }
+    assert!(calls > 0 && forms > 0, "{calls} calls, {forms} forms");
+    // What must be called leaves no room for a form.
+    let more = json!({"tools": tools(), "tool_choice": "required", "response_format": format});
+    let body = server.ok(ROUTE, &chat("Weather?", more)).await;
+    assert_eq!(body["choices"][0]["finish_reason"], "tool_calls", "{body}");
 }

@@ -10,6 +10,7 @@ mod cancellation;
 mod chat;
 mod completions;
 mod crowd;
+mod failures;
 mod forms;
 mod limits;
 mod messages;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::start;
+use crate::support::{start, start_thinking};
 
 const ROUTE: &str = "/v1/messages";
 
@@ -87,6 +87,41 @@ async fn the_last_message_of_the_assistant_is_continued() {
 }
 
 #[tokio::test]
+async fn thinking_ends_where_its_budget_does() {
+    let server = start_thinking().await;
+    let ask = async |thinking: Value| {
+        let more =
+            json!({"max_tokens": 40, "temperature": 1.0, "stream": true, "thinking": thinking});
+        let events = server.events(ROUTE, &body(more)).await;
+        let deltas = |kind: &str| -> String {
+            let deltas = events.iter().map(|(_, data)| &data["delta"]);
+            deltas.filter_map(|delta| delta[kind].as_str()).collect()
+        };
+        (deltas("thinking"), deltas("text"))
+    };
+    for budget in [1, 8] {
+        let enabled = json!({"type": "enabled", "budget_tokens": budget});
+        let (thinking, text) = ask(enabled).await;
+        let tokens = json!({"prompt": thinking, "add_special_tokens": false});
+        let tokens = server.ok("/tokenize", &tokens).await;
+        // The text of chosen tokens may be cut into more tokens than those.
+        let most = budget * 3;
+        assert!(tokens["count"].as_u64().unwrap() <= most, "{thinking:?}");
+        assert!(!text.is_empty(), "{thinking:?}");
+        assert!(!text.contains("think>"), "{text:?}");
+    }
+    let (thinking, text) = ask(json!({"type": "adaptive"})).await;
+    assert!(
+        !thinking.is_empty() && text.is_empty(),
+        "{thinking:?} {text:?}"
+    );
+    let all = json!({"thinking": {"type": "enabled", "budget_tokens": 24}});
+    let (status, message) = server.refused(ROUTE, &body(all)).await;
+    assert_eq!(status, 400);
+    assert!(message.contains("less than max_tokens"), "{message}");
+}
+
+#[tokio::test]
 async fn mistakes_have_the_protocols_own_shape() {
     let server = start().await;
     let refused = async |body: Value| {
@@ -113,6 +148,21 @@ async fn mistakes_have_the_protocols_own_shape() {
         refused(body(json!({"mcp_servers": [{}]})))
             .await
             .contains("mcp_servers")
+    );
+    let schema = json!({"type": "array", "uniqueItems": true});
+    let format = json!({"type": "json_schema", "schema": schema});
+    assert!(
+        refused(body(json!({"output_format": format})))
+            .await
+            .starts_with("output_format: ")
+    );
+    let format = json!({"type": "json_schema", "schema": {"type": "integer"}});
+    assert!(
+        refused(body(
+            json!({"output_format": format, "stop_sequences": ["1"]})
+        ))
+        .await
+        .starts_with("stop_sequences is not supported")
     );
     assert!(
         refused(body(

@@ -76,3 +76,21 @@ async fn what_a_client_changes_with_every_request_does_not_spoil_the_cache() {
         assert_eq!(cached[1] >= 64, !keeps, "{cached:?}");
     }
 }
+
+#[tokio::test]
+async fn only_requests_with_the_same_salt_share_the_cache() {
+    let server = start_with("llama-4bit", &load_options(), server_options()).await;
+    let prompt =
+        "How many are there in all? Count them, please, one by one, and then say it twice.";
+    let cached = async |salt: Value| {
+        let body = json!({"model": "tiny", "prompt": prompt, "max_tokens": 1, "cache_salt": salt});
+        let body = server.ok("/v1/completions", &body).await;
+        body["usage"]["prompt_tokens_details"]["cached_tokens"]
+            .as_u64()
+            .unwrap()
+    };
+    assert_eq!(cached(json!("ann")).await, 0);
+    assert_eq!(cached(json!("bo")).await, 0);
+    assert_eq!(cached(json!(null)).await, 0);
+    assert!(cached(json!("ann")).await >= 32);
+}

@@ -1,10 +1,10 @@
 //! `/v1/responses`.
 
-use mlxm_api::{FormatOverride, ServerOptions};
-use mlxm_parsers::ReasoningFormat;
 use serde_json::{Value, json};
 
-use crate::support::{Running, load_options, serve_folder, server_options, start, stretched};
+use crate::support::{
+    Running, load_options, serve_folder, server_options, start, start_thinking, stretched,
+};
 
 pub const ROUTE: &str = "/v1/responses";
 
@@ -364,21 +364,7 @@ async fn calls_are_items_streamed_or_not() {
 
 #[tokio::test]
 async fn reasoning_is_an_item_of_its_own() {
-    let folder = stretched("llama-4bit", 256);
-    let template = folder.path().join("chat_template.jinja");
-    let source = std::fs::read_to_string(&template).unwrap();
-    // A template that opens the reasoning, as some do.
-    let opened = source.replace("assistant\\n'", "assistant\\n<think>\\n'");
-    assert_ne!(source, opened);
-    std::fs::write(&template, opened).unwrap();
-    let options = ServerOptions {
-        format: FormatOverride {
-            reasoning: Some(Some(ReasoningFormat::Think)),
-            ..FormatOverride::default()
-        },
-        ..server_options()
-    };
-    let server = serve_folder(folder.path(), &load_options(), options).await;
+    let server = start_thinking().await;
     let response = server
         .ok(ROUTE, &body("Hi", json!({"ignore_eos": true})))
         .await;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mlxm_api::{Server, ServerOptions, Shutdown, serve};
+use mlxm_api::{FormatOverride, Server, ServerOptions, Shutdown, serve};
 use mlxm_engine::{Engine, LoadOptions};
+use mlxm_parsers::ReasoningFormat;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -95,6 +96,24 @@ pub async fn serve_with(folder: &Path, load: &LoadOptions, server: Server) -> Ru
     }
 }
 
+/// Serves the usual checkpoint with a template that opens the model's reasoning, as some do.
+pub async fn start_thinking() -> Running {
+    let folder = stretched("llama-4bit", 256);
+    let template = folder.path().join("chat_template.jinja");
+    let source = std::fs::read_to_string(&template).unwrap();
+    let opened = source.replace("assistant\\n'", "assistant\\n<think>\\n'");
+    assert_ne!(source, opened);
+    std::fs::write(&template, opened).unwrap();
+    let options = ServerOptions {
+        format: FormatOverride {
+            reasoning: Some(Some(ReasoningFormat::Think)),
+            ..FormatOverride::default()
+        },
+        ..server_options()
+    };
+    serve_folder(folder.path(), &load_options(), options).await
+}
+
 impl Running {
     /// A request to a route.
     pub fn request(&self, route: &str, body: &Value) -> reqwest::RequestBuilder {
@@ -145,13 +164,7 @@ impl Running {
 
     /// The value of a line of `/metrics`.
     pub async fn metric(&self, name: &str) -> f64 {
-        let (_, text) = self.get("/metrics").await;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {name} in {text}"))
-            .parse()
-            .unwrap()
+        metric(&self.get("/metrics").await.1, name)
     }
 
     /// Waits until the engine holds so many requests.
@@ -171,6 +184,16 @@ impl Running {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// The value of a line of the text of `/metrics`, all of which is of one moment.
+pub fn metric(text: &str, name: &str) -> f64 {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {text}"))
+        .parse()
+        .unwrap()
 }
 
 /// Takes a stream apart; `[DONE]` is a string.

@@ -115,6 +115,17 @@ async fn bodies_that_are_no_json_objects_are_refused_in_the_protocols_shape() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_no_text_is_refused_in_the_protocols_shape() {
+    let server = start().await;
+    for route in ["/v1/models/%FF", "/v1/responses/%FF"] {
+        let (status, body) = server.get(route).await;
+        assert_eq!(status, 400, "{body}");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert!(body["error"]["message"].is_string(), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_is_needed_where_there_is_one() {
     let mut options = server_options();
     options.api_key = Some("secret".to_owned());

@@ -70,6 +70,7 @@ impl Responder for Local<'_> {
                     reason,
                     text,
                     statistics,
+                    ..
                 }))) => {
                     collector.push(&text)?;
                     collector.end()?;

@@ -201,7 +201,7 @@ impl Engine {
             sender,
             place,
         )?;
-        let prefix_reuse = if request.no_prefix_cache {
+        let prefix_reuse = if request.no_prefix_cache || request.prompt_logprobs.is_some() {
             PrefixReuse::Private
         } else {
             PrefixReuse::Shared

@@ -1,13 +1,18 @@
-//! Logits and log-probabilities of given tokens, which the worker computes while no answer is running.
+//! Logits and log-probabilities of given tokens: those that the worker computes while no answer is running, and those of
+//! the prompts of answers.
 
 use candle_core::Tensor;
 use mlxm_kernels::KernelError;
 use mlxm_kvcache::SequenceCache;
+use mlxm_scheduler::{Scheduled, SequenceState};
 
 use super::input::{ModelInput, Step};
 use super::worker::{Command, Worker};
 use crate::error::RequestError;
 use crate::request::Logits;
+
+/// Rows of logits that are computed together: a prompt has many, and each is as long as the vocabulary.
+const SCORED_AT_ONCE: usize = 32;
 
 impl Worker {
     /// Carries out one of the commands that score tokens.
@@ -45,6 +50,44 @@ impl Worker {
                 drop(reply.send(scored.map(|()| all)));
             }
         }
+    }
+
+    /// Scores the prompt's tokens of a step for the requests that want it; `hidden` has a row for each token.
+    pub(super) fn score_prompts(
+        &mut self,
+        items: &[Scheduled],
+        input: &ModelInput,
+        hidden: &Tensor,
+    ) -> Result<(), KernelError> {
+        let mut failed = Vec::new();
+        for (item, span) in items.iter().zip(&input.spans) {
+            let request = self.active.get_mut(&item.id);
+            let Some(request) = request.filter(|request| request.scores_prompt()) else {
+                continue;
+            };
+            let sequence = self.scheduler.sequence(item.id);
+            let tokens = sequence.map_or(&[][..], SequenceState::tokens);
+            let prompt = &tokens[..request.prompt_tokens().min(tokens.len())];
+            let rows: Vec<u32> = span.rows.clone().map(|row| row as u32).collect();
+            for (rows, first) in rows
+                .chunks(SCORED_AT_ONCE)
+                .zip((span.first_position..).step_by(SCORED_AT_ONCE))
+            {
+                let rows = self.kernels.rows(hidden, rows)?;
+                let logits = values(&self.model.head(&rows, &self.kernels)?)?;
+                for (logits, position) in logits.chunks_exact(self.vocab_size).zip(first..) {
+                    if let Some(&next) = prompt.get(position + 1)
+                        && let Err(error) = request.score(position, logits, next)
+                    {
+                        failed.push((item.id, error));
+                    }
+                }
+            }
+        }
+        for (id, error) in failed {
+            self.fail(id, error.into());
+        }
+        Ok(())
     }
 
     /// Feeds `tokens` through the cache, `chunk` at a time, and hands the logits `[chunk, vocab]` of each to `visit` with

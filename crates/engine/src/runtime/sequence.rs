@@ -7,7 +7,9 @@ use super::mailbox::{Bell, Sender};
 use super::memory::peak_resident_bytes;
 use crate::error::GenerationError;
 use crate::request::{Event, FinishReason, Finished, Request, Statistics, Token};
-use crate::sampling::{Acceptance, Constraint, Sampled, Sampler, SamplingError, StopMatcher};
+use crate::sampling::{
+    Acceptance, Constraint, Sampled, Sampler, SamplingError, StopMatcher, TokenLogprob,
+};
 use crate::text::{Detokenizer, Tokenizer};
 
 /// The limits that every answer of an engine has.
@@ -30,6 +32,10 @@ pub struct ActiveRequest {
     detokenizer: Detokenizer,
     stop: StopMatcher,
     prompt_tokens: usize,
+    /// How many tokens get a log-probability at each place of the prompt.
+    prompt_logprobs: Option<usize>,
+    /// Of the prompt's tokens behind the first.
+    scored: Vec<TokenLogprob>,
     max_tokens: usize,
     ignore_eos: bool,
     submitted: Instant,
@@ -69,6 +75,8 @@ impl ActiveRequest {
             detokenizer: tokenizer.detokenizer_showing(request.visible_tokens.clone()),
             stop,
             prompt_tokens: request.prompt.len(),
+            prompt_logprobs: request.prompt_logprobs,
+            scored: Vec::new(),
             max_tokens: request.max_tokens.unwrap_or(usize::MAX),
             ignore_eos: request.ignore_eos && request.constraint.is_none(),
             submitted: Instant::now(),
@@ -87,6 +95,30 @@ impl ActiveRequest {
     /// Tokens of the prompt.
     pub fn prompt_tokens(&self) -> usize {
         self.prompt_tokens
+    }
+
+    /// Whether the tokens of the prompt are to be scored.
+    pub fn scores_prompt(&self) -> bool {
+        self.prompt_logprobs.is_some() && self.scored.len() + 1 < self.prompt_tokens
+    }
+
+    /// Scores `next`, the token behind `position` of the prompt. What was computed before, and had to be computed again, is
+    /// not scored twice.
+    ///
+    /// # Errors
+    /// When the logits are not numbers.
+    pub fn score(
+        &mut self,
+        position: usize,
+        logits: &[f32],
+        next: u32,
+    ) -> Result<(), SamplingError> {
+        if let Some(count) = self.prompt_logprobs
+            && position == self.scored.len()
+        {
+            self.scored.push(self.sampler.score(logits, next, count)?);
+        }
+        Ok(())
     }
 
     /// Notes that a step that began at `now` computes a part of the request.
@@ -194,6 +226,7 @@ impl ActiveRequest {
             reason,
             text,
             statistics,
+            prompt_logprobs: std::mem::take(&mut self.scored),
         })));
     }
 }

@@ -232,7 +232,7 @@ impl Worker {
             .extend(self.active.remove(&id).map(|request| *request));
     }
 
-    fn fail(&mut self, id: SequenceId, error: GenerationError) {
+    pub(super) fn fail(&mut self, id: SequenceId, error: GenerationError) {
         if let Some(request) = self.active.get_mut(&id) {
             request.fail(error);
         }
@@ -280,7 +280,8 @@ impl Worker {
         }
         let input = self.input(items);
         let began = Instant::now();
-        let logits = self.forward(items, &input)?;
+        let (hidden, logits) = self.forward(items, &input)?;
+        self.score_prompts(items, &input, &hidden)?;
         self.forward_time += began.elapsed();
         self.note_rows(&input);
         for item in items {
@@ -297,12 +298,12 @@ impl Worker {
         }
     }
 
-    /// Logits of the rows that are wanted, in the order of the items; none if none is.
+    /// Hidden rows of all tokens, and logits of the rows that are wanted, in the order of the items; none if none is.
     fn forward(
         &mut self,
         items: &[Scheduled],
         input: &ModelInput,
-    ) -> Result<Option<Tensor>, KernelError> {
+    ) -> Result<(Tensor, Option<Tensor>), KernelError> {
         let mut step = Step::new(&self.kernels, input, &mut self.cache);
         let hidden = self.model.forward(&mut step)?;
         let wanted: Vec<u32> = items
@@ -312,10 +313,11 @@ impl Worker {
             .map(|(_, span)| span.rows.end as u32 - 1)
             .collect();
         if wanted.is_empty() {
-            return Ok(None);
+            return Ok((hidden, None));
         }
         let rows = self.kernels.rows(&hidden, &wanted)?;
-        self.model.head(&rows, &self.kernels).map(Some)
+        let logits = self.model.head(&rows, &self.kernels)?;
+        Ok((hidden, Some(logits)))
     }
 
     pub(super) fn note_rows(&mut self, input: &ModelInput) {

@@ -128,6 +128,25 @@ impl Sampler {
         Ok(Sampled { token, logprob })
     }
 
+    /// How probable `token` is by a row of logits as the model gives them, with the `count` most probable tokens.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample).
+    pub fn score(
+        &mut self,
+        logits: &[f32],
+        token: u32,
+        count: usize,
+    ) -> Result<TokenLogprob, SamplingError> {
+        let peaks = Peaks::new(logits)?;
+        let distribution = self.distribution(logits, &peaks, count);
+        Ok(TokenLogprob {
+            token,
+            logprob: distribution.logprob(logits[token as usize]),
+            top: distribution.top,
+        })
+    }
+
     fn distribution(&mut self, logits: &[f32], peaks: &Peaks, count: usize) -> Distribution {
         let mut distribution = Distribution {
             largest: peaks.largest,

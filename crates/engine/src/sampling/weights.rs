@@ -15,8 +15,8 @@ const BLOCK: usize = 128;
 /// Independent sums or maxima.
 const LANES: usize = 16;
 
-/// A function that is compiled a second time for processors with wider vectors. Both do the same operations in the same
-/// order, so it does not matter which one runs.
+/// A function that is compiled again for processors with wider vectors. All do the same operations in the same order, so
+/// it does not matter which one runs.
 macro_rules! widened {
     ($(#[$document:meta])* fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {
         $(#[$document])*
@@ -29,6 +29,14 @@ macro_rules! widened {
                 #[target_feature(enable = "avx2")]
                 fn wide($($argument: $type),*) -> $result {
                     plain($($argument),*)
+                }
+                #[target_feature(enable = "avx512f")]
+                fn widest($($argument: $type),*) -> $result {
+                    plain($($argument),*)
+                }
+                if std::arch::is_x86_feature_detected!("avx512f") {
+                    // SAFETY: the processor has what the function is compiled for.
+                    return unsafe { widest($($argument),*) };
                 }
                 if std::arch::is_x86_feature_detected!("avx2") {
                     // SAFETY: the processor has what the function is compiled for.

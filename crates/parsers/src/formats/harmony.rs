@@ -285,6 +285,16 @@ pub(crate) fn analysis_grammar(lark: &mut Lark<'_>) -> String {
     format!("({})?", message.build())
 }
 
+/// The message on the channel for answers, which is `form`.
+pub(crate) fn final_grammar(lark: &Lark<'_>, form: &str) -> String {
+    Sequence::new()
+        .marker(lark, CHANNEL)
+        .text("final")
+        .marker(lark, MESSAGE)
+        .expression(form)
+        .build()
+}
+
 /// One message on the commentary channel. The token that would end it ends the answer.
 pub(super) fn grammar(lark: &Lark<'_>, tools: &[&Tool]) -> String {
     let calls: Vec<String> = tools

@@ -25,7 +25,7 @@ use crate::format::ToolFormat;
 use crate::lark::Lark;
 use crate::tool::Tool;
 
-pub(crate) use harmony::{Harmony, analysis_grammar};
+pub(crate) use harmony::{Harmony, analysis_grammar, final_grammar};
 
 /// The markers that open calls in the middle of content. Channels are read apart.
 pub(crate) fn openings(format: ToolFormat) -> &'static [&'static str] {

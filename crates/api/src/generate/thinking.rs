@@ -1,0 +1,115 @@
+//! A limit to how much a model reasons before it answers.
+
+use mlxm_engine::Engine;
+use mlxm_engine::sampling::{Acceptance, Constraint, ConstraintError};
+use mlxm_parsers::{Format, Phase, ReasoningWatch};
+
+use crate::error::ApiError;
+use crate::server::Model;
+
+/// Closes the reasoning of an answer once it has taken a number of tokens, by leaving the model no other choice than to
+/// write the closing tag. The answer itself is free, or held to another constraint.
+pub struct ThinkingBudget {
+    engine: Engine,
+    watch: ReasoningWatch,
+    phase: Phase,
+    /// Tokens of reasoning that are left.
+    left: usize,
+    /// Tokens that are to be written, the next one last.
+    closing: Vec<u32>,
+    inner: Option<Box<dyn Constraint>>,
+}
+
+impl ThinkingBudget {
+    /// A limit of `budget` tokens for an answer behind `prompt` that is held to `inner`, too.
+    ///
+    /// # Errors
+    /// When the model does not reason between tags.
+    pub fn new(
+        model: &Model,
+        format: Format,
+        prompt: &str,
+        budget: usize,
+        inner: Option<Box<dyn Constraint>>,
+    ) -> Result<Self, ApiError> {
+        let Some(watch) = ReasoningWatch::new(format, prompt) else {
+            let message =
+                "thinking.budget_tokens is not supported: this model does not reason between tags";
+            return Err(ApiError::unsupported("thinking", message));
+        };
+        Ok(Self {
+            engine: model.engine.clone(),
+            phase: watch.phase(),
+            watch,
+            left: budget,
+            closing: Vec::new(),
+            inner,
+        })
+    }
+
+    /// Counts a token of reasoning; behind the last one the closing tag is due.
+    fn count(&mut self, close: &str) -> Result<(), ConstraintError> {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 && self.closing.is_empty() {
+            let tokens = self.engine.tokenizer().encode(&format!("\n{close}"), false);
+            self.closing = tokens.map_err(|error| ConstraintError(error.to_string()))?;
+            self.closing.reverse();
+        }
+        Ok(())
+    }
+}
+
+impl Constraint for ThinkingBudget {
+    fn mask(&mut self, logits: &mut [f32]) -> Result<(), ConstraintError> {
+        if let Some(inner) = &mut self.inner {
+            inner.mask(logits)?;
+        }
+        let next = self.closing.last().copied();
+        if next.is_some_and(|next| logits[next as usize] == f32::NEG_INFINITY) {
+            // The form has no room for the tag here; behind the next token it may.
+            self.closing.clear();
+        } else if let Some(next) = next {
+            for (id, logit) in logits.iter_mut().enumerate() {
+                if id != next as usize {
+                    *logit = f32::NEG_INFINITY;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, token: u32) -> Result<Acceptance, ConstraintError> {
+        let acceptance = match &mut self.inner {
+            Some(inner) => inner.accept(token)?,
+            None => Acceptance::Open,
+        };
+        let before = self.phase;
+        if before != Phase::Behind {
+            let tokenizer = self.engine.tokenizer();
+            let bytes = tokenizer
+                .token_bytes(token)
+                .unwrap_or_else(|| tokenizer.decode(&[token], false).into_bytes());
+            self.phase = self.watch.push(&String::from_utf8_lossy(&bytes));
+        }
+        self.closing.pop();
+        match (before, self.phase) {
+            (_, Phase::Behind) => self.closing.clear(),
+            (Phase::Inside { close }, Phase::Inside { .. }) if self.closing.is_empty() => {
+                self.count(close)?;
+            }
+            _ => {}
+        }
+        Ok(acceptance)
+    }
+
+    fn fork(&self) -> Box<dyn Constraint> {
+        Box::new(Self {
+            engine: self.engine.clone(),
+            watch: self.watch.clone(),
+            phase: self.phase,
+            left: self.left,
+            closing: self.closing.clone(),
+            inner: self.inner.clone(),
+        })
+    }
+}
