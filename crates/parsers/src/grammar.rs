@@ -21,6 +21,11 @@ pub enum GrammarError {
     /// The syntax of calls is not known.
     #[error("this model's syntax of tool calls is not known; name one of {}", ToolFormat::ALL.map(ToolFormat::as_str).join(", "))]
     NoToolFormat,
+    /// Calls have no mark that tells them from an answer of a form.
+    #[error(
+        "this model writes calls without a mark, so that they cannot be told from an answer that has a form; ask for one of them"
+    )]
+    NoMark,
     /// There is nothing to call.
     #[error("a call is required, but no tools are given; give some")]
     NoTools,
@@ -79,7 +84,7 @@ impl Format {
     }
 
     /// A grammar, in the same dialect, of the answers that either call tools, as those of [`grammar`](Self::grammar) do, or
-    /// are `form`, as those of [`form_grammar`](Self::form_grammar).
+    /// are `form`, as those of [`form_grammar`](Self::form_grammar). Formats whose calls have no mark cannot have both.
     pub fn calls_or_form_grammar(
         &self,
         tools: &[Tool],
@@ -88,6 +93,9 @@ impl Format {
         prompt: &str,
         special_token: &dyn Fn(&str) -> Option<u32>,
     ) -> Result<String, GrammarError> {
+        if self.tools.and_then(formats::bare_opening).is_some() {
+            return Err(GrammarError::NoMark);
+        }
         let mut lark = Lark::new(special_token);
         let reasoning = self.reasoning_grammar(&mut lark, prompt);
         let calls = self.calls_grammar(&mut lark, tools, Choice::Required, parallel)?;

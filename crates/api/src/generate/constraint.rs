@@ -86,7 +86,10 @@ fn grammar(
         behind.map_or(alone, Grammar::Lark)
     } else {
         let either = format.calls_or_form_grammar(tools, parallel, &form, text, &special);
-        let either = either.map_err(|error| ApiError::field("tools", error.to_string()))?;
+        let either = either.map_err(|error| {
+            let message = format!("response_format beside tools is not supported: {error}");
+            ApiError::unsupported(param, message)
+        })?;
         Grammar::Lark(either)
     };
     Ok(Some((grammar, param)))

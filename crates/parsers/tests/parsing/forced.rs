@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::ApproximateTokEnv;
 use llguidance::{Matcher, ParserFactory};
-use mlxm_parsers::{Choice, Format, Part, ReasoningFormat, ToolFormat};
+use mlxm_parsers::{Choice, Format, GrammarError, Part, ReasoningFormat, ToolFormat};
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -211,5 +211,58 @@ proptest! {
                 prop_assert!(serde_json::from_str::<IgnoredAny>(&json).is_ok(), "{}: {:?}: {}", format, text, json);
             }
         }
+    }
+}
+
+/// A form, and a text that has it.
+const FORM: &str = r#"%json {"type": "object", "properties": {"sky": {"enum": ["blue"]}}, "required": ["sky"], "additionalProperties": false}"#;
+const FORMED: &str = r#"{"sky": "blue"}"#;
+
+#[test]
+fn what_is_no_call_has_its_form_behind_the_reasoning() {
+    let llguidance = Llguidance::new();
+    for format in ToolFormat::ALL {
+        let syntax = Format {
+            tools: Some(format),
+            reasoning: Some(reasoning(format)),
+        };
+        let thought = match format {
+            ToolFormat::Harmony => "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant",
+            _ => "<think>\nHm.\n</think>\n\n",
+        };
+        let answer = match format {
+            ToolFormat::Harmony => format!("<|channel|>final<|message|>{FORMED}"),
+            _ => FORMED.to_owned(),
+        };
+        let either = syntax.calls_or_form_grammar(&tools(), false, FORM, "", &|_| None);
+        if [ToolFormat::Llama3Json, ToolFormat::Pythonic].contains(&format) {
+            assert_eq!(either, Err(GrammarError::NoMark));
+            continue;
+        }
+        let either = either.unwrap();
+        let form = syntax.form_grammar(FORM, "", &|_| None).unwrap();
+        let call = llguidance.walk(&either, &[]);
+        for thought in ["", thought] {
+            let text = format!("{thought}{answer}");
+            assert!(llguidance.accepts(&either, &text), "{format}: {text}");
+            assert!(llguidance.accepts(&form, &text), "{format}: {text}");
+            assert!(
+                !llguidance.accepts(&either, &format!("{thought}Hello.")),
+                "{format}"
+            );
+            let parts = parse(syntax, "", &tools(), [text.as_str()]);
+            let content = parts.iter().filter_map(|part| match part {
+                Part::Content(content) => Some(content.as_str()),
+                _ => None,
+            });
+            assert_eq!(content.collect::<String>(), FORMED, "{format}: {parts:?}");
+        }
+        let calls = syntax
+            .grammar(&tools(), Choice::Required, false, "", &|_| None)
+            .unwrap();
+        assert!(
+            llguidance.accepts(&calls, &call) || llguidance.accepts(&form, &call),
+            "{format}: {call}"
+        );
     }
 }

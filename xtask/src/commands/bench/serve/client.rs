@@ -124,6 +124,7 @@ impl Client {
 /// What the events say.
 fn read(events: &[(Instant, String)], request: &Request) -> Result<Answer, String> {
     let mut pieces = Vec::with_capacity(events.len());
+    let mut silent = Vec::new();
     let mut usage = Value::Null;
     for (at, data) in events {
         if data == "[DONE]" {
@@ -139,12 +140,17 @@ fn read(events: &[(Instant, String)], request: &Request) -> Result<Answer, Strin
         }
         let choice = &chunk["choices"][0];
         let has_text = choice["text"].as_str().is_some_and(|text| !text.is_empty());
+        let is_token = choice.is_object() && choice["finish_reason"].is_null();
         // Before the first text, an empty piece is no token; later it is one without text of its own.
-        let is_token = has_text
-            || (choice.is_object() && choice["finish_reason"].is_null() && !pieces.is_empty());
-        if is_token {
+        if has_text || (is_token && !pieces.is_empty()) {
             pieces.push(*at);
+        } else if is_token {
+            silent.push(*at);
         }
+    }
+    if pieces.is_empty() {
+        // All tokens of the answer are ones without text.
+        pieces = silent;
     }
     let count = |name: &str| usage[name].as_u64().map(|count| count as usize);
     let (Some(prompt_tokens), Some(output_tokens)) =
@@ -153,7 +159,7 @@ fn read(events: &[(Instant, String)], request: &Request) -> Result<Answer, Strin
         return Err("the answer ended without its token counts".to_owned());
     };
     if pieces.is_empty() {
-        return Err("the answer has no text, so there is nothing to time".to_owned());
+        return Err("the answer has no pieces, so there is nothing to time".to_owned());
     }
     if output_tokens != request.output_tokens {
         return Err(format!(
@@ -228,6 +234,12 @@ mod tests {
         assert_eq!(answer.pieces.len(), 3);
         assert!(answer.pieces.is_sorted());
         assert_eq!((answer.prompt_tokens, answer.output_tokens), (9, 3));
+    }
+
+    #[test]
+    fn an_answer_without_text_is_timed_by_its_tokens() {
+        let events = EVENTS.replace("\"a\"", "\"\"").replace("\"b\"", "\"\"");
+        assert_eq!(ask(response(&events), 3).unwrap().pieces.len(), 3);
     }
 
     #[test]
