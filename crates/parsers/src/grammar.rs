@@ -42,7 +42,7 @@ pub enum GrammarError {
 impl Format {
     /// A grammar, in the Lark dialect of llguidance, of the answers that call a tool and do nothing else, with the
     /// model's reasoning before where its format has any: the rest of it when `prompt` leaves it open, none when `prompt`
-    /// has just closed it. `parallel` allows several calls; the channels of gpt-oss have one call per answer.
+    /// has just closed it. `parallel` allows up to 16 calls; the channels of gpt-oss have one call per answer.
     ///
     /// The schemas of arguments stand in it, whole or by property, marked as `lenient`: they are enforced as far as
     /// possible. Arguments that are written as text are held to their type and to the strings their schema lists, not to

@@ -193,12 +193,19 @@ pub(crate) fn one_of(expressions: &[String]) -> String {
     format!("({})", expressions.join(" | "))
 }
 
+/// Calls that a grammar allows in one answer: where the next one is always allowed, a small model may go on calling until
+/// its context is full.
+const MOST_CALLS: usize = 16;
+
 /// `call` once, or several times with `separator` between.
 fn repeat(call: &str, separator: &str, parallel: bool) -> String {
     match (parallel, separator) {
         (false, _) => call.to_owned(),
-        (true, "") => format!("({call})+"),
-        (true, _) => format!("{call} ({} {call})*", quote(separator)),
+        (true, "") => format!("{call}{{1,{MOST_CALLS}}}"),
+        (true, _) => {
+            let separator = quote(separator);
+            format!("{call} ({separator} {call}){{0,{}}}", MOST_CALLS - 1)
+        }
     }
 }
 

@@ -266,3 +266,28 @@ fn what_is_no_call_has_its_form_behind_the_reasoning() {
         );
     }
 }
+
+#[test]
+fn calls_come_to_an_end() {
+    let llguidance = Llguidance::new();
+    let mut checked = Vec::new();
+    for format in ToolFormat::ALL {
+        let syntax = Format {
+            tools: Some(format),
+            reasoning: None,
+        };
+        let grammar = syntax
+            .grammar(&tools(), Choice::Required, true, "", &|_| None)
+            .unwrap();
+        let accepts = |count: usize| {
+            let calls = vec![("now".to_owned(), json!({})); count];
+            llguidance.accepts(&grammar, &write(format, &calls))
+        };
+        // Some formats are written in other ways than the grammar has them.
+        if accepts(2) {
+            assert!(accepts(16) && !accepts(17), "{format}");
+            checked.push(format);
+        }
+    }
+    assert!(checked.len() >= 8, "{checked:?}");
+}
