@@ -251,11 +251,16 @@ impl Model {
 
     /// The bytes of a token, which may be less than a character.
     pub fn token_bytes(&self, id: u32) -> Vec<u8> {
-        let tokenizer = self.engine.tokenizer();
-        tokenizer
-            .token_bytes(id)
-            .unwrap_or_else(|| tokenizer.decode(&[id], false).into_bytes())
+        token_bytes(&self.engine, id)
     }
+}
+
+/// The bytes of a token, which may be less than a character.
+pub(crate) fn token_bytes(engine: &Engine, id: u32) -> Vec<u8> {
+    let tokenizer = engine.tokenizer();
+    tokenizer
+        .token_bytes(id)
+        .unwrap_or_else(|| tokenizer.decode(&[id], false).into_bytes())
 }
 
 fn special_token(engine: &Engine, text: &str) -> Option<u32> {

@@ -5,14 +5,13 @@ use mlxm_engine::sampling::{Acceptance, Constraint, ConstraintError};
 use mlxm_parsers::{Format, Phase, ReasoningWatch};
 
 use crate::error::ApiError;
-use crate::server::Model;
+use crate::server::{Model, token_bytes};
 
 /// Closes the reasoning of an answer once it has taken a number of tokens, by leaving the model no other choice than to
 /// write the closing tag. The answer itself is free, or held to another constraint.
 pub struct ThinkingBudget {
     engine: Engine,
     watch: ReasoningWatch,
-    phase: Phase,
     /// Tokens of reasoning that are left.
     left: usize,
     /// Tokens that are to be written, the next one last.
@@ -39,7 +38,6 @@ impl ThinkingBudget {
         };
         Ok(Self {
             engine: model.engine.clone(),
-            phase: watch.phase(),
             watch,
             left: budget,
             closing: Vec::new(),
@@ -83,16 +81,13 @@ impl Constraint for ThinkingBudget {
             Some(inner) => inner.accept(token)?,
             None => Acceptance::Open,
         };
-        let before = self.phase;
+        let before = self.watch.phase();
         if before != Phase::Behind {
-            let tokenizer = self.engine.tokenizer();
-            let bytes = tokenizer
-                .token_bytes(token)
-                .unwrap_or_else(|| tokenizer.decode(&[token], false).into_bytes());
-            self.phase = self.watch.push(&String::from_utf8_lossy(&bytes));
+            let bytes = token_bytes(&self.engine, token);
+            self.watch.push(&String::from_utf8_lossy(&bytes));
         }
         self.closing.pop();
-        match (before, self.phase) {
+        match (before, self.watch.phase()) {
             (_, Phase::Behind) => self.closing.clear(),
             (Phase::Inside { close }, Phase::Inside { .. }) if self.closing.is_empty() => {
                 self.count(close)?;
@@ -106,7 +101,6 @@ impl Constraint for ThinkingBudget {
         Box::new(Self {
             engine: self.engine.clone(),
             watch: self.watch.clone(),
-            phase: self.phase,
             left: self.left,
             closing: self.closing.clone(),
             inner: self.inner.clone(),

@@ -120,11 +120,7 @@ impl Sampler {
             let uniform = (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
             self.candidates.choose(params, logits, &peaks, uniform)
         };
-        let logprob = distribution.map(|distribution| TokenLogprob {
-            token,
-            logprob: distribution.logprob(logits[token as usize]),
-            top: distribution.top,
-        });
+        let logprob = distribution.map(|distribution| distribution.of(logits, token));
         Ok(Sampled { token, logprob })
     }
 
@@ -139,12 +135,7 @@ impl Sampler {
         count: usize,
     ) -> Result<TokenLogprob, SamplingError> {
         let peaks = Peaks::new(logits)?;
-        let distribution = self.distribution(logits, &peaks, count);
-        Ok(TokenLogprob {
-            token,
-            logprob: distribution.logprob(logits[token as usize]),
-            top: distribution.top,
-        })
+        Ok(self.distribution(logits, &peaks, count).of(logits, token))
     }
 
     fn distribution(&mut self, logits: &[f32], peaks: &Peaks, count: usize) -> Distribution {
@@ -172,6 +163,15 @@ struct Distribution {
 }
 
 impl Distribution {
+    /// What it says of a token.
+    fn of(self, logits: &[f32], token: u32) -> TokenLogprob {
+        TokenLogprob {
+            token,
+            logprob: self.logprob(logits[token as usize]),
+            top: self.top,
+        }
+    }
+
     fn logprob(&self, logit: f32) -> f32 {
         // Subtracting the largest first keeps the precision of a difference of large numbers.
         (f64::from(logit - self.largest) - self.log_mass) as f32
