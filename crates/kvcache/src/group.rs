@@ -102,7 +102,8 @@ impl Group {
         block == BlockId::NULL || self.blocks[block.index()].references > 1
     }
 
-    /// Adds a full block to the prefix cache. If another block already has the same hash, that block stays the cached one.
+    /// Adds a full block to the prefix cache. If another block already has the same hash, that block stays the cached
+    /// one.
     pub(crate) fn cache_block(&mut self, block: BlockId, hash: BlockHash, tokens: &[u32]) {
         if let Entry::Vacant(vacant) = self.cached_blocks.entry(hash) {
             vacant.insert(block);

@@ -3,8 +3,8 @@
 //! Cache memory is divided into blocks of `block_size` token slots. This crate assigns blocks to sequences; the tensors
 //! with the keys and values belong to the engine, which reads through a [`BlockTable`] and writes to slots.
 //!
-//! A model may have several kinds of attention layers, such as full attention and sliding-window attention. Each kind is
-//! a *cache group* with its own blocks. A sequence has one [`BlockTable`] per group in its [`SequenceCache`].
+//! A model may have several kinds of attention layers, such as full attention and sliding-window attention. Each kind
+//! is a *cache group* with its own blocks. A sequence has one [`BlockTable`] per group in its [`SequenceCache`].
 //!
 //! ```
 //! use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig};
@@ -33,8 +33,8 @@
 //! - A block is either free or referenced by at least one table, never both.
 //! - Only full blocks are cached and shared. A sequence writes only to blocks that no other sequence references, so
 //!   copy-on-write is not needed.
-//! - A cached block stays in the prefix cache after its last reference is dropped, until the block is reused. Eviction is
-//!   least recently used first.
+//! - A cached block stays in the prefix cache after its last reference is dropped, until the block is reused. Eviction
+//!   is least recently used first.
 //! - After [`BlockPool::allocate_slots`], a sequence has at most `block_size - 1` unused slots in a group.
 //! - Deliberately absent: tensors, devices, clocks, threads, and other eviction policies.
 

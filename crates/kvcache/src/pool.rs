@@ -89,8 +89,8 @@ impl BlockPool {
         self.groups[group].free_blocks()
     }
 
-    /// Length of the longest sequence that fits in the empty pool when computed one token at a time. `usize::MAX` if every
-    /// group is a sliding window that fits.
+    /// Length of the longest sequence that fits in the empty pool when computed one token at a time. `usize::MAX` if
+    /// every group is a sliding window that fits.
     pub fn max_sequence_len(&self) -> usize {
         let limit = |group: &Group| {
             let blocks = group.blocks();
@@ -130,8 +130,9 @@ impl BlockPool {
     /// `cache_salt` separates prefixes that have equal tokens but must not share keys and values, for example because
     /// they use different adapters or belong to different users.
     ///
-    /// [`SequenceCache::cached_tokens`] is a multiple of the block size and less than `tokens.len()`: at least one token
-    /// must be computed to get logits. A sliding-window group holds only the blocks that the next token attends to.
+    /// [`SequenceCache::cached_tokens`] is a multiple of the block size and less than `tokens.len()`: at least one
+    /// token must be computed to get logits. A sliding-window group holds only the blocks that the next token attends
+    /// to.
     pub fn match_prefix(&mut self, tokens: &[u32], cache_salt: u64) -> SequenceCache {
         let mut cache = self.empty(cache_salt);
         cache.unrecorded_query_tokens = Some(tokens.len());
@@ -250,11 +251,11 @@ impl BlockPool {
         Ok(())
     }
 
-    /// Adds the full blocks among the first `computed` tokens to the prefix cache, then frees the blocks that the sliding
-    /// windows have passed, given that position `computed` is next.
+    /// Adds the full blocks among the first `computed` tokens to the prefix cache, then frees the blocks that the
+    /// sliding windows have passed, given that position `computed` is next.
     ///
-    /// `tokens` are the sequence's tokens from position 0. `computed` must not include draft tokens that may be rejected.
-    /// Blocks that were cached by an earlier call are skipped.
+    /// `tokens` are the sequence's tokens from position 0. `computed` must not include draft tokens that may be
+    /// rejected. Blocks that were cached by an earlier call are skipped.
     pub fn cache_full_blocks(
         &mut self,
         cache: &mut SequenceCache,
@@ -321,8 +322,8 @@ impl BlockPool {
         kept
     }
 
-    /// Frees all blocks of a sequence. Cached blocks stay in the prefix cache until they are reused. The last blocks of the
-    /// sequence are reused first, because other prompts are more likely to share the first ones.
+    /// Frees all blocks of a sequence. Cached blocks stay in the prefix cache until they are reused. The last blocks of
+    /// the sequence are reused first, because other prompts are more likely to share the first ones.
     pub fn release(&mut self, mut cache: SequenceCache) {
         self.truncate_tables(&mut cache, 0);
     }

@@ -21,8 +21,8 @@ impl BlockId {
 #[derive(Debug, Default)]
 pub struct BlockTable {
     blocks: Vec<BlockId>,
-    /// Number of leading entries that are [`BlockId::NULL`]. Windows only move forward, so null entries occur only at the
-    /// start.
+    /// Number of leading entries that are [`BlockId::NULL`]. Windows only move forward, so null entries occur only at
+    /// the start.
     null_blocks: usize,
 }
 
@@ -83,8 +83,8 @@ impl BlockTable {
 
 /// The cache of one sequence: a [`BlockTable`] per group.
 ///
-/// Must be returned with [`crate::BlockPool::release`]; dropping it leaks its blocks. Not `Clone`, so that blocks cannot be
-/// released twice.
+/// Must be returned with [`crate::BlockPool::release`]; dropping it leaks its blocks. Not `Clone`, so that blocks
+/// cannot be released twice.
 #[derive(Debug)]
 #[must_use = "return the blocks with BlockPool::release"]
 pub struct SequenceCache {
@@ -140,8 +140,8 @@ impl SequenceCache {
         &self.tables[group]
     }
 
-    /// The slot of a position in a group: `block * block_size + offset`. `None` if the position has no slot or is in the
-    /// null block.
+    /// The slot of a position in a group: `block * block_size + offset`. `None` if the position has no slot or is in
+    /// the null block.
     ///
     /// # Panics
     /// If the pool has no such group.
