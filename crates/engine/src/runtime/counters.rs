@@ -86,12 +86,12 @@ impl SharedStats {
     pub fn publish(&self, counters: &Counters, scheduler: &Scheduler, pool: &BlockPool) {
         let stats = pool.stats();
         let counters = Counters {
-            prefix_cache_query_tokens: stats.prefix_lookup_tokens,
-            prefix_cache_hit_tokens: stats.prefix_hit_tokens,
+            prefix_cache_query_tokens: stats.prefix_cache_queries,
+            prefix_cache_hit_tokens: stats.prefix_cache_hits,
             ..*counters
         };
         let groups = stats.groups.iter().enumerate().flat_map(|(at, group)| {
-            let unused = scheduler.unused_slots(at);
+            let unused = scheduler.internal_fragmentation(at);
             [group.used, group.cached, group.free, unused].map(|count| count as u64)
         });
         let words = counters.to_words().into_iter();

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, channel};
 use std::time::Duration;
 
 use mlxm_kernels::{CpuOptions, Kernels};
-use mlxm_scheduler::{PrefixReuse, Scheduler, SchedulerConfig, Sequence, SequenceId};
+use mlxm_scheduler::{Scheduler, SchedulerConfig, Sequence, SequenceId};
 
 use super::admission::Admission;
 use super::cache::CachePool;
@@ -29,7 +29,7 @@ use crate::text::Tokenizer;
 
 /// How many requests of the next higher priority go ahead of one that came before them: as many as may be waiting when
 /// nobody says otherwise, so that a single urgent one passes a full queue.
-const MAX_OVERTAKES: usize = DEFAULT_MAX_QUEUED_REQUESTS;
+const MAX_SKIPS_PER_LEVEL: usize = DEFAULT_MAX_QUEUED_REQUESTS;
 
 /// A loaded model. Clones share it; it is unloaded when the last clone and the last [`Generation`] are gone.
 #[derive(Clone)]
@@ -73,7 +73,7 @@ impl Engine {
         let scheduler = Scheduler::new(SchedulerConfig {
             max_sequences: options.max_sequences,
             max_batch_tokens: options.max_batch_tokens,
-            max_overtakes: MAX_OVERTAKES,
+            max_skips_per_level: MAX_SKIPS_PER_LEVEL,
         })
         .map_err(|error| LoadError::InvalidOption(error.to_string()))?;
         let report = Arc::new(SharedStats::new(opened.plan.groups.len()));
@@ -193,15 +193,11 @@ impl Engine {
             sender,
             permit,
         )?;
-        let prefix_reuse = if request.no_prefix_cache || request.prompt_logprobs.is_some() {
-            PrefixReuse::Private
-        } else {
-            PrefixReuse::Shared
-        };
+        let prefix_caching = !request.no_prefix_cache && request.prompt_logprobs.is_none();
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let sequence = Sequence {
-            salt: request.cache_salt,
-            prefix_reuse,
+            cache_salt: request.cache_salt,
+            prefix_caching,
             priority: request.priority,
             ..Sequence::new(SequenceId(id), request.prompt)
         };

@@ -98,7 +98,7 @@ impl Worker {
         chunk: usize,
         mut visit: impl FnMut(usize, &[f32]),
     ) -> Result<(), RequestError> {
-        let mut cache = self.pool.private();
+        let mut cache = self.pool.sequence_without_prefix_caching();
         let result = self.score_chunks(&mut cache, tokens, chunk, &mut visit);
         self.pool.release(cache);
         result
@@ -115,7 +115,7 @@ impl Worker {
         for (index, part) in tokens.chunks(chunk).enumerate() {
             let start = index * chunk;
             self.pool
-                .grow(cache, start + part.len())
+                .allocate_slots(cache, start + part.len())
                 .map_err(|error| failed(&error))?;
             let mut input = ModelInput::new(self.pool.groups());
             input.push(part, start, cache);
@@ -127,7 +127,8 @@ impl Worker {
                 .map_err(|error| failed(&error))?;
             self.record_step(&input);
             visit(start, &logits);
-            self.pool.seal(cache, tokens, start + part.len());
+            self.pool
+                .cache_full_blocks(cache, tokens, start + part.len());
         }
         Ok(())
     }

@@ -241,7 +241,7 @@ impl Worker {
 
     /// Computes one step. Answers with the sequences that have something to say.
     fn step(&mut self, began: Instant) -> Vec<SequenceId> {
-        let batch = self.scheduler.plan(&mut self.pool);
+        let batch = self.scheduler.schedule(&mut self.pool);
         self.counters.preemptions += batch.preempted.len() as u64;
         for rejected in &batch.rejected {
             let reason = rejected.reason.to_string();
