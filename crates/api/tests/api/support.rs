@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mlxm_api::{FormatOverride, Server, ServerOptions, Shutdown, serve};
+use mlxm_chat::parsing::ReasoningFormat;
 use mlxm_engine::{Engine, LoadOptions};
-use mlxm_parsers::ReasoningFormat;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -170,7 +170,7 @@ impl Running {
     /// Waits until the engine holds so many requests.
     pub async fn until_inside(&self, requests: usize) {
         loop {
-            let report = self.engine.load_report();
+            let report = self.engine.stats();
             if report.requests_running + report.requests_waiting == requests {
                 return;
             }
