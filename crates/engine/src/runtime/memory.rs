@@ -21,7 +21,7 @@ pub struct MemoryPlan {
     pub weights_bytes: u64,
     /// How keys and values are stored.
     pub kv_type: KvType,
-    /// Keys and values of one token in all layers, while it is inside every window.
+    /// Keys and values of one token in all layers, while it is in_flight every window.
     pub kv_bytes_per_token: u64,
     /// The whole pool of cache blocks.
     pub kv_pool_bytes: u64,

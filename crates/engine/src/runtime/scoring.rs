@@ -18,7 +18,7 @@ impl Worker {
     /// Carries out one of the commands that score tokens.
     pub(super) fn score(&mut self, command: Command) {
         match command {
-            Command::Generate { .. } | Command::Settle { .. } | Command::CancelAll => {}
+            Command::Generate { .. } | Command::PromoteHugePages { .. } | Command::CancelAll => {}
             Command::Logits {
                 tokens,
                 chunk,
@@ -74,7 +74,7 @@ impl Worker {
                 .zip((span.first_position..).step_by(SCORED_AT_ONCE))
             {
                 let rows = self.kernels.rows(hidden, rows)?;
-                let logits = values(&self.model.head(&rows, &self.kernels)?)?;
+                let logits = values(&self.model.logits(&rows, &self.kernels)?)?;
                 for (logits, position) in logits.chunks_exact(self.vocab_size).zip(first..) {
                     if let Some(&next) = prompt.get(position + 1)
                         && let Err(error) = request.score(position, logits, next)
@@ -122,10 +122,10 @@ impl Worker {
             let logits = self
                 .model
                 .forward(&mut Step::new(&self.kernels, &input, &mut self.cache))
-                .and_then(|hidden| self.model.head(&hidden, &self.kernels))
+                .and_then(|hidden| self.model.logits(&hidden, &self.kernels))
                 .and_then(|logits| values(&logits))
                 .map_err(|error| failed(&error))?;
-            self.note_rows(&input);
+            self.record_step(&input);
             visit(start, &logits);
             self.pool
                 .cache_full_blocks(cache, tokens, start + part.len());
