@@ -52,7 +52,9 @@ pub use options::{
     BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DEFAULT_MAX_WAITING, DeviceChoice, KvType, LoadOptions,
     Precision,
 };
-pub use request::{Event, FinishReason, Finished, Logits, Request, Statistics, Token};
+pub use request::{
+    Event, FinishReason, Finished, LengthCause, Logits, Request, Statistics, StopCause, Token,
+};
 pub use runtime::{
     CacheGroupPlan, Counters, Engine, Generation, GroupLoad, LoadReport, MemoryPlan, Poll, inspect,
     peak_resident_bytes,

@@ -12,7 +12,7 @@ mod settings;
 mod submit;
 mod thinking;
 
-pub use answer::{Answer, Chunk, EndReason, Ending, Whole};
+pub use answer::{Answer, Chunk, Ending, Whole};
 pub use chat::{Chat, ToolChoice};
 pub use merge::{merge, wholes};
 pub use output::OutputFormat;
