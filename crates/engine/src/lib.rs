@@ -49,13 +49,13 @@ pub use mlxm_kernels::{QuantMode, QuantSpec};
 pub use mlxm_kvcache::GroupKind;
 pub use mlxm_scheduler::Priority;
 pub use options::{
-    BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DEFAULT_MAX_WAITING, DeviceChoice, KvType, LoadOptions,
-    Precision,
+    BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DEFAULT_MAX_QUEUED_REQUESTS, DeviceChoice, KvType,
+    LoadOptions, Precision,
 };
 pub use request::{
-    Event, FinishReason, Finished, LengthCause, Logits, Request, Statistics, StopCause, Token,
+    Event, FinishReason, Finished, LengthCause, Logits, Request, RequestMetrics, StopCause, Token,
 };
 pub use runtime::{
-    CacheGroupPlan, Counters, Engine, Generation, GroupLoad, LoadReport, MemoryPlan, Poll, inspect,
-    peak_resident_bytes,
+    CacheGroupPlan, CacheGroupStats, Counters, Engine, EngineStats, Generation, MemoryPlan, Poll,
+    inspect, peak_resident_bytes,
 };

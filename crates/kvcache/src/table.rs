@@ -1,6 +1,6 @@
-//! What a sequence holds.
+//! Block tables of a sequence.
 
-use crate::prefix::PrefixKey;
+use crate::block_hash::BlockHash;
 
 /// Index of a block within its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -8,8 +8,8 @@ use crate::prefix::PrefixKey;
 pub struct BlockId(pub u32);
 
 impl BlockId {
-    /// Stands in a table where the block is gone because every layer's window has passed it.
-    pub const FREED: Self = Self(u32::MAX);
+    /// The null block: a placeholder for a block that was freed because the sliding window has passed it.
+    pub const NULL: Self = Self(u32::MAX);
 
     /// The id as an array index.
     pub fn index(self) -> usize {
@@ -21,105 +21,110 @@ impl BlockId {
 #[derive(Debug, Default)]
 pub struct BlockTable {
     blocks: Vec<BlockId>,
-    /// Leading entries that are [`BlockId::FREED`]. Windows only move forward, so freed entries
-    /// are never followed by held ones and then by freed ones again.
-    freed: usize,
+    /// Number of leading entries that are [`BlockId::NULL`]. Windows only move forward, so null entries occur only at
+    /// the start.
+    null_blocks: usize,
 }
 
 impl BlockTable {
-    pub(crate) fn from_prefix(freed: usize, held: impl IntoIterator<Item = BlockId>) -> Self {
-        let mut blocks = vec![BlockId::FREED; freed];
-        blocks.extend(held);
-        Self { blocks, freed }
+    pub(crate) fn from_prefix(
+        null_blocks: usize,
+        allocated: impl IntoIterator<Item = BlockId>,
+    ) -> Self {
+        let mut blocks = vec![BlockId::NULL; null_blocks];
+        blocks.extend(allocated);
+        Self {
+            blocks,
+            null_blocks,
+        }
     }
 
-    /// Entry `i` holds positions `i * block_size .. (i + 1) * block_size`, or is
-    /// [`BlockId::FREED`].
+    /// Entry `i` is the block of positions `i * block_size .. (i + 1) * block_size`, or [`BlockId::NULL`].
     pub fn blocks(&self) -> &[BlockId] {
         &self.blocks
     }
 
-    /// Number of leading entries that are [`BlockId::FREED`].
-    pub fn freed(&self) -> usize {
-        self.freed
+    /// Number of leading entries that are [`BlockId::NULL`].
+    pub fn null_blocks(&self) -> usize {
+        self.null_blocks
     }
 
-    /// Number of entries that are not freed.
-    pub fn held(&self) -> usize {
-        self.blocks.len() - self.freed
+    /// Number of entries that are not null.
+    pub fn allocated_blocks(&self) -> usize {
+        self.blocks.len() - self.null_blocks
     }
 
     pub(crate) fn push(&mut self, block: BlockId) {
         self.blocks.push(block);
     }
 
-    /// Marks the entries before logical block `first` as freed and returns what they held.
+    /// Replaces the entries before logical block `first` with the null block and returns the removed blocks.
     pub(crate) fn free_before(&mut self, first: usize) -> Vec<BlockId> {
         let first = first.min(self.blocks.len());
-        if first <= self.freed {
+        if first <= self.null_blocks {
             return Vec::new();
         }
-        let behind = self.blocks[self.freed..first].to_vec();
-        self.blocks[self.freed..first].fill(BlockId::FREED);
-        self.freed = first;
-        behind
+        let freed = self.blocks[self.null_blocks..first].to_vec();
+        self.blocks[self.null_blocks..first].fill(BlockId::NULL);
+        self.null_blocks = first;
+        freed
     }
 
-    /// Shortens the table to `len` entries and returns the held ones that fell off, last first.
-    pub(crate) fn shorten(&mut self, len: usize) -> Vec<BlockId> {
-        let kept_held = self.freed.max(len).min(self.blocks.len());
-        let mut dropped = self.blocks.split_off(kept_held);
-        dropped.reverse();
+    /// Truncates the table to `len` entries and returns the removed blocks, last first.
+    pub(crate) fn truncate(&mut self, len: usize) -> Vec<BlockId> {
+        let kept = self.null_blocks.max(len).min(self.blocks.len());
+        let mut removed = self.blocks.split_off(kept);
+        removed.reverse();
         self.blocks.truncate(len);
-        self.freed = self.freed.min(self.blocks.len());
-        dropped
+        self.null_blocks = self.null_blocks.min(self.blocks.len());
+        removed
     }
 }
 
 /// The cache of one sequence: a [`BlockTable`] per group.
 ///
-/// It must go back through [`crate::BlockPool::release`]; dropping it loses its blocks to the
-/// pool. It is not `Clone`, so that nothing can be released twice.
+/// Must be returned with [`crate::BlockPool::release`]; dropping it leaks its blocks. Not `Clone`, so that blocks
+/// cannot be released twice.
 #[derive(Debug)]
-#[must_use = "give the blocks back with BlockPool::release"]
+#[must_use = "return the blocks with BlockPool::release"]
 pub struct SequenceCache {
     pub(crate) block_size: usize,
     pub(crate) tables: Vec<BlockTable>,
     pub(crate) cached_tokens: usize,
-    /// Whether sealing enters blocks into the prefix index.
-    pub(crate) findable: bool,
-    pub(crate) root: PrefixKey,
-    /// Keys of the sealed blocks, first to last.
-    pub(crate) keys: Vec<PrefixKey>,
-    /// Length of the prompt looked up, until the lookup is counted.
-    pub(crate) uncounted_lookup: Option<usize>,
+    /// Whether full blocks of this sequence are added to the prefix cache.
+    pub(crate) prefix_caching: bool,
+    pub(crate) root: BlockHash,
+    /// Hashes of the leading full blocks that were offered to the prefix cache.
+    pub(crate) block_hashes: Vec<BlockHash>,
+    /// Number of tokens looked up by `match_prefix`, until they are added to the statistics.
+    pub(crate) unrecorded_query_tokens: Option<usize>,
 }
 
 impl SequenceCache {
-    /// Tokens that have slots.
+    /// Number of tokens that have slots.
     pub fn capacity(&self) -> usize {
         self.tables[0].blocks.len() * self.block_size
     }
 
-    /// Tokens at the start whose keys and values were found in the pool.
+    /// Number of leading tokens found in the prefix cache.
     pub fn cached_tokens(&self) -> usize {
         self.cached_tokens
     }
 
-    /// Tokens at the start that are in sealed blocks.
-    pub fn sealed_tokens(&self) -> usize {
-        self.keys.len() * self.block_size
+    /// Number of leading tokens in full blocks that have a hash.
+    pub fn hashed_tokens(&self) -> usize {
+        self.block_hashes.len() * self.block_size
     }
 
-    /// Slots of a group that are held and not among those of the first `tokens` tokens. After
-    /// [`crate::BlockPool::grow`] to `tokens` this is at most `block_size - 1`.
+    /// Allocated slots of a group that the first `tokens` tokens do not use. At most `block_size - 1` after
+    /// [`crate::BlockPool::allocate_slots`] for `tokens` tokens.
     ///
     /// # Panics
     /// If the pool has no such group.
-    pub fn unused_slots(&self, group: usize, tokens: usize) -> usize {
+    pub fn internal_fragmentation(&self, group: usize, tokens: usize) -> usize {
         let table = &self.tables[group];
-        let first_held = table.freed() * self.block_size;
-        self.capacity() - tokens.clamp(first_held, self.capacity())
+        let first_allocated = table.null_blocks() * self.block_size;
+        self.capacity() - tokens.clamp(first_allocated, self.capacity())
     }
 
     /// Number of groups.
@@ -135,14 +140,14 @@ impl SequenceCache {
         &self.tables[group]
     }
 
-    /// Where a position is stored in a group: `block * block_size + offset`. `None` if the
-    /// position has no slot or its block is freed.
+    /// The slot of a position in a group: `block * block_size + offset`. `None` if the position has no slot or is in
+    /// the null block.
     ///
     /// # Panics
     /// If the pool has no such group.
     pub fn slot(&self, group: usize, position: usize) -> Option<usize> {
         let block = *self.tables[group].blocks.get(position / self.block_size)?;
-        (block != BlockId::FREED)
+        (block != BlockId::NULL)
             .then(|| block.index() * self.block_size + position % self.block_size)
     }
 }
@@ -156,19 +161,19 @@ mod tests {
     }
 
     #[test]
-    fn freed_entries_lead_the_table() {
+    fn free_before_leaves_null_blocks_at_the_start() {
         let mut table = BlockTable::from_prefix(1, ids(10..14));
         assert_eq!(table.free_before(1), []);
         assert_eq!(table.free_before(3), ids(10..12));
-        assert_eq!(table.freed(), 3);
-        assert_eq!(table.held(), 2);
-        assert_eq!(table.blocks()[2], BlockId::FREED);
+        assert_eq!(table.null_blocks(), 3);
+        assert_eq!(table.allocated_blocks(), 2);
+        assert_eq!(table.blocks()[2], BlockId::NULL);
         assert_eq!(table.blocks()[3], BlockId(12));
     }
 
     #[test]
-    fn unused_slots_are_held_and_behind_the_tokens() {
-        let hasher = crate::prefix::PrefixHasher::default();
+    fn internal_fragmentation_counts_allocated_slots_after_the_tokens() {
+        let hasher = crate::block_hash::BlockHasher::default();
         let cache = SequenceCache {
             block_size: 4,
             tables: vec![
@@ -176,12 +181,17 @@ mod tests {
                 BlockTable::from_prefix(2, ids(10..11)),
             ],
             cached_tokens: 0,
-            findable: true,
+            prefix_caching: true,
             root: hasher.root(0),
-            keys: Vec::new(),
-            uncounted_lookup: None,
+            block_hashes: Vec::new(),
+            unrecorded_query_tokens: None,
         };
-        let unused = |tokens| (cache.unused_slots(0, tokens), cache.unused_slots(1, tokens));
+        let unused = |tokens| {
+            (
+                cache.internal_fragmentation(0, tokens),
+                cache.internal_fragmentation(1, tokens),
+            )
+        };
         assert_eq!(unused(12), (0, 0));
         assert_eq!(unused(9), (3, 3));
         assert_eq!(unused(2), (10, 4));
@@ -189,12 +199,12 @@ mod tests {
     }
 
     #[test]
-    fn shortening_returns_held_blocks_last_first() {
+    fn truncate_returns_removed_blocks_last_first() {
         let mut table = BlockTable::from_prefix(2, ids(10..13));
-        assert_eq!(table.shorten(4), [BlockId(12)]);
-        assert_eq!(table.shorten(1), [BlockId(11), BlockId(10)]);
-        assert_eq!(table.blocks(), [BlockId::FREED]);
-        assert_eq!(table.freed(), 1);
-        assert_eq!(table.shorten(5), []);
+        assert_eq!(table.truncate(4), [BlockId(12)]);
+        assert_eq!(table.truncate(1), [BlockId(11), BlockId(10)]);
+        assert_eq!(table.blocks(), [BlockId::NULL]);
+        assert_eq!(table.null_blocks(), 1);
+        assert_eq!(table.truncate(5), []);
     }
 }

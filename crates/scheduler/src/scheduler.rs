@@ -1,4 +1,4 @@
-//! The scheduler: who runs, who waits, who computes how much.
+//! The scheduler: admission, preemption and the token budget of a step.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,13 +13,13 @@ use crate::{
     SequenceState, sequence::Rank,
 };
 
-/// Why [`Scheduler::add`] refuses a sequence.
+/// Error of [`Scheduler::add`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddError {
-    /// It has no tokens, so there is nothing to compute.
+    /// The sequence has no tokens.
     Empty(SequenceId),
-    /// There is already a sequence of this name.
+    /// A sequence with this id already exists.
     Duplicate(SequenceId),
 }
 
@@ -27,33 +27,33 @@ impl fmt::Display for AddError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty(id) => write!(f, "sequence {} has no tokens; give it at least one", id.0),
-            Self::Duplicate(id) => write!(f, "sequence {} exists; choose another id", id.0),
+            Self::Duplicate(id) => write!(f, "sequence {} already exists; choose another id", id.0),
         }
     }
 }
 
 impl Error for AddError {}
 
-/// Why [`Scheduler::commit`] refuses a result.
+/// Error of [`Scheduler::commit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CommitError {
-    /// There is no such sequence.
+    /// No sequence has this id.
     Unknown(SequenceId),
-    /// The sequence is not part of the step, or was committed already.
+    /// The sequence is not part of the current step, or its part was already committed.
     NotScheduled(SequenceId),
-    /// Tokens were given although the step did not reach the sequence's last token.
+    /// Sampled tokens were passed although the step did not compute the sequence's last token.
     BeforeLastToken(SequenceId),
 }
 
 impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(id) => write!(f, "there is no sequence {}", id.0),
+            Self::Unknown(id) => write!(f, "unknown sequence {}", id.0),
             Self::NotScheduled(id) => write!(f, "sequence {} is not part of this step", id.0),
             Self::BeforeLastToken(id) => write!(
                 f,
-                "sequence {} has tokens left to compute; commit no new ones before that",
+                "sequence {} has uncomputed tokens; it cannot be extended before they are computed",
                 id.0
             ),
         }
@@ -62,24 +62,24 @@ impl fmt::Display for CommitError {
 
 impl Error for CommitError {}
 
-/// Serves sequences by rank, with chunked prompts and preemption of the last.
+/// Schedules sequences by rank, with chunked prefill and preemption of the last running sequence.
 #[derive(Debug)]
 pub struct Scheduler {
     config: SchedulerConfig,
     sequences: HashMap<SequenceId, SequenceState>,
-    /// By rank.
+    /// Ordered by rank.
     running: Vec<SequenceId>,
     waiting: BTreeMap<Rank, SequenceId>,
-    /// Sequences that were ever added.
+    /// Total number of sequences added.
     arrivals: u64,
     cancelled: Vec<SequenceId>,
 }
 
 impl Scheduler {
-    /// A scheduler without sequences.
+    /// Creates a scheduler without sequences.
     ///
     /// # Errors
-    /// If the limits would leave a sequence without progress.
+    /// [`ConfigError`] if the limits are inconsistent.
     pub fn new(config: SchedulerConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
@@ -92,10 +92,10 @@ impl Scheduler {
         })
     }
 
-    /// Puts a sequence into the queue, behind those of its own and of higher priority.
+    /// Adds a sequence to the waiting queue, after those of the same and of higher priority.
     ///
     /// # Errors
-    /// If it has no tokens or its id is taken.
+    /// [`AddError`] if the sequence has no tokens or its id is in use.
     pub fn add(&mut self, sequence: Sequence) -> Result<(), AddError> {
         let id = sequence.id;
         if sequence.tokens.is_empty() {
@@ -104,7 +104,11 @@ impl Scheduler {
         if self.sequences.contains_key(&id) {
             return Err(AddError::Duplicate(id));
         }
-        let rank = Rank::new(self.arrivals, sequence.priority, self.config.max_overtakes);
+        let rank = Rank::new(
+            self.arrivals,
+            sequence.priority,
+            self.config.max_skips_per_level,
+        );
         self.arrivals += 1;
         self.sequences
             .insert(id, SequenceState::new(sequence, rank));
@@ -112,8 +116,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Ends a sequence at the next [`Scheduler::plan`], which reports it. Until then its blocks
-    /// stay, so a step in progress may go on. Says whether there was something to cancel.
+    /// Cancels a sequence. The next [`Scheduler::schedule`] removes and reports it; until then it keeps its blocks, so
+    /// that a step in progress can complete. Returns whether the sequence existed and was not yet cancelled.
     pub fn cancel(&mut self, id: SequenceId) -> bool {
         match self.sequences.get_mut(&id) {
             Some(state) if !state.cancelled => {
@@ -125,15 +129,14 @@ impl Scheduler {
         }
     }
 
-    /// Proposes tokens that may follow a sequence, to be computed together with its last token.
-    /// They replace earlier proposals and are dropped with the next [`Scheduler::commit`], except
-    /// for what that confirms. Ignored unless the sequence is running and only its last token is
-    /// uncomputed.
+    /// Sets draft tokens for speculative decoding, to be verified together with the last token of the sequence. They
+    /// replace earlier drafts; the next [`Scheduler::commit`] drops those that it does not accept. Ignored unless the
+    /// sequence is running and only its last token is uncomputed.
     pub fn propose(&mut self, id: SequenceId, drafts: &[u32]) {
         if let Some(state) = self.sequences.get_mut(&id)
             && state.cache.is_some()
-            && state.behind() == 1
-            && state.in_flight == 0
+            && state.num_uncomputed_tokens() == 1
+            && state.scheduled_tokens == 0
         {
             state.drop_drafts();
             state.tokens.extend_from_slice(drafts);
@@ -141,62 +144,62 @@ impl Scheduler {
         }
     }
 
-    /// Plans the next step: chooses what to compute and gives it cache slots.
+    /// Schedules the next step: selects the tokens to compute and allocates their cache slots.
     ///
-    /// What an earlier step planned and never committed counts as not computed.
-    pub fn plan(&mut self, pool: &mut BlockPool) -> Batch {
+    /// Tokens that were scheduled in an earlier step but never committed count as uncomputed.
+    pub fn schedule(&mut self, pool: &mut BlockPool) -> Batch {
         let mut batch = Batch::default();
-        self.clear_cancelled(pool, &mut batch);
-        self.settle(pool, &mut batch);
-        self.let_ahead(pool, &mut batch);
-        self.continue_running(pool, &mut batch, |state| state.behind() == 1);
-        self.continue_running(pool, &mut batch, |state| state.behind() > 1);
-        self.start_waiting(pool, &mut batch);
+        self.remove_cancelled(pool, &mut batch);
+        self.update_computed(pool, &mut batch);
+        self.preempt_for_priority(pool, &mut batch);
+        self.schedule_running(pool, &mut batch, |state| state.num_uncomputed_tokens() == 1);
+        self.schedule_running(pool, &mut batch, |state| state.num_uncomputed_tokens() > 1);
+        self.admit_waiting(pool, &mut batch);
         batch
     }
 
-    /// Records that a sequence's part of the step is computed, and appends `tokens` to it: none
-    /// if the step did not reach its last token, else what was sampled.
+    /// Marks the scheduled tokens of a sequence as computed and appends the sampled `tokens`, which must be empty if
+    /// the step did not compute the sequence's last token.
     ///
-    /// With drafts, `tokens` are the drafts that were right and the one token sampled after them.
-    /// Positions computed for drafts that differ from `tokens` are rolled back.
+    /// With drafts, `tokens` are the accepted drafts followed by one sampled token. Positions that were computed for
+    /// rejected drafts are rolled back.
     ///
-    /// A cancelled sequence ignores the call.
+    /// Does nothing for a cancelled sequence.
     ///
     /// # Errors
-    /// If the sequence is unknown or not part of the step, or is given tokens too early. Nothing
-    /// is changed then.
+    /// [`CommitError`] if the sequence is unknown or not part of the step, or if tokens are passed too early. Nothing
+    /// changes then.
     pub fn commit(&mut self, id: SequenceId, tokens: &[u32]) -> Result<(), CommitError> {
         let state = self.sequences.get_mut(&id);
         let state = state.ok_or(CommitError::Unknown(id))?;
         if state.cancelled {
             return Ok(());
         }
-        if state.in_flight == 0 {
+        if state.scheduled_tokens == 0 {
             return Err(CommitError::NotScheduled(id));
         }
         let len = state.len();
-        let end = state.computed + state.in_flight;
+        let end = state.computed_tokens + state.scheduled_tokens;
         if end < len && !tokens.is_empty() {
             return Err(CommitError::BeforeLastToken(id));
         }
-        state.in_flight = 0;
+        state.scheduled_tokens = 0;
         if end < len {
-            state.computed = end;
+            state.computed_tokens = end;
             return Ok(());
         }
         let drafts = &state.tokens[len..end];
-        let confirmed = drafts.iter().zip(tokens).take_while(|(a, b)| a == b);
-        // The last token's output is wanted, so it stays uncomputed even if it was a draft.
-        let confirmed = confirmed.count().min(tokens.len().saturating_sub(1));
-        state.computed = len + confirmed;
+        let accepted = drafts.iter().zip(tokens).take_while(|(a, b)| a == b);
+        // The last token stays uncomputed even if it was a draft, because its logits are needed.
+        let accepted = accepted.count().min(tokens.len().saturating_sub(1));
+        state.computed_tokens = len + accepted;
         state.drop_drafts();
         state.tokens.extend_from_slice(tokens);
         Ok(())
     }
 
-    /// Takes a sequence out and returns its tokens. What it computed stays findable for later
-    /// sequences. `None` if there is no such sequence.
+    /// Removes a sequence and returns its tokens. Its full blocks stay in the prefix cache. `None` if the sequence is
+    /// unknown.
     pub fn finish(&mut self, id: SequenceId, pool: &mut BlockPool) -> Option<Vec<u32>> {
         let mut state = self.sequences.remove(&id)?;
         self.running.retain(|&other| other != id);
@@ -204,19 +207,18 @@ impl Scheduler {
         self.cancelled.retain(|&other| other != id);
         state.drop_drafts();
         if let Some(mut cache) = state.cache {
-            pool.seal(&mut cache, &state.tokens, state.computed);
+            pool.cache_full_blocks(&mut cache, &state.tokens, state.computed_tokens);
             pool.release(cache);
         }
         Some(state.tokens)
     }
 
-    /// A sequence in the scheduler, waiting or running.
+    /// A waiting or running sequence.
     pub fn sequence(&self, id: SequenceId) -> Option<&SequenceState> {
         self.sequences.get(&id)
     }
 
-    /// The tokens that an item of the current step computes, drafts included. Empty if its
-    /// sequence is gone.
+    /// The input tokens of an item of the current step, including drafts. Empty if the sequence was removed.
     pub fn input(&self, item: &Scheduled) -> &[u32] {
         match self.sequences.get(&item.id) {
             Some(state) => &state.tokens[item.start..item.start + item.count],
@@ -224,47 +226,47 @@ impl Scheduler {
         }
     }
 
-    /// Number of sequences that hold cache blocks.
+    /// Number of running sequences.
     pub fn running(&self) -> usize {
         self.running.len()
     }
 
-    /// Number of sequences that wait, preempted ones included.
+    /// Number of waiting sequences, including preempted ones.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Slots of a cache group that running sequences hold beyond what they have computed or are
-    /// about to compute: at most `block_size - 1` for each of them.
+    /// Allocated slots of a cache group that running sequences do not use for computed or scheduled tokens: at most
+    /// `block_size - 1` per sequence.
     ///
     /// # Panics
     /// If the pool has no such group.
-    pub fn unused_slots(&self, group: usize) -> usize {
+    pub fn internal_fragmentation(&self, group: usize) -> usize {
         let states = self.running.iter().map(|id| &self.sequences[id]);
         let unused = states.map(|state| {
             let cache = state.cache.as_ref();
             cache.map_or(0, |cache| {
-                cache.unused_slots(group, state.computed + state.in_flight)
+                cache.internal_fragmentation(group, state.computed_tokens + state.scheduled_tokens)
             })
         });
         unused.sum()
     }
 
-    /// Whether there is nothing to plan.
+    /// Whether there are no sequences.
     pub fn is_idle(&self) -> bool {
         self.sequences.is_empty()
     }
 
-    fn clear_cancelled(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+    fn remove_cancelled(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
         for id in std::mem::take(&mut self.cancelled) {
             self.finish(id, pool);
             batch.cancelled.push(id);
         }
     }
 
-    /// Seals what the last step computed, takes back slots of rejected drafts, and lets sequences
-    /// go that have outgrown the pool.
-    fn settle(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+    /// Caches the full blocks of the last step, frees the slots of rejected drafts, and rejects sequences that no
+    /// longer fit in the pool.
+    fn update_computed(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
         for id in self.running.clone() {
             if self.reject_if_too_long(id, pool, batch) {
                 continue;
@@ -272,10 +274,10 @@ impl Scheduler {
             let Some(state) = self.sequences.get_mut(&id) else {
                 continue;
             };
-            state.in_flight = 0;
+            state.scheduled_tokens = 0;
             if let Some(cache) = &mut state.cache {
-                pool.seal(cache, &state.tokens, state.computed);
-                state.computed = pool.truncate(cache, state.computed);
+                pool.cache_full_blocks(cache, &state.tokens, state.computed_tokens);
+                state.computed_tokens = pool.truncate(cache, state.computed_tokens);
             }
         }
     }
@@ -297,26 +299,26 @@ impl Scheduler {
         true
     }
 
-    fn continue_running(
+    fn schedule_running(
         &mut self,
         pool: &mut BlockPool,
         batch: &mut Batch,
-        chosen: impl Fn(&SequenceState) -> bool,
+        filter: impl Fn(&SequenceState) -> bool,
     ) {
-        let mut at = 0;
-        // Preemption shortens the list from its end.
-        while let Some(&id) = self.running.get(at) {
+        let mut index = 0;
+        // Preemption removes entries from the end of the list.
+        while let Some(&id) = self.running.get(index) {
             let state = &self.sequences[&id];
-            if state.in_flight == 0 && chosen(state) {
-                self.schedule(id, pool, batch);
+            if state.scheduled_tokens == 0 && filter(state) {
+                self.schedule_sequence(id, pool, batch);
             }
-            at += 1;
+            index += 1;
         }
     }
 
-    /// Gives a running sequence as many positions as budget and blocks allow, and at least one,
-    /// for which those behind it give way. If there are none, it gives way itself.
-    fn schedule(&mut self, id: SequenceId, pool: &mut BlockPool, batch: &mut Batch) {
+    /// Schedules as many tokens of a running sequence as the token budget and free blocks allow. Preempts later
+    /// sequences until at least one token fits, and finally the sequence itself.
+    fn schedule_sequence(&mut self, id: SequenceId, pool: &mut BlockPool, batch: &mut Batch) {
         loop {
             let budget = self.budget(batch);
             let Some(state) = self.sequences.get_mut(&id) else {
@@ -325,13 +327,13 @@ impl Scheduler {
             let Some(cache) = &mut state.cache else {
                 return;
             };
-            let start = state.computed;
-            // Only a generating sequence has drafts.
-            let wanted = state.tokens.len() - start;
-            let room = pool.growable_len(cache).saturating_sub(start);
-            let count = wanted.min(budget).min(room);
-            if count > 0 && pool.grow(cache, start + count).is_ok() {
-                state.in_flight = count;
+            let start = state.computed_tokens;
+            // Only a decoding sequence has drafts.
+            let uncomputed = state.tokens.len() - start;
+            let available_slots = pool.max_allocatable_len(cache).saturating_sub(start);
+            let count = uncomputed.min(budget).min(available_slots);
+            if count > 0 && pool.allocate_slots(cache, start + count).is_ok() {
+                state.scheduled_tokens = count;
                 let len = state.len();
                 batch.items.push(Scheduled {
                     id,
@@ -349,22 +351,23 @@ impl Scheduler {
         }
     }
 
-    /// Tokens the next item may have. One is kept back for every running sequence that comes
-    /// later in this step, so that drafts cannot hold up a prompt.
+    /// Token budget of the next item. Reserves one token for every running sequence that is not scheduled yet, so that
+    /// drafts cannot stall a prefill.
     fn budget(&self, batch: &Batch) -> usize {
         let states = self.running.iter().map(|id| &self.sequences[id]);
-        let unplanned = states.filter(|state| state.in_flight == 0 && state.behind() > 0);
-        let later = unplanned.count().saturating_sub(1);
+        let unscheduled =
+            states.filter(|state| state.scheduled_tokens == 0 && state.num_uncomputed_tokens() > 0);
+        let later = unscheduled.count().saturating_sub(1);
         self.config.max_batch_tokens - batch.tokens() - later
     }
 
-    /// Takes the blocks of the last running sequence and sends it back to the queue.
+    /// Frees the blocks of the last running sequence and returns it to the waiting queue.
     fn preempt_last(&mut self, pool: &mut BlockPool, batch: &mut Batch) -> Option<SequenceId> {
         let id = self.running.pop()?;
         let state = self.sequences.get_mut(&id)?;
         state.drop_drafts();
-        state.computed = 0;
-        state.in_flight = 0;
+        state.computed_tokens = 0;
+        state.scheduled_tokens = 0;
         if let Some(cache) = state.cache.take() {
             pool.release(cache);
         }
@@ -374,17 +377,16 @@ impl Scheduler {
         Some(id)
     }
 
-    /// Lets waiting sequences run that rank before running ones. Those behind them give way as far
-    /// as it takes.
-    fn let_ahead(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+    /// Admits waiting sequences that rank before running ones, and preempts as many of the latter as necessary.
+    fn preempt_for_priority(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
         while let Some((&rank, &id)) = self.waiting.first_key_value()
-            && self.behind(rank) > 0
+            && self.num_running_after(rank) > 0
         {
             if self.reject_if_too_long(id, pool, batch) {
                 continue;
             }
             while !self.admit(id, pool) {
-                if self.behind(rank) == 0 || !self.could_admit(id, pool) {
+                if self.num_running_after(rank) == 0 || !self.can_admit_after_preemption(id, pool) {
                     return;
                 }
                 self.preempt_last(pool, batch);
@@ -392,31 +394,31 @@ impl Scheduler {
         }
     }
 
-    /// How many running sequences rank behind `rank`.
-    fn behind(&self, rank: Rank) -> usize {
+    /// Number of running sequences that rank after `rank`.
+    fn num_running_after(&self, rank: Rank) -> usize {
         self.running.len() - self.position(rank)
     }
 
-    /// Where a sequence of this rank is, or belongs, among the running ones.
+    /// Index of `rank` in the list of running sequences, or the index at which to insert it.
     fn position(&self, rank: Rank) -> usize {
         let before = |id: &SequenceId| self.sequences[id].rank < rank;
         self.running.partition_point(before)
     }
 
-    /// Whether a waiting sequence would have enough blocks if all running ones behind it gave way.
-    fn could_admit(&self, id: SequenceId, pool: &mut BlockPool) -> bool {
+    /// Whether a waiting sequence would fit if all running sequences after it were preempted.
+    fn can_admit_after_preemption(&self, id: SequenceId, pool: &mut BlockPool) -> bool {
         let state = &self.sequences[&id];
-        let behind = &self.running[self.position(state.rank)..];
-        let caches = behind.iter().filter_map(|id| self.sequences[id].cache());
+        let later = &self.running[self.position(state.rank)..];
+        let caches = later.iter().filter_map(|id| self.sequences[id].cache());
         let caches: Vec<_> = caches.collect();
-        let own = state.find_prefix(pool);
-        let fits = pool.can_hold_without(&own, state.len(), &caches);
-        pool.release(own);
+        let cache = state.match_prefix(pool);
+        let fits = pool.can_fit_after_releasing(&cache, state.len(), &caches);
+        pool.release(cache);
         fits
     }
 
-    /// Lets a waiting sequence run if there is a place and it fits as a whole. It gets the first
-    /// of its blocks.
+    /// Starts a waiting sequence if `max_sequences` allows it and all of its tokens fit in the pool. Allocates its
+    /// first blocks.
     fn admit(&mut self, id: SequenceId, pool: &mut BlockPool) -> bool {
         if self.running.len() >= self.config.max_sequences {
             return false;
@@ -424,15 +426,15 @@ impl Scheduler {
         let Some(state) = self.sequences.get_mut(&id) else {
             return false;
         };
-        let mut cache = state.find_prefix(pool);
+        let mut cache = state.match_prefix(pool);
         let computed = cache.cached_tokens();
-        let fits =
-            pool.can_hold(&cache, state.len()) && pool.grow(&mut cache, computed + 1).is_ok();
+        let fits = pool.can_fit(&cache, state.len())
+            && pool.allocate_slots(&mut cache, computed + 1).is_ok();
         if !fits {
             pool.release(cache);
             return false;
         }
-        state.computed = computed;
+        state.computed_tokens = computed;
         state.cache = Some(cache);
         if !state.started {
             state.started = true;
@@ -444,10 +446,10 @@ impl Scheduler {
         true
     }
 
-    fn start_waiting(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+    fn admit_waiting(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
         while batch.tokens() < self.config.max_batch_tokens
             && let Some((_, &id)) = self.waiting.first_key_value()
-            // One that gave way must not take the blocks back in the same step.
+            // A preempted sequence must not take the blocks back in the same step.
             && !batch.preempted.contains(&id)
         {
             if self.reject_if_too_long(id, pool, batch) {
@@ -456,7 +458,7 @@ impl Scheduler {
             if !self.admit(id, pool) {
                 return;
             }
-            self.schedule(id, pool, batch);
+            self.schedule_sequence(id, pool, batch);
         }
     }
 }

@@ -1,15 +1,13 @@
-//! Random traffic through a scheduler and a pool whose memory is simulated: a slot remembers for
-//! which exact tokens it was written, and every position a layer reads must hold what the
-//! sequence would have computed itself.
+//! Random traffic through a scheduler and a pool with simulated memory: every slot records the exact tokens it was
+//! written for, and every position that a layer attends to must contain the sequence's own tokens.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig, SequenceCache};
 use mlxm_scheduler::{
-    Batch, PrefixReuse, Priority, Rejection, Scheduled, Scheduler, SchedulerConfig, Sequence,
-    SequenceId,
+    Batch, Priority, Rejection, Scheduled, Scheduler, SchedulerConfig, Sequence, SequenceId,
 };
 use proptest::prelude::*;
 
@@ -22,31 +20,31 @@ struct Job {
     generate: usize,
     /// Steps before the next job arrives.
     pause: usize,
-    private: bool,
+    prefix_caching: bool,
     priority: Priority,
-    /// Cancelled after this many steps of its life.
+    /// Number of its steps after which the job is cancelled.
     cancel_after: Option<usize>,
-    /// Drafts proposed before each step; every third one is wrong.
+    /// Number of drafts proposed before each step; every third one is wrong.
     drafts: usize,
 }
 
 fn job() -> impl Strategy<Value = Job> {
     (
-        // Few token values, so that prefixes coincide.
+        // Few token values, so that prefixes often coincide.
         prop::collection::vec(0..2u32, 1..30),
         1..12usize,
         0..3usize,
-        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.8),
         prop::sample::select(&[Priority::Low, Priority::Normal, Priority::High][..]),
         prop::option::weighted(0.2, 0..12usize),
         0..5usize,
     )
         .prop_map(
-            |(prompt, generate, pause, private, priority, cancel_after, drafts)| Job {
+            |(prompt, generate, pause, prefix_caching, priority, cancel_after, drafts)| Job {
                 prompt,
                 generate,
                 pause,
-                private,
+                prefix_caching,
                 priority,
                 cancel_after,
                 drafts,
@@ -64,22 +62,22 @@ fn groups() -> impl Strategy<Value = Vec<GroupConfig>> {
 }
 
 fn limits() -> impl Strategy<Value = SchedulerConfig> {
-    (1..5usize, 0..20usize, 0..4usize).prop_map(|(max_sequences, spare, max_overtakes)| {
+    (1..5usize, 0..20usize, 0..4usize).prop_map(|(max_sequences, spare, max_skips_per_level)| {
         SchedulerConfig {
             max_sequences,
             max_batch_tokens: max_sequences + spare,
-            max_overtakes,
+            max_skips_per_level,
         }
     })
 }
 
-/// What the simulated model says comes after these tokens.
+/// The next token of the simulated model.
 fn next_token(tokens: &[u32]) -> u32 {
     let sum: usize = tokens.iter().map(|&token| token as usize + 1).sum();
     (sum * 7 + tokens.len()) as u32 % 3
 }
 
-fn below_highest(priority: Priority) -> usize {
+fn levels_below_highest(priority: Priority) -> usize {
     match priority {
         Priority::Low => 2,
         Priority::Normal => 1,
@@ -95,7 +93,7 @@ struct Simulation {
     jobs: BTreeMap<SequenceId, Job>,
     /// Sequences in the scheduler.
     live: Vec<SequenceId>,
-    /// In the order in which they were first planned.
+    /// In the order in which they were first scheduled.
     started: Vec<SequenceId>,
     ages: BTreeMap<SequenceId, usize>,
 }
@@ -120,9 +118,7 @@ impl Simulation {
     fn add(&mut self, id: SequenceId, job: Job) {
         let mut sequence = Sequence::new(id, job.prompt.clone());
         sequence.priority = job.priority;
-        if job.private {
-            sequence.prefix_reuse = PrefixReuse::Private;
-        }
+        sequence.prefix_caching = job.prefix_caching;
         self.scheduler.add(sequence).unwrap();
         self.live.push(id);
         self.jobs.insert(id, job);
@@ -130,10 +126,10 @@ impl Simulation {
 
     fn step(&mut self) {
         self.propose_drafts();
-        let batch = self.scheduler.plan(&mut self.pool);
-        self.check_departures(&batch);
+        let batch = self.scheduler.schedule(&mut self.pool);
+        self.check_removed(&batch);
         self.check_limits(&batch);
-        self.note_started(&batch);
+        self.record_started(&batch);
         for item in &batch.items {
             self.forward(item);
         }
@@ -141,7 +137,7 @@ impl Simulation {
             let age = self.ages.entry(item.id).or_default();
             *age += 1;
             if self.jobs[&item.id].cancel_after == Some(*age) {
-                // The client goes away while its step is computed.
+                // The client disconnects while the step is computed.
                 assert!(self.scheduler.cancel(item.id));
             }
             let sampled = self.sample(item);
@@ -150,8 +146,8 @@ impl Simulation {
         }
     }
 
-    /// Sequences that start in the same step do not overtake each other.
-    fn note_started(&mut self, batch: &Batch) {
+    /// Sequences that start in the same step do not skip each other.
+    fn record_started(&mut self, batch: &Batch) {
         let ids = batch.items.iter().map(|item| item.id);
         let mut new: Vec<SequenceId> = ids.filter(|id| !self.started.contains(id)).collect();
         new.sort();
@@ -170,7 +166,7 @@ impl Simulation {
         }
     }
 
-    fn check_departures(&mut self, batch: &Batch) {
+    fn check_removed(&mut self, batch: &Batch) {
         for rejected in &batch.rejected {
             let Rejection::TooLong { tokens, limit } = rejected.reason else {
                 panic!("unexpected {rejected:?}");
@@ -190,16 +186,16 @@ impl Simulation {
         assert!(batch.tokens() <= self.config.max_batch_tokens);
         assert!(batch.items.len() <= self.config.max_sequences);
         assert!(self.scheduler.running() <= self.config.max_sequences);
-        // Nobody starves: the first is always served, so each in turn becomes the first.
+        // No starvation: the first sequence is always scheduled, so each eventually becomes the first.
         if let Some(first) = self.live.iter().min_by_key(|id| self.rank(**id)) {
             assert!(batch.items.iter().any(|item| item.id == *first));
         }
         for item in &batch.items {
-            let gave_way_before = |id: &SequenceId| self.rank(*id) < self.rank(item.id);
-            assert!(!batch.preempted.iter().any(gave_way_before));
+            let precedes = |id: &SequenceId| self.rank(*id) < self.rank(item.id);
+            assert!(!batch.preempted.iter().any(precedes));
         }
         for group in 0..self.pool.groups() {
-            let unused = self.scheduler.unused_slots(group);
+            let unused = self.scheduler.internal_fragmentation(group);
             assert!(unused <= self.scheduler.running() * (BLOCK_SIZE - 1));
         }
         let prompts = batch.items.iter().skip_while(|item| {
@@ -211,27 +207,25 @@ impl Simulation {
         }
     }
 
-    /// Ids are arrivals: the last one that may go ahead of this sequence, and its own.
+    /// Expected rank. Ids are arrival numbers.
     fn rank(&self, id: SequenceId) -> (u64, Reverse<u64>) {
-        let patience = below_highest(self.jobs[&id].priority) * self.config.max_overtakes;
-        (id.0 + patience as u64, Reverse(id.0))
+        let max_skips =
+            levels_below_highest(self.jobs[&id].priority) * self.config.max_skips_per_level;
+        (id.0 + max_skips as u64, Reverse(id.0))
     }
 
-    /// How many sequences that came later started before this one did, by priority.
-    fn check_overtakes(&self) {
+    /// Asserts that the number of later arrivals that started first stays within `max_skips_per_level`.
+    fn check_skips(&self) {
         for (at, &id) in self.started.iter().enumerate() {
             let own = self.jobs[&id].priority;
             for other in [Priority::Low, Priority::Normal, Priority::High] {
                 let ahead = self.started[..at]
                     .iter()
                     .filter(|&&ahead| ahead > id && self.jobs[&ahead].priority == other);
-                let most = below_highest(own).saturating_sub(below_highest(other))
-                    * self.config.max_overtakes;
+                let max = levels_below_highest(own).saturating_sub(levels_below_highest(other))
+                    * self.config.max_skips_per_level;
                 let ahead = ahead.count();
-                assert!(
-                    ahead <= most,
-                    "{ahead} of {other:?} went ahead of {own:?} {id:?}"
-                );
+                assert!(ahead <= max, "{ahead} of {other:?} skipped {own:?} {id:?}");
             }
         }
     }
@@ -239,7 +233,7 @@ impl Simulation {
     /// Reads and writes memory as a forward pass would.
     fn forward(&mut self, item: &Scheduled) {
         let state = self.scheduler.sequence(item.id).unwrap();
-        assert_eq!(item.start, state.computed());
+        assert_eq!(item.start, state.computed_tokens());
         assert!(item.count > 0);
         let end = item.start + item.count;
         let len = state.tokens().len();
@@ -250,12 +244,12 @@ impl Simulation {
         assert_eq!(tokens.len(), end);
         let cache: &SequenceCache = state.cache().unwrap();
         for group in 0..cache.groups() {
-            assert!(cache.unused_slots(group, end) < BLOCK_SIZE);
+            assert!(cache.internal_fragmentation(group, end) < BLOCK_SIZE);
         }
         for position in item.start..end {
             for (group, memory) in self.memory.iter_mut().enumerate() {
                 memory[cache.slot(group, position).unwrap()] = tokens[..=position].to_vec();
-                for read in self.pool.kind(group).first_read(position)..position {
+                for read in self.pool.kind(group).first_attended_position(position)..position {
                     let slot = cache.slot(group, read).unwrap();
                     assert_eq!(memory[slot], tokens[..=read]);
                 }
@@ -303,7 +297,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn every_sequence_completes_and_the_pool_is_whole(
+    fn every_sequence_completes_and_all_blocks_are_freed(
         config in limits(),
         groups in groups(),
         jobs in prop::collection::vec(job(), 1..12),
@@ -319,13 +313,13 @@ proptest! {
                 simulation.step();
             }
         }
-        // In every step the first sequence advances, whatever the others lose by giving way.
+        // The first sequence advances in every step, whatever the others lose by preemption.
         for _ in 0..steps {
             simulation.step();
         }
         prop_assert!(simulation.scheduler.is_idle());
         prop_assert!(simulation.live.is_empty());
-        simulation.check_overtakes();
+        simulation.check_skips();
         for (group, &blocks) in blocks.iter().enumerate() {
             prop_assert_eq!(simulation.pool.free_blocks(group), blocks);
         }

@@ -290,7 +290,7 @@ impl Ended {
 
 #[cfg(test)]
 mod tests {
-    use mlxm_engine::{LengthCause, Statistics, StopCause};
+    use mlxm_engine::{LengthCause, RequestMetrics, StopCause};
 
     use super::*;
 
@@ -311,7 +311,7 @@ mod tests {
         Chunk {
             ending: Some(Ending {
                 reason,
-                statistics: Statistics::default(),
+                statistics: RequestMetrics::default(),
                 prompt_logprobs: Vec::new(),
             }),
             ..Chunk::default()

@@ -1,13 +1,12 @@
-//! Small workloads, step by step. A line is a step: `id[start..end]` per item, `+n` for drafts,
-//! `*` where the next token is sampled.
+//! Snapshots of small workloads. Each line is a step: `id[start..end]` per item, `+n` for drafts, `*` where the next
+//! token is sampled.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use insta::assert_snapshot;
 use mlxm_kvcache::{GroupConfig, GroupKind};
 use mlxm_scheduler::{
-    AddError, CommitError, ConfigError, PrefixReuse, Scheduler, SchedulerConfig, Sequence,
-    SequenceId,
+    AddError, CommitError, ConfigError, Scheduler, SchedulerConfig, Sequence, SequenceId,
 };
 
 mod priorities;
@@ -16,7 +15,7 @@ mod trace;
 use trace::{Trace, describe, full};
 
 #[test]
-fn a_prompt_is_computed_in_chunks_and_then_token_by_token() {
+fn long_prompt_is_prefilled_in_chunks() {
     assert_snapshot!(Trace::new(1, 4, full(8)).add(1, 10, 13).run(), @r"
     1[0..4]
     1[4..8]
@@ -27,7 +26,7 @@ fn a_prompt_is_computed_in_chunks_and_then_token_by_token() {
 }
 
 #[test]
-fn generating_sequences_go_before_prompts() {
+fn decoding_sequences_are_scheduled_before_prefill_chunks() {
     let mut trace = Trace::new(4, 6, full(32));
     trace.add(1, 3, 8).add(2, 12, 14).add(3, 2, 4);
     assert_snapshot!(trace.run(), @r"
@@ -40,7 +39,7 @@ fn generating_sequences_go_before_prompts() {
 }
 
 #[test]
-fn sequences_beyond_the_limit_wait_their_turn() {
+fn sequences_beyond_max_sequences_wait() {
     let mut trace = Trace::new(2, 16, full(32));
     trace.add(1, 4, 6).add(2, 4, 7).add(3, 4, 5).add(4, 4, 5);
     assert_snapshot!(trace.run(), @r"
@@ -52,7 +51,7 @@ fn sequences_beyond_the_limit_wait_their_turn() {
 }
 
 #[test]
-fn the_newest_gives_way_and_finds_its_prefix_again() {
+fn newest_sequence_is_preempted_and_reuses_its_cached_prefix() {
     let mut trace = Trace::new(3, 16, full(5));
     trace.add(1, 7, 14).add(2, 8, 11);
     assert_snapshot!(trace.run(), @r"
@@ -68,12 +67,12 @@ fn the_newest_gives_way_and_finds_its_prefix_again() {
 }
 
 #[test]
-fn a_preempted_sequence_has_nothing_computed() {
+fn preempted_sequence_has_no_computed_tokens() {
     let mut trace = Trace::new(3, 16, full(5));
     trace.add(1, 7, 14).add(2, 8, 11);
     while trace.step().preempted.is_empty() {}
     let state = trace.scheduler.sequence(SequenceId(2)).unwrap();
-    assert_eq!(state.computed(), 0);
+    assert_eq!(state.computed_tokens(), 0);
     assert_eq!(state.tokens().len(), 10);
     assert!(state.cache().is_none());
     assert_eq!(trace.scheduler.waiting(), 1);
@@ -81,7 +80,7 @@ fn a_preempted_sequence_has_nothing_computed() {
 }
 
 #[test]
-fn a_sequence_waits_until_it_fits_as_a_whole() {
+fn sequence_waits_until_its_prompt_fits_completely() {
     let mut trace = Trace::new(3, 16, full(5));
     trace.add(1, 8, 10).add(2, 16, 17).add(3, 1, 2);
     assert_snapshot!(trace.run(), @r"
@@ -93,7 +92,7 @@ fn a_sequence_waits_until_it_fits_as_a_whole() {
 }
 
 #[test]
-fn drafts_leave_room_for_every_prompt() {
+fn drafts_leave_token_budget_for_every_prefill() {
     let mut trace = Trace::new(2, 4, full(16));
     trace.add(1, 2, 100).add(2, 9, 100);
     trace.step();
@@ -101,27 +100,27 @@ fn drafts_leave_room_for_every_prompt() {
         scheduler, pool, ..
     } = &mut trace;
     scheduler.propose(SequenceId(1), &[7, 7, 7, 7, 7]);
-    assert_snapshot!(describe(&scheduler.plan(pool)), @"1[2..3]+2* 2[2..3]");
+    assert_snapshot!(describe(&scheduler.schedule(pool)), @"1[2..3]+2* 2[2..3]");
 }
 
 #[test]
-fn a_sequence_gives_way_even_when_it_was_planned_already() {
+fn sequence_already_scheduled_in_the_step_can_be_preempted() {
     let mut trace = Trace::new(2, 16, full(3));
     trace.add(1, 3, 100).add(2, 3, 100);
     trace.step();
     let Trace {
         scheduler, pool, ..
     } = &mut trace;
-    let batch = scheduler.plan(pool);
+    let batch = scheduler.schedule(pool);
     assert_snapshot!(describe(&batch), @"1[3..4]* 2[3..4]*");
-    // Six tokens at once, as a grammar that allows only one continuation would commit.
+    // Six tokens at once, as when a grammar allows only one continuation.
     scheduler.commit(SequenceId(1), &[5; 6]).unwrap();
     scheduler.commit(SequenceId(2), &[5]).unwrap();
-    assert_snapshot!(describe(&scheduler.plan(pool)), @"1[4..10]* preempt 2");
+    assert_snapshot!(describe(&scheduler.schedule(pool)), @"1[4..10]* preempt 2");
 }
 
 #[test]
-fn a_prompt_finds_what_an_earlier_one_left() {
+fn prompt_reuses_the_cached_prefix_of_an_earlier_one() {
     let mut trace = Trace::new(1, 16, full(8));
     trace.add_tokens(1, (0..10).collect(), 11);
     trace.add_tokens(2, (0..12).collect(), 13);
@@ -136,29 +135,29 @@ fn a_prompt_finds_what_an_earlier_one_left() {
 }
 
 #[test]
-fn a_sequence_that_can_never_fit_is_reported_and_the_next_goes_on() {
+fn sequence_that_can_never_fit_is_rejected_and_the_next_continues() {
     let mut trace = Trace::new(2, 16, full(2));
     trace.add(1, 9, 10).add(2, 3, 5);
     assert_snapshot!(trace.run(), @r"
-    2[0..3]* reject 1: the sequence has 9 tokens but the cache holds 8; shorten the prompt or give the cache more memory
+    2[0..3]* reject 1: the sequence has 9 tokens but the KV cache holds 8; shorten the prompt or give the cache more memory
     2[3..4]*
     ");
 }
 
 #[test]
-fn a_sequence_that_outgrows_the_pool_is_reported() {
+fn sequence_that_outgrows_the_pool_is_rejected() {
     let mut trace = Trace::new(1, 16, full(2));
     trace.add(1, 6, 100);
     assert_snapshot!(trace.run(), @r"
     1[0..6]*
     1[6..7]*
     1[7..8]*
-    reject 1: the sequence has 9 tokens but the cache holds 8; shorten the prompt or give the cache more memory
+    reject 1: the sequence has 9 tokens but the KV cache holds 8; shorten the prompt or give the cache more memory
     ");
 }
 
 #[test]
-fn a_small_window_group_makes_chunks_smaller() {
+fn small_sliding_window_group_limits_chunk_size() {
     let window = GroupConfig {
         kind: GroupKind::SlidingWindow { window: 5 },
         blocks: 3,
@@ -176,11 +175,11 @@ fn a_small_window_group_makes_chunks_smaller() {
 }
 
 #[test]
-fn a_cancelled_sequence_is_gone_after_the_step() {
+fn cancelled_sequence_is_removed_after_the_step() {
     let mut trace = Trace::new(1, 16, full(8));
     trace.add(1, 4, 100).add(2, 4, 6);
     trace.step();
-    let batch = trace.scheduler.plan(&mut trace.pool);
+    let batch = trace.scheduler.schedule(&mut trace.pool);
     assert!(trace.scheduler.cancel(SequenceId(1)));
     assert!(!trace.scheduler.cancel(SequenceId(1)));
     let item = batch.items[0];
@@ -195,7 +194,7 @@ fn a_cancelled_sequence_is_gone_after_the_step() {
 }
 
 #[test]
-fn right_drafts_are_kept_and_wrong_ones_rolled_back() {
+fn accepted_drafts_are_kept_and_rejected_ones_rolled_back() {
     let mut trace = Trace::new(1, 5, full(8));
     trace.add(1, 4, 100);
     trace.step();
@@ -205,14 +204,14 @@ fn right_drafts_are_kept_and_wrong_ones_rolled_back() {
     } = &mut trace;
 
     scheduler.propose(id, &[50, 51, 52, 53, 54]);
-    let batch = scheduler.plan(pool);
+    let batch = scheduler.schedule(pool);
     assert_snapshot!(describe(&batch), @"1[4..5]+4*");
     assert_eq!(scheduler.input(&batch.items[0]), [4, 50, 51, 52, 53]);
     assert_eq!(scheduler.sequence(id).unwrap().tokens().len(), 5);
     scheduler.commit(id, &[50, 51, 99]).unwrap();
-    assert_eq!(scheduler.sequence(id).unwrap().computed(), 7);
+    assert_eq!(scheduler.sequence(id).unwrap().computed_tokens(), 7);
 
-    let batch = scheduler.plan(pool);
+    let batch = scheduler.schedule(pool);
     assert_snapshot!(describe(&batch), @"1[7..8]*");
     assert_eq!(scheduler.input(&batch.items[0]), [99]);
     assert_eq!(
@@ -221,38 +220,33 @@ fn right_drafts_are_kept_and_wrong_ones_rolled_back() {
     );
     scheduler.commit(id, &[1, 2]).unwrap();
 
-    // Tokens that were not drafts have no keys and values yet.
-    let batch = scheduler.plan(pool);
+    // Committed tokens that were not drafts are not computed yet.
+    let batch = scheduler.schedule(pool);
     assert_snapshot!(describe(&batch), @"1[8..10]*");
     scheduler.commit(id, &[3]).unwrap();
 
-    // If only drafts are committed, the last one is computed again for its output.
+    // If only drafts are committed, the last one is recomputed for its logits.
     scheduler.propose(id, &[60, 61]);
-    scheduler.plan(pool);
+    scheduler.schedule(pool);
     scheduler.commit(id, &[60]).unwrap();
-    assert_snapshot!(describe(&scheduler.plan(pool)), @"1[11..12]*");
+    assert_snapshot!(describe(&scheduler.schedule(pool)), @"1[11..12]*");
 }
 
 #[test]
-fn a_step_that_was_not_committed_is_planned_again() {
+fn uncommitted_step_is_scheduled_again() {
     let mut trace = Trace::new(1, 16, full(8));
     trace.add(1, 6, 7);
-    let first = trace.scheduler.plan(&mut trace.pool);
-    let again = trace.scheduler.plan(&mut trace.pool);
+    let first = trace.scheduler.schedule(&mut trace.pool);
+    let again = trace.scheduler.schedule(&mut trace.pool);
     assert_eq!(first, again);
 }
 
 #[test]
-fn a_private_sequence_neither_finds_nor_leaves_a_prefix() {
+fn sequence_without_prefix_caching_neither_hits_nor_caches() {
     let mut trace = Trace::new(1, 16, full(8));
-    for (id, prefix_reuse) in [
-        (1, PrefixReuse::Private),
-        (2, PrefixReuse::Shared),
-        (3, PrefixReuse::Private),
-        (4, PrefixReuse::Shared),
-    ] {
+    for (id, prefix_caching) in [(1, false), (2, true), (3, false), (4, true)] {
         let sequence = Sequence {
-            prefix_reuse,
+            prefix_caching,
             ..Sequence::new(SequenceId(id), (0..9 + id as u32).collect())
         };
         trace.scheduler.add(sequence).unwrap();
@@ -267,7 +261,7 @@ fn a_private_sequence_neither_finds_nor_leaves_a_prefix() {
 }
 
 #[test]
-fn wrong_calls_are_refused() {
+fn invalid_calls_return_errors() {
     let mut trace = Trace::new(1, 4, full(8));
     let (id, other) = (SequenceId(1), SequenceId(2));
     let scheduler = &mut trace.scheduler;
@@ -278,7 +272,7 @@ fn wrong_calls_are_refused() {
     assert_eq!(scheduler.add(sequence), Err(AddError::Duplicate(id)));
     let not_scheduled = Err(CommitError::NotScheduled(id));
     assert_eq!(scheduler.commit(id, &[]), not_scheduled);
-    scheduler.plan(&mut trace.pool);
+    scheduler.schedule(&mut trace.pool);
     let early = Err(CommitError::BeforeLastToken(id));
     assert_eq!(scheduler.commit(id, &[1]), early);
     assert_eq!(scheduler.commit(id, &[]), Ok(()));
@@ -294,7 +288,7 @@ fn wrong_calls_are_refused() {
         let config = SchedulerConfig {
             max_sequences,
             max_batch_tokens,
-            max_overtakes: 2,
+            max_skips_per_level: 2,
         };
         Scheduler::new(config).map(|_| ())
     };

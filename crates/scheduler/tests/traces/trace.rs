@@ -1,4 +1,4 @@
-//! A workload that is run step by step and written down.
+//! Runs a workload step by step and records the batches.
 
 use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig};
 use mlxm_scheduler::{Batch, Priority, Scheduler, SchedulerConfig, Sequence, SequenceId};
@@ -6,7 +6,7 @@ use mlxm_scheduler::{Batch, Priority, Scheduler, SchedulerConfig, Sequence, Sequ
 pub struct Trace {
     pub scheduler: Scheduler,
     pub pool: BlockPool,
-    /// Length at which a sequence is finished.
+    /// Length at which each sequence finishes.
     pub goals: Vec<(SequenceId, usize)>,
     pub lines: Vec<String>,
 }
@@ -21,7 +21,7 @@ impl Trace {
         let config = SchedulerConfig {
             max_sequences,
             max_batch_tokens,
-            max_overtakes: 2,
+            max_skips_per_level: 2,
         };
         Self {
             scheduler: Scheduler::new(config).unwrap(),
@@ -35,7 +35,7 @@ impl Trace {
         }
     }
 
-    /// Adds a prompt whose tokens differ from those of other ids, to be generated up to `goal`.
+    /// Adds a prompt whose tokens differ from those of other ids, to be extended to length `goal`.
     pub fn add(&mut self, id: u64, prompt: usize, goal: usize) -> &mut Self {
         let tokens = (0..prompt as u32).map(|at| id as u32 * 1000 + at);
         self.add_tokens(id, tokens.collect(), goal)
@@ -48,8 +48,8 @@ impl Trace {
         self
     }
 
-    /// As [`Trace::add`], for a sequence that is more or less urgent than others.
-    pub fn add_urgent(
+    /// Like [`Trace::add`], with a priority.
+    pub fn add_with_priority(
         &mut self,
         priority: Priority,
         id: u64,
@@ -68,7 +68,7 @@ impl Trace {
     }
 
     pub fn step(&mut self) -> Batch {
-        let batch = self.scheduler.plan(&mut self.pool);
+        let batch = self.scheduler.schedule(&mut self.pool);
         self.lines.push(describe(&batch));
         for item in &batch.items {
             let next = [(item.start + item.count) as u32];
