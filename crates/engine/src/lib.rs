@@ -67,8 +67,8 @@ pub use mlxm_kernels::{QuantMode, QuantSpec};
 pub use mlxm_kvcache::GroupKind;
 pub use mlxm_scheduler::Priority;
 pub use options::{
-    BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DEFAULT_MAX_WAITING, DeviceChoice, KvType, LoadOptions,
-    Precision,
+    ActivationDtype, BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DEFAULT_MAX_WAITING, DeviceChoice,
+    KvCacheDtype, LoadOptions,
 };
 pub use request::{Event, FinishReason, Finished, Logits, Request, Statistics, Token};
 pub use runtime::{

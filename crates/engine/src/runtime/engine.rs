@@ -68,7 +68,7 @@ impl Engine {
         let opened = Opened::new(path, options)?;
         let kernels = Kernels::cpu(CpuOptions {
             threads: options.threads,
-            precision: options.precision,
+            activation_dtype: options.activation_dtype,
         });
         let (model, parameters) = opened.build(Some(&kernels))?;
         let info = opened.info(parameters);
@@ -96,7 +96,7 @@ impl Engine {
             active: HashMap::new(),
             ended: Vec::new(),
             scoring: Vec::new(),
-            settled: false,
+            huge_pages_promoted: false,
             forward_time: Duration::ZERO,
         };
         worker.publish();
@@ -273,10 +273,10 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine has stopped.
-    pub fn settle(&self) -> Result<(), RequestError> {
-        let (done, settled) = channel();
-        self.send(Command::Settle { done })?;
-        settled.recv().map_err(|_| RequestError::Stopped)
+    pub fn promote_huge_pages(&self) -> Result<(), RequestError> {
+        let (done, promoted) = channel();
+        self.send(Command::PromoteHugePages { done })?;
+        promoted.recv().map_err(|_| RequestError::Stopped)
     }
 
     /// Refuses new requests from now on with [`RequestError::Draining`]. What is here goes on.

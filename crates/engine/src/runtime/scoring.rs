@@ -18,7 +18,7 @@ impl Worker {
     /// Carries out one of the commands that score tokens.
     pub(super) fn score(&mut self, command: Command) {
         match command {
-            Command::Generate { .. } | Command::Settle { .. } | Command::CancelAll => {}
+            Command::Generate { .. } | Command::PromoteHugePages { .. } | Command::CancelAll => {}
             Command::Logits {
                 tokens,
                 chunk,
@@ -73,7 +73,7 @@ impl Worker {
                 .chunks(SCORED_AT_ONCE)
                 .zip((span.first_position..).step_by(SCORED_AT_ONCE))
             {
-                let rows = self.kernels.rows(hidden, rows)?;
+                let rows = self.kernels.gather_rows(hidden, rows)?;
                 let logits = values(&self.model.head(&rows, &self.kernels)?)?;
                 for (logits, position) in logits.chunks_exact(self.vocab_size).zip(first..) {
                     if let Some(&next) = prompt.get(position + 1)

@@ -47,7 +47,7 @@ pub enum Command {
         reply: Sender<Result<Vec<f32>, RequestError>>,
     },
     /// Put the weights where they are read fastest.
-    Settle {
+    PromoteHugePages {
         /// Where it is told that they are there.
         done: Sender<()>,
     },
@@ -56,7 +56,7 @@ pub enum Command {
 }
 
 /// Steps after which the time to settle the weights is well spent, even if something has to wait for it.
-const STEPS_TO_SETTLE: u64 = 64;
+const STEPS_BEFORE_HUGE_PAGES: u64 = 64;
 
 /// A model with everything it needs to run.
 pub struct Worker {
@@ -76,7 +76,7 @@ pub struct Worker {
     /// Scoring that waits until no answer is running: it needs a whole context of blocks for itself.
     pub(super) scoring: Vec<Command>,
     /// Whether the weights lie where they are read fastest, or are on their way.
-    pub(super) settled: bool,
+    pub(super) huge_pages_promoted: bool,
     /// Time inside of the forward passes of this turn.
     pub(super) forward_time: Duration,
 }
@@ -122,14 +122,14 @@ impl Worker {
         if !bells.is_empty() {
             // Waking readers takes as long as some operations of a small model, and they may take this thread's core.
             self.kernels
-                .aside(|| bells.into_iter().for_each(Bell::ring));
+                .spawn_background(|| bells.into_iter().for_each(Bell::ring));
         }
         if !self.forward_time.is_zero() {
             self.counters.forward_time += self.forward_time;
             self.counters.step_time += began.elapsed();
             self.publish();
         }
-        self.settle_after(STEPS_TO_SETTLE);
+        self.promote_huge_pages_after(STEPS_BEFORE_HUGE_PAGES);
         open
     }
 
@@ -149,7 +149,7 @@ impl Worker {
 
     /// Waits until there is something to do. Says whether more can come.
     fn wait_for_command(&mut self, commands: &Receiver<Command>) -> bool {
-        self.settle_after(1);
+        self.promote_huge_pages_after(1);
         match commands.recv() {
             Ok(command) => {
                 self.accept(command);
@@ -171,10 +171,10 @@ impl Worker {
     }
 
     /// Settles the weights once so many steps have been done.
-    fn settle_after(&mut self, steps: u64) {
-        if !self.settled && self.counters.steps >= steps {
-            self.settled = true;
-            self.kernels.settle(|| {});
+    fn promote_huge_pages_after(&mut self, steps: u64) {
+        if !self.huge_pages_promoted && self.counters.steps >= steps {
+            self.huge_pages_promoted = true;
+            self.kernels.promote_huge_pages(|| {});
         }
     }
 
@@ -195,10 +195,10 @@ impl Worker {
                     }
                 }
             }
-            Command::Settle { done } => {
-                self.settled = true;
+            Command::PromoteHugePages { done } => {
+                self.huge_pages_promoted = true;
                 // Nobody may be waiting any more.
-                self.kernels.settle(move || {
+                self.kernels.promote_huge_pages(move || {
                     let _ = done.send(());
                 });
             }
@@ -315,7 +315,7 @@ impl Worker {
         if wanted.is_empty() {
             return Ok((hidden, None));
         }
-        let rows = self.kernels.rows(&hidden, &wanted)?;
+        let rows = self.kernels.gather_rows(&hidden, &wanted)?;
         let logits = self.model.head(&rows, &self.kernels)?;
         Ok((hidden, Some(logits)))
     }

@@ -75,10 +75,10 @@ fn settling_changes_no_answer_and_waits_for_none() {
     let engine = engine("llama-4bit");
     let before = answer(&engine, request(vec![1, 2, 3], 16)).tokens;
     let during = engine.submit(request(vec![1, 2, 3], 16)).unwrap();
-    engine.settle().unwrap();
+    engine.promote_huge_pages().unwrap();
     assert_eq!(collect(during).tokens, before);
     assert_eq!(answer(&engine, request(vec![1, 2, 3], 16)).tokens, before);
-    engine.settle().unwrap();
+    engine.promote_huge_pages().unwrap();
 }
 
 #[test]

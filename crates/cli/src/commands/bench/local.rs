@@ -24,7 +24,7 @@ pub fn measure(
     options.context_length = Some(prompt_tokens + gen_tokens);
     options.max_sequences = batch;
     let engine = context.load(model, &options)?;
-    engine.settle()?;
+    engine.promote_huge_pages()?;
 
     let mut runs = Vec::new();
     // Run 0 warms up: page cache, thread pool, allocator.
