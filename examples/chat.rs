@@ -3,13 +3,16 @@
 use std::io::Write;
 
 use anyhow::{Context, Result, anyhow};
-use mlxm_engine::{Engine, Event, LoadOptions, Request, chat::RenderOptions};
+use mlxm_chat::ChatModel;
+use mlxm_chat::template::RenderOptions;
+use mlxm_engine::{Engine, Event, LoadOptions, Request};
 use serde_json::json;
 
 fn main() -> Result<()> {
     let model = std::env::args().nth(1).context("usage: chat MODEL")?;
     let engine = Engine::load(model, &LoadOptions::default())?;
-    let template = engine.chat_template().map_err(|error| anyhow!("{error}"))?;
+    let chat = ChatModel::from_engine(&engine);
+    let template = chat.template().map_err(|error| anyhow!("{error}"))?;
     let options = RenderOptions {
         add_generation_prompt: true,
         ..RenderOptions::default()

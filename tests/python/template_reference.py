@@ -1,18 +1,18 @@
-"""Renders chat templates with transformers, for crates/engine/tests/template_corpus.rs to compare with.
+"""Renders chat templates with transformers, for crates/chat/tests/template_corpus.rs to compare with.
 
 The corpus is a directory of templates that is not part of the repository (llama.cpp's models/templates, from the source
 distribution of llama-cpp-python):
 
     python tests/python/template_reference.py --templates CORPUS --tokenizer CHECKPOINT --output REFERENCE.json
     MLXM_TEMPLATE_CORPUS=CORPUS MLXM_TEMPLATE_REFERENCE=REFERENCE.json \
-        cargo test -p mlxm-engine --test template_corpus -- --ignored --nocapture
+        cargo test -p mlxm-chat --test template_corpus -- --ignored --nocapture
 
 CHECKPOINT is a directory with a tokenizer.json and its configs, such as the converted starter model.
 
 The repository's own templates are compared by every `cargo test`. After changing one of them:
 
-    python tests/python/template_reference.py --templates crates/engine/tests/templates \
-        --conversations system,tools,thinking,ends-with-answer --output crates/engine/tests/templates/reference.json
+    python tests/python/template_reference.py --templates crates/chat/tests/templates \
+        --conversations system,tools,thinking,ends-with-answer --output crates/chat/tests/templates/reference.json
 """
 
 import argparse

@@ -1,7 +1,8 @@
 //! Python arguments as requests of the engine.
 
-use mlxm_engine::chat::RenderOptions;
-use mlxm_engine::{Engine, Request};
+use mlxm_chat::ChatModel;
+use mlxm_chat::template::RenderOptions;
+use mlxm_engine::Request;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
@@ -62,11 +63,11 @@ pub fn render_options(
 
 /// The text of a conversation as the model's template writes it.
 pub fn render(
-    engine: &Engine,
+    model: &ChatModel,
     messages: &Bound<'_, PyAny>,
     options: &RenderOptions,
 ) -> PyResult<String> {
-    let template = engine.chat_template().py()?;
+    let template = model.template().py()?;
     let py = messages.py();
     let messages = json_list(messages, "messages")?;
     py.detach(|| template.render(&messages, options)).py()
@@ -74,20 +75,25 @@ pub fn render(
 
 /// The prompt of a request: text, token ids, or messages (a list of dictionaries).
 pub fn prompt(
-    engine: &Engine,
+    model: &ChatModel,
     prompt: &Bound<'_, PyAny>,
     options: &RenderOptions,
 ) -> PyResult<Vec<u32>> {
     if let Ok(text) = prompt.cast::<PyString>() {
-        return engine.tokenizer().encode(&text.to_cow()?, true).py();
+        return model
+            .engine()
+            .tokenizer()
+            .encode(&text.to_cow()?, true)
+            .py();
     }
     let is_message = prompt
         .get_item(0)
         .is_ok_and(|first| first.is_instance_of::<PyDict>());
     if is_message {
-        return engine
+        return model
+            .engine()
             .tokenizer()
-            .encode(&render(engine, prompt, options)?, false)
+            .encode(&render(model, prompt, options)?, false)
             .py();
     }
     token_ids(prompt)
@@ -96,11 +102,11 @@ pub fn prompt(
 /// The request for `prompt` (text, token ids or messages) with the [`KEYWORDS`] of `generate` and `stream`. What is
 /// absent or None keeps the model's own default.
 pub fn request(
-    engine: &Engine,
+    model: &ChatModel,
     prompt: &Bound<'_, PyAny>,
     options: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Request> {
-    let mut sampling = engine.default_sampling();
+    let mut sampling = model.engine().default_sampling();
     let mut request = Request::default();
     let (mut tools, mut variables) = (None, None);
     for (name, value) in options.into_iter().flatten() {
@@ -135,7 +141,7 @@ pub fn request(
     }
     request.sampling = sampling;
     request.prompt = self::prompt(
-        engine,
+        model,
         prompt,
         &render_options(tools.as_ref(), true, variables.as_ref())?,
     )?;

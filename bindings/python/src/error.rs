@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use mlxm_engine::chat::TemplateError;
+use mlxm_chat::template::TemplateError;
 use mlxm_engine::text::TokenizerError;
 use mlxm_engine::{GenerationError, LoadError, RequestError};
 use mlxm_hub::{HubError, ResolveError};

@@ -1,5 +1,6 @@
 //! What a model is and what memory it takes, as read-only Python objects.
 
+use mlxm_chat::ChatModel;
 use mlxm_engine::GroupKind;
 use pyo3::prelude::*;
 
@@ -39,7 +40,9 @@ pub struct ModelInfo {
 }
 
 impl ModelInfo {
-    pub fn new(info: &mlxm_engine::ModelInfo, plan: &mlxm_engine::MemoryPlan) -> Self {
+    pub fn new(model: &ChatModel) -> Self {
+        let (info, plan) = (model.engine().info(), model.engine().memory_plan());
+        let chat = model.capabilities();
         Self {
             path: info.path.display().to_string(),
             model_type: info.model_type.clone(),
@@ -62,9 +65,9 @@ impl ModelInfo {
             max_position_embeddings: info.max_position_embeddings,
             context_length: plan.context_length,
             block_size: plan.block_size,
-            has_chat_template: info.has_chat_template,
-            supports_tools: info.supports_tools,
-            supports_thinking: info.supports_thinking,
+            has_chat_template: chat.has_chat_template,
+            supports_tools: chat.supports_tools,
+            supports_thinking: chat.supports_thinking,
             eos_token_ids: info.eos_token_ids.clone(),
         }
     }

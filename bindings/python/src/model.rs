@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
+use mlxm_chat::ChatModel;
 use mlxm_engine::{ActivationDtype, DeviceChoice, Engine, KvCacheDtype, LoadOptions};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
@@ -20,13 +21,17 @@ use crate::tokenizer::Tokenizer;
 #[pyclass(frozen, module = "mlxm")]
 pub struct Model {
     /// None once closed.
-    engine: RwLock<Option<Engine>>,
+    model: RwLock<Option<ChatModel>>,
 }
 
 impl Model {
+    fn chat_model(&self) -> PyResult<ChatModel> {
+        let model = self.model.read().unwrap_or_else(PoisonError::into_inner);
+        model.clone().ok_or_else(|| refused("the model is closed"))
+    }
+
     fn engine(&self) -> PyResult<Engine> {
-        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-        engine.clone().ok_or_else(|| refused("the model is closed"))
+        Ok(self.chat_model()?.engine().clone())
     }
 
     fn submit(
@@ -35,11 +40,11 @@ impl Model {
         prompt: &Bound<'_, PyAny>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<(Generation, bool)> {
-        let engine = self.engine()?;
-        let request = arguments::request(&engine, prompt, options)?;
+        let model = self.chat_model()?;
+        let request = arguments::request(&model, prompt, options)?;
         let with_logprobs = request.sampling.logprobs.is_some();
         Ok((
-            Generation::new(py.detach(|| engine.submit(request)).py()?),
+            Generation::new(py.detach(|| model.engine().submit(request)).py()?),
             with_logprobs,
         ))
     }
@@ -82,9 +87,10 @@ impl Model {
             ..LoadOptions::default()
         };
         let path = locate(py, &path_or_id, revision, pull)?;
-        let engine = py.detach(|| Engine::load(&path, &options)).py()?;
+        let load = || Engine::load(&path, &options).map(|engine| ChatModel::from_engine(&engine));
+        let model = py.detach(load).py()?;
         Ok(Self {
-            engine: RwLock::new(Some(engine)),
+            model: RwLock::new(Some(model)),
         })
     }
 
@@ -156,14 +162,15 @@ chat_template_kwargs=None)")]
         tokenize: bool,
         variables: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let engine = self.engine()?;
+        let model = self.chat_model()?;
         let text = render(
-            &engine,
+            &model,
             messages,
             &render_options(tools, add_generation_prompt, variables)?,
         )?;
         if tokenize {
-            engine
+            model
+                .engine()
                 .tokenizer()
                 .encode(&text, false)
                 .py()?
@@ -184,8 +191,7 @@ chat_template_kwargs=None)")]
 
     #[getter]
     fn info(&self) -> PyResult<ModelInfo> {
-        let engine = self.engine()?;
-        Ok(ModelInfo::new(engine.info(), engine.memory_plan()))
+        Ok(ModelInfo::new(&self.chat_model()?))
     }
 
     #[getter]
@@ -195,7 +201,7 @@ chat_template_kwargs=None)")]
 
     #[getter]
     fn closed(&self) -> bool {
-        self.engine
+        self.model
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .is_none()
@@ -203,12 +209,12 @@ chat_template_kwargs=None)")]
 
     /// Lets go of the model; its memory is free once running answers have ended.
     fn close(&self, py: Python<'_>) {
-        let engine = self
-            .engine
+        let model = self
+            .model
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        py.detach(|| drop(engine));
+        py.detach(|| drop(model));
     }
 
     fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {

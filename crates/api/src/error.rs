@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use mlxm_engine::chat::TemplateError;
+use mlxm_chat::template::TemplateError;
 use mlxm_engine::sampling::SamplingError;
 use mlxm_engine::text::TokenizerError;
 use mlxm_engine::{GenerationError, RequestError};

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use mlxm_chat::ChatModel;
+use mlxm_chat::constraint::Compiler;
+use mlxm_chat::parsing::{Format, ReasoningFormat};
+use mlxm_chat::template::ChatTemplate;
 use mlxm_engine::Engine;
-use mlxm_engine::chat::ChatTemplate;
-use mlxm_grammar::Compiler;
-use mlxm_parsers::{Format, ReasoningFormat};
 use tokio::sync::watch;
 
 use crate::error::ApiError;
@@ -61,7 +62,7 @@ pub struct ServerOptions {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FormatOverride {
     /// How tool calls are written; `Some(None)` reads none.
-    pub tools: Option<Option<mlxm_parsers::ToolFormat>>,
+    pub tools: Option<Option<mlxm_chat::parsing::ToolFormat>>,
     /// How reasoning is marked; `Some(None)` leaves it in the answer.
     pub reasoning: Option<Option<ReasoningFormat>>,
 }
@@ -93,6 +94,7 @@ impl Drop for Active {
 /// A loaded model and what is known about how it writes.
 pub struct Model {
     pub engine: Engine,
+    pub chat: ChatModel,
     pub format: Format,
     pub keeps_client_nonces: bool,
     /// Makes constraints of grammars.
@@ -206,7 +208,8 @@ impl Server {
 impl Model {
     fn new(engine: Engine, options: &ServerOptions) -> Self {
         let chosen = options.format;
-        let template = engine.chat_template().ok();
+        let chat = ChatModel::from_engine(&engine);
+        let template = chat.template().ok();
         let source = template.and_then(|template| default_source(template));
         let detected = Format::detect(source, &engine.info().model_type);
         let format = Format {
@@ -216,6 +219,7 @@ impl Model {
         Self {
             compiler: Compiler::for_engine(&engine),
             engine,
+            chat,
             format,
             keeps_client_nonces: options.keeps_client_nonces,
         }
@@ -238,7 +242,7 @@ impl Model {
 
     /// Whether the chat template reads a variable of this name.
     pub fn template_mentions(&self, variable: &str) -> bool {
-        let template = self.engine.chat_template().ok();
+        let template = self.chat.template().ok();
         template
             .and_then(default_source)
             .is_some_and(|source| source.contains(variable))

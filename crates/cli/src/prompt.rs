@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
-use mlxm_engine::Engine;
-use mlxm_engine::chat::{ChatTemplate, RenderOptions, TemplateError};
+use mlxm_chat::ChatModel;
+use mlxm_chat::template::{ChatTemplate, RenderOptions, TemplateError};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -66,7 +66,7 @@ pub struct Prompt {
 
 /// Makes prompts for one model.
 pub struct Prompter<'a> {
-    engine: &'a Engine,
+    model: &'a ChatModel,
     /// Without one, the text of the messages is the prompt.
     template: Option<ChatTemplate>,
     options: RenderOptions,
@@ -76,7 +76,7 @@ impl<'a> Prompter<'a> {
     /// Chooses the template; says so if the model has none.
     pub fn new(
         output: &Output,
-        engine: &'a Engine,
+        model: &'a ChatModel,
         arguments: &TemplateArguments,
     ) -> anyhow::Result<Self> {
         let mut options = RenderOptions {
@@ -84,10 +84,10 @@ impl<'a> Prompter<'a> {
             kwargs: arguments.kwargs(),
             ..RenderOptions::default()
         };
-        let own = engine.chat_template();
+        let own = model.template();
         let template = match &arguments.template {
             _ if arguments.raw => None,
-            Some(choice) => Some(chosen(choice, engine, own.ok(), &mut options)?),
+            Some(choice) => Some(chosen(choice, model, own.ok(), &mut options)?),
             None => match own {
                 Ok(template) => Some(template.clone()),
                 Err(TemplateError::Missing { .. }) => None,
@@ -104,7 +104,7 @@ impl<'a> Prompter<'a> {
             );
         }
         Ok(Self {
-            engine,
+            model,
             template,
             options,
         })
@@ -114,11 +114,11 @@ impl<'a> Prompter<'a> {
     pub fn chat(&self, messages: &[Value]) -> anyhow::Result<Prompt> {
         let Some(template) = &self.template else {
             let text = joined(messages);
-            let tokens = self.engine.tokenizer().encode(&text, true)?;
+            let tokens = self.model.engine().tokenizer().encode(&text, true)?;
             return Ok(Prompt { text, tokens });
         };
         let text = template.render(messages, &self.options)?;
-        let tokens = self.engine.tokenizer().encode(&text, false)?;
+        let tokens = self.model.engine().tokenizer().encode(&text, false)?;
         Ok(Prompt { text, tokens })
     }
 }
@@ -134,7 +134,7 @@ pub fn joined(messages: &[Value]) -> String {
 /// A template of the model by its name, or the one in a file.
 fn chosen(
     choice: &str,
-    engine: &Engine,
+    model: &ChatModel,
     own: Option<&ChatTemplate>,
     options: &mut RenderOptions,
 ) -> anyhow::Result<ChatTemplate> {
@@ -158,6 +158,6 @@ fn chosen(
         .into());
     }
     let source = std::fs::read_to_string(path).with_context(|| format!("cannot read {choice}"))?;
-    ChatTemplate::from_source(source, engine.tokenizer().special_tokens())
+    ChatTemplate::from_source(source, model.engine().tokenizer().special_tokens())
         .with_context(|| format!("the template in {choice}"))
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use mlxm_kernels::QuantSpec;
 use mlxm_kvcache::GroupKind;
 
-use crate::chat::ChatTemplate;
 use crate::checkpoint::CheckpointConfig;
 use crate::models::Dimensions;
 use crate::runtime::CacheLayer;
@@ -43,12 +42,6 @@ pub struct ModelInfo {
     pub sliding_window: Option<usize>,
     /// The longest context the model was made for, in tokens.
     pub max_position_embeddings: Option<usize>,
-    /// Whether it has a chat template.
-    pub has_chat_template: bool,
-    /// Whether the chat template takes tools.
-    pub supports_tools: bool,
-    /// Whether the chat template knows thinking.
-    pub supports_thinking: bool,
     /// Ids that end an answer: the configuration's and the tokenizer's own.
     pub eos_token_ids: Vec<u32>,
 }
@@ -60,7 +53,6 @@ pub(crate) struct Recorded<'a> {
     pub(crate) sizes: &'a Dimensions,
     pub(crate) cache_layers: &'a [CacheLayer],
     pub(crate) quantization: Option<QuantSpec>,
-    pub(crate) chat_template: Option<&'a ChatTemplate>,
     pub(crate) eos_token_ids: Vec<u32>,
     pub(crate) parameters: u64,
     pub(crate) size_bytes: u64,
@@ -72,7 +64,6 @@ impl ModelInfo {
             config,
             sizes,
             cache_layers,
-            chat_template,
             parameters,
             size_bytes,
             ..
@@ -101,9 +92,6 @@ impl ModelInfo {
             head_dim: sizes.heads.head_dim,
             sliding_window: cache_layers.iter().find_map(window),
             max_position_embeddings: sizes.max_position_embeddings,
-            has_chat_template: chat_template.is_some(),
-            supports_tools: chat_template.is_some_and(ChatTemplate::supports_tools),
-            supports_thinking: chat_template.is_some_and(ChatTemplate::supports_thinking),
             eos_token_ids: recorded.eos_token_ids,
         }
     }

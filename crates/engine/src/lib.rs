@@ -19,28 +19,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A conversation goes through the model's chat template:
-//!
-//! ```
-//! use mlxm_engine::chat::RenderOptions;
-//! use mlxm_engine::{Engine, LoadOptions};
-//! use serde_json::json;
-//!
-//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
-//! let engine = Engine::load(folder, &LoadOptions::default())?;
-//! let messages = [json!({"role": "user", "content": "What is the capital of France?"})];
-//! let options = RenderOptions { add_generation_prompt: true, ..RenderOptions::default() };
-//! let template = engine.chat_template().map_err(ToString::to_string)?;
-//! let prompt = template.apply(&messages, &options, engine.tokenizer())?;
-//! assert!(!prompt.is_empty());
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
 //! # Map
 //! - [`checkpoint`]: files to named tensors; which are quantized and how.
 //! - [`models`]: one file per architecture, built from the blocks of [`nn`].
 //! - [`runtime`]: caches, memory plan, the worker thread and the handle to it.
-//! - [`sampling`], [`text`], [`chat`]: logits to tokens, tokens to text, messages to prompts.
+//! - [`sampling`], [`text`]: logits to tokens, tokens to text.
 //! - [`convert`]: other formats to checkpoints.
 //!
 //! # Invariants
@@ -48,7 +31,6 @@
 //! - The cache is an argument of the forward pass. No model owns one.
 //! - A model file does not know whether a weight is quantized, nor where it runs.
 
-pub mod chat;
 pub mod checkpoint;
 pub mod convert;
 mod error;

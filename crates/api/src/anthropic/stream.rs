@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use axum::response::Response;
 use futures_util::{StreamExt as _, stream};
-use mlxm_parsers::Part;
+use mlxm_chat::parsing::Part;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use futures_core::Stream;
 use futures_util::StreamExt as _;
+use mlxm_chat::parsing::{Parser, Part};
 use mlxm_engine::sampling::TokenLogprob;
 use mlxm_engine::{Event, FinishReason, Finished, Generation, Statistics};
-use mlxm_parsers::{Parser, Part};
 
 use crate::error::ApiError;
 use crate::metrics::AnswerTimer;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use mlxm_chat::parsing::{Format, Parser, Tool, ToolFormat};
+use mlxm_chat::template::RenderOptions;
 use mlxm_engine::Request;
-use mlxm_engine::chat::RenderOptions;
-use mlxm_parsers::{Format, Parser, Tool, ToolFormat};
 use serde_json::{Map, Value};
 
 use super::{Answer, OutputFormat, Settings};
@@ -69,7 +69,7 @@ impl Chat {
     /// When it makes no sense, or the template refuses it.
     pub fn prompt(&self, model: &Model) -> Result<Prompt, ApiError> {
         let tools = self.tools()?;
-        let template = model.engine.chat_template().map_err(ApiError::from)?;
+        let template = model.chat.template().map_err(ApiError::from)?;
         let mut options = RenderOptions {
             add_generation_prompt: !self.continues_last_message,
             continue_final_message: self.continues_last_message,

@@ -1,8 +1,8 @@
 //! What an answer is held to while it is generated.
 
+use mlxm_chat::constraint::Grammar;
+use mlxm_chat::parsing::Choice;
 use mlxm_engine::sampling::Constraint;
-use mlxm_grammar::Grammar;
-use mlxm_parsers::Choice;
 
 use super::chat::{Chat, Prompt};
 use super::thinking::ThinkingBudget;

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use mlxm_chat::parsing::Parser;
 use mlxm_engine::Request;
-use mlxm_parsers::Parser;
 
 use super::Answer;
 use crate::error::ApiError;

@@ -1,8 +1,8 @@
 //! A limit to how much a model reasons before it answers.
 
+use mlxm_chat::parsing::{Format, Phase, ReasoningWatch};
 use mlxm_engine::Engine;
 use mlxm_engine::sampling::{Acceptance, Constraint, ConstraintError};
-use mlxm_parsers::{Format, Phase, ReasoningWatch};
 
 use crate::error::ApiError;
 use crate::server::{Model, token_bytes};

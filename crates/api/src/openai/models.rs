@@ -30,12 +30,13 @@ fn description(server: &Server, id: &str) -> Value {
         json!({"id": id, "object": "model", "created": server.created(), "owned_by": "mlxm"});
     if let Some(model) = server.loaded() {
         let info = model.engine.info();
+        let has_chat_template = model.chat.template().is_ok();
         description["context_length"] = model.engine.memory_plan().context_length.into();
         description["architecture"] = info.architecture.into();
         description["parameters"] = info.parameters.into();
         description["capabilities"] = json!({
-            "chat": info.has_chat_template,
-            "tools": info.has_chat_template,
+            "chat": has_chat_template,
+            "tools": has_chat_template,
             "reasoning": model.reasons(),
             "vision": false,
             "embeddings": false,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use axum::response::Response;
 use futures_core::Stream;
 use futures_util::{StreamExt as _, stream};
-use mlxm_parsers::Part;
+use mlxm_chat::parsing::Part;
 use serde_json::{Value, json};
 
 use super::logprobs;

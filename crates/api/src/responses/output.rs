@@ -1,7 +1,7 @@
 //! An answer becomes items, with the events that tell of them while they grow.
 
+use mlxm_chat::parsing::Part;
 use mlxm_engine::sampling::TokenLogprob;
-use mlxm_parsers::Part;
 use serde_json::{Value, json};
 
 use crate::generate::{Chunk, EndReason, Ending};

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mlxm_api::{FormatOverride, Server, ServerOptions, Shutdown, serve};
+use mlxm_chat::parsing::ReasoningFormat;
 use mlxm_engine::{Engine, LoadOptions};
-use mlxm_parsers::ReasoningFormat;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;

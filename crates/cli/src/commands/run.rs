@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use clap::Args;
+use mlxm_chat::ChatModel;
 use mlxm_engine::Request;
 use serde_json::{Map, Value, json};
 
@@ -124,7 +125,8 @@ impl Run {
         let mut options = context.load_options();
         options.context_length = self.context.map(|length| length as usize);
         let engine = context.load(&model, &options)?;
-        let prompter = Prompter::new(&context.output, &engine, &self.template)?;
+        let model = ChatModel::from_engine(&engine);
+        let prompter = Prompter::new(&context.output, &model, &self.template)?;
         let context_length = engine.memory_plan().context_length;
         let request = Request {
             sampling: self.sampling.apply(engine.default_sampling()),
@@ -136,7 +138,7 @@ impl Run {
             ..Request::default()
         };
         let local = Local {
-            engine: &engine,
+            model: &model,
             prompter: &prompter,
             request,
         };

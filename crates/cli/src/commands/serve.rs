@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use mlxm_api::{FormatOverride, Limits, Server, ServerOptions, Shutdown};
+use mlxm_chat::parsing::{ReasoningFormat, ToolFormat};
 use mlxm_engine::{Engine, LoadError, LoadOptions};
-use mlxm_parsers::{ReasoningFormat, ToolFormat};
 use serde_json::json;
 use tokio::net::TcpListener;
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use mlxm_chat::ChatCapabilities;
 use mlxm_engine::{MemoryPlan, ModelInfo};
 use serde::Serialize;
 
@@ -90,6 +91,7 @@ pub fn quantization(info: &ModelInfo) -> String {
 
 impl Description {
     fn of(name: String, info: ModelInfo, plan: &MemoryPlan, budget_bytes: Option<u64>) -> Self {
+        let chat = ChatCapabilities::from_dir(&info.path);
         Self {
             name,
             quantization: quantization(&info),
@@ -107,9 +109,9 @@ impl Description {
             vocab_size: info.vocab_size,
             sliding_window: info.sliding_window,
             max_position_embeddings: info.max_position_embeddings,
-            chat_template: info.has_chat_template,
-            tools: info.supports_tools,
-            thinking: info.supports_thinking,
+            chat_template: chat.has_chat_template,
+            tools: chat.supports_tools,
+            thinking: chat.supports_thinking,
             eos_token_ids: info.eos_token_ids,
             default_max_tokens: default_max_tokens(plan.context_length),
             memory: MemoryNeeds {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use mlxm_parsers::{Format, Parser, Part};
+use mlxm_chat::parsing::{Format, Parser, Part};
 
 use super::{Answer, Ending, Kind, Sink, Statistics};
 
@@ -122,7 +122,7 @@ impl<'a> Collector<'a> {
 
 #[cfg(test)]
 mod tests {
-    use mlxm_parsers::ReasoningFormat;
+    use mlxm_chat::parsing::ReasoningFormat;
 
     use super::super::ScoredToken;
     use super::*;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use mlxm_chat::ChatModel;
+use mlxm_chat::parsing::{Format, Parser};
 use mlxm_engine::text::Tokenizer;
 use mlxm_engine::{Engine, Event, Finished, GenerationError, Poll, Request, RequestError, Token};
-use mlxm_parsers::{Format, Parser};
 use serde_json::Value;
 
 use super::{Answer, AnswerError, Collector, Ending, Limits, Responder, ScoredToken, Sink};
@@ -17,7 +18,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// A loaded model and how it is asked.
 pub struct Local<'a> {
     /// The model.
-    pub engine: &'a Engine,
+    pub model: &'a ChatModel,
     /// Makes prompts from messages.
     pub prompter: &'a Prompter<'a>,
     /// Everything of a request but the prompt.
@@ -26,19 +27,19 @@ pub struct Local<'a> {
 
 impl Responder for Local<'_> {
     fn name(&self) -> String {
-        self.engine.info().path.display().to_string()
+        self.model.engine().info().path.display().to_string()
     }
 
     fn limits(&self) -> Limits {
         Limits {
-            context_length: Some(self.engine.memory_plan().context_length),
+            context_length: Some(self.model.engine().memory_plan().context_length),
             max_tokens: self.request.max_tokens,
         }
     }
 
     fn answer(&self, messages: &[Value], sink: &mut dyn Sink) -> Result<Answer, AnswerError> {
         let prompt = self.prompter.chat(messages).map_err(AnswerError::Refused)?;
-        let format = format(self.engine);
+        let format = format(self.model);
         let parser = Parser::new(format, &prompt.text, &[]);
         let markers = format.markers();
         let request = Request {
@@ -47,10 +48,11 @@ impl Responder for Local<'_> {
         };
         let watch = Watch::start();
         let mut generation = self
-            .engine
+            .model
+            .engine()
             .submit(request)
-            .map_err(|error| AnswerError::Refused(refusal(self.engine, error)))?;
-        let tokenizer = self.engine.tokenizer();
+            .map_err(|error| AnswerError::Refused(refusal(self.model.engine(), error)))?;
+        let tokenizer = self.model.engine().tokenizer();
         let mut collector = Collector::new(parser, sink);
         loop {
             if watch.requested() {
@@ -86,12 +88,12 @@ impl Responder for Local<'_> {
 }
 
 /// How the model marks what it says to itself. It has nothing to call.
-fn format(engine: &Engine) -> Format {
-    let template = engine.chat_template().ok();
+fn format(model: &ChatModel) -> Format {
+    let template = model.template().ok();
     let source = template.and_then(|template| template.source("default"));
     Format {
         tools: None,
-        ..Format::detect(source, &engine.info().model_type)
+        ..Format::detect(source, &model.engine().info().model_type)
     }
 }
 

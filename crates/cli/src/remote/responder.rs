@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mlxm_parsers::{Format, Parser, ReasoningFormat};
+use mlxm_chat::parsing::{Format, Parser, ReasoningFormat};
 use serde_json::{Map, Value, json};
 
 use super::chunk::{Choice, Chunk, Usage};

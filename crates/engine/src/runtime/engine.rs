@@ -19,7 +19,6 @@ use super::mailbox::mailbox;
 use super::memory::MemoryPlan;
 use super::sequence::{ActiveRequest, Limits};
 use super::worker::{Command, Worker};
-use crate::chat::{ChatTemplate, TemplateError};
 use crate::error::{LoadError, RequestError};
 use crate::info::ModelInfo;
 use crate::models::Model;
@@ -42,7 +41,6 @@ struct Shared {
     info: ModelInfo,
     plan: MemoryPlan,
     tokenizer: Tokenizer,
-    chat_template: Result<ChatTemplate, TemplateError>,
     default_sampling: SamplingParams,
     report: Arc<SharedReport>,
     admission: Arc<Admission>,
@@ -114,7 +112,6 @@ impl Engine {
                 info,
                 plan: opened.plan,
                 tokenizer: opened.tokenizer,
-                chat_template: opened.chat_template,
                 report,
                 admission: Arc::new(Admission::new(options.max_sequences, options.max_waiting)),
                 next_id: AtomicU64::new(0),
@@ -148,14 +145,6 @@ impl Engine {
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.shared.tokenizer
-    }
-
-    /// The chat template.
-    ///
-    /// # Errors
-    /// When the model has none, or one that cannot be used: the model still completes plain text then.
-    pub fn chat_template(&self) -> Result<&ChatTemplate, &TemplateError> {
-        self.shared.chat_template.as_ref()
     }
 
     /// The sampling that the model's `generation_config.json` asks for; greedy where it asks for nothing.

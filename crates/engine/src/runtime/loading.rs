@@ -5,7 +5,6 @@ use std::path::Path;
 use mlxm_kernels::Kernels;
 
 use super::memory::MemoryPlan;
-use crate::chat::{ChatTemplate, TemplateError};
 use crate::checkpoint::{CheckpointConfig, Loader, Quantization, Weights};
 use crate::error::LoadError;
 use crate::info::{ModelInfo, Recorded};
@@ -20,7 +19,6 @@ pub(super) struct Opened {
     pub(super) architecture_name: &'static str,
     pub(super) architecture: Box<dyn Architecture>,
     pub(super) quantization: Quantization,
-    pub(super) chat_template: Result<ChatTemplate, TemplateError>,
     pub(super) tokenizer: Tokenizer,
     pub(super) weights: Weights,
     pub(super) plan: MemoryPlan,
@@ -35,7 +33,6 @@ impl Opened {
         architecture.sanitize(&mut weights);
         let quantization = Quantization::from_config(&config, &mut weights)?;
         let tokenizer = Tokenizer::from_dir(path)?;
-        let chat_template = ChatTemplate::from_dir(path, tokenizer.special_tokens());
         let plan = MemoryPlan::new(
             &architecture.cache_layers(),
             &architecture.dimensions(),
@@ -48,7 +45,6 @@ impl Opened {
             architecture_name,
             architecture,
             quantization,
-            chat_template,
             tokenizer,
             weights,
             plan,
@@ -83,7 +79,6 @@ impl Opened {
             sizes: &self.architecture.dimensions(),
             cache_layers: &self.architecture.cache_layers(),
             quantization: self.quantization.globals(),
-            chat_template: self.chat_template.as_ref().ok(),
             eos_token_ids,
             parameters,
             size_bytes: self.weights.size_bytes(),

@@ -306,7 +306,6 @@ fn a_broken_template_leaves_plain_completion() {
     let checkpoint = Checkpoint::new("llama-4bit");
     fs::write(checkpoint.path().join("chat_template.jinja"), "{% for %}").unwrap();
     let engine = Engine::load(checkpoint.path(), &options()).unwrap();
-    assert!(engine.chat_template().is_err());
     let request = mlxm_engine::Request {
         prompt: vec![1, 2],
         max_tokens: Some(2),

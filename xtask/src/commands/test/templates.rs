@@ -49,7 +49,7 @@ pub fn compare(surroundings: &Surroundings) -> Result<()> {
             "only",
             "--no-capture",
             "-E",
-            "binary(template_corpus)",
+            "binary(template_corpus) or binary(format_corpus)",
         ]);
     } else {
         cargo.arg("test").args(RUST_PACKAGES).arg("--all-targets");

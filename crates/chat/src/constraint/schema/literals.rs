@@ -1,0 +1,81 @@
+//! `const` and `enum`: values written out.
+
+use serde_json::Value;
+
+use super::pointer::Pointer;
+use super::types::Types;
+use super::walk::Walk;
+use crate::constraint::error::GrammarError;
+
+/// Larger whole numbers are not exact in the parser.
+const EXACT: i64 = 1 << 53;
+
+impl Walk<'_> {
+    /// Checks the values of `const` or `enum` of the schema at `at`.
+    pub(super) fn literals(
+        &mut self,
+        keyword: &str,
+        values: &[Value],
+        types: Types,
+        at: &Pointer,
+    ) -> Result<(), GrammarError> {
+        let here = at.child(keyword);
+        if values.is_empty() {
+            return Err(here.impossible("it lists no value"));
+        }
+        for value in values {
+            self.literal(keyword, value, at)?;
+        }
+        if !values.iter().any(|value| types.has(Types::of(value))) {
+            return Err(here.impossible("no value is of the type that is asked for"));
+        }
+        Ok(())
+    }
+
+    fn literal(&mut self, keyword: &str, value: &Value, at: &Pointer) -> Result<(), GrammarError> {
+        self.count()?;
+        match value {
+            Value::Null | Value::Bool(_) => Ok(()),
+            Value::Number(number) => {
+                let exact = match number.as_i64() {
+                    Some(integer) => (-EXACT..=EXACT).contains(&integer),
+                    None => number.is_f64(),
+                };
+                if exact {
+                    return Ok(());
+                }
+                Err(at.unsupported(
+                    keyword,
+                    format!("{number} is beyond 2^53, where numbers are not exact; use a string"),
+                ))
+            }
+            Value::String(text) => check_text(text, keyword, at),
+            Value::Array(items) => items
+                .iter()
+                .try_for_each(|item| self.literal(keyword, item, at)),
+            Value::Object(properties) => properties.iter().try_for_each(|(name, value)| {
+                check_text(name, keyword, at)?;
+                self.literal(keyword, value, at)
+            }),
+        }
+    }
+}
+
+fn check_text(text: &str, keyword: &str, at: &Pointer) -> Result<(), GrammarError> {
+    match text.chars().find(|&character| is_not_written(character)) {
+        None => Ok(()),
+        Some(character) => Err(at.unsupported(
+            keyword,
+            format!(
+                "the control character U+{:04X} in {text:?} is not written in answers",
+                character as u32
+            ),
+        )),
+    }
+}
+
+/// Characters whose only escape in JSON is by number.
+fn is_not_written(character: char) -> bool {
+    let short_escape = matches!(character, '\u{8}' | '\u{c}' | '\n' | '\r' | '\t');
+    character.is_ascii_control() && !short_escape
+}

@@ -1,0 +1,240 @@
+//! Keywords about numbers.
+
+use serde_json::{Map, Value, json};
+
+use super::pointer::Pointer;
+use super::types::Types;
+use crate::constraint::error::GrammarError;
+
+/// Whole numbers up to here are exact as floats, and the parser computes with those.
+const EXACT: f64 = (1u64 << 53) as f64;
+
+/// Whole numbers without a bound of their own end here, so that no model loses itself in digits. It fits an i64.
+const LARGEST_INTEGER: f64 = 9e18;
+
+/// Decimals of a bound.
+const DECIMALS: usize = 17;
+
+/// A bound with the keyword that set it.
+struct Bound<'a> {
+    keyword: &'a str,
+    value: f64,
+    exclusive: bool,
+}
+
+/// Writes the keywords of a schema for `types`, of which some are numbers.
+pub(super) fn prepare(
+    keywords: &Map<String, Value>,
+    types: Types,
+    at: &Pointer,
+    steps: &mut Steps,
+    prepared: &mut Map<String, Value>,
+) -> Result<(), GrammarError> {
+    let low = stricter(
+        bound(keywords, "minimum", false, at)?,
+        bound(keywords, "exclusiveMinimum", true, at)?,
+        |candidate, other| candidate > other,
+    );
+    let high = stricter(
+        bound(keywords, "maximum", false, at)?,
+        bound(keywords, "exclusiveMaximum", true, at)?,
+        |candidate, other| candidate < other,
+    );
+    let integers_only = !types.has(Types::FRACTION);
+    if let (Some(low), Some(high)) = (&low, &high) {
+        check_order(low, high, integers_only, at)?;
+    }
+    let step = multiple_of(keywords, at)?;
+    // Multiples are exact as long as the number is.
+    let reach = match &step {
+        Some(step) => step.reach,
+        None if integers_only => LARGEST_INTEGER,
+        None => f64::INFINITY,
+    };
+    if let Some(low) = &low
+        && low.value > EXACT.min(reach)
+    {
+        return Err(at.unsupported(low.keyword, "it is too large to be exact"));
+    }
+    if let Some(high) = &high
+        && high.value < -EXACT.min(reach)
+    {
+        return Err(at.unsupported(high.keyword, "it is too large to be exact"));
+    }
+    write(
+        prepared,
+        low,
+        ["minimum", "exclusiveMinimum"],
+        -reach,
+        |a, b| a < b,
+    );
+    write(
+        prepared,
+        high,
+        ["maximum", "exclusiveMaximum"],
+        reach,
+        |a, b| a > b,
+    );
+    if let Some(step) = step {
+        steps.add(&step, at)?;
+        prepared.insert(MULTIPLE_OF.into(), step.value);
+    }
+    Ok(())
+}
+
+fn bound<'a>(
+    keywords: &Map<String, Value>,
+    keyword: &'a str,
+    exclusive: bool,
+    at: &Pointer,
+) -> Result<Option<Bound<'a>>, GrammarError> {
+    let Some(value) = keywords.get(keyword) else {
+        return Ok(None);
+    };
+    let value = value
+        .as_f64()
+        .ok_or_else(|| at.child(keyword).invalid("it has to be a number"))?;
+    let decimals = format!("{value}").split('.').nth(1).map_or(0, str::len);
+    if decimals > DECIMALS {
+        let reason = format!("it has more than {DECIMALS} decimals; round it");
+        return Err(at.unsupported(keyword, reason));
+    }
+    Ok(Some(Bound {
+        keyword,
+        value,
+        exclusive,
+    }))
+}
+
+fn stricter<'a>(
+    inclusive: Option<Bound<'a>>,
+    exclusive: Option<Bound<'a>>,
+    beats: impl Fn(f64, f64) -> bool,
+) -> Option<Bound<'a>> {
+    match (inclusive, exclusive) {
+        (Some(inclusive), Some(exclusive)) => Some(if beats(inclusive.value, exclusive.value) {
+            inclusive
+        } else {
+            exclusive
+        }),
+        (inclusive, exclusive) => inclusive.or(exclusive),
+    }
+}
+
+fn check_order(
+    low: &Bound<'_>,
+    high: &Bound<'_>,
+    integers_only: bool,
+    at: &Pointer,
+) -> Result<(), GrammarError> {
+    let (least, most) = if integers_only {
+        let after = |bound: &Bound<'_>| bound.exclusive && bound.value.fract() == 0.0;
+        (
+            low.value.ceil() + f64::from(u8::from(after(low))),
+            high.value.floor() - f64::from(u8::from(after(high))),
+        )
+    } else {
+        (low.value, high.value)
+    };
+    let touching = least == most && !integers_only && (low.exclusive || high.exclusive);
+    if least > most || touching {
+        return Err(at.child(low.keyword).impossible(format!(
+            "no {} is between {} {} and {} {}",
+            if integers_only { "integer" } else { "number" },
+            low.keyword,
+            low.value,
+            high.keyword,
+            high.value
+        )));
+    }
+    Ok(())
+}
+
+/// Writes a bound, or the limit of what is exact where that is stricter.
+fn write(
+    prepared: &mut Map<String, Value>,
+    bound: Option<Bound<'_>>,
+    [inclusive, exclusive]: [&str; 2],
+    reach: f64,
+    is_beyond: impl Fn(f64, f64) -> bool,
+) {
+    let limit = match &bound {
+        Some(bound) if bound.value.abs() <= reach.abs() => reach.abs().min(EXACT).copysign(reach),
+        _ => reach,
+    };
+    match bound {
+        Some(bound) if !is_beyond(bound.value, limit) => {
+            let keyword = if bound.exclusive {
+                exclusive
+            } else {
+                inclusive
+            };
+            prepared.insert(keyword.into(), json!(bound.value));
+        }
+        _ if limit.is_finite() => {
+            prepared.insert(inclusive.into(), json!(limit));
+        }
+        _ => {}
+    }
+}
+
+struct Step {
+    value: Value,
+    decimals: usize,
+    /// The step without its decimal point.
+    digits: f64,
+    /// Up to which number a multiple is exact.
+    reach: f64,
+}
+
+/// Steps that have been met. The parser multiplies those that apply to one value with each other, in 32 bits.
+#[derive(Debug, Default)]
+pub(super) struct Steps(Vec<(usize, f64)>);
+
+impl Steps {
+    fn add(&mut self, step: &Step, at: &Pointer) -> Result<(), GrammarError> {
+        if !self.0.contains(&(step.decimals, step.digits)) {
+            self.0.push((step.decimals, step.digits));
+        }
+        let decimals = self
+            .0
+            .iter()
+            .map(|(decimals, _)| *decimals)
+            .max()
+            .unwrap_or(0);
+        let scaled = |(own, digits): &(usize, f64)| digits * 10f64.powi((decimals - own) as i32);
+        let product: f64 = self.0.iter().map(scaled).product();
+        if product <= f64::from(u32::MAX) {
+            return Ok(());
+        }
+        let reason = "the schema has too many different ones, or one with too many digits";
+        Err(at.unsupported(MULTIPLE_OF, reason))
+    }
+}
+
+const MULTIPLE_OF: &str = "multipleOf";
+
+fn multiple_of(keywords: &Map<String, Value>, at: &Pointer) -> Result<Option<Step>, GrammarError> {
+    const MOST_DECIMALS: usize = 6;
+    let Some(value) = keywords.get(MULTIPLE_OF) else {
+        return Ok(None);
+    };
+    let step = value.as_f64().filter(|step| *step > 0.0).ok_or_else(|| {
+        at.child(MULTIPLE_OF)
+            .invalid("it has to be a number above 0")
+    })?;
+    let decimals = format!("{step}").split('.').nth(1).map_or(0, str::len);
+    if decimals > MOST_DECIMALS {
+        let reason = format!("it has more than {MOST_DECIMALS} decimals");
+        return Err(at.unsupported(MULTIPLE_OF, reason));
+    }
+    Ok(Some(Step {
+        value: value.clone(),
+        decimals,
+        digits: (step * 10f64.powi(decimals as i32)).round(),
+        reach: match decimals {
+            0 => EXACT,
+            decimals => 10f64.powi(15 - decimals as i32),
+        },
+    }))
+}

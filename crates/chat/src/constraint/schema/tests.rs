@@ -1,0 +1,300 @@
+//! Which schemas are refused, and how the others are written for the parser.
+
+use serde_json::{Value, json};
+
+use super::Enforcement;
+
+fn prepare(schema: &Value) -> Result<Value, crate::constraint::GrammarError> {
+    super::prepare(schema, Enforcement::Whole)
+}
+
+fn problem(schema: Value) -> String {
+    match prepare(&schema) {
+        Ok(prepared) => format!("prepared as {prepared}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Without what every prepared schema has.
+fn prepared(schema: Value) -> Value {
+    let mut prepared = prepare(&schema).unwrap();
+    let keywords = prepared.as_object_mut().unwrap();
+    keywords.shift_remove("x-guidance");
+    if keywords["$defs"] == json!({}) {
+        keywords.shift_remove("$defs");
+    }
+    // A schema of numbers stands among the definitions.
+    match prepared["$ref"].as_str() {
+        Some("#/$defs/n0") => prepared["$defs"]["n0"].clone(),
+        _ => prepared,
+    }
+}
+
+#[test]
+fn a_keyword_that_cannot_be_enforced_is_named_with_its_place() {
+    let object = json!({"type": "object"});
+    for (keyword, value) in [
+        ("not", object.clone()),
+        ("contains", object.clone()),
+        ("uniqueItems", json!(true)),
+        ("dependentRequired", json!({"a": ["b"]})),
+        ("dependentSchemas", json!({"a": object})),
+        ("propertyNames", json!({"pattern": "^a"})),
+        ("unevaluatedProperties", json!(false)),
+        ("format", json!("iri")),
+        ("pattern", json!("(?=a)b")),
+        ("$ref", json!("https://example.com/schema")),
+        ("$ref", json!("#/nowhere")),
+        ("$ref", json!("#anchor")),
+        ("oneOf", json!([{"type": "number"}, {"type": "integer"}])),
+        ("multipleOf", json!(0.000_000_1)),
+        ("maxLength", json!(1_000_000)),
+        ("const", json!(9_007_199_254_740_993_i64)),
+        ("enum", json!(["a\u{1}"])),
+    ] {
+        let schema = json!({"properties": {"a/b": {keyword: value}}});
+        let expected = format!("`{keyword}` at #/properties/a~1b/{keyword} cannot be enforced: ");
+        let message = problem(schema);
+        assert!(message.starts_with(&expected), "{keyword}: {message}");
+    }
+    let schema = json!({"if": {}, "then": {"type": "string"}});
+    insta::assert_snapshot!(
+        problem(schema),
+        @"`if` at #/if cannot be enforced: use anyOf with a case for each"
+    );
+    insta::assert_snapshot!(
+        problem(json!({"$ref": "#/$defs/a", "$defs": {"a": {"items": {"not": {}}}}})),
+        @"`not` at #/$defs/a/items/not cannot be enforced: say what is allowed instead"
+    );
+}
+
+#[test]
+fn a_schema_that_nothing_fulfils_is_named_with_its_place() {
+    for (schema, place) in [
+        (json!({"minimum": 2, "maximum": 1}), "/minimum"),
+        (
+            json!({"exclusiveMinimum": 1, "maximum": 1}),
+            "/exclusiveMinimum",
+        ),
+        (
+            json!({"type": "integer", "minimum": 0.1, "maximum": 0.9}),
+            "/minimum",
+        ),
+        (json!({"minLength": 2, "maxLength": 1}), "/minLength"),
+        (json!({"minItems": 2, "maxItems": 1}), "/minItems"),
+        (
+            json!({"minItems": 2, "prefixItems": [{}], "items": false}),
+            "/minItems",
+        ),
+        (
+            json!({"minProperties": 2, "maxProperties": 1}),
+            "/minProperties",
+        ),
+        (json!({"enum": []}), "/enum"),
+        (json!({"type": []}), "/type"),
+        (json!({"type": "string", "enum": [1, 2]}), "/enum"),
+        (json!({"type": "string", "const": null}), "/const"),
+        (
+            json!({"properties": {"a": false}, "required": ["a"]}),
+            "/required",
+        ),
+        (
+            json!({"type": "object", "required": ["a"], "additionalProperties": false}),
+            "/required",
+        ),
+    ] {
+        let message = problem(json!({"items": schema}));
+        let expected = format!(" at #/items{place}");
+        assert!(
+            message.starts_with("nothing fulfils the JSON schema: "),
+            "{message}"
+        );
+        assert!(message.ends_with(&expected), "{message}");
+    }
+    let endless = json!({
+        "type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"],
+    });
+    for schema in [json!(false), json!({"$ref": "#"}), endless] {
+        let message = problem(schema);
+        assert!(
+            message.starts_with("nothing fulfils the JSON schema: "),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_schema_is_named_with_its_place() {
+    for (schema, place) in [
+        (json!(1), ""),
+        (json!({"type": "text"}), "/type"),
+        (json!({"type": 1}), "/type"),
+        (json!({"properties": []}), "/properties"),
+        (json!({"properties": {"a": 1}}), "/properties/a"),
+        (json!({"required": "a"}), "/required"),
+        (json!({"minLength": -1}), "/minLength"),
+        (json!({"maximum": "1"}), "/maximum"),
+        (json!({"multipleOf": 0}), "/multipleOf"),
+        (json!({"pattern": 1}), "/pattern"),
+        (json!({"anyOf": []}), "/anyOf"),
+        (json!({"allOf": {}}), "/allOf"),
+        (json!({"enum": "a"}), "/enum"),
+        (json!({"$ref": 1}), "/$ref"),
+    ] {
+        let message = problem(json!({"items": schema}));
+        let expected = format!(" at #/items{place}");
+        assert!(
+            message.starts_with("the JSON schema is not valid: "),
+            "{message}"
+        );
+        assert!(message.ends_with(&expected), "{message}");
+    }
+}
+
+#[test]
+fn a_schema_made_to_be_slow_is_refused() {
+    let mut deep = json!({});
+    for _ in 0..100 {
+        deep = json!({"items": deep});
+    }
+    let wide = json!({"enum": (0..20_000).collect::<Vec<u32>>()});
+    let long = json!({"description": "a".repeat(300_000)});
+    for schema in [deep, wide, long] {
+        let message = problem(schema);
+        assert!(
+            message.starts_with("the grammar is too large: "),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn annotations_and_keywords_that_say_nothing_are_left_out() {
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "https://example.com",
+        "title": "t", "description": "d", "default": 1, "examples": [1], "$comment": "c",
+        "deprecated": true, "readOnly": true, "writeOnly": true, "x-order": 1, "nullable": true,
+        "type": "string", "uniqueItems": false, "if": {}, "propertyNames": {"type": "string"},
+        "unevaluatedProperties": true,
+    });
+    assert_eq!(prepared(schema), json!({"type": "string"}));
+}
+
+#[test]
+fn references_are_followed_as_a_pointer_is_spelled() {
+    let schema = json!({
+        "properties": {"a": {"$ref": "#/$defs/x~1y%20z"}, "b": {"$ref": "#/$defs/x~1y%20z"}, "c": {"$ref": "#"}},
+        "$defs": {"x/y z": {"type": "null"}, "unused": {"not": {}}},
+    });
+    let result = prepared(schema);
+    assert_eq!(result["properties"]["a"], json!({"$ref": "#/$defs/d0"}));
+    assert_eq!(result["properties"]["b"], json!({"$ref": "#/$defs/d0"}));
+    assert_eq!(result["properties"]["c"], json!({"$ref": "#/$defs/d1"}));
+    assert_eq!(result["$defs"]["d0"], json!({"type": "null"}));
+    assert_eq!(result["$defs"]["d1"]["properties"], result["properties"]);
+    assert_eq!(result["$defs"].as_object().unwrap().len(), 2);
+}
+
+#[test]
+fn one_of_is_any_of_where_its_schemas_exclude_each_other() {
+    let kind = |name: &str| {
+        json!({
+            "type": "object", "properties": {"kind": {"const": name}}, "required": ["kind"],
+        })
+    };
+    let closed = |name: &str| {
+        json!({
+            "type": "object", "properties": {name: {}}, "required": [name], "additionalProperties": false,
+        })
+    };
+    let definitions = json!({"cat": kind("cat"), "dog": kind("dog")});
+    for options in [
+        json!([{"type": "string"}, {"type": ["integer", "null"]}]),
+        json!([{"const": 1}, {"enum": [2, 3]}]),
+        json!([{"const": "a"}, {"type": "number"}]),
+        json!([kind("cat"), kind("dog"), {"type": "array"}]),
+        json!([{"$ref": "#/$defs/cat"}, {"allOf": [{"$ref": "#/$defs/dog"}]}]),
+        json!([closed("a"), closed("b")]),
+        json!([{"anyOf": [{"type": "string"}, {"type": "null"}]}, {"type": "boolean"}]),
+    ] {
+        let count = options.as_array().unwrap().len();
+        let result = prepared(json!({"oneOf": options, "$defs": definitions}));
+        assert_eq!(
+            result["anyOf"].as_array().map(Vec::len),
+            Some(count),
+            "{options}"
+        );
+    }
+    for options in [
+        json!([{"type": "string"}, {"type": "string", "maxLength": 2}]),
+        json!([{}, {"type": "null"}]),
+        json!([{"const": 1}, {"const": 1.0}]),
+        json!([{"properties": {"a": {"const": 1}}, "required": ["a"]}, {"properties": {"a": {"const": 2}}, "required": ["a"]}]),
+        json!([{"properties": {"a": {}}}, {"type": "string"}]),
+    ] {
+        let message = problem(json!({"oneOf": options}));
+        assert!(
+            message.starts_with("`oneOf` at #/oneOf cannot be enforced: "),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn numbers_stay_where_they_are_exact() {
+    let integer = prepared(json!({"type": "integer"}));
+    assert_eq!(
+        (&integer["minimum"], &integer["maximum"]),
+        (&json!(-9e18), &json!(9e18))
+    );
+    let safe = json!({"type": "integer", "minimum": -9_007_199_254_740_991_i64, "maximum": 9_007_199_254_740_991_i64});
+    let exact = (
+        json!(-9_007_199_254_740_991.0),
+        json!(9_007_199_254_740_991.0),
+    );
+    let result = prepared(safe);
+    assert_eq!(
+        (result["minimum"].clone(), result["maximum"].clone()),
+        exact
+    );
+    let long = prepared(json!({"type": "integer", "maximum": i64::MAX}));
+    assert_eq!(long["maximum"], json!(9e18));
+    let cents = prepared(json!({"type": "number", "multipleOf": 0.01, "exclusiveMinimum": 0}));
+    assert_eq!(cents["maximum"], json!(1e13));
+    assert_eq!(cents["exclusiveMinimum"], json!(0.0));
+    assert_eq!(
+        prepared(json!({"type": "number"})),
+        json!({"type": "number"})
+    );
+}
+
+#[test]
+fn what_cannot_be_enforced_is_left_out_where_it_may_be() {
+    let schema = json!({
+        "type": "object", "required": ["a", "b"], "additionalProperties": false, "not": {"required": ["c"]},
+        "properties": {
+            "a": {"type": "string", "format": "phone", "pattern": "(?=a)", "maxLength": 3},
+            "b": {"oneOf": [{"type": "number"}, {"type": "integer"}], "if": {}, "then": false},
+            "c": {"type": "array", "uniqueItems": true, "items": {"$ref": "https://example.com"}},
+        },
+    });
+    let mut prepared = super::prepare(&schema, Enforcement::Best).unwrap();
+    prepared["properties"].as_object_mut().unwrap().sort_keys();
+    assert_eq!(
+        prepared["properties"]["a"],
+        json!({"type": "string", "maxLength": 3})
+    );
+    assert_eq!(
+        prepared["properties"]["b"]["anyOf"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
+    assert_eq!(
+        prepared["properties"]["c"],
+        json!({"type": "array", "items": {}})
+    );
+    assert_eq!(prepared["required"], json!(["a", "b"]));
+    assert!(super::prepare(&json!({"type": "text"}), Enforcement::Best).is_err());
+    assert!(super::prepare(&json!({"minimum": 2, "maximum": 1}), Enforcement::Best).is_err());
+}

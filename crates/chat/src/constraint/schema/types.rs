@@ -1,0 +1,98 @@
+//! `type`: which kinds of values a schema speaks of.
+
+use serde_json::{Map, Value};
+
+use super::pointer::Pointer;
+use crate::constraint::error::GrammarError;
+
+/// A set of JSON types. Whole numbers are apart from the others: `number` is both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Types(u8);
+
+impl Types {
+    pub(super) const NULL: Self = Self(1);
+    pub(super) const BOOLEAN: Self = Self(1 << 1);
+    pub(super) const INTEGER: Self = Self(1 << 2);
+    pub(super) const FRACTION: Self = Self(1 << 3);
+    pub(super) const NUMBER: Self = Self(Self::INTEGER.0 | Self::FRACTION.0);
+    pub(super) const STRING: Self = Self(1 << 4);
+    pub(super) const ARRAY: Self = Self(1 << 5);
+    pub(super) const OBJECT: Self = Self(1 << 6);
+    pub(super) const ALL: Self = Self((1 << 7) - 1);
+    pub(super) const NONE: Self = Self(0);
+
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "null" => Self::NULL,
+            "boolean" => Self::BOOLEAN,
+            "integer" => Self::INTEGER,
+            "number" => Self::NUMBER,
+            "string" => Self::STRING,
+            "array" => Self::ARRAY,
+            "object" => Self::OBJECT,
+            _ => return None,
+        })
+    }
+
+    /// The type of a value.
+    pub(super) fn of(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::NULL,
+            Value::Bool(_) => Self::BOOLEAN,
+            Value::Number(number) => match number.as_f64() {
+                Some(float) if float.fract() != 0.0 => Self::FRACTION,
+                _ => Self::INTEGER,
+            },
+            Value::String(_) => Self::STRING,
+            Value::Array(_) => Self::ARRAY,
+            Value::Object(_) => Self::OBJECT,
+        }
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(super) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether there is any of `other` in this.
+    pub(super) fn has(self, other: Self) -> bool {
+        self.and(other) != Self::NONE
+    }
+
+    /// Whether there is nothing in this but `other`.
+    pub(super) fn within(self, other: Self) -> bool {
+        self.and(other) == self
+    }
+}
+
+/// What `type` of a schema says, if it is there.
+pub(super) fn declared(
+    keywords: &Map<String, Value>,
+    at: &Pointer,
+) -> Result<Option<Types>, GrammarError> {
+    let Some(value) = keywords.get("type") else {
+        return Ok(None);
+    };
+    let here = at.child("type");
+    let named = |name: &Value| {
+        let types = name.as_str().and_then(Types::named);
+        types.ok_or_else(|| here.invalid(format!("{name} is not the name of a type")))
+    };
+    let types = match value {
+        Value::Array(names) if names.is_empty() => {
+            return Err(here.impossible("no type is allowed"));
+        }
+        Value::Array(names) => {
+            let mut types = Types::NONE;
+            for name in names {
+                types = types.or(named(name)?);
+            }
+            types
+        }
+        name => named(name)?,
+    };
+    Ok(Some(types))
+}

@@ -1,0 +1,255 @@
+//! The syntaxes that models write their calls and their reasoning in.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::parsing::formats;
+
+/// How a model writes its calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ToolFormat {
+    /// `<tool_call>{"name": …, "arguments": {…}}</tool_call>`: Hermes, Qwen and many others.
+    Hermes,
+    /// `<tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></tool_call>`: Qwen3-Coder, Nemotron 3.
+    Qwen3Coder,
+    /// `{"name": …, "parameters": {…}}` as the whole answer: Llama 3.
+    Llama3Json,
+    /// `[name(key=value), …]` as the whole answer: Llama 3.2 and 4.
+    Pythonic,
+    /// `[TOOL_CALLS]` before a list of objects, or before `NAME[ARGS]{…}`.
+    Mistral,
+    /// `<tool_call>NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value></tool_call>`: GLM 4.5 and later.
+    Glm4,
+    /// `<start_function_call>call:NAME{key:<escape>value<escape>}<end_function_call>`.
+    FunctionGemma,
+    /// `<|tool_call>call:NAME{key:<|"|>value<|"|>}<tool_call|>`.
+    Gemma4,
+    /// `<|channel|>commentary to=functions.NAME<|message|>{…}<|call|>`: gpt-oss.
+    Harmony,
+    /// `<minimax:tool_call><invoke name="NAME"><parameter name="KEY">VALUE</parameter></invoke></minimax:tool_call>`.
+    MiniMax,
+    /// `<｜tool▁calls▁begin｜>…`, as V3, R1 and V3.1 write it.
+    DeepSeek,
+    /// `<|tool_call_start|>[name(key=value)]<|tool_call_end|>`.
+    Lfm2,
+}
+
+impl ToolFormat {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Hermes,
+        Self::Qwen3Coder,
+        Self::Llama3Json,
+        Self::Pythonic,
+        Self::Mistral,
+        Self::Glm4,
+        Self::FunctionGemma,
+        Self::Gemma4,
+        Self::Harmony,
+        Self::MiniMax,
+        Self::DeepSeek,
+        Self::Lfm2,
+    ];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hermes => "hermes",
+            Self::Qwen3Coder => "qwen3_coder",
+            Self::Llama3Json => "llama3_json",
+            Self::Pythonic => "pythonic",
+            Self::Mistral => "mistral",
+            Self::Glm4 => "glm4",
+            Self::FunctionGemma => "function_gemma",
+            Self::Gemma4 => "gemma4",
+            Self::Harmony => "harmony",
+            Self::MiniMax => "minimax",
+            Self::DeepSeek => "deepseek",
+            Self::Lfm2 => "lfm2",
+        }
+    }
+}
+
+/// How a model marks its reasoning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReasoningFormat {
+    /// `<think>…</think>`.
+    Think,
+    /// `<think:opensource>…</think:opensource>`.
+    Hunyuan,
+    /// `<seed:think>…</seed:think>`.
+    Seed,
+    /// `[THINK]…[/THINK]`.
+    Mistral,
+    /// `<|START_THINKING|>…<|END_THINKING|>`.
+    CommandR,
+    /// `<|channel>thought … <channel|>`.
+    Gemma,
+    /// The analysis channel of gpt-oss.
+    Harmony,
+    /// Whichever of the tags above an answer begins with.
+    AnyTags,
+}
+
+impl ReasoningFormat {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Think,
+        Self::Hunyuan,
+        Self::Seed,
+        Self::Mistral,
+        Self::CommandR,
+        Self::Gemma,
+        Self::Harmony,
+        Self::AnyTags,
+    ];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Think => "think",
+            Self::Hunyuan => "hunyuan",
+            Self::Seed => "seed",
+            Self::Mistral => "mistral",
+            Self::CommandR => "command_r",
+            Self::Gemma => "gemma",
+            Self::Harmony => "harmony",
+            Self::AnyTags => "any_tags",
+        }
+    }
+}
+
+/// A name that is no format's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} format {name:?} is unknown; choose one of {}", known.join(", "))]
+pub struct UnknownFormat {
+    /// `tool` or `reasoning`.
+    pub kind: &'static str,
+    /// What was asked for.
+    pub name: String,
+    /// The names there are.
+    pub known: Vec<&'static str>,
+}
+
+impl fmt::Display for ToolFormat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+impl fmt::Display for ReasoningFormat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+impl FromStr for ToolFormat {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        let wanted = plain(name);
+        Self::ALL
+            .into_iter()
+            .find(|format| plain(format.as_str()) == wanted)
+            .ok_or_else(|| UnknownFormat {
+                kind: "tool",
+                name: name.to_owned(),
+                known: Self::ALL.map(Self::as_str).to_vec(),
+            })
+    }
+}
+
+impl FromStr for ReasoningFormat {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        let wanted = plain(name);
+        Self::ALL
+            .into_iter()
+            .find(|format| plain(format.as_str()) == wanted)
+            .ok_or_else(|| UnknownFormat {
+                kind: "reasoning",
+                name: name.to_owned(),
+                known: Self::ALL.map(Self::as_str).to_vec(),
+            })
+    }
+}
+
+/// `qwen3-coder`, `Qwen3Coder` and `qwen3_coder` mean the same.
+fn plain(name: &str) -> String {
+    name.chars()
+        .filter(|character| !matches!(character, '_' | '-'))
+        .map(|character| character.to_ascii_lowercase())
+        .collect()
+}
+
+/// The syntaxes of one model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Format {
+    /// Of its calls; `None` leaves them in the content.
+    pub tools: Option<ToolFormat>,
+    /// Of its reasoning; `None` leaves it in the content.
+    pub reasoning: Option<ReasoningFormat>,
+}
+
+impl Format {
+    /// The markers of these syntaxes. Some vocabularies have them as special tokens, which decoding leaves out: a
+    /// [`Parser`](crate::parsing::Parser) has to see them.
+    pub fn markers(&self) -> Vec<&'static str> {
+        let mut markers = Vec::new();
+        if let Some(format) = self.tools {
+            markers.extend(formats::markers(format));
+        }
+        if let Some(format) = self.reasoning {
+            if format == ReasoningFormat::Harmony && self.tools != Some(ToolFormat::Harmony) {
+                markers.extend(formats::markers(ToolFormat::Harmony));
+            }
+            markers.extend(format.tags().iter().flat_map(|tags| tags.markers));
+        }
+        markers
+    }
+
+    /// Whether answers come in channels.
+    pub(crate) fn has_channels(self) -> bool {
+        self.tools == Some(ToolFormat::Harmony) || self.reasoning == Some(ReasoningFormat::Harmony)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_formats() {
+        for format in ToolFormat::ALL {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        for format in ReasoningFormat::ALL {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        assert_eq!("Qwen3-Coder".parse(), Ok(ToolFormat::Qwen3Coder));
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_the_known_ones() {
+        let error = "hermess".parse::<ToolFormat>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "tool format \"hermess\" is unknown; choose one of hermes, qwen3_coder, llama3_json, pythonic, mistral, \
+             glm4, function_gemma, gemma4, harmony, minimax, deepseek, lfm2"
+        );
+    }
+
+    #[test]
+    fn markers_are_those_of_both_syntaxes() {
+        let format = Format {
+            tools: Some(ToolFormat::Hermes),
+            reasoning: Some(ReasoningFormat::Mistral),
+        };
+        assert_eq!(
+            format.markers(),
+            ["<tool_call>", "</tool_call>", "[THINK]", "[/THINK]"]
+        );
+        assert!(Format::default().markers().is_empty());
+    }
+}

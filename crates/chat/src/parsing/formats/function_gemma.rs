@@ -1,0 +1,379 @@
+//! `<start_function_call>call:NAME{key:<escape>value<escape>,other:3}<end_function_call>` of FunctionGemma, and
+//! `<|tool_call>call:NAME{key:<|"|>value<|"|>}<tool_call|>` of Gemma 4. Keys have no quotes, strings a marker on both sides.
+
+use serde_json::Value;
+
+use crate::parsing::context::{CallReader, Context, Step};
+use crate::parsing::input::Match;
+use crate::parsing::json::{ObjectWriter, quote};
+use crate::parsing::lark::{Lark, Sequence, json, listed_strings, one_of};
+use crate::parsing::marker::Found;
+use crate::parsing::tool::Tool;
+use crate::parsing::values::{Container, Types, from_text};
+
+/// The markers of one of the two.
+#[derive(Debug)]
+pub(super) struct Syntax {
+    pub open: &'static str,
+    pub close: &'static str,
+    /// Stands on both sides of a string.
+    pub string: &'static str,
+    pub markers: [&'static str; 3],
+}
+
+pub(super) const FUNCTION_GEMMA: Syntax = Syntax {
+    open: "<start_function_call>",
+    close: "<end_function_call>",
+    string: "<escape>",
+    markers: ["<start_function_call>", "<end_function_call>", "<escape>"],
+};
+
+pub(super) const GEMMA4: Syntax = Syntax {
+    open: "<|tool_call>",
+    close: "<tool_call|>",
+    string: "<|\"|>",
+    markers: ["<|tool_call>", "<tool_call|>", "<|\"|>"],
+};
+
+/// How deep containers may nest.
+const DEEPEST: usize = 64;
+
+/// Reads one call.
+#[derive(Debug)]
+pub(super) struct FunctionGemma {
+    syntax: &'static Syntax,
+    state: State,
+    arguments: ObjectWriter,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    Name,
+    KeyOrEnd,
+    Value {
+        key: String,
+        text: String,
+        depth: usize,
+        in_string: bool,
+    },
+    CommaOrEnd,
+    Behind,
+}
+
+impl FunctionGemma {
+    pub fn new(syntax: &'static Syntax) -> Self {
+        Self {
+            syntax,
+            state: State::Open,
+            arguments: ObjectWriter::default(),
+        }
+    }
+
+    fn become_(&mut self, next: State) -> Step {
+        self.state = next;
+        Step::Again
+    }
+
+    fn punctuation(&mut self, next: char, context: &mut Context) -> Step {
+        match (&self.state, next) {
+            (_, '}') => {
+                context.input.advance(1);
+                context.arguments(self.arguments.end());
+                context.complete();
+                self.become_(State::Behind)
+            }
+            (State::CommaOrEnd, ',') => {
+                context.input.advance(1);
+                self.become_(State::KeyOrEnd)
+            }
+            (State::KeyOrEnd, _) => match context.input.take_name(":") {
+                Match::Found(key) => self.become_(State::Value {
+                    key: key.replace(self.syntax.string, ""),
+                    text: String::new(),
+                    depth: 0,
+                    in_string: false,
+                }),
+                Match::Absent => Step::Broken,
+                Match::Unsure => Step::More,
+            },
+            _ => Step::Broken,
+        }
+    }
+
+    /// Reads more of a value; true at its end.
+    fn read_value(&mut self, context: &mut Context) -> bool {
+        let State::Value {
+            text,
+            depth,
+            in_string,
+            ..
+        } = &mut self.state
+        else {
+            return false;
+        };
+        let string = self.syntax.string;
+        loop {
+            let rest = context.input.rest();
+            let (safe, quoted) = match context.input.find(&[string]) {
+                Found::At { start, .. } => (start, true),
+                Found::Nowhere { safe } => (safe, false),
+            };
+            let mut end = None;
+            if !*in_string {
+                end = rest[..safe].find(|character| match character {
+                    '{' | '[' => {
+                        *depth += 1;
+                        false
+                    }
+                    '}' | ']' | ',' if *depth == 0 => true,
+                    '}' | ']' => {
+                        *depth -= 1;
+                        false
+                    }
+                    _ => false,
+                });
+            }
+            let read = match end {
+                Some(end) => end,
+                None if quoted => safe + string.len(),
+                None => safe,
+            };
+            text.push_str(&rest[..read]);
+            context.input.advance(read);
+            context.input.commit();
+            if end.is_some() {
+                return true;
+            }
+            if !quoted {
+                return false;
+            }
+            *in_string = !*in_string;
+        }
+    }
+}
+
+impl CallReader for FunctionGemma {
+    fn step(&mut self, context: &mut Context) -> Step {
+        match &self.state {
+            State::Open => match context.input.take("call:") {
+                Match::Found(()) => self.become_(State::Name),
+                Match::Absent => Step::Broken,
+                Match::Unsure => Step::More,
+            },
+            State::Name => match context.input.take_name("{") {
+                Match::Found(name) if context.announce(&name) => self.become_(State::KeyOrEnd),
+                Match::Found(_) | Match::Absent => Step::Broken,
+                Match::Unsure => Step::More,
+            },
+            State::KeyOrEnd | State::CommaOrEnd => match context.input.peek() {
+                Match::Found(next) => self.punctuation(next, context),
+                Match::Absent => Step::Broken,
+                Match::Unsure => Step::More,
+            },
+            State::Value { .. } => {
+                if !self.read_value(context) {
+                    return Step::More;
+                }
+                let State::Value { key, text, .. } = &self.state else {
+                    return Step::Again;
+                };
+                let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
+                let value = to_json(text, self.syntax.string, types);
+                context.arguments(&self.arguments.member(key, &value));
+                self.become_(State::CommaOrEnd)
+            }
+            State::Behind => match context.input.take(self.syntax.close) {
+                Match::Found(()) | Match::Absent => Step::Close,
+                Match::Unsure => Step::More,
+            },
+        }
+    }
+
+    fn cut_off(&mut self, context: &mut Context) {
+        if let State::Value { key, text, .. } = &self.state {
+            let text = format!("{text}{}", context.input.rest());
+            let text = text.replace(self.syntax.string, "\"");
+            let json = self.arguments.key(key) + text.trim();
+            context.arguments(&json);
+        }
+    }
+}
+
+/// A value as JSON; what is no value is a string.
+fn to_json(text: &str, string: &str, types: Types) -> String {
+    let mut reader = Reader {
+        rest: text.trim(),
+        string,
+    };
+    let mut out = String::new();
+    match reader.value(&mut out, types, 0) {
+        Some(()) if reader.rest.trim().is_empty() => out,
+        _ => quote(&text.replace(string, "\"")),
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    string: &'a str,
+}
+
+impl Reader<'_> {
+    fn take(&mut self, literal: &str) -> bool {
+        self.rest = self.rest.trim_start();
+        match self.rest.strip_prefix(literal) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn value(&mut self, out: &mut String, types: Types, depth: usize) -> Option<()> {
+        if depth > DEEPEST {
+            return None;
+        }
+        if self.take(self.string) {
+            let (text, rest) = self.rest.split_once(self.string)?;
+            out.push_str(&quote(text));
+            self.rest = rest;
+        } else if self.take("[") {
+            self.items("]", out, depth, |_, _| Some(()))?;
+        } else if self.take("{") {
+            self.items("}", out, depth, Self::key)?;
+        } else {
+            let end = self.rest.find([',', ']', '}']).unwrap_or(self.rest.len());
+            let (text, rest) = self.rest.split_at(end);
+            out.push_str(&from_text(text.trim(), types));
+            self.rest = rest;
+        }
+        Some(())
+    }
+
+    /// Items up to `close`, with what `before` reads in front of each.
+    fn items(
+        &mut self,
+        close: &str,
+        out: &mut String,
+        depth: usize,
+        before: fn(&mut Self, &mut String) -> Option<()>,
+    ) -> Option<()> {
+        out.push_str(if close == "]" { "[" } else { "{" });
+        let mut first = true;
+        while !self.take(close) {
+            if !first {
+                out.push_str(", ");
+            }
+            first = false;
+            before(self, out)?;
+            self.value(out, Types::default(), depth + 1)?;
+            self.rest = self.rest.trim_start();
+            if !self.take(",") && !self.rest.starts_with(close) {
+                return None;
+            }
+        }
+        out.push_str(close);
+        Some(())
+    }
+
+    fn key(&mut self, out: &mut String) -> Option<()> {
+        let (key, rest) = self.rest.split_once(':')?;
+        let key = key.trim().replace(self.string, "");
+        out.push_str(&quote(key.trim_matches('"')));
+        out.push_str(": ");
+        self.rest = rest;
+        Some(())
+    }
+}
+
+impl Syntax {
+    /// One marked call after the other.
+    pub fn grammar(&self, lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+        let values = self.values(lark);
+        let calls: Vec<String> = tools
+            .iter()
+            .map(|tool| {
+                let arguments = lark.arguments(tool, ",", &|lark, key, schema| {
+                    let value = self.value_grammar(lark, schema, &values);
+                    Sequence::new()
+                        .text(&format!("{key}:"))
+                        .expression(&value)
+                        .build()
+                });
+                Sequence::new()
+                    .text(&format!("call:{}{{", tool.name))
+                    .expression(&arguments)
+                    .text("}")
+                    .build()
+            })
+            .collect();
+        let call = Sequence::new()
+            .marker(lark, self.open)
+            .expression(&one_of(&calls))
+            .marker(lark, self.close)
+            .build();
+        lark.calls(&[call], "", parallel)
+    }
+
+    fn value_grammar(&self, lark: &mut Lark<'_>, schema: &Value, values: &Values) -> String {
+        let types = Types::of(Some(schema));
+        if let Some(listed) = listed_strings(schema) {
+            let listed: Vec<String> = listed.into_iter().map(quote).collect();
+            return Sequence::new()
+                .marker(lark, self.string)
+                .expression(&one_of(&listed))
+                .marker(lark, self.string)
+                .build();
+        }
+        if types.is_text() {
+            return self.string_grammar(lark);
+        }
+        if types.is_scalar() {
+            return json(schema);
+        }
+        let values = match types.container() {
+            Some(Container::Array) => &values.list,
+            Some(Container::Object) => &values.object,
+            None => &values.any,
+        };
+        values.clone()
+    }
+
+    fn string_grammar(&self, lark: &mut Lark<'_>) -> String {
+        let text = lark.until(self.string);
+        Sequence::new()
+            .marker(lark, self.string)
+            .expression(&text)
+            .build()
+    }
+
+    /// Rules for values whose parts may be of any type.
+    fn values(&self, lark: &mut Lark<'_>) -> Values {
+        // Bounded, so that no model loses itself in a key or a number.
+        const KEY: &str = "/[A-Za-z_][A-Za-z0-9_]{0,63}/";
+        const NUMBER: &str = "/-?(0|[1-9][0-9]{0,18})(\\.[0-9]{1,18})?/";
+        let string = self.string_grammar(lark);
+        let list = |any: &str| format!("\"[\" ({any} (\",\" {any})*)? \"]\"");
+        let object = |any: &str| {
+            let pair = format!("{KEY} \":\" {any}");
+            format!("\"{{\" ({pair} (\",\" {pair})*)? \"}}\"")
+        };
+        let any = lark.recursive(|any| {
+            let (list, object) = (list(any), object(any));
+            format!("{string} | {NUMBER} | \"true\" | \"false\" | \"null\" | {list} | {object}")
+        });
+        Values {
+            list: lark.rule(&list(&any)),
+            object: lark.rule(&object(&any)),
+            any,
+        }
+    }
+}
+
+/// Names of rules.
+struct Values {
+    list: String,
+    object: String,
+    any: String,
+}

@@ -1,0 +1,217 @@
+//! `[name(key=value), …]` as the whole answer, or between `<|python_start|>` and `<|python_end|>`.
+
+use serde_json::Value;
+
+use crate::parsing::context::{CallReader, Context, Step};
+use crate::parsing::input::Match;
+use crate::parsing::json::ObjectWriter;
+use crate::parsing::lark::{Lark, Sequence, json};
+use crate::parsing::python::ValueScanner;
+use crate::parsing::tool::Tool;
+use crate::parsing::values::{Types, from_python};
+
+pub(super) const OPEN: &str = "<|python_start|>";
+pub(super) const CLOSE: &str = "<|python_end|>";
+
+/// Reads a list of calls and the marker that may follow it.
+#[derive(Debug)]
+pub(super) struct Pythonic {
+    calls: PythonCalls,
+    close: &'static str,
+    at_end: bool,
+}
+
+impl Pythonic {
+    pub fn new() -> Self {
+        Self::closed_by(CLOSE)
+    }
+
+    pub fn closed_by(close: &'static str) -> Self {
+        Self {
+            calls: PythonCalls::new(),
+            close,
+            at_end: false,
+        }
+    }
+}
+
+impl CallReader for Pythonic {
+    fn step(&mut self, context: &mut Context) -> Step {
+        if self.at_end {
+            return match context.input.take(self.close) {
+                Match::Found(()) | Match::Absent => Step::Close,
+                Match::Unsure => Step::More,
+            };
+        }
+        let step = self.calls.step(context);
+        if step == Step::Close {
+            self.at_end = true;
+            return Step::Again;
+        }
+        step
+    }
+
+    fn cut_off(&mut self, context: &mut Context) {
+        if let State::Value { key, text, .. } = &self.calls.state {
+            let json = self.calls.arguments.key(key) + text;
+            context.arguments(&json);
+        }
+    }
+}
+
+/// Reads a Python list of calls with keyword arguments.
+#[derive(Debug)]
+struct PythonCalls {
+    state: State,
+    arguments: ObjectWriter,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    Name,
+    KeyOrEnd,
+    Value {
+        key: String,
+        text: String,
+        scanner: ValueScanner,
+    },
+    CommaOrCallEnd,
+    CommaOrEnd,
+}
+
+impl PythonCalls {
+    fn new() -> Self {
+        Self {
+            state: State::Open,
+            arguments: ObjectWriter::default(),
+        }
+    }
+
+    fn become_(&mut self, next: State) -> Step {
+        self.state = next;
+        Step::Again
+    }
+
+    fn step(&mut self, context: &mut Context) -> Step {
+        match &mut self.state {
+            State::Name => self.name(context),
+            State::Value { .. } => self.value(context),
+            State::Open | State::KeyOrEnd | State::CommaOrCallEnd | State::CommaOrEnd => {
+                match context.input.peek() {
+                    Match::Found(next) => self.punctuation(next, context),
+                    Match::Absent if matches!(self.state, State::CommaOrEnd) => Step::Close,
+                    Match::Absent => Step::Broken,
+                    Match::Unsure => Step::More,
+                }
+            }
+        }
+    }
+
+    fn punctuation(&mut self, next: char, context: &mut Context) -> Step {
+        self.state = match (&self.state, next) {
+            (State::Open, '[') | (State::CommaOrEnd, ',') => State::Name,
+            (State::KeyOrEnd | State::CommaOrCallEnd, ')') => {
+                context.input.advance(1);
+                context.arguments(self.arguments.end());
+                context.complete();
+                return self.become_(State::CommaOrEnd);
+            }
+            (State::CommaOrCallEnd, ',') => State::KeyOrEnd,
+            (State::CommaOrEnd, ']') => {
+                context.input.advance(1);
+                return Step::Close;
+            }
+            (State::CommaOrEnd, _) => return Step::Close,
+            (State::KeyOrEnd, _) => return self.key(context),
+            _ => return Step::Broken,
+        };
+        context.input.advance(1);
+        Step::Again
+    }
+
+    fn name(&mut self, context: &mut Context) -> Step {
+        match context.input.take_word(belongs_to_name) {
+            Match::Found(name) if context.input.rest().starts_with('(') => {
+                if !context.announce(&name) {
+                    return Step::Broken;
+                }
+                context.input.advance(1);
+                context.input.commit();
+                self.arguments = ObjectWriter::default();
+                self.become_(State::KeyOrEnd)
+            }
+            Match::Found(_) | Match::Absent => Step::Broken,
+            Match::Unsure => Step::More,
+        }
+    }
+
+    fn key(&mut self, context: &mut Context) -> Step {
+        match context.input.take_name("=") {
+            Match::Found(key) if key.chars().all(belongs_to_name) => self.become_(State::Value {
+                key,
+                text: String::new(),
+                scanner: ValueScanner::default(),
+            }),
+            Match::Found(_) | Match::Absent => Step::Broken,
+            Match::Unsure => Step::More,
+        }
+    }
+
+    fn value(&mut self, context: &mut Context) -> Step {
+        let State::Value { key, text, scanner } = &mut self.state else {
+            return Step::Again;
+        };
+        let rest = context.input.rest();
+        let end = rest.find(|character| !scanner.feed(character));
+        text.push_str(&rest[..end.unwrap_or(rest.len())]);
+        let read = end.unwrap_or(rest.len());
+        context.input.advance(read);
+        context.input.commit();
+        if end.is_none() {
+            return Step::More;
+        }
+        let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
+        let (key, value) = (std::mem::take(key), from_python(text, types));
+        context.arguments(&self.arguments.member(&key, &value));
+        self.become_(State::CommaOrCallEnd)
+    }
+}
+
+fn belongs_to_name(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '_' | '.' | '-')
+}
+
+/// A list of calls. Values are written as JSON, which the reader understands, but for `True` and `False`.
+pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+    let calls: Vec<String> = tools
+        .iter()
+        .map(|tool| {
+            let arguments = lark.arguments(tool, ", ", &|_, key, schema| {
+                Sequence::new()
+                    .text(&format!("{key}="))
+                    .expression(&value_grammar(schema))
+                    .build()
+            });
+            Sequence::new()
+                .text(&format!("{}(", tool.name))
+                .expression(&arguments)
+                .text(")")
+                .build()
+        })
+        .collect();
+    let calls = lark.calls(&calls, ", ", parallel);
+    Sequence::new()
+        .text("[")
+        .expression(&calls)
+        .text("]")
+        .build()
+}
+
+fn value_grammar(schema: &Value) -> String {
+    if Types::of(Some(schema)).is_boolean() {
+        "(\"True\" | \"False\")".to_owned()
+    } else {
+        json(schema)
+    }
+}

@@ -1,0 +1,102 @@
+//! The arguments of a call, as a JSON object or as a string that holds one.
+
+use super::{Scanner, StringReader, Verdict};
+use crate::parsing::input::{Input, Match};
+
+/// Reads a call's arguments and passes them on as the text of a JSON object.
+#[derive(Debug)]
+pub(crate) struct ArgumentsReader {
+    state: State,
+    scanner: Scanner,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Object,
+    /// An object written as a string.
+    Text {
+        string: StringReader,
+        empty: bool,
+    },
+}
+
+impl ArgumentsReader {
+    pub fn new() -> Self {
+        Self {
+            state: State::Start,
+            scanner: Scanner::new(),
+        }
+    }
+
+    /// Reads as far as the text goes and adds to `out`. White space before the object is skipped; `null` and an empty
+    /// string are an empty object.
+    pub fn read(&mut self, input: &mut Input, out: &mut String) -> Match {
+        if matches!(self.state, State::Start) {
+            match input.peek() {
+                Match::Found('{') => self.state = State::Object,
+                Match::Found('"') => {
+                    input.advance(1);
+                    self.state = State::Text {
+                        string: StringReader::default(),
+                        empty: true,
+                    };
+                }
+                Match::Found('n') => {
+                    let taken = input.take("null");
+                    if taken == Match::Found(()) {
+                        out.push_str("{}");
+                    }
+                    return taken;
+                }
+                Match::Found(_) | Match::Absent => return Match::Absent,
+                Match::Unsure => return Match::Unsure,
+            }
+        }
+        let mut read = 0;
+        let mut result = Match::Unsure;
+        for character in input.rest().chars() {
+            let verdict = self.feed(character, out);
+            if verdict != Verdict::Invalid {
+                read += character.len_utf8();
+            }
+            match verdict {
+                Verdict::Inside => {}
+                Verdict::Last => result = Match::Found(()),
+                Verdict::Behind | Verdict::Invalid => result = Match::Absent,
+            }
+            if result != Match::Unsure {
+                break;
+            }
+        }
+        input.advance(read);
+        result
+    }
+
+    fn feed(&mut self, character: char, out: &mut String) -> Verdict {
+        let State::Text { string, empty } = &mut self.state else {
+            return self.scanner.feed(character, out);
+        };
+        let mut decoded = String::new();
+        let verdict = string.feed(character, &mut decoded);
+        for inner in decoded.chars() {
+            if inner.is_whitespace() && (*empty || self.scanner.is_done()) {
+                continue;
+            }
+            if *empty && inner != '{' {
+                return Verdict::Invalid;
+            }
+            *empty = false;
+            let inner = self.scanner.feed(inner, out);
+            if matches!(inner, Verdict::Behind | Verdict::Invalid) {
+                return Verdict::Invalid;
+            }
+        }
+        match verdict {
+            Verdict::Last if *empty => out.push_str("{}"),
+            Verdict::Last if !self.scanner.is_done() => return Verdict::Invalid,
+            _ => {}
+        }
+        verdict
+    }
+}

@@ -1,0 +1,404 @@
+//! Python literals.
+
+use serde::de::IgnoredAny;
+
+use crate::parsing::json::quote;
+
+/// How deep containers may nest.
+const DEEPEST: usize = 64;
+
+/// A literal as JSON text: strings, numbers, `True`, `False`, `None`, lists, tuples and dictionaries with strings or
+/// numbers as keys. JSON's own `true`, `false` and `null` are understood as well.
+pub(crate) fn to_json(text: &str) -> Option<String> {
+    let mut reader = Reader { rest: text };
+    let mut out = String::new();
+    reader.value(&mut out, 0)?;
+    reader.skip_space();
+    reader.rest.is_empty().then_some(out)
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl Reader<'_> {
+    fn skip_space(&mut self) {
+        self.rest = self.rest.trim_start();
+    }
+
+    fn take(&mut self, character: char) -> bool {
+        self.skip_space();
+        match self.rest.strip_prefix(character) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn value(&mut self, out: &mut String, depth: usize) -> Option<()> {
+        if depth > DEEPEST {
+            return None;
+        }
+        self.skip_space();
+        match self.rest.chars().next()? {
+            '"' | '\'' => {
+                let text = self.strings()?;
+                out.push_str(&quote(&text));
+            }
+            '[' => self.list('[', ']', out, depth)?,
+            '(' => self.list('(', ')', out, depth)?,
+            '{' => self.dictionary(out, depth)?,
+            _ => out.push_str(&self.word()?),
+        }
+        Some(())
+    }
+
+    fn list(&mut self, open: char, close: char, out: &mut String, depth: usize) -> Option<()> {
+        self.take(open);
+        out.push('[');
+        let mut first = true;
+        while !self.take(close) {
+            if !first {
+                out.push_str(", ");
+            }
+            first = false;
+            self.value(out, depth + 1)?;
+            self.take_comma_before(close)?;
+        }
+        out.push(']');
+        Some(())
+    }
+
+    fn dictionary(&mut self, out: &mut String, depth: usize) -> Option<()> {
+        self.take('{');
+        out.push('{');
+        let mut first = true;
+        while !self.take('}') {
+            if !first {
+                out.push_str(", ");
+            }
+            first = false;
+            let mut key = String::new();
+            self.value(&mut key, depth + 1)?;
+            match key.chars().next()? {
+                '"' => out.push_str(&key),
+                '[' | '{' => return None,
+                _ => out.push_str(&quote(&key)),
+            }
+            if !self.take(':') {
+                return None;
+            }
+            out.push_str(": ");
+            self.value(out, depth + 1)?;
+            self.take_comma_before('}')?;
+        }
+        out.push('}');
+        Some(())
+    }
+
+    fn take_comma_before(&mut self, close: char) -> Option<()> {
+        self.skip_space();
+        (self.take(',') || self.rest.starts_with(close)).then_some(())
+    }
+
+    /// A name or a number.
+    fn word(&mut self) -> Option<String> {
+        let end = self
+            .rest
+            .find(|character: char| !(character.is_alphanumeric() || "+-._".contains(character)))
+            .unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        match word {
+            "True" | "true" => Some("true".to_owned()),
+            "False" | "false" => Some("false".to_owned()),
+            "None" | "null" => Some("null".to_owned()),
+            _ => number(word),
+        }
+    }
+
+    /// Strings that follow each other are one.
+    fn strings(&mut self) -> Option<String> {
+        let mut text = String::new();
+        while self.rest.starts_with(['"', '\'']) {
+            self.string(&mut text)?;
+            self.skip_space();
+        }
+        Some(text)
+    }
+
+    fn string(&mut self, out: &mut String) -> Option<()> {
+        let quote = &self.rest[..1];
+        let triple = quote.repeat(3);
+        let end = if self.rest.starts_with(&triple) {
+            triple.as_str()
+        } else {
+            quote
+        };
+        self.rest = &self.rest[end.len()..];
+        loop {
+            if let Some(rest) = self.rest.strip_prefix(end) {
+                self.rest = rest;
+                return Some(());
+            }
+            let character = self.rest.chars().next()?;
+            self.rest = &self.rest[character.len_utf8()..];
+            if character == '\\' {
+                self.escape(out)?;
+            } else {
+                out.push(character);
+            }
+        }
+    }
+
+    /// What follows a backslash. An escape that Python does not know is kept as it stands.
+    fn escape(&mut self, out: &mut String) -> Option<()> {
+        let character = self.rest.chars().next()?;
+        self.rest = &self.rest[character.len_utf8()..];
+        match character {
+            '\n' => {}
+            '\\' | '\'' | '"' | '/' => out.push(character),
+            'a' => out.push('\u{7}'),
+            'b' => out.push('\u{8}'),
+            'f' => out.push('\u{c}'),
+            'n' => out.push('\n'),
+            'r' => out.push('\r'),
+            't' => out.push('\t'),
+            'v' => out.push('\u{b}'),
+            'x' => out.push(char::from_u32(self.digits(2)?)?),
+            'u' => {
+                let unit = self.digits(4)?;
+                out.push(self.surrogates(unit));
+            }
+            'U' => out.push(char::from_u32(self.digits(8)?)?),
+            '0' => out.push('\0'),
+            _ => out.extend(['\\', character]),
+        }
+        Some(())
+    }
+
+    fn digits(&mut self, count: usize) -> Option<u32> {
+        let digits = self.rest.get(..count)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        self.rest = &self.rest[count..];
+        u32::from_str_radix(digits, 16).ok()
+    }
+
+    /// A character of one or two escapes: nested values are often JSON, whose escapes come in pairs.
+    fn surrogates(&mut self, unit: u32) -> char {
+        if let Some(character) = char::from_u32(unit) {
+            return character;
+        }
+        let low = self
+            .rest
+            .strip_prefix("\\u")
+            .and_then(|rest| rest.get(..4))
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .filter(|low| (0xDC00..0xE000).contains(low));
+        match low {
+            Some(low) if unit < 0xDC00 => {
+                self.rest = &self.rest[6..];
+                let code = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+                char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+            }
+            _ => char::REPLACEMENT_CHARACTER,
+        }
+    }
+}
+
+/// A Python number as a JSON number, digit by digit.
+fn number(word: &str) -> Option<String> {
+    let (sign, digits) = match word.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", word.strip_prefix('+').unwrap_or(word)),
+    };
+    let digits = digits.replace('_', "").to_ascii_lowercase();
+    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        if let Some(digits) = digits.strip_prefix(prefix) {
+            let value = u64::from_str_radix(digits, radix).ok()?;
+            return Some(format!("{sign}{value}"));
+        }
+    }
+    // Python allows `.5` and `1.`, JSON does not.
+    let mut digits = digits.replace(".e", ".0e");
+    if digits.starts_with('.') {
+        digits.insert(0, '0');
+    }
+    if digits.ends_with('.') {
+        digits.push('0');
+    }
+    let is_number = digits.starts_with(|first: char| first.is_ascii_digit())
+        && serde_json::from_str::<IgnoredAny>(&digits).is_ok();
+    is_number.then(|| format!("{sign}{digits}"))
+}
+
+/// Finds the end of a value that comes in pieces: a comma or a closing bracket that is not its own.
+#[derive(Debug, Default)]
+pub(crate) struct ValueScanner {
+    depth: usize,
+    quote: Quote,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Quote {
+    #[default]
+    Outside,
+    /// Behind the first quotation mark.
+    Opened(char),
+    /// Behind the second: an empty string, or a third follows.
+    Twice(char),
+    Inside {
+        mark: char,
+        escaped: bool,
+    },
+    /// Inside three marks, `closing` of which have come again.
+    Triple {
+        mark: char,
+        escaped: bool,
+        closing: u8,
+    },
+}
+
+impl ValueScanner {
+    /// Whether the next character belongs to the value.
+    pub fn feed(&mut self, character: char) -> bool {
+        self.quote = match self.quote {
+            Quote::Opened(mark) if character == mark => Quote::Twice(mark),
+            Quote::Twice(mark) if character == mark => Quote::Triple {
+                mark,
+                escaped: false,
+                closing: 0,
+            },
+            Quote::Inside {
+                mark,
+                escaped: true,
+            } => Quote::Inside {
+                mark,
+                escaped: false,
+            },
+            Quote::Inside { mark, .. } if character == mark => Quote::Outside,
+            Quote::Opened(mark) | Quote::Inside { mark, .. } => Quote::inside(mark, character),
+            Quote::Triple {
+                mark,
+                escaped,
+                closing,
+            } => match (escaped, character == mark, closing) {
+                (false, true, 2) => Quote::Outside,
+                (false, true, _) => Quote::Triple {
+                    mark,
+                    escaped,
+                    closing: closing + 1,
+                },
+                _ => Quote::Triple {
+                    mark,
+                    escaped: !escaped && character == '\\',
+                    closing: 0,
+                },
+            },
+            Quote::Outside | Quote::Twice(_) => match character {
+                '"' | '\'' => Quote::Opened(character),
+                '(' | '[' | '{' => {
+                    self.depth += 1;
+                    Quote::Outside
+                }
+                ')' | ']' | '}' if self.depth > 0 => {
+                    self.depth -= 1;
+                    Quote::Outside
+                }
+                ')' | ']' | '}' => return false,
+                ',' if self.depth == 0 => return false,
+                _ => Quote::Outside,
+            },
+        };
+        true
+    }
+}
+
+impl Quote {
+    fn inside(mark: char, character: char) -> Self {
+        Self::Inside {
+            mark,
+            escaped: character == '\\',
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn literals_become_json() {
+        for (python, json) in [
+            (r"'it\'s'", r#""it's""#),
+            (r#""a\n\t\x41\u00fc""#, r#""a\n\tAü""#),
+            (r#""\ud83e\udd80""#, r#""🦀""#),
+            ("'''two\n'lines' '''", r#""two\n'lines' ""#),
+            (r#"'a' "b""#, r#""ab""#),
+            ("1_000", "1000"),
+            ("-0x1F", "-31"),
+            (".5", "0.5"),
+            ("1.", "1.0"),
+            ("1e5", "1e5"),
+            ("True", "true"),
+            ("null", "null"),
+            ("(1, 'x',)", r#"[1, "x"]"#),
+            ("[]", "[]"),
+            (
+                "{'a': [True, None], 2: {}}",
+                r#"{"a": [true, null], "2": {}}"#,
+            ),
+        ] {
+            assert_eq!(to_json(python).as_deref(), Some(json), "{python}");
+        }
+        for other in [
+            "", "word", "007", "[1 2]", "{'a'}", "f(1)", "'open", "1.2.3", "-",
+        ] {
+            assert_eq!(to_json(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        assert_eq!(to_json(&"[".repeat(100_000)), None);
+    }
+
+    #[test]
+    fn a_value_ends_at_a_foreign_comma_or_bracket() {
+        for (text, value) in [
+            ("'a,b', c=1", "'a,b'"),
+            ("[1, (2)], x", "[1, (2)]"),
+            (r#""", x"#, r#""""#),
+            (r#""""a, "b" )""")"#, r#""""a, "b" )""""#),
+            (r"'\', ')", r"'\', '"),
+            ("12)", "12"),
+        ] {
+            let mut scanner = ValueScanner::default();
+            let read: String = text
+                .chars()
+                .take_while(|next| scanner.feed(*next))
+                .collect();
+            assert_eq!(read, value);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn anything_is_survived(text in any::<String>()) {
+            let _ = to_json(&text);
+        }
+
+        #[test]
+        fn json_strings_are_read(text in any::<String>()) {
+            let json = to_json(&quote(&text)).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), Value::from(text));
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! A checkpoint's chat templates, ready to render.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::civil::DateTime;
+use minijinja::{Environment, Error};
+use serde_json::{Map, Value};
+
+use super::environment::{Refusal, environment};
+use super::error::TemplateError;
+use super::loading::{self, DEFAULT};
+use super::messages::{Continuation, normalize};
+use super::{python, source};
+use mlxm_engine::text::{SpecialTokens, Tokenizer};
+
+/// The template that wins when tools are given and a checkpoint has it.
+const TOOL_USE: &str = "tool_use";
+
+/// Tags that open a block of reasoning.
+const THINKING: [&str; 6] = [
+    "<think>",
+    "<think:opensource>",
+    "<seed:think>",
+    "[THINK]",
+    "<|START_THINKING|>",
+    "<|channel>thought",
+];
+
+/// The chat templates of one checkpoint. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ChatTemplate {
+    environment: Arc<Environment<'static>>,
+    sources: Arc<BTreeMap<String, String>>,
+    special_tokens: SpecialTokens,
+}
+
+/// What to render beside the messages.
+#[derive(Debug, Clone, Default)]
+pub struct RenderOptions {
+    /// Tools the model may call, as JSON schemas in OpenAI's form.
+    pub tools: Option<Vec<Value>>,
+    /// Documents for templates that answer from documents.
+    pub documents: Option<Vec<Value>>,
+    /// End with the header of the assistant's answer.
+    pub add_generation_prompt: bool,
+    /// Leave the last message open for the model to go on with it. Excludes `add_generation_prompt`.
+    pub continue_final_message: bool,
+    /// Further variables for the template, such as `enable_thinking`. They win over special tokens of the same name.
+    pub kwargs: Map<String, Value>,
+    /// Which of several templates; by default `tool_use` when there are tools, else `default`.
+    pub template_name: Option<String>,
+    /// The time `strftime_now` tells; by default the local time.
+    pub now: Option<DateTime>,
+}
+
+impl ChatTemplate {
+    /// Reads the templates of a checkpoint directory: chat_template.jinja with additional_chat_templates/, else
+    /// `chat_template` in tokenizer_config.json, else chat_template.json.
+    ///
+    /// # Errors
+    /// [`TemplateError::Missing`] when there is none, [`TemplateError::Syntax`] when one is not Jinja.
+    pub fn from_dir(
+        directory: impl AsRef<Path>,
+        special_tokens: &SpecialTokens,
+    ) -> Result<Self, TemplateError> {
+        Self::new(loading::load(directory.as_ref())?, special_tokens)
+    }
+
+    /// Takes a template given as text in place of the checkpoint's.
+    ///
+    /// # Errors
+    /// [`TemplateError::Syntax`] when it is not Jinja.
+    pub fn from_source(
+        source: impl Into<String>,
+        special_tokens: &SpecialTokens,
+    ) -> Result<Self, TemplateError> {
+        Self::new(
+            BTreeMap::from([(DEFAULT.to_owned(), source.into())]),
+            special_tokens,
+        )
+    }
+
+    fn new(
+        sources: BTreeMap<String, String>,
+        special_tokens: &SpecialTokens,
+    ) -> Result<Self, TemplateError> {
+        let syntax_error = |name: &str, error: &Error| TemplateError::Syntax {
+            name: name.to_owned(),
+            line: error.line().unwrap_or(1),
+            reason: describe(error),
+        };
+        let mut environment = environment().map_err(|error| syntax_error(DEFAULT, &error))?;
+        for (name, text) in &sources {
+            environment
+                .add_template_owned(name.clone(), source::rewrite(text))
+                .map_err(|error| syntax_error(name, &error))?;
+        }
+        Ok(Self {
+            environment: Arc::new(environment),
+            sources: Arc::new(sources),
+            special_tokens: special_tokens.clone(),
+        })
+    }
+
+    /// The prompt for a conversation. Messages are objects with `role`, `content` and whatever else the template reads
+    /// (`tool_calls`, `reasoning_content`, ...).
+    ///
+    /// # Errors
+    /// [`TemplateError::Refused`] when the template raises an exception of its own, [`TemplateError::Render`] when it
+    /// fails, both with the line.
+    pub fn render(
+        &self,
+        messages: &[Value],
+        options: &RenderOptions,
+    ) -> Result<String, TemplateError> {
+        let name = self.choose(options)?;
+        let mut messages = normalize(messages)?;
+        if options.continue_final_message && options.add_generation_prompt {
+            return Err(TemplateError::Conversation(
+                "a final message cannot be continued and followed by a new one: set one of \
+                 continue_final_message and add_generation_prompt"
+                    .to_owned(),
+            ));
+        }
+        let continuation = if options.continue_final_message {
+            Some(Continuation::mark(&mut messages)?)
+        } else {
+            None
+        };
+        let messages = Value::Array(messages.into_iter().map(Value::Object).collect());
+        let rendered = self
+            .environment
+            .get_template(&name)
+            .and_then(|template| template.render(self.context(&messages, options)))
+            .map_err(|error| render_error(&name, &error))?;
+        match continuation {
+            Some(continuation) => continuation.cut(rendered),
+            None => Ok(rendered),
+        }
+    }
+
+    /// The prompt as token ids. Nothing is added to what the template writes: a BOS is there once if it writes one.
+    ///
+    /// # Errors
+    /// As [`render`](Self::render), and [`TemplateError::Tokenizer`].
+    pub fn apply(
+        &self,
+        messages: &[Value],
+        options: &RenderOptions,
+        tokenizer: &Tokenizer,
+    ) -> Result<Vec<u32>, TemplateError> {
+        Ok(tokenizer.encode(&self.render(messages, options)?, false)?)
+    }
+
+    /// Whether tools reach the model: some template of the checkpoint reads them.
+    pub fn supports_tools(&self) -> bool {
+        self.sources.contains_key(TOOL_USE) || self.reads("tools")
+    }
+
+    /// Whether the model reasons before it answers: its template switches that, or writes the tags.
+    pub fn supports_thinking(&self) -> bool {
+        self.reads("enable_thinking")
+            || self
+                .sources
+                .values()
+                .any(|text| THINKING.iter().any(|open| text.contains(open)))
+    }
+
+    /// The names of the templates.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.sources.keys().map(String::as_str)
+    }
+
+    /// The source of one template, as its author wrote it.
+    pub fn source(&self, name: &str) -> Option<&str> {
+        self.sources.get(name).map(String::as_str)
+    }
+
+    fn reads(&self, variable: &str) -> bool {
+        self.sources
+            .values()
+            .any(|text| source::mentions(text, variable))
+    }
+
+    fn choose(&self, options: &RenderOptions) -> Result<String, TemplateError> {
+        let has = |name: &str| self.sources.contains_key(name);
+        let name = match &options.template_name {
+            Some(name) => name.as_str(),
+            None if options.tools.is_some() && has(TOOL_USE) => TOOL_USE,
+            None => DEFAULT,
+        };
+        if has(name) {
+            Ok(name.to_owned())
+        } else {
+            Err(TemplateError::UnknownName {
+                name: name.to_owned(),
+                known: self.sources.keys().cloned().collect(),
+            })
+        }
+    }
+
+    fn context(&self, messages: &Value, options: &RenderOptions) -> minijinja::Value {
+        let list = |items: &Option<Vec<Value>>| {
+            items.as_ref().map_or_else(
+                || minijinja::Value::from(()),
+                |items| items.iter().map(python::from_json).collect(),
+            )
+        };
+        let now = options.now.unwrap_or_else(|| jiff::Zoned::now().datetime());
+        let mut variables: BTreeMap<String, minijinja::Value> = BTreeMap::new();
+        variables.insert(
+            "strftime_now".to_owned(),
+            minijinja::Value::from_function(move |format: &str| python::strftime(now, format)),
+        );
+        for (name, content) in self.special_tokens.iter() {
+            variables.insert(name.to_owned(), minijinja::Value::from(content));
+        }
+        for (name, value) in &options.kwargs {
+            variables.insert(name.clone(), python::from_json(value));
+        }
+        variables.insert("messages".to_owned(), python::from_json(messages));
+        variables.insert("tools".to_owned(), list(&options.tools));
+        variables.insert("documents".to_owned(), list(&options.documents));
+        variables.insert(
+            "add_generation_prompt".to_owned(),
+            options.add_generation_prompt.into(),
+        );
+        minijinja::Value::from(variables)
+    }
+}
+
+fn render_error(name: &str, error: &Error) -> TemplateError {
+    let name = name.to_owned();
+    let line = error.line().unwrap_or(1);
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(Refusal(message)) = inner.downcast_ref() {
+            return TemplateError::Refused {
+                name,
+                line,
+                message: message.clone(),
+            };
+        }
+        source = inner.source();
+    }
+    TemplateError::Render {
+        name,
+        line,
+        reason: describe(error),
+    }
+}
+
+fn describe(error: &Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
+}

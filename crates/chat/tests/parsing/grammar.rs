@@ -1,0 +1,142 @@
+//! Grammars that force a call.
+
+use mlxm_chat::parsing::{Choice, Format, GrammarError, ReasoningFormat, Tool, ToolFormat};
+use serde_json::json;
+
+use crate::common::tools;
+
+fn text_only(_marker: &str) -> Option<u32> {
+    None
+}
+
+/// A vocabulary with these markers as special tokens.
+fn tokens(marker: &str) -> Option<u32> {
+    let known = [
+        "[TOOL_CALLS]",
+        "[ARGS]",
+        "<|channel|>",
+        "<|message|>",
+        "<|end|>",
+        "<|start|>",
+        "<|constrain|>",
+    ];
+    let place = known.iter().position(|one| *one == marker)?;
+    u32::try_from(100 + place).ok()
+}
+
+fn format(tools: ToolFormat) -> Format {
+    Format {
+        tools: Some(tools),
+        reasoning: None,
+    }
+}
+
+#[test]
+fn each_format_has_its_grammar() {
+    let mut tools = tools();
+    tools.remove(1);
+    for syntax in ToolFormat::ALL {
+        let grammar = format(syntax)
+            .grammar(&tools, Choice::Required, true, "", &text_only)
+            .unwrap();
+        insta::assert_snapshot!(syntax.as_str(), grammar);
+    }
+}
+
+#[test]
+fn special_tokens_are_written_by_id() {
+    for syntax in [ToolFormat::Mistral, ToolFormat::Harmony] {
+        let grammar = format(syntax)
+            .grammar(&tools(), Choice::Named("now"), true, "", &tokens)
+            .unwrap();
+        insta::assert_snapshot!(format!("{syntax}_tokens"), grammar);
+    }
+}
+
+#[test]
+fn reasoning_comes_first_unless_the_prompt_has_closed_it() {
+    let format = Format {
+        tools: Some(ToolFormat::Hermes),
+        reasoning: Some(ReasoningFormat::Think),
+    };
+    let start = |prompt: &str| {
+        let grammar = format
+            .grammar(&tools(), Choice::Named("now"), false, prompt, &text_only)
+            .unwrap();
+        grammar.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(
+        start("assistant\n"),
+        "start: (/[ \\n]{1,4}/? \"<think>\" text_1 /[ \\n]{1,4}/?)? rule_2"
+    );
+    assert_eq!(start("<think>\n"), "start: text_1 /[ \\n]{1,4}/? rule_2");
+    assert_eq!(start("<think>\n\n</think>\n\n"), "start: rule_1");
+}
+
+#[test]
+fn what_cannot_be_forced_is_said() {
+    let grammar = |format: Format, tools: &[Tool], choice| {
+        format
+            .grammar(tools, choice, false, "", &text_only)
+            .unwrap_err()
+    };
+    let hermes = format(ToolFormat::Hermes);
+    assert_eq!(
+        grammar(Format::default(), &tools(), Choice::Required),
+        GrammarError::NoToolFormat
+    );
+    assert_eq!(
+        grammar(hermes, &[], Choice::Required),
+        GrammarError::NoTools
+    );
+    assert_eq!(
+        grammar(hermes, &tools(), Choice::Named("launch")).to_string(),
+        "there is no tool \"launch\"; the tools are weather, write_file, search, now"
+    );
+}
+
+#[test]
+fn a_schema_without_properties_is_any_object() {
+    let tool = Tool {
+        name: "ping".to_owned(),
+        parameters: json!(null),
+    };
+    for syntax in ToolFormat::ALL {
+        let grammar = format(syntax).grammar(
+            std::slice::from_ref(&tool),
+            Choice::Required,
+            false,
+            "",
+            &text_only,
+        );
+        assert!(grammar.unwrap().contains("ping"));
+    }
+}
+
+#[test]
+fn prose_stays_out_of_the_grammar() {
+    let tool = Tool {
+        name: "note".to_owned(),
+        parameters: json!({
+            "description": "PROSE",
+            "properties": {
+                "description": {"type": "array", "items": {"title": "PROSE", "type": "string"}},
+                "kind": {"anyOf": [{"description": "PROSE", "type": "integer"}, {"$ref": "#/$defs/kind"}]},
+            },
+            "$defs": {"kind": {"default": "PROSE", "type": "null"}},
+        }),
+    };
+    for syntax in ToolFormat::ALL {
+        let grammar = format(syntax)
+            .grammar(
+                std::slice::from_ref(&tool),
+                Choice::Required,
+                false,
+                "",
+                &text_only,
+            )
+            .unwrap();
+        assert!(!grammar.contains("PROSE"), "{grammar}");
+        assert!(grammar.contains("description"), "{grammar}");
+    }
+}

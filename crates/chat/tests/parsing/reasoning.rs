@@ -1,0 +1,147 @@
+//! Reasoning around tags, without tools.
+
+use crate::common::{assert_same_everywhere, parse};
+use mlxm_chat::parsing::{Format, Parser, Part, ReasoningFormat, open_reasoning_end};
+use proptest::prelude::*;
+
+const ANY: Format = Format {
+    tools: None,
+    reasoning: Some(ReasoningFormat::AnyTags),
+};
+
+/// Prompt, text, reasoning, content.
+const CASES: [(&str, &str, &str, &str); 13] = [
+    ("", "plain answer", "", "plain answer"),
+    (
+        "",
+        "<think>\nhm, 2+2\n</think>\n\n4 is it",
+        "hm, 2+2",
+        "4 is it",
+    ),
+    ("", "\n <think>a</think>b", "a", "b"),
+    (
+        "assistant\n<think>\n",
+        "opened by the prompt </think> yes",
+        "opened by the prompt",
+        "yes",
+    ),
+    (
+        "<think>\n\n</think>\n\n",
+        "not <think>inside</think>",
+        "",
+        "not <think>inside</think>",
+    ),
+    (
+        "",
+        "<think>a </thin k> < </think",
+        "a </thin k> < </think",
+        "",
+    ),
+    ("", "<thinker> is a word", "", "<thinker> is a word"),
+    (
+        "",
+        "<think>a</think>b<think>c</think>",
+        "a",
+        "b<think>c</think>",
+    ),
+    (
+        "",
+        "[THINK]über 🦀 a\n\nb[/THINK]\nß",
+        "über 🦀 a\n\nb",
+        "ß",
+    ),
+    ("", "  indented code", "", "  indented code"),
+    (
+        "<|START_THINKING|>",
+        "a plan<|END_THINKING|>done",
+        "a plan",
+        "done",
+    ),
+    ("", "<|channel>thought\nhm\n<channel|>done", "hm", "done"),
+    ("", "<seed:think>\n</seed:think> \n", "", ""),
+];
+
+fn split(parts: &[Part]) -> (String, String) {
+    let mut split = (String::new(), String::new());
+    for part in parts {
+        match part {
+            Part::Reasoning(text) => split.0.push_str(text),
+            Part::Content(text) => split.1.push_str(text),
+            _ => {}
+        }
+    }
+    split
+}
+
+#[test]
+fn reasoning_is_split_out_at_every_cut() {
+    for (prompt, text, reasoning, content) in CASES {
+        let parts = parse(ANY, prompt, &[], [text]);
+        let expected = (reasoning.to_owned(), content.to_owned());
+        assert_eq!(split(&parts), expected, "{text:?}");
+        assert_same_everywhere(ANY, prompt, &[], text);
+    }
+}
+
+#[test]
+fn text_is_not_held_back_longer_than_needed() {
+    let mut parser = Parser::new(ANY, "", &[]);
+    assert_eq!(
+        parser.push("<think>one two <"),
+        [Part::Reasoning("one two".to_owned())]
+    );
+    assert_eq!(parser.push("3"), [Part::Reasoning(" <3".to_owned())]);
+    assert_eq!(
+        parser.push("</think>yes"),
+        [Part::Content("yes".to_owned())]
+    );
+    assert_eq!(parser.push(" \n"), [Part::Content(" \n".to_owned())]);
+}
+
+#[test]
+fn a_format_knows_only_its_own_tags() {
+    let format = Format {
+        tools: None,
+        reasoning: Some(ReasoningFormat::Think),
+    };
+    let text = "[THINK]a[/THINK]b";
+    assert_eq!(
+        parse(format, "", &[], [text]),
+        [Part::Content(text.to_owned())]
+    );
+    assert_eq!(
+        parse(Format::default(), "<think>", &[], [text]),
+        [Part::Content(text.to_owned())]
+    );
+}
+
+#[test]
+fn a_prompt_tells_how_open_reasoning_ends() {
+    assert_eq!(
+        open_reasoning_end("<|assistant|><think>\n"),
+        Some("</think>")
+    );
+    assert_eq!(open_reasoning_end("<think></think>\n"), None);
+    assert_eq!(open_reasoning_end("[THINK]"), Some("[/THINK]"));
+}
+
+proptest! {
+    #[test]
+    fn without_tools_no_text_is_lost(pieces in prop::collection::vec(".{0,6}|<|think>|</|tool_call>|\\[TOOL_CALLS\\]", 0..12)) {
+        let text = pieces.concat();
+        let format = Format { reasoning: None, ..ANY };
+        let parts = parse(format, "", &[], pieces.iter().map(String::as_str));
+        prop_assert_eq!(split(&parts), (String::new(), text.clone()));
+
+        // Reasoning loses nothing but its tags and the white space around it.
+        let parts = parse(ANY, "", &[], pieces.iter().map(String::as_str));
+        let (reasoning, content) = split(&parts);
+        if reasoning.is_empty() && !text.trim_start().starts_with("<think>") {
+            prop_assert_eq!(content, text);
+        } else {
+            let kept: String = (reasoning + &content).split_whitespace().collect();
+            let all: String = text.replacen("<think>", "", 1).split_whitespace().collect();
+            prop_assert!(kept == all || kept == all.replacen("</think>", "", 1), "{:?}: {:?}", text, kept);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Calls that are written and read again.
+
+use mlxm_chat::parsing::{Format, Part, ReasoningFormat, ToolFormat};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use serde_json::{Value, json};
+
+use crate::common::{calls, parse, tools};
+use crate::rendering::write;
+
+/// Text with much of what could be taken for syntax.
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        3 => "[a-zà-ü0-9 ]{1,6}",
+        1 => Just("🦀".to_owned()),
+        4 => prop::sample::select(vec![
+            "<", ">", "</", "\n", "\t", "\"", "'", "\\", "{", "}", "[", "]", "(", ")", ",", ":", ";", "=", "|", "<|",
+            "</param", "<tool", "```", "True", "null", "\\n", "\\u0041",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            object(inner),
+        ]
+    })
+}
+
+fn object(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
+    prop::collection::btree_map("[a-z_]{1,6}", inner, 0..4)
+        .prop_map(|map| Value::Object(map.into_iter().collect()))
+}
+
+pub fn call() -> impl Strategy<Value = (String, Value)> {
+    prop_oneof![
+        (text(), any::<i32>(), any::<bool>()).prop_map(|(city, days, metric)| (
+            "weather".to_owned(),
+            json!({"city": city, "days": days, "metric": metric})
+        )),
+        (text(), text()).prop_map(|(path, content)| (
+            "write_file".to_owned(),
+            json!({"path": path, "content": content})
+        )),
+        (text(), object(value()), prop::collection::vec(text(), 0..3)).prop_map(
+            |(query, filters, tags)| (
+                "search".to_owned(),
+                json!({"query": query, "filters": filters, "tags": tags})
+            )
+        ),
+        Just(("now".to_owned(), json!({}))),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn calls_come_back(
+        calls_written in prop::collection::vec(call(), 1..4),
+        before in "([a-z]{1,5} ?){0,3}",
+        cuts in prop::collection::vec(any::<Index>(), 0..6),
+    ) {
+        for format in ToolFormat::ALL {
+            let is_bare = matches!(format, ToolFormat::Llama3Json | ToolFormat::Pythonic | ToolFormat::Harmony);
+            let before = if is_bare { "" } else { before.trim_end() };
+            let text = format!("{before}{}", write(format, &calls_written));
+            let borders: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| *cut.get(&borders)).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let pieces = cuts.windows(2).map(|pair| &text[pair[0]..pair[1]]);
+            let syntax = Format { tools: Some(format), reasoning: None };
+            let parts = parse(syntax, "", &tools(), pieces);
+            prop_assert_eq!(&calls(&parts), &calls_written, "{}: {:?}", format, text);
+            let content: String = parts
+                .iter()
+                .filter_map(|part| match part {
+                    Part::Content(text) => Some(text.as_str()),
+                    _ => None,
+                })
+                .collect();
+            prop_assert_eq!(content, before, "{}: {:?}", format, text);
+        }
+    }
+
+    #[test]
+    fn calls_that_are_cut_off_or_garbled_are_survived(
+        calls_written in prop::collection::vec(call(), 1..3),
+        cut in any::<Index>(),
+        garbled in any::<Index>(),
+        with in "[<>{}\\[\\]\"',:=| a]{0,2}",
+    ) {
+        for format in ToolFormat::ALL {
+            let mut text = write(format, &calls_written);
+            let borders: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+            text.truncate(*cut.get(&borders));
+            let borders: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+            text.insert_str(*garbled.get(&borders), &with);
+            let syntax = Format { tools: Some(format), reasoning: Some(ReasoningFormat::AnyTags) };
+            let whole = parse(syntax, "", &tools(), [text.as_str()]);
+            let characters = text.char_indices().map(|(at, one)| &text[at..at + one.len_utf8()]);
+            let parts = parse(syntax, "", &tools(), characters);
+            prop_assert_eq!(&parts, &whole, "{}: {:?}", format, text);
+            // Channels drop the headers of messages.
+            let is_call = parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
+            if !is_call && format != ToolFormat::Harmony && !text.is_empty() {
+                prop_assert_eq!(parts, vec![Part::Content(text)], "{}", format);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_call_is_content(text in text()) {
+        for format in ToolFormat::ALL {
+            let syntax = Format { tools: Some(format), reasoning: None };
+            let parts = parse(syntax, "", &tools(), text.char_indices().map(|(at, one)| &text[at..at + one.len_utf8()]));
+            let expected = if text.is_empty() { vec![] } else { vec![Part::Content(text.clone())] };
+            prop_assert_eq!(parts, expected, "{}", format);
+        }
+    }
+}
