@@ -25,7 +25,7 @@ fn main() -> Result<()> {
         match event? {
             Event::Token(token) => print!("{}", token.text),
             Event::Finished(end) => {
-                let speed = end.statistics.generation_tokens_per_second();
+                let speed = end.metrics.generation_tokens_per_second();
                 let reason = end.reason.as_str();
                 println!("{}\n({reason}, {speed:.0} tokens per second)", end.text);
             }

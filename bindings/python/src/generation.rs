@@ -93,7 +93,7 @@ impl Generation {
                         finish_reason: end.reason.as_str(),
                         stop_string: stop_string(&end),
                         logprobs: with_logprobs.then_some(logprobs),
-                        statistics: end.statistics.into(),
+                        statistics: end.metrics.into(),
                     });
                 }
                 None => return Err(refused("the generation was closed before its end")),
@@ -150,12 +150,7 @@ impl Generation {
 
     #[getter]
     fn statistics(&self, py: Python<'_>) -> Option<Statistics> {
-        py.detach(|| {
-            self.state()
-                .finished
-                .as_ref()
-                .map(|end| end.statistics.into())
-        })
+        py.detach(|| self.state().finished.as_ref().map(|end| end.metrics.into()))
     }
 
     /// Cancels what is still running.

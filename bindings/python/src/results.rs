@@ -53,8 +53,8 @@ pub struct Statistics {
     peak_memory_bytes: u64,
 }
 
-impl From<mlxm_engine::Statistics> for Statistics {
-    fn from(value: mlxm_engine::Statistics) -> Self {
+impl From<mlxm_engine::RequestMetrics> for Statistics {
+    fn from(value: mlxm_engine::RequestMetrics) -> Self {
         Self {
             prompt_tokens: value.prompt_tokens,
             cached_tokens: value.cached_tokens,

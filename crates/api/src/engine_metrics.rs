@@ -10,7 +10,7 @@ use crate::server::Model;
 
 /// Registers the values of this moment.
 pub fn register(registry: &mut Registry, model: &Model) {
-    let report = model.engine.load_report();
+    let report = model.engine.stats();
     let counters = report.counters;
     let mut count = |name: &str, help: &str, value: u64| {
         registry.register(name, help, ConstCounter::new(value));
@@ -34,12 +34,12 @@ pub fn register(registry: &mut Registry, model: &Model) {
     count(
         "prefix_lookup_tokens",
         "Tokens that were looked for in the cache",
-        counters.prefix_lookup_tokens,
+        counters.prefix_cache_query_tokens,
     );
     count(
         "prefix_hit_tokens",
         "Tokens that were found there",
-        counters.prefix_hit_tokens,
+        counters.prefix_cache_hit_tokens,
     );
     let mut seconds = |name: &str, help: &str, value: std::time::Duration| {
         registry.register(name, help, ConstCounter::new(value.as_secs_f64()));

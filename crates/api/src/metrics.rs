@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use mlxm_engine::Statistics;
+use mlxm_engine::RequestMetrics;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -165,7 +165,7 @@ impl AnswerTimer {
     }
 
     /// The answer is complete.
-    pub fn finished(&mut self, statistics: &Statistics) {
+    pub fn finished(&mut self, statistics: &RequestMetrics) {
         self.finished = true;
         let queue_seconds = statistics.queue_time.as_secs_f64();
         self.queue_time.observe(queue_seconds);

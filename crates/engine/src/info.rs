@@ -47,7 +47,7 @@ pub struct ModelInfo {
 }
 
 /// What is known about a checkpoint once its metadata is read.
-pub(crate) struct Recorded<'a> {
+pub(crate) struct ModelMetadata<'a> {
     pub(crate) config: &'a CheckpointConfig,
     pub(crate) architecture: &'static str,
     pub(crate) sizes: &'a Dimensions,
@@ -59,8 +59,8 @@ pub(crate) struct Recorded<'a> {
 }
 
 impl ModelInfo {
-    pub(crate) fn new(recorded: Recorded<'_>) -> Self {
-        let Recorded {
+    pub(crate) fn new(recorded: ModelMetadata<'_>) -> Self {
+        let ModelMetadata {
             config,
             sizes,
             cache_layers,

@@ -49,11 +49,11 @@ pub use mlxm_kernels::{QuantMode, QuantSpec};
 pub use mlxm_kvcache::GroupKind;
 pub use mlxm_scheduler::Priority;
 pub use options::{
-    ActivationDtype, BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DEFAULT_MAX_WAITING, DeviceChoice,
+    ActivationDtype, BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DEFAULT_MAX_QUEUED_REQUESTS, DeviceChoice,
     KvCacheDtype, LoadOptions,
 };
-pub use request::{Event, FinishReason, Finished, Logits, Request, Statistics, Token};
+pub use request::{Event, FinishReason, Finished, Logits, Request, RequestMetrics, Token};
 pub use runtime::{
-    CacheGroupPlan, Counters, Engine, Generation, GroupLoad, LoadReport, MemoryPlan, Poll, inspect,
-    peak_resident_bytes,
+    CacheGroupPlan, CacheGroupStats, Counters, Engine, EngineStats, Generation, MemoryPlan, Poll,
+    inspect, peak_resident_bytes,
 };

@@ -48,7 +48,7 @@ pub const DEFAULT_CONTEXT_LENGTH: usize = 8192;
 pub const BLOCK_SIZE: usize = 32;
 
 /// Requests that may wait when the caller does not say.
-pub const DEFAULT_MAX_WAITING: usize = 256;
+pub const DEFAULT_MAX_QUEUED_REQUESTS: usize = 256;
 
 /// Options of [`crate::Engine::load`].
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ pub struct LoadOptions {
     pub max_sequences: usize,
     /// Requests that may be in the engine beyond `max_sequences`. One more is refused with
     /// [`RequestError::QueueFull`](crate::RequestError::QueueFull).
-    pub max_waiting: usize,
+    pub max_queued_requests: usize,
     /// Tokens that the KV pool holds, over all sequences and what is kept of earlier ones; at least one context. Room for
     /// `max_sequences` full contexts when absent. With less, sequences wait for room or give way to each other.
     pub kv_pool_tokens: Option<usize>,
@@ -87,7 +87,7 @@ impl Default for LoadOptions {
             threads: None,
             context_length: None,
             max_sequences: 1,
-            max_waiting: DEFAULT_MAX_WAITING,
+            max_queued_requests: DEFAULT_MAX_QUEUED_REQUESTS,
             kv_pool_tokens: None,
             max_batch_tokens: 512,
             memory_bytes: None,

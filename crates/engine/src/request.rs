@@ -26,16 +26,16 @@ pub struct Request {
     pub constraint: Option<Box<dyn Constraint>>,
     /// Whether the prompt's cached prefix may be used and left behind for later requests.
     pub no_prefix_cache: bool,
-    /// Cached prefixes are shared only between requests of the same salt: users or adapters that must not see whether
+    /// Cached prefixes are shared only between requests of the same cache_salt: users or adapters that must not see whether
     /// another one asked the same.
-    pub salt: u64,
+    pub cache_salt: u64,
     /// How soon the answer is wanted.
     pub priority: Priority,
     /// Log-probabilities of the prompt's tokens, too, each with those of this many others. Such a prompt is computed as a
     /// whole, whatever the cache holds of it.
     pub prompt_logprobs: Option<usize>,
     /// Special tokens that appear in the text all the same, such as the marks around a tool call. The others stay hidden.
-    pub visible_tokens: Arc<[u32]>,
+    pub keep_special_tokens: Arc<[u32]>,
 }
 
 /// One step of an answer.
@@ -91,14 +91,14 @@ pub struct Finished {
     /// Text that was still held back.
     pub text: String,
     /// Counts and times.
-    pub statistics: Statistics,
+    pub metrics: RequestMetrics,
     /// Of all tokens of the prompt but the first, if the request asked for them: those of the model, without penalties.
     pub prompt_logprobs: Vec<TokenLogprob>,
 }
 
 /// Counts and times of one generation.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Statistics {
+pub struct RequestMetrics {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Of those, how many were found in the cache.
@@ -115,7 +115,7 @@ pub struct Statistics {
     pub peak_memory_bytes: u64,
 }
 
-impl Statistics {
+impl RequestMetrics {
     /// Prompt tokens computed per second: cached tokens cost nothing and do not count.
     pub fn prompt_tokens_per_second(&self) -> f64 {
         rate(

@@ -356,7 +356,7 @@ fn a_special_token_that_is_to_be_visible_is_text() {
     let end = tokenizer.token_to_id("<|end|>").unwrap();
     let the = tokenizer.token_to_id("Ġthe").unwrap();
     let text = |visible: &[u32]| {
-        let mut detokenizer = tokenizer.detokenizer_showing(visible.into());
+        let mut detokenizer = tokenizer.detokenizer_keeping_special(visible.into());
         let mut text = detokenizer.push(the) + &detokenizer.push(end) + &detokenizer.push(the);
         text += &detokenizer.finish();
         text

@@ -35,7 +35,7 @@ pub enum GroupKind {
 
 impl GroupKind {
     /// First position that the token at `position` reads.
-    pub fn first_read(self, position: usize) -> usize {
+    pub fn first_attended_position(self, position: usize) -> usize {
         match self {
             Self::Full => 0,
             Self::SlidingWindow { window } => (position + 1).saturating_sub(window),
@@ -44,7 +44,7 @@ impl GroupKind {
 
     /// The most blocks one sequence of `len` tokens holds at a time when it is computed in steps
     /// of at most `chunk` tokens. This is what a memory plan multiplies by the sequence count.
-    pub fn blocks_for(self, len: usize, chunk: usize, block_size: usize) -> usize {
+    pub fn max_blocks_per_sequence(self, len: usize, chunk: usize, block_size: usize) -> usize {
         let whole = len.div_ceil(block_size);
         match self {
             Self::Full => whole,
@@ -186,10 +186,10 @@ mod tests {
     #[test]
     fn a_window_reads_itself_and_those_before() {
         let kind = GroupKind::SlidingWindow { window: 4 };
-        assert_eq!(kind.first_read(2), 0);
-        assert_eq!(kind.first_read(3), 0);
-        assert_eq!(kind.first_read(4), 1);
-        assert_eq!(GroupKind::Full.first_read(100), 0);
+        assert_eq!(kind.first_attended_position(2), 0);
+        assert_eq!(kind.first_attended_position(3), 0);
+        assert_eq!(kind.first_attended_position(4), 1);
+        assert_eq!(GroupKind::Full.first_attended_position(100), 0);
     }
 
     #[test]
@@ -200,17 +200,20 @@ mod tests {
                     let kind = GroupKind::SlidingWindow { window };
                     let worst = (0..40)
                         .map(|start| {
-                            let first = kind.first_read(start) / block_size;
+                            let first = kind.first_attended_position(start) / block_size;
                             (start + chunk).div_ceil(block_size) - first
                         })
                         .max();
-                    assert_eq!(Some(kind.blocks_for(1000, chunk, block_size)), worst);
+                    assert_eq!(
+                        Some(kind.max_blocks_per_sequence(1000, chunk, block_size)),
+                        worst
+                    );
                 }
             }
         }
-        assert_eq!(GroupKind::Full.blocks_for(33, 8, 16), 3);
+        assert_eq!(GroupKind::Full.max_blocks_per_sequence(33, 8, 16), 3);
         assert_eq!(
-            GroupKind::SlidingWindow { window: 512 }.blocks_for(33, 8, 16),
+            GroupKind::SlidingWindow { window: 512 }.max_blocks_per_sequence(33, 8, 16),
             3
         );
     }

@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use crate::{BlockId, GroupConfig, GroupKind, GroupStats, free_list::FreeList, prefix::PrefixKey};
+use crate::{
+    BlockId, GroupConfig, GroupKind, GroupStats, block_hash::BlockHash, free_list::FreeList,
+};
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Block {
     references: u32,
     /// Set while the index points at this block.
-    key: Option<PrefixKey>,
+    key: Option<BlockHash>,
 }
 
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub(crate) struct Group {
     blocks: Vec<Block>,
     /// Token ids of indexed blocks, `block_size` per block, compared on every hit.
     tokens: Vec<u32>,
-    index: HashMap<PrefixKey, BlockId>,
+    cached_blocks: HashMap<BlockHash, BlockId>,
     free: FreeList,
     /// Blocks that are both free and indexed.
     cached: usize,
@@ -31,7 +33,7 @@ impl Group {
             block_size,
             blocks: vec![Block::default(); config.blocks],
             tokens: vec![0; config.blocks * block_size],
-            index: HashMap::with_capacity(config.blocks),
+            cached_blocks: HashMap::with_capacity(config.blocks),
             free: FreeList::full(config.blocks),
             cached: 0,
         }
@@ -50,13 +52,13 @@ impl Group {
     }
 
     /// First logical block that a token at `position` reads.
-    pub(crate) fn first_block_read(&self, position: usize) -> usize {
-        self.kind.first_read(position) / self.block_size
+    pub(crate) fn first_attended_block(&self, position: usize) -> usize {
+        self.kind.first_attended_position(position) / self.block_size
     }
 
     /// The block that holds this prefix's last `block_size` tokens.
-    pub(crate) fn find(&self, key: PrefixKey, tokens: &[u32]) -> Option<BlockId> {
-        let block = *self.index.get(&key)?;
+    pub(crate) fn get_cached_block(&self, key: BlockHash, tokens: &[u32]) -> Option<BlockId> {
+        let block = *self.cached_blocks.get(&key)?;
         (self.tokens_of(block) == tokens).then_some(block)
     }
 
@@ -73,7 +75,7 @@ impl Group {
     /// A block of the caller's own, the least recently used; whatever it held is forgotten.
     pub(crate) fn allocate(&mut self) -> Option<BlockId> {
         let block = self.free.pop_front()?;
-        if self.forget(block) {
+        if self.evict(block) {
             self.cached -= 1;
         }
         self.blocks[block.index()].references = 1;
@@ -96,14 +98,14 @@ impl Group {
     }
 
     /// Whether a sealed block cannot be written again: another sequence reads it, or it is gone.
-    pub(crate) fn is_fixed(&self, block: BlockId) -> bool {
-        block == BlockId::FREED || self.blocks[block.index()].references > 1
+    pub(crate) fn is_read_only(&self, block: BlockId) -> bool {
+        block == BlockId::NULL || self.blocks[block.index()].references > 1
     }
 
     /// Makes a full block findable. If another block already holds the same prefix, that one
     /// stays the one that is found.
-    pub(crate) fn index(&mut self, block: BlockId, key: PrefixKey, tokens: &[u32]) {
-        if let Entry::Vacant(vacant) = self.index.entry(key) {
+    pub(crate) fn cache_block(&mut self, block: BlockId, key: BlockHash, tokens: &[u32]) {
+        if let Entry::Vacant(vacant) = self.cached_blocks.entry(key) {
             vacant.insert(block);
             self.blocks[block.index()].key = Some(key);
             let start = block.index() * self.block_size;
@@ -111,10 +113,10 @@ impl Group {
         }
     }
 
-    /// Makes a block no longer findable, because it will be written. Says whether it was.
-    pub(crate) fn forget(&mut self, block: BlockId) -> bool {
+    /// Makes a block no longer prefix_caching, because it will be written. Says whether it was.
+    pub(crate) fn evict(&mut self, block: BlockId) -> bool {
         match self.blocks[block.index()].key.take() {
-            Some(key) => self.index.remove(&key).is_some(),
+            Some(key) => self.cached_blocks.remove(&key).is_some(),
             None => false,
         }
     }
@@ -148,10 +150,10 @@ impl Group {
             assert_eq!(block.references, expected, "references of {id:?}");
             assert_eq!(is_free[at], expected == 0, "{id:?} free");
             if let Some(key) = block.key {
-                assert_eq!(self.index.get(&key), Some(&id));
+                assert_eq!(self.cached_blocks.get(&key), Some(&id));
             }
         }
-        for (key, block) in &self.index {
+        for (key, block) in &self.cached_blocks {
             assert_eq!(self.blocks[block.index()].key, Some(*key));
         }
         let cached = free
@@ -165,7 +167,7 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prefix::PrefixHasher;
+    use crate::block_hash::BlockHasher;
 
     #[test]
     fn a_key_alone_is_not_a_hit() {
@@ -174,10 +176,10 @@ mod tests {
             blocks: 2,
         };
         let mut group = Group::new(&config, 2);
-        let key = PrefixHasher::default().root(0);
+        let key = BlockHasher::default().root(0);
         let block = group.allocate().unwrap();
-        group.index(block, key, &[1, 2]);
-        assert_eq!(group.find(key, &[1, 2]), Some(block));
-        assert_eq!(group.find(key, &[1, 3]), None);
+        group.cache_block(block, key, &[1, 2]);
+        assert_eq!(group.get_cached_block(key, &[1, 2]), Some(block));
+        assert_eq!(group.get_cached_block(key, &[1, 3]), None);
     }
 }

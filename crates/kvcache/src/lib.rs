@@ -19,9 +19,9 @@
 //!
 //! let mut cache = pool.match_prefix(&prompt, 0);
 //! assert_eq!(cache.cached_tokens(), 0);
-//! pool.grow(&mut cache, prompt.len())?;
+//! pool.allocate_slots(&mut cache, prompt.len())?;
 //! // The engine computes the prompt here, writing position `p` to `cache.slot(0, p)`.
-//! pool.seal(&mut cache, &prompt, prompt.len());
+//! pool.cache_full_blocks(&mut cache, &prompt, prompt.len());
 //! pool.release(cache);
 //!
 //! let again = pool.match_prefix(&prompt, 0);
@@ -38,15 +38,15 @@
 //! - A sealed block stays findable after its last reference is gone, until the block is reused.
 //!   The least recently used goes first.
 //! - A sequence never has more than `block_size - 1` unused slots in a group after
-//!   [`BlockPool::grow`].
+//!   [`BlockPool::allocate_slots`].
 //! - Deliberately absent: tensors, devices, clocks, threads, eviction policies other than the
 //!   above.
 
+mod block_hash;
 mod config;
 mod free_list;
 mod group;
 mod pool;
-mod prefix;
 mod stats;
 mod table;
 

@@ -4,8 +4,8 @@ use std::{error::Error, fmt};
 
 use crate::{
     BlockId, BlockTable, ConfigError, GroupKind, PoolConfig, PoolStats, SequenceCache,
+    block_hash::{BlockHash, BlockHasher},
     group::Group,
-    prefix::{PrefixHasher, PrefixKey},
 };
 
 /// Growing a sequence needs more blocks than are free. Nothing was changed.
@@ -40,9 +40,9 @@ impl Error for OutOfBlocks {}
 pub struct BlockPool {
     block_size: usize,
     groups: Vec<Group>,
-    hasher: PrefixHasher,
-    prefix_lookup_tokens: u64,
-    prefix_hit_tokens: u64,
+    hasher: BlockHasher,
+    prefix_cache_queries: u64,
+    prefix_cache_hits: u64,
 }
 
 impl BlockPool {
@@ -57,9 +57,9 @@ impl BlockPool {
         Ok(Self {
             block_size,
             groups: groups.map(|group| Group::new(group, block_size)).collect(),
-            hasher: PrefixHasher::default(),
-            prefix_lookup_tokens: 0,
-            prefix_hit_tokens: 0,
+            hasher: BlockHasher::default(),
+            prefix_cache_queries: 0,
+            prefix_cache_hits: 0,
         })
     }
 
@@ -94,7 +94,10 @@ impl BlockPool {
     pub fn max_sequence_len(&self) -> usize {
         let limit = |group: &Group| {
             let blocks = group.blocks();
-            match group.kind().blocks_for(usize::MAX / 2, 1, self.block_size) {
+            match group
+                .kind()
+                .max_blocks_per_sequence(usize::MAX / 2, 1, self.block_size)
+            {
                 needed if needed <= blocks => usize::MAX,
                 _ => blocks * self.block_size,
             }
@@ -104,9 +107,9 @@ impl BlockPool {
 
     /// A cache for a sequence that takes no part in prefix reuse: it finds nothing, and nothing it
     /// computes can be found.
-    pub fn private(&self) -> SequenceCache {
+    pub fn sequence_without_prefix_caching(&self) -> SequenceCache {
         SequenceCache {
-            findable: false,
+            prefix_caching: false,
             ..self.empty(0)
         }
     }
@@ -116,10 +119,10 @@ impl BlockPool {
             block_size: self.block_size,
             tables: self.groups.iter().map(|_| BlockTable::default()).collect(),
             cached_tokens: 0,
-            findable: true,
+            prefix_caching: true,
             root: self.hasher.root(salt),
-            keys: Vec::new(),
-            uncounted_lookup: None,
+            block_hashes: Vec::new(),
+            unrecorded_query_tokens: None,
         }
     }
 
@@ -134,16 +137,17 @@ impl BlockPool {
     /// sliding window group holds only the blocks that the next token reads.
     pub fn match_prefix(&mut self, tokens: &[u32], salt: u64) -> SequenceCache {
         let mut cache = self.empty(salt);
-        cache.uncounted_lookup = Some(tokens.len());
+        cache.unrecorded_query_tokens = Some(tokens.len());
         let longest = tokens.len().saturating_sub(1) / self.block_size;
         let blocks: Vec<&[u32]> = tokens.chunks_exact(self.block_size).take(longest).collect();
-        cache.keys = self.keys_of_hit(cache.root, &blocks);
+        cache.block_hashes = self.longest_cached_prefix(cache.root, &blocks);
 
-        let resume = cache.keys.len();
+        let resume = cache.block_hashes.len();
         cache.cached_tokens = resume * self.block_size;
         for (group, table) in self.groups.iter_mut().zip(&mut cache.tables) {
-            let first = group.first_block_read(cache.cached_tokens);
-            let held = (first..resume).filter_map(|i| group.find(cache.keys[i], blocks[i]));
+            let first = group.first_attended_block(cache.cached_tokens);
+            let held = (first..resume)
+                .filter_map(|i| group.get_cached_block(cache.block_hashes[i], blocks[i]));
             *table = BlockTable::from_prefix(first, held);
             for &block in &table.blocks()[first..] {
                 group.acquire(block);
@@ -153,42 +157,42 @@ impl BlockPool {
     }
 
     /// Keys of the blocks before the latest point that every group can resume from.
-    fn keys_of_hit(&self, root: PrefixKey, blocks: &[&[u32]]) -> Vec<PrefixKey> {
-        let mut keys = Vec::new();
+    fn longest_cached_prefix(&self, root: BlockHash, blocks: &[&[u32]]) -> Vec<BlockHash> {
+        let mut hashes = Vec::new();
         let mut resume = 0;
         // Per group, the first block of the unbroken run of hits that ends at the current one.
         let mut run_starts = vec![0; self.groups.len()];
         let mut parent = root;
         for (i, block) in blocks.iter().enumerate() {
             parent = self.hasher.extend(parent, block);
-            keys.push(parent);
+            hashes.push(parent);
             let next_position = (i + 1) * self.block_size;
             let mut resumable = true;
             for (group, run_start) in self.groups.iter().zip(&mut run_starts) {
-                if group.find(parent, block).is_none() {
+                if group.get_cached_block(parent, block).is_none() {
                     if group.kind() == GroupKind::Full {
-                        keys.truncate(resume);
-                        return keys;
+                        hashes.truncate(resume);
+                        return hashes;
                     }
                     *run_start = i + 1;
                 }
-                resumable &= *run_start <= group.first_block_read(next_position);
+                resumable &= *run_start <= group.first_attended_block(next_position);
             }
             if resumable {
                 resume = i + 1;
             }
         }
-        keys.truncate(resume);
-        keys
+        hashes.truncate(resume);
+        hashes
     }
 
-    /// Whether [`BlockPool::grow`] to `len` would succeed.
-    pub fn can_grow(&self, cache: &SequenceCache, len: usize) -> bool {
-        self.lack(cache, len).is_none()
+    /// Whether [`BlockPool::allocate_slots`] to `len` would succeed.
+    pub fn can_allocate(&self, cache: &SequenceCache, len: usize) -> bool {
+        self.shortfall(cache, len).is_none()
     }
 
-    /// The longest `len` for which [`BlockPool::grow`] would succeed.
-    pub fn growable_len(&self, cache: &SequenceCache) -> usize {
+    /// The longest `len` for which [`BlockPool::allocate_slots`] would succeed.
+    pub fn max_allocatable_len(&self, cache: &SequenceCache) -> usize {
         let groups = self.groups.iter().zip(&cache.tables);
         groups
             .map(|(group, table)| (table.blocks().len() + group.free_blocks()) * self.block_size)
@@ -198,14 +202,14 @@ impl BlockPool {
 
     /// Whether the free blocks suffice to bring the sequence to `len` tokens, if it is computed
     /// in steps small enough for its sliding window groups to free blocks on the way.
-    pub fn can_hold(&self, cache: &SequenceCache, len: usize) -> bool {
-        self.can_hold_without(cache, len, &[])
+    pub fn can_fit(&self, cache: &SequenceCache, len: usize) -> bool {
+        self.can_fit_after_releasing(cache, len, &[])
     }
 
-    /// As [`BlockPool::can_hold`], if `others` were released first. A block that they share with
+    /// As [`BlockPool::can_fit`], if `others` were released first. A block that they share with
     /// each other or with a sequence that stays counts as if it came free, so that the answer may
     /// be yes where it should be no.
-    pub fn can_hold_without(
+    pub fn can_fit_after_releasing(
         &self,
         cache: &SequenceCache,
         len: usize,
@@ -213,9 +217,14 @@ impl BlockPool {
     ) -> bool {
         let mut groups = self.groups.iter().zip(&cache.tables).enumerate();
         groups.all(|(at, (group, table))| {
-            let most = group.kind().blocks_for(len, 1, self.block_size);
-            let released: usize = others.iter().map(|other| other.tables[at].held()).sum();
-            most.saturating_sub(table.held()) <= group.free_blocks() + released
+            let most = group
+                .kind()
+                .max_blocks_per_sequence(len, 1, self.block_size);
+            let released: usize = others
+                .iter()
+                .map(|other| other.tables[at].allocated_blocks())
+                .sum();
+            most.saturating_sub(table.allocated_blocks()) <= group.free_blocks() + released
         })
     }
 
@@ -224,9 +233,13 @@ impl BlockPool {
     ///
     /// # Errors
     /// If a group has too few free blocks.
-    pub fn grow(&mut self, cache: &mut SequenceCache, len: usize) -> Result<(), OutOfBlocks> {
-        if let Some(lack) = self.lack(cache, len) {
-            return Err(lack);
+    pub fn allocate_slots(
+        &mut self,
+        cache: &mut SequenceCache,
+        len: usize,
+    ) -> Result<(), OutOfBlocks> {
+        if let Some(shortfall) = self.shortfall(cache, len) {
+            return Err(shortfall);
         }
         let blocks = len.div_ceil(self.block_size);
         for (group, table) in self.groups.iter_mut().zip(&mut cache.tables) {
@@ -235,36 +248,41 @@ impl BlockPool {
                 table.push(block);
             }
         }
-        if let Some(tokens) = cache.uncounted_lookup.take() {
-            self.prefix_lookup_tokens += tokens as u64;
-            self.prefix_hit_tokens += cache.cached_tokens as u64;
+        if let Some(tokens) = cache.unrecorded_query_tokens.take() {
+            self.prefix_cache_queries += tokens as u64;
+            self.prefix_cache_hits += cache.cached_tokens as u64;
         }
         Ok(())
     }
 
-    /// Makes the full blocks among the first `computed` tokens findable, then frees what no
+    /// Makes the full blocks among the first `computed` tokens prefix_caching, then frees what no
     /// sliding window will read again once position `computed` is next.
     ///
     /// `tokens` are the sequence's tokens from position 0; `computed` counts only tokens that are
     /// certain, not drafts that may be rejected. What was sealed before is not looked at again.
-    pub fn seal(&mut self, cache: &mut SequenceCache, tokens: &[u32], computed: usize) {
+    pub fn cache_full_blocks(
+        &mut self,
+        cache: &mut SequenceCache,
+        tokens: &[u32],
+        computed: usize,
+    ) {
         let computed = computed.min(tokens.len()).min(cache.capacity());
-        let sealed = cache.keys.len();
+        let sealed = cache.block_hashes.len();
         let full = tokens[..computed].chunks_exact(self.block_size);
         let unsealed = full.enumerate().skip(sealed);
-        for (i, block) in unsealed.take_while(|_| cache.findable) {
-            let parent = cache.keys.last().copied().unwrap_or(cache.root);
+        for (i, block) in unsealed.take_while(|_| cache.prefix_caching) {
+            let parent = cache.block_hashes.last().copied().unwrap_or(cache.root);
             let key = self.hasher.extend(parent, block);
-            cache.keys.push(key);
+            cache.block_hashes.push(key);
             for (group, table) in self.groups.iter_mut().zip(&cache.tables) {
                 let id = table.blocks()[i];
-                if id != BlockId::FREED {
-                    group.index(id, key, block);
+                if id != BlockId::NULL {
+                    group.cache_block(id, key, block);
                 }
             }
         }
         for (group, table) in self.groups.iter_mut().zip(&mut cache.tables) {
-            for block in table.free_before(group.first_block_read(computed)) {
+            for block in table.free_before(group.first_attended_block(computed)) {
                 group.release(block);
             }
         }
@@ -281,29 +299,29 @@ impl BlockPool {
         let mut kept = len.min(cache.capacity());
         self.shorten(cache, kept.div_ceil(self.block_size));
         let tail = kept / self.block_size;
-        if tail < cache.keys.len() {
+        if tail < cache.block_hashes.len() {
             // The tail is a sealed block: it may stay only if nobody else reads it.
             let mut groups = self.groups.iter().zip(&cache.tables);
             let fixed = groups.any(|(group, table)| {
                 let block = table.blocks().get(tail);
-                block.is_some_and(|&block| group.is_fixed(block))
+                block.is_some_and(|&block| group.is_read_only(block))
             });
             if fixed {
                 kept = tail * self.block_size;
                 self.shorten(cache, tail);
             }
-            cache.keys.truncate(tail);
+            cache.block_hashes.truncate(tail);
             for (group, table) in self.groups.iter_mut().zip(&cache.tables) {
                 if let Some(&block) = table.blocks().get(tail) {
-                    group.forget(block);
+                    group.evict(block);
                 }
             }
         }
         let mut groups = self.groups.iter().zip(&cache.tables);
-        if groups.any(|(group, table)| group.first_block_read(kept) < table.freed()) {
+        if groups.any(|(group, table)| group.first_attended_block(kept) < table.null_blocks()) {
             kept = 0;
             self.shorten(cache, 0);
-            cache.keys.clear();
+            cache.block_hashes.clear();
         }
         cache.cached_tokens = cache.cached_tokens.min(kept);
         kept
@@ -319,8 +337,8 @@ impl BlockPool {
     pub fn stats(&self) -> PoolStats {
         PoolStats {
             groups: self.groups.iter().map(Group::stats).collect(),
-            prefix_lookup_tokens: self.prefix_lookup_tokens,
-            prefix_hit_tokens: self.prefix_hit_tokens,
+            prefix_cache_queries: self.prefix_cache_queries,
+            prefix_cache_hits: self.prefix_cache_hits,
         }
     }
 
@@ -332,7 +350,7 @@ impl BlockPool {
         }
     }
 
-    fn lack(&self, cache: &SequenceCache, len: usize) -> Option<OutOfBlocks> {
+    fn shortfall(&self, cache: &SequenceCache, len: usize) -> Option<OutOfBlocks> {
         let blocks = len.div_ceil(self.block_size);
         let mut groups = self.groups.iter().zip(&cache.tables).enumerate();
         groups.find_map(|(at, (group, table))| {

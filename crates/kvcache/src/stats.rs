@@ -19,7 +19,7 @@ pub struct PoolStats {
     /// One entry per group, in the order of the configuration.
     pub groups: Vec<GroupStats>,
     /// Prompt tokens of all sequences that were started with a prefix lookup.
-    pub prefix_lookup_tokens: u64,
+    pub prefix_cache_queries: u64,
     /// How many of those were found in the cache.
-    pub prefix_hit_tokens: u64,
+    pub prefix_cache_hits: u64,
 }

@@ -13,7 +13,7 @@ pub struct SchedulerConfig {
     /// Most sequences of the next higher priority that go ahead of one that came before them; twice
     /// as many for two priorities. It is what keeps a steady stream of high priority from starving
     /// the rest. 0 serves all in order of arrival.
-    pub max_overtakes: usize,
+    pub max_skips_per_level: usize,
 }
 
 /// A [`SchedulerConfig`] that cannot work.

@@ -16,13 +16,13 @@
 //! let mut scheduler = Scheduler::new(SchedulerConfig {
 //!     max_sequences: 8,
 //!     max_batch_tokens: 256,
-//!     max_overtakes: 32,
+//!     max_skips_per_level: 32,
 //! })?;
 //! let id = SequenceId(1);
 //! scheduler.add(Sequence::new(id, vec![5, 6, 7]))?;
 //!
 //! for _ in 0..3 {
-//!     let batch = scheduler.plan(&mut pool);
+//!     let batch = scheduler.schedule(&mut pool);
 //!     for item in &batch.items {
 //!         let input = scheduler.input(item);
 //!         // The engine computes `input` at positions `item.start..` and samples where it must.
@@ -38,7 +38,7 @@
 //!
 //! - Sequences are served in an order that is settled when they arrive: first come, first served,
 //!   except that a higher priority goes ahead of up to
-//!   [`max_overtakes`](SchedulerConfig::max_overtakes) earlier arrivals per step of priority.
+//!   [`max_skips_per_level`](SchedulerConfig::max_skips_per_level) earlier arrivals per step of priority.
 //!   Ageing is counted in arrivals, not in time.
 //! - The first sequence in that order is part of every step. So every sequence of finite length
 //!   completes.
@@ -57,4 +57,4 @@ mod sequence;
 pub use batch::{Batch, Rejected, Rejection, Scheduled};
 pub use config::{ConfigError, SchedulerConfig};
 pub use scheduler::{AddError, CommitError, Scheduler};
-pub use sequence::{PrefixReuse, Priority, Sequence, SequenceId, SequenceState};
+pub use sequence::{Priority, Sequence, SequenceId, SequenceState};

@@ -104,7 +104,11 @@ impl Scheduler {
         if self.sequences.contains_key(&id) {
             return Err(AddError::Duplicate(id));
         }
-        let rank = Rank::new(self.arrivals, sequence.priority, self.config.max_overtakes);
+        let rank = Rank::new(
+            self.arrivals,
+            sequence.priority,
+            self.config.max_skips_per_level,
+        );
         self.arrivals += 1;
         self.sequences
             .insert(id, SequenceState::new(sequence, rank));
@@ -112,7 +116,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Ends a sequence at the next [`Scheduler::plan`], which reports it. Until then its blocks
+    /// Ends a sequence at the next [`Scheduler::schedule`], which reports it. Until then its blocks
     /// stay, so a step in progress may go on. Says whether there was something to cancel.
     pub fn cancel(&mut self, id: SequenceId) -> bool {
         match self.sequences.get_mut(&id) {
@@ -132,8 +136,8 @@ impl Scheduler {
     pub fn propose(&mut self, id: SequenceId, drafts: &[u32]) {
         if let Some(state) = self.sequences.get_mut(&id)
             && state.cache.is_some()
-            && state.behind() == 1
-            && state.in_flight == 0
+            && state.num_uncomputed_tokens() == 1
+            && state.scheduled_tokens == 0
         {
             state.drop_drafts();
             state.tokens.extend_from_slice(drafts);
@@ -144,14 +148,14 @@ impl Scheduler {
     /// Plans the next step: chooses what to compute and gives it cache slots.
     ///
     /// What an earlier step planned and never committed counts as not computed.
-    pub fn plan(&mut self, pool: &mut BlockPool) -> Batch {
+    pub fn schedule(&mut self, pool: &mut BlockPool) -> Batch {
         let mut batch = Batch::default();
-        self.clear_cancelled(pool, &mut batch);
-        self.settle(pool, &mut batch);
-        self.let_ahead(pool, &mut batch);
-        self.continue_running(pool, &mut batch, |state| state.behind() == 1);
-        self.continue_running(pool, &mut batch, |state| state.behind() > 1);
-        self.start_waiting(pool, &mut batch);
+        self.remove_cancelled(pool, &mut batch);
+        self.update_computed(pool, &mut batch);
+        self.preempt_for_priority(pool, &mut batch);
+        self.schedule_running(pool, &mut batch, |state| state.num_uncomputed_tokens() == 1);
+        self.schedule_running(pool, &mut batch, |state| state.num_uncomputed_tokens() > 1);
+        self.admit_waiting(pool, &mut batch);
         batch
     }
 
@@ -172,24 +176,24 @@ impl Scheduler {
         if state.cancelled {
             return Ok(());
         }
-        if state.in_flight == 0 {
+        if state.scheduled_tokens == 0 {
             return Err(CommitError::NotScheduled(id));
         }
         let len = state.len();
-        let end = state.computed + state.in_flight;
+        let end = state.computed_tokens + state.scheduled_tokens;
         if end < len && !tokens.is_empty() {
             return Err(CommitError::BeforeLastToken(id));
         }
-        state.in_flight = 0;
+        state.scheduled_tokens = 0;
         if end < len {
-            state.computed = end;
+            state.computed_tokens = end;
             return Ok(());
         }
         let drafts = &state.tokens[len..end];
         let confirmed = drafts.iter().zip(tokens).take_while(|(a, b)| a == b);
         // The last token's output is wanted, so it stays uncomputed even if it was a draft.
         let confirmed = confirmed.count().min(tokens.len().saturating_sub(1));
-        state.computed = len + confirmed;
+        state.computed_tokens = len + confirmed;
         state.drop_drafts();
         state.tokens.extend_from_slice(tokens);
         Ok(())
@@ -204,7 +208,7 @@ impl Scheduler {
         self.cancelled.retain(|&other| other != id);
         state.drop_drafts();
         if let Some(mut cache) = state.cache {
-            pool.seal(&mut cache, &state.tokens, state.computed);
+            pool.cache_full_blocks(&mut cache, &state.tokens, state.computed_tokens);
             pool.release(cache);
         }
         Some(state.tokens)
@@ -239,12 +243,12 @@ impl Scheduler {
     ///
     /// # Panics
     /// If the pool has no such group.
-    pub fn unused_slots(&self, group: usize) -> usize {
+    pub fn internal_fragmentation(&self, group: usize) -> usize {
         let states = self.running.iter().map(|id| &self.sequences[id]);
         let unused = states.map(|state| {
             let cache = state.cache.as_ref();
             cache.map_or(0, |cache| {
-                cache.unused_slots(group, state.computed + state.in_flight)
+                cache.internal_fragmentation(group, state.computed_tokens + state.scheduled_tokens)
             })
         });
         unused.sum()
@@ -255,7 +259,7 @@ impl Scheduler {
         self.sequences.is_empty()
     }
 
-    fn clear_cancelled(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+    fn remove_cancelled(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
         for id in std::mem::take(&mut self.cancelled) {
             self.finish(id, pool);
             batch.cancelled.push(id);
@@ -264,7 +268,7 @@ impl Scheduler {
 
     /// Seals what the last step computed, takes back slots of rejected drafts, and lets sequences
     /// go that have outgrown the pool.
-    fn settle(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+    fn update_computed(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
         for id in self.running.clone() {
             if self.reject_if_too_long(id, pool, batch) {
                 continue;
@@ -272,10 +276,10 @@ impl Scheduler {
             let Some(state) = self.sequences.get_mut(&id) else {
                 continue;
             };
-            state.in_flight = 0;
+            state.scheduled_tokens = 0;
             if let Some(cache) = &mut state.cache {
-                pool.seal(cache, &state.tokens, state.computed);
-                state.computed = pool.truncate(cache, state.computed);
+                pool.cache_full_blocks(cache, &state.tokens, state.computed_tokens);
+                state.computed_tokens = pool.truncate(cache, state.computed_tokens);
             }
         }
     }
@@ -297,7 +301,7 @@ impl Scheduler {
         true
     }
 
-    fn continue_running(
+    fn schedule_running(
         &mut self,
         pool: &mut BlockPool,
         batch: &mut Batch,
@@ -307,8 +311,8 @@ impl Scheduler {
         // Preemption shortens the list from its end.
         while let Some(&id) = self.running.get(at) {
             let state = &self.sequences[&id];
-            if state.in_flight == 0 && chosen(state) {
-                self.schedule(id, pool, batch);
+            if state.scheduled_tokens == 0 && chosen(state) {
+                self.schedule_sequence(id, pool, batch);
             }
             at += 1;
         }
@@ -316,7 +320,7 @@ impl Scheduler {
 
     /// Gives a running sequence as many positions as budget and blocks allow, and at least one,
     /// for which those behind it give way. If there are none, it gives way itself.
-    fn schedule(&mut self, id: SequenceId, pool: &mut BlockPool, batch: &mut Batch) {
+    fn schedule_sequence(&mut self, id: SequenceId, pool: &mut BlockPool, batch: &mut Batch) {
         loop {
             let budget = self.budget(batch);
             let Some(state) = self.sequences.get_mut(&id) else {
@@ -325,13 +329,13 @@ impl Scheduler {
             let Some(cache) = &mut state.cache else {
                 return;
             };
-            let start = state.computed;
+            let start = state.computed_tokens;
             // Only a generating sequence has drafts.
             let wanted = state.tokens.len() - start;
-            let room = pool.growable_len(cache).saturating_sub(start);
+            let room = pool.max_allocatable_len(cache).saturating_sub(start);
             let count = wanted.min(budget).min(room);
-            if count > 0 && pool.grow(cache, start + count).is_ok() {
-                state.in_flight = count;
+            if count > 0 && pool.allocate_slots(cache, start + count).is_ok() {
+                state.scheduled_tokens = count;
                 let len = state.len();
                 batch.items.push(Scheduled {
                     id,
@@ -353,7 +357,8 @@ impl Scheduler {
     /// later in this step, so that drafts cannot hold up a prompt.
     fn budget(&self, batch: &Batch) -> usize {
         let states = self.running.iter().map(|id| &self.sequences[id]);
-        let unplanned = states.filter(|state| state.in_flight == 0 && state.behind() > 0);
+        let unplanned =
+            states.filter(|state| state.scheduled_tokens == 0 && state.num_uncomputed_tokens() > 0);
         let later = unplanned.count().saturating_sub(1);
         self.config.max_batch_tokens - batch.tokens() - later
     }
@@ -363,8 +368,8 @@ impl Scheduler {
         let id = self.running.pop()?;
         let state = self.sequences.get_mut(&id)?;
         state.drop_drafts();
-        state.computed = 0;
-        state.in_flight = 0;
+        state.computed_tokens = 0;
+        state.scheduled_tokens = 0;
         if let Some(cache) = state.cache.take() {
             pool.release(cache);
         }
@@ -376,15 +381,15 @@ impl Scheduler {
 
     /// Lets waiting sequences run that rank before running ones. Those behind them give way as far
     /// as it takes.
-    fn let_ahead(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+    fn preempt_for_priority(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
         while let Some((&rank, &id)) = self.waiting.first_key_value()
-            && self.behind(rank) > 0
+            && self.num_running_after(rank) > 0
         {
             if self.reject_if_too_long(id, pool, batch) {
                 continue;
             }
             while !self.admit(id, pool) {
-                if self.behind(rank) == 0 || !self.could_admit(id, pool) {
+                if self.num_running_after(rank) == 0 || !self.can_admit_after_preemption(id, pool) {
                     return;
                 }
                 self.preempt_last(pool, batch);
@@ -393,7 +398,7 @@ impl Scheduler {
     }
 
     /// How many running sequences rank behind `rank`.
-    fn behind(&self, rank: Rank) -> usize {
+    fn num_running_after(&self, rank: Rank) -> usize {
         self.running.len() - self.position(rank)
     }
 
@@ -404,13 +409,13 @@ impl Scheduler {
     }
 
     /// Whether a waiting sequence would have enough blocks if all running ones behind it gave way.
-    fn could_admit(&self, id: SequenceId, pool: &mut BlockPool) -> bool {
+    fn can_admit_after_preemption(&self, id: SequenceId, pool: &mut BlockPool) -> bool {
         let state = &self.sequences[&id];
         let behind = &self.running[self.position(state.rank)..];
         let caches = behind.iter().filter_map(|id| self.sequences[id].cache());
         let caches: Vec<_> = caches.collect();
-        let own = state.find_prefix(pool);
-        let fits = pool.can_hold_without(&own, state.len(), &caches);
+        let own = state.match_prefix(pool);
+        let fits = pool.can_fit_after_releasing(&own, state.len(), &caches);
         pool.release(own);
         fits
     }
@@ -424,15 +429,15 @@ impl Scheduler {
         let Some(state) = self.sequences.get_mut(&id) else {
             return false;
         };
-        let mut cache = state.find_prefix(pool);
+        let mut cache = state.match_prefix(pool);
         let computed = cache.cached_tokens();
-        let fits =
-            pool.can_hold(&cache, state.len()) && pool.grow(&mut cache, computed + 1).is_ok();
+        let fits = pool.can_fit(&cache, state.len())
+            && pool.allocate_slots(&mut cache, computed + 1).is_ok();
         if !fits {
             pool.release(cache);
             return false;
         }
-        state.computed = computed;
+        state.computed_tokens = computed;
         state.cache = Some(cache);
         if !state.started {
             state.started = true;
@@ -444,7 +449,7 @@ impl Scheduler {
         true
     }
 
-    fn start_waiting(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
+    fn admit_waiting(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
         while batch.tokens() < self.config.max_batch_tokens
             && let Some((_, &id)) = self.waiting.first_key_value()
             // One that gave way must not take the blocks back in the same step.
@@ -456,7 +461,7 @@ impl Scheduler {
             if !self.admit(id, pool) {
                 return;
             }
-            self.schedule(id, pool, batch);
+            self.schedule_sequence(id, pool, batch);
         }
     }
 }

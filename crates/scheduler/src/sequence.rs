@@ -8,19 +8,9 @@ use mlxm_kvcache::{BlockPool, SequenceCache};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SequenceId(pub u64);
 
-/// Whether a sequence shares its cache with others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PrefixReuse {
-    /// It starts from the longest prefix in the cache and leaves its own behind.
-    #[default]
-    Shared,
-    /// Every token is computed and nothing is left behind.
-    Private,
-}
-
 /// How soon a sequence is wanted. It starts before those of lower priority and gives way after
 /// them, but goes ahead of only so many that came earlier, see
-/// [`SchedulerConfig::max_overtakes`](crate::SchedulerConfig::max_overtakes).
+/// [`SchedulerConfig::max_skips_per_level`](crate::SchedulerConfig::max_skips_per_level).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Priority {
     /// Work that can wait.
@@ -34,7 +24,7 @@ pub enum Priority {
 
 impl Priority {
     /// How many priorities are above.
-    pub(crate) fn steps_below_highest(self) -> usize {
+    pub(crate) fn levels_below_highest(self) -> usize {
         match self {
             Self::Low => 2,
             Self::Normal => 1,
@@ -55,10 +45,10 @@ pub(crate) struct Rank {
 
 impl Rank {
     /// The rank of the sequence that is the `arrival`th to arrive.
-    pub(crate) fn new(arrival: u64, priority: Priority, max_overtakes: usize) -> Self {
-        let patience = priority.steps_below_highest() as u64 * max_overtakes as u64;
+    pub(crate) fn new(arrival: u64, priority: Priority, max_skips_per_level: usize) -> Self {
+        let max_skips = priority.levels_below_highest() as u64 * max_skips_per_level as u64;
         Self {
-            due: arrival.saturating_add(patience),
+            due: arrival.saturating_add(max_skips),
             arrival: Reverse(arrival),
         }
     }
@@ -71,22 +61,22 @@ pub struct Sequence {
     pub id: SequenceId,
     /// Its tokens so far, usually the prompt. Not empty.
     pub tokens: Vec<u32>,
-    /// Sequences share cached prefixes only with others of the same salt.
-    pub salt: u64,
-    /// Whether it shares at all.
-    pub prefix_reuse: PrefixReuse,
+    /// Sequences share cached prefixes only with others of the same cache_salt.
+    pub cache_salt: u64,
+    /// Whether to reuse cached prefixes and to cache the blocks of this sequence for others.
+    pub prefix_caching: bool,
     /// How soon it is wanted.
     pub priority: Priority,
 }
 
 impl Sequence {
-    /// A sequence of normal priority with salt 0 that shares its prefix.
+    /// A sequence of normal priority with cache_salt 0 that shares its prefix.
     pub fn new(id: SequenceId, tokens: Vec<u32>) -> Self {
         Self {
             id,
             tokens,
-            salt: 0,
-            prefix_reuse: PrefixReuse::Shared,
+            cache_salt: 0,
+            prefix_caching: true,
             priority: Priority::Normal,
         }
     }
@@ -99,11 +89,11 @@ pub struct SequenceState {
     pub(crate) tokens: Vec<u32>,
     pub(crate) drafts: usize,
     pub(crate) rank: Rank,
-    pub(crate) salt: u64,
-    pub(crate) prefix_reuse: PrefixReuse,
-    pub(crate) computed: usize,
+    pub(crate) cache_salt: u64,
+    pub(crate) prefix_caching: bool,
+    pub(crate) computed_tokens: usize,
     /// Positions planned and not yet committed.
-    pub(crate) in_flight: usize,
+    pub(crate) scheduled_tokens: usize,
     /// Present while running.
     pub(crate) cache: Option<SequenceCache>,
     /// Set when it first starts.
@@ -118,10 +108,10 @@ impl SequenceState {
             tokens: sequence.tokens,
             drafts: 0,
             rank,
-            salt: sequence.salt,
-            prefix_reuse: sequence.prefix_reuse,
-            computed: 0,
-            in_flight: 0,
+            cache_salt: sequence.cache_salt,
+            prefix_caching: sequence.prefix_caching,
+            computed_tokens: 0,
+            scheduled_tokens: 0,
             cache: None,
             cached_tokens: 0,
             started: false,
@@ -135,15 +125,16 @@ impl SequenceState {
     }
 
     /// Tokens still to be computed.
-    pub(crate) fn behind(&self) -> usize {
-        self.len() - self.computed
+    pub(crate) fn num_uncomputed_tokens(&self) -> usize {
+        self.len() - self.computed_tokens
     }
 
     /// A cache that starts from what the pool holds of the sequence, if it may.
-    pub(crate) fn find_prefix(&self, pool: &mut BlockPool) -> SequenceCache {
-        match self.prefix_reuse {
-            PrefixReuse::Shared => pool.match_prefix(self.tokens(), self.salt),
-            PrefixReuse::Private => pool.private(),
+    pub(crate) fn match_prefix(&self, pool: &mut BlockPool) -> SequenceCache {
+        if self.prefix_caching {
+            pool.match_prefix(self.tokens(), self.cache_salt)
+        } else {
+            pool.sequence_without_prefix_caching()
         }
     }
 
@@ -158,8 +149,8 @@ impl SequenceState {
     }
 
     /// How many tokens at the start are computed and in the cache.
-    pub fn computed(&self) -> usize {
-        self.computed
+    pub fn computed_tokens(&self) -> usize {
+        self.computed_tokens
     }
 
     /// Tokens found in the cache when the sequence first started. What a preempted sequence finds

@@ -8,8 +8,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig, SequenceCache};
 use mlxm_scheduler::{
-    Batch, PrefixReuse, Priority, Rejection, Scheduled, Scheduler, SchedulerConfig, Sequence,
-    SequenceId,
+    Batch, Priority, Rejection, Scheduled, Scheduler, SchedulerConfig, Sequence, SequenceId,
 };
 use proptest::prelude::*;
 
@@ -22,7 +21,7 @@ struct Job {
     generate: usize,
     /// Steps before the next job arrives.
     pause: usize,
-    private: bool,
+    prefix_caching: bool,
     priority: Priority,
     /// Cancelled after this many steps of its life.
     cancel_after: Option<usize>,
@@ -36,17 +35,17 @@ fn job() -> impl Strategy<Value = Job> {
         prop::collection::vec(0..2u32, 1..30),
         1..12usize,
         0..3usize,
-        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.8),
         prop::sample::select(&[Priority::Low, Priority::Normal, Priority::High][..]),
         prop::option::weighted(0.2, 0..12usize),
         0..5usize,
     )
         .prop_map(
-            |(prompt, generate, pause, private, priority, cancel_after, drafts)| Job {
+            |(prompt, generate, pause, prefix_caching, priority, cancel_after, drafts)| Job {
                 prompt,
                 generate,
                 pause,
-                private,
+                prefix_caching,
                 priority,
                 cancel_after,
                 drafts,
@@ -64,11 +63,11 @@ fn groups() -> impl Strategy<Value = Vec<GroupConfig>> {
 }
 
 fn limits() -> impl Strategy<Value = SchedulerConfig> {
-    (1..5usize, 0..20usize, 0..4usize).prop_map(|(max_sequences, spare, max_overtakes)| {
+    (1..5usize, 0..20usize, 0..4usize).prop_map(|(max_sequences, spare, max_skips_per_level)| {
         SchedulerConfig {
             max_sequences,
             max_batch_tokens: max_sequences + spare,
-            max_overtakes,
+            max_skips_per_level,
         }
     })
 }
@@ -79,7 +78,7 @@ fn next_token(tokens: &[u32]) -> u32 {
     (sum * 7 + tokens.len()) as u32 % 3
 }
 
-fn below_highest(priority: Priority) -> usize {
+fn levels_below_highest(priority: Priority) -> usize {
     match priority {
         Priority::Low => 2,
         Priority::Normal => 1,
@@ -120,9 +119,7 @@ impl Simulation {
     fn add(&mut self, id: SequenceId, job: Job) {
         let mut sequence = Sequence::new(id, job.prompt.clone());
         sequence.priority = job.priority;
-        if job.private {
-            sequence.prefix_reuse = PrefixReuse::Private;
-        }
+        sequence.prefix_caching = job.prefix_caching;
         self.scheduler.add(sequence).unwrap();
         self.live.push(id);
         self.jobs.insert(id, job);
@@ -130,10 +127,10 @@ impl Simulation {
 
     fn step(&mut self) {
         self.propose_drafts();
-        let batch = self.scheduler.plan(&mut self.pool);
+        let batch = self.scheduler.schedule(&mut self.pool);
         self.check_departures(&batch);
         self.check_limits(&batch);
-        self.note_started(&batch);
+        self.record_started(&batch);
         for item in &batch.items {
             self.forward(item);
         }
@@ -151,7 +148,7 @@ impl Simulation {
     }
 
     /// Sequences that start in the same step do not overtake each other.
-    fn note_started(&mut self, batch: &Batch) {
+    fn record_started(&mut self, batch: &Batch) {
         let ids = batch.items.iter().map(|item| item.id);
         let mut new: Vec<SequenceId> = ids.filter(|id| !self.started.contains(id)).collect();
         new.sort();
@@ -199,7 +196,7 @@ impl Simulation {
             assert!(!batch.preempted.iter().any(gave_way_before));
         }
         for group in 0..self.pool.groups() {
-            let unused = self.scheduler.unused_slots(group);
+            let unused = self.scheduler.internal_fragmentation(group);
             assert!(unused <= self.scheduler.running() * (BLOCK_SIZE - 1));
         }
         let prompts = batch.items.iter().skip_while(|item| {
@@ -213,20 +210,21 @@ impl Simulation {
 
     /// Ids are arrivals: the last one that may go ahead of this sequence, and its own.
     fn rank(&self, id: SequenceId) -> (u64, Reverse<u64>) {
-        let patience = below_highest(self.jobs[&id].priority) * self.config.max_overtakes;
-        (id.0 + patience as u64, Reverse(id.0))
+        let max_skips =
+            levels_below_highest(self.jobs[&id].priority) * self.config.max_skips_per_level;
+        (id.0 + max_skips as u64, Reverse(id.0))
     }
 
     /// How many sequences that came later started before this one did, by priority.
-    fn check_overtakes(&self) {
+    fn check_skips(&self) {
         for (at, &id) in self.started.iter().enumerate() {
             let own = self.jobs[&id].priority;
             for other in [Priority::Low, Priority::Normal, Priority::High] {
                 let ahead = self.started[..at]
                     .iter()
                     .filter(|&&ahead| ahead > id && self.jobs[&ahead].priority == other);
-                let most = below_highest(own).saturating_sub(below_highest(other))
-                    * self.config.max_overtakes;
+                let most = levels_below_highest(own).saturating_sub(levels_below_highest(other))
+                    * self.config.max_skips_per_level;
                 let ahead = ahead.count();
                 assert!(
                     ahead <= most,
@@ -239,7 +237,7 @@ impl Simulation {
     /// Reads and writes memory as a forward pass would.
     fn forward(&mut self, item: &Scheduled) {
         let state = self.scheduler.sequence(item.id).unwrap();
-        assert_eq!(item.start, state.computed());
+        assert_eq!(item.start, state.computed_tokens());
         assert!(item.count > 0);
         let end = item.start + item.count;
         let len = state.tokens().len();
@@ -250,12 +248,12 @@ impl Simulation {
         assert_eq!(tokens.len(), end);
         let cache: &SequenceCache = state.cache().unwrap();
         for group in 0..cache.groups() {
-            assert!(cache.unused_slots(group, end) < BLOCK_SIZE);
+            assert!(cache.internal_fragmentation(group, end) < BLOCK_SIZE);
         }
         for position in item.start..end {
             for (group, memory) in self.memory.iter_mut().enumerate() {
                 memory[cache.slot(group, position).unwrap()] = tokens[..=position].to_vec();
-                for read in self.pool.kind(group).first_read(position)..position {
+                for read in self.pool.kind(group).first_attended_position(position)..position {
                     let slot = cache.slot(group, read).unwrap();
                     assert_eq!(memory[slot], tokens[..=read]);
                 }
@@ -325,7 +323,7 @@ proptest! {
         }
         prop_assert!(simulation.scheduler.is_idle());
         prop_assert!(simulation.live.is_empty());
-        simulation.check_overtakes();
+        simulation.check_skips();
         for (group, &blocks) in blocks.iter().enumerate() {
             prop_assert_eq!(simulation.pool.free_blocks(group), blocks);
         }

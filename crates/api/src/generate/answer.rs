@@ -8,7 +8,7 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 use mlxm_chat::parsing::{Parser, Part};
 use mlxm_engine::sampling::TokenLogprob;
-use mlxm_engine::{Event, FinishReason, Finished, Generation, Statistics};
+use mlxm_engine::{Event, FinishReason, Finished, Generation, RequestMetrics};
 
 use crate::error::ApiError;
 use crate::metrics::AnswerTimer;
@@ -44,7 +44,7 @@ pub struct Ending {
     pub reason: EndReason,
     /// The stop string that ended it.
     pub stop_string: Option<String>,
-    pub statistics: Statistics,
+    pub statistics: RequestMetrics,
     /// Of the prompt's tokens behind the first, where they are wanted.
     pub prompt_logprobs: Vec<TokenLogprob>,
 }
@@ -135,7 +135,7 @@ impl Answer {
             Event::Finished(Finished {
                 reason,
                 text,
-                statistics,
+                metrics: statistics,
                 prompt_logprobs,
             }) => {
                 let mut parts = self.parts(text);

@@ -142,7 +142,7 @@ impl Chat {
             .map(|request| {
                 let request = Request {
                     prompt: prompt.tokens.clone(),
-                    visible_tokens: Arc::clone(&markers),
+                    keep_special_tokens: Arc::clone(&markers),
                     constraint: constraint.clone(),
                     ..request
                 };

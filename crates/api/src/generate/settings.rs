@@ -79,7 +79,7 @@ impl Settings {
             stop: self.stop.clone(),
             ignore_eos: self.ignore_eos,
             priority: self.priority,
-            salt: self.cache_salt,
+            cache_salt: self.cache_salt,
             prompt_logprobs: self.prompt_logprobs,
             ..Request::default()
         };

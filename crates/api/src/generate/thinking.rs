@@ -79,7 +79,7 @@ impl Constraint for ThinkingBudget {
     fn accept(&mut self, token: u32) -> Result<Acceptance, ConstraintError> {
         let acceptance = match &mut self.inner {
             Some(inner) => inner.accept(token)?,
-            None => Acceptance::Open,
+            None => Acceptance::Continue,
         };
         let before = self.watch.phase();
         if before != Phase::Behind {

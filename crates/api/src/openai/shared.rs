@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use mlxm_engine::{Priority, Statistics};
+use mlxm_engine::{Priority, RequestMetrics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -187,7 +187,7 @@ pub struct PromptDetails {
 
 impl Usage {
     /// Adds an answer to the same prompt.
-    pub fn add_answer(&mut self, statistics: &Statistics) {
+    pub fn add_answer(&mut self, statistics: &RequestMetrics) {
         self.prompt_tokens = statistics.prompt_tokens;
         // Answers that start together find what was there before all of them.
         let cached = &mut self.prompt_tokens_details.cached_tokens;
@@ -206,7 +206,7 @@ impl Usage {
 }
 
 /// Where the time of an answer went, for requests with `"timings": true`.
-pub fn timings(statistics: &Statistics) -> Value {
+pub fn timings(statistics: &RequestMetrics) -> Value {
     json!({
         "queue_ms": statistics.queue_time.as_secs_f64() * 1e3,
         "time_to_first_token_ms": statistics.time_to_first_token.as_secs_f64() * 1e3,

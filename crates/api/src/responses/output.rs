@@ -289,7 +289,7 @@ impl Ended {
 
 #[cfg(test)]
 mod tests {
-    use mlxm_engine::Statistics;
+    use mlxm_engine::RequestMetrics;
 
     use super::*;
 
@@ -311,7 +311,7 @@ mod tests {
             ending: Some(Ending {
                 reason,
                 stop_string: None,
-                statistics: Statistics::default(),
+                statistics: RequestMetrics::default(),
                 prompt_logprobs: Vec::new(),
             }),
             ..Chunk::default()

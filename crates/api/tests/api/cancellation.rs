@@ -25,7 +25,7 @@ fn endless(more: &str) -> serde_json::Value {
 async fn is_gone_within_a_step(server: &Running, stepper: &Stepper) {
     server.until(CANCELLED, 1.0).await;
     stepper.step(2);
-    let report = server.engine.load_report();
+    let report = server.engine.stats();
     assert_eq!((report.requests_running, report.requests_waiting), (1, 0));
     let used: usize = report.groups.iter().map(|group| group.used_blocks).sum();
     assert_eq!(
@@ -45,7 +45,7 @@ async fn while_queued() {
     let response = server.request(ROUTE, &endless("Hi")).send().await.unwrap();
     server.until_inside(2).await;
     stepper.step(2);
-    assert_eq!(server.engine.load_report().requests_waiting, 1);
+    assert_eq!(server.engine.stats().requests_waiting, 1);
     drop(response);
     is_gone_within_a_step(&server, &stepper).await;
 }
@@ -64,7 +64,7 @@ async fn while_the_prompt_is_computed() {
         .unwrap();
     server.until_inside(2).await;
     stepper.step(3);
-    let report = server.engine.load_report();
+    let report = server.engine.stats();
     assert_eq!(report.requests_running, 2);
     drop(response);
     is_gone_within_a_step(&server, &stepper).await;

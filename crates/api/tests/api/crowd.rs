@@ -72,7 +72,7 @@ async fn a_client_that_does_not_read_holds_nobody_up() {
 #[tokio::test]
 async fn a_thousand_connections_are_served() {
     let load = LoadOptions {
-        max_waiting: 2000,
+        max_queued_requests: 2000,
         ..load_options()
     };
     let server = start_with("llama-4bit", &load, server_options()).await;

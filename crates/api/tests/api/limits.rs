@@ -45,7 +45,7 @@ async fn a_body_has_its_limit() {
 async fn a_full_queue_sends_clients_away_for_a_while() {
     let load = LoadOptions {
         max_sequences: 1,
-        max_waiting: 1,
+        max_queued_requests: 1,
         ..load_options()
     };
     let server = start_with("llama-4bit", &load, server_options()).await;

@@ -90,7 +90,7 @@ impl Constraint for Held {
     }
 
     fn accept(&mut self, _token: u32) -> Result<Acceptance, ConstraintError> {
-        Ok(Acceptance::Open)
+        Ok(Acceptance::Continue)
     }
 
     fn fork(&self) -> Box<dyn Constraint> {

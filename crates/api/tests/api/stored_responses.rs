@@ -148,7 +148,7 @@ async fn a_client_that_goes_away_leaves_nothing_behind() {
     server.until("mlxm_answers_cancelled_total", 1.0).await;
     stepper.step(2);
     assert_eq!(
-        server.engine.load_report().requests_running,
+        server.engine.stats().requests_running,
         1,
         "the stepper's own"
     );

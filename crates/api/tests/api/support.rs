@@ -170,7 +170,7 @@ impl Running {
     /// Waits until the engine holds so many requests.
     pub async fn until_inside(&self, requests: usize) {
         loop {
-            let report = self.engine.load_report();
+            let report = self.engine.stats();
             if report.requests_running + report.requests_waiting == requests {
                 return;
             }

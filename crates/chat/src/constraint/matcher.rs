@@ -44,11 +44,11 @@ impl Constraint for Matcher {
     fn accept(&mut self, token: u32) -> Result<Acceptance, ConstraintError> {
         self.inner.consume_token(token).map_err(failed)?;
         if !self.inner.is_stopped() {
-            return Ok(Acceptance::Open);
+            return Ok(Acceptance::Continue);
         }
         let reason = self.inner.stop_reason();
         if reason.is_ok() {
-            Ok(Acceptance::Complete)
+            Ok(Acceptance::Terminated)
         } else {
             Err(ConstraintError(reason.to_string()))
         }

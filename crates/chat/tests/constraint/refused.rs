@@ -211,7 +211,7 @@ fn a_grammar_made_to_be_slow_is_refused_or_quick() {
                 };
                 if !matches!(
                     matcher.accept(token.0),
-                    Ok(mlxm_engine::sampling::Acceptance::Open)
+                    Ok(mlxm_engine::sampling::Acceptance::Continue)
                 ) {
                     break;
                 }

@@ -101,7 +101,7 @@ impl Babbler {
             }
             tokens.push(token);
             text.extend(self.tokenizer.token_bytes(token).unwrap());
-            if matcher.accept(token).unwrap() == Acceptance::Complete {
+            if matcher.accept(token).unwrap() == Acceptance::Terminated {
                 return Some(self.tokenizer.decode(&tokens, true));
             }
         }

@@ -197,7 +197,7 @@ impl Serve {
         let mut options = context.load_options();
         options.context_length = self.context.map(|length| length as usize);
         options.max_sequences = self.max_sequences.into();
-        options.max_waiting = self.max_waiting as usize;
+        options.max_queued_requests = self.max_waiting as usize;
         options.max_batch_tokens = self.max_batch_tokens as usize;
         options.kv_pool_tokens = match self.kv_pool_tokens {
             Some(tokens) => Some(usize::try_from(tokens).unwrap_or(usize::MAX)),

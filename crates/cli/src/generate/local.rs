@@ -71,7 +71,7 @@ impl Responder for Local<'_> {
                 Poll::Event(Ok(Event::Finished(Finished {
                     reason,
                     text,
-                    statistics,
+                    metrics: statistics,
                     ..
                 }))) => {
                     collector.push(&text)?;

@@ -33,8 +33,8 @@ pub struct Statistics {
     pub peak_memory_bytes: Option<u64>,
 }
 
-impl From<mlxm_engine::Statistics> for Statistics {
-    fn from(statistics: mlxm_engine::Statistics) -> Self {
+impl From<mlxm_engine::RequestMetrics> for Statistics {
+    fn from(statistics: mlxm_engine::RequestMetrics) -> Self {
         Self {
             peak_memory_bytes: Some(statistics.peak_memory_bytes),
             ..Self::measured(

@@ -80,9 +80,9 @@ impl CheckpointConfig {
     }
 
     /// The context that the rotation can be stretched to, if the configuration says that it can.
-    pub fn stretched_context(&self) -> Option<usize> {
+    pub fn rope_scaled_context(&self) -> Option<usize> {
         let nested = || self.values.get("text_config")?.as_object();
-        stretched(&self.values).or_else(|| stretched(nested()?))
+        rope_scaled(&self.values).or_else(|| rope_scaled(nested()?))
     }
 
     /// The file errors about the configuration should name.
@@ -112,7 +112,7 @@ impl CheckpointConfig {
 
 /// The length that `rope_scaling` stretches a model's rotation to, where that may be more than
 /// `max_position_embeddings` says: YaRN configurations often state the trained length there, `dynamic` ones always do.
-fn stretched(values: &Map<String, Value>) -> Option<usize> {
+fn rope_scaled(values: &Map<String, Value>) -> Option<usize> {
     let scaling = values.get("rope_scaling")?.as_object()?;
     let kind = scaling.get("type").or_else(|| scaling.get("rope_type"))?;
     if kind != "dynamic" && kind != "yarn" {

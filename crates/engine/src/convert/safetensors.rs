@@ -16,7 +16,7 @@ use super::raw::RawRows;
 use super::rules::{Rules, Target};
 use super::run::{FileContent, Plan, run};
 use crate::checkpoint::{CheckpointConfig, Quantization, RawTensor, Weights};
-use crate::models::{Architecture, Dimensions, read_architecture};
+use crate::models::{Dimensions, ModelConfig, read_model_config};
 
 /// Files that go with a model whatever its weights are.
 const COMPANIONS: &[&str] = &[
@@ -45,7 +45,7 @@ pub(super) fn convert(
     progress: &mut Progress<'_>,
 ) -> Result<ConvertReport, ConvertError> {
     let config = CheckpointConfig::open(source)?;
-    let (model_type, architecture) = read_architecture(&config)?;
+    let (model_type, architecture) = read_model_config(&config)?;
     let mut weights = Weights::open(source)?;
     architecture.sanitize(&mut weights);
     let quantization = Quantization::from_config(&config, &mut weights)?;
@@ -140,7 +140,7 @@ impl<'a> Planner<'a> {
     fn plan(
         &mut self,
         model_type: &str,
-        architecture: &dyn Architecture,
+        architecture: &dyn ModelConfig,
         options: &ConvertOptions,
     ) -> Result<Vec<Job<'a>>, ConvertError> {
         let weights = self.model.weights;

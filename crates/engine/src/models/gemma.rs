@@ -4,12 +4,12 @@ use mlxm_kernels::Activation;
 use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 
-use super::{Architecture, Dimensions, Model, drop_unused};
+use super::{Dimensions, Model, ModelConfig, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Decoder, FeedForward, Frame, GatedMlp, Heads, Layer, QkvProjection,
-    Residual, RopeConfig, rope,
+    Attention, AttentionConfig, AttentionDims, Decoder, DecoderConfig, FeedForward, GatedMlp,
+    Layer, QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::CacheLayer;
 
@@ -36,8 +36,8 @@ fn default_rope_theta() -> f64 {
 }
 
 impl Config {
-    fn heads(&self) -> Heads {
-        Heads {
+    fn heads(&self) -> AttentionDims {
+        AttentionDims {
             heads: self.num_attention_heads,
             kv_heads: self.num_key_value_heads,
             head_dim: self.head_dim,
@@ -88,7 +88,7 @@ impl Config {
     }
 }
 
-impl Architecture for Config {
+impl ModelConfig for Config {
     fn dimensions(&self) -> Dimensions {
         Dimensions {
             vocab_size: self.vocab_size,
@@ -109,7 +109,7 @@ impl Architecture for Config {
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
         let embedding_scale = (self.hidden_size as f32).sqrt();
-        let frame = Frame {
+        let config = DecoderConfig {
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
             layers: self.num_hidden_layers,
@@ -118,7 +118,7 @@ impl Architecture for Config {
         let norm = |model: &Scope<'_>| {
             model.rms_norm_plus_one("norm", self.hidden_size, self.rms_norm_eps)
         };
-        let decoder = Decoder::load(weights, frame, norm, |layer, weights| {
+        let decoder = Decoder::load(weights, config, norm, |layer, weights| {
             Ok(Layer {
                 self_attn: self.attention(weights, layer)?,
                 feed_forward: FeedForward::Gated(self.mlp(weights)?),

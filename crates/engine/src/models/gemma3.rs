@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Architecture, Dimensions, Model, gemma3_text};
+use super::{Dimensions, Model, ModelConfig, gemma3_text};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::runtime::CacheLayer;
@@ -42,7 +42,7 @@ impl TryFrom<Wrapper> for Config {
     }
 }
 
-impl Architecture for Config {
+impl ModelConfig for Config {
     fn dimensions(&self) -> Dimensions {
         self.text.dimensions()
     }

@@ -7,12 +7,12 @@ use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Architecture, Dimensions, Model, drop_unused};
+use super::{Dimensions, Model, ModelConfig, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Decoder, FeedForward, Frame, GatedMlp, Heads, Layer, QkvProjection,
-    Residual, RopeConfig, rope,
+    Attention, AttentionConfig, AttentionDims, Decoder, DecoderConfig, FeedForward, GatedMlp,
+    Layer, QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::CacheLayer;
 
@@ -60,8 +60,8 @@ impl Default for Config {
 }
 
 impl Config {
-    fn heads(&self) -> Heads {
-        Heads {
+    fn heads(&self) -> AttentionDims {
+        AttentionDims {
             heads: self.num_attention_heads,
             kv_heads: self.num_key_value_heads,
             head_dim: self.head_dim,
@@ -142,7 +142,7 @@ impl Config {
     }
 }
 
-impl Architecture for Config {
+impl ModelConfig for Config {
     fn dimensions(&self) -> Dimensions {
         Dimensions {
             vocab_size: self.vocab_size,
@@ -179,7 +179,7 @@ impl Architecture for Config {
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
         // The reference rounds this one number to bf16, whatever the model's type.
         let embedding_scale = bf16::from_f32((self.hidden_size as f32).sqrt()).to_f32();
-        let frame = Frame {
+        let config = DecoderConfig {
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
             layers: self.num_hidden_layers,
@@ -188,7 +188,7 @@ impl Architecture for Config {
         let norm = |model: &Scope<'_>| {
             model.rms_norm_plus_one("norm", self.hidden_size, self.rms_norm_eps)
         };
-        let decoder = Decoder::load(weights, frame, norm, |layer, weights| {
+        let decoder = Decoder::load(weights, config, norm, |layer, weights| {
             Ok(Layer {
                 self_attn: self.attention(weights, layer)?,
                 feed_forward: FeedForward::Gated(self.mlp(weights)?),

@@ -25,7 +25,7 @@ use serde_json::Value;
 
 use crate::checkpoint::{CheckpointConfig, Scope, Weights};
 use crate::error::LoadError;
-use crate::nn::Heads;
+use crate::nn::AttentionDims;
 use crate::runtime::{CacheLayer, Step};
 
 /// A decoder that turns tokens into hidden rows, and hidden rows into logits.
@@ -40,7 +40,7 @@ pub trait Model: Send {
     ///
     /// # Errors
     /// When a kernel refuses its input.
-    fn head(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError>;
+    fn logits(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError>;
 }
 
 /// Sizes of a model.
@@ -50,16 +50,16 @@ pub struct Dimensions {
     pub vocab_size: usize,
     /// Width of a hidden row.
     pub hidden_size: usize,
-    /// Widest row inside a feed-forward block.
+    /// Widest row in_flight a feed-forward block.
     pub intermediate_size: usize,
-    /// Heads of an attention layer.
-    pub heads: Heads,
+    /// AttentionDims of an attention layer.
+    pub heads: AttentionDims,
     /// The longest context the model was made for.
     pub max_position_embeddings: Option<usize>,
 }
 
 /// The configuration of an architecture: everything about a model that is known before its weights are read.
-pub trait Architecture: Debug {
+pub trait ModelConfig: Debug {
     /// Sizes.
     fn dimensions(&self) -> Dimensions;
 
@@ -84,10 +84,10 @@ pub trait Architecture: Debug {
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError>;
 }
 
-type ReadConfig = fn(&CheckpointConfig) -> Result<Box<dyn Architecture>, LoadError>;
+type ReadConfig = fn(&CheckpointConfig) -> Result<Box<dyn ModelConfig>, LoadError>;
 
 /// Architectures by `model_type`.
-const ARCHITECTURES: &[(&str, ReadConfig)] = &[
+const MODELS: &[(&str, ReadConfig)] = &[
     ("gemma", read::<gemma::Config>),
     ("gemma2", read::<gemma2::Config>),
     ("gemma3", read::<gemma3::Config>),
@@ -103,7 +103,7 @@ const ARCHITECTURES: &[(&str, ReadConfig)] = &[
 ];
 
 /// Names under which other projects publish an architecture of ours.
-const RENAMES: &[(&str, &str)] = &[
+const MODEL_TYPE_ALIASES: &[(&str, &str)] = &[
     ("mistral", "llama"),
     ("iquestcoder", "llama"),
     ("xverse", "llama"),
@@ -111,10 +111,10 @@ const RENAMES: &[(&str, &str)] = &[
 
 /// All `model_type`s that load, sorted.
 pub fn supported() -> Vec<&'static str> {
-    let mut names: Vec<&'static str> = ARCHITECTURES
+    let mut names: Vec<&'static str> = MODELS
         .iter()
         .map(|(name, _)| *name)
-        .chain(RENAMES.iter().map(|(name, _)| *name))
+        .chain(MODEL_TYPE_ALIASES.iter().map(|(name, _)| *name))
         .collect();
     names.sort_unstable();
     names
@@ -124,15 +124,15 @@ pub fn supported() -> Vec<&'static str> {
 ///
 /// # Errors
 /// When the `model_type` is not supported or the configuration is invalid.
-pub fn read_architecture(
+pub fn read_model_config(
     config: &CheckpointConfig,
-) -> Result<(&'static str, Box<dyn Architecture>), LoadError> {
+) -> Result<(&'static str, Box<dyn ModelConfig>), LoadError> {
     let model_type = config.model_type.as_str();
-    let name = RENAMES
+    let name = MODEL_TYPE_ALIASES
         .iter()
         .find(|(from, _)| *from == model_type)
         .map_or(model_type, |(_, to)| *to);
-    let Some((name, read)) = ARCHITECTURES.iter().find(|(known, _)| *known == name) else {
+    let Some((name, read)) = MODELS.iter().find(|(known, _)| *known == name) else {
         return Err(LoadError::UnsupportedArchitecture {
             model_type: model_type.into(),
             supported: supported(),
@@ -141,9 +141,9 @@ pub fn read_architecture(
     Ok((*name, read(config)?))
 }
 
-fn read<C: Architecture + DeserializeOwned + 'static>(
+fn read<C: ModelConfig + DeserializeOwned + 'static>(
     config: &CheckpointConfig,
-) -> Result<Box<dyn Architecture>, LoadError> {
+) -> Result<Box<dyn ModelConfig>, LoadError> {
     let invalid = |problem: String| LoadError::InvalidConfig {
         path: config.file(),
         problem,
@@ -157,7 +157,7 @@ fn read<C: Architecture + DeserializeOwned + 'static>(
     Ok(Box::new(parsed))
 }
 
-fn check_sizes(config: &dyn Architecture) -> Result<(), String> {
+fn check_sizes(config: &dyn ModelConfig) -> Result<(), String> {
     let sizes = config.dimensions();
     let positive = [
         ("vocab_size", sizes.vocab_size),

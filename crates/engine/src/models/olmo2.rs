@@ -5,12 +5,12 @@ use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Architecture, Dimensions, Model, drop_unused};
+use super::{Dimensions, Model, ModelConfig, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Decoder, FeedForward, Frame, GatedMlp, Heads, Layer, QkvProjection,
-    Residual, RopeConfig, rope,
+    Attention, AttentionConfig, AttentionDims, Decoder, DecoderConfig, FeedForward, GatedMlp,
+    Layer, QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::CacheLayer;
 
@@ -48,8 +48,8 @@ fn default_tie_word_embeddings() -> bool {
 }
 
 impl Config {
-    fn heads(&self) -> Heads {
-        Heads {
+    fn heads(&self) -> AttentionDims {
+        AttentionDims {
             heads: self.num_attention_heads,
             kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
             head_dim: self
@@ -113,7 +113,7 @@ impl Config {
     }
 }
 
-impl Architecture for Config {
+impl ModelConfig for Config {
     fn dimensions(&self) -> Dimensions {
         Dimensions {
             vocab_size: self.vocab_size,
@@ -133,14 +133,14 @@ impl Architecture for Config {
     }
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let frame = Frame {
+        let config = DecoderConfig {
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
             layers: self.num_hidden_layers,
             tied: self.tie_word_embeddings,
         };
         let norm = |model: &Scope<'_>| model.rms_norm("norm", self.hidden_size, self.rms_norm_eps);
-        let decoder = Decoder::load(weights, frame, norm, |layer, weights| {
+        let decoder = Decoder::load(weights, config, norm, |layer, weights| {
             Ok(Layer {
                 self_attn: self.attention(weights, layer)?,
                 feed_forward: FeedForward::Gated(self.mlp(weights)?),

@@ -5,12 +5,12 @@ use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Architecture, Dimensions, Model, drop_unused};
+use super::{Dimensions, Model, ModelConfig, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Decoder, FeedForward, Frame, GatedMlp, Heads, Layer, QkvProjection,
-    Residual, RopeConfig, rope,
+    Attention, AttentionConfig, AttentionDims, Decoder, DecoderConfig, FeedForward, GatedMlp,
+    Layer, QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::CacheLayer;
 
@@ -32,8 +32,8 @@ pub struct Config {
 }
 
 impl Config {
-    fn heads(&self) -> Heads {
-        Heads {
+    fn heads(&self) -> AttentionDims {
+        AttentionDims {
             heads: self.num_attention_heads,
             kv_heads: self.num_key_value_heads,
             head_dim: self.head_dim,
@@ -86,7 +86,7 @@ impl Config {
     }
 }
 
-impl Architecture for Config {
+impl ModelConfig for Config {
     fn dimensions(&self) -> Dimensions {
         Dimensions {
             vocab_size: self.vocab_size,
@@ -106,14 +106,14 @@ impl Architecture for Config {
     }
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let frame = Frame {
+        let config = DecoderConfig {
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
             layers: self.num_hidden_layers,
             tied: self.tie_word_embeddings,
         };
         let norm = |model: &Scope<'_>| model.rms_norm("norm", self.hidden_size, self.rms_norm_eps);
-        let decoder = Decoder::load(weights, frame, norm, |layer, weights| {
+        let decoder = Decoder::load(weights, config, norm, |layer, weights| {
             Ok(Layer {
                 self_attn: self.attention(weights, layer)?,
                 feed_forward: FeedForward::Gated(self.mlp(weights)?),

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Architecture, Dimensions, Model, llama};
+use super::{Dimensions, Model, ModelConfig, llama};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::runtime::CacheLayer;
@@ -31,7 +31,7 @@ impl Config {
     }
 }
 
-impl Architecture for Config {
+impl ModelConfig for Config {
     fn dimensions(&self) -> Dimensions {
         self.llama.dimensions()
     }

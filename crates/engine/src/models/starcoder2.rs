@@ -4,12 +4,12 @@ use mlxm_kernels::Activation;
 use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 
-use super::{Architecture, Dimensions, Model, drop_unused};
+use super::{Dimensions, Model, ModelConfig, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::nn::{
-    Attention, AttentionConfig, Decoder, FeedForward, Frame, Heads, Layer, Mlp, QkvProjection,
-    Residual, RopeConfig, rope,
+    Attention, AttentionConfig, AttentionDims, Decoder, DecoderConfig, FeedForward, Layer, Mlp,
+    QkvProjection, Residual, RopeConfig, rope,
 };
 use crate::runtime::CacheLayer;
 
@@ -49,8 +49,8 @@ fn default_tie_word_embeddings() -> bool {
 }
 
 impl Config {
-    fn heads(&self) -> Heads {
-        Heads {
+    fn heads(&self) -> AttentionDims {
+        AttentionDims {
             heads: self.num_attention_heads,
             kv_heads: self.num_key_value_heads,
             head_dim: self.hidden_size / self.num_attention_heads.max(1),
@@ -99,7 +99,7 @@ impl Config {
     }
 }
 
-impl Architecture for Config {
+impl ModelConfig for Config {
     fn dimensions(&self) -> Dimensions {
         Dimensions {
             vocab_size: self.vocab_size,
@@ -119,7 +119,7 @@ impl Architecture for Config {
     }
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let frame = Frame {
+        let config = DecoderConfig {
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
             layers: self.num_hidden_layers,
@@ -127,7 +127,7 @@ impl Architecture for Config {
         };
         let norm =
             |model: &Scope<'_>| model.layer_norm("norm", self.hidden_size, self.norm_epsilon);
-        let decoder = Decoder::load(weights, frame, norm, |layer, weights| {
+        let decoder = Decoder::load(weights, config, norm, |layer, weights| {
             Ok(Layer {
                 self_attn: self.attention(weights, layer)?,
                 feed_forward: FeedForward::Plain(self.mlp(weights)?),

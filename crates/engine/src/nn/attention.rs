@@ -8,9 +8,9 @@ use crate::checkpoint::Scope;
 use crate::error::LoadError;
 use crate::runtime::Step;
 
-/// Head counts and width of an attention layer.
+/// LmHead counts and width of an attention layer.
 #[derive(Debug, Clone, Copy)]
-pub struct Heads {
+pub struct AttentionDims {
     /// Query heads.
     pub heads: usize,
     /// Key and value heads.
@@ -19,7 +19,7 @@ pub struct Heads {
     pub head_dim: usize,
 }
 
-impl Heads {
+impl AttentionDims {
     /// Full attention with this scale of the scores.
     pub fn spec(&self, scale: f32) -> AttentionSpec {
         AttentionSpec {
@@ -73,7 +73,7 @@ impl QkvProjection {
     pub fn separate(
         weights: &Scope<'_>,
         hidden: usize,
-        heads: Heads,
+        heads: AttentionDims,
         bias: bool,
     ) -> Result<Self, LoadError> {
         let linear = |name, outputs| weights.linear_with_optional_bias(name, hidden, outputs, bias);
@@ -90,7 +90,7 @@ impl QkvProjection {
 pub struct AttentionConfig {
     /// Index of the layer's cache.
     pub layer: usize,
-    /// Heads, scale, window and cap.
+    /// AttentionDims, scale, window and cap.
     pub spec: AttentionSpec,
     /// Rotation of queries and keys; `None` for layers without positions.
     pub rope: Option<Rope>,

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels, Norm};
 
-use super::{Embedding, Head, Layer};
+use super::{Embedding, Layer, LmHead};
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
 use crate::models::Model;
@@ -21,12 +21,12 @@ pub struct Decoder {
     /// The norm behind the last layer.
     pub norm: Norm,
     /// Hidden rows to logits.
-    pub head: Head,
+    pub head: LmHead,
 }
 
 /// What a decoder's frame is made of.
 #[derive(Debug, Clone, Copy)]
-pub struct Frame {
+pub struct DecoderConfig {
     /// Rows of the embedding table.
     pub vocab_size: usize,
     /// Width of a hidden row.
@@ -45,16 +45,16 @@ impl Decoder {
     /// When a tensor does not fit.
     pub fn load(
         weights: &Scope<'_>,
-        frame: Frame,
+        config: DecoderConfig,
         norm: impl FnOnce(&Scope<'_>) -> Result<Norm, LoadError>,
         layer: impl Fn(usize, &Scope<'_>) -> Result<Layer, LoadError>,
     ) -> Result<Self, LoadError> {
-        let Frame {
+        let DecoderConfig {
             vocab_size,
             hidden_size,
             layers,
             tied,
-        } = frame;
+        } = config;
         let model = weights.child("model");
         let embed_tokens = model.embedding("embed_tokens", vocab_size, hidden_size)?;
         let scope = model.child("layers");
@@ -62,7 +62,7 @@ impl Decoder {
             .map(|index| layer(index, &scope.child(index)))
             .collect::<Result<_, _>>()?;
         let norm = norm(&model)?;
-        let head = Head::load(weights, &embed_tokens, tied, hidden_size, vocab_size)?;
+        let head = LmHead::load(weights, &embed_tokens, tied, hidden_size, vocab_size)?;
         Ok(Self {
             embed_tokens,
             embedding_scale: None,
@@ -85,7 +85,7 @@ impl Model for Decoder {
         step.kernels.norm(&h, &self.norm)
     }
 
-    fn head(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
+    fn logits(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
         self.head.forward(rows, kernels)
     }
 }

@@ -7,17 +7,17 @@
 mod attention;
 mod decoder;
 mod embedding;
-mod head;
 mod layer;
+mod lm_head;
 mod mlp;
 mod residual;
 mod rope;
 
-pub use attention::{Attention, AttentionConfig, Heads, QkvProjection};
-pub use decoder::{Decoder, Frame};
+pub use attention::{Attention, AttentionConfig, AttentionDims, QkvProjection};
+pub use decoder::{Decoder, DecoderConfig};
 pub use embedding::Embedding;
-pub use head::Head;
 pub use layer::{FeedForward, Layer};
+pub use lm_head::LmHead;
 pub use mlp::{GateUp, GatedMlp, Mlp};
 pub use residual::Residual;
 pub use rope::{RopeConfig, rope};

@@ -12,31 +12,31 @@ pub struct Admission {
     /// Requests that can run at the same time.
     places: usize,
     /// Requests that may be here beyond those.
-    max_waiting: usize,
+    max_queued_requests: usize,
     state: Mutex<State>,
     left: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
-    inside: usize,
+    in_flight: usize,
     draining: bool,
 }
 
 /// One request's place in the engine, until it is dropped.
 #[derive(Debug)]
-pub struct Place(Arc<Admission>);
+pub struct Permit(Arc<Admission>);
 
 impl Admission {
-    /// Lets `places` requests run and `max_waiting` more wait.
-    pub fn new(places: usize, max_waiting: usize) -> Self {
+    /// Lets `places` requests run and `max_queued_requests` more wait.
+    pub fn new(places: usize, max_queued_requests: usize) -> Self {
         let state = State {
-            inside: 0,
+            in_flight: 0,
             draining: false,
         };
         Self {
             places,
-            max_waiting,
+            max_queued_requests,
             state: Mutex::new(state),
             left: Condvar::new(),
         }
@@ -46,18 +46,18 @@ impl Admission {
     ///
     /// # Errors
     /// When there is none, or no new requests are taken.
-    pub fn enter(self: &Arc<Self>) -> Result<Place, RequestError> {
+    pub fn acquire(self: &Arc<Self>) -> Result<Permit, RequestError> {
         let mut state = self.lock();
         if state.draining {
             return Err(RequestError::Draining);
         }
-        let waiting = state.inside.saturating_sub(self.places);
-        if state.inside >= self.places.saturating_add(self.max_waiting) {
-            let limit = self.max_waiting;
+        let waiting = state.in_flight.saturating_sub(self.places);
+        if state.in_flight >= self.places.saturating_add(self.max_queued_requests) {
+            let limit = self.max_queued_requests;
             return Err(RequestError::QueueFull { waiting, limit });
         }
-        state.inside += 1;
-        Ok(Place(Arc::clone(self)))
+        state.in_flight += 1;
+        Ok(Permit(Arc::clone(self)))
     }
 
     /// Refuses new requests from now on.
@@ -68,14 +68,14 @@ impl Admission {
     /// How many requests are here, and whether more are refused.
     pub fn read(&self) -> (usize, bool) {
         let state = self.lock();
-        (state.inside, state.draining)
+        (state.in_flight, state.draining)
     }
 
     /// Waits until no request is here, at most for `timeout`. Says whether that is so.
     pub fn wait_until_empty(&self, timeout: Duration) -> bool {
         let deadline = Instant::now().checked_add(timeout);
         let mut state = self.lock();
-        while state.inside > 0 {
+        while state.in_flight > 0 {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             state = match left {
                 Some(Duration::ZERO) => return false,
@@ -100,11 +100,11 @@ impl Admission {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.inside -= 1;
-        if state.inside == 0 {
+        state.in_flight -= 1;
+        if state.in_flight == 0 {
             drop(state);
             self.0.left.notify_all();
         }
@@ -118,12 +118,12 @@ mod tests {
     #[test]
     fn no_more_are_let_in_than_may_be_here() {
         let admission = Arc::new(Admission::new(2, 5));
-        let places: Vec<Place> = std::thread::scope(|scope| {
+        let places: Vec<Permit> = std::thread::scope(|scope| {
             let callers: Vec<_> = (0..8)
                 .map(|_| {
                     scope.spawn(|| {
                         (0..50)
-                            .filter_map(|_| admission.enter().ok())
+                            .filter_map(|_| admission.acquire().ok())
                             .collect::<Vec<_>>()
                     })
                 })
@@ -135,7 +135,7 @@ mod tests {
         });
         assert_eq!(places.len(), 7);
         assert!(matches!(
-            admission.enter(),
+            admission.acquire(),
             Err(RequestError::QueueFull {
                 waiting: 5,
                 limit: 5
@@ -143,15 +143,15 @@ mod tests {
         ));
         drop(places);
         assert_eq!(admission.read(), (0, false));
-        assert!(admission.enter().is_ok());
+        assert!(admission.acquire().is_ok());
     }
 
     #[test]
     fn a_closed_engine_empties() {
         let admission = Arc::new(Admission::new(1, 1));
-        let place = admission.enter().unwrap();
+        let place = admission.acquire().unwrap();
         admission.close();
-        assert!(matches!(admission.enter(), Err(RequestError::Draining)));
+        assert!(matches!(admission.acquire(), Err(RequestError::Draining)));
         assert!(!admission.wait_until_empty(Duration::ZERO));
         std::thread::scope(|scope| {
             scope.spawn(|| drop(place));

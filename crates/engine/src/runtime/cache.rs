@@ -4,7 +4,7 @@ use mlxm_kernels::{KernelError, Kernels, KvCache, KvCacheDtype, KvShape};
 use mlxm_kvcache::GroupKind;
 
 use super::memory::MemoryPlan;
-use crate::nn::Heads;
+use crate::nn::AttentionDims;
 use crate::options::BLOCK_SIZE;
 
 /// What one attention layer keeps per token.
@@ -22,7 +22,7 @@ pub struct CacheLayer {
 
 impl CacheLayer {
     /// A layer whose keys and values are as wide as its heads.
-    pub fn new(kind: GroupKind, heads: Heads) -> Self {
+    pub fn new(kind: GroupKind, heads: AttentionDims) -> Self {
         Self {
             kind,
             kv_heads: heads.kv_heads,

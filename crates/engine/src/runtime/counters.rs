@@ -5,7 +5,7 @@ use std::time::Duration;
 use mlxm_kvcache::{BlockPool, GroupKind};
 use mlxm_scheduler::Scheduler;
 
-use super::published::Published;
+use super::seqlock::SeqLock;
 
 /// Counts since the engine was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,7 +13,7 @@ pub struct Counters {
     /// Forward passes.
     pub steps: u64,
     /// Rows (tokens of prompts and of answers) that went through them.
-    pub rows: u64,
+    pub tokens: u64,
     /// Operations issued to the device.
     pub dispatches: u64,
     /// Tokens of requests' prompts that were computed: not those found in the cache, and again those of a request that
@@ -24,10 +24,10 @@ pub struct Counters {
     /// Times that a running request gave way to another.
     pub preemptions: u64,
     /// Tokens that were looked for in the cache, each time a request started.
-    pub prefix_lookup_tokens: u64,
+    pub prefix_cache_query_tokens: u64,
     /// How many of those were there.
-    pub prefix_hit_tokens: u64,
-    /// Time inside of the forward passes of requests, from the first operation until logits are there.
+    pub prefix_cache_hit_tokens: u64,
+    /// Time in_flight of the forward passes of requests, from the first operation until logits are there.
     pub forward_time: Duration,
     /// Time of the whole steps of requests: taking commands, planning, the forward pass, choosing tokens, telling readers.
     pub step_time: Duration,
@@ -35,7 +35,7 @@ pub struct Counters {
 
 /// What an engine holds now, and what it has done. All but `requests_waiting` and `draining` is as of the end of one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadReport {
+pub struct EngineStats {
     /// What has been done.
     pub counters: Counters,
     /// Requests in the engine that do not run: not started, or given way to others.
@@ -45,12 +45,12 @@ pub struct LoadReport {
     /// Whether new requests are refused.
     pub draining: bool,
     /// The cache groups.
-    pub groups: Vec<GroupLoad>,
+    pub groups: Vec<CacheGroupStats>,
 }
 
 /// How the blocks of a cache group are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GroupLoad {
+pub struct CacheGroupStats {
     /// Which positions its layers still read.
     pub kind: GroupKind,
     /// All blocks: `used_blocks + cached_blocks + free_blocks`.
@@ -65,20 +65,20 @@ pub struct GroupLoad {
     pub unused_slots: usize,
 }
 
-/// The part of a [`LoadReport`] that the worker publishes.
+/// The part of a [`EngineStats`] that the worker publishes.
 #[derive(Debug)]
-pub struct SharedReport {
-    words: Published,
+pub struct SharedStats {
+    words: SeqLock,
 }
 
 const COUNTERS: usize = 10;
 const PER_GROUP: usize = 4;
 
-impl SharedReport {
+impl SharedStats {
     /// Nothing done yet, with as many cache groups.
     pub fn new(groups: usize) -> Self {
         Self {
-            words: Published::new(COUNTERS + 1 + groups * PER_GROUP),
+            words: SeqLock::new(COUNTERS + 1 + groups * PER_GROUP),
         }
     }
 
@@ -86,12 +86,12 @@ impl SharedReport {
     pub fn publish(&self, counters: &Counters, scheduler: &Scheduler, pool: &BlockPool) {
         let stats = pool.stats();
         let counters = Counters {
-            prefix_lookup_tokens: stats.prefix_lookup_tokens,
-            prefix_hit_tokens: stats.prefix_hit_tokens,
+            prefix_cache_query_tokens: stats.prefix_cache_queries,
+            prefix_cache_hit_tokens: stats.prefix_cache_hits,
             ..*counters
         };
         let groups = stats.groups.iter().enumerate().flat_map(|(at, group)| {
-            let unused = scheduler.unused_slots(at);
+            let unused = scheduler.internal_fragmentation(at);
             [group.used, group.cached, group.free, unused].map(|count| count as u64)
         });
         let words = counters.to_words().into_iter();
@@ -104,19 +104,19 @@ impl SharedReport {
         Counters::from_words(&self.words.read())
     }
 
-    /// What was published last; `inside` requests are in the engine, and `kinds` are those of the groups.
+    /// What was published last; `in_flight` requests are in the engine, and `kinds` are those of the groups.
     pub fn read(
         &self,
-        inside: usize,
+        in_flight: usize,
         draining: bool,
         kinds: impl Iterator<Item = GroupKind>,
-    ) -> LoadReport {
+    ) -> EngineStats {
         let words = self.words.read();
         let running = words[COUNTERS] as usize;
         let groups = words[COUNTERS + 1..].chunks_exact(PER_GROUP);
-        LoadReport {
+        EngineStats {
             counters: Counters::from_words(&words),
-            requests_waiting: inside.saturating_sub(running),
+            requests_waiting: in_flight.saturating_sub(running),
             requests_running: running,
             draining,
             groups: kinds
@@ -124,7 +124,7 @@ impl SharedReport {
                 .map(|(kind, words)| {
                     let [used_blocks, cached_blocks, free_blocks, unused_slots] =
                         std::array::from_fn(|at| words[at] as usize);
-                    GroupLoad {
+                    CacheGroupStats {
                         kind,
                         blocks: used_blocks + cached_blocks + free_blocks,
                         used_blocks,
@@ -143,13 +143,13 @@ impl Counters {
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         [
             self.steps,
-            self.rows,
+            self.tokens,
             self.dispatches,
             self.prompt_tokens,
             self.generated_tokens,
             self.preemptions,
-            self.prefix_lookup_tokens,
-            self.prefix_hit_tokens,
+            self.prefix_cache_query_tokens,
+            self.prefix_cache_hit_tokens,
             nanoseconds(self.forward_time),
             nanoseconds(self.step_time),
         ]
@@ -158,13 +158,13 @@ impl Counters {
     fn from_words(words: &[u64]) -> Self {
         Self {
             steps: words[0],
-            rows: words[1],
+            tokens: words[1],
             dispatches: words[2],
             prompt_tokens: words[3],
             generated_tokens: words[4],
             preemptions: words[5],
-            prefix_lookup_tokens: words[6],
-            prefix_hit_tokens: words[7],
+            prefix_cache_query_tokens: words[6],
+            prefix_cache_hit_tokens: words[7],
             forward_time: Duration::from_nanos(words[8]),
             step_time: Duration::from_nanos(words[9]),
         }
@@ -179,13 +179,13 @@ mod tests {
     fn counters_survive_being_published() {
         let counters = Counters {
             steps: 1,
-            rows: 2,
+            tokens: 2,
             dispatches: 3,
             prompt_tokens: 4,
             generated_tokens: 5,
             preemptions: 6,
-            prefix_lookup_tokens: 7,
-            prefix_hit_tokens: 8,
+            prefix_cache_query_tokens: 7,
+            prefix_cache_hit_tokens: 8,
             forward_time: Duration::from_nanos(9),
             step_time: Duration::from_nanos(10),
         };

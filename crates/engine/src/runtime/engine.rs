@@ -8,13 +8,13 @@ use std::sync::mpsc::{self, channel};
 use std::time::Duration;
 
 use mlxm_kernels::{CpuOptions, Kernels};
-use mlxm_scheduler::{PrefixReuse, Scheduler, SchedulerConfig, Sequence, SequenceId};
+use mlxm_scheduler::{Scheduler, SchedulerConfig, Sequence, SequenceId};
 
 use super::admission::Admission;
 use super::cache::CachePool;
-use super::counters::{Counters, LoadReport, SharedReport};
+use super::counters::{Counters, EngineStats, SharedStats};
 use super::generation::Generation;
-use super::loading::{Opened, default_sampling};
+use super::loading::{LoadPlan, default_sampling};
 use super::mailbox::mailbox;
 use super::memory::MemoryPlan;
 use super::sequence::{ActiveRequest, Limits};
@@ -22,14 +22,14 @@ use super::worker::{Command, Worker};
 use crate::error::{LoadError, RequestError};
 use crate::info::ModelInfo;
 use crate::models::Model;
-use crate::options::{DEFAULT_MAX_WAITING, LoadOptions};
+use crate::options::{DEFAULT_MAX_QUEUED_REQUESTS, LoadOptions};
 use crate::request::{Logits, Request};
 use crate::sampling::SamplingParams;
 use crate::text::Tokenizer;
 
 /// How many requests of the next higher priority go ahead of one that came before them: as many as may be waiting when
 /// nobody says otherwise, so that a single urgent one passes a full queue.
-const MAX_OVERTAKES: usize = DEFAULT_MAX_WAITING;
+const MAX_SKIPS_PER_LEVEL: usize = DEFAULT_MAX_QUEUED_REQUESTS;
 
 /// A loaded model. Clones share it; it is unloaded when the last clone and the last [`Generation`] are gone.
 #[derive(Clone)]
@@ -42,7 +42,7 @@ struct Shared {
     plan: MemoryPlan,
     tokenizer: Tokenizer,
     default_sampling: SamplingParams,
-    report: Arc<SharedReport>,
+    report: Arc<SharedStats>,
     admission: Arc<Admission>,
     next_id: AtomicU64,
     commands: mpsc::Sender<Command>,
@@ -63,7 +63,7 @@ impl Engine {
         options: &LoadOptions,
         wrap: impl FnOnce(Box<dyn Model>) -> Box<dyn Model>,
     ) -> Result<Self, LoadError> {
-        let opened = Opened::new(path, options)?;
+        let opened = LoadPlan::new(path, options)?;
         let kernels = Kernels::cpu(CpuOptions {
             threads: options.threads,
             activation_dtype: options.activation_dtype,
@@ -73,10 +73,10 @@ impl Engine {
         let scheduler = Scheduler::new(SchedulerConfig {
             max_sequences: options.max_sequences,
             max_batch_tokens: options.max_batch_tokens,
-            max_overtakes: MAX_OVERTAKES,
+            max_skips_per_level: MAX_SKIPS_PER_LEVEL,
         })
         .map_err(|error| LoadError::InvalidOption(error.to_string()))?;
-        let report = Arc::new(SharedReport::new(opened.plan.groups.len()));
+        let report = Arc::new(SharedStats::new(opened.plan.groups.len()));
         let worker = Worker {
             counters: Counters::default(),
             report: report.clone(),
@@ -113,7 +113,10 @@ impl Engine {
                 plan: opened.plan,
                 tokenizer: opened.tokenizer,
                 report,
-                admission: Arc::new(Admission::new(options.max_sequences, options.max_waiting)),
+                admission: Arc::new(Admission::new(
+                    options.max_sequences,
+                    options.max_queued_requests,
+                )),
                 next_id: AtomicU64::new(0),
                 commands,
             }),
@@ -136,10 +139,10 @@ impl Engine {
     }
 
     /// What the engine holds and has done. Nobody has to wait for it, the engine least of all.
-    pub fn load_report(&self) -> LoadReport {
-        let (inside, draining) = self.shared.admission.read();
+    pub fn stats(&self) -> EngineStats {
+        let (in_flight, draining) = self.shared.admission.read();
         let kinds = self.shared.plan.groups.iter().map(|group| group.kind);
-        self.shared.report.read(inside, draining, kinds)
+        self.shared.report.read(in_flight, draining, kinds)
     }
 
     /// The tokenizer.
@@ -166,7 +169,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the request is refused; nothing has been computed then. [`RequestError::QueueFull`] if
-    /// [`LoadOptions::max_waiting`] requests are here beyond the [`LoadOptions::max_sequences`] that can run.
+    /// [`LoadOptions::max_queued_requests`] requests are here beyond the [`LoadOptions::max_sequences`] that can run.
     pub fn submit(&self, request: Request) -> Result<Generation, RequestError> {
         self.check_tokens(&request.prompt)?;
         let context_length = self.shared.plan.context_length;
@@ -181,24 +184,20 @@ impl Engine {
                 "max_tokens must be at least 1".into(),
             ));
         }
-        let place = self.shared.admission.enter()?;
+        let permit = self.shared.admission.acquire()?;
         let (sender, receiver) = mailbox();
         let active = ActiveRequest::new(
             &request,
             &self.shared.tokenizer,
             self.shared.info.vocab_size,
             sender,
-            place,
+            permit,
         )?;
-        let prefix_reuse = if request.no_prefix_cache || request.prompt_logprobs.is_some() {
-            PrefixReuse::Private
-        } else {
-            PrefixReuse::Shared
-        };
+        let prefix_caching = !request.no_prefix_cache && request.prompt_logprobs.is_none();
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let sequence = Sequence {
-            salt: request.salt,
-            prefix_reuse,
+            cache_salt: request.cache_salt,
+            prefix_caching,
             priority: request.priority,
             ..Sequence::new(SequenceId(id), request.prompt)
         };
@@ -225,7 +224,7 @@ impl Engine {
     /// When the tokens do not fit the vocabulary or the context.
     pub fn logits(&self, tokens: &[u32], chunk: Option<usize>) -> Result<Logits, RequestError> {
         self.check_scored(tokens)?;
-        let _place = self.shared.admission.enter()?;
+        let _permit = self.shared.admission.acquire()?;
         let most = self.shared.plan.max_batch_tokens;
         let chunk = match chunk {
             Some(0) => return Err(RequestError::Invalid("chunk must be at least 1".into())),
@@ -247,7 +246,7 @@ impl Engine {
     /// When the tokens do not fit the vocabulary or the context.
     pub fn token_logprobs(&self, tokens: &[u32]) -> Result<Vec<f32>, RequestError> {
         self.check_scored(tokens)?;
-        let _place = self.shared.admission.enter()?;
+        let _permit = self.shared.admission.acquire()?;
         let (reply, result) = channel();
         self.send(Command::Logprobs {
             tokens: tokens.into(),
@@ -263,9 +262,11 @@ impl Engine {
     /// # Errors
     /// When the engine has stopped.
     pub fn promote_huge_pages(&self) -> Result<(), RequestError> {
-        let (done, promoted) = channel();
+        let (done, huge_pages_promoted) = channel();
         self.send(Command::PromoteHugePages { done })?;
-        promoted.recv().map_err(|_| RequestError::Stopped)
+        huge_pages_promoted
+            .recv()
+            .map_err(|_| RequestError::Stopped)
     }
 
     /// Refuses new requests from now on with [`RequestError::Draining`]. What is here goes on.

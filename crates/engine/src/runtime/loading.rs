@@ -7,28 +7,28 @@ use mlxm_kernels::Kernels;
 use super::memory::MemoryPlan;
 use crate::checkpoint::{CheckpointConfig, Loader, Quantization, Weights};
 use crate::error::LoadError;
-use crate::info::{ModelInfo, Recorded};
-use crate::models::{self, Architecture};
+use crate::info::{ModelInfo, ModelMetadata};
+use crate::models::{self, ModelConfig};
 use crate::options::{DeviceChoice, LoadOptions};
 use crate::sampling::SamplingParams;
 use crate::text::Tokenizer;
 
 /// A checkpoint whose metadata is read and whose weights are not.
-pub(super) struct Opened {
+pub(super) struct LoadPlan {
     pub(super) config: CheckpointConfig,
     pub(super) architecture_name: &'static str,
-    pub(super) architecture: Box<dyn Architecture>,
+    pub(super) architecture: Box<dyn ModelConfig>,
     pub(super) quantization: Quantization,
     pub(super) tokenizer: Tokenizer,
     pub(super) weights: Weights,
     pub(super) plan: MemoryPlan,
 }
 
-impl Opened {
+impl LoadPlan {
     pub(super) fn new(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
         check(options)?;
         let config = CheckpointConfig::open(path)?;
-        let (architecture_name, architecture) = models::read_architecture(&config)?;
+        let (architecture_name, architecture) = models::read_model_config(&config)?;
         let mut weights = Weights::open(path)?;
         architecture.sanitize(&mut weights);
         let quantization = Quantization::from_config(&config, &mut weights)?;
@@ -36,7 +36,7 @@ impl Opened {
         let plan = MemoryPlan::new(
             &architecture.cache_layers(),
             &architecture.dimensions(),
-            config.stretched_context(),
+            config.rope_scaled_context(),
             weights.size_bytes(),
             options,
         )?;
@@ -73,7 +73,7 @@ impl Opened {
         eos_token_ids.extend(self.tokenizer.stop_ids());
         eos_token_ids.sort_unstable();
         eos_token_ids.dedup();
-        ModelInfo::new(Recorded {
+        ModelInfo::new(ModelMetadata {
             config: &self.config,
             architecture: self.architecture_name,
             sizes: &self.architecture.dimensions(),
@@ -104,7 +104,7 @@ pub fn inspect(
     path: impl AsRef<Path>,
     options: &LoadOptions,
 ) -> Result<(ModelInfo, MemoryPlan), LoadError> {
-    let opened = Opened::new(path.as_ref(), options)?;
+    let opened = LoadPlan::new(path.as_ref(), options)?;
     let (_, parameters) = opened.build(None)?;
     let info = opened.info(parameters);
     Ok((info, opened.plan))

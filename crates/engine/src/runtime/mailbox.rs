@@ -44,7 +44,7 @@ pub struct Sender<T>(Arc<Shared<T>>);
 
 /// Wakes the reader of what was put into its queue.
 #[derive(Debug)]
-pub struct Bell<T>(Arc<Shared<T>>);
+pub struct ReaderWaker<T>(Arc<Shared<T>>);
 
 /// The caller's end.
 #[derive(Debug)]
@@ -78,12 +78,12 @@ pub fn mailbox<T>() -> (Sender<T>, Receiver<T>) {
 
 impl<T> Sender<T> {
     /// Queues items. What nobody will read is dropped. The reader is to be woken by the bell.
-    pub fn put(&self, items: impl IntoIterator<Item = T>) -> Bell<T> {
+    pub fn put(&self, items: impl IntoIterator<Item = T>) -> ReaderWaker<T> {
         let mut state = self.0.lock();
         if !self.is_abandoned() {
             state.queue.extend(items);
         }
-        Bell(Arc::clone(&self.0))
+        ReaderWaker(Arc::clone(&self.0))
     }
 
     /// Whether the reader is gone.
@@ -92,9 +92,9 @@ impl<T> Sender<T> {
     }
 }
 
-impl<T> Bell<T> {
+impl<T> ReaderWaker<T> {
     /// Wakes the reader, which takes a system call.
-    pub fn ring(self) {
+    pub fn wake(self) {
         self.0.notify(self.0.lock());
     }
 }
@@ -167,7 +167,7 @@ mod tests {
     fn items_arrive_in_order_and_the_end_is_seen() {
         let (sender, receiver) = mailbox();
         let producer =
-            std::thread::spawn(move || (0..100).for_each(|item| sender.put([item]).ring()));
+            std::thread::spawn(move || (0..100).for_each(|item| sender.put([item]).wake()));
         let mut seen = Vec::new();
         while let Wait::Item(item) = receiver.wait(None) {
             seen.push(item);

@@ -21,7 +21,7 @@ pub struct MemoryPlan {
     pub weights_bytes: u64,
     /// How keys and values are stored.
     pub kv_cache_dtype: KvCacheDtype,
-    /// Keys and values of one token in all layers, while it is inside every window.
+    /// Keys and values of one token in all layers, while it is in_flight every window.
     pub kv_bytes_per_token: u64,
     /// The whole pool of cache blocks.
     pub kv_pool_bytes: u64,
@@ -208,10 +208,11 @@ impl MemoryPlan {
                 .groups
                 .iter()
                 .map(|group| {
-                    group
-                        .kind
-                        .blocks_for(context, self.max_batch_tokens, self.block_size)
-                        as u64
+                    group.kind.max_blocks_per_sequence(
+                        context,
+                        self.max_batch_tokens,
+                        self.block_size,
+                    ) as u64
                         * group.block_bytes
                 })
                 .sum();
@@ -250,7 +251,7 @@ impl MemoryPlan {
 
 /// Blocks of a group: for `max_sequences` full contexts, or for the tokens that the pool is to hold.
 fn blocks(kind: GroupKind, context_length: usize, options: &LoadOptions) -> usize {
-    let each = kind.blocks_for(context_length, options.max_batch_tokens, BLOCK_SIZE);
+    let each = kind.max_blocks_per_sequence(context_length, options.max_batch_tokens, BLOCK_SIZE);
     let all = each * options.max_sequences;
     let held = options.kv_pool_tokens.unwrap_or(usize::MAX);
     // No group holds more of a sequence than its tokens. A sequence alone has all it needs in any case.

@@ -9,15 +9,16 @@ mod input;
 mod loading;
 mod mailbox;
 mod memory;
-mod published;
+
 mod scoring;
+mod seqlock;
 mod sequence;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 pub use cache::{CacheLayer, CachePool};
-pub use counters::{Counters, GroupLoad, LoadReport};
+pub use counters::{CacheGroupStats, Counters, EngineStats};
 pub use engine::Engine;
 pub use generation::{Generation, Poll};
 pub use input::{GroupInput, ModelInput, Span, Step};

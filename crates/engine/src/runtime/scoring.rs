@@ -74,7 +74,7 @@ impl Worker {
                 .zip((span.first_position..).step_by(SCORED_AT_ONCE))
             {
                 let rows = self.kernels.gather_rows(hidden, rows)?;
-                let logits = values(&self.model.head(&rows, &self.kernels)?)?;
+                let logits = values(&self.model.logits(&rows, &self.kernels)?)?;
                 for (logits, position) in logits.chunks_exact(self.vocab_size).zip(first..) {
                     if let Some(&next) = prompt.get(position + 1)
                         && let Err(error) = request.score(position, logits, next)
@@ -98,7 +98,7 @@ impl Worker {
         chunk: usize,
         mut visit: impl FnMut(usize, &[f32]),
     ) -> Result<(), RequestError> {
-        let mut cache = self.pool.private();
+        let mut cache = self.pool.sequence_without_prefix_caching();
         let result = self.score_chunks(&mut cache, tokens, chunk, &mut visit);
         self.pool.release(cache);
         result
@@ -115,19 +115,20 @@ impl Worker {
         for (index, part) in tokens.chunks(chunk).enumerate() {
             let start = index * chunk;
             self.pool
-                .grow(cache, start + part.len())
+                .allocate_slots(cache, start + part.len())
                 .map_err(|error| failed(&error))?;
             let mut input = ModelInput::new(self.pool.groups());
             input.push(part, start, cache);
             let logits = self
                 .model
                 .forward(&mut Step::new(&self.kernels, &input, &mut self.cache))
-                .and_then(|hidden| self.model.head(&hidden, &self.kernels))
+                .and_then(|hidden| self.model.logits(&hidden, &self.kernels))
                 .and_then(|logits| values(&logits))
                 .map_err(|error| failed(&error))?;
-            self.note_rows(&input);
+            self.record_step(&input);
             visit(start, &logits);
-            self.pool.seal(cache, tokens, start + part.len());
+            self.pool
+                .cache_full_blocks(cache, tokens, start + part.len());
         }
         Ok(())
     }

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::admission::Place;
-use super::mailbox::{Bell, Sender};
+use super::admission::Permit;
+use super::mailbox::{ReaderWaker, Sender};
 use super::memory::peak_resident_bytes;
 use crate::error::GenerationError;
-use crate::request::{Event, FinishReason, Finished, Request, Statistics, Token};
+use crate::request::{Event, FinishReason, Finished, Request, RequestMetrics, Token};
 use crate::sampling::{
     Acceptance, Constraint, Sampled, Sampler, SamplingError, StopMatcher, TokenLogprob,
 };
@@ -25,8 +25,8 @@ pub struct Limits {
 pub struct ActiveRequest {
     events: Sender<Result<Event, GenerationError>>,
     /// What the reader is told once the step is over.
-    unsent: Vec<Result<Event, GenerationError>>,
-    place: Place,
+    pending_events: Vec<Result<Event, GenerationError>>,
+    permit: Permit,
     sampler: Sampler,
     constraint: Option<Box<dyn Constraint>>,
     detokenizer: Detokenizer,
@@ -63,16 +63,16 @@ impl ActiveRequest {
         tokenizer: &Tokenizer,
         vocab_size: usize,
         events: Sender<Result<Event, GenerationError>>,
-        place: Place,
+        permit: Permit,
     ) -> Result<Self, SamplingError> {
         let stop = StopMatcher::new(request.stop.clone())?;
         Ok(Self {
             events,
-            unsent: Vec::new(),
-            place,
+            pending_events: Vec::new(),
+            permit,
             sampler: Sampler::new(request.sampling.clone(), vocab_size)?,
             constraint: request.constraint.clone(),
-            detokenizer: tokenizer.detokenizer_showing(request.visible_tokens.clone()),
+            detokenizer: tokenizer.detokenizer_keeping_special(request.keep_special_tokens.clone()),
             stop,
             prompt_tokens: request.prompt.len(),
             prompt_logprobs: request.prompt_logprobs,
@@ -122,26 +122,26 @@ impl ActiveRequest {
     }
 
     /// Notes that a step that began at `now` computes a part of the request.
-    pub fn note_step(&mut self, now: Instant) {
+    pub fn record_step_start(&mut self, now: Instant) {
         self.started.get_or_insert(now);
     }
 
     /// Tells the reader at the end of the step that the request failed.
     pub fn fail(&mut self, error: GenerationError) {
-        self.unsent.push(Err(error));
+        self.pending_events.push(Err(error));
     }
 
     /// Hands over what the step brought. The bell tells the reader.
-    pub fn send(&mut self) -> Option<Bell<Result<Event, GenerationError>>> {
-        (!self.unsent.is_empty()).then(|| self.events.put(self.unsent.drain(..)))
+    pub fn send(&mut self) -> Option<ReaderWaker<Result<Event, GenerationError>>> {
+        (!self.pending_events.is_empty()).then(|| self.events.put(self.pending_events.drain(..)))
     }
 
     /// Gives the place back and tells the reader what came last. In this order, so that whoever has read the end of an
     /// answer finds room for the next.
     pub fn leave(self) {
-        drop(self.place);
+        drop(self.permit);
         // The end of the queue wakes the reader, too.
-        drop(self.events.put(self.unsent));
+        drop(self.events.put(self.pending_events));
     }
 
     /// Samples the next token of `sequence` (prompt and answer so far).
@@ -158,7 +158,7 @@ impl ActiveRequest {
         let constraint = self.constraint.as_deref_mut();
         let Sampled { token, logprob } =
             self.sampler
-                .sample_within(constraint, logits, sequence, &self.generated)?;
+                .sample_constrained(constraint, logits, sequence, &self.generated)?;
         let now = Instant::now();
         self.first_token.get_or_insert(now);
         self.last_token = Some(now);
@@ -170,12 +170,12 @@ impl ActiveRequest {
             return Ok(Progress::Done);
         }
         let complete = match &mut self.constraint {
-            Some(constraint) => constraint.accept(token)? == Acceptance::Complete,
+            Some(constraint) => constraint.accept(token)? == Acceptance::Terminated,
             None => false,
         };
         let piece = self.stop.push(&self.detokenizer.push(token));
         let stopped = piece.stopped;
-        self.unsent.push(Ok(Event::Token(Token {
+        self.pending_events.push(Ok(Event::Token(Token {
             id: token,
             text: piece.text,
             logprob,
@@ -213,7 +213,7 @@ impl ActiveRequest {
         let submitted = self.submitted;
         let first_token = self.first_token.unwrap_or(submitted);
         let started = self.started.unwrap_or(first_token);
-        let statistics = Statistics {
+        let metrics = RequestMetrics {
             prompt_tokens: self.prompt_tokens,
             cached_tokens,
             generated_tokens: self.generated.len(),
@@ -222,10 +222,10 @@ impl ActiveRequest {
             generation_time: self.last_token.unwrap_or(first_token) - first_token,
             peak_memory_bytes: peak_resident_bytes(),
         };
-        self.unsent.push(Ok(Event::Finished(Finished {
+        self.pending_events.push(Ok(Event::Finished(Finished {
             reason,
             text,
-            statistics,
+            metrics,
             prompt_logprobs: std::mem::take(&mut self.scored),
         })));
     }

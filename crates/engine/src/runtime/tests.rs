@@ -45,8 +45,8 @@ impl Model for Gated {
         self.model.forward(step)
     }
 
-    fn head(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        self.model.head(rows, kernels)
+    fn logits(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
+        self.model.logits(rows, kernels)
     }
 }
 
@@ -138,11 +138,11 @@ fn a_request_dropped_while_queued_is_gone_before_the_next_step() {
     let _running = engine.submit(request(1, 3, 100)).unwrap();
     gate.begun();
     let queued = engine.submit(request(2, 3, 100)).unwrap();
-    assert_eq!(engine.load_report().requests_waiting, 2);
+    assert_eq!(engine.stats().requests_waiting, 2);
     drop(queued);
     gate.pass();
     assert_eq!(gate.begun().len(), 1);
-    let report = engine.load_report();
+    let report = engine.stats();
     assert_eq!((report.requests_running, report.requests_waiting), (1, 0));
 }
 
@@ -157,14 +157,14 @@ fn a_request_dropped_in_its_prompt_frees_its_blocks_before_the_next_step() {
     assert_eq!(gate.begun().len(), 40);
     gate.pass();
     assert_eq!(gate.begun().len(), 40);
-    let report = engine.load_report();
+    let report = engine.stats();
     assert_eq!((report.requests_running, report.requests_waiting), (1, 0));
     assert_eq!(report.groups[0].used_blocks, 2);
     assert_eq!(report.groups[0].unused_slots, 24);
     drop(prefilling);
     gate.pass();
     assert!(engine.wait_until_idle(LONG));
-    let report = engine.load_report();
+    let report = engine.stats();
     assert_eq!(report.requests_running, 0);
     assert_eq!(report.groups[0].used_blocks, 0);
     let counters = report.counters;
@@ -184,7 +184,7 @@ fn a_request_dropped_in_its_answer_frees_its_blocks_before_the_next_step() {
     drop(decoding);
     gate.pass();
     assert!(engine.wait_until_idle(LONG));
-    let report = engine.load_report();
+    let report = engine.stats();
     assert_eq!(report.groups[0].used_blocks, 0);
     assert_eq!(report.counters.steps, 3);
 }
@@ -192,7 +192,7 @@ fn a_request_dropped_in_its_answer_frees_its_blocks_before_the_next_step() {
 #[test]
 fn the_queue_is_bounded_and_has_room_again() {
     let options = LoadOptions {
-        max_waiting: 2,
+        max_queued_requests: 2,
         ..options()
     };
     let (engine, gate) = gated(&options, None);
@@ -228,7 +228,7 @@ fn a_draining_engine_finishes_what_it_has() {
     let running = engine.submit(request(1, 3, 2)).unwrap();
     gate.begun();
     engine.drain();
-    assert!(engine.load_report().draining);
+    assert!(engine.stats().draining);
     for refused in [
         engine.submit(request(2, 3, 2)).err(),
         engine.logits(&[1], None).err(),
@@ -257,7 +257,7 @@ fn what_is_left_can_be_cancelled() {
             Err(GenerationError::Cancelled)
         ));
     }
-    assert_eq!(engine.load_report().groups[0].used_blocks, 0);
+    assert_eq!(engine.stats().groups[0].used_blocks, 0);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_request_that_breaks_a_step_fails_alone() {
     let found = [first, second].map(|generation| tokens(generation).unwrap());
     assert_eq!(found.to_vec(), expected);
     assert!(engine.wait_until_idle(LONG));
-    assert_eq!(engine.load_report().groups[0].used_blocks, 0);
+    assert_eq!(engine.stats().groups[0].used_blocks, 0);
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn an_urgent_request_goes_ahead_and_what_gave_way_comes_back() {
     gate.pass();
     // The low one has a token by now and gives its place away.
     assert_eq!(gate.begun()[0], 3);
-    assert_eq!(engine.load_report().requests_waiting, 2);
+    assert_eq!(engine.stats().requests_waiting, 2);
     drop(gate);
     let found = [low, normal, high].map(|generation| tokens(generation).unwrap());
     assert_eq!(found.to_vec(), expected);
@@ -355,7 +355,7 @@ fn a_crowd_that_fights_for_blocks_says_what_each_says_alone() {
         .map(|generation| tokens(generation).unwrap())
         .collect();
     assert_eq!(found, expected);
-    let report = engine.load_report();
+    let report = engine.stats();
     assert!(report.counters.preemptions > 0);
     assert_eq!(report.groups[0].blocks, 8);
     assert_eq!(report.groups[0].used_blocks, 0);
@@ -364,21 +364,21 @@ fn a_crowd_that_fights_for_blocks_says_what_each_says_alone() {
 #[test]
 fn the_report_counts_what_was_done() {
     let engine = Engine::load(golden("llama-4bit"), &options()).unwrap();
-    let before = engine.load_report();
+    let before = engine.stats();
     assert_eq!(before.counters, super::Counters::default());
     assert_eq!(before.groups.len(), engine.memory_plan().groups.len());
     assert_eq!(before.groups[0].free_blocks, before.groups[0].blocks);
     for _ in 0..2 {
         tokens(engine.submit(request(1, 70, 5)).unwrap()).unwrap();
     }
-    let report = engine.load_report();
+    let report = engine.stats();
     let counters = report.counters;
     assert_eq!(counters.prompt_tokens, 70 + 6);
     assert_eq!(counters.generated_tokens, 10);
-    assert_eq!(counters.rows, 70 + 4 + 6 + 4);
+    assert_eq!(counters.tokens, 70 + 4 + 6 + 4);
     assert_eq!(counters.steps, 10);
-    assert_eq!(counters.prefix_lookup_tokens, 140);
-    assert_eq!(counters.prefix_hit_tokens, 64);
+    assert_eq!(counters.prefix_cache_query_tokens, 140);
+    assert_eq!(counters.prefix_cache_hit_tokens, 64);
     assert!(counters.step_time > counters.forward_time);
     assert!(!counters.forward_time.is_zero());
     let group = report.groups[0];

@@ -13,9 +13,9 @@ use mlxm_kvcache::BlockPool;
 use mlxm_scheduler::{Scheduled, Scheduler, Sequence, SequenceId, SequenceState};
 
 use super::cache::CachePool;
-use super::counters::{Counters, SharedReport};
+use super::counters::{Counters, SharedStats};
 use super::input::{ModelInput, Step};
-use super::mailbox::Bell;
+use super::mailbox::ReaderWaker;
 use super::sequence::{ActiveRequest, Limits, Progress};
 use crate::error::{GenerationError, RequestError};
 use crate::models::Model;
@@ -62,7 +62,7 @@ const STEPS_BEFORE_HUGE_PAGES: u64 = 64;
 pub struct Worker {
     pub(super) kernels: Kernels,
     pub(super) counters: Counters,
-    pub(super) report: Arc<SharedReport>,
+    pub(super) report: Arc<SharedStats>,
     pub(super) model: Box<dyn Model>,
     pub(super) cache: CachePool,
     pub(super) pool: BlockPool,
@@ -77,7 +77,7 @@ pub struct Worker {
     pub(super) scoring: Vec<Command>,
     /// Whether the weights lie where they are read fastest, or are on their way.
     pub(super) huge_pages_promoted: bool,
-    /// Time inside of the forward passes of this turn.
+    /// Time in_flight of the forward passes of this turn.
     pub(super) forward_time: Duration,
 }
 
@@ -89,18 +89,18 @@ impl Worker {
             if self.active.is_empty() && self.scoring.is_empty() {
                 open = self.wait_for_command(commands);
             }
-            open = self.turn(commands, open);
+            open = self.tick(commands, open);
         }
     }
 
     /// One turn of the loop, with one step if there is something to compute. Says whether more commands can come.
-    fn turn(&mut self, commands: &Receiver<Command>, mut open: bool) -> bool {
+    fn tick(&mut self, commands: &Receiver<Command>, mut open: bool) -> bool {
         let began = Instant::now();
         open = open && self.take_commands(commands);
         self.cancel_abandoned();
         if !self.ended.is_empty() {
             self.publish();
-            self.dismiss_ended();
+            self.reap_finished();
         }
         if self.active.is_empty() {
             for command in std::mem::take(&mut self.scoring) {
@@ -108,21 +108,21 @@ impl Worker {
             }
         }
         self.forward_time = Duration::ZERO;
-        let spoken = if self.scheduler.is_idle() {
+        let updated = if self.scheduler.is_idle() {
             Vec::new()
         } else {
             self.step(began)
         };
         self.publish();
-        self.dismiss_ended();
-        let bells: Vec<_> = spoken
+        self.reap_finished();
+        let bells: Vec<_> = updated
             .iter()
             .filter_map(|id| self.active.get_mut(id)?.send())
             .collect();
         if !bells.is_empty() {
             // Waking readers takes as long as some operations of a small model, and they may take this thread's core.
             self.kernels
-                .spawn_background(|| bells.into_iter().for_each(Bell::ring));
+                .spawn_background(|| bells.into_iter().for_each(ReaderWaker::wake));
         }
         if !self.forward_time.is_zero() {
             self.counters.forward_time += self.forward_time;
@@ -141,7 +141,7 @@ impl Worker {
 
     /// Lets go of requests that have ended. They have been published as gone before: whoever reads the end of an answer
     /// finds its blocks free.
-    fn dismiss_ended(&mut self) {
+    fn reap_finished(&mut self) {
         for request in self.ended.drain(..) {
             request.leave();
         }
@@ -241,7 +241,7 @@ impl Worker {
 
     /// Computes one step. Answers with the sequences that have something to say.
     fn step(&mut self, began: Instant) -> Vec<SequenceId> {
-        let batch = self.scheduler.plan(&mut self.pool);
+        let batch = self.scheduler.schedule(&mut self.pool);
         self.counters.preemptions += batch.preempted.len() as u64;
         for rejected in &batch.rejected {
             let reason = rejected.reason.to_string();
@@ -249,18 +249,18 @@ impl Worker {
         }
         for item in &batch.items {
             if let Some(request) = self.active.get_mut(&item.id) {
-                request.note_step(began);
+                request.record_step_start(began);
             }
         }
         if let Err(error) = self.compute(&batch.items) {
-            self.compute_apart(&batch.items, &error);
+            self.retry_individually(&batch.items, &error);
         }
         batch.items.iter().map(|item| item.id).collect()
     }
 
     /// After a step failed as a whole: finds out by computing its sequences one by one which of them it was. What the
     /// step had stored is stored again, at the same places.
-    fn compute_apart(&mut self, items: &[Scheduled], error: &KernelError) {
+    fn retry_individually(&mut self, items: &[Scheduled], error: &KernelError) {
         for item in items {
             let alone = match items {
                 [_] => Err(error.to_string()),
@@ -283,7 +283,7 @@ impl Worker {
         let (hidden, logits) = self.forward(items, &input)?;
         self.score_prompts(items, &input, &hidden)?;
         self.forward_time += began.elapsed();
-        self.note_rows(&input);
+        self.record_step(&input);
         for item in items {
             let prompt = self.active.get(&item.id).map_or(0, |r| r.prompt_tokens());
             let end = (item.start + item.count).min(prompt);
@@ -316,13 +316,13 @@ impl Worker {
             return Ok((hidden, None));
         }
         let rows = self.kernels.gather_rows(&hidden, &wanted)?;
-        let logits = self.model.head(&rows, &self.kernels)?;
+        let logits = self.model.logits(&rows, &self.kernels)?;
         Ok((hidden, Some(logits)))
     }
 
-    pub(super) fn note_rows(&mut self, input: &ModelInput) {
+    pub(super) fn record_step(&mut self, input: &ModelInput) {
         self.counters.steps += 1;
-        self.counters.rows += input.tokens.len() as u64;
+        self.counters.tokens += input.tokens.len() as u64;
         self.counters.dispatches = self.kernels.dispatches();
     }
 
@@ -360,7 +360,7 @@ impl Worker {
         let limits = &self.limits;
         let visited = self.kernels.for_each_row(logits, &|row, logits| {
             let mut row = rows[row].lock().unwrap_or_else(PoisonError::into_inner);
-            row.choose(logits, limits);
+            row.sample(logits, limits);
         });
         let outcomes: Vec<_> = rows
             .into_iter()
@@ -400,7 +400,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn choose(&mut self, logits: &mut [f32], limits: &Limits) {
+    fn sample(&mut self, logits: &mut [f32], limits: &Limits) {
         if let Some(request) = &mut self.request {
             // A constraint is the caller's own code; its panic is not to take the other requests along.
             let advance = || request.advance(logits, self.tokens, self.cached_tokens, limits);

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::{
     SamplingParams,
-    weights::{self, Peaks, exp, mass},
+    weights::{self, BlockMaxima, exp, sum_exp},
 };
 
 /// How many tokens are put in order first while looking for the end of the top-p set. Every
@@ -40,29 +40,29 @@ impl Candidates {
     /// Draws one of the tokens that the filters leave, by probability at the temperature, with
     /// `uniform` from 0 to below 1.
     ///
-    /// `peaks` are those of the logits.
-    pub(super) fn choose(
+    /// `maxima` are those of the logits.
+    pub(super) fn sample(
         &mut self,
         params: &SamplingParams,
         logits: &[f32],
-        peaks: &Peaks,
+        maxima: &BlockMaxima,
         uniform: f64,
     ) -> u32 {
-        let largest = peaks.largest;
+        let largest = maxima.largest;
         if params.top_k == 0 && params.top_p >= 1.0 && params.min_p == 0.0 {
-            return weights::draw(logits, largest, params.temperature, uniform);
+            return weights::sample_categorical(logits, largest, params.temperature, uniform);
         }
-        self.filter(params, logits, peaks);
-        self.draw(largest, params.temperature, uniform)
+        self.filter(params, logits, maxima);
+        self.sample_categorical(largest, params.temperature, uniform)
     }
 
     /// Keeps what `top_p`, `min_p` and `top_k` leave of the vocabulary: at least one token.
-    fn filter(&mut self, params: &SamplingParams, logits: &[f32], peaks: &Peaks) {
-        let largest = peaks.largest;
+    fn filter(&mut self, params: &SamplingParams, logits: &[f32], maxima: &BlockMaxima) {
+        let largest = maxima.largest;
         let mut lowest = largest + params.min_p.ln();
         let mut nucleus = None;
         if params.top_p < 1.0 {
-            let total = mass(logits, largest);
+            let total = sum_exp(logits, largest);
             let top_p = f64::from(params.top_p);
             nucleus = Some(top_p * total);
             // Tokens below `1 - top_p` of an equal share cannot add up to `1 - top_p`, so they
@@ -71,12 +71,12 @@ impl Candidates {
             lowest = lowest.max(largest + negligible.ln() as f32 - 0.01);
         }
         if params.top_k > 0 {
-            self.collect_first(logits, peaks, lowest, params.top_k);
+            self.collect_first(logits, maxima, lowest, params.top_k);
         } else {
-            self.collect(logits, peaks, lowest);
+            self.collect(logits, maxima, lowest);
         }
         if let Some(nucleus) = nucleus {
-            self.keep_mass(nucleus, largest);
+            self.keep_nucleus(nucleus, largest);
         }
     }
 
@@ -84,10 +84,10 @@ impl Candidates {
     pub(super) fn most_probable(
         &mut self,
         logits: &[f32],
-        peaks: &Peaks,
+        maxima: &BlockMaxima,
         count: usize,
     ) -> Vec<(u32, f32)> {
-        self.collect_first(logits, peaks, f32::NEG_INFINITY, count);
+        self.collect_first(logits, maxima, f32::NEG_INFINITY, count);
         let pairs = self.0.iter();
         pairs
             .map(|candidate| (candidate.token, candidate.logit))
@@ -95,7 +95,7 @@ impl Candidates {
     }
 
     /// Draws by probability at this temperature, with `uniform` from 0 to below 1.
-    fn draw(&mut self, largest: f32, temperature: f32, uniform: f64) -> u32 {
+    fn sample_categorical(&mut self, largest: f32, temperature: f32, uniform: f64) -> u32 {
         let mut total = 0.0;
         for candidate in &mut self.0 {
             // From here on the logit is not needed, and the weight takes its place.
@@ -115,19 +115,19 @@ impl Candidates {
         drawn
     }
 
-    fn collect(&mut self, logits: &[f32], peaks: &Peaks, lowest: f32) {
+    fn collect(&mut self, logits: &[f32], maxima: &BlockMaxima, lowest: f32) {
         self.0.clear();
-        peaks.visit(logits, lowest, |token, logit, lowest| {
+        maxima.visit(logits, lowest, |token, logit, lowest| {
             self.0.push(Candidate { token, logit });
             lowest
         });
     }
 
     /// Collects only the `count` most probable, in order.
-    fn collect_first(&mut self, logits: &[f32], peaks: &Peaks, lowest: f32, count: usize) {
+    fn collect_first(&mut self, logits: &[f32], maxima: &BlockMaxima, lowest: f32, count: usize) {
         self.0.clear();
-        let lowest = lowest.max(peaks.reached_by(count));
-        peaks.visit(logits, lowest, |token, logit, lowest| {
+        let lowest = lowest.max(maxima.reached_by(count));
+        maxima.visit(logits, lowest, |token, logit, lowest| {
             self.0.push(Candidate { token, logit });
             if self.0.len() < count.saturating_add(SPARE) {
                 return lowest;
@@ -149,8 +149,8 @@ impl Candidates {
         }
     }
 
-    /// Keeps the fewest most probable whose mass is at least `target`, in order.
-    fn keep_mass(&mut self, target: f64, largest: f32) {
+    /// Keeps the fewest most probable whose sum_exp is at least `target`, in order.
+    fn keep_nucleus(&mut self, target: f64, largest: f32) {
         let mut sum = 0.0;
         let mut start = 0;
         while start < self.0.len() {
@@ -185,7 +185,7 @@ mod tests {
     /// The filters as their definitions say, on the whole sorted vocabulary.
     fn reference(params: &SamplingParams, logits: &[f32], slack: f64) -> Vec<u32> {
         let largest = logits.iter().copied().fold(f32::MIN, f32::max);
-        let total = mass(logits, largest);
+        let total = sum_exp(logits, largest);
         let mut order: Vec<u32> = (0..logits.len() as u32).collect();
         order.sort_by(|&a, &b| {
             let (x, y) = (logits[a as usize], logits[b as usize]);
@@ -225,10 +225,10 @@ mod tests {
         ) {
             let params = SamplingParams { top_k, top_p, min_p, ..SamplingParams::default() };
             let mut candidates = Candidates::default();
-            candidates.filter(&params, &logits, &Peaks::new(&logits).unwrap());
+            candidates.filter(&params, &logits, &BlockMaxima::new(&logits).unwrap());
             let mut tokens = candidates.tokens();
             // Rounding may decide whether the last token is needed, so the set lies between the
-            // two that a slightly smaller and a slightly larger mass would give.
+            // two that a slightly smaller and a slightly larger sum_exp would give.
             let fewest = reference(&params, &logits, -1e-6 * logits.len() as f64);
             let most = reference(&params, &logits, 1e-6 * logits.len() as f64);
             prop_assert!(!tokens.is_empty());
@@ -246,7 +246,7 @@ mod tests {
         #[test]
         fn most_probable_is_sorted_and_complete(logits in logits(), count in 0..1000usize) {
             let mut candidates = Candidates::default();
-            let found = candidates.most_probable(&logits, &Peaks::new(&logits).unwrap(), count);
+            let found = candidates.most_probable(&logits, &BlockMaxima::new(&logits).unwrap(), count);
             let params = SamplingParams { top_k: count, ..SamplingParams::default() };
             let mut expected = reference(&params, &logits, 0.0);
             expected.truncate(count);
@@ -265,8 +265,8 @@ mod tests {
         ) {
             let largest = logits.iter().copied().fold(f32::MIN, f32::max);
             let mut candidates = Candidates::default();
-            candidates.filter(&SamplingParams::default(), &logits, &Peaks::new(&logits).unwrap());
-            let drawn = candidates.draw(largest, temperature, uniform) as usize;
+            candidates.filter(&SamplingParams::default(), &logits, &BlockMaxima::new(&logits).unwrap());
+            let drawn = candidates.sample_categorical(largest, temperature, uniform) as usize;
             let weights = logits.iter().map(|&logit| f64::from(logit / temperature).exp());
             let weights: Vec<f64> = weights.collect();
             let total: f64 = weights.iter().sum();
@@ -286,22 +286,25 @@ mod tests {
             f32::NEG_INFINITY,
         ];
         let mut candidates = Candidates::default();
-        let peaks = Peaks::new(&logits).unwrap();
+        let maxima = BlockMaxima::new(&logits).unwrap();
         for step in 0..100 {
-            candidates.filter(&SamplingParams::default(), &logits, &peaks);
-            let drawn = candidates.draw(1.0, 1.0, f64::from(step) / 100.0);
+            candidates.filter(&SamplingParams::default(), &logits, &maxima);
+            let drawn = candidates.sample_categorical(1.0, 1.0, f64::from(step) / 100.0);
             assert_eq!(drawn, if step < 50 { 1 } else { 3 });
         }
-        candidates.filter(&SamplingParams::default(), &logits, &peaks);
-        assert_eq!(candidates.draw(1.0, 1.0, 1.0), 3);
+        candidates.filter(&SamplingParams::default(), &logits, &maxima);
+        assert_eq!(candidates.sample_categorical(1.0, 1.0, 1.0), 3);
     }
 
     #[test]
     fn a_tiny_temperature_is_greedy() {
         let mut candidates = Candidates::default();
         let logits = [0.0, 1.0, 0.999];
-        let peaks = Peaks::new(&logits).unwrap();
-        candidates.filter(&SamplingParams::default(), &logits, &peaks);
-        assert_eq!(candidates.draw(1.0, f32::MIN_POSITIVE, 0.999_999), 1);
+        let maxima = BlockMaxima::new(&logits).unwrap();
+        candidates.filter(&SamplingParams::default(), &logits, &maxima);
+        assert_eq!(
+            candidates.sample_categorical(1.0, f32::MIN_POSITIVE, 0.999_999),
+            1
+        );
     }
 }

@@ -29,9 +29,9 @@ pub trait Constraint: Send {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acceptance {
     /// More may follow.
-    Open,
+    Continue,
     /// The text is complete and nothing but the end may follow.
-    Complete,
+    Terminated,
 }
 
 /// Why a constraint cannot go on. It ends the answer it belongs to and no other.

@@ -11,7 +11,7 @@ use super::{
     Constraint, SamplingError, SamplingParams,
     candidates::Candidates,
     penalties::{self, Occurrences},
-    weights::{self, Peaks},
+    weights::{self, BlockMaxima},
 };
 
 /// A token and, if asked for, how probable it was.
@@ -85,14 +85,14 @@ impl Sampler {
         history: &[u32],
         generated: &[u32],
     ) -> Result<Sampled, SamplingError> {
-        self.sample_within(None, logits, history, generated)
+        self.sample_constrained(None, logits, history, generated)
     }
 
     /// As [`sample`](Self::sample), from the tokens that `constraint` allows.
     ///
     /// # Errors
     /// As [`sample`](Self::sample), and if the constraint fails.
-    pub fn sample_within(
+    pub fn sample_constrained(
         &mut self,
         constraint: Option<&mut (dyn Constraint + 'static)>,
         logits: &mut [f32],
@@ -105,20 +105,20 @@ impl Sampler {
             ..
         } = self;
         penalties::apply(params, occurrences, logits, history, generated);
-        let mut peaks = Peaks::new(logits)?;
+        let mut maxima = BlockMaxima::new(logits)?;
         let count = self.params.logprobs;
-        let distribution = count.map(|count| self.distribution(logits, &peaks, count));
+        let distribution = count.map(|count| self.distribution(logits, &maxima, count));
         if let Some(constraint) = constraint {
             constraint.mask(logits)?;
-            peaks = Peaks::new(logits)?;
+            maxima = BlockMaxima::new(logits)?;
         }
         let params = &self.params;
         let token = if params.temperature == 0.0 {
-            peaks.token
+            maxima.token
         } else {
             // 53 random bits fill the mantissa: every value is below 1 and equally likely.
             let uniform = (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-            self.candidates.choose(params, logits, &peaks, uniform)
+            self.candidates.sample(params, logits, &maxima, uniform)
         };
         let logprob = distribution.map(|distribution| distribution.of(logits, token));
         Ok(Sampled { token, logprob })
@@ -134,19 +134,19 @@ impl Sampler {
         token: u32,
         count: usize,
     ) -> Result<TokenLogprob, SamplingError> {
-        let peaks = Peaks::new(logits)?;
-        Ok(self.distribution(logits, &peaks, count).of(logits, token))
+        let maxima = BlockMaxima::new(logits)?;
+        Ok(self.distribution(logits, &maxima, count).of(logits, token))
     }
 
-    fn distribution(&mut self, logits: &[f32], peaks: &Peaks, count: usize) -> Distribution {
+    fn distribution(&mut self, logits: &[f32], maxima: &BlockMaxima, count: usize) -> Distribution {
         let mut distribution = Distribution {
-            largest: peaks.largest,
-            log_mass: weights::mass(logits, peaks.largest).ln(),
+            largest: maxima.largest,
+            log_sum_exp: weights::sum_exp(logits, maxima.largest).ln(),
             top: Vec::new(),
         };
         let top = self
             .candidates
-            .most_probable(logits, peaks, count)
+            .most_probable(logits, maxima, count)
             .into_iter();
         distribution.top = top
             .map(|(token, logit)| (token, distribution.logprob(logit)))
@@ -158,7 +158,7 @@ impl Sampler {
 /// What log-probabilities are computed from.
 struct Distribution {
     largest: f32,
-    log_mass: f64,
+    log_sum_exp: f64,
     top: Vec<(u32, f32)>,
 }
 
@@ -174,7 +174,7 @@ impl Distribution {
 
     fn logprob(&self, logit: f32) -> f32 {
         // Subtracting the largest first keeps the precision of a difference of large numbers.
-        (f64::from(logit - self.largest) - self.log_mass) as f32
+        (f64::from(logit - self.largest) - self.log_sum_exp) as f32
     }
 }
 

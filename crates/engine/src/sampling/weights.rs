@@ -17,7 +17,7 @@ const LANES: usize = 16;
 
 /// A function that is compiled again for processors with wider vectors. All do the same operations in the same order, so
 /// it does not matter which one runs.
-macro_rules! widened {
+macro_rules! multiversion {
     ($(#[$document:meta])* fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {
         $(#[$document])*
         fn $name($($argument: $type),*) -> $result {
@@ -77,7 +77,7 @@ pub(super) fn exp(x: f32) -> f32 {
 
 /// Where the large logits of a row are.
 #[derive(Debug)]
-pub(super) struct Peaks {
+pub(super) struct BlockMaxima {
     /// The most probable token; the lowest of those that are equally so.
     pub token: u32,
     /// Its logit.
@@ -86,7 +86,7 @@ pub(super) struct Peaks {
     blocks: Vec<f32>,
 }
 
-impl Peaks {
+impl BlockMaxima {
     /// # Errors
     /// If a logit is not a number or positive infinity, or all are negative infinity.
     pub fn new(logits: &[f32]) -> Result<Self, SamplingError> {
@@ -152,7 +152,7 @@ fn is_valid(logit: f32) -> bool {
     logit < f32::INFINITY
 }
 
-widened! {
+multiversion! {
     /// The largest logit of each block. Says whether all are numbers, and none is positive infinity.
     fn maxima(logits: &[f32], maxima: &mut [f32]) -> bool {
         let mut invalid = [0u32; LANES];
@@ -170,15 +170,15 @@ widened! {
     }
 }
 
-widened! {
-    /// For each block, the sum of `exp((logit - largest) * sharpness)`.
-    fn masses(logits: &[f32], largest: f32, sharpness: f32) -> Vec<f64> {
+multiversion! {
+    /// For each block, the sum of `exp((logit - largest) * inverse_temperature)`.
+    fn block_sum_exp(logits: &[f32], largest: f32, inverse_temperature: f32) -> Vec<f64> {
         let mut sums = Vec::with_capacity(logits.len().div_ceil(BLOCK));
         for block in logits.chunks(BLOCK) {
             let mut lanes = [0.0f32; LANES];
             for chunk in block.chunks(LANES) {
                 for (lane, &logit) in lanes.iter_mut().zip(chunk) {
-                    *lane += exp((logit - largest) * sharpness);
+                    *lane += exp((logit - largest) * inverse_temperature);
                 }
             }
             sums.push(lanes.into_iter().map(f64::from).sum());
@@ -188,20 +188,25 @@ widened! {
 }
 
 /// Sum of `exp(logit - largest)` over the vocabulary.
-pub(super) fn mass(logits: &[f32], largest: f32) -> f64 {
-    masses(logits, largest, 1.0).into_iter().sum()
+pub(super) fn sum_exp(logits: &[f32], largest: f32) -> f64 {
+    block_sum_exp(logits, largest, 1.0).into_iter().sum()
 }
 
 /// Draws from all tokens by probability at this temperature, with `uniform` from 0 to below 1.
-pub(super) fn draw(logits: &[f32], largest: f32, temperature: f32, uniform: f64) -> u32 {
+pub(super) fn sample_categorical(
+    logits: &[f32],
+    largest: f32,
+    temperature: f32,
+    uniform: f64,
+) -> u32 {
     // Not infinite, since it is also multiplied with 0.
-    let sharpness = 1.0 / temperature.max(1e-30);
-    let masses = masses(logits, largest, sharpness);
-    let target = uniform * masses.iter().sum::<f64>();
-    let (block, before) = reach(target, 0.0, masses.into_iter());
+    let inverse_temperature = 1.0 / temperature.max(1e-30);
+    let block_sum_exp = block_sum_exp(logits, largest, inverse_temperature);
+    let target = uniform * block_sum_exp.iter().sum::<f64>();
+    let (block, before) = reach(target, 0.0, block_sum_exp.into_iter());
     let start = block * BLOCK;
     let inside = logits[start..].iter().take(BLOCK);
-    let weights = inside.map(|&logit| f64::from(exp((logit - largest) * sharpness)));
+    let weights = inside.map(|&logit| f64::from(exp((logit - largest) * inverse_temperature)));
     let (within, _) = reach(target, before, weights);
     (start + within) as u32
 }
@@ -249,11 +254,11 @@ mod tests {
         fn the_largest_is_the_first_of_its_equals(logits in logits()) {
             let expected = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let first = logits.iter().position(|&logit| logit == expected).unwrap() as u32;
-            let peaks = Peaks::new(&logits).map(|peaks| (peaks.token, peaks.largest));
+            let maxima = BlockMaxima::new(&logits).map(|maxima| (maxima.token, maxima.largest));
             if expected == f32::NEG_INFINITY {
-                prop_assert_eq!(peaks, Err(SamplingError::NothingAllowed));
+                prop_assert_eq!(maxima, Err(SamplingError::NothingAllowed));
             } else {
-                prop_assert_eq!(peaks, Ok((first, expected)));
+                prop_assert_eq!(maxima, Ok((first, expected)));
             }
         }
 
@@ -268,7 +273,7 @@ mod tests {
                 logits[at % len] = value;
             }
             let first = at.iter().map(|at| at % logits.len()).min().unwrap() as u32;
-            let refused = Peaks::new(&logits);
+            let refused = BlockMaxima::new(&logits);
             let named = matches!(refused, Err(SamplingError::InvalidLogit { token, .. }) if token == first);
             prop_assert!(named, "{refused:?}");
         }
@@ -279,14 +284,14 @@ mod tests {
             temperature in 0.1..3.0f32,
             uniform in 0.0..1.0f64,
         ) {
-            let Ok(Peaks { largest, .. }) = Peaks::new(&logits) else {
+            let Ok(BlockMaxima { largest, .. }) = BlockMaxima::new(&logits) else {
                 return Ok(());
             };
-            let drawn = draw(&logits, largest, temperature, uniform) as usize;
+            let drawn = sample_categorical(&logits, largest, temperature, uniform) as usize;
             let weights = logits.iter().map(|&logit| f64::from((logit - largest) / temperature).exp());
             let weights: Vec<f64> = weights.collect();
             let total: f64 = weights.iter().sum();
-            prop_assert!((mass(&logits, largest) > 0.99) && weights[drawn] > 0.0);
+            prop_assert!((sum_exp(&logits, largest) > 0.99) && weights[drawn] > 0.0);
             let before = weights[..drawn].iter().sum::<f64>() / total;
             let after = before + weights[drawn] / total;
             prop_assert!(before - 1e-5 <= uniform && uniform <= after + 1e-5);
@@ -294,14 +299,14 @@ mod tests {
 
         #[test]
         fn as_many_tokens_reach_a_logit_as_it_says(logits in logits(), count in 0..10usize) {
-            let Ok(peaks) = Peaks::new(&logits) else {
+            let Ok(maxima) = BlockMaxima::new(&logits) else {
                 return Ok(());
             };
-            let lowest = peaks.reached_by(count);
+            let lowest = maxima.reached_by(count);
             let reach = logits.iter().filter(|&&logit| logit >= lowest).count();
             prop_assert!(reach >= count.min(logits.len()));
             let mut seen = Vec::new();
-            peaks.visit(&logits, lowest, |token, logit, lowest| {
+            maxima.visit(&logits, lowest, |token, logit, lowest| {
                 seen.push((token as usize, logit));
                 lowest
             });
@@ -312,11 +317,11 @@ mod tests {
 
         #[test]
         fn mass_is_the_sum(logits in logits()) {
-            let Ok(Peaks { largest, .. }) = Peaks::new(&logits) else {
+            let Ok(BlockMaxima { largest, .. }) = BlockMaxima::new(&logits) else {
                 return Ok(());
             };
             let expected: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
-            prop_assert!((mass(&logits, largest) - expected).abs() < 1e-6 * expected);
+            prop_assert!((sum_exp(&logits, largest) - expected).abs() < 1e-6 * expected);
         }
     }
 
@@ -324,7 +329,10 @@ mod tests {
     fn a_tiny_temperature_is_greedy() {
         for temperature in [1e-3, f32::MIN_POSITIVE, 1e-45] {
             for uniform in [0.0, 0.5, 0.999_999] {
-                assert_eq!(draw(&[0.0, 1.0, 0.9], 1.0, temperature, uniform), 1);
+                assert_eq!(
+                    sample_categorical(&[0.0, 1.0, 0.9], 1.0, temperature, uniform),
+                    1
+                );
             }
         }
     }
@@ -335,7 +343,7 @@ mod tests {
         logits[BLOCK + 3] = 1.0;
         logits[3 * BLOCK] = 1.0;
         for step in 0..=100 {
-            let drawn = draw(&logits, 1.0, 1.0, f64::from(step) / 100.0) as usize;
+            let drawn = sample_categorical(&logits, 1.0, 1.0, f64::from(step) / 100.0) as usize;
             let expected = if step < 50 { BLOCK + 3 } else { 3 * BLOCK };
             assert_eq!(drawn, expected);
         }

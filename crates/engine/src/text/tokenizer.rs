@@ -217,7 +217,7 @@ impl Tokenizer {
     }
 
     /// A decoder for one stream of ids that leaves special tokens out, except for those in `visible`.
-    pub fn detokenizer_showing(&self, visible: Arc<[u32]>) -> Detokenizer {
+    pub fn detokenizer_keeping_special(&self, visible: Arc<[u32]>) -> Detokenizer {
         Detokenizer::new(self.clone(), Shown::Special(visible))
     }
 

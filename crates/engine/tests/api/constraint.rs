@@ -35,9 +35,9 @@ impl Constraint for Script {
         assert!(self.choices[self.at].contains(&token));
         self.at += 1;
         Ok(if self.at == self.choices.len() {
-            Acceptance::Complete
+            Acceptance::Terminated
         } else {
-            Acceptance::Open
+            Acceptance::Continue
         })
     }
 

@@ -19,7 +19,7 @@ fn per_step(path: &std::path::Path, activation_dtype: ActivationDtype) -> (u64, 
     answer(&engine, request);
     let counters = engine.counters();
     // The prompt fits one step and gives the first token.
-    assert_eq!((counters.steps, counters.rows), (6, 45));
+    assert_eq!((counters.steps, counters.tokens), (6, 45));
     assert_eq!(counters.dispatches % counters.steps, 0);
     (
         counters.dispatches / counters.steps,

@@ -82,7 +82,7 @@ impl Constraint for Panics {
     }
 
     fn accept(&mut self, _: u32) -> Result<Acceptance, ConstraintError> {
-        Ok(Acceptance::Open)
+        Ok(Acceptance::Continue)
     }
 
     fn fork(&self) -> Box<dyn Constraint> {

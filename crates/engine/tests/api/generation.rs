@@ -87,7 +87,7 @@ fn a_cached_prefix_changes_the_cost_and_not_the_answer() {
         let engine = Engine::load(&path, &options()).unwrap();
         let first = prompt(7, 70, engine.info().vocab_size);
         let turn = answer(&engine, request(first.clone(), 16));
-        assert_eq!(turn.finished.statistics.cached_tokens, 0);
+        assert_eq!(turn.finished.metrics.cached_tokens, 0);
 
         // The next turn of a conversation: prompt, answer, and something new.
         let mut second = first;
@@ -102,12 +102,12 @@ fn a_cached_prefix_changes_the_cost_and_not_the_answer() {
             },
         );
         assert_eq!(
-            cached.finished.statistics.cached_tokens,
+            cached.finished.metrics.cached_tokens,
             64,
             "{}",
             path.display()
         );
-        assert_eq!(uncached.finished.statistics.cached_tokens, 0);
+        assert_eq!(uncached.finished.metrics.cached_tokens, 0);
         assert_eq!(cached.tokens, uncached.tokens, "{}", path.display());
     }
 }
@@ -124,7 +124,7 @@ fn the_second_turn_reuses_the_answer_of_the_first() {
         second.extend(prompt(10, 9, vocab_size));
         let cached = answer(&engine, request(second.clone(), 16));
         // Of 40 and 60 tokens all but the last were computed: three blocks, two of which hold generated tokens.
-        let statistics = cached.finished.statistics;
+        let statistics = cached.finished.metrics;
         assert_eq!(statistics.cached_tokens, 96, "{}", path.display());
         let uncached = Request {
             no_prefix_cache: true,
@@ -132,11 +132,11 @@ fn the_second_turn_reuses_the_answer_of_the_first() {
         };
         assert_eq!(cached.tokens, answer(&engine, uncached).tokens);
         let salted = Request {
-            salt: 1,
+            cache_salt: 1,
             ..request(second, 16)
         };
         let salted = answer(&engine, salted);
-        assert_eq!(salted.finished.statistics.cached_tokens, 0);
+        assert_eq!(salted.finished.metrics.cached_tokens, 0);
         assert_eq!(salted.tokens, cached.tokens);
     }
 }
@@ -218,10 +218,10 @@ fn an_answer_ends_for_the_reason_it_gives() {
     let free = answer(&engine, request(vec![1, 2, 3], 40));
     assert_eq!(free.finished.reason, FinishReason::MaxTokens);
     assert_eq!(
-        (free.tokens.len(), free.finished.statistics.generated_tokens),
+        (free.tokens.len(), free.finished.metrics.generated_tokens),
         (40, 40)
     );
-    assert_eq!(free.finished.statistics.prompt_tokens, 3);
+    assert_eq!(free.finished.metrics.prompt_tokens, 3);
 
     // Any two neighbouring characters of the answer will do as a stop string; they cross a token border somewhere.
     let characters: Vec<char> = free.text.chars().collect();
@@ -258,7 +258,7 @@ fn an_end_of_sequence_token_ends_the_answer_and_is_not_text() {
     );
     assert_eq!(ended.finished.reason, FinishReason::EndOfSequence(eos));
     assert_eq!(ended.text, "");
-    assert_eq!(ended.finished.statistics.generated_tokens, 1);
+    assert_eq!(ended.finished.metrics.generated_tokens, 1);
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn a_pool_may_hold_less_than_all_contexts_together() {
             whole.kv_pool_bytes - less.kv_pool_bytes
         );
         for (less, whole) in less.groups.iter().zip(&whole.groups) {
-            assert!(less.blocks >= less.kind.blocks_for(128, 32, BLOCK_SIZE));
+            assert!(less.blocks >= less.kind.max_blocks_per_sequence(128, 32, BLOCK_SIZE));
             assert!(less.blocks <= whole.blocks);
             if less.kind == GroupKind::Full {
                 assert_eq!((less.blocks, whole.blocks), (7, 16));

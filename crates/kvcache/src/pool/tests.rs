@@ -24,8 +24,8 @@ fn window(window: usize) -> GroupKind {
 fn compute(pool: &mut BlockPool, tokens: &[u32], salt: u64) -> usize {
     let mut cache = pool.match_prefix(tokens, salt);
     let hit = cache.cached_tokens();
-    pool.grow(&mut cache, tokens.len()).unwrap();
-    pool.seal(&mut cache, tokens, tokens.len());
+    pool.allocate_slots(&mut cache, tokens.len()).unwrap();
+    pool.cache_full_blocks(&mut cache, tokens, tokens.len());
     pool.release(cache);
     hit
 }
@@ -54,18 +54,18 @@ fn another_salt_or_another_beginning_is_another_prefix() {
 #[test]
 fn growth_is_all_groups_or_none() {
     let mut pool = pool(2, &[(GroupKind::Full, 8), (window(4), 2)]);
-    let mut cache = pool.private();
-    assert_eq!(pool.growable_len(&cache), 4);
-    assert!(pool.can_grow(&cache, 4));
-    let lack = OutOfBlocks {
+    let mut cache = pool.sequence_without_prefix_caching();
+    assert_eq!(pool.max_allocatable_len(&cache), 4);
+    assert!(pool.can_allocate(&cache, 4));
+    let shortfall = OutOfBlocks {
         group: 1,
         needed: 3,
         free: 2,
     };
-    assert_eq!(pool.grow(&mut cache, 5), Err(lack));
+    assert_eq!(pool.allocate_slots(&mut cache, 5), Err(shortfall));
     assert_eq!(cache.capacity(), 0);
     assert_eq!((pool.free_blocks(0), pool.free_blocks(1)), (8, 2));
-    pool.grow(&mut cache, 3).unwrap();
+    pool.allocate_slots(&mut cache, 3).unwrap();
     assert_eq!(cache.capacity(), 4);
     pool.release(cache);
 }
@@ -75,11 +75,11 @@ fn a_window_frees_what_is_behind_it() {
     let mut pool = pool(2, &[(GroupKind::Full, 8), (window(3), 8)]);
     let tokens: Vec<u32> = (0..10).collect();
     let mut cache = pool.match_prefix(&tokens, 0);
-    pool.grow(&mut cache, 7).unwrap();
+    pool.allocate_slots(&mut cache, 7).unwrap();
     // Position 6 reads 4 and 5, which are logical block 2.
-    pool.seal(&mut cache, &tokens, 6);
-    assert_eq!(cache.table(0).held(), 4);
-    assert_eq!(cache.table(1).freed(), 2);
+    pool.cache_full_blocks(&mut cache, &tokens, 6);
+    assert_eq!(cache.table(0).allocated_blocks(), 4);
+    assert_eq!(cache.table(1).null_blocks(), 2);
     assert_eq!(cache.slot(1, 3), None);
     assert!(cache.slot(1, 4).is_some());
     assert_eq!(pool.free_blocks(1), 6);
@@ -93,16 +93,16 @@ fn a_window_needs_only_its_last_blocks_for_a_hit() {
     let tokens: Vec<u32> = (0..17).collect();
     let mut cache = pool.match_prefix(&tokens, 0);
     for computed in 0..17 {
-        pool.grow(&mut cache, computed + 1).unwrap();
-        pool.seal(&mut cache, &tokens, computed + 1);
+        pool.allocate_slots(&mut cache, computed + 1).unwrap();
+        pool.cache_full_blocks(&mut cache, &tokens, computed + 1);
     }
     pool.release(cache);
 
     // The window group has reused the blocks of the beginning, the full group still has them.
     let cache = pool.match_prefix(&tokens, 0);
     assert_eq!(cache.cached_tokens(), 16);
-    assert_eq!(cache.table(1).freed(), 7);
-    assert_eq!(cache.table(1).held(), 1);
+    assert_eq!(cache.table(1).null_blocks(), 7);
+    assert_eq!(cache.table(1).allocated_blocks(), 1);
     pool.release(cache);
     assert_eq!(compute(&mut pool, &tokens[..5], 0), 0);
 }
@@ -113,8 +113,8 @@ fn the_end_of_the_longest_unused_sequence_is_reused_first() {
     compute(&mut pool, &[1, 2, 3], 0);
     compute(&mut pool, &[4, 5, 6], 0);
     assert_eq!(pool.stats().groups[0].cached, 6);
-    let mut other = pool.private();
-    pool.grow(&mut other, 2).unwrap();
+    let mut other = pool.sequence_without_prefix_caching();
+    pool.allocate_slots(&mut other, 2).unwrap();
     pool.release(other);
     assert_eq!(compute(&mut pool, &[1, 0], 0), 1);
     assert_eq!(compute(&mut pool, &[4, 5, 6, 0], 0), 3);
@@ -125,8 +125,8 @@ fn rejected_drafts_are_taken_back() {
     let mut pool = pool(2, &[(GroupKind::Full, 8), (window(3), 8)]);
     let tokens = [1, 2, 3, 4, 5];
     let mut cache = pool.match_prefix(&tokens, 0);
-    pool.grow(&mut cache, 9).unwrap();
-    pool.seal(&mut cache, &tokens, 5);
+    pool.allocate_slots(&mut cache, 9).unwrap();
+    pool.cache_full_blocks(&mut cache, &tokens, 5);
     assert_eq!(pool.truncate(&mut cache, 5), 5);
     assert_eq!(cache.capacity(), 6);
     assert_eq!(pool.free_blocks(0), 5);
@@ -158,8 +158,8 @@ fn a_window_that_moved_on_cannot_come_back() {
     let mut pool = pool(2, &[(window(2), 8)]);
     let tokens: Vec<u32> = (0..9).collect();
     let mut cache = pool.match_prefix(&tokens, 0);
-    pool.grow(&mut cache, 9).unwrap();
-    pool.seal(&mut cache, &tokens, 9);
+    pool.allocate_slots(&mut cache, 9).unwrap();
+    pool.cache_full_blocks(&mut cache, &tokens, 9);
     assert_eq!(pool.truncate(&mut cache, 3), 0);
     assert_eq!(cache.capacity(), 0);
     assert_eq!(pool.free_blocks(0), 8);
@@ -177,8 +177,8 @@ fn a_lookup_counts_once_the_sequence_starts() {
     }
     compute(&mut pool, &tokens, 0);
     let stats = pool.stats();
-    assert_eq!(stats.prefix_lookup_tokens, 10);
-    assert_eq!(stats.prefix_hit_tokens, 4);
+    assert_eq!(stats.prefix_cache_queries, 10);
+    assert_eq!(stats.prefix_cache_hits, 4);
 }
 
 #[test]
@@ -192,15 +192,18 @@ fn the_longest_sequence_depends_on_full_groups_and_short_windows() {
 #[test]
 fn what_others_hold_counts_when_they_would_give_way() {
     let mut pool = pool(2, &[(GroupKind::Full, 6), (window(3), 5)]);
-    let (mut one, mut two) = (pool.private(), pool.private());
-    pool.grow(&mut one, 4).unwrap();
-    pool.grow(&mut two, 6).unwrap();
-    let new = pool.private();
-    assert!(!pool.can_hold(&new, 2));
-    assert!(pool.can_hold_without(&new, 6, &[&one]));
-    assert!(!pool.can_hold_without(&new, 8, &[&one]));
-    assert!(pool.can_hold_without(&new, 12, &[&one, &two]));
-    assert!(!pool.can_hold_without(&new, 14, &[&one, &two]));
+    let (mut one, mut two) = (
+        pool.sequence_without_prefix_caching(),
+        pool.sequence_without_prefix_caching(),
+    );
+    pool.allocate_slots(&mut one, 4).unwrap();
+    pool.allocate_slots(&mut two, 6).unwrap();
+    let new = pool.sequence_without_prefix_caching();
+    assert!(!pool.can_fit(&new, 2));
+    assert!(pool.can_fit_after_releasing(&new, 6, &[&one]));
+    assert!(!pool.can_fit_after_releasing(&new, 8, &[&one]));
+    assert!(pool.can_fit_after_releasing(&new, 12, &[&one, &two]));
+    assert!(!pool.can_fit_after_releasing(&new, 14, &[&one, &two]));
     for cache in [one, two, new] {
         pool.release(cache);
     }
@@ -210,13 +213,13 @@ fn what_others_hold_counts_when_they_would_give_way() {
 fn a_private_sequence_finds_nothing_and_leaves_nothing() {
     let mut pool = pool(2, &[(GroupKind::Full, 8), (window(2), 8)]);
     let tokens = [1, 2, 3, 4, 5];
-    let mut cache = pool.private();
-    pool.grow(&mut cache, 5).unwrap();
-    pool.seal(&mut cache, &tokens, 5);
-    assert_eq!(cache.sealed_tokens(), 0);
-    assert_eq!(cache.table(1).freed(), 2);
+    let mut cache = pool.sequence_without_prefix_caching();
+    pool.allocate_slots(&mut cache, 5).unwrap();
+    pool.cache_full_blocks(&mut cache, &tokens, 5);
+    assert_eq!(cache.hashed_tokens(), 0);
+    assert_eq!(cache.table(1).null_blocks(), 2);
     pool.release(cache);
     assert_eq!(pool.stats().groups[0].cached, 0);
     assert_eq!(compute(&mut pool, &tokens, 0), 0);
-    assert_eq!(pool.stats().prefix_lookup_tokens, 5);
+    assert_eq!(pool.stats().prefix_cache_queries, 5);
 }

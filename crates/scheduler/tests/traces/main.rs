@@ -6,8 +6,7 @@
 use insta::assert_snapshot;
 use mlxm_kvcache::{GroupConfig, GroupKind};
 use mlxm_scheduler::{
-    AddError, CommitError, ConfigError, PrefixReuse, Scheduler, SchedulerConfig, Sequence,
-    SequenceId,
+    AddError, CommitError, ConfigError, Scheduler, SchedulerConfig, Sequence, SequenceId,
 };
 
 mod priorities;
@@ -73,7 +72,7 @@ fn a_preempted_sequence_has_nothing_computed() {
     trace.add(1, 7, 14).add(2, 8, 11);
     while trace.step().preempted.is_empty() {}
     let state = trace.scheduler.sequence(SequenceId(2)).unwrap();
-    assert_eq!(state.computed(), 0);
+    assert_eq!(state.computed_tokens(), 0);
     assert_eq!(state.tokens().len(), 10);
     assert!(state.cache().is_none());
     assert_eq!(trace.scheduler.waiting(), 1);
@@ -101,7 +100,7 @@ fn drafts_leave_room_for_every_prompt() {
         scheduler, pool, ..
     } = &mut trace;
     scheduler.propose(SequenceId(1), &[7, 7, 7, 7, 7]);
-    assert_snapshot!(describe(&scheduler.plan(pool)), @"1[2..3]+2* 2[2..3]");
+    assert_snapshot!(describe(&scheduler.schedule(pool)), @"1[2..3]+2* 2[2..3]");
 }
 
 #[test]
@@ -112,12 +111,12 @@ fn a_sequence_gives_way_even_when_it_was_planned_already() {
     let Trace {
         scheduler, pool, ..
     } = &mut trace;
-    let batch = scheduler.plan(pool);
+    let batch = scheduler.schedule(pool);
     assert_snapshot!(describe(&batch), @"1[3..4]* 2[3..4]*");
     // Six tokens at once, as a grammar that allows only one continuation would commit.
     scheduler.commit(SequenceId(1), &[5; 6]).unwrap();
     scheduler.commit(SequenceId(2), &[5]).unwrap();
-    assert_snapshot!(describe(&scheduler.plan(pool)), @"1[4..10]* preempt 2");
+    assert_snapshot!(describe(&scheduler.schedule(pool)), @"1[4..10]* preempt 2");
 }
 
 #[test]
@@ -180,7 +179,7 @@ fn a_cancelled_sequence_is_gone_after_the_step() {
     let mut trace = Trace::new(1, 16, full(8));
     trace.add(1, 4, 100).add(2, 4, 6);
     trace.step();
-    let batch = trace.scheduler.plan(&mut trace.pool);
+    let batch = trace.scheduler.schedule(&mut trace.pool);
     assert!(trace.scheduler.cancel(SequenceId(1)));
     assert!(!trace.scheduler.cancel(SequenceId(1)));
     let item = batch.items[0];
@@ -205,14 +204,14 @@ fn right_drafts_are_kept_and_wrong_ones_rolled_back() {
     } = &mut trace;
 
     scheduler.propose(id, &[50, 51, 52, 53, 54]);
-    let batch = scheduler.plan(pool);
+    let batch = scheduler.schedule(pool);
     assert_snapshot!(describe(&batch), @"1[4..5]+4*");
     assert_eq!(scheduler.input(&batch.items[0]), [4, 50, 51, 52, 53]);
     assert_eq!(scheduler.sequence(id).unwrap().tokens().len(), 5);
     scheduler.commit(id, &[50, 51, 99]).unwrap();
-    assert_eq!(scheduler.sequence(id).unwrap().computed(), 7);
+    assert_eq!(scheduler.sequence(id).unwrap().computed_tokens(), 7);
 
-    let batch = scheduler.plan(pool);
+    let batch = scheduler.schedule(pool);
     assert_snapshot!(describe(&batch), @"1[7..8]*");
     assert_eq!(scheduler.input(&batch.items[0]), [99]);
     assert_eq!(
@@ -222,37 +221,32 @@ fn right_drafts_are_kept_and_wrong_ones_rolled_back() {
     scheduler.commit(id, &[1, 2]).unwrap();
 
     // Tokens that were not drafts have no keys and values yet.
-    let batch = scheduler.plan(pool);
+    let batch = scheduler.schedule(pool);
     assert_snapshot!(describe(&batch), @"1[8..10]*");
     scheduler.commit(id, &[3]).unwrap();
 
     // If only drafts are committed, the last one is computed again for its output.
     scheduler.propose(id, &[60, 61]);
-    scheduler.plan(pool);
+    scheduler.schedule(pool);
     scheduler.commit(id, &[60]).unwrap();
-    assert_snapshot!(describe(&scheduler.plan(pool)), @"1[11..12]*");
+    assert_snapshot!(describe(&scheduler.schedule(pool)), @"1[11..12]*");
 }
 
 #[test]
 fn a_step_that_was_not_committed_is_planned_again() {
     let mut trace = Trace::new(1, 16, full(8));
     trace.add(1, 6, 7);
-    let first = trace.scheduler.plan(&mut trace.pool);
-    let again = trace.scheduler.plan(&mut trace.pool);
+    let first = trace.scheduler.schedule(&mut trace.pool);
+    let again = trace.scheduler.schedule(&mut trace.pool);
     assert_eq!(first, again);
 }
 
 #[test]
 fn a_private_sequence_neither_finds_nor_leaves_a_prefix() {
     let mut trace = Trace::new(1, 16, full(8));
-    for (id, prefix_reuse) in [
-        (1, PrefixReuse::Private),
-        (2, PrefixReuse::Shared),
-        (3, PrefixReuse::Private),
-        (4, PrefixReuse::Shared),
-    ] {
+    for (id, prefix_caching) in [(1, false), (2, true), (3, false), (4, true)] {
         let sequence = Sequence {
-            prefix_reuse,
+            prefix_caching,
             ..Sequence::new(SequenceId(id), (0..9 + id as u32).collect())
         };
         trace.scheduler.add(sequence).unwrap();
@@ -278,7 +272,7 @@ fn wrong_calls_are_refused() {
     assert_eq!(scheduler.add(sequence), Err(AddError::Duplicate(id)));
     let not_scheduled = Err(CommitError::NotScheduled(id));
     assert_eq!(scheduler.commit(id, &[]), not_scheduled);
-    scheduler.plan(&mut trace.pool);
+    scheduler.schedule(&mut trace.pool);
     let early = Err(CommitError::BeforeLastToken(id));
     assert_eq!(scheduler.commit(id, &[1]), early);
     assert_eq!(scheduler.commit(id, &[]), Ok(()));
@@ -294,7 +288,7 @@ fn wrong_calls_are_refused() {
         let config = SchedulerConfig {
             max_sequences,
             max_batch_tokens,
-            max_overtakes: 2,
+            max_skips_per_level: 2,
         };
         Scheduler::new(config).map(|_| ())
     };

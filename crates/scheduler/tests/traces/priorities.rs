@@ -8,8 +8,10 @@ use crate::trace::{Trace, full};
 #[test]
 fn a_higher_priority_starts_first_and_first_come_is_first_served_within_one() {
     let mut trace = Trace::new(1, 16, full(32));
-    trace.add_urgent(Priority::Low, 1, 4, 5).add(2, 4, 5);
-    trace.add(3, 4, 5).add_urgent(Priority::High, 4, 4, 5);
+    trace.add_with_priority(Priority::Low, 1, 4, 5).add(2, 4, 5);
+    trace
+        .add(3, 4, 5)
+        .add_with_priority(Priority::High, 4, 4, 5);
     assert_snapshot!(trace.run(), @r"
     4[0..4]*
     2[0..4]*
@@ -23,7 +25,7 @@ fn only_so_many_go_ahead_of_one_that_came_earlier() {
     let mut trace = Trace::new(1, 16, full(32));
     trace.add(0, 4, 5);
     for id in 1..6 {
-        trace.add_urgent(Priority::High, id, 4, 5);
+        trace.add_with_priority(Priority::High, id, 4, 5);
     }
     assert_snapshot!(trace.run(), @r"
     1[0..4]*
@@ -38,9 +40,11 @@ fn only_so_many_go_ahead_of_one_that_came_earlier() {
 #[test]
 fn a_lower_priority_gives_its_place_to_a_higher_one_and_comes_back() {
     let mut trace = Trace::new(2, 16, full(32));
-    trace.add(1, 4, 8).add_urgent(Priority::Low, 2, 9, 14);
+    trace
+        .add(1, 4, 8)
+        .add_with_priority(Priority::Low, 2, 9, 14);
     trace.step();
-    trace.add_urgent(Priority::High, 3, 4, 6);
+    trace.add_with_priority(Priority::High, 3, 4, 6);
     assert_snapshot!(trace.run(), @r"
     1[0..4]* 2[0..9]*
     1[4..5]* 3[0..4]* preempt 2
@@ -55,7 +59,9 @@ fn a_lower_priority_gives_its_place_to_a_higher_one_and_comes_back() {
 #[test]
 fn the_lowest_priority_gives_way_when_blocks_run_out() {
     let mut trace = Trace::new(3, 16, full(5));
-    trace.add_urgent(Priority::Low, 1, 7, 11).add(2, 8, 14);
+    trace
+        .add_with_priority(Priority::Low, 1, 7, 11)
+        .add(2, 8, 14);
     assert_snapshot!(trace.run(), @r"
     2[0..8]* 1[0..7]*
     2[8..9]* 1[7..8]*
@@ -71,8 +77,8 @@ fn the_lowest_priority_gives_way_when_blocks_run_out() {
 #[test]
 fn nobody_gives_way_in_vain() {
     let mut trace = Trace::new(4, 32, full(10));
-    trace.add_urgent(Priority::High, 1, 24, 28);
-    trace.add_urgent(Priority::Low, 2, 4, 8);
+    trace.add_with_priority(Priority::High, 1, 24, 28);
+    trace.add_with_priority(Priority::Low, 2, 4, 8);
     trace.step();
     // Even without 2 there would be too few blocks for 3.
     trace.add(3, 20, 21);
@@ -88,9 +94,9 @@ fn nobody_gives_way_in_vain() {
 #[test]
 fn a_prompt_of_higher_priority_is_computed_before_a_lower_one() {
     let mut trace = Trace::new(3, 8, full(32));
-    trace.add_urgent(Priority::Low, 1, 20, 21);
+    trace.add_with_priority(Priority::Low, 1, 20, 21);
     trace.step();
-    trace.add_urgent(Priority::High, 2, 12, 13);
+    trace.add_with_priority(Priority::High, 2, 12, 13);
     assert_snapshot!(trace.run(), @r"
     1[0..8]
     2[0..7] 1[8..9]

@@ -21,7 +21,7 @@ impl Trace {
         let config = SchedulerConfig {
             max_sequences,
             max_batch_tokens,
-            max_overtakes: 2,
+            max_skips_per_level: 2,
         };
         Self {
             scheduler: Scheduler::new(config).unwrap(),
@@ -49,7 +49,7 @@ impl Trace {
     }
 
     /// As [`Trace::add`], for a sequence that is more or less urgent than others.
-    pub fn add_urgent(
+    pub fn add_with_priority(
         &mut self,
         priority: Priority,
         id: u64,
@@ -68,7 +68,7 @@ impl Trace {
     }
 
     pub fn step(&mut self) -> Batch {
-        let batch = self.scheduler.plan(&mut self.pool);
+        let batch = self.scheduler.schedule(&mut self.pool);
         self.lines.push(describe(&batch));
         for item in &batch.items {
             let next = [(item.start + item.count) as u32];

@@ -1,65 +1,63 @@
-//! The engines that are compared: how each is started for a row of the table, and what its output says.
+//! The engines that are compared: how each is started for a row of the table, and how its output is read.
 
 pub mod llama_cpp;
 pub mod mlxm;
 pub mod openvino;
 
-use super::measured::Measured;
-use super::models::Pair;
+use super::child::ChildOutput;
+use super::models::ModelFiles;
 use super::rows::Row;
 use anyhow::Result;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What is on record about an engine.
+/// Version and build of an engine, as recorded in the results.
 #[derive(Clone, Debug, Serialize)]
-pub struct Facts {
+pub struct EngineInfo {
     pub name: String,
     pub version: String,
     /// The commit of its source, where known.
     pub commit: Option<String>,
     /// How it was built.
     pub build: String,
-    /// The form its model files have.
+    /// The format of its model files.
     pub weights: String,
-    /// What one has to know about how it is measured.
+    /// How it is measured.
     pub note: String,
 }
 
-/// One figure out of one run.
+/// The measured value of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
     /// In the unit of the row.
     pub value: f64,
-    /// The arithmetic the engine says it used.
-    pub precision: Option<String>,
+    /// The activation dtype that the engine reports.
+    pub activation_dtype: Option<String>,
 }
 
 impl Reading {
-    fn plain(value: f64) -> Self {
+    fn new(value: f64) -> Self {
         Self {
             value,
-            precision: None,
+            activation_dtype: None,
         }
     }
 }
 
 /// An engine under test.
 pub trait Engine {
-    fn facts(&self) -> &Facts;
+    fn info(&self) -> &EngineInfo;
 
-    /// Its file or directory of a model.
-    fn model(&self, pair: &Pair) -> PathBuf;
+    /// The file or directory that it loads.
+    fn model(&self, files: &ModelFiles) -> PathBuf;
 
-    /// Makes sure that its form of the model is there.
-    fn prepare(&self, _pair: &Pair) -> Result<()> {
-        Ok(())
-    }
+    /// Makes that file or directory unless the cache has it.
+    fn prepare(&self, files: &ModelFiles) -> Result<()>;
 
-    /// The program that measures a row once, with a warm-up of its own before.
-    fn command(&self, pair: &Pair, row: Row) -> Command;
+    /// The program that warms up and then measures a row once.
+    fn command(&self, files: &ModelFiles, row: Row) -> Command;
 
-    /// What the program measured.
-    fn read(&self, row: Row, measured: &Measured) -> Result<Reading>;
+    /// Reads the result of that program.
+    fn read(&self, row: Row, output: &ChildOutput) -> Result<Reading>;
 }

@@ -1,17 +1,17 @@
-//! `cargo xtask bench kernels`: single operations against what the machine can do.
+//! `cargo xtask bench kernels`: single kernels compared with the machine's memory bandwidth and peak arithmetic.
 
-use super::quiet;
+use super::idle;
 use crate::prerequisites::{self, Prerequisite};
 use crate::process;
 use anyhow::Result;
 use clap::Args;
 
-/// Measure every kernel by itself, against the machine's bandwidth and arithmetic.
+/// Measure each kernel alone, relative to the machine's memory bandwidth and peak arithmetic.
 #[derive(Args)]
 pub struct Arguments {
-    /// Only the benchmarks whose name this regular expression matches
+    /// Only benchmarks whose name matches this regular expression
     filter: Option<String>,
-    /// Measure on a busy machine, too
+    /// Also measure on a busy machine
     #[arg(long)]
     force: bool,
 }
@@ -24,6 +24,6 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         cargo
     };
     process::run(cargo().arg("--no-run"))?;
-    quiet::wait(arguments.force)?;
+    idle::wait(arguments.force)?;
     process::run(cargo().arg("--").args(&arguments.filter))
 }

@@ -1,4 +1,4 @@
-//! The machine a benchmark runs on, and whether it has nothing else to do.
+//! The machine a benchmark runs on, and its load.
 
 use crate::process;
 use serde::Serialize;
@@ -7,13 +7,13 @@ use std::fs;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-/// Facts that a figure is worth nothing without.
+/// Properties of the machine that results depend on.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     pub cpu: String,
     pub cores: usize,
     pub hardware_threads: usize,
-    /// Vector instructions that matter for matrix products.
+    /// Vector extensions that matter for matrix products.
     pub instructions: Vec<&'static str>,
     pub memory_bytes: Option<u64>,
     pub system: String,
@@ -25,7 +25,7 @@ impl Machine {
     pub fn read() -> Self {
         let hardware_threads = available_parallelism().map_or(1, usize::from);
         Self {
-            cpu: cpu().unwrap_or_else(|| "unknown processor".to_owned()),
+            cpu: cpu().unwrap_or_else(|| "unknown CPU".to_owned()),
             cores: cores()
                 .unwrap_or(hardware_threads)
                 .clamp(1, hardware_threads),
@@ -33,12 +33,12 @@ impl Machine {
             instructions: instructions(),
             memory_bytes: memory_bytes(),
             system: system(),
-            kernel: asked("uname", &["-sr"]).unwrap_or_default(),
+            kernel: output_of("uname", &["-sr"]).unwrap_or_default(),
             architecture: std::env::consts::ARCH,
         }
     }
 
-    /// A short name for files: letters, digits and hyphens.
+    /// A short name for result files: letters, digits and hyphens.
     pub fn slug(&self) -> String {
         let words: String = self
             .cpu
@@ -61,12 +61,12 @@ impl Machine {
     }
 }
 
-/// Programs that wanted to run, on average over the last minute.
+/// The load average of the last minute.
 pub fn load_average() -> Option<f64> {
     let text = if cfg!(target_os = "linux") {
         fs::read_to_string("/proc/loadavg").ok()?
     } else {
-        asked("sysctl", &["-n", "vm.loadavg"])?
+        output_of("sysctl", &["-n", "vm.loadavg"])?
     };
     first_number(&text)
 }
@@ -75,16 +75,16 @@ fn first_number(text: &str) -> Option<f64> {
     text.split_whitespace().find_map(|word| word.parse().ok())
 }
 
-/// Time all processors have spent since the start of the system, in ticks of unknown length.
+/// Time of all CPUs since boot, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CpuTime {
     busy: u64,
     total: u64,
-    processors: usize,
+    cpus: usize,
 }
 
 impl CpuTime {
-    /// `None` where the system does not tell.
+    /// `None` if the system does not report it.
     pub fn read() -> Option<Self> {
         Self::parse(&fs::read_to_string("/proc/stat").ok()?)
     }
@@ -98,47 +98,47 @@ impl CpuTime {
             .map_while(|number| number.parse().ok())
             .take(8)
             .collect();
-        // user, nice, system, idle, waiting for storage, two kinds of interrupts, stolen by the host.
-        let [user, nice, system, idle, waiting, hard, soft, stolen] = ticks[..] else {
+        // The order of proc(5).
+        let [user, nice, system, idle, iowait, irq, softirq, steal] = ticks[..] else {
             return None;
         };
-        let busy = user + nice + system + hard + soft + stolen;
-        let is_processor = |line: &&str| {
+        let busy = user + nice + system + irq + softirq + steal;
+        let is_cpu = |line: &&str| {
             line.strip_prefix("cpu")
                 .is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
         };
         Some(Self {
             busy,
-            total: busy + idle + waiting,
-            processors: text.lines().filter(is_processor).count(),
+            total: busy + idle + iowait,
+            cpus: text.lines().filter(is_cpu).count(),
         })
     }
 
-    /// Processors that were busy since `before` with something else than a program that took `own` of them in `wall`.
+    /// CPUs used since `before` by other programs than one with a CPU time of `own`, on average over `wall`.
     pub fn others_since(&self, before: &Self, own: Duration, wall: Duration) -> f64 {
         let total = self.total.saturating_sub(before.total).max(1) as f64;
-        let busy = self.busy.saturating_sub(before.busy) as f64 / total * self.processors as f64;
+        let busy = self.busy.saturating_sub(before.busy) as f64 / total * self.cpus as f64;
         (busy - own.as_secs_f64() / wall.as_secs_f64().max(1e-9)).max(0.0)
     }
 }
 
 fn cpu() -> Option<String> {
     if cfg!(target_os = "macos") {
-        return asked("sysctl", &["-n", "machdep.cpu.brand_string"]);
+        return output_of("sysctl", &["-n", "machdep.cpu.brand_string"]);
     }
-    let name = of_file("/proc/cpuinfo", "model name");
+    let name = field_in_file("/proc/cpuinfo", "model name");
     name.or_else(|| {
-        let listing = asked("lscpu", &[])?;
+        let listing = output_of("lscpu", &[])?;
         field(&listing, "Model name")
     })
 }
 
-/// Sets of hardware threads that share a core.
+/// Number of physical cores.
 fn cores() -> Option<usize> {
     if cfg!(target_os = "macos") {
         return ["hw.perflevel0.physicalcpu", "hw.physicalcpu"]
             .iter()
-            .find_map(|name| asked("sysctl", &["-n", name])?.parse().ok());
+            .find_map(|name| output_of("sysctl", &["-n", name])?.parse().ok());
     }
     let siblings: BTreeSet<String> = fs::read_dir("/sys/devices/system/cpu")
         .ok()?
@@ -152,15 +152,15 @@ fn cores() -> Option<usize> {
 
 fn memory_bytes() -> Option<u64> {
     if cfg!(target_os = "macos") {
-        return asked("sysctl", &["-n", "hw.memsize"])?.parse().ok();
+        return output_of("sysctl", &["-n", "hw.memsize"])?.parse().ok();
     }
-    let kilobytes = of_file("/proc/meminfo", "MemTotal")?;
+    let kilobytes = field_in_file("/proc/meminfo", "MemTotal")?;
     Some(kilobytes.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
 fn system() -> String {
     if cfg!(target_os = "macos") {
-        let version = asked("sw_vers", &["-productVersion"]).unwrap_or_default();
+        let version = output_of("sw_vers", &["-productVersion"]).unwrap_or_default();
         return format!("macOS {version}");
     }
     fs::read_to_string("/etc/os-release")
@@ -174,7 +174,7 @@ fn system() -> String {
         .unwrap_or_else(|| std::env::consts::OS.to_owned())
 }
 
-fn of_file(path: &str, name: &str) -> Option<String> {
+fn field_in_file(path: &str, name: &str) -> Option<String> {
     field(&fs::read_to_string(path).ok()?, name)
 }
 
@@ -186,8 +186,8 @@ fn field(text: &str, name: &str) -> Option<String> {
     })
 }
 
-/// What a program says in one line, if it is there.
-fn asked(program: &str, arguments: &[&str]) -> Option<String> {
+/// The output of a program, if it succeeds.
+fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
     process::read(process::program(program).args(arguments)).ok()
 }
 
@@ -233,17 +233,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn load_averages_of_both_systems_are_read() {
+    fn load_average_is_read_on_linux_and_macos() {
         assert_eq!(first_number("0.35 0.87 1.57 2/345 6789\n"), Some(0.35));
         assert_eq!(first_number("{ 1.23 1.45 1.67 }"), Some(1.23));
         assert_eq!(first_number(""), None);
     }
 
     #[test]
-    fn time_of_others_is_what_the_program_did_not_take() {
+    fn cpu_time_of_other_programs_excludes_own() {
         let before =
             CpuTime::parse("cpu  100 0 0 900 0 0 0 0 0 0\ncpu0 1 2\ncpu1 1 2\nintr 1\n").unwrap();
-        // Both processors for one second: 200 ticks, of which 150 were busy.
+        // Two CPUs for one second: 200 ticks, of which 150 were busy.
         let after = CpuTime::parse("cpu  240 0 5 950 0 0 0 5 0 0\ncpu0 1 2\ncpu1 1 2\n").unwrap();
         let second = Duration::from_secs(1);
         let others = after.others_since(&before, second, second);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_found_whatever_the_space_around_them() {
+    fn field_ignores_whitespace() {
         let text = "processor\t: 0\nmodel name\t: AMD EPYC\nMemTotal:       24684092 kB\n";
         assert_eq!(field(text, "model name").as_deref(), Some("AMD EPYC"));
         assert_eq!(field(text, "MemTotal").as_deref(), Some("24684092 kB"));
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_processors_become_names_of_files() {
+    fn slug_is_a_file_name() {
         let mut machine = Machine::read();
         machine.cores = 8;
         machine.cpu = "Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz".to_owned();
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_a_core() {
+    fn read_finds_cpu_and_cores() {
         let machine = Machine::read();
         assert!(machine.cores >= 1 && machine.cores <= machine.hardware_threads);
         assert!(!machine.cpu.is_empty());

@@ -1,4 +1,4 @@
-//! The models that are measured, each in the forms of all engines, made once from the same weights.
+//! The benchmark models, made once from the same weights in the format of each engine.
 
 use super::rows::Unit;
 use crate::{cache, process, python, starter};
@@ -6,16 +6,16 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Changes when the files would come out differently, so that earlier ones are not used.
-const GENERATION: u32 = 1;
+/// Increased when the files would come out differently, so that older ones in the cache are not used.
+const GENERATION: u32 = 2;
 
-/// What writes the random model.
+/// Packages of the script that writes the random model.
 const REQUIREMENTS: &str = "gguf==0.19.0\nnumpy==2.4.6\n";
 
-/// The Python that these packages ask for.
+/// The oldest Python that these packages support.
 pub const PYTHON: crate::prerequisites::Minor = 11;
 
-/// A model there is in several forms.
+/// A benchmark model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Model {
     /// The starter model, SmolLM2-135M-Instruct.
@@ -45,7 +45,8 @@ impl Model {
         }
     }
 
-    /// Writes the weights all forms are made from, or finds them.
+    /// The GGUF file that all other formats are made from; a random model is written to `scratch`, always with the same
+    /// weights.
     pub fn source(self, scratch: &Path) -> Result<PathBuf> {
         let starter = starter::gguf()?;
         if self == Self::Starter {
@@ -68,73 +69,107 @@ impl Model {
     }
 }
 
-/// A model on this disk, in the forms that llama.cpp and mlxm read.
+/// A model's files in the cache, one cache entry per format.
 #[derive(Clone, Debug)]
-pub struct Pair {
+pub struct ModelFiles {
     pub model: Model,
-    directory: PathBuf,
+    cache: PathBuf,
 }
 
-impl Pair {
-    /// Makes the files, or finds them as an earlier call left them. `programs` holds llama.cpp's.
-    pub fn prepare(model: Model, mlxm: &Path, programs: &Path) -> Result<Self> {
-        let directory = cache::entry(&entry_name(model, ""), |directory| {
-            let scratch = tempfile::tempdir_in(directory)?;
-            let source = model.source(scratch.path())?;
-            let pair = Self {
-                model,
-                directory: directory.to_owned(),
-            };
-            process::run(
-                process::program(mlxm)
-                    .arg("convert")
-                    .arg(&source)
-                    .arg(pair.mlx())
-                    .args(["--bits", "4", "--group-size", "64", "--dtype", "float16"]),
-            )?;
-            for (output, pure) in [(pair.gguf(), false), (pair.pure_gguf(), true)] {
-                let mut command = process::program(programs.join("llama-quantize"));
-                // The starter model's file is quantized already, with more bits.
-                command.arg("--allow-requantize");
-                if pure {
-                    command.arg("--pure");
-                }
-                process::read(command.arg(&source).arg(output).arg("Q4_0"))?;
-            }
-            Ok(())
-        })?;
-        Ok(Self { model, directory })
+impl ModelFiles {
+    /// The places of the files; [`Engine::prepare`](super::engines::Engine::prepare) makes them.
+    pub fn locate(model: Model) -> Result<Self> {
+        Ok(Self {
+            model,
+            cache: cache::directory()?,
+        })
     }
 
     /// The MLX checkpoint: affine, 4 bits, group 64, embedding too.
     pub fn mlx(&self) -> PathBuf {
-        self.directory.join("mlx-4bit")
+        self.entry(Format::Mlx).join("4bit")
     }
 
-    /// Q4_0 as llama-quantize makes it.
+    /// Makes the MLX checkpoint with the `mlxm` program.
+    pub fn prepare_mlx(&self, mlxm: &Path) -> Result<()> {
+        self.prepare(Format::Mlx, |source, directory| {
+            process::run(
+                process::program(mlxm)
+                    .arg("convert")
+                    .arg(source)
+                    .arg(directory.join("4bit"))
+                    .args(["--bits", "4", "--group-size", "64", "--dtype", "float16"]),
+            )
+        })
+    }
+
+    /// Q4_0 as llama-quantize makes it by default.
     pub fn gguf(&self) -> PathBuf {
-        self.directory.join("Q4_0.gguf")
-    }
-
-    /// What is exported for OpenVINO, beside the rest and only when it is asked for.
-    pub fn openvino(&self) -> PathBuf {
-        let mut name = self.directory.clone().into_os_string();
-        name.push("-openvino");
-        name.into()
+        self.entry(Format::Gguf).join("Q4_0.gguf")
     }
 
     /// Q4_0 in every matrix.
     pub fn pure_gguf(&self) -> PathBuf {
-        self.directory.join("Q4_0-pure.gguf")
+        self.entry(Format::Gguf).join("Q4_0-pure.gguf")
+    }
+
+    /// Makes both GGUF files with the llama-quantize in the directory `programs`.
+    pub fn prepare_gguf(&self, programs: &Path) -> Result<()> {
+        self.prepare(Format::Gguf, |source, directory| {
+            for (output, pure) in [("Q4_0.gguf", false), ("Q4_0-pure.gguf", true)] {
+                let mut command = process::program(programs.join("llama-quantize"));
+                // The starter model's file is already quantized, with more bits.
+                command.arg("--allow-requantize");
+                if pure {
+                    command.arg("--pure");
+                }
+                process::read(command.arg(source).arg(directory.join(output)).arg("Q4_0"))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The model exported for OpenVINO.
+    pub fn openvino(&self) -> PathBuf {
+        self.entry(Format::OpenVino)
+    }
+
+    /// Makes the entry of a format unless it exists; `convert` gets the source file and the entry's directory.
+    pub fn prepare(
+        &self,
+        format: Format,
+        convert: impl FnOnce(&Path, &Path) -> Result<()>,
+    ) -> Result<()> {
+        cache::entry(&self.entry_name(format), |directory| {
+            let scratch = tempfile::tempdir_in(directory)?;
+            convert(&self.model.source(scratch.path())?, directory)
+        })?;
+        Ok(())
+    }
+
+    fn entry(&self, format: Format) -> PathBuf {
+        self.cache.join(self.entry_name(format))
+    }
+
+    fn entry_name(&self, format: Format) -> String {
+        let format = match format {
+            Format::Mlx => "mlx",
+            Format::Gguf => "gguf",
+            Format::OpenVino => "openvino",
+        };
+        format!("bench/models-{GENERATION}/{}-{format}", self.model.name())
     }
 }
 
-/// The name in the cache of a model's files, or with a suffix of further ones.
-pub fn entry_name(model: Model, suffix: &str) -> String {
-    format!("bench/models-{GENERATION}/{}{suffix}", model.name())
+/// A format that models are converted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Mlx,
+    Gguf,
+    OpenVino,
 }
 
-/// Bytes of a file, or of the files in a directory.
+/// Size of a file, or of all files in a directory.
 pub fn size_bytes(path: &Path) -> Result<u64> {
     let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
     if metadata.is_file() {
@@ -145,7 +180,7 @@ pub fn size_bytes(path: &Path) -> Result<u64> {
         .sum()
 }
 
-/// Bytes for people.
+/// A size with its unit.
 pub fn show_size(bytes: u64) -> String {
     Unit::Bytes.show(bytes as f64)
 }

@@ -1,9 +1,10 @@
-//! What every comparison with another engine is told, and how one begins.
+//! Options and preparation shared by all comparisons with other engines.
 
+use super::engines::mlxm::ActivationDtype;
 use super::machine::Machine;
 use super::models::{self, Model};
-use super::results::Circumstances;
-use super::{quiet, record};
+use super::results::Conditions;
+use super::{idle, record};
 use crate::prerequisites::{self, Prerequisite};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -18,16 +19,16 @@ pub struct Options {
     /// Threads of each engine [default: the physical cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Arithmetic of mlxm, as for its option of that name [default: mlxm's]
-    #[arg(long, value_name = "NAME")]
-    pub precision: Option<String>,
+    /// Activation dtype of mlxm [default: mlxm's default]
+    #[arg(long, value_enum, value_name = "DTYPE")]
+    pub activation_dtype: Option<ActivationDtype>,
     /// Directory for the results
     #[arg(long, value_name = "DIR", default_value = "benches/results")]
     pub results: PathBuf,
-    /// Measure on a busy machine or with few runs, too, and mark the result
+    /// Also measure on a busy machine or with few runs, and mark the result as unofficial
     #[arg(long)]
     pub force: bool,
-    /// Fetch, build and make what is needed, and measure nothing
+    /// Only fetch, build and convert what is needed
     #[arg(long)]
     pub prepare: bool,
 }
@@ -52,15 +53,13 @@ impl Choice {
 }
 
 impl Options {
-    /// Refuses what says nothing: `repeat` runs where it takes `fewest`, and a machine without what is needed.
-    pub fn check(&self, repeat: usize, fewest: usize) -> Result<()> {
-        if repeat == 0 || (repeat < fewest && !self.force) {
-            bail!(
-                "--repeat is at least {fewest}: fewer runs say little (with --force, 1 and more)"
-            );
+    /// Rejects fewer than `min_runs` runs, and machines without the prerequisites.
+    pub fn check(&self, repeat: usize, min_runs: usize) -> Result<()> {
+        if repeat == 0 || (repeat < min_runs && !self.force) {
+            bail!("--repeat must be at least {min_runs}, or at least 1 with --force");
         }
         if self.threads == Some(0) {
-            bail!("--threads is at least 1");
+            bail!("--threads must be at least 1");
         }
         prerequisites::require(&[
             Prerequisite::CCompilers,
@@ -73,11 +72,11 @@ impl Options {
         self.threads.unwrap_or(machine.cores)
     }
 
-    /// Waits until the machine is idle, and says when and how the first of `repeat` runs began.
-    pub fn begin(&self, machine: Machine, repeat: usize) -> Result<(Circumstances, jiff::Zoned)> {
-        let load_average = quiet::wait(self.force)?;
+    /// Waits until the machine is idle, and returns the conditions and the start time of `repeat` runs.
+    pub fn begin(&self, machine: Machine, repeat: usize) -> Result<(Conditions, jiff::Zoned)> {
+        let load_average = idle::wait(self.force)?;
         let started = jiff::Zoned::now();
-        let circumstances = Circumstances {
+        let conditions = Conditions {
             started: started.strftime("%Y-%m-%d %H:%M %Z").to_string(),
             command: record::command_line(env::args()),
             load_average_at_start: load_average,
@@ -85,28 +84,28 @@ impl Options {
             repeat,
             machine,
         };
-        Ok((circumstances, started))
+        Ok((conditions, started))
     }
 
-    /// The name of a result's files: `compared` says with what, `part` which part was measured. A result of a part does not
-    /// replace that of the whole.
+    /// The name of a result's files. `compared` names the other engines; `part` lists the rows if only some were measured,
+    /// so that a partial result does not replace a complete one.
     pub fn name(
         &self,
-        circumstances: &Circumstances,
+        conditions: &Conditions,
         started: &jiff::Zoned,
         compared: &str,
         part: &[&str],
-        quotable: bool,
+        official: bool,
     ) -> String {
         let day = started.strftime("%Y-%m-%d").to_string();
-        let machine = circumstances.machine.slug();
+        let machine = conditions.machine.slug();
         let mut words = vec![day.as_str(), &machine, compared];
         if self.model != Choice::Both {
             words.push(self.model.models()[0].name());
         }
         words.extend(part);
-        if !quotable {
-            words.push("not-for-quoting");
+        if !official {
+            words.push("unofficial");
         }
         words.join("-")
     }

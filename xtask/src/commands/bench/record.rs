@@ -1,4 +1,4 @@
-//! Results as files, and commands as they go on record.
+//! Writes results to files, with commands that do not depend on this machine's directories.
 
 use crate::{cache, workspace};
 use anyhow::{Context, Result};
@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::fs;
 use std::path::Path;
 
-/// Writes the Markdown and the JSON of a result into `directory`, which is seen from the root of the clone.
+/// Writes a result as Markdown and as JSON into `directory`, relative to the root of the clone.
 pub fn save(directory: &Path, name: &str, text: &str, results: &impl Serialize) -> Result<()> {
     let directory = workspace::root().join(directory);
     fs::create_dir_all(&directory)
@@ -20,7 +20,7 @@ pub fn save(directory: &Path, name: &str, text: &str, results: &impl Serialize) 
     Ok(())
 }
 
-/// A command without the places of this machine.
+/// A command without this machine's directories.
 pub fn portable(command: &str) -> Result<String> {
     let cache = cache::directory()?.display().to_string();
     let root = workspace::root().display().to_string();
@@ -29,7 +29,7 @@ pub fn portable(command: &str) -> Result<String> {
         .replace(&format!("{root}/"), ""))
 }
 
-/// How this chore was called, without where the result went.
+/// The command line of this task, without output directory and without the path of a baseline program.
 pub fn command_line(arguments: impl Iterator<Item = String>) -> String {
     let mut line = "cargo xtask".to_owned();
     let mut arguments = arguments.skip(1);
@@ -38,7 +38,13 @@ pub fn command_line(arguments: impl Iterator<Item = String>) -> String {
             arguments.next();
         } else if !argument.starts_with("--results=") {
             line.push(' ');
-            line.push_str(&argument);
+            match argument.split_once("mlxm=") {
+                Some((option, _)) => {
+                    line.push_str(option);
+                    line.push_str("mlxm=PATH");
+                }
+                None => line.push_str(&argument),
+            }
         }
     }
     line
@@ -49,11 +55,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_on_record_has_no_place_in_it() {
-        let words = "xtask bench --vs llama.cpp --results /some/where --results=else --repeat 7";
+    fn recorded_command_line_has_no_paths() {
+        let words = "xtask bench --vs llama.cpp --vs mlxm=/some/mlxm --results /some/where --results=else --repeat 7";
         assert_eq!(
             command_line(words.split(' ').map(str::to_owned)),
-            "cargo xtask bench --vs llama.cpp --repeat 7"
+            "cargo xtask bench --vs llama.cpp --vs mlxm=PATH --repeat 7"
         );
     }
 }

@@ -1,28 +1,28 @@
 //! Results as Markdown that also reads well on a terminal.
 
-use super::engines::Facts;
+use super::engines::EngineInfo;
 use super::models::show_size;
-use super::results::{Circumstances, Measurement, ModelFacts, Results, Series};
+use super::results::{Conditions, Measurement, ModelInfo, Results, Series};
 use super::rows::{LOAD_CONTEXT, PROMPT, Unit};
 use super::statistics::{Ratio, Summary};
 use std::fmt::Write as _;
 
-/// How the figures come about, as far as the commands do not say it.
+/// The method, as far as the commands do not show it.
 const METHOD: &str = "\
-The engines take turns, run by run, each run a process of its own that loads the model, warms up once and measures once. \
-A figure is the median over the runs, with the smallest and the largest behind it; a ratio is the quotient of two medians, \
-with the smallest and the largest quotient of neighbouring runs. In speed, mlxm is ahead above 1; in time and memory, below 1.
+The engines take turns, run by run; every second run reverses their order. Each run is a separate process that loads the \
+model, warms up once and measures once. Values are medians over the runs with minimum and maximum in parentheses; ratios are \
+quotients of medians, with the smallest and largest quotient of paired runs. For speeds, mlxm is better above 1; for times and \
+memory, below 1.
 
 - **decode**: 128 tokens of one sequence from an empty context.
-- **prefill**: 512 prompt tokens, output for the last one only.
-- **batch4, batch16**: tokens of all sequences per second while all of them generate, with different prompts of 128 tokens \
-and 64 tokens each. One process for each number of sequences.
-- **load**: wall time of a process from its start to its end, in which it loads the model, computes the same short prompt \
-and prints one token; tokenizer, repacking of weights and tidying up included. One run of each that is not counted brings \
-the files into the page cache.
-- **memory**: the peak memory of a process that warms up, then generates 128 tokens after a prompt of 512, in a context of 640.
-- **peak memory**: the most that was resident at once over a whole process as the kernel counts it (`ru_maxrss`), mapped \
-files included, with contexts of the same length.";
+- **prefill**: 512 prompt tokens, logits for the last one only.
+- **batch4, batch16**: tokens per second of all sequences together while all of them generate, with different prompts of 128 \
+tokens and 64 generated tokens each. One process per batch size.
+- **load**: wall time of a process that loads the model, computes the same short prompt and prints one token; tokenizer, \
+repacking of weights and cleanup included. One uncounted run of each engine brings the files into the page cache.
+- **memory**: peak memory of a process that warms up, then generates 128 tokens after a prompt of 512, in a context of 640.
+- **peak memory**: maximum resident set size over a whole process (`ru_maxrss`), mapped files included, with contexts of the \
+same length.";
 
 /// The whole report.
 pub fn markdown(results: &Results) -> String {
@@ -31,14 +31,14 @@ pub fn markdown(results: &Results) -> String {
         .engines
         .iter()
         .skip(1)
-        .map(|facts| facts.name.as_str())
+        .map(|info| info.name.as_str())
         .collect();
     line(
         &mut text,
-        format_args!("# mlxm beside {}\n", others.join(" and ")),
+        format_args!("# mlxm vs {}\n", others.join(" and ")),
     );
-    reservations(&mut text, &results.reservations);
-    facts(&mut text, results);
+    unofficial_reasons(&mut text, &results.unofficial_reasons);
+    info(&mut text, results);
     for model in &results.models {
         model_heading(&mut text, model);
         let measured: Vec<&Measurement> = results
@@ -50,16 +50,16 @@ pub fn markdown(results: &Results) -> String {
         text.push('\n');
         text.push_str(&memory_table(&measured));
     }
-    line(
-        &mut text,
-        format_args!("\n## How it was measured\n\n{METHOD}\n"),
-    );
+    if let Some(regression) = &results.regression {
+        text.push_str(&regression.markdown());
+    }
+    line(&mut text, format_args!("\n## Method\n\n{METHOD}\n"));
     line(
         &mut text,
         format_args!(
-            "Prompt of the row load: \"{PROMPT}\", in a context of {LOAD_CONTEXT} tokens. Made by `{}`; the JSON file beside \
-             this one holds every run.\n",
-            results.circumstances.command
+            "Prompt of the row load: \"{PROMPT}\", in a context of {LOAD_CONTEXT} tokens. Command: `{}`. The JSON file of the \
+             same name holds every run.\n",
+            results.conditions.command
         ),
     );
     notes(&mut text, &results.engines);
@@ -67,15 +67,15 @@ pub fn markdown(results: &Results) -> String {
     text
 }
 
-/// Why the figures should not be quoted.
-pub fn reservations(text: &mut String, reservations: &[String]) {
-    for reservation in reservations {
-        line(text, format_args!("> **Not for quoting:** {reservation}\n"));
+/// Why the result is unofficial.
+pub fn unofficial_reasons(text: &mut String, unofficial_reasons: &[String]) {
+    for reason in unofficial_reasons {
+        line(text, format_args!("> **Unofficial:** {reason}\n"));
     }
 }
 
 /// A model and its files.
-pub fn model_heading(text: &mut String, model: &ModelFacts) {
+pub fn model_heading(text: &mut String, model: &ModelInfo) {
     line(text, format_args!("\n## {}\n", model.name));
     let files: Vec<String> = model
         .files
@@ -88,20 +88,20 @@ pub fn model_heading(text: &mut String, model: &ModelFacts) {
     );
 }
 
-/// The machine, when and how often it was measured, and how busy it was.
-pub fn circumstances(text: &mut String, circumstances: &Circumstances) {
-    let machine = &circumstances.machine;
+/// Machine, date, number of runs and load.
+pub fn conditions(text: &mut String, conditions: &Conditions) {
+    let machine = &conditions.machine;
     let memory = machine.memory_bytes.map_or_else(
         || "unknown".to_owned(),
         |bytes| format!("{:.1} GB", bytes as f64 / 1e9),
     );
-    let load = circumstances
+    let load = conditions
         .load_average_at_start
         .map_or_else(|| "unknown".to_owned(), |load| format!("{load:.2}"));
     for (name, value) in [
-        ("date", circumstances.started.clone()),
+        ("date", conditions.started.clone()),
         (
-            "processor",
+            "CPU",
             format!(
                 "{}, {} cores, {} hardware threads, {}",
                 machine.cpu, machine.cores, machine.hardware_threads, machine.architecture
@@ -110,16 +110,16 @@ pub fn circumstances(text: &mut String, circumstances: &Circumstances) {
         ("instructions", machine.instructions.join(" ")),
         ("memory", memory),
         ("system", format!("{}, {}", machine.system, machine.kernel)),
-        ("threads", circumstances.threads.to_string()),
-        ("runs", format!("{} of each engine", circumstances.repeat)),
+        ("threads", conditions.threads.to_string()),
+        ("runs", format!("{} of each engine", conditions.repeat)),
         ("load average at the start", load),
     ] {
         line(text, format_args!("- {name}: {value}"));
     }
 }
 
-/// What one has to know about each of them.
-pub fn notes(text: &mut String, engines: &[Facts]) {
+/// How each engine is measured.
+pub fn notes(text: &mut String, engines: &[EngineInfo]) {
     let mut notes: Vec<&str> = engines.iter().map(|engine| engine.note.as_str()).collect();
     notes.dedup();
     for note in notes {
@@ -128,7 +128,7 @@ pub fn notes(text: &mut String, engines: &[Facts]) {
 }
 
 /// Versions and builds.
-pub fn engines(text: &mut String, engines: &[Facts]) {
+pub fn engines(text: &mut String, engines: &[EngineInfo]) {
     for engine in engines {
         let commit = engine
             .commit
@@ -145,24 +145,24 @@ pub fn engines(text: &mut String, engines: &[Facts]) {
     }
 }
 
-fn facts(text: &mut String, results: &Results) {
-    circumstances(text, &results.circumstances);
+fn info(text: &mut String, results: &Results) {
+    conditions(text, &results.conditions);
     engines(text, &results.engines);
-    let mut precisions: Vec<&str> = results
+    let mut dtypes: Vec<&str> = results
         .measurements
         .iter()
-        .filter_map(|measurement| measurement.series.first()?.precision.as_deref())
+        .filter_map(|measurement| measurement.series.first()?.activation_dtype.as_deref())
         .collect();
-    precisions.dedup();
-    if !precisions.is_empty() {
+    dtypes.dedup();
+    if !dtypes.is_empty() {
         line(
             text,
-            format_args!("- precision of mlxm: {}", precisions.join(", ")),
+            format_args!("- activation dtype of mlxm: {}", dtypes.join(", ")),
         );
     }
 }
 
-/// The figures of a model's rows.
+/// The values of a model's rows.
 pub fn speed_table(measurements: &[&Measurement]) -> String {
     table(
         "row",
@@ -223,7 +223,7 @@ fn table(
     aligned(&header, &rows)
 }
 
-/// The ratio and its range.
+/// A ratio with the range of paired runs.
 pub fn show_ratio(ratio: &Ratio) -> String {
     format!(
         "**{:.2}** ({:.2}–{:.2})",
@@ -231,17 +231,17 @@ pub fn show_ratio(ratio: &Ratio) -> String {
     )
 }
 
-/// The median with its unit, and the range without.
+/// The median with its unit, and the range without unit.
 pub fn show(unit: Unit, summary: &Summary) -> String {
-    let bare = |value| {
+    let number = |value| {
         let text = unit.show(value);
         text.split(' ').next().unwrap_or_default().to_owned()
     };
     format!(
         "{} ({}–{})",
         unit.show(summary.median),
-        bare(summary.min),
-        bare(summary.max)
+        number(summary.min),
+        number(summary.max)
     )
 }
 
@@ -260,7 +260,7 @@ pub fn aligned(header: &[String], rows: &[Vec<String>]) -> String {
     let mut text = String::new();
     let mut write = |cells: &[String]| {
         for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
-            // The first column holds names, the others figures.
+            // The first column holds names, the others metrics.
             let _ = if column == 0 {
                 write!(text, "| {cell:<width$} ")
             } else {
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_stand_beside_their_ratio_and_its_range() {
+    fn speed_table_shows_values_and_ratios() {
         let measurements = measurements();
         assert_eq!(
             speed_table(&measurements.iter().collect::<Vec<_>>()),
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_compared_in_every_row() {
+    fn memory_table_compares_every_row() {
         let measurements = measurements();
         let table = memory_table(&measurements.iter().collect::<Vec<_>>());
         assert!(table.contains("100 MB (100–100)"), "{table}");

@@ -1,39 +1,43 @@
-//! What a benchmark leaves: every sample, and what follows from them.
+//! Benchmark results: every sample and what is computed from them.
 
-use super::engines::Facts;
+use super::child::ChildOutput;
+use super::engines::EngineInfo;
+use super::idle;
 use super::machine::Machine;
-use super::measured::Measured;
-use super::models::{self, Pair};
-use super::quiet;
+use super::models::{self, Model};
+use super::regression::RegressionCheck;
 use super::rows::{Row, Unit};
 use super::statistics::{Ratio, Summary};
 use anyhow::Result;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// The version of the JSON form.
-pub const SCHEMA: u32 = 1;
+/// Version of the JSON format.
+pub const SCHEMA: u32 = 2;
 
-/// More processors than this busy with something else during a run make its figure doubtful.
-pub const TOLERATED_OTHER_CPUS: f64 = 0.1;
+/// A run is disturbed if other programs used more CPUs than this on average.
+pub const MAX_OTHER_CPUS: f64 = 0.1;
 
-/// One benchmark, from its start to its end.
+/// The results of one `cargo xtask bench`.
 #[derive(Debug, Serialize)]
 pub struct Results {
     pub schema: u32,
-    /// What makes the figures unfit to be quoted; empty on a quiet machine with enough runs.
-    pub reservations: Vec<String>,
+    /// Why the result is unofficial; empty on an idle machine with enough runs.
+    pub unofficial_reasons: Vec<String>,
     #[serde(flatten)]
-    pub circumstances: Circumstances,
+    pub conditions: Conditions,
     /// mlxm first.
-    pub engines: Vec<Facts>,
-    pub models: Vec<ModelFacts>,
+    pub engines: Vec<EngineInfo>,
+    pub models: Vec<ModelInfo>,
     pub measurements: Vec<Measurement>,
+    /// With an mlxm baseline: whether mlxm is as fast.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regression: Option<RegressionCheck>,
 }
 
-/// When, where and how a benchmark ran.
+/// When, where and how the benchmark ran.
 #[derive(Debug, Serialize)]
-pub struct Circumstances {
+pub struct Conditions {
     pub started: String,
     pub command: String,
     pub load_average_at_start: Option<f64>,
@@ -42,47 +46,44 @@ pub struct Circumstances {
     pub machine: Machine,
 }
 
-impl Circumstances {
-    /// Why figures of so few runs, of which so many were disturbed, should not be quoted, if there is a reason.
-    pub fn reservations(&self, fewest_runs: usize, disturbed: usize) -> Vec<String> {
+impl Conditions {
+    /// Reasons why the result is unofficial, given the required and the disturbed runs.
+    pub fn unofficial_reasons(&self, min_runs: usize, disturbed: usize) -> Vec<String> {
         let mut reasons = Vec::new();
-        if let Some(load) = self
-            .load_average_at_start
-            .filter(|load| *load > quiet::IDLE)
-        {
+        if let Some(load) = self.load_average_at_start.filter(|load| *load > idle::IDLE) {
             reasons.push(format!(
                 "the machine was busy, with a load average of {load:.2} at the start."
             ));
         }
-        if self.repeat < fewest_runs {
+        if self.repeat < min_runs {
             reasons.push(format!(
-                "only {} runs of each engine were made, fewer than {fewest_runs}.",
+                "each engine ran only {} times, fewer than {min_runs}.",
                 self.repeat
             ));
         }
         if disturbed > 0 {
             reasons.push(format!(
-                "during {disturbed} runs other programs took more than {TOLERATED_OTHER_CPUS} of a processor."
+                "other programs used more than {MAX_OTHER_CPUS} CPUs during {disturbed} runs."
             ));
         }
         reasons
     }
 }
 
-/// The files of a model.
+/// A model and the sizes of its files.
 #[derive(Debug, Serialize)]
-pub struct ModelFacts {
+pub struct ModelInfo {
     pub name: &'static str,
     pub about: &'static str,
     pub files: Vec<ModelFile>,
 }
 
-impl ModelFacts {
-    /// `files` are engines and what each of them loads.
-    pub fn of(pair: &Pair, files: impl Iterator<Item = (String, PathBuf)>) -> Result<Self> {
+impl ModelInfo {
+    /// `files` pairs each engine's name with the path it loads.
+    pub fn new(model: Model, files: impl Iterator<Item = (String, PathBuf)>) -> Result<Self> {
         Ok(Self {
-            name: pair.model.name(),
-            about: pair.model.about(),
+            name: model.name(),
+            about: model.about(),
             files: files
                 .map(|(engine, path)| {
                     Ok(ModelFile {
@@ -109,7 +110,7 @@ pub struct Measurement {
     pub unit: Unit,
     /// In the order of the engines.
     pub series: Vec<Series>,
-    /// mlxm against each of the others, in their order.
+    /// mlxm relative to each of the others, in their order.
     pub ratios: Vec<Comparison>,
 }
 
@@ -118,11 +119,11 @@ pub struct Measurement {
 pub struct Series {
     pub engine: String,
     pub command: String,
-    pub precision: Option<String>,
+    pub activation_dtype: Option<String>,
     pub summary: Summary,
     pub peak_rss: Summary,
     pub samples: Vec<Sample>,
-    /// Runs that were made again because something else was running.
+    /// Runs that were repeated because other programs were running.
     pub repeated: usize,
 }
 
@@ -137,7 +138,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    pub fn new(value: f64, measured: &Measured) -> Self {
+    pub fn new(value: f64, measured: &ChildOutput) -> Self {
         Self {
             value,
             peak_rss_bytes: measured.peak_rss_bytes,
@@ -147,14 +148,14 @@ impl Sample {
         }
     }
 
-    /// Whether other programs took more of the machine than is tolerable.
+    /// Whether other programs used more of the machine than [`MAX_OTHER_CPUS`].
     pub fn is_disturbed(&self) -> bool {
         self.other_cpus
-            .is_some_and(|others| others > TOLERATED_OTHER_CPUS)
+            .is_some_and(|others| others > MAX_OTHER_CPUS)
     }
 }
 
-/// mlxm against another engine.
+/// mlxm relative to another engine.
 #[derive(Debug, Serialize)]
 pub struct Comparison {
     pub against: String,
@@ -167,7 +168,7 @@ impl Series {
     pub fn new(
         engine: String,
         command: String,
-        precision: Option<String>,
+        activation_dtype: Option<String>,
         samples: Vec<Sample>,
         repeated: usize,
     ) -> Option<Self> {
@@ -176,7 +177,7 @@ impl Series {
             peak_rss: Summary::of(peaks(&samples))?,
             engine,
             command,
-            precision,
+            activation_dtype,
             samples,
             repeated,
         })
@@ -208,7 +209,7 @@ impl Measurement {
         }
     }
 
-    /// Runs that were disturbed and count all the same.
+    /// Number of disturbed runs that are part of the result.
     pub fn disturbed(&self) -> usize {
         self.series
             .iter()

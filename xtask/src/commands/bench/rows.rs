@@ -1,4 +1,4 @@
-//! What is measured: the rows of the table.
+//! The rows of the result table and their workloads.
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
@@ -8,7 +8,7 @@ use std::fmt;
 /// The prompt of the row `load`.
 pub const PROMPT: &str = "The capital of France is";
 
-/// Tokens a context holds in the row `load`.
+/// Context length in the row `load`.
 pub const LOAD_CONTEXT: usize = 512;
 
 /// A row of the table.
@@ -22,7 +22,7 @@ pub enum Row {
     Memory,
 }
 
-/// How many sequences at once, and how long.
+/// Batch size and lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     pub sequences: usize,
@@ -57,13 +57,13 @@ impl Row {
         match self {
             Self::Decode => "128 tokens of one sequence, from an empty context",
             Self::Prefill => "a prompt of 512 tokens",
-            Self::Batch4 => "4 sequences together, 64 tokens each after prompts of 128",
-            Self::Batch16 => "16 sequences together, 64 tokens each after prompts of 128",
+            Self::Batch4 => "a batch of 4 sequences, 64 tokens each after prompts of 128",
+            Self::Batch16 => "a batch of 16 sequences, 64 tokens each after prompts of 128",
             Self::Memory => {
-                "peak memory of 128 tokens after a prompt of 512, files not mapped where that can be chosen"
+                "peak memory of 128 tokens after a prompt of 512, files not memory-mapped if the engine has the option"
             }
             Self::Load => {
-                "a process that loads, generates one token and ends; files in the page cache"
+                "wall time of a process that loads the model, generates one token and exits; files in the page cache"
             }
         }
     }
@@ -84,8 +84,8 @@ impl Row {
         }
     }
 
-    /// How many tokens an engine generates whose clock counts the first of them as part of the prompt, so that as many
-    /// steps are timed as elsewhere.
+    /// Tokens to generate with an engine that counts the first token as part of the prompt, so that the same number of
+    /// steps is timed with all engines.
     pub fn generated_with_first(self) -> usize {
         let generated = self.workload().generated_tokens;
         match self {
@@ -125,7 +125,7 @@ impl ValueEnum for Row {
     }
 }
 
-/// What a value counts.
+/// The unit of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -135,7 +135,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The value for people, the unit included.
+    /// The value with its unit.
     pub fn show(self, value: f64) -> String {
         match self {
             Self::TokensPerSecond if value < 100.0 => format!("{value:.1} tok/s"),
@@ -151,14 +151,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_chosen_by_its_name() {
+    fn every_row_is_parsed_from_its_name() {
         for row in Row::ALL {
             assert_eq!(Row::from_str(row.name(), false), Ok(row));
         }
     }
 
     #[test]
-    fn values_have_their_unit() {
+    fn show_appends_the_unit() {
         assert_eq!(Unit::TokensPerSecond.show(42.25), "42.2 tok/s");
         assert_eq!(Unit::TokensPerSecond.show(1594.4), "1594 tok/s");
         assert_eq!(Unit::Seconds.show(0.25), "0.250 s");

@@ -120,16 +120,16 @@ fn logprobs_are_those_of_the_penalized_model() {
     let mut sampler = sampler(&params, 3);
     let sampled = sampler.sample(&mut [1.0, 0.0, 1.0], &[], &[]).unwrap();
     let logprob = sampled.logprob.unwrap();
-    let log_mass = (1f32.exp() + 0f32.exp() + 2f32.exp()).ln();
+    let log_sum_exp = (1f32.exp() + 0f32.exp() + 2f32.exp()).ln();
     assert_eq!(sampled.token, 2);
     assert_eq!(logprob.token, 2);
-    assert!((logprob.logprob - (2.0 - log_mass)).abs() < 1e-6);
+    assert!((logprob.logprob - (2.0 - log_sum_exp)).abs() < 1e-6);
     let [(first, most), (second, less)] = logprob.top[..] else {
         panic!("two were asked for");
     };
     assert_eq!((first, second), (2, 0));
     assert_eq!(most, logprob.logprob);
-    assert!((less - (1.0 - log_mass)).abs() < 1e-6);
+    assert!((less - (1.0 - log_sum_exp)).abs() < 1e-6);
 }
 
 #[test]

@@ -108,10 +108,10 @@ impl Simulation {
         assert_eq!(computed, expected);
         assert!(computed == 0 || computed < tokens.len());
         for group in 0..cache.groups() {
-            let first = self.pool.kind(group).first_read(computed);
+            let first = self.pool.kind(group).first_attended_position(computed);
             let table = cache.table(group);
             assert_eq!(table.blocks().len() * self.pool.block_size(), computed);
-            assert_eq!(table.freed(), first / self.pool.block_size());
+            assert_eq!(table.null_blocks(), first / self.pool.block_size());
         }
         self.live.push(Live {
             cache,
@@ -125,17 +125,17 @@ impl Simulation {
     fn longest_hit(&self, tokens: &[u32], salt: u64) -> usize {
         let pool = &self.pool;
         let size = pool.block_size;
-        let mut keys = vec![pool.hasher.root(salt)];
+        let mut hashes = vec![pool.hasher.root(salt)];
         for block in tokens.chunks_exact(size) {
-            keys.push(pool.hasher.extend(keys[keys.len() - 1], block));
+            hashes.push(pool.hasher.extend(hashes[hashes.len() - 1], block));
         }
         let held = |group: &Group, i: usize| {
             let block = &tokens[i * size..(i + 1) * size];
-            group.find(keys[i + 1], block).is_some()
+            group.get_cached_block(hashes[i + 1], block).is_some()
         };
         let resumes = |&blocks: &usize| {
             pool.groups.iter().all(|group| {
-                let first = group.kind().first_read(blocks * size) / size;
+                let first = group.kind().first_attended_position(blocks * size) / size;
                 (first..blocks).all(|i| held(group, i))
             })
         };
@@ -150,7 +150,7 @@ impl Simulation {
             for (group, memory) in self.memory.iter_mut().enumerate() {
                 let own = cache.slot(group, position).expect("a slot to write to");
                 memory[own] = Some((*salt, tokens[..=position].to_vec()));
-                for read in self.pool.kind(group).first_read(position)..position {
+                for read in self.pool.kind(group).first_attended_position(position)..position {
                     let slot = cache.slot(group, read).expect("a held position");
                     let expected = (*salt, tokens[..=read].to_vec());
                     assert_eq!(memory[slot].as_ref(), Some(&expected));
@@ -162,19 +162,22 @@ impl Simulation {
     fn grow(&mut self, chosen: usize, len: usize) -> bool {
         let cache = &mut self.live[chosen].cache;
         let before = cache.capacity();
-        let could = self.pool.can_grow(cache, len);
-        assert_eq!(could, len <= self.pool.growable_len(cache).max(before));
-        let grown = self.pool.grow(cache, len);
+        let could = self.pool.can_allocate(cache, len);
+        assert_eq!(
+            could,
+            len <= self.pool.max_allocatable_len(cache).max(before)
+        );
+        let grown = self.pool.allocate_slots(cache, len);
         assert_eq!(grown.is_ok(), could);
         if could {
             for group in 0..cache.groups() {
-                let unused = cache.unused_slots(group, len.max(before));
+                let unused = cache.internal_fragmentation(group, len.max(before));
                 assert!(unused < self.pool.block_size());
             }
         }
-        if let Err(lack) = grown {
-            assert!(lack.needed > lack.free);
-            assert_eq!(lack.free, self.pool.free_blocks(lack.group));
+        if let Err(shortfall) = grown {
+            assert!(shortfall.needed > shortfall.free);
+            assert_eq!(shortfall.free, self.pool.free_blocks(shortfall.group));
             assert_eq!(cache.capacity(), before);
         }
         could
@@ -190,7 +193,8 @@ impl Simulation {
         self.forward(chosen, &tokens, start);
         let live = &mut self.live[chosen];
         live.computed = end;
-        self.pool.seal(&mut live.cache, &live.tokens, end);
+        self.pool
+            .cache_full_blocks(&mut live.cache, &live.tokens, end);
     }
 
     /// Speculation of which everything is rejected.
@@ -205,7 +209,8 @@ impl Simulation {
         self.forward(chosen, &tokens, start);
         let live = &mut self.live[chosen];
         live.computed = len;
-        self.pool.seal(&mut live.cache, &live.tokens, len);
+        self.pool
+            .cache_full_blocks(&mut live.cache, &live.tokens, len);
         assert_eq!(self.pool.truncate(&mut live.cache, len), len);
         assert!(live.cache.capacity() - len < self.pool.block_size());
     }
@@ -216,7 +221,7 @@ impl Simulation {
         let kept = self.pool.truncate(&mut live.cache, len);
         assert!(kept <= len);
         assert!(live.cache.cached_tokens() <= kept);
-        assert!(live.cache.sealed_tokens() <= kept);
+        assert!(live.cache.hashed_tokens() <= kept);
         assert!(live.cache.capacity() < kept + self.pool.block_size());
         live.computed = kept;
         // Other tokens may follow now.
@@ -227,10 +232,10 @@ impl Simulation {
         for (at, group) in self.pool.groups.iter().enumerate() {
             let mut references = HashMap::new();
             for live in &self.live {
-                let unused = live.cache.unused_slots(at, live.computed);
+                let unused = live.cache.internal_fragmentation(at, live.computed);
                 assert!(unused < self.pool.block_size(), "{unused} slots unused");
                 for &block in live.cache.table(at).blocks() {
-                    if block != BlockId::FREED {
+                    if block != BlockId::NULL {
                         *references.entry(block).or_insert(0) += 1;
                     }
                 }
@@ -277,11 +282,11 @@ proptest! {
         let tokens: Vec<u32> = (0..len as u32).collect();
         let mut cache = pool.match_prefix(&tokens, 0);
         let fits = len <= pool.max_sequence_len();
-        prop_assert_eq!(pool.can_hold(&cache, len), fits);
+        prop_assert_eq!(pool.can_fit(&cache, len), fits);
         let mut computed = 0;
-        while computed < len && pool.grow(&mut cache, computed + 1).is_ok() {
+        while computed < len && pool.allocate_slots(&mut cache, computed + 1).is_ok() {
             computed += 1;
-            pool.seal(&mut cache, &tokens, computed);
+            pool.cache_full_blocks(&mut cache, &tokens, computed);
         }
         prop_assert_eq!(computed == len, fits);
         pool.release(cache);

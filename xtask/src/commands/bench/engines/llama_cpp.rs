@@ -1,8 +1,8 @@
-//! llama.cpp, by the programs it measures itself with.
+//! llama.cpp, measured with its own benchmark programs.
 
-use super::{Engine, Facts, Reading};
-use crate::commands::bench::measured::{self, Measured};
-use crate::commands::bench::models::Pair;
+use super::{Engine, EngineInfo, Reading};
+use crate::commands::bench::child::{self, ChildOutput};
+use crate::commands::bench::models::ModelFiles;
 use crate::commands::bench::rows::{LOAD_CONTEXT, PROMPT, Row};
 use crate::process;
 use anyhow::{Context, Result};
@@ -13,14 +13,14 @@ use std::process::Command;
 const NOTE: &str = "\
 llama.cpp is measured by its own llama-bench (one sequence) and llama-batched-bench (several), neither of which samples. \
 llama-bench warms up with a whole prompt, or with one generated token; llama-batched-bench with 16 tokens. The row load is \
-llama-completion with --no-warmup, since its warm-up would compute once more before the first token. The row memory reads \
-the file instead of mapping it (-lm none): mapped, it stays resident beside the repacked weights, as the table of peak \
-memory shows for the other rows.";
+llama-completion with --no-warmup, since its warm-up would add a forward pass before the first token. The row memory reads \
+the file instead of mapping it (-lm none): a mapped file stays resident in addition to the repacked weights, as the table of \
+peak memory shows for the other rows.";
 
-/// Which of the two files of a model it gets.
+/// Which of a model's two GGUF files it loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum File {
-    /// As llama-quantize makes it: a tied embedding, which is the output matrix too, keeps more bits.
+    /// As llama-quantize makes it by default: a tied embedding, which is also the output matrix, keeps more bits.
     Mixed,
     /// Every matrix at Q4_0, so that the file has as many bits per weight as the MLX one.
     Pure,
@@ -30,17 +30,19 @@ pub struct LlamaCpp {
     programs: PathBuf,
     threads: usize,
     file: File,
-    facts: Facts,
+    info: EngineInfo,
 }
 
 impl LlamaCpp {
-    /// Of the programs in that directory.
+    /// Uses the programs in the directory `programs`.
     pub fn new(programs: PathBuf, threads: usize, file: File) -> Result<Self> {
-        let told =
-            measured::run(process::program(programs.join("llama-completion")).arg("--version"))?;
-        let (version, commit, compiler) =
-            parse_version(&format!("{}\n{}", told.stdout, told.stderr));
-        let facts = Facts {
+        let version_output =
+            child::run(process::program(programs.join("llama-completion")).arg("--version"))?;
+        let (version, commit, compiler) = parse_version(&format!(
+            "{}\n{}",
+            version_output.stdout, version_output.stderr
+        ));
+        let info = EngineInfo {
             name: match file {
                 File::Mixed => "llama.cpp",
                 File::Pure => "llama.cpp-pure",
@@ -60,24 +62,28 @@ impl LlamaCpp {
             programs,
             threads,
             file,
-            facts,
+            info,
         })
     }
 }
 
 impl Engine for LlamaCpp {
-    fn facts(&self) -> &Facts {
-        &self.facts
+    fn info(&self) -> &EngineInfo {
+        &self.info
     }
 
-    fn model(&self, pair: &Pair) -> PathBuf {
+    fn model(&self, files: &ModelFiles) -> PathBuf {
         match self.file {
-            File::Mixed => pair.gguf(),
-            File::Pure => pair.pure_gguf(),
+            File::Mixed => files.gguf(),
+            File::Pure => files.pure_gguf(),
         }
     }
 
-    fn command(&self, pair: &Pair, row: Row) -> Command {
+    fn prepare(&self, files: &ModelFiles) -> Result<()> {
+        files.prepare_gguf(&self.programs)
+    }
+
+    fn command(&self, files: &ModelFiles, row: Row) -> Command {
         let workload = row.workload();
         let text = |number: usize| number.to_string();
         let mut command = process::program(self.programs.join(match row {
@@ -85,7 +91,7 @@ impl Engine for LlamaCpp {
             Row::Batch4 | Row::Batch16 => "llama-batched-bench",
             Row::Load => "llama-completion",
         }));
-        command.arg("-m").arg(self.model(pair));
+        command.arg("-m").arg(self.model(files));
         match row {
             Row::Decode | Row::Prefill => command
                 .args(["-p", &text(workload.prompt_tokens)])
@@ -115,15 +121,15 @@ impl Engine for LlamaCpp {
             }
             Row::Load => command
                 .args(["-p", PROMPT, "-n", "1", "--temp", "0", "-no-cnv"])
-                // Its warm-up would compute once more before the first token.
+                // Its warm-up would add a forward pass before the first token.
                 .args(["--no-warmup", "-c", &text(LOAD_CONTEXT)]),
         };
         command.args(["-t", &text(self.threads)]);
         command
     }
 
-    fn read(&self, row: Row, measured: &Measured) -> Result<Reading> {
-        Ok(Reading::plain(match row {
+    fn read(&self, row: Row, measured: &ChildOutput) -> Result<Reading> {
+        Ok(Reading::new(match row {
             Row::Decode | Row::Prefill => parse_bench(&measured.stdout)?,
             Row::Batch4 | Row::Batch16 => parse_batched_bench(&measured.stdout)?,
             Row::Load => measured.wall.as_secs_f64(),
@@ -135,7 +141,7 @@ impl Engine for LlamaCpp {
     }
 }
 
-/// Tokens per second that llama-bench measured in its one run.
+/// Tokens per second of llama-bench's only run.
 fn parse_bench(text: &str) -> Result<f64> {
     #[derive(Deserialize)]
     struct Test {
@@ -144,7 +150,7 @@ fn parse_bench(text: &str) -> Result<f64> {
         n_gen: u64,
     }
     let tests: Vec<Test> =
-        serde_json::from_str(text).context("llama-bench -o json printed something else")?;
+        serde_json::from_str(text).context("unexpected output of llama-bench -o json")?;
     let test = tests.first().context("llama-bench printed no test")?;
     let nanoseconds = test
         .samples_ns
@@ -153,7 +159,7 @@ fn parse_bench(text: &str) -> Result<f64> {
     Ok((test.n_prompt + test.n_gen) as f64 / (*nanoseconds as f64 / 1e9))
 }
 
-/// Tokens per second that all sequences of llama-batched-bench generated together.
+/// Generated tokens per second of all sequences of llama-batched-bench together.
 fn parse_batched_bench(text: &str) -> Result<f64> {
     #[derive(Deserialize)]
     struct Line {
@@ -162,10 +168,10 @@ fn parse_batched_bench(text: &str) -> Result<f64> {
     text.lines()
         .find_map(|line| serde_json::from_str::<Line>(line.trim()).ok())
         .map(|line| line.speed_tg)
-        .context("llama-batched-bench --output-format jsonl printed no line of numbers")
+        .context("llama-batched-bench --output-format jsonl printed no JSON line")
 }
 
-/// Version, commit and compiler out of what `--version` prints.
+/// Version, commit and compiler from the output of `--version`.
 fn parse_version(text: &str) -> (String, Option<String>, String) {
     let after = |prefix: &str| {
         text.lines()
@@ -188,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_speed_of_llama_bench_comes_from_its_one_sample() {
+    fn parse_bench_divides_tokens_by_the_sample_time() {
         let recorded = r#"[
   {
     "build_commit": "0c1e570",
@@ -213,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_speed_of_llama_batched_bench_is_that_of_generation() {
+    fn parse_batched_bench_takes_the_generation_speed() {
         let recorded = "\n{\"n_kv_max\": 4096, \"n_batch\": 2048, \"n_ubatch\": 512, \"flash_attn\": -1, \
             \"is_pp_shared\": 0, \"n_gpu_layers\": -1, \"n_threads\": 2, \"n_threads_batch\": 2, \"pp\": 128, \
             \"tg\": 64, \"pl\": 16, \"n_kv\": 3072, \"t_pp\": 1.093903, \"speed_pp\": 1872.195312, \
@@ -223,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn version_commit_and_compiler_are_told_apart() {
+    fn parse_version_separates_version_commit_and_compiler() {
         let text = "version: 0.5.0-dev (build 1, commit 0c1e570)\nbuilt with GNU 12.2.0 for Linux x86_64\n";
         assert_eq!(
             parse_version(text),

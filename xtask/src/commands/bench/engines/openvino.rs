@@ -1,16 +1,16 @@
-//! OpenVINO GenAI, by a script that drives its pipelines.
+//! OpenVINO GenAI, measured by a script that drives its pipelines.
 
-use super::{Engine, Facts, Reading};
-use crate::commands::bench::measured::Measured;
-use crate::commands::bench::models::{self, Pair};
+use super::{Engine, EngineInfo, Reading};
+use crate::commands::bench::child::ChildOutput;
+use crate::commands::bench::models::{self, Format, ModelFiles};
 use crate::commands::bench::rows::{PROMPT, Row};
-use crate::{cache, process, python};
+use crate::{process, python};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The engine and what exports models for it.
+/// The engine and the tools that export models for it.
 const REQUIREMENTS: &str = "\
 nncf==3.4.0
 openvino-genai==2026.4.1.0
@@ -20,25 +20,25 @@ transformers==5.5.4
 ";
 
 const NOTE: &str = "\
-openvino is driven by xtask/scripts/openvino_bench.py: LLMPipeline for one sequence, ContinuousBatchingPipeline for more, a \
-whole run as warm-up. Speeds of one sequence are its own metrics (a prompt over the time to the first token, and the mean \
-time of the tokens after it), those of several are counted by the script as mlxm counts them. Its keys and values have its \
-default type, 8 bits. In the row load, Python's own start is part of its time.";
+openvino is driven by xtask/scripts/openvino_bench.py: LLMPipeline for one sequence, ContinuousBatchingPipeline for several, \
+with a whole run as warm-up. Speeds of one sequence are its own metrics (prompt tokens over the time to first token, and the \
+mean time per output token); those of several are computed by the script the way mlxm computes them. Its KV cache has its \
+default type, 8 bits. In the row load, the start of Python is part of its time.";
 
 pub struct OpenVino {
     environment: python::Environment,
     mlxm: PathBuf,
     threads: usize,
-    facts: Facts,
+    info: EngineInfo,
 }
 
 impl OpenVino {
-    /// Installs it, or finds it as an earlier call left it. `mlxm` writes the dense checkpoints it exports from.
+    /// Installs it into the cache. `mlxm` writes the dense checkpoints it exports from.
     pub fn new(mlxm: PathBuf, threads: usize) -> Result<Self> {
         let environment = python::Environment::prepare("openvino", models::PYTHON, REQUIREMENTS)?;
         let script = "import openvino_genai; print(openvino_genai.__version__)";
         let version = process::read(environment.python().args(["-c", script]))?;
-        let facts = Facts {
+        let info = EngineInfo {
             name: "openvino".to_owned(),
             version,
             commit: None,
@@ -52,29 +52,28 @@ impl OpenVino {
             environment,
             mlxm,
             threads,
-            facts,
+            info,
         })
     }
 }
 
 impl Engine for OpenVino {
-    fn facts(&self) -> &Facts {
-        &self.facts
+    fn info(&self) -> &EngineInfo {
+        &self.info
     }
 
-    fn model(&self, pair: &Pair) -> PathBuf {
-        pair.openvino()
+    fn model(&self, files: &ModelFiles) -> PathBuf {
+        files.openvino()
     }
 
-    fn prepare(&self, pair: &Pair) -> Result<()> {
-        cache::entry(&models::entry_name(pair.model, "-openvino"), |directory| {
+    fn prepare(&self, files: &ModelFiles) -> Result<()> {
+        files.prepare(Format::OpenVino, |source, directory| {
             let scratch = tempfile::tempdir_in(directory)?;
-            let source = pair.model.source(scratch.path())?;
             let dense = scratch.path().join("dense");
             process::run(
                 process::program(&self.mlxm)
                     .arg("convert")
-                    .arg(&source)
+                    .arg(source)
                     .arg(&dense)
                     .args(["--dequantize", "--dtype", "float16"]),
             )?;
@@ -88,17 +87,16 @@ impl Engine for OpenVino {
                     .arg(directory)
                     .env("HF_HUB_OFFLINE", "1"),
             )
-        })?;
-        Ok(())
+        })
     }
 
-    fn command(&self, pair: &Pair, row: Row) -> Command {
+    fn command(&self, files: &ModelFiles, row: Row) -> Command {
         let workload = row.workload();
         let text = |number: usize| number.to_string();
         let mut command = self.environment.python();
         command
             .arg("xtask/scripts/openvino_bench.py")
-            .arg(self.model(pair))
+            .arg(self.model(files))
             .args(["--threads", &text(self.threads)]);
         if row == Row::Load {
             command.args(["--load", PROMPT]);
@@ -111,8 +109,8 @@ impl Engine for OpenVino {
         command
     }
 
-    fn read(&self, row: Row, measured: &Measured) -> Result<Reading> {
-        Ok(Reading::plain(match row {
+    fn read(&self, row: Row, measured: &ChildOutput) -> Result<Reading> {
+        Ok(Reading::new(match row {
             Row::Load => measured.wall.as_secs_f64(),
             Row::Memory => measured.peak_rss_bytes as f64,
             _ => parse(row, &measured.stdout)?,
@@ -120,7 +118,7 @@ impl Engine for OpenVino {
     }
 }
 
-/// The speed out of the line of JSON among what the script and its libraries print.
+/// Reads the speed from the one JSON line among the output of the script and its libraries.
 fn parse(row: Row, text: &str) -> Result<f64> {
     #[derive(Deserialize)]
     struct Line {
@@ -130,7 +128,7 @@ fn parse(row: Row, text: &str) -> Result<f64> {
     let line = text
         .lines()
         .find_map(|line| serde_json::from_str::<Line>(line).ok())
-        .context("openvino_bench.py printed no line of numbers")?;
+        .context("openvino_bench.py printed no JSON line")?;
     if row == Row::Prefill {
         line.prefill_tps
     } else {
@@ -144,14 +142,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_row_takes_its_own_speed() {
+    fn parse_takes_the_speed_of_the_row() {
         let recorded = "[INFO] loaded\n{\"prefill_tps\": 38.036099645689575, \"decode_tps\": 44.11300457244324}\n";
         assert_eq!(parse(Row::Prefill, recorded).unwrap(), 38.036099645689575);
         assert_eq!(parse(Row::Decode, recorded).unwrap(), 44.11300457244324);
     }
 
     #[test]
-    fn a_speed_that_was_not_measured_is_an_error() {
+    fn parse_rejects_missing_speeds() {
         assert!(parse(Row::Decode, "{\"prefill_tps\": 842.9949314432911}\n").is_err());
         assert!(parse(Row::Decode, "Traceback (most recent call last):\n").is_err());
     }

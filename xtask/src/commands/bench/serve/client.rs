@@ -1,86 +1,72 @@
-//! A request to a server, as a client with a stream sees it.
+//! A request to a server, as a streaming client sees it.
 //!
-//! The client shares the processors with the server it measures, so while an answer comes it does no more than note
-//! the time of each event; what the events say is read afterwards.
+//! The client shares the CPU with the server it measures, so during a response it only records the time of each event and
+//! parses the events afterwards.
 
+use super::http;
 use super::workload::Request;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read};
-use std::time::{Duration, Instant};
-use ureq::Agent;
+use std::io::{BufRead, Read};
+use std::time::Instant;
 
-/// Longer than any answer takes; only a hang reaches it.
-const PATIENCE: Duration = Duration::from_mins(20);
+/// Bytes of an error response that are shown.
+const MAX_ERROR_BYTES: u64 = 2000;
 
-/// What is read of the body of a refusal.
-const MOST_BYTES: u64 = 2000;
-
-/// A client of one server. Each request has a connection of its own: llama-server closes one behind a stream without
-/// saying so before, and both servers are to be asked in the same way.
+/// A client of one server. Each request has its own connection: llama-server closes a connection after a stream without
+/// announcing it, and both servers are driven the same way.
 #[derive(Clone, Debug)]
 pub struct Client {
-    agent: Agent,
     address: String,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug)]
-pub struct Exchange {
-    /// When it was due.
+pub struct RequestOutcome {
+    /// When the request was due.
     pub due: Instant,
-    /// When it was over.
+    /// When it was complete or failed.
     pub ended: Instant,
-    pub answer: Result<Answer, String>,
+    pub completion: Result<Completion, String>,
 }
 
-/// A complete answer.
+/// A complete response.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    /// When each piece came. A piece is a token, except where a server joins several.
-    pub pieces: Vec<Instant>,
+pub struct Completion {
+    /// When each event with a token arrived; a server may put several tokens into one event.
+    pub token_times: Vec<Instant>,
     pub prompt_tokens: usize,
     pub output_tokens: usize,
 }
 
 impl Client {
-    /// Of the server at `address`, such as `http://127.0.0.1:8080`.
+    /// A client of the server at `address`, such as `127.0.0.1:8080`.
     pub fn new(address: &str) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            .proxy(None)
-            .max_idle_connections(0)
-            .build();
         Self {
-            agent: config.into(),
             address: address.to_owned(),
         }
     }
 
-    /// The text at `path`, if the server answers with success.
+    /// The text at `path`, if the server returns a success status.
     pub fn get(&self, path: &str) -> Option<String> {
-        let mut response = self
-            .agent
-            .get(format!("{}{path}", self.address))
-            .call()
-            .ok()?;
-        let text = response.body_mut().read_to_string().ok()?;
-        response.status().is_success().then_some(text)
+        let mut response = http::send(&self.address, path, None).ok()?;
+        let mut text = String::new();
+        response.body.read_to_string(&mut text).ok()?;
+        response.is_success().then_some(text)
     }
 
-    /// Asks and reads the answer to its end. `due` is when the request should have been sent: what a client waits
-    /// before it can send counts as well.
-    pub fn ask(&self, request: &Request, due: Instant) -> Exchange {
+    /// Sends the request and reads the response to its end. `due` is when it should have been sent, so that waiting
+    /// before sending counts as latency.
+    pub fn complete(&self, request: &Request, due: Instant) -> RequestOutcome {
         let received = self.receive(request);
         let ended = Instant::now();
-        Exchange {
+        RequestOutcome {
             due,
             ended,
-            answer: received.and_then(|events| read(&events, request)),
+            completion: received.and_then(|events| parse(&events, request)),
         }
     }
 
-    /// The data of all events, with the times at which they came.
+    /// The data of all events with their arrival times.
     fn receive(&self, request: &Request) -> Result<Vec<(Instant, String)>, String> {
         let body = json!({
             "model": "default",
@@ -91,26 +77,20 @@ impl Client {
             "stream": true,
             "stream_options": {"include_usage": true},
         });
-        let response = self
-            .agent
-            .post(format!("{}/v1/completions", self.address))
-            .header("content-type", "application/json")
-            .send(body.to_string())
+        let mut response = http::send(&self.address, "/v1/completions", Some(&body.to_string()))
             .map_err(|error| error.to_string())?;
-        let status = response.status();
-        let reader = response.into_body().into_reader();
-        if !status.is_success() {
+        if !response.is_success() {
             let mut body = String::new();
-            // Whatever can be read of it says more than the status alone.
-            let _ = reader.take(MOST_BYTES).read_to_string(&mut body);
-            return Err(format!("{status}: {}", body.trim()));
+            let mut reader = response.body.take(MAX_ERROR_BYTES);
+            // A partial body is better than the status alone.
+            let _ = reader.read_to_string(&mut body);
+            return Err(format!("status {}: {}", response.status, body.trim()));
         }
-        let mut reader = BufReader::new(reader);
         let mut events = Vec::with_capacity(request.output_tokens + 4);
         let mut line = String::new();
         loop {
             line.clear();
-            let length = reader.read_line(&mut line);
+            let length = response.body.read_line(&mut line);
             if length.map_err(|error| error.to_string())? == 0 {
                 return Ok(events);
             }
@@ -121,10 +101,10 @@ impl Client {
     }
 }
 
-/// What the events say.
-fn read(events: &[(Instant, String)], request: &Request) -> Result<Answer, String> {
-    let mut pieces = Vec::with_capacity(events.len());
-    let mut silent = Vec::new();
+/// Reads token times and counts from the events.
+fn parse(events: &[(Instant, String)], request: &Request) -> Result<Completion, String> {
+    let mut token_times = Vec::with_capacity(events.len());
+    let mut times_without_text = Vec::new();
     let mut usage = Value::Null;
     for (at, data) in events {
         if data == "[DONE]" {
@@ -141,25 +121,25 @@ fn read(events: &[(Instant, String)], request: &Request) -> Result<Answer, Strin
         let choice = &chunk["choices"][0];
         let has_text = choice["text"].as_str().is_some_and(|text| !text.is_empty());
         let is_token = choice.is_object() && choice["finish_reason"].is_null();
-        // Before the first text, an empty piece is no token; later it is one without text of its own.
-        if has_text || (is_token && !pieces.is_empty()) {
-            pieces.push(*at);
+        // Before the first text an empty event is no token; later it is a token without text.
+        if has_text || (is_token && !token_times.is_empty()) {
+            token_times.push(*at);
         } else if is_token {
-            silent.push(*at);
+            times_without_text.push(*at);
         }
     }
-    if pieces.is_empty() {
-        // All tokens of the answer are ones without text.
-        pieces = silent;
+    if token_times.is_empty() {
+        // The response consists of tokens without text.
+        token_times = times_without_text;
     }
     let count = |name: &str| usage[name].as_u64().map(|count| count as usize);
     let (Some(prompt_tokens), Some(output_tokens)) =
         (count("prompt_tokens"), count("completion_tokens"))
     else {
-        return Err("the answer ended without its token counts".to_owned());
+        return Err("the response ended without token counts".to_owned());
     };
-    if pieces.is_empty() {
-        return Err("the answer has no pieces, so there is nothing to time".to_owned());
+    if token_times.is_empty() {
+        return Err("the response has no tokens".to_owned());
     }
     if output_tokens != request.output_tokens {
         return Err(format!(
@@ -167,8 +147,8 @@ fn read(events: &[(Instant, String)], request: &Request) -> Result<Answer, Strin
             request.output_tokens
         ));
     }
-    Ok(Answer {
-        pieces,
+    Ok(Completion {
+        token_times,
         prompt_tokens,
         output_tokens,
     })
@@ -177,7 +157,7 @@ fn read(events: &[(Instant, String)], request: &Request) -> Result<Answer, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::io::{BufReader, Write};
     use std::net::TcpListener;
 
     const EVENTS: &str = "data: {\"choices\":[{\"text\":\"\",\"finish_reason\":null}]}\n\n\
@@ -194,10 +174,10 @@ mod tests {
         }
     }
 
-    /// The answer to one request that is answered with these bytes.
-    fn ask(bytes: String, output_tokens: usize) -> Result<Answer, String> {
+    /// The completion that a client reads from a response with these bytes.
+    fn complete(bytes: String, output_tokens: usize) -> Result<Completion, String> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap().to_string();
         let server = std::thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
             let mut reader = BufReader::new(&stream);
@@ -214,11 +194,11 @@ mod tests {
             (&stream).write_all(bytes.as_bytes()).unwrap();
             body
         });
-        let exchange = Client::new(&address).ask(&request(output_tokens), Instant::now());
+        let outcome = Client::new(&address).complete(&request(output_tokens), Instant::now());
         let body: Value = serde_json::from_slice(&server.join().unwrap()).unwrap();
         assert_eq!(body["max_tokens"], output_tokens);
         assert_eq!(body["ignore_eos"], true);
-        exchange.answer
+        outcome.completion
     }
 
     fn response(body: &str) -> String {
@@ -229,31 +209,32 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_tokens_and_counts_come_from_the_usage() {
-        let answer = ask(response(EVENTS), 3).unwrap();
-        assert_eq!(answer.pieces.len(), 3);
-        assert!(answer.pieces.is_sorted());
-        assert_eq!((answer.prompt_tokens, answer.output_tokens), (9, 3));
+    fn completion_has_token_times_and_usage_counts() {
+        let completion = complete(response(EVENTS), 3).unwrap();
+        assert_eq!(completion.token_times.len(), 3);
+        assert!(completion.token_times.is_sorted());
+        assert_eq!((completion.prompt_tokens, completion.output_tokens), (9, 3));
     }
 
     #[test]
-    fn an_answer_without_text_is_timed_by_its_tokens() {
+    fn completion_without_text_is_timed_by_its_tokens() {
         let events = EVENTS.replace("\"a\"", "\"\"").replace("\"b\"", "\"\"");
-        assert_eq!(ask(response(&events), 3).unwrap().pieces.len(), 3);
+        assert_eq!(complete(response(&events), 3).unwrap().token_times.len(), 3);
     }
 
     #[test]
-    fn what_is_no_whole_answer_is_an_error() {
-        let error = ask(response(EVENTS), 4).unwrap_err();
+    fn incomplete_responses_are_errors() {
+        let error = complete(response(EVENTS), 4).unwrap_err();
         assert!(error.contains("3 tokens instead of 4"), "{error}");
-        let error = ask(response(&EVENTS[..200]), 3).unwrap_err();
+        let error = complete(response(&EVENTS[..200]), 3).unwrap_err();
         assert!(!error.is_empty());
-        let error = ask(response("data: {\"error\":{\"message\":\"no\"}}\n\n"), 3).unwrap_err();
+        let error =
+            complete(response("data: {\"error\":{\"message\":\"no\"}}\n\n"), 3).unwrap_err();
         assert!(error.contains("no"), "{error}");
         let cut = response(EVENTS).replace(&format!("{}", EVENTS.len()), "9999");
-        assert!(ask(cut, 3).is_err());
-        let refusal = "HTTP/1.1 503 Busy\r\nconnection: close\r\ncontent-length: 4\r\n\r\nfull";
-        let error = ask(refusal.to_owned(), 3).unwrap_err();
+        assert!(complete(cut, 3).is_err());
+        let rejection = "HTTP/1.1 503 Busy\r\nconnection: close\r\ncontent-length: 4\r\n\r\nfull";
+        let error = complete(rejection.to_owned(), 3).unwrap_err();
         assert!(error.contains("503") && error.contains("full"), "{error}");
     }
 }

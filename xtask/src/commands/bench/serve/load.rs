@@ -1,33 +1,32 @@
-//! Who asks when: clients that wait for their answers, or arrivals that do not.
+//! Load generators: a closed loop of clients and an open loop of arrivals.
 
-use super::client::{Client, Exchange};
+use super::client::{Client, RequestOutcome};
 use super::workload::Request;
 use anyhow::{Result, bail};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a load came to.
+/// The requests of one run.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub started: Instant,
-    /// When there was no more work for one of the clients, or the last answer ended.
+    /// When the first client ran out of requests, or in the open loop the end of the last response.
     pub saturated_until: Instant,
-    pub exchanges: Vec<Exchange>,
+    pub outcomes: Vec<RequestOutcome>,
 }
 
-/// A closed loop: so many clients, each of which sends its next request when it has the answer to its last one, until
-/// all requests are sent.
+/// A closed loop: each client sends its next request when the previous response is complete, until all requests are sent.
 pub fn closed(address: &str, clients: usize, requests: &[Request]) -> Result<Run> {
     let next = AtomicUsize::new(0);
     let started = Instant::now();
     let one_client = || {
         let client = Client::new(address);
-        let mut exchanges = Vec::new();
+        let mut outcomes = Vec::new();
         while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-            exchanges.push(client.ask(request, Instant::now()));
+            outcomes.push(client.complete(request, Instant::now()));
         }
-        (exchanges, Instant::now())
+        (outcomes, Instant::now())
     };
     let ended = thread::scope(|scope| {
         let threads: Vec<_> = (0..clients).map(|_| scope.spawn(one_client)).collect();
@@ -37,18 +36,18 @@ pub fn closed(address: &str, clients: usize, requests: &[Request]) -> Result<Run
     Ok(Run {
         started,
         saturated_until,
-        exchanges: ended
+        outcomes: ended
             .into_iter()
-            .flat_map(|(exchanges, _)| exchanges)
+            .flat_map(|(outcomes, _)| outcomes)
             .collect(),
     })
 }
 
-/// An open loop: each request is sent when it is due, whatever became of those before it.
+/// An open loop: each request is sent when it is due, without waiting for earlier ones.
 pub fn open(address: &str, arrivals: &[Duration], requests: &[Request]) -> Result<Run> {
     let client = Client::new(address);
     let started = Instant::now();
-    let exchanges = thread::scope(|scope| {
+    let outcomes = thread::scope(|scope| {
         let threads: Vec<_> = arrivals
             .iter()
             .zip(requests)
@@ -56,16 +55,16 @@ pub fn open(address: &str, arrivals: &[Duration], requests: &[Request]) -> Resul
                 let due = started + *arrival;
                 thread::sleep(due.saturating_duration_since(Instant::now()));
                 let client = client.clone();
-                scope.spawn(move || client.ask(request, due))
+                scope.spawn(move || client.complete(request, due))
             })
             .collect();
         join(threads)
     })?;
-    let last = exchanges.iter().map(|exchange| exchange.ended).max();
+    let last = outcomes.iter().map(|outcome| outcome.ended).max();
     Ok(Run {
         started,
         saturated_until: last.unwrap_or(started),
-        exchanges,
+        outcomes,
     })
 }
 
@@ -74,7 +73,7 @@ fn join<T>(threads: Vec<thread::ScopedJoinHandle<'_, T>>) -> Result<Vec<T>> {
     for thread in threads {
         match thread.join() {
             Ok(result) => results.push(result),
-            Err(_) => bail!("a thread of a client panicked"),
+            Err(_) => bail!("a client thread panicked"),
         }
     }
     Ok(results)

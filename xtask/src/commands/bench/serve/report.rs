@@ -1,63 +1,63 @@
-//! The results as Markdown that also reads well on a terminal.
+//! Server results as Markdown that is also readable on a terminal.
 
 use super::results::{Measurement, Point, Results, Series};
 use super::workload::{
-    CONTEXT_TOKENS, LONG_ANSWERS, Lengths, MIXED, REPEATED_CONTEXT_TOKENS, REPEATED_TOKENS,
+    CONTEXT_TOKENS, LONG_OUTPUTS, Lengths, MIXED, REPEATED_CONTEXT_TOKENS, REPEATED_TOKENS,
 };
 use crate::commands::bench::report::{
-    aligned, circumstances, engines, line, model_heading, notes, reservations, show, show_ratio,
+    aligned, conditions, engines, line, model_heading, notes, show, show_ratio, unofficial_reasons,
 };
 use crate::commands::bench::rows::Unit;
 
 const METHOD: &str = "\
-The servers take turns, run by run, each run a process of its own on a free port of this machine, which loads the model, \
-answers two requests to warm up, and then gets the requests of the run through streaming `/v1/completions`. Both get the \
-same requests in the same order; each run has others. All of an answer's tokens are generated (`ignore_eos`, temperature \
-0), and token counts are those of the servers' `usage`. The clients are threads of one program on the same machine, \
-which open a connection for each request and only note when events come.
+The servers take turns, run by run; every second run reverses their order. Each run is a separate process on a free port of \
+this machine that loads the model, completes two requests as warm-up, and then gets the requests of the run through streaming \
+`/v1/completions`. Both servers get the same requests in the same order; each run has different ones. Every response is \
+generated to its full length (`ignore_eos`, temperature 0), and token counts come from the servers' `usage`. The clients are \
+threads of one program on the same machine, which open a connection per request and only record when events arrive.
 
-- **closed loop**: a client sends its next request when it has its last answer, until all requests are sent. Tokens per \
-second count the tokens of all answers while every client has work, the beginning with its many prompts included.
-- **long answers**: the same with short prompts, whose computation takes next to nothing: how much more of the same work gets \
-done when several ask at once. Prompts take a processor's whole strength even alone.
-- **open loop**: requests arrive in a Poisson process, whatever became of those before them. Tokens per second are those of \
-the whole run; if a server keeps up they follow from the rate.
-- **first token**: from the moment a request was due to the first text of its answer, over the answers of all runs; half \
-of them took at most p50, nine tenths at most p90.
-- **between tokens**: from one event with text to the next one of the same answer, over all answers.
-- A figure in tokens per second is the median over the runs, with the smallest and the largest behind it; its ratio is the \
-quotient of the medians, with the smallest and the largest quotient of neighbouring runs. The ratio of a latency is the \
-quotient of the two figures beside it; there, mlxm is ahead below 1.
-- **outside the forward pass**: the share of the time of mlxm's loop that is not spent computing the model, by its own \
-counters in `/metrics`, while the requests ran.";
+- **closed loop**: a client sends its next request when the previous response is complete, until all requests are sent. \
+Output tokens per second are counted over all clients while every client has work, including the initial prompts.
+- **long outputs**: the same with short prompts, whose computation is negligible: how much batched decoding brings. A prompt \
+keeps all cores busy even alone.
+- **open loop**: requests arrive in a Poisson process, independently of earlier responses. Tokens per second are those of the \
+whole run; if a server keeps up they follow from the rate.
+- **time to first token**: from when a request was due to the first text of its response, over the responses of all runs, \
+50th and 90th percentile.
+- **inter-token latency**: from one event with text to the next one of the same response, over all responses.
+- Tokens per second are the median over the runs with minimum and maximum in parentheses; their ratio is the quotient of the \
+medians, with the smallest and largest quotient of paired runs. The ratio of a latency is the quotient of the two values in \
+the row; there, mlxm is better below 1.
+- **outside the forward pass**: the share of the engine loop's time that is not spent in the model's forward pass, from the \
+server's own counters in `/metrics`, while the requests ran.";
 
 /// The whole report.
 pub fn markdown(results: &Results) -> String {
     let mut text = String::new();
-    let other = results.engines.last().map_or("", |facts| &*facts.name);
-    line(&mut text, format_args!("# mlxm serve beside {other}\n"));
-    reservations(&mut text, &results.reservations);
-    circumstances(&mut text, &results.circumstances);
+    let other = results.engines.last().map_or("", |info| &*info.name);
+    line(&mut text, format_args!("# mlxm serve vs {other}\n"));
+    unofficial_reasons(&mut text, &results.unofficial_reasons);
+    conditions(&mut text, &results.conditions);
     engines(&mut text, &results.engines);
     for model in &results.models {
         model_heading(&mut text, model);
         let of_model = |measurement: &&Measurement| measurement.model == model.name;
-        let (again, measurements): (Vec<&Measurement>, Vec<&Measurement>) = results
+        let (repeated, measurements): (Vec<&Measurement>, Vec<&Measurement>) = results
             .measurements
             .iter()
             .filter(of_model)
-            .partition(|one| one.point == Point::Again);
+            .partition(|one| one.point == Point::RepeatedPrompt);
         text.push_str(&throughput_table(&measurements));
         text.push_str(&scaling(&measurements));
         text.push('\n');
         text.push_str(&latency_table(
-            "first token, p50 / p90",
+            "time to first token, p50 / p90",
             &measurements,
             |series| (series.latency.ttft_p50_ms, series.latency.ttft_p90_ms),
         ));
         text.push('\n');
         text.push_str(&latency_table(
-            "between tokens, p50 / p90",
+            "inter-token latency, p50 / p90",
             &measurements,
             |series| {
                 (
@@ -67,22 +67,24 @@ pub fn markdown(results: &Results) -> String {
             },
         ));
         text.push('\n');
-        text.push_str(&further_table(&measurements));
-        for measurement in again {
+        text.push_str(&resources_table(&measurements));
+        for measurement in repeated {
             text.push('\n');
-            text.push_str(&again_table(measurement));
+            text.push_str(&repeated_table(measurement));
         }
+    }
+    if let Some(regression) = &results.regression {
+        text.push_str(&regression.markdown());
     }
     line(
         &mut text,
         format_args!(
-            "\n## How it was measured\n\n{METHOD}\n\nPrompts have {}, with long answers {}, each spread evenly over its \
-             logarithm; a context holds {CONTEXT_TOKENS}. A prompt that comes again has {REPEATED_TOKENS} tokens, with a \
-             question behind it that is new, in a context of {REPEATED_CONTEXT_TOKENS}. Made by `{}`; the JSON file beside \
-             this one holds every run.\n",
+            "\n## Method\n\n{METHOD}\n\nPrompts have {}, for long outputs {}, distributed log-uniformly; \
+             the context holds {CONTEXT_TOKENS}. A repeated prompt has {REPEATED_TOKENS} tokens, followed by a new question, \
+             in a context of {REPEATED_CONTEXT_TOKENS}. Command: `{}`. The JSON file of the same name holds every run.\n",
             lengths(MIXED),
-            lengths(LONG_ANSWERS),
-            results.circumstances.command
+            lengths(LONG_OUTPUTS),
+            results.conditions.command
         ),
     );
     notes(&mut text, &results.engines);
@@ -99,22 +101,22 @@ fn lengths(lengths: Lengths) -> String {
         }
     };
     format!(
-        "{} tokens and answers {}",
+        "{} tokens and outputs {}",
         range(lengths.prompt_tokens),
         range(lengths.output_tokens)
     )
 }
 
-/// What it saves that a prompt has come before.
-fn again_table(measurement: &Measurement) -> String {
+/// The effect of the prefix cache.
+fn repeated_table(measurement: &Measurement) -> String {
     let header = header(
-        &format!("first token behind {REPEATED_TOKENS} tokens, p50"),
+        &format!("time to first token after {REPEATED_TOKENS} tokens, p50"),
         &[measurement],
     );
     let times: Vec<Option<(f64, f64)>> = measurement
         .series
         .iter()
-        .map(Series::new_and_again)
+        .map(Series::ttft_first_and_repeated)
         .collect();
     let row = |name: &str, of: &dyn Fn((f64, f64)) -> String| {
         let cells = times.iter().map(|times| times.map_or_else(String::new, of));
@@ -122,17 +124,17 @@ fn again_table(measurement: &Measurement) -> String {
     };
     let rows: [Vec<String>; 3] = [
         row("new prompt", &|(new, _)| format!("{new:.1} ms")),
-        row("with another question", &|(_, again)| {
-            format!("{again:.1} ms")
+        row("repeated prompt", &|(_, repeated)| {
+            format!("{repeated:.1} ms")
         }),
-        row("of the time of a new one", &|(new, again)| {
-            format!("**{:.3}**", again / new)
+        row("repeated / new", &|(new, repeated)| {
+            format!("**{:.3}**", repeated / new)
         }),
     ];
     aligned(&header, &rows)
 }
 
-/// Names of the engines, for the header of a table.
+/// A table header with the engines' names.
 fn header(corner: &str, measurements: &[&Measurement]) -> Vec<String> {
     let series = measurements.iter().take(1).flat_map(|one| &one.series);
     let names = series.map(|series| series.engine.clone());
@@ -140,7 +142,7 @@ fn header(corner: &str, measurements: &[&Measurement]) -> Vec<String> {
 }
 
 fn throughput_table(measurements: &[&Measurement]) -> String {
-    let mut header = header("output of all clients", measurements);
+    let mut header = header("output tokens", measurements);
     header.push("ratio".to_owned());
     let rows: Vec<Vec<String>> = measurements
         .iter()
@@ -191,8 +193,8 @@ fn latency_table(
     aligned(&header, &rows)
 }
 
-/// Errors, memory, and time outside of the forward pass.
-fn further_table(measurements: &[&Measurement]) -> String {
+/// Memory, errors, and time outside of the forward pass.
+fn resources_table(measurements: &[&Measurement]) -> String {
     let mut header = header("peak memory", measurements);
     header.extend(["errors", "mlxm outside the forward pass"].map(str::to_owned));
     let rows: Vec<Vec<String>> = measurements
@@ -207,7 +209,7 @@ fn further_table(measurements: &[&Measurement]) -> String {
                 .iter()
                 .map(|series| {
                     let samples = series.samples.iter();
-                    let errors: usize = samples.map(|sample| sample.figures.errors).sum();
+                    let errors: usize = samples.map(|sample| sample.metrics.errors).sum();
                     errors.to_string()
                 })
                 .collect();
@@ -217,7 +219,7 @@ fn further_table(measurements: &[&Measurement]) -> String {
                 .first()
                 .and_then(|series| series.outside_forward);
             row.push(outside.map_or_else(
-                || "not counted".to_owned(),
+                || "not reported".to_owned(),
                 |share| {
                     format!(
                         "{:.1}% ({:.1}–{:.1})",
@@ -245,7 +247,7 @@ fn row(
         .collect()
 }
 
-/// How much more 5 clients get than one, where both were measured.
+/// The throughput of 5 clients relative to one, if both were measured.
 fn scaling(measurements: &[&Measurement]) -> String {
     let closed = |clients| Point::Closed { clients };
     let long = |clients| Point::Long { clients };
@@ -253,13 +255,13 @@ fn scaling(measurements: &[&Measurement]) -> String {
     let long = factors(measurements, long(1), long(5));
     let sentence = |what: &str, factors: Option<String>| {
         factors.map_or_else(String::new, |factors| {
-            format!("\nOutput of 5 clients over that of one{what}: {factors}.\n")
+            format!("\nThroughput of 5 clients relative to one{what}: {factors}.\n")
         })
     };
-    sentence("", mixed) + &sentence(", long answers", long)
+    sentence("", mixed) + &sentence(", long outputs", long)
 }
 
-/// The output at `many` over that at `one`, for each server.
+/// The throughput at `many` relative to that at `one`, for each server.
 fn factors(measurements: &[&Measurement], one: Point, many: Point) -> Option<String> {
     let at = |point: Point| {
         measurements
@@ -291,16 +293,16 @@ fn commands(results: &Results) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::Figures;
     use super::super::results::Sample;
+    use super::super::run_metrics::RunMetrics;
     use super::*;
 
     fn sample(output_tps: f64, ttft_ms: &[f64]) -> Sample {
         Sample {
-            figures: Figures {
+            metrics: RunMetrics {
                 output_tps,
                 requests_per_second: output_tps / 50.0,
-                answers: ttft_ms.len(),
+                completions: ttft_ms.len(),
                 prompt_tokens: 100,
                 output_tokens: 50,
                 errors: 1,
@@ -329,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_stand_beside_their_ratios() {
+    fn tables_show_values_and_ratios() {
         let measurements = [
             measurement(1, &[40.0, 50.0, 60.0], &[50.0, 50.0, 50.0]),
             measurement(5, &[150.0, 150.0, 150.0], &[100.0, 100.0, 100.0]),
@@ -338,15 +340,15 @@ mod tests {
         assert_eq!(
             throughput_table(&measurements),
             "\
-| output of all clients |                   mlxm |                  other |                ratio |
-| --------------------- | ---------------------: | ---------------------: | -------------------: |
-| 1 client              | 50.0 tok/s (40.0–60.0) | 50.0 tok/s (50.0–50.0) | **1.00** (0.80–1.20) |
-| 5 clients             |    150 tok/s (150–150) |    100 tok/s (100–100) | **1.50** (1.50–1.50) |
+| output tokens |                   mlxm |                  other |                ratio |
+| ------------- | ---------------------: | ---------------------: | -------------------: |
+| 1 client      | 50.0 tok/s (40.0–60.0) | 50.0 tok/s (50.0–50.0) | **1.00** (0.80–1.20) |
+| 5 clients     |    150 tok/s (150–150) |    100 tok/s (100–100) | **1.50** (1.50–1.50) |
 "
         );
         assert_eq!(
             scaling(&measurements),
-            "\nOutput of 5 clients over that of one: mlxm 3.00, other 2.00.\n"
+            "\nThroughput of 5 clients relative to one: mlxm 3.00, other 2.00.\n"
         );
         assert_eq!(scaling(&measurements[..1]), "");
         let latency = latency_table("first token", &measurements, |series| {
@@ -357,7 +359,7 @@ mod tests {
             latency.contains("**1.00** / **1.00**") && latency.contains("        6 |"),
             "{latency}"
         );
-        let further = further_table(&measurements);
+        let further = resources_table(&measurements);
         assert!(
             further.contains("3 / 3") && further.contains("2.0% (2.0–2.0)"),
             "{further}"

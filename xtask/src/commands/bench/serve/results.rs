@@ -1,41 +1,45 @@
-//! What the benchmark of servers leaves: every run, and what follows from them.
+//! Results of the server benchmark: every run and what is computed from them.
 
-use super::figures::Figures;
-use crate::commands::bench::engines::Facts;
-use crate::commands::bench::results::{Circumstances, ModelFacts, TOLERATED_OTHER_CPUS};
+use super::run_metrics::RunMetrics;
+use crate::commands::bench::engines::EngineInfo;
+use crate::commands::bench::regression::{RegressionCheck, RowSpeed};
+use crate::commands::bench::results::{Conditions, MAX_OTHER_CPUS, ModelInfo};
 use crate::commands::bench::statistics::{Ratio, Summary, quantile};
 use serde::Serialize;
 use std::fmt;
 
-/// The version of the JSON form.
-pub const SCHEMA: u32 = 1;
+/// Version of the JSON format.
+pub const SCHEMA: u32 = 2;
 
-/// One benchmark, from its start to its end.
+/// The results of one `cargo xtask bench serve`.
 #[derive(Debug, Serialize)]
 pub struct Results {
     pub schema: u32,
-    /// What makes the figures unfit to be quoted.
-    pub reservations: Vec<String>,
+    /// Why the result is unofficial.
+    pub unofficial_reasons: Vec<String>,
     #[serde(flatten)]
-    pub circumstances: Circumstances,
-    /// mlxm, then the other.
-    pub engines: Vec<Facts>,
-    pub models: Vec<ModelFacts>,
+    pub conditions: Conditions,
+    /// mlxm, then its competitor.
+    pub engines: Vec<EngineInfo>,
+    pub models: Vec<ModelInfo>,
     pub measurements: Vec<Measurement>,
+    /// With an mlxm baseline: whether mlxm's throughput is as high.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regression: Option<RegressionCheck>,
 }
 
-/// How requests come.
+/// A load.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "loop")]
 pub enum Point {
-    /// From so many clients that wait for their answers.
+    /// Clients that wait for each response.
     Closed { clients: usize },
-    /// The same with short prompts and long answers, so that nearly all of the time goes into answering at once.
+    /// The same with short prompts and long outputs, so that nearly all time is spent in batched decoding.
     Long { clients: usize },
-    /// At this rate, in requests per second.
+    /// Arrivals at this rate, in requests per second.
     Open { rate: f64 },
-    /// From one client, each prompt a second time with another ending.
-    Again,
+    /// One client that sends each prompt twice, with different endings.
+    RepeatedPrompt,
 }
 
 /// One point for one model.
@@ -46,7 +50,7 @@ pub struct Measurement {
     pub point: Point,
     /// In the order of the engines.
     pub series: Vec<Series>,
-    /// mlxm against the other.
+    /// mlxm relative to its competitor.
     pub ratio: Option<Comparison>,
 }
 
@@ -57,17 +61,17 @@ pub struct Series {
     pub command: String,
     pub output_tps: Summary,
     pub requests_per_second: Summary,
-    /// Over the answers of all runs.
+    /// Over the responses of all runs.
     pub latency: Latency,
-    /// Share of the loop's time outside of forward passes, where the server counts it.
+    /// Share of the engine loop's time outside of forward passes, if the server reports it.
     pub outside_forward: Option<Summary>,
     pub peak_rss_bytes: Summary,
     pub samples: Vec<Sample>,
-    /// Runs that were made again because something else was running.
+    /// Runs that were repeated because other programs were running.
     pub repeated: usize,
 }
 
-/// What clients wait for, in milliseconds.
+/// Latency seen by clients, in milliseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Latency {
     pub requests: usize,
@@ -81,17 +85,17 @@ pub struct Latency {
 #[derive(Clone, Debug, Serialize)]
 pub struct Sample {
     #[serde(flatten)]
-    pub figures: Figures,
+    pub metrics: RunMetrics,
     pub outside_forward: Option<f64>,
     pub peak_rss_bytes: u64,
-    /// Of the server's whole life.
+    /// From the start of the server to its exit.
     pub wall_seconds: f64,
     pub server_cpu_seconds: f64,
     pub client_cpu_seconds: f64,
     pub other_cpus: Option<f64>,
 }
 
-/// mlxm against the other server: above 1 mlxm has more tokens per second, or waits longer.
+/// mlxm relative to the other server: above 1 its throughput or its latency is higher.
 #[derive(Debug, Serialize)]
 pub struct Comparison {
     pub output_tps: Ratio,
@@ -102,7 +106,25 @@ pub struct Comparison {
 }
 
 impl Results {
-    /// Requests per second that the other server reached with the most clients.
+    /// Compares mlxm's throughput with that of the earlier build `baseline`.
+    pub fn check_regression(&self, baseline: &str) -> Option<RegressionCheck> {
+        let rows = self
+            .measurements
+            .iter()
+            .filter_map(|one| {
+                let ratio = &one.ratio.as_ref()?.output_tps;
+                Some(RowSpeed::new(
+                    one.model,
+                    one.point.to_string(),
+                    ratio,
+                    false,
+                ))
+            })
+            .collect();
+        RegressionCheck::new(baseline, rows)
+    }
+
+    /// Requests per second of the other server with the most clients.
     pub fn capacity(&self, model: &str) -> Option<f64> {
         let clients = |measurement: &&Measurement| match measurement.point {
             Point::Closed { clients } => clients,
@@ -115,17 +137,19 @@ impl Results {
         Some(most.series.last()?.requests_per_second.median)
     }
 
-    /// Reservations because of requests without an answer.
+    /// Makes the result unofficial if requests failed.
     pub fn failures(&self) -> Vec<String> {
         let series = self.measurements.iter().flat_map(|one| &one.series);
-        let samples: Vec<&Figures> = series
+        let samples: Vec<&RunMetrics> = series
             .flat_map(|series| &series.samples)
-            .map(|sample| &sample.figures)
+            .map(|sample| &sample.metrics)
             .collect();
-        let errors: usize = samples.iter().map(|figures| figures.errors).sum();
-        let error = samples.iter().find_map(|figures| figures.error.as_deref());
+        let errors: usize = samples.iter().map(|metrics| metrics.errors).sum();
+        let error = samples.iter().find_map(|metrics| metrics.error.as_deref());
         error
-            .map(|error| format!("{errors} requests got no whole answer, for example: {error}"))
+            .map(|error| {
+                format!("{errors} requests got no complete response, for example: {error}")
+            })
             .into_iter()
             .collect()
     }
@@ -139,12 +163,12 @@ impl fmt::Display for Point {
             Self::Long { clients } => {
                 write!(
                     formatter,
-                    "{}, long answers",
+                    "{}, long outputs",
                     Self::Closed { clients: *clients }
                 )
             }
             Self::Open { rate } => write!(formatter, "{rate}/s arriving"),
-            Self::Again => formatter.write_str("prompts again"),
+            Self::RepeatedPrompt => formatter.write_str("repeated prompts"),
         }
     }
 }
@@ -164,7 +188,7 @@ impl Measurement {
         }
     }
 
-    /// Runs that were disturbed and count all the same.
+    /// Number of disturbed runs that are part of the result.
     pub fn disturbed(&self) -> usize {
         let samples = self.series.iter().flat_map(|series| &series.samples);
         samples.filter(|sample| sample.is_disturbed()).count()
@@ -183,8 +207,8 @@ impl Series {
         Some(Self {
             engine,
             command,
-            output_tps: of(|sample| sample.figures.output_tps)?,
-            requests_per_second: of(|sample| sample.figures.requests_per_second)?,
+            output_tps: of(|sample| sample.metrics.output_tps)?,
+            requests_per_second: of(|sample| sample.metrics.requests_per_second)?,
             latency: Latency::of(&samples),
             outside_forward: Summary::of(samples.iter().filter_map(|one| one.outside_forward)),
             peak_rss_bytes: of(|sample| sample.peak_rss_bytes as f64)?,
@@ -195,31 +219,31 @@ impl Series {
 }
 
 impl Series {
-    /// Median times to the first token of prompts that are new and of those that come again, in milliseconds.
-    pub fn new_and_again(&self) -> Option<(f64, f64)> {
-        let whole = self.samples.iter().all(|sample| sample.figures.errors == 0);
+    /// Median time to first token of new prompts and of repeated ones, in milliseconds.
+    pub fn ttft_first_and_repeated(&self) -> Option<(f64, f64)> {
+        let complete = self.samples.iter().all(|sample| sample.metrics.errors == 0);
         let times = self
             .samples
             .iter()
-            .flat_map(|sample| &sample.figures.ttft_ms);
+            .flat_map(|sample| &sample.metrics.ttft_ms);
         let times: Vec<f64> = times.copied().collect();
         let median = |which: usize| {
             let half: Vec<f64> = times.iter().skip(which).step_by(2).copied().collect();
             quantile(&half, 0.5)
         };
-        whole.then_some(())?;
+        complete.then_some(())?;
         median(0).zip(median(1))
     }
 }
 
 impl Latency {
     fn of(samples: &[Sample]) -> Self {
-        let all = |of: fn(&Figures) -> &[f64]| -> Vec<f64> {
-            let values = samples.iter().flat_map(|sample| of(&sample.figures));
+        let all = |of: fn(&RunMetrics) -> &[f64]| -> Vec<f64> {
+            let values = samples.iter().flat_map(|sample| of(&sample.metrics));
             values.copied().collect()
         };
-        let ttft = all(|figures| &figures.ttft_ms);
-        let inter_token = all(|figures| &figures.inter_token_ms);
+        let ttft = all(|metrics| &metrics.ttft_ms);
+        let inter_token = all(|metrics| &metrics.inter_token_ms);
         let of = |values: &[f64], q: f64| quantile(values, q).unwrap_or_default();
         Self {
             requests: ttft.len(),
@@ -232,30 +256,30 @@ impl Latency {
 }
 
 impl Sample {
-    /// Whether other programs took more of the machine than is tolerable.
+    /// Whether other programs used more of the machine than [`MAX_OTHER_CPUS`].
     pub fn is_disturbed(&self) -> bool {
         self.other_cpus
-            .is_some_and(|others| others > TOLERATED_OTHER_CPUS)
+            .is_some_and(|others| others > MAX_OTHER_CPUS)
     }
 }
 
 impl fmt::Display for Sample {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let figures = &self.figures;
-        let first = |q| quantile(&figures.ttft_ms, q).unwrap_or_default();
+        let metrics = &self.metrics;
+        let first = |q| quantile(&metrics.ttft_ms, q).unwrap_or_default();
         write!(
             formatter,
-            "{:.1} tok/s, first token {:.0} / {:.0} ms, between tokens {:.1} / {:.1} ms, {} answers in {:.0} s",
-            figures.output_tps,
+            "{:.1} tok/s, first token {:.0} / {:.0} ms, between tokens {:.1} / {:.1} ms, {} responses in {:.0} s",
+            metrics.output_tps,
             first(0.5),
             first(0.9),
-            figures.inter_token_p50_ms,
-            figures.inter_token_p90_ms,
-            figures.answers,
+            metrics.inter_token_p50_ms,
+            metrics.inter_token_p90_ms,
+            metrics.completions,
             self.wall_seconds,
         )?;
-        if let Some(error) = &figures.error {
-            write!(formatter, ", {} errors: {error}", figures.errors)?;
+        if let Some(error) = &metrics.error {
+            write!(formatter, ", {} errors: {error}", metrics.errors)?;
         }
         Ok(())
     }
@@ -265,7 +289,7 @@ impl Comparison {
     fn of(ours: &Series, theirs: &Series) -> Option<Self> {
         let speeds = |series: &Series| -> Vec<f64> {
             let samples = series.samples.iter();
-            samples.map(|sample| sample.figures.output_tps).collect()
+            samples.map(|sample| sample.metrics.output_tps).collect()
         };
         let (own, other) = (ours.latency, theirs.latency);
         Some(Self {

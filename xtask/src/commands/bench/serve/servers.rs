@@ -1,11 +1,11 @@
-//! The two servers: how they are started, waited for and ended.
+//! The servers under test: how they are started and stopped.
 
 use super::client::Client;
+use crate::commands::bench::child::{self, Usage};
 use crate::commands::bench::engines::llama_cpp::{File, LlamaCpp};
 use crate::commands::bench::engines::mlxm::Mlxm;
-use crate::commands::bench::engines::{Engine, Facts};
-use crate::commands::bench::measured::{self, Usage};
-use crate::commands::bench::models::Pair;
+use crate::commands::bench::engines::{Engine, EngineInfo};
+use crate::commands::bench::models::ModelFiles;
 use crate::process;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -16,137 +16,125 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How long a server may take to load its model.
-const PATIENCE: Duration = Duration::from_mins(3);
+const START_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// Lines of a server's log that are shown when it fails.
+/// Lines of a server's log that an error shows.
 const SHOWN_LINES: usize = 20;
 
 const MLXM_NOTE: &str = "\
-mlxm is `mlxm serve` with as many sequences as there are slots, each with the context above, and a step of at most 512 \
-tokens, which is its default.";
+mlxm is `mlxm serve` with as many sequences as there are slots, each with the context given below, and its default of at most \
+512 batched tokens per step.";
 
 const LLAMA_CPP_NOTE: &str = "\
-llama.cpp is its llama-server with continuous batching, as many slots as there are clients (32 in the open loop) and the \
-context above for each slot, and with its defaults of 2048 tokens per batch and 512 per computation. Its cache of prompts \
-in main memory is off: no prompt comes twice but those that come again at once, which its slots keep by themselves.";
+llama.cpp is its llama-server with continuous batching, one slot per client (32 in the open loop) with the context given below \
+each, and its defaults of 2048 tokens per batch and 512 per micro-batch. Its prompt cache in main memory is off: no prompt is \
+repeated except in the test of repeated prompts, which its slots keep anyway.";
 
-/// What a server has room for.
+/// What a server is sized for.
 #[derive(Clone, Copy, Debug)]
-pub struct Room {
-    /// Answers at once.
+pub struct ServerCapacity {
+    /// Concurrent sequences.
     pub slots: usize,
-    /// Tokens of each.
+    /// Context length of each, in tokens.
     pub context: usize,
 }
 
 /// A server under test.
 pub struct Server {
-    kind: Kind,
-    program: PathBuf,
-    engine: Box<dyn Engine>,
-    threads: usize,
-    precision: Option<String>,
-    facts: Facts,
+    backend: Backend,
+    info: EngineInfo,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Mlxm,
-    LlamaCpp,
+enum Backend {
+    Mlxm(Mlxm),
+    LlamaCpp {
+        engine: LlamaCpp,
+        program: PathBuf,
+        threads: usize,
+    },
 }
 
 impl Server {
-    pub fn mlxm(program: &Path, threads: usize, precision: Option<String>) -> Result<Self> {
-        let engine = Mlxm::new(program.to_owned(), threads, precision.clone())?;
-        let facts = Facts {
-            note: MLXM_NOTE.to_owned(),
-            ..engine.facts().clone()
-        };
-        Ok(Self {
-            kind: Kind::Mlxm,
-            program: program.to_owned(),
-            engine: Box::new(engine),
-            threads,
-            precision,
-            facts,
-        })
+    pub fn mlxm(engine: Mlxm) -> Self {
+        Self {
+            info: EngineInfo {
+                note: MLXM_NOTE.to_owned(),
+                ..engine.info().clone()
+            },
+            backend: Backend::Mlxm(engine),
+        }
     }
 
-    /// `programs` is the directory of llama.cpp's.
+    /// The llama-server in the directory `programs`.
     pub fn llama_cpp(programs: &Path, threads: usize, file: File) -> Result<Self> {
         let engine = LlamaCpp::new(programs.to_owned(), threads, file)?;
-        let facts = Facts {
-            note: LLAMA_CPP_NOTE.to_owned(),
-            ..engine.facts().clone()
-        };
         Ok(Self {
-            kind: Kind::LlamaCpp,
-            program: programs.join("llama-server"),
-            engine: Box::new(engine),
-            threads,
-            precision: None,
-            facts,
+            info: EngineInfo {
+                note: LLAMA_CPP_NOTE.to_owned(),
+                ..engine.info().clone()
+            },
+            backend: Backend::LlamaCpp {
+                engine,
+                program: programs.join("llama-server"),
+                threads,
+            },
         })
     }
 
-    pub fn facts(&self) -> &Facts {
-        &self.facts
+    pub fn info(&self) -> &EngineInfo {
+        &self.info
     }
 
-    /// Its form of the model.
-    pub fn model(&self, pair: &Pair) -> PathBuf {
-        self.engine.model(pair)
+    /// The engine that the server runs, for its model files.
+    pub fn engine(&self) -> &dyn Engine {
+        match &self.backend {
+            Backend::Mlxm(engine) => engine,
+            Backend::LlamaCpp { engine, .. } => engine,
+        }
     }
 
     /// The command that serves the model.
-    pub fn command(&self, pair: &Pair, room: Room, port: u16) -> Command {
-        let Room { slots, context } = room;
-        let text = |number: usize| number.to_string();
-        let mut command = process::program(&self.program);
-        match self.kind {
-            Kind::Mlxm => {
-                command.arg("serve").arg("--model").arg(self.model(pair));
+    pub fn command(&self, files: &ModelFiles, capacity: ServerCapacity, port: u16) -> Command {
+        let ServerCapacity { slots, context } = capacity;
+        let mut command = match &self.backend {
+            Backend::Mlxm(engine) => engine.serve_command(files, slots, context),
+            Backend::LlamaCpp {
+                engine,
+                program,
+                threads,
+            } => {
+                let mut command = process::program(program);
                 command
-                    .args(["--max-sequences", &text(slots)])
-                    .args(["--context", &text(context)])
-                    .args(["--alias", "default", "--log-level", "warn"])
-                    .args(["--threads", &text(self.threads)])
-                    // A key of the person's own would lock the benchmark out.
-                    .env_remove("MLXM_API_KEY");
-                if let Some(precision) = &self.precision {
-                    command.args(["--precision", precision]);
-                }
-            }
-            Kind::LlamaCpp => {
-                command.arg("-m").arg(self.model(pair));
-                command
-                    .args(["-np", &text(slots)])
-                    .args(["-c", &text(slots * context)])
+                    .arg("-m")
+                    .arg(engine.model(files))
+                    .args(["-np", &slots.to_string()])
+                    .args(["-c", &(slots * context).to_string()])
                     .args(["-cb", "-cram", "0"])
-                    .args(["-t", &text(self.threads)]);
+                    .args(["-t", &threads.to_string()]);
+                command
             }
-        }
+        };
         command.args(["--port", &port.to_string()]);
         command
     }
 
-    /// Starts the server and waits until it answers.
-    pub fn start(&self, pair: &Pair, room: Room) -> Result<Running> {
+    /// Starts the server and waits until it is ready.
+    pub fn start(&self, files: &ModelFiles, capacity: ServerCapacity) -> Result<Running> {
         let port = free_port()?;
-        let mut command = self.command(pair, room, port);
+        let mut command = self.command(files, capacity, port);
         let line = process::describe(&command);
         let scratch = tempfile::tempdir()?;
         let log = scratch.path().join("log.txt");
         let file = fs::File::create(&log)?;
         command.stdout(file.try_clone()?).stderr(file);
         command.stdin(Stdio::null());
-        end_with_this_process(&mut command);
+        kill_with_parent(&mut command);
         let child = command
             .spawn()
             .with_context(|| format!("cannot start `{line}`"))?;
         let mut running = Running {
             child: Some(child),
-            address: format!("http://127.0.0.1:{port}"),
+            address: format!("127.0.0.1:{port}"),
             log,
             _scratch: scratch,
         };
@@ -155,9 +143,9 @@ impl Server {
     }
 }
 
-/// A server that runs until this is dropped.
+/// A running server; dropping it kills the process.
 pub struct Running {
-    /// `None` once it has ended.
+    /// `None` once the process has been waited for.
     child: Option<Child>,
     pub address: String,
     log: PathBuf,
@@ -169,18 +157,18 @@ impl Running {
         let client = Client::new(&self.address);
         let started = Instant::now();
         while client.get("/health").is_none() {
-            let ended = match &mut self.child {
+            let exited = match &mut self.child {
                 Some(child) => child.try_wait()?,
                 None => None,
             };
-            if let Some(status) = ended {
-                // It was waited for, and its number may be another program's by now.
+            if let Some(status) = exited {
+                // The process was waited for, so its id may already belong to another one.
                 self.child = None;
-                bail!("`{line}` ended ({status})\n{}", self.log());
+                bail!("`{line}` exited ({status})\n{}", self.log());
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > START_TIMEOUT {
                 bail!(
-                    "`{line}` does not answer at {}/health\n{}",
+                    "`{line}` is not ready at http://{}/health\n{}",
                     self.address,
                     self.log()
                 );
@@ -190,42 +178,42 @@ impl Running {
         Ok(())
     }
 
-    /// The end of what it wrote.
+    /// The last lines of its log.
     pub fn log(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
-        measured::last_lines(&String::from_utf8_lossy(&bytes), SHOWN_LINES)
+        child::last_lines(&String::from_utf8_lossy(&bytes), SHOWN_LINES)
     }
 
-    /// Ends it and says what it took.
+    /// Kills it and returns its resource usage.
     pub fn stop(mut self) -> Result<Usage> {
-        let mut child = self.child.take().context("the server has ended before")?;
+        let mut child = self.child.take().context("the server has already exited")?;
         child.kill()?;
-        measured::wait(child.id()).context("lost the server")
+        child::wait(child.id()).context("cannot wait for the server")
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // One that is gone already is what is wanted.
+            // An error means that it has already exited.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-/// A port that nobody listens on.
+/// A free port.
 fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("no port to listen on")?;
+    let listener = TcpListener::bind("127.0.0.1:0").context("cannot bind a free port")?;
     Ok(listener.local_addr()?.port())
 }
 
-/// No server outlives this process, whatever ends it, where the system can see to that.
+/// Makes the kernel kill the server when this process exits for whatever reason.
 #[cfg(target_os = "linux")]
-fn end_with_this_process(command: &mut Command) {
+fn kill_with_parent(command: &mut Command) {
     use std::os::unix::process::CommandExt as _;
 
-    // SAFETY: between fork and exec, this makes one system call, which takes no pointers, and nothing else.
+    // SAFETY: between fork and exec, the closure only makes one system call without pointers.
     unsafe {
         command.pre_exec(|| {
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
@@ -237,4 +225,4 @@ fn end_with_this_process(command: &mut Command) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn end_with_this_process(_command: &mut Command) {}
+fn kill_with_parent(_command: &mut Command) {}

@@ -1,8 +1,8 @@
-//! What is asked of the servers: the same requests in the same order for both, from a seed.
+//! The requests: the same for both servers and in the same order, generated from a seed.
 
 use std::time::Duration;
 
-/// Words that the tokenizer of the models has as one token each, with the space before them.
+/// Words that are one token each in the models' tokenizer, together with the preceding space.
 const WORDS: [&str; 64] = [
     "time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world",
     "school", "state", "family", "student", "group", "country", "problem", "hand", "part", "place",
@@ -12,46 +12,46 @@ const WORDS: [&str; 64] = [
     "service", "friend", "father", "power", "hour", "game", "line", "end", "member", "law", "car",
 ];
 
-/// Least and most tokens of prompts and of answers, spread evenly over their logarithm, so that short ones are more
-/// frequent, as in real traffic.
+/// Minimum and maximum tokens of prompts and of outputs, distributed log-uniformly: short ones are more frequent, as in
+/// real traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lengths {
     pub prompt_tokens: (usize, usize),
     pub output_tokens: (usize, usize),
 }
 
-/// What clients of all kinds ask for.
+/// The mix of short and long requests.
 pub const MIXED: Lengths = Lengths {
     prompt_tokens: (32, 512),
     output_tokens: (16, 128),
 };
 
-/// Questions whose answers take nearly all of the time.
-pub const LONG_ANSWERS: Lengths = Lengths {
+/// Short prompts with long outputs, which take nearly all of the time.
+pub const LONG_OUTPUTS: Lengths = Lengths {
     prompt_tokens: (16, 48),
     output_tokens: (128, 128),
 };
 
-/// A context that every request fits into, with room for what a tokenizer adds.
+/// A context that every request fits into, special tokens included.
 pub const CONTEXT_TOKENS: usize = 1024;
 
-/// A prompt that comes again, and the context that it fits into.
+/// Tokens of a repeated prompt, and the context that it fits into.
 pub const REPEATED_TOKENS: usize = 2000;
 pub const REPEATED_CONTEXT_TOKENS: usize = 2304;
 
-/// What is asked behind a prompt that comes again, and the length of the answer.
+/// Tokens of the question after a repeated prompt, and of the output.
 const QUESTION_TOKENS: usize = 16;
-const ANSWER_TOKENS: usize = 16;
+const REPEATED_OUTPUT_TOKENS: usize = 16;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     pub prompt: String,
-    /// As many as are generated, since the servers are told to go on behind the end of a sequence.
+    /// Exactly as many are generated: the end of sequence is ignored.
     pub output_tokens: usize,
 }
 
-/// `count` requests. No prompt begins like another, so that no cache helps.
+/// `count` requests without common prefixes, so that prefix caching has no effect.
 pub fn requests(lengths: Lengths, seed: u64, count: usize) -> Vec<Request> {
     let mut random = fastrand::Rng::with_seed(seed);
     (0..count)
@@ -65,7 +65,7 @@ pub fn requests(lengths: Lengths, seed: u64, count: usize) -> Vec<Request> {
         .collect()
 }
 
-/// `count` pairs of requests: a long prompt that is new, and the same one with another question behind it.
+/// `count` pairs of requests: a new long prompt, and the same one followed by another question.
 pub fn repeated_requests(seed: u64, count: usize) -> Vec<Request> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut requests = Vec::with_capacity(2 * count);
@@ -75,14 +75,14 @@ pub fn repeated_requests(seed: u64, count: usize) -> Vec<Request> {
             let question = words(&mut random, QUESTION_TOKENS);
             requests.push(Request {
                 prompt: format!("{text} {question}"),
-                output_tokens: ANSWER_TOKENS,
+                output_tokens: REPEATED_OUTPUT_TOKENS,
             });
         }
     }
     requests
 }
 
-/// So many words, of a token each.
+/// `count` words of one token each.
 fn words(random: &mut fastrand::Rng, count: usize) -> String {
     let words: Vec<&str> = (0..count)
         .map(|_| WORDS[random.usize(..WORDS.len())])
@@ -90,8 +90,7 @@ fn words(random: &mut fastrand::Rng, count: usize) -> String {
     words.join(" ")
 }
 
-/// When each of `count` requests arrives, counted from the start, if `rate` of them arrive per second on average and
-/// independently of each other (a Poisson process).
+/// Arrival times of `count` requests since the start, from a Poisson process of `rate` requests per second.
 pub fn arrivals(seed: u64, rate: f64, count: usize) -> Vec<Duration> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut at = 0.0;
@@ -115,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_always_gives_the_same_requests() {
+    fn requests_are_determined_by_the_seed() {
         assert_eq!(requests(MIXED, 7, 50), requests(MIXED, 7, 50));
         assert_ne!(requests(MIXED, 7, 50), requests(MIXED, 8, 50));
         assert_eq!(requests(MIXED, 7, 50)[..20], requests(MIXED, 7, 20));
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_mixed_within_their_limits() {
+    fn lengths_are_log_uniform_within_their_limits() {
         let requests = requests(MIXED, 1, 500);
         let words = |request: &Request| request.prompt.split(' ').count();
         for request in &requests {
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_prompt_differs_in_its_question_alone() {
+    fn repeated_prompt_differs_only_in_its_question() {
         let requests = repeated_requests(1, 2);
         let (first, again) = (&requests[0].prompt, &requests[1].prompt);
         let shared = first.split(' ').zip(again.split(' '));
@@ -149,11 +148,11 @@ mod tests {
         );
         assert_ne!(first, again);
         assert_ne!(first[..200], requests[2].prompt[..200]);
-        assert!(first.split(' ').count() + ANSWER_TOKENS < REPEATED_CONTEXT_TOKENS);
+        assert!(first.split(' ').count() + REPEATED_OUTPUT_TOKENS < REPEATED_CONTEXT_TOKENS);
     }
 
     #[test]
-    fn prompts_soon_differ() {
+    fn prompts_have_no_common_prefix() {
         let mut beginnings: Vec<String> = requests(MIXED, 3, 256)
             .into_iter()
             .map(|request| request.prompt.split(' ').take(8).collect())
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn arrivals_come_at_the_rate_and_irregularly() {
+    fn arrivals_form_a_poisson_process() {
         let times = arrivals(5, 4.0, 2000);
         assert!(times.is_sorted());
         let rate = times.len() as f64 / times[1999].as_secs_f64();

@@ -9,7 +9,7 @@ use crate::error::LoadError;
 
 /// The output projection with the scaling some families put behind it.
 #[derive(Debug)]
-pub struct Head {
+pub struct LmHead {
     projection: Projection,
     /// Logits are divided by this (Granite's `logits_scaling`).
     divisor: Option<f32>,
@@ -23,7 +23,7 @@ enum Projection {
     Linear(Linear),
 }
 
-impl Head {
+impl LmHead {
     /// The embedding table, used a second time.
     pub fn tied(embedding: &Embedding) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Head {
 
     /// Divides the logits.
     #[must_use]
-    pub fn divided_by(self, divisor: f32) -> Self {
+    pub fn logits_scaling(self, divisor: f32) -> Self {
         Self {
             divisor: Some(divisor),
             ..self
@@ -71,7 +71,7 @@ impl Head {
 
     /// Caps the logits softly.
     #[must_use]
-    pub fn capped(self, softcap: f32) -> Self {
+    pub fn logit_softcap(self, softcap: f32) -> Self {
         Self {
             softcap: Some(softcap),
             ..self

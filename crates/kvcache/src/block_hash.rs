@@ -4,34 +4,34 @@ use std::hash::{BuildHasher, RandomState};
 
 /// Stands for a whole prefix: the salt and every token up to the end of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct PrefixKey(u128);
+pub(crate) struct BlockHash(u128);
 
-/// Chains block contents into [`PrefixKey`]s.
+/// Chains block contents into [`BlockHash`]s.
 ///
 /// Two 64-bit hashes with independent random keys give 128 bits. The keys differ from process to
 /// process, so nobody can prepare two prompts that collide and read another user's cache through
 /// the second.
 #[derive(Debug, Default)]
-pub(crate) struct PrefixHasher {
+pub(crate) struct BlockHasher {
     low: RandomState,
     high: RandomState,
 }
 
-impl PrefixHasher {
+impl BlockHasher {
     /// The key of the empty prefix.
-    pub(crate) fn root(&self, salt: u64) -> PrefixKey {
+    pub(crate) fn root(&self, salt: u64) -> BlockHash {
         self.key(&salt)
     }
 
     /// The key of `parent` followed by one more block.
-    pub(crate) fn extend(&self, parent: PrefixKey, block: &[u32]) -> PrefixKey {
+    pub(crate) fn extend(&self, parent: BlockHash, block: &[u32]) -> BlockHash {
         self.key(&(parent.0, block))
     }
 
-    fn key(&self, value: &impl std::hash::Hash) -> PrefixKey {
+    fn key(&self, value: &impl std::hash::Hash) -> BlockHash {
         let low = self.low.hash_one(value);
         let high = self.high.hash_one(value);
-        PrefixKey(u128::from(high) << 64 | u128::from(low))
+        BlockHash(u128::from(high) << 64 | u128::from(low))
     }
 }
 
@@ -42,16 +42,16 @@ mod tests {
 
     #[test]
     fn keys_tell_salt_order_and_position_apart() {
-        let hasher = PrefixHasher::default();
-        let mut keys = HashSet::new();
+        let hasher = BlockHasher::default();
+        let mut hashes = HashSet::new();
         for salt in 0..10 {
             let root = hasher.root(salt);
-            assert!(keys.insert(root));
+            assert!(hashes.insert(root));
             for first in 0..10 {
                 let one = hasher.extend(root, &[first, 1]);
-                assert!(keys.insert(one));
+                assert!(hashes.insert(one));
                 for second in 0..10 {
-                    assert!(keys.insert(hasher.extend(one, &[second, 1])));
+                    assert!(hashes.insert(hasher.extend(one, &[second, 1])));
                 }
             }
         }
@@ -61,9 +61,9 @@ mod tests {
 
     #[test]
     fn both_halves_are_independent() {
-        let hasher = PrefixHasher::default();
+        let hasher = BlockHasher::default();
         for salt in 0..100 {
-            let PrefixKey(key) = hasher.root(salt);
+            let BlockHash(key) = hasher.root(salt);
             assert_ne!(key as u64, (key >> 64) as u64);
         }
     }

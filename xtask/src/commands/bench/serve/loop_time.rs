@@ -1,6 +1,6 @@
-//! Time inside and outside of forward passes, as mlxm counts it in its loop.
+//! Time inside and outside of forward passes, from mlxm's own counters.
 
-/// What `/metrics` says at one moment, in seconds since the start of the server.
+/// The counters of `/metrics` at one moment, in seconds since the start of the server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LoopTime {
     step: f64,
@@ -8,7 +8,7 @@ pub struct LoopTime {
 }
 
 impl LoopTime {
-    /// Out of the text of `/metrics`; `None` where the server does not count it.
+    /// Parses the text of `/metrics`; `None` if the server does not have these counters.
     pub fn parse(text: &str) -> Option<Self> {
         Some(Self {
             step: value(text, "mlxm_step_seconds_total")?,
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_outside_is_that_of_the_time_between() {
+    fn share_outside_forward_is_computed_from_differences() {
         let text = |step: f64, forward: f64| {
             format!(
                 "# HELP mlxm_step_seconds Time of whole steps.\n# TYPE mlxm_step_seconds counter\n\

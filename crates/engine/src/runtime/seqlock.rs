@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 /// Words that are always of one moment. The writer never waits, so that nobody who reads can hold up a step; a reader
 /// that meets a write reads again.
 #[derive(Debug)]
-pub struct Published {
+pub struct SeqLock {
     /// Odd while the words are being written.
     version: AtomicU64,
     words: Box<[AtomicU64]>,
 }
 
-impl Published {
+impl SeqLock {
     /// As many zeros.
     pub fn new(words: usize) -> Self {
         Self {
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn words_are_always_of_one_write() {
-        let published = Published::new(5);
+        let published = SeqLock::new(5);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 for value in 1..20_000 {

@@ -1,4 +1,4 @@
-//! Runs a program to its end and says what it took.
+//! Runs a program to completion and reports its output and resource usage.
 
 use super::machine::CpuTime;
 use crate::process;
@@ -9,27 +9,27 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The system counts processor time in hundredths of a second, too coarse for less than this.
-pub const SHORTEST_TO_JUDGE: Duration = Duration::from_secs(1);
+/// The system counts CPU time in hundredths of a second, which is too coarse for shorter runs.
+pub const MIN_WALL: Duration = Duration::from_secs(1);
 
-/// What a finished program left.
+/// Output and resource usage of a finished program.
 #[derive(Debug)]
-pub struct Measured {
+pub struct ChildOutput {
     pub stdout: String,
     pub stderr: String,
-    /// From its start until it was gone.
+    /// From its start to its exit.
     pub wall: Duration,
-    /// Processor time of all its threads.
+    /// CPU time of all its threads.
     pub cpu: Duration,
-    /// The most memory that was resident at once, mapped files included.
+    /// Maximum resident set size, mapped files included.
     pub peak_rss_bytes: u64,
-    /// Processors that were busy with something else, on average over the run; `None` where the system does not tell or
-    /// the run was too short for its clock.
+    /// CPUs used by other programs, on average over the run; `None` if the system does not report it or the run was
+    /// shorter than [`MIN_WALL`].
     pub other_cpus: Option<f64>,
 }
 
-/// Runs the command; a program that fails is an error with what it said.
-pub fn run(command: &mut Command) -> Result<Measured> {
+/// Runs the command; failure is an error with the last lines of its stderr.
+pub fn run(command: &mut Command) -> Result<ChildOutput> {
     let line = process::describe(command);
     let before = CpuTime::read();
     let started = Instant::now();
@@ -40,7 +40,7 @@ pub fn run(command: &mut Command) -> Result<Measured> {
         .with_context(|| format!("cannot start `{line}`"))?;
     let stdout = child.stdout.take().map(drain);
     let stderr = child.stderr.take().map(drain);
-    let usage = wait(child.id()).with_context(|| format!("lost `{line}`"))?;
+    let usage = wait(child.id()).with_context(|| format!("cannot wait for `{line}`"))?;
     let wall = started.elapsed();
     let (stdout, stderr) = (text(stdout)?, text(stderr)?);
     if !usage.status.success() {
@@ -51,10 +51,10 @@ pub fn run(command: &mut Command) -> Result<Measured> {
         );
     }
     let other_cpus = before
-        .filter(|_| wall >= SHORTEST_TO_JUDGE)
+        .filter(|_| wall >= MIN_WALL)
         .zip(CpuTime::read())
         .map(|(before, after)| after.others_since(&before, usage.cpu, wall));
-    Ok(Measured {
+    Ok(ChildOutput {
         stdout,
         stderr,
         wall,
@@ -82,23 +82,23 @@ fn text(reader: Option<JoinHandle<io::Result<Vec<u8>>>>) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes?).into_owned())
 }
 
-/// The end of a text.
+/// The last `count` lines of a text.
 pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-/// What a program took that has ended.
+/// Resource usage of a program that has exited.
 #[derive(Debug)]
 pub struct Usage {
     pub status: ExitStatus,
-    /// Processor time of all its threads.
+    /// CPU time of all its threads.
     pub cpu: Duration,
-    /// The most memory that was resident at once, mapped files included.
+    /// Maximum resident set size, mapped files included.
     pub peak_rss_bytes: u64,
 }
 
-/// Waits for a child of this process; the standard library does not tell what a child used.
+/// Waits for a child of this process; the standard library does not report resource usage.
 pub fn wait(id: u32) -> io::Result<Usage> {
     use std::os::unix::process::ExitStatusExt as _;
 
@@ -118,7 +118,7 @@ pub fn wait(id: u32) -> io::Result<Usage> {
     }
     // SAFETY: all zeroes is a valid value of this plain struct of integers, and the call has filled it.
     let usage = unsafe { usage.assume_init() };
-    // Kilobytes, except where the system counts bytes.
+    // Linux reports kilobytes, macOS bytes.
     let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
     Ok(Usage {
         status: ExitStatus::from_raw(status),
@@ -127,7 +127,7 @@ pub fn wait(id: u32) -> io::Result<Usage> {
     })
 }
 
-/// Processor time this process has taken so far.
+/// CPU time of this process so far.
 pub fn own_cpu() -> Duration {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the pointer is to writable memory of the type the call fills, and all zeroes is a valid value of it.
@@ -156,23 +156,23 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_read_timed_and_weighed() {
-        let measured = run(&mut shell("echo out; echo err >&2; sleep 0.05")).unwrap();
-        assert_eq!((&*measured.stdout, &*measured.stderr), ("out\n", "err\n"));
-        assert!(measured.wall >= Duration::from_millis(50));
-        assert!(measured.cpu < measured.wall);
-        assert!(measured.peak_rss_bytes > 100_000, "{measured:?}");
+    fn run_reports_output_time_and_memory() {
+        let output = run(&mut shell("echo out; echo err >&2; sleep 0.05")).unwrap();
+        assert_eq!((&*output.stdout, &*output.stderr), ("out\n", "err\n"));
+        assert!(output.wall >= Duration::from_millis(50));
+        assert!(output.cpu < output.wall);
+        assert!(output.peak_rss_bytes > 100_000, "{output:?}");
     }
 
     #[test]
-    fn more_output_than_a_pipe_holds_does_not_block() {
-        let measured = run(&mut shell("seq 1 100000; seq 1 100000 >&2")).unwrap();
-        assert!(measured.stdout.ends_with("\n100000\n"));
-        assert_eq!(measured.stdout, measured.stderr);
+    fn output_larger_than_a_pipe_does_not_block() {
+        let output = run(&mut shell("seq 1 100000; seq 1 100000 >&2")).unwrap();
+        assert!(output.stdout.ends_with("\n100000\n"));
+        assert_eq!(output.stdout, output.stderr);
     }
 
     #[test]
-    fn a_failure_says_what_the_program_said() {
+    fn failure_shows_stderr() {
         let error = run(&mut shell("echo broken >&2; exit 3")).unwrap_err();
         assert!(error.to_string().contains("broken"), "{error}");
     }
