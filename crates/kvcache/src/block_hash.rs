@@ -1,16 +1,15 @@
-//! Keys of the prefix index.
+//! Hashes that identify cached prefixes.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Stands for a whole prefix: the salt and every token up to the end of a block.
+/// Hash of a whole prefix: the cache salt and every token up to the end of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct BlockHash(u128);
 
-/// Chains block contents into [`BlockHash`]s.
+/// Computes chained [`BlockHash`]es.
 ///
-/// Two 64-bit hashes with independent random keys give 128 bits. The keys differ from process to
-/// process, so nobody can prepare two prompts that collide and read another user's cache through
-/// the second.
+/// Two 64-bit hashes with independent random keys give 128 bits. The keys are random per process, so an attacker cannot
+/// construct colliding prompts offline.
 #[derive(Debug, Default)]
 pub(crate) struct BlockHasher {
     low: RandomState,
@@ -18,17 +17,17 @@ pub(crate) struct BlockHasher {
 }
 
 impl BlockHasher {
-    /// The key of the empty prefix.
-    pub(crate) fn root(&self, salt: u64) -> BlockHash {
-        self.key(&salt)
+    /// The hash of the empty prefix.
+    pub(crate) fn root(&self, cache_salt: u64) -> BlockHash {
+        self.hash(&cache_salt)
     }
 
-    /// The key of `parent` followed by one more block.
+    /// The hash of `parent` followed by one more block.
     pub(crate) fn extend(&self, parent: BlockHash, block: &[u32]) -> BlockHash {
-        self.key(&(parent.0, block))
+        self.hash(&(parent.0, block))
     }
 
-    fn key(&self, value: &impl std::hash::Hash) -> BlockHash {
+    fn hash(&self, value: &impl std::hash::Hash) -> BlockHash {
         let low = self.low.hash_one(value);
         let high = self.high.hash_one(value);
         BlockHash(u128::from(high) << 64 | u128::from(low))
@@ -41,7 +40,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn keys_tell_salt_order_and_position_apart() {
+    fn hash_depends_on_salt_order_and_position() {
         let hasher = BlockHasher::default();
         let mut hashes = HashSet::new();
         for salt in 0..10 {
@@ -60,11 +59,11 @@ mod tests {
     }
 
     #[test]
-    fn both_halves_are_independent() {
+    fn hash_halves_are_independent() {
         let hasher = BlockHasher::default();
         for salt in 0..100 {
-            let BlockHash(key) = hasher.root(salt);
-            assert_ne!(key as u64, (key >> 64) as u64);
+            let BlockHash(hash) = hasher.root(salt);
+            assert_ne!(hash as u64, (hash >> 64) as u64);
         }
     }
 }

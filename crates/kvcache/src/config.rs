@@ -1,4 +1,4 @@
-//! What a pool is made of.
+//! Configuration of a block pool.
 
 use std::{error::Error, fmt};
 
@@ -7,34 +7,34 @@ use std::{error::Error, fmt};
 pub struct PoolConfig {
     /// Token slots per block, the same in every group.
     pub block_size: usize,
-    /// One entry per kind of layer. Groups are addressed by their index here.
+    /// One entry per kind of attention layer. Groups are addressed by their index here.
     pub groups: Vec<GroupConfig>,
 }
 
-/// One cache group: the layers that keep the same positions of a sequence.
+/// One cache group: the layers that need the same positions of a sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupConfig {
-    /// Which positions these layers still read.
+    /// Which positions these layers attend to.
     pub kind: GroupKind,
     /// Number of blocks, shared by all sequences.
     pub blocks: usize,
 }
 
-/// Which earlier positions the layers of a group read.
+/// Which earlier positions the layers of a group attend to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GroupKind {
     /// Every earlier position.
     Full,
-    /// A position reads itself and the `window - 1` before it.
+    /// A position attends to itself and to the `window - 1` positions before it.
     SlidingWindow {
-        /// Positions read, the reading one included.
+        /// Window size in positions, including the query position itself.
         window: usize,
     },
 }
 
 impl GroupKind {
-    /// First position that the token at `position` reads.
+    /// First position that the token at `position` attends to.
     pub fn first_attended_position(self, position: usize) -> usize {
         match self {
             Self::Full => 0,
@@ -42,22 +42,22 @@ impl GroupKind {
         }
     }
 
-    /// The most blocks one sequence of `len` tokens holds at a time when it is computed in steps
-    /// of at most `chunk` tokens. This is what a memory plan multiplies by the sequence count.
+    /// Upper bound on the blocks that one sequence of `len` tokens holds at a time when it is computed in chunks of at
+    /// most `chunk` tokens. Multiply by the number of sequences to size a pool.
     pub fn max_blocks_per_sequence(self, len: usize, chunk: usize, block_size: usize) -> usize {
-        let whole = len.div_ceil(block_size);
+        let all = len.div_ceil(block_size);
         match self {
-            Self::Full => whole,
+            Self::Full => all,
             Self::SlidingWindow { window } => {
-                // That many consecutive tokens, at the worst alignment to block borders.
+                // Worst alignment of this many consecutive tokens to block boundaries.
                 let tokens = (window - 1).saturating_add(chunk.max(1));
-                whole.min((tokens - 1).div_ceil(block_size) + 1)
+                all.min((tokens - 1).div_ceil(block_size) + 1)
             }
         }
     }
 }
 
-/// A [`PoolConfig`] that no pool can be built from.
+/// Why a [`PoolConfig`] is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -70,16 +70,16 @@ pub enum ConfigError {
         /// Index of the group.
         group: usize,
     },
-    /// A group has more slots than can be numbered.
+    /// A group has more slots than 32-bit slot numbers can address.
     TooManyBlocks {
         /// Index of the group.
         group: usize,
-        /// The number asked for.
+        /// The configured number of blocks.
         blocks: usize,
-        /// The most there can be with this block size.
+        /// Maximum number of blocks for this block size.
         limit: usize,
     },
-    /// A sliding window of zero positions.
+    /// A sliding window has zero positions.
     ZeroWindow {
         /// Index of the group.
         group: usize,
@@ -121,7 +121,7 @@ impl PoolConfig {
         if self.groups.is_empty() {
             return Err(ConfigError::NoGroups);
         }
-        // Slots are numbered with 32 bits in kernels, and the highest id marks a freed entry.
+        // Kernels use 32-bit slot numbers, and `u32::MAX` is the null block.
         let limit = (u32::MAX as usize - 1) / self.block_size;
         for (group, config) in self.groups.iter().enumerate() {
             let blocks = config.blocks;
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_sizes_are_named() {
+    fn validate_rejects_invalid_sizes() {
         assert_eq!(
             pool(0, GroupKind::Full, 1).validate(),
             Err(ConfigError::ZeroBlockSize)
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_reads_itself_and_those_before() {
+    fn first_attended_position_follows_the_window() {
         let kind = GroupKind::SlidingWindow { window: 4 };
         assert_eq!(kind.first_attended_position(2), 0);
         assert_eq!(kind.first_attended_position(3), 0);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_for_is_the_worst_alignment() {
+    fn max_blocks_per_sequence_covers_the_worst_alignment() {
         for window in 1..12 {
             for chunk in 1..9 {
                 for block_size in 1..6 {

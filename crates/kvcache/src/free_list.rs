@@ -1,4 +1,4 @@
-//! Free blocks in the order in which they will be reused.
+//! Queue of free blocks in eviction order.
 
 use crate::BlockId;
 
@@ -10,8 +10,8 @@ struct Link {
     next: u32,
 }
 
-/// A doubly linked list threaded through an array, so that a block found by the prefix index can
-/// leave the middle of the list in constant time.
+/// A doubly linked list stored in an array, so that a prefix cache hit can remove a block from the middle in constant
+/// time.
 #[derive(Debug)]
 pub(crate) struct FreeList {
     links: Vec<Link>,
@@ -21,7 +21,7 @@ pub(crate) struct FreeList {
 }
 
 impl FreeList {
-    /// All of `blocks` blocks, lowest id first.
+    /// A list that contains blocks `0..blocks`, lowest id first.
     pub(crate) fn full(blocks: usize) -> Self {
         let unlinked = Link {
             previous: NONE,
@@ -43,7 +43,7 @@ impl FreeList {
         self.len
     }
 
-    /// Adds the block to be reused last.
+    /// Adds a block that is reused last.
     pub(crate) fn push_back(&mut self, block: BlockId) {
         self.links[block.index()] = Link {
             previous: self.tail,
@@ -57,7 +57,7 @@ impl FreeList {
         self.len += 1;
     }
 
-    /// Adds the block to be reused first.
+    /// Adds a block that is reused first.
     pub(crate) fn push_front(&mut self, block: BlockId) {
         self.links[block.index()] = Link {
             previous: NONE,
@@ -80,7 +80,7 @@ impl FreeList {
         Some(block)
     }
 
-    /// Takes out a block that is in the list.
+    /// Removes a block, which must be in the list.
     pub(crate) fn remove(&mut self, block: BlockId) {
         let Link { previous, next } = self.links[block.index()];
         match previous {
@@ -114,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_like_a_deque(operations in prop::collection::vec((0..4u8, 0..6u32), 0..80)) {
+        fn free_list_matches_vec_deque(operations in prop::collection::vec((0..4u8, 0..6u32), 0..80)) {
             let mut list = FreeList::full(6);
             let mut model: VecDeque<BlockId> = (0..6).map(BlockId).collect();
             for (operation, id) in operations {

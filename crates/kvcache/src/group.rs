@@ -1,4 +1,4 @@
-//! The blocks of one cache group: who holds them, and which prefix they are.
+//! The blocks of one cache group: reference counts, free list and prefix cache.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -9,8 +9,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default)]
 struct Block {
     references: u32,
-    /// Set while the index points at this block.
-    key: Option<BlockHash>,
+    /// Set while the block is in the prefix cache.
+    hash: Option<BlockHash>,
 }
 
 #[derive(Debug)]
@@ -18,12 +18,12 @@ pub(crate) struct Group {
     kind: GroupKind,
     block_size: usize,
     blocks: Vec<Block>,
-    /// Token ids of indexed blocks, `block_size` per block, compared on every hit.
+    /// Token ids of cached blocks, `block_size` per block. Compared on every hit, so a hash collision is a miss.
     tokens: Vec<u32>,
     cached_blocks: HashMap<BlockHash, BlockId>,
     free: FreeList,
-    /// Blocks that are both free and indexed.
-    cached: usize,
+    /// Number of blocks that are both free and in the prefix cache.
+    num_cached_free: usize,
 }
 
 impl Group {
@@ -35,7 +35,7 @@ impl Group {
             tokens: vec![0; config.blocks * block_size],
             cached_blocks: HashMap::with_capacity(config.blocks),
             free: FreeList::full(config.blocks),
-            cached: 0,
+            num_cached_free: 0,
         }
     }
 
@@ -51,72 +51,72 @@ impl Group {
         self.free.len()
     }
 
-    /// First logical block that a token at `position` reads.
+    /// First logical block that a token at `position` attends to.
     pub(crate) fn first_attended_block(&self, position: usize) -> usize {
         self.kind.first_attended_position(position) / self.block_size
     }
 
-    /// The block that holds this prefix's last `block_size` tokens.
-    pub(crate) fn get_cached_block(&self, key: BlockHash, tokens: &[u32]) -> Option<BlockId> {
-        let block = *self.cached_blocks.get(&key)?;
+    /// The cached block of the prefix with this hash. `tokens` are the tokens in that block.
+    pub(crate) fn get_cached_block(&self, hash: BlockHash, tokens: &[u32]) -> Option<BlockId> {
+        let block = *self.cached_blocks.get(&hash)?;
         (self.tokens_of(block) == tokens).then_some(block)
     }
 
-    /// Takes a reference to a block that was just found.
+    /// Adds a reference to a cached block.
     pub(crate) fn acquire(&mut self, block: BlockId) {
         let entry = &mut self.blocks[block.index()];
         entry.references += 1;
         if entry.references == 1 {
             self.free.remove(block);
-            self.cached -= 1;
+            self.num_cached_free -= 1;
         }
     }
 
-    /// A block of the caller's own, the least recently used; whatever it held is forgotten.
+    /// Takes the least recently used free block and evicts it from the prefix cache.
     pub(crate) fn allocate(&mut self) -> Option<BlockId> {
         let block = self.free.pop_front()?;
         if self.evict(block) {
-            self.cached -= 1;
+            self.num_cached_free -= 1;
         }
         self.blocks[block.index()].references = 1;
         Some(block)
     }
 
-    /// Gives a reference back.
+    /// Drops a reference. A block without references becomes free.
     pub(crate) fn release(&mut self, block: BlockId) {
         let entry = &mut self.blocks[block.index()];
         entry.references -= 1;
         if entry.references > 0 {
             return;
         }
-        if entry.key.is_some() {
-            self.cached += 1;
+        if entry.hash.is_some() {
+            self.num_cached_free += 1;
             self.free.push_back(block);
         } else {
             self.free.push_front(block);
         }
     }
 
-    /// Whether a sealed block cannot be written again: another sequence reads it, or it is gone.
+    /// Whether a cached block must not be written: it is shared with another sequence, or it is the null block.
     pub(crate) fn is_read_only(&self, block: BlockId) -> bool {
         block == BlockId::NULL || self.blocks[block.index()].references > 1
     }
 
-    /// Makes a full block findable. If another block already holds the same prefix, that one
-    /// stays the one that is found.
-    pub(crate) fn cache_block(&mut self, block: BlockId, key: BlockHash, tokens: &[u32]) {
-        if let Entry::Vacant(vacant) = self.cached_blocks.entry(key) {
+    /// Adds a full block to the prefix cache. If another block already has the same hash, that block stays the cached
+    /// one.
+    pub(crate) fn cache_block(&mut self, block: BlockId, hash: BlockHash, tokens: &[u32]) {
+        if let Entry::Vacant(vacant) = self.cached_blocks.entry(hash) {
             vacant.insert(block);
-            self.blocks[block.index()].key = Some(key);
+            self.blocks[block.index()].hash = Some(hash);
             let start = block.index() * self.block_size;
             self.tokens[start..start + self.block_size].copy_from_slice(tokens);
         }
     }
 
-    /// Makes a block no longer prefix_caching, because it will be written. Says whether it was.
+    /// Removes a block from the prefix cache before it is overwritten. Returns whether it was cached.
     pub(crate) fn evict(&mut self, block: BlockId) -> bool {
-        match self.blocks[block.index()].key.take() {
-            Some(key) => self.cached_blocks.remove(&key).is_some(),
+        match self.blocks[block.index()].hash.take() {
+            Some(hash) => self.cached_blocks.remove(&hash).is_some(),
             None => false,
         }
     }
@@ -125,8 +125,8 @@ impl Group {
         GroupStats {
             blocks: self.blocks.len(),
             used: self.blocks.len() - self.free.len(),
-            cached: self.cached,
-            free: self.free.len() - self.cached,
+            cached: self.num_cached_free,
+            free: self.free.len() - self.num_cached_free,
         }
     }
 
@@ -135,7 +135,7 @@ impl Group {
         &self.tokens[start..start + self.block_size]
     }
 
-    /// Compares every count with what the tables of all live sequences say.
+    /// Asserts that all counts match `references`, the block references in the tables of all live sequences.
     #[cfg(test)]
     pub(crate) fn check(&self, references: &HashMap<BlockId, u32>) {
         let free = self.free.blocks();
@@ -149,18 +149,18 @@ impl Group {
             let expected = references.get(&id).copied().unwrap_or(0);
             assert_eq!(block.references, expected, "references of {id:?}");
             assert_eq!(is_free[at], expected == 0, "{id:?} free");
-            if let Some(key) = block.key {
-                assert_eq!(self.cached_blocks.get(&key), Some(&id));
+            if let Some(hash) = block.hash {
+                assert_eq!(self.cached_blocks.get(&hash), Some(&id));
             }
         }
-        for (key, block) in &self.cached_blocks {
-            assert_eq!(self.blocks[block.index()].key, Some(*key));
+        for (hash, block) in &self.cached_blocks {
+            assert_eq!(self.blocks[block.index()].hash, Some(*hash));
         }
         let cached = free
             .iter()
-            .filter(|block| self.blocks[block.index()].key.is_some())
+            .filter(|block| self.blocks[block.index()].hash.is_some())
             .count();
-        assert_eq!(self.cached, cached);
+        assert_eq!(self.num_cached_free, cached);
     }
 }
 
@@ -170,16 +170,16 @@ mod tests {
     use crate::block_hash::BlockHasher;
 
     #[test]
-    fn a_key_alone_is_not_a_hit() {
+    fn hash_hit_with_different_tokens_is_a_miss() {
         let config = GroupConfig {
             kind: GroupKind::Full,
             blocks: 2,
         };
         let mut group = Group::new(&config, 2);
-        let key = BlockHasher::default().root(0);
+        let hash = BlockHasher::default().root(0);
         let block = group.allocate().unwrap();
-        group.cache_block(block, key, &[1, 2]);
-        assert_eq!(group.get_cached_block(key, &[1, 2]), Some(block));
-        assert_eq!(group.get_cached_block(key, &[1, 3]), None);
+        group.cache_block(block, hash, &[1, 2]);
+        assert_eq!(group.get_cached_block(hash, &[1, 2]), Some(block));
+        assert_eq!(group.get_cached_block(hash, &[1, 3]), None);
     }
 }

@@ -1,12 +1,10 @@
-//! Bookkeeping for a paged key/value cache.
+//! Bookkeeping of a paged KV cache with prefix caching.
 //!
-//! Cache memory is cut into blocks of `block_size` token slots. This crate decides which block
-//! holds which tokens; it never sees the keys and values themselves. The tensors live in the
-//! engine, which turns a [`BlockTable`] into reads and a slot into a write.
+//! Cache memory is divided into blocks of `block_size` token slots. This crate assigns blocks to sequences; the tensors
+//! with the keys and values belong to the engine, which reads through a [`BlockTable`] and writes to slots.
 //!
-//! A model has layers of several kinds: some attend to everything, some to a sliding window. Each
-//! kind is a *cache group* with blocks of its own, and a sequence holds one [`BlockTable`] per
-//! group in its [`SequenceCache`].
+//! A model may have several kinds of attention layers, such as full attention and sliding-window attention. Each kind
+//! is a *cache group* with its own blocks. A sequence has one [`BlockTable`] per group in its [`SequenceCache`].
 //!
 //! ```
 //! use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig};
@@ -20,7 +18,7 @@
 //! let mut cache = pool.match_prefix(&prompt, 0);
 //! assert_eq!(cache.cached_tokens(), 0);
 //! pool.allocate_slots(&mut cache, prompt.len())?;
-//! // The engine computes the prompt here, writing position `p` to `cache.slot(0, p)`.
+//! // The engine computes the prompt here and writes position `p` to `cache.slot(0, p)`.
 //! pool.cache_full_blocks(&mut cache, &prompt, prompt.len());
 //! pool.release(cache);
 //!
@@ -33,14 +31,12 @@
 //! # Invariants
 //!
 //! - A block is either free or referenced by at least one table, never both.
-//! - Only full, sealed blocks are shared; the block a sequence writes to is its own. So a shared
-//!   block is never written, and copy-on-write does not exist here.
-//! - A sealed block stays findable after its last reference is gone, until the block is reused.
-//!   The least recently used goes first.
-//! - A sequence never has more than `block_size - 1` unused slots in a group after
-//!   [`BlockPool::allocate_slots`].
-//! - Deliberately absent: tensors, devices, clocks, threads, eviction policies other than the
-//!   above.
+//! - Only full blocks are cached and shared. A sequence writes only to blocks that no other sequence references, so
+//!   copy-on-write is not needed.
+//! - A cached block stays in the prefix cache after its last reference is dropped, until the block is reused. Eviction
+//!   is least recently used first.
+//! - After [`BlockPool::allocate_slots`], a sequence has at most `block_size - 1` unused slots in a group.
+//! - Deliberately absent: tensors, devices, clocks, threads, and other eviction policies.
 
 mod block_hash;
 mod config;

@@ -1,4 +1,4 @@
-//! The pool: all groups together, one sequence at a time.
+//! The block pool: allocation and prefix caching across all cache groups.
 
 use std::{error::Error, fmt};
 
@@ -8,14 +8,14 @@ use crate::{
     group::Group,
 };
 
-/// Growing a sequence needs more blocks than are free. Nothing was changed.
+/// A sequence needs more blocks than are free. The pool and the sequence are unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfBlocks {
-    /// The first group that lacks blocks.
+    /// The first group without enough free blocks.
     pub group: usize,
-    /// Blocks it would have needed.
+    /// Additional blocks that the sequence needs.
     pub needed: usize,
-    /// Blocks it has.
+    /// Blocks that are free.
     pub free: usize,
 }
 
@@ -28,14 +28,14 @@ impl fmt::Display for OutOfBlocks {
         } = self;
         write!(
             f,
-            "cache group {group} needs {needed} more blocks but {free} are free; release a sequence first"
+            "cache group {group} needs {needed} more blocks but only {free} are free; release a sequence first"
         )
     }
 }
 
 impl Error for OutOfBlocks {}
 
-/// All cache blocks of a model, and the index that finds the prefixes they hold.
+/// All cache blocks of a model and the prefix cache over them.
 #[derive(Debug)]
 pub struct BlockPool {
     block_size: usize,
@@ -46,7 +46,7 @@ pub struct BlockPool {
 }
 
 impl BlockPool {
-    /// A pool whose blocks are all free.
+    /// Creates a pool in which all blocks are free.
     ///
     /// # Errors
     /// If a size is zero or too large.
@@ -81,7 +81,7 @@ impl BlockPool {
         self.groups[group].kind()
     }
 
-    /// Blocks of a group that could be handed out now, those that are still findable included.
+    /// Blocks of a group that can be allocated, including cached blocks without references.
     ///
     /// # Panics
     /// If there is no such group.
@@ -89,8 +89,8 @@ impl BlockPool {
         self.groups[group].free_blocks()
     }
 
-    /// The longest sequence that the whole pool could hold if it held nothing else, computed in
-    /// steps as small as one token. `usize::MAX` if every group has a sliding window that fits.
+    /// Length of the longest sequence that fits in the empty pool when computed one token at a time. `usize::MAX` if
+    /// every group is a sliding window that fits.
     pub fn max_sequence_len(&self) -> usize {
         let limit = |group: &Group| {
             let blocks = group.blocks();
@@ -105,8 +105,7 @@ impl BlockPool {
         self.groups.iter().map(limit).min().unwrap_or(0)
     }
 
-    /// A cache for a sequence that takes no part in prefix reuse: it finds nothing, and nothing it
-    /// computes can be found.
+    /// An empty cache for a sequence that neither reuses cached prefixes nor adds blocks to the prefix cache.
     pub fn sequence_without_prefix_caching(&self) -> SequenceCache {
         SequenceCache {
             prefix_caching: false,
@@ -114,29 +113,28 @@ impl BlockPool {
         }
     }
 
-    fn empty(&self, salt: u64) -> SequenceCache {
+    fn empty(&self, cache_salt: u64) -> SequenceCache {
         SequenceCache {
             block_size: self.block_size,
             tables: self.groups.iter().map(|_| BlockTable::default()).collect(),
             cached_tokens: 0,
             prefix_caching: true,
-            root: self.hasher.root(salt),
+            root: self.hasher.root(cache_salt),
             block_hashes: Vec::new(),
             unrecorded_query_tokens: None,
         }
     }
 
-    /// Finds the longest prefix of `tokens` that *every* group can resume from, and references
-    /// its blocks.
+    /// Finds the longest cached prefix of `tokens` that is available in *every* group, and references its blocks.
     ///
-    /// `salt` keeps prefixes apart whose tokens are the same but whose keys and values are not:
-    /// another adapter, another image behind the same placeholder tokens.
+    /// `cache_salt` separates prefixes that have equal tokens but must not share keys and values, for example because
+    /// they use different adapters or belong to different users.
     ///
-    /// [`SequenceCache::cached_tokens`] is a multiple of the block size and less than
-    /// `tokens.len()`: at least one token is left to compute, because its output is wanted. A
-    /// sliding window group holds only the blocks that the next token reads.
-    pub fn match_prefix(&mut self, tokens: &[u32], salt: u64) -> SequenceCache {
-        let mut cache = self.empty(salt);
+    /// [`SequenceCache::cached_tokens`] is a multiple of the block size and less than `tokens.len()`: at least one
+    /// token must be computed to get logits. A sliding-window group holds only the blocks that the next token attends
+    /// to.
+    pub fn match_prefix(&mut self, tokens: &[u32], cache_salt: u64) -> SequenceCache {
+        let mut cache = self.empty(cache_salt);
         cache.unrecorded_query_tokens = Some(tokens.len());
         let longest = tokens.len().saturating_sub(1) / self.block_size;
         let blocks: Vec<&[u32]> = tokens.chunks_exact(self.block_size).take(longest).collect();
@@ -146,9 +144,9 @@ impl BlockPool {
         cache.cached_tokens = resume * self.block_size;
         for (group, table) in self.groups.iter_mut().zip(&mut cache.tables) {
             let first = group.first_attended_block(cache.cached_tokens);
-            let held = (first..resume)
+            let cached = (first..resume)
                 .filter_map(|i| group.get_cached_block(cache.block_hashes[i], blocks[i]));
-            *table = BlockTable::from_prefix(first, held);
+            *table = BlockTable::from_prefix(first, cached);
             for &block in &table.blocks()[first..] {
                 group.acquire(block);
             }
@@ -156,11 +154,11 @@ impl BlockPool {
         cache
     }
 
-    /// Keys of the blocks before the latest point that every group can resume from.
+    /// Hashes of the blocks of the longest prefix that every group can resume from.
     fn longest_cached_prefix(&self, root: BlockHash, blocks: &[&[u32]]) -> Vec<BlockHash> {
         let mut hashes = Vec::new();
         let mut resume = 0;
-        // Per group, the first block of the unbroken run of hits that ends at the current one.
+        // Per group, the first block of the run of consecutive hits that ends at the current block.
         let mut run_starts = vec![0; self.groups.len()];
         let mut parent = root;
         for (i, block) in blocks.iter().enumerate() {
@@ -186,12 +184,12 @@ impl BlockPool {
         hashes
     }
 
-    /// Whether [`BlockPool::allocate_slots`] to `len` would succeed.
+    /// Whether [`BlockPool::allocate_slots`] for `len` tokens would succeed.
     pub fn can_allocate(&self, cache: &SequenceCache, len: usize) -> bool {
         self.shortfall(cache, len).is_none()
     }
 
-    /// The longest `len` for which [`BlockPool::allocate_slots`] would succeed.
+    /// The largest `len` for which [`BlockPool::allocate_slots`] would succeed.
     pub fn max_allocatable_len(&self, cache: &SequenceCache) -> usize {
         let groups = self.groups.iter().zip(&cache.tables);
         groups
@@ -200,15 +198,14 @@ impl BlockPool {
             .unwrap_or(0)
     }
 
-    /// Whether the free blocks suffice to bring the sequence to `len` tokens, if it is computed
-    /// in steps small enough for its sliding window groups to free blocks on the way.
+    /// Whether the free blocks are enough to compute the sequence up to `len` tokens, in chunks small enough for its
+    /// sliding-window groups to free blocks in between.
     pub fn can_fit(&self, cache: &SequenceCache, len: usize) -> bool {
         self.can_fit_after_releasing(cache, len, &[])
     }
 
-    /// As [`BlockPool::can_fit`], if `others` were released first. A block that they share with
-    /// each other or with a sequence that stays counts as if it came free, so that the answer may
-    /// be yes where it should be no.
+    /// Like [`BlockPool::can_fit`], assuming that `others` are released first. Overestimates when `others` share blocks
+    /// with each other or with the remaining sequences, because each shared block counts as freed.
     pub fn can_fit_after_releasing(
         &self,
         cache: &SequenceCache,
@@ -217,22 +214,21 @@ impl BlockPool {
     ) -> bool {
         let mut groups = self.groups.iter().zip(&cache.tables).enumerate();
         groups.all(|(at, (group, table))| {
-            let most = group
+            let max_blocks = group
                 .kind()
                 .max_blocks_per_sequence(len, 1, self.block_size);
             let released: usize = others
                 .iter()
                 .map(|other| other.tables[at].allocated_blocks())
                 .sum();
-            most.saturating_sub(table.allocated_blocks()) <= group.free_blocks() + released
+            max_blocks.saturating_sub(table.allocated_blocks()) <= group.free_blocks() + released
         })
     }
 
-    /// Gives the sequence slots for `len` tokens in every group, or changes nothing. A sequence
-    /// that already has them stays as it is.
+    /// Allocates slots for `len` tokens in every group. Does nothing if the sequence already has them.
     ///
     /// # Errors
-    /// If a group has too few free blocks.
+    /// [`OutOfBlocks`] if a group has too few free blocks. Nothing is allocated then.
     pub fn allocate_slots(
         &mut self,
         cache: &mut SequenceCache,
@@ -255,11 +251,11 @@ impl BlockPool {
         Ok(())
     }
 
-    /// Makes the full blocks among the first `computed` tokens prefix_caching, then frees what no
-    /// sliding window will read again once position `computed` is next.
+    /// Adds the full blocks among the first `computed` tokens to the prefix cache, then frees the blocks that the
+    /// sliding windows have passed, given that position `computed` is next.
     ///
-    /// `tokens` are the sequence's tokens from position 0; `computed` counts only tokens that are
-    /// certain, not drafts that may be rejected. What was sealed before is not looked at again.
+    /// `tokens` are the sequence's tokens from position 0. `computed` must not include draft tokens that may be
+    /// rejected. Blocks that were cached by an earlier call are skipped.
     pub fn cache_full_blocks(
         &mut self,
         cache: &mut SequenceCache,
@@ -267,17 +263,17 @@ impl BlockPool {
         computed: usize,
     ) {
         let computed = computed.min(tokens.len()).min(cache.capacity());
-        let sealed = cache.block_hashes.len();
+        let cached = cache.block_hashes.len();
         let full = tokens[..computed].chunks_exact(self.block_size);
-        let unsealed = full.enumerate().skip(sealed);
-        for (i, block) in unsealed.take_while(|_| cache.prefix_caching) {
+        let uncached = full.enumerate().skip(cached);
+        for (i, block) in uncached.take_while(|_| cache.prefix_caching) {
             let parent = cache.block_hashes.last().copied().unwrap_or(cache.root);
-            let key = self.hasher.extend(parent, block);
-            cache.block_hashes.push(key);
+            let hash = self.hasher.extend(parent, block);
+            cache.block_hashes.push(hash);
             for (group, table) in self.groups.iter_mut().zip(&cache.tables) {
                 let id = table.blocks()[i];
                 if id != BlockId::NULL {
-                    group.cache_block(id, key, block);
+                    group.cache_block(id, hash, block);
                 }
             }
         }
@@ -288,27 +284,26 @@ impl BlockPool {
         }
     }
 
-    /// Takes back the slots after the first `len` tokens, so that other tokens can be computed
-    /// there. Returns how many tokens at the start are still held: compute from that position.
+    /// Frees the slots after the first `len` tokens, so that other tokens can be computed there. Returns the number of
+    /// leading tokens that remain, from which computation must resume.
     ///
-    /// The result is `len` as long as `len` is not below the sealed tokens, which is the case for
-    /// drafts that were rejected. Rolling back further may cost more: a block that another
-    /// sequence shares cannot be written and is dropped whole, and a sliding window that has moved
-    /// on cannot come back, which leaves 0.
+    /// The result is `len` unless `len` is less than [`SequenceCache::hashed_tokens`], so rejected drafts cost nothing.
+    /// Truncating further may drop more: a block that is shared with another sequence is dropped as a whole, and a
+    /// sliding window that has already freed the needed blocks leaves 0.
     pub fn truncate(&mut self, cache: &mut SequenceCache, len: usize) -> usize {
         let mut kept = len.min(cache.capacity());
-        self.shorten(cache, kept.div_ceil(self.block_size));
+        self.truncate_tables(cache, kept.div_ceil(self.block_size));
         let tail = kept / self.block_size;
         if tail < cache.block_hashes.len() {
-            // The tail is a sealed block: it may stay only if nobody else reads it.
+            // The tail is a cached block: it may be kept for writing only if no other sequence shares it.
             let mut groups = self.groups.iter().zip(&cache.tables);
-            let fixed = groups.any(|(group, table)| {
+            let read_only = groups.any(|(group, table)| {
                 let block = table.blocks().get(tail);
                 block.is_some_and(|&block| group.is_read_only(block))
             });
-            if fixed {
+            if read_only {
                 kept = tail * self.block_size;
-                self.shorten(cache, tail);
+                self.truncate_tables(cache, tail);
             }
             cache.block_hashes.truncate(tail);
             for (group, table) in self.groups.iter_mut().zip(&cache.tables) {
@@ -320,20 +315,20 @@ impl BlockPool {
         let mut groups = self.groups.iter().zip(&cache.tables);
         if groups.any(|(group, table)| group.first_attended_block(kept) < table.null_blocks()) {
             kept = 0;
-            self.shorten(cache, 0);
+            self.truncate_tables(cache, 0);
             cache.block_hashes.clear();
         }
         cache.cached_tokens = cache.cached_tokens.min(kept);
         kept
     }
 
-    /// Takes a finished sequence's blocks back. The sealed ones stay findable until reused; of
-    /// one sequence the end is reused before the beginning, which more prompts share.
+    /// Frees all blocks of a sequence. Cached blocks stay in the prefix cache until they are reused. The last blocks of
+    /// the sequence are reused first, because other prompts are more likely to share the first ones.
     pub fn release(&mut self, mut cache: SequenceCache) {
-        self.shorten(&mut cache, 0);
+        self.truncate_tables(&mut cache, 0);
     }
 
-    /// How the pool is used now.
+    /// Current usage and counters.
     pub fn stats(&self) -> PoolStats {
         PoolStats {
             groups: self.groups.iter().map(Group::stats).collect(),
@@ -342,9 +337,9 @@ impl BlockPool {
         }
     }
 
-    fn shorten(&mut self, cache: &mut SequenceCache, blocks: usize) {
+    fn truncate_tables(&mut self, cache: &mut SequenceCache, blocks: usize) {
         for (group, table) in self.groups.iter_mut().zip(&mut cache.tables) {
-            for block in table.shorten(blocks) {
+            for block in table.truncate(blocks) {
                 group.release(block);
             }
         }

@@ -1,25 +1,25 @@
-//! Numbers about a pool, for metrics.
+//! Pool statistics for metrics.
 
-/// How the blocks of one group are used.
+/// Block usage of one cache group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupStats {
-    /// All blocks of the group: `used + cached + free`.
+    /// Total blocks: `used + cached + free`.
     pub blocks: usize,
-    /// Blocks that at least one sequence holds.
+    /// Blocks referenced by at least one sequence.
     pub used: usize,
-    /// Blocks that no sequence holds but a later prompt may still find.
+    /// Blocks without references that are still in the prefix cache.
     pub cached: usize,
-    /// Blocks with nothing worth keeping.
+    /// Blocks without references and without cached content.
     pub free: usize,
 }
 
-/// How a pool is used. The counters only go up.
+/// Usage of a pool. The counters are monotonic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolStats {
-    /// One entry per group, in the order of the configuration.
+    /// One entry per cache group, in configuration order.
     pub groups: Vec<GroupStats>,
-    /// Prompt tokens of all sequences that were started with a prefix lookup.
+    /// Number of tokens looked up in the prefix cache. A sequence counts once, when its first slots are allocated.
     pub prefix_cache_queries: u64,
-    /// How many of those were found in the cache.
+    /// Number of tokens found in the prefix cache.
     pub prefix_cache_hits: u64,
 }

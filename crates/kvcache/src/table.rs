@@ -1,4 +1,4 @@
-//! What a sequence holds.
+//! Block tables of a sequence.
 
 use crate::block_hash::BlockHash;
 
@@ -8,7 +8,7 @@ use crate::block_hash::BlockHash;
 pub struct BlockId(pub u32);
 
 impl BlockId {
-    /// Stands in a table where the block is gone because every layer's window has passed it.
+    /// The null block: a placeholder for a block that was freed because the sliding window has passed it.
     pub const NULL: Self = Self(u32::MAX);
 
     /// The id as an array index.
@@ -21,8 +21,8 @@ impl BlockId {
 #[derive(Debug, Default)]
 pub struct BlockTable {
     blocks: Vec<BlockId>,
-    /// Leading entries that are [`BlockId::NULL`]. Windows only move forward, so freed entries
-    /// are never followed by held ones and then by freed ones again.
+    /// Number of leading entries that are [`BlockId::NULL`]. Windows only move forward, so null entries occur only at
+    /// the start.
     null_blocks: usize,
 }
 
@@ -39,8 +39,7 @@ impl BlockTable {
         }
     }
 
-    /// Entry `i` holds positions `i * block_size .. (i + 1) * block_size`, or is
-    /// [`BlockId::NULL`].
+    /// Entry `i` is the block of positions `i * block_size .. (i + 1) * block_size`, or [`BlockId::NULL`].
     pub fn blocks(&self) -> &[BlockId] {
         &self.blocks
     }
@@ -50,7 +49,7 @@ impl BlockTable {
         self.null_blocks
     }
 
-    /// Number of entries that are not freed.
+    /// Number of entries that are not null.
     pub fn allocated_blocks(&self) -> usize {
         self.blocks.len() - self.null_blocks
     }
@@ -59,7 +58,7 @@ impl BlockTable {
         self.blocks.push(block);
     }
 
-    /// Marks the entries before logical block `first` as freed and returns what they held.
+    /// Replaces the entries before logical block `first` with the null block and returns the removed blocks.
     pub(crate) fn free_before(&mut self, first: usize) -> Vec<BlockId> {
         let first = first.min(self.blocks.len());
         if first <= self.null_blocks {
@@ -71,61 +70,61 @@ impl BlockTable {
         freed
     }
 
-    /// Shortens the table to `len` entries and returns the held ones that fell off, last first.
-    pub(crate) fn shorten(&mut self, len: usize) -> Vec<BlockId> {
-        let kept_held = self.null_blocks.max(len).min(self.blocks.len());
-        let mut dropped = self.blocks.split_off(kept_held);
-        dropped.reverse();
+    /// Truncates the table to `len` entries and returns the removed blocks, last first.
+    pub(crate) fn truncate(&mut self, len: usize) -> Vec<BlockId> {
+        let kept = self.null_blocks.max(len).min(self.blocks.len());
+        let mut removed = self.blocks.split_off(kept);
+        removed.reverse();
         self.blocks.truncate(len);
         self.null_blocks = self.null_blocks.min(self.blocks.len());
-        dropped
+        removed
     }
 }
 
 /// The cache of one sequence: a [`BlockTable`] per group.
 ///
-/// It must go back through [`crate::BlockPool::release`]; dropping it loses its blocks to the
-/// pool. It is not `Clone`, so that nothing can be released twice.
+/// Must be returned with [`crate::BlockPool::release`]; dropping it leaks its blocks. Not `Clone`, so that blocks
+/// cannot be released twice.
 #[derive(Debug)]
-#[must_use = "give the blocks back with BlockPool::release"]
+#[must_use = "return the blocks with BlockPool::release"]
 pub struct SequenceCache {
     pub(crate) block_size: usize,
     pub(crate) tables: Vec<BlockTable>,
     pub(crate) cached_tokens: usize,
-    /// Whether sealing enters blocks into the prefix index.
+    /// Whether full blocks of this sequence are added to the prefix cache.
     pub(crate) prefix_caching: bool,
     pub(crate) root: BlockHash,
-    /// Keys of the sealed blocks, first to last.
+    /// Hashes of the leading full blocks that were offered to the prefix cache.
     pub(crate) block_hashes: Vec<BlockHash>,
-    /// Length of the prompt looked up, until the lookup is counted.
+    /// Number of tokens looked up by `match_prefix`, until they are added to the statistics.
     pub(crate) unrecorded_query_tokens: Option<usize>,
 }
 
 impl SequenceCache {
-    /// Tokens that have slots.
+    /// Number of tokens that have slots.
     pub fn capacity(&self) -> usize {
         self.tables[0].blocks.len() * self.block_size
     }
 
-    /// Tokens at the start whose keys and values were found in the pool.
+    /// Number of leading tokens found in the prefix cache.
     pub fn cached_tokens(&self) -> usize {
         self.cached_tokens
     }
 
-    /// Tokens at the start that are in sealed blocks.
+    /// Number of leading tokens in full blocks that have a hash.
     pub fn hashed_tokens(&self) -> usize {
         self.block_hashes.len() * self.block_size
     }
 
-    /// Slots of a group that are held and not among those of the first `tokens` tokens. After
-    /// [`crate::BlockPool::allocate_slots`] to `tokens` this is at most `block_size - 1`.
+    /// Allocated slots of a group that the first `tokens` tokens do not use. At most `block_size - 1` after
+    /// [`crate::BlockPool::allocate_slots`] for `tokens` tokens.
     ///
     /// # Panics
     /// If the pool has no such group.
     pub fn internal_fragmentation(&self, group: usize, tokens: usize) -> usize {
         let table = &self.tables[group];
-        let first_held = table.null_blocks() * self.block_size;
-        self.capacity() - tokens.clamp(first_held, self.capacity())
+        let first_allocated = table.null_blocks() * self.block_size;
+        self.capacity() - tokens.clamp(first_allocated, self.capacity())
     }
 
     /// Number of groups.
@@ -141,8 +140,8 @@ impl SequenceCache {
         &self.tables[group]
     }
 
-    /// Where a position is stored in a group: `block * block_size + offset`. `None` if the
-    /// position has no slot or its block is freed.
+    /// The slot of a position in a group: `block * block_size + offset`. `None` if the position has no slot or is in
+    /// the null block.
     ///
     /// # Panics
     /// If the pool has no such group.
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn freed_entries_lead_the_table() {
+    fn free_before_leaves_null_blocks_at_the_start() {
         let mut table = BlockTable::from_prefix(1, ids(10..14));
         assert_eq!(table.free_before(1), []);
         assert_eq!(table.free_before(3), ids(10..12));
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn unused_slots_are_held_and_behind_the_tokens() {
+    fn internal_fragmentation_counts_allocated_slots_after_the_tokens() {
         let hasher = crate::block_hash::BlockHasher::default();
         let cache = SequenceCache {
             block_size: 4,
@@ -200,12 +199,12 @@ mod tests {
     }
 
     #[test]
-    fn shortening_returns_held_blocks_last_first() {
+    fn truncate_returns_removed_blocks_last_first() {
         let mut table = BlockTable::from_prefix(2, ids(10..13));
-        assert_eq!(table.shorten(4), [BlockId(12)]);
-        assert_eq!(table.shorten(1), [BlockId(11), BlockId(10)]);
+        assert_eq!(table.truncate(4), [BlockId(12)]);
+        assert_eq!(table.truncate(1), [BlockId(11), BlockId(10)]);
         assert_eq!(table.blocks(), [BlockId::NULL]);
         assert_eq!(table.null_blocks(), 1);
-        assert_eq!(table.shorten(5), []);
+        assert_eq!(table.truncate(5), []);
     }
 }

@@ -1,64 +1,63 @@
-//! What one step computes.
+//! The output of a scheduling step.
 
 use std::{error::Error, fmt};
 
 use crate::SequenceId;
 
-/// One sequence's part of a step.
+/// The tokens of one sequence that are computed in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scheduled {
     /// The sequence.
     pub id: SequenceId,
-    /// First position to compute; everything before it is in the cache.
+    /// First position to compute. All earlier positions are in the KV cache.
     pub start: usize,
-    /// Number of positions to compute, at least 1. They all have slots in every cache group.
+    /// Number of tokens to compute, at least 1. Slots are allocated for them in every cache group.
     pub count: usize,
-    /// How many of the `count` tokens, at the end, are drafts.
+    /// Number of draft tokens at the end of the `count` tokens.
     pub drafts: usize,
-    /// Whether the step reaches the sequence's last token, so that the next one can be sampled
-    /// from the logits of the last `1 + drafts` rows.
+    /// Whether the step computes the sequence's last token, so that the next token is sampled from the logits of the
+    /// last `1 + drafts` positions.
     pub needs_logits: bool,
 }
 
-/// What one step computes, and which sequences left the scheduler while it was planned.
+/// The output of one scheduling step: the tokens to compute, and the sequences that were preempted or removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Generating sequences first, then chunks of prompts, each in the order in which they
-    /// are served: by priority and arrival.
+    /// Decoding sequences first, then prefill chunks, each in scheduling order (priority and arrival).
     pub items: Vec<Scheduled>,
-    /// Sequences that gave way to others. They wait and will continue by themselves.
+    /// Preempted sequences. They are back in the waiting queue and are resumed later.
     pub preempted: Vec<SequenceId>,
-    /// Cancelled sequences, now gone.
+    /// Cancelled sequences. They have been removed.
     pub cancelled: Vec<SequenceId>,
-    /// Sequences that can never go on, now gone.
+    /// Sequences that can never be scheduled. They have been removed.
     pub rejected: Vec<Rejected>,
 }
 
 impl Batch {
-    /// Number of tokens over all items.
+    /// Total number of tokens to compute.
     pub fn tokens(&self) -> usize {
         self.items.iter().map(|item| item.count).sum()
     }
 }
 
-/// A sequence that can never go on.
+/// A sequence that can never be scheduled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejected {
     /// The sequence.
     pub id: SequenceId,
-    /// Why.
+    /// The reason.
     pub reason: Rejection,
 }
 
-/// Why a sequence can never go on.
+/// Why a sequence can never be scheduled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// It would not fit if it had the whole cache to itself.
+    /// It does not fit in the empty KV cache.
     TooLong {
-        /// Tokens it has.
+        /// Length of the sequence.
         tokens: usize,
-        /// Tokens the cache can hold.
+        /// Capacity of the KV cache in tokens for one sequence.
         limit: usize,
     },
 }
@@ -68,7 +67,7 @@ impl fmt::Display for Rejection {
         match self {
             Self::TooLong { tokens, limit } => write!(
                 f,
-                "the sequence has {tokens} tokens but the cache holds {limit}; shorten the prompt or give the cache more memory"
+                "the sequence has {tokens} tokens but the KV cache holds {limit}; shorten the prompt or give the cache more memory"
             ),
         }
     }

@@ -1,22 +1,21 @@
-//! Limits of a step.
+//! Scheduler configuration.
 
 use std::{error::Error, fmt};
 
-/// Limits that hold for every step.
+/// Limits that apply to every step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SchedulerConfig {
-    /// Most sequences that run at a time; the others wait.
+    /// Maximum number of running sequences; the others wait.
     pub max_sequences: usize,
-    /// Most tokens computed in one step, over all sequences. It bounds the scratch memory of a
-    /// step and how long a prompt delays the sequences that are generating.
+    /// Maximum number of batched tokens per step, over all sequences. It bounds the scratch memory of a step and how
+    /// long a prefill chunk delays decoding sequences.
     pub max_batch_tokens: usize,
-    /// Most sequences of the next higher priority that go ahead of one that came before them; twice
-    /// as many for two priorities. It is what keeps a steady stream of high priority from starving
-    /// the rest. 0 serves all in order of arrival.
+    /// Maximum number of later arrivals with the next higher priority that are scheduled before a sequence; twice as
+    /// many for a difference of two levels. It prevents starvation of lower priorities. 0 disables priorities.
     pub max_skips_per_level: usize,
 }
 
-/// A [`SchedulerConfig`] that cannot work.
+/// Why a [`SchedulerConfig`] is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -24,9 +23,9 @@ pub enum ConfigError {
     NoSequences,
     /// `max_batch_tokens` is less than `max_sequences`.
     BatchTooSmall {
-        /// The value given.
+        /// The configured value.
         max_batch_tokens: usize,
-        /// The least that works.
+        /// The minimum.
         max_sequences: usize,
     },
 }
@@ -40,7 +39,7 @@ impl fmt::Display for ConfigError {
                 max_sequences,
             } => write!(
                 f,
-                "max_batch_tokens is {max_batch_tokens}; it must be at least max_sequences ({max_sequences}), so that every sequence advances in every step"
+                "max_batch_tokens is {max_batch_tokens}; it must be at least max_sequences ({max_sequences}), so that every running sequence can advance in every step"
             ),
         }
     }

@@ -1,9 +1,9 @@
-//! Continuous batching: queues and free cache blocks in, a batch out.
+//! Continuous batching with chunked prefill, priorities and preemption.
 //!
-//! There is no prefill phase and no decode phase. A sequence has a number of tokens and a number
-//! of *computed* tokens, and in every step each scheduled sequence catches up by some of the
-//! difference. A long prompt catches up in chunks, a generating sequence by one token, a
-//! sequence with draft tokens by several, and a prefix found in the cache counts as computed.
+//! There are no separate prefill and decode phases. A sequence has a number of tokens and a number of *computed*
+//! tokens, and each step computes some of the difference for every scheduled sequence: a chunk of a long prompt, one
+//! token of a decoding sequence, or several if it has draft tokens. A prefix found in the prefix cache counts as
+//! computed.
 //!
 //! ```
 //! use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig};
@@ -25,7 +25,7 @@
 //!     let batch = scheduler.schedule(&mut pool);
 //!     for item in &batch.items {
 //!         let input = scheduler.input(item);
-//!         // The engine computes `input` at positions `item.start..` and samples where it must.
+//!         // The engine computes `input` at positions `item.start..` and samples if `needs_logits` is set.
 //!         let sampled: &[u32] = if item.needs_logits { &[input[0] + 1] } else { &[] };
 //!         scheduler.commit(item.id, sampled)?;
 //!     }
@@ -36,18 +36,16 @@
 //!
 //! # Invariants
 //!
-//! - Sequences are served in an order that is settled when they arrive: first come, first served,
-//!   except that a higher priority goes ahead of up to
-//!   [`max_skips_per_level`](SchedulerConfig::max_skips_per_level) earlier arrivals per step of priority.
-//!   Ageing is counted in arrivals, not in time.
-//! - The first sequence in that order is part of every step. So every sequence of finite length
-//!   completes.
-//! - A step never has more than `max_batch_tokens` tokens or `max_sequences` sequences.
-//! - When blocks run out, the running sequence that is last in that order gives way. It also gives
-//!   way to a waiting one that comes before it. It keeps its place in the order, and what it had
-//!   computed stays findable, so only what was reused meanwhile is computed again.
-//! - The scheduler is the only user of the pool it is given.
-//! - Deliberately absent: clocks, channels, devices, sampling, text. Same calls, same batches.
+//! - The scheduling order is fixed on arrival: first come, first served, except that a sequence may be skipped by up to
+//!   [`max_skips_per_level`](SchedulerConfig::max_skips_per_level) later arrivals per level of higher priority. Aging
+//!   is counted in arrivals, not in time.
+//! - The first sequence in scheduling order is part of every step, so every sequence of finite length completes.
+//! - A step has at most `max_batch_tokens` tokens and `max_sequences` sequences.
+//! - When blocks run out, the last running sequence in scheduling order is preempted. It is also preempted in favor of
+//!   a waiting sequence that precedes it. It keeps its position in the order and its blocks stay in the prefix cache,
+//!   so only the blocks that were reused in the meantime are recomputed.
+//! - The scheduler is the only user of the block pool that is passed to it.
+//! - Deliberately absent: clocks, channels, devices, sampling, text. The same calls produce the same batches.
 
 mod batch;
 mod config;

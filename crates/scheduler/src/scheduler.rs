@@ -1,4 +1,4 @@
-//! The scheduler: who runs, who waits, who computes how much.
+//! The scheduler: admission, preemption and the token budget of a step.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,13 +13,13 @@ use crate::{
     SequenceState, sequence::Rank,
 };
 
-/// Why [`Scheduler::add`] refuses a sequence.
+/// Error of [`Scheduler::add`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddError {
-    /// It has no tokens, so there is nothing to compute.
+    /// The sequence has no tokens.
     Empty(SequenceId),
-    /// There is already a sequence of this name.
+    /// A sequence with this id already exists.
     Duplicate(SequenceId),
 }
 
@@ -27,33 +27,33 @@ impl fmt::Display for AddError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty(id) => write!(f, "sequence {} has no tokens; give it at least one", id.0),
-            Self::Duplicate(id) => write!(f, "sequence {} exists; choose another id", id.0),
+            Self::Duplicate(id) => write!(f, "sequence {} already exists; choose another id", id.0),
         }
     }
 }
 
 impl Error for AddError {}
 
-/// Why [`Scheduler::commit`] refuses a result.
+/// Error of [`Scheduler::commit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CommitError {
-    /// There is no such sequence.
+    /// No sequence has this id.
     Unknown(SequenceId),
-    /// The sequence is not part of the step, or was committed already.
+    /// The sequence is not part of the current step, or its part was already committed.
     NotScheduled(SequenceId),
-    /// Tokens were given although the step did not reach the sequence's last token.
+    /// Sampled tokens were passed although the step did not compute the sequence's last token.
     BeforeLastToken(SequenceId),
 }
 
 impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(id) => write!(f, "there is no sequence {}", id.0),
+            Self::Unknown(id) => write!(f, "unknown sequence {}", id.0),
             Self::NotScheduled(id) => write!(f, "sequence {} is not part of this step", id.0),
             Self::BeforeLastToken(id) => write!(
                 f,
-                "sequence {} has tokens left to compute; commit no new ones before that",
+                "sequence {} has uncomputed tokens; it cannot be extended before they are computed",
                 id.0
             ),
         }
@@ -62,24 +62,24 @@ impl fmt::Display for CommitError {
 
 impl Error for CommitError {}
 
-/// Serves sequences by rank, with chunked prompts and preemption of the last.
+/// Schedules sequences by rank, with chunked prefill and preemption of the last running sequence.
 #[derive(Debug)]
 pub struct Scheduler {
     config: SchedulerConfig,
     sequences: HashMap<SequenceId, SequenceState>,
-    /// By rank.
+    /// Ordered by rank.
     running: Vec<SequenceId>,
     waiting: BTreeMap<Rank, SequenceId>,
-    /// Sequences that were ever added.
+    /// Total number of sequences added.
     arrivals: u64,
     cancelled: Vec<SequenceId>,
 }
 
 impl Scheduler {
-    /// A scheduler without sequences.
+    /// Creates a scheduler without sequences.
     ///
     /// # Errors
-    /// If the limits would leave a sequence without progress.
+    /// [`ConfigError`] if the limits are inconsistent.
     pub fn new(config: SchedulerConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
@@ -92,10 +92,10 @@ impl Scheduler {
         })
     }
 
-    /// Puts a sequence into the queue, behind those of its own and of higher priority.
+    /// Adds a sequence to the waiting queue, after those of the same and of higher priority.
     ///
     /// # Errors
-    /// If it has no tokens or its id is taken.
+    /// [`AddError`] if the sequence has no tokens or its id is in use.
     pub fn add(&mut self, sequence: Sequence) -> Result<(), AddError> {
         let id = sequence.id;
         if sequence.tokens.is_empty() {
@@ -116,8 +116,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Ends a sequence at the next [`Scheduler::schedule`], which reports it. Until then its blocks
-    /// stay, so a step in progress may go on. Says whether there was something to cancel.
+    /// Cancels a sequence. The next [`Scheduler::schedule`] removes and reports it; until then it keeps its blocks, so
+    /// that a step in progress can complete. Returns whether the sequence existed and was not yet cancelled.
     pub fn cancel(&mut self, id: SequenceId) -> bool {
         match self.sequences.get_mut(&id) {
             Some(state) if !state.cancelled => {
@@ -129,10 +129,9 @@ impl Scheduler {
         }
     }
 
-    /// Proposes tokens that may follow a sequence, to be computed together with its last token.
-    /// They replace earlier proposals and are dropped with the next [`Scheduler::commit`], except
-    /// for what that confirms. Ignored unless the sequence is running and only its last token is
-    /// uncomputed.
+    /// Sets draft tokens for speculative decoding, to be verified together with the last token of the sequence. They
+    /// replace earlier drafts; the next [`Scheduler::commit`] drops those that it does not accept. Ignored unless the
+    /// sequence is running and only its last token is uncomputed.
     pub fn propose(&mut self, id: SequenceId, drafts: &[u32]) {
         if let Some(state) = self.sequences.get_mut(&id)
             && state.cache.is_some()
@@ -145,9 +144,9 @@ impl Scheduler {
         }
     }
 
-    /// Plans the next step: chooses what to compute and gives it cache slots.
+    /// Schedules the next step: selects the tokens to compute and allocates their cache slots.
     ///
-    /// What an earlier step planned and never committed counts as not computed.
+    /// Tokens that were scheduled in an earlier step but never committed count as uncomputed.
     pub fn schedule(&mut self, pool: &mut BlockPool) -> Batch {
         let mut batch = Batch::default();
         self.remove_cancelled(pool, &mut batch);
@@ -159,17 +158,17 @@ impl Scheduler {
         batch
     }
 
-    /// Records that a sequence's part of the step is computed, and appends `tokens` to it: none
-    /// if the step did not reach its last token, else what was sampled.
+    /// Marks the scheduled tokens of a sequence as computed and appends the sampled `tokens`, which must be empty if
+    /// the step did not compute the sequence's last token.
     ///
-    /// With drafts, `tokens` are the drafts that were right and the one token sampled after them.
-    /// Positions computed for drafts that differ from `tokens` are rolled back.
+    /// With drafts, `tokens` are the accepted drafts followed by one sampled token. Positions that were computed for
+    /// rejected drafts are rolled back.
     ///
-    /// A cancelled sequence ignores the call.
+    /// Does nothing for a cancelled sequence.
     ///
     /// # Errors
-    /// If the sequence is unknown or not part of the step, or is given tokens too early. Nothing
-    /// is changed then.
+    /// [`CommitError`] if the sequence is unknown or not part of the step, or if tokens are passed too early. Nothing
+    /// changes then.
     pub fn commit(&mut self, id: SequenceId, tokens: &[u32]) -> Result<(), CommitError> {
         let state = self.sequences.get_mut(&id);
         let state = state.ok_or(CommitError::Unknown(id))?;
@@ -190,17 +189,17 @@ impl Scheduler {
             return Ok(());
         }
         let drafts = &state.tokens[len..end];
-        let confirmed = drafts.iter().zip(tokens).take_while(|(a, b)| a == b);
-        // The last token's output is wanted, so it stays uncomputed even if it was a draft.
-        let confirmed = confirmed.count().min(tokens.len().saturating_sub(1));
-        state.computed_tokens = len + confirmed;
+        let accepted = drafts.iter().zip(tokens).take_while(|(a, b)| a == b);
+        // The last token stays uncomputed even if it was a draft, because its logits are needed.
+        let accepted = accepted.count().min(tokens.len().saturating_sub(1));
+        state.computed_tokens = len + accepted;
         state.drop_drafts();
         state.tokens.extend_from_slice(tokens);
         Ok(())
     }
 
-    /// Takes a sequence out and returns its tokens. What it computed stays findable for later
-    /// sequences. `None` if there is no such sequence.
+    /// Removes a sequence and returns its tokens. Its full blocks stay in the prefix cache. `None` if the sequence is
+    /// unknown.
     pub fn finish(&mut self, id: SequenceId, pool: &mut BlockPool) -> Option<Vec<u32>> {
         let mut state = self.sequences.remove(&id)?;
         self.running.retain(|&other| other != id);
@@ -214,13 +213,12 @@ impl Scheduler {
         Some(state.tokens)
     }
 
-    /// A sequence in the scheduler, waiting or running.
+    /// A waiting or running sequence.
     pub fn sequence(&self, id: SequenceId) -> Option<&SequenceState> {
         self.sequences.get(&id)
     }
 
-    /// The tokens that an item of the current step computes, drafts included. Empty if its
-    /// sequence is gone.
+    /// The input tokens of an item of the current step, including drafts. Empty if the sequence was removed.
     pub fn input(&self, item: &Scheduled) -> &[u32] {
         match self.sequences.get(&item.id) {
             Some(state) => &state.tokens[item.start..item.start + item.count],
@@ -228,18 +226,18 @@ impl Scheduler {
         }
     }
 
-    /// Number of sequences that hold cache blocks.
+    /// Number of running sequences.
     pub fn running(&self) -> usize {
         self.running.len()
     }
 
-    /// Number of sequences that wait, preempted ones included.
+    /// Number of waiting sequences, including preempted ones.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Slots of a cache group that running sequences hold beyond what they have computed or are
-    /// about to compute: at most `block_size - 1` for each of them.
+    /// Allocated slots of a cache group that running sequences do not use for computed or scheduled tokens: at most
+    /// `block_size - 1` per sequence.
     ///
     /// # Panics
     /// If the pool has no such group.
@@ -254,7 +252,7 @@ impl Scheduler {
         unused.sum()
     }
 
-    /// Whether there is nothing to plan.
+    /// Whether there are no sequences.
     pub fn is_idle(&self) -> bool {
         self.sequences.is_empty()
     }
@@ -266,8 +264,8 @@ impl Scheduler {
         }
     }
 
-    /// Seals what the last step computed, takes back slots of rejected drafts, and lets sequences
-    /// go that have outgrown the pool.
+    /// Caches the full blocks of the last step, frees the slots of rejected drafts, and rejects sequences that no
+    /// longer fit in the pool.
     fn update_computed(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
         for id in self.running.clone() {
             if self.reject_if_too_long(id, pool, batch) {
@@ -305,21 +303,21 @@ impl Scheduler {
         &mut self,
         pool: &mut BlockPool,
         batch: &mut Batch,
-        chosen: impl Fn(&SequenceState) -> bool,
+        filter: impl Fn(&SequenceState) -> bool,
     ) {
-        let mut at = 0;
-        // Preemption shortens the list from its end.
-        while let Some(&id) = self.running.get(at) {
+        let mut index = 0;
+        // Preemption removes entries from the end of the list.
+        while let Some(&id) = self.running.get(index) {
             let state = &self.sequences[&id];
-            if state.scheduled_tokens == 0 && chosen(state) {
+            if state.scheduled_tokens == 0 && filter(state) {
                 self.schedule_sequence(id, pool, batch);
             }
-            at += 1;
+            index += 1;
         }
     }
 
-    /// Gives a running sequence as many positions as budget and blocks allow, and at least one,
-    /// for which those behind it give way. If there are none, it gives way itself.
+    /// Schedules as many tokens of a running sequence as the token budget and free blocks allow. Preempts later
+    /// sequences until at least one token fits, and finally the sequence itself.
     fn schedule_sequence(&mut self, id: SequenceId, pool: &mut BlockPool, batch: &mut Batch) {
         loop {
             let budget = self.budget(batch);
@@ -330,10 +328,10 @@ impl Scheduler {
                 return;
             };
             let start = state.computed_tokens;
-            // Only a generating sequence has drafts.
-            let wanted = state.tokens.len() - start;
-            let room = pool.max_allocatable_len(cache).saturating_sub(start);
-            let count = wanted.min(budget).min(room);
+            // Only a decoding sequence has drafts.
+            let uncomputed = state.tokens.len() - start;
+            let available_slots = pool.max_allocatable_len(cache).saturating_sub(start);
+            let count = uncomputed.min(budget).min(available_slots);
             if count > 0 && pool.allocate_slots(cache, start + count).is_ok() {
                 state.scheduled_tokens = count;
                 let len = state.len();
@@ -353,17 +351,17 @@ impl Scheduler {
         }
     }
 
-    /// Tokens the next item may have. One is kept back for every running sequence that comes
-    /// later in this step, so that drafts cannot hold up a prompt.
+    /// Token budget of the next item. Reserves one token for every running sequence that is not scheduled yet, so that
+    /// drafts cannot stall a prefill.
     fn budget(&self, batch: &Batch) -> usize {
         let states = self.running.iter().map(|id| &self.sequences[id]);
-        let unplanned =
+        let unscheduled =
             states.filter(|state| state.scheduled_tokens == 0 && state.num_uncomputed_tokens() > 0);
-        let later = unplanned.count().saturating_sub(1);
+        let later = unscheduled.count().saturating_sub(1);
         self.config.max_batch_tokens - batch.tokens() - later
     }
 
-    /// Takes the blocks of the last running sequence and sends it back to the queue.
+    /// Frees the blocks of the last running sequence and returns it to the waiting queue.
     fn preempt_last(&mut self, pool: &mut BlockPool, batch: &mut Batch) -> Option<SequenceId> {
         let id = self.running.pop()?;
         let state = self.sequences.get_mut(&id)?;
@@ -379,8 +377,7 @@ impl Scheduler {
         Some(id)
     }
 
-    /// Lets waiting sequences run that rank before running ones. Those behind them give way as far
-    /// as it takes.
+    /// Admits waiting sequences that rank before running ones, and preempts as many of the latter as necessary.
     fn preempt_for_priority(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
         while let Some((&rank, &id)) = self.waiting.first_key_value()
             && self.num_running_after(rank) > 0
@@ -397,31 +394,31 @@ impl Scheduler {
         }
     }
 
-    /// How many running sequences rank behind `rank`.
+    /// Number of running sequences that rank after `rank`.
     fn num_running_after(&self, rank: Rank) -> usize {
         self.running.len() - self.position(rank)
     }
 
-    /// Where a sequence of this rank is, or belongs, among the running ones.
+    /// Index of `rank` in the list of running sequences, or the index at which to insert it.
     fn position(&self, rank: Rank) -> usize {
         let before = |id: &SequenceId| self.sequences[id].rank < rank;
         self.running.partition_point(before)
     }
 
-    /// Whether a waiting sequence would have enough blocks if all running ones behind it gave way.
+    /// Whether a waiting sequence would fit if all running sequences after it were preempted.
     fn can_admit_after_preemption(&self, id: SequenceId, pool: &mut BlockPool) -> bool {
         let state = &self.sequences[&id];
-        let behind = &self.running[self.position(state.rank)..];
-        let caches = behind.iter().filter_map(|id| self.sequences[id].cache());
+        let later = &self.running[self.position(state.rank)..];
+        let caches = later.iter().filter_map(|id| self.sequences[id].cache());
         let caches: Vec<_> = caches.collect();
-        let own = state.match_prefix(pool);
-        let fits = pool.can_fit_after_releasing(&own, state.len(), &caches);
-        pool.release(own);
+        let cache = state.match_prefix(pool);
+        let fits = pool.can_fit_after_releasing(&cache, state.len(), &caches);
+        pool.release(cache);
         fits
     }
 
-    /// Lets a waiting sequence run if there is a place and it fits as a whole. It gets the first
-    /// of its blocks.
+    /// Starts a waiting sequence if `max_sequences` allows it and all of its tokens fit in the pool. Allocates its
+    /// first blocks.
     fn admit(&mut self, id: SequenceId, pool: &mut BlockPool) -> bool {
         if self.running.len() >= self.config.max_sequences {
             return false;
@@ -452,7 +449,7 @@ impl Scheduler {
     fn admit_waiting(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
         while batch.tokens() < self.config.max_batch_tokens
             && let Some((_, &id)) = self.waiting.first_key_value()
-            // One that gave way must not take the blocks back in the same step.
+            // A preempted sequence must not take the blocks back in the same step.
             && !batch.preempted.contains(&id)
         {
             if self.reject_if_too_long(id, pool, batch) {

@@ -1,29 +1,28 @@
-//! A sequence and its progress.
+//! A sequence and its scheduling state.
 
 use std::cmp::Reverse;
 
 use mlxm_kvcache::{BlockPool, SequenceCache};
 
-/// Names a sequence; chosen by the caller, unique among the sequences in the scheduler.
+/// Identifies a sequence. Chosen by the caller; unique among the sequences in the scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SequenceId(pub u64);
 
-/// How soon a sequence is wanted. It starts before those of lower priority and gives way after
-/// them, but goes ahead of only so many that came earlier, see
+/// Scheduling priority. A higher priority starts earlier and is preempted later, within the limits of
 /// [`SchedulerConfig::max_skips_per_level`](crate::SchedulerConfig::max_skips_per_level).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Priority {
-    /// Work that can wait.
+    /// Background work.
     Low,
-    /// What nobody said anything about.
+    /// The default.
     #[default]
     Normal,
-    /// Somebody is waiting for it.
+    /// Interactive work.
     High,
 }
 
 impl Priority {
-    /// How many priorities are above.
+    /// Number of levels below the highest priority.
     pub(crate) fn levels_below_highest(self) -> usize {
         match self {
             Self::Low => 2,
@@ -33,18 +32,18 @@ impl Priority {
     }
 }
 
-/// The order in which sequences are served, lowest first. It is settled when a sequence arrives and
-/// never changes, so a sequence sees only so many others go ahead of it.
+/// Position in the scheduling order, lowest first. It is fixed on arrival, which bounds how many later arrivals can
+/// skip a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
-    /// The last arrival that goes ahead of this sequence if it is of the highest priority.
+    /// Last arrival of the highest priority that is scheduled before this sequence.
     due: u64,
-    /// Of two that are due at once, the later one is of higher priority.
+    /// Tie-breaker: of two sequences with the same `due`, the later arrival has the higher priority.
     arrival: Reverse<u64>,
 }
 
 impl Rank {
-    /// The rank of the sequence that is the `arrival`th to arrive.
+    /// Rank of the sequence with arrival number `arrival`.
     pub(crate) fn new(arrival: u64, priority: Priority, max_skips_per_level: usize) -> Self {
         let max_skips = priority.levels_below_highest() as u64 * max_skips_per_level as u64;
         Self {
@@ -54,23 +53,23 @@ impl Rank {
     }
 }
 
-/// Work for the scheduler.
+/// A sequence to add to the scheduler.
 #[derive(Debug, Clone)]
 pub struct Sequence {
-    /// Its name.
+    /// Unique id.
     pub id: SequenceId,
-    /// Its tokens so far, usually the prompt. Not empty.
+    /// Initial tokens, usually the prompt. Must not be empty.
     pub tokens: Vec<u32>,
-    /// Sequences share cached prefixes only with others of the same cache_salt.
+    /// Cached prefixes are shared only between sequences with the same salt.
     pub cache_salt: u64,
     /// Whether to reuse cached prefixes and to cache the blocks of this sequence for others.
     pub prefix_caching: bool,
-    /// How soon it is wanted.
+    /// Scheduling priority.
     pub priority: Priority,
 }
 
 impl Sequence {
-    /// A sequence of normal priority with cache_salt 0 that shares its prefix.
+    /// A sequence with normal priority, `cache_salt` 0 and prefix caching enabled.
     pub fn new(id: SequenceId, tokens: Vec<u32>) -> Self {
         Self {
             id,
@@ -82,21 +81,21 @@ impl Sequence {
     }
 }
 
-/// A sequence in the scheduler.
+/// State of a sequence in the scheduler.
 #[derive(Debug)]
 pub struct SequenceState {
-    /// Tokens that are certain, then drafts.
+    /// Committed tokens followed by draft tokens.
     pub(crate) tokens: Vec<u32>,
     pub(crate) drafts: usize,
     pub(crate) rank: Rank,
     pub(crate) cache_salt: u64,
     pub(crate) prefix_caching: bool,
     pub(crate) computed_tokens: usize,
-    /// Positions planned and not yet committed.
+    /// Number of tokens scheduled and not yet committed.
     pub(crate) scheduled_tokens: usize,
-    /// Present while running.
+    /// Present while the sequence is running.
     pub(crate) cache: Option<SequenceCache>,
-    /// Set when it first starts.
+    /// Set when the sequence first starts.
     pub(crate) cached_tokens: usize,
     pub(crate) started: bool,
     pub(crate) cancelled: bool,
@@ -119,17 +118,17 @@ impl SequenceState {
         }
     }
 
-    /// Number of tokens, drafts not included.
+    /// Number of tokens, excluding drafts.
     pub(crate) fn len(&self) -> usize {
         self.tokens.len() - self.drafts
     }
 
-    /// Tokens still to be computed.
+    /// Number of tokens that are not computed yet, excluding drafts.
     pub(crate) fn num_uncomputed_tokens(&self) -> usize {
         self.len() - self.computed_tokens
     }
 
-    /// A cache that starts from what the pool holds of the sequence, if it may.
+    /// A new cache, starting from the longest cached prefix if prefix caching is enabled.
     pub(crate) fn match_prefix(&self, pool: &mut BlockPool) -> SequenceCache {
         if self.prefix_caching {
             pool.match_prefix(self.tokens(), self.cache_salt)
@@ -143,28 +142,29 @@ impl SequenceState {
         self.drafts = 0;
     }
 
-    /// The tokens so far: prompt and what was committed.
+    /// The prompt and all committed tokens.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens[..self.len()]
     }
 
-    /// How many tokens at the start are computed and in the cache.
+    /// Number of leading tokens that are computed and in the KV cache.
     pub fn computed_tokens(&self) -> usize {
         self.computed_tokens
     }
 
-    /// Tokens found in the cache when the sequence first started. What a preempted sequence finds
-    /// of its own does not count.
+    /// Number of prompt tokens found in the prefix cache when the sequence first started. Blocks that it finds again
+    /// after a preemption do not count.
     pub fn cached_tokens(&self) -> usize {
         self.cached_tokens
     }
 
-    /// Its block tables, while it is running.
+    /// The block tables, while the sequence is running.
     pub fn cache(&self) -> Option<&SequenceCache> {
         self.cache.as_ref()
     }
 
-    /// Whether it was cancelled and is only waiting to be cleared away.
+    /// Whether the sequence was cancelled and will be removed by the next
+    /// [`Scheduler::schedule`](crate::Scheduler::schedule).
     pub fn is_cancelled(&self) -> bool {
         self.cancelled
     }

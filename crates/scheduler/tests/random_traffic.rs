@@ -1,8 +1,7 @@
-//! Random traffic through a scheduler and a pool whose memory is simulated: a slot remembers for
-//! which exact tokens it was written, and every position a layer reads must hold what the
-//! sequence would have computed itself.
+//! Random traffic through a scheduler and a pool with simulated memory: every slot records the exact tokens it was
+//! written for, and every position that a layer attends to must contain the sequence's own tokens.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -23,15 +22,15 @@ struct Job {
     pause: usize,
     prefix_caching: bool,
     priority: Priority,
-    /// Cancelled after this many steps of its life.
+    /// Number of its steps after which the job is cancelled.
     cancel_after: Option<usize>,
-    /// Drafts proposed before each step; every third one is wrong.
+    /// Number of drafts proposed before each step; every third one is wrong.
     drafts: usize,
 }
 
 fn job() -> impl Strategy<Value = Job> {
     (
-        // Few token values, so that prefixes coincide.
+        // Few token values, so that prefixes often coincide.
         prop::collection::vec(0..2u32, 1..30),
         1..12usize,
         0..3usize,
@@ -72,7 +71,7 @@ fn limits() -> impl Strategy<Value = SchedulerConfig> {
     })
 }
 
-/// What the simulated model says comes after these tokens.
+/// The next token of the simulated model.
 fn next_token(tokens: &[u32]) -> u32 {
     let sum: usize = tokens.iter().map(|&token| token as usize + 1).sum();
     (sum * 7 + tokens.len()) as u32 % 3
@@ -94,7 +93,7 @@ struct Simulation {
     jobs: BTreeMap<SequenceId, Job>,
     /// Sequences in the scheduler.
     live: Vec<SequenceId>,
-    /// In the order in which they were first planned.
+    /// In the order in which they were first scheduled.
     started: Vec<SequenceId>,
     ages: BTreeMap<SequenceId, usize>,
 }
@@ -128,7 +127,7 @@ impl Simulation {
     fn step(&mut self) {
         self.propose_drafts();
         let batch = self.scheduler.schedule(&mut self.pool);
-        self.check_departures(&batch);
+        self.check_removed(&batch);
         self.check_limits(&batch);
         self.record_started(&batch);
         for item in &batch.items {
@@ -138,7 +137,7 @@ impl Simulation {
             let age = self.ages.entry(item.id).or_default();
             *age += 1;
             if self.jobs[&item.id].cancel_after == Some(*age) {
-                // The client goes away while its step is computed.
+                // The client disconnects while the step is computed.
                 assert!(self.scheduler.cancel(item.id));
             }
             let sampled = self.sample(item);
@@ -147,7 +146,7 @@ impl Simulation {
         }
     }
 
-    /// Sequences that start in the same step do not overtake each other.
+    /// Sequences that start in the same step do not skip each other.
     fn record_started(&mut self, batch: &Batch) {
         let ids = batch.items.iter().map(|item| item.id);
         let mut new: Vec<SequenceId> = ids.filter(|id| !self.started.contains(id)).collect();
@@ -167,7 +166,7 @@ impl Simulation {
         }
     }
 
-    fn check_departures(&mut self, batch: &Batch) {
+    fn check_removed(&mut self, batch: &Batch) {
         for rejected in &batch.rejected {
             let Rejection::TooLong { tokens, limit } = rejected.reason else {
                 panic!("unexpected {rejected:?}");
@@ -187,13 +186,13 @@ impl Simulation {
         assert!(batch.tokens() <= self.config.max_batch_tokens);
         assert!(batch.items.len() <= self.config.max_sequences);
         assert!(self.scheduler.running() <= self.config.max_sequences);
-        // Nobody starves: the first is always served, so each in turn becomes the first.
+        // No starvation: the first sequence is always scheduled, so each eventually becomes the first.
         if let Some(first) = self.live.iter().min_by_key(|id| self.rank(**id)) {
             assert!(batch.items.iter().any(|item| item.id == *first));
         }
         for item in &batch.items {
-            let gave_way_before = |id: &SequenceId| self.rank(*id) < self.rank(item.id);
-            assert!(!batch.preempted.iter().any(gave_way_before));
+            let precedes = |id: &SequenceId| self.rank(*id) < self.rank(item.id);
+            assert!(!batch.preempted.iter().any(precedes));
         }
         for group in 0..self.pool.groups() {
             let unused = self.scheduler.internal_fragmentation(group);
@@ -208,14 +207,14 @@ impl Simulation {
         }
     }
 
-    /// Ids are arrivals: the last one that may go ahead of this sequence, and its own.
+    /// Expected rank. Ids are arrival numbers.
     fn rank(&self, id: SequenceId) -> (u64, Reverse<u64>) {
         let max_skips =
             levels_below_highest(self.jobs[&id].priority) * self.config.max_skips_per_level;
         (id.0 + max_skips as u64, Reverse(id.0))
     }
 
-    /// How many sequences that came later started before this one did, by priority.
+    /// Asserts that the number of later arrivals that started first stays within `max_skips_per_level`.
     fn check_skips(&self) {
         for (at, &id) in self.started.iter().enumerate() {
             let own = self.jobs[&id].priority;
@@ -223,13 +222,10 @@ impl Simulation {
                 let ahead = self.started[..at]
                     .iter()
                     .filter(|&&ahead| ahead > id && self.jobs[&ahead].priority == other);
-                let most = levels_below_highest(own).saturating_sub(levels_below_highest(other))
+                let max = levels_below_highest(own).saturating_sub(levels_below_highest(other))
                     * self.config.max_skips_per_level;
                 let ahead = ahead.count();
-                assert!(
-                    ahead <= most,
-                    "{ahead} of {other:?} went ahead of {own:?} {id:?}"
-                );
+                assert!(ahead <= max, "{ahead} of {other:?} skipped {own:?} {id:?}");
             }
         }
     }
@@ -301,7 +297,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn every_sequence_completes_and_the_pool_is_whole(
+    fn every_sequence_completes_and_all_blocks_are_freed(
         config in limits(),
         groups in groups(),
         jobs in prop::collection::vec(job(), 1..12),
@@ -317,7 +313,7 @@ proptest! {
                 simulation.step();
             }
         }
-        // In every step the first sequence advances, whatever the others lose by giving way.
+        // The first sequence advances in every step, whatever the others lose by preemption.
         for _ in 0..steps {
             simulation.step();
         }

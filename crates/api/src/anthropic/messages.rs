@@ -5,6 +5,7 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use mlxm_engine::{FinishReason, StopCause};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -15,8 +16,7 @@ use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
 use crate::fields::FieldPolicy;
 use crate::generate::{
-    Chat, CollectedCompletion, EndReason, Ending, GenerationParams, OutputFormat, ToolChoice,
-    collect_all,
+    Chat, CollectedCompletion, Ending, GenerationParams, OutputFormat, ToolChoice, collect_all,
 };
 use crate::layers::RequestStart;
 use crate::openai::tools;
@@ -302,18 +302,18 @@ fn message(
         "model": model,
         "content": content,
         "stop_reason": ending.map(stop_reason),
-        "stop_sequence": ending.and_then(|ending| ending.stop_string.clone()),
+        "stop_sequence": ending.and_then(|ending| ending.reason.stop_string()),
         "usage": usage,
     })
 }
 
 /// The word for an ending.
 pub(super) fn stop_reason(ending: &Ending) -> &'static str {
-    match ending.reason {
-        EndReason::ToolCalls => "tool_use",
-        EndReason::Length => "max_tokens",
-        EndReason::Stop if ending.stop_string.is_some() => "stop_sequence",
-        EndReason::Stop => "end_turn",
+    match &ending.reason {
+        FinishReason::ToolCalls => "tool_use",
+        FinishReason::Length(_) => "max_tokens",
+        FinishReason::Stop(StopCause::StopString(_)) => "stop_sequence",
+        FinishReason::Stop(_) | FinishReason::Cancelled => "end_turn",
     }
 }
 

@@ -101,8 +101,7 @@ impl State {
         }
         if let Some(ending) = chunk.ending {
             self.close();
-            let delta =
-                json!({"stop_reason": stop_reason(&ending), "stop_sequence": ending.stop_string});
+            let delta = json!({"stop_reason": stop_reason(&ending), "stop_sequence": ending.reason.stop_string()});
             self.send(
                 "message_delta",
                 json!({"type": "message_delta", "delta": delta, "usage": usage(&ending)}),

@@ -27,23 +27,10 @@ pub struct Chunk {
     pub ending: Option<Ending>,
 }
 
-/// Why an answer ended, as all protocols tell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndReason {
-    /// The model was done, or a stop string came.
-    Stop,
-    /// A limit was reached.
-    Length,
-    /// The model calls tools.
-    ToolCalls,
-}
-
 /// The end of an answer.
 #[derive(Debug, Clone)]
 pub struct Ending {
-    pub reason: EndReason,
-    /// The stop string that ended it.
-    pub stop_string: Option<String>,
+    pub reason: FinishReason,
     pub statistics: RequestMetrics,
     /// Of the prompt's tokens behind the first, where they are wanted.
     pub prompt_logprobs: Vec<TokenLogprob>,
@@ -144,19 +131,14 @@ impl Completion {
                     parts.extend(self.note(rest));
                 }
                 self.timer.finished(&statistics);
-                let (reason, stop_string) = match reason {
-                    _ if self.calls_tools && reason.as_str() == "stop" => {
-                        (EndReason::ToolCalls, None)
-                    }
-                    FinishReason::StopString(stop) => (EndReason::Stop, Some(stop)),
-                    reason if reason.as_str() == "stop" => (EndReason::Stop, None),
-                    _ => (EndReason::Length, None),
+                let reason = match reason {
+                    FinishReason::Stop(_) if self.calls_tools => FinishReason::ToolCalls,
+                    reason => reason,
                 };
                 Chunk {
                     parts,
                     ending: Some(Ending {
                         reason,
-                        stop_string,
                         statistics,
                         prompt_logprobs,
                     }),

@@ -13,7 +13,7 @@ mod submit;
 mod thinking;
 
 pub use chat::{Chat, ToolChoice};
-pub use completion::{Chunk, CollectedCompletion, Completion, EndReason, Ending};
+pub use completion::{Chunk, CollectedCompletion, Completion, Ending};
 pub use merge::{collect_all, merge};
 pub use output::OutputFormat;
 pub use params::GenerationParams;

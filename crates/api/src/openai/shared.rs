@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::ApiError;
-use crate::generate::{EndReason, Ending, GenerationParams};
+use crate::generate::{Ending, GenerationParams};
 use crate::openapi::requests;
 
 /// A name with letters behind it that no other has.
@@ -218,11 +218,7 @@ pub fn timings(statistics: &RequestMetrics) -> Value {
 
 /// The word for an ending.
 pub fn finish_reason(ending: &Ending) -> &'static str {
-    match ending.reason {
-        EndReason::Stop => "stop",
-        EndReason::Length => "length",
-        EndReason::ToolCalls => "tool_calls",
-    }
+    ending.reason.as_str()
 }
 
 /// Seconds since 1970.

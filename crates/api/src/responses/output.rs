@@ -1,10 +1,11 @@
 //! An answer becomes items, with the events that tell of them while they grow.
 
 use mlxm_chat::parsing::Part;
+use mlxm_engine::FinishReason;
 use mlxm_engine::sampling::TokenLogprob;
 use serde_json::{Value, json};
 
-use crate::generate::{Chunk, EndReason, Ending};
+use crate::generate::{Chunk, Ending};
 use crate::openai::shared::new_id;
 
 /// An event's name, and its data without the name and the number that streams add.
@@ -69,7 +70,7 @@ impl Output {
         }
         let kind = self.open.as_ref().map(|open| open.kind);
         self.take_pending(kind);
-        self.close(if ending.reason == EndReason::Length {
+        self.close(if matches!(ending.reason, FinishReason::Length(_)) {
             "incomplete"
         } else {
             "completed"
@@ -268,7 +269,7 @@ impl Open {
 impl OutputSummary {
     /// Whether nothing cut the answer off.
     pub fn is_complete(&self) -> bool {
-        self.ending.reason != EndReason::Length
+        !matches!(self.ending.reason, FinishReason::Length(_))
     }
 
     /// Tokens that the response took.
@@ -289,7 +290,7 @@ impl OutputSummary {
 
 #[cfg(test)]
 mod tests {
-    use mlxm_engine::RequestMetrics;
+    use mlxm_engine::{LengthCause, RequestMetrics, StopCause};
 
     use super::*;
 
@@ -306,11 +307,10 @@ mod tests {
         }
     }
 
-    fn end(reason: EndReason) -> Chunk {
+    fn end(reason: FinishReason) -> Chunk {
         Chunk {
             ending: Some(Ending {
                 reason,
-                stop_string: None,
                 statistics: RequestMetrics::default(),
                 prompt_logprobs: Vec::new(),
             }),
@@ -344,7 +344,7 @@ mod tests {
 
     fn whole_answer() -> Vec<Chunk> {
         let mut chunks = answer();
-        chunks.push(end(EndReason::ToolCalls));
+        chunks.push(end(FinishReason::ToolCalls));
         chunks
     }
 
@@ -438,12 +438,15 @@ mod tests {
 
     #[test]
     fn answers_that_break_off_are_incomplete() {
-        let (output, _, summary) = run(vec![chunk(&[content("Once")]), end(EndReason::Length)]);
+        let (output, _, summary) = run(vec![
+            chunk(&[content("Once")]),
+            end(FinishReason::Length(LengthCause::MaxTokens)),
+        ]);
         assert!(!summary.unwrap().is_complete());
         assert_eq!(output.items()[0]["status"], "incomplete");
         let (output, _, _) = run(vec![chunk(&[content("Once")])]);
         assert_eq!(output.items()[0]["status"], "incomplete");
-        let (output, events, _) = run(vec![end(EndReason::Stop)]);
+        let (output, events, _) = run(vec![end(FinishReason::Stop(StopCause::ConstraintComplete))]);
         assert_eq!(output.items()[0]["content"][0]["text"], "");
         assert_eq!(events.len(), 5);
     }

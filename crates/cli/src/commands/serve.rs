@@ -234,7 +234,7 @@ impl Serve {
             let engine = tokio::task::block_in_place(|| context.load(&path, &options))?;
             server.ready(engine.clone());
             self.announce(context, port)?;
-            settle(engine);
+            promote_huge_pages(engine);
             let complete = serving
                 .await
                 .context("the server failed")?
@@ -302,7 +302,7 @@ fn fitting_pool(model: &Path, options: &LoadOptions) -> Result<Option<usize>, Lo
 }
 
 /// Nobody waits yet: the time to lay out the weights.
-fn settle(engine: Engine) {
+fn promote_huge_pages(engine: Engine) {
     tokio::task::spawn_blocking(move || {
         // An engine that has stopped needs no layout.
         let _ = engine.promote_huge_pages();

@@ -1,4 +1,4 @@
-//! Single behaviours by example; random operations are in `random_operations`.
+//! Example-based tests; random operations are in `random_operations`.
 
 use super::*;
 use crate::GroupConfig;
@@ -31,7 +31,7 @@ fn compute(pool: &mut BlockPool, tokens: &[u32], salt: u64) -> usize {
 }
 
 #[test]
-fn a_hit_is_block_aligned_and_leaves_a_token() {
+fn prefix_hit_is_block_aligned_and_leaves_one_token() {
     let mut pool = pool(4, &[(GroupKind::Full, 8)]);
     let tokens: Vec<u32> = (0..10).collect();
     assert_eq!(compute(&mut pool, &tokens, 0), 0);
@@ -43,7 +43,7 @@ fn a_hit_is_block_aligned_and_leaves_a_token() {
 }
 
 #[test]
-fn another_salt_or_another_beginning_is_another_prefix() {
+fn prefix_hit_requires_equal_salt_and_equal_leading_tokens() {
     let mut pool = pool(2, &[(GroupKind::Full, 16)]);
     compute(&mut pool, &[1, 2, 3, 4, 5], 0);
     assert_eq!(compute(&mut pool, &[1, 2, 3, 4, 5], 1), 0);
@@ -52,7 +52,7 @@ fn another_salt_or_another_beginning_is_another_prefix() {
 }
 
 #[test]
-fn growth_is_all_groups_or_none() {
+fn allocate_slots_is_atomic_across_groups() {
     let mut pool = pool(2, &[(GroupKind::Full, 8), (window(4), 2)]);
     let mut cache = pool.sequence_without_prefix_caching();
     assert_eq!(pool.max_allocatable_len(&cache), 4);
@@ -71,12 +71,12 @@ fn growth_is_all_groups_or_none() {
 }
 
 #[test]
-fn a_window_frees_what_is_behind_it() {
+fn sliding_window_frees_blocks_it_has_passed() {
     let mut pool = pool(2, &[(GroupKind::Full, 8), (window(3), 8)]);
     let tokens: Vec<u32> = (0..10).collect();
     let mut cache = pool.match_prefix(&tokens, 0);
     pool.allocate_slots(&mut cache, 7).unwrap();
-    // Position 6 reads 4 and 5, which are logical block 2.
+    // Position 6 attends to 4 and 5, which are in logical block 2.
     pool.cache_full_blocks(&mut cache, &tokens, 6);
     assert_eq!(cache.table(0).allocated_blocks(), 4);
     assert_eq!(cache.table(1).null_blocks(), 2);
@@ -88,7 +88,7 @@ fn a_window_frees_what_is_behind_it() {
 }
 
 #[test]
-fn a_window_needs_only_its_last_blocks_for_a_hit() {
+fn sliding_window_hit_needs_only_the_last_blocks() {
     let mut pool = pool(2, &[(GroupKind::Full, 16), (window(3), 5)]);
     let tokens: Vec<u32> = (0..17).collect();
     let mut cache = pool.match_prefix(&tokens, 0);
@@ -98,7 +98,7 @@ fn a_window_needs_only_its_last_blocks_for_a_hit() {
     }
     pool.release(cache);
 
-    // The window group has reused the blocks of the beginning, the full group still has them.
+    // The window group has reused the first blocks; the full-attention group still has them.
     let cache = pool.match_prefix(&tokens, 0);
     assert_eq!(cache.cached_tokens(), 16);
     assert_eq!(cache.table(1).null_blocks(), 7);
@@ -108,7 +108,7 @@ fn a_window_needs_only_its_last_blocks_for_a_hit() {
 }
 
 #[test]
-fn the_end_of_the_longest_unused_sequence_is_reused_first() {
+fn eviction_starts_with_the_end_of_the_least_recently_used_sequence() {
     let mut pool = pool(1, &[(GroupKind::Full, 6)]);
     compute(&mut pool, &[1, 2, 3], 0);
     compute(&mut pool, &[4, 5, 6], 0);
@@ -121,7 +121,7 @@ fn the_end_of_the_longest_unused_sequence_is_reused_first() {
 }
 
 #[test]
-fn rejected_drafts_are_taken_back() {
+fn truncate_frees_slots_of_rejected_drafts() {
     let mut pool = pool(2, &[(GroupKind::Full, 8), (window(3), 8)]);
     let tokens = [1, 2, 3, 4, 5];
     let mut cache = pool.match_prefix(&tokens, 0);
@@ -134,7 +134,7 @@ fn rejected_drafts_are_taken_back() {
 }
 
 #[test]
-fn a_shared_block_is_not_written_after_a_rollback() {
+fn truncate_drops_shared_blocks_and_evicts_its_own() {
     let mut pool = pool(2, &[(GroupKind::Full, 8)]);
     let tokens = [1, 2, 3, 4, 5];
     compute(&mut pool, &tokens, 0);
@@ -143,7 +143,7 @@ fn a_shared_block_is_not_written_after_a_rollback() {
     assert_eq!(pool.truncate(&mut one, 3), 2);
     pool.release(two);
 
-    // Alone, it may write the rest of the block, which must not be found any more.
+    // Without another reference the block stays writable, and must no longer be in the prefix cache.
     let mut alone = pool.match_prefix(&tokens, 0);
     assert_eq!(pool.truncate(&mut alone, 3), 3);
     let other = pool.match_prefix(&tokens, 0);
@@ -154,7 +154,7 @@ fn a_shared_block_is_not_written_after_a_rollback() {
 }
 
 #[test]
-fn a_window_that_moved_on_cannot_come_back() {
+fn truncate_before_the_sliding_window_leaves_nothing() {
     let mut pool = pool(2, &[(window(2), 8)]);
     let tokens: Vec<u32> = (0..9).collect();
     let mut cache = pool.match_prefix(&tokens, 0);
@@ -167,7 +167,7 @@ fn a_window_that_moved_on_cannot_come_back() {
 }
 
 #[test]
-fn a_lookup_counts_once_the_sequence_starts() {
+fn prefix_cache_queries_count_once_slots_are_allocated() {
     let mut pool = pool(2, &[(GroupKind::Full, 8)]);
     let tokens = [1, 2, 3, 4, 5];
     compute(&mut pool, &tokens, 0);
@@ -182,7 +182,7 @@ fn a_lookup_counts_once_the_sequence_starts() {
 }
 
 #[test]
-fn the_longest_sequence_depends_on_full_groups_and_short_windows() {
+fn max_sequence_len_is_limited_by_full_attention_and_small_window_groups() {
     let longest = |groups: &[_]| pool(4, groups).max_sequence_len();
     assert_eq!(longest(&[(GroupKind::Full, 5), (window(4), 9)]), 20);
     assert_eq!(longest(&[(window(5), 3)]), usize::MAX);
@@ -190,7 +190,7 @@ fn the_longest_sequence_depends_on_full_groups_and_short_windows() {
 }
 
 #[test]
-fn what_others_hold_counts_when_they_would_give_way() {
+fn can_fit_after_releasing_counts_blocks_of_released_sequences() {
     let mut pool = pool(2, &[(GroupKind::Full, 6), (window(3), 5)]);
     let (mut one, mut two) = (
         pool.sequence_without_prefix_caching(),
@@ -210,7 +210,7 @@ fn what_others_hold_counts_when_they_would_give_way() {
 }
 
 #[test]
-fn a_private_sequence_finds_nothing_and_leaves_nothing() {
+fn sequence_without_prefix_caching_neither_hits_nor_caches() {
     let mut pool = pool(2, &[(GroupKind::Full, 8), (window(2), 8)]);
     let tokens = [1, 2, 3, 4, 5];
     let mut cache = pool.sequence_without_prefix_caching();

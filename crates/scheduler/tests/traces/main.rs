@@ -1,7 +1,7 @@
-//! Small workloads, step by step. A line is a step: `id[start..end]` per item, `+n` for drafts,
-//! `*` where the next token is sampled.
+//! Snapshots of small workloads. Each line is a step: `id[start..end]` per item, `+n` for drafts, `*` where the next
+//! token is sampled.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use insta::assert_snapshot;
 use mlxm_kvcache::{GroupConfig, GroupKind};
@@ -15,7 +15,7 @@ mod trace;
 use trace::{Trace, describe, full};
 
 #[test]
-fn a_prompt_is_computed_in_chunks_and_then_token_by_token() {
+fn long_prompt_is_prefilled_in_chunks() {
     assert_snapshot!(Trace::new(1, 4, full(8)).add(1, 10, 13).run(), @r"
     1[0..4]
     1[4..8]
@@ -26,7 +26,7 @@ fn a_prompt_is_computed_in_chunks_and_then_token_by_token() {
 }
 
 #[test]
-fn generating_sequences_go_before_prompts() {
+fn decoding_sequences_are_scheduled_before_prefill_chunks() {
     let mut trace = Trace::new(4, 6, full(32));
     trace.add(1, 3, 8).add(2, 12, 14).add(3, 2, 4);
     assert_snapshot!(trace.run(), @r"
@@ -39,7 +39,7 @@ fn generating_sequences_go_before_prompts() {
 }
 
 #[test]
-fn sequences_beyond_the_limit_wait_their_turn() {
+fn sequences_beyond_max_sequences_wait() {
     let mut trace = Trace::new(2, 16, full(32));
     trace.add(1, 4, 6).add(2, 4, 7).add(3, 4, 5).add(4, 4, 5);
     assert_snapshot!(trace.run(), @r"
@@ -51,7 +51,7 @@ fn sequences_beyond_the_limit_wait_their_turn() {
 }
 
 #[test]
-fn the_newest_gives_way_and_finds_its_prefix_again() {
+fn newest_sequence_is_preempted_and_reuses_its_cached_prefix() {
     let mut trace = Trace::new(3, 16, full(5));
     trace.add(1, 7, 14).add(2, 8, 11);
     assert_snapshot!(trace.run(), @r"
@@ -67,7 +67,7 @@ fn the_newest_gives_way_and_finds_its_prefix_again() {
 }
 
 #[test]
-fn a_preempted_sequence_has_nothing_computed() {
+fn preempted_sequence_has_no_computed_tokens() {
     let mut trace = Trace::new(3, 16, full(5));
     trace.add(1, 7, 14).add(2, 8, 11);
     while trace.step().preempted.is_empty() {}
@@ -80,7 +80,7 @@ fn a_preempted_sequence_has_nothing_computed() {
 }
 
 #[test]
-fn a_sequence_waits_until_it_fits_as_a_whole() {
+fn sequence_waits_until_its_prompt_fits_completely() {
     let mut trace = Trace::new(3, 16, full(5));
     trace.add(1, 8, 10).add(2, 16, 17).add(3, 1, 2);
     assert_snapshot!(trace.run(), @r"
@@ -92,7 +92,7 @@ fn a_sequence_waits_until_it_fits_as_a_whole() {
 }
 
 #[test]
-fn drafts_leave_room_for_every_prompt() {
+fn drafts_leave_token_budget_for_every_prefill() {
     let mut trace = Trace::new(2, 4, full(16));
     trace.add(1, 2, 100).add(2, 9, 100);
     trace.step();
@@ -104,7 +104,7 @@ fn drafts_leave_room_for_every_prompt() {
 }
 
 #[test]
-fn a_sequence_gives_way_even_when_it_was_planned_already() {
+fn sequence_already_scheduled_in_the_step_can_be_preempted() {
     let mut trace = Trace::new(2, 16, full(3));
     trace.add(1, 3, 100).add(2, 3, 100);
     trace.step();
@@ -113,14 +113,14 @@ fn a_sequence_gives_way_even_when_it_was_planned_already() {
     } = &mut trace;
     let batch = scheduler.schedule(pool);
     assert_snapshot!(describe(&batch), @"1[3..4]* 2[3..4]*");
-    // Six tokens at once, as a grammar that allows only one continuation would commit.
+    // Six tokens at once, as when a grammar allows only one continuation.
     scheduler.commit(SequenceId(1), &[5; 6]).unwrap();
     scheduler.commit(SequenceId(2), &[5]).unwrap();
     assert_snapshot!(describe(&scheduler.schedule(pool)), @"1[4..10]* preempt 2");
 }
 
 #[test]
-fn a_prompt_finds_what_an_earlier_one_left() {
+fn prompt_reuses_the_cached_prefix_of_an_earlier_one() {
     let mut trace = Trace::new(1, 16, full(8));
     trace.add_tokens(1, (0..10).collect(), 11);
     trace.add_tokens(2, (0..12).collect(), 13);
@@ -135,29 +135,29 @@ fn a_prompt_finds_what_an_earlier_one_left() {
 }
 
 #[test]
-fn a_sequence_that_can_never_fit_is_reported_and_the_next_goes_on() {
+fn sequence_that_can_never_fit_is_rejected_and_the_next_continues() {
     let mut trace = Trace::new(2, 16, full(2));
     trace.add(1, 9, 10).add(2, 3, 5);
     assert_snapshot!(trace.run(), @r"
-    2[0..3]* reject 1: the sequence has 9 tokens but the cache holds 8; shorten the prompt or give the cache more memory
+    2[0..3]* reject 1: the sequence has 9 tokens but the KV cache holds 8; shorten the prompt or give the cache more memory
     2[3..4]*
     ");
 }
 
 #[test]
-fn a_sequence_that_outgrows_the_pool_is_reported() {
+fn sequence_that_outgrows_the_pool_is_rejected() {
     let mut trace = Trace::new(1, 16, full(2));
     trace.add(1, 6, 100);
     assert_snapshot!(trace.run(), @r"
     1[0..6]*
     1[6..7]*
     1[7..8]*
-    reject 1: the sequence has 9 tokens but the cache holds 8; shorten the prompt or give the cache more memory
+    reject 1: the sequence has 9 tokens but the KV cache holds 8; shorten the prompt or give the cache more memory
     ");
 }
 
 #[test]
-fn a_small_window_group_makes_chunks_smaller() {
+fn small_sliding_window_group_limits_chunk_size() {
     let window = GroupConfig {
         kind: GroupKind::SlidingWindow { window: 5 },
         blocks: 3,
@@ -175,7 +175,7 @@ fn a_small_window_group_makes_chunks_smaller() {
 }
 
 #[test]
-fn a_cancelled_sequence_is_gone_after_the_step() {
+fn cancelled_sequence_is_removed_after_the_step() {
     let mut trace = Trace::new(1, 16, full(8));
     trace.add(1, 4, 100).add(2, 4, 6);
     trace.step();
@@ -194,7 +194,7 @@ fn a_cancelled_sequence_is_gone_after_the_step() {
 }
 
 #[test]
-fn right_drafts_are_kept_and_wrong_ones_rolled_back() {
+fn accepted_drafts_are_kept_and_rejected_ones_rolled_back() {
     let mut trace = Trace::new(1, 5, full(8));
     trace.add(1, 4, 100);
     trace.step();
@@ -220,12 +220,12 @@ fn right_drafts_are_kept_and_wrong_ones_rolled_back() {
     );
     scheduler.commit(id, &[1, 2]).unwrap();
 
-    // Tokens that were not drafts have no keys and values yet.
+    // Committed tokens that were not drafts are not computed yet.
     let batch = scheduler.schedule(pool);
     assert_snapshot!(describe(&batch), @"1[8..10]*");
     scheduler.commit(id, &[3]).unwrap();
 
-    // If only drafts are committed, the last one is computed again for its output.
+    // If only drafts are committed, the last one is recomputed for its logits.
     scheduler.propose(id, &[60, 61]);
     scheduler.schedule(pool);
     scheduler.commit(id, &[60]).unwrap();
@@ -233,7 +233,7 @@ fn right_drafts_are_kept_and_wrong_ones_rolled_back() {
 }
 
 #[test]
-fn a_step_that_was_not_committed_is_planned_again() {
+fn uncommitted_step_is_scheduled_again() {
     let mut trace = Trace::new(1, 16, full(8));
     trace.add(1, 6, 7);
     let first = trace.scheduler.schedule(&mut trace.pool);
@@ -242,7 +242,7 @@ fn a_step_that_was_not_committed_is_planned_again() {
 }
 
 #[test]
-fn a_private_sequence_neither_finds_nor_leaves_a_prefix() {
+fn sequence_without_prefix_caching_neither_hits_nor_caches() {
     let mut trace = Trace::new(1, 16, full(8));
     for (id, prefix_caching) in [(1, false), (2, true), (3, false), (4, true)] {
         let sequence = Sequence {
@@ -261,7 +261,7 @@ fn a_private_sequence_neither_finds_nor_leaves_a_prefix() {
 }
 
 #[test]
-fn wrong_calls_are_refused() {
+fn invalid_calls_return_errors() {
     let mut trace = Trace::new(1, 4, full(8));
     let (id, other) = (SequenceId(1), SequenceId(2));
     let scheduler = &mut trace.scheduler;

@@ -1,4 +1,4 @@
-//! Who goes first, and who gives way.
+//! Priorities and preemption.
 
 use insta::assert_snapshot;
 use mlxm_scheduler::Priority;
@@ -6,7 +6,7 @@ use mlxm_scheduler::Priority;
 use crate::trace::{Trace, full};
 
 #[test]
-fn a_higher_priority_starts_first_and_first_come_is_first_served_within_one() {
+fn higher_priority_starts_first_and_ties_are_first_come_first_served() {
     let mut trace = Trace::new(1, 16, full(32));
     trace.add_with_priority(Priority::Low, 1, 4, 5).add(2, 4, 5);
     trace
@@ -21,7 +21,7 @@ fn a_higher_priority_starts_first_and_first_come_is_first_served_within_one() {
 }
 
 #[test]
-fn only_so_many_go_ahead_of_one_that_came_earlier() {
+fn max_skips_limits_later_arrivals_of_higher_priority() {
     let mut trace = Trace::new(1, 16, full(32));
     trace.add(0, 4, 5);
     for id in 1..6 {
@@ -38,7 +38,7 @@ fn only_so_many_go_ahead_of_one_that_came_earlier() {
 }
 
 #[test]
-fn a_lower_priority_gives_its_place_to_a_higher_one_and_comes_back() {
+fn higher_priority_preempts_lower_which_resumes_later() {
     let mut trace = Trace::new(2, 16, full(32));
     trace
         .add(1, 4, 8)
@@ -57,7 +57,7 @@ fn a_lower_priority_gives_its_place_to_a_higher_one_and_comes_back() {
 }
 
 #[test]
-fn the_lowest_priority_gives_way_when_blocks_run_out() {
+fn lowest_priority_is_preempted_when_blocks_run_out() {
     let mut trace = Trace::new(3, 16, full(5));
     trace
         .add_with_priority(Priority::Low, 1, 7, 11)
@@ -75,12 +75,12 @@ fn the_lowest_priority_gives_way_when_blocks_run_out() {
 }
 
 #[test]
-fn nobody_gives_way_in_vain() {
+fn preemption_does_not_happen_if_it_frees_too_few_blocks() {
     let mut trace = Trace::new(4, 32, full(10));
     trace.add_with_priority(Priority::High, 1, 24, 28);
     trace.add_with_priority(Priority::Low, 2, 4, 8);
     trace.step();
-    // Even without 2 there would be too few blocks for 3.
+    // Preempting 2 would not free enough blocks for 3.
     trace.add(3, 20, 21);
     assert_snapshot!(trace.run(), @r"
     1[0..24]* 2[0..4]*
@@ -92,7 +92,7 @@ fn nobody_gives_way_in_vain() {
 }
 
 #[test]
-fn a_prompt_of_higher_priority_is_computed_before_a_lower_one() {
+fn higher_priority_prompt_is_prefilled_first() {
     let mut trace = Trace::new(3, 8, full(32));
     trace.add_with_priority(Priority::Low, 1, 20, 21);
     trace.step();

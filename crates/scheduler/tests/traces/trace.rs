@@ -1,4 +1,4 @@
-//! A workload that is run step by step and written down.
+//! Runs a workload step by step and records the batches.
 
 use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig};
 use mlxm_scheduler::{Batch, Priority, Scheduler, SchedulerConfig, Sequence, SequenceId};
@@ -6,7 +6,7 @@ use mlxm_scheduler::{Batch, Priority, Scheduler, SchedulerConfig, Sequence, Sequ
 pub struct Trace {
     pub scheduler: Scheduler,
     pub pool: BlockPool,
-    /// Length at which a sequence is finished.
+    /// Length at which each sequence finishes.
     pub goals: Vec<(SequenceId, usize)>,
     pub lines: Vec<String>,
 }
@@ -35,7 +35,7 @@ impl Trace {
         }
     }
 
-    /// Adds a prompt whose tokens differ from those of other ids, to be generated up to `goal`.
+    /// Adds a prompt whose tokens differ from those of other ids, to be extended to length `goal`.
     pub fn add(&mut self, id: u64, prompt: usize, goal: usize) -> &mut Self {
         let tokens = (0..prompt as u32).map(|at| id as u32 * 1000 + at);
         self.add_tokens(id, tokens.collect(), goal)
@@ -48,7 +48,7 @@ impl Trace {
         self
     }
 
-    /// As [`Trace::add`], for a sequence that is more or less urgent than others.
+    /// Like [`Trace::add`], with a priority.
     pub fn add_with_priority(
         &mut self,
         priority: Priority,

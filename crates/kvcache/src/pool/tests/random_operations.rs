@@ -1,6 +1,6 @@
-//! Random operations on a pool whose memory is simulated: every slot remembers for which exact
-//! prefix it was written, and every position a layer would read must hold what it would have
-//! computed itself. Any wrong sharing, early reuse or lost window shows as a wrong read.
+//! Random operations on a pool with simulated memory: every slot records the exact prefix it was written for, and every
+//! position that a layer attends to must contain the sequence's own prefix. Wrong sharing, premature reuse and freed
+//! window blocks show up as a wrong read.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a slot was written for: salt and all tokens up to its position.
+/// What a slot was written for: the cache salt and all tokens up to its position.
 type Content = (u64, Vec<u32>);
 
 struct Live {
@@ -35,7 +35,7 @@ enum Operation {
 }
 
 fn tokens(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u32>> {
-    // Few token values, so that prefixes coincide.
+    // Few token values, so that prefixes often coincide.
     prop::collection::vec(0..2u32, len)
 }
 
@@ -121,7 +121,7 @@ impl Simulation {
         });
     }
 
-    /// What a lookup should find, by trying every resume point against the index, longest first.
+    /// The expected hit length: tries every prefix length against the cache, longest first.
     fn longest_hit(&self, tokens: &[u32], salt: u64) -> usize {
         let pool = &self.pool;
         let size = pool.block_size;
@@ -129,14 +129,14 @@ impl Simulation {
         for block in tokens.chunks_exact(size) {
             hashes.push(pool.hasher.extend(hashes[hashes.len() - 1], block));
         }
-        let held = |group: &Group, i: usize| {
+        let cached = |group: &Group, i: usize| {
             let block = &tokens[i * size..(i + 1) * size];
             group.get_cached_block(hashes[i + 1], block).is_some()
         };
         let resumes = |&blocks: &usize| {
             pool.groups.iter().all(|group| {
                 let first = group.kind().first_attended_position(blocks * size) / size;
-                (first..blocks).all(|i| held(group, i))
+                (first..blocks).all(|i| cached(group, i))
             })
         };
         let longest = tokens.len().saturating_sub(1) / size;
@@ -151,7 +151,7 @@ impl Simulation {
                 let own = cache.slot(group, position).expect("a slot to write to");
                 memory[own] = Some((*salt, tokens[..=position].to_vec()));
                 for read in self.pool.kind(group).first_attended_position(position)..position {
-                    let slot = cache.slot(group, read).expect("a held position");
+                    let slot = cache.slot(group, read).expect("position has a slot");
                     let expected = (*salt, tokens[..=read].to_vec());
                     assert_eq!(memory[slot].as_ref(), Some(&expected));
                 }
@@ -197,7 +197,7 @@ impl Simulation {
             .cache_full_blocks(&mut live.cache, &live.tokens, end);
     }
 
-    /// Speculation of which everything is rejected.
+    /// Speculative decoding in which every draft is rejected.
     fn compute_drafts(&mut self, chosen: usize, drafts: usize) {
         let live = &self.live[chosen];
         let (start, len) = (live.computed, live.tokens.len());
@@ -224,7 +224,7 @@ impl Simulation {
         assert!(live.cache.hashed_tokens() <= kept);
         assert!(live.cache.capacity() < kept + self.pool.block_size());
         live.computed = kept;
-        // Other tokens may follow now.
+        // Other tokens may follow from here.
         live.tokens.truncate(len);
     }
 
@@ -253,7 +253,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn every_read_sees_what_the_sequence_would_have_written(
+    fn attended_positions_contain_the_sequences_own_prefix(
         block_size in 1..5usize,
         groups in groups(),
         operations in prop::collection::vec(operation(), 1..120),
@@ -273,7 +273,7 @@ proptest! {
     }
 
     #[test]
-    fn a_sequence_fits_exactly_when_the_pool_says_so(
+    fn can_fit_and_max_sequence_len_predict_allocation(
         block_size in 1..5usize,
         groups in groups(),
         len in 1..80usize,
