@@ -2,7 +2,7 @@
 
 use std::env;
 
-use mlxm_benches::{Bench, attention, matrix, small};
+use mlxm_benches::{Bench, attention, linear, small};
 
 fn main() {
     // Cargo passes it when it benchmarks; among the tests this would only take time.
@@ -11,7 +11,7 @@ fn main() {
         return;
     }
     let mut bench = Bench::new();
-    matrix::run(&mut bench);
+    linear::run(&mut bench);
     attention::run(&mut bench);
     small::run(&mut bench);
     bench.finish();

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use mlxm_kernels::{AttentionSpec, Kernels, KvCache, KvShape, KvSpan, KvType, Mask};
+use mlxm_kernels::{AttentionSpec, Kernels, KvCache, KvCacheDtype, KvShape, KvSpan, Mask};
 
 use crate::{
     bench::{Arithmetic, Bench, Work},
@@ -25,9 +25,9 @@ const CASES: [(usize, usize, usize); 5] = [
 
 /// Every case with every type of keys and values.
 pub fn run(bench: &mut Bench) {
-    for kv_type in KvType::ALL {
+    for dtype in KvCacheDtype::ALL {
         for (rows, sequences, positions) in CASES {
-            measure(bench, kv_type, rows, sequences, positions);
+            measure(bench, dtype, rows, sequences, positions);
         }
     }
 }
@@ -45,7 +45,13 @@ fn spec() -> AttentionSpec {
     }
 }
 
-fn measure(bench: &mut Bench, kv_type: KvType, rows: usize, sequences: usize, positions: usize) {
+fn measure(
+    bench: &mut Bench,
+    dtype: KvCacheDtype,
+    rows: usize,
+    sequences: usize,
+    positions: usize,
+) {
     let blocks = positions / BLOCK_SIZE;
     let shape = KvShape {
         blocks: sequences * blocks,
@@ -57,15 +63,15 @@ fn measure(bench: &mut Bench, kv_type: KvType, rows: usize, sequences: usize, po
     // The last row sees every position, the first of the span all but the others' own.
     let seen = rows * positions - rows * (rows - 1) / 2;
     let work = Work {
-        bytes: sequences * positions * shape.bytes_per_position(kv_type),
+        bytes: sequences * positions * shape.bytes_per_position(dtype),
         operations: 4 * sequences * seen * HEADS * HEAD_DIM,
         arithmetic: Arithmetic::Float,
     };
-    let group = format!("attention {kv_type}");
+    let group = format!("attention {dtype}");
     let name = format!("{sequences}x{rows} rows/{positions} positions");
     bench.measure(&group, &name, work, |kernels, _| {
         let mut noise = Noise::new();
-        let mut cache = valid(KvCache::new(kernels, shape, kv_type));
+        let mut cache = valid(KvCache::new(kernels, shape, dtype));
         fill(kernels, &mut cache, &mut noise);
         let q = noise.activations(sequences * rows, HEADS * HEAD_DIM);
         let tables: Vec<Vec<u32>> = (0..sequences)
@@ -97,6 +103,6 @@ fn fill(kernels: &Kernels, cache: &mut KvCache, noise: &mut Noise) {
     for first in (0..slots).step_by(512) {
         let slots: Vec<u32> = (first..slots.min(first + 512)).collect();
         let qkv = noise.activations(slots.len(), width);
-        valid(kernels.rotate_and_store(&qkv, &spec(), None, None, cache, &slots));
+        valid(kernels.rope_and_cache(&qkv, &spec(), None, None, cache, &slots));
     }
 }

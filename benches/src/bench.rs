@@ -6,7 +6,7 @@ use std::{
 };
 
 use criterion::{Criterion, Throughput};
-use mlxm_kernels::{CpuOptions, Kernels, Precision};
+use mlxm_kernels::{ActivationDtype, CpuOptions, Kernels};
 
 use crate::machine::{Limits, Peak};
 
@@ -53,9 +53,9 @@ impl Default for Bench {
 impl Bench {
     /// With criterion's options of the command line.
     pub fn new() -> Self {
-        let kernels = |precision| {
+        let kernels = |activation_dtype| {
             Kernels::cpu(CpuOptions {
-                precision,
+                activation_dtype,
                 ..CpuOptions::default()
             })
         };
@@ -65,8 +65,8 @@ impl Bench {
                 .warm_up_time(Duration::from_millis(200))
                 .measurement_time(Duration::from_millis(800))
                 .configure_from_args(),
-            int8: kernels(Precision::Int8),
-            exact: kernels(Precision::Exact),
+            int8: kernels(ActivationDtype::Int8),
+            exact: kernels(ActivationDtype::F32),
             rows: Vec::new(),
         }
     }

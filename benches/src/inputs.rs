@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use half::{bf16, f16};
-use mlxm_kernels::{Bytes, FloatType, Matrix, QuantMode, QuantSpec, ScaleType, Vector};
+use mlxm_kernels::{Bytes, FloatType, Param, QuantMode, QuantSpec, ScaleType, Weight};
 
 /// Deterministic numbers (Knuth's linear congruential generator).
 pub struct Noise(u64);
@@ -48,16 +48,16 @@ impl Noise {
         valid(Tensor::from_vec(x, (rows, width), &Device::Cpu))
     }
 
-    pub fn vector(&mut self, len: usize) -> Vector {
+    pub fn vector(&mut self, len: usize) -> Param {
         let bytes = self.floats(len, FloatType::F32);
-        valid(Vector::from_bytes(FloatType::F32, &bytes))
+        valid(Param::from_bytes(FloatType::F32, &bytes))
     }
 
-    pub fn matrix(&mut self, rows: usize, cols: usize, format: Format) -> Matrix {
+    pub fn matrix(&mut self, rows: usize, cols: usize, format: Format) -> Weight {
         let spec = match format {
             Format::Dense(float) => {
                 let bytes = self.floats(rows * cols, float);
-                return valid(Matrix::dense(rows, cols, float, bytes));
+                return valid(Weight::dense(rows, cols, float, bytes));
             }
             Format::Quantized(spec) => spec,
         };
@@ -76,7 +76,7 @@ impl Noise {
             };
             (Bytes::owned(vec![scale; groups]), ScaleType::U8, None)
         };
-        valid(Matrix::quantized(
+        valid(Weight::quantized(
             rows, cols, spec, codes, scales, scale_type, biases, None,
         ))
     }

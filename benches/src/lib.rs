@@ -6,8 +6,8 @@
 pub mod attention;
 mod bench;
 mod inputs;
+pub mod linear;
 mod machine;
-pub mod matrix;
 mod peak;
 pub mod small;
 

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use mlxm_kernels::{AttentionSpec, KvCache, KvShape, KvType, Norm, Rope};
+use mlxm_kernels::{AttentionSpec, KvCache, KvCacheDtype, KvShape, Norm, Rope};
 
 use crate::{
     bench::{Arithmetic, Bench, Work},
@@ -19,7 +19,7 @@ const ROWS: [usize; 2] = [1, 512];
 pub fn run(bench: &mut Bench) {
     for rows in ROWS {
         rms_norm(bench, rows);
-        rotate_and_store(bench, rows);
+        rope_and_cache(bench, rows);
     }
 }
 
@@ -40,7 +40,7 @@ fn rms_norm(bench: &mut Bench, rows: usize) {
     });
 }
 
-fn rotate_and_store(bench: &mut Bench, rows: usize) {
+fn rope_and_cache(bench: &mut Bench, rows: usize) {
     let width = (HEADS + 2 * KV_HEADS) * HEAD_DIM;
     let stored = 2 * KV_HEADS * HEAD_DIM;
     let work = Work {
@@ -71,7 +71,7 @@ fn rotate_and_store(bench: &mut Bench, rows: usize) {
                 window: None,
                 sinks: None,
             };
-            let mut cache = valid(KvCache::new(kernels, shape, KvType::F16));
+            let mut cache = valid(KvCache::new(kernels, shape, KvCacheDtype::F16));
             let qkv = Noise::new().activations(rows, width);
             let slots: Vec<u32> = (0..rows as u32).collect();
             let rope = Rope {
@@ -80,14 +80,19 @@ fn rotate_and_store(bench: &mut Bench, rows: usize) {
                 inverse_frequencies: (0..HEAD_DIM / 2)
                     .map(|pair| 10_000_f32.powf(-2.0 * pair as f32 / HEAD_DIM as f32))
                     .collect(),
-                amplitude: 1.0,
+                attention_factor: 1.0,
             };
-            let turns = valid(kernels.turns(&rope, &slots));
+            let rope_cos_sin = valid(kernels.rope_cos_sin(&rope, &slots));
             move || {
-                let turns = Some(&turns);
-                black_box(valid(
-                    kernels.rotate_and_store(&qkv, &spec, None, turns, &mut cache, &slots),
-                ));
+                let rope_cos_sin = Some(&rope_cos_sin);
+                black_box(valid(kernels.rope_and_cache(
+                    &qkv,
+                    &spec,
+                    None,
+                    rope_cos_sin,
+                    &mut cache,
+                    &slots,
+                )));
             }
         },
     );

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mlxm_engine::{Event, FinishReason, Finished, Poll};
+use mlxm_engine::{Event, Finished, Poll};
 use pyo3::prelude::*;
 
 use crate::error::{PyResultExt, refused};
@@ -103,10 +103,7 @@ impl Generation {
 }
 
 fn stop_string(finished: &Finished) -> Option<String> {
-    match &finished.reason {
-        FinishReason::StopString(stop) => Some(stop.clone()),
-        _ => None,
-    }
+    finished.reason.stop_string().map(str::to_owned)
 }
 
 #[pymethods]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
 use mlxm_chat::ChatModel;
-use mlxm_engine::{DeviceChoice, Engine, KvType, LoadOptions, Precision};
+use mlxm_engine::{ActivationDtype, DeviceChoice, Engine, KvCacheDtype, LoadOptions};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -73,9 +73,11 @@ impl Model {
     ) -> PyResult<Self> {
         let options = LoadOptions {
             device: device.parse::<DeviceChoice>().map_err(invalid_option)?,
-            precision: precision.parse::<Precision>().map_err(invalid_option)?,
-            kv_type: kv_type
-                .map(str::parse::<KvType>)
+            activation_dtype: precision
+                .parse::<ActivationDtype>()
+                .map_err(invalid_option)?,
+            kv_cache_dtype: kv_type
+                .map(str::parse::<KvCacheDtype>)
                 .transpose()
                 .map_err(invalid_option)?,
             threads,

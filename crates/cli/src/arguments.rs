@@ -3,7 +3,7 @@
 use anstream::ColorChoice;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, ValueEnum};
-use mlxm_engine::{DeviceChoice, KvType, Precision};
+use mlxm_engine::{ActivationDtype, DeviceChoice, KvCacheDtype};
 
 use crate::commands::Command;
 use crate::output::{Format, Output};
@@ -59,11 +59,11 @@ pub struct GlobalArguments {
     /// Arithmetic of the model: int8 rounds what quantized weights are multiplied with to 8 bits, exact keeps f32
     /// [default: int8]
     #[arg(long, global = true, value_parser = precision_parser())]
-    pub precision: Option<Precision>,
+    pub precision: Option<ActivationDtype>,
 
     /// How keys and values are stored [default: f32 with exact arithmetic, else f16]
     #[arg(long, global = true, value_name = "TYPE", value_parser = kv_type_parser())]
-    pub kv_type: Option<KvType>,
+    pub kv_type: Option<KvCacheDtype>,
 
     /// Memory a model may take, such as 12GB [default: four fifths of this machine's]
     #[arg(long, global = true, value_name = "SIZE", value_parser = units::parse_bytes)]
@@ -114,16 +114,16 @@ impl From<Colors> for ColorChoice {
     }
 }
 
-fn precision_parser() -> impl TypedValueParser<Value = Precision> {
-    PossibleValuesParser::new(["int8", "exact"]).try_map(|name| name.parse::<Precision>())
+fn precision_parser() -> impl TypedValueParser<Value = ActivationDtype> {
+    PossibleValuesParser::new(["int8", "exact"]).try_map(|name| name.parse::<ActivationDtype>())
 }
 
 fn device_parser() -> impl TypedValueParser<Value = DeviceChoice> {
     PossibleValuesParser::new(["auto", "cpu", "metal"]).try_map(|name| name.parse::<DeviceChoice>())
 }
 
-fn kv_type_parser() -> impl TypedValueParser<Value = KvType> {
-    PossibleValuesParser::new(["f32", "f16", "int8"]).try_map(|name| name.parse::<KvType>())
+fn kv_type_parser() -> impl TypedValueParser<Value = KvCacheDtype> {
+    PossibleValuesParser::new(["f32", "f16", "int8"]).try_map(|name| name.parse::<KvCacheDtype>())
 }
 
 #[cfg(test)]

@@ -47,8 +47,8 @@ impl Context {
     pub fn load_options(&self) -> LoadOptions {
         LoadOptions {
             device: self.device(),
-            precision: self.global.precision.unwrap_or_default(),
-            kv_type: self.global.kv_type,
+            activation_dtype: self.global.precision.unwrap_or_default(),
+            kv_cache_dtype: self.global.kv_type,
             threads: self.global.threads.map(usize::from),
             memory_bytes: self.memory_budget_bytes(),
             ..LoadOptions::default()

@@ -59,7 +59,7 @@ impl<'a> Recorder<'a> {
             model,
             text: &answer.text,
             thinking: &answer.thinking,
-            finish_reason: answer.ending.as_str(),
+            finish_reason: answer.finish.as_str(),
             statistics: answer.statistics,
             tokens: self.tokens,
         };

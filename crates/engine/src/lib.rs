@@ -49,10 +49,12 @@ pub use mlxm_kernels::{QuantMode, QuantSpec};
 pub use mlxm_kvcache::GroupKind;
 pub use mlxm_scheduler::Priority;
 pub use options::{
-    BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DEFAULT_MAX_QUEUED_REQUESTS, DeviceChoice, KvType,
-    LoadOptions, Precision,
+    ActivationDtype, BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DEFAULT_MAX_QUEUED_REQUESTS, DeviceChoice,
+    KvCacheDtype, LoadOptions,
 };
-pub use request::{Event, FinishReason, Finished, Logits, Request, RequestMetrics, Token};
+pub use request::{
+    Event, FinishReason, Finished, LengthCause, Logits, Request, RequestMetrics, StopCause, Token,
+};
 pub use runtime::{
     CacheGroupPlan, CacheGroupStats, Counters, Engine, EngineStats, Generation, MemoryPlan, Poll,
     inspect, peak_resident_bytes,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-pub use mlxm_kernels::{KvType, Precision};
+pub use mlxm_kernels::{ActivationDtype, KvCacheDtype};
 
 /// Where the model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,9 +56,9 @@ pub struct LoadOptions {
     /// Where to run.
     pub device: DeviceChoice,
     /// Arithmetic of the matrix multiplications.
-    pub precision: Precision,
-    /// How keys and values are stored; see [`LoadOptions::kv_type`] for what is taken when absent.
-    pub kv_type: Option<KvType>,
+    pub activation_dtype: ActivationDtype,
+    /// How keys and values are stored; see [`LoadOptions::kv_cache_dtype`] for what is taken when absent.
+    pub kv_cache_dtype: Option<KvCacheDtype>,
     /// Threads of the CPU backend; the physical cores when absent.
     pub threads: Option<usize>,
     /// The longest prompt plus answer of one sequence, in tokens. Defaults to the smaller of the model's own limit and
@@ -82,8 +82,8 @@ impl Default for LoadOptions {
     fn default() -> Self {
         Self {
             device: DeviceChoice::Auto,
-            precision: Precision::default(),
-            kv_type: None,
+            activation_dtype: ActivationDtype::default(),
+            kv_cache_dtype: None,
             threads: None,
             context_length: None,
             max_sequences: 1,
@@ -97,10 +97,10 @@ impl Default for LoadOptions {
 
 impl LoadOptions {
     /// How keys and values are stored: as asked for, else f32 where the arithmetic is exact.
-    pub fn kv_type(&self) -> KvType {
-        self.kv_type.unwrap_or(match self.precision {
-            Precision::Exact => KvType::F32,
-            _ => KvType::F16,
+    pub fn kv_cache_dtype(&self) -> KvCacheDtype {
+        self.kv_cache_dtype.unwrap_or(match self.activation_dtype {
+            ActivationDtype::F32 => KvCacheDtype::F32,
+            _ => KvCacheDtype::F16,
         })
     }
 }

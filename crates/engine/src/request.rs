@@ -58,27 +58,55 @@ pub struct Token {
     pub logprob: Option<TokenLogprob>,
 }
 
-/// Why an answer ended.
+/// Why a generation ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FinishReason {
-    /// The model produced this end-of-sequence token.
+    /// The output is complete.
+    Stop(StopCause),
+    /// A length limit truncated the output.
+    Length(LengthCause),
+    /// The output is complete and calls tools. Only a parser of the text knows; the engine itself never reports it.
+    ToolCalls,
+    /// The caller cancelled the generation. The engine itself never reports it: a dropped generation has no more events.
+    Cancelled,
+}
+
+/// What completed the output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopCause {
+    /// The model generated this end-of-sequence token.
     EndOfSequence(u32),
-    /// This stop string appeared.
+    /// This stop string appeared in the text.
     StopString(String),
-    /// The constraint was met and left nothing more to say.
-    GrammarComplete,
-    /// The request's token limit was reached.
+    /// The constraint is fulfilled and allows nothing more.
+    ConstraintComplete,
+}
+
+/// Which limit truncated the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LengthCause {
+    /// `max_tokens` of the request.
     MaxTokens,
-    /// The context is full.
-    ContextFull,
+    /// The context length of the engine.
+    ContextLength,
 }
 
 impl FinishReason {
-    /// The word that APIs of this kind use: `stop` or `length`.
+    /// The name for output, as in OpenAI's API: `stop`, `length`, `tool_calls`; `cancelled` in addition.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::EndOfSequence(_) | Self::StopString(_) | Self::GrammarComplete => "stop",
-            Self::MaxTokens | Self::ContextFull => "length",
+            Self::Stop(_) => "stop",
+            Self::Length(_) => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The stop string that ended the output, if one did.
+    pub fn stop_string(&self) -> Option<&str> {
+        match self {
+            Self::Stop(StopCause::StopString(stop)) => Some(stop),
+            _ => None,
         }
     }
 }

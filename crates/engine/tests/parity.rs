@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mlxm_engine::{BLOCK_SIZE, Engine, LoadOptions, Precision};
+use mlxm_engine::{ActivationDtype, BLOCK_SIZE, Engine, LoadOptions};
 use safetensors::SafeTensors;
 
 /// Of the logit range: a wrong epsilon or activation is well above it, the oracle's own noise well below.
@@ -70,7 +70,7 @@ fn agrees(name: &str) {
     let folder = golden(name);
     let oracle = oracle(&folder);
     let exact = LoadOptions {
-        precision: Precision::Exact,
+        activation_dtype: ActivationDtype::F32,
         ..LoadOptions::default()
     };
     let engine = Engine::load(&folder, &exact).unwrap();

@@ -29,20 +29,20 @@ pub struct Rope {
     /// One frequency per pair: `dims / 2`.
     pub inverse_frequencies: Vec<f32>,
     /// Factor of the rotated elements (1 except for yarn and longrope).
-    pub amplitude: f32,
+    pub attention_factor: f32,
 }
 
-/// The angles of a [`Rope`] at the positions of some rows, from [`crate::Kernels::turns`]: the same for every layer.
+/// The angles of a [`Rope`] at the positions of some rows, from [`crate::Kernels::rope_cos_sin`]: the same for every layer.
 #[derive(Clone, Debug)]
-pub struct Turns {
+pub struct RopeCosSin {
     pub(crate) dims: usize,
     pub(crate) traditional: bool,
-    pub(crate) amplitude: f32,
+    pub(crate) attention_factor: f32,
     /// For each row `dims / 2` cosines, then as many sines.
     pub(crate) values: Vec<f32>,
 }
 
-impl Turns {
+impl RopeCosSin {
     /// Rows that there are angles for.
     pub(crate) fn rows(&self) -> Option<usize> {
         self.values.len().checked_div(self.dims)

@@ -18,12 +18,12 @@ pub(crate) fn check_norm_of_width(
     norm: &Norm,
     width: usize,
 ) -> Result<(), KernelError> {
-    let stretch = norm.stretch(width);
-    if stretch == 0 || !width.is_multiple_of(stretch) {
+    let normalized_size = norm.normalized_size(width);
+    if normalized_size == 0 || !width.is_multiple_of(normalized_size) {
         return Err(shape_error(
             op,
             format!("an activation of width {width}"),
-            format!("a norm of {stretch}"),
+            format!("a norm of {normalized_size}"),
         ));
     }
     if let Norm::Layer { weight, bias, .. } = norm {

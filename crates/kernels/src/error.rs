@@ -1,6 +1,6 @@
 //! What a kernel call can be refused for.
 
-use crate::matrix::MatrixError;
+use crate::weight::WeightError;
 
 /// Why an operation was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ pub enum KernelError {
     },
     /// A weight is malformed.
     #[error(transparent)]
-    Matrix(#[from] MatrixError),
+    Weight(#[from] WeightError),
     /// candle could not make or read a tensor.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -9,54 +9,57 @@ use std::{
 use candle_core::{Device, Tensor};
 
 use crate::{
-    Activation, AttentionSpec, HeadNorms, KernelError, KvCache, KvSpan, Linear, Matrix, Norm, Rope,
-    Turns,
+    Activation, AttentionSpec, KernelError, KvCache, KvSpan, Linear, Norm, QkNorms, Rope,
+    RopeCosSin, Weight,
     checks::{check_attention, check_heads, check_norm, check_norm_of_width, described},
     cpu::{
         Cpu, attention,
         each_row::EachRow,
         elementwise::{self, Function},
-        finish::Finish,
+        epilogue::Epilogue,
         linear, norm,
         product::{Input, product},
-        rotate,
-        simd::Level,
-        tiles::Tiles,
+        repack::RepackedWeight,
+        rope,
+        simd::SimdLevel,
     },
-    matrix::Storage,
     operand::{
         Operand, check_distinct, check_indices, check_vector, describe, output, shape_error,
     },
+    weight::Storage,
 };
 
 /// How exactly results are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Precision {
+pub enum ActivationDtype {
     /// f32 activations, keys and values.
-    Exact,
+    F32,
     /// Activations in int8, a step per group of columns, wherever a quantized weight is multiplied by them; f32 in between.
     #[default]
     Int8,
 }
 
-impl fmt::Display for Precision {
+impl fmt::Display for ActivationDtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Exact => "exact",
+            Self::F32 => "f32",
             Self::Int8 => "int8",
         })
     }
 }
 
-impl FromStr for Precision {
+impl FromStr for ActivationDtype {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
         match name {
-            "exact" => Ok(Self::Exact),
+            // `exact` is the former name of `f32`.
+            "f32" | "exact" => Ok(Self::F32),
             "int8" => Ok(Self::Int8),
-            _ => Err(format!("unknown precision {name:?}: use int8 or exact")),
+            _ => Err(format!(
+                "unknown activation dtype {name:?}: use f32 or int8"
+            )),
         }
     }
 }
@@ -67,7 +70,7 @@ pub enum GateUp<'a> {
     /// The activated projection and the one it is multiplied with.
     Separate(&'a Linear, &'a Linear),
     /// Both in one weight, the activated half first.
-    Joined(&'a Linear),
+    Fused(&'a Linear),
 }
 
 /// Options of the CPU kernels.
@@ -76,7 +79,7 @@ pub struct CpuOptions {
     /// Threads that compute, the calling one included; by default one per physical core.
     pub threads: Option<usize>,
     /// How exactly results are computed.
-    pub precision: Precision,
+    pub activation_dtype: ActivationDtype,
 }
 
 /// The operations of a model, on one device.
@@ -85,7 +88,7 @@ pub struct CpuOptions {
 #[derive(Debug)]
 pub struct Kernels {
     device: Device,
-    precision: Precision,
+    activation_dtype: ActivationDtype,
     cpu: Cpu,
     dispatches: AtomicU64,
 }
@@ -95,7 +98,7 @@ impl Kernels {
     pub fn cpu(options: CpuOptions) -> Self {
         Self {
             device: Device::Cpu,
-            precision: options.precision,
+            activation_dtype: options.activation_dtype,
             cpu: Cpu::new(options.threads),
             dispatches: AtomicU64::new(0),
         }
@@ -107,8 +110,8 @@ impl Kernels {
     }
 
     /// How exactly results are computed.
-    pub fn precision(&self) -> Precision {
-        self.precision
+    pub fn activation_dtype(&self) -> ActivationDtype {
+        self.activation_dtype
     }
 
     /// Threads that compute, the calling one included.
@@ -116,7 +119,7 @@ impl Kernels {
         self.cpu.threads()
     }
 
-    pub(crate) fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> SimdLevel {
         self.cpu.level()
     }
 
@@ -131,61 +134,61 @@ impl Kernels {
 
     /// The weight in the form that these kernels multiply fastest, which takes as much memory as before. Memory of the
     /// file that it came from is let go.
-    pub fn prepare(&self, weight: Matrix) -> Result<Matrix, KernelError> {
+    pub fn repack(&self, weight: Weight) -> Result<Weight, KernelError> {
         let Storage::Quantized(quantized) = weight.storage() else {
             return Ok(weight);
         };
-        if self.precision == Precision::Exact {
+        if self.activation_dtype == ActivationDtype::F32 {
             return Ok(weight);
         }
-        let tiles = Tiles::pack(&self.cpu, quantized, weight.rows(), weight.cols())?;
+        let tiles = RepackedWeight::pack(&self.cpu, quantized, weight.rows(), weight.cols())?;
         Ok(match tiles {
             Some(tiles) => {
                 weight.release();
-                weight.in_tiles(tiles)
+                weight.with_repacked(tiles)
             }
             None => weight,
         })
     }
 
     /// Makes reading the weights prepared so far faster, beside whatever else is done, and then calls `done`. It pays off
-    /// after some dozen reads of all weights, so it is not part of [`Kernels::prepare`].
-    pub fn settle(&self, done: impl FnOnce() + Send + 'static) {
-        self.cpu.arena().enlarge_pages(done);
+    /// after some dozen reads of all weights, so it is not part of [`Kernels::repack`].
+    pub fn promote_huge_pages(&self, done: impl FnOnce() + Send + 'static) {
+        self.cpu.arena().promote_huge_pages(done);
     }
 
     /// `norm(x) · weightᵀ + bias` for each of `linears`, side by side: `[T, K]` gives `[T, N₁ + N₂ + …]`.
-    pub fn project(
+    pub fn linear(
         &self,
         x: &Tensor,
         norm: Option<&Norm>,
         linears: &[&Linear],
     ) -> Result<Tensor, KernelError> {
-        self.product("project", x, norm, linears, Finish::Store)
+        self.product("linear", x, norm, linears, Epilogue::Store)
     }
 
     /// `activation(norm(x) · weightᵀ + bias)`.
-    pub fn project_activated(
+    pub fn linear_act(
         &self,
         x: &Tensor,
         norm: Option<&Norm>,
         linear: &Linear,
         activation: Activation,
     ) -> Result<Tensor, KernelError> {
-        let finish = Finish::Activate(activation);
-        self.product("project_activated", x, norm, &[linear], finish)
+        let finish = Epilogue::Activate(activation);
+        self.product("linear_act", x, norm, &[linear], finish)
     }
 
     /// `activation(gate(norm(x))) · up(norm(x))`: `[T, K]` gives `[T, N]`.
-    pub fn project_gated(
+    pub fn gated_linear(
         &self,
         x: &Tensor,
         norm: Option<&Norm>,
         gate_up: GateUp<'_>,
         activation: Activation,
     ) -> Result<Tensor, KernelError> {
-        const OP: &str = "project_gated";
-        let finish = Finish::Gate(activation);
+        const OP: &str = "gated_linear";
+        let finish = Epilogue::Gate(activation);
         match gate_up {
             GateUp::Separate(gate, up) => {
                 if gate.weight.rows() != up.weight.rows() {
@@ -197,7 +200,7 @@ impl Kernels {
                 }
                 self.product(OP, x, norm, &[gate, up], finish)
             }
-            GateUp::Joined(both) => {
+            GateUp::Fused(both) => {
                 if both.weight.rows() % 2 == 1 {
                     let halves = "a gate and as many columns beside it".to_owned();
                     return Err(shape_error(OP, describe(&both.weight), halves));
@@ -208,14 +211,14 @@ impl Kernels {
     }
 
     /// `residual + scale · (x · weightᵀ + bias)`.
-    pub fn project_onto(
+    pub fn linear_add(
         &self,
         x: &Tensor,
         linear: &Linear,
         residual: &Tensor,
         scale: f32,
     ) -> Result<Tensor, KernelError> {
-        const OP: &str = "project_onto";
+        const OP: &str = "linear_add";
         let residual = Operand::new(OP, residual)?;
         let (rows, width) = (Operand::new(OP, x)?.rows, linear.weight.rows());
         if (residual.rows, residual.width) != (rows, width) {
@@ -226,7 +229,7 @@ impl Kernels {
             ));
         }
         let residual = residual.as_slice();
-        self.product(OP, x, None, &[linear], Finish::Onto { residual, scale })
+        self.product(OP, x, None, &[linear], Epilogue::Onto { residual, scale })
     }
 
     fn product(
@@ -235,7 +238,7 @@ impl Kernels {
         x: &Tensor,
         norm: Option<&Norm>,
         linears: &[&Linear],
-        finish: Finish<'_>,
+        finish: Epilogue<'_>,
     ) -> Result<Tensor, KernelError> {
         self.count();
         let x = Operand::new(op, x)?;
@@ -259,7 +262,7 @@ impl Kernels {
         };
         let outputs: usize = linears.iter().map(|linear| linear.weight.rows()).sum();
         let width = match finish {
-            Finish::Gate(_) => outputs / 2,
+            Epilogue::Gate(_) => outputs / 2,
             _ => outputs,
         };
         let out = product(&self.cpu, input, linears, finish);
@@ -267,7 +270,7 @@ impl Kernels {
     }
 
     /// The rows `ids` of `table`, widened: `[T, K]`.
-    pub fn embed(&self, ids: &[u32], table: &Matrix) -> Result<Tensor, KernelError> {
+    pub fn embed(&self, ids: &[u32], table: &Weight) -> Result<Tensor, KernelError> {
         const OP: &str = "embed";
         self.count();
         check_indices(OP, "token", ids, table.rows())?;
@@ -284,7 +287,13 @@ impl Kernels {
         self.count();
         let x = Operand::new(OP, x)?;
         check_norm(OP, norm, &x)?;
-        let out = norm::norm(&self.cpu, norm, x.as_slice(), norm.stretch(x.width), None);
+        let out = norm::norm(
+            &self.cpu,
+            norm,
+            x.as_slice(),
+            norm.normalized_size(x.width),
+            None,
+        );
         output(out, x.rows, x.width)
     }
 
@@ -301,27 +310,27 @@ impl Kernels {
         let (residual, x) = (Operand::new(OP, residual)?, Operand::new(OP, x)?);
         residual.same_shape(OP, &x)?;
         check_norm(OP, norm, &x)?;
-        let stretch = norm.stretch(x.width);
+        let normalized_size = norm.normalized_size(x.width);
         let residual = Some((residual.as_slice(), scale));
-        let out = norm::norm(&self.cpu, norm, x.as_slice(), stretch, residual);
+        let out = norm::norm(&self.cpu, norm, x.as_slice(), normalized_size, residual);
         output(out, x.rows, x.width)
     }
 
-    /// The angles of `rope` for rows at these positions, for [`Kernels::rotate_and_store`] in every layer.
-    pub fn turns(&self, rope: &Rope, positions: &[u32]) -> Result<Turns, KernelError> {
+    /// The angles of `rope` for rows at these positions, for [`Kernels::rope_and_cache`] in every layer.
+    pub fn rope_cos_sin(&self, rope: &Rope, positions: &[u32]) -> Result<RopeCosSin, KernelError> {
         self.count();
         if rope.dims != 2 * rope.inverse_frequencies.len() {
             return Err(shape_error(
-                "turns",
+                "rope_cos_sin",
                 format!("a rotation of {} elements", rope.dims),
                 format!("{} frequencies", rope.inverse_frequencies.len()),
             ));
         }
-        Ok(Turns {
+        Ok(RopeCosSin {
             dims: rope.dims,
             traditional: rope.traditional,
-            amplitude: rope.amplitude,
-            values: rotate::turns(&self.cpu, rope, positions),
+            attention_factor: rope.attention_factor,
+            values: rope::rope_cos_sin(&self.cpu, rope, positions),
         })
     }
 
@@ -330,16 +339,16 @@ impl Kernels {
     /// `[T, heads · head_dim]`.
     ///
     /// A slot is block · block_size + offset; each row has its own.
-    pub fn rotate_and_store(
+    pub fn rope_and_cache(
         &self,
         qkv: &Tensor,
         spec: &AttentionSpec,
-        norms: Option<&HeadNorms>,
-        turns: Option<&Turns>,
+        norms: Option<&QkNorms>,
+        rope_cos_sin: Option<&RopeCosSin>,
         cache: &mut KvCache,
         slots: &[u32],
     ) -> Result<Tensor, KernelError> {
-        const OP: &str = "rotate_and_store";
+        const OP: &str = "rope_and_cache";
         self.count();
         let qkv = Operand::new(OP, qkv)?;
         let shape = cache.shape();
@@ -358,31 +367,32 @@ impl Kernels {
                 check_norm_of_width(OP, norm, width)?;
             }
         }
-        if let Some(turns) = turns
-            && (turns.dims > spec.head_dim || turns.rows().is_some_and(|rows| rows != qkv.rows))
+        if let Some(rope_cos_sin) = rope_cos_sin
+            && (rope_cos_sin.dims > spec.head_dim
+                || rope_cos_sin.rows().is_some_and(|rows| rows != qkv.rows))
         {
             return Err(shape_error(
                 OP,
                 format!(
                     "{} rows of {} angles",
-                    turns.rows().unwrap_or_default(),
-                    turns.dims / 2
+                    rope_cos_sin.rows().unwrap_or_default(),
+                    rope_cos_sin.dims / 2
                 ),
                 format!("{} rows of {}", qkv.rows, described(spec)),
             ));
         }
         check_indices(OP, "slot", slots, shape.blocks * shape.block_size)?;
         check_distinct(OP, slots)?;
-        let job = rotate::Job {
+        let job = rope::Job {
             qkv: qkv.as_slice(),
             spec,
             norms,
-            turns,
+            rope_cos_sin,
             cache,
             slots,
         };
         // SAFETY: slots have been checked to be distinct and inside; the cache is borrowed mutably.
-        let out = unsafe { rotate::rotate_and_store(&self.cpu, &job) };
+        let out = unsafe { rope::rope_and_cache(&self.cpu, &job) };
         output(out, qkv.rows, q_width)
     }
 
@@ -404,8 +414,8 @@ impl Kernels {
     }
 
     /// The rows at `indices`, in that order.
-    pub fn rows(&self, x: &Tensor, indices: &[u32]) -> Result<Tensor, KernelError> {
-        const OP: &str = "rows";
+    pub fn gather_rows(&self, x: &Tensor, indices: &[u32]) -> Result<Tensor, KernelError> {
+        const OP: &str = "gather_rows";
         self.count();
         let x = Operand::new(OP, x)?;
         check_indices(OP, "row", indices, x.rows)?;
@@ -432,8 +442,8 @@ impl Kernels {
     /// Has a thread that waits for work call `task`, and does not wait for it; where there is no such thread the caller does
     /// it. For what belongs to no operation and takes no more than some microseconds, such as telling others of a result:
     /// the operations that come meanwhile do without that thread.
-    pub fn aside(&self, task: impl FnOnce() + Send + 'static) {
-        self.cpu.aside(Box::new(task));
+    pub fn spawn_background(&self, task: impl FnOnce() + Send + 'static) {
+        self.cpu.spawn_background(Box::new(task));
     }
 
     /// Attention of the rows of each span over its blocks: `[T, heads · head_dim]` gives `[T, heads · value_dim]`.

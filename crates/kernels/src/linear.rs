@@ -1,12 +1,12 @@
 //! A linear layer's parameters.
 
-use crate::{Matrix, Vector};
+use crate::{Param, Weight};
 
 /// `x · weightᵀ + bias`.
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// `[outputs, inputs]`.
-    pub weight: Matrix,
+    pub weight: Weight,
     /// `[outputs]`.
-    pub bias: Option<Vector>,
+    pub bias: Option<Param>,
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, DType, Device, Storage, StorageRef, Tensor};
 
-use crate::{KernelError, Matrix, Vector};
+use crate::{KernelError, Param, Weight};
 
 /// A borrowed `[rows, width]` activation.
 pub(crate) struct Operand<'a> {
@@ -82,7 +82,7 @@ pub(crate) fn shape_error(op: &'static str, left: String, right: String) -> Kern
 pub(crate) fn check_vector(
     op: &'static str,
     name: &str,
-    vector: Option<&Vector>,
+    vector: Option<&Param>,
     expected: usize,
 ) -> Result<(), KernelError> {
     match vector {
@@ -131,6 +131,6 @@ pub(crate) fn check_distinct(op: &'static str, slots: &[u32]) -> Result<(), Kern
     }
 }
 
-pub(crate) fn describe(w: &Matrix) -> String {
+pub(crate) fn describe(w: &Weight) -> String {
     format!("a weight of [{}, {}]", w.rows(), w.cols())
 }

@@ -4,10 +4,10 @@
 //! implementation is tested against this module and must agree to a few f32 roundings. Slices are row-major;
 //! shapes have been checked by the caller.
 
-use crate::{Activation, AttentionSpec, KvCache, KvSpan, Matrix, Rope};
+use crate::{Activation, AttentionSpec, KvCache, KvSpan, Rope, Weight};
 
 /// `x · wᵀ + bias` for `x` of `[rows, w.cols()]`.
-pub fn linear(x: &[f32], w: &Matrix, bias: Option<&[f32]>) -> Vec<f32> {
+pub fn linear(x: &[f32], w: &Weight, bias: Option<&[f32]>) -> Vec<f32> {
     let rows = x.len() / w.cols();
     let mut out = vec![0.0; rows * w.rows()];
     let mut weight = vec![0.0; w.cols()];
@@ -94,7 +94,10 @@ pub fn rope(x: &mut [f32], head_dim: usize, positions: &[u32], rope: &Rope) {
                 } else {
                     (pair, pair + half)
                 };
-                let (a, b) = (head[first] * rope.amplitude, head[second] * rope.amplitude);
+                let (a, b) = (
+                    head[first] * rope.attention_factor,
+                    head[second] * rope.attention_factor,
+                );
                 head[first] = a * cos - b * sin;
                 head[second] = a * sin + b * cos;
             }

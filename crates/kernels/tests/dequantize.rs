@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mlxm_kernels::{Bytes, Matrix, QuantSpec, ScaleType};
+use mlxm_kernels::{Bytes, QuantSpec, ScaleType, Weight};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 const GOLDEN: &[u8] = include_bytes!("golden/dequantize.safetensors");
@@ -46,7 +46,7 @@ fn every_format_dequantizes_like_mlx() {
         let (rows, cols) = (expected.shape()[0], expected.shape()[1]);
         let expected = floats(&expected);
         let global_scale = part("global_scale").map(|view| floats(&view)[0]);
-        let matrix = Matrix::quantized(
+        let matrix = Weight::quantized(
             rows,
             cols,
             spec,

@@ -5,7 +5,7 @@
 use candle_core::{DType, Device, Tensor};
 use mlxm_kernels::{
     Activation, AttentionSpec, Bytes, CpuOptions, FloatType, GateUp, KernelError, Kernels, KvCache,
-    KvShape, KvSpan, KvType, Linear, Mask, Matrix, Norm, Rope, Turns, Vector,
+    KvCacheDtype, KvShape, KvSpan, Linear, Mask, Norm, Param, Rope, RopeCosSin, Weight,
 };
 
 fn kernels() -> Kernels {
@@ -20,15 +20,15 @@ fn tensor(rows: usize, width: usize) -> Tensor {
     Tensor::from_vec(values, (rows, width), &Device::Cpu).unwrap()
 }
 
-fn matrix(rows: usize, cols: usize) -> Matrix {
+fn matrix(rows: usize, cols: usize) -> Weight {
     let values = (0..rows * cols).flat_map(|index| (index as f32).to_le_bytes());
-    Matrix::dense(rows, cols, FloatType::F32, Bytes::owned(values.collect())).unwrap()
+    Weight::dense(rows, cols, FloatType::F32, Bytes::owned(values.collect())).unwrap()
 }
 
 fn linear(rows: usize, cols: usize, bias: Option<Vec<f32>>) -> Linear {
     Linear {
         weight: matrix(rows, cols),
-        bias: bias.map(Vector::from),
+        bias: bias.map(Param::from),
     }
 }
 
@@ -41,7 +41,7 @@ fn rope(dims: usize) -> Rope {
         dims,
         traditional: false,
         inverse_frequencies: vec![1.0; dims / 2],
-        amplitude: 1.0,
+        attention_factor: 1.0,
     }
 }
 
@@ -66,7 +66,7 @@ fn cache(kernels: &Kernels) -> KvCache {
         key_dim: 4,
         value_dim: 4,
     };
-    KvCache::new(kernels, shape, KvType::F32).unwrap()
+    KvCache::new(kernels, shape, KvCacheDtype::F32).unwrap()
 }
 
 #[test]
@@ -74,28 +74,26 @@ fn small_operations_compute_what_they_say() {
     let kernels = kernels();
     let x = tensor(2, 3);
     let w = linear(2, 3, Some(vec![0.5, -0.5]));
-    let product = kernels.project(&x, None, &[&w]).unwrap();
+    let product = kernels.linear(&x, None, &[&w]).unwrap();
     assert_eq!(values(&product), [[5.5, 13.5], [14.5, 49.5]]);
-    let both = kernels.project(&x, None, &[&w, &w]).unwrap();
+    let both = kernels.linear(&x, None, &[&w, &w]).unwrap();
     assert_eq!(values(&both)[0], [5.5, 13.5, 5.5, 13.5]);
     let gate_up = GateUp::Separate(&w, &w);
     let gated = kernels
-        .project_gated(&x, None, gate_up, Activation::Relu)
+        .gated_linear(&x, None, gate_up, Activation::Relu)
         .unwrap();
     assert_eq!(values(&gated)[0], [30.25, 182.25]);
     let gated = kernels
-        .project_gated(&x, None, GateUp::Joined(&w), Activation::Relu)
+        .gated_linear(&x, None, GateUp::Fused(&w), Activation::Relu)
         .unwrap();
     assert_eq!(values(&gated), [[74.25], [717.75]]);
-    let activated = kernels
-        .project_activated(&x, None, &w, Activation::Relu2)
-        .unwrap();
+    let activated = kernels.linear_act(&x, None, &w, Activation::Relu2).unwrap();
     assert_eq!(values(&activated)[0], [30.25, 182.25]);
-    let onto = kernels.project_onto(&x, &w, &product, -2.0).unwrap();
+    let onto = kernels.linear_add(&x, &w, &product, -2.0).unwrap();
     assert_eq!(values(&onto)[0], [-5.5, -13.5]);
     let rows = kernels.embed(&[1, 0], &matrix(2, 3)).unwrap();
     assert_eq!(values(&rows), [[3.0, 4.0, 5.0], [0.0, 1.0, 2.0]]);
-    let picked = kernels.rows(&x, &[1, 1, 0]).unwrap();
+    let picked = kernels.gather_rows(&x, &[1, 1, 0]).unwrap();
     assert_eq!(values(&picked)[2], [0.0, 1.0, 2.0]);
     let scaled = kernels.scale(&x, -2.0).unwrap();
     assert_eq!(values(&scaled)[0], [0.0, -2.0, -4.0]);
@@ -118,9 +116,9 @@ fn a_norm_in_front_of_a_product_is_the_norm_by_itself() {
     // A weight as long as the row, and one that normalizes each half of it.
     for weight in [vec![0.5; 8], vec![1.0, 2.0, 3.0, 4.0]] {
         let norm = Norm::rms(weight.into(), 1e-5);
-        let fused = kernels.project(&x, Some(&norm), &[&w]).unwrap();
+        let fused = kernels.linear(&x, Some(&norm), &[&w]).unwrap();
         let normed = kernels.norm(&x, &norm).unwrap();
-        let steps = kernels.project(&normed, None, &[&w]).unwrap();
+        let steps = kernels.linear(&normed, None, &[&w]).unwrap();
         assert_eq!(values(&fused), values(&steps));
     }
 }
@@ -133,22 +131,27 @@ fn every_operation_is_one_dispatch() {
     let norm = Norm::rms(vec![1.0; 8].into(), 1e-5);
     let gate_up = GateUp::Separate(&w, &w);
     let activation = Activation::Silu;
-    kernels.project(&x, Some(&norm), &[&w, &w]).unwrap();
-    kernels
-        .project_gated(&x, None, gate_up, activation)
-        .unwrap();
-    kernels.project_activated(&x, None, &w, activation).unwrap();
-    kernels.project_onto(&x, &w, &x, 1.0).unwrap();
+    kernels.linear(&x, Some(&norm), &[&w, &w]).unwrap();
+    kernels.gated_linear(&x, None, gate_up, activation).unwrap();
+    kernels.linear_act(&x, None, &w, activation).unwrap();
+    kernels.linear_add(&x, &w, &x, 1.0).unwrap();
     kernels.embed(&[0], &w.weight).unwrap();
     kernels.norm(&x, &norm).unwrap();
     kernels.add_normed(&x, &x, &norm, 1.0).unwrap();
     kernels.scale(&x, 2.0).unwrap();
     kernels.softcap(&x, 30.0).unwrap();
-    kernels.rows(&x, &[2]).unwrap();
-    let turns = kernels.turns(&rope(4), &[0, 1, 2]).unwrap();
+    kernels.gather_rows(&x, &[2]).unwrap();
+    let rope_cos_sin = kernels.rope_cos_sin(&rope(4), &[0, 1, 2]).unwrap();
     let (qkv, spec) = (tensor(3, 16), attention_spec());
     kernels
-        .rotate_and_store(&qkv, &spec, None, Some(&turns), &mut cache, &[0, 1, 2])
+        .rope_and_cache(
+            &qkv,
+            &spec,
+            None,
+            Some(&rope_cos_sin),
+            &mut cache,
+            &[0, 1, 2],
+        )
         .unwrap();
     let span = KvSpan {
         rows: 0..3,
@@ -169,24 +172,24 @@ fn mismatches_name_the_operation_and_both_shapes() {
     let x = tensor(3, 8);
     let message = |result: Result<Tensor, KernelError>| result.unwrap_err().to_string();
     assert_eq!(
-        message(kernels.project(&x, None, &[&linear(5, 7, None)])),
-        "project: an activation of [3, 8] does not fit a weight of [5, 7]"
+        message(kernels.linear(&x, None, &[&linear(5, 7, None)])),
+        "linear: an activation of [3, 8] does not fit a weight of [5, 7]"
     );
     assert_eq!(
-        message(kernels.project(&x, None, &[&linear(5, 8, Some(vec![0.0; 4]))])),
-        "project: a bias of [4] does not fit a width of 5"
+        message(kernels.linear(&x, None, &[&linear(5, 8, Some(vec![0.0; 4]))])),
+        "linear: a bias of [4] does not fit a width of 5"
     );
     let (three, five) = (linear(3, 8, None), linear(5, 8, None));
     let gate_up = GateUp::Separate(&three, &five);
     assert_eq!(
-        message(kernels.project_gated(&x, None, gate_up, Activation::Silu)),
-        "project_gated: a weight of [3, 8] does not fit a weight of [5, 8]"
+        message(kernels.gated_linear(&x, None, gate_up, Activation::Silu)),
+        "gated_linear: a weight of [3, 8] does not fit a weight of [5, 8]"
     );
-    let odd = kernels.project_gated(&x, None, GateUp::Joined(&five), Activation::Silu);
+    let odd = kernels.gated_linear(&x, None, GateUp::Fused(&five), Activation::Silu);
     assert!(odd.is_err());
     assert_eq!(
-        message(kernels.project_onto(&x, &five, &x, 1.0)),
-        "project_onto: a residual of [3, 8] does not fit 3 rows of 5"
+        message(kernels.linear_add(&x, &five, &x, 1.0)),
+        "linear_add: a residual of [3, 8] does not fit 3 rows of 5"
     );
     assert_eq!(
         message(kernels.embed(&[1, 5], &matrix(5, 8))),
@@ -197,29 +200,29 @@ fn mismatches_name_the_operation_and_both_shapes() {
         message(kernels.norm(&x, &norm)),
         "norm: an activation of width 8 does not fit a norm of 3"
     );
-    assert!(kernels.project(&x, Some(&norm), &[&five]).is_err());
+    assert!(kernels.linear(&x, Some(&norm), &[&five]).is_err());
     assert!(kernels.add_normed(&x, &tensor(3, 7), &norm, 1.0).is_err());
-    assert!(kernels.rows(&x, &[3]).is_err());
-    let turns = |rows: u32, dims| {
+    assert!(kernels.gather_rows(&x, &[3]).is_err());
+    let rope_cos_sin = |rows: u32, dims| {
         let positions: Vec<u32> = (0..rows).collect();
-        kernels.turns(&rope(dims), &positions).unwrap()
+        kernels.rope_cos_sin(&rope(dims), &positions).unwrap()
     };
     let spec = attention_spec();
-    let mut store = |qkv: &Tensor, turns: &Turns, slots: &[u32]| {
-        message(kernels.rotate_and_store(qkv, &spec, None, Some(turns), &mut cache, slots))
+    let mut store = |qkv: &Tensor, rope_cos_sin: &RopeCosSin, slots: &[u32]| {
+        message(kernels.rope_and_cache(qkv, &spec, None, Some(rope_cos_sin), &mut cache, slots))
     };
     let qkv = tensor(2, 16);
     assert_eq!(
-        store(&qkv, &turns(2, 4), &[0, 64]),
-        "rotate_and_store: slot 64 is outside of 0..64"
+        store(&qkv, &rope_cos_sin(2, 4), &[0, 64]),
+        "rope_and_cache: slot 64 is outside of 0..64"
     );
     assert_eq!(
-        store(&qkv, &turns(2, 4), &[7, 7]),
-        "rotate_and_store: slot 7 does not fit two rows at once"
+        store(&qkv, &rope_cos_sin(2, 4), &[7, 7]),
+        "rope_and_cache: slot 7 does not fit two rows at once"
     );
-    assert!(store(&qkv, &turns(3, 4), &[0, 1]).contains("3 rows"));
-    assert!(store(&qkv, &turns(2, 6), &[0, 1]).contains("angles"));
-    assert!(store(&x, &turns(3, 4), &[0, 1, 2]).contains("[3, 8]"));
+    assert!(store(&qkv, &rope_cos_sin(3, 4), &[0, 1]).contains("3 rows"));
+    assert!(store(&qkv, &rope_cos_sin(2, 6), &[0, 1]).contains("angles"));
+    assert!(store(&x, &rope_cos_sin(3, 4), &[0, 1, 2]).contains("[3, 8]"));
 }
 
 #[test]
@@ -278,7 +281,7 @@ fn activations_are_contiguous_f32_rows() {
     // A contiguous part of a larger tensor is fine.
     let row = kernels.scale(&x.narrow(0, 1, 1).unwrap(), 1.0).unwrap();
     assert_eq!(values(&row)[0][0], 8.0);
-    let empty = kernels.project(&x.narrow(0, 0, 0).unwrap(), None, &[&linear(5, 8, None)]);
+    let empty = kernels.linear(&x.narrow(0, 0, 0).unwrap(), None, &[&linear(5, 8, None)]);
     assert_eq!(empty.unwrap().dims(), [0, 5]);
 }
 
@@ -292,14 +295,14 @@ fn a_cache_is_reserved_and_its_size_is_told() {
         key_dim: 64,
         value_dim: 32,
     };
-    let cache = KvCache::new(&kernels, shape(10), KvType::F32).unwrap();
+    let cache = KvCache::new(&kernels, shape(10), KvCacheDtype::F32).unwrap();
     assert_eq!(cache.size_bytes(), 10 * 16 * 3 * (64 + 32) * 4);
     assert!(matches!(
-        KvCache::new(&kernels, shape(0), KvType::F32),
+        KvCache::new(&kernels, shape(0), KvCacheDtype::F32),
         Err(KernelError::CacheMemory { .. })
     ));
     assert!(matches!(
-        KvCache::new(&kernels, shape(usize::MAX), KvType::F32),
+        KvCache::new(&kernels, shape(usize::MAX), KvCacheDtype::F32),
         Err(KernelError::CacheMemory { .. })
     ));
 }
@@ -316,7 +319,7 @@ fn threads_default_to_at_least_one_and_do_not_change_results() {
         };
         let kernels = Kernels::cpu(options);
         assert_eq!(kernels.threads(), threads.max(1));
-        values(&kernels.project(&x, None, &[&w]).unwrap())
+        values(&kernels.linear(&x, None, &[&w]).unwrap())
     };
     let one = run(1);
     for threads in [0, 2, 3, 8] {

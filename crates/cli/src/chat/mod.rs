@@ -7,7 +7,7 @@ mod transcript;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use mlxm_engine::RequestError;
+use mlxm_engine::{FinishReason, LengthCause, RequestError};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
@@ -17,7 +17,7 @@ use self::input::InputHelper;
 use self::transcript::Transcript;
 use crate::context;
 use crate::failure::Failure;
-use crate::generate::{Answer, AnswerError, Ending, Printer, Responder};
+use crate::generate::{Answer, AnswerError, Finish, Printer, Responder};
 use crate::output::Output;
 
 const PROMPT: &str = ">>> ";
@@ -139,7 +139,7 @@ impl Chat<'_> {
         printer.end_line()?;
         match outcome {
             Ok(answer) => {
-                *interrupted = answer.ending == Ending::Interrupted;
+                *interrupted = answer.finish.is_interrupted();
                 self.close(&answer);
                 transcript.answer(answer);
             }
@@ -160,13 +160,13 @@ impl Chat<'_> {
 
     fn close(&self, answer: &Answer) {
         let limits = self.responder.limits();
-        match (&answer.ending, limits.context_length) {
-            (Ending::Interrupted, _) => self.output.note("(stopped; Ctrl-C again leaves)"),
-            (Ending::ContextFull, Some(context_length)) => self.output.warn(&format!(
+        match (&answer.finish, limits.context_length) {
+            (Finish::Engine(FinishReason::Cancelled), _) => self.output.note("(stopped; Ctrl-C again leaves)"),
+            (Finish::Engine(FinishReason::Length(LengthCause::ContextLength)), Some(context_length)) => self.output.warn(&format!(
                 "context full: {context_length} tokens; /reset starts over, --context N makes more room"
             )),
-            (ending, _) => {
-                if let Some(note) = ending.note(limits) {
+            (finish, _) => {
+                if let Some(note) = finish.note(limits) {
                     self.output.note(&note);
                 }
             }

@@ -106,13 +106,15 @@ impl Transcript {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::Ending;
+    use mlxm_engine::FinishReason;
+
+    use crate::generate::Finish;
 
     fn answer(text: &str, thinking: &str) -> Answer {
         Answer {
             thinking: thinking.to_owned(),
             text: text.to_owned(),
-            ending: Ending::Interrupted,
+            finish: Finish::Engine(FinishReason::Cancelled),
             statistics: None,
         }
     }

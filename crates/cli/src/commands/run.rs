@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::chat::Chat;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::generate::{AnswerError, Ending, Local, Printer, Responder};
+use crate::generate::{AnswerError, Local, Printer, Responder};
 use crate::locate::{self, Fetch};
 use crate::output::Format;
 use crate::prompt::{Prompter, TemplateArguments};
@@ -258,13 +258,13 @@ impl Run {
             printer.end_line()?;
             outcome.map_err(AnswerError::into_inner)?
         };
-        if let Some(note) = answer.ending.note(responder.limits()) {
+        if let Some(note) = answer.finish.note(responder.limits()) {
             output.note(&note);
         }
         if let Some(statistics) = answer.statistics.filter(|_| self.stats) {
             output.note(&statistics.describe());
         }
-        if answer.ending == Ending::Interrupted {
+        if answer.finish.is_interrupted() {
             return Err(Failure::Interrupted(String::new()).into());
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use mlxm_api::{FormatOverride, Limits, Server, ServerOptions, Shutdown};
+use mlxm_api::{AppState, FormatOverride, Limits, ServerOptions, Shutdown};
 use mlxm_chat::parsing::{ReasoningFormat, ToolFormat};
 use mlxm_engine::{Engine, LoadError, LoadOptions};
 use serde_json::json;
@@ -178,12 +178,12 @@ impl Serve {
             .filter(|text| !text.is_empty());
         let json = self.log_format == LogFormat::Json;
         let _logging = logging::install(self.log_level, json, endpoint)?;
-        let server = Server::starting(ServerOptions {
+        let server = AppState::starting(ServerOptions {
             model: self.model.clone(),
             aliases: self.alias.clone(),
             api_key: key,
             strict: self.strict,
-            keeps_client_nonces: self.keep_client_nonces,
+            keep_billing_header: self.keep_client_nonces,
             format: FormatOverride {
                 tools: self.tool_parser.map(|choice| choice.0),
                 reasoning: self.reasoning_parser.map(|choice| choice.0),
@@ -234,7 +234,7 @@ impl Serve {
             let engine = tokio::task::block_in_place(|| context.load(&path, &options))?;
             server.ready(engine.clone());
             self.announce(context, port)?;
-            settle(engine);
+            promote_huge_pages(engine);
             let complete = serving
                 .await
                 .context("the server failed")?
@@ -302,7 +302,7 @@ fn fitting_pool(model: &Path, options: &LoadOptions) -> Result<Option<usize>, Lo
 }
 
 /// Nobody waits yet: the time to lay out the weights.
-fn settle(engine: Engine) {
+fn promote_huge_pages(engine: Engine) {
     tokio::task::spawn_blocking(move || {
         // An engine that has stopped needs no layout.
         let _ = engine.promote_huge_pages();

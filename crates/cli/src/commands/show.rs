@@ -117,7 +117,7 @@ impl Description {
             memory: MemoryNeeds {
                 context_length: plan.context_length,
                 weights_bytes: plan.weights_bytes,
-                kv_type: plan.kv_type.to_string(),
+                kv_type: plan.kv_cache_dtype.to_string(),
                 kv_bytes_per_token: plan.kv_bytes_per_token,
                 kv_pool_bytes: plan.kv_pool_bytes,
                 scratch_bytes: plan.scratch_bytes,

@@ -4,7 +4,7 @@ use std::io;
 
 use mlxm_chat::parsing::{Format, Parser, Part};
 
-use super::{Answer, Ending, Kind, Sink, Statistics};
+use super::{Answer, Finish, Kind, Sink, Statistics};
 
 /// An answer as far as it has come.
 pub struct Collector<'a> {
@@ -110,11 +110,11 @@ impl<'a> Collector<'a> {
     }
 
     /// All of it.
-    pub fn answer(self, ending: Ending, statistics: Option<Statistics>) -> Answer {
+    pub fn answer(self, finish: Finish, statistics: Option<Statistics>) -> Answer {
         Answer {
             thinking: self.thinking,
             text: self.text,
-            ending,
+            finish,
             statistics,
         }
     }
@@ -156,7 +156,7 @@ mod tests {
             }
         }
         collector.end().unwrap();
-        let answer = collector.answer(Ending::Stop, None);
+        let answer = collector.answer(Finish::Server("stop".to_owned()), None);
         let shown = |wanted: Kind| {
             let pieces = sink.0.iter().filter(|(kind, _)| *kind == wanted);
             pieces.map(|(_, text)| text.as_str()).collect::<String>()

@@ -5,10 +5,12 @@ use std::time::Duration;
 use mlxm_chat::ChatModel;
 use mlxm_chat::parsing::{Format, Parser};
 use mlxm_engine::text::Tokenizer;
-use mlxm_engine::{Engine, Event, Finished, GenerationError, Poll, Request, RequestError, Token};
+use mlxm_engine::{
+    Engine, Event, FinishReason, Finished, GenerationError, Poll, Request, RequestError, Token,
+};
 use serde_json::Value;
 
-use super::{Answer, AnswerError, Collector, Ending, Limits, Responder, ScoredToken, Sink};
+use super::{Answer, AnswerError, Collector, Finish, Limits, Responder, ScoredToken, Sink};
 use crate::interrupt::Watch;
 use crate::prompt::Prompter;
 
@@ -58,7 +60,7 @@ impl Responder for Local<'_> {
             if watch.requested() {
                 drop(generation);
                 collector.end()?;
-                return Ok(collector.answer(Ending::Interrupted, None));
+                return Ok(collector.answer(Finish::Engine(FinishReason::Cancelled), None));
             }
             match generation.next_timeout(POLL_INTERVAL) {
                 Poll::Pending => {}
@@ -76,7 +78,7 @@ impl Responder for Local<'_> {
                 }))) => {
                     collector.push(&text)?;
                     collector.end()?;
-                    return Ok(collector.answer(reason.into(), Some(statistics.into())));
+                    return Ok(collector.answer(Finish::Engine(reason), Some(statistics.into())));
                 }
                 Poll::Event(Err(error)) => {
                     collector.end()?;

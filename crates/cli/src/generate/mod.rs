@@ -9,7 +9,7 @@ mod statistics;
 
 use std::io;
 
-use mlxm_engine::FinishReason;
+use mlxm_engine::{FinishReason, LengthCause};
 use serde_json::Value;
 
 pub use collector::Collector;
@@ -62,65 +62,59 @@ pub struct Limits {
     pub max_tokens: Option<usize>,
 }
 
-/// Why an answer ended.
+/// Why a completion ended: the engine's reason, or the word of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
-    /// The model was done, or a stop string came.
-    Stop,
-    /// The limit on tokens of the answer was reached, or on a server perhaps another one.
-    MaxTokens,
-    /// The context is full.
-    ContextFull,
-    /// Something else that a server has a word for.
-    Other(String),
-    /// Ctrl-C.
-    Interrupted,
+pub enum Finish {
+    /// Generated in this process, or cancelled by Ctrl-C.
+    Engine(FinishReason),
+    /// `finish_reason` as a server sent it.
+    Server(String),
 }
 
-impl From<FinishReason> for Ending {
-    fn from(reason: FinishReason) -> Self {
-        match reason {
-            FinishReason::EndOfSequence(_)
-            | FinishReason::StopString(_)
-            | FinishReason::GrammarComplete => Self::Stop,
-            FinishReason::MaxTokens => Self::MaxTokens,
-            FinishReason::ContextFull => Self::ContextFull,
-        }
-    }
-}
-
-impl Ending {
-    /// The word for the JSON output.
+impl Finish {
+    /// The name in the JSON output.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Stop => "stop",
-            Self::MaxTokens => "length",
-            Self::ContextFull => "context_full",
-            Self::Other(word) => word,
-            Self::Interrupted => "interrupted",
+            Self::Engine(FinishReason::Length(LengthCause::ContextLength)) => "context_full",
+            Self::Engine(FinishReason::Cancelled) => "interrupted",
+            Self::Engine(reason) => reason.as_str(),
+            Self::Server(word) => word,
         }
     }
 
-    /// What a person should know about this ending, if it is not the usual one.
+    /// Whether Ctrl-C ended it.
+    pub fn is_interrupted(&self) -> bool {
+        *self == Self::Engine(FinishReason::Cancelled)
+    }
+
+    /// A note for the terminal, unless the completion ended normally.
     pub fn note(&self, limits: Limits) -> Option<String> {
         match self {
-            Self::ContextFull => {
+            Self::Engine(FinishReason::Length(LengthCause::ContextLength)) => {
                 let length = limits.context_length?;
                 Some(format!(
                     "context full: {length} tokens hold the conversation and the answer; --context N makes more room"
                 ))
             }
-            Self::MaxTokens => Some(match limits.max_tokens {
-                Some(limit) => {
-                    format!("stopped after {limit} tokens; --max-tokens N allows more")
-                }
-                None => {
-                    "stopped at a limit of the server; --max-tokens N may allow more".to_owned()
-                }
-            }),
-            Self::Other(word) => Some(format!("the answer ended with \"{word}\"")),
-            Self::Stop | Self::Interrupted => None,
+            Self::Engine(FinishReason::Length(LengthCause::MaxTokens)) => {
+                Some(truncated(limits.max_tokens))
+            }
+            Self::Server(word) if word == "length" => Some(truncated(limits.max_tokens)),
+            Self::Server(word) if word != "stop" => {
+                Some(format!("the answer ended with \"{word}\""))
+            }
+            Self::Engine(
+                FinishReason::Stop(_) | FinishReason::ToolCalls | FinishReason::Cancelled,
+            )
+            | Self::Server(_) => None,
         }
+    }
+}
+
+fn truncated(max_tokens: Option<usize>) -> String {
+    match max_tokens {
+        Some(limit) => format!("stopped after {limit} tokens; --max-tokens N allows more"),
+        None => "stopped at a limit of the server; --max-tokens N may allow more".to_owned(),
     }
 }
 
@@ -132,7 +126,7 @@ pub struct Answer {
     /// What it said to the person.
     pub text: String,
     /// Why it ended.
-    pub ending: Ending,
+    pub finish: Finish,
     /// Counts and times; absent when it was stopped.
     pub statistics: Option<Statistics>,
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mlxm_chat::parsing::{Format, Parser, ReasoningFormat};
+use mlxm_engine::FinishReason;
 use serde_json::{Map, Value, json};
 
 use super::chunk::{Choice, Chunk, Usage};
@@ -10,7 +11,7 @@ use super::client::{Arrival, Client, Next, Stream};
 use super::error::RemoteError;
 use crate::context::Context;
 use crate::generate::{
-    Answer, AnswerError, Collector, Counts, Ending, Limits, Responder, Sink, Statistics,
+    Answer, AnswerError, Collector, Counts, Finish, Limits, Responder, Sink, Statistics,
 };
 use crate::interrupt::Watch;
 use crate::prompt;
@@ -98,9 +99,9 @@ impl Responder for Remote<'_> {
             if watch.requested() {
                 drop(stream);
                 collector.end()?;
-                return Ok(collector.answer(Ending::Interrupted, None));
+                return Ok(collector.answer(Finish::Engine(FinishReason::Cancelled), None));
             }
-            match self.receive(&stream, progress.ending.is_some()) {
+            match self.receive(&stream, progress.finish_reason.is_some()) {
                 Ok(Received::Nothing) => {}
                 Ok(Received::Chunk(chunk, at)) => {
                     progress.usage = chunk.usage.or(progress.usage);
@@ -119,9 +120,10 @@ impl Responder for Remote<'_> {
                 }
                 Ok(Received::End) => {
                     collector.end()?;
-                    let ending = progress.ending.take().unwrap_or(Ending::Stop);
+                    let finish = progress.finish_reason.take();
+                    let finish = Finish::Server(finish.unwrap_or_else(|| "stop".to_owned()));
                     let statistics = progress.statistics(stream.sent().elapsed());
-                    return Ok(collector.answer(ending, Some(statistics)));
+                    return Ok(collector.answer(finish, Some(statistics)));
                 }
                 Err(error) => {
                     collector.end()?;
@@ -179,7 +181,7 @@ struct Progress {
     first: Option<Duration>,
     last: Option<Duration>,
     usage: Option<Usage>,
-    ending: Option<Ending>,
+    finish_reason: Option<String>,
 }
 
 impl Progress {
@@ -189,11 +191,7 @@ impl Progress {
             self.last = Some(at);
         }
         if let Some(reason) = &choice.finish_reason {
-            self.ending = Some(match reason.as_str() {
-                "stop" => Ending::Stop,
-                "length" => Ending::MaxTokens,
-                other => Ending::Other(other.to_owned()),
-            });
+            self.finish_reason = Some(reason.clone());
         }
     }
 

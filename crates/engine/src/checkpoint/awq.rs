@@ -251,7 +251,7 @@ mod tests {
             let config = Map::from_iter([("group_size".into(), Value::from(32))]);
             let spec = repack(&mut weights, &config).unwrap();
             let bytes = |name: &str| weights.get(name).unwrap().bytes.clone();
-            let matrix = mlxm_kernels::Matrix::quantized(
+            let matrix = mlxm_kernels::Weight::quantized(
                 OUTPUTS,
                 INPUTS,
                 spec,

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use mlxm_kernels::{Bytes, FloatType, Kernels, Matrix, QuantMode, QuantSpec, ScaleType, Vector};
+use mlxm_kernels::{Bytes, FloatType, Kernels, Param, QuantMode, QuantSpec, ScaleType, Weight};
 use safetensors::Dtype;
 
 use super::Scope;
@@ -57,17 +57,17 @@ impl<'a> Loader<'a> {
         Scope::root(self)
     }
 
-    pub(super) fn vector(&self, name: &str, len: usize) -> Result<Vector, LoadError> {
+    pub(super) fn vector(&self, name: &str, len: usize) -> Result<Param, LoadError> {
         let Some(tensor) = self.take(name) else {
-            return Ok(Vector::from(vec![0.0; len]));
+            return Ok(Param::from(vec![0.0; len]));
         };
         let kind = float_type(name, tensor)?;
         expect_shape(name, tensor, &[len])?;
         self.count(len);
-        Vector::from_bytes(kind, &tensor.bytes).map_err(|error| bad(name, error.to_string()))
+        Param::from_bytes(kind, &tensor.bytes).map_err(|error| bad(name, error.to_string()))
     }
 
-    pub(super) fn matrix(&self, path: &str, rows: usize, cols: usize) -> Result<Matrix, LoadError> {
+    pub(super) fn matrix(&self, path: &str, rows: usize, cols: usize) -> Result<Weight, LoadError> {
         let name = format!("{path}.weight");
         let scales_name = format!("{path}.scales");
         let spec = self.quantization.resolve(
@@ -82,12 +82,12 @@ impl<'a> Loader<'a> {
             Some(spec) => self.quantized(path, rows, cols, spec),
         }?;
         match self.kernels {
-            Some(kernels) => Ok(kernels.prepare(weight)?),
+            Some(kernels) => Ok(kernels.repack(weight)?),
             None => Ok(weight),
         }
     }
 
-    fn dense(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix, LoadError> {
+    fn dense(&self, name: &str, rows: usize, cols: usize) -> Result<Weight, LoadError> {
         let Some(tensor) = self.take(name) else {
             return placeholder(name, rows, cols);
         };
@@ -99,7 +99,7 @@ impl<'a> Loader<'a> {
         }
         let kind = float_type(name, tensor)?;
         expect_shape(name, tensor, &[rows, cols])?;
-        Matrix::dense(rows, cols, kind, tensor.bytes.clone())
+        Weight::dense(rows, cols, kind, tensor.bytes.clone())
             .map_err(|error| bad(name, error.to_string()))
     }
 
@@ -109,7 +109,7 @@ impl<'a> Loader<'a> {
         rows: usize,
         cols: usize,
         spec: QuantSpec,
-    ) -> Result<Matrix, LoadError> {
+    ) -> Result<Weight, LoadError> {
         let name = format!("{path}.weight");
         if !cols.is_multiple_of(spec.group_size) {
             return Err(bad(
@@ -170,7 +170,7 @@ impl<'a> Loader<'a> {
             }
         }
         let global_scale = self.global_scale(path, spec)?;
-        Matrix::quantized(
+        Weight::quantized(
             rows,
             cols,
             spec,
@@ -192,7 +192,7 @@ impl<'a> Loader<'a> {
             return Ok(None);
         };
         let kind = float_type(&name, tensor)?;
-        let values = Vector::from_bytes(kind, &tensor.bytes)
+        let values = Param::from_bytes(kind, &tensor.bytes)
             .map_err(|error| bad(&name, error.to_string()))?;
         match values.as_slice() {
             [scale] => Ok(Some(*scale)),
@@ -249,8 +249,8 @@ impl<'a> Loader<'a> {
 }
 
 /// Stands in for a missing weight until [`Loader::finish`] reports it; its zeroed pages are never touched.
-fn placeholder(name: &str, rows: usize, cols: usize) -> Result<Matrix, LoadError> {
-    Matrix::dense(
+fn placeholder(name: &str, rows: usize, cols: usize) -> Result<Weight, LoadError> {
+    Weight::dense(
         rows,
         cols,
         FloatType::F16,

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use mlxm_kernels::{Linear, Norm, Vector};
+use mlxm_kernels::{Linear, Norm, Param};
 
 use super::Loader;
 use crate::error::LoadError;
@@ -147,7 +147,7 @@ impl<'a> Scope<'a> {
             .iter()
             .map(|offset| 1.0 + offset)
             .collect();
-        Ok(Norm::rms(Vector::from(weights), eps))
+        Ok(Norm::rms(Param::from(weights), eps))
     }
 
     /// A layer norm with `{name}.weight` and `{name}.bias`, both `[width]`.

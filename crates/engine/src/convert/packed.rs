@@ -1,7 +1,7 @@
 //! Quantized layers of an MLX checkpoint.
 
 use mlxm_kernels::quant::{FloatType, QuantSpec, ScaleType};
-use mlxm_kernels::{Matrix, Vector};
+use mlxm_kernels::{Param, Weight};
 use safetensors::Dtype;
 
 use super::ConvertError;
@@ -75,14 +75,14 @@ impl<'a> PackedWeight<'a> {
     }
 
     /// The values.
-    pub(super) fn matrix(&self) -> Result<Matrix, ConvertError> {
+    pub(super) fn matrix(&self) -> Result<Weight, ConvertError> {
         let wrong = |reason: String| ConvertError::tensor(&self.path, reason);
         let global_scale = match self.global_scale {
             None => None,
             Some(tensor) => {
                 let float = float_of(tensor.dtype)
                     .ok_or_else(|| wrong(format!("its global scale is {:?}", tensor.dtype)))?;
-                let values = Vector::from_bytes(float, &tensor.bytes)
+                let values = Param::from_bytes(float, &tensor.bytes)
                     .map_err(|error| wrong(error.to_string()))?;
                 match values.as_slice() {
                     [scale] => Some(*scale),
@@ -92,7 +92,7 @@ impl<'a> PackedWeight<'a> {
                 }
             }
         };
-        Matrix::quantized(
+        Weight::quantized(
             self.weight.shape[0],
             self.columns,
             self.spec,
@@ -160,7 +160,7 @@ impl RowProducer for RecastScales<'_> {
     }
 }
 
-impl FloatRows for Matrix {
+impl FloatRows for Weight {
     fn read(&self, row: usize, out: &mut [f32]) {
         self.dequantize_row(row, out);
     }

@@ -2,7 +2,7 @@
 //! sides of each block.
 
 use half::bf16;
-use mlxm_kernels::{Activation, AttentionSpec, HeadNorms};
+use mlxm_kernels::{Activation, AttentionSpec, QkNorms};
 use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -109,7 +109,7 @@ impl Config {
         Ok(Attention {
             residual,
             qkv: QkvProjection::separate(&weights, self.hidden_size, heads, false)?,
-            head_norms: Some(HeadNorms {
+            head_norms: Some(QkNorms {
                 q: weights.rms_norm_plus_one("q_norm", heads.head_dim, self.rms_norm_eps)?,
                 k: weights.rms_norm_plus_one("k_norm", heads.head_dim, self.rms_norm_eps)?,
             }),

@@ -1,6 +1,6 @@
 //! OLMo 2: norms behind the blocks instead of before them, and RMS norms over the whole rows of queries and keys.
 
-use mlxm_kernels::{Activation, HeadNorms};
+use mlxm_kernels::{Activation, QkNorms};
 use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -78,7 +78,7 @@ impl Config {
         Ok(Attention {
             residual: Residual::post_norm(norm),
             qkv: QkvProjection::separate(&weights, self.hidden_size, heads, self.attention_bias)?,
-            head_norms: Some(HeadNorms {
+            head_norms: Some(QkNorms {
                 q: weights.rms_norm("q_norm", heads.q_width(), self.rms_norm_eps)?,
                 k: weights.rms_norm("k_norm", heads.kv_width(), self.rms_norm_eps)?,
             }),

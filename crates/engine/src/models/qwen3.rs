@@ -1,6 +1,6 @@
 //! Qwen 3: Llama's shape with an RMS norm over each head of the queries and keys.
 
-use mlxm_kernels::{Activation, HeadNorms};
+use mlxm_kernels::{Activation, QkNorms};
 use mlxm_kvcache::GroupKind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -56,7 +56,7 @@ impl Config {
         Ok(Attention {
             residual: Residual::pre_norm(norm),
             qkv: QkvProjection::separate(&weights, self.hidden_size, heads, false)?,
-            head_norms: Some(HeadNorms {
+            head_norms: Some(QkNorms {
                 q: weights.rms_norm("q_norm", heads.head_dim, self.rms_norm_eps)?,
                 k: weights.rms_norm("k_norm", heads.head_dim, self.rms_norm_eps)?,
             }),

@@ -1,7 +1,7 @@
 //! Multi-head attention over the paged cache.
 
 use candle_core::Tensor;
-use mlxm_kernels::{AttentionSpec, HeadNorms, KernelError, Linear, Rope};
+use mlxm_kernels::{AttentionSpec, KernelError, Linear, QkNorms, Rope};
 
 use super::Residual;
 use crate::checkpoint::Scope;
@@ -104,7 +104,7 @@ pub struct Attention {
     /// Input projections.
     pub qkv: QkvProjection,
     /// Norms of queries and keys.
-    pub head_norms: Option<HeadNorms>,
+    pub head_norms: Option<QkNorms>,
     /// Output projection.
     pub o: Linear,
     /// Shape, scale, rotation.
@@ -122,7 +122,7 @@ impl Attention {
             QkvProjection::Separate { q, k, v } => &[q, k, v],
             QkvProjection::Fused(all) => &[all],
         };
-        let qkv = kernels.project(x, self.residual.before(), linears)?;
+        let qkv = kernels.linear(x, self.residual.before(), linears)?;
         let h = step.attend(&self.config, self.head_norms.as_ref(), &qkv)?;
         self.residual.leave(x, &h, &self.o, kernels)
     }

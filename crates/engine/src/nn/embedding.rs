@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels, Linear, Matrix};
+use mlxm_kernels::{KernelError, Kernels, Linear, Weight};
 
 /// A table of one row per token. Only the rows asked for are ever dequantized.
 #[derive(Debug, Clone)]
@@ -13,7 +13,7 @@ pub struct Embedding {
 
 impl Embedding {
     /// From a table `[entries, width]`.
-    pub fn new(table: Matrix) -> Self {
+    pub fn new(table: Weight) -> Self {
         Self {
             table: Arc::new(Linear {
                 weight: table,
@@ -35,6 +35,6 @@ impl Embedding {
     /// # Errors
     /// When the width of `x` is not the table's.
     pub fn as_linear(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        kernels.project(x, None, &[&self.table])
+        kernels.linear(x, None, &[&self.table])
     }
 }

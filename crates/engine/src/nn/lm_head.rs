@@ -85,7 +85,7 @@ impl LmHead {
     pub fn forward(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
         let mut logits = match &self.projection {
             Projection::Tied(embedding) => embedding.as_linear(rows, kernels)?,
-            Projection::Linear(linear) => kernels.project(rows, None, &[linear])?,
+            Projection::Linear(linear) => kernels.linear(rows, None, &[linear])?,
         };
         if let Some(divisor) = self.divisor {
             logits = kernels.scale(&logits, 1.0 / divisor)?;

@@ -67,9 +67,9 @@ impl GatedMlp {
     pub fn forward(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
         let gate_up = match &self.gate_up {
             GateUp::Separate { gate, up } => kernels::GateUp::Separate(gate, up),
-            GateUp::Fused(both) => kernels::GateUp::Joined(both),
+            GateUp::Fused(both) => kernels::GateUp::Fused(both),
         };
-        let h = kernels.project_gated(x, self.residual.before(), gate_up, self.activation)?;
+        let h = kernels.gated_linear(x, self.residual.before(), gate_up, self.activation)?;
         self.residual.leave(x, &h, &self.down, kernels)
     }
 }
@@ -94,7 +94,7 @@ impl Mlp {
     /// When a width does not match.
     pub fn forward(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
         let before = self.residual.before();
-        let h = kernels.project_activated(x, before, &self.up, self.activation)?;
+        let h = kernels.linear_act(x, before, &self.up, self.activation)?;
         self.residual.leave(x, &h, &self.down, kernels)
     }
 }

@@ -60,10 +60,10 @@ impl Residual {
     ) -> Result<Tensor, KernelError> {
         match &self.after {
             Some(norm) => {
-                let y = kernels.project(h, None, &[projection])?;
+                let y = kernels.linear(h, None, &[projection])?;
                 kernels.add_normed(x, &y, norm, self.scale)
             }
-            None => kernels.project_onto(h, projection, x, self.scale),
+            None => kernels.linear_add(h, projection, x, self.scale),
         }
     }
 }

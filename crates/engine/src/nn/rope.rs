@@ -44,7 +44,7 @@ pub fn rope(config: &RopeConfig<'_>) -> Result<Rope, String> {
             .iter()
             .map(|f| f * scale)
             .collect(),
-        amplitude: 1.0,
+        attention_factor: 1.0,
     };
     let Some(scaling) = config.scaling else {
         return Ok(plain(1.0));
@@ -80,13 +80,13 @@ fn frequencies(dims: usize, base: f64) -> Vec<f32> {
 fn from_frequencies(
     config: &RopeConfig<'_>,
     frequencies: impl Iterator<Item = f32>,
-    amplitude: f64,
+    attention_factor: f64,
 ) -> Rope {
     Rope {
         dims: config.dims,
         traditional: config.traditional,
         inverse_frequencies: frequencies.map(f32::recip).collect(),
-        amplitude: amplitude as f32,
+        attention_factor: attention_factor as f32,
     }
 }
 
@@ -103,7 +103,7 @@ fn dynamic(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, Strin
         dims: config.dims,
         traditional: config.traditional,
         inverse_frequencies: inverse_frequencies(config.dims, base),
-        amplitude: 1.0,
+        attention_factor: 1.0,
     })
 }
 
@@ -145,15 +145,15 @@ fn yarn(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> 
     if low == high {
         high += 0.001;
     }
-    let amplitude_of = |mscale: f64| {
+    let attention_factor_of = |mscale: f64| {
         if factor <= 1.0 {
             1.0
         } else {
             0.1 * mscale * factor.ln() + 1.0
         }
     };
-    let amplitude = amplitude_of(scaling.number_or("mscale", 1.0)?)
-        / amplitude_of(scaling.number_or("mscale_all_dim", 0.0)?);
+    let attention_factor = attention_factor_of(scaling.number_or("mscale", 1.0)?)
+        / attention_factor_of(scaling.number_or("mscale_all_dim", 0.0)?);
     let factor = factor as f32;
     let ramped = frequencies(config.dims, config.base)
         .into_iter()
@@ -163,16 +163,16 @@ fn yarn(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> 
             let keep = 1.0 - ((i as f32 - low) / (high - low)).clamp(0.0, 1.0);
             (slow * fast) / (slow * keep + fast * (1.0 - keep))
         });
-    Ok(from_frequencies(config, ramped, amplitude))
+    Ok(from_frequencies(config, ramped, attention_factor))
 }
 
-/// A factor per frequency, and an amplitude that grows with the stretch (Phi-3's `longrope`).
+/// A factor per frequency, and an attention_factor that grows with the stretch (Phi-3's `longrope`).
 fn longrope(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> {
     let trained = scaling.number_or("original_max_position_embeddings", 4096.0)?;
     let factors = scaling.list("long_factor", config.dims / 2)?;
     let longest = config.max_position_embeddings.unwrap_or(131_072) as f64;
     let stretch = longest / trained;
-    let amplitude = if stretch <= 1.0 {
+    let attention_factor = if stretch <= 1.0 {
         1.0
     } else {
         (1.0 + stretch.ln() / trained.ln()).sqrt()
@@ -181,7 +181,7 @@ fn longrope(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, Stri
         .into_iter()
         .zip(factors)
         .map(|(frequency, factor)| frequency * factor);
-    Ok(from_frequencies(config, stretched, amplitude))
+    Ok(from_frequencies(config, stretched, attention_factor))
 }
 
 /// Typed access to a `rope_scaling` object.

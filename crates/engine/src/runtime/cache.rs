@@ -1,6 +1,6 @@
 //! The cache that a model is given: one paged store per layer, sharing block tables by cache group.
 
-use mlxm_kernels::{KernelError, Kernels, KvCache, KvShape, KvType};
+use mlxm_kernels::{KernelError, Kernels, KvCache, KvCacheDtype, KvShape};
 use mlxm_kvcache::GroupKind;
 
 use super::memory::MemoryPlan;
@@ -32,8 +32,8 @@ impl CacheLayer {
     }
 
     /// Bytes of one token's key and value.
-    pub fn bytes_per_token(&self, kv_type: KvType) -> u64 {
-        self.shape(0, BLOCK_SIZE).bytes_per_position(kv_type) as u64
+    pub fn bytes_per_token(&self, kv_cache_dtype: KvCacheDtype) -> u64 {
+        self.shape(0, BLOCK_SIZE).bytes_per_position(kv_cache_dtype) as u64
     }
 
     fn shape(&self, blocks: usize, block_size: usize) -> KvShape {
@@ -73,7 +73,7 @@ impl CachePool {
             .zip(&group_of_layer)
             .map(|(layer, &group)| {
                 let shape = layer.shape(plan.groups[group].blocks, plan.block_size);
-                KvCache::new(kernels, shape, plan.kv_type)
+                KvCache::new(kernels, shape, plan.kv_cache_dtype)
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {

@@ -66,7 +66,7 @@ impl Engine {
         let opened = LoadPlan::new(path, options)?;
         let kernels = Kernels::cpu(CpuOptions {
             threads: options.threads,
-            precision: options.precision,
+            activation_dtype: options.activation_dtype,
         });
         let (model, parameters) = opened.build(Some(&kernels))?;
         let info = opened.info(parameters);

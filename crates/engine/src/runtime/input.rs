@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use mlxm_kernels::{HeadNorms, KernelError, Kernels, KvSpan, Mask, Rope, Turns};
+use mlxm_kernels::{KernelError, Kernels, KvSpan, Mask, QkNorms, Rope, RopeCosSin};
 use mlxm_kvcache::SequenceCache;
 
 use super::cache::CachePool;
@@ -87,7 +87,7 @@ pub struct Step<'a> {
     cache: &'a mut CachePool,
     /// Attention's view of the spans, per cache group.
     spans: Vec<Vec<KvSpan<'a>>>,
-    turns: StepTurns,
+    rope_cos_sin: StepRopeCosSin,
 }
 
 impl<'a> Step<'a> {
@@ -112,7 +112,7 @@ impl<'a> Step<'a> {
             input,
             cache,
             spans,
-            turns: StepTurns::default(),
+            rope_cos_sin: StepRopeCosSin::default(),
         }
     }
 
@@ -130,20 +130,23 @@ impl<'a> Step<'a> {
     pub fn attend(
         &mut self,
         config: &AttentionConfig,
-        norms: Option<&HeadNorms>,
+        norms: Option<&QkNorms>,
         qkv: &Tensor,
     ) -> Result<Tensor, KernelError> {
         let AttentionConfig { layer, spec, rope } = config;
         let group = self.cache.group_of(*layer);
-        let turns = match rope {
-            Some(rope) => Some(self.turns.at(self.kernels, rope, &self.input.positions)?),
+        let rope_cos_sin = match rope {
+            Some(rope) => Some(
+                self.rope_cos_sin
+                    .at(self.kernels, rope, &self.input.positions)?,
+            ),
             None => None,
         };
-        let q = self.kernels.rotate_and_store(
+        let q = self.kernels.rope_and_cache(
             qkv,
             spec,
             norms,
-            turns,
+            rope_cos_sin,
             self.cache.layer_mut(*layer),
             &self.input.groups[group].slots,
         )?;
@@ -154,19 +157,20 @@ impl<'a> Step<'a> {
 
 /// The angles of this step's rows for each rotation that the layers use: seldom more than one or two.
 #[derive(Default)]
-struct StepTurns(Vec<(Rope, Turns)>);
+struct StepRopeCosSin(Vec<(Rope, RopeCosSin)>);
 
-impl StepTurns {
+impl StepRopeCosSin {
     fn at(
         &mut self,
         kernels: &Kernels,
         rope: &Rope,
         positions: &[u32],
-    ) -> Result<&Turns, KernelError> {
+    ) -> Result<&RopeCosSin, KernelError> {
         let known = self.0.iter().position(|(known, _)| known == rope);
         let index = known.unwrap_or(self.0.len());
         if known.is_none() {
-            self.0.push((rope.clone(), kernels.turns(rope, positions)?));
+            self.0
+                .push((rope.clone(), kernels.rope_cos_sin(rope, positions)?));
         }
         Ok(&self.0[index].1)
     }

@@ -1,6 +1,6 @@
 //! Where every byte goes: decided before anything is loaded, and never exceeded by traffic.
 
-use mlxm_kernels::KvType;
+use mlxm_kernels::KvCacheDtype;
 use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig};
 
 use super::cache::CacheLayer;
@@ -20,7 +20,7 @@ pub struct MemoryPlan {
     /// Weights, as they are in the files.
     pub weights_bytes: u64,
     /// How keys and values are stored.
-    pub kv_type: KvType,
+    pub kv_cache_dtype: KvCacheDtype,
     /// Keys and values of one token in all layers, while it is in_flight every window.
     pub kv_bytes_per_token: u64,
     /// The whole pool of cache blocks.
@@ -131,10 +131,10 @@ impl MemoryPlan {
         options: &LoadOptions,
         context_length: usize,
     ) -> Self {
-        let kv_type = options.kv_type();
+        let kv_cache_dtype = options.kv_cache_dtype();
         let mut groups: Vec<CacheGroupPlan> = Vec::new();
         for layer in layers {
-            let block_bytes = layer.bytes_per_token(kv_type) * BLOCK_SIZE as u64;
+            let block_bytes = layer.bytes_per_token(kv_cache_dtype) * BLOCK_SIZE as u64;
             match groups.iter_mut().find(|group| group.kind == layer.kind) {
                 Some(group) => {
                     group.layers += 1;
@@ -155,10 +155,10 @@ impl MemoryPlan {
         let scratch_bytes = scratch_bytes(sizes, options);
         Self {
             weights_bytes,
-            kv_type,
+            kv_cache_dtype,
             kv_bytes_per_token: layers
                 .iter()
-                .map(|layer| layer.bytes_per_token(kv_type))
+                .map(|layer| layer.bytes_per_token(kv_cache_dtype))
                 .sum(),
             kv_pool_bytes,
             scratch_bytes,

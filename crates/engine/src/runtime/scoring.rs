@@ -73,7 +73,7 @@ impl Worker {
                 .chunks(SCORED_AT_ONCE)
                 .zip((span.first_position..).step_by(SCORED_AT_ONCE))
             {
-                let rows = self.kernels.rows(hidden, rows)?;
+                let rows = self.kernels.gather_rows(hidden, rows)?;
                 let logits = values(&self.model.logits(&rows, &self.kernels)?)?;
                 for (logits, position) in logits.chunks_exact(self.vocab_size).zip(first..) {
                     if let Some(&next) = prompt.get(position + 1)

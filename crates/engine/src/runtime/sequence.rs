@@ -6,7 +6,9 @@ use super::admission::Permit;
 use super::mailbox::{ReaderWaker, Sender};
 use super::memory::peak_resident_bytes;
 use crate::error::GenerationError;
-use crate::request::{Event, FinishReason, Finished, Request, RequestMetrics, Token};
+use crate::request::{
+    Event, FinishReason, Finished, LengthCause, Request, RequestMetrics, StopCause, Token,
+};
 use crate::sampling::{
     Acceptance, Constraint, Sampled, Sampler, SamplingError, StopMatcher, TokenLogprob,
 };
@@ -166,7 +168,11 @@ impl ActiveRequest {
 
         if !self.ignore_eos && limits.eos_token_ids.contains(&token) {
             let held_back = self.flush();
-            self.finish(FinishReason::EndOfSequence(token), held_back, cached_tokens);
+            self.finish(
+                FinishReason::Stop(StopCause::EndOfSequence(token)),
+                held_back,
+                cached_tokens,
+            );
             return Ok(Progress::Done);
         }
         let complete = match &mut self.constraint {
@@ -181,15 +187,19 @@ impl ActiveRequest {
             logprob,
         })));
         if let Some(stop) = stopped {
-            self.finish(FinishReason::StopString(stop), String::new(), cached_tokens);
+            self.finish(
+                FinishReason::Stop(StopCause::StopString(stop)),
+                String::new(),
+                cached_tokens,
+            );
             return Ok(Progress::Done);
         }
         let reason = if complete {
-            FinishReason::GrammarComplete
+            FinishReason::Stop(StopCause::ConstraintComplete)
         } else if self.generated.len() >= self.max_tokens {
-            FinishReason::MaxTokens
+            FinishReason::Length(LengthCause::MaxTokens)
         } else if self.prompt_tokens + self.generated.len() >= limits.context_length {
-            FinishReason::ContextFull
+            FinishReason::Length(LengthCause::ContextLength)
         } else {
             return Ok(Progress::Continue(token));
         };

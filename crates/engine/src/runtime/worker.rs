@@ -122,7 +122,7 @@ impl Worker {
         if !bells.is_empty() {
             // Waking readers takes as long as some operations of a small model, and they may take this thread's core.
             self.kernels
-                .aside(|| bells.into_iter().for_each(ReaderWaker::wake));
+                .spawn_background(|| bells.into_iter().for_each(ReaderWaker::wake));
         }
         if !self.forward_time.is_zero() {
             self.counters.forward_time += self.forward_time;
@@ -174,7 +174,7 @@ impl Worker {
     fn promote_huge_pages_after(&mut self, steps: u64) {
         if !self.huge_pages_promoted && self.counters.steps >= steps {
             self.huge_pages_promoted = true;
-            self.kernels.settle(|| {});
+            self.kernels.promote_huge_pages(|| {});
         }
     }
 
@@ -198,7 +198,7 @@ impl Worker {
             Command::PromoteHugePages { done } => {
                 self.huge_pages_promoted = true;
                 // Nobody may be waiting any more.
-                self.kernels.settle(move || {
+                self.kernels.promote_huge_pages(move || {
                     let _ = done.send(());
                 });
             }
@@ -315,7 +315,7 @@ impl Worker {
         if wanted.is_empty() {
             return Ok((hidden, None));
         }
-        let rows = self.kernels.rows(&hidden, &wanted)?;
+        let rows = self.kernels.gather_rows(&hidden, &wanted)?;
         let logits = self.model.logits(&rows, &self.kernels)?;
         Ok((hidden, Some(logits)))
     }

@@ -2,7 +2,7 @@
 
 use crate::support::{answer, collect, golden, options, prompt};
 use mlxm_engine::sampling::{Acceptance, Constraint, ConstraintError, SamplingParams};
-use mlxm_engine::{Engine, Event, FinishReason, GenerationError, LoadOptions, Request};
+use mlxm_engine::{Engine, Event, FinishReason, GenerationError, LoadOptions, Request, StopCause};
 
 /// One of a few tokens at each place, then the end; or a failure where nothing is left to choose.
 struct Script {
@@ -67,7 +67,10 @@ fn an_answer_ends_where_its_constraint_is_met() {
         ..Request::default()
     };
     let answer = answer(&engine, request);
-    assert_eq!(answer.finished.reason, FinishReason::GrammarComplete);
+    assert_eq!(
+        answer.finished.reason,
+        FinishReason::Stop(StopCause::ConstraintComplete)
+    );
     assert_eq!(answer.finished.reason.as_str(), "stop");
     assert!(matches!(answer.tokens[..], [7, 30 | 31, 8]));
     assert_eq!(
@@ -93,7 +96,10 @@ fn the_end_counts_where_the_constraint_allows_it_only() {
     };
     let answer = answer(&engine, request);
     assert_eq!(answer.tokens, [7]);
-    assert_eq!(answer.finished.reason, FinishReason::EndOfSequence(end));
+    assert_eq!(
+        answer.finished.reason,
+        FinishReason::Stop(StopCause::EndOfSequence(end))
+    );
 }
 
 #[test]
@@ -184,7 +190,10 @@ fn clones_of_a_request_go_their_own_ways() {
     let crowd: Vec<_> = crowd.into_iter().map(collect).collect();
     assert_eq!(crowd[0].tokens, alone.tokens);
     for answer in &crowd {
-        assert_eq!(answer.finished.reason, FinishReason::GrammarComplete);
+        assert_eq!(
+            answer.finished.reason,
+            FinishReason::Stop(StopCause::ConstraintComplete)
+        );
         assert_eq!(answer.tokens.len(), 4);
         assert!(answer.tokens.iter().all(|token| choices.contains(token)));
     }

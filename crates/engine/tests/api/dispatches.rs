@@ -1,12 +1,12 @@
 //! How many operations a forward pass takes.
 
 use crate::support::{all_golden, answer, golden, options, prompt};
-use mlxm_engine::{Engine, LoadOptions, Precision, Request};
+use mlxm_engine::{ActivationDtype, Engine, LoadOptions, Request};
 
 /// Operations per forward pass, all kinds of rows together.
-fn per_step(path: &std::path::Path, precision: Precision) -> (u64, u64) {
+fn per_step(path: &std::path::Path, activation_dtype: ActivationDtype) -> (u64, u64) {
     let options = LoadOptions {
-        precision,
+        activation_dtype,
         ..options()
     };
     let engine = Engine::load(path, &options).unwrap();
@@ -29,8 +29,8 @@ fn per_step(path: &std::path::Path, precision: Precision) -> (u64, u64) {
 
 #[test]
 fn a_plain_layer_takes_six() {
-    for precision in [Precision::Int8, Precision::Exact] {
-        let (dispatches, layers) = per_step(&golden("llama-4bit"), precision);
+    for activation_dtype in [ActivationDtype::Int8, ActivationDtype::F32] {
+        let (dispatches, layers) = per_step(&golden("llama-4bit"), activation_dtype);
         // Besides the layers: embeddings, angles, final norm, the rows that are sampled, logits.
         assert_eq!(dispatches, 6 * layers + 5);
     }
@@ -39,7 +39,7 @@ fn a_plain_layer_takes_six() {
 #[test]
 fn no_dense_layer_takes_more_than_eight() {
     for path in all_golden() {
-        let (dispatches, layers) = per_step(&path, Precision::default());
+        let (dispatches, layers) = per_step(&path, ActivationDtype::default());
         // Some scale their embeddings, cap their logits, or rotate in two ways.
         assert!(
             dispatches <= 8 * layers + 8,

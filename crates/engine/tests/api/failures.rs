@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{answer, collect, golden, options};
 use mlxm_engine::sampling::{Acceptance, Constraint, ConstraintError, SamplingParams};
-use mlxm_engine::{Engine, GenerationError, LoadOptions, Precision, Request};
+use mlxm_engine::{ActivationDtype, Engine, GenerationError, LoadOptions, Request};
 use safetensors::SafeTensors;
 
 /// A token whose embedding is not a number in [`damaged`].
@@ -36,9 +36,9 @@ fn damaged() -> tempfile::TempDir {
 #[test]
 fn a_request_whose_sampling_fails_fails_alone() {
     let folder = damaged();
-    for precision in [Precision::Exact, Precision::Int8] {
+    for activation_dtype in [ActivationDtype::F32, ActivationDtype::Int8] {
         let options = LoadOptions {
-            precision,
+            activation_dtype,
             max_sequences: 3,
             ..options()
         };

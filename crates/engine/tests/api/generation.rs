@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::support::{Answer, all_golden, answer, collect, golden, options, prompt};
 use futures_core::Stream;
 use mlxm_engine::sampling::SamplingParams;
-use mlxm_engine::{Engine, Event, FinishReason, LoadOptions, Request, RequestError};
+use mlxm_engine::{
+    Engine, Event, FinishReason, LengthCause, LoadOptions, Request, RequestError, StopCause,
+};
 
 fn engine(name: &str) -> Engine {
     Engine::load(golden(name), &options()).unwrap()
@@ -216,7 +218,10 @@ fn the_first_token_is_the_most_probable_one() {
 fn an_answer_ends_for_the_reason_it_gives() {
     let engine = engine("llama-f16");
     let free = answer(&engine, request(vec![1, 2, 3], 40));
-    assert_eq!(free.finished.reason, FinishReason::MaxTokens);
+    assert_eq!(
+        free.finished.reason,
+        FinishReason::Length(LengthCause::MaxTokens)
+    );
     assert_eq!(
         (free.tokens.len(), free.finished.metrics.generated_tokens),
         (40, 40)
@@ -235,7 +240,7 @@ fn an_answer_ends_for_the_reason_it_gives() {
     );
     assert_eq!(
         stopped.finished.reason,
-        FinishReason::StopString(stop.clone())
+        FinishReason::Stop(StopCause::StopString(stop.clone()))
     );
     assert_eq!(stopped.text, free.text[..free.text.find(&stop).unwrap()]);
 }
@@ -256,7 +261,10 @@ fn an_end_of_sequence_token_ends_the_answer_and_is_not_text() {
             ..request(vec![1, 2, 3], 40)
         },
     );
-    assert_eq!(ended.finished.reason, FinishReason::EndOfSequence(eos));
+    assert_eq!(
+        ended.finished.reason,
+        FinishReason::Stop(StopCause::EndOfSequence(eos))
+    );
     assert_eq!(ended.text, "");
     assert_eq!(ended.finished.metrics.generated_tokens, 1);
 }
@@ -275,7 +283,10 @@ fn a_full_context_ends_the_answer() {
             ..request(vec![1, 2, 3], 0)
         },
     );
-    assert_eq!(full.finished.reason, FinishReason::ContextFull);
+    assert_eq!(
+        full.finished.reason,
+        FinishReason::Length(LengthCause::ContextLength)
+    );
     assert_eq!(full.tokens.len(), 45);
 }
 

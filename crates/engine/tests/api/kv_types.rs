@@ -1,25 +1,25 @@
 //! Keys and values in fewer bits: what it saves and what it changes.
 
 use crate::support::{all_golden, answer, options, prompt};
-use mlxm_engine::{Engine, KvType, LoadOptions, Precision, Request, inspect};
+use mlxm_engine::{ActivationDtype, Engine, KvCacheDtype, LoadOptions, Request, inspect};
 
-fn with(kv_type: KvType) -> LoadOptions {
+fn with(kv_cache_dtype: KvCacheDtype) -> LoadOptions {
     LoadOptions {
-        precision: Precision::Exact,
-        kv_type: Some(kv_type),
+        activation_dtype: ActivationDtype::F32,
+        kv_cache_dtype: Some(kv_cache_dtype),
         ..options()
     }
 }
 
 /// The smallest cosine between rows of logits of the two types.
-fn least_cosine(path: &std::path::Path, kv_type: KvType) -> f64 {
-    let logits = |kv_type| {
-        let engine = Engine::load(path, &with(kv_type)).unwrap();
+fn least_cosine(path: &std::path::Path, kv_cache_dtype: KvCacheDtype) -> f64 {
+    let logits = |kv_cache_dtype| {
+        let engine = Engine::load(path, &with(kv_cache_dtype)).unwrap();
         // In chunks, so that most of what is attended to has been in the cache for long.
         let tokens = prompt(3, 100, engine.info().vocab_size);
         engine.logits(&tokens, Some(7)).unwrap()
     };
-    let (exact, narrow) = (logits(KvType::F32), logits(kv_type));
+    let (exact, narrow) = (logits(KvCacheDtype::F32), logits(kv_cache_dtype));
     exact
         .values
         .chunks_exact(exact.vocab_size)
@@ -42,9 +42,13 @@ fn least_cosine(path: &std::path::Path, kv_type: KvType) -> f64 {
 fn logits_stay_close() {
     for path in all_golden() {
         // The worst row of a random model, whose scores are far apart.
-        for (kv_type, bar) in [(KvType::F16, 0.999_999), (KvType::Int8, 0.995)] {
-            let cosine = least_cosine(&path, kv_type);
-            assert!(cosine >= bar, "{} {kv_type}: {cosine}", path.display());
+        for (kv_cache_dtype, bar) in [(KvCacheDtype::F16, 0.999_999), (KvCacheDtype::Int8, 0.995)] {
+            let cosine = least_cosine(&path, kv_cache_dtype);
+            assert!(
+                cosine >= bar,
+                "{} {kv_cache_dtype}: {cosine}",
+                path.display()
+            );
         }
     }
 }
@@ -52,8 +56,8 @@ fn logits_stay_close() {
 #[test]
 fn greedy_answers_over_f16_are_those_over_f32() {
     for path in all_golden() {
-        let tokens = |kv_type| {
-            let engine = Engine::load(&path, &with(kv_type)).unwrap();
+        let tokens = |kv_cache_dtype| {
+            let engine = Engine::load(&path, &with(kv_cache_dtype)).unwrap();
             let request = Request {
                 prompt: prompt(11, 40, engine.info().vocab_size),
                 max_tokens: Some(12),
@@ -63,8 +67,8 @@ fn greedy_answers_over_f16_are_those_over_f32() {
             answer(&engine, request).tokens
         };
         assert_eq!(
-            tokens(KvType::F32),
-            tokens(KvType::F16),
+            tokens(KvCacheDtype::F32),
+            tokens(KvCacheDtype::F16),
             "{}",
             path.display()
         );
@@ -74,9 +78,9 @@ fn greedy_answers_over_f16_are_those_over_f32() {
 #[test]
 fn the_plan_shrinks_with_the_type() {
     for path in all_golden() {
-        let plan = |kv_type| inspect(&path, &with(kv_type)).unwrap().1;
-        let [f32, f16, int8] = KvType::ALL.map(plan);
-        assert_eq!(f32.kv_type, KvType::F32);
+        let plan = |kv_cache_dtype| inspect(&path, &with(kv_cache_dtype)).unwrap().1;
+        let [f32, f16, int8] = KvCacheDtype::ALL.map(plan);
+        assert_eq!(f32.kv_cache_dtype, KvCacheDtype::F32);
         assert_eq!(2 * f16.kv_pool_bytes, f32.kv_pool_bytes);
         assert_eq!(2 * f16.kv_bytes_per_token, f32.kv_bytes_per_token);
         // A byte, and two of scale for 32.
@@ -94,10 +98,13 @@ fn the_plan_shrinks_with_the_type() {
 #[test]
 fn exact_arithmetic_keeps_f32_unless_told_otherwise() {
     let exact = LoadOptions {
-        precision: Precision::Exact,
+        activation_dtype: ActivationDtype::F32,
         ..options()
     };
-    assert_eq!(exact.kv_type(), KvType::F32);
-    assert_eq!(with(KvType::Int8).kv_type(), KvType::Int8);
-    assert_eq!(LoadOptions::default().kv_type(), KvType::F16);
+    assert_eq!(exact.kv_cache_dtype(), KvCacheDtype::F32);
+    assert_eq!(
+        with(KvCacheDtype::Int8).kv_cache_dtype(),
+        KvCacheDtype::Int8
+    );
+    assert_eq!(LoadOptions::default().kv_cache_dtype(), KvCacheDtype::F16);
 }

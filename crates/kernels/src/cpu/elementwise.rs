@@ -3,7 +3,7 @@
 use super::{
     Cpu, math,
     shared::SharedOutput,
-    simd::{Isa, versions},
+    simd::{Isa, multiversion},
 };
 
 /// Elements that are worth handing to another thread.
@@ -35,7 +35,7 @@ pub(crate) fn map(cpu: &Cpu, function: Function, x: &[f32]) -> Vec<f32> {
     out
 }
 
-versions! {
+multiversion! {
     apply [] [] (function: Function, x: &[f32], out: &mut [f32]) = apply_with
 }
 

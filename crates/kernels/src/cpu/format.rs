@@ -1,12 +1,12 @@
 //! How the stored forms of a weight become vectors.
 
 use super::{
-    foresight,
+    prefetch,
     simd::{Isa, LANES, widen_bf16, widen_f16},
 };
 use crate::{
-    matrix::{Floats, Matrix, Quantized, Scales, Storage},
     quant::{self, E2M1},
+    weight::{Floats, Quantized, Scales, Storage, Weight},
 };
 
 /// A stored form. Values come in units of sixteen; the units of a group share scale and bias.
@@ -135,8 +135,8 @@ macro_rules! with_format {
     ($matrix:expr, $format:ident => $body:expr) => {{
         use $crate::{
             cpu::format::{Affine, AffineNibbles, DenseBf16, DenseF16, DenseF32, Fp4, Fp8},
-            matrix::{Floats, Storage},
             quant::QuantMode,
+            weight::{Floats, Storage},
         };
         macro_rules! run {
             ($kind:ty) => {{
@@ -158,7 +158,7 @@ macro_rules! with_format {
                 (QuantMode::Mxfp4 | QuantMode::Nvfp4, _) => run!(Fp4),
                 (QuantMode::Mxfp8, _) => run!(Fp8),
             },
-            Storage::Tiles(_) => unreachable!("tiles have products of their own"),
+            Storage::Repacked(_) => unreachable!("tiles have products of their own"),
         }
     }};
 }
@@ -178,7 +178,7 @@ pub(crate) struct Packed<'a> {
 }
 
 impl<'a> Packed<'a> {
-    pub fn new(matrix: &'a Matrix) -> Self {
+    pub fn new(matrix: &'a Weight) -> Self {
         let cols = matrix.cols();
         match matrix.storage() {
             Storage::Dense(values) => Self {
@@ -189,7 +189,7 @@ impl<'a> Packed<'a> {
                 units_per_group: cols / LANES,
                 tail: cols % LANES,
             },
-            Storage::Tiles(_) => unreachable!("tiles have products of their own"),
+            Storage::Repacked(_) => unreachable!("tiles have products of their own"),
             Storage::Quantized(quantized) => Self {
                 bytes: quantized.weight.as_slice(),
                 row_bytes: quantized.row_bytes,
@@ -280,5 +280,5 @@ fn widen(stored: &Floats, range: std::ops::Range<usize>, out: &mut [f32]) {
 fn prefetch(bytes: &[u8], row_bytes: usize, first: usize, count: usize) {
     let start = (first * row_bytes).min(bytes.len());
     let end = ((first + count) * row_bytes).min(bytes.len());
-    foresight::prefetch(bytes.as_ptr(), start..end);
+    prefetch::prefetch(bytes.as_ptr(), start..end);
 }

@@ -1,11 +1,11 @@
 //! Writing keys and values into a cache, narrowed to its type.
 
-use super::simd::{Isa, LANES, load_part, versions};
-use crate::kv::{GROUP, KvType};
+use super::simd::{Isa, LANES, load_part, multiversion};
+use crate::kv::{GROUP, KvCacheDtype};
 
 /// Where one head of one position goes: see [`crate::KvCache`] for the layout.
 pub(crate) struct Place {
-    pub kv_type: KvType,
+    pub dtype: KvCacheDtype,
     /// The head's part of the block's keys.
     pub keys: *mut u8,
     /// The head's part of the block's values.
@@ -16,7 +16,7 @@ pub(crate) struct Place {
     pub value_stride: usize,
 }
 
-versions! {
+multiversion! {
     /// Stores a key and a value.
     pub(crate) store [] [] (place: &Place, key: &[f32], value: &[f32]) = store_with
 }
@@ -33,8 +33,8 @@ unsafe fn store_with<I: Isa>(place: &Place, key: &[f32], value: &[f32]) {
     } = place;
     // SAFETY: the place has room for a key and a value, by the caller's promise.
     unsafe {
-        match place.kv_type {
-            KvType::F32 => {
+        match place.dtype {
+            KvCacheDtype::F32 => {
                 let keys = keys.cast::<f32>().add(offset);
                 for (element, key) in key.iter().enumerate() {
                     keys.add(element * stride).write_unaligned(*key);
@@ -42,7 +42,7 @@ unsafe fn store_with<I: Isa>(place: &Place, key: &[f32], value: &[f32]) {
                 let values = values.cast::<f32>().add(offset * value_stride);
                 std::ptr::copy_nonoverlapping(value.as_ptr(), values, value.len());
             }
-            KvType::F16 => {
+            KvCacheDtype::F16 => {
                 let keys = keys.cast::<u16>().add(offset);
                 for (run, key) in key.chunks(LANES).enumerate() {
                     let keys = keys.add(run * LANES * stride);
@@ -57,7 +57,7 @@ unsafe fn store_with<I: Isa>(place: &Place, key: &[f32], value: &[f32]) {
                     std::ptr::copy_nonoverlapping(narrow.as_ptr(), values.add(run * LANES), LANES);
                 }
             }
-            KvType::Int8 => {
+            KvCacheDtype::Int8 => {
                 let scales = keys.add(key.len() * stride).cast::<u16>().add(offset);
                 let keys = keys.cast::<i8>().add(offset);
                 for (run, key) in key.chunks(GROUP).enumerate() {

@@ -10,9 +10,9 @@ use std::{cell::RefCell, marker::PhantomData, ops::Range};
 use super::{
     Cpu,
     format::{Format, Packed, with_format},
-    simd::{Isa, LANES, load_part, versions},
+    simd::{Isa, LANES, load_part, multiversion},
 };
-use crate::{Matrix, matrix::Storage};
+use crate::{Weight, weight::Storage};
 
 /// Scratch memory of one thread for unpacked weights, in floats: half of a small level-2 cache.
 const SCRATCH_FLOATS: usize = 48 * 1024;
@@ -32,7 +32,7 @@ thread_local! {
 
 /// A product with one weight, cut into tasks.
 pub(crate) struct Product<'a> {
-    pub weight: &'a Matrix,
+    pub weight: &'a Weight,
     pub bias: Option<&'a [f32]>,
     /// Activation rows.
     pub rows: usize,
@@ -114,8 +114,8 @@ impl Product<'_> {
 }
 
 /// Row `row` of `table`, widened.
-pub(crate) fn dequantize_row(cpu: &Cpu, table: &Matrix, row: usize, out: &mut [f32]) {
-    if let Storage::Tiles(tiles) = table.storage() {
+pub(crate) fn dequantize_row(cpu: &Cpu, table: &Weight, row: usize, out: &mut [f32]) {
+    if let Storage::Repacked(tiles) = table.storage() {
         tiles.dequantize_row(row, out);
         return;
     }
@@ -129,19 +129,19 @@ pub(crate) fn dequantize_row(cpu: &Cpu, table: &Matrix, row: usize, out: &mut [f
     });
 }
 
-versions! {
+multiversion! {
     /// Multiplies the one activation row with the weight rows `range`.
     one_row [F: Format] [F]
     (job: &Job<'_>, range: Range<usize>, scratch: &mut Vec<f32>) = one_row_with
 }
 
-versions! {
+multiversion! {
     /// Unpacks weight rows into `scratch`, each padded with zeros to a multiple of sixteen.
     unpack [F: Format] [F]
     (packed: &Packed<'_>, cols: usize, range: Range<usize>, scratch: &mut Vec<f32>) = unpack_with
 }
 
-versions! {
+multiversion! {
     /// Multiplies all activation rows with the unpacked weight rows `range`.
     many_rows [] [] (job: &Job<'_>, range: Range<usize>, scratch: &[f32]) = many_rows_with
 }

@@ -17,8 +17,7 @@ pub(crate) mod attention;
 mod cores;
 pub(crate) mod each_row;
 pub(crate) mod elementwise;
-pub(crate) mod finish;
-mod foresight;
+pub(crate) mod epilogue;
 mod format;
 pub(crate) mod kv_store;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -29,28 +28,29 @@ mod math;
 mod neon;
 pub(crate) mod norm;
 mod pool;
+mod prefetch;
 pub(crate) mod product;
-pub(crate) mod rotate;
+pub(crate) mod repack;
+pub(crate) mod rope;
 mod shared;
 pub(crate) mod simd;
 #[cfg(test)]
 mod tests;
-pub(crate) mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use pool::Pool;
-use simd::Level;
-use tiles::{Arena, DotLevel};
+use repack::{Arena, Int8DotLevel};
+use simd::SimdLevel;
 
 /// Threads and instruction set.
 #[derive(Debug)]
 pub(crate) struct Cpu {
     pool: Pool,
     /// For arithmetic on floats.
-    level: Level,
+    level: SimdLevel,
     /// For dot products of integers.
-    dots: DotLevel,
+    dots: Int8DotLevel,
     /// For tiles.
     arena: Arena,
 }
@@ -60,13 +60,13 @@ impl Cpu {
     pub fn new(threads: Option<usize>) -> Self {
         Self {
             pool: Pool::new(threads.unwrap_or_else(cores::physical).max(1)),
-            level: Level::detect(),
-            dots: DotLevel::detect(),
+            level: SimdLevel::detect(),
+            dots: Int8DotLevel::detect(),
             arena: Arena::default(),
         }
     }
 
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> SimdLevel {
         self.level
     }
 
@@ -78,7 +78,7 @@ impl Cpu {
         self.pool.threads()
     }
 
-    pub fn aside(&self, task: Box<dyn FnOnce() + Send>) {
-        self.pool.aside(task);
+    pub fn spawn_background(&self, task: Box<dyn FnOnce() + Send>) {
+        self.pool.spawn_background(task);
     }
 }

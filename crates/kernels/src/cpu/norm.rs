@@ -3,9 +3,9 @@
 use super::{
     Cpu,
     shared::SharedOutput,
-    simd::{Isa, LANES, load_part, versions},
+    simd::{Isa, LANES, load_part, multiversion},
 };
-use crate::{Norm, Vector};
+use crate::{Norm, Param};
 
 /// Elements that are worth handing to another thread.
 const TASK_ELEMENTS: usize = 16 * 1024;
@@ -36,7 +36,7 @@ pub(crate) fn norm(
     out
 }
 
-versions! {
+multiversion! {
     onto [] [] (x: &mut [f32], scale: f32, residual: &[f32]) = onto_with
 }
 
@@ -47,7 +47,7 @@ unsafe fn onto_with<I: Isa>(x: &mut [f32], scale: f32, residual: &[f32]) {
     }
 }
 
-versions! {
+multiversion! {
     /// Normalizes every chunk of `width` into `out`.
     pub(crate) chunks [] [] (norm: &Norm, x: &[f32], width: usize, out: &mut [f32]) = chunks_with
 }
@@ -87,7 +87,7 @@ unsafe fn chunks_with<I: Isa>(norm: &Norm, x: &[f32], width: usize, out: &mut [f
 }
 
 #[inline(always)]
-fn multiply(out: &mut [f32], weight: Option<&Vector>) {
+fn multiply(out: &mut [f32], weight: Option<&Param>) {
     if let Some(weight) = weight {
         for (out, weight) in out.iter_mut().zip(weight.as_slice()) {
             *out *= weight;

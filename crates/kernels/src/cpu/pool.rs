@@ -25,9 +25,9 @@ use std::{
     thread::{self, JoinHandle, Thread},
 };
 
-/// Turns of the spin loop before a worker sleeps, about 100 µs.
+/// RopeCosSin of the spin loop before a worker sleeps, about 100 µs.
 const WORKER_SPINS: u32 = 3_000;
-/// Turns before a thread that waits for another yields its core to it.
+/// RopeCosSin before a thread that waits for another yields its core to it.
 const CALLER_SPINS: u32 = 10_000;
 
 const INSIDE: u64 = (1 << 31) - 1;
@@ -181,7 +181,7 @@ impl Pool {
 
     /// Has a worker call `task` as soon as it is between two loops, and does not wait for it. Without workers the caller
     /// does it.
-    pub fn aside(&self, task: Aside) {
+    pub fn spawn_background(&self, task: Aside) {
         if self.workers.is_empty() {
             return task();
         }

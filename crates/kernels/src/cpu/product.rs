@@ -10,12 +10,12 @@ use std::{cell::RefCell, mem::MaybeUninit, ops::Range};
 
 use super::{
     Cpu,
-    finish::{self, Block, Finish, STRIP},
+    epilogue::{self, Block, Epilogue, STRIP},
     linear, norm,
-    shared::Output,
-    tiles::{Operands, QuantizedRows, TILE, Tiles, multiply},
+    repack::{Operands, QuantizedRows, RepackedWeight, TILE, multiply},
+    shared::UninitBuffer,
 };
-use crate::{Linear, Norm, Vector, matrix::Storage};
+use crate::{Linear, Norm, Param, weight::Storage};
 
 /// Elements that are worth handing to another thread while rows are prepared or finished.
 const TASK_ELEMENTS: usize = 16 * 1024;
@@ -47,7 +47,7 @@ pub(crate) fn product(
     cpu: &Cpu,
     input: Input<'_>,
     linears: &[&Linear],
-    finish: Finish<'_>,
+    finish: Epilogue<'_>,
 ) -> Vec<f32> {
     let rows = input.rows;
     let product = Product::new(cpu, input, linears, finish);
@@ -63,14 +63,14 @@ struct Product<'a> {
     input: Input<'a>,
     cols: usize,
     /// Normalized rows for weights that are multiplied as floats.
-    normed: Option<Output<f32>>,
+    normed: Option<UninitBuffer<f32>>,
     /// For each group size that the weights ask for.
     quantized: Vec<QuantizedRows>,
     parts: Vec<Part<'a>>,
-    finish: Finish<'a>,
+    finish: Epilogue<'a>,
     /// Products that the last phase finishes, and how many stand in a row.
-    bare: Option<(Output<f32>, usize)>,
-    out: Output<f32>,
+    bare: Option<(UninitBuffer<f32>, usize)>,
+    out: UninitBuffer<f32>,
     /// Columns of `out`.
     width: usize,
 }
@@ -84,13 +84,13 @@ struct Part<'a> {
 
 enum Kind<'a> {
     Floats(&'a Linear),
-    Tiles {
+    RepackedWeight {
         strip: Strip<'a>,
         /// What is multiplied with the activated products.
         beside: Option<Strip<'a>>,
         /// Outputs.
         outputs: usize,
-        /// Tiles of a task.
+        /// RepackedWeight of a task.
         per_task: usize,
     },
 }
@@ -98,7 +98,7 @@ enum Kind<'a> {
 /// A run of tiles of a weight.
 #[derive(Clone, Copy)]
 struct Strip<'a> {
-    tiles: &'a Tiles,
+    tiles: &'a RepackedWeight,
     first: usize,
     count: usize,
     /// Index of its rows among the quantized ones.
@@ -118,10 +118,10 @@ impl Strip<'_> {
 }
 
 impl<'a> Product<'a> {
-    fn new(cpu: &'a Cpu, input: Input<'a>, linears: &[&'a Linear], finish: Finish<'a>) -> Self {
+    fn new(cpu: &'a Cpu, input: Input<'a>, linears: &[&'a Linear], finish: Epilogue<'a>) -> Self {
         let total: usize = linears.iter().map(|linear| linear.weight.rows()).sum();
         let width = match finish {
-            Finish::Gate(_) => total / 2,
+            Epilogue::Gate(_) => total / 2,
             _ => total,
         };
         let mut product = Self {
@@ -133,7 +133,7 @@ impl<'a> Product<'a> {
             parts: Vec::new(),
             finish,
             bare: None,
-            out: Output::new(input.rows * width),
+            out: UninitBuffer::new(input.rows * width),
             width,
         };
         product.plan(linears, total);
@@ -143,11 +143,11 @@ impl<'a> Product<'a> {
     fn plan(&mut self, linears: &[&'a Linear], total: usize) {
         let strips: Vec<_> = linears.iter().map(|linear| self.strip(linear)).collect();
         match (self.finish, strips.as_slice()) {
-            (Finish::Gate(_), [Some(gate), Some(up)]) => {
+            (Epilogue::Gate(_), [Some(gate), Some(up)]) => {
                 self.add_strip(*gate, Some(*up), self.width, 0);
                 return;
             }
-            (Finish::Gate(_), [Some(joined)]) if self.width.is_multiple_of(TILE) => {
+            (Epilogue::Gate(_), [Some(joined)]) if self.width.is_multiple_of(TILE) => {
                 let half = self.width / TILE;
                 let (gate, up) = (joined.part(0, half), joined.part(half, half));
                 self.add_strip(gate, Some(up), self.width, 0);
@@ -155,10 +155,10 @@ impl<'a> Product<'a> {
             }
             _ => {}
         }
-        let stored = matches!(self.finish, Finish::Store);
-        let pairs = matches!(self.finish, Finish::Gate(_));
+        let stored = matches!(self.finish, Epilogue::Store);
+        let pairs = matches!(self.finish, Epilogue::Gate(_));
         if !stored && (pairs || strips.iter().any(Option::is_none)) {
-            self.bare = Some((Output::new(self.input.rows * total), total));
+            self.bare = Some((UninitBuffer::new(self.input.rows * total), total));
         }
         let mut column = 0;
         for (linear, strip) in linears.iter().zip(strips) {
@@ -167,7 +167,7 @@ impl<'a> Product<'a> {
                 self.add_strip(strip, None, outputs, column);
             } else {
                 if self.input.norm.is_some() && self.normed.is_none() {
-                    self.normed = Some(Output::new(self.input.rows * self.cols));
+                    self.normed = Some(UninitBuffer::new(self.input.rows * self.cols));
                 }
                 let kind = Kind::Floats(linear);
                 self.parts.push(Part { kind, column });
@@ -178,7 +178,7 @@ impl<'a> Product<'a> {
 
     /// All tiles of a weight that has them, and rows quantized for it.
     fn strip(&mut self, linear: &'a Linear) -> Option<Strip<'a>> {
-        let Storage::Tiles(tiles) = linear.weight.storage() else {
+        let Storage::Repacked(tiles) = linear.weight.storage() else {
             return None;
         };
         let group = tiles.group_size();
@@ -193,7 +193,7 @@ impl<'a> Product<'a> {
             first: 0,
             count: tiles.count(),
             rows,
-            bias: linear.bias.as_ref().map(Vector::as_slice),
+            bias: linear.bias.as_ref().map(Param::as_slice),
         })
     }
 
@@ -211,7 +211,7 @@ impl<'a> Product<'a> {
             let share = strip.count.div_ceil(TASKS_PER_THREAD * self.cpu.threads());
             (TASK_BYTES / bytes).min(share).max(1)
         };
-        let kind = Kind::Tiles {
+        let kind = Kind::RepackedWeight {
             strip,
             beside,
             outputs,
@@ -228,7 +228,7 @@ impl<'a> Product<'a> {
     fn tasks(&self, part: &Part<'_>) -> usize {
         match &part.kind {
             Kind::Floats(linear) => self.floats(linear, part.column).tasks(),
-            Kind::Tiles {
+            Kind::RepackedWeight {
                 strip, per_task, ..
             } => strip.count.div_ceil(*per_task) * self.row_tasks(),
         }
@@ -265,7 +265,9 @@ impl<'a> Product<'a> {
                     Some(norm) => {
                         scratch.resize(self.cols, 0.0);
                         // SAFETY: the level was detected.
-                        unsafe { norm::chunks(level, norm, x, norm.stretch(self.cols), scratch) };
+                        unsafe {
+                            norm::chunks(level, norm, x, norm.normalized_size(self.cols), scratch)
+                        };
                         &*scratch
                     }
                 };
@@ -298,7 +300,7 @@ impl<'a> Product<'a> {
                         // SAFETY: each task runs once, and the output has room for all rows.
                         unsafe { self.floats(linear, part.column).run(self.cpu, x, task) };
                     }
-                    Kind::Tiles {
+                    Kind::RepackedWeight {
                         strip,
                         beside,
                         outputs,
@@ -328,7 +330,7 @@ impl<'a> Product<'a> {
     }
 
     /// Where bare or finished products of strips and floats go: memory and row length.
-    fn target(&self) -> (&Output<f32>, usize) {
+    fn target(&self) -> (&UninitBuffer<f32>, usize) {
         match &self.bare {
             Some((bare, total)) => (bare, *total),
             None => (&self.out, self.width),
@@ -339,7 +341,7 @@ impl<'a> Product<'a> {
         let (out, stride) = self.target();
         linear::Product {
             weight: &linear.weight,
-            bias: linear.bias.as_ref().map(Vector::as_slice),
+            bias: linear.bias.as_ref().map(Param::as_slice),
             rows: self.input.rows,
             out: linear::Columns {
                 start: out.pointer(column),
@@ -361,7 +363,7 @@ impl<'a> Product<'a> {
         let mut products_beside = [MaybeUninit::<f32>::uninit(); BLOCK_ROWS * STRIP];
         let (out, stride) = self.target();
         let finish = if self.bare.is_some() {
-            Finish::Store
+            Epilogue::Store
         } else {
             self.finish
         };
@@ -377,7 +379,7 @@ impl<'a> Product<'a> {
                 if let Some(beside) = beside {
                     self.multiply_tiles(beside, rows.clone(), to_beside);
                 }
-                finish::finish(
+                epilogue::finish(
                     self.cpu.level,
                     finish,
                     &Block {
@@ -429,7 +431,7 @@ impl<'a> Product<'a> {
         // SAFETY: the level was detected, the products have been computed by the phase before this one, and each row is
         // finished by one task.
         unsafe {
-            finish::finish(
+            epilogue::finish(
                 self.cpu.level,
                 self.finish,
                 &Block {

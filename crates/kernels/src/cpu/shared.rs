@@ -42,7 +42,7 @@ impl<'a, T> SharedOutput<'a, T> {
 }
 
 /// Memory that starts without values, to be filled in through pointers.
-pub(crate) struct Output<T> {
+pub(crate) struct UninitBuffer<T> {
     /// Its length stays 0 until the values are taken.
     memory: Vec<T>,
     start: *mut T,
@@ -51,11 +51,11 @@ pub(crate) struct Output<T> {
 
 // SAFETY: the memory is reached through raw pointers alone, whose users see to it that threads write disjoint parts and
 // read what has been written.
-unsafe impl<T: Send> Send for Output<T> {}
+unsafe impl<T: Send> Send for UninitBuffer<T> {}
 // SAFETY: as above.
-unsafe impl<T: Send> Sync for Output<T> {}
+unsafe impl<T: Send> Sync for UninitBuffer<T> {}
 
-impl<T: Copy> Output<T> {
+impl<T: Copy> UninitBuffer<T> {
     pub fn new(len: usize) -> Self {
         let mut memory = Vec::with_capacity(len);
         let start = memory.as_mut_ptr();
@@ -98,7 +98,7 @@ impl<T: Copy> Output<T> {
     }
 }
 
-impl<T> fmt::Debug for Output<T> {
+impl<T> fmt::Debug for UninitBuffer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Output({} elements)", self.len)
     }

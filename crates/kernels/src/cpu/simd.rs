@@ -8,7 +8,7 @@ pub(crate) const LANES: usize = 16;
 
 /// The instruction sets chosen between at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
+pub(crate) enum SimdLevel {
     /// What the compiler makes of plain code.
     Portable,
     #[cfg(target_arch = "aarch64")]
@@ -19,7 +19,7 @@ pub(crate) enum Level {
     Avx512,
 }
 
-impl Level {
+impl SimdLevel {
     /// Every level this processor has, the best last.
     pub fn available() -> Vec<Self> {
         #[cfg_attr(
@@ -57,10 +57,10 @@ impl Level {
 ///
 /// # Safety of the defined function
 /// The processor has the level; and what `generic` asks for.
-macro_rules! versions {
+macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis $name:ident [$($declare:tt)*] [$($use:tt)*] ($($arg:ident: $type:ty),* $(,)?) = $generic:ident) => {
         $(#[$meta])*
-        $vis unsafe fn $name<$($declare)*>(level: $crate::cpu::simd::Level, $($arg: $type),*) {
+        $vis unsafe fn $name<$($declare)*>(level: $crate::cpu::simd::SimdLevel, $($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             unsafe fn avx512<$($declare)*>($($arg: $type),*) {
@@ -77,14 +77,14 @@ macro_rules! versions {
             unsafe {
                 match level {
                     #[cfg(target_arch = "x86_64")]
-                    $crate::cpu::simd::Level::Avx512 => avx512::<$($use)*>($($arg),*),
+                    $crate::cpu::simd::SimdLevel::Avx512 => avx512::<$($use)*>($($arg),*),
                     #[cfg(target_arch = "x86_64")]
-                    $crate::cpu::simd::Level::Avx2 => avx2::<$($use)*>($($arg),*),
+                    $crate::cpu::simd::SimdLevel::Avx2 => avx2::<$($use)*>($($arg),*),
                     #[cfg(target_arch = "aarch64")]
-                    $crate::cpu::simd::Level::Neon => {
+                    $crate::cpu::simd::SimdLevel::Neon => {
                         $generic::<$crate::cpu::neon::Neon, $($use)*>($($arg),*);
                     }
-                    $crate::cpu::simd::Level::Portable => {
+                    $crate::cpu::simd::SimdLevel::Portable => {
                         $generic::<$crate::cpu::simd::Portable, $($use)*>($($arg),*);
                     }
                 }
@@ -92,12 +92,12 @@ macro_rules! versions {
         }
     };
 }
-pub(crate) use versions;
+pub(crate) use multiversion;
 
 /// An instruction set.
 ///
 /// # Safety
-/// Every method may use the set's instructions: it is called only from code reached through [`versions`]. Pointers are
+/// Every method may use the set's instructions: it is called only from code reached through [`multiversion`]. Pointers are
 /// valid for the number of elements that the method names; none needs alignment.
 pub(crate) trait Isa: Copy {
     /// Sixteen f32.

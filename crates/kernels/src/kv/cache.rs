@@ -2,12 +2,12 @@
 
 use memmap2::{MmapMut, MmapRaw};
 
-use super::kv_type::{GROUP, KvType};
+use super::dtype::{GROUP, KvCacheDtype};
 use crate::{
     KernelError, Kernels,
     cpu::{
         kv_store::{Place, store},
-        simd::{LANES, Level, widen_bf16, widen_f16},
+        simd::{LANES, SimdLevel, widen_bf16, widen_f16},
     },
 };
 
@@ -28,9 +28,9 @@ pub struct KvShape {
 
 impl KvShape {
     /// Bytes that one position takes in a cache of this type whose `block_size` is a multiple of 16.
-    pub fn bytes_per_position(&self, kv_type: KvType) -> usize {
-        let value = kv_type.head_bytes(self.value_dim, self.value_stride());
-        self.kv_heads * (kv_type.head_bytes(self.key_dim, self.key_dim) + value)
+    pub fn bytes_per_position(&self, dtype: KvCacheDtype) -> usize {
+        let value = dtype.head_bytes(self.value_dim, self.value_stride());
+        self.kv_heads * (dtype.head_bytes(self.key_dim, self.key_dim) + value)
     }
 
     /// Positions a block is stored with.
@@ -51,28 +51,32 @@ impl KvShape {
 /// Keys are laid out `[block, head, element, position]` and values `[block, head, position, element]`: scores of
 /// consecutive positions and the weighted sum of values both run over contiguous memory. The positions of a block
 /// and the elements of a value are padded to a multiple of 16, so both are best multiples of 16. The bf16 scales of
-/// [`KvType::Int8`] follow the elements of each head of a block: `[run, position]` for keys, `[position, run]` for
+/// [`KvCacheDtype::Int8`] follow the elements of each head of a block: `[run, position]` for keys, `[position, run]` for
 /// values.
 #[derive(Debug)]
 pub struct KvCache {
     shape: KvShape,
-    kv_type: KvType,
-    level: Level,
+    dtype: KvCacheDtype,
+    level: SimdLevel,
     keys: MmapRaw,
     values: MmapRaw,
 }
 
 impl KvCache {
     /// Reserves a zeroed cache.
-    pub fn new(kernels: &Kernels, shape: KvShape, kv_type: KvType) -> Result<Self, KernelError> {
+    pub fn new(
+        kernels: &Kernels,
+        shape: KvShape,
+        dtype: KvCacheDtype,
+    ) -> Result<Self, KernelError> {
         let bytes_per_position = [
-            kv_type.head_bytes(shape.key_dim, shape.key_dim),
-            kv_type.head_bytes(shape.value_dim, shape.value_stride()),
+            dtype.head_bytes(shape.key_dim, shape.key_dim),
+            dtype.head_bytes(shape.value_dim, shape.value_stride()),
         ];
         let [keys, values] = bytes_per_position.map(|bytes| reserve(shape, bytes));
         Ok(Self {
             shape,
-            kv_type,
+            dtype,
             level: kernels.level(),
             keys: keys?,
             values: values?,
@@ -85,8 +89,8 @@ impl KvCache {
     }
 
     /// How its elements are stored.
-    pub fn kv_type(&self) -> KvType {
-        self.kv_type
+    pub fn dtype(&self) -> KvCacheDtype {
+        self.dtype
     }
 
     /// Bytes reserved for keys and values.
@@ -161,7 +165,7 @@ impl KvCache {
         assert_eq!((key.len(), value.len()), (shape.key_dim, shape.value_dim));
         let (block, offset) = (slot / shape.block_size, slot % shape.block_size);
         let place = Place {
-            kv_type: self.kv_type,
+            dtype: self.dtype,
             keys: self.at(&self.keys, block, head),
             values: self.at(&self.values, block, head),
             offset,
@@ -185,7 +189,7 @@ impl KvCache {
     pub(crate) fn value(&self, block: usize, head: usize, offset: usize, element: usize) -> f32 {
         let (stride, width) = (self.stride(), self.value_stride());
         assert!(offset < stride && element < self.shape.value_dim);
-        let runs = self.kv_type.scales(self.shape.value_dim);
+        let runs = self.dtype.scales(self.shape.value_dim);
         let scale = (stride * width, offset * runs + element / GROUP);
         // SAFETY: inside of the head's part, as asserted.
         unsafe { self.element(self.values(block, head), offset * width + element, scale) }
@@ -196,10 +200,12 @@ impl KvCache {
         // SAFETY: the caller's promise; maps are page-aligned and zeroed at first, and any bits are a value.
         unsafe {
             let half = |from: *const u8| u16::from_ne_bytes(from.cast::<[u8; 2]>().read());
-            match self.kv_type {
-                KvType::F32 => f32::from_ne_bytes(start.add(4 * index).cast::<[u8; 4]>().read()),
-                KvType::F16 => widen_f16(half(start.add(2 * index))),
-                KvType::Int8 => {
+            match self.dtype {
+                KvCacheDtype::F32 => {
+                    f32::from_ne_bytes(start.add(4 * index).cast::<[u8; 4]>().read())
+                }
+                KvCacheDtype::F16 => widen_f16(half(start.add(2 * index))),
+                KvCacheDtype::Int8 => {
                     let scale = widen_bf16(half(start.add(scale.0 + 2 * scale.1)));
                     f32::from(start.cast::<i8>().add(index).read()) * scale
                 }

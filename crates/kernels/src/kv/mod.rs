@@ -1,15 +1,15 @@
 //! The paged key/value cache of one layer, and what attention is asked over it.
 
 mod cache;
-mod kv_type;
+mod dtype;
 
 use std::ops::Range;
 
 pub use cache::{KvCache, KvShape};
-pub(crate) use kv_type::GROUP;
-pub use kv_type::KvType;
+pub(crate) use dtype::GROUP;
+pub use dtype::KvCacheDtype;
 
-use crate::Vector;
+use crate::Param;
 
 /// The rows of one sequence in a ragged batch, and where its keys and values are.
 ///
@@ -53,7 +53,7 @@ pub struct AttentionSpec {
     /// A row at position `p` sees nothing before `p + 1 - window`.
     pub window: Option<usize>,
     /// One logit per head that takes part in the softmax and has no value.
-    pub sinks: Option<Vector>,
+    pub sinks: Option<Param>,
 }
 
 impl AttentionSpec {

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::{
     super::{
-        foresight,
-        simd::{Isa, LANES, versions},
+        prefetch,
+        simd::{Isa, LANES, multiversion},
     },
     Item, Job, Piece, Query, VECTORS, clip,
     products::{FEW, Rows, gather, most, score},
@@ -13,7 +13,7 @@ use super::{
     tile::{Floats, Halves, Keys, ScaledBytes, Stored, Values},
 };
 
-use crate::KvType;
+use crate::KvCacheDtype;
 
 pub(super) const FLOATS: u8 = 0;
 pub(super) const HALVES: u8 = 1;
@@ -22,7 +22,7 @@ pub(super) const BYTES: u8 = 2;
 /// How many tiles ahead memory is asked for.
 const AHEAD: usize = 2;
 
-versions! {
+multiversion! {
     /// Computes chunks of an item: its result, or the chunks' parts of a divided one.
     ///
     /// `TYPE` is the cache's type, so that each becomes a function of its own.
@@ -30,7 +30,7 @@ versions! {
     (job: &Job<'_>, item: &Item<'_>, piece: &Piece, scratch: &mut Vec<f32>) = attend_with
 }
 
-versions! {
+multiversion! {
     /// Merges the chunks of a divided item, which are at `partials`.
     pub(super) finish [] []
     (job: &Job<'_>, item: &Item<'_>, partials: usize, scratch: &mut Vec<f32>) = finish_with
@@ -241,7 +241,7 @@ impl<'a> Work<'a> {
     }
 
     /// The tile that is [`AHEAD`] tiles behind tile `index` of a chunk: first come the keys of its blocks, then their
-    /// values, then the keys of the next chunk; `current` behind the last. Tiles are too short for the processor to see a
+    /// values, then the keys of the next chunk; `current` behind the last. RepackedWeight are too short for the processor to see a
     /// stream in them.
     #[inline(always)]
     fn next<I: Isa>(&self, chunk: usize, index: usize, current: *const u8) -> *const u8 {
@@ -273,8 +273,8 @@ impl<'a> Work<'a> {
                 elements..cache.tile_bytes()[0],
             )
         };
-        if cache.kv_type() == KvType::Int8 {
-            foresight::prefetch(start, scales);
+        if cache.dtype() == KvCacheDtype::Int8 {
+            prefetch::prefetch(start, scales);
         }
         start
     }
@@ -378,7 +378,7 @@ impl<'a> Work<'a> {
                     next: self.next::<I>(chunk, blocks + index, start),
                     stride: cache.stride(),
                     padded: cache.value_stride(),
-                    scales: cache.kv_type().scales(self.job.spec.value_dim),
+                    scales: cache.dtype().scales(self.job.spec.value_dim),
                 };
                 for pass in self.passes() {
                     let queries = &self.queries[pass.first..][..pass.count];

@@ -15,8 +15,8 @@ mod tile;
 
 use std::{cell::RefCell, ops::Range};
 
-use super::{Cpu, shared::Output};
-use crate::{AttentionSpec, KvCache, KvSpan, KvType};
+use super::{Cpu, shared::UninitBuffer};
+use crate::{AttentionSpec, KvCache, KvCacheDtype, KvSpan};
 use kernel::{BYTES, FLOATS, HALVES, attend, finish};
 use plan::{Piece, Plan};
 
@@ -46,12 +46,12 @@ struct Job<'a> {
     cache: &'a KvCache,
     spec: &'a AttentionSpec,
     /// `[rows, heads · value_dim]`.
-    out: Output<f32>,
+    out: UninitBuffer<f32>,
     /// The chunks of divided items, each `[vectors, 2 + padded value_dim]`: largest score, sum of weights, values.
-    partials: Output<f32>,
+    partials: UninitBuffer<f32>,
 }
 
-/// Query vectors of one sequence that share a key/value head. Vector `i` of a span and key/value head belongs to row
+/// Query vectors of one sequence that share a key/value head. Param `i` of a span and key/value head belongs to row
 /// `i / heads per key/value head`.
 struct Item<'a> {
     span: &'a KvSpan<'a>,
@@ -75,7 +75,7 @@ struct Query {
 }
 
 impl Item<'_> {
-    /// Vector `index` of the item.
+    /// Param `index` of the item.
     fn query(&self, spec: &AttentionSpec, index: usize) -> Query {
         let span = self.span;
         let per_head = spec.heads / spec.kv_heads;
@@ -130,11 +130,11 @@ pub(crate) fn attention(
         q,
         cache,
         spec,
-        out: Output::new(rows * width),
-        partials: Output::new(0),
+        out: UninitBuffer::new(rows * width),
+        partials: UninitBuffer::new(0),
     };
     let plan = Plan::new(&job, spans, cpu.threads());
-    job.partials = Output::new(plan.partials_len);
+    job.partials = UninitBuffer::new(plan.partials_len);
 
     let mut covered = 0;
     let spanned = spans.iter().map(|span| (span.rows.start, span.rows.end));
@@ -152,10 +152,16 @@ pub(crate) fn attention(
                 if phase == 0 {
                     let Piece { item, .. } = &plan.pieces[index];
                     let (item, piece) = (&plan.items[*item], &plan.pieces[index]);
-                    match cache.kv_type() {
-                        KvType::F32 => attend::<FLOATS>(cpu.level, &job, item, piece, scratch),
-                        KvType::F16 => attend::<HALVES>(cpu.level, &job, item, piece, scratch),
-                        KvType::Int8 => attend::<BYTES>(cpu.level, &job, item, piece, scratch),
+                    match cache.dtype() {
+                        KvCacheDtype::F32 => {
+                            attend::<FLOATS>(cpu.level, &job, item, piece, scratch)
+                        }
+                        KvCacheDtype::F16 => {
+                            attend::<HALVES>(cpu.level, &job, item, piece, scratch)
+                        }
+                        KvCacheDtype::Int8 => {
+                            attend::<BYTES>(cpu.level, &job, item, piece, scratch)
+                        }
                     }
                 } else {
                     let (item, partials) = plan.divided[index];

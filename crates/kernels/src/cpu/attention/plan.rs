@@ -113,8 +113,8 @@ fn item<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::shared::Output;
-    use crate::{AttentionSpec, CpuOptions, Kernels, KvCache, KvShape, KvType, Mask};
+    use crate::cpu::shared::UninitBuffer;
+    use crate::{AttentionSpec, CpuOptions, Kernels, KvCache, KvCacheDtype, KvShape, Mask};
 
     /// Plans for sequences of so many rows, the last of so many positions.
     fn with_plan(sequences: &[(usize, usize)], check: impl Fn(&Plan<'_>)) {
@@ -130,7 +130,7 @@ mod tests {
             key_dim: 64,
             value_dim: 64,
         };
-        let cache = KvCache::new(&kernels, shape, KvType::F16).unwrap();
+        let cache = KvCache::new(&kernels, shape, KvCacheDtype::F16).unwrap();
         let spec = AttentionSpec {
             heads: 8,
             kv_heads: 2,
@@ -145,8 +145,8 @@ mod tests {
             q: &[],
             cache: &cache,
             spec: &spec,
-            out: Output::new(0),
-            partials: Output::new(0),
+            out: UninitBuffer::new(0),
+            partials: UninitBuffer::new(0),
         };
         let blocks: Vec<u32> = (0..shape.blocks as u32).collect();
         let mut first = 0;

@@ -50,7 +50,7 @@ fn largest(scores: &[f32]) -> f32 {
     largest[0]
 }
 
-/// Turns the scores `from..to` of a chunk into weights relative to the largest.
+/// RopeCosSin the scores `from..to` of a chunk into weights relative to the largest.
 ///
 /// Runs of sixteen that are partly inside get weights of zero outside.
 #[inline(always)]

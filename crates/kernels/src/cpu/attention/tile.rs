@@ -1,7 +1,7 @@
 //! Keys and values of one head of a block, widened as they are loaded.
 
 use super::super::{
-    foresight,
+    prefetch,
     simd::{Isa, widen_bf16},
 };
 use crate::kv::GROUP;
@@ -42,7 +42,7 @@ pub(super) trait Stored<I: Isa> {
     #[inline(always)]
     fn prefetch(next: *const u8, index: usize, count: usize) {
         let first = index * Self::BYTES;
-        foresight::prefetch(next, first..first + count * Self::BYTES);
+        prefetch::prefetch(next, first..first + count * Self::BYTES);
     }
 
     unsafe fn key_scale(keys: Keys, element: usize, position: usize) -> Self::Scale;

@@ -96,7 +96,7 @@ fn what_is_left_aside_is_done_once_beside_loops_and_at_the_end() {
         let done = Arc::new(AtomicUsize::new(0));
         for _ in 0..500 {
             let done = done.clone();
-            pool.aside(Box::new(move || {
+            pool.spawn_background(Box::new(move || {
                 done.fetch_add(1, Ordering::Relaxed);
             }));
             assert!(visits(&pool, 8).iter().all(|&count| count == 1));
@@ -113,7 +113,7 @@ fn a_sleeping_worker_wakes_for_what_is_left_aside() {
         thread::yield_now();
     }
     let (sender, receiver) = std::sync::mpsc::channel();
-    pool.aside(Box::new(move || {
+    pool.spawn_background(Box::new(move || {
         sender.send(thread::current().id()).unwrap();
     }));
     assert_ne!(receiver.recv().unwrap(), thread::current().id());
@@ -123,8 +123,8 @@ fn a_sleeping_worker_wakes_for_what_is_left_aside() {
 fn a_panic_aside_leaves_the_worker_at_work() {
     let pool = Pool::new(2);
     let (sender, receiver) = std::sync::mpsc::channel();
-    pool.aside(Box::new(|| panic!("aside")));
-    pool.aside(Box::new(move || {
+    pool.spawn_background(Box::new(|| panic!("aside")));
+    pool.spawn_background(Box::new(move || {
         sender.send(()).unwrap();
     }));
     receiver.recv().unwrap();

@@ -1,15 +1,15 @@
-//! Matrix products in floats.
+//! Weight products in floats.
 
 use proptest::prelude::*;
 
 use super::support::{Noise, at_most, every_form, every_level, fused_levels, is_fused, linear};
 use crate::{
-    FloatType, Matrix,
+    FloatType, Weight,
     cpu::{Cpu, linear::dequantize_row},
     reference,
 };
 
-fn describe(cpu: &Cpu, w: &Matrix) -> String {
+fn describe(cpu: &Cpu, w: &Weight) -> String {
     format!(
         "{:?}, {:?}, [{}, {}]",
         cpu.level,
@@ -20,7 +20,7 @@ fn describe(cpu: &Cpu, w: &Matrix) -> String {
 }
 
 /// Each result is within a few roundings of the sum of the magnitudes of its products.
-fn assert_close(cpu: &Cpu, w: &Matrix, x: &[f32], bias: Option<&[f32]>) {
+fn assert_close(cpu: &Cpu, w: &Weight, x: &[f32], bias: Option<&[f32]>) {
     let (found, expected) = (linear(cpu, x, w, bias), reference::linear(x, w, bias));
     let mut weight = vec![0.0; w.cols()];
     for n in 0..w.rows() {

@@ -2,6 +2,6 @@
 
 mod attention;
 mod linear;
+mod repacked;
 mod small;
 mod support;
-mod tiles;

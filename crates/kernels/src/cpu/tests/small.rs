@@ -2,20 +2,20 @@
 
 use super::support::{Noise, every_level, fused_levels};
 use crate::{
-    Activation, AttentionSpec, KvCache, KvShape, KvType, Norm, Rope, Turns, Vector,
+    Activation, AttentionSpec, KvCache, KvCacheDtype, KvShape, Norm, Param, Rope, RopeCosSin,
     cpu::{
         Cpu,
         elementwise::{self, Function},
-        finish::{self, Block, Finish},
+        epilogue::{self, Block, Epilogue},
         norm::norm,
-        rotate,
-        simd::Level,
+        rope,
+        simd::SimdLevel,
     },
     reference,
 };
 
 /// One row of products, finished.
-fn finished(cpu: &Cpu, finish: Finish<'_>, x: &[f32], beside: &[f32]) -> Vec<f32> {
+fn finished(cpu: &Cpu, finish: Epilogue<'_>, x: &[f32], beside: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let block = Block {
         rows: 1,
@@ -30,12 +30,12 @@ fn finished(cpu: &Cpu, finish: Finish<'_>, x: &[f32], beside: &[f32]) -> Vec<f32
         out_stride: x.len(),
     };
     // SAFETY: the level is one of the processor's, and all slices are of one length.
-    unsafe { finish::finish(cpu.level, finish, &block) };
+    unsafe { epilogue::finish(cpu.level, finish, &block) };
     out
 }
 
 #[track_caller]
-fn assert_close(level: Level, found: &[f32], expected: &[f32], relative: f32, absolute: f32) {
+fn assert_close(level: SimdLevel, found: &[f32], expected: &[f32], relative: f32, absolute: f32) {
     assert_eq!(found.len(), expected.len());
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
         assert!(
@@ -72,7 +72,7 @@ fn activations_agree_with_the_reference() {
                 .iter()
                 .map(|x| reference::activate(*x, activation))
                 .collect();
-            let found = finished(&cpu, Finish::Activate(activation), &x, &x);
+            let found = finished(&cpu, Epilogue::Activate(activation), &x, &x);
             // Far out on the negative side the result vanishes; it is exact to a rounding of the input there.
             let pairs = found.iter().zip(&expected).zip(&x);
             for ((found, expected), x) in pairs {
@@ -82,7 +82,7 @@ fn activations_agree_with_the_reference() {
                     cpu.level
                 );
             }
-            let gated = finished(&cpu, Finish::Gate(activation), &x, &x);
+            let gated = finished(&cpu, Epilogue::Gate(activation), &x, &x);
             let expected: Vec<f32> = found.iter().zip(&x).map(|(a, x)| a * x).collect();
             assert_eq!(gated, expected);
         }
@@ -94,7 +94,7 @@ fn large_inputs_reach_their_limits() {
     let x = [-1e30, -200.0, 200.0, 1e30];
     for cpu in every_level() {
         for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh] {
-            let found = finished(&cpu, Finish::Activate(activation), &x, &x);
+            let found = finished(&cpu, Epilogue::Activate(activation), &x, &x);
             assert_eq!(found, [0.0, 0.0, 200.0, 1e30], "{activation:?}");
         }
         let capped = elementwise::map(&cpu, Function::Softcap(3.0), &x);
@@ -123,8 +123,7 @@ fn norms_agree_with_the_reference() {
                 .map(|x| 3.0 * x + 0.5)
                 .collect();
             let (weight, bias) = (noise.floats(width), noise.floats(width));
-            let vector =
-                |values: Option<&[f32]>| values.map(|values| Vector::from(values.to_vec()));
+            let vector = |values: Option<&[f32]>| values.map(|values| Param::from(values.to_vec()));
             for weight in [None, Some(&*weight)] {
                 let rms = Norm::Rms {
                     weight: vector(weight),
@@ -203,7 +202,7 @@ fn rotated(
     let cache = KvCache::new(
         &crate::Kernels::cpu(crate::CpuOptions::default()),
         shape,
-        KvType::F32,
+        KvCacheDtype::F32,
     )
     .unwrap();
     let mut qkv = Vec::new();
@@ -211,23 +210,23 @@ fn rotated(
         qkv.extend_from_slice(row);
         qkv.extend(std::iter::repeat_n(0.0, 2 * head_dim));
     }
-    let turns = Turns {
+    let rope_cos_sin = RopeCosSin {
         dims: rope.dims,
         traditional: rope.traditional,
-        amplitude: rope.amplitude,
-        values: rotate::turns(cpu, rope, positions),
+        attention_factor: rope.attention_factor,
+        values: rope::rope_cos_sin(cpu, rope, positions),
     };
     let slots: Vec<u32> = (0..positions.len() as u32).collect();
-    let job = rotate::Job {
+    let job = rope::Job {
         qkv: &qkv,
         spec: &spec,
         norms: None,
-        turns: Some(&turns),
+        rope_cos_sin: Some(&rope_cos_sin),
         cache: &cache,
         slots: &slots,
     };
     // SAFETY: slots are distinct and inside of the cache.
-    unsafe { rotate::rotate_and_store(cpu, &job) }
+    unsafe { rope::rope_and_cache(cpu, &job) }
 }
 
 #[test]
@@ -236,7 +235,7 @@ fn rotations_agree_with_the_reference() {
     let positions: Vec<u32> = (0..300).map(|row| row * 37).collect();
     let x = Noise(3).floats(positions.len() * heads * head_dim);
     for cpu in every_level() {
-        for (dims, traditional, amplitude) in [
+        for (dims, traditional, attention_factor) in [
             (20, false, 1.0),
             (20, true, 1.0),
             (8, false, 1.25),
@@ -249,7 +248,7 @@ fn rotations_agree_with_the_reference() {
                 inverse_frequencies: (0..dims / 2)
                     .map(|pair| 0.3_f32.powi(pair as i32))
                     .collect(),
-                amplitude,
+                attention_factor,
             };
             let mut expected = x.clone();
             reference::rope(&mut expected, head_dim, &positions, &parameters);
@@ -263,7 +262,7 @@ fn rotations_agree_with_the_reference() {
 fn vector_instruction_sets_agree_bitwise() {
     let (x, weight) = (spread(), Noise(4).floats(100));
     let x = &x[..x.len() / 100 * 100];
-    let weight = || Some(Vector::from(weight.clone()));
+    let weight = || Some(Param::from(weight.clone()));
     let rms = Norm::Rms {
         weight: weight(),
         eps: 1e-5,
@@ -273,7 +272,7 @@ fn vector_instruction_sets_agree_bitwise() {
         bias: weight(),
         eps: 1e-5,
     };
-    let onto = Finish::Onto {
+    let onto = Epilogue::Onto {
         residual: x,
         scale: 0.3,
     };
@@ -281,8 +280,8 @@ fn vector_instruction_sets_agree_bitwise() {
         .iter()
         .map(|cpu| {
             vec![
-                finished(cpu, Finish::Activate(Activation::Gelu), x, x),
-                finished(cpu, Finish::Activate(Activation::Silu), x, x),
+                finished(cpu, Epilogue::Activate(Activation::Gelu), x, x),
+                finished(cpu, Epilogue::Activate(Activation::Silu), x, x),
                 finished(cpu, onto, x, x),
                 elementwise::map(cpu, Function::Softcap(9.0), x),
                 norm(cpu, &rms, x, 100, Some((x, 0.3))),

@@ -3,13 +3,13 @@
 use proptest::prelude::ProptestConfig;
 
 use crate::{
-    Bytes, FloatType, Linear, Matrix, QuantMode, QuantSpec, ScaleType,
+    Bytes, FloatType, Linear, QuantMode, QuantSpec, ScaleType, Weight,
     cpu::{
         Cpu,
-        finish::Finish,
+        epilogue::Epilogue,
         product::{Input, product},
-        simd::Level,
-        tiles::DotLevel,
+        repack::Int8DotLevel,
+        simd::SimdLevel,
     },
 };
 
@@ -55,9 +55,9 @@ impl Noise {
         })
     }
 
-    pub fn dense(&mut self, rows: usize, cols: usize, float: FloatType) -> Matrix {
+    pub fn dense(&mut self, rows: usize, cols: usize, float: FloatType) -> Weight {
         let bytes = self.halves(rows * cols, float);
-        Matrix::dense(rows, cols, float, bytes).unwrap()
+        Weight::dense(rows, cols, float, bytes).unwrap()
     }
 
     pub fn quantized(
@@ -66,7 +66,7 @@ impl Noise {
         cols: usize,
         spec: QuantSpec,
         float: FloatType,
-    ) -> Matrix {
+    ) -> Weight {
         let mut weight = self.bytes(rows * spec.row_bytes(cols));
         let groups = rows * cols / spec.group_size;
         let (scales, scale_type, biases) = if spec.mode == QuantMode::Affine {
@@ -85,7 +85,7 @@ impl Noise {
             weight = Bytes::owned(weight.as_slice().iter().map(|byte| byte & mask).collect());
             (Bytes::owned(scales), ScaleType::U8, None)
         };
-        Matrix::quantized(rows, cols, spec, weight, scales, scale_type, biases, None).unwrap()
+        Weight::quantized(rows, cols, spec, weight, scales, scale_type, biases, None).unwrap()
     }
 }
 
@@ -93,10 +93,10 @@ impl Noise {
 pub fn every_level() -> Vec<Cpu> {
     let cpu = |level| Cpu {
         level,
-        dots: DotLevel::Scalar,
+        dots: Int8DotLevel::Scalar,
         ..Cpu::new(Some(2))
     };
-    Level::available().into_iter().map(cpu).collect()
+    SimdLevel::available().into_iter().map(cpu).collect()
 }
 
 /// The same without those that round products: these agree bitwise.
@@ -107,8 +107,8 @@ pub fn fused_levels() -> Vec<Cpu> {
 }
 
 /// Whether a multiply-add rounds once. Plain code does on Arm, whose every processor has the instruction.
-pub fn is_fused(level: Level) -> bool {
-    level != Level::Portable || cfg!(target_arch = "aarch64")
+pub fn is_fused(level: SimdLevel) -> bool {
+    level != SimdLevel::Portable || cfg!(target_arch = "aarch64")
 }
 
 /// Integer dot products on every instruction set of this processor.
@@ -117,11 +117,11 @@ pub fn every_dot_level() -> Vec<Cpu> {
         dots,
         ..Cpu::new(Some(2))
     };
-    DotLevel::available().into_iter().map(cpu).collect()
+    Int8DotLevel::available().into_iter().map(cpu).collect()
 }
 
 /// `x · wᵀ + bias`.
-pub fn linear(cpu: &Cpu, x: &[f32], w: &Matrix, bias: Option<&[f32]>) -> Vec<f32> {
+pub fn linear(cpu: &Cpu, x: &[f32], w: &Weight, bias: Option<&[f32]>) -> Vec<f32> {
     let linear = Linear {
         weight: w.clone(),
         bias: bias.map(|bias| bias.to_vec().into()),
@@ -131,11 +131,11 @@ pub fn linear(cpu: &Cpu, x: &[f32], w: &Matrix, bias: Option<&[f32]>) -> Vec<f32
         rows: x.len() / w.cols(),
         norm: None,
     };
-    product(cpu, input, &[&linear], Finish::Store)
+    product(cpu, input, &[&linear], Epilogue::Store)
 }
 
 /// One matrix of every stored form.
-pub fn every_form(rows: usize, cols: usize) -> Vec<Matrix> {
+pub fn every_form(rows: usize, cols: usize) -> Vec<Weight> {
     let mut noise = Noise(7);
     let mut forms: Vec<_> = FLOATS.map(|float| noise.dense(rows, cols, float)).into();
     for bits in [2, 3, 4, 5, 6, 8] {

@@ -6,17 +6,17 @@ use super::{
     super::support::{at_most, every_level, fused_levels},
     any_block_size, any_len, any_spec, any_type, sequence, write,
 };
-use crate::{AttentionSpec, KvType, Mask, cpu::attention::scratch_bytes};
+use crate::{AttentionSpec, KvCacheDtype, Mask, cpu::attention::scratch_bytes};
 
 proptest! {
     #![proptest_config(at_most(60))]
 
     #[test]
     fn agrees_with_the_reference_and_reads_only_what_is_visible(
-        spec in any_spec(), kv_type in any_type(), block_size in 1_usize..40, len in 1_usize..90, from in 0.0..1.0, seed: u64,
+        spec in any_spec(), dtype in any_type(), block_size in 1_usize..40, len in 1_usize..90, from in 0.0..1.0, seed: u64,
         mask in prop_oneof![Just(Mask::Causal), Just(Mask::Bidirectional)],
     ) {
-        let sequence = sequence(spec, kv_type, block_size, len, seed);
+        let sequence = sequence(spec, dtype, block_size, len, seed);
         let positions = (from * len as f64) as usize..len;
         let expected = sequence.run(None, positions.clone(), mask);
         for cpu in every_level() {
@@ -33,10 +33,10 @@ proptest! {
     /// The last rows of sequences that are several blocks and chunks long.
     #[test]
     fn agrees_at_the_borders_of_blocks_and_chunks(
-        spec in any_spec(), kv_type in any_type(), block_size in any_block_size(), len in any_len(),
+        spec in any_spec(), dtype in any_type(), block_size in any_block_size(), len in any_len(),
         rows in 1_usize..6, seed: u64,
     ) {
-        let sequence = sequence(spec, kv_type, block_size, len, seed);
+        let sequence = sequence(spec, dtype, block_size, len, seed);
         let positions = len.saturating_sub(rows)..len;
         let expected = sequence.run(None, positions.clone(), Mask::Causal);
         for cpu in every_level() {
@@ -52,9 +52,9 @@ proptest! {
 
     #[test]
     fn vector_instruction_sets_agree_bitwise(
-        spec in any_spec(), kv_type in any_type(), block_size in 1_usize..40, len in 1_usize..90, seed: u64,
+        spec in any_spec(), dtype in any_type(), block_size in 1_usize..40, len in 1_usize..90, seed: u64,
     ) {
-        let sequence = sequence(spec, kv_type, block_size, len, seed);
+        let sequence = sequence(spec, dtype, block_size, len, seed);
         let results: Vec<_> = fused_levels()
             .iter()
             .map(|cpu| sequence.run(Some(cpu), 0..len, Mask::Causal))
@@ -82,7 +82,7 @@ fn the_window_counts_the_row_itself() {
         (Some(3), 9.0),
         (Some(99), 5.0),
     ] {
-        let mut sequence = sequence(spec(window), KvType::F32, 16, 11, 1);
+        let mut sequence = sequence(spec(window), KvCacheDtype::F32, 16, 11, 1);
         for position in 0..11 {
             let slot = sequence.blocks[0] as usize * 16 + position;
             write(&mut sequence.cache, slot, &[1.0], &[position as f32]);
@@ -107,7 +107,7 @@ fn a_long_sequence_needs_no_more_memory_and_stays_exact() {
         window: None,
         sinks: None,
     };
-    let sequence = sequence(spec, KvType::F16, 32, 32_768, 5);
+    let sequence = sequence(spec, KvCacheDtype::F16, 32, 32_768, 5);
     let cpu = every_level().pop().unwrap();
     let mut sizes = Vec::new();
     for end in [600, 8192, 32_768] {

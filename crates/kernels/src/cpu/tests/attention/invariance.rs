@@ -9,7 +9,7 @@ use super::{
     Sequence, any_block_size, any_len, any_spec, any_type, sequence,
 };
 use crate::{
-    AttentionSpec, KvSpan, KvType, Mask,
+    AttentionSpec, KvCacheDtype, KvSpan, Mask,
     cpu::{Cpu, attention::attention},
 };
 
@@ -54,10 +54,10 @@ proptest! {
     /// The last rows of a sequence alone, one by one, and between other parts of it, on any number of threads.
     #[test]
     fn neither_company_nor_threads_matter(
-        spec in any_spec(), kv_type in any_type(), block_size in any_block_size(), len in any_len(),
+        spec in any_spec(), dtype in any_type(), block_size in any_block_size(), len in any_len(),
         rows in 1_usize..20, before in 1_usize..40, after in 1_usize..40, seed: u64,
     ) {
-        let sequence = sequence(spec, kv_type, block_size, len, seed);
+        let sequence = sequence(spec, dtype, block_size, len, seed);
         let part = len.saturating_sub(rows)..len;
         let single: Vec<_> = part.clone().map(|position| position..position + 1).collect();
         let company = [0..before.min(len), part.clone(), len.saturating_sub(after)..len];
@@ -84,9 +84,9 @@ proptest! {
     /// A prompt gives the same bits whole, in chunks, and position by position.
     #[test]
     fn chunks_do_not_matter(
-        spec in any_spec(), kv_type in any_type(), block_size in 1_usize..40, len in 1_usize..90, chunk in 1_usize..40, seed: u64,
+        spec in any_spec(), dtype in any_type(), block_size in 1_usize..40, len in 1_usize..90, chunk in 1_usize..40, seed: u64,
     ) {
-        let sequence = sequence(spec, kv_type, block_size, len, seed);
+        let sequence = sequence(spec, dtype, block_size, len, seed);
         for cpu in every_level() {
             let whole = sequence.run(Some(&cpu), 0..len, Mask::Causal);
             for chunk in [chunk, 1] {
@@ -105,7 +105,7 @@ proptest! {
 /// Long enough for its chunks to be divided among threads.
 #[test]
 fn a_divided_sequence_gives_the_bits_of_an_undivided_one() {
-    for kv_type in KvType::ALL {
+    for dtype in KvCacheDtype::ALL {
         let spec = AttentionSpec {
             heads: 6,
             kv_heads: 2,
@@ -116,7 +116,7 @@ fn a_divided_sequence_gives_the_bits_of_an_undivided_one() {
             window: None,
             sinks: Some(vec![0.5; 6].into()),
         };
-        let sequence = sequence(spec, kv_type, 32, 2000, 3);
+        let sequence = sequence(spec, dtype, 32, 2000, 3);
         for cpu in every_level() {
             let alone = |cpu: &Cpu| sequence.run(Some(cpu), 1999..2000, Mask::Causal);
             let crowd: Vec<_> = (1990..2000)

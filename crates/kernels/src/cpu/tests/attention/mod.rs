@@ -1,8 +1,8 @@
 //! Attention over paged caches.
 
 mod agreement;
+mod dtypes;
 mod invariance;
-mod types;
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::support::Noise;
 use crate::{
-    AttentionSpec, CpuOptions, Kernels, KvCache, KvShape, KvSpan, KvType, Mask, Vector,
+    AttentionSpec, CpuOptions, Kernels, KvCache, KvCacheDtype, KvShape, KvSpan, Mask, Param,
     cpu::{Cpu, attention::attention},
     reference,
 };
@@ -33,7 +33,7 @@ fn write(cache: &mut KvCache, slot: usize, key: &[f32], value: &[f32]) {
 
 fn sequence(
     spec: AttentionSpec,
-    kv_type: KvType,
+    dtype: KvCacheDtype,
     block_size: usize,
     len: usize,
     seed: u64,
@@ -50,7 +50,7 @@ fn sequence(
         threads: Some(1),
         ..CpuOptions::default()
     });
-    let mut cache = KvCache::new(&kernels, shape, kv_type).unwrap();
+    let mut cache = KvCache::new(&kernels, shape, dtype).unwrap();
     let (key_width, value_width) = (
         spec.kv_heads * spec.head_dim,
         spec.kv_heads * spec.value_dim,
@@ -144,14 +144,14 @@ fn any_spec() -> impl Strategy<Value = AttentionSpec> {
                 scale: 2.0,
                 softcap: cap.then_some(3.0),
                 window,
-                sinks: sinks.then(|| Vector::from(Noise(9).floats(heads))),
+                sinks: sinks.then(|| Param::from(Noise(9).floats(heads))),
             }
         },
     )
 }
 
-fn any_type() -> impl Strategy<Value = KvType> {
-    proptest::sample::select(KvType::ALL.to_vec())
+fn any_type() -> impl Strategy<Value = KvCacheDtype> {
+    proptest::sample::select(KvCacheDtype::ALL.to_vec())
 }
 
 /// Lengths on both sides of the borders of blocks and chunks, and others.

@@ -1,8 +1,6 @@
 //! What is refused as a weight, and in which words.
 
-use mlxm_kernels::{
-    Bytes, FloatType, Matrix, MatrixError, QuantMode, QuantSpec, ScaleType, Vector,
-};
+use mlxm_kernels::{Bytes, FloatType, Param, QuantMode, QuantSpec, ScaleType, Weight, WeightError};
 
 fn zeros(count: usize) -> Bytes {
     Bytes::owned(vec![0; count])
@@ -15,8 +13,8 @@ fn quantized(
     scale_type: ScaleType,
     biases: Option<usize>,
     global_scale: Option<f32>,
-) -> Result<Matrix, MatrixError> {
-    Matrix::quantized(
+) -> Result<Weight, WeightError> {
+    Weight::quantized(
         2,
         cols,
         QuantSpec::default_for(mode),
@@ -32,7 +30,7 @@ fn quantized(
 fn sizes_are_checked_with_what_was_expected_and_found() {
     let affine = QuantMode::Affine;
     quantized(affine, 128, [128, 8], ScaleType::F16, Some(8), None).unwrap();
-    let message = |result: Result<Matrix, MatrixError>| result.unwrap_err().to_string();
+    let message = |result: Result<Weight, WeightError>| result.unwrap_err().to_string();
     assert_eq!(
         message(quantized(
             affine,
@@ -56,11 +54,11 @@ fn sizes_are_checked_with_what_was_expected_and_found() {
         "the biases of a weight of 2 rows and 128 columns (affine 4-bit, group 64) take 8 bytes, found 16"
     );
     assert_eq!(
-        message(Matrix::dense(2, 3, FloatType::F32, zeros(25))),
+        message(Weight::dense(2, 3, FloatType::F32, zeros(25))),
         "the values of a weight of 2 rows and 3 columns (F32) take 24 bytes, found 25"
     );
     assert_eq!(
-        message(Matrix::dense(0, 3, FloatType::F32, zeros(0))),
+        message(Weight::dense(0, 3, FloatType::F32, zeros(0))),
         "a weight of 0 rows and 3 columns is empty"
     );
 }
@@ -68,10 +66,10 @@ fn sizes_are_checked_with_what_was_expected_and_found() {
 #[test]
 fn parts_must_belong_to_the_mode() {
     let (affine, mxfp4) = (QuantMode::Affine, QuantMode::Mxfp4);
-    let refused = |result: Result<Matrix, MatrixError>| result.unwrap_err();
+    let refused = |result: Result<Weight, WeightError>| result.unwrap_err();
     assert!(matches!(
         refused(quantized(affine, 128, [128, 8], ScaleType::F16, None, None)),
-        MatrixError::Biases { .. }
+        WeightError::Biases { .. }
     ));
     assert!(matches!(
         refused(quantized(
@@ -82,7 +80,7 @@ fn parts_must_belong_to_the_mode() {
             Some(4),
             None
         )),
-        MatrixError::ScaleType { .. }
+        WeightError::ScaleType { .. }
     ));
     assert!(matches!(
         refused(quantized(
@@ -93,15 +91,15 @@ fn parts_must_belong_to_the_mode() {
             Some(6),
             None
         )),
-        MatrixError::Groups { .. }
+        WeightError::Groups { .. }
     ));
     assert!(matches!(
         refused(quantized(mxfp4, 64, [64, 4], ScaleType::U8, Some(4), None)),
-        MatrixError::Biases { .. }
+        WeightError::Biases { .. }
     ));
     assert!(matches!(
         refused(quantized(mxfp4, 64, [64, 8], ScaleType::BF16, None, None)),
-        MatrixError::ScaleType { .. }
+        WeightError::ScaleType { .. }
     ));
     assert!(matches!(
         refused(quantized(
@@ -112,7 +110,7 @@ fn parts_must_belong_to_the_mode() {
             None,
             Some(1.0)
         )),
-        MatrixError::GlobalScale { .. }
+        WeightError::GlobalScale { .. }
     ));
     quantized(mxfp4, 64, [64, 4], ScaleType::U8, None, None).unwrap();
 }
@@ -126,10 +124,10 @@ fn vectors_widen_and_refuse_broken_elements() {
             .collect(),
     );
     assert_eq!(
-        Vector::from_bytes(FloatType::BF16, &bytes)
+        Param::from_bytes(FloatType::BF16, &bytes)
             .unwrap()
             .as_slice(),
         [1.0, -2.0]
     );
-    assert!(Vector::from_bytes(FloatType::F32, &zeros(6)).is_err());
+    assert!(Param::from_bytes(FloatType::F32, &zeros(6)).is_err());
 }

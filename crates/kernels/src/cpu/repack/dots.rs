@@ -1,12 +1,12 @@
 //! Integer dot products on every instruction set.
 
-use super::{CHUNK, ScaleForm, codes::Codes};
+use super::{CHUNK, ScaleFormat, codes::Codes};
 use crate::cpu::simd::{widen_bf16, widen_f16};
 use crate::{FloatType, quant};
 
 /// The instruction sets for integer dot products, chosen between at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DotLevel {
+pub(crate) enum Int8DotLevel {
     /// Plain code, one output at a time.
     Scalar,
     #[cfg(target_arch = "x86_64")]
@@ -23,7 +23,7 @@ pub(crate) enum DotLevel {
     NeonI8mm,
 }
 
-impl DotLevel {
+impl Int8DotLevel {
     /// Every level this processor has, the best last.
     pub fn available() -> Vec<Self> {
         #[cfg_attr(
@@ -190,31 +190,31 @@ unsafe fn step<D: Dots, C: Codes, const T: usize, const R: usize>(
 #[inline(always)]
 pub(super) unsafe fn scales<D: Dots>(
     from: *const u8,
-    form: ScaleForm,
+    form: ScaleFormat,
     lane: usize,
 ) -> (D::Floats, D::Floats) {
     // SAFETY: the caller's promise: sixteen scales, then, in affine mode, sixteen biases.
     unsafe {
         match form {
-            ScaleForm::Affine(FloatType::F16) => {
+            ScaleFormat::Affine(FloatType::F16) => {
                 let from = from.cast::<u16>().add(lane);
                 (D::load_f16(from), D::load_f16(from.add(super::TILE)))
             }
-            ScaleForm::Affine(FloatType::BF16) => {
+            ScaleFormat::Affine(FloatType::BF16) => {
                 let from = from.cast::<u16>().add(lane);
                 (D::load_bf16(from), D::load_bf16(from.add(super::TILE)))
             }
-            ScaleForm::Affine(FloatType::F32) => {
+            ScaleFormat::Affine(FloatType::F32) => {
                 let from = from.cast::<f32>().add(lane);
                 (D::load_f32(from), D::load_f32(from.add(super::TILE)))
             }
             // The looked-up integers are twice the value, plus 12.
-            ScaleForm::E8m0 => {
+            ScaleFormat::E8m0 => {
                 let scales =
                     half_scales::<D>(from.add(lane), |code| 0.5 * quant::e8m0_to_f32(code));
                 (scales, D::mul(scales, D::splat(-12.0)))
             }
-            ScaleForm::E4m3(factor) => {
+            ScaleFormat::E4m3(factor) => {
                 let scales = half_scales::<D>(from.add(lane), |code| {
                     0.5 * factor * quant::e4m3_to_f32(code)
                 });

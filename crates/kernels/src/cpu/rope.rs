@@ -4,10 +4,10 @@ use std::cell::RefCell;
 
 use super::{
     Cpu, norm,
-    shared::Output,
-    simd::{Isa, versions},
+    shared::UninitBuffer,
+    simd::{Isa, multiversion},
 };
-use crate::{AttentionSpec, HeadNorms, KvCache, Norm, Rope, Turns};
+use crate::{AttentionSpec, KvCache, Norm, QkNorms, Rope, RopeCosSin};
 
 /// Elements that are worth handing to another thread.
 const TASK_ELEMENTS: usize = 8 * 1024;
@@ -18,9 +18,9 @@ thread_local! {
 }
 
 /// Cosines, then sines, of every position.
-pub(crate) fn turns(cpu: &Cpu, rope: &Rope, positions: &[u32]) -> Vec<f32> {
+pub(crate) fn rope_cos_sin(cpu: &Cpu, rope: &Rope, positions: &[u32]) -> Vec<f32> {
     let pairs = rope.inverse_frequencies.len();
-    let out = Output::new(positions.len() * 2 * pairs);
+    let out = UninitBuffer::new(positions.len() * 2 * pairs);
     let per_task = (TASK_ELEMENTS / 32 / pairs.max(1)).max(1);
     cpu.pool
         .parallel_for(positions.len().div_ceil(per_task), &|task| {
@@ -40,13 +40,13 @@ pub(crate) fn turns(cpu: &Cpu, rope: &Rope, positions: &[u32]) -> Vec<f32> {
     unsafe { out.into_vec() }
 }
 
-/// What [`rotate_and_store`] works on.
+/// What [`rope_and_cache`] works on.
 pub(crate) struct Job<'a> {
     /// Queries, keys and values of each row.
     pub qkv: &'a [f32],
     pub spec: &'a AttentionSpec,
-    pub norms: Option<&'a HeadNorms>,
-    pub turns: Option<&'a Turns>,
+    pub norms: Option<&'a QkNorms>,
+    pub rope_cos_sin: Option<&'a RopeCosSin>,
     pub cache: &'a KvCache,
     pub slots: &'a [u32],
 }
@@ -55,13 +55,13 @@ pub(crate) struct Job<'a> {
 ///
 /// # Safety
 /// Slots are distinct and inside of the cache, which nobody else uses.
-pub(crate) unsafe fn rotate_and_store(cpu: &Cpu, job: &Job<'_>) -> Vec<f32> {
+pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, job: &Job<'_>) -> Vec<f32> {
     let spec = job.spec;
     let q_width = spec.heads * spec.head_dim;
     let k_width = spec.kv_heads * spec.head_dim;
     let width = q_width + k_width + spec.kv_heads * spec.value_dim;
     let rows = job.slots.len();
-    let out = Output::<f32>::new(rows * q_width);
+    let out = UninitBuffer::<f32>::new(rows * q_width);
     let per_task = (TASK_ELEMENTS / width).max(1);
     cpu.pool.parallel_for(rows.div_ceil(per_task), &|task| {
         SCRATCH.with_borrow_mut(|[scratch, normed]| {
@@ -74,11 +74,11 @@ pub(crate) unsafe fn rotate_and_store(cpu: &Cpu, job: &Job<'_>) -> Vec<f32> {
                     normalize(cpu, &norms.q, q, normed);
                     normalize(cpu, &norms.k, k, normed);
                 }
-                if let Some(turns) = job.turns {
+                if let Some(rope_cos_sin) = job.rope_cos_sin {
                     // SAFETY: the level was detected.
                     unsafe {
-                        turn(cpu.level, q, spec.head_dim, turns, row);
-                        turn(cpu.level, k, spec.head_dim, turns, row);
+                        turn(cpu.level, q, spec.head_dim, rope_cos_sin, row);
+                        turn(cpu.level, k, spec.head_dim, rope_cos_sin, row);
                     }
                 }
                 // SAFETY: the caller's promise; a row belongs to one task.
@@ -97,32 +97,37 @@ pub(crate) unsafe fn rotate_and_store(cpu: &Cpu, job: &Job<'_>) -> Vec<f32> {
 fn normalize(cpu: &Cpu, norm: &Norm, x: &mut [f32], scratch: &mut Vec<f32>) {
     scratch.resize(x.len(), 0.0);
     // SAFETY: the level was detected.
-    unsafe { norm::chunks(cpu.level, norm, x, norm.stretch(x.len()), scratch) };
+    unsafe { norm::chunks(cpu.level, norm, x, norm.normalized_size(x.len()), scratch) };
     x.copy_from_slice(scratch);
 }
 
-versions! {
-    /// Turns the heads of a row.
-    turn [] [] (heads: &mut [f32], head_dim: usize, turns: &Turns, row: usize) = turn_with
+multiversion! {
+    /// RopeCosSin the heads of a row.
+    turn [] [] (heads: &mut [f32], head_dim: usize, rope_cos_sin: &RopeCosSin, row: usize) = turn_with
 }
 
 #[inline(always)]
-unsafe fn turn_with<I: Isa>(heads: &mut [f32], head_dim: usize, turns: &Turns, row: usize) {
-    let (dims, amplitude) = (turns.dims, turns.amplitude);
-    let (cosines, sines) = turns.values[row * dims..][..dims].split_at(dims / 2);
+unsafe fn turn_with<I: Isa>(
+    heads: &mut [f32],
+    head_dim: usize,
+    rope_cos_sin: &RopeCosSin,
+    row: usize,
+) {
+    let (dims, attention_factor) = (rope_cos_sin.dims, rope_cos_sin.attention_factor);
+    let (cosines, sines) = rope_cos_sin.values[row * dims..][..dims].split_at(dims / 2);
     for head in heads.chunks_exact_mut(head_dim) {
         let turned = &mut head[..dims];
         let turns_of_pairs = cosines.iter().zip(sines);
-        if turns.traditional {
+        if rope_cos_sin.traditional {
             for (pair, (cos, sin)) in turned.chunks_exact_mut(2).zip(turns_of_pairs) {
-                let (a, b) = (pair[0] * amplitude, pair[1] * amplitude);
+                let (a, b) = (pair[0] * attention_factor, pair[1] * attention_factor);
                 pair[0] = I::fma1(a, *cos, -(b * sin));
                 pair[1] = I::fma1(a, *sin, b * cos);
             }
         } else {
             let (first, second) = turned.split_at_mut(dims / 2);
             for ((first, second), (cos, sin)) in first.iter_mut().zip(second).zip(turns_of_pairs) {
-                let (a, b) = (*first * amplitude, *second * amplitude);
+                let (a, b) = (*first * attention_factor, *second * attention_factor);
                 *first = I::fma1(a, *cos, -(b * sin));
                 *second = I::fma1(a, *sin, b * cos);
             }

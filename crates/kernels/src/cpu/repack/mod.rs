@@ -44,16 +44,16 @@ mod rows;
 mod x86;
 
 use codes::with_codes;
-pub(crate) use dots::DotLevel;
+pub(crate) use dots::Int8DotLevel;
 pub(crate) use multiply::{Operands, multiply};
 pub(crate) use rows::QuantizedRows;
 
 use crate::{
     FloatType, QuantMode, QuantSpec,
-    matrix::{Floats, Quantized, Scales},
+    weight::{Floats, Quantized, Scales},
 };
 pub(crate) use memory::Arena;
-use memory::TileMemory;
+use memory::RepackedMemory;
 
 /// Outputs of a tile.
 pub(crate) const TILE: usize = 16;
@@ -64,7 +64,7 @@ const VECTOR: usize = 64;
 
 /// How the scales of a record are stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum ScaleForm {
+pub(crate) enum ScaleFormat {
     /// Scales and biases of this type.
     Affine(FloatType),
     /// Powers of two.
@@ -73,7 +73,7 @@ pub(crate) enum ScaleForm {
     E4m3(f32),
 }
 
-impl ScaleForm {
+impl ScaleFormat {
     /// Bytes of the scales and biases of a group.
     fn bytes(self) -> usize {
         match self {
@@ -85,28 +85,28 @@ impl ScaleForm {
 
 /// A quantized weight in tiles.
 #[derive(Debug)]
-pub(crate) struct Tiles {
+pub(crate) struct RepackedWeight {
     spec: QuantSpec,
     rows: usize,
     cols: usize,
-    scales: ScaleForm,
-    memory: TileMemory,
+    scales: ScaleFormat,
+    memory: RepackedMemory,
 }
 
-impl Tiles {
+impl RepackedWeight {
     /// The form of a weight, if it can be cut into tiles: mxfp8 cannot, since its values are no small integers.
-    fn form(quantized: &Quantized, cols: usize) -> Option<ScaleForm> {
+    fn form(quantized: &Quantized, cols: usize) -> Option<ScaleFormat> {
         if !cols.is_multiple_of(CHUNK) {
             return None;
         }
         match (&quantized.scales, quantized.spec.mode) {
-            (Scales::Affine { scales, .. }, _) => Some(ScaleForm::Affine(match scales {
+            (Scales::Affine { scales, .. }, _) => Some(ScaleFormat::Affine(match scales {
                 Floats::F32(_) => FloatType::F32,
                 Floats::F16(_) => FloatType::F16,
                 Floats::BF16(_) => FloatType::BF16,
             })),
-            (Scales::E8m0(_), QuantMode::Mxfp4) => Some(ScaleForm::E8m0),
-            (Scales::E4m3 { factor, .. }, QuantMode::Nvfp4) => Some(ScaleForm::E4m3(*factor)),
+            (Scales::E8m0(_), QuantMode::Mxfp4) => Some(ScaleFormat::E8m0),
+            (Scales::E4m3 { factor, .. }, QuantMode::Nvfp4) => Some(ScaleFormat::E4m3(*factor)),
             _ => None,
         }
     }
@@ -126,7 +126,7 @@ impl Tiles {
         self.spec.group_size
     }
 
-    /// Tiles.
+    /// RepackedWeight.
     pub fn count(&self) -> usize {
         self.rows.div_ceil(TILE)
     }

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 /// How the elements of a [`crate::KvCache`] are stored. They are widened to f32 as they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KvType {
+pub enum KvCacheDtype {
     /// As they are.
     F32,
     /// IEEE half precision, rounded to nearest: an error of at most 2⁻¹¹ of the element, or 2⁻²⁵ where that is more. An
@@ -21,7 +21,7 @@ pub enum KvType {
 /// Elements of a head that share a scale.
 pub(crate) const GROUP: usize = 32;
 
-impl KvType {
+impl KvCacheDtype {
     /// Every type, the most exact first.
     pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Int8];
 
@@ -48,7 +48,7 @@ impl KvType {
     }
 }
 
-impl fmt::Display for KvType {
+impl fmt::Display for KvCacheDtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::F32 => "f32",
@@ -58,13 +58,13 @@ impl fmt::Display for KvType {
     }
 }
 
-impl FromStr for KvType {
+impl FromStr for KvCacheDtype {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .into_iter()
-            .find(|kv_type| kv_type.to_string() == text)
-            .ok_or_else(|| format!("unknown KV type `{text}`: use f32, f16 or int8"))
+            .find(|dtype| dtype.to_string() == text)
+            .ok_or_else(|| format!("unknown KV cache dtype {text:?}: use f32, f16 or int8"))
     }
 }

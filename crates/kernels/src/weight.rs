@@ -6,16 +6,16 @@ use half::{bf16, f16};
 
 use crate::{
     bytes::{Bytes, Typed},
-    cpu::tiles::Tiles,
+    cpu::repack::RepackedWeight,
     quant::{
         self, E2M1, FloatType, NVFP4_GLOBAL_DIVISOR, QuantError, QuantMode, QuantSpec, ScaleType,
     },
 };
 
-/// A weight of `rows` outputs by `cols` inputs: row-major, as the checkpoint stores it, until [`crate::Kernels::prepare`]
+/// A weight of `rows` outputs by `cols` inputs: row-major, as the checkpoint stores it, until [`crate::Kernels::repack`]
 /// puts it into the form that a device multiplies fastest.
 #[derive(Clone, Debug)]
-pub struct Matrix {
+pub struct Weight {
     rows: usize,
     cols: usize,
     storage: Storage,
@@ -26,7 +26,7 @@ pub(crate) enum Storage {
     Dense(Floats),
     Quantized(Quantized),
     /// Rearranged for the processor.
-    Tiles(Arc<Tiles>),
+    Repacked(Arc<RepackedWeight>),
 }
 
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ impl Floats {
 
 /// Why bytes do not make a matrix or vector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MatrixError {
+pub enum WeightError {
     /// A matrix without rows or columns.
     #[error("a weight of {rows} rows and {cols} columns is empty")]
     Empty {
@@ -172,7 +172,7 @@ pub enum MatrixError {
     },
     /// A vector's bytes are not whole floats.
     #[error("{found} bytes are not a whole number of {float} values")]
-    Vector {
+    Param {
         /// The element type.
         float: FloatType,
         /// Bytes given.
@@ -180,14 +180,14 @@ pub enum MatrixError {
     },
 }
 
-impl Matrix {
+impl Weight {
     /// A matrix of plain floats.
     pub fn dense(
         rows: usize,
         cols: usize,
         float: FloatType,
         bytes: Bytes,
-    ) -> Result<Self, MatrixError> {
+    ) -> Result<Self, WeightError> {
         let shape = Shape { rows, cols };
         shape.check_not_empty()?;
         let found = bytes.len();
@@ -220,12 +220,12 @@ impl Matrix {
         scale_type: ScaleType,
         biases: Option<Bytes>,
         global_scale: Option<f32>,
-    ) -> Result<Self, MatrixError> {
+    ) -> Result<Self, WeightError> {
         let shape = Shape { rows, cols };
         shape.check_not_empty()?;
         spec.validate()?;
         if !cols.is_multiple_of(spec.group_size) {
-            return Err(MatrixError::Groups {
+            return Err(WeightError::Groups {
                 cols,
                 group_size: spec.group_size,
                 spec,
@@ -243,14 +243,14 @@ impl Matrix {
         let groups_per_row = cols / spec.group_size;
         check("packed values", &weight, row_bytes)?;
         if global_scale.is_some() && spec.mode != QuantMode::Nvfp4 {
-            return Err(MatrixError::GlobalScale { spec });
+            return Err(WeightError::GlobalScale { spec });
         }
         let scales = match (scale_type.float(), spec.has_biases()) {
             (Some(float), true) => {
-                let biases = biases.ok_or(MatrixError::Biases { spec })?;
+                let biases = biases.ok_or(WeightError::Biases { spec })?;
                 check("scales", &scales, groups_per_row * float.size_bytes())?;
                 check("biases", &biases, groups_per_row * float.size_bytes())?;
-                let vector_error = |bytes: &Bytes| MatrixError::Vector {
+                let vector_error = |bytes: &Bytes| WeightError::Param {
                     float,
                     found: bytes.len(),
                 };
@@ -261,7 +261,7 @@ impl Matrix {
             }
             (None, false) => {
                 if biases.is_some() {
-                    return Err(MatrixError::Biases { spec });
+                    return Err(WeightError::Biases { spec });
                 }
                 check("scales", &scales, groups_per_row)?;
                 if spec.mode == QuantMode::Nvfp4 {
@@ -274,7 +274,7 @@ impl Matrix {
                 }
             }
             (_, has_biases) => {
-                return Err(MatrixError::ScaleType {
+                return Err(WeightError::ScaleType {
                     spec,
                     expected: if has_biases { "float" } else { "U8" },
                     found: scale_type,
@@ -309,7 +309,7 @@ impl Matrix {
         match &self.storage {
             Storage::Dense(_) => None,
             Storage::Quantized(quantized) => Some(quantized.spec),
-            Storage::Tiles(tiles) => Some(tiles.spec()),
+            Storage::Repacked(tiles) => Some(tiles.spec()),
         }
     }
 
@@ -326,7 +326,7 @@ impl Matrix {
                         Scales::E8m0(codes) | Scales::E4m3 { codes, .. } => codes.len(),
                     }
             }
-            Storage::Tiles(tiles) => tiles.size_bytes(),
+            Storage::Repacked(tiles) => tiles.size_bytes(),
         }
     }
 
@@ -348,7 +348,7 @@ impl Matrix {
                     *out = values.get(row * self.cols + col);
                 }
             }
-            Storage::Tiles(tiles) => tiles.dequantize_row(row, out),
+            Storage::Repacked(tiles) => tiles.dequantize_row(row, out),
             Storage::Quantized(q) => {
                 let stream = &q.weight.as_slice()[row * q.row_bytes..][..q.row_bytes];
                 for (group, out) in out.chunks_exact_mut(q.spec.group_size).enumerate() {
@@ -372,9 +372,9 @@ impl Matrix {
     }
 
     /// The same weight in tiles.
-    pub(crate) fn in_tiles(&self, tiles: Tiles) -> Self {
+    pub(crate) fn with_repacked(&self, tiles: RepackedWeight) -> Self {
         Self {
-            storage: Storage::Tiles(Arc::new(tiles)),
+            storage: Storage::Repacked(Arc::new(tiles)),
             ..*self
         }
     }
@@ -398,7 +398,7 @@ impl Matrix {
                     Scales::E8m0(codes) | Scales::E4m3 { codes, .. } => codes.release(),
                 }
             }
-            Storage::Tiles(_) => {}
+            Storage::Repacked(_) => {}
         }
     }
 }
@@ -411,10 +411,10 @@ struct Shape {
 }
 
 impl Shape {
-    fn check_not_empty(self) -> Result<(), MatrixError> {
+    fn check_not_empty(self) -> Result<(), WeightError> {
         let Self { rows, cols } = self;
         if rows == 0 || cols == 0 {
-            return Err(MatrixError::Empty { rows, cols });
+            return Err(WeightError::Empty { rows, cols });
         }
         Ok(())
     }
@@ -429,8 +429,8 @@ impl Shape {
         format: String,
         expected: usize,
         found: usize,
-    ) -> MatrixError {
-        MatrixError::Size {
+    ) -> WeightError {
+        WeightError::Size {
             part,
             rows: self.rows,
             cols: self.cols,
@@ -443,13 +443,13 @@ impl Shape {
 
 /// A small parameter (norm weight, bias, sinks), widened to f32.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Vector(Box<[f32]>);
+pub struct Param(Box<[f32]>);
 
-impl Vector {
+impl Param {
     /// Reads floats of the given type.
-    pub fn from_bytes(float: FloatType, bytes: &Bytes) -> Result<Self, MatrixError> {
+    pub fn from_bytes(float: FloatType, bytes: &Bytes) -> Result<Self, WeightError> {
         let count = bytes.len() / float.size_bytes();
-        let floats = Floats::new(float, bytes).ok_or(MatrixError::Vector {
+        let floats = Floats::new(float, bytes).ok_or(WeightError::Param {
             float,
             found: bytes.len(),
         })?;
@@ -477,7 +477,7 @@ impl Vector {
     }
 }
 
-impl From<Vec<f32>> for Vector {
+impl From<Vec<f32>> for Param {
     fn from(values: Vec<f32>) -> Self {
         Self(values.into())
     }

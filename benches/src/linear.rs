@@ -1,4 +1,4 @@
-//! Matrix products in every format.
+//! Weight products in every format.
 
 use std::hint::black_box;
 
@@ -108,7 +108,7 @@ fn measure(
                     noise.matrix(outputs, inputs, format)
                 };
                 Linear {
-                    weight: valid(kernels.prepare(weight)),
+                    weight: valid(kernels.repack(weight)),
                     bias: None,
                 }
             })
@@ -116,7 +116,7 @@ fn measure(
         let mut turn = 0;
         move || {
             turn = (turn + 1) % linears.len();
-            black_box(valid(kernels.project(&x, None, &[&linears[turn]])));
+            black_box(valid(kernels.linear(&x, None, &[&linears[turn]])));
         }
     });
 }

@@ -20,7 +20,7 @@ const ALIGNMENT: usize = 128;
 /// table of small pages is too short, and large pages can only be made of what lies together.
 ///
 /// Memory is written in small pages all the same. A first large page can cost several times as much: a virtual machine
-/// gets it from its host bit by bit, and a fragmented system has to clear room for it. [`Arena::enlarge_pages`] makes
+/// gets it from its host bit by bit, and a fragmented system has to clear room for it. [`Arena::promote_huge_pages`] makes
 /// large ones of them once nobody waits for the weights any more.
 #[derive(Debug, Default)]
 pub(crate) struct Arena(Mutex<Vec<Mapping>>);
@@ -34,14 +34,14 @@ struct Mapping {
 
 /// Memory of one weight's tiles.
 #[derive(Debug)]
-pub(super) struct TileMemory {
+pub(super) struct RepackedMemory {
     map: Arc<MmapRaw>,
     range: Range<usize>,
 }
 
 impl Arena {
     /// Reserves `len` zeroed bytes; pages are committed as they are written.
-    pub(super) fn reserve(&self, len: usize) -> Result<TileMemory, KernelError> {
+    pub(super) fn reserve(&self, len: usize) -> Result<RepackedMemory, KernelError> {
         let mut mappings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = mappings.last_mut()
             && let Some(map) = last.map.upgrade()
@@ -49,7 +49,7 @@ impl Arena {
             && start + len <= map.len()
         {
             last.used = start + len;
-            return Ok(TileMemory {
+            return Ok(RepackedMemory {
                 range: start..last.used,
                 map,
             });
@@ -65,12 +65,12 @@ impl Arena {
             map: Arc::downgrade(&map),
             used: len,
         });
-        Ok(TileMemory { map, range: 0..len })
+        Ok(RepackedMemory { map, range: 0..len })
     }
 
     /// Makes large pages of what has been reserved so far, on a thread of its own, and then calls `done`. Where the system
     /// has none, or no room for them, pages stay as they are.
-    pub fn enlarge_pages(&self, done: impl FnOnce() + Send + 'static) {
+    pub fn promote_huge_pages(&self, done: impl FnOnce() + Send + 'static) {
         let mappings = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if cfg!(not(target_os = "linux")) || mappings.is_empty() {
             return done();
@@ -86,7 +86,7 @@ impl Arena {
     }
 }
 
-impl TileMemory {
+impl RepackedMemory {
     pub fn len(&self) -> usize {
         self.range.len()
     }
@@ -171,7 +171,7 @@ mod tests {
             memory.as_mut_slice().fill(value as u8 + 1);
             memory
         };
-        let check = |memories: &[TileMemory]| {
+        let check = |memories: &[RepackedMemory]| {
             for (value, memory) in memories.iter().enumerate() {
                 assert_eq!(memory.len(), sizes[value % sizes.len()]);
                 assert!(
@@ -190,7 +190,7 @@ mod tests {
         check(&memories);
         for _ in 0..2 {
             let (done, enlarged) = channel();
-            arena.enlarge_pages(move || done.send(()).unwrap());
+            arena.promote_huge_pages(move || done.send(()).unwrap());
             enlarged.recv().unwrap();
             check(&memories);
             let next = memories.len();

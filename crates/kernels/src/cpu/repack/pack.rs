@@ -1,20 +1,20 @@
 //! Cutting a weight into tiles.
 
-use super::{CHUNK, TILE, Tiles, VECTOR};
+use super::{CHUNK, RepackedWeight, TILE, VECTOR};
 use crate::{
     KernelError,
     cpu::{
         Cpu,
         shared::SharedOutput,
-        simd::{Isa, versions},
+        simd::{Isa, multiversion},
     },
-    matrix::{Floats, Quantized, Scales},
+    weight::{Floats, Quantized, Scales},
 };
 
 /// Bytes of tiles that are worth handing to another thread.
 const TASK_BYTES: usize = 256 * 1024;
 
-impl Tiles {
+impl RepackedWeight {
     /// Cuts a weight of `rows` by `cols` into tiles; `None` for forms that stay as they are.
     pub fn pack(
         cpu: &Cpu,
@@ -50,14 +50,14 @@ impl Tiles {
     }
 }
 
-versions! {
-    pack_tile [] [] (tiles: &Tiles, quantized: &Quantized, tile: usize, out: &mut [u8]) = pack_tile_with
+multiversion! {
+    pack_tile [] [] (tiles: &RepackedWeight, quantized: &Quantized, tile: usize, out: &mut [u8]) = pack_tile_with
 }
 
 /// Fills a tile, which is zeroed memory.
 #[inline(always)]
 unsafe fn pack_tile_with<I: Isa>(
-    tiles: &Tiles,
+    tiles: &RepackedWeight,
     quantized: &Quantized,
     tile: usize,
     out: &mut [u8],
@@ -75,7 +75,7 @@ unsafe fn pack_tile_with<I: Isa>(
 
 #[inline(always)]
 fn pack_codes<const BITS: usize>(
-    tiles: &Tiles,
+    tiles: &RepackedWeight,
     quantized: &Quantized,
     tile: usize,
     out: &mut [u8],
@@ -162,7 +162,7 @@ fn unpack_words<const BITS: usize>(from: &[u8]) -> [u32; 8] {
 
 /// Scales, then biases, of every group, in the stored type.
 #[inline(always)]
-fn pack_scales(tiles: &Tiles, quantized: &Quantized, tile: usize, out: &mut [u8]) {
+fn pack_scales(tiles: &RepackedWeight, quantized: &Quantized, tile: usize, out: &mut [u8]) {
     let groups = quantized.groups_per_row;
     let (per_record, size) = (tiles.groups_per_record(), tiles.scales.bytes());
     for (index, record) in out.chunks_exact_mut(tiles.record_bytes()).enumerate() {

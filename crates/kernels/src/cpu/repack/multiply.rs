@@ -7,16 +7,16 @@ use super::neon;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use super::{
-    CHUNK, DotLevel, QuantizedRows, ScaleForm, TILE, Tiles, VECTOR,
+    CHUNK, Int8DotLevel, QuantizedRows, RepackedWeight, ScaleFormat, TILE, VECTOR,
     codes::{Codes, with_codes},
     dots::{Dots, Scalar, scales},
 };
-use crate::cpu::foresight;
+use crate::cpu::prefetch;
 
 /// What is multiplied with what.
 #[derive(Clone, Copy)]
 pub(crate) struct Operands<'a> {
-    pub tiles: &'a Tiles,
+    pub tiles: &'a RepackedWeight,
     pub x: &'a QuantizedRows,
 }
 
@@ -29,7 +29,7 @@ struct Job {
     records: usize,
     record_bytes: usize,
     chunks: usize,
-    scales: ScaleForm,
+    scales: ScaleFormat,
     /// First row.
     x: *const i8,
     x_stride: usize,
@@ -45,7 +45,7 @@ struct Job {
 /// # Safety
 /// The processor has the level; the rows have been quantized; `out` has room for them.
 pub(crate) unsafe fn multiply(
-    level: DotLevel,
+    level: Int8DotLevel,
     operands: Operands<'_>,
     tile: usize,
     rows: Range<usize>,
@@ -75,7 +75,7 @@ pub(crate) unsafe fn multiply(
 }
 
 /// Compiles the kernels once per instruction set.
-unsafe fn all_rows<C: Codes>(level: DotLevel, job: &Job, rows: usize) {
+unsafe fn all_rows<C: Codes>(level: Int8DotLevel, job: &Job, rows: usize) {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
     unsafe fn avx512_vnni<C: Codes>(job: &Job, rows: usize) {
@@ -109,19 +109,19 @@ unsafe fn all_rows<C: Codes>(level: DotLevel, job: &Job, rows: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         match level {
-            DotLevel::Scalar => all_rows_with::<Scalar, C>(job, rows),
+            Int8DotLevel::Scalar => all_rows_with::<Scalar, C>(job, rows),
             #[cfg(target_arch = "x86_64")]
-            DotLevel::Avx2 => avx2::<C>(job, rows),
+            Int8DotLevel::Avx2 => avx2::<C>(job, rows),
             #[cfg(target_arch = "x86_64")]
-            DotLevel::AvxVnni => avx_vnni::<C>(job, rows),
+            Int8DotLevel::AvxVnni => avx_vnni::<C>(job, rows),
             #[cfg(target_arch = "x86_64")]
-            DotLevel::Avx512Vnni => avx512_vnni::<C>(job, rows),
+            Int8DotLevel::Avx512Vnni => avx512_vnni::<C>(job, rows),
             #[cfg(target_arch = "aarch64")]
-            DotLevel::Neon => all_rows_with::<neon::Neon, C>(job, rows),
+            Int8DotLevel::Neon => all_rows_with::<neon::Neon, C>(job, rows),
             #[cfg(target_arch = "aarch64")]
-            DotLevel::NeonDotprod => neon_dotprod::<C>(job, rows),
+            Int8DotLevel::NeonDotprod => neon_dotprod::<C>(job, rows),
             #[cfg(target_arch = "aarch64")]
-            DotLevel::NeonI8mm => neon_i8mm::<C>(job, rows),
+            Int8DotLevel::NeonI8mm => neon_i8mm::<C>(job, rows),
         }
     }
 }
@@ -174,7 +174,7 @@ unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: 
             // The processor's own foresight ends at the border of a page. Rows behind the first block find the tile
             // in the cache.
             if row == 0 && lane == 0 {
-                foresight::prefetch(record, AHEAD_BYTES..AHEAD_BYTES + job.record_bytes);
+                prefetch::prefetch(record, AHEAD_BYTES..AHEAD_BYTES + job.record_bytes);
             }
             let mut chunk = record.add(4 * lane);
             let mut low = [D::zero(); R];

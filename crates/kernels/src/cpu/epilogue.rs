@@ -2,7 +2,7 @@
 
 use super::{
     math,
-    simd::{Isa, versions},
+    simd::{Isa, multiversion},
 };
 use crate::Activation;
 
@@ -11,7 +11,7 @@ pub(crate) const STRIP: usize = 64;
 
 /// What becomes of products.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Finish<'a> {
+pub(crate) enum Epilogue<'a> {
     /// `product`.
     Store,
     /// `activation(product)`.
@@ -28,7 +28,7 @@ pub(crate) struct Block<'a> {
     pub cols: usize,
     /// Products, `stride` from row to row.
     pub values: *const f32,
-    /// The products beside them, for [`Finish::Gate`].
+    /// The products beside them, for [`Epilogue::Gate`].
     pub beside: *const f32,
     pub stride: usize,
     /// Added to each row of products.
@@ -41,16 +41,16 @@ pub(crate) struct Block<'a> {
     pub out_stride: usize,
 }
 
-versions! {
+multiversion! {
     /// Writes the results of a block.
     ///
     /// # Safety
     /// The block's pointers are valid for its rows and columns; biases and residual reach as far.
-    pub(crate) finish [] [] (finish: Finish<'_>, block: &Block<'_>) = finish_with
+    pub(crate) finish [] [] (finish: Epilogue<'_>, block: &Block<'_>) = finish_with
 }
 
 #[inline(always)]
-unsafe fn finish_with<I: Isa>(finish: Finish<'_>, block: &Block<'_>) {
+unsafe fn finish_with<I: Isa>(finish: Epilogue<'_>, block: &Block<'_>) {
     for row in 0..block.rows {
         for col in (0..block.cols).step_by(STRIP) {
             // SAFETY: the caller's promise.
@@ -68,7 +68,7 @@ unsafe fn finish_with<I: Isa>(finish: Finish<'_>, block: &Block<'_>) {
 /// Finishes the `len` columns from `col` on of a row.
 #[inline(always)]
 unsafe fn finish_part<I: Isa>(
-    finish: Finish<'_>,
+    finish: Epilogue<'_>,
     block: &Block<'_>,
     row: usize,
     col: usize,
@@ -84,12 +84,12 @@ unsafe fn finish_part<I: Isa>(
         add(values, block.bias, col);
         let out = block.out.add(row * block.out_stride + col);
         match finish {
-            Finish::Store => store(values, out),
-            Finish::Activate(activation) => {
+            Epilogue::Store => store(values, out),
+            Epilogue::Activate(activation) => {
                 math::activate::<I>(activation, values, results);
                 store(results, out);
             }
-            Finish::Gate(activation) => {
+            Epilogue::Gate(activation) => {
                 math::activate::<I>(activation, values, results);
                 copy(block.beside.add(at), values);
                 add(values, block.bias_beside, col);
@@ -98,7 +98,7 @@ unsafe fn finish_part<I: Isa>(
                 }
                 store(results, out);
             }
-            Finish::Onto { residual, scale } => {
+            Epilogue::Onto { residual, scale } => {
                 let residual = &residual[block.place + row * block.out_stride + col..][..len];
                 for (value, residual) in values.iter_mut().zip(residual) {
                     *value = I::fma1(*value, scale, *residual);

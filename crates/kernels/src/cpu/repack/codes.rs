@@ -1,7 +1,7 @@
 //! The formats of codes: how a chunk becomes words of unsigned bytes.
 
 use super::{
-    CHUNK, ScaleForm, TILE, VECTOR,
+    CHUNK, ScaleFormat, TILE, VECTOR,
     dots::{Dots, Scalar, scales},
 };
 
@@ -151,7 +151,7 @@ macro_rules! with_codes {
     ($spec:expr, $codes:ident => $body:expr) => {{
         use $crate::{
             QuantMode,
-            cpu::tiles::codes::{Fp4, Integers},
+            cpu::repack::codes::{Fp4, Integers},
         };
         let spec: $crate::QuantSpec = $spec;
         match (spec.mode, spec.bits) {
@@ -196,7 +196,7 @@ pub(super) use with_codes;
 pub(super) fn widen<C: Codes>(
     record: &[u8],
     code_bytes: usize,
-    form: ScaleForm,
+    form: ScaleFormat,
     lane: usize,
     out: &mut [f32],
 ) {
@@ -233,8 +233,8 @@ pub(super) fn widen<C: Codes>(
         for out in out {
             *out = match form {
                 // Fused, as MLX widens it.
-                ScaleForm::Affine(_) => out.mul_add(scale, bias),
-                ScaleForm::E8m0 | ScaleForm::E4m3(_) => (*out - 12.0) * scale,
+                ScaleFormat::Affine(_) => out.mul_add(scale, bias),
+                ScaleFormat::E8m0 | ScaleFormat::E4m3(_) => (*out - 12.0) * scale,
             };
         }
     }

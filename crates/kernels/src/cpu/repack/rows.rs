@@ -1,8 +1,8 @@
 //! Activations quantized to int8.
 
 use crate::cpu::{
-    shared::Output,
-    simd::{Isa, Level, versions},
+    shared::UninitBuffer,
+    simd::{Isa, SimdLevel, multiversion},
 };
 
 /// Bytes that rows are kept apart beyond their length, so that the same column of many rows does not compete for one
@@ -19,9 +19,9 @@ pub(crate) struct QuantizedRows {
     rows: usize,
     cols: usize,
     group: usize,
-    values: Output<i8>,
+    values: UninitBuffer<i8>,
     /// For each row and group `step`, then `step · Σ q`.
-    factors: Output<f32>,
+    factors: UninitBuffer<f32>,
 }
 
 impl QuantizedRows {
@@ -31,11 +31,11 @@ impl QuantizedRows {
             rows,
             cols,
             group,
-            values: Output::new(0),
-            factors: Output::new(0),
+            values: UninitBuffer::new(0),
+            factors: UninitBuffer::new(0),
         };
-        new.values = Output::new(rows * new.stride());
-        new.factors = Output::new(rows * new.factors_per_row());
+        new.values = UninitBuffer::new(rows * new.stride());
+        new.factors = UninitBuffer::new(rows * new.factors_per_row());
         new
     }
 
@@ -75,7 +75,7 @@ impl QuantizedRows {
     ///
     /// # Safety
     /// The processor has the level; no other thread uses the same row meanwhile.
-    pub unsafe fn quantize(&self, level: Level, row: usize, x: &[f32]) {
+    pub unsafe fn quantize(&self, level: SimdLevel, row: usize, x: &[f32]) {
         assert!(x.len() == self.cols && row < self.rows);
         let values = self.values.pointer(row * self.stride());
         let factors = self.factors.pointer(row * self.factors_per_row());
@@ -84,7 +84,7 @@ impl QuantizedRows {
     }
 }
 
-versions! {
+multiversion! {
     /// Writes `x.len()` values and two factors for each group.
     quantize [] [] (x: &[f32], group: usize, values: *mut i8, factors: *mut f32) = quantize_with
 }

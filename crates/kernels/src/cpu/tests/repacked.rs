@@ -1,40 +1,40 @@
-//! Matrix products of tiles with int8 activations.
+//! Weight products of tiles with int8 activations.
 
 use proptest::prelude::*;
 
 use super::support::{Noise, at_most, every_dot_level, every_form, linear};
 use crate::{
-    Activation, FloatType, Linear, Matrix, Norm, QuantMode, QuantSpec,
+    Activation, FloatType, Linear, Norm, QuantMode, QuantSpec, Weight,
     cpu::{
         Cpu,
-        finish::Finish,
+        epilogue::Epilogue,
         norm::norm,
         product::{Input, product},
-        tiles::{DotLevel, Tiles},
+        repack::{Int8DotLevel, RepackedWeight},
     },
-    matrix::Storage,
     reference,
+    weight::Storage,
 };
 
 /// Every stored form that can be cut into tiles, as it is stored and in tiles.
-fn every_tiled_form(rows: usize, cols: usize) -> Vec<(Matrix, Matrix)> {
+fn every_tiled_form(rows: usize, cols: usize) -> Vec<(Weight, Weight)> {
     every_form(rows, cols)
         .into_iter()
-        .filter_map(|w| Some((in_tiles(&w)?, w)))
+        .filter_map(|w| Some((with_repacked(&w)?, w)))
         .map(|(tiles, w)| (w, tiles))
         .collect()
 }
 
-fn in_tiles(w: &Matrix) -> Option<Matrix> {
+fn with_repacked(w: &Weight) -> Option<Weight> {
     let Storage::Quantized(quantized) = w.storage() else {
         return None;
     };
     let cpu = every_dot_level().pop()?;
-    let tiles = Tiles::pack(&cpu, quantized, w.rows(), w.cols()).unwrap()?;
-    Some(w.in_tiles(tiles))
+    let tiles = RepackedWeight::pack(&cpu, quantized, w.rows(), w.cols()).unwrap()?;
+    Some(w.with_repacked(tiles))
 }
 
-fn describe(cpu: &Cpu, w: &Matrix) -> String {
+fn describe(cpu: &Cpu, w: &Weight) -> String {
     format!(
         "{:?}, {:?}, [{}, {}]",
         cpu.dots,
@@ -51,7 +51,7 @@ fn all_formats_but_one_have_tiles() {
     // A chunk of 32 columns holds two groups of nvfp4, so an odd number of them stays as it is.
     let spec = QuantSpec::default_for(QuantMode::Nvfp4);
     let odd = Noise(1).quantized(20, 128 + 16, spec, FloatType::F32);
-    assert!(in_tiles(&odd).is_none());
+    assert!(with_repacked(&odd).is_none());
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn int8_stays_close_to_floats() {
 fn vector_instruction_sets_agree_bitwise() {
     let mut levels = every_dot_level();
     // Plain x86-64 has no fused multiply-add.
-    levels.retain(|cpu| cpu.dots != DotLevel::Scalar || cfg!(target_arch = "aarch64"));
+    levels.retain(|cpu| cpu.dots != Int8DotLevel::Scalar || cfg!(target_arch = "aarch64"));
     for (w, tiles) in every_tiled_form(20, 384) {
         let x = Noise(8).floats(11 * w.cols());
         let results: Vec<_> = levels
@@ -158,7 +158,7 @@ fn step_by_step(
     x: &[f32],
     norms: &Norm,
     linears: &[&Linear],
-    finish: Finish<'_>,
+    finish: Epilogue<'_>,
 ) -> Vec<f32> {
     let cols = linears[0].weight.cols();
     let h = norm(cpu, norms, x, cols, None);
@@ -166,7 +166,7 @@ fn step_by_step(
     let products: Vec<_> = linears
         .iter()
         .map(|l| {
-            let bias = l.bias.as_ref().map(crate::Vector::as_slice);
+            let bias = l.bias.as_ref().map(crate::Param::as_slice);
             (linear(cpu, &h, &l.weight, bias), l.weight.rows())
         })
         .collect();
@@ -178,12 +178,12 @@ fn step_by_step(
     }
     let width = side_by_side.len() / rows;
     match finish {
-        Finish::Store => side_by_side,
-        Finish::Activate(activation) => side_by_side
+        Epilogue::Store => side_by_side,
+        Epilogue::Activate(activation) => side_by_side
             .iter()
             .map(|x| reference::activate(*x, activation))
             .collect(),
-        Finish::Gate(activation) => side_by_side
+        Epilogue::Gate(activation) => side_by_side
             .chunks_exact(width)
             .flat_map(|row| {
                 let (gate, up) = row.split_at(width / 2);
@@ -191,7 +191,7 @@ fn step_by_step(
                 pairs.map(|(gate, up)| reference::activate(*gate, activation) * up)
             })
             .collect(),
-        Finish::Onto { residual, scale } => side_by_side
+        Epilogue::Onto { residual, scale } => side_by_side
             .iter()
             .zip(residual)
             .map(|(x, residual)| residual + scale * x)
@@ -209,7 +209,7 @@ fn fused_products_are_the_single_steps() {
         // 2 bits and 8 bits, of different group sizes.
         let [first, second] = [&forms[0], &forms[16]];
         let bias = || Some(Noise(2).floats(outputs).into());
-        let make = |weight: &Matrix, bias| Linear {
+        let make = |weight: &Weight, bias| Linear {
             weight: weight.clone(),
             bias,
         };
@@ -223,14 +223,14 @@ fn fused_products_are_the_single_steps() {
                 let x = Noise(6).floats(rows * cols);
                 let residual = Noise(7).floats(rows * outputs);
                 let [a, b] = [&pair[0], &pair[1]];
-                let cases: [(&[&Linear], Finish<'_>); 5] = [
-                    (&[a, b, a], Finish::Store),
-                    (&[b], Finish::Activate(Activation::Gelu)),
-                    (&[a, b], Finish::Gate(Activation::Silu)),
-                    (&[b], Finish::Gate(Activation::Silu)),
+                let cases: [(&[&Linear], Epilogue<'_>); 5] = [
+                    (&[a, b, a], Epilogue::Store),
+                    (&[b], Epilogue::Activate(Activation::Gelu)),
+                    (&[a, b], Epilogue::Gate(Activation::Silu)),
+                    (&[b], Epilogue::Gate(Activation::Silu)),
                     (
                         &[b],
-                        Finish::Onto {
+                        Epilogue::Onto {
                             residual: &residual,
                             scale: 0.5,
                         },

@@ -4,14 +4,14 @@ use proptest::prelude::*;
 
 use super::{Sequence, sequence, write};
 use crate::{
-    AttentionSpec, CpuOptions, Kernels, KvCache, KvShape, KvType, Mask,
+    AttentionSpec, CpuOptions, Kernels, KvCache, KvCacheDtype, KvShape, Mask,
     cpu::{
-        simd::{Isa, LANES, Level, versions},
+        simd::{Isa, LANES, SimdLevel, multiversion},
         tests::support::{Noise, every_level},
     },
 };
 
-versions! {
+multiversion! {
     narrow [] [] (from: &[f32; LANES], to: &mut [u16; LANES]) = narrow_with
 }
 
@@ -30,7 +30,7 @@ proptest! {
             f32::from_bits(sign_and_digits | ((exponents[lane].rem_euclid(48) + 97) as u32) << 23)
         });
         for values in [bits.map(f32::from_bits), small] {
-            for level in Level::available() {
+            for level in SimdLevel::available() {
                 let mut found = [0; LANES];
                 // SAFETY: the processor has the level.
                 unsafe { narrow(level, &values, &mut found) };
@@ -51,8 +51,8 @@ proptest! {
     fn elements_are_as_exact_as_promised(
         key_dim in 1_usize..100, value_dim in 1_usize..100, magnitude in -20_i32..12, seed: u64,
     ) {
-        for kv_type in KvType::ALL {
-            let mut cache = cache(kv_type, key_dim, value_dim);
+        for dtype in KvCacheDtype::ALL {
+            let mut cache = cache(dtype, key_dim, value_dim);
             let mut noise = Noise(seed);
             let mut elements = |count| -> Vec<f32> {
                 noise.floats(count).iter().map(|x| x * (f32::from(2_u8)).powi(magnitude)).collect()
@@ -62,16 +62,16 @@ proptest! {
             for head in 0..2 {
                 let key = &key[head * key_dim..][..key_dim];
                 let found: Vec<f32> = (0..key_dim).map(|e| cache.key(0, head, 5, e)).collect();
-                check(kv_type, key, &found);
+                check(dtype, key, &found);
                 let value = &value[head * value_dim..][..value_dim];
                 let found: Vec<f32> = (0..value_dim).map(|e| cache.value(0, head, 5, e)).collect();
-                check(kv_type, value, &found);
+                check(dtype, value, &found);
             }
         }
     }
 }
 
-fn cache(kv_type: KvType, key_dim: usize, value_dim: usize) -> KvCache {
+fn cache(dtype: KvCacheDtype, key_dim: usize, value_dim: usize) -> KvCache {
     let kernels = Kernels::cpu(CpuOptions {
         threads: Some(1),
         ..CpuOptions::default()
@@ -83,25 +83,25 @@ fn cache(kv_type: KvType, key_dim: usize, value_dim: usize) -> KvCache {
         key_dim,
         value_dim,
     };
-    KvCache::new(&kernels, shape, kv_type).unwrap()
+    KvCache::new(&kernels, shape, dtype).unwrap()
 }
 
-fn check(kv_type: KvType, expected: &[f32], found: &[f32]) {
+fn check(dtype: KvCacheDtype, expected: &[f32], found: &[f32]) {
     for (expected, found) in expected.chunks(32).zip(found.chunks(32)) {
         let largest = expected
             .iter()
             .fold(0.0, |largest: f32, x| largest.max(x.abs()));
         for (expected, found) in expected.iter().zip(found) {
-            let bar = match kv_type {
-                KvType::F32 => 0.0,
+            let bar = match dtype {
+                KvCacheDtype::F32 => 0.0,
                 // Half of the distance between subnormal values is a bound of its own.
-                KvType::F16 => (expected.abs() / 2048.0).max(2.0_f32.powi(-25)),
-                KvType::Int8 => largest / 252.0,
+                KvCacheDtype::F16 => (expected.abs() / 2048.0).max(2.0_f32.powi(-25)),
+                KvCacheDtype::Int8 => largest / 252.0,
             };
             let error = (expected - found).abs();
             assert!(
                 error <= bar,
-                "{kv_type}: {found} for {expected}, off by {error}"
+                "{dtype}: {found} for {expected}, off by {error}"
             );
         }
     }
@@ -109,15 +109,15 @@ fn check(kv_type: KvType, expected: &[f32], found: &[f32]) {
 
 #[test]
 fn what_is_not_finite_stays_visible() {
-    for (value, kv_type, expected) in [
-        (f32::INFINITY, KvType::F16, 65504.0),
-        (-1e9, KvType::F16, -65504.0),
-        (f32::NAN, KvType::F16, f32::NAN),
-        (f32::NAN, KvType::Int8, f32::NAN),
-        (f32::INFINITY, KvType::Int8, f32::NAN),
-        (f32::MAX, KvType::Int8, f32::MAX),
+    for (value, dtype, expected) in [
+        (f32::INFINITY, KvCacheDtype::F16, 65504.0),
+        (-1e9, KvCacheDtype::F16, -65504.0),
+        (f32::NAN, KvCacheDtype::F16, f32::NAN),
+        (f32::NAN, KvCacheDtype::Int8, f32::NAN),
+        (f32::INFINITY, KvCacheDtype::Int8, f32::NAN),
+        (f32::MAX, KvCacheDtype::Int8, f32::MAX),
     ] {
-        let mut cache = cache(kv_type, 64, 64);
+        let mut cache = cache(dtype, 64, 64);
         let mut elements = vec![1.0; 128];
         elements[70] = value;
         write(&mut cache, 0, &elements, &elements);
@@ -125,7 +125,7 @@ fn what_is_not_finite_stays_visible() {
             let close = (found / expected - 1.0).abs() < 0.01;
             assert!(
                 close || found.is_nan() && expected.is_nan(),
-                "{kv_type}: {found} for {value}"
+                "{dtype}: {found} for {value}"
             );
         }
         assert!(!cache.value(0, 0, 0, 6).is_nan());
@@ -154,10 +154,10 @@ fn attention_stays_within_the_stated_error() {
             window: None,
             sinks: None,
         };
-        let sequences: Vec<Sequence> = KvType::ALL
+        let sequences: Vec<Sequence> = KvCacheDtype::ALL
             .iter()
-            .map(|kv_type| {
-                let mut sequence = sequence(spec.clone(), *kv_type, 32, 512, 1);
+            .map(|dtype| {
+                let mut sequence = sequence(spec.clone(), *dtype, 32, 512, 1);
                 let mut noise = Noise(7);
                 for position in 0..512 {
                     let slot = sequence.blocks[position / 32] as usize * 32 + position % 32;
@@ -178,8 +178,8 @@ fn attention_stays_within_the_stated_error() {
                 };
                 let error = squares(&mut found.iter().zip(&exact).map(|(a, b)| a - b));
                 let error = (error / squares(&mut exact.iter().copied())).sqrt();
-                let kv_type = sequence.cache.kv_type();
-                assert!(error > 0.0 && error < bar, "{kv_type}, {dim}: {error}");
+                let dtype = sequence.cache.dtype();
+                assert!(error > 0.0 && error < bar, "{dtype}, {dim}: {error}");
             }
         }
     }
