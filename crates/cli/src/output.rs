@@ -1,4 +1,4 @@
-//! The one place that prints: results on stdout as a table, JSON or bare values; everything else on stderr.
+//! All printing: results on stdout as tables, JSON or bare values; everything else on stderr.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -18,9 +18,9 @@ pub enum Format {
     Quiet,
 }
 
-/// What a command found out, in the shapes it can be printed in. Its serialization is the JSON form.
+/// A result that can be printed as sections, JSON (its serialization) or bare lines.
 pub trait Report: Serialize {
-    /// The form for people.
+    /// The human-readable form.
     fn sections(&self) -> Vec<Section>;
 
     /// The lines of `--quiet`.
@@ -98,10 +98,10 @@ pub struct Output {
 
 #[expect(
     clippy::unused_self,
-    reason = "the process has one standard output; who holds this may write to it"
+    reason = "the process has one standard output; holding an Output permits writing to it"
 )]
 impl Output {
-    /// Decides colours once: `color` has the last word, then `NO_COLOR` and its kin, then whether it is a terminal.
+    /// Resolves color use once: `color`, then `NO_COLOR` and similar variables, then whether it is a terminal.
     pub fn new(format: Format, color: ColorChoice) -> Self {
         color.write_global();
         Self {
@@ -122,7 +122,7 @@ impl Output {
         self.stdout_terminal
     }
 
-    /// Whether progress bars may be drawn: stderr is a terminal and nobody asked for silence.
+    /// Whether progress bars are drawn: stderr is a terminal and the format is human-readable.
     pub fn draws_progress(&self) -> bool {
         self.format == Format::Human && io::stderr().is_terminal()
     }
@@ -172,8 +172,8 @@ impl Output {
         stdout.flush()
     }
 
-    /// Prints a piece of a model's answer at once. On a terminal, control characters are shown instead of obeyed: a
-    /// model's answer must not move the cursor or retitle the window.
+    /// Prints and flushes a piece of a completion. On a terminal, control characters are replaced so that model output
+    /// cannot move the cursor or change the window title.
     pub fn piece(&self, text: &str, dimmed: bool) -> io::Result<()> {
         let shown = if self.stdout_terminal {
             visible(text)
@@ -190,24 +190,24 @@ impl Output {
         stdout.flush()
     }
 
-    /// Tells something that is not the result, on stderr.
+    /// Prints a note on stderr, unless quiet.
     pub fn note(&self, text: &str) {
         if self.format != Format::Quiet {
             self.error_line(None, text);
         }
     }
 
-    /// Warns on stderr; not silenced.
+    /// Prints a warning on stderr, even if quiet.
     pub fn warn(&self, text: &str) {
         self.error_line(Some(("warning:", AnsiColor::Yellow)), text);
     }
 
-    /// Prints an error on stderr; not silenced.
+    /// Prints an error on stderr, even if quiet.
     pub fn error(&self, text: &str) {
         self.error_line(Some(("error:", AnsiColor::Red)), text);
     }
 
-    // A closed stderr leaves nobody to tell, so failures to write there are dropped.
+    // Errors writing to stderr are ignored: there is nowhere to report them.
     fn error_line(&self, label: Option<(&str, AnsiColor)>, text: &str) {
         let mut stderr = io::stderr().lock();
         let _ = match label {
@@ -270,7 +270,7 @@ impl Output {
     }
 }
 
-/// Replaces control characters by pictures of them, line ends and tabs aside.
+/// Replaces control characters other than newline and tab with visible symbols.
 pub fn visible(text: &str) -> String {
     text.chars()
         .map(|character| match character {
@@ -290,7 +290,7 @@ mod tests {
     use super::visible;
 
     #[test]
-    fn a_terminal_never_sees_a_models_control_characters() {
+    fn visible_replaces_control_characters() {
         assert_eq!(visible("a\x1b[2Jb\r\x07\x7f\u{9b}"), "a␛[2Jb␍␇␡\u{fffd}");
         assert_eq!(visible("tab\tline\nü🦀"), "tab\tline\nü🦀");
     }

@@ -1,4 +1,4 @@
-//! From messages to the tokens a model continues.
+//! Renders messages to prompt tokens.
 
 use std::path::Path;
 
@@ -11,27 +11,27 @@ use serde_json::{Map, Value};
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// How messages become a prompt.
+/// Chat template options.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Prompt")]
 pub struct TemplateArguments {
-    /// Give the model the text as it is, without a chat template
+    /// Do not apply the chat template
     #[arg(long, conflicts_with_all = ["template", "template_kwargs", "think", "no_think", "system"])]
     pub raw: bool,
 
-    /// One of the model's named chat templates, or a Jinja file
+    /// Chat template: the name of one of the model's templates, or a Jinja file
     #[arg(long, value_name = "NAME|FILE")]
     pub template: Option<String>,
 
-    /// Variables for the chat template
+    /// Additional variables for the chat template, as a JSON object
     #[arg(long, value_name = "JSON", value_parser = parse_object)]
     template_kwargs: Option<Map<String, Value>>,
 
-    /// Ask the model to think before it answers (enable_thinking in the template)
+    /// Enable thinking (sets enable_thinking=true in the chat template)
     #[arg(long, conflicts_with = "no_think")]
     think: bool,
 
-    /// Ask the model not to think
+    /// Disable thinking (sets enable_thinking=false in the chat template)
     #[arg(long)]
     no_think: bool,
 }
@@ -50,7 +50,7 @@ impl TemplateArguments {
 fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err("not a JSON object; write '{\"name\": value}'".to_owned()),
+        Ok(_) => Err("not a JSON object; expected '{\"name\": value}'".to_owned()),
         Err(error) => Err(format!("not a JSON object: {error}")),
     }
 }
@@ -58,22 +58,22 @@ fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
 /// A prompt as text and as tokens.
 #[derive(Debug)]
 pub struct Prompt {
-    /// As the template rendered it.
+    /// The rendered template.
     pub text: String,
-    /// What the model gets.
+    /// The encoded text.
     pub tokens: Vec<u32>,
 }
 
-/// Makes prompts for one model.
+/// Renders prompts for one model.
 pub struct Prompter<'a> {
     model: &'a ChatModel,
-    /// Without one, the text of the messages is the prompt.
+    /// `None` concatenates the message contents.
     template: Option<ChatTemplate>,
     options: RenderOptions,
 }
 
 impl<'a> Prompter<'a> {
-    /// Chooses the template; says so if the model has none.
+    /// Selects the template; prints a note if the model has none.
     pub fn new(
         output: &Output,
         model: &'a ChatModel,
@@ -92,15 +92,14 @@ impl<'a> Prompter<'a> {
                 Ok(template) => Some(template.clone()),
                 Err(TemplateError::Missing { .. }) => None,
                 Err(error) => {
-                    let advice = "--template FILE takes another one, --raw none";
-                    return Err(Failure::advised(error.to_string(), advice).into());
+                    let hint = "use --template FILE for another template, or --raw for none";
+                    return Err(Failure::with_hint(error.to_string(), hint).into());
                 }
             },
         };
         if template.is_none() && !arguments.raw {
             output.note(
-                "this model has no chat template, so it continues the text as it is (--raw says that this is meant, \
-                 --template FILE gives it one)",
+                "this model has no chat template; the prompt is used as is (set --template FILE, or --raw to silence this note)",
             );
         }
         Ok(Self {
@@ -110,7 +109,7 @@ impl<'a> Prompter<'a> {
         })
     }
 
-    /// The prompt for a conversation.
+    /// Renders a conversation.
     pub fn chat(&self, messages: &[Value]) -> anyhow::Result<Prompt> {
         let Some(template) = &self.template else {
             let text = joined(messages);
@@ -123,7 +122,7 @@ impl<'a> Prompter<'a> {
     }
 }
 
-/// The prompt for a model without a chat template: the text of the messages.
+/// The prompt for a model without a chat template: the message contents, one per line.
 pub fn joined(messages: &[Value]) -> String {
     let contents = messages
         .iter()
@@ -131,7 +130,7 @@ pub fn joined(messages: &[Value]) -> String {
     contents.collect::<Vec<_>>().join("\n")
 }
 
-/// A template of the model by its name, or the one in a file.
+/// One of the model's templates by name, or a template file.
 fn chosen(
     choice: &str,
     model: &ChatModel,
@@ -153,7 +152,7 @@ fn chosen(
             format!("it has {}", names.join(", "))
         };
         return Err(Failure::Usage(format!(
-            "--template {choice}: neither a file nor a template of this model ({known})"
+            "--template {choice}: not a file or a template of this model ({known})"
         ))
         .into());
     }

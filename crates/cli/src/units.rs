@@ -37,11 +37,11 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         "mib" => 1024.0 * 1024.0,
         "gib" => 1024.0 * 1024.0 * 1024.0,
         "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        other => return Err(format!("unknown unit `{other}`: write 12GB or 12GiB")),
+        other => return Err(format!("unknown unit `{other}`: expected 12GB or 12GiB")),
     };
     let number: f64 = number
         .parse()
-        .map_err(|_| format!("`{text}` is not a size: write 12GB or 12GiB"))?;
+        .map_err(|_| format!("`{text}` is not a size: expected 12GB or 12GiB"))?;
     Ok((number * factor) as u64)
 }
 
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_switch_units_at_their_borders() {
+    fn bytes_switches_units_at_powers_of_1000() {
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(1_000), "1.0 KB");
         assert_eq!(bytes(999_999), "1.0 MB");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_in_both_unit_systems() {
+    fn parse_bytes_accepts_decimal_and_binary_units() {
         assert_eq!(parse_bytes("12GB"), Ok(12_000_000_000));
         assert_eq!(parse_bytes("1.5 GiB"), Ok(3 << 29));
         assert_eq!(parse_bytes("4096"), Ok(4096));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_times() {
+    fn count_duration_and_ago_format_values() {
         assert_eq!(count(999), "999");
         assert_eq!(count(134_515_008), "134.5 M");
         assert_eq!(count(7_240_000_000), "7.24 B");

@@ -29,27 +29,27 @@ impl Transcript {
         &self.messages
     }
 
-    /// Counts and times of the last complete answer.
+    /// Statistics of the last complete response.
     pub fn last_statistics(&self) -> Option<&Statistics> {
         self.last_statistics.as_ref()
     }
 
-    /// Adds the person's message.
+    /// Adds a user message.
     pub fn ask(&mut self, message: String) {
         self.messages
             .push(json!({"role": "user", "content": message}));
     }
 
-    /// Removes the person's last message, which got no answer.
-    pub fn take_back(&mut self) {
+    /// Removes the last user message after a failed request.
+    pub fn pop_user(&mut self) {
         self.messages.pop();
     }
 
-    /// Adds the model's answer. One that was stopped before its first word leaves no trace.
+    /// Adds the assistant message. If it is empty, the user message is removed instead.
     pub fn answer(&mut self, answer: Answer) {
         self.last_statistics = answer.statistics.or(self.last_statistics);
         if answer.text.is_empty() && answer.thinking.is_empty() {
-            self.take_back();
+            self.pop_user();
             return;
         }
         let mut message = json!({"role": "assistant", "content": answer.text});
@@ -59,13 +59,13 @@ impl Transcript {
         self.messages.push(message);
     }
 
-    /// Forgets everything but the system message.
+    /// Removes everything but the system message.
     pub fn reset(&mut self) {
         self.messages.retain(|message| message["role"] == "system");
         self.last_statistics = None;
     }
 
-    /// Forgets everything and starts with this system message.
+    /// Clears the conversation and sets the system message.
     pub fn set_system(&mut self, system: Option<String>) {
         self.last_statistics = None;
         self.messages = system
@@ -74,7 +74,7 @@ impl Transcript {
             .collect();
     }
 
-    /// Writes the conversation: JSON if the name ends so, otherwise Markdown.
+    /// Saves the conversation: JSON for a `.json` file, otherwise Markdown.
     pub fn save(&self, file: &str, model: &str) -> io::Result<()> {
         let is_json = Path::new(file)
             .extension()
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_are_kept_and_reset_keeps_the_system_prompt() {
+    fn reset_keeps_the_system_prompt() {
         let mut transcript = Transcript::new(Some("be brief".to_owned()));
         transcript.ask("hello".to_owned());
         transcript.answer(answer("hi", "greet back"));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_without_an_answer_is_taken_back() {
+    fn empty_responses_remove_the_user_message() {
         let mut transcript = Transcript::new(None);
         transcript.ask("hello".to_owned());
         transcript.answer(answer("", ""));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_conversation_can_be_read_again() {
+    fn save_writes_json_and_markdown() {
         let folder = tempfile::tempdir().unwrap();
         let mut transcript = Transcript::new(None);
         transcript.ask("a \"question\"\nwith lines".to_owned());

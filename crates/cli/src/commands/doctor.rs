@@ -1,4 +1,4 @@
-//! `mlxm doctor`: whether everything this program needs is in order.
+//! `mlxm doctor`: diagnose the environment.
 
 use std::fs;
 use std::path::Path;
@@ -15,19 +15,19 @@ use crate::machine::{self, Memory};
 use crate::output::{Report, Section};
 use crate::units;
 
-/// Less room than this makes downloads of most models fail.
+/// Below this, most models cannot be downloaded.
 const LITTLE_SPACE_BYTES: u64 = 5_000_000_000;
-/// Less memory than this runs only the smallest models.
+/// Below this, only small models can be loaded.
 const LITTLE_MEMORY_BYTES: u64 = 4_000_000_000;
 
 const EXAMPLES: &str = "\
-Exit code 1 when something is broken; warnings alone exit with 0.
+Exits with code 1 if a check fails; warnings exit with code 0.
 
 Examples:
   mlxm doctor
   mlxm doctor --json";
 
-/// Check this machine, the folders and the settings
+/// Diagnose the machine, directories and configuration
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Doctor {}
@@ -60,7 +60,7 @@ impl Report for Findings {
             let mark = match check.verdict {
                 Verdict::Ok => "ok",
                 Verdict::Warning => "warning",
-                Verdict::Broken => "BROKEN",
+                Verdict::Broken => "FAILED",
             };
             table.row([
                 mark.to_owned(),
@@ -69,9 +69,9 @@ impl Report for Findings {
             ]);
         }
         let summary = if self.healthy {
-            "everything that is needed works"
+            "all required checks passed"
         } else {
-            "something is broken: see above"
+            "some checks failed"
         };
         vec![table, Section::sentence(summary)]
     }
@@ -92,7 +92,7 @@ impl Doctor {
         reason = "commands are called alike, this one has no arguments"
     )]
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let mut checks = vec![processor(context), memory(), device(context.device())];
+        let mut checks = vec![cpu(context), memory(), device(context.device())];
         match HubConfig::from_env() {
             Ok(config) => {
                 checks.push(folder("model cache", &config.cache_dir));
@@ -105,7 +105,7 @@ impl Doctor {
                 checks.push(network(&config));
                 checks.extend(models(config));
             }
-            Err(error) => checks.push(broken("settings", error.to_string())),
+            Err(error) => checks.push(broken("configuration", error.to_string())),
         }
         let healthy = checks.iter().all(|check| check.verdict != Verdict::Broken);
         context.output.report(&Findings { healthy, checks })?;
@@ -141,13 +141,13 @@ fn broken(name: &'static str, finding: impl Into<String>) -> Check {
     }
 }
 
-fn processor(context: &Context) -> Check {
+fn cpu(context: &Context) -> Check {
     let features = machine::cpu_features();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = context.load_options().threads;
     let threads = threads.map_or_else(String::new, |threads| format!(", --threads {threads}"));
     ok(
-        "processor",
+        "CPU",
         format!(
             "{}, {cores} threads available{threads}: {}",
             std::env::consts::ARCH,
@@ -160,11 +160,11 @@ fn memory() -> Check {
     let Some(memory) = Memory::read() else {
         return warning(
             "memory",
-            "the system does not say how much there is; give --memory to limit models",
+            "cannot determine physical memory; set --memory to limit model memory",
         );
     };
     let finding = format!(
-        "{}, {} available; a model may take {}",
+        "{}, {} available; model memory limit {}",
         units::bytes(memory.total_bytes),
         units::bytes(memory.available_bytes),
         units::bytes(memory.model_budget_bytes())
@@ -180,21 +180,21 @@ fn device(choice: DeviceChoice) -> Check {
     match choice {
         DeviceChoice::Metal => broken(
             "device",
-            "there is no Metal backend yet: use --device cpu or auto",
+            "the Metal backend is not available yet: use --device cpu or auto",
         ),
         DeviceChoice::Auto if cfg!(target_os = "macos") => {
-            ok("device", "CPU; this version has no Metal kernels yet")
+            ok("device", "CPU; the Metal backend is not available yet")
         }
         DeviceChoice::Auto | DeviceChoice::Cpu => ok("device", "CPU"),
     }
 }
 
-/// Tries to write below the folder or, when it does not exist yet, below its nearest ancestor that does.
+/// Checks that the directory, or its nearest existing ancestor, is writable.
 fn folder(name: &'static str, path: &Path) -> Check {
     let Some(existing) = path.ancestors().find(|ancestor| ancestor.exists()) else {
         return broken(
             name,
-            format!("{} has no ancestor that exists", path.display()),
+            format!("{} has no existing parent directory", path.display()),
         );
     };
     if !existing.is_dir() {
@@ -211,7 +211,7 @@ fn folder(name: &'static str, path: &Path) -> Check {
     let outcome = fs::write(&probe, b"probe").and_then(|()| fs::remove_file(&probe));
     match outcome {
         Ok(()) if existing == path => ok(name, path.display().to_string()),
-        Ok(()) => ok(name, format!("{} (created when needed)", path.display())),
+        Ok(()) => ok(name, format!("{} (created on demand)", path.display())),
         Err(error) => broken(
             name,
             format!(
@@ -247,13 +247,13 @@ fn token(config: &HubConfig) -> Check {
         Some(token) => ok("hub token", token.source().to_string()),
         None => ok(
             "hub token",
-            "none; gated and private models need one in HF_TOKEN",
+            "not set; gated and private models require HF_TOKEN",
         ),
     }
 }
 
 fn network(config: &HubConfig) -> Check {
-    let endpoint = config.endpoint.as_deref().unwrap_or("the public hub");
+    let endpoint = config.endpoint.as_deref().unwrap_or("Hugging Face Hub");
     let proxy = if matches!(config.proxies, Proxies::Explicit { .. }) {
         ", through a proxy"
     } else {
@@ -262,9 +262,7 @@ fn network(config: &HubConfig) -> Check {
     if config.offline {
         return warning(
             "hub",
-            format!(
-                "{endpoint}; offline mode is on (HF_HUB_OFFLINE), so nothing can be downloaded"
-            ),
+            format!("{endpoint}; offline mode is enabled (HF_HUB_OFFLINE), downloads are disabled"),
         );
     }
     match &config.endpoint {
@@ -281,7 +279,7 @@ fn models(config: HubConfig) -> Vec<Check> {
     let models = match listed {
         Ok(models) => models,
         Err(error @ HubError::InvalidConfig(_)) => {
-            return vec![broken("settings", error.to_string())];
+            return vec![broken("configuration", error.to_string())];
         }
         Err(error) => return vec![broken("models", error.to_string())],
     };
@@ -298,7 +296,7 @@ fn models(config: HubConfig) -> Vec<Check> {
         warning(
             "models",
             format!(
-                "{} lacks {}: `mlxm pull {0}` or `mlxm rm {0}`",
+                "{} is missing {}: run `mlxm pull {0}` or `mlxm rm {0}`",
                 model.name,
                 model.missing_files.join(", ")
             ),

@@ -1,4 +1,4 @@
-//! `mlxm rm`: remove a model from this machine.
+//! `mlxm rm`: remove a local model.
 
 use clap::Args;
 use serde::Serialize;
@@ -11,22 +11,22 @@ use crate::units;
 
 const EXAMPLES: &str = "\
 Examples:
-  mlxm rm SmolLM2                       asks first
+  mlxm rm SmolLM2                       asks for confirmation
   mlxm rm mlx-community/SmolLM2-135M-Instruct --yes
   mlxm rm owner/name --revision v1.0    only that revision";
 
-/// Remove a model from this machine
+/// Remove a local model
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Rm {
-    /// Name, or a unique part of one
+    /// Model name, or a unique part of it
     model: String,
 
-    /// Only this branch, tag or commit of a downloaded model
+    /// Remove only this branch, tag or commit hash of a downloaded model
     #[arg(long)]
     revision: Option<String>,
 
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
 }

@@ -1,4 +1,4 @@
-//! Takes an answer apart into thinking and text, keeps it, and passes it on.
+//! Splits a completion into reasoning and content, collects both and forwards them.
 
 use std::io;
 
@@ -6,28 +6,28 @@ use mlxm_chat::parsing::{Format, Parser, Part};
 
 use super::{Answer, Finish, Kind, Sink, Statistics};
 
-/// An answer as far as it has come.
+/// A partial completion.
 pub struct Collector<'a> {
     parser: Parser,
-    told: Told,
-    /// White space at the end of told thinking, which belongs to it only if more follows.
+    source: ReasoningSource,
+    /// Trailing white space of reasoning, dropped unless more follows.
     held: String,
-    /// Where it goes.
+    /// Receives the pieces.
     pub sink: &'a mut dyn Sink,
     thinking: String,
     text: String,
 }
 
-/// Whether thinking comes apart from the rest.
+/// How reasoning is recognized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    /// Only tags in the text tell.
-    Never,
-    /// It does, and it goes on.
+enum ReasoningSource {
+    /// By tags in the text.
+    Tags,
+    /// The server separates it; reasoning continues.
     Thinking,
-    /// It did; white space is dropped until the answer starts.
-    Behind,
-    /// It did, and this is the answer.
+    /// The server separated it; leading white space of the content is dropped.
+    AfterReasoning,
+    /// The server separated it; this is content.
     Answer,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Collector<'a> {
     pub fn new(parser: Parser, sink: &'a mut dyn Sink) -> Self {
         Self {
             parser,
-            told: Told::Never,
+            source: ReasoningSource::Tags,
             held: String::new(),
             sink,
             thinking: String::new(),
@@ -44,35 +44,35 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Text of which only tags tell what is thinking, if nothing was told to be.
+    /// Adds text; tags mark reasoning unless the server separates it.
     pub fn push(&mut self, mut text: &str) -> io::Result<()> {
-        if self.told == Told::Thinking {
+        if self.source == ReasoningSource::Thinking {
             self.held.clear();
-            self.told = Told::Behind;
+            self.source = ReasoningSource::AfterReasoning;
         }
-        if self.told == Told::Behind {
+        if self.source == ReasoningSource::AfterReasoning {
             text = text.trim_start();
             if text.is_empty() {
                 return Ok(());
             }
-            self.told = Told::Answer;
+            self.source = ReasoningSource::Answer;
         }
         let parts = self.parser.push(text);
         self.take(parts)
     }
 
-    /// Text that is told to be thinking, as by servers that take answers apart themselves. Tags mean nothing from then
-    /// on, and as with tags, white space around thinking belongs to neither part.
+    /// Adds reasoning text that the server has separated. Tags are ignored from then on, and white space around reasoning
+    /// is dropped, as with tags.
     pub fn push_thinking(&mut self, text: &str) -> io::Result<()> {
         let mut text = text;
-        if self.told != Told::Thinking {
+        if self.source != ReasoningSource::Thinking {
             text = text.trim_start();
             if text.is_empty() {
                 return Ok(());
             }
             self.end()?;
             self.parser = Parser::new(Format::default(), "", &[]);
-            self.told = Told::Thinking;
+            self.source = ReasoningSource::Thinking;
         }
         let certain = text.trim_end().len();
         if certain > 0 {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn told_thinking_needs_no_tags() {
+    fn separated_reasoning_ignores_tags() {
         let pieces = [
             (Kind::Thinking, "\n"),
             (Kind::Thinking, "hm, <think>"),
@@ -183,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn untold_thinking_has_tags() {
+    fn tags_mark_reasoning() {
         let pieces = [(Kind::Answer, "<thi"), (Kind::Answer, "nk>hm</think>\n4")];
         assert_eq!(collected(&pieces), ("hm".to_owned(), "4".to_owned()));
     }
 
     #[test]
-    fn thinking_may_go_on_behind_some_of_the_answer() {
+    fn reasoning_may_follow_content() {
         let pieces = [
             (Kind::Answer, "a "),
             (Kind::Thinking, "b"),

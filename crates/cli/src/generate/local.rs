@@ -10,8 +10,8 @@ use mlxm_engine::{
 };
 use serde_json::Value;
 
-use super::{Answer, AnswerError, Collector, Finish, Limits, Responder, ScoredToken, Sink};
-use crate::interrupt::Watch;
+use super::{Answer, Backend, BackendError, Collector, Finish, Limits, ScoredToken, Sink};
+use crate::interrupt::InterruptGuard;
 use crate::prompt::Prompter;
 
 /// How long a wait for the next token lasts before Ctrl-C is looked at again.
@@ -27,7 +27,7 @@ pub struct Local<'a> {
     pub request: Request,
 }
 
-impl Responder for Local<'_> {
+impl Backend for Local<'_> {
     fn name(&self) -> String {
         self.model.engine().info().path.display().to_string()
     }
@@ -39,8 +39,11 @@ impl Responder for Local<'_> {
         }
     }
 
-    fn answer(&self, messages: &[Value], sink: &mut dyn Sink) -> Result<Answer, AnswerError> {
-        let prompt = self.prompter.chat(messages).map_err(AnswerError::Refused)?;
+    fn answer(&self, messages: &[Value], sink: &mut dyn Sink) -> Result<Answer, BackendError> {
+        let prompt = self
+            .prompter
+            .chat(messages)
+            .map_err(BackendError::Rejected)?;
         let format = format(self.model);
         let parser = Parser::new(format, &prompt.text, &[]);
         let markers = format.markers();
@@ -48,16 +51,16 @@ impl Responder for Local<'_> {
             prompt: prompt.tokens,
             ..self.request.clone()
         };
-        let watch = Watch::start();
+        let guard = InterruptGuard::start();
         let mut generation = self
             .model
             .engine()
             .submit(request)
-            .map_err(|error| AnswerError::Refused(refusal(self.model.engine(), error)))?;
+            .map_err(|error| BackendError::Rejected(refusal(self.model.engine(), error)))?;
         let tokenizer = self.model.engine().tokenizer();
         let mut collector = Collector::new(parser, sink);
         loop {
-            if watch.requested() {
+            if guard.requested() {
                 drop(generation);
                 collector.end()?;
                 return Ok(collector.answer(Finish::Engine(FinishReason::Cancelled), None));
@@ -65,7 +68,7 @@ impl Responder for Local<'_> {
             match generation.next_timeout(POLL_INTERVAL) {
                 Poll::Pending => {}
                 Poll::Ended => {
-                    return Err(AnswerError::Broken(GenerationError::Stopped.into()));
+                    return Err(BackendError::Fatal(GenerationError::Stopped.into()));
                 }
                 Poll::Event(Ok(Event::Token(token))) => {
                     take(&mut collector, tokenizer, &markers, &token)?;
@@ -82,7 +85,7 @@ impl Responder for Local<'_> {
                 }
                 Poll::Event(Err(error)) => {
                     collector.end()?;
-                    return Err(AnswerError::Broken(error.into()));
+                    return Err(BackendError::Fatal(error.into()));
                 }
             }
         }
@@ -141,10 +144,10 @@ fn refusal(engine: &Engine, error: RequestError) -> anyhow::Error {
     };
     let message = error.to_string();
     let limit = engine.info().max_position_embeddings;
-    let advice = if limit.is_some_and(|limit| limit <= context_length) {
-        "this is all the context the model was made for".to_owned()
+    let hint = if limit.is_some_and(|limit| limit <= context_length) {
+        "this is the model's maximum context length".to_owned()
     } else {
-        "--context N makes more room".to_owned()
+        "--context-length N increases it".to_owned()
     };
-    anyhow::Error::new(error).context(format!("{message}: {advice}"))
+    anyhow::Error::new(error).context(format!("{message}: {hint}"))
 }

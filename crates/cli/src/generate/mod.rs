@@ -1,6 +1,6 @@
 //! One answer, wherever it is generated: from a conversation to text on the terminal, until it is complete or stopped.
 //!
-//! A [`Responder`] answers, a [`Sink`] shows; neither knows which kind the other is.
+//! A [`Backend`] answers, a [`Sink`] shows; neither knows which kind the other is.
 
 mod collector;
 mod local;
@@ -18,7 +18,7 @@ pub use printer::Printer;
 pub use statistics::{Counts, Statistics};
 
 /// Something that answers conversations: a model in this process, or a server.
-pub trait Responder {
+pub trait Backend {
     /// What the JSON output calls the model.
     fn name(&self) -> String;
 
@@ -26,30 +26,30 @@ pub trait Responder {
     fn limits(&self) -> Limits;
 
     /// Answers the conversation to its end or to Ctrl-C and passes the answer to `sink` as it comes.
-    fn answer(&self, messages: &[Value], sink: &mut dyn Sink) -> Result<Answer, AnswerError>;
+    fn answer(&self, messages: &[Value], sink: &mut dyn Sink) -> Result<Answer, BackendError>;
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum AnswerError {
-    /// This conversation got none; another may.
-    Refused(anyhow::Error),
-    /// Nothing can be answered or shown any more.
-    Broken(anyhow::Error),
+pub enum BackendError {
+    /// This request failed; others may succeed.
+    Rejected(anyhow::Error),
+    /// The backend or the output failed.
+    Fatal(anyhow::Error),
 }
 
-impl AnswerError {
-    /// The error itself, for who asks only once.
+impl BackendError {
+    /// The error, for single requests.
     pub fn into_inner(self) -> anyhow::Error {
         match self {
-            Self::Refused(error) | Self::Broken(error) => error,
+            Self::Rejected(error) | Self::Fatal(error) => error,
         }
     }
 }
 
-impl From<io::Error> for AnswerError {
+impl From<io::Error> for BackendError {
     fn from(error: io::Error) -> Self {
-        Self::Broken(error.into())
+        Self::Fatal(error.into())
     }
 }
 
@@ -93,16 +93,14 @@ impl Finish {
             Self::Engine(FinishReason::Length(LengthCause::ContextLength)) => {
                 let length = limits.context_length?;
                 Some(format!(
-                    "context full: {length} tokens hold the conversation and the answer; --context N makes more room"
+                    "context full: context length of {length} tokens reached; --context-length N increases it"
                 ))
             }
             Self::Engine(FinishReason::Length(LengthCause::MaxTokens)) => {
                 Some(truncated(limits.max_tokens))
             }
             Self::Server(word) if word == "length" => Some(truncated(limits.max_tokens)),
-            Self::Server(word) if word != "stop" => {
-                Some(format!("the answer ended with \"{word}\""))
-            }
+            Self::Server(word) if word != "stop" => Some(format!("finish reason: {word}")),
             Self::Engine(
                 FinishReason::Stop(_) | FinishReason::ToolCalls | FinishReason::Cancelled,
             )
@@ -113,8 +111,8 @@ impl Finish {
 
 fn truncated(max_tokens: Option<usize>) -> String {
     match max_tokens {
-        Some(limit) => format!("stopped after {limit} tokens; --max-tokens N allows more"),
-        None => "stopped at a limit of the server; --max-tokens N may allow more".to_owned(),
+        Some(limit) => format!("stopped after {limit} tokens; --max-tokens N increases the limit"),
+        None => "stopped at the server's limit; --max-tokens N may increase it".to_owned(),
     }
 }
 

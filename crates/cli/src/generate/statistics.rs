@@ -93,10 +93,13 @@ impl Statistics {
             };
             parts.push(format!("prompt {tokens} tokens{cached}, {speed:.1} tok/s"));
         }
-        parts.push(format!("first token {}", units::duration(first_token)));
+        parts.push(format!(
+            "time to first token {}",
+            units::duration(first_token)
+        ));
         if let Some((tokens, speed)) = self.generated_tokens.zip(self.generation_tokens_per_second)
         {
-            parts.push(format!("answer {tokens} tokens, {speed:.1} tok/s"));
+            parts.push(format!("generation {tokens} tokens, {speed:.1} tok/s"));
         }
         if let Some(bytes) = self.peak_memory_bytes {
             parts.push(format!("peak memory {}", units::bytes(bytes)));
@@ -123,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_known_is_left_out() {
+    fn unknown_values_are_omitted() {
         let time = Duration::from_millis(500);
         let known = Counts {
             prompt: Some(110),
@@ -133,11 +136,11 @@ mod tests {
         let all = Statistics::measured(time, 2 * time, known);
         assert_eq!(
             all.describe(),
-            "prompt 110 tokens (60 cached), 100.0 tok/s · first token 500 ms · answer 11 tokens, 10.0 tok/s"
+            "prompt 110 tokens (60 cached), 100.0 tok/s · time to first token 500 ms · generation 11 tokens, 10.0 tok/s"
         );
         assert_eq!(all.context_tokens(), Some(121));
         let none = Statistics::measured(time, time, Counts::default());
-        assert_eq!(none.describe(), "first token 500 ms");
+        assert_eq!(none.describe(), "time to first token 500 ms");
         assert_eq!(none.context_tokens(), None);
         let json = serde_json::to_value(none).unwrap();
         assert!(json.get("prompt_tokens").is_none(), "{json}");

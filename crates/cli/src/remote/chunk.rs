@@ -6,27 +6,27 @@ use serde_json::Value;
 use super::error::{RemoteError, message};
 use crate::generate::ScoredToken;
 
-/// The data of the event behind the last object.
+/// The data of the event after the last chunk.
 const DONE: &str = "[DONE]";
 
-/// One object of the stream. Servers leave out what they have nothing to say about, or send `null`.
+/// One object of the stream. Servers omit unset fields or send `null`.
 #[derive(Debug, Default, Deserialize)]
 pub struct Chunk {
-    /// One entry for each answer that goes on; empty beside the usage.
+    /// One entry per completion; empty with the usage.
     #[serde(default)]
     pub choices: Vec<Choice>,
     /// In the last object.
     pub usage: Option<Usage>,
-    /// Instead of the rest, when the server fails.
+    /// Set instead of the rest if the server fails.
     error: Option<Value>,
 }
 
-/// What an answer has more now.
+/// A delta of one completion.
 #[derive(Debug, Default, Deserialize)]
 pub struct Choice {
     delta: Option<Delta>,
     text: Option<String>,
-    /// Why the answer ended.
+    /// Why the completion ended.
     pub finish_reason: Option<String>,
     logprobs: Option<Logprobs>,
 }
@@ -43,7 +43,7 @@ struct Delta {
 pub struct Usage {
     /// Of the prompt.
     pub prompt_tokens: Option<usize>,
-    /// Of the answer.
+    /// Of the completion.
     pub completion_tokens: Option<usize>,
     prompt_tokens_details: Option<PromptDetails>,
 }
@@ -81,7 +81,7 @@ impl Chunk {
         }
         let chunk: Self = serde_json::from_str(data).map_err(|error| RemoteError::Malformed {
             url: url.to_owned(),
-            expected: "pieces of a completion",
+            expected: "completion chunks",
             reason: error.to_string(),
         })?;
         match &chunk.error {
@@ -96,7 +96,7 @@ impl Chunk {
 }
 
 impl Choice {
-    /// What the model said to itself, where the server tells it apart.
+    /// Reasoning text, if the server separates it.
     pub fn thinking(&self) -> &str {
         let delta = self.delta.as_ref();
         delta
@@ -104,7 +104,7 @@ impl Choice {
             .unwrap_or_default()
     }
 
-    /// What it said.
+    /// Content text.
     pub fn text(&self) -> &str {
         let delta = self.delta.as_ref();
         delta
@@ -113,7 +113,7 @@ impl Choice {
             .unwrap_or_default()
     }
 
-    /// The tokens of this piece, where they were asked for.
+    /// Scored tokens of this delta, if requested.
     pub fn scored(&self) -> Vec<ScoredToken> {
         let Some(logprobs) = &self.logprobs else {
             return Vec::new();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_null_are_the_same() {
+    fn parse_treats_missing_and_null_alike() {
         let chunk = parse(
             r#"{"choices": [{"delta": {"role": "assistant", "content": null}, "finish_reason": null, "logprobs": null}],
                 "usage": null, "error": null}"#,
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn both_protocols_are_read() {
+    fn parse_reads_chat_and_text_completions() {
         let chat = parse(r#"{"choices": [{"delta": {"content": "a", "reasoning_content": "b"}}]}"#);
         assert_eq!(
             (chat.choices[0].text(), chat.choices[0].thinking()),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn log_probabilities_come_in_two_shapes() {
+    fn scored_reads_both_logprob_formats() {
         let chat = parse(
             r#"{"choices": [{"delta": {"content": "a"}, "logprobs": {"content": [
                 {"token": "a", "logprob": -0.5, "bytes": [97], "id": 97,
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told() {
+    fn parse_returns_stream_errors() {
         for data in [
             r#"{"error": {"message": "out of memory", "code": 500}}"#,
             r#"{"error": "out of memory"}"#,

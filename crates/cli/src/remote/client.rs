@@ -1,4 +1,4 @@
-//! HTTP: requests to one server, and answers as they stream in.
+//! HTTP client with streaming responses.
 
 use std::error::Error;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -87,7 +87,7 @@ impl Client {
         })
     }
 
-    /// Sends `body` to `route` and returns at once; the answer's events come through the stream.
+    /// Sends `body` to `route` and returns immediately; events are received through the stream.
     pub fn stream(&self, route: &str, body: &Value) -> Stream {
         let request = self.http.post(self.address(route)).json(body);
         let (sender, receiver) = channel();
@@ -95,7 +95,7 @@ impl Client {
         let sent = Instant::now();
         let task = self.runtime.spawn(async move {
             if let Err(error) = forward(&url, request, &sender).await {
-                // Whoever no longer listens has dropped the stream.
+                // The receiver is gone if the stream was dropped.
                 let _ = sender.send(Err(error));
             }
         });
@@ -111,29 +111,29 @@ impl Client {
     }
 }
 
-/// An answer on its way. Dropping it closes the connection, which ends the work of a server that notices.
+/// A streaming response. Dropping it closes the connection, which cancels the request.
 #[derive(Debug)]
 pub struct Stream {
     sent: Instant,
-    receiver: Receiver<Result<Arrival, RemoteError>>,
+    receiver: Receiver<Result<StreamItem, RemoteError>>,
     task: AbortHandle,
 }
 
-/// What came.
+/// An item of a stream.
 #[derive(Debug)]
-pub enum Arrival {
-    /// The server takes the request, with this in its header `warning`.
+pub enum StreamItem {
+    /// The `warning` header of a successful response.
     Warning(String),
-    /// The data of an event, and when it came.
+    /// The data of an event and its arrival time.
     Event(String, Instant),
 }
 
 /// The next part of a stream.
 #[derive(Debug)]
 pub enum Next {
-    /// Something came.
-    Arrival(Arrival),
-    /// Nothing within the time given; the answer goes on.
+    /// An item was received.
+    Item(StreamItem),
+    /// Timed out; the stream continues.
     Pending,
     /// The response is complete.
     Ended,
@@ -143,7 +143,7 @@ impl Stream {
     /// The next part, or the failure that ends the stream.
     pub fn next_timeout(&self, timeout: Duration) -> Result<Next, RemoteError> {
         match self.receiver.recv_timeout(timeout) {
-            Ok(arrival) => arrival.map(Next::Arrival),
+            Ok(item) => item.map(Next::Item),
             Err(RecvTimeoutError::Timeout) => Ok(Next::Pending),
             Err(RecvTimeoutError::Disconnected) => Ok(Next::Ended),
         }
@@ -164,7 +164,7 @@ impl Drop for Stream {
 async fn forward(
     url: &str,
     request: RequestBuilder,
-    sender: &Sender<Result<Arrival, RemoteError>>,
+    sender: &Sender<Result<StreamItem, RemoteError>>,
 ) -> Result<(), RemoteError> {
     let mut response = send(url, request).await?;
     if let Some(warning) = response
@@ -172,7 +172,7 @@ async fn forward(
         .get("warning")
         .and_then(|value| value.to_str().ok())
     {
-        let _ = sender.send(Ok(Arrival::Warning(warning.to_owned())));
+        let _ = sender.send(Ok(StreamItem::Warning(warning.to_owned())));
     }
     let mut decoder = Decoder::default();
     while let Some(bytes) = response
@@ -182,13 +182,13 @@ async fn forward(
     {
         let at = Instant::now();
         for data in decoder.push(&bytes) {
-            let _ = sender.send(Ok(Arrival::Event(data, at)));
+            let _ = sender.send(Ok(StreamItem::Event(data, at)));
         }
     }
     Ok(())
 }
 
-/// The response to a request that the server takes.
+/// Sends a request; a status other than success is an error.
 async fn send(url: &str, request: RequestBuilder) -> Result<Response, RemoteError> {
     let response = request
         .send()

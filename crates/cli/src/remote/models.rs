@@ -1,11 +1,11 @@
-//! Which of a server's models is meant.
+//! Model names of a server.
 
 use serde_json::Value;
 
 use super::client::Client;
 use super::error::RemoteError;
 
-/// The models of a server, by their names; `None` where it does not list them.
+/// The model names of a server; `None` if it does not list them.
 #[derive(Debug)]
 pub struct Served {
     url: String,
@@ -13,7 +13,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Asks the server.
+    /// Lists the models of the server.
     pub fn by(client: &Client) -> Result<Self, RemoteError> {
         let url = client.url();
         let names = match client.get("v1/models") {
@@ -44,7 +44,7 @@ impl Served {
         }
     }
 
-    /// The model of that name, with or without the name's owner or folder.
+    /// The model with that name, with or without its owner.
     pub fn named(&self, name: &str) -> Option<String> {
         let names = self.names.as_deref()?;
         let is = |known: &&String| known.eq_ignore_ascii_case(name);
@@ -61,8 +61,8 @@ impl Served {
             .cloned()
     }
 
-    /// The model that is meant by a name or a part of one. What the server does not list it may know all the same.
-    pub fn meant(&self, name: &str) -> String {
+    /// Resolves a name or unique part of one; unlisted names are passed through, as the server may accept aliases.
+    pub fn resolve(&self, name: &str) -> String {
         let lower = name.to_lowercase();
         let names = self.names.as_deref().unwrap_or_default();
         let contains = |known: &&String| known.to_lowercase().contains(&lower);
@@ -99,17 +99,17 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_name_is_enough_if_it_fits_only_one() {
+    fn resolve_accepts_unique_parts_of_names() {
         let two = served(&["org/Tiny-4bit", "org/Tiny-8bit", "other"]);
         assert_eq!(two.named("tiny-4BIT").as_deref(), Some("org/Tiny-4bit"));
         assert_eq!(two.named("4bit"), None);
-        assert_eq!(two.meant("4bit"), "org/Tiny-4bit");
-        assert_eq!(two.meant("Tiny"), "Tiny");
-        assert_eq!(two.meant("new"), "new");
+        assert_eq!(two.resolve("4bit"), "org/Tiny-4bit");
+        assert_eq!(two.resolve("Tiny"), "Tiny");
+        assert_eq!(two.resolve("new"), "new");
     }
 
     #[test]
-    fn without_a_name_there_must_be_one_model() {
+    fn only_requires_exactly_one_model() {
         assert_eq!(served(&["a"]).only().unwrap(), "a");
         let error = served(&["a", "b"]).only().unwrap_err().to_string();
         assert!(
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_without_names_are_not_lists() {
+    fn names_rejects_other_formats() {
         assert_eq!(names(&json!({"data": [{"id": "x"}]})).unwrap(), ["x"]);
         assert!(names(&json!({"data": [{"name": "x"}]})).is_none());
         assert!(names(&json!({"models": []})).is_none());

@@ -6,23 +6,20 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::support::checkpoint::Tensor;
-use crate::support::{Checkpoint, Surroundings};
+use crate::support::{Checkpoint, TestEnv};
 
 const Q_PROJ: &str = "model.layers.0.self_attn.q_proj.weight";
 
 struct Model {
-    surroundings: Surroundings,
+    env: TestEnv,
     folder: PathBuf,
 }
 
 impl Model {
     fn of(checkpoint: &Checkpoint) -> Self {
-        let surroundings = Surroundings::new();
-        let folder = surroundings.local_model("tiny", checkpoint);
-        Self {
-            surroundings,
-            folder,
-        }
+        let env = TestEnv::new();
+        let folder = env.local_model("tiny", checkpoint);
+        Self { env, folder }
     }
 
     fn good() -> Self {
@@ -35,7 +32,7 @@ impl Model {
 
     #[track_caller]
     fn run_fails(&self, words: &[&str]) {
-        self.surroundings
+        self.env
             .run(&["run", self.folder.to_str().unwrap(), "hello"])
             .failure(words);
     }
@@ -43,7 +40,7 @@ impl Model {
     #[track_caller]
     fn run_fails_with(&self, arguments: &[&str], words: &[&str]) {
         let arguments = [&["run", self.folder.to_str().unwrap(), "hello"], arguments].concat();
-        let outcome = self.surroundings.run(&arguments);
+        let outcome = self.env.run(&arguments);
         assert!(matches!(outcome.code, Some(1 | 2)), "{outcome:#?}");
         assert!(
             outcome.stderr.contains("error: ") && !outcome.stderr.contains("panicked"),
@@ -63,29 +60,24 @@ fn with_config(change: impl FnOnce(&mut Value)) -> Model {
 
 #[test]
 fn no_such_model() {
-    let surroundings = Surroundings::new();
-    surroundings.local_model("SmolLM2-135M", &Checkpoint::saying(&["o"]));
-    surroundings
-        .run(&["run", "nothing-like-it", "?"])
+    let env = TestEnv::new();
+    env.local_model("SmolLM2-135M", &Checkpoint::saying(&["o"]));
+    env.run(&["run", "nothing-like-it", "?"])
         .failure(&["no model `nothing-like-it`", "mlxm list"]);
-    surroundings
-        .run(&["run", "SmolLM-135M", "?"])
+    env.run(&["run", "SmolLM-135M", "?"])
         .failure(&["SmolLM2-135M"]);
-    surroundings
-        .run(&["run", "./nowhere", "?"])
-        .failure(&["./nowhere"]);
-    surroundings
-        .run(&["run", "owner/name", "?"])
+    env.run(&["run", "./nowhere", "?"]).failure(&["./nowhere"]);
+    env.run(&["run", "owner/name", "?"])
         .failure(&["mlxm pull owner/name"]);
 }
 
 #[test]
 fn an_ambiguous_name() {
-    let surroundings = Surroundings::new();
+    let env = TestEnv::new();
     for name in ["owner/tiny-4bit", "owner/tiny-8bit"] {
-        surroundings.local_model(name, &Checkpoint::saying(&["o"]));
+        env.local_model(name, &Checkpoint::saying(&["o"]));
     }
-    surroundings.run(&["run", "tiny", "?"]).failure(&[
+    env.run(&["run", "tiny", "?"]).failure(&[
         "owner/tiny-4bit",
         "owner/tiny-8bit",
         "more of the name",
@@ -94,46 +86,44 @@ fn an_ambiguous_name() {
 
 #[test]
 fn an_empty_folder() {
-    let surroundings = Surroundings::new();
-    let folder = surroundings.path().join("empty");
+    let env = TestEnv::new();
+    let folder = env.path().join("empty");
     fs::create_dir(&folder).unwrap();
     for command in ["show", "run"] {
         let mut arguments = vec![command, "./empty"];
         arguments.extend((command == "run").then_some("?"));
-        surroundings.run(&arguments).failure(&["empty"]);
+        env.run(&arguments).failure(&["empty"]);
     }
 }
 
 #[test]
 fn a_folder_of_other_things_is_not_searched() {
-    let surroundings = Surroundings::new();
-    let below = surroundings.path().join("project/below");
+    let env = TestEnv::new();
+    let below = env.path().join("project/below");
     fs::create_dir_all(&below).unwrap();
     std::os::unix::fs::symlink("nowhere", below.join("dangling")).unwrap();
-    let outcome = surroundings.run(&["run", "./project", "?"]);
+    let outcome = env.run(&["run", "./project", "?"]);
     outcome.failure(&["it lacks config.json"]);
     assert!(!outcome.stderr.contains("dangling"), "{outcome:#?}");
 }
 
 #[test]
 fn folders_with_other_formats() {
-    let surroundings = Surroundings::new();
+    let env = TestEnv::new();
     for (file, word) in [
         ("model.gguf", "mlxm convert"),
         ("pytorch_model.bin", "pickle"),
     ] {
-        let folder = surroundings.path().join(file.replace('.', "-"));
+        let folder = env.path().join(file.replace('.', "-"));
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("config.json"), "{\"model_type\": \"llama\"}").unwrap();
         fs::write(folder.join(file), "x").unwrap();
-        surroundings
-            .run(&["run", folder.to_str().unwrap(), "?"])
+        env.run(&["run", folder.to_str().unwrap(), "?"])
             .failure(&[word]);
     }
-    let file = surroundings.path().join("model.gguf");
+    let file = env.path().join("model.gguf");
     fs::write(&file, "GGUF").unwrap();
-    surroundings
-        .run(&["run", file.to_str().unwrap(), "?"])
+    env.run(&["run", file.to_str().unwrap(), "?"])
         .failure(&["GGUF", "mlxm convert"]);
 }
 
@@ -264,12 +254,15 @@ fn a_template_that_fails() {
 #[test]
 fn a_prompt_longer_than_the_context() {
     let model = Model::good();
-    model.run_fails_with(&["--context", "20"], &["context", "20", "--context N"]);
+    model.run_fails_with(
+        &["--context-length", "20"],
+        &["context", "20", "--context-length N"],
+    );
 }
 
 #[test]
 fn a_context_beyond_the_model() {
-    Model::good().run_fails_with(&["--context", "1000000"], &["4096"]);
+    Model::good().run_fails_with(&["--context-length", "1000000"], &["4096"]);
 }
 
 #[test]
@@ -296,7 +289,7 @@ fn absurd_sampling_values() {
         ["--logit-bias", "12"],
         ["--logit-bias", "12=nan"],
         ["--max-tokens", "0"],
-        ["--context", "0"],
+        ["--context-length", "0"],
         ["--seed", "-1"],
         ["--logprobs", "100000"],
         ["--threads", "0"],
@@ -309,23 +302,21 @@ fn absurd_sampling_values() {
 #[test]
 fn input_that_is_not_text() {
     let model = Model::good();
-    let file = model.surroundings.path().join("binary");
+    let file = model.env.path().join("binary");
     fs::write(&file, [0xff, 0xfe, 0x00]).unwrap();
-    let mut command = model
-        .surroundings
-        .command(&["run", model.folder.to_str().unwrap()]);
+    let mut command = model.env.command(&["run", model.folder.to_str().unwrap()]);
     let outcome = crate::support::Outcome::of(command.stdin(fs::File::open(&file).unwrap()));
     outcome.failure(&["standard input", "UTF-8"]);
 }
 
 #[test]
 fn a_bad_gguf_file() {
-    let surroundings = Surroundings::new();
-    let file = surroundings.path().join("bad.gguf");
+    let env = TestEnv::new();
+    let file = env.path().join("bad.gguf");
     let outputs = |content: &[u8]| {
         fs::write(&file, content).unwrap();
-        let outcome = surroundings.run(&["convert", "bad.gguf", "output"]);
-        assert!(!surroundings.path().join("output").exists());
+        let outcome = env.run(&["convert", "bad.gguf", "output"]);
+        assert!(!env.path().join("output").exists());
         outcome
     };
     outputs(b"").failure(&["bad.gguf"]);
@@ -335,20 +326,15 @@ fn a_bad_gguf_file() {
     truncated.extend(1_000_000_u64.to_le_bytes());
     truncated.extend(5_u64.to_le_bytes());
     outputs(&truncated).failure(&[]);
-    surroundings
-        .run(&["convert", "absent.gguf", "output"])
+    env.run(&["convert", "absent.gguf", "output"])
         .failure(&["absent.gguf"]);
 }
 
 #[test]
 fn an_unwritable_cache_is_found_by_doctor() {
-    let surroundings = Surroundings::new();
-    fs::write(
-        surroundings.path().join("hf"),
-        "a file where the folder should be",
-    )
-    .unwrap();
-    let outcome = surroundings.run(&["doctor"]);
+    let env = TestEnv::new();
+    fs::write(env.path().join("hf"), "a file where the folder should be").unwrap();
+    let outcome = env.run(&["doctor"]);
     assert_eq!(outcome.code, Some(1), "{outcome:#?}");
     assert!(
         outcome.stdout.contains("BROKEN") && outcome.stdout.contains("is a file"),
@@ -358,14 +344,12 @@ fn an_unwritable_cache_is_found_by_doctor() {
 
 #[test]
 fn settings_that_cannot_work() {
-    let surroundings = Surroundings::new();
-    let mut command = surroundings.online(&["search", "x"]);
+    let env = TestEnv::new();
+    let mut command = env.online(&["search", "x"]);
     let outcome = crate::support::Outcome::of(command.env("HF_ENDPOINT", "not an address"));
     outcome.failure(&["not an address"]);
-    surroundings
-        .run(&["pull", "owner/name"])
+    env.run(&["pull", "owner/name"])
         .failure(&["HF_HUB_OFFLINE"]);
-    surroundings
-        .run(&["pull", "a/b/c"])
+    env.run(&["pull", "a/b/c"])
         .failure(&["a/b/c", "owner/name"]);
 }

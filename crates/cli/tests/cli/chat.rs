@@ -5,33 +5,32 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::terminal::{CTRL_C, CTRL_D, Terminal};
-use crate::support::{Checkpoint, Surroundings};
+use crate::support::{Checkpoint, TestEnv};
 
 const PROMPT: &str = ">>> ";
 
-fn chat(surroundings: &Surroundings, arguments: &[&str]) -> Terminal {
-    let mut terminal =
-        Terminal::start(surroundings.command(&[&["run", "tiny"], arguments].concat()));
+fn chat(env: &TestEnv, arguments: &[&str]) -> Terminal {
+    let mut terminal = Terminal::start(env.command(&[&["run", "tiny"], arguments].concat()));
     terminal.expect(PROMPT);
     terminal
 }
 
-fn surroundings(checkpoint: &Checkpoint) -> Surroundings {
-    let surroundings = Surroundings::new();
-    surroundings.local_model("tiny", checkpoint);
-    surroundings
+fn env(checkpoint: &Checkpoint) -> TestEnv {
+    let env = TestEnv::new();
+    env.local_model("tiny", checkpoint);
+    env
 }
 
-fn saved(surroundings: &Surroundings, file: &str) -> Vec<Value> {
-    let text = fs::read_to_string(surroundings.path().join(file)).unwrap();
+fn saved(env: &TestEnv, file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(env.path().join(file)).unwrap();
     let conversation: Value = serde_json::from_str(&text).unwrap();
     conversation["messages"].as_array().unwrap().clone()
 }
 
 #[test]
 fn a_conversation_keeps_its_turns() {
-    let surroundings = surroundings(&Checkpoint::saying(&["S", "u", "r", "e", "!"]));
-    let mut terminal = chat(&surroundings, &["--system", "be brief"]);
+    let env = env(&Checkpoint::saying(&["S", "u", "r", "e", "!"]));
+    let mut terminal = chat(&env, &["--system", "be brief"]);
     terminal.line("hello");
     terminal.expect("Sure!\r\n");
     terminal.expect(PROMPT);
@@ -43,7 +42,7 @@ fn a_conversation_keeps_its_turns() {
     terminal.expect(PROMPT);
     terminal.send(CTRL_D);
     assert_eq!(terminal.end().0, Some(0));
-    let messages = saved(&surroundings, "chat.json");
+    let messages = saved(&env, "chat.json");
     let roles: Vec<&str> = messages
         .iter()
         .map(|message| message["role"].as_str().unwrap())
@@ -51,14 +50,14 @@ fn a_conversation_keeps_its_turns() {
     assert_eq!(roles, ["system", "user", "assistant", "user", "assistant"]);
     assert_eq!(messages[3]["content"], "and again");
     assert_eq!(messages[4]["content"], "Sure!");
-    let history = fs::read_to_string(surroundings.path().join("mlxm/history")).unwrap();
+    let history = fs::read_to_string(env.path().join("mlxm/history")).unwrap();
     assert!(history.contains("and again"), "{history}");
 }
 
 #[test]
 fn commands_do_what_help_says() {
-    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
-    let mut terminal = chat(&surroundings, &[]);
+    let env = env(&Checkpoint::saying(&["O", "k"]));
+    let mut terminal = chat(&env, &[]);
     terminal.line("/help");
     terminal.expect("/system TEXT");
     terminal.expect(PROMPT);
@@ -97,7 +96,7 @@ fn commands_do_what_help_says() {
     assert_eq!(terminal.end().0, Some(0));
 
     let contents = |file| -> Vec<String> {
-        saved(&surroundings, file)
+        saved(&env, file)
             .iter()
             .map(|message| message["content"].as_str().unwrap().to_owned())
             .collect()
@@ -108,8 +107,8 @@ fn commands_do_what_help_says() {
 
 #[test]
 fn several_lines_make_one_message() {
-    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
-    let mut terminal = chat(&surroundings, &[]);
+    let env = env(&Checkpoint::saying(&["O", "k"]));
+    let mut terminal = chat(&env, &[]);
     terminal.line("one \\");
     terminal.line("two");
     terminal.expect("Ok\r\n");
@@ -121,15 +120,15 @@ fn several_lines_make_one_message() {
     terminal.expect(PROMPT);
     terminal.line("/save chat.json");
     terminal.expect("written");
-    let messages = saved(&surroundings, "chat.json");
+    let messages = saved(&env, "chat.json");
     assert_eq!(messages[0]["content"], "one \ntwo");
     assert_eq!(messages[2]["content"], "three\n\nfour");
 }
 
 #[test]
 fn ctrl_c_stops_the_answer_and_again_leaves() {
-    let surroundings = surroundings(&Checkpoint::endless());
-    let mut terminal = chat(&surroundings, &["--max-tokens", "4000"]);
+    let env = env(&Checkpoint::endless());
+    let mut terminal = chat(&env, &["--max-tokens", "4000"]);
     terminal.line("go");
     terminal.expect("abcabc");
     terminal.send(CTRL_C);
@@ -143,8 +142,8 @@ fn ctrl_c_stops_the_answer_and_again_leaves() {
 
 #[test]
 fn ctrl_c_at_the_prompt_asks_before_it_leaves() {
-    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
-    let mut terminal = chat(&surroundings, &[]);
+    let env = env(&Checkpoint::saying(&["O", "k"]));
+    let mut terminal = chat(&env, &[]);
     terminal.send("half a li");
     terminal.send(CTRL_C);
     terminal.expect("Ctrl-C again");
@@ -162,8 +161,8 @@ fn ctrl_c_at_the_prompt_asks_before_it_leaves() {
 
 #[test]
 fn a_conversation_that_no_longer_fits_says_so_and_can_be_reset() {
-    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
-    let mut terminal = chat(&surroundings, &["--context", "96"]);
+    let env = env(&Checkpoint::saying(&["O", "k"]));
+    let mut terminal = chat(&env, &["--context-length", "96"]);
     terminal.line("a first message of some length");
     terminal.expect("Ok\r\n");
     terminal.expect(PROMPT);
@@ -182,8 +181,8 @@ fn a_conversation_that_no_longer_fits_says_so_and_can_be_reset() {
 
 #[test]
 fn an_answer_cannot_control_the_terminal() {
-    let surroundings = surroundings(&Checkpoint::saying(&["\x1b", "]", "0", ";", "x", "\x07"]));
-    let mut terminal = chat(&surroundings, &[]);
+    let env = env(&Checkpoint::saying(&["\x1b", "]", "0", ";", "x", "\x07"]));
+    let mut terminal = chat(&env, &[]);
     terminal.line("hello");
     terminal.expect("␛]0;x␇");
     terminal.expect(PROMPT);
@@ -191,14 +190,14 @@ fn an_answer_cannot_control_the_terminal() {
 
 #[test]
 fn run_offers_to_pull_and_takes_no_for_an_answer() {
-    let surroundings = Surroundings::new();
-    let mut terminal = Terminal::start(surroundings.command(&["run", "owner/name"]));
+    let env = TestEnv::new();
+    let mut terminal = Terminal::start(env.command(&["run", "owner/name"]));
     terminal.expect("owner/name is not on this machine. Download it? [y/N] ");
     terminal.line("n");
     terminal.expect("mlxm pull owner/name");
     assert_eq!(terminal.end().0, Some(1));
 
-    let mut terminal = Terminal::start(surroundings.command(&["run", "owner/name"]));
+    let mut terminal = Terminal::start(env.command(&["run", "owner/name"]));
     terminal.expect("[y/N] ");
     terminal.line("y");
     terminal.expect("HF_HUB_OFFLINE");
@@ -207,14 +206,14 @@ fn run_offers_to_pull_and_takes_no_for_an_answer() {
 
 #[test]
 fn thinking_is_dimmed_on_a_terminal_unless_colours_are_off() {
-    let surroundings = surroundings(&Checkpoint::saying(&[
+    let env = env(&Checkpoint::saying(&[
         "<think>", "h", "m", "</think>", "O", "k",
     ]));
     let run = ["run", "tiny", "?"];
-    let (code, screen) = Terminal::start(surroundings.command(&run)).end();
+    let (code, screen) = Terminal::start(env.command(&run)).end();
     assert_eq!(code, Some(0));
     assert_eq!(screen, "\x1b[2mh\x1b[0m\x1b[2mm\x1b[0m\r\n\r\nOk\r\n");
-    let mut command = surroundings.command(&run);
+    let mut command = env.command(&run);
     command.env("NO_COLOR", "1");
     assert_eq!(Terminal::start(command).end().1, "hm\r\n\r\nOk\r\n");
 }
@@ -225,8 +224,8 @@ fn a_template_that_refuses_a_conversation_does_not_end_the_chat() {
     let template = checkpoint.chat_template.unwrap();
     let rule = "{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}";
     checkpoint.chat_template = Some(format!("{rule}{template}"));
-    let surroundings = surroundings(&checkpoint);
-    let mut terminal = chat(&surroundings, &[]);
+    let env = env(&checkpoint);
+    let mut terminal = chat(&env, &[]);
     for expected in ["Ok\r\n", "one turn only", "one turn only"] {
         terminal.line("hello");
         terminal.expect(expected);
@@ -240,11 +239,11 @@ fn a_template_that_refuses_a_conversation_does_not_end_the_chat() {
 
 #[test]
 fn a_history_that_cannot_be_kept_is_told_once() {
-    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
-    let home = surroundings.path().join("a file");
+    let env = env(&Checkpoint::saying(&["O", "k"]));
+    let home = env.path().join("a file");
     fs::write(&home, "").unwrap();
-    let folder = surroundings.models().join("tiny");
-    let mut command = surroundings.command(&["run", folder.to_str().unwrap()]);
+    let folder = env.models().join("tiny");
+    let mut command = env.command(&["run", folder.to_str().unwrap()]);
     command.env("MLXM_HOME", &home);
     let mut terminal = Terminal::start(command);
     for _ in 0..2 {

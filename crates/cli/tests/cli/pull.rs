@@ -8,21 +8,21 @@ use std::time::Duration;
 use mlxm_testhub::{Fault, TestHub, TestRepo};
 
 use crate::support::terminal::{CTRL_D, Terminal};
-use crate::support::{Checkpoint, Outcome, Surroundings};
+use crate::support::{Checkpoint, Outcome, TestEnv};
 
 const REPO: &str = "owner/Tiny-Model";
 const WEIGHTS: &str = "model.safetensors";
 
 struct World {
     hub: TestHub,
-    surroundings: Surroundings,
+    env: TestEnv,
 }
 
 impl World {
     fn new() -> Self {
         let world = Self {
             hub: TestHub::start(),
-            surroundings: Surroundings::new(),
+            env: TestEnv::new(),
         };
         world.hub.add(world.repo(TestRepo::new(REPO)));
         world
@@ -30,7 +30,7 @@ impl World {
 
     /// With the files of a checkpoint that can run.
     fn repo(&self, mut repo: TestRepo) -> TestRepo {
-        let folder = self.surroundings.path().join("served");
+        let folder = self.env.path().join("served");
         Checkpoint::saying(&["O", "k"]).write(&folder);
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -46,7 +46,7 @@ impl World {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.surroundings.online(arguments);
+        let mut command = self.env.online(arguments);
         command.env("HF_ENDPOINT", self.hub.endpoint());
         command
     }
@@ -56,10 +56,7 @@ impl World {
     }
 
     fn snapshot(&self) -> PathBuf {
-        let snapshots = self
-            .surroundings
-            .cache()
-            .join("models--owner--Tiny-Model/snapshots");
+        let snapshots = self.env.cache().join("models--owner--Tiny-Model/snapshots");
         std::fs::read_dir(snapshots)
             .unwrap()
             .next()
@@ -82,13 +79,7 @@ fn a_pulled_model_runs_and_is_not_pulled_again() {
         "{outcome:#?}"
     );
     assert!(!world.snapshot().join("README.md").exists());
-    assert_eq!(
-        world
-            .surroundings
-            .run(&["run", "tiny-model", "?"])
-            .success(),
-        "Ok\n"
-    );
+    assert_eq!(world.env.run(&["run", "tiny-model", "?"]).success(), "Ok\n");
 
     let again = world.run(&["pull", REPO, "--json"]).json();
     assert_eq!(again["downloaded_bytes"], 0);
@@ -168,10 +159,7 @@ fn an_interrupted_pull_says_what_is_kept_and_continues_there() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let blobs = world
-        .surroundings
-        .cache()
-        .join("models--owner--Tiny-Model/blobs");
+    let blobs = world.env.cache().join("models--owner--Tiny-Model/blobs");
     let weights_arrive = || {
         let partial = |path: PathBuf| {
             path.extension()
@@ -283,7 +271,7 @@ fn what_the_hub_refuses_comes_with_advice() {
 fn a_cache_that_cannot_be_written() {
     let world = World::new();
     std::fs::write(
-        world.surroundings.path().join("hf"),
+        world.env.path().join("hf"),
         "a file where the folder should be",
     )
     .unwrap();

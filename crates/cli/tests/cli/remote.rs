@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::support::server::{ChatServer, Reply, answer, ended, event, said, thought};
 use crate::support::terminal::{CTRL_C, CTRL_D, Terminal};
-use crate::support::{Outcome, Surroundings};
+use crate::support::{Outcome, TestEnv};
 
 const PROMPT: &str = ">>> ";
 
 fn run(server: &ChatServer, arguments: &[&str]) -> Outcome {
     let url = server.url();
-    Surroundings::new().run(&[&["run", "--url", &url], arguments].concat())
+    TestEnv::new().run(&[&["run", "--url", &url], arguments].concat())
 }
 
 /// A server with one model that always replies like this.
@@ -89,8 +89,8 @@ fn options_are_sent_under_their_names_in_the_protocol() {
 fn the_key_comes_from_the_option_or_the_environment() {
     let server = replying(|| answer("ok"));
     let url = server.url();
-    let surroundings = Surroundings::new();
-    let mut command = surroundings.command(&["run", "--url", &url, "hi"]);
+    let env = TestEnv::new();
+    let mut command = env.command(&["run", "--url", &url, "hi"]);
     Outcome::of(command.env("MLXM_API_KEY", "of-the-environment")).success();
     command.args(["--api-key", "of-the-option"]);
     Outcome::of(&mut command).success();
@@ -105,7 +105,7 @@ fn the_key_comes_from_the_option_or_the_environment() {
         keys,
         [bearer("of-the-environment"), bearer("of-the-option"), None]
     );
-    let without = surroundings.run(&["run", "tiny", "hi", "--api-key", "x"]);
+    let without = env.run(&["run", "tiny", "hi", "--api-key", "x"]);
     without.failure_with(2, &["--url"]);
 }
 
@@ -310,15 +310,14 @@ fn a_server_that_is_not_there_is_told_with_what_to_do() {
         .local_addr()
         .unwrap()
         .port();
-    let surroundings = Surroundings::new();
+    let env = TestEnv::new();
     let url = format!("http://127.0.0.1:{port}/v1");
-    surroundings.run(&["run", "--url", &url, "hi"]).failure(&[
+    env.run(&["run", "--url", &url, "hi"]).failure(&[
         &format!("http://127.0.0.1:{port} "),
         "refused",
         "mlxm serve",
     ]);
-    surroundings
-        .run(&["run", "--url", "ftp://x", "hi"])
+    env.run(&["run", "--url", "ftp://x", "hi"])
         .failure(&["ftp://x", "neither http nor https"]);
 }
 
@@ -339,10 +338,10 @@ fn options_of_local_models_are_wrong_usage() {
     for option in [
         ["--threads", "1"].as_slice(),
         &["--device", "cpu"],
-        &["--precision", "exact"],
-        &["--kv-type", "f16"],
+        &["--activation-dtype", "exact"],
+        &["--kv-cache-dtype", "f16"],
         &["--memory", "1GB"],
-        &["--context", "512"],
+        &["--context-length", "512"],
         &["--template", "x"],
         &["--pull"],
     ] {
@@ -362,8 +361,8 @@ fn an_interrupt_closes_the_connection() {
     ] {
         let server = replying(reply);
         let url = server.url();
-        let surroundings = Surroundings::new();
-        let mut command = surroundings.command(&["run", "--url", &url, "hi"]);
+        let env = TestEnv::new();
+        let mut command = env.command(&["run", "--url", &url, "hi"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = child.spawn().unwrap();
         while server.received().is_empty() {
@@ -384,8 +383,8 @@ fn a_chat_sends_the_whole_conversation() {
         answer(&format!("answer {}", messages.len()))
     });
     let url = server.url();
-    let surroundings = Surroundings::new();
-    let mut terminal = Terminal::start(surroundings.command(&["run", "--url", &url]));
+    let env = TestEnv::new();
+    let mut terminal = Terminal::start(env.command(&["run", "--url", &url]));
     terminal.expect(PROMPT);
     terminal.line("one");
     terminal.expect("answer 1\r\n");
@@ -420,8 +419,8 @@ fn a_chat_survives_failures_of_the_server_and_ctrl_c() {
         }
     });
     let url = server.url();
-    let surroundings = Surroundings::new();
-    let mut terminal = Terminal::start(surroundings.command(&["run", "--url", &url]));
+    let env = TestEnv::new();
+    let mut terminal = Terminal::start(env.command(&["run", "--url", &url]));
     terminal.expect(PROMPT);
     for (line, expected) in [("refuse", "draining"), ("cut", "cut off")] {
         terminal.line(line);

@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::server::{ChatServer, Received, Reply, event};
-use crate::support::{Outcome, Surroundings};
+use crate::support::{Outcome, TestEnv};
 
 fn bench(server: &ChatServer, arguments: &[&str]) -> Outcome {
     let url = server.url();
     let arguments = [&["bench", "--url", &url, "--repeat", "2"], arguments].concat();
-    Surroundings::new().run(&arguments)
+    TestEnv::new().run(&arguments)
 }
 
 /// As many tokens as the prompt has words, three more around them, and `tokens` of the answer, two in each piece.

@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{Checkpoint, Surroundings};
+use crate::support::{Checkpoint, TestEnv};
 
 /// A running `mlxm serve`.
 struct Serving {
@@ -15,9 +15,9 @@ struct Serving {
 
 impl Serving {
     /// Serves the local model `tiny`.
-    fn start(surroundings: &Surroundings) -> Self {
+    fn start(env: &TestEnv) -> Self {
         let arguments = ["serve", "--model", "tiny", "--port", "0", "--json"];
-        let mut command = surroundings.command(&arguments);
+        let mut command = env.command(&arguments);
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -43,10 +43,10 @@ impl Drop for Serving {
 
 #[test]
 fn an_answer_is_the_same_from_the_server_and_from_the_model() {
-    let surroundings = Surroundings::new();
+    let env = TestEnv::new();
     let tokens = ["<think>", "h", "m", "</think>", "O", "k", "!"];
-    surroundings.local_model("tiny", &Checkpoint::saying(&tokens));
-    let serving = Serving::start(&surroundings);
+    env.local_model("tiny", &Checkpoint::saying(&tokens));
+    let serving = Serving::start(&env);
     for options in [
         ["--json"].as_slice(),
         &["--json", "--max-tokens", "6"],
@@ -57,9 +57,9 @@ fn an_answer_is_the_same_from_the_server_and_from_the_model() {
         &["--json", "--logit-bias", "122=100", "--max-tokens", "4"],
         &["--json", "--raw", "--max-tokens", "3"],
     ] {
-        let local = surroundings.run(&[&["run", "tiny", "O"], options].concat());
+        let local = env.run(&[&["run", "tiny", "O"], options].concat());
         let url = ["run", "--url", &serving.url, "O"];
-        let remote = surroundings.run(&[&url, options].concat());
+        let remote = env.run(&[&url, options].concat());
         let (local, remote) = (local.json(), remote.json());
         for field in [
             "text",
@@ -75,12 +75,10 @@ fn an_answer_is_the_same_from_the_server_and_from_the_model() {
 
 #[test]
 fn a_server_of_this_program_refuses_in_words_and_warns() {
-    let surroundings = Surroundings::new();
-    surroundings.local_model("tiny", &Checkpoint::saying(&["O", "k"]));
-    let serving = Serving::start(&surroundings);
-    let run = |arguments: &[&str]| {
-        surroundings.run(&[&["run", "--url", &serving.url], arguments].concat())
-    };
+    let env = TestEnv::new();
+    env.local_model("tiny", &Checkpoint::saying(&["O", "k"]));
+    let serving = Serving::start(&env);
+    let run = |arguments: &[&str]| env.run(&[&["run", "--url", &serving.url], arguments].concat());
     run(&["hi", "--temp", "-1"]).failure(&["400", "temperature"]);
     run(&["other", "hi"]).failure(&["404", "tiny"]);
     let scored = run(&["hi", "--json", "--logprobs", "2"]).json();
@@ -91,9 +89,9 @@ fn a_server_of_this_program_refuses_in_words_and_warns() {
 
 #[test]
 fn a_server_of_this_program_is_measured() {
-    let surroundings = Surroundings::new();
-    surroundings.local_model("tiny", &Checkpoint::echoing());
-    let serving = Serving::start(&surroundings);
+    let env = TestEnv::new();
+    env.local_model("tiny", &Checkpoint::echoing());
+    let serving = Serving::start(&env);
     let arguments = [
         "--prompt-tokens",
         "600",
@@ -103,7 +101,7 @@ fn a_server_of_this_program_is_measured() {
         "1,3",
     ];
     let url = ["bench", "--url", &serving.url, "--json", "--repeat", "1"];
-    let outcome = surroundings.run(&[url.as_slice(), &arguments].concat());
+    let outcome = env.run(&[url.as_slice(), &arguments].concat());
     let rows = outcome.json();
     for row in rows.as_array().unwrap() {
         // The server goes on behind the end of the answer, and a word of the prompts has several of its tokens.

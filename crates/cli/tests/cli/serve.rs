@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::checkpoint::write_json;
-use crate::support::{Checkpoint, Outcome, Surroundings};
+use crate::support::{Checkpoint, Outcome, TestEnv};
 
 /// A server process that is ready.
 pub struct Server {
@@ -70,22 +70,22 @@ impl Server {
     }
 }
 
-pub fn surroundings() -> Surroundings {
-    let surroundings = Surroundings::new();
-    let folder = surroundings.local_model("tiny", &Checkpoint::endless());
+pub fn env() -> TestEnv {
+    let env = TestEnv::new();
+    let folder = env.local_model("tiny", &Checkpoint::endless());
     // Answers that do not end while a test looks at them.
     let file = folder.join("config.json");
     let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     config["max_position_embeddings"] = 1_000_000.into();
     write_json(&file, &config);
-    surroundings
+    env
 }
 
 const ARGUMENTS: [&str; 12] = [
     "serve",
     "--model",
     "tiny",
-    "--context",
+    "--context-length",
     "1000000",
     "--max-sequences",
     "1",
@@ -96,14 +96,14 @@ const ARGUMENTS: [&str; 12] = [
     "1",
 ];
 
-pub fn serve(surroundings: &Surroundings, more: &[&str]) -> Server {
-    Server::start(surroundings.command(&ARGUMENTS).args(more))
+pub fn serve(env: &TestEnv, more: &[&str]) -> Server {
+    Server::start(env.command(&ARGUMENTS).args(more))
 }
 
 #[test]
 fn a_ready_server_answers_the_other_commands_and_ends_with_a_signal() {
-    let surroundings = surroundings();
-    let server = serve(&surroundings, &[]);
+    let env = env();
+    let server = serve(&env, &[]);
     assert_eq!(server.ready["event"], "ready");
     assert_eq!(server.ready["pid"], server.child.id());
     let ask = [
@@ -117,8 +117,8 @@ fn a_ready_server_answers_the_other_commands_and_ends_with_a_signal() {
         "--temp",
         "0",
     ];
-    let remote = surroundings.run(&ask);
-    let local = surroundings.run(&[
+    let remote = env.run(&ask);
+    let local = env.run(&[
         "run",
         "tiny",
         "Hi",
@@ -136,8 +136,8 @@ fn a_ready_server_answers_the_other_commands_and_ends_with_a_signal() {
 
 #[test]
 fn running_answers_have_their_time_and_a_second_signal_takes_it() {
-    let surroundings = surroundings();
-    let server = serve(&surroundings, &["--drain-timeout", "0"]);
+    let env = env();
+    let server = serve(&env, &["--shutdown-timeout", "0"]);
     let answer = server.ask_for_an_endless_answer();
     server.signal(libc::SIGINT);
     let outcome = server.end();
@@ -149,7 +149,7 @@ fn running_answers_have_their_time_and_a_second_signal_takes_it() {
     drop(answer);
 
     for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130)] {
-        let server = serve(&surroundings, &["--drain-timeout", "1000"]);
+        let server = serve(&env, &["--shutdown-timeout", "1000"]);
         let answer = server.ask_for_an_endless_answer();
         server.signal(signal);
         // The first one has been seen when new requests are refused.
@@ -170,9 +170,9 @@ fn running_answers_have_their_time_and_a_second_signal_takes_it() {
 
 #[test]
 fn a_server_ends_with_the_process_that_started_it() {
-    let surroundings = surroundings();
+    let env = env();
     let mut shell = Command::new("sh");
-    surroundings.environment(&mut shell);
+    env.environment(&mut shell);
     let program = assert_cmd::cargo::cargo_bin!("mlxm").display().to_string();
     let script = format!(
         "{program} {} --exit-with-parent & read line",
@@ -189,19 +189,19 @@ fn a_server_ends_with_the_process_that_started_it() {
 
 #[test]
 fn what_cannot_be_served_is_refused() {
-    let surroundings = surroundings();
-    let run = |more: &[&str]| Outcome::of(surroundings.command(&ARGUMENTS).args(more));
+    let env = env();
+    let run = |more: &[&str]| Outcome::of(env.command(&ARGUMENTS).args(more));
     let open = run(&["--host", "0.0.0.0"]);
     assert_eq!(open.code, Some(1), "{open:#?}");
     assert!(open.stderr.contains("a key is needed"), "{open:#?}");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let busy = surroundings.run(&["serve", "--model", "tiny", "--port", &port]);
+    let busy = env.run(&["serve", "--model", "tiny", "--port", &port]);
     assert_eq!(busy.code, Some(1), "{busy:#?}");
     assert!(busy.stderr.contains("choose another --port"), "{busy:#?}");
-    let absent = surroundings.run(&["serve", "--model", "absent"]);
+    let absent = env.run(&["serve", "--model", "absent"]);
     assert_eq!(absent.code, Some(1), "{absent:#?}");
     assert_eq!(run(&["--max-batch-tokens", "0"]).code, Some(2));
-    assert_eq!(run(&["--tool-parser", "nonsense"]).code, Some(2));
-    assert_eq!(surroundings.run(&["serve"]).code, Some(2));
+    assert_eq!(run(&["--tool-call-parser", "nonsense"]).code, Some(2));
+    assert_eq!(env.run(&["serve"]).code, Some(2));
 }

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde_json::json;
 
-use crate::serve::{serve, surroundings};
+use crate::serve::{env, serve};
 use crate::support::Outcome;
 
 /// Takes what is sent to it and says that all is well.
@@ -99,8 +99,8 @@ fn post(url: &str, path: &str, headers: &str, body: &str) -> String {
 #[test]
 fn a_collector_gets_each_request_as_a_part_of_its_clients_trace() {
     let collector = Collector::start();
-    let surroundings = surroundings();
-    let server = serve(&surroundings, &["--otlp-endpoint", &collector.address]);
+    let env = env();
+    let server = serve(&env, &["--otlp-endpoint", &collector.address]);
     let body = json!({"model": "tiny", "prompt": [1, 2, 3], "max_tokens": 5, "ignore_eos": true, "stream": true});
     let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
     let answer = post(
@@ -149,8 +149,8 @@ fn a_collector_gets_each_request_as_a_part_of_its_clients_trace() {
 
 #[test]
 fn an_address_that_is_none_is_refused_and_a_deaf_collector_is_not() {
-    let surroundings = surroundings();
-    let refused = surroundings.run(&[
+    let env = env();
+    let refused = env.run(&[
         "serve",
         "--model",
         "tiny",
@@ -167,7 +167,7 @@ fn an_address_that_is_none_is_refused_and_a_deaf_collector_is_not() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", gone.local_addr().unwrap());
     drop(gone);
-    let server = serve(&surroundings, &["--otlp-endpoint", &address]);
+    let server = serve(&env, &["--otlp-endpoint", &address]);
     let answer = post(server.url(), "/tokenize", "", r#"{"content": "Hi"}"#);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     server.signal(libc::SIGTERM);

@@ -39,7 +39,7 @@ pub fn measure(
     Ok(row)
 }
 
-/// Submits a batch and notes when each of its tokens came.
+/// Submits a batch and records the time of each token.
 fn submit(bench: &Bench, engine: &Engine, batch: usize, run: usize) -> anyhow::Result<Vec<Timing>> {
     let vocab_size = engine.info().vocab_size as u64;
     let mut random = SplitMix64::of(batch, run);
@@ -74,7 +74,7 @@ fn submit(bench: &Bench, engine: &Engine, batch: usize, run: usize) -> anyhow::R
             .map(|reader| {
                 let times = reader
                     .join()
-                    .map_err(|_| anyhow::anyhow!("a reader of the benchmark panicked"))??;
+                    .map_err(|_| anyhow::anyhow!("a benchmark thread panicked"))??;
                 Ok(Timing {
                     times,
                     tokens_per_piece: 1.0,

@@ -1,4 +1,4 @@
-//! What the tests of the command share: processes in surroundings of their own, and small checkpoints.
+//! What the tests of the command share: processes in environments of their own, and small checkpoints.
 
 pub mod checkpoint;
 pub mod server;
@@ -12,11 +12,11 @@ use tempfile::TempDir;
 pub use checkpoint::Checkpoint;
 
 /// A home folder of its own: no model, token or setting of this machine shows through.
-pub struct Surroundings {
+pub struct TestEnv {
     folder: TempDir,
 }
 
-impl Surroundings {
+impl TestEnv {
     pub fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),

@@ -7,13 +7,13 @@ use mlxm_engine::FinishReason;
 use serde_json::{Map, Value, json};
 
 use super::chunk::{Choice, Chunk, Usage};
-use super::client::{Arrival, Client, Next, Stream};
+use super::client::{Client, Next, Stream, StreamItem};
 use super::error::RemoteError;
 use crate::context::Context;
 use crate::generate::{
-    Answer, AnswerError, Collector, Counts, Finish, Limits, Responder, Sink, Statistics,
+    Answer, Backend, BackendError, Collector, Counts, Finish, Limits, Sink, Statistics,
 };
-use crate::interrupt::Watch;
+use crate::interrupt::InterruptGuard;
 use crate::prompt;
 
 /// How long a wait for the next piece lasts before Ctrl-C is looked at again.
@@ -70,7 +70,7 @@ impl<'a> Remote<'a> {
     }
 }
 
-impl Responder for Remote<'_> {
+impl Backend for Remote<'_> {
     fn name(&self) -> String {
         self.model.clone()
     }
@@ -83,12 +83,12 @@ impl Responder for Remote<'_> {
         }
     }
 
-    fn answer(&self, messages: &[Value], sink: &mut dyn Sink) -> Result<Answer, AnswerError> {
-        let watch = Watch::start();
+    fn answer(&self, messages: &[Value], sink: &mut dyn Sink) -> Result<Answer, BackendError> {
+        let guard = InterruptGuard::start();
         let stream = self
             .client
             .stream(self.endpoint.route(), &self.body(messages));
-        // Which model it is, the server knows.
+        // The model's format is unknown here, so any reasoning tags are recognized.
         let format = Format {
             reasoning: Some(ReasoningFormat::AnyTags),
             ..Format::default()
@@ -96,7 +96,7 @@ impl Responder for Remote<'_> {
         let mut collector = Collector::new(Parser::new(format, "", &[]), sink);
         let mut progress = Progress::default();
         loop {
-            if watch.requested() {
+            if guard.requested() {
                 drop(stream);
                 collector.end()?;
                 return Ok(collector.answer(Finish::Engine(FinishReason::Cancelled), None));
@@ -127,14 +127,14 @@ impl Responder for Remote<'_> {
                 }
                 Err(error) => {
                     collector.end()?;
-                    return Err(AnswerError::Refused(error.into()));
+                    return Err(BackendError::Rejected(error.into()));
                 }
             }
         }
     }
 }
 
-/// What a wait for an answer brought.
+/// Result of a wait.
 enum Received {
     Nothing,
     Chunk(Chunk, Instant),
@@ -142,15 +142,15 @@ enum Received {
 }
 
 impl Remote<'_> {
-    /// The next part of an answer, which `is_ended` once it has told why it ends.
+    /// Receives the next part. `is_ended`: a finish reason has been received.
     fn receive(&self, stream: &Stream, is_ended: bool) -> Result<Received, RemoteError> {
         Ok(match stream.next_timeout(POLL_INTERVAL)? {
             Next::Pending => Received::Nothing,
-            Next::Arrival(Arrival::Warning(warning)) => {
-                self.context.warn_of_server(&warning);
+            Next::Item(StreamItem::Warning(warning)) => {
+                self.context.warn_from_server(&warning);
                 Received::Nothing
             }
-            Next::Arrival(Arrival::Event(data, at)) => {
+            Next::Item(StreamItem::Event(data, at)) => {
                 match Chunk::parse(&data, &self.client.url())? {
                     Some(chunk) => Received::Chunk(chunk, at),
                     None => Received::End,
@@ -158,7 +158,7 @@ impl Remote<'_> {
             }
             Next::Ended if is_ended => Received::End,
             Next::Ended => {
-                let reason = "the connection closed before its end";
+                let reason = "the connection closed before the end of the stream";
                 return Err(RemoteError::Cut(reason.to_owned()));
             }
         })
@@ -166,7 +166,7 @@ impl Remote<'_> {
 }
 
 impl Endpoint {
-    /// Below the server's address.
+    /// Path relative to the base URL.
     pub fn route(self) -> &'static str {
         match self {
             Self::Chat => "v1/chat/completions",
@@ -175,7 +175,7 @@ impl Endpoint {
     }
 }
 
-/// What is known of an answer besides its text.
+/// Times, usage and finish reason of a stream.
 #[derive(Debug, Default)]
 struct Progress {
     first: Option<Duration>,

@@ -1,4 +1,4 @@
-//! An answer as JSON: whole, or token by token.
+//! Prints a completion as JSON, complete or streamed.
 
 use std::io;
 
@@ -8,18 +8,18 @@ use serde_json::{Map, Value, json};
 use crate::generate::{Answer, Kind, ScoredToken, Sink, Statistics};
 use crate::output::Output;
 
-/// Collects tokens; prints pieces of text at once when asked to.
+/// Collects scored tokens and, when streaming, prints each piece of text.
 #[derive(Debug)]
-pub struct Recorder<'a> {
+pub struct JsonSink<'a> {
     output: &'a Output,
     streams: bool,
     tokens: Vec<Value>,
 }
 
-/// The whole answer.
+/// The complete result.
 #[derive(Debug, Serialize)]
-pub struct AnswerReport<'a> {
-    /// Tells the last line of a stream from the pieces before it.
+pub struct CompletionReport<'a> {
+    /// Distinguishes the result from the pieces before it in a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<&'static str>,
     model: &'a str,
@@ -34,8 +34,8 @@ pub struct AnswerReport<'a> {
     tokens: Vec<Value>,
 }
 
-impl<'a> Recorder<'a> {
-    /// Collects only.
+impl<'a> JsonSink<'a> {
+    /// Prints only the result.
     pub fn new(output: &'a Output) -> Self {
         Self {
             output,
@@ -52,9 +52,9 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Prints the whole answer.
+    /// Prints the result.
     pub fn finish(self, model: &str, answer: &Answer) -> io::Result<()> {
-        let report = AnswerReport {
+        let report = CompletionReport {
             r#type: self.streams.then_some("result"),
             model,
             text: &answer.text,
@@ -71,7 +71,7 @@ impl<'a> Recorder<'a> {
     }
 }
 
-impl Sink for Recorder<'_> {
+impl Sink for JsonSink<'_> {
     fn scored(&mut self, token: &ScoredToken) -> io::Result<()> {
         let mut entry = entry(token);
         let top = token
@@ -95,7 +95,7 @@ impl Sink for Recorder<'_> {
     }
 }
 
-/// A token without what else was likely at its place.
+/// A token without its alternatives.
 fn entry(token: &ScoredToken) -> Map<String, Value> {
     let mut entry = Map::new();
     if let Some(id) = token.id {
