@@ -34,6 +34,7 @@
 pub mod checkpoint;
 pub mod convert;
 mod error;
+pub mod forward;
 mod info;
 pub mod models;
 pub mod nn;
@@ -44,6 +45,7 @@ pub mod sampling;
 pub mod text;
 
 pub use error::{GenerationError, LoadError, RequestError};
+pub use forward::CacheGroupPlan;
 pub use info::ModelInfo;
 pub use mlxm_kernels::{QuantMode, QuantSpec};
 pub use mlxm_kvcache::GroupKind;
@@ -56,6 +58,6 @@ pub use request::{
     Event, FinishReason, Finished, LengthCause, Logits, Request, RequestMetrics, StopCause, Token,
 };
 pub use runtime::{
-    CacheGroupPlan, CacheGroupStats, Counters, Engine, EngineStats, Generation, MemoryPlan, Poll,
-    inspect, peak_resident_bytes,
+    CacheGroupStats, Counters, Engine, EngineStats, Generation, MemoryPlan, Poll, inspect,
+    peak_resident_bytes,
 };

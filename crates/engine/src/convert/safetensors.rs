@@ -16,7 +16,8 @@ use super::raw::RawRows;
 use super::rules::{Rules, Target};
 use super::run::{FileContent, Plan, run};
 use crate::checkpoint::{CheckpointConfig, Quantization, RawTensor, Weights};
-use crate::models::{Dimensions, ModelConfig, read_model_config};
+use crate::forward::{Dimensions, ModelConfig};
+use crate::models::read_model_config;
 
 /// Files that go with a model whatever its weights are.
 const COMPANIONS: &[&str] = &[
@@ -123,7 +124,7 @@ impl SourceModel<'_> {
     fn inputs(&self, path: &str) -> usize {
         let sizes = &self.dimensions;
         match path.rsplit('.').next() {
-            Some("o_proj") => sizes.heads.heads * sizes.heads.head_dim,
+            Some("o_proj") => sizes.attention.q_width(),
             Some("down_proj" | "c_proj") => sizes.intermediate_size,
             _ => sizes.hidden_size,
         }

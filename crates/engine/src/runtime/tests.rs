@@ -9,9 +9,9 @@ use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels};
 
 use super::Engine;
-use super::input::Step;
 use crate::error::{GenerationError, RequestError};
-use crate::models::Model;
+use crate::forward::Model;
+use crate::forward::Step;
 use crate::options::LoadOptions;
 use crate::request::{Event, Request};
 use crate::sampling::SamplingParams;

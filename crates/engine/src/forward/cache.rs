@@ -1,16 +1,16 @@
-//! The cache that a model is given: one paged store per layer, sharing block tables by cache group.
+//! The KV cache that a model is given: one paged store per layer. Layers of the same kind form a cache group and share
+//! block tables.
 
 use mlxm_kernels::{KernelError, Kernels, KvCache, KvCacheDtype, KvShape};
 use mlxm_kvcache::GroupKind;
 
-use super::memory::MemoryPlan;
-use crate::nn::AttentionDims;
+use super::AttentionDims;
 use crate::options::BLOCK_SIZE;
 
 /// What one attention layer keeps per token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheLayer {
-    /// How long its entries live; layers of the same kind share block tables.
+    /// How long its entries are needed; layers of the same kind share block tables.
     pub kind: GroupKind,
     /// Key and value heads.
     pub kv_heads: usize,
@@ -22,18 +22,18 @@ pub struct CacheLayer {
 
 impl CacheLayer {
     /// A layer whose keys and values are as wide as its heads.
-    pub fn new(kind: GroupKind, heads: AttentionDims) -> Self {
+    pub fn new(kind: GroupKind, dims: AttentionDims) -> Self {
         Self {
             kind,
-            kv_heads: heads.kv_heads,
-            key_dim: heads.head_dim,
-            value_dim: heads.head_dim,
+            kv_heads: dims.kv_heads,
+            key_dim: dims.head_dim,
+            value_dim: dims.head_dim,
         }
     }
 
     /// Bytes of one token's key and value.
-    pub fn bytes_per_token(&self, kv_cache_dtype: KvCacheDtype) -> u64 {
-        self.shape(0, BLOCK_SIZE).bytes_per_position(kv_cache_dtype) as u64
+    pub fn bytes_per_token(&self, dtype: KvCacheDtype) -> u64 {
+        self.shape(0, BLOCK_SIZE).bytes_per_position(dtype) as u64
     }
 
     fn shape(&self, blocks: usize, block_size: usize) -> KvShape {
@@ -47,6 +47,19 @@ impl CacheLayer {
     }
 }
 
+/// The planned blocks of one cache group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheGroupPlan {
+    /// Which positions these layers still read.
+    pub kind: GroupKind,
+    /// Number of layers.
+    pub layers: usize,
+    /// Number of blocks.
+    pub blocks: usize,
+    /// Bytes of a block in all these layers together.
+    pub block_bytes: u64,
+}
+
 /// Keys and values of every layer.
 #[derive(Debug)]
 pub struct CachePool {
@@ -55,25 +68,29 @@ pub struct CachePool {
 }
 
 impl CachePool {
-    /// Allocates what the plan says. Pages are committed as they are first written.
+    /// Reserves the planned blocks of each group, `block_size` tokens each. Pages are committed when they are first
+    /// written.
     ///
     /// # Errors
-    /// When the system does not give the address space.
+    /// When the address space cannot be reserved.
     pub fn new(
         kernels: &Kernels,
         layers: &[CacheLayer],
-        plan: &MemoryPlan,
+        groups: &[CacheGroupPlan],
+        block_size: usize,
+        dtype: KvCacheDtype,
     ) -> Result<Self, KernelError> {
-        let group_of_layer: Vec<usize> = layers
-            .iter()
-            .map(|layer| plan.group_of(layer.kind))
-            .collect();
+        let group_of = |layer: &CacheLayer| {
+            let same_kind = |group: &CacheGroupPlan| group.kind == layer.kind;
+            groups.iter().position(same_kind).unwrap_or_default()
+        };
+        let group_of_layer: Vec<usize> = layers.iter().map(group_of).collect();
         let stores = layers
             .iter()
             .zip(&group_of_layer)
             .map(|(layer, &group)| {
-                let shape = layer.shape(plan.groups[group].blocks, plan.block_size);
-                KvCache::new(kernels, shape, plan.kv_cache_dtype)
+                let shape = layer.shape(groups[group].blocks, block_size);
+                KvCache::new(kernels, shape, dtype)
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {

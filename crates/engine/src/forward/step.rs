@@ -1,39 +1,38 @@
-//! The ragged input of a forward pass, and the context that travels through its layers.
+//! The ragged batch of one forward pass, and the context that its layers share.
 
 use std::ops::Range;
 
 use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels, KvSpan, Mask, QkNorms, Rope, RopeCosSin};
+use mlxm_kernels::{AttentionSpec, KernelError, Kernels, KvSpan, Mask, QkNorms, Rope, RopeCosSin};
 use mlxm_kvcache::SequenceCache;
 
-use super::cache::CachePool;
-use crate::nn::AttentionConfig;
+use super::CachePool;
 
-/// Tokens of any number of sequences in one flat row. There is no prefill and no decode: a sequence contributes as many
-/// rows as it has to catch up.
+/// Tokens of any number of sequences, concatenated without padding. Prefill and decode are not distinguished: each
+/// sequence contributes the tokens that are not computed yet.
 #[derive(Debug, Clone, Default)]
 pub struct ModelInput {
     /// Token ids `[T]`.
     pub tokens: Vec<u32>,
-    /// Position of each row in its sequence `[T]`.
+    /// Position of each token in its sequence `[T]`.
     pub positions: Vec<u32>,
-    /// Which rows belong together.
+    /// The tokens of each sequence.
     pub spans: Vec<Span>,
-    /// Per cache group, where the rows go and where their past is.
+    /// Per cache group: slots of the tokens, block tables of their sequences.
     pub groups: Vec<GroupInput>,
 }
 
 impl ModelInput {
-    /// No rows yet, for as many cache groups.
-    pub(super) fn new(groups: usize) -> Self {
+    /// An empty batch for this many cache groups.
+    pub fn new(groups: usize) -> Self {
         Self {
             groups: vec![GroupInput::default(); groups],
             ..Self::default()
         }
     }
 
-    /// Adds rows of one sequence that start at position `start`.
-    pub(super) fn push(&mut self, tokens: &[u32], start: usize, cache: &SequenceCache) {
+    /// Appends `tokens` of one sequence, the first of them at position `start`.
+    pub fn push(&mut self, tokens: &[u32], start: usize, cache: &SequenceCache) {
         let first_row = self.tokens.len();
         self.tokens.extend_from_slice(tokens);
         self.positions
@@ -59,24 +58,35 @@ impl ModelInput {
     }
 }
 
-/// Consecutive rows of one sequence.
+/// Consecutive tokens of one sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// The rows.
+    /// Their rows in the batch.
     pub rows: Range<usize>,
     /// Position of the first of them.
     pub first_position: usize,
-    /// What they may see.
+    /// Which positions they attend to.
     pub mask: Mask,
 }
 
 /// Cache addresses of a step within one cache group.
 #[derive(Debug, Clone, Default)]
 pub struct GroupInput {
-    /// Slot of each row `[T]`.
+    /// Cache slot of each token `[T]`.
     pub slots: Vec<u32>,
     /// Block table of each span.
     pub tables: Vec<Vec<u32>>,
+}
+
+/// What an attention layer asks of the step.
+#[derive(Debug)]
+pub struct AttentionConfig {
+    /// Index of the layer's cache.
+    pub layer: usize,
+    /// Heads, scale, window and softcap.
+    pub spec: AttentionSpec,
+    /// Rotary embedding of queries and keys; `None` for layers without positions (NoPE).
+    pub rope: Option<Rope>,
 }
 
 /// The context of one forward pass.
@@ -85,9 +95,9 @@ pub struct Step<'a> {
     pub kernels: &'a Kernels,
     input: &'a ModelInput,
     cache: &'a mut CachePool,
-    /// Attention's view of the spans, per cache group.
+    /// The spans with their block tables, per cache group.
     spans: Vec<Vec<KvSpan<'a>>>,
-    rope_cos_sin: StepRopeCosSin,
+    rope_tables: RopeTables,
 }
 
 impl<'a> Step<'a> {
@@ -112,7 +122,7 @@ impl<'a> Step<'a> {
             input,
             cache,
             spans,
-            rope_cos_sin: StepRopeCosSin::default(),
+            rope_tables: RopeTables::default(),
         }
     }
 
@@ -121,8 +131,8 @@ impl<'a> Step<'a> {
         &self.input.tokens
     }
 
-    /// Attention of the layer that `config` describes, from its projections to its result: normalizes and rotates queries
-    /// and keys, writes keys and values of this step into the layer's cache and attends over all that is there.
+    /// Attention of the layer that `config` describes, between its input and output projections: normalizes and rotates
+    /// queries and keys, writes this step's keys and values into the layer's cache and attends over the cache.
     /// `qkv` is `[T, (heads + 2·kv_heads)·head_dim]`; the result is `[T, heads·value_dim]`.
     ///
     /// # Errors
@@ -135,18 +145,18 @@ impl<'a> Step<'a> {
     ) -> Result<Tensor, KernelError> {
         let AttentionConfig { layer, spec, rope } = config;
         let group = self.cache.group_of(*layer);
-        let rope_cos_sin = match rope {
-            Some(rope) => Some(
-                self.rope_cos_sin
-                    .at(self.kernels, rope, &self.input.positions)?,
-            ),
+        let table = match rope {
+            Some(rope) => {
+                let positions = &self.input.positions;
+                Some(self.rope_tables.get(self.kernels, rope, positions)?)
+            }
             None => None,
         };
         let q = self.kernels.rope_and_cache(
             qkv,
             spec,
             norms,
-            rope_cos_sin,
+            table,
             self.cache.layer_mut(*layer),
             &self.input.groups[group].slots,
         )?;
@@ -155,12 +165,13 @@ impl<'a> Step<'a> {
     }
 }
 
-/// The angles of this step's rows for each rotation that the layers use: seldom more than one or two.
+/// Cosines and sines of this step's positions, one table for each distinct rotary embedding of the layers: usually one
+/// or two.
 #[derive(Default)]
-struct StepRopeCosSin(Vec<(Rope, RopeCosSin)>);
+struct RopeTables(Vec<(Rope, RopeCosSin)>);
 
-impl StepRopeCosSin {
-    fn at(
+impl RopeTables {
+    fn get(
         &mut self,
         kernels: &Kernels,
         rope: &Rope,
