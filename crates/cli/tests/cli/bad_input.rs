@@ -67,7 +67,7 @@ fn no_such_model() {
     surroundings.local_model("SmolLM2-135M", &Checkpoint::saying(&["o"]));
     surroundings
         .run(&["run", "nothing-like-it", "?"])
-        .failure(&["no model `nothing-like-it`", "mlxm list"]);
+        .failure(&["no local model `nothing-like-it`", "mlxm list"]);
     surroundings
         .run(&["run", "SmolLM-135M", "?"])
         .failure(&["SmolLM2-135M"]);
