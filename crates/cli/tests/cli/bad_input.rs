@@ -111,7 +111,7 @@ fn a_folder_of_other_things_is_not_searched() {
     fs::create_dir_all(&below).unwrap();
     std::os::unix::fs::symlink("nowhere", below.join("dangling")).unwrap();
     let outcome = surroundings.run(&["run", "./project", "?"]);
-    outcome.failure(&["it lacks config.json"]);
+    outcome.failure(&["config.json is missing"]);
     assert!(!outcome.stderr.contains("dangling"), "{outcome:#?}");
 }
 
