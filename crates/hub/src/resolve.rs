@@ -52,7 +52,7 @@ pub enum ResolveError {
         nearest: Vec<String>,
     },
     /// Several models match.
-    #[error("`{name}` is ambiguous, it matches {}: use a longer name", list(.candidates))]
+    #[error("`{name}` is ambiguous, it could be {}: use a longer name", list(.candidates))]
     Ambiguous {
         /// The requested value.
         name: String,
@@ -60,7 +60,7 @@ pub enum ResolveError {
         candidates: Vec<String>,
     },
     /// The model is incomplete.
-    #[error("`{name}` is incomplete, missing {}{}", list(.missing_files), pull_hint(.pullable.as_ref()))]
+    #[error("`{name}` is incomplete, missing {}{}", .missing_files.join(", "), pull_hint(.pullable.as_ref()))]
     Incomplete {
         /// Model name.
         name: String,
@@ -153,9 +153,9 @@ pub(crate) fn find(config: &HubConfig, name: &str) -> Result<LocalModel, Resolve
     let mut similar: Vec<(f64, String)> = models
         .iter()
         .map(|model| {
-            let whole = strsim::jaro_winkler(&wanted, &model.name.to_lowercase());
+            let full_name = strsim::jaro_winkler(&wanted, &model.name.to_lowercase());
             (
-                whole.max(strsim::jaro_winkler(&wanted, &last_part(model))),
+                full_name.max(strsim::jaro_winkler(&wanted, &last_part(model))),
                 model.name.clone(),
             )
         })

@@ -88,7 +88,7 @@ fn an_ambiguous_name() {
     surroundings.run(&["run", "tiny", "?"]).failure(&[
         "owner/tiny-4bit",
         "owner/tiny-8bit",
-        "more of the name",
+        "longer name",
     ]);
 }
 
