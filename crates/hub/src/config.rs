@@ -1,35 +1,40 @@
-//! Where the hub is, where files go, and how patient to be: everything this crate would
-//! otherwise have to ask the environment for.
+//! Configuration: endpoint, directories, token, proxies, timeouts and retries.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::ExponentialBuilder;
+
 use crate::disk::{Disk, SystemDisk};
 use crate::error::HubError;
 
-/// Everything a [`Hub`](crate::Hub) needs to know.
+/// Configuration of a [`Hub`](crate::Hub).
 ///
-/// Nothing in this crate reads the process environment except [`HubConfig::from_env`].
+/// Only [`HubConfig::from_env`] reads environment variables.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
-    /// Base address of the hub. `None` is the default of the client library: the public hub,
-    /// unless the process has `HF_ENDPOINT` set.
+    /// Base URL of the hub. `None` uses the default of the client library: `HF_ENDPOINT` if set, otherwise the public
+    /// hub.
     pub endpoint: Option<String>,
-    /// The cache shared with `huggingface_hub` (the folder that holds `models--org--name`).
+    /// The cache shared with `huggingface_hub` (the directory that contains `models--org--name`).
     pub cache_dir: PathBuf,
-    /// Folder of models made on this machine: `name` or `org/name` with a `config.json`.
+    /// Directory of local models: `name` or `org/name` with a `config.json`.
     pub models_dir: PathBuf,
-    /// Access token, and where it came from.
+    /// Access token and its source.
     pub token: Option<Token>,
-    /// Refuse every request; only what is on disk is used.
+    /// Reject every network request and use only local files.
     pub offline: bool,
     /// Proxies for every request.
     pub proxies: Proxies,
-    /// Timeouts and retries.
-    pub patience: Patience,
-    /// The file system's answers about space; tests simulate a full disk here.
+    /// Timeout for establishing a connection.
+    pub connect_timeout: Duration,
+    /// Timeout for receiving the next bytes of a response.
+    pub read_timeout: Duration,
+    /// When failed requests are retried.
+    pub retry: RetryPolicy,
+    /// Disk space queries. Tests simulate a full disk here.
     pub disk: Arc<dyn Disk>,
 }
 
@@ -44,7 +49,9 @@ impl HubConfig {
             token: None,
             offline: false,
             proxies: Proxies::None,
-            patience: Patience::default(),
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            retry: RetryPolicy::default(),
             disk: Arc::new(SystemDisk),
         }
     }
@@ -52,34 +59,33 @@ impl HubConfig {
     /// Reads the process environment; see [`HubConfig::from_vars`] for the variables.
     ///
     /// # Errors
-    /// As [`HubConfig::from_vars`].
+    /// See [`HubConfig::from_vars`].
     pub fn from_env() -> Result<Self, HubError> {
         Self::from_vars(|name| std::env::var(name).ok())
     }
 
-    /// Builds the configuration from variables that `lookup` answers, with the meaning
-    /// `huggingface_hub` gives them:
+    /// Builds the configuration from the variables returned by `lookup`, as `huggingface_hub` interprets them:
     ///
     /// | variable | meaning |
     /// | --- | --- |
-    /// | `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE` | the cache folder; else `$HF_HOME/hub` |
+    /// | `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE` | the cache directory; default `$HF_HOME/hub` |
     /// | `HF_HOME` | default `$XDG_CACHE_HOME/huggingface`, else `~/.cache/huggingface` |
-    /// | `HF_ENDPOINT` | base address of the hub |
-    /// | `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN` | the token; else the file `HF_TOKEN_PATH` or `$HF_HOME/token` |
-    /// | `HF_HUB_DISABLE_IMPLICIT_TOKEN` | send no token that was not given explicitly |
-    /// | `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` | `1`, `on`, `yes`, `true` in any case: no network |
-    /// | `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxies, also in lower case |
+    /// | `HF_ENDPOINT` | base URL of the hub |
+    /// | `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN` | the token; default: the file `HF_TOKEN_PATH` or `$HF_HOME/token` |
+    /// | `HF_HUB_DISABLE_IMPLICIT_TOKEN` | do not send a token from these variables or files |
+    /// | `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` | `1`, `on`, `yes`, `true` (case-insensitive): no network access |
+    /// | `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxies; lower-case names are also accepted |
     /// | `MLXM_HOME` | local models are in `$MLXM_HOME/models`; default `~/.mlxm` |
     ///
     /// # Errors
-    /// [`HubError::InvalidConfig`] when a folder cannot be told because `HOME` is not set.
+    /// [`HubError::InvalidConfig`] if a directory cannot be determined because `HOME` is not set.
     pub fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, HubError> {
         let var = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let home = var("HOME").map(PathBuf::from);
         let below_home = |relative: &str, variable: &str| {
             home.as_ref().map(|home| home.join(relative)).ok_or_else(|| {
                 HubError::InvalidConfig(format!(
-                    "neither HOME nor {variable} is set, so there is no place for models; set {variable}"
+                    "cannot determine the model directory: neither HOME nor {variable} is set; set {variable}"
                 ))
             })
         };
@@ -123,67 +129,65 @@ impl HubConfig {
     }
 }
 
-/// How long to wait and how often to try again.
+/// When failed requests are retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Patience {
-    /// Time to establish a connection.
-    pub connect_timeout: Duration,
-    /// A request that has sent no byte for this long is given up and tried again.
-    pub stall_timeout: Duration,
-    /// Attempts in a row that bring nothing new before giving up. An attempt that received bytes
-    /// starts the count again: a line that drops every minute still finishes.
-    pub attempts: u32,
-    /// Wait after the first failed attempt; doubled after each further one.
-    pub backoff: Duration,
-    /// The longest wait between attempts, and the longest `Retry-After` that is obeyed.
-    pub backoff_limit: Duration,
+pub struct RetryPolicy {
+    /// Maximum number of consecutive attempts without progress. An attempt that received new bytes resets the count, so
+    /// an unreliable connection still completes a download.
+    pub max_attempts: u32,
+    /// Delay after the first failed attempt. It doubles with each further failure.
+    pub initial_backoff: Duration,
+    /// Maximum delay between attempts. A longer `Retry-After` is not waited for: the request fails instead.
+    pub max_backoff: Duration,
 }
 
-impl Patience {
-    /// The wait after so many failed attempts in a row, when the server asked for `retry_after`;
-    /// `None` when it asked for more than is waited.
-    pub(crate) fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Option<Duration> {
-        let doublings = failures.saturating_sub(1).min(16);
-        let backoff = self
-            .backoff
-            .saturating_mul(1 << doublings)
-            .min(self.backoff_limit);
-        match retry_after {
-            Some(wait) if wait > self.backoff_limit => None,
-            Some(wait) => Some(wait.max(backoff)),
-            None => Some(backoff),
-        }
+impl RetryPolicy {
+    /// The delays between at most `max_attempts` attempts.
+    pub(crate) fn backoff(&self, max_attempts: u32) -> ExponentialBuilder {
+        ExponentialBuilder::new()
+            .with_min_delay(self.initial_backoff.min(self.max_backoff))
+            .with_max_delay(self.max_backoff)
+            .with_max_times(max_attempts.saturating_sub(1) as usize)
+    }
+
+    /// Extends a delay to the server's `Retry-After`. `None` means to give up, because no attempts are left or because
+    /// `retry_after` exceeds [`RetryPolicy::max_backoff`].
+    pub(crate) fn delay(
+        &self,
+        backoff: Option<Duration>,
+        retry_after: Option<Duration>,
+    ) -> Option<Duration> {
+        let delay = backoff?.max(retry_after.unwrap_or_default());
+        (delay <= self.max_backoff).then_some(delay)
     }
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            connect_timeout: Duration::from_secs(10),
-            stall_timeout: Duration::from_secs(30),
-            attempts: 6,
-            backoff: Duration::from_millis(500),
-            backoff_limit: Duration::from_mins(1),
+            max_attempts: 6,
+            initial_backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_mins(1),
         }
     }
 }
 
-/// Which proxies requests go through.
+/// Proxy configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proxies {
     /// None.
     None,
-    /// What the operating system is set to.
+    /// The proxies configured in the operating system.
     System,
-    /// These addresses, except for the hosts in `no_proxy` (comma-separated, `NO_PROXY` rules).
+    /// These proxy URLs, except for the hosts in `no_proxy` (comma-separated, `NO_PROXY` rules).
     Explicit {
-        /// For `http` addresses.
+        /// Proxy for `http` URLs.
         http: Option<String>,
-        /// For `https` addresses.
+        /// Proxy for `https` URLs.
         https: Option<String>,
-        /// For whatever the other two leave.
+        /// Proxy for all other URLs.
         all: Option<String>,
-        /// Hosts that are reached directly.
+        /// Hosts that bypass the proxy.
         no_proxy: Option<String>,
     },
 }
@@ -208,7 +212,7 @@ impl Proxies {
     }
 }
 
-/// An access token. Its text never appears in `Debug` output.
+/// An access token. `Debug` output does not contain the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     secret: String,
@@ -216,9 +220,9 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token given by the program itself; `None` when `secret` is blank.
+    /// A token passed by the program; `None` if `secret` is blank.
     pub fn new(secret: &str) -> Option<Self> {
-        Self::parse(secret, TokenSource::Given)
+        Self::parse(secret, TokenSource::Explicit)
     }
 
     fn parse(text: &str, source: TokenSource) -> Option<Self> {
@@ -233,7 +237,7 @@ impl Token {
         &self.secret
     }
 
-    /// Where the token came from.
+    /// The source of the token.
     pub fn source(&self) -> &TokenSource {
         &self.source
     }
@@ -248,21 +252,21 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Where a token came from; part of the advice when the hub refuses it.
+/// The source of a token, shown in error messages when the hub rejects it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenSource {
-    /// Given by the program.
-    Given,
-    /// This environment variable.
+    /// Passed by the program.
+    Explicit,
+    /// An environment variable.
     Variable(&'static str),
-    /// This file.
+    /// A file.
     File(PathBuf),
 }
 
 impl fmt::Display for TokenSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Given => formatter.write_str("the token given by the program"),
+            Self::Explicit => formatter.write_str("the token passed by the program"),
             Self::Variable(name) => write!(formatter, "the token in {name}"),
             Self::File(path) => write!(formatter, "the token in {}", path.display()),
         }

@@ -1,4 +1,4 @@
-//! File content in an answer: ranges, pace and faults.
+//! File content responses: ranges, throttling and faults.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use futures_util::{Stream, StreamExt, stream};
 
 use crate::{Fault, State};
 
-type Piece = Result<Bytes, std::io::Error>;
+type Chunk = Result<Bytes, std::io::Error>;
 
-/// Answers with `content`, or the part of it that `headers` ask for.
+/// Responds with `content`, or with the range requested in `headers`.
 pub(crate) fn serve(
     state: &Arc<State>,
     headers: &HeaderMap,
@@ -36,27 +36,27 @@ pub(crate) fn serve(
         .filter(|_| {
             is_current && !matches!(fault, Some(Fault::IgnoreRange)) && !state.lock().ignore_ranges
         });
-    if let Some(Fault::Damage) = fault {
+    if let Some(Fault::Corrupt) = fault {
         for byte in &mut content {
             *byte = !*byte;
         }
     }
     if from.is_some_and(|from| from >= size) {
-        return answer(
+        return response(
             StatusCode::RANGE_NOT_SATISFIABLE,
             &[(header::CONTENT_RANGE, format!("bytes */{size}"))],
             Body::empty(),
         );
     }
     let body = content.split_off(from.unwrap_or(0));
-    let mut fields = vec![
+    let mut headers = vec![
         (header::ETAG, etag),
         (header::ACCEPT_RANGES, "bytes".to_owned()),
         (header::CONTENT_LENGTH, body.len().to_string()),
     ];
     let status = match from {
         Some(from) => {
-            fields.push((
+            headers.push((
                 header::CONTENT_RANGE,
                 format!("bytes {from}-{}/{size}", size - 1),
             ));
@@ -67,12 +67,12 @@ pub(crate) fn serve(
     let body = if is_head {
         Body::empty()
     } else {
-        Body::from_stream(pieces(state, body, fault))
+        Body::from_stream(body_chunks(state, body, fault))
     };
-    answer(status, &fields, body)
+    response(status, &headers, body)
 }
 
-pub(crate) fn answer(
+pub(crate) fn response(
     status: StatusCode,
     fields: &[(header::HeaderName, String)],
     body: Body,
@@ -87,34 +87,34 @@ pub(crate) fn answer(
     response
 }
 
-/// Counts answers under way.
-struct Serving(Arc<State>);
+/// Counts responses in progress.
+struct ActiveResponse(Arc<State>);
 
-impl Drop for Serving {
+impl Drop for ActiveResponse {
     fn drop(&mut self) {
-        self.0.lock().serving -= 1;
+        self.0.lock().active_responses -= 1;
     }
 }
 
-fn pieces(
+fn body_chunks(
     state: &Arc<State>,
     body: Vec<u8>,
     fault: Option<Fault>,
-) -> impl Stream<Item = Piece> + Send + 'static {
-    let (size, pause) = state.lock().pace.unwrap_or((64 << 10, Duration::ZERO));
-    state.lock().serving += 1;
-    let serving = Serving(Arc::clone(state));
+) -> impl Stream<Item = Chunk> + Send + 'static {
+    let (size, pause) = state.lock().throttle.unwrap_or((64 << 10, Duration::ZERO));
+    state.lock().active_responses += 1;
+    let active_response = ActiveResponse(Arc::clone(state));
     let body = Bytes::from(body);
     let end = match fault {
         Some(Fault::DropAfter(bytes) | Fault::StallAfter(bytes)) => bytes.min(body.len()),
         _ => body.len(),
     };
-    let ending: Pin<Box<dyn Stream<Item = Piece> + Send>> = match fault {
+    let end_of_stream: Pin<Box<dyn Stream<Item = Chunk> + Send>> = match fault {
         Some(Fault::DropAfter(_)) => {
-            // What was sent before must not be swept away by the reset.
+            // Let the client receive the bytes that were sent before the connection reset.
             Box::pin(stream::once(async {
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                Err(std::io::Error::other("dropped on request"))
+                Err(std::io::Error::other("dropped by fault injection"))
             }))
         }
         Some(Fault::StallAfter(_)) => Box::pin(stream::pending()),
@@ -123,17 +123,17 @@ fn pieces(
     let starts: Vec<usize> = (0..end).step_by(size.max(1)).collect();
     stream::iter(starts)
         .then(move |start| {
-            let piece = body.slice(start..(start + size).min(end));
+            let chunk = body.slice(start..(start + size).min(end));
             async move {
                 if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
                 }
-                Ok(piece)
+                Ok(chunk)
             }
         })
-        .chain(ending)
-        .map(move |piece| {
-            let _ = &serving;
-            piece
+        .chain(end_of_stream)
+        .map(move |chunk| {
+            let _ = &active_response;
+            chunk
         })
 }

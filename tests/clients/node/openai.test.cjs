@@ -188,7 +188,7 @@ test("models", async () => {
   }
   assert.equal(listed.length, 1);
   assert.equal((await client.models.retrieve(MODEL)).id, MODEL);
-  await assert.rejects(client.models.retrieve("nobody"), OpenAI.NotFoundError);
+  await assert.rejects(client.models.retrieve("unknown"), OpenAI.NotFoundError);
 });
 
 test("mistakes are named", async () => {

@@ -14,14 +14,16 @@ use uuid::Uuid;
 use super::{conversation, stream};
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
-use crate::fields::Official;
-use crate::generate::{Chat, Ending, OutputFormat, Settings, ToolChoice, Whole, wholes};
-use crate::layers::Arrived;
+use crate::fields::FieldPolicy;
+use crate::generate::{
+    Chat, CollectedCompletion, Ending, GenerationParams, OutputFormat, ToolChoice, collect_all,
+};
+use crate::layers::RequestStart;
 use crate::openai::tools;
 use crate::openapi::requests::{self, schema_of};
-use crate::server::{Model, Server};
+use crate::state::{AppState, ServedModel};
 
-const OFFICIAL: Official = Official {
+const FIELD_POLICY: FieldPolicy = FieldPolicy {
     read: &[
         "model",
         "messages",
@@ -38,7 +40,7 @@ const OFFICIAL: Official = Official {
         "output_format",
         "output_config",
     ],
-    harmless: &[
+    ignored: &[
         "metadata",
         "service_tier",
         "speed",
@@ -76,9 +78,9 @@ struct MessageFields {
     top_p: Option<f32>,
     top_k: Option<usize>,
     thinking: Option<Thinking>,
-    #[schemars(schema_with = "requests::described_tools")]
+    #[schemars(schema_with = "requests::anthropic_tools")]
     tools: Option<Vec<Value>>,
-    #[schemars(schema_with = "requests::described_choice")]
+    #[schemars(schema_with = "requests::anthropic_tool_choice")]
     tool_choice: Option<Value>,
     #[schemars(schema_with = "requests::output_format")]
     output_format: Option<Map<String, Value>>,
@@ -112,23 +114,23 @@ pub fn body() -> Value {
 
 /// The schema of a request to count.
 pub fn count_body() -> Value {
-    requests::body(&[schema_of::<MessageFields>()], &OFFICIAL)
+    requests::body(&[schema_of::<MessageFields>()], &FIELD_POLICY)
 }
 
 /// Answers a conversation.
 pub async fn create(
-    State(server): State<Server>,
-    Extension(arrived): Extension<Arrived>,
+    State(server): State<AppState>,
+    Extension(received_at): Extension<RequestStart>,
     Body(body): Body,
 ) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, arrived.0).await;
-    OFFICIAL
+    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
+    FIELD_POLICY
         .respond(&server, Protocol::Anthropic, body, answer)
         .await
 }
 
 /// Counts the tokens that a conversation takes.
-pub async fn count_tokens(State(server): State<Server>, Body(body): Body) -> Response {
+pub async fn count_tokens(State(server): State<AppState>, Body(body): Body) -> Response {
     let count = async |body: Map<String, Value>| {
         let fields: MessageFields = read(&body)?;
         let own = server.clone();
@@ -141,15 +143,15 @@ pub async fn count_tokens(State(server): State<Server>, Body(body): Body) -> Res
             .map_err(|_| ApiError::internal("the tokens could not be counted"))??;
         Ok(Json(json!({"input_tokens": count})).into_response())
     };
-    OFFICIAL
+    FIELD_POLICY
         .respond(&server, Protocol::Anthropic, body, count)
         .await
 }
 
 async fn answer(
-    server: &Server,
+    server: &AppState,
     body: &Map<String, Value>,
-    arrived: Instant,
+    received_at: Instant,
 ) -> Result<Response, ApiError> {
     let fields: MessageFields = read(body)?;
     let model = server.model_named(&fields.model)?;
@@ -159,8 +161,8 @@ async fn answer(
     let streams = fields.stream.unwrap_or_default();
     let name = fields.model.clone();
     let id = format!("msg_{}", Uuid::new_v4().simple());
-    let started = chat(model, fields)?.start(server, arrived).await;
-    let started = started.map_err(in_own_words)?;
+    let started = chat(model, fields)?.start(server, received_at).await;
+    let started = started.map_err(rename_fields)?;
     if streams {
         let start = message(
             &id,
@@ -171,7 +173,7 @@ async fn answer(
         );
         return Ok(stream::response(server, start, started.answers));
     }
-    let answers = wholes(started.answers).await?;
+    let answers = collect_all(started.answers).await?;
     let whole = answers
         .first()
         .ok_or_else(|| ApiError::internal("there is no answer"))?;
@@ -190,14 +192,14 @@ async fn answer(
 }
 
 /// Messages call some fields by other names.
-fn in_own_words(error: ApiError) -> ApiError {
+fn rename_fields(error: ApiError) -> ApiError {
     error
         .renamed("response_format", "output_format")
         .renamed("stop", "stop_sequences")
 }
 
 /// The conversation that a request describes.
-fn chat(model: &Model, fields: MessageFields) -> Result<Chat, ApiError> {
+fn chat(model: &ServedModel, fields: MessageFields) -> Result<Chat, ApiError> {
     let tools = conversation::tools(&fields.tools.unwrap_or_default())?;
     tools::check(&tools)?;
     let (choice, parallel_tool_calls) = conversation::tool_choice(fields.tool_choice.as_ref())?;
@@ -248,13 +250,13 @@ fn chat(model: &Model, fields: MessageFields) -> Result<Chat, ApiError> {
         template_kwargs,
         continues_last_message: continues,
         thinking_budget,
-        settings: Settings {
+        params: GenerationParams {
             temperature: fields.temperature,
             top_p: fields.top_p,
             top_k: fields.top_k,
             stop: fields.stop_sequences.unwrap_or_default(),
             max_tokens: fields.max_tokens,
-            ..Settings::default()
+            ..GenerationParams::default()
         },
     })
 }
@@ -326,7 +328,7 @@ pub(super) fn usage(ending: &Ending) -> Value {
     })
 }
 
-fn blocks(answer: &Whole) -> Vec<Value> {
+fn blocks(answer: &CollectedCompletion) -> Vec<Value> {
     let mut blocks = Vec::new();
     if !answer.reasoning.is_empty() {
         blocks.push(json!({"type": "thinking", "thinking": answer.reasoning, "signature": ""}));

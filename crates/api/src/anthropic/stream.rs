@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::messages::{stop_reason, usage};
 use crate::error::Protocol;
-use crate::generate::{Answer, Chunk};
-use crate::server::Server;
+use crate::generate::{Chunk, Completion};
 use crate::sse::{self, Message};
+use crate::state::AppState;
 
 /// The id of a call.
 pub fn new_call_id() -> String {
@@ -28,7 +28,7 @@ enum Kind {
 }
 
 struct State {
-    answers: VecDeque<Answer>,
+    answers: VecDeque<Completion>,
     ready: VecDeque<Message>,
     open: Option<Kind>,
     blocks: usize,
@@ -36,7 +36,7 @@ struct State {
 }
 
 /// The response that streams the first of `answers`; `start` is the message without content.
-pub fn response(server: &Server, start: Value, answers: Vec<Answer>) -> Response {
+pub fn response(server: &AppState, start: Value, answers: Vec<Completion>) -> Response {
     let start = Message::Named(
         "message_start",
         json!({"type": "message_start", "message": start}),

@@ -8,10 +8,10 @@ use mlxm_chat::template::RenderOptions;
 use mlxm_engine::Request;
 use serde_json::{Map, Value};
 
-use super::{Answer, OutputFormat, Settings};
+use super::{Completion, GenerationParams, OutputFormat};
 use super::{instructions, nonces, plain_tools};
 use crate::error::ApiError;
-use crate::server::{Model, Server};
+use crate::state::{AppState, ServedModel};
 
 /// Whether and which tools the model calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Chat {
     pub continues_last_message: bool,
     /// Tokens of reasoning at most.
     pub thinking_budget: Option<usize>,
-    pub settings: Settings,
+    pub params: GenerationParams,
 }
 
 /// The prompt of a conversation.
@@ -59,7 +59,7 @@ pub struct Prompt {
 /// Answers that have begun.
 pub struct Started {
     pub prompt_tokens: usize,
-    pub answers: Vec<Answer>,
+    pub answers: Vec<Completion>,
 }
 
 impl Chat {
@@ -67,7 +67,7 @@ impl Chat {
     ///
     /// # Errors
     /// When it makes no sense, or the template refuses it.
-    pub fn prompt(&self, model: &Model) -> Result<Prompt, ApiError> {
+    pub fn prompt(&self, model: &ServedModel) -> Result<Prompt, ApiError> {
         let tools = self.tools()?;
         let template = model.chat.template().map_err(ApiError::from)?;
         let mut options = RenderOptions {
@@ -78,8 +78,9 @@ impl Chat {
         };
         let mut format = model.format;
         let knows_developers = model.template_mentions("developer");
-        let mut messages = instructions::unite(self.messages.clone(), knows_developers);
-        if !model.keeps_client_nonces {
+        let mut messages =
+            instructions::merge_system_messages(self.messages.clone(), knows_developers);
+        if !model.keep_billing_header {
             nonces::leave_out(&mut messages);
         }
         if tools.is_empty() {
@@ -123,13 +124,13 @@ impl Chat {
     ///
     /// # Errors
     /// When the request makes no sense or there is no room for it.
-    pub async fn start(self, server: &Server, arrived: Instant) -> Result<Started, ApiError> {
+    pub async fn start(self, server: &AppState, received_at: Instant) -> Result<Started, ApiError> {
         let own = server.clone();
         let prepared = tokio::task::spawn_blocking(move || {
             let model = own.model()?;
             let prompt = self.prompt(model)?;
             let constraint = super::constraint::constraint(model, &self, &prompt)?;
-            let requests = self.settings.requests(model, &own.options().limits)?;
+            let requests = self.params.requests(model, &own.options().limits)?;
             Ok::<_, ApiError>((prompt, constraint, requests))
         });
         let (prompt, constraint, requests) = prepared
@@ -147,7 +148,7 @@ impl Chat {
                     ..request
                 };
                 let parser = Parser::new(prompt.format, &prompt.text, &prompt.tools);
-                server.submit(model, request, Some(parser), arrived)
+                server.submit(model, request, Some(parser), received_at)
             })
             .collect::<Result<_, _>>()?;
         Ok(Started {

@@ -8,20 +8,20 @@ use super::chat::{Chat, Prompt};
 use super::thinking::ThinkingBudget;
 use super::{OutputFormat, ToolChoice};
 use crate::error::ApiError;
-use crate::server::Model;
+use crate::state::ServedModel;
 
 /// The constraint that a conversation's answers start with, if any.
 ///
 /// # Errors
 /// When the shape that is asked for cannot be enforced.
 pub fn constraint(
-    model: &Model,
+    model: &ServedModel,
     chat: &Chat,
     prompt: &Prompt,
 ) -> Result<Option<Box<dyn Constraint>>, ApiError> {
     let mut constraint: Option<Box<dyn Constraint>> = None;
     if let Some((grammar, param)) = grammar(model, chat, prompt)? {
-        if !chat.settings.stop.is_empty() {
+        if !chat.params.stop.is_empty() {
             let message = "stop is not supported where an answer must have a form or be a call: it could be cut before it \
                            is one";
             return Err(ApiError::unsupported("stop", message));
@@ -42,7 +42,7 @@ pub fn constraint(
 
 /// The grammar of an answer, and the field that asks for it.
 fn grammar(
-    model: &Model,
+    model: &ServedModel,
     chat: &Chat,
     prompt: &Prompt,
 ) -> Result<Option<(Grammar, &'static str)>, ApiError> {

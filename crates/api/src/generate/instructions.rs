@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// Makes one message of all system and developer messages at the beginning. Developers become the system where the template
 /// does not know them.
-pub fn unite(messages: Vec<Value>, knows_developers: bool) -> Vec<Value> {
+pub fn merge_system_messages(messages: Vec<Value>, knows_developers: bool) -> Vec<Value> {
     let mut united: Vec<Value> = Vec::with_capacity(messages.len());
     for mut message in messages {
         if message["role"] == "developer" && !knows_developers {
@@ -42,7 +42,7 @@ mod tests {
             message("developer", "Be loud."),
         ];
         assert_eq!(
-            unite(messages.clone(), false),
+            merge_system_messages(messages.clone(), false),
             [
                 message("system", "Be brief.\n\nBe kind."),
                 message("user", "Hi"),
@@ -50,7 +50,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            unite(messages, true),
+            merge_system_messages(messages, true),
             [
                 message("developer", "Be brief.\n\nBe kind."),
                 message("user", "Hi"),

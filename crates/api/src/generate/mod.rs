@@ -1,19 +1,19 @@
 //! What every protocol is translated to, and the answer that is translated back.
 
-mod answer;
 mod chat;
+mod completion;
 mod constraint;
 mod instructions;
 mod merge;
 mod nonces;
 mod output;
+mod params;
 mod plain_tools;
-mod settings;
 mod submit;
 mod thinking;
 
-pub use answer::{Answer, Chunk, Ending, Whole};
 pub use chat::{Chat, ToolChoice};
-pub use merge::{merge, wholes};
+pub use completion::{Chunk, CollectedCompletion, Completion, Ending};
+pub use merge::{collect_all, merge};
 pub use output::OutputFormat;
-pub use settings::Settings;
+pub use params::GenerationParams;

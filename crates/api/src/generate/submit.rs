@@ -5,32 +5,32 @@ use std::time::Instant;
 use mlxm_chat::parsing::Parser;
 use mlxm_engine::Request;
 
-use super::Answer;
+use super::Completion;
 use crate::error::ApiError;
-use crate::server::{Model, Server};
+use crate::state::{AppState, ServedModel};
 
-impl Server {
+impl AppState {
     /// Starts one answer to a request that arrived at `arrived`.
     ///
     /// # Errors
     /// When the engine refuses it.
     pub(crate) fn submit(
         &self,
-        model: &Model,
+        model: &ServedModel,
         request: Request,
         parser: Option<Parser>,
-        arrived: Instant,
-    ) -> Result<Answer, ApiError> {
+        received_at: Instant,
+    ) -> Result<Completion, ApiError> {
         let timeout = self.options().limits.request_timeout;
-        let active = self.enter();
+        let in_flight = self.track_request();
         let generation = model.engine.submit(request)?;
-        Ok(Answer::new(
+        Ok(Completion::new(
             generation,
             parser,
-            arrived + timeout,
+            received_at + timeout,
             timeout.as_secs(),
-            self.metrics().timer(arrived),
-            active,
+            self.metrics().timer(received_at),
+            in_flight,
         ))
     }
 }

@@ -5,7 +5,7 @@ use mlxm_engine::Engine;
 use mlxm_engine::sampling::{Acceptance, Constraint, ConstraintError};
 
 use crate::error::ApiError;
-use crate::server::{Model, token_bytes};
+use crate::state::{ServedModel, token_bytes};
 
 /// Closes the reasoning of an answer once it has taken a number of tokens, by leaving the model no other choice than to
 /// write the closing tag. The answer itself is free, or held to another constraint.
@@ -25,7 +25,7 @@ impl ThinkingBudget {
     /// # Errors
     /// When the model does not reason between tags.
     pub fn new(
-        model: &Model,
+        model: &ServedModel,
         format: Format,
         prompt: &str,
         budget: usize,

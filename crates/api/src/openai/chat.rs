@@ -15,13 +15,13 @@ use super::shared::{
 use super::{logprobs, messages, options, stream, tools};
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
-use crate::fields::Official;
-use crate::generate::{Chat, ToolChoice, Whole, wholes};
-use crate::layers::Arrived;
+use crate::fields::FieldPolicy;
+use crate::generate::{Chat, CollectedCompletion, ToolChoice, collect_all};
+use crate::layers::RequestStart;
 use crate::openapi::requests::{self, schema_of};
-use crate::server::{Model, Server};
+use crate::state::{AppState, ServedModel};
 
-const OFFICIAL: Official = Official {
+const FIELD_POLICY: FieldPolicy = FieldPolicy {
     read: shared_fields![
         "messages",
         "tools",
@@ -38,7 +38,7 @@ const OFFICIAL: Official = Official {
         "modalities",
         "verbosity",
     ],
-    harmless: &[
+    ignored: &[
         "user",
         "metadata",
         "store",
@@ -93,56 +93,56 @@ pub fn body() -> Value {
         schema_of::<ChatFields>(),
         schema_of::<SamplingFields>(),
     ];
-    requests::body(&parts, &OFFICIAL)
+    requests::body(&parts, &FIELD_POLICY)
 }
 
 /// Answers a conversation.
 pub async fn create(
-    State(server): State<Server>,
-    Extension(arrived): Extension<Arrived>,
+    State(server): State<AppState>,
+    Extension(received_at): Extension<RequestStart>,
     Body(body): Body,
 ) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, arrived.0).await;
-    OFFICIAL
+    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
+    FIELD_POLICY
         .respond(&server, Protocol::OpenAi, body, answer)
         .await
 }
 
 async fn answer(
-    server: &Server,
+    server: &AppState,
     body: &Map<String, Value>,
-    arrived: Instant,
+    received_at: Instant,
 ) -> Result<Response, ApiError> {
     let whole: StreamFields = read(body)?;
     let model = server.model_named(&whole.model)?;
     let chat = chat(model, body)?;
     let streams = whole.streams()?;
-    let shape = stream::Shape {
+    let template = stream::ChunkTemplate {
         server: server.clone(),
         id: new_id("chatcmpl-"),
         model: whole.model,
         created: now(),
         includes_usage: whole.stream_options.unwrap_or_default().include_usage,
         timings: whole.timings.unwrap_or_default(),
-        logprobs: chat.settings.logprobs.is_some(),
+        logprobs: chat.params.logprobs.is_some(),
     };
-    let answers = chat.start(server, arrived).await?.answers;
+    let answers = chat.start(server, received_at).await?.answers;
     if streams {
-        return Ok(stream::chat(shape, answers));
+        return Ok(stream::chat(template, answers));
     }
-    let answers = wholes(answers).await?;
-    Ok(Json(completion(model, &shape, &answers)).into_response())
+    let answers = collect_all(answers).await?;
+    Ok(Json(completion(model, &template, &answers)).into_response())
 }
 
 /// The conversation that a body describes.
 ///
 /// # Errors
 /// Names the field that makes no sense or is not supported.
-pub(super) fn chat(model: &Model, body: &Map<String, Value>) -> Result<Chat, ApiError> {
+pub(super) fn chat(model: &ServedModel, body: &Map<String, Value>) -> Result<Chat, ApiError> {
     let fields: ChatFields = read(body)?;
-    let mut settings = read::<SamplingFields>(body)?.settings()?;
-    settings.max_tokens = max_tokens(&fields)?;
-    settings.logprobs = logprobs_wanted(&fields)?;
+    let mut params = read::<SamplingFields>(body)?.params()?;
+    params.max_tokens = max_tokens(&fields)?;
+    params.logprobs = logprobs_wanted(&fields)?;
     let tools = fields.tools.unwrap_or_default();
     tools::check(&tools)?;
     if fields
@@ -174,7 +174,7 @@ pub(super) fn chat(model: &Model, body: &Map<String, Value>) -> Result<Chat, Api
         template_kwargs,
         continues_last_message: fields.continue_final_message.unwrap_or_default(),
         thinking_budget: None,
-        settings,
+        params,
     })
 }
 
@@ -200,45 +200,49 @@ fn logprobs_wanted(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
     }
 }
 
-fn completion(model: &Model, shape: &stream::Shape, answers: &[Whole]) -> Value {
+fn completion(
+    model: &ServedModel,
+    template: &stream::ChunkTemplate,
+    answers: &[CollectedCompletion],
+) -> Value {
     let mut usage = Usage::default();
     let mut choices = Vec::new();
     for (index, answer) in answers.iter().enumerate() {
         let Some(ending) = &answer.ending else {
             continue;
         };
-        usage.add_answer(&ending.statistics);
+        usage.add_completion(&ending.statistics);
         let mut choice = json!({
             "index": index,
             "message": message(answer),
             "logprobs": null,
             "finish_reason": finish_reason(ending),
         });
-        if shape.logprobs {
+        if template.logprobs {
             let entries: Vec<Value> = answer
                 .logprobs
                 .iter()
-                .map(|logprob| logprobs::in_chat(model, logprob))
+                .map(|logprob| logprobs::chat_logprob(model, logprob))
                 .collect();
             choice["logprobs"] = json!({"content": entries, "refusal": null});
         }
-        if shape.timings {
+        if template.timings {
             choice["timings"] = timings(&ending.statistics);
         }
         choices.push(choice);
     }
     json!({
-        "id": shape.id,
+        "id": template.id,
         "object": "chat.completion",
-        "created": shape.created,
-        "model": shape.model,
+        "created": template.created,
+        "model": template.model,
         "choices": choices,
         "usage": usage,
         "system_fingerprint": stream::FINGERPRINT,
     })
 }
 
-fn message(answer: &Whole) -> Value {
+fn message(answer: &CollectedCompletion) -> Value {
     let content = if answer.content.is_empty() && !answer.calls.is_empty() {
         Value::Null
     } else {

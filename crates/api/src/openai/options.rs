@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::generate::OutputFormat;
-use crate::server::Model;
+use crate::state::ServedModel;
 
 /// Other tokens whose log-probability may be asked for.
-const MOST_LOGPROBS: usize = 20;
+const MAX_LOGPROBS: usize = 20;
 
 /// How many other tokens get a log-probability.
 ///
@@ -15,8 +15,8 @@ const MOST_LOGPROBS: usize = 20;
 /// When there are too many.
 pub fn top_logprobs(count: Option<usize>) -> Result<usize, ApiError> {
     match count.unwrap_or_default() {
-        count if count > MOST_LOGPROBS => {
-            let message = format!("top_logprobs is {count}; it must be at most {MOST_LOGPROBS}");
+        count if count > MAX_LOGPROBS => {
+            let message = format!("top_logprobs is {count}; it must be at most {MAX_LOGPROBS}");
             Err(ApiError::field("top_logprobs", message))
         }
         count => Ok(count),
@@ -43,7 +43,7 @@ pub fn check_verbosity(place: &str, verbosity: Option<&str>) -> Result<(), ApiEr
 /// When the field `place` asks for it and the template knows no words.
 pub fn set_effort(
     place: &str,
-    model: &Model,
+    model: &ServedModel,
     kwargs: &mut Map<String, Value>,
     effort: String,
 ) -> Result<(), ApiError> {

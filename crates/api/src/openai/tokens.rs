@@ -10,7 +10,7 @@ use super::chat::chat;
 use crate::error::ApiError;
 use crate::extract::{Body, read};
 use crate::openapi::requests::{self, merged, schema_of};
-use crate::server::{Model, Server};
+use crate::state::{AppState, ServedModel};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct TokenizeFields {
@@ -55,7 +55,7 @@ pub fn template_body() -> Value {
 }
 
 /// A body of these routes may leave the model out.
-fn model<'a>(server: &'a Server, body: &Map<String, Value>) -> Result<&'a Model, ApiError> {
+fn model<'a>(server: &'a AppState, body: &Map<String, Value>) -> Result<&'a ServedModel, ApiError> {
     match body.get("model") {
         None | Some(Value::Null) => server.model(),
         Some(Value::String(name)) => server.model_named(name),
@@ -65,7 +65,7 @@ fn model<'a>(server: &'a Server, body: &Map<String, Value>) -> Result<&'a Model,
 
 /// Text, or a conversation, to token ids.
 pub async fn tokenize(
-    State(server): State<Server>,
+    State(server): State<AppState>,
     Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let body = body?;
@@ -96,7 +96,7 @@ pub async fn tokenize(
 
 /// Token ids to text.
 pub async fn detokenize(
-    State(server): State<Server>,
+    State(server): State<AppState>,
     Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let body = body?;
@@ -119,7 +119,7 @@ pub async fn detokenize(
 
 /// A conversation as the model reads it.
 pub async fn apply_template(
-    State(server): State<Server>,
+    State(server): State<AppState>,
     Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let body = body?;
@@ -132,8 +132,8 @@ pub async fn apply_template(
 
 /// Long texts take their time.
 async fn blocking(
-    server: Server,
-    work: impl FnOnce(&Server) -> Result<Value, ApiError> + Send + 'static,
+    server: AppState,
+    work: impl FnOnce(&AppState) -> Result<Value, ApiError> + Send + 'static,
 ) -> Result<Json<Value>, ApiError> {
     let done = tokio::task::spawn_blocking(move || work(&server));
     done.await

@@ -1,20 +1,19 @@
-//! What of a snapshot is here, and what is still to come.
+//! Determines which files of a snapshot must be downloaded.
 
 use std::fs;
 
-use futures_util::FutureExt;
 use reqwest::Method;
 use reqwest::header::CONTENT_LENGTH;
 
 use crate::api::Api;
 use crate::config::HubConfig;
 use crate::error::HubError;
-use crate::http::{Redirects, Target, header_text, hub_etag};
+use crate::http::{Redirects, RequestTarget, header_text, hub_etag};
 use crate::info::{Digest, RepoFile};
 use crate::layout::RepoFolder;
 use crate::repo_id::RepoId;
 
-/// Left free for everything else on the disk.
+/// Disk space that is left free.
 const SPACE_MARGIN_BYTES: u64 = 64 << 20;
 
 #[derive(Debug)]
@@ -28,11 +27,11 @@ pub(super) struct PlannedFile {
     /// Path in the repository.
     pub path: String,
     pub size_bytes: u64,
-    /// The blob's name in the cache.
+    /// Blob name in the cache.
     pub etag: String,
-    /// What the content must hash to.
+    /// Expected digest of the content.
     pub digest: Digest,
-    /// How much of it is on disk.
+    /// Bytes that are already on disk.
     pub present_bytes: u64,
     complete: bool,
 }
@@ -49,7 +48,7 @@ impl PlannedFile {
         etag: String,
         digest: Digest,
     ) -> Self {
-        let complete = is_blob(folder, &etag, size_bytes);
+        let complete = blob_exists(folder, &etag, size_bytes);
         let partial_bytes =
             || fs::metadata(folder.partial(&etag)).map_or(0, |metadata| metadata.len());
         let present_bytes = if complete {
@@ -68,14 +67,14 @@ impl PlannedFile {
     }
 }
 
-/// Whether the content is here. Its digest was checked before it got its name.
-pub(super) fn is_blob(folder: &RepoFolder, etag: &str, size_bytes: u64) -> bool {
+/// Whether the blob exists. Its digest was verified before it was renamed to this path.
+pub(super) fn blob_exists(folder: &RepoFolder, etag: &str, size_bytes: u64) -> bool {
     fs::metadata(folder.blob(etag))
         .is_ok_and(|metadata| metadata.is_file() && metadata.len() == size_bytes)
 }
 
 impl Plan {
-    pub async fn make(
+    pub async fn new(
         api: &Api,
         folder: &RepoFolder,
         repo: &RepoId,
@@ -83,7 +82,7 @@ impl Plan {
         wanted: Vec<RepoFile>,
         parallel: usize,
     ) -> Result<Self, HubError> {
-        let questions = wanted
+        let requests = wanted
             .into_iter()
             .map(|file| async move {
                 let etag = file.digest.as_str().to_owned();
@@ -92,16 +91,16 @@ impl Plan {
                 if listed.is_present() {
                     Ok(listed)
                 } else {
-                    describe_file(api, folder, repo, commit, &listed).await
+                    fetch_file_metadata(api, folder, repo, commit, &listed).await
                 }
             })
             .collect();
         Ok(Self {
-            files: super::answers(questions, parallel).await?,
+            files: super::buffered(requests, parallel).await?,
         })
     }
 
-    /// Refuses before anything is fetched what cannot fit.
+    /// Returns [`HubError::DiskFull`] if the download does not fit on the disk.
     pub fn check_space(&self, config: &HubConfig, folder: &RepoFolder) -> Result<(), HubError> {
         let needed: u64 = self
             .files
@@ -112,7 +111,7 @@ impl Plan {
             return Ok(());
         }
         let path = folder.blobs();
-        // A file system that does not tell is not a full one.
+        // Continue if the free space is unknown.
         let Ok(available) = config.disk.available_bytes(&path) else {
             return Ok(());
         };
@@ -128,44 +127,44 @@ impl Plan {
     }
 }
 
-/// Asks for a file's etag and size as the place that serves it states them.
-pub(super) async fn describe_file(
+/// Requests the current etag and size of a file.
+pub(super) async fn fetch_file_metadata(
     api: &Api,
     folder: &RepoFolder,
     repo: &RepoId,
     commit: &str,
     listed: &PlannedFile,
 ) -> Result<PlannedFile, HubError> {
-    let ask = async || {
+    let request = || async {
         let url = api.http.file_url(repo, commit, &listed.path);
-        let answer = api
+        let reply = api
             .http
-            .send(Method::HEAD, url.clone(), None, Redirects::WithinHub)
+            .send(Method::HEAD, url.clone(), None, Redirects::FollowWithinHub)
             .await?;
-        let status = answer.response.status();
+        let status = reply.response.status();
         if !status.is_success() && !status.is_redirection() {
-            let target = Target {
+            let target = RequestTarget {
                 repo: repo.as_str(),
                 revision: Some(commit),
                 file: Some(&listed.path),
             };
-            return Err(api.http.refusal(answer.response, target).await);
+            return Err(api.http.error_from_response(reply.response, target).await);
         }
-        let headers = &answer.hub_headers;
-        // A redirect's own length says nothing about the file.
+        let headers = &reply.hub_headers;
+        // The content length of a redirect is not that of the file.
         let length = header_text(headers, CONTENT_LENGTH.as_str()).filter(|_| status.is_success());
         let size_bytes = header_text(headers, "x-linked-size")
             .or(length)
             .and_then(|text| text.parse().ok());
         let served = match hub_etag(headers) {
-            Some(etag) => Digest::from_etag(&etag).ok_or_else(|| HubError::Protocol {
+            Some(etag) => Digest::from_etag(&etag).ok_or_else(|| HubError::UnexpectedResponse {
                 url: url.to_string(),
-                reason: format!("an etag that cannot be a file name: {etag}"),
+                reason: format!("invalid etag: {etag}"),
             })?,
             None => listed.digest.clone(),
         };
         let etag = served.as_str().to_owned();
-        // A mirror's own etag names the blob, but the listing's digest can still be checked.
+        // If a mirror returns its own etag, the blob is named after it but verified with the listed digest.
         let digest = if matches!(served, Digest::Opaque(_)) {
             listed.digest.clone()
         } else {
@@ -179,5 +178,5 @@ pub(super) async fn describe_file(
             digest,
         ))
     };
-    api.ask(|| ask().boxed()).await
+    api.with_retries(request).await
 }

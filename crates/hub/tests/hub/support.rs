@@ -1,4 +1,4 @@
-//! A hub, an empty machine, and a witness of progress.
+//! A hub, an empty machine, and a recorder of progress.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use tempfile::TempDir;
 pub const REPO: &str = "org/tiny-4bit";
 pub const WEIGHTS: &str = "model.safetensors";
 
-/// A server and a machine with nothing on it.
-pub struct World {
+/// A test hub and an empty home directory.
+pub struct TestEnv {
     pub server: TestHub,
     pub home: TempDir,
 }
 
-impl World {
+impl TestEnv {
     pub fn new() -> Self {
         Self {
             server: TestHub::start(),
@@ -29,11 +29,11 @@ impl World {
         }
     }
 
-    /// With [`REPO`] on the server, its weights of this many bytes.
+    /// With [`REPO`] on the server and weights of `weights_bytes`.
     pub fn with_model(weights_bytes: usize) -> Self {
-        let world = Self::new();
-        world.server.add(model(REPO, weights_bytes));
-        world
+        let env = Self::new();
+        env.server.add(model(REPO, weights_bytes));
+        env
     }
 
     pub fn config(&self) -> HubConfig {
@@ -48,7 +48,7 @@ impl World {
         self.config().cache_dir.join("models--org--tiny-4bit")
     }
 
-    /// Every partial file.
+    /// All partial files.
     pub fn partials(&self) -> Vec<PathBuf> {
         let mut partials = files_below(&self.repo_folder().join("blobs"));
         partials.retain(|path| {
@@ -58,7 +58,7 @@ impl World {
         partials
     }
 
-    /// That of the weights, told by the length of a SHA-256.
+    /// The partial file of the weights, recognized by the length of a SHA-256 digest.
     pub fn partial(&self) -> Option<PathBuf> {
         self.partials()
             .into_iter()
@@ -69,10 +69,10 @@ impl World {
 pub fn config(endpoint: &str, home: &Path) -> HubConfig {
     let mut config = HubConfig::new(home.join("hub"), home.join("models"));
     config.endpoint = Some(endpoint.to_owned());
-    config.patience.connect_timeout = Duration::from_secs(5);
-    config.patience.stall_timeout = Duration::from_secs(20);
-    config.patience.backoff = Duration::from_millis(1);
-    config.patience.backoff_limit = Duration::from_secs(3);
+    config.connect_timeout = Duration::from_secs(5);
+    config.read_timeout = Duration::from_secs(20);
+    config.retry.initial_backoff = Duration::from_millis(1);
+    config.retry.max_backoff = Duration::from_secs(3);
     config
 }
 
@@ -84,7 +84,7 @@ pub fn model(repo: &str, weights_bytes: usize) -> TestRepo {
         .large_file(WEIGHTS, weights(weights_bytes))
 }
 
-/// Bytes that differ everywhere, so that a piece at the wrong place shows.
+/// Pseudo-random bytes, so that data at a wrong position is detected.
 pub fn weights(bytes: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     (0..bytes)
@@ -102,12 +102,16 @@ pub fn request() -> PullRequest {
 }
 
 pub async fn pull(hub: &Hub) -> Result<PulledModel, HubError> {
-    hub.pull(&request(), &Witness::default(), &CancellationToken::new())
-        .await
+    hub.pull(
+        &request(),
+        &EventRecorder::default(),
+        &CancellationToken::new(),
+    )
+    .await
 }
 
-/// Asserts that a snapshot holds the model of [`model`], reached through links.
-pub fn assert_whole(snapshot: &Path, weights_bytes: usize) {
+/// Asserts that a snapshot contains the files of [`model`].
+pub fn assert_complete(snapshot: &Path, weights_bytes: usize) {
     assert_eq!(
         fs::read_to_string(snapshot.join("config.json")).unwrap(),
         r#"{"model_type":"llama"}"#
@@ -138,11 +142,11 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Remembers every event.
+/// Records all events.
 #[derive(Default)]
-pub struct Witness(Mutex<Vec<PullEvent>>);
+pub struct EventRecorder(Mutex<Vec<PullEvent>>);
 
-impl Witness {
+impl EventRecorder {
     pub fn events(&self) -> Vec<PullEvent> {
         self.0.lock().unwrap().clone()
     }
@@ -156,7 +160,7 @@ impl Witness {
         self.events().into_iter().filter_map(reason).collect()
     }
 
-    /// Where each transfer of a file began.
+    /// Start position of each transfer of a file.
     pub fn starts(&self, wanted: &str) -> Vec<u64> {
         let start = |event| match event {
             PullEvent::Started {
@@ -170,7 +174,7 @@ impl Witness {
     }
 }
 
-impl ProgressHandler for Witness {
+impl ProgressHandler for EventRecorder {
     fn on_event(&self, event: &PullEvent) {
         self.0.lock().unwrap().push(event.clone());
     }

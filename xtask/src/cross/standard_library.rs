@@ -1,5 +1,4 @@
-//! A target's standard library: rustup's, or one built from Debian's `rust-src` package where rustup is absent or cannot
-//! reach its server.
+//! A target's standard library: from rustup, or built from Debian's `rust-src` package if rustup is absent or offline.
 
 use super::{Target, debian};
 use crate::{cache, process};
@@ -9,16 +8,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A standard library for a target and the compiler it belongs to.
+/// A target's standard library and the compiler that matches it.
 pub enum StandardLibrary {
-    /// The toolchain the project is built with has it.
+    /// Part of the project's own toolchain.
     Installed,
-    /// It was built with the toolchain in `compiler` and lies in `sysroot`.
+    /// Built with the toolchain in `compiler` into `sysroot`.
     Built { compiler: PathBuf, sysroot: PathBuf },
 }
 
 impl StandardLibrary {
-    /// Finds, installs or builds it, in this order.
+    /// Finds, installs or builds it, in this order of preference.
     pub fn prepare(target: &Target) -> Result<Self> {
         if is_installed(target)? {
             return Ok(Self::Installed);
@@ -29,8 +28,8 @@ impl StandardLibrary {
         }
         if !debian::is_available() {
             bail!(
-                "the standard library for {triple} cannot be had: `rustup target add {triple}` does not work here, \
-                 and this is no Debian to take its sources from",
+                "no standard library for {triple}: `rustup target add {triple}` failed, and this system is not \
+                 Debian, whose package with the sources could be used instead",
                 triple = target.triple
             );
         }
@@ -38,7 +37,7 @@ impl StandardLibrary {
         build(target)
     }
 
-    /// Whether the project's own toolchain is used.
+    /// Whether it belongs to the project's own toolchain.
     pub fn is_own_compiler(&self) -> bool {
         matches!(self, Self::Installed)
     }
@@ -58,7 +57,7 @@ impl StandardLibrary {
     }
 }
 
-/// Whether the compiler in use can compile for the target.
+/// Whether the current compiler can compile for the target.
 fn is_installed(target: &Target) -> Result<bool> {
     let directory = process::read(process::program("rustc").args([
         "--print",
@@ -74,13 +73,13 @@ fn is_installed(target: &Target) -> Result<bool> {
         .any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
 }
 
-/// Sources of a standard library 1.`minor_version`.
+/// Sources of the standard library 1.`minor_version`.
 struct Sources {
     library: PathBuf,
     minor_version: u32,
 }
 
-/// The sources that the package left in `directory`.
+/// Finds the sources in the unpacked package in `directory`.
 fn find_sources(directory: &Path) -> Result<Sources> {
     for entry in fs::read_dir(directory.join("usr/src"))? {
         let entry = entry?;
@@ -103,7 +102,7 @@ fn find_sources(directory: &Path) -> Result<Sources> {
     bail!("Debian's rust-src package holds no standard library");
 }
 
-/// Builds the library with whichever installed compiler is nearest in version to the sources.
+/// Builds the library with the installed compiler whose version is nearest to the sources.
 fn build(target: &Target) -> Result<StandardLibrary> {
     let package = cache::entry(&format!("rust-src-{}", debian::SUITE), |directory| {
         debian::unpack(&[("rust-src", "./usr/src/rustc-*/library/*")], directory)
@@ -121,7 +120,7 @@ fn build(target: &Target) -> Result<StandardLibrary> {
             }
         })
         .collect();
-    let sysroot = cache::entry(&format!("{}/std-{name}", target.room), |directory| {
+    let sysroot = cache::entry(&format!("{}/std-{name}", target.directory), |directory| {
         compile(target, &sources.library, &compiler, directory).with_context(|| {
             format!(
                 "{version} cannot build the standard library 1.{}, which is Debian's; a working \
@@ -133,7 +132,7 @@ fn build(target: &Target) -> Result<StandardLibrary> {
     Ok(StandardLibrary::Built { compiler, sysroot })
 }
 
-/// The sysroot of the installed compiler whose 1.x version is nearest to `minor_version`; the one in use wins a tie.
+/// The sysroot of the installed compiler whose 1.x version is nearest to `minor_version`; the current one wins a tie.
 fn nearest_compiler(minor_version: u32) -> Result<PathBuf> {
     let mut sysroots = vec![process::read(
         process::program("rustc").args(["--print", "sysroot"]),
@@ -162,14 +161,14 @@ fn nearest_compiler(minor_version: u32) -> Result<PathBuf> {
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, sysroot)| sysroot)
-        .context("no Rust compiler says its version")
+        .context("no installed Rust compiler reports its version")
 }
 
 fn read_version(sysroot: &Path) -> Result<String> {
     process::read(process::program(sysroot.join("bin/rustc")).arg("--version"))
 }
 
-/// Leaves a sysroot for the target in `directory`.
+/// Builds a sysroot for the target in `directory`.
 fn compile(target: &Target, library: &Path, compiler: &Path, directory: &Path) -> Result<()> {
     let scratch = tempfile::tempdir_in(directory)?;
     let package = scratch.path();
@@ -185,9 +184,9 @@ fn compile(target: &Target, library: &Path, compiler: &Path, directory: &Path) -
             .arg("-Zbuild-std=std,panic_abort,panic_unwind,proc_macro,test")
             .current_dir(package)
             .env("CARGO_TARGET_DIR", package.join("target"))
-            // Cargo's own name for a standard library that does not come with the toolchain.
+            // Cargo's internal variable for a standard library outside of the toolchain.
             .env("__CARGO_TESTS_ONLY_SRC_ROOT", library)
-            // Unlocks -Z in a toolchain that is not a nightly.
+            // Enables -Z in a stable toolchain.
             .env("RUSTC_BOOTSTRAP", "1"),
     )?;
     let built = package
@@ -217,7 +216,7 @@ fn compile(target: &Target, library: &Path, compiler: &Path, directory: &Path) -
     Ok(())
 }
 
-/// The cargo of a sysroot, deaf to what the environment says about other compilers.
+/// The cargo of a sysroot, without environment variables that select other compilers.
 fn cargo_of(sysroot: &Path) -> Command {
     let bin = sysroot.join("bin");
     let mut command = process::program(bin.join("cargo"));

@@ -1,4 +1,4 @@
-//! Places and environments the steps share.
+//! Paths and environments that the steps share.
 
 use crate::prerequisites::{Minor, Prerequisite};
 use crate::{cache, process, python, workspace};
@@ -7,13 +7,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The steps' shared places.
-pub struct Surroundings {
+/// Paths that the steps share.
+pub struct TestEnvironment {
     pub target: PathBuf,
 }
 
-impl Surroundings {
-    /// Asks cargo where it builds.
+impl TestEnvironment {
+    /// Finds cargo's target directory.
     pub fn find() -> Result<Self> {
         Ok(Self {
             target: workspace::target_directory()?,
@@ -25,19 +25,19 @@ impl Surroundings {
         self.target.join("models/SmolLM2-135M-Instruct")
     }
 
-    /// The program as the tests build it.
+    /// The debug build of `mlxm`.
     pub fn program(&self) -> PathBuf {
         self.target
             .join("debug")
             .join(format!("mlxm{}", std::env::consts::EXE_SUFFIX))
     }
 
-    /// Where the wheel is installed: in the target directory, so that clones do not test each other's.
+    /// Where the wheel is installed: in the target directory, so that each clone tests its own.
     pub fn python_packages(&self) -> PathBuf {
         self.target.join("python")
     }
 
-    /// A cargo whose tests find the starter model.
+    /// A cargo with the path of the starter model for tests.
     pub fn cargo(&self) -> Command {
         let mut command = process::cargo();
         command.env("MLXM_STARTER_MODEL", self.starter_model());
@@ -57,7 +57,7 @@ impl Surroundings {
     }
 }
 
-/// The Python that the oracles' newest releases ask for.
+/// The oldest Python that the reference implementations support.
 pub const PYTHON: Prerequisite = Prerequisite::Python(MINOR);
 
 /// Its minor version.

@@ -1,8 +1,7 @@
-//! Toolchains on Linux for machines of another kind.
+//! Cross-compilation on Linux for other targets.
 //!
-//! Two things are missing to build for another target: the standard library, which rustup usually has and which
-//! [`standard_library`] otherwise builds, and a C compiler and linker that know the target, for which [`c_compiler`]
-//! takes zig. To run what was built for Linux on another processor takes an [`Emulator`].
+//! Another target needs its standard library, which comes from rustup or is built by [`standard_library`], and a C compiler
+//! and linker, for which [`c_compiler`] uses zig. Programs for another CPU architecture run in an [`Emulator`].
 
 mod c_compiler;
 mod debian;
@@ -16,27 +15,27 @@ use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A kind of machine that programs are built for.
+/// A compilation target.
 pub struct Target {
-    /// Rust's name of it.
+    /// Rust's name for it.
     pub triple: &'static str,
-    /// Zig's name of it.
+    /// Zig's name for it.
     zig: &'static str,
-    /// The directory in the cache that belongs to it.
-    room: &'static str,
-    /// Words that build scripts pass to the C compiler and that zig does not take, as patterns of the shell.
-    foreign_words: &'static str,
-    /// What the builds find in the environment.
+    /// Its directory in the cache.
+    directory: &'static str,
+    /// Arguments of build scripts to the C compiler that zig does not accept, as shell patterns.
+    dropped_arguments: &'static str,
+    /// Environment variables for its builds.
     variables: &'static [(&'static str, &'static str)],
 }
 
-/// Macs with Apple Silicon. Programs for them are checked, not linked: that takes Apple's frameworks.
+/// Macs with Apple Silicon. Programs are checked but not linked, since linking needs Apple's frameworks.
 pub const MAC: Target = Target {
     triple: "aarch64-apple-darwin",
     zig: "aarch64-macos.13.0",
-    room: "darwin",
-    foreign_words: "arm64-apple-macosx*|-mmacosx-version-min=*|-arch|arm64|-isysroot",
-    // The oldest macOS the program is built for.
+    directory: "darwin",
+    dropped_arguments: "arm64-apple-macosx*|-mmacosx-version-min=*|-arch|arm64|-isysroot",
+    // The oldest supported macOS.
     variables: &[("MACOSX_DEPLOYMENT_TARGET", "13.0")],
 };
 
@@ -44,16 +43,16 @@ pub const MAC: Target = Target {
 pub const ARM_LINUX: Target = Target {
     triple: "aarch64-unknown-linux-gnu",
     zig: "aarch64-linux-gnu",
-    room: "arm-linux",
-    foreign_words: "-march=*",
-    // Backtraces through the emulator are not worth the time the linker needs.
+    directory: "arm-linux",
+    dropped_arguments: "-march=*",
+    // Debug information slows linking down and backtraces in the emulator are rarely needed.
     variables: &[("CARGO_PROFILE_DEV_DEBUG", "0")],
 };
 
 impl Target {
-    /// A path in the target's part of the cache.
+    /// A path in the target's cache directory.
     fn cached(&self, name: &str) -> Result<PathBuf> {
-        Ok(cache::directory()?.join(self.room).join(name))
+        Ok(cache::directory()?.join(self.directory).join(name))
     }
 
     /// Cargo's variable `name` for the target.
@@ -63,7 +62,7 @@ impl Target {
     }
 }
 
-/// What it takes to build for a target.
+/// A toolchain for a target.
 pub struct Toolchain {
     target: &'static Target,
     standard_library: standard_library::StandardLibrary,
@@ -71,7 +70,7 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Sets the toolchain up, or finds it as an earlier call left it.
+    /// Sets the toolchain up in the cache.
     pub fn prepare(target: &'static Target) -> Result<Self> {
         if !cfg!(target_os = "linux") {
             bail!("building for {} works there and on Linux", target.triple);
@@ -83,12 +82,12 @@ impl Toolchain {
         })
     }
 
-    /// Whether the compiler is the one the project is built with, so that its lints count.
+    /// Whether it is the compiler that the project is built with, so that its lints apply.
     pub fn is_own_compiler(&self) -> bool {
         self.standard_library.is_own_compiler()
     }
 
-    /// A cargo that builds for the target when told so by `--target`, with its own target directory in the cache.
+    /// A cargo that can build for the target (with `--target`), with its own target directory in the cache.
     pub fn cargo(&self) -> Result<Command> {
         let mut command = self.standard_library.cargo(self.target);
         self.c_compiler.apply(&mut command);

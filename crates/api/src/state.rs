@@ -51,7 +51,7 @@ pub struct ServerOptions {
     /// Refuse fields that nobody knows.
     pub strict: bool,
     /// Keep lines of system prompts that known clients change with every request, which nothing in the cache fits.
-    pub keeps_client_nonces: bool,
+    pub keep_billing_header: bool,
     /// How tool calls and reasoning are written, where the model does not tell by itself.
     pub format: FormatOverride,
     /// What a request may take.
@@ -69,39 +69,39 @@ pub struct FormatOverride {
 
 /// Serves one model; clones share it.
 #[derive(Clone)]
-pub struct Server(Arc<Shared>);
+pub struct AppState(Arc<Shared>);
 
 struct Shared {
     options: ServerOptions,
     created: u64,
     metrics: Metrics,
     responses: Box<dyn ResponseStore>,
-    model: OnceLock<Model>,
+    model: OnceLock<ServedModel>,
     draining: AtomicBool,
     /// Answers that are not complete.
-    active: watch::Sender<usize>,
+    in_flight: watch::Sender<usize>,
 }
 
 /// Counts as an incomplete answer while it lives.
-pub struct Active(Server);
+pub struct InFlightGuard(AppState);
 
-impl Drop for Active {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.0.active.send_modify(|active| *active -= 1);
+        self.0.0.in_flight.send_modify(|in_flight| *in_flight -= 1);
     }
 }
 
 /// A loaded model and what is known about how it writes.
-pub struct Model {
+pub struct ServedModel {
     pub engine: Engine,
     pub chat: ChatModel,
     pub format: Format,
-    pub keeps_client_nonces: bool,
+    pub keep_billing_header: bool,
     /// Makes constraints of grammars.
     pub compiler: Compiler,
 }
 
-impl Server {
+impl AppState {
     /// A server whose model is still loading: it answers `/health`, and other requests with 503.
     pub fn starting(options: ServerOptions) -> Self {
         Self::starting_with(options, MemoryStore::default())
@@ -119,7 +119,7 @@ impl Server {
             responses: Box::new(responses),
             model: OnceLock::new(),
             draining: AtomicBool::new(false),
-            active: watch::Sender::new(0),
+            in_flight: watch::Sender::new(0),
         }))
     }
 
@@ -127,7 +127,7 @@ impl Server {
     pub fn ready(&self, engine: Engine) {
         self.0
             .model
-            .get_or_init(|| Model::new(engine, self.options()));
+            .get_or_init(|| ServedModel::new(engine, self.options()));
     }
 
     /// Refuses new requests from now on.
@@ -136,19 +136,19 @@ impl Server {
     }
 
     /// Counts an answer.
-    pub(crate) fn enter(&self) -> Active {
-        self.0.active.send_modify(|active| *active += 1);
-        Active(self.clone())
+    pub(crate) fn track_request(&self) -> InFlightGuard {
+        self.0.in_flight.send_modify(|in_flight| *in_flight += 1);
+        InFlightGuard(self.clone())
     }
 
     /// Waits until no answer is incomplete.
-    pub(crate) async fn idle(&self) {
+    pub(crate) async fn wait_until_idle(&self) {
         // The sender is in `self`, so the channel stays open.
         let _ = self
             .0
-            .active
+            .in_flight
             .subscribe()
-            .wait_for(|active| *active == 0)
+            .wait_for(|in_flight| *in_flight == 0)
             .await;
     }
 
@@ -174,7 +174,7 @@ impl Server {
     }
 
     /// The model, if requests are taken.
-    pub(crate) fn model(&self) -> Result<&Model, ApiError> {
+    pub(crate) fn model(&self) -> Result<&ServedModel, ApiError> {
         if self.is_draining() {
             return Err(ApiError::unavailable("the server is shutting down"));
         }
@@ -182,7 +182,7 @@ impl Server {
             .ok_or_else(|| ApiError::unavailable("the model is still loading"))
     }
 
-    pub(crate) fn loaded(&self) -> Option<&Model> {
+    pub(crate) fn loaded(&self) -> Option<&ServedModel> {
         self.0.model.get()
     }
 
@@ -197,7 +197,7 @@ impl Server {
     }
 
     /// The model, if requests are taken and it goes by `name`.
-    pub(crate) fn model_named(&self, name: &str) -> Result<&Model, ApiError> {
+    pub(crate) fn model_named(&self, name: &str) -> Result<&ServedModel, ApiError> {
         if self.serves(name) {
             return self.model();
         }
@@ -205,7 +205,7 @@ impl Server {
     }
 }
 
-impl Model {
+impl ServedModel {
     fn new(engine: Engine, options: &ServerOptions) -> Self {
         let chosen = options.format;
         let chat = ChatModel::from_engine(&engine);
@@ -221,12 +221,12 @@ impl Model {
             engine,
             chat,
             format,
-            keeps_client_nonces: options.keeps_client_nonces,
+            keep_billing_header: options.keep_billing_header,
         }
     }
 }
 
-impl Model {
+impl ServedModel {
     /// Special tokens that mark parts of an answer in this format.
     pub fn markers(&self, format: Format) -> Arc<[u32]> {
         let markers = format.markers().into_iter();

@@ -6,11 +6,11 @@ use mlxm_engine::sampling::SamplingParams;
 use mlxm_engine::{Priority, Request};
 
 use crate::error::ApiError;
-use crate::server::{Limits, Model};
+use crate::state::{Limits, ServedModel};
 
 /// The parts of a request that all protocols have. What is absent comes from the model's `generation_config.json`.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct GenerationParams {
     pub temperature: Option<f32>,
     pub top_p: Option<f32>,
     pub top_k: Option<usize>,
@@ -36,14 +36,14 @@ pub struct Settings {
 }
 
 /// Stop strings that a request may have.
-const MOST_STOPS: usize = 32;
+const MAX_STOPS: usize = 32;
 
-impl Settings {
+impl GenerationParams {
     /// The engine's requests, one for each answer, without their prompt.
     ///
     /// # Errors
     /// When a value is out of range.
-    pub fn requests(&self, model: &Model, limits: &Limits) -> Result<Vec<Request>, ApiError> {
+    pub fn requests(&self, model: &ServedModel, limits: &Limits) -> Result<Vec<Request>, ApiError> {
         let answers = self.answers.unwrap_or(1);
         if answers == 0 || answers > limits.answers {
             let message = format!(
@@ -58,9 +58,9 @@ impl Settings {
                 "max_tokens is 0; it must be at least 1",
             ));
         }
-        if self.stop.len() > MOST_STOPS {
+        if self.stop.len() > MAX_STOPS {
             let message = format!(
-                "there are {} stop strings; at most {MOST_STOPS} are taken",
+                "there are {} stop strings; at most {MAX_STOPS} are taken",
                 self.stop.len()
             );
             return Err(ApiError::field("stop", message));

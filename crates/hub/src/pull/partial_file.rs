@@ -1,4 +1,4 @@
-//! The beginning of a file on disk, and its digest so far.
+//! A partial download and the running digest of its content.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -15,10 +15,10 @@ use crate::info::Digest;
 
 const READ_BUFFER_BYTES: usize = 1 << 20;
 
-/// A file under `<etag>.incomplete`. Holds the blob's lock, so that a write that is still under
-/// way when a pull is dropped cannot meet another process's.
+/// A partial download at `<etag>.incomplete`. Owns the lock of the blob, so that a write that outlives a dropped pull
+/// cannot conflict with another process.
 #[derive(Debug)]
-pub(super) struct Partial {
+pub(super) struct PartialFile {
     path: PathBuf,
     file: File,
     size_bytes: u64,
@@ -29,8 +29,8 @@ pub(super) struct Partial {
     lock: BlobLock,
 }
 
-impl Partial {
-    /// Opens what an earlier transfer left, or begins a new file.
+impl PartialFile {
+    /// Opens an existing partial download or creates a new one.
     pub fn open(
         path: PathBuf,
         size_bytes: u64,
@@ -57,15 +57,15 @@ impl Partial {
             lock,
         };
         partial
-            .hash_present()
+            .hash_existing()
             .map_err(|error| HubError::io("read", &partial.path, &error))?;
         if partial.position_bytes > size_bytes {
-            partial.restart()?;
+            partial.reset()?;
         }
         Ok(partial)
     }
 
-    fn hash_present(&mut self) -> io::Result<()> {
+    fn hash_existing(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; READ_BUFFER_BYTES];
         loop {
             let count = self.file.read(&mut buffer)?;
@@ -81,14 +81,14 @@ impl Partial {
         self.position_bytes
     }
 
-    /// Adds bytes at the end.
+    /// Appends bytes.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), HubError> {
         let outcome = self
             .disk
             .before_write(&self.path, bytes.len())
             .and_then(|()| self.file.write_all(bytes));
         if let Err(error) = outcome {
-            // A write may have got part of the way: what counts is what was hashed.
+            // Discard a partial write, which is not part of the digest.
             let _ = self.file.set_len(self.position_bytes);
             let _ = self.file.seek(SeekFrom::Start(self.position_bytes));
             return Err(HubError::io("write", &self.path, &error));
@@ -98,8 +98,8 @@ impl Partial {
         Ok(())
     }
 
-    /// Forgets everything received.
-    pub fn restart(&mut self) -> Result<(), HubError> {
+    /// Discards all received bytes.
+    pub fn reset(&mut self) -> Result<(), HubError> {
         self.file
             .set_len(0)
             .and_then(|()| self.file.seek(SeekFrom::Start(0)))
@@ -109,28 +109,28 @@ impl Partial {
         Ok(())
     }
 
-    /// The digest of a full file if it is not the expected one.
-    pub fn mismatch(&mut self) -> Result<Option<String>, HubError> {
+    /// The actual digest of the complete file if it differs from the expected one.
+    pub fn digest_mismatch(&mut self) -> Result<Option<String>, HubError> {
         if !self.lock.is_exclusive() {
             self.hasher = Hasher::new(&self.expected, self.size_bytes);
             self.position_bytes = 0;
             self.file
                 .seek(SeekFrom::Start(0))
-                .and_then(|_| self.hash_present())
+                .and_then(|_| self.hash_existing())
                 .map_err(|error| HubError::io("read", &self.path, &error))?;
         }
         let actual = self.hasher.clone().finish();
         Ok(actual.filter(|actual| actual != self.expected.as_str()))
     }
 
-    /// Gives the verified file its final name, surely on disk first.
+    /// Syncs the verified file to disk and renames it to its final name.
     pub fn publish(&mut self, blob: &Path) -> Result<(), HubError> {
         self.file
             .sync_all()
             .map_err(|error| HubError::io("write", &self.path, &error))?;
         fs::rename(&self.path, blob).map_err(|error| HubError::io("create", blob, &error))?;
         let folder = blob.parent().unwrap_or(blob);
-        // The name itself must survive a power loss, too.
+        // Sync the directory so that the rename survives a power loss.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(|error| HubError::io("write", folder, &error))
@@ -141,7 +141,7 @@ impl Partial {
 enum Hasher {
     Sha256(Sha256),
     GitSha1(Sha1),
-    /// The etag is no digest; only the size can be checked.
+    /// The etag is not a digest; only the size can be verified.
     None,
 }
 
@@ -188,12 +188,12 @@ mod tests {
     use super::*;
     use crate::disk::SystemDisk;
 
-    async fn open(folder: &Path, size_bytes: u64, expected: Digest) -> Partial {
+    async fn open(folder: &Path, size_bytes: u64, expected: Digest) -> PartialFile {
         let cancel = tokio_util::sync::CancellationToken::new();
         let lock = BlobLock::acquire(&folder.join("lock"), &cancel, || {})
             .await
             .unwrap();
-        Partial::open(
+        PartialFile::open(
             folder.join("x.incomplete"),
             size_bytes,
             expected,
@@ -208,7 +208,7 @@ mod tests {
     const SHA256: &str = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
 
     #[tokio::test]
-    async fn digests_continue_over_what_is_on_disk() {
+    async fn digest_includes_existing_bytes_after_reopening() {
         for expected in [
             Digest::GitSha1(GIT_SHA1.to_owned()),
             Digest::Sha256(SHA256.to_owned()),
@@ -220,15 +220,15 @@ mod tests {
                 .unwrap();
             let mut partial = open(folder.path(), 6, expected).await;
             assert_eq!(partial.position_bytes(), 3);
-            assert!(partial.mismatch().unwrap().is_some());
+            assert!(partial.digest_mismatch().unwrap().is_some());
             partial.append(b"lo\n").unwrap();
             assert_eq!(partial.position_bytes(), 6);
-            assert_eq!(partial.mismatch().unwrap(), None);
+            assert_eq!(partial.digest_mismatch().unwrap(), None);
         }
     }
 
     #[tokio::test]
-    async fn a_partial_longer_than_the_file_starts_over() {
+    async fn open_resets_a_partial_file_that_is_too_long() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("x.incomplete"), "much too long").unwrap();
         let partial = open(folder.path(), 6, Digest::Sha256(SHA256.to_owned())).await;
@@ -242,17 +242,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_lock_the_disk_is_believed_rather_than_what_was_written() {
+    async fn digest_mismatch_rereads_the_file_without_an_exclusive_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.incomplete");
         let lock = BlobLock::unsupported(&folder.path().join("lock"));
         let expected = Digest::Sha256(SHA256.to_owned());
         let disk = Arc::new(SystemDisk);
-        let mut partial = Partial::open(path.clone(), 6, expected, disk, lock).unwrap();
+        let mut partial = PartialFile::open(path.clone(), 6, expected, disk, lock).unwrap();
         partial.append(b"hello\n").unwrap();
-        assert_eq!(partial.mismatch().unwrap(), None);
-        // Another writer starts over.
+        assert_eq!(partial.digest_mismatch().unwrap(), None);
+        // Another process overwrites the file.
         fs::write(path, "\0\0\0lo\n").unwrap();
-        assert!(partial.mismatch().unwrap().is_some());
+        assert!(partial.digest_mismatch().unwrap().is_some());
     }
 }

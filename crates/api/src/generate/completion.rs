@@ -11,8 +11,8 @@ use mlxm_engine::sampling::TokenLogprob;
 use mlxm_engine::{Event, FinishReason, Finished, Generation, RequestMetrics};
 
 use crate::error::ApiError;
-use crate::metrics::AnswerTimer;
-use crate::server::Active;
+use crate::metrics::RequestTimer;
+use crate::state::InFlightGuard;
 
 /// What became certain with one token.
 #[derive(Debug, Default)]
@@ -37,21 +37,21 @@ pub struct Ending {
 }
 
 /// One answer, a stream of chunks whose last one has an ending. Dropping it stops the generation.
-pub struct Answer {
+pub struct Completion {
     generation: Generation,
     parser: Option<Parser>,
     calls_tools: bool,
     deadline: Pin<Box<tokio::time::Sleep>>,
     timeout_seconds: u64,
-    timer: AnswerTimer,
+    timer: RequestTimer,
     ended: bool,
     /// A server that shuts down waits for this.
-    _active: Active,
+    _in_flight: InFlightGuard,
 }
 
 /// A complete answer.
 #[derive(Debug, Default)]
-pub struct Whole {
+pub struct CollectedCompletion {
     pub reasoning: String,
     pub content: String,
     /// Name and arguments of each call.
@@ -61,15 +61,15 @@ pub struct Whole {
     pub ending: Option<Ending>,
 }
 
-impl Answer {
+impl Completion {
     /// Without a `parser` all text is content.
     pub fn new(
         generation: Generation,
         parser: Option<Parser>,
         deadline: Instant,
         timeout_seconds: u64,
-        timer: AnswerTimer,
-        active: Active,
+        timer: RequestTimer,
+        in_flight: InFlightGuard,
     ) -> Self {
         Self {
             generation,
@@ -79,13 +79,13 @@ impl Answer {
             timeout_seconds,
             timer,
             ended: false,
-            _active: active,
+            _in_flight: in_flight,
         }
     }
 
     /// Waits for the end.
-    pub async fn whole(mut self) -> Result<Whole, ApiError> {
-        let mut whole = Whole::default();
+    pub async fn collected(mut self) -> Result<CollectedCompletion, ApiError> {
+        let mut whole = CollectedCompletion::default();
         while let Some(chunk) = self.next().await {
             whole.add(chunk?);
         }
@@ -149,7 +149,7 @@ impl Answer {
     }
 }
 
-impl Stream for Answer {
+impl Stream for Completion {
     type Item = Result<Chunk, ApiError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -169,7 +169,7 @@ impl Stream for Answer {
     }
 }
 
-impl Whole {
+impl CollectedCompletion {
     fn add(&mut self, chunk: Chunk) {
         for part in chunk.parts {
             match part {

@@ -1,5 +1,5 @@
-//! A C and C++ compiler and linker for a target: zig, which comes as a Python package and carries the headers and
-//! libraries of many.
+//! A C and C++ compiler and linker for a target: zig, which comes as a Python package and includes the headers and
+//! libraries of many targets.
 
 use super::Target;
 use crate::python;
@@ -9,17 +9,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The package that carries zig.
+/// The package with zig.
 const PACKAGE: &str = "ziglang==0.17.0";
 
-/// Programs that behave as the target's own compilers do and call zig.
+/// Wrapper scripts around zig with the command-line interface of the target's usual compilers.
 pub struct Wrappers {
     target: &'static Target,
     directory: PathBuf,
 }
 
 impl Wrappers {
-    /// Installs zig and writes the wrappers beside it.
+    /// Installs zig and writes the wrappers.
     pub fn prepare(target: &'static Target) -> Result<Self> {
         let environment =
             python::Environment::prepare("zig", python::OLDEST, &format!("{PACKAGE}\n"))?;
@@ -36,7 +36,7 @@ impl Wrappers {
         Ok(wrappers)
     }
 
-    /// Makes cargo and build scripts use the wrappers for the target, and only for it.
+    /// Makes cargo and build scripts use the wrappers for the target only.
     pub fn apply(&self, command: &mut Command) {
         let suffix = self.target.triple.replace('-', "_");
         command
@@ -48,7 +48,7 @@ impl Wrappers {
                 self.target.cargo_variable("LINKER"),
                 self.directory.join("cc"),
             )
-            // Keeps build scripts from asking for Apple's own SDK.
+            // Keeps build scripts from looking for Apple's SDK.
             .env("SDKROOT", self.sdk())
             .env("ZIG_GLOBAL_CACHE_DIR", self.directory.join("zig-cache"));
     }
@@ -57,7 +57,7 @@ impl Wrappers {
         self.directory.join("sdk")
     }
 
-    /// A script that drops what only the target's usual compiler takes, since zig knows the target by its own name.
+    /// A script that drops arguments of the target's usual compiler and passes zig's own target name.
     fn compiler(&self, zig: &Path, language: &str) -> String {
         format!(
             "#!/bin/sh\n\
@@ -70,14 +70,14 @@ impl Wrappers {
              done\n\
              exec '{zig}' {language} -target {name} \"$@\"\n",
             triple = self.target.triple,
-            words = self.target.foreign_words,
+            words = self.target.dropped_arguments,
             sdk = self.sdk().display(),
             zig = zig.display(),
             name = self.target.zig,
         )
     }
 
-    /// Writes a program, leaving an unchanged one alone so that nothing built with it is built again.
+    /// Writes a program; an unchanged one is not touched, so that nothing is rebuilt.
     fn write(&self, name: &str, text: &str) -> Result<()> {
         let path = self.directory.join(name);
         if fs::read_to_string(&path).is_ok_and(|present| present == text) {

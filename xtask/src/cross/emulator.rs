@@ -1,4 +1,4 @@
-//! Runs programs for Arm Linux on another processor: qemu, and the C library that the programs are linked with.
+//! Runs programs for Arm Linux on other CPUs: qemu, and the C library that the programs are linked with.
 
 use super::debian;
 use crate::{cache, process};
@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 /// Where Debian's and Ubuntu's packages put Arm's C library.
 const LIBRARIES: &str = "usr/aarch64-linux-gnu";
 
-/// An emulator of user programs.
+/// A user-mode emulator.
 pub struct Emulator {
     program: PathBuf,
-    /// The directory that stands for the root when a program asks for its libraries.
+    /// The root directory for the program's libraries.
     libraries: PathBuf,
 }
 
 impl Emulator {
-    /// Fetches it from Debian, or finds the one installed where that is out of reach.
+    /// Fetches it from Debian, or uses an installed one elsewhere.
     pub fn prepare() -> Result<Self> {
         if debian::is_available() {
             let root = cache::entry(
@@ -46,14 +46,14 @@ impl Emulator {
             }
         }
         bail!(
-            "an emulator of Arm processors and Arm's C library are needed\n\
+            "an Arm emulator and the C library for Arm are needed\n\
              \x20 Ubuntu: sudo apt-get install qemu-user libc6-arm64-cross"
         );
     }
 
-    /// The words that come before a program to run it on a processor with every extension the emulator knows.
+    /// The command that runs a program on a CPU with every extension that the emulator supports.
     pub fn runner(&self) -> String {
-        // Cargo splits the value at blanks, so a path with one cannot be passed.
+        // Cargo splits the value at spaces, so the paths must not contain any.
         format!(
             "{} -cpu max -L {}",
             self.program.display(),

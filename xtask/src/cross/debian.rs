@@ -1,4 +1,4 @@
-//! Packages of a recent Debian, fetched by apt without being root and without touching the machine's own package lists.
+//! Packages of a recent Debian, fetched by apt without root privileges and without changing the system's package lists.
 
 use crate::process;
 use anyhow::{Context, Result, bail};
@@ -6,19 +6,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The suite that carries recent Rust sources and a recent emulator.
+/// The suite with recent Rust sources and a recent emulator.
 pub const SUITE: &str = "forky";
 
 /// Signs every Debian suite.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Whether this machine knows a Debian mirror and can check what comes from it.
+/// Whether this system has a Debian mirror and the keyring to verify its packages.
 pub fn is_available() -> bool {
     mirror().is_some()
 }
 
-/// Fills `directory` with the files of packages whose paths match: pairs of a package's name and a pattern of tar that
-/// begins with `./`.
+/// Unpacks files of packages into `directory`. `packages` are pairs of a package name and a tar pattern that begins with
+/// `./`.
 pub fn unpack(packages: &[(&str, &str)], directory: &Path) -> Result<()> {
     let scratch = tempfile::tempdir_in(directory)?;
     let configuration = configure_apt(scratch.path())?;
@@ -72,9 +72,10 @@ fn extract(package: &Path, pattern: &str, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a configuration that makes apt keep its state in `directory` and look at one suite of the machine's mirror.
+/// Writes a configuration that makes apt keep its state in `directory` and use one suite of the system's mirror.
 fn configure_apt(directory: &Path) -> Result<PathBuf> {
-    let mirror = mirror().context("this is no Debian, whose packages are needed")?;
+    let mirror =
+        mirror().context("this needs packages of Debian, and this system is not Debian")?;
     for part in [
         "etc/apt.conf.d",
         "etc/preferences.d",
@@ -90,7 +91,7 @@ fn configure_apt(directory: &Path) -> Result<PathBuf> {
     )?;
     let root = directory.display();
     let configuration = directory.join("apt.conf");
-    // A mirror that has not been refreshed for a while serves: what it has is signed all the same.
+    // An outdated mirror is acceptable: its packages are signed.
     fs::write(
         &configuration,
         format!(
@@ -103,7 +104,7 @@ fn configure_apt(directory: &Path) -> Result<PathBuf> {
     Ok(configuration)
 }
 
-/// The Debian mirror the machine uses, from either form of its sources list.
+/// The system's Debian mirror, from either format of its sources list.
 fn mirror() -> Option<String> {
     if !Path::new(KEYRING).exists() || !process::succeeds(Command::new("apt-get").arg("--version"))
     {
