@@ -173,32 +173,32 @@ fn mismatches_name_the_operation_and_both_shapes() {
     let message = |result: Result<Tensor, KernelError>| result.unwrap_err().to_string();
     assert_eq!(
         message(kernels.linear(&x, None, &[&linear(5, 7, None)])),
-        "linear: an activation of [3, 8] does not fit a weight of [5, 7]"
+        "linear: an activation of [3, 8] does not match a weight of [5, 7]"
     );
     assert_eq!(
         message(kernels.linear(&x, None, &[&linear(5, 8, Some(vec![0.0; 4]))])),
-        "linear: a bias of [4] does not fit a width of 5"
+        "linear: a bias of [4] does not match a width of 5"
     );
     let (three, five) = (linear(3, 8, None), linear(5, 8, None));
     let gate_up = GateUp::Separate(&three, &five);
     assert_eq!(
         message(kernels.gated_linear(&x, None, gate_up, Activation::Silu)),
-        "gated_linear: a weight of [3, 8] does not fit a weight of [5, 8]"
+        "gated_linear: a weight of [3, 8] does not match a weight of [5, 8]"
     );
     let odd = kernels.gated_linear(&x, None, GateUp::Fused(&five), Activation::Silu);
     assert!(odd.is_err());
     assert_eq!(
         message(kernels.linear_add(&x, &five, &x, 1.0)),
-        "linear_add: a residual of [3, 8] does not fit 3 rows of 5"
+        "linear_add: a residual of [3, 8] does not match 3 rows of 5"
     );
     assert_eq!(
         message(kernels.embed(&[1, 5], &matrix(5, 8))),
-        "embed: token 5 is outside of 0..5"
+        "embed: token 5 is out of range 0..5"
     );
     let norm = Norm::rms(vec![1.0; 3].into(), 1e-5);
     assert_eq!(
         message(kernels.norm(&x, &norm)),
-        "norm: an activation of width 8 does not fit a norm of 3"
+        "norm: an activation of width 8 does not match a norm over 3 columns"
     );
     assert!(kernels.linear(&x, Some(&norm), &[&five]).is_err());
     assert!(kernels.add_normed(&x, &tensor(3, 7), &norm, 1.0).is_err());
@@ -214,11 +214,11 @@ fn mismatches_name_the_operation_and_both_shapes() {
     let qkv = tensor(2, 16);
     assert_eq!(
         store(&qkv, &rope_cos_sin(2, 4), &[0, 64]),
-        "rope_and_cache: slot 64 is outside of 0..64"
+        "rope_and_cache: slot 64 is out of range 0..64"
     );
     assert_eq!(
         store(&qkv, &rope_cos_sin(2, 4), &[7, 7]),
-        "rope_and_cache: slot 7 does not fit two rows at once"
+        "rope_and_cache: slot 7 does not match more than one row"
     );
     assert!(store(&qkv, &rope_cos_sin(3, 4), &[0, 1]).contains("3 rows"));
     assert!(store(&qkv, &rope_cos_sin(2, 6), &[0, 1]).contains("angles"));

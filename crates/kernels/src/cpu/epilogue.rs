@@ -7,7 +7,7 @@ use super::{
 use crate::Activation;
 
 /// Outputs that are finished together.
-pub(crate) const STRIP: usize = 64;
+pub(crate) const BLOCK_OUTPUTS: usize = 64;
 
 /// What becomes of products.
 #[derive(Clone, Copy, Debug)]
@@ -15,11 +15,11 @@ pub(crate) enum Epilogue<'a> {
     /// `product`.
     Store,
     /// `activation(product)`.
-    Activate(Activation),
-    /// `activation(product) · product beside it`.
-    Gate(Activation),
+    Activation(Activation),
+    /// `activation(product) · product up it`.
+    Glu(Activation),
     /// `residual + scale · product`.
-    Onto { residual: &'a [f32], scale: f32 },
+    ResidualAdd { residual: &'a [f32], scale: f32 },
 }
 
 /// Products, and where they go.
@@ -28,14 +28,14 @@ pub(crate) struct Block<'a> {
     pub cols: usize,
     /// Products, `stride` from row to row.
     pub values: *const f32,
-    /// The products beside them, for [`Epilogue::Gate`].
-    pub beside: *const f32,
+    /// The products up them, for [`Epilogue::Glu`].
+    pub up: *const f32,
     pub stride: usize,
     /// Added to each row of products.
     pub bias: Option<&'a [f32]>,
-    pub bias_beside: Option<&'a [f32]>,
+    pub up_bias: Option<&'a [f32]>,
     /// Index of the first result in the output, and of the residual that belongs to it.
-    pub place: usize,
+    pub index: usize,
     /// Results, `out_stride` from row to row; the residual's rows are as long.
     pub out: *mut f32,
     pub out_stride: usize,
@@ -46,19 +46,19 @@ multiversion! {
     ///
     /// # Safety
     /// The block's pointers are valid for its rows and columns; biases and residual reach as far.
-    pub(crate) finish [] [] (finish: Epilogue<'_>, block: &Block<'_>) = finish_with
+    pub(crate) apply [] [] (epilogue: Epilogue<'_>, block: &Block<'_>) = apply_with
 }
 
 #[inline(always)]
-unsafe fn finish_with<I: Isa>(finish: Epilogue<'_>, block: &Block<'_>) {
+unsafe fn apply_with<I: Isa>(epilogue: Epilogue<'_>, block: &Block<'_>) {
     for row in 0..block.rows {
-        for col in (0..block.cols).step_by(STRIP) {
+        for col in (0..block.cols).step_by(BLOCK_OUTPUTS) {
             // SAFETY: the caller's promise.
             unsafe {
-                match STRIP.min(block.cols - col) {
+                match BLOCK_OUTPUTS.min(block.cols - col) {
                     // A length that the compiler knows: most strips are full.
-                    STRIP => finish_part::<I>(finish, block, row, col, STRIP),
-                    len => finish_part::<I>(finish, block, row, col, len),
+                    BLOCK_OUTPUTS => apply_to_row::<I>(epilogue, block, row, col, BLOCK_OUTPUTS),
+                    len => apply_to_row::<I>(epilogue, block, row, col, len),
                 }
             }
         }
@@ -67,15 +67,15 @@ unsafe fn finish_with<I: Isa>(finish: Epilogue<'_>, block: &Block<'_>) {
 
 /// Finishes the `len` columns from `col` on of a row.
 #[inline(always)]
-unsafe fn finish_part<I: Isa>(
-    finish: Epilogue<'_>,
+unsafe fn apply_to_row<I: Isa>(
+    epilogue: Epilogue<'_>,
     block: &Block<'_>,
     row: usize,
     col: usize,
     len: usize,
 ) {
-    let mut values = [0.0; STRIP];
-    let mut results = [0.0; STRIP];
+    let mut values = [0.0; BLOCK_OUTPUTS];
+    let mut results = [0.0; BLOCK_OUTPUTS];
     let at = row * block.stride + col;
     let (values, results) = (&mut values[..len], &mut results[..len]);
     // SAFETY: the caller's promise.
@@ -83,23 +83,23 @@ unsafe fn finish_part<I: Isa>(
         copy(block.values.add(at), values);
         add(values, block.bias, col);
         let out = block.out.add(row * block.out_stride + col);
-        match finish {
+        match epilogue {
             Epilogue::Store => store(values, out),
-            Epilogue::Activate(activation) => {
+            Epilogue::Activation(activation) => {
                 math::activate::<I>(activation, values, results);
                 store(results, out);
             }
-            Epilogue::Gate(activation) => {
+            Epilogue::Glu(activation) => {
                 math::activate::<I>(activation, values, results);
-                copy(block.beside.add(at), values);
-                add(values, block.bias_beside, col);
-                for (result, beside) in results.iter_mut().zip(values) {
-                    *result *= *beside;
+                copy(block.up.add(at), values);
+                add(values, block.up_bias, col);
+                for (result, up) in results.iter_mut().zip(values) {
+                    *result *= *up;
                 }
                 store(results, out);
             }
-            Epilogue::Onto { residual, scale } => {
-                let residual = &residual[block.place + row * block.out_stride + col..][..len];
+            Epilogue::ResidualAdd { residual, scale } => {
+                let residual = &residual[block.index + row * block.out_stride + col..][..len];
                 for (value, residual) in values.iter_mut().zip(residual) {
                     *value = I::fma1(*value, scale, *residual);
                 }

@@ -115,8 +115,8 @@ impl Product<'_> {
 
 /// Row `row` of `table`, widened.
 pub(crate) fn dequantize_row(cpu: &Cpu, table: &Weight, row: usize, out: &mut [f32]) {
-    if let Storage::Repacked(tiles) = table.storage() {
-        tiles.dequantize_row(row, out);
+    if let Storage::Repacked(weight) = table.storage() {
+        weight.dequantize_row(row, out);
         return;
     }
     SCRATCH.with_borrow_mut(|scratch| {
@@ -331,23 +331,23 @@ unsafe fn many_rows_with<I: Isa>(job: &Job<'_>, range: Range<usize>, weights: &[
         let mut t = 0;
         if I::WIDE {
             while t + 4 <= job.rows {
-                strip::<I, 4, TILE_ROWS>(job, t, range.clone(), weights);
+                row_panel::<I, 4, TILE_ROWS>(job, t, range.clone(), weights);
                 t += 4;
             }
         }
         while t + 2 <= job.rows {
-            strip::<I, 2, 3>(job, t, range.clone(), weights);
+            row_panel::<I, 2, 3>(job, t, range.clone(), weights);
             t += 2;
         }
         if t < job.rows {
-            strip::<I, 1, TILE_ROWS>(job, t, range, weights);
+            row_panel::<I, 1, TILE_ROWS>(job, t, range, weights);
         }
     }
 }
 
 /// Covers the activation rows `t .. t + M` and the weight rows `range` with tiles of `M` by `R`.
 #[inline(always)]
-unsafe fn strip<I: Isa, const M: usize, const R: usize>(
+unsafe fn row_panel<I: Isa, const M: usize, const R: usize>(
     job: &Job<'_>,
     t: usize,
     range: Range<usize>,

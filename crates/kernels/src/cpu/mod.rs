@@ -19,7 +19,8 @@ pub(crate) mod each_row;
 pub(crate) mod elementwise;
 pub(crate) mod epilogue;
 mod format;
-pub(crate) mod kv_store;
+pub(crate) mod fused_linear;
+pub(crate) mod kv_write;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod layout;
 pub(crate) mod linear;
@@ -29,7 +30,6 @@ mod neon;
 pub(crate) mod norm;
 mod pool;
 mod prefetch;
-pub(crate) mod product;
 pub(crate) mod repack;
 pub(crate) mod rope;
 mod shared;

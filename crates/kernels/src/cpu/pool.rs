@@ -30,7 +30,7 @@ const WORKER_SPINS: u32 = 3_000;
 /// RopeCosSin before a thread that waits for another yields its core to it.
 const CALLER_SPINS: u32 = 10_000;
 
-const INSIDE: u64 = (1 << 31) - 1;
+const ACTIVE: u64 = (1 << 31) - 1;
 const OPEN: u64 = 1 << 31;
 const NEXT_LOOP: u64 = 1 << 32;
 
@@ -39,7 +39,7 @@ pub(crate) struct Pool {
     shared: Arc<Shared>,
     workers: Vec<Worker>,
     /// Held while a loop runs. A second caller, or a loop inside of a loop, does not wait for it.
-    turn: Mutex<()>,
+    running: Mutex<()>,
 }
 
 struct Worker {
@@ -57,25 +57,25 @@ struct Shared {
     done: AtomicUsize,
     panicked: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
-    asides: Mutex<Vec<Aside>>,
+    background: Mutex<Vec<BackgroundTask>>,
     /// Whether there are any.
-    has_asides: AtomicBool,
+    has_background: AtomicBool,
 }
 
 /// What nobody waits for.
-type Aside = Box<dyn FnOnce() + Send>;
+type BackgroundTask = Box<dyn FnOnce() + Send>;
 
 /// What a phase and an index make.
 type Task = dyn Fn(usize, usize) + Sync;
 
 /// Phases of a loop at most.
-pub(crate) const MOST_PHASES: usize = 4;
+pub(crate) const MAX_PHASES: usize = 4;
 
 #[derive(Clone, Copy)]
 struct Job {
     task: *const Task,
     /// The index behind each phase's last; unused phases are empty.
-    ends: [usize; MOST_PHASES],
+    ends: [usize; MAX_PHASES],
     phases: usize,
 }
 
@@ -93,15 +93,15 @@ impl Pool {
             stop: AtomicBool::new(false),
             job: UnsafeCell::new(Job {
                 task: &|_, _| {},
-                ends: [0; MOST_PHASES],
+                ends: [0; MAX_PHASES],
                 phases: 0,
             }),
             next: AtomicUsize::new(0),
             done: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             panic: Mutex::new(None),
-            asides: Mutex::new(Vec::new()),
-            has_asides: AtomicBool::new(false),
+            background: Mutex::new(Vec::new()),
+            has_background: AtomicBool::new(false),
         });
         // A machine that refuses more threads still computes, on those it gave.
         let workers = (1..threads)
@@ -110,7 +110,7 @@ impl Pool {
         Self {
             shared,
             workers,
-            turn: Mutex::new(()),
+            running: Mutex::new(()),
         }
     }
 
@@ -131,12 +131,12 @@ impl Pool {
     /// and returns when all calls have returned. Otherwise as [`Pool::parallel_for`].
     ///
     /// # Panics
-    /// With more than [`MOST_PHASES`] phases, and when a task does.
+    /// With more than [`MAX_PHASES`] phases, and when a task does.
     pub fn parallel_phases(&self, counts: &[usize], task: &(dyn Fn(usize, usize) + Sync)) {
-        assert!(counts.len() <= MOST_PHASES, "{} phases", counts.len());
+        assert!(counts.len() <= MAX_PHASES, "{} phases", counts.len());
         let total: usize = counts.iter().sum();
-        let turn = match self.turn.try_lock() {
-            Ok(turn) if total > 1 && !self.workers.is_empty() => turn,
+        let guard = match self.running.try_lock() {
+            Ok(guard) if total > 1 && !self.workers.is_empty() => guard,
             _ => {
                 for (phase, count) in counts.iter().enumerate() {
                     (0..*count).for_each(|index| task(phase, index));
@@ -169,11 +169,11 @@ impl Pool {
         shared.run(job);
         shared.state.fetch_and(!OPEN, Ordering::AcqRel);
         let mut spins = 0;
-        while shared.state.load(Ordering::Acquire) & INSIDE != 0 {
+        while shared.state.load(Ordering::Acquire) & ACTIVE != 0 {
             spin(&mut spins);
         }
         let panic = lock(&shared.panic).take();
-        drop(turn);
+        drop(guard);
         if let Some(panic) = panic {
             resume_unwind(panic);
         }
@@ -181,13 +181,13 @@ impl Pool {
 
     /// Has a worker call `task` as soon as it is between two loops, and does not wait for it. Without workers the caller
     /// does it.
-    pub fn spawn_background(&self, task: Aside) {
+    pub fn spawn_background(&self, task: BackgroundTask) {
         if self.workers.is_empty() {
             return task();
         }
-        lock(&self.shared.asides).push(task);
+        lock(&self.shared.background).push(task);
         // Said before looking who sleeps: a worker announces its sleep before it looks for work a last time.
-        self.shared.has_asides.store(true, Ordering::SeqCst);
+        self.shared.has_background.store(true, Ordering::SeqCst);
         let asleep = |worker: &Worker| worker.asleep.load(Ordering::SeqCst);
         if self.workers.iter().all(asleep)
             && let Some(worker) = self.workers.first()
@@ -199,9 +199,9 @@ impl Pool {
 
 impl Shared {
     /// Does what was left aside. A panic ends the task that it belongs to and has nobody else to tell.
-    fn run_asides(&self) {
-        self.has_asides.store(false, Ordering::SeqCst);
-        let tasks = std::mem::take(&mut *lock(&self.asides));
+    fn run_background(&self) {
+        self.has_background.store(false, Ordering::SeqCst);
+        let tasks = std::mem::take(&mut *lock(&self.background));
         for task in tasks {
             let _ = catch_unwind(AssertUnwindSafe(task));
         }
@@ -211,7 +211,7 @@ impl Shared {
     fn run(&self, job: Job) {
         // SAFETY: the caller of `parallel_for` keeps the task alive until everybody has left the loop.
         let task = unsafe { &*job.task };
-        let total = job.ends[MOST_PHASES - 1];
+        let total = job.ends[MAX_PHASES - 1];
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut phase = 0;
             let mut start = 0;
@@ -224,7 +224,7 @@ impl Shared {
                     start = job.ends[phase];
                     phase += 1;
                 }
-                if phase > 0 && !self.reached(start) {
+                if phase > 0 && !self.wait_for(start) {
                     break;
                 }
                 task(phase, index - start);
@@ -241,7 +241,7 @@ impl Shared {
     }
 
     /// Waits until `count` indices are done; `false` when that will never be, after a panic.
-    fn reached(&self, count: usize) -> bool {
+    fn wait_for(&self, count: usize) -> bool {
         let mut spins = 0;
         while self.done.load(Ordering::Acquire) < count {
             if self.panicked.load(Ordering::Acquire) {
@@ -275,8 +275,8 @@ impl Shared {
         while !self.stop.load(Ordering::SeqCst) {
             let entered = self.enter(last);
             // What was left aside before a loop was opened does not wait for it.
-            if self.has_asides.load(Ordering::Acquire) {
-                self.run_asides();
+            if self.has_background.load(Ordering::Acquire) {
+                self.run_background();
                 spins = 0;
             }
             if let Some(entered) = entered {
@@ -294,7 +294,7 @@ impl Shared {
                 asleep.store(true, Ordering::SeqCst);
                 let state = self.state.load(Ordering::SeqCst);
                 let missed = state & OPEN != 0 && state / NEXT_LOOP != last
-                    || self.has_asides.load(Ordering::SeqCst);
+                    || self.has_background.load(Ordering::SeqCst);
                 if !missed && !self.stop.load(Ordering::SeqCst) {
                     thread::park();
                 }
@@ -339,7 +339,7 @@ impl Drop for Pool {
                 let _ = handle.join();
             }
         }
-        self.shared.run_asides();
+        self.shared.run_background();
     }
 }
 

@@ -100,6 +100,6 @@ impl<T: Copy> UninitBuffer<T> {
 
 impl<T> fmt::Debug for UninitBuffer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Output({} elements)", self.len)
+        write!(f, "UninitBuffer({} elements)", self.len)
     }
 }

@@ -6,7 +6,7 @@ use super::dtype::{GROUP, KvCacheDtype};
 use crate::{
     KernelError, Kernels,
     cpu::{
-        kv_store::{Place, store},
+        kv_write::{CacheSlot, write},
         simd::{LANES, SimdLevel, widen_bf16, widen_f16},
     },
 };
@@ -164,7 +164,7 @@ impl KvCache {
         let shape = self.shape;
         assert_eq!((key.len(), value.len()), (shape.key_dim, shape.value_dim));
         let (block, offset) = (slot / shape.block_size, slot % shape.block_size);
-        let place = Place {
+        let slot_memory = CacheSlot {
             dtype: self.dtype,
             keys: self.at(&self.keys, block, head),
             values: self.at(&self.values, block, head),
@@ -172,8 +172,8 @@ impl KvCache {
             stride: self.stride(),
             value_stride: self.value_stride(),
         };
-        // SAFETY: the level was detected; the place is inside of the maps and nobody else uses it.
-        unsafe { store(self.level, &place, key, value) }
+        // SAFETY: the level was detected; the slot_memory is inside of the maps and nobody else uses it.
+        unsafe { write(self.level, &slot_memory, key, value) }
     }
 
     /// One element of a key, widened.

@@ -1,15 +1,15 @@
 //! Attention over paged keys and values.
 //!
-//! The query heads that share a key/value head, of a few consecutive rows, are an [`Item`]: keys and values are read
+//! The query heads that share a key/value head, of a few consecutive rows, are an [`WorkItem`]: keys and values are read
 //! once for all of them. Positions are cut at absolute multiples of about [`CHUNK`] into chunks. A chunk gives each query
 //! vector the largest score, the sum of the weights relative to it, and the weighted sum of the values; chunks are
 //! merged in ascending order. A row of scores never exists as a whole. The chunks of an item that is a large part of the
 //! call are divided among threads and merged once all are done, with the same numbers. So what is computed for a row
 //! depends on its own position and the block size only.
 
+mod dot_products;
 mod kernel;
 mod plan;
-mod products;
 mod softmax;
 mod tile;
 
@@ -17,20 +17,20 @@ use std::{cell::RefCell, ops::Range};
 
 use super::{Cpu, shared::UninitBuffer};
 use crate::{AttentionSpec, KvCache, KvCacheDtype, KvSpan};
-use kernel::{BYTES, FLOATS, HALVES, attend, finish};
-use plan::{Piece, Plan};
+use kernel::{F16, F32, INT8, attend, combine};
+use plan::{Plan, Split};
 
 /// Positions of a chunk, when the block size divides it.
 const CHUNK: usize = 256;
 
 /// Most query vectors of an item.
-const VECTORS: usize = 32;
+const MAX_VECTORS: usize = 32;
 
 /// Multiply-adds that are not worth waking other threads for.
-const SMALL: usize = 1 << 17;
+const MIN_PARALLEL_COST: usize = 1 << 17;
 
 thread_local! {
-    /// What [`attend`] and [`finish`] keep for an item; its size does not depend on the length of a sequence.
+    /// What [`attend`] and [`combine`] keep for an item; its size does not depend on the length of a sequence.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -53,7 +53,7 @@ struct Job<'a> {
 
 /// Query vectors of one sequence that share a key/value head. Param `i` of a span and key/value head belongs to row
 /// `i / heads per key/value head`.
-struct Item<'a> {
+struct WorkItem<'a> {
     span: &'a KvSpan<'a>,
     kv_head: usize,
     vectors: Range<usize>,
@@ -74,7 +74,7 @@ struct Query {
     end: usize,
 }
 
-impl Item<'_> {
+impl WorkItem<'_> {
     /// Param `index` of the item.
     fn query(&self, spec: &AttentionSpec, index: usize) -> Query {
         let span = self.span;
@@ -102,7 +102,7 @@ impl Job<'_> {
         self.chunk_blocks() * self.cache.shape().block_size
     }
 
-    /// Floats of a vector's part of a chunk.
+    /// F32Tile of a vector's part of a chunk.
     fn partial_len(&self) -> usize {
         2 + self.cache.value_stride()
     }
@@ -150,31 +150,25 @@ pub(crate) fn attention(
             // all chunks are done.
             unsafe {
                 if phase == 0 {
-                    let Piece { item, .. } = &plan.pieces[index];
-                    let (item, piece) = (&plan.items[*item], &plan.pieces[index]);
+                    let Split { item, .. } = &plan.splits[index];
+                    let (item, split) = (&plan.items[*item], &plan.splits[index]);
                     match cache.dtype() {
-                        KvCacheDtype::F32 => {
-                            attend::<FLOATS>(cpu.level, &job, item, piece, scratch)
-                        }
-                        KvCacheDtype::F16 => {
-                            attend::<HALVES>(cpu.level, &job, item, piece, scratch)
-                        }
-                        KvCacheDtype::Int8 => {
-                            attend::<BYTES>(cpu.level, &job, item, piece, scratch)
-                        }
+                        KvCacheDtype::F32 => attend::<F32>(cpu.level, &job, item, split, scratch),
+                        KvCacheDtype::F16 => attend::<F16>(cpu.level, &job, item, split, scratch),
+                        KvCacheDtype::Int8 => attend::<INT8>(cpu.level, &job, item, split, scratch),
                     }
                 } else {
-                    let (item, partials) = plan.divided[index];
-                    finish(cpu.level, &job, &plan.items[item], partials, scratch);
+                    let (item, partials) = plan.split_items[index];
+                    combine(cpu.level, &job, &plan.items[item], partials, scratch);
                 }
             }
         });
     };
-    if plan.cost < SMALL {
-        (0..plan.pieces.len()).for_each(|index| task(0, index));
+    if plan.cost < MIN_PARALLEL_COST {
+        (0..plan.splits.len()).for_each(|index| task(0, index));
     } else {
         cpu.pool
-            .parallel_phases(&[plan.pieces.len(), plan.divided.len()], &task);
+            .parallel_phases(&[plan.splits.len(), plan.split_items.len()], &task);
     }
     // SAFETY: every row belongs to an item or was zeroed.
     unsafe { job.out.into_vec() }

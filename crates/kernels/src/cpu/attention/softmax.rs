@@ -7,17 +7,17 @@ use super::super::{
 
 /// What a query vector has summed, relative to the largest score.
 #[derive(Clone, Copy)]
-pub(super) struct Sum {
+pub(super) struct SoftmaxState {
     pub max: f32,
     /// The sum of the weights.
-    pub total: f32,
+    pub sum: f32,
 }
 
-impl Sum {
+impl SoftmaxState {
     /// Nothing yet.
     pub const EMPTY: Self = Self {
         max: f32::NEG_INFINITY,
-        total: 0.0,
+        sum: 0.0,
     };
 }
 
@@ -54,7 +54,11 @@ fn largest(scores: &[f32]) -> f32 {
 ///
 /// Runs of sixteen that are partly inside get weights of zero outside.
 #[inline(always)]
-pub(super) unsafe fn weigh<I: Isa>(scores: &mut [f32], from: usize, to: usize) -> Sum {
+pub(super) unsafe fn softmax_weights<I: Isa>(
+    scores: &mut [f32],
+    from: usize,
+    to: usize,
+) -> SoftmaxState {
     let runs = from / LANES * LANES..to.next_multiple_of(LANES);
     scores[runs.start..from].fill(f32::NEG_INFINITY);
     scores[to..runs.end].fill(f32::NEG_INFINITY);
@@ -69,18 +73,23 @@ pub(super) unsafe fn weigh<I: Isa>(scores: &mut [f32], from: usize, to: usize) -
             }
             totals = I::add(totals, I::load(run.as_ptr()));
         }
-        Sum {
+        SoftmaxState {
             max,
-            total: I::sum(totals),
+            sum: I::sum(totals),
         }
     }
 }
 
 /// Adds the part of a chunk to what was summed before it. Both values hold as many vectors of sixteen as `part`.
 #[inline(always)]
-pub(super) fn merge<I: Isa>(sum: &mut Sum, values: &mut [f32], chunk: Sum, part: &[f32]) {
+pub(super) fn merge<I: Isa>(
+    sum: &mut SoftmaxState,
+    values: &mut [f32],
+    chunk: SoftmaxState,
+    part: &[f32],
+) {
     // A chunk that the vector does not see.
-    if chunk.total == 0.0 {
+    if chunk.sum == 0.0 {
         return;
     }
     let max = sum.max.max(chunk.max);
@@ -89,7 +98,7 @@ pub(super) fn merge<I: Isa>(sum: &mut Sum, values: &mut [f32], chunk: Sum, part:
         math::exp::<I>(chunk.max - max),
     );
     sum.max = max;
-    sum.total = I::fma1(sum.total, before, chunk.total * now);
+    sum.sum = I::fma1(sum.sum, before, chunk.sum * now);
     for (value, part) in values.iter_mut().zip(part) {
         *value = I::fma1(*value, before, part * now);
     }
@@ -97,8 +106,8 @@ pub(super) fn merge<I: Isa>(sum: &mut Sum, values: &mut [f32], chunk: Sum, part:
 
 /// Divides by the sum of the weights, that of a sink included.
 #[inline(always)]
-pub(super) fn divide<I: Isa>(sum: Sum, sink: Option<f32>, values: &mut [f32]) {
-    let (mut factor, mut total) = (1.0, sum.total);
+pub(super) fn normalize<I: Isa>(sum: SoftmaxState, sink: Option<f32>, values: &mut [f32]) {
+    let (mut factor, mut total) = (1.0, sum.sum);
     if let Some(sink) = sink {
         let max = sum.max.max(sink);
         factor = math::exp::<I>(sum.max - max);

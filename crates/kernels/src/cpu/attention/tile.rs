@@ -32,7 +32,7 @@ pub(super) struct Values {
 ///
 /// # Safety
 /// As [`Isa`]; positions and elements are inside of the tile, and so are the fifteen behind those of a vector.
-pub(super) trait Stored<I: Isa> {
+pub(super) trait TileFormat<I: Isa> {
     /// What multiplies a run of keys at sixteen positions.
     type Scale: Copy;
     /// Bytes of an element.
@@ -52,9 +52,9 @@ pub(super) trait Stored<I: Isa> {
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V;
 }
 
-pub(super) struct Floats;
+pub(super) struct F32Tile;
 
-impl<I: Isa> Stored<I> for Floats {
+impl<I: Isa> TileFormat<I> for F32Tile {
     type Scale = ();
     const BYTES: usize = 4;
 
@@ -81,9 +81,9 @@ impl<I: Isa> Stored<I> for Floats {
     }
 }
 
-pub(super) struct Halves;
+pub(super) struct F16Tile;
 
-impl<I: Isa> Stored<I> for Halves {
+impl<I: Isa> TileFormat<I> for F16Tile {
     type Scale = ();
     const BYTES: usize = 2;
 
@@ -111,9 +111,9 @@ impl<I: Isa> Stored<I> for Halves {
 }
 
 /// Bytes with a scale for each run of [`GROUP`] elements of a position.
-pub(super) struct ScaledBytes;
+pub(super) struct Int8Tile;
 
-impl<I: Isa> Stored<I> for ScaledBytes {
+impl<I: Isa> TileFormat<I> for Int8Tile {
     type Scale = I::V;
     const BYTES: usize = 1;
 

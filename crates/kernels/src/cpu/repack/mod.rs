@@ -32,28 +32,28 @@
 //! The 4-bit floats of mxfp4 and nvfp4 are integers once doubled; they are looked up with 12 added, which makes them
 //! unsigned, and the bias takes the 12 away again.
 
+mod arena;
 mod codes;
-mod dots;
-mod memory;
-mod multiply;
+mod gemm;
+mod int8_dot;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
-mod rows;
+mod quantized_rows;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use codes::with_codes;
-pub(crate) use dots::Int8DotLevel;
-pub(crate) use multiply::{Operands, multiply};
-pub(crate) use rows::QuantizedRows;
+pub(crate) use gemm::{Operands, gemm};
+pub(crate) use int8_dot::Int8DotLevel;
+pub(crate) use quantized_rows::QuantizedRows;
 
 use crate::{
     FloatType, QuantMode, QuantSpec,
     weight::{Floats, Quantized, Scales},
 };
-pub(crate) use memory::Arena;
-use memory::RepackedMemory;
+pub(crate) use arena::Arena;
+use arena::RepackedMemory;
 
 /// Outputs of a tile.
 pub(crate) const TILE: usize = 16;
@@ -127,7 +127,7 @@ impl RepackedWeight {
     }
 
     /// RepackedWeight.
-    pub fn count(&self) -> usize {
+    pub fn tiles(&self) -> usize {
         self.rows.div_ceil(TILE)
     }
 

@@ -12,8 +12,8 @@
 
 use std::arch::{aarch64::*, asm};
 
-use super::codes::Codes;
-use super::dots::{Dots, each_word};
+use super::codes::CodeFormat;
+use super::int8_dot::{Int8Dot, each_word};
 use crate::cpu::{
     neon::{Neon as Lanes, four},
     simd::Isa,
@@ -37,7 +37,7 @@ macro_rules! sixteen_outputs {
         #[derive(Clone, Copy)]
         pub(super) struct $name;
 
-        impl Dots for $name {
+        impl Int8Dot for $name {
             const LANES: usize = 16;
             const ROWS: usize = 4;
             type Codes = FourCodes;
@@ -167,7 +167,7 @@ sixteen_outputs!(
     I8mm,
     dot_mixed,
     #[inline(always)]
-    unsafe fn chunk<C: Codes, const R: usize>(
+    unsafe fn chunk<C: CodeFormat, const R: usize>(
         chunk: *const u8,
         x: *const i8,
         stride: usize,
@@ -187,7 +187,7 @@ sixteen_outputs!(
     }
 
     #[inline(always)]
-    unsafe fn arrange<C: Codes, const R: usize>(sums: &mut [FourSums; R]) {
+    unsafe fn arrange<C: CodeFormat, const R: usize>(sums: &mut [FourSums; R]) {
         if by_matrices::<C>(R) {
             for pair in sums.as_chunks_mut().0 {
                 *pair = split_rows(*pair);
@@ -290,14 +290,14 @@ unsafe fn dot_mixed<const WIDE: bool>(sums: FourSums, codes: FourCodes, x: int8x
 
 /// Whether rows are taken in pairs. The two words of a step share a matrix, so they must share a group, too.
 #[inline(always)]
-fn by_matrices<C: Codes>(rows: usize) -> bool {
-    rows.is_multiple_of(2) && !C::HALVES
+fn by_matrices<C: CodeFormat>(rows: usize) -> bool {
+    rows.is_multiple_of(2) && !C::TWO_GROUPS
 }
 
 /// Multiplies words `T` and `T + 4` of a chunk with pairs of rows. The sums of a pair lie in its two places together:
 /// the first has eight outputs, four numbers for every two of them, in the order of [`usmmla`].
 #[inline(always)]
-unsafe fn matrices<C: Codes, const T: usize, const R: usize>(
+unsafe fn matrices<C: CodeFormat, const T: usize, const R: usize>(
     chunk: *const u8,
     x: *const i8,
     stride: usize,

@@ -10,7 +10,7 @@
 
 use std::arch::x86_64::*;
 
-use super::dots::Dots;
+use super::int8_dot::Int8Dot;
 use crate::cpu::{simd::Isa, x86::Avx512};
 
 /// Four consecutive activations in every lane's place.
@@ -30,7 +30,7 @@ unsafe fn count<const N: u32>() -> __m128i {
 #[derive(Clone, Copy)]
 pub(super) struct Avx512Vnni;
 
-impl Dots for Avx512Vnni {
+impl Int8Dot for Avx512Vnni {
     const LANES: usize = 16;
     const ROWS: usize = 16;
     type Codes = __m512i;
@@ -144,7 +144,7 @@ macro_rules! eight_outputs {
         #[derive(Clone, Copy)]
         pub(super) struct $name;
 
-        impl Dots for $name {
+        impl Int8Dot for $name {
             const LANES: usize = 8;
             const ROWS: usize = 4;
             type Codes = __m256i;

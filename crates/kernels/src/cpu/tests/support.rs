@@ -7,7 +7,7 @@ use crate::{
     cpu::{
         Cpu,
         epilogue::Epilogue,
-        product::{Input, product},
+        fused_linear::{FusedLinearInput, fused_linear},
         repack::Int8DotLevel,
         simd::SimdLevel,
     },
@@ -126,16 +126,16 @@ pub fn linear(cpu: &Cpu, x: &[f32], w: &Weight, bias: Option<&[f32]>) -> Vec<f32
         weight: w.clone(),
         bias: bias.map(|bias| bias.to_vec().into()),
     };
-    let input = Input {
+    let input = FusedLinearInput {
         x,
         rows: x.len() / w.cols(),
         norm: None,
     };
-    product(cpu, input, &[&linear], Epilogue::Store)
+    fused_linear(cpu, input, &[&linear], Epilogue::Store)
 }
 
 /// One matrix of every stored form.
-pub fn every_form(rows: usize, cols: usize) -> Vec<Weight> {
+pub fn every_format(rows: usize, cols: usize) -> Vec<Weight> {
     let mut noise = Noise(7);
     let mut forms: Vec<_> = FLOATS.map(|float| noise.dense(rows, cols, float)).into();
     for bits in [2, 3, 4, 5, 6, 8] {

@@ -8,15 +8,15 @@ use super::neon;
 use super::x86;
 use super::{
     CHUNK, Int8DotLevel, QuantizedRows, RepackedWeight, ScaleFormat, TILE, VECTOR,
-    codes::{Codes, with_codes},
-    dots::{Dots, Scalar, scales},
+    codes::{CodeFormat, with_codes},
+    int8_dot::{Int8Dot, Scalar, scales},
 };
 use crate::cpu::prefetch;
 
 /// What is multiplied with what.
 #[derive(Clone, Copy)]
 pub(crate) struct Operands<'a> {
-    pub tiles: &'a RepackedWeight,
+    pub weight: &'a RepackedWeight,
     pub x: &'a QuantizedRows,
 }
 
@@ -44,7 +44,7 @@ struct Job {
 ///
 /// # Safety
 /// The processor has the level; the rows have been quantized; `out` has room for them.
-pub(crate) unsafe fn multiply(
+pub(crate) unsafe fn gemm(
     level: Int8DotLevel,
     operands: Operands<'_>,
     tile: usize,
@@ -52,17 +52,17 @@ pub(crate) unsafe fn multiply(
     out: *mut f32,
     stride: usize,
 ) {
-    let Operands { tiles, x } = operands;
-    debug_assert!(x.cols() == tiles.cols && x.group() == tiles.spec.group_size);
+    let Operands { weight, x } = operands;
+    debug_assert!(x.cols() == weight.cols && x.group() == weight.spec.group_size);
     if rows.is_empty() {
         return;
     }
     let job = Job {
-        tile: tiles.tile(tile).as_ptr(),
-        records: tiles.records(),
-        record_bytes: tiles.record_bytes(),
-        chunks: tiles.chunks_per_record(),
-        scales: tiles.scales,
+        tile: weight.tile(tile).as_ptr(),
+        records: weight.records(),
+        record_bytes: weight.record_bytes(),
+        chunks: weight.chunks_per_record(),
+        scales: weight.scales,
         x: x.values(rows.start),
         x_stride: x.stride(),
         factors: x.factors(rows.start),
@@ -71,38 +71,38 @@ pub(crate) unsafe fn multiply(
         out_stride: stride,
     };
     // SAFETY: the caller's promise; tile and rows have the sizes that the job names.
-    with_codes!(tiles.spec, C => unsafe { all_rows::<C>(level, &job, rows.len()) });
+    with_codes!(weight.spec, C => unsafe { all_rows::<C>(level, &job, rows.len()) });
 }
 
 /// Compiles the kernels once per instruction set.
-unsafe fn all_rows<C: Codes>(level: Int8DotLevel, job: &Job, rows: usize) {
+unsafe fn all_rows<C: CodeFormat>(level: Int8DotLevel, job: &Job, rows: usize) {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    unsafe fn avx512_vnni<C: Codes>(job: &Job, rows: usize) {
+    unsafe fn avx512_vnni<C: CodeFormat>(job: &Job, rows: usize) {
         // SAFETY: the caller's promise; the features are enabled here.
         unsafe { all_rows_with::<x86::Avx512Vnni, C>(job, rows) }
     }
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avxvnni,avx2,fma,f16c")]
-    unsafe fn avx_vnni<C: Codes>(job: &Job, rows: usize) {
+    unsafe fn avx_vnni<C: CodeFormat>(job: &Job, rows: usize) {
         // SAFETY: the caller's promise; the features are enabled here.
         unsafe { all_rows_with::<x86::AvxVnni, C>(job, rows) }
     }
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn avx2<C: Codes>(job: &Job, rows: usize) {
+    unsafe fn avx2<C: CodeFormat>(job: &Job, rows: usize) {
         // SAFETY: the caller's promise; the features are enabled here.
         unsafe { all_rows_with::<x86::Avx2, C>(job, rows) }
     }
     #[cfg(target_arch = "aarch64")]
     #[target_feature(enable = "dotprod")]
-    unsafe fn neon_dotprod<C: Codes>(job: &Job, rows: usize) {
+    unsafe fn neon_dotprod<C: CodeFormat>(job: &Job, rows: usize) {
         // SAFETY: the caller's promise; the features are enabled here.
         unsafe { all_rows_with::<neon::Dotprod, C>(job, rows) }
     }
     #[cfg(target_arch = "aarch64")]
     #[target_feature(enable = "dotprod,i8mm")]
-    unsafe fn neon_i8mm<C: Codes>(job: &Job, rows: usize) {
+    unsafe fn neon_i8mm<C: CodeFormat>(job: &Job, rows: usize) {
         // SAFETY: the caller's promise; the features are enabled here.
         unsafe { all_rows_with::<neon::I8mm, C>(job, rows) }
     }
@@ -128,12 +128,12 @@ unsafe fn all_rows<C: Codes>(level: Int8DotLevel, job: &Job, rows: usize) {
 
 /// Takes the rows in blocks, the largest first.
 #[inline(always)]
-unsafe fn all_rows_with<D: Dots, C: Codes>(job: &Job, rows: usize) {
+unsafe fn all_rows_with<D: Int8Dot, C: CodeFormat>(job: &Job, rows: usize) {
     for lane in (0..TILE).step_by(D::LANES) {
         let mut row = 0;
         // SAFETY: the caller's promise; blocks stay inside of the rows.
         unsafe {
-            if D::ROWS >= 16 && !C::HALVES {
+            if D::ROWS >= 16 && !C::TWO_GROUPS {
                 while rows - row >= 16 {
                     block::<D, C, 16>(job, lane, row);
                     row += 16;
@@ -162,7 +162,7 @@ unsafe fn all_rows_with<D: Dots, C: Codes>(job: &Job, rows: usize) {
 
 /// The products of `R` rows from `row` on with the outputs from `lane` on.
 #[inline(always)]
-unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: usize) {
+unsafe fn block<D: Int8Dot, C: CodeFormat, const R: usize>(job: &Job, lane: usize, row: usize) {
     // SAFETY: the caller's promise: the tile has `records` records of the layout that the module describes, and there
     // are `R` rows of as many columns.
     unsafe {
@@ -188,7 +188,7 @@ unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: 
             let from = chunk.sub(4 * lane);
             add_group::<D, R>(job, from, lane, factors, &low, &mut totals);
             factors = factors.add(2);
-            if C::HALVES {
+            if C::TWO_GROUPS {
                 let from = from.add(job.scales.bytes());
                 add_group::<D, R>(job, from, lane, factors, &high, &mut totals);
                 factors = factors.add(2);
@@ -203,7 +203,7 @@ unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: 
 
 /// Adds the scaled sums of a group to the totals.
 #[inline(always)]
-unsafe fn add_group<D: Dots, const R: usize>(
+unsafe fn add_group<D: Int8Dot, const R: usize>(
     job: &Job,
     from: *const u8,
     lane: usize,

@@ -7,11 +7,11 @@ use crate::cpu::{
 
 /// Bytes that rows are kept apart beyond their length, so that the same column of many rows does not compete for one
 /// set of the cache.
-const APART: usize = 64;
+const ROW_PADDING: usize = 64;
 /// The largest magnitude of a quantized value.
-const LARGEST: f32 = 127.0;
+const MAX_CODE: f32 = 127.0;
 /// Groups with nothing larger count as zero: their step could not be inverted.
-const SMALLEST: f32 = 1e-30;
+const MIN_ABS_MAX: f32 = 1e-30;
 
 /// Rows of activations, `x ≈ step · q` with one step per group of columns. Threads fill in a row each.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl QuantizedRows {
 
     /// Values from one row to the next.
     pub fn stride(&self) -> usize {
-        (self.cols + APART).next_multiple_of(APART)
+        (self.cols + ROW_PADDING).next_multiple_of(ROW_PADDING)
     }
 
     /// Factors from one row to the next.
@@ -99,10 +99,10 @@ unsafe fn quantize_with<I: Isa>(x: &[f32], group: usize, values: *mut i8, factor
             .iter()
             .fold(0, |largest, x| largest.max(x.to_bits() & 0x7fff_ffff));
         let largest = f32::from_bits(largest);
-        let (step, inverse) = if largest < SMALLEST {
+        let (step, inverse) = if largest < MIN_ABS_MAX {
             (0.0, 0.0)
         } else {
-            (largest / LARGEST, LARGEST / largest)
+            (largest / MAX_CODE, MAX_CODE / largest)
         };
         let mut sum = 0;
         for (place, x) in x.iter().enumerate() {

@@ -3,54 +3,54 @@
 //! The loop has three phases at most:
 //! 1. rows are normalized, and quantized for the weights that want it;
 //! 2. products are computed. Weights in tiles go on, a few tiles at a time, to what is done with the result; others, and
-//!    tiles whose partners (gate and up) do not line up, leave the bare products in memory,
+//!    tiles whose partners (gate and up) do not line up, leave the unfused products in memory,
 //! 3. from where the last phase finishes them.
 
 use std::{cell::RefCell, mem::MaybeUninit, ops::Range};
 
 use super::{
     Cpu,
-    epilogue::{self, Block, Epilogue, STRIP},
+    epilogue::{self, BLOCK_OUTPUTS, Block, Epilogue},
     linear, norm,
-    repack::{Operands, QuantizedRows, RepackedWeight, TILE, multiply},
+    repack::{Operands, QuantizedRows, RepackedWeight, TILE, gemm},
     shared::UninitBuffer,
 };
 use crate::{Linear, Norm, Param, weight::Storage};
 
 /// Elements that are worth handing to another thread while rows are prepared or finished.
 const TASK_ELEMENTS: usize = 16 * 1024;
-/// Rows that a strip of tiles is multiplied with at once.
+/// Rows that a gate of tiles is multiplied with at once.
 const BLOCK_ROWS: usize = 16;
 /// Rows of a task: with more, a product is cut by rows as well, so that few outputs still keep all threads busy.
 const TASK_ROWS: usize = 128;
 /// Bytes of tiles that make a task when rows are few: long runs of memory come faster than short ones.
 const TASK_BYTES: usize = 256 * 1024;
-/// Tasks that a weight is cut into at least, for the threads to finish at about the same time.
+/// Tasks that a weight is cut into at least, for the threads to epilogue at about the same time.
 const TASKS_PER_THREAD: usize = 4;
 
 thread_local! {
     /// A normalized row.
-    static NORMED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static NORMALIZED_ROW: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The rows that are multiplied.
 #[derive(Clone, Copy)]
-pub(crate) struct Input<'a> {
+pub(crate) struct FusedLinearInput<'a> {
     pub x: &'a [f32],
     pub rows: usize,
     /// What is done to them first.
     pub norm: Option<&'a Norm>,
 }
 
-/// Computes `finish(norm(x) · [weights]ᵀ + [biases])`, `[rows, width]`; the outputs of the weights stand side by side.
-pub(crate) fn product(
+/// Computes `epilogue(norm(x) · [weights]ᵀ + [biases])`, `[rows, width]`; the outputs of the weights stand side by side.
+pub(crate) fn fused_linear(
     cpu: &Cpu,
-    input: Input<'_>,
+    input: FusedLinearInput<'_>,
     linears: &[&Linear],
-    finish: Epilogue<'_>,
+    epilogue: Epilogue<'_>,
 ) -> Vec<f32> {
     let rows = input.rows;
-    let product = Product::new(cpu, input, linears, finish);
+    let product = FusedLinear::new(cpu, input, linears, epilogue);
     if rows > 0 {
         product.run();
     }
@@ -58,24 +58,24 @@ pub(crate) fn product(
     unsafe { product.out.into_vec() }
 }
 
-struct Product<'a> {
+struct FusedLinear<'a> {
     cpu: &'a Cpu,
-    input: Input<'a>,
+    input: FusedLinearInput<'a>,
     cols: usize,
     /// Normalized rows for weights that are multiplied as floats.
-    normed: Option<UninitBuffer<f32>>,
+    normalized: Option<UninitBuffer<f32>>,
     /// For each group size that the weights ask for.
     quantized: Vec<QuantizedRows>,
     parts: Vec<Part<'a>>,
-    finish: Epilogue<'a>,
+    epilogue: Epilogue<'a>,
     /// Products that the last phase finishes, and how many stand in a row.
-    bare: Option<(UninitBuffer<f32>, usize)>,
+    unfused: Option<(UninitBuffer<f32>, usize)>,
     out: UninitBuffer<f32>,
     /// Columns of `out`.
     width: usize,
 }
 
-/// The tasks of one weight, or of a gate and the weight beside it.
+/// The tasks of one weight, or of a gate and the weight up it.
 struct Part<'a> {
     kind: Kind<'a>,
     /// Column of its first output.
@@ -83,11 +83,11 @@ struct Part<'a> {
 }
 
 enum Kind<'a> {
-    Floats(&'a Linear),
-    RepackedWeight {
-        strip: Strip<'a>,
+    Dequantized(&'a Linear),
+    Repacked {
+        gate: TileRange<'a>,
         /// What is multiplied with the activated products.
-        beside: Option<Strip<'a>>,
+        up: Option<TileRange<'a>>,
         /// Outputs.
         outputs: usize,
         /// RepackedWeight of a task.
@@ -97,8 +97,8 @@ enum Kind<'a> {
 
 /// A run of tiles of a weight.
 #[derive(Clone, Copy)]
-struct Strip<'a> {
-    tiles: &'a RepackedWeight,
+struct TileRange<'a> {
+    weight: &'a RepackedWeight,
     first: usize,
     count: usize,
     /// Index of its rows among the quantized ones.
@@ -106,7 +106,7 @@ struct Strip<'a> {
     bias: Option<&'a [f32]>,
 }
 
-impl Strip<'_> {
+impl TileRange<'_> {
     fn part(self, first: usize, count: usize) -> Self {
         Self {
             first: self.first + first,
@@ -117,22 +117,27 @@ impl Strip<'_> {
     }
 }
 
-impl<'a> Product<'a> {
-    fn new(cpu: &'a Cpu, input: Input<'a>, linears: &[&'a Linear], finish: Epilogue<'a>) -> Self {
+impl<'a> FusedLinear<'a> {
+    fn new(
+        cpu: &'a Cpu,
+        input: FusedLinearInput<'a>,
+        linears: &[&'a Linear],
+        epilogue: Epilogue<'a>,
+    ) -> Self {
         let total: usize = linears.iter().map(|linear| linear.weight.rows()).sum();
-        let width = match finish {
-            Epilogue::Gate(_) => total / 2,
+        let width = match epilogue {
+            Epilogue::Glu(_) => total / 2,
             _ => total,
         };
         let mut product = Self {
             cpu,
             input,
             cols: linears.first().map_or(0, |linear| linear.weight.cols()),
-            normed: None,
+            normalized: None,
             quantized: Vec::new(),
             parts: Vec::new(),
-            finish,
-            bare: None,
+            epilogue,
+            unfused: None,
             out: UninitBuffer::new(input.rows * width),
             width,
         };
@@ -141,35 +146,38 @@ impl<'a> Product<'a> {
     }
 
     fn plan(&mut self, linears: &[&'a Linear], total: usize) {
-        let strips: Vec<_> = linears.iter().map(|linear| self.strip(linear)).collect();
-        match (self.finish, strips.as_slice()) {
-            (Epilogue::Gate(_), [Some(gate), Some(up)]) => {
-                self.add_strip(*gate, Some(*up), self.width, 0);
+        let ranges: Vec<_> = linears
+            .iter()
+            .map(|linear| self.tile_range(linear))
+            .collect();
+        match (self.epilogue, ranges.as_slice()) {
+            (Epilogue::Glu(_), [Some(gate), Some(up)]) => {
+                self.add_tiles(*gate, Some(*up), self.width, 0);
                 return;
             }
-            (Epilogue::Gate(_), [Some(joined)]) if self.width.is_multiple_of(TILE) => {
+            (Epilogue::Glu(_), [Some(fused)]) if self.width.is_multiple_of(TILE) => {
                 let half = self.width / TILE;
-                let (gate, up) = (joined.part(0, half), joined.part(half, half));
-                self.add_strip(gate, Some(up), self.width, 0);
+                let (gate, up) = (fused.part(0, half), fused.part(half, half));
+                self.add_tiles(gate, Some(up), self.width, 0);
                 return;
             }
             _ => {}
         }
-        let stored = matches!(self.finish, Epilogue::Store);
-        let pairs = matches!(self.finish, Epilogue::Gate(_));
-        if !stored && (pairs || strips.iter().any(Option::is_none)) {
-            self.bare = Some((UninitBuffer::new(self.input.rows * total), total));
+        let stored = matches!(self.epilogue, Epilogue::Store);
+        let pairs = matches!(self.epilogue, Epilogue::Glu(_));
+        if !stored && (pairs || ranges.iter().any(Option::is_none)) {
+            self.unfused = Some((UninitBuffer::new(self.input.rows * total), total));
         }
         let mut column = 0;
-        for (linear, strip) in linears.iter().zip(strips) {
+        for (linear, gate) in linears.iter().zip(ranges) {
             let outputs = linear.weight.rows();
-            if let Some(strip) = strip {
-                self.add_strip(strip, None, outputs, column);
+            if let Some(gate) = gate {
+                self.add_tiles(gate, None, outputs, column);
             } else {
-                if self.input.norm.is_some() && self.normed.is_none() {
-                    self.normed = Some(UninitBuffer::new(self.input.rows * self.cols));
+                if self.input.norm.is_some() && self.normalized.is_none() {
+                    self.normalized = Some(UninitBuffer::new(self.input.rows * self.cols));
                 }
-                let kind = Kind::Floats(linear);
+                let kind = Kind::Dequantized(linear);
                 self.parts.push(Part { kind, column });
             }
             column += outputs;
@@ -177,43 +185,43 @@ impl<'a> Product<'a> {
     }
 
     /// All tiles of a weight that has them, and rows quantized for it.
-    fn strip(&mut self, linear: &'a Linear) -> Option<Strip<'a>> {
-        let Storage::Repacked(tiles) = linear.weight.storage() else {
+    fn tile_range(&mut self, linear: &'a Linear) -> Option<TileRange<'a>> {
+        let Storage::Repacked(weight) = linear.weight.storage() else {
             return None;
         };
-        let group = tiles.group_size();
+        let group = weight.group_size();
         let known = self.quantized.iter().position(|rows| rows.group() == group);
         let rows = known.unwrap_or_else(|| {
             let rows = QuantizedRows::new(self.input.rows, self.cols, group);
             self.quantized.push(rows);
             self.quantized.len() - 1
         });
-        Some(Strip {
-            tiles,
+        Some(TileRange {
+            weight,
             first: 0,
-            count: tiles.count(),
+            count: weight.tiles(),
             rows,
             bias: linear.bias.as_ref().map(Param::as_slice),
         })
     }
 
-    fn add_strip(
+    fn add_tiles(
         &mut self,
-        strip: Strip<'a>,
-        beside: Option<Strip<'a>>,
+        gate: TileRange<'a>,
+        up: Option<TileRange<'a>>,
         outputs: usize,
         column: usize,
     ) {
         let per_task = if self.input.rows > BLOCK_ROWS {
-            STRIP / TILE
+            BLOCK_OUTPUTS / TILE
         } else {
-            let bytes = strip.tiles.tile_bytes() + beside.map_or(0, |b| b.tiles.tile_bytes());
-            let share = strip.count.div_ceil(TASKS_PER_THREAD * self.cpu.threads());
+            let bytes = gate.weight.tile_bytes() + up.map_or(0, |b| b.weight.tile_bytes());
+            let share = gate.count.div_ceil(TASKS_PER_THREAD * self.cpu.threads());
             (TASK_BYTES / bytes).min(share).max(1)
         };
-        let kind = Kind::RepackedWeight {
-            strip,
-            beside,
+        let kind = Kind::Repacked {
+            gate,
+            up,
             outputs,
             per_task,
         };
@@ -227,10 +235,10 @@ impl<'a> Product<'a> {
 
     fn tasks(&self, part: &Part<'_>) -> usize {
         match &part.kind {
-            Kind::Floats(linear) => self.floats(linear, part.column).tasks(),
-            Kind::RepackedWeight {
-                strip, per_task, ..
-            } => strip.count.div_ceil(*per_task) * self.row_tasks(),
+            Kind::Dequantized(linear) => self.dequantized(linear, part.column).tasks(),
+            Kind::Repacked { gate, per_task, .. } => {
+                gate.count.div_ceil(*per_task) * self.row_tasks()
+            }
         }
     }
 
@@ -238,12 +246,16 @@ impl<'a> Product<'a> {
         let rows_per_task = |width: usize| (TASK_ELEMENTS / width).max(1);
         let rows = self.input.rows;
         let prepared = rows_per_task(self.cols);
-        let prepares = self.normed.is_some() || !self.quantized.is_empty();
+        let has_prepare = self.normalized.is_some() || !self.quantized.is_empty();
         let finished = rows_per_task(self.width);
         let counts = [
-            if prepares { rows.div_ceil(prepared) } else { 0 },
+            if has_prepare {
+                rows.div_ceil(prepared)
+            } else {
+                0
+            },
             self.parts.iter().map(|part| self.tasks(part)).sum(),
-            self.bare.as_ref().map_or(0, |_| rows.div_ceil(finished)),
+            self.unfused.as_ref().map_or(0, |_| rows.div_ceil(finished)),
         ];
         let range = |index, size| index * size..rows.min((index + 1) * size);
         self.cpu
@@ -251,13 +263,13 @@ impl<'a> Product<'a> {
             .parallel_phases(&counts, &|phase, index| match phase {
                 0 => self.prepare(range(index, prepared)),
                 1 => self.multiply(index),
-                _ => self.finish_bare(range(index, finished)),
+                _ => self.finish_unfused(range(index, finished)),
             });
     }
 
     fn prepare(&self, rows: Range<usize>) {
         let level = self.cpu.level;
-        NORMED.with_borrow_mut(|scratch| {
+        NORMALIZED_ROW.with_borrow_mut(|scratch| {
             for row in rows {
                 let x = &self.input.x[row * self.cols..][..self.cols];
                 let x = match self.input.norm {
@@ -273,8 +285,8 @@ impl<'a> Product<'a> {
                 };
                 // SAFETY: the level was detected, and each row is prepared by one task.
                 unsafe {
-                    if let Some(normed) = &self.normed {
-                        let to = normed.pointer(row * self.cols);
+                    if let Some(normalized) = &self.normalized {
+                        let to = normalized.pointer(row * self.cols);
                         to.copy_from_nonoverlapping(x.as_ptr(), self.cols);
                     }
                     for quantized in &self.quantized {
@@ -290,19 +302,21 @@ impl<'a> Product<'a> {
             let tasks = self.tasks(part);
             if task < tasks {
                 match &part.kind {
-                    Kind::Floats(linear) => {
+                    Kind::Dequantized(linear) => {
                         let count = self.input.rows * self.cols;
                         // SAFETY: the rows have been prepared by the phase before this one.
                         let x = self
-                            .normed
+                            .normalized
                             .as_ref()
-                            .map_or(self.input.x, |normed| unsafe { normed.slice(0, count) });
+                            .map_or(self.input.x, |normalized| unsafe {
+                                normalized.slice(0, count)
+                            });
                         // SAFETY: each task runs once, and the output has room for all rows.
-                        unsafe { self.floats(linear, part.column).run(self.cpu, x, task) };
+                        unsafe { self.dequantized(linear, part.column).run(self.cpu, x, task) };
                     }
-                    Kind::RepackedWeight {
-                        strip,
-                        beside,
+                    Kind::Repacked {
+                        gate,
+                        up,
                         outputs,
                         per_task,
                     } => {
@@ -310,16 +324,16 @@ impl<'a> Product<'a> {
                         let per_row_task = self.input.rows.div_ceil(self.row_tasks());
                         let first = row_task * per_row_task;
                         let rows = first..self.input.rows.min(first + per_row_task);
-                        let tiles = task * per_task..strip.count.min((task + 1) * per_task);
-                        let place = Place {
+                        let tiles = task * per_task..gate.count.min((task + 1) * per_task);
+                        let columns = OutputColumns {
                             column: part.column,
                             outputs: *outputs,
                         };
-                        for first in tiles.clone().step_by(STRIP / TILE) {
-                            let count = (tiles.end - first).min(STRIP / TILE);
-                            let strip = strip.part(first, count);
-                            let beside = beside.map(|beside| beside.part(first, count));
-                            self.multiply_strip(strip, beside, first * TILE, place, rows.clone());
+                        for first in tiles.clone().step_by(BLOCK_OUTPUTS / TILE) {
+                            let count = (tiles.end - first).min(BLOCK_OUTPUTS / TILE);
+                            let gate = gate.part(first, count);
+                            let up = up.map(|up| up.part(first, count));
+                            self.multiply_block(gate, up, first * TILE, columns, rows.clone());
                         }
                     }
                 }
@@ -329,15 +343,15 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// Where bare or finished products of strips and floats go: memory and row length.
+    /// Where unfused or finished products of ranges and floats go: memory and row length.
     fn target(&self) -> (&UninitBuffer<f32>, usize) {
-        match &self.bare {
-            Some((bare, total)) => (bare, *total),
+        match &self.unfused {
+            Some((unfused, total)) => (unfused, *total),
             None => (&self.out, self.width),
         }
     }
 
-    fn floats<'b>(&'b self, linear: &'b Linear, column: usize) -> linear::Product<'b> {
+    fn dequantized<'b>(&'b self, linear: &'b Linear, column: usize) -> linear::Product<'b> {
         let (out, stride) = self.target();
         linear::Product {
             weight: &linear.weight,
@@ -350,47 +364,49 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// Multiplies rows with at most [`STRIP`] outputs, the first of which is `output` of its part.
-    fn multiply_strip(
+    /// Multiplies rows with at most [`BLOCK_OUTPUTS`] outputs, the first of which is `output` of its part.
+    fn multiply_block(
         &self,
-        strip: Strip<'_>,
-        beside: Option<Strip<'_>>,
+        gate: TileRange<'_>,
+        up: Option<TileRange<'_>>,
         output: usize,
-        place: Place,
+        columns: OutputColumns,
         rows: Range<usize>,
     ) {
-        let mut products = [MaybeUninit::<f32>::uninit(); BLOCK_ROWS * STRIP];
-        let mut products_beside = [MaybeUninit::<f32>::uninit(); BLOCK_ROWS * STRIP];
+        let mut products = [MaybeUninit::<f32>::uninit(); BLOCK_ROWS * BLOCK_OUTPUTS];
+        let mut up_products = [MaybeUninit::<f32>::uninit(); BLOCK_ROWS * BLOCK_OUTPUTS];
         let (out, stride) = self.target();
-        let finish = if self.bare.is_some() {
+        let epilogue = if self.unfused.is_some() {
             Epilogue::Store
         } else {
-            self.finish
+            self.epilogue
         };
         for first in rows.clone().step_by(BLOCK_ROWS) {
             let rows = first..rows.end.min(first + BLOCK_ROWS);
             let to = products.as_mut_ptr().cast();
-            let to_beside = products_beside.as_mut_ptr().cast();
-            let at = rows.start * stride + place.column + output;
+            let to_up = up_products.as_mut_ptr().cast();
+            let at = rows.start * stride + columns.column + output;
             // SAFETY: the levels were detected, the rows have been quantized by the phase before this one, the memory
-            // has room for a block of rows and a strip of outputs, and each task writes its own elements.
+            // has room for a block of rows and a gate of outputs, and each task writes its own elements.
             unsafe {
-                self.multiply_tiles(strip, rows.clone(), to);
-                if let Some(beside) = beside {
-                    self.multiply_tiles(beside, rows.clone(), to_beside);
+                self.multiply_tiles(gate, rows.clone(), to);
+                if let Some(up) = up {
+                    self.multiply_tiles(up, rows.clone(), to_up);
                 }
-                epilogue::finish(
+                epilogue::apply(
                     self.cpu.level,
-                    finish,
+                    epilogue,
                     &Block {
                         rows: rows.len(),
-                        cols: STRIP.min(place.outputs - output).min(strip.count * TILE),
+                        cols: BLOCK_OUTPUTS
+                            .min(columns.outputs - output)
+                            .min(gate.count * TILE),
                         values: to,
-                        beside: to_beside,
-                        stride: STRIP,
-                        bias: strip.bias,
-                        bias_beside: beside.and_then(|beside| beside.bias),
-                        place: at,
+                        up: to_up,
+                        stride: BLOCK_OUTPUTS,
+                        bias: gate.bias,
+                        up_bias: up.and_then(|up| up.bias),
+                        index: at,
                         out: out.pointer(at),
                         out_stride: stride,
                     },
@@ -401,49 +417,49 @@ impl<'a> Product<'a> {
 
     /// # Safety
     /// The rows have been quantized, and `to` has room for the block.
-    unsafe fn multiply_tiles(&self, strip: Strip<'_>, rows: Range<usize>, to: *mut f32) {
+    unsafe fn multiply_tiles(&self, gate: TileRange<'_>, rows: Range<usize>, to: *mut f32) {
         let operands = Operands {
-            tiles: strip.tiles,
-            x: &self.quantized[strip.rows],
+            weight: gate.weight,
+            x: &self.quantized[gate.rows],
         };
-        for tile in 0..strip.count {
+        for tile in 0..gate.count {
             // SAFETY: the level was detected; the rest is the caller's promise.
             unsafe {
                 let to = to.add(tile * TILE);
-                multiply(
+                gemm(
                     self.cpu.dots,
                     operands,
-                    strip.first + tile,
+                    gate.first + tile,
                     rows.clone(),
                     to,
-                    STRIP,
+                    BLOCK_OUTPUTS,
                 );
             }
         }
     }
 
-    fn finish_bare(&self, rows: Range<usize>) {
-        let Some((bare, total)) = &self.bare else {
+    fn finish_unfused(&self, rows: Range<usize>) {
+        let Some((unfused, total)) = &self.unfused else {
             return;
         };
-        let values = bare.pointer(rows.start * total);
-        let place = rows.start * self.width;
+        let values = unfused.pointer(rows.start * total);
+        let index = rows.start * self.width;
         // SAFETY: the level was detected, the products have been computed by the phase before this one, and each row is
         // finished by one task.
         unsafe {
-            epilogue::finish(
+            epilogue::apply(
                 self.cpu.level,
-                self.finish,
+                self.epilogue,
                 &Block {
                     rows: rows.len(),
                     cols: self.width,
                     values,
-                    beside: values.add(total - self.width),
+                    up: values.add(total - self.width),
                     stride: *total,
                     bias: None,
-                    bias_beside: None,
-                    place,
-                    out: self.out.pointer(place),
+                    up_bias: None,
+                    index,
+                    out: self.out.pointer(index),
                     out_stride: self.width,
                 },
             );
@@ -453,7 +469,7 @@ impl<'a> Product<'a> {
 
 /// Where the outputs of a part stand in a row.
 #[derive(Clone, Copy)]
-struct Place {
+struct OutputColumns {
     column: usize,
     outputs: usize,
 }

@@ -15,22 +15,22 @@ use crate::{
 };
 
 /// One row of products, finished.
-fn finished(cpu: &Cpu, finish: Epilogue<'_>, x: &[f32], beside: &[f32]) -> Vec<f32> {
+fn with_epilogue(cpu: &Cpu, epilogue: Epilogue<'_>, x: &[f32], up: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let block = Block {
         rows: 1,
         cols: x.len(),
         values: x.as_ptr(),
-        beside: beside.as_ptr(),
+        up: up.as_ptr(),
         stride: x.len(),
         bias: None,
-        bias_beside: None,
-        place: 0,
+        up_bias: None,
+        index: 0,
         out: out.as_mut_ptr(),
         out_stride: x.len(),
     };
     // SAFETY: the level is one of the processor's, and all slices are of one length.
-    unsafe { epilogue::finish(cpu.level, finish, &block) };
+    unsafe { epilogue::apply(cpu.level, epilogue, &block) };
     out
 }
 
@@ -72,7 +72,7 @@ fn activations_agree_with_the_reference() {
                 .iter()
                 .map(|x| reference::activate(*x, activation))
                 .collect();
-            let found = finished(&cpu, Epilogue::Activate(activation), &x, &x);
+            let found = with_epilogue(&cpu, Epilogue::Activation(activation), &x, &x);
             // Far out on the negative side the result vanishes; it is exact to a rounding of the input there.
             let pairs = found.iter().zip(&expected).zip(&x);
             for ((found, expected), x) in pairs {
@@ -82,7 +82,7 @@ fn activations_agree_with_the_reference() {
                     cpu.level
                 );
             }
-            let gated = finished(&cpu, Epilogue::Gate(activation), &x, &x);
+            let gated = with_epilogue(&cpu, Epilogue::Glu(activation), &x, &x);
             let expected: Vec<f32> = found.iter().zip(&x).map(|(a, x)| a * x).collect();
             assert_eq!(gated, expected);
         }
@@ -94,7 +94,7 @@ fn large_inputs_reach_their_limits() {
     let x = [-1e30, -200.0, 200.0, 1e30];
     for cpu in every_level() {
         for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh] {
-            let found = finished(&cpu, Epilogue::Activate(activation), &x, &x);
+            let found = with_epilogue(&cpu, Epilogue::Activation(activation), &x, &x);
             assert_eq!(found, [0.0, 0.0, 200.0, 1e30], "{activation:?}");
         }
         let capped = elementwise::map(&cpu, Function::Softcap(3.0), &x);
@@ -132,9 +132,9 @@ fn norms_agree_with_the_reference() {
                 let found = norm(&cpu, &rms, &x, width, None);
                 let expected = reference::rms_norm(&x, width, weight, 1e-5);
                 assert_close(cpu.level, &found, &expected, 1e-6, 0.0);
-                let onto = norm(&cpu, &rms, &x, width, Some((&x, 0.5)));
+                let added = norm(&cpu, &rms, &x, width, Some((&x, 0.5)));
                 let expected: Vec<f32> = x.iter().zip(&found).map(|(x, y)| x + 0.5 * y).collect();
-                assert_close(cpu.level, &onto, &expected, 1e-6, 1e-6);
+                assert_close(cpu.level, &added, &expected, 1e-6, 1e-6);
                 for bias in [None, Some(&*bias)] {
                     let layer = Norm::Layer {
                         weight: vector(weight),
@@ -217,7 +217,7 @@ fn rotated(
         values: rope::rope_cos_sin(cpu, rope, positions),
     };
     let slots: Vec<u32> = (0..positions.len() as u32).collect();
-    let job = rope::Job {
+    let job = rope::RopeAndCache {
         qkv: &qkv,
         spec: &spec,
         norms: None,
@@ -272,7 +272,7 @@ fn vector_instruction_sets_agree_bitwise() {
         bias: weight(),
         eps: 1e-5,
     };
-    let onto = Epilogue::Onto {
+    let added = Epilogue::ResidualAdd {
         residual: x,
         scale: 0.3,
     };
@@ -280,9 +280,9 @@ fn vector_instruction_sets_agree_bitwise() {
         .iter()
         .map(|cpu| {
             vec![
-                finished(cpu, Epilogue::Activate(Activation::Gelu), x, x),
-                finished(cpu, Epilogue::Activate(Activation::Silu), x, x),
-                finished(cpu, onto, x, x),
+                with_epilogue(cpu, Epilogue::Activation(Activation::Gelu), x, x),
+                with_epilogue(cpu, Epilogue::Activation(Activation::Silu), x, x),
+                with_epilogue(cpu, added, x, x),
                 elementwise::map(cpu, Function::Softcap(9.0), x),
                 norm(cpu, &rms, x, 100, Some((x, 0.3))),
                 norm(cpu, &layer, x, 100, None),

@@ -1,6 +1,6 @@
 //! Integer dot products on every instruction set.
 
-use super::{CHUNK, ScaleFormat, codes::Codes};
+use super::{CHUNK, ScaleFormat, codes::CodeFormat};
 use crate::cpu::simd::{widen_bf16, widen_f16};
 use crate::{FloatType, quant};
 
@@ -68,12 +68,12 @@ impl Int8DotLevel {
     }
 }
 
-/// An instruction set that works on [`Dots::LANES`] outputs at a time.
+/// An instruction set that works on [`Int8Dot::LANES`] outputs at a time.
 ///
 /// # Safety
 /// Every method may use the set's instructions: it is called only from code that the set was enabled for. Pointers are
 /// valid for the number of elements that the method names; none needs alignment.
-pub(crate) trait Dots: Copy {
+pub(crate) trait Int8Dot: Copy {
     /// Outputs of a register; divides the outputs of a tile.
     const LANES: usize;
     /// Activation rows whose sums stay in registers: 4, 8 or 16.
@@ -106,9 +106,9 @@ pub(crate) trait Dots: Copy {
         x: *const i8,
     ) -> Self::Sums;
     /// Adds the products of a chunk with `R` rows, `stride` values apart, to `low`, and those of its second half to
-    /// `high` where [`Codes::HALVES`] is set. What lane and row a sum is of, [`Dots::arrange`] may decide.
+    /// `high` where [`CodeFormat::TWO_GROUPS`] is set. What lane and row a sum is of, [`Int8Dot::arrange`] may decide.
     #[inline(always)]
-    unsafe fn chunk<C: Codes, const R: usize>(
+    unsafe fn chunk<C: CodeFormat, const R: usize>(
         chunk: *const u8,
         x: *const i8,
         stride: usize,
@@ -120,7 +120,7 @@ pub(crate) trait Dots: Copy {
     }
     /// Gives every row the sums of its own, lane by lane.
     #[inline(always)]
-    unsafe fn arrange<C: Codes, const R: usize>(_sums: &mut [Self::Sums; R]) {}
+    unsafe fn arrange<C: CodeFormat, const R: usize>(_sums: &mut [Self::Sums; R]) {}
     unsafe fn to_floats(sums: Self::Sums) -> Self::Floats;
 
     unsafe fn splat(value: f32) -> Self::Floats;
@@ -133,9 +133,9 @@ pub(crate) trait Dots: Copy {
     unsafe fn fma(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
 }
 
-/// [`Dots::chunk`] word by word.
+/// [`Int8Dot::chunk`] word by word.
 #[inline(always)]
-pub(super) unsafe fn each_word<D: Dots, C: Codes, const R: usize>(
+pub(super) unsafe fn each_word<D: Int8Dot, C: CodeFormat, const R: usize>(
     chunk: *const u8,
     x: *const i8,
     stride: usize,
@@ -153,7 +153,7 @@ pub(super) unsafe fn each_word<D: Dots, C: Codes, const R: usize>(
 
 /// Multiplies words `T` and `T + 4` of a chunk. Their sums are kept apart only where they belong to two groups.
 #[inline(always)]
-unsafe fn step<D: Dots, C: Codes, const T: usize, const R: usize>(
+unsafe fn step<D: Int8Dot, C: CodeFormat, const T: usize, const R: usize>(
     chunk: *const u8,
     x: *const i8,
     stride: usize,
@@ -172,7 +172,7 @@ unsafe fn step<D: Dots, C: Codes, const T: usize, const R: usize>(
             };
         }
         let x = x.add(CHUNK / 2);
-        let sums = if C::HALVES { high } else { low };
+        let sums = if C::TWO_GROUPS { high } else { low };
         for r in 0..R {
             sums[r] = if C::WIDE {
                 D::dot::<true>(sums[r], second, x.add(r * stride))
@@ -186,9 +186,9 @@ unsafe fn step<D: Dots, C: Codes, const T: usize, const R: usize>(
 /// Scales and biases of one group for the lanes from `lane` on; `from` is where the group's scales begin.
 ///
 /// # Safety
-/// As for [`Dots`]; `form.bytes()` are readable.
+/// As for [`Int8Dot`]; `form.bytes()` are readable.
 #[inline(always)]
-pub(super) unsafe fn scales<D: Dots>(
+pub(super) unsafe fn scales<D: Int8Dot>(
     from: *const u8,
     form: ScaleFormat,
     lane: usize,
@@ -225,7 +225,7 @@ pub(super) unsafe fn scales<D: Dots>(
 }
 
 #[inline(always)]
-unsafe fn half_scales<D: Dots>(from: *const u8, widen: impl Fn(u8) -> f32) -> D::Floats {
+unsafe fn half_scales<D: Int8Dot>(from: *const u8, widen: impl Fn(u8) -> f32) -> D::Floats {
     let mut lanes = [0.0; super::TILE];
     // SAFETY: the caller's promise: `LANES` bytes are readable, and `lanes` has no fewer elements.
     unsafe {
@@ -240,7 +240,7 @@ unsafe fn half_scales<D: Dots>(from: *const u8, widen: impl Fn(u8) -> f32) -> D:
 #[derive(Clone, Copy)]
 pub(super) struct Scalar;
 
-impl Dots for Scalar {
+impl Int8Dot for Scalar {
     const LANES: usize = 1;
     const ROWS: usize = 4;
     type Codes = u32;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{
     super::simd::{Isa, LANES},
     Query, clip,
-    tile::{Keys, Stored, Values},
+    tile::{Keys, TileFormat, Values},
 };
 use crate::kv::GROUP;
 
@@ -13,7 +13,7 @@ use crate::kv::GROUP;
 pub(super) const FEW: usize = 4;
 
 /// Query vectors whose sums stay in registers together.
-pub(super) const fn most<I: Isa>() -> usize {
+pub(super) const fn max_vectors<I: Isa>() -> usize {
     if I::WIDE { 8 } else { FEW }
 }
 
@@ -49,14 +49,14 @@ impl Rows {
     }
 }
 
-/// Calls a function of a constant number of vectors: at most [`FEW`] or [`most`].
+/// Calls a function of a constant number of vectors: at most [`FEW`] or [`max_vectors`].
 macro_rules! for_count {
     ($count:expr, $function:ident::<$isa:ty, $stored:ty>($($arg:expr),*)) => {
         match $count {
             1 => $function::<$isa, $stored, 1>($($arg),*),
             2 => $function::<$isa, $stored, 2>($($arg),*),
             3 => $function::<$isa, $stored, 3>($($arg),*),
-            _ if <$isa>::WIDE && $count == most::<$isa>() => {
+            _ if <$isa>::WIDE && $count == max_vectors::<$isa>() => {
                 $function::<$isa, $stored, 8>($($arg),*);
             }
             _ => $function::<$isa, $stored, 4>($($arg),*),
@@ -67,7 +67,7 @@ macro_rules! for_count {
 /// The scaled products of query vectors with the keys of a block at the positions `seen`, and those up to whole runs of
 /// sixteen.
 #[inline(always)]
-pub(super) unsafe fn score<I: Isa, S: Stored<I>>(
+pub(super) unsafe fn score<I: Isa, S: TileFormat<I>>(
     keys: Keys,
     q: &[*const f32],
     seen: Range<usize>,
@@ -79,7 +79,7 @@ pub(super) unsafe fn score<I: Isa, S: Stored<I>>(
 }
 
 #[inline(always)]
-unsafe fn score_seen<I: Isa, S: Stored<I>, const R: usize>(
+unsafe fn score_seen<I: Isa, S: TileFormat<I>, const R: usize>(
     keys: Keys,
     q: &[*const f32],
     seen: Range<usize>,
@@ -104,7 +104,7 @@ unsafe fn score_seen<I: Isa, S: Stored<I>, const R: usize>(
 
 /// `R` vectors and `C` runs of sixteen positions. Elements are added in ascending order.
 #[inline(always)]
-unsafe fn score_runs<I: Isa, S: Stored<I>, const R: usize, const C: usize>(
+unsafe fn score_runs<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
     keys: Keys,
     q: &[*const f32],
     position: usize,
@@ -152,7 +152,7 @@ unsafe fn score_runs<I: Isa, S: Stored<I>, const R: usize, const C: usize>(
 ///
 /// Each vector takes its positions in ascending order and no other: a value that it does not see may be anything.
 #[inline(always)]
-pub(super) unsafe fn gather<I: Isa, S: Stored<I>>(
+pub(super) unsafe fn add_weighted_values<I: Isa, S: TileFormat<I>>(
     values: Values,
     queries: &[Query],
     block: &Range<usize>,
@@ -160,25 +160,25 @@ pub(super) unsafe fn gather<I: Isa, S: Stored<I>>(
     parts: Rows,
 ) {
     let (first, last) = (queries[0], queries[queries.len() - 1]);
-    let shared = clip(last.start..first.end, block);
+    let common = clip(last.start..first.end, block);
     let ragged = first.start < last.start || first.end < last.end;
     // SAFETY: the caller's promise.
     unsafe {
         if ragged {
             for (r, query) in queries.iter().enumerate() {
                 let seen = clip(query.start..query.end, block);
-                let before = seen.start..seen.end.min(shared.start);
+                let before = seen.start..seen.end.min(common.start);
                 add_columns::<I, S, 1>(values, before, weights.from(r), parts.from(r));
             }
         }
         for_count!(
             queries.len(),
-            add_columns::<I, S>(values, shared.clone(), weights, parts)
+            add_columns::<I, S>(values, common.clone(), weights, parts)
         );
         if ragged {
             for (r, query) in queries.iter().enumerate() {
                 let seen = clip(query.start..query.end, block);
-                let after = seen.start.max(shared.end)..seen.end;
+                let after = seen.start.max(common.end)..seen.end;
                 add_columns::<I, S, 1>(values, after, weights.from(r), parts.from(r));
             }
         }
@@ -186,7 +186,7 @@ pub(super) unsafe fn gather<I: Isa, S: Stored<I>>(
 }
 
 #[inline(always)]
-unsafe fn add_columns<I: Isa, S: Stored<I>, const R: usize>(
+unsafe fn add_columns<I: Isa, S: TileFormat<I>, const R: usize>(
     values: Values,
     positions: Range<usize>,
     weights: Rows,
@@ -219,7 +219,7 @@ unsafe fn add_columns<I: Isa, S: Stored<I>, const R: usize>(
 
 /// `R` vectors and `C` runs of sixteen elements. Positions are added in ascending order.
 #[inline(always)]
-unsafe fn add<I: Isa, S: Stored<I>, const R: usize, const C: usize>(
+unsafe fn add<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
     values: Values,
     positions: Range<usize>,
     column: usize,

@@ -4,7 +4,7 @@ use super::simd::{Isa, LANES, load_part, multiversion};
 use crate::kv::{GROUP, KvCacheDtype};
 
 /// Where one head of one position goes: see [`crate::KvCache`] for the layout.
-pub(crate) struct Place {
+pub(crate) struct CacheSlot {
     pub dtype: KvCacheDtype,
     /// The head's part of the block's keys.
     pub keys: *mut u8,
@@ -18,22 +18,22 @@ pub(crate) struct Place {
 
 multiversion! {
     /// Stores a key and a value.
-    pub(crate) store [] [] (place: &Place, key: &[f32], value: &[f32]) = store_with
+    pub(crate) write [] [] (slot: &CacheSlot, key: &[f32], value: &[f32]) = write_with
 }
 
 #[inline(always)]
-unsafe fn store_with<I: Isa>(place: &Place, key: &[f32], value: &[f32]) {
-    let &Place {
+unsafe fn write_with<I: Isa>(slot: &CacheSlot, key: &[f32], value: &[f32]) {
+    let &CacheSlot {
         keys,
         values,
         offset,
         stride,
         value_stride,
         ..
-    } = place;
-    // SAFETY: the place has room for a key and a value, by the caller's promise.
+    } = slot;
+    // SAFETY: the slot has room for a key and a value, by the caller's promise.
     unsafe {
-        match place.dtype {
+        match slot.dtype {
             KvCacheDtype::F32 => {
                 let keys = keys.cast::<f32>().add(offset);
                 for (element, key) in key.iter().enumerate() {
@@ -46,14 +46,14 @@ unsafe fn store_with<I: Isa>(place: &Place, key: &[f32], value: &[f32]) {
                 let keys = keys.cast::<u16>().add(offset);
                 for (run, key) in key.chunks(LANES).enumerate() {
                     let keys = keys.add(run * LANES * stride);
-                    for (element, key) in halves::<I>(key)[..key.len()].iter().enumerate() {
+                    for (element, key) in to_f16::<I>(key)[..key.len()].iter().enumerate() {
                         keys.add(element * stride).write_unaligned(*key);
                     }
                 }
                 let values = values.cast::<u16>().add(offset * value_stride);
                 for (run, value) in value.chunks(LANES).enumerate() {
                     // The row is padded to whole vectors.
-                    let narrow = halves::<I>(value);
+                    let narrow = to_f16::<I>(value);
                     std::ptr::copy_nonoverlapping(narrow.as_ptr(), values.add(run * LANES), LANES);
                 }
             }
@@ -86,7 +86,7 @@ unsafe fn store_with<I: Isa>(place: &Place, key: &[f32], value: &[f32]) {
 }
 
 #[inline(always)]
-unsafe fn halves<I: Isa>(elements: &[f32]) -> [u16; LANES] {
+unsafe fn to_f16<I: Isa>(elements: &[f32]) -> [u16; LANES] {
     let mut narrow = [0; LANES];
     // SAFETY: sixteen values are writable, and as many readable as are read.
     unsafe {
