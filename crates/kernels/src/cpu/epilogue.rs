@@ -1,4 +1,4 @@
-//! What is done with the products of a weight before they leave the cache.
+//! The epilogue of a linear layer: bias, activation, gating and residual, applied while the result is in the cache.
 
 use super::{
     math,
@@ -6,32 +6,32 @@ use super::{
 };
 use crate::Activation;
 
-/// Outputs that are finished together.
+/// Outputs that the epilogue processes at a time.
 pub(crate) const BLOCK_OUTPUTS: usize = 64;
 
-/// What becomes of products.
+/// What is computed from a linear layer's result.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Epilogue<'a> {
-    /// `product`.
+    /// `y`.
     Store,
-    /// `activation(product)`.
+    /// `activation(y)`.
     Activation(Activation),
-    /// `activation(product) · product up it`.
+    /// `activation(y) · up`.
     Glu(Activation),
-    /// `residual + scale · product`.
+    /// `residual + scale · y`.
     ResidualAdd { residual: &'a [f32], scale: f32 },
 }
 
-/// Products, and where they go.
+/// A block of results and its destination.
 pub(crate) struct Block<'a> {
     pub rows: usize,
     pub cols: usize,
-    /// Products, `stride` from row to row.
+    /// Results, `stride` elements from row to row.
     pub values: *const f32,
-    /// The products up them, for [`Epilogue::Glu`].
+    /// The up results, for [`Epilogue::Glu`].
     pub up: *const f32,
     pub stride: usize,
-    /// Added to each row of products.
+    /// Added to each row of `values`.
     pub bias: Option<&'a [f32]>,
     pub up_bias: Option<&'a [f32]>,
     /// Index of the first result in the output, and of the residual that belongs to it.
@@ -42,21 +42,22 @@ pub(crate) struct Block<'a> {
 }
 
 multiversion! {
-    /// Writes the results of a block.
+    /// Writes the output of a block.
     ///
-    /// # Safety
     /// The block's pointers are valid for its rows and columns; biases and residual reach as far.
     pub(crate) apply [] [] (epilogue: Epilogue<'_>, block: &Block<'_>) = apply_with
 }
 
+/// # Safety
+/// As for [`apply`]; the caller has enabled the instructions of `I`.
 #[inline(always)]
 unsafe fn apply_with<I: Isa>(epilogue: Epilogue<'_>, block: &Block<'_>) {
     for row in 0..block.rows {
         for col in (0..block.cols).step_by(BLOCK_OUTPUTS) {
-            // SAFETY: the caller's promise.
+            // SAFETY: the contract of this function.
             unsafe {
                 match BLOCK_OUTPUTS.min(block.cols - col) {
-                    // A length that the compiler knows: most strips are full.
+                    // A constant length for the common case, so that the loops are unrolled.
                     BLOCK_OUTPUTS => apply_to_row::<I>(epilogue, block, row, col, BLOCK_OUTPUTS),
                     len => apply_to_row::<I>(epilogue, block, row, col, len),
                 }
@@ -65,7 +66,10 @@ unsafe fn apply_with<I: Isa>(epilogue: Epilogue<'_>, block: &Block<'_>) {
     }
 }
 
-/// Finishes the `len` columns from `col` on of a row.
+/// Processes the `len` columns of a row from `col` on.
+///
+/// # Safety
+/// As for [`apply_with`]; row and columns are inside the block, and `len` is at most [`BLOCK_OUTPUTS`].
 #[inline(always)]
 unsafe fn apply_to_row<I: Isa>(
     epilogue: Epilogue<'_>,
@@ -78,7 +82,7 @@ unsafe fn apply_to_row<I: Isa>(
     let mut results = [0.0; BLOCK_OUTPUTS];
     let at = row * block.stride + col;
     let (values, results) = (&mut values[..len], &mut results[..len]);
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         copy(block.values.add(at), values);
         add(values, block.bias, col);
@@ -109,15 +113,19 @@ unsafe fn apply_to_row<I: Isa>(
     }
 }
 
+/// # Safety
+/// `from` is readable for `to.len()` elements and does not overlap `to`.
 #[inline(always)]
 unsafe fn copy(from: *const f32, to: &mut [f32]) {
-    // SAFETY: the caller's promise that as many values are readable.
+    // SAFETY: the contract of this function: as many values are readable.
     unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, to.len()) }
 }
 
+/// # Safety
+/// `to` is writable for `from.len()` elements and does not overlap `from`.
 #[inline(always)]
 unsafe fn store(from: &[f32], to: *mut f32) {
-    // SAFETY: the caller's promise that as many values are writable.
+    // SAFETY: the contract of this function: as many values are writable.
     unsafe { to.copy_from_nonoverlapping(from.as_ptr(), from.len()) }
 }
 

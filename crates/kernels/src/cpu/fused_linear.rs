@@ -1,10 +1,10 @@
-//! A norm, one or more matrix products of its result, and what is done with them, in one loop over all threads.
+//! Fused linear layers: a norm, one or more matrix products of its result, and an epilogue, in one parallel loop.
 //!
-//! The loop has three phases at most:
-//! 1. rows are normalized, and quantized for the weights that want it;
-//! 2. products are computed. Weights in tiles go on, a few tiles at a time, to what is done with the result; others, and
-//!    tiles whose partners (gate and up) do not line up, leave the unfused products in memory,
-//! 3. from where the last phase finishes them.
+//! The loop has up to three phases:
+//! 1. Rows are normalized, and quantized for repacked weights.
+//! 2. Products are computed. Blocks of repacked weights go through the epilogue right away. Other weights, and gate and up
+//!    weights whose tiles do not line up, write their unfused products to memory.
+//! 3. The epilogue is applied to the unfused products.
 
 use std::{cell::RefCell, mem::MaybeUninit, ops::Range};
 
@@ -17,15 +17,15 @@ use super::{
 };
 use crate::{Linear, Norm, Param, weight::Storage};
 
-/// Elements that are worth handing to another thread while rows are prepared or finished.
+/// Elements per task while rows are prepared or finished.
 const TASK_ELEMENTS: usize = 16 * 1024;
-/// Rows that a gate of tiles is multiplied with at once.
+/// Rows per block of the int8 kernel.
 const BLOCK_ROWS: usize = 16;
-/// Rows of a task: with more, a product is cut by rows as well, so that few outputs still keep all threads busy.
+/// Rows per task: longer inputs are also split by rows, so that weights with few outputs keep all threads busy.
 const TASK_ROWS: usize = 128;
-/// Bytes of tiles that make a task when rows are few: long runs of memory come faster than short ones.
+/// Bytes of weights per task when there are few rows: long sequential reads are faster than short ones.
 const TASK_BYTES: usize = 256 * 1024;
-/// Tasks that a weight is cut into at least, for the threads to epilogue at about the same time.
+/// Minimum number of tasks per thread, so that threads finish at about the same time.
 const TASKS_PER_THREAD: usize = 4;
 
 thread_local! {
@@ -33,16 +33,16 @@ thread_local! {
     static NORMALIZED_ROW: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The rows that are multiplied.
+/// The activations, with an optional norm.
 #[derive(Clone, Copy)]
 pub(crate) struct FusedLinearInput<'a> {
     pub x: &'a [f32],
     pub rows: usize,
-    /// What is done to them first.
+    /// Applied to the rows first.
     pub norm: Option<&'a Norm>,
 }
 
-/// Computes `epilogue(norm(x) · [weights]ᵀ + [biases])`, `[rows, width]`; the outputs of the weights stand side by side.
+/// Computes `epilogue(norm(x) · [weights]ᵀ + [biases])`, `[rows, width]`; the outputs of the weights are concatenated along the columns.
 pub(crate) fn fused_linear(
     cpu: &Cpu,
     input: FusedLinearInput<'_>,
@@ -64,18 +64,18 @@ struct FusedLinear<'a> {
     cols: usize,
     /// Normalized rows for weights that are multiplied as floats.
     normalized: Option<UninitBuffer<f32>>,
-    /// For each group size that the weights ask for.
+    /// Rows quantized for each group size of the weights.
     quantized: Vec<QuantizedRows>,
     parts: Vec<Part<'a>>,
     epilogue: Epilogue<'a>,
-    /// Products that the last phase finishes, and how many stand in a row.
+    /// Products that the last phase processes, and their number per row.
     unfused: Option<(UninitBuffer<f32>, usize)>,
     out: UninitBuffer<f32>,
     /// Columns of `out`.
     width: usize,
 }
 
-/// The tasks of one weight, or of a gate and the weight up it.
+/// The tasks of one weight, or of a gate and an up weight.
 struct Part<'a> {
     kind: Kind<'a>,
     /// Column of its first output.
@@ -86,22 +86,22 @@ enum Kind<'a> {
     Dequantized(&'a Linear),
     Repacked {
         gate: TileRange<'a>,
-        /// What is multiplied with the activated products.
+        /// Multiplied with the activated gate.
         up: Option<TileRange<'a>>,
-        /// Outputs.
+        /// Output features.
         outputs: usize,
-        /// RepackedWeight of a task.
+        /// Tiles per task.
         per_task: usize,
     },
 }
 
-/// A run of tiles of a weight.
+/// A range of tiles of a weight.
 #[derive(Clone, Copy)]
 struct TileRange<'a> {
     weight: &'a RepackedWeight,
     first: usize,
     count: usize,
-    /// Index of its rows among the quantized ones.
+    /// Index into [`FusedLinear::quantized`].
     rows: usize,
     bias: Option<&'a [f32]>,
 }
@@ -184,7 +184,7 @@ impl<'a> FusedLinear<'a> {
         }
     }
 
-    /// All tiles of a weight that has them, and rows quantized for it.
+    /// All tiles of a repacked weight; `None` for other weights.
     fn tile_range(&mut self, linear: &'a Linear) -> Option<TileRange<'a>> {
         let Storage::Repacked(weight) = linear.weight.storage() else {
             return None;
@@ -228,7 +228,7 @@ impl<'a> FusedLinear<'a> {
         self.parts.push(Part { kind, column });
     }
 
-    /// Cuts the rows of products with tiles.
+    /// Number of tasks that the rows are split into for repacked weights.
     fn row_tasks(&self) -> usize {
         self.input.rows.div_ceil(TASK_ROWS)
     }
@@ -276,14 +276,14 @@ impl<'a> FusedLinear<'a> {
                     None => x,
                     Some(norm) => {
                         scratch.resize(self.cols, 0.0);
-                        // SAFETY: the level was detected.
+                        // SAFETY: the CPU supports the detected level.
                         unsafe {
                             norm::chunks(level, norm, x, norm.normalized_size(self.cols), scratch)
                         };
                         &*scratch
                     }
                 };
-                // SAFETY: the level was detected, and each row is prepared by one task.
+                // SAFETY: the CPU supports the detected level, and each row is prepared by one task.
                 unsafe {
                     if let Some(normalized) = &self.normalized {
                         let to = normalized.pointer(row * self.cols);
@@ -343,7 +343,7 @@ impl<'a> FusedLinear<'a> {
         }
     }
 
-    /// Where unfused or finished products of ranges and floats go: memory and row length.
+    /// The memory and row length that products are written to.
     fn target(&self) -> (&UninitBuffer<f32>, usize) {
         match &self.unfused {
             Some((unfused, total)) => (unfused, *total),
@@ -364,7 +364,7 @@ impl<'a> FusedLinear<'a> {
         }
     }
 
-    /// Multiplies rows with at most [`BLOCK_OUTPUTS`] outputs, the first of which is `output` of its part.
+    /// Computes at most [`BLOCK_OUTPUTS`] outputs of `rows`; `output` is the first of them within its part.
     fn multiply_block(
         &self,
         gate: TileRange<'_>,
@@ -423,7 +423,7 @@ impl<'a> FusedLinear<'a> {
             x: &self.quantized[gate.rows],
         };
         for tile in 0..gate.count {
-            // SAFETY: the level was detected; the rest is the caller's promise.
+            // SAFETY: the CPU supports the detected level; the rest is the contract of this function.
             unsafe {
                 let to = to.add(tile * TILE);
                 gemm(
@@ -444,7 +444,7 @@ impl<'a> FusedLinear<'a> {
         };
         let values = unfused.pointer(rows.start * total);
         let index = rows.start * self.width;
-        // SAFETY: the level was detected, the products have been computed by the phase before this one, and each row is
+        // SAFETY: the CPU supports the detected level, the products have been computed by the phase before this one, and each row is
         // finished by one task.
         unsafe {
             epilogue::apply(
@@ -467,7 +467,7 @@ impl<'a> FusedLinear<'a> {
     }
 }
 
-/// Where the outputs of a part stand in a row.
+/// The output columns of a part.
 #[derive(Clone, Copy)]
 struct OutputColumns {
     column: usize,

@@ -1,16 +1,16 @@
-//! Writing keys and values into a cache, narrowed to its type.
+//! Writing keys and values to a cache, converted to its type.
 
 use super::simd::{Isa, LANES, load_part, multiversion};
 use crate::kv::{GROUP, KvCacheDtype};
 
-/// Where one head of one position goes: see [`crate::KvCache`] for the layout.
+/// The memory of one head at one position; see [`crate::KvCache`] for the layout.
 pub(crate) struct CacheSlot {
     pub dtype: KvCacheDtype,
-    /// The head's part of the block's keys.
+    /// The keys of the head in its block.
     pub keys: *mut u8,
-    /// The head's part of the block's values.
+    /// The values of the head in its block.
     pub values: *mut u8,
-    /// The position in the block.
+    /// Position within the block.
     pub offset: usize,
     pub stride: usize,
     pub value_stride: usize,
@@ -21,6 +21,9 @@ multiversion! {
     pub(crate) write [] [] (slot: &CacheSlot, key: &[f32], value: &[f32]) = write_with
 }
 
+/// # Safety
+/// As for [`Isa`]. The pointers of `slot` are writable for one key and one value in the layout of the cache, and nothing else
+/// uses that memory.
 #[inline(always)]
 unsafe fn write_with<I: Isa>(slot: &CacheSlot, key: &[f32], value: &[f32]) {
     let &CacheSlot {
@@ -31,7 +34,7 @@ unsafe fn write_with<I: Isa>(slot: &CacheSlot, key: &[f32], value: &[f32]) {
         value_stride,
         ..
     } = slot;
-    // SAFETY: the slot has room for a key and a value, by the caller's promise.
+    // SAFETY: the slot has room for a key and a value, by the contract of this function.
     unsafe {
         match slot.dtype {
             KvCacheDtype::F32 => {
@@ -85,10 +88,12 @@ unsafe fn write_with<I: Isa>(slot: &CacheSlot, key: &[f32], value: &[f32]) {
     }
 }
 
+/// # Safety
+/// As for [`Isa`]. There are at most sixteen elements.
 #[inline(always)]
 unsafe fn to_f16<I: Isa>(elements: &[f32]) -> [u16; LANES] {
     let mut narrow = [0; LANES];
-    // SAFETY: sixteen values are writable, and as many readable as are read.
+    // SAFETY: the contract of this function: sixteen values are writable, and as many readable as are read.
     unsafe {
         let wide = if elements.len() == LANES {
             I::load(elements.as_ptr())
@@ -103,7 +108,7 @@ unsafe fn to_f16<I: Isa>(elements: &[f32]) -> [u16; LANES] {
 /// At most [`GROUP`] elements as multiples of a bf16 scale.
 #[inline(always)]
 fn quantize(elements: &[f32]) -> ([i8; GROUP], u16) {
-    // Added and taken away again, it leaves the nearest integer.
+    // Adding and subtracting it rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     const NAN: u16 = 0x7fc0;
     let mut padded = [0.0; GROUP];

@@ -1,8 +1,8 @@
-//! The operations on the processor.
+//! The CPU implementation of the operations.
 
 #![expect(
     clippy::inline_always,
-    reason = "generic vector code has to become part of the function that enables its instructions"
+    reason = "generic vector code must be inlined into the function that enables its instructions"
 )]
 #![expect(
     clippy::needless_range_loop,
@@ -47,11 +47,11 @@ use simd::SimdLevel;
 #[derive(Debug)]
 pub(crate) struct Cpu {
     pool: Pool,
-    /// For arithmetic on floats.
+    /// Instruction set for float arithmetic.
     level: SimdLevel,
-    /// For dot products of integers.
+    /// Instruction set for integer dot products.
     dots: Int8DotLevel,
-    /// For tiles.
+    /// Memory of repacked weights.
     arena: Arena,
 }
 

@@ -1,4 +1,4 @@
-//! Queries and keys from the projection to the cache: norms of heads, rotation, storing.
+//! Query/key norms, rotary position embedding, and writing keys and values to the cache.
 
 use std::cell::RefCell;
 
@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{AttentionSpec, KvCache, Norm, QkNorms, Rope, RopeCosSin};
 
-/// Elements that are worth handing to another thread.
+/// Elements per task.
 const TASK_ELEMENTS: usize = 8 * 1024;
 
 thread_local! {
-    /// A row's queries and keys, and a second copy while they are normalized.
+    /// A row's queries and keys, and a second buffer for their norms.
     static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn rope_cos_sin(cpu: &Cpu, rope: &Rope, positions: &[u32]) -> Vec<f32
     unsafe { out.into_vec() }
 }
 
-/// What [`rope_and_cache`] works on.
+/// The arguments of [`rope_and_cache`].
 pub(crate) struct RopeAndCache<'a> {
     /// Queries, keys and values of each row.
     pub qkv: &'a [f32],
@@ -51,10 +51,10 @@ pub(crate) struct RopeAndCache<'a> {
     pub slots: &'a [u32],
 }
 
-/// Stores each row's keys and values in its slot; answers with the queries.
+/// Writes each row's keys and values to its slot and returns the queries.
 ///
 /// # Safety
-/// Slots are distinct and inside of the cache, which nobody else uses.
+/// Slots are distinct and inside the cache, which no other thread uses.
 pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, job: &RopeAndCache<'_>) -> Vec<f32> {
     let spec = job.spec;
     let q_width = spec.heads * spec.head_dim;
@@ -75,13 +75,13 @@ pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, job: &RopeAndCache<'_>) -> Vec<f3
                     normalize(cpu, &norms.k, k, normalized);
                 }
                 if let Some(rope_cos_sin) = job.rope_cos_sin {
-                    // SAFETY: the level was detected.
+                    // SAFETY: the CPU supports the detected level.
                     unsafe {
                         rotate(cpu.level, q, spec.head_dim, rope_cos_sin, row);
                         rotate(cpu.level, k, spec.head_dim, rope_cos_sin, row);
                     }
                 }
-                // SAFETY: the caller's promise; a row belongs to one task.
+                // SAFETY: the contract of this function; a row belongs to one task.
                 unsafe {
                     let to = out.pointer(row * q_width);
                     to.copy_from_nonoverlapping(q.as_ptr(), q_width);
@@ -96,7 +96,7 @@ pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, job: &RopeAndCache<'_>) -> Vec<f3
 
 fn normalize(cpu: &Cpu, norm: &Norm, x: &mut [f32], scratch: &mut Vec<f32>) {
     scratch.resize(x.len(), 0.0);
-    // SAFETY: the level was detected.
+    // SAFETY: the CPU supports the detected level.
     unsafe { norm::chunks(cpu.level, norm, x, norm.normalized_size(x.len()), scratch) };
     x.copy_from_slice(scratch);
 }
@@ -106,6 +106,8 @@ multiversion! {
     rotate [] [] (heads: &mut [f32], head_dim: usize, rope_cos_sin: &RopeCosSin, row: usize) = rotate_with
 }
 
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
 unsafe fn rotate_with<I: Isa>(
     heads: &mut [f32],

@@ -66,6 +66,10 @@ macro_rules! for_count {
 
 /// The scaled products of query vectors with the keys of a block at the positions `seen`, and those up to whole runs of
 /// sixteen.
+///
+/// # Safety
+/// As for [`TileFormat`]: `keys` is a whole tile that covers `seen` rounded out to runs of sixteen; each `q` is readable for `keys.dim`
+/// elements; `to` has `q.len()` writable rows of at least the tile's stride.
 #[inline(always)]
 pub(super) unsafe fn score<I: Isa, S: TileFormat<I>>(
     keys: Keys,
@@ -74,10 +78,12 @@ pub(super) unsafe fn score<I: Isa, S: TileFormat<I>>(
     scale: f32,
     to: Rows,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe { for_count!(q.len(), score_seen::<I, S>(keys, q, seen, scale, to)) }
 }
 
+/// # Safety
+/// As for [`score`]; `q` holds at least `R` vectors.
 #[inline(always)]
 unsafe fn score_seen<I: Isa, S: TileFormat<I>, const R: usize>(
     keys: Keys,
@@ -87,7 +93,7 @@ unsafe fn score_seen<I: Isa, S: TileFormat<I>, const R: usize>(
     to: Rows,
 ) {
     let mut position = seen.start / LANES * LANES;
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         if I::WIDE {
             while position + LANES < seen.end {
@@ -103,6 +109,9 @@ unsafe fn score_seen<I: Isa, S: TileFormat<I>, const R: usize>(
 }
 
 /// `R` vectors and `C` runs of sixteen positions. Elements are added in ascending order.
+///
+/// # Safety
+/// As for [`score`]; the tile holds `C` runs of sixteen positions from `position` on, and `q` at least `R` vectors.
 #[inline(always)]
 unsafe fn score_runs<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
     keys: Keys,
@@ -111,7 +120,7 @@ unsafe fn score_runs<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
     scale: f32,
     to: Rows,
 ) {
-    // SAFETY: the caller's promise: `C` runs are inside of the stride, and there are `R` rows.
+    // SAFETY: the contract of this function: `C` runs are inside the stride, and there are `R` rows.
     unsafe {
         let mut vectors = [std::ptr::null(); R];
         vectors.copy_from_slice(&q[..R]);
@@ -151,6 +160,10 @@ unsafe fn score_runs<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
 /// Adds the weighted values of a block, which holds the positions `block`, to the rows of `parts`: one for each query.
 ///
 /// Each vector takes its positions in ascending order and no other: a value that it does not see may be anything.
+///
+/// # Safety
+/// As for [`TileFormat`]: `values` is a whole tile of the positions `block`; `weights` and `parts` have a row for every query, with a
+/// weight for each visible position and `values.padded` writable sums.
 #[inline(always)]
 pub(super) unsafe fn add_weighted_values<I: Isa, S: TileFormat<I>>(
     values: Values,
@@ -162,7 +175,7 @@ pub(super) unsafe fn add_weighted_values<I: Isa, S: TileFormat<I>>(
     let (first, last) = (queries[0], queries[queries.len() - 1]);
     let common = clip(last.start..first.end, block);
     let ragged = first.start < last.start || first.end < last.end;
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         if ragged {
             for (r, query) in queries.iter().enumerate() {
@@ -185,6 +198,8 @@ pub(super) unsafe fn add_weighted_values<I: Isa, S: TileFormat<I>>(
     }
 }
 
+/// # Safety
+/// As for [`add_weighted_values`], for `R` rows; `positions` are inside the tile.
 #[inline(always)]
 unsafe fn add_columns<I: Isa, S: TileFormat<I>, const R: usize>(
     values: Values,
@@ -196,7 +211,7 @@ unsafe fn add_columns<I: Isa, S: TileFormat<I>, const R: usize>(
         return;
     }
     let mut column = 0;
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         if I::WIDE && R <= FEW {
             while column + 3 * LANES < values.padded {
@@ -218,6 +233,10 @@ unsafe fn add_columns<I: Isa, S: TileFormat<I>, const R: usize>(
 }
 
 /// `R` vectors and `C` runs of sixteen elements. Positions are added in ascending order.
+///
+/// # Safety
+/// As for [`add_weighted_values`], for `R` rows; `positions` are inside the tile, as are `C` runs of sixteen elements
+/// from `column` on.
 #[inline(always)]
 unsafe fn add<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
     values: Values,
@@ -226,7 +245,7 @@ unsafe fn add<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
     weights: Rows,
     parts: Rows,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         let mut sums = [[I::splat(0.0); C]; R];
         for r in 0..R {

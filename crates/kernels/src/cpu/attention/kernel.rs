@@ -19,7 +19,7 @@ pub(super) const F32: u8 = 0;
 pub(super) const F16: u8 = 1;
 pub(super) const INT8: u8 = 2;
 
-/// How many tiles ahead memory is asked for.
+/// How many tiles ahead memory is requested.
 const AHEAD: usize = 2;
 
 multiversion! {
@@ -36,6 +36,8 @@ multiversion! {
     (job: &Job<'_>, item: &WorkItem<'_>, partials: usize, scratch: &mut Vec<f32>) = combine_with
 }
 
+/// # Safety
+/// As for [`Isa`]. No other thread works on the same split, and the blocks of the item are valid blocks of the cache.
 #[inline(always)]
 unsafe fn attend_with<I: Isa, const DTYPE: u8>(
     job: &Job<'_>,
@@ -43,7 +45,7 @@ unsafe fn attend_with<I: Isa, const DTYPE: u8>(
     split: &Split,
     scratch: &mut Vec<f32>,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         match DTYPE {
             F32 => attend_tiles::<I, F32Tile>(job, item, split, scratch),
@@ -53,6 +55,8 @@ unsafe fn attend_with<I: Isa, const DTYPE: u8>(
     }
 }
 
+/// # Safety
+/// As for [`attend_with`]; `S` is the format of the cache.
 #[inline(always)]
 unsafe fn attend_tiles<I: Isa, S: TileFormat<I>>(
     job: &Job<'_>,
@@ -67,7 +71,7 @@ unsafe fn attend_tiles<I: Isa, S: TileFormat<I>>(
     let mut sums = [SoftmaxState::EMPTY; MAX_VECTORS];
     values.fill(0.0);
     for chunk in split.chunks.clone() {
-        // SAFETY: the caller's promise; the rows of `work` are not borrowed elsewhere.
+        // SAFETY: the contract of this function; the rows of `work` are not borrowed elsewhere.
         unsafe {
             workspace.score_chunk::<I, S>(chunk);
             let states = workspace.chunk_weights::<I>(chunk);
@@ -97,6 +101,8 @@ unsafe fn attend_tiles<I: Isa, S: TileFormat<I>>(
     }
 }
 
+/// # Safety
+/// As for [`Isa`]. Every chunk of the item has been written at `partials`, and no other thread works on the item.
 #[inline(always)]
 unsafe fn combine_with<I: Isa>(
     job: &Job<'_>,
@@ -129,6 +135,9 @@ unsafe fn combine_with<I: Isa>(
 }
 
 /// Writes the result of the query vector `at`.
+///
+/// # Safety
+/// As for [`Isa`]. No other thread writes the output of query vector `at`; `values` holds at least `value_dim` elements.
 #[inline(always)]
 unsafe fn write_output<I: Isa>(job: &Job<'_>, at: usize, sum: SoftmaxState, values: &mut [f32]) {
     let spec = job.spec;
@@ -136,7 +145,7 @@ unsafe fn write_output<I: Isa>(job: &Job<'_>, at: usize, sum: SoftmaxState, valu
     let sink = sink.map(|sinks| sinks.as_slice()[at % spec.heads]);
     normalize::<I>(sum, sink, values);
     let out = job.out.part(at * spec.value_dim, spec.value_dim);
-    // SAFETY: the caller's promise; values are padded.
+    // SAFETY: the contract of this function; values are padded.
     unsafe {
         values.as_ptr().copy_to_nonoverlapping(out, spec.value_dim);
     }
@@ -240,8 +249,8 @@ impl<'a> Workspace<'a> {
         )
     }
 
-    /// The tile that is [`AHEAD`] tiles behind tile `index` of a chunk: first come the keys of its blocks, then their
-    /// values, then the keys of the next chunk; `current` behind the last. RepackedWeight are too short for the processor to see a
+    /// The tile that is [`AHEAD`] tiles after tile `index` of a chunk: first come the keys of its blocks, then their
+    /// values, then the keys of the next chunk; `current` after the last. RepackedWeight are too short for the CPU to see a
     /// stream in them.
     #[inline(always)]
     fn next<I: Isa>(&self, chunk: usize, index: usize, current: *const u8) -> *const u8 {
@@ -309,6 +318,8 @@ impl<'a> Workspace<'a> {
         chunk * len..(chunk + 1) * len
     }
 
+    /// # Safety
+    /// As for [`TileFormat`]. `S` is the format of the cache, the blocks of the chunk are valid, and this workspace is used by one thread.
     #[inline(always)]
     unsafe fn score_chunk<I: Isa, S: TileFormat<I>>(&self, chunk: usize) {
         let (cache, spec) = (self.job.cache, self.job.spec);
@@ -320,7 +331,7 @@ impl<'a> Workspace<'a> {
                 dim: spec.head_dim,
                 stride: cache.stride(),
             };
-            // SAFETY: the caller's promise; blocks that are seen have been checked, and the scratch is as long as the
+            // SAFETY: the contract of this function; blocks that are seen have been checked, and the scratch is as long as the
             // passes over it.
             unsafe {
                 for pass in self.passes() {
@@ -333,6 +344,8 @@ impl<'a> Workspace<'a> {
         }
     }
 
+    /// # Safety
+    /// As for [`Isa`]. [`Workspace::score_chunk`] has run for this chunk, and no reference into the scores exists.
     #[inline(always)]
     unsafe fn chunk_weights<I: Isa>(&self, chunk: usize) -> [SoftmaxState; MAX_VECTORS] {
         let (stride, size) = (self.job.cache.stride(), self.job.cache.shape().block_size);
@@ -357,12 +370,14 @@ impl<'a> Workspace<'a> {
                     scores[block * stride + size..(block + 1) * stride].fill(f32::NEG_INFINITY);
                 }
             }
-            // SAFETY: the caller's promise.
+            // SAFETY: the contract of this function.
             states[vector] = unsafe { softmax_weights::<I>(scores, from, to) };
         }
         states
     }
 
+    /// # Safety
+    /// As for [`Workspace::score_chunk`]; [`Workspace::chunk_weights`] has run for this chunk.
     #[inline(always)]
     unsafe fn add_chunk_values<I: Isa, S: TileFormat<I>>(&self, chunk: usize) {
         let cache = self.job.cache;

@@ -108,7 +108,7 @@ impl Job<'_> {
     }
 }
 
-/// The part of `range` inside of `bounds`, relative to their start; empty ranges have their ends in order.
+/// The part of `range` inside `bounds`, relative to their start; empty ranges have their ends in order.
 #[inline(always)]
 fn clip(range: Range<usize>, bounds: &Range<usize>) -> Range<usize> {
     let start = range.start.max(bounds.start) - bounds.start;
@@ -140,13 +140,13 @@ pub(crate) fn attention(
     let spanned = spans.iter().map(|span| (span.rows.start, span.rows.end));
     for (start, end) in spanned.chain([(rows, rows)]) {
         let len = (start - covered) * width;
-        // SAFETY: these rows belong to no span, and nobody else works yet.
+        // SAFETY: these rows belong to no span, and no other thread works yet.
         unsafe { job.out.part(covered * width, len).write_bytes(0, len) };
         covered = end;
     }
     let task = |phase: usize, index: usize| {
         SCRATCH.with_borrow_mut(|scratch| {
-            // SAFETY: the level was detected. Pieces have disjoint query vectors or chunks; the second phase follows when
+            // SAFETY: the CPU supports the detected level. Pieces have disjoint query vectors or chunks; the second phase follows when
             // all chunks are done.
             unsafe {
                 if phase == 0 {

@@ -195,7 +195,7 @@ mod tests {
     fn a_long_sequence_among_short_ones_is_divided() {
         let spans = [(1, 100), (1, 100), (1, 8192), (1, 100), (1, 100), (1, 100)];
         with_plan(&spans, |plan| {
-            let split_items: Vec<_> = plan.split_items.iter().map(|(item, _)| *item).collect();
+            let split: Vec<_> = plan.split_items.iter().map(|(item, _)| *item).collect();
             assert_eq!(split, [4, 5]);
         });
     }

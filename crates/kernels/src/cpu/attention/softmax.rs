@@ -53,6 +53,9 @@ fn largest(scores: &[f32]) -> f32 {
 /// RopeCosSin the scores `from..to` of a chunk into weights relative to the largest.
 ///
 /// Runs of sixteen that are partly inside get weights of zero outside.
+///
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
 pub(super) unsafe fn softmax_weights<I: Isa>(
     scores: &mut [f32],
@@ -64,7 +67,7 @@ pub(super) unsafe fn softmax_weights<I: Isa>(
     scores[to..runs.end].fill(f32::NEG_INFINITY);
     let scores = &mut scores[runs];
     let max = largest(scores);
-    // SAFETY: the caller's promise; runs are of sixteen.
+    // SAFETY: the contract of this function; runs are of sixteen.
     unsafe {
         let mut totals = I::splat(0.0);
         for run in scores.chunks_exact_mut(LANES) {

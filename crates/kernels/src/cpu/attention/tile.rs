@@ -31,24 +31,32 @@ pub(super) struct Values {
 /// How elements are stored.
 ///
 /// # Safety
-/// As [`Isa`]; positions and elements are inside of the tile, and so are the fifteen behind those of a vector.
+/// As [`Isa`]; positions and elements are inside the tile, and so are the fifteen after those of a vector.
 pub(super) trait TileFormat<I: Isa> {
     /// What multiplies a run of keys at sixteen positions.
     type Scale: Copy;
     /// Bytes of an element.
     const BYTES: usize;
 
-    /// Asks for `count` elements of another tile from element `index`.
+    /// Prefetches `count` elements of another tile from element `index`.
     #[inline(always)]
     fn prefetch(next: *const u8, index: usize, count: usize) {
         let first = index * Self::BYTES;
         prefetch::prefetch(next, first..first + count * Self::BYTES);
     }
 
+    /// # Safety
+    /// As for [`TileFormat`].
     unsafe fn key_scale(keys: Keys, element: usize, position: usize) -> Self::Scale;
     /// One element of the keys at sixteen positions.
+    ///
+    /// # Safety
+    /// As for [`TileFormat`].
     unsafe fn key(keys: Keys, element: usize, position: usize, scale: Self::Scale) -> I::V;
     /// Sixteen elements of the value at a position.
+    ///
+    /// # Safety
+    /// As for [`TileFormat`].
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V;
 }
 
@@ -63,7 +71,7 @@ impl<I: Isa> TileFormat<I> for F32Tile {
 
     #[inline(always)]
     unsafe fn key(keys: Keys, element: usize, position: usize, (): ()) -> I::V {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `TileFormat::key`.
         unsafe {
             I::load(
                 keys.start
@@ -76,7 +84,7 @@ impl<I: Isa> TileFormat<I> for F32Tile {
     #[inline(always)]
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V {
         let start = values.start.cast::<f32>();
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `TileFormat::value`.
         unsafe { I::load(start.add(position * values.padded + element)) }
     }
 }
@@ -92,7 +100,7 @@ impl<I: Isa> TileFormat<I> for F16Tile {
 
     #[inline(always)]
     unsafe fn key(keys: Keys, element: usize, position: usize, (): ()) -> I::V {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `TileFormat::key`.
         unsafe {
             I::load_f16(
                 keys.start
@@ -105,7 +113,7 @@ impl<I: Isa> TileFormat<I> for F16Tile {
     #[inline(always)]
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V {
         let start = values.start.cast::<u16>();
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `TileFormat::value`.
         unsafe { I::load_f16(start.add(position * values.padded + element)) }
     }
 }
@@ -119,7 +127,7 @@ impl<I: Isa> TileFormat<I> for Int8Tile {
 
     #[inline(always)]
     unsafe fn key_scale(keys: Keys, element: usize, position: usize) -> I::V {
-        // SAFETY: the scales follow the elements.
+        // SAFETY: the contract of `TileFormat::key_scale`: the scales follow the elements.
         unsafe {
             let scales = keys.start.add(keys.dim * keys.stride).cast::<u16>();
             I::load_bf16(scales.add(element / GROUP * keys.stride + position))
@@ -129,7 +137,7 @@ impl<I: Isa> TileFormat<I> for Int8Tile {
     #[inline(always)]
     unsafe fn key(keys: Keys, element: usize, position: usize, scale: I::V) -> I::V {
         let start = keys.start.cast::<i8>();
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `TileFormat::key`.
         unsafe {
             I::mul(
                 I::load_i8(start.add(element * keys.stride + position)),
@@ -141,7 +149,7 @@ impl<I: Isa> TileFormat<I> for Int8Tile {
     #[inline(always)]
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V {
         let start = values.start.cast::<i8>();
-        // SAFETY: the scales follow the elements.
+        // SAFETY: the contract of `TileFormat::value`: the scales follow the elements.
         unsafe {
             let scales = values
                 .start

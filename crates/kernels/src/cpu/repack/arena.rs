@@ -13,10 +13,10 @@ use crate::KernelError;
 
 /// Bytes of a mapping, unless a weight needs more: many large pages, so that little is lost at its edges.
 const MAPPING_BYTES: usize = 64 << 20;
-/// Weights start at a multiple of two cache lines, which processors fetch together.
+/// Weights start at a multiple of two cache lines, which CPUs fetch together.
 const ALIGNMENT: usize = 128;
 
-/// Where tiles are put, one weight after the other: a product walks through all of its weight, for which a processor's
+/// Where tiles are put, one weight after the other: a product walks through all of its weight, for which a CPU's
 /// table of small pages is too short, and large pages can only be made of what lies together.
 ///
 /// Memory is written in small pages all the same. A first large page can cost several times as much: a virtual machine
@@ -92,7 +92,7 @@ impl RepackedMemory {
     }
 
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: the mapping lives as long as `self`, and nobody else was given this part of it.
+        // SAFETY: the mapping lives as long as `self`, and no other thread was given this part of it.
         unsafe { slice::from_raw_parts(self.map.as_ptr().add(self.range.start), self.len()) }
     }
 
@@ -112,7 +112,7 @@ mod large_pages {
 
     use super::Mapping;
 
-    /// Bytes that are moved at once: whoever reads them meanwhile waits.
+    /// Bytes that are moved at once: the code that reads them meanwhile waits.
     const STEP_BYTES: usize = 2 << 20;
     /// Of Linux 6.1; bindings have it for one C library only.
     const MADV_COLLAPSE: i32 = 25;

@@ -23,9 +23,12 @@ pub(crate) trait CodeFormat {
 }
 
 /// Words `T` and `T + 4` of a 4-bit plane.
+///
+/// # Safety
+/// As for [`Int8Dot`]. The four vectors of the plane are readable.
 #[inline(always)]
 unsafe fn plane4<D: Int8Dot, const T: usize>(plane: *const u8) -> [D::Codes; 2] {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         let both = D::load(plane.add(T * VECTOR));
         [D::mask(both, 15), D::mask(D::down::<4>(both), 15)]
@@ -33,9 +36,12 @@ unsafe fn plane4<D: Int8Dot, const T: usize>(plane: *const u8) -> [D::Codes; 2] 
 }
 
 /// Words `T` and `T + 4` of a 2-bit plane, moved up by `UP` bits, 0 or 4.
+///
+/// # Safety
+/// As for [`Int8Dot`]. The two vectors of the plane are readable.
 #[inline(always)]
 unsafe fn plane2<D: Int8Dot, const T: usize, const UP: u32>(plane: *const u8) -> [D::Codes; 2] {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         [
             pair_of_bits::<D, T, UP>(D::load(plane)),
@@ -45,9 +51,12 @@ unsafe fn plane2<D: Int8Dot, const T: usize, const UP: u32>(plane: *const u8) ->
 }
 
 /// Bits `2T` and the next of every byte, at bit `UP`.
+///
+/// # Safety
+/// As for [`Int8Dot`].
 #[inline(always)]
 unsafe fn pair_of_bits<D: Int8Dot, const T: usize, const UP: u32>(codes: D::Codes) -> D::Codes {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         let placed = match (T, UP) {
             (0, 0) | (2, 4) => codes,
@@ -62,9 +71,12 @@ unsafe fn pair_of_bits<D: Int8Dot, const T: usize, const UP: u32>(codes: D::Code
 }
 
 /// Words `T` and `T + 4` of a 1-bit plane, moved up by `UP` bits.
+///
+/// # Safety
+/// As for [`Int8Dot`]. The vector of the plane is readable.
 #[inline(always)]
 unsafe fn plane1<D: Int8Dot, const T: usize, const UP: u32>(plane: *const u8) -> [D::Codes; 2] {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         let all = D::load(plane);
         // Bit T, then bit T + 4, to bit UP, which is 2 or 4.
@@ -82,9 +94,11 @@ unsafe fn plane1<D: Int8Dot, const T: usize, const UP: u32>(plane: *const u8) ->
     }
 }
 
+/// # Safety
+/// As for [`Int8Dot`].
 #[inline(always)]
 unsafe fn merge<D: Int8Dot>(a: [D::Codes; 2], b: [D::Codes; 2]) -> [D::Codes; 2] {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe { [D::or(a[0], b[0]), D::or(a[1], b[1])] }
 }
 
@@ -97,7 +111,7 @@ impl<const BITS: usize> CodeFormat for Integers<BITS> {
 
     #[inline(always)]
     unsafe fn words<D: Int8Dot, const T: usize>(chunk: *const u8) -> [D::Codes; 2] {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `CodeFormat::words`.
         unsafe {
             match BITS {
                 2 => plane2::<D, T, 0>(chunk),
@@ -135,7 +149,7 @@ impl<const TWO_GROUPS: bool> CodeFormat for Fp4<TWO_GROUPS> {
 
     #[inline(always)]
     unsafe fn words<D: Int8Dot, const T: usize>(chunk: *const u8) -> [D::Codes; 2] {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `CodeFormat::words`.
         unsafe {
             let [first, second] = plane4::<D, T>(chunk);
             [

@@ -24,7 +24,7 @@ pub(crate) enum Int8DotLevel {
 }
 
 impl Int8DotLevel {
-    /// Every level this processor has, the best last.
+    /// Every level this CPU has, the best last.
     pub fn available() -> Vec<Self> {
         #[cfg_attr(
             not(any(target_arch = "x86_64", target_arch = "aarch64")),
@@ -62,7 +62,7 @@ impl Int8DotLevel {
         levels
     }
 
-    /// The best level this processor has.
+    /// The best level this CPU has.
     pub fn detect() -> Self {
         Self::available().pop().unwrap_or(Self::Scalar)
     }
@@ -86,20 +86,42 @@ pub(crate) trait Int8Dot: Copy {
     type Floats: Copy;
 
     /// `4 · LANES` bytes.
+    ///
+    /// # Safety
+    /// As for [`Int8Dot`]; `from` is readable for `4 · LANES` bytes.
     unsafe fn load(from: *const u8) -> Self::Codes;
     /// Moves bits down by `N`; what crosses the border of a byte is garbage in its high bits.
+    ///
+    /// # Safety
+    /// As for [`Int8Dot`].
     unsafe fn down<const N: u32>(codes: Self::Codes) -> Self::Codes;
     /// Moves bits up by `N`; what crosses the border of a byte is garbage in its low bits.
+    ///
+    /// # Safety
+    /// As for [`Int8Dot`].
     unsafe fn up<const N: u32>(codes: Self::Codes) -> Self::Codes;
     /// Keeps the bits of `mask` in every byte.
+    ///
+    /// # Safety
+    /// As for [`Int8Dot`].
     unsafe fn mask(codes: Self::Codes, mask: u8) -> Self::Codes;
+    /// # Safety
+    /// As for [`Int8Dot`].
     unsafe fn or(a: Self::Codes, b: Self::Codes) -> Self::Codes;
     /// The table's entry for every byte, all of which are below 16.
+    ///
+    /// # Safety
+    /// As for [`Int8Dot`].
     unsafe fn look_up(codes: Self::Codes, table: &[u8; 16]) -> Self::Codes;
 
+    /// # Safety
+    /// As for [`Int8Dot`].
     unsafe fn zero() -> Self::Sums;
     /// Adds to each lane the products of its four bytes with the four values at `x`. With `WIDE`, bytes may have all
     /// eight bits set, else at most six; values are in −127 ..= 127.
+    ///
+    /// # Safety
+    /// As for [`Int8Dot`]; `x` is readable for 4 values.
     unsafe fn dot<const WIDE: bool>(
         sums: Self::Sums,
         codes: Self::Codes,
@@ -107,6 +129,9 @@ pub(crate) trait Int8Dot: Copy {
     ) -> Self::Sums;
     /// Adds the products of a chunk with `R` rows, `stride` values apart, to `low`, and those of its second half to
     /// `high` where [`CodeFormat::TWO_GROUPS`] is set. What lane and row a sum is of, [`Int8Dot::arrange`] may decide.
+    ///
+    /// # Safety
+    /// As for [`Int8Dot`]; the chunk is readable as for [`CodeFormat::words`], and `x` for 32 values of each of `R` rows.
     #[inline(always)]
     unsafe fn chunk<C: CodeFormat, const R: usize>(
         chunk: *const u8,
@@ -115,25 +140,48 @@ pub(crate) trait Int8Dot: Copy {
         low: &mut [Self::Sums; R],
         high: &mut [Self::Sums; R],
     ) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of this function.
         unsafe { each_word::<Self, C, R>(chunk, x, stride, low, high) }
     }
     /// Gives every row the sums of its own, lane by lane.
+    ///
+    /// # Safety
+    /// As for [`Int8Dot`].
     #[inline(always)]
     unsafe fn arrange<C: CodeFormat, const R: usize>(_sums: &mut [Self::Sums; R]) {}
+    /// # Safety
+    /// As for [`Int8Dot`].
     unsafe fn to_floats(sums: Self::Sums) -> Self::Floats;
 
+    /// # Safety
+    /// As for [`Int8Dot`].
     unsafe fn splat(value: f32) -> Self::Floats;
+    /// # Safety
+    /// As for [`Int8Dot`]; `from` is readable for `LANES` values.
     unsafe fn load_f32(from: *const f32) -> Self::Floats;
+    /// # Safety
+    /// As for [`Int8Dot`]; `from` is readable for `LANES` values.
     unsafe fn load_f16(from: *const u16) -> Self::Floats;
+    /// # Safety
+    /// As for [`Int8Dot`]; `from` is readable for `LANES` values.
     unsafe fn load_bf16(from: *const u16) -> Self::Floats;
+    /// # Safety
+    /// As for [`Int8Dot`]; `to` is writable for `LANES` values.
     unsafe fn store(to: *mut f32, value: Self::Floats);
+    /// # Safety
+    /// As for [`Int8Dot`].
     unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
-    /// `a · b + c`, rounded once wherever the processor can.
+    /// `a · b + c`, rounded once wherever the CPU can.
+    ///
+    /// # Safety
+    /// As for [`Int8Dot`].
     unsafe fn fma(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
 }
 
 /// [`Int8Dot::chunk`] word by word.
+///
+/// # Safety
+/// As for [`Int8Dot::chunk`].
 #[inline(always)]
 pub(super) unsafe fn each_word<D: Int8Dot, C: CodeFormat, const R: usize>(
     chunk: *const u8,
@@ -142,7 +190,7 @@ pub(super) unsafe fn each_word<D: Int8Dot, C: CodeFormat, const R: usize>(
     low: &mut [D::Sums; R],
     high: &mut [D::Sums; R],
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         step::<D, C, 0, R>(chunk, x, stride, low, high);
         step::<D, C, 1, R>(chunk, x, stride, low, high);
@@ -152,6 +200,9 @@ pub(super) unsafe fn each_word<D: Int8Dot, C: CodeFormat, const R: usize>(
 }
 
 /// Multiplies words `T` and `T + 4` of a chunk. Their sums are kept apart only where they belong to two groups.
+///
+/// # Safety
+/// As for [`Int8Dot::chunk`].
 #[inline(always)]
 unsafe fn step<D: Int8Dot, C: CodeFormat, const T: usize, const R: usize>(
     chunk: *const u8,
@@ -160,7 +211,7 @@ unsafe fn step<D: Int8Dot, C: CodeFormat, const T: usize, const R: usize>(
     low: &mut [D::Sums; R],
     high: &mut [D::Sums; R],
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         let [first, second] = C::words::<D, T>(chunk);
         let x = x.add(4 * T);
@@ -193,7 +244,7 @@ pub(super) unsafe fn scales<D: Int8Dot>(
     form: ScaleFormat,
     lane: usize,
 ) -> (D::Floats, D::Floats) {
-    // SAFETY: the caller's promise: sixteen scales, then, in affine mode, sixteen biases.
+    // SAFETY: the contract of this function: sixteen scales, then, in affine mode, sixteen biases.
     unsafe {
         match form {
             ScaleFormat::Affine(FloatType::F16) => {
@@ -224,10 +275,12 @@ pub(super) unsafe fn scales<D: Int8Dot>(
     }
 }
 
+/// # Safety
+/// As for [`Int8Dot`]. `from` is readable for `LANES` bytes.
 #[inline(always)]
 unsafe fn half_scales<D: Int8Dot>(from: *const u8, widen: impl Fn(u8) -> f32) -> D::Floats {
     let mut lanes = [0.0; super::TILE];
-    // SAFETY: the caller's promise: `LANES` bytes are readable, and `lanes` has no fewer elements.
+    // SAFETY: the contract of this function: `LANES` bytes are readable, and `lanes` has no fewer elements.
     unsafe {
         for lane in 0..D::LANES {
             lanes[lane] = widen(*from.add(lane));
@@ -249,7 +302,7 @@ impl Int8Dot for Scalar {
 
     #[inline(always)]
     unsafe fn load(from: *const u8) -> u32 {
-        // SAFETY: four bytes are readable.
+        // SAFETY: the contract of `Int8Dot::load`: four bytes are readable.
         u32::from_le(unsafe { from.cast::<u32>().read_unaligned() })
     }
 
@@ -289,7 +342,7 @@ impl Int8Dot for Scalar {
 
     #[inline(always)]
     unsafe fn dot<const WIDE: bool>(sum: i32, codes: u32, x: *const i8) -> i32 {
-        // SAFETY: four values are readable.
+        // SAFETY: the contract of `Int8Dot::dot`: four values are readable.
         let x = unsafe { x.cast::<[i8; 4]>().read_unaligned() };
         let products = codes.to_le_bytes().into_iter().zip(x);
         products.fold(sum, |sum, (code, x)| sum + i32::from(code) * i32::from(x))
@@ -307,25 +360,25 @@ impl Int8Dot for Scalar {
 
     #[inline(always)]
     unsafe fn load_f32(from: *const f32) -> f32 {
-        // SAFETY: one value is readable.
+        // SAFETY: the contract of `Int8Dot::load_f32`: one value is readable.
         unsafe { from.read_unaligned() }
     }
 
     #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> f32 {
-        // SAFETY: one value is readable.
+        // SAFETY: the contract of `Int8Dot::load_f16`: one value is readable.
         widen_f16(unsafe { from.read_unaligned() })
     }
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> f32 {
-        // SAFETY: one value is readable.
+        // SAFETY: the contract of `Int8Dot::load_bf16`: one value is readable.
         widen_bf16(unsafe { from.read_unaligned() })
     }
 
     #[inline(always)]
     unsafe fn store(to: *mut f32, value: f32) {
-        // SAFETY: one value is writable.
+        // SAFETY: the contract of `Int8Dot::store`: one value is writable.
         unsafe { to.write_unaligned(value) }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! Sixteen outputs make a *tile*; a last one that is not full is padded with outputs of scale 0. A tile holds one
-//! *record* per group of columns, one behind the other, so that a product reads its memory once, in order:
+//! *record* per group of columns, one after the other, so that a product reads its memory once, in order:
 //!
 //! 1. the codes, in *chunks* of 32 columns (a group of 16 columns is half a chunk, see below);
 //! 2. the sixteen scales of the group, then, in affine mode, its sixteen biases, in the type of the checkpoint.

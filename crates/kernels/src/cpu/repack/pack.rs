@@ -11,7 +11,7 @@ use crate::{
     weight::{Floats, Quantized, Scales},
 };
 
-/// Bytes of tiles that are worth handing to another thread.
+/// Bytes of tiles per task.
 const TASK_BYTES: usize = 256 * 1024;
 
 impl RepackedWeight {
@@ -38,7 +38,7 @@ impl RepackedWeight {
         let per_task = (TASK_BYTES / size).max(1);
         cpu.pool.parallel_for(count.div_ceil(per_task), &|task| {
             for tile in task * per_task..count.min((task + 1) * per_task) {
-                // SAFETY: the level was detected; tiles have disjoint memory.
+                // SAFETY: the CPU supports the detected level; tiles have disjoint memory.
                 unsafe {
                     let out = out.part(tile * size, size);
                     pack_tile(cpu.level, &weight, quantized, tile, out);
@@ -55,6 +55,9 @@ multiversion! {
 }
 
 /// Fills a tile, which is zeroed memory.
+///
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
 unsafe fn pack_tile_with<I: Isa>(
     weight: &RepackedWeight,

@@ -59,13 +59,13 @@ impl QuantizedRows {
         2 * (self.cols / self.group)
     }
 
-    /// The values of `row` and the rows behind it.
+    /// The values of `row` and the rows after it.
     pub fn values(&self, row: usize) -> *const i8 {
         assert!(row < self.rows);
         self.values.pointer(row * self.stride())
     }
 
-    /// The factors of `row` and the rows behind it.
+    /// The factors of `row` and the rows after it.
     pub fn factors(&self, row: usize) -> *const f32 {
         assert!(row < self.rows);
         self.factors.pointer(row * self.factors_per_row())
@@ -74,12 +74,12 @@ impl QuantizedRows {
     /// Quantizes `x` into `row`.
     ///
     /// # Safety
-    /// The processor has the level; no other thread uses the same row meanwhile.
+    /// The CPU has the level; no other thread uses the same row meanwhile.
     pub unsafe fn quantize(&self, level: SimdLevel, row: usize, x: &[f32]) {
         assert!(x.len() == self.cols && row < self.rows);
         let values = self.values.pointer(row * self.stride());
         let factors = self.factors.pointer(row * self.factors_per_row());
-        // SAFETY: the caller's promise; a row has `cols` values and `factors_per_row` factors.
+        // SAFETY: the contract of this function; a row has `cols` values and `factors_per_row` factors.
         unsafe { quantize(level, x, self.group, values, factors) }
     }
 }
@@ -89,9 +89,11 @@ multiversion! {
     quantize [] [] (x: &[f32], group: usize, values: *mut i8, factors: *mut f32) = quantize_with
 }
 
+/// # Safety
+/// As for [`Isa`]. `values` is writable for `x.len()` values and `factors` for two per group; no other thread uses them.
 #[inline(always)]
 unsafe fn quantize_with<I: Isa>(x: &[f32], group: usize, values: *mut i8, factors: *mut f32) {
-    // Added and taken away again, it leaves the nearest integer, ties to even.
+    // Adding and subtracting it rounds to the nearest integer, ties to even.
     const ROUND: f32 = 12_582_912.0;
     for (index, x) in x.chunks_exact(group).enumerate() {
         // As bits, NaN is the largest of all: it then makes the step, and so every product, NaN.
@@ -109,10 +111,10 @@ unsafe fn quantize_with<I: Isa>(x: &[f32], group: usize, values: *mut i8, factor
             let bits = (x * inverse + ROUND).to_bits() as i32;
             let value = bits.wrapping_sub(ROUND.to_bits() as i32) as i8;
             sum += i32::from(value);
-            // SAFETY: the caller's promise.
+            // SAFETY: the contract of this function.
             unsafe { values.add(index * group + place).write(value) }
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of this function.
         unsafe {
             factors.add(2 * index).write(step);
             factors.add(2 * index + 1).write(step * sum as f32);

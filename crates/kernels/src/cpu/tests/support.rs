@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// So many cases of a property, or fewer when `PROPTEST_CASES` says so: an emulated processor is slow.
+/// So many cases of a property, or fewer when `PROPTEST_CASES` says so: an emulated CPU is slow.
 pub fn at_most(cases: u32) -> ProptestConfig {
     ProptestConfig::with_cases(cases.min(ProptestConfig::default().cases))
 }
@@ -89,7 +89,7 @@ impl Noise {
     }
 }
 
-/// The operations on every instruction set of this processor.
+/// The operations on every instruction set of this CPU.
 pub fn every_level() -> Vec<Cpu> {
     let cpu = |level| Cpu {
         level,
@@ -99,19 +99,19 @@ pub fn every_level() -> Vec<Cpu> {
     SimdLevel::available().into_iter().map(cpu).collect()
 }
 
-/// The same without those that round products: these agree bitwise.
+/// The levels that do not round products: these agree bitwise.
 pub fn fused_levels() -> Vec<Cpu> {
     let mut levels = every_level();
     levels.retain(|cpu| is_fused(cpu.level));
     levels
 }
 
-/// Whether a multiply-add rounds once. Plain code does on Arm, whose every processor has the instruction.
+/// Whether a multiply-add rounds once. Plain code does on Arm, whose every CPU has the instruction.
 pub fn is_fused(level: SimdLevel) -> bool {
     level != SimdLevel::Portable || cfg!(target_arch = "aarch64")
 }
 
-/// Integer dot products on every instruction set of this processor.
+/// Integer dot products on every instruction set of this CPU.
 pub fn every_dot_level() -> Vec<Cpu> {
     let cpu = |dots| Cpu {
         dots,

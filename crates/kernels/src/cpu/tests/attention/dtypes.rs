@@ -15,9 +15,11 @@ multiversion! {
     narrow [] [] (from: &[f32; LANES], to: &mut [u16; LANES]) = narrow_with
 }
 
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
 unsafe fn narrow_with<I: Isa>(from: &[f32; LANES], to: &mut [u16; LANES]) {
-    // SAFETY: sixteen values are readable and as many writable.
+    // SAFETY: the contract of this function: sixteen values are readable and as many writable.
     unsafe { I::store_f16(to.as_mut_ptr(), I::load(from.as_ptr())) }
 }
 
@@ -32,7 +34,7 @@ proptest! {
         for values in [bits.map(f32::from_bits), small] {
             for level in SimdLevel::available() {
                 let mut found = [0; LANES];
-                // SAFETY: the processor has the level.
+                // SAFETY: the CPU has the level.
                 unsafe { narrow(level, &values, &mut found) };
                 for (value, found) in values.iter().zip(found) {
                     let found = half::f16::from_bits(found);

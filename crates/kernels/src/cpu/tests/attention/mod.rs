@@ -25,7 +25,7 @@ struct Sequence {
     spec: AttentionSpec,
 }
 
-/// Stores a position of a cache that nobody else uses.
+/// Stores a position of a cache that no other thread uses.
 fn write(cache: &mut KvCache, slot: usize, key: &[f32], value: &[f32]) {
     // SAFETY: the borrow is unique.
     unsafe { cache.write(slot, key, value) };
