@@ -1,4 +1,4 @@
-//! How the stored forms of a weight become vectors.
+//! Dequantization of the stored formats to vectors.
 
 use super::{
     prefetch,
@@ -11,7 +11,7 @@ use crate::{
 
 /// A stored form. Values come in units of sixteen; the units of a group share scale and bias.
 pub(crate) trait Format {
-    /// What is prepared once per group.
+    /// Per-group data.
     type Group<I: Isa>: Copy;
     /// Bytes of sixteen values.
     const UNIT_BYTES: usize;
@@ -158,7 +158,7 @@ macro_rules! with_format {
                 (QuantMode::Mxfp4 | QuantMode::Nvfp4, _) => run!(Fp4),
                 (QuantMode::Mxfp8, _) => run!(Fp8),
             },
-            Storage::Repacked(_) => unreachable!("tiles have products of their own"),
+            Storage::Repacked(_) => unreachable!("repacked weights have their own kernels"),
         }
     }};
 }
@@ -173,7 +173,7 @@ pub(crate) struct Packed<'a> {
     pub groups: usize,
     /// Whole units of a group.
     pub units_per_group: usize,
-    /// Values behind the whole units of a row, which only a dense one has.
+    /// Values after the last whole unit of a row; only dense rows have any.
     pub tail: usize,
 }
 
@@ -189,7 +189,7 @@ impl<'a> Packed<'a> {
                 units_per_group: cols / LANES,
                 tail: cols % LANES,
             },
-            Storage::Repacked(_) => unreachable!("tiles have products of their own"),
+            Storage::Repacked(_) => unreachable!("repacked weights have their own kernels"),
             Storage::Quantized(quantized) => Self {
                 bytes: quantized.weight.as_slice(),
                 row_bytes: quantized.row_bytes,
@@ -275,7 +275,7 @@ fn widen(stored: &Floats, range: std::ops::Range<usize>, out: &mut [f32]) {
     }
 }
 
-/// Prefetches rows `first .. first + count`; those behind the end are not there and not asked for.
+/// Prefetches the existing rows of `first .. first + count`.
 #[inline(always)]
 fn prefetch(bytes: &[u8], row_bytes: usize, first: usize, count: usize) {
     let start = (first * row_bytes).min(bytes.len());

@@ -25,9 +25,9 @@ use std::{
     thread::{self, JoinHandle, Thread},
 };
 
-/// RopeCosSin of the spin loop before a worker sleeps, about 100 µs.
+/// Iterations of the spin loop before a worker sleeps, about 100 µs.
 const WORKER_SPINS: u32 = 3_000;
-/// RopeCosSin before a thread that waits for another yields its core to it.
+/// Iterations before a thread that waits for another one yields its core.
 const CALLER_SPINS: u32 = 10_000;
 
 const ACTIVE: u64 = (1 << 31) - 1;

@@ -102,7 +102,7 @@ fn normalize(cpu: &Cpu, norm: &Norm, x: &mut [f32], scratch: &mut Vec<f32>) {
 }
 
 multiversion! {
-    /// RopeCosSin the heads of a row.
+    /// Rotates the heads of a row.
     rotate [] [] (heads: &mut [f32], head_dim: usize, rope_cos_sin: &RopeCosSin, row: usize) = rotate_with
 }
 

@@ -1,4 +1,4 @@
-//! Sixteen f32 lanes on every instruction set.
+//! Vectors of sixteen f32 lanes on every instruction set.
 //!
 //! The lane count is the same everywhere and sums are carried per lane and folded in one order, so instruction sets
 //! with a fused multiply-add give bitwise equal results; plain x86-64, which has none, rounds the product as well.
@@ -9,7 +9,7 @@ pub(crate) const LANES: usize = 16;
 /// The instruction sets chosen between at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SimdLevel {
-    /// What the compiler computes from plain code.
+    /// Code without intrinsics.
     Portable,
     #[cfg(target_arch = "aarch64")]
     Neon,
@@ -108,7 +108,7 @@ pub(crate) use multiversion;
 pub(crate) trait Isa: Copy {
     /// Sixteen f32.
     type V: Copy;
-    /// What [`Isa::nibbles`] prepares for a group of 4-bit integers.
+    /// Per-group data of [`Isa::nibbles`] for a group of 4-bit integers.
     type Nibbles: Copy;
     /// Sixteen table entries.
     type Table: Copy;

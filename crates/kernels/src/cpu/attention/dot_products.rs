@@ -1,4 +1,4 @@
-//! Products of a few query vectors with the keys of a block, and of their weights with its values.
+//! Query-key dot products of a block, and weighted sums of its values.
 
 use std::ops::Range;
 
@@ -9,10 +9,10 @@ use super::{
 };
 use crate::kv::GROUP;
 
-/// Query vectors of a pass that is not full.
+/// Query vectors of a small pass.
 pub(super) const FEW: usize = 4;
 
-/// Query vectors whose sums stay in registers together.
+/// Query vectors whose sums fit into registers.
 pub(super) const fn max_vectors<I: Isa>() -> usize {
     if I::WIDE { 8 } else { FEW }
 }

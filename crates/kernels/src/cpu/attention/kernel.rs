@@ -1,4 +1,4 @@
-//! The arithmetic of an item, chunk by chunk.
+//! The arithmetic of a work item, chunk by chunk.
 
 use std::ops::Range;
 
@@ -19,19 +19,19 @@ pub(super) const F32: u8 = 0;
 pub(super) const F16: u8 = 1;
 pub(super) const INT8: u8 = 2;
 
-/// How many tiles ahead memory is requested.
+/// Prefetch distance in tiles.
 const AHEAD: usize = 2;
 
 multiversion! {
-    /// Computes chunks of an item: its result, or the chunks' parts of a divided one.
+    /// Computes the chunks of a split: the item's result, or partial results if the item has several splits.
     ///
-    /// `DTYPE` is the cache's type, so that each becomes a function of its own.
+    /// `DTYPE` is the type of the cache; each gets a specialized function.
     pub(super) attend [const DTYPE: u8] [DTYPE]
     (job: &Job<'_>, item: &WorkItem<'_>, split: &Split, scratch: &mut Vec<f32>) = attend_with
 }
 
 multiversion! {
-    /// Merges the chunks of a divided item, which are at `partials`.
+    /// Combines the partial results of a split item, which are at `partials`.
     pub(super) combine [] []
     (job: &Job<'_>, item: &WorkItem<'_>, partials: usize, scratch: &mut Vec<f32>) = combine_with
 }
@@ -95,7 +95,7 @@ unsafe fn attend_tiles<I: Isa, S: TileFormat<I>>(
     if split.partials.is_none() {
         for vector in 0..count {
             let values = &mut values[vector * padded..][..padded];
-            // SAFETY: the vector is this item's alone.
+            // SAFETY: no other item contains the vector.
             unsafe { write_output::<I>(job, workspace.queries[vector].at, sums[vector], values) };
         }
     }
@@ -129,7 +129,7 @@ unsafe fn combine_with<I: Isa>(
             };
             merge::<I>(&mut sum, values, state, &part[2..]);
         }
-        // SAFETY: the vector is this item's alone.
+        // SAFETY: no other item contains the vector.
         unsafe { write_output::<I>(job, item.query(job.spec, vector).at, sum, values) };
     }
 }
@@ -151,7 +151,7 @@ unsafe fn write_output<I: Isa>(job: &Job<'_>, at: usize, sum: SoftmaxState, valu
     }
 }
 
-/// Vectors that are worked on together. Their visible ranges do not decrease, neither at the start nor at the end.
+/// Query vectors that are processed together. Neither start nor end of their visible ranges decreases.
 #[derive(Clone, Copy)]
 struct Pass {
     /// Index of the first.
@@ -159,7 +159,7 @@ struct Pass {
     count: usize,
 }
 
-/// Full passes, and one or two for the rest.
+/// Full passes, then one or more smaller ones for the rest.
 fn passes(count: usize, max: usize) -> impl Iterator<Item = Pass> {
     let mut first = 0;
     std::iter::from_fn(move || {
@@ -189,7 +189,7 @@ struct Workspace<'a> {
 }
 
 impl<'a> Workspace<'a> {
-    /// Also gives a `[vectors, padded]` part of the scratch.
+    /// Also returns a `[vectors, padded]` part of the scratch.
     #[inline(always)]
     fn new<I: Isa>(
         job: &'a Job<'a>,
@@ -239,7 +239,7 @@ impl<'a> Workspace<'a> {
         passes(self.item.vectors.len(), self.max_vectors)
     }
 
-    /// What the vectors of a pass together see of `positions`, relative to their start.
+    /// The part of `positions` visible to any vector of a pass, relative to their start.
     #[inline(always)]
     fn seen(&self, pass: Pass, positions: &Range<usize>) -> Range<usize> {
         let last = pass.first + pass.count - 1;
@@ -288,7 +288,7 @@ impl<'a> Workspace<'a> {
         start
     }
 
-    /// The blocks of a chunk that any vector sees.
+    /// The blocks of a chunk visible to any vector.
     #[inline(always)]
     fn blocks_seen(&self, chunk: usize) -> Range<usize> {
         let size = self.job.cache.shape().block_size;

@@ -1,11 +1,11 @@
-//! Attention over paged keys and values.
+//! Attention over paged keys and values, in the style of flash attention and flash-decoding.
 //!
-//! The query heads that share a key/value head, of a few consecutive rows, are an [`WorkItem`]: keys and values are read
-//! once for all of them. Positions are cut at absolute multiples of about [`CHUNK`] into chunks. A chunk gives each query
-//! vector the largest score, the sum of the weights relative to it, and the weighted sum of the values; chunks are
-//! merged in ascending order. A row of scores never exists as a whole. The chunks of an item that is a large part of the
-//! call are divided among threads and merged once all are done, with the same numbers. So what is computed for a row
-//! depends on its own position and the block size only.
+//! A [`WorkItem`] is the query heads of a few consecutive rows that share a key/value head: keys and values are read once
+//! for all of them. Positions are cut at absolute multiples of about [`CHUNK`] into chunks. For each query vector, a chunk
+//! gives the largest score, the sum of the weights relative to it, and the weighted sum of the values. Chunks are merged in
+//! ascending order with the online softmax, so a full row of scores never exists. If an item is a large part of the call,
+//! its chunks are split among threads (split-KV) and combined when all are done, with the same result. What is computed for
+//! a row depends only on its own position and the block size.
 
 mod dot_products;
 mod kernel;
@@ -23,18 +23,18 @@ use plan::{Plan, Split};
 /// Positions of a chunk, when the block size divides it.
 const CHUNK: usize = 256;
 
-/// Most query vectors of an item.
+/// Maximum number of query vectors of an item.
 const MAX_VECTORS: usize = 32;
 
-/// Multiply-adds that are not worth waking other threads for.
+/// Calls with fewer multiply-adds run on the calling thread.
 const MIN_PARALLEL_COST: usize = 1 << 17;
 
 thread_local! {
-    /// What [`attend`] and [`combine`] keep for an item; its size does not depend on the length of a sequence.
+    /// Scratch memory of [`attend`] and [`combine`]; its size does not depend on the sequence length.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Bytes that this thread keeps.
+/// Bytes of scratch memory of this thread.
 #[cfg(test)]
 pub(crate) fn scratch_bytes() -> usize {
     SCRATCH.with_borrow(|scratch| size_of_val(scratch.as_slice()))
@@ -47,17 +47,17 @@ struct Job<'a> {
     spec: &'a AttentionSpec,
     /// `[rows, heads · value_dim]`.
     out: UninitBuffer<f32>,
-    /// The chunks of divided items, each `[vectors, 2 + padded value_dim]`: largest score, sum of weights, values.
+    /// Partial results of split items, for each chunk `[vectors, 2 + padded value_dim]`: largest score, sum of weights, values.
     partials: UninitBuffer<f32>,
 }
 
-/// Query vectors of one sequence that share a key/value head. Param `i` of a span and key/value head belongs to row
+/// Query vectors of one sequence that share a key/value head. Vector `i` of a span and key/value head belongs to row
 /// `i / heads per key/value head`.
 struct WorkItem<'a> {
     span: &'a KvSpan<'a>,
     kv_head: usize,
     vectors: Range<usize>,
-    /// Chunks that any of the vectors sees.
+    /// Chunks that are visible to any of the vectors.
     chunks: Range<usize>,
     /// Multiply-adds.
     cost: usize,
@@ -75,7 +75,7 @@ struct Query {
 }
 
 impl WorkItem<'_> {
-    /// Param `index` of the item.
+    /// Query vector `index` of the item.
     fn query(&self, spec: &AttentionSpec, index: usize) -> Query {
         let span = self.span;
         let per_head = spec.heads / spec.kv_heads;
@@ -140,7 +140,7 @@ pub(crate) fn attention(
     let spanned = spans.iter().map(|span| (span.rows.start, span.rows.end));
     for (start, end) in spanned.chain([(rows, rows)]) {
         let len = (start - covered) * width;
-        // SAFETY: these rows belong to no span, and no other thread works yet.
+        // SAFETY: these rows belong to no span, and no other thread is working yet.
         unsafe { job.out.part(covered * width, len).write_bytes(0, len) };
         covered = end;
     }

@@ -1,26 +1,26 @@
-//! Dividing a call among threads.
+//! Splitting a call into work for threads.
 
 use std::{cmp::Reverse, ops::Range};
 
 use super::{Job, MAX_VECTORS, MIN_PARALLEL_COST, WorkItem};
 use crate::KvSpan;
 
-/// Pieces per thread that an even division needs.
+/// Splits per thread for an even load.
 const SPLITS_PER_THREAD: usize = 4;
 
-/// Chunks of an item that one thread computes.
+/// A range of chunks of an item, computed by one thread.
 pub(super) struct Split {
     pub item: usize,
     pub chunks: Range<usize>,
-    /// Where the first chunk's part goes, if the item is divided.
+    /// Index of the first partial result if the item is split.
     pub partials: Option<usize>,
 }
 
 pub(super) struct Plan<'a> {
     pub items: Vec<WorkItem<'a>>,
-    /// The longest first.
+    /// Longest first.
     pub splits: Vec<Split>,
-    /// Items whose chunks several splits compute, and where the chunks' parts are.
+    /// Items with several splits, and the index of their partial results.
     pub split_items: Vec<(usize, usize)>,
     /// F32Tile of all parts.
     pub partials_len: usize,
@@ -50,7 +50,7 @@ impl<'a> Plan<'a> {
         };
         for index in 0..plan.items.len() {
             let item = &plan.items[index];
-            // An item that is not much more than a split stays whole, so a thread holds few parts.
+            // Items not much larger than a split stay whole, to keep the number of partial results small.
             let share = item.cost * SPLITS_PER_THREAD * threads / cost.max(1);
             let count = if threads > 1 && share > 1 && cost >= MIN_PARALLEL_COST {
                 share.min(item.chunks.len())
@@ -67,7 +67,7 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// Makes `count` splits of about as many chunks.
+    /// Divides the chunks of item `index` evenly into `count` splits.
     fn split(&mut self, job: &Job<'_>, index: usize, count: usize) {
         let item = &self.items[index];
         let (start, len) = (item.chunks.start, item.chunks.len());
@@ -116,7 +116,7 @@ mod tests {
     use crate::cpu::shared::UninitBuffer;
     use crate::{AttentionSpec, CpuOptions, Kernels, KvCache, KvCacheDtype, KvShape, Mask};
 
-    /// Plans for sequences of so many rows, the last of so many positions.
+    /// Plans a call of sequences given as (rows, total positions).
     fn with_plan(sequences: &[(usize, usize)], check: impl Fn(&Plan<'_>)) {
         let longest = sequences.iter().map(|(_, len)| *len).max().unwrap();
         let kernels = Kernels::cpu(CpuOptions {
@@ -161,7 +161,7 @@ mod tests {
         };
         let spans: Vec<_> = sequences.iter().map(span).collect();
         let plan = Plan::new(&job, &spans, 4);
-        // Every chunk of every item belongs to one split.
+        // Every chunk of every item belongs to exactly one split.
         for (index, item) in plan.items.iter().enumerate() {
             let splits = plan.splits.iter().filter(|split| split.item == index);
             let mut chunks: Vec<_> = splits.flat_map(|split| split.chunks.clone()).collect();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn one_long_sequence_is_divided_among_all_threads() {
+    fn plan_splits_one_long_sequence_among_all_threads() {
         with_plan(&[(1, 4096)], |plan| {
             assert_eq!((plan.items.len(), plan.split_items.len()), (2, 2));
             assert!(plan.splits.len() >= 8);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn short_sequences_and_crowds_are_not_divided() {
+    fn plan_does_not_split_short_or_many_sequences() {
         for sequences in [vec![(1, 100)], vec![(1, 4096); 16], vec![(512, 4096)]] {
             with_plan(&sequences, |plan| {
                 assert!(plan.split_items.is_empty(), "{sequences:?}");
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_sequence_among_short_ones_is_divided() {
+    fn plan_splits_only_the_long_sequence_among_short_ones() {
         let spans = [(1, 100), (1, 100), (1, 8192), (1, 100), (1, 100), (1, 100)];
         with_plan(&spans, |plan| {
             let split: Vec<_> = plan.split_items.iter().map(|(item, _)| *item).collect();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_pieces_come_first() {
+    fn plan_orders_splits_longest_first() {
         with_plan(&[(2048, 2048)], |plan| {
             let end = |split: &Split| plan.items[split.item].chunks.end;
             assert!(plan.splits.iter().map(end).is_sorted_by(|a, b| a >= b));

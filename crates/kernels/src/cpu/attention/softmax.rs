@@ -1,11 +1,11 @@
-//! Scores to weights, and merging what chunks give.
+//! Online softmax: weights of a chunk, merging of chunks, normalization.
 
 use super::super::{
     math,
     simd::{Isa, LANES},
 };
 
-/// What a query vector has summed, relative to the largest score.
+/// Running maximum and sum of a query vector.
 #[derive(Clone, Copy)]
 pub(super) struct SoftmaxState {
     pub max: f32,
@@ -14,7 +14,7 @@ pub(super) struct SoftmaxState {
 }
 
 impl SoftmaxState {
-    /// Nothing yet.
+    /// The state before the first chunk.
     pub const EMPTY: Self = Self {
         max: f32::NEG_INFINITY,
         sum: 0.0,
@@ -29,7 +29,7 @@ pub(super) fn cap_scores<I: Isa>(cap: f32, scores: &mut [f32]) {
     }
 }
 
-/// The largest of runs of sixteen. Passes over NaN, which the weights then show.
+/// The largest score, ignoring NaN, which shows up in the weights instead.
 #[inline(always)]
 fn largest(scores: &[f32]) -> f32 {
     // One instruction, where `f32::max` needs three.
@@ -50,7 +50,7 @@ fn largest(scores: &[f32]) -> f32 {
     largest[0]
 }
 
-/// RopeCosSin the scores `from..to` of a chunk into weights relative to the largest.
+/// Converts the scores `from..to` of a chunk into weights relative to the largest.
 ///
 /// Runs of sixteen that are partly inside get weights of zero outside.
 ///
@@ -83,7 +83,7 @@ pub(super) unsafe fn softmax_weights<I: Isa>(
     }
 }
 
-/// Adds the part of a chunk to what was summed before it. Both values hold as many vectors of sixteen as `part`.
+/// Merges the result of a chunk into the running sums. `values` and `part` have the same length, a multiple of sixteen.
 #[inline(always)]
 pub(super) fn merge<I: Isa>(
     sum: &mut SoftmaxState,
@@ -91,7 +91,7 @@ pub(super) fn merge<I: Isa>(
     chunk: SoftmaxState,
     part: &[f32],
 ) {
-    // A chunk that the vector does not see.
+    // No position of the chunk is visible to the vector.
     if chunk.sum == 0.0 {
         return;
     }
@@ -107,7 +107,7 @@ pub(super) fn merge<I: Isa>(
     }
 }
 
-/// Divides by the sum of the weights, that of a sink included.
+/// Divides by the sum of the weights, including that of the sink.
 #[inline(always)]
 pub(super) fn normalize<I: Isa>(sum: SoftmaxState, sink: Option<f32>, values: &mut [f32]) {
     let (mut factor, mut total) = (1.0, sum.sum);

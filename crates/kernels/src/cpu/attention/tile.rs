@@ -1,4 +1,4 @@
-//! Keys and values of one head of a block, widened as they are loaded.
+//! Tiles of the cache: keys or values of one head of a block, converted to f32 when loaded.
 
 use super::super::{
     prefetch,
@@ -6,21 +6,21 @@ use super::super::{
 };
 use crate::kv::GROUP;
 
-/// `[elements, stride]`, then what the type needs besides.
+/// `[elements, stride]`, followed by the scales if the type has any.
 #[derive(Clone, Copy)]
 pub(super) struct Keys {
     pub start: *const u8,
-    /// Keys that are asked of memory while these are used.
+    /// Keys to prefetch while these are used.
     pub next: *const u8,
     pub dim: usize,
     pub stride: usize,
 }
 
-/// `[stride, padded]`, then what the type needs besides.
+/// `[stride, padded]`, followed by the scales if the type has any.
 #[derive(Clone, Copy)]
 pub(super) struct Values {
     pub start: *const u8,
-    /// Values that are asked of memory while these are used.
+    /// Values to prefetch while these are used.
     pub next: *const u8,
     pub stride: usize,
     pub padded: usize,
@@ -33,7 +33,7 @@ pub(super) struct Values {
 /// # Safety
 /// As [`Isa`]; positions and elements are inside the tile, and so are the fifteen after those of a vector.
 pub(super) trait TileFormat<I: Isa> {
-    /// What multiplies a run of keys at sixteen positions.
+    /// The scale of a run of keys at sixteen positions.
     type Scale: Copy;
     /// Bytes of an element.
     const BYTES: usize;

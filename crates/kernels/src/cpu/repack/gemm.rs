@@ -1,4 +1,4 @@
-//! The products of a few quantized rows with one tile.
+//! Products of quantized rows with one tile.
 
 use std::ops::Range;
 
@@ -13,17 +13,17 @@ use super::{
 };
 use crate::cpu::prefetch;
 
-/// What is multiplied with what.
+/// A repacked weight and the quantized activations.
 #[derive(Clone, Copy)]
 pub(crate) struct Operands<'a> {
     pub weight: &'a RepackedWeight,
     pub x: &'a QuantizedRows,
 }
 
-/// How far ahead of a product its memory is requested.
+/// Prefetch distance.
 const AHEAD_BYTES: usize = 4608;
 
-/// Everything that a kernel reads.
+/// The arguments of a kernel.
 struct Job {
     tile: *const u8,
     records: usize,
@@ -140,7 +140,7 @@ unsafe fn all_rows<C: CodeFormat>(level: Int8DotLevel, job: &Job, rows: usize) {
     }
 }
 
-/// Takes the rows in blocks, the largest first.
+/// Processes the rows in blocks, largest first.
 ///
 /// # Safety
 /// As for [`all_rows`]; the caller has enabled the instructions of `D`.
@@ -191,8 +191,7 @@ unsafe fn block<D: Int8Dot, C: CodeFormat, const R: usize>(job: &Job, lane: usiz
         let mut record = job.tile;
         let mut totals = [D::splat(0.0); R];
         for _ in 0..job.records {
-            // The CPU's own foresight ends at the border of a page. Rows after the first block find the tile
-            // in the cache.
+            // The hardware prefetcher stops at page borders. Later blocks of rows find the tile in the cache.
             if row == 0 && lane == 0 {
                 prefetch::prefetch(record, AHEAD_BYTES..AHEAD_BYTES + job.record_bytes);
             }

@@ -128,7 +128,7 @@ pub(crate) trait Int8Dot: Copy {
         x: *const i8,
     ) -> Self::Sums;
     /// Adds the products of a chunk with `R` rows, `stride` values apart, to `low`, and those of its second half to
-    /// `high` where [`CodeFormat::TWO_GROUPS`] is set. What lane and row a sum is of, [`Int8Dot::arrange`] may decide.
+    /// `high` where [`CodeFormat::TWO_GROUPS`] is set. The sums may be permuted until [`Int8Dot::arrange`].
     ///
     /// # Safety
     /// As for [`Int8Dot`]; the chunk is readable as for [`CodeFormat::words`], and `x` for 32 values of each of `R` rows.

@@ -1,4 +1,4 @@
-//! Cutting a weight into weight.
+//! Repacking of quantized weights.
 
 use super::{CHUNK, RepackedWeight, TILE, VECTOR};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 const TASK_BYTES: usize = 256 * 1024;
 
 impl RepackedWeight {
-    /// Cuts a weight of `rows` by `cols` into tiles; `None` for forms that stay as they are.
+    /// Repacks a weight of `rows` by `cols`; `None` for formats without an int8 kernel.
     pub fn pack(
         cpu: &Cpu,
         quantized: &Quantized,

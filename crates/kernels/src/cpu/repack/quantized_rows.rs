@@ -5,15 +5,14 @@ use crate::cpu::{
     simd::{Isa, SimdLevel, multiversion},
 };
 
-/// Bytes that rows are kept apart beyond their length, so that the same column of many rows does not compete for one
-/// set of the cache.
+/// Padding after each row, so that the same column of many rows does not map to the same cache set.
 const ROW_PADDING: usize = 64;
 /// The largest magnitude of a quantized value.
 const MAX_CODE: f32 = 127.0;
-/// Groups with nothing larger count as zero: their step could not be inverted.
+/// Groups with no larger magnitude are quantized to zero, since their scale could not be inverted.
 const MIN_ABS_MAX: f32 = 1e-30;
 
-/// Rows of activations, `x ≈ step · q` with one step per group of columns. Threads fill in a row each.
+/// Rows of activations, `x ≈ step · q` with one step per group of columns. Threads write one row each.
 #[derive(Debug)]
 pub(crate) struct QuantizedRows {
     rows: usize,
@@ -25,7 +24,7 @@ pub(crate) struct QuantizedRows {
 }
 
 impl QuantizedRows {
-    /// Room for `rows` rows of `cols` columns, a multiple of `group`.
+    /// Allocates `rows` rows of `cols` columns, a multiple of `group`.
     pub fn new(rows: usize, cols: usize, group: usize) -> Self {
         let mut new = Self {
             rows,

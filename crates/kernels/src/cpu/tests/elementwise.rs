@@ -1,4 +1,4 @@
-//! Normalization, rotation and single elements.
+//! Norms, RoPE, activations and element-wise functions.
 
 use super::support::{Noise, every_level, fused_levels};
 use crate::{
@@ -57,7 +57,7 @@ fn spread() -> Vec<f32> {
 }
 
 #[test]
-fn activations_agree_with_the_reference() {
+fn activations_match_the_reference() {
     let x = spread();
     for cpu in every_level() {
         for activation in [
@@ -90,7 +90,7 @@ fn activations_agree_with_the_reference() {
 }
 
 #[test]
-fn large_inputs_reach_their_limits() {
+fn activations_and_softcap_saturate_for_large_inputs() {
     let x = [-1e30, -200.0, 200.0, 1e30];
     for cpu in every_level() {
         for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh] {
@@ -103,7 +103,7 @@ fn large_inputs_reach_their_limits() {
 }
 
 #[test]
-fn softcap_agrees_with_the_reference() {
+fn softcap_matches_the_reference() {
     let x: Vec<f32> = spread().iter().map(|x| x * 10.0).collect();
     for cpu in every_level() {
         let expected: Vec<f32> = x.iter().map(|x| reference::softcap(*x, 30.0)).collect();
@@ -113,7 +113,7 @@ fn softcap_agrees_with_the_reference() {
 }
 
 #[test]
-fn norms_agree_with_the_reference() {
+fn norms_match_the_reference() {
     let mut noise = Noise(1);
     for cpu in every_level() {
         for (rows, width) in [(1, 1), (3, 8), (2, 100), (40, 576), (5, 4096)] {
@@ -151,7 +151,7 @@ fn norms_agree_with_the_reference() {
 }
 
 #[test]
-fn a_row_is_normalized_alike_in_any_company() {
+fn norms_are_batch_invariant() {
     let x = Noise(2).floats(100 * 600);
     for cpu in every_level() {
         let norms = [
@@ -230,7 +230,7 @@ fn rotated(
 }
 
 #[test]
-fn rotations_agree_with_the_reference() {
+fn rope_matches_the_reference() {
     let (heads, head_dim) = (3, 20);
     let positions: Vec<u32> = (0..300).map(|row| row * 37).collect();
     let x = Noise(3).floats(positions.len() * heads * head_dim);
@@ -259,7 +259,7 @@ fn rotations_agree_with_the_reference() {
 }
 
 #[test]
-fn vector_instruction_sets_agree_bitwise() {
+fn elementwise_is_bitwise_equal_on_all_fused_instruction_sets() {
     let (x, weight) = (spread(), Noise(4).floats(100));
     let x = &x[..x.len() / 100 * 100];
     let weight = || Some(Param::from(weight.clone()));

@@ -1,4 +1,4 @@
-//! Weight products of repacked with int8 activations.
+//! Linear layers with repacked weights and int8 activations.
 
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ fn describe(cpu: &Cpu, w: &Weight) -> String {
 }
 
 #[test]
-fn all_formats_but_one_have_tiles() {
+fn repack_supports_every_format_except_mxfp8() {
     // Six widths, three group sizes, and two of the float formats.
     assert_eq!(every_repacked_format(20, 256).len(), 20);
     // A chunk of 32 columns holds two groups of nvfp4, so an odd number of them stays as it is.
@@ -55,7 +55,7 @@ fn all_formats_but_one_have_tiles() {
 }
 
 #[test]
-fn tiles_keep_every_value_and_take_no_more_memory() {
+fn repack_keeps_every_value_and_the_size() {
     for (w, repacked) in every_repacked_format(37, 384) {
         for row in 0..w.rows() {
             let (mut expected, mut found) = (vec![0.0; w.cols()], vec![0.0; w.cols()]);
@@ -70,7 +70,7 @@ fn tiles_keep_every_value_and_take_no_more_memory() {
 
 /// Each result is within a few roundings of the sum of the magnitudes of its products.
 #[test]
-fn every_form_agrees_with_the_reference() {
+fn int8_linear_matches_the_reference_in_every_format() {
     for (w, repacked) in every_repacked_format(53, 384) {
         let group = w.spec().unwrap().group_size;
         let bias = Noise(4).floats(w.rows());
@@ -104,7 +104,7 @@ fn every_form_agrees_with_the_reference() {
 }
 
 #[test]
-fn int8_stays_close_to_floats() {
+fn int8_linear_error_is_below_one_percent() {
     for (w, repacked) in every_repacked_format(64, 512) {
         let x = Noise(9).floats(8 * w.cols());
         let exact = reference::linear(&x, &w, None);
@@ -117,7 +117,7 @@ fn int8_stays_close_to_floats() {
 }
 
 #[test]
-fn vector_instruction_sets_agree_bitwise() {
+fn int8_linear_is_bitwise_equal_on_all_fused_instruction_sets() {
     let mut levels = every_dot_level();
     // Plain x86-64 has no fused multiply-add.
     levels.retain(|cpu| cpu.dots != Int8DotLevel::Scalar || cfg!(target_arch = "aarch64"));
@@ -136,7 +136,7 @@ fn vector_instruction_sets_agree_bitwise() {
 }
 
 #[test]
-fn what_is_not_a_number_stays_none() {
+fn int8_linear_propagates_nan() {
     for (w, repacked) in every_repacked_format(16, 256) {
         for cpu in every_dot_level() {
             let mut x = Noise(5).floats(2 * w.cols());
@@ -152,7 +152,7 @@ fn what_is_not_a_number_stays_none() {
     }
 }
 
-/// Norm, products and what is done with them, step by step.
+/// Norm, products and epilogue as separate operations.
 fn step_by_step(
     cpu: &Cpu,
     x: &[f32],
@@ -201,7 +201,7 @@ fn step_by_step(
 
 /// Weights in repacked, as stored, and one of each; outputs that fill repacked and strips, and such that do not.
 #[test]
-fn fused_products_are_the_single_steps() {
+fn fused_linear_matches_its_unfused_steps() {
     let cols = 256;
     let norms = Norm::rms(Noise(1).floats(cols).into(), 1e-5);
     for outputs in [16, 40, 64, 150] {
@@ -263,9 +263,9 @@ fn fused_products_are_the_single_steps() {
 proptest! {
     #![proptest_config(at_most(24))]
 
-    /// The result of a row is the same alone and in any company.
+    /// Batch invariance: a row gives the same bits alone and in a batch.
     #[test]
-    fn results_do_not_depend_on_the_batch(
+    fn int8_linear_is_batch_invariant(
         rows in 1_usize..40,
         cut in 0_usize..40,
         outputs in 1_usize..90,

@@ -1,4 +1,4 @@
-//! What the tests share: inputs, and the operations on every instruction set.
+//! Shared test inputs and CPUs of every level.
 
 use proptest::prelude::ProptestConfig;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// So many cases of a property, or fewer when `PROPTEST_CASES` says so: an emulated CPU is slow.
+/// At most `cases` cases, or fewer if `PROPTEST_CASES` says so: an emulated CPU is slow.
 pub fn at_most(cases: u32) -> ProptestConfig {
     ProptestConfig::with_cases(cases.min(ProptestConfig::default().cases))
 }
