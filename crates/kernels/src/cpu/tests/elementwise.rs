@@ -1,4 +1,4 @@
-//! Normalization, rotation and single elements.
+//! Norms, RoPE, activations and element-wise functions.
 
 use super::support::{Noise, every_level, fused_levels};
 use crate::{
@@ -15,22 +15,22 @@ use crate::{
 };
 
 /// One row of products, finished.
-fn finished(cpu: &Cpu, finish: Epilogue<'_>, x: &[f32], beside: &[f32]) -> Vec<f32> {
+fn with_epilogue(cpu: &Cpu, epilogue: Epilogue<'_>, x: &[f32], up: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let block = Block {
         rows: 1,
         cols: x.len(),
         values: x.as_ptr(),
-        beside: beside.as_ptr(),
+        up: up.as_ptr(),
         stride: x.len(),
         bias: None,
-        bias_beside: None,
-        place: 0,
+        up_bias: None,
+        index: 0,
         out: out.as_mut_ptr(),
         out_stride: x.len(),
     };
-    // SAFETY: the level is one of the processor's, and all slices are of one length.
-    unsafe { epilogue::finish(cpu.level, finish, &block) };
+    // SAFETY: the level is one of the CPU's, and all slices are of one length.
+    unsafe { epilogue::apply(cpu.level, epilogue, &block) };
     out
 }
 
@@ -57,7 +57,7 @@ fn spread() -> Vec<f32> {
 }
 
 #[test]
-fn activations_agree_with_the_reference() {
+fn activations_match_the_reference() {
     let x = spread();
     for cpu in every_level() {
         for activation in [
@@ -72,7 +72,7 @@ fn activations_agree_with_the_reference() {
                 .iter()
                 .map(|x| reference::activate(*x, activation))
                 .collect();
-            let found = finished(&cpu, Epilogue::Activate(activation), &x, &x);
+            let found = with_epilogue(&cpu, Epilogue::Activation(activation), &x, &x);
             // Far out on the negative side the result vanishes; it is exact to a rounding of the input there.
             let pairs = found.iter().zip(&expected).zip(&x);
             for ((found, expected), x) in pairs {
@@ -82,7 +82,7 @@ fn activations_agree_with_the_reference() {
                     cpu.level
                 );
             }
-            let gated = finished(&cpu, Epilogue::Gate(activation), &x, &x);
+            let gated = with_epilogue(&cpu, Epilogue::Glu(activation), &x, &x);
             let expected: Vec<f32> = found.iter().zip(&x).map(|(a, x)| a * x).collect();
             assert_eq!(gated, expected);
         }
@@ -90,11 +90,11 @@ fn activations_agree_with_the_reference() {
 }
 
 #[test]
-fn large_inputs_reach_their_limits() {
+fn activations_and_softcap_saturate_for_large_inputs() {
     let x = [-1e30, -200.0, 200.0, 1e30];
     for cpu in every_level() {
         for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh] {
-            let found = finished(&cpu, Epilogue::Activate(activation), &x, &x);
+            let found = with_epilogue(&cpu, Epilogue::Activation(activation), &x, &x);
             assert_eq!(found, [0.0, 0.0, 200.0, 1e30], "{activation:?}");
         }
         let capped = elementwise::map(&cpu, Function::Softcap(3.0), &x);
@@ -103,7 +103,7 @@ fn large_inputs_reach_their_limits() {
 }
 
 #[test]
-fn softcap_agrees_with_the_reference() {
+fn softcap_matches_the_reference() {
     let x: Vec<f32> = spread().iter().map(|x| x * 10.0).collect();
     for cpu in every_level() {
         let expected: Vec<f32> = x.iter().map(|x| reference::softcap(*x, 30.0)).collect();
@@ -113,7 +113,7 @@ fn softcap_agrees_with_the_reference() {
 }
 
 #[test]
-fn norms_agree_with_the_reference() {
+fn norms_match_the_reference() {
     let mut noise = Noise(1);
     for cpu in every_level() {
         for (rows, width) in [(1, 1), (3, 8), (2, 100), (40, 576), (5, 4096)] {
@@ -132,9 +132,9 @@ fn norms_agree_with_the_reference() {
                 let found = norm(&cpu, &rms, &x, width, None);
                 let expected = reference::rms_norm(&x, width, weight, 1e-5);
                 assert_close(cpu.level, &found, &expected, 1e-6, 0.0);
-                let onto = norm(&cpu, &rms, &x, width, Some((&x, 0.5)));
+                let added = norm(&cpu, &rms, &x, width, Some((&x, 0.5)));
                 let expected: Vec<f32> = x.iter().zip(&found).map(|(x, y)| x + 0.5 * y).collect();
-                assert_close(cpu.level, &onto, &expected, 1e-6, 1e-6);
+                assert_close(cpu.level, &added, &expected, 1e-6, 1e-6);
                 for bias in [None, Some(&*bias)] {
                     let layer = Norm::Layer {
                         weight: vector(weight),
@@ -151,7 +151,7 @@ fn norms_agree_with_the_reference() {
 }
 
 #[test]
-fn a_row_is_normalized_alike_in_any_company() {
+fn norms_are_batch_invariant() {
     let x = Noise(2).floats(100 * 600);
     for cpu in every_level() {
         let norms = [
@@ -217,7 +217,7 @@ fn rotated(
         values: rope::rope_cos_sin(cpu, rope, positions),
     };
     let slots: Vec<u32> = (0..positions.len() as u32).collect();
-    let job = rope::Job {
+    let job = rope::RopeAndCache {
         qkv: &qkv,
         spec: &spec,
         norms: None,
@@ -225,12 +225,12 @@ fn rotated(
         cache: &cache,
         slots: &slots,
     };
-    // SAFETY: slots are distinct and inside of the cache.
+    // SAFETY: slots are distinct and inside the cache.
     unsafe { rope::rope_and_cache(cpu, &job) }
 }
 
 #[test]
-fn rotations_agree_with_the_reference() {
+fn rope_matches_the_reference() {
     let (heads, head_dim) = (3, 20);
     let positions: Vec<u32> = (0..300).map(|row| row * 37).collect();
     let x = Noise(3).floats(positions.len() * heads * head_dim);
@@ -259,7 +259,7 @@ fn rotations_agree_with_the_reference() {
 }
 
 #[test]
-fn vector_instruction_sets_agree_bitwise() {
+fn elementwise_is_bitwise_equal_on_all_fused_instruction_sets() {
     let (x, weight) = (spread(), Noise(4).floats(100));
     let x = &x[..x.len() / 100 * 100];
     let weight = || Some(Param::from(weight.clone()));
@@ -272,7 +272,7 @@ fn vector_instruction_sets_agree_bitwise() {
         bias: weight(),
         eps: 1e-5,
     };
-    let onto = Epilogue::Onto {
+    let added = Epilogue::ResidualAdd {
         residual: x,
         scale: 0.3,
     };
@@ -280,9 +280,9 @@ fn vector_instruction_sets_agree_bitwise() {
         .iter()
         .map(|cpu| {
             vec![
-                finished(cpu, Epilogue::Activate(Activation::Gelu), x, x),
-                finished(cpu, Epilogue::Activate(Activation::Silu), x, x),
-                finished(cpu, onto, x, x),
+                with_epilogue(cpu, Epilogue::Activation(Activation::Gelu), x, x),
+                with_epilogue(cpu, Epilogue::Activation(Activation::Silu), x, x),
+                with_epilogue(cpu, added, x, x),
                 elementwise::map(cpu, Function::Softcap(9.0), x),
                 norm(cpu, &rms, x, 100, Some((x, 0.3))),
                 norm(cpu, &layer, x, 100, None),

@@ -1,16 +1,16 @@
-//! Writing keys and values into a cache, narrowed to its type.
+//! Writing keys and values to a cache, converted to its type.
 
 use super::simd::{Isa, LANES, load_part, multiversion};
 use crate::kv::{GROUP, KvCacheDtype};
 
-/// Where one head of one position goes: see [`crate::KvCache`] for the layout.
-pub(crate) struct Place {
+/// The memory of one head at one position; see [`crate::KvCache`] for the layout.
+pub(crate) struct CacheSlot {
     pub dtype: KvCacheDtype,
-    /// The head's part of the block's keys.
+    /// The keys of the head in its block.
     pub keys: *mut u8,
-    /// The head's part of the block's values.
+    /// The values of the head in its block.
     pub values: *mut u8,
-    /// The position in the block.
+    /// Position within the block.
     pub offset: usize,
     pub stride: usize,
     pub value_stride: usize,
@@ -18,22 +18,25 @@ pub(crate) struct Place {
 
 multiversion! {
     /// Stores a key and a value.
-    pub(crate) store [] [] (place: &Place, key: &[f32], value: &[f32]) = store_with
+    pub(crate) write [] [] (slot: &CacheSlot, key: &[f32], value: &[f32]) = write_with
 }
 
+/// # Safety
+/// As for [`Isa`]. The pointers of `slot` are writable for one key and one value in the layout of the cache, and nothing else
+/// uses that memory.
 #[inline(always)]
-unsafe fn store_with<I: Isa>(place: &Place, key: &[f32], value: &[f32]) {
-    let &Place {
+unsafe fn write_with<I: Isa>(slot: &CacheSlot, key: &[f32], value: &[f32]) {
+    let &CacheSlot {
         keys,
         values,
         offset,
         stride,
         value_stride,
         ..
-    } = place;
-    // SAFETY: the place has room for a key and a value, by the caller's promise.
+    } = slot;
+    // SAFETY: the slot has room for a key and a value, by the contract of this function.
     unsafe {
-        match place.dtype {
+        match slot.dtype {
             KvCacheDtype::F32 => {
                 let keys = keys.cast::<f32>().add(offset);
                 for (element, key) in key.iter().enumerate() {
@@ -46,14 +49,14 @@ unsafe fn store_with<I: Isa>(place: &Place, key: &[f32], value: &[f32]) {
                 let keys = keys.cast::<u16>().add(offset);
                 for (run, key) in key.chunks(LANES).enumerate() {
                     let keys = keys.add(run * LANES * stride);
-                    for (element, key) in halves::<I>(key)[..key.len()].iter().enumerate() {
+                    for (element, key) in to_f16::<I>(key)[..key.len()].iter().enumerate() {
                         keys.add(element * stride).write_unaligned(*key);
                     }
                 }
                 let values = values.cast::<u16>().add(offset * value_stride);
                 for (run, value) in value.chunks(LANES).enumerate() {
                     // The row is padded to whole vectors.
-                    let narrow = halves::<I>(value);
+                    let narrow = to_f16::<I>(value);
                     std::ptr::copy_nonoverlapping(narrow.as_ptr(), values.add(run * LANES), LANES);
                 }
             }
@@ -85,10 +88,12 @@ unsafe fn store_with<I: Isa>(place: &Place, key: &[f32], value: &[f32]) {
     }
 }
 
+/// # Safety
+/// As for [`Isa`]. There are at most sixteen elements.
 #[inline(always)]
-unsafe fn halves<I: Isa>(elements: &[f32]) -> [u16; LANES] {
+unsafe fn to_f16<I: Isa>(elements: &[f32]) -> [u16; LANES] {
     let mut narrow = [0; LANES];
-    // SAFETY: sixteen values are writable, and as many readable as are read.
+    // SAFETY: the contract of this function: sixteen values are writable, and as many readable as are read.
     unsafe {
         let wide = if elements.len() == LANES {
             I::load(elements.as_ptr())
@@ -103,7 +108,7 @@ unsafe fn halves<I: Isa>(elements: &[f32]) -> [u16; LANES] {
 /// At most [`GROUP`] elements as multiples of a bf16 scale.
 #[inline(always)]
 fn quantize(elements: &[f32]) -> ([i8; GROUP], u16) {
-    // Added and taken away again, it leaves the nearest integer.
+    // Adding and subtracting it rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     const NAN: u16 = 0x7fc0;
     let mut padded = [0.0; GROUP];

@@ -1,4 +1,4 @@
-//! Memory of tiles.
+//! Memory of repacked weights.
 
 use std::{
     ops::Range,
@@ -13,15 +13,15 @@ use crate::KernelError;
 
 /// Bytes of a mapping, unless a weight needs more: many large pages, so that little is lost at its edges.
 const MAPPING_BYTES: usize = 64 << 20;
-/// Weights start at a multiple of two cache lines, which processors fetch together.
+/// Weights start at a multiple of two cache lines, which CPUs fetch together.
 const ALIGNMENT: usize = 128;
 
-/// Where tiles are put, one weight after the other: a product walks through all of its weight, for which a processor's
-/// table of small pages is too short, and large pages can only be made of what lies together.
+/// Allocates repacked weights next to each other in large mappings: reading a weight touches more small pages than the TLB
+/// holds, and huge pages can only be formed from contiguous memory.
 ///
-/// Memory is written in small pages all the same. A first large page can cost several times as much: a virtual machine
-/// gets it from its host bit by bit, and a fragmented system has to clear room for it. [`Arena::promote_huge_pages`] makes
-/// large ones of them once nobody waits for the weights any more.
+/// Memory is first written in small pages. A fresh huge page can cost several times as much: a virtual machine gets it from
+/// its host piecemeal, and a fragmented system has to compact memory. [`Arena::promote_huge_pages`] converts the mappings
+/// later.
 #[derive(Debug, Default)]
 pub(crate) struct Arena(Mutex<Vec<Mapping>>);
 
@@ -32,7 +32,7 @@ struct Mapping {
     used: usize,
 }
 
-/// Memory of one weight's tiles.
+/// Memory of one repacked weight.
 #[derive(Debug)]
 pub(super) struct RepackedMemory {
     map: Arc<MmapRaw>,
@@ -68,8 +68,8 @@ impl Arena {
         Ok(RepackedMemory { map, range: 0..len })
     }
 
-    /// Makes large pages of what has been reserved so far, on a thread of its own, and then calls `done`. Where the system
-    /// has none, or no room for them, pages stay as they are.
+    /// Converts the memory reserved so far to huge pages on a separate thread, then calls `done`. Where huge pages are not
+    /// available, pages stay as they are.
     pub fn promote_huge_pages(&self, done: impl FnOnce() + Send + 'static) {
         let mappings = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if cfg!(not(target_os = "linux")) || mappings.is_empty() {
@@ -77,11 +77,11 @@ impl Arena {
         }
         let work = move || {
             #[cfg(target_os = "linux")]
-            large_pages::enlarge(&mappings);
+            huge_pages::collapse_all(&mappings);
             drop(mappings);
             done();
         };
-        // Without another thread the weights are as good as they were.
+        // If no thread can be spawned, the weights stay in small pages.
         drop(thread::Builder::new().name("mlxm-pages".into()).spawn(work));
     }
 }
@@ -92,7 +92,7 @@ impl RepackedMemory {
     }
 
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: the mapping lives as long as `self`, and nobody else was given this part of it.
+        // SAFETY: the mapping lives as long as `self`, and no other thread was given this part of it.
         unsafe { slice::from_raw_parts(self.map.as_ptr().add(self.range.start), self.len()) }
     }
 
@@ -105,22 +105,22 @@ impl RepackedMemory {
 }
 
 #[cfg(target_os = "linux")]
-mod large_pages {
+mod huge_pages {
     use std::io;
 
     use memmap2::{Advice, MmapRaw};
 
     use super::Mapping;
 
-    /// Bytes that are moved at once: whoever reads them meanwhile waits.
+    /// Bytes per system call: threads that read them wait meanwhile.
     const STEP_BYTES: usize = 2 << 20;
-    /// Of Linux 6.1; bindings have it for one C library only.
+    /// Since Linux 6.1; `libc` defines it only for some targets.
     const MADV_COLLAPSE: i32 = 25;
 
-    pub fn enlarge(mappings: &[Mapping]) {
+    pub fn collapse_all(mappings: &[Mapping]) {
         for mapping in mappings {
             for start in (0..mapping.used).step_by(STEP_BYTES) {
-                // A model that is unloaded takes its memory along.
+                // The mapping is gone if the model was unloaded.
                 let Some(map) = mapping.map.upgrade() else {
                     break;
                 };
@@ -128,7 +128,7 @@ mod large_pages {
                 if let Err(error) = collapse(&map, start, len)
                     && error.raw_os_error() == Some(libc::EINVAL)
                 {
-                    // An older system does it by and by.
+                    // Older kernels convert the pages gradually in the background.
                     drop(map.advise_range(Advice::HugePage, 0, mapping.used));
                     break;
                 }
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_keep_to_their_memory_and_keep_their_content() {
+    fn arena_reservations_are_disjoint_and_survive_promotion() {
         let arena = Arena::default();
         let sizes = [
             0,
@@ -189,9 +189,9 @@ mod tests {
             .collect();
         check(&memories);
         for _ in 0..2 {
-            let (done, enlarged) = channel();
+            let (done, promoted) = channel();
             arena.promote_huge_pages(move || done.send(()).unwrap());
-            enlarged.recv().unwrap();
+            promoted.recv().unwrap();
             check(&memories);
             let next = memories.len();
             memories.extend(

@@ -5,15 +5,14 @@ use crate::cpu::{
     simd::{Isa, SimdLevel, multiversion},
 };
 
-/// Bytes that rows are kept apart beyond their length, so that the same column of many rows does not compete for one
-/// set of the cache.
-const APART: usize = 64;
+/// Padding after each row, so that the same column of many rows does not map to the same cache set.
+const ROW_PADDING: usize = 64;
 /// The largest magnitude of a quantized value.
-const LARGEST: f32 = 127.0;
-/// Groups with nothing larger count as zero: their step could not be inverted.
-const SMALLEST: f32 = 1e-30;
+const MAX_CODE: f32 = 127.0;
+/// Groups with no larger magnitude are quantized to zero, since their scale could not be inverted.
+const MIN_ABS_MAX: f32 = 1e-30;
 
-/// Rows of activations, `x ≈ step · q` with one step per group of columns. Threads fill in a row each.
+/// Rows of activations, `x ≈ step · q` with one step per group of columns. Threads write one row each.
 #[derive(Debug)]
 pub(crate) struct QuantizedRows {
     rows: usize,
@@ -25,7 +24,7 @@ pub(crate) struct QuantizedRows {
 }
 
 impl QuantizedRows {
-    /// Room for `rows` rows of `cols` columns, a multiple of `group`.
+    /// Allocates `rows` rows of `cols` columns, a multiple of `group`.
     pub fn new(rows: usize, cols: usize, group: usize) -> Self {
         let mut new = Self {
             rows,
@@ -51,7 +50,7 @@ impl QuantizedRows {
 
     /// Values from one row to the next.
     pub fn stride(&self) -> usize {
-        (self.cols + APART).next_multiple_of(APART)
+        (self.cols + ROW_PADDING).next_multiple_of(ROW_PADDING)
     }
 
     /// Factors from one row to the next.
@@ -59,13 +58,13 @@ impl QuantizedRows {
         2 * (self.cols / self.group)
     }
 
-    /// The values of `row` and the rows behind it.
+    /// The values of `row` and the rows after it.
     pub fn values(&self, row: usize) -> *const i8 {
         assert!(row < self.rows);
         self.values.pointer(row * self.stride())
     }
 
-    /// The factors of `row` and the rows behind it.
+    /// The factors of `row` and the rows after it.
     pub fn factors(&self, row: usize) -> *const f32 {
         assert!(row < self.rows);
         self.factors.pointer(row * self.factors_per_row())
@@ -74,12 +73,12 @@ impl QuantizedRows {
     /// Quantizes `x` into `row`.
     ///
     /// # Safety
-    /// The processor has the level; no other thread uses the same row meanwhile.
+    /// The CPU has the level; no other thread uses the same row meanwhile.
     pub unsafe fn quantize(&self, level: SimdLevel, row: usize, x: &[f32]) {
         assert!(x.len() == self.cols && row < self.rows);
         let values = self.values.pointer(row * self.stride());
         let factors = self.factors.pointer(row * self.factors_per_row());
-        // SAFETY: the caller's promise; a row has `cols` values and `factors_per_row` factors.
+        // SAFETY: the contract of this function; a row has `cols` values and `factors_per_row` factors.
         unsafe { quantize(level, x, self.group, values, factors) }
     }
 }
@@ -89,9 +88,11 @@ multiversion! {
     quantize [] [] (x: &[f32], group: usize, values: *mut i8, factors: *mut f32) = quantize_with
 }
 
+/// # Safety
+/// As for [`Isa`]. `values` is writable for `x.len()` values and `factors` for two per group; no other thread uses them.
 #[inline(always)]
 unsafe fn quantize_with<I: Isa>(x: &[f32], group: usize, values: *mut i8, factors: *mut f32) {
-    // Added and taken away again, it leaves the nearest integer, ties to even.
+    // Adding and subtracting it rounds to the nearest integer, ties to even.
     const ROUND: f32 = 12_582_912.0;
     for (index, x) in x.chunks_exact(group).enumerate() {
         // As bits, NaN is the largest of all: it then makes the step, and so every product, NaN.
@@ -99,20 +100,20 @@ unsafe fn quantize_with<I: Isa>(x: &[f32], group: usize, values: *mut i8, factor
             .iter()
             .fold(0, |largest, x| largest.max(x.to_bits() & 0x7fff_ffff));
         let largest = f32::from_bits(largest);
-        let (step, inverse) = if largest < SMALLEST {
+        let (step, inverse) = if largest < MIN_ABS_MAX {
             (0.0, 0.0)
         } else {
-            (largest / LARGEST, LARGEST / largest)
+            (largest / MAX_CODE, MAX_CODE / largest)
         };
         let mut sum = 0;
         for (place, x) in x.iter().enumerate() {
             let bits = (x * inverse + ROUND).to_bits() as i32;
             let value = bits.wrapping_sub(ROUND.to_bits() as i32) as i8;
             sum += i32::from(value);
-            // SAFETY: the caller's promise.
+            // SAFETY: the contract of this function.
             unsafe { values.add(index * group + place).write(value) }
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of this function.
         unsafe {
             factors.add(2 * index).write(step);
             factors.add(2 * index + 1).write(step * sum as f32);

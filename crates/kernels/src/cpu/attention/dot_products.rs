@@ -1,19 +1,19 @@
-//! Products of a few query vectors with the keys of a block, and of their weights with its values.
+//! Query-key dot products of a block, and weighted sums of its values.
 
 use std::ops::Range;
 
 use super::{
     super::simd::{Isa, LANES},
     Query, clip,
-    tile::{Keys, Stored, Values},
+    tile::{Keys, TileFormat, Values},
 };
 use crate::kv::GROUP;
 
-/// Query vectors of a pass that is not full.
+/// Query vectors of a small pass.
 pub(super) const FEW: usize = 4;
 
-/// Query vectors whose sums stay in registers together.
-pub(super) const fn most<I: Isa>() -> usize {
+/// Query vectors whose sums fit into registers.
+pub(super) const fn max_vectors<I: Isa>() -> usize {
     if I::WIDE { 8 } else { FEW }
 }
 
@@ -49,14 +49,14 @@ impl Rows {
     }
 }
 
-/// Calls a function of a constant number of vectors: at most [`FEW`] or [`most`].
+/// Calls a function of a constant number of vectors: at most [`FEW`] or [`max_vectors`].
 macro_rules! for_count {
     ($count:expr, $function:ident::<$isa:ty, $stored:ty>($($arg:expr),*)) => {
         match $count {
             1 => $function::<$isa, $stored, 1>($($arg),*),
             2 => $function::<$isa, $stored, 2>($($arg),*),
             3 => $function::<$isa, $stored, 3>($($arg),*),
-            _ if <$isa>::WIDE && $count == most::<$isa>() => {
+            _ if <$isa>::WIDE && $count == max_vectors::<$isa>() => {
                 $function::<$isa, $stored, 8>($($arg),*);
             }
             _ => $function::<$isa, $stored, 4>($($arg),*),
@@ -66,20 +66,26 @@ macro_rules! for_count {
 
 /// The scaled products of query vectors with the keys of a block at the positions `seen`, and those up to whole runs of
 /// sixteen.
+///
+/// # Safety
+/// As for [`TileFormat`]: `keys` is a whole tile that covers `seen` rounded out to runs of sixteen; each `q` is readable for `keys.dim`
+/// elements; `to` has `q.len()` writable rows of at least the tile's stride.
 #[inline(always)]
-pub(super) unsafe fn score<I: Isa, S: Stored<I>>(
+pub(super) unsafe fn score<I: Isa, S: TileFormat<I>>(
     keys: Keys,
     q: &[*const f32],
     seen: Range<usize>,
     scale: f32,
     to: Rows,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe { for_count!(q.len(), score_seen::<I, S>(keys, q, seen, scale, to)) }
 }
 
+/// # Safety
+/// As for [`score`]; `q` holds at least `R` vectors.
 #[inline(always)]
-unsafe fn score_seen<I: Isa, S: Stored<I>, const R: usize>(
+unsafe fn score_seen<I: Isa, S: TileFormat<I>, const R: usize>(
     keys: Keys,
     q: &[*const f32],
     seen: Range<usize>,
@@ -87,7 +93,7 @@ unsafe fn score_seen<I: Isa, S: Stored<I>, const R: usize>(
     to: Rows,
 ) {
     let mut position = seen.start / LANES * LANES;
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         if I::WIDE {
             while position + LANES < seen.end {
@@ -103,15 +109,18 @@ unsafe fn score_seen<I: Isa, S: Stored<I>, const R: usize>(
 }
 
 /// `R` vectors and `C` runs of sixteen positions. Elements are added in ascending order.
+///
+/// # Safety
+/// As for [`score`]; the tile holds `C` runs of sixteen positions from `position` on, and `q` at least `R` vectors.
 #[inline(always)]
-unsafe fn score_runs<I: Isa, S: Stored<I>, const R: usize, const C: usize>(
+unsafe fn score_runs<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
     keys: Keys,
     q: &[*const f32],
     position: usize,
     scale: f32,
     to: Rows,
 ) {
-    // SAFETY: the caller's promise: `C` runs are inside of the stride, and there are `R` rows.
+    // SAFETY: the contract of this function: `C` runs are inside the stride, and there are `R` rows.
     unsafe {
         let mut vectors = [std::ptr::null(); R];
         vectors.copy_from_slice(&q[..R]);
@@ -151,8 +160,12 @@ unsafe fn score_runs<I: Isa, S: Stored<I>, const R: usize, const C: usize>(
 /// Adds the weighted values of a block, which holds the positions `block`, to the rows of `parts`: one for each query.
 ///
 /// Each vector takes its positions in ascending order and no other: a value that it does not see may be anything.
+///
+/// # Safety
+/// As for [`TileFormat`]: `values` is a whole tile of the positions `block`; `weights` and `parts` have a row for every query, with a
+/// weight for each visible position and `values.padded` writable sums.
 #[inline(always)]
-pub(super) unsafe fn gather<I: Isa, S: Stored<I>>(
+pub(super) unsafe fn add_weighted_values<I: Isa, S: TileFormat<I>>(
     values: Values,
     queries: &[Query],
     block: &Range<usize>,
@@ -160,33 +173,35 @@ pub(super) unsafe fn gather<I: Isa, S: Stored<I>>(
     parts: Rows,
 ) {
     let (first, last) = (queries[0], queries[queries.len() - 1]);
-    let shared = clip(last.start..first.end, block);
+    let common = clip(last.start..first.end, block);
     let ragged = first.start < last.start || first.end < last.end;
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         if ragged {
             for (r, query) in queries.iter().enumerate() {
                 let seen = clip(query.start..query.end, block);
-                let before = seen.start..seen.end.min(shared.start);
+                let before = seen.start..seen.end.min(common.start);
                 add_columns::<I, S, 1>(values, before, weights.from(r), parts.from(r));
             }
         }
         for_count!(
             queries.len(),
-            add_columns::<I, S>(values, shared.clone(), weights, parts)
+            add_columns::<I, S>(values, common.clone(), weights, parts)
         );
         if ragged {
             for (r, query) in queries.iter().enumerate() {
                 let seen = clip(query.start..query.end, block);
-                let after = seen.start.max(shared.end)..seen.end;
+                let after = seen.start.max(common.end)..seen.end;
                 add_columns::<I, S, 1>(values, after, weights.from(r), parts.from(r));
             }
         }
     }
 }
 
+/// # Safety
+/// As for [`add_weighted_values`], for `R` rows; `positions` are inside the tile.
 #[inline(always)]
-unsafe fn add_columns<I: Isa, S: Stored<I>, const R: usize>(
+unsafe fn add_columns<I: Isa, S: TileFormat<I>, const R: usize>(
     values: Values,
     positions: Range<usize>,
     weights: Rows,
@@ -196,7 +211,7 @@ unsafe fn add_columns<I: Isa, S: Stored<I>, const R: usize>(
         return;
     }
     let mut column = 0;
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         if I::WIDE && R <= FEW {
             while column + 3 * LANES < values.padded {
@@ -218,15 +233,19 @@ unsafe fn add_columns<I: Isa, S: Stored<I>, const R: usize>(
 }
 
 /// `R` vectors and `C` runs of sixteen elements. Positions are added in ascending order.
+///
+/// # Safety
+/// As for [`add_weighted_values`], for `R` rows; `positions` are inside the tile, as are `C` runs of sixteen elements
+/// from `column` on.
 #[inline(always)]
-unsafe fn add<I: Isa, S: Stored<I>, const R: usize, const C: usize>(
+unsafe fn add<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
     values: Values,
     positions: Range<usize>,
     column: usize,
     weights: Rows,
     parts: Rows,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         let mut sums = [[I::splat(0.0); C]; R];
         for r in 0..R {

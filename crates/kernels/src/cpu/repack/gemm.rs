@@ -1,4 +1,4 @@
-//! The products of a few quantized rows with one tile.
+//! Products of quantized rows with one tile.
 
 use std::ops::Range;
 
@@ -8,22 +8,22 @@ use super::neon;
 use super::x86;
 use super::{
     CHUNK, Int8DotLevel, QuantizedRows, RepackedWeight, ScaleFormat, TILE, VECTOR,
-    codes::{Codes, with_codes},
-    dots::{Dots, Scalar, scales},
+    codes::{CodeFormat, with_codes},
+    int8_dot::{Int8Dot, Scalar, scales},
 };
 use crate::cpu::prefetch;
 
-/// What is multiplied with what.
+/// A repacked weight and the quantized activations.
 #[derive(Clone, Copy)]
 pub(crate) struct Operands<'a> {
-    pub tiles: &'a RepackedWeight,
+    pub weight: &'a RepackedWeight,
     pub x: &'a QuantizedRows,
 }
 
-/// How far ahead of a product its memory is asked for.
+/// Prefetch distance.
 const AHEAD_BYTES: usize = 4608;
 
-/// Everything that a kernel reads.
+/// The arguments of a kernel.
 struct Job {
     tile: *const u8,
     records: usize,
@@ -43,8 +43,8 @@ struct Job {
 /// Writes the sixteen products of tile `tile` with each of `rows` to `out`, `stride` floats from row to row.
 ///
 /// # Safety
-/// The processor has the level; the rows have been quantized; `out` has room for them.
-pub(crate) unsafe fn multiply(
+/// The CPU has the level; the rows have been quantized; `out` has room for them.
+pub(crate) unsafe fn gemm(
     level: Int8DotLevel,
     operands: Operands<'_>,
     tile: usize,
@@ -52,17 +52,17 @@ pub(crate) unsafe fn multiply(
     out: *mut f32,
     stride: usize,
 ) {
-    let Operands { tiles, x } = operands;
-    debug_assert!(x.cols() == tiles.cols && x.group() == tiles.spec.group_size);
+    let Operands { weight, x } = operands;
+    debug_assert!(x.cols() == weight.cols && x.group() == weight.spec.group_size);
     if rows.is_empty() {
         return;
     }
     let job = Job {
-        tile: tiles.tile(tile).as_ptr(),
-        records: tiles.records(),
-        record_bytes: tiles.record_bytes(),
-        chunks: tiles.chunks_per_record(),
-        scales: tiles.scales,
+        tile: weight.tile(tile).as_ptr(),
+        records: weight.records(),
+        record_bytes: weight.record_bytes(),
+        chunks: weight.chunks_per_record(),
+        scales: weight.scales,
         x: x.values(rows.start),
         x_stride: x.stride(),
         factors: x.factors(rows.start),
@@ -70,43 +70,57 @@ pub(crate) unsafe fn multiply(
         out,
         out_stride: stride,
     };
-    // SAFETY: the caller's promise; tile and rows have the sizes that the job names.
-    with_codes!(tiles.spec, C => unsafe { all_rows::<C>(level, &job, rows.len()) });
+    // SAFETY: the contract of this function; tile and rows have the sizes that the job names.
+    with_codes!(weight.spec, C => unsafe { all_rows::<C>(level, &job, rows.len()) });
 }
 
 /// Compiles the kernels once per instruction set.
-unsafe fn all_rows<C: Codes>(level: Int8DotLevel, job: &Job, rows: usize) {
+///
+/// # Safety
+/// The CPU must support `level`; the pointers of `job` are valid for the tile, for `rows` quantized rows and for `rows` rows
+/// of sixteen outputs, which no other thread writes.
+unsafe fn all_rows<C: CodeFormat>(level: Int8DotLevel, job: &Job, rows: usize) {
+    /// # Safety
+    /// As for [`all_rows`], on a CPU with the enabled features.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    unsafe fn avx512_vnni<C: Codes>(job: &Job, rows: usize) {
-        // SAFETY: the caller's promise; the features are enabled here.
+    unsafe fn avx512_vnni<C: CodeFormat>(job: &Job, rows: usize) {
+        // SAFETY: the contract of this function; the features are enabled here.
         unsafe { all_rows_with::<x86::Avx512Vnni, C>(job, rows) }
     }
+    /// # Safety
+    /// As for [`all_rows`], on a CPU with the enabled features.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avxvnni,avx2,fma,f16c")]
-    unsafe fn avx_vnni<C: Codes>(job: &Job, rows: usize) {
-        // SAFETY: the caller's promise; the features are enabled here.
+    unsafe fn avx_vnni<C: CodeFormat>(job: &Job, rows: usize) {
+        // SAFETY: the contract of this function; the features are enabled here.
         unsafe { all_rows_with::<x86::AvxVnni, C>(job, rows) }
     }
+    /// # Safety
+    /// As for [`all_rows`], on a CPU with the enabled features.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn avx2<C: Codes>(job: &Job, rows: usize) {
-        // SAFETY: the caller's promise; the features are enabled here.
+    unsafe fn avx2<C: CodeFormat>(job: &Job, rows: usize) {
+        // SAFETY: the contract of this function; the features are enabled here.
         unsafe { all_rows_with::<x86::Avx2, C>(job, rows) }
     }
+    /// # Safety
+    /// As for [`all_rows`], on a CPU with the enabled features.
     #[cfg(target_arch = "aarch64")]
     #[target_feature(enable = "dotprod")]
-    unsafe fn neon_dotprod<C: Codes>(job: &Job, rows: usize) {
-        // SAFETY: the caller's promise; the features are enabled here.
+    unsafe fn neon_dotprod<C: CodeFormat>(job: &Job, rows: usize) {
+        // SAFETY: the contract of this function; the features are enabled here.
         unsafe { all_rows_with::<neon::Dotprod, C>(job, rows) }
     }
+    /// # Safety
+    /// As for [`all_rows`], on a CPU with the enabled features.
     #[cfg(target_arch = "aarch64")]
     #[target_feature(enable = "dotprod,i8mm")]
-    unsafe fn neon_i8mm<C: Codes>(job: &Job, rows: usize) {
-        // SAFETY: the caller's promise; the features are enabled here.
+    unsafe fn neon_i8mm<C: CodeFormat>(job: &Job, rows: usize) {
+        // SAFETY: the contract of this function; the features are enabled here.
         unsafe { all_rows_with::<neon::I8mm, C>(job, rows) }
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         match level {
             Int8DotLevel::Scalar => all_rows_with::<Scalar, C>(job, rows),
@@ -126,14 +140,17 @@ unsafe fn all_rows<C: Codes>(level: Int8DotLevel, job: &Job, rows: usize) {
     }
 }
 
-/// Takes the rows in blocks, the largest first.
+/// Processes the rows in blocks, largest first.
+///
+/// # Safety
+/// As for [`all_rows`]; the caller has enabled the instructions of `D`.
 #[inline(always)]
-unsafe fn all_rows_with<D: Dots, C: Codes>(job: &Job, rows: usize) {
+unsafe fn all_rows_with<D: Int8Dot, C: CodeFormat>(job: &Job, rows: usize) {
     for lane in (0..TILE).step_by(D::LANES) {
         let mut row = 0;
-        // SAFETY: the caller's promise; blocks stay inside of the rows.
+        // SAFETY: the contract of this function; blocks stay inside the rows.
         unsafe {
-            if D::ROWS >= 16 && !C::HALVES {
+            if D::ROWS >= 16 && !C::TWO_GROUPS {
                 while rows - row >= 16 {
                     block::<D, C, 16>(job, lane, row);
                     row += 16;
@@ -161,9 +178,12 @@ unsafe fn all_rows_with<D: Dots, C: Codes>(job: &Job, rows: usize) {
 }
 
 /// The products of `R` rows from `row` on with the outputs from `lane` on.
+///
+/// # Safety
+/// As for [`all_rows_with`]; the rows `row .. row + R` and the outputs `lane .. lane + D::LANES` exist.
 #[inline(always)]
-unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: usize) {
-    // SAFETY: the caller's promise: the tile has `records` records of the layout that the module describes, and there
+unsafe fn block<D: Int8Dot, C: CodeFormat, const R: usize>(job: &Job, lane: usize, row: usize) {
+    // SAFETY: the contract of this function: the tile has `records` records of the layout that the module describes, and there
     // are `R` rows of as many columns.
     unsafe {
         let mut x = job.x.add(row * job.x_stride);
@@ -171,8 +191,7 @@ unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: 
         let mut record = job.tile;
         let mut totals = [D::splat(0.0); R];
         for _ in 0..job.records {
-            // The processor's own foresight ends at the border of a page. Rows behind the first block find the tile
-            // in the cache.
+            // The hardware prefetcher stops at page borders. Later blocks of rows find the tile in the cache.
             if row == 0 && lane == 0 {
                 prefetch::prefetch(record, AHEAD_BYTES..AHEAD_BYTES + job.record_bytes);
             }
@@ -188,7 +207,7 @@ unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: 
             let from = chunk.sub(4 * lane);
             add_group::<D, R>(job, from, lane, factors, &low, &mut totals);
             factors = factors.add(2);
-            if C::HALVES {
+            if C::TWO_GROUPS {
                 let from = from.add(job.scales.bytes());
                 add_group::<D, R>(job, from, lane, factors, &high, &mut totals);
                 factors = factors.add(2);
@@ -202,8 +221,11 @@ unsafe fn block<D: Dots, C: Codes, const R: usize>(job: &Job, lane: usize, row: 
 }
 
 /// Adds the scaled sums of a group to the totals.
+///
+/// # Safety
+/// As for [`Int8Dot`]. `from` is the start of the group's scales, and `factors` holds the step and the sum of the group for `R` rows.
 #[inline(always)]
-unsafe fn add_group<D: Dots, const R: usize>(
+unsafe fn add_group<D: Int8Dot, const R: usize>(
     job: &Job,
     from: *const u8,
     lane: usize,
@@ -211,7 +233,7 @@ unsafe fn add_group<D: Dots, const R: usize>(
     sums: &[D::Sums; R],
     totals: &mut [D::Floats; R],
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         let (scale, bias) = scales::<D>(from, job.scales, lane);
         for r in 0..R {
