@@ -164,7 +164,9 @@ pub enum RequestError {
     #[error("{0}")]
     Invalid(String),
     /// The queue is full.
-    #[error("the queue is full: {waiting} of at most {limit} requests are waiting; try again later")]
+    #[error(
+        "the queue is full: {waiting} of at most {limit} requests are waiting; try again later"
+    )]
     QueueFull {
         /// Requests beyond those that can run at the same time.
         waiting: usize,

@@ -24,7 +24,6 @@
 //! - [`models`]: one file per architecture, built from the blocks of [`nn`].
 //! - [`runtime`]: caches, memory plan, the worker thread and the handle to it.
 //! - [`sampling`], [`text`]: logits to tokens, tokens to text.
-//! - [`convert`]: other formats to checkpoints.
 //!
 //! # Invariants
 //! - The engine takes a local path. It reads no environment, opens no connection, and owns no async runtime.
@@ -32,7 +31,6 @@
 //! - A model file does not know whether a weight is quantized, nor where it runs.
 
 pub mod checkpoint;
-pub mod convert;
 mod error;
 pub mod forward;
 mod info;

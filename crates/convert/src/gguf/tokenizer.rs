@@ -7,7 +7,7 @@ use super::architecture::Architecture;
 use super::pre_tokenizer::PreTokenizer;
 use super::reader::Gguf;
 use super::sentencepiece::sentencepiece;
-use crate::convert::ConvertError;
+use crate::ConvertError;
 
 /// Kinds of tokens, as `tokenizer.ggml.token_type` numbers them.
 pub(super) const UNKNOWN: i64 = 2;

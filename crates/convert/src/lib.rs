@@ -4,7 +4,7 @@
 //! ```no_run
 //! use std::ops::ControlFlow;
 //! use std::path::Path;
-//! use mlxm_engine::convert::{ConvertOptions, convert};
+//! use mlxm_convert::{ConvertOptions, convert};
 //!
 //! let report = convert(
 //!     Path::new("model.Q4_1.gguf"),
@@ -13,7 +13,7 @@
 //!     &mut |_event| ControlFlow::Continue(()),
 //! )?;
 //! println!("{} tensors, {:.2} bits per weight", report.tensors, report.bits_per_weight);
-//! # Ok::<(), mlxm_engine::convert::ConvertError>(())
+//! # Ok::<(), mlxm_convert::ConvertError>(())
 //! ```
 //!
 //! The output is planned from the headers of the source, written row by row to a temporary directory beside the

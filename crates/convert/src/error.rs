@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::gguf::GgufError;
-use crate::error::LoadError;
+use mlxm_engine::LoadError;
 
 /// A conversion that could not be done. Nothing is left at the output.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use super::dense::{CopiedRows, DenseRows};
 use super::job::{FloatRows, RowProducer};
 use super::options::Outcome;
 use super::raw::{RawRows, float_of};
-use crate::checkpoint::RawTensor;
+use mlxm_engine::checkpoint::RawTensor;
 
 /// The tensors of one quantized layer.
 pub(super) struct PackedWeight<'a> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::convert::ConvertError;
+use crate::ConvertError;
 
 /// What a `pre` name stands for.
 #[derive(Debug, Clone, Copy)]

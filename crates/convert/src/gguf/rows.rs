@@ -6,7 +6,7 @@ use mlxm_kernels::quantize::pack;
 use super::blocks::{AffineGroup, GROUP, affine_groups, dequantize_row};
 use super::reader::Tensor;
 use super::types::TensorType;
-use crate::convert::job::{FloatRows, RowProducer, push_float, round_to};
+use crate::job::{FloatRows, RowProducer, push_float, round_to};
 
 /// In which order the rows of a tensor are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::{plan, reader::Gguf};
 use super::file::{GgufBuilder, tiny_metadata, tiny_model};
-use crate::convert::ConvertOptions;
+use crate::ConvertOptions;
 
 /// The error of planning a conversion of `bytes`.
 fn refusal(bytes: &[u8]) -> String {

@@ -6,7 +6,7 @@ use super::GgufError;
 use super::architecture::Architecture;
 use super::reader::Gguf;
 use super::rope::rope_scaling;
-use crate::convert::ConvertError;
+use crate::ConvertError;
 
 /// No count in a model's shape is larger.
 const LARGEST_COUNT: u64 = 1 << 32;

@@ -1,6 +1,6 @@
 //! How each supported architecture names and stores its tensors in GGUF.
 
-use crate::convert::ConvertError;
+use crate::ConvertError;
 
 /// One architecture of both worlds.
 #[derive(Debug)]

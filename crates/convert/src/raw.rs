@@ -6,7 +6,7 @@ use safetensors::Dtype;
 
 use super::ConvertError;
 use super::job::{FloatRows, bytes_of};
-use crate::checkpoint::RawTensor;
+use mlxm_engine::checkpoint::RawTensor;
 
 /// A float tensor seen as rows of its last dimension.
 pub(super) struct RawRows<'a> {

@@ -15,9 +15,9 @@ use super::quantized::{QuantizedRows, quantized_outputs, relative_error};
 use super::raw::RawRows;
 use super::rules::{Rules, Target};
 use super::run::{FileContent, Plan, run};
-use crate::checkpoint::{CheckpointConfig, Quantization, RawTensor, Weights};
-use crate::forward::{Dimensions, ModelConfig};
-use crate::models::read_model_config;
+use mlxm_engine::checkpoint::{CheckpointConfig, Quantization, RawTensor, Weights};
+use mlxm_engine::forward::{Dimensions, ModelConfig};
+use mlxm_engine::models::read_model_config;
 
 /// Files that go with a model whatever its weights are.
 const COMPANIONS: &[&str] = &[

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::blocks::dequantize_row;
 use super::config::{Dimensions, Metadata};
-use crate::convert::ConvertError;
+use crate::ConvertError;
 
 /// The `rope_scaling` value, null for none.
 pub(super) fn rope_scaling(

@@ -11,7 +11,7 @@ use safetensors::tensor::TensorView;
 use serde_json::Map;
 
 use super::*;
-use crate::convert::{ConvertEvent, Recipe, WeightFormat};
+use crate::{ConvertEvent, Recipe, WeightFormat};
 
 type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
@@ -100,7 +100,7 @@ struct Converted {
 fn run(source: &Path, output: &Path, options: &ConvertOptions) -> Result<Converted, ConvertError> {
     let mut outcomes = HashMap::new();
     let mut written = 0;
-    let report = crate::convert::convert(source, output, options, &mut |event| {
+    let report = crate::convert(source, output, options, &mut |event| {
         match event {
             ConvertEvent::Tensor { name, outcome, .. } => {
                 outcomes.insert(name.to_owned(), outcome.clone());

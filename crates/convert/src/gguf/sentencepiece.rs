@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::GgufError;
 use super::reader::Gguf;
 use super::tokenizer::{BYTE, CONTROL, UNKNOWN, Vocabulary, vocabulary_map};
-use crate::convert::ConvertError;
+use crate::ConvertError;
 
 /// Stands for a space in the pieces.
 const SPACE: &str = "\u{2581}";

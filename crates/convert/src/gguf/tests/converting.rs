@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::super::blocks;
 use super::super::types::TensorType;
 use super::file::{GgufBuilder, tiny_metadata, tiny_model};
-use crate::convert::{
+use crate::{
     ConvertError, ConvertEvent, ConvertOptions, ConvertReport, Outcome, WeightFormat, convert,
 };
 

@@ -7,12 +7,12 @@ use super::config::{Dimensions, Metadata};
 use super::reader::{Gguf, Tensor};
 use super::rows::{AffineRepack, Mxfp4Repack, RowOrder, ScaleFit, TensorRows, scale_fit};
 use super::types::TensorType;
-use crate::convert::dense::DenseRows;
-use crate::convert::job::{FloatRows, Job, OutputTensor, float_dtype, round_to};
-use crate::convert::options::{ConvertOptions, Outcome};
-use crate::convert::quantized::{QuantizedRows, quantized_outputs, relative_error};
-use crate::convert::rules::{Rules, Target};
-use crate::convert::{ConvertError, job::RowProducer};
+use crate::dense::DenseRows;
+use crate::job::{FloatRows, Job, OutputTensor, float_dtype, round_to};
+use crate::options::{ConvertOptions, Outcome};
+use crate::quantized::{QuantizedRows, quantized_outputs, relative_error};
+use crate::rules::{Rules, Target};
+use crate::{ConvertError, job::RowProducer};
 
 /// The jobs of a file.
 pub(super) struct Tensors<'a> {
