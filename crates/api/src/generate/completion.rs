@@ -31,7 +31,7 @@ pub struct Chunk {
 #[derive(Debug, Clone)]
 pub struct Ending {
     pub reason: FinishReason,
-    pub statistics: RequestMetrics,
+    pub metrics: RequestMetrics,
     /// Of the prompt's tokens behind the first, where they are wanted.
     pub prompt_logprobs: Vec<TokenLogprob>,
 }
@@ -122,7 +122,7 @@ impl Completion {
             Event::Finished(Finished {
                 reason,
                 text,
-                metrics: statistics,
+                metrics,
                 prompt_logprobs,
             }) => {
                 let mut parts = self.parts(text);
@@ -130,16 +130,16 @@ impl Completion {
                     let rest = parser.finish();
                     parts.extend(self.note(rest));
                 }
-                self.timer.finished(&statistics);
                 let reason = match reason {
                     FinishReason::Stop(_) if self.calls_tools => FinishReason::ToolCalls,
                     reason => reason,
                 };
+                self.timer.finished(&metrics, reason.as_str());
                 Chunk {
                     parts,
                     ending: Some(Ending {
                         reason,
-                        statistics,
+                        metrics,
                         prompt_logprobs,
                     }),
                     ..Chunk::default()

@@ -211,7 +211,7 @@ fn completion(
         let Some(ending) = &answer.ending else {
             continue;
         };
-        usage.add_completion(&ending.statistics);
+        usage.add_completion(&ending.metrics);
         let mut choice = json!({
             "index": index,
             "message": message(answer),
@@ -227,7 +227,7 @@ fn completion(
             choice["logprobs"] = json!({"content": entries, "refusal": null});
         }
         if template.timings {
-            choice["timings"] = timings(&ending.statistics);
+            choice["timings"] = timings(&ending.metrics);
         }
         choices.push(choice);
     }

@@ -184,7 +184,7 @@ async fn answer(
         let Some(ending) = &answer.ending else {
             continue;
         };
-        usages[index / template.answers].add_completion(&ending.statistics);
+        usages[index / template.answers].add_completion(&ending.metrics);
         let text = template.echoed(model, index) + &answer.content;
         let mut choice = choice(index, &text, Some(finish_reason(ending)));
         if template.logprobs {
@@ -198,7 +198,7 @@ async fn answer(
             choice["logprobs"] = json!(lists);
         }
         if template.timings {
-            choice["timings"] = timings(&ending.statistics);
+            choice["timings"] = timings(&ending.metrics);
         }
         choices.push(choice);
     }
@@ -328,9 +328,9 @@ impl Progress {
         }
         *offset += text.chars().count();
         if let Some(ending) = &chunk.ending {
-            self.usages[index / self.template.answers].add_completion(&ending.statistics);
+            self.usages[index / self.template.answers].add_completion(&ending.metrics);
             if self.template.timings {
-                choice["timings"] = timings(&ending.statistics);
+                choice["timings"] = timings(&ending.metrics);
             }
         }
         self.ready

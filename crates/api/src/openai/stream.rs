@@ -126,10 +126,10 @@ impl<S: Stream<Item = (usize, Result<Chunk, crate::error::ApiError>)> + Unpin> S
             self.push(index, delta, None);
         }
         if let Some(ending) = chunk.ending {
-            self.usage.add_completion(&ending.statistics);
+            self.usage.add_completion(&ending.metrics);
             let mut last = self.with_logprobs(index, json!({}), Some(finish_reason(&ending)));
             if self.template.timings {
-                last["choices"][0]["timings"] = timings(&ending.statistics);
+                last["choices"][0]["timings"] = timings(&ending.metrics);
             }
             self.ready.push_back(Message::Data(last));
         }

@@ -274,16 +274,16 @@ impl OutputSummary {
 
     /// Tokens that the response took.
     pub fn usage(&self) -> Value {
-        let statistics = &self.ending.statistics;
+        let metrics = &self.ending.metrics;
         json!({
-            "input_tokens": statistics.prompt_tokens,
+            "input_tokens": metrics.prompt_tokens,
             "input_tokens_details": {
-                "cached_tokens": statistics.cached_tokens,
+                "cached_tokens": metrics.cached_tokens,
                 "cache_write_tokens": 0,
             },
-            "output_tokens": statistics.generated_tokens,
+            "output_tokens": metrics.generated_tokens,
             "output_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
-            "total_tokens": statistics.prompt_tokens + statistics.generated_tokens,
+            "total_tokens": metrics.prompt_tokens + metrics.generated_tokens,
         })
     }
 }
@@ -311,7 +311,7 @@ mod tests {
         Chunk {
             ending: Some(Ending {
                 reason,
-                statistics: RequestMetrics::default(),
+                metrics: RequestMetrics::default(),
                 prompt_logprobs: Vec::new(),
             }),
             ..Chunk::default()
