@@ -43,7 +43,7 @@ impl Responder for Local<'_> {
         let prompt = self.prompter.chat(messages).map_err(AnswerError::Refused)?;
         let format = format(self.model);
         let parser = Parser::new(format, &prompt.text, &[]);
-        let markers = format.markers();
+        let markers = format.delimiters();
         let request = Request {
             prompt: prompt.tokens,
             ..self.request.clone()
