@@ -6,10 +6,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
-use crate::server::Model;
+use crate::state::ServedModel;
 
 /// Registers the values of this moment.
-pub fn register(registry: &mut Registry, model: &Model) {
+pub fn register(registry: &mut Registry, model: &ServedModel) {
     let report = model.engine.stats();
     let counters = report.counters;
     let mut count = |name: &str, help: &str, value: u64| {

@@ -25,9 +25,9 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 }
 
 /// The id in a path and the query behind it, in OpenAI's protocol.
-pub struct Asked<T>(pub String, pub T);
+pub struct IdAndQuery<T>(pub String, pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Asked<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for IdAndQuery<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
@@ -51,7 +51,7 @@ pub struct NoQuery {}
 pub fn read<T: DeserializeOwned>(body: &Map<String, Value>) -> Result<T, ApiError> {
     serde_path_to_error::deserialize(body).map_err(|error| {
         let path = error.path().to_string();
-        let message = in_words(&error.into_inner().to_string());
+        let message = describe_type(&error.into_inner().to_string());
         if path == "." {
             return ApiError::invalid(message);
         }
@@ -60,7 +60,7 @@ pub fn read<T: DeserializeOwned>(body: &Map<String, Value>) -> Result<T, ApiErro
 }
 
 /// What was expected, in words of JSON instead of Rust's.
-fn in_words(message: &str) -> String {
+fn describe_type(message: &str) -> String {
     let words = [
         ("expected usize", "expected a whole number from 0 up"),
         ("expected u32", "expected a whole number from 0 up"),

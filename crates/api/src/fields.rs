@@ -9,19 +9,19 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use crate::error::{ApiError, Protocol};
-use crate::server::Server;
+use crate::state::AppState;
 
 /// The official fields of a route beside those that it reads.
-pub struct Official {
+pub struct FieldPolicy {
     /// Fields that are read.
     pub read: &'static [&'static str],
     /// Fields that change nothing about an answer.
-    pub harmless: &'static [&'static str],
+    pub ignored: &'static [&'static str],
     /// Fields that would, and what to say to those who send them.
     pub unsupported: &'static [(&'static str, &'static str)],
 }
 
-impl Official {
+impl FieldPolicy {
     /// The names of the fields that nobody knows.
     ///
     /// # Errors
@@ -29,13 +29,12 @@ impl Official {
     pub fn check(&self, body: &Map<String, Value>, strict: bool) -> Result<Unknown, ApiError> {
         let mut unknown = Vec::new();
         for (name, value) in body {
-            let known =
-                self.read.contains(&name.as_str()) || self.harmless.contains(&name.as_str());
+            let known = self.read.contains(&name.as_str()) || self.ignored.contains(&name.as_str());
             if known || value.is_null() {
                 continue;
             }
             match self.unsupported.iter().find(|(known, _)| known == name) {
-                Some(_) if means_nothing(value) => {}
+                Some(_) if is_noop(value) => {}
                 Some((_, reason)) => {
                     return Err(ApiError::unsupported(
                         name,
@@ -55,12 +54,12 @@ impl Official {
     }
 }
 
-impl Official {
+impl FieldPolicy {
     /// Answers a body: checks its fields, and names those that nobody knows beside the answer. Mistakes have the shape of
     /// `protocol`.
     pub async fn respond<F: Future<Output = Result<Response, ApiError>>>(
         &self,
-        server: &Server,
+        server: &AppState,
         protocol: Protocol,
         body: Result<Map<String, Value>, ApiError>,
         answer: impl FnOnce(Map<String, Value>) -> F,
@@ -106,7 +105,7 @@ impl Unknown {
 }
 
 /// Values that ask for nothing.
-fn means_nothing(value: &Value) -> bool {
+fn is_noop(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::String(text) => text.is_empty(),
@@ -122,15 +121,15 @@ mod tests {
 
     use super::*;
 
-    const OFFICIAL: Official = Official {
+    const FIELD_POLICY: FieldPolicy = FieldPolicy {
         read: &["model"],
-        harmless: &["user"],
+        ignored: &["user"],
         unsupported: &[("audio", "this model does not speak")],
     };
 
     fn check(fields: Value, strict: bool) -> Result<Vec<String>, String> {
         let fields = fields.as_object().unwrap();
-        let unknown = OFFICIAL.check(fields, strict);
+        let unknown = FIELD_POLICY.check(fields, strict);
         unknown
             .map(|unknown| unknown.0)
             .map_err(|error| error.to_string())

@@ -6,10 +6,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::server::Server;
+use crate::state::AppState;
 
 /// `starting`, `ready` or `draining`; only a ready server answers with 200.
-pub async fn health(State(server): State<Server>) -> Response {
+pub async fn health(State(server): State<AppState>) -> Response {
     let (code, status) = match (server.is_draining(), server.loaded()) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         (false, None) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
@@ -23,7 +23,7 @@ pub async fn health(State(server): State<Server>) -> Response {
 }
 
 /// Counts and times in Prometheus' text format.
-pub async fn metrics(State(server): State<Server>) -> Response {
+pub async fn metrics(State(server): State<AppState>) -> Response {
     match server.metrics().encode(server.loaded()) {
         Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -12,14 +12,14 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::error::{ApiError, Protocol};
-use crate::server::Server;
+use crate::state::AppState;
 use crate::trace;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// When a request arrived.
 #[derive(Debug, Clone, Copy)]
-pub struct Arrived(pub Instant);
+pub struct RequestStart(pub Instant);
 
 /// The protocol of a path.
 pub fn protocol_of(path: &str) -> Protocol {
@@ -31,15 +31,22 @@ pub fn protocol_of(path: &str) -> Protocol {
 }
 
 /// Puts the layers around all routes.
-pub fn around(router: Router<Server>, server: &Server) -> Router<Server> {
-    router.layer(middleware::from_fn_with_state(server.clone(), observe))
+pub fn with_layers(router: Router<AppState>, server: &AppState) -> Router<AppState> {
+    router.layer(middleware::from_fn_with_state(
+        server.clone(),
+        record_request,
+    ))
 }
 
 /// Gives a request its id, and writes down what became of it.
-async fn observe(State(server): State<Server>, mut request: Request, next: Next) -> Response {
-    let arrived = Instant::now();
+async fn record_request(
+    State(server): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let received_at = Instant::now();
     let id = request_id(&request);
-    request.extensions_mut().insert(Arrived(arrived));
+    request.extensions_mut().insert(RequestStart(received_at));
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -58,12 +65,12 @@ async fn observe(State(server): State<Server>, mut request: Request, next: Next)
         traceparent,
         otel.kind = "server",
     );
-    trace::begin(&span, &route, &request);
+    trace::start_span(&span, &route, &request);
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     server.metrics().request(&route, status.as_u16());
-    let duration_ms = arrived.elapsed().as_millis() as u64;
-    trace::answered(&span, status);
+    let duration_ms = received_at.elapsed().as_millis() as u64;
+    trace::record_response(&span, status);
     span.in_scope(|| tracing::info!(status = status.as_u16(), duration_ms, "answered"));
     response.headers_mut().insert(REQUEST_ID.clone(), id);
     response
@@ -83,7 +90,7 @@ fn request_id(request: &Request) -> HeaderValue {
 }
 
 /// Lets only those in who have the key, where there is one.
-pub async fn authorize(State(server): State<Server>, request: Request, next: Next) -> Response {
+pub async fn authorize(State(server): State<AppState>, request: Request, next: Next) -> Response {
     let allowed = match &server.options().api_key {
         None => true,
         Some(key) => {

@@ -1,6 +1,6 @@
 //! HTTP in front of the engine: the OpenAI and Anthropic APIs for one model.
 //!
-//! [`Server`] holds a loaded model and the limits of its service, [`router`] makes the routes of it, and [`serve`] runs them
+//! [`AppState`] holds a loaded model and the limits of its service, [`router`] makes the routes of it, and [`serve`] runs them
 //! on a listener until it is told to stop. Nothing here is about many models: a gateway mounts or proxies the same routes.
 //!
 //! # Map
@@ -31,11 +31,12 @@ mod openapi;
 mod responses;
 mod routes;
 mod serve;
-mod server;
 mod sse;
+mod state;
 mod trace;
 
+pub use mlxm_chat::FormatOverride;
 pub use responses::store::{MemoryLimits, MemoryStore, ResponseStore, StoreError, StoredResponse};
 pub use routes::router;
 pub use serve::{Shutdown, serve};
-pub use server::{FormatOverride, Limits, Server, ServerOptions};
+pub use state::{AppState, Limits, ServerOptions};

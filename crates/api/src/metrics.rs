@@ -13,16 +13,16 @@ use prometheus_client::registry::Registry;
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::server::Model;
+use crate::state::ServedModel;
 
 /// A route and what it answered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Answered {
+struct RouteLabels {
     route: String,
     status: u16,
 }
 
-impl EncodeLabelSet for Answered {
+impl EncodeLabelSet for RouteLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
         [
             ("route", self.route.as_str()),
@@ -36,7 +36,7 @@ impl EncodeLabelSet for Answered {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: Family<Answered, Counter>,
+    requests: Family<RouteLabels, Counter>,
     time_to_first_token: Histogram,
     inter_token: Histogram,
     queue_time: Histogram,
@@ -91,7 +91,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts a response.
     pub fn request(&self, route: &str, status: u16) {
-        let answered = Answered {
+        let answered = RouteLabels {
             route: route.to_owned(),
             status,
         };
@@ -99,8 +99,8 @@ impl Metrics {
     }
 
     /// A clock for an answer to the current request, which arrived at `arrived`.
-    pub fn timer(&self, arrived: Instant) -> AnswerTimer {
-        AnswerTimer {
+    pub fn timer(&self, arrived: Instant) -> RequestTimer {
+        RequestTimer {
             time_to_first_token: self.time_to_first_token.clone(),
             inter_token: self.inter_token.clone(),
             queue_time: self.queue_time.clone(),
@@ -122,7 +122,7 @@ impl Metrics {
     }
 
     /// The counts, and those of the engine.
-    pub fn encode(&self, model: Option<&Model>) -> Result<String, fmt::Error> {
+    pub fn encode(&self, model: Option<&ServedModel>) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         if let Some(model) = model {
@@ -139,7 +139,7 @@ impl Metrics {
 
 /// Notes when the tokens of one answer come, for metrics and traces.
 #[derive(Debug)]
-pub struct AnswerTimer {
+pub struct RequestTimer {
     time_to_first_token: Histogram,
     inter_token: Histogram,
     queue_time: Histogram,
@@ -152,7 +152,7 @@ pub struct AnswerTimer {
     request: Span,
 }
 
-impl AnswerTimer {
+impl RequestTimer {
     /// A token came.
     pub fn token(&mut self) {
         let now = Instant::now();
@@ -187,7 +187,7 @@ impl AnswerTimer {
     }
 }
 
-impl Drop for AnswerTimer {
+impl Drop for RequestTimer {
     fn drop(&mut self) {
         if !self.finished {
             self.cancelled.inc();

@@ -9,11 +9,11 @@ use axum::routing::{MethodRouter, get, post};
 use crate::error::ApiError;
 use crate::openai::{chat, completions, embeddings, models, tokens};
 use crate::responses::{create, stored};
-use crate::server::Server;
+use crate::state::AppState;
 use crate::{anthropic, health, layers, openapi};
 
 /// Routes of the protocols, which need the key where there is one.
-fn inference() -> Vec<(&'static str, MethodRouter<Server>)> {
+fn api_routes() -> Vec<(&'static str, MethodRouter<AppState>)> {
     vec![
         ("/v1/chat/completions", post(chat::create)),
         ("/v1/completions", post(completions::create)),
@@ -39,7 +39,7 @@ fn inference() -> Vec<(&'static str, MethodRouter<Server>)> {
 }
 
 /// Routes about the server, open to all.
-fn about() -> Vec<(&'static str, MethodRouter<Server>)> {
+fn public_routes() -> Vec<(&'static str, MethodRouter<AppState>)> {
     vec![
         ("/health", get(health::health)),
         ("/metrics", get(health::metrics)),
@@ -50,29 +50,32 @@ fn about() -> Vec<(&'static str, MethodRouter<Server>)> {
 /// The paths of all routes.
 #[cfg(test)]
 pub fn paths() -> impl Iterator<Item = &'static str> {
-    inference().into_iter().chain(about()).map(|(path, _)| path)
+    api_routes()
+        .into_iter()
+        .chain(public_routes())
+        .map(|(path, _)| path)
 }
 
-fn routed(routes: Vec<(&'static str, MethodRouter<Server>)>) -> Router<Server> {
-    let add = |router: Router<Server>, (path, methods)| router.route(path, methods);
+fn routed(routes: Vec<(&'static str, MethodRouter<AppState>)>) -> Router<AppState> {
+    let add = |router: Router<AppState>, (path, methods)| router.route(path, methods);
     routes.into_iter().fold(Router::new(), add)
 }
 
 /// All routes of one model's server.
-pub fn router(server: Server) -> Router {
+pub fn router(server: AppState) -> Router {
     let limit = server.options().limits.body_bytes;
-    let inference = routed(inference()).layer(axum::middleware::from_fn_with_state(
+    let inference = routed(api_routes()).layer(axum::middleware::from_fn_with_state(
         server.clone(),
         layers::authorize,
     ));
-    let router = routed(about())
+    let router = routed(public_routes())
         .merge(inference)
         .fallback(unknown_route)
         .method_not_allowed_fallback(async |uri: Uri| -> Response {
             ApiError::method_not_allowed().response_in(layers::protocol_of(uri.path()))
         })
         .layer(DefaultBodyLimit::max(limit));
-    layers::around(router, &server).with_state(server)
+    layers::with_layers(router, &server).with_state(server)
 }
 
 async fn unknown_route(uri: Uri) -> Response {

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::routes::router;
-use crate::server::Server;
+use crate::state::AppState;
 
 /// Tells a running server to stop. Clones tell the same server.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// When the listener fails.
 pub async fn serve(
     listener: TcpListener,
-    server: Server,
+    server: AppState,
     shutdown: Shutdown,
     deadline: Duration,
 ) -> io::Result<bool> {
@@ -53,7 +53,9 @@ pub async fn serve(
     let draining = async {
         shutdown.started().await;
         server.start_draining();
-        let complete = tokio::time::timeout(deadline, server.idle()).await.is_ok();
+        let complete = tokio::time::timeout(deadline, server.wait_until_idle())
+            .await
+            .is_ok();
         if complete {
             closing.start();
             tokio::time::sleep(CLOSING).await;

@@ -8,7 +8,7 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-use crate::server::Limits;
+use crate::state::Limits;
 
 /// What a stream sends.
 #[derive(Debug, PartialEq)]

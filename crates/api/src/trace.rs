@@ -9,7 +9,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// Makes `span` a part of the client's trace, if the client has one, and describes its request.
-pub fn begin(span: &Span, route: &str, request: &Request) {
+pub fn start_span(span: &Span, route: &str, request: &Request) {
     let parent = TraceContextPropagator::new().extract(&Headers(request.headers()));
     // There is none to set where nobody collects traces.
     let _ = span.set_parent(parent);
@@ -21,7 +21,7 @@ pub fn begin(span: &Span, route: &str, request: &Request) {
 }
 
 /// Notes what became of the request.
-pub fn answered(span: &Span, status: StatusCode) {
+pub fn record_response(span: &Span, status: StatusCode) {
     span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
         span.set_status(Status::error(status.to_string()));

@@ -70,8 +70,8 @@ pub struct Prompt {
 pub struct PreparedChat {
     /// The prompt.
     pub prompt: Prompt,
-    /// One request per completion.
-    requests: Vec<Request>,
+    /// One request per completion, without the prompt, for [`ChatModel::submit`].
+    pub requests: Vec<Request>,
 }
 
 impl ChatModel {
@@ -230,10 +230,7 @@ impl ChatModel {
         let prompt = self.prompt(request)?;
         let constraint = constraint(self, request, &prompt)?;
         let mut requests = request.params.requests(&self.engine)?;
-        let delimiters = self.delimiter_tokens(prompt.format);
         for request in &mut requests {
-            request.prompt.clone_from(&prompt.tokens);
-            request.keep_special_tokens = Arc::clone(&delimiters);
             request.constraint.clone_from(&constraint);
         }
         Ok(PreparedChat { prompt, requests })

@@ -15,6 +15,8 @@ use crate::parsing::{Parser, Part};
 pub struct ChatChunk {
     /// Pieces of the message.
     pub parts: Vec<Part>,
+    /// The unparsed text. Empty while a UTF-8 character or a possible stop string is incomplete.
+    pub text: String,
     /// The token's id; `None` in the last chunk.
     pub token: Option<u32>,
     /// Present if the request asked for log-probabilities.
@@ -116,7 +118,8 @@ impl ChatStream {
     fn parse(&mut self, event: Event) -> ChatChunk {
         match event {
             Event::Token(token) => ChatChunk {
-                parts: self.parse_text(token.text),
+                parts: self.parse_text(&token.text),
+                text: token.text,
                 token: Some(token.id),
                 logprob: token.logprob,
                 finish: None,
@@ -127,7 +130,7 @@ impl ChatStream {
                 metrics,
                 prompt_logprobs,
             }) => {
-                let mut parts = self.parse_text(text);
+                let mut parts = self.parse_text(&text);
                 if let Some(parser) = &mut self.parser {
                     let rest = parser.finish();
                     parts.extend(self.note_calls(rest));
@@ -138,6 +141,7 @@ impl ChatStream {
                 };
                 ChatChunk {
                     parts,
+                    text,
                     finish: Some(Finish {
                         reason,
                         metrics,
@@ -149,11 +153,11 @@ impl ChatStream {
         }
     }
 
-    fn parse_text(&mut self, text: String) -> Vec<Part> {
+    fn parse_text(&mut self, text: &str) -> Vec<Part> {
         let parts = match &mut self.parser {
-            Some(parser) => parser.push(&text),
+            Some(parser) => parser.push(text),
             None if text.is_empty() => Vec::new(),
-            None => vec![Part::Content(text)],
+            None => vec![Part::Content(text.to_owned())],
         };
         self.note_calls(parts)
     }

@@ -1,7 +1,7 @@
 //! Search and metadata. The client library's types end here.
 
-use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
+use backon::Retryable;
+use futures_util::TryStreamExt;
 use hf_hub::repository::ModelInfo;
 use hf_hub::{HFClient, HFError};
 use reqwest::Method;
@@ -9,13 +9,15 @@ use reqwest::redirect;
 
 use crate::config::HubConfig;
 use crate::error::HubError;
-use crate::http::{Http, Redirects, Refusal, Target, USER_AGENT, client, describe, with_retries};
+use crate::http::{
+    ErrorResponse, Http, Redirects, RequestTarget, USER_AGENT, client, describe, is_transient,
+};
 use crate::info::{Digest, ModelSummary, RepoFile, RepoInfo, SearchQuery};
-use crate::layout::is_inside;
+use crate::layout::is_safe_relative_path;
 use crate::repo_id::RepoId;
 
 /// Attempts for a question about a model. Few: someone is waiting for the answer.
-const QUESTION_ATTEMPTS: u32 = 3;
+const METADATA_ATTEMPTS: u32 = 3;
 const DEFAULT_REVISION: &str = "main";
 const MLX_TAG: &str = "mlx";
 
@@ -52,7 +54,7 @@ impl Api {
     }
 
     pub async fn search(&self, query: &SearchQuery) -> Result<Vec<ModelSummary>, HubError> {
-        let search = async || {
+        let search = || async {
             let models = self
                 .client
                 .list_models()
@@ -62,16 +64,14 @@ impl Api {
                 .sort(query.sort.field())
                 .full(true)
                 .limit(query.limit)
-                .send()?;
-            models.try_collect::<Vec<ModelInfo>>().await
+                .send()
+                .map_err(|error| self.map_error(error, "", None))?;
+            models
+                .try_collect::<Vec<ModelInfo>>()
+                .await
+                .map_err(|error| self.map_error(error, "", None))
         };
-        let models = self
-            .ask(|| {
-                search()
-                    .map_err(|error| self.judge(error, "", None))
-                    .boxed()
-            })
-            .await?;
+        let models = self.with_retries(search).await?;
         Ok(models.into_iter().map(summary).collect())
     }
 
@@ -80,28 +80,26 @@ impl Api {
         repo: &RepoId,
         revision: Option<&str>,
     ) -> Result<RepoInfo, HubError> {
-        let describe = async || {
+        let info = || async {
             let handle = self
                 .client
                 .model(repo.owner().unwrap_or_default(), repo.name());
-            handle.info().maybe_revision(revision).send().await
+            let request = handle.info().maybe_revision(revision);
+            request
+                .send()
+                .await
+                .map_err(|error| self.map_error(error, repo.as_str(), revision))
         };
-        let info = self
-            .ask(|| {
-                describe()
-                    .map_err(|error| self.judge(error, repo.as_str(), revision))
-                    .boxed()
-            })
-            .await?;
+        let info = self.with_retries(info).await?;
         let commit = info
             .sha
             .clone()
             .filter(|commit| commit.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-            .ok_or_else(|| HubError::Protocol {
+            .ok_or_else(|| HubError::UnexpectedResponse {
                 url: self.http.url(repo.as_str().split('/')).to_string(),
                 reason: "no commit in the description of the model".to_owned(),
             })?;
-        let files = self.ask(|| self.tree(repo, &commit).boxed()).await?;
+        let files = self.with_retries(|| self.tree(repo, &commit)).await?;
         let summary = summary(info);
         Ok(RepoInfo {
             repo: summary.repo.parse().unwrap_or_else(|_| repo.clone()),
@@ -144,20 +142,20 @@ impl Api {
         loop {
             let response = self
                 .http
-                .send(Method::GET, page.clone(), None, Redirects::WithinHub)
+                .send(Method::GET, page.clone(), None, Redirects::FollowWithinHub)
                 .await?
                 .response;
-            let unexpected = |reason: String| HubError::Protocol {
+            let unexpected = |reason: String| HubError::UnexpectedResponse {
                 url: page.to_string(),
                 reason,
             };
             if !response.status().is_success() {
-                let target = Target {
+                let target = RequestTarget {
                     repo: repo.as_str(),
                     revision: Some(commit),
                     file: None,
                 };
-                return Err(self.http.refusal(response, target).await);
+                return Err(self.http.error_from_response(response, target).await);
             }
             let next = next_page(response.headers());
             let body = response
@@ -167,7 +165,7 @@ impl Api {
             let entries: Vec<Entry> =
                 serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
             for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
-                if !is_inside(&entry.path) {
+                if !is_safe_relative_path(&entry.path) {
                     return Err(unexpected(format!("a file named `{}`", entry.path)));
                 }
                 let (oid, size_bytes) = entry
@@ -193,20 +191,20 @@ impl Api {
         }
     }
 
-    /// Asks again when the failure is a passing one.
-    pub async fn ask<'a, T>(
-        &self,
-        question: impl FnMut() -> BoxFuture<'a, Result<T, HubError>>,
-    ) -> Result<T, HubError> {
-        with_retries(
-            &self.config.patience,
-            self.config.patience.attempts.min(QUESTION_ATTEMPTS),
-            question,
-        )
-        .await
+    /// Sends a metadata request, and retries transient failures.
+    pub async fn with_retries<T, F>(&self, request: impl FnMut() -> F) -> Result<T, HubError>
+    where
+        F: Future<Output = Result<T, HubError>>,
+    {
+        let policy = &self.config.retry;
+        request
+            .retry(policy.backoff(policy.max_attempts.min(METADATA_ATTEMPTS)))
+            .when(is_transient)
+            .adjust(|error, delay| policy.delay(delay, error.retry_after()))
+            .await
     }
 
-    fn judge(&self, error: HFError, repo: &str, revision: Option<&str>) -> HubError {
+    fn map_error(&self, error: HFError, repo: &str, revision: Option<&str>) -> HubError {
         let endpoint = || self.client.endpoint().to_owned();
         let mut wait = None;
         let context = match error {
@@ -234,7 +232,7 @@ impl Api {
                 ..
             } => context,
             HFError::Request { source, url } if source.is_decode() => {
-                return HubError::Protocol {
+                return HubError::UnexpectedResponse {
                     url: url.unwrap_or_else(endpoint),
                     reason: describe(&source),
                 };
@@ -246,22 +244,22 @@ impl Api {
                 };
             }
             other => {
-                return HubError::Protocol {
+                return HubError::UnexpectedResponse {
                     url: endpoint(),
                     reason: other.to_string(),
                 };
             }
         };
-        let refusal = Refusal {
+        let refusal = ErrorResponse {
             status: context.status.as_u16(),
             url: context.url,
             error_code: context.error_code,
             message: context.server_message,
             retry_after: wait,
         };
-        self.http.judge(
+        self.http.map_error(
             refusal,
-            Target {
+            RequestTarget {
                 repo,
                 revision,
                 file: None,

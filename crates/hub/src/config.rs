@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::ExponentialBuilder;
+
 use crate::disk::{Disk, SystemDisk};
 use crate::error::HubError;
 
@@ -27,8 +29,12 @@ pub struct HubConfig {
     pub offline: bool,
     /// Proxies for every request.
     pub proxies: Proxies,
-    /// Timeouts and retries.
-    pub patience: Patience,
+    /// Timeout for establishing a connection.
+    pub connect_timeout: Duration,
+    /// Timeout for receiving the next bytes of a response.
+    pub read_timeout: Duration,
+    /// When failed requests are retried.
+    pub retry: RetryPolicy,
     /// The file system's answers about space; tests simulate a full disk here.
     pub disk: Arc<dyn Disk>,
 }
@@ -44,7 +50,9 @@ impl HubConfig {
             token: None,
             offline: false,
             proxies: Proxies::None,
-            patience: Patience::default(),
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            retry: RetryPolicy::default(),
             disk: Arc::new(SystemDisk),
         }
     }
@@ -123,47 +131,45 @@ impl HubConfig {
     }
 }
 
-/// How long to wait and how often to try again.
+/// When failed requests are retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Patience {
-    /// Time to establish a connection.
-    pub connect_timeout: Duration,
-    /// A request that has sent no byte for this long is given up and tried again.
-    pub stall_timeout: Duration,
-    /// Attempts in a row that bring nothing new before giving up. An attempt that received bytes
-    /// starts the count again: a line that drops every minute still finishes.
-    pub attempts: u32,
-    /// Wait after the first failed attempt; doubled after each further one.
-    pub backoff: Duration,
-    /// The longest wait between attempts, and the longest `Retry-After` that is obeyed.
-    pub backoff_limit: Duration,
+pub struct RetryPolicy {
+    /// Maximum number of consecutive attempts without progress. An attempt that received new bytes resets the count, so an
+    /// unreliable connection still completes a download.
+    pub max_attempts: u32,
+    /// Delay after the first failed attempt. It doubles with each further failure.
+    pub initial_backoff: Duration,
+    /// Maximum delay between attempts. A longer `Retry-After` is not waited for: the request fails instead.
+    pub max_backoff: Duration,
 }
 
-impl Patience {
-    /// The wait after so many failed attempts in a row, when the server asked for `retry_after`;
-    /// `None` when it asked for more than is waited.
-    pub(crate) fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Option<Duration> {
-        let doublings = failures.saturating_sub(1).min(16);
-        let backoff = self
-            .backoff
-            .saturating_mul(1 << doublings)
-            .min(self.backoff_limit);
-        match retry_after {
-            Some(wait) if wait > self.backoff_limit => None,
-            Some(wait) => Some(wait.max(backoff)),
-            None => Some(backoff),
-        }
+impl RetryPolicy {
+    /// The delays between at most `max_attempts` attempts.
+    pub(crate) fn backoff(&self, max_attempts: u32) -> ExponentialBuilder {
+        ExponentialBuilder::new()
+            .with_min_delay(self.initial_backoff.min(self.max_backoff))
+            .with_max_delay(self.max_backoff)
+            .with_max_times(max_attempts.saturating_sub(1) as usize)
+    }
+
+    /// Extends a delay to the server's `Retry-After`. `None` means to give up, because no attempts are left or because
+    /// `retry_after` exceeds [`RetryPolicy::max_backoff`].
+    pub(crate) fn delay(
+        &self,
+        backoff: Option<Duration>,
+        retry_after: Option<Duration>,
+    ) -> Option<Duration> {
+        let delay = backoff?.max(retry_after.unwrap_or_default());
+        (delay <= self.max_backoff).then_some(delay)
     }
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            connect_timeout: Duration::from_secs(10),
-            stall_timeout: Duration::from_secs(30),
-            attempts: 6,
-            backoff: Duration::from_millis(500),
-            backoff_limit: Duration::from_mins(1),
+            max_attempts: 6,
+            initial_backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_mins(1),
         }
     }
 }
@@ -218,7 +224,7 @@ pub struct Token {
 impl Token {
     /// A token given by the program itself; `None` when `secret` is blank.
     pub fn new(secret: &str) -> Option<Self> {
-        Self::parse(secret, TokenSource::Given)
+        Self::parse(secret, TokenSource::Explicit)
     }
 
     fn parse(text: &str, source: TokenSource) -> Option<Self> {
@@ -252,7 +258,7 @@ impl fmt::Debug for Token {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenSource {
     /// Given by the program.
-    Given,
+    Explicit,
     /// This environment variable.
     Variable(&'static str),
     /// This file.
@@ -262,7 +268,7 @@ pub enum TokenSource {
 impl fmt::Display for TokenSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Given => formatter.write_str("the token given by the program"),
+            Self::Explicit => formatter.write_str("the token given by the program"),
             Self::Variable(name) => write!(formatter, "the token in {name}"),
             Self::File(path) => write!(formatter, "the token in {}", path.display()),
         }

@@ -39,7 +39,7 @@ pub enum HubError {
         action: String,
     },
     /// No such repository, or none that this token may see.
-    #[error("no model `{repo}` on the hub: check the spelling; a private model looks the same without a token that may read it ({})", token_advice(.token.as_ref()))]
+    #[error("no model `{repo}` on the hub: check the spelling; a private model looks the same without a token that may read it ({})", token_hint(.token.as_ref()))]
     RepoNotFound {
         /// The repository.
         repo: String,
@@ -67,7 +67,7 @@ pub enum HubError {
         revision: String,
     },
     /// The repository asks people to request access first.
-    #[error("access to `{repo}` must be requested: open {page}, accept its terms, then try again ({})", token_advice(.token.as_ref()))]
+    #[error("access to `{repo}` must be requested: open {page}, accept its terms, then try again ({})", token_hint(.token.as_ref()))]
     Gated {
         /// The repository.
         repo: String,
@@ -77,7 +77,7 @@ pub enum HubError {
         token: Option<Token>,
     },
     /// The hub refused the token, or wants one.
-    #[error("the hub refused access to `{repo}` (status {status}): {}", token_advice(.token.as_ref()))]
+    #[error("the hub refused access to `{repo}` (status {status}): {}", token_hint(.token.as_ref()))]
     Unauthorized {
         /// The repository.
         repo: String,
@@ -108,7 +108,7 @@ pub enum HubError {
     },
     /// The hub's answer cannot be understood.
     #[error("unexpected answer from the hub at {url}: {reason}")]
-    Protocol {
+    UnexpectedResponse {
         /// The address.
         url: String,
         /// What was wrong with it.
@@ -118,7 +118,7 @@ pub enum HubError {
     #[error(
         "gave up on `{file}` after {attempts} attempts: {reason}; what arrived is kept, the next pull continues there"
     )]
-    GaveUp {
+    RetriesExhausted {
         /// Path in the repository.
         file: String,
         /// Attempts in a row that brought nothing.
@@ -139,7 +139,7 @@ pub enum HubError {
         actual: String,
     },
     /// Not enough room.
-    #[error("the disk of {} is full: {}", .path.display(), space_advice(*.needed_bytes, *.available_bytes))]
+    #[error("the disk of {} is full: {}", .path.display(), space_hint(*.needed_bytes, *.available_bytes))]
     DiskFull {
         /// The folder or file.
         path: PathBuf,
@@ -168,7 +168,7 @@ pub enum HubError {
     },
     /// The repository has no weights this program can read.
     #[error("`{repo}` {}; look for an MLX or safetensors version of it with `mlxm search`, or name the files you want", .kind.describe())]
-    Unusable {
+    UnsupportedWeights {
         /// The repository.
         repo: String,
         /// What it has instead.
@@ -176,7 +176,7 @@ pub enum HubError {
     },
     /// No file of the repository matches the filter.
     #[error("no file of `{repo}` matches the patterns that were asked for")]
-    NothingMatches {
+    NoMatchingFiles {
         /// The repository.
         repo: String,
     },
@@ -191,7 +191,7 @@ pub enum HubError {
     },
     /// Nothing of that name on this machine.
     #[error("no model `{name}` on this machine; `mlxm list` shows what there is")]
-    NotLocal {
+    NoLocalModel {
         /// The model.
         name: String,
     },
@@ -230,7 +230,7 @@ impl HubError {
     }
 }
 
-fn token_advice(token: Option<&Token>) -> String {
+fn token_hint(token: Option<&Token>) -> String {
     match token {
         None => "no token was sent: set HF_TOKEN or log in with `hf auth login`".to_owned(),
         Some(token) => format!(
@@ -240,7 +240,7 @@ fn token_advice(token: Option<&Token>) -> String {
     }
 }
 
-fn space_advice(needed_bytes: Option<u64>, available_bytes: Option<u64>) -> String {
+fn space_hint(needed_bytes: Option<u64>, available_bytes: Option<u64>) -> String {
     let keep = "what arrived is kept, the next pull continues there";
     match (needed_bytes, available_bytes) {
         (Some(needed), Some(available)) => format!(

@@ -3,11 +3,10 @@
 use std::error::Error;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use reqwest::header::{ACCEPT_ENCODING, ETAG, HeaderMap, IF_RANGE, LOCATION, RANGE, RETRY_AFTER};
 use reqwest::{Client, Method, NoProxy, Proxy, Response, Url, redirect};
 
-use crate::config::{HubConfig, Patience, Proxies, Token};
+use crate::config::{HubConfig, Proxies, Token};
 use crate::error::HubError;
 use crate::info::parse_retry_after;
 use crate::repo_id::RepoId;
@@ -23,8 +22,8 @@ pub(crate) fn client(config: &HubConfig, redirects: redirect::Policy) -> Result<
     let mut builder = Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirects)
-        .connect_timeout(config.patience.connect_timeout)
-        .read_timeout(config.patience.stall_timeout)
+        .connect_timeout(config.connect_timeout)
+        .read_timeout(config.read_timeout)
         // Files fetched side by side get a connection each instead of a share of one.
         .http1_only();
     match &config.proxies {
@@ -57,7 +56,7 @@ pub(crate) fn client(config: &HubConfig, redirects: redirect::Policy) -> Result<
 
 /// What a request is about; decides how a refusal reads.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Target<'a> {
+pub(crate) struct RequestTarget<'a> {
     pub repo: &'a str,
     pub revision: Option<&'a str>,
     pub file: Option<&'a str>,
@@ -65,7 +64,7 @@ pub(crate) struct Target<'a> {
 
 /// The hub's reasons for not answering with success.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorResponse {
     pub status: u16,
     pub url: String,
     pub error_code: Option<String>,
@@ -75,7 +74,7 @@ pub(crate) struct Refusal {
 
 /// An answer, and what the hub itself said on the way to it.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HubResponse {
     pub response: Response,
     /// Headers of the hub's own answers, redirects included: a storage host behind a redirect
     /// knows nothing of commits, and its etags are its own.
@@ -88,15 +87,15 @@ pub(crate) struct Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redirects {
     /// Followed, without the token.
-    Everywhere,
+    Follow,
     /// Returned as the answer.
-    WithinHub,
+    FollowWithinHub,
 }
 
 /// The part of a file that is wanted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Tail<'a> {
-    pub from: u64,
+pub(crate) struct ByteRange<'a> {
+    pub start: u64,
     /// Only if the file still has this etag.
     pub etag: &'a str,
 }
@@ -142,9 +141,9 @@ impl Http {
         &self,
         method: Method,
         url: Url,
-        tail: Option<Tail<'_>>,
+        range: Option<ByteRange<'_>>,
         redirects: Redirects,
-    ) -> Result<Answer, HubError> {
+    ) -> Result<HubResponse, HubError> {
         let start = url.to_string();
         let mut url = url;
         let mut hub_headers = HeaderMap::new();
@@ -158,11 +157,11 @@ impl Http {
             if let Some(token) = self.token.as_ref().filter(|_| at_hub) {
                 request = request.bearer_auth(token.secret());
             }
-            if let Some(tail) = tail {
-                request = request.header(RANGE, format!("bytes={}-", tail.from));
+            if let Some(range) = range {
+                request = request.header(RANGE, format!("bytes={}-", range.start));
                 // A storage host's etags are not the hub's.
                 if at_hub {
-                    request = request.header(IF_RANGE, format!("\"{}\"", tail.etag));
+                    request = request.header(IF_RANGE, format!("\"{}\"", range.etag));
                 }
             }
             let response = request
@@ -179,7 +178,7 @@ impl Http {
                 .get(LOCATION)
                 .filter(|_| response.status().is_redirection());
             let Some(location) = location else {
-                return Ok(Answer {
+                return Ok(HubResponse {
                     response,
                     hub_headers,
                     from_hub: at_hub,
@@ -189,12 +188,12 @@ impl Http {
                 .to_str()
                 .ok()
                 .and_then(|location| url.join(location).ok())
-                .ok_or_else(|| HubError::Protocol {
+                .ok_or_else(|| HubError::UnexpectedResponse {
                     url: url.to_string(),
                     reason: "a redirect to an invalid address".to_owned(),
                 })?;
-            if redirects == Redirects::WithinHub && !self.is_hub(&next) {
-                return Ok(Answer {
+            if redirects == Redirects::FollowWithinHub && !self.is_hub(&next) {
+                return Ok(HubResponse {
                     response,
                     hub_headers,
                     from_hub: at_hub,
@@ -202,7 +201,7 @@ impl Http {
             }
             url = next;
         }
-        Err(HubError::Protocol {
+        Err(HubError::UnexpectedResponse {
             url: start,
             reason: format!("more than {MAX_REDIRECTS} redirects"),
         })
@@ -213,9 +212,13 @@ impl Http {
     }
 
     /// Turns an unsuccessful answer into an error about `target`.
-    pub async fn refusal(&self, response: Response, target: Target<'_>) -> HubError {
+    pub async fn error_from_response(
+        &self,
+        response: Response,
+        target: RequestTarget<'_>,
+    ) -> HubError {
         let header = |name: &str| header_text(response.headers(), name);
-        let mut refusal = Refusal {
+        let mut refusal = ErrorResponse {
             status: response.status().as_u16(),
             url: response.url().to_string(),
             error_code: header("x-error-code"),
@@ -231,11 +234,11 @@ impl Http {
                 .ok()
                 .and_then(|body| Some(body.get("error")?.as_str()?.to_owned()));
         }
-        self.judge(refusal, target)
+        self.map_error(refusal, target)
     }
 
     /// What a refusal means for the person who asked.
-    pub fn judge(&self, refusal: Refusal, target: Target<'_>) -> HubError {
+    pub fn map_error(&self, refusal: ErrorResponse, target: RequestTarget<'_>) -> HubError {
         let repo = target.repo.to_owned();
         let token = self.token.clone();
         let code = refusal.error_code.as_deref().unwrap_or_default();
@@ -269,7 +272,7 @@ impl Http {
         }
     }
 
-    fn revision_not_found(&self, target: Target<'_>) -> HubError {
+    fn revision_not_found(&self, target: RequestTarget<'_>) -> HubError {
         match target.revision {
             Some(revision) => HubError::RevisionNotFound {
                 repo: target.repo.to_owned(),
@@ -283,7 +286,7 @@ impl Http {
     }
 }
 
-fn file_not_found(target: Target<'_>) -> HubError {
+fn file_not_found(target: RequestTarget<'_>) -> HubError {
     HubError::FileNotFound {
         repo: target.repo.to_owned(),
         file: target.file.unwrap_or_default().to_owned(),
@@ -344,7 +347,7 @@ pub(crate) fn describe(error: &dyn Error) -> String {
 }
 
 /// Whether the same request may succeed later.
-pub(crate) fn is_passing(error: &HubError) -> bool {
+pub(crate) fn is_transient(error: &HubError) -> bool {
     matches!(
         error,
         HubError::Network { .. }
@@ -353,27 +356,4 @@ pub(crate) fn is_passing(error: &HubError) -> bool {
                 ..
             }
     )
-}
-
-/// Repeats `attempt` while its failures are passing ones.
-pub(crate) async fn with_retries<'a, T>(
-    patience: &Patience,
-    attempts: u32,
-    mut attempt: impl FnMut() -> BoxFuture<'a, Result<T, HubError>>,
-) -> Result<T, HubError> {
-    let mut failures = 0;
-    loop {
-        let error = match attempt().await {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        failures += 1;
-        if !is_passing(&error) || failures >= attempts {
-            return Err(error);
-        }
-        match patience.delay(failures, error.retry_after()) {
-            Some(delay) => tokio::time::sleep(delay).await,
-            None => return Err(error),
-        }
-    }
 }

@@ -76,7 +76,7 @@ impl Hub {
     /// what arrived is kept.
     ///
     /// # Errors
-    /// [`HubError::Unusable`] when the repository has no weights this program reads and
+    /// [`HubError::UnsupportedWeights`] when the repository has no weights this program reads and
     /// `request.files` does not ask for others; [`HubError::DiskFull`] before anything is fetched
     /// when it cannot fit; [`HubError::Cancelled`]; and whatever the hub or the disk refuses.
     pub async fn pull(
@@ -128,7 +128,7 @@ impl Hub {
     /// Content that other revisions share stays.
     ///
     /// # Errors
-    /// [`HubError::NotLocal`], [`HubError::RevisionNotFound`], [`HubError::Busy`] while another
+    /// [`HubError::NoLocalModel`], [`HubError::RevisionNotFound`], [`HubError::Busy`] while another
     /// process downloads it, [`HubError::Io`].
     pub fn remove(&self, name: &str, revision: Option<&str>) -> Result<Removed, HubError> {
         remove(&self.config, name, revision)

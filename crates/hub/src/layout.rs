@@ -146,7 +146,7 @@ pub(crate) fn create_dir(path: &Path) -> Result<(), HubError> {
 }
 
 /// Whether a path given by a server or a caller stays inside the folder it is joined to.
-pub(crate) fn is_inside(relative: &str) -> bool {
+pub(crate) fn is_safe_relative_path(relative: &str) -> bool {
     !relative.is_empty()
         && !relative.contains('\\')
         && !relative.contains('\0')
@@ -220,9 +220,9 @@ mod tests {
 
     #[test]
     fn paths_that_leave_the_folder_are_told_apart() {
-        assert!(is_inside("a/b.json"));
+        assert!(is_safe_relative_path("a/b.json"));
         for bad in ["", "/etc/passwd", "../x", "a/../../x", "a\\b", "./a"] {
-            assert!(!is_inside(bad), "{bad}");
+            assert!(!is_safe_relative_path(bad), "{bad}");
         }
     }
 }

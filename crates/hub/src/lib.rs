@@ -38,7 +38,7 @@ mod remove;
 mod repo_id;
 mod resolve;
 
-pub use config::{HubConfig, Patience, Proxies, Token, TokenSource};
+pub use config::{HubConfig, Proxies, RetryPolicy, Token, TokenSource};
 pub use disk::{Disk, SystemDisk};
 pub use error::HubError;
 pub use filter::FileFilter;

@@ -105,7 +105,7 @@ pub(crate) fn inspect(folder: &Path) -> Inspection {
         missing_files.insert("*.safetensors".to_owned());
     }
     for name in &names {
-        missing_files.extend(siblings_of_shard(name).filter(|sibling| !names.contains(sibling)));
+        missing_files.extend(shard_set(name).filter(|sibling| !names.contains(sibling)));
     }
     Inspection {
         size_bytes,
@@ -117,7 +117,7 @@ pub(crate) fn inspect(folder: &Path) -> Inspection {
 
 /// All names of the set a `…-00001-of-00003.safetensors` belongs to. The file names are what
 /// loading goes by: an index may be left over from another set.
-fn siblings_of_shard(name: &str) -> impl Iterator<Item = String> + use<> {
+fn shard_set(name: &str) -> impl Iterator<Item = String> + use<> {
     let parsed = || {
         let stem = name.strip_suffix(".safetensors")?;
         let (rest, count) = stem.rsplit_once("-of-")?;

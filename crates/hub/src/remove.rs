@@ -27,7 +27,7 @@ pub(crate) fn remove(
     name: &str,
     revision: Option<&str>,
 ) -> Result<Removed, HubError> {
-    let not_local = || HubError::NotLocal {
+    let not_local = || HubError::NoLocalModel {
         name: name.to_owned(),
     };
     let models = scan(&config.cache_dir, &config.models_dir)?;
@@ -62,27 +62,27 @@ fn remove_cached(
 ) -> Result<Removed, HubError> {
     let repo: RepoId = model.name.parse()?;
     let folder = RepoFolder::new(&config.cache_dir, &repo);
-    refuse_if_busy(&folder, &model.name)?;
+    check_not_locked(&folder, &model.name)?;
 
     let matches = |commit: &str, refs: &[String]| {
         revision
             .is_none_or(|revision| commit == revision || refs.iter().any(|name| name == revision))
     };
-    let (going, staying): (Vec<_>, Vec<_>) = model
+    let (removed, kept): (Vec<_>, Vec<_>) = model
         .revisions
         .iter()
         .partition(|candidate| matches(&candidate.commit, &candidate.refs));
-    if going.is_empty() && revision.is_some() {
+    if removed.is_empty() && revision.is_some() {
         return Err(HubError::RevisionNotFound {
             repo: model.name.clone(),
             revision: revision.unwrap_or_default().to_owned(),
         });
     }
-    let commits = going
+    let commits = removed
         .iter()
         .map(|revision| revision.commit.clone())
         .collect();
-    if staying.is_empty() {
+    if kept.is_empty() {
         remove_tree(&folder.root)?;
         let _ = fs::remove_dir_all(folder.locks());
         return Ok(Removed {
@@ -97,13 +97,13 @@ fn remove_cached(
             .into_iter()
             .filter_map(|pointer| fs::canonicalize(pointer).ok())
     };
-    let needed: BTreeSet<_> = staying
+    let needed: BTreeSet<_> = kept
         .iter()
         .flat_map(|revision| blobs_of(&revision.snapshot))
         .collect();
-    let mut doomed = BTreeSet::new();
-    for revision in going {
-        doomed.extend(blobs_of(&revision.snapshot).filter(|blob| !needed.contains(blob)));
+    let mut unreferenced = BTreeSet::new();
+    for revision in removed {
+        unreferenced.extend(blobs_of(&revision.snapshot).filter(|blob| !needed.contains(blob)));
         // Refs and links go before content, so that an interruption leaves no link to nothing.
         for name in &revision.refs {
             let path = folder.refs().join(name);
@@ -115,7 +115,7 @@ fn remove_cached(
     let root = fs::canonicalize(folder.blobs()).unwrap_or_else(|_| folder.blobs());
     let mut bytes_freed = 0;
     // A link may have been pointed elsewhere by hand; only the cache's own content is removed.
-    for blob in doomed.iter().filter(|blob| blob.starts_with(&root)) {
+    for blob in unreferenced.iter().filter(|blob| blob.starts_with(&root)) {
         let size = fs::metadata(blob).map_or(0, |metadata| metadata.len());
         fs::remove_file(blob).map_err(|error| HubError::io("remove", blob, &error))?;
         bytes_freed += size;
@@ -127,7 +127,7 @@ fn remove_cached(
     })
 }
 
-fn refuse_if_busy(folder: &RepoFolder, name: &str) -> Result<(), HubError> {
+fn check_not_locked(folder: &RepoFolder, name: &str) -> Result<(), HubError> {
     for lock in walk(folder.locks()) {
         let held = fs::File::open(&lock)
             .is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)));

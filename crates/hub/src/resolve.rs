@@ -9,7 +9,7 @@ use crate::local::{LocalModel, inspect, scan};
 use crate::repo_id::RepoId;
 
 /// How alike a name must be to be suggested, from 0 to 1.
-const SUGGESTION_LIKENESS: f64 = 0.72;
+const MIN_SUGGESTION_SIMILARITY: f64 = 0.72;
 const MAX_SUGGESTIONS: usize = 5;
 
 /// A model found on this machine.
@@ -42,7 +42,7 @@ pub enum ResolveError {
         reason: String,
     },
     /// Nothing of that name is here.
-    #[error("no model `{name}` on this machine{}{}", pull_advice(.pullable.as_ref()), nearest_advice(.nearest))]
+    #[error("no model `{name}` on this machine{}{}", pull_hint(.pullable.as_ref()), suggestion_hint(.nearest))]
     NotFound {
         /// What was asked for.
         name: String,
@@ -60,7 +60,7 @@ pub enum ResolveError {
         candidates: Vec<String>,
     },
     /// The model is here, but not all of it.
-    #[error("`{name}` is not complete, it lacks {}{}", list(.missing_files), pull_advice(.pullable.as_ref()))]
+    #[error("`{name}` is not complete, it lacks {}{}", list(.missing_files), pull_hint(.pullable.as_ref()))]
     Incomplete {
         /// Its name.
         name: String,
@@ -84,14 +84,14 @@ pub enum ResolveError {
     Hub(#[from] HubError),
 }
 
-fn pull_advice(repo: Option<&RepoId>) -> String {
+fn pull_hint(repo: Option<&RepoId>) -> String {
     repo.map_or_else(
         || "; `mlxm list` shows what there is, `mlxm search` what can be had".to_owned(),
         |repo| format!("; run `mlxm pull {repo}`"),
     )
 }
 
-fn nearest_advice(names: &[String]) -> String {
+fn suggestion_hint(names: &[String]) -> String {
     if names.is_empty() {
         String::new()
     } else {
@@ -159,7 +159,7 @@ pub(crate) fn find(config: &HubConfig, name: &str) -> Result<LocalModel, Resolve
                 model.name.clone(),
             )
         })
-        .filter(|(likeness, _)| *likeness >= SUGGESTION_LIKENESS)
+        .filter(|(similarity, _)| *similarity >= MIN_SUGGESTION_SIMILARITY)
         .collect();
     alike.sort_by(|a, b| b.0.total_cmp(&a.0));
     Err(ResolveError::NotFound {

@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt, stream};
 
 use crate::{Fault, State};
 
-type Piece = Result<Bytes, std::io::Error>;
+type Chunk = Result<Bytes, std::io::Error>;
 
 /// Answers with `content`, or the part of it that `headers` ask for.
 pub(crate) fn serve(
@@ -36,13 +36,13 @@ pub(crate) fn serve(
         .filter(|_| {
             is_current && !matches!(fault, Some(Fault::IgnoreRange)) && !state.lock().ignore_ranges
         });
-    if let Some(Fault::Damage) = fault {
+    if let Some(Fault::Corrupt) = fault {
         for byte in &mut content {
             *byte = !*byte;
         }
     }
     if from.is_some_and(|from| from >= size) {
-        return answer(
+        return response(
             StatusCode::RANGE_NOT_SATISFIABLE,
             &[(header::CONTENT_RANGE, format!("bytes */{size}"))],
             Body::empty(),
@@ -67,12 +67,12 @@ pub(crate) fn serve(
     let body = if is_head {
         Body::empty()
     } else {
-        Body::from_stream(pieces(state, body, fault))
+        Body::from_stream(body_chunks(state, body, fault))
     };
-    answer(status, &fields, body)
+    response(status, &fields, body)
 }
 
-pub(crate) fn answer(
+pub(crate) fn response(
     status: StatusCode,
     fields: &[(header::HeaderName, String)],
     body: Body,
@@ -88,28 +88,28 @@ pub(crate) fn answer(
 }
 
 /// Counts answers under way.
-struct Serving(Arc<State>);
+struct ActiveResponse(Arc<State>);
 
-impl Drop for Serving {
+impl Drop for ActiveResponse {
     fn drop(&mut self) {
-        self.0.lock().serving -= 1;
+        self.0.lock().active_responses -= 1;
     }
 }
 
-fn pieces(
+fn body_chunks(
     state: &Arc<State>,
     body: Vec<u8>,
     fault: Option<Fault>,
-) -> impl Stream<Item = Piece> + Send + 'static {
-    let (size, pause) = state.lock().pace.unwrap_or((64 << 10, Duration::ZERO));
-    state.lock().serving += 1;
-    let serving = Serving(Arc::clone(state));
+) -> impl Stream<Item = Chunk> + Send + 'static {
+    let (size, pause) = state.lock().throttle.unwrap_or((64 << 10, Duration::ZERO));
+    state.lock().active_responses += 1;
+    let active_responses = ActiveResponse(Arc::clone(state));
     let body = Bytes::from(body);
     let end = match fault {
         Some(Fault::DropAfter(bytes) | Fault::StallAfter(bytes)) => bytes.min(body.len()),
         _ => body.len(),
     };
-    let ending: Pin<Box<dyn Stream<Item = Piece> + Send>> = match fault {
+    let ending: Pin<Box<dyn Stream<Item = Chunk> + Send>> = match fault {
         Some(Fault::DropAfter(_)) => {
             // What was sent before must not be swept away by the reset.
             Box::pin(stream::once(async {
@@ -123,17 +123,17 @@ fn pieces(
     let starts: Vec<usize> = (0..end).step_by(size.max(1)).collect();
     stream::iter(starts)
         .then(move |start| {
-            let piece = body.slice(start..(start + size).min(end));
+            let chunk = body.slice(start..(start + size).min(end));
             async move {
                 if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
                 }
-                Ok(piece)
+                Ok(chunk)
             }
         })
         .chain(ending)
-        .map(move |piece| {
-            let _ = &serving;
-            piece
+        .map(move |chunk| {
+            let _ = &active_responses;
+            chunk
         })
 }

@@ -36,20 +36,20 @@ pub enum Fault {
     /// Nothing comes after this many bytes of the body, and the connection stays open.
     StallAfter(usize),
     /// The body has the right length and wrong bytes.
-    Damage,
+    Corrupt,
     /// The whole file comes, whatever range was asked for.
     IgnoreRange,
     /// The content becomes this before it is served.
     Replace(Vec<u8>),
     /// The place that serves the bytes answers with this status instead.
     Status(u16),
-    /// The hub answers with this status and `Retry-After` instead of serving or redirecting.
+    /// The hub answers with this status and `Retry-After` instead of active_responses or redirecting.
     HubStatus(u16, Option<&'static str>),
 }
 
 /// A request that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
+pub struct ReceivedRequest {
     /// `GET`, `HEAD`, …
     pub method: String,
     /// Path and query.
@@ -86,12 +86,12 @@ pub(crate) struct Inner {
     repos: Vec<StoredRepo>,
     tokens: Vec<String>,
     faults: HashMap<(String, String), VecDeque<Fault>>,
-    api_refusals: VecDeque<(u16, Option<&'static str>)>,
-    received: Vec<Received>,
+    api_errors: VecDeque<(u16, Option<&'static str>)>,
+    received: Vec<ReceivedRequest>,
     page_size: Option<usize>,
-    pace: Option<(usize, Duration)>,
+    throttle: Option<(usize, Duration)>,
     ignore_ranges: bool,
-    serving: usize,
+    active_responses: usize,
 }
 
 impl State {
@@ -183,10 +183,10 @@ impl TestHub {
     }
 
     /// Answers the next question about models (search, description, listing) with this status.
-    pub fn refuse_api(&self, status: u16, retry_after: Option<&'static str>) {
+    pub fn fail_next_api_request(&self, status: u16, retry_after: Option<&'static str>) {
         self.state
             .lock()
-            .api_refusals
+            .api_errors
             .push_back((status, retry_after));
     }
 
@@ -196,13 +196,13 @@ impl TestHub {
     }
 
     /// Sends file content in pieces of `bytes` with a pause before each.
-    pub fn pace(&self, bytes: usize, pause: Duration) {
-        self.state.lock().pace = Some((bytes, pause));
+    pub fn throttle(&self, bytes: usize, pause: Duration) {
+        self.state.lock().throttle = Some((bytes, pause));
     }
 
-    /// Ends [`TestHub::pace`].
-    pub fn full_speed(&self) {
-        self.state.lock().pace = None;
+    /// Ends [`TestHub::throttle`].
+    pub fn unthrottle(&self) {
+        self.state.lock().throttle = None;
     }
 
     /// From now on every file comes whole, whatever range is asked for.
@@ -211,15 +211,15 @@ impl TestHub {
     }
 
     /// Every request so far.
-    pub fn received(&self) -> Vec<Received> {
+    pub fn received(&self) -> Vec<ReceivedRequest> {
         self.state.lock().received.clone()
     }
 
     /// The requests so far for the content of a file whose path ends in `file`, at whichever host
     /// serves its bytes.
-    pub fn content_requests(&self, file: &str) -> Vec<Received> {
+    pub fn content_requests(&self, file: &str) -> Vec<ReceivedRequest> {
         let is_content =
-            |request: &Received| request.method == "GET" && request.path.ends_with(file);
+            |request: &ReceivedRequest| request.method == "GET" && request.path.ends_with(file);
         self.received()
             .into_iter()
             .filter(|request| is_content(request) && request.status != 302)

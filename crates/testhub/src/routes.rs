@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use crate::content::{answer, serve};
-use crate::{Fault, Received, State};
+use crate::content::{response, serve};
+use crate::{Fault, ReceivedRequest, State};
 
 const COMMIT: header::HeaderName = header::HeaderName::from_static("x-repo-commit");
 const LINKED_ETAG: header::HeaderName = header::HeaderName::from_static("x-linked-etag");
@@ -22,32 +22,32 @@ const ERROR_MESSAGE: header::HeaderName = header::HeaderName::from_static("x-err
 const STORAGE_ETAG: &str = "storage-etag";
 
 pub(crate) fn hub_routes(state: Arc<State>) -> Router {
-    Router::new().fallback(at_hub).with_state(state)
+    Router::new().fallback(handle_hub).with_state(state)
 }
 
 pub(crate) fn storage_routes(state: Arc<State>) -> Router {
-    Router::new().fallback(at_storage).with_state(state)
+    Router::new().fallback(handle_storage).with_state(state)
 }
 
-async fn at_hub(Shared(state): Shared<Arc<State>>, request: Request) -> Response<Body> {
+async fn handle_hub(Shared(state): Shared<Arc<State>>, request: Request) -> Response<Body> {
     let path = segments(request.uri());
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let response = match path.as_slice() {
         ["api", "models"] => search(&state, request.uri()),
-        ["api", "models", rest @ ..] => about_model(&state, &request, rest),
+        ["api", "models", rest @ ..] => model_info(&state, &request, rest),
         _ => resolve(&state, &request, &path),
     };
     record(&state, &request, &response, false);
     response
 }
 
-async fn at_storage(Shared(state): Shared<Arc<State>>, request: Request) -> Response<Body> {
+async fn handle_storage(Shared(state): Shared<Arc<State>>, request: Request) -> Response<Body> {
     let path = segments(request.uri());
     let response = match path.as_slice() {
         [repo, commit, file] => {
             let fault = next_fault(&state, repo, file);
             match (fault, content(&state, repo, commit, file)) {
-                (Some(Fault::Status(status)), _) => plain(status, "no longer valid"),
+                (Some(Fault::Status(status)), _) => text_response(status, "no longer valid"),
                 (fault, Some((content, _))) => serve(
                     &state,
                     request.headers(),
@@ -56,10 +56,10 @@ async fn at_storage(Shared(state): Shared<Arc<State>>, request: Request) -> Resp
                     request.method() == Method::HEAD,
                     fault,
                 ),
-                (_, None) => plain(404, "nothing here"),
+                (_, None) => text_response(404, "nothing here"),
             }
         }
-        _ => plain(404, "nothing here"),
+        _ => text_response(404, "nothing here"),
     };
     record(&state, &request, &response, true);
     response
@@ -69,8 +69,8 @@ fn record(state: &State, request: &Request, response: &Response<Body>, at_storag
     let text =
         |name: header::HeaderName| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
     let mut inner = state.lock();
-    let concurrent = inner.serving;
-    inner.received.push(Received {
+    let concurrent = inner.active_responses;
+    inner.received.push(ReceivedRequest {
         method: request.method().to_string(),
         path: request.uri().to_string(),
         at_storage,
@@ -82,8 +82,8 @@ fn record(state: &State, request: &Request, response: &Response<Body>, at_storag
 }
 
 fn search(state: &State, uri: &Uri) -> Response<Body> {
-    if let Some(refusal) = api_refusal(state) {
-        return refusal;
+    if let Some(error) = next_api_error(state) {
+        return error;
     }
     let query = query(uri);
     let wanted = |name: &str| query.get(name).map(|value| value.to_lowercase());
@@ -115,9 +115,9 @@ fn search(state: &State, uri: &Uri) -> Response<Body> {
     page(state, uri, models, page_size)
 }
 
-fn about_model(state: &State, request: &Request, rest: &[&str]) -> Response<Body> {
-    if let Some(refusal) = api_refusal(state) {
-        return refusal;
+fn model_info(state: &State, request: &Request, rest: &[&str]) -> Response<Body> {
+    if let Some(error) = next_api_error(state) {
+        return error;
     }
     let (id, what, revision) = match rest {
         [owner, name, what @ ("revision" | "tree"), revision] => {
@@ -130,7 +130,7 @@ fn about_model(state: &State, request: &Request, rest: &[&str]) -> Response<Body
     let entries = {
         let commit = match find(state, request.headers(), &id, revision) {
             Ok(commit) => commit,
-            Err(refusal) => return *refusal,
+            Err(error) => return *error,
         };
         let inner = state.lock();
         let Some(stored) = inner
@@ -138,21 +138,21 @@ fn about_model(state: &State, request: &Request, rest: &[&str]) -> Response<Body
             .iter()
             .find(|stored| stored.latest.id.eq_ignore_ascii_case(&id))
         else {
-            return refuse(404, "RepoNotFound", "Repository not found");
+            return error_response(404, "RepoNotFound", "Repository not found");
         };
         if stored.latest.id != id {
             let path = request
                 .uri()
                 .to_string()
                 .replacen(&id, &stored.latest.id, 1);
-            return answer(
+            return response(
                 StatusCode::TEMPORARY_REDIRECT,
                 &[(header::LOCATION, path)],
                 Body::empty(),
             );
         }
         if what == "revision" {
-            return json_answer(&stored.describe(&commit), &[]);
+            return json_response(&stored.describe(&commit), &[]);
         }
         stored.tree(&commit)
     };
@@ -165,18 +165,18 @@ fn resolve(state: &Arc<State>, request: &Request, path: &[&str]) -> Response<Bod
         .position(|segment| *segment == "resolve")
         .filter(|at| (1..=2).contains(at))
     else {
-        return plain(404, "no such page");
+        return text_response(404, "no such page");
     };
     let id = path[..at].join("/");
     let (Some(revision), file) = (
         path.get(at + 1),
         path.get(at + 2..).unwrap_or_default().join("/"),
     ) else {
-        return plain(404, "no such page");
+        return text_response(404, "no such page");
     };
     let commit = match find(state, request.headers(), &id, revision) {
         Ok(commit) => commit,
-        Err(refusal) => return *refusal,
+        Err(error) => return *error,
     };
     if state
         .lock()
@@ -189,7 +189,7 @@ fn resolve(state: &Arc<State>, request: &Request, path: &[&str]) -> Response<Bod
         } else {
             401
         };
-        return refuse(status, "GatedRepo", "Access to this model is restricted.");
+        return error_response(status, "GatedRepo", "Access to this model is restricted.");
     }
     let is_head = request.method() == Method::HEAD;
     let mut fault = None;
@@ -201,7 +201,7 @@ fn resolve(state: &Arc<State>, request: &Request, path: &[&str]) -> Response<Bod
                     .map(|wait| (header::RETRY_AFTER, wait.to_owned()))
                     .into_iter()
                     .collect();
-                return answer(status_code(status), &fields, Body::from("not now"));
+                return response(status_code(status), &fields, Body::from("not now"));
             }
             Some(Fault::Replace(new)) => {
                 next_fault(state, &id, &file);
@@ -216,7 +216,7 @@ fn resolve(state: &Arc<State>, request: &Request, path: &[&str]) -> Response<Bod
         }
     }
     let Some((content, is_large)) = content(state, &id, &commit, &file) else {
-        return refuse(404, "EntryNotFound", "Entry not found");
+        return error_response(404, "EntryNotFound", "Entry not found");
     };
     let etag = etag(state, &id, &commit, &file);
     if is_large {
@@ -230,7 +230,7 @@ fn resolve(state: &Arc<State>, request: &Request, path: &[&str]) -> Response<Bod
             encode(&id),
             encode_file(&file)
         );
-        return answer(
+        return response(
             StatusCode::FOUND,
             &[
                 (header::LOCATION, location),
@@ -246,7 +246,7 @@ fn resolve(state: &Arc<State>, request: &Request, path: &[&str]) -> Response<Bod
         fault = next_fault(state, &id, &file);
     }
     if let Some(Fault::Status(status)) = fault {
-        return plain(status, "refused on request");
+        return text_response(status, "refused on request");
     }
     let mut response = serve(state, request.headers(), &etag, content, is_head, fault);
     if let Ok(commit) = commit.parse() {
@@ -274,7 +274,7 @@ fn find(
     let is_known =
         |token: &str| inner.tokens.is_empty() || inner.tokens.iter().any(|known| known == token);
     if token.is_some_and(|token| !is_known(token)) {
-        return Err(Box::new(refuse(
+        return Err(Box::new(error_response(
             401,
             "",
             "Invalid credentials in Authorization header",
@@ -287,13 +287,13 @@ fn find(
     match stored {
         Some(stored) if !stored.latest.private || token.is_some() => stored
             .commit_of(revision)
-            .ok_or_else(|| Box::new(refuse(404, "RevisionNotFound", "Invalid rev id"))),
-        _ if token.is_none() => Err(Box::new(refuse(
+            .ok_or_else(|| Box::new(error_response(404, "RevisionNotFound", "Invalid rev id"))),
+        _ if token.is_none() => Err(Box::new(error_response(
             401,
             "RepoNotFound",
             "Invalid username or password.",
         ))),
-        _ => Err(Box::new(refuse(
+        _ => Err(Box::new(error_response(
             404,
             "RepoNotFound",
             "Repository not found",
@@ -332,13 +332,17 @@ fn peek_fault(state: &State, id: &str, file: &str) -> Option<Fault> {
         .cloned()
 }
 
-fn api_refusal(state: &State) -> Option<Response<Body>> {
-    let (status, retry_after) = state.lock().api_refusals.pop_front()?;
+fn next_api_error(state: &State) -> Option<Response<Body>> {
+    let (status, retry_after) = state.lock().api_errors.pop_front()?;
     let fields: Vec<_> = retry_after
         .map(|wait| (header::RETRY_AFTER, wait.to_owned()))
         .into_iter()
         .collect();
-    Some(answer(status_code(status), &fields, Body::from("not now")))
+    Some(response(
+        status_code(status),
+        &fields,
+        Body::from("not now"),
+    ))
 }
 
 /// One page of a list; `cursor` in the query says which.
@@ -368,29 +372,29 @@ fn page(state: &State, uri: &Uri, entries: Vec<Value>, page_size: Option<usize>)
         );
         fields.push((header::LINK, next));
     }
-    json_answer(&json!(entries.get(start..end).unwrap_or_default()), &fields)
+    json_response(&json!(entries.get(start..end).unwrap_or_default()), &fields)
 }
 
-fn json_answer(body: &Value, fields: &[(header::HeaderName, String)]) -> Response<Body> {
+fn json_response(body: &Value, fields: &[(header::HeaderName, String)]) -> Response<Body> {
     let mut fields = fields.to_vec();
     fields.push((header::CONTENT_TYPE, "application/json".to_owned()));
-    answer(StatusCode::OK, &fields, Body::from(body.to_string()))
+    response(StatusCode::OK, &fields, Body::from(body.to_string()))
 }
 
-fn refuse(status: u16, code: &str, message: &str) -> Response<Body> {
+fn error_response(status: u16, code: &str, message: &str) -> Response<Body> {
     let mut fields = vec![(ERROR_MESSAGE, message.to_owned())];
     if !code.is_empty() {
         fields.push((ERROR_CODE, code.to_owned()));
     }
-    answer(
+    response(
         status_code(status),
         &fields,
         Body::from(json!({ "error": message }).to_string()),
     )
 }
 
-fn plain(status: u16, text: &'static str) -> Response<Body> {
-    answer(status_code(status), &[], Body::from(text))
+fn text_response(status: u16, text: &'static str) -> Response<Body> {
+    response(status_code(status), &[], Body::from(text))
 }
 
 fn status_code(status: u16) -> StatusCode {

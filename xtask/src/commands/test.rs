@@ -2,6 +2,7 @@
 
 mod arm;
 mod clients;
+mod deny;
 mod steps;
 mod surroundings;
 mod templates;

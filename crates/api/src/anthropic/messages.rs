@@ -14,14 +14,18 @@ use uuid::Uuid;
 use super::{conversation, stream};
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
-use crate::fields::Official;
-use crate::generate::{Chat, Ending, OutputFormat, Settings, ToolChoice, Whole, wholes};
-use crate::layers::Arrived;
+use crate::fields::FieldPolicy;
+use crate::generate::{
+    ChatCompletion, ChatRequest, Finish, GenerationParams, ResponseFormat, ToolChoice, collect_all,
+    start,
+};
+use crate::layers::RequestStart;
 use crate::openai::tools;
 use crate::openapi::requests::{self, schema_of};
-use crate::server::{Model, Server};
+use crate::state::{AppState, ServedModel};
+use mlxm_chat::ToolCall;
 
-const OFFICIAL: Official = Official {
+const FIELD_POLICY: FieldPolicy = FieldPolicy {
     read: &[
         "model",
         "messages",
@@ -38,7 +42,7 @@ const OFFICIAL: Official = Official {
         "output_format",
         "output_config",
     ],
-    harmless: &[
+    ignored: &[
         "metadata",
         "service_tier",
         "speed",
@@ -76,9 +80,9 @@ struct MessageFields {
     top_p: Option<f32>,
     top_k: Option<usize>,
     thinking: Option<Thinking>,
-    #[schemars(schema_with = "requests::described_tools")]
+    #[schemars(schema_with = "requests::anthropic_tools")]
     tools: Option<Vec<Value>>,
-    #[schemars(schema_with = "requests::described_choice")]
+    #[schemars(schema_with = "requests::anthropic_tool_choice")]
     tool_choice: Option<Value>,
     #[schemars(schema_with = "requests::output_format")]
     output_format: Option<Map<String, Value>>,
@@ -112,44 +116,44 @@ pub fn body() -> Value {
 
 /// The schema of a request to count.
 pub fn count_body() -> Value {
-    requests::body(&[schema_of::<MessageFields>()], &OFFICIAL)
+    requests::body(&[schema_of::<MessageFields>()], &FIELD_POLICY)
 }
 
 /// Answers a conversation.
 pub async fn create(
-    State(server): State<Server>,
-    Extension(arrived): Extension<Arrived>,
+    State(server): State<AppState>,
+    Extension(received_at): Extension<RequestStart>,
     Body(body): Body,
 ) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, arrived.0).await;
-    OFFICIAL
+    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
+    FIELD_POLICY
         .respond(&server, Protocol::Anthropic, body, answer)
         .await
 }
 
 /// Counts the tokens that a conversation takes.
-pub async fn count_tokens(State(server): State<Server>, Body(body): Body) -> Response {
+pub async fn count_tokens(State(server): State<AppState>, Body(body): Body) -> Response {
     let count = async |body: Map<String, Value>| {
         let fields: MessageFields = read(&body)?;
         let own = server.clone();
         let counted = tokio::task::spawn_blocking(move || {
             let model = own.model_named(&fields.model)?;
-            Ok::<_, ApiError>(chat(model, fields)?.prompt(model)?.tokens.len())
+            Ok::<_, ApiError>(model.chat.prompt(&chat(model, fields)?)?.tokens.len())
         });
         let count = counted
             .await
             .map_err(|_| ApiError::internal("the tokens could not be counted"))??;
         Ok(Json(json!({"input_tokens": count})).into_response())
     };
-    OFFICIAL
+    FIELD_POLICY
         .respond(&server, Protocol::Anthropic, body, count)
         .await
 }
 
 async fn answer(
-    server: &Server,
+    server: &AppState,
     body: &Map<String, Value>,
-    arrived: Instant,
+    received_at: Instant,
 ) -> Result<Response, ApiError> {
     let fields: MessageFields = read(body)?;
     let model = server.model_named(&fields.model)?;
@@ -159,8 +163,8 @@ async fn answer(
     let streams = fields.stream.unwrap_or_default();
     let name = fields.model.clone();
     let id = format!("msg_{}", Uuid::new_v4().simple());
-    let started = chat(model, fields)?.start(server, arrived).await;
-    let started = started.map_err(in_own_words)?;
+    let started = start(chat(model, fields)?, server, received_at).await;
+    let started = started.map_err(rename_fields)?;
     if streams {
         let start = message(
             &id,
@@ -171,41 +175,41 @@ async fn answer(
         );
         return Ok(stream::response(server, start, started.answers));
     }
-    let answers = wholes(started.answers).await?;
+    let answers = collect_all(started.answers).await?;
     let whole = answers
         .first()
         .ok_or_else(|| ApiError::internal("there is no answer"))?;
-    let ending = whole
-        .ending
+    let finish = whole
+        .finish
         .as_ref()
         .ok_or_else(|| ApiError::internal("the answer has no end"))?;
     Ok(Json(message(
         &id,
         &name,
         blocks(whole),
-        Some(ending),
-        &usage(ending),
+        Some(finish),
+        &usage(finish),
     ))
     .into_response())
 }
 
 /// Messages call some fields by other names.
-fn in_own_words(error: ApiError) -> ApiError {
+fn rename_fields(error: ApiError) -> ApiError {
     error
         .renamed("response_format", "output_format")
         .renamed("stop", "stop_sequences")
 }
 
 /// The conversation that a request describes.
-fn chat(model: &Model, fields: MessageFields) -> Result<Chat, ApiError> {
+fn chat(model: &ServedModel, fields: MessageFields) -> Result<ChatRequest, ApiError> {
     let tools = conversation::tools(&fields.tools.unwrap_or_default())?;
     tools::check(&tools)?;
     let (choice, parallel_tool_calls) = conversation::tool_choice(fields.tool_choice.as_ref())?;
     let mut template_kwargs = Map::new();
-    let switches = model.template_mentions("enable_thinking");
+    let switches = model.chat.template_mentions("enable_thinking");
     let mut thinking_budget = None;
     match fields.thinking {
-        Some(Thinking::Enabled { .. }) if !model.reasons() => {
+        Some(Thinking::Enabled { .. }) if !model.chat.supports_reasoning() => {
             let message = "thinking is not supported: this model does not reason before it answers";
             return Err(ApiError::unsupported("thinking", message));
         }
@@ -226,7 +230,7 @@ fn chat(model: &Model, fields: MessageFields) -> Result<Chat, ApiError> {
         format = format.or(config.format);
         if let Some(effort) = config
             .effort
-            .filter(|_| model.template_mentions("reasoning_effort"))
+            .filter(|_| model.chat.template_mentions("reasoning_effort"))
         {
             template_kwargs.insert("reasoning_effort".to_owned(), effort.into());
         }
@@ -235,7 +239,7 @@ fn chat(model: &Model, fields: MessageFields) -> Result<Chat, ApiError> {
         .messages
         .last()
         .is_some_and(|message| message["role"] == "assistant");
-    Ok(Chat {
+    Ok(ChatRequest {
         messages: conversation::messages(fields.system.as_ref(), &fields.messages)?,
         tool_choice: if tools.is_empty() && choice == ToolChoice::Auto {
             ToolChoice::None
@@ -244,17 +248,17 @@ fn chat(model: &Model, fields: MessageFields) -> Result<Chat, ApiError> {
         },
         tools,
         parallel_tool_calls,
-        output: output(format.as_ref())?,
+        response_format: output(format.as_ref())?,
         template_kwargs,
-        continues_last_message: continues,
+        continue_final_message: continues,
         thinking_budget,
-        settings: Settings {
+        params: GenerationParams {
             temperature: fields.temperature,
             top_p: fields.top_p,
             top_k: fields.top_k,
             stop: fields.stop_sequences.unwrap_or_default(),
             max_tokens: fields.max_tokens,
-            ..Settings::default()
+            ..GenerationParams::default()
         },
     })
 }
@@ -271,15 +275,15 @@ fn check_budget(budget: Option<usize>, max_tokens: Option<usize>) -> Result<(), 
     Err(ApiError::field("thinking", problem))
 }
 
-fn output(format: Option<&Map<String, Value>>) -> Result<OutputFormat, ApiError> {
+fn output(format: Option<&Map<String, Value>>) -> Result<ResponseFormat, ApiError> {
     let Some(format) = format else {
-        return Ok(OutputFormat::Text);
+        return Ok(ResponseFormat::Text);
     };
     if let (Some("json_schema"), Some(schema)) = (
         format.get("type").and_then(Value::as_str),
         format.get("schema"),
     ) {
-        Ok(OutputFormat::JsonSchema(schema.clone()))
+        Ok(ResponseFormat::JsonSchema(schema.clone()))
     } else {
         let message = "output_format must have the type json_schema and a schema";
         Err(ApiError::field("output_format", message))
@@ -290,7 +294,7 @@ fn message(
     id: &str,
     model: &str,
     content: Vec<Value>,
-    ending: Option<&Ending>,
+    finish: Option<&Finish>,
     usage: &Value,
 ) -> Value {
     json!({
@@ -299,15 +303,15 @@ fn message(
         "role": "assistant",
         "model": model,
         "content": content,
-        "stop_reason": ending.map(stop_reason),
-        "stop_sequence": ending.and_then(|ending| ending.reason.stop_string()),
+        "stop_reason": finish.map(stop_reason),
+        "stop_sequence": finish.and_then(|finish| finish.reason.stop_string()),
         "usage": usage,
     })
 }
 
-/// The word for an ending.
-pub(super) fn stop_reason(ending: &Ending) -> &'static str {
-    match &ending.reason {
+/// The word for an finish.
+pub(super) fn stop_reason(finish: &Finish) -> &'static str {
+    match &finish.reason {
         FinishReason::ToolCalls => "tool_use",
         FinishReason::Length(_) => "max_tokens",
         FinishReason::Stop(StopCause::StopString(_)) => "stop_sequence",
@@ -316,8 +320,8 @@ pub(super) fn stop_reason(ending: &Ending) -> &'static str {
 }
 
 /// Tokens that an answer took; those that were in the cache are counted apart.
-pub(super) fn usage(ending: &Ending) -> Value {
-    let statistics = &ending.statistics;
+pub(super) fn usage(finish: &Finish) -> Value {
+    let statistics = &finish.metrics;
     json!({
         "input_tokens": statistics.prompt_tokens - statistics.cached_tokens,
         "cache_read_input_tokens": statistics.cached_tokens,
@@ -326,7 +330,7 @@ pub(super) fn usage(ending: &Ending) -> Value {
     })
 }
 
-fn blocks(answer: &Whole) -> Vec<Value> {
+fn blocks(answer: &ChatCompletion) -> Vec<Value> {
     let mut blocks = Vec::new();
     if !answer.reasoning.is_empty() {
         blocks.push(json!({"type": "thinking", "thinking": answer.reasoning, "signature": ""}));
@@ -334,7 +338,7 @@ fn blocks(answer: &Whole) -> Vec<Value> {
     if !answer.content.is_empty() {
         blocks.push(json!({"type": "text", "text": answer.content}));
     }
-    for (name, arguments) in &answer.calls {
+    for ToolCall { name, arguments } in &answer.tool_calls {
         // Arguments that a limit has cut are no JSON any more.
         let input: Value = serde_json::from_str(arguments).unwrap_or_else(|_| json!({}));
         blocks.push(

@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::messages::{stop_reason, usage};
 use crate::error::Protocol;
-use crate::generate::{Answer, Chunk};
-use crate::server::Server;
+use crate::generate::{ChatChunk, Completion};
 use crate::sse::{self, Message};
+use crate::state::AppState;
 
 /// The id of a call.
 pub fn new_call_id() -> String {
@@ -28,7 +28,7 @@ enum Kind {
 }
 
 struct State {
-    answers: VecDeque<Answer>,
+    answers: VecDeque<Completion>,
     ready: VecDeque<Message>,
     open: Option<Kind>,
     blocks: usize,
@@ -36,7 +36,7 @@ struct State {
 }
 
 /// The response that streams the first of `answers`; `start` is the message without content.
-pub fn response(server: &Server, start: Value, answers: Vec<Answer>) -> Response {
+pub fn response(server: &AppState, start: Value, answers: Vec<Completion>) -> Response {
     let start = Message::Named(
         "message_start",
         json!({"type": "message_start", "message": start}),
@@ -76,7 +76,7 @@ impl State {
         self.ready.push_back(Message::Named(name, value));
     }
 
-    fn take(&mut self, chunk: Chunk) {
+    fn take(&mut self, chunk: ChatChunk) {
         for part in chunk.parts {
             match part {
                 Part::Reasoning(text) => {
@@ -99,12 +99,12 @@ impl State {
                 }
             }
         }
-        if let Some(ending) = chunk.ending {
+        if let Some(finish) = chunk.finish {
             self.close();
-            let delta = json!({"stop_reason": stop_reason(&ending), "stop_sequence": ending.reason.stop_string()});
+            let delta = json!({"stop_reason": stop_reason(&finish), "stop_sequence": finish.reason.stop_string()});
             self.send(
                 "message_delta",
-                json!({"type": "message_delta", "delta": delta, "usage": usage(&ending)}),
+                json!({"type": "message_delta", "delta": delta, "usage": usage(&finish)}),
             );
             self.send("message_stop", json!({"type": "message_stop"}));
         }

@@ -1,19 +1,11 @@
-//! What every protocol is translated to, and the answer that is translated back.
+//! Completions over HTTP: [`mlxm_chat`] prepares requests and parses output; this module adds deadlines, metrics and the count
+//! of requests in flight.
 
-mod answer;
-mod chat;
-mod constraint;
-mod instructions;
-mod merge;
-mod nonces;
-mod output;
-mod plain_tools;
-mod settings;
-mod submit;
-mod thinking;
+mod completion;
+mod start;
 
-pub use answer::{Answer, Chunk, Ending, Whole};
-pub use chat::{Chat, ToolChoice};
-pub use merge::{merge, wholes};
-pub use output::OutputFormat;
-pub use settings::Settings;
+pub use completion::{Completion, collect_all, merge};
+pub use mlxm_chat::{
+    ChatChunk, ChatCompletion, ChatRequest, Finish, GenerationParams, ResponseFormat, ToolChoice,
+};
+pub use start::{requests, start};

@@ -15,13 +15,14 @@ use super::shared::{
 use super::{logprobs, messages, options, stream, tools};
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
-use crate::fields::Official;
-use crate::generate::{Chat, ToolChoice, Whole, wholes};
-use crate::layers::Arrived;
+use crate::fields::FieldPolicy;
+use crate::generate::{ChatCompletion, ChatRequest, ToolChoice, collect_all, start};
+use crate::layers::RequestStart;
 use crate::openapi::requests::{self, schema_of};
-use crate::server::{Model, Server};
+use crate::state::{AppState, ServedModel};
+use mlxm_chat::ToolCall;
 
-const OFFICIAL: Official = Official {
+const FIELD_POLICY: FieldPolicy = FieldPolicy {
     read: shared_fields![
         "messages",
         "tools",
@@ -38,7 +39,7 @@ const OFFICIAL: Official = Official {
         "modalities",
         "verbosity",
     ],
-    harmless: &[
+    ignored: &[
         "user",
         "metadata",
         "store",
@@ -93,56 +94,59 @@ pub fn body() -> Value {
         schema_of::<ChatFields>(),
         schema_of::<SamplingFields>(),
     ];
-    requests::body(&parts, &OFFICIAL)
+    requests::body(&parts, &FIELD_POLICY)
 }
 
 /// Answers a conversation.
 pub async fn create(
-    State(server): State<Server>,
-    Extension(arrived): Extension<Arrived>,
+    State(server): State<AppState>,
+    Extension(received_at): Extension<RequestStart>,
     Body(body): Body,
 ) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, arrived.0).await;
-    OFFICIAL
+    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
+    FIELD_POLICY
         .respond(&server, Protocol::OpenAi, body, answer)
         .await
 }
 
 async fn answer(
-    server: &Server,
+    server: &AppState,
     body: &Map<String, Value>,
-    arrived: Instant,
+    received_at: Instant,
 ) -> Result<Response, ApiError> {
     let whole: StreamFields = read(body)?;
     let model = server.model_named(&whole.model)?;
     let chat = chat(model, body)?;
     let streams = whole.streams()?;
-    let shape = stream::Shape {
+    let template = stream::ChunkTemplate {
         server: server.clone(),
         id: new_id("chatcmpl-"),
         model: whole.model,
         created: now(),
         includes_usage: whole.stream_options.unwrap_or_default().include_usage,
         timings: whole.timings.unwrap_or_default(),
-        logprobs: chat.settings.logprobs.is_some(),
+        logprobs: chat.params.logprobs.is_some(),
     };
-    let answers = chat.start(server, arrived).await?.answers;
+    let answers = start(chat, server, received_at).await?.answers;
     if streams {
-        return Ok(stream::chat(shape, answers));
+        return Ok(stream::chat(template, answers));
     }
-    let answers = wholes(answers).await?;
-    Ok(Json(completion(model, &shape, &answers)).into_response())
+    let answers = collect_all(answers).await?;
+    Ok(Json(completion(model, &template, &answers)).into_response())
 }
 
 /// The conversation that a body describes.
 ///
 /// # Errors
 /// Names the field that makes no sense or is not supported.
-pub(super) fn chat(model: &Model, body: &Map<String, Value>) -> Result<Chat, ApiError> {
+pub(super) fn chat(
+    model: &ServedModel,
+    body: &Map<String, Value>,
+) -> Result<ChatRequest, ApiError> {
     let fields: ChatFields = read(body)?;
-    let mut settings = read::<SamplingFields>(body)?.settings()?;
-    settings.max_tokens = max_tokens(&fields)?;
-    settings.logprobs = logprobs_wanted(&fields)?;
+    let mut params = read::<SamplingFields>(body)?.params()?;
+    params.max_tokens = max_tokens(&fields)?;
+    params.logprobs = logprobs_wanted(&fields)?;
     let tools = fields.tools.unwrap_or_default();
     tools::check(&tools)?;
     if fields
@@ -159,7 +163,7 @@ pub(super) fn chat(model: &Model, body: &Map<String, Value>) -> Result<Chat, Api
     if let Some(effort) = fields.reasoning_effort {
         options::set_effort("reasoning_effort", model, &mut template_kwargs, effort)?;
     }
-    Ok(Chat {
+    Ok(ChatRequest {
         messages: messages::normalize(fields.messages)?,
         tool_choice: match (
             tools::choice(fields.tool_choice.as_ref())?,
@@ -170,11 +174,11 @@ pub(super) fn chat(model: &Model, body: &Map<String, Value>) -> Result<Chat, Api
         },
         tools,
         parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
-        output: options::output("response_format", fields.response_format.as_ref())?,
+        response_format: options::output("response_format", fields.response_format.as_ref())?,
         template_kwargs,
-        continues_last_message: fields.continue_final_message.unwrap_or_default(),
+        continue_final_message: fields.continue_final_message.unwrap_or_default(),
         thinking_budget: None,
-        settings,
+        params,
     })
 }
 
@@ -200,46 +204,50 @@ fn logprobs_wanted(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
     }
 }
 
-fn completion(model: &Model, shape: &stream::Shape, answers: &[Whole]) -> Value {
+fn completion(
+    model: &ServedModel,
+    template: &stream::ChunkTemplate,
+    answers: &[ChatCompletion],
+) -> Value {
     let mut usage = Usage::default();
     let mut choices = Vec::new();
     for (index, answer) in answers.iter().enumerate() {
-        let Some(ending) = &answer.ending else {
+        let Some(finish) = &answer.finish else {
             continue;
         };
-        usage.add_answer(&ending.statistics);
+        usage.add_completion(&finish.metrics);
         let mut choice = json!({
             "index": index,
             "message": message(answer),
             "logprobs": null,
-            "finish_reason": finish_reason(ending),
+            "finish_reason": finish_reason(finish),
         });
-        if shape.logprobs {
+        if template.logprobs {
             let entries: Vec<Value> = answer
                 .logprobs
                 .iter()
-                .map(|logprob| logprobs::in_chat(model, logprob))
+                .map(|logprob| logprobs::chat_logprob(model, logprob))
                 .collect();
             choice["logprobs"] = json!({"content": entries, "refusal": null});
         }
-        if shape.timings {
-            choice["timings"] = timings(&ending.statistics);
+        if template.timings {
+            choice["timings"] = timings(&finish.metrics);
         }
         choices.push(choice);
     }
     json!({
-        "id": shape.id,
+        "id": template.id,
         "object": "chat.completion",
-        "created": shape.created,
-        "model": shape.model,
+        "created": template.created,
+        "model": template.model,
         "choices": choices,
         "usage": usage,
         "system_fingerprint": stream::FINGERPRINT,
     })
 }
 
-fn message(answer: &Whole) -> Value {
-    let content = if answer.content.is_empty() && !answer.calls.is_empty() {
+fn message(answer: &ChatCompletion) -> Value {
+    let content = if answer.content.is_empty() && !answer.tool_calls.is_empty() {
         Value::Null
     } else {
         answer.content.clone().into()
@@ -248,14 +256,17 @@ fn message(answer: &Whole) -> Value {
     if !answer.reasoning.is_empty() {
         message["reasoning_content"] = answer.reasoning.clone().into();
     }
-    if !answer.calls.is_empty() {
-        let calls = answer.calls.iter().map(|(name, arguments)| {
-            json!({
-                "id": new_id("call_"),
-                "type": "function",
-                "function": {"name": name, "arguments": arguments},
-            })
-        });
+    if !answer.tool_calls.is_empty() {
+        let calls = answer
+            .tool_calls
+            .iter()
+            .map(|ToolCall { name, arguments }| {
+                json!({
+                    "id": new_id("call_"),
+                    "type": "function",
+                    "function": {"name": name, "arguments": arguments},
+                })
+            });
         message["tool_calls"] = calls.collect();
     }
     message

@@ -20,16 +20,16 @@ use super::shared::{
 };
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
-use crate::fields::Official;
-use crate::generate::{Answer, Chunk, Settings, merge, wholes};
-use crate::layers::Arrived;
+use crate::fields::FieldPolicy;
+use crate::generate::{self, ChatChunk, Completion, GenerationParams, collect_all, merge};
+use crate::layers::RequestStart;
 use crate::openapi::requests::{self, schema_of};
-use crate::server::{Model, Server};
 use crate::sse::{self, Message};
+use crate::state::{AppState, ServedModel};
 
-const OFFICIAL: Official = Official {
+const FIELD_POLICY: FieldPolicy = FieldPolicy {
     read: shared_fields!["prompt", "max_tokens", "logprobs", "echo"],
-    harmless: &["user", "metadata", "store", "prompt_cache_key"],
+    ignored: &["user", "metadata", "store", "prompt_cache_key"],
     unsupported: &[
         ("suffix", "this model does not fill in the middle"),
         ("best_of", "use `n`"),
@@ -39,9 +39,9 @@ const OFFICIAL: Official = Official {
 /// The answer's length where none is asked for, as in the official API.
 const DEFAULT_MAX_TOKENS: usize = 16;
 /// Other tokens whose log-probability may be asked for.
-const MOST_LOGPROBS: usize = 20;
+const MAX_LOGPROBS: usize = 20;
 /// Prompts of one request.
-const MOST_PROMPTS: usize = 128;
+const MAX_PROMPTS: usize = 128;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct CompletionFields {
@@ -66,7 +66,7 @@ enum Prompts {
 }
 
 impl Prompts {
-    fn tokens(self, model: &Model) -> Result<Vec<Vec<u32>>, ApiError> {
+    fn tokens(self, model: &ServedModel) -> Result<Vec<Vec<u32>>, ApiError> {
         let encode = |text: &String| Ok(model.engine.tokenizer().encode(text, true)?);
         let prompts = match self {
             Self::Text(text) => vec![encode(&text)?],
@@ -74,9 +74,9 @@ impl Prompts {
             Self::Tokens(tokens) => vec![tokens],
             Self::TokenLists(lists) => lists,
         };
-        if prompts.is_empty() || prompts.len() > MOST_PROMPTS {
+        if prompts.is_empty() || prompts.len() > MAX_PROMPTS {
             let message = format!(
-                "there are {} prompts; give 1 to {MOST_PROMPTS}",
+                "there are {} prompts; give 1 to {MAX_PROMPTS}",
                 prompts.len()
             );
             return Err(ApiError::field("prompt", message));
@@ -86,7 +86,7 @@ impl Prompts {
 }
 
 /// What all chunks of a response share.
-struct Shape {
+struct ChunkTemplate {
     id: String,
     model: String,
     created: u64,
@@ -106,34 +106,34 @@ pub fn body() -> Value {
         schema_of::<CompletionFields>(),
         schema_of::<SamplingFields>(),
     ];
-    requests::body(&parts, &OFFICIAL)
+    requests::body(&parts, &FIELD_POLICY)
 }
 
 /// Continues prompts.
 pub async fn create(
-    State(server): State<Server>,
-    Extension(arrived): Extension<Arrived>,
+    State(server): State<AppState>,
+    Extension(received_at): Extension<RequestStart>,
     Body(body): Body,
 ) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, arrived.0).await;
-    OFFICIAL
+    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
+    FIELD_POLICY
         .respond(&server, Protocol::OpenAi, body, answer)
         .await
 }
 
 async fn answer(
-    server: &Server,
+    server: &AppState,
     body: &Map<String, Value>,
-    arrived: Instant,
+    received_at: Instant,
 ) -> Result<Response, ApiError> {
     let whole: StreamFields = read(body)?;
     let model = server.model_named(&whole.model)?;
     let fields: CompletionFields = read(body)?;
-    let mut settings: Settings = read::<SamplingFields>(body)?.settings()?;
-    if fields.logprobs.is_some_and(|count| count > MOST_LOGPROBS) {
+    let mut params: GenerationParams = read::<SamplingFields>(body)?.params()?;
+    if fields.logprobs.is_some_and(|count| count > MAX_LOGPROBS) {
         return Err(ApiError::field(
             "logprobs",
-            format!("logprobs must be at most {MOST_LOGPROBS}"),
+            format!("logprobs must be at most {MAX_LOGPROBS}"),
         ));
     }
     let echo = fields.echo.unwrap_or_default();
@@ -143,62 +143,62 @@ async fn answer(
             let message = "echo with logprobs is not supported in a stream: the prompt's come with the end of the answer";
             return Err(ApiError::unsupported("echo", message));
         }
-        settings.prompt_logprobs = fields.logprobs;
+        params.prompt_logprobs = fields.logprobs;
     }
-    settings.max_tokens = Some(fields.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS));
-    settings.logprobs = fields.logprobs;
-    let requests = settings.requests(model, &server.options().limits)?;
+    params.max_tokens = Some(fields.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS));
+    params.logprobs = fields.logprobs;
+    let requests = generate::requests(&params, model, &server.options().limits)?;
     let own = server.clone();
     let prompts = tokio::task::spawn_blocking(move || fields.prompt.tokens(own.model()?));
     let prompts = prompts
         .await
         .map_err(|_| ApiError::internal("the prompt could not be read"))??;
-    let shape = Shape {
+    let template = ChunkTemplate {
         id: new_id("cmpl-"),
         model: whole.model,
         created: now(),
         includes_usage: whole.stream_options.unwrap_or_default().include_usage,
         timings: whole.timings.unwrap_or_default(),
         echo,
-        logprobs: settings.logprobs.is_some(),
+        logprobs: params.logprobs.is_some(),
         answers: requests.len(),
         prompts,
     };
     let mut answers = Vec::new();
-    for prompt in &shape.prompts {
+    for prompt in &template.prompts {
         for request in &requests {
             let request = Request {
                 prompt: prompt.clone(),
                 ..request.clone()
             };
-            answers.push(server.submit(model, request, None, arrived)?);
+            answers.push(server.submit(model, request, received_at)?);
         }
     }
     if streams {
-        return Ok(streamed(server.clone(), shape, answers));
+        return Ok(streamed(server.clone(), template, answers));
     }
-    let mut response = shape.frame(Vec::new());
-    let mut usages = vec![Usage::default(); shape.prompts.len()];
+    let mut response = template.envelope(Vec::new());
+    let mut usages = vec![Usage::default(); template.prompts.len()];
     let mut choices = Vec::new();
-    for (index, answer) in wholes(answers).await?.into_iter().enumerate() {
-        let Some(ending) = &answer.ending else {
+    for (index, answer) in collect_all(answers).await?.into_iter().enumerate() {
+        let Some(finish) = &answer.finish else {
             continue;
         };
-        usages[index / shape.answers].add_answer(&ending.statistics);
-        let text = shape.echoed(model, index) + &answer.content;
-        let mut choice = choice(index, &text, Some(finish_reason(ending)));
-        if shape.logprobs {
-            let mut lists = logprobs::Lists::default();
-            if shape.echo {
-                let first = shape.prompts[index / shape.answers].first();
+        usages[index / template.answers].add_completion(&finish.metrics);
+        let text = template.echoed(model, index) + &answer.content;
+        let mut choice = choice(index, &text, Some(finish_reason(finish)));
+        if template.logprobs {
+            let mut lists = logprobs::CompletionLogprobs::default();
+            if template.echo {
+                let first = template.prompts[index / template.answers].first();
                 lists.add_first(model, first.copied());
-                lists.add(model, &ending.prompt_logprobs);
+                lists.add(model, &finish.prompt_logprobs);
             }
             lists.add(model, &answer.logprobs);
             choice["logprobs"] = json!(lists);
         }
-        if shape.timings {
-            choice["timings"] = timings(&ending.statistics);
+        if template.timings {
+            choice["timings"] = timings(&finish.metrics);
         }
         choices.push(choice);
     }
@@ -220,8 +220,8 @@ fn choice(index: usize, text: &str, finish_reason: Option<&str>) -> Value {
     json!({"index": index, "text": text, "logprobs": null, "finish_reason": finish_reason})
 }
 
-impl Shape {
-    fn frame(&self, choices: Vec<Value>) -> Value {
+impl ChunkTemplate {
+    fn envelope(&self, choices: Vec<Value>) -> Value {
         json!({
             "id": self.id,
             "object": "text_completion",
@@ -233,7 +233,7 @@ impl Shape {
     }
 
     /// The prompt of answer `index`, where it is to be repeated.
-    fn echoed(&self, model: &Model, index: usize) -> String {
+    fn echoed(&self, model: &ServedModel, index: usize) -> String {
         if !self.echo {
             return String::new();
         }
@@ -246,8 +246,8 @@ impl Shape {
 
 /// What is known of the answers of a stream.
 struct Progress {
-    server: Server,
-    shape: Shape,
+    server: AppState,
+    template: ChunkTemplate,
     ready: VecDeque<Message>,
     usages: Vec<Usage>,
     /// Log-probabilities that no chunk has carried yet, and where the next text begins, for each answer.
@@ -255,21 +255,23 @@ struct Progress {
     ended: bool,
 }
 
-fn streamed(server: Server, shape: Shape, answers: Vec<Answer>) -> Response {
+fn streamed(server: AppState, template: ChunkTemplate, answers: Vec<Completion>) -> Response {
     let limits = server.options().limits.clone();
     let mut ready = VecDeque::new();
-    if let Some(model) = server.loaded().filter(|_| shape.echo) {
+    if let Some(model) = server.loaded().filter(|_| template.echo) {
         for index in 0..answers.len() {
-            let text = shape.echoed(model, index);
-            ready.push_back(Message::Data(shape.frame(vec![choice(index, &text, None)])));
+            let text = template.echoed(model, index);
+            ready.push_back(Message::Data(
+                template.envelope(vec![choice(index, &text, None)]),
+            ));
         }
     }
     let progress = Progress {
-        usages: vec![Usage::default(); shape.prompts.len()],
+        usages: vec![Usage::default(); template.prompts.len()],
         pending: vec![(Vec::new(), 0); answers.len()],
         ended: false,
         server,
-        shape,
+        template,
         ready,
     };
     let state = (progress, merge(answers));
@@ -285,10 +287,10 @@ fn streamed(server: Server, shape: Shape, answers: Vec<Answer>) -> Response {
                 Some((index, Ok(chunk))) => progress.take(index, chunk),
                 Some((_, Err(error))) => progress.end(Some(error.body_in(Protocol::OpenAi))),
                 None => {
-                    let usage = progress.shape.includes_usage.then(|| {
-                        let mut frame = progress.shape.frame(Vec::new());
-                        frame["usage"] = json!(total(&progress.usages));
-                        frame
+                    let usage = progress.template.includes_usage.then(|| {
+                        let mut envelope = progress.template.envelope(Vec::new());
+                        envelope["usage"] = json!(total(&progress.usages));
+                        envelope
                     });
                     progress.end(usage);
                 }
@@ -305,33 +307,33 @@ impl Progress {
         self.ended = true;
     }
 
-    fn take(&mut self, index: usize, chunk: Chunk) {
+    fn take(&mut self, index: usize, chunk: ChatChunk) {
         let texts = chunk.parts.iter().filter_map(|part| match part {
             Part::Content(text) => Some(text.as_str()),
             _ => None,
         });
         let text: String = texts.collect();
         self.pending[index].0.extend(chunk.logprob);
-        if text.is_empty() && chunk.ending.is_none() {
+        if text.is_empty() && chunk.finish.is_none() {
             return;
         }
-        let reason = chunk.ending.as_ref().map(finish_reason);
+        let reason = chunk.finish.as_ref().map(finish_reason);
         let mut choice = choice(index, &text, reason);
         let (logprobs, offset) = &mut self.pending[index];
         if let Some(model) = self.server.loaded().filter(|_| !logprobs.is_empty()) {
-            let mut lists = logprobs::Lists::from(*offset);
+            let mut lists = logprobs::CompletionLogprobs::from(*offset);
             lists.add(model, logprobs);
             choice["logprobs"] = json!(lists);
             logprobs.clear();
         }
         *offset += text.chars().count();
-        if let Some(ending) = &chunk.ending {
-            self.usages[index / self.shape.answers].add_answer(&ending.statistics);
-            if self.shape.timings {
-                choice["timings"] = timings(&ending.statistics);
+        if let Some(finish) = &chunk.finish {
+            self.usages[index / self.template.answers].add_completion(&finish.metrics);
+            if self.template.timings {
+                choice["timings"] = timings(&finish.metrics);
             }
         }
         self.ready
-            .push_back(Message::Data(self.shape.frame(vec![choice])));
+            .push_back(Message::Data(self.template.envelope(vec![choice])));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::ApiError;
 use crate::extract::{Body, read};
 use crate::openapi::requests::schema_of;
-use crate::server::Server;
+use crate::state::AppState;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct EmbeddingFields {
@@ -21,7 +21,7 @@ pub fn body() -> Value {
 }
 
 /// Says that a model which writes text has no embeddings.
-pub async fn create(State(server): State<Server>, Body(body): Body) -> ApiError {
+pub async fn create(State(server): State<AppState>, Body(body): Body) -> ApiError {
     let refused = || {
         let fields: EmbeddingFields = read(&body?)?;
         server.model_named(&fields.model)?;

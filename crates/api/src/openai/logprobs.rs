@@ -4,10 +4,10 @@ use mlxm_engine::sampling::TokenLogprob;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::server::Model;
+use crate::state::ServedModel;
 
 /// The entry of a token in a chat.
-pub fn in_chat(model: &Model, logprob: &TokenLogprob) -> Value {
+pub fn chat_logprob(model: &ServedModel, logprob: &TokenLogprob) -> Value {
     let mut entry = token(model, logprob.token, logprob.logprob);
     let top = logprob
         .top
@@ -17,8 +17,8 @@ pub fn in_chat(model: &Model, logprob: &TokenLogprob) -> Value {
     entry
 }
 
-fn token(model: &Model, id: u32, logprob: f32) -> Value {
-    let bytes = model.token_bytes(id);
+fn token(model: &ServedModel, id: u32, logprob: f32) -> Value {
+    let bytes = model.chat.token_bytes(id);
     json!({"token": String::from_utf8_lossy(&bytes), "logprob": finite(logprob), "bytes": bytes})
 }
 
@@ -29,7 +29,7 @@ fn finite(logprob: f32) -> f32 {
 
 /// The lists of a completion, with an entry for each token.
 #[derive(Debug, Default, Serialize)]
-pub struct Lists {
+pub struct CompletionLogprobs {
     tokens: Vec<String>,
     token_logprobs: Vec<Option<f32>>,
     top_logprobs: Vec<Option<Map<String, Value>>>,
@@ -39,8 +39,8 @@ pub struct Lists {
     end: usize,
 }
 
-impl From<usize> for Lists {
-    /// Lists of tokens from this place of the text on.
+impl From<usize> for CompletionLogprobs {
+    /// CompletionLogprobs of tokens from this place of the text on.
     fn from(end: usize) -> Self {
         Self {
             end,
@@ -49,19 +49,19 @@ impl From<usize> for Lists {
     }
 }
 
-impl Lists {
+impl CompletionLogprobs {
     /// Adds the token that a prompt begins with, which nothing says how probable it is.
-    pub fn add_first(&mut self, model: &Model, token: Option<u32>) {
+    pub fn add_first(&mut self, model: &ServedModel, token: Option<u32>) {
         if let Some(token) = token {
             self.push(model, token, None, None);
         }
     }
 
     /// Adds tokens.
-    pub fn add(&mut self, model: &Model, logprobs: &[TokenLogprob]) {
+    pub fn add(&mut self, model: &ServedModel, logprobs: &[TokenLogprob]) {
         for logprob in logprobs {
             let top = logprob.top.iter().map(|(id, logprob)| {
-                let text = String::from_utf8_lossy(&model.token_bytes(*id)).into_owned();
+                let text = String::from_utf8_lossy(&model.chat.token_bytes(*id)).into_owned();
                 (text, Value::from(finite(*logprob)))
             });
             let (top, own) = (top.collect(), finite(logprob.logprob));
@@ -71,12 +71,12 @@ impl Lists {
 
     fn push(
         &mut self,
-        model: &Model,
+        model: &ServedModel,
         token: u32,
         logprob: Option<f32>,
         top: Option<Map<String, Value>>,
     ) {
-        let text = String::from_utf8_lossy(&model.token_bytes(token)).into_owned();
+        let text = String::from_utf8_lossy(&model.chat.token_bytes(token)).into_owned();
         self.text_offset.push(self.end);
         // Special tokens are no part of the text.
         if !model.engine.tokenizer().is_special(token) {

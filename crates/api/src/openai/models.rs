@@ -6,16 +6,16 @@ use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
-use crate::server::Server;
+use crate::state::AppState;
 
-/// Lists the model that is served.
-pub async fn list(State(server): State<Server>) -> Json<Value> {
+/// CompletionLogprobs the model that is served.
+pub async fn list(State(server): State<AppState>) -> Json<Value> {
     Json(json!({"object": "list", "data": [description(&server, &server.options().model)]}))
 }
 
 /// Describes the model under one of its names.
 pub async fn retrieve(
-    State(server): State<Server>,
+    State(server): State<AppState>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let Path(id) = id.map_err(|error| ApiError::invalid(error.to_string()))?;
@@ -25,7 +25,7 @@ pub async fn retrieve(
     Err(ApiError::unknown_model(&id, &server.options().model))
 }
 
-fn description(server: &Server, id: &str) -> Value {
+fn description(server: &AppState, id: &str) -> Value {
     let mut description =
         json!({"id": id, "object": "model", "created": server.created(), "owned_by": "mlxm"});
     if let Some(model) = server.loaded() {
@@ -37,7 +37,7 @@ fn description(server: &Server, id: &str) -> Value {
         description["capabilities"] = json!({
             "chat": has_chat_template,
             "tools": has_chat_template,
-            "reasoning": model.reasons(),
+            "reasoning": model.chat.supports_reasoning(),
             "vision": false,
             "embeddings": false,
         });

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::ApiError;
-use crate::generate::{Ending, Settings};
+use crate::generate::{Finish, GenerationParams};
 use crate::openapi::requests;
 
 /// A name with letters behind it that no other has.
@@ -41,7 +41,7 @@ pub struct StreamOptions {
     /// Count tokens in a last chunk.
     #[serde(default)]
     pub include_usage: bool,
-    /// Official; the length of chunks is not padded here.
+    /// FieldPolicy; the length of chunks is not padded here.
     #[serde(default)]
     #[expect(
         dead_code,
@@ -125,7 +125,7 @@ pub struct SamplingFields {
 impl SamplingFields {
     /// # Errors
     /// When a key of `logit_bias` is no token id.
-    pub fn settings(self) -> Result<Settings, ApiError> {
+    pub fn params(self) -> Result<GenerationParams, ApiError> {
         let bias = self.logit_bias.unwrap_or_default().into_iter();
         let logit_bias = bias
             .map(|(id, value)| {
@@ -137,7 +137,7 @@ impl SamplingFields {
                 }
             })
             .collect::<Result<_, _>>()?;
-        Ok(Settings {
+        Ok(GenerationParams {
             temperature: self.temperature,
             top_p: self.top_p,
             top_k: self.top_k,
@@ -149,7 +149,7 @@ impl SamplingFields {
             logit_bias,
             seed: self.seed.map(i64::cast_unsigned),
             stop: self.stop.map(Vec::from).unwrap_or_default(),
-            answers: self.n,
+            n: self.n,
             ignore_eos: self.ignore_eos.unwrap_or_default(),
             priority: match self.service_tier.as_deref() {
                 Some("flex") => Priority::Low,
@@ -157,7 +157,7 @@ impl SamplingFields {
                 _ => Priority::Normal,
             },
             cache_salt: self.cache_salt.as_deref().map_or(0, salt),
-            ..Settings::default()
+            ..GenerationParams::default()
         })
     }
 }
@@ -187,7 +187,7 @@ pub struct PromptDetails {
 
 impl Usage {
     /// Adds an answer to the same prompt.
-    pub fn add_answer(&mut self, statistics: &RequestMetrics) {
+    pub fn add_completion(&mut self, statistics: &RequestMetrics) {
         self.prompt_tokens = statistics.prompt_tokens;
         // Answers that start together find what was there before all of them.
         let cached = &mut self.prompt_tokens_details.cached_tokens;
@@ -216,9 +216,9 @@ pub fn timings(statistics: &RequestMetrics) -> Value {
     })
 }
 
-/// The word for an ending.
-pub fn finish_reason(ending: &Ending) -> &'static str {
-    ending.reason.as_str()
+/// The word for an finish.
+pub fn finish_reason(finish: &Finish) -> &'static str {
+    finish.reason.as_str()
 }
 
 /// Seconds since 1970.
@@ -233,14 +233,14 @@ pub fn now() -> u64 {
 mod tests {
     use super::*;
 
-    fn settings(fields: Value) -> Settings {
+    fn params(fields: Value) -> GenerationParams {
         let fields: SamplingFields = serde_json::from_value(fields).unwrap();
-        fields.settings().unwrap()
+        fields.params().unwrap()
     }
 
     #[test]
     fn tiers_of_service_are_priorities() {
-        let priority = |tier: Value| settings(json!({"service_tier": tier})).priority;
+        let priority = |tier: Value| params(json!({"service_tier": tier})).priority;
         assert_eq!(priority(json!("flex")), Priority::Low);
         assert_eq!(priority(json!("priority")), Priority::High);
         for tier in [json!("auto"), json!("default"), json!(null)] {
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn salts_differ_like_their_texts() {
-        let salt = |text: Value| settings(json!({"cache_salt": text})).cache_salt;
+        let salt = |text: Value| params(json!({"cache_salt": text})).cache_salt;
         assert_eq!(salt(json!(null)), 0);
         assert_eq!(salt(json!("ann")), salt(json!("ann")));
         assert_ne!(salt(json!("ann")), salt(json!("bo")));

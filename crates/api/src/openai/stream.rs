@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 use super::logprobs;
 use super::shared::{Usage, finish_reason, new_id, timings};
 use crate::error::Protocol;
-use crate::generate::{Answer, Chunk, merge};
-use crate::server::Server;
+use crate::generate::{ChatChunk, Completion, merge};
 use crate::sse::{self, Message};
+use crate::state::AppState;
 
 /// Names the program that answered, as the protocol wants.
 pub const FINGERPRINT: &str = concat!("mlxm-", env!("CARGO_PKG_VERSION"));
 
 /// What all chunks of a response share.
-pub struct Shape {
-    pub server: Server,
+pub struct ChunkTemplate {
+    pub server: AppState,
     pub id: String,
     pub model: String,
     pub created: u64,
@@ -31,7 +31,7 @@ pub struct Shape {
 
 /// Chunks that wait to be sent, and what is known of each answer.
 struct State<S> {
-    shape: Shape,
+    template: ChunkTemplate,
     chunks: S,
     ready: VecDeque<Message>,
     /// Log-probabilities that no chunk has carried yet, for each answer.
@@ -41,16 +41,16 @@ struct State<S> {
 }
 
 /// The response that streams `answers`.
-pub fn chat(shape: Shape, answers: Vec<Answer>) -> Response {
-    let limits = shape.server.options().limits.clone();
+pub fn chat(template: ChunkTemplate, answers: Vec<Completion>) -> Response {
+    let limits = template.server.options().limits.clone();
     let count = answers.len();
     let first = (0..count).map(|index| {
         let delta = json!({"role": "assistant", "content": ""});
-        Message::Data(shape.chunk(index, delta, None))
+        Message::Data(template.chunk(index, delta, None))
     });
     let state = State {
         ready: first.collect(),
-        shape,
+        template,
         chunks: merge(answers),
         logprobs: vec![Vec::new(); count],
         usage: Usage::default(),
@@ -62,14 +62,14 @@ pub fn chat(shape: Shape, answers: Vec<Answer>) -> Response {
     sse::response(&limits, messages)
 }
 
-impl Shape {
+impl ChunkTemplate {
     fn chunk(&self, index: usize, delta: Value, finish_reason: Option<&str>) -> Value {
         let choice = json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": finish_reason});
-        self.frame(json!([choice]))
+        self.envelope(json!([choice]))
     }
 
-    fn frame(&self, choices: Value) -> Value {
-        let mut frame = json!({
+    fn envelope(&self, choices: Value) -> Value {
+        let mut envelope = json!({
             "id": self.id,
             "object": "chat.completion.chunk",
             "created": self.created,
@@ -78,13 +78,13 @@ impl Shape {
             "choices": choices,
         });
         if self.includes_usage {
-            frame["usage"] = Value::Null;
+            envelope["usage"] = Value::Null;
         }
-        frame
+        envelope
     }
 }
 
-impl<S: Stream<Item = (usize, Result<Chunk, crate::error::ApiError>)> + Unpin> State<S> {
+impl<S: Stream<Item = (usize, Result<ChatChunk, crate::error::ApiError>)> + Unpin> State<S> {
     async fn next(&mut self) -> Option<Message> {
         loop {
             if let Some(message) = self.ready.pop_front() {
@@ -101,10 +101,10 @@ impl<S: Stream<Item = (usize, Result<Chunk, crate::error::ApiError>)> + Unpin> S
                     self.end();
                 }
                 None => {
-                    if self.shape.includes_usage {
-                        let mut frame = self.shape.frame(json!([]));
-                        frame["usage"] = json!(self.usage);
-                        self.ready.push_back(Message::Data(frame));
+                    if self.template.includes_usage {
+                        let mut envelope = self.template.envelope(json!([]));
+                        envelope["usage"] = json!(self.usage);
+                        self.ready.push_back(Message::Data(envelope));
                     }
                     self.end();
                 }
@@ -117,19 +117,19 @@ impl<S: Stream<Item = (usize, Result<Chunk, crate::error::ApiError>)> + Unpin> S
         self.ended = true;
     }
 
-    fn take(&mut self, index: usize, chunk: Chunk) {
-        if let (Some(logprob), Some(model)) = (&chunk.logprob, self.shape.server.loaded()) {
-            self.logprobs[index].push(logprobs::in_chat(model, logprob));
+    fn take(&mut self, index: usize, chunk: ChatChunk) {
+        if let (Some(logprob), Some(model)) = (&chunk.logprob, self.template.server.loaded()) {
+            self.logprobs[index].push(logprobs::chat_logprob(model, logprob));
         }
         for part in chunk.parts {
             let delta = delta(part);
             self.push(index, delta, None);
         }
-        if let Some(ending) = chunk.ending {
-            self.usage.add_answer(&ending.statistics);
-            let mut last = self.with_logprobs(index, json!({}), Some(finish_reason(&ending)));
-            if self.shape.timings {
-                last["choices"][0]["timings"] = timings(&ending.statistics);
+        if let Some(finish) = chunk.finish {
+            self.usage.add_completion(&finish.metrics);
+            let mut last = self.with_logprobs(index, json!({}), Some(finish_reason(&finish)));
+            if self.template.timings {
+                last["choices"][0]["timings"] = timings(&finish.metrics);
             }
             self.ready.push_back(Message::Data(last));
         }
@@ -141,7 +141,7 @@ impl<S: Stream<Item = (usize, Result<Chunk, crate::error::ApiError>)> + Unpin> S
     }
 
     fn with_logprobs(&mut self, index: usize, delta: Value, finish_reason: Option<&str>) -> Value {
-        let mut chunk = self.shape.chunk(index, delta, finish_reason);
+        let mut chunk = self.template.chunk(index, delta, finish_reason);
         let entries = std::mem::take(&mut self.logprobs[index]);
         if !entries.is_empty() {
             chunk["choices"][0]["logprobs"] = json!({"content": entries, "refusal": null});

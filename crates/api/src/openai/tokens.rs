@@ -10,7 +10,7 @@ use super::chat::chat;
 use crate::error::ApiError;
 use crate::extract::{Body, read};
 use crate::openapi::requests::{self, merged, schema_of};
-use crate::server::{Model, Server};
+use crate::state::{AppState, ServedModel};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct TokenizeFields {
@@ -55,7 +55,7 @@ pub fn template_body() -> Value {
 }
 
 /// A body of these routes may leave the model out.
-fn model<'a>(server: &'a Server, body: &Map<String, Value>) -> Result<&'a Model, ApiError> {
+fn model<'a>(server: &'a AppState, body: &Map<String, Value>) -> Result<&'a ServedModel, ApiError> {
     match body.get("model") {
         None | Some(Value::Null) => server.model(),
         Some(Value::String(name)) => server.model_named(name),
@@ -65,7 +65,7 @@ fn model<'a>(server: &'a Server, body: &Map<String, Value>) -> Result<&'a Model,
 
 /// Text, or a conversation, to token ids.
 pub async fn tokenize(
-    State(server): State<Server>,
+    State(server): State<AppState>,
     Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let body = body?;
@@ -77,7 +77,7 @@ pub async fn tokenize(
                 .engine
                 .tokenizer()
                 .encode(&text, fields.add_special_tokens.unwrap_or(true))?,
-            (None, Some(_)) => chat(model, &body)?.prompt(model)?.tokens,
+            (None, Some(_)) => model.chat.prompt(&chat(model, &body)?)?.tokens,
             _ => return Err(ApiError::field("prompt", "give either prompt or messages")),
         };
         let mut response = json!({
@@ -96,7 +96,7 @@ pub async fn tokenize(
 
 /// Token ids to text.
 pub async fn detokenize(
-    State(server): State<Server>,
+    State(server): State<AppState>,
     Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let body = body?;
@@ -119,21 +119,21 @@ pub async fn detokenize(
 
 /// A conversation as the model reads it.
 pub async fn apply_template(
-    State(server): State<Server>,
+    State(server): State<AppState>,
     Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let body = body?;
     blocking(server, move |server| {
         let model = model(server, &body)?;
-        Ok(json!({"prompt": chat(model, &body)?.prompt(model)?.text}))
+        Ok(json!({"prompt": model.chat.prompt(&chat(model, &body)?)?.text}))
     })
     .await
 }
 
 /// Long texts take their time.
 async fn blocking(
-    server: Server,
-    work: impl FnOnce(&Server) -> Result<Value, ApiError> + Send + 'static,
+    server: AppState,
+    work: impl FnOnce(&AppState) -> Result<Value, ApiError> + Send + 'static,
 ) -> Result<Json<Value>, ApiError> {
     let done = tokio::task::spawn_blocking(move || work(&server));
     done.await

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::openai::whole;
+use super::openai::object_schema;
 
 /// An error.
 pub fn error() -> Value {
-    whole(json!({
+    object_schema(json!({
         "type": {"const": "error"},
-        "error": whole(json!({"type": {"type": "string"}, "message": {"type": "string"}})),
+        "error": object_schema(json!({"type": {"type": "string"}, "message": {"type": "string"}})),
     }))
 }
 
@@ -16,16 +16,17 @@ pub fn error() -> Value {
 pub fn message() -> Value {
     let string = json!({"type": "string"});
     let count = json!({"type": "integer", "minimum": 0});
-    let text = whole(json!({"type": {"const": "text"}, "text": string}));
-    let thinking =
-        whole(json!({"type": {"const": "thinking"}, "thinking": string, "signature": string}));
-    let call = whole(json!({
+    let text = object_schema(json!({"type": {"const": "text"}, "text": string}));
+    let thinking = object_schema(
+        json!({"type": {"const": "thinking"}, "thinking": string, "signature": string}),
+    );
+    let call = object_schema(json!({
         "type": {"const": "tool_use"},
         "id": string,
         "name": string,
         "input": {"type": "object"},
     }));
-    whole(json!({
+    object_schema(json!({
         "id": string,
         "type": {"const": "message"},
         "role": {"const": "assistant"},
@@ -33,7 +34,7 @@ pub fn message() -> Value {
         "content": {"type": "array", "items": {"anyOf": [text, thinking, call]}},
         "stop_reason": {"enum": ["end_turn", "max_tokens", "stop_sequence", "tool_use"]},
         "stop_sequence": {"type": ["string", "null"]},
-        "usage": whole(json!({
+        "usage": object_schema(json!({
             "input_tokens": count,
             "cache_read_input_tokens": count,
             "cache_creation_input_tokens": count,
@@ -44,5 +45,5 @@ pub fn message() -> Value {
 
 /// The tokens of a conversation.
 pub fn token_count() -> Value {
-    whole(json!({"input_tokens": {"type": "integer", "minimum": 0}}))
+    object_schema(json!({"input_tokens": {"type": "integer", "minimum": 0}}))
 }

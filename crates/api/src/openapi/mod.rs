@@ -16,7 +16,7 @@ use axum::Json;
 use serde_json::{Map, Value, json};
 
 use crate::error::Protocol;
-use operations::{Answer, Operation};
+use operations::{Operation, ResponseBody};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
 
@@ -58,13 +58,13 @@ fn document() -> Value {
 impl Operation {
     fn describe(&self) -> Value {
         let mut responses = Map::new();
-        for (status, description, answer) in &self.answers {
+        for (status, description, answer) in &self.responses {
             let mut response = json!({"description": description});
             response["content"] = answer.content();
             responses.insert(status.to_string(), response);
         }
-        for status in self.refusals {
-            responses.insert(status.to_string(), refusal(*status, self.protocol));
+        for status in self.errors {
+            responses.insert(status.to_string(), error_response(*status, self.protocol));
         }
         let mut described = json!({
             "operationId": self.id,
@@ -96,13 +96,13 @@ impl Operation {
     }
 }
 
-impl Answer {
+impl ResponseBody {
     fn content(&self) -> Value {
         match self {
             Self::Json(schema) => json!({"application/json": {"schema": schema}}),
             Self::JsonOrEvents(schema) => json!({
                 "application/json": {"schema": schema},
-                "text/event-stream": {"schema": event()},
+                "text/event-stream": {"schema": event_schema()},
             }),
             Self::Text(kind) => json!({*kind: {"schema": {"type": "string"}}}),
         }
@@ -110,7 +110,7 @@ impl Answer {
 }
 
 /// An event of a stream.
-fn event() -> Value {
+fn event_schema() -> Value {
     json!({
         "type": "object",
         "description": "Each event, with `\"stream\": true`.",
@@ -123,7 +123,7 @@ fn event() -> Value {
 }
 
 /// A response that says why there is no answer, in the protocol's shape.
-fn refusal(status: u16, protocol: Protocol) -> Value {
+fn error_response(status: u16, protocol: Protocol) -> Value {
     let description = match status {
         400 => "A field makes no sense, is not supported, or the body is no JSON",
         401 => "The API key is missing or wrong",
@@ -154,7 +154,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::{Server, ServerOptions, Shutdown, routes, serve};
+    use crate::{AppState, ServerOptions, Shutdown, routes, serve};
 
     /// The document's paths, with parameters as routes write them.
     fn documented() -> Vec<String> {
@@ -178,7 +178,7 @@ mod tests {
     async fn routes_take_the_documented_methods_and_no_others() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = Server::starting(ServerOptions::default());
+        let server = AppState::starting(ServerOptions::default());
         let running = serve(listener, server, Shutdown::default(), Duration::ZERO);
         tokio::spawn(running);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();

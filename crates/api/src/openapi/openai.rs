@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// An object whose fields are all there.
-pub fn whole(properties: Value) -> Value {
+pub fn object_schema(properties: Value) -> Value {
     let names: Vec<&String> = properties
         .as_object()
         .into_iter()
@@ -23,7 +23,7 @@ pub fn list(items: Value) -> Value {
 
 /// An error.
 pub fn error() -> Value {
-    whole(json!({"error": whole(json!({
+    object_schema(json!({"error": object_schema(json!({
         "message": {"type": "string"},
         "type": {"type": "string"},
         "param": {"type": ["string", "null"]},
@@ -32,17 +32,17 @@ pub fn error() -> Value {
 }
 
 fn usage() -> Value {
-    whole(json!({
+    object_schema(json!({
         "prompt_tokens": count(),
         "completion_tokens": count(),
         "total_tokens": count(),
-        "prompt_tokens_details": whole(json!({"cached_tokens": count()})),
+        "prompt_tokens_details": object_schema(json!({"cached_tokens": count()})),
     }))
 }
 
 /// Where the time of an answer went.
 pub fn timings() -> Value {
-    whole(json!({
+    object_schema(json!({
         "queue_ms": {"type": "number"},
         "time_to_first_token_ms": {"type": "number"},
         "generation_ms": {"type": "number"},
@@ -54,13 +54,13 @@ pub fn timings() -> Value {
 fn choice(mut properties: Value, reasons: &[&str]) -> Value {
     properties["index"] = count();
     properties["finish_reason"] = json!({"enum": reasons});
-    let mut choice = whole(properties);
+    let mut choice = object_schema(properties);
     choice["properties"]["timings"] = timings();
     choice
 }
 
 fn response(object: &str, choice: Value) -> Value {
-    whole(json!({
+    object_schema(json!({
         "id": {"type": "string"},
         "object": {"const": object},
         "created": count(),
@@ -73,16 +73,16 @@ fn response(object: &str, choice: Value) -> Value {
 
 /// An answer to a conversation.
 pub fn chat_completion() -> Value {
-    let mut message = whole(json!({
+    let mut message = object_schema(json!({
         "role": {"const": "assistant"},
         "content": {"type": ["string", "null"]},
         "refusal": {"type": "null"},
     }));
     message["properties"]["reasoning_content"] = json!({"type": "string"});
-    message["properties"]["tool_calls"] = list(whole(json!({
+    message["properties"]["tool_calls"] = list(object_schema(json!({
         "id": {"type": "string"},
         "type": {"const": "function"},
-        "function": whole(json!({"name": {"type": "string"}, "arguments": {"type": "string"}})),
+        "function": object_schema(json!({"name": {"type": "string"}, "arguments": {"type": "string"}})),
     })));
     let token = json!({
         "token": {"type": "string"},
@@ -90,8 +90,9 @@ pub fn chat_completion() -> Value {
         "bytes": list(json!({"type": "integer", "minimum": 0, "maximum": 255})),
     });
     let mut entry = token.clone();
-    entry["top_logprobs"] = list(whole(token));
-    let logprobs = whole(json!({"content": list(whole(entry)), "refusal": {"type": "null"}}));
+    entry["top_logprobs"] = list(object_schema(token));
+    let logprobs =
+        object_schema(json!({"content": list(object_schema(entry)), "refusal": {"type": "null"}}));
     let choice = choice(
         json!({"message": message, "logprobs": {"anyOf": [logprobs, {"type": "null"}]}}),
         &["stop", "length", "tool_calls"],
@@ -102,7 +103,7 @@ pub fn chat_completion() -> Value {
 /// Continued texts.
 pub fn completion() -> Value {
     let logprob = json!({"type": "number", "maximum": 0});
-    let logprobs = whole(json!({
+    let logprobs = object_schema(json!({
         "tokens": list(json!({"type": "string"})),
         "token_logprobs": list(logprob.clone()),
         "top_logprobs": list(json!({"type": "object", "additionalProperties": logprob})),
@@ -117,7 +118,7 @@ pub fn completion() -> Value {
 
 /// A model.
 pub fn model() -> Value {
-    let mut model = whole(json!({
+    let mut model = object_schema(json!({
         "id": {"type": "string"},
         "object": {"const": "model"},
         "created": count(),
@@ -128,7 +129,7 @@ pub fn model() -> Value {
     model["properties"]["architecture"] = json!({"type": "string"});
     model["properties"]["parameters"] = count();
     let can = json!({"type": "boolean"});
-    model["properties"]["capabilities"] = whole(
+    model["properties"]["capabilities"] = object_schema(
         json!({"chat": can, "tools": can, "reasoning": can, "vision": can, "embeddings": can}),
     );
     model
@@ -136,18 +137,18 @@ pub fn model() -> Value {
 
 /// All models.
 pub fn models() -> Value {
-    whole(json!({"object": {"const": "list"}, "data": list(model())}))
+    object_schema(json!({"object": {"const": "list"}, "data": list(model())}))
 }
 
 /// Token ids.
 pub fn tokens() -> Value {
     let mut tokens =
-        whole(json!({"count": count(), "max_model_len": count(), "tokens": list(count())}));
+        object_schema(json!({"count": count(), "max_model_len": count(), "tokens": list(count())}));
     tokens["properties"]["token_strs"] = list(json!({"type": ["string", "null"]}));
     tokens
 }
 
 /// Text that a model reads.
 pub fn prompt() -> Value {
-    whole(json!({"prompt": {"type": "string"}}))
+    object_schema(json!({"prompt": {"type": "string"}}))
 }

@@ -1,4 +1,4 @@
-//! The routes and what each answers, a table of contents.
+//! The routes and what each responses, a table of contents.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{anthropic as anthropic_shapes, openai as shapes, responses as items}
 use crate::anthropic;
 use crate::error::Protocol;
 use crate::openai::{chat, completions, embeddings, tokens};
-use crate::responses::request as responses;
+use crate::responses::request as responses_request;
 
 /// A method of a route.
 pub struct Operation {
@@ -22,15 +22,15 @@ pub struct Operation {
     /// Names and schemas of what may be asked behind the path.
     pub query: Vec<(&'static str, Value)>,
     /// Status, what it means, and what comes with it.
-    pub answers: Vec<(u16, &'static str, Answer)>,
+    pub responses: Vec<(u16, &'static str, ResponseBody)>,
     /// Statuses that come with an error.
-    pub refusals: &'static [u16],
+    pub errors: &'static [u16],
     /// Where the server has a key.
     pub needs_key: bool,
 }
 
 /// What comes with a status.
-pub enum Answer {
+pub enum ResponseBody {
     /// JSON of this schema.
     Json(Value),
     /// The same, or a stream of events where one was asked for.
@@ -40,12 +40,12 @@ pub enum Answer {
 }
 
 /// What a route can say that computes an answer.
-const GENERATING: &[u16] = &[400, 401, 404, 413, 429, 500, 503, 504];
+const GENERATION_ERRORS: &[u16] = &[400, 401, 404, 413, 429, 500, 503, 504];
 /// What a route can say that reads a body.
-const READING: &[u16] = &[400, 401, 404, 413, 500, 503];
+const BODY_ERRORS: &[u16] = &[400, 401, 404, 413, 500, 503];
 
 /// What a route can say about stored responses.
-const STORED: &[u16] = &[400, 401, 404, 500];
+const STORED_ERRORS: &[u16] = &[400, 401, 404, 500];
 
 /// All operations.
 pub fn all() -> Vec<Operation> {
@@ -56,27 +56,36 @@ pub fn all() -> Vec<Operation> {
             "Answers a conversation",
             chat::body(),
         )
-        .answers(Answer::JsonOrEvents(shapes::chat_completion()), GENERATING),
+        .responses(
+            ResponseBody::JsonOrEvents(shapes::chat_completion()),
+            GENERATION_ERRORS,
+        ),
         post(
             "createCompletion",
             "/v1/completions",
             "Continues texts or tokens",
             completions::body(),
         )
-        .answers(Answer::JsonOrEvents(shapes::completion()), GENERATING),
+        .responses(
+            ResponseBody::JsonOrEvents(shapes::completion()),
+            GENERATION_ERRORS,
+        ),
         post(
             "createResponse",
             "/v1/responses",
             "Answers a conversation and keeps the response",
-            responses::body(),
+            responses_request::body(),
         )
-        .answers(Answer::JsonOrEvents(items::response()), GENERATING),
+        .responses(
+            ResponseBody::JsonOrEvents(items::response()),
+            GENERATION_ERRORS,
+        ),
         get(
             "retrieveResponse",
             "/v1/responses/{id}",
             "Shows a stored response",
         )
-        .answers(Answer::Json(items::response()), STORED),
+        .responses(ResponseBody::Json(items::response()), STORED_ERRORS),
         Operation {
             method: "delete",
             ..get(
@@ -85,7 +94,7 @@ pub fn all() -> Vec<Operation> {
                 "Forgets a stored response",
             )
         }
-        .answers(Answer::Json(items::deleted()), STORED),
+        .responses(ResponseBody::Json(items::deleted()), STORED_ERRORS),
         input_items(),
         // What is stored has ended, so there is nothing to cancel.
         Operation {
@@ -96,25 +105,25 @@ pub fn all() -> Vec<Operation> {
                 "Says that nothing runs in the background",
             )
         }
-        .refuses(STORED),
-        // The served model has no embeddings, so the route has no answer but refusals.
+        .errors(STORED_ERRORS),
+        // The served model has no embeddings, so the route has no answer but errors.
         post(
             "createEmbedding",
             "/v1/embeddings",
             "Says that a model that writes text has no embeddings",
             embeddings::body(),
         )
-        .refuses(READING),
+        .errors(BODY_ERRORS),
         post(
             "createMessage",
             "/v1/messages",
             "Answers a conversation",
             anthropic::messages::body(),
         )
-        .in_anthropics_words()
-        .answers(
-            Answer::JsonOrEvents(anthropic_shapes::message()),
-            GENERATING,
+        .anthropic()
+        .responses(
+            ResponseBody::JsonOrEvents(anthropic_shapes::message()),
+            GENERATION_ERRORS,
         ),
         post(
             "countTokens",
@@ -122,37 +131,44 @@ pub fn all() -> Vec<Operation> {
             "Counts the tokens that a conversation takes",
             anthropic::messages::body(),
         )
-        .in_anthropics_words()
-        .answers(Answer::Json(anthropic_shapes::token_count()), READING),
-        get("listModels", "/v1/models", "Lists the model that is served")
-            .answers(Answer::Json(shapes::models()), &[401]),
+        .anthropic()
+        .responses(
+            ResponseBody::Json(anthropic_shapes::token_count()),
+            BODY_ERRORS,
+        ),
+        get(
+            "listModels",
+            "/v1/models",
+            "CompletionLogprobs the model that is served",
+        )
+        .responses(ResponseBody::Json(shapes::models()), &[401]),
         get(
             "retrieveModel",
             "/v1/models/{id}",
             "Describes the model under one of its names",
         )
-        .answers(Answer::Json(shapes::model()), &[400, 401, 404]),
+        .responses(ResponseBody::Json(shapes::model()), &[400, 401, 404]),
         post(
             "tokenize",
             "/tokenize",
             "A text or a conversation to token ids",
             tokens::tokenize_body(),
         )
-        .answers(Answer::Json(shapes::tokens()), READING),
+        .responses(ResponseBody::Json(shapes::tokens()), BODY_ERRORS),
         post(
             "detokenize",
             "/detokenize",
             "Token ids to text",
             tokens::detokenize_body(),
         )
-        .answers(Answer::Json(shapes::prompt()), READING),
+        .responses(ResponseBody::Json(shapes::prompt()), BODY_ERRORS),
         post(
             "applyTemplate",
             "/apply-template",
             "A conversation as the model reads it",
             tokens::template_body(),
         )
-        .answers(Answer::Json(shapes::prompt()), READING),
+        .responses(ResponseBody::Json(shapes::prompt()), BODY_ERRORS),
         health(),
         get(
             "metrics",
@@ -160,17 +176,17 @@ pub fn all() -> Vec<Operation> {
             "Counts and times in the text format of Prometheus",
         )
         .without_key()
-        .answers(Answer::Text("application/openmetrics-text"), &[500]),
+        .responses(ResponseBody::Text("application/openmetrics-text"), &[500]),
         get("describe", "/openapi.json", "This document")
             .without_key()
-            .answers(Answer::Json(json!({"type": "object"})), &[]),
+            .responses(ResponseBody::Json(json!({"type": "object"})), &[]),
     ]
 }
 
 fn input_items() -> Operation {
-    let summary = "Lists the items that a stored response answers";
+    let summary = "CompletionLogprobs the items that a stored response responses";
     let mut operation = get("listInputItems", "/v1/responses/{id}/input_items", summary)
-        .answers(Answer::Json(items::items()), STORED);
+        .responses(ResponseBody::Json(items::items()), STORED_ERRORS);
     operation.query = vec![
         ("after", json!({"type": "string"})),
         (
@@ -184,14 +200,14 @@ fn input_items() -> Operation {
 
 fn health() -> Operation {
     let shape = |status: Value| {
-        Answer::Json(json!({
+        ResponseBody::Json(json!({
             "type": "object",
             "required": ["status", "model"],
             "properties": {"status": status, "model": {"type": "string"}},
         }))
     };
     let mut operation = get("health", "/health", "Whether requests are taken").without_key();
-    operation.answers = vec![
+    operation.responses = vec![
         (200, "Requests are taken", shape(json!({"const": "ready"}))),
         (
             503,
@@ -211,8 +227,8 @@ fn get(id: &'static str, path: &'static str, summary: &'static str) -> Operation
         protocol: Protocol::OpenAi,
         body: None,
         query: Vec::new(),
-        answers: Vec::new(),
-        refusals: &[],
+        responses: Vec::new(),
+        errors: &[],
         needs_key: true,
     }
 }
@@ -226,7 +242,7 @@ fn post(id: &'static str, path: &'static str, summary: &'static str, body: Value
 }
 
 impl Operation {
-    fn in_anthropics_words(mut self) -> Self {
+    fn anthropic(mut self) -> Self {
         self.protocol = Protocol::Anthropic;
         self
     }
@@ -236,13 +252,13 @@ impl Operation {
         self
     }
 
-    fn answers(mut self, answer: Answer, refusals: &'static [u16]) -> Self {
-        self.answers.push((200, self.summary, answer));
-        self.refuses(refusals)
+    fn responses(mut self, answer: ResponseBody, errors: &'static [u16]) -> Self {
+        self.responses.push((200, self.summary, answer));
+        self.errors(errors)
     }
 
-    fn refuses(mut self, refusals: &'static [u16]) -> Self {
-        self.refusals = refusals;
+    fn errors(mut self, errors: &'static [u16]) -> Self {
+        self.errors = errors;
         self
     }
 }

@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use crate::fields::Official;
+use crate::fields::FieldPolicy;
 
 /// The schema of one type.
 pub fn schema_of<T: JsonSchema>() -> Value {
@@ -18,9 +18,9 @@ pub fn schema_of<T: JsonSchema>() -> Value {
 }
 
 /// The schema of a body that several types read, with the official fields that none of them reads.
-pub fn body(parts: &[Value], official: &Official) -> Value {
+pub fn body(parts: &[Value], official: &FieldPolicy) -> Value {
     let mut body = merged(parts);
-    for name in official.harmless {
+    for name in official.ignored {
         body["properties"][*name] =
             json!({"description": "Taken; it changes nothing about an answer."});
     }
@@ -53,7 +53,7 @@ pub fn optional(schema: Value) -> Schema {
     json_schema!({"anyOf": [schema, {"type": "null"}]})
 }
 
-/// A text, whole or in parts.
+/// A string or a list of text parts.
 pub fn text() -> Value {
     json!({"anyOf": [
         {"type": "string"},
@@ -186,8 +186,8 @@ pub fn response_format(_: &mut SchemaGenerator) -> Schema {
         plain_format("text"),
         plain_format("json_object"),
         described,
-        with_text("regex", "What the whole answer matches"),
-        with_text("grammar", "A Lark grammar"),
+        text_format("regex", "A regular expression that the whole output must match"),
+        text_format("grammar", "A Lark grammar"),
     ]}))
 }
 
@@ -197,7 +197,7 @@ pub fn plain_format(kind: &str) -> Value {
 }
 
 /// A format with one text, in the field of its name.
-pub fn with_text(kind: &str, description: &str) -> Value {
+pub fn text_format(kind: &str, description: &str) -> Value {
     json!({
         "type": "object",
         "properties": {"type": {"const": kind}, kind: {"type": "string", "description": description}},
@@ -206,7 +206,7 @@ pub fn with_text(kind: &str, description: &str) -> Value {
 }
 
 /// A format with the schema beside its type.
-pub fn with_schema() -> Value {
+pub fn schema_format() -> Value {
     json!({
         "type": "object",
         "properties": {
@@ -269,7 +269,7 @@ pub fn system(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Tools of Anthropic's protocol.
-pub fn described_tools(_: &mut SchemaGenerator) -> Schema {
+pub fn anthropic_tools(_: &mut SchemaGenerator) -> Schema {
     optional(json!({"type": "array", "items": {
         "type": "object",
         "properties": {
@@ -283,7 +283,7 @@ pub fn described_tools(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// The choice between them.
-pub fn described_choice(_: &mut SchemaGenerator) -> Schema {
+pub fn anthropic_tool_choice(_: &mut SchemaGenerator) -> Schema {
     optional(json!({"anyOf": [
         {
             "type": "object",
@@ -307,5 +307,5 @@ pub fn described_choice(_: &mut SchemaGenerator) -> Schema {
 
 /// The shapes that answers in Anthropic's protocol can be held to.
 pub fn output_format(_: &mut SchemaGenerator) -> Schema {
-    optional(with_schema())
+    optional(schema_format())
 }

@@ -3,8 +3,8 @@
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use super::openai::{list, timings, whole};
-use super::requests::{optional, plain_format, text, tool_name, with_schema, with_text};
+use super::openai::{list, object_schema, timings};
+use super::requests::{optional, plain_format, schema_format, text, text_format, tool_name};
 
 fn parts(kind: &str) -> Value {
     let part = json!({
@@ -26,7 +26,7 @@ pub fn input(_: &mut SchemaGenerator) -> Schema {
         })
     };
     let item = |kind: &str, fields: Value| {
-        let mut item = whole(fields);
+        let mut item = object_schema(fields);
         item["properties"]["type"] = json!({"const": kind});
         if let Some(required) = item["required"].as_array_mut() {
             required.push("type".into());
@@ -86,9 +86,9 @@ pub fn format(_: &mut SchemaGenerator) -> Schema {
     optional(json!({"anyOf": [
         plain_format("text"),
         plain_format("json_object"),
-        with_schema(),
-        with_text("regex", "What the whole answer matches"),
-        with_text("grammar", "A Lark grammar"),
+        schema_format(),
+        text_format("regex", "A regular expression that the whole output must match"),
+        text_format("grammar", "A Lark grammar"),
     ]}))
 }
 
@@ -98,20 +98,20 @@ pub fn response() -> Value {
     let count = json!({"type": "integer", "minimum": 0});
     let nullable = json!({"type": ["string", "null"]});
     let status = json!({"enum": ["completed", "incomplete", "in_progress"]});
-    let said = whole(json!({
+    let said = object_schema(json!({
         "type": {"const": "output_text"},
         "text": string,
         "annotations": {"type": "array"},
         "logprobs": {"type": "array"},
     }));
-    let message = whole(json!({
+    let message = object_schema(json!({
         "type": {"const": "message"},
         "id": string,
         "role": {"const": "assistant"},
         "status": status,
         "content": list(said),
     }));
-    let call = whole(json!({
+    let call = object_schema(json!({
         "type": {"const": "function_call"},
         "id": string,
         "call_id": string,
@@ -119,16 +119,17 @@ pub fn response() -> Value {
         "arguments": string,
         "status": status,
     }));
-    let reasoning =
-        whole(json!({"type": {"const": "reasoning"}, "id": string, "summary": {"type": "array"}}));
-    let usage = whole(json!({
+    let reasoning = object_schema(
+        json!({"type": {"const": "reasoning"}, "id": string, "summary": {"type": "array"}}),
+    );
+    let usage = object_schema(json!({
         "input_tokens": count,
-        "input_tokens_details": whole(json!({"cached_tokens": count})),
+        "input_tokens_details": object_schema(json!({"cached_tokens": count})),
         "output_tokens": count,
-        "output_tokens_details": whole(json!({"reasoning_tokens": count})),
+        "output_tokens_details": object_schema(json!({"reasoning_tokens": count})),
         "total_tokens": count,
     }));
-    let mut response = whole(json!({
+    let mut response = object_schema(json!({
         "id": string,
         "object": {"const": "response"},
         "created_at": count,
@@ -154,7 +155,7 @@ pub fn response() -> Value {
 
 /// That a response is gone.
 pub fn deleted() -> Value {
-    whole(json!({
+    object_schema(json!({
         "id": {"type": "string"},
         "object": {"const": "response"},
         "deleted": {"const": true},
@@ -163,7 +164,7 @@ pub fn deleted() -> Value {
 
 /// A page of the items that a response answers.
 pub fn items() -> Value {
-    whole(json!({
+    object_schema(json!({
         "object": {"const": "list"},
         "first_id": {"type": ["string", "null"]},
         "last_id": {"type": ["string", "null"]},

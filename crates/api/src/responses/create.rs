@@ -8,35 +8,35 @@ use axum::{Extension, Json};
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
 
-use super::object::Frame;
+use super::object::ResponseEnvelope;
 use super::output::Output;
-use super::request::{OFFICIAL, ResponseFields, Understood};
+use super::request::{FIELD_POLICY, ParsedRequest, ResponseFields};
 use super::store::StoredResponse;
 use super::stream;
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
-use crate::generate::Answer;
-use crate::layers::Arrived;
+use crate::generate::{Completion, start};
+use crate::layers::RequestStart;
 use crate::openai::logprobs;
 use crate::openai::shared::StreamFields;
-use crate::server::Server;
+use crate::state::AppState;
 
 /// Answers a conversation.
 pub async fn create(
-    State(server): State<Server>,
-    Extension(arrived): Extension<Arrived>,
+    State(server): State<AppState>,
+    Extension(received_at): Extension<RequestStart>,
     Body(body): Body,
 ) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, arrived.0).await;
-    OFFICIAL
+    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
+    FIELD_POLICY
         .respond(&server, Protocol::OpenAi, body, answer)
         .await
 }
 
 async fn answer(
-    server: &Server,
+    server: &AppState,
     body: &Map<String, Value>,
-    arrived: Instant,
+    received_at: Instant,
 ) -> Result<Response, ApiError> {
     let whole: StreamFields = read(body)?;
     let model = server.model_named(&whole.model)?;
@@ -49,31 +49,31 @@ async fn answer(
             None => return Err(ApiError::unknown_previous_response(id)),
         },
     };
-    let Understood { chat, input } = fields.understand(model, body, previous)?;
-    let frame = Frame::new(model, &whole.model, &fields, body);
-    let started = chat.start(server, arrived).await;
-    let mut started = started.map_err(in_own_words)?;
+    let ParsedRequest { chat, input } = fields.parse(model, body, previous)?;
+    let envelope = ResponseEnvelope::new(model, &whole.model, &fields, body);
+    let started = start(chat, server, received_at).await;
+    let mut started = started.map_err(rename_fields)?;
     let answer = started.answers.pop();
-    let mut making = Making {
+    let mut builder = ResponseBuilder {
         server: server.clone(),
-        frame,
+        envelope,
         input: fields.store.unwrap_or(true).then_some(input),
         answer: answer.ok_or_else(|| ApiError::internal("there is no answer"))?,
         output: Output::default(),
     };
     if streams {
-        return Ok(stream::response(making));
+        return Ok(stream::response(builder));
     }
     loop {
-        if let Some(response) = making.step().await? {
+        if let Some(response) = builder.step().await? {
             return Ok(Json(response).into_response());
         }
-        making.output.events();
+        builder.output.events();
     }
 }
 
 /// Chats call some fields by other names.
-fn in_own_words(error: ApiError) -> ApiError {
+fn rename_fields(error: ApiError) -> ApiError {
     error
         .renamed("response_format", "text.format")
         .renamed("max_tokens", "max_output_tokens")
@@ -81,16 +81,16 @@ fn in_own_words(error: ApiError) -> ApiError {
 }
 
 /// A response that is being made. Who drops it before it has ended stops the answer, and nothing is stored.
-pub struct Making {
-    pub server: Server,
-    pub frame: Frame,
+pub struct ResponseBuilder {
+    pub server: AppState,
+    pub envelope: ResponseEnvelope,
     pub output: Output,
     /// The items that are answered, if they are to be stored.
     input: Option<Vec<Value>>,
-    answer: Answer,
+    answer: Completion,
 }
 
-impl Making {
+impl ResponseBuilder {
     /// Takes a step; the last one stores the response and gives it out.
     ///
     /// # Errors
@@ -99,16 +99,16 @@ impl Making {
         let chunk = self.answer.next().await;
         let chunk = chunk.ok_or_else(|| ApiError::internal("the answer has no end"))??;
         let model = self.server.loaded();
-        let ended = self
-            .output
-            .take(chunk, |logprob| Some(logprobs::in_chat(model?, logprob)));
+        let ended = self.output.take(chunk, |logprob| {
+            Some(logprobs::chat_logprob(model?, logprob))
+        });
         let Some(ended) = ended else {
             return Ok(None);
         };
-        let response = self.frame.ended(&self.output, &ended);
+        let response = self.envelope.ended(&self.output, &ended);
         if let Some(input) = self.input.take() {
             let stored = StoredResponse { response, input };
-            let id = self.frame.id();
+            let id = self.envelope.id();
             self.server.responses().put(id, &stored).await?;
             return Ok(Some(stored.response));
         }

@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::output::{Ended, Output};
+use super::output::{Output, OutputSummary};
 use super::request::ResponseFields;
 use crate::error::{ApiError, Protocol};
 use crate::openai::shared::{new_id, now, timings};
-use crate::server::Model;
+use crate::state::ServedModel;
 
 /// What does not change while a response is made.
-pub struct Frame {
+pub struct ResponseEnvelope {
     id: String,
     fields: Map<String, Value>,
     timings: bool,
@@ -24,10 +24,10 @@ const ECHOED: [&str; 5] = [
     "max_output_tokens",
 ];
 
-impl Frame {
-    /// The frame of a new response to a request.
+impl ResponseEnvelope {
+    /// The envelope of a new response to a request.
     pub fn new(
-        model: &Model,
+        model: &ServedModel,
         name: &str,
         fields: &ResponseFields,
         body: &Map<String, Value>,
@@ -43,7 +43,7 @@ impl Frame {
         };
         let reasoning = fields.reasoning.as_ref();
         let id = new_id("resp_");
-        let frame = json!({
+        let envelope = json!({
             "id": id,
             "object": "response",
             "created_at": now(),
@@ -74,16 +74,16 @@ impl Frame {
             "truncation": "disabled",
             "usage": null,
         });
-        let mut frame = match frame {
-            Value::Object(frame) => frame,
+        let mut envelope = match envelope {
+            Value::Object(envelope) => envelope,
             _ => Map::new(),
         };
         for name in ECHOED {
-            frame.insert(name.to_owned(), sent(name, Value::Null));
+            envelope.insert(name.to_owned(), sent(name, Value::Null));
         }
         Self {
             id,
-            fields: frame,
+            fields: envelope,
             timings: body.get("timings") == Some(&Value::Bool(true)),
         }
     }
@@ -99,7 +99,7 @@ impl Frame {
     }
 
     /// The response whose answer has ended.
-    pub fn ended(&self, output: &Output, ended: &Ended) -> Value {
+    pub fn ended(&self, output: &Output, ended: &OutputSummary) -> Value {
         let mut response = self.in_progress();
         response["output"] = output.items().into();
         response["usage"] = ended.usage();
@@ -111,7 +111,7 @@ impl Frame {
             response["incomplete_details"] = json!({"reason": "max_output_tokens"});
         }
         if self.timings {
-            response["timings"] = timings(&ended.ending.statistics);
+            response["timings"] = timings(&ended.finish.metrics);
         }
         response
     }

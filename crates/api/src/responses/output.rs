@@ -5,7 +5,7 @@ use mlxm_engine::FinishReason;
 use mlxm_engine::sampling::TokenLogprob;
 use serde_json::{Value, json};
 
-use crate::generate::{Chunk, Ending};
+use crate::generate::{ChatChunk, Finish};
 use crate::openai::shared::new_id;
 
 /// An event's name, and its data without the name and the number that streams add.
@@ -23,9 +23,9 @@ pub struct Output {
     events: Vec<Event>,
 }
 
-/// An answer that has ended.
-pub struct Ended {
-    pub ending: Ending,
+/// An answer that has summary.
+pub struct OutputSummary {
+    pub finish: Finish,
     reasoning_tokens: usize,
 }
 
@@ -50,33 +50,33 @@ struct Open {
 }
 
 impl Output {
-    /// Takes what came with one token, and what `in_words` makes of the token's log-probability. Says how the answer ended
+    /// Takes what came with one token, and what `describe_type` makes of the token's log-probability. Says how the answer summary
     /// when it did.
     pub fn take(
         &mut self,
-        chunk: Chunk,
-        in_words: impl FnOnce(&TokenLogprob) -> Option<Value>,
-    ) -> Option<Ended> {
+        chunk: ChatChunk,
+        describe_type: impl FnOnce(&TokenLogprob) -> Option<Value>,
+    ) -> Option<OutputSummary> {
         self.pending_tokens += usize::from(chunk.token.is_some());
         self.pending_logprobs
-            .extend(chunk.logprob.as_ref().and_then(in_words));
+            .extend(chunk.logprob.as_ref().and_then(describe_type));
         for part in chunk.parts {
             self.part(part);
         }
-        let ending = chunk.ending?;
+        let finish = chunk.finish?;
         if self.items.is_empty() && self.open.is_none() {
             // An answer without a word is a message all the same.
             self.open(Kind::Message, String::new());
         }
         let kind = self.open.as_ref().map(|open| open.kind);
-        self.settle(kind);
-        self.close(if matches!(ending.reason, FinishReason::Length(_)) {
+        self.take_pending(kind);
+        self.close(if matches!(finish.reason, FinishReason::Length(_)) {
             "incomplete"
         } else {
             "completed"
         });
-        Some(Ended {
-            ending,
+        Some(OutputSummary {
+            finish,
             reasoning_tokens: self.reasoning_tokens,
         })
     }
@@ -96,24 +96,24 @@ impl Output {
         match part {
             Part::Reasoning(text) => {
                 self.open(Kind::Reasoning, String::new());
-                self.grow("response.reasoning_text.delta", &text);
+                self.append_delta("response.reasoning_text.delta", &text);
             }
             Part::Content(text) => {
                 self.open(Kind::Message, String::new());
-                self.grow("response.output_text.delta", &text);
+                self.append_delta("response.output_text.delta", &text);
             }
             Part::ToolCall { index, name } => self.open(Kind::Call(index), name),
             Part::Arguments { index, delta } => {
                 let growing = self.open.as_ref().map(|open| open.kind);
                 if growing == Some(Kind::Call(index)) {
-                    self.grow("response.function_call_arguments.delta", &delta);
+                    self.append_delta("response.function_call_arguments.delta", &delta);
                 }
             }
         }
     }
 
     /// Counts the tokens of what was just shown.
-    fn settle(&mut self, kind: Option<Kind>) -> Vec<Value> {
+    fn take_pending(&mut self, kind: Option<Kind>) -> Vec<Value> {
         let tokens = std::mem::take(&mut self.pending_tokens);
         if kind == Some(Kind::Reasoning) {
             self.reasoning_tokens += tokens;
@@ -144,23 +144,23 @@ impl Output {
             // Its only part comes with an event of its own.
             item["content"] = json!([]);
         }
-        self.tell(
+        self.emit(
             "response.output_item.added",
             json!({"output_index": self.items.len(), "item": item}),
         );
         if let Some(part) = open.part() {
-            self.tell_in(&open, "response.content_part.added", "part", part);
+            self.emit_for_item(&open, "response.content_part.added", "part", part);
         }
         self.open = Some(open);
     }
 
-    fn grow(&mut self, event: &'static str, text: &str) {
+    fn append_delta(&mut self, event: &'static str, text: &str) {
         let Some(mut open) = self.open.take() else {
             return;
         };
-        let logprobs = self.settle(Some(open.kind));
+        let logprobs = self.take_pending(Some(open.kind));
         open.text.push_str(text);
-        self.tell_in(&open, event, "delta", text.into());
+        self.emit_for_item(&open, event, "delta", text.into());
         if open.kind == Kind::Message {
             if let Some((_, data)) = self.events.last_mut() {
                 data["logprobs"] = logprobs.as_slice().into();
@@ -177,16 +177,16 @@ impl Output {
         let text = Value::from(open.text.as_str());
         match open.kind {
             Kind::Reasoning => {
-                self.tell_in(&open, "response.reasoning_text.done", "text", text);
+                self.emit_for_item(&open, "response.reasoning_text.done", "text", text);
             }
             Kind::Message => {
-                self.tell_in(&open, "response.output_text.done", "text", text);
+                self.emit_for_item(&open, "response.output_text.done", "text", text);
                 if let Some((_, data)) = self.events.last_mut() {
                     data["logprobs"] = open.logprobs.as_slice().into();
                 }
             }
             Kind::Call(_) => {
-                self.tell_in(
+                self.emit_for_item(
                     &open,
                     "response.function_call_arguments.done",
                     "arguments",
@@ -198,28 +198,28 @@ impl Output {
             }
         }
         if let Some(part) = open.part() {
-            self.tell_in(&open, "response.content_part.done", "part", part);
+            self.emit_for_item(&open, "response.content_part.done", "part", part);
         }
         let item = open.item(status);
-        self.tell(
+        self.emit(
             "response.output_item.done",
             json!({"output_index": self.items.len(), "item": item}),
         );
         self.items.push(item);
     }
 
-    fn tell(&mut self, name: &'static str, data: Value) {
+    fn emit(&mut self, name: &'static str, data: Value) {
         self.events.push((name, data));
     }
 
     /// Tells something of the item that grows.
-    fn tell_in(&mut self, open: &Open, name: &'static str, field: &str, value: Value) {
+    fn emit_for_item(&mut self, open: &Open, name: &'static str, field: &str, value: Value) {
         let mut data = json!({"item_id": open.id, "output_index": self.items.len()});
         if !matches!(open.kind, Kind::Call(_)) {
             data["content_index"] = 0.into();
         }
         data[field] = value;
-        self.tell(name, data);
+        self.emit(name, data);
     }
 }
 
@@ -266,15 +266,15 @@ impl Open {
     }
 }
 
-impl Ended {
+impl OutputSummary {
     /// Whether nothing cut the answer off.
     pub fn is_complete(&self) -> bool {
-        !matches!(self.ending.reason, FinishReason::Length(_))
+        !matches!(self.finish.reason, FinishReason::Length(_))
     }
 
     /// Tokens that the response took.
     pub fn usage(&self) -> Value {
-        let statistics = &self.ending.statistics;
+        let statistics = &self.finish.metrics;
         json!({
             "input_tokens": statistics.prompt_tokens,
             "input_tokens_details": {
@@ -294,27 +294,28 @@ mod tests {
 
     use super::*;
 
-    fn chunk(parts: &[Part]) -> Chunk {
-        Chunk {
+    fn chunk(parts: &[Part]) -> ChatChunk {
+        ChatChunk {
             parts: parts.to_vec(),
+            text: String::new(),
             token: Some(1),
             logprob: Some(TokenLogprob {
                 token: 1,
                 logprob: -0.5,
                 top: Vec::new(),
             }),
-            ending: None,
+            finish: None,
         }
     }
 
-    fn end(reason: FinishReason) -> Chunk {
-        Chunk {
-            ending: Some(Ending {
+    fn end(reason: FinishReason) -> ChatChunk {
+        ChatChunk {
+            finish: Some(Finish {
                 reason,
-                statistics: RequestMetrics::default(),
+                metrics: RequestMetrics::default(),
                 prompt_logprobs: Vec::new(),
             }),
-            ..Chunk::default()
+            ..ChatChunk::default()
         }
     }
 
@@ -322,7 +323,7 @@ mod tests {
         Part::Content(text.to_owned())
     }
 
-    fn answer() -> Vec<Chunk> {
+    fn answer() -> Vec<ChatChunk> {
         let call = |index| Part::ToolCall {
             index,
             name: "now".to_owned(),
@@ -342,25 +343,25 @@ mod tests {
         ]
     }
 
-    fn whole_answer() -> Vec<Chunk> {
+    fn whole_answer() -> Vec<ChatChunk> {
         let mut chunks = answer();
         chunks.push(end(FinishReason::ToolCalls));
         chunks
     }
 
-    fn run(chunks: Vec<Chunk>) -> (Output, Vec<Event>, Option<Ended>) {
+    fn run(chunks: Vec<ChatChunk>) -> (Output, Vec<Event>, Option<OutputSummary>) {
         let mut output = Output::default();
-        let mut ended = None;
+        let mut summary = None;
         for chunk in chunks {
-            ended = output.take(chunk, |logprob| Some(json!({"logprob": logprob.logprob})));
+            summary = output.take(chunk, |logprob| Some(json!({"logprob": logprob.logprob})));
         }
         let events = output.events();
-        (output, events, ended)
+        (output, events, summary)
     }
 
     #[test]
     fn events_have_the_official_order() {
-        let (_, events, ended) = run(whole_answer());
+        let (_, events, summary) = run(whole_answer());
         let names: Vec<&str> = events
             .iter()
             .filter_map(|(name, _)| name.strip_prefix("response."))
@@ -391,12 +392,12 @@ mod tests {
             "output_item.done",
         ];
         assert_eq!(names, expected);
-        assert!(ended.unwrap().is_complete());
+        assert!(summary.unwrap().is_complete());
     }
 
     #[test]
     fn items_hold_what_the_events_told() {
-        let (output, events, ended) = run(whole_answer());
+        let (output, events, summary) = run(whole_answer());
         let items = output.items();
         let kinds: Vec<&str> = items
             .iter()
@@ -427,7 +428,7 @@ mod tests {
         }
         // Tokens count for what they turned out to be: of seven, the first three were thought, and three were said.
         assert_eq!(
-            ended.unwrap().usage()["output_tokens_details"]["reasoning_tokens"],
+            summary.unwrap().usage()["output_tokens_details"]["reasoning_tokens"],
             3
         );
         assert_eq!(
@@ -438,11 +439,11 @@ mod tests {
 
     #[test]
     fn answers_that_break_off_are_incomplete() {
-        let (output, _, ended) = run(vec![
+        let (output, _, summary) = run(vec![
             chunk(&[content("Once")]),
             end(FinishReason::Length(LengthCause::MaxTokens)),
         ]);
-        assert!(!ended.unwrap().is_complete());
+        assert!(!summary.unwrap().is_complete());
         assert_eq!(output.items()[0]["status"], "incomplete");
         let (output, _, _) = run(vec![chunk(&[content("Once")])]);
         assert_eq!(output.items()[0]["status"], "incomplete");

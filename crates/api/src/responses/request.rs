@@ -9,16 +9,16 @@ use super::store::StoredResponse;
 use super::{items, tools};
 use crate::error::ApiError;
 use crate::extract::read;
-use crate::fields::Official;
-use crate::generate::{Chat, Settings};
+use crate::fields::FieldPolicy;
+use crate::generate::{ChatRequest, GenerationParams};
 use crate::openai::options;
 use crate::openai::shared::{SamplingFields, StreamFields, shared_fields};
 use crate::openapi::requests::{self, schema_of};
 use crate::openapi::responses as described;
-use crate::server::Model;
+use crate::state::ServedModel;
 
 /// The fields of the official API.
-pub const OFFICIAL: Official = Official {
+pub const FIELD_POLICY: FieldPolicy = FieldPolicy {
     read: shared_fields![
         "input",
         "instructions",
@@ -37,7 +37,7 @@ pub const OFFICIAL: Official = Official {
         "prompt_cache_options",
         "chat_template_kwargs",
     ],
-    harmless: &[
+    ignored: &[
         "user",
         "safety_identifier",
         "prompt_cache_key",
@@ -136,14 +136,14 @@ pub fn body() -> Value {
         schema_of::<ResponseFields>(),
         schema_of::<SamplingFields>(),
     ];
-    let mut body = requests::body(&parts, &OFFICIAL);
+    let mut body = requests::body(&parts, &FIELD_POLICY);
     body["properties"]["n"] = json!({"enum": [1, null]});
     body
 }
 
 /// A request that was understood.
-pub struct Understood {
-    pub chat: Chat,
+pub struct ParsedRequest {
+    pub chat: ChatRequest,
     /// All items that are answered, those before this request included.
     pub input: Vec<Value>,
 }
@@ -153,14 +153,14 @@ impl ResponseFields {
     ///
     /// # Errors
     /// Names the field that makes no sense or is not supported.
-    pub fn understand(
+    pub fn parse(
         &mut self,
-        model: &Model,
+        model: &ServedModel,
         body: &Map<String, Value>,
         previous: Option<StoredResponse>,
-    ) -> Result<Understood, ApiError> {
+    ) -> Result<ParsedRequest, ApiError> {
         self.check()?;
-        let settings = self.settings(body)?;
+        let params = self.params(body)?;
         let text = self.text.as_ref();
         options::check_verbosity(
             "text.verbosity",
@@ -174,18 +174,18 @@ impl ResponseFields {
             reasoning.apply(model, &mut template_kwargs)?;
         }
         let (messages, input) = self.conversation(previous)?;
-        let chat = Chat {
+        let chat = ChatRequest {
             messages,
             tools,
             tool_choice,
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
-            output,
+            response_format: output,
             template_kwargs,
-            continues_last_message: false,
+            continue_final_message: false,
             thinking_budget: None,
-            settings,
+            params,
         };
-        Ok(Understood { chat, input })
+        Ok(ParsedRequest { chat, input })
     }
 
     /// Whether the log-probabilities of tokens are wanted.
@@ -226,9 +226,9 @@ impl ResponseFields {
         check_metadata(self.metadata.as_ref())
     }
 
-    fn settings(&self, body: &Map<String, Value>) -> Result<Settings, ApiError> {
-        let mut settings = read::<SamplingFields>(body)?.settings()?;
-        if settings.answers.is_some_and(|answers| answers != 1) {
+    fn params(&self, body: &Map<String, Value>) -> Result<GenerationParams, ApiError> {
+        let mut params = read::<SamplingFields>(body)?.params()?;
+        if params.n.is_some_and(|n| n != 1) {
             let message = "n may only be 1: there is one answer in a response";
             return Err(ApiError::unsupported("n", message));
         }
@@ -236,8 +236,8 @@ impl ResponseFields {
             let message = "max_output_tokens is 0; it must be at least 1";
             return Err(ApiError::field("max_output_tokens", message));
         }
-        settings.max_tokens = self.max_output_tokens;
-        settings.logprobs = match (self.includes_logprobs(), self.top_logprobs) {
+        params.max_tokens = self.max_output_tokens;
+        params.logprobs = match (self.includes_logprobs(), self.top_logprobs) {
             (true, count) => Some(options::top_logprobs(count)?),
             (false, Some(1..)) => {
                 let message = format!("top_logprobs needs `\"include\": [\"{LOGPROBS}\"]`");
@@ -245,7 +245,7 @@ impl ResponseFields {
             }
             (false, _) => None,
         };
-        Ok(settings)
+        Ok(params)
     }
 
     /// Messages for the template, and the items that they are made of.
@@ -284,7 +284,7 @@ impl ResponseFields {
 }
 
 impl ReasoningFields {
-    fn apply(&self, model: &Model, kwargs: &mut Map<String, Value>) -> Result<(), ApiError> {
+    fn apply(&self, model: &ServedModel, kwargs: &mut Map<String, Value>) -> Result<(), ApiError> {
         if let Some(effort) = &self.effort {
             options::set_effort("reasoning.effort", model, kwargs, effort.clone())?;
         }
@@ -371,18 +371,18 @@ mod tests {
 
     #[test]
     fn settings_have_one_answer_and_logprobs_that_are_included() {
-        let settings = |body: Value| {
-            let settings = fields(body.clone()).settings(body.as_object().unwrap());
-            settings.map_err(|error| error.to_string())
+        let params = |body: Value| {
+            let params = fields(body.clone()).params(body.as_object().unwrap());
+            params.map_err(|error| error.to_string())
         };
-        assert!(settings(json!({"n": 2})).is_err());
-        assert!(settings(json!({"max_output_tokens": 0})).is_err());
-        assert!(settings(json!({"top_logprobs": 2})).is_err());
-        assert!(settings(json!({"include": [LOGPROBS], "top_logprobs": 21})).is_err());
+        assert!(params(json!({"n": 2})).is_err());
+        assert!(params(json!({"max_output_tokens": 0})).is_err());
+        assert!(params(json!({"top_logprobs": 2})).is_err());
+        assert!(params(json!({"include": [LOGPROBS], "top_logprobs": 21})).is_err());
         let asked = json!({"n": 1, "max_output_tokens": 5, "include": [LOGPROBS], "top_logprobs": 2, "stop": "x"});
-        let settings = settings(asked).unwrap();
-        assert_eq!(settings.max_tokens, Some(5));
-        assert_eq!(settings.logprobs, Some(2));
-        assert_eq!(settings.stop, ["x"]);
+        let params = params(asked).unwrap();
+        assert_eq!(params.max_tokens, Some(5));
+        assert_eq!(params.logprobs, Some(2));
+        assert_eq!(params.stop, ["x"]);
     }
 }

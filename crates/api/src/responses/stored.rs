@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::store::StoredResponse;
 use crate::error::ApiError;
-use crate::extract::{Asked, NoQuery};
-use crate::server::Server;
+use crate::extract::{IdAndQuery, NoQuery};
+use crate::state::AppState;
 
 /// What can be asked of a response that is there.
 #[derive(Debug, Deserialize)]
@@ -19,8 +19,8 @@ pub struct RetrieveQuery {
 
 /// Shows a response.
 pub async fn retrieve(
-    State(server): State<Server>,
-    Asked(id, query): Asked<RetrieveQuery>,
+    State(server): State<AppState>,
+    IdAndQuery(id, query): IdAndQuery<RetrieveQuery>,
 ) -> Result<Json<Value>, ApiError> {
     if query.stream.is_some_and(|stream| stream != "false") {
         let message = "stream is not supported here: a stored response has ended";
@@ -35,8 +35,8 @@ pub async fn retrieve(
 
 /// Forgets a response. Those that continue it have what they need.
 pub async fn delete(
-    State(server): State<Server>,
-    Asked(id, NoQuery {}): Asked<NoQuery>,
+    State(server): State<AppState>,
+    IdAndQuery(id, NoQuery {}): IdAndQuery<NoQuery>,
 ) -> Result<Json<Value>, ApiError> {
     if !server.responses().delete(&id).await? {
         return Err(unknown(&id));
@@ -48,8 +48,8 @@ pub async fn delete(
 
 /// A response that is stored has ended, and one that is not stored ends with its connection.
 pub async fn cancel(
-    State(server): State<Server>,
-    Asked(id, NoQuery {}): Asked<NoQuery>,
+    State(server): State<AppState>,
+    IdAndQuery(id, NoQuery {}): IdAndQuery<NoQuery>,
 ) -> Result<(), ApiError> {
     stored(&server, &id).await?;
     let message = "only responses in the background can be cancelled, and there are none here: close the connection instead";
@@ -68,10 +68,10 @@ pub struct PageQuery {
 const PAGE: usize = 20;
 const LARGEST_PAGE: usize = 100;
 
-/// Lists the items that a response answers.
+/// CompletionLogprobs the items that a response answers.
 pub async fn input_items(
-    State(server): State<Server>,
-    Asked(id, query): Asked<PageQuery>,
+    State(server): State<AppState>,
+    IdAndQuery(id, query): IdAndQuery<PageQuery>,
 ) -> Result<Json<Value>, ApiError> {
     page(stored(&server, &id).await?.input, &query).map(Json)
 }
@@ -111,7 +111,7 @@ fn page(mut items: Vec<Value>, query: &PageQuery) -> Result<Value, ApiError> {
     }))
 }
 
-async fn stored(server: &Server, id: &str) -> Result<StoredResponse, ApiError> {
+async fn stored(server: &AppState, id: &str) -> Result<StoredResponse, ApiError> {
     let stored = server.responses().get(id).await?;
     stored.ok_or_else(|| unknown(id))
 }

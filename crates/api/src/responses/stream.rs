@@ -6,28 +6,28 @@ use axum::response::Response;
 use futures_util::stream;
 use serde_json::{Map, Value, json};
 
-use super::create::Making;
+use super::create::ResponseBuilder;
 use crate::error::{ApiError, Protocol};
 use crate::sse::{self, Message};
 
 struct State {
-    making: Making,
+    builder: ResponseBuilder,
     ready: VecDeque<Message>,
     sequence_number: u64,
     ended: bool,
 }
 
-/// The response that streams what `making` makes.
-pub fn response(making: Making) -> Response {
-    let limits = making.server.options().limits.clone();
+/// The response that streams what `builder` makes.
+pub fn response(builder: ResponseBuilder) -> Response {
+    let limits = builder.server.options().limits.clone();
     let mut state = State {
-        making,
+        builder,
         ready: VecDeque::new(),
         sequence_number: 0,
         ended: false,
     };
     for name in ["response.created", "response.in_progress"] {
-        let response = state.making.frame.in_progress();
+        let response = state.builder.envelope.in_progress();
         state.send(name, json!({"response": response}));
     }
     let messages = stream::unfold(state, async |mut state| {
@@ -45,8 +45,8 @@ impl State {
             if self.ended {
                 return None;
             }
-            let step = self.making.step().await;
-            for (name, data) in self.making.output.events() {
+            let step = self.builder.step().await;
+            for (name, data) in self.builder.output.events() {
                 self.send(name, data);
             }
             match step {
@@ -76,7 +76,7 @@ impl State {
             "error",
             json!({"code": code, "message": told["message"], "param": told["param"]}),
         );
-        let response = self.making.frame.failed(&self.making.output, error);
+        let response = self.builder.envelope.failed(&self.builder.output, error);
         self.send("response.failed", json!({"response": response}));
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlxm_api::{Limits, Server};
+use mlxm_api::{AppState, Limits};
 use mlxm_engine::LoadOptions;
 use serde_json::json;
 
@@ -137,7 +137,7 @@ async fn a_server_that_stops_finishes_what_it_began_and_takes_nothing_new() {
 
 #[tokio::test]
 async fn a_server_without_its_model_says_so() {
-    let server = Server::starting(server_options());
+    let server = AppState::starting(server_options());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(mlxm_api::serve(

@@ -1,6 +1,6 @@
 //! What becomes of responses of `/v1/responses` when they have ended.
 
-use mlxm_api::{MemoryLimits, MemoryStore, Server};
+use mlxm_api::{AppState, MemoryLimits, MemoryStore};
 use serde_json::{Value, json};
 
 use crate::responses::{ROUTE, body, json_of, send, text};
@@ -111,7 +111,7 @@ async fn memory_is_bounded() {
         responses: 2,
         ..MemoryLimits::default()
     };
-    let server = Server::starting_with(server_options(), MemoryStore::new(limits));
+    let server = AppState::starting_with(server_options(), MemoryStore::new(limits));
     let server = serve_with(&golden("llama-4bit"), &load_options(), server).await;
     let mut ids = Vec::new();
     for _ in 0..3 {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mlxm_api::{FormatOverride, Server, ServerOptions, Shutdown, serve};
+use mlxm_api::{AppState, FormatOverride, ServerOptions, Shutdown, serve};
 use mlxm_chat::parsing::ReasoningFormat;
 use mlxm_engine::{Engine, LoadOptions};
 use serde_json::{Value, json};
@@ -71,11 +71,11 @@ pub async fn start_with(name: &str, load: &LoadOptions, options: ServerOptions) 
 
 /// Serves the checkpoint in a folder.
 pub async fn serve_folder(folder: &Path, load: &LoadOptions, options: ServerOptions) -> Running {
-    serve_with(folder, load, Server::starting(options)).await
+    serve_with(folder, load, AppState::starting(options)).await
 }
 
 /// Serves the checkpoint in a folder with a server that waits for it.
-pub async fn serve_with(folder: &Path, load: &LoadOptions, server: Server) -> Running {
+pub async fn serve_with(folder: &Path, load: &LoadOptions, server: AppState) -> Running {
     let engine = Engine::load(folder, load).unwrap();
     server.ready(engine.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use mlxm_api::{FormatOverride, Limits, Server, ServerOptions, Shutdown};
+use mlxm_api::{AppState, FormatOverride, Limits, ServerOptions, Shutdown};
 use mlxm_chat::parsing::{ReasoningFormat, ToolFormat};
 use mlxm_engine::{Engine, LoadError, LoadOptions};
 use serde_json::json;
@@ -178,12 +178,12 @@ impl Serve {
             .filter(|text| !text.is_empty());
         let json = self.log_format == LogFormat::Json;
         let _logging = logging::install(self.log_level, json, endpoint)?;
-        let server = Server::starting(ServerOptions {
+        let server = AppState::starting(ServerOptions {
             model: self.model.clone(),
             aliases: self.alias.clone(),
             api_key: key,
             strict: self.strict,
-            keeps_client_nonces: self.keep_client_nonces,
+            keep_billing_header: self.keep_client_nonces,
             format: FormatOverride {
                 tools: self.tool_parser.map(|choice| choice.0),
                 reasoning: self.reasoning_parser.map(|choice| choice.0),

@@ -161,7 +161,7 @@ fn an_interrupted_pull_says_what_is_kept_and_continues_there() {
             .file("config.json", "{}")
             .large_file(WEIGHTS, weights.clone()),
     );
-    world.hub.pace(64 << 10, Duration::from_millis(20));
+    world.hub.throttle(64 << 10, Duration::from_millis(20));
     let mut child = world
         .command(&["pull", REPO])
         .stdout(Stdio::piped())
@@ -202,7 +202,7 @@ fn an_interrupted_pull_says_what_is_kept_and_continues_there() {
     );
     assert!(world.run(&["list"]).success().contains("(incomplete)"));
 
-    world.hub.full_speed();
+    world.hub.unthrottle();
     let resumed = world.run(&["pull", REPO]);
     resumed.success();
     assert!(resumed.stderr.contains("continuing at"), "{resumed:#?}");

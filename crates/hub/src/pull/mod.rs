@@ -1,7 +1,7 @@
 //! Downloading a snapshot: plan, transfer, publish.
 
 mod lock;
-mod partial;
+mod partial_file;
 mod plan;
 mod transfer;
 
@@ -16,12 +16,12 @@ use crate::config::HubConfig;
 use crate::error::HubError;
 use crate::filter::FileFilter;
 use crate::info::WeightsKind;
-use crate::layout::{RepoFolder, create_dir, is_inside};
+use crate::layout::{RepoFolder, create_dir, is_safe_relative_path};
 use crate::progress::{ProgressHandler, PullEvent};
 use crate::repo_id::RepoId;
 
 use plan::{Plan, PlannedFile};
-use transfer::{Arrival, Transfer};
+use transfer::{FetchedFile, Transfer};
 
 const DEFAULT_PARALLEL: usize = 4;
 const DEFAULT_REVISION: &str = "main";
@@ -76,7 +76,7 @@ pub(crate) async fn pull(
 ) -> Result<PulledModel, HubError> {
     let repo = &request.repo;
     let revision = request.revision.as_deref();
-    if let Some(revision) = revision.filter(|revision| !is_inside(revision)) {
+    if let Some(revision) = revision.filter(|revision| !is_safe_relative_path(revision)) {
         return Err(HubError::RevisionNotFound {
             repo: repo.to_string(),
             revision: revision.to_owned(),
@@ -87,19 +87,19 @@ pub(crate) async fn pull(
         let info = api.model_info(repo, revision).await?;
         let kind = info.weights_kind();
         if kind != WeightsKind::Safetensors && !request.files.is_explicit() {
-            return Err(HubError::Unusable {
+            return Err(HubError::UnsupportedWeights {
                 repo: repo.to_string(),
                 kind,
             });
         }
         let wanted = request.files.select(&info.files)?;
         if wanted.is_empty() {
-            return Err(HubError::NothingMatches {
+            return Err(HubError::NoMatchingFiles {
                 repo: repo.to_string(),
             });
         }
         create_dir(&folder.blobs())?;
-        let plan = Plan::make(
+        let plan = Plan::new(
             api,
             &folder,
             repo,
@@ -137,34 +137,27 @@ pub(crate) async fn pull(
         commit: &commit,
         progress,
     };
-    let arrivals = transfer_all(&transfer, &plan, request.parallel.max(1), cancel).await?;
+    let fetched = transfer_all(&transfer, &plan, request.parallel.max(1), cancel).await?;
 
     publish(
         &folder,
         &commit,
         revision.unwrap_or(DEFAULT_REVISION),
         &plan,
-        &arrivals,
+        &fetched,
     )?;
     let snapshot = folder.snapshot(&commit);
     progress.on_event(&PullEvent::Done {
         snapshot: snapshot.clone(),
     });
-    let bytes_downloaded = arrivals
-        .iter()
-        .map(|arrival| arrival.bytes_downloaded)
-        .sum();
+    let bytes_downloaded = fetched.iter().map(|file| file.bytes_downloaded).sum();
     let present: u64 = plan
         .files
         .iter()
         .filter(|file| file.is_present())
         .map(|file| file.size_bytes)
         .sum();
-    let bytes_reused = present
-        + arrivals
-            .iter()
-            .map(|arrival| arrival.bytes_reused)
-            .sum::<u64>();
+    let bytes_reused = present + fetched.iter().map(|file| file.bytes_reused).sum::<u64>();
     Ok(PulledModel {
         snapshot,
         commit,
@@ -180,7 +173,7 @@ async fn transfer_all(
     plan: &Plan,
     parallel: usize,
     cancel: &CancellationToken,
-) -> Result<Vec<Arrival>, HubError> {
+) -> Result<Vec<FetchedFile>, HubError> {
     // Of files with the same content one is enough; the largest start first, so that the last
     // to finish is not one that also began last.
     let mut contents = HashSet::new();
@@ -206,7 +199,7 @@ async fn transfer_all(
         .buffer_unordered(parallel)
         .collect()
         .await;
-    let (arrivals, errors): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    let (fetched, errors): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     let mut errors: Vec<HubError> = errors.into_iter().filter_map(Result::err).collect();
     // The cause, rather than the cancellations it led to.
     let cause = errors
@@ -222,7 +215,7 @@ async fn transfer_all(
             size_bytes: file.size_bytes,
         });
     }
-    Ok(arrivals.into_iter().flatten().collect())
+    Ok(fetched.into_iter().flatten().collect())
 }
 
 fn publish(
@@ -230,14 +223,14 @@ fn publish(
     commit: &str,
     revision: &str,
     plan: &Plan,
-    arrivals: &[Arrival],
+    fetched: &[FetchedFile],
 ) -> Result<(), HubError> {
     let etag_of = |file: &PlannedFile| {
         // A file may have changed its etag between plan and transfer.
-        let arrival = arrivals
-            .iter()
-            .find(|arrival| arrival.planned_etag == file.etag);
-        arrival.map_or(file.etag.clone(), |arrival| arrival.etag.clone())
+        let download = fetched.iter().find(|other| other.planned_etag == file.etag);
+        download
+            .map_or(&file.etag, |download| &download.etag)
+            .clone()
     };
     let (last, first): (Vec<_>, Vec<_>) =
         plan.files.iter().partition(|file| file.path == ENTRY_FILE);

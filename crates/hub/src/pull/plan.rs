@@ -2,14 +2,13 @@
 
 use std::fs;
 
-use futures_util::FutureExt;
 use reqwest::Method;
 use reqwest::header::CONTENT_LENGTH;
 
 use crate::api::Api;
 use crate::config::HubConfig;
 use crate::error::HubError;
-use crate::http::{Redirects, Target, header_text, hub_etag};
+use crate::http::{Redirects, RequestTarget, header_text, hub_etag};
 use crate::info::{Digest, RepoFile};
 use crate::layout::RepoFolder;
 use crate::repo_id::RepoId;
@@ -49,7 +48,7 @@ impl PlannedFile {
         etag: String,
         digest: Digest,
     ) -> Self {
-        let complete = is_blob(folder, &etag, size_bytes);
+        let complete = blob_exists(folder, &etag, size_bytes);
         let partial_bytes =
             || fs::metadata(folder.partial(&etag)).map_or(0, |metadata| metadata.len());
         let present_bytes = if complete {
@@ -69,13 +68,13 @@ impl PlannedFile {
 }
 
 /// Whether the content is here. Its digest was checked before it got its name.
-pub(super) fn is_blob(folder: &RepoFolder, etag: &str, size_bytes: u64) -> bool {
+pub(super) fn blob_exists(folder: &RepoFolder, etag: &str, size_bytes: u64) -> bool {
     fs::metadata(folder.blob(etag))
         .is_ok_and(|metadata| metadata.is_file() && metadata.len() == size_bytes)
 }
 
 impl Plan {
-    pub async fn make(
+    pub async fn new(
         api: &Api,
         folder: &RepoFolder,
         repo: &RepoId,
@@ -92,7 +91,7 @@ impl Plan {
                 if listed.is_present() {
                     Ok(listed)
                 } else {
-                    describe_file(api, folder, repo, commit, &listed).await
+                    fetch_file_metadata(api, folder, repo, commit, &listed).await
                 }
             })
             .collect();
@@ -129,27 +128,27 @@ impl Plan {
 }
 
 /// Asks for a file's etag and size as the place that serves it states them.
-pub(super) async fn describe_file(
+pub(super) async fn fetch_file_metadata(
     api: &Api,
     folder: &RepoFolder,
     repo: &RepoId,
     commit: &str,
     listed: &PlannedFile,
 ) -> Result<PlannedFile, HubError> {
-    let ask = async || {
+    let request = || async {
         let url = api.http.file_url(repo, commit, &listed.path);
         let answer = api
             .http
-            .send(Method::HEAD, url.clone(), None, Redirects::WithinHub)
+            .send(Method::HEAD, url.clone(), None, Redirects::FollowWithinHub)
             .await?;
         let status = answer.response.status();
         if !status.is_success() && !status.is_redirection() {
-            let target = Target {
+            let target = RequestTarget {
                 repo: repo.as_str(),
                 revision: Some(commit),
                 file: Some(&listed.path),
             };
-            return Err(api.http.refusal(answer.response, target).await);
+            return Err(api.http.error_from_response(answer.response, target).await);
         }
         let headers = &answer.hub_headers;
         // A redirect's own length says nothing about the file.
@@ -158,7 +157,7 @@ pub(super) async fn describe_file(
             .or(length)
             .and_then(|text| text.parse().ok());
         let served = match hub_etag(headers) {
-            Some(etag) => Digest::from_etag(&etag).ok_or_else(|| HubError::Protocol {
+            Some(etag) => Digest::from_etag(&etag).ok_or_else(|| HubError::UnexpectedResponse {
                 url: url.to_string(),
                 reason: format!("an etag that cannot be a file name: {etag}"),
             })?,
@@ -179,5 +178,5 @@ pub(super) async fn describe_file(
             digest,
         ))
     };
-    api.ask(|| ask().boxed()).await
+    api.with_retries(request).await
 }

@@ -4,17 +4,20 @@ use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use backon::BackoffBuilder;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use super::lock::BlobLock;
-use super::partial::Partial;
-use super::plan::{PlannedFile, describe_file, is_blob};
+use super::partial_file::PartialFile;
+use super::plan::{PlannedFile, blob_exists, fetch_file_metadata};
 use crate::api::Api;
 use crate::config::HubConfig;
 use crate::error::HubError;
-use crate::http::{Redirects, Tail, Target, header_text, hub_etag, is_passing, network_error};
+use crate::http::{
+    ByteRange, Redirects, RequestTarget, header_text, hub_etag, is_transient, network_error,
+};
 use crate::info::{Digest, parse_retry_after};
 use crate::layout::RepoFolder;
 use crate::progress::{ProgressHandler, PullEvent};
@@ -25,9 +28,9 @@ const WRITE_BUFFER_BYTES: usize = 1 << 20;
 /// On a slow line the disk is written this often, so that a killed process loses little.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a file may arrive damaged before it counts as damaged at its source.
-const DAMAGED_LIMIT: u32 = 2;
+const MAX_CORRUPT_DOWNLOADS: u32 = 2;
 /// How often a file may change while it is fetched.
-const CHANGES_LIMIT: u32 = 3;
+const MAX_CONTENT_CHANGES: u32 = 3;
 
 /// Everything transfers of one pull have in common.
 pub(super) struct Transfer<'a> {
@@ -41,7 +44,7 @@ pub(super) struct Transfer<'a> {
 
 /// A file that is here now.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(super) struct FetchedFile {
     /// The etag it was planned with.
     pub planned_etag: String,
     /// The etag it has.
@@ -52,7 +55,7 @@ pub(super) struct Arrival {
 
 /// How fetching some content ended.
 enum Content {
-    Here {
+    Complete {
         bytes_downloaded: u64,
         bytes_reused: u64,
     },
@@ -62,23 +65,23 @@ enum Content {
 
 /// How an attempt ended that did not fail.
 enum Attempt {
-    Full,
+    Complete,
     Changed,
 }
 
 /// How an attempt failed.
 enum Failure {
     /// Worth another attempt.
-    Passing {
+    Transient {
         reason: String,
         retry_after: Option<Duration>,
     },
-    Final(HubError),
+    Permanent(HubError),
 }
 
 impl Failure {
-    fn passing(reason: impl Into<String>) -> Self {
-        Self::Passing {
+    fn transient(reason: impl Into<String>) -> Self {
+        Self::Transient {
             reason: reason.into(),
             retry_after: None,
         }
@@ -87,12 +90,12 @@ impl Failure {
 
 impl From<HubError> for Failure {
     fn from(error: HubError) -> Self {
-        Self::Final(error)
+        Self::Permanent(error)
     }
 }
 
 /// A partial file that disk threads and the transfer share, one at a time.
-type SharedPartial = Arc<Mutex<Partial>>;
+type SharedPartial = Arc<Mutex<PartialFile>>;
 
 impl Transfer<'_> {
     /// Fetches a file, unless another process does so first.
@@ -100,15 +103,15 @@ impl Transfer<'_> {
         &self,
         file: &PlannedFile,
         stop: &CancellationToken,
-    ) -> Result<Arrival, HubError> {
+    ) -> Result<FetchedFile, HubError> {
         let mut current = file.clone();
-        for _ in 0..CHANGES_LIMIT {
+        for _ in 0..MAX_CONTENT_CHANGES {
             match self.fetch_content(&current, stop).await? {
-                Content::Here {
+                Content::Complete {
                     bytes_downloaded,
                     bytes_reused,
                 } => {
-                    return Ok(Arrival {
+                    return Ok(FetchedFile {
                         planned_etag: file.etag.clone(),
                         etag: current.etag,
                         bytes_downloaded,
@@ -118,14 +121,14 @@ impl Transfer<'_> {
                 Content::Changed => {
                     current = tokio::select! {
                         () = stop.cancelled() => return Err(HubError::Cancelled),
-                        described = describe_file(self.api, self.folder, self.repo, self.commit, &current) => described?,
+                        described = fetch_file_metadata(self.api, self.folder, self.repo, self.commit, &current) => described?,
                     };
                 }
             }
         }
-        Err(HubError::GaveUp {
+        Err(HubError::RetriesExhausted {
             file: file.path.clone(),
-            attempts: CHANGES_LIMIT,
+            attempts: MAX_CONTENT_CHANGES,
             reason: "the hub names a different content each time".to_owned(),
         })
     }
@@ -138,12 +141,12 @@ impl Transfer<'_> {
         let name = || file.path.clone();
         let waiting = || self.progress.on_event(&PullEvent::Waiting { file: name() });
         let lock = BlobLock::acquire(&self.folder.lock(&file.etag), stop, waiting).await?;
-        if is_blob(self.folder, &file.etag, file.size_bytes) {
+        if blob_exists(self.folder, &file.etag, file.size_bytes) {
             self.progress.on_event(&PullEvent::Reused {
                 file: name(),
                 size_bytes: file.size_bytes,
             });
-            return Ok(Content::Here {
+            return Ok(Content::Complete {
                 bytes_downloaded: 0,
                 bytes_reused: file.size_bytes,
             });
@@ -154,14 +157,17 @@ impl Transfer<'_> {
             (partial_path.clone(), file.size_bytes, file.digest.clone());
         let disk = Arc::clone(&self.config.disk);
         let opened = tokio::task::spawn_blocking(move || {
-            Partial::open(path, size_bytes, digest, disk, lock)
+            PartialFile::open(path, size_bytes, digest, disk, lock)
         })
         .await;
-        let partial: SharedPartial = Arc::new(Mutex::new(finished(opened)?));
+        let partial: SharedPartial = Arc::new(Mutex::new(join_result(opened)?));
 
         let bytes_reused = position(&partial);
         let mut bytes_downloaded = 0;
         let mut furthest = bytes_reused;
+        let policy = &self.config.retry;
+        let new_backoff = || policy.backoff(policy.max_attempts).build();
+        let mut backoff = new_backoff();
         let mut failures = 0;
         let mut damaged = 0;
         loop {
@@ -174,21 +180,22 @@ impl Transfer<'_> {
                     let _ = fs::remove_file(&partial_path);
                     return Ok(Content::Changed);
                 }
-                Ok(Attempt::Full) => {
-                    let Some(actual) = on_disk(&partial, Partial::mismatch).await? else {
+                Ok(Attempt::Complete) => {
+                    let Some(actual) = run_blocking(&partial, PartialFile::digest_mismatch).await?
+                    else {
                         let blob = self.folder.blob(&file.etag);
-                        on_disk(&partial, move |partial| partial.publish(&blob)).await?;
+                        run_blocking(&partial, move |partial| partial.publish(&blob)).await?;
                         self.progress.on_event(&PullEvent::Finished {
                             file: name(),
                             size_bytes: file.size_bytes,
                         });
-                        return Ok(Content::Here {
+                        return Ok(Content::Complete {
                             bytes_downloaded,
                             bytes_reused,
                         });
                     };
                     damaged += 1;
-                    if damaged >= DAMAGED_LIMIT {
+                    if damaged >= MAX_CORRUPT_DOWNLOADS {
                         let _ = fs::remove_file(&partial_path);
                         let expected = file.digest.as_str().to_owned();
                         return Err(HubError::Corrupt {
@@ -197,27 +204,28 @@ impl Transfer<'_> {
                             actual,
                         });
                     }
-                    on_disk(&partial, Partial::restart).await?;
+                    run_blocking(&partial, PartialFile::reset).await?;
                     (format!("it arrived damaged (its digest is {actual})"), None)
                 }
-                Err(Failure::Passing {
+                Err(Failure::Transient {
                     reason,
                     retry_after,
                 }) => (reason, retry_after),
-                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Permanent(error)) => return Err(error),
             };
 
-            // Only new ground counts as progress: a server that cannot continue a file and drops
-            // it at the same place each time would be asked forever.
+            // Only bytes beyond the furthest position count as progress. Otherwise a server without range support that
+            // drops the connection at the same position would be retried forever.
             let reached = position(&partial);
-            failures = if reached > furthest { 1 } else { failures + 1 };
-            furthest = furthest.max(reached);
-            let patience = &self.config.patience;
-            let delay = patience
-                .delay(failures, retry_after)
-                .filter(|_| failures < patience.attempts);
+            if reached > furthest {
+                furthest = reached;
+                failures = 0;
+                backoff = new_backoff();
+            }
+            failures += 1;
+            let delay = policy.delay(backoff.next(), retry_after);
             let Some(delay) = delay else {
-                return Err(HubError::GaveUp {
+                return Err(HubError::RetriesExhausted {
                     file: name(),
                     attempts: failures,
                     reason,
@@ -246,20 +254,20 @@ impl Transfer<'_> {
         let from = position(partial);
         self.started(file, from);
         if from == file.size_bytes {
-            return Ok(Attempt::Full);
+            return Ok(Attempt::Complete);
         }
         let url = self.api.http.file_url(self.repo, self.commit, &file.path);
-        let tail = (from > 0).then_some(Tail {
-            from,
+        let range = (from > 0).then_some(ByteRange {
+            start: from,
             etag: &file.etag,
         });
         let answer = tokio::select! {
             () = stop.cancelled() => return Err(HubError::Cancelled.into()),
-            answer = self.api.http.send(Method::GET, url, tail, Redirects::Everywhere) => answer,
+            answer = self.api.http.send(Method::GET, url, range, Redirects::Follow) => answer,
         };
         let answer = answer.map_err(|error| match error {
-            HubError::Network { reason, .. } => Failure::passing(reason),
-            other => Failure::Final(other),
+            HubError::Network { reason, .. } => Failure::transient(reason),
+            other => Failure::Permanent(other),
         })?;
 
         let response = answer.response;
@@ -274,25 +282,27 @@ impl Transfer<'_> {
             StatusCode::PARTIAL_CONTENT if continues(response.headers(), from, file.size_bytes) => {
             }
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
-                on_disk(partial, Partial::restart).await?;
-                return Err(Failure::passing("the server could not continue the file"));
+                run_blocking(partial, PartialFile::reset).await?;
+                return Err(Failure::transient("the server could not continue the file"));
             }
             StatusCode::OK => {
                 // The whole file, whatever was asked for: it must not be added to what is here.
                 if from > 0 {
-                    on_disk(partial, Partial::restart).await?;
+                    run_blocking(partial, PartialFile::reset).await?;
                     self.started(file, 0);
                 }
                 let length = header_text(response.headers(), CONTENT_LENGTH.as_str());
                 if length.is_some_and(|length| length != file.size_bytes.to_string()) {
-                    return Err(Failure::passing("the server sends a file of another size"));
+                    return Err(Failure::transient(
+                        "the server sends a file of another size",
+                    ));
                 }
             }
             _ if answer.from_hub => return Err(self.refused(response, file).await),
             // The hub's links to its storage expire; the next attempt gets a fresh one.
             _ => {
                 let retry_after = header_text(response.headers(), RETRY_AFTER.as_str());
-                return Err(Failure::Passing {
+                return Err(Failure::Transient {
                     reason: format!("the storage host answered {status}"),
                     retry_after: retry_after.and_then(|text| parse_retry_after(&text)),
                 });
@@ -303,19 +313,19 @@ impl Transfer<'_> {
     }
 
     async fn refused(&self, response: Response, file: &PlannedFile) -> Failure {
-        let target = Target {
+        let target = RequestTarget {
             repo: self.repo.as_str(),
             revision: Some(self.commit),
             file: Some(&file.path),
         };
-        let error = self.api.http.refusal(response, target).await;
+        let error = self.api.http.error_from_response(response, target).await;
         match error {
             HubError::Server {
                 status,
                 ref message,
                 retry_after,
                 ..
-            } if is_passing(&error) => {
+            } if is_transient(&error) => {
                 let message = message
                     .as_ref()
                     .map(|message| format!(": {message}"))
@@ -323,12 +333,12 @@ impl Transfer<'_> {
                 let wait = retry_after
                     .map(|wait| format!(" and asks to wait {} s", wait.as_secs()))
                     .unwrap_or_default();
-                Failure::Passing {
+                Failure::Transient {
                     reason: format!("the hub answered {status}{wait}{message}"),
                     retry_after,
                 }
             }
-            other => Failure::Final(other),
+            other => Failure::Permanent(other),
         }
     }
 
@@ -347,7 +357,7 @@ impl Transfer<'_> {
         let ending = loop {
             let chunk = tokio::select! {
                 biased;
-                () = stop.cancelled() => break Err(Failure::Final(HubError::Cancelled)),
+                () = stop.cancelled() => break Err(Failure::Permanent(HubError::Cancelled)),
                 chunk = response.chunk() => chunk,
             };
             match chunk {
@@ -355,8 +365,8 @@ impl Transfer<'_> {
                     *bytes_downloaded += chunk.len() as u64;
                     here += chunk.len() as u64;
                     if here > file.size_bytes {
-                        on_disk(partial, Partial::restart).await?;
-                        return Err(Failure::passing("the server sent more than the file has"));
+                        run_blocking(partial, PartialFile::reset).await?;
+                        return Err(Failure::transient("the server sent more than the file has"));
                     }
                     buffer.extend_from_slice(&chunk);
                     if buffer.len() >= WRITE_BUFFER_BYTES || written_at.elapsed() >= WRITE_INTERVAL
@@ -364,29 +374,33 @@ impl Transfer<'_> {
                         written_at = Instant::now();
                         let full =
                             std::mem::replace(&mut buffer, Vec::with_capacity(WRITE_BUFFER_BYTES));
-                        on_disk(partial, move |partial| partial.append(&full)).await?;
+                        run_blocking(partial, move |partial| partial.append(&full)).await?;
                     }
                     self.progress.on_event(&PullEvent::Advanced {
                         file: file.path.clone(),
                         position_bytes: here,
                     });
                 }
-                Ok(None) if here == file.size_bytes => break Ok(Attempt::Full),
+                Ok(None) if here == file.size_bytes => break Ok(Attempt::Complete),
                 Ok(None) => {
-                    break Err(Failure::passing(format!(
+                    break Err(Failure::transient(format!(
                         "the connection closed at {here} of {} bytes",
                         file.size_bytes
                     )));
                 }
                 Err(error) if error.is_timeout() => {
-                    let seconds = self.config.patience.stall_timeout.as_secs_f32();
-                    break Err(Failure::passing(format!("nothing arrived for {seconds} s")));
+                    let seconds = self.config.read_timeout.as_secs_f32();
+                    break Err(Failure::transient(format!(
+                        "nothing arrived for {seconds} s"
+                    )));
                 }
-                Err(error) => break Err(Failure::passing(network_reason(response.url(), &error))),
+                Err(error) => {
+                    break Err(Failure::transient(network_reason(response.url(), &error)));
+                }
             }
         };
         if !buffer.is_empty() {
-            on_disk(partial, move |partial| partial.append(&buffer)).await?;
+            run_blocking(partial, move |partial| partial.append(&buffer)).await?;
         }
         ending
     }
@@ -418,7 +432,7 @@ fn continues(headers: &HeaderMap, from: u64, size_bytes: u64) -> bool {
     parse() == Some((from, true))
 }
 
-fn lock_partial(partial: &SharedPartial) -> std::sync::MutexGuard<'_, Partial> {
+fn lock_partial(partial: &SharedPartial) -> std::sync::MutexGuard<'_, PartialFile> {
     partial.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -427,16 +441,16 @@ fn position(partial: &SharedPartial) -> u64 {
 }
 
 /// Works on the partial file where waiting for a disk holds up nobody.
-async fn on_disk<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     partial: &SharedPartial,
-    work: impl FnOnce(&mut Partial) -> Result<T, HubError> + Send + 'static,
+    work: impl FnOnce(&mut PartialFile) -> Result<T, HubError> + Send + 'static,
 ) -> Result<T, HubError> {
     let partial = Arc::clone(partial);
-    finished(tokio::task::spawn_blocking(move || work(&mut lock_partial(&partial))).await)
+    join_result(tokio::task::spawn_blocking(move || work(&mut lock_partial(&partial))).await)
 }
 
 /// The result of work on another thread, panics included.
-fn finished<T>(
+fn join_result<T>(
     outcome: Result<Result<T, HubError>, tokio::task::JoinError>,
 ) -> Result<T, HubError> {
     match outcome {

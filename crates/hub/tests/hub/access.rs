@@ -1,23 +1,23 @@
 //! Who may have what, and where tokens go.
 
-use crate::support::{REPO, Witness, World, assert_whole, model, pull, request};
+use crate::support::{EventRecorder, REPO, TestEnv, assert_complete, model, pull, request};
 use mlxm_hub::{CancellationToken, Hub, HubConfig, HubError, SearchQuery, Token, TokenSource};
 use mlxm_testhub::{TestHub, TestRepo};
 
-fn with_token(world: &World, secret: &str) -> HubConfig {
-    let mut config = world.config();
+fn with_token(env: &TestEnv, secret: &str) -> HubConfig {
+    let mut config = env.config();
     config.token = Token::new(secret);
     config
 }
 
 #[tokio::test]
 async fn a_token_never_leaves_the_hub() {
-    let world = World::with_model(5_000);
-    let pulled = pull(&Hub::new(with_token(&world, "secret")).unwrap())
+    let env = TestEnv::with_model(5_000);
+    let pulled = pull(&Hub::new(with_token(&env, "secret")).unwrap())
         .await
         .unwrap();
-    assert_whole(&pulled.snapshot, 5_000);
-    let received = world.server.received();
+    assert_complete(&pulled.snapshot, 5_000);
+    let received = env.server.received();
     assert!(received.iter().any(|request| request.at_storage));
     for request in received {
         let expected = (!request.at_storage).then(|| "Bearer secret".to_owned());
@@ -31,12 +31,11 @@ async fn a_token_never_leaves_the_hub() {
 
 #[tokio::test]
 async fn without_a_token_none_is_sent() {
-    let world = World::with_model(10);
-    pull(&world.hub()).await.unwrap();
-    world.hub().search(&SearchQuery::default()).await.unwrap();
+    let env = TestEnv::with_model(10);
+    pull(&env.hub()).await.unwrap();
+    env.hub().search(&SearchQuery::default()).await.unwrap();
     assert!(
-        world
-            .server
+        env.server
             .received()
             .iter()
             .all(|request| request.authorization.is_none())
@@ -46,9 +45,9 @@ async fn without_a_token_none_is_sent() {
 #[tokio::test]
 async fn a_gated_model_says_where_to_ask() {
     for secret in [None, Some("secret")] {
-        let world = World::new();
-        world.server.add(model(REPO, 10).gated());
-        let mut config = world.config();
+        let env = TestEnv::new();
+        env.server.add(model(REPO, 10).gated());
+        let mut config = env.config();
         config.token = secret.and_then(Token::new);
         let hub = Hub::new(config).unwrap();
         assert!(
@@ -58,7 +57,7 @@ async fn a_gated_model_says_where_to_ask() {
                 .gated
         );
         let error = pull(&hub).await.unwrap_err();
-        let page = format!("{}/{REPO}", world.server.endpoint());
+        let page = format!("{}/{REPO}", env.server.endpoint());
         assert!(
             matches!(&error, HubError::Gated { page: found, .. } if *found == page),
             "{error:?}"
@@ -75,12 +74,12 @@ async fn a_gated_model_says_where_to_ask() {
 
 #[tokio::test]
 async fn a_refused_token_is_named_by_its_source() {
-    let world = World::with_model(10);
-    world.server.accept_tokens(&["good"]);
-    let file = world.home.path().join("token");
+    let env = TestEnv::with_model(10);
+    env.server.accept_tokens(&["good"]);
+    let file = env.home.path().join("token");
     std::fs::write(&file, "stale\n").unwrap();
-    let home = world.home.path().to_str().unwrap().to_owned();
-    let endpoint = world.server.endpoint().to_owned();
+    let home = env.home.path().to_str().unwrap().to_owned();
+    let endpoint = env.server.endpoint().to_owned();
     let from_file = HubConfig::from_vars(|name| match name {
         "HOME" | "HF_HOME" => Some(home.clone()),
         "HF_ENDPOINT" => Some(endpoint.clone()),
@@ -116,10 +115,10 @@ async fn a_refused_token_is_named_by_its_source() {
 
 #[tokio::test]
 async fn a_private_model_needs_a_token_and_is_not_told_from_a_missing_one() {
-    let world = World::new();
-    world.server.accept_tokens(&["good"]);
-    world.server.add(model(REPO, 10).private());
-    let error = pull(&world.hub()).await.unwrap_err();
+    let env = TestEnv::new();
+    env.server.accept_tokens(&["good"]);
+    env.server.add(model(REPO, 10).private());
+    let error = pull(&env.hub()).await.unwrap_err();
     assert!(
         matches!(error, HubError::RepoNotFound { token: None, .. }),
         "{error:?}"
@@ -129,8 +128,8 @@ async fn a_private_model_needs_a_token_and_is_not_told_from_a_missing_one() {
         words.contains("spelling") && words.contains("private") && words.contains("HF_TOKEN"),
         "{words}"
     );
-    assert_whole(
-        &pull(&Hub::new(with_token(&world, "good")).unwrap())
+    assert_complete(
+        &pull(&Hub::new(with_token(&env, "good")).unwrap())
             .await
             .unwrap()
             .snapshot,
@@ -139,23 +138,23 @@ async fn a_private_model_needs_a_token_and_is_not_told_from_a_missing_one() {
 
     let mut wrong = request();
     wrong.repo = "org/tiny-5bit".parse().unwrap();
-    let hub = Hub::new(with_token(&world, "good")).unwrap();
+    let hub = Hub::new(with_token(&env, "good")).unwrap();
     let error = hub
-        .pull(&wrong, &Witness::default(), &CancellationToken::new())
+        .pull(&wrong, &EventRecorder::default(), &CancellationToken::new())
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, HubError::RepoNotFound { token: Some(token), .. } if *token.source() == TokenSource::Given)
+        matches!(&error, HubError::RepoNotFound { token: Some(token), .. } if *token.source() == TokenSource::Explicit)
     );
 }
 
 #[tokio::test]
 async fn offline_means_no_request_at_all() {
-    let world = World::with_model(10);
-    let pulled = pull(&world.hub()).await.unwrap();
-    let before = world.server.received().len();
+    let env = TestEnv::with_model(10);
+    let pulled = pull(&env.hub()).await.unwrap();
+    let before = env.server.received().len();
 
-    let mut config = world.config();
+    let mut config = env.config();
     config.offline = true;
     let hub = Hub::new(config).unwrap();
     let repo = REPO.parse().unwrap();
@@ -170,27 +169,27 @@ async fn offline_means_no_request_at_all() {
     }
     assert_eq!(hub.resolve("tiny").unwrap().path, pulled.snapshot);
     assert_eq!(hub.local().unwrap().len(), 1);
-    assert_eq!(world.server.received().len(), before);
+    assert_eq!(env.server.received().len(), before);
 }
 
 #[tokio::test]
 async fn search_asks_for_mlx_models_best_first() {
-    let world = World::new();
+    let env = TestEnv::new();
     for (id, downloads) in [
         ("org/qwen-small", 5),
         ("org/qwen-large", 50),
         ("other/qwen-mid", 20),
         ("org/llama", 99),
     ] {
-        world.server.add(model(id, 10).downloads(downloads));
+        env.server.add(model(id, 10).downloads(downloads));
     }
-    world.server.add(
+    env.server.add(
         TestRepo::new("org/qwen-torch")
             .tags(&["pytorch"])
             .downloads(1000),
     );
-    world.server.add(model("org/qwen-gated", 10).gated());
-    let hub = world.hub();
+    env.server.add(model("org/qwen-gated", 10).gated());
+    let hub = env.hub();
     let names = async |query: SearchQuery| -> Vec<String> {
         hub.search(&query)
             .await
@@ -238,7 +237,7 @@ async fn search_asks_for_mlx_models_best_first() {
         .await,
         ["org/qwen-torch"]
     );
-    world.server.page_size(1);
+    env.server.page_size(1);
     assert_eq!(
         names(SearchQuery {
             limit: 3,
@@ -261,10 +260,10 @@ async fn search_asks_for_mlx_models_best_first() {
 
 #[tokio::test]
 async fn requests_go_through_the_proxy_unless_excepted() {
-    let world = World::with_model(10);
+    let env = TestEnv::with_model(10);
     // A proxy that answers everything itself: being reached is what is tested.
     let proxy = TestHub::start();
-    let mut config = world.config();
+    let mut config = env.config();
     config.endpoint = Some("http://hub.example".to_owned());
     let through = |no_proxy: Option<&str>| mlxm_hub::Proxies::Explicit {
         http: Some(proxy.endpoint().to_owned()),
@@ -281,10 +280,10 @@ async fn requests_go_through_the_proxy_unless_excepted() {
             .starts_with("http://hub.example/api/models/org/tiny-4bit")
     );
 
-    config.endpoint = Some(world.server.endpoint().to_owned());
+    config.endpoint = Some(env.server.endpoint().to_owned());
     config.proxies = through(Some("127.0.0.1"));
     let before = proxy.received().len();
-    assert_whole(
+    assert_complete(
         &pull(&Hub::new(config).unwrap()).await.unwrap().snapshot,
         10,
     );

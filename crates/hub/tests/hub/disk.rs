@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::support::{WEIGHTS, Witness, World, assert_whole, pull, request};
+use crate::support::{EventRecorder, TestEnv, WEIGHTS, assert_complete, pull, request};
 use mlxm_hub::{CancellationToken, Disk, Hub, HubError};
 
 const SIZE: usize = 4_000_000;
@@ -46,8 +46,8 @@ impl Disk for SmallDisk {
 
 #[tokio::test]
 async fn what_cannot_fit_is_refused_before_anything_is_fetched() {
-    let world = World::with_model(SIZE);
-    let mut config = world.config();
+    let env = TestEnv::with_model(SIZE);
+    let mut config = env.config();
     config.disk = SmallDisk::new(1_000_000, u64::MAX, io::ErrorKind::StorageFull);
     let error = pull(&Hub::new(config).unwrap()).await.unwrap_err();
     let HubError::DiskFull {
@@ -60,23 +60,23 @@ async fn what_cannot_fit_is_refused_before_anything_is_fetched() {
     };
     assert!(*needed > SIZE as u64);
     assert!(error.to_string().contains("1.0 MB are free"), "{error}");
-    assert!(world.server.content_requests(WEIGHTS).is_empty());
-    assert!(world.partials().is_empty());
+    assert!(env.server.content_requests(WEIGHTS).is_empty());
+    assert!(env.partials().is_empty());
 }
 
 #[tokio::test]
 async fn what_is_here_already_needs_no_room() {
-    let world = World::with_model(SIZE);
-    pull(&world.hub()).await.unwrap();
-    let mut config = world.config();
+    let env = TestEnv::with_model(SIZE);
+    pull(&env.hub()).await.unwrap();
+    let mut config = env.config();
     config.disk = SmallDisk::new(0, 0, io::ErrorKind::StorageFull);
     pull(&Hub::new(config).unwrap()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_disk_that_fills_up_keeps_what_arrived_and_publishes_nothing() {
-    let world = World::with_model(SIZE);
-    let mut config = world.config();
+    let env = TestEnv::with_model(SIZE);
+    let mut config = env.config();
     config.disk = SmallDisk::new(u64::MAX / 2, 2_500_000, io::ErrorKind::StorageFull);
     let error = pull(&Hub::new(config).unwrap()).await.unwrap_err();
     assert!(
@@ -89,41 +89,41 @@ async fn a_disk_that_fills_up_keeps_what_arrived_and_publishes_nothing() {
         ),
         "{error:?}"
     );
-    assert!(!world.repo_folder().join("snapshots").exists());
-    assert!(!world.repo_folder().join("refs").exists());
-    assert!(world.hub().resolve("tiny").is_err());
+    assert!(!env.repo_folder().join("snapshots").exists());
+    assert!(!env.repo_folder().join("refs").exists());
+    assert!(env.hub().resolve("tiny").is_err());
 
-    let kept = fs::metadata(world.partial().unwrap()).unwrap().len();
+    let kept = fs::metadata(env.partial().unwrap()).unwrap().len();
     assert!(kept > 0 && kept <= 2_500_000, "{kept}");
-    let witness = Witness::default();
-    let pulled = world
+    let recorder = EventRecorder::default();
+    let pulled = env
         .hub()
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
-    assert_eq!(witness.starts(WEIGHTS), [kept]);
-    assert_whole(&pulled.snapshot, SIZE);
+    assert_eq!(recorder.starts(WEIGHTS), [kept]);
+    assert_complete(&pulled.snapshot, SIZE);
 }
 
 #[tokio::test]
 async fn a_cache_that_cannot_be_made_is_named() {
-    let world = World::with_model(10);
-    fs::write(world.home.path().join("hub"), "a file is in the way").unwrap();
-    let error = pull(&world.hub()).await.unwrap_err();
+    let env = TestEnv::with_model(10);
+    fs::write(env.home.path().join("hub"), "a file is in the way").unwrap();
+    let error = pull(&env.hub()).await.unwrap_err();
     assert!(
-        matches!(&error, HubError::NotWritable { path, .. } if path.starts_with(world.home.path())),
+        matches!(&error, HubError::NotWritable { path, .. } if path.starts_with(env.home.path())),
         "{error:?}"
     );
     assert!(error.to_string().contains("HF_HUB_CACHE"), "{error}");
-    assert!(world.server.content_requests(WEIGHTS).is_empty());
+    assert!(env.server.content_requests(WEIGHTS).is_empty());
 }
 
 #[tokio::test]
 async fn a_cache_that_turns_read_only_is_named() {
-    let world = World::with_model(10);
-    let mut config = world.config();
+    let env = TestEnv::with_model(10);
+    let mut config = env.config();
     config.disk = SmallDisk::new(u64::MAX / 2, 0, io::ErrorKind::ReadOnlyFilesystem);
     let error = pull(&Hub::new(config).unwrap()).await.unwrap_err();
     assert!(matches!(error, HubError::NotWritable { .. }), "{error:?}");
-    assert!(!world.repo_folder().join("snapshots").exists());
+    assert!(!env.repo_folder().join("snapshots").exists());
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    REPO, WEIGHTS, Witness, World, assert_whole, files_below, pull, request, weights,
+    EventRecorder, REPO, TestEnv, WEIGHTS, assert_complete, files_below, pull, request, weights,
 };
 use mlxm_hub::{CancellationToken, Hub, HubError, PullEvent};
 use mlxm_testhub::{Fault, TestRepo};
@@ -14,22 +14,19 @@ const SIZE: usize = 3_000_000;
 
 #[tokio::test]
 async fn a_lost_connection_continues_where_it_stopped() {
-    let world = World::with_model(SIZE);
-    world
-        .server
+    let env = TestEnv::with_model(SIZE);
+    env.server
         .inject(REPO, WEIGHTS, Fault::DropAfter(1_000_000));
-    world
-        .server
-        .inject(REPO, WEIGHTS, Fault::DropAfter(700_000));
-    let witness = Witness::default();
-    let pulled = world
+    env.server.inject(REPO, WEIGHTS, Fault::DropAfter(700_000));
+    let recorder = EventRecorder::default();
+    let pulled = env
         .hub()
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
-    assert_whole(&pulled.snapshot, SIZE);
-    assert_eq!(witness.starts(WEIGHTS), [0, 1_000_000, 1_700_000]);
-    let ranges: Vec<_> = world
+    assert_complete(&pulled.snapshot, SIZE);
+    assert_eq!(recorder.starts(WEIGHTS), [0, 1_000_000, 1_700_000]);
+    let ranges: Vec<_> = env
         .server
         .content_requests(WEIGHTS)
         .into_iter()
@@ -43,136 +40,129 @@ async fn a_lost_connection_continues_where_it_stopped() {
             Some("bytes=1700000-".to_owned())
         ]
     );
-    assert_eq!(witness.retries().len(), 2);
+    assert_eq!(recorder.retries().len(), 2);
 }
 
 #[tokio::test]
 async fn small_files_continue_too_when_their_etag_is_the_same() {
-    let world = World::new();
+    let env = TestEnv::new();
     let tokenizer = weights(300_000);
-    world
-        .server
+    env.server
         .add(crate::support::model(REPO, 10).file("tokenizer.json", tokenizer.clone()));
-    world
-        .server
+    env.server
         .inject(REPO, "tokenizer.json", Fault::DropAfter(100_000));
-    let witness = Witness::default();
-    let pulled = world
+    let recorder = EventRecorder::default();
+    let pulled = env
         .hub()
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
-    assert_eq!(witness.starts("tokenizer.json"), [0, 100_000]);
+    assert_eq!(recorder.starts("tokenizer.json"), [0, 100_000]);
     assert!(fs::read(pulled.snapshot.join("tokenizer.json")).unwrap() == tokenizer);
 }
 
 #[tokio::test]
 async fn a_line_that_keeps_dropping_still_finishes() {
-    let world = World::with_model(SIZE);
+    let env = TestEnv::with_model(SIZE);
     // More drops than attempts are allowed without progress.
     for _ in 0..14 {
-        world
-            .server
-            .inject(REPO, WEIGHTS, Fault::DropAfter(200_000));
+        env.server.inject(REPO, WEIGHTS, Fault::DropAfter(200_000));
     }
-    let mut config = world.config();
-    config.patience.attempts = 3;
+    let mut config = env.config();
+    config.retry.max_attempts = 3;
     let pulled = pull(&Hub::new(config).unwrap()).await.unwrap();
-    assert_whole(&pulled.snapshot, SIZE);
+    assert_complete(&pulled.snapshot, SIZE);
 }
 
 #[tokio::test]
 async fn a_stalled_transfer_is_taken_up_again() {
-    let world = World::with_model(SIZE);
-    world
-        .server
+    let env = TestEnv::with_model(SIZE);
+    env.server
         .inject(REPO, WEIGHTS, Fault::StallAfter(1_500_000));
-    let mut config = world.config();
-    config.patience.stall_timeout = Duration::from_millis(700);
-    let witness = Witness::default();
+    let mut config = env.config();
+    config.read_timeout = Duration::from_millis(700);
+    let recorder = EventRecorder::default();
     let pulled = Hub::new(config)
         .unwrap()
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
-    assert_whole(&pulled.snapshot, SIZE);
-    assert_eq!(witness.starts(WEIGHTS), [0, 1_500_000]);
-    assert_eq!(witness.retries(), ["nothing arrived for 0.7 s"]);
+    assert_complete(&pulled.snapshot, SIZE);
+    assert_eq!(recorder.starts(WEIGHTS), [0, 1_500_000]);
+    assert_eq!(recorder.retries(), ["nothing arrived for 0.7 s"]);
 }
 
 #[tokio::test]
 async fn damaged_bytes_are_noticed_and_fetched_again() {
     for file in [WEIGHTS, "config.json"] {
-        let world = World::with_model(SIZE);
-        world.server.inject(REPO, file, Fault::Damage);
-        let witness = Witness::default();
-        let pulled = world
+        let env = TestEnv::with_model(SIZE);
+        env.server.inject(REPO, file, Fault::Corrupt);
+        let recorder = EventRecorder::default();
+        let pulled = env
             .hub()
-            .pull(&request(), &witness, &CancellationToken::new())
+            .pull(&request(), &recorder, &CancellationToken::new())
             .await
             .unwrap();
-        assert_whole(&pulled.snapshot, SIZE);
+        assert_complete(&pulled.snapshot, SIZE);
         assert!(
-            witness.retries()[0].contains("damaged"),
+            recorder.retries()[0].contains("damaged"),
             "{:?}",
-            witness.retries()
+            recorder.retries()
         );
     }
 }
 
 #[tokio::test]
 async fn bytes_damaged_at_the_source_are_refused() {
-    let world = World::with_model(SIZE);
+    let env = TestEnv::with_model(SIZE);
     for _ in 0..10 {
-        world.server.inject(REPO, WEIGHTS, Fault::Damage);
+        env.server.inject(REPO, WEIGHTS, Fault::Corrupt);
     }
-    let error = pull(&world.hub()).await.unwrap_err();
+    let error = pull(&env.hub()).await.unwrap_err();
     assert!(
         matches!(&error, HubError::Corrupt { file, .. } if file == WEIGHTS),
         "{error:?}"
     );
-    assert!(world.partials().is_empty());
-    assert!(!world.repo_folder().join("snapshots").exists());
-    assert!(!world.repo_folder().join("refs").exists());
+    assert!(env.partials().is_empty());
+    assert!(!env.repo_folder().join("snapshots").exists());
+    assert!(!env.repo_folder().join("refs").exists());
 }
 
 #[tokio::test]
 async fn a_damaged_beginning_on_disk_is_noticed() {
-    let world = World::with_model(SIZE);
-    world
-        .server
+    let env = TestEnv::with_model(SIZE);
+    env.server
         .inject(REPO, WEIGHTS, Fault::DropAfter(1_000_000));
-    let mut config = world.config();
-    config.patience.attempts = 1;
+    let mut config = env.config();
+    config.retry.max_attempts = 1;
     pull(&Hub::new(config).unwrap()).await.unwrap_err();
-    fs::write(world.partial().unwrap(), vec![0; 1_000_000]).unwrap();
-    let witness = Witness::default();
-    let pulled = world
+    fs::write(env.partial().unwrap(), vec![0; 1_000_000]).unwrap();
+    let recorder = EventRecorder::default();
+    let pulled = env
         .hub()
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
-    assert_whole(&pulled.snapshot, SIZE);
-    assert_eq!(witness.starts(WEIGHTS), [1_000_000, 0]);
+    assert_complete(&pulled.snapshot, SIZE);
+    assert_eq!(recorder.starts(WEIGHTS), [1_000_000, 0]);
 }
 
 #[tokio::test]
 async fn a_server_without_ranges_starts_over_instead_of_appending() {
-    let world = World::with_model(SIZE);
-    world
-        .server
+    let env = TestEnv::with_model(SIZE);
+    env.server
         .inject(REPO, WEIGHTS, Fault::DropAfter(1_000_000));
-    world.server.inject(REPO, WEIGHTS, Fault::IgnoreRange);
-    let witness = Witness::default();
-    let pulled = world
+    env.server.inject(REPO, WEIGHTS, Fault::IgnoreRange);
+    let recorder = EventRecorder::default();
+    let pulled = env
         .hub()
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
-    assert_whole(&pulled.snapshot, SIZE);
-    assert_eq!(witness.starts(WEIGHTS), [0, 1_000_000, 0]);
+    assert_complete(&pulled.snapshot, SIZE);
+    assert_eq!(recorder.starts(WEIGHTS), [0, 1_000_000, 0]);
     assert_eq!(
-        witness.retries().len(),
+        recorder.retries().len(),
         1,
         "the whole file is taken as it comes"
     );
@@ -181,31 +171,28 @@ async fn a_server_without_ranges_starts_over_instead_of_appending() {
 #[tokio::test]
 async fn content_that_changes_meanwhile_is_fetched_anew() {
     for is_large in [true, false] {
-        let world = World::new();
+        let env = TestEnv::new();
         let (old, new) = (
             weights(300_000),
             weights(250_000).into_iter().rev().collect::<Vec<u8>>(),
         );
         let repo = TestRepo::new(REPO).file("config.json", "{}");
-        world.server.add(if is_large {
+        env.server.add(if is_large {
             repo.large_file(WEIGHTS, old)
         } else {
             repo.file(WEIGHTS, old)
         });
         // The first part of the old content is here when the second request finds the new one.
-        world
-            .server
-            .inject(REPO, WEIGHTS, Fault::DropAfter(100_000));
-        world
-            .server
+        env.server.inject(REPO, WEIGHTS, Fault::DropAfter(100_000));
+        env.server
             .inject(REPO, WEIGHTS, Fault::Replace(new.clone()));
-        let pulled = pull(&world.hub()).await.unwrap();
+        let pulled = pull(&env.hub()).await.unwrap();
         assert!(
             fs::read(pulled.snapshot.join(WEIGHTS)).unwrap() == new,
             "large: {is_large}"
         );
         assert!(
-            world.partials().is_empty(),
+            env.partials().is_empty(),
             "what nobody can complete is removed"
         );
     }
@@ -213,24 +200,22 @@ async fn content_that_changes_meanwhile_is_fetched_anew() {
 
 #[tokio::test]
 async fn busy_answers_are_retried_after_the_time_they_ask_for() {
-    let world = World::with_model(1_000);
-    world
-        .server
+    let env = TestEnv::with_model(1_000);
+    env.server
         .inject(REPO, WEIGHTS, Fault::HubStatus(429, Some("1")));
-    world
-        .server
+    env.server
         .inject(REPO, WEIGHTS, Fault::HubStatus(503, None));
-    world.server.inject(REPO, WEIGHTS, Fault::Status(500));
-    let witness = Witness::default();
+    env.server.inject(REPO, WEIGHTS, Fault::Status(500));
+    let recorder = EventRecorder::default();
     let begun = Instant::now();
-    let pulled = world
+    let pulled = env
         .hub()
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
-    assert_whole(&pulled.snapshot, 1_000);
+    assert_complete(&pulled.snapshot, 1_000);
     assert!(begun.elapsed() >= Duration::from_secs(1));
-    let delays: Vec<Duration> = witness
+    let delays: Vec<Duration> = recorder
         .events()
         .into_iter()
         .filter_map(|event| {
@@ -253,60 +238,60 @@ async fn busy_answers_are_retried_after_the_time_they_ask_for() {
 
 #[tokio::test]
 async fn a_link_to_storage_that_expired_is_renewed() {
-    let world = World::with_model(1_000);
-    world.server.inject(REPO, WEIGHTS, Fault::Status(403));
-    let pulled = pull(&world.hub()).await.unwrap();
-    assert_whole(&pulled.snapshot, 1_000);
+    let env = TestEnv::with_model(1_000);
+    env.server.inject(REPO, WEIGHTS, Fault::Status(403));
+    let pulled = pull(&env.hub()).await.unwrap();
+    assert_complete(&pulled.snapshot, 1_000);
 }
 
 #[tokio::test]
 async fn attempts_without_progress_are_bounded() {
-    let world = World::with_model(1_000);
+    let env = TestEnv::with_model(1_000);
     for _ in 0..50 {
-        world
-            .server
+        env.server
             .inject(REPO, WEIGHTS, Fault::HubStatus(503, None));
     }
-    let mut config = world.config();
-    config.patience.attempts = 4;
+    let mut config = env.config();
+    config.retry.max_attempts = 4;
     let error = pull(&Hub::new(config).unwrap()).await.unwrap_err();
     assert!(
-        matches!(&error, HubError::GaveUp { attempts: 4, .. }),
+        matches!(&error, HubError::RetriesExhausted { attempts: 4, .. }),
         "{error:?}"
     );
     assert!(error.to_string().contains("503"), "{error}");
-    assert_eq!(world.server.content_requests(WEIGHTS).len(), 4);
-    assert!(!world.repo_folder().join("snapshots").exists());
+    assert_eq!(env.server.content_requests(WEIGHTS).len(), 4);
+    assert!(!env.repo_folder().join("snapshots").exists());
 }
 
 #[tokio::test]
 async fn a_server_that_drops_at_the_same_place_and_knows_no_ranges_is_given_up() {
-    let world = World::with_model(SIZE);
+    let env = TestEnv::with_model(SIZE);
     for _ in 0..50 {
-        world
-            .server
-            .inject(REPO, WEIGHTS, Fault::DropAfter(500_000));
+        env.server.inject(REPO, WEIGHTS, Fault::DropAfter(500_000));
     }
     // Each further answer is the whole file, cut at the same place: the position moves every time,
     // but never to new ground.
-    let mut config = world.config();
-    config.patience.attempts = 3;
-    world.server.ignore_ranges();
+    let mut config = env.config();
+    config.retry.max_attempts = 3;
+    env.server.ignore_ranges();
     let error = pull(&Hub::new(config).unwrap()).await.unwrap_err();
-    assert!(matches!(&error, HubError::GaveUp { .. }), "{error:?}");
-    assert!(world.server.content_requests(WEIGHTS).len() <= 4);
+    assert!(
+        matches!(&error, HubError::RetriesExhausted { .. }),
+        "{error:?}"
+    );
+    assert!(env.server.content_requests(WEIGHTS).len() <= 4);
 }
 
 #[tokio::test]
 async fn questions_are_retried_too() {
-    let world = World::with_model(1_000);
-    world.server.refuse_api(503, None);
-    world.server.refuse_api(429, Some("1"));
-    assert_whole(&pull(&world.hub()).await.unwrap().snapshot, 1_000);
+    let env = TestEnv::with_model(1_000);
+    env.server.fail_next_api_request(503, None);
+    env.server.fail_next_api_request(429, Some("1"));
+    assert_complete(&pull(&env.hub()).await.unwrap().snapshot, 1_000);
     for _ in 0..9 {
-        world.server.refuse_api(500, None);
+        env.server.fail_next_api_request(500, None);
     }
-    let error = pull(&world.hub()).await.unwrap_err();
+    let error = pull(&env.hub()).await.unwrap_err();
     assert!(
         matches!(error, HubError::Server { status: 500, .. }),
         "{error:?}"
@@ -315,9 +300,8 @@ async fn questions_are_retried_too() {
 
 #[tokio::test]
 async fn cancelling_keeps_what_arrived_and_publishes_nothing() {
-    let world = World::with_model(SIZE);
-    world
-        .server
+    let env = TestEnv::with_model(SIZE);
+    env.server
         .inject(REPO, WEIGHTS, Fault::StallAfter(1_300_000));
     let cancel = CancellationToken::new();
     let stop = cancel.clone();
@@ -338,55 +322,55 @@ async fn cancelling_keeps_what_arrived_and_publishes_nothing() {
             stop.cancel();
         }
     };
-    let error = world
+    let error = env
         .hub()
         .pull(&request(), &cancel_midway, &cancel)
         .await
         .unwrap_err();
     assert!(matches!(error, HubError::Cancelled), "{error:?}");
     assert_eq!(
-        fs::metadata(world.partial().unwrap()).unwrap().len(),
+        fs::metadata(env.partial().unwrap()).unwrap().len(),
         1_300_000
     );
-    assert!(!world.repo_folder().join("snapshots").exists());
+    assert!(!env.repo_folder().join("snapshots").exists());
 
-    let witness = Witness::default();
-    let pulled = world
+    let recorder = EventRecorder::default();
+    let pulled = env
         .hub()
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
-    assert_eq!(witness.starts(WEIGHTS), [1_300_000]);
+    assert_eq!(recorder.starts(WEIGHTS), [1_300_000]);
     assert_eq!(pulled.bytes_reused, 1_300_000 + 39);
-    assert_whole(&pulled.snapshot, SIZE);
+    assert_complete(&pulled.snapshot, SIZE);
 }
 
 #[tokio::test]
 async fn one_file_that_fails_leaves_the_others_resumable() {
-    let world = World::new();
+    let env = TestEnv::new();
     let (a, b) = (
         "model-00001-of-00002.safetensors",
         "model-00002-of-00002.safetensors",
     );
-    world.server.add(
+    env.server.add(
         TestRepo::new(REPO)
             .file("config.json", "{}")
             .large_file(a, weights(SIZE))
             .large_file(b, weights(SIZE / 2)),
     );
-    world.server.inject(REPO, a, Fault::StallAfter(1_200_000));
+    env.server.inject(REPO, a, Fault::StallAfter(1_200_000));
     for _ in 0..9 {
-        world.server.inject(REPO, b, Fault::HubStatus(503, None));
+        env.server.inject(REPO, b, Fault::HubStatus(503, None));
     }
-    let mut config = world.config();
-    config.patience.attempts = 8;
-    config.patience.backoff = Duration::from_millis(20);
+    let mut config = env.config();
+    config.retry.max_attempts = 8;
+    config.retry.initial_backoff = Duration::from_millis(20);
     let error = pull(&Hub::new(config).unwrap()).await.unwrap_err();
     assert!(
-        matches!(&error, HubError::GaveUp { file, .. } if file == b),
+        matches!(&error, HubError::RetriesExhausted { file, .. } if file == b),
         "{error:?}"
     );
-    let sizes: Vec<u64> = files_below(&world.repo_folder().join("blobs"))
+    let sizes: Vec<u64> = files_below(&env.repo_folder().join("blobs"))
         .iter()
         .filter(|path| path.extension().is_some())
         .map(|path| fs::metadata(path).unwrap().len())
@@ -396,8 +380,8 @@ async fn one_file_that_fails_leaves_the_others_resumable() {
 
 #[tokio::test]
 async fn a_hub_that_cannot_be_reached_is_named() {
-    let world = World::with_model(10);
-    let mut config = world.config();
+    let env = TestEnv::with_model(10);
+    let mut config = env.config();
     // A port that was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()

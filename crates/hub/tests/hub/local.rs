@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{REPO, Witness, World, assert_whole, model, pull, request};
+use crate::support::{EventRecorder, REPO, TestEnv, assert_complete, model, pull, request};
 use mlxm_hub::{
     CancellationToken, FileFilter, Hub, HubConfig, HubError, LocalSource, ResolveError,
 };
@@ -60,7 +60,7 @@ impl Machine {
         )
     }
 
-    fn made_here(&self, name: &str) -> PathBuf {
+    fn local_model(&self, name: &str) -> PathBuf {
         let folder = self.models().join(name);
         write(&folder.join("config.json"), "{}");
         write(&folder.join("model.safetensors"), "weights");
@@ -78,8 +78,8 @@ fn models_of_both_places_are_listed() {
     let machine = Machine::new();
     assert_eq!(machine.hub().local().unwrap(), []);
     let snapshot = machine.whole("org/cached");
-    let here = machine.made_here("converted");
-    let owned = machine.made_here("me/converted-4bit");
+    let here = machine.local_model("converted");
+    let owned = machine.local_model("me/converted-4bit");
     write(
         &machine.cache().join("datasets--org--data/refs/main"),
         "c0ffee",
@@ -228,7 +228,7 @@ fn an_incomplete_model_does_not_make_a_name_ambiguous() {
 fn a_model_made_here_shadows_a_cached_one_of_the_same_name() {
     let machine = Machine::new();
     machine.whole("org/name");
-    let here = machine.made_here("org/name");
+    let here = machine.local_model("org/name");
     assert_eq!(machine.hub().resolve("org/name").unwrap().path, here);
     machine.hub().remove("org/name", None).unwrap();
     assert_eq!(
@@ -264,7 +264,7 @@ fn what_is_not_here_is_answered_with_what_could_be_meant() {
 #[test]
 fn paths_are_taken_as_they_are() {
     let machine = Machine::new();
-    let folder = machine.made_here("converted");
+    let folder = machine.local_model("converted");
     let hub = machine.hub();
     let path = folder.to_str().unwrap();
     assert_eq!(hub.resolve(path).unwrap().path, folder);
@@ -295,11 +295,10 @@ fn paths_are_taken_as_they_are() {
 
 #[tokio::test]
 async fn removing_a_revision_keeps_what_others_share() {
-    let world = World::with_model(50_000);
-    let hub = world.hub();
+    let env = TestEnv::with_model(50_000);
+    let hub = env.hub();
     let old = pull(&hub).await.unwrap();
-    world
-        .server
+    env.server
         .add(model(REPO, 50_000).file("config.json", r#"{"model_type":"qwen2"}"#));
     let new = pull(&hub).await.unwrap();
 
@@ -310,8 +309,8 @@ async fn removing_a_revision_keeps_what_others_share() {
         r#"{"model_type":"qwen2"}"#.len() as u64
     );
     assert!(!new.snapshot.exists());
-    assert!(!world.repo_folder().join("refs/main").exists());
-    assert_whole(&old.snapshot, 50_000);
+    assert!(!env.repo_folder().join("refs/main").exists());
+    assert_complete(&old.snapshot, 50_000);
 
     assert!(matches!(
         hub.remove(REPO, Some("v9")),
@@ -319,25 +318,25 @@ async fn removing_a_revision_keeps_what_others_share() {
     ));
     let removed = hub.remove(REPO, None).unwrap();
     assert!(removed.bytes_freed > 50_000);
-    assert!(!world.repo_folder().exists());
+    assert!(!env.repo_folder().exists());
     assert_eq!(hub.local().unwrap(), []);
     assert!(matches!(
         hub.remove(REPO, None),
-        Err(HubError::NotLocal { .. })
+        Err(HubError::NoLocalModel { .. })
     ));
     // Not by a part of the name.
     pull(&hub).await.unwrap();
     assert!(matches!(
         hub.remove("tiny", None),
-        Err(HubError::NotLocal { .. })
+        Err(HubError::NoLocalModel { .. })
     ));
 }
 
 #[test]
 fn removing_a_model_made_here_removes_its_folder() {
     let machine = Machine::new();
-    machine.made_here("me/one");
-    machine.made_here("me/two");
+    machine.local_model("me/one");
+    machine.local_model("me/two");
     let removed = machine.hub().remove("me/one", None).unwrap();
     assert_eq!(removed.bytes_freed, 9);
     assert!(machine.models().join("me/two").exists());
@@ -347,16 +346,16 @@ fn removing_a_model_made_here_removes_its_folder() {
 
 #[tokio::test]
 async fn files_pulled_by_pattern_make_no_complete_model() {
-    let world = World::with_model(1_000);
+    let env = TestEnv::with_model(1_000);
     let mut only_settings = request();
     only_settings.files = FileFilter::Patterns {
         include: vec!["*.json".to_owned()],
         exclude: vec![],
     };
-    let hub = world.hub();
+    let hub = env.hub();
     hub.pull(
         &only_settings,
-        &Witness::default(),
+        &EventRecorder::default(),
         &CancellationToken::new(),
     )
     .await
@@ -365,6 +364,6 @@ async fn files_pulled_by_pattern_make_no_complete_model() {
         hub.resolve(REPO),
         Err(ResolveError::Incomplete { .. })
     ));
-    assert_whole(&pull(&hub).await.unwrap().snapshot, 1_000);
+    assert_complete(&pull(&hub).await.unwrap().snapshot, 1_000);
     assert!(hub.resolve(REPO).is_ok());
 }

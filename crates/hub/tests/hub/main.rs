@@ -6,11 +6,11 @@
 )]
 
 mod access;
-mod any_faults;
 mod config;
 mod disk;
 mod faults;
 mod local;
 mod processes;
 mod pull;
+mod random_faults;
 mod support;

@@ -6,7 +6,9 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::support::{REPO, WEIGHTS, Witness, World, assert_whole, config, pull, request};
+use crate::support::{
+    EventRecorder, REPO, TestEnv, WEIGHTS, assert_complete, config, pull, request,
+};
 use mlxm_hub::{CancellationToken, Hub, HubError, NoProgress, ProgressHandler, PullEvent};
 use mlxm_testhub::Fault;
 
@@ -25,14 +27,14 @@ fn child() {
     let pulled = hub
         .pull(&request(), &NoProgress, &CancellationToken::new())
         .unwrap();
-    assert_whole(&pulled.snapshot, SIZE);
+    assert_complete(&pulled.snapshot, SIZE);
 }
 
-fn spawn(world: &World) -> Child {
+fn spawn(env: &TestEnv) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "processes::child"])
-        .env(CHILD_ENDPOINT, world.server.endpoint())
-        .env(CHILD_HOME, world.home.path())
+        .env(CHILD_ENDPOINT, env.server.endpoint())
+        .env(CHILD_HOME, env.home.path())
         .spawn()
         .unwrap()
 }
@@ -45,81 +47,79 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn partial_bytes(world: &World) -> u64 {
-    world
-        .partial()
+fn partial_bytes(env: &TestEnv) -> u64 {
+    env.partial()
         .and_then(|path| fs::metadata(path).ok())
         .map_or(0, |metadata| metadata.len())
 }
 
 #[tokio::test]
 async fn a_killed_pull_is_continued_by_the_next_process() {
-    let world = World::with_model(SIZE);
-    world
-        .server
+    let env = TestEnv::with_model(SIZE);
+    env.server
         .inject(REPO, WEIGHTS, Fault::StallAfter(2_500_000));
-    let mut child = spawn(&world);
-    wait_until("a partial file", || partial_bytes(&world) >= 1_000_000);
+    let mut child = spawn(&env);
+    wait_until("a partial file", || partial_bytes(&env) >= 1_000_000);
     child.kill().unwrap();
     child.wait().unwrap();
 
-    let kept = partial_bytes(&world);
-    assert!(world.hub().resolve("tiny").is_err());
-    let local = world.hub().local().unwrap();
+    let kept = partial_bytes(&env);
+    assert!(env.hub().resolve("tiny").is_err());
+    let local = env.hub().local().unwrap();
     assert!(local.len() == 1 && !local[0].complete && local[0].size_bytes >= kept);
 
-    let witness = Witness::default();
-    let pulled = world
+    let recorder = EventRecorder::default();
+    let pulled = env
         .hub()
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
-    assert_whole(&pulled.snapshot, SIZE);
-    assert_eq!(witness.starts(WEIGHTS), [kept]);
+    assert_complete(&pulled.snapshot, SIZE);
+    assert_eq!(recorder.starts(WEIGHTS), [kept]);
     assert!(pulled.bytes_downloaded <= SIZE as u64 - kept + 100);
     assert_eq!(
-        world.server.content_requests(WEIGHTS).last().unwrap().range,
+        env.server.content_requests(WEIGHTS).last().unwrap().range,
         Some(format!("bytes={kept}-"))
     );
 }
 
 #[tokio::test]
 async fn processes_that_pull_the_same_model_fetch_it_once() {
-    let world = World::with_model(SIZE);
-    world.server.pace(100_000, Duration::from_millis(15));
-    let mut children = [spawn(&world), spawn(&world), spawn(&world)];
+    let env = TestEnv::with_model(SIZE);
+    env.server.throttle(100_000, Duration::from_millis(15));
+    let mut children = [spawn(&env), spawn(&env), spawn(&env)];
     let statuses: Vec<ExitStatus> = children
         .iter_mut()
         .map(|child| child.wait().unwrap())
         .collect();
     assert!(statuses.iter().all(ExitStatus::success), "{statuses:?}");
-    assert_eq!(world.server.content_requests(WEIGHTS).len(), 1);
-    assert_whole(&world.hub().resolve("tiny").unwrap().path, SIZE);
+    assert_eq!(env.server.content_requests(WEIGHTS).len(), 1);
+    assert_complete(&env.hub().resolve("tiny").unwrap().path, SIZE);
 }
 
 #[tokio::test]
 async fn a_second_pull_waits_for_the_first_and_finds_its_file() {
-    let world = World::with_model(SIZE);
-    world.server.pace(100_000, Duration::from_millis(40));
-    let mut child = spawn(&world);
+    let env = TestEnv::with_model(SIZE);
+    env.server.throttle(100_000, Duration::from_millis(40));
+    let mut child = spawn(&env);
     wait_until("the other pull", || {
-        !world.server.content_requests(WEIGHTS).is_empty()
+        !env.server.content_requests(WEIGHTS).is_empty()
     });
     assert!(matches!(
-        world.hub().remove(REPO, None),
+        env.hub().remove(REPO, None),
         Err(HubError::Busy { .. })
     ));
 
-    let witness = Witness::default();
-    let pulled = world
+    let recorder = EventRecorder::default();
+    let pulled = env
         .hub()
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
     assert!(child.wait().unwrap().success());
-    assert_whole(&pulled.snapshot, SIZE);
-    assert!(witness.starts(WEIGHTS).is_empty());
-    let events = witness.events();
+    assert_complete(&pulled.snapshot, SIZE);
+    assert!(recorder.starts(WEIGHTS).is_empty());
+    let events = recorder.events();
     let of_weights: Vec<_> = events
         .iter()
         .filter(|event| matches!(event, PullEvent::Waiting { file } | PullEvent::Reused { file, .. } if file == WEIGHTS))
@@ -131,48 +131,47 @@ async fn a_second_pull_waits_for_the_first_and_finds_its_file() {
         ),
         "{of_weights:?}"
     );
-    assert_eq!(world.server.content_requests(WEIGHTS).len(), 1);
+    assert_eq!(env.server.content_requests(WEIGHTS).len(), 1);
 }
 
 #[tokio::test]
 async fn a_pull_takes_over_from_one_that_is_killed() {
-    let world = World::with_model(SIZE);
-    world
-        .server
+    let env = TestEnv::with_model(SIZE);
+    env.server
         .inject(REPO, WEIGHTS, Fault::StallAfter(2_200_000));
-    let child = spawn(&world);
-    wait_until("a partial file", || partial_bytes(&world) >= 1_000_000);
+    let child = spawn(&env);
+    wait_until("a partial file", || partial_bytes(&env) >= 1_000_000);
     // Killed as soon as this pull says that it waits.
     let child = Mutex::new(child);
-    let witness = Witness::default();
+    let recorder = EventRecorder::default();
     let kill_when_waiting = |event: &PullEvent| {
-        witness.on_event(event);
+        recorder.on_event(event);
         if matches!(event, PullEvent::Waiting { .. }) {
             child.lock().unwrap().kill().unwrap();
         }
     };
-    let pulled = world
+    let pulled = env
         .hub()
         .pull(&request(), &kill_when_waiting, &CancellationToken::new())
         .await;
-    assert_whole(&pulled.unwrap().snapshot, SIZE);
-    assert!(witness.starts(WEIGHTS)[0] >= 1_000_000);
+    assert_complete(&pulled.unwrap().snapshot, SIZE);
+    assert!(recorder.starts(WEIGHTS)[0] >= 1_000_000);
     child.into_inner().unwrap().wait().unwrap();
 }
 
 #[test]
 fn the_environment_of_a_process_gives_no_token_to_a_hub_without_one() {
     // The client library would take it from there if it were let.
-    let world = World::with_model(SIZE);
+    let env = TestEnv::with_model(SIZE);
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "processes::child"])
-        .env(CHILD_ENDPOINT, world.server.endpoint())
-        .env(CHILD_HOME, world.home.path())
+        .env(CHILD_ENDPOINT, env.server.endpoint())
+        .env(CHILD_HOME, env.home.path())
         .env("HF_TOKEN", "secret")
         .status()
         .unwrap();
     assert!(status.success());
-    let received = world.server.received();
+    let received = env.server.received();
     assert!(!received.is_empty());
     assert!(
         received
@@ -183,12 +182,11 @@ fn the_environment_of_a_process_gives_no_token_to_a_hub_without_one() {
 
 #[tokio::test]
 async fn a_waiting_pull_can_be_cancelled() {
-    let world = World::with_model(SIZE);
-    world
-        .server
+    let env = TestEnv::with_model(SIZE);
+    env.server
         .inject(REPO, WEIGHTS, Fault::StallAfter(1_500_000));
-    let mut child = spawn(&world);
-    wait_until("a partial file", || partial_bytes(&world) >= 1_000_000);
+    let mut child = spawn(&env);
+    wait_until("a partial file", || partial_bytes(&env) >= 1_000_000);
     let cancel = CancellationToken::new();
     let stop = cancel.clone();
     let on_waiting = move |event: &PullEvent| {
@@ -196,7 +194,7 @@ async fn a_waiting_pull_can_be_cancelled() {
             stop.cancel();
         }
     };
-    let error = world
+    let error = env
         .hub()
         .pull(&request(), &on_waiting, &cancel)
         .await
@@ -208,13 +206,13 @@ async fn a_waiting_pull_can_be_cancelled() {
 
 #[tokio::test]
 async fn two_pulls_of_one_process_share_their_work() {
-    let world = World::with_model(SIZE);
-    world.server.pace(100_000, Duration::from_millis(10));
+    let env = TestEnv::with_model(SIZE);
+    env.server.throttle(100_000, Duration::from_millis(10));
     let (first, second) = (
-        Hub::new(world.config()).unwrap(),
-        Hub::new(world.config()).unwrap(),
+        Hub::new(env.config()).unwrap(),
+        Hub::new(env.config()).unwrap(),
     );
     let (first, second) = tokio::join!(pull(&first), pull(&second));
     assert_eq!(first.unwrap().snapshot, second.unwrap().snapshot);
-    assert_eq!(world.server.content_requests(WEIGHTS).len(), 1);
+    assert_eq!(env.server.content_requests(WEIGHTS).len(), 1);
 }

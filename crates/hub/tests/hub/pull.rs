@@ -3,25 +3,27 @@
 use std::collections::HashMap;
 use std::fs;
 
-use crate::support::{REPO, WEIGHTS, Witness, World, assert_whole, model, pull, request, weights};
+use crate::support::{
+    EventRecorder, REPO, TestEnv, WEIGHTS, assert_complete, model, pull, request, weights,
+};
 use mlxm_hub::{CancellationToken, FileFilter, HubError, PullEvent, WeightsKind};
 use mlxm_testhub::TestRepo;
 
 #[tokio::test]
 async fn a_pull_makes_the_layout_other_tools_expect() {
-    let world = World::with_model(3_000_000);
+    let env = TestEnv::with_model(3_000_000);
     let commit = model(REPO, 3_000_000).commit();
-    let hub = world.hub();
+    let hub = env.hub();
     let pulled = pull(&hub).await.unwrap();
 
     assert_eq!(pulled.commit, commit);
     assert_eq!(
         pulled.snapshot,
-        world.repo_folder().join("snapshots").join(&commit)
+        env.repo_folder().join("snapshots").join(&commit)
     );
-    assert_whole(&pulled.snapshot, 3_000_000);
+    assert_complete(&pulled.snapshot, 3_000_000);
     assert_eq!(
-        fs::read_to_string(world.repo_folder().join("refs/main")).unwrap(),
+        fs::read_to_string(env.repo_folder().join("refs/main")).unwrap(),
         commit
     );
     assert!(!pulled.snapshot.join("README.md").exists());
@@ -34,28 +36,28 @@ async fn a_pull_makes_the_layout_other_tools_expect() {
             format!("../../blobs/{}", file.digest.as_str())
         );
     }
-    assert!(world.partials().is_empty());
+    assert!(env.partials().is_empty());
     assert_eq!(pulled.bytes_reused, 0);
     assert!(pulled.bytes_downloaded > 3_000_000);
 }
 
 #[tokio::test]
 async fn a_second_pull_fetches_nothing() {
-    let world = World::with_model(100_000);
-    let hub = world.hub();
+    let env = TestEnv::with_model(100_000);
+    let hub = env.hub();
     let first = pull(&hub).await.unwrap();
-    let before = world.server.content_requests(WEIGHTS).len();
-    let witness = Witness::default();
+    let before = env.server.content_requests(WEIGHTS).len();
+    let recorder = EventRecorder::default();
     let second = hub
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
     assert_eq!(second.bytes_downloaded, 0);
     assert_eq!(second.bytes_reused, first.bytes_downloaded);
     assert_eq!(second.snapshot, first.snapshot);
-    assert_eq!(world.server.content_requests(WEIGHTS).len(), before);
+    assert_eq!(env.server.content_requests(WEIGHTS).len(), before);
     assert!(
-        !witness
+        !recorder
             .events()
             .iter()
             .any(|event| matches!(event, PullEvent::Started { .. }))
@@ -64,10 +66,10 @@ async fn a_second_pull_fetches_nothing() {
 
 #[tokio::test]
 async fn a_new_commit_fetches_only_what_changed() {
-    let world = World::with_model(100_000);
-    let hub = world.hub();
+    let env = TestEnv::with_model(100_000);
+    let hub = env.hub();
     let first = pull(&hub).await.unwrap();
-    let commit = world
+    let commit = env
         .server
         .add(model(REPO, 100_000).file("config.json", r#"{"model_type":"qwen2"}"#));
     let second = pull(&hub).await.unwrap();
@@ -77,39 +79,47 @@ async fn a_new_commit_fetches_only_what_changed() {
         r#"{"model_type":"qwen2"}"#.len() as u64
     );
     assert_eq!(
-        fs::read_to_string(world.repo_folder().join("refs/main")).unwrap(),
+        fs::read_to_string(env.repo_folder().join("refs/main")).unwrap(),
         commit
     );
-    assert_whole(&first.snapshot, 100_000);
+    assert_complete(&first.snapshot, 100_000);
 }
 
 #[tokio::test]
 async fn a_revision_is_a_branch_a_tag_or_a_commit() {
-    let world = World::with_model(1_000);
+    let env = TestEnv::with_model(1_000);
     let old = model(REPO, 1_000).commit();
-    let new = world.server.add(model(REPO, 2_000).branch("refs/pr/1"));
-    let hub = world.hub();
+    let new = env.server.add(model(REPO, 2_000).branch("refs/pr/1"));
+    let hub = env.hub();
 
     let mut by_branch = request();
     by_branch.revision = Some("refs/pr/1".to_owned());
     let pulled = hub
-        .pull(&by_branch, &Witness::default(), &CancellationToken::new())
+        .pull(
+            &by_branch,
+            &EventRecorder::default(),
+            &CancellationToken::new(),
+        )
         .await
         .unwrap();
     assert_eq!(pulled.commit, new);
     assert_eq!(
-        fs::read_to_string(world.repo_folder().join("refs/refs/pr/1")).unwrap(),
+        fs::read_to_string(env.repo_folder().join("refs/refs/pr/1")).unwrap(),
         new
     );
 
     let mut by_commit = request();
     by_commit.revision = Some(old.clone());
     let pulled = hub
-        .pull(&by_commit, &Witness::default(), &CancellationToken::new())
+        .pull(
+            &by_commit,
+            &EventRecorder::default(),
+            &CancellationToken::new(),
+        )
         .await
         .unwrap();
     assert_eq!(pulled.commit, old);
-    assert!(!world.repo_folder().join("refs").join(&old).exists());
+    assert!(!env.repo_folder().join("refs").join(&old).exists());
 
     assert_eq!(
         hub.resolve_revision(REPO, "refs/pr/1")
@@ -129,7 +139,11 @@ async fn a_revision_is_a_branch_a_tag_or_a_commit() {
     let mut missing = request();
     missing.revision = Some("v9".to_owned());
     let error = hub
-        .pull(&missing, &Witness::default(), &CancellationToken::new())
+        .pull(
+            &missing,
+            &EventRecorder::default(),
+            &CancellationToken::new(),
+        )
         .await
         .unwrap_err();
     assert!(
@@ -140,14 +154,14 @@ async fn a_revision_is_a_branch_a_tag_or_a_commit() {
 
 #[tokio::test]
 async fn events_follow_their_grammar() {
-    let world = World::with_model(2_500_000);
-    let witness = Witness::default();
-    let pulled = world
+    let env = TestEnv::with_model(2_500_000);
+    let recorder = EventRecorder::default();
+    let pulled = env
         .hub()
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
-    let events = witness.events();
+    let events = recorder.events();
 
     let total =
         2_500_000 + r#"{"model_type":"llama"}"#.len() as u64 + r#"{"version":"1.0"}"#.len() as u64;
@@ -202,24 +216,26 @@ async fn events_follow_their_grammar() {
 #[tokio::test]
 async fn files_are_transferred_side_by_side() {
     for (parallel, most) in [(1, 1), (3, 3)] {
-        let world = World::new();
+        let env = TestEnv::new();
         let mut repo = TestRepo::new(REPO).file("config.json", "{}");
         for shard in 1..=6 {
             let name = format!("model-{shard:05}-of-00006.safetensors");
             repo = repo.large_file(&name, vec![shard; 40_000]);
         }
-        world.server.add(repo);
-        world
-            .server
-            .pace(10_000, std::time::Duration::from_millis(20));
+        env.server.add(repo);
+        env.server
+            .throttle(10_000, std::time::Duration::from_millis(20));
         let mut request = request();
         request.parallel = parallel;
-        world
-            .hub()
-            .pull(&request, &Witness::default(), &CancellationToken::new())
+        env.hub()
+            .pull(
+                &request,
+                &EventRecorder::default(),
+                &CancellationToken::new(),
+            )
             .await
             .unwrap();
-        let highest = world
+        let highest = env
             .server
             .received()
             .iter()
@@ -232,18 +248,18 @@ async fn files_are_transferred_side_by_side() {
 
 #[tokio::test]
 async fn files_of_the_same_content_are_fetched_once() {
-    let world = World::new();
+    let env = TestEnv::new();
     let same = weights(50_000);
-    world.server.add(
+    env.server.add(
         TestRepo::new(REPO)
             .file("config.json", "{}")
             .large_file("model-00001-of-00002.safetensors", same.clone())
             .large_file("model-00002-of-00002.safetensors", same.clone()),
     );
-    let witness = Witness::default();
-    let pulled = world
+    let recorder = EventRecorder::default();
+    let pulled = env
         .hub()
-        .pull(&request(), &witness, &CancellationToken::new())
+        .pull(&request(), &recorder, &CancellationToken::new())
         .await
         .unwrap();
     assert_eq!(pulled.bytes_downloaded, 50_002);
@@ -251,7 +267,7 @@ async fn files_of_the_same_content_are_fetched_once() {
         PullEvent::Reused { file, .. } => Some(file.clone()),
         _ => None,
     };
-    let copies: Vec<String> = witness.events().iter().filter_map(of_copy).collect();
+    let copies: Vec<String> = recorder.events().iter().filter_map(of_copy).collect();
     assert_eq!(copies, ["model-00002-of-00002.safetensors"]);
     for shard in 1..=2 {
         let path = pulled
@@ -263,13 +279,13 @@ async fn files_of_the_same_content_are_fetched_once() {
 
 #[tokio::test]
 async fn empty_files_and_folders_arrive() {
-    let world = World::new();
-    world.server.add(
+    let env = TestEnv::new();
+    env.server.add(
         model(REPO, 10)
             .file("merges.txt", "")
             .file("additional_chat_templates/tool use.jinja", "{{ x }}"),
     );
-    let pulled = pull(&world.hub()).await.unwrap();
+    let pulled = pull(&env.hub()).await.unwrap();
     assert_eq!(fs::read(pulled.snapshot.join("merges.txt")).unwrap(), b"");
     let template = pulled
         .snapshot
@@ -285,13 +301,13 @@ async fn repositories_without_usable_weights_are_refused_unless_asked_for() {
         ("notes.md", WeightsKind::None, "no model weights"),
     ];
     for (file, kind, words) in kinds {
-        let world = World::new();
-        world.server.add(
+        let env = TestEnv::new();
+        env.server.add(
             TestRepo::new(REPO)
                 .file("config.json", "{}")
                 .large_file(file, vec![1; 100]),
         );
-        let hub = world.hub();
+        let hub = env.hub();
         assert_eq!(
             hub.model_info(&REPO.parse().unwrap(), None)
                 .await
@@ -301,11 +317,11 @@ async fn repositories_without_usable_weights_are_refused_unless_asked_for() {
         );
         let error = pull(&hub).await.unwrap_err();
         assert!(
-            matches!(error, HubError::Unusable { kind: found, .. } if found == kind),
+            matches!(error, HubError::UnsupportedWeights { kind: found, .. } if found == kind),
             "{error:?}"
         );
         assert!(error.to_string().contains(words), "{error}");
-        assert!(!world.repo_folder().exists());
+        assert!(!env.repo_folder().exists());
 
         let mut explicit = request();
         explicit.files = FileFilter::Patterns {
@@ -313,7 +329,11 @@ async fn repositories_without_usable_weights_are_refused_unless_asked_for() {
             exclude: vec![],
         };
         let pulled = hub
-            .pull(&explicit, &Witness::default(), &CancellationToken::new())
+            .pull(
+                &explicit,
+                &EventRecorder::default(),
+                &CancellationToken::new(),
+            )
             .await
             .unwrap();
         assert_eq!(fs::read(pulled.snapshot.join(file)).unwrap(), [1; 100]);
@@ -322,35 +342,39 @@ async fn repositories_without_usable_weights_are_refused_unless_asked_for() {
 
 #[tokio::test]
 async fn patterns_that_match_nothing_are_an_error() {
-    let world = World::with_model(10);
+    let env = TestEnv::with_model(10);
     let mut nothing = request();
     nothing.files = FileFilter::Patterns {
         include: vec!["*.onnx".to_owned()],
         exclude: vec![],
     };
-    let error = world
+    let error = env
         .hub()
-        .pull(&nothing, &Witness::default(), &CancellationToken::new())
+        .pull(
+            &nothing,
+            &EventRecorder::default(),
+            &CancellationToken::new(),
+        )
         .await
         .unwrap_err();
     assert!(
-        matches!(error, HubError::NothingMatches { .. }),
+        matches!(error, HubError::NoMatchingFiles { .. }),
         "{error:?}"
     );
 }
 
 #[tokio::test]
 async fn long_listings_come_in_pages() {
-    let world = World::with_model(1_000);
-    world.server.page_size(1);
-    let pulled = pull(&world.hub()).await.unwrap();
-    assert_whole(&pulled.snapshot, 1_000);
+    let env = TestEnv::with_model(1_000);
+    env.server.page_size(1);
+    let pulled = pull(&env.hub()).await.unwrap();
+    assert_complete(&pulled.snapshot, 1_000);
 }
 
 #[tokio::test]
 async fn a_name_in_the_wrong_case_is_redirected() {
-    let world = World::with_model(10);
-    let info = world
+    let env = TestEnv::with_model(10);
+    let info = env
         .hub()
         .model_info(&"Org/Tiny-4BIT".parse().unwrap(), None)
         .await

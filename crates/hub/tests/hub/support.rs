@@ -1,4 +1,4 @@
-//! A hub, an empty machine, and a witness of progress.
+//! A hub, an empty machine, and a recorder of progress.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ pub const REPO: &str = "org/tiny-4bit";
 pub const WEIGHTS: &str = "model.safetensors";
 
 /// A server and a machine with nothing on it.
-pub struct World {
+pub struct TestEnv {
     pub server: TestHub,
     pub home: TempDir,
 }
 
-impl World {
+impl TestEnv {
     pub fn new() -> Self {
         Self {
             server: TestHub::start(),
@@ -31,9 +31,9 @@ impl World {
 
     /// With [`REPO`] on the server, its weights of this many bytes.
     pub fn with_model(weights_bytes: usize) -> Self {
-        let world = Self::new();
-        world.server.add(model(REPO, weights_bytes));
-        world
+        let env = Self::new();
+        env.server.add(model(REPO, weights_bytes));
+        env
     }
 
     pub fn config(&self) -> HubConfig {
@@ -69,10 +69,10 @@ impl World {
 pub fn config(endpoint: &str, home: &Path) -> HubConfig {
     let mut config = HubConfig::new(home.join("hub"), home.join("models"));
     config.endpoint = Some(endpoint.to_owned());
-    config.patience.connect_timeout = Duration::from_secs(5);
-    config.patience.stall_timeout = Duration::from_secs(20);
-    config.patience.backoff = Duration::from_millis(1);
-    config.patience.backoff_limit = Duration::from_secs(3);
+    config.connect_timeout = Duration::from_secs(5);
+    config.read_timeout = Duration::from_secs(20);
+    config.retry.initial_backoff = Duration::from_millis(1);
+    config.retry.max_backoff = Duration::from_secs(3);
     config
 }
 
@@ -102,12 +102,16 @@ pub fn request() -> PullRequest {
 }
 
 pub async fn pull(hub: &Hub) -> Result<PulledModel, HubError> {
-    hub.pull(&request(), &Witness::default(), &CancellationToken::new())
-        .await
+    hub.pull(
+        &request(),
+        &EventRecorder::default(),
+        &CancellationToken::new(),
+    )
+    .await
 }
 
 /// Asserts that a snapshot holds the model of [`model`], reached through links.
-pub fn assert_whole(snapshot: &Path, weights_bytes: usize) {
+pub fn assert_complete(snapshot: &Path, weights_bytes: usize) {
     assert_eq!(
         fs::read_to_string(snapshot.join("config.json")).unwrap(),
         r#"{"model_type":"llama"}"#
@@ -140,9 +144,9 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 /// Remembers every event.
 #[derive(Default)]
-pub struct Witness(Mutex<Vec<PullEvent>>);
+pub struct EventRecorder(Mutex<Vec<PullEvent>>);
 
-impl Witness {
+impl EventRecorder {
     pub fn events(&self) -> Vec<PullEvent> {
         self.0.lock().unwrap().clone()
     }
@@ -170,7 +174,7 @@ impl Witness {
     }
 }
 
-impl ProgressHandler for Witness {
+impl ProgressHandler for EventRecorder {
     fn on_event(&self, event: &PullEvent) {
         self.0.lock().unwrap().push(event.clone());
     }

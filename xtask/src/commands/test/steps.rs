@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`.
 
 use super::surroundings::{PYTHON, Surroundings, test_environment};
-use super::{arm, clients, templates, tidy};
+use super::{arm, clients, deny, templates, tidy};
 use crate::commands::{check_mac, python as wheel};
 use crate::prerequisites::Prerequisite;
 use crate::{cache, process, starter};
@@ -33,6 +33,13 @@ pub const STEPS: &[Step] = &[
         needs: &[],
         prerequisites: &[Prerequisite::Rustfmt],
         run: |_| format(),
+    },
+    Step {
+        name: "deny",
+        about: "licences, duplicate versions and sources of dependencies",
+        needs: &[],
+        prerequisites: &[Prerequisite::CCompilers],
+        run: |_| deny::check(),
     },
     Step {
         name: "clippy",

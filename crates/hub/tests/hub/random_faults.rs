@@ -44,7 +44,7 @@ proptest! {
         let mut faults = faults;
         // Damaged twice is given up, and rightly so.
         if let Some(index) = damage {
-            faults.insert(index.index(faults.len() + 1), Fault::Damage);
+            faults.insert(index.index(faults.len() + 1), Fault::Corrupt);
         }
         for fault in faults {
             SERVER.inject(&repo, WEIGHTS, fault);
@@ -52,7 +52,7 @@ proptest! {
 
         let home = tempfile::tempdir().unwrap();
         let mut config = config(SERVER.endpoint(), home.path());
-        config.patience.attempts = 12;
+        config.retry.max_attempts = 12;
         let hub = Hub::new(config).unwrap();
         let request = PullRequest::new(repo.parse().unwrap());
         // What an earlier program may have left: the right beginning.

@@ -4,10 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mlxm_chat::ChatModel;
-use mlxm_chat::constraint::Compiler;
-use mlxm_chat::parsing::{Format, ReasoningFormat};
-use mlxm_chat::template::ChatTemplate;
+use mlxm_chat::{ChatModel, ChatOptions, FormatOverride};
 use mlxm_engine::Engine;
 use tokio::sync::watch;
 
@@ -51,57 +48,44 @@ pub struct ServerOptions {
     /// Refuse fields that nobody knows.
     pub strict: bool,
     /// Keep lines of system prompts that known clients change with every request, which nothing in the cache fits.
-    pub keeps_client_nonces: bool,
+    pub keep_billing_header: bool,
     /// How tool calls and reasoning are written, where the model does not tell by itself.
     pub format: FormatOverride,
     /// What a request may take.
     pub limits: Limits,
 }
 
-/// Parts of a [`Format`] that are chosen by hand.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct FormatOverride {
-    /// How tool calls are written; `Some(None)` reads none.
-    pub tools: Option<Option<mlxm_chat::parsing::ToolFormat>>,
-    /// How reasoning is marked; `Some(None)` leaves it in the answer.
-    pub reasoning: Option<Option<ReasoningFormat>>,
-}
-
 /// Serves one model; clones share it.
 #[derive(Clone)]
-pub struct Server(Arc<Shared>);
+pub struct AppState(Arc<Shared>);
 
 struct Shared {
     options: ServerOptions,
     created: u64,
     metrics: Metrics,
     responses: Box<dyn ResponseStore>,
-    model: OnceLock<Model>,
+    model: OnceLock<ServedModel>,
     draining: AtomicBool,
     /// Answers that are not complete.
-    active: watch::Sender<usize>,
+    in_flight: watch::Sender<usize>,
 }
 
 /// Counts as an incomplete answer while it lives.
-pub struct Active(Server);
+pub struct InFlightGuard(AppState);
 
-impl Drop for Active {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.0.active.send_modify(|active| *active -= 1);
+        self.0.0.in_flight.send_modify(|in_flight| *in_flight -= 1);
     }
 }
 
-/// A loaded model and what is known about how it writes.
-pub struct Model {
+/// A loaded model.
+pub struct ServedModel {
     pub engine: Engine,
     pub chat: ChatModel,
-    pub format: Format,
-    pub keeps_client_nonces: bool,
-    /// Makes constraints of grammars.
-    pub compiler: Compiler,
 }
 
-impl Server {
+impl AppState {
     /// A server whose model is still loading: it answers `/health`, and other requests with 503.
     pub fn starting(options: ServerOptions) -> Self {
         Self::starting_with(options, MemoryStore::default())
@@ -119,7 +103,7 @@ impl Server {
             responses: Box::new(responses),
             model: OnceLock::new(),
             draining: AtomicBool::new(false),
-            active: watch::Sender::new(0),
+            in_flight: watch::Sender::new(0),
         }))
     }
 
@@ -127,7 +111,7 @@ impl Server {
     pub fn ready(&self, engine: Engine) {
         self.0
             .model
-            .get_or_init(|| Model::new(engine, self.options()));
+            .get_or_init(|| ServedModel::new(engine, self.options()));
     }
 
     /// Refuses new requests from now on.
@@ -136,19 +120,19 @@ impl Server {
     }
 
     /// Counts an answer.
-    pub(crate) fn enter(&self) -> Active {
-        self.0.active.send_modify(|active| *active += 1);
-        Active(self.clone())
+    pub(crate) fn track_request(&self) -> InFlightGuard {
+        self.0.in_flight.send_modify(|in_flight| *in_flight += 1);
+        InFlightGuard(self.clone())
     }
 
     /// Waits until no answer is incomplete.
-    pub(crate) async fn idle(&self) {
+    pub(crate) async fn wait_until_idle(&self) {
         // The sender is in `self`, so the channel stays open.
         let _ = self
             .0
-            .active
+            .in_flight
             .subscribe()
-            .wait_for(|active| *active == 0)
+            .wait_for(|in_flight| *in_flight == 0)
             .await;
     }
 
@@ -174,7 +158,7 @@ impl Server {
     }
 
     /// The model, if requests are taken.
-    pub(crate) fn model(&self) -> Result<&Model, ApiError> {
+    pub(crate) fn model(&self) -> Result<&ServedModel, ApiError> {
         if self.is_draining() {
             return Err(ApiError::unavailable("the server is shutting down"));
         }
@@ -182,7 +166,7 @@ impl Server {
             .ok_or_else(|| ApiError::unavailable("the model is still loading"))
     }
 
-    pub(crate) fn loaded(&self) -> Option<&Model> {
+    pub(crate) fn loaded(&self) -> Option<&ServedModel> {
         self.0.model.get()
     }
 
@@ -197,7 +181,7 @@ impl Server {
     }
 
     /// The model, if requests are taken and it goes by `name`.
-    pub(crate) fn model_named(&self, name: &str) -> Result<&Model, ApiError> {
+    pub(crate) fn model_named(&self, name: &str) -> Result<&ServedModel, ApiError> {
         if self.serves(name) {
             return self.model();
         }
@@ -205,78 +189,16 @@ impl Server {
     }
 }
 
-impl Model {
+impl ServedModel {
     fn new(engine: Engine, options: &ServerOptions) -> Self {
-        let chosen = options.format;
-        let chat = ChatModel::from_engine(&engine);
-        let template = chat.template().ok();
-        let source = template.and_then(|template| default_source(template));
-        let detected = Format::detect(source, &engine.info().model_type);
-        let format = Format {
-            tools: chosen.tools.unwrap_or(detected.tools),
-            reasoning: chosen.reasoning.unwrap_or(detected.reasoning),
+        let chat = ChatOptions {
+            format: options.format,
+            keep_billing_header: options.keep_billing_header,
+            ..ChatOptions::default()
         };
         Self {
-            compiler: Compiler::for_engine(&engine),
+            chat: ChatModel::with_options(&engine, chat),
             engine,
-            chat,
-            format,
-            keeps_client_nonces: options.keeps_client_nonces,
         }
     }
-}
-
-impl Model {
-    /// Special tokens that mark parts of an answer in this format.
-    pub fn markers(&self, format: Format) -> Arc<[u32]> {
-        let markers = format.markers().into_iter();
-        markers
-            .filter_map(|marker| self.special_token(marker))
-            .collect()
-    }
-
-    /// The id of a text that is a special token.
-    pub fn special_token(&self, text: &str) -> Option<u32> {
-        special_token(&self.engine, text)
-    }
-
-    /// Whether the chat template reads a variable of this name.
-    pub fn template_mentions(&self, variable: &str) -> bool {
-        let template = self.chat.template().ok();
-        template
-            .and_then(default_source)
-            .is_some_and(|source| source.contains(variable))
-    }
-
-    /// Whether the model is known to reason before it answers.
-    pub fn reasons(&self) -> bool {
-        !matches!(self.format.reasoning, None | Some(ReasoningFormat::AnyTags))
-    }
-
-    /// The bytes of a token, which may be less than a character.
-    pub fn token_bytes(&self, id: u32) -> Vec<u8> {
-        token_bytes(&self.engine, id)
-    }
-}
-
-/// The bytes of a token, which may be less than a character.
-pub(crate) fn token_bytes(engine: &Engine, id: u32) -> Vec<u8> {
-    let tokenizer = engine.tokenizer();
-    tokenizer
-        .token_bytes(id)
-        .unwrap_or_else(|| tokenizer.decode(&[id], false).into_bytes())
-}
-
-fn special_token(engine: &Engine, text: &str) -> Option<u32> {
-    let tokenizer = engine.tokenizer();
-    tokenizer
-        .token_to_id(text)
-        .filter(|id| tokenizer.is_special(*id))
-}
-
-/// The template that tells how tools are called.
-fn default_source(template: &ChatTemplate) -> Option<&str> {
-    template
-        .source("tool_use")
-        .or_else(|| template.source("default"))
 }

@@ -64,7 +64,7 @@ async fn what_a_client_changes_with_every_request_does_not_spoil_the_cache() {
     };
     for keeps in [false, true] {
         let mut options = server_options();
-        options.keeps_client_nonces = keeps;
+        options.keep_billing_header = keeps;
         let server = start_with("llama-4bit", &load_options(), options).await;
         let mut cached = Vec::new();
         for nonce in [11111, 22222] {

@@ -18,7 +18,7 @@ const READ_BUFFER_BYTES: usize = 1 << 20;
 /// A file under `<etag>.incomplete`. Holds the blob's lock, so that a write that is still under
 /// way when a pull is dropped cannot meet another process's.
 #[derive(Debug)]
-pub(super) struct Partial {
+pub(super) struct PartialFile {
     path: PathBuf,
     file: File,
     size_bytes: u64,
@@ -29,7 +29,7 @@ pub(super) struct Partial {
     lock: BlobLock,
 }
 
-impl Partial {
+impl PartialFile {
     /// Opens what an earlier transfer left, or begins a new file.
     pub fn open(
         path: PathBuf,
@@ -57,15 +57,15 @@ impl Partial {
             lock,
         };
         partial
-            .hash_present()
+            .hash_existing()
             .map_err(|error| HubError::io("read", &partial.path, &error))?;
         if partial.position_bytes > size_bytes {
-            partial.restart()?;
+            partial.reset()?;
         }
         Ok(partial)
     }
 
-    fn hash_present(&mut self) -> io::Result<()> {
+    fn hash_existing(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; READ_BUFFER_BYTES];
         loop {
             let count = self.file.read(&mut buffer)?;
@@ -99,7 +99,7 @@ impl Partial {
     }
 
     /// Forgets everything received.
-    pub fn restart(&mut self) -> Result<(), HubError> {
+    pub fn reset(&mut self) -> Result<(), HubError> {
         self.file
             .set_len(0)
             .and_then(|()| self.file.seek(SeekFrom::Start(0)))
@@ -110,13 +110,13 @@ impl Partial {
     }
 
     /// The digest of a full file if it is not the expected one.
-    pub fn mismatch(&mut self) -> Result<Option<String>, HubError> {
+    pub fn digest_mismatch(&mut self) -> Result<Option<String>, HubError> {
         if !self.lock.is_exclusive() {
             self.hasher = Hasher::new(&self.expected, self.size_bytes);
             self.position_bytes = 0;
             self.file
                 .seek(SeekFrom::Start(0))
-                .and_then(|_| self.hash_present())
+                .and_then(|_| self.hash_existing())
                 .map_err(|error| HubError::io("read", &self.path, &error))?;
         }
         let actual = self.hasher.clone().finish();
@@ -188,12 +188,12 @@ mod tests {
     use super::*;
     use crate::disk::SystemDisk;
 
-    async fn open(folder: &Path, size_bytes: u64, expected: Digest) -> Partial {
+    async fn open(folder: &Path, size_bytes: u64, expected: Digest) -> PartialFile {
         let cancel = tokio_util::sync::CancellationToken::new();
         let lock = BlobLock::acquire(&folder.join("lock"), &cancel, || {})
             .await
             .unwrap();
-        Partial::open(
+        PartialFile::open(
             folder.join("x.incomplete"),
             size_bytes,
             expected,
@@ -220,10 +220,10 @@ mod tests {
                 .unwrap();
             let mut partial = open(folder.path(), 6, expected).await;
             assert_eq!(partial.position_bytes(), 3);
-            assert!(partial.mismatch().unwrap().is_some());
+            assert!(partial.digest_mismatch().unwrap().is_some());
             partial.append(b"lo\n").unwrap();
             assert_eq!(partial.position_bytes(), 6);
-            assert_eq!(partial.mismatch().unwrap(), None);
+            assert_eq!(partial.digest_mismatch().unwrap(), None);
         }
     }
 
@@ -248,11 +248,11 @@ mod tests {
         let lock = BlobLock::unsupported(&folder.path().join("lock"));
         let expected = Digest::Sha256(SHA256.to_owned());
         let disk = Arc::new(SystemDisk);
-        let mut partial = Partial::open(path.clone(), 6, expected, disk, lock).unwrap();
+        let mut partial = PartialFile::open(path.clone(), 6, expected, disk, lock).unwrap();
         partial.append(b"hello\n").unwrap();
-        assert_eq!(partial.mismatch().unwrap(), None);
+        assert_eq!(partial.digest_mismatch().unwrap(), None);
         // Another writer starts over.
         fs::write(path, "\0\0\0lo\n").unwrap();
-        assert!(partial.mismatch().unwrap().is_some());
+        assert!(partial.digest_mismatch().unwrap().is_some());
     }
 }

@@ -1,0 +1,99 @@
+//! Running completions with a deadline and metrics.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use futures_core::Stream;
+use futures_util::StreamExt as _;
+use futures_util::stream::select_all;
+use mlxm_chat::{ChatChunk, ChatCompletion, ChatStream};
+
+use crate::error::ApiError;
+use crate::metrics::RequestTimer;
+use crate::state::InFlightGuard;
+
+/// A running completion: a stream of chunks whose last one has a finish reason. Dropping it cancels the generation.
+pub struct Completion {
+    stream: ChatStream,
+    deadline: Pin<Box<tokio::time::Sleep>>,
+    timeout_seconds: u64,
+    timer: RequestTimer,
+    ended: bool,
+    /// Graceful shutdown waits for this.
+    _in_flight: InFlightGuard,
+}
+
+impl Completion {
+    /// Fails with a timeout after `deadline`, `timeout_seconds` after the request was received.
+    pub fn new(
+        stream: ChatStream,
+        deadline: Instant,
+        timeout_seconds: u64,
+        timer: RequestTimer,
+        in_flight: InFlightGuard,
+    ) -> Self {
+        Self {
+            stream,
+            deadline: Box::pin(tokio::time::sleep_until(deadline.into())),
+            timeout_seconds,
+            timer,
+            ended: false,
+            _in_flight: in_flight,
+        }
+    }
+
+    /// Waits for the end.
+    pub async fn collected(mut self) -> Result<ChatCompletion, ApiError> {
+        let mut completion = ChatCompletion::default();
+        while let Some(chunk) = self.next().await {
+            completion.push(chunk?);
+        }
+        Ok(completion)
+    }
+}
+
+impl Stream for Completion {
+    type Item = Result<ChatChunk, ApiError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if self.deadline.as_mut().poll(context).is_ready() {
+            self.ended = true;
+            return Poll::Ready(Some(Err(ApiError::timed_out(self.timeout_seconds))));
+        }
+        let Some(chunk) = ready!(self.stream.poll_next_unpin(context)) else {
+            return Poll::Ready(None);
+        };
+        match &chunk {
+            Ok(chunk) => {
+                if chunk.token.is_some() {
+                    self.timer.token();
+                }
+                if let Some(finish) = &chunk.finish {
+                    self.timer.finished(&finish.metrics);
+                    self.ended = true;
+                }
+            }
+            Err(_) => self.ended = true,
+        }
+        Poll::Ready(Some(chunk.map_err(ApiError::from)))
+    }
+}
+
+/// The chunks of several completions as they arrive, each with the index of its completion.
+pub fn merge(
+    completions: Vec<Completion>,
+) -> impl Stream<Item = (usize, Result<ChatChunk, ApiError>)> + Send + Unpin {
+    let indexed = completions.into_iter().enumerate();
+    select_all(
+        indexed.map(|(index, completion)| completion.map(move |chunk| (index, chunk)).boxed()),
+    )
+}
+
+/// Waits for all completions; the first failure cancels the others.
+pub async fn collect_all(completions: Vec<Completion>) -> Result<Vec<ChatCompletion>, ApiError> {
+    futures_util::future::try_join_all(completions.into_iter().map(Completion::collected)).await
+}
