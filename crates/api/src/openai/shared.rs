@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::ApiError;
-use crate::generate::{Ending, GenerationParams};
+use crate::generate::{Finish, GenerationParams};
 use crate::openapi::requests;
 
 /// A name with letters behind it that no other has.
@@ -149,7 +149,7 @@ impl SamplingFields {
             logit_bias,
             seed: self.seed.map(i64::cast_unsigned),
             stop: self.stop.map(Vec::from).unwrap_or_default(),
-            answers: self.n,
+            n: self.n,
             ignore_eos: self.ignore_eos.unwrap_or_default(),
             priority: match self.service_tier.as_deref() {
                 Some("flex") => Priority::Low,
@@ -216,9 +216,9 @@ pub fn timings(metrics: &RequestMetrics) -> Value {
     })
 }
 
-/// The word for an ending.
-pub fn finish_reason(ending: &Ending) -> &'static str {
-    ending.reason.as_str()
+/// The word for an finish.
+pub fn finish_reason(finish: &Finish) -> &'static str {
+    finish.reason.as_str()
 }
 
 /// Seconds since 1970.

@@ -138,7 +138,6 @@ impl Run {
             ..Request::default()
         };
         let local = Local {
-            model: &model,
             prompter: &prompter,
             request,
         };

@@ -1,4 +1,5 @@
-//! Tools for models whose template knows none: described in the system message, and called in the most common form.
+//! Tool prompt fallback for templates without tool support: the system message describes the tools, and calls use the
+//! most common syntax (Hermes).
 
 use serde_json::{Map, Value, json};
 
@@ -6,15 +7,15 @@ const HEADER: &str = "You may call functions to help the user. These are their s
 const FOOTER: &str = "</tools>\nTo call a function, write a JSON object with its name and arguments between tags:\n\
 <tool_call>\n{\"name\": \"FUNCTION\", \"arguments\": {\"ARGUMENT\": \"VALUE\"}}\n</tool_call>";
 
-/// The messages with `tools` described, calls and their results written as text.
-pub fn describe(messages: &[Value], tools: &[Value]) -> Vec<Value> {
+/// Describes `tools` in the system message; writes tool calls and tool results as text.
+pub fn add_tool_prompt(messages: &[Value], tools: &[Value]) -> Vec<Value> {
     let mut description = HEADER.to_owned();
     for tool in tools {
         description.push_str(&tool["function"].to_string());
         description.push('\n');
     }
     description.push_str(FOOTER);
-    let mut messages: Vec<Value> = messages.iter().map(plain).collect();
+    let mut messages: Vec<Value> = messages.iter().map(as_text).collect();
     match messages.first_mut() {
         Some(first) if first["role"] == "system" => {
             let text = first["content"].as_str().unwrap_or_default();
@@ -25,7 +26,7 @@ pub fn describe(messages: &[Value], tools: &[Value]) -> Vec<Value> {
     messages
 }
 
-fn plain(message: &Value) -> Value {
+fn as_text(message: &Value) -> Value {
     let content = message["content"].as_str().unwrap_or_default();
     if message["role"] == "tool" {
         let content = format!("<tool_response>\n{content}\n</tool_response>");
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tools_calls_and_results_become_text() {
+    fn tools_calls_and_results_are_written_as_text() {
         let tools = [
             json!({"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}),
         ];
@@ -67,7 +68,7 @@ mod tests {
             json!({"role": "assistant", "content": null, "tool_calls": [call]}),
             json!({"role": "tool", "tool_call_id": "1", "content": "12:00"}),
         ];
-        let described = describe(&messages, &tools);
+        let described = add_tool_prompt(&messages, &tools);
         let system = described[0]["content"].as_str().unwrap();
         assert!(system.starts_with("Be brief.\n\n") && system.contains("\n{\"name\":\"now\","));
         assert_eq!(
@@ -79,6 +80,9 @@ mod tests {
             described[3],
             json!({"role": "user", "content": "<tool_response>\n12:00\n</tool_response>"})
         );
-        assert_eq!(describe(&messages[1..2], &tools)[0]["role"], "system");
+        assert_eq!(
+            add_tool_prompt(&messages[1..2], &tools)[0]["role"],
+            "system"
+        );
     }
 }

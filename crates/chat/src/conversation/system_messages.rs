@@ -1,28 +1,28 @@
-//! Instructions in front of a conversation, for which most templates have one place and one role.
+//! System and developer messages: most templates support one, at the start of the conversation.
 
 use serde_json::Value;
 
-/// Makes one message of all system and developer messages at the beginning. Developers become the system where the template
-/// does not know them.
-pub fn merge_system_messages(messages: Vec<Value>, knows_developers: bool) -> Vec<Value> {
-    let mut united: Vec<Value> = Vec::with_capacity(messages.len());
+/// Merges the leading system and developer messages into one. If the template does not support the developer role, these
+/// messages become system messages.
+pub fn merge_system_messages(messages: Vec<Value>, supports_developer: bool) -> Vec<Value> {
+    let mut merged: Vec<Value> = Vec::with_capacity(messages.len());
     for mut message in messages {
-        if message["role"] == "developer" && !knows_developers {
+        if message["role"] == "developer" && !supports_developer {
             message["role"] = "system".into();
         }
-        match united.as_mut_slice() {
-            [first] if instructs(first) && instructs(&message) => {
+        match merged.as_mut_slice() {
+            [first] if is_system(first) && is_system(&message) => {
                 let text =
                     |message: &Value| message["content"].as_str().unwrap_or_default().to_owned();
                 first["content"] = format!("{}\n\n{}", text(first), text(&message)).into();
             }
-            _ => united.push(message),
+            _ => merged.push(message),
         }
     }
-    united
+    merged
 }
 
-fn instructs(message: &Value) -> bool {
+fn is_system(message: &Value) -> bool {
     message["role"] == "system" || message["role"] == "developer"
 }
 
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instructions_become_one_message_in_a_role_that_is_known() {
+    fn leading_system_messages_are_merged_into_a_supported_role() {
         let message = |role: &str, content: &str| json!({"role": role, "content": content});
         let messages = vec![
             message("developer", "Be brief."),
