@@ -32,6 +32,9 @@ fn exported(text: &str) -> BTreeMap<String, String> {
 #[tokio::test]
 async fn metrics_and_their_documentation_list_the_same_names_and_types() {
     let server = start().await;
+    // A metric with labels is exported once it has a value.
+    let body = chat("Hi", json!({"max_tokens": 3}));
+    server.ok("/v1/chat/completions", &body).await;
     let (_, text) = server.get("/metrics").await;
     assert_eq!(exported(&text), documented());
 }

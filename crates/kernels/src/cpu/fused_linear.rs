@@ -278,8 +278,8 @@ impl<'a> FusedLinear<'a> {
                         scratch.resize(self.cols, 0.0);
                         // SAFETY: the CPU supports the detected level.
                         unsafe {
-                            norm::chunks(level, norm, x, norm.normalized_size(self.cols), scratch)
-                        };
+                            norm::chunks(level, norm, x, norm.normalized_size(self.cols), scratch);
+                        }
                         &*scratch
                     }
                 };
