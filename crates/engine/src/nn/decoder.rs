@@ -11,10 +11,6 @@ use crate::forward::{AttentionDims, Dimensions, Model, Step};
 
 /// The sizes that nearly every `config.json` states, under these names and without defaults.
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the names are those of config.json"
-)]
 pub struct DecoderConfig {
     /// Rows of the embedding table.
     pub vocab_size: usize,
