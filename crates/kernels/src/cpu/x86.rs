@@ -163,7 +163,8 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn store_f16(to: *mut u16, value: Pair) {
-        // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable; F16C is enabled. Of a NaN and a bound the bounds answer with the second.
+        // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable; F16C is enabled.
+        // With a NaN, min and max return their second operand.
         unsafe {
             let (low, high) = (_mm256_set1_ps(-F16_MAX), _mm256_set1_ps(F16_MAX));
             for half in 0..2 {
@@ -362,7 +363,8 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn store_f16(to: *mut u16, value: __m512) {
-        // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable; AVX-512 is enabled. Of a NaN and a bound the bounds answer with the second.
+        // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable; AVX-512 is enabled.
+        // With a NaN, min and max return their second operand.
         unsafe {
             let (low, high) = (_mm512_set1_ps(-F16_MAX), _mm512_set1_ps(F16_MAX));
             let value = _mm512_max_ps(low, _mm512_min_ps(high, value));
@@ -438,7 +440,8 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn look_up(table: __m512, from: *const u8) -> __m512 {
-        // SAFETY: the contract of `Isa::look_up`: eight bytes are readable. The permutation looks at the low four bits of each lane only.
+        // SAFETY: the contract of `Isa::look_up`: eight bytes are readable.
+        // The permutation uses only the low four bits of each lane.
         unsafe { _mm512_permutexvar_ps(Self::windows::<4>(from), table) }
     }
 
