@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use mlxm_chat::ChatError;
 use mlxm_chat::template::TemplateError;
 use mlxm_engine::sampling::SamplingError;
 use mlxm_engine::text::TokenizerError;
@@ -267,21 +268,33 @@ impl From<GenerationError> for ApiError {
     }
 }
 
-impl From<TemplateError> for ApiError {
-    fn from(error: TemplateError) -> Self {
-        Self::from(&error)
-    }
-}
-
-impl From<&TemplateError> for ApiError {
-    fn from(error: &TemplateError) -> Self {
+impl From<ChatError> for ApiError {
+    fn from(error: ChatError) -> Self {
         let message = error.to_string();
         match error {
-            // What a template cannot do with these messages, others might be able to.
-            TemplateError::Missing { .. } => Self::invalid(format!(
-                "{message}; without a chat template only /v1/completions works"
-            )),
-            _ => Self::field("messages", message),
+            ChatError::Template(error) => match &*error {
+                TemplateError::Missing { .. } => Self::invalid(format!(
+                    "{message}; without a chat template only /v1/completions works"
+                )),
+                // Other messages may be valid for the template.
+                _ => Self::field("messages", message),
+            },
+            ChatError::UnknownTool(_) | ChatError::NoTools | ChatError::ToolGrammar(_) => {
+                Self::field("tool_choice", message)
+            }
+            ChatError::ResponseFormatWithTools(_) | ChatError::OnlyJsonWithTools => {
+                Self::unsupported("response_format", message)
+            }
+            ChatError::StopWithConstraint => Self::unsupported("stop", message),
+            ChatError::Grammar { parameter, .. } => Self::field(parameter, message),
+            ChatError::ThinkingBudget => {
+                let message = message.replace("a thinking budget", "thinking.budget_tokens");
+                Self::unsupported("thinking", message)
+            }
+            ChatError::InvalidParameter { name, message } => Self::field(name, message),
+            ChatError::Sampling(error) => Self::sampling(&error),
+            ChatError::Request(error) => Self::from(error),
+            _ => Self::invalid(message),
         }
     }
 }

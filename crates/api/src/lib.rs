@@ -35,7 +35,8 @@ mod sse;
 mod state;
 mod trace;
 
+pub use mlxm_chat::FormatOverride;
 pub use responses::store::{MemoryLimits, MemoryStore, ResponseStore, StoreError, StoredResponse};
 pub use routes::router;
 pub use serve::{Shutdown, serve};
-pub use state::{AppState, FormatOverride, Limits, ServerOptions};
+pub use state::{AppState, Limits, ServerOptions};

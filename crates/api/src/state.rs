@@ -4,10 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mlxm_chat::ChatModel;
-use mlxm_chat::constraint::Compiler;
-use mlxm_chat::parsing::{Format, ReasoningFormat};
-use mlxm_chat::template::ChatTemplate;
+use mlxm_chat::{ChatModel, ChatOptions, FormatOverride};
 use mlxm_engine::Engine;
 use tokio::sync::watch;
 
@@ -58,15 +55,6 @@ pub struct ServerOptions {
     pub limits: Limits,
 }
 
-/// Parts of a [`Format`] that are chosen by hand.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct FormatOverride {
-    /// How tool calls are written; `Some(None)` reads none.
-    pub tools: Option<Option<mlxm_chat::parsing::ToolFormat>>,
-    /// How reasoning is marked; `Some(None)` leaves it in the answer.
-    pub reasoning: Option<Option<ReasoningFormat>>,
-}
-
 /// Serves one model; clones share it.
 #[derive(Clone)]
 pub struct AppState(Arc<Shared>);
@@ -91,14 +79,10 @@ impl Drop for InFlightGuard {
     }
 }
 
-/// A loaded model and what is known about how it writes.
+/// A loaded model.
 pub struct ServedModel {
     pub engine: Engine,
     pub chat: ChatModel,
-    pub format: Format,
-    pub keep_billing_header: bool,
-    /// Makes constraints of grammars.
-    pub compiler: Compiler,
 }
 
 impl AppState {
@@ -207,76 +191,14 @@ impl AppState {
 
 impl ServedModel {
     fn new(engine: Engine, options: &ServerOptions) -> Self {
-        let chosen = options.format;
-        let chat = ChatModel::from_engine(&engine);
-        let template = chat.template().ok();
-        let source = template.and_then(|template| default_source(template));
-        let detected = Format::detect(source, &engine.info().model_type);
-        let format = Format {
-            tools: chosen.tools.unwrap_or(detected.tools),
-            reasoning: chosen.reasoning.unwrap_or(detected.reasoning),
+        let chat = ChatOptions {
+            format: options.format,
+            keep_billing_header: options.keep_billing_header,
+            ..ChatOptions::default()
         };
         Self {
-            compiler: Compiler::for_engine(&engine),
+            chat: ChatModel::with_options(&engine, chat),
             engine,
-            chat,
-            format,
-            keep_billing_header: options.keep_billing_header,
         }
     }
-}
-
-impl ServedModel {
-    /// Special tokens that mark parts of an answer in this format.
-    pub fn markers(&self, format: Format) -> Arc<[u32]> {
-        let markers = format.markers().into_iter();
-        markers
-            .filter_map(|marker| self.special_token(marker))
-            .collect()
-    }
-
-    /// The id of a text that is a special token.
-    pub fn special_token(&self, text: &str) -> Option<u32> {
-        special_token(&self.engine, text)
-    }
-
-    /// Whether the chat template reads a variable of this name.
-    pub fn template_mentions(&self, variable: &str) -> bool {
-        let template = self.chat.template().ok();
-        template
-            .and_then(default_source)
-            .is_some_and(|source| source.contains(variable))
-    }
-
-    /// Whether the model is known to reason before it answers.
-    pub fn reasons(&self) -> bool {
-        !matches!(self.format.reasoning, None | Some(ReasoningFormat::AnyTags))
-    }
-
-    /// The bytes of a token, which may be less than a character.
-    pub fn token_bytes(&self, id: u32) -> Vec<u8> {
-        token_bytes(&self.engine, id)
-    }
-}
-
-/// The bytes of a token, which may be less than a character.
-pub(crate) fn token_bytes(engine: &Engine, id: u32) -> Vec<u8> {
-    let tokenizer = engine.tokenizer();
-    tokenizer
-        .token_bytes(id)
-        .unwrap_or_else(|| tokenizer.decode(&[id], false).into_bytes())
-}
-
-fn special_token(engine: &Engine, text: &str) -> Option<u32> {
-    let tokenizer = engine.tokenizer();
-    tokenizer
-        .token_to_id(text)
-        .filter(|id| tokenizer.is_special(*id))
-}
-
-/// The template that tells how tools are called.
-fn default_source(template: &ChatTemplate) -> Option<&str> {
-    template
-        .source("tool_use")
-        .or_else(|| template.source("default"))
 }

@@ -1,24 +1,26 @@
 //! Chat on top of [`mlxm_engine`]: messages to prompts, generated text to messages.
 //!
 //! ```
-//! use mlxm_chat::ChatModel;
-//! use mlxm_chat::template::RenderOptions;
-//! use mlxm_engine::{Engine, LoadOptions};
+//! use mlxm_chat::{ChatModel, ChatRequest, GenerationParams};
+//! use mlxm_engine::LoadOptions;
 //! use serde_json::json;
 //!
 //! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../engine/tests/golden/llama-4bit");
-//! let model = ChatModel::from_engine(&Engine::load(folder, &LoadOptions::default())?);
-//! let messages = [json!({"role": "user", "content": "What is the capital of France?"})];
-//! let options = RenderOptions { add_generation_prompt: true, ..RenderOptions::default() };
-//! let template = model.template().map_err(ToString::to_string)?;
-//! let prompt = template.apply(&messages, &options, model.engine().tokenizer())?;
-//! assert!(!prompt.is_empty());
+//! let model = ChatModel::load(folder, &LoadOptions::default())?;
+//! let request = ChatRequest {
+//!     messages: vec![json!({"role": "user", "content": "What is the capital of France?"})],
+//!     params: GenerationParams { max_tokens: Some(16), ..GenerationParams::default() },
+//!     ..ChatRequest::default()
+//! };
+//! let completion = model.generate(request)?.collect_completion()?;
+//! println!("{} {:?}", completion.content, completion.tool_calls);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Map
 //! - [`template`]: chat templates (Jinja with Python semantics); messages to prompts.
 //! - [`parsing`]: generated text to reasoning, content and tool calls.
+//! - [`ChatModel`]: a request to a prompt, a constraint and a stream of parsed chunks.
 //! - [`constraint`]: structured output (JSON schema, regular expression, Lark grammar) as a constraint on sampling.
 //!
 //! # Invariants
@@ -26,8 +28,17 @@
 //! - The engine does not depend on this crate: it knows tokens, not messages.
 
 pub mod constraint;
+mod conversation;
+mod error;
 mod model;
 pub mod parsing;
+mod request;
+mod response_constraint;
+mod stream;
 pub mod template;
+mod thinking_budget;
 
-pub use model::{ChatCapabilities, ChatModel};
+pub use error::ChatError;
+pub use model::{ChatCapabilities, ChatModel, ChatOptions, FormatOverride, PreparedChat, Prompt};
+pub use request::{ChatRequest, GenerationParams, ResponseFormat, ToolChoice};
+pub use stream::{ChatChunk, ChatCompletion, ChatPoll, ChatStream, Finish, ToolCall};

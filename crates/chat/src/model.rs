@@ -1,28 +1,114 @@
-//! An engine together with its chat template.
+//! An engine with its chat template and its output format.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use mlxm_engine::Engine;
 use mlxm_engine::text::SpecialTokens;
+use mlxm_engine::{Engine, LoadError, LoadOptions, Request};
 
-use crate::template::{ChatTemplate, TemplateError};
+use crate::constraint::Compiler;
+use crate::conversation::cache_busting::strip_cache_busting_lines;
+use crate::conversation::system_messages::merge_system_messages;
+use crate::conversation::tool_prompt::add_tool_prompt;
+use crate::error::ChatError;
+use crate::parsing::{Format, Parser, ReasoningFormat, Tool, ToolFormat};
+use crate::request::ChatRequest;
+use crate::response_constraint::constraint;
+use crate::stream::ChatStream;
+use crate::template::{ChatTemplate, RenderOptions, TemplateError};
+
+/// How a [`ChatModel`] formats prompts and parses output.
+#[derive(Debug, Clone, Default)]
+pub struct ChatOptions {
+    /// Output syntaxes that override the detected ones.
+    pub format: FormatOverride,
+    /// Keep system prompt lines that known clients change with every request. They prevent prefix cache hits.
+    pub keep_billing_header: bool,
+    /// A template that replaces the checkpoint's.
+    pub template: Option<ChatTemplate>,
+    /// Which of several templates; by default `tool_use` if there are tools, else `default`.
+    pub template_name: Option<String>,
+}
+
+/// Overrides parts of a detected [`Format`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FormatOverride {
+    /// Syntax of tool calls; `Some(None)` disables parsing.
+    pub tools: Option<Option<ToolFormat>>,
+    /// Syntax of reasoning; `Some(None)` leaves it in the content.
+    pub reasoning: Option<Option<ReasoningFormat>>,
+}
 
 /// A loaded model with its chat template. Cheap to clone.
 #[derive(Clone)]
 pub struct ChatModel {
     engine: Engine,
-    template: Arc<Result<ChatTemplate, TemplateError>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    template: Result<ChatTemplate, Arc<TemplateError>>,
+    template_name: Option<String>,
+    format: Format,
+    keep_billing_header: bool,
+    compiler: Compiler,
+}
+
+/// A rendered and tokenized conversation.
+#[derive(Debug, Clone, Default)]
+pub struct Prompt {
+    /// The text.
+    pub text: String,
+    /// Token ids of the text.
+    pub tokens: Vec<u32>,
+    /// Syntax of the completion.
+    pub(crate) format: Format,
+    pub(crate) tools: Vec<Tool>,
+}
+
+/// Validated engine requests for a [`ChatRequest`], ready to submit.
+pub struct PreparedChat {
+    /// The prompt.
+    pub prompt: Prompt,
+    /// One request per completion, without the prompt, for [`ChatModel::submit`].
+    pub requests: Vec<Request>,
 }
 
 impl ChatModel {
+    /// Loads the checkpoint in the directory `path`.
+    ///
+    /// # Errors
+    /// As [`Engine::load`]. A missing or invalid chat template is an error of the first chat request.
+    pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
+        Ok(Self::from_engine(&Engine::load(path, options)?))
+    }
+
     /// Reads the chat template from the checkpoint directory of `engine`.
     pub fn from_engine(engine: &Engine) -> Self {
-        let template =
-            ChatTemplate::from_dir(&engine.info().path, engine.tokenizer().special_tokens());
+        Self::with_options(engine, ChatOptions::default())
+    }
+
+    /// As [`from_engine`](Self::from_engine), with options.
+    pub fn with_options(engine: &Engine, options: ChatOptions) -> Self {
+        let from_checkpoint =
+            || ChatTemplate::from_dir(&engine.info().path, engine.tokenizer().special_tokens());
+        let own = from_checkpoint();
+        // A template given by the user says less about the model's syntax than its own.
+        let source = own.as_ref().ok().and_then(default_source);
+        let detected = Format::detect(source, &engine.info().model_type);
+        let format = Format {
+            tools: options.format.tools.unwrap_or(detected.tools),
+            reasoning: options.format.reasoning.unwrap_or(detected.reasoning),
+        };
         Self {
             engine: engine.clone(),
-            template: Arc::new(template),
+            shared: Arc::new(Shared {
+                template: options.template.map_or_else(|| own.map_err(Arc::new), Ok),
+                template_name: options.template_name,
+                format,
+                keep_billing_header: options.keep_billing_header,
+                compiler: Compiler::for_engine(engine),
+            }),
         }
     }
 
@@ -36,13 +122,189 @@ impl ChatModel {
     /// # Errors
     /// If the checkpoint has none, or an invalid one. Plain text completion works without a template.
     pub fn template(&self) -> Result<&ChatTemplate, &TemplateError> {
-        self.template.as_ref().as_ref()
+        self.shared.template.as_ref().map_err(AsRef::as_ref)
     }
 
     /// What the chat template supports.
     pub fn capabilities(&self) -> ChatCapabilities {
         ChatCapabilities::of(self.template().ok())
     }
+
+    /// Syntax of tool calls and reasoning in the output.
+    pub fn format(&self) -> Format {
+        self.shared.format
+    }
+
+    /// Whether the model is known to reason before its response.
+    pub fn supports_reasoning(&self) -> bool {
+        !matches!(
+            self.shared.format.reasoning,
+            None | Some(ReasoningFormat::AnyTags)
+        )
+    }
+
+    /// Compiles grammars to constraints for this model.
+    pub fn compiler(&self) -> &Compiler {
+        &self.shared.compiler
+    }
+
+    /// Whether the chat template reads a variable of this name.
+    pub fn template_mentions(&self, variable: &str) -> bool {
+        let source = self.template().ok().and_then(default_source);
+        source.is_some_and(|source| source.contains(variable))
+    }
+
+    /// The id of a text that is a special token.
+    pub fn special_token(&self, text: &str) -> Option<u32> {
+        let tokenizer = self.engine.tokenizer();
+        tokenizer
+            .token_to_id(text)
+            .filter(|id| tokenizer.is_special(*id))
+    }
+
+    /// The bytes of a token, which may be a part of a UTF-8 character.
+    pub fn token_bytes(&self, id: u32) -> Vec<u8> {
+        token_bytes(&self.engine, id)
+    }
+
+    /// Renders and tokenizes a conversation.
+    ///
+    /// # Errors
+    /// If the request is invalid, or the template cannot render the messages.
+    pub fn prompt(&self, request: &ChatRequest) -> Result<Prompt, ChatError> {
+        let tools = request.callable_tools()?;
+        let template = self.shared.template.as_ref().map_err(Arc::clone)?;
+        let mut options = RenderOptions {
+            add_generation_prompt: !request.continue_final_message,
+            continue_final_message: request.continue_final_message,
+            kwargs: request.template_kwargs.clone(),
+            template_name: self.shared.template_name.clone(),
+            ..RenderOptions::default()
+        };
+        let mut format = self.format();
+        let supports_developer = self.template_mentions("developer");
+        let mut messages = merge_system_messages(request.messages.clone(), supports_developer);
+        if !self.shared.keep_billing_header {
+            strip_cache_busting_lines(&mut messages);
+        }
+        if tools.is_empty() {
+            format.tools = None;
+        } else if template.supports_tools() && format.tools.is_some() {
+            options.tools = Some(request.tools.clone());
+        } else {
+            format.tools = Some(ToolFormat::Hermes);
+            messages = add_tool_prompt(&messages, &request.tools);
+        }
+        let text = template.render(&messages, &options)?;
+        let tokens = self.engine.tokenizer().encode(&text, false)?;
+        Ok(Prompt {
+            text,
+            tokens,
+            format,
+            tools,
+        })
+    }
+
+    /// A prompt of plain text, without a chat template and without tools. Reasoning is parsed all the same.
+    ///
+    /// # Errors
+    /// If the text cannot be tokenized.
+    pub fn text_prompt(&self, text: impl Into<String>) -> Result<Prompt, ChatError> {
+        let text = text.into();
+        Ok(Prompt {
+            tokens: self.engine.tokenizer().encode(&text, true)?,
+            text,
+            format: Format {
+                tools: None,
+                ..self.format()
+            },
+            tools: Vec::new(),
+        })
+    }
+
+    /// Renders the prompt, compiles the constraint and validates the parameters.
+    ///
+    /// # Errors
+    /// If the request is invalid or cannot be enforced.
+    pub fn prepare(&self, request: &ChatRequest) -> Result<PreparedChat, ChatError> {
+        let prompt = self.prompt(request)?;
+        let constraint = constraint(self, request, &prompt)?;
+        let mut requests = request.params.requests(&self.engine)?;
+        for request in &mut requests {
+            request.constraint.clone_from(&constraint);
+        }
+        Ok(PreparedChat { prompt, requests })
+    }
+
+    /// Starts a completion.
+    ///
+    /// # Errors
+    /// If the request is invalid, cannot be enforced, or the engine rejects it.
+    pub fn generate(&self, mut request: ChatRequest) -> Result<ChatStream, ChatError> {
+        request.params.n = None;
+        let PreparedChat { prompt, requests } = self.prepare(&request)?;
+        let request = requests.into_iter().next().unwrap_or_default();
+        self.submit(&prompt, request)
+    }
+
+    /// Starts `n` completions.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn generate_n(&self, request: &ChatRequest) -> Result<Vec<ChatStream>, ChatError> {
+        self.prepare(request)?.start(self)
+    }
+
+    /// Submits `request` with this prompt and parses its output.
+    ///
+    /// # Errors
+    /// If the engine rejects the request.
+    pub fn submit(&self, prompt: &Prompt, request: Request) -> Result<ChatStream, ChatError> {
+        let request = Request {
+            prompt: prompt.tokens.clone(),
+            keep_special_tokens: self.delimiter_tokens(prompt.format),
+            ..request
+        };
+        let generation = self.engine.submit(request)?;
+        let parser = Parser::new(prompt.format, &prompt.text, &prompt.tools);
+        Ok(ChatStream::new(generation, Some(parser)))
+    }
+
+    /// Special tokens that delimit parts of the output.
+    fn delimiter_tokens(&self, format: Format) -> Arc<[u32]> {
+        let delimiters = format.delimiters().into_iter();
+        delimiters
+            .filter_map(|delimiter| self.special_token(delimiter))
+            .collect()
+    }
+}
+
+impl PreparedChat {
+    /// Submits all requests.
+    ///
+    /// # Errors
+    /// If the engine rejects one; the others are cancelled then.
+    pub fn start(self, model: &ChatModel) -> Result<Vec<ChatStream>, ChatError> {
+        let requests = self.requests.into_iter();
+        requests
+            .map(|request| model.submit(&self.prompt, request))
+            .collect()
+    }
+}
+
+/// The bytes of a token, which may be a part of a UTF-8 character.
+pub(crate) fn token_bytes(engine: &Engine, id: u32) -> Vec<u8> {
+    let tokenizer = engine.tokenizer();
+    tokenizer
+        .token_bytes(id)
+        .unwrap_or_else(|| tokenizer.decode(&[id], false).into_bytes())
+}
+
+/// The source that shows the syntax of tool calls.
+fn default_source(template: &ChatTemplate) -> Option<&str> {
+    template
+        .source("tool_use")
+        .or_else(|| template.source("default"))
 }
 
 /// What a checkpoint supports in a chat, as far as its chat template shows.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
-use mlxm_chat::ChatModel;
-use mlxm_chat::template::{ChatTemplate, RenderOptions, TemplateError};
+use mlxm_chat::template::{ChatTemplate, TemplateError};
+use mlxm_chat::{ChatError, ChatModel, ChatOptions, ChatRequest, Prompt};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -55,70 +55,65 @@ fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// A prompt as text and as tokens.
-#[derive(Debug)]
-pub struct Prompt {
-    /// The rendered template.
-    pub text: String,
-    /// The encoded text.
-    pub tokens: Vec<u32>,
+/// Makes prompts for one model.
+pub struct Prompter {
+    model: ChatModel,
+    kwargs: Map<String, Value>,
+    /// Without a template, the text of the messages is the prompt.
+    has_template: bool,
 }
 
-/// Renders prompts for one model.
-pub struct Prompter<'a> {
-    model: &'a ChatModel,
-    /// `None` concatenates the message contents.
-    template: Option<ChatTemplate>,
-    options: RenderOptions,
-}
-
-impl<'a> Prompter<'a> {
-    /// Selects the template; prints a note if the model has none.
+impl Prompter {
+    /// Chooses the template; notes it if the model has none.
     pub fn new(
         output: &Output,
-        model: &'a ChatModel,
+        model: &ChatModel,
         arguments: &TemplateArguments,
     ) -> anyhow::Result<Self> {
-        let mut options = RenderOptions {
-            add_generation_prompt: true,
-            kwargs: arguments.kwargs(),
-            ..RenderOptions::default()
-        };
         let own = model.template();
-        let template = match &arguments.template {
-            _ if arguments.raw => None,
-            Some(choice) => Some(chosen(choice, model, own.ok(), &mut options)?),
+        let mut options = ChatOptions::default();
+        let has_template = match &arguments.template {
+            _ if arguments.raw => false,
+            Some(choice) => {
+                choose(choice, model, own.ok(), &mut options)?;
+                true
+            }
             None => match own {
-                Ok(template) => Some(template.clone()),
-                Err(TemplateError::Missing { .. }) => None,
+                Ok(_) => true,
+                Err(TemplateError::Missing { .. }) => false,
                 Err(error) => {
                     let hint = "use --template FILE for another template, or --raw for none";
                     return Err(Failure::with_hint(error.to_string(), hint).into());
                 }
             },
         };
-        if template.is_none() && !arguments.raw {
+        if !has_template && !arguments.raw {
             output.note(
                 "this model has no chat template; the prompt is used as is (set --template FILE, or --raw to silence this note)",
             );
         }
         Ok(Self {
-            model,
-            template,
-            options,
+            model: ChatModel::with_options(model.engine(), options),
+            kwargs: arguments.kwargs(),
+            has_template,
         })
     }
 
-    /// Renders a conversation.
-    pub fn chat(&self, messages: &[Value]) -> anyhow::Result<Prompt> {
-        let Some(template) = &self.template else {
-            let text = joined(messages);
-            let tokens = self.model.engine().tokenizer().encode(&text, true)?;
-            return Ok(Prompt { text, tokens });
-        };
-        let text = template.render(messages, &self.options)?;
-        let tokens = self.model.engine().tokenizer().encode(&text, false)?;
-        Ok(Prompt { text, tokens })
+    /// The model with the chosen template.
+    pub fn model(&self) -> &ChatModel {
+        &self.model
+    }
+
+    /// The prompt for a conversation.
+    pub fn chat(&self, messages: &[Value]) -> Result<Prompt, ChatError> {
+        if !self.has_template {
+            return self.model.text_prompt(joined(messages));
+        }
+        self.model.prompt(&ChatRequest {
+            messages: messages.to_vec(),
+            template_kwargs: self.kwargs.clone(),
+            ..ChatRequest::default()
+        })
     }
 }
 
@@ -130,19 +125,19 @@ pub fn joined(messages: &[Value]) -> String {
     contents.collect::<Vec<_>>().join("\n")
 }
 
-/// One of the model's templates by name, or a template file.
-fn chosen(
+/// Chooses a template of the model by its name, or the one in a file.
+fn choose(
     choice: &str,
     model: &ChatModel,
     own: Option<&ChatTemplate>,
-    options: &mut RenderOptions,
-) -> anyhow::Result<ChatTemplate> {
+    options: &mut ChatOptions,
+) -> anyhow::Result<()> {
     let names: Vec<&str> = own
         .map(|template| template.names().collect())
         .unwrap_or_default();
-    if let Some(template) = own.filter(|_| names.contains(&choice)) {
+    if names.contains(&choice) {
         options.template_name = Some(choice.to_owned());
-        return Ok(template.clone());
+        return Ok(());
     }
     let path = Path::new(choice);
     if !path.is_file() {
@@ -157,6 +152,9 @@ fn chosen(
         .into());
     }
     let source = std::fs::read_to_string(path).with_context(|| format!("cannot read {choice}"))?;
-    ChatTemplate::from_source(source, model.engine().tokenizer().special_tokens())
-        .with_context(|| format!("the template in {choice}"))
+    let special_tokens = model.engine().tokenizer().special_tokens();
+    let template = ChatTemplate::from_source(source, special_tokens)
+        .with_context(|| format!("the template in {choice}"))?;
+    options.template = Some(template);
+    Ok(())
 }

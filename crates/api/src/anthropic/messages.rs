@@ -16,12 +16,14 @@ use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
 use crate::fields::FieldPolicy;
 use crate::generate::{
-    Chat, CollectedCompletion, Ending, GenerationParams, OutputFormat, ToolChoice, collect_all,
+    ChatCompletion, ChatRequest, Finish, GenerationParams, ResponseFormat, ToolChoice, collect_all,
+    start,
 };
 use crate::layers::RequestStart;
 use crate::openai::tools;
 use crate::openapi::requests::{self, schema_of};
 use crate::state::{AppState, ServedModel};
+use mlxm_chat::ToolCall;
 
 const FIELD_POLICY: FieldPolicy = FieldPolicy {
     read: &[
@@ -136,7 +138,7 @@ pub async fn count_tokens(State(server): State<AppState>, Body(body): Body) -> R
         let own = server.clone();
         let counted = tokio::task::spawn_blocking(move || {
             let model = own.model_named(&fields.model)?;
-            Ok::<_, ApiError>(chat(model, fields)?.prompt(model)?.tokens.len())
+            Ok::<_, ApiError>(model.chat.prompt(&chat(model, fields)?)?.tokens.len())
         });
         let count = counted
             .await
@@ -161,7 +163,7 @@ async fn answer(
     let streams = fields.stream.unwrap_or_default();
     let name = fields.model.clone();
     let id = format!("msg_{}", Uuid::new_v4().simple());
-    let started = chat(model, fields)?.start(server, received_at).await;
+    let started = start(chat(model, fields)?, server, received_at).await;
     let started = started.map_err(rename_fields)?;
     if streams {
         let start = message(
@@ -177,16 +179,16 @@ async fn answer(
     let whole = answers
         .first()
         .ok_or_else(|| ApiError::internal("there is no answer"))?;
-    let ending = whole
-        .ending
+    let finish = whole
+        .finish
         .as_ref()
         .ok_or_else(|| ApiError::internal("the answer has no end"))?;
     Ok(Json(message(
         &id,
         &name,
         blocks(whole),
-        Some(ending),
-        &usage(ending),
+        Some(finish),
+        &usage(finish),
     ))
     .into_response())
 }
@@ -199,15 +201,15 @@ fn rename_fields(error: ApiError) -> ApiError {
 }
 
 /// The conversation that a request describes.
-fn chat(model: &ServedModel, fields: MessageFields) -> Result<Chat, ApiError> {
+fn chat(model: &ServedModel, fields: MessageFields) -> Result<ChatRequest, ApiError> {
     let tools = conversation::tools(&fields.tools.unwrap_or_default())?;
     tools::check(&tools)?;
     let (choice, parallel_tool_calls) = conversation::tool_choice(fields.tool_choice.as_ref())?;
     let mut template_kwargs = Map::new();
-    let switches = model.template_mentions("enable_thinking");
+    let switches = model.chat.template_mentions("enable_thinking");
     let mut thinking_budget = None;
     match fields.thinking {
-        Some(Thinking::Enabled { .. }) if !model.reasons() => {
+        Some(Thinking::Enabled { .. }) if !model.chat.supports_reasoning() => {
             let message = "thinking is not supported: this model does not reason before it answers";
             return Err(ApiError::unsupported("thinking", message));
         }
@@ -228,7 +230,7 @@ fn chat(model: &ServedModel, fields: MessageFields) -> Result<Chat, ApiError> {
         format = format.or(config.format);
         if let Some(effort) = config
             .effort
-            .filter(|_| model.template_mentions("reasoning_effort"))
+            .filter(|_| model.chat.template_mentions("reasoning_effort"))
         {
             template_kwargs.insert("reasoning_effort".to_owned(), effort.into());
         }
@@ -237,7 +239,7 @@ fn chat(model: &ServedModel, fields: MessageFields) -> Result<Chat, ApiError> {
         .messages
         .last()
         .is_some_and(|message| message["role"] == "assistant");
-    Ok(Chat {
+    Ok(ChatRequest {
         messages: conversation::messages(fields.system.as_ref(), &fields.messages)?,
         tool_choice: if tools.is_empty() && choice == ToolChoice::Auto {
             ToolChoice::None
@@ -246,9 +248,9 @@ fn chat(model: &ServedModel, fields: MessageFields) -> Result<Chat, ApiError> {
         },
         tools,
         parallel_tool_calls,
-        output: output(format.as_ref())?,
+        response_format: output(format.as_ref())?,
         template_kwargs,
-        continues_last_message: continues,
+        continue_final_message: continues,
         thinking_budget,
         params: GenerationParams {
             temperature: fields.temperature,
@@ -273,15 +275,15 @@ fn check_budget(budget: Option<usize>, max_tokens: Option<usize>) -> Result<(), 
     Err(ApiError::field("thinking", problem))
 }
 
-fn output(format: Option<&Map<String, Value>>) -> Result<OutputFormat, ApiError> {
+fn output(format: Option<&Map<String, Value>>) -> Result<ResponseFormat, ApiError> {
     let Some(format) = format else {
-        return Ok(OutputFormat::Text);
+        return Ok(ResponseFormat::Text);
     };
     if let (Some("json_schema"), Some(schema)) = (
         format.get("type").and_then(Value::as_str),
         format.get("schema"),
     ) {
-        Ok(OutputFormat::JsonSchema(schema.clone()))
+        Ok(ResponseFormat::JsonSchema(schema.clone()))
     } else {
         let message = "output_format must have the type json_schema and a schema";
         Err(ApiError::field("output_format", message))
@@ -292,7 +294,7 @@ fn message(
     id: &str,
     model: &str,
     content: Vec<Value>,
-    ending: Option<&Ending>,
+    finish: Option<&Finish>,
     usage: &Value,
 ) -> Value {
     json!({
@@ -301,15 +303,15 @@ fn message(
         "role": "assistant",
         "model": model,
         "content": content,
-        "stop_reason": ending.map(stop_reason),
-        "stop_sequence": ending.and_then(|ending| ending.reason.stop_string()),
+        "stop_reason": finish.map(stop_reason),
+        "stop_sequence": finish.and_then(|finish| finish.reason.stop_string()),
         "usage": usage,
     })
 }
 
-/// The word for an ending.
-pub(super) fn stop_reason(ending: &Ending) -> &'static str {
-    match &ending.reason {
+/// The word for an finish.
+pub(super) fn stop_reason(finish: &Finish) -> &'static str {
+    match &finish.reason {
         FinishReason::ToolCalls => "tool_use",
         FinishReason::Length(_) => "max_tokens",
         FinishReason::Stop(StopCause::StopString(_)) => "stop_sequence",
@@ -318,17 +320,17 @@ pub(super) fn stop_reason(ending: &Ending) -> &'static str {
 }
 
 /// Tokens that an answer took; those that were in the cache are counted apart.
-pub(super) fn usage(ending: &Ending) -> Value {
-    let statistics = &ending.statistics;
+pub(super) fn usage(finish: &Finish) -> Value {
+    let metrics = &finish.metrics;
     json!({
-        "input_tokens": statistics.prompt_tokens - statistics.cached_tokens,
-        "cache_read_input_tokens": statistics.cached_tokens,
+        "input_tokens": metrics.prompt_tokens - metrics.cached_tokens,
+        "cache_read_input_tokens": metrics.cached_tokens,
         "cache_creation_input_tokens": 0,
-        "output_tokens": statistics.generated_tokens,
+        "output_tokens": metrics.generated_tokens,
     })
 }
 
-fn blocks(answer: &CollectedCompletion) -> Vec<Value> {
+fn blocks(answer: &ChatCompletion) -> Vec<Value> {
     let mut blocks = Vec::new();
     if !answer.reasoning.is_empty() {
         blocks.push(json!({"type": "thinking", "thinking": answer.reasoning, "signature": ""}));
@@ -336,7 +338,7 @@ fn blocks(answer: &CollectedCompletion) -> Vec<Value> {
     if !answer.content.is_empty() {
         blocks.push(json!({"type": "text", "text": answer.content}));
     }
-    for (name, arguments) in &answer.calls {
+    for ToolCall { name, arguments } in &answer.tool_calls {
         // Arguments that a limit has cut are no JSON any more.
         let input: Value = serde_json::from_str(arguments).unwrap_or_else(|_| json!({}));
         blocks.push(

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::messages::{stop_reason, usage};
 use crate::error::Protocol;
-use crate::generate::{Chunk, Completion};
+use crate::generate::{ChatChunk, Completion};
 use crate::sse::{self, Message};
 use crate::state::AppState;
 
@@ -76,7 +76,7 @@ impl State {
         self.ready.push_back(Message::Named(name, value));
     }
 
-    fn take(&mut self, chunk: Chunk) {
+    fn take(&mut self, chunk: ChatChunk) {
         for part in chunk.parts {
             match part {
                 Part::Reasoning(text) => {
@@ -99,12 +99,12 @@ impl State {
                 }
             }
         }
-        if let Some(ending) = chunk.ending {
+        if let Some(finish) = chunk.finish {
             self.close();
-            let delta = json!({"stop_reason": stop_reason(&ending), "stop_sequence": ending.reason.stop_string()});
+            let delta = json!({"stop_reason": stop_reason(&finish), "stop_sequence": finish.reason.stop_string()});
             self.send(
                 "message_delta",
-                json!({"type": "message_delta", "delta": delta, "usage": usage(&ending)}),
+                json!({"type": "message_delta", "delta": delta, "usage": usage(&finish)}),
             );
             self.send("message_stop", json!({"type": "message_stop"}));
         }

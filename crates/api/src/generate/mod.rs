@@ -1,19 +1,11 @@
-//! What every protocol is translated to, and the answer that is translated back.
+//! Completions over HTTP: [`mlxm_chat`] prepares requests and parses output; this module adds deadlines, metrics and the count
+//! of requests in flight.
 
-mod chat;
 mod completion;
-mod constraint;
-mod instructions;
-mod merge;
-mod nonces;
-mod output;
-mod params;
-mod plain_tools;
-mod submit;
-mod thinking;
+mod start;
 
-pub use chat::{Chat, ToolChoice};
-pub use completion::{Chunk, CollectedCompletion, Completion, Ending};
-pub use merge::{collect_all, merge};
-pub use output::OutputFormat;
-pub use params::GenerationParams;
+pub use completion::{Completion, collect_all, merge};
+pub use mlxm_chat::{
+    ChatChunk, ChatCompletion, ChatRequest, Finish, GenerationParams, ResponseFormat, ToolChoice,
+};
+pub use start::{requests, start};

@@ -16,10 +16,11 @@ use super::{logprobs, messages, options, stream, tools};
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
 use crate::fields::FieldPolicy;
-use crate::generate::{Chat, CollectedCompletion, ToolChoice, collect_all};
+use crate::generate::{ChatCompletion, ChatRequest, ToolChoice, collect_all, start};
 use crate::layers::RequestStart;
 use crate::openapi::requests::{self, schema_of};
 use crate::state::{AppState, ServedModel};
+use mlxm_chat::ToolCall;
 
 const FIELD_POLICY: FieldPolicy = FieldPolicy {
     read: shared_fields![
@@ -126,7 +127,7 @@ async fn answer(
         timings: whole.timings.unwrap_or_default(),
         logprobs: chat.params.logprobs.is_some(),
     };
-    let answers = chat.start(server, received_at).await?.answers;
+    let answers = start(chat, server, received_at).await?.answers;
     if streams {
         return Ok(stream::chat(template, answers));
     }
@@ -138,7 +139,10 @@ async fn answer(
 ///
 /// # Errors
 /// Names the field that makes no sense or is not supported.
-pub(super) fn chat(model: &ServedModel, body: &Map<String, Value>) -> Result<Chat, ApiError> {
+pub(super) fn chat(
+    model: &ServedModel,
+    body: &Map<String, Value>,
+) -> Result<ChatRequest, ApiError> {
     let fields: ChatFields = read(body)?;
     let mut params = read::<SamplingFields>(body)?.params()?;
     params.max_tokens = max_tokens(&fields)?;
@@ -159,7 +163,7 @@ pub(super) fn chat(model: &ServedModel, body: &Map<String, Value>) -> Result<Cha
     if let Some(effort) = fields.reasoning_effort {
         options::set_effort("reasoning_effort", model, &mut template_kwargs, effort)?;
     }
-    Ok(Chat {
+    Ok(ChatRequest {
         messages: messages::normalize(fields.messages)?,
         tool_choice: match (
             tools::choice(fields.tool_choice.as_ref())?,
@@ -170,9 +174,9 @@ pub(super) fn chat(model: &ServedModel, body: &Map<String, Value>) -> Result<Cha
         },
         tools,
         parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
-        output: options::output("response_format", fields.response_format.as_ref())?,
+        response_format: options::output("response_format", fields.response_format.as_ref())?,
         template_kwargs,
-        continues_last_message: fields.continue_final_message.unwrap_or_default(),
+        continue_final_message: fields.continue_final_message.unwrap_or_default(),
         thinking_budget: None,
         params,
     })
@@ -203,20 +207,20 @@ fn logprobs_wanted(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
 fn completion(
     model: &ServedModel,
     template: &stream::ChunkTemplate,
-    answers: &[CollectedCompletion],
+    answers: &[ChatCompletion],
 ) -> Value {
     let mut usage = Usage::default();
     let mut choices = Vec::new();
     for (index, answer) in answers.iter().enumerate() {
-        let Some(ending) = &answer.ending else {
+        let Some(finish) = &answer.finish else {
             continue;
         };
-        usage.add_completion(&ending.statistics);
+        usage.add_completion(&finish.metrics);
         let mut choice = json!({
             "index": index,
             "message": message(answer),
             "logprobs": null,
-            "finish_reason": finish_reason(ending),
+            "finish_reason": finish_reason(finish),
         });
         if template.logprobs {
             let entries: Vec<Value> = answer
@@ -227,7 +231,7 @@ fn completion(
             choice["logprobs"] = json!({"content": entries, "refusal": null});
         }
         if template.timings {
-            choice["timings"] = timings(&ending.statistics);
+            choice["timings"] = timings(&finish.metrics);
         }
         choices.push(choice);
     }
@@ -242,8 +246,8 @@ fn completion(
     })
 }
 
-fn message(answer: &CollectedCompletion) -> Value {
-    let content = if answer.content.is_empty() && !answer.calls.is_empty() {
+fn message(answer: &ChatCompletion) -> Value {
+    let content = if answer.content.is_empty() && !answer.tool_calls.is_empty() {
         Value::Null
     } else {
         answer.content.clone().into()
@@ -252,14 +256,17 @@ fn message(answer: &CollectedCompletion) -> Value {
     if !answer.reasoning.is_empty() {
         message["reasoning_content"] = answer.reasoning.clone().into();
     }
-    if !answer.calls.is_empty() {
-        let calls = answer.calls.iter().map(|(name, arguments)| {
-            json!({
-                "id": new_id("call_"),
-                "type": "function",
-                "function": {"name": name, "arguments": arguments},
-            })
-        });
+    if !answer.tool_calls.is_empty() {
+        let calls = answer
+            .tool_calls
+            .iter()
+            .map(|ToolCall { name, arguments }| {
+                json!({
+                    "id": new_id("call_"),
+                    "type": "function",
+                    "function": {"name": name, "arguments": arguments},
+                })
+            });
         message["tool_calls"] = calls.collect();
     }
     message

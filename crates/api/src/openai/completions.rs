@@ -21,7 +21,7 @@ use super::shared::{
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
 use crate::fields::FieldPolicy;
-use crate::generate::{Chunk, Completion, GenerationParams, collect_all, merge};
+use crate::generate::{self, ChatChunk, Completion, GenerationParams, collect_all, merge};
 use crate::layers::RequestStart;
 use crate::openapi::requests::{self, schema_of};
 use crate::sse::{self, Message};
@@ -147,7 +147,7 @@ async fn answer(
     }
     params.max_tokens = Some(fields.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS));
     params.logprobs = fields.logprobs;
-    let requests = params.requests(model, &server.options().limits)?;
+    let requests = generate::requests(&params, model, &server.options().limits)?;
     let own = server.clone();
     let prompts = tokio::task::spawn_blocking(move || fields.prompt.tokens(own.model()?));
     let prompts = prompts
@@ -171,7 +171,7 @@ async fn answer(
                 prompt: prompt.clone(),
                 ..request.clone()
             };
-            answers.push(server.submit(model, request, None, received_at)?);
+            answers.push(server.submit(model, request, received_at)?);
         }
     }
     if streams {
@@ -181,24 +181,24 @@ async fn answer(
     let mut usages = vec![Usage::default(); template.prompts.len()];
     let mut choices = Vec::new();
     for (index, answer) in collect_all(answers).await?.into_iter().enumerate() {
-        let Some(ending) = &answer.ending else {
+        let Some(finish) = &answer.finish else {
             continue;
         };
-        usages[index / template.answers].add_completion(&ending.statistics);
+        usages[index / template.answers].add_completion(&finish.metrics);
         let text = template.echoed(model, index) + &answer.content;
-        let mut choice = choice(index, &text, Some(finish_reason(ending)));
+        let mut choice = choice(index, &text, Some(finish_reason(finish)));
         if template.logprobs {
             let mut lists = logprobs::CompletionLogprobs::default();
             if template.echo {
                 let first = template.prompts[index / template.answers].first();
                 lists.add_first(model, first.copied());
-                lists.add(model, &ending.prompt_logprobs);
+                lists.add(model, &finish.prompt_logprobs);
             }
             lists.add(model, &answer.logprobs);
             choice["logprobs"] = json!(lists);
         }
         if template.timings {
-            choice["timings"] = timings(&ending.statistics);
+            choice["timings"] = timings(&finish.metrics);
         }
         choices.push(choice);
     }
@@ -307,17 +307,17 @@ impl Progress {
         self.ended = true;
     }
 
-    fn take(&mut self, index: usize, chunk: Chunk) {
+    fn take(&mut self, index: usize, chunk: ChatChunk) {
         let texts = chunk.parts.iter().filter_map(|part| match part {
             Part::Content(text) => Some(text.as_str()),
             _ => None,
         });
         let text: String = texts.collect();
         self.pending[index].0.extend(chunk.logprob);
-        if text.is_empty() && chunk.ending.is_none() {
+        if text.is_empty() && chunk.finish.is_none() {
             return;
         }
-        let reason = chunk.ending.as_ref().map(finish_reason);
+        let reason = chunk.finish.as_ref().map(finish_reason);
         let mut choice = choice(index, &text, reason);
         let (logprobs, offset) = &mut self.pending[index];
         if let Some(model) = self.server.loaded().filter(|_| !logprobs.is_empty()) {
@@ -327,10 +327,10 @@ impl Progress {
             logprobs.clear();
         }
         *offset += text.chars().count();
-        if let Some(ending) = &chunk.ending {
-            self.usages[index / self.template.answers].add_completion(&ending.statistics);
+        if let Some(finish) = &chunk.finish {
+            self.usages[index / self.template.answers].add_completion(&finish.metrics);
             if self.template.timings {
-                choice["timings"] = timings(&ending.statistics);
+                choice["timings"] = timings(&finish.metrics);
             }
         }
         self.ready

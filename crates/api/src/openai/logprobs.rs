@@ -18,7 +18,7 @@ pub fn chat_logprob(model: &ServedModel, logprob: &TokenLogprob) -> Value {
 }
 
 fn token(model: &ServedModel, id: u32, logprob: f32) -> Value {
-    let bytes = model.token_bytes(id);
+    let bytes = model.chat.token_bytes(id);
     json!({"token": String::from_utf8_lossy(&bytes), "logprob": finite(logprob), "bytes": bytes})
 }
 
@@ -61,7 +61,7 @@ impl CompletionLogprobs {
     pub fn add(&mut self, model: &ServedModel, logprobs: &[TokenLogprob]) {
         for logprob in logprobs {
             let top = logprob.top.iter().map(|(id, logprob)| {
-                let text = String::from_utf8_lossy(&model.token_bytes(*id)).into_owned();
+                let text = String::from_utf8_lossy(&model.chat.token_bytes(*id)).into_owned();
                 (text, Value::from(finite(*logprob)))
             });
             let (top, own) = (top.collect(), finite(logprob.logprob));
@@ -76,7 +76,7 @@ impl CompletionLogprobs {
         logprob: Option<f32>,
         top: Option<Map<String, Value>>,
     ) {
-        let text = String::from_utf8_lossy(&model.token_bytes(token)).into_owned();
+        let text = String::from_utf8_lossy(&model.chat.token_bytes(token)).into_owned();
         self.text_offset.push(self.end);
         // Special tokens are no part of the text.
         if !model.engine.tokenizer().is_special(token) {

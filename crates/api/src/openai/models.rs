@@ -37,7 +37,7 @@ fn description(server: &AppState, id: &str) -> Value {
         description["capabilities"] = json!({
             "chat": has_chat_template,
             "tools": has_chat_template,
-            "reasoning": model.reasons(),
+            "reasoning": model.chat.supports_reasoning(),
             "vision": false,
             "embeddings": false,
         });

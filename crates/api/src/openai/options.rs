@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
-use crate::generate::OutputFormat;
+use crate::generate::ResponseFormat;
 use crate::state::ServedModel;
 
 /// Other tokens whose log-probability may be asked for.
@@ -47,9 +47,9 @@ pub fn set_effort(
     kwargs: &mut Map<String, Value>,
     effort: String,
 ) -> Result<(), ApiError> {
-    if model.template_mentions("reasoning_effort") {
+    if model.chat.template_mentions("reasoning_effort") {
         kwargs.entry("reasoning_effort").or_insert(effort.into());
-    } else if model.template_mentions("enable_thinking") {
+    } else if model.chat.template_mentions("enable_thinking") {
         kwargs
             .entry("enable_thinking")
             .or_insert((effort != "none").into());
@@ -65,9 +65,12 @@ pub fn set_effort(
 ///
 /// # Errors
 /// When it makes no sense.
-pub fn output(place: &str, format: Option<&Map<String, Value>>) -> Result<OutputFormat, ApiError> {
+pub fn output(
+    place: &str,
+    format: Option<&Map<String, Value>>,
+) -> Result<ResponseFormat, ApiError> {
     let Some(format) = format else {
-        return Ok(OutputFormat::Text);
+        return Ok(ResponseFormat::Text);
     };
     let text = |name: &str| {
         if let Some(Value::String(text)) = format.get(name) {
@@ -81,8 +84,8 @@ pub fn output(place: &str, format: Option<&Map<String, Value>>) -> Result<Output
         }
     };
     match format.get("type").and_then(Value::as_str) {
-        Some("text") => Ok(OutputFormat::Text),
-        Some("json_object") => Ok(OutputFormat::JsonObject),
+        Some("text") => Ok(ResponseFormat::Text),
+        Some("json_object") => Ok(ResponseFormat::JsonObject),
         Some("json_schema") => {
             // Chats have the schema one level deeper than responses.
             let (description, place) = match format.get("json_schema") {
@@ -92,14 +95,14 @@ pub fn output(place: &str, format: Option<&Map<String, Value>>) -> Result<Output
                 _ => (format, format!("{place}.schema")),
             };
             if let Some(schema @ (Value::Object(_) | Value::Bool(_))) = description.get("schema") {
-                Ok(OutputFormat::JsonSchema(schema.clone()))
+                Ok(ResponseFormat::JsonSchema(schema.clone()))
             } else {
                 let message = format!("{place} must be a JSON schema");
                 Err(ApiError::field(place, message))
             }
         }
-        Some("regex") => Ok(OutputFormat::Regex(text("regex")?)),
-        Some("grammar") => Ok(OutputFormat::Grammar(text("grammar")?)),
+        Some("regex") => Ok(ResponseFormat::Regex(text("regex")?)),
+        Some("grammar") => Ok(ResponseFormat::Grammar(text("grammar")?)),
         _ => {
             let place = format!("{place}.type");
             let message =

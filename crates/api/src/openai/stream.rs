@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::logprobs;
 use super::shared::{Usage, finish_reason, new_id, timings};
 use crate::error::Protocol;
-use crate::generate::{Chunk, Completion, merge};
+use crate::generate::{ChatChunk, Completion, merge};
 use crate::sse::{self, Message};
 use crate::state::AppState;
 
@@ -84,7 +84,7 @@ impl ChunkTemplate {
     }
 }
 
-impl<S: Stream<Item = (usize, Result<Chunk, crate::error::ApiError>)> + Unpin> State<S> {
+impl<S: Stream<Item = (usize, Result<ChatChunk, crate::error::ApiError>)> + Unpin> State<S> {
     async fn next(&mut self) -> Option<Message> {
         loop {
             if let Some(message) = self.ready.pop_front() {
@@ -117,7 +117,7 @@ impl<S: Stream<Item = (usize, Result<Chunk, crate::error::ApiError>)> + Unpin> S
         self.ended = true;
     }
 
-    fn take(&mut self, index: usize, chunk: Chunk) {
+    fn take(&mut self, index: usize, chunk: ChatChunk) {
         if let (Some(logprob), Some(model)) = (&chunk.logprob, self.template.server.loaded()) {
             self.logprobs[index].push(logprobs::chat_logprob(model, logprob));
         }
@@ -125,11 +125,11 @@ impl<S: Stream<Item = (usize, Result<Chunk, crate::error::ApiError>)> + Unpin> S
             let delta = delta(part);
             self.push(index, delta, None);
         }
-        if let Some(ending) = chunk.ending {
-            self.usage.add_completion(&ending.statistics);
-            let mut last = self.with_logprobs(index, json!({}), Some(finish_reason(&ending)));
+        if let Some(finish) = chunk.finish {
+            self.usage.add_completion(&finish.metrics);
+            let mut last = self.with_logprobs(index, json!({}), Some(finish_reason(&finish)));
             if self.template.timings {
-                last["choices"][0]["timings"] = timings(&ending.statistics);
+                last["choices"][0]["timings"] = timings(&finish.metrics);
             }
             self.ready.push_back(Message::Data(last));
         }

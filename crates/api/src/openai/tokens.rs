@@ -77,7 +77,7 @@ pub async fn tokenize(
                 .engine
                 .tokenizer()
                 .encode(&text, fields.add_special_tokens.unwrap_or(true))?,
-            (None, Some(_)) => chat(model, &body)?.prompt(model)?.tokens,
+            (None, Some(_)) => model.chat.prompt(&chat(model, &body)?)?.tokens,
             _ => return Err(ApiError::field("prompt", "give either prompt or messages")),
         };
         let mut response = json!({
@@ -125,7 +125,7 @@ pub async fn apply_template(
     let body = body?;
     blocking(server, move |server| {
         let model = model(server, &body)?;
-        Ok(json!({"prompt": chat(model, &body)?.prompt(model)?.text}))
+        Ok(json!({"prompt": model.chat.prompt(&chat(model, &body)?)?.text}))
     })
     .await
 }

@@ -15,7 +15,7 @@ use super::store::StoredResponse;
 use super::stream;
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
-use crate::generate::Completion;
+use crate::generate::{Completion, start};
 use crate::layers::RequestStart;
 use crate::openai::logprobs;
 use crate::openai::shared::StreamFields;
@@ -51,7 +51,7 @@ async fn answer(
     };
     let ParsedRequest { chat, input } = fields.parse(model, body, previous)?;
     let envelope = ResponseEnvelope::new(model, &whole.model, &fields, body);
-    let started = chat.start(server, received_at).await;
+    let started = start(chat, server, received_at).await;
     let mut started = started.map_err(rename_fields)?;
     let answer = started.answers.pop();
     let mut builder = ResponseBuilder {

@@ -111,7 +111,7 @@ impl ResponseEnvelope {
             response["incomplete_details"] = json!({"reason": "max_output_tokens"});
         }
         if self.timings {
-            response["timings"] = timings(&ended.ending.statistics);
+            response["timings"] = timings(&ended.finish.metrics);
         }
         response
     }

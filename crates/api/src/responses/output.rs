@@ -5,7 +5,7 @@ use mlxm_engine::FinishReason;
 use mlxm_engine::sampling::TokenLogprob;
 use serde_json::{Value, json};
 
-use crate::generate::{Chunk, Ending};
+use crate::generate::{ChatChunk, Finish};
 use crate::openai::shared::new_id;
 
 /// An event's name, and its data without the name and the number that streams add.
@@ -25,7 +25,7 @@ pub struct Output {
 
 /// An answer that has summary.
 pub struct OutputSummary {
-    pub ending: Ending,
+    pub finish: Finish,
     reasoning_tokens: usize,
 }
 
@@ -54,7 +54,7 @@ impl Output {
     /// when it did.
     pub fn take(
         &mut self,
-        chunk: Chunk,
+        chunk: ChatChunk,
         describe_type: impl FnOnce(&TokenLogprob) -> Option<Value>,
     ) -> Option<OutputSummary> {
         self.pending_tokens += usize::from(chunk.token.is_some());
@@ -63,20 +63,20 @@ impl Output {
         for part in chunk.parts {
             self.part(part);
         }
-        let ending = chunk.ending?;
+        let finish = chunk.finish?;
         if self.items.is_empty() && self.open.is_none() {
             // An answer without a word is a message all the same.
             self.open(Kind::Message, String::new());
         }
         let kind = self.open.as_ref().map(|open| open.kind);
         self.take_pending(kind);
-        self.close(if matches!(ending.reason, FinishReason::Length(_)) {
+        self.close(if matches!(finish.reason, FinishReason::Length(_)) {
             "incomplete"
         } else {
             "completed"
         });
         Some(OutputSummary {
-            ending,
+            finish,
             reasoning_tokens: self.reasoning_tokens,
         })
     }
@@ -269,21 +269,21 @@ impl Open {
 impl OutputSummary {
     /// Whether nothing cut the answer off.
     pub fn is_complete(&self) -> bool {
-        !matches!(self.ending.reason, FinishReason::Length(_))
+        !matches!(self.finish.reason, FinishReason::Length(_))
     }
 
     /// Tokens that the response took.
     pub fn usage(&self) -> Value {
-        let statistics = &self.ending.statistics;
+        let metrics = &self.finish.metrics;
         json!({
-            "input_tokens": statistics.prompt_tokens,
+            "input_tokens": metrics.prompt_tokens,
             "input_tokens_details": {
-                "cached_tokens": statistics.cached_tokens,
+                "cached_tokens": metrics.cached_tokens,
                 "cache_write_tokens": 0,
             },
-            "output_tokens": statistics.generated_tokens,
+            "output_tokens": metrics.generated_tokens,
             "output_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
-            "total_tokens": statistics.prompt_tokens + statistics.generated_tokens,
+            "total_tokens": metrics.prompt_tokens + metrics.generated_tokens,
         })
     }
 }
@@ -294,27 +294,28 @@ mod tests {
 
     use super::*;
 
-    fn chunk(parts: &[Part]) -> Chunk {
-        Chunk {
+    fn chunk(parts: &[Part]) -> ChatChunk {
+        ChatChunk {
             parts: parts.to_vec(),
+            text: String::new(),
             token: Some(1),
             logprob: Some(TokenLogprob {
                 token: 1,
                 logprob: -0.5,
                 top: Vec::new(),
             }),
-            ending: None,
+            finish: None,
         }
     }
 
-    fn end(reason: FinishReason) -> Chunk {
-        Chunk {
-            ending: Some(Ending {
+    fn end(reason: FinishReason) -> ChatChunk {
+        ChatChunk {
+            finish: Some(Finish {
                 reason,
-                statistics: RequestMetrics::default(),
+                metrics: RequestMetrics::default(),
                 prompt_logprobs: Vec::new(),
             }),
-            ..Chunk::default()
+            ..ChatChunk::default()
         }
     }
 
@@ -322,7 +323,7 @@ mod tests {
         Part::Content(text.to_owned())
     }
 
-    fn answer() -> Vec<Chunk> {
+    fn answer() -> Vec<ChatChunk> {
         let call = |index| Part::ToolCall {
             index,
             name: "now".to_owned(),
@@ -342,13 +343,13 @@ mod tests {
         ]
     }
 
-    fn whole_answer() -> Vec<Chunk> {
+    fn whole_answer() -> Vec<ChatChunk> {
         let mut chunks = answer();
         chunks.push(end(FinishReason::ToolCalls));
         chunks
     }
 
-    fn run(chunks: Vec<Chunk>) -> (Output, Vec<Event>, Option<OutputSummary>) {
+    fn run(chunks: Vec<ChatChunk>) -> (Output, Vec<Event>, Option<OutputSummary>) {
         let mut output = Output::default();
         let mut summary = None;
         for chunk in chunks {

@@ -10,7 +10,7 @@ use super::{items, tools};
 use crate::error::ApiError;
 use crate::extract::read;
 use crate::fields::FieldPolicy;
-use crate::generate::{Chat, GenerationParams};
+use crate::generate::{ChatRequest, GenerationParams};
 use crate::openai::options;
 use crate::openai::shared::{SamplingFields, StreamFields, shared_fields};
 use crate::openapi::requests::{self, schema_of};
@@ -143,7 +143,7 @@ pub fn body() -> Value {
 
 /// A request that was understood.
 pub struct ParsedRequest {
-    pub chat: Chat,
+    pub chat: ChatRequest,
     /// All items that are answered, those before this request included.
     pub input: Vec<Value>,
 }
@@ -174,14 +174,14 @@ impl ResponseFields {
             reasoning.apply(model, &mut template_kwargs)?;
         }
         let (messages, input) = self.conversation(previous)?;
-        let chat = Chat {
+        let chat = ChatRequest {
             messages,
             tools,
             tool_choice,
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
-            output,
+            response_format: output,
             template_kwargs,
-            continues_last_message: false,
+            continue_final_message: false,
             thinking_budget: None,
             params,
         };
@@ -228,7 +228,7 @@ impl ResponseFields {
 
     fn params(&self, body: &Map<String, Value>) -> Result<GenerationParams, ApiError> {
         let mut params = read::<SamplingFields>(body)?.params()?;
-        if params.answers.is_some_and(|answers| answers != 1) {
+        if params.n.is_some_and(|n| n != 1) {
             let message = "n may only be 1: there is one answer in a response";
             return Err(ApiError::unsupported("n", message));
         }

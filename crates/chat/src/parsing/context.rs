@@ -8,7 +8,7 @@ use crate::parsing::tool::Tool;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// It needs more text.
-    More,
+    NeedMoreInput,
     /// It made progress.
     Again,
     /// It is done; what follows is not its own.
@@ -99,12 +99,12 @@ impl Context {
     /// Reads `bytes` of the rest and gives them out as content.
     pub fn take_content(&mut self, bytes: usize) {
         self.input.advance(bytes);
-        self.give_back();
+        self.flush_as_content();
     }
 
     /// Gives out as content what was read and held.
-    pub fn give_back(&mut self) {
-        let text = self.input.give_back();
+    pub fn flush_as_content(&mut self) {
+        let text = self.input.flush_as_content();
         self.content(&text);
     }
 
@@ -119,7 +119,7 @@ impl Context {
     /// Reads `bytes` of the rest and gives them out as reasoning.
     pub fn take_reasoning(&mut self, bytes: usize) {
         self.input.advance(bytes);
-        let text = self.input.give_back();
+        let text = self.input.flush_as_content();
         self.reasoning(&text);
     }
 

@@ -193,20 +193,20 @@ pub struct Format {
 }
 
 impl Format {
-    /// The markers of these syntaxes. Some vocabularies have them as special tokens, which decoding leaves out: a
+    /// The delimiters of these syntaxes. Some vocabularies have them as special tokens, which decoding leaves out: a
     /// [`Parser`](crate::parsing::Parser) has to see them.
-    pub fn markers(&self) -> Vec<&'static str> {
-        let mut markers = Vec::new();
+    pub fn delimiters(&self) -> Vec<&'static str> {
+        let mut delimiters = Vec::new();
         if let Some(format) = self.tools {
-            markers.extend(formats::markers(format));
+            delimiters.extend(formats::delimiters(format));
         }
         if let Some(format) = self.reasoning {
             if format == ReasoningFormat::Harmony && self.tools != Some(ToolFormat::Harmony) {
-                markers.extend(formats::markers(ToolFormat::Harmony));
+                delimiters.extend(formats::delimiters(ToolFormat::Harmony));
             }
-            markers.extend(format.tags().iter().flat_map(|tags| tags.markers));
+            delimiters.extend(format.tags().iter().flat_map(|tags| tags.delimiters));
         }
-        markers
+        delimiters
     }
 
     /// Whether answers come in channels.
@@ -247,9 +247,9 @@ mod tests {
             reasoning: Some(ReasoningFormat::Mistral),
         };
         assert_eq!(
-            format.markers(),
+            format.delimiters(),
             ["<tool_call>", "</tool_call>", "[THINK]", "[/THINK]"]
         );
-        assert!(Format::default().markers().is_empty());
+        assert!(Format::default().delimiters().is_empty());
     }
 }

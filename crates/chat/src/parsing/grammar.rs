@@ -8,7 +8,7 @@ use crate::parsing::tool::Tool;
 
 /// What must be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice<'a> {
+pub enum ForcedCall<'a> {
     /// Some tool.
     Required,
     /// The tool of this name.
@@ -17,7 +17,7 @@ pub enum Choice<'a> {
 
 /// Why a call cannot be forced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GrammarError {
+pub enum ToolGrammarError {
     /// The syntax of calls is not known.
     #[error("this model's syntax of tool calls is not known; name one of {}", ToolFormat::ALL.map(ToolFormat::as_str).join(", "))]
     NoToolFormat,
@@ -50,14 +50,14 @@ impl Format {
     ///
     /// `special_token` tells the id of a marker that is a special token of the vocabulary, as decoding leaves out; such a
     /// marker is written as `<[id]>`, others as text.
-    pub fn grammar(
+    pub fn tool_grammar(
         &self,
         tools: &[Tool],
-        choice: Choice<'_>,
+        choice: ForcedCall<'_>,
         parallel: bool,
         prompt: &str,
         special_token: &dyn Fn(&str) -> Option<u32>,
-    ) -> Result<String, GrammarError> {
+    ) -> Result<String, ToolGrammarError> {
         let mut lark = Lark::new(special_token);
         let reasoning = self.reasoning_grammar(&mut lark, prompt);
         let calls = self.calls_grammar(&mut lark, tools, choice, parallel)?;
@@ -67,7 +67,7 @@ impl Format {
 
     /// A grammar, in the same dialect, of the answers that are `form` (an expression of it) behind the model's reasoning
     /// and in the channel for answers, where the format has such. `None` where nothing but the form is left.
-    pub fn form_grammar(
+    pub fn response_grammar(
         &self,
         form: &str,
         prompt: &str,
@@ -83,22 +83,22 @@ impl Format {
         Some(lark.finish(&start.build()))
     }
 
-    /// A grammar, in the same dialect, of the answers that either call tools, as those of [`grammar`](Self::grammar) do, or
-    /// are `form`, as those of [`form_grammar`](Self::form_grammar). Formats whose calls have no mark cannot have both.
-    pub fn calls_or_form_grammar(
+    /// A grammar, in the same dialect, of the answers that either call tools, as those of [`tool_grammar`](Self::tool_grammar) do, or
+    /// are `form`, as those of [`response_grammar`](Self::response_grammar). Formats whose calls have no mark cannot have both.
+    pub fn tools_or_response_grammar(
         &self,
         tools: &[Tool],
         parallel: bool,
         form: &str,
         prompt: &str,
         special_token: &dyn Fn(&str) -> Option<u32>,
-    ) -> Result<String, GrammarError> {
-        if self.tools.and_then(formats::bare_opening).is_some() {
-            return Err(GrammarError::NoMark);
+    ) -> Result<String, ToolGrammarError> {
+        if self.tools.and_then(formats::undelimited_start).is_some() {
+            return Err(ToolGrammarError::NoMark);
         }
         let mut lark = Lark::new(special_token);
         let reasoning = self.reasoning_grammar(&mut lark, prompt);
-        let calls = self.calls_grammar(&mut lark, tools, Choice::Required, parallel)?;
+        let calls = self.calls_grammar(&mut lark, tools, ForcedCall::Required, parallel)?;
         let answer = self.answer_grammar(&lark, form);
         let either = one_of(&[calls, answer]);
         let start = Sequence::new().expression(&reasoning).expression(&either);
@@ -110,24 +110,24 @@ impl Format {
         self,
         lark: &mut Lark<'_>,
         tools: &[Tool],
-        choice: Choice<'_>,
+        choice: ForcedCall<'_>,
         parallel: bool,
-    ) -> Result<String, GrammarError> {
-        let format = self.tools.ok_or(GrammarError::NoToolFormat)?;
+    ) -> Result<String, ToolGrammarError> {
+        let format = self.tools.ok_or(ToolGrammarError::NoToolFormat)?;
         let callable: Vec<&Tool> = tools
             .iter()
             .filter(|tool| match choice {
-                Choice::Required => true,
-                Choice::Named(name) => tool.name == name,
+                ForcedCall::Required => true,
+                ForcedCall::Named(name) => tool.name == name,
             })
             .collect();
         if callable.is_empty() {
             return Err(match choice {
-                Choice::Named(name) if !tools.is_empty() => GrammarError::UnknownTool {
+                ForcedCall::Named(name) if !tools.is_empty() => ToolGrammarError::UnknownTool {
                     name: name.to_owned(),
                     known: tools.iter().map(|tool| tool.name.clone()).collect(),
                 },
-                _ => GrammarError::NoTools,
+                _ => ToolGrammarError::NoTools,
             });
         }
         Ok(formats::grammar(format, lark, &callable, parallel))
@@ -161,7 +161,7 @@ impl Format {
         if prompt.trim_end().ends_with(tags.close) {
             return String::new();
         }
-        let [open, _] = tags.markers;
+        let [open, _] = tags.delimiters;
         let text = lark.until(tags.close);
         let block = Sequence::new()
             .marker(lark, open)

@@ -13,7 +13,7 @@ pub(crate) enum Match<T = ()> {
     /// Something else is there.
     Absent,
     /// That takes more text.
-    Unsure,
+    Incomplete,
 }
 
 /// Text of three kinds in a row: given out, read but held, not read.
@@ -36,7 +36,7 @@ impl Input {
         self.text.push_str(text);
     }
 
-    /// No more text will come: from now on nothing is `Unsure` but an empty rest.
+    /// No more text will come: from now on nothing is `Incomplete` but an empty rest.
     pub fn end(&mut self) {
         self.ended = true;
     }
@@ -66,7 +66,7 @@ impl Input {
     }
 
     /// What was read and not given out; it counts as given out now.
-    pub fn give_back(&mut self) -> String {
+    pub fn flush_as_content(&mut self) -> String {
         let text = self.text[self.held..self.at].to_owned();
         self.commit();
         text
@@ -82,7 +82,7 @@ impl Input {
         match next {
             Some(character) => Match::Found(character),
             None if self.ended => Match::Absent,
-            None => Match::Unsure,
+            None => Match::Incomplete,
         }
     }
 
@@ -91,14 +91,14 @@ impl Input {
         match self.take_one_of(&[literal]) {
             Match::Found(_) => Match::Found(()),
             Match::Absent => Match::Absent,
-            Match::Unsure => Match::Unsure,
+            Match::Incomplete => Match::Incomplete,
         }
     }
 
     /// Reads one of `literals`, after white space.
     pub fn take_one_of(&mut self, literals: &[&str]) -> Match<usize> {
-        if !self.ended && self.peek() == Match::Unsure {
-            return Match::Unsure;
+        if !self.ended && self.peek() == Match::Incomplete {
+            return Match::Incomplete;
         }
         let rest = self.rest().trim_start();
         let skipped = self.rest().len() - rest.len();
@@ -107,7 +107,7 @@ impl Input {
             return Match::Found(which);
         }
         if !self.ended && literals.iter().any(|one| one.starts_with(rest)) {
-            return Match::Unsure;
+            return Match::Incomplete;
         }
         Match::Absent
     }
@@ -120,15 +120,15 @@ impl Input {
                 self.at += start + end.len();
                 Match::Found(name)
             }
-            Found::Nowhere { safe } if safe <= LONGEST_NAME && !self.ended => Match::Unsure,
+            Found::Nowhere { safe } if safe <= LONGEST_NAME && !self.ended => Match::Incomplete,
             _ => Match::Absent,
         }
     }
 
     /// Reads a name up to a character that cannot be part of one, which is not read.
     pub fn take_word(&mut self, belongs: fn(char) -> bool) -> Match<String> {
-        if self.peek() == Match::Unsure {
-            return Match::Unsure;
+        if self.peek() == Match::Incomplete {
+            return Match::Incomplete;
         }
         let rest = self.rest();
         match rest.find(|character| !belongs(character)) {
@@ -137,13 +137,13 @@ impl Input {
                 self.at += end;
                 Match::Found(name)
             }
-            None if rest.len() <= LONGEST_NAME && !self.ended => Match::Unsure,
+            None if rest.len() <= LONGEST_NAME && !self.ended => Match::Incomplete,
             _ => Match::Absent,
         }
     }
 
-    /// Looks for markers in what is not read.
-    pub fn find(&self, markers: &[&str]) -> Found {
-        marker::find(self.rest(), markers, self.ended)
+    /// Looks for delimiters in what is not read.
+    pub fn find(&self, delimiters: &[&str]) -> Found {
+        marker::find(self.rest(), delimiters, self.ended)
     }
 }

@@ -1,4 +1,4 @@
-//! Finding markers in text whose end has not come yet.
+//! Finding delimiters in text whose end has not come yet.
 
 use std::cmp::Reverse;
 
@@ -9,7 +9,7 @@ pub(crate) enum Found {
     At {
         /// Its first byte.
         start: usize,
-        /// Its place among the markers looked for.
+        /// Its place among the delimiters looked for.
         which: usize,
     },
     /// No marker is certain; the text before `safe` holds none, whatever follows.
@@ -19,9 +19,9 @@ pub(crate) enum Found {
     },
 }
 
-/// Finds the first of `markers`, the longest where several begin at the same place. `ended` says that no text follows.
-pub(crate) fn find(text: &str, markers: &[&str], ended: bool) -> Found {
-    let first = markers
+/// Finds the first of `delimiters`, the longest where several begin at the same place. `ended` says that no text follows.
+pub(crate) fn find(text: &str, delimiters: &[&str], ended: bool) -> Found {
+    let first = delimiters
         .iter()
         .enumerate()
         .filter_map(|(which, marker)| {
@@ -32,7 +32,9 @@ pub(crate) fn find(text: &str, markers: &[&str], ended: bool) -> Found {
     let safe = if ended {
         text.len()
     } else {
-        let held = markers.iter().map(|marker| beginning_at_end(text, marker));
+        let held = delimiters
+            .iter()
+            .map(|marker| beginning_at_end(text, marker));
         text.len() - held.max().unwrap_or(0)
     };
     match first {
@@ -56,13 +58,13 @@ mod tests {
 
     #[test]
     fn the_first_marker_wins_and_the_longest_of_a_place() {
-        let markers = ["</a>", "\n</a>", "<b>"];
+        let delimiters = ["</a>", "\n</a>", "<b>"];
         assert_eq!(
-            find("x\n</a> <b>", &markers, false),
+            find("x\n</a> <b>", &delimiters, false),
             Found::At { start: 1, which: 1 }
         );
         assert_eq!(
-            find("x<b>", &markers, false),
+            find("x<b>", &delimiters, false),
             Found::At { start: 1, which: 2 }
         );
     }

@@ -2,8 +2,8 @@
 //!
 //! Models mark their reasoning and their tool calls in the text they write, each family in a syntax of its own. A
 //! [`Format`] names the syntaxes of one model, [`Format::detect`] finds them in its chat template, a [`Parser`] takes an
-//! answer apart while it comes, and [`Format::grammar`] writes the grammar that forces a call;
-//! [`Format::form_grammar`] and [`Format::calls_or_form_grammar`] leave room for an answer of a given form.
+//! answer apart while it comes, and [`Format::tool_grammar`] writes the grammar that forces a call;
+//! [`Format::response_grammar`] and [`Format::tools_or_response_grammar`] leave room for an answer of a given form.
 //!
 //! ```
 //! use mlxm_chat::parsing::{Format, Parser, Part, ReasoningFormat, Tool, ToolFormat};
@@ -39,14 +39,14 @@
 //! - A call is announced as soon as its name is complete and is the name of a given tool. Nothing is taken back after
 //!   that, and the deltas of its arguments are valid JSON when joined, if the call is complete.
 //! - What looks like a call and is none (an unknown name, broken syntax, the end of the answer before the name) is given
-//!   back as content, markers included.
+//!   back as content, delimiters included.
 //! - An announced call whose syntax breaks keeps the arguments it has; the text from there on is content. When the answer
 //!   ends inside its arguments, what was read of them is given out; they are not completed.
 //! - Without tools there are no calls: their markup is content. Reasoning is still split out.
 //!
 //! # Architecture invariant
 //!
-//! This crate is pure: it knows no tokenizer, no model, no clock and no protocol. Which of its markers are tokens of a
+//! This crate is pure: it knows no tokenizer, no model, no clock and no protocol. Which of its delimiters are tokens of a
 //! vocabulary is the caller's knowledge.
 
 mod context;
@@ -66,8 +66,8 @@ mod tool;
 mod values;
 
 pub use format::{Format, ReasoningFormat, ToolFormat, UnknownFormat};
-pub use grammar::{Choice, GrammarError};
+pub use grammar::{ForcedCall, ToolGrammarError};
 pub use parser::Parser;
 pub use part::Part;
-pub use reasoning::{Phase, ReasoningWatch, open_reasoning_end};
+pub use reasoning::{Phase, ReasoningTracker, open_reasoning_end};
 pub use tool::Tool;

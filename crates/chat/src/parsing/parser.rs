@@ -80,7 +80,7 @@ impl Parser {
         match &mut self.state {
             State::Reasoning(reasoning) => match reasoning.step(&mut self.context) {
                 Step::Again => true,
-                Step::More => false,
+                Step::NeedMoreInput => false,
                 Step::Close | Step::Broken => {
                     self.state = State::Start;
                     true
@@ -103,12 +103,12 @@ impl Parser {
     }
 
     fn start(&mut self) -> bool {
-        let bare = self.tools.and_then(formats::bare_opening);
+        let bare = self.tools.and_then(formats::undelimited_start);
         self.state = match (self.tools, bare, self.context.input.peek()) {
             (Some(tools), Some(bare), Match::Found(next)) if next == bare => {
-                State::Calls(formats::bare_reader(tools))
+                State::Calls(formats::undelimited_reader(tools))
             }
-            (_, Some(_), Match::Unsure) => return false,
+            (_, Some(_), Match::Incomplete) => return false,
             _ => State::Content,
         };
         true
@@ -156,10 +156,10 @@ impl Parser {
         };
         match reader.step(&mut self.context) {
             Step::Again => true,
-            Step::More if !self.context.input.has_ended() => false,
-            Step::More => {
+            Step::NeedMoreInput if !self.context.input.has_ended() => false,
+            Step::NeedMoreInput => {
                 self.context.input.advance_to_end();
-                self.context.give_back();
+                self.context.flush_as_content();
                 self.context.complete();
                 self.state = State::Content;
                 false
@@ -170,7 +170,7 @@ impl Parser {
                 true
             }
             Step::Broken => {
-                self.context.give_back();
+                self.context.flush_as_content();
                 self.context.complete();
                 self.state = State::Content;
                 true

@@ -13,14 +13,14 @@ pub(crate) struct Tags {
     pub open: &'static str,
     pub close: &'static str,
     /// What of them may be a token of its own.
-    pub markers: [&'static str; 2],
+    pub delimiters: [&'static str; 2],
 }
 
 const fn tags(open: &'static str, close: &'static str) -> Tags {
     Tags {
         open,
         close,
-        markers: [open, close],
+        delimiters: [open, close],
     }
 }
 
@@ -33,7 +33,7 @@ const TAGS: [Tags; 6] = [
     Tags {
         open: "<|channel>thought",
         close: "<channel|>",
-        markers: ["<|channel>", "<channel|>"],
+        delimiters: ["<|channel>", "<channel|>"],
     },
 ];
 
@@ -72,20 +72,20 @@ pub enum Phase {
         /// The tag.
         close: &'static str,
     },
-    /// The answer itself has begun.
-    Behind,
+    /// The content has begun.
+    Content,
 }
 
 /// Follows an answer and tells whether the model still reasons.
 #[derive(Debug, Clone)]
-pub struct ReasoningWatch {
+pub struct ReasoningTracker {
     tags: &'static [Tags],
     phase: Phase,
     /// What a tag may begin in.
     text: String,
 }
 
-impl ReasoningWatch {
+impl ReasoningTracker {
     /// Watches the answer to `prompt`, which may leave some reasoning open. `None` without tags around the reasoning.
     pub fn new(format: Format, prompt: &str) -> Option<Self> {
         let tags = format.reasoning?.tags();
@@ -111,12 +111,12 @@ impl ReasoningWatch {
                 self.phase = Phase::Inside { close: tags.close };
                 self.text = text[tags.open.len()..].to_owned();
             } else if !self.tags.iter().any(|tags| tags.open.starts_with(text)) {
-                self.phase = Phase::Behind;
+                self.phase = Phase::Content;
             }
         }
         if let Phase::Inside { close } = self.phase {
             if self.text.contains(close) {
-                self.phase = Phase::Behind;
+                self.phase = Phase::Content;
             }
             // Enough for a tag that has begun.
             let mut keep = self.text.len().saturating_sub(close.len());
@@ -135,8 +135,8 @@ enum State {
     Start,
     /// Inside the block that this tag closes.
     Inside { close: &'static str, started: bool },
-    /// Behind the block; white space is dropped until the answer starts.
-    Behind,
+    /// After the block; white space is dropped until the content starts.
+    AfterReasoning,
 }
 
 /// Reads the reasoning at the beginning of an answer.
@@ -163,11 +163,11 @@ impl Reasoning {
         match self.state {
             State::Start => self.start(context),
             State::Inside { close, started } => self.inside(context, close, started),
-            State::Behind => {
+            State::AfterReasoning => {
                 let _ = context.input.peek();
                 context.input.commit();
                 if context.input.rest().is_empty() && !context.input.has_ended() {
-                    Step::More
+                    Step::NeedMoreInput
                 } else {
                     Step::Close
                 }
@@ -189,7 +189,7 @@ impl Reasoning {
         }
         let may_open = self.tags.iter().any(|tags| tags.open.starts_with(text));
         if may_open && !context.input.has_ended() {
-            return Step::More;
+            return Step::NeedMoreInput;
         }
         Step::Close
     }
@@ -208,7 +208,7 @@ impl Reasoning {
                 }
                 context.input.advance(start - text + close.len());
                 context.input.commit();
-                self.state = State::Behind;
+                self.state = State::AfterReasoning;
                 Step::Again
             }
             Found::Nowhere { safe } => {
@@ -227,7 +227,7 @@ impl Reasoning {
                     context.input.commit();
                     return Step::Close;
                 }
-                Step::More
+                Step::NeedMoreInput
             }
         }
     }
@@ -244,7 +244,7 @@ mod tests {
     const INSIDE: Phase = Phase::Inside { close: "</think>" };
 
     fn phases(prompt: &str, answer: &str) -> Vec<Phase> {
-        let mut watch = ReasoningWatch::new(THINK, prompt).unwrap();
+        let mut watch = ReasoningTracker::new(THINK, prompt).unwrap();
         let mut phases = vec![watch.phase()];
         for piece in answer.split_inclusive('|') {
             phases.push(watch.push(&piece.replace('|', "")));
@@ -262,14 +262,14 @@ mod tests {
                 INSIDE,
                 INSIDE,
                 INSIDE,
-                Phase::Behind
+                Phase::Content
             ]
         );
         assert_eq!(
             phases("<think>\n", "Hmm|</think>"),
-            [INSIDE, INSIDE, Phase::Behind]
+            [INSIDE, INSIDE, Phase::Content]
         );
-        assert_eq!(phases("", "Yes <think>"), [Phase::Before, Phase::Behind]);
+        assert_eq!(phases("", "Yes <think>"), [Phase::Before, Phase::Content]);
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
                 tools: None,
                 reasoning,
             };
-            assert!(ReasoningWatch::new(format, "").is_none());
+            assert!(ReasoningTracker::new(format, "").is_none());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Forced tool calls, in every syntax: whatever the model says, it is a call that its parser understands.
 
 use mlxm_chat::constraint::Grammar;
-use mlxm_chat::parsing::{Choice, Format, Parser, Part, Tool, ToolFormat};
+use mlxm_chat::parsing::{ForcedCall, Format, Parser, Part, Tool, ToolFormat};
 use serde_json::{Value, json};
 
 use crate::support::{babble_closing, compiler};
@@ -48,11 +48,15 @@ fn forced_calls_are_calls_in_every_syntax() {
             reasoning: None,
         };
         for (choice, name, parallel) in [
-            (Choice::Required, None, true),
-            (Choice::Named("get_forecast"), Some("get_forecast"), false),
+            (ForcedCall::Required, None, true),
+            (
+                ForcedCall::Named("get_forecast"),
+                Some("get_forecast"),
+                false,
+            ),
         ] {
             let lark = format
-                .grammar(&tools, choice, parallel, "", &|_| None)
+                .tool_grammar(&tools, choice, parallel, "", &|_| None)
                 .unwrap();
             let matcher = compiler().compile(&Grammar::Lark(lark.clone()));
             let matcher =

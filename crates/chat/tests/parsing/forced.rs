@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::ApproximateTokEnv;
 use llguidance::{Matcher, ParserFactory};
-use mlxm_chat::parsing::{Choice, Format, GrammarError, Part, ReasoningFormat, ToolFormat};
+use mlxm_chat::parsing::{ForcedCall, Format, Part, ReasoningFormat, ToolFormat, ToolGrammarError};
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -144,7 +144,7 @@ fn calls_as_models_write_them_are_allowed() {
         };
         let grammar = |choice| {
             syntax
-                .grammar(&tools(), choice, false, "", &|_| None)
+                .tool_grammar(&tools(), choice, false, "", &|_| None)
                 .unwrap()
         };
         let mut text = write(format, std::slice::from_ref(&call));
@@ -162,19 +162,19 @@ fn calls_as_models_write_them_are_allowed() {
             _ => {}
         }
         assert!(
-            llguidance.accepts(&grammar(Choice::Required), &text),
+            llguidance.accepts(&grammar(ForcedCall::Required), &text),
             "{format}: {text}"
         );
         assert!(
-            llguidance.accepts(&grammar(Choice::Named("write_file")), &text),
+            llguidance.accepts(&grammar(ForcedCall::Named("write_file")), &text),
             "{format}: {text}"
         );
         assert!(
-            !llguidance.accepts(&grammar(Choice::Named("now")), &text),
+            !llguidance.accepts(&grammar(ForcedCall::Named("now")), &text),
             "{format}: {text}"
         );
         assert!(
-            !llguidance.accepts(&grammar(Choice::Required), "Hello."),
+            !llguidance.accepts(&grammar(ForcedCall::Required), "Hello."),
             "{format}"
         );
     }
@@ -192,7 +192,7 @@ proptest! {
         let prompt = if opened { "<think>\n" } else { "" };
         for format in ToolFormat::ALL {
             let syntax = Format { tools: Some(format), reasoning: Some(reasoning(format)) };
-            let grammar = syntax.grammar(&tools(), Choice::Required, parallel, prompt, &|_| None).unwrap();
+            let grammar = syntax.tool_grammar(&tools(), ForcedCall::Required, parallel, prompt, &|_| None).unwrap();
             let text = llguidance.walk(&grammar, &choices);
             let mut arguments = BTreeMap::<usize, String>::new();
             for part in parse(syntax, prompt, &tools(), [text.as_str()]) {
@@ -234,13 +234,13 @@ fn what_is_no_call_has_its_form_behind_the_reasoning() {
             ToolFormat::Harmony => format!("<|channel|>final<|message|>{FORMED}"),
             _ => FORMED.to_owned(),
         };
-        let either = syntax.calls_or_form_grammar(&tools(), false, FORM, "", &|_| None);
+        let either = syntax.tools_or_response_grammar(&tools(), false, FORM, "", &|_| None);
         if [ToolFormat::Llama3Json, ToolFormat::Pythonic].contains(&format) {
-            assert_eq!(either, Err(GrammarError::NoMark));
+            assert_eq!(either, Err(ToolGrammarError::NoMark));
             continue;
         }
         let either = either.unwrap();
-        let form = syntax.form_grammar(FORM, "", &|_| None).unwrap();
+        let form = syntax.response_grammar(FORM, "", &|_| None).unwrap();
         let call = llguidance.walk(&either, &[]);
         for thought in ["", thought] {
             let text = format!("{thought}{answer}");
@@ -258,7 +258,7 @@ fn what_is_no_call_has_its_form_behind_the_reasoning() {
             assert_eq!(content.collect::<String>(), FORMED, "{format}: {parts:?}");
         }
         let calls = syntax
-            .grammar(&tools(), Choice::Required, false, "", &|_| None)
+            .tool_grammar(&tools(), ForcedCall::Required, false, "", &|_| None)
             .unwrap();
         assert!(
             llguidance.accepts(&calls, &call) || llguidance.accepts(&form, &call),
@@ -277,7 +277,7 @@ fn calls_come_to_an_end() {
             reasoning: None,
         };
         let grammar = syntax
-            .grammar(&tools(), Choice::Required, true, "", &|_| None)
+            .tool_grammar(&tools(), ForcedCall::Required, true, "", &|_| None)
             .unwrap();
         let accepts = |count: usize| {
             let calls = vec![("now".to_owned(), json!({})); count];

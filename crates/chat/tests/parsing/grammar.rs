@@ -1,6 +1,6 @@
 //! Grammars that force a call.
 
-use mlxm_chat::parsing::{Choice, Format, GrammarError, ReasoningFormat, Tool, ToolFormat};
+use mlxm_chat::parsing::{ForcedCall, Format, ReasoningFormat, Tool, ToolFormat, ToolGrammarError};
 use serde_json::json;
 
 use crate::common::tools;
@@ -37,7 +37,7 @@ fn each_format_has_its_grammar() {
     tools.remove(1);
     for syntax in ToolFormat::ALL {
         let grammar = format(syntax)
-            .grammar(&tools, Choice::Required, true, "", &text_only)
+            .tool_grammar(&tools, ForcedCall::Required, true, "", &text_only)
             .unwrap();
         insta::assert_snapshot!(syntax.as_str(), grammar);
     }
@@ -47,7 +47,7 @@ fn each_format_has_its_grammar() {
 fn special_tokens_are_written_by_id() {
     for syntax in [ToolFormat::Mistral, ToolFormat::Harmony] {
         let grammar = format(syntax)
-            .grammar(&tools(), Choice::Named("now"), true, "", &tokens)
+            .tool_grammar(&tools(), ForcedCall::Named("now"), true, "", &tokens)
             .unwrap();
         insta::assert_snapshot!(format!("{syntax}_tokens"), grammar);
     }
@@ -61,7 +61,13 @@ fn reasoning_comes_first_unless_the_prompt_has_closed_it() {
     };
     let start = |prompt: &str| {
         let grammar = format
-            .grammar(&tools(), Choice::Named("now"), false, prompt, &text_only)
+            .tool_grammar(
+                &tools(),
+                ForcedCall::Named("now"),
+                false,
+                prompt,
+                &text_only,
+            )
             .unwrap();
         grammar.lines().next().unwrap().to_owned()
     };
@@ -77,20 +83,20 @@ fn reasoning_comes_first_unless_the_prompt_has_closed_it() {
 fn what_cannot_be_forced_is_said() {
     let grammar = |format: Format, tools: &[Tool], choice| {
         format
-            .grammar(tools, choice, false, "", &text_only)
+            .tool_grammar(tools, choice, false, "", &text_only)
             .unwrap_err()
     };
     let hermes = format(ToolFormat::Hermes);
     assert_eq!(
-        grammar(Format::default(), &tools(), Choice::Required),
-        GrammarError::NoToolFormat
+        grammar(Format::default(), &tools(), ForcedCall::Required),
+        ToolGrammarError::NoToolFormat
     );
     assert_eq!(
-        grammar(hermes, &[], Choice::Required),
-        GrammarError::NoTools
+        grammar(hermes, &[], ForcedCall::Required),
+        ToolGrammarError::NoTools
     );
     assert_eq!(
-        grammar(hermes, &tools(), Choice::Named("launch")).to_string(),
+        grammar(hermes, &tools(), ForcedCall::Named("launch")).to_string(),
         "there is no tool \"launch\"; the tools are weather, write_file, search, now"
     );
 }
@@ -102,9 +108,9 @@ fn a_schema_without_properties_is_any_object() {
         parameters: json!(null),
     };
     for syntax in ToolFormat::ALL {
-        let grammar = format(syntax).grammar(
+        let grammar = format(syntax).tool_grammar(
             std::slice::from_ref(&tool),
-            Choice::Required,
+            ForcedCall::Required,
             false,
             "",
             &text_only,
@@ -128,9 +134,9 @@ fn prose_stays_out_of_the_grammar() {
     };
     for syntax in ToolFormat::ALL {
         let grammar = format(syntax)
-            .grammar(
+            .tool_grammar(
                 std::slice::from_ref(&tool),
-                Choice::Required,
+                ForcedCall::Required,
                 false,
                 "",
                 &text_only,

@@ -137,7 +137,6 @@ impl Run {
             ..Request::default()
         };
         let local = Local {
-            model: &model,
             prompter: &prompter,
             request,
         };

@@ -44,6 +44,16 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// For text that is already parsed.
+    pub fn of_parts(sink: &'a mut dyn Sink) -> Self {
+        Self::new(Parser::new(Format::default(), "", &[]), sink)
+    }
+
+    /// Parsed parts.
+    pub fn push_parts(&mut self, parts: Vec<Part>) -> io::Result<()> {
+        self.take(parts)
+    }
+
     /// Adds text; tags mark reasoning unless the server separates it.
     pub fn push(&mut self, mut text: &str) -> io::Result<()> {
         if self.source == ReasoningSource::Thinking {

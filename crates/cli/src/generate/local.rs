@@ -1,128 +1,80 @@
-//! Answers from a model in this process.
+//! Completions from a model in this process.
 
 use std::time::Duration;
 
-use mlxm_chat::ChatModel;
-use mlxm_chat::parsing::{Format, Parser};
-use mlxm_engine::text::Tokenizer;
-use mlxm_engine::{
-    Engine, Event, FinishReason, Finished, GenerationError, Poll, Request, RequestError, Token,
-};
+use mlxm_chat::{ChatChunk, ChatError, ChatPoll};
+use mlxm_engine::{Engine, FinishReason, GenerationError, Request, RequestError};
 use serde_json::Value;
 
 use super::{Answer, Backend, BackendError, Collector, Finish, Limits, ScoredToken, Sink};
 use crate::interrupt::InterruptGuard;
 use crate::prompt::Prompter;
 
-/// How long a wait for the next token lasts before Ctrl-C is looked at again.
+/// How long to wait for the next token before checking for Ctrl-C again.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A loaded model and how it is asked.
+/// A loaded model and its request parameters.
 pub struct Local<'a> {
-    /// The model.
-    pub model: &'a ChatModel,
-    /// Makes prompts from messages.
-    pub prompter: &'a Prompter<'a>,
-    /// Everything of a request but the prompt.
+    /// Makes prompts from messages, and has the model.
+    pub prompter: &'a Prompter,
+    /// The request without its prompt.
     pub request: Request,
+}
+
+impl Local<'_> {
+    fn engine(&self) -> &Engine {
+        self.prompter.model().engine()
+    }
 }
 
 impl Backend for Local<'_> {
     fn name(&self) -> String {
-        self.model.engine().info().path.display().to_string()
+        self.engine().info().path.display().to_string()
     }
 
     fn limits(&self) -> Limits {
         Limits {
-            context_length: Some(self.model.engine().memory_plan().context_length),
+            context_length: Some(self.engine().memory_plan().context_length),
             max_tokens: self.request.max_tokens,
         }
     }
 
     fn answer(&self, messages: &[Value], sink: &mut dyn Sink) -> Result<Answer, BackendError> {
-        let prompt = self
-            .prompter
-            .chat(messages)
-            .map_err(BackendError::Rejected)?;
-        let format = format(self.model);
-        let parser = Parser::new(format, &prompt.text, &[]);
-        let markers = format.markers();
-        let request = Request {
-            prompt: prompt.tokens,
-            ..self.request.clone()
-        };
+        let rejected = |error| BackendError::Rejected(with_advice(self.engine(), error));
+        let prompt = self.prompter.chat(messages).map_err(rejected)?;
         let guard = InterruptGuard::start();
-        let mut generation = self
-            .model
-            .engine()
-            .submit(request)
-            .map_err(|error| BackendError::Rejected(refusal(self.model.engine(), error)))?;
-        let tokenizer = self.model.engine().tokenizer();
-        let mut collector = Collector::new(parser, sink);
+        let model = self.prompter.model();
+        let stream = model.submit(&prompt, self.request.clone());
+        let mut stream = stream.map_err(rejected)?;
+        let mut collector = Collector::of_parts(sink);
         loop {
             if guard.requested() {
-                drop(generation);
-                collector.end()?;
+                drop(stream);
                 return Ok(collector.answer(Finish::Engine(FinishReason::Cancelled), None));
             }
-            match generation.next_timeout(POLL_INTERVAL) {
-                Poll::Pending => {}
-                Poll::Ended => {
+            match stream.next_timeout(POLL_INTERVAL) {
+                ChatPoll::Pending => {}
+                ChatPoll::Ended => {
                     return Err(BackendError::Fatal(GenerationError::Stopped.into()));
                 }
-                Poll::Event(Ok(Event::Token(token))) => {
-                    take(&mut collector, tokenizer, &markers, &token)?;
+                ChatPoll::Chunk(Ok(chunk)) => {
+                    if let Some(scored) = scored(&chunk) {
+                        collector.sink.scored(&scored)?;
+                    }
+                    collector.push_parts(chunk.parts)?;
+                    if let Some(finish) = chunk.finish {
+                        let metrics = Some(finish.metrics.into());
+                        return Ok(collector.answer(Finish::Engine(finish.reason), metrics));
+                    }
                 }
-                Poll::Event(Ok(Event::Finished(Finished {
-                    reason,
-                    text,
-                    metrics: statistics,
-                    ..
-                }))) => {
-                    collector.push(&text)?;
-                    collector.end()?;
-                    return Ok(collector.answer(Finish::Engine(reason), Some(statistics.into())));
-                }
-                Poll::Event(Err(error)) => {
-                    collector.end()?;
-                    return Err(BackendError::Fatal(error.into()));
-                }
+                ChatPoll::Chunk(Err(error)) => return Err(BackendError::Fatal(error.into())),
             }
         }
     }
 }
 
-/// How the model marks what it says to itself. It has nothing to call.
-fn format(model: &ChatModel) -> Format {
-    let template = model.template().ok();
-    let source = template.and_then(|template| template.source("default"));
-    Format {
-        tools: None,
-        ..Format::detect(source, &model.engine().info().model_type)
-    }
-}
-
-fn take(
-    collector: &mut Collector<'_>,
-    tokenizer: &Tokenizer,
-    markers: &[&str],
-    token: &Token,
-) -> std::io::Result<()> {
-    if let Some(scored) = scored(token) {
-        collector.sink.scored(&scored)?;
-    }
-    if tokenizer.is_special(token.id)
-        && let Some(marker) = tokenizer
-            .id_to_token(token.id)
-            .filter(|token| markers.contains(&token.as_str()))
-    {
-        collector.push(&marker)?;
-    }
-    collector.push(&token.text)
-}
-
-fn scored(token: &Token) -> Option<ScoredToken> {
-    let logprob = token.logprob.as_ref()?;
+fn scored(chunk: &ChatChunk) -> Option<ScoredToken> {
+    let logprob = chunk.logprob.as_ref()?;
     let top = logprob.top.iter().map(|(id, logprob)| ScoredToken {
         id: Some(u64::from(*id)),
         text: None,
@@ -130,15 +82,18 @@ fn scored(token: &Token) -> Option<ScoredToken> {
         top: Vec::new(),
     });
     Some(ScoredToken {
-        id: Some(u64::from(token.id)),
-        text: Some(token.text.clone()),
+        id: Some(u64::from(logprob.token)),
+        text: Some(chunk.text.clone()),
         logprob: f64::from(logprob.logprob),
         top: top.collect(),
     })
 }
 
-/// A refused request, with the option that helps where there is one.
-fn refusal(engine: &Engine, error: RequestError) -> anyhow::Error {
+/// A rejected request, with the option that helps if there is one.
+fn with_advice(engine: &Engine, error: ChatError) -> anyhow::Error {
+    let ChatError::Request(error) = error else {
+        return error.into();
+    };
     let RequestError::PromptTooLong { context_length, .. } = error else {
         return error.into();
     };

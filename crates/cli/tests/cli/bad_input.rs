@@ -63,7 +63,7 @@ fn no_such_model() {
     let env = TestEnv::new();
     env.local_model("SmolLM2-135M", &Checkpoint::saying(&["o"]));
     env.run(&["run", "nothing-like-it", "?"])
-        .failure(&["no model `nothing-like-it`", "mlxm list"]);
+        .failure(&["no local model `nothing-like-it`", "mlxm list"]);
     env.run(&["run", "SmolLM-135M", "?"])
         .failure(&["SmolLM2-135M"]);
     env.run(&["run", "./nowhere", "?"]).failure(&["./nowhere"]);
@@ -80,7 +80,7 @@ fn an_ambiguous_name() {
     env.run(&["run", "tiny", "?"]).failure(&[
         "owner/tiny-4bit",
         "owner/tiny-8bit",
-        "more of the name",
+        "longer name",
     ]);
 }
 
@@ -103,7 +103,7 @@ fn a_folder_of_other_things_is_not_searched() {
     fs::create_dir_all(&below).unwrap();
     std::os::unix::fs::symlink("nowhere", below.join("dangling")).unwrap();
     let outcome = env.run(&["run", "./project", "?"]);
-    outcome.failure(&["it lacks config.json"]);
+    outcome.failure(&["config.json is missing"]);
     assert!(!outcome.stderr.contains("dangling"), "{outcome:#?}");
 }
 

@@ -34,7 +34,7 @@ pub(super) enum DeepSeek {
 }
 
 impl DeepSeek {
-    /// Behind one of the opening markers; the outer one is sometimes left out.
+    /// Behind one of the opening delimiters; the outer one is sometimes left out.
     pub fn behind(marker: &str) -> Self {
         if marker == CALL_OPEN {
             Self::First
@@ -43,14 +43,14 @@ impl DeepSeek {
         }
     }
 
-    fn become_(&mut self, next: Self) -> Step {
+    fn transition(&mut self, next: Self) -> Step {
         *self = next;
         Step::Again
     }
 
     fn announce(&mut self, context: &mut Context, name: &str) -> Step {
         if context.announce(name) {
-            self.become_(Self::Fence)
+            self.transition(Self::Fence)
         } else {
             Step::Broken
         }
@@ -62,15 +62,15 @@ impl CallReader for DeepSeek {
         let input = &mut context.input;
         match self {
             Self::CallOrEnd => match input.take_one_of(&[CALL_OPEN, CLOSE]) {
-                Match::Found(0) => self.become_(Self::First),
+                Match::Found(0) => self.transition(Self::First),
                 Match::Found(_) => Step::Close,
                 Match::Absent => Step::Broken,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             Self::First => match input.take_name(SEPARATOR) {
-                Match::Found(first) => self.become_(Self::Second { first }),
+                Match::Found(first) => self.transition(Self::Second { first }),
                 Match::Absent => Step::Broken,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             Self::Second { first } => match input.peek() {
                 Match::Found('{') => {
@@ -80,16 +80,16 @@ impl CallReader for DeepSeek {
                 Match::Found(_) => match input.take_name("\n") {
                     Match::Found(name) => self.announce(context, &name),
                     Match::Absent => Step::Broken,
-                    Match::Unsure => Step::More,
+                    Match::Incomplete => Step::NeedMoreInput,
                 },
                 Match::Absent => Step::Broken,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             Self::Fence => match input.take("```json") {
                 Match::Found(()) | Match::Absent => {
-                    self.become_(Self::Arguments(ArgumentsReader::new()))
+                    self.transition(Self::Arguments(ArgumentsReader::new()))
                 }
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             Self::Arguments(arguments) => {
                 let mut text = String::new();
@@ -98,23 +98,23 @@ impl CallReader for DeepSeek {
                 match result {
                     Match::Found(()) => {
                         context.complete();
-                        self.become_(Self::FenceEnd)
+                        self.transition(Self::FenceEnd)
                     }
                     Match::Absent => Step::Broken,
-                    Match::Unsure => Step::More,
+                    Match::Incomplete => Step::NeedMoreInput,
                 }
             }
             Self::FenceEnd => match input.take("```") {
-                Match::Found(()) | Match::Absent => self.become_(Self::CallEnd),
-                Match::Unsure => Step::More,
+                Match::Found(()) | Match::Absent => self.transition(Self::CallEnd),
+                Match::Incomplete => Step::NeedMoreInput,
             },
             Self::CallEnd => match input.take(CALL_CLOSE) {
                 Match::Found(()) => {
                     context.complete();
-                    self.become_(Self::CallOrEnd)
+                    self.transition(Self::CallOrEnd)
                 }
                 Match::Absent => Step::Close,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
         }
     }

@@ -11,28 +11,28 @@ use crate::parsing::marker::Found;
 use crate::parsing::tool::Tool;
 use crate::parsing::values::{Container, Types, from_text};
 
-/// The markers of one of the two.
+/// The delimiters of one of the two.
 #[derive(Debug)]
 pub(super) struct Syntax {
     pub open: &'static str,
     pub close: &'static str,
     /// Stands on both sides of a string.
     pub string: &'static str,
-    pub markers: [&'static str; 3],
+    pub delimiters: [&'static str; 3],
 }
 
 pub(super) const FUNCTION_GEMMA: Syntax = Syntax {
     open: "<start_function_call>",
     close: "<end_function_call>",
     string: "<escape>",
-    markers: ["<start_function_call>", "<end_function_call>", "<escape>"],
+    delimiters: ["<start_function_call>", "<end_function_call>", "<escape>"],
 };
 
 pub(super) const GEMMA4: Syntax = Syntax {
     open: "<|tool_call>",
     close: "<tool_call|>",
     string: "<|\"|>",
-    markers: ["<|tool_call>", "<tool_call|>", "<|\"|>"],
+    delimiters: ["<|tool_call>", "<tool_call|>", "<|\"|>"],
 };
 
 /// How deep containers may nest.
@@ -58,7 +58,7 @@ enum State {
         in_string: bool,
     },
     CommaOrEnd,
-    Behind,
+    AfterCall,
 }
 
 impl FunctionGemma {
@@ -70,7 +70,7 @@ impl FunctionGemma {
         }
     }
 
-    fn become_(&mut self, next: State) -> Step {
+    fn transition(&mut self, next: State) -> Step {
         self.state = next;
         Step::Again
     }
@@ -81,21 +81,21 @@ impl FunctionGemma {
                 context.input.advance(1);
                 context.arguments(self.arguments.end());
                 context.complete();
-                self.become_(State::Behind)
+                self.transition(State::AfterCall)
             }
             (State::CommaOrEnd, ',') => {
                 context.input.advance(1);
-                self.become_(State::KeyOrEnd)
+                self.transition(State::KeyOrEnd)
             }
             (State::KeyOrEnd, _) => match context.input.take_name(":") {
-                Match::Found(key) => self.become_(State::Value {
+                Match::Found(key) => self.transition(State::Value {
                     key: key.replace(self.syntax.string, ""),
                     text: String::new(),
                     depth: 0,
                     in_string: false,
                 }),
                 Match::Absent => Step::Broken,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             _ => Step::Broken,
         }
@@ -157,23 +157,23 @@ impl CallReader for FunctionGemma {
     fn step(&mut self, context: &mut Context) -> Step {
         match &self.state {
             State::Open => match context.input.take("call:") {
-                Match::Found(()) => self.become_(State::Name),
+                Match::Found(()) => self.transition(State::Name),
                 Match::Absent => Step::Broken,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             State::Name => match context.input.take_name("{") {
-                Match::Found(name) if context.announce(&name) => self.become_(State::KeyOrEnd),
+                Match::Found(name) if context.announce(&name) => self.transition(State::KeyOrEnd),
                 Match::Found(_) | Match::Absent => Step::Broken,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             State::KeyOrEnd | State::CommaOrEnd => match context.input.peek() {
                 Match::Found(next) => self.punctuation(next, context),
                 Match::Absent => Step::Broken,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             State::Value { .. } => {
                 if !self.read_value(context) {
-                    return Step::More;
+                    return Step::NeedMoreInput;
                 }
                 let State::Value { key, text, .. } = &self.state else {
                     return Step::Again;
@@ -181,11 +181,11 @@ impl CallReader for FunctionGemma {
                 let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
                 let value = to_json(text, self.syntax.string, types);
                 context.arguments(&self.arguments.member(key, &value));
-                self.become_(State::CommaOrEnd)
+                self.transition(State::CommaOrEnd)
             }
-            State::Behind => match context.input.take(self.syntax.close) {
+            State::AfterCall => match context.input.take(self.syntax.close) {
                 Match::Found(()) | Match::Absent => Step::Close,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
         }
     }

@@ -75,16 +75,16 @@ impl Harmony {
             }
             State::Arguments { .. } => self.arguments(context),
             State::CallEnd => match context.input.take_one_of(&ENDS) {
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
                 Match::Found(_) | Match::Absent => {
                     context.complete();
-                    self.become_(State::Start)
+                    self.transition(State::Start)
                 }
             },
         }
     }
 
-    fn become_(&mut self, next: State) -> Step {
+    fn transition(&mut self, next: State) -> Step {
         self.state = next;
         Step::Again
     }
@@ -92,17 +92,17 @@ impl Harmony {
     fn start(&mut self, context: &mut Context) -> Step {
         let text = context.input.rest().trim_start();
         if BEGINNINGS.iter().any(|begin| text.starts_with(begin)) {
-            return self.become_(State::Header);
+            return self.transition(State::Header);
         }
         let nothing_new = text.is_empty() && (self.had_reasoning || self.had_content);
         if context.input.rest().is_empty() || nothing_new {
-            return Step::More;
+            return Step::NeedMoreInput;
         }
         let may_begin = BEGINNINGS.iter().any(|begin| begin.starts_with(text));
         if may_begin && !context.input.has_ended() {
-            return Step::More;
+            return Step::NeedMoreInput;
         }
-        self.become_(State::Text {
+        self.transition(State::Text {
             kind: Kind::Content,
             started: false,
         })
@@ -117,12 +117,12 @@ impl Harmony {
             }
             Found::Nowhere { safe } if safe <= LONGEST_HEADER => {
                 if !context.input.has_ended() {
-                    return Step::More;
+                    return Step::NeedMoreInput;
                 }
                 // Half a header says nothing.
                 context.input.advance_to_end();
                 context.input.commit();
-                self.become_(State::Start)
+                self.transition(State::Start)
             }
             _ => {
                 // No header after all. Its first marker is content, so that it does not begin a header again.
@@ -133,7 +133,7 @@ impl Harmony {
                     .find(|begin| rest[space..].starts_with(**begin));
                 let length = space + begin.map_or(0, |begin| begin.len());
                 self.give(context, Kind::Content, length, true);
-                self.become_(State::Text {
+                self.transition(State::Text {
                     kind: Kind::Content,
                     started: true,
                 })
@@ -152,18 +152,18 @@ impl Harmony {
         if let Some(recipient) = word_behind(header, "to=") {
             let name = recipient.strip_prefix("functions.").unwrap_or(recipient);
             if context.announce(name) {
-                return self.become_(State::Arguments {
+                return self.transition(State::Arguments {
                     reader: ArgumentsReader::new(),
                     started: false,
                 });
             }
             if !reasons {
                 // A call of nothing known: given back with its header.
-                context.give_back();
+                context.flush_as_content();
             }
         }
         context.input.commit();
-        self.become_(State::Text {
+        self.transition(State::Text {
             kind,
             started: false,
         })
@@ -178,9 +178,9 @@ impl Harmony {
                 Match::Found(_) => {
                     context.arguments("{}");
                     context.complete();
-                    return self.become_(State::Start);
+                    return self.transition(State::Start);
                 }
-                Match::Unsure => return Step::More,
+                Match::Incomplete => return Step::NeedMoreInput,
                 Match::Absent => *started = true,
             }
         }
@@ -188,14 +188,14 @@ impl Harmony {
         let result = reader.read(&mut context.input, &mut text);
         context.arguments(&text);
         match result {
-            Match::Unsure => Step::More,
+            Match::Incomplete => Step::NeedMoreInput,
             Match::Found(()) => {
                 context.complete();
-                self.become_(State::CallEnd)
+                self.transition(State::CallEnd)
             }
             Match::Absent => {
                 context.complete();
-                self.become_(State::Text {
+                self.transition(State::Text {
                     kind: Kind::Content,
                     started: false,
                 })
@@ -221,7 +221,7 @@ impl Harmony {
                 let end = if ENDS.contains(&end) { end.len() } else { 0 };
                 context.input.advance(start - text + end);
                 context.input.commit();
-                self.become_(State::Start)
+                self.transition(State::Start)
             }
             Found::Nowhere { safe } => {
                 let text = trim(&rest[..safe]);
@@ -235,7 +235,7 @@ impl Harmony {
                     context.input.advance_to_end();
                     context.input.commit();
                 }
-                Step::More
+                Step::NeedMoreInput
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::parsing::tool::Tool;
 pub(super) const OPEN: &str = "<tool_call>";
 pub(super) const CLOSE: &str = "</tool_call>";
 
-/// Reads JSON calls between two markers. The closing one may be missing.
+/// Reads JSON calls between two delimiters. The closing one may be missing.
 #[derive(Debug)]
 pub(super) struct Hermes {
     calls: CallsReader,
@@ -30,7 +30,7 @@ impl CallReader for Hermes {
         if self.at_end {
             return match context.input.take(CLOSE) {
                 Match::Found(()) | Match::Absent => Step::Close,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             };
         }
         match self.calls.read(context) {
@@ -39,7 +39,7 @@ impl CallReader for Hermes {
                 Step::Again
             }
             Match::Absent => Step::Broken,
-            Match::Unsure => Step::More,
+            Match::Incomplete => Step::NeedMoreInput,
         }
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn reader() -> Pythonic {
     Pythonic::closed_by(CLOSE)
 }
 
-/// A Python list between the markers.
+/// A Python list between the delimiters.
 pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
     let calls = pythonic::grammar(lark, tools, parallel);
     Sequence::new()

@@ -35,7 +35,7 @@ impl CallReader for Llama3Json {
         match self.calls.read(context) {
             Match::Found(()) => Step::Close,
             Match::Absent => Step::Broken,
-            Match::Unsure => Step::More,
+            Match::Incomplete => Step::NeedMoreInput,
         }
     }
 }

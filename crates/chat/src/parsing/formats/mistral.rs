@@ -35,12 +35,12 @@ impl CallReader for Mistral {
                 }
                 Match::Found(_) => self.name(context),
                 Match::Absent => Step::Broken,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             Self::List(calls) => match calls.read(context) {
                 Match::Found(()) => Step::Close,
                 Match::Absent => Step::Broken,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             Self::Named => match context.input.take_one_of(&[CALL_ID, ARGUMENTS]) {
                 Match::Found(0) => {
@@ -52,7 +52,7 @@ impl CallReader for Mistral {
                     *self = Self::Arguments(ArgumentsReader::new());
                     Step::Again
                 }
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             Self::Id => match context.input.take_name(ARGUMENTS) {
                 Match::Found(_) => {
@@ -60,7 +60,7 @@ impl CallReader for Mistral {
                     Step::Again
                 }
                 Match::Absent => Step::Broken,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             Self::Arguments(arguments) => {
                 let mut text = String::new();
@@ -69,7 +69,7 @@ impl CallReader for Mistral {
                 match result {
                     Match::Found(()) => Step::Close,
                     Match::Absent => Step::Broken,
-                    Match::Unsure => Step::More,
+                    Match::Incomplete => Step::NeedMoreInput,
                 }
             }
         }
@@ -85,12 +85,12 @@ impl Mistral {
                 Step::Again
             }
             Match::Found(_) | Match::Absent => Step::Broken,
-            Match::Unsure => Step::More,
+            Match::Incomplete => Step::NeedMoreInput,
         }
     }
 }
 
-/// The newer form where the vocabulary has its markers, else a list of objects.
+/// The newer form where the vocabulary has its delimiters, else a list of objects.
 pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
     let named = lark.has_token(ARGUMENTS);
     let calls: Vec<String> = tools

@@ -27,7 +27,7 @@ use crate::parsing::tool::Tool;
 
 pub(crate) use harmony::{Harmony, analysis_grammar, final_grammar};
 
-/// The markers that open calls in the middle of content. Channels are read apart.
+/// The delimiters that open calls in the middle of content. Channels are read apart.
 pub(crate) fn openings(format: ToolFormat) -> &'static [&'static str] {
     match format {
         ToolFormat::Hermes => &[hermes::OPEN],
@@ -46,7 +46,7 @@ pub(crate) fn openings(format: ToolFormat) -> &'static [&'static str] {
 }
 
 /// The character that may open calls at the very beginning of an answer.
-pub(crate) fn bare_opening(format: ToolFormat) -> Option<char> {
+pub(crate) fn undelimited_start(format: ToolFormat) -> Option<char> {
     match format {
         ToolFormat::Llama3Json => Some('{'),
         ToolFormat::Pythonic => Some('['),
@@ -71,8 +71,8 @@ pub(crate) fn reader(format: ToolFormat, opening: &str) -> Box<dyn CallReader> {
     }
 }
 
-/// A reader for calls that begin with [`bare_opening`], which is not read.
-pub(crate) fn bare_reader(format: ToolFormat) -> Box<dyn CallReader> {
+/// A reader for calls that begin with [`undelimited_start`], which is not read.
+pub(crate) fn undelimited_reader(format: ToolFormat) -> Box<dyn CallReader> {
     match format {
         ToolFormat::Llama3Json => Box::new(Llama3Json::bare()),
         _ => Box::new(Pythonic::new()),
@@ -80,7 +80,7 @@ pub(crate) fn bare_reader(format: ToolFormat) -> Box<dyn CallReader> {
 }
 
 /// What of a syntax may be a token of its own.
-pub(crate) fn markers(format: ToolFormat) -> &'static [&'static str] {
+pub(crate) fn delimiters(format: ToolFormat) -> &'static [&'static str] {
     match format {
         ToolFormat::Hermes => &[hermes::OPEN, hermes::CLOSE],
         ToolFormat::Qwen3Coder => &qwen3_coder::MARKERS,
@@ -88,8 +88,8 @@ pub(crate) fn markers(format: ToolFormat) -> &'static [&'static str] {
         ToolFormat::Pythonic => &[pythonic::OPEN, pythonic::CLOSE],
         ToolFormat::Mistral => &[mistral::OPEN, mistral::CALL_ID, mistral::ARGUMENTS],
         ToolFormat::Glm4 => &glm4::MARKERS,
-        ToolFormat::FunctionGemma => &function_gemma::FUNCTION_GEMMA.markers,
-        ToolFormat::Gemma4 => &function_gemma::GEMMA4.markers,
+        ToolFormat::FunctionGemma => &function_gemma::FUNCTION_GEMMA.delimiters,
+        ToolFormat::Gemma4 => &function_gemma::GEMMA4.delimiters,
         ToolFormat::Harmony => &harmony::MARKERS,
         ToolFormat::MiniMax => &minimax::MARKERS,
         ToolFormat::DeepSeek => &deepseek::MARKERS,

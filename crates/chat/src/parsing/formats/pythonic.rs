@@ -40,7 +40,7 @@ impl CallReader for Pythonic {
         if self.at_end {
             return match context.input.take(self.close) {
                 Match::Found(()) | Match::Absent => Step::Close,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             };
         }
         let step = self.calls.step(context);
@@ -88,7 +88,7 @@ impl PythonCalls {
         }
     }
 
-    fn become_(&mut self, next: State) -> Step {
+    fn transition(&mut self, next: State) -> Step {
         self.state = next;
         Step::Again
     }
@@ -102,7 +102,7 @@ impl PythonCalls {
                     Match::Found(next) => self.punctuation(next, context),
                     Match::Absent if matches!(self.state, State::CommaOrEnd) => Step::Close,
                     Match::Absent => Step::Broken,
-                    Match::Unsure => Step::More,
+                    Match::Incomplete => Step::NeedMoreInput,
                 }
             }
         }
@@ -115,7 +115,7 @@ impl PythonCalls {
                 context.input.advance(1);
                 context.arguments(self.arguments.end());
                 context.complete();
-                return self.become_(State::CommaOrEnd);
+                return self.transition(State::CommaOrEnd);
             }
             (State::CommaOrCallEnd, ',') => State::KeyOrEnd,
             (State::CommaOrEnd, ']') => {
@@ -139,22 +139,24 @@ impl PythonCalls {
                 context.input.advance(1);
                 context.input.commit();
                 self.arguments = ObjectWriter::default();
-                self.become_(State::KeyOrEnd)
+                self.transition(State::KeyOrEnd)
             }
             Match::Found(_) | Match::Absent => Step::Broken,
-            Match::Unsure => Step::More,
+            Match::Incomplete => Step::NeedMoreInput,
         }
     }
 
     fn key(&mut self, context: &mut Context) -> Step {
         match context.input.take_name("=") {
-            Match::Found(key) if key.chars().all(belongs_to_name) => self.become_(State::Value {
-                key,
-                text: String::new(),
-                scanner: ValueScanner::default(),
-            }),
+            Match::Found(key) if key.chars().all(belongs_to_name) => {
+                self.transition(State::Value {
+                    key,
+                    text: String::new(),
+                    scanner: ValueScanner::default(),
+                })
+            }
             Match::Found(_) | Match::Absent => Step::Broken,
-            Match::Unsure => Step::More,
+            Match::Incomplete => Step::NeedMoreInput,
         }
     }
 
@@ -169,12 +171,12 @@ impl PythonCalls {
         context.input.advance(read);
         context.input.commit();
         if end.is_none() {
-            return Step::More;
+            return Step::NeedMoreInput;
         }
         let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
         let (key, value) = (std::mem::take(key), from_python(text, types));
         context.arguments(&self.arguments.member(&key, &value));
-        self.become_(State::CommaOrCallEnd)
+        self.transition(State::CommaOrCallEnd)
     }
 }
 

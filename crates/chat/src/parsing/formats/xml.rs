@@ -21,7 +21,7 @@ pub(crate) struct Syntax {
     pub call_open: &'static str,
     /// Stands behind a name; without one, the line ends or a tag begins.
     pub name_end: Option<&'static str>,
-    /// Ends one call; the same as `close` where each call has markers of its own.
+    /// Ends one call; the same as `close` where each call has delimiters of its own.
     pub call_close: &'static str,
     /// Stands before the name of an argument.
     pub key_open: &'static str,
@@ -78,7 +78,7 @@ impl Xml {
         }
     }
 
-    fn become_(&mut self, next: State) -> Step {
+    fn transition(&mut self, next: State) -> Step {
         self.state = next;
         Step::Again
     }
@@ -93,10 +93,10 @@ impl Xml {
         match name {
             Match::Found(name) if context.announce(name.trim()) => {
                 self.arguments = ObjectWriter::default();
-                self.become_(State::KeyOrEnd)
+                self.transition(State::KeyOrEnd)
             }
             Match::Found(_) | Match::Absent => Step::Broken,
-            Match::Unsure => Step::More,
+            Match::Incomplete => Step::NeedMoreInput,
         }
     }
 
@@ -107,7 +107,7 @@ impl Xml {
         if at_end {
             return Step::Close;
         }
-        self.become_(State::CallOrEnd { first: false })
+        self.transition(State::CallOrEnd { first: false })
     }
 
     fn begin_value(&mut self, context: &mut Context, key: &str) -> Step {
@@ -116,11 +116,11 @@ impl Xml {
         if types.is_text() {
             text.push('"');
             context.arguments(&text);
-            self.become_(State::Text)
+            self.transition(State::Text)
         } else {
             context.arguments(&text);
             let text = String::new();
-            self.become_(State::Value { text, types })
+            self.transition(State::Value { text, types })
         }
     }
 
@@ -143,28 +143,28 @@ impl CallReader for Xml {
             State::CallOrEnd { first } => {
                 let first = *first;
                 match context.input.take_one_of(&[syntax.call_open, syntax.close]) {
-                    Match::Found(0) => self.become_(State::Name),
+                    Match::Found(0) => self.transition(State::Name),
                     Match::Found(_) | Match::Absent if !first => Step::Close,
                     Match::Found(_) | Match::Absent => Step::Broken,
-                    Match::Unsure => Step::More,
+                    Match::Incomplete => Step::NeedMoreInput,
                 }
             }
             State::Name => self.name(context),
             State::KeyOrEnd => {
                 let next = [syntax.key_open, syntax.call_close, syntax.close];
                 match context.input.take_one_of(&next) {
-                    Match::Found(0) => self.become_(State::Key),
+                    Match::Found(0) => self.transition(State::Key),
                     Match::Found(which) => {
                         self.complete(context, which == 2 || syntax.call_close == syntax.close)
                     }
                     Match::Absent => Step::Broken,
-                    Match::Unsure => Step::More,
+                    Match::Incomplete => Step::NeedMoreInput,
                 }
             }
             State::Key => match context.input.take_name(syntax.key_close) {
-                Match::Found(key) => self.become_(State::ValueOpen { key }),
+                Match::Found(key) => self.transition(State::ValueOpen { key }),
                 Match::Absent => Step::Broken,
-                Match::Unsure => Step::More,
+                Match::Incomplete => Step::NeedMoreInput,
             },
             State::ValueOpen { key } => {
                 let key = std::mem::take(key);
@@ -176,9 +176,9 @@ impl CallReader for Xml {
                 match opened {
                     Match::Found(()) => self.begin_value(context, &key),
                     Match::Absent => Step::Broken,
-                    Match::Unsure => {
+                    Match::Incomplete => {
                         self.state = State::ValueOpen { key };
-                        Step::More
+                        Step::NeedMoreInput
                     }
                 }
             }
@@ -191,7 +191,11 @@ impl CallReader for Xml {
                     self.state = State::KeyOrEnd;
                 }
                 context.arguments(&json);
-                if ended { Step::Again } else { Step::More }
+                if ended {
+                    Step::Again
+                } else {
+                    Step::NeedMoreInput
+                }
             }
             State::Value { .. } => {
                 let (more, ended) = self.value_text(context);
@@ -201,11 +205,11 @@ impl CallReader for Xml {
                 text.push_str(&more);
                 context.input.commit();
                 if !ended {
-                    return Step::More;
+                    return Step::NeedMoreInput;
                 }
                 let json = from_text(text, *types);
                 context.arguments(&json);
-                self.become_(State::KeyOrEnd)
+                self.transition(State::KeyOrEnd)
             }
         }
     }
@@ -233,7 +237,7 @@ fn line_break(context: &mut Context, expected: bool) -> Match {
         match context.input.rest().chars().next() {
             Some('\n') => context.input.advance(1),
             Some(_) => {}
-            None => return Match::Unsure,
+            None => return Match::Incomplete,
         }
     }
     Match::Found(())
@@ -247,7 +251,7 @@ impl Syntax {
             .map(|tool| self.call_grammar(lark, tool))
             .collect();
         if self.call_open.is_empty() || self.value_on_lines {
-            // Each call has the outer markers to itself.
+            // Each call has the outer delimiters to itself.
             let call = Sequence::new().marker(lark, self.open);
             let call = if self.call_open.is_empty() {
                 call

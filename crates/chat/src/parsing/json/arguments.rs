@@ -50,11 +50,11 @@ impl ArgumentsReader {
                     return taken;
                 }
                 Match::Found(_) | Match::Absent => return Match::Absent,
-                Match::Unsure => return Match::Unsure,
+                Match::Incomplete => return Match::Incomplete,
             }
         }
         let mut read = 0;
-        let mut result = Match::Unsure;
+        let mut result = Match::Incomplete;
         for character in input.rest().chars() {
             let verdict = self.feed(character, out);
             if verdict != Verdict::Invalid {
@@ -63,9 +63,9 @@ impl ArgumentsReader {
             match verdict {
                 Verdict::Inside => {}
                 Verdict::Last => result = Match::Found(()),
-                Verdict::Behind | Verdict::Invalid => result = Match::Absent,
+                Verdict::AfterValue | Verdict::Invalid => result = Match::Absent,
             }
-            if result != Match::Unsure {
+            if result != Match::Incomplete {
                 break;
             }
         }
@@ -88,7 +88,7 @@ impl ArgumentsReader {
             }
             *empty = false;
             let inner = self.scanner.feed(inner, out);
-            if matches!(inner, Verdict::Behind | Verdict::Invalid) {
+            if matches!(inner, Verdict::AfterValue | Verdict::Invalid) {
                 return Verdict::Invalid;
             }
         }

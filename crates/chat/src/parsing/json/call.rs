@@ -29,7 +29,7 @@ enum ListState {
     First,
     Next,
     Object(ObjectReader),
-    Behind,
+    AfterItem,
 }
 
 impl CallsReader {
@@ -65,13 +65,13 @@ impl CallsReader {
                         self.state = ListState::Object(ObjectReader::new(self.keys));
                     }
                     Match::Found(_) | Match::Absent => return Match::Absent,
-                    Match::Unsure => return Match::Unsure,
+                    Match::Incomplete => return Match::Incomplete,
                 },
                 ListState::Object(object) => match object.read(context) {
-                    Match::Found(()) => self.state = ListState::Behind,
+                    Match::Found(()) => self.state = ListState::AfterItem,
                     other => return other,
                 },
-                ListState::Behind => match context.input.peek() {
+                ListState::AfterItem => match context.input.peek() {
                     Match::Found(',' | ';') => {
                         context.input.advance(1);
                         self.state = ListState::Next;
@@ -82,7 +82,7 @@ impl CallsReader {
                     }
                     Match::Found('{') => self.state = ListState::Next,
                     Match::Found(_) | Match::Absent => return Match::Found(()),
-                    Match::Unsure => return Match::Unsure,
+                    Match::Incomplete => return Match::Incomplete,
                 },
             }
         }
@@ -127,7 +127,7 @@ impl ObjectReader {
                 Match::Found(true) => return Match::Found(()),
                 Match::Found(false) => {}
                 Match::Absent => return Match::Absent,
-                Match::Unsure => return Match::Unsure,
+                Match::Incomplete => return Match::Incomplete,
             }
         }
     }
@@ -142,7 +142,7 @@ impl ObjectReader {
                     Match::Found(false)
                 }
                 Match::Absent => Match::Absent,
-                Match::Unsure => Match::Unsure,
+                Match::Incomplete => Match::Incomplete,
             },
             ObjectState::Name { string, name } => match read_string(context, string, name) {
                 Match::Found(()) => {
@@ -155,7 +155,7 @@ impl ObjectReader {
                     Match::Found(false)
                 }
                 Match::Absent => Match::Absent,
-                Match::Unsure => Match::Unsure,
+                Match::Incomplete => Match::Incomplete,
             },
             ObjectState::Arguments(arguments) => {
                 let result = arguments.read(&mut context.input, &mut self.early);
@@ -171,7 +171,7 @@ impl ObjectReader {
             _ => match context.input.peek() {
                 Match::Found(next) => self.punctuation(next, context),
                 Match::Absent => Match::Absent,
-                Match::Unsure => Match::Unsure,
+                Match::Incomplete => Match::Incomplete,
             },
         }
     }
@@ -183,7 +183,7 @@ impl ObjectReader {
                 Match::Found(false)
             }
             Match::Absent => Match::Absent,
-            Match::Unsure => Match::Unsure,
+            Match::Incomplete => Match::Incomplete,
         }
     }
 
@@ -245,7 +245,7 @@ impl ObjectReader {
 /// Reads the rest of a string into `out`, if it is short enough for a name.
 fn read_string(context: &mut Context, string: &mut StringReader, out: &mut String) -> Match {
     let mut read = 0;
-    let mut result = Match::Unsure;
+    let mut result = Match::Incomplete;
     for character in context.input.rest().chars() {
         read += character.len_utf8();
         match string.feed(character, out) {
@@ -267,7 +267,7 @@ fn read_string(context: &mut Context, string: &mut StringReader, out: &mut Strin
 /// Reads a value that nobody wants.
 fn skip_value(context: &mut Context, scanner: &mut Scanner) -> Match {
     let mut read = 0;
-    let mut result = Match::Unsure;
+    let mut result = Match::Incomplete;
     let mut ignored = String::new();
     for character in context.input.rest().chars() {
         ignored.clear();
@@ -278,7 +278,7 @@ fn skip_value(context: &mut Context, scanner: &mut Scanner) -> Match {
                 result = Match::Found(());
                 break;
             }
-            Verdict::Behind => {
+            Verdict::AfterValue => {
                 result = Match::Found(());
                 break;
             }

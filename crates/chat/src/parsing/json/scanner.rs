@@ -8,7 +8,7 @@ pub(crate) enum Verdict {
     /// It is the value's last.
     Last,
     /// The value was complete before it.
-    Behind,
+    AfterValue,
     /// No JSON value goes on like this.
     Invalid,
 }
@@ -85,7 +85,7 @@ impl Scanner {
 
     fn advance(&mut self, character: char) -> Verdict {
         self.state = match (self.state, character) {
-            (State::Done, _) => return Verdict::Behind,
+            (State::Done, _) => return Verdict::AfterValue,
             (State::String { key }, '"') => return self.end_string(key),
             (State::String { key }, '\\') => State::Escape { key },
             (State::String { key }, _) => State::String { key },
@@ -161,7 +161,7 @@ impl Scanner {
             }
             (Number::Zero | Number::Integer | Number::Fraction | Number::ExponentDigits, _) => {
                 return match self.end_value() {
-                    Verdict::Last => Verdict::Behind,
+                    Verdict::Last => Verdict::AfterValue,
                     _ => self.advance(character),
                 };
             }
@@ -238,7 +238,7 @@ mod tests {
             scan("[1, -2.5e3]x"),
             ("[1, -2.5e3]".to_owned(), Some(Verdict::Last))
         );
-        assert_eq!(scan("12,"), ("12".to_owned(), Some(Verdict::Behind)));
+        assert_eq!(scan("12,"), ("12".to_owned(), Some(Verdict::AfterValue)));
         assert_eq!(scan("{\"a\": [}").1, Some(Verdict::Invalid));
         assert_eq!(scan("{\"a\": 1"), ("{\"a\": 1".to_owned(), None));
     }
@@ -255,7 +255,7 @@ mod tests {
             let spaced = format!("{text} ");
             let valid = serde_json::from_str::<IgnoredAny>(&text).is_ok();
             let (out, verdict) = scan(&spaced);
-            let whole = matches!(verdict, Some(Verdict::Last | Verdict::Behind)) && out.trim_end() == text.trim_end();
+            let whole = matches!(verdict, Some(Verdict::Last | Verdict::AfterValue)) && out.trim_end() == text.trim_end();
             prop_assert_eq!(whole, valid, "{:?}", text);
         }
     }

@@ -1,0 +1,103 @@
+//! From a request to running completions.
+
+use std::time::Instant;
+
+use mlxm_chat::{ChatRequest, ChatStream, GenerationParams};
+use mlxm_engine::Request;
+
+use super::Completion;
+use crate::error::ApiError;
+use crate::state::{AppState, Limits, ServedModel};
+
+/// Completions that have started.
+pub struct Started {
+    pub prompt_tokens: usize,
+    pub answers: Vec<Completion>,
+}
+
+/// Starts the completions of a chat request. Rendering, tokenizing and compiling grammars run on the blocking pool.
+///
+/// # Errors
+/// If the request is invalid, or the engine rejects it.
+pub async fn start(
+    request: ChatRequest,
+    server: &AppState,
+    received_at: Instant,
+) -> Result<Started, ApiError> {
+    let state = server.clone();
+    let prepared = tokio::task::spawn_blocking(move || {
+        check_n(&request.params, &state.options().limits)?;
+        Ok::<_, ApiError>(state.model()?.chat.prepare(&request)?)
+    });
+    let prepared = prepared
+        .await
+        .map_err(|_| ApiError::internal("the request could not be prepared"))??;
+    let model = server.model()?;
+    let prompt = &prepared.prompt;
+    let answers = prepared
+        .requests
+        .into_iter()
+        .map(|request| server.start(received_at, || Ok(model.chat.submit(prompt, request)?)))
+        .collect::<Result<_, _>>()?;
+    Ok(Started {
+        prompt_tokens: prompt.tokens.len(),
+        answers,
+    })
+}
+
+/// The engine requests of plain completions, without a prompt.
+///
+/// # Errors
+/// If a parameter is out of range.
+pub fn requests(
+    params: &GenerationParams,
+    model: &ServedModel,
+    limits: &Limits,
+) -> Result<Vec<Request>, ApiError> {
+    check_n(params, limits)?;
+    Ok(params.requests(&model.engine)?)
+}
+
+fn check_n(params: &GenerationParams, limits: &Limits) -> Result<(), ApiError> {
+    match params.n {
+        Some(n) if n == 0 || n > limits.answers => {
+            let message = format!("n is {n}; it must be between 1 and {}", limits.answers);
+            Err(ApiError::field("n", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl AppState {
+    /// Starts a plain completion: all text is content.
+    ///
+    /// # Errors
+    /// If the engine rejects the request.
+    pub(crate) fn submit(
+        &self,
+        model: &ServedModel,
+        request: Request,
+        received_at: Instant,
+    ) -> Result<Completion, ApiError> {
+        self.start(received_at, || {
+            Ok(ChatStream::new(model.engine.submit(request)?, None))
+        })
+    }
+
+    /// Runs `submit` as a request in flight, with a deadline and a timer.
+    fn start(
+        &self,
+        received_at: Instant,
+        submit: impl FnOnce() -> Result<ChatStream, ApiError>,
+    ) -> Result<Completion, ApiError> {
+        let timeout = self.options().limits.request_timeout;
+        let in_flight = self.track_request();
+        Ok(Completion::new(
+            submit()?,
+            received_at + timeout,
+            timeout.as_secs(),
+            self.metrics().timer(received_at),
+            in_flight,
+        ))
+    }
+}

@@ -1,0 +1,94 @@
+//! Why a chat request is rejected.
+
+use std::sync::Arc;
+
+use mlxm_engine::RequestError;
+use mlxm_engine::sampling::SamplingError;
+use mlxm_engine::text::TokenizerError;
+
+use crate::constraint::GrammarError;
+use crate::parsing::ToolGrammarError;
+use crate::template::TemplateError;
+
+/// Why a chat request is rejected.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChatError {
+    /// There is no valid chat template, or it cannot render the messages.
+    #[error(transparent)]
+    Template(#[from] Arc<TemplateError>),
+    /// The prompt cannot be tokenized.
+    #[error("{0}")]
+    Tokenizer(Arc<TokenizerError>),
+    /// `tool_choice` names a tool that is not in `tools`.
+    #[error("tool_choice names `{0}`, which is not among the tools")]
+    UnknownTool(String),
+    /// `tool_choice` requires a call and `tools` is empty.
+    #[error("tool_choice requires a call, but there are no tools")]
+    NoTools,
+    /// No grammar can force the tool call.
+    #[error(transparent)]
+    ToolGrammar(ToolGrammarError),
+    /// No grammar can combine this model's tool calls with structured output.
+    #[error("response_format with tools is not supported: {0}")]
+    ResponseFormatWithTools(ToolGrammarError),
+    /// A response format that cannot be combined with tools.
+    #[error(
+        "response_format may only request JSON if there are tools: omit one of them, or set tool_choice to none"
+    )]
+    OnlyJsonWithTools,
+    /// A stop string could truncate constrained output before it is complete.
+    #[error(
+        "stop is not supported with structured output or a required tool call: it could truncate the output before it \
+         is complete"
+    )]
+    StopWithConstraint,
+    /// The grammar of the response format or of the tools is rejected.
+    #[error("{parameter}: {error}")]
+    Grammar {
+        /// `response_format` or `tools`.
+        parameter: &'static str,
+        /// What is wrong with it.
+        error: GrammarError,
+    },
+    /// A thinking budget for a model without reasoning tags.
+    #[error(
+        "a thinking budget is not supported: this model does not delimit its reasoning with tags"
+    )]
+    ThinkingBudget,
+    /// A parameter is out of range.
+    #[error("{message}")]
+    InvalidParameter {
+        /// The parameter.
+        name: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A sampling parameter is out of range.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
+    /// The engine rejects the request.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+impl ChatError {
+    pub(crate) fn invalid(name: &'static str, message: impl Into<String>) -> Self {
+        Self::InvalidParameter {
+            name,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<TemplateError> for ChatError {
+    fn from(error: TemplateError) -> Self {
+        Self::Template(Arc::new(error))
+    }
+}
+
+impl From<TokenizerError> for ChatError {
+    fn from(error: TokenizerError) -> Self {
+        Self::Tokenizer(Arc::new(error))
+    }
+}

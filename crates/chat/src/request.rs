@@ -1,0 +1,188 @@
+//! A chat request, independent of any wire protocol.
+
+use std::collections::BTreeMap;
+
+use mlxm_engine::sampling::SamplingParams;
+use mlxm_engine::{Engine, Priority, Request};
+use serde_json::{Map, Value};
+
+use crate::error::ChatError;
+use crate::parsing::Tool;
+
+/// Whether the model calls tools, and which.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// The model decides.
+    #[default]
+    Auto,
+    /// No tool calls.
+    None,
+    /// At least one call of any tool.
+    Required,
+    /// A call of the tool with this name.
+    Named(String),
+}
+
+/// Structured output: what the content of a completion must match.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum ResponseFormat {
+    /// Any text.
+    #[default]
+    Text,
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that is valid under this schema.
+    JsonSchema(Value),
+    /// Text that this regular expression matches from start to end.
+    Regex(String),
+    /// Text of the language of this Lark grammar.
+    Grammar(String),
+}
+
+/// A conversation and how to continue it.
+#[derive(Debug, Clone, Default)]
+pub struct ChatRequest {
+    /// Objects with `role` and `content`, as chat templates read them; the arguments of tool calls are objects.
+    pub messages: Vec<Value>,
+    /// `{"type": "function", "function": {"name", "description", "parameters"}}`.
+    pub tools: Vec<Value>,
+    /// Whether the model calls tools.
+    pub tool_choice: ToolChoice,
+    /// Whether one completion may contain several calls.
+    pub parallel_tool_calls: bool,
+    /// Structured output.
+    pub response_format: ResponseFormat,
+    /// Variables of the chat template, such as `enable_thinking`.
+    pub template_kwargs: Map<String, Value>,
+    /// Continue the last message instead of starting a new one.
+    pub continue_final_message: bool,
+    /// Most reasoning tokens; the reasoning is closed after them.
+    pub thinking_budget: Option<usize>,
+    /// Sampling and limits.
+    pub params: GenerationParams,
+}
+
+/// Sampling parameters and limits. What is absent comes from the model's `generation_config.json`.
+#[derive(Debug, Clone, Default)]
+#[expect(
+    missing_docs,
+    reason = "these are the fields of SamplingParams and Request"
+)]
+pub struct GenerationParams {
+    pub temperature: Option<f32>,
+    pub top_p: Option<f32>,
+    pub top_k: Option<usize>,
+    pub min_p: Option<f32>,
+    pub repetition_penalty: Option<f32>,
+    pub repetition_context: Option<usize>,
+    pub presence_penalty: Option<f32>,
+    pub frequency_penalty: Option<f32>,
+    pub logit_bias: BTreeMap<u32, f32>,
+    pub seed: Option<u64>,
+    pub stop: Vec<String>,
+    pub max_tokens: Option<usize>,
+    /// Completions of the same prompt, for [`ChatModel::generate_n`](crate::ChatModel::generate_n).
+    pub n: Option<usize>,
+    /// Log-probabilities of each token and of this many alternatives.
+    pub logprobs: Option<usize>,
+    /// The same for the tokens of the prompt.
+    pub prompt_logprobs: Option<usize>,
+    pub ignore_eos: bool,
+    pub priority: Priority,
+    /// Requests share cached prefixes only with requests of the same salt.
+    pub cache_salt: u64,
+}
+
+/// Most stop strings of a request.
+const MAX_STOP_STRINGS: usize = 32;
+
+impl GenerationParams {
+    /// The engine requests, one per completion, without a prompt.
+    ///
+    /// # Errors
+    /// If a value is out of range.
+    pub fn requests(&self, engine: &Engine) -> Result<Vec<Request>, ChatError> {
+        let n = self.n.unwrap_or(1);
+        if n == 0 {
+            return Err(ChatError::invalid("n", "n is 0; it must be at least 1"));
+        }
+        if self.max_tokens == Some(0) {
+            return Err(ChatError::invalid(
+                "max_tokens",
+                "max_tokens is 0; it must be at least 1",
+            ));
+        }
+        if self.stop.len() > MAX_STOP_STRINGS {
+            let message = format!(
+                "there are {} stop strings; at most {MAX_STOP_STRINGS} are accepted",
+                self.stop.len()
+            );
+            return Err(ChatError::invalid("stop", message));
+        }
+        let sampling = self.sampling(engine.default_sampling());
+        sampling.validate(engine.info().vocab_size)?;
+        let request = |index: usize| Request {
+            sampling: SamplingParams {
+                // Completions differ, and each is reproducible.
+                seed: sampling.seed.map(|seed| seed.wrapping_add(index as u64)),
+                ..sampling.clone()
+            },
+            max_tokens: self.max_tokens,
+            stop: self.stop.clone(),
+            ignore_eos: self.ignore_eos,
+            priority: self.priority,
+            cache_salt: self.cache_salt,
+            prompt_logprobs: self.prompt_logprobs,
+            ..Request::default()
+        };
+        Ok((0..n).map(request).collect())
+    }
+
+    fn sampling(&self, defaults: SamplingParams) -> SamplingParams {
+        SamplingParams {
+            temperature: self.temperature.unwrap_or(defaults.temperature),
+            top_p: self.top_p.unwrap_or(defaults.top_p),
+            top_k: self.top_k.unwrap_or(defaults.top_k),
+            min_p: self.min_p.unwrap_or(defaults.min_p),
+            repetition_penalty: self
+                .repetition_penalty
+                .unwrap_or(defaults.repetition_penalty),
+            repetition_context: self
+                .repetition_context
+                .unwrap_or(defaults.repetition_context),
+            presence_penalty: self.presence_penalty.unwrap_or(defaults.presence_penalty),
+            frequency_penalty: self.frequency_penalty.unwrap_or(defaults.frequency_penalty),
+            logit_bias: self.logit_bias.clone(),
+            seed: self.seed,
+            logprobs: self.logprobs,
+        }
+    }
+}
+
+impl ChatRequest {
+    /// The tools that the completion may call.
+    pub(crate) fn callable_tools(&self) -> Result<Vec<Tool>, ChatError> {
+        if self.tool_choice == ToolChoice::None {
+            return Ok(Vec::new());
+        }
+        let tools: Vec<Tool> = self.tools.iter().map(tool).collect();
+        match &self.tool_choice {
+            ToolChoice::Named(name) if !tools.iter().any(|tool| tool.name == *name) => {
+                Err(ChatError::UnknownTool(name.clone()))
+            }
+            ToolChoice::Required if tools.is_empty() => Err(ChatError::NoTools),
+            _ => Ok(tools),
+        }
+    }
+}
+
+fn tool(tool: &Value) -> Tool {
+    let function = &tool["function"];
+    Tool {
+        name: function["name"].as_str().unwrap_or_default().to_owned(),
+        parameters: match &function["parameters"] {
+            Value::Null => serde_json::json!({"type": "object", "properties": {}}),
+            parameters => parameters.clone(),
+        },
+    }
+}

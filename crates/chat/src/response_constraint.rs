@@ -1,0 +1,92 @@
+//! The constraint on a completion: forced tool calls, structured output, thinking budget.
+
+use mlxm_engine::sampling::Constraint;
+
+use crate::constraint::Grammar;
+use crate::error::ChatError;
+use crate::model::{ChatModel, Prompt};
+use crate::parsing::ForcedCall;
+use crate::request::{ChatRequest, ResponseFormat, ToolChoice};
+use crate::thinking_budget::ThinkingBudget;
+
+/// The constraint that the completions of a request start with, if any.
+///
+/// # Errors
+/// If the request cannot be enforced.
+pub(crate) fn constraint(
+    model: &ChatModel,
+    request: &ChatRequest,
+    prompt: &Prompt,
+) -> Result<Option<Box<dyn Constraint>>, ChatError> {
+    let mut constraint: Option<Box<dyn Constraint>> = None;
+    if let Some((grammar, parameter)) = grammar(model, request, prompt)? {
+        if !request.params.stop.is_empty() {
+            return Err(ChatError::StopWithConstraint);
+        }
+        let matcher = model.compiler().compile(&grammar);
+        let matcher = matcher.map_err(|error| ChatError::Grammar { parameter, error })?;
+        constraint = Some(Box::new(matcher));
+    }
+    if let Some(budget) = request.thinking_budget {
+        let engine = model.engine();
+        constraint = Some(Box::new(ThinkingBudget::new(
+            engine,
+            prompt.format,
+            &prompt.text,
+            budget,
+            constraint,
+        )?));
+    }
+    Ok(constraint)
+}
+
+/// The grammar of a completion, and the parameter of the request that it comes from.
+fn grammar(
+    model: &ChatModel,
+    request: &ChatRequest,
+    prompt: &Prompt,
+) -> Result<Option<(Grammar, &'static str)>, ChatError> {
+    let special = |text: &str| model.special_token(text);
+    let (format, tools, text) = (prompt.format, &prompt.tools, &prompt.text);
+    let parallel = request.parallel_tool_calls;
+    let forced = match &request.tool_choice {
+        ToolChoice::Required => Some(ForcedCall::Required),
+        ToolChoice::Named(name) => Some(ForcedCall::Named(name)),
+        ToolChoice::Auto | ToolChoice::None => None,
+    };
+    if let Some(choice) = forced {
+        // A completion that is a call has no content to format.
+        let grammar = format.tool_grammar(tools, choice, parallel, text, &special);
+        let grammar = grammar.map_err(ChatError::ToolGrammar)?;
+        return Ok(Some((Grammar::Lark(grammar), "tools")));
+    }
+    let parameter = "response_format";
+    let (unwrapped, response) = match &request.response_format {
+        ResponseFormat::Text => return Ok(None),
+        ResponseFormat::JsonObject => (
+            Grammar::JsonObject,
+            r#"%json {"type": "object"}"#.to_owned(),
+        ),
+        ResponseFormat::JsonSchema(schema) => (
+            Grammar::JsonSchema(schema.clone()),
+            format!("%json {schema}"),
+        ),
+        ResponseFormat::Regex(_) | ResponseFormat::Grammar(_) if !tools.is_empty() => {
+            return Err(ChatError::OnlyJsonWithTools);
+        }
+        ResponseFormat::Regex(regex) => {
+            return Ok(Some((Grammar::Regex(regex.clone()), parameter)));
+        }
+        ResponseFormat::Grammar(grammar) => {
+            return Ok(Some((Grammar::Lark(grammar.clone()), parameter)));
+        }
+    };
+    let grammar = if tools.is_empty() {
+        let with_reasoning = format.response_grammar(&response, text, &special);
+        with_reasoning.map_or(unwrapped, Grammar::Lark)
+    } else {
+        let grammar = format.tools_or_response_grammar(tools, parallel, &response, text, &special);
+        Grammar::Lark(grammar.map_err(ChatError::ResponseFormatWithTools)?)
+    };
+    Ok(Some((grammar, parameter)))
+}
