@@ -3,31 +3,53 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::failure::EXIT_INTERRUPTED;
 
 static GUARDS: AtomicUsize = AtomicUsize::new(0);
-static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
 
-/// Installs the handler for the whole process. It uses `ctrlc` rather than tokio because most commands have no
-/// runtime and block in synchronous calls.
+/// Installs the handler for the whole process. Signals are received on a separate thread because commands block in
+/// synchronous calls.
 pub fn install() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
-        let earlier = REQUESTS.fetch_add(1, Ordering::SeqCst);
-        if GUARDS.load(Ordering::SeqCst) == 0 || earlier > 0 {
-            std::process::exit(EXIT_INTERRUPTED);
-        }
-    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .context("cannot start the signal thread")?;
+    let mut interrupts = {
+        let _entered = runtime.enter();
+        signal(SignalKind::interrupt()).context("cannot handle Ctrl-C")?
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                while interrupts.recv().await.is_some() {
+                    on_interrupt();
+                }
+            });
+        })
+        .context("cannot start the signal thread")?;
     Ok(())
 }
 
-/// While alive, the first Ctrl-C only sets a flag.
+fn on_interrupt() {
+    let earlier = INTERRUPTS.fetch_add(1, Ordering::SeqCst);
+    if GUARDS.load(Ordering::SeqCst) == 0 || earlier > 0 {
+        std::process::exit(EXIT_INTERRUPTED);
+    }
+}
+
+/// While held, the first Ctrl-C only sets a flag.
 #[derive(Debug)]
 pub struct InterruptGuard(());
 
 impl InterruptGuard {
     /// Starts with the flag cleared.
     pub fn start() -> Self {
-        REQUESTS.store(0, Ordering::SeqCst);
+        INTERRUPTS.store(0, Ordering::SeqCst);
         GUARDS.fetch_add(1, Ordering::SeqCst);
         Self(())
     }
@@ -38,13 +60,13 @@ impl InterruptGuard {
         reason = "the flag is meaningful only while a guard is held"
     )]
     pub fn requested(&self) -> bool {
-        REQUESTS.load(Ordering::SeqCst) > 0
+        INTERRUPTS.load(Ordering::SeqCst) > 0
     }
 }
 
 impl Drop for InterruptGuard {
     fn drop(&mut self) {
         GUARDS.fetch_sub(1, Ordering::SeqCst);
-        REQUESTS.store(0, Ordering::SeqCst);
+        INTERRUPTS.store(0, Ordering::SeqCst);
     }
 }

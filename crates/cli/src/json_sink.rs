@@ -5,21 +5,21 @@ use std::io;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::generate::{Answer, Kind, ScoredToken, Sink, Statistics};
+use crate::generate::{Completion, CompletionSink, DeltaKind, RequestMetrics, TokenLogprob};
 use crate::output::Output;
 
-/// Collects scored tokens and, when streaming, prints each piece of text.
+/// Collects log probabilities and, when streaming, prints each text delta.
 #[derive(Debug)]
 pub struct JsonSink<'a> {
     output: &'a Output,
-    streams: bool,
+    streaming: bool,
     tokens: Vec<Value>,
 }
 
 /// The complete result.
 #[derive(Debug, Serialize)]
 pub struct CompletionReport<'a> {
-    /// Distinguishes the result from the pieces before it in a stream.
+    /// Distinguishes the result from the deltas before it in a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<&'static str>,
     model: &'a str,
@@ -28,7 +28,7 @@ pub struct CompletionReport<'a> {
     thinking: &'a str,
     finish_reason: &'a str,
     #[serde(flatten)]
-    statistics: Option<Statistics>,
+    metrics: Option<RequestMetrics>,
     /// Only with `--logprobs`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tokens: Vec<Value>,
@@ -39,31 +39,31 @@ impl<'a> JsonSink<'a> {
     pub fn new(output: &'a Output) -> Self {
         Self {
             output,
-            streams: false,
+            streaming: false,
             tokens: Vec::new(),
         }
     }
 
-    /// Also prints each piece of text as a line of JSON.
+    /// Also prints each text delta as a line of JSON.
     pub fn streaming(output: &'a Output) -> Self {
         Self {
-            streams: true,
+            streaming: true,
             ..Self::new(output)
         }
     }
 
     /// Prints the result.
-    pub fn finish(self, model: &str, answer: &Answer) -> io::Result<()> {
+    pub fn finish(self, model: &str, completion: &Completion) -> io::Result<()> {
         let report = CompletionReport {
-            r#type: self.streams.then_some("result"),
+            r#type: self.streaming.then_some("result"),
             model,
-            text: &answer.text,
-            thinking: &answer.thinking,
-            finish_reason: answer.finish.as_str(),
-            statistics: answer.statistics,
+            text: &completion.content,
+            thinking: &completion.reasoning,
+            finish_reason: completion.finish.as_str(),
+            metrics: completion.metrics,
             tokens: self.tokens,
         };
-        if self.streams {
+        if self.streaming {
             self.output.json_line(&report)
         } else {
             self.output.json(&report)
@@ -71,8 +71,8 @@ impl<'a> JsonSink<'a> {
     }
 }
 
-impl Sink for JsonSink<'_> {
-    fn scored(&mut self, token: &ScoredToken) -> io::Result<()> {
+impl CompletionSink for JsonSink<'_> {
+    fn on_logprob(&mut self, token: &TokenLogprob) -> io::Result<()> {
         let mut entry = entry(token);
         let top = token
             .top
@@ -83,20 +83,20 @@ impl Sink for JsonSink<'_> {
         Ok(())
     }
 
-    fn piece(&mut self, kind: Kind, text: &str) -> io::Result<()> {
-        if !self.streams {
+    fn on_delta(&mut self, kind: DeltaKind, text: &str) -> io::Result<()> {
+        if !self.streaming {
             return Ok(());
         }
         let name = match kind {
-            Kind::Thinking => "thinking",
-            Kind::Answer => "text",
+            DeltaKind::Reasoning => "thinking",
+            DeltaKind::Content => "text",
         };
         self.output.json_line(&json!({"type": name, "text": text}))
     }
 }
 
-/// A token without its alternatives.
-fn entry(token: &ScoredToken) -> Map<String, Value> {
+/// A token without `top_logprobs`.
+fn entry(token: &TokenLogprob) -> Map<String, Value> {
     let mut entry = Map::new();
     if let Some(id) = token.id {
         entry.insert("id".to_owned(), id.into());

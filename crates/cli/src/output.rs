@@ -23,8 +23,8 @@ pub trait Report: Serialize {
     /// The human-readable form.
     fn sections(&self) -> Vec<Section>;
 
-    /// The lines of `--quiet`.
-    fn brief(&self) -> Vec<String>;
+    /// The lines printed with `--quiet`.
+    fn quiet_lines(&self) -> Vec<String>;
 }
 
 /// A titled table, or a list of names and values.
@@ -54,7 +54,7 @@ impl Section {
         }
     }
 
-    /// A sentence alone.
+    /// A sentence without a table.
     pub fn sentence(text: impl Into<String>) -> Self {
         Self {
             note: Some(text.into()),
@@ -62,9 +62,9 @@ impl Section {
         }
     }
 
-    /// Aligns these columns to the right: numbers.
+    /// Aligns these columns to the right.
     #[must_use]
-    pub fn numbers(mut self, columns: &[usize]) -> Self {
+    pub fn right_aligned(mut self, columns: &[usize]) -> Self {
         self.right_aligned = columns.to_vec();
         self
     }
@@ -87,7 +87,7 @@ impl Section {
     }
 }
 
-/// Standard output and standard error of this process.
+/// Stdout and stderr of this process.
 #[derive(Debug, Clone)]
 pub struct Output {
     format: Format,
@@ -98,7 +98,7 @@ pub struct Output {
 
 #[expect(
     clippy::unused_self,
-    reason = "the process has one standard output; holding an Output permits writing to it"
+    reason = "stdout is global; an Output carries the options it is written with"
 )]
 impl Output {
     /// Resolves color use once: `color`, then `NO_COLOR` and similar variables, then whether it is a terminal.
@@ -127,11 +127,11 @@ impl Output {
         self.format == Format::Human && io::stderr().is_terminal()
     }
 
-    /// Prints a result in the format that was asked for.
+    /// Prints a result in the selected format.
     pub fn report(&self, report: &impl Report) -> io::Result<()> {
         match self.format {
             Format::Json => self.json(report),
-            Format::Quiet => report.brief().iter().try_for_each(|line| self.line(line)),
+            Format::Quiet => report.quiet_lines().iter().try_for_each(|line| self.line(line)),
             Format::Human => {
                 for (index, section) in report.sections().iter().enumerate() {
                     if index > 0 {
@@ -144,7 +144,7 @@ impl Output {
         }
     }
 
-    /// Prints a value as JSON, indented.
+    /// Prints a value as indented JSON.
     pub fn json(&self, value: &impl Serialize) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         serde_json::to_writer_pretty(&mut stdout, value)?;
@@ -165,16 +165,16 @@ impl Output {
         writeln!(io::stdout().lock(), "{text}")
     }
 
-    /// Prints bytes of the result as they are.
+    /// Prints raw bytes.
     pub fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(bytes)?;
         stdout.flush()
     }
 
-    /// Prints and flushes a piece of a completion. On a terminal, control characters are replaced so that model output
+    /// Prints and flushes a text delta. On a terminal, control characters are replaced so that model output
     /// cannot move the cursor or change the window title.
-    pub fn piece(&self, text: &str, dimmed: bool) -> io::Result<()> {
+    pub fn delta(&self, text: &str, dimmed: bool) -> io::Result<()> {
         let shown = if self.stdout_terminal {
             visible(text)
         } else {
@@ -240,7 +240,7 @@ impl Output {
             }
             for (index, line) in table.lines().enumerate() {
                 let line = line.trim_end();
-                // The preset pads every cell; a title's rows stay indented below it, a table starts at the margin.
+                // The preset pads every cell. Rows below a title stay indented; tables start at the margin.
                 let line = if section.title.is_some() {
                     line
                 } else {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mlxm_hub::{ProgressHandler, PullEvent};
 
 use crate::output::Output;
@@ -12,7 +12,7 @@ use crate::units;
 const TOTAL: &str = "{msg:32!} {wide_bar} {decimal_bytes:>9}/{decimal_total_bytes:<9} {decimal_bytes_per_sec:>11} {eta:>4}";
 const FILE: &str = "  {msg:30!} {wide_bar} {decimal_bytes:>9}/{decimal_total_bytes:<9}";
 
-/// Shows the events of a pull.
+/// Shows the progress of a download.
 #[derive(Debug)]
 pub struct PullProgress {
     output: Output,
@@ -99,13 +99,13 @@ impl ProgressHandler for PullProgress {
             } => {
                 state.total = Some(self.bar(TOTAL, *total_bytes, format!("{files} files")));
                 let here = if *reused_bytes > 0 {
-                    format!(", {} already downloaded", units::bytes(*reused_bytes))
+                    format!(", {} already downloaded", DecimalBytes(*reused_bytes))
                 } else {
                     String::new()
                 };
                 self.plain_line(&format!(
                     "{files} files, {}{here}",
-                    units::bytes(*total_bytes)
+                    DecimalBytes(*total_bytes)
                 ));
             }
             PullEvent::Reused { file, size_bytes } => state.advance(file, *size_bytes),
@@ -123,11 +123,11 @@ impl ProgressHandler for PullProgress {
                     let bar = self.bar(FILE, *size_bytes, file.clone());
                     state.files.insert(file.clone(), bar);
                     let resumed = if *position_bytes > 0 {
-                        format!(", resuming at {}", units::bytes(*position_bytes))
+                        format!(", resuming at {}", DecimalBytes(*position_bytes))
                     } else {
                         String::new()
                     };
-                    self.plain_line(&format!("{file}: {}{resumed}", units::bytes(*size_bytes)));
+                    self.plain_line(&format!("{file}: {}{resumed}", DecimalBytes(*size_bytes)));
                 }
                 state.advance(file, *position_bytes);
             }

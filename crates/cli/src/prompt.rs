@@ -55,30 +55,30 @@ fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// Makes prompts for one model.
-pub struct Prompter {
+/// Renders prompts for one model.
+pub struct PromptRenderer {
     model: ChatModel,
     kwargs: Map<String, Value>,
-    /// Without a template, the text of the messages is the prompt.
+    /// Without a template, the message contents are concatenated.
     has_template: bool,
 }
 
-impl Prompter {
-    /// Chooses the template; notes it if the model has none.
+impl PromptRenderer {
+    /// Selects the template; prints a note if the model has none.
     pub fn new(
         output: &Output,
         model: &ChatModel,
         arguments: &TemplateArguments,
     ) -> anyhow::Result<Self> {
-        let own = model.template();
+        let default_template = model.template();
         let mut options = ChatOptions::default();
         let has_template = match &arguments.template {
             _ if arguments.raw => false,
             Some(choice) => {
-                choose(choice, model, own.ok(), &mut options)?;
+                select_template(choice, model, default_template.ok(), &mut options)?;
                 true
             }
-            None => match own {
+            None => match default_template {
                 Ok(_) => true,
                 Err(TemplateError::Missing { .. }) => false,
                 Err(error) => {
@@ -99,15 +99,15 @@ impl Prompter {
         })
     }
 
-    /// The model with the chosen template.
+    /// The model with the selected template.
     pub fn model(&self) -> &ChatModel {
         &self.model
     }
 
-    /// The prompt for a conversation.
-    pub fn chat(&self, messages: &[Value]) -> Result<Prompt, ChatError> {
+    /// Renders a conversation.
+    pub fn render(&self, messages: &[Value]) -> Result<Prompt, ChatError> {
         if !self.has_template {
-            return self.model.text_prompt(joined(messages));
+            return self.model.text_prompt(concatenate_contents(messages));
         }
         self.model.prompt(&ChatRequest {
             messages: messages.to_vec(),
@@ -118,21 +118,21 @@ impl Prompter {
 }
 
 /// The prompt for a model without a chat template: the message contents, one per line.
-pub fn joined(messages: &[Value]) -> String {
+pub fn concatenate_contents(messages: &[Value]) -> String {
     let contents = messages
         .iter()
         .filter_map(|message| message["content"].as_str());
     contents.collect::<Vec<_>>().join("\n")
 }
 
-/// Chooses a template of the model by its name, or the one in a file.
-fn choose(
+/// Selects one of the model's templates by name, or a template file.
+fn select_template(
     choice: &str,
     model: &ChatModel,
-    own: Option<&ChatTemplate>,
+    default_template: Option<&ChatTemplate>,
     options: &mut ChatOptions,
 ) -> anyhow::Result<()> {
-    let names: Vec<&str> = own
+    let names: Vec<&str> = default_template
         .map(|template| template.names().collect())
         .unwrap_or_default();
     if names.contains(&choice) {

@@ -18,7 +18,7 @@ Ctrl-C stops generation; press it again to exit. To send a message that starts w
 /// A line typed into the chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// Nothing but white space.
+    /// Only white space.
     Empty,
     /// A message for the model.
     Message(String),
@@ -34,11 +34,11 @@ pub enum Input {
     Stats,
     /// `/exit`
     Exit,
-    /// A command that does not exist or lacks its argument; the text says so.
+    /// An unknown command or a missing argument; contains the error message.
     Invalid(String),
 }
 
-/// Reads a line; `message` is the typed text with multi-line marks removed.
+/// Parses input; `message` is the input without multi-line marks.
 pub fn parse(typed: &str, message: String) -> Input {
     if message.trim().is_empty() {
         return Input::Empty;
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_and_messages() {
+    fn parse_distinguishes_commands_and_messages() {
         assert_eq!(read("  "), Input::Empty);
         assert_eq!(
             read("hello /help"),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn help_names_every_command() {
+    fn help_lists_every_command() {
         for name in NAMES {
             assert!(HELP.contains(name), "{name}");
             assert!(

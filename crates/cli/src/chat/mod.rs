@@ -17,7 +17,7 @@ use self::input::InputHelper;
 use self::transcript::Transcript;
 use crate::context;
 use crate::failure::Failure;
-use crate::generate::{Answer, Backend, BackendError, Finish, Printer};
+use crate::generate::{Backend, BackendError, Completion, Finish, Printer};
 use crate::output::Output;
 
 const PROMPT: &str = ">>> ";
@@ -31,10 +31,10 @@ pub struct Chat<'a> {
     pub backend: &'a dyn Backend,
     /// Name of the model, for the saved conversation.
     pub model: &'a str,
-    /// Whether thinking is printed.
-    pub shows_thinking: bool,
-    /// Whether statistics are printed after each response.
-    pub shows_statistics: bool,
+    /// Whether reasoning is printed.
+    pub show_reasoning: bool,
+    /// Whether metrics are printed after each response.
+    pub show_metrics: bool,
 }
 
 /// Whether the chat continues.
@@ -79,7 +79,7 @@ impl Chat<'_> {
                     interrupted = false;
                     let next = match input {
                         Input::Message(message) => {
-                            self.ask(&mut transcript, message, &mut interrupted)?
+                            self.send(&mut transcript, message, &mut interrupted)?
                         }
                         other => self.run_command(other, &mut transcript)?,
                     };
@@ -119,28 +119,28 @@ impl Chat<'_> {
                 Ok(()) => self.output.note(&format!("conversation saved to {file}")),
                 Err(error) => self.output.error(&format!("cannot write {file}: {error}")),
             },
-            Input::Stats => self.output.line(&self.statistics(transcript))?,
+            Input::Stats => self.output.line(&self.describe_metrics(transcript))?,
             Input::Invalid(text) => self.output.error(&text),
         }
         Ok(Next::Line)
     }
 
     /// Sends a message. If it is rejected, the error is printed, the message is dropped and the chat continues.
-    fn ask(
+    fn send(
         &self,
         transcript: &mut Transcript,
         message: String,
         interrupted: &mut bool,
     ) -> anyhow::Result<Next> {
-        transcript.ask(message);
-        let mut printer = Printer::new(self.output, self.shows_thinking);
-        let outcome = self.backend.answer(transcript.messages(), &mut printer);
+        transcript.push_user(message);
+        let mut printer = Printer::new(self.output, self.show_reasoning);
+        let outcome = self.backend.generate(transcript.messages(), &mut printer);
         printer.end_line()?;
         match outcome {
-            Ok(answer) => {
-                *interrupted = answer.finish.is_interrupted();
-                self.close(&answer);
-                transcript.answer(answer);
+            Ok(completion) => {
+                *interrupted = completion.finish.is_interrupted();
+                self.print_notes(&completion);
+                transcript.push_assistant(completion);
             }
             Err(BackendError::Fatal(error)) => return Err(error),
             Err(BackendError::Rejected(error)) => {
@@ -157,9 +157,10 @@ impl Chat<'_> {
         Ok(Next::Line)
     }
 
-    fn close(&self, answer: &Answer) {
+    /// Prints why the completion ended, unless it ended normally, and its metrics.
+    fn print_notes(&self, completion: &Completion) {
         let limits = self.backend.limits();
-        match (&answer.finish, limits.context_length) {
+        match (&completion.finish, limits.context_length) {
             (Finish::Engine(FinishReason::Cancelled), _) => self.output.note("(stopped; press Ctrl-C again to exit)"),
             (Finish::Engine(FinishReason::Length(LengthCause::ContextLength)), Some(context_length)) => self.output.warn(&format!(
                 "context full: {context_length} tokens; /reset clears the conversation, --context-length N increases the limit"
@@ -170,20 +171,20 @@ impl Chat<'_> {
                 }
             }
         }
-        if let Some(statistics) = answer.statistics.filter(|_| self.shows_statistics) {
-            self.output.note(&statistics.describe());
+        if let Some(metrics) = completion.metrics.filter(|_| self.show_metrics) {
+            self.output.note(&metrics.describe());
         }
     }
 
-    fn statistics(&self, transcript: &Transcript) -> String {
+    fn describe_metrics(&self, transcript: &Transcript) -> String {
         let context_length = self.backend.limits().context_length;
-        let Some(statistics) = transcript.last_statistics() else {
+        let Some(metrics) = transcript.last_metrics() else {
             return match context_length {
                 Some(length) => format!("no response yet; context length {length} tokens"),
                 None => "no response yet".to_owned(),
             };
         };
-        let context = match (statistics.context_tokens(), context_length) {
+        let context = match (metrics.context_tokens(), context_length) {
             (Some(used), Some(length)) => format!(
                 "\ncontext: {used} of {length} tokens used, {} left",
                 length.saturating_sub(used)
@@ -191,7 +192,7 @@ impl Chat<'_> {
             (Some(used), None) => format!("\ncontext: {used} tokens used"),
             (None, _) => String::new(),
         };
-        statistics.describe() + &context
+        metrics.describe() + &context
     }
 }
 

@@ -8,15 +8,16 @@ mod speeds;
 use std::time::Duration;
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use serde::Serialize;
 
-use self::server::Server;
+use self::server::ServerBench;
 use self::speeds::{Speeds, median};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::locate;
 use crate::output::{Report, Section};
-use crate::remote::{RemoteArguments, Served};
+use crate::remote::{RemoteArguments, ServedModels};
 use crate::units;
 
 const HELP: &str = "\
@@ -68,7 +69,7 @@ pub struct Bench {
     remote: RemoteArguments,
 }
 
-/// The rows; as JSON an array.
+/// The results; a JSON array.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 struct Rows(Vec<Row>);
@@ -81,13 +82,13 @@ struct Row {
     prefill_tps: f64,
     decode_tps: f64,
     ttft_ms: f64,
-    /// Unknown for a server.
+    /// Only for local models.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_rss_bytes: Option<u64>,
 }
 
 impl Row {
-    fn of(batch: usize, prompt_tokens: usize, gen_tokens: usize, runs: &[Speeds]) -> Self {
+    fn from_runs(batch: usize, prompt_tokens: usize, gen_tokens: usize, runs: &[Speeds]) -> Self {
         let median = |of: fn(&Speeds) -> f64| median(runs.iter().map(of).collect());
         Self {
             batch,
@@ -112,7 +113,7 @@ impl Report for Rows {
             "TTFT",
             "peak memory",
         ])
-        .numbers(&[0, 1, 2, 3, 4, 5, 6]);
+        .right_aligned(&[0, 1, 2, 3, 4, 5, 6]);
         for row in &self.0 {
             table.row([
                 row.batch.to_string(),
@@ -122,13 +123,13 @@ impl Report for Rows {
                 format!("{:.1}", row.decode_tps),
                 units::duration(Duration::from_secs_f64(row.ttft_ms / 1e3)),
                 row.peak_rss_bytes
-                    .map_or_else(|| "–".to_owned(), units::bytes),
+                    .map_or_else(|| "–".to_owned(), |bytes| DecimalBytes(bytes).to_string()),
             ]);
         }
         vec![table]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         let line =
             |row: &Row| format!("{} {:.1} {:.1}", row.batch, row.prefill_tps, row.decode_tps);
         self.0.iter().map(line).collect()
@@ -136,17 +137,17 @@ impl Report for Rows {
 }
 
 impl Bench {
-    /// Measures and prints the rows.
+    /// Measures each batch size and prints the results.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let rows = match (self.remote.client()?, &self.model) {
             (Some(client), model) => {
                 context.reject_local_options(&[])?;
-                let served = Served::by(&client)?;
+                let served = ServedModels::fetch(&client)?;
                 let model = match model {
                     Some(name) => served.resolve(name),
                     None => served.only()?,
                 };
-                let server = Server::new(context, &client, model)?;
+                let server = ServerBench::new(context, &client, model)?;
                 self.rows(|batch| {
                     context
                         .output

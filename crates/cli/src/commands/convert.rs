@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
+use indicatif::DecimalBytes;
 use mlxm_convert::{
     ConvertError, ConvertEvent, ConvertOptions, ConvertReport, FloatType, Outcome, Override,
     Recipe, WeightFormat, convert, quantization,
@@ -122,7 +123,7 @@ impl Report for Converted {
             "weights",
             format!(
                 "{} in {}, {} parameters, {:.2} bits per weight",
-                units::bytes(self.size_bytes),
+                DecimalBytes(self.size_bytes),
                 match self.files {
                     1 => "one file".to_owned(),
                     files => format!("{files} files"),
@@ -135,7 +136,7 @@ impl Report for Converted {
             (self.exact, "exact"),
             (self.rounded, "rounded"),
             (self.quantized, "quantized"),
-            (self.requantized, "quantized again"),
+            (self.requantized, "requantized"),
             (self.dequantized, "dequantized"),
         ];
         let kinds: Vec<String> = kinds
@@ -146,8 +147,8 @@ impl Report for Converted {
         section.property("tensors", format!("{}: {}", self.tensors, kinds.join(", ")));
         if let Some(error) = self.largest_relative_error {
             section.property(
-                "largest change",
-                format!("{:.2} % by quantizing again", error * 100.0),
+                "largest relative error",
+                format!("{:.2} % from requantization", error * 100.0),
             );
         }
         for note in &self.notes {
@@ -159,13 +160,13 @@ impl Report for Converted {
         ]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         vec![self.output.display().to_string()]
     }
 }
 
 impl Convert {
-    /// Converts and prints what was written.
+    /// Converts and prints a report.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let source = self.source()?;
         let output = match &self.output {
@@ -239,7 +240,7 @@ impl Convert {
         Ok(())
     }
 
-    /// What exists as a path is that path, whatever it holds; a name is looked up.
+    /// An existing path, otherwise a local model by name.
     fn source(&self) -> anyhow::Result<PathBuf> {
         let path = Path::new(&self.source);
         if path.exists() {
@@ -280,10 +281,10 @@ impl Convert {
     }
 }
 
-/// The name of a model made from `source`: the file's stem, or the folder's name.
+/// The default name of the output: the file stem, or the directory name.
 fn name_of(source: &Path) -> anyhow::Result<String> {
     let source = source.canonicalize()?;
-    // The snapshot of a cached model is named after its commit; the repository two folders above has the name.
+    // A snapshot in the cache is named after its commit; use the name of its repository, two levels up.
     let cached = source
         .parent()
         .filter(|parent| parent.ends_with("snapshots"))

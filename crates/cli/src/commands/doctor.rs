@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use mlxm_engine::DeviceChoice;
 use mlxm_hub::blocking::Hub;
 use mlxm_hub::{HubConfig, HubError, Proxies};
@@ -13,12 +14,11 @@ use crate::context::{self, Context};
 use crate::failure::Failure;
 use crate::machine::{self, Memory};
 use crate::output::{Report, Section};
-use crate::units;
 
 /// Below this, most models cannot be downloaded.
-const LITTLE_SPACE_BYTES: u64 = 5_000_000_000;
+const MIN_FREE_DISK_BYTES: u64 = 5_000_000_000;
 /// Below this, only small models can be loaded.
-const LITTLE_MEMORY_BYTES: u64 = 4_000_000_000;
+const MIN_MEMORY_BYTES: u64 = 4_000_000_000;
 
 const EXAMPLES: &str = "\
 Exits with code 1 if a check fails; warnings exit with code 0.
@@ -76,7 +76,7 @@ impl Report for Findings {
         vec![table, Section::sentence(summary)]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         self.checks
             .iter()
             .filter(|check| check.verdict == Verdict::Broken)
@@ -86,10 +86,10 @@ impl Report for Findings {
 }
 
 impl Doctor {
-    /// Checks everything and prints the findings.
+    /// Runs all checks and prints the findings.
     #[expect(
         clippy::unused_self,
-        reason = "commands are called alike, this one has no arguments"
+        reason = "every command has the same signature"
     )]
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let mut checks = vec![cpu(context), memory(), device(context.device())];
@@ -105,7 +105,7 @@ impl Doctor {
                 checks.push(network(&config));
                 checks.extend(models(config));
             }
-            Err(error) => checks.push(broken("configuration", error.to_string())),
+            Err(error) => checks.push(failed("configuration", error.to_string())),
         }
         let healthy = checks.iter().all(|check| check.verdict != Verdict::Broken);
         context.output.report(&Findings { healthy, checks })?;
@@ -133,7 +133,7 @@ fn warning(name: &'static str, finding: impl Into<String>) -> Check {
     }
 }
 
-fn broken(name: &'static str, finding: impl Into<String>) -> Check {
+fn failed(name: &'static str, finding: impl Into<String>) -> Check {
     Check {
         name,
         verdict: Verdict::Broken,
@@ -165,11 +165,11 @@ fn memory() -> Check {
     };
     let finding = format!(
         "{}, {} available; model memory limit {}",
-        units::bytes(memory.total_bytes),
-        units::bytes(memory.available_bytes),
-        units::bytes(memory.model_budget_bytes())
+        DecimalBytes(memory.total_bytes),
+        DecimalBytes(memory.available_bytes),
+        DecimalBytes(memory.model_budget_bytes())
     );
-    if memory.total_bytes < LITTLE_MEMORY_BYTES {
+    if memory.total_bytes < MIN_MEMORY_BYTES {
         warning("memory", finding)
     } else {
         ok("memory", finding)
@@ -178,7 +178,7 @@ fn memory() -> Check {
 
 fn device(choice: DeviceChoice) -> Check {
     match choice {
-        DeviceChoice::Metal => broken(
+        DeviceChoice::Metal => failed(
             "device",
             "the Metal backend is not available yet: use --device cpu or auto",
         ),
@@ -192,13 +192,13 @@ fn device(choice: DeviceChoice) -> Check {
 /// Checks that the directory, or its nearest existing ancestor, is writable.
 fn folder(name: &'static str, path: &Path) -> Check {
     let Some(existing) = path.ancestors().find(|ancestor| ancestor.exists()) else {
-        return broken(
+        return failed(
             name,
             format!("{} has no existing parent directory", path.display()),
         );
     };
     if !existing.is_dir() {
-        return broken(
+        return failed(
             name,
             format!(
                 "{} is a file, so {} cannot be created",
@@ -212,7 +212,7 @@ fn folder(name: &'static str, path: &Path) -> Check {
     match outcome {
         Ok(()) if existing == path => ok(name, path.display().to_string()),
         Ok(()) => ok(name, format!("{} (created on demand)", path.display())),
-        Err(error) => broken(
+        Err(error) => failed(
             name,
             format!(
                 "cannot write in {}: {error}; make it writable or set HF_HUB_CACHE, HF_HOME or MLXM_HOME",
@@ -229,15 +229,15 @@ fn space(config: &HubConfig) -> Check {
         .find(|ancestor| ancestor.exists())
         .unwrap_or(Path::new("/"));
     match config.disk.available_bytes(existing) {
-        Ok(0) => broken(
+        Ok(0) => failed(
             "disk space",
             format!("the disk of {} is full", existing.display()),
         ),
-        Ok(bytes) if bytes < LITTLE_SPACE_BYTES => warning(
+        Ok(bytes) if bytes < MIN_FREE_DISK_BYTES => warning(
             "disk space",
-            format!("only {} free; most models need more", units::bytes(bytes)),
+            format!("only {} free; most models need more", DecimalBytes(bytes)),
         ),
-        Ok(bytes) => ok("disk space", format!("{} free", units::bytes(bytes))),
+        Ok(bytes) => ok("disk space", format!("{} free", DecimalBytes(bytes))),
         Err(error) => warning("disk space", format!("unknown: {error}")),
     }
 }
@@ -266,7 +266,7 @@ fn network(config: &HubConfig) -> Check {
         );
     }
     match &config.endpoint {
-        Some(url) if !(url.starts_with("http://") || url.starts_with("https://")) => broken(
+        Some(url) if !(url.starts_with("http://") || url.starts_with("https://")) => failed(
             "hub",
             format!("HF_ENDPOINT is `{url}`; it must start with http:// or https://"),
         ),
@@ -279,9 +279,9 @@ fn models(config: HubConfig) -> Vec<Check> {
     let models = match listed {
         Ok(models) => models,
         Err(error @ HubError::InvalidConfig(_)) => {
-            return vec![broken("configuration", error.to_string())];
+            return vec![failed("configuration", error.to_string())];
         }
-        Err(error) => return vec![broken("models", error.to_string())],
+        Err(error) => return vec![failed("models", error.to_string())],
     };
     let complete = models.iter().filter(|model| model.complete).count();
     let size_bytes = models.iter().map(|model| model.size_bytes).sum();
@@ -289,7 +289,7 @@ fn models(config: HubConfig) -> Vec<Check> {
         "models",
         format!(
             "{complete} ready to run; {} on disk",
-            units::bytes(size_bytes)
+            DecimalBytes(size_bytes)
         ),
     )];
     checks.extend(models.iter().filter(|model| !model.complete).map(|model| {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
+use indicatif::{DecimalBytes, HumanDuration};
 use mlxm_engine::LoadOptions;
 use mlxm_hub::{LocalModel, LocalSource};
 use serde::Serialize;
@@ -11,7 +12,6 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::locate;
 use crate::output::{Report, Section};
-use crate::units;
 
 const EXAMPLES: &str = "\
 Lists models in the Hugging Face cache and in the local models directory (~/.mlxm/models).
@@ -106,7 +106,7 @@ impl Report for Models {
             "context",
             "modified",
         ])
-        .numbers(&[1, 4]);
+        .right_aligned(&[1, 4]);
         for model in &self.0 {
             let age = model.modified.elapsed().unwrap_or_default();
             let cell = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
@@ -117,11 +117,11 @@ impl Report for Models {
             };
             table.row([
                 model.name.clone(),
-                units::bytes(model.size_bytes),
+                DecimalBytes(model.size_bytes).to_string(),
                 cell(&model.quantization),
                 architecture,
                 cell(&model.context_length.map(|length| length.to_string())),
-                units::ago(age),
+                format!("{} ago", HumanDuration(age)),
             ]);
         }
         if self.0.iter().any(|model| !model.complete) {
@@ -132,7 +132,7 @@ impl Report for Models {
         vec![table]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         self.0.iter().map(|model| model.name.clone()).collect()
     }
 }

@@ -70,7 +70,7 @@ impl Report for Score {
         ))]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         vec![format!("{:.4}", self.perplexity)]
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use mlxm_hub::blocking::Hub;
 use mlxm_hub::{CancellationToken, FileFilter, HubError, PullRequest, PulledModel, RepoId};
 use serde::Serialize;
@@ -14,7 +15,6 @@ use crate::interrupt::InterruptGuard;
 use crate::locate;
 use crate::output::{Report, Section};
 use crate::progress::PullProgress;
-use crate::units;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -70,13 +70,13 @@ impl Report for Pulled {
         vec![Section::sentence(format!(
             "{}: {} downloaded, {} already cached\n{}",
             self.repo,
-            units::bytes(self.downloaded_bytes),
-            units::bytes(self.reused_bytes),
+            DecimalBytes(self.downloaded_bytes),
+            DecimalBytes(self.reused_bytes),
             self.path.display()
         ))]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         vec![self.path.display().to_string()]
     }
 }

@@ -1,13 +1,13 @@
 //! `mlxm rm`: remove a local model.
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::locate;
 use crate::output::{Report, Section};
-use crate::units;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,11 +43,11 @@ impl Report for Removal {
         vec![Section::sentence(format!(
             "removed {}: {} freed",
             self.name,
-            units::bytes(self.bytes_freed)
+            DecimalBytes(self.bytes_freed)
         ))]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         vec![self.name.clone()]
     }
 }
@@ -59,7 +59,7 @@ impl Rm {
         let model = hub.find(&self.model)?;
         let what = match &self.revision {
             Some(revision) => format!("revision {revision} of {}", model.name),
-            None => format!("{} ({})", model.name, units::bytes(model.size_bytes)),
+            None => format!("{} ({})", model.name, DecimalBytes(model.size_bytes)),
         };
         if !self.yes && !locate::confirm(&format!("Remove {what}?"))? {
             context.output.note("nothing removed");

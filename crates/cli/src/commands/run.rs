@@ -14,9 +14,9 @@ use crate::generate::{Backend, BackendError, Local, Printer};
 use crate::json_sink::JsonSink;
 use crate::locate::{self, Fetch};
 use crate::output::Format;
-use crate::prompt::{Prompter, TemplateArguments};
+use crate::prompt::{PromptRenderer, TemplateArguments};
 use crate::prompt_input::read_prompt;
-use crate::remote::{Client, Endpoint, Remote, RemoteArguments, Served};
+use crate::remote::{Client, Endpoint, Remote, RemoteArguments, ServedModels};
 use crate::sampling::SamplingArguments;
 
 const EXAMPLES: &str = "\
@@ -105,12 +105,12 @@ impl Run {
             );
         }
         match self.remote.client()? {
-            Some(client) => self.ask_server(context, &client),
-            None => self.ask_model(context),
+            Some(client) => self.run_remote(context, &client),
+            None => self.run_local(context),
         }
     }
 
-    fn ask_model(&self, context: &Context) -> anyhow::Result<()> {
+    fn run_local(&self, context: &Context) -> anyhow::Result<()> {
         let Some(name) = &self.model else {
             return Err(Failure::Usage("no model".to_owned()).into());
         };
@@ -125,7 +125,7 @@ impl Run {
         options.context_length = self.context_length.map(|length| length as usize);
         let engine = context.load(&model, &options)?;
         let model = ChatModel::from_engine(&engine);
-        let prompter = Prompter::new(&context.output, &model, &self.template)?;
+        let renderer = PromptRenderer::new(&context.output, &model, &self.template)?;
         let context_length = engine.memory_plan().context_length;
         let request = Request {
             sampling: self.sampling.apply(engine.default_sampling()),
@@ -137,22 +137,22 @@ impl Run {
             ..Request::default()
         };
         let local = Local {
-            prompter: &prompter,
+            renderer: &renderer,
             request,
         };
-        self.converse(context, &local, name, prompt)
+        self.generate_or_chat(context, &local, name, prompt)
     }
 
-    fn ask_server(&self, context: &Context, client: &Client) -> anyhow::Result<()> {
+    fn run_remote(&self, context: &Context, client: &Client) -> anyhow::Result<()> {
         context.reject_local_options(&[
             (self.pull, "--pull"),
             (self.context_length.is_some(), "--context-length"),
             (self.template.template.is_some(), "--template"),
         ])?;
-        let served = Served::by(client)?;
+        let served = ServedModels::fetch(client)?;
         let (model, prompt) = match (&self.model, &self.prompt) {
             (Some(model), Some(prompt)) => (served.resolve(model), Some(prompt.as_str())),
-            (Some(only), None) => match served.named(only) {
+            (Some(only), None) => match served.find(only) {
                 Some(model) => (model, None),
                 None => (served.only()?, Some(only.as_str())),
             },
@@ -166,7 +166,7 @@ impl Run {
         };
         let parameters = self.parameters(endpoint);
         let remote = Remote::new(context, client, model, endpoint, parameters);
-        self.converse(context, &remote, &remote.name(), prompt)
+        self.generate_or_chat(context, &remote, &remote.name(), prompt)
     }
 
     /// The given options under their API names; the server chooses defaults for the others.
@@ -204,7 +204,7 @@ impl Run {
     }
 
     /// Generates a completion for the prompt, or chats without one.
-    fn converse(
+    fn generate_or_chat(
         &self,
         context: &Context,
         backend: &dyn Backend,
@@ -220,49 +220,50 @@ impl Run {
                         .map(|text| json!({"role": "system", "content": text})),
                 );
                 messages.push(json!({"role": "user", "content": prompt}));
-                self.answer(context, backend, &messages)
+                self.generate(context, backend, &messages)
             }
             None => Chat {
                 output: &context.output,
                 backend,
                 model,
-                shows_thinking: !self.hide_thinking,
-                shows_statistics: self.stats,
+                show_reasoning: !self.hide_thinking,
+                show_metrics: self.stats,
             }
             .run(self.system.clone()),
         }
     }
 
-    fn answer(
+    /// Generates and prints one completion.
+    fn generate(
         &self,
         context: &Context,
         backend: &dyn Backend,
         messages: &[Value],
     ) -> anyhow::Result<()> {
         let output = &context.output;
-        let answer = if self.stream_json || output.format() == Format::Json {
+        let completion = if self.stream_json || output.format() == Format::Json {
             let mut json_sink = if self.stream_json {
                 JsonSink::streaming(output)
             } else {
                 JsonSink::new(output)
             };
-            let outcome = backend.answer(messages, &mut json_sink);
-            let answer = outcome.map_err(BackendError::into_inner)?;
-            json_sink.finish(&backend.name(), &answer)?;
-            answer
+            let outcome = backend.generate(messages, &mut json_sink);
+            let completion = outcome.map_err(BackendError::into_inner)?;
+            json_sink.finish(&backend.name(), &completion)?;
+            completion
         } else {
             let mut printer = Printer::new(output, !self.hide_thinking);
-            let outcome = backend.answer(messages, &mut printer);
+            let outcome = backend.generate(messages, &mut printer);
             printer.end_line()?;
             outcome.map_err(BackendError::into_inner)?
         };
-        if let Some(note) = answer.finish.note(backend.limits()) {
+        if let Some(note) = completion.finish.note(backend.limits()) {
             output.note(&note);
         }
-        if let Some(statistics) = answer.statistics.filter(|_| self.stats) {
-            output.note(&statistics.describe());
+        if let Some(metrics) = completion.metrics.filter(|_| self.stats) {
+            output.note(&metrics.describe());
         }
-        if answer.finish.is_interrupted() {
+        if completion.finish.is_interrupted() {
             return Err(Failure::Interrupted(String::new()).into());
         }
         Ok(())

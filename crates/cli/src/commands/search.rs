@@ -77,7 +77,7 @@ impl Report for Found {
             )];
         }
         let mut table = Section::table(&["name", "downloads", "likes", "modified", "access"])
-            .numbers(&[1, 2])
+            .right_aligned(&[1, 2])
             .note("\ndownload a model with `mlxm pull NAME`");
         for model in &self.0 {
             let number = |value: Option<u64>| value.map_or_else(String::new, units::count);
@@ -102,7 +102,7 @@ impl Report for Found {
         vec![table]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         self.0.iter().map(|model| model.repo.clone()).collect()
     }
 }

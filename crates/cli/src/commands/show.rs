@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use mlxm_chat::ChatCapabilities;
 use mlxm_engine::{MemoryPlan, ModelInfo};
 use serde::Serialize;
@@ -134,7 +135,7 @@ impl Description {
             self.memory.budget_bytes?,
             self.memory.largest_context_in_budget?,
         );
-        let budget = units::bytes(budget);
+        let budget = DecimalBytes(budget);
         if largest == 0 {
             return Some(format!("does not fit in {budget}"));
         }
@@ -167,7 +168,7 @@ impl Report for Description {
             "weights",
             format!(
                 "{}, {}, {:.2} bits per weight",
-                units::bytes(self.size_bytes),
+                DecimalBytes(self.size_bytes),
                 self.quantization,
                 self.bits_per_weight
             ),
@@ -196,21 +197,21 @@ impl Report for Description {
         model.property("thinking", yes(self.thinking));
 
         let mut memory = Section::properties("Memory plan");
-        memory.property("weights", units::bytes(self.memory.weights_bytes));
+        memory.property("weights", DecimalBytes(self.memory.weights_bytes));
         memory.property(
             "KV cache",
             format!(
                 "{} for {} tokens, {} per token, {}",
-                units::bytes(self.memory.kv_pool_bytes),
+                DecimalBytes(self.memory.kv_pool_bytes),
                 self.memory.context_length,
-                units::bytes(self.memory.kv_bytes_per_token),
+                DecimalBytes(self.memory.kv_bytes_per_token),
                 self.memory.kv_cache_dtype
             ),
         );
-        memory.property("scratch", units::bytes(self.memory.scratch_bytes));
-        memory.property("total", units::bytes(self.memory.total_bytes));
+        memory.property("scratch", DecimalBytes(self.memory.scratch_bytes));
+        memory.property("total", DecimalBytes(self.memory.total_bytes));
         if let Some(bytes) = self.memory.machine_bytes {
-            memory.property("this machine", units::bytes(bytes));
+            memory.property("this machine", DecimalBytes(bytes));
         }
         if let Some(fit) = self.fit() {
             memory.property("largest context", fit);
@@ -228,13 +229,13 @@ impl Report for Description {
         vec![model, memory, defaults]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         vec![format!(
             "{} {} {} {}",
             self.name,
             self.model_type,
             self.quantization,
-            units::bytes(self.memory.total_bytes)
+            DecimalBytes(self.memory.total_bytes)
         )]
     }
 }

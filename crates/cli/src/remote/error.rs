@@ -11,9 +11,9 @@ pub enum RemoteError {
     /// The URL is invalid.
     #[error("--url {url}: {reason}; expected a URL such as http://127.0.0.1:8080")]
     InvalidUrl {
-        /// As it was given.
+        /// The given URL.
         url: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
     /// The key cannot be sent.
@@ -26,12 +26,12 @@ pub enum RemoteError {
     Unreachable {
         /// The server.
         url: String,
-        /// What the network says.
+        /// The network error.
         reason: String,
     },
     /// The response status is not success.
     #[error("the server returned an error ({status}): {message}{}", hint(*status, retry_after.as_deref()))]
-    Refused {
+    Status {
         /// The HTTP status.
         status: u16,
         /// The message in the response.
@@ -44,7 +44,7 @@ pub enum RemoteError {
     Failed(String),
     /// The connection closed early.
     #[error("the response was truncated: {0}")]
-    Cut(String),
+    Truncated(String),
     /// The response does not follow the protocol.
     #[error(
         "the server at {url} did not return {expected}: is it an OpenAI-compatible server? ({reason})"
@@ -52,9 +52,9 @@ pub enum RemoteError {
     Malformed {
         /// The server.
         url: String,
-        /// What should have come.
+        /// The expected response.
         expected: &'static str,
-        /// What is wrong with what came.
+        /// Why the response is invalid.
         reason: String,
     },
     /// The server lists no model.
@@ -65,7 +65,7 @@ pub enum RemoteError {
     SeveralModels {
         /// The server.
         url: String,
-        /// Their names.
+        /// The model names.
         models: Vec<String>,
     },
     /// The server does not list its models.
@@ -75,12 +75,12 @@ pub enum RemoteError {
 
 impl RemoteError {
     /// An error response with this status and body.
-    pub fn refused(status: u16, retry_after: Option<String>, body: &str) -> Self {
+    pub fn from_response(status: u16, retry_after: Option<String>, body: &str) -> Self {
         let message = serde_json::from_str::<Value>(body)
             .ok()
             .and_then(|body| message(&body))
-            .unwrap_or_else(|| beginning(body));
-        Self::Refused {
+            .unwrap_or_else(|| excerpt(body));
+        Self::Status {
             status,
             message,
             retry_after,
@@ -100,7 +100,7 @@ fn hint(status: u16, retry_after: Option<&str>) -> String {
     }
 }
 
-/// The message in the body of an error, in any of the shapes in use.
+/// The message in the body of an error response, in any of the common formats.
 pub fn message(body: &Value) -> Option<String> {
     let error = &body["error"];
     [&error["message"], error, &body["message"], &body["detail"]]
@@ -112,7 +112,7 @@ pub fn message(body: &Value) -> Option<String> {
         })
 }
 
-fn beginning(body: &str) -> String {
+fn excerpt(body: &str) -> String {
     let body = body.trim();
     if body.is_empty() {
         return "no error message".to_owned();
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     fn shown(status: u16, retry_after: Option<&str>, body: &str) -> String {
-        RemoteError::refused(status, retry_after.map(str::to_owned), body).to_string()
+        RemoteError::from_response(status, retry_after.map(str::to_owned), body).to_string()
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
             r#"{"error": {"message": "temperature is -1", "type": "invalid_request_error"}}"#;
         assert_eq!(
             shown(400, None, openai),
-            "the server refused the request (400): temperature is -1"
+            "the server returned an error (400): temperature is -1"
         );
         for body in [
             r#"{"error": "no slot"}"#,

@@ -4,18 +4,17 @@ mod backend;
 mod chunk;
 mod client;
 mod error;
-mod events;
 mod models;
 
 use clap::Args;
 
 pub use backend::{Endpoint, Remote};
 pub use chunk::Chunk;
-pub use client::{Client, Next, Stream, StreamItem};
+pub use client::{Client, Stream, StreamItem, StreamPoll};
 pub use error::RemoteError;
-pub use models::Served;
+pub use models::ServedModels;
 
-/// Environment variable with the API key, which process listings do not show.
+/// Environment variable for the API key; unlike an argument, it is not visible in process listings.
 const KEY_VARIABLE: &str = "MLXM_API_KEY";
 
 /// Options that select a server.

@@ -34,7 +34,7 @@ pub fn measure(
             runs.push(Speeds::of(&timings, prompt_tokens * batch));
         }
     }
-    let mut row = Row::of(batch, prompt_tokens, gen_tokens, &runs);
+    let mut row = Row::from_runs(batch, prompt_tokens, gen_tokens, &runs);
     row.peak_rss_bytes = Some(mlxm_engine::peak_resident_bytes());
     Ok(row)
 }
@@ -77,7 +77,7 @@ fn submit(bench: &Bench, engine: &Engine, batch: usize, run: usize) -> anyhow::R
                     .map_err(|_| anyhow::anyhow!("a benchmark thread panicked"))??;
                 Ok(Timing {
                     times,
-                    tokens_per_piece: 1.0,
+                    tokens_per_delta: 1.0,
                 })
             })
             .collect()

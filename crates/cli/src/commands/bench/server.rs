@@ -9,7 +9,7 @@ use super::random::SplitMix64;
 use super::speeds::{Speeds, Timing};
 use super::{Bench, Row};
 use crate::context::Context;
-use crate::remote::{Chunk, Client, Endpoint, Next, RemoteError, Stream, StreamItem};
+use crate::remote::{Chunk, Client, Endpoint, RemoteError, Stream, StreamItem, StreamPoll};
 
 /// Words of the prompts: a single token each in most vocabularies.
 const WORDS: [&str; 32] = [
@@ -26,7 +26,7 @@ const SAMPLES: [usize; 2] = [32, 96];
 const WAIT: Duration = Duration::from_secs(1);
 
 /// A server's model and its estimated tokens per word.
-pub struct Server<'a> {
+pub struct ServerBench<'a> {
     client: &'a Client,
     model: String,
     /// Fixed tokens per prompt, and tokens per word.
@@ -40,7 +40,7 @@ struct Outcome {
     generated_tokens: usize,
 }
 
-impl<'a> Server<'a> {
+impl<'a> ServerBench<'a> {
     /// Estimates tokens per word with two short requests.
     pub fn new(context: &Context, client: &'a Client, model: String) -> anyhow::Result<Self> {
         let mut server = Self {
@@ -51,7 +51,7 @@ impl<'a> Server<'a> {
         let mut counts = Vec::new();
         for words in SAMPLES {
             let prompt = prompt(&mut SplitMix64::of(0, words), words);
-            let outcome = server.ask(context, &[prompt], 1)?;
+            let outcome = server.send(context, &[prompt], 1)?;
             counts.push(outcome[0].prompt_tokens as f64);
         }
         let each = (counts[1] - counts[0]) / (SAMPLES[1] - SAMPLES[0]) as f64;
@@ -74,7 +74,7 @@ impl<'a> Server<'a> {
         for run in 0..=usize::from(bench.repeat) {
             let mut random = SplitMix64::of(batch, run);
             let prompts: Vec<String> = (0..batch).map(|_| prompt(&mut random, words)).collect();
-            let outcomes = self.ask(context, &prompts, gen_tokens)?;
+            let outcomes = self.send(context, &prompts, gen_tokens)?;
             if run == 0 {
                 continue;
             }
@@ -93,7 +93,7 @@ impl<'a> Server<'a> {
                 mean(generated_tokens)
             ));
         }
-        Ok(Row::of(
+        Ok(Row::from_runs(
             batch,
             mean(prompt_tokens),
             mean(generated_tokens),
@@ -102,7 +102,7 @@ impl<'a> Server<'a> {
     }
 
     /// Sends all requests concurrently and waits for the completions.
-    fn ask(
+    fn send(
         &self,
         context: &Context,
         prompts: &[String],
@@ -140,19 +140,19 @@ fn prompt(random: &mut SplitMix64, words: usize) -> String {
 fn read(stream: &Stream, url: &str, context: &Context, start: Instant) -> anyhow::Result<Outcome> {
     let mut times: Vec<Duration> = Vec::new();
     let mut usage = None;
-    let mut ended = false;
+    let mut finished = false;
     loop {
         let (data, at) = match stream.next_timeout(WAIT).context("while measuring")? {
-            Next::Pending => continue,
-            Next::Item(StreamItem::Warning(warning)) => {
+            StreamPoll::Pending => continue,
+            StreamPoll::Item(StreamItem::Warning(warning)) => {
                 context.warn_from_server(&warning);
                 continue;
             }
-            Next::Item(StreamItem::Event(data, at)) => (data, at),
-            Next::Ended if ended => break,
-            Next::Ended => {
+            StreamPoll::Item(StreamItem::Event(data, at)) => (data, at),
+            StreamPoll::Closed if finished => break,
+            StreamPoll::Closed => {
                 let reason = "the connection closed before the end of the stream";
-                return Err(RemoteError::Cut(reason.to_owned()).into());
+                return Err(RemoteError::Truncated(reason.to_owned()).into());
             }
         };
         let Some(chunk) = Chunk::parse(&data, url)? else {
@@ -162,11 +162,11 @@ fn read(stream: &Stream, url: &str, context: &Context, start: Instant) -> anyhow
         for choice in &chunk.choices {
             // An empty delta before the first text only announces the role; after it, it is a token without text.
             let is_token =
-                !choice.text().is_empty() || (choice.finish_reason.is_none() && !times.is_empty());
+                !choice.content().is_empty() || (choice.finish_reason.is_none() && !times.is_empty());
             if is_token {
                 times.push(at.duration_since(start));
             }
-            ended |= choice.finish_reason.is_some();
+            finished |= choice.finish_reason.is_some();
         }
     }
     if times.is_empty() {
@@ -177,7 +177,7 @@ fn read(stream: &Stream, url: &str, context: &Context, start: Instant) -> anyhow
         counts.context("the server did not report token usage")?;
     Ok(Outcome {
         timing: Timing {
-            tokens_per_piece: generated_tokens as f64 / times.len() as f64,
+            tokens_per_delta: generated_tokens as f64 / times.len() as f64,
             times,
         },
         prompt_tokens,
