@@ -131,7 +131,10 @@ impl Output {
     pub fn report(&self, report: &impl Report) -> io::Result<()> {
         match self.format {
             Format::Json => self.json(report),
-            Format::Quiet => report.quiet_lines().iter().try_for_each(|line| self.line(line)),
+            Format::Quiet => report
+                .quiet_lines()
+                .iter()
+                .try_for_each(|line| self.line(line)),
             Format::Human => {
                 for (index, section) in report.sections().iter().enumerate() {
                     if index > 0 {

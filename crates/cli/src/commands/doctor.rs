@@ -87,10 +87,7 @@ impl Report for Findings {
 
 impl Doctor {
     /// Runs all checks and prints the findings.
-    #[expect(
-        clippy::unused_self,
-        reason = "every command has the same signature"
-    )]
+    #[expect(clippy::unused_self, reason = "every command has the same signature")]
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let mut checks = vec![cpu(context), memory(), device(context.device())];
         match HubConfig::from_env() {

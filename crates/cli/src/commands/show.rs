@@ -145,7 +145,7 @@ impl Description {
                 .filter(|limit| largest >= *limit)
             {
                 Some(limit) => {
-                    format!("{limit} tokens in {budget}, all that the model was made for")
+                    format!("{limit} tokens in {budget}, the maximum of the model")
                 }
                 None => format!("{largest} tokens in {budget}"),
             },

@@ -189,7 +189,10 @@ mod tests {
 
     #[test]
     fn tags_mark_reasoning() {
-        let deltas = [(DeltaKind::Content, "<thi"), (DeltaKind::Content, "nk>hm</think>\n4")];
+        let deltas = [
+            (DeltaKind::Content, "<thi"),
+            (DeltaKind::Content, "nk>hm</think>\n4"),
+        ];
         assert_eq!(collected(&deltas), ("hm".to_owned(), "4".to_owned()));
     }
 

@@ -70,7 +70,9 @@ impl Backend for Local<'_> {
                     collector.push_parts(chunk.parts)?;
                     if let Some(finish) = chunk.finish {
                         let metrics = Some(finish.metrics.into());
-                        return Ok(collector.into_completion(Finish::Engine(finish.reason), metrics));
+                        return Ok(
+                            collector.into_completion(Finish::Engine(finish.reason), metrics)
+                        );
                     }
                 }
                 ChatPoll::Chunk(Err(error)) => return Err(BackendError::Fatal(error.into())),

@@ -203,11 +203,13 @@ impl Progress {
     fn metrics(&self, elapsed: Duration) -> RequestMetrics {
         let first = self.first.unwrap_or(elapsed);
         let last = self.last.unwrap_or(elapsed);
-        let counts = self.usage.map_or_else(TokenCounts::default, |usage| TokenCounts {
-            prompt: usage.prompt_tokens,
-            cached: usage.cached_tokens(),
-            generated: usage.completion_tokens,
-        });
+        let counts = self
+            .usage
+            .map_or_else(TokenCounts::default, |usage| TokenCounts {
+                prompt: usage.prompt_tokens,
+                cached: usage.cached_tokens(),
+                generated: usage.completion_tokens,
+            });
         RequestMetrics::from_timings(first, last.saturating_sub(first), counts)
     }
 }

@@ -125,17 +125,23 @@ impl Choice {
             return Vec::new();
         };
         let tops = logprobs.top.as_deref().unwrap_or_default();
-        let token_logprob = |(index, (token, logprob)): (usize, (&String, &Option<f64>))| TokenLogprob {
-            id: None,
-            text: Some(token.clone()),
-            logprob: logprob.unwrap_or_default(),
-            top: tops
-                .get(index)
-                .and_then(Option::as_ref)
-                .map(sorted_by_logprob)
-                .unwrap_or_default(),
-        };
-        tokens.iter().zip(values).enumerate().map(token_logprob).collect()
+        let token_logprob =
+            |(index, (token, logprob)): (usize, (&String, &Option<f64>))| TokenLogprob {
+                id: None,
+                text: Some(token.clone()),
+                logprob: logprob.unwrap_or_default(),
+                top: tops
+                    .get(index)
+                    .and_then(Option::as_ref)
+                    .map(sorted_by_logprob)
+                    .unwrap_or_default(),
+            };
+        tokens
+            .iter()
+            .zip(values)
+            .enumerate()
+            .map(token_logprob)
+            .collect()
     }
 }
 

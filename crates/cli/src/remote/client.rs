@@ -217,7 +217,11 @@ async fn send(url: &str, request: RequestBuilder) -> Result<Response, RemoteErro
         });
     }
     let body = response.text().await.unwrap_or_default();
-    Err(RemoteError::from_response(status.as_u16(), retry_after, &body))
+    Err(RemoteError::from_response(
+        status.as_u16(),
+        retry_after,
+        &body,
+    ))
 }
 
 /// Parses the base URL.

@@ -1,4 +1,4 @@
-//! What is wrong is named, with the next step, and the exit code is not zero.
+//! Errors name the problem and the next step, and the exit code is not zero.
 
 use std::fs;
 use std::path::PathBuf;
@@ -59,7 +59,7 @@ fn with_config(change: impl FnOnce(&mut Value)) -> Model {
 }
 
 #[test]
-fn no_such_model() {
+fn unknown_model_lists_similar_ones() {
     let env = TestEnv::new();
     env.local_model("SmolLM2-135M", &Checkpoint::saying(&["o"]));
     env.run(&["run", "nothing-like-it", "?"])
@@ -72,20 +72,17 @@ fn no_such_model() {
 }
 
 #[test]
-fn an_ambiguous_name() {
+fn ambiguous_name_lists_the_candidates() {
     let env = TestEnv::new();
     for name in ["owner/tiny-4bit", "owner/tiny-8bit"] {
         env.local_model(name, &Checkpoint::saying(&["o"]));
     }
-    env.run(&["run", "tiny", "?"]).failure(&[
-        "owner/tiny-4bit",
-        "owner/tiny-8bit",
-        "longer name",
-    ]);
+    env.run(&["run", "tiny", "?"])
+        .failure(&["owner/tiny-4bit", "owner/tiny-8bit", "longer name"]);
 }
 
 #[test]
-fn an_empty_folder() {
+fn empty_directory_is_an_error() {
     let env = TestEnv::new();
     let folder = env.path().join("empty");
     fs::create_dir(&folder).unwrap();
@@ -97,18 +94,18 @@ fn an_empty_folder() {
 }
 
 #[test]
-fn a_folder_of_other_things_is_not_searched() {
+fn directory_without_a_model_is_not_searched() {
     let env = TestEnv::new();
-    let below = env.path().join("project/below");
-    fs::create_dir_all(&below).unwrap();
-    std::os::unix::fs::symlink("nowhere", below.join("dangling")).unwrap();
+    let nested = env.path().join("project/nested");
+    fs::create_dir_all(&nested).unwrap();
+    std::os::unix::fs::symlink("nowhere", nested.join("dangling")).unwrap();
     let outcome = env.run(&["run", "./project", "?"]);
     outcome.failure(&["config.json is missing"]);
     assert!(!outcome.stderr.contains("dangling"), "{outcome:#?}");
 }
 
 #[test]
-fn folders_with_other_formats() {
+fn other_formats_are_errors_with_a_hint() {
     let env = TestEnv::new();
     for (file, word) in [
         ("model.gguf", "mlxm convert"),
@@ -128,7 +125,7 @@ fn folders_with_other_formats() {
 }
 
 #[test]
-fn truncated_weights() {
+fn truncated_weights_are_errors() {
     let model = Model::good();
     let bytes = fs::read(model.weights()).unwrap();
     for length in [0, 5, 100, bytes.len() / 2, bytes.len() - 1] {
@@ -138,7 +135,7 @@ fn truncated_weights() {
 }
 
 #[test]
-fn corrupt_weights() {
+fn corrupt_weights_are_errors() {
     let model = Model::good();
     let mut bytes = fs::read(model.weights()).unwrap();
     bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes());
@@ -150,7 +147,7 @@ fn corrupt_weights() {
 }
 
 #[test]
-fn a_tensor_of_the_wrong_shape() {
+fn tensor_of_the_wrong_shape_is_named() {
     let mut checkpoint = Checkpoint::saying(&["o"]);
     checkpoint
         .tensors
@@ -159,7 +156,7 @@ fn a_tensor_of_the_wrong_shape() {
 }
 
 #[test]
-fn a_tensor_of_the_wrong_type() {
+fn tensor_of_the_wrong_dtype_is_named() {
     let model = Model::good();
     let bytes = fs::read(model.weights()).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -184,16 +181,16 @@ fn missing_tensors_are_named() {
 fn unknown_tensors_are_named() {
     let mut checkpoint = Checkpoint::saying(&["o"]);
     checkpoint.tensors.insert(
-        "model.layers.0.mystery.weight".to_owned(),
+        "model.layers.0.unknown.weight".to_owned(),
         Tensor::zeros(&[4]),
     );
-    Model::of(&checkpoint).run_fails(&["model.layers.0.mystery.weight", "llama"]);
+    Model::of(&checkpoint).run_fails(&["model.layers.0.unknown.weight", "llama"]);
 }
 
 #[test]
-fn an_unknown_architecture_lists_the_supported_ones() {
-    with_config(|config| config["model_type"] = json!("telepathy")).run_fails(&[
-        "telepathy",
+fn unknown_architecture_lists_the_supported_ones() {
+    with_config(|config| config["model_type"] = json!("unknown_architecture")).run_fails(&[
+        "unknown_architecture",
         "llama",
         "qwen3",
         "gemma3_text",
@@ -201,7 +198,7 @@ fn an_unknown_architecture_lists_the_supported_ones() {
 }
 
 #[test]
-fn an_invalid_configuration() {
+fn invalid_config_is_an_error() {
     let model = Model::good();
     fs::write(model.folder.join("config.json"), "{ \"model_type\": ").unwrap();
     model.run_fails(&["config.json"]);
@@ -215,7 +212,7 @@ fn an_invalid_configuration() {
 }
 
 #[test]
-fn a_quantization_that_does_not_fit() {
+fn invalid_quantization_is_an_error() {
     let mut checkpoint = Checkpoint::saying(&["o"]);
     checkpoint.config["quantization"] = json!({"group_size": 64, "bits": 4});
     let scales = Q_PROJ.replace("weight", "scales");
@@ -231,7 +228,7 @@ fn a_quantization_that_does_not_fit() {
 }
 
 #[test]
-fn a_missing_or_broken_tokenizer() {
+fn missing_or_invalid_tokenizer_is_an_error() {
     let model = Model::good();
     let path = model.folder.join("tokenizer.json");
     fs::remove_file(&path).unwrap();
@@ -241,7 +238,7 @@ fn a_missing_or_broken_tokenizer() {
 }
 
 #[test]
-fn a_template_that_fails() {
+fn template_errors_are_reported() {
     let mut checkpoint = Checkpoint::saying(&["o"]);
     checkpoint.chat_template = Some("{{ raise_exception('only robots may speak') }}".to_owned());
     Model::of(&checkpoint).run_fails(&["only robots may speak"]);
@@ -252,7 +249,7 @@ fn a_template_that_fails() {
 }
 
 #[test]
-fn a_prompt_longer_than_the_context() {
+fn too_long_prompt_suggests_context_length() {
     let model = Model::good();
     model.run_fails_with(
         &["--context-length", "20"],
@@ -261,17 +258,17 @@ fn a_prompt_longer_than_the_context() {
 }
 
 #[test]
-fn a_context_beyond_the_model() {
+fn context_length_beyond_the_model_is_an_error() {
     Model::good().run_fails_with(&["--context-length", "1000000"], &["4096"]);
 }
 
 #[test]
-fn more_memory_than_allowed() {
+fn memory_limit_is_enforced() {
     Model::good().run_fails_with(&["--memory", "100KB"], &["needs", "weights"]);
 }
 
 #[test]
-fn absurd_sampling_values() {
+fn invalid_sampling_values_are_errors() {
     let model = Model::good();
     for arguments in [
         ["--temp", "-1"],
@@ -300,7 +297,7 @@ fn absurd_sampling_values() {
 }
 
 #[test]
-fn input_that_is_not_text() {
+fn input_must_be_utf8() {
     let model = Model::good();
     let file = model.env.path().join("binary");
     fs::write(&file, [0xff, 0xfe, 0x00]).unwrap();
@@ -310,40 +307,40 @@ fn input_that_is_not_text() {
 }
 
 #[test]
-fn a_bad_gguf_file() {
+fn invalid_gguf_files_are_errors() {
     let env = TestEnv::new();
     let file = env.path().join("bad.gguf");
-    let outputs = |content: &[u8]| {
+    let convert = |content: &[u8]| {
         fs::write(&file, content).unwrap();
         let outcome = env.run(&["convert", "bad.gguf", "output"]);
         assert!(!env.path().join("output").exists());
         outcome
     };
-    outputs(b"").failure(&["bad.gguf"]);
-    outputs(b"PK\x03\x04 not a model").failure(&[]);
+    convert(b"").failure(&["bad.gguf"]);
+    convert(b"PK\x03\x04 not a model").failure(&[]);
     let mut truncated = b"GGUF".to_vec();
     truncated.extend(3_u32.to_le_bytes());
     truncated.extend(1_000_000_u64.to_le_bytes());
     truncated.extend(5_u64.to_le_bytes());
-    outputs(&truncated).failure(&[]);
+    convert(&truncated).failure(&[]);
     env.run(&["convert", "absent.gguf", "output"])
         .failure(&["absent.gguf"]);
 }
 
 #[test]
-fn an_unwritable_cache_is_found_by_doctor() {
+fn doctor_fails_with_an_unwritable_cache() {
     let env = TestEnv::new();
-    fs::write(env.path().join("hf"), "a file where the folder should be").unwrap();
+    fs::write(env.path().join("hf"), "not a directory").unwrap();
     let outcome = env.run(&["doctor"]);
     assert_eq!(outcome.code, Some(1), "{outcome:#?}");
     assert!(
-        outcome.stdout.contains("BROKEN") && outcome.stdout.contains("is a file"),
+        outcome.stdout.contains("FAILED") && outcome.stdout.contains("is a file"),
         "{outcome:#?}"
     );
 }
 
 #[test]
-fn settings_that_cannot_work() {
+fn invalid_settings_are_errors() {
     let env = TestEnv::new();
     let mut command = env.online(&["search", "x"]);
     let outcome = crate::support::Outcome::of(command.env("HF_ENDPOINT", "not an address"));

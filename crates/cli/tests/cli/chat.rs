@@ -28,7 +28,7 @@ fn saved(env: &TestEnv, file: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_conversation_keeps_its_turns() {
+fn conversation_keeps_all_turns() {
     let env = env(&Checkpoint::saying(&["S", "u", "r", "e", "!"]));
     let mut terminal = chat(&env, &["--system", "be brief"]);
     terminal.line("hello");
@@ -38,7 +38,7 @@ fn a_conversation_keeps_its_turns() {
     terminal.expect("Sure!\r\n");
     terminal.expect(PROMPT);
     terminal.line("/save chat.json");
-    terminal.expect("conversation written to chat.json");
+    terminal.expect("conversation saved to chat.json");
     terminal.expect(PROMPT);
     terminal.send(CTRL_D);
     assert_eq!(terminal.end().0, Some(0));
@@ -55,14 +55,14 @@ fn a_conversation_keeps_its_turns() {
 }
 
 #[test]
-fn commands_do_what_help_says() {
+fn commands_work_as_documented() {
     let env = env(&Checkpoint::saying(&["O", "k"]));
     let mut terminal = chat(&env, &[]);
     terminal.line("/help");
     terminal.expect("/system TEXT");
     terminal.expect(PROMPT);
     terminal.line("/stats");
-    terminal.expect("no answer yet");
+    terminal.expect("no response yet");
     terminal.expect(PROMPT);
     terminal.line("first");
     terminal.expect("Ok\r\n");
@@ -78,19 +78,19 @@ fn commands_do_what_help_says() {
     terminal.expect("Ok\r\n");
     terminal.expect(PROMPT);
     terminal.line("/save one.json");
-    terminal.expect("written");
+    terminal.expect("saved");
     terminal.expect(PROMPT);
     terminal.line("/reset");
-    terminal.expect("forgotten");
+    terminal.expect("conversation cleared");
     terminal.expect(PROMPT);
     terminal.line("/save two.json");
-    terminal.expect("written");
+    terminal.expect("saved");
     terminal.expect(PROMPT);
     terminal.line("/save nowhere/three.json");
     terminal.expect("cannot write nowhere/three.json");
     terminal.expect(PROMPT);
     terminal.line("/frobnicate");
-    terminal.expect("no command /frobnicate");
+    terminal.expect("unknown command /frobnicate");
     terminal.expect(PROMPT);
     terminal.line("/exit");
     assert_eq!(terminal.end().0, Some(0));
@@ -106,7 +106,7 @@ fn commands_do_what_help_says() {
 }
 
 #[test]
-fn several_lines_make_one_message() {
+fn multi_line_input_is_one_message() {
     let env = env(&Checkpoint::saying(&["O", "k"]));
     let mut terminal = chat(&env, &[]);
     terminal.line("one \\");
@@ -119,14 +119,14 @@ fn several_lines_make_one_message() {
     terminal.expect("Ok\r\n");
     terminal.expect(PROMPT);
     terminal.line("/save chat.json");
-    terminal.expect("written");
+    terminal.expect("saved");
     let messages = saved(&env, "chat.json");
     assert_eq!(messages[0]["content"], "one \ntwo");
     assert_eq!(messages[2]["content"], "three\n\nfour");
 }
 
 #[test]
-fn ctrl_c_stops_the_answer_and_again_leaves() {
+fn ctrl_c_stops_generation_and_a_second_one_exits() {
     let env = env(&Checkpoint::endless());
     let mut terminal = chat(&env, &["--max-tokens", "4000"]);
     terminal.line("go");
@@ -141,14 +141,14 @@ fn ctrl_c_stops_the_answer_and_again_leaves() {
 }
 
 #[test]
-fn ctrl_c_at_the_prompt_asks_before_it_leaves() {
+fn ctrl_c_at_the_prompt_exits_when_repeated() {
     let env = env(&Checkpoint::saying(&["O", "k"]));
     let mut terminal = chat(&env, &[]);
     terminal.send("half a li");
     terminal.send(CTRL_C);
     terminal.expect("Ctrl-C again");
     terminal.expect(PROMPT);
-    // A message in between takes the question back.
+    // A message in between resets it.
     terminal.line("hello");
     terminal.expect("Ok\r\n");
     terminal.expect(PROMPT);
@@ -160,7 +160,7 @@ fn ctrl_c_at_the_prompt_asks_before_it_leaves() {
 }
 
 #[test]
-fn a_conversation_that_no_longer_fits_says_so_and_can_be_reset() {
+fn full_context_is_reported_and_can_be_reset() {
     let env = env(&Checkpoint::saying(&["O", "k"]));
     let mut terminal = chat(&env, &["--context-length", "96"]);
     terminal.line("a first message of some length");
@@ -180,7 +180,7 @@ fn a_conversation_that_no_longer_fits_says_so_and_can_be_reset() {
 }
 
 #[test]
-fn an_answer_cannot_control_the_terminal() {
+fn control_characters_are_replaced() {
     let env = env(&Checkpoint::saying(&["\x1b", "]", "0", ";", "x", "\x07"]));
     let mut terminal = chat(&env, &[]);
     terminal.line("hello");
@@ -189,10 +189,10 @@ fn an_answer_cannot_control_the_terminal() {
 }
 
 #[test]
-fn run_offers_to_pull_and_takes_no_for_an_answer() {
+fn run_asks_before_pulling() {
     let env = TestEnv::new();
     let mut terminal = Terminal::start(env.command(&["run", "owner/name"]));
-    terminal.expect("owner/name is not on this machine. Download it? [y/N] ");
+    terminal.expect("owner/name is not available locally. Download it? [y/N] ");
     terminal.line("n");
     terminal.expect("mlxm pull owner/name");
     assert_eq!(terminal.end().0, Some(1));
@@ -205,7 +205,7 @@ fn run_offers_to_pull_and_takes_no_for_an_answer() {
 }
 
 #[test]
-fn thinking_is_dimmed_on_a_terminal_unless_colours_are_off() {
+fn reasoning_is_dimmed_on_a_terminal_unless_color_is_off() {
     let env = env(&Checkpoint::saying(&[
         "<think>", "h", "m", "</think>", "O", "k",
     ]));
@@ -219,7 +219,7 @@ fn thinking_is_dimmed_on_a_terminal_unless_colours_are_off() {
 }
 
 #[test]
-fn a_template_that_refuses_a_conversation_does_not_end_the_chat() {
+fn chat_continues_after_template_errors() {
     let mut checkpoint = Checkpoint::saying(&["O", "k"]);
     let template = checkpoint.chat_template.unwrap();
     let rule = "{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}";
@@ -238,7 +238,7 @@ fn a_template_that_refuses_a_conversation_does_not_end_the_chat() {
 }
 
 #[test]
-fn a_history_that_cannot_be_kept_is_told_once() {
+fn unwritable_history_is_reported_once() {
     let env = env(&Checkpoint::saying(&["O", "k"]));
     let home = env.path().join("a file");
     fs::write(&home, "").unwrap();
@@ -256,7 +256,7 @@ fn a_history_that_cannot_be_kept_is_told_once() {
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(0), "{screen}");
     assert_eq!(
-        screen.matches("history cannot be kept").count(),
+        screen.matches("cannot save the input history").count(),
         1,
         "{screen}"
     );

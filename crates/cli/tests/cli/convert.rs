@@ -3,7 +3,7 @@
 use crate::support::{Checkpoint, TestEnv};
 
 #[test]
-fn a_quantized_model_answers_the_same_and_is_found_by_name() {
+fn quantized_model_is_saved_locally_and_runs() {
     let env = TestEnv::new();
     let source = env.path().join("source-model");
     Checkpoint::saying(&["O", "k", "!"]).write(&source);
@@ -33,7 +33,7 @@ fn a_quantized_model_answers_the_same_and_is_found_by_name() {
 }
 
 #[test]
-fn overrides_recipes_and_dequantizing() {
+fn overrides_recipes_and_dequantization_produce_runnable_models() {
     let env = TestEnv::new();
     Checkpoint::saying(&["O", "k"]).write(&env.path().join("source"));
     let arguments = [
@@ -77,7 +77,7 @@ fn overrides_recipes_and_dequantizing() {
 }
 
 #[test]
-fn contradictions_are_wrong_usage() {
+fn invalid_options_are_usage_errors() {
     let env = TestEnv::new();
     Checkpoint::saying(&["O"]).write(&env.path().join("source"));
     for arguments in [
@@ -85,7 +85,7 @@ fn contradictions_are_wrong_usage() {
         &["--bits", "4", "--group-size", "17"],
         &["--bits", "4", "--dequantize"],
         &["--mode", "mxfp4", "--bits", "8"],
-        &["--recipe", "unheard_of"],
+        &["--recipe", "unknown"],
         &["--override", "lm_head"],
         &["--dtype", "int8"],
     ] {
@@ -96,7 +96,7 @@ fn contradictions_are_wrong_usage() {
 }
 
 #[test]
-fn an_existing_output_is_replaced_only_when_told_to() {
+fn existing_output_is_replaced_only_with_force() {
     let env = TestEnv::new();
     Checkpoint::saying(&["O"]).write(&env.path().join("source"));
     let arguments = ["convert", "source", "output", "--dtype", "float16"];
@@ -107,7 +107,7 @@ fn an_existing_output_is_replaced_only_when_told_to() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written() {
+fn unwritable_output_is_an_error() {
     let env = TestEnv::new();
     Checkpoint::saying(&["O"]).write(&env.path().join("source"));
     std::fs::write(env.path().join("taken"), "a file").unwrap();

@@ -1,4 +1,4 @@
-//! The help texts, and the command line's own errors.
+//! Help texts and usage errors.
 
 use crate::support::TestEnv;
 
@@ -33,7 +33,7 @@ fn help_of_every_command() {
 }
 
 #[test]
-fn version() {
+fn version_prints_the_package_version() {
     let outcome = TestEnv::new().run(&["--version"]);
     assert_eq!(
         outcome.success(),
@@ -42,7 +42,7 @@ fn version() {
 }
 
 #[test]
-fn wrong_usage_has_its_own_exit_code() {
+fn usage_errors_exit_with_code_2() {
     let env = TestEnv::new();
     for arguments in [
         ["frobnicate"].as_slice(),
@@ -59,7 +59,7 @@ fn wrong_usage_has_its_own_exit_code() {
 }
 
 #[test]
-fn completion_for_each_shell() {
+fn completion_supports_each_shell() {
     let env = TestEnv::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let outcome = env.run(&["completion", shell]);
@@ -68,7 +68,7 @@ fn completion_for_each_shell() {
 }
 
 #[test]
-fn no_colours_without_a_terminal_or_with_no_color() {
+fn color_is_off_without_a_terminal_or_with_no_color() {
     let env = TestEnv::new();
     assert!(!env.run(&["list"]).success().contains('\x1b'));
     assert!(!env.run(&["run", "absent", "?"]).stderr.contains('\x1b'));

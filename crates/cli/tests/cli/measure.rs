@@ -11,7 +11,7 @@ fn env() -> TestEnv {
 }
 
 #[test]
-fn bench_has_a_row_for_each_batch() {
+fn bench_prints_a_row_per_batch_size() {
     let env = env();
     let arguments = [
         "bench",
@@ -56,7 +56,7 @@ fn bench_has_a_row_for_each_batch() {
 }
 
 #[test]
-fn bench_refuses_what_does_not_fit() {
+fn bench_rejects_a_context_beyond_the_model() {
     env()
         .run(&[
             "bench",
@@ -69,9 +69,9 @@ fn bench_refuses_what_does_not_fit() {
         .failure(&["4096"]);
 }
 
-/// The model is sure that `b` follows `a`, so its perplexity on `abcabc…` is close to 1, and far from it on other text.
+/// The model predicts `b` after `a` with certainty: its perplexity is close to 1 on `abcabc…` and high on other text.
 #[test]
-fn perplexity_tells_expected_text_from_other_text() {
+fn perplexity_is_low_only_on_predicted_text() {
     let env = env();
     fs::write(env.path().join("expected.txt"), "abc".repeat(60)).unwrap();
     fs::write(env.path().join("other.txt"), "cba".repeat(60)).unwrap();
@@ -95,7 +95,7 @@ fn perplexity_tells_expected_text_from_other_text() {
     let value = |score: &serde_json::Value| score["perplexity"].as_f64().unwrap();
     assert!(value(&expected) < 1.01, "{expected}");
     assert!(value(&other) > 100.0, "{other}");
-    // What precedes a token does not matter to this model, so the windows must not, either.
+    // This model only uses the last token, so the windows do not change the result.
     let strided = perplexity(&[
         "expected.txt",
         "--context-length",
@@ -111,7 +111,7 @@ fn perplexity_tells_expected_text_from_other_text() {
 }
 
 #[test]
-fn perplexity_checks_its_arguments() {
+fn perplexity_rejects_invalid_arguments() {
     let env = env();
     fs::write(env.path().join("short.txt"), "a").unwrap();
     env.run(&["perplexity", "tiny", "short.txt"])

@@ -1,4 +1,4 @@
-//! `mlxm run --url` and `mlxm bench --url` with a server of this program.
+//! `mlxm run --url` and `mlxm bench --url` with `mlxm serve`.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -42,7 +42,7 @@ impl Drop for Serving {
 }
 
 #[test]
-fn an_answer_is_the_same_from_the_server_and_from_the_model() {
+fn completions_are_equal_locally_and_remotely() {
     let env = TestEnv::new();
     let tokens = ["<think>", "h", "m", "</think>", "O", "k", "!"];
     env.local_model("tiny", &Checkpoint::saying(&tokens));
@@ -74,7 +74,7 @@ fn an_answer_is_the_same_from_the_server_and_from_the_model() {
 }
 
 #[test]
-fn a_server_of_this_program_refuses_in_words_and_warns() {
+fn server_errors_are_shown_and_logprobs_returned() {
     let env = TestEnv::new();
     env.local_model("tiny", &Checkpoint::saying(&["O", "k"]));
     let serving = Serving::start(&env);
@@ -88,7 +88,7 @@ fn a_server_of_this_program_refuses_in_words_and_warns() {
 }
 
 #[test]
-fn a_server_of_this_program_is_measured() {
+fn bench_measures_the_server() {
     let env = TestEnv::new();
     env.local_model("tiny", &Checkpoint::echoing());
     let serving = Serving::start(&env);
@@ -104,11 +104,11 @@ fn a_server_of_this_program_is_measured() {
     let outcome = env.run(&[url.as_slice(), &arguments].concat());
     let rows = outcome.json();
     for row in rows.as_array().unwrap() {
-        // The server goes on behind the end of the answer, and a word of the prompts has several of its tokens.
+        // The server honors ignore_eos, and a word of the prompts has several tokens here.
         assert_eq!(row["gen_tokens"], 8);
         let prompt_tokens = row["prompt_tokens"].as_f64().unwrap();
         assert!((prompt_tokens / 600.0 - 1.0).abs() < 0.1, "{row}");
         assert!(row["prefill_tps"].as_f64().unwrap() > 0.0, "{row}");
     }
-    assert!(!outcome.stderr.contains("server says"), "{outcome:#?}");
+    assert!(!outcome.stderr.contains("server warning"), "{outcome:#?}");
 }

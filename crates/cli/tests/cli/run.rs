@@ -1,4 +1,4 @@
-//! `mlxm run` with a prompt.
+//! `mlxm run` with a prompt and a local model.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -32,7 +32,7 @@ fn with_input(command: &mut Command, input: &str) -> Outcome {
 }
 
 #[test]
-fn answers_a_prompt_and_ends_the_line() {
+fn completion_is_printed_with_a_final_newline() {
     let env = env(&Checkpoint::saying(&["P", "a", "r", "i", "s", "."]));
     let outcome = env.run(&["run", MODEL, "capital of France?"]);
     assert_eq!(outcome.success(), "Paris.\n");
@@ -40,7 +40,7 @@ fn answers_a_prompt_and_ends_the_line() {
 }
 
 #[test]
-fn finds_the_model_by_path_or_part_of_its_name() {
+fn model_is_found_by_path_or_part_of_its_name() {
     let env = TestEnv::new();
     let folder = env.local_model("owner/Tiny-Model-4bit", &Checkpoint::saying(&["y"]));
     for name in [
@@ -54,22 +54,22 @@ fn finds_the_model_by_path_or_part_of_its_name() {
 }
 
 #[test]
-fn standard_input_is_the_prompt_or_follows_it() {
+fn standard_input_is_the_prompt_or_appended_to_it() {
     let env = env(&Checkpoint::saying(&["o", "k"]));
     let tokens = |arguments: &[&str], input: &str| {
         let outcome = with_input(&mut env.command(arguments), input);
         outcome.json()["prompt_tokens"].as_u64().unwrap()
     };
-    let frame = tokens(&["run", MODEL, "--json", "x"], "") - 1;
-    assert_eq!(tokens(&["run", MODEL, "--json"], "12345\n"), frame + 5);
+    let template = tokens(&["run", MODEL, "--json", "x"], "") - 1;
+    assert_eq!(tokens(&["run", MODEL, "--json"], "12345\n"), template + 5);
     assert_eq!(
         tokens(&["run", MODEL, "--json", "abc"], "12345"),
-        frame + 3 + 2 + 5
+        template + 3 + 2 + 5
     );
 }
 
 #[test]
-fn no_prompt_at_all_is_wrong_usage() {
+fn missing_prompt_is_a_usage_error() {
     let env = env(&Checkpoint::saying(&["o"]));
     env.run(&["run", MODEL]).failure_with(2, &["no prompt"]);
     env.run(&["run", MODEL, ""])
@@ -77,18 +77,18 @@ fn no_prompt_at_all_is_wrong_usage() {
 }
 
 #[test]
-fn json_tells_everything_about_the_answer() {
+fn json_output_has_text_reasoning_logprobs_and_metrics() {
     let env = env(&Checkpoint::saying(&[
         "<think>", "h", "m", "</think>", "O", "k",
     ]));
-    let answer = env
+    let result = env
         .run(&["run", MODEL, "?", "--json", "--logprobs", "2"])
         .json();
-    assert_eq!(answer["text"], "Ok");
-    assert_eq!(answer["thinking"], "hm");
-    assert_eq!(answer["finish_reason"], "stop");
-    assert_eq!(answer["generated_tokens"], 7);
-    let tokens = answer["tokens"].as_array().unwrap();
+    assert_eq!(result["text"], "Ok");
+    assert_eq!(result["thinking"], "hm");
+    assert_eq!(result["finish_reason"], "stop");
+    assert_eq!(result["generated_tokens"], 7);
+    let tokens = result["tokens"].as_array().unwrap();
     assert_eq!(tokens[1]["text"], "h");
     assert_eq!(tokens[1]["top_logprobs"].as_array().unwrap().len(), 2);
     assert_eq!(tokens[1]["top_logprobs"][0]["id"], tokens[1]["id"]);
@@ -97,12 +97,12 @@ fn json_tells_everything_about_the_answer() {
         "prompt_tokens_per_second",
         "peak_memory_bytes",
     ] {
-        assert!(answer[field].as_f64().unwrap() > 0.0, "{field}: {answer}");
+        assert!(result[field].as_f64().unwrap() > 0.0, "{field}: {result}");
     }
 }
 
 #[test]
-fn json_can_be_streamed() {
+fn stream_json_prints_deltas_then_the_result() {
     let env = env(&Checkpoint::saying(&["O", "k"]));
     let outcome = env.run(&["run", MODEL, "?", "--stream-json"]);
     let lines: Vec<serde_json::Value> = outcome
@@ -124,7 +124,7 @@ fn json_can_be_streamed() {
 }
 
 #[test]
-fn thinking_can_be_hidden() {
+fn hide_thinking_omits_reasoning() {
     let env = env(&Checkpoint::saying(&[
         "<think>", "h", "m", "</think>", "O", "k",
     ]));
@@ -136,7 +136,7 @@ fn thinking_can_be_hidden() {
 }
 
 #[test]
-fn thinking_is_dimmed_only_where_colours_are() {
+fn reasoning_is_dimmed_only_with_color() {
     let env = env(&Checkpoint::saying(&["<think>", "h", "</think>", "O"]));
     let colored = env.run(&["run", MODEL, "?", "--color", "always"]);
     assert_eq!(colored.success(), "\x1b[2mh\x1b[0m\n\nO\n");
@@ -147,7 +147,7 @@ fn thinking_is_dimmed_only_where_colours_are() {
 }
 
 #[test]
-fn a_thinking_block_opened_by_the_template_is_recognized() {
+fn reasoning_opened_by_the_template_is_recognized() {
     let mut checkpoint = Checkpoint::saying(&["h", "m", "</think>", "O", "k"]);
     let template = checkpoint.chat_template.unwrap();
     checkpoint.chat_template =
@@ -160,7 +160,7 @@ fn a_thinking_block_opened_by_the_template_is_recognized() {
 }
 
 #[test]
-fn stop_strings_and_limits_end_the_answer() {
+fn stop_strings_and_max_tokens_end_generation() {
     let env = env(&Checkpoint::saying(&["a", "b", "c", "d", "e"]));
     assert_eq!(
         env.run(&["run", MODEL, "?", "--stop", "cd"]).success(),
@@ -177,7 +177,7 @@ fn stop_strings_and_limits_end_the_answer() {
 }
 
 #[test]
-fn a_full_context_ends_the_answer_with_a_word() {
+fn full_context_ends_generation_with_a_note() {
     let env = env(&Checkpoint::endless());
     let outcome = env.run(&[
         "run",
@@ -190,10 +190,12 @@ fn a_full_context_ends_the_answer_with_a_word() {
     ]);
     assert!(outcome.success().starts_with("abcabc"), "{outcome:#?}");
     assert!(
-        outcome.stderr.contains("context full: 64 tokens"),
+        outcome
+            .stderr
+            .contains("context length of 64 tokens reached"),
         "{outcome:#?}"
     );
-    let answer = env
+    let result = env
         .run(&[
             "run",
             MODEL,
@@ -205,14 +207,14 @@ fn a_full_context_ends_the_answer_with_a_word() {
             "--json",
         ])
         .json();
-    assert_eq!(answer["finish_reason"], "context_full");
+    assert_eq!(result["finish_reason"], "context_full");
     let total =
-        answer["prompt_tokens"].as_u64().unwrap() + answer["generated_tokens"].as_u64().unwrap();
+        result["prompt_tokens"].as_u64().unwrap() + result["generated_tokens"].as_u64().unwrap();
     assert!((63..=65).contains(&total), "{total}");
 }
 
 #[test]
-fn a_system_prompt_becomes_part_of_the_prompt() {
+fn system_prompt_is_part_of_the_prompt() {
     let env = env(&Checkpoint::saying(&["o"]));
     let tokens = |arguments: &[&str]| env.run(arguments).json()["prompt_tokens"].as_u64().unwrap();
     let plain = tokens(&["run", MODEL, "?", "--json"]);
@@ -222,17 +224,17 @@ fn a_system_prompt_becomes_part_of_the_prompt() {
 }
 
 #[test]
-fn a_raw_prompt_skips_the_template() {
+fn raw_prompt_is_not_rendered() {
     let env = env(&Checkpoint::saying(&["a", "b"]));
-    let answer = env.run(&["run", MODEL, "a", "--raw", "--json"]).json();
+    let result = env.run(&["run", MODEL, "a", "--raw", "--json"]).json();
     assert_eq!(
-        (&answer["prompt_tokens"], &answer["text"]),
+        (&result["prompt_tokens"], &result["text"]),
         (&json!(1), &json!("b"))
     );
 }
 
 #[test]
-fn a_model_without_a_template_gets_the_raw_prompt_and_says_so() {
+fn missing_template_uses_the_raw_prompt_with_a_note() {
     let mut checkpoint = Checkpoint::saying(&["a", "b"]);
     checkpoint.chat_template = None;
     let env = env(&checkpoint);
@@ -242,7 +244,7 @@ fn a_model_without_a_template_gets_the_raw_prompt_and_says_so() {
 }
 
 #[test]
-fn a_template_can_be_given_and_gets_its_arguments() {
+fn template_file_is_rendered_with_kwargs() {
     let env = env(&Checkpoint::saying(&["a", "b"]));
     let template = env.path().join("template.jinja");
     std::fs::write(
@@ -272,12 +274,12 @@ fn a_template_can_be_given_and_gets_its_arguments() {
 }
 
 #[test]
-fn sampling_options_are_honoured() {
+fn sampling_options_are_applied() {
     let env = env(&Checkpoint::saying(&["a", "b"]));
-    // The bias makes the end of the turn (token 258) win at once, or a letter win for ever.
-    let ended = env.run(&["run", MODEL, "?", "--logit-bias", "258=100"]);
-    assert_eq!(ended.success(), "");
-    let stuck = env.run(&[
+    // The bias forces the end of the turn (token 258), or a letter at every position.
+    let empty = env.run(&["run", MODEL, "?", "--logit-bias", "258=100"]);
+    assert_eq!(empty.success(), "");
+    let repeated = env.run(&[
         "run",
         MODEL,
         "?",
@@ -286,7 +288,7 @@ fn sampling_options_are_honoured() {
         "--max-tokens",
         "4",
     ]);
-    assert_eq!(stuck.success(), "zzzz\n");
+    assert_eq!(repeated.success(), "zzzz\n");
 
     let sampled = |seed: &str| {
         let arguments = [
@@ -308,7 +310,7 @@ fn sampling_options_are_honoured() {
 }
 
 #[test]
-fn options_win_over_the_models_own_sampling() {
+fn options_override_generation_config() {
     let mut checkpoint = Checkpoint::saying(&["a", "b"]);
     checkpoint.generation_config =
         Some(json!({"do_sample": true, "temperature": 60.0, "max_new_tokens": 8}));
@@ -322,14 +324,14 @@ fn options_win_over_the_models_own_sampling() {
 }
 
 #[test]
-fn statistics_go_to_stderr() {
+fn stats_are_printed_to_stderr() {
     let env = env(&Checkpoint::saying(&["a", "b"]));
     let outcome = env.run(&["run", MODEL, "?", "--stats"]);
     assert_eq!(outcome.success(), "ab\n");
     for word in [
         "prompt",
         "first token",
-        "answer 3 tokens",
+        "generation 3 tokens",
         "tok/s",
         "peak memory",
     ] {
@@ -338,7 +340,7 @@ fn statistics_go_to_stderr() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_panic() {
+fn closed_output_pipe_is_not_an_error() {
     let env = env(&Checkpoint::endless());
     let mut command = env.command(&["run", MODEL, "?", "--max-tokens", "2000"]);
     let mut child = command
@@ -353,7 +355,7 @@ fn a_reader_that_leaves_is_no_panic() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_behind_the_output_is_an_error() {
+fn full_output_disk_is_an_error() {
     let env = env(&Checkpoint::saying(&["a"]));
     let full = std::fs::OpenOptions::new()
         .write(true)
@@ -365,7 +367,7 @@ fn a_full_disk_behind_the_output_is_an_error() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_stops_the_answer() {
+fn ctrl_c_stops_generation() {
     let env = env(&Checkpoint::endless());
     let mut command = env.command(&["run", MODEL, "?", "--max-tokens", "4000", "--stream-json"]);
     let mut child = command
@@ -383,14 +385,14 @@ fn an_interrupt_stops_the_answer() {
 }
 
 #[test]
-fn metal_is_refused_clearly() {
+fn metal_is_an_error_that_suggests_cpu() {
     let env = env(&Checkpoint::saying(&["a"]));
     env.run(&["run", MODEL, "?", "--device", "metal"])
         .failure(&["Metal", "cpu"]);
 }
 
 #[test]
-fn threads_do_not_change_the_answer() {
+fn threads_do_not_change_the_completion() {
     let env = env(&Checkpoint::saying(&["a", "b", "c"]));
     for threads in ["1", "2", "3"] {
         assert_eq!(

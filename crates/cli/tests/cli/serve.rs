@@ -1,4 +1,4 @@
-//! `mlxm serve`: how it begins, what it refuses, and how it ends.
+//! `mlxm serve`: startup, invalid options and shutdown.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::checkpoint::write_json;
 use crate::support::{Checkpoint, Outcome, TestEnv};
 
-/// A server process that is ready.
+/// A running server process.
 pub struct Server {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -44,8 +44,8 @@ impl Server {
         Outcome::from(self.child.wait_with_output().unwrap())
     }
 
-    /// Asks for an answer that does not end, and waits for its beginning.
-    fn ask_for_an_endless_answer(&self) -> TcpStream {
+    /// Requests an endless completion and waits for its first event.
+    fn start_endless_completion(&self) -> TcpStream {
         let messages = json!([{"role": "user", "content": "Hi"}]);
         let body =
             json!({"model": "tiny", "messages": messages, "ignore_eos": true, "stream": true});
@@ -63,7 +63,7 @@ impl Server {
             assert_ne!(
                 reader.read_line(&mut line).unwrap(),
                 0,
-                "the answer has not begun"
+                "the stream ended without an event"
             );
         }
         stream
@@ -73,7 +73,7 @@ impl Server {
 pub fn env() -> TestEnv {
     let env = TestEnv::new();
     let folder = env.local_model("tiny", &Checkpoint::endless());
-    // Answers that do not end while a test looks at them.
+    // Completions that do not end during a test.
     let file = folder.join("config.json");
     let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     config["max_position_embeddings"] = 1_000_000.into();
@@ -101,12 +101,12 @@ pub fn serve(env: &TestEnv, more: &[&str]) -> Server {
 }
 
 #[test]
-fn a_ready_server_answers_the_other_commands_and_ends_with_a_signal() {
+fn server_serves_run_and_exits_on_sigterm() {
     let env = env();
     let server = serve(&env, &[]);
     assert_eq!(server.ready["event"], "ready");
     assert_eq!(server.ready["pid"], server.child.id());
-    let ask = [
+    let arguments = [
         "run",
         "--url",
         server.url(),
@@ -117,7 +117,7 @@ fn a_ready_server_answers_the_other_commands_and_ends_with_a_signal() {
         "--temp",
         "0",
     ];
-    let remote = env.run(&ask);
+    let remote = env.run(&arguments);
     let local = env.run(&[
         "run",
         "tiny",
@@ -135,24 +135,24 @@ fn a_ready_server_answers_the_other_commands_and_ends_with_a_signal() {
 }
 
 #[test]
-fn running_answers_have_their_time_and_a_second_signal_takes_it() {
+fn shutdown_waits_for_requests_until_the_timeout_or_a_second_signal() {
     let env = env();
     let server = serve(&env, &["--shutdown-timeout", "0"]);
-    let answer = server.ask_for_an_endless_answer();
+    let stream = server.start_endless_completion();
     server.signal(libc::SIGINT);
     let outcome = server.end();
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
     assert!(
-        outcome.stderr.contains("have been cancelled"),
+        outcome.stderr.contains("running requests were cancelled"),
         "{outcome:#?}"
     );
-    drop(answer);
+    drop(stream);
 
     for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130)] {
         let server = serve(&env, &["--shutdown-timeout", "1000"]);
-        let answer = server.ask_for_an_endless_answer();
+        let stream = server.start_endless_completion();
         server.signal(signal);
-        // The first one has been seen when new requests are refused.
+        // The server has handled the first signal when its state is draining.
         loop {
             let mut other = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
             other.write_all(b"GET /health HTTP/1.0\r\n\r\n").unwrap();
@@ -164,12 +164,12 @@ fn running_answers_have_their_time_and_a_second_signal_takes_it() {
         }
         server.signal(signal);
         assert_eq!(server.end().code, Some(code));
-        drop(answer);
+        drop(stream);
     }
 }
 
 #[test]
-fn a_server_ends_with_the_process_that_started_it() {
+fn exit_with_parent_exits_when_the_parent_exits() {
     let env = env();
     let mut shell = Command::new("sh");
     env.environment(&mut shell);
@@ -182,18 +182,18 @@ fn a_server_ends_with_the_process_that_started_it() {
     let mut server = Server::start(&mut shell);
     drop(server.child.stdin.take());
     let mut rest = String::new();
-    // The pipe closes when the last process that holds it has ended.
+    // The pipe closes when the last process that holds it exits.
     server.output.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "");
 }
 
 #[test]
-fn what_cannot_be_served_is_refused() {
+fn invalid_options_are_rejected() {
     let env = env();
     let run = |more: &[&str]| Outcome::of(env.command(&ARGUMENTS).args(more));
     let open = run(&["--host", "0.0.0.0"]);
     assert_eq!(open.code, Some(1), "{open:#?}");
-    assert!(open.stderr.contains("a key is needed"), "{open:#?}");
+    assert!(open.stderr.contains("an API key is required"), "{open:#?}");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let busy = env.run(&["serve", "--model", "tiny", "--port", &port]);

@@ -161,8 +161,8 @@ fn read(stream: &Stream, url: &str, context: &Context, start: Instant) -> anyhow
         usage = chunk.usage.or(usage);
         for choice in &chunk.choices {
             // An empty delta before the first text only announces the role; after it, it is a token without text.
-            let is_token =
-                !choice.content().is_empty() || (choice.finish_reason.is_none() && !times.is_empty());
+            let is_token = !choice.content().is_empty()
+                || (choice.finish_reason.is_none() && !times.is_empty());
             if is_token {
                 times.push(at.duration_since(start));
             }
