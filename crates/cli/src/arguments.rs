@@ -143,38 +143,59 @@ fn kv_cache_dtype_parser() -> impl TypedValueParser<Value = KvCacheDtype> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
-    use clap::Parser as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     use super::Arguments;
 
+    fn parse(line: &str) -> Arguments {
+        let words = std::iter::once("mlxm").chain(line.split(' '));
+        Arguments::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    fn long_help(command_name: &str) -> String {
+        let mut command = Arguments::command();
+        command.build();
+        let command = command.find_subcommand_mut(command_name).unwrap();
+        command.render_long_help().to_string()
+    }
+
     #[test]
     fn former_option_names_are_hidden_aliases() {
-        for (former, arguments) in [
-            ("context", "run m --context 8"),
-            ("context", "show m --context 8"),
-            ("context", "serve -m m --context 8"),
-            ("context", "perplexity m f --context 8"),
-            ("precision", "list --precision exact"),
-            ("precision", "list --precision int8"),
-            ("kv-type", "list --kv-type f16"),
-            ("tool-parser", "serve -m m --tool-parser none"),
-            ("keep-client-nonces", "serve -m m --keep-client-nonces"),
-            ("max-waiting", "serve -m m --max-waiting 8"),
-            ("drain-timeout", "serve -m m --drain-timeout 8"),
+        for (command, former, current) in [
+            ("run m", "--context 8", "--context-length 8"),
+            ("show m", "--context 8", "--context-length 8"),
+            ("serve -m m", "--context 8", "--context-length 8"),
+            ("perplexity m f", "--context 8", "--context-length 8"),
+            ("list", "--precision exact", "--activation-dtype f32"),
+            ("list", "--precision int8", "--activation-dtype int8"),
+            ("list", "--activation-dtype exact", "--activation-dtype f32"),
+            ("list", "--kv-type f16", "--kv-cache-dtype f16"),
+            (
+                "serve -m m",
+                "--tool-parser none",
+                "--tool-call-parser none",
+            ),
+            (
+                "serve -m m",
+                "--keep-client-nonces",
+                "--keep-billing-header",
+            ),
+            ("serve -m m", "--max-waiting 8", "--max-queued-requests 8"),
+            ("serve -m m", "--drain-timeout 8", "--shutdown-timeout 8"),
         ] {
-            let words = std::iter::once("mlxm").chain(arguments.split(' '));
-            assert!(Arguments::try_parse_from(words).is_ok(), "{arguments}");
-            let name = arguments.split(' ').next().unwrap();
-            let mut command = Arguments::command();
-            command.build();
-            let help = command
-                .find_subcommand_mut(name)
-                .unwrap()
-                .render_long_help()
-                .to_string();
-            assert!(!help.contains(&format!("--{former} ")), "{help}");
+            assert_eq!(
+                format!("{:?}", parse(&format!("{command} {former}"))),
+                format!("{:?}", parse(&format!("{command} {current}")))
+            );
+            let help = long_help(command.split(' ').next().unwrap());
+            let shown: Vec<&str> = help.split([' ', ',', '\n', '[', ']']).collect();
+            let option = |text: &'static str| text.split(' ').next().unwrap();
+            assert!(shown.contains(&option(current)), "{help}");
+            assert!(
+                option(former) == option(current) || !shown.contains(&option(former)),
+                "{help}"
+            );
+            assert!(!shown.contains(&"exact"), "{help}");
         }
     }
 
