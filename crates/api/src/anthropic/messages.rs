@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{conversation, stream};
-use crate::error::{ApiError, Protocol};
-use crate::extract::{Body, read};
+use crate::error::ApiError;
+use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::FieldPolicy;
 use crate::generate::{
     ChatCompletion, ChatRequest, Finish, GenerationParams, ResponseFormat, ToolChoice, collect_all,
@@ -26,22 +26,6 @@ use crate::state::{AppState, ServedModel};
 use mlxm_chat::ToolCall;
 
 const FIELD_POLICY: FieldPolicy = FieldPolicy {
-    read: &[
-        "model",
-        "messages",
-        "max_tokens",
-        "system",
-        "stop_sequences",
-        "stream",
-        "temperature",
-        "top_p",
-        "top_k",
-        "thinking",
-        "tools",
-        "tool_choice",
-        "output_format",
-        "output_config",
-    ],
     ignored: &[
         "metadata",
         "service_tier",
@@ -64,7 +48,7 @@ const FIELD_POLICY: FieldPolicy = FieldPolicy {
 
 /// The fields of a request.
 #[derive(Debug, Deserialize, JsonSchema)]
-struct MessageFields {
+pub struct MessageFields {
     model: String,
     #[schemars(schema_with = "requests::blocks")]
     messages: Vec<Value>,
@@ -119,43 +103,44 @@ pub fn count_body() -> Value {
     requests::body(&[schema_of::<MessageFields>()], &FIELD_POLICY)
 }
 
-/// Answers a conversation.
+impl RequestBody for MessageFields {
+    const POLICY: FieldPolicy = FIELD_POLICY;
+
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        fields.take()
+    }
+}
+
+/// Creates a message.
 pub async fn create(
     State(server): State<AppState>,
     Extension(received_at): Extension<RequestStart>,
-    Body(body): Body,
-) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
-    FIELD_POLICY
-        .respond(&server, Protocol::Anthropic, body, answer)
-        .await
+    Body { request, warnings }: Body<MessageFields>,
+) -> Result<Response, ApiError> {
+    let response = complete(&server, request, received_at.0).await?;
+    Ok(warnings.attach(response))
 }
 
-/// Counts the tokens that a conversation takes.
-pub async fn count_tokens(State(server): State<AppState>, Body(body): Body) -> Response {
-    let count = async |body: Map<String, Value>| {
-        let fields: MessageFields = read(&body)?;
-        let own = server.clone();
-        let counted = tokio::task::spawn_blocking(move || {
-            let model = own.model_named(&fields.model)?;
-            Ok::<_, ApiError>(model.chat.prompt(&chat(model, fields)?)?.tokens.len())
-        });
-        let count = counted
-            .await
-            .map_err(|_| ApiError::internal("the tokens could not be counted"))??;
-        Ok(Json(json!({"input_tokens": count})).into_response())
-    };
-    FIELD_POLICY
-        .respond(&server, Protocol::Anthropic, body, count)
+/// Counts the prompt tokens of a request.
+pub async fn count_tokens(
+    State(server): State<AppState>,
+    Body { request, warnings }: Body<MessageFields>,
+) -> Result<Response, ApiError> {
+    let counted = tokio::task::spawn_blocking(move || {
+        let model = server.model_named(&request.model)?;
+        Ok::<_, ApiError>(model.chat.prompt(&chat(model, request)?)?.tokens.len())
+    });
+    let count = counted
         .await
+        .map_err(|_| ApiError::internal("the tokens could not be counted"))??;
+    Ok(warnings.attach(Json(json!({"input_tokens": count})).into_response()))
 }
 
-async fn answer(
+async fn complete(
     server: &AppState,
-    body: &Map<String, Value>,
+    fields: MessageFields,
     received_at: Instant,
 ) -> Result<Response, ApiError> {
-    let fields: MessageFields = read(body)?;
     let model = server.model_named(&fields.model)?;
     if fields.max_tokens.is_none() {
         return Err(ApiError::missing("max_tokens"));
@@ -173,27 +158,27 @@ async fn answer(
             None,
             &json!({"input_tokens": started.prompt_tokens, "output_tokens": 0}),
         );
-        return Ok(stream::response(server, start, started.answers));
+        return Ok(stream::response(server, start, started.completions));
     }
-    let answers = collect_all(started.answers).await?;
-    let whole = answers
+    let completions = collect_all(started.completions).await?;
+    let completion = completions
         .first()
-        .ok_or_else(|| ApiError::internal("there is no answer"))?;
-    let finish = whole
+        .ok_or_else(|| ApiError::internal("there is no completion"))?;
+    let finish = completion
         .finish
         .as_ref()
-        .ok_or_else(|| ApiError::internal("the answer has no end"))?;
+        .ok_or_else(|| ApiError::internal("the completion has no finish reason"))?;
     Ok(Json(message(
         &id,
         &name,
-        blocks(whole),
+        blocks(completion),
         Some(finish),
         &usage(finish),
     ))
     .into_response())
 }
 
-/// Messages call some fields by other names.
+/// This API has other names for some fields.
 fn rename_fields(error: ApiError) -> ApiError {
     error
         .renamed("response_format", "output_format")

@@ -12,14 +12,12 @@ use mlxm_engine::Request;
 use mlxm_engine::sampling::TokenLogprob;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::logprobs;
-use super::shared::{
-    SamplingFields, StreamFields, Usage, finish_reason, new_id, now, shared_fields, timings,
-};
+use super::shared::{SamplingFields, StreamFields, Usage, finish_reason, new_id, now, timings};
 use crate::error::{ApiError, Protocol};
-use crate::extract::{Body, read};
+use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::FieldPolicy;
 use crate::generate::{self, ChatChunk, Completion, GenerationParams, collect_all, merge};
 use crate::layers::RequestStart;
@@ -28,7 +26,6 @@ use crate::sse::{self, Message};
 use crate::state::{AppState, ServedModel};
 
 const FIELD_POLICY: FieldPolicy = FieldPolicy {
-    read: shared_fields!["prompt", "max_tokens", "logprobs", "echo"],
     ignored: &["user", "metadata", "store", "prompt_cache_key"],
     unsupported: &[
         ("suffix", "this model does not fill in the middle"),
@@ -109,27 +106,47 @@ pub fn body() -> Value {
     requests::body(&parts, &FIELD_POLICY)
 }
 
-/// Continues prompts.
+/// The body of a request.
+pub struct CompletionBody {
+    stream: StreamFields,
+    fields: CompletionFields,
+    sampling: SamplingFields,
+}
+
+impl RequestBody for CompletionBody {
+    const POLICY: FieldPolicy = FIELD_POLICY;
+
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            stream: fields.take()?,
+            fields: fields.take()?,
+            sampling: fields.take()?,
+        })
+    }
+}
+
+/// Creates completions.
 pub async fn create(
     State(server): State<AppState>,
     Extension(received_at): Extension<RequestStart>,
-    Body(body): Body,
-) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
-    FIELD_POLICY
-        .respond(&server, Protocol::OpenAi, body, answer)
-        .await
+    Body { request, warnings }: Body<CompletionBody>,
+) -> Result<Response, ApiError> {
+    let response = complete(&server, request, received_at.0).await?;
+    Ok(warnings.attach(response))
 }
 
-async fn answer(
+async fn complete(
     server: &AppState,
-    body: &Map<String, Value>,
+    body: CompletionBody,
     received_at: Instant,
 ) -> Result<Response, ApiError> {
-    let whole: StreamFields = read(body)?;
-    let model = server.model_named(&whole.model)?;
-    let fields: CompletionFields = read(body)?;
-    let mut params: GenerationParams = read::<SamplingFields>(body)?.params()?;
+    let CompletionBody {
+        stream,
+        fields,
+        sampling,
+    } = body;
+    let model = server.model_named(&stream.model)?;
+    let mut params: GenerationParams = sampling.params()?;
     if fields.logprobs.is_some_and(|count| count > MAX_LOGPROBS) {
         return Err(ApiError::field(
             "logprobs",
@@ -137,7 +154,7 @@ async fn answer(
         ));
     }
     let echo = fields.echo.unwrap_or_default();
-    let streams = whole.streams()?;
+    let streams = stream.streams()?;
     if echo && fields.logprobs.is_some() {
         if streams {
             let message = "echo with logprobs is not supported in a stream: the prompt's come with the end of the answer";
@@ -155,10 +172,10 @@ async fn answer(
         .map_err(|_| ApiError::internal("the prompt could not be read"))??;
     let template = ChunkTemplate {
         id: new_id("cmpl-"),
-        model: whole.model,
+        model: stream.model,
         created: now(),
-        includes_usage: whole.stream_options.unwrap_or_default().include_usage,
-        timings: whole.timings.unwrap_or_default(),
+        includes_usage: stream.stream_options.unwrap_or_default().include_usage,
+        timings: stream.timings.unwrap_or_default(),
         echo,
         logprobs: params.logprobs.is_some(),
         answers: requests.len(),

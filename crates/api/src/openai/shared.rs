@@ -50,19 +50,6 @@ pub struct StreamOptions {
     pub include_obfuscation: bool,
 }
 
-/// The fields of [`SamplingFields`] and [`StreamFields`], which chats and completions read.
-macro_rules! shared_fields {
-    ($($more:literal),* $(,)?) => {
-        &[
-            "model", "stream", "stream_options", "timings", "temperature", "top_p", "top_k", "min_p",
-            "repetition_penalty", "repetition_context_size", "presence_penalty", "frequency_penalty", "logit_bias", "seed",
-            "stop", "n", "ignore_eos", "service_tier", "cache_salt",
-            $($more),*
-        ]
-    };
-}
-pub(crate) use shared_fields;
-
 /// What is asked of a response as a whole.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct StreamFields {

@@ -8,35 +8,17 @@ use super::conversation::Conversation;
 use super::store::StoredResponse;
 use super::{items, tools};
 use crate::error::ApiError;
-use crate::extract::read;
+use crate::extract::{Fields, RequestBody};
 use crate::fields::FieldPolicy;
 use crate::generate::{ChatRequest, GenerationParams};
 use crate::openai::options;
-use crate::openai::shared::{SamplingFields, StreamFields, shared_fields};
+use crate::openai::shared::{SamplingFields, StreamFields};
 use crate::openapi::requests::{self, schema_of};
 use crate::openapi::responses as described;
 use crate::state::ServedModel;
 
 /// The fields of the official API.
-pub const FIELD_POLICY: FieldPolicy = FieldPolicy {
-    read: shared_fields![
-        "input",
-        "instructions",
-        "previous_response_id",
-        "store",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "text",
-        "reasoning",
-        "max_output_tokens",
-        "top_logprobs",
-        "include",
-        "metadata",
-        "truncation",
-        "prompt_cache_options",
-        "chat_template_kwargs",
-    ],
+const FIELD_POLICY: FieldPolicy = FieldPolicy {
     ignored: &[
         "user",
         "safety_identifier",
@@ -141,10 +123,40 @@ pub fn body() -> Value {
     body
 }
 
-/// A request that was understood.
+/// The body of a request.
+pub struct ResponseBody {
+    pub stream: StreamFields,
+    pub fields: ResponseFields,
+    pub sampling: SamplingFields,
+    pub echoed: EchoedFields,
+}
+
+/// Fields that the response repeats and nothing else reads.
+#[derive(Debug, Default, Deserialize)]
+pub struct EchoedFields {
+    pub user: Option<Value>,
+    pub safety_identifier: Option<Value>,
+    pub prompt_cache_key: Option<Value>,
+    pub prompt_cache_retention: Option<Value>,
+}
+
+impl RequestBody for ResponseBody {
+    const POLICY: FieldPolicy = FIELD_POLICY;
+
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            stream: fields.take()?,
+            fields: fields.take()?,
+            sampling: fields.take()?,
+            echoed: fields.take()?,
+        })
+    }
+}
+
+/// The conversation of a request.
 pub struct ParsedRequest {
     pub chat: ChatRequest,
-    /// All items that are answered, those before this request included.
+    /// All input items, those of previous responses included.
     pub input: Vec<Value>,
 }
 
@@ -156,11 +168,11 @@ impl ResponseFields {
     pub fn parse(
         &mut self,
         model: &ServedModel,
-        body: &Map<String, Value>,
+        sampling: SamplingFields,
         previous: Option<StoredResponse>,
     ) -> Result<ParsedRequest, ApiError> {
         self.check()?;
-        let params = self.params(body)?;
+        let params = self.params(sampling)?;
         let text = self.text.as_ref();
         options::check_verbosity(
             "text.verbosity",
@@ -226,8 +238,8 @@ impl ResponseFields {
         check_metadata(self.metadata.as_ref())
     }
 
-    fn params(&self, body: &Map<String, Value>) -> Result<GenerationParams, ApiError> {
-        let mut params = read::<SamplingFields>(body)?.params()?;
+    fn params(&self, sampling: SamplingFields) -> Result<GenerationParams, ApiError> {
+        let mut params = sampling.params()?;
         if params.n.is_some_and(|n| n != 1) {
             let message = "n may only be 1: there is one answer in a response";
             return Err(ApiError::unsupported("n", message));
@@ -343,7 +355,7 @@ mod tests {
     use super::*;
 
     fn fields(body: Value) -> ResponseFields {
-        read(body.as_object().unwrap()).unwrap()
+        serde_json::from_value(body).unwrap()
     }
 
     #[test]
@@ -372,7 +384,8 @@ mod tests {
     #[test]
     fn settings_have_one_answer_and_logprobs_that_are_included() {
         let params = |body: Value| {
-            let params = fields(body.clone()).params(body.as_object().unwrap());
+            let sampling = serde_json::from_value(body.clone()).unwrap();
+            let params = fields(body).params(sampling);
             params.map_err(|error| error.to_string())
         };
         assert!(params(json!({"n": 2})).is_err());

@@ -130,7 +130,7 @@ async fn unknown_fields_are_named_and_a_strict_server_refuses_them() {
     let warning = response.headers()["warning"].to_str().unwrap().to_owned();
     assert_eq!(
         warning,
-        "299 - \"unknown fields were not used: invented, other\""
+        "299 - \"unknown fields were ignored: invented, other\""
     );
     let mut options = server_options();
     options.strict = true;

@@ -10,6 +10,7 @@ mod cancellation;
 mod chat;
 mod completions;
 mod concurrency;
+mod cors;
 mod failures;
 mod invalid_requests;
 mod limits;
