@@ -1,4 +1,4 @@
-//! A conversation, one line at a time: `cargo run -p mlxm-examples --bin chat -- MODEL`.
+//! Chats with a model, one line per message: `cargo run -p mlxm-examples --bin chat -- MODEL`.
 
 use std::io::Write;
 
@@ -20,13 +20,13 @@ fn main() -> Result<()> {
     let mut messages = Vec::new();
     for line in std::io::stdin().lines() {
         messages.push(json!({"role": "user", "content": line?}));
-        // The whole conversation is the prompt; earlier turns are found in the cache.
+        // The prompt is the whole conversation; earlier turns are in the prefix cache.
         let request = Request {
             prompt: template.apply(&messages, &options, engine.tokenizer())?,
             max_tokens: Some(64),
             ..Request::default()
         };
-        let mut answer = String::new();
+        let mut response = String::new();
         for event in engine.submit(request)? {
             let text = match event? {
                 Event::Token(token) => token.text,
@@ -34,9 +34,9 @@ fn main() -> Result<()> {
             };
             print!("{text}");
             std::io::stdout().flush()?;
-            answer.push_str(&text);
+            response.push_str(&text);
         }
-        messages.push(json!({"role": "assistant", "content": answer.trim_end()}));
+        messages.push(json!({"role": "assistant", "content": response.trim_end()}));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a request's span has for those who collect traces. Where nobody does, nothing of it is kept.
+//! OpenTelemetry attributes of request spans. Without an exporter, they are dropped.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
@@ -8,10 +8,10 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// Makes `span` a part of the client's trace, if the client has one, and describes its request.
+/// Sets the parent of `span` from the `traceparent` header, if any, and the attributes of the request.
 pub fn start_span(span: &Span, route: &str, request: &Request) {
     let parent = TraceContextPropagator::new().extract(&Headers(request.headers()));
-    // There is none to set where nobody collects traces.
+    // Fails if there is no exporter.
     let _ = span.set_parent(parent);
     let method = request.method().as_str();
     span.set_attribute("http.request.method", method.to_owned());
@@ -20,7 +20,7 @@ pub fn start_span(span: &Span, route: &str, request: &Request) {
     context.span().update_name(format!("{method} {route}"));
 }
 
-/// Notes what became of the request.
+/// Sets the attributes of the response.
 pub fn record_response(span: &Span, status: StatusCode) {
     span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
@@ -28,6 +28,7 @@ pub fn record_response(span: &Span, status: StatusCode) {
     }
 }
 
+/// Reads propagation headers.
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {

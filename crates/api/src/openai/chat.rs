@@ -49,17 +49,17 @@ const FIELD_POLICY: FieldPolicy = FieldPolicy {
         "safety_identifier",
     ],
     unsupported: &[
-        ("audio", "this model does not speak"),
-        ("moderation", "this server does not judge what is written"),
-        ("prediction", "there is no predicted output"),
-        ("web_search_options", "this server does not search the web"),
+        ("audio", "audio output is not available"),
+        ("moderation", "moderation is not available"),
+        ("prediction", "predicted outputs are not available"),
+        ("web_search_options", "web search is not available"),
         ("functions", "use `tools`"),
         ("function_call", "use `tool_choice`"),
         ("best_of", "use `n`"),
     ],
 };
 
-/// The fields that only chats have.
+/// Fields that only chat completions have.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct ChatFields {
     #[schemars(schema_with = "requests::messages")]
@@ -87,7 +87,7 @@ struct ChatFields {
     verbosity: Option<String>,
 }
 
-/// The schema of a request.
+/// The schema of the request body.
 pub fn body() -> Value {
     let parts = [
         schema_of::<StreamFields>(),
@@ -97,48 +97,48 @@ pub fn body() -> Value {
     requests::body(&parts, &FIELD_POLICY)
 }
 
-/// Answers a conversation.
+/// Creates a chat completion.
 pub async fn create(
     State(server): State<AppState>,
     Extension(received_at): Extension<RequestStart>,
     Body(body): Body,
 ) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
+    let complete = async |body: Map<String, Value>| complete(&server, &body, received_at.0).await;
     FIELD_POLICY
-        .respond(&server, Protocol::OpenAi, body, answer)
+        .respond(&server, Protocol::OpenAi, body, complete)
         .await
 }
 
-async fn answer(
+async fn complete(
     server: &AppState,
     body: &Map<String, Value>,
     received_at: Instant,
 ) -> Result<Response, ApiError> {
-    let whole: StreamFields = read(body)?;
-    let model = server.model_named(&whole.model)?;
+    let common: StreamFields = read(body)?;
+    let model = server.model_named(&common.model)?;
     let chat = chat(model, body)?;
-    let streams = whole.streams()?;
+    let streams = common.streams()?;
     let template = stream::ChunkTemplate {
         server: server.clone(),
         id: new_id("chatcmpl-"),
-        model: whole.model,
+        model: common.model,
         created: now(),
-        includes_usage: whole.stream_options.unwrap_or_default().include_usage,
-        timings: whole.timings.unwrap_or_default(),
+        includes_usage: common.stream_options.unwrap_or_default().include_usage,
+        timings: common.timings.unwrap_or_default(),
         logprobs: chat.params.logprobs.is_some(),
     };
-    let answers = start(chat, server, received_at).await?.answers;
+    let completions = start(chat, server, received_at).await?.answers;
     if streams {
-        return Ok(stream::chat(template, answers));
+        return Ok(stream::chat(template, completions));
     }
-    let answers = collect_all(answers).await?;
-    Ok(Json(completion(model, &template, &answers)).into_response())
+    let completions = collect_all(completions).await?;
+    Ok(Json(response(model, &template, &completions)).into_response())
 }
 
-/// The conversation that a body describes.
+/// Parses the body of a chat completion request.
 ///
 /// # Errors
-/// Names the field that makes no sense or is not supported.
+/// If a field is invalid or not supported.
 pub(super) fn chat(
     model: &ServedModel,
     body: &Map<String, Value>,
@@ -146,27 +146,27 @@ pub(super) fn chat(
     let fields: ChatFields = read(body)?;
     let mut params = read::<SamplingFields>(body)?.params()?;
     params.max_tokens = max_tokens(&fields)?;
-    params.logprobs = logprobs_wanted(&fields)?;
+    params.logprobs = logprobs(&fields)?;
     let tools = fields.tools.unwrap_or_default();
-    tools::check(&tools)?;
+    tools::validate(&tools)?;
     if fields
         .modalities
         .is_some_and(|modalities| modalities.iter().any(|modality| modality != "text"))
     {
         return Err(ApiError::unsupported(
             "modalities",
-            "modalities may only hold \"text\": this model writes text",
+            "modalities must be [\"text\"]: other output is not supported",
         ));
     }
     options::check_verbosity("verbosity", fields.verbosity.as_deref())?;
     let mut template_kwargs = fields.chat_template_kwargs.unwrap_or_default();
     if let Some(effort) = fields.reasoning_effort {
-        options::set_effort("reasoning_effort", model, &mut template_kwargs, effort)?;
+        options::set_reasoning_effort("reasoning_effort", model, &mut template_kwargs, effort)?;
     }
     Ok(ChatRequest {
         messages: messages::normalize(fields.messages)?,
         tool_choice: match (
-            tools::choice(fields.tool_choice.as_ref())?,
+            tools::parse_choice(fields.tool_choice.as_ref())?,
             tools.is_empty(),
         ) {
             (ToolChoice::Auto, true) => ToolChoice::None,
@@ -174,7 +174,10 @@ pub(super) fn chat(
         },
         tools,
         parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
-        response_format: options::output("response_format", fields.response_format.as_ref())?,
+        response_format: options::response_format(
+            "response_format",
+            fields.response_format.as_ref(),
+        )?,
         template_kwargs,
         continue_final_message: fields.continue_final_message.unwrap_or_default(),
         thinking_budget: None,
@@ -185,45 +188,46 @@ pub(super) fn chat(
 fn max_tokens(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
     match (fields.max_tokens, fields.max_completion_tokens) {
         (Some(old), Some(new)) if old != new => {
-            let message =
-                format!("max_tokens is {old} and max_completion_tokens {new}; give one of them");
+            let message = format!(
+                "max_tokens is {old}, but max_completion_tokens is {new}; omit one of them"
+            );
             Err(ApiError::field("max_tokens", message))
         }
         (old, new) => Ok(new.or(old)),
     }
 }
 
-fn logprobs_wanted(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
+fn logprobs(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
     match (fields.logprobs.unwrap_or_default(), fields.top_logprobs) {
         (false, Some(1..)) => Err(ApiError::field(
             "top_logprobs",
-            "top_logprobs needs `\"logprobs\": true`",
+            "top_logprobs requires `\"logprobs\": true`",
         )),
         (true, count) => options::top_logprobs(count).map(Some),
         (false, _) => Ok(None),
     }
 }
 
-fn completion(
+fn response(
     model: &ServedModel,
     template: &stream::ChunkTemplate,
-    answers: &[ChatCompletion],
+    completions: &[ChatCompletion],
 ) -> Value {
     let mut usage = Usage::default();
     let mut choices = Vec::new();
-    for (index, answer) in answers.iter().enumerate() {
-        let Some(finish) = &answer.finish else {
+    for (index, completion) in completions.iter().enumerate() {
+        let Some(finish) = &completion.finish else {
             continue;
         };
         usage.add_completion(&finish.metrics);
         let mut choice = json!({
             "index": index,
-            "message": message(answer),
+            "message": message(completion),
             "logprobs": null,
             "finish_reason": finish_reason(finish),
         });
         if template.logprobs {
-            let entries: Vec<Value> = answer
+            let entries: Vec<Value> = completion
                 .logprobs
                 .iter()
                 .map(|logprob| logprobs::chat_logprob(model, logprob))
@@ -246,18 +250,18 @@ fn completion(
     })
 }
 
-fn message(answer: &ChatCompletion) -> Value {
-    let content = if answer.content.is_empty() && !answer.tool_calls.is_empty() {
+fn message(completion: &ChatCompletion) -> Value {
+    let content = if completion.content.is_empty() && !completion.tool_calls.is_empty() {
         Value::Null
     } else {
-        answer.content.clone().into()
+        completion.content.clone().into()
     };
     let mut message = json!({"role": "assistant", "content": content, "refusal": null});
-    if !answer.reasoning.is_empty() {
-        message["reasoning_content"] = answer.reasoning.clone().into();
+    if !completion.reasoning.is_empty() {
+        message["reasoning_content"] = completion.reasoning.clone().into();
     }
-    if !answer.tool_calls.is_empty() {
-        let calls = answer
+    if !completion.tool_calls.is_empty() {
+        let calls = completion
             .tool_calls
             .iter()
             .map(|ToolCall { name, arguments }| {

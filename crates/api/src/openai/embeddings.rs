@@ -15,23 +15,20 @@ struct EmbeddingFields {
     model: String,
 }
 
-/// The schema of a request.
+/// The schema of the request body.
 pub fn body() -> Value {
     schema_of::<EmbeddingFields>()
 }
 
-/// Says that a model which writes text has no embeddings.
+/// Always an error: there are no embedding models.
 pub async fn create(State(server): State<AppState>, Body(body): Body) -> ApiError {
-    let refused = || {
+    let check = || {
         let fields: EmbeddingFields = read(&body?)?;
         server.model_named(&fields.model)?;
-        let message = format!(
-            "`{}` writes text and makes no embeddings: serve an embedding model for them",
-            fields.model
-        );
+        let message = format!("`{}` does not support embeddings", fields.model);
         Err::<std::convert::Infallible, _>(ApiError::unsupported("model", message))
     };
-    match refused() {
+    match check() {
         Err(error) => error,
         Ok(never) => match never {},
     }

@@ -1,4 +1,4 @@
-//! `POST /tokenize`, `/detokenize` and `/apply-template`: what the model reads.
+//! `POST /tokenize`, `/detokenize` and `/apply-template`.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use crate::state::{AppState, ServedModel};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct TokenizeFields {
-    /// Text; `content` and `text` are other names for it.
+    /// Text to tokenize; `content` and `text` are aliases.
     #[serde(alias = "content", alias = "text")]
     prompt: Option<String>,
     #[schemars(schema_with = "requests::optional_messages")]
@@ -29,32 +29,32 @@ struct DetokenizeFields {
     skip_special_tokens: Option<bool>,
 }
 
-/// Any of these bodies.
+/// A field of all these requests.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "it describes what `model` reads")]
+#[expect(dead_code, reason = "describes what `model` reads")]
 struct ModelFields {
-    /// The served model, if it is left out.
+    /// Optional.
     model: Option<String>,
 }
 
-/// The schema of a request to `/tokenize`; a conversation may have the other fields of a chat, too.
+/// The schema of `/tokenize`; with `messages`, the other fields of a chat completion are accepted, too.
 pub fn tokenize_body() -> Value {
     merged(&[schema_of::<ModelFields>(), schema_of::<TokenizeFields>()])
 }
 
-/// The schema of a request to `/detokenize`.
+/// The schema of `/detokenize`.
 pub fn detokenize_body() -> Value {
     merged(&[schema_of::<ModelFields>(), schema_of::<DetokenizeFields>()])
 }
 
-/// The schema of a request to `/apply-template`: that of a chat, whose model may be left out.
+/// The schema of `/apply-template`: that of a chat completion with an optional model.
 pub fn template_body() -> Value {
     let mut body = super::chat::body();
     body["required"] = json!(["messages"]);
     body
 }
 
-/// A body of these routes may leave the model out.
+/// The model, which these requests may omit.
 fn model<'a>(server: &'a AppState, body: &Map<String, Value>) -> Result<&'a ServedModel, ApiError> {
     match body.get("model") {
         None | Some(Value::Null) => server.model(),
@@ -63,7 +63,7 @@ fn model<'a>(server: &'a AppState, body: &Map<String, Value>) -> Result<&'a Serv
     }
 }
 
-/// Text, or a conversation, to token ids.
+/// Tokenizes a text or a rendered conversation.
 pub async fn tokenize(
     State(server): State<AppState>,
     Body(body): Body,
@@ -78,7 +78,12 @@ pub async fn tokenize(
                 .tokenizer()
                 .encode(&text, fields.add_special_tokens.unwrap_or(true))?,
             (None, Some(_)) => model.chat.prompt(&chat(model, &body)?)?.tokens,
-            _ => return Err(ApiError::field("prompt", "give either prompt or messages")),
+            _ => {
+                return Err(ApiError::field(
+                    "prompt",
+                    "there must be either prompt or messages",
+                ));
+            }
         };
         let mut response = json!({
             "count": tokens.len(),
@@ -94,7 +99,7 @@ pub async fn tokenize(
     .await
 }
 
-/// Token ids to text.
+/// Decodes token ids.
 pub async fn detokenize(
     State(server): State<AppState>,
     Body(body): Body,
@@ -106,7 +111,7 @@ pub async fn detokenize(
         let vocab_size = model.engine.info().vocab_size;
         if let Some(id) = fields.tokens.iter().find(|id| **id as usize >= vocab_size) {
             let message = format!(
-                "tokens has {id}; the model's token ids go from 0 to {}",
+                "tokens contains {id}; token ids must be between 0 and {}",
                 vocab_size - 1
             );
             return Err(ApiError::field("tokens", message));
@@ -117,7 +122,7 @@ pub async fn detokenize(
     .await
 }
 
-/// A conversation as the model reads it.
+/// Renders a conversation with the chat template.
 pub async fn apply_template(
     State(server): State<AppState>,
     Body(body): Body,
@@ -130,7 +135,7 @@ pub async fn apply_template(
     .await
 }
 
-/// Long texts take their time.
+/// Runs `work` on the blocking pool: long texts take time.
 async fn blocking(
     server: AppState,
     work: impl FnOnce(&AppState) -> Result<Value, ApiError> + Send + 'static,

@@ -21,27 +21,27 @@ use crate::openai::logprobs;
 use crate::openai::shared::StreamFields;
 use crate::state::AppState;
 
-/// Answers a conversation.
+/// Creates a response.
 pub async fn create(
     State(server): State<AppState>,
     Extension(received_at): Extension<RequestStart>,
     Body(body): Body,
 ) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
+    let complete = async |body: Map<String, Value>| complete(&server, &body, received_at.0).await;
     FIELD_POLICY
-        .respond(&server, Protocol::OpenAi, body, answer)
+        .respond(&server, Protocol::OpenAi, body, complete)
         .await
 }
 
-async fn answer(
+async fn complete(
     server: &AppState,
     body: &Map<String, Value>,
     received_at: Instant,
 ) -> Result<Response, ApiError> {
-    let whole: StreamFields = read(body)?;
-    let model = server.model_named(&whole.model)?;
+    let common: StreamFields = read(body)?;
+    let model = server.model_named(&common.model)?;
     let mut fields: ResponseFields = read(body)?;
-    let streams = whole.streams()?;
+    let streams = common.streams()?;
     let previous = match fields.previous_response_id.as_deref() {
         None => None,
         Some(id) => match server.responses().get(id).await? {
@@ -50,15 +50,15 @@ async fn answer(
         },
     };
     let ParsedRequest { chat, input } = fields.parse(model, body, previous)?;
-    let envelope = ResponseEnvelope::new(model, &whole.model, &fields, body);
+    let envelope = ResponseEnvelope::new(model, &common.model, &fields, body);
     let started = start(chat, server, received_at).await;
     let mut started = started.map_err(rename_fields)?;
-    let answer = started.answers.pop();
+    let completion = started.answers.pop();
     let mut builder = ResponseBuilder {
         server: server.clone(),
         envelope,
         input: fields.store.unwrap_or(true).then_some(input),
-        answer: answer.ok_or_else(|| ApiError::internal("there is no answer"))?,
+        completion: completion.ok_or_else(|| ApiError::internal("there is no completion"))?,
         output: Output::default(),
     };
     if streams {
@@ -68,11 +68,11 @@ async fn answer(
         if let Some(response) = builder.step().await? {
             return Ok(Json(response).into_response());
         }
-        builder.output.events();
+        builder.output.take_events();
     }
 }
 
-/// Chats call some fields by other names.
+/// Replaces names of chat completion fields in an error.
 fn rename_fields(error: ApiError) -> ApiError {
     error
         .renamed("response_format", "text.format")
@@ -80,32 +80,33 @@ fn rename_fields(error: ApiError) -> ApiError {
         .renamed("messages", "input")
 }
 
-/// A response that is being made. Who drops it before it has ended stops the answer, and nothing is stored.
+/// Builds a response from its completion. Dropping it early cancels the completion, and the response is not stored.
 pub struct ResponseBuilder {
     pub server: AppState,
     pub envelope: ResponseEnvelope,
     pub output: Output,
-    /// The items that are answered, if they are to be stored.
+    /// The input items, if the response is stored.
     input: Option<Vec<Value>>,
-    answer: Completion,
+    completion: Completion,
 }
 
 impl ResponseBuilder {
-    /// Takes a step; the last one stores the response and gives it out.
+    /// Processes the next chunk. The last one stores the response and returns it.
     ///
     /// # Errors
-    /// When the answer cannot be completed or stored.
+    /// If the completion fails or the response cannot be stored.
     pub async fn step(&mut self) -> Result<Option<Value>, ApiError> {
-        let chunk = self.answer.next().await;
-        let chunk = chunk.ok_or_else(|| ApiError::internal("the answer has no end"))??;
+        let chunk = self.completion.next().await;
+        let chunk =
+            chunk.ok_or_else(|| ApiError::internal("the completion has no finish reason"))??;
         let model = self.server.loaded();
-        let ended = self.output.take(chunk, |logprob| {
+        let summary = self.output.push(chunk, |logprob| {
             Some(logprobs::chat_logprob(model?, logprob))
         });
-        let Some(ended) = ended else {
+        let Some(summary) = summary else {
             return Ok(None);
         };
-        let response = self.envelope.ended(&self.output, &ended);
+        let response = self.envelope.finished(&self.output, &summary);
         if let Some(input) = self.input.take() {
             let stored = StoredResponse { response, input };
             let id = self.envelope.id();

@@ -1,4 +1,4 @@
-//! The response as an object, complete or not.
+//! The response object.
 
 use serde_json::{Map, Value, json};
 
@@ -8,14 +8,14 @@ use crate::error::{ApiError, Protocol};
 use crate::openai::shared::{new_id, now, timings};
 use crate::state::ServedModel;
 
-/// What does not change while a response is made.
+/// The fields of a response that are known before its output.
 pub struct ResponseEnvelope {
     id: String,
     fields: Map<String, Value>,
     timings: bool,
 }
 
-/// Fields that are shown as they were sent.
+/// Fields that are returned as they were sent.
 const ECHOED: [&str; 5] = [
     "user",
     "safety_identifier",
@@ -25,7 +25,7 @@ const ECHOED: [&str; 5] = [
 ];
 
 impl ResponseEnvelope {
-    /// The envelope of a new response to a request.
+    /// The envelope of a new response.
     pub fn new(
         model: &ServedModel,
         name: &str,
@@ -93,17 +93,17 @@ impl ResponseEnvelope {
         &self.id
     }
 
-    /// The response before there is an answer.
+    /// The response while it is in progress.
     pub fn in_progress(&self) -> Value {
         Value::Object(self.fields.clone())
     }
 
-    /// The response whose answer has ended.
-    pub fn ended(&self, output: &Output, ended: &OutputSummary) -> Value {
+    /// The completed or incomplete response.
+    pub fn finished(&self, output: &Output, summary: &OutputSummary) -> Value {
         let mut response = self.in_progress();
         response["output"] = output.items().into();
-        response["usage"] = ended.usage();
-        if ended.is_complete() {
+        response["usage"] = summary.usage();
+        if summary.is_complete() {
             response["status"] = "completed".into();
             response["completed_at"] = now().into();
         } else {
@@ -111,12 +111,12 @@ impl ResponseEnvelope {
             response["incomplete_details"] = json!({"reason": "max_output_tokens"});
         }
         if self.timings {
-            response["timings"] = timings(&ended.finish.metrics);
+            response["timings"] = timings(&summary.finish.metrics);
         }
         response
     }
 
-    /// The response that will have no end.
+    /// The failed response.
     pub fn failed(&self, output: &Output, error: &ApiError) -> Value {
         let mut response = self.in_progress();
         response["output"] = output.items().into();
@@ -127,9 +127,9 @@ impl ResponseEnvelope {
     }
 }
 
-/// Tools with the fields that clients expect to find.
+/// Adds the fields that a tool may omit.
 fn tools(tools: &[Value]) -> Value {
-    let shown = tools.iter().map(|tool| {
+    let complete = tools.iter().map(|tool| {
         let mut tool = tool.clone();
         if let Value::Object(tool) = &mut tool {
             for (name, default) in [
@@ -142,5 +142,5 @@ fn tools(tools: &[Value]) -> Value {
         }
         tool
     });
-    shown.collect()
+    complete.collect()
 }

@@ -1,4 +1,4 @@
-//! Where responses are kept for `GET /v1/responses/{id}` and for `previous_response_id`.
+//! Storage of responses for `GET /v1/responses/{id}` and `previous_response_id`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -7,48 +7,48 @@ use futures_core::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A response that has ended, and the conversation that it answers.
+/// A finished response and its input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredResponse {
-    /// As `GET /v1/responses/{id}` shows it.
+    /// As `GET /v1/responses/{id}` returns it.
     pub response: Value,
-    /// The items that were answered, those of previous responses and their answers included, oldest first.
+    /// All input items, including those of previous responses and their outputs, oldest first.
     pub input: Vec<Value>,
 }
 
-/// Why a store does not do what it should.
+/// Why an operation on a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// What the store writes to cannot be reached.
-    #[error("stored responses cannot be reached: {0}")]
+    /// The storage is not available.
+    #[error("the response store is not available: {0}")]
     Unavailable(String),
-    /// What is stored is not a response.
-    #[error("a stored response cannot be read: {0}")]
+    /// The stored data is not a response.
+    #[error("a stored response cannot be parsed: {0}")]
     Unreadable(#[from] serde_json::Error),
 }
 
-/// Keeps responses by their ids. A store may forget responses at any time; whoever asks for one is told that it is not there.
+/// Stores responses by id. A store may evict responses at any time.
 pub trait ResponseStore: Send + Sync {
-    /// Keeps a response.
+    /// Stores a response.
     fn put<'a>(
         &'a self,
         id: &'a str,
         stored: &'a StoredResponse,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// The response, if it is there.
+    /// The response with this id, if it is stored.
     fn get<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<StoredResponse>, StoreError>>;
 
-    /// Forgets a response; says whether it was there.
+    /// Deletes a response. Returns whether it was stored.
     fn delete<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
 }
 
-/// How much a [`MemoryStore`] keeps.
+/// Limits of a [`MemoryStore`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimits {
-    /// Responses.
+    /// Number of responses.
     pub responses: usize,
-    /// Bytes of all responses and their conversations, as JSON.
+    /// Bytes of all responses and their inputs, as JSON.
     pub size_bytes: usize,
 }
 
@@ -62,24 +62,23 @@ impl Default for MemoryLimits {
     }
 }
 
-/// Keeps responses in memory, within limits, until the process ends.
+/// Stores responses in memory, with LRU eviction.
 ///
-/// Where there is no room for another one, those go that were not stored, read or continued for the longest time. One that
-/// is larger than all the room is not kept. Each response has its whole conversation with it, so it can be continued when
-/// those before it are gone.
+/// A response that exceeds the size limit alone is not stored. Each response is stored with its whole input, so it can be
+/// continued after the responses before it are evicted.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     limits: MemoryLimits,
-    kept: Mutex<Kept>,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    entries: HashMap<String, Entry>,
+struct Entries {
+    by_id: HashMap<String, Entry>,
     /// Ids by the time of their last use.
     order: BTreeMap<u64, String>,
     size_bytes: usize,
-    /// Counts uses.
+    /// Number of uses so far.
     clock: u64,
 }
 
@@ -94,40 +93,40 @@ impl MemoryStore {
     pub fn new(limits: MemoryLimits) -> Self {
         Self {
             limits,
-            kept: Mutex::default(),
+            entries: Mutex::default(),
         }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> T {
-        work(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, work: impl FnOnce(&mut Entries) -> T) -> T {
+        work(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn insert(&self, id: &str, stored: &StoredResponse) -> Result<(), StoreError> {
         let json = serde_json::to_vec(stored)?.into_boxed_slice();
-        self.with(|kept| {
-            kept.remove(id);
+        self.with(|entries| {
+            entries.remove(id);
             if json.len() > self.limits.size_bytes || self.limits.responses == 0 {
                 return;
             }
-            while kept.entries.len() >= self.limits.responses
-                || kept.size_bytes + json.len() > self.limits.size_bytes
+            while entries.by_id.len() >= self.limits.responses
+                || entries.size_bytes + json.len() > self.limits.size_bytes
             {
-                kept.remove_oldest();
+                entries.evict_least_recently_used();
             }
-            kept.size_bytes += json.len();
-            let used = kept.tick();
-            kept.order.insert(used, id.to_owned());
-            kept.entries.insert(id.to_owned(), Entry { json, used });
+            entries.size_bytes += json.len();
+            let used = entries.tick();
+            entries.order.insert(used, id.to_owned());
+            entries.by_id.insert(id.to_owned(), Entry { json, used });
         });
         Ok(())
     }
 
     fn find(&self, id: &str) -> Result<Option<StoredResponse>, StoreError> {
-        let json = self.with(|kept| {
-            let now = kept.tick();
-            let entry = kept.entries.get_mut(id)?;
-            kept.order.remove(&entry.used);
-            kept.order.insert(now, id.to_owned());
+        let json = self.with(|entries| {
+            let now = entries.tick();
+            let entry = entries.by_id.get_mut(id)?;
+            entries.order.remove(&entry.used);
+            entries.order.insert(now, id.to_owned());
             entry.used = now;
             Some(entry.json.clone())
         });
@@ -135,14 +134,14 @@ impl MemoryStore {
     }
 }
 
-impl Kept {
+impl Entries {
     fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock
     }
 
     fn remove(&mut self, id: &str) -> bool {
-        let Some(entry) = self.entries.remove(id) else {
+        let Some(entry) = self.by_id.remove(id) else {
             return false;
         };
         self.order.remove(&entry.used);
@@ -150,7 +149,7 @@ impl Kept {
         true
     }
 
-    fn remove_oldest(&mut self) {
+    fn evict_least_recently_used(&mut self) {
         if let Some((_, id)) = self.order.pop_first() {
             self.remove(&id);
         }
@@ -171,7 +170,7 @@ impl ResponseStore for MemoryStore {
     }
 
     fn delete<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(async move { Ok(self.with(|kept| kept.remove(id))) })
+        Box::pin(async move { Ok(self.with(|entries| entries.remove(id))) })
     }
 }
 
@@ -189,11 +188,11 @@ mod tests {
     }
 
     fn ids(store: &MemoryStore) -> Vec<String> {
-        store.with(|kept| kept.order.values().cloned().collect())
+        store.with(|entries| entries.order.values().cloned().collect())
     }
 
     #[test]
-    fn what_was_not_used_for_the_longest_time_goes_first() {
+    fn least_recently_used_response_is_evicted_first() {
         let limits = MemoryLimits {
             responses: 2,
             ..MemoryLimits::default()
@@ -207,13 +206,13 @@ mod tests {
         assert_eq!(store.find("b").unwrap(), None);
         store.insert("a", &stored("4")).unwrap();
         assert_eq!(ids(&store), ["c", "a"]);
-        assert!(store.with(|kept| kept.remove("c")));
-        assert!(!store.with(|kept| kept.remove("c")));
+        assert!(store.with(|entries| entries.remove("c")));
+        assert!(!store.with(|entries| entries.remove("c")));
         assert_eq!(ids(&store), ["a"]);
     }
 
     #[test]
-    fn bytes_are_limited_and_given_back() {
+    fn size_limit_evicts_responses_and_deletion_frees_bytes() {
         let one = serde_json::to_vec(&stored("0")).unwrap().len();
         let limits = MemoryLimits {
             responses: 100,
@@ -224,13 +223,13 @@ mod tests {
             store.insert(id, &stored("0")).unwrap();
         }
         assert_eq!(ids(&store), ["b", "c"]);
-        assert_eq!(store.with(|kept| kept.size_bytes), 2 * one);
-        // Too large for all the room: it is not kept, and does not drive out the others.
+        assert_eq!(store.with(|entries| entries.size_bytes), 2 * one);
+        // Larger than the limit: it is not stored, and nothing is evicted.
         store.insert("d", &stored(&"x".repeat(one))).unwrap();
         assert_eq!(ids(&store), ["b", "c"]);
         for id in ["b", "c"] {
-            assert!(store.with(|kept| kept.remove(id)));
+            assert!(store.with(|entries| entries.remove(id)));
         }
-        assert_eq!(store.with(|kept| kept.size_bytes), 0);
+        assert_eq!(store.with(|entries| entries.size_bytes), 0);
     }
 }
