@@ -29,10 +29,10 @@ pub(super) const FIELD_POLICY: FieldPolicy = FieldPolicy {
         "safety_identifier",
     ],
     unsupported: &[
-        ("audio", "this model does not speak"),
-        ("moderation", "this server does not judge what is written"),
-        ("prediction", "there is no predicted output"),
-        ("web_search_options", "this server does not search the web"),
+        ("audio", "audio output is not available"),
+        ("moderation", "moderation is not available"),
+        ("prediction", "predicted outputs are not available"),
+        ("web_search_options", "web search is not available"),
         ("functions", "use `tools`"),
         ("function_call", "use `tool_choice`"),
         ("best_of", "use `n`"),
@@ -67,7 +67,7 @@ struct ChatFields {
     verbosity: Option<String>,
 }
 
-/// The schema of a request.
+/// The schema of the request body.
 pub fn body() -> Value {
     let parts = [
         schema_of::<StreamFields>(),
@@ -120,13 +120,13 @@ pub async fn create(
         logprobs: chat.params.logprobs.is_some(),
     };
     let completions = start(chat, &server, received_at.0).await?.completions;
-    let response = if streams {
+    let sent = if streams {
         stream::chat(template, completions)
     } else {
         let completions = collect_all(completions).await?;
-        Json(completion(model, &template, &completions)).into_response()
+        Json(response(model, &template, &completions)).into_response()
     };
-    Ok(warnings.attach(response))
+    Ok(warnings.attach(sent))
 }
 
 impl PromptFields {
@@ -148,9 +148,9 @@ impl PromptFields {
         } = self;
         let mut params = sampling.params()?;
         params.max_tokens = max_tokens(&fields)?;
-        params.logprobs = logprobs_wanted(&fields)?;
+        params.logprobs = logprobs(&fields)?;
         let tools = fields.tools.unwrap_or_default();
-        tools::check(&tools)?;
+        tools::validate(&tools)?;
         if fields
             .modalities
             .is_some_and(|modalities| modalities.iter().any(|modality| modality != "text"))
@@ -163,12 +163,12 @@ impl PromptFields {
         options::check_verbosity("verbosity", fields.verbosity.as_deref())?;
         let mut template_kwargs = fields.chat_template_kwargs.unwrap_or_default();
         if let Some(effort) = fields.reasoning_effort {
-            options::set_effort("reasoning_effort", model, &mut template_kwargs, effort)?;
+            options::set_reasoning_effort("reasoning_effort", model, &mut template_kwargs, effort)?;
         }
         Ok(ChatRequest {
             messages: messages::normalize(fields.messages)?,
             tool_choice: match (
-                tools::choice(fields.tool_choice.as_ref())?,
+                tools::parse_choice(fields.tool_choice.as_ref())?,
                 tools.is_empty(),
             ) {
                 (ToolChoice::Auto, true) => ToolChoice::None,
@@ -176,7 +176,7 @@ impl PromptFields {
             },
             tools,
             parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
-            response_format: options::output("response_format", fields.response_format.as_ref())?,
+            response_format: options::response_format("response_format", fields.response_format.as_ref())?,
             template_kwargs,
             continue_final_message: fields.continue_final_message.unwrap_or_default(),
             thinking_budget: None,
@@ -188,26 +188,27 @@ impl PromptFields {
 fn max_tokens(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
     match (fields.max_tokens, fields.max_completion_tokens) {
         (Some(old), Some(new)) if old != new => {
-            let message =
-                format!("max_tokens is {old} and max_completion_tokens {new}; give one of them");
+            let message = format!(
+                "max_tokens is {old}, but max_completion_tokens is {new}; omit one of them"
+            );
             Err(ApiError::field("max_tokens", message))
         }
         (old, new) => Ok(new.or(old)),
     }
 }
 
-fn logprobs_wanted(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
+fn logprobs(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
     match (fields.logprobs.unwrap_or_default(), fields.top_logprobs) {
         (false, Some(1..)) => Err(ApiError::field(
             "top_logprobs",
-            "top_logprobs needs `\"logprobs\": true`",
+            "top_logprobs requires `\"logprobs\": true`",
         )),
         (true, count) => options::top_logprobs(count).map(Some),
         (false, _) => Ok(None),
     }
 }
 
-fn completion(
+fn response(
     model: &ServedModel,
     template: &stream::ChunkTemplate,
     completions: &[ChatCompletion],

@@ -1,4 +1,4 @@
-//! `POST /tokenize`, `/detokenize` and `/apply-template`: what the model reads.
+//! `POST /tokenize`, `/detokenize` and `/apply-template`.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,7 +16,7 @@ use crate::state::{AppState, ServedModel};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct TokenizeFields {
-    /// Text; `content` and `text` are other names for it.
+    /// Text to tokenize; `content` and `text` are aliases.
     #[serde(alias = "content", alias = "text")]
     prompt: Option<String>,
     add_special_tokens: Option<bool>,
@@ -66,12 +66,12 @@ pub fn tokenize_body() -> Value {
     ])
 }
 
-/// The schema of a request to `/detokenize`.
+/// The schema of `/detokenize`.
 pub fn detokenize_body() -> Value {
     merged(&[schema_of::<ModelFields>(), schema_of::<DetokenizeFields>()])
 }
 
-/// The schema of a request to `/apply-template`: that of a chat, whose model may be left out.
+/// The schema of `/apply-template`: that of a chat completion with an optional model.
 pub fn template_body() -> Value {
     let mut body = super::chat::body();
     body["required"] = json!(["messages"]);
@@ -110,7 +110,7 @@ impl RequestBody for TokenizeBody {
     }
 }
 
-/// Text, or a conversation, to token ids.
+/// Tokenizes a text or a rendered conversation.
 pub async fn tokenize(
     State(server): State<AppState>,
     Body { request, warnings }: Body<TokenizeBody>,
@@ -157,7 +157,7 @@ impl RequestBody for DetokenizeBody {
     }
 }
 
-/// Token ids to text.
+/// Decodes token ids.
 pub async fn detokenize(
     State(server): State<AppState>,
     Body { request, warnings }: Body<DetokenizeBody>,

@@ -63,11 +63,11 @@ async fn respond(
         if let Some(response) = builder.step().await? {
             return Ok(Json(response).into_response());
         }
-        builder.output.events();
+        builder.output.take_events();
     }
 }
 
-/// This API has other names for some fields.
+/// Replaces names of chat completion fields in an error.
 fn rename_fields(error: ApiError) -> ApiError {
     error
         .renamed("response_format", "text.format")
@@ -95,13 +95,13 @@ impl ResponseBuilder {
         let chunk =
             chunk.ok_or_else(|| ApiError::internal("the completion has no finish reason"))??;
         let model = self.server.loaded();
-        let ended = self.output.take(chunk, |logprob| {
+        let summary = self.output.push(chunk, |logprob| {
             Some(logprobs::chat_logprob(model?, logprob))
         });
-        let Some(ended) = ended else {
+        let Some(summary) = summary else {
             return Ok(None);
         };
-        let response = self.envelope.ended(&self.output, &ended);
+        let response = self.envelope.finished(&self.output, &summary);
         if let Some(input) = self.input.take() {
             let stored = StoredResponse { response, input };
             let id = self.envelope.id();

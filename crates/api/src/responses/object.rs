@@ -1,4 +1,4 @@
-//! The response as an object, complete or not.
+//! The response object.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::error::{ApiError, Protocol};
 use crate::openai::shared::{new_id, now, timings};
 use crate::state::ServedModel;
 
-/// What does not change while a response is made.
+/// The fields of a response that are known before its output.
 pub struct ResponseEnvelope {
     id: String,
     fields: Value,
@@ -79,17 +79,17 @@ impl ResponseEnvelope {
         &self.id
     }
 
-    /// The response before there is an answer.
+    /// The response while it is in progress.
     pub fn in_progress(&self) -> Value {
         self.fields.clone()
     }
 
-    /// The response whose answer has ended.
-    pub fn ended(&self, output: &Output, ended: &OutputSummary) -> Value {
+    /// The completed or incomplete response.
+    pub fn finished(&self, output: &Output, summary: &OutputSummary) -> Value {
         let mut response = self.in_progress();
         response["output"] = output.items().into();
-        response["usage"] = ended.usage();
-        if ended.is_complete() {
+        response["usage"] = summary.usage();
+        if summary.is_complete() {
             response["status"] = "completed".into();
             response["completed_at"] = now().into();
         } else {
@@ -97,12 +97,12 @@ impl ResponseEnvelope {
             response["incomplete_details"] = json!({"reason": "max_output_tokens"});
         }
         if self.timings {
-            response["timings"] = timings(&ended.finish.metrics);
+            response["timings"] = timings(&summary.finish.metrics);
         }
         response
     }
 
-    /// The response that will have no end.
+    /// The failed response.
     pub fn failed(&self, output: &Output, error: &ApiError) -> Value {
         let mut response = self.in_progress();
         response["output"] = output.items().into();
@@ -120,7 +120,7 @@ fn shortest(value: f32) -> f64 {
 
 /// Tools with the fields that clients expect to find.
 fn tools(tools: &[Value]) -> Value {
-    let shown = tools.iter().map(|tool| {
+    let complete = tools.iter().map(|tool| {
         let mut tool = tool.clone();
         if let Value::Object(tool) = &mut tool {
             for (name, default) in [
@@ -133,5 +133,5 @@ fn tools(tools: &[Value]) -> Value {
         }
         tool
     });
-    shown.collect()
+    complete.collect()
 }
