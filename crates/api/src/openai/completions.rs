@@ -245,7 +245,7 @@ impl ChunkTemplate {
 }
 
 /// The state of a stream.
-struct State {
+struct StreamState {
     server: AppState,
     template: ChunkTemplate,
     ready: VecDeque<Message>,
@@ -270,7 +270,7 @@ fn stream_response(
             ));
         }
     }
-    let state = State {
+    let state = StreamState {
         usages: vec![Usage::default(); template.prompts.len()],
         pending: vec![(Vec::new(), 0); completions.len()],
         ended: false,
@@ -304,7 +304,7 @@ fn stream_response(
     sse::response(&limits, messages)
 }
 
-impl State {
+impl StreamState {
     fn end(&mut self, last: Option<Value>) {
         self.ready.extend(last.map(Message::Data));
         self.ready.push_back(Message::Done);
