@@ -27,7 +27,7 @@
 //! - Mismatched shapes are errors that name the operation and both shapes.
 //!
 //! # Adding a device
-//! A `metal` module next to `cpu`, enabled by the feature `metal`, will hold the kernels for Apple GPUs behind the same
+//! A `metal` module next to `cpu`, enabled by the feature `metal`, will hold the kernels for Apple GPUs with the same
 //! methods. Until then [`Kernels::cpu`] is the only constructor, and a tensor on another device is rejected with
 //! [`KernelError::Activation`].
 

@@ -28,7 +28,7 @@ fn count() -> Option<usize> {
         .find_map(|name| {
             let mut cores: libc::c_int = 0;
             let mut size = size_of_val(&cores);
-            // SAFETY: the name is a C string, the buffer is as long as `size` says, and nothing is set.
+            // SAFETY: `name` is a C string, `cores` is writable for `size` bytes, and no new value is passed.
             let status = unsafe {
                 libc::sysctlbyname(
                     name.as_ptr(),

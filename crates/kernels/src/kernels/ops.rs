@@ -257,7 +257,7 @@ impl Kernels {
         }
         check_indices(OP, "slot", slots, shape.blocks * shape.block_size)?;
         check_distinct(OP, slots)?;
-        let job = rope::RopeAndCache {
+        let args = rope::RopeAndCache {
             qkv: qkv.as_slice(),
             spec,
             norms,
@@ -265,9 +265,8 @@ impl Kernels {
             cache,
             slots,
         };
-        // SAFETY: the contract of `rope_and_cache`: slots are distinct and in the cache (checked above), which is borrowed
-        // mutably, so nothing else uses it.
-        let out = unsafe { rope::rope_and_cache(&self.cpu, &job) };
+        // SAFETY: slots are distinct, as checked above, and the cache is borrowed mutably, so no other thread uses it.
+        let out = unsafe { rope::rope_and_cache(&self.cpu, &args) };
         to_tensor(out, qkv.rows, q_width)
     }
 

@@ -142,7 +142,7 @@ impl Weight {
         self.rows
     }
 
-    /// FusedLinearInput features.
+    /// Input features.
     pub fn cols(&self) -> usize {
         self.cols
     }

@@ -102,7 +102,7 @@ impl Job<'_> {
         self.chunk_blocks() * self.cache.shape().block_size
     }
 
-    /// F32Tile of a vector's part of a chunk.
+    /// Floats of the partial result of a vector.
     fn partial_len(&self) -> usize {
         2 + self.cache.value_stride()
     }
@@ -140,14 +140,15 @@ pub(crate) fn attention(
     let spanned = spans.iter().map(|span| (span.rows.start, span.rows.end));
     for (start, end) in spanned.chain([(rows, rows)]) {
         let len = (start - covered) * width;
-        // SAFETY: these rows belong to no span, and no other thread is working yet.
+        // SAFETY: `part` checks that the rows are inside the output, which no other thread accesses yet.
         unsafe { job.out.part(covered * width, len).write_bytes(0, len) };
         covered = end;
     }
     let task = |phase: usize, index: usize| {
         SCRATCH.with_borrow_mut(|scratch| {
-            // SAFETY: the CPU supports the detected level. Pieces have disjoint query vectors or chunks; the second phase follows when
-            // all chunks are done.
+            // SAFETY: the CPU supports `cpu.level`, which was detected. The cache is borrowed, so no thread writes it. Items
+            // have different query vectors and splits different chunks, and each is computed by one task. The second phase
+            // starts when all chunks have been written.
             unsafe {
                 if phase == 0 {
                     let Split { item, .. } = &plan.splits[index];
@@ -170,6 +171,7 @@ pub(crate) fn attention(
         cpu.pool
             .parallel_phases(&[plan.splits.len(), plan.split_items.len()], &task);
     }
-    // SAFETY: every row belongs to an item or was zeroed.
+    // SAFETY: every row was zeroed or belongs to a span, of which items contain all heads and the tasks have written all
+    // outputs.
     unsafe { job.out.into_vec() }
 }

@@ -11,7 +11,7 @@ use memmap2::{MmapMut, MmapRaw};
 
 use crate::KernelError;
 
-/// Bytes of a mapping, unless a weight needs more: many large pages, so that little is lost at its edges.
+/// Minimum size of a mapping: many huge pages, so that little is lost at its edges.
 const MAPPING_BYTES: usize = 64 << 20;
 /// Weights start at a multiple of two cache lines, which CPUs fetch together.
 const ALIGNMENT: usize = 128;
@@ -92,12 +92,13 @@ impl RepackedMemory {
     }
 
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: the mapping lives as long as `self`, and no other thread was given this part of it.
+        // SAFETY: the range is inside the mapping, which `self` keeps alive and which is zeroed when created. `reserve` returns
+        // a range of a mapping only once, so it is written only through `as_mut_slice` of this `self`.
         unsafe { slice::from_raw_parts(self.map.as_ptr().add(self.range.start), self.len()) }
     }
 
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: as above.
+        // SAFETY: as in `as_slice`; `self` is borrowed mutably, so no other reference to the range exists.
         unsafe {
             slice::from_raw_parts_mut(self.map.as_mut_ptr().add(self.range.start), self.len())
         }
@@ -112,7 +113,7 @@ mod huge_pages {
 
     use super::Mapping;
 
-    /// Bytes per system call: threads that read them wait meanwhile.
+    /// Bytes per system call. Threads that read them wait for the call.
     const STEP_BYTES: usize = 2 << 20;
     /// Since Linux 6.1; `libc` defines it only for some targets.
     const MADV_COLLAPSE: i32 = 25;
@@ -137,7 +138,7 @@ mod huge_pages {
     }
 
     fn collapse(map: &MmapRaw, start: usize, len: usize) -> io::Result<()> {
-        // SAFETY: the range is in the mapping, and its content stays.
+        // SAFETY: the range is inside the mapping, and the call does not change its content.
         let code = unsafe { libc::madvise(map.as_mut_ptr().add(start).cast(), len, MADV_COLLAPSE) };
         if code == 0 {
             return Ok(());
