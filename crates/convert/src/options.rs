@@ -11,8 +11,8 @@ use super::recipe::Recipe;
 /// How the weights of linear layers and embeddings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WeightFormat {
-    /// The format of the source: dense weights stay dense, MLX quantization is copied, and GGUF quantization is repacked
-    /// without loss if MLX has an equivalent format, else requantized.
+    /// The format of the source: dense weights stay dense, MLX quantization is copied, and GGUF quantization is
+    /// repacked without loss if MLX has an equivalent format, else requantized.
     #[default]
     Keep,
     /// One format for every layer whose number of columns is a multiple of the group size.

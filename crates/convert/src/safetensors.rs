@@ -245,7 +245,8 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// A linear layer or embedding that is quantized in the source: one plan, and a second one if it has a global scale.
+    /// A linear layer or embedding that is quantized in the source: one plan, and a second one if it has a global
+    /// scale.
     fn quantized_weight(
         &mut self,
         path: &str,

@@ -26,8 +26,8 @@ impl Bytes {
     /// If `range` is not inside the map.
     ///
     /// # Safety
-    /// `map` maps a file and has not been written to, as anonymous or copy-on-write memory can have been: its pages may be
-    /// dropped at any time and read from the file again.
+    /// `map` maps a file and has not been written to, as anonymous or copy-on-write memory can have been: its pages
+    /// may be dropped at any time and read from the file again.
     pub unsafe fn mapped(map: Arc<Mmap>, range: Range<usize>) -> Self {
         assert!(
             range.start <= range.end && range.end <= map.len(),
@@ -89,8 +89,8 @@ impl Bytes {
     pub(crate) fn release(&self) {
         #[cfg(unix)]
         if let Source::Mapped(map) = &self.source {
-            // SAFETY: by the contract of `mapped`, dropped pages are read from the file again and have the same content.
-            // If the call fails, the memory stays.
+            // SAFETY: by the contract of `mapped`, dropped pages are read from the file again and have the same
+            // content. If the call fails, the memory stays.
             let _ = unsafe {
                 map.unchecked_advise_range(
                     memmap2::UncheckedAdvice::DontNeed,
@@ -188,8 +188,8 @@ impl<T: Element> Deref for Typed<T> {
 
     fn deref(&self) -> &[T] {
         let bytes = self.bytes.as_slice();
-        // SAFETY: `Bytes::typed` checked length and alignment. The storage is immutable and does not move, because it is
-        // mapped or on the heap, and lives as long as `self`. Every bit pattern is a valid `T`.
+        // SAFETY: `Bytes::typed` checked length and alignment. The storage is immutable and does not move, because it
+        // is mapped or on the heap, and lives as long as `self`. Every bit pattern is a valid `T`.
         unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
     }
 }

@@ -71,8 +71,8 @@ impl Value<'_> {
     }
 }
 
-/// An array whose extent is checked. Items are decoded on use, so that a corrupt count cannot cause an allocation larger
-/// than the file.
+/// An array whose extent is checked. Items are decoded on use, so that a corrupt count cannot cause an allocation
+/// larger than the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Array<'a> {
     element: ValueType,

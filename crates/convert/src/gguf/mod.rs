@@ -1,9 +1,9 @@
 //! Conversion of GGUF files.
 //!
 //! `MXFP4` and the types that consist of affine groups of 32 values (`Q4_0`, `Q4_1`, `Q5_0`, `Q5_1`, `Q8_0`) are
-//! converted without loss. `Q4_K` and `Q5_K` keep their integers; their scales, products of an f16 and a 6-bit integer,
-//! are rounded to the float type of the model. The other supported types are requantized with about two more bits, which
-//! keeps the additional error well below that of the original quantization.
+//! converted without loss. `Q4_K` and `Q5_K` keep their integers; their scales, products of an f16 and a 6-bit
+//! integer, are rounded to the float type of the model. The other supported types are requantized with about two more
+//! bits, which keeps the additional error well below that of the original quantization.
 
 mod architecture;
 mod blocks;

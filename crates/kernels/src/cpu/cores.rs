@@ -2,7 +2,8 @@
 
 use std::thread::available_parallelism;
 
-/// Physical cores this process may use; on Apple Silicon the performance cores, since a loop waits for its slowest thread.
+/// Physical cores this process may use; on Apple Silicon the performance cores, since a loop waits for its slowest
+/// thread.
 pub(crate) fn physical() -> usize {
     let logical = available_parallelism().map_or(1, usize::from);
     count().map_or(logical, |cores| cores.clamp(1, logical))

@@ -47,8 +47,9 @@ multiversion! {
 }
 
 /// # Safety
-/// The CPU supports `I`. For every row of the block, `cols` values are initialized at `values`, and for [`Epilogue::Glu`] at
-/// `up`, and `cols` values are writable at `out`, aligned for f32. No other thread writes the former or accesses the latter.
+/// The CPU supports `I`. For every row of the block, `cols` values are initialized at `values`, and for
+/// [`Epilogue::Glu`] at `up`, and `cols` values are writable at `out`, aligned for f32. No other thread writes the
+/// former or accesses the latter.
 #[inline(always)]
 unsafe fn apply_with<I: Isa>(epilogue: Epilogue<'_>, block: &Block<'_>) {
     for row in 0..block.rows {

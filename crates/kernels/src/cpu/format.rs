@@ -229,8 +229,8 @@ impl<'a> Packed<'a> {
         }
     }
 
-    /// Widens the scales and biases of a row, `groups` of each. Not inlined, because every format on every instruction set
-    /// would contain several copies.
+    /// Widens the scales and biases of a row, `groups` of each. Not inlined, because every format on every
+    /// instruction set would contain several copies.
     #[inline(never)]
     pub fn scales(&self, row: usize, scales: &mut [f32], biases: &mut [f32]) {
         let Some(quantized) = self.quantized else {

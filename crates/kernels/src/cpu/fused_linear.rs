@@ -2,8 +2,8 @@
 //!
 //! The loop has up to three phases:
 //! 1. Rows are normalized, and quantized for repacked weights.
-//! 2. Products are computed. Blocks of repacked weights go through the epilogue right away. Other weights, and gate and up
-//!    weights whose tiles do not line up, write their unfused products to memory.
+//! 2. Products are computed. Blocks of repacked weights go through the epilogue right away. Other weights, and gate
+//!    and up weights whose tiles do not line up, write their unfused products to memory.
 //! 3. The epilogue is applied to the unfused products.
 
 use std::{cell::RefCell, mem::MaybeUninit, ops::Range};
@@ -42,8 +42,8 @@ pub(crate) struct FusedLinearInput<'a> {
     pub norm: Option<&'a Norm>,
 }
 
-/// Computes `epilogue(norm(x) · [weights]ᵀ + [biases])`, `[rows, width]`. The outputs of the weights are concatenated along
-/// the columns.
+/// Computes `epilogue(norm(x) · [weights]ᵀ + [biases])`, `[rows, width]`. The outputs of the weights are concatenated
+/// along the columns.
 ///
 /// # Panics
 /// If `x` does not have `rows` rows of as many columns as every weight.
@@ -293,8 +293,8 @@ impl<'a> FusedLinear<'a> {
                         &*scratch
                     }
                 };
-                // SAFETY: the CPU supports `cpu.level`, which was detected. `normalized` has `cols` elements for the row, which
-                // `x` is not part of. Only this task accesses the row in this phase.
+                // SAFETY: the CPU supports `cpu.level`, which was detected. `normalized` has `cols` elements for the
+                // row, which `x` is not part of. Only this task accesses the row in this phase.
                 unsafe {
                     if let Some(normalized) = &self.normalized {
                         let to = normalized.pointer(row * self.cols);
@@ -319,8 +319,8 @@ impl<'a> FusedLinear<'a> {
                             // SAFETY: the first phase, which is complete, has written all rows.
                             unsafe { normalized.slice(0, count) }
                         });
-                        // SAFETY: the target has `stride` columns for every row, among them the outputs of this part from
-                        // its column on. Each task runs once, and no other part has the same columns.
+                        // SAFETY: the target has `stride` columns for every row, among them the outputs of this part
+                        // from its column on. Each task runs once, and no other part has the same columns.
                         unsafe { self.dequantized(linear, part.column).run(self.cpu, x, task) };
                     }
                     Kind::Repacked {
@@ -395,10 +395,11 @@ impl<'a> FusedLinear<'a> {
             let to = products.as_mut_ptr().cast();
             let to_up = up_products.as_mut_ptr().cast();
             let at = rows.start * stride + columns.column + output;
-            // SAFETY: the CPU supports `cpu.level`, which was detected. The first phase, which is complete, has quantized the
-            // rows. The arrays have room for `BLOCK_ROWS` rows of `BLOCK_OUTPUTS`, at least the `count · TILE` products that
-            // `multiply_tiles` writes, which include the columns of the block; with `Epilogue::Glu` there is an up weight. The
-            // target has the rows and the columns of this part, and no other task writes this block of outputs.
+            // SAFETY: the CPU supports `cpu.level`, which was detected. The first phase, which is complete, has
+            // quantized the rows. The arrays have room for `BLOCK_ROWS` rows of `BLOCK_OUTPUTS`, at least the
+            // `count · TILE` products that `multiply_tiles` writes, which include the columns of the block; with
+            // `Epilogue::Glu` there is an up weight. The target has the rows and the columns of this part, and no
+            // other task writes this block of outputs.
             unsafe {
                 self.multiply_tiles(gate, rows.clone(), to);
                 if let Some(up) = up {
@@ -426,19 +427,20 @@ impl<'a> FusedLinear<'a> {
         }
     }
 
-    /// Writes the products of `rows` with the outputs of a tile range to `to`, [`BLOCK_OUTPUTS`] floats from row to row.
+    /// Writes the products of `rows` with the outputs of a tile range to `to`, [`BLOCK_OUTPUTS`] floats from row to
+    /// row.
     ///
     /// # Safety
-    /// The rows have been quantized, and no thread writes them. `to` is aligned and writable for `count · TILE` floats of every
-    /// row, which no other thread accesses.
+    /// The rows have been quantized, and no thread writes them. `to` is aligned and writable for `count · TILE`
+    /// floats of every row, which no other thread accesses.
     unsafe fn multiply_tiles(&self, tiles: TileRange<'_>, rows: Range<usize>, to: *mut f32) {
         let operands = Operands {
             weight: tiles.weight,
             x: &self.quantized[tiles.rows],
         };
         for tile in 0..tiles.count {
-            // SAFETY: the CPU supports `cpu.dots`, which was detected. `new` has checked the number of columns, and the rows
-            // have the group size of the weight. The rest is the contract of this function.
+            // SAFETY: the CPU supports `cpu.dots`, which was detected. `new` has checked the number of columns, and
+            // the rows have the group size of the weight. The rest is the contract of this function.
             unsafe {
                 let to = to.add(tile * TILE);
                 gemm(
@@ -459,9 +461,9 @@ impl<'a> FusedLinear<'a> {
         };
         let values = unfused.pointer(rows.start * total);
         let index = rows.start * self.width;
-        // SAFETY: the CPU supports `cpu.level`, which was detected. The second phase, which is complete, has written `total`
-        // products for every row, of which the last `width` are those of the up projection. Each row of the output, which is
-        // other memory, is written by one task.
+        // SAFETY: the CPU supports `cpu.level`, which was detected. The second phase, which is complete, has written
+        // `total` products for every row, of which the last `width` are those of the up projection. Each row of the
+        // output, which is other memory, is written by one task.
         unsafe {
             epilogue::apply(
                 self.cpu.level,

@@ -22,10 +22,10 @@ multiversion! {
 }
 
 /// # Safety
-/// The CPU supports `I`. `slot.keys` and `slot.values` point to the tiles of one head of a block in a [`crate::KvCache`] of
-/// type `slot.dtype`, whose `key_dim` and `value_dim` are the lengths of `key` and `value`, with the strides of `slot`;
-/// `slot.offset` is below the stride. The tiles are aligned for f32 and do not overlap `key` and `value`. No other thread
-/// accesses position `slot.offset` of the tiles.
+/// The CPU supports `I`. `slot.keys` and `slot.values` point to the tiles of one head of a block in a
+/// [`crate::KvCache`] of type `slot.dtype`, whose `key_dim` and `value_dim` are the lengths of `key` and `value`,
+/// with the strides of `slot`; `slot.offset` is below the stride. The tiles are aligned for f32 and do not overlap
+/// `key` and `value`. No other thread accesses position `slot.offset` of the tiles.
 #[inline(always)]
 unsafe fn write_with<I: Isa>(slot: &CacheSlot, key: &[f32], value: &[f32]) {
     let &CacheSlot {
@@ -36,9 +36,9 @@ unsafe fn write_with<I: Isa>(slot: &CacheSlot, key: &[f32], value: &[f32]) {
         value_stride,
         ..
     } = slot;
-    // SAFETY: by the contract of this function the CPU supports `I`, and the tiles have the layout of the cache: elements and
-    // scales of position `offset` are inside them, values are padded to whole vectors, and rows of values are aligned. Codes
-    // and scales of other positions are not accessed.
+    // SAFETY: by the contract of this function the CPU supports `I`, and the tiles have the layout of the cache:
+    // elements and scales of position `offset` are inside them, values are padded to whole vectors, and rows of
+    // values are aligned. Codes and scales of other positions are not accessed.
     unsafe {
         match slot.dtype {
             KvCacheDtype::F32 => {

@@ -85,8 +85,8 @@ impl Product<'_> {
     /// Computes the outputs of one task for all rows of `x`.
     ///
     /// # Safety
-    /// `out.start` is writable for `weight.rows()` floats of every row, `out.stride` apart, and aligned for f32. No other
-    /// thread accesses the outputs of this task.
+    /// `out.start` is writable for `weight.rows()` floats of every row, `out.stride` apart, and aligned for f32. No
+    /// other thread accesses the outputs of this task.
     pub unsafe fn run(&self, cpu: &Cpu, x: &[f32], task: usize) {
         let (w, per_task) = (self.weight, self.per_task());
         assert!(x.len() == self.rows * w.cols());
@@ -100,9 +100,10 @@ impl Product<'_> {
             out: self.out,
         };
         SCRATCH.with_borrow_mut(|scratch| {
-            // SAFETY: the CPU supports `cpu.level`, which was detected. `F` is the format of the weight, `range` is inside
-            // the weight, `x` has `rows · cols` values by the assertion, and `unpack` fills `scratch` for `many_rows`. The
-            // outputs `range` are those of this task, so the contract of this function makes them writable.
+            // SAFETY: the CPU supports `cpu.level`, which was detected. `F` is the format of the weight, `range` is
+            // inside the weight, `x` has `rows · cols` values by the assertion, and `unpack` fills `scratch` for
+            // `many_rows`. The outputs `range` are those of this task, so the contract of this function makes them
+            // writable.
             unsafe {
                 with_format!(w, F => {
                     if job.rows == 1 {
@@ -162,9 +163,9 @@ unsafe fn one_row_with<I: Isa, F: Format>(
     let per_row = 2 * job.packed.groups;
     scratch.resize(4 * per_row, 0.0);
     let mut n = range.start;
-    // SAFETY: the contract of this function. `n` is inside `range`. Every `Dot` has `per_row` floats of scratch memory of its
-    // own, which are not used otherwise until it is finished. `groups · units_per_group` units of sixteen values and the tail
-    // are the columns of the row and of `x`.
+    // SAFETY: the contract of this function. `n` is inside `range`. Every `Dot` has `per_row` floats of scratch
+    // memory of its own, which are not used otherwise until it is finished. `groups · units_per_group` units of
+    // sixteen values and the tail are the columns of the row and of `x`.
     unsafe {
         // Four sums at a time hide the latency of an addition. They are variables, not an array, to stay in registers.
         while n + 4 <= range.end {
@@ -263,8 +264,8 @@ impl<I: Isa, F: Format> Dot<I, F> {
     /// Adds the part of a unit at the end of a dense row, and stores the sum.
     ///
     /// # Safety
-    /// The CPU supports `I`. All whole units of the row have been added, and `x` is readable for the `tail` remaining values.
-    /// Output `n` of the first row is writable, and no other thread accesses it.
+    /// The CPU supports `I`. All whole units of the row have been added, and `x` is readable for the `tail` remaining
+    /// values. Output `n` of the first row is writable, and no other thread accesses it.
     #[inline(always)]
     unsafe fn finish(mut self, job: &Job<'_>, x: *const f32, n: usize) {
         let tail = job.packed.tail;
@@ -287,8 +288,8 @@ impl<I: Isa, F: Format> Dot<I, F> {
 unsafe fn unit_part<I: Isa, F: Format>(from: *const u8, count: usize) -> I::V {
     let mut bytes = [0_u32; LANES];
     let size = (count * F::UNIT_BYTES / LANES).min(size_of_val(&bytes));
-    // SAFETY: the contract of this function: a value of a dense format has `UNIT_BYTES / LANES` bytes, at most four, so a unit
-    // fits `bytes`.
+    // SAFETY: the contract of this function: a value of a dense format has `UNIT_BYTES / LANES` bytes, at most four,
+    // so a unit fits `bytes`.
     unsafe {
         std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr().cast(), size);
         F::unit::<I>(F::group::<I>(1.0, 0.0), bytes.as_ptr().cast())
@@ -298,7 +299,8 @@ unsafe fn unit_part<I: Isa, F: Format>(from: *const u8, count: usize) -> I::V {
 /// Reduces the sums of `M` rows and `R` outputs and stores them.
 ///
 /// # Safety
-/// The CPU supports `I`. The outputs `n .. n + R` of the rows `t .. t + M` are writable, and no other thread accesses them.
+/// The CPU supports `I`. The outputs `n .. n + R` of the rows `t .. t + M` are writable, and no other thread accesses
+/// them.
 #[inline(always)]
 unsafe fn finish<I: Isa, const M: usize, const R: usize>(
     job: &Job<'_>,
@@ -357,8 +359,8 @@ unsafe fn unpack_with<I: Isa, F: Format>(
 }
 
 /// # Safety
-/// The CPU supports `I`. `weights` holds the weight rows `range` as [`unpack`] writes them, and `job.x` holds `rows` rows of
-/// `cols` values. The outputs `range` of all rows are writable, and no other thread accesses them.
+/// The CPU supports `I`. `weights` holds the weight rows `range` as [`unpack`] writes them, and `job.x` holds `rows`
+/// rows of `cols` values. The outputs `range` of all rows are writable, and no other thread accesses them.
 #[inline(always)]
 unsafe fn many_rows_with<I: Isa>(job: &Job<'_>, range: Range<usize>, weights: &[f32]) {
     // SAFETY: the contract of this function; the panels are inside the rows.
@@ -410,8 +412,8 @@ unsafe fn row_panel<I: Isa, const M: usize, const R: usize>(
 /// A tile of the outputs `n .. n + R` of the rows `t .. t + M`.
 ///
 /// # Safety
-/// The CPU supports `I`. `job.x` has the rows `t .. t + M`, and `weights` is readable for `R` rows of `cols` values rounded up
-/// to sixteen. The outputs of the tile are writable, and no other thread accesses them.
+/// The CPU supports `I`. `job.x` has the rows `t .. t + M`, and `weights` is readable for `R` rows of `cols` values
+/// rounded up to sixteen. The outputs of the tile are writable, and no other thread accesses them.
 #[inline(always)]
 unsafe fn tile<I: Isa, const M: usize, const R: usize>(
     job: &Job<'_>,

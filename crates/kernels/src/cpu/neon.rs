@@ -207,7 +207,8 @@ impl Isa for Neon {
 
     #[inline(always)]
     unsafe fn integers<const BITS: usize>(from: *const u8) -> Four {
-        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes are readable. `BYTES` has 64 bytes and `SHIFTS` 16 values.
+        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes are readable. `BYTES` has 64 bytes and `SHIFTS`
+        // 16 values.
         unsafe {
             if BITS == 8 {
                 return convert(widen(vld1q_u8(from)));

@@ -4,12 +4,12 @@
 //! sleep. A loop never waits for a worker that has not joined it: a late worker finds the loop closed.
 //!
 //! # Protocol
-//! `state` packs the number of the current loop, an open flag, and the number of active workers. A worker joins with a
-//! compare-and-swap that succeeds only while the loop is open. The caller closes the loop when no index is left and waits
-//! until no worker is active, so the job may borrow from the caller's stack.
+//! `state` packs the number of the current loop, an open flag, and the number of active workers. A worker joins with
+//! a compare-and-swap that succeeds only while the loop is open. The caller closes the loop when no index is left and
+//! waits until no worker is active, so the job may borrow from the caller's stack.
 //!
-//! A loop may have several phases, which is cheaper than several loops: the indices of all phases are handed out in order,
-//! and a thread that takes an index of a later phase first waits until all earlier indices are done.
+//! A loop may have several phases, which is cheaper than several loops: the indices of all phases are handed out in
+//! order, and a thread that takes an index of a later phase first waits until all earlier indices are done.
 //!
 //! Background tasks run on a worker between two loops; a loop that is opened meanwhile runs without that worker.
 
@@ -79,8 +79,8 @@ struct Job {
     phases: usize,
 }
 
-// SAFETY: `job` is written only by the holder of `Pool::running` while the loop is closed and no worker is active, and read
-// only by active workers. The transitions of `state` order the two. All other fields are `Sync`.
+// SAFETY: `job` is written only by the holder of `Pool::running` while the loop is closed and no worker is active,
+// and read only by active workers. The transitions of `state` order the two. All other fields are `Sync`.
 unsafe impl Sync for Shared {}
 // SAFETY: the task that `job` points to is `Sync`, and dereferenced only during a loop, whose caller keeps it alive.
 unsafe impl Send for Shared {}
@@ -145,8 +145,9 @@ impl Pool {
             }
         };
         let shared = &*self.shared;
-        // SAFETY: only the lifetime changes. This function does not return or unwind before the loop is closed and no worker
-        // is active: until then it calls nothing that panics, and `run` catches panics. So the task is not called afterwards.
+        // SAFETY: only the lifetime changes. This function does not return or unwind before the loop is closed and no
+        // worker is active: until then it calls nothing that panics, and `run` catches panics. So the task is not
+        // called afterwards.
         let task: &'static Task = unsafe { std::mem::transmute(task) };
         let mut end = 0;
         let ends = std::array::from_fn(|phase| {
@@ -158,7 +159,8 @@ impl Pool {
             ends,
             phases: counts.len(),
         };
-        // SAFETY: this thread holds `running`, and no worker has been active since the last loop, so no thread accesses the job.
+        // SAFETY: this thread holds `running`, and no worker has been active since the last loop, so no thread
+        // accesses the job.
         unsafe { *shared.job.get() = job };
         shared.next.store(0, Ordering::Relaxed);
         shared.done.store(0, Ordering::Relaxed);
@@ -179,7 +181,8 @@ impl Pool {
         }
     }
 
-    /// Runs `task` on a worker between two loops without waiting for it, or on the calling thread if there are no workers.
+    /// Runs `task` on a worker between two loops without waiting for it, or on the calling thread if there are no
+    /// workers.
     pub fn spawn_background(&self, task: BackgroundTask) {
         if self.workers.is_empty() {
             return task();

@@ -17,7 +17,8 @@ pub(crate) fn prefetch(from: *const u8, range: Range<usize>) {
 #[inline(always)]
 fn prefetch_line(at: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a prefetch of any address is allowed and affects only caches. The instruction is part of SSE, hence of x86-64.
+    // SAFETY: a prefetch of any address is allowed and affects only caches. The instruction is part of SSE, hence of
+    // x86-64.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
 }
 

@@ -81,8 +81,9 @@ pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, args: &RopeAndCache<'_>) -> Vec<f
                         rotate(cpu.level, k, spec.head_dim, rope_cos_sin, row);
                     }
                 }
-                // SAFETY: the output has `q_width` elements per row, and `q` is as long and not part of it. The row and, since
-                // slots are distinct and the cache is used by this call alone, its slot are written by this task only.
+                // SAFETY: the output has `q_width` elements per row, and `q` is as long and not part of it. The row
+                // and, since slots are distinct and the cache is used by this call alone, its slot are written by
+                // this task only.
                 unsafe {
                     let to = out.pointer(row * q_width);
                     to.copy_from_nonoverlapping(q.as_ptr(), q_width);

@@ -40,8 +40,8 @@ impl<'a, T> SharedOutput<'a, T> {
     #[inline(always)]
     pub unsafe fn part(&self, start: usize, len: usize) -> &'a mut [T] {
         assert!(start <= self.len && len <= self.len - start);
-        // SAFETY: the part is inside the slice by the assertion, and the slice is borrowed mutably for `'a`. No other reference
-        // overlaps it by the contract of this function.
+        // SAFETY: the part is inside the slice by the assertion, and the slice is borrowed mutably for `'a`. No other
+        // reference overlaps it by the contract of this function.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
 }
@@ -58,8 +58,8 @@ pub(crate) struct UninitBuffer<T> {
 
 // SAFETY: `start` points to memory that `memory` owns, and a `Vec<T>` is `Send` if `T` is.
 unsafe impl<T: Send> Send for UninitBuffer<T> {}
-// SAFETY: safe methods only compute pointers. Elements are accessed by unsafe code, which may send them to other threads by
-// writing them (`T: Send`) or share them through `slice` (`T: Sync`).
+// SAFETY: safe methods only compute pointers. Elements are accessed by unsafe code, which may send them to other
+// threads by writing them (`T: Send`) or share them through `slice` (`T: Sync`).
 unsafe impl<T: Send + Sync> Sync for UninitBuffer<T> {}
 
 impl<T: Copy> UninitBuffer<T> {
@@ -91,8 +91,8 @@ impl<T: Copy> UninitBuffer<T> {
     /// writes them while the slice exists.
     pub unsafe fn slice(&self, start: usize, len: usize) -> &[T] {
         assert!(start <= self.len && len <= self.len - start);
-        // SAFETY: the elements are inside the allocation by the assertion, and initialized and not written by the contract of
-        // this function.
+        // SAFETY: the elements are inside the allocation by the assertion, and initialized and not written by the
+        // contract of this function.
         unsafe { std::slice::from_raw_parts(self.start.add(start), len) }
     }
 

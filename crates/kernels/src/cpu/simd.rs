@@ -77,8 +77,8 @@ macro_rules! multiversion {
                 // SAFETY: the contract of this function.
                 unsafe { $generic::<$crate::cpu::x86::Avx2, $($use)*>($($arg),*) }
             }
-            // SAFETY: the CPU supports `level`, which implies the features that each function enables and the instruction
-            // set that it uses. The rest is the contract of this function.
+            // SAFETY: the CPU supports `level`, which implies the features that each function enables and the
+            // instruction set that it uses. The rest is the contract of this function.
             unsafe {
                 match level {
                     #[cfg(target_arch = "x86_64")]
@@ -101,8 +101,8 @@ pub(crate) use multiversion;
 
 /// An instruction set.
 ///
-/// The methods execute instructions of the set, and must be inlined into a function that enables them to be fast: they are
-/// called from functions that [`multiversion`] compiles. Pointers need no alignment.
+/// The methods execute instructions of the set, and must be inlined into a function that enables them to be fast:
+/// they are called from functions that [`multiversion`] compiles. Pointers need no alignment.
 pub(crate) trait Isa: Copy {
     /// Sixteen f32.
     type V: Copy;

@@ -83,14 +83,15 @@ impl Avx2 {
         }
     }
 
-    /// The 16-bit windows that hold the integers of lanes `8 · HALF ..`, shifted into place but not masked. `HALF` is 0 or 1.
+    /// The 16-bit windows that hold the integers of lanes `8 · HALF ..`, shifted into place but not masked. `HALF` is
+    /// 0 or 1.
     ///
     /// # Safety
     /// The CPU supports AVX2; `HALF` is 0 or 1.
     #[inline(always)]
     unsafe fn windows<const BITS: usize, const HALF: usize>(bytes: __m256i) -> __m256i {
-        // SAFETY: the CPU supports AVX2 by the contract of this function. `BYTES` has 64 bytes and `SHIFTS` 16 values, of which
-        // each half reads its own.
+        // SAFETY: the CPU supports AVX2 by the contract of this function. `BYTES` has 64 bytes and `SHIFTS` 16
+        // values, of which each half reads its own.
         unsafe {
             let order = _mm256_loadu_si256(Layout::<BITS>::BYTES.as_ptr().add(32 * HALF).cast());
             let shifts = _mm256_loadu_si256(Layout::<BITS>::SHIFTS.as_ptr().add(8 * HALF).cast());

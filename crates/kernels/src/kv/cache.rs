@@ -49,10 +49,10 @@ impl KvShape {
 /// Memory is reserved but not committed: a block takes none until it is written.
 ///
 /// Keys are laid out `[block, head, element, position]` and values `[block, head, position, element]`: scores of
-/// consecutive positions and the weighted sum of values both run over contiguous memory. The positions of a block
-/// and the elements of a value are padded to a multiple of 16, so multiples of 16 waste no memory. The bf16 scales of
-/// [`KvCacheDtype::Int8`] follow the elements of each head of a block: `[run, position]` for keys, `[position, run]` for
-/// values.
+/// consecutive positions and the weighted sum of values both run over contiguous memory. The positions of a block and
+/// the elements of a value are padded to a multiple of 16, so multiples of 16 waste no memory. The bf16 scales of
+/// [`KvCacheDtype::Int8`] follow the elements of each head of a block: `[run, position]` for keys, `[position, run]`
+/// for values.
 #[derive(Debug)]
 pub struct KvCache {
     shape: KvShape,
@@ -144,8 +144,8 @@ impl KvCache {
     /// If the slot is outside the cache, or `key` or `value` have the wrong length.
     ///
     /// # Safety
-    /// No other thread writes this slot or reads its block at the same time. Other slots, also of the same block, may be
-    /// written.
+    /// No other thread writes this slot or reads its block at the same time. Other slots, also of the same block, may
+    /// be written.
     pub(crate) unsafe fn write(&self, slot: usize, key: &[f32], value: &[f32]) {
         let shape = self.shape;
         assert_eq!(key.len(), shape.kv_heads * shape.key_dim);
@@ -175,9 +175,9 @@ impl KvCache {
             stride: self.stride(),
             value_stride: self.value_stride(),
         };
-        // SAFETY: the CPU supports `self.level`, which was detected. The pointers are tiles of this cache, as `at` asserts, and
-        // the lengths are those of its shape. Maps are page-aligned and tiles a multiple of 16 bytes, so they are aligned for
-        // f32. No other thread accesses the slot, by the contract of this function.
+        // SAFETY: the CPU supports `self.level`, which was detected. The pointers are tiles of this cache, as `at`
+        // asserts, and the lengths are those of its shape. Maps are page-aligned and tiles a multiple of 16 bytes, so
+        // they are aligned for f32. No other thread accesses the slot, by the contract of this function.
         unsafe { write(self.level, &cache_slot, key, value) }
     }
 
@@ -200,13 +200,14 @@ impl KvCache {
         unsafe { self.element(self.values(block, head), offset * width + element, scale) }
     }
 
-    /// Element `index` of the tile at `start`. The tile has `scale.0` elements; `scale.1` is the index of the scale among the
-    /// scales that follow them.
+    /// Element `index` of the tile at `start`. The tile has `scale.0` elements; `scale.1` is the index of the scale
+    /// among the scales that follow them.
     ///
     /// # Safety
     /// `start` is a tile of this cache's keys or values, element and scale are inside it, and no thread writes them.
     unsafe fn element(&self, start: *const u8, index: usize, scale: (usize, usize)) -> f32 {
-        // SAFETY: the contract of this function. Maps are zeroed when created, hence initialized, and byte arrays need no alignment.
+        // SAFETY: the contract of this function. Maps are zeroed when created, hence initialized, and byte arrays
+        // need no alignment.
         unsafe {
             let half = |from: *const u8| u16::from_ne_bytes(from.cast::<[u8; 2]>().read());
             match self.dtype {

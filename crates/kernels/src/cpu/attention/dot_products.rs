@@ -64,12 +64,13 @@ macro_rules! for_count {
     };
 }
 
-/// The scaled products of query vectors with the keys of a block at the positions `seen`, extended to whole runs of sixteen.
+/// The scaled products of query vectors with the keys of a block at the positions `seen`, extended to whole runs of
+/// sixteen.
 ///
 /// # Safety
-/// The CPU supports `I`. `keys.start` is a tile of keys in the format `S`, which no thread writes, and `seen` ends at most at
-/// its stride. Every `q` is readable for `keys.dim` elements. `to` has a row for every `q`, writable for the extended
-/// positions, which no other thread accesses.
+/// The CPU supports `I`. `keys.start` is a tile of keys in the format `S`, which no thread writes, and `seen` ends at
+/// most at its stride. Every `q` is readable for `keys.dim` elements. `to` has a row for every `q`, writable for the
+/// extended positions, which no other thread accesses.
 #[inline(always)]
 pub(super) unsafe fn score<I: Isa, S: TileFormat<I>>(
     keys: Keys,
@@ -162,9 +163,10 @@ unsafe fn score_runs<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
 /// For each query, positions are added in ascending order. Values at positions that it does not see are not read.
 ///
 /// # Safety
-/// The CPU supports `I`. `values.start` is a tile of values in the format `S`, which no thread writes, and holds the positions
-/// `block`. `weights` has a row for every query, with an initialized weight for every position that the query sees. `parts`
-/// has a row for every query, with `values.padded` initialized sums, which no other thread accesses.
+/// The CPU supports `I`. `values.start` is a tile of values in the format `S`, which no thread writes, and holds the
+/// positions `block`. `weights` has a row for every query, with an initialized weight for every position that the
+/// query sees. `parts` has a row for every query, with `values.padded` initialized sums, which no other thread
+/// accesses.
 #[inline(always)]
 pub(super) unsafe fn add_weighted_values<I: Isa, S: TileFormat<I>>(
     values: Values,
@@ -176,8 +178,8 @@ pub(super) unsafe fn add_weighted_values<I: Isa, S: TileFormat<I>>(
     let (first, last) = (queries[0], queries[queries.len() - 1]);
     let common = clip(last.start..first.end, block);
     let ragged = first.start < last.start || first.end < last.end;
-    // SAFETY: the contract of this function. `common` is what all queries see, because neither start nor end of their ranges
-    // decreases; `before` and `after` are seen by one query.
+    // SAFETY: the contract of this function. `common` is what all queries see, because neither start nor end of their
+    // ranges decreases; `before` and `after` are seen by one query.
     unsafe {
         if ragged {
             for (r, query) in queries.iter().enumerate() {

@@ -37,8 +37,9 @@ multiversion! {
 }
 
 /// # Safety
-/// The CPU supports `I`, and `DTYPE` is the type of the cache. No thread writes the blocks of the item. No other thread computes
-/// this split or accesses its results: its part of `job.partials`, or the outputs of the item if it is not split.
+/// The CPU supports `I`, and `DTYPE` is the type of the cache. No thread writes the blocks of the item. No other
+/// thread computes this split or accesses its results: its part of `job.partials`, or the outputs of the item if it
+/// is not split.
 #[inline(always)]
 unsafe fn attend_with<I: Isa, const DTYPE: u8>(
     job: &Job<'_>,
@@ -72,9 +73,9 @@ unsafe fn attend_tiles<I: Isa, S: TileFormat<I>>(
     let mut sums = [SoftmaxState::EMPTY; MAX_VECTORS];
     values.fill(0.0);
     for chunk in split.chunks.clone() {
-        // SAFETY: the contract of this function. The methods of the workspace are called in the required order, and its rows
-        // are part of `scratch`, initialized, and not borrowed elsewhere. `partials.part` checks that the result of a vector
-        // has `partial_len` elements there: two and `padded` values.
+        // SAFETY: the contract of this function. The methods of the workspace are called in the required order, and
+        // its rows are part of `scratch`, initialized, and not borrowed elsewhere. `partials.part` checks that the
+        // result of a vector has `partial_len` elements there: two and `padded` values.
         unsafe {
             workspace.score_chunk::<I, S>(chunk);
             let states = workspace.chunk_weights::<I>(chunk);
@@ -105,8 +106,8 @@ unsafe fn attend_tiles<I: Isa, S: TileFormat<I>>(
 }
 
 /// # Safety
-/// The CPU supports `I`. The partial results of all chunks of the item have been written from `partials` on, and no thread
-/// writes them. No other thread accesses the outputs of the item.
+/// The CPU supports `I`. The partial results of all chunks of the item have been written from `partials` on, and no
+/// thread writes them. No other thread accesses the outputs of the item.
 #[inline(always)]
 unsafe fn combine_with<I: Isa>(
     job: &Job<'_>,
@@ -141,7 +142,8 @@ unsafe fn combine_with<I: Isa>(
 /// Writes the result of the query vector `at`.
 ///
 /// # Safety
-/// The CPU supports `I`. `values` has at least `value_dim` elements, and no other thread accesses the output of the vector.
+/// The CPU supports `I`. `values` has at least `value_dim` elements, and no other thread accesses the output of the
+/// vector.
 #[inline(always)]
 unsafe fn write_output<I: Isa>(job: &Job<'_>, at: usize, sum: SoftmaxState, values: &mut [f32]) {
     let spec = job.spec;
@@ -149,7 +151,8 @@ unsafe fn write_output<I: Isa>(job: &Job<'_>, at: usize, sum: SoftmaxState, valu
     let sink = sink.map(|sinks| sinks.as_slice()[at % spec.heads]);
     normalize::<I>(sum, sink, values);
     let out = job.out.part(at * spec.value_dim, spec.value_dim);
-    // SAFETY: the contract of this function; `part` checks that the output has `value_dim` elements. It is not part of `values`.
+    // SAFETY: the contract of this function; `part` checks that the output has `value_dim` elements. It is not part
+    // of `values`.
     unsafe {
         values.as_ptr().copy_to_nonoverlapping(out, spec.value_dim);
     }
@@ -326,8 +329,8 @@ impl<'a> Workspace<'a> {
     /// Writes the scores of a chunk.
     ///
     /// # Safety
-    /// The CPU supports `I`, and `S` is the format of the cache. No thread writes the blocks of the chunk, and no other thread
-    /// uses the workspace.
+    /// The CPU supports `I`, and `S` is the format of the cache. No thread writes the blocks of the chunk, and no
+    /// other thread uses the workspace.
     #[inline(always)]
     unsafe fn score_chunk<I: Isa, S: TileFormat<I>>(&self, chunk: usize) {
         let (cache, spec) = (self.job.cache, self.job.spec);
@@ -339,9 +342,9 @@ impl<'a> Workspace<'a> {
                 dim: spec.head_dim,
                 stride: cache.stride(),
             };
-            // SAFETY: the contract of this function. `start` is a tile of the cache, whose block size is at most its stride, and
-            // the query vectors have `head_dim` elements. The rows have room for the tiles of a chunk, of which this one is at
-            // `column`.
+            // SAFETY: the contract of this function. `start` is a tile of the cache, whose block size is at most its
+            // stride, and the query vectors have `head_dim` elements. The rows have room for the tiles of a chunk, of
+            // which this one is at `column`.
             unsafe {
                 for pass in self.passes() {
                     let seen = self.seen(pass, &positions);
@@ -356,8 +359,8 @@ impl<'a> Workspace<'a> {
     /// Replaces the scores of a chunk by weights.
     ///
     /// # Safety
-    /// The CPU supports `I`. [`Workspace::score_chunk`] has run for this chunk. No reference to the scores exists, and no other
-    /// thread uses the workspace.
+    /// The CPU supports `I`. [`Workspace::score_chunk`] has run for this chunk. No reference to the scores exists,
+    /// and no other thread uses the workspace.
     #[inline(always)]
     unsafe fn chunk_weights<I: Isa>(&self, chunk: usize) -> [SoftmaxState; MAX_VECTORS] {
         let (stride, size) = (self.job.cache.stride(), self.job.cache.shape().block_size);
@@ -371,8 +374,8 @@ impl<'a> Workspace<'a> {
                 continue;
             }
             let row = self.scores.from(vector);
-            // SAFETY: the row is part of the scratch memory, which is initialized and has `width` elements for it. No other
-            // reference to it exists by the contract of this function.
+            // SAFETY: the row is part of the scratch memory, which is initialized and has `width` elements for it. No
+            // other reference to it exists by the contract of this function.
             let scores = unsafe { std::slice::from_raw_parts_mut(row.start, row.width) };
             let (from, to) = (column(seen.start), column(seen.end - 1) + 1);
             if let Some(cap) = self.job.spec.softcap {
@@ -392,14 +395,15 @@ impl<'a> Workspace<'a> {
     /// Writes the weighted values of a chunk.
     ///
     /// # Safety
-    /// As for [`Workspace::score_chunk`]; [`Workspace::chunk_weights`] has run for this chunk, and no reference to the weights
-    /// or the weighted values exists.
+    /// As for [`Workspace::score_chunk`]; [`Workspace::chunk_weights`] has run for this chunk, and no reference to
+    /// the weights or the weighted values exists.
     #[inline(always)]
     unsafe fn add_chunk_values<I: Isa, S: TileFormat<I>>(&self, chunk: usize) {
         let cache = self.job.cache;
         let count = self.item.vectors.len();
-        // SAFETY: the contract of this function. `start` is a tile of the cache, which holds the positions of the block. The
-        // scores of positions that a vector sees are now weights. The weighted values have `padded` elements for each vector.
+        // SAFETY: the contract of this function. `start` is a tile of the cache, which holds the positions of the
+        // block. The scores of positions that a vector sees are now weights. The weighted values have `padded`
+        // elements for each vector.
         unsafe {
             self.parts.start.write_bytes(0, count * self.parts.width);
             let blocks = self.blocks_seen(chunk).len();

@@ -50,14 +50,14 @@ pub(super) trait TileFormat<I: Isa> {
     /// One element of sixteen keys from `position` on.
     ///
     /// # Safety
-    /// The CPU supports `I`. `keys.start` is a tile of keys in this format, `element` is below `keys.dim`, and `position + 16` is
-    /// at most `keys.stride`. No thread writes the tile.
+    /// The CPU supports `I`. `keys.start` is a tile of keys in this format, `element` is below `keys.dim`, and
+    /// `position + 16` is at most `keys.stride`. No thread writes the tile.
     unsafe fn key(keys: Keys, element: usize, position: usize, scale: Self::Scale) -> I::V;
     /// Sixteen elements, from `element` on, of the value at `position`.
     ///
     /// # Safety
-    /// The CPU supports `I`. `values.start` is a tile of values in this format, `position` is below `values.stride`, and
-    /// `element`, a multiple of 16, is below `values.padded`. No thread writes the tile.
+    /// The CPU supports `I`. `values.start` is a tile of values in this format, `position` is below `values.stride`,
+    /// and `element`, a multiple of 16, is below `values.padded`. No thread writes the tile.
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V;
 }
 

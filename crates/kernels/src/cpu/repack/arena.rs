@@ -16,12 +16,12 @@ const MAPPING_BYTES: usize = 64 << 20;
 /// Weights start at a multiple of two cache lines, which CPUs fetch together.
 const ALIGNMENT: usize = 128;
 
-/// Allocates repacked weights next to each other in large mappings: reading a weight touches more small pages than the TLB
-/// holds, and huge pages can only be formed from contiguous memory.
+/// Allocates repacked weights next to each other in large mappings: reading a weight touches more small pages than
+/// the TLB holds, and huge pages can only be formed from contiguous memory.
 ///
-/// Memory is first written in small pages. A fresh huge page can cost several times as much: a virtual machine gets it from
-/// its host piecemeal, and a fragmented system has to compact memory. [`Arena::promote_huge_pages`] converts the mappings
-/// later.
+/// Memory is first written in small pages. A fresh huge page can cost several times as much: a virtual machine gets
+/// it from its host piecemeal, and a fragmented system has to compact memory. [`Arena::promote_huge_pages`] converts
+/// the mappings later.
 #[derive(Debug, Default)]
 pub(crate) struct Arena(Mutex<Vec<Mapping>>);
 
@@ -68,8 +68,8 @@ impl Arena {
         Ok(RepackedMemory { map, range: 0..len })
     }
 
-    /// Converts the memory reserved so far to huge pages on a separate thread, then calls `done`. Where huge pages are not
-    /// available, pages stay as they are.
+    /// Converts the memory reserved so far to huge pages on a separate thread, then calls `done`. Where huge pages
+    /// are not available, pages stay as they are.
     pub fn promote_huge_pages(&self, done: impl FnOnce() + Send + 'static) {
         let mappings = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if cfg!(not(target_os = "linux")) || mappings.is_empty() {
@@ -92,8 +92,9 @@ impl RepackedMemory {
     }
 
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: the range is inside the mapping, which `self` keeps alive and which is zeroed when created. `reserve` returns
-        // a range of a mapping only once, so it is written only through `as_mut_slice` of this `self`.
+        // SAFETY: the range is inside the mapping, which `self` keeps alive and which is zeroed when created.
+        // `reserve` returns a range of a mapping only once, so it is written only through `as_mut_slice` of this
+        // `self`.
         unsafe { slice::from_raw_parts(self.map.as_ptr().add(self.range.start), self.len()) }
     }
 

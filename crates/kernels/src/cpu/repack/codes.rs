@@ -14,12 +14,12 @@ pub(crate) trait CodeFormat {
     /// Columns of a group are half a chunk.
     const TWO_GROUPS: bool = false;
 
-    /// Words `T` and `T + 4` of `D::LANES` outputs of a chunk. `chunk` is the address of the first of these outputs in the
-    /// first vector. `T` is below 4.
+    /// Words `T` and `T + 4` of `D::LANES` outputs of a chunk. `chunk` is the address of the first of these outputs
+    /// in the first vector. `T` is below 4.
     ///
     /// # Safety
-    /// The CPU supports `D`; `4 · D::LANES` bytes are readable at `chunk` and at the same place of the `BITS - 1` vectors
-    /// after it.
+    /// The CPU supports `D`; `4 · D::LANES` bytes are readable at `chunk` and at the same place of the `BITS - 1`
+    /// vectors after it.
     unsafe fn words<D: Int8Dot, const T: usize>(chunk: *const u8) -> [D::Codes; 2];
 }
 
@@ -220,8 +220,8 @@ pub(super) fn widen<C: CodeFormat>(
     let chunks = codes.chunks_exact(C::BITS * VECTOR);
     assert!(lane < TILE && chunks.len() * CHUNK == out.len());
     for (chunk, out) in chunks.zip(out.chunks_exact_mut(CHUNK)) {
-        // SAFETY: every CPU supports `Scalar`. A chunk has `BITS` vectors of sixteen lanes of four bytes, and `lane` is below
-        // sixteen by the assertion.
+        // SAFETY: every CPU supports `Scalar`. A chunk has `BITS` vectors of sixteen lanes of four bytes, and `lane`
+        // is below sixteen by the assertion.
         let words = unsafe {
             let chunk = chunk.as_ptr().add(4 * lane);
             [

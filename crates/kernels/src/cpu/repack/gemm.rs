@@ -46,9 +46,9 @@ struct Job {
 /// Writes the sixteen products of tile `tile` with each of `rows` to `out`, `stride` floats from row to row.
 ///
 /// # Safety
-/// The CPU supports `level`. The operands have the same number of columns and group size. `rows` are rows of `operands.x`,
-/// have been quantized, and are not written by any thread. `out` is aligned and writable for sixteen floats of every row,
-/// which no other thread accesses.
+/// The CPU supports `level`. The operands have the same number of columns and group size. `rows` are rows of
+/// `operands.x`, have been quantized, and are not written by any thread. `out` is aligned and writable for sixteen
+/// floats of every row, which no other thread accesses.
 pub(crate) unsafe fn gemm(
     level: Int8DotLevel,
     operands: Operands<'_>,
@@ -75,16 +75,16 @@ pub(crate) unsafe fn gemm(
         out,
         out_stride: stride,
     };
-    // SAFETY: the contract of this function. `tile` is a slice of `records · record_bytes` bytes, and `C` its code format. The
-    // rows have as many columns and groups, `x_stride` and `factors_stride` apart.
+    // SAFETY: the contract of this function. `tile` is a slice of `records · record_bytes` bytes, and `C` its code
+    // format. The rows have as many columns and groups, `x_stride` and `factors_stride` apart.
     with_codes!(weight.spec, C => unsafe { all_rows::<C>(level, &job, rows.len()) });
 }
 
 /// Compiles the kernels once per instruction set.
 ///
 /// # Safety
-/// The CPU supports `level`. The pointers of `job` are valid for what its fields describe, for `rows` rows; `tile` has the code
-/// format `C`. No other thread writes the inputs or accesses the outputs.
+/// The CPU supports `level`. The pointers of `job` are valid for what its fields describe, for `rows` rows; `tile`
+/// has the code format `C`. No other thread writes the inputs or accesses the outputs.
 unsafe fn all_rows<C: CodeFormat>(level: Int8DotLevel, job: &Job, rows: usize) {
     /// # Safety
     /// The CPU supports the enabled features. Otherwise as for [`all_rows`].
@@ -126,8 +126,8 @@ unsafe fn all_rows<C: CodeFormat>(level: Int8DotLevel, job: &Job, rows: usize) {
         // SAFETY: the contract of this function.
         unsafe { all_rows_with::<neon::I8mm, C>(job, rows) }
     }
-    // SAFETY: the CPU supports `level`, which implies the features that each function enables and the instruction set that it
-    // uses. The rest is the contract of this function.
+    // SAFETY: the CPU supports `level`, which implies the features that each function enables and the instruction set
+    // that it uses. The rest is the contract of this function.
     unsafe {
         match level {
             Int8DotLevel::Scalar => all_rows_with::<Scalar, C>(job, rows),
@@ -155,7 +155,8 @@ unsafe fn all_rows<C: CodeFormat>(level: Int8DotLevel, job: &Job, rows: usize) {
 unsafe fn all_rows_with<D: Int8Dot, C: CodeFormat>(job: &Job, rows: usize) {
     for lane in (0..TILE).step_by(D::LANES) {
         let mut row = 0;
-        // SAFETY: the contract of this function; blocks are inside the rows, and `D::LANES` divides the sixteen outputs.
+        // SAFETY: the contract of this function; blocks are inside the rows, and `D::LANES` divides the sixteen
+        // outputs.
         unsafe {
             if D::ROWS >= 16 && !C::TWO_GROUPS {
                 while rows - row >= 16 {
@@ -190,9 +191,9 @@ unsafe fn all_rows_with<D: Int8Dot, C: CodeFormat>(job: &Job, rows: usize) {
 /// As for [`all_rows_with`]; `row + R` is at most the number of rows, and `lane + D::LANES` at most sixteen.
 #[inline(always)]
 unsafe fn block<D: Int8Dot, C: CodeFormat, const R: usize>(job: &Job, lane: usize, row: usize) {
-    // SAFETY: the contract of this function: the tile has `records` records of `chunks` chunks and the scales of one group, or
-    // two with `TWO_GROUPS`, and every row has 32 values for each chunk and two factors for each group. No pointer that is
-    // dereferenced leaves them.
+    // SAFETY: the contract of this function: the tile has `records` records of `chunks` chunks and the scales of one
+    // group, or two with `TWO_GROUPS`, and every row has 32 values for each chunk and two factors for each group. No
+    // pointer that is dereferenced leaves them.
     unsafe {
         let mut x = job.x.add(row * job.x_stride);
         let mut factors = job.factors.add(row * job.factors_stride);

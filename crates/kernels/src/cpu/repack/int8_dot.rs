@@ -70,8 +70,8 @@ impl Int8DotLevel {
 
 /// An instruction set that works on [`Int8Dot::LANES`] outputs at a time.
 ///
-/// The methods execute instructions of the set, and must be inlined into a function that enables them to be fast. Pointers
-/// need no alignment.
+/// The methods execute instructions of the set, and must be inlined into a function that enables them to be fast.
+/// Pointers need no alignment.
 pub(crate) trait Int8Dot: Copy {
     /// Outputs of a register; divides the outputs of a tile.
     const LANES: usize;
@@ -130,7 +130,8 @@ pub(crate) trait Int8Dot: Copy {
     /// `high` where [`CodeFormat::TWO_GROUPS`] is set. The sums may be permuted until [`Int8Dot::arrange`].
     ///
     /// # Safety
-    /// The CPU supports `Self`; `chunk` is readable as for [`CodeFormat::words`], and `x` for 32 values of each of `R` rows.
+    /// The CPU supports `Self`; `chunk` is readable as for [`CodeFormat::words`], and `x` for 32 values of each of
+    /// `R` rows.
     #[inline(always)]
     unsafe fn chunk<C: CodeFormat, const R: usize>(
         chunk: *const u8,
@@ -210,7 +211,8 @@ unsafe fn step<D: Int8Dot, C: CodeFormat, const T: usize, const R: usize>(
     low: &mut [D::Sums; R],
     high: &mut [D::Sums; R],
 ) {
-    // SAFETY: the contract of this function; the words of a row are the values `4 · T ..` and 16 later, inside the 32 of a chunk.
+    // SAFETY: the contract of this function; the words of a row are the values `4 · T ..` and 16 later, inside the 32
+    // of a chunk.
     unsafe {
         let [first, second] = C::words::<D, T>(chunk);
         let x = x.add(4 * T);

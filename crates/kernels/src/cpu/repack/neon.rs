@@ -98,8 +98,8 @@ macro_rules! sixteen_outputs {
                 codes: FourCodes,
                 x: *const i8,
             ) -> FourSums {
-                // SAFETY: the contract of `Int8Dot::dot`: four values are readable, and the CPU supports the instructions
-                // of `$dot`.
+                // SAFETY: the contract of `Int8Dot::dot`: four values are readable, and the CPU supports the
+                // instructions of `$dot`.
                 unsafe { $dot::<WIDE>(sums, codes, four(x)) }
             }
 

@@ -81,8 +81,8 @@ impl QuantizedRows {
         assert!(x.len() == self.cols && row < self.rows);
         let values = self.values.pointer(row * self.stride());
         let factors = self.factors.pointer(row * self.factors_per_row());
-        // SAFETY: the contract of this function; the row exists by the assertion and has room for `cols` values and two factors
-        // for each group.
+        // SAFETY: the contract of this function; the row exists by the assertion and has room for `cols` values and
+        // two factors for each group.
         unsafe { quantize(level, x, self.group, values, factors) }
     }
 }
@@ -93,8 +93,8 @@ multiversion! {
 }
 
 /// # Safety
-/// The CPU supports `I`. `values` is writable for `x.len()` values, and `factors`, which is aligned, for two per group. They
-/// do not overlap `x`, and no other thread accesses them.
+/// The CPU supports `I`. `values` is writable for `x.len()` values, and `factors`, which is aligned, for two per
+/// group. They do not overlap `x`, and no other thread accesses them.
 #[inline(always)]
 unsafe fn quantize_with<I: Isa>(x: &[f32], group: usize, values: *mut i8, factors: *mut f32) {
     // Adding and subtracting this constant rounds to the nearest integer, ties to even.

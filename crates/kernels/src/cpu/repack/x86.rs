@@ -202,8 +202,8 @@ macro_rules! eight_outputs {
 
             #[inline(always)]
             unsafe fn dot<const WIDE: bool>(sums: __m256i, codes: __m256i, x: *const i8) -> __m256i {
-                // SAFETY: the contract of `Int8Dot::dot`: four values are readable; the CPU supports AVX2 and the instructions
-                // of `$dot`.
+                // SAFETY: the contract of `Int8Dot::dot`: four values are readable; the CPU supports AVX2 and the
+                // instructions of `$dot`.
                 unsafe { $dot::<WIDE>(sums, codes, _mm256_set1_epi32(four(x))) }
             }
 
