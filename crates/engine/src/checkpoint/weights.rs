@@ -65,7 +65,9 @@ impl Weights {
         let base = map.as_ptr() as usize;
         for (name, view) in parsed.iter() {
             let start = view.data().as_ptr() as usize - base;
-            let bytes = Bytes::mapped(Arc::clone(&map), start..start + view.data().len());
+            let range = start..start + view.data().len();
+            // SAFETY: the map is of a file, and `Mmap` has no method that writes to it.
+            let bytes = unsafe { Bytes::mapped(Arc::clone(&map), range) };
             self.tensors.insert(
                 name.to_owned(),
                 RawTensor {
