@@ -356,7 +356,7 @@ fn next_timeout_returns_pending_until_an_event() {
                 events += 1;
             }
             mlxm_engine::Poll::Pending => {}
-            mlxm_engine::Poll::Ended => break,
+            mlxm_engine::Poll::Finished => break,
         }
     }
     assert_eq!(events, 4);
