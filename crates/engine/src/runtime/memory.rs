@@ -230,7 +230,8 @@ impl MemoryPlan {
 /// Blocks of a group: enough for `max_sequences` full contexts or for `kv_pool_tokens`, whichever is less, but at least for
 /// one sequence.
 fn blocks(kind: GroupKind, context_length: usize, options: &LoadOptions) -> usize {
-    let per_sequence = kind.max_blocks_per_sequence(context_length, options.max_batch_tokens, BLOCK_SIZE);
+    let per_sequence =
+        kind.max_blocks_per_sequence(context_length, options.max_batch_tokens, BLOCK_SIZE);
     let all = per_sequence * options.max_sequences;
     let pool_tokens = options.kv_pool_tokens.unwrap_or(usize::MAX);
     all.min(pool_tokens.div_ceil(BLOCK_SIZE).max(per_sequence))

@@ -25,8 +25,8 @@ impl Worker {
                 reply,
             } => {
                 let mut values = Vec::with_capacity(tokens.len() * self.vocab_size);
-                let scored =
-                    self.for_each_chunk(&tokens, chunk, |_, logits| values.extend_from_slice(logits));
+                let scored = self
+                    .for_each_chunk(&tokens, chunk, |_, logits| values.extend_from_slice(logits));
                 let result = scored.map(|()| Logits {
                     rows: tokens.len(),
                     vocab_size: self.vocab_size,
@@ -112,7 +112,8 @@ impl Worker {
         chunk: usize,
         visit: &mut impl FnMut(usize, &[f32]),
     ) -> Result<(), RequestError> {
-        let compute_error = |error: &dyn std::fmt::Display| RequestError::Compute(error.to_string());
+        let compute_error =
+            |error: &dyn std::fmt::Display| RequestError::Compute(error.to_string());
         for (index, part) in tokens.chunks(chunk).enumerate() {
             let start = index * chunk;
             self.pool

@@ -82,16 +82,18 @@ impl SharedStats {
     /// Publishes the state between two steps.
     pub fn publish(&self, counters: &Counters, scheduler: &Scheduler, pool: &BlockPool) {
         let stats = pool.stats();
-        let groups = stats.groups.iter().enumerate().map(|(index, group)| {
-            CacheGroupStats {
+        let groups = stats
+            .groups
+            .iter()
+            .enumerate()
+            .map(|(index, group)| CacheGroupStats {
                 kind: pool.kind(index),
                 blocks: group.blocks,
                 used_blocks: group.used,
                 cached_blocks: group.cached,
                 free_blocks: group.free,
                 unfilled_tokens: scheduler.internal_fragmentation(index),
-            }
-        });
+            });
         let snapshot = Snapshot {
             counters: Counters {
                 prefix_cache_query_tokens: stats.prefix_cache_queries,

@@ -282,7 +282,10 @@ fn request_that_fails_a_step_does_not_fail_others() {
     gate.release();
     assert_eq!(gate.wait_for_pass().len(), 1 + 3 + 50);
     drop(gate);
-    assert!(matches!(generated_tokens(broken), Err(GenerationError::Compute(_))));
+    assert!(matches!(
+        generated_tokens(broken),
+        Err(GenerationError::Compute(_))
+    ));
     let found = [first, second].map(|generation| generated_tokens(generation).unwrap());
     assert_eq!(found.to_vec(), expected);
     assert!(engine.wait_until_idle(TIMEOUT));
