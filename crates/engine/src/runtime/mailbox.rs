@@ -72,7 +72,7 @@ pub fn mailbox<T>() -> (Sender<T>, Receiver<T>) {
     };
     let shared = Arc::new(Shared {
         state: Mutex::new(state),
-        arrived: Condvar::new(),
+        readable: Condvar::new(),
         receiver_dropped: AtomicBool::new(false),
     });
     (Sender(Arc::clone(&shared)), Receiver(shared))
