@@ -15,9 +15,9 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Reads memory from the OS; `None` if unknown.
+    /// Reads memory from the OS; `None` on unsupported systems.
     pub fn read() -> Option<Self> {
-        let mut system = System::new().ok()?;
+        let mut system = System::new();
         system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         let limit = system
             .cgroup_limits()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use mlxm_api::{AppState, FormatOverride, Limits, ServerOptions, Shutdown};
+use mlxm_api::{AppState, CorsOrigin, FormatOverride, Limits, ServerOptions, Shutdown};
 use mlxm_chat::parsing::{ReasoningFormat, ToolFormat};
 use mlxm_engine::{Engine, LoadError, LoadOptions};
 use serde_json::json;
@@ -63,6 +63,10 @@ pub struct Serve {
     /// File containing the API key
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
+
+    /// Allow web pages of this origin to send requests, such as http://localhost:3000, or `*` for all; can be repeated
+    #[arg(long, value_name = "ORIGIN")]
+    cors: Vec<CorsOrigin>,
 
     /// Additional served model name; can be repeated; `*` accepts any name
     #[arg(long, value_name = "NAME")]
@@ -193,6 +197,7 @@ impl Serve {
             aliases: self.alias.clone(),
             api_key: key,
             strict: self.strict,
+            cors_origins: self.cors.clone(),
             keep_billing_header: self.keep_billing_header,
             format: FormatOverride {
                 tools: self.tool_call_parser.map(|choice| choice.0),
