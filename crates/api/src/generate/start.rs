@@ -12,7 +12,7 @@ use crate::state::{AppState, Limits, ServedModel};
 /// Completions that have started.
 pub struct Started {
     pub prompt_tokens: usize,
-    pub answers: Vec<Completion>,
+    pub completions: Vec<Completion>,
 }
 
 /// Starts the completions of a chat request. Rendering, tokenizing and compiling grammars run on the blocking pool.
@@ -34,14 +34,14 @@ pub async fn start(
         .map_err(|_| ApiError::internal("the request could not be prepared"))??;
     let model = server.model()?;
     let prompt = &prepared.prompt;
-    let answers = prepared
+    let completions = prepared
         .requests
         .into_iter()
         .map(|request| server.start(received_at, || Ok(model.chat.submit(prompt, request)?)))
         .collect::<Result<_, _>>()?;
     Ok(Started {
         prompt_tokens: prompt.tokens.len(),
-        answers,
+        completions,
     })
 }
 
@@ -60,8 +60,8 @@ pub fn requests(
 
 fn check_n(params: &GenerationParams, limits: &Limits) -> Result<(), ApiError> {
     match params.n {
-        Some(n) if n == 0 || n > limits.answers => {
-            let message = format!("n is {n}; it must be between 1 and {}", limits.answers);
+        Some(n) if n == 0 || n > limits.completions => {
+            let message = format!("n is {n}; it must be between 1 and {}", limits.completions);
             Err(ApiError::field("n", message))
         }
         _ => Ok(()),

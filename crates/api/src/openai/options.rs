@@ -1,4 +1,4 @@
-//! What chats and responses can ask of an answer, under whichever name.
+//! Parameters that chat completions and responses have under different names.
 
 use serde_json::{Map, Value};
 
@@ -6,13 +6,13 @@ use crate::error::ApiError;
 use crate::generate::ResponseFormat;
 use crate::state::ServedModel;
 
-/// Other tokens whose log-probability may be asked for.
+/// Most alternatives that get a log-probability.
 const MAX_LOGPROBS: usize = 20;
 
-/// How many other tokens get a log-probability.
+/// The number of alternatives that get a log-probability.
 ///
 /// # Errors
-/// When there are too many.
+/// If there are too many.
 pub fn top_logprobs(count: Option<usize>) -> Result<usize, ApiError> {
     match count.unwrap_or_default() {
         count if count > MAX_LOGPROBS => {
@@ -23,26 +23,27 @@ pub fn top_logprobs(count: Option<usize>) -> Result<usize, ApiError> {
     }
 }
 
-/// Models are not told how much to say.
+/// Validates the field `path`: verbosity cannot be changed.
 ///
 /// # Errors
-/// When the field `place` asks for it.
-pub fn check_verbosity(place: &str, verbosity: Option<&str>) -> Result<(), ApiError> {
+/// If the value is not the default.
+pub fn check_verbosity(path: &str, verbosity: Option<&str>) -> Result<(), ApiError> {
     match verbosity {
         None | Some("medium") => Ok(()),
         Some(_) => {
-            let message = format!("{place} is not supported: say it in the prompt");
-            Err(ApiError::unsupported(place, message))
+            let message =
+                format!("{path} must be medium; describe the wanted length in the prompt");
+            Err(ApiError::unsupported(path, message))
         }
     }
 }
 
-/// Tells the template how much to reason, in the words it knows.
+/// Passes the reasoning effort of the field `path` to the chat template.
 ///
 /// # Errors
-/// When the field `place` asks for it and the template knows no words.
-pub fn set_effort(
-    place: &str,
+/// If the template has no variable for it.
+pub fn set_reasoning_effort(
+    path: &str,
     model: &ServedModel,
     kwargs: &mut Map<String, Value>,
     effort: String,
@@ -55,18 +56,18 @@ pub fn set_effort(
             .or_insert((effort != "none").into());
     } else if effort != "none" {
         let message =
-            format!("{place} is not supported: this model's template has no way to say it");
-        return Err(ApiError::unsupported(place, message));
+            format!("{path} is not supported: the model's chat template has no variable for it");
+        return Err(ApiError::unsupported(path, message));
     }
     Ok(())
 }
 
-/// Reads the format that the field `place` asks for: the official types, and `regex` and `grammar`.
+/// Parses the response format of the field `path`: OpenAI's types, `regex` and `grammar`.
 ///
 /// # Errors
-/// When it makes no sense.
-pub fn output(
-    place: &str,
+/// If the format is invalid.
+pub fn response_format(
+    path: &str,
     format: Option<&Map<String, Value>>,
 ) -> Result<ResponseFormat, ApiError> {
     let Some(format) = format else {
@@ -76,10 +77,10 @@ pub fn output(
         if let Some(Value::String(text)) = format.get(name) {
             Ok(text.clone())
         } else {
-            let place = format!("{place}.{name}");
+            let path = format!("{path}.{name}");
             Err(ApiError::field(
-                place.clone(),
-                format!("{place} must be a string"),
+                path.clone(),
+                format!("{path} must be a string"),
             ))
         }
     };
@@ -87,27 +88,27 @@ pub fn output(
         Some("text") => Ok(ResponseFormat::Text),
         Some("json_object") => Ok(ResponseFormat::JsonObject),
         Some("json_schema") => {
-            // Chats have the schema one level deeper than responses.
-            let (description, place) = match format.get("json_schema") {
+            // Chat completions nest the schema one level deeper than responses.
+            let (description, path) = match format.get("json_schema") {
                 Some(Value::Object(description)) => {
-                    (description, format!("{place}.json_schema.schema"))
+                    (description, format!("{path}.json_schema.schema"))
                 }
-                _ => (format, format!("{place}.schema")),
+                _ => (format, format!("{path}.schema")),
             };
             if let Some(schema @ (Value::Object(_) | Value::Bool(_))) = description.get("schema") {
                 Ok(ResponseFormat::JsonSchema(schema.clone()))
             } else {
-                let message = format!("{place} must be a JSON schema");
-                Err(ApiError::field(place, message))
+                let message = format!("{path} must be a JSON schema");
+                Err(ApiError::field(path, message))
             }
         }
         Some("regex") => Ok(ResponseFormat::Regex(text("regex")?)),
         Some("grammar") => Ok(ResponseFormat::Grammar(text("grammar")?)),
         _ => {
-            let place = format!("{place}.type");
+            let path = format!("{path}.type");
             let message =
-                format!("{place} must be text, json_object, json_schema, regex or grammar");
-            Err(ApiError::field(place, message))
+                format!("{path} must be text, json_object, json_schema, regex or grammar");
+            Err(ApiError::field(path, message))
         }
     }
 }
