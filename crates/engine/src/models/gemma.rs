@@ -3,11 +3,12 @@
 use mlxm_kernels::{Activation, Norm};
 use serde::Deserialize;
 
-use crate::checkpoint::{Scope, Weights};
+use super::defaults;
+use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig};
+use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, Decoder, DecoderConfig, GatedMlp, Layer, Residual, RopeConfig,
+    Attention, AttentionBias, Decoder, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig,
 };
 
 /// `config.json` of a Gemma checkpoint.
@@ -19,20 +20,19 @@ pub struct Config {
     head_dim: usize,
     rms_norm_eps: f64,
     max_position_embeddings: Option<usize>,
-    #[serde(default = "default_rope_theta")]
+    #[serde(default = "defaults::rope_theta")]
     rope_theta: f64,
     #[serde(default)]
     rope_traditional: bool,
 }
 
-fn default_rope_theta() -> f64 {
-    10_000.0
-}
-
-impl Config {
-    fn attention_dims(&self) -> AttentionDims {
-        self.decoder
-            .attention_dims(self.num_key_value_heads, self.head_dim)
+impl DecoderModel for Config {
+    fn dimensions(&self) -> Dimensions {
+        self.decoder.dimensions(
+            Some(self.num_key_value_heads),
+            Some(self.head_dim),
+            self.max_position_embeddings,
+        )
     }
 
     fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
@@ -40,51 +40,31 @@ impl Config {
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
+        let dims = self.dimensions().attention;
         let rope = RopeConfig {
             traditional: self.rope_traditional,
             max_position_embeddings: self.max_position_embeddings,
-            ..RopeConfig::new(self.head_dim, self.rope_theta)
+            ..RopeConfig::new(dims.head_dim, self.rope_theta)
         };
         let rope = rope.build(weights)?;
         let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
         let weights = weights.child("self_attn");
-        let (dims, bias) = (self.attention_dims(), AttentionBias::None);
-        Ok(Attention::load(layer, &weights, dims, bias, residual)?.with_rope(rope))
+        let attention = Attention::load(layer, &weights, dims, AttentionBias::None, residual)?;
+        Ok(attention.with_rope(rope))
     }
 
-    fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
+    fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
         let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
         let weights = weights.child("mlp");
-        GatedMlp::load(&weights, &self.decoder, false, Activation::Gelu, residual)
+        Mlp::gated(&weights, &self.dimensions(), Activation::Gelu, residual)
     }
 
-    fn layer(&self, layer: usize, weights: &Scope<'_>) -> Result<Layer, LoadError> {
-        Ok(Layer::gated(
-            self.attention(layer, weights)?,
-            self.mlp(weights)?,
-        ))
-    }
-}
-
-impl ModelConfig for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder
-            .dimensions(self.attention_dims(), self.max_position_embeddings)
+    fn tie_word_embeddings(&self) -> Option<bool> {
+        Some(true)
     }
 
-    fn sanitize(&self, weights: &mut Weights) {
-        Decoder::sanitize(weights, true);
-    }
-
-    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let decoder = Decoder::load(
-            weights,
-            &self.decoder,
-            true,
-            |layer, weights| self.layer(layer, weights),
-            |name, weights| self.norm(name, weights),
-        )?;
+    fn decoder(&self, weights: &Scope<'_>) -> Result<Decoder, LoadError> {
         let embedding_scale = (self.decoder.hidden_size as f32).sqrt();
-        Ok(Box::new(decoder.with_embedding_scale(embedding_scale)))
+        Ok(Decoder::load(self, weights)?.with_embedding_scale(embedding_scale))
     }
 }

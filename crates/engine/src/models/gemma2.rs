@@ -6,11 +6,12 @@
 use mlxm_kernels::{Activation, Norm};
 use serde::Deserialize;
 
-use crate::checkpoint::{Scope, Weights};
+use super::defaults;
+use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig};
+use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, Decoder, DecoderConfig, GatedMlp, Layer, Residual, RopeConfig,
+    Attention, AttentionBias, Decoder, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig,
 };
 
 /// `config.json` of a Gemma 2 checkpoint.
@@ -22,7 +23,7 @@ pub struct Config {
     head_dim: usize,
     rms_norm_eps: f64,
     max_position_embeddings: Option<usize>,
-    #[serde(default = "default_rope_theta")]
+    #[serde(default = "defaults::rope_theta")]
     rope_theta: f64,
     #[serde(default)]
     rope_traditional: bool,
@@ -32,10 +33,6 @@ pub struct Config {
     attn_logit_softcapping: f32,
     #[serde(default = "default_final_logit_softcapping")]
     final_logit_softcapping: f32,
-}
-
-fn default_rope_theta() -> f64 {
-    10_000.0
 }
 
 fn default_query_pre_attn_scalar() -> f32 {
@@ -50,10 +47,13 @@ fn default_final_logit_softcapping() -> f32 {
     30.0
 }
 
-impl Config {
-    fn attention_dims(&self) -> AttentionDims {
-        self.decoder
-            .attention_dims(self.num_key_value_heads, self.head_dim)
+impl DecoderModel for Config {
+    fn dimensions(&self) -> Dimensions {
+        self.decoder.dimensions(
+            Some(self.num_key_value_heads),
+            Some(self.head_dim),
+            self.max_position_embeddings,
+        )
     }
 
     fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
@@ -61,10 +61,11 @@ impl Config {
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
+        let dims = self.dimensions().attention;
         let rope = RopeConfig {
             traditional: self.rope_traditional,
             max_position_embeddings: self.max_position_embeddings,
-            ..RopeConfig::new(self.head_dim, self.rope_theta)
+            ..RopeConfig::new(dims.head_dim, self.rope_theta)
         };
         let rope = rope.build(weights)?;
         let residual = Residual::sandwich(
@@ -72,59 +73,29 @@ impl Config {
             self.norm("post_attention_layernorm", weights)?,
         );
         let weights = weights.child("self_attn");
-        let (dims, bias) = (self.attention_dims(), AttentionBias::None);
-        let attention = Attention::load(layer, &weights, dims, bias, residual)?
+        let attention = Attention::load(layer, &weights, dims, AttentionBias::None, residual)?
             .with_scale(self.query_pre_attn_scalar.powf(-0.5))
             .with_softcap(self.attn_logit_softcapping);
         Ok(attention.with_rope(rope))
     }
 
-    fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
+    fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
         let residual = Residual::sandwich(
             self.norm("pre_feedforward_layernorm", weights)?,
             self.norm("post_feedforward_layernorm", weights)?,
         );
         let weights = weights.child("mlp");
-        GatedMlp::load(
-            &weights,
-            &self.decoder,
-            false,
-            Activation::GeluTanh,
-            residual,
-        )
+        Mlp::gated(&weights, &self.dimensions(), Activation::GeluTanh, residual)
     }
 
-    fn layer(&self, layer: usize, weights: &Scope<'_>) -> Result<Layer, LoadError> {
-        Ok(Layer::gated(
-            self.attention(layer, weights)?,
-            self.mlp(weights)?,
-        ))
-    }
-}
-
-impl ModelConfig for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder
-            .dimensions(self.attention_dims(), self.max_position_embeddings)
+    fn tie_word_embeddings(&self) -> Option<bool> {
+        Some(true)
     }
 
-    fn sanitize(&self, weights: &mut Weights) {
-        Decoder::sanitize(weights, true);
-    }
-
-    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let decoder = Decoder::load(
-            weights,
-            &self.decoder,
-            true,
-            |layer, weights| self.layer(layer, weights),
-            |name, weights| self.norm(name, weights),
-        )?;
+    fn decoder(&self, weights: &Scope<'_>) -> Result<Decoder, LoadError> {
         let embedding_scale = (self.decoder.hidden_size as f32).sqrt();
-        Ok(Box::new(
-            decoder
-                .with_embedding_scale(embedding_scale)
-                .map_lm_head(|lm_head| lm_head.logit_softcap(self.final_logit_softcapping)),
-        ))
+        Ok(Decoder::load(self, weights)?
+            .with_embedding_scale(embedding_scale)
+            .map_lm_head(|lm_head| lm_head.logit_softcap(self.final_logit_softcapping)))
     }
 }

@@ -5,11 +5,11 @@ use half::bf16;
 use mlxm_kernels::{Activation, Norm, QkNorms};
 use serde::Deserialize;
 
-use crate::checkpoint::{Scope, Weights};
+use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig};
+use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, Decoder, DecoderConfig, GatedMlp, Layer, Residual, RopeConfig,
+    Attention, AttentionBias, Decoder, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig,
     RopeScaling,
 };
 
@@ -57,25 +57,6 @@ impl Default for Config {
 }
 
 impl Config {
-    fn decoder(&self) -> DecoderConfig {
-        DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            num_hidden_layers: self.num_hidden_layers,
-            num_attention_heads: self.num_attention_heads,
-        }
-    }
-
-    fn attention_dims(&self) -> AttentionDims {
-        self.decoder()
-            .attention_dims(self.num_key_value_heads, self.head_dim)
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm_plus_one(name, self.hidden_size, self.rms_norm_eps)
-    }
-
     /// RoPE of a layer: only full attention is extended beyond the trained length.
     fn rope(&self, layer: usize) -> RopeConfig<'_> {
         match self.sliding_window(layer) {
@@ -87,52 +68,22 @@ impl Config {
             },
         }
     }
-
-    fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let rope = self.rope(layer).build(weights)?;
-        let residual = Residual::sandwich(
-            self.norm("input_layernorm", weights)?,
-            self.norm("post_attention_layernorm", weights)?,
-        );
-        let weights = weights.child("self_attn");
-        let norms = QkNorms {
-            q: weights.rms_norm_plus_one("q_norm", self.head_dim, self.rms_norm_eps)?,
-            k: weights.rms_norm_plus_one("k_norm", self.head_dim, self.rms_norm_eps)?,
-        };
-        let (dims, bias) = (self.attention_dims(), AttentionBias::None);
-        let attention = Attention::load(layer, &weights, dims, bias, residual)?
-            .with_scale(self.query_pre_attn_scalar.powf(-0.5))
-            .with_sliding_window(self.sliding_window(layer));
-        Ok(attention.with_qk_norms(norms).with_rope(rope))
-    }
-
-    fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let residual = Residual::sandwich(
-            self.norm("pre_feedforward_layernorm", weights)?,
-            self.norm("post_feedforward_layernorm", weights)?,
-        );
-        let weights = weights.child("mlp");
-        GatedMlp::load(
-            &weights,
-            &self.decoder(),
-            false,
-            Activation::GeluTanh,
-            residual,
-        )
-    }
-
-    fn layer(&self, layer: usize, weights: &Scope<'_>) -> Result<Layer, LoadError> {
-        Ok(Layer::gated(
-            self.attention(layer, weights)?,
-            self.mlp(weights)?,
-        ))
-    }
 }
 
-impl ModelConfig for Config {
+impl DecoderModel for Config {
     fn dimensions(&self) -> Dimensions {
-        let longest = Some(self.max_position_embeddings);
-        self.decoder().dimensions(self.attention_dims(), longest)
+        let decoder = DecoderConfig {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+        };
+        decoder.dimensions(
+            Some(self.num_key_value_heads),
+            Some(self.head_dim),
+            Some(self.max_position_embeddings),
+        )
     }
 
     /// The last layer of each pattern has full attention.
@@ -148,17 +99,44 @@ impl ModelConfig for Config {
         Ok(())
     }
 
-    fn sanitize(&self, weights: &mut Weights) {
-        Decoder::sanitize(weights, false);
+    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
+        weights.rms_norm_plus_one(name, self.hidden_size, self.rms_norm_eps)
     }
 
-    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let tied = !weights.has("lm_head.weight");
-        let layer = |layer, weights: &Scope<'_>| self.layer(layer, weights);
-        let norm = |name: &str, weights: &Scope<'_>| self.norm(name, weights);
-        let decoder = Decoder::load(weights, &self.decoder(), tied, layer, norm)?;
+    fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
+        let dims = self.dimensions().attention;
+        let rope = self.rope(layer).build(weights)?;
+        let residual = Residual::sandwich(
+            self.norm("input_layernorm", weights)?,
+            self.norm("post_attention_layernorm", weights)?,
+        );
+        let weights = weights.child("self_attn");
+        let norms = QkNorms {
+            q: weights.rms_norm_plus_one("q_norm", dims.head_dim, self.rms_norm_eps)?,
+            k: weights.rms_norm_plus_one("k_norm", dims.head_dim, self.rms_norm_eps)?,
+        };
+        let attention = Attention::load(layer, &weights, dims, AttentionBias::None, residual)?
+            .with_scale(self.query_pre_attn_scalar.powf(-0.5))
+            .with_sliding_window(self.sliding_window(layer));
+        Ok(attention.with_qk_norms(norms).with_rope(rope))
+    }
+
+    fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
+        let residual = Residual::sandwich(
+            self.norm("pre_feedforward_layernorm", weights)?,
+            self.norm("post_feedforward_layernorm", weights)?,
+        );
+        let weights = weights.child("mlp");
+        Mlp::gated(&weights, &self.dimensions(), Activation::GeluTanh, residual)
+    }
+
+    fn tie_word_embeddings(&self) -> Option<bool> {
+        None
+    }
+
+    fn decoder(&self, weights: &Scope<'_>) -> Result<Decoder, LoadError> {
         // mlx-lm rounds this factor to bf16, whatever the dtype of the model.
         let embedding_scale = bf16::from_f32((self.hidden_size as f32).sqrt()).to_f32();
-        Ok(Box::new(decoder.with_embedding_scale(embedding_scale)))
+        Ok(Decoder::load(self, weights)?.with_embedding_scale(embedding_scale))
     }
 }

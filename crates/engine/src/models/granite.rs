@@ -3,11 +3,12 @@
 use mlxm_kernels::{Activation, Norm};
 use serde::Deserialize;
 
-use crate::checkpoint::{Scope, Weights};
+use super::defaults;
+use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig};
+use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, Decoder, DecoderConfig, GatedMlp, Layer, Residual, RopeConfig,
+    Attention, AttentionBias, Decoder, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig,
     RopeScaling,
 };
 
@@ -27,31 +28,32 @@ pub struct Config {
     mlp_bias: bool,
     rope_theta: f64,
     rope_scaling: Option<RopeScaling>,
-    #[serde(default = "default_tie_word_embeddings")]
+    #[serde(default = "defaults::tie_word_embeddings")]
     tie_word_embeddings: bool,
 }
 
-fn default_tie_word_embeddings() -> bool {
-    true
+impl Config {
+    /// A pre-norm, and a scaled residual.
+    fn residual(&self, norm: &str, weights: &Scope<'_>) -> Result<Residual, LoadError> {
+        Ok(Residual::pre_norm(self.norm(norm, weights)?).scaled(self.residual_multiplier))
+    }
 }
 
-impl Config {
-    fn attention_dims(&self) -> AttentionDims {
-        self.decoder
-            .attention_dims(self.num_key_value_heads, self.decoder.default_head_dim())
+impl DecoderModel for Config {
+    fn dimensions(&self) -> Dimensions {
+        self.decoder.dimensions(
+            Some(self.num_key_value_heads),
+            None,
+            Some(self.max_position_embeddings),
+        )
     }
 
     fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
         weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
     }
 
-    /// A pre-norm whose block's result is scaled before it is added.
-    fn residual(&self, norm: &str, weights: &Scope<'_>) -> Result<Residual, LoadError> {
-        Ok(Residual::pre_norm(self.norm(norm, weights)?).scaled(self.residual_multiplier))
-    }
-
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.attention_dims();
+        let dims = self.dimensions().attention;
         let rope = RopeConfig {
             scaling: self.rope_scaling.as_ref(),
             max_position_embeddings: Some(self.max_position_embeddings),
@@ -61,54 +63,26 @@ impl Config {
         let residual = self.residual("input_layernorm", weights)?;
         let weights = weights.child("self_attn");
         let bias = AttentionBias::all_if(self.attention_bias);
-        let attention = Attention::load(layer, &weights, dims, bias, residual)?;
-        Ok(attention
+        Ok(Attention::load(layer, &weights, dims, bias, residual)?
             .with_scale(self.attention_multiplier)
             .with_rope(rope))
     }
 
-    fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
+    fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
         let residual = self.residual("post_attention_layernorm", weights)?;
         let weights = weights.child("mlp");
-        GatedMlp::load(
-            &weights,
-            &self.decoder,
-            self.mlp_bias,
-            Activation::Silu,
-            residual,
-        )
+        let (dimensions, bias) = (self.dimensions(), self.mlp_bias);
+        let activation = Activation::Silu;
+        Mlp::gated_with_optional_bias(&weights, &dimensions, bias, activation, residual)
     }
 
-    fn layer(&self, layer: usize, weights: &Scope<'_>) -> Result<Layer, LoadError> {
-        Ok(Layer::gated(
-            self.attention(layer, weights)?,
-            self.mlp(weights)?,
-        ))
-    }
-}
-
-impl ModelConfig for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder
-            .dimensions(self.attention_dims(), Some(self.max_position_embeddings))
+    fn tie_word_embeddings(&self) -> Option<bool> {
+        Some(self.tie_word_embeddings)
     }
 
-    fn sanitize(&self, weights: &mut Weights) {
-        Decoder::sanitize(weights, self.tie_word_embeddings);
-    }
-
-    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let decoder = Decoder::load(
-            weights,
-            &self.decoder,
-            self.tie_word_embeddings,
-            |layer, weights| self.layer(layer, weights),
-            |name, weights| self.norm(name, weights),
-        )?;
-        Ok(Box::new(
-            decoder
-                .with_embedding_scale(self.embedding_multiplier)
-                .map_lm_head(|lm_head| lm_head.logits_scaling(self.logits_scaling)),
-        ))
+    fn decoder(&self, weights: &Scope<'_>) -> Result<Decoder, LoadError> {
+        Ok(Decoder::load(self, weights)?
+            .with_embedding_scale(self.embedding_multiplier)
+            .map_lm_head(|lm_head| lm_head.logits_scaling(self.logits_scaling)))
     }
 }

@@ -1,8 +1,9 @@
-//! The models. One file each, named after its `model_type`: configuration, attention, MLP, layer, model.
+//! The models. One file each, named after its `model_type`: configuration, attention, MLP, model.
 //!
 //! A model file contains nothing about devices or quantization, owns no cache and does not sample.
 //! `docs/add-a-model.md` explains how to add one.
 
+mod defaults;
 mod gemma;
 mod gemma2;
 mod gemma3;

@@ -4,12 +4,11 @@ use mlxm_kernels::{Activation, Norm};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::checkpoint::{Scope, Weights};
+use super::defaults;
+use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig};
-use crate::nn::{
-    Attention, Decoder, DecoderConfig, GatedMlp, Layer, Residual, RopeConfig, RopeScaling,
-};
+use crate::forward::Dimensions;
+use crate::nn::{Attention, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig, RopeScaling};
 
 /// `config.json` of a Phi-3 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -22,7 +21,7 @@ pub struct Config {
     max_position_embeddings: usize,
     #[serde(default = "default_original_max_position_embeddings")]
     original_max_position_embeddings: usize,
-    #[serde(default = "default_rope_theta")]
+    #[serde(default = "defaults::rope_theta")]
     rope_theta: f64,
     #[serde(default)]
     rope_traditional: bool,
@@ -41,24 +40,11 @@ fn default_original_max_position_embeddings() -> usize {
     4096
 }
 
-fn default_rope_theta() -> f64 {
-    10_000.0
-}
-
 fn default_partial_rotary_factor() -> f64 {
     1.0
 }
 
 impl Config {
-    fn attention_dims(&self) -> AttentionDims {
-        self.decoder
-            .attention_dims_or_default(self.num_key_value_heads, None)
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
-    }
-
     /// `rope_scaling` with the trained length, which Phi-3 states outside of it. As in mlx-lm, other types are ignored.
     fn rope_scaling(&self) -> Result<Option<RopeScaling>, String> {
         let Some(scaling) = &self.rope_scaling else {
@@ -81,9 +67,23 @@ impl Config {
         );
         Ok(Some(scaling))
     }
+}
+
+impl DecoderModel for Config {
+    fn dimensions(&self) -> Dimensions {
+        self.decoder.dimensions(
+            self.num_key_value_heads,
+            None,
+            Some(self.max_position_embeddings),
+        )
+    }
+
+    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
+        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
+    }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.attention_dims();
+        let dims = self.dimensions().attention;
         let scaling = self
             .rope_scaling()
             .map_err(|problem| weights.config_error(problem))?;
@@ -100,42 +100,13 @@ impl Config {
         Ok(Attention::load_fused(layer, &weights, dims, residual)?.with_rope(rope))
     }
 
-    fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
+    fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
         let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
-        GatedMlp::load_fused(
-            &weights.child("mlp"),
-            &self.decoder,
-            Activation::Silu,
-            residual,
-        )
+        let weights = weights.child("mlp");
+        Mlp::fused_gated(&weights, &self.dimensions(), Activation::Silu, residual)
     }
 
-    fn layer(&self, layer: usize, weights: &Scope<'_>) -> Result<Layer, LoadError> {
-        Ok(Layer::gated(
-            self.attention(layer, weights)?,
-            self.mlp(weights)?,
-        ))
-    }
-}
-
-impl ModelConfig for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder
-            .dimensions(self.attention_dims(), Some(self.max_position_embeddings))
-    }
-
-    fn sanitize(&self, weights: &mut Weights) {
-        Decoder::sanitize(weights, self.tie_word_embeddings);
-    }
-
-    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let decoder = Decoder::load(
-            weights,
-            &self.decoder,
-            self.tie_word_embeddings,
-            |layer, weights| self.layer(layer, weights),
-            |name, weights| self.norm(name, weights),
-        )?;
-        Ok(Box::new(decoder))
+    fn tie_word_embeddings(&self) -> Option<bool> {
+        Some(self.tie_word_embeddings)
     }
 }

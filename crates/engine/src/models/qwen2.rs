@@ -3,12 +3,12 @@
 use mlxm_kernels::{Activation, Norm};
 use serde::Deserialize;
 
-use crate::checkpoint::{Scope, Weights};
+use super::defaults;
+use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig};
+use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, Decoder, DecoderConfig, GatedMlp, Layer, Residual, RopeConfig,
-    RopeScaling,
+    Attention, AttentionBias, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig, RopeScaling,
 };
 
 /// `config.json` of a Qwen 2 checkpoint.
@@ -25,7 +25,7 @@ pub struct Config {
     #[serde(default)]
     rope_traditional: bool,
     rope_scaling: Option<RopeScaling>,
-    #[serde(default = "default_tie_word_embeddings")]
+    #[serde(default = "defaults::tie_word_embeddings")]
     tie_word_embeddings: bool,
 }
 
@@ -37,14 +37,13 @@ fn default_rope_theta() -> f64 {
     1_000_000.0
 }
 
-fn default_tie_word_embeddings() -> bool {
-    true
-}
-
-impl Config {
-    fn attention_dims(&self) -> AttentionDims {
-        self.decoder
-            .attention_dims(self.num_key_value_heads, self.decoder.default_head_dim())
+impl DecoderModel for Config {
+    fn dimensions(&self) -> Dimensions {
+        self.decoder.dimensions(
+            Some(self.num_key_value_heads),
+            None,
+            Some(self.max_position_embeddings),
+        )
     }
 
     fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
@@ -52,7 +51,7 @@ impl Config {
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.attention_dims();
+        let dims = self.dimensions().attention;
         let rope = RopeConfig {
             traditional: self.rope_traditional,
             scaling: self.rope_scaling.as_ref(),
@@ -66,38 +65,13 @@ impl Config {
         Ok(attention.with_rope(rope))
     }
 
-    fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
+    fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
         let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
         let weights = weights.child("mlp");
-        GatedMlp::load(&weights, &self.decoder, false, Activation::Silu, residual)
+        Mlp::gated(&weights, &self.dimensions(), Activation::Silu, residual)
     }
 
-    fn layer(&self, layer: usize, weights: &Scope<'_>) -> Result<Layer, LoadError> {
-        Ok(Layer::gated(
-            self.attention(layer, weights)?,
-            self.mlp(weights)?,
-        ))
-    }
-}
-
-impl ModelConfig for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder
-            .dimensions(self.attention_dims(), Some(self.max_position_embeddings))
-    }
-
-    fn sanitize(&self, weights: &mut Weights) {
-        Decoder::sanitize(weights, self.tie_word_embeddings);
-    }
-
-    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let decoder = Decoder::load(
-            weights,
-            &self.decoder,
-            self.tie_word_embeddings,
-            |layer, weights| self.layer(layer, weights),
-            |name, weights| self.norm(name, weights),
-        )?;
-        Ok(Box::new(decoder))
+    fn tie_word_embeddings(&self) -> Option<bool> {
+        Some(self.tie_word_embeddings)
     }
 }

@@ -3,12 +3,11 @@
 use mlxm_kernels::{Activation, Norm, QkNorms};
 use serde::Deserialize;
 
-use crate::checkpoint::{Scope, Weights};
+use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig};
+use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, Decoder, DecoderConfig, GatedMlp, Layer, Residual, RopeConfig,
-    RopeScaling,
+    Attention, AttentionBias, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig, RopeScaling,
 };
 
 /// `config.json` of a Qwen 3 checkpoint.
@@ -25,10 +24,13 @@ pub struct Config {
     tie_word_embeddings: bool,
 }
 
-impl Config {
-    fn attention_dims(&self) -> AttentionDims {
-        self.decoder
-            .attention_dims(self.num_key_value_heads, self.head_dim)
+impl DecoderModel for Config {
+    fn dimensions(&self) -> Dimensions {
+        self.decoder.dimensions(
+            Some(self.num_key_value_heads),
+            Some(self.head_dim),
+            Some(self.max_position_embeddings),
+        )
     }
 
     fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
@@ -36,55 +38,30 @@ impl Config {
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
+        let dims = self.dimensions().attention;
         let rope = RopeConfig {
             scaling: self.rope_scaling.as_ref(),
             max_position_embeddings: Some(self.max_position_embeddings),
-            ..RopeConfig::new(self.head_dim, self.rope_theta)
+            ..RopeConfig::new(dims.head_dim, self.rope_theta)
         };
         let rope = rope.build(weights)?;
         let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
         let weights = weights.child("self_attn");
         let norms = QkNorms {
-            q: weights.rms_norm("q_norm", self.head_dim, self.rms_norm_eps)?,
-            k: weights.rms_norm("k_norm", self.head_dim, self.rms_norm_eps)?,
+            q: weights.rms_norm("q_norm", dims.head_dim, self.rms_norm_eps)?,
+            k: weights.rms_norm("k_norm", dims.head_dim, self.rms_norm_eps)?,
         };
-        let (dims, bias) = (self.attention_dims(), AttentionBias::None);
-        let attention = Attention::load(layer, &weights, dims, bias, residual)?;
+        let attention = Attention::load(layer, &weights, dims, AttentionBias::None, residual)?;
         Ok(attention.with_qk_norms(norms).with_rope(rope))
     }
 
-    fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
+    fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
         let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
         let weights = weights.child("mlp");
-        GatedMlp::load(&weights, &self.decoder, false, Activation::Silu, residual)
+        Mlp::gated(&weights, &self.dimensions(), Activation::Silu, residual)
     }
 
-    fn layer(&self, layer: usize, weights: &Scope<'_>) -> Result<Layer, LoadError> {
-        Ok(Layer::gated(
-            self.attention(layer, weights)?,
-            self.mlp(weights)?,
-        ))
-    }
-}
-
-impl ModelConfig for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder
-            .dimensions(self.attention_dims(), Some(self.max_position_embeddings))
-    }
-
-    fn sanitize(&self, weights: &mut Weights) {
-        Decoder::sanitize(weights, self.tie_word_embeddings);
-    }
-
-    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let decoder = Decoder::load(
-            weights,
-            &self.decoder,
-            self.tie_word_embeddings,
-            |layer, weights| self.layer(layer, weights),
-            |name, weights| self.norm(name, weights),
-        )?;
-        Ok(Box::new(decoder))
+    fn tie_word_embeddings(&self) -> Option<bool> {
+        Some(self.tie_word_embeddings)
     }
 }

@@ -1,11 +1,13 @@
 //! SmolLM3: Llama with layers without positions (NoPE).
 
+use mlxm_kernels::Norm;
 use serde::Deserialize;
 
 use super::llama;
-use crate::checkpoint::{Scope, Weights};
+use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::{Dimensions, Model, ModelConfig};
+use crate::forward::Dimensions;
+use crate::nn::{Attention, DecoderModel, Mlp};
 
 /// `config.json` of a SmolLM3 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,7 +33,7 @@ impl Config {
     }
 }
 
-impl ModelConfig for Config {
+impl DecoderModel for Config {
     fn dimensions(&self) -> Dimensions {
         self.llama.dimensions()
     }
@@ -41,7 +43,7 @@ impl ModelConfig for Config {
     }
 
     fn check(&self) -> Result<(), String> {
-        let layers = self.llama.decoder.num_hidden_layers;
+        let layers = self.dimensions().num_hidden_layers;
         match &self.no_rope_layers {
             Some(entries) if entries.len() != layers => Err(format!(
                 "`no_rope_layers` has {} entries for {layers} layers",
@@ -54,12 +56,24 @@ impl ModelConfig for Config {
         }
     }
 
-    fn sanitize(&self, weights: &mut Weights) {
-        self.llama.sanitize(weights);
+    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
+        self.llama.norm(name, weights)
     }
 
-    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        self.llama
-            .load_with_rope_layers(weights, |layer| self.uses_rope(layer))
+    fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
+        let attention = self.llama.attention(layer, weights)?;
+        Ok(if self.uses_rope(layer) {
+            attention
+        } else {
+            attention.without_rope()
+        })
+    }
+
+    fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
+        self.llama.mlp(weights)
+    }
+
+    fn tie_word_embeddings(&self) -> Option<bool> {
+        self.llama.tie_word_embeddings()
     }
 }

@@ -166,6 +166,13 @@ impl Attention {
         self
     }
 
+    /// Removes the positional embedding (NoPE).
+    #[must_use]
+    pub fn without_rope(mut self) -> Self {
+        self.config.rope = None;
+        self
+    }
+
     /// Scales the scores by `scale` instead of `1 / sqrt(head_dim)`.
     #[must_use]
     pub fn with_scale(mut self, scale: f32) -> Self {

@@ -1,13 +1,15 @@
-//! The decoder: embeddings, layers, final norm, LM head.
+//! The decoder that most models have: embeddings, layers, final norm, LM head.
+
+use std::fmt::Debug;
 
 use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels, Norm};
 use serde::Deserialize;
 
-use super::{Embedding, Layer, LmHead};
+use super::{Attention, Embedding, Layer, LmHead, Mlp};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
-use crate::forward::{AttentionDims, Dimensions, Model, Step};
+use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig, Step};
 
 /// The sizes that most `config.json` files state, with these names and without defaults.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -25,53 +27,107 @@ pub struct DecoderConfig {
 }
 
 impl DecoderConfig {
-    /// `hidden_size / num_attention_heads`, the head width of configurations without `head_dim`.
-    pub fn default_head_dim(&self) -> usize {
-        self.hidden_size / self.num_attention_heads.max(1)
-    }
-
-    /// Sizes of an attention layer.
-    pub fn attention_dims(&self, num_key_value_heads: usize, head_dim: usize) -> AttentionDims {
-        AttentionDims {
-            hidden_size: self.hidden_size,
-            heads: self.num_attention_heads,
-            kv_heads: num_key_value_heads,
-            head_dim,
-        }
-    }
-
-    /// As [`attention_dims`](Self::attention_dims). The defaults are as many key and value heads as query heads, and
-    /// [`default_head_dim`](Self::default_head_dim).
-    pub fn attention_dims_or_default(
+    /// Sizes of the model. By default, there are as many key and value heads as query heads, and the width of a head is
+    /// `hidden_size / num_attention_heads`.
+    pub fn dimensions(
         &self,
         num_key_value_heads: Option<usize>,
         head_dim: Option<usize>,
-    ) -> AttentionDims {
-        self.attention_dims(
-            num_key_value_heads.unwrap_or(self.num_attention_heads),
-            head_dim.unwrap_or_else(|| self.default_head_dim()),
-        )
-    }
-
-    /// Sizes of a model with this attention.
-    pub fn dimensions(
-        &self,
-        attention: AttentionDims,
         max_position_embeddings: Option<usize>,
     ) -> Dimensions {
+        let heads = self.num_attention_heads;
         Dimensions {
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
             intermediate_size: self.intermediate_size,
             num_hidden_layers: self.num_hidden_layers,
-            attention,
+            attention: AttentionDims {
+                hidden_size: self.hidden_size,
+                heads,
+                kv_heads: num_key_value_heads.unwrap_or(heads),
+                head_dim: head_dim.unwrap_or(self.hidden_size / heads.max(1)),
+            },
             max_position_embeddings,
         }
     }
 }
 
-/// The common decoder: embeddings, layers in sequence, final norm, LM head. Models with a different structure implement [`Model`]
-/// themselves.
+/// A configuration whose model is a [`Decoder`]. Implementing it provides [`ModelConfig`].
+pub trait DecoderModel: Debug + Sized {
+    /// Sizes.
+    fn dimensions(&self) -> Dimensions;
+
+    /// The sliding window of `layer` in tokens; `None` for full attention.
+    fn sliding_window(&self, _layer: usize) -> Option<usize> {
+        None
+    }
+
+    /// As [`ModelConfig::check`].
+    ///
+    /// # Errors
+    /// A message that names the field.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Loads a norm of hidden states.
+    ///
+    /// # Errors
+    /// When a tensor has the wrong shape or element type.
+    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError>;
+
+    /// Loads the attention of layer `layer` from the scope of the layer.
+    ///
+    /// # Errors
+    /// When the configuration is invalid, or a tensor has the wrong shape or element type.
+    fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError>;
+
+    /// Loads the MLP of a layer from the scope of the layer.
+    ///
+    /// # Errors
+    /// When a tensor has the wrong shape or element type.
+    fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError>;
+
+    /// Whether the LM head is tied to the embeddings. `None`: if the checkpoint has no LM head.
+    fn tie_word_embeddings(&self) -> Option<bool>;
+
+    /// Loads the decoder. Models that scale embeddings or logits add that here.
+    ///
+    /// # Errors
+    /// When the configuration is invalid, or a tensor has the wrong shape or element type.
+    fn decoder(&self, weights: &Scope<'_>) -> Result<Decoder, LoadError> {
+        Decoder::load(self, weights)
+    }
+}
+
+impl<M: DecoderModel> ModelConfig for M {
+    fn dimensions(&self) -> Dimensions {
+        DecoderModel::dimensions(self)
+    }
+
+    fn sliding_window(&self, layer: usize) -> Option<usize> {
+        DecoderModel::sliding_window(self, layer)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        DecoderModel::check(self)
+    }
+
+    /// Removes tensors of older exports that are not used: precomputed RoPE frequencies, and the LM head if it is tied to the
+    /// embeddings.
+    fn sanitize(&self, weights: &mut Weights) {
+        weights.retain(|name| !name.contains("self_attn.rotary_emb.inv_freq"));
+        if self.tie_word_embeddings() == Some(true) {
+            weights.remove("lm_head.weight");
+        }
+    }
+
+    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
+        Ok(Box::new(self.decoder(weights)?))
+    }
+}
+
+/// Embeddings, layers in sequence, final norm, LM head. Models with a different structure implement [`Model`] themselves.
 #[derive(Debug)]
 pub struct Decoder {
     /// Token embeddings.
@@ -87,26 +143,27 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Loads `model.embed_tokens`, `model.layers.{index}`, `model.norm` and, unless tied to the embeddings, `lm_head`. `layer`
-    /// loads a layer by index and scope, `norm` a norm by name and scope.
+    /// Loads `model.embed_tokens`, `model.layers.{index}`, `model.norm` and, unless tied to the embeddings, `lm_head`.
     ///
     /// # Errors
-    /// When a tensor has the wrong shape or element type.
-    pub fn load(
-        weights: &Scope<'_>,
-        config: &DecoderConfig,
-        tie_word_embeddings: bool,
-        layer: impl Fn(usize, &Scope<'_>) -> Result<Layer, LoadError>,
-        norm: impl Fn(&str, &Scope<'_>) -> Result<Norm, LoadError>,
-    ) -> Result<Self, LoadError> {
-        let (vocab_size, hidden_size) = (config.vocab_size, config.hidden_size);
+    /// When the configuration is invalid, or a tensor has the wrong shape or element type.
+    pub fn load(config: &impl DecoderModel, weights: &Scope<'_>) -> Result<Self, LoadError> {
+        let dimensions = DecoderModel::dimensions(config);
+        let (vocab_size, hidden_size) = (dimensions.vocab_size, dimensions.hidden_size);
         let model = weights.child("model");
         let embed_tokens = Embedding::load("embed_tokens", &model, vocab_size, hidden_size)?;
-        let layers = (0..config.num_hidden_layers)
-            .map(|index| layer(index, &model.child("layers").child(index)))
-            .collect::<Result<_, _>>()?;
-        let norm = norm("norm", &model)?;
-        let lm_head = if tie_word_embeddings {
+        let layers = (0..dimensions.num_hidden_layers)
+            .map(|layer| {
+                let weights = model.child("layers").child(layer);
+                Ok(Layer {
+                    self_attn: config.attention(layer, &weights)?,
+                    mlp: config.mlp(&weights)?,
+                })
+            })
+            .collect::<Result<_, LoadError>>()?;
+        let norm = config.norm("norm", &model)?;
+        let tied = config.tie_word_embeddings();
+        let lm_head = if tied.unwrap_or_else(|| !weights.has("lm_head.weight")) {
             LmHead::tied(&embed_tokens)
         } else {
             LmHead::untied(weights.linear("lm_head", hidden_size, vocab_size)?)
@@ -135,15 +192,6 @@ impl Decoder {
         Self {
             lm_head: change(self.lm_head),
             ..self
-        }
-    }
-
-    /// Removes tensors of older exports that are not used: precomputed RoPE frequencies, and the LM head if it is tied to the
-    /// embeddings.
-    pub fn sanitize(weights: &mut Weights, tie_word_embeddings: bool) {
-        weights.retain(|name| !name.contains("self_attn.rotary_emb.inv_freq"));
-        if tie_word_embeddings {
-            weights.remove("lm_head.weight");
         }
     }
 }

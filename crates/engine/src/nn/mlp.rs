@@ -1,57 +1,73 @@
-//! Feed-forward blocks.
+//! MLPs, with and without a gate.
 
 use candle_core::Tensor;
-use mlxm_kernels::{self as kernels, Activation, KernelError, Kernels, Linear};
+use mlxm_kernels::{Activation, GateUp, KernelError, Kernels, Linear};
 
-use super::{DecoderConfig, Residual};
+use super::Residual;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
+use crate::forward::Dimensions;
 
-/// The two input projections of a gated MLP.
+/// The input projections of an MLP.
 #[derive(Debug)]
-pub enum GateUp {
-    /// Two weights.
-    Separate {
+pub enum MlpInput {
+    /// Gated (GLU): `act(gate(x)) · up(x)`.
+    Gated {
         /// The branch with the activation.
         gate: Linear,
         /// The other branch.
         up: Linear,
     },
-    /// One weight whose outputs are the gate branch, then the other branch (Phi-3).
-    Fused(Linear),
+    /// Gated, with one weight whose outputs are those of `gate`, then those of `up` (Phi-3).
+    FusedGated(Linear),
+    /// Without a gate: `act(up(x))`.
+    Ungated(Linear),
 }
 
-/// A gated MLP (GLU), `down(act(gate(x)) · up(x))`, with its norms and residual connection.
+/// An MLP, `down(input(x))`, with its norms and residual connection.
 #[derive(Debug)]
-pub struct GatedMlp {
+pub struct Mlp {
     /// Norms and residual connection.
     pub residual: Residual,
     /// Input projections.
-    pub gate_up: GateUp,
+    pub input: MlpInput,
     /// Output projection.
     pub down: Linear,
-    /// Activation of the gate.
+    /// Activation function.
     pub activation: Activation,
 }
 
-impl GatedMlp {
-    /// Loads `gate_proj`, `up_proj` and `down_proj`.
+impl Mlp {
+    /// Loads `gate_proj`, `up_proj` and `down_proj` without biases.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
-    pub fn load(
+    pub fn gated(
         weights: &Scope<'_>,
-        config: &DecoderConfig,
+        dimensions: &Dimensions,
+        activation: Activation,
+        residual: Residual,
+    ) -> Result<Self, LoadError> {
+        Self::gated_with_optional_bias(weights, dimensions, false, activation, residual)
+    }
+
+    /// Loads `gate_proj`, `up_proj` and `down_proj`, with biases if `bias` is set.
+    ///
+    /// # Errors
+    /// When a tensor has the wrong shape or element type.
+    pub fn gated_with_optional_bias(
+        weights: &Scope<'_>,
+        dimensions: &Dimensions,
         bias: bool,
         activation: Activation,
         residual: Residual,
     ) -> Result<Self, LoadError> {
-        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+        let (hidden, intermediate) = (dimensions.hidden_size, dimensions.intermediate_size);
         let linear =
             |name, inputs, outputs| weights.linear_with_optional_bias(name, inputs, outputs, bias);
         Ok(Self {
             residual,
-            gate_up: GateUp::Separate {
+            input: MlpInput::Gated {
                 gate: linear("gate_proj", hidden, intermediate)?,
                 up: linear("up_proj", hidden, intermediate)?,
             },
@@ -60,20 +76,21 @@ impl GatedMlp {
         })
     }
 
-    /// Loads `gate_up_proj` and `down_proj`, without biases.
+    /// Loads `gate_up_proj` and `down_proj` without biases.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
-    pub fn load_fused(
+    pub fn fused_gated(
         weights: &Scope<'_>,
-        config: &DecoderConfig,
+        dimensions: &Dimensions,
         activation: Activation,
         residual: Residual,
     ) -> Result<Self, LoadError> {
-        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+        let (hidden, intermediate) = (dimensions.hidden_size, dimensions.intermediate_size);
+        let gate_up = weights.linear("gate_up_proj", hidden, 2 * intermediate)?;
         Ok(Self {
             residual,
-            gate_up: GateUp::Fused(weights.linear("gate_up_proj", hidden, 2 * intermediate)?),
+            input: MlpInput::FusedGated(gate_up),
             down: weights.linear("down_proj", intermediate, hidden)?,
             activation,
         })
@@ -84,35 +101,16 @@ impl GatedMlp {
     /// # Errors
     /// When a width does not match.
     pub fn forward(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        let gate_up = match &self.gate_up {
-            GateUp::Separate { gate, up } => kernels::GateUp::Separate(gate, up),
-            GateUp::Fused(both) => kernels::GateUp::Fused(both),
+        let (norm, activation) = (self.residual.pre(), self.activation);
+        let h = match &self.input {
+            MlpInput::Gated { gate, up } => {
+                kernels.gated_linear(x, norm, GateUp::Separate(gate, up), activation)?
+            }
+            MlpInput::FusedGated(gate_up) => {
+                kernels.gated_linear(x, norm, GateUp::Fused(gate_up), activation)?
+            }
+            MlpInput::Ungated(up) => kernels.linear_act(x, norm, up, activation)?,
         };
-        let h = kernels.gated_linear(x, self.residual.pre(), gate_up, self.activation)?;
-        self.residual.add(x, &h, &self.down, kernels)
-    }
-}
-
-/// An MLP without a gate, `down(act(up(x)))`, with its norms and residual connection.
-#[derive(Debug)]
-pub struct Mlp {
-    /// Norms and residual connection.
-    pub residual: Residual,
-    /// Input projection.
-    pub up: Linear,
-    /// Output projection.
-    pub down: Linear,
-    /// Activation between the projections.
-    pub activation: Activation,
-}
-
-impl Mlp {
-    /// `[T, hidden]` → `[T, hidden]`.
-    ///
-    /// # Errors
-    /// When a width does not match.
-    pub fn forward(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        let h = kernels.linear_act(x, self.residual.pre(), &self.up, self.activation)?;
         self.residual.add(x, &h, &self.down, kernels)
     }
 }

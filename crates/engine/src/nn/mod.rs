@@ -13,10 +13,10 @@ mod residual;
 mod rope;
 
 pub use attention::{Attention, AttentionBias, QkvProjection};
-pub use decoder::{Decoder, DecoderConfig};
+pub use decoder::{Decoder, DecoderConfig, DecoderModel};
 pub use embedding::Embedding;
-pub use layer::{FeedForward, Layer};
+pub use layer::Layer;
 pub use lm_head::LmHead;
-pub use mlp::{GateUp, GatedMlp, Mlp};
+pub use mlp::{Mlp, MlpInput};
 pub use residual::Residual;
 pub use rope::{RopeConfig, RopeScaling};
