@@ -8,14 +8,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 use serde_json::Value;
 
-use crate::error::{PyResultExt, refused};
+use crate::error::{PyResultExt, rejected};
 
 /// Token ids from a list, a NumPy array or any other iterable of integers.
 pub fn token_ids(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
     let id = |item: PyResult<Bound<'_, PyAny>>| {
         let item = item?;
         item.extract::<u32>().map_err(|_| {
-            refused(format!(
+            rejected(format!(
                 "{item} is not a token id: give non-negative integers"
             ))
         })
@@ -30,10 +30,10 @@ pub fn json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
         .import("json")?
         .call_method1("dumps", (value,))?
         .extract()?;
-    serde_json::from_str(&text).map_err(refused)
+    serde_json::from_str(&text).map_err(rejected)
 }
 
-fn json_list(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<Value>> {
+pub fn json_list(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<Value>> {
     match json(value)? {
         Value::Array(items) => Ok(items),
         _ => Err(PyTypeError::new_err(format!("{what} must be a list"))),
@@ -168,13 +168,13 @@ const KEYWORDS: [&str; 16] = [
 ];
 
 /// A number that is not negative. A negative or huge one is refused like any other value out of range.
-fn natural<T: for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>>(
+pub fn natural<T: for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>>(
     name: &str,
     value: &Bound<'_, PyAny>,
 ) -> PyResult<T> {
     value.extract().map_err(|error: PyErr| {
         if error.is_instance_of::<PyOverflowError>(value.py()) {
-            refused(format!(
+            rejected(format!(
                 "{name} is {value}; it must not be negative or beyond 64 bits"
             ))
         } else {
@@ -183,7 +183,7 @@ fn natural<T: for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>>(
     })
 }
 
-fn strings(value: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+pub fn strings(value: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
     if let Ok(text) = value.cast::<PyString>() {
         return Ok(vec![text.to_string()]);
     }
@@ -191,7 +191,7 @@ fn strings(value: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
 }
 
 /// True asks for the chosen tokens' values, a number also for that many of the likeliest.
-fn logprobs(value: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+pub fn logprobs(value: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
     match value.cast::<PyBool>() {
         Ok(wanted) => Ok(wanted.is_true().then_some(0)),
         Err(_) => natural("logprobs", value).map(Some),

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use mlxm_chat::ChatError;
 use mlxm_chat::template::TemplateError;
 use mlxm_engine::text::TokenizerError;
 use mlxm_engine::{GenerationError, LoadError, RequestError};
@@ -18,7 +19,7 @@ fn exception(class: &str, message: &dyn Display) -> PyErr {
 }
 
 /// A request this layer refuses itself.
-pub fn refused(message: impl Display) -> PyErr {
+pub fn rejected(message: impl Display) -> PyErr {
     exception("RequestError", &message)
 }
 
@@ -91,6 +92,16 @@ impl IntoPyError for &TemplateError {
 impl IntoPyError for TemplateError {
     fn into_py_error(self) -> PyErr {
         (&self).into_py_error()
+    }
+}
+
+impl IntoPyError for ChatError {
+    fn into_py_error(self) -> PyErr {
+        let class = match self {
+            Self::Template(_) => "TemplateError",
+            _ => "RequestError",
+        };
+        exception(class, &self)
     }
 }
 

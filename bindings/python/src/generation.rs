@@ -6,8 +6,8 @@ use std::time::Duration;
 use mlxm_engine::{Event, Finished, Poll};
 use pyo3::prelude::*;
 
-use crate::error::{PyResultExt, refused};
-use crate::results::{Completion, Piece, Statistics};
+use crate::error::{PyResultExt, rejected};
+use crate::results::{Completion, Piece, RequestMetrics};
 
 /// How long Ctrl-C may go unnoticed.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
@@ -93,10 +93,10 @@ impl Generation {
                         finish_reason: end.reason.as_str(),
                         stop_string: stop_string(&end),
                         logprobs: with_logprobs.then_some(logprobs),
-                        statistics: end.metrics.into(),
+                        metrics: end.metrics.into(),
                     });
                 }
-                None => return Err(refused("the generation was closed before its end")),
+                None => return Err(rejected("the generation was closed before its end")),
             }
         }
     }
@@ -146,7 +146,7 @@ impl Generation {
     }
 
     #[getter]
-    fn statistics(&self, py: Python<'_>) -> Option<Statistics> {
+    fn metrics(&self, py: Python<'_>) -> Option<RequestMetrics> {
         py.detach(|| self.state().finished.as_ref().map(|end| end.metrics.into()))
     }
 

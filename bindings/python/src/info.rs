@@ -97,7 +97,7 @@ pub struct CacheGroup {
 #[pyclass(frozen, get_all, module = "mlxm")]
 pub struct MemoryPlan {
     weights_bytes: u64,
-    kv_type: String,
+    kv_cache_dtype: String,
     kv_bytes_per_token: u64,
     kv_pool_bytes: u64,
     scratch_bytes: u64,
@@ -121,7 +121,7 @@ impl MemoryPlan {
         };
         Self {
             weights_bytes: plan.weights_bytes,
-            kv_type: plan.kv_cache_dtype.to_string(),
+            kv_cache_dtype: plan.kv_cache_dtype.to_string(),
             kv_bytes_per_token: plan.kv_bytes_per_token,
             kv_pool_bytes: plan.kv_pool_bytes,
             scratch_bytes: plan.scratch_bytes,

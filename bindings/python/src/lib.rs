@@ -2,6 +2,7 @@
 //! wraps is documented in the engine; what Python sees is in `python/mlxm/__init__.pyi`.
 
 mod arguments;
+mod chat;
 mod error;
 mod generation;
 mod info;
@@ -15,13 +16,15 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _mlxm {
     #[pymodule_export]
+    use crate::chat::{ChatCompletion, ToolCall};
+    #[pymodule_export]
     use crate::generation::Generation;
     #[pymodule_export]
     use crate::info::{CacheGroup, MemoryPlan, ModelInfo, Quantization};
     #[pymodule_export]
     use crate::model::Model;
     #[pymodule_export]
-    use crate::results::{Completion, Piece, Statistics, TokenLogprob};
+    use crate::results::{Completion, Piece, RequestMetrics, TokenLogprob};
     #[pymodule_export]
     use crate::tokenizer::Tokenizer;
 

@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arguments::{self, render, render_options, token_ids};
-use crate::error::{PyResultExt, invalid_option, refused};
+use crate::chat::{self, ChatCompletion};
+use crate::error::{PyResultExt, invalid_option, rejected};
 use crate::generation::Generation;
 use crate::info::{MemoryPlan, ModelInfo};
 use crate::locate::locate;
@@ -27,7 +28,7 @@ pub struct Model {
 impl Model {
     fn chat_model(&self) -> PyResult<ChatModel> {
         let model = self.model.read().unwrap_or_else(PoisonError::into_inner);
-        model.clone().ok_or_else(|| refused("the model is closed"))
+        model.clone().ok_or_else(|| rejected("the model is closed"))
     }
 
     fn engine(&self) -> PyResult<Engine> {
@@ -54,18 +55,18 @@ impl Model {
 impl Model {
     #[new]
     #[pyo3(signature = (
-        path_or_id, precision = "int8", threads = None, context_length = None, *,
-        device = "auto", kv_type = None, max_sequences = 1, memory_bytes = None, revision = None, pull = false
+        path_or_id, activation_dtype = "int8", threads = None, context_length = None, *,
+        device = "auto", kv_cache_dtype = None, max_sequences = 1, memory_bytes = None, revision = None, pull = false
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
         path_or_id: PathBuf,
-        precision: &str,
+        activation_dtype: &str,
         threads: Option<usize>,
         context_length: Option<usize>,
         device: &str,
-        kv_type: Option<&str>,
+        kv_cache_dtype: Option<&str>,
         max_sequences: usize,
         memory_bytes: Option<u64>,
         revision: Option<&str>,
@@ -73,10 +74,10 @@ impl Model {
     ) -> PyResult<Self> {
         let options = LoadOptions {
             device: device.parse::<DeviceChoice>().map_err(invalid_option)?,
-            activation_dtype: precision
+            activation_dtype: activation_dtype
                 .parse::<ActivationDtype>()
                 .map_err(invalid_option)?,
-            kv_cache_dtype: kv_type
+            kv_cache_dtype: kv_cache_dtype
                 .map(str::parse::<KvCacheDtype>)
                 .transpose()
                 .map_err(invalid_option)?,
@@ -150,6 +151,24 @@ chat_template_kwargs=None)")]
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Generation> {
         Ok(self.submit(py, prompt, options)?.0)
+    }
+
+    #[pyo3(signature = (messages, tools = None, tool_choice = None, response_format = None, **options), text_signature = "($self, messages, tools=None, tool_choice=None, response_format=None, *, max_tokens=None, temperature=None, top_k=None, \
+top_p=None, min_p=None, repetition_penalty=None, repetition_context=None, presence_penalty=None, frequency_penalty=None, \
+logit_bias=None, seed=None, stop=None, logprobs=None, ignore_eos=False, thinking_budget=None, parallel_tool_calls=True, \
+continue_final_message=False, chat_template_kwargs=None)")]
+    fn chat(
+        &self,
+        py: Python<'_>,
+        messages: &Bound<'_, PyAny>,
+        tools: Option<&Bound<'_, PyAny>>,
+        tool_choice: Option<&Bound<'_, PyAny>>,
+        response_format: Option<&Bound<'_, PyAny>>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<ChatCompletion> {
+        let model = self.chat_model()?;
+        let request = chat::request(messages, tools, tool_choice, response_format, options)?;
+        chat::complete(py, &model, request)
     }
 
     #[pyo3(signature = (messages, tools = None, add_generation_prompt = true, tokenize = true, **variables))]

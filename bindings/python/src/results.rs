@@ -42,7 +42,7 @@ impl Piece {
 /// Counts and times of one generation.
 #[pyclass(frozen, get_all, module = "mlxm")]
 #[derive(Clone)]
-pub struct Statistics {
+pub struct RequestMetrics {
     prompt_tokens: usize,
     cached_tokens: usize,
     generated_tokens: usize,
@@ -53,7 +53,7 @@ pub struct Statistics {
     peak_memory_bytes: u64,
 }
 
-impl From<mlxm_engine::RequestMetrics> for Statistics {
+impl From<mlxm_engine::RequestMetrics> for RequestMetrics {
     fn from(value: mlxm_engine::RequestMetrics) -> Self {
         Self {
             prompt_tokens: value.prompt_tokens,
@@ -69,10 +69,10 @@ impl From<mlxm_engine::RequestMetrics> for Statistics {
 }
 
 #[pymethods]
-impl Statistics {
+impl RequestMetrics {
     fn __repr__(&self) -> String {
         format!(
-            "Statistics(prompt_tokens={}, generated_tokens={}, generation_tokens_per_second={:.1})",
+            "RequestMetrics(prompt_tokens={}, generated_tokens={}, generation_tokens_per_second={:.1})",
             self.prompt_tokens, self.generated_tokens, self.generation_tokens_per_second
         )
     }
@@ -86,7 +86,7 @@ pub struct Completion {
     pub finish_reason: &'static str,
     pub stop_string: Option<String>,
     pub logprobs: Option<Vec<TokenLogprob>>,
-    pub statistics: Statistics,
+    pub metrics: RequestMetrics,
 }
 
 #[pymethods]

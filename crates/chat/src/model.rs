@@ -8,6 +8,7 @@ use mlxm_engine::{Engine, LoadError, LoadOptions, Request};
 
 use crate::constraint::Compiler;
 use crate::conversation::cache_busting::strip_cache_busting_lines;
+use crate::conversation::parse_tool_call_arguments;
 use crate::conversation::system_messages::merge_system_messages;
 use crate::conversation::tool_prompt::add_tool_prompt;
 use crate::error::ChatError;
@@ -184,6 +185,7 @@ impl ChatModel {
         let mut format = self.format();
         let supports_developer = self.template_mentions("developer");
         let mut messages = merge_system_messages(request.messages.clone(), supports_developer);
+        parse_tool_call_arguments(&mut messages);
         if !self.shared.keep_billing_header {
             strip_cache_busting_lines(&mut messages);
         }

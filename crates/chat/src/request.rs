@@ -39,6 +39,57 @@ pub enum ResponseFormat {
     Grammar(String),
 }
 
+impl ToolChoice {
+    /// Reads `tool_choice` of OpenAI's API: `auto`, `none`, `required` or a function by its name.
+    ///
+    /// # Errors
+    /// If it is none of these.
+    pub fn from_json(value: &Value) -> Result<Self, ChatError> {
+        let name = value["function"]["name"].as_str();
+        match (value.as_str(), name) {
+            (Some("auto"), _) => Ok(Self::Auto),
+            (Some("none"), _) => Ok(Self::None),
+            (Some("required"), _) => Ok(Self::Required),
+            (None, Some(name)) if value["type"] == "function" => Ok(Self::Named(name.to_owned())),
+            _ => Err(ChatError::invalid(
+                "tool_choice",
+                "tool_choice must be auto, none, required or {\"type\": \"function\", \"function\": {\"name\": …}}",
+            )),
+        }
+    }
+}
+
+impl ResponseFormat {
+    /// Reads `response_format` of OpenAI's API, and the types `regex` and `grammar` (Lark).
+    ///
+    /// # Errors
+    /// If it has another type, or lacks the field of its type.
+    pub fn from_json(value: &Value) -> Result<Self, ChatError> {
+        let invalid = |message: &str| ChatError::invalid("response_format", message);
+        let text = |name: &str| {
+            let text = value[name].as_str().map(str::to_owned);
+            text.ok_or_else(|| invalid(&format!("response_format.{name} must be a string")))
+        };
+        match value["type"].as_str() {
+            Some("text") => Ok(Self::Text),
+            Some("json_object") => Ok(Self::JsonObject),
+            Some("json_schema") => match &value["json_schema"]["schema"] {
+                schema @ (Value::Object(_) | Value::Bool(_)) => {
+                    Ok(Self::JsonSchema(schema.clone()))
+                }
+                _ => Err(invalid(
+                    "response_format.json_schema.schema must be a JSON schema",
+                )),
+            },
+            Some("regex") => Ok(Self::Regex(text("regex")?)),
+            Some("grammar") => Ok(Self::Grammar(text("grammar")?)),
+            _ => Err(invalid(
+                "response_format.type must be text, json_object, json_schema, regex or grammar",
+            )),
+        }
+    }
+}
+
 /// A conversation and how to continue it.
 #[derive(Debug, Clone, Default)]
 pub struct ChatRequest {

@@ -7,6 +7,7 @@
 
 from ._mlxm import (
     CacheGroup,
+    ChatCompletion,
     Completion,
     Generation,
     MemoryPlan,
@@ -14,15 +15,17 @@ from ._mlxm import (
     ModelInfo,
     Piece,
     Quantization,
-    Statistics,
+    RequestMetrics,
     TokenLogprob,
     Tokenizer,
+    ToolCall,
     __version__,
 )
 from .errors import GenerationError, LoadError, MlxmError, ModelNotFoundError, RequestError, TemplateError
 
 __all__ = [
     "CacheGroup",
+    "ChatCompletion",
     "Completion",
     "Generation",
     "GenerationError",
@@ -35,9 +38,10 @@ __all__ = [
     "Piece",
     "Quantization",
     "RequestError",
-    "Statistics",
+    "RequestMetrics",
     "TemplateError",
     "TokenLogprob",
     "Tokenizer",
+    "ToolCall",
     "__version__",
 ]
