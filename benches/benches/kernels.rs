@@ -1,11 +1,11 @@
-//! `cargo bench --package mlxm-benches`: every kernel by itself, against the limits of this machine.
+//! `cargo bench --package mlxm-benches`: every kernel compared with the limits of this machine.
 
 use std::env;
 
 use mlxm_benches::{Bench, attention, linear, small};
 
 fn main() {
-    // Cargo passes it when it benchmarks; among the tests this would only take time.
+    // Cargo passes `--bench` to benchmarks; a test run should not spend the time.
     if !env::args().any(|argument| argument == "--bench") {
         eprintln!("nothing to test here; run `cargo bench --package mlxm-benches`");
         return;

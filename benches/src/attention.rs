@@ -1,4 +1,4 @@
-//! Attention over a long context, one row at a time and for a piece of a prompt.
+//! Attention over a long context: decoding, and a chunk of a prompt.
 
 use std::hint::black_box;
 
@@ -14,7 +14,7 @@ const KV_HEADS: usize = 4;
 const HEAD_DIM: usize = 128;
 const BLOCK_SIZE: usize = 32;
 
-/// New rows of each sequence, sequences, and positions that a sequence has in all.
+/// New rows per sequence, sequences, and positions per sequence.
 const CASES: [(usize, usize, usize); 5] = [
     (1, 1, 1024),
     (1, 1, 8192),
@@ -23,7 +23,7 @@ const CASES: [(usize, usize, usize); 5] = [
     (512, 1, 8192),
 ];
 
-/// Every case with every type of keys and values.
+/// Every case with every KV cache type.
 pub fn run(bench: &mut Bench) {
     for dtype in KvCacheDtype::ALL {
         for (rows, sequences, positions) in CASES {
@@ -60,7 +60,7 @@ fn measure(
         key_dim: HEAD_DIM,
         value_dim: HEAD_DIM,
     };
-    // The last row sees every position, the first of the span all but the others' own.
+    // Causal: the last row sees every position, the first one `rows - 1` fewer.
     let seen = rows * positions - rows * (rows - 1) / 2;
     let work = Work {
         bytes: sequences * positions * shape.bytes_per_position(dtype),

@@ -1,4 +1,4 @@
-//! Criterion, and the table at its end.
+//! Criterion, and the table at the end.
 
 use std::{
     fmt::Write as _,
@@ -10,21 +10,21 @@ use mlxm_kernels::{ActivationDtype, CpuOptions, Kernels};
 
 use crate::machine::{Limits, Peak};
 
-/// What one call of a kernel moves and computes.
+/// The memory traffic and the operations of one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
-    /// Bytes read and written that are not expected in the cache.
+    /// Bytes read and written outside the caches.
     pub bytes: usize,
     /// Multiplications and additions.
     pub operations: usize,
-    /// What they are made with.
+    /// The arithmetic of the operations.
     pub arithmetic: Arithmetic,
 }
 
-/// Which peak a kernel is compared with.
+/// The peak that a kernel is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arithmetic {
-    /// Dot products of bytes.
+    /// int8 dot products.
     Int8,
     /// Fused multiply-adds of f32.
     Float,
@@ -40,7 +40,7 @@ struct Row {
 pub struct Bench {
     criterion: Criterion,
     int8: Kernels,
-    exact: Kernels,
+    f32: Kernels,
     rows: Vec<Row>,
 }
 
@@ -51,7 +51,7 @@ impl Default for Bench {
 }
 
 impl Bench {
-    /// With criterion's options of the command line.
+    /// Reads criterion's options from the command line.
     pub fn new() -> Self {
         let kernels = |activation_dtype| {
             Kernels::cpu(CpuOptions {
@@ -66,23 +66,23 @@ impl Bench {
                 .measurement_time(Duration::from_millis(800))
                 .configure_from_args(),
             int8: kernels(ActivationDtype::Int8),
-            exact: kernels(ActivationDtype::F32),
+            f32: kernels(ActivationDtype::F32),
             rows: Vec::new(),
         }
     }
 
-    /// The kernels that quantize activations.
+    /// Kernels with int8 activations.
     pub fn int8(&self) -> &Kernels {
         &self.int8
     }
 
-    /// The kernels that do not.
-    pub fn exact(&self) -> &Kernels {
-        &self.exact
+    /// Kernels with f32 activations.
+    pub fn f32(&self) -> &Kernels {
+        &self.f32
     }
 
-    /// Measures `group/name`. `prepare` makes the inputs, and only when the command line asks for this benchmark; what
-    /// it returns is called again and again.
+    /// Measures `group/name`. `prepare` makes the inputs, only if the command line selects this benchmark; the closure it
+    /// returns is called repeatedly.
     pub fn measure<'a, F: FnMut()>(
         &'a mut self,
         group: &str,
@@ -96,15 +96,15 @@ impl Bench {
         let Self {
             criterion,
             int8,
-            exact,
+            f32,
             rows,
         } = self;
-        let (int8, exact) = (&*int8, &*exact);
+        let (int8, f32) = (&*int8, &*f32);
         let mut group_of_one = criterion.benchmark_group(group);
         group_of_one.throughput(Throughput::Bytes(work.bytes as u64));
         group_of_one.bench_function(name, |bencher| {
             if let Some(prepare) = prepare.take() {
-                call = Some(prepare(int8, exact));
+                call = Some(prepare(int8, f32));
             }
             let Some(call) = &mut call else { return };
             bencher.iter_custom(|iterations| {
@@ -133,7 +133,7 @@ impl Bench {
         if self.rows.is_empty() {
             return;
         }
-        let limits = Limits::measure(self.exact.threads());
+        let limits = Limits::measure(self.f32.threads());
         println!("\n{}", table(&self.rows, &limits));
     }
 }
@@ -149,7 +149,7 @@ fn table(rows: &[Row], limits: &Limits) -> String {
     };
     let mut text = format!(
         "{} threads: {:.1} GB/s from memory, {}, {}\n\
-         The fastest sample of each; more bandwidth than memory has comes from the caches.\n\n\
+         Fastest sample of each; bandwidth above that of memory comes from the caches.\n\n\
          {:<44} {:>10} {:>8} {:>5} {:>8} {:>5}\n",
         limits.threads,
         limits.bytes_per_second / 1e9,

@@ -1,4 +1,4 @@
-//! Inputs of the right shape; what is in them changes no time.
+//! Inputs of the right shapes; their values do not affect the times.
 
 use candle_core::{Device, Tensor};
 use half::{bf16, f16};
@@ -24,7 +24,7 @@ impl Noise {
         (0..count).map(|_| self.bits() as u8).collect()
     }
 
-    /// In −1 .. 1.
+    /// Uniform in −1 .. 1.
     pub fn float(&mut self) -> f32 {
         self.bits() as f32 / (1_u32 << 30) as f32 - 1.0
     }
@@ -48,12 +48,12 @@ impl Noise {
         valid(Tensor::from_vec(x, (rows, width), &Device::Cpu))
     }
 
-    pub fn vector(&mut self, len: usize) -> Param {
+    pub fn param(&mut self, len: usize) -> Param {
         let bytes = self.floats(len, FloatType::F32);
         valid(Param::from_bytes(FloatType::F32, &bytes))
     }
 
-    pub fn matrix(&mut self, rows: usize, cols: usize, format: Format) -> Weight {
+    pub fn weight(&mut self, rows: usize, cols: usize, format: Format) -> Weight {
         let spec = match format {
             Format::Dense(float) => {
                 let bytes = self.floats(rows * cols, float);
@@ -68,7 +68,7 @@ impl Noise {
             let biases = self.floats(groups, FloatType::BF16);
             (scales, FloatType::BF16.into(), Some(biases))
         } else {
-            // About one, in either kind of 8-bit scale.
+            // About 1 in either 8-bit scale format.
             let scale = if spec.mode == QuantMode::Nvfp4 {
                 0x38
             } else {
@@ -89,7 +89,7 @@ pub enum Format {
     Quantized(QuantSpec),
 }
 
-/// The result of a call whose arguments this crate makes itself.
+/// Unwraps the result of a call whose arguments are known to be valid.
 pub fn valid<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
     match result {
         Ok(value) => value,

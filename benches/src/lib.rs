@@ -1,7 +1,7 @@
 //! Benchmarks of single kernels through the public interface of `mlxm-kernels`.
 //!
-//! Criterion measures and compares with its last run. At the end a table says what that is of the most this machine
-//! can do: its memory bandwidth and its multiply-adds, both measured here with the same number of threads.
+//! Criterion measures and compares with its previous run. A table at the end relates the results to the limits of this
+//! machine: memory bandwidth and multiply-add throughput, both measured here with the same number of threads.
 
 pub mod attention;
 mod bench;

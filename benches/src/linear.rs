@@ -1,4 +1,4 @@
-//! Weight products in every format.
+//! Linear layers in every format.
 
 use std::hint::black_box;
 
@@ -9,12 +9,12 @@ use crate::{
     inputs::{Format, Noise, valid},
 };
 
-/// Outputs and inputs.
+/// Output and input features.
 const SHAPES: [(usize, usize); 2] = [(2048, 2048), (8192, 2048)];
-/// A single sequence, small batches and a piece of a prompt.
+/// A single sequence, small batches and a chunk of a prompt.
 const ROWS: [usize; 4] = [1, 4, 16, 512];
-/// Weights that take turns hold this much together, more than the caches: a model has more than one layer.
-const TURNS_BYTES: usize = 96 << 20;
+/// Total size of the weights that are used in rotation, larger than the caches: a model has more than one layer.
+const ROTATION_BYTES: usize = 96 << 20;
 
 fn formats() -> Vec<Format> {
     let affine = [
@@ -48,7 +48,7 @@ fn name(format: Format) -> String {
     }
 }
 
-/// Everything with int8 activations, which is the default, then 4 bits on the exact path.
+/// Every format with int8 activations (the default), then 4 bits with f32 activations.
 pub fn run(bench: &mut Bench) {
     for (outputs, inputs) in SHAPES {
         for format in formats() {
@@ -60,13 +60,13 @@ pub fn run(bench: &mut Bench) {
                 } else {
                     Arithmetic::Float
                 };
-                let group = format!("product {outputs}x{inputs}");
+                let group = format!("linear {outputs}x{inputs}");
                 measure(bench, &group, format, (outputs, inputs), rows, arithmetic);
             }
         }
         let format = Format::Quantized(QuantSpec::default_for(QuantMode::Affine));
         for rows in ROWS {
-            let group = format!("exact product {outputs}x{inputs}");
+            let group = format!("f32 linear {outputs}x{inputs}");
             measure(
                 bench,
                 &group,
@@ -94,18 +94,22 @@ fn measure(
         arithmetic,
     };
     let name = format!("{}/{rows}", name(format));
-    let exact = group.starts_with("exact");
-    bench.measure(group, &name, work, |int8_kernels, exact_kernels| {
-        let kernels: &Kernels = if exact { exact_kernels } else { int8_kernels };
+    let f32_activations = group.starts_with("f32");
+    bench.measure(group, &name, work, |int8_kernels, f32_kernels| {
+        let kernels: &Kernels = if f32_activations {
+            f32_kernels
+        } else {
+            int8_kernels
+        };
         let mut noise = Noise::new();
         let x = noise.activations(rows, inputs);
-        let first = noise.matrix(outputs, inputs, format);
-        let linears: Vec<Linear> = (0..TURNS_BYTES.div_ceil(bytes))
-            .map(|turn| {
-                let weight = if turn == 0 {
+        let first = noise.weight(outputs, inputs, format);
+        let linears: Vec<Linear> = (0..ROTATION_BYTES.div_ceil(bytes))
+            .map(|index| {
+                let weight = if index == 0 {
                     first.clone()
                 } else {
-                    noise.matrix(outputs, inputs, format)
+                    noise.weight(outputs, inputs, format)
                 };
                 Linear {
                     weight: valid(kernels.repack(weight)),
@@ -113,10 +117,10 @@ fn measure(
                 }
             })
             .collect();
-        let mut turn = 0;
+        let mut index = 0;
         move || {
-            turn = (turn + 1) % linears.len();
-            black_box(valid(kernels.linear(&x, None, &[&linears[turn]])));
+            index = (index + 1) % linears.len();
+            black_box(valid(kernels.linear(&x, None, &[&linears[index]])));
         }
     });
 }

@@ -1,4 +1,4 @@
-//! What this machine can do at most, measured.
+//! The measured limits of this machine.
 
 use std::{
     hint::black_box,
@@ -11,7 +11,7 @@ use crate::peak::{self, Loop};
 
 /// Memory that each thread reads: more than any cache holds.
 const BYTES_PER_THREAD: usize = 256 << 20;
-/// Of several measurements the best counts: whatever disturbs one only makes it slower.
+/// The best of several measurements counts, since disturbances only slow them down.
 const ATTEMPTS: usize = 5;
 const ATTEMPT: Duration = Duration::from_millis(60);
 
@@ -22,11 +22,11 @@ pub struct Peak {
     pub operations_per_second: f64,
 }
 
-/// The most that some threads reach together.
+/// The combined limits of a number of threads.
 pub struct Limits {
     pub threads: usize,
     pub bytes_per_second: f64,
-    /// Nothing where [`peak`] knows no instructions.
+    /// `None` if [`peak`] has no loop for this CPU.
     pub int8: Option<Peak>,
     pub float: Option<Peak>,
 }
@@ -47,7 +47,7 @@ impl Limits {
 fn bandwidth(threads: usize) -> f64 {
     let barrier = Barrier::new(threads);
     let slowest = on_threads(threads, || {
-        // Written, so that every page is there.
+        // Written, so that every page is committed.
         let words: Vec<u64> = (0..BYTES_PER_THREAD / size_of::<u64>())
             .map(|word| word as u64)
             .collect();
@@ -62,7 +62,7 @@ fn bandwidth(threads: usize) -> f64 {
     (threads * BYTES_PER_THREAD) as f64 / slowest
 }
 
-/// Enough chains of additions for the loads to be what limits.
+/// Sums with enough independent chains that loads are the bottleneck.
 fn sum(words: &[u64]) -> u64 {
     const CHAINS: usize = 32;
     let mut sums = [0_u64; CHAINS];

@@ -1,6 +1,6 @@
-//! Loops that do nothing but multiply and add in registers, on the best instructions of this processor.
+//! Loops of multiply-adds in registers, with the best instructions of this CPU.
 //!
-//! They are assembly, which the compiler neither moves nor thinks away. Their values are all zero.
+//! They are written in assembly, so that the compiler cannot move or remove them. All values are zero.
 
 /// A loop.
 #[derive(Clone, Copy)]
@@ -8,19 +8,19 @@ pub struct Loop {
     pub instructions: &'static str,
     /// Multiplications and additions of a round.
     pub operations_per_round: usize,
-    /// Runs this many rounds, at least one.
+    /// Runs the given number of rounds, at least one.
     pub run: fn(usize),
 }
 
 /// Independent chains of a loop: enough for the latency of an instruction to hide behind the others.
 const CHAINS: usize = 12;
 
-/// Dot products of bytes; `None` where none of the known instructions is.
+/// Dot products of bytes; `None` if the CPU has none of the known instructions.
 pub fn int8() -> Option<Loop> {
     arch::int8()
 }
 
-/// Multiply-adds of f32; `None` where none of the known instructions is.
+/// Multiply-adds of f32; `None` if the CPU has none of the known instructions.
 pub fn float() -> Option<Loop> {
     arch::float()
 }
@@ -69,8 +69,8 @@ mod arch {
         };
         ($name:ident, $before:tt, $instruction:literal, $operands:literal, $($chain:literal)*) => {
             fn $name(rounds: usize) {
-                // SAFETY: the instructions change nothing but registers that are named; the loop is chosen only where
-                // the processor has them.
+                // SAFETY: the instructions change only the named registers; the loop is chosen only where
+                // the CPU has them.
                 unsafe {
                     asm!(
                         "vzeroall",
@@ -132,8 +132,8 @@ mod arch {
         };
         ($name:ident, $extension:literal, $instruction:literal, $form:literal, $($chain:literal)*) => {
             fn $name(rounds: usize) {
-                // SAFETY: the instructions change nothing but registers that are named; the loop is chosen only where
-                // the processor has them.
+                // SAFETY: the instructions change only the named registers; the loop is chosen only where
+                // the CPU has them.
                 unsafe {
                     asm!(
                         $extension,

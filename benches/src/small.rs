@@ -1,4 +1,4 @@
-//! What stands between the products: norms, and the rotation of queries and keys.
+//! The operations between linear layers: norms, and RoPE with cache writes.
 
 use std::hint::black_box;
 
@@ -15,7 +15,7 @@ const KV_HEADS: usize = 4;
 const HEAD_DIM: usize = 128;
 const ROWS: [usize; 2] = [1, 512];
 
-/// A row for decoding, many for a prompt.
+/// One row as in decoding, many as in a prompt.
 pub fn run(bench: &mut Bench) {
     for rows in ROWS {
         rms_norm(bench, rows);
@@ -26,13 +26,13 @@ pub fn run(bench: &mut Bench) {
 fn rms_norm(bench: &mut Bench, rows: usize) {
     let work = Work {
         bytes: 2 * rows * WIDTH * size_of::<f32>(),
-        // The square and its sum, the two factors.
+        // Square, sum, and two factors.
         operations: 4 * rows * WIDTH,
         arithmetic: Arithmetic::Float,
     };
     bench.measure("rms norm", &format!("{rows}"), work, |kernels, _| {
         let mut noise = Noise::new();
-        let norm = Norm::rms(noise.vector(WIDTH), 1e-5);
+        let norm = Norm::rms(noise.param(WIDTH), 1e-5);
         let x = noise.activations(rows, WIDTH);
         move || {
             black_box(valid(kernels.norm(&x, &norm)));
@@ -45,55 +45,50 @@ fn rope_and_cache(bench: &mut Bench, rows: usize) {
     let stored = 2 * KV_HEADS * HEAD_DIM;
     let work = Work {
         bytes: rows * ((width + HEADS * HEAD_DIM) * size_of::<f32>() + stored * size_of::<u16>()),
-        // A pair takes four products and two sums.
+        // A pair takes four multiplications and two additions.
         operations: 3 * rows * (HEADS + KV_HEADS) * HEAD_DIM,
         arithmetic: Arithmetic::Float,
     };
-    bench.measure(
-        "rotate and store",
-        &format!("{rows}"),
-        work,
-        |kernels, _| {
-            let shape = KvShape {
-                blocks: rows.div_ceil(32),
-                block_size: 32,
-                kv_heads: KV_HEADS,
-                key_dim: HEAD_DIM,
-                value_dim: HEAD_DIM,
-            };
-            let spec = AttentionSpec {
-                heads: HEADS,
-                kv_heads: KV_HEADS,
-                head_dim: HEAD_DIM,
-                value_dim: HEAD_DIM,
-                scale: 1.0,
-                softcap: None,
-                window: None,
-                sinks: None,
-            };
-            let mut cache = valid(KvCache::new(kernels, shape, KvCacheDtype::F16));
-            let qkv = Noise::new().activations(rows, width);
-            let slots: Vec<u32> = (0..rows as u32).collect();
-            let rope = Rope {
-                dims: HEAD_DIM,
-                traditional: false,
-                inverse_frequencies: (0..HEAD_DIM / 2)
-                    .map(|pair| 10_000_f32.powf(-2.0 * pair as f32 / HEAD_DIM as f32))
-                    .collect(),
-                attention_factor: 1.0,
-            };
-            let rope_cos_sin = valid(kernels.rope_cos_sin(&rope, &slots));
-            move || {
-                let rope_cos_sin = Some(&rope_cos_sin);
-                black_box(valid(kernels.rope_and_cache(
-                    &qkv,
-                    &spec,
-                    None,
-                    rope_cos_sin,
-                    &mut cache,
-                    &slots,
-                )));
-            }
-        },
-    );
+    bench.measure("rope and cache", &format!("{rows}"), work, |kernels, _| {
+        let shape = KvShape {
+            blocks: rows.div_ceil(32),
+            block_size: 32,
+            kv_heads: KV_HEADS,
+            key_dim: HEAD_DIM,
+            value_dim: HEAD_DIM,
+        };
+        let spec = AttentionSpec {
+            heads: HEADS,
+            kv_heads: KV_HEADS,
+            head_dim: HEAD_DIM,
+            value_dim: HEAD_DIM,
+            scale: 1.0,
+            softcap: None,
+            window: None,
+            sinks: None,
+        };
+        let mut cache = valid(KvCache::new(kernels, shape, KvCacheDtype::F16));
+        let qkv = Noise::new().activations(rows, width);
+        let slots: Vec<u32> = (0..rows as u32).collect();
+        let rope = Rope {
+            dims: HEAD_DIM,
+            traditional: false,
+            inverse_frequencies: (0..HEAD_DIM / 2)
+                .map(|pair| 10_000_f32.powf(-2.0 * pair as f32 / HEAD_DIM as f32))
+                .collect(),
+            attention_factor: 1.0,
+        };
+        let rope_cos_sin = valid(kernels.rope_cos_sin(&rope, &slots));
+        move || {
+            let rope_cos_sin = Some(&rope_cos_sin);
+            black_box(valid(kernels.rope_and_cache(
+                &qkv,
+                &spec,
+                None,
+                rope_cos_sin,
+                &mut cache,
+                &slots,
+            )));
+        }
+    });
 }

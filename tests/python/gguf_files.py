@@ -155,22 +155,22 @@ def write_one_matrix(path: Path, kind: str) -> np.ndarray:
     return gguf.quants.dequantize(data, number)
 
 
-def write_sentencepiece(path: Path, processor: Any) -> None:
+def write_sentencepiece(path: Path, tokenizer: Any) -> None:
     """A model of nothing but an embedding and the vocabulary of a SentencePiece model."""
     kinds = {
-        gguf.TokenType.UNKNOWN: processor.is_unknown,
-        gguf.TokenType.CONTROL: processor.is_control,
-        gguf.TokenType.BYTE: processor.is_byte,
-        gguf.TokenType.UNUSED: processor.is_unused,
+        gguf.TokenType.UNKNOWN: tokenizer.is_unknown,
+        gguf.TokenType.CONTROL: tokenizer.is_control,
+        gguf.TokenType.BYTE: tokenizer.is_byte,
+        gguf.TokenType.UNUSED: tokenizer.is_unused,
     }
-    size = processor.get_piece_size()
+    size = tokenizer.get_piece_size()
     writer = _tiny(path)
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
-    writer.add_token_list([processor.id_to_piece(i) for i in range(size)])
-    writer.add_token_scores([processor.get_score(i) for i in range(size)])
+    writer.add_token_list([tokenizer.id_to_piece(i) for i in range(size)])
+    writer.add_token_scores([tokenizer.get_score(i) for i in range(size)])
     writer.add_token_types([next((kind for kind, holds in kinds.items() if holds(i)), gguf.TokenType.NORMAL) for i in range(size)])
-    writer.add_bos_token_id(processor.bos_id())
-    writer.add_eos_token_id(processor.eos_id())
+    writer.add_bos_token_id(tokenizer.bos_id())
+    writer.add_eos_token_id(tokenizer.eos_id())
     writer.add_tensor("token_embd.weight", np.zeros((size, 256), dtype=np.float32))
     _finish(writer)

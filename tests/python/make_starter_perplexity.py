@@ -1,7 +1,7 @@
 """make_starter_perplexity.py MODEL: write starter_perplexity.json, how well the starter model predicts a text.
 
 MODEL is the folder of the converted starter model. Every window is scored by mlxm's exact path, and the first few by mlx-lm
-as well, dequantized in float32, which takes minutes on a processor. The result is committed, so that a test of a faster
+as well, dequantized in float32, which takes minutes on a CPU. The result is committed, so that a test of a faster
 precision need not wait for the exact path; it only changes with the weights, the tokenizer or the text.
 """
 
@@ -25,7 +25,7 @@ ORACLE_WINDOWS = 2
 
 
 def windows(tokens: list[int]) -> list[list[int]]:
-    """The whole windows of a text, one behind the other."""
+    """The complete windows of a text, one after the other."""
     return [tokens[start : start + WINDOW] for start in range(0, len(tokens) - WINDOW + 1, WINDOW)]
 
 

@@ -74,7 +74,7 @@ def _environment() -> str:
 
 
 def build(case: Case) -> Path:
-    """Folder of the checkpoint of a case, with mlx-lm's logits beside it."""
+    """Folder of the checkpoint of a case, with mlx-lm's logits next to it."""
     identity = json.dumps(case, sort_keys=True) + _environment()
     folder = cache_directory() / hashlib.sha256(identity.encode()).hexdigest()[:32]
     if not folder.exists():

@@ -249,7 +249,7 @@ def main():
     options.output.write_text(json.dumps(reference, ensure_ascii=False, indent=indent) + "\n", encoding="utf-8")
     failed = sum("error" in result for by_name in results.values() for result in by_name.values())
     total = len(results) * len(conversations)
-    print(f"{len(results)} templates, {total} prompts, {failed} of them refused by the template or by Python")
+    print(f"{len(results)} templates, {total} prompts, {failed} of them rejected by the template or by Python")
 
 
 if __name__ == "__main__":

@@ -111,8 +111,8 @@ def test_quantizes_as_mlx_lm_does(binary: Path, tmp_path: Path, architecture: st
     settings = FORMATS[form]
     source = build(case(architecture))
     if "recipe" in settings and architecture == "starcoder2":
-        refused = convert(binary, source, tmp_path / "ours", *flags(settings))
-        assert refused.returncode != 0 and "down_proj" in refused.stderr
+        rejected = convert(binary, source, tmp_path / "ours", *flags(settings))
+        assert rejected.returncode != 0 and "down_proj" in rejected.stderr
         return
     mlx_lm_converts(source, tmp_path / "theirs", settings)
     assert_same(converted(binary, source, tmp_path / "ours", *flags(settings)), tensors(tmp_path / "theirs"))
@@ -164,7 +164,7 @@ def test_dequantizes(binary: Path, tmp_path: Path, form: str) -> None:
         np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=1e-6, err_msg=name)
 
 
-def test_copies_what_is_quantized_already(binary: Path, tmp_path: Path) -> None:
+def test_copies_quantized_weights(binary: Path, tmp_path: Path) -> None:
     source = build(case("llama", {"bits": 4, "group_size": 64}))
     assert_same(converted(binary, source, tmp_path / "out"), tensors(source))
     ids, _ = read(source)

@@ -10,7 +10,7 @@ from conftest import GOLDEN, REPOSITORY
 STREAM = REPOSITORY / "examples/stream.py"
 
 
-def test_stream_prints_an_answer() -> None:
+def test_stream_prints_a_completion() -> None:
     command = [sys.executable, str(STREAM), str(GOLDEN / "llama-f16"), "Hello"]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert finished.returncode == 0, finished.stderr

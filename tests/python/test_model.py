@@ -1,4 +1,4 @@
-"""The Python interface: what it returns, what it refuses, and how it behaves among threads and signals."""
+"""The Python interface: results, errors, and behaviour with threads and signals."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_memory_plan_adds_up(model: mlxm.Model) -> None:
     assert plan.kv_pool_bytes == sum(group.blocks * group.block_bytes for group in plan.groups)
 
 
-def test_keys_and_values_in_fewer_bits() -> None:
+def test_kv_cache_dtypes() -> None:
     plans = {}
     logits = {}
     for kv_type in ("f32", "f16", "int8"):
@@ -69,7 +69,7 @@ def test_keys_and_values_in_fewer_bits() -> None:
         assert 0 < np.abs(logits[kv_type] - logits["f32"]).max() < error * np.ptp(logits["f32"])
 
 
-def test_context_length_is_obeyed() -> None:
+def test_context_length_is_enforced() -> None:
     with mlxm.Model(GOLDEN / "llama-f16", context_length=64) as model:
         assert model.info.context_length == 64
         answer = model.generate([1] * 50, temperature=0, ignore_eos=True)
@@ -165,7 +165,7 @@ def test_seed_reproduces(model: mlxm.Model) -> None:
     assert len({tuple(draw(None)) for _ in range(5)}) > 1
 
 
-def test_sampling_options_change_the_answer(model: mlxm.Model) -> None:
+def test_sampling_options_change_the_completion(model: mlxm.Model) -> None:
     prompt = model.tokenizer.encode("The capital")
     greedy = model.generate(prompt, temperature=0, max_tokens=8, ignore_eos=True).tokens
     narrow: dict[str, Any] = {"temperature": 5.0, "seed": 1, "max_tokens": 8, "ignore_eos": True}
@@ -216,7 +216,7 @@ def test_stop_strings_cut_the_text(model: mlxm.Model) -> None:
         assert generation.stop_string == stop
 
 
-def test_stream_is_the_answer_in_pieces(model: mlxm.Model) -> None:
+def test_stream_adds_up_to_the_completion(model: mlxm.Model) -> None:
     options: dict[str, Any] = {"temperature": 1.0, "seed": 11, "max_tokens": 40, "ignore_eos": True}
     whole = model.generate(MESSAGES, **options)
     stream = model.stream(MESSAGES, logprobs=True, **options)
@@ -230,7 +230,7 @@ def test_stream_is_the_answer_in_pieces(model: mlxm.Model) -> None:
     assert next(stream, None) is None
 
 
-def test_a_closed_stream_makes_room_at_once(model: mlxm.Model) -> None:
+def test_closed_stream_frees_its_slot(model: mlxm.Model) -> None:
     stream = model.stream([4, 5], temperature=0, ignore_eos=True)
     next(stream)
     stream.close()
@@ -265,7 +265,7 @@ def test_a_closed_stream_makes_room_at_once(model: mlxm.Model) -> None:
         ([1], {"stop": [""]}, "stop"),
     ],
 )
-def test_bad_requests_are_refused(prompt: Any, options: dict[str, Any], message: str, model: mlxm.Model) -> None:
+def test_invalid_requests_are_rejected(prompt: Any, options: dict[str, Any], message: str, model: mlxm.Model) -> None:
     for call in (model.generate, model.stream):
         with pytest.raises(mlxm.RequestError, match=message) as raised:
             call(prompt, **options)
@@ -293,7 +293,7 @@ def test_no_such_model(tmp_path: Path) -> None:
         assert isinstance(raised.value, FileNotFoundError) and isinstance(raised.value, mlxm.LoadError)
 
 
-def test_a_name_is_looked_for_on_this_machine_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_name_is_resolved_locally(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLXM_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
@@ -333,7 +333,7 @@ def truncate(path: Path) -> None:
         ),
     ],
 )
-def test_damaged_checkpoints_are_refused(damage: Callable[[Path], Any], message: str, tmp_path: Path) -> None:
+def test_damaged_checkpoints_are_rejected(damage: Callable[[Path], Any], message: str, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(GOLDEN / "llama-4bit", folder)
     damage(folder)
@@ -359,7 +359,7 @@ def test_bad_load_options(options: dict[str, Any]) -> None:
         mlxm.Model(GOLDEN / "llama-f16", **options)
 
 
-def test_a_closed_model_says_so() -> None:
+def test_closed_model_raises() -> None:
     model = mlxm.Model(GOLDEN / "llama-f16")
     assert not model.closed
     with model as same:
@@ -411,7 +411,7 @@ def test_other_threads_run_while_it_computes(model: mlxm.Model) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 @pytest.mark.parametrize("call", ["model.generate(prompt, **options)", "list(model.stream(prompt, **options))"])
-def test_keyboard_interrupt_stops_an_answer(call: str) -> None:
+def test_keyboard_interrupt_stops_generation(call: str) -> None:
     script = f"""
 import signal, sys, mlxm
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background starts with it ignored

@@ -63,7 +63,7 @@ MUTATIONS: dict[str, tuple[oracle.Case, dict[str, Any]]] = {
         {"rope_scaling": {**CORNERS["rope", "yarn"]["config"]["rope_scaling"], "mscale": 1.0, "mscale_all_dim": 1.0}},
     ),
     "longrope: factors": (PHI3_LONG, {"rope_scaling": {**longrope(32), "long_factor": longrope(32)["short_factor"]}}),
-    "longrope: amplitude": (PHI3_LONG, {"max_position_embeddings": 260}),
+    "longrope: attention factor": (PHI3_LONG, {"max_position_embeddings": 260}),
 }
 
 #: Mistakes of the oracle: (right case, name of the patch).

@@ -52,7 +52,7 @@ def text(exact: mlxm.Model) -> list[list[int]]:
     return windows(tokens)
 
 
-def test_exact_path_is_what_was_written_down(exact: mlxm.Model, text: list[list[int]]) -> None:
+def test_f32_perplexity_matches_reference(exact: mlxm.Model, text: list[list[int]]) -> None:
     for window, by_mlx_lm, by_exact_path in zip(text, KNOWN["mlx_lm"], KNOWN["exact"]):
         found = loss(exact, window)
         assert found == pytest.approx(by_mlx_lm, rel=1e-5)

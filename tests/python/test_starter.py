@@ -28,7 +28,9 @@ def model(starter_model: Path) -> Iterator[mlxm.Model]:
 
 
 @pytest.mark.parametrize("known", KNOWN["answers"], ids=lambda known: known["prompt"])
-def test_greedy_answer(known: dict[str, Any], model: mlxm.Model, record_property: Callable[[str, object], None]) -> None:
+def test_greedy_completion(
+    known: dict[str, Any], model: mlxm.Model, record_property: Callable[[str, object], None]
+) -> None:
     messages = [{"role": "user", "content": known["prompt"]}]
     assert model.apply_chat_template(messages) == known["prompt_tokens"]
     expected = known["tokens"]

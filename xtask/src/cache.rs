@@ -1,11 +1,11 @@
-//! The directory outside the clone that keeps what chores download and set up.
+//! The cache directory outside the clone for downloads, toolchains and environments.
 
 use anyhow::{Context, Result, bail};
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// Names a directory that replaces the platform's cache directory.
+/// Environment variable with a directory to use instead of the platform's cache directory.
 const OVERRIDE: &str = "MLXM_XTASK_CACHE";
 
 /// The cache directory, created when absent.
@@ -31,7 +31,7 @@ fn platform_directory() -> Result<PathBuf> {
         return Ok(path);
     }
     let Some(home) = env::home_dir() else {
-        bail!("no home directory to keep downloads in; set {OVERRIDE} to a writable directory");
+        bail!("no home directory for downloads; set {OVERRIDE} to a writable directory");
     };
     Ok(home.join(if cfg!(target_os = "macos") {
         "Library/Caches"
@@ -40,10 +40,10 @@ fn platform_directory() -> Result<PathBuf> {
     }))
 }
 
-/// The entry `name`, made by `fill` when it is not there yet.
+/// The entry `name`, made by `fill` unless it exists.
 ///
-/// `fill` gets an empty directory that becomes the entry only when it succeeds, so an interrupted chore never leaves
-/// half an entry behind. Two chores that want the same entry wait for each other.
+/// `fill` gets an empty directory that becomes the entry only on success, so an interrupted task never leaves a partial
+/// entry. Processes that need the same entry wait for each other.
 pub fn entry(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let finished = directory()?.join(name);
     let parent = finished.parent().context("a cache entry has a parent")?;
@@ -60,7 +60,7 @@ pub fn entry(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathB
     Ok(finished)
 }
 
-/// Held while an entry is made or changed; other processes wait.
+/// A lock on an entry; other processes wait until it is dropped.
 pub fn lock(name: &str) -> Result<File> {
     let path = directory()?.join(format!("{}.lock", name.replace('/', "-")));
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -69,7 +69,7 @@ pub fn lock(name: &str) -> Result<File> {
     Ok(file)
 }
 
-/// Removes a directory and what is in it; one that is not there is fine.
+/// Removes a directory and its content, if it exists.
 pub fn remove(directory: &Path) -> Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

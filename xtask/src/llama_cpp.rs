@@ -1,4 +1,4 @@
-//! llama.cpp's source, out of the source package of its Python binding, which carries all of it.
+//! llama.cpp, built from the source package of its Python binding, which includes its sources.
 
 use crate::{cache, process, python};
 use anyhow::{Context, Result};
@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 /// The source package.
 pub const PACKAGE: &str = "llama-cpp-python==0.3.36";
 
-/// What pip needs before it hands out that package, since it asks the package for its metadata; cmake and ninja build
-/// it as well.
+/// Build requirements: pip runs the package's build backend for its metadata, and cmake and ninja build the programs.
 const PACKAGE_TOOLS: &str = "scikit-build-core==1.1.2\ncmake==4.4.4\nninja==1.13.2\n";
 
-/// The programs the chores use.
+/// The programs that the tasks use.
 const PROGRAMS: &[&str] = &[
     "llama-bench",
     "llama-batched-bench",
@@ -32,7 +31,7 @@ pub fn download(environment: &python::Environment, directory: &Path) -> Result<P
     environment.download(PACKAGE, directory, &options)
 }
 
-/// The directory with llama.cpp's programs, built once for this very processor.
+/// The directory with llama.cpp's programs, built once for this machine's CPU.
 pub fn programs() -> Result<PathBuf> {
     let entry = cache::entry(&format!("bench/{}", entry_name()), |directory| {
         let environment = environment()?;
@@ -57,7 +56,7 @@ pub fn programs() -> Result<PathBuf> {
     Ok(entry.join("bin"))
 }
 
-/// `llama.cpp` and the version of the package.
+/// The name of the cache entry, with the package's version.
 fn entry_name() -> String {
     let version = PACKAGE.rsplit("==").next().unwrap_or(PACKAGE);
     format!("llama.cpp-{version}")
@@ -93,19 +92,19 @@ fn build(environment: &python::Environment, source: &Path, build: &Path) -> Resu
     )
 }
 
-/// llama.cpp inside the unpacked archive, whose one directory is named after the version.
+/// llama.cpp's directory in the unpacked archive.
 fn source(unpacked: &Path) -> Result<PathBuf> {
     fs::read_dir(unpacked)?
         .flatten()
         .map(|entry| entry.path().join("vendor/llama.cpp"))
         .find(|path| path.join("CMakeLists.txt").is_file())
-        .with_context(|| format!("{PACKAGE} holds no vendor/llama.cpp"))
+        .with_context(|| format!("{PACKAGE} has no vendor/llama.cpp"))
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_entry_is_named_after_the_version() {
+    fn entry_name_has_the_version() {
         assert_eq!(super::entry_name(), "llama.cpp-0.3.36");
     }
 }

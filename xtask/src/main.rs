@@ -1,11 +1,11 @@
-//! Every chore of the project as a subcommand: `cargo xtask --help` lists them.
+//! The project's development tasks as subcommands; `cargo xtask --help` lists them.
 //!
-//! Whatever a chore downloads or sets up lives in one cache directory outside the clone (see [`cache`]), so a
-//! second clone, or a second run, starts where the first one ended.
+//! Downloads, toolchains and environments are kept in one cache directory outside the clone (see [`cache`]), which all
+//! clones share.
 
 mod cache;
 mod commands;
-mod foreign;
+mod cross;
 mod llama_cpp;
 mod node;
 mod prerequisites;
@@ -18,14 +18,14 @@ mod workspace;
 use clap::Parser;
 use std::process::ExitCode;
 
-/// Chores of the mlxm project.
+/// Development tasks of the mlxm project.
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
     disable_help_subcommand = true
 )]
-enum Chore {
+enum Task {
     Demo(commands::demo::Arguments),
     Test(commands::test::Arguments),
     Bench(Box<commands::bench::Arguments>),
@@ -34,12 +34,12 @@ enum Chore {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Chore::parse() {
-        Chore::Demo(arguments) => commands::demo::execute(&arguments),
-        Chore::Test(arguments) => commands::test::execute(&arguments),
-        Chore::Bench(arguments) => commands::bench::execute(&arguments),
-        Chore::CheckMac(arguments) => commands::check_mac::execute(&arguments),
-        Chore::Python(arguments) => commands::python::execute(&arguments),
+    let outcome = match Task::parse() {
+        Task::Demo(arguments) => commands::demo::execute(&arguments),
+        Task::Test(arguments) => commands::test::execute(&arguments),
+        Task::Bench(arguments) => commands::bench::execute(&arguments),
+        Task::CheckMac(arguments) => commands::check_mac::execute(&arguments),
+        Task::Python(arguments) => commands::python::execute(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! Packages of npm at the versions that a lock file pins, kept in the cache.
+//! npm packages at the versions of a lock file, kept in the cache.
 
 use crate::{cache, prerequisites, process};
 use anyhow::{Context, Result};
@@ -12,16 +12,15 @@ pub struct Packages {
 }
 
 impl Packages {
-    /// The packages `name`, exactly those of the lock file beside `package.json` in `project`, made or remade when the
-    /// cached ones are others.
+    /// The packages of the lock file in `project`, installed into the cache as `name` unless they are there.
     ///
-    /// They run on Node.js `minimum` or newer.
+    /// They need Node.js `minimum` or newer.
     pub fn prepare(name: &str, minimum: prerequisites::Major, project: &Path) -> Result<Self> {
         prerequisites::node(minimum)?;
         let directory = cache::directory()?.join("node").join(name);
         let _lock = cache::lock(&format!("node-{name}"))?;
         let wanted = read(&project.join(LOCK))?;
-        // Written last: an interrupted installation has no stamp and is made again.
+        // Written last, so that an interrupted installation is repeated.
         let stamp = directory.join("installed.json");
         if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
             return Ok(Self { directory });
@@ -33,13 +32,13 @@ impl Packages {
         }
         let options = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
         process::run(process::program("npm").args(options).current_dir(&directory)).context(
-            "npm could not install the packages; it uses your own npm settings, so check the network, the proxy or the registry they name",
+            "npm could not install the packages; check the network and the proxy and registry in your npm settings",
         )?;
         fs::write(&stamp, wanted)?;
         Ok(Self { directory })
     }
 
-    /// Node.js, with the packages for `require`.
+    /// Node.js with the packages available to `require`.
     pub fn node(&self) -> Command {
         let mut command = process::program("node");
         command.env("NODE_PATH", self.directory.join("node_modules"));

@@ -1,4 +1,4 @@
-//! Programs a chore needs from the machine, and what to install when one is missing.
+//! Programs that must be installed, with instructions for missing ones.
 
 use crate::process;
 use anyhow::{Result, bail};
@@ -12,10 +12,10 @@ pub type Minor = u32;
 /// A major version of Node.js.
 pub type Major = u32;
 
-/// Names a Python interpreter to use instead of searching the path.
+/// Environment variable with a Python interpreter to use instead of searching the path.
 const PYTHON_OVERRIDE: &str = "MLXM_PYTHON";
 
-/// Something a chore needs from the machine.
+/// A program that must be installed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Prerequisite {
     CCompilers,
@@ -39,7 +39,7 @@ impl Prerequisite {
     }
 }
 
-/// Fails with everything that is missing, so that one installation is enough.
+/// Returns one error that lists everything that is missing.
 pub fn require(prerequisites: &[Prerequisite]) -> Result<()> {
     let missing: BTreeSet<String> = prerequisites
         .iter()
@@ -88,11 +88,11 @@ pub fn python(minimum: Minor) -> Result<OsString> {
         ) {
             return Ok(candidate);
         } else {
-            found.push(format!("{name} (3.{minor}) comes without the venv module"));
+            found.push(format!("{name} (3.{minor}) has no venv module"));
         }
     }
     let found = if found.is_empty() {
-        "none was found".to_owned()
+        "none found".to_owned()
     } else {
         found.join("; ")
     };
@@ -100,14 +100,14 @@ pub fn python(minimum: Minor) -> Result<OsString> {
         "Python 3.{minimum} or newer with its venv module is needed: {found}\n\
          \x20 Debian, Ubuntu: sudo apt-get install python3 python3-venv\n\
          \x20 macOS:          brew install python@3.13\n\
-         Or name an interpreter in {PYTHON_OVERRIDE}."
+         Or set {PYTHON_OVERRIDE} to an interpreter."
     );
 }
 
 /// Node.js of at least version `minimum`, and npm.
 pub fn node(minimum: Major) -> Result<()> {
     let found = match process::read(process::program("node").arg("--version")) {
-        Err(_) => "none was found".to_owned(),
+        Err(_) => "none found".to_owned(),
         Ok(version) => {
             let major = version.trim_start_matches('v').split('.').next();
             match major.and_then(|major| major.parse::<Major>().ok()) {
@@ -115,8 +115,8 @@ pub fn node(minimum: Major) -> Result<()> {
                 Some(_) if process::succeeds(process::program("npm").arg("--version")) => {
                     return Ok(());
                 }
-                Some(_) => format!("node ({version}) comes without npm"),
-                None => format!("node says its version is {version}"),
+                Some(_) => format!("node ({version}) has no npm"),
+                None => format!("node reports the version {version}"),
             }
         }
     };
@@ -127,13 +127,13 @@ pub fn node(minimum: Major) -> Result<()> {
     );
 }
 
-/// A C and a C++ compiler, for the tokenizer's and the TLS library's native code.
+/// A C and a C++ compiler, for native code of the tokenizer and the TLS library.
 fn c_compilers() -> Result<()> {
     for (variable, default, language) in [("CC", "cc", "C"), ("CXX", "c++", "C++")] {
         let compiler = env::var_os(variable)
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| default.into());
-        // The variable may hold options after the program.
+        // The variable may contain options after the program.
         let words = compiler.to_string_lossy().into_owned();
         let mut words = words.split_whitespace();
         let name = words.next().unwrap_or(default);
@@ -148,7 +148,7 @@ fn c_compilers() -> Result<()> {
     Ok(())
 }
 
-/// A component of the Rust toolchain that `cargo SUBCOMMAND` comes from.
+/// A component of the Rust toolchain that provides `cargo SUBCOMMAND`.
 fn cargo_component(subcommand: &str, component: &str) -> Result<()> {
     if !process::succeeds(process::cargo().args([subcommand, "--version"])) {
         bail!(

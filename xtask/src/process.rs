@@ -1,4 +1,4 @@
-//! Runs other programs: without stdin, from the workspace root, with errors that name the command.
+//! Runs other programs from the workspace root, without stdin, with errors that show the command.
 
 use crate::workspace;
 use anyhow::{Context, Result, bail};
@@ -6,11 +6,11 @@ use std::env;
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
-/// `name` to be run from the workspace root.
+/// A command that runs `name` from the workspace root.
 pub fn program(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(name);
     command.current_dir(workspace::root()).stdin(Stdio::null());
-    // Cargo describes xtask itself in these; a program started from here is not xtask.
+    // Cargo sets these for xtask itself; they would mislead other programs.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -20,12 +20,12 @@ pub fn program(name: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The cargo that started this chore.
+/// The cargo that started xtask.
 pub fn cargo() -> Command {
     program(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Runs to the end; what the program prints is seen.
+/// Runs the program with inherited output; failure is an error.
 pub fn run(command: &mut Command) -> Result<()> {
     let line = describe(command);
     eprintln!("$ {line}");
@@ -38,7 +38,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs to the end and returns what the program wrote to its standard output.
+/// Runs the program and returns its standard output.
 pub fn read(command: &mut Command) -> Result<String> {
     let line = describe(command);
     let output = command
@@ -54,7 +54,7 @@ pub fn read(command: &mut Command) -> Result<String> {
         .to_owned())
 }
 
-/// Whether the program can be started and ends well; nothing is printed.
+/// Whether the program can be started and succeeds; its output is discarded.
 pub fn succeeds(command: &mut Command) -> bool {
     command
         .stdout(Stdio::null())
@@ -63,7 +63,7 @@ pub fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// The command as a person would type it, without the directory of the program.
+/// The command as it would be typed, without the directory of the program.
 pub fn describe(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let mut line = program
@@ -75,7 +75,7 @@ pub fn describe(command: &Command) -> String {
         let argument = argument.to_string_lossy();
         line.push(' ');
         if argument.contains('\n') {
-            // A script: its first line would not say much.
+            // An inline script.
             line.push_str("...");
         } else if argument.is_empty() || argument.contains([' ', '"', '\'', ';', '*']) {
             line.push('\'');

@@ -1,9 +1,9 @@
-//! What a chore says while it works.
+//! Progress messages of a task.
 
 use anyhow::Result;
 use std::time::Instant;
 
-/// Numbered steps with the seconds since the chore began.
+/// Numbered steps with the time since the start.
 pub struct Progress {
     started: Instant,
     steps: usize,
@@ -11,7 +11,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For a chore of `steps` steps.
+    /// For a task of `steps` steps.
     pub fn new(steps: usize) -> Self {
         Self {
             started: Instant::now(),
@@ -20,7 +20,7 @@ impl Progress {
         }
     }
 
-    /// Announces the next step, does it, and says how long it took.
+    /// Announces the next step, runs it, and prints its duration.
     pub fn step<T>(&mut self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.current += 1;
         eprintln!("\n[{}/{}] {what}", self.current, self.steps);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The oldest Python that anything here works with, as a minor version of Python 3.
+/// The oldest supported Python, as a minor version of Python 3.
 pub const OLDEST: prerequisites::Minor = 10;
 
 /// A virtual environment.
@@ -15,16 +15,14 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The environment `name` holding exactly `requirements` (the text of a requirements file), made or remade when
-    /// the cached one holds something else.
-    ///
-    /// Its Python is of version 3.`minimum` or newer.
+    /// The environment `name` with exactly `requirements` (the text of a requirements file), created unless the cache
+    /// has it. Its Python is version 3.`minimum` or newer.
     pub fn prepare(name: &str, minimum: prerequisites::Minor, requirements: &str) -> Result<Self> {
         let base = prerequisites::python(minimum)?;
         let directory = cache::directory()?.join("python").join(name);
         let _lock = cache::lock(&format!("python-{name}"))?;
         let environment = Self { directory };
-        // Written last: an interrupted installation has no stamp and is made again.
+        // Written last, so that an interrupted installation is repeated.
         let stamp = environment.directory.join("requirements.txt");
         let current = fs::read_to_string(&stamp).is_ok_and(|installed| installed == requirements);
         if current && process::succeeds(environment.python().arg("--version")) {
@@ -39,15 +37,15 @@ impl Environment {
         let wanted = environment.directory.join("wanted.txt");
         fs::write(&wanted, requirements)?;
         process::run(environment.pip().args(["install", "--quiet", "--requirement"]).arg(&wanted)).context(
-            "pip could not install the packages; it uses your own pip settings, so check the network, the proxy or the index they name",
+            "pip could not install the packages; check the network and the proxy and index in your pip settings",
         )?;
         fs::rename(&wanted, &stamp)?;
         Ok(environment)
     }
 
-    /// An environment with pip alone.
-    pub fn bare() -> Result<Self> {
-        Self::prepare("bare", OLDEST, "")
+    /// An environment without packages but pip.
+    pub fn with_pip_only() -> Result<Self> {
+        Self::prepare("pip", OLDEST, "")
     }
 
     /// The interpreter, with the environment active.
@@ -55,7 +53,7 @@ impl Environment {
         self.program("python")
     }
 
-    /// pip, without questions and progress bars.
+    /// pip, without prompts and progress bars.
     pub fn pip(&self) -> Command {
         let mut command = self.python();
         command
@@ -64,7 +62,7 @@ impl Environment {
         command
     }
 
-    /// A program the environment's packages installed, with the environment active.
+    /// A program installed by the environment's packages, with the environment active.
     pub fn program(&self, name: &str) -> Command {
         let bin = self.directory.join("bin");
         let mut command = process::program(bin.join(name));
@@ -81,7 +79,7 @@ impl Environment {
         command
     }
 
-    /// Where the environment's packages are.
+    /// The directory of the environment's packages.
     pub fn site_packages(&self) -> Result<PathBuf> {
         let script = "import sysconfig; print(sysconfig.get_path('platlib'))";
         Ok(process::read(self.python().args(["-c", script]))?.into())

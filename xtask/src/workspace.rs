@@ -1,4 +1,4 @@
-//! Where the clone is and where cargo puts what it builds.
+//! Directories and files of the clone.
 
 use crate::process;
 use anyhow::{Context, Result};
@@ -7,13 +7,13 @@ use std::{env, fs};
 
 /// The root of the clone.
 pub fn root() -> PathBuf {
-    // Cargo sets the variable for what it runs; the constant serves a binary started directly.
+    // Cargo sets the variable for `cargo run`; the constant is for a binary that is started directly.
     let manifest = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     manifest.parent().map(PathBuf::from).unwrap_or(manifest)
 }
 
-/// Cargo's target directory, which the user may have moved.
+/// Cargo's target directory, which the user may have configured.
 pub fn target_directory() -> Result<PathBuf> {
     let metadata = process::read(process::cargo().args([
         "metadata",

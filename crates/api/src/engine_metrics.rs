@@ -1,6 +1,8 @@
-//! What the engine counts and holds, for `/metrics`.
+//! Prometheus metrics of the engine, read when `/metrics` is scraped.
 
-use mlxm_engine::GroupKind;
+use std::time::Duration;
+
+use mlxm_engine::{CacheGroupStats, GroupKind};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
@@ -8,99 +10,116 @@ use prometheus_client::registry::Registry;
 
 use crate::state::ServedModel;
 
-/// Registers the values of this moment.
+/// Registers the current values.
 pub fn register(registry: &mut Registry, model: &ServedModel) {
-    let report = model.engine.stats();
-    let counters = report.counters;
-    let mut count = |name: &str, help: &str, value: u64| {
+    let stats = model.engine.stats();
+    let counters = stats.counters;
+    for (name, help, value) in [
+        ("steps", "Engine steps", counters.steps),
+        (
+            "prompt_tokens",
+            "Prompt tokens computed; tokens from the prefix cache do not count",
+            counters.prompt_tokens,
+        ),
+        (
+            "generation_tokens",
+            "Tokens generated",
+            counters.generated_tokens,
+        ),
+        (
+            "num_preemptions",
+            "Preemptions of running requests",
+            counters.preemptions,
+        ),
+        (
+            "prefix_cache_queries",
+            "Tokens looked up in the prefix cache",
+            counters.prefix_cache_query_tokens,
+        ),
+        (
+            "prefix_cache_hits",
+            "Tokens found in the prefix cache",
+            counters.prefix_cache_hit_tokens,
+        ),
+    ] {
         registry.register(name, help, ConstCounter::new(value));
-    };
-    count("steps", "Forward passes", counters.steps);
-    count(
-        "prompt_tokens",
-        "Tokens of prompts that were computed",
-        counters.prompt_tokens,
-    );
-    count(
-        "generated_tokens",
-        "Tokens of answers",
-        counters.generated_tokens,
-    );
-    count(
-        "preemptions",
-        "Times that a running request gave way to another",
-        counters.preemptions,
-    );
-    count(
-        "prefix_lookup_tokens",
-        "Tokens that were looked for in the cache",
-        counters.prefix_cache_query_tokens,
-    );
-    count(
-        "prefix_hit_tokens",
-        "Tokens that were found there",
-        counters.prefix_cache_hit_tokens,
-    );
-    let mut seconds = |name: &str, help: &str, value: std::time::Duration| {
+    }
+    let mut seconds = |name: &str, help: &str, value: Duration| {
         registry.register(name, help, ConstCounter::new(value.as_secs_f64()));
     };
     seconds(
         "forward_seconds",
-        "Time inside of forward passes",
+        "Time spent in forward passes",
         counters.forward_time,
     );
     seconds(
         "step_seconds",
-        "Time of whole steps, forward passes included",
+        "Time spent in engine steps, forward passes included",
         counters.step_time,
     );
-    let mut now = |name: &str, help: &str, value: usize| {
+    for (name, help, value) in [
+        (
+            "num_requests_running",
+            "Requests that hold KV cache blocks",
+            stats.requests_running,
+        ),
+        (
+            "num_requests_waiting",
+            "Requests in the queue, preempted ones included",
+            stats.requests_waiting,
+        ),
+    ] {
         registry.register(name, help, ConstGauge::new(value as i64));
-    };
-    now(
-        "requests_running",
-        "Requests that hold cache blocks",
-        report.requests_running,
-    );
-    now(
-        "requests_waiting",
-        "Requests that wait for room",
-        report.requests_waiting,
-    );
+    }
+    register_kv_cache(registry, &stats.groups);
+    register_memory(registry, model);
+}
 
-    let mut grouped = |name: &str, help: &str| {
-        let family = Family::<[(&str, String); 2], Gauge>::default();
-        registry.register(name, help, family.clone());
-        family
-    };
-    let blocks = grouped("kv_blocks", "Cache blocks by kind of layer and use");
-    let slots = grouped(
-        "kv_unused_slots",
-        "Token slots that running requests hold and have not filled",
+fn register_kv_cache(registry: &mut Registry, groups: &[CacheGroupStats]) {
+    let blocks = Family::<[(&str, String); 2], Gauge>::default();
+    registry.register(
+        "kv_cache_blocks",
+        "KV cache blocks by group of layers and state",
+        blocks.clone(),
     );
-    for group in &report.groups {
-        let kind = match group.kind {
+    let unfilled = Family::<[(&str, String); 1], Gauge>::default();
+    registry.register(
+        "kv_cache_unfilled_tokens",
+        "Token slots of used blocks that hold no token yet (internal fragmentation)",
+        unfilled.clone(),
+    );
+    let mut usage = 0.0_f64;
+    for group in groups {
+        let name = match group.kind {
             GroupKind::SlidingWindow { window } => format!("window_{window}"),
             _ => "full".to_owned(),
         };
-        let uses = [
+        for (state, count) in [
             ("used", group.used_blocks),
             ("cached", group.cached_blocks),
             ("free", group.free_blocks),
-        ];
-        for (using, count) in uses {
-            let labels = [("layers", kind.clone()), ("use", using.to_owned())];
+        ] {
+            let labels = [("group", name.clone()), ("state", state.to_owned())];
             blocks.get_or_create(&labels).set(count as i64);
         }
-        let labels = [("layers", kind), ("use", "unused".to_owned())];
-        slots.get_or_create(&labels).set(group.unused_slots as i64);
+        unfilled
+            .get_or_create(&[("group", name)])
+            .set(group.unused_slots as i64);
+        usage = usage.max(group.used_blocks as f64 / group.blocks.max(1) as f64);
     }
+    registry.register(
+        "kv_cache_usage_ratio",
+        "Used share of the blocks of the fullest KV cache group, from 0 to 1",
+        ConstGauge::new(usage),
+    );
+}
 
+fn register_memory(registry: &mut Registry, model: &ServedModel) {
     let plan = model.engine.memory_plan();
     let memory = Family::<[(&str, &str); 1], Gauge>::default();
     registry.register(
         "memory_planned_bytes",
-        "Memory that was planned when the model was loaded, by purpose",
+        "Memory planned when the model was loaded, by purpose",
         memory.clone(),
     );
     for (purpose, bytes) in [
@@ -112,10 +131,9 @@ pub fn register(registry: &mut Registry, model: &ServedModel) {
             .get_or_create(&[("purpose", purpose)])
             .set(bytes as i64);
     }
-    let resident = mlxm_engine::peak_resident_bytes();
     registry.register(
-        "memory_peak_bytes",
-        "Largest resident memory so far",
-        ConstGauge::new(resident as i64),
+        "peak_resident_memory_bytes",
+        "Peak resident memory of the process",
+        ConstGauge::new(mlxm_engine::peak_resident_bytes() as i64),
     );
 }

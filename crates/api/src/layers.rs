@@ -68,7 +68,7 @@ async fn record_request(
     trace::start_span(&span, &route, &request);
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
-    server.metrics().request(&route, status.as_u16());
+    server.metrics().record_response(&route, status.as_u16());
     let duration_ms = received_at.elapsed().as_millis() as u64;
     trace::record_response(&span, status);
     span.in_scope(|| tracing::info!(status = status.as_u16(), duration_ms, "answered"));

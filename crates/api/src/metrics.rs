@@ -1,4 +1,4 @@
-//! Counts and times for `/metrics`.
+//! Prometheus metrics of the HTTP server and of completions. docs/metrics.md lists all of them.
 
 use std::fmt;
 use std::time::Instant;
@@ -15,7 +15,10 @@ use tracing::field::Empty;
 
 use crate::state::ServedModel;
 
-/// A route and what it answered.
+/// Prefix of all names, where vLLM has `vllm:`.
+const PREFIX: &str = "mlxm";
+
+/// Labels of `http_requests_total`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RouteLabels {
     route: String,
@@ -32,85 +35,118 @@ impl EncodeLabelSet for RouteLabels {
     }
 }
 
-/// Everything that is counted here; the engine counts for itself.
+/// Metrics that the server counts itself. Those of the engine are read from it when `/metrics` is scraped.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: Family<RouteLabels, Counter>,
+    http_requests: Family<RouteLabels, Counter>,
+    completions: CompletionMetrics,
+}
+
+/// Metrics that every completion contributes to.
+#[derive(Debug, Clone)]
+struct CompletionMetrics {
     time_to_first_token: Histogram,
-    inter_token: Histogram,
+    inter_token_latency: Histogram,
+    e2e_latency: Histogram,
     queue_time: Histogram,
-    cancelled: Counter,
+    succeeded: Family<[(&'static str, &'static str); 1], Counter>,
+    aborted: Counter,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("mlxm");
-        let requests = Family::default();
-        registry.register("requests", "Requests by route and status", requests.clone());
-        let mut seconds = |name: &str, help: &str, start: f64, count: u16| {
-            let histogram = Histogram::new(exponential_buckets(start, 2.0, count));
+        let mut registry = Registry::with_prefix(PREFIX);
+        let http_requests = Family::default();
+        registry.register(
+            "http_requests",
+            "HTTP requests by route and status",
+            http_requests.clone(),
+        );
+        let completions = CompletionMetrics::register(&mut registry);
+        Self {
+            registry,
+            http_requests,
+            completions,
+        }
+    }
+}
+
+impl CompletionMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        // The buckets double from `start` seconds.
+        let mut histogram = |name: &str, help: &str, start: f64, buckets: u16| {
+            let histogram = Histogram::new(exponential_buckets(start, 2.0, buckets));
             registry.register(name, help, histogram.clone());
             histogram
         };
-        let time_to_first_token = seconds(
+        let time_to_first_token = histogram(
             "time_to_first_token_seconds",
-            "From a request's arrival to its first token",
+            "Time from the arrival of the HTTP request to the first token",
             0.005,
             15,
         );
-        let inter_token = seconds(
-            "inter_token_seconds",
-            "Between tokens of an answer",
+        let inter_token_latency = histogram(
+            "inter_token_latency_seconds",
+            "Time between consecutive tokens of a completion",
             0.0005,
             15,
         );
-        let queue_time = seconds(
-            "queue_seconds",
-            "From submission to the first computation",
+        let e2e_latency = histogram(
+            "e2e_request_latency_seconds",
+            "Time from the arrival of the HTTP request to the end of the completion",
+            0.01,
+            19,
+        );
+        let queue_time = histogram(
+            "request_queue_time_seconds",
+            "Time from submission to the first step that computes the request",
             0.001,
             16,
         );
-        let cancelled = Counter::default();
+        let succeeded = Family::default();
         registry.register(
-            "answers_cancelled",
-            "Answers whose client went away",
-            cancelled.clone(),
+            "request_success",
+            "Finished completions by finish reason",
+            succeeded.clone(),
+        );
+        let aborted = Counter::default();
+        registry.register(
+            "requests_aborted",
+            "Completions that a disconnect, a timeout or an error ended early",
+            aborted.clone(),
         );
         Self {
-            registry,
-            requests,
             time_to_first_token,
-            inter_token,
+            inter_token_latency,
+            e2e_latency,
             queue_time,
-            cancelled,
+            succeeded,
+            aborted,
         }
     }
 }
 
 impl Metrics {
-    /// Counts a response.
-    pub fn request(&self, route: &str, status: u16) {
-        let answered = RouteLabels {
+    /// Counts an HTTP response.
+    pub fn record_response(&self, route: &str, status: u16) {
+        let labels = RouteLabels {
             route: route.to_owned(),
             status,
         };
-        self.requests.get_or_create(&answered).inc();
+        self.http_requests.get_or_create(&labels).inc();
     }
 
-    /// A clock for an answer to the current request, which arrived at `arrived`.
-    pub fn timer(&self, arrived: Instant) -> RequestTimer {
+    /// A timer for a completion of the current HTTP request, which was received at `received_at`.
+    pub fn timer(&self, received_at: Instant) -> RequestTimer {
         RequestTimer {
-            time_to_first_token: self.time_to_first_token.clone(),
-            inter_token: self.inter_token.clone(),
-            queue_time: self.queue_time.clone(),
-            cancelled: self.cancelled.clone(),
-            arrived,
-            last: None,
+            metrics: self.completions.clone(),
+            received_at,
+            last_token: None,
             finished: false,
             request: Span::current(),
             span: tracing::info_span!(
-                "answer",
+                "completion",
                 gen_ai.usage.input_tokens = Empty,
                 gen_ai.usage.cache_read.input_tokens = Empty,
                 gen_ai.usage.output_tokens = Empty,
@@ -121,15 +157,15 @@ impl Metrics {
         }
     }
 
-    /// The counts, and those of the engine.
+    /// All metrics in the OpenMetrics text format; those of the engine once a model is loaded.
     pub fn encode(&self, model: Option<&ServedModel>) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         if let Some(model) = model {
-            // The end mark stands behind everything.
+            // There may be only one end marker.
             let end = text.rfind("# EOF").unwrap_or(text.len());
             text.truncate(end);
-            let mut registry = Registry::with_prefix("mlxm");
+            let mut registry = Registry::with_prefix(PREFIX);
             crate::engine_metrics::register(&mut registry, model);
             encode(&mut text, &registry)?;
         }
@@ -137,52 +173,53 @@ impl Metrics {
     }
 }
 
-/// Notes when the tokens of one answer come, for metrics and traces.
+/// Records the latencies of one completion as metrics and as a span. Dropping it before [`finished`](Self::finished) counts
+/// the completion as aborted.
 #[derive(Debug)]
 pub struct RequestTimer {
-    time_to_first_token: Histogram,
-    inter_token: Histogram,
-    queue_time: Histogram,
-    cancelled: Counter,
-    arrived: Instant,
-    last: Option<Instant>,
+    metrics: CompletionMetrics,
+    received_at: Instant,
+    last_token: Option<Instant>,
     finished: bool,
     span: Span,
-    /// The span of the request, which would end with the headers of a stream.
+    /// The span of the HTTP request. It would otherwise end when the headers of a stream are sent.
     request: Span,
 }
 
 impl RequestTimer {
-    /// A token came.
+    /// Records a token.
     pub fn token(&mut self) {
         let now = Instant::now();
-        match self.last.replace(now) {
-            None => self
-                .time_to_first_token
-                .observe((now - self.arrived).as_secs_f64()),
-            Some(last) => self.inter_token.observe((now - last).as_secs_f64()),
-        }
+        let (histogram, since) = match self.last_token.replace(now) {
+            None => (&self.metrics.time_to_first_token, self.received_at),
+            Some(last) => (&self.metrics.inter_token_latency, last),
+        };
+        histogram.observe((now - since).as_secs_f64());
     }
 
-    /// The answer is complete.
-    pub fn finished(&mut self, statistics: &RequestMetrics) {
+    /// Records the end of the completion; `finish_reason` as in OpenAI's API.
+    pub fn finished(&mut self, metrics: &RequestMetrics, finish_reason: &'static str) {
         self.finished = true;
-        let queue_seconds = statistics.queue_time.as_secs_f64();
-        self.queue_time.observe(queue_seconds);
+        let labels = [("finished_reason", finish_reason)];
+        self.metrics.succeeded.get_or_create(&labels).inc();
+        let latency = self.received_at.elapsed().as_secs_f64();
+        self.metrics.e2e_latency.observe(latency);
+        let queue_seconds = metrics.queue_time.as_secs_f64();
+        self.metrics.queue_time.observe(queue_seconds);
         self.span
-            .record("gen_ai.usage.input_tokens", statistics.prompt_tokens as i64)
+            .record("gen_ai.usage.input_tokens", metrics.prompt_tokens as i64)
             .record(
                 "gen_ai.usage.cache_read.input_tokens",
-                statistics.cached_tokens as i64,
+                metrics.cached_tokens as i64,
             )
             .record(
                 "gen_ai.usage.output_tokens",
-                statistics.generated_tokens as i64,
+                metrics.generated_tokens as i64,
             )
             .record("queue_seconds", queue_seconds)
             .record(
                 "time_to_first_token_seconds",
-                statistics.time_to_first_token.as_secs_f64(),
+                metrics.time_to_first_token.as_secs_f64(),
             );
     }
 }
@@ -190,13 +227,13 @@ impl RequestTimer {
 impl Drop for RequestTimer {
     fn drop(&mut self) {
         if !self.finished {
-            self.cancelled.inc();
+            self.metrics.aborted.inc();
             self.span.record("cancelled", true);
         }
         drop(std::mem::replace(&mut self.span, Span::none()));
-        // For a collector, a span ends when it was left last: that of the request not before its answer.
+        // An exporter ends a span when it is exited last. Entering it here keeps the request's span open until now.
         let finished = self.finished;
         self.request
-            .in_scope(|| tracing::debug!(finished, "answer over"));
+            .in_scope(|| tracing::debug!(finished, "completion ended"));
     }
 }

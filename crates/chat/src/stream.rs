@@ -73,6 +73,10 @@ pub struct ChatStream {
 
 /// The result of [`ChatStream::next_timeout`].
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "returned by value and matched at once"
+)]
 pub enum ChatPoll {
     /// The next chunk, or the error that ends the completion.
     Chunk(Result<ChatChunk, GenerationError>),

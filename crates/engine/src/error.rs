@@ -1,4 +1,4 @@
-//! Errors of the engine: [`LoadError`] while opening a checkpoint, [`RequestError`] for a request that is refused,
+//! Errors of the engine: [`LoadError`] while opening a checkpoint, [`RequestError`] for a rejected request,
 //! [`GenerationError`] for one that fails while it runs.
 
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ pub enum LoadError {
         /// What is wrong in it.
         problem: String,
     },
-    /// The architecture is not one of ours.
+    /// The `model_type` is not supported.
     #[error("model_type `{model_type}` is not supported; supported: {}", supported.join(", "))]
     UnsupportedArchitecture {
         /// `model_type` of the config.
@@ -74,7 +74,7 @@ pub enum LoadError {
         /// Their names.
         names: Vec<String>,
     },
-    /// Tensors the model does not know.
+    /// Tensors that the model does not use.
     #[error("{model_type}: the checkpoint has {} tensors that this architecture does not use: {}", names.len(), first_names(names))]
     UnknownTensors {
         /// The architecture.
@@ -107,7 +107,7 @@ pub enum LoadError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// An operation of the kernels.
@@ -130,16 +130,16 @@ fn first_names(names: &[String]) -> String {
     }
 }
 
-/// Why a request is refused.
+/// Why a request is rejected.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// No token to start from.
+    /// The prompt has no tokens.
     #[error("the prompt is empty: give at least one token")]
     EmptyPrompt,
-    /// The prompt leaves no room for an answer.
+    /// The prompt fills the context.
     #[error(
-        "the prompt has {prompt_tokens} tokens, but the context holds {context_length} (prompt and answer together); shorten it or load the model with a longer context"
+        "the prompt has {prompt_tokens} tokens, but the context length is {context_length} (prompt and completion together); shorten it or load the model with a longer context"
     )]
     PromptTooLong {
         /// Length of the prompt.
@@ -163,18 +163,20 @@ pub enum RequestError {
     /// A value of the request.
     #[error("{0}")]
     Invalid(String),
-    /// Too many requests are waiting already.
-    #[error("{waiting} requests are waiting and at most {limit} may; try again later")]
+    /// The queue is full.
+    #[error(
+        "the queue is full: {waiting} of at most {limit} requests are waiting; try again later"
+    )]
     QueueFull {
         /// Requests beyond those that can run at the same time.
         waiting: usize,
         /// The most there may be.
         limit: usize,
     },
-    /// No new request is taken: what runs is finished first.
-    #[error("the engine is shutting down and takes no new requests")]
+    /// The engine is shutting down: it finishes running requests and rejects new ones.
+    #[error("the engine is shutting down and accepts no new requests")]
     Draining,
-    /// The engine is gone.
+    /// The engine has stopped.
     #[error("the engine has stopped")]
     Stopped,
     /// The computation failed.
@@ -182,20 +184,20 @@ pub enum RequestError {
     Compute(String),
 }
 
-/// Why a running generation ended without an answer.
+/// Why a running generation failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerationError {
     /// The computation failed.
     #[error("the model failed: {0}")]
     Compute(String),
-    /// It was ended so that the engine can shut down.
-    #[error("the answer was cut off because the engine is shutting down")]
+    /// It was cancelled for the shutdown of the engine.
+    #[error("the request was cancelled because the engine is shutting down")]
     Cancelled,
-    /// The constraint on the answer failed.
+    /// The constraint failed.
     #[error(transparent)]
     Constraint(ConstraintError),
-    /// The engine went away.
+    /// The engine has stopped.
     #[error("the engine has stopped")]
     Stopped,
 }

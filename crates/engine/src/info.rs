@@ -6,8 +6,8 @@ use mlxm_kernels::QuantSpec;
 use mlxm_kvcache::GroupKind;
 
 use crate::checkpoint::CheckpointConfig;
-use crate::models::Dimensions;
-use crate::runtime::CacheLayer;
+use crate::forward::CacheLayer;
+use crate::forward::Dimensions;
 
 /// Characteristics of a checkpoint.
 #[derive(Debug, Clone)]
@@ -87,9 +87,9 @@ impl ModelInfo {
             vocab_size: sizes.vocab_size,
             hidden_size: sizes.hidden_size,
             layers: cache_layers.len(),
-            attention_heads: sizes.heads.heads,
-            key_value_heads: sizes.heads.kv_heads,
-            head_dim: sizes.heads.head_dim,
+            attention_heads: sizes.attention.heads,
+            key_value_heads: sizes.attention.kv_heads,
+            head_dim: sizes.attention.head_dim,
             sliding_window: cache_layers.iter().find_map(window),
             max_position_embeddings: sizes.max_position_embeddings,
             eos_token_ids: recorded.eos_token_ids,

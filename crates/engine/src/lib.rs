@@ -24,7 +24,6 @@
 //! - [`models`]: one file per architecture, built from the blocks of [`nn`].
 //! - [`runtime`]: caches, memory plan, the worker thread and the handle to it.
 //! - [`sampling`], [`text`]: logits to tokens, tokens to text.
-//! - [`convert`]: other formats to checkpoints.
 //!
 //! # Invariants
 //! - The engine takes a local path. It reads no environment, opens no connection, and owns no async runtime.
@@ -32,8 +31,8 @@
 //! - A model file does not know whether a weight is quantized, nor where it runs.
 
 pub mod checkpoint;
-pub mod convert;
 mod error;
+pub mod forward;
 mod info;
 pub mod models;
 pub mod nn;
@@ -44,6 +43,7 @@ pub mod sampling;
 pub mod text;
 
 pub use error::{GenerationError, LoadError, RequestError};
+pub use forward::CacheGroupPlan;
 pub use info::ModelInfo;
 pub use mlxm_kernels::{QuantMode, QuantSpec};
 pub use mlxm_kvcache::GroupKind;
@@ -56,6 +56,6 @@ pub use request::{
     Event, FinishReason, Finished, LengthCause, Logits, Request, RequestMetrics, StopCause, Token,
 };
 pub use runtime::{
-    CacheGroupPlan, CacheGroupStats, Counters, Engine, EngineStats, Generation, MemoryPlan, Poll,
-    inspect, peak_resident_bytes,
+    CacheGroupStats, Counters, Engine, EngineStats, Generation, MemoryPlan, Poll, inspect,
+    peak_resident_bytes,
 };

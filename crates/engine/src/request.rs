@@ -1,4 +1,4 @@
-//! What a caller asks for and what it gets back: [`Request`], [`Event`], [`Finished`].
+//! A request and its results: [`Request`], [`Event`], [`Finished`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,38 +12,38 @@ use crate::sampling::{Constraint, SamplingParams, TokenLogprob};
 pub struct Request {
     /// Token ids of the prompt, special tokens included. Must not be empty.
     pub prompt: Vec<u32>,
-    /// How tokens are chosen.
+    /// How tokens are sampled.
     pub sampling: SamplingParams,
-    /// Most tokens to generate; without it, as many as the context holds.
+    /// Maximum number of tokens to generate; limited by the context length alone when absent.
     pub max_tokens: Option<usize>,
-    /// Strings that end the answer. They are found across token borders and are not part of the text.
+    /// Stop strings. They are found across token boundaries and are not part of the text.
     pub stop: Vec<String>,
-    /// Go on after an end-of-sequence token (benchmarks). With a constraint, which allows such a token only where the text
-    /// may end, the answer ends there all the same.
+    /// Continue after an end-of-sequence token (for benchmarks). Ignored with a constraint, which allows such a token only
+    /// where the text may end.
     pub ignore_eos: bool,
-    /// The form that the answer has to have. It is still cut by `stop` and `max_tokens`. Its state is that of the start of
-    /// the answer; a clone of the request carries a copy of its own.
+    /// Constrains the output (structured output). `stop` and `max_tokens` still apply. Must be in its initial state; a clone
+    /// of the request has its own copy.
     pub constraint: Option<Box<dyn Constraint>>,
-    /// Whether the prompt's cached prefix may be used and left behind for later requests.
+    /// Disables prefix caching: the request neither reads the prefix cache nor adds to it.
     pub no_prefix_cache: bool,
-    /// Cached prefixes are shared only between requests of the same cache_salt: users or adapters that must not see whether
-    /// another one asked the same.
+    /// Cached prefixes are shared only between requests with the same salt. Isolates users from each other, who could
+    /// otherwise tell from the latency whether another one sent the same prompt.
     pub cache_salt: u64,
-    /// How soon the answer is wanted.
+    /// Scheduling priority.
     pub priority: Priority,
-    /// Log-probabilities of the prompt's tokens, too, each with those of this many others. Such a prompt is computed as a
-    /// whole, whatever the cache holds of it.
+    /// Also return log-probabilities of the prompt's tokens, each with this many most probable alternatives. Such a prompt
+    /// does not use the prefix cache.
     pub prompt_logprobs: Option<usize>,
-    /// Special tokens that appear in the text all the same, such as the marks around a tool call. The others stay hidden.
+    /// Special tokens to keep in the text, such as the delimiters of a tool call. All others are removed.
     pub keep_special_tokens: Arc<[u32]>,
 }
 
-/// One step of an answer.
+/// An event of a generation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A token was generated.
     Token(Token),
-    /// The answer is complete; nothing follows.
+    /// The generation is complete. This is the last event.
     Finished(Finished),
 }
 
@@ -52,7 +52,7 @@ pub enum Event {
 pub struct Token {
     /// Vocabulary id.
     pub id: u32,
-    /// Text that became certain with this token. Empty while a character or a possible stop string is incomplete.
+    /// Text that this token completes. Empty while a character or a possible stop string is incomplete.
     pub text: String,
     /// Present when the request asked for log-probabilities.
     pub logprob: Option<TokenLogprob>,
@@ -111,29 +111,29 @@ impl FinishReason {
     }
 }
 
-/// The end of an answer.
+/// The result of a generation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finished {
     /// Why it ended.
     pub reason: FinishReason,
-    /// Text that was still held back.
+    /// Remaining text that had been held back as a possible stop string.
     pub text: String,
     /// Counts and times.
     pub metrics: RequestMetrics,
-    /// Of all tokens of the prompt but the first, if the request asked for them: those of the model, without penalties.
+    /// Of all prompt tokens but the first, if requested: the model's, before penalties.
     pub prompt_logprobs: Vec<TokenLogprob>,
 }
 
-/// Counts and times of one generation.
+/// Token counts and timings of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RequestMetrics {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Of those, how many were found in the cache.
+    /// Prompt tokens found in the prefix cache.
     pub cached_tokens: usize,
     /// Tokens generated, the end-of-sequence token included.
     pub generated_tokens: usize,
-    /// From submission to the beginning of the first step that computed a part of it.
+    /// From submission to the start of the first step that computed a part of it.
     pub queue_time: Duration,
     /// From submission to the first generated token.
     pub time_to_first_token: Duration,
@@ -144,11 +144,11 @@ pub struct RequestMetrics {
 }
 
 impl RequestMetrics {
-    /// Prompt tokens computed per second: cached tokens cost nothing and do not count.
+    /// Prompt tokens computed per second: neither cached tokens nor the time in the queue count.
     pub fn prompt_tokens_per_second(&self) -> f64 {
         rate(
-            self.prompt_tokens - self.cached_tokens,
-            self.time_to_first_token,
+            self.prompt_tokens.saturating_sub(self.cached_tokens),
+            self.time_to_first_token.saturating_sub(self.queue_time),
         )
     }
 
@@ -178,4 +178,26 @@ pub struct Logits {
     pub vocab_size: usize,
     /// `rows × vocab_size` values.
     pub values: Vec<f32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompt_tokens_per_second_excludes_cached_tokens_and_queue_time() {
+        let metrics = RequestMetrics {
+            prompt_tokens: 150,
+            cached_tokens: 50,
+            queue_time: Duration::from_secs(3),
+            time_to_first_token: Duration::from_secs(5),
+            ..RequestMetrics::default()
+        };
+        assert_eq!(metrics.prompt_tokens_per_second(), 50.0);
+        let not_started = RequestMetrics {
+            queue_time: Duration::from_secs(5),
+            ..metrics
+        };
+        assert_eq!(not_started.prompt_tokens_per_second(), 0.0);
+    }
 }

@@ -1,4 +1,4 @@
-//! Search and metadata. The client library's types end here.
+//! Search and repository metadata. Types of the client library do not leave this module.
 
 use backon::Retryable;
 use futures_util::TryStreamExt;
@@ -10,18 +10,18 @@ use reqwest::redirect;
 use crate::config::HubConfig;
 use crate::error::HubError;
 use crate::http::{
-    ErrorResponse, Http, Redirects, RequestTarget, USER_AGENT, client, describe, is_transient,
+    ErrorResponse, Http, Redirects, RequestTarget, USER_AGENT, client, error_chain, is_transient,
 };
 use crate::info::{Digest, ModelSummary, RepoFile, RepoInfo, SearchQuery};
 use crate::layout::is_safe_relative_path;
 use crate::repo_id::RepoId;
 
-/// Attempts for a question about a model. Few: someone is waiting for the answer.
+/// Maximum attempts for a metadata request. Low, because these requests are interactive.
 const METADATA_ATTEMPTS: u32 = 3;
 const DEFAULT_REVISION: &str = "main";
 const MLX_TAG: &str = "mlx";
 
-/// The hub's questions and answers, and the connection for everything else.
+/// Client for the metadata API, and the HTTP client for file downloads.
 #[derive(Debug)]
 pub(crate) struct Api {
     client: HFClient,
@@ -36,10 +36,10 @@ impl Api {
             .client(client(config, redirect::Policy::default())?)
             .user_agent(USER_AGENT)
             .cache_dir(&config.cache_dir)
-            // Retries are made here, where `Retry-After` is known.
+            // Requests are retried by `with_retries`, which respects `Retry-After`.
             .retry_max_attempts(0)
-            // Without any token the client would look for one in the environment. A line break
-            // cannot be part of a header, so this one is never sent.
+            // Without a token the client would look for one in the environment. A line break is not valid in a header,
+            // so this placeholder is never sent.
             .token(config.token.as_ref().map_or("\n", |token| token.secret()));
         if let Some(endpoint) = &config.endpoint {
             builder = builder.endpoint(endpoint.trim());
@@ -97,7 +97,7 @@ impl Api {
             .filter(|commit| commit.bytes().all(|byte| byte.is_ascii_alphanumeric()))
             .ok_or_else(|| HubError::UnexpectedResponse {
                 url: self.http.url(repo.as_str().split('/')).to_string(),
-                reason: "no commit in the description of the model".to_owned(),
+                reason: "the model metadata contains no commit".to_owned(),
             })?;
         let files = self.with_retries(|| self.tree(repo, &commit)).await?;
         let summary = summary(info);
@@ -115,7 +115,7 @@ impl Api {
         })
     }
 
-    /// Every file of a commit. The client library's own listing drops the digests of large files.
+    /// Lists all files of a commit. The listing of the client library omits the digests of large files.
     async fn tree(&self, repo: &RepoId, commit: &str) -> Result<Vec<RepoFile>, HubError> {
         #[derive(serde::Deserialize)]
         struct Entry {
@@ -166,13 +166,13 @@ impl Api {
                 serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
             for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
                 if !is_safe_relative_path(&entry.path) {
-                    return Err(unexpected(format!("a file named `{}`", entry.path)));
+                    return Err(unexpected(format!("invalid file name `{}`", entry.path)));
                 }
                 let (oid, size_bytes) = entry
                     .lfs
                     .map_or((entry.oid, entry.size), |lfs| (lfs.oid, lfs.size));
                 let digest = Digest::from_etag(&oid).ok_or_else(|| {
-                    unexpected(format!("`{oid}` as the digest of `{}`", entry.path))
+                    unexpected(format!("invalid digest `{oid}` of `{}`", entry.path))
                 })?;
                 files.push(RepoFile {
                     path: entry.path,
@@ -182,9 +182,9 @@ impl Api {
             }
             match next {
                 Some(next) => {
-                    page = page
-                        .join(&next)
-                        .map_err(|error| unexpected(format!("the next page: {error}")))?;
+                    page = page.join(&next).map_err(|error| {
+                        unexpected(format!("invalid link to the next page: {error}"))
+                    })?;
                 }
                 None => return Ok(files),
             }
@@ -206,13 +206,13 @@ impl Api {
 
     fn map_error(&self, error: HFError, repo: &str, revision: Option<&str>) -> HubError {
         let endpoint = || self.client.endpoint().to_owned();
-        let mut wait = None;
+        let mut retry_after_header = None;
         let context = match error {
             HFError::RateLimited {
                 retry_after,
                 context,
             } => {
-                wait = retry_after;
+                retry_after_header = retry_after;
                 context
             }
             HFError::Http { context }
@@ -234,13 +234,13 @@ impl Api {
             HFError::Request { source, url } if source.is_decode() => {
                 return HubError::UnexpectedResponse {
                     url: url.unwrap_or_else(endpoint),
-                    reason: describe(&source),
+                    reason: error_chain(&source),
                 };
             }
             HFError::Request { source, url } => {
                 return HubError::Network {
                     url: url.unwrap_or_else(endpoint),
-                    reason: describe(&source),
+                    reason: error_chain(&source),
                 };
             }
             other => {
@@ -250,15 +250,15 @@ impl Api {
                 };
             }
         };
-        let refusal = ErrorResponse {
+        let response = ErrorResponse {
             status: context.status.as_u16(),
             url: context.url,
             error_code: context.error_code,
             message: context.server_message,
-            retry_after: wait,
+            retry_after: retry_after_header,
         };
         self.http.map_error(
-            refusal,
+            response,
             RequestTarget {
                 repo,
                 revision,
@@ -277,7 +277,7 @@ fn summary(info: ModelInfo) -> ModelSummary {
         pipeline_tag: info.pipeline_tag,
         library: info.library_name,
         tags: info.tags.unwrap_or_default(),
-        // `false`, or the word for how requests are decided.
+        // `false`, or the approval mode (`auto` or `manual`).
         gated: info
             .gated
             .is_some_and(|gated| gated.as_str().is_some() || gated.as_bool() == Some(true)),
@@ -285,7 +285,7 @@ fn summary(info: ModelInfo) -> ModelSummary {
     }
 }
 
-/// The address in a `Link: <address>; rel="next"` header.
+/// The URL in a `Link: <url>; rel="next"` header.
 fn next_page(headers: &reqwest::header::HeaderMap) -> Option<String> {
     let links = headers.get(reqwest::header::LINK)?.to_str().ok()?;
     let link = links

@@ -1,4 +1,4 @@
-//! The same for callers without a runtime of their own.
+//! Blocking API for callers without an async runtime.
 
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -13,8 +13,7 @@ use crate::remove::Removed;
 use crate::repo_id::RepoId;
 use crate::resolve::{ResolveError, Resolved};
 
-/// A [`Hub`](crate::Hub) that waits for its answers. Not for use inside an async runtime: its
-/// calls would panic there.
+/// Blocking version of [`Hub`](crate::Hub). Its methods panic when called from within an async runtime.
 #[derive(Debug)]
 pub struct Hub {
     hub: crate::Hub,
@@ -22,10 +21,10 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// As [`crate::Hub::new`].
+    /// See [`crate::Hub::new`].
     ///
     /// # Errors
-    /// As [`crate::Hub::new`], and when the system gives no runtime.
+    /// See [`crate::Hub::new`]. Also fails if the async runtime cannot be created.
     pub fn new(config: HubConfig) -> Result<Self, HubError> {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -39,31 +38,31 @@ impl Hub {
         })
     }
 
-    /// As [`crate::Hub::config`].
+    /// See [`crate::Hub::config`].
     pub fn config(&self) -> &HubConfig {
         self.hub.config()
     }
 
-    /// As [`crate::Hub::search`].
+    /// See [`crate::Hub::search`].
     ///
     /// # Errors
-    /// As [`crate::Hub::search`].
+    /// See [`crate::Hub::search`].
     pub fn search(&self, query: &SearchQuery) -> Result<Vec<ModelSummary>, HubError> {
         self.runtime.block_on(self.hub.search(query))
     }
 
-    /// As [`crate::Hub::model_info`].
+    /// See [`crate::Hub::model_info`].
     ///
     /// # Errors
-    /// As [`crate::Hub::model_info`].
+    /// See [`crate::Hub::model_info`].
     pub fn model_info(&self, repo: &RepoId, revision: Option<&str>) -> Result<RepoInfo, HubError> {
         self.runtime.block_on(self.hub.model_info(repo, revision))
     }
 
-    /// As [`crate::Hub::pull`].
+    /// See [`crate::Hub::pull`].
     ///
     /// # Errors
-    /// As [`crate::Hub::pull`].
+    /// See [`crate::Hub::pull`].
     pub fn pull(
         &self,
         request: &PullRequest,
@@ -74,42 +73,42 @@ impl Hub {
             .block_on(self.hub.pull(request, progress, cancel))
     }
 
-    /// As [`crate::Hub::local`].
+    /// See [`crate::Hub::local`].
     ///
     /// # Errors
-    /// As [`crate::Hub::local`].
+    /// See [`crate::Hub::local`].
     pub fn local(&self) -> Result<Vec<LocalModel>, HubError> {
         self.hub.local()
     }
 
-    /// As [`crate::Hub::find`].
+    /// See [`crate::Hub::find`].
     ///
     /// # Errors
-    /// As [`crate::Hub::find`].
+    /// See [`crate::Hub::find`].
     pub fn find(&self, name: &str) -> Result<LocalModel, ResolveError> {
         self.hub.find(name)
     }
 
-    /// As [`crate::Hub::resolve`].
+    /// See [`crate::Hub::resolve`].
     ///
     /// # Errors
-    /// As [`crate::Hub::resolve`].
+    /// See [`crate::Hub::resolve`].
     pub fn resolve(&self, name: &str) -> Result<Resolved, ResolveError> {
         self.hub.resolve(name)
     }
 
-    /// As [`crate::Hub::resolve_revision`].
+    /// See [`crate::Hub::resolve_revision`].
     ///
     /// # Errors
-    /// As [`crate::Hub::resolve_revision`].
+    /// See [`crate::Hub::resolve_revision`].
     pub fn resolve_revision(&self, name: &str, revision: &str) -> Result<Resolved, ResolveError> {
         self.hub.resolve_revision(name, revision)
     }
 
-    /// As [`crate::Hub::remove`].
+    /// See [`crate::Hub::remove`].
     ///
     /// # Errors
-    /// As [`crate::Hub::remove`].
+    /// See [`crate::Hub::remove`].
     pub fn remove(&self, name: &str, revision: Option<&str>) -> Result<Removed, HubError> {
         self.hub.remove(name, revision)
     }

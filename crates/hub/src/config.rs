@@ -1,5 +1,4 @@
-//! Where the hub is, where files go, and how patient to be: everything this crate would
-//! otherwise have to ask the environment for.
+//! Configuration: endpoint, directories, token, proxies, timeouts and retries.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,21 +10,21 @@ use backon::ExponentialBuilder;
 use crate::disk::{Disk, SystemDisk};
 use crate::error::HubError;
 
-/// Everything a [`Hub`](crate::Hub) needs to know.
+/// Configuration of a [`Hub`](crate::Hub).
 ///
-/// Nothing in this crate reads the process environment except [`HubConfig::from_env`].
+/// Only [`HubConfig::from_env`] reads environment variables.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
-    /// Base address of the hub. `None` is the default of the client library: the public hub,
-    /// unless the process has `HF_ENDPOINT` set.
+    /// Base URL of the hub. `None` uses the default of the client library: `HF_ENDPOINT` if set, otherwise the public
+    /// hub.
     pub endpoint: Option<String>,
-    /// The cache shared with `huggingface_hub` (the folder that holds `models--org--name`).
+    /// The cache shared with `huggingface_hub` (the directory that contains `models--org--name`).
     pub cache_dir: PathBuf,
-    /// Folder of models made on this machine: `name` or `org/name` with a `config.json`.
+    /// Directory of local models: `name` or `org/name` with a `config.json`.
     pub models_dir: PathBuf,
-    /// Access token, and where it came from.
+    /// Access token and its source.
     pub token: Option<Token>,
-    /// Refuse every request; only what is on disk is used.
+    /// Reject every network request and use only local files.
     pub offline: bool,
     /// Proxies for every request.
     pub proxies: Proxies,
@@ -35,7 +34,7 @@ pub struct HubConfig {
     pub read_timeout: Duration,
     /// When failed requests are retried.
     pub retry: RetryPolicy,
-    /// The file system's answers about space; tests simulate a full disk here.
+    /// Disk space queries. Tests simulate a full disk here.
     pub disk: Arc<dyn Disk>,
 }
 
@@ -60,34 +59,33 @@ impl HubConfig {
     /// Reads the process environment; see [`HubConfig::from_vars`] for the variables.
     ///
     /// # Errors
-    /// As [`HubConfig::from_vars`].
+    /// See [`HubConfig::from_vars`].
     pub fn from_env() -> Result<Self, HubError> {
         Self::from_vars(|name| std::env::var(name).ok())
     }
 
-    /// Builds the configuration from variables that `lookup` answers, with the meaning
-    /// `huggingface_hub` gives them:
+    /// Builds the configuration from the variables returned by `lookup`, as `huggingface_hub` interprets them:
     ///
     /// | variable | meaning |
     /// | --- | --- |
-    /// | `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE` | the cache folder; else `$HF_HOME/hub` |
+    /// | `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE` | the cache directory; default `$HF_HOME/hub` |
     /// | `HF_HOME` | default `$XDG_CACHE_HOME/huggingface`, else `~/.cache/huggingface` |
-    /// | `HF_ENDPOINT` | base address of the hub |
-    /// | `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN` | the token; else the file `HF_TOKEN_PATH` or `$HF_HOME/token` |
-    /// | `HF_HUB_DISABLE_IMPLICIT_TOKEN` | send no token that was not given explicitly |
-    /// | `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` | `1`, `on`, `yes`, `true` in any case: no network |
-    /// | `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxies, also in lower case |
+    /// | `HF_ENDPOINT` | base URL of the hub |
+    /// | `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN` | the token; default: the file `HF_TOKEN_PATH` or `$HF_HOME/token` |
+    /// | `HF_HUB_DISABLE_IMPLICIT_TOKEN` | do not send a token from these variables or files |
+    /// | `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` | `1`, `on`, `yes`, `true` (case-insensitive): no network access |
+    /// | `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxies; lower-case names are also accepted |
     /// | `MLXM_HOME` | local models are in `$MLXM_HOME/models`; default `~/.mlxm` |
     ///
     /// # Errors
-    /// [`HubError::InvalidConfig`] when a folder cannot be told because `HOME` is not set.
+    /// [`HubError::InvalidConfig`] if a directory cannot be determined because `HOME` is not set.
     pub fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, HubError> {
         let var = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let home = var("HOME").map(PathBuf::from);
         let below_home = |relative: &str, variable: &str| {
             home.as_ref().map(|home| home.join(relative)).ok_or_else(|| {
                 HubError::InvalidConfig(format!(
-                    "neither HOME nor {variable} is set, so there is no place for models; set {variable}"
+                    "cannot determine the model directory: neither HOME nor {variable} is set; set {variable}"
                 ))
             })
         };
@@ -134,8 +132,8 @@ impl HubConfig {
 /// When failed requests are retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Maximum number of consecutive attempts without progress. An attempt that received new bytes resets the count, so an
-    /// unreliable connection still completes a download.
+    /// Maximum number of consecutive attempts without progress. An attempt that received new bytes resets the count, so
+    /// an unreliable connection still completes a download.
     pub max_attempts: u32,
     /// Delay after the first failed attempt. It doubles with each further failure.
     pub initial_backoff: Duration,
@@ -174,22 +172,22 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Which proxies requests go through.
+/// Proxy configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proxies {
     /// None.
     None,
-    /// What the operating system is set to.
+    /// The proxies configured in the operating system.
     System,
-    /// These addresses, except for the hosts in `no_proxy` (comma-separated, `NO_PROXY` rules).
+    /// These proxy URLs, except for the hosts in `no_proxy` (comma-separated, `NO_PROXY` rules).
     Explicit {
-        /// For `http` addresses.
+        /// Proxy for `http` URLs.
         http: Option<String>,
-        /// For `https` addresses.
+        /// Proxy for `https` URLs.
         https: Option<String>,
-        /// For whatever the other two leave.
+        /// Proxy for all other URLs.
         all: Option<String>,
-        /// Hosts that are reached directly.
+        /// Hosts that bypass the proxy.
         no_proxy: Option<String>,
     },
 }
@@ -214,7 +212,7 @@ impl Proxies {
     }
 }
 
-/// An access token. Its text never appears in `Debug` output.
+/// An access token. `Debug` output does not contain the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     secret: String,
@@ -222,7 +220,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token given by the program itself; `None` when `secret` is blank.
+    /// A token passed by the program; `None` if `secret` is blank.
     pub fn new(secret: &str) -> Option<Self> {
         Self::parse(secret, TokenSource::Explicit)
     }
@@ -239,7 +237,7 @@ impl Token {
         &self.secret
     }
 
-    /// Where the token came from.
+    /// The source of the token.
     pub fn source(&self) -> &TokenSource {
         &self.source
     }
@@ -254,21 +252,21 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Where a token came from; part of the advice when the hub refuses it.
+/// The source of a token, shown in error messages when the hub rejects it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenSource {
-    /// Given by the program.
+    /// Passed by the program.
     Explicit,
-    /// This environment variable.
+    /// An environment variable.
     Variable(&'static str),
-    /// This file.
+    /// A file.
     File(PathBuf),
 }
 
 impl fmt::Display for TokenSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Explicit => formatter.write_str("the token given by the program"),
+            Self::Explicit => formatter.write_str("the token passed by the program"),
             Self::Variable(name) => write!(formatter, "the token in {name}"),
             Self::File(path) => write!(formatter, "the token in {}", path.display()),
         }

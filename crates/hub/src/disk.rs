@@ -1,25 +1,25 @@
-//! What the crate asks the file system about space, so that a full disk can be simulated.
+//! Disk space queries, behind a trait so that tests can simulate a full disk.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// Answers about a disk. The default asks the operating system.
+/// Disk space queries. The default is [`SystemDisk`].
 pub trait Disk: fmt::Debug + Send + Sync {
-    /// Bytes that may still be written below `path`, an existing folder.
+    /// Available bytes in the file system of `path`, an existing directory.
     ///
     /// # Errors
-    /// When the operating system does not tell.
+    /// If the operating system cannot report it.
     fn available_bytes(&self, path: &Path) -> io::Result<u64>;
 
-    /// Called before `bytes` are appended to `path`; an error is treated as the write's own.
+    /// Called before `bytes` are appended to `path`. An error is treated as an error of the write.
     ///
     /// # Errors
-    /// The operating system's answer is the write itself, so [`SystemDisk`] never fails here.
+    /// [`SystemDisk`] never returns an error; the write itself does.
     fn before_write(&self, path: &Path, bytes: usize) -> io::Result<()>;
 }
 
-/// The operating system's own answers.
+/// Queries the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemDisk;
 

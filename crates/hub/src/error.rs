@@ -1,4 +1,4 @@
-//! What can go wrong, and what to do about it.
+//! Errors, with messages that tell the user what to do next.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,39 +7,39 @@ use std::time::Duration;
 use crate::config::Token;
 use crate::info::WeightsKind;
 
-/// An error of this crate. Each message says what to do next where there is something to do.
+/// An error of this crate. Where possible the message says what to do next.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
-    /// Not the name of a repository.
+    /// Invalid repository name.
     #[error("`{id}` is not a repository name: {reason}; it should look like `owner/name`")]
     InvalidRepoId {
-        /// What was given.
+        /// The given name.
         id: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
-    /// The configuration cannot work.
+    /// Invalid configuration.
     #[error("{0}")]
     InvalidConfig(String),
-    /// A file pattern that is not one.
-    #[error("the file pattern `{pattern}` is not valid: {reason}")]
+    /// Invalid file pattern.
+    #[error("invalid file pattern `{pattern}`: {reason}")]
     InvalidPattern {
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
-    /// The network is needed but switched off.
+    /// The network is required but offline mode is on.
     #[error(
-        "cannot {action}: offline mode is on; unset HF_HUB_OFFLINE, or use a model that is already here (`mlxm list`)"
+        "cannot {action}: offline mode is on; unset HF_HUB_OFFLINE, or use a local model (`mlxm list`)"
     )]
     Offline {
-        /// What was to be done.
+        /// The operation that was attempted.
         action: String,
     },
-    /// No such repository, or none that this token may see.
-    #[error("no model `{repo}` on the hub: check the spelling; a private model looks the same without a token that may read it ({})", token_hint(.token.as_ref()))]
+    /// The repository does not exist or is not visible with this token.
+    #[error("model `{repo}` not found on the hub: check the spelling; a private model requires a token with read access ({})", token_hint(.token.as_ref()))]
     RepoNotFound {
         /// The repository.
         repo: String,
@@ -48,7 +48,7 @@ pub enum HubError {
     },
     /// The repository has no such branch, tag or commit.
     #[error(
-        "`{repo}` has no revision `{revision}`: give a branch, a tag or a full commit, or leave it out for `main`"
+        "`{repo}` has no revision `{revision}`: specify a branch, a tag or a full commit hash, or omit it to use `main`"
     )]
     RevisionNotFound {
         /// The repository.
@@ -56,7 +56,7 @@ pub enum HubError {
         /// The revision.
         revision: String,
     },
-    /// A file that was listed is not there.
+    /// A listed file does not exist.
     #[error("`{repo}` has no file `{file}` at {revision}")]
     FileNotFound {
         /// The repository.
@@ -66,8 +66,8 @@ pub enum HubError {
         /// The commit.
         revision: String,
     },
-    /// The repository asks people to request access first.
-    #[error("access to `{repo}` must be requested: open {page}, accept its terms, then try again ({})", token_hint(.token.as_ref()))]
+    /// The repository is gated: access must be requested first.
+    #[error("`{repo}` is gated: request access at {page}, then try again ({})", token_hint(.token.as_ref()))]
     Gated {
         /// The repository.
         repo: String,
@@ -76,8 +76,8 @@ pub enum HubError {
         /// The token that was sent.
         token: Option<Token>,
     },
-    /// The hub refused the token, or wants one.
-    #[error("the hub refused access to `{repo}` (status {status}): {}", token_hint(.token.as_ref()))]
+    /// The hub rejected the token, or requires one.
+    #[error("the hub denied access to `{repo}` (status {status}): {}", token_hint(.token.as_ref()))]
     Unauthorized {
         /// The repository.
         repo: String,
@@ -86,111 +86,111 @@ pub enum HubError {
         /// The token that was sent.
         token: Option<Token>,
     },
-    /// The hub answered with an error that is not about the request's target.
-    #[error("the hub answered {status} for {url}{}", .message.as_deref().map(|message| format!(": {message}")).unwrap_or_default())]
+    /// The hub returned another HTTP error status.
+    #[error("the hub returned status {status} for {url}{}", .message.as_deref().map(|message| format!(": {message}")).unwrap_or_default())]
     Server {
         /// HTTP status.
         status: u16,
-        /// The address.
+        /// The URL.
         url: String,
-        /// The hub's own words.
+        /// Error message from the hub.
         message: Option<String>,
-        /// How long the hub asks to wait.
+        /// Value of the `Retry-After` header.
         retry_after: Option<Duration>,
     },
     /// The hub could not be reached.
     #[error("cannot reach the hub at {url}: {reason}; check the network and the proxy settings")]
     Network {
-        /// The address.
+        /// The URL.
         url: String,
         /// The cause.
         reason: String,
     },
-    /// The hub's answer cannot be understood.
-    #[error("unexpected answer from the hub at {url}: {reason}")]
+    /// The hub's response is invalid.
+    #[error("unexpected response from the hub at {url}: {reason}")]
     UnexpectedResponse {
-        /// The address.
+        /// The URL.
         url: String,
-        /// What was wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
-    /// A file could not be fetched in the allowed number of attempts.
+    /// A download failed after the maximum number of attempts.
     #[error(
-        "gave up on `{file}` after {attempts} attempts: {reason}; what arrived is kept, the next pull continues there"
+        "download of `{file}` failed after {attempts} attempts: {reason}; the partial download is kept and the next pull resumes it"
     )]
     RetriesExhausted {
         /// Path in the repository.
         file: String,
-        /// Attempts in a row that brought nothing.
+        /// Consecutive attempts without progress.
         attempts: u32,
         /// Why the last one failed.
         reason: String,
     },
-    /// The bytes are not the ones the hub announced, twice.
+    /// The downloaded content repeatedly does not match the expected digest.
     #[error(
-        "`{file}` arrived damaged: expected {expected}, got {actual}; a proxy or a mirror may be altering it"
+        "checksum mismatch for `{file}`: expected {expected}, got {actual}; a proxy or a mirror may be modifying it"
     )]
     Corrupt {
         /// Path in the repository.
         file: String,
-        /// The announced digest.
+        /// The expected digest.
         expected: String,
-        /// The digest of what arrived.
+        /// The digest of the downloaded content.
         actual: String,
     },
-    /// Not enough room.
-    #[error("the disk of {} is full: {}", .path.display(), space_hint(*.needed_bytes, *.available_bytes))]
+    /// Not enough disk space.
+    #[error("not enough disk space at {}: {}", .path.display(), space_hint(*.needed_bytes, *.available_bytes))]
     DiskFull {
-        /// The folder or file.
+        /// The directory or file.
         path: PathBuf,
-        /// What the download still needs; `None` when the disk filled up while writing.
+        /// Bytes that the download still needs; `None` if the disk filled up during a write.
         needed_bytes: Option<u64>,
-        /// What is free; `None` when not known.
+        /// Available bytes; `None` if unknown.
         available_bytes: Option<u64>,
     },
-    /// The folder cannot be written.
-    #[error("cannot write to {}: {reason}; make it writable or choose another folder with HF_HUB_CACHE or HF_HOME", .path.display())]
+    /// The directory is not writable.
+    #[error("cannot write to {}: {reason}; make it writable or choose another directory with HF_HUB_CACHE or HF_HOME", .path.display())]
     NotWritable {
-        /// The folder or file.
+        /// The directory or file.
         path: PathBuf,
-        /// The system's words.
+        /// Error message from the operating system.
         reason: String,
     },
     /// Another file system error.
     #[error("cannot {action} {}: {reason}", .path.display())]
     Io {
-        /// What was tried: "read", "create", …
+        /// The operation: "read", "create", …
         action: &'static str,
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
-        /// The system's words.
+        /// Error message from the operating system.
         reason: String,
     },
-    /// The repository has no weights this program can read.
-    #[error("`{repo}` {}; look for an MLX or safetensors version of it with `mlxm search`, or name the files you want", .kind.describe())]
+    /// The repository has no weights in a supported format.
+    #[error("`{repo}` {}; find an MLX or safetensors version with `mlxm search`, or select files explicitly", .kind.describe())]
     UnsupportedWeights {
         /// The repository.
         repo: String,
-        /// What it has instead.
+        /// The weights that it has.
         kind: WeightsKind,
     },
     /// No file of the repository matches the filter.
-    #[error("no file of `{repo}` matches the patterns that were asked for")]
+    #[error("no file of `{repo}` matches the given patterns")]
     NoMatchingFiles {
         /// The repository.
         repo: String,
     },
     /// The caller cancelled.
-    #[error("cancelled; what arrived is kept, the next pull continues there")]
+    #[error("cancelled; the partial download is kept and the next pull resumes it")]
     Cancelled,
-    /// Another process is downloading into what was to be removed.
+    /// Another process is downloading the model that should be removed.
     #[error("`{name}` is being downloaded by another process; stop that first")]
     Busy {
         /// The model.
         name: String,
     },
-    /// Nothing of that name on this machine.
-    #[error("no model `{name}` on this machine; `mlxm list` shows what there is")]
+    /// No local model has this name.
+    #[error("no local model `{name}`; run `mlxm list` to see the local models")]
     NoLocalModel {
         /// The model.
         name: String,
@@ -198,7 +198,7 @@ pub enum HubError {
 }
 
 impl HubError {
-    /// How long the hub asks to wait before the next request, if it does.
+    /// The `Retry-After` value of the response, if any.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Server { retry_after, .. } => *retry_after,
@@ -206,7 +206,7 @@ impl HubError {
         }
     }
 
-    /// Sorts a file system error into the variants a caller can act on.
+    /// Maps an I/O error to the matching variant.
     pub(crate) fn io(action: &'static str, path: &Path, error: &io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {
@@ -234,17 +234,17 @@ fn token_hint(token: Option<&Token>) -> String {
     match token {
         None => "no token was sent: set HF_TOKEN or log in with `hf auth login`".to_owned(),
         Some(token) => format!(
-            "{} was sent: check that it is valid and may read this model",
+            "{} was sent: check that it is valid and has read access to this model",
             token.source()
         ),
     }
 }
 
 fn space_hint(needed_bytes: Option<u64>, available_bytes: Option<u64>) -> String {
-    let keep = "what arrived is kept, the next pull continues there";
+    let keep = "the partial download is kept and the next pull resumes it";
     match (needed_bytes, available_bytes) {
         (Some(needed), Some(available)) => format!(
-            "{} more are needed and {} are free; free some space (`mlxm rm`) or choose another folder with HF_HUB_CACHE",
+            "{} required, {} available; free some space (`mlxm rm`) or choose another directory with HF_HUB_CACHE",
             gigabytes(needed),
             gigabytes(available)
         ),

@@ -1,11 +1,11 @@
-//! Which files of a repository are wanted.
+//! Selects the files of a repository to download.
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::error::HubError;
 use crate::info::RepoFile;
 
-/// Settings, tokenizer and template files at the top of a repository, and its weights.
+/// Configuration, tokenizer and template files in the root of a repository.
 const MODEL_FILES: [&str; 7] = [
     "*.json",
     "*.jinja",
@@ -16,34 +16,34 @@ const MODEL_FILES: [&str; 7] = [
     "additional_chat_templates/*.jinja",
 ];
 const WEIGHTS: &str = "*.safetensors";
-/// Some repositories hold the weights a second time in their authors' own layout.
+/// Preferred over [`WEIGHTS`]: some repositories contain the weights a second time in their original layout.
 const SHARDED_WEIGHTS: &str = "model*.safetensors";
 
-/// Which files of a repository a pull fetches.
+/// Which files of a repository to download.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum FileFilter {
-    /// What running a model needs: configuration, tokenizer, chat templates and safetensors
-    /// weights at the top of the repository. Never pickles, GGUF or code.
+    /// The files needed to run a model: configuration, tokenizer, chat templates and safetensors weights in the root of
+    /// the repository. Excludes pickles, GGUF files and code.
     #[default]
     Model,
-    /// Everything.
+    /// All files.
     All,
     /// Files that match one of `include` and none of `exclude`. `*` also matches `/`.
     Patterns {
-        /// Wanted; empty means all.
+        /// Patterns to include; empty means all files.
         include: Vec<String>,
-        /// Not wanted.
+        /// Patterns to exclude.
         exclude: Vec<String>,
     },
 }
 
 impl FileFilter {
-    /// Whether the caller named the files, and so may fetch weights this program does not read.
+    /// Whether files were selected explicitly, which allows unsupported weights formats.
     pub(crate) fn is_explicit(&self) -> bool {
         *self != Self::Model
     }
 
-    /// The files that are wanted, in the given order.
+    /// The selected files, in the given order.
     ///
     /// # Errors
     /// [`HubError::InvalidPattern`].
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_pull_takes_what_running_needs() {
+    fn model_filter_selects_files_needed_to_run() {
         let paths = [
             ".gitattributes",
             "README.md",
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_of_another_name_are_taken_when_there_are_no_others() {
+    fn model_filter_falls_back_to_any_safetensors_file() {
         assert_eq!(
             selected(&FileFilter::Model, &["weights.safetensors"]),
             ["weights.safetensors"]
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_include_and_exclude() {
+    fn patterns_include_and_exclude_files() {
         let filter = FileFilter::Patterns {
             include: vec!["*.gguf".to_owned(), "*.json".to_owned()],
             exclude: vec!["*q8*".to_owned()],

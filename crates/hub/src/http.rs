@@ -1,4 +1,4 @@
-//! Requests to the hub: proxies, redirects, the token's reach, and what refusals mean.
+//! HTTP requests to the hub: proxies, redirects, authorization and error mapping.
 
 use std::error::Error;
 use std::time::Duration;
@@ -17,14 +17,14 @@ pub(crate) const USER_AGENT: &str = concat!("mlxm/", env!("CARGO_PKG_VERSION"));
 /// A client with the configured proxies and timeouts.
 pub(crate) fn client(config: &HubConfig, redirects: redirect::Policy) -> Result<Client, HubError> {
     let invalid = |what: &str, error: &dyn Error| {
-        HubError::InvalidConfig(format!("{what}: {}", describe(error)))
+        HubError::InvalidConfig(format!("{what}: {}", error_chain(error)))
     };
     let mut builder = Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirects)
         .connect_timeout(config.connect_timeout)
         .read_timeout(config.read_timeout)
-        // Files fetched side by side get a connection each instead of a share of one.
+        // With HTTP/2, parallel downloads would share one connection.
         .http1_only();
     match &config.proxies {
         Proxies::System => {}
@@ -43,8 +43,7 @@ pub(crate) fn client(config: &HubConfig, redirects: redirect::Policy) -> Result<
                 all.as_ref().map(Proxy::all),
             ];
             for proxy in proxies.into_iter().flatten() {
-                let proxy =
-                    proxy.map_err(|error| invalid("the proxy address is not valid", &error))?;
+                let proxy = proxy.map_err(|error| invalid("invalid proxy URL", &error))?;
                 builder = builder.proxy(proxy.no_proxy(exceptions.clone()));
             }
         }
@@ -54,7 +53,7 @@ pub(crate) fn client(config: &HubConfig, redirects: redirect::Policy) -> Result<
         .map_err(|error| invalid("cannot set up the HTTP client", &error))
 }
 
-/// What a request is about; decides how a refusal reads.
+/// The resource of a request, used in error messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestTarget<'a> {
     pub repo: &'a str,
@@ -62,7 +61,7 @@ pub(crate) struct RequestTarget<'a> {
     pub file: Option<&'a str>,
 }
 
-/// The hub's reasons for not answering with success.
+/// An unsuccessful response of the hub.
 #[derive(Debug)]
 pub(crate) struct ErrorResponse {
     pub status: u16,
@@ -72,35 +71,35 @@ pub(crate) struct ErrorResponse {
     pub retry_after: Option<Duration>,
 }
 
-/// An answer, and what the hub itself said on the way to it.
+/// A response and the headers that the hub sent along the redirect chain.
 #[derive(Debug)]
 pub(crate) struct HubResponse {
     pub response: Response,
-    /// Headers of the hub's own answers, redirects included: a storage host behind a redirect
-    /// knows nothing of commits, and its etags are its own.
+    /// Headers of the hub's responses, including redirects. A storage host sends no commit, and its etags differ from
+    /// those of the hub.
     pub hub_headers: HeaderMap,
     /// Whether `response` came from the hub rather than from a storage host.
     pub from_hub: bool,
 }
 
-/// Whether a redirect away from the hub is followed.
+/// Whether redirects to other hosts are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redirects {
-    /// Followed, without the token.
+    /// Follow all redirects. The token is not sent to other hosts.
     Follow,
-    /// Returned as the answer.
+    /// Return redirects to other hosts as the response.
     FollowWithinHub,
 }
 
-/// The part of a file that is wanted.
+/// The requested part of a file, from `start` to its end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ByteRange<'a> {
     pub start: u64,
-    /// Only if the file still has this etag.
+    /// Etag for `If-Range`.
     pub etag: &'a str,
 }
 
-/// The connection to one hub.
+/// HTTP client for one hub.
 #[derive(Debug)]
 pub(crate) struct Http {
     client: Client,
@@ -117,7 +116,7 @@ impl Http {
         })
     }
 
-    /// The address of `segments` below the endpoint; each is percent-encoded whole.
+    /// The URL of `segments` below the endpoint. Each segment is percent-encoded.
     pub fn url<'s>(&self, segments: impl IntoIterator<Item = &'s str>) -> Url {
         let mut url = self.endpoint.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -126,7 +125,7 @@ impl Http {
         url
     }
 
-    /// Where a file of a commit is served.
+    /// Download URL of a file at a commit.
     pub fn file_url(&self, repo: &RepoId, commit: &str, path: &str) -> Url {
         self.url(
             repo.as_str()
@@ -136,7 +135,7 @@ impl Http {
         )
     }
 
-    /// Sends a request and follows redirects. The token goes to the hub and nowhere else.
+    /// Sends a request and follows redirects. The token is sent only to the hub itself.
     pub async fn send(
         &self,
         method: Method,
@@ -149,7 +148,7 @@ impl Http {
         let mut hub_headers = HeaderMap::new();
         for _ in 0..=MAX_REDIRECTS {
             let at_hub = self.is_hub(&url);
-            // Content lengths and ranges must be those of the file itself.
+            // Content length and range must refer to the uncompressed file.
             let mut request = self
                 .client
                 .request(method.clone(), url.clone())
@@ -159,7 +158,7 @@ impl Http {
             }
             if let Some(range) = range {
                 request = request.header(RANGE, format!("bytes={}-", range.start));
-                // A storage host's etags are not the hub's.
+                // The etags of storage hosts differ from those of the hub.
                 if at_hub {
                     request = request.header(IF_RANGE, format!("\"{}\"", range.etag));
                 }
@@ -190,7 +189,7 @@ impl Http {
                 .and_then(|location| url.join(location).ok())
                 .ok_or_else(|| HubError::UnexpectedResponse {
                     url: url.to_string(),
-                    reason: "a redirect to an invalid address".to_owned(),
+                    reason: "redirect to an invalid URL".to_owned(),
                 })?;
             if redirects == Redirects::FollowWithinHub && !self.is_hub(&next) {
                 return Ok(HubResponse {
@@ -211,14 +210,14 @@ impl Http {
         url.origin() == self.endpoint.origin()
     }
 
-    /// Turns an unsuccessful answer into an error about `target`.
+    /// Converts an unsuccessful response to an error.
     pub async fn error_from_response(
         &self,
         response: Response,
         target: RequestTarget<'_>,
     ) -> HubError {
         let header = |name: &str| header_text(response.headers(), name);
-        let mut refusal = ErrorResponse {
+        let mut error = ErrorResponse {
             status: response.status().as_u16(),
             url: response.url().to_string(),
             error_code: header("x-error-code"),
@@ -228,21 +227,21 @@ impl Http {
                 .get(RETRY_AFTER)
                 .and_then(|v| parse_retry_after(v.to_str().ok()?)),
         };
-        if refusal.message.is_none() {
+        if error.message.is_none() {
             let body = response.text().await.unwrap_or_default();
-            refusal.message = serde_json::from_str::<serde_json::Value>(&body)
+            error.message = serde_json::from_str::<serde_json::Value>(&body)
                 .ok()
                 .and_then(|body| Some(body.get("error")?.as_str()?.to_owned()));
         }
-        self.map_error(refusal, target)
+        self.map_error(error, target)
     }
 
-    /// What a refusal means for the person who asked.
-    pub fn map_error(&self, refusal: ErrorResponse, target: RequestTarget<'_>) -> HubError {
+    /// Maps an error response to a [`HubError`].
+    pub fn map_error(&self, response: ErrorResponse, target: RequestTarget<'_>) -> HubError {
         let repo = target.repo.to_owned();
         let token = self.token.clone();
-        let code = refusal.error_code.as_deref().unwrap_or_default();
-        match (refusal.status, code) {
+        let code = response.error_code.as_deref().unwrap_or_default();
+        match (response.status, code) {
             (401 | 403, "GatedRepo") => HubError::Gated {
                 page: self.url(repo.split('/')).to_string(),
                 repo,
@@ -256,7 +255,7 @@ impl Http {
                 (None, Some(_)) => self.revision_not_found(target),
                 (None, None) => HubError::RepoNotFound { repo, token },
             },
-            // To those who show no token the hub does not tell missing from private.
+            // Without a token the hub returns 401 for both missing and private repositories.
             (401, _) if token.is_none() => HubError::RepoNotFound { repo, token },
             (status @ (401 | 403), _) => HubError::Unauthorized {
                 repo,
@@ -265,9 +264,9 @@ impl Http {
             },
             (status, _) => HubError::Server {
                 status,
-                url: refusal.url,
-                message: refusal.message,
-                retry_after: refusal.retry_after,
+                url: response.url,
+                message: response.message,
+                retry_after: response.retry_after,
             },
         }
     }
@@ -294,13 +293,10 @@ fn file_not_found(target: RequestTarget<'_>) -> HubError {
     }
 }
 
-/// The endpoint as an address, or what is wrong with it.
+/// Parses the endpoint URL.
 pub(crate) fn parse_endpoint(endpoint: &str) -> Result<Url, HubError> {
-    let invalid = |reason: String| {
-        HubError::InvalidConfig(format!(
-            "the hub address `{endpoint}` is not valid: {reason}"
-        ))
-    };
+    let invalid =
+        |reason: String| HubError::InvalidConfig(format!("invalid hub URL `{endpoint}`: {reason}"));
     let url = Url::parse(endpoint.trim()).map_err(|error| invalid(error.to_string()))?;
     if matches!(url.scheme(), "http" | "https") && url.host().is_some() {
         Ok(url)
@@ -309,7 +305,7 @@ pub(crate) fn parse_endpoint(endpoint: &str) -> Result<Url, HubError> {
     }
 }
 
-/// The etag the hub gives a file's content: that of the linked object for large files.
+/// The etag of a file according to the hub: for large files, the etag of the linked object.
 pub(crate) fn hub_etag(headers: &HeaderMap) -> Option<String> {
     header_text(headers, "x-linked-etag").or_else(|| header_text(headers, ETAG.as_str()))
 }
@@ -321,32 +317,32 @@ pub(crate) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
 pub(crate) fn network_error(url: &Url, error: &reqwest::Error) -> HubError {
     HubError::Network {
         url: without_query(url),
-        reason: describe(error),
+        reason: error_chain(error),
     }
 }
 
-/// Signed addresses carry credentials in their query.
+/// Removes the query, which contains credentials in signed URLs.
 fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.to_string()
 }
 
-/// An error with its causes. The client's own words name only the outermost.
-pub(crate) fn describe(error: &dyn Error) -> String {
-    let mut words = vec![error.to_string()];
+/// Formats an error with its sources. `Display` of reqwest errors omits them.
+pub(crate) fn error_chain(error: &dyn Error) -> String {
+    let mut messages = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        if words.last().is_none_or(|last| !last.contains(&text)) {
-            words.push(text);
+        if messages.last().is_none_or(|last| !last.contains(&text)) {
+            messages.push(text);
         }
         cause = error.source();
     }
-    words.join(": ")
+    messages.join(": ")
 }
 
-/// Whether the same request may succeed later.
+/// Whether a retry may succeed.
 pub(crate) fn is_transient(error: &HubError) -> bool {
     matches!(
         error,

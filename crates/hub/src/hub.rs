@@ -1,4 +1,4 @@
-//! The one door to everything this crate does.
+//! The main entry point of this crate.
 
 use std::sync::OnceLock;
 
@@ -16,22 +16,22 @@ use crate::remove::{Removed, remove};
 use crate::repo_id::RepoId;
 use crate::resolve::{ResolveError, Resolved, find, resolve};
 
-/// A hub and the models of it that are on this machine.
+/// Access to a model hub and to the local models.
 ///
-/// What needs no network is synchronous and makes no connection; what does is `async` and needs
-/// a tokio runtime with time and I/O. [`blocking::Hub`](crate::blocking::Hub) brings its own.
+/// Methods that use the network are `async` and require a tokio runtime with time and I/O enabled;
+/// [`blocking::Hub`](crate::blocking::Hub) provides its own. All other methods are synchronous.
 #[derive(Debug)]
 pub struct Hub {
     config: HubConfig,
-    /// Setting up TLS takes longer than listing models, so it waits for the first request.
+    /// Created on the first request, because setting up TLS is slower than listing local models.
     api: OnceLock<Api>,
 }
 
 impl Hub {
-    /// Takes a configuration; makes no connection.
+    /// Creates a hub client. Does not connect.
     ///
     /// # Errors
-    /// [`HubError::InvalidConfig`] when the endpoint is no address.
+    /// [`HubError::InvalidConfig`] if the endpoint is not a valid URL.
     pub fn new(config: HubConfig) -> Result<Self, HubError> {
         if let Some(endpoint) = &config.endpoint {
             parse_endpoint(endpoint)?;
@@ -47,19 +47,19 @@ impl Hub {
         &self.config
     }
 
-    /// Finds models on the hub.
+    /// Searches for models on the hub.
     ///
     /// # Errors
-    /// [`HubError::Offline`], or why the hub did not answer.
+    /// [`HubError::Offline`], or a network or server error.
     pub async fn search(&self, query: &SearchQuery) -> Result<Vec<ModelSummary>, HubError> {
         self.api("search the hub")?.search(query).await
     }
 
-    /// Describes a repository at a revision (default `main`), with all its files.
+    /// Returns the metadata and file list of a repository at a revision (default `main`).
     ///
     /// # Errors
     /// [`HubError::RepoNotFound`], [`HubError::RevisionNotFound`], [`HubError::Gated`],
-    /// [`HubError::Offline`], or why the hub did not answer.
+    /// [`HubError::Offline`], or a network or server error.
     pub async fn model_info(
         &self,
         repo: &RepoId,
@@ -70,15 +70,15 @@ impl Hub {
             .await
     }
 
-    /// Downloads a model into the cache, continuing where an earlier pull stopped.
+    /// Downloads a model into the cache, resuming partial downloads.
     ///
-    /// The snapshot appears only when all of it is here and verified. `cancel` stops the pull;
-    /// what arrived is kept.
+    /// The snapshot is created only after all files are complete and verified. `cancel` stops the pull and keeps
+    /// partial downloads.
     ///
     /// # Errors
-    /// [`HubError::UnsupportedWeights`] when the repository has no weights this program reads and
-    /// `request.files` does not ask for others; [`HubError::DiskFull`] before anything is fetched
-    /// when it cannot fit; [`HubError::Cancelled`]; and whatever the hub or the disk refuses.
+    /// [`HubError::UnsupportedWeights`] if the repository has no safetensors weights and `request.files` is not
+    /// explicit; [`HubError::DiskFull`] before the download starts if there is not enough space;
+    /// [`HubError::Cancelled`]; network, server and I/O errors.
     pub async fn pull(
         &self,
         request: &PullRequest,
@@ -89,43 +89,42 @@ impl Hub {
         pull(api, &self.config, request, progress, cancel).await
     }
 
-    /// The models on this machine, by name: those of the cache, whoever put them there, and those
-    /// of the local models folder. Incomplete ones are listed as such.
+    /// Lists the models in the cache and in the local models directory, sorted by name, including incomplete ones.
     ///
     /// # Errors
-    /// [`HubError::Io`] when a folder cannot be read.
+    /// [`HubError::Io`] if a directory cannot be read.
     pub fn local(&self) -> Result<Vec<LocalModel>, HubError> {
         scan(&self.config.cache_dir, &self.config.models_dir)
     }
 
-    /// The local model that `name` means, complete or not: its name in any case, the part after
-    /// the `/`, or any part of the name that only it has.
+    /// Finds a local model, complete or not, by its case-insensitive name, by the part after the `/`, or by a unique
+    /// substring of its name.
     ///
     /// # Errors
-    /// [`ResolveError::Ambiguous`] and [`ResolveError::NotFound`], with names to choose from.
+    /// [`ResolveError::Ambiguous`] and [`ResolveError::NotFound`], with candidates or suggestions.
     pub fn find(&self, name: &str) -> Result<LocalModel, ResolveError> {
         find(&self.config, name)
     }
 
-    /// The folder to load for `name`: a path, or a name as [`Hub::find`] takes it.
+    /// Resolves a path, or a name as accepted by [`Hub::find`], to the directory to load.
     ///
     /// # Errors
-    /// As [`Hub::find`]; [`ResolveError::Incomplete`] when files are missing;
+    /// See [`Hub::find`]; [`ResolveError::Incomplete`] if files are missing;
     /// [`ResolveError::NoSuchPath`] and [`ResolveError::NotAModel`] for paths.
     pub fn resolve(&self, name: &str) -> Result<Resolved, ResolveError> {
         resolve(&self.config, name, None)
     }
 
-    /// As [`Hub::resolve`], at a branch, a tag or a commit.
+    /// Like [`Hub::resolve`], at a branch, a tag or a commit.
     ///
     /// # Errors
-    /// As [`Hub::resolve`]; [`ResolveError::NoSuchRevision`].
+    /// See [`Hub::resolve`]; [`ResolveError::NoSuchRevision`].
     pub fn resolve_revision(&self, name: &str, revision: &str) -> Result<Resolved, ResolveError> {
         resolve(&self.config, name, Some(revision))
     }
 
-    /// Removes the model of exactly this [name](LocalModel::name), or one revision of it.
-    /// Content that other revisions share stays.
+    /// Removes the model with exactly this [name](LocalModel::name), or one revision of it. Blobs that are shared with
+    /// other revisions are kept.
     ///
     /// # Errors
     /// [`HubError::NoLocalModel`], [`HubError::RevisionNotFound`], [`HubError::Busy`] while another
@@ -154,7 +153,7 @@ mod tests {
     use crate::progress::NoProgress;
 
     #[test]
-    fn its_futures_can_be_spawned() {
+    fn futures_are_send() {
         fn assert_send<T: Send>(_: &T) {}
         let hub = Hub::new(HubConfig::new("cache", "models")).unwrap();
         let request = PullRequest::new("org/name".parse().unwrap());
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_is_no_address_is_refused() {
+    fn new_rejects_invalid_endpoint() {
         let mut config = HubConfig::new("cache", "models");
         config.endpoint = Some("ftp://hub.example".to_owned());
         assert!(matches!(Hub::new(config), Err(HubError::InvalidConfig(_))));

@@ -1,21 +1,21 @@
-//! What the hub says about models: plain types of this crate.
+//! Model metadata from the hub.
 
 use std::time::Duration;
 
 use crate::repo_id::RepoId;
 
-/// What to search for.
+/// A model search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchQuery {
-    /// Words to find in model names.
+    /// Text to search for in model names.
     pub text: Option<String>,
     /// Only models of this user or organization.
     pub author: Option<String>,
     /// Only models tagged as MLX.
     pub mlx_only: bool,
-    /// Order of the answer, best first.
+    /// Sort order, highest first.
     pub sort: Sort,
-    /// The most results to return.
+    /// Maximum number of results.
     pub limit: usize,
 }
 
@@ -39,11 +39,11 @@ pub enum Sort {
     Downloads,
     /// Likes.
     Likes,
-    /// What is rising now.
+    /// Trending score.
     Trending,
     /// Newest first.
     Created,
-    /// Last changed first.
+    /// Most recently modified first.
     Modified,
 }
 
@@ -72,48 +72,48 @@ pub struct ModelSummary {
     pub last_modified: Option<String>,
     /// The task, such as `text-generation`.
     pub pipeline_tag: Option<String>,
-    /// The library the model is made for.
+    /// The library, such as `mlx`.
     pub library: Option<String>,
     /// All tags.
     pub tags: Vec<String>,
     /// Whether access must be requested.
     pub gated: bool,
-    /// Whether only some may see it.
+    /// Whether the repository is private.
     pub private: bool,
 }
 
 /// A repository at one revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepoInfo {
-    /// Its name as the hub spells it.
+    /// Canonical name.
     pub repo: RepoId,
-    /// The revision that was asked for.
+    /// The requested revision.
     pub revision: String,
-    /// The commit that revision is.
+    /// The commit hash of the revision.
     pub commit: String,
     /// Whether access must be requested.
     pub gated: bool,
-    /// Whether only some may see it.
+    /// Whether the repository is private.
     pub private: bool,
     /// Time of the last change (RFC 3339).
     pub last_modified: Option<String>,
     /// The task, such as `text-generation`.
     pub pipeline_tag: Option<String>,
-    /// The library the model is made for.
+    /// The library, such as `mlx`.
     pub library: Option<String>,
     /// All tags.
     pub tags: Vec<String>,
-    /// Every file.
+    /// All files.
     pub files: Vec<RepoFile>,
 }
 
 impl RepoInfo {
-    /// What kind of weights the repository holds.
+    /// The weights format of the repository.
     pub fn weights_kind(&self) -> WeightsKind {
         WeightsKind::of(self.files.iter().map(|file| file.path.as_str()))
     }
 
-    /// The size of all its files.
+    /// Total size of all files.
     pub fn size_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size_bytes).sum()
     }
@@ -124,25 +124,25 @@ impl RepoInfo {
 pub struct RepoFile {
     /// Path in the repository, with `/`.
     pub path: String,
-    /// Its size.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// What its content must hash to; also its name in a cache.
+    /// Digest of the content. Also the blob name in the cache.
     pub digest: Digest,
 }
 
-/// The identity of a file's content.
+/// Digest that identifies the content of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Digest {
-    /// SHA-256 of the bytes (large files).
+    /// SHA-256 of the content (large files).
     Sha256(String),
-    /// SHA-1 of git's blob form: `blob {length}\0` and the bytes (small files).
+    /// Git blob hash: SHA-1 of `blob {length}\0` followed by the content (small files).
     GitSha1(String),
-    /// A name the server gave that is no digest: the content can only be checked by size.
+    /// An etag that is not a digest; only the size of the content can be verified.
     Opaque(String),
 }
 
 impl Digest {
-    /// Recognizes an etag by its form; `None` when it cannot be a file name.
+    /// Parses an etag; `None` if it is not a valid file name.
     pub(crate) fn from_etag(etag: &str) -> Option<Self> {
         let name = etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"');
         let is_hex = name
@@ -162,7 +162,7 @@ impl Digest {
         }
     }
 
-    /// The digest as text: the name of the blob in a cache.
+    /// The digest as text, which is the blob name in the cache.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Sha256(text) | Self::GitSha1(text) | Self::Opaque(text) => text,
@@ -170,11 +170,11 @@ impl Digest {
     }
 }
 
-/// Which weights a model has.
+/// The weights format of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightsKind {
-    /// `*.safetensors`: what this program reads.
+    /// `*.safetensors`, the supported format.
     Safetensors,
     /// Only `*.gguf`.
     GgufOnly,
@@ -185,7 +185,7 @@ pub enum WeightsKind {
 }
 
 impl WeightsKind {
-    /// Judges by file names.
+    /// Determines the format from file names.
     pub(crate) fn of<'a>(files: impl Iterator<Item = &'a str>) -> Self {
         let mut kind = Self::None;
         for file in files {
@@ -206,13 +206,15 @@ impl WeightsKind {
             Self::GgufOnly => {
                 "has only GGUF weights, which must be converted first (`mlxm convert`)"
             }
-            Self::PytorchOnly => "has only PyTorch pickle weights (.bin, .pth), which are not read",
+            Self::PytorchOnly => {
+                "has only PyTorch pickle weights (.bin, .pth), which are not supported"
+            }
             Self::None => "has no model weights",
         }
     }
 }
 
-/// Reads a `Retry-After` header: seconds, or a date.
+/// Parses a `Retry-After` header: seconds or an HTTP date.
 pub(crate) fn parse_retry_after(value: &str) -> Option<Duration> {
     let value = value.trim();
     match value.parse::<u64>() {
@@ -231,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn etags_are_recognized_by_form() {
+    fn from_etag_detects_the_digest_type() {
         let sha256 = "a".repeat(64);
         let sha1 = "0".repeat(40);
         assert_eq!(
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_judged_by_names() {
+    fn weights_kind_follows_file_names() {
         let kind = |files: &[&str]| WeightsKind::of(files.iter().copied());
         assert_eq!(
             kind(&["config.json", "a.gguf", "model.safetensors"]),
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
+    fn parse_retry_after_accepts_seconds_and_dates() {
         assert_eq!(parse_retry_after(" 7 "), Some(Duration::from_secs(7)));
         assert_eq!(
             parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT"),

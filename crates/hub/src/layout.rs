@@ -1,12 +1,12 @@
-//! Where things are in a cache, exactly as `huggingface_hub` lays them out:
+//! The cache layout of `huggingface_hub`:
 //!
 //! ```text
 //! models--org--name/
-//!   blobs/<etag>               content, named by its digest
-//!   blobs/<etag>.incomplete    the beginning of one
+//!   blobs/<etag>               file content, named by its digest
+//!   blobs/<etag>.incomplete    partial download
 //!   snapshots/<commit>/<file>  relative links to blobs
-//!   refs/<revision>            a file holding the commit
-//!   .no_exist/<commit>/<file>  files known to be absent
+//!   refs/<revision>            file that contains the commit hash
+//!   .no_exist/<commit>/<file>  files known not to exist
 //! .locks/models--org--name/<etag>.lock
 //! ```
 
@@ -70,20 +70,20 @@ impl RepoFolder {
         self.locks.join(format!("{etag}.lock"))
     }
 
-    /// Every ref and the commit it names.
+    /// All refs and their commits.
     pub fn read_refs(&self) -> BTreeMap<String, String> {
         let root = self.refs();
         walk(&root)
             .into_iter()
             .filter_map(|path| {
                 let name =
-                    relative_name(&root, &path).filter(|name| !name.contains(TEMPORARY_MARK))?;
+                    relative_name(&root, &path).filter(|name| !name.contains(TEMPORARY_MARKER))?;
                 Some((name, fs::read_to_string(&path).ok()?.trim().to_owned()))
             })
             .collect()
     }
 
-    /// Makes `snapshots/<commit>/<file>` a relative link to the blob, replacing what is there.
+    /// Creates or replaces the relative symlink `snapshots/<commit>/<file>` to a blob.
     pub fn link(&self, commit: &str, file: &str, etag: &str) -> Result<(), HubError> {
         let pointer = self.snapshot(commit).join(file);
         let depth = Path::new(file).components().count();
@@ -95,7 +95,7 @@ impl RepoFolder {
         }
         let parent = pointer.parent().unwrap_or(&pointer);
         create_dir(parent)?;
-        // A link under another name is renamed over the old one, so that no reader finds a gap.
+        // Renaming a temporary link replaces the old one atomically.
         let fresh = parent.join(temporary_name());
         let outcome =
             std::os::unix::fs::symlink(&target, &fresh).and_then(|()| fs::rename(&fresh, &pointer));
@@ -105,7 +105,7 @@ impl RepoFolder {
         outcome.map_err(|error| HubError::io("create", &pointer, &error))
     }
 
-    /// Makes `refs/<revision>` name the commit.
+    /// Writes the commit to `refs/<revision>`.
     pub fn write_ref(&self, revision: &str, commit: &str) -> Result<(), HubError> {
         let path = self.refs().join(revision);
         if fs::read_to_string(&path).is_ok_and(|present| present == commit) {
@@ -122,13 +122,13 @@ impl RepoFolder {
     }
 }
 
-/// What a name that is about to be renamed contains; no git ref may.
-const TEMPORARY_MARK: &str = "~mlxm~";
+/// Marks temporary file names. Contains `~`, which is not valid in git refs.
+const TEMPORARY_MARKER: &str = "~mlxm~";
 
 fn temporary_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!(
-        ".{TEMPORARY_MARK}{}-{}",
+        ".{TEMPORARY_MARKER}{}-{}",
         std::process::id(),
         COUNT.fetch_add(1, Ordering::Relaxed)
     )
@@ -136,16 +136,16 @@ fn temporary_name() -> String {
 
 pub(crate) fn create_dir(path: &Path) -> Result<(), HubError> {
     fs::create_dir_all(path).map_err(|error| match error.kind() {
-        // A file where a folder should be.
+        // A file exists in place of the directory.
         std::io::ErrorKind::AlreadyExists => HubError::NotWritable {
             path: path.to_owned(),
-            reason: "a file of that name is in the way".to_owned(),
+            reason: "a file with this name already exists".to_owned(),
         },
         _ => HubError::io("create", path, &error),
     })
 }
 
-/// Whether a path given by a server or a caller stays inside the folder it is joined to.
+/// Whether a path from a server or a caller stays inside the directory it is joined to.
 pub(crate) fn is_safe_relative_path(relative: &str) -> bool {
     !relative.is_empty()
         && !relative.contains('\\')
@@ -155,7 +155,7 @@ pub(crate) fn is_safe_relative_path(relative: &str) -> bool {
             .all(|component| matches!(component, Component::Normal(_)))
 }
 
-/// Every file (or dangling link) below `root`, in no order. Unreadable folders are skipped.
+/// All files and symlinks below `root`, in arbitrary order. Unreadable directories are skipped.
 pub(crate) fn walk(root: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -171,7 +171,7 @@ pub(crate) fn walk(root: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// `path` below `root`, with `/` between its parts.
+/// `path` relative to `root`, with `/` as the separator.
 pub(crate) fn relative_name(root: &Path, path: &Path) -> Option<String> {
     let parts: Vec<_> = path
         .strip_prefix(root)
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_are_relative_and_reach_the_blob() {
+    fn link_creates_a_relative_symlink_to_the_blob() {
         let cache = tempfile::tempdir().unwrap();
         let folder = RepoFolder::new(cache.path(), &"org/name".parse().unwrap());
         create_dir(&folder.blobs()).unwrap();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn refs_with_slashes_are_found_again() {
+    fn read_refs_returns_refs_with_slashes() {
         let cache = tempfile::tempdir().unwrap();
         let folder = RepoFolder::new(cache.path(), &"org/name".parse().unwrap());
         folder.write_ref("main", "c1").unwrap();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_leave_the_folder_are_told_apart() {
+    fn is_safe_relative_path_rejects_paths_outside_the_directory() {
         assert!(is_safe_relative_path("a/b.json"));
         for bad in ["", "/etc/passwd", "../x", "a/../../x", "a\\b", "./a"] {
             assert!(!is_safe_relative_path(bad), "{bad}");

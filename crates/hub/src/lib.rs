@@ -1,8 +1,8 @@
-//! Models: found on the hub, downloaded with resume, kept in the cache that `huggingface_hub`
-//! uses, found again by name.
+//! Client for the Hugging Face Hub: search, resumable downloads into the cache shared with `huggingface_hub`, and
+//! lookup of local models by name.
 //!
-//! [`Hub`] does all of it; [`blocking::Hub`] does it without an async runtime. [`HubConfig`] holds
-//! every setting: outside [`HubConfig::from_env`] nothing here reads the environment.
+//! [`Hub`] is the entry point; [`blocking::Hub`] is its blocking version. Only [`HubConfig::from_env`] reads
+//! environment variables.
 //!
 //! ```no_run
 //! use mlxm_hub::{CancellationToken, HubConfig, NoProgress, PullRequest, blocking::Hub};
@@ -15,11 +15,11 @@
 //! ```
 //!
 //! # Invariants
-//! - A file under its final name is complete and verified; a snapshot's `config.json` appears
-//!   after all its other files, its ref after everything.
-//! - An access token is sent to the hub's own address and nowhere else.
-//! - Types of the client library do not appear in this crate's interface.
-//! - Nothing here knows how models are run or where accounts are kept.
+//! - A file with its final name is complete and verified. The `config.json` of a snapshot is linked after all other
+//!   files, and the ref is written last.
+//! - An access token is sent only to the hub's own origin.
+//! - Types of the client library do not appear in the public API.
+//! - Deliberately absent: running models, user accounts.
 
 mod api;
 pub mod blocking;

@@ -1,4 +1,4 @@
-//! What is on this machine: the shared cache and the folder of local models.
+//! Local models: the shared cache and the local models directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,58 +10,57 @@ use crate::info::WeightsKind;
 use crate::layout::{RepoFolder, relative_name, walk};
 use crate::repo_id::RepoId;
 
-/// A model on this machine.
+/// A local model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalModel {
-    /// How it is called: a repository name, or a path below the local models folder.
+    /// Repository name, or path relative to the local models directory.
     pub name: String,
-    /// Where it is.
+    /// Where it is stored.
     pub source: LocalSource,
-    /// The folder to load it from: the snapshot of the best revision. `None` while nothing but
-    /// partial files is there.
+    /// The directory to load, which is the snapshot of the best revision. `None` if only partial files exist.
     pub path: Option<PathBuf>,
-    /// Its revisions, the best first; empty for a model of the local models folder.
+    /// Cached revisions, best first; empty for a model in the local models directory.
     pub revisions: Vec<LocalRevision>,
-    /// What it occupies on disk; content shared by revisions counts once, partial files count.
+    /// Disk usage in bytes. Blobs shared by revisions count once; partial files count.
     pub size_bytes: u64,
-    /// When its content last changed.
+    /// Time of the last modification.
     pub last_modified: SystemTime,
-    /// Whether `path` holds everything needed to load it.
+    /// Whether `path` contains all files needed to load the model.
     pub complete: bool,
-    /// What `path` lacks. A name with `*` stands for a kind of file.
+    /// Missing files. A name with `*` stands for any file that matches.
     pub missing_files: Vec<String>,
 }
 
 /// A cached revision of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalRevision {
-    /// The commit.
+    /// Commit hash.
     pub commit: String,
-    /// Branches and tags known to be this commit.
+    /// Branches and tags that point to this commit.
     pub refs: Vec<String>,
-    /// Its folder.
+    /// Snapshot directory.
     pub snapshot: PathBuf,
-    /// The size of its files.
+    /// Total size of the files in bytes.
     pub size_bytes: u64,
-    /// When its content last changed.
+    /// Time of the last modification.
     pub last_modified: SystemTime,
-    /// Whether everything needed to load it is there.
+    /// Whether all files needed to load the model exist.
     pub complete: bool,
-    /// What is not.
+    /// Missing files.
     pub missing_files: Vec<String>,
 }
 
-/// Where a local model is kept.
+/// Where a local model is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LocalSource {
     /// The cache shared with `huggingface_hub`.
     HubCache,
-    /// The folder of models made on this machine.
+    /// The local models directory.
     ModelsDir,
 }
 
-/// What a look into a model folder tells.
+/// Summary of a model directory.
 #[derive(Debug)]
 pub(crate) struct Inspection {
     pub size_bytes: u64,
@@ -70,7 +69,7 @@ pub(crate) struct Inspection {
     pub weights: WeightsKind,
 }
 
-/// Looks at a model folder without opening its weights.
+/// Inspects a model directory without opening its weights.
 pub(crate) fn inspect(folder: &Path) -> Inspection {
     let mut size_bytes = 0;
     let mut last_modified = SystemTime::UNIX_EPOCH;
@@ -87,7 +86,7 @@ pub(crate) fn inspect(folder: &Path) -> Inspection {
                     last_modified.max(metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH));
                 names.insert(name);
             }
-            // A link whose blob is gone or was never finished.
+            // A symlink whose blob is missing or incomplete.
             Err(_) => {
                 missing_files.insert(name);
             }
@@ -115,8 +114,8 @@ pub(crate) fn inspect(folder: &Path) -> Inspection {
     }
 }
 
-/// All names of the set a `…-00001-of-00003.safetensors` belongs to. The file names are what
-/// loading goes by: an index may be left over from another set.
+/// All file names of the shard set that `…-00001-of-00003.safetensors` belongs to. Loading uses file names too, because
+/// an index file may be stale.
 fn shard_set(name: &str) -> impl Iterator<Item = String> + use<> {
     let parsed = || {
         let stem = name.strip_suffix(".safetensors")?;
@@ -136,7 +135,7 @@ fn shard_set(name: &str) -> impl Iterator<Item = String> + use<> {
     (1..=shards).map(move |shard| format!("{prefix}-{shard:0width$}-of-{count}.safetensors"))
 }
 
-/// Lists the models of both places, by name.
+/// Lists the models in the cache and in the local models directory, sorted by name.
 pub(crate) fn scan(cache_dir: &Path, models_dir: &Path) -> Result<Vec<LocalModel>, HubError> {
     let mut models = Vec::new();
     for folder in subfolders(cache_dir)? {
@@ -161,7 +160,7 @@ pub(crate) fn scan(cache_dir: &Path, models_dir: &Path) -> Result<Vec<LocalModel
     Ok(models)
 }
 
-/// One repository of the cache, unless there is nothing of it.
+/// A cached repository. `None` if it contains neither snapshots nor blobs.
 pub(crate) fn cached_model(cache_dir: &Path, repo: &RepoId) -> Option<LocalModel> {
     let folder = RepoFolder::new(cache_dir, repo);
     let mut refs: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -194,7 +193,7 @@ pub(crate) fn cached_model(cache_dir: &Path, repo: &RepoId) -> Option<LocalModel
             }
         })
         .collect();
-    // A complete one first; among those the main branch, then the newest.
+    // Complete revisions first, then the main branch, then the newest.
     revisions.sort_by_key(|revision| {
         let is_main = revision.refs.iter().any(|name| name == "main");
         std::cmp::Reverse((revision.complete, is_main, revision.last_modified))
@@ -245,7 +244,7 @@ fn folder_model(models_dir: &Path, folder: &Path) -> Option<LocalModel> {
     })
 }
 
-/// The folders in `folder`; none when it does not exist.
+/// The subdirectories of `folder`. Empty if it does not exist.
 fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, HubError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -271,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_shard_is_named() {
+    fn inspect_reports_missing_shards() {
         let folder = tempfile::tempdir().unwrap();
         for name in [
             "config.json",
@@ -289,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_weights_or_configuration_is_incomplete() {
+    fn inspect_reports_missing_weights_and_config() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(
             inspect(folder.path()).missing_files,
@@ -298,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dangling_link_is_missing() {
+    fn inspect_reports_dangling_symlinks_as_missing() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("config.json"), "{}").unwrap();
         std::os::unix::fs::symlink("../blobs/gone", folder.path().join("model.safetensors"))

@@ -1,4 +1,4 @@
-//! What a pull tells while it runs.
+//! Progress events of a pull.
 //!
 //! ```text
 //! pull    = Planned file* Done
@@ -7,38 +7,37 @@
 //! ```
 //!
 //! Events of different files interleave; those of one file come in this order. `Planned` comes
-//! before any file, `Done` after all of them. A pull that fails or is cancelled ends without
-//! `Done`: the result of the call says why.
+//! before any file, `Done` after all of them. A pull that fails or is cancelled emits no `Done`.
 //!
-//! Positions are absolute. `Started` sets a file's position, which may be lower than before when
-//! a server could not continue where the transfer stopped or sent damaged bytes.
+//! Positions are absolute. `Started` sets the position of a file, which may be lower than before if the server could
+//! not resume the transfer or sent corrupt data.
 //!
-//! A handler is called from within the transfer, so it must return quickly and must not panic.
+//! Handlers run inside the transfer, so they must return quickly and must not panic.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// One step of a pull; the [module](self) describes the order.
+/// A progress event. The [module documentation](self) specifies the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PullEvent {
-    /// What will be done.
+    /// The download plan.
     Planned {
-        /// Files of the snapshot.
+        /// Number of files in the snapshot.
         files: usize,
-        /// Their size together.
+        /// Total size in bytes.
         total_bytes: u64,
-        /// How much of it is on disk already, partial files included.
+        /// Bytes that are already on disk, including partial files.
         reused_bytes: u64,
     },
-    /// The content is on disk already, or came with another file of this pull.
+    /// The content is already on disk or was downloaded with another file of this pull.
     Reused {
         /// Path in the repository.
         file: String,
-        /// Its size.
+        /// Size in bytes.
         size_bytes: u64,
     },
-    /// Another process is fetching this file; waiting for it.
+    /// Waiting for another process that is downloading this file.
     Waiting {
         /// Path in the repository.
         file: String,
@@ -47,44 +46,44 @@ pub enum PullEvent {
     Started {
         /// Path in the repository.
         file: String,
-        /// Its size.
+        /// Size in bytes.
         size_bytes: u64,
-        /// Where the transfer begins: the bytes an earlier attempt left.
+        /// Start position: the bytes that are already on disk.
         position_bytes: u64,
     },
-    /// Bytes arrived.
+    /// Bytes were received.
     Advanced {
         /// Path in the repository.
         file: String,
-        /// Bytes of the file that are here now.
+        /// Bytes of the file received so far.
         position_bytes: u64,
     },
-    /// An attempt failed and will be repeated.
+    /// An attempt failed and will be retried.
     Retrying {
         /// Path in the repository.
         file: String,
         /// Why it failed.
         reason: String,
-        /// How many attempts in a row brought nothing, this one included.
+        /// Number of consecutive attempts without progress, including this one.
         attempt: u32,
-        /// The wait before the next one.
+        /// Delay before the next attempt.
         delay: Duration,
     },
     /// The file is complete and verified.
     Finished {
         /// Path in the repository.
         file: String,
-        /// Its size.
+        /// Size in bytes.
         size_bytes: u64,
     },
     /// The snapshot is complete.
     Done {
-        /// Its folder.
+        /// Snapshot directory.
         snapshot: PathBuf,
     },
 }
 
-/// Receives the events of a pull. Closures over `&PullEvent` are handlers.
+/// Receives progress events. Implemented for closures that take `&PullEvent`.
 pub trait ProgressHandler: Send + Sync {
     /// Called for each event; must return quickly.
     fn on_event(&self, event: &PullEvent);
@@ -96,7 +95,7 @@ impl<F: Fn(&PullEvent) + Send + Sync> ProgressHandler for F {
     }
 }
 
-/// A handler that drops every event.
+/// A handler that ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoProgress;
 

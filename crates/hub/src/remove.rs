@@ -1,4 +1,4 @@
-//! Removing models from this machine.
+//! Removes local models.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,18 +10,18 @@ use crate::layout::{RepoFolder, walk};
 use crate::local::{LocalModel, LocalSource, scan};
 use crate::repo_id::RepoId;
 
-/// What a removal did.
+/// Result of a removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
-    /// The model.
+    /// Name of the model.
     pub name: String,
-    /// The commits that were removed; empty for a model of the local models folder.
+    /// Removed commits; empty for a model in the local models directory.
     pub commits: Vec<String>,
-    /// Space that became free.
+    /// Freed disk space in bytes.
     pub bytes_freed: u64,
 }
 
-/// Removes the model of exactly this name, or one of its revisions (a commit or a ref).
+/// Removes the model with exactly this name, or one of its revisions (a commit or a ref).
 pub(crate) fn remove(
     config: &HubConfig,
     name: &str,
@@ -32,7 +32,7 @@ pub(crate) fn remove(
     };
     let models = scan(&config.cache_dir, &config.models_dir)?;
     let mut found: Vec<&LocalModel> = models.iter().filter(|model| model.name == name).collect();
-    // Of two models of one name the one that a name resolves to goes first.
+    // If both locations have the name, remove the one that it resolves to.
     found.sort_by_key(|model| model.source != LocalSource::ModelsDir);
     let model = *found.first().ok_or_else(not_local)?;
 
@@ -41,7 +41,7 @@ pub(crate) fn remove(
         LocalSource::ModelsDir => {
             let path = model.path.as_deref().ok_or_else(not_local)?;
             remove_tree(path)?;
-            // The folder of an owner without models is of no use; it goes only when empty.
+            // Remove the owner's directory if it is empty.
             if let Some(parent) = path.parent().filter(|parent| *parent != config.models_dir) {
                 let _ = fs::remove_dir(parent);
             }
@@ -104,7 +104,7 @@ fn remove_cached(
     let mut unreferenced = BTreeSet::new();
     for revision in removed {
         unreferenced.extend(blobs_of(&revision.snapshot).filter(|blob| !needed.contains(blob)));
-        // Refs and links go before content, so that an interruption leaves no link to nothing.
+        // Remove refs and symlinks before blobs, so that an interruption leaves no dangling symlinks.
         for name in &revision.refs {
             let path = folder.refs().join(name);
             fs::remove_file(&path).map_err(|error| HubError::io("remove", &path, &error))?;
@@ -114,7 +114,7 @@ fn remove_cached(
     }
     let root = fs::canonicalize(folder.blobs()).unwrap_or_else(|_| folder.blobs());
     let mut bytes_freed = 0;
-    // A link may have been pointed elsewhere by hand; only the cache's own content is removed.
+    // A symlink may point outside the cache; only blobs in the cache are removed.
     for blob in unreferenced.iter().filter(|blob| blob.starts_with(&root)) {
         let size = fs::metadata(blob).map_or(0, |metadata| metadata.len());
         fs::remove_file(blob).map_err(|error| HubError::io("remove", blob, &error))?;

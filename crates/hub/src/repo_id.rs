@@ -9,17 +9,17 @@ const FOLDER_PREFIX: &str = "models--";
 const SEPARATOR: &str = "--";
 const MAX_LENGTH: usize = 96;
 
-/// The name of a model repository: `owner/name`, or `name` alone for the oldest ones.
+/// Name of a model repository: `owner/name`, or just `name` for legacy repositories.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RepoId(String);
 
 impl RepoId {
-    /// The whole name.
+    /// The full name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The owner, unless the repository has none.
+    /// The owner, if any.
     pub fn owner(&self) -> Option<&str> {
         self.0.split_once('/').map(|(owner, _)| owner)
     }
@@ -29,12 +29,12 @@ impl RepoId {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
-    /// The folder of this repository in a cache.
+    /// Directory name of this repository in the cache.
     pub(crate) fn folder_name(&self) -> String {
         format!("{FOLDER_PREFIX}{}", self.0.replace('/', SEPARATOR))
     }
 
-    /// The repository a cache folder belongs to, if it is one of a model.
+    /// Parses the name of a model directory in the cache.
     pub(crate) fn from_folder_name(folder: &str) -> Option<Self> {
         folder
             .strip_prefix(FOLDER_PREFIX)?
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folder_names_round_trip() {
+    fn folder_name_round_trips() {
         for id in [
             "org/name",
             "gpt2",
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_could_leave_the_cache_are_refused() {
+    fn parse_rejects_invalid_names() {
         for id in [
             "", "/", "a/", "/b", "a/b/c", "../x", "a/..", "a b/c", "a--b/c", "a/b.", "-a/b",
             "a/b\\c",

@@ -1,4 +1,4 @@
-//! From what a person types to a folder: a path, a name, or a unique part of a name.
+//! Resolves a path, a name or a unique substring of a name to a model directory.
 
 use std::path::{Path, PathBuf};
 
@@ -8,75 +8,75 @@ use crate::info::WeightsKind;
 use crate::local::{LocalModel, inspect, scan};
 use crate::repo_id::RepoId;
 
-/// How alike a name must be to be suggested, from 0 to 1.
+/// Minimum Jaro-Winkler similarity of a suggested name, from 0 to 1.
 const MIN_SUGGESTION_SIMILARITY: f64 = 0.72;
 const MAX_SUGGESTIONS: usize = 5;
 
-/// A model found on this machine.
+/// A resolved local model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
-    /// How it is called: a name of [`LocalModel`], or the path that was given.
+    /// Name of the [`LocalModel`], or the given path.
     pub name: String,
-    /// The folder to load.
+    /// The directory to load.
     pub path: PathBuf,
-    /// The commit, for a model of the cache.
+    /// The commit, for a cached model.
     pub commit: Option<String>,
 }
 
-/// Why a name is no model that can be loaded.
+/// Why a name cannot be resolved to a model.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// No such folder.
-    #[error("there is nothing at {}: check the path, or run `mlxm list` to see the models on this machine", .path.display())]
+    /// The path does not exist.
+    #[error("{} does not exist: check the path, or run `mlxm list` to see the local models", .path.display())]
     NoSuchPath {
         /// The path.
         path: PathBuf,
     },
-    /// A file or folder that is no model.
-    #[error("{} is not a model folder: {reason}", .path.display())]
+    /// The path is not a model directory.
+    #[error("{} is not a model directory: {reason}", .path.display())]
     NotAModel {
         /// The path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why.
         reason: String,
     },
-    /// Nothing of that name is here.
-    #[error("no model `{name}` on this machine{}{}", pull_hint(.pullable.as_ref()), suggestion_hint(.nearest))]
+    /// No local model has this name.
+    #[error("no local model `{name}`{}{}", pull_hint(.pullable.as_ref()), suggestion_hint(.nearest))]
     NotFound {
-        /// What was asked for.
+        /// The requested value.
         name: String,
-        /// The repository it would be, when it is the name of one.
+        /// The repository to pull, if the name is a valid repository name.
         pullable: Option<RepoId>,
-        /// Names on this machine that are alike, the most alike first.
+        /// Similar names of local models, most similar first.
         nearest: Vec<String>,
     },
     /// Several models match.
-    #[error("`{name}` could be {}: give more of the name", list(.candidates))]
+    #[error("`{name}` is ambiguous, it could be {}: use a longer name", list(.candidates))]
     Ambiguous {
-        /// What was asked for.
+        /// The requested value.
         name: String,
         /// The names that match.
         candidates: Vec<String>,
     },
-    /// The model is here, but not all of it.
-    #[error("`{name}` is not complete, it lacks {}{}", list(.missing_files), pull_hint(.pullable.as_ref()))]
+    /// The model is incomplete.
+    #[error("`{name}` is incomplete, missing {}{}", .missing_files.join(", "), pull_hint(.pullable.as_ref()))]
     Incomplete {
-        /// Its name.
+        /// Model name.
         name: String,
-        /// What is missing.
+        /// Missing files.
         missing_files: Vec<String>,
-        /// The repository to pull, for a model of the cache.
+        /// The repository to pull, for a cached model.
         pullable: Option<RepoId>,
     },
-    /// The model is here, but not this revision.
+    /// The model exists locally, but not at this revision.
     #[error(
-        "`{name}` is here, but not its revision `{revision}`: run `mlxm pull {name} --revision {revision}`"
+        "revision `{revision}` of `{name}` is not available locally: run `mlxm pull {name} --revision {revision}`"
     )]
     NoSuchRevision {
-        /// Its name.
+        /// Model name.
         name: String,
-        /// What was asked for.
+        /// The requested value.
         revision: String,
     },
     /// The models could not be listed.
@@ -86,7 +86,7 @@ pub enum ResolveError {
 
 fn pull_hint(repo: Option<&RepoId>) -> String {
     repo.map_or_else(
-        || "; `mlxm list` shows what there is, `mlxm search` what can be had".to_owned(),
+        || "; run `mlxm list` to see the local models or `mlxm search` to find others".to_owned(),
         |repo| format!("; run `mlxm pull {repo}`"),
     )
 }
@@ -107,7 +107,7 @@ fn list(names: &[String]) -> String {
     }
 }
 
-/// The model that `name` means, whether complete or not.
+/// Finds a local model by name, complete or not.
 pub(crate) fn find(config: &HubConfig, name: &str) -> Result<LocalModel, ResolveError> {
     let models = scan(&config.cache_dir, &config.models_dir)?;
     let wanted = name.to_lowercase();
@@ -120,7 +120,7 @@ pub(crate) fn find(config: &HubConfig, name: &str) -> Result<LocalModel, Resolve
             .to_lowercase()
     };
 
-    // The closest kind of match decides; within it there must be one model.
+    // The first tier with a match decides; it must match exactly one model.
     let tiers: [&dyn Fn(&LocalModel) -> bool; 4] = [
         &|model| model.name == name,
         &|model| model.name.to_lowercase() == wanted,
@@ -129,7 +129,7 @@ pub(crate) fn find(config: &HubConfig, name: &str) -> Result<LocalModel, Resolve
     ];
     for matches in tiers {
         let mut found: Vec<&LocalModel> = models.iter().filter(|model| matches(model)).collect();
-        // What cannot be loaded does not make a name ambiguous.
+        // Incomplete models do not make a name ambiguous.
         if found.iter().any(|model| model.complete) {
             found.retain(|model| model.complete);
         }
@@ -137,7 +137,7 @@ pub(crate) fn find(config: &HubConfig, name: &str) -> Result<LocalModel, Resolve
             [] => {}
             [model] => return Ok((*model).clone()),
             several => {
-                // The same name in both places: the one made here shadows the cached one.
+                // A local model shadows a cached one with the same name.
                 if several.iter().all(|model| model.name == several[0].name) {
                     let shadowing = several.iter().find(|model| model.revisions.is_empty());
                     return Ok((*shadowing.unwrap_or(&several[0])).clone());
@@ -150,25 +150,25 @@ pub(crate) fn find(config: &HubConfig, name: &str) -> Result<LocalModel, Resolve
         }
     }
 
-    let mut alike: Vec<(f64, String)> = models
+    let mut similar: Vec<(f64, String)> = models
         .iter()
         .map(|model| {
-            let whole = strsim::jaro_winkler(&wanted, &model.name.to_lowercase());
+            let full_name = strsim::jaro_winkler(&wanted, &model.name.to_lowercase());
             (
-                whole.max(strsim::jaro_winkler(&wanted, &last_part(model))),
+                full_name.max(strsim::jaro_winkler(&wanted, &last_part(model))),
                 model.name.clone(),
             )
         })
         .filter(|(similarity, _)| *similarity >= MIN_SUGGESTION_SIMILARITY)
         .collect();
-    alike.sort_by(|a, b| b.0.total_cmp(&a.0));
+    similar.sort_by(|a, b| b.0.total_cmp(&a.0));
     Err(ResolveError::NotFound {
         name: name.to_owned(),
         pullable: name
             .parse()
             .ok()
             .filter(|repo: &RepoId| repo.owner().is_some()),
-        nearest: alike
+        nearest: similar
             .into_iter()
             .map(|(_, name)| name)
             .take(MAX_SUGGESTIONS)
@@ -176,7 +176,7 @@ pub(crate) fn find(config: &HubConfig, name: &str) -> Result<LocalModel, Resolve
     })
 }
 
-/// The folder of the model that `name` means, at `revision` when one is given.
+/// Resolves `name` to a model directory, optionally at `revision`.
 pub(crate) fn resolve(
     config: &HubConfig,
     name: &str,
@@ -254,7 +254,7 @@ fn resolve_path(path: &Path) -> Result<Resolved, ResolveError> {
                 path.display()
             )
         } else {
-            "it is a file; give the folder that holds config.json and the weights".to_owned()
+            "it is a file; use the directory that contains config.json and the weights".to_owned()
         }));
     }
     if !path.join("config.json").exists() {
@@ -272,11 +272,11 @@ fn resolve_path(path: &Path) -> Result<Resolved, ResolveError> {
         kind @ (WeightsKind::GgufOnly | WeightsKind::PytorchOnly) => {
             format!("it {}", kind.describe())
         }
-        _ => format!("it lacks {}", inspection.missing_files.join(", ")),
+        _ => format!("missing {}", inspection.missing_files.join(", ")),
     }))
 }
 
-/// What a folder without a configuration is. Only its top level is looked at: it may be the root of a disk.
+/// Describes a directory without `config.json`. Only its top level is read, because it may be a file system root.
 fn describe_other_folder(path: &Path) -> String {
     let names: Vec<String> = std::fs::read_dir(path)
         .into_iter()
@@ -289,6 +289,6 @@ fn describe_other_folder(path: &Path) -> String {
             format!("it {}", kind.describe())
         }
         _ if names.is_empty() => "it is empty".to_owned(),
-        _ => "it lacks config.json".to_owned(),
+        _ => "config.json is missing".to_owned(),
     }
 }

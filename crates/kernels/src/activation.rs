@@ -19,20 +19,20 @@ pub enum Activation {
 
 /// A rotary position embedding.
 ///
-/// Pair `i` of a head is turned by the angle `position · inverse_frequencies[i]`, computed in f32.
+/// Pair `i` of a head is rotated by the angle `position · inverse_frequencies[i]`, computed in f32.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
-    /// Leading elements of each head that are rotated; the rest is passed through.
+    /// Leading elements of each head that are rotated; the others are unchanged.
     pub dims: usize,
     /// Pairs are `(2i, 2i + 1)` when set, `(i, i + dims / 2)` otherwise.
     pub traditional: bool,
     /// One frequency per pair: `dims / 2`.
     pub inverse_frequencies: Vec<f32>,
-    /// Factor of the rotated elements (1 except for yarn and longrope).
+    /// Factor of the rotated elements (1 except for YaRN and LongRoPE).
     pub attention_factor: f32,
 }
 
-/// The angles of a [`Rope`] at the positions of some rows, from [`crate::Kernels::rope_cos_sin`]: the same for every layer.
+/// Cosines and sines of a [`Rope`] at the positions of some rows, from [`crate::Kernels::rope_cos_sin`]; shared by all layers.
 #[derive(Clone, Debug)]
 pub struct RopeCosSin {
     pub(crate) dims: usize,
@@ -43,7 +43,7 @@ pub struct RopeCosSin {
 }
 
 impl RopeCosSin {
-    /// Rows that there are angles for.
+    /// Number of rows; `None` without dimensions.
     pub(crate) fn rows(&self) -> Option<usize> {
         self.values.len().checked_div(self.dims)
     }

@@ -23,11 +23,11 @@ impl Bytes {
     /// The bytes `range` of a memory map.
     ///
     /// # Panics
-    /// When `range` does not lie inside the map; whoever parsed the file's header has checked it.
+    /// If `range` is not inside the map.
     pub fn mapped(map: Arc<Mmap>, range: Range<usize>) -> Self {
         assert!(
             range.start <= range.end && range.end <= map.len(),
-            "bytes {range:?} lie outside of a map of {} bytes",
+            "bytes {range:?} are outside a map of {} bytes",
             map.len()
         );
         Self {
@@ -36,7 +36,7 @@ impl Bytes {
         }
     }
 
-    /// Bytes that live on the heap.
+    /// Bytes on the heap.
     pub fn owned(bytes: Vec<u8>) -> Self {
         let range = 0..bytes.len();
         Self {
@@ -59,7 +59,7 @@ impl Bytes {
         self.range.len()
     }
 
-    /// Whether there are no bytes at all.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.range.is_empty()
     }
@@ -67,12 +67,12 @@ impl Bytes {
     /// A part of these bytes, sharing their storage.
     ///
     /// # Panics
-    /// When `range` does not lie inside.
+    /// If `range` is not inside these bytes.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Self {
         assert!(
             range.start <= range.end && range.end <= self.len(),
-            "bytes {range:?} lie outside of {} bytes",
+            "bytes {range:?} are outside {} bytes",
             self.len()
         );
         Self {
@@ -81,11 +81,11 @@ impl Bytes {
         }
     }
 
-    /// Lets go of the memory of a mapped range; it comes from the file again when it is read again.
+    /// Returns the memory of a mapped range to the system; it is read from the file again when needed.
     pub(crate) fn release(&self) {
         #[cfg(unix)]
         if let Source::Mapped(map) = &self.source {
-            // SAFETY: the map is read-only and of a file, so pages that are dropped are read from there again.
+            // SAFETY: the map is read-only and of a file, so dropped pages are read again on access.
             // Failing is harmless: the memory stays.
             let _ = unsafe {
                 map.unchecked_advise_range(
@@ -123,7 +123,7 @@ impl Bytes {
     }
 }
 
-/// Copies to a place aligned for every [`Element`].
+/// Copies to memory aligned for every [`Element`].
 fn aligned_copy(bytes: &[u8]) -> Bytes {
     const ALIGN: usize = 8;
     let mut storage = vec![0; bytes.len() + ALIGN - 1];
@@ -145,7 +145,7 @@ impl fmt::Debug for Bytes {
     }
 }
 
-/// Types every bit pattern of which is a value, so that file bytes can be read as them.
+/// Types for which every bit pattern is valid, so that file bytes can be read as them.
 pub trait Element: sealed::Sealed + Copy + Send + Sync + 'static {}
 impl Element for u8 {}
 impl Element for u16 {}
@@ -173,7 +173,7 @@ impl<T> Typed<T> {
         self.bytes.release();
     }
 
-    /// The bytes that the elements are made of.
+    /// The bytes of the elements.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.as_slice()
     }
@@ -195,10 +195,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unaligned_ranges_of_a_map_are_readable() {
+    fn typed_reads_unaligned_mapped_ranges() {
         let mut file = tempfile::tempfile().unwrap();
         std::io::Write::write_all(&mut file, &(0_u8..64).collect::<Vec<_>>()).unwrap();
-        // SAFETY: nobody else writes to the temporary file.
+        // SAFETY: no other process writes to the temporary file.
         let map = Arc::new(unsafe { Mmap::map(&file) }.unwrap());
         for start in 0..8 {
             let bytes = Bytes::mapped(map.clone(), start..start + 12);
@@ -213,13 +213,13 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_last_element_is_refused() {
+    fn typed_rejects_a_partial_last_element() {
         assert!(Bytes::owned(vec![0; 7]).typed::<u32>().is_none());
         assert_eq!(Bytes::owned(Vec::new()).typed::<u32>().unwrap().len(), 0);
     }
 
     #[test]
-    fn slices_share_and_count_from_the_start_of_the_parent() {
+    fn slice_range_is_relative_to_its_parent() {
         let bytes = Bytes::owned((0..10).collect()).slice(2..8).slice(1..3);
         assert_eq!(bytes.as_slice(), [3, 4]);
     }

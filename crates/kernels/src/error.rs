@@ -1,22 +1,22 @@
-//! What a kernel call can be refused for.
+//! Errors of kernel calls.
 
-use crate::weight::WeightError;
+use crate::WeightError;
 
-/// Why an operation was not carried out.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    /// Two operands do not fit each other.
-    #[error("{op}: {left} does not fit {right}")]
+    /// The shapes of two operands do not match.
+    #[error("{op}: {left} does not match {right}")]
     Shape {
         /// The operation.
         op: &'static str,
         /// One operand and its shape.
         left: String,
-        /// What it had to fit.
+        /// The other operand and its shape.
         right: String,
     },
-    /// An index is outside of what it points into.
-    #[error("{op}: {what} {index} is outside of 0..{end}")]
+    /// An index is out of range.
+    #[error("{op}: {what} {index} is out of range 0..{end}")]
     Index {
         /// The operation.
         op: &'static str,
@@ -28,33 +28,33 @@ pub enum KernelError {
         end: usize,
     },
     /// An activation is not a contiguous f32 tensor of rank 2 in main memory.
-    #[error("{op}: activations are contiguous F32 [rows, width] on the CPU, found {found}")]
+    #[error("{op}: activations must be contiguous F32 [rows, width] on the CPU, found {found}")]
     Activation {
         /// The operation.
         op: &'static str,
-        /// What the tensor is instead.
+        /// The shape, type, strides or device found instead.
         found: String,
     },
-    /// A weight's rearranged copy does not fit into memory.
-    #[error("a weight of {size_bytes} bytes cannot be rearranged: {reason}")]
+    /// The memory for a repacked weight cannot be allocated.
+    #[error("cannot allocate {size_bytes} bytes for a repacked weight: {reason}")]
     WeightMemory {
-        /// Bytes asked for.
+        /// Bytes requested.
         size_bytes: usize,
-        /// What the system said.
+        /// The error of the operating system.
         reason: String,
     },
-    /// A cache does not fit into the address space or memory.
-    #[error("a cache of {size_bytes} bytes cannot be reserved: {reason}")]
+    /// The memory for a KV cache cannot be reserved.
+    #[error("cannot reserve {size_bytes} bytes for a KV cache: {reason}")]
     CacheMemory {
-        /// Bytes asked for.
+        /// Bytes requested.
         size_bytes: u128,
-        /// What the operating system said.
+        /// The error of the operating system.
         reason: String,
     },
     /// A weight is malformed.
     #[error(transparent)]
     Weight(#[from] WeightError),
-    /// candle could not make or read a tensor.
+    /// candle failed to create or read a tensor.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
 }

@@ -1,10 +1,10 @@
-//! The operations that candle lacks: quantized matrix products, paged attention, and the small fused operations
-//! between them. Activations are f32; keys and values are stored as a [`KvCacheDtype`] says.
+//! The operations that candle lacks: quantized linear layers, paged attention, and the small fused operations between
+//! them. Activations are f32; keys and values are stored as [`KvCacheDtype`] says.
 //!
-//! [`Kernels`] is the one dispatch object: a model calls its methods and never asks about device or quantization.
-//! Activations are candle tensors, f32, contiguous, `[rows, width]`. Weights are [`Weight`] and [`Param`]. A matrix is in
-//! the memory-mapped, packed form of the checkpoint until [`Kernels::repack`] rearranges it for products with int8
-//! activations, which [`ActivationDtype::Int8`] asks for.
+//! [`Kernels`] is the only dispatch object: a model calls its methods and does not depend on the device or the
+//! quantization. Activations are contiguous f32 candle tensors, `[rows, width]`. Parameters are [`Weight`] and [`Param`]. A
+//! weight keeps the memory-mapped, packed layout of the checkpoint until [`Kernels::repack`] rearranges it for the int8
+//! kernels that [`ActivationDtype::Int8`] uses.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -20,20 +20,19 @@
 //! ```
 //!
 //! # Invariants
-//! - A row's result is bitwise the same however many rows the call has, wherever the row stands among them, and
-//!   however the prompt was cut into calls.
-//! - [`mod@reference`] is the specification. A faster implementation is tested against it.
-//! - A weight is never widened as a whole.
-//! - Shapes that do not fit are errors that name the operation and both shapes.
+//! - Results are batch-invariant: a row's result is bitwise the same for every number of rows in the call, every position
+//!   of the row among them, and every chunking of the prompt.
+//! - [`mod@reference`] is the specification. Faster implementations are tested against it.
+//! - A weight is never dequantized as a whole.
+//! - Mismatched shapes are errors that name the operation and both shapes.
 //!
-//! # Where a device goes
-//! A `metal` module beside `cpu`, built with the feature `metal`, will hold the kernels of Apple's GPU behind the
-//! same methods. Until it exists there is no constructor for it: [`Kernels::cpu`] is the only one, and a
-//! tensor on another device is refused with [`KernelError::Activation`].
+//! # Adding a device
+//! A `metal` module next to `cpu`, enabled by the feature `metal`, will hold the kernels for Apple GPUs behind the same
+//! methods. Until then [`Kernels::cpu`] is the only constructor, and a tensor on another device is rejected with
+//! [`KernelError::Activation`].
 
 mod activation;
 mod bytes;
-mod checks;
 mod cpu;
 mod error;
 mod kernels;
@@ -41,6 +40,7 @@ mod kv;
 mod linear;
 mod norm;
 mod operand;
+mod param;
 pub mod quant;
 pub mod quantize;
 pub mod reference;
@@ -49,9 +49,10 @@ mod weight;
 pub use activation::{Activation, Rope, RopeCosSin};
 pub use bytes::{Bytes, Element, Typed};
 pub use error::KernelError;
-pub use kernels::{ActivationDtype, CpuOptions, GateUp, Kernels};
+pub use kernels::{ActivationDtype, CpuOptions, Kernels};
 pub use kv::{AttentionSpec, KvCache, KvCacheDtype, KvShape, KvSpan, Mask};
-pub use linear::Linear;
+pub use linear::{GateUp, Linear};
 pub use norm::{Norm, QkNorms};
+pub use param::Param;
 pub use quant::{FloatType, QuantError, QuantMode, QuantSpec, ScaleType};
-pub use weight::{Param, Weight, WeightError};
+pub use weight::{Weight, WeightError};

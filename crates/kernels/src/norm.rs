@@ -2,23 +2,23 @@
 
 use crate::Param;
 
-/// What a row, or each stretch of it, is normalized by.
+/// A normalization of each row, or of each group of columns.
 #[derive(Clone, Debug)]
 pub enum Norm {
-    /// `x / √(mean(x²) + eps) · weight`, for each stretch of `weight.len()` columns (the whole row without a weight).
+    /// `x / √(mean(x²) + eps) · weight`, for each `weight.len()` columns (the whole row without a weight).
     Rms {
         /// Factors, one per column.
         weight: Option<Param>,
-        /// Keeps a row of zeros from a division by zero.
+        /// Prevents division by zero for a row of zeros.
         eps: f32,
     },
     /// `(x − mean) / √(variance + eps) · weight + bias` of the whole row.
     Layer {
         /// Factors, one per column.
         weight: Option<Param>,
-        /// Summands, one per column.
+        /// Offsets, one per column.
         bias: Option<Param>,
-        /// Keeps a constant row from a division by zero.
+        /// Prevents division by zero for a constant row.
         eps: f32,
     },
 }
@@ -41,7 +41,7 @@ impl Norm {
         }
     }
 
-    /// Columns of a stretch that is normalized by itself, in rows of `width`.
+    /// Columns that are normalized together, in rows of `width`.
     pub(crate) fn normalized_size(&self, width: usize) -> usize {
         match self {
             Self::Rms {
@@ -53,8 +53,8 @@ impl Norm {
     }
 }
 
-/// Norms of queries and keys before the rotation. A weight as long as a head normalizes each head, one as long as the row
-/// the whole row.
+/// Norms of queries and keys before RoPE. A weight as long as a head normalizes each head, one as long as the row
+/// normalizes the whole row.
 #[derive(Clone, Debug)]
 pub struct QkNorms {
     /// Of the queries.

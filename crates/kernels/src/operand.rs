@@ -1,8 +1,8 @@
-//! Reading activations out of candle tensors, and checking that operands fit.
+//! Access to the values of candle tensors.
 
 use candle_core::{CpuStorage, DType, Device, Storage, StorageRef, Tensor};
 
-use crate::{KernelError, Param, Weight};
+use crate::KernelError;
 
 /// A borrowed `[rows, width]` activation.
 pub(crate) struct Operand<'a> {
@@ -48,89 +48,20 @@ impl<'a> Operand<'a> {
             Storage::Cpu(CpuStorage::F32(values)) => {
                 &values[self.start..self.start + self.rows * self.width]
             }
-            _ => unreachable!("`new` accepts nothing else"),
+            _ => unreachable!("`new` accepts only f32 on the CPU"),
         }
     }
 
     pub fn shape(&self) -> String {
         format!("[{}, {}]", self.rows, self.width)
     }
-
-    /// Checks that two activations have one shape.
-    pub fn same_shape(&self, op: &'static str, other: &Self) -> Result<(), KernelError> {
-        if (self.rows, self.width) == (other.rows, other.width) {
-            return Ok(());
-        }
-        Err(shape_error(
-            op,
-            format!("an activation of {}", self.shape()),
-            format!("an activation of {}", other.shape()),
-        ))
-    }
 }
 
-/// A new tensor of `[rows, width]`.
-pub(crate) fn output(values: Vec<f32>, rows: usize, width: usize) -> Result<Tensor, KernelError> {
+/// A new CPU tensor `[rows, width]`.
+pub(crate) fn to_tensor(
+    values: Vec<f32>,
+    rows: usize,
+    width: usize,
+) -> Result<Tensor, KernelError> {
     Ok(Tensor::from_vec(values, (rows, width), &Device::Cpu)?)
-}
-
-pub(crate) fn shape_error(op: &'static str, left: String, right: String) -> KernelError {
-    KernelError::Shape { op, left, right }
-}
-
-/// Checks the length of an optional vector.
-pub(crate) fn check_vector(
-    op: &'static str,
-    name: &str,
-    vector: Option<&Param>,
-    expected: usize,
-) -> Result<(), KernelError> {
-    match vector {
-        Some(vector) if vector.len() != expected => Err(shape_error(
-            op,
-            format!("a {name} of [{}]", vector.len()),
-            format!("a width of {expected}"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Checks that every index is below `end`.
-pub(crate) fn check_indices(
-    op: &'static str,
-    what: &'static str,
-    indices: &[u32],
-    end: usize,
-) -> Result<(), KernelError> {
-    match indices.iter().find(|index| **index as usize >= end) {
-        Some(index) => Err(KernelError::Index {
-            op,
-            what,
-            index: *index as usize,
-            end,
-        }),
-        None => Ok(()),
-    }
-}
-
-/// Checks that no two slots are the same.
-pub(crate) fn check_distinct(op: &'static str, slots: &[u32]) -> Result<(), KernelError> {
-    // Nearly always they ascend.
-    if slots.is_sorted_by(|a, b| a < b) {
-        return Ok(());
-    }
-    let mut sorted = slots.to_vec();
-    sorted.sort_unstable();
-    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(shape_error(
-            op,
-            format!("slot {}", pair[0]),
-            "two rows at once".to_owned(),
-        )),
-        None => Ok(()),
-    }
-}
-
-pub(crate) fn describe(w: &Weight) -> String {
-    format!("a weight of [{}, {}]", w.rows(), w.cols())
 }

@@ -1,4 +1,4 @@
-//! The quantized formats of MLX checkpoints: what is stored, and what a stored value means.
+//! The quantized formats of MLX checkpoints.
 //!
 //! A quantized matrix keeps each row as one little-endian bitstream, value `j` in the bits `j·bits ..` counted from
 //! the least significant one. `group_size` consecutive values of a row share a scale (and, in affine mode, a bias):
@@ -53,7 +53,7 @@ impl FromStr for QuantMode {
 /// A quantized format: mode, values per group, bits per value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QuantSpec {
-    /// What a value and a scale mean.
+    /// How values and scales are interpreted.
     pub mode: QuantMode,
     /// Consecutive values of a row that share a scale.
     pub group_size: usize,
@@ -62,7 +62,7 @@ pub struct QuantSpec {
 }
 
 impl QuantSpec {
-    /// What MLX assumes when a configuration names only the mode.
+    /// MLX's default group size and bits for a mode.
     pub fn default_for(mode: QuantMode) -> Self {
         let (group_size, bits) = match mode {
             QuantMode::Affine => (64, 4),
@@ -77,7 +77,7 @@ impl QuantSpec {
         }
     }
 
-    /// Checks that the kernels know this combination.
+    /// Checks that this is a combination that MLX writes.
     pub fn validate(&self) -> Result<(), QuantError> {
         let known = match self.mode {
             QuantMode::Affine => {
@@ -97,7 +97,7 @@ impl QuantSpec {
         cols / 8 * self.bits as usize
     }
 
-    /// Whether a bias per group is stored beside the scale.
+    /// Whether each group stores a bias in addition to its scale.
     pub fn has_biases(&self) -> bool {
         self.mode == QuantMode::Affine
     }
@@ -114,10 +114,10 @@ impl fmt::Display for QuantSpec {
     }
 }
 
-/// Why a quantized format is refused.
+/// Why a quantized format is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QuantError {
-    /// The mode's name is none of MLX's.
+    /// MLX has no mode of this name.
     #[error("unknown quantization mode {0:?}: expected affine, mxfp4, nvfp4 or mxfp8")]
     UnknownMode(String),
     /// Mode, bits and group size are not a combination MLX writes.
@@ -159,7 +159,7 @@ impl fmt::Display for FloatType {
     }
 }
 
-/// The type of the scales beside packed weights.
+/// The type of the scales of packed weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScaleType {
     /// IEEE single precision (affine).
@@ -226,8 +226,7 @@ pub fn e4m3_to_f32(code: u8) -> f32 {
     if magnitude == 0x7f {
         return f32::NAN;
     }
-    // The fields are moved to a single's places; 2^120 makes up for the difference of the exponent biases and
-    // holds for subnormals, too.
+    // Shifts the fields to their f32 positions; 2^120 corrects the exponent bias, for subnormals as well.
     let value = f32::from_bits(u32::from(magnitude) << 20) * f32::from_bits((120 + 127) << 23);
     f32::from_bits(value.to_bits() | u32::from(code & 0x80) << 24)
 }
@@ -247,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_round_trip() {
+    fn quant_mode_name_round_trips() {
         for mode in [
             QuantMode::Affine,
             QuantMode::Mxfp4,
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn only_written_combinations_are_valid() {
+    fn validate_accepts_only_combinations_that_mlx_writes() {
         let affine = |bits, group_size| QuantSpec {
             mode: QuantMode::Affine,
             group_size,
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn small_float_codes() {
+    fn e4m3_and_e8m0_decode_known_codes() {
         assert_eq!(e8m0_to_f32(0), 2_f32.powi(-127));
         assert_eq!(e8m0_to_f32(127), 1.0);
         assert_eq!(e8m0_to_f32(254), 2_f32.powi(127));
@@ -296,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn values_straddle_bytes_from_the_least_significant_bit() {
+    fn unpack_reads_values_across_byte_borders_from_the_low_bit() {
         // 5-bit values 1, 2, 3: 00001 | 00010 << 5 | 00011 << 10.
         let stream = (1_u32 | 2 << 5 | 3 << 10).to_le_bytes();
         let values: Vec<u32> = (0..3).map(|index| unpack(&stream, 5, index)).collect();

@@ -1,4 +1,4 @@
-//! Encoding floats in the quantized formats of MLX, with the numbers its `quantize` gives.
+//! Quantization to the formats of MLX, bitwise equal to its `quantize`.
 
 use half::{bf16, f16};
 

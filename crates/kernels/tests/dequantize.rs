@@ -1,4 +1,4 @@
-//! Packed matrices of every format mean what MLX says they mean (`golden/make.py` asked it).
+//! Dequantization of every format against values from MLX (written by `golden/make.py`).
 
 use std::collections::BTreeSet;
 

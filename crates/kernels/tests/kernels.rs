@@ -1,4 +1,4 @@
-//! The dispatch object: what it computes, counts and refuses.
+//! The dispatch object: results, dispatch counts and errors.
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
@@ -70,7 +70,7 @@ fn cache(kernels: &Kernels) -> KvCache {
 }
 
 #[test]
-fn small_operations_compute_what_they_say() {
+fn operations_compute_known_values() {
     let kernels = kernels();
     let x = tensor(2, 3);
     let w = linear(2, 3, Some(vec![0.5, -0.5]));
@@ -100,17 +100,17 @@ fn small_operations_compute_what_they_say() {
     // A norm weight shorter than a row works on each part of it.
     let x = Tensor::from_vec(vec![3.0_f32, 4.0, 6.0, 8.0], (1, 4), &Device::Cpu).unwrap();
     let norm = Norm::rms(vec![1.0, 2.0].into(), 0.0);
-    let added = kernels
-        .add_normed(&x, &kernels.norm(&x, &norm).unwrap(), &norm, 0.0)
-        .unwrap();
-    assert_eq!(values(&added), values(&x));
-    let normed = kernels.norm(&x, &norm).unwrap();
-    let normed = &values(&normed)[0];
+    let normed = values(&kernels.norm(&x, &norm).unwrap()).remove(0);
+    let residual = tensor(1, 4);
+    let added = kernels.add_normed(&residual, &x, &norm, 0.5).unwrap();
+    for (index, (added, normed)) in values(&added)[0].iter().zip(&normed).enumerate() {
+        assert!((added - (index as f32 + 0.5 * normed)).abs() < 1e-6);
+    }
     assert!((normed[0] - normed[2]).abs() < 1e-6 && (normed[1] - 2.262_741_7).abs() < 1e-6);
 }
 
 #[test]
-fn a_norm_in_front_of_a_product_is_the_norm_by_itself() {
+fn linear_with_norm_equals_norm_then_linear() {
     let kernels = kernels();
     let (x, w) = (tensor(3, 8), linear(5, 8, None));
     // A weight as long as the row, and one that normalizes each half of it.
@@ -124,7 +124,7 @@ fn a_norm_in_front_of_a_product_is_the_norm_by_itself() {
 }
 
 #[test]
-fn every_operation_is_one_dispatch() {
+fn every_operation_counts_one_dispatch() {
     let kernels = kernels();
     let mut cache = cache(&kernels);
     let (x, w) = (tensor(3, 8), linear(8, 8, None));
@@ -166,39 +166,39 @@ fn every_operation_is_one_dispatch() {
 }
 
 #[test]
-fn mismatches_name_the_operation_and_both_shapes() {
+fn shape_errors_name_the_operation_and_both_shapes() {
     let kernels = kernels();
     let mut cache = cache(&kernels);
     let x = tensor(3, 8);
     let message = |result: Result<Tensor, KernelError>| result.unwrap_err().to_string();
     assert_eq!(
         message(kernels.linear(&x, None, &[&linear(5, 7, None)])),
-        "linear: an activation of [3, 8] does not fit a weight of [5, 7]"
+        "linear: an activation of [3, 8] does not match a weight of [5, 7]"
     );
     assert_eq!(
         message(kernels.linear(&x, None, &[&linear(5, 8, Some(vec![0.0; 4]))])),
-        "linear: a bias of [4] does not fit a width of 5"
+        "linear: a bias of [4] does not match a width of 5"
     );
     let (three, five) = (linear(3, 8, None), linear(5, 8, None));
     let gate_up = GateUp::Separate(&three, &five);
     assert_eq!(
         message(kernels.gated_linear(&x, None, gate_up, Activation::Silu)),
-        "gated_linear: a weight of [3, 8] does not fit a weight of [5, 8]"
+        "gated_linear: a weight of [3, 8] does not match a weight of [5, 8]"
     );
     let odd = kernels.gated_linear(&x, None, GateUp::Fused(&five), Activation::Silu);
     assert!(odd.is_err());
     assert_eq!(
         message(kernels.linear_add(&x, &five, &x, 1.0)),
-        "linear_add: a residual of [3, 8] does not fit 3 rows of 5"
+        "linear_add: a residual of [3, 8] does not match 3 rows of 5"
     );
     assert_eq!(
         message(kernels.embed(&[1, 5], &matrix(5, 8))),
-        "embed: token 5 is outside of 0..5"
+        "embed: token 5 is out of range 0..5"
     );
     let norm = Norm::rms(vec![1.0; 3].into(), 1e-5);
     assert_eq!(
         message(kernels.norm(&x, &norm)),
-        "norm: an activation of width 8 does not fit a norm of 3"
+        "norm: an activation of width 8 does not match a norm over 3 columns"
     );
     assert!(kernels.linear(&x, Some(&norm), &[&five]).is_err());
     assert!(kernels.add_normed(&x, &tensor(3, 7), &norm, 1.0).is_err());
@@ -214,11 +214,11 @@ fn mismatches_name_the_operation_and_both_shapes() {
     let qkv = tensor(2, 16);
     assert_eq!(
         store(&qkv, &rope_cos_sin(2, 4), &[0, 64]),
-        "rope_and_cache: slot 64 is outside of 0..64"
+        "rope_and_cache: slot 64 is out of range 0..64"
     );
     assert_eq!(
         store(&qkv, &rope_cos_sin(2, 4), &[7, 7]),
-        "rope_and_cache: slot 7 does not fit two rows at once"
+        "rope_and_cache: slot 7 does not match more than one row"
     );
     assert!(store(&qkv, &rope_cos_sin(3, 4), &[0, 1]).contains("3 rows"));
     assert!(store(&qkv, &rope_cos_sin(2, 6), &[0, 1]).contains("angles"));
@@ -226,7 +226,7 @@ fn mismatches_name_the_operation_and_both_shapes() {
 }
 
 #[test]
-fn spans_must_lie_inside_of_rows_blocks_and_cache() {
+fn attention_rejects_spans_outside_rows_blocks_or_cache() {
     let kernels = kernels();
     let cache = cache(&kernels);
     let q = tensor(3, 8);
@@ -248,7 +248,7 @@ fn spans_must_lie_inside_of_rows_blocks_and_cache() {
     };
     let spec = attention_spec();
     attend(&[(0..1, 0, &[3]), (1..3, 20, &[0, 1])], &spec).unwrap();
-    // A block behind the window may be gone, one inside may not.
+    // A block before the window may be null, one inside it may not.
     attend(&[(0..3, 20, &[u32::MAX, 1])], &windowed).unwrap();
     assert!(attend(&[(0..3, 20, &[u32::MAX, 1])], &spec).is_err());
     assert!(attend(&[(0..3, 16, &[u32::MAX, 1])], &windowed).is_err());
@@ -264,20 +264,20 @@ fn spans_must_lie_inside_of_rows_blocks_and_cache() {
 }
 
 #[test]
-fn activations_are_contiguous_f32_rows() {
+fn activations_must_be_contiguous_f32_rows() {
     let kernels = kernels();
     let x = tensor(3, 8);
-    let refused = |x: &Tensor| {
+    let assert_rejected = |x: &Tensor| {
         let error = kernels.scale(x, 2.0).unwrap_err();
         assert!(
             matches!(error, KernelError::Activation { op: "scale", .. }),
             "{error}"
         );
     };
-    refused(&x.t().unwrap());
-    refused(&x.narrow(1, 0, 4).unwrap());
-    refused(&x.to_dtype(DType::F64).unwrap());
-    refused(&x.reshape((3, 2, 4)).unwrap());
+    assert_rejected(&x.t().unwrap());
+    assert_rejected(&x.narrow(1, 0, 4).unwrap());
+    assert_rejected(&x.to_dtype(DType::F64).unwrap());
+    assert_rejected(&x.reshape((3, 2, 4)).unwrap());
     // A contiguous part of a larger tensor is fine.
     let row = kernels.scale(&x.narrow(0, 1, 1).unwrap(), 1.0).unwrap();
     assert_eq!(values(&row)[0][0], 8.0);
@@ -286,7 +286,7 @@ fn activations_are_contiguous_f32_rows() {
 }
 
 #[test]
-fn a_cache_is_reserved_and_its_size_is_told() {
+fn kv_cache_reports_its_size_and_rejects_impossible_shapes() {
     let kernels = kernels();
     let shape = |blocks| KvShape {
         blocks,
@@ -308,7 +308,7 @@ fn a_cache_is_reserved_and_its_size_is_told() {
 }
 
 #[test]
-fn threads_default_to_at_least_one_and_do_not_change_results() {
+fn results_do_not_depend_on_the_thread_count() {
     assert!(Kernels::cpu(CpuOptions::default()).threads() >= 1);
     let x = tensor(9, 64);
     let w = linear(300, 64, None);
@@ -328,7 +328,7 @@ fn threads_default_to_at_least_one_and_do_not_change_results() {
 }
 
 #[test]
-fn every_row_is_visited_once_and_keeps_what_is_written() {
+fn for_each_row_visits_each_row_once_and_keeps_writes() {
     let kernels = kernels();
     for rows in [1, 2, 9, 40] {
         let x = tensor(rows, 3);
@@ -345,10 +345,10 @@ fn every_row_is_visited_once_and_keeps_what_is_written() {
             vec![1000.0 * row as f32 + first, first + 1.0, -first - 2.0]
         };
         assert_eq!(values(&x), (0..rows).map(expected).collect::<Vec<_>>());
-        // It is no operation of the device.
+        // Not counted as an operation.
         assert_eq!(kernels.dispatches(), before);
     }
     let sideways = tensor(4, 4).t().unwrap();
-    let refused = kernels.for_each_row(&sideways, &|_, _| {});
-    assert!(matches!(refused, Err(KernelError::Activation { .. })));
+    let rejected = kernels.for_each_row(&sideways, &|_, _| {});
+    assert!(matches!(rejected, Err(KernelError::Activation { .. })));
 }

@@ -1,4 +1,4 @@
-//! Quantizing against what MLX gives, and the error it may make.
+//! Quantization against MLX, and its error bound.
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
@@ -74,7 +74,7 @@ fn bytes(tensor: &Tensor) -> Vec<u8> {
 }
 
 #[test]
-fn every_format_is_bitwise_what_mlx_writes() {
+fn quantize_row_is_bitwise_equal_to_mlx() {
     let golden = golden();
     let names: Vec<&String> = golden
         .keys()
@@ -103,7 +103,7 @@ fn every_format_is_bitwise_what_mlx_writes() {
 }
 
 #[test]
-fn decoding_gives_the_values_mlx_gives() {
+fn dequantize_row_matches_mlx() {
     let golden = golden();
     for name in golden.keys().filter(|name| name.ends_with(".values")) {
         let (float, spec) = format(name);
@@ -161,7 +161,7 @@ fn spec() -> impl Strategy<Value = QuantSpec> {
 
 proptest! {
     #[test]
-    fn no_value_moves_farther_than_its_group_allows(
+    fn quantize_row_error_stays_within_the_group_bound(
         spec in spec(),
         exponent in -12_i32..12,
         unit in prop::collection::vec(-1.0_f32..1.0, 128),
@@ -182,7 +182,7 @@ proptest! {
             for (before, after) in before.iter().zip(after) {
                 let bound = match spec.mode {
                     // Moving zero onto a step shortens or widens a step by up to half of one over the whole range,
-                    // so the far end can be half a step short, beside the rounding.
+                    // so the far end can be half a step short, in addition to the rounding.
                     QuantMode::Affine => (high - low) / steps * 1.01 + 1e-6 * largest,
                     // Half the widest gap (2 of 6) at a scale rounded up to twice, and a scale code's own rounding.
                     QuantMode::Mxfp4 => largest / 6.0 * 2.0,

@@ -1,4 +1,4 @@
-//! What is refused as a weight, and in which words.
+//! Validation of weights and parameters.
 
 use mlxm_kernels::{Bytes, FloatType, Param, QuantMode, QuantSpec, ScaleType, Weight, WeightError};
 
@@ -27,7 +27,7 @@ fn quantized(
 }
 
 #[test]
-fn sizes_are_checked_with_what_was_expected_and_found() {
+fn weight_rejects_wrong_sizes_with_expected_and_found_bytes() {
     let affine = QuantMode::Affine;
     quantized(affine, 128, [128, 8], ScaleType::F16, Some(8), None).unwrap();
     let message = |result: Result<Weight, WeightError>| result.unwrap_err().to_string();
@@ -64,15 +64,15 @@ fn sizes_are_checked_with_what_was_expected_and_found() {
 }
 
 #[test]
-fn parts_must_belong_to_the_mode() {
+fn weight_rejects_parts_that_its_mode_does_not_have() {
     let (affine, mxfp4) = (QuantMode::Affine, QuantMode::Mxfp4);
-    let refused = |result: Result<Weight, WeightError>| result.unwrap_err();
+    let error = |result: Result<Weight, WeightError>| result.unwrap_err();
     assert!(matches!(
-        refused(quantized(affine, 128, [128, 8], ScaleType::F16, None, None)),
+        error(quantized(affine, 128, [128, 8], ScaleType::F16, None, None)),
         WeightError::Biases { .. }
     ));
     assert!(matches!(
-        refused(quantized(
+        error(quantized(
             affine,
             128,
             [128, 4],
@@ -83,7 +83,7 @@ fn parts_must_belong_to_the_mode() {
         WeightError::ScaleType { .. }
     ));
     assert!(matches!(
-        refused(quantized(
+        error(quantized(
             affine,
             96,
             [96, 6],
@@ -94,15 +94,15 @@ fn parts_must_belong_to_the_mode() {
         WeightError::Groups { .. }
     ));
     assert!(matches!(
-        refused(quantized(mxfp4, 64, [64, 4], ScaleType::U8, Some(4), None)),
+        error(quantized(mxfp4, 64, [64, 4], ScaleType::U8, Some(4), None)),
         WeightError::Biases { .. }
     ));
     assert!(matches!(
-        refused(quantized(mxfp4, 64, [64, 8], ScaleType::BF16, None, None)),
+        error(quantized(mxfp4, 64, [64, 8], ScaleType::BF16, None, None)),
         WeightError::ScaleType { .. }
     ));
     assert!(matches!(
-        refused(quantized(
+        error(quantized(
             mxfp4,
             64,
             [64, 4],
@@ -116,7 +116,7 @@ fn parts_must_belong_to_the_mode() {
 }
 
 #[test]
-fn vectors_widen_and_refuse_broken_elements() {
+fn param_converts_to_f32_and_rejects_partial_elements() {
     let bytes = Bytes::owned(
         [0x3f80_u16, 0xc000]
             .iter()

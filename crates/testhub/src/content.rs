@@ -1,4 +1,4 @@
-//! File content in an answer: ranges, pace and faults.
+//! File content responses: ranges, throttling and faults.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::{Fault, State};
 
 type Chunk = Result<Bytes, std::io::Error>;
 
-/// Answers with `content`, or the part of it that `headers` ask for.
+/// Responds with `content`, or with the range requested in `headers`.
 pub(crate) fn serve(
     state: &Arc<State>,
     headers: &HeaderMap,
@@ -49,14 +49,14 @@ pub(crate) fn serve(
         );
     }
     let body = content.split_off(from.unwrap_or(0));
-    let mut fields = vec![
+    let mut headers = vec![
         (header::ETAG, etag),
         (header::ACCEPT_RANGES, "bytes".to_owned()),
         (header::CONTENT_LENGTH, body.len().to_string()),
     ];
     let status = match from {
         Some(from) => {
-            fields.push((
+            headers.push((
                 header::CONTENT_RANGE,
                 format!("bytes {from}-{}/{size}", size - 1),
             ));
@@ -69,7 +69,7 @@ pub(crate) fn serve(
     } else {
         Body::from_stream(body_chunks(state, body, fault))
     };
-    response(status, &fields, body)
+    response(status, &headers, body)
 }
 
 pub(crate) fn response(
@@ -87,7 +87,7 @@ pub(crate) fn response(
     response
 }
 
-/// Counts answers under way.
+/// Counts responses in progress.
 struct ActiveResponse(Arc<State>);
 
 impl Drop for ActiveResponse {
@@ -103,18 +103,18 @@ fn body_chunks(
 ) -> impl Stream<Item = Chunk> + Send + 'static {
     let (size, pause) = state.lock().throttle.unwrap_or((64 << 10, Duration::ZERO));
     state.lock().active_responses += 1;
-    let active_responses = ActiveResponse(Arc::clone(state));
+    let active_response = ActiveResponse(Arc::clone(state));
     let body = Bytes::from(body);
     let end = match fault {
         Some(Fault::DropAfter(bytes) | Fault::StallAfter(bytes)) => bytes.min(body.len()),
         _ => body.len(),
     };
-    let ending: Pin<Box<dyn Stream<Item = Chunk> + Send>> = match fault {
+    let end_of_stream: Pin<Box<dyn Stream<Item = Chunk> + Send>> = match fault {
         Some(Fault::DropAfter(_)) => {
-            // What was sent before must not be swept away by the reset.
+            // Let the client receive the bytes that were sent before the connection reset.
             Box::pin(stream::once(async {
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                Err(std::io::Error::other("dropped on request"))
+                Err(std::io::Error::other("dropped by fault injection"))
             }))
         }
         Some(Fault::StallAfter(_)) => Box::pin(stream::pending()),
@@ -131,9 +131,9 @@ fn body_chunks(
                 Ok(chunk)
             }
         })
-        .chain(ending)
+        .chain(end_of_stream)
         .map(move |chunk| {
-            let _ = &active_responses;
+            let _ = &active_response;
             chunk
         })
 }

@@ -1,5 +1,5 @@
-//! A model hub for tests: the protocol of the real one over HTTP on this machine, a storage host
-//! on another port for large files, and faults on demand.
+//! A test double of the Hugging Face Hub: the HTTP API, a storage host on another port for large files, and fault
+//! injection.
 //!
 //! ```
 //! use mlxm_testhub::{Fault, TestHub, TestRepo};
@@ -10,8 +10,7 @@
 //! assert!(hub.endpoint().starts_with("http://127.0.0.1:"));
 //! ```
 //!
-//! It runs on threads of its own until dropped, so tests with and without a runtime can use it.
-//! It is never part of a released program.
+//! It runs on its own threads until dropped, so it works in tests with and without an async runtime.
 
 mod content;
 mod repo;
@@ -27,43 +26,41 @@ use tokio::runtime::Runtime;
 use repo::StoredRepo;
 pub use repo::TestRepo;
 
-/// What goes wrong with one request. Faults of a file are used up in order, one per request that
-/// they can strike.
+/// A fault of one request. The faults of a file are applied in order, one per matching request.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// The connection closes after this many bytes of the body.
     DropAfter(usize),
-    /// Nothing comes after this many bytes of the body, and the connection stays open.
+    /// The connection stalls after this many bytes of the body.
     StallAfter(usize),
-    /// The body has the right length and wrong bytes.
+    /// The body has the correct length but wrong content.
     Corrupt,
-    /// The whole file comes, whatever range was asked for.
+    /// The whole file is sent regardless of the requested range.
     IgnoreRange,
-    /// The content becomes this before it is served.
+    /// The content is replaced before it is served.
     Replace(Vec<u8>),
-    /// The place that serves the bytes answers with this status instead.
+    /// The host that serves the content returns this status.
     Status(u16),
-    /// The hub answers with this status and `Retry-After` instead of active_responses or redirecting.
+    /// The hub returns this status and `Retry-After` instead of serving the file or redirecting.
     HubStatus(u16, Option<&'static str>),
 }
 
-/// A request that was received.
+/// A received request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedRequest {
     /// `GET`, `HEAD`, …
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// Whether the storage host got it rather than the hub.
+    /// Whether the storage host received it rather than the hub.
     pub at_storage: bool,
     /// The `Authorization` header.
     pub authorization: Option<String>,
     /// The `Range` header.
     pub range: Option<String>,
-    /// The status of the answer.
+    /// Response status.
     pub status: u16,
-    /// The greatest number of answers with file content under way when this one began, itself
-    /// included.
+    /// Number of file content responses in progress when this response started, including itself.
     pub concurrent: usize,
 }
 
@@ -104,16 +101,16 @@ impl TestHub {
     /// Starts a hub with no models.
     ///
     /// # Panics
-    /// When the system gives no port or thread.
+    /// If no port or thread is available.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a test cannot go on without its server")]
+    #[expect(clippy::expect_used, reason = "the tests require the server")]
     pub fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("a runtime for the test hub");
-        // Bound without the runtime, so that a test may itself be running in one.
+        // Bound outside the runtime, because the test may already run in one.
         let bind = || {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port for the test hub");
             listener
@@ -147,12 +144,12 @@ impl TestHub {
         }
     }
 
-    /// The address for `HF_ENDPOINT`.
+    /// The URL for `HF_ENDPOINT`.
     pub fn endpoint(&self) -> &str {
         &self.state.endpoint
     }
 
-    /// Adds a model, or a new commit of one that is there; returns the commit.
+    /// Adds a model, or a new commit of an existing model. Returns the commit hash.
     pub fn add(&self, repo: TestRepo) -> String {
         let mut inner = self.state.lock();
         let commit = repo.commit();
@@ -167,12 +164,12 @@ impl TestHub {
         commit
     }
 
-    /// Accepts only these tokens; before that, every token is good.
+    /// Accepts only these tokens. By default all tokens are accepted.
     pub fn accept_tokens(&self, tokens: &[&str]) {
         self.state.lock().tokens = tokens.iter().map(|&token| token.to_owned()).collect();
     }
 
-    /// Lets something go wrong with the next request for a file's content.
+    /// Queues a fault for the content of a file.
     pub fn inject(&self, repo: &str, file: &str, fault: Fault) {
         self.state
             .lock()
@@ -182,7 +179,7 @@ impl TestHub {
             .push_back(fault);
     }
 
-    /// Answers the next question about models (search, description, listing) with this status.
+    /// Queues an error status for the next API request (search, model info, file listing).
     pub fn fail_next_api_request(&self, status: u16, retry_after: Option<&'static str>) {
         self.state
             .lock()
@@ -195,7 +192,7 @@ impl TestHub {
         self.state.lock().page_size = Some(entries);
     }
 
-    /// Sends file content in pieces of `bytes` with a pause before each.
+    /// Sends file content in chunks of `bytes` with a pause before each.
     pub fn throttle(&self, bytes: usize, pause: Duration) {
         self.state.lock().throttle = Some((bytes, pause));
     }
@@ -205,18 +202,17 @@ impl TestHub {
         self.state.lock().throttle = None;
     }
 
-    /// From now on every file comes whole, whatever range is asked for.
+    /// Ignores `Range` headers from now on.
     pub fn ignore_ranges(&self) {
         self.state.lock().ignore_ranges = true;
     }
 
-    /// Every request so far.
+    /// All requests received so far.
     pub fn received(&self) -> Vec<ReceivedRequest> {
         self.state.lock().received.clone()
     }
 
-    /// The requests so far for the content of a file whose path ends in `file`, at whichever host
-    /// serves its bytes.
+    /// The requests received so far for the content of files whose path ends in `file`, on either host.
     pub fn content_requests(&self, file: &str) -> Vec<ReceivedRequest> {
         let is_content =
             |request: &ReceivedRequest| request.method == "GET" && request.path.ends_with(file);
@@ -230,7 +226,7 @@ impl TestHub {
 impl Drop for TestHub {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Stalled answers never end by themselves.
+            // Stalled responses never complete.
             runtime.shutdown_background();
         }
     }

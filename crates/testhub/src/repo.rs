@@ -1,4 +1,4 @@
-//! The models of a test hub.
+//! Repositories of a test hub.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// A model to add to a [`TestHub`](crate::TestHub): one commit of it.
+/// A commit of a model repository to add to a [`TestHub`](crate::TestHub).
 #[derive(Debug, Clone)]
 pub struct TestRepo {
     pub(crate) id: String,
@@ -18,7 +18,7 @@ pub struct TestRepo {
     pub(crate) branch: String,
 }
 
-/// A file's content and how the hub stores it.
+/// Content of a file and how it is stored.
 #[derive(Debug, Clone)]
 pub(crate) struct TestFile {
     pub content: Vec<u8>,
@@ -26,7 +26,7 @@ pub(crate) struct TestFile {
 }
 
 impl TestFile {
-    /// The etag: SHA-256 for large files, git's own for others.
+    /// The etag: SHA-256 for large files, git blob hash for others.
     pub fn etag(&self) -> String {
         if self.is_large {
             hex(&Sha256::digest(&self.content))
@@ -58,7 +58,7 @@ impl TestRepo {
         }
     }
 
-    /// With a file that the hub serves itself.
+    /// Adds a file that the hub serves itself.
     #[must_use]
     pub fn file(mut self, path: &str, content: impl Into<Vec<u8>>) -> Self {
         self.files.insert(
@@ -71,7 +71,7 @@ impl TestRepo {
         self
     }
 
-    /// With a file that the storage host serves.
+    /// Adds a file that the storage host serves.
     #[must_use]
     pub fn large_file(mut self, path: &str, content: impl Into<Vec<u8>>) -> Self {
         self.files.insert(
@@ -84,35 +84,35 @@ impl TestRepo {
         self
     }
 
-    /// Whose content needs a request for access, which nobody was granted.
+    /// Makes the repository gated. No token has access.
     #[must_use]
     pub fn gated(mut self) -> Self {
         self.gated = true;
         self
     }
 
-    /// That only those with an accepted token see.
+    /// Makes the repository private: only accepted tokens can see it.
     #[must_use]
     pub fn private(mut self) -> Self {
         self.private = true;
         self
     }
 
-    /// With these tags instead of `mlx`.
+    /// Sets the tags; the default is `mlx`.
     #[must_use]
     pub fn tags(mut self, tags: &[&str]) -> Self {
         self.tags = tags.iter().map(|&tag| tag.to_owned()).collect();
         self
     }
 
-    /// Downloaded this often.
+    /// Sets the number of downloads.
     #[must_use]
     pub fn downloads(mut self, downloads: u64) -> Self {
         self.downloads = downloads;
         self
     }
 
-    /// As the head of this branch rather than of `main`.
+    /// Sets the branch; the default is `main`.
     #[must_use]
     pub fn branch(mut self, branch: &str) -> Self {
         branch.clone_into(&mut self.branch);

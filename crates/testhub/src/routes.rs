@@ -1,4 +1,4 @@
-//! The hub's protocol.
+//! Routes of the hub and of the storage host.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const LINKED_ETAG: header::HeaderName = header::HeaderName::from_static("x-linke
 const LINKED_SIZE: header::HeaderName = header::HeaderName::from_static("x-linked-size");
 const ERROR_CODE: header::HeaderName = header::HeaderName::from_static("x-error-code");
 const ERROR_MESSAGE: header::HeaderName = header::HeaderName::from_static("x-error-message");
-/// What a storage host calls its content; nothing the hub knows.
+/// Etag of all files on the storage host, which differs from the etags of the hub.
 const STORAGE_ETAG: &str = "storage-etag";
 
 pub(crate) fn hub_routes(state: Arc<State>) -> Router {
@@ -47,7 +47,7 @@ async fn handle_storage(Shared(state): Shared<Arc<State>>, request: Request) -> 
         [repo, commit, file] => {
             let fault = next_fault(&state, repo, file);
             match (fault, content(&state, repo, commit, file)) {
-                (Some(Fault::Status(status)), _) => text_response(status, "no longer valid"),
+                (Some(Fault::Status(status)), _) => text_response(status, "URL expired"),
                 (fault, Some((content, _))) => serve(
                     &state,
                     request.headers(),
@@ -56,10 +56,10 @@ async fn handle_storage(Shared(state): Shared<Arc<State>>, request: Request) -> 
                     request.method() == Method::HEAD,
                     fault,
                 ),
-                (_, None) => text_response(404, "nothing here"),
+                (_, None) => text_response(404, "not found"),
             }
         }
-        _ => text_response(404, "nothing here"),
+        _ => text_response(404, "not found"),
     };
     record(&state, &request, &response, true);
     response
@@ -165,14 +165,14 @@ fn resolve(state: &Arc<State>, request: &Request, path: &[&str]) -> Response<Bod
         .position(|segment| *segment == "resolve")
         .filter(|at| (1..=2).contains(at))
     else {
-        return text_response(404, "no such page");
+        return text_response(404, "not found");
     };
     let id = path[..at].join("/");
     let (Some(revision), file) = (
         path.get(at + 1),
         path.get(at + 2..).unwrap_or_default().join("/"),
     ) else {
-        return text_response(404, "no such page");
+        return text_response(404, "not found");
     };
     let commit = match find(state, request.headers(), &id, revision) {
         Ok(commit) => commit,
@@ -201,7 +201,7 @@ fn resolve(state: &Arc<State>, request: &Request, path: &[&str]) -> Response<Bod
                     .map(|wait| (header::RETRY_AFTER, wait.to_owned()))
                     .into_iter()
                     .collect();
-                return response(status_code(status), &fields, Body::from("not now"));
+                return response(status_code(status), &fields, Body::from("try again later"));
             }
             Some(Fault::Replace(new)) => {
                 next_fault(state, &id, &file);
@@ -246,7 +246,7 @@ fn resolve(state: &Arc<State>, request: &Request, path: &[&str]) -> Response<Bod
         fault = next_fault(state, &id, &file);
     }
     if let Some(Fault::Status(status)) = fault {
-        return text_response(status, "refused on request");
+        return text_response(status, "fault injection");
     }
     let mut response = serve(state, request.headers(), &etag, content, is_head, fault);
     if let Ok(commit) = commit.parse() {
@@ -255,12 +255,12 @@ fn resolve(state: &Arc<State>, request: &Request, path: &[&str]) -> Response<Bod
     response
 }
 
-/// Readable names in the storage host's addresses, as one segment.
+/// Encodes a file path as one URL segment that stays readable.
 fn encode_file(file: &str) -> String {
     file.replace('/', "%2F")
 }
 
-/// The commit of a revision, if whoever asks may see it.
+/// The commit of a revision, if the request has access to it.
 fn find(
     state: &State,
     headers: &HeaderMap,
@@ -341,11 +341,11 @@ fn next_api_error(state: &State) -> Option<Response<Body>> {
     Some(response(
         status_code(status),
         &fields,
-        Body::from("not now"),
+        Body::from("try again later"),
     ))
 }
 
-/// One page of a list; `cursor` in the query says which.
+/// One page of a list, selected by the `cursor` query parameter.
 fn page(state: &State, uri: &Uri, entries: Vec<Value>, page_size: Option<usize>) -> Response<Body> {
     let start: usize = query(uri)
         .get("cursor")

@@ -188,7 +188,7 @@ test("models", async () => {
   }
   assert.equal(listed.length, 1);
   assert.equal((await client.models.retrieve(MODEL)).id, MODEL);
-  await assert.rejects(client.models.retrieve("nobody"), OpenAI.NotFoundError);
+  await assert.rejects(client.models.retrieve("unknown"), OpenAI.NotFoundError);
 });
 
 test("mistakes are named", async () => {
@@ -211,8 +211,8 @@ test("mistakes are named", async () => {
 });
 
 test("a client that goes away stops costing anything", async () => {
-  const cancelled = () => server.metric("mlxm_answers_cancelled_total");
-  const idle = async () => (await server.metric("mlxm_requests_running")) === 0;
+  const cancelled = () => server.metric("mlxm_requests_aborted_total");
+  const idle = async () => (await server.metric("mlxm_num_requests_running")) === 0;
   await waitUntil("nothing runs", idle);
   const earlier = await cancelled();
   const stream = await chat({ messages: story, max_tokens: 1900, stream: true, ignore_eos: true });

@@ -10,7 +10,7 @@ const OpenAI = require("openai").default;
 const MODEL = "starter";
 
 /** Milliseconds after which something that should have happened long ago is taken to never happen. */
-const PATIENCE = 120_000;
+const TIMEOUT = 120_000;
 
 function named(variable) {
   const value = process.env[variable];
@@ -62,10 +62,10 @@ async function start() {
 
 /** Waits for a condition that a healthy server fulfils at some time. */
 async function waitUntil(what, condition) {
-  const deadline = Date.now() + PATIENCE;
+  const deadline = Date.now() + TIMEOUT;
   while (!(await condition())) {
     if (Date.now() > deadline) {
-      throw new Error(`waited ${PATIENCE} ms in vain: ${what}`);
+      throw new Error(`waited ${TIMEOUT} ms for: ${what}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

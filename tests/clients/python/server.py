@@ -19,7 +19,7 @@ MODEL = "starter"
 REPOSITORY = "someone/starter"
 
 #: Seconds after which something that should have happened long ago is taken to never happen.
-PATIENCE = 120.0
+TIMEOUT = 120.0
 
 
 class Server:
@@ -46,7 +46,7 @@ class Server:
         """Ends the server, which must end well."""
         self.process.terminate()
         try:
-            assert self.process.wait(PATIENCE) == 0
+            assert self.process.wait(TIMEOUT) == 0
         finally:
             self.process.kill()
             self.process.wait()
@@ -62,7 +62,7 @@ class Server:
 
 def wait_until(what: str, condition: Callable[[], bool]) -> None:
     """Waits for `condition`, which a healthy server fulfils at some time."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s in vain: {what}"
+        assert time.monotonic() < deadline, f"waited {TIMEOUT:.0f} s for: {what}"
         time.sleep(0.02)

@@ -106,7 +106,7 @@ def test_the_streaming_helper(anthropic: Anthropic) -> None:
     assert final.usage.output_tokens == whole.usage.output_tokens
 
 
-def test_a_model_may_use_a_tool_or_not(anthropic: Anthropic) -> None:
+def test_tool_choice_auto(anthropic: Anthropic) -> None:
     message = anthropic.messages.create(
         model=MODEL,
         messages=[{"role": "user", "content": "What is the weather in Rome?"}],
@@ -158,7 +158,7 @@ def test_a_tool_can_be_forced_and_its_result_goes_back(anthropic: Anthropic, cho
     assert answer.content and answer.usage.cache_read_input_tokens
 
 
-def test_an_answer_has_the_form_of_a_schema(anthropic: Anthropic) -> None:
+def test_response_matches_schema(anthropic: Anthropic) -> None:
     schema = {
         "type": "object",
         "properties": {"capital": {"enum": ["Paris", "Rome"]}},
@@ -176,7 +176,7 @@ def test_an_answer_has_the_form_of_a_schema(anthropic: Anthropic) -> None:
     assert json.loads(text(message))["capital"] in {"Paris", "Rome"}
 
 
-def test_a_tool_result_goes_back(anthropic: Anthropic) -> None:
+def test_tool_result_is_accepted(anthropic: Anthropic) -> None:
     conversation: list[MessageParam] = [
         {"role": "user", "content": "What is the weather in Rome?"},
         {
@@ -210,7 +210,7 @@ def test_a_tool_result_goes_back(anthropic: Anthropic) -> None:
     assert tokens("sunny " * 20) >= tokens("sunny") + 19, "the result is part of the prompt"
 
 
-def test_the_start_of_the_answer_may_be_given(anthropic: Anthropic) -> None:
+def test_response_can_be_prefilled(anthropic: Anthropic) -> None:
     message = anthropic.messages.create(
         model=MODEL,
         messages=[*QUESTION, {"role": "assistant", "content": "The capital of France is"}],
@@ -228,14 +228,14 @@ def test_the_start_of_the_answer_may_be_given(anthropic: Anthropic) -> None:
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "king", "content": "x"}]}, "messages"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]"),
-        ({"tool_choice": {"type": "tool", "name": "nobody"}, "tools": [WEATHER]}, "nobody"),
+        ({"tool_choice": {"type": "tool", "name": "unknown"}, "tools": [WEATHER]}, "unknown"),
         ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking"),
         ({"thinking": {"type": "loudly"}}, "thinking"),
         ({"top_k": "many"}, "top_k"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_field_that_makes_no_sense(anthropic: Anthropic, fields: dict[str, Any], named: str) -> None:
+def test_invalid_field_is_rejected(anthropic: Anthropic, fields: dict[str, Any], named: str) -> None:
     with pytest.raises(sdk.BadRequestError) as caught:
         anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=1, extra_body=fields)
     body = caught.value.body
@@ -244,12 +244,12 @@ def test_a_field_that_makes_no_sense(anthropic: Anthropic, fields: dict[str, Any
     assert named in body["error"]["message"]
 
 
-def test_an_unknown_model(anthropic: Anthropic) -> None:
+def test_unknown_model_is_not_found(anthropic: Anthropic) -> None:
     with pytest.raises(sdk.NotFoundError) as caught:
         anthropic.messages.create(model="someone-else", messages=QUESTION, max_tokens=1)
     assert caught.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]
 
 
-def test_a_length_is_needed(anthropic: Anthropic) -> None:
+def test_max_tokens_is_required(anthropic: Anthropic) -> None:
     with pytest.raises(sdk.BadRequestError, match="max_tokens"):
         anthropic.post("/v1/messages", cast_to=object, body={"model": MODEL, "messages": QUESTION})

@@ -13,12 +13,12 @@ ENDLESS = 1900
 
 
 def idle(server: Server) -> bool:
-    return server.metric("mlxm_requests_running") == server.metric("mlxm_requests_waiting") == 0
+    return server.metric("mlxm_num_requests_running") == server.metric("mlxm_num_requests_waiting") == 0
 
 
 def test_openai(openai: OpenAI, server: Server) -> None:
     wait_until("nothing runs", lambda: idle(server))
-    before = server.metric("mlxm_answers_cancelled_total")
+    before = server.metric("mlxm_requests_aborted_total")
     stream = openai.chat.completions.create(
         model=MODEL, messages=STORY, max_tokens=ENDLESS, stream=True, extra_body={"ignore_eos": True}
     )
@@ -27,16 +27,16 @@ def test_openai(openai: OpenAI, server: Server) -> None:
         pieces += bool(chunk.choices[0].delta.content)
         if pieces == 2:
             break
-    assert server.metric("mlxm_requests_running") == 1
+    assert server.metric("mlxm_num_requests_running") == 1
     stream.close()
-    wait_until("the answer is cancelled", lambda: server.metric("mlxm_answers_cancelled_total") == before + 1)
+    wait_until("the answer is cancelled", lambda: server.metric("mlxm_requests_aborted_total") == before + 1)
     wait_until("nothing runs", lambda: idle(server))
-    assert server.metric("mlxm_generated_tokens_total") > 0
+    assert server.metric("mlxm_generation_tokens_total") > 0
 
 
 def test_anthropic(anthropic: Anthropic, server: Server) -> None:
     wait_until("nothing runs", lambda: idle(server))
-    before = server.metric("mlxm_answers_cancelled_total")
+    before = server.metric("mlxm_requests_aborted_total")
     with anthropic.messages.stream(
         model=MODEL,
         messages=[{"role": "user", "content": "Tell me everything about lighthouses."}],
@@ -44,5 +44,5 @@ def test_anthropic(anthropic: Anthropic, server: Server) -> None:
         extra_body={"ignore_eos": True},
     ) as stream:
         next(iter(stream.text_stream))
-    wait_until("the answer is cancelled", lambda: server.metric("mlxm_answers_cancelled_total") == before + 1)
+    wait_until("the answer is cancelled", lambda: server.metric("mlxm_requests_aborted_total") == before + 1)
     wait_until("nothing runs", lambda: idle(server))

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 
 from server import MODEL, Server
 
-#: Requests that are made up for each operation, beside those that go through the cases of its schema.
+#: Random requests for each operation, in addition to the systematic cases of its schema.
 EXAMPLES = 20
 
 #: Tokens of an answer at most: the shapes of answers are tested, not what they say.
@@ -63,7 +63,7 @@ schema = schemathesis.pytest.from_fixture("api")
     database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
-def test_whatever_it_is_sent(case: schemathesis.Case) -> None:
+def test_random_requests_match_the_document(case: schemathesis.Case) -> None:
     if isinstance(case.body, dict):
         adapt(case.body, LENGTHS.get(case.path))
         if case.path in LENGTHS and is_left_out(case.body):
@@ -125,7 +125,7 @@ def is_more(value: object, most: int) -> bool:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_a_client_can_send_is_known(api: BaseSchema, path: str, method: Callable[..., object]) -> None:
+def test_client_fields_are_documented(api: BaseSchema, path: str, method: Callable[..., object]) -> None:
     body = api[path]["POST"].definition.raw["requestBody"]["content"]["application/json"]["schema"]
     of_the_client = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}
     unknown = set(inspect.signature(method).parameters) - of_the_client - set(body["properties"])

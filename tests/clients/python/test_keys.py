@@ -53,4 +53,4 @@ def test_anthropic(guarded: Server) -> None:
 
 
 def test_health_and_metrics_need_no_key(guarded: Server) -> None:
-    assert guarded.metric("mlxm_requests_running") == 0
+    assert guarded.metric("mlxm_num_requests_running") == 0

@@ -22,7 +22,7 @@ def text(completion: ChatCompletion) -> str:
     return content
 
 
-def test_an_answer(openai: OpenAI) -> None:
+def test_completion(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(model=MODEL, messages=QUESTION, temperature=0, max_tokens=40)
     assert completion.object == "chat.completion"
     assert completion.model == MODEL
@@ -36,7 +36,7 @@ def test_an_answer(openai: OpenAI) -> None:
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
 
 
-def test_an_answer_is_cut_at_its_limit(openai: OpenAI) -> None:
+def test_completion_stops_at_max_tokens(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(model=MODEL, messages=STORY, max_completion_tokens=5)
     assert completion.choices[0].finish_reason == "length"
     assert completion.usage is not None and completion.usage.completion_tokens == 5
@@ -64,7 +64,7 @@ def test_temperature_zero_is_greedy(openai: OpenAI) -> None:
     assert len(answers) == 1
 
 
-def test_a_seed_reproduces_an_answer(openai: OpenAI) -> None:
+def test_seed_reproduces_a_completion(openai: OpenAI) -> None:
     def answer(seed: int) -> str:
         return text(
             openai.chat.completions.create(model=MODEL, messages=STORY, temperature=1.5, max_tokens=24, seed=seed)
@@ -74,7 +74,7 @@ def test_a_seed_reproduces_an_answer(openai: OpenAI) -> None:
     assert answer(7) != answer(8)
 
 
-def test_several_answers(openai: OpenAI) -> None:
+def test_several_choices(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(
         model=MODEL, messages=STORY, n=3, temperature=1.5, seed=1, max_tokens=16
     )
@@ -84,7 +84,7 @@ def test_several_answers(openai: OpenAI) -> None:
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_a_stop_string_ends_an_answer_and_is_not_part_of_it(openai: OpenAI, many: bool) -> None:
+def test_stop_string_ends_completion_and_is_removed(openai: OpenAI, many: bool) -> None:
     whole = text(openai.chat.completions.create(model=MODEL, messages=QUESTION, temperature=0, max_tokens=40))
     completion = openai.chat.completions.create(
         model=MODEL,
@@ -115,7 +115,7 @@ def test_log_probabilities(openai: OpenAI) -> None:
     assert spelled.decode() == text(completion)
 
 
-def test_without_asking_there_are_no_log_probabilities(openai: OpenAI) -> None:
+def test_no_log_probabilities_by_default(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=2)
     assert completion.choices[0].logprobs is None
 
@@ -141,7 +141,7 @@ def test_a_request_id_comes_back(openai: OpenAI) -> None:
     assert openai.models.with_raw_response.list().headers["x-request-id"].startswith("req_")
 
 
-def test_what_nobody_knows_is_named_in_a_warning(openai: OpenAI) -> None:
+def test_unknown_field_is_named_in_a_warning(openai: OpenAI) -> None:
     response = openai.chat.completions.with_raw_response.create(
         model=MODEL, messages=QUESTION, max_tokens=1, user="me", extra_body={"brand_new": 1}
     )

@@ -12,7 +12,7 @@ from server import MODEL
 from test_openai_chat import QUESTION
 
 
-def test_an_unknown_model(openai: OpenAI) -> None:
+def test_unknown_model_is_not_found(openai: OpenAI) -> None:
     with pytest.raises(sdk.NotFoundError) as caught:
         openai.chat.completions.create(model="someone-else", messages=QUESTION)
     assert caught.value.code == "model_not_found"
@@ -44,7 +44,7 @@ def test_an_unknown_model(openai: OpenAI) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_field_that_makes_no_sense(openai: OpenAI, fields: dict[str, Any], param: str) -> None:
+def test_invalid_field_is_rejected(openai: OpenAI, fields: dict[str, Any], param: str) -> None:
     with pytest.raises(sdk.BadRequestError) as caught:
         openai.chat.completions.create(**{"model": MODEL, "messages": QUESTION, "max_tokens": 1, **fields})
     assert caught.value.param == param
@@ -52,29 +52,29 @@ def test_a_field_that_makes_no_sense(openai: OpenAI, fields: dict[str, Any], par
     assert caught.value.request_id
 
 
-def test_an_image_for_a_model_that_reads_text(openai: OpenAI) -> None:
+def test_image_for_text_model_is_rejected(openai: OpenAI) -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     with pytest.raises(sdk.BadRequestError, match="reads text only") as caught:
         openai.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": [image]}])  # type: ignore[list-item, misc]
     assert caught.value.code == "unsupported_parameter"
 
 
-def test_a_prompt_that_does_not_fit(openai: OpenAI) -> None:
+def test_too_long_prompt_is_rejected(openai: OpenAI) -> None:
     with pytest.raises(sdk.BadRequestError) as caught:
         openai.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "word " * 3000}])
     assert caught.value.code == "context_length_exceeded"
 
 
-def test_embeddings_are_refused_with_the_reason(openai: OpenAI) -> None:
+def test_embeddings_are_rejected_with_reason(openai: OpenAI) -> None:
     with pytest.raises(sdk.BadRequestError, match="makes no embeddings") as caught:
         openai.embeddings.create(model=MODEL, input="text")
     assert caught.value.param == "model"
 
 
-def test_a_route_that_does_not_exist(openai: OpenAI) -> None:
+def test_unknown_route_is_not_found(openai: OpenAI) -> None:
     with pytest.raises(sdk.NotFoundError, match="/v1/files"):
         openai.files.list()
 
 
-def test_the_server_is_well_after_all_that(openai: OpenAI) -> None:
+def test_server_is_healthy_after_errors(openai: OpenAI) -> None:
     assert openai.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=1).choices

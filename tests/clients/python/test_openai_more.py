@@ -26,7 +26,7 @@ def test_a_model_by_name(openai: OpenAI, name: str) -> None:
 
 def test_no_such_model(openai: OpenAI) -> None:
     with pytest.raises(sdk.NotFoundError) as caught:
-        openai.models.retrieve("nobody")
+        openai.models.retrieve("unknown")
     assert caught.value.code == "model_not_found"
 
 
@@ -95,7 +95,7 @@ def test_a_prompt_is_scored(openai: OpenAI) -> None:
     assert score("The capital of France is Paris") > score("The capital of France is Rome")
 
 
-def test_a_suffix_is_refused(openai: OpenAI) -> None:
+def test_suffix_is_rejected(openai: OpenAI) -> None:
     with pytest.raises(sdk.BadRequestError) as caught:
         openai.completions.create(model=MODEL, prompt="a", suffix="b")
     assert caught.value.param == "suffix"

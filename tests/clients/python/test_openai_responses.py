@@ -33,7 +33,7 @@ def validate(response: Response) -> None:
     assert Response.model_validate(response.to_dict()).id == response.id
 
 
-def test_an_answer(openai: OpenAI) -> None:
+def test_completion(openai: OpenAI) -> None:
     response = ask(openai, metadata={"purpose": "test"}, user="me", store=False)
     validate(response)
     assert "Paris" in response.output_text
@@ -48,7 +48,7 @@ def test_an_answer(openai: OpenAI) -> None:
     assert (response.temperature, response.max_output_tokens, response.store) == (0, 40, False)
 
 
-def test_an_answer_that_is_cut_off(openai: OpenAI) -> None:
+def test_truncated_response_is_incomplete(openai: OpenAI) -> None:
     response = ask(openai, max_output_tokens=2)
     assert response.status == "incomplete"
     assert response.incomplete_details and response.incomplete_details.reason == "max_output_tokens"
@@ -94,7 +94,7 @@ def test_a_stream_adds_up(openai: OpenAI) -> None:
     assert openai.responses.retrieve(final.id).output_text == text
 
 
-def test_a_conversation_goes_on(openai: OpenAI) -> None:
+def test_previous_response_is_continued(openai: OpenAI) -> None:
     first = ask(openai, "My name is Ada.", instructions="Be brief.")
     assert first.instructions == "Be brief."
     second = ask(openai, "What is my name?", previous_response_id=first.id)
@@ -117,7 +117,7 @@ def test_a_conversation_goes_on(openai: OpenAI) -> None:
     assert ask(openai, "And?", previous_response_id=second.id).output_text
 
 
-def test_what_is_not_stored_cannot_be_read(openai: OpenAI) -> None:
+def test_unstored_response_is_not_found(openai: OpenAI) -> None:
     response = ask(openai, store=False)
     with pytest.raises(sdk.NotFoundError):
         openai.responses.retrieve(response.id)
@@ -162,7 +162,7 @@ def test_tools(openai: OpenAI) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_field_that_makes_no_sense(openai: OpenAI, fields: dict[str, Any], param: str) -> None:
+def test_invalid_field_is_rejected(openai: OpenAI, fields: dict[str, Any], param: str) -> None:
     with pytest.raises(sdk.BadRequestError) as caught:
         openai.responses.create(**{"model": MODEL, "input": QUESTION, **fields})
     assert caught.value.param == param
@@ -173,7 +173,7 @@ class Person(BaseModel):
     age: int
 
 
-def test_a_parsed_answer(openai: OpenAI) -> None:
+def test_parsed_completion(openai: OpenAI) -> None:
     response = openai.responses.parse(
         model=MODEL,
         input="Ann is 30 years old. Who is it?",

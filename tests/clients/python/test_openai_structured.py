@@ -43,7 +43,7 @@ def test_a_type_of_pydantic_in_a_response(openai: OpenAI) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0, 1.5])
-def test_a_stream_keeps_the_form(openai: OpenAI, temperature: float) -> None:
+def test_stream_matches_schema(openai: OpenAI, temperature: float) -> None:
     with openai.chat.completions.stream(
         model=MODEL, messages=QUESTION, response_format=Place, temperature=temperature, seed=1, max_tokens=200
     ) as stream:
@@ -99,7 +99,7 @@ def test_any_object(openai: OpenAI) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_guaranteed_is_named(openai: OpenAI, schema: dict[str, Any], named: str) -> None:
+def test_unsupported_schema_is_rejected_by_name(openai: OpenAI, schema: dict[str, Any], named: str) -> None:
     with pytest.raises(sdk.BadRequestError, match=named) as caught:
         openai.chat.completions.create(
             model=MODEL,

@@ -41,7 +41,7 @@ TIME: ChatCompletionToolParam = {
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is the weather in Rome?"}]
 
 
-def test_a_model_may_call_or_not(openai: OpenAI) -> None:
+def test_tool_choice_auto(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(
         model=MODEL, messages=QUESTION, tools=[WEATHER], tool_choice="auto", temperature=0, max_tokens=48
     )
@@ -68,7 +68,7 @@ def test_tools_are_part_of_the_prompt_unless_they_may_not_be_called(openai: Open
     assert prompt_tokens(tools=[WEATHER], tool_choice="none") == alone
 
 
-def test_a_result_goes_back(openai: OpenAI) -> None:
+def test_tool_result_is_accepted(openai: OpenAI) -> None:
     conversation: list[ChatCompletionMessageParam] = [
         *QUESTION,
         {
@@ -140,19 +140,19 @@ def test_a_forced_call_in_a_stream(openai: OpenAI) -> None:
     assert reason == "tool_calls"
 
 
-def test_a_tool_that_is_not_there_cannot_be_forced(openai: OpenAI) -> None:
-    with pytest.raises(sdk.BadRequestError, match="nobody") as caught:
+def test_unknown_tool_choice_is_rejected(openai: OpenAI) -> None:
+    with pytest.raises(sdk.BadRequestError, match="unknown") as caught:
         openai.chat.completions.create(
             model=MODEL,
             messages=QUESTION,
             tools=[TIME],
-            tool_choice={"type": "function", "function": {"name": "nobody"}},
+            tool_choice={"type": "function", "function": {"name": "unknown"}},
         )
     assert caught.value.param == "tool_choice"
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_is_no_call_has_the_form(openai: OpenAI, seed: int) -> None:
+def test_content_matches_response_format(openai: OpenAI, seed: int) -> None:
     class Sky(BaseModel):
         colour: Literal["blue", "grey"]
 

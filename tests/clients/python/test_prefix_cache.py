@@ -27,7 +27,7 @@ def test_a_second_turn_reuses_the_first(openai: OpenAI) -> None:
     assert again.choices[0].message.content == second.choices[0].message.content
 
 
-def test_usage_in_anthropics_words(anthropic: Anthropic) -> None:
+def test_usage_of_anthropic_counts_cached_tokens(anthropic: Anthropic) -> None:
     text = "Remember these animals: " + ", ".join(f"animal{number}" for number in range(60)) + "."
 
     def ask() -> tuple[int, int]:

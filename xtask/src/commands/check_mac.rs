@@ -1,16 +1,16 @@
-//! `cargo xtask check-mac`: the program as a Mac would build it, checked on any machine.
+//! `cargo xtask check-mac`: checks the workspace for macOS on any machine.
 
 use crate::prerequisites::Prerequisite;
 use crate::python::OLDEST;
-use crate::{foreign, prerequisites, process};
+use crate::{cross, prerequisites, process};
 use anyhow::Result;
 use clap::Args;
 use std::process::Command;
 
 /// Check the workspace for Macs with Apple Silicon, Metal included.
 ///
-/// On Linux this sets a toolchain up once: the target's standard library (from rustup, or built from Debian's Rust
-/// sources) and zig as the C compiler. Nothing is linked.
+/// On Linux this first sets up a toolchain in the cache: the target's standard library (from rustup, or built from
+/// Debian's Rust sources) and zig as the C compiler. Nothing is linked.
 #[derive(Args)]
 pub struct Arguments {}
 
@@ -20,15 +20,15 @@ pub fn execute(_: &Arguments) -> Result<()> {
         return check(process::cargo(), &[], lints_available());
     }
     prerequisites::require(&[Prerequisite::Python(OLDEST)])?;
-    let toolchain = foreign::Toolchain::prepare(&foreign::MAC)?;
+    let toolchain = cross::Toolchain::prepare(&cross::MAC)?;
     check(
         toolchain.cargo()?,
-        &["--target", foreign::MAC.triple],
+        &["--target", cross::MAC.triple],
         toolchain.is_own_compiler() && lints_available(),
     )
 }
 
-/// With clippy where its lints are those of the project's own compiler, else with the compiler alone.
+/// Runs clippy if it belongs to the project's own compiler, else `cargo check`.
 fn check(mut cargo: Command, target: &[&str], lints: bool) -> Result<()> {
     cargo.arg(if lints { "clippy" } else { "check" });
     cargo

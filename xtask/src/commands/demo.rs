@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: from a fresh clone to an answer.
+//! `cargo xtask demo`: from a fresh clone to a first response.
 
 use crate::prerequisites::Prerequisite;
 use crate::progress::Progress;
@@ -9,13 +9,13 @@ use clap::Args;
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// What the model is called among the local models: a name nobody gives a model of their own.
+/// The name of the model among the local models, chosen so that it does not collide with a user's model.
 const MODEL: &str = "SmolLM2-135M-Instruct-starter";
 
-/// Get the starter model, build mlxm and ask it a question.
+/// Get the starter model, build mlxm and run a prompt.
 #[derive(Args)]
 pub struct Arguments {
-    /// Ask this instead
+    /// The prompt
     #[arg(default_value = starter::QUESTION)]
     question: String,
 }
@@ -39,7 +39,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     progress.step("Convert the model to MLX format", || {
         starter::convert(&mlxm, &model)
     })?;
-    progress.step("Ask it", || {
+    progress.step("Run the prompt", || {
         eprintln!("\n> {}\n", arguments.question);
         process::run(
             process::program(&mlxm)
@@ -51,17 +51,17 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     })?;
 
     let mlxm = shorten(&mlxm);
-    println!("\nThat was a language model on this machine's processor. Try next:\n");
+    println!("\nThat was a language model on this machine's CPU. Try next:\n");
     for (command, what) in [
         (
             format!("{mlxm} run {MODEL}"),
-            "a conversation; /help lists what it understands",
+            "a chat; /help lists its commands",
         ),
         (
             format!("{mlxm} show {MODEL}"),
-            "what the model is and what it needs",
+            "architecture, memory and context length of the model",
         ),
-        (format!("{mlxm} --help"), "everything else"),
+        (format!("{mlxm} --help"), "all commands"),
         ("cargo xtask test".to_owned(), "every check and test"),
     ] {
         println!("  {command:<60}  {what}");
@@ -69,7 +69,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Where `mlxm` looks for models that were made on this machine.
+/// The directory of local models, as `mlxm` finds it.
 fn local_models() -> Result<PathBuf> {
     let home = match env::var_os("MLXM_HOME").filter(|path| !path.is_empty()) {
         Some(path) => std::path::absolute(path)?,
@@ -80,7 +80,7 @@ fn local_models() -> Result<PathBuf> {
     Ok(home.join("models"))
 }
 
-/// The path as seen from the directory the person is in, where that is shorter.
+/// The path relative to the current directory, if it is inside of it.
 fn shorten(path: &Path) -> String {
     let here = env::current_dir().unwrap_or_default();
     path.strip_prefix(here)

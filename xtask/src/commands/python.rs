@@ -1,4 +1,4 @@
-//! `cargo xtask python`: the Python package as a wheel.
+//! `cargo xtask python`: builds the Python package as a wheel.
 
 use crate::prerequisites::Prerequisite;
 use crate::python::OLDEST;
@@ -8,10 +8,10 @@ use clap::Args;
 use std::fs;
 use std::path::PathBuf;
 
-/// What builds the wheel.
+/// The tool that builds the wheel.
 const MATURIN: &str = "maturin==1.16.0\n";
 
-/// Make a wheel of the Python package into target/wheels.
+/// Build a wheel of the Python package in target/wheels.
 #[derive(Args)]
 pub struct Arguments {}
 
@@ -43,7 +43,7 @@ pub fn build_wheel(environment: &python::Environment) -> Result<PathBuf> {
     )?;
     let wheel = fs::read_dir(built.path())?
         .next()
-        .context("maturin made no wheel")??;
+        .context("maturin built no wheel")??;
     let place = directory.join(wheel.file_name());
     fs::rename(wheel.path(), &place)?;
     Ok(place)

@@ -1,47 +1,47 @@
-//! `cargo xtask test`: every check and test, the quick ones first, and a table of what came of them.
+//! `cargo xtask test`: every check and test, quick ones first, with a table of the outcomes.
 
 mod arm;
 mod clients;
 mod deny;
+mod environment;
 mod steps;
-mod surroundings;
 mod templates;
 mod tidy;
 
 use crate::prerequisites;
 use anyhow::{Result, bail};
 use clap::Args;
+use environment::TestEnvironment;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 use steps::{STEPS, Step};
-use surroundings::Surroundings;
 
 /// Run every check and test.
 ///
-/// Steps run in the order of --list; one whose preparation failed is left out. The exit status is zero only when all
-/// that were asked for succeeded.
+/// Steps run in the order of --list; a step is skipped if a step that it needs failed. The exit status is zero only if
+/// all requested steps succeeded.
 #[derive(Args)]
 pub struct Arguments {
-    /// Run only these steps and what they need (repeat, or separate by commas)
+    /// Run only these steps and those they need (repeat, or separate by commas)
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     only: Vec<String>,
-    /// Leave these steps out (repeat, or separate by commas)
+    /// Skip these steps (repeat, or separate by commas)
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     skip: Vec<String>,
     /// Stop at the first failure
     #[arg(long)]
     fail_fast: bool,
-    /// Say what the steps are and do nothing
+    /// List the steps and exit
     #[arg(long)]
     list: bool,
 }
 
-/// What came of a step.
+/// The outcome of a step.
 enum Outcome {
     Succeeded,
     Failed,
-    /// A step it needs did not succeed.
+    /// A step that it needs did not succeed.
     Blocked(&'static str),
 }
 
@@ -69,13 +69,13 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         .copied()
         .collect();
     prerequisites::require(&needed)?;
-    let surroundings = Surroundings::find()?;
+    let environment = TestEnvironment::find()?;
     let started = Instant::now();
     let mut outcomes: BTreeMap<&str, Outcome> = BTreeMap::new();
     let mut rows = Vec::new();
     for step in &selected {
         let began = Instant::now();
-        let outcome = run(step, &outcomes, &surroundings);
+        let outcome = run(step, &outcomes, &environment);
         let failed = matches!(outcome, Outcome::Failed);
         rows.push((step.name, outcome.to_string(), began.elapsed()));
         outcomes.insert(step.name, outcome);
@@ -90,14 +90,14 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         .map(|(name, ..)| *name)
         .collect();
     if !failed.is_empty() {
-        bail!("not all is well: {}", failed.join(", "));
+        bail!("failed: {}", failed.join(", "));
     }
     Ok(())
 }
 
-fn run(step: &Step, outcomes: &BTreeMap<&str, Outcome>, surroundings: &Surroundings) -> Outcome {
+fn run(step: &Step, outcomes: &BTreeMap<&str, Outcome>, environment: &TestEnvironment) -> Outcome {
     for needed in step.needs {
-        // A step left out on purpose is taken to have been done before.
+        // A step that was skipped on purpose is assumed to have been run earlier.
         if outcomes
             .get(needed)
             .is_some_and(|outcome| !matches!(outcome, Outcome::Succeeded))
@@ -106,7 +106,7 @@ fn run(step: &Step, outcomes: &BTreeMap<&str, Outcome>, surroundings: &Surroundi
         }
     }
     eprintln!("\n==> {}: {}", step.name, step.about);
-    match (step.run)(surroundings) {
+    match (step.run)(environment) {
         Ok(()) => Outcome::Succeeded,
         Err(error) => {
             eprintln!("{}: {error:#}", step.name);
@@ -115,12 +115,12 @@ fn run(step: &Step, outcomes: &BTreeMap<&str, Outcome>, surroundings: &Surroundi
     }
 }
 
-/// The steps asked for, in their own order, with what they need.
+/// The requested steps and those they need, in the order of the list.
 fn select(only: &[String], skip: &[String]) -> Result<Vec<&'static Step>> {
     for name in only.iter().chain(skip) {
         if !STEPS.iter().any(|step| step.name == name) {
             let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
-            bail!("no step is called `{name}`; there are {}", names.join(", "));
+            bail!("no step named `{name}`; the steps are {}", names.join(", "));
         }
     }
     let mut wanted: Vec<&str> = if only.is_empty() {
@@ -161,27 +161,27 @@ mod tests {
     }
 
     #[test]
-    fn everything_runs_by_default() {
+    fn all_steps_run_by_default() {
         assert_eq!(names(&[], &[]).len(), STEPS.len());
     }
 
     #[test]
-    fn a_step_brings_what_it_needs_and_before_itself() {
+    fn select_adds_needed_steps_before_the_step() {
         assert_eq!(names(&["doctests"], &[]), ["build", "starter", "doctests"]);
     }
 
     #[test]
-    fn a_skipped_step_is_left_out_even_when_needed() {
+    fn select_omits_skipped_steps_even_if_needed() {
         assert_eq!(names(&["doctests"], &["build"]), ["starter", "doctests"]);
     }
 
     #[test]
-    fn an_unknown_step_is_refused() {
+    fn select_rejects_unknown_steps() {
         assert!(select(&["nonsense".to_owned()], &[]).is_err());
     }
 
     #[test]
-    fn needs_come_before_their_step() {
+    fn needed_steps_precede_their_step() {
         for (index, step) in STEPS.iter().enumerate() {
             for needed in step.needs {
                 assert!(

@@ -321,12 +321,12 @@ pub(super) fn stop_reason(finish: &Finish) -> &'static str {
 
 /// Tokens that an answer took; those that were in the cache are counted apart.
 pub(super) fn usage(finish: &Finish) -> Value {
-    let statistics = &finish.metrics;
+    let metrics = &finish.metrics;
     json!({
-        "input_tokens": statistics.prompt_tokens - statistics.cached_tokens,
-        "cache_read_input_tokens": statistics.cached_tokens,
+        "input_tokens": metrics.prompt_tokens - metrics.cached_tokens,
+        "cache_read_input_tokens": metrics.cached_tokens,
         "cache_creation_input_tokens": 0,
-        "output_tokens": statistics.generated_tokens,
+        "output_tokens": metrics.generated_tokens,
     })
 }
 

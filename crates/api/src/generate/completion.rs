@@ -73,7 +73,7 @@ impl Stream for Completion {
                     self.timer.token();
                 }
                 if let Some(finish) = &chunk.finish {
-                    self.timer.finished(&finish.metrics);
+                    self.timer.finished(&finish.metrics, finish.reason.as_str());
                     self.ended = true;
                 }
             }

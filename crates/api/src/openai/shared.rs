@@ -187,12 +187,12 @@ pub struct PromptDetails {
 
 impl Usage {
     /// Adds an answer to the same prompt.
-    pub fn add_completion(&mut self, statistics: &RequestMetrics) {
-        self.prompt_tokens = statistics.prompt_tokens;
+    pub fn add_completion(&mut self, metrics: &RequestMetrics) {
+        self.prompt_tokens = metrics.prompt_tokens;
         // Answers that start together find what was there before all of them.
         let cached = &mut self.prompt_tokens_details.cached_tokens;
-        *cached = statistics.cached_tokens.max(*cached);
-        self.completion_tokens += statistics.generated_tokens;
+        *cached = metrics.cached_tokens.max(*cached);
+        self.completion_tokens += metrics.generated_tokens;
         self.total_tokens = self.prompt_tokens + self.completion_tokens;
     }
 
@@ -206,13 +206,13 @@ impl Usage {
 }
 
 /// Where the time of an answer went, for requests with `"timings": true`.
-pub fn timings(statistics: &RequestMetrics) -> Value {
+pub fn timings(metrics: &RequestMetrics) -> Value {
     json!({
-        "queue_ms": statistics.queue_time.as_secs_f64() * 1e3,
-        "time_to_first_token_ms": statistics.time_to_first_token.as_secs_f64() * 1e3,
-        "generation_ms": statistics.generation_time.as_secs_f64() * 1e3,
-        "prompt_tokens_per_second": statistics.prompt_tokens_per_second(),
-        "generation_tokens_per_second": statistics.generation_tokens_per_second(),
+        "queue_ms": metrics.queue_time.as_secs_f64() * 1e3,
+        "time_to_first_token_ms": metrics.time_to_first_token.as_secs_f64() * 1e3,
+        "generation_ms": metrics.generation_time.as_secs_f64() * 1e3,
+        "prompt_tokens_per_second": metrics.prompt_tokens_per_second(),
+        "generation_tokens_per_second": metrics.generation_tokens_per_second(),
     })
 }
 

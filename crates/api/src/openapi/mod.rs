@@ -196,6 +196,24 @@ mod tests {
     }
 
     #[test]
+    fn count_tokens_does_not_require_max_tokens() {
+        let document = document();
+        let required = |path: &str| {
+            document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+                ["required"]
+                .clone()
+        };
+        assert_eq!(
+            required("/v1/messages/count_tokens"),
+            json!(["model", "messages"])
+        );
+        assert_eq!(
+            required("/v1/messages"),
+            json!(["model", "messages", "max_tokens"])
+        );
+    }
+
+    #[test]
     fn errors_have_the_documented_shape() {
         let error = crate::error::ApiError::field("n", "n is 0");
         for (protocol, schema) in [

@@ -129,7 +129,7 @@ pub fn all() -> Vec<Operation> {
             "countTokens",
             "/v1/messages/count_tokens",
             "Counts the tokens that a conversation takes",
-            anthropic::messages::body(),
+            anthropic::messages::count_body(),
         )
         .anthropic()
         .responses(

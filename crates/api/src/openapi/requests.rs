@@ -33,19 +33,26 @@ pub fn body(parts: &[Value], official: &FieldPolicy) -> Value {
     body
 }
 
-/// The schema of a body that several types read.
+/// The schema of a body that several types read. A field that may be null may be left out as well.
 pub fn merged(parts: &[Value]) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for part in parts {
         properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
         for name in part["required"].as_array().into_iter().flatten() {
-            if !required.contains(name) {
+            let schema = &part["properties"][name.as_str().unwrap_or_default()];
+            if !required.contains(name) && !is_nullable(schema) {
                 required.push(name.clone());
             }
         }
     }
     json!({"type": "object", "properties": properties, "required": required})
+}
+
+fn is_nullable(schema: &Value) -> bool {
+    schema["anyOf"]
+        .as_array()
+        .is_some_and(|variants| variants.iter().any(|variant| variant["type"] == "null"))
 }
 
 /// `schema`, or null, which is the same as leaving the field out.

@@ -274,16 +274,16 @@ impl OutputSummary {
 
     /// Tokens that the response took.
     pub fn usage(&self) -> Value {
-        let statistics = &self.finish.metrics;
+        let metrics = &self.finish.metrics;
         json!({
-            "input_tokens": statistics.prompt_tokens,
+            "input_tokens": metrics.prompt_tokens,
             "input_tokens_details": {
-                "cached_tokens": statistics.cached_tokens,
+                "cached_tokens": metrics.cached_tokens,
                 "cache_write_tokens": 0,
             },
-            "output_tokens": statistics.generated_tokens,
+            "output_tokens": metrics.generated_tokens,
             "output_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
-            "total_tokens": statistics.prompt_tokens + statistics.generated_tokens,
+            "total_tokens": metrics.prompt_tokens + metrics.generated_tokens,
         })
     }
 }

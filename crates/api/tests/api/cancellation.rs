@@ -7,7 +7,7 @@ use crate::support::{Running, chat, load_options, server_options, start_with};
 use mlxm_engine::LoadOptions;
 
 const ROUTE: &str = "/v1/chat/completions";
-const CANCELLED: &str = "mlxm_answers_cancelled_total";
+const CANCELLED: &str = "mlxm_requests_aborted_total";
 
 async fn held(load: &LoadOptions) -> (Running, Stepper) {
     let server = start_with("llama-4bit", load, server_options()).await;

@@ -184,11 +184,11 @@ async fn requests_have_an_id_and_are_counted() {
     );
     server
         .until(
-            "mlxm_requests_total{route=\"/v1/chat/completions\",status=\"200\"}",
+            "mlxm_http_requests_total{route=\"/v1/chat/completions\",status=\"200\"}",
             2.0,
         )
         .await;
-    assert_eq!(server.metric("mlxm_generated_tokens_total").await, 2.0);
+    assert_eq!(server.metric("mlxm_generation_tokens_total").await, 2.0);
     let (_, text) = server.get("/metrics").await;
     let seconds = |what: &str| metric(&text, &format!("mlxm_{what}_seconds_total"));
     assert!(seconds("step") >= seconds("forward"));

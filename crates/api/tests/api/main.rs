@@ -14,6 +14,7 @@ mod failures;
 mod invalid_requests;
 mod limits;
 mod messages;
+mod metrics;
 mod prefix_cache;
 mod responses;
 mod stepper;

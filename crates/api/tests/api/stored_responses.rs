@@ -145,7 +145,7 @@ async fn a_client_that_goes_away_leaves_nothing_behind() {
         .to_owned();
     stepper.step(8);
     drop(response);
-    server.until("mlxm_answers_cancelled_total", 1.0).await;
+    server.until("mlxm_requests_aborted_total", 1.0).await;
     stepper.step(2);
     assert_eq!(
         server.engine.stats().requests_running,

@@ -85,7 +85,7 @@ async fn what_cannot_be_enforced_is_refused_by_name() {
     let both = json!({"response_format": regex, "tools": tools()});
     let (status, message) = server.refused(ROUTE, &chat("x", both)).await;
     assert_eq!(status, 400);
-    assert!(message.contains("may only ask for JSON"), "{message}");
+    assert!(message.contains("may only request JSON"), "{message}");
     // A stop string would leave half of what was promised.
     let cut = json!({"response_format": {"type": "json_object"}, "stop": ["}"]});
     let (status, body) = server.post(ROUTE, &chat("x", cut)).await;

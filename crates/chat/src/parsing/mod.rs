@@ -2,7 +2,7 @@
 //!
 //! Models mark their reasoning and their tool calls in the text they write, each family in a syntax of its own. A
 //! [`Format`] names the syntaxes of one model, [`Format::detect`] finds them in its chat template, a [`Parser`] takes an
-//! answer apart while it comes, and [`Format::grammar`] writes the grammar that forces a call;
+//! answer apart while it comes, and [`Format::tool_grammar`] writes the grammar that forces a call;
 //! [`Format::response_grammar`] and [`Format::tools_or_response_grammar`] leave room for an answer of a given form.
 //!
 //! ```

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
-use mlxm_engine::QuantMode;
-use mlxm_engine::convert::{
+use mlxm_convert::{
     ConvertError, ConvertEvent, ConvertOptions, ConvertReport, FloatType, Outcome, Override,
     Recipe, WeightFormat, convert, quantization,
 };
+use mlxm_engine::QuantMode;
 use serde::Serialize;
 
 use crate::context::Context;

@@ -67,7 +67,7 @@ fn no_such_model() {
     surroundings.local_model("SmolLM2-135M", &Checkpoint::saying(&["o"]));
     surroundings
         .run(&["run", "nothing-like-it", "?"])
-        .failure(&["no model `nothing-like-it`", "mlxm list"]);
+        .failure(&["no local model `nothing-like-it`", "mlxm list"]);
     surroundings
         .run(&["run", "SmolLM-135M", "?"])
         .failure(&["SmolLM2-135M"]);
@@ -88,7 +88,7 @@ fn an_ambiguous_name() {
     surroundings.run(&["run", "tiny", "?"]).failure(&[
         "owner/tiny-4bit",
         "owner/tiny-8bit",
-        "more of the name",
+        "longer name",
     ]);
 }
 
@@ -111,7 +111,7 @@ fn a_folder_of_other_things_is_not_searched() {
     fs::create_dir_all(&below).unwrap();
     std::os::unix::fs::symlink("nowhere", below.join("dangling")).unwrap();
     let outcome = surroundings.run(&["run", "./project", "?"]);
-    outcome.failure(&["it lacks config.json"]);
+    outcome.failure(&["config.json is missing"]);
     assert!(!outcome.stderr.contains("dangling"), "{outcome:#?}");
 }
 

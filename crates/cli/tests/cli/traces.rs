@@ -119,7 +119,7 @@ fn a_collector_gets_each_request_as_a_part_of_its_clients_trace() {
         let found = spans.iter().find(|span| span.name == name);
         found.unwrap_or_else(|| panic!("there is no {name} in {spans:#?}"))
     };
-    let (request, answer) = (of("POST /v1/completions"), of("answer"));
+    let (request, answer) = (of("POST /v1/completions"), of("completion"));
     let (trace, parent) = (
         u128::from_str_radix(trace, 16).unwrap(),
         u64::from_str_radix(parent, 16).unwrap(),

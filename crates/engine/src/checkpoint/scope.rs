@@ -6,7 +6,6 @@ use mlxm_kernels::{Linear, Norm, Param};
 
 use super::Loader;
 use crate::error::LoadError;
-use crate::nn::Embedding;
 
 /// A place in the tensors' name tree. What it hands out is named relative to it.
 #[derive(Clone)]
@@ -103,23 +102,6 @@ impl<'a> Scope<'a> {
         } else {
             self.linear(name, inputs, outputs)
         }
-    }
-
-    /// An embedding table `{name}.weight` `[entries, width]`, dense or quantized.
-    ///
-    /// # Errors
-    /// When a tensor has the wrong shape or element type.
-    pub fn embedding(
-        &self,
-        name: &str,
-        entries: usize,
-        width: usize,
-    ) -> Result<Embedding, LoadError> {
-        Ok(Embedding::new(self.loader.matrix(
-            &self.path(name),
-            entries,
-            width,
-        )?))
     }
 
     /// An RMS norm `{name}.weight` `[width]`.

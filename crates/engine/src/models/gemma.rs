@@ -1,29 +1,23 @@
-//! Gemma: scaled embeddings, norms stored as offsets from one, an exact GELU gate, a tied head.
+//! Gemma: scaled embeddings, norm weights stored as offsets from one, an exact GELU gate, a tied LM head.
 
-use mlxm_kernels::Activation;
-use mlxm_kvcache::GroupKind;
+use mlxm_kernels::{Activation, Norm};
 use serde::Deserialize;
 
-use super::{Dimensions, Model, ModelConfig, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
+use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig};
 use crate::nn::{
-    Attention, AttentionConfig, AttentionDims, Decoder, DecoderConfig, FeedForward, GatedMlp,
-    Layer, QkvProjection, Residual, RopeConfig, rope,
+    Attention, AttentionBias, Decoder, DecoderConfig, GatedMlp, Layer, Residual, RopeConfig,
 };
-use crate::runtime::CacheLayer;
 
 /// `config.json` of a Gemma checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    intermediate_size: usize,
-    num_attention_heads: usize,
-    rms_norm_eps: f64,
-    vocab_size: usize,
+    #[serde(flatten)]
+    decoder: DecoderConfig,
     num_key_value_heads: usize,
     head_dim: usize,
+    rms_norm_eps: f64,
     max_position_embeddings: Option<usize>,
     #[serde(default = "default_rope_theta")]
     rope_theta: f64,
@@ -36,97 +30,61 @@ fn default_rope_theta() -> f64 {
 }
 
 impl Config {
-    fn heads(&self) -> AttentionDims {
-        AttentionDims {
-            heads: self.num_attention_heads,
-            kv_heads: self.num_key_value_heads,
-            head_dim: self.head_dim,
-        }
+    fn attention_dims(&self) -> AttentionDims {
+        self.decoder
+            .attention_dims(self.num_key_value_heads, self.head_dim)
     }
 
-    fn attention(&self, weights: &Scope<'_>, layer: usize) -> Result<Attention, LoadError> {
-        let heads = self.heads();
-        let rotation = RopeConfig {
-            dims: heads.head_dim,
-            base: self.rope_theta,
+    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
+        weights.rms_norm_plus_one(name, self.decoder.hidden_size, self.rms_norm_eps)
+    }
+
+    fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
+        let rope = RopeConfig {
             traditional: self.rope_traditional,
-            scaling: None,
             max_position_embeddings: self.max_position_embeddings,
-            context_length: weights.context_length(),
+            ..RopeConfig::new(self.head_dim, self.rope_theta)
         };
-        let rotation = rope(&rotation).map_err(|problem| weights.config_error(problem))?;
-        let norm =
-            weights.rms_norm_plus_one("input_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let rope = rope.build(weights)?;
+        let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
         let weights = weights.child("self_attn");
-        Ok(Attention {
-            residual: Residual::pre_norm(norm),
-            qkv: QkvProjection::separate(&weights, self.hidden_size, heads, false)?,
-            head_norms: None,
-            o: weights.linear("o_proj", heads.q_width(), self.hidden_size)?,
-            config: AttentionConfig {
-                layer,
-                spec: heads.spec((heads.head_dim as f32).powf(-0.5)),
-                rope: Some(rotation),
-            },
-        })
+        let (dims, bias) = (self.attention_dims(), AttentionBias::None);
+        Ok(Attention::load(layer, &weights, dims, bias, residual)?.with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let norm = weights.rms_norm_plus_one(
-            "post_attention_layernorm",
-            self.hidden_size,
-            self.rms_norm_eps,
-        )?;
-        GatedMlp::load(
-            &weights.child("mlp"),
-            self.hidden_size,
-            self.intermediate_size,
-            false,
-            Activation::Gelu,
-            Residual::pre_norm(norm),
-        )
+        let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
+        let weights = weights.child("mlp");
+        GatedMlp::load(&weights, &self.decoder, false, Activation::Gelu, residual)
+    }
+
+    fn layer(&self, layer: usize, weights: &Scope<'_>) -> Result<Layer, LoadError> {
+        Ok(Layer::gated(
+            self.attention(layer, weights)?,
+            self.mlp(weights)?,
+        ))
     }
 }
 
 impl ModelConfig for Config {
     fn dimensions(&self) -> Dimensions {
-        Dimensions {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            heads: self.heads(),
-            max_position_embeddings: self.max_position_embeddings,
-        }
-    }
-
-    fn cache_layers(&self) -> Vec<CacheLayer> {
-        vec![CacheLayer::new(GroupKind::Full, self.heads()); self.num_hidden_layers]
+        self.decoder
+            .dimensions(self.attention_dims(), self.max_position_embeddings)
     }
 
     fn sanitize(&self, weights: &mut Weights) {
-        drop_unused(weights, true);
+        Decoder::sanitize(weights, true);
     }
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let embedding_scale = (self.hidden_size as f32).sqrt();
-        let config = DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            layers: self.num_hidden_layers,
-            tied: true,
-        };
-        let norm = |model: &Scope<'_>| {
-            model.rms_norm_plus_one("norm", self.hidden_size, self.rms_norm_eps)
-        };
-        let decoder = Decoder::load(weights, config, norm, |layer, weights| {
-            Ok(Layer {
-                self_attn: self.attention(weights, layer)?,
-                feed_forward: FeedForward::Gated(self.mlp(weights)?),
-            })
-        })?;
-        Ok(Box::new(Decoder {
-            embedding_scale: Some(embedding_scale),
-            ..decoder
-        }))
+        let decoder = Decoder::load(
+            weights,
+            &self.decoder,
+            true,
+            |layer, weights| self.layer(layer, weights),
+            |name, weights| self.norm(name, weights),
+        )?;
+        let embedding_scale = (self.decoder.hidden_size as f32).sqrt();
+        Ok(Box::new(decoder.with_embedding_scale(embedding_scale)))
     }
 }

@@ -1,12 +1,12 @@
-//! Gemma 3 as it is usually published: the text model wrapped beside a vision tower, which is left out here.
+//! Gemma 3 as it is usually published: the text model and a vision tower. Only the text model is loaded.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Dimensions, Model, ModelConfig, gemma3_text};
+use super::gemma3_text;
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
-use crate::runtime::CacheLayer;
+use crate::forward::{Dimensions, Model, ModelConfig};
 
 /// `config.json` of a Gemma 3 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -15,7 +15,7 @@ pub struct Config {
     text: gemma3_text::Config,
 }
 
-/// The configuration as it is written.
+/// The configuration as it is in the file.
 #[derive(Deserialize)]
 struct Wrapper {
     text_config: Map<String, Value>,
@@ -32,7 +32,7 @@ impl TryFrom<Wrapper> for Config {
 
     fn try_from(wrapper: Wrapper) -> Result<Self, Self::Error> {
         let mut text = wrapper.text_config;
-        // The wrapper's size of the vocabulary wins, and its defaults differ from the text model's own.
+        // The wrapper's `vocab_size` takes precedence, and its defaults differ from the text model's.
         text.insert("vocab_size".into(), wrapper.vocab_size.into());
         text.entry("num_attention_heads").or_insert(8.into());
         text.entry("num_key_value_heads").or_insert(4.into());
@@ -47,8 +47,8 @@ impl ModelConfig for Config {
         self.text.dimensions()
     }
 
-    fn cache_layers(&self) -> Vec<CacheLayer> {
-        self.text.cache_layers()
+    fn sliding_window(&self, layer: usize) -> Option<usize> {
+        self.text.sliding_window(layer)
     }
 
     fn check(&self) -> Result<(), String> {

@@ -1,31 +1,25 @@
-//! Llama, and what is published in its shape (Mistral, SmolLM2 and many more).
+//! Llama, and what is published with the same architecture (Mistral, SmolLM2 and many more).
 
-use mlxm_kernels::{Activation, AttentionSpec};
-use mlxm_kvcache::GroupKind;
+use mlxm_kernels::{Activation, Norm};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
-use super::{Dimensions, Model, ModelConfig, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
+use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig};
 use crate::nn::{
-    Attention, AttentionConfig, AttentionDims, Decoder, DecoderConfig, FeedForward, GatedMlp,
-    Layer, QkvProjection, Residual, RopeConfig, rope,
+    Attention, AttentionBias, Decoder, DecoderConfig, GatedMlp, Layer, Residual, RopeConfig,
+    RopeScaling,
 };
-use crate::runtime::CacheLayer;
 
 /// `config.json` of a Llama checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
-    hidden_size: usize,
-    pub(super) num_hidden_layers: usize,
-    intermediate_size: usize,
-    num_attention_heads: usize,
-    rms_norm_eps: f64,
-    vocab_size: usize,
-    head_dim: Option<usize>,
-    max_position_embeddings: Option<usize>,
+    #[serde(flatten)]
+    pub(super) decoder: DecoderConfig,
     num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+    rms_norm_eps: f64,
+    max_position_embeddings: Option<usize>,
     #[serde(default)]
     attention_bias: bool,
     #[serde(default)]
@@ -34,7 +28,7 @@ pub struct Config {
     rope_theta: f64,
     #[serde(default)]
     rope_traditional: bool,
-    rope_scaling: Option<Map<String, Value>>,
+    rope_scaling: Option<RopeScaling>,
     #[serde(default = "default_tie_word_embeddings")]
     tie_word_embeddings: bool,
     layer_types: Option<Vec<String>>,
@@ -50,132 +44,89 @@ fn default_tie_word_embeddings() -> bool {
 }
 
 impl Config {
-    fn heads(&self) -> AttentionDims {
-        AttentionDims {
-            heads: self.num_attention_heads,
-            kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
-            head_dim: self
-                .head_dim
-                .unwrap_or_else(|| self.hidden_size / self.num_attention_heads.max(1)),
-        }
+    fn attention_dims(&self) -> AttentionDims {
+        self.decoder
+            .attention_dims_or_default(self.num_key_value_heads, self.head_dim)
     }
 
-    /// The window of `layer`: only layers marked as sliding have one, whatever `sliding_window` says.
-    fn window(&self, layer: usize) -> Option<usize> {
-        let kind = self.layer_types.as_ref()?.get(layer)?;
-        if kind == "sliding_attention" {
-            self.sliding_window
-        } else {
-            None
-        }
+    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
+        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
     }
 
     fn attention(
         &self,
-        weights: &Scope<'_>,
         layer: usize,
-        rotates: bool,
+        weights: &Scope<'_>,
+        uses_rope: bool,
     ) -> Result<Attention, LoadError> {
-        let heads = self.heads();
-        let rotation = RopeConfig {
-            dims: heads.head_dim,
-            base: self.rope_theta,
+        let dims = self.attention_dims();
+        let rope = RopeConfig {
             traditional: self.rope_traditional,
             scaling: self.rope_scaling.as_ref(),
             max_position_embeddings: self.max_position_embeddings,
-            context_length: weights.context_length(),
+            ..RopeConfig::new(dims.head_dim, self.rope_theta)
         };
-        let rotation = rope(&rotation).map_err(|problem| weights.config_error(problem))?;
-        let norm = weights.rms_norm("input_layernorm", self.hidden_size, self.rms_norm_eps)?;
+        let rope = rope.build(weights)?;
+        let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
         let weights = weights.child("self_attn");
-        Ok(Attention {
-            residual: Residual::pre_norm(norm),
-            qkv: QkvProjection::separate(&weights, self.hidden_size, heads, self.attention_bias)?,
-            head_norms: None,
-            o: weights.linear_with_optional_bias(
-                "o_proj",
-                heads.q_width(),
-                self.hidden_size,
-                self.attention_bias,
-            )?,
-            config: AttentionConfig {
-                layer,
-                spec: AttentionSpec {
-                    window: self.window(layer),
-                    ..heads.spec((heads.head_dim as f32).powf(-0.5))
-                },
-                rope: rotates.then_some(rotation),
-            },
+        let bias = AttentionBias::all_if(self.attention_bias);
+        let attention = Attention::load(layer, &weights, dims, bias, residual)?
+            .with_sliding_window(self.sliding_window(layer));
+        Ok(if uses_rope {
+            attention.with_rope(rope)
+        } else {
+            attention
         })
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let norm = weights.rms_norm(
-            "post_attention_layernorm",
-            self.hidden_size,
-            self.rms_norm_eps,
-        )?;
+        let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
+        let weights = weights.child("mlp");
         GatedMlp::load(
-            &weights.child("mlp"),
-            self.hidden_size,
-            self.intermediate_size,
+            &weights,
+            &self.decoder,
             self.mlp_bias,
             Activation::Silu,
-            Residual::pre_norm(norm),
+            residual,
         )
     }
 
-    /// Builds the model with a rotation only in the layers for which `rotates` says so.
-    pub(super) fn load_rotating(
+    /// Builds the model with RoPE in the layers for which `uses_rope` is true.
+    pub(super) fn load_with_rope_layers(
         &self,
         weights: &Scope<'_>,
-        rotates: impl Fn(usize) -> bool,
+        uses_rope: impl Fn(usize) -> bool,
     ) -> Result<Box<dyn Model>, LoadError> {
-        let config = DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            layers: self.num_hidden_layers,
-            tied: self.tie_word_embeddings,
-        };
-        let norm = |model: &Scope<'_>| model.rms_norm("norm", self.hidden_size, self.rms_norm_eps);
-        let decoder = Decoder::load(weights, config, norm, |layer, weights| {
-            Ok(Layer {
-                self_attn: self.attention(weights, layer, rotates(layer))?,
-                feed_forward: FeedForward::Gated(self.mlp(weights)?),
-            })
-        })?;
-        Ok(Box::new(decoder))
+        Ok(Box::new(Decoder::load(
+            weights,
+            &self.decoder,
+            self.tie_word_embeddings,
+            |layer, weights| {
+                let attention = self.attention(layer, weights, uses_rope(layer))?;
+                Ok(Layer::gated(attention, self.mlp(weights)?))
+            },
+            |name, weights| self.norm(name, weights),
+        )?))
     }
 }
 
 impl ModelConfig for Config {
     fn dimensions(&self) -> Dimensions {
-        Dimensions {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            heads: self.heads(),
-            max_position_embeddings: self.max_position_embeddings,
-        }
+        self.decoder
+            .dimensions(self.attention_dims(), self.max_position_embeddings)
     }
 
-    fn cache_layers(&self) -> Vec<CacheLayer> {
-        let kind = |layer| {
-            self.window(layer)
-                .map_or(GroupKind::Full, |window| GroupKind::SlidingWindow {
-                    window,
-                })
-        };
-        (0..self.num_hidden_layers)
-            .map(|layer| CacheLayer::new(kind(layer), self.heads()))
-            .collect()
+    /// Only layers marked `sliding_attention` have a window, even if the configuration states one.
+    fn sliding_window(&self, layer: usize) -> Option<usize> {
+        let kind = self.layer_types.as_ref()?.get(layer)?;
+        self.sliding_window.filter(|_| kind == "sliding_attention")
     }
 
     fn sanitize(&self, weights: &mut Weights) {
-        drop_unused(weights, self.tie_word_embeddings);
+        Decoder::sanitize(weights, self.tie_word_embeddings);
     }
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        self.load_rotating(weights, |_| true)
+        self.load_with_rope_layers(weights, |_| true)
     }
 }

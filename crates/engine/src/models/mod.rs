@@ -1,7 +1,7 @@
-//! The architectures. One file each, named after its `model_type`: configuration, then the forward pass.
+//! The models. One file each, named after its `model_type`: configuration, attention, MLP, layer, model.
 //!
-//! A model file says nothing about devices or quantization, owns no cache and does not sample.
-//! `docs/add-a-model.md` shows how to add one.
+//! A model file contains nothing about devices or quantization, owns no cache and does not sample.
+//! `docs/add-a-model.md` explains how to add one.
 
 mod gemma;
 mod gemma2;
@@ -16,77 +16,16 @@ mod qwen3;
 mod smollm3;
 mod starcoder2;
 
-use std::fmt::Debug;
-
-use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::checkpoint::{CheckpointConfig, Scope, Weights};
+use crate::checkpoint::CheckpointConfig;
 use crate::error::LoadError;
-use crate::nn::AttentionDims;
-use crate::runtime::{CacheLayer, Step};
-
-/// A decoder that turns tokens into hidden rows, and hidden rows into logits.
-pub trait Model: Send {
-    /// Hidden rows `[T, hidden]` after the final norm. The step carries tokens, positions and the cache.
-    ///
-    /// # Errors
-    /// When a kernel refuses its input.
-    fn forward(&self, step: &mut Step<'_>) -> Result<Tensor, KernelError>;
-
-    /// Logits `[rows, vocab]` of hidden rows.
-    ///
-    /// # Errors
-    /// When a kernel refuses its input.
-    fn logits(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError>;
-}
-
-/// Sizes of a model.
-#[derive(Debug, Clone, Copy)]
-pub struct Dimensions {
-    /// Entries of a logits row.
-    pub vocab_size: usize,
-    /// Width of a hidden row.
-    pub hidden_size: usize,
-    /// Widest row in_flight a feed-forward block.
-    pub intermediate_size: usize,
-    /// AttentionDims of an attention layer.
-    pub heads: AttentionDims,
-    /// The longest context the model was made for.
-    pub max_position_embeddings: Option<usize>,
-}
-
-/// The configuration of an architecture: everything about a model that is known before its weights are read.
-pub trait ModelConfig: Debug {
-    /// Sizes.
-    fn dimensions(&self) -> Dimensions;
-
-    /// What each layer keeps in the cache, in layer order.
-    fn cache_layers(&self) -> Vec<CacheLayer>;
-
-    /// Checks what neither the types nor the sizes say.
-    ///
-    /// # Errors
-    /// A message that names the field.
-    fn check(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    /// Renames and drops tensors of unconverted or older checkpoints.
-    fn sanitize(&self, weights: &mut Weights);
-
-    /// Builds the model.
-    ///
-    /// # Errors
-    /// When a tensor does not fit.
-    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError>;
-}
+use crate::forward::ModelConfig;
 
 type ReadConfig = fn(&CheckpointConfig) -> Result<Box<dyn ModelConfig>, LoadError>;
 
-/// Architectures by `model_type`.
+/// Models by `model_type`.
 const MODELS: &[(&str, ReadConfig)] = &[
     ("gemma", read::<gemma::Config>),
     ("gemma2", read::<gemma2::Config>),
@@ -102,7 +41,7 @@ const MODELS: &[(&str, ReadConfig)] = &[
     ("starcoder2", read::<starcoder2::Config>),
 ];
 
-/// Names under which other projects publish an architecture of ours.
+/// Other `model_type`s of the same architectures.
 const MODEL_TYPE_ALIASES: &[(&str, &str)] = &[
     ("mistral", "llama"),
     ("iquestcoder", "llama"),
@@ -120,7 +59,7 @@ pub fn supported() -> Vec<&'static str> {
     names
 }
 
-/// Finds the architecture of a checkpoint and reads its configuration. Returns the architecture's own name with it.
+/// Parses the configuration of a checkpoint as its `model_type` requires. Returns it with the name of its model file.
 ///
 /// # Errors
 /// When the `model_type` is not supported or the configuration is invalid.
@@ -152,40 +91,7 @@ fn read<C: ModelConfig + DeserializeOwned + 'static>(
         .map_err(|error| invalid(error.to_string()))?;
     parsed
         .check()
-        .and_then(|()| check_sizes(&parsed))
+        .and_then(|()| parsed.check_dimensions())
         .map_err(invalid)?;
     Ok(Box::new(parsed))
-}
-
-fn check_sizes(config: &dyn ModelConfig) -> Result<(), String> {
-    let sizes = config.dimensions();
-    let positive = [
-        ("vocab_size", sizes.vocab_size),
-        ("hidden_size", sizes.hidden_size),
-        ("intermediate_size", sizes.intermediate_size),
-        ("num_attention_heads", sizes.heads.heads),
-        ("num_key_value_heads", sizes.heads.kv_heads),
-        ("head_dim", sizes.heads.head_dim),
-    ];
-    if let Some((name, _)) = positive.iter().find(|(_, size)| *size == 0) {
-        return Err(format!("`{name}` must be positive"));
-    }
-    if !sizes.heads.heads.is_multiple_of(sizes.heads.kv_heads) {
-        return Err(format!(
-            "`num_attention_heads` ({}) must be a multiple of `num_key_value_heads` ({})",
-            sizes.heads.heads, sizes.heads.kv_heads
-        ));
-    }
-    if config.cache_layers().is_empty() {
-        return Err("`num_hidden_layers` must be positive".into());
-    }
-    Ok(())
-}
-
-/// Drops the precomputed rotary frequencies of old exports, and the output head of models that tie it.
-fn drop_unused(weights: &mut Weights, tied: bool) {
-    weights.retain(|name| !name.contains("self_attn.rotary_emb.inv_freq"));
-    if tied {
-        weights.remove("lm_head.weight");
-    }
 }

@@ -1,31 +1,25 @@
-//! OLMo 2: norms behind the blocks instead of before them, and RMS norms over the whole rows of queries and keys.
+//! OLMo 2: norms after the blocks instead of before them, and RMS norms over all heads of the queries and keys together.
 
-use mlxm_kernels::{Activation, QkNorms};
-use mlxm_kvcache::GroupKind;
+use mlxm_kernels::{Activation, Norm, QkNorms};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
-use super::{Dimensions, Model, ModelConfig, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
+use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig};
 use crate::nn::{
-    Attention, AttentionConfig, AttentionDims, Decoder, DecoderConfig, FeedForward, GatedMlp,
-    Layer, QkvProjection, Residual, RopeConfig, rope,
+    Attention, AttentionBias, Decoder, DecoderConfig, GatedMlp, Layer, Residual, RopeConfig,
+    RopeScaling,
 };
-use crate::runtime::CacheLayer;
 
 /// `config.json` of an OLMo 2 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    intermediate_size: usize,
-    num_attention_heads: usize,
-    rms_norm_eps: f64,
-    vocab_size: usize,
-    head_dim: Option<usize>,
-    max_position_embeddings: Option<usize>,
+    #[serde(flatten)]
+    decoder: DecoderConfig,
     num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+    rms_norm_eps: f64,
+    max_position_embeddings: Option<usize>,
     #[serde(default)]
     attention_bias: bool,
     #[serde(default)]
@@ -34,7 +28,7 @@ pub struct Config {
     rope_theta: f64,
     #[serde(default)]
     rope_traditional: bool,
-    rope_scaling: Option<Map<String, Value>>,
+    rope_scaling: Option<RopeScaling>,
     #[serde(default = "default_tie_word_embeddings")]
     tie_word_embeddings: bool,
 }
@@ -48,104 +42,73 @@ fn default_tie_word_embeddings() -> bool {
 }
 
 impl Config {
-    fn heads(&self) -> AttentionDims {
-        AttentionDims {
-            heads: self.num_attention_heads,
-            kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
-            head_dim: self
-                .head_dim
-                .unwrap_or_else(|| self.hidden_size / self.num_attention_heads.max(1)),
-        }
+    fn attention_dims(&self) -> AttentionDims {
+        self.decoder
+            .attention_dims_or_default(self.num_key_value_heads, self.head_dim)
     }
 
-    fn attention(&self, weights: &Scope<'_>, layer: usize) -> Result<Attention, LoadError> {
-        let heads = self.heads();
-        let rotation = RopeConfig {
-            dims: heads.head_dim,
-            base: self.rope_theta,
+    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
+        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
+    }
+
+    fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
+        let dims = self.attention_dims();
+        let rope = RopeConfig {
             traditional: self.rope_traditional,
             scaling: self.rope_scaling.as_ref(),
             max_position_embeddings: self.max_position_embeddings,
-            context_length: weights.context_length(),
+            ..RopeConfig::new(dims.head_dim, self.rope_theta)
         };
-        let rotation = rope(&rotation).map_err(|problem| weights.config_error(problem))?;
-        let norm = weights.rms_norm(
-            "post_attention_layernorm",
-            self.hidden_size,
-            self.rms_norm_eps,
-        )?;
+        let rope = rope.build(weights)?;
+        let residual = Residual::post_norm(self.norm("post_attention_layernorm", weights)?);
         let weights = weights.child("self_attn");
-        Ok(Attention {
-            residual: Residual::post_norm(norm),
-            qkv: QkvProjection::separate(&weights, self.hidden_size, heads, self.attention_bias)?,
-            head_norms: Some(QkNorms {
-                q: weights.rms_norm("q_norm", heads.q_width(), self.rms_norm_eps)?,
-                k: weights.rms_norm("k_norm", heads.kv_width(), self.rms_norm_eps)?,
-            }),
-            o: weights.linear_with_optional_bias(
-                "o_proj",
-                heads.q_width(),
-                self.hidden_size,
-                self.attention_bias,
-            )?,
-            config: AttentionConfig {
-                layer,
-                spec: heads.spec((heads.head_dim as f32).powf(-0.5)),
-                rope: Some(rotation),
-            },
-        })
+        let norms = QkNorms {
+            q: weights.rms_norm("q_norm", dims.q_width(), self.rms_norm_eps)?,
+            k: weights.rms_norm("k_norm", dims.kv_width(), self.rms_norm_eps)?,
+        };
+        let bias = AttentionBias::all_if(self.attention_bias);
+        let attention = Attention::load(layer, &weights, dims, bias, residual)?;
+        Ok(attention.with_qk_norms(norms).with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<GatedMlp, LoadError> {
-        let norm = weights.rms_norm(
-            "post_feedforward_layernorm",
-            self.hidden_size,
-            self.rms_norm_eps,
-        )?;
+        let residual = Residual::post_norm(self.norm("post_feedforward_layernorm", weights)?);
+        let weights = weights.child("mlp");
         GatedMlp::load(
-            &weights.child("mlp"),
-            self.hidden_size,
-            self.intermediate_size,
+            &weights,
+            &self.decoder,
             self.mlp_bias,
             Activation::Silu,
-            Residual::post_norm(norm),
+            residual,
         )
+    }
+
+    fn layer(&self, layer: usize, weights: &Scope<'_>) -> Result<Layer, LoadError> {
+        Ok(Layer::gated(
+            self.attention(layer, weights)?,
+            self.mlp(weights)?,
+        ))
     }
 }
 
 impl ModelConfig for Config {
     fn dimensions(&self) -> Dimensions {
-        Dimensions {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            heads: self.heads(),
-            max_position_embeddings: self.max_position_embeddings,
-        }
-    }
-
-    fn cache_layers(&self) -> Vec<CacheLayer> {
-        vec![CacheLayer::new(GroupKind::Full, self.heads()); self.num_hidden_layers]
+        self.decoder
+            .dimensions(self.attention_dims(), self.max_position_embeddings)
     }
 
     fn sanitize(&self, weights: &mut Weights) {
-        drop_unused(weights, self.tie_word_embeddings);
+        Decoder::sanitize(weights, self.tie_word_embeddings);
     }
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let config = DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            layers: self.num_hidden_layers,
-            tied: self.tie_word_embeddings,
-        };
-        let norm = |model: &Scope<'_>| model.rms_norm("norm", self.hidden_size, self.rms_norm_eps);
-        let decoder = Decoder::load(weights, config, norm, |layer, weights| {
-            Ok(Layer {
-                self_attn: self.attention(weights, layer)?,
-                feed_forward: FeedForward::Gated(self.mlp(weights)?),
-            })
-        })?;
+        let decoder = Decoder::load(
+            weights,
+            &self.decoder,
+            self.tie_word_embeddings,
+            |layer, weights| self.layer(layer, weights),
+            |name, weights| self.norm(name, weights),
+        )?;
         Ok(Box::new(decoder))
     }
 }

@@ -1,11 +1,11 @@
-//! SmolLM3: Llama with layers that do not rotate (NoPE).
+//! SmolLM3: Llama with layers without positions (NoPE).
 
 use serde::Deserialize;
 
-use super::{Dimensions, Model, ModelConfig, llama};
+use super::llama;
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
-use crate::runtime::CacheLayer;
+use crate::forward::{Dimensions, Model, ModelConfig};
 
 /// `config.json` of a SmolLM3 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -14,7 +14,7 @@ pub struct Config {
     llama: llama::Config,
     #[serde(default = "default_no_rope_layer_interval")]
     no_rope_layer_interval: usize,
-    /// One number per layer: 1 where the layer *does* rotate, 0 where it does not.
+    /// One number per layer: 1 where the layer *does* use RoPE, 0 where it does not.
     no_rope_layers: Option<Vec<usize>>,
 }
 
@@ -23,7 +23,7 @@ fn default_no_rope_layer_interval() -> usize {
 }
 
 impl Config {
-    fn rotates(&self, layer: usize) -> bool {
+    fn uses_rope(&self, layer: usize) -> bool {
         match &self.no_rope_layers {
             Some(layers) => layers[layer] != 0,
             None => !(layer + 1).is_multiple_of(self.no_rope_layer_interval),
@@ -36,16 +36,16 @@ impl ModelConfig for Config {
         self.llama.dimensions()
     }
 
-    fn cache_layers(&self) -> Vec<CacheLayer> {
-        self.llama.cache_layers()
+    fn sliding_window(&self, layer: usize) -> Option<usize> {
+        self.llama.sliding_window(layer)
     }
 
     fn check(&self) -> Result<(), String> {
+        let layers = self.llama.decoder.num_hidden_layers;
         match &self.no_rope_layers {
-            Some(layers) if layers.len() != self.llama.num_hidden_layers => Err(format!(
-                "`no_rope_layers` has {} entries for {} layers",
-                layers.len(),
-                self.llama.num_hidden_layers
+            Some(entries) if entries.len() != layers => Err(format!(
+                "`no_rope_layers` has {} entries for {layers} layers",
+                entries.len(),
             )),
             None if self.no_rope_layer_interval == 0 => {
                 Err("`no_rope_layer_interval` must be positive".into())
@@ -60,6 +60,6 @@ impl ModelConfig for Config {
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
         self.llama
-            .load_rotating(weights, |layer| self.rotates(layer))
+            .load_with_rope_layers(weights, |layer| self.uses_rope(layer))
     }
 }

@@ -1,17 +1,14 @@
-//! StarCoder 2: layer norms, biases everywhere, an MLP without a gate.
+//! StarCoder 2: layer norms, biases on all projections, an MLP without a gate.
 
-use mlxm_kernels::Activation;
-use mlxm_kvcache::GroupKind;
+use mlxm_kernels::{Activation, Norm};
 use serde::Deserialize;
 
-use super::{Dimensions, Model, ModelConfig, drop_unused};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
+use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig};
 use crate::nn::{
-    Attention, AttentionConfig, AttentionDims, Decoder, DecoderConfig, FeedForward, Layer, Mlp,
-    QkvProjection, Residual, RopeConfig, rope,
+    Attention, AttentionBias, Decoder, DecoderConfig, Layer, Mlp, Residual, RopeConfig,
 };
-use crate::runtime::CacheLayer;
 
 /// `config.json` of a StarCoder 2 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -49,90 +46,73 @@ fn default_tie_word_embeddings() -> bool {
 }
 
 impl Config {
-    fn heads(&self) -> AttentionDims {
-        AttentionDims {
-            heads: self.num_attention_heads,
-            kv_heads: self.num_key_value_heads,
-            head_dim: self.hidden_size / self.num_attention_heads.max(1),
+    fn decoder(&self) -> DecoderConfig {
+        DecoderConfig {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
         }
     }
 
-    fn attention(&self, weights: &Scope<'_>, layer: usize) -> Result<Attention, LoadError> {
-        let heads = self.heads();
-        let rotation = RopeConfig {
-            dims: heads.head_dim,
-            base: self.rope_theta,
-            traditional: false,
-            scaling: None,
-            max_position_embeddings: self.max_position_embeddings,
-            context_length: weights.context_length(),
-        };
-        let rotation = rope(&rotation).map_err(|problem| weights.config_error(problem))?;
-        let norm = weights.layer_norm("input_layernorm", self.hidden_size, self.norm_epsilon)?;
+    fn attention_dims(&self) -> AttentionDims {
+        let decoder = self.decoder();
+        decoder.attention_dims(self.num_key_value_heads, decoder.default_head_dim())
+    }
+
+    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
+        weights.layer_norm(name, self.hidden_size, self.norm_epsilon)
+    }
+
+    fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
+        let dims = self.attention_dims();
+        let rope = RopeConfig::new(dims.head_dim, self.rope_theta).build(weights)?;
+        let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
         let weights = weights.child("self_attn");
-        Ok(Attention {
-            residual: Residual::pre_norm(norm),
-            qkv: QkvProjection::separate(&weights, self.hidden_size, heads, true)?,
-            head_norms: None,
-            o: weights.linear_with_bias("o_proj", heads.q_width(), self.hidden_size)?,
-            config: AttentionConfig {
-                layer,
-                spec: heads.spec((heads.head_dim as f32).powf(-0.5)),
-                rope: Some(rotation),
-            },
-        })
+        let attention = Attention::load(layer, &weights, dims, AttentionBias::All, residual)?;
+        Ok(attention.with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let norm = weights.layer_norm(
-            "post_attention_layernorm",
-            self.hidden_size,
-            self.norm_epsilon,
-        )?;
+        let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
         let weights = weights.child("mlp");
         Ok(Mlp {
-            residual: Residual::pre_norm(norm),
+            residual,
             up: weights.linear_with_bias("c_fc", self.hidden_size, self.intermediate_size)?,
             down: weights.linear_with_bias("c_proj", self.intermediate_size, self.hidden_size)?,
             activation: Activation::Gelu,
         })
     }
+
+    fn layer(&self, layer: usize, weights: &Scope<'_>) -> Result<Layer, LoadError> {
+        Ok(Layer::plain(
+            self.attention(layer, weights)?,
+            self.mlp(weights)?,
+        ))
+    }
 }
 
 impl ModelConfig for Config {
     fn dimensions(&self) -> Dimensions {
-        Dimensions {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            heads: self.heads(),
-            max_position_embeddings: self.max_position_embeddings,
-        }
-    }
-
-    fn cache_layers(&self) -> Vec<CacheLayer> {
-        vec![CacheLayer::new(GroupKind::Full, self.heads()); self.num_hidden_layers]
+        let longest = self.max_position_embeddings;
+        self.decoder().dimensions(self.attention_dims(), longest)
     }
 
     fn sanitize(&self, weights: &mut Weights) {
-        drop_unused(weights, self.tie_word_embeddings);
+        Decoder::sanitize(weights, self.tie_word_embeddings);
     }
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
-        let config = DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            layers: self.num_hidden_layers,
-            tied: self.tie_word_embeddings,
-        };
-        let norm =
-            |model: &Scope<'_>| model.layer_norm("norm", self.hidden_size, self.norm_epsilon);
-        let decoder = Decoder::load(weights, config, norm, |layer, weights| {
-            Ok(Layer {
-                self_attn: self.attention(weights, layer)?,
-                feed_forward: FeedForward::Plain(self.mlp(weights)?),
-            })
-        })?;
-        Ok(Box::new(decoder))
+        let layer = |layer, weights: &Scope<'_>| self.layer(layer, weights);
+        let norm = |name: &str, weights: &Scope<'_>| self.norm(name, weights);
+        let tied = self.tie_word_embeddings;
+        Ok(Box::new(Decoder::load(
+            weights,
+            &self.decoder(),
+            tied,
+            layer,
+            norm,
+        )?))
     }
 }

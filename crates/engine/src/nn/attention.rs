@@ -1,51 +1,14 @@
-//! Multi-head attention over the paged cache.
+//! Multi-head attention over the paged KV cache.
 
 use candle_core::Tensor;
-use mlxm_kernels::{AttentionSpec, KernelError, Linear, QkNorms, Rope};
+use mlxm_kernels::{KernelError, Linear, QkNorms, Rope};
 
 use super::Residual;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::runtime::Step;
+use crate::forward::{AttentionConfig, AttentionDims, Step};
 
-/// LmHead counts and width of an attention layer.
-#[derive(Debug, Clone, Copy)]
-pub struct AttentionDims {
-    /// Query heads.
-    pub heads: usize,
-    /// Key and value heads.
-    pub kv_heads: usize,
-    /// Width of a head.
-    pub head_dim: usize,
-}
-
-impl AttentionDims {
-    /// Full attention with this scale of the scores.
-    pub fn spec(&self, scale: f32) -> AttentionSpec {
-        AttentionSpec {
-            heads: self.heads,
-            kv_heads: self.kv_heads,
-            head_dim: self.head_dim,
-            value_dim: self.head_dim,
-            scale,
-            softcap: None,
-            window: None,
-            sinks: None,
-        }
-    }
-
-    /// Width of a row of queries.
-    pub fn q_width(&self) -> usize {
-        self.heads * self.head_dim
-    }
-
-    /// Width of a row of keys or values.
-    pub fn kv_width(&self) -> usize {
-        self.kv_heads * self.head_dim
-    }
-}
-
-/// The projections into queries, keys and values.
+/// The query, key and value projections.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -69,31 +32,56 @@ impl QkvProjection {
     /// Loads `q_proj`, `k_proj` and `v_proj`.
     ///
     /// # Errors
-    /// When a tensor does not fit.
+    /// When a tensor has the wrong shape or element type.
     pub fn separate(
         weights: &Scope<'_>,
-        hidden: usize,
-        heads: AttentionDims,
+        dims: AttentionDims,
         bias: bool,
     ) -> Result<Self, LoadError> {
-        let linear = |name, outputs| weights.linear_with_optional_bias(name, hidden, outputs, bias);
+        let linear = |name, outputs| {
+            weights.linear_with_optional_bias(name, dims.hidden_size, outputs, bias)
+        };
         Ok(Self::Separate {
-            q: linear("q_proj", heads.q_width())?,
-            k: linear("k_proj", heads.kv_width())?,
-            v: linear("v_proj", heads.kv_width())?,
+            q: linear("q_proj", dims.q_width())?,
+            k: linear("k_proj", dims.kv_width())?,
+            v: linear("v_proj", dims.kv_width())?,
         })
+    }
+
+    /// Loads `qkv_proj`.
+    ///
+    /// # Errors
+    /// When a tensor has the wrong shape or element type.
+    pub fn fused(weights: &Scope<'_>, dims: AttentionDims) -> Result<Self, LoadError> {
+        let outputs = dims.q_width() + 2 * dims.kv_width();
+        Ok(Self::Fused(weights.linear(
+            "qkv_proj",
+            dims.hidden_size,
+            outputs,
+        )?))
     }
 }
 
-/// What tells one attention layer from another.
-#[derive(Debug)]
-pub struct AttentionConfig {
-    /// Index of the layer's cache.
-    pub layer: usize,
-    /// AttentionDims, scale, window and cap.
-    pub spec: AttentionSpec,
-    /// Rotation of queries and keys; `None` for layers without positions.
-    pub rope: Option<Rope>,
+/// Which of an attention layer's projections have a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttentionBias {
+    /// None.
+    None,
+    /// Queries, keys and values (Qwen 2).
+    Qkv,
+    /// Queries, keys, values and the output.
+    All,
+}
+
+impl AttentionBias {
+    /// The meaning of the field `attention_bias`: all projections or none.
+    pub fn all_if(attention_bias: bool) -> Self {
+        if attention_bias {
+            Self::All
+        } else {
+            Self::None
+        }
+    }
 }
 
 /// Attention with its norms and residual.
@@ -104,14 +92,108 @@ pub struct Attention {
     /// Input projections.
     pub qkv: QkvProjection,
     /// Norms of queries and keys.
-    pub head_norms: Option<QkNorms>,
+    pub qk_norms: Option<QkNorms>,
     /// Output projection.
     pub o: Linear,
-    /// Shape, scale, rotation.
+    /// Sizes, scale and rotary embedding.
     pub config: AttentionConfig,
 }
 
 impl Attention {
+    /// Loads `q_proj`, `k_proj`, `v_proj` and `o_proj` of layer `layer`: full attention scaled by `1 / sqrt(head_dim)`,
+    /// without positions until [`with_rope`](Self::with_rope).
+    ///
+    /// # Errors
+    /// When a tensor has the wrong shape or element type.
+    pub fn load(
+        layer: usize,
+        weights: &Scope<'_>,
+        dims: AttentionDims,
+        bias: AttentionBias,
+        residual: Residual,
+    ) -> Result<Self, LoadError> {
+        let qkv = QkvProjection::separate(weights, dims, bias != AttentionBias::None)?;
+        Self::with_qkv(
+            layer,
+            weights,
+            dims,
+            qkv,
+            bias == AttentionBias::All,
+            residual,
+        )
+    }
+
+    /// As [`load`](Self::load) without biases, with `qkv_proj` instead of the three separate projections.
+    ///
+    /// # Errors
+    /// When a tensor has the wrong shape or element type.
+    pub fn load_fused(
+        layer: usize,
+        weights: &Scope<'_>,
+        dims: AttentionDims,
+        residual: Residual,
+    ) -> Result<Self, LoadError> {
+        let qkv = QkvProjection::fused(weights, dims)?;
+        Self::with_qkv(layer, weights, dims, qkv, false, residual)
+    }
+
+    fn with_qkv(
+        layer: usize,
+        weights: &Scope<'_>,
+        dims: AttentionDims,
+        qkv: QkvProjection,
+        output_bias: bool,
+        residual: Residual,
+    ) -> Result<Self, LoadError> {
+        let (inputs, outputs) = (dims.q_width(), dims.hidden_size);
+        Ok(Self {
+            residual,
+            qkv,
+            qk_norms: None,
+            o: weights.linear_with_optional_bias("o_proj", inputs, outputs, output_bias)?,
+            config: AttentionConfig {
+                layer,
+                spec: dims.spec(),
+                rope: None,
+            },
+        })
+    }
+
+    /// Rotates queries and keys by their positions.
+    #[must_use]
+    pub fn with_rope(mut self, rope: Rope) -> Self {
+        self.config.rope = Some(rope);
+        self
+    }
+
+    /// Scales the scores by `scale` instead of `1 / sqrt(head_dim)`.
+    #[must_use]
+    pub fn with_scale(mut self, scale: f32) -> Self {
+        self.config.spec.scale = scale;
+        self
+    }
+
+    /// Softcaps the scores: `cap·tanh(score / cap)`.
+    #[must_use]
+    pub fn with_softcap(mut self, cap: f32) -> Self {
+        self.config.spec.softcap = Some(cap);
+        self
+    }
+
+    /// Attends to the last `window` tokens only; to all of them when absent.
+    #[must_use]
+    pub fn with_sliding_window(mut self, window: Option<usize>) -> Self {
+        self.config.spec.window = window;
+        self
+    }
+
+    /// Normalizes queries and keys before they are rotated.
+    #[must_use]
+    pub fn with_qk_norms(mut self, norms: QkNorms) -> Self {
+        self.qk_norms = Some(norms);
+        self
+    }
+
     /// `[T, hidden]` → `[T, hidden]`; writes this step's keys and values into the layer's cache.
     ///
     /// # Errors
@@ -120,10 +202,10 @@ impl Attention {
         let kernels = step.kernels;
         let linears: &[&Linear] = match &self.qkv {
             QkvProjection::Separate { q, k, v } => &[q, k, v],
-            QkvProjection::Fused(all) => &[all],
+            QkvProjection::Fused(qkv) => &[qkv],
         };
-        let qkv = kernels.linear(x, self.residual.before(), linears)?;
-        let h = step.attend(&self.config, self.head_norms.as_ref(), &qkv)?;
-        self.residual.leave(x, &h, &self.o, kernels)
+        let qkv = kernels.linear(x, self.residual.pre(), linears)?;
+        let h = step.attend(&self.config, self.qk_norms.as_ref(), &qkv)?;
+        self.residual.add(x, &h, &self.o, kernels)
     }
 }

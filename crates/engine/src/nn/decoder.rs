@@ -1,15 +1,76 @@
-//! The frame of a decoder: embeddings, layers, final norm, head.
+//! A decoder: embeddings, layers, final norm, LM head.
 
 use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels, Norm};
+use serde::Deserialize;
 
 use super::{Embedding, Layer, LmHead};
-use crate::checkpoint::Scope;
+use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
-use crate::models::Model;
-use crate::runtime::Step;
+use crate::forward::{AttentionDims, Dimensions, Model, Step};
 
-/// A decoder without anything between its layers. An architecture that has more implements [`Model`] itself.
+/// The sizes that nearly every `config.json` states, under these names and without defaults.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct DecoderConfig {
+    /// Rows of the embedding table.
+    pub vocab_size: usize,
+    /// Width of a hidden state.
+    pub hidden_size: usize,
+    /// Width of the activations in a feed-forward block.
+    pub intermediate_size: usize,
+    /// Number of layers.
+    pub num_hidden_layers: usize,
+    /// Query heads.
+    pub num_attention_heads: usize,
+}
+
+impl DecoderConfig {
+    /// `hidden_size / num_attention_heads`, the head width of models that do not state one.
+    pub fn default_head_dim(&self) -> usize {
+        self.hidden_size / self.num_attention_heads.max(1)
+    }
+
+    /// Sizes of an attention layer.
+    pub fn attention_dims(&self, num_key_value_heads: usize, head_dim: usize) -> AttentionDims {
+        AttentionDims {
+            hidden_size: self.hidden_size,
+            heads: self.num_attention_heads,
+            kv_heads: num_key_value_heads,
+            head_dim,
+        }
+    }
+
+    /// As [`attention_dims`](Self::attention_dims), by default with as many key and value heads as query heads, and with
+    /// heads of `hidden_size / num_attention_heads`.
+    pub fn attention_dims_or_default(
+        &self,
+        num_key_value_heads: Option<usize>,
+        head_dim: Option<usize>,
+    ) -> AttentionDims {
+        self.attention_dims(
+            num_key_value_heads.unwrap_or(self.num_attention_heads),
+            head_dim.unwrap_or_else(|| self.default_head_dim()),
+        )
+    }
+
+    /// Sizes of a model with this attention.
+    pub fn dimensions(
+        &self,
+        attention: AttentionDims,
+        max_position_embeddings: Option<usize>,
+    ) -> Dimensions {
+        Dimensions {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            attention,
+            max_position_embeddings,
+        }
+    }
+}
+
+/// A decoder with nothing between its layers. A model that has more implements [`Model`] itself.
 #[derive(Debug)]
 pub struct Decoder {
     /// Token embeddings.
@@ -18,58 +79,71 @@ pub struct Decoder {
     pub embedding_scale: Option<f32>,
     /// The layers, in order.
     pub layers: Vec<Layer>,
-    /// The norm behind the last layer.
+    /// The norm after the last layer.
     pub norm: Norm,
-    /// Hidden rows to logits.
-    pub head: LmHead,
-}
-
-/// What a decoder's frame is made of.
-#[derive(Debug, Clone, Copy)]
-pub struct DecoderConfig {
-    /// Rows of the embedding table.
-    pub vocab_size: usize,
-    /// Width of a hidden row.
-    pub hidden_size: usize,
-    /// Number of layers.
-    pub layers: usize,
-    /// Whether the embedding table is also the head.
-    pub tied: bool,
+    /// Hidden states to logits.
+    pub lm_head: LmHead,
 }
 
 impl Decoder {
-    /// Loads the parts under the names that nearly all checkpoints give them: `model.embed_tokens`, `model.layers.0`, …,
-    /// `model.norm` and, unless it is tied, `lm_head`. `norm` is given the place `model`, `layer` the layer's own.
+    /// Loads the parts under their usual names: `model.embed_tokens`, `model.layers.0`, …, `model.norm` and, unless it is
+    /// tied to the embeddings, `lm_head`. `layer` is given the layer's scope, `norm` the name and the scope of the norm.
     ///
     /// # Errors
-    /// When a tensor does not fit.
+    /// When a tensor has the wrong shape or element type.
     pub fn load(
         weights: &Scope<'_>,
-        config: DecoderConfig,
-        norm: impl FnOnce(&Scope<'_>) -> Result<Norm, LoadError>,
+        config: &DecoderConfig,
+        tie_word_embeddings: bool,
         layer: impl Fn(usize, &Scope<'_>) -> Result<Layer, LoadError>,
+        norm: impl Fn(&str, &Scope<'_>) -> Result<Norm, LoadError>,
     ) -> Result<Self, LoadError> {
-        let DecoderConfig {
-            vocab_size,
-            hidden_size,
-            layers,
-            tied,
-        } = config;
+        let (vocab_size, hidden_size) = (config.vocab_size, config.hidden_size);
         let model = weights.child("model");
-        let embed_tokens = model.embedding("embed_tokens", vocab_size, hidden_size)?;
-        let scope = model.child("layers");
-        let layers = (0..layers)
-            .map(|index| layer(index, &scope.child(index)))
+        let embed_tokens = Embedding::load("embed_tokens", &model, vocab_size, hidden_size)?;
+        let layers = (0..config.num_hidden_layers)
+            .map(|index| layer(index, &model.child("layers").child(index)))
             .collect::<Result<_, _>>()?;
-        let norm = norm(&model)?;
-        let head = LmHead::load(weights, &embed_tokens, tied, hidden_size, vocab_size)?;
+        let norm = norm("norm", &model)?;
+        let lm_head = if tie_word_embeddings {
+            LmHead::tied(&embed_tokens)
+        } else {
+            LmHead::untied(weights.linear("lm_head", hidden_size, vocab_size)?)
+        };
         Ok(Self {
             embed_tokens,
             embedding_scale: None,
             layers,
             norm,
-            head,
+            lm_head,
         })
+    }
+
+    /// Multiplies the embeddings by `scale`.
+    #[must_use]
+    pub fn with_embedding_scale(self, scale: f32) -> Self {
+        Self {
+            embedding_scale: Some(scale),
+            ..self
+        }
+    }
+
+    /// Changes the LM head.
+    #[must_use]
+    pub fn map_lm_head(self, change: impl FnOnce(LmHead) -> LmHead) -> Self {
+        Self {
+            lm_head: change(self.lm_head),
+            ..self
+        }
+    }
+
+    /// Drops tensors that old exports contain and no model uses: precomputed RoPE frequencies and the LM head of models
+    /// that tie it to the embeddings.
+    pub fn sanitize(weights: &mut Weights, tie_word_embeddings: bool) {
+        weights.retain(|name| !name.contains("self_attn.rotary_emb.inv_freq"));
+        if tie_word_embeddings {
+            weights.remove("lm_head.weight");
+        }
     }
 }
 
@@ -86,6 +160,6 @@ impl Model for Decoder {
     }
 
     fn logits(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        self.head.forward(rows, kernels)
+        self.lm_head.forward(rows, kernels)
     }
 }

@@ -1,25 +1,33 @@
-//! Token embeddings, which may also serve as the output head.
+//! Token embeddings, which may also serve as the LM head.
 
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels, Linear, Weight};
+use mlxm_kernels::{KernelError, Kernels, Linear};
 
-/// A table of one row per token. Only the rows asked for are ever dequantized.
+use crate::checkpoint::Scope;
+use crate::error::LoadError;
+
+/// A table of one row per token. Rows are dequantized when they are looked up.
 #[derive(Debug, Clone)]
 pub struct Embedding {
     table: Arc<Linear>,
 }
 
 impl Embedding {
-    /// From a table `[entries, width]`.
-    pub fn new(table: Weight) -> Self {
-        Self {
-            table: Arc::new(Linear {
-                weight: table,
-                bias: None,
-            }),
-        }
+    /// Loads `{name}.weight` `[entries, width]`, dense or quantized.
+    ///
+    /// # Errors
+    /// When a tensor has the wrong shape or element type.
+    pub fn load(
+        name: &str,
+        weights: &Scope<'_>,
+        entries: usize,
+        width: usize,
+    ) -> Result<Self, LoadError> {
+        Ok(Self {
+            table: Arc::new(weights.linear(name, width, entries)?),
+        })
     }
 
     /// `[T]` ids → `[T, width]`.

@@ -4,27 +4,43 @@ use candle_core::Tensor;
 use mlxm_kernels::KernelError;
 
 use super::{Attention, GatedMlp, Mlp};
-use crate::runtime::Step;
+use crate::forward::Step;
 
-/// The second half of a decoder layer.
+/// The feed-forward block of a decoder layer.
 #[derive(Debug)]
 pub enum FeedForward {
-    /// With a gate.
+    /// With a gate (GLU).
     Gated(GatedMlp),
-    /// Without.
+    /// Without a gate.
     Plain(Mlp),
 }
 
-/// Attention and feed-forward, one after the other.
+/// Attention, then feed-forward.
 #[derive(Debug)]
 pub struct Layer {
-    /// First half.
+    /// The attention block.
     pub self_attn: Attention,
-    /// Second half.
+    /// The feed-forward block.
     pub feed_forward: FeedForward,
 }
 
 impl Layer {
+    /// A layer with a gated MLP.
+    pub fn gated(self_attn: Attention, mlp: GatedMlp) -> Self {
+        Self {
+            self_attn,
+            feed_forward: FeedForward::Gated(mlp),
+        }
+    }
+
+    /// A layer with an MLP without a gate.
+    pub fn plain(self_attn: Attention, mlp: Mlp) -> Self {
+        Self {
+            self_attn,
+            feed_forward: FeedForward::Plain(mlp),
+        }
+    }
+
     /// `[T, hidden]` → `[T, hidden]`.
     ///
     /// # Errors

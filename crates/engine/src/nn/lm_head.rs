@@ -1,79 +1,59 @@
-//! From hidden rows to logits.
+//! From hidden states to logits.
 
 use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels, Linear};
 
 use super::Embedding;
-use crate::checkpoint::Scope;
-use crate::error::LoadError;
 
-/// The output projection with the scaling some families put behind it.
+/// The output projection, with the scaling that some families apply to its result.
 #[derive(Debug)]
 pub struct LmHead {
     projection: Projection,
-    /// Logits are divided by this (Granite's `logits_scaling`).
-    divisor: Option<f32>,
+    /// Logits are divided by this (Granite).
+    logits_scaling: Option<f32>,
     /// `cap·tanh(logits / cap)` (Gemma 2).
-    softcap: Option<f32>,
+    logit_softcap: Option<f32>,
 }
 
 #[derive(Debug)]
 enum Projection {
     Tied(Embedding),
-    Linear(Linear),
+    Untied(Linear),
 }
 
 impl LmHead {
-    /// The embedding table, used a second time.
+    /// The embedding table as output projection.
     pub fn tied(embedding: &Embedding) -> Self {
+        Self::new(Projection::Tied(embedding.clone()))
+    }
+
+    /// A separate projection.
+    pub fn untied(linear: Linear) -> Self {
+        Self::new(Projection::Untied(linear))
+    }
+
+    fn new(projection: Projection) -> Self {
         Self {
-            projection: Projection::Tied(embedding.clone()),
-            divisor: None,
-            softcap: None,
+            projection,
+            logits_scaling: None,
+            logit_softcap: None,
         }
     }
 
-    /// A projection of its own.
-    pub fn linear(linear: Linear) -> Self {
-        Self {
-            projection: Projection::Linear(linear),
-            divisor: None,
-            softcap: None,
-        }
-    }
-
-    /// The embedding table if `tied`, else `lm_head`.
-    ///
-    /// # Errors
-    /// When a tensor does not fit.
-    pub fn load(
-        weights: &Scope<'_>,
-        embedding: &Embedding,
-        tied: bool,
-        hidden: usize,
-        vocab: usize,
-    ) -> Result<Self, LoadError> {
-        if tied {
-            Ok(Self::tied(embedding))
-        } else {
-            Ok(Self::linear(weights.linear("lm_head", hidden, vocab)?))
-        }
-    }
-
-    /// Divides the logits.
+    /// Divides the logits by `divisor`.
     #[must_use]
     pub fn logits_scaling(self, divisor: f32) -> Self {
         Self {
-            divisor: Some(divisor),
+            logits_scaling: Some(divisor),
             ..self
         }
     }
 
-    /// Caps the logits softly.
+    /// Softcaps the logits.
     #[must_use]
-    pub fn logit_softcap(self, softcap: f32) -> Self {
+    pub fn logit_softcap(self, cap: f32) -> Self {
         Self {
-            softcap: Some(softcap),
+            logit_softcap: Some(cap),
             ..self
         }
     }
@@ -81,16 +61,16 @@ impl LmHead {
     /// `[rows, hidden]` → `[rows, vocab]`.
     ///
     /// # Errors
-    /// When the width of the rows is not the head's.
+    /// When the width of the rows is not the projection's.
     pub fn forward(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
         let mut logits = match &self.projection {
             Projection::Tied(embedding) => embedding.as_linear(rows, kernels)?,
-            Projection::Linear(linear) => kernels.linear(rows, None, &[linear])?,
+            Projection::Untied(linear) => kernels.linear(rows, None, &[linear])?,
         };
-        if let Some(divisor) = self.divisor {
+        if let Some(divisor) = self.logits_scaling {
             logits = kernels.scale(&logits, 1.0 / divisor)?;
         }
-        if let Some(cap) = self.softcap {
+        if let Some(cap) = self.logit_softcap {
             logits = kernels.softcap(&logits, cap)?;
         }
         Ok(logits)

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use mlxm_kernels::{self as kernels, Activation, KernelError, Kernels, Linear};
 
-use super::Residual;
+use super::{DecoderConfig, Residual};
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
 
@@ -12,12 +12,12 @@ use crate::error::LoadError;
 pub enum GateUp {
     /// Two weights.
     Separate {
-        /// The activated branch.
+        /// The branch that the activation is applied to.
         gate: Linear,
         /// The other branch.
         up: Linear,
     },
-    /// One weight that gives the gate's columns, then the other's (Phi-3).
+    /// One weight whose outputs are the gate, then the other branch (Phi-3).
     Fused(Linear),
 }
 
@@ -38,15 +38,15 @@ impl GatedMlp {
     /// Loads `gate_proj`, `up_proj` and `down_proj`.
     ///
     /// # Errors
-    /// When a tensor does not fit.
+    /// When a tensor has the wrong shape or element type.
     pub fn load(
         weights: &Scope<'_>,
-        hidden: usize,
-        intermediate: usize,
+        config: &DecoderConfig,
         bias: bool,
         activation: Activation,
         residual: Residual,
     ) -> Result<Self, LoadError> {
+        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
         let linear =
             |name, inputs, outputs| weights.linear_with_optional_bias(name, inputs, outputs, bias);
         Ok(Self {
@@ -60,6 +60,25 @@ impl GatedMlp {
         })
     }
 
+    /// Loads `gate_up_proj` and `down_proj`, without biases.
+    ///
+    /// # Errors
+    /// When a tensor has the wrong shape or element type.
+    pub fn load_fused(
+        weights: &Scope<'_>,
+        config: &DecoderConfig,
+        activation: Activation,
+        residual: Residual,
+    ) -> Result<Self, LoadError> {
+        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+        Ok(Self {
+            residual,
+            gate_up: GateUp::Fused(weights.linear("gate_up_proj", hidden, 2 * intermediate)?),
+            down: weights.linear("down_proj", intermediate, hidden)?,
+            activation,
+        })
+    }
+
     /// `[T, hidden]` → `[T, hidden]`.
     ///
     /// # Errors
@@ -69,8 +88,8 @@ impl GatedMlp {
             GateUp::Separate { gate, up } => kernels::GateUp::Separate(gate, up),
             GateUp::Fused(both) => kernels::GateUp::Fused(both),
         };
-        let h = kernels.gated_linear(x, self.residual.before(), gate_up, self.activation)?;
-        self.residual.leave(x, &h, &self.down, kernels)
+        let h = kernels.gated_linear(x, self.residual.pre(), gate_up, self.activation)?;
+        self.residual.add(x, &h, &self.down, kernels)
     }
 }
 
@@ -93,8 +112,7 @@ impl Mlp {
     /// # Errors
     /// When a width does not match.
     pub fn forward(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        let before = self.residual.before();
-        let h = kernels.linear_act(x, before, &self.up, self.activation)?;
-        self.residual.leave(x, &h, &self.down, kernels)
+        let h = kernels.linear_act(x, self.residual.pre(), &self.up, self.activation)?;
+        self.residual.add(x, &h, &self.down, kernels)
     }
 }

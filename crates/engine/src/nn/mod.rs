@@ -1,8 +1,8 @@
-//! Blocks that architectures share.
+//! Blocks that models share.
 //!
-//! A block takes its norm, its projections and its residual together, and hands them to the kernels as few fused
-//! operations: three for attention up to its result, one for each projection back, one for what a feed-forward block does
-//! before that. Linear layers see `[T, width]`; only attention knows about sequences.
+//! A block holds its norms, projections and residual together and issues few fused operations: three for attention up to
+//! its result, one for a feed-forward block up to its output projection, one for each output projection. Linear layers see
+//! `[T, width]`; only attention distinguishes sequences.
 
 mod attention;
 mod decoder;
@@ -13,11 +13,11 @@ mod mlp;
 mod residual;
 mod rope;
 
-pub use attention::{Attention, AttentionConfig, AttentionDims, QkvProjection};
+pub use attention::{Attention, AttentionBias, QkvProjection};
 pub use decoder::{Decoder, DecoderConfig};
 pub use embedding::Embedding;
 pub use layer::{FeedForward, Layer};
 pub use lm_head::LmHead;
 pub use mlp::{GateUp, GatedMlp, Mlp};
 pub use residual::Residual;
-pub use rope::{RopeConfig, rope};
+pub use rope::{RopeConfig, RopeScaling};

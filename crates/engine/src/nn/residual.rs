@@ -1,40 +1,40 @@
-//! The frame around a block's function: norms before and after it, and the residual.
+//! The norms around a block and its residual connection.
 
 use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels, Linear, Norm};
 
-/// `y = x + scale · after(f(before(x)))`, with either norm optional.
+/// `y = x + scale · post(f(pre(x)))`, where either norm may be absent.
 #[derive(Debug)]
 pub struct Residual {
-    before: Option<Norm>,
-    after: Option<Norm>,
+    pre: Option<Norm>,
+    post: Option<Norm>,
     scale: f32,
 }
 
 impl Residual {
-    /// The norm comes first (Llama and most others).
+    /// A norm before the block (Llama and most others).
     pub fn pre_norm(norm: Norm) -> Self {
         Self {
-            before: Some(norm),
-            after: None,
+            pre: Some(norm),
+            post: None,
             scale: 1.0,
         }
     }
 
-    /// The norm comes last (OLMo 2).
+    /// A norm after the block (OLMo 2).
     pub fn post_norm(norm: Norm) -> Self {
         Self {
-            before: None,
-            after: Some(norm),
+            pre: None,
+            post: Some(norm),
             scale: 1.0,
         }
     }
 
-    /// A norm on each side (Gemma 2 and 3).
-    pub fn sandwich(before: Norm, after: Norm) -> Self {
+    /// A norm before and one after the block (Gemma 2 and 3).
+    pub fn sandwich(pre: Norm, post: Norm) -> Self {
         Self {
-            before: Some(before),
-            after: Some(after),
+            pre: Some(pre),
+            post: Some(post),
             scale: 1.0,
         }
     }
@@ -45,20 +45,20 @@ impl Residual {
         Self { scale, ..self }
     }
 
-    /// The norm of what the block's function gets to see.
-    pub(super) fn before(&self) -> Option<&Norm> {
-        self.before.as_ref()
+    /// The norm of the block's input.
+    pub(super) fn pre(&self) -> Option<&Norm> {
+        self.pre.as_ref()
     }
 
-    /// Adds the projection of the function's result to the residual stream.
-    pub(super) fn leave(
+    /// Adds the block's output projection of `h` to the residual stream `x`.
+    pub(super) fn add(
         &self,
         x: &Tensor,
         h: &Tensor,
         projection: &Linear,
         kernels: &Kernels,
     ) -> Result<Tensor, KernelError> {
-        match &self.after {
+        match &self.post {
             Some(norm) => {
                 let y = kernels.linear(h, None, &[projection])?;
                 kernels.add_normed(x, &y, norm, self.scale)

@@ -1,46 +1,67 @@
-//! Rotary position embeddings and the ways their frequencies are stretched beyond the trained length.
+//! Rotary position embeddings and the scaling methods that extend them beyond the trained length.
 //!
 //! The formulas are those of mlx-lm, which differ from transformers in two places: `longrope` always uses the long
 //! factors, and `dynamic` follows the length of the current call. Here `dynamic` is fixed when the model is loaded, from
-//! the planned context: keys already in the cache are never rotated again, so the base must not move under them.
+//! the planned context length: cached keys are never rotated again, so the base must not change.
 
 use std::f64::consts::PI;
 
 use mlxm_kernels::Rope;
 use serde_json::{Map, Value};
 
-/// What determines the rotation of a layer.
+use crate::checkpoint::Scope;
+use crate::error::LoadError;
+
+/// The `rope_scaling` object of a `config.json`.
+pub type RopeScaling = Map<String, Value>;
+
+/// The rotary embedding of a layer, as its configuration states it.
 #[derive(Debug, Clone)]
 pub struct RopeConfig<'a> {
-    /// Leading elements of each head that rotate; must be even.
+    /// How many leading elements of each head rotate; must be even.
     pub dims: usize,
-    /// Base of the frequencies, `rope_theta`.
-    pub base: f64,
+    /// `rope_theta`, the base of the frequencies.
+    pub theta: f64,
     /// Rotate neighbouring pairs instead of halves.
     pub traditional: bool,
-    /// The `rope_scaling` object of the config.
-    pub scaling: Option<&'a Map<String, Value>>,
+    /// Extension beyond the trained length.
+    pub scaling: Option<&'a RopeScaling>,
     /// The length the model was trained for.
     pub max_position_embeddings: Option<usize>,
-    /// The longest sequence planned for.
-    pub context_length: usize,
 }
 
-/// Frequencies of a rotation.
-///
-/// # Errors
-/// A message that names what is wrong in `rope_scaling`.
-pub fn rope(config: &RopeConfig<'_>) -> Result<Rope, String> {
+impl RopeConfig<'_> {
+    /// Plain RoPE.
+    pub fn new(dims: usize, theta: f64) -> Self {
+        Self {
+            dims,
+            theta,
+            traditional: false,
+            scaling: None,
+            max_position_embeddings: None,
+        }
+    }
+
+    /// The rotary embedding for sequences up to the model's planned context length.
+    ///
+    /// # Errors
+    /// When the configuration is invalid.
+    pub fn build(&self, weights: &Scope<'_>) -> Result<Rope, LoadError> {
+        rope(self, weights.context_length()).map_err(|problem| weights.config_error(problem))
+    }
+}
+
+fn rope(config: &RopeConfig<'_>, context_length: usize) -> Result<Rope, String> {
     if config.dims == 0 || !config.dims.is_multiple_of(2) {
         return Err(format!(
-            "the rotated part of a head must be even, not {}",
+            "the number of rotated elements of a head must be positive and even, not {}",
             config.dims
         ));
     }
     let plain = |scale: f32| Rope {
         dims: config.dims,
         traditional: config.traditional,
-        inverse_frequencies: inverse_frequencies(config.dims, config.base)
+        inverse_frequencies: inverse_frequencies(config.dims, config.theta)
             .iter()
             .map(|f| f * scale)
             .collect(),
@@ -53,7 +74,7 @@ pub fn rope(config: &RopeConfig<'_>) -> Result<Rope, String> {
     match scaling.kind()? {
         "default" | "mrope" => Ok(plain(1.0)),
         "linear" => Ok(plain((1.0 / scaling.factor()?) as f32)),
-        "dynamic" => dynamic(config, &scaling),
+        "dynamic" => dynamic(config, &scaling, context_length),
         "llama3" => llama3(config, &scaling),
         "yarn" => yarn(config, &scaling),
         "longrope" | "su" => longrope(config, &scaling),
@@ -91,14 +112,19 @@ fn from_frequencies(
 }
 
 /// The base grows with the length once it exceeds the trained one (dynamic NTK).
-fn dynamic(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> {
+fn dynamic(
+    config: &RopeConfig<'_>,
+    scaling: &Scaling<'_>,
+    context_length: usize,
+) -> Result<Rope, String> {
     let factor = scaling.factor()?;
     let trained = config
         .max_position_embeddings
         .ok_or("rope_scaling `dynamic` needs max_position_embeddings")? as f64;
-    let length = (config.context_length as f64).max(trained);
+    let length = (context_length as f64).max(trained);
     let dims = config.dims as f64;
-    let base = config.base * (factor * length / trained - (factor - 1.0)).powf(dims / (dims - 2.0));
+    let base =
+        config.theta * (factor * length / trained - (factor - 1.0)).powf(dims / (dims - 2.0));
     Ok(Rope {
         dims: config.dims,
         traditional: config.traditional,
@@ -107,13 +133,13 @@ fn dynamic(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, Strin
     })
 }
 
-/// Long wavelengths are stretched, short ones kept, those between blended (Llama 3.1).
+/// Divides low frequencies by `factor`, keeps high ones and blends those between (Llama 3.1).
 fn llama3(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> {
     let factor = scaling.factor()? as f32;
     let low = scaling.number_or("low_freq_factor", 1.0)? as f32;
     let high = scaling.number_or("high_freq_factor", 4.0)? as f32;
     let trained = scaling.number_or("original_max_position_embeddings", 8192.0)? as f32;
-    let stretched = frequencies(config.dims, config.base)
+    let scaled = frequencies(config.dims, config.theta)
         .into_iter()
         .map(move |frequency| {
             let wavelength = 2.0 * PI as f32 * frequency;
@@ -126,7 +152,7 @@ fn llama3(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String
                 frequency
             }
         });
-    Ok(from_frequencies(config, stretched, 1.0))
+    Ok(from_frequencies(config, scaled, 1.0))
 }
 
 /// YaRN (Peng et al. 2023): interpolation for slow frequencies, none for fast ones, a linear ramp between.
@@ -135,7 +161,7 @@ fn yarn(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> 
     let trained = scaling.number_or("original_max_position_embeddings", 4096.0)?;
     let dims = config.dims as f64;
     let dimension_of =
-        |rotations: f64| dims * (trained / (rotations * 2.0 * PI)).ln() / (2.0 * config.base.ln());
+        |rotations: f64| dims * (trained / (rotations * 2.0 * PI)).ln() / (2.0 * config.theta.ln());
     let low = dimension_of(scaling.number_or("beta_fast", 32.0)?)
         .floor()
         .max(0.0) as f32;
@@ -155,7 +181,7 @@ fn yarn(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> 
     let attention_factor = attention_factor_of(scaling.number_or("mscale", 1.0)?)
         / attention_factor_of(scaling.number_or("mscale_all_dim", 0.0)?);
     let factor = factor as f32;
-    let ramped = frequencies(config.dims, config.base)
+    let ramped = frequencies(config.dims, config.theta)
         .into_iter()
         .enumerate()
         .map(move |(i, fast)| {
@@ -166,22 +192,22 @@ fn yarn(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> 
     Ok(from_frequencies(config, ramped, attention_factor))
 }
 
-/// A factor per frequency, and an attention_factor that grows with the stretch (Phi-3's `longrope`).
+/// A factor per frequency, and an attention factor that grows with the extension (Phi-3's `longrope`).
 fn longrope(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> {
     let trained = scaling.number_or("original_max_position_embeddings", 4096.0)?;
     let factors = scaling.list("long_factor", config.dims / 2)?;
     let longest = config.max_position_embeddings.unwrap_or(131_072) as f64;
-    let stretch = longest / trained;
-    let attention_factor = if stretch <= 1.0 {
+    let extension = longest / trained;
+    let attention_factor = if extension <= 1.0 {
         1.0
     } else {
-        (1.0 + stretch.ln() / trained.ln()).sqrt()
+        (1.0 + extension.ln() / trained.ln()).sqrt()
     };
-    let stretched = frequencies(config.dims, config.base)
+    let scaled = frequencies(config.dims, config.theta)
         .into_iter()
         .zip(factors)
         .map(|(frequency, factor)| frequency * factor);
-    Ok(from_frequencies(config, stretched, attention_factor))
+    Ok(from_frequencies(config, scaled, attention_factor))
 }
 
 /// Typed access to a `rope_scaling` object.
@@ -228,7 +254,7 @@ impl Scaling<'_> {
         Ok(self.number(key)?.unwrap_or(default))
     }
 
-    /// One number per frequency; a single number stands for all of them.
+    /// One number per frequency; a single number applies to all of them.
     fn list(&self, key: &str, len: usize) -> Result<Vec<f32>, String> {
         let bad = || format!("rope_scaling `{key}` must be a number or a list of {len} numbers");
         let number = |value: &Value| value.as_f64().map(|number| number as f32);

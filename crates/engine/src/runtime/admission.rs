@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_are_let_in_than_may_be_here() {
+    fn acquire_never_exceeds_the_limit() {
         let admission = Arc::new(Admission::new(2, 5));
         let places: Vec<Permit> = std::thread::scope(|scope| {
             let callers: Vec<_> = (0..8)
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_engine_empties() {
+    fn closed_admission_rejects_and_drains() {
         let admission = Arc::new(Admission::new(1, 1));
         let place = admission.acquire().unwrap();
         admission.close();

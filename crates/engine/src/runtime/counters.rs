@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_survive_being_published() {
+    fn counters_round_trip_through_words() {
         let counters = Counters {
             steps: 1,
             tokens: 2,

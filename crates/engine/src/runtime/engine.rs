@@ -11,7 +11,6 @@ use mlxm_kernels::{CpuOptions, Kernels};
 use mlxm_scheduler::{Scheduler, SchedulerConfig, Sequence, SequenceId};
 
 use super::admission::Admission;
-use super::cache::CachePool;
 use super::counters::{Counters, EngineStats, SharedStats};
 use super::generation::Generation;
 use super::loading::{LoadPlan, default_sampling};
@@ -20,8 +19,9 @@ use super::memory::MemoryPlan;
 use super::sequence::{ActiveRequest, Limits};
 use super::worker::{Command, Worker};
 use crate::error::{LoadError, RequestError};
+use crate::forward::CachePool;
+use crate::forward::Model;
 use crate::info::ModelInfo;
-use crate::models::Model;
 use crate::options::{DEFAULT_MAX_QUEUED_REQUESTS, LoadOptions};
 use crate::request::{Logits, Request};
 use crate::sampling::SamplingParams;
@@ -63,30 +63,36 @@ impl Engine {
         options: &LoadOptions,
         wrap: impl FnOnce(Box<dyn Model>) -> Box<dyn Model>,
     ) -> Result<Self, LoadError> {
-        let opened = LoadPlan::new(path, options)?;
+        let load_plan = LoadPlan::new(path, options)?;
         let kernels = Kernels::cpu(CpuOptions {
             threads: options.threads,
             activation_dtype: options.activation_dtype,
         });
-        let (model, parameters) = opened.build(Some(&kernels))?;
-        let info = opened.info(parameters);
+        let (model, parameters) = load_plan.build(Some(&kernels))?;
+        let info = load_plan.info(parameters);
         let scheduler = Scheduler::new(SchedulerConfig {
             max_sequences: options.max_sequences,
             max_batch_tokens: options.max_batch_tokens,
             max_skips_per_level: MAX_SKIPS_PER_LEVEL,
         })
         .map_err(|error| LoadError::InvalidOption(error.to_string()))?;
-        let report = Arc::new(SharedStats::new(opened.plan.groups.len()));
+        let report = Arc::new(SharedStats::new(load_plan.memory_plan.groups.len()));
         let worker = Worker {
             counters: Counters::default(),
             report: report.clone(),
-            cache: CachePool::new(&kernels, &opened.architecture.cache_layers(), &opened.plan)?,
-            pool: opened.plan.block_pool()?,
+            cache: CachePool::new(
+                &kernels,
+                &load_plan.model_config.cache_layers(),
+                &load_plan.memory_plan.groups,
+                load_plan.memory_plan.block_size,
+                load_plan.memory_plan.kv_cache_dtype,
+            )?,
+            pool: load_plan.memory_plan.block_pool()?,
             kernels,
             model: wrap(model),
             scheduler,
             limits: Limits {
-                context_length: opened.plan.context_length,
+                context_length: load_plan.memory_plan.context_length,
                 eos_token_ids: info.eos_token_ids.clone(),
             },
             vocab_size: info.vocab_size,
@@ -108,10 +114,10 @@ impl Engine {
             })?;
         Ok(Self {
             shared: Arc::new(Shared {
-                default_sampling: default_sampling(&opened.config),
+                default_sampling: default_sampling(&load_plan.config),
                 info,
-                plan: opened.plan,
-                tokenizer: opened.tokenizer,
+                plan: load_plan.memory_plan,
+                tokenizer: load_plan.tokenizer,
                 report,
                 admission: Arc::new(Admission::new(
                     options.max_sequences,

@@ -7,8 +7,9 @@ use mlxm_kernels::Kernels;
 use super::memory::MemoryPlan;
 use crate::checkpoint::{CheckpointConfig, Loader, Quantization, Weights};
 use crate::error::LoadError;
+use crate::forward::{Model, ModelConfig};
 use crate::info::{ModelInfo, ModelMetadata};
-use crate::models::{self, ModelConfig};
+use crate::models;
 use crate::options::{DeviceChoice, LoadOptions};
 use crate::sampling::SamplingParams;
 use crate::text::Tokenizer;
@@ -17,25 +18,25 @@ use crate::text::Tokenizer;
 pub(super) struct LoadPlan {
     pub(super) config: CheckpointConfig,
     pub(super) architecture_name: &'static str,
-    pub(super) architecture: Box<dyn ModelConfig>,
+    pub(super) model_config: Box<dyn ModelConfig>,
     pub(super) quantization: Quantization,
     pub(super) tokenizer: Tokenizer,
     pub(super) weights: Weights,
-    pub(super) plan: MemoryPlan,
+    pub(super) memory_plan: MemoryPlan,
 }
 
 impl LoadPlan {
     pub(super) fn new(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
         check(options)?;
         let config = CheckpointConfig::open(path)?;
-        let (architecture_name, architecture) = models::read_model_config(&config)?;
+        let (architecture_name, model_config) = models::read_model_config(&config)?;
         let mut weights = Weights::open(path)?;
-        architecture.sanitize(&mut weights);
+        model_config.sanitize(&mut weights);
         let quantization = Quantization::from_config(&config, &mut weights)?;
         let tokenizer = Tokenizer::from_dir(path)?;
-        let plan = MemoryPlan::new(
-            &architecture.cache_layers(),
-            &architecture.dimensions(),
+        let memory_plan = MemoryPlan::new(
+            &model_config.cache_layers(),
+            &model_config.dimensions(),
             config.rope_scaled_context(),
             weights.size_bytes(),
             options,
@@ -43,11 +44,11 @@ impl LoadPlan {
         Ok(Self {
             config,
             architecture_name,
-            architecture,
+            model_config,
             quantization,
             tokenizer,
             weights,
-            plan,
+            memory_plan,
         })
     }
 
@@ -55,15 +56,15 @@ impl LoadPlan {
     pub(super) fn build(
         &self,
         kernels: Option<&Kernels>,
-    ) -> Result<(Box<dyn models::Model>, u64), LoadError> {
+    ) -> Result<(Box<dyn Model>, u64), LoadError> {
         let loader = Loader::new(
             &self.weights,
             &self.quantization,
             self.config.file(),
-            self.plan.context_length,
+            self.memory_plan.context_length,
             kernels,
         );
-        let model = self.architecture.load(&loader.root())?;
+        let model = self.model_config.load(&loader.root())?;
         let parameters = loader.finish(&self.config.model_type)?;
         Ok((model, parameters))
     }
@@ -76,8 +77,8 @@ impl LoadPlan {
         ModelInfo::new(ModelMetadata {
             config: &self.config,
             architecture: self.architecture_name,
-            sizes: &self.architecture.dimensions(),
-            cache_layers: &self.architecture.cache_layers(),
+            sizes: &self.model_config.dimensions(),
+            cache_layers: &self.model_config.cache_layers(),
             quantization: self.quantization.globals(),
             eos_token_ids,
             parameters,
@@ -104,10 +105,10 @@ pub fn inspect(
     path: impl AsRef<Path>,
     options: &LoadOptions,
 ) -> Result<(ModelInfo, MemoryPlan), LoadError> {
-    let opened = LoadPlan::new(path.as_ref(), options)?;
-    let (_, parameters) = opened.build(None)?;
-    let info = opened.info(parameters);
-    Ok((info, opened.plan))
+    let load_plan = LoadPlan::new(path.as_ref(), options)?;
+    let (_, parameters) = load_plan.build(None)?;
+    let info = load_plan.info(parameters);
+    Ok((info, load_plan.memory_plan))
 }
 
 /// What can be said about the options before anything is opened.

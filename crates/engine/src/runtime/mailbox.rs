@@ -1,5 +1,7 @@
-//! A queue from the worker thread to one reader that may block, poll with a time limit, or be an async task. Channels of
-//! the standard library cannot be awaited, those of async runtimes cannot wait with a limit.
+//! A channel from the worker thread to one receiver that blocks, waits with a timeout, or is an async task.
+//!
+//! It is not flume or a tokio channel: those wake the receiver inside `send`, while the worker sends the events of a step in
+//! one lock and defers the wake-ups, each a system call, to a background thread after the step.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,15 +13,15 @@ use std::time::{Duration, Instant};
 struct Shared<T> {
     state: Mutex<State<T>>,
     arrived: Condvar,
-    /// Asked of every request in every step, so it is behind no lock.
-    reader_gone: AtomicBool,
+    /// Read for every request in every step, so it is outside the lock.
+    receiver_dropped: AtomicBool,
 }
 
 #[derive(Debug)]
 struct State<T> {
     queue: VecDeque<T>,
     waker: Option<Waker>,
-    sender_gone: bool,
+    sender_dropped: bool,
 }
 
 impl<T> Shared<T> {
@@ -38,26 +40,26 @@ impl<T> Shared<T> {
     }
 }
 
-/// The worker's end.
+/// The worker's side.
 #[derive(Debug)]
 pub struct Sender<T>(Arc<Shared<T>>);
 
-/// Wakes the reader of what was put into its queue.
+/// Wakes the receiver after items were sent.
 #[derive(Debug)]
 pub struct ReaderWaker<T>(Arc<Shared<T>>);
 
-/// The caller's end.
+/// The caller's side.
 #[derive(Debug)]
 pub struct Receiver<T>(Arc<Shared<T>>);
 
-/// What a wait with a time limit came to.
+/// The result of a wait.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Wait<T> {
     /// An item.
     Item(T),
-    /// Nothing yet.
+    /// The deadline passed.
     TimedOut,
-    /// Nothing more will come.
+    /// The sender is gone and the queue is empty.
     Closed,
 }
 
@@ -66,18 +68,18 @@ pub fn mailbox<T>() -> (Sender<T>, Receiver<T>) {
     let state = State {
         queue: VecDeque::new(),
         waker: None,
-        sender_gone: false,
+        sender_dropped: false,
     };
     let shared = Arc::new(Shared {
         state: Mutex::new(state),
         arrived: Condvar::new(),
-        reader_gone: AtomicBool::new(false),
+        receiver_dropped: AtomicBool::new(false),
     });
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
 impl<T> Sender<T> {
-    /// Queues items. What nobody will read is dropped. The reader is to be woken by the bell.
+    /// Queues items without waking the receiver, or drops them if it is gone.
     pub fn put(&self, items: impl IntoIterator<Item = T>) -> ReaderWaker<T> {
         let mut state = self.0.lock();
         if !self.is_abandoned() {
@@ -86,14 +88,14 @@ impl<T> Sender<T> {
         ReaderWaker(Arc::clone(&self.0))
     }
 
-    /// Whether the reader is gone.
+    /// Whether the receiver is gone.
     pub fn is_abandoned(&self) -> bool {
-        self.0.reader_gone.load(Ordering::Acquire)
+        self.0.receiver_dropped.load(Ordering::Acquire)
     }
 }
 
 impl<T> ReaderWaker<T> {
-    /// Wakes the reader, which takes a system call.
+    /// Wakes the receiver. This is a system call.
     pub fn wake(self) {
         self.0.notify(self.0.lock());
     }
@@ -102,20 +104,20 @@ impl<T> ReaderWaker<T> {
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.sender_gone = true;
+        state.sender_dropped = true;
         self.0.notify(state);
     }
 }
 
 impl<T> Receiver<T> {
-    /// Waits for the next item until `deadline`, or for as long as it takes.
+    /// Blocks until the next item or `deadline`.
     pub fn wait(&self, deadline: Option<Instant>) -> Wait<T> {
         let mut state = self.0.lock();
         loop {
             if let Some(item) = state.queue.pop_front() {
                 return Wait::Item(item);
             }
-            if state.sender_gone {
+            if state.sender_dropped {
                 return Wait::Closed;
             }
             state =
@@ -142,7 +144,7 @@ impl<T> Receiver<T> {
         let mut state = self.0.lock();
         match state.queue.pop_front() {
             Some(item) => Poll::Ready(Some(item)),
-            None if state.sender_gone => Poll::Ready(None),
+            None if state.sender_dropped => Poll::Ready(None),
             None => {
                 state.waker = Some(context.waker().clone());
                 Poll::Pending
@@ -154,7 +156,7 @@ impl<T> Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        self.0.reader_gone.store(true, Ordering::Release);
+        self.0.receiver_dropped.store(true, Ordering::Release);
         state.queue.clear();
     }
 }
@@ -164,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_arrive_in_order_and_the_end_is_seen() {
+    fn receiver_gets_items_in_order_then_closed() {
         let (sender, receiver) = mailbox();
         let producer =
             std::thread::spawn(move || (0..100).for_each(|item| sender.put([item]).wake()));
@@ -177,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_deadline_is_a_time_out() {
+    fn wait_times_out_at_an_expired_deadline() {
         let (_sender, receiver) = mailbox::<u8>();
         assert_eq!(receiver.wait(Some(Instant::now())), Wait::TimedOut);
     }
 
     #[test]
-    fn a_dropped_reader_is_noticed() {
+    fn sender_is_abandoned_when_the_receiver_is_dropped() {
         let (sender, receiver) = mailbox::<u8>();
         assert!(!sender.is_abandoned());
         drop(receiver);

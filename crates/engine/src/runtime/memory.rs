@@ -3,9 +3,8 @@
 use mlxm_kernels::KvCacheDtype;
 use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig};
 
-use super::cache::CacheLayer;
 use crate::error::LoadError;
-use crate::models::Dimensions;
+use crate::forward::{CacheGroupPlan, CacheLayer, Dimensions};
 use crate::options::{BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, LoadOptions};
 
 /// The shortest context worth loading a model for, when the memory given forces a short one.
@@ -39,19 +38,6 @@ pub struct MemoryPlan {
     pub block_size: usize,
     /// The pool, by kind of layer.
     pub groups: Vec<CacheGroupPlan>,
-}
-
-/// The blocks of one kind of layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheGroupPlan {
-    /// Which positions these layers still read.
-    pub kind: GroupKind,
-    /// How many layers.
-    pub layers: usize,
-    /// How many blocks.
-    pub blocks: usize,
-    /// Bytes of a block in all these layers together.
-    pub block_bytes: u64,
 }
 
 impl MemoryPlan {
@@ -220,14 +206,6 @@ impl MemoryPlan {
         })
     }
 
-    /// Index of the group of this kind.
-    pub(super) fn group_of(&self, kind: GroupKind) -> usize {
-        self.groups
-            .iter()
-            .position(|group| group.kind == kind)
-            .unwrap_or_default()
-    }
-
     /// The bookkeeping of the planned blocks.
     ///
     /// # Errors
@@ -261,7 +239,7 @@ fn blocks(kind: GroupKind, context_length: usize, options: &LoadOptions) -> usiz
 /// Rows of a step live as f32: a few of the model's width, three of the feed-forward's, and the logits of the rows that
 /// are sampled or scored.
 fn scratch_bytes(sizes: &Dimensions, options: &LoadOptions) -> u64 {
-    let width = 6 * sizes.hidden_size + 3 * sizes.intermediate_size + 2 * sizes.heads.q_width();
+    let width = 6 * sizes.hidden_size + 3 * sizes.intermediate_size + 2 * sizes.attention.q_width();
     let rows = options.max_batch_tokens * width + options.max_sequences * 2 * sizes.vocab_size;
     (rows * size_of::<f32>()) as u64 + FIXED_BYTES
 }

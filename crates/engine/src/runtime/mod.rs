@@ -1,11 +1,9 @@
 //! Running a model: its caches, the input of a step, the thread that owns both, and the handle callers hold.
 
 mod admission;
-mod cache;
 mod counters;
 mod engine;
 mod generation;
-mod input;
 mod loading;
 mod mailbox;
 mod memory;
@@ -17,10 +15,8 @@ mod sequence;
 mod tests;
 mod worker;
 
-pub use cache::{CacheLayer, CachePool};
 pub use counters::{CacheGroupStats, Counters, EngineStats};
 pub use engine::Engine;
 pub use generation::{Generation, Poll};
-pub use input::{GroupInput, ModelInput, Span, Step};
 pub use loading::inspect;
-pub use memory::{CacheGroupPlan, MemoryPlan, peak_resident_bytes};
+pub use memory::{MemoryPlan, peak_resident_bytes};

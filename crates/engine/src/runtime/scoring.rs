@@ -6,9 +6,9 @@ use mlxm_kernels::KernelError;
 use mlxm_kvcache::SequenceCache;
 use mlxm_scheduler::{Scheduled, SequenceState};
 
-use super::input::{ModelInput, Step};
 use super::worker::{Command, Worker};
 use crate::error::RequestError;
+use crate::forward::{ModelInput, Step};
 use crate::request::Logits;
 
 /// Rows of logits that are computed together: a prompt has many, and each is as long as the vocabulary.

@@ -1,9 +1,11 @@
-//! Numbers that one thread publishes and any thread may read.
+//! A seqlock: numbers that one thread publishes and any thread reads as a consistent snapshot.
+//!
+//! It is not a crate: arc-swap would allocate in every step, and the seqlock crates copy values of a fixed size with racing
+//! non-atomic or volatile reads, while these words are atomics whose number depends on the model.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-/// Words that are always of one moment. The writer never waits, so that nobody who reads can hold up a step; a reader
-/// that meets a write reads again.
+/// A snapshot of words. The writer never waits for readers; a reader that overlaps a write retries.
 #[derive(Debug)]
 pub struct SeqLock {
     /// Odd while the words are being written.
@@ -12,7 +14,7 @@ pub struct SeqLock {
 }
 
 impl SeqLock {
-    /// As many zeros.
+    /// A snapshot of this many zeros.
     pub fn new(words: usize) -> Self {
         Self {
             version: AtomicU64::new(0),
@@ -20,7 +22,7 @@ impl SeqLock {
         }
     }
 
-    /// Replaces the words; called by one thread only.
+    /// Replaces the words. Must be called by one thread only.
     pub fn write(&self, words: impl IntoIterator<Item = u64>) {
         let version = self.version.load(Ordering::Relaxed);
         self.version.store(version + 1, Ordering::Relaxed);
@@ -32,7 +34,7 @@ impl SeqLock {
         self.version.store(version + 2, Ordering::Release);
     }
 
-    /// The words of the last write.
+    /// The words of the last complete write.
     pub fn read(&self) -> Vec<u64> {
         loop {
             let before = self.version.load(Ordering::Acquire);
@@ -42,7 +44,7 @@ impl SeqLock {
             if before.is_multiple_of(2) && before == self.version.load(Ordering::Relaxed) {
                 return words;
             }
-            // The writer may need this core to get done.
+            // The writer may need this core to finish.
             std::thread::yield_now();
         }
     }
@@ -53,19 +55,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_always_of_one_write() {
-        let published = SeqLock::new(5);
+    fn read_returns_words_of_a_single_write() {
+        let seqlock = SeqLock::new(5);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 for value in 1..20_000 {
-                    published.write([value; 5]);
+                    seqlock.write([value; 5]);
                 }
             });
             while !writer.is_finished() {
-                let words = published.read();
+                let words = seqlock.read();
                 assert_eq!(words, [words[0]; 5]);
             }
         });
-        assert_eq!(published.read(), [19_999; 5]);
+        assert_eq!(seqlock.read(), [19_999; 5]);
     }
 }

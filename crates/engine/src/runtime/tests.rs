@@ -9,9 +9,9 @@ use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels};
 
 use super::Engine;
-use super::input::Step;
 use crate::error::{GenerationError, RequestError};
-use crate::models::Model;
+use crate::forward::Model;
+use crate::forward::Step;
 use crate::options::LoadOptions;
 use crate::request::{Event, Request};
 use crate::sampling::SamplingParams;
@@ -133,7 +133,7 @@ fn alone(requests: &[Request]) -> Vec<Vec<u32>> {
 }
 
 #[test]
-fn a_request_dropped_while_queued_is_gone_before_the_next_step() {
+fn request_dropped_while_queued_is_removed_before_the_next_step() {
     let (engine, gate) = gated(&options(), None);
     let _running = engine.submit(request(1, 3, 100)).unwrap();
     gate.begun();
@@ -147,7 +147,7 @@ fn a_request_dropped_while_queued_is_gone_before_the_next_step() {
 }
 
 #[test]
-fn a_request_dropped_in_its_prompt_frees_its_blocks_before_the_next_step() {
+fn request_dropped_during_prefill_frees_its_blocks() {
     let options = LoadOptions {
         max_batch_tokens: 40,
         ..options()
@@ -172,7 +172,7 @@ fn a_request_dropped_in_its_prompt_frees_its_blocks_before_the_next_step() {
 }
 
 #[test]
-fn a_request_dropped_in_its_answer_frees_its_blocks_before_the_next_step() {
+fn request_dropped_during_decode_frees_its_blocks() {
     let (engine, gate) = gated(&options(), None);
     let mut decoding = engine.submit(request(1, 3, 100)).unwrap();
     for _ in 0..2 {
@@ -190,7 +190,7 @@ fn a_request_dropped_in_its_answer_frees_its_blocks_before_the_next_step() {
 }
 
 #[test]
-fn the_queue_is_bounded_and_has_room_again() {
+fn queue_rejects_when_full_and_accepts_after_a_request_finishes() {
     let options = LoadOptions {
         max_queued_requests: 2,
         ..options()
@@ -223,7 +223,7 @@ fn the_queue_is_bounded_and_has_room_again() {
 }
 
 #[test]
-fn a_draining_engine_finishes_what_it_has() {
+fn draining_engine_rejects_new_requests_and_finishes_running_ones() {
     let (engine, gate) = gated(&options(), None);
     let running = engine.submit(request(1, 3, 2)).unwrap();
     gate.begun();
@@ -242,7 +242,7 @@ fn a_draining_engine_finishes_what_it_has() {
 }
 
 #[test]
-fn what_is_left_can_be_cancelled() {
+fn cancel_all_ends_running_and_queued_requests() {
     let (engine, gate) = gated(&options(), None);
     let running = engine.submit(request(1, 3, 100)).unwrap();
     let waiting = engine.submit(request(2, 3, 100)).unwrap();
@@ -261,7 +261,7 @@ fn what_is_left_can_be_cancelled() {
 }
 
 #[test]
-fn a_request_that_breaks_a_step_fails_alone() {
+fn request_that_fails_a_step_does_not_fail_others() {
     let options = LoadOptions {
         max_sequences: 3,
         ..options()
@@ -294,7 +294,7 @@ fn a_request_that_breaks_a_step_fails_alone() {
 }
 
 #[test]
-fn an_urgent_request_goes_ahead_and_what_gave_way_comes_back() {
+fn high_priority_request_preempts_and_preempted_request_resumes() {
     let urgent = |priority, first| Request {
         priority,
         ..request(first, 40, 6)
@@ -322,7 +322,7 @@ fn an_urgent_request_goes_ahead_and_what_gave_way_comes_back() {
 }
 
 #[test]
-fn a_crowd_that_fights_for_blocks_says_what_each_says_alone() {
+fn preemption_does_not_change_completions() {
     let options = LoadOptions {
         max_sequences: 6,
         max_batch_tokens: 48,
@@ -362,7 +362,7 @@ fn a_crowd_that_fights_for_blocks_says_what_each_says_alone() {
 }
 
 #[test]
-fn the_report_counts_what_was_done() {
+fn stats_count_tokens_steps_and_blocks() {
     let engine = Engine::load(golden("llama-4bit"), &options()).unwrap();
     let before = engine.stats();
     assert_eq!(before.counters, super::Counters::default());

@@ -12,13 +12,13 @@ use mlxm_kernels::{KernelError, Kernels};
 use mlxm_kvcache::BlockPool;
 use mlxm_scheduler::{Scheduled, Scheduler, Sequence, SequenceId, SequenceState};
 
-use super::cache::CachePool;
 use super::counters::{Counters, SharedStats};
-use super::input::{ModelInput, Step};
 use super::mailbox::ReaderWaker;
 use super::sequence::{ActiveRequest, Limits, Progress};
 use crate::error::{GenerationError, RequestError};
-use crate::models::Model;
+use crate::forward::CachePool;
+use crate::forward::Model;
+use crate::forward::{ModelInput, Step};
 use crate::request::Logits;
 
 /// What the worker is asked to do.

@@ -58,7 +58,7 @@ fn engine() -> Engine {
 }
 
 #[test]
-fn an_answer_ends_where_its_constraint_is_met() {
+fn generation_finishes_when_its_constraint_terminates() {
     let engine = engine();
     let request = Request {
         prompt: prompt(1, 20, engine.info().vocab_size),
@@ -81,7 +81,7 @@ fn an_answer_ends_where_its_constraint_is_met() {
 }
 
 #[test]
-fn the_end_counts_where_the_constraint_allows_it_only() {
+fn constraint_overrides_ignore_eos() {
     let engine = engine();
     let end = engine.info().eos_token_ids[0];
     let request = Request {
@@ -103,7 +103,7 @@ fn the_end_counts_where_the_constraint_allows_it_only() {
 }
 
 #[test]
-fn an_answer_cut_short_says_so() {
+fn constrained_generation_reports_length_at_max_tokens() {
     let engine = engine();
     let request = Request {
         prompt: prompt(1, 20, engine.info().vocab_size),
@@ -117,7 +117,7 @@ fn an_answer_cut_short_says_so() {
 }
 
 #[test]
-fn bias_brings_nothing_back_and_log_probabilities_stay_the_models_own() {
+fn logit_bias_cannot_override_the_mask_and_logprobs_ignore_it() {
     let engine = engine();
     let prompt = prompt(2, 20, engine.info().vocab_size);
     let request = |logit_bias, constraint| Request {
@@ -163,7 +163,7 @@ fn bias_brings_nothing_back_and_log_probabilities_stay_the_models_own() {
 }
 
 #[test]
-fn clones_of_a_request_go_their_own_ways() {
+fn cloned_requests_have_independent_constraints() {
     let engine = engine();
     let choices: Vec<u32> = (20..60).collect();
     let request = |seed| Request {
@@ -201,7 +201,7 @@ fn clones_of_a_request_go_their_own_ways() {
 }
 
 #[test]
-fn a_constraint_that_fails_takes_its_own_answer_along_and_no_other() {
+fn failing_constraint_does_not_fail_others() {
     let engine = engine();
     let other = Request {
         prompt: prompt(4, 20, engine.info().vocab_size),

@@ -1,9 +1,9 @@
-//! How many operations a forward pass takes.
+//! Dispatch counts of a forward pass.
 
 use crate::support::{all_golden, answer, golden, options, prompt};
 use mlxm_engine::{ActivationDtype, Engine, LoadOptions, Request};
 
-/// Operations per forward pass, all kinds of rows together.
+/// Dispatches per forward pass, and the number of layers.
 fn per_step(path: &std::path::Path, activation_dtype: ActivationDtype) -> (u64, u64) {
     let options = LoadOptions {
         activation_dtype,
@@ -28,19 +28,19 @@ fn per_step(path: &std::path::Path, activation_dtype: ActivationDtype) -> (u64, 
 }
 
 #[test]
-fn a_plain_layer_takes_six() {
+fn llama_layer_takes_six_dispatches() {
     for activation_dtype in [ActivationDtype::Int8, ActivationDtype::F32] {
         let (dispatches, layers) = per_step(&golden("llama-4bit"), activation_dtype);
-        // Besides the layers: embeddings, angles, final norm, the rows that are sampled, logits.
+        // In addition: embeddings, RoPE table, final norm, gathered rows, logits.
         assert_eq!(dispatches, 6 * layers + 5);
     }
 }
 
 #[test]
-fn no_dense_layer_takes_more_than_eight() {
+fn dense_layers_take_at_most_eight_dispatches() {
     for path in all_golden() {
         let (dispatches, layers) = per_step(&path, ActivationDtype::default());
-        // Some scale their embeddings, cap their logits, or rotate in two ways.
+        // Some scale their embeddings, softcap their logits, or use two kinds of RoPE.
         assert!(
             dispatches <= 8 * layers + 8,
             "{}: {dispatches} for {layers} layers",

@@ -34,7 +34,7 @@ fn damaged() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_request_whose_sampling_fails_fails_alone() {
+fn request_whose_sampling_fails_does_not_fail_others() {
     let folder = damaged();
     for activation_dtype in [ActivationDtype::F32, ActivationDtype::Int8] {
         let options = LoadOptions {
@@ -91,7 +91,7 @@ impl Constraint for Panics {
 }
 
 #[test]
-fn a_constraint_that_panics_takes_nobody_along() {
+fn panicking_constraint_does_not_fail_others() {
     let options = LoadOptions {
         max_sequences: 2,
         threads: Some(2),

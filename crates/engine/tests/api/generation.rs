@@ -38,7 +38,7 @@ fn sampled(prompt: Vec<u32>, seed: u64) -> Request {
 }
 
 #[test]
-fn tokens_are_the_same_alone_and_in_a_crowd() {
+fn generation_is_batch_invariant() {
     for path in all_golden() {
         let options = LoadOptions {
             max_sequences: 8,
@@ -73,7 +73,7 @@ fn tokens_are_the_same_alone_and_in_a_crowd() {
 }
 
 #[test]
-fn settling_changes_no_answer_and_waits_for_none() {
+fn promote_huge_pages_does_not_change_completions() {
     let engine = engine("llama-4bit");
     let before = answer(&engine, request(vec![1, 2, 3], 16)).tokens;
     let during = engine.submit(request(vec![1, 2, 3], 16)).unwrap();
@@ -84,7 +84,7 @@ fn settling_changes_no_answer_and_waits_for_none() {
 }
 
 #[test]
-fn a_cached_prefix_changes_the_cost_and_not_the_answer() {
+fn prefix_cache_hit_does_not_change_the_completion() {
     for path in all_golden() {
         let engine = Engine::load(&path, &options()).unwrap();
         let first = prompt(7, 70, engine.info().vocab_size);
@@ -115,7 +115,7 @@ fn a_cached_prefix_changes_the_cost_and_not_the_answer() {
 }
 
 #[test]
-fn the_second_turn_reuses_the_answer_of_the_first() {
+fn prefix_cache_includes_generated_tokens() {
     for path in all_golden() {
         let engine = Engine::load(&path, &options()).unwrap();
         let vocab_size = engine.info().vocab_size;
@@ -144,7 +144,7 @@ fn the_second_turn_reuses_the_answer_of_the_first() {
 }
 
 #[test]
-fn a_seed_reproduces_and_another_differs() {
+fn same_seed_reproduces_and_other_seed_differs() {
     let engine = engine("llama-f16");
     let tokens = |seed| answer(&engine, sampled(vec![5, 6, 7], seed)).tokens;
     assert_eq!(tokens(1), tokens(1));
@@ -152,7 +152,7 @@ fn a_seed_reproduces_and_another_differs() {
 }
 
 #[test]
-fn logits_do_not_depend_on_the_chunk() {
+fn logits_do_not_depend_on_the_chunk_size() {
     for path in all_golden() {
         let engine = Engine::load(&path, &options()).unwrap();
         let tokens = prompt(3, 80, engine.info().vocab_size);
@@ -173,7 +173,7 @@ fn logits_do_not_depend_on_the_chunk() {
 }
 
 #[test]
-fn log_probabilities_are_those_of_the_logits() {
+fn token_logprobs_match_the_logits() {
     let engine = engine("llama-f16");
     let tokens = prompt(4, 70, engine.info().vocab_size);
     let logits = engine.logits(&tokens, None).unwrap();
@@ -188,7 +188,7 @@ fn log_probabilities_are_those_of_the_logits() {
 }
 
 #[test]
-fn the_first_token_is_the_most_probable_one() {
+fn greedy_token_is_the_argmax_of_the_logits() {
     let engine = engine("llama-4bit");
     let tokens = prompt(5, 20, engine.info().vocab_size);
     let logits = engine.logits(&tokens, None).unwrap();
@@ -215,7 +215,7 @@ fn the_first_token_is_the_most_probable_one() {
 }
 
 #[test]
-fn an_answer_ends_for_the_reason_it_gives() {
+fn finish_reason_reports_max_tokens_and_stop_string() {
     let engine = engine("llama-f16");
     let free = answer(&engine, request(vec![1, 2, 3], 40));
     assert_eq!(
@@ -246,7 +246,7 @@ fn an_answer_ends_for_the_reason_it_gives() {
 }
 
 #[test]
-fn an_end_of_sequence_token_ends_the_answer_and_is_not_text() {
+fn end_of_sequence_token_finishes_without_text() {
     let engine = engine("llama-f16");
     let eos = engine.info().eos_token_ids[0];
     let bias = SamplingParams {
@@ -270,7 +270,7 @@ fn an_end_of_sequence_token_ends_the_answer_and_is_not_text() {
 }
 
 #[test]
-fn a_full_context_ends_the_answer() {
+fn generation_finishes_at_the_context_length() {
     let options = LoadOptions {
         context_length: Some(48),
         ..options()
@@ -291,7 +291,7 @@ fn a_full_context_ends_the_answer() {
 }
 
 #[test]
-fn a_dropped_generation_leaves_room_for_the_next() {
+fn dropped_generation_frees_its_slot() {
     let engine = engine("llama-f16");
     let abandoned = engine
         .submit(Request {
@@ -305,7 +305,7 @@ fn a_dropped_generation_leaves_room_for_the_next() {
 }
 
 #[test]
-fn more_requests_than_places_wait_their_turn() {
+fn requests_beyond_max_sequences_are_queued() {
     let engine = engine("llama-4bit");
     let alone = answer(&engine, request(vec![9, 8, 7], 8)).tokens;
     let waiting: Vec<_> = (0..5)
@@ -317,7 +317,7 @@ fn more_requests_than_places_wait_their_turn() {
 }
 
 #[test]
-fn a_generation_outlives_its_engine() {
+fn generation_outlives_its_engine_handle() {
     let generation = engine("llama-f16")
         .submit(request(vec![1, 2, 3], 12))
         .unwrap();
@@ -325,7 +325,7 @@ fn a_generation_outlives_its_engine() {
 }
 
 #[test]
-fn a_generation_can_be_polled() {
+fn generation_is_a_stream() {
     let engine = engine("llama-f16");
     let mut polled = pin!(engine.submit(request(vec![1, 2, 3], 6)).unwrap());
     let mut context = Context::from_waker(Waker::noop());
@@ -345,7 +345,7 @@ fn a_generation_can_be_polled() {
 }
 
 #[test]
-fn a_wait_with_a_limit_comes_back() {
+fn next_timeout_returns_pending_until_an_event() {
     let engine = engine("llama-f16");
     let mut generation = engine.submit(request(vec![1, 2, 3], 3)).unwrap();
     let mut events = 0;
@@ -363,7 +363,7 @@ fn a_wait_with_a_limit_comes_back() {
 }
 
 #[test]
-fn refused_requests_say_why() {
+fn submit_rejects_invalid_requests() {
     let options = LoadOptions {
         context_length: Some(64),
         ..options()
@@ -458,7 +458,7 @@ fn refused_requests_say_why() {
 }
 
 #[test]
-fn scoring_refuses_what_does_not_fit() {
+fn scoring_rejects_invalid_tokens() {
     let options = LoadOptions {
         context_length: Some(64),
         ..options()

@@ -4,7 +4,7 @@ use crate::support::{all_golden, golden, options};
 use mlxm_engine::{BLOCK_SIZE, GroupKind, LoadOptions, inspect};
 
 #[test]
-fn a_pool_may_hold_less_than_all_contexts_together() {
+fn kv_pool_tokens_limits_the_pool() {
     for path in all_golden() {
         let whole = LoadOptions {
             max_sequences: 4,
@@ -34,7 +34,7 @@ fn a_pool_may_hold_less_than_all_contexts_together() {
 }
 
 #[test]
-fn a_pool_holds_at_least_one_context() {
+fn pool_smaller_than_the_context_is_rejected() {
     let path = golden("llama-f16");
     let small = LoadOptions {
         kv_pool_tokens: Some(100),

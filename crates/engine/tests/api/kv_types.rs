@@ -54,7 +54,7 @@ fn logits_stay_close() {
 }
 
 #[test]
-fn greedy_answers_over_f16_are_those_over_f32() {
+fn greedy_completions_match_between_f16_and_f32_cache() {
     for path in all_golden() {
         let tokens = |kv_cache_dtype| {
             let engine = Engine::load(&path, &with(kv_cache_dtype)).unwrap();

@@ -83,7 +83,7 @@ fn assert_says(error: &LoadError, parts: &[&str]) {
 }
 
 #[test]
-fn a_path_that_is_no_checkpoint() {
+fn load_rejects_paths_without_a_checkpoint() {
     assert_says(
         &error(Path::new("no/such/model"), &options()),
         &["no/such/model", "mlxm pull"],
@@ -117,7 +117,7 @@ fn weights_of_other_formats() {
 }
 
 #[test]
-fn a_config_that_is_not_one() {
+fn load_rejects_invalid_config_json() {
     let checkpoint = Checkpoint::new("llama-f16");
     fs::write(checkpoint.path().join("config.json"), "{\"model_type\": ").unwrap();
     assert_says(&checkpoint.error(), &["config.json", "not valid JSON"]);
@@ -285,7 +285,7 @@ fn quantization_that_does_not_fit_is_named() {
 }
 
 #[test]
-fn foreign_quantization_is_refused_with_advice() {
+fn unsupported_quant_method_suggests_convert() {
     let checkpoint = Checkpoint::new("llama-f16");
     checkpoint
         .edit_config(|config| config["quantization_config"] = json!({"quant_method": "bitnet"}));
@@ -293,7 +293,7 @@ fn foreign_quantization_is_refused_with_advice() {
 }
 
 #[test]
-fn a_checkpoint_without_tokenizer() {
+fn load_reports_a_missing_tokenizer() {
     let checkpoint = Checkpoint::new("llama-f16");
     fs::remove_file(checkpoint.path().join("tokenizer.json")).unwrap();
     let error = checkpoint.error();
@@ -369,7 +369,7 @@ fn options_out_of_range_are_named() {
 }
 
 #[test]
-fn a_plan_that_does_not_fit_says_what_would() {
+fn plan_beyond_memory_reports_what_fits() {
     let path = golden("llama-f16");
     let (_, plan) = inspect(&path, &options()).unwrap();
     let sum = plan.weights_bytes + plan.kv_pool_bytes + plan.scratch_bytes;
@@ -388,7 +388,7 @@ fn a_plan_that_does_not_fit_says_what_would() {
 }
 
 #[test]
-fn layers_of_a_kind_share_a_group_of_blocks() {
+fn layers_of_a_kind_share_a_cache_group() {
     let (info, plan) = inspect(golden("gemma3-window-8"), &options()).unwrap();
     assert_eq!(info.sliding_window, Some(8));
     let kinds: Vec<(GroupKind, usize)> = plan
@@ -412,7 +412,7 @@ fn layers_of_a_kind_share_a_group_of_blocks() {
 }
 
 #[test]
-fn end_of_sequence_ids_of_the_generation_config_win() {
+fn generation_config_overrides_eos_token_ids() {
     // config.json says 2, generation_config.json [2, 0]; the tokenizer's own joins them.
     let (info, _) = inspect(golden("llama-4bit"), &options()).unwrap();
     assert!(
@@ -445,7 +445,7 @@ fn nested_rope_parameters_mean_the_same() {
 }
 
 #[test]
-fn a_stretched_rotation_gives_a_longer_context_to_those_who_ask() {
+fn rope_scaled_context_is_available_on_request() {
     for (kind, key) in [
         ("yarn", "original_max_position_embeddings"),
         ("dynamic", "ignored"),

@@ -1,4 +1,4 @@
-//! One writer per blob, among all processes that use the cache.
+//! File lock that ensures one writer per blob across processes.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use crate::error::HubError;
 use crate::layout::create_dir;
 
-/// Advisory locks have no way to be waited for together with a cancellation.
+/// Blocking lock calls cannot be cancelled, so the lock is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The right to write a blob, until dropped. The lock file stays, as other programs expect.
+/// Exclusive lock on a blob, held until dropped. The lock file is not deleted, for compatibility with
+/// `huggingface_hub`.
 #[derive(Debug)]
 pub(super) struct BlobLock {
     _file: File,
@@ -21,7 +22,7 @@ pub(super) struct BlobLock {
 }
 
 impl BlobLock {
-    /// Waits for the lock at `path`; `waiting` is called once if another process has it.
+    /// Waits for the lock at `path`. Calls `waiting` once if another process holds it.
     pub async fn acquire(
         path: &Path,
         cancel: &CancellationToken,
@@ -45,7 +46,7 @@ impl BlobLock {
                         is_exclusive: true,
                     });
                 }
-                // A file system without locks is no reason to refuse; see `is_exclusive`.
+                // File systems without lock support are allowed; see `is_exclusive`.
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
                     return Ok(Self {
                         _file: file,
@@ -66,8 +67,8 @@ impl BlobLock {
         }
     }
 
-    /// Whether other processes are kept out. Where they are not, what is on disk may be another
-    /// one's work and must be checked as such.
+    /// Whether the lock excludes other processes. If not, another process may have written the file, so its content on
+    /// disk must be verified.
     pub fn is_exclusive(&self) -> bool {
         self.is_exclusive
     }

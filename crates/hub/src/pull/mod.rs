@@ -1,4 +1,4 @@
-//! Downloading a snapshot: plan, transfer, publish.
+//! Downloads a snapshot: plan, transfer, publish.
 
 mod lock;
 mod partial_file;
@@ -25,24 +25,24 @@ use transfer::{FetchedFile, Transfer};
 
 const DEFAULT_PARALLEL: usize = 4;
 const DEFAULT_REVISION: &str = "main";
-/// Loading a model starts here, so its link is made last.
+/// Linked last, because its presence marks a loadable model.
 const ENTRY_FILE: &str = "config.json";
 
-/// What to pull.
+/// Parameters of a pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequest {
     /// The repository.
     pub repo: RepoId,
     /// A branch, tag or commit; `None` is `main`.
     pub revision: Option<String>,
-    /// Which of its files.
+    /// Files to download.
     pub files: FileFilter,
-    /// How many files are transferred at once, at least one.
+    /// Number of parallel downloads, at least one.
     pub parallel: usize,
 }
 
 impl PullRequest {
-    /// What running the model needs, at `main`.
+    /// The files needed to run the model, at `main`.
     #[must_use]
     pub fn new(repo: RepoId) -> Self {
         Self {
@@ -54,16 +54,16 @@ impl PullRequest {
     }
 }
 
-/// A model that is here now.
+/// Result of a pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PulledModel {
-    /// The folder to load.
+    /// Snapshot directory to load.
     pub snapshot: PathBuf,
-    /// The commit it is.
+    /// Commit hash.
     pub commit: String,
-    /// What came over the network, repeated parts included.
+    /// Bytes received over the network, including repeated transfers.
     pub bytes_downloaded: u64,
-    /// What was on disk before.
+    /// Bytes that were already on disk.
     pub bytes_reused: u64,
 }
 
@@ -166,16 +166,14 @@ pub(crate) async fn pull(
     })
 }
 
-/// Fetches what is not here. When one file fails, the others stop in good order, so that what
-/// they received is kept.
+/// Downloads the missing files. If one fails, the others are cancelled and keep their partial downloads.
 async fn transfer_all(
     transfer: &Transfer<'_>,
     plan: &Plan,
     parallel: usize,
     cancel: &CancellationToken,
 ) -> Result<Vec<FetchedFile>, HubError> {
-    // Of files with the same content one is enough; the largest start first, so that the last
-    // to finish is not one that also began last.
+    // Files with the same content are downloaded once. The largest files start first to minimize the total time.
     let mut contents = HashSet::new();
     let (mut missing, copies): (Vec<&PlannedFile>, Vec<&PlannedFile>) = plan
         .files
@@ -201,7 +199,7 @@ async fn transfer_all(
         .await;
     let (fetched, errors): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     let mut errors: Vec<HubError> = errors.into_iter().filter_map(Result::err).collect();
-    // The cause, rather than the cancellations it led to.
+    // Report the original error rather than the resulting cancellations.
     let cause = errors
         .iter()
         .position(|error| !matches!(error, HubError::Cancelled))
@@ -226,7 +224,7 @@ fn publish(
     fetched: &[FetchedFile],
 ) -> Result<(), HubError> {
     let etag_of = |file: &PlannedFile| {
-        // A file may have changed its etag between plan and transfer.
+        // The etag may have changed between planning and transfer.
         let download = fetched.iter().find(|other| other.planned_etag == file.etag);
         download
             .map_or(&file.etag, |download| &download.etag)
@@ -243,12 +241,12 @@ fn publish(
     Ok(())
 }
 
-/// Runs the questions, a few at a time, and keeps their order.
-async fn answers<T>(
-    questions: Vec<impl Future<Output = Result<T, HubError>>>,
+/// Runs up to `parallel` requests concurrently and returns their results in order.
+async fn buffered<T>(
+    requests: Vec<impl Future<Output = Result<T, HubError>>>,
     parallel: usize,
 ) -> Result<Vec<T>, HubError> {
-    stream::iter(questions)
+    stream::iter(requests)
         .buffered(parallel)
         .try_collect()
         .await

@@ -1,4 +1,4 @@
-//! The beginning of a file on disk, and its digest so far.
+//! A partial download and the running digest of its content.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -15,8 +15,8 @@ use crate::info::Digest;
 
 const READ_BUFFER_BYTES: usize = 1 << 20;
 
-/// A file under `<etag>.incomplete`. Holds the blob's lock, so that a write that is still under
-/// way when a pull is dropped cannot meet another process's.
+/// A partial download at `<etag>.incomplete`. Owns the lock of the blob, so that a write that outlives a dropped pull
+/// cannot conflict with another process.
 #[derive(Debug)]
 pub(super) struct PartialFile {
     path: PathBuf,
@@ -30,7 +30,7 @@ pub(super) struct PartialFile {
 }
 
 impl PartialFile {
-    /// Opens what an earlier transfer left, or begins a new file.
+    /// Opens an existing partial download or creates a new one.
     pub fn open(
         path: PathBuf,
         size_bytes: u64,
@@ -81,14 +81,14 @@ impl PartialFile {
         self.position_bytes
     }
 
-    /// Adds bytes at the end.
+    /// Appends bytes.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), HubError> {
         let outcome = self
             .disk
             .before_write(&self.path, bytes.len())
             .and_then(|()| self.file.write_all(bytes));
         if let Err(error) = outcome {
-            // A write may have got part of the way: what counts is what was hashed.
+            // Discard a partial write, which is not part of the digest.
             let _ = self.file.set_len(self.position_bytes);
             let _ = self.file.seek(SeekFrom::Start(self.position_bytes));
             return Err(HubError::io("write", &self.path, &error));
@@ -98,7 +98,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Forgets everything received.
+    /// Discards all received bytes.
     pub fn reset(&mut self) -> Result<(), HubError> {
         self.file
             .set_len(0)
@@ -109,7 +109,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// The digest of a full file if it is not the expected one.
+    /// The actual digest of the complete file if it differs from the expected one.
     pub fn digest_mismatch(&mut self) -> Result<Option<String>, HubError> {
         if !self.lock.is_exclusive() {
             self.hasher = Hasher::new(&self.expected, self.size_bytes);
@@ -123,14 +123,14 @@ impl PartialFile {
         Ok(actual.filter(|actual| actual != self.expected.as_str()))
     }
 
-    /// Gives the verified file its final name, surely on disk first.
+    /// Syncs the verified file to disk and renames it to its final name.
     pub fn publish(&mut self, blob: &Path) -> Result<(), HubError> {
         self.file
             .sync_all()
             .map_err(|error| HubError::io("write", &self.path, &error))?;
         fs::rename(&self.path, blob).map_err(|error| HubError::io("create", blob, &error))?;
         let folder = blob.parent().unwrap_or(blob);
-        // The name itself must survive a power loss, too.
+        // Sync the directory so that the rename survives a power loss.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(|error| HubError::io("write", folder, &error))
@@ -141,7 +141,7 @@ impl PartialFile {
 enum Hasher {
     Sha256(Sha256),
     GitSha1(Sha1),
-    /// The etag is no digest; only the size can be checked.
+    /// The etag is not a digest; only the size can be verified.
     None,
 }
 
@@ -208,7 +208,7 @@ mod tests {
     const SHA256: &str = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
 
     #[tokio::test]
-    async fn digests_continue_over_what_is_on_disk() {
+    async fn digest_includes_existing_bytes_after_reopening() {
         for expected in [
             Digest::GitSha1(GIT_SHA1.to_owned()),
             Digest::Sha256(SHA256.to_owned()),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_partial_longer_than_the_file_starts_over() {
+    async fn open_resets_a_partial_file_that_is_too_long() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("x.incomplete"), "much too long").unwrap();
         let partial = open(folder.path(), 6, Digest::Sha256(SHA256.to_owned())).await;
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_lock_the_disk_is_believed_rather_than_what_was_written() {
+    async fn digest_mismatch_rereads_the_file_without_an_exclusive_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.incomplete");
         let lock = BlobLock::unsupported(&folder.path().join("lock"));
@@ -251,7 +251,7 @@ mod tests {
         let mut partial = PartialFile::open(path.clone(), 6, expected, disk, lock).unwrap();
         partial.append(b"hello\n").unwrap();
         assert_eq!(partial.digest_mismatch().unwrap(), None);
-        // Another writer starts over.
+        // Another process overwrites the file.
         fs::write(path, "\0\0\0lo\n").unwrap();
         assert!(partial.digest_mismatch().unwrap().is_some());
     }

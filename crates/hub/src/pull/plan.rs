@@ -1,4 +1,4 @@
-//! What of a snapshot is here, and what is still to come.
+//! Determines which files of a snapshot must be downloaded.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ use crate::info::{Digest, RepoFile};
 use crate::layout::RepoFolder;
 use crate::repo_id::RepoId;
 
-/// Left free for everything else on the disk.
+/// Disk space that is left free.
 const SPACE_MARGIN_BYTES: u64 = 64 << 20;
 
 #[derive(Debug)]
@@ -27,11 +27,11 @@ pub(super) struct PlannedFile {
     /// Path in the repository.
     pub path: String,
     pub size_bytes: u64,
-    /// The blob's name in the cache.
+    /// Blob name in the cache.
     pub etag: String,
-    /// What the content must hash to.
+    /// Expected digest of the content.
     pub digest: Digest,
-    /// How much of it is on disk.
+    /// Bytes that are already on disk.
     pub present_bytes: u64,
     complete: bool,
 }
@@ -67,7 +67,7 @@ impl PlannedFile {
     }
 }
 
-/// Whether the content is here. Its digest was checked before it got its name.
+/// Whether the blob exists. Its digest was verified before it was renamed to this path.
 pub(super) fn blob_exists(folder: &RepoFolder, etag: &str, size_bytes: u64) -> bool {
     fs::metadata(folder.blob(etag))
         .is_ok_and(|metadata| metadata.is_file() && metadata.len() == size_bytes)
@@ -82,7 +82,7 @@ impl Plan {
         wanted: Vec<RepoFile>,
         parallel: usize,
     ) -> Result<Self, HubError> {
-        let questions = wanted
+        let requests = wanted
             .into_iter()
             .map(|file| async move {
                 let etag = file.digest.as_str().to_owned();
@@ -96,11 +96,11 @@ impl Plan {
             })
             .collect();
         Ok(Self {
-            files: super::answers(questions, parallel).await?,
+            files: super::buffered(requests, parallel).await?,
         })
     }
 
-    /// Refuses before anything is fetched what cannot fit.
+    /// Returns [`HubError::DiskFull`] if the download does not fit on the disk.
     pub fn check_space(&self, config: &HubConfig, folder: &RepoFolder) -> Result<(), HubError> {
         let needed: u64 = self
             .files
@@ -111,7 +111,7 @@ impl Plan {
             return Ok(());
         }
         let path = folder.blobs();
-        // A file system that does not tell is not a full one.
+        // Continue if the free space is unknown.
         let Ok(available) = config.disk.available_bytes(&path) else {
             return Ok(());
         };
@@ -127,7 +127,7 @@ impl Plan {
     }
 }
 
-/// Asks for a file's etag and size as the place that serves it states them.
+/// Requests the current etag and size of a file.
 pub(super) async fn fetch_file_metadata(
     api: &Api,
     folder: &RepoFolder,
@@ -137,21 +137,21 @@ pub(super) async fn fetch_file_metadata(
 ) -> Result<PlannedFile, HubError> {
     let request = || async {
         let url = api.http.file_url(repo, commit, &listed.path);
-        let answer = api
+        let reply = api
             .http
             .send(Method::HEAD, url.clone(), None, Redirects::FollowWithinHub)
             .await?;
-        let status = answer.response.status();
+        let status = reply.response.status();
         if !status.is_success() && !status.is_redirection() {
             let target = RequestTarget {
                 repo: repo.as_str(),
                 revision: Some(commit),
                 file: Some(&listed.path),
             };
-            return Err(api.http.error_from_response(answer.response, target).await);
+            return Err(api.http.error_from_response(reply.response, target).await);
         }
-        let headers = &answer.hub_headers;
-        // A redirect's own length says nothing about the file.
+        let headers = &reply.hub_headers;
+        // The content length of a redirect is not that of the file.
         let length = header_text(headers, CONTENT_LENGTH.as_str()).filter(|_| status.is_success());
         let size_bytes = header_text(headers, "x-linked-size")
             .or(length)
@@ -159,12 +159,12 @@ pub(super) async fn fetch_file_metadata(
         let served = match hub_etag(headers) {
             Some(etag) => Digest::from_etag(&etag).ok_or_else(|| HubError::UnexpectedResponse {
                 url: url.to_string(),
-                reason: format!("an etag that cannot be a file name: {etag}"),
+                reason: format!("invalid etag: {etag}"),
             })?,
             None => listed.digest.clone(),
         };
         let etag = served.as_str().to_owned();
-        // A mirror's own etag names the blob, but the listing's digest can still be checked.
+        // If a mirror returns its own etag, the blob is named after it but verified with the listed digest.
         let digest = if matches!(served, Digest::Opaque(_)) {
             listed.digest.clone()
         } else {

@@ -1,4 +1,4 @@
-//! Fetching one file: ranges, retries, verification.
+//! Downloads a file: range requests, retries and verification.
 
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,16 +23,16 @@ use crate::layout::RepoFolder;
 use crate::progress::{ProgressHandler, PullEvent};
 use crate::repo_id::RepoId;
 
-/// Chunks from the network are small; the disk is written in pieces of this size.
+/// Network chunks are small, so they are buffered up to this size before they are written.
 const WRITE_BUFFER_BYTES: usize = 1 << 20;
-/// On a slow line the disk is written this often, so that a killed process loses little.
+/// Maximum time between writes, so that a killed process loses little on a slow connection.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
-/// How often a file may arrive damaged before it counts as damaged at its source.
+/// Number of corrupt downloads after which a file counts as corrupt at its source.
 const MAX_CORRUPT_DOWNLOADS: u32 = 2;
-/// How often a file may change while it is fetched.
+/// Number of times that a file may change during its download.
 const MAX_CONTENT_CHANGES: u32 = 3;
 
-/// Everything transfers of one pull have in common.
+/// Shared state of the downloads of one pull.
 pub(super) struct Transfer<'a> {
     pub api: &'a Api,
     pub config: &'a HubConfig,
@@ -42,36 +42,36 @@ pub(super) struct Transfer<'a> {
     pub progress: &'a dyn ProgressHandler,
 }
 
-/// A file that is here now.
+/// A downloaded file.
 #[derive(Debug)]
 pub(super) struct FetchedFile {
-    /// The etag it was planned with.
+    /// Etag in the plan.
     pub planned_etag: String,
-    /// The etag it has.
+    /// Final etag.
     pub etag: String,
     pub bytes_downloaded: u64,
     pub bytes_reused: u64,
 }
 
-/// How fetching some content ended.
+/// Outcome of downloading specific content.
 enum Content {
     Complete {
         bytes_downloaded: u64,
         bytes_reused: u64,
     },
-    /// The server has other content under this name now.
+    /// The server now has different content for this file.
     Changed,
 }
 
-/// How an attempt ended that did not fail.
+/// Outcome of a successful attempt.
 enum Attempt {
     Complete,
     Changed,
 }
 
-/// How an attempt failed.
+/// Why an attempt failed.
 enum Failure {
-    /// Worth another attempt.
+    /// The attempt can be retried.
     Transient {
         reason: String,
         retry_after: Option<Duration>,
@@ -94,11 +94,11 @@ impl From<HubError> for Failure {
     }
 }
 
-/// A partial file that disk threads and the transfer share, one at a time.
+/// A partial file shared with blocking disk tasks.
 type SharedPartial = Arc<Mutex<PartialFile>>;
 
 impl Transfer<'_> {
-    /// Fetches a file, unless another process does so first.
+    /// Downloads a file, unless another process completes it first.
     pub async fn fetch(
         &self,
         file: &PlannedFile,
@@ -129,7 +129,7 @@ impl Transfer<'_> {
         Err(HubError::RetriesExhausted {
             file: file.path.clone(),
             attempts: MAX_CONTENT_CHANGES,
-            reason: "the hub names a different content each time".to_owned(),
+            reason: "its content changed during every attempt".to_owned(),
         })
     }
 
@@ -169,14 +169,14 @@ impl Transfer<'_> {
         let new_backoff = || policy.backoff(policy.max_attempts).build();
         let mut backoff = new_backoff();
         let mut failures = 0;
-        let mut damaged = 0;
+        let mut corrupt = 0;
         loop {
             let (reason, retry_after) = match self
                 .attempt(file, &partial, &mut bytes_downloaded, stop)
                 .await
             {
                 Ok(Attempt::Changed) => {
-                    // No server has this content any more.
+                    // This content is no longer available.
                     let _ = fs::remove_file(&partial_path);
                     return Ok(Content::Changed);
                 }
@@ -194,8 +194,8 @@ impl Transfer<'_> {
                             bytes_reused,
                         });
                     };
-                    damaged += 1;
-                    if damaged >= MAX_CORRUPT_DOWNLOADS {
+                    corrupt += 1;
+                    if corrupt >= MAX_CORRUPT_DOWNLOADS {
                         let _ = fs::remove_file(&partial_path);
                         let expected = file.digest.as_str().to_owned();
                         return Err(HubError::Corrupt {
@@ -205,7 +205,7 @@ impl Transfer<'_> {
                         });
                     }
                     run_blocking(&partial, PartialFile::reset).await?;
-                    (format!("it arrived damaged (its digest is {actual})"), None)
+                    (format!("checksum mismatch (got {actual})"), None)
                 }
                 Err(Failure::Transient {
                     reason,
@@ -261,32 +261,34 @@ impl Transfer<'_> {
             start: from,
             etag: &file.etag,
         });
-        let answer = tokio::select! {
+        let reply = tokio::select! {
             () = stop.cancelled() => return Err(HubError::Cancelled.into()),
-            answer = self.api.http.send(Method::GET, url, range, Redirects::Follow) => answer,
+            reply = self.api.http.send(Method::GET, url, range, Redirects::Follow) => reply,
         };
-        let answer = answer.map_err(|error| match error {
+        let reply = reply.map_err(|error| match error {
             HubError::Network { reason, .. } => Failure::transient(reason),
             other => Failure::Permanent(other),
         })?;
 
-        let response = answer.response;
+        let response = reply.response;
         let status = response.status();
         if status.is_success() {
-            let etag = hub_etag(&answer.hub_headers).and_then(|etag| Digest::from_etag(&etag));
+            let etag = hub_etag(&reply.hub_headers).and_then(|etag| Digest::from_etag(&etag));
             if etag.is_some_and(|etag| etag.as_str() != file.etag) {
                 return Ok(Attempt::Changed);
             }
         }
         match status {
-            StatusCode::PARTIAL_CONTENT if continues(response.headers(), from, file.size_bytes) => {
-            }
+            StatusCode::PARTIAL_CONTENT
+                if resumes_at(response.headers(), from, file.size_bytes) => {}
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 run_blocking(partial, PartialFile::reset).await?;
-                return Err(Failure::transient("the server could not continue the file"));
+                return Err(Failure::transient(
+                    "the server could not resume the download",
+                ));
             }
             StatusCode::OK => {
-                // The whole file, whatever was asked for: it must not be added to what is here.
+                // The server ignored the range and sends the whole file, so it must not be appended.
                 if from > 0 {
                     run_blocking(partial, PartialFile::reset).await?;
                     self.started(file, 0);
@@ -294,16 +296,16 @@ impl Transfer<'_> {
                 let length = header_text(response.headers(), CONTENT_LENGTH.as_str());
                 if length.is_some_and(|length| length != file.size_bytes.to_string()) {
                     return Err(Failure::transient(
-                        "the server sends a file of another size",
+                        "the server sends a file of a different size",
                     ));
                 }
             }
-            _ if answer.from_hub => return Err(self.refused(response, file).await),
-            // The hub's links to its storage expire; the next attempt gets a fresh one.
+            _ if reply.from_hub => return Err(self.hub_failure(response, file).await),
+            // Signed storage URLs expire. The next attempt gets a new one.
             _ => {
                 let retry_after = header_text(response.headers(), RETRY_AFTER.as_str());
                 return Err(Failure::Transient {
-                    reason: format!("the storage host answered {status}"),
+                    reason: format!("the storage host returned {status}"),
                     retry_after: retry_after.and_then(|text| parse_retry_after(&text)),
                 });
             }
@@ -312,7 +314,7 @@ impl Transfer<'_> {
             .await
     }
 
-    async fn refused(&self, response: Response, file: &PlannedFile) -> Failure {
+    async fn hub_failure(&self, response: Response, file: &PlannedFile) -> Failure {
         let target = RequestTarget {
             repo: self.repo.as_str(),
             revision: Some(self.commit),
@@ -331,10 +333,10 @@ impl Transfer<'_> {
                     .map(|message| format!(": {message}"))
                     .unwrap_or_default();
                 let wait = retry_after
-                    .map(|wait| format!(" and asks to wait {} s", wait.as_secs()))
+                    .map(|wait| format!(" (retry after {} s)", wait.as_secs()))
                     .unwrap_or_default();
                 Failure::Transient {
-                    reason: format!("the hub answered {status}{wait}{message}"),
+                    reason: format!("the hub returned {status}{wait}{message}"),
                     retry_after,
                 }
             }
@@ -342,7 +344,8 @@ impl Transfer<'_> {
         }
     }
 
-    /// Writes the body to the partial file. Whatever ends it, what arrived is on disk after.
+    /// Writes the response body to the partial file. All received bytes are on disk when it returns, also after an
+    /// error.
     async fn receive(
         &self,
         mut response: Response,
@@ -351,7 +354,7 @@ impl Transfer<'_> {
         bytes_downloaded: &mut u64,
         stop: &CancellationToken,
     ) -> Result<Attempt, Failure> {
-        let mut here = position(partial);
+        let mut received = position(partial);
         let mut buffer = Vec::with_capacity(WRITE_BUFFER_BYTES);
         let mut written_at = Instant::now();
         let ending = loop {
@@ -363,10 +366,12 @@ impl Transfer<'_> {
             match chunk {
                 Ok(Some(chunk)) => {
                     *bytes_downloaded += chunk.len() as u64;
-                    here += chunk.len() as u64;
-                    if here > file.size_bytes {
+                    received += chunk.len() as u64;
+                    if received > file.size_bytes {
                         run_blocking(partial, PartialFile::reset).await?;
-                        return Err(Failure::transient("the server sent more than the file has"));
+                        return Err(Failure::transient(
+                            "the server sent more bytes than the file size",
+                        ));
                     }
                     buffer.extend_from_slice(&chunk);
                     if buffer.len() >= WRITE_BUFFER_BYTES || written_at.elapsed() >= WRITE_INTERVAL
@@ -378,20 +383,20 @@ impl Transfer<'_> {
                     }
                     self.progress.on_event(&PullEvent::Advanced {
                         file: file.path.clone(),
-                        position_bytes: here,
+                        position_bytes: received,
                     });
                 }
-                Ok(None) if here == file.size_bytes => break Ok(Attempt::Complete),
+                Ok(None) if received == file.size_bytes => break Ok(Attempt::Complete),
                 Ok(None) => {
                     break Err(Failure::transient(format!(
-                        "the connection closed at {here} of {} bytes",
+                        "the connection closed at {received} of {} bytes",
                         file.size_bytes
                     )));
                 }
                 Err(error) if error.is_timeout() => {
                     let seconds = self.config.read_timeout.as_secs_f32();
                     break Err(Failure::transient(format!(
-                        "nothing arrived for {seconds} s"
+                        "no data received for {seconds} s"
                     )));
                 }
                 Err(error) => {
@@ -421,8 +426,8 @@ fn network_reason(url: &reqwest::Url, error: &reqwest::Error) -> String {
     }
 }
 
-/// Whether a `Content-Range: bytes {from}-{last}/{size}` goes on where the partial file ends.
-fn continues(headers: &HeaderMap, from: u64, size_bytes: u64) -> bool {
+/// Whether `Content-Range: bytes {from}-{last}/{size}` starts where the partial file ends.
+fn resumes_at(headers: &HeaderMap, from: u64, size_bytes: u64) -> bool {
     let parse = || {
         let range = header_text(headers, CONTENT_RANGE.as_str())?;
         let (range, total) = range.strip_prefix("bytes ")?.split_once('/')?;
@@ -440,7 +445,7 @@ fn position(partial: &SharedPartial) -> u64 {
     lock_partial(partial).position_bytes()
 }
 
-/// Works on the partial file where waiting for a disk holds up nobody.
+/// Runs a disk operation on the blocking thread pool.
 async fn run_blocking<T: Send + 'static>(
     partial: &SharedPartial,
     work: impl FnOnce(&mut PartialFile) -> Result<T, HubError> + Send + 'static,
@@ -449,14 +454,14 @@ async fn run_blocking<T: Send + 'static>(
     join_result(tokio::task::spawn_blocking(move || work(&mut lock_partial(&partial))).await)
 }
 
-/// The result of work on another thread, panics included.
+/// Unwraps the result of a blocking task and propagates panics.
 fn join_result<T>(
     outcome: Result<Result<T, HubError>, tokio::task::JoinError>,
 ) -> Result<T, HubError> {
     match outcome {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The runtime is going away, and with it whoever asked.
+        // The runtime is shutting down.
         Err(_) => Err(HubError::Cancelled),
     }
 }

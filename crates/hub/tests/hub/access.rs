@@ -1,4 +1,4 @@
-//! Who may have what, and where tokens go.
+//! Authorization, gated and private models, offline mode, search and proxies.
 
 use crate::support::{EventRecorder, REPO, TestEnv, assert_complete, model, pull, request};
 use mlxm_hub::{CancellationToken, Hub, HubConfig, HubError, SearchQuery, Token, TokenSource};
@@ -11,7 +11,7 @@ fn with_token(env: &TestEnv, secret: &str) -> HubConfig {
 }
 
 #[tokio::test]
-async fn a_token_never_leaves_the_hub() {
+async fn token_is_sent_only_to_the_hub() {
     let env = TestEnv::with_model(5_000);
     let pulled = pull(&Hub::new(with_token(&env, "secret")).unwrap())
         .await
@@ -30,7 +30,7 @@ async fn a_token_never_leaves_the_hub() {
 }
 
 #[tokio::test]
-async fn without_a_token_none_is_sent() {
+async fn no_authorization_without_a_token() {
     let env = TestEnv::with_model(10);
     pull(&env.hub()).await.unwrap();
     env.hub().search(&SearchQuery::default()).await.unwrap();
@@ -43,7 +43,7 @@ async fn without_a_token_none_is_sent() {
 }
 
 #[tokio::test]
-async fn a_gated_model_says_where_to_ask() {
+async fn gated_model_error_contains_the_request_page() {
     for secret in [None, Some("secret")] {
         let env = TestEnv::new();
         env.server.add(model(REPO, 10).gated());
@@ -62,18 +62,21 @@ async fn a_gated_model_says_where_to_ask() {
             matches!(&error, HubError::Gated { page: found, .. } if *found == page),
             "{error:?}"
         );
-        let words = error.to_string();
+        let message = error.to_string();
         let source = if secret.is_some() {
-            "the token given by the program"
+            "the token passed by the program"
         } else {
             "no token was sent"
         };
-        assert!(words.contains(&page) && words.contains(source), "{words}");
+        assert!(
+            message.contains(&page) && message.contains(source),
+            "{message}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_refused_token_is_named_by_its_source() {
+async fn rejected_token_error_names_its_source() {
     let env = TestEnv::with_model(10);
     env.server.accept_tokens(&["good"]);
     let file = env.home.path().join("token");
@@ -98,7 +101,7 @@ async fn a_refused_token_is_named_by_its_source() {
     );
     assert!(
         !format!("{error:?}{error}").contains("stale"),
-        "the token itself is shown"
+        "the error contains the token"
     );
 
     let from_variable = HubConfig::from_vars(|name| match name {
@@ -114,7 +117,7 @@ async fn a_refused_token_is_named_by_its_source() {
 }
 
 #[tokio::test]
-async fn a_private_model_needs_a_token_and_is_not_told_from_a_missing_one() {
+async fn private_model_without_token_looks_missing() {
     let env = TestEnv::new();
     env.server.accept_tokens(&["good"]);
     env.server.add(model(REPO, 10).private());
@@ -123,10 +126,10 @@ async fn a_private_model_needs_a_token_and_is_not_told_from_a_missing_one() {
         matches!(error, HubError::RepoNotFound { token: None, .. }),
         "{error:?}"
     );
-    let words = error.to_string();
+    let message = error.to_string();
     assert!(
-        words.contains("spelling") && words.contains("private") && words.contains("HF_TOKEN"),
-        "{words}"
+        message.contains("spelling") && message.contains("private") && message.contains("HF_TOKEN"),
+        "{message}"
     );
     assert_complete(
         &pull(&Hub::new(with_token(&env, "good")).unwrap())
@@ -149,7 +152,7 @@ async fn a_private_model_needs_a_token_and_is_not_told_from_a_missing_one() {
 }
 
 #[tokio::test]
-async fn offline_means_no_request_at_all() {
+async fn offline_mode_sends_no_requests() {
     let env = TestEnv::with_model(10);
     let pulled = pull(&env.hub()).await.unwrap();
     let before = env.server.received().len();
@@ -173,7 +176,7 @@ async fn offline_means_no_request_at_all() {
 }
 
 #[tokio::test]
-async fn search_asks_for_mlx_models_best_first() {
+async fn search_returns_mlx_models_sorted_by_downloads() {
     let env = TestEnv::new();
     for (id, downloads) in [
         ("org/qwen-small", 5),
@@ -259,9 +262,9 @@ async fn search_asks_for_mlx_models_best_first() {
 }
 
 #[tokio::test]
-async fn requests_go_through_the_proxy_unless_excepted() {
+async fn requests_use_the_proxy_except_for_no_proxy_hosts() {
     let env = TestEnv::with_model(10);
-    // A proxy that answers everything itself: being reached is what is tested.
+    // A proxy that responds to everything itself; the test only checks that it is reached.
     let proxy = TestHub::start();
     let mut config = env.config();
     config.endpoint = Some("http://hub.example".to_owned());

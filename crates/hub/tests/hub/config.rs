@@ -1,4 +1,4 @@
-//! Where settings come from.
+//! Configuration from environment variables.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +12,7 @@ fn config(vars: &[(&str, &str)]) -> Result<HubConfig, HubError> {
 }
 
 #[test]
-fn folders_follow_the_same_rules_as_huggingface_hub() {
+fn directories_follow_huggingface_hub_rules() {
     let cache = |vars: &[(&str, &str)]| config(vars).unwrap().cache_dir;
     let home = ("HOME", "/home");
     assert_eq!(cache(&[home]), Path::new("/home/.cache/huggingface/hub"));
@@ -54,7 +54,7 @@ fn folders_follow_the_same_rules_as_huggingface_hub() {
 }
 
 #[test]
-fn a_home_is_needed_only_where_nothing_else_is_told() {
+fn home_is_required_only_without_explicit_directories() {
     assert!(config(&[("HF_HUB_CACHE", "/cache"), ("MLXM_HOME", "/mlxm")]).is_ok());
     let error = config(&[("MLXM_HOME", "/mlxm")]).unwrap_err();
     assert!(
@@ -64,7 +64,7 @@ fn a_home_is_needed_only_where_nothing_else_is_told() {
 }
 
 #[test]
-fn tokens_come_from_a_variable_before_a_file() {
+fn token_variable_takes_precedence_over_file() {
     let home = tempfile::tempdir().unwrap();
     let hf_home = home.path().to_str().unwrap();
     let elsewhere = home.path().join("elsewhere");
@@ -112,7 +112,7 @@ fn tokens_come_from_a_variable_before_a_file() {
 }
 
 #[test]
-fn offline_takes_the_usual_words_for_yes() {
+fn offline_accepts_common_true_values() {
     let offline = |vars: &[(&str, &str)]| {
         let vars: Vec<_> = [("HOME", "/home")].iter().chain(vars).copied().collect();
         config(&vars).unwrap().offline
@@ -131,7 +131,7 @@ fn offline_takes_the_usual_words_for_yes() {
 }
 
 #[test]
-fn proxies_are_taken_in_either_case() {
+fn proxy_variables_are_case_insensitive() {
     let proxies = |vars: &[(&str, &str)]| {
         let vars: Vec<_> = [("HOME", "/home")].iter().chain(vars).copied().collect();
         config(&vars).unwrap().proxies

@@ -1,4 +1,4 @@
-//! Disks that are full or cannot be written.
+//! Full and read-only disks.
 
 use std::fs;
 use std::io;
@@ -11,27 +11,27 @@ use mlxm_hub::{CancellationToken, Disk, Hub, HubError};
 
 const SIZE: usize = 4_000_000;
 
-/// A disk with so much room, which may turn out to be less when it is written.
+/// A disk that reports `stated_bytes` as available but fails after `real_bytes` have been written.
 #[derive(Debug)]
 struct SmallDisk {
     stated_bytes: u64,
     real_bytes: AtomicU64,
-    refusal: io::ErrorKind,
+    error_kind: io::ErrorKind,
 }
 
 impl SmallDisk {
-    fn new(stated_bytes: u64, real_bytes: u64, refusal: io::ErrorKind) -> Arc<Self> {
+    fn new(stated_bytes: u64, real_bytes: u64, error_kind: io::ErrorKind) -> Arc<Self> {
         Arc::new(Self {
             stated_bytes,
             real_bytes: AtomicU64::new(real_bytes),
-            refusal,
+            error_kind,
         })
     }
 }
 
 impl Disk for SmallDisk {
     fn available_bytes(&self, path: &Path) -> io::Result<u64> {
-        assert!(path.is_dir(), "{} is not there yet", path.display());
+        assert!(path.is_dir(), "{} does not exist yet", path.display());
         Ok(self.stated_bytes)
     }
 
@@ -40,12 +40,12 @@ impl Disk for SmallDisk {
         self.real_bytes
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
             .map(|_| ())
-            .map_err(|_| io::Error::from(self.refusal))
+            .map_err(|_| io::Error::from(self.error_kind))
     }
 }
 
 #[tokio::test]
-async fn what_cannot_fit_is_refused_before_anything_is_fetched() {
+async fn pull_fails_before_downloading_if_the_disk_is_too_small() {
     let env = TestEnv::with_model(SIZE);
     let mut config = env.config();
     config.disk = SmallDisk::new(1_000_000, u64::MAX, io::ErrorKind::StorageFull);
@@ -59,13 +59,13 @@ async fn what_cannot_fit_is_refused_before_anything_is_fetched() {
         panic!("{error:?}");
     };
     assert!(*needed > SIZE as u64);
-    assert!(error.to_string().contains("1.0 MB are free"), "{error}");
+    assert!(error.to_string().contains("1.0 MB available"), "{error}");
     assert!(env.server.content_requests(WEIGHTS).is_empty());
     assert!(env.partials().is_empty());
 }
 
 #[tokio::test]
-async fn what_is_here_already_needs_no_room() {
+async fn complete_model_needs_no_disk_space() {
     let env = TestEnv::with_model(SIZE);
     pull(&env.hub()).await.unwrap();
     let mut config = env.config();
@@ -74,7 +74,7 @@ async fn what_is_here_already_needs_no_room() {
 }
 
 #[tokio::test]
-async fn a_disk_that_fills_up_keeps_what_arrived_and_publishes_nothing() {
+async fn full_disk_keeps_partial_file_and_publishes_nothing() {
     let env = TestEnv::with_model(SIZE);
     let mut config = env.config();
     config.disk = SmallDisk::new(u64::MAX / 2, 2_500_000, io::ErrorKind::StorageFull);
@@ -106,9 +106,9 @@ async fn a_disk_that_fills_up_keeps_what_arrived_and_publishes_nothing() {
 }
 
 #[tokio::test]
-async fn a_cache_that_cannot_be_made_is_named() {
+async fn error_names_a_cache_that_cannot_be_created() {
     let env = TestEnv::with_model(10);
-    fs::write(env.home.path().join("hub"), "a file is in the way").unwrap();
+    fs::write(env.home.path().join("hub"), "not a directory").unwrap();
     let error = pull(&env.hub()).await.unwrap_err();
     assert!(
         matches!(&error, HubError::NotWritable { path, .. } if path.starts_with(env.home.path())),
@@ -119,7 +119,7 @@ async fn a_cache_that_cannot_be_made_is_named() {
 }
 
 #[tokio::test]
-async fn a_cache_that_turns_read_only_is_named() {
+async fn read_only_cache_is_not_writable_error() {
     let env = TestEnv::with_model(10);
     let mut config = env.config();
     config.disk = SmallDisk::new(u64::MAX / 2, 0, io::ErrorKind::ReadOnlyFilesystem);

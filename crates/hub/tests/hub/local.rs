@@ -1,4 +1,4 @@
-//! Finding, resolving and removing what is on this machine.
+//! Listing, resolving and removing local models.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use mlxm_hub::{
 };
 use tempfile::TempDir;
 
-/// A machine without a network.
+/// A home directory without network access.
 struct Machine(TempDir);
 
 impl Machine {
@@ -74,7 +74,7 @@ fn write(path: &Path, content: &str) {
 }
 
 #[test]
-fn models_of_both_places_are_listed() {
+fn local_lists_cached_and_local_models() {
     let machine = Machine::new();
     assert_eq!(machine.hub().local().unwrap(), []);
     let snapshot = machine.whole("org/cached");
@@ -106,7 +106,7 @@ fn models_of_both_places_are_listed() {
 }
 
 #[test]
-fn what_is_incomplete_is_listed_with_what_it_lacks() {
+fn local_lists_incomplete_models_with_missing_files() {
     let machine = Machine::new();
     let files = [
         ("config.json", "e1", "{}"),
@@ -157,7 +157,7 @@ fn what_is_incomplete_is_listed_with_what_it_lacks() {
 }
 
 #[test]
-fn a_complete_revision_is_preferred() {
+fn complete_revision_is_preferred() {
     let machine = Machine::new();
     let whole = [
         ("config.json", "e1", "{}"),
@@ -181,7 +181,7 @@ fn a_complete_revision_is_preferred() {
 }
 
 #[test]
-fn a_name_may_be_any_unique_part() {
+fn name_may_be_a_unique_substring() {
     let machine = Machine::new();
     machine.whole("mlx-community/Qwen3-0.6B-4bit");
     machine.whole("mlx-community/Qwen3-0.6B-8bit");
@@ -198,7 +198,7 @@ fn a_name_may_be_any_unique_part() {
         "mlx-community/Qwen3-0.6B-4bit"
     );
     assert_eq!(name("8bit").unwrap(), "mlx-community/Qwen3-0.6B-8bit");
-    // The whole last part wins over a part of another name.
+    // An exact match of the last part takes precedence over a substring match.
     assert_eq!(name("llama-3.2-1b").unwrap(), "mlx-community/Llama-3.2-1B");
     assert_eq!(name("instruct").unwrap(), "other/Llama-3.2-1B-Instruct");
     match name("qwen3").unwrap_err() {
@@ -217,7 +217,7 @@ fn a_name_may_be_any_unique_part() {
 }
 
 #[test]
-fn an_incomplete_model_does_not_make_a_name_ambiguous() {
+fn incomplete_model_does_not_make_a_name_ambiguous() {
     let machine = Machine::new();
     let whole = machine.whole("org/qwen-a");
     machine.cached("org/qwen-b", "c0ffee", &[("config.json", "e1", "{}")]);
@@ -225,7 +225,7 @@ fn an_incomplete_model_does_not_make_a_name_ambiguous() {
 }
 
 #[test]
-fn a_model_made_here_shadows_a_cached_one_of_the_same_name() {
+fn local_model_shadows_cached_model_of_the_same_name() {
     let machine = Machine::new();
     machine.whole("org/name");
     let here = machine.local_model("org/name");
@@ -238,7 +238,7 @@ fn a_model_made_here_shadows_a_cached_one_of_the_same_name() {
 }
 
 #[test]
-fn what_is_not_here_is_answered_with_what_could_be_meant() {
+fn not_found_error_suggests_similar_names() {
     let machine = Machine::new();
     machine.whole("mlx-community/Qwen3-0.6B-4bit");
     match machine
@@ -262,7 +262,7 @@ fn what_is_not_here_is_answered_with_what_could_be_meant() {
 }
 
 #[test]
-fn paths_are_taken_as_they_are() {
+fn paths_resolve_to_themselves() {
     let machine = Machine::new();
     let folder = machine.local_model("converted");
     let hub = machine.hub();
@@ -294,7 +294,7 @@ fn paths_are_taken_as_they_are() {
 }
 
 #[tokio::test]
-async fn removing_a_revision_keeps_what_others_share() {
+async fn removing_a_revision_keeps_shared_blobs() {
     let env = TestEnv::with_model(50_000);
     let hub = env.hub();
     let old = pull(&hub).await.unwrap();
@@ -324,7 +324,7 @@ async fn removing_a_revision_keeps_what_others_share() {
         hub.remove(REPO, None),
         Err(HubError::NoLocalModel { .. })
     ));
-    // Not by a part of the name.
+    // A substring of the name is not accepted.
     pull(&hub).await.unwrap();
     assert!(matches!(
         hub.remove("tiny", None),
@@ -333,7 +333,7 @@ async fn removing_a_revision_keeps_what_others_share() {
 }
 
 #[test]
-fn removing_a_model_made_here_removes_its_folder() {
+fn removing_a_local_model_removes_its_directory() {
     let machine = Machine::new();
     machine.local_model("me/one");
     machine.local_model("me/two");
@@ -345,7 +345,7 @@ fn removing_a_model_made_here_removes_its_folder() {
 }
 
 #[tokio::test]
-async fn files_pulled_by_pattern_make_no_complete_model() {
+async fn model_pulled_by_pattern_is_incomplete() {
     let env = TestEnv::with_model(1_000);
     let mut only_settings = request();
     only_settings.files = FileFilter::Patterns {

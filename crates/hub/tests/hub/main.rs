@@ -1,9 +1,6 @@
-//! The hub crate against a hub on this machine that speaks the protocol and fails on demand.
+//! Integration tests against a local test hub with fault injection.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test helper that fails fails its test"
-)]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod access;
 mod config;

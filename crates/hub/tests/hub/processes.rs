@@ -1,4 +1,4 @@
-//! Several processes and one cache.
+//! Several processes that share a cache.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ const SIZE: usize = 3_000_000;
 const CHILD_ENDPOINT: &str = "MLXM_TEST_CHILD_ENDPOINT";
 const CHILD_HOME: &str = "MLXM_TEST_CHILD_HOME";
 
-/// What the other processes do: this program again, with these variables set.
+/// Runs in the child processes: this test binary, started with these variables.
 #[test]
 fn child() {
     let (Ok(endpoint), Ok(home)) = (std::env::var(CHILD_ENDPOINT), std::env::var(CHILD_HOME))
@@ -54,7 +54,7 @@ fn partial_bytes(env: &TestEnv) -> u64 {
 }
 
 #[tokio::test]
-async fn a_killed_pull_is_continued_by_the_next_process() {
+async fn killed_pull_is_resumed_by_the_next_process() {
     let env = TestEnv::with_model(SIZE);
     env.server
         .inject(REPO, WEIGHTS, Fault::StallAfter(2_500_000));
@@ -84,7 +84,7 @@ async fn a_killed_pull_is_continued_by_the_next_process() {
 }
 
 #[tokio::test]
-async fn processes_that_pull_the_same_model_fetch_it_once() {
+async fn concurrent_processes_download_a_model_once() {
     let env = TestEnv::with_model(SIZE);
     env.server.throttle(100_000, Duration::from_millis(15));
     let mut children = [spawn(&env), spawn(&env), spawn(&env)];
@@ -98,7 +98,7 @@ async fn processes_that_pull_the_same_model_fetch_it_once() {
 }
 
 #[tokio::test]
-async fn a_second_pull_waits_for_the_first_and_finds_its_file() {
+async fn second_pull_waits_for_the_first_and_reuses_its_file() {
     let env = TestEnv::with_model(SIZE);
     env.server.throttle(100_000, Duration::from_millis(40));
     let mut child = spawn(&env);
@@ -135,13 +135,13 @@ async fn a_second_pull_waits_for_the_first_and_finds_its_file() {
 }
 
 #[tokio::test]
-async fn a_pull_takes_over_from_one_that_is_killed() {
+async fn waiting_pull_takes_over_after_the_first_is_killed() {
     let env = TestEnv::with_model(SIZE);
     env.server
         .inject(REPO, WEIGHTS, Fault::StallAfter(2_200_000));
     let child = spawn(&env);
     wait_until("a partial file", || partial_bytes(&env) >= 1_000_000);
-    // Killed as soon as this pull says that it waits.
+    // Kill the child as soon as this pull waits for it.
     let child = Mutex::new(child);
     let recorder = EventRecorder::default();
     let kill_when_waiting = |event: &PullEvent| {
@@ -160,8 +160,8 @@ async fn a_pull_takes_over_from_one_that_is_killed() {
 }
 
 #[test]
-fn the_environment_of_a_process_gives_no_token_to_a_hub_without_one() {
-    // The client library would take it from there if it were let.
+fn token_from_environment_is_not_used_implicitly() {
+    // The client library would read it from the environment.
     let env = TestEnv::with_model(SIZE);
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "processes::child"])
@@ -181,7 +181,7 @@ fn the_environment_of_a_process_gives_no_token_to_a_hub_without_one() {
 }
 
 #[tokio::test]
-async fn a_waiting_pull_can_be_cancelled() {
+async fn waiting_pull_can_be_cancelled() {
     let env = TestEnv::with_model(SIZE);
     env.server
         .inject(REPO, WEIGHTS, Fault::StallAfter(1_500_000));
@@ -205,7 +205,7 @@ async fn a_waiting_pull_can_be_cancelled() {
 }
 
 #[tokio::test]
-async fn two_pulls_of_one_process_share_their_work() {
+async fn concurrent_pulls_in_one_process_download_once() {
     let env = TestEnv::with_model(SIZE);
     env.server.throttle(100_000, Duration::from_millis(10));
     let (first, second) = (

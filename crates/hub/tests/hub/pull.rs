@@ -1,4 +1,4 @@
-//! Pulling a model when nothing goes wrong.
+//! Pulls without faults.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,7 +10,7 @@ use mlxm_hub::{CancellationToken, FileFilter, HubError, PullEvent, WeightsKind};
 use mlxm_testhub::TestRepo;
 
 #[tokio::test]
-async fn a_pull_makes_the_layout_other_tools_expect() {
+async fn pull_creates_the_huggingface_hub_layout() {
     let env = TestEnv::with_model(3_000_000);
     let commit = model(REPO, 3_000_000).commit();
     let hub = env.hub();
@@ -42,7 +42,7 @@ async fn a_pull_makes_the_layout_other_tools_expect() {
 }
 
 #[tokio::test]
-async fn a_second_pull_fetches_nothing() {
+async fn second_pull_downloads_nothing() {
     let env = TestEnv::with_model(100_000);
     let hub = env.hub();
     let first = pull(&hub).await.unwrap();
@@ -65,7 +65,7 @@ async fn a_second_pull_fetches_nothing() {
 }
 
 #[tokio::test]
-async fn a_new_commit_fetches_only_what_changed() {
+async fn new_commit_downloads_only_changed_files() {
     let env = TestEnv::with_model(100_000);
     let hub = env.hub();
     let first = pull(&hub).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_new_commit_fetches_only_what_changed() {
 }
 
 #[tokio::test]
-async fn a_revision_is_a_branch_a_tag_or_a_commit() {
+async fn revision_may_be_a_branch_tag_or_commit() {
     let env = TestEnv::with_model(1_000);
     let old = model(REPO, 1_000).commit();
     let new = env.server.add(model(REPO, 2_000).branch("refs/pr/1"));
@@ -153,7 +153,7 @@ async fn a_revision_is_a_branch_a_tag_or_a_commit() {
 }
 
 #[tokio::test]
-async fn events_follow_their_grammar() {
+async fn events_follow_the_documented_grammar() {
     let env = TestEnv::with_model(2_500_000);
     let recorder = EventRecorder::default();
     let pulled = env
@@ -214,7 +214,7 @@ async fn events_follow_their_grammar() {
 }
 
 #[tokio::test]
-async fn files_are_transferred_side_by_side() {
+async fn files_are_downloaded_in_parallel() {
     for (parallel, most) in [(1, 1), (3, 3)] {
         let env = TestEnv::new();
         let mut repo = TestRepo::new(REPO).file("config.json", "{}");
@@ -247,7 +247,7 @@ async fn files_are_transferred_side_by_side() {
 }
 
 #[tokio::test]
-async fn files_of_the_same_content_are_fetched_once() {
+async fn files_with_equal_content_are_downloaded_once() {
     let env = TestEnv::new();
     let same = weights(50_000);
     env.server.add(
@@ -278,7 +278,7 @@ async fn files_of_the_same_content_are_fetched_once() {
 }
 
 #[tokio::test]
-async fn empty_files_and_folders_arrive() {
+async fn empty_and_nested_files_are_downloaded() {
     let env = TestEnv::new();
     env.server.add(
         model(REPO, 10)
@@ -294,7 +294,7 @@ async fn empty_files_and_folders_arrive() {
 }
 
 #[tokio::test]
-async fn repositories_without_usable_weights_are_refused_unless_asked_for() {
+async fn unsupported_weights_are_rejected_unless_selected_explicitly() {
     let kinds = [
         ("model.gguf", WeightsKind::GgufOnly, "GGUF"),
         ("pytorch_model.bin", WeightsKind::PytorchOnly, "pickle"),
@@ -341,7 +341,7 @@ async fn repositories_without_usable_weights_are_refused_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn patterns_that_match_nothing_are_an_error() {
+async fn patterns_without_matches_are_an_error() {
     let env = TestEnv::with_model(10);
     let mut nothing = request();
     nothing.files = FileFilter::Patterns {
@@ -364,7 +364,7 @@ async fn patterns_that_match_nothing_are_an_error() {
 }
 
 #[tokio::test]
-async fn long_listings_come_in_pages() {
+async fn file_listing_follows_pagination() {
     let env = TestEnv::with_model(1_000);
     env.server.page_size(1);
     let pulled = pull(&env.hub()).await.unwrap();
@@ -372,7 +372,7 @@ async fn long_listings_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_name_in_the_wrong_case_is_redirected() {
+async fn repository_name_with_wrong_case_is_redirected() {
     let env = TestEnv::with_model(10);
     let info = env
         .hub()

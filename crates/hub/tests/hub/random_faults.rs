@@ -1,4 +1,4 @@
-//! Whatever the network does, the file that arrives is the right one.
+//! Property test: random network faults never lead to wrong content.
 
 use std::fs;
 use std::sync::LazyLock;
@@ -27,7 +27,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_content_is_right(
+    fn content_is_correct_despite_random_faults(
         (size, faults) in (1_usize..2_500_000).prop_flat_map(|size| (Just(size), vec(fault(size), 0..7))),
         is_large in any::<bool>(),
         damage in any::<Option<prop::sample::Index>>(),
@@ -42,7 +42,7 @@ proptest! {
             stored.file(WEIGHTS, content.clone())
         });
         let mut faults = faults;
-        // Damaged twice is given up, and rightly so.
+        // Two corrupt downloads are an error, so inject at most one.
         if let Some(index) = damage {
             faults.insert(index.index(faults.len() + 1), Fault::Corrupt);
         }
@@ -55,7 +55,7 @@ proptest! {
         config.retry.max_attempts = 12;
         let hub = Hub::new(config).unwrap();
         let request = PullRequest::new(repo.parse().unwrap());
-        // What an earlier program may have left: the right beginning.
+        // A valid partial download left by an earlier process.
         let info = hub.model_info(&request.repo, None).unwrap();
         let etag = info.files.iter().find(|file| file.path == WEIGHTS).unwrap().digest.as_str().to_owned();
         let blobs = hub.config().cache_dir.join(format!("models--{}", repo.replace('/', "--"))).join("blobs");

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 pub const REPO: &str = "org/tiny-4bit";
 pub const WEIGHTS: &str = "model.safetensors";
 
-/// A server and a machine with nothing on it.
+/// A test hub and an empty home directory.
 pub struct TestEnv {
     pub server: TestHub,
     pub home: TempDir,
@@ -29,7 +29,7 @@ impl TestEnv {
         }
     }
 
-    /// With [`REPO`] on the server, its weights of this many bytes.
+    /// With [`REPO`] on the server and weights of `weights_bytes`.
     pub fn with_model(weights_bytes: usize) -> Self {
         let env = Self::new();
         env.server.add(model(REPO, weights_bytes));
@@ -48,7 +48,7 @@ impl TestEnv {
         self.config().cache_dir.join("models--org--tiny-4bit")
     }
 
-    /// Every partial file.
+    /// All partial files.
     pub fn partials(&self) -> Vec<PathBuf> {
         let mut partials = files_below(&self.repo_folder().join("blobs"));
         partials.retain(|path| {
@@ -58,7 +58,7 @@ impl TestEnv {
         partials
     }
 
-    /// That of the weights, told by the length of a SHA-256.
+    /// The partial file of the weights, recognized by the length of a SHA-256 digest.
     pub fn partial(&self) -> Option<PathBuf> {
         self.partials()
             .into_iter()
@@ -84,7 +84,7 @@ pub fn model(repo: &str, weights_bytes: usize) -> TestRepo {
         .large_file(WEIGHTS, weights(weights_bytes))
 }
 
-/// Bytes that differ everywhere, so that a piece at the wrong place shows.
+/// Pseudo-random bytes, so that data at a wrong position is detected.
 pub fn weights(bytes: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     (0..bytes)
@@ -110,7 +110,7 @@ pub async fn pull(hub: &Hub) -> Result<PulledModel, HubError> {
     .await
 }
 
-/// Asserts that a snapshot holds the model of [`model`], reached through links.
+/// Asserts that a snapshot contains the files of [`model`].
 pub fn assert_complete(snapshot: &Path, weights_bytes: usize) {
     assert_eq!(
         fs::read_to_string(snapshot.join("config.json")).unwrap(),
@@ -142,7 +142,7 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Remembers every event.
+/// Records all events.
 #[derive(Default)]
 pub struct EventRecorder(Mutex<Vec<PullEvent>>);
 
@@ -160,7 +160,7 @@ impl EventRecorder {
         self.events().into_iter().filter_map(reason).collect()
     }
 
-    /// Where each transfer of a file began.
+    /// Start position of each transfer of a file.
     pub fn starts(&self, wanted: &str) -> Vec<u64> {
         let start = |event| match event {
             PullEvent::Started {

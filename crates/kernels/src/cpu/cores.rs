@@ -1,4 +1,4 @@
-//! How many cores are worth a thread.
+//! The number of physical cores.
 
 use std::thread::available_parallelism;
 

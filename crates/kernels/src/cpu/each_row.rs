@@ -1,4 +1,4 @@
-//! A caller's own code on the threads of the kernels.
+//! Running a closure on every row, on the threads of the pool.
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result};
 

@@ -1,4 +1,4 @@
-//! Operations on single elements.
+//! Element-wise operations.
 
 use super::{
     Cpu, math,
@@ -6,10 +6,10 @@ use super::{
     simd::{Isa, multiversion},
 };
 
-/// Elements that are worth handing to another thread.
+/// Elements per task.
 const TASK_ELEMENTS: usize = 16 * 1024;
 
-/// What becomes of an element.
+/// An element-wise function.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Function {
     /// `factor · x`.
@@ -26,7 +26,7 @@ pub(crate) fn map(cpu: &Cpu, function: Function, x: &[f32]) -> Vec<f32> {
         .parallel_for(x.len().div_ceil(TASK_ELEMENTS), &|task| {
             let start = task * TASK_ELEMENTS;
             let len = TASK_ELEMENTS.min(x.len() - start);
-            // SAFETY: the level was detected; tasks have disjoint parts.
+            // SAFETY: the CPU supports the detected level; tasks have disjoint parts.
             unsafe {
                 let out = shared.part(start, len);
                 apply(cpu.level, function, &x[start..start + len], out);
@@ -39,6 +39,8 @@ multiversion! {
     apply [] [] (function: Function, x: &[f32], out: &mut [f32]) = apply_with
 }
 
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
 unsafe fn apply_with<I: Isa>(function: Function, x: &[f32], out: &mut [f32]) {
     match function {

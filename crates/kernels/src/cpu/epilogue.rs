@@ -1,4 +1,4 @@
-//! What is done with the products of a weight before they leave the cache.
+//! The epilogue of a linear layer: bias, activation, gating and residual, applied while the result is in the cache.
 
 use super::{
     math,
@@ -6,100 +6,104 @@ use super::{
 };
 use crate::Activation;
 
-/// Outputs that are finished together.
-pub(crate) const STRIP: usize = 64;
+/// Outputs that the epilogue processes at a time.
+pub(crate) const BLOCK_OUTPUTS: usize = 64;
 
-/// What becomes of products.
+/// What is computed from a linear layer's result.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Epilogue<'a> {
-    /// `product`.
+    /// `y`.
     Store,
-    /// `activation(product)`.
-    Activate(Activation),
-    /// `activation(product) · product beside it`.
-    Gate(Activation),
-    /// `residual + scale · product`.
-    Onto { residual: &'a [f32], scale: f32 },
+    /// `activation(y)`.
+    Activation(Activation),
+    /// `activation(y) · up`.
+    Glu(Activation),
+    /// `residual + scale · y`.
+    ResidualAdd { residual: &'a [f32], scale: f32 },
 }
 
-/// Products, and where they go.
+/// A block of results and its destination.
 pub(crate) struct Block<'a> {
     pub rows: usize,
     pub cols: usize,
-    /// Products, `stride` from row to row.
+    /// Results, `stride` elements from row to row.
     pub values: *const f32,
-    /// The products beside them, for [`Epilogue::Gate`].
-    pub beside: *const f32,
+    /// The up results, for [`Epilogue::Glu`].
+    pub up: *const f32,
     pub stride: usize,
-    /// Added to each row of products.
+    /// Added to each row of `values`.
     pub bias: Option<&'a [f32]>,
-    pub bias_beside: Option<&'a [f32]>,
+    pub up_bias: Option<&'a [f32]>,
     /// Index of the first result in the output, and of the residual that belongs to it.
-    pub place: usize,
+    pub index: usize,
     /// Results, `out_stride` from row to row; the residual's rows are as long.
     pub out: *mut f32,
     pub out_stride: usize,
 }
 
 multiversion! {
-    /// Writes the results of a block.
+    /// Writes the output of a block.
     ///
-    /// # Safety
     /// The block's pointers are valid for its rows and columns; biases and residual reach as far.
-    pub(crate) finish [] [] (finish: Epilogue<'_>, block: &Block<'_>) = finish_with
+    pub(crate) apply [] [] (epilogue: Epilogue<'_>, block: &Block<'_>) = apply_with
 }
 
+/// # Safety
+/// As for [`apply`]; the caller has enabled the instructions of `I`.
 #[inline(always)]
-unsafe fn finish_with<I: Isa>(finish: Epilogue<'_>, block: &Block<'_>) {
+unsafe fn apply_with<I: Isa>(epilogue: Epilogue<'_>, block: &Block<'_>) {
     for row in 0..block.rows {
-        for col in (0..block.cols).step_by(STRIP) {
-            // SAFETY: the caller's promise.
+        for col in (0..block.cols).step_by(BLOCK_OUTPUTS) {
+            // SAFETY: the contract of this function.
             unsafe {
-                match STRIP.min(block.cols - col) {
-                    // A length that the compiler knows: most strips are full.
-                    STRIP => finish_part::<I>(finish, block, row, col, STRIP),
-                    len => finish_part::<I>(finish, block, row, col, len),
+                match BLOCK_OUTPUTS.min(block.cols - col) {
+                    // A constant length for the common case, so that the loops are unrolled.
+                    BLOCK_OUTPUTS => apply_to_row::<I>(epilogue, block, row, col, BLOCK_OUTPUTS),
+                    len => apply_to_row::<I>(epilogue, block, row, col, len),
                 }
             }
         }
     }
 }
 
-/// Finishes the `len` columns from `col` on of a row.
+/// Processes the `len` columns of a row from `col` on.
+///
+/// # Safety
+/// As for [`apply_with`]; row and columns are inside the block, and `len` is at most [`BLOCK_OUTPUTS`].
 #[inline(always)]
-unsafe fn finish_part<I: Isa>(
-    finish: Epilogue<'_>,
+unsafe fn apply_to_row<I: Isa>(
+    epilogue: Epilogue<'_>,
     block: &Block<'_>,
     row: usize,
     col: usize,
     len: usize,
 ) {
-    let mut values = [0.0; STRIP];
-    let mut results = [0.0; STRIP];
+    let mut values = [0.0; BLOCK_OUTPUTS];
+    let mut results = [0.0; BLOCK_OUTPUTS];
     let at = row * block.stride + col;
     let (values, results) = (&mut values[..len], &mut results[..len]);
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         copy(block.values.add(at), values);
         add(values, block.bias, col);
         let out = block.out.add(row * block.out_stride + col);
-        match finish {
+        match epilogue {
             Epilogue::Store => store(values, out),
-            Epilogue::Activate(activation) => {
+            Epilogue::Activation(activation) => {
                 math::activate::<I>(activation, values, results);
                 store(results, out);
             }
-            Epilogue::Gate(activation) => {
+            Epilogue::Glu(activation) => {
                 math::activate::<I>(activation, values, results);
-                copy(block.beside.add(at), values);
-                add(values, block.bias_beside, col);
-                for (result, beside) in results.iter_mut().zip(values) {
-                    *result *= *beside;
+                copy(block.up.add(at), values);
+                add(values, block.up_bias, col);
+                for (result, up) in results.iter_mut().zip(values) {
+                    *result *= *up;
                 }
                 store(results, out);
             }
-            Epilogue::Onto { residual, scale } => {
-                let residual = &residual[block.place + row * block.out_stride + col..][..len];
+            Epilogue::ResidualAdd { residual, scale } => {
+                let residual = &residual[block.index + row * block.out_stride + col..][..len];
                 for (value, residual) in values.iter_mut().zip(residual) {
                     *value = I::fma1(*value, scale, *residual);
                 }
@@ -109,15 +113,19 @@ unsafe fn finish_part<I: Isa>(
     }
 }
 
+/// # Safety
+/// `from` is readable for `to.len()` elements and does not overlap `to`.
 #[inline(always)]
 unsafe fn copy(from: *const f32, to: &mut [f32]) {
-    // SAFETY: the caller's promise that as many values are readable.
+    // SAFETY: the contract of this function: as many values are readable.
     unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, to.len()) }
 }
 
+/// # Safety
+/// `to` is writable for `from.len()` elements and does not overlap `from`.
 #[inline(always)]
 unsafe fn store(from: &[f32], to: *mut f32) {
-    // SAFETY: the caller's promise that as many values are writable.
+    // SAFETY: the contract of this function: as many values are writable.
     unsafe { to.copy_from_nonoverlapping(from.as_ptr(), from.len()) }
 }
 

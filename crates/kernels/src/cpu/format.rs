@@ -1,4 +1,4 @@
-//! How the stored forms of a weight become vectors.
+//! Dequantization of the stored formats to vectors.
 
 use super::{
     prefetch,
@@ -11,7 +11,7 @@ use crate::{
 
 /// A stored form. Values come in units of sixteen; the units of a group share scale and bias.
 pub(crate) trait Format {
-    /// What is prepared once per group.
+    /// Per-group data.
     type Group<I: Isa>: Copy;
     /// Bytes of sixteen values.
     const UNIT_BYTES: usize;
@@ -40,7 +40,7 @@ macro_rules! dense {
 
             #[inline(always)]
             unsafe fn unit<I: Isa>((): (), from: *const u8) -> I::V {
-                // SAFETY: the caller's promise.
+                // SAFETY: the contract of `Format::unit`.
                 unsafe { I::$load(from.cast::<$element>()) }
             }
         }
@@ -59,13 +59,13 @@ impl<const BITS: usize> Format for Affine<BITS> {
 
     #[inline(always)]
     unsafe fn group<I: Isa>(scale: f32, bias: f32) -> Self::Group<I> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `Format::group`.
         unsafe { (I::splat(scale), I::splat(bias)) }
     }
 
     #[inline(always)]
     unsafe fn unit<I: Isa>((scale, bias): Self::Group<I>, from: *const u8) -> I::V {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `Format::unit`.
         unsafe { I::fma(I::integers::<BITS>(from), scale, bias) }
     }
 }
@@ -79,13 +79,13 @@ impl Format for AffineNibbles {
 
     #[inline(always)]
     unsafe fn group<I: Isa>(scale: f32, bias: f32) -> I::Nibbles {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `Format::group`.
         unsafe { I::nibbles(scale, bias) }
     }
 
     #[inline(always)]
     unsafe fn unit<I: Isa>(group: I::Nibbles, from: *const u8) -> I::V {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `Format::unit`.
         unsafe { I::scaled_nibbles(group, from) }
     }
 }
@@ -99,13 +99,13 @@ impl Format for Fp4 {
 
     #[inline(always)]
     unsafe fn group<I: Isa>(scale: f32, _bias: f32) -> I::Table {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `Format::group`.
         unsafe { I::table(&E2M1, scale) }
     }
 
     #[inline(always)]
     unsafe fn unit<I: Isa>(group: I::Table, from: *const u8) -> I::V {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `Format::unit`.
         unsafe { I::look_up(group, from) }
     }
 }
@@ -119,13 +119,13 @@ impl Format for Fp8 {
 
     #[inline(always)]
     unsafe fn group<I: Isa>(scale: f32, _bias: f32) -> I::V {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `Format::group`.
         unsafe { I::splat(scale) }
     }
 
     #[inline(always)]
     unsafe fn unit<I: Isa>(scale: I::V, from: *const u8) -> I::V {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `Format::unit`.
         unsafe { I::mul(I::e4m3(from), scale) }
     }
 }
@@ -158,7 +158,7 @@ macro_rules! with_format {
                 (QuantMode::Mxfp4 | QuantMode::Nvfp4, _) => run!(Fp4),
                 (QuantMode::Mxfp8, _) => run!(Fp8),
             },
-            Storage::Repacked(_) => unreachable!("tiles have products of their own"),
+            Storage::Repacked(_) => unreachable!("repacked weights have their own kernels"),
         }
     }};
 }
@@ -173,7 +173,7 @@ pub(crate) struct Packed<'a> {
     pub groups: usize,
     /// Whole units of a group.
     pub units_per_group: usize,
-    /// Values behind the whole units of a row, which only a dense one has.
+    /// Values after the last whole unit of a row; only dense rows have any.
     pub tail: usize,
 }
 
@@ -189,7 +189,7 @@ impl<'a> Packed<'a> {
                 units_per_group: cols / LANES,
                 tail: cols % LANES,
             },
-            Storage::Repacked(_) => unreachable!("tiles have products of their own"),
+            Storage::Repacked(_) => unreachable!("repacked weights have their own kernels"),
             Storage::Quantized(quantized) => Self {
                 bytes: quantized.weight.as_slice(),
                 row_bytes: quantized.row_bytes,
@@ -207,7 +207,7 @@ impl<'a> Packed<'a> {
         self.bytes[row * self.row_bytes..][..self.row_bytes].as_ptr()
     }
 
-    /// Asks for the memory of `count` rows some way behind `row`: rows are streams too short for the processor to run
+    /// Prefetches the memory of `count` rows some way after `row`: rows are streams too short for the CPU to run
     /// ahead of by itself.
     #[inline(never)]
     pub fn prefetch(&self, row: usize, count: usize) {
@@ -275,7 +275,7 @@ fn widen(stored: &Floats, range: std::ops::Range<usize>, out: &mut [f32]) {
     }
 }
 
-/// Asks for rows `first .. first + count`; those behind the end are not there and not asked for.
+/// Prefetches the existing rows of `first .. first + count`.
 #[inline(always)]
 fn prefetch(bytes: &[u8], row_bytes: usize, first: usize, count: usize) {
     let start = (first * row_bytes).min(bytes.len());

@@ -1,8 +1,8 @@
-//! Where packed integers lie, as tables for byte shuffles.
+//! Positions of packed integers, as tables for byte shuffles.
 
 use super::simd::LANES;
 
-/// Where the bits of sixteen consecutive `BITS`-bit integers are.
+/// The positions of sixteen consecutive `BITS`-bit integers.
 pub(crate) struct Layout<const BITS: usize>;
 
 impl<const BITS: usize> Layout<BITS> {
@@ -13,7 +13,7 @@ impl<const BITS: usize> Layout<BITS> {
         while lane < LANES {
             let first = lane * BITS / 8;
             bytes[4 * lane] = first as u8;
-            // The byte behind the last is never needed.
+            // The byte after the last is never needed.
             if first + 1 < 16 {
                 bytes[4 * lane + 1] = first as u8 + 1;
             }

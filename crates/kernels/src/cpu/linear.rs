@@ -1,9 +1,9 @@
-//! Products with dense and quantized weights.
+//! Linear layers with f32 activations.
 //!
-//! Lane `i` of a dot product sums the columns `i, i + 16, i + 32, …` in that order, and the lanes are folded in one
-//! order; so a row's result does not depend on which of the two ways below computes it:
-//! - one row: packed weights stream by once and are multiplied as they are unpacked;
-//! - more rows: some weight rows are unpacked into scratch memory and used for every activation row.
+//! Lane `i` of a dot product sums the columns `i, i + 16, i + 32, …` in that order, and lanes are reduced in one fixed
+//! order, so a row's result is the same for both of these paths:
+//! - one row: packed weights are streamed once and multiplied as they are dequantized;
+//! - several rows: a few weight rows are dequantized into scratch memory and reused for every activation row.
 
 use std::{cell::RefCell, marker::PhantomData, ops::Range};
 
@@ -14,23 +14,23 @@ use super::{
 };
 use crate::{Weight, weight::Storage};
 
-/// Scratch memory of one thread for unpacked weights, in floats: half of a small level-2 cache.
+/// Floats of scratch memory per thread for dequantized weights: half of a small L2 cache.
 const SCRATCH_FLOATS: usize = 48 * 1024;
-/// The same for a few activation rows, which gain little from many weight rows: half of a level-1 cache.
+/// The same for few activation rows, which gain little from many weight rows: half of an L1 cache.
 const SMALL_SCRATCH_FLOATS: usize = 6 * 1024;
-/// Activation rows that count as few.
+/// Up to this many activation rows count as few.
 const FEW_ROWS: usize = 8;
-/// Weight rows unpacked at most, and a multiple of every tile's rows.
+/// Maximum number of weight rows dequantized at a time; a multiple of every tile height.
 const BLOCK_ROWS: usize = 48;
 const TILE_ROWS: usize = 6;
-/// Weights that are worth handing to another thread.
+/// Weights per task.
 const TASK_WEIGHTS: usize = 32 * 1024;
 
 thread_local! {
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A product with one weight, cut into tasks.
+/// A product with one weight, split into tasks.
 pub(crate) struct Product<'a> {
     pub weight: &'a Weight,
     pub bias: Option<&'a [f32]>,
@@ -39,7 +39,7 @@ pub(crate) struct Product<'a> {
     pub out: Columns,
 }
 
-/// Where the outputs of the first row go, and how far it is to those of the next.
+/// Output of the first row, and the distance between rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Columns {
     pub start: *mut f32,
@@ -62,7 +62,7 @@ struct Job<'a> {
 }
 
 impl Product<'_> {
-    /// Weight rows of a task.
+    /// Weight rows per task.
     fn per_task(&self) -> usize {
         let cols = self.weight.cols();
         if self.rows == 1 {
@@ -76,7 +76,7 @@ impl Product<'_> {
         (floats / cols / TILE_ROWS * TILE_ROWS).clamp(TILE_ROWS, BLOCK_ROWS)
     }
 
-    /// How many tasks there are.
+    /// Number of tasks.
     pub fn tasks(&self) -> usize {
         self.weight.rows().div_ceil(self.per_task())
     }
@@ -98,7 +98,7 @@ impl Product<'_> {
             out: self.out,
         };
         SCRATCH.with_borrow_mut(|scratch| {
-            // SAFETY: the level was detected; tasks write disjoint columns of the output.
+            // SAFETY: the CPU supports the detected level; tasks write disjoint columns of the output.
             unsafe {
                 with_format!(w, F => {
                     if job.rows == 1 {
@@ -113,15 +113,15 @@ impl Product<'_> {
     }
 }
 
-/// Row `row` of `table`, widened.
+/// Row `row` of `table` as f32.
 pub(crate) fn dequantize_row(cpu: &Cpu, table: &Weight, row: usize, out: &mut [f32]) {
-    if let Storage::Repacked(tiles) = table.storage() {
-        tiles.dequantize_row(row, out);
+    if let Storage::Repacked(weight) = table.storage() {
+        weight.dequantize_row(row, out);
         return;
     }
     SCRATCH.with_borrow_mut(|scratch| {
         let packed = Packed::new(table);
-        // SAFETY: the level was detected.
+        // SAFETY: the CPU supports the detected level.
         unsafe {
             with_format!(table, F => unpack::<F>(cpu.level, &packed, table.cols(), row..row + 1, scratch));
         }
@@ -146,6 +146,8 @@ multiversion! {
     many_rows [] [] (job: &Job<'_>, range: Range<usize>, scratch: &[f32]) = many_rows_with
 }
 
+/// # Safety
+/// As for [`Isa`]. `range` is inside the weight, `F` is its format, and no other thread writes the output columns `range`.
 #[inline(always)]
 unsafe fn one_row_with<I: Isa, F: Format>(
     job: &Job<'_>,
@@ -155,7 +157,7 @@ unsafe fn one_row_with<I: Isa, F: Format>(
     let per_row = 2 * job.packed.groups;
     scratch.resize(4 * per_row, 0.0);
     let mut n = range.start;
-    // SAFETY: the caller's promise; rows stay inside of the range, and each has its own part of the scratch memory.
+    // SAFETY: the contract of this function; rows stay inside the range, and each has its own part of the scratch memory.
     unsafe {
         // Four sums at a time hide the latency of an addition. They are variables, not an array, to stay in registers.
         while n + 4 <= range.end {
@@ -201,7 +203,7 @@ unsafe fn one_row_with<I: Isa, F: Format>(
     }
 }
 
-/// The product of the one activation row with one weight row, under way.
+/// A running dot product of the activation row with one weight row.
 struct Dot<I: Isa, F> {
     from: *const u8,
     scales: *const f32,
@@ -212,6 +214,9 @@ struct Dot<I: Isa, F> {
 
 impl<I: Isa, F: Format> Dot<I, F> {
     /// `scratch` has room for the scales and the biases of the row.
+    ///
+    /// # Safety
+    /// As for [`Isa`]. `scratch` has room for the scales and the biases of row `n`, which exists.
     #[inline(always)]
     unsafe fn new(job: &Job<'_>, n: usize, scratch: &mut [f32]) -> Self {
         let (scales, biases) = scratch.split_at_mut(job.packed.groups);
@@ -220,18 +225,22 @@ impl<I: Isa, F: Format> Dot<I, F> {
             from: job.packed.row(n),
             scales: scales.as_ptr(),
             biases: biases.as_ptr(),
-            // SAFETY: the caller's promise.
+            // SAFETY: the contract of this function.
             sum: unsafe { I::splat(0.0) },
             format: PhantomData,
         }
     }
 
+    /// # Safety
+    /// As for [`Isa`]. `g` is a group of the row.
     #[inline(always)]
     unsafe fn group(&self, g: usize) -> F::Group<I> {
         // SAFETY: `g` is a group of the row.
         unsafe { F::group::<I>(*self.scales.add(g), *self.biases.add(g)) }
     }
 
+    /// # Safety
+    /// As for [`Isa`]. The row has another unit of sixteen values.
     #[inline(always)]
     unsafe fn add(&mut self, group: F::Group<I>, activations: I::V) {
         // SAFETY: the caller asks for as many units as the row has.
@@ -243,6 +252,9 @@ impl<I: Isa, F: Format> Dot<I, F> {
     }
 
     /// Adds the part of a unit at the end of a dense row, and stores the sum.
+    ///
+    /// # Safety
+    /// As for [`Isa`]. `x` and the row have the remaining `tail` values, and no other thread writes output `n`.
     #[inline(always)]
     unsafe fn finish(mut self, job: &Job<'_>, x: *const f32, n: usize) {
         let tail = job.packed.tail;
@@ -257,19 +269,25 @@ impl<I: Isa, F: Format> Dot<I, F> {
     }
 }
 
-/// The `count` values behind the last whole unit of a dense row, zeros behind them.
+/// The `count` values after the last whole unit of a dense row, followed by zeros.
+///
+/// # Safety
+/// As for [`Isa`]. `count` values, fewer than sixteen, are readable.
 #[inline(always)]
 unsafe fn unit_part<I: Isa, F: Format>(from: *const u8, count: usize) -> I::V {
     let mut bytes = [0_u32; LANES];
     let size = (count * F::UNIT_BYTES / LANES).min(size_of_val(&bytes));
-    // SAFETY: `count` values are readable.
+    // SAFETY: the contract of this function: `count` values are readable.
     unsafe {
         std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr().cast(), size);
         F::unit::<I>(F::group::<I>(1.0, 0.0), bytes.as_ptr().cast())
     }
 }
 
-/// Folds the sums of `M` rows and `R` outputs and stores them.
+/// Reduces the sums of `M` rows and `R` outputs and stores them.
+///
+/// # Safety
+/// As for [`Isa`]. Rows `t .. t + M` and outputs `n .. n + R` exist, and no other thread writes them.
 #[inline(always)]
 unsafe fn finish<I: Isa, const M: usize, const R: usize>(
     job: &Job<'_>,
@@ -280,7 +298,7 @@ unsafe fn finish<I: Isa, const M: usize, const R: usize>(
     for m in 0..M {
         for r in 0..R {
             let bias = job.bias.map_or(0.0, |bias| bias[n + r]);
-            // SAFETY: the caller's promise; this thread alone writes the column.
+            // SAFETY: the contract of this function; this thread alone writes the column.
             unsafe {
                 let sum = I::sum(sums[m][r]) + bias;
                 let to = job.out.start.add((t + m) * job.out.stride + n + r);
@@ -290,6 +308,8 @@ unsafe fn finish<I: Isa, const M: usize, const R: usize>(
     }
 }
 
+/// # Safety
+/// As for [`Isa`]. `F` is the format of the weight, and `range` is inside it.
 #[inline(always)]
 unsafe fn unpack_with<I: Isa, F: Format>(
     packed: &Packed<'_>,
@@ -324,30 +344,36 @@ unsafe fn unpack_with<I: Isa, F: Format>(
     }
 }
 
+/// # Safety
+/// As for [`Isa`]. `weights` holds the rows `range` as [`unpack`] wrote them, and no other thread writes the output columns
+/// `range`.
 #[inline(always)]
 unsafe fn many_rows_with<I: Isa>(job: &Job<'_>, range: Range<usize>, weights: &[f32]) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         let mut t = 0;
         if I::WIDE {
             while t + 4 <= job.rows {
-                strip::<I, 4, TILE_ROWS>(job, t, range.clone(), weights);
+                row_panel::<I, 4, TILE_ROWS>(job, t, range.clone(), weights);
                 t += 4;
             }
         }
         while t + 2 <= job.rows {
-            strip::<I, 2, 3>(job, t, range.clone(), weights);
+            row_panel::<I, 2, 3>(job, t, range.clone(), weights);
             t += 2;
         }
         if t < job.rows {
-            strip::<I, 1, TILE_ROWS>(job, t, range, weights);
+            row_panel::<I, 1, TILE_ROWS>(job, t, range, weights);
         }
     }
 }
 
 /// Covers the activation rows `t .. t + M` and the weight rows `range` with tiles of `M` by `R`.
+///
+/// # Safety
+/// As for [`many_rows_with`]; there are `M` activation rows from `t` on.
 #[inline(always)]
-unsafe fn strip<I: Isa, const M: usize, const R: usize>(
+unsafe fn row_panel<I: Isa, const M: usize, const R: usize>(
     job: &Job<'_>,
     t: usize,
     range: Range<usize>,
@@ -356,7 +382,7 @@ unsafe fn strip<I: Isa, const M: usize, const R: usize>(
     let stride = job.cols.next_multiple_of(LANES);
     let weights = weights.as_ptr();
     let mut n = range.start;
-    // SAFETY: the tiles stay inside of the range, and `weights` holds `range.len()` rows of `stride`.
+    // SAFETY: the tiles stay inside the range, and `weights` holds `range.len()` rows of `stride`.
     unsafe {
         while n + R <= range.end {
             tile::<I, M, R>(job, t, n, weights.add((n - range.start) * stride));
@@ -369,6 +395,8 @@ unsafe fn strip<I: Isa, const M: usize, const R: usize>(
     }
 }
 
+/// # Safety
+/// As for [`many_rows_with`]; there are `M` activation rows from `t` on, and `R` weight rows at `weights`.
 #[inline(always)]
 unsafe fn tile<I: Isa, const M: usize, const R: usize>(
     job: &Job<'_>,

@@ -1,7 +1,7 @@
-//! Elementary functions without branches, so that loops over them become vector code.
+//! Branch-free elementary functions, so that the compiler vectorizes loops over them.
 //!
-//! The polynomials are least-maximum fits of this project; each comment names the fitted function and the largest
-//! relative error of the fit (rounding comes on top).
+//! The polynomials are minimax fits made for this project. Each comment names the fitted function, its interval, and the
+//! largest relative error of the fit without rounding.
 
 use super::simd::Isa;
 use crate::Activation;
@@ -18,7 +18,7 @@ fn polynomial<I: Isa, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
 /// `e^x`; 0 for minus infinity.
 #[inline(always)]
 pub(crate) fn exp<I: Isa>(x: f32) -> f32 {
-    // Added and taken away again, it leaves the nearest integer.
+    // Adding and subtracting it rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first with few enough bits for `n` times it to be exact.
     const LN2_HIGH: f32 = 355.0 / 512.0;

@@ -1,8 +1,8 @@
-//! The operations on the processor.
+//! The CPU implementation of the operations.
 
 #![expect(
     clippy::inline_always,
-    reason = "generic vector code has to become part of the function that enables its instructions"
+    reason = "generic vector code must be inlined into the function that enables its instructions"
 )]
 #![expect(
     clippy::needless_range_loop,
@@ -19,7 +19,8 @@ pub(crate) mod each_row;
 pub(crate) mod elementwise;
 pub(crate) mod epilogue;
 mod format;
-pub(crate) mod kv_store;
+pub(crate) mod fused_linear;
+pub(crate) mod kv_write;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod layout;
 pub(crate) mod linear;
@@ -29,7 +30,6 @@ mod neon;
 pub(crate) mod norm;
 mod pool;
 mod prefetch;
-pub(crate) mod product;
 pub(crate) mod repack;
 pub(crate) mod rope;
 mod shared;
@@ -47,11 +47,11 @@ use simd::SimdLevel;
 #[derive(Debug)]
 pub(crate) struct Cpu {
     pool: Pool,
-    /// For arithmetic on floats.
+    /// Instruction set for float arithmetic.
     level: SimdLevel,
-    /// For dot products of integers.
+    /// Instruction set for integer dot products.
     dots: Int8DotLevel,
-    /// For tiles.
+    /// Memory of repacked weights.
     arena: Arena,
 }
 

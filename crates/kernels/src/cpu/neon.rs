@@ -1,4 +1,4 @@
-//! NEON, which every 64-bit Arm processor has.
+//! NEON, which every 64-bit Arm CPU has.
 
 #![cfg_attr(
     not(test),
@@ -44,10 +44,13 @@ macro_rules! four {
 }
 pub(crate) use four;
 
-/// `2 · BITS` bytes in the low end of a register; never reads behind them.
+/// `2 · BITS` bytes in the low end of a register; never reads after them.
+///
+/// # Safety
+/// `from` is readable for `2 · BITS` bytes.
 #[inline(always)]
 unsafe fn load_bytes<const BITS: usize>(from: *const u8) -> uint8x16_t {
-    // SAFETY: `2 · BITS` bytes are readable.
+    // SAFETY: the contract of this function: `2 · BITS` bytes are readable.
     unsafe {
         let (low, high) = match BITS {
             2 => (u64::from(from.cast::<u32>().read_unaligned()), 0),
@@ -57,7 +60,7 @@ unsafe fn load_bytes<const BITS: usize>(from: *const u8) -> uint8x16_t {
                 (low | high << 32, 0)
             }
             _ => {
-                // The rest is 2 or 4 bytes behind the first 8; it is read as the end of an overlapping word.
+                // The rest is 2 or 4 bytes after the first 8; it is read as the end of an overlapping word.
                 let low = from.cast::<u64>().read_unaligned();
                 let last = from.add(2 * BITS - 8).cast::<u64>().read_unaligned();
                 (low, last >> (8 * (16 - 2 * BITS)))
@@ -68,9 +71,12 @@ unsafe fn load_bytes<const BITS: usize>(from: *const u8) -> uint8x16_t {
 }
 
 /// The sixteen 4-bit codes of 8 bytes, a byte each.
+///
+/// # Safety
+/// `from` is readable for 8 bytes.
 #[inline(always)]
 unsafe fn nibble_bytes(from: *const u8) -> uint8x16_t {
-    // SAFETY: eight bytes are readable.
+    // SAFETY: the contract of this function: eight bytes are readable.
     unsafe {
         let bytes = vld1_u8(from);
         let (low, high) = (vand_u8(bytes, vdup_n_u8(15)), vshr_n_u8::<4>(bytes));
@@ -109,33 +115,33 @@ impl Isa for Neon {
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Four {
-        // SAFETY: NEON is there.
+        // SAFETY: the contract of `Isa::splat`: NEON is always available.
         unsafe { [vdupq_n_f32(value); 4] }
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Four {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load`: sixteen values are readable.
         unsafe { four!(part => vld1q_f32(from.add(4 * part))) }
     }
 
     #[inline(always)]
     unsafe fn store(to: *mut f32, value: Four) {
         for part in 0..4 {
-            // SAFETY: sixteen values are writable.
+            // SAFETY: the contract of `Isa::store`: sixteen values are writable.
             unsafe { vst1q_f32(to.add(4 * part), value[part]) };
         }
     }
 
     #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> Four {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load_f16`: sixteen values are readable.
         unsafe { four!(part => vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from.add(4 * part))))) }
     }
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> Four {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load_bf16`: sixteen values are readable.
         unsafe {
             four!(part => vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(from.add(4 * part)))))
         }
@@ -143,7 +149,7 @@ impl Isa for Neon {
 
     #[inline(always)]
     unsafe fn load_i8(from: *const i8) -> Four {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load_i8`: sixteen values are readable.
         unsafe {
             let bytes = vld1q_s8(from);
             let (low, high) = (vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes));
@@ -159,7 +165,7 @@ impl Isa for Neon {
     #[inline(always)]
     unsafe fn store_f16(to: *mut u16, value: Four) {
         for part in 0..4 {
-            // SAFETY: sixteen values are writable. The bounds of a NaN are NaN.
+            // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable. The bounds of a NaN are NaN.
             unsafe {
                 let value = vminq_f32(value[part], vdupq_n_f32(F16_MAX));
                 let value = vmaxq_f32(value, vdupq_n_f32(-F16_MAX));
@@ -171,25 +177,25 @@ impl Isa for Neon {
 
     #[inline(always)]
     unsafe fn add(a: Four, b: Four) -> Four {
-        // SAFETY: NEON is there.
+        // SAFETY: the contract of `Isa::add`: NEON is always available.
         unsafe { four!(part => vaddq_f32(a[part], b[part])) }
     }
 
     #[inline(always)]
     unsafe fn mul(a: Four, b: Four) -> Four {
-        // SAFETY: NEON is there.
+        // SAFETY: the contract of `Isa::mul`: NEON is always available.
         unsafe { four!(part => vmulq_f32(a[part], b[part])) }
     }
 
     #[inline(always)]
     unsafe fn fma(a: Four, b: Four, c: Four) -> Four {
-        // SAFETY: NEON is there.
+        // SAFETY: the contract of `Isa::fma`: NEON is always available.
         unsafe { four!(part => vfmaq_f32(c[part], a[part], b[part])) }
     }
 
     #[inline(always)]
     unsafe fn sum([a, b, c, d]: Four) -> f32 {
-        // SAFETY: NEON is there.
+        // SAFETY: the contract of `Isa::sum`: NEON is always available.
         unsafe {
             let four = vaddq_f32(vaddq_f32(a, c), vaddq_f32(b, d));
             let two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
@@ -199,7 +205,7 @@ impl Isa for Neon {
 
     #[inline(always)]
     unsafe fn integers<const BITS: usize>(from: *const u8) -> Four {
-        // SAFETY: `2 · BITS` bytes are readable; the tables hold 16 lanes.
+        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes are readable; the tables hold 16 lanes.
         unsafe {
             if BITS == 8 {
                 return convert(widen(vld1q_u8(from)));
@@ -227,7 +233,7 @@ impl Isa for Neon {
 
     #[inline(always)]
     unsafe fn scaled_nibbles((scale, bias): Self::Nibbles, from: *const u8) -> Four {
-        // SAFETY: eight bytes are readable.
+        // SAFETY: the contract of `Isa::scaled_nibbles`: eight bytes are readable.
         unsafe {
             let integers = Self::integers::<4>(from);
             Self::fma(integers, Self::splat(scale), Self::splat(bias))
@@ -236,7 +242,7 @@ impl Isa for Neon {
 
     #[inline(always)]
     unsafe fn table(entries: &[f32; LANES], scale: f32) -> Self::Table {
-        // SAFETY: there are sixteen entries.
+        // SAFETY: the contract of `Isa::table`: there are sixteen entries.
         unsafe {
             let entries = Self::mul(Self::load(entries.as_ptr()), Self::splat(scale));
             let [a, b, c, d] = four!(part => vreinterpretq_u8_f32(entries[part]));
@@ -246,7 +252,7 @@ impl Isa for Neon {
 
     #[inline(always)]
     unsafe fn look_up(table: Self::Table, from: *const u8) -> Four {
-        // SAFETY: eight bytes are readable.
+        // SAFETY: the contract of `Isa::look_up`: eight bytes are readable.
         unsafe {
             let first = widen(vshlq_n_u8::<2>(nibble_bytes(from)));
             four!(part => {
@@ -260,7 +266,7 @@ impl Isa for Neon {
 
     #[inline(always)]
     unsafe fn e4m3(from: *const u8) -> Four {
-        // SAFETY: sixteen bytes are readable.
+        // SAFETY: the contract of `Isa::e4m3`: sixteen bytes are readable.
         unsafe {
             let codes = widen(vld1q_u8(from));
             four!(part => {

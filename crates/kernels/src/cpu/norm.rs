@@ -1,4 +1,4 @@
-//! Normalization of rows.
+//! RMS norm and layer norm.
 
 use super::{
     Cpu,
@@ -7,10 +7,10 @@ use super::{
 };
 use crate::{Norm, Param};
 
-/// Elements that are worth handing to another thread.
+/// Elements per task.
 const TASK_ELEMENTS: usize = 16 * 1024;
 
-/// Normalizes every chunk of `width`; then, if there is a residual, adds the result times its factor to it.
+/// Normalizes every chunk of `width` columns. With a residual and a scale, returns `residual + scale · norm(x)`.
 pub(crate) fn norm(
     cpu: &Cpu,
     norm: &Norm,
@@ -24,12 +24,12 @@ pub(crate) fn norm(
     cpu.pool.parallel_for(x.len().div_ceil(per_task), &|task| {
         let start = task * per_task;
         let len = per_task.min(x.len() - start);
-        // SAFETY: the level was detected; tasks have disjoint parts.
+        // SAFETY: the CPU supports the detected level; tasks have disjoint parts.
         unsafe {
             let out = shared.part(start, len);
             chunks(cpu.level, norm, &x[start..start + len], width, out);
             if let Some((residual, scale)) = residual {
-                onto(cpu.level, out, scale, &residual[start..start + len]);
+                add_residual(cpu.level, out, scale, &residual[start..start + len]);
             }
         }
     });
@@ -37,11 +37,13 @@ pub(crate) fn norm(
 }
 
 multiversion! {
-    onto [] [] (x: &mut [f32], scale: f32, residual: &[f32]) = onto_with
+    add_residual [] [] (x: &mut [f32], scale: f32, residual: &[f32]) = add_residual_with
 }
 
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
-unsafe fn onto_with<I: Isa>(x: &mut [f32], scale: f32, residual: &[f32]) {
+unsafe fn add_residual_with<I: Isa>(x: &mut [f32], scale: f32, residual: &[f32]) {
     for (x, residual) in x.iter_mut().zip(residual) {
         *x = I::fma1(*x, scale, *residual);
     }
@@ -52,10 +54,12 @@ multiversion! {
     pub(crate) chunks [] [] (norm: &Norm, x: &[f32], width: usize, out: &mut [f32]) = chunks_with
 }
 
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
 unsafe fn chunks_with<I: Isa>(norm: &Norm, x: &[f32], width: usize, out: &mut [f32]) {
     for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of this function.
         unsafe {
             match norm {
                 Norm::Rms { weight, eps } => {
@@ -95,9 +99,11 @@ fn multiply(out: &mut [f32], weight: Option<&Param>) {
     }
 }
 
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
 unsafe fn sum<I: Isa>(x: &[f32]) -> f32 {
-    // SAFETY: the caller's promise; loads stay inside of `x`.
+    // SAFETY: the contract of this function; loads stay inside `x`.
     unsafe {
         let mut sums = I::splat(0.0);
         let (whole, rest) = x.split_at(x.len() / LANES * LANES);
@@ -111,9 +117,11 @@ unsafe fn sum<I: Isa>(x: &[f32]) -> f32 {
     }
 }
 
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
 unsafe fn sum_of_squares<I: Isa>(x: &[f32]) -> f32 {
-    // SAFETY: the caller's promise; loads stay inside of `x`.
+    // SAFETY: the contract of this function; loads stay inside `x`.
     unsafe {
         let mut sums = I::splat(0.0);
         let (whole, rest) = x.split_at(x.len() / LANES * LANES);

@@ -1,17 +1,17 @@
-//! Persistent worker threads that share one loop at a time.
+//! A pool of persistent worker threads that run one parallel loop at a time.
 //!
-//! An operation of a small model takes a few microseconds, so workers spin for a moment between loops before they
-//! sleep, and a loop never waits for a worker that has not started on it: a late one finds the loop closed.
+//! An operation of a small model takes a few microseconds, so workers spin for about 100 µs between loops before they
+//! sleep. A loop never waits for a worker that has not joined it: a late worker finds the loop closed.
 //!
 //! # Protocol
-//! `state` packs the number of the current loop, whether it is open, and how many workers are inside. A worker enters
-//! by a compare-and-swap that only succeeds on an open loop; the caller closes the loop when no index is left and then
-//! waits until nobody is inside. The job may therefore be borrowed from the caller's stack.
+//! `state` packs the number of the current loop, an open flag, and the number of active workers. A worker joins with a
+//! compare-and-swap that succeeds only while the loop is open. The caller closes the loop when no index is left and waits
+//! until no worker is active, so the job may borrow from the caller's stack.
 //!
-//! A loop may have phases, one after the other, without the cost of opening another loop: the indices of all phases
-//! are handed out in order, and whoever takes one of a later phase waits until everything before the phase is done.
+//! A loop may have several phases, which is cheaper than several loops: the indices of all phases are handed out in order,
+//! and a thread that takes an index of a later phase first waits until all earlier indices are done.
 //!
-//! What nobody waits for can be left aside for a worker between two loops; a loop that is opened meanwhile does without it.
+//! Background tasks run on a worker between two loops; a loop that is opened meanwhile runs without that worker.
 
 use std::{
     any::Any,
@@ -25,12 +25,12 @@ use std::{
     thread::{self, JoinHandle, Thread},
 };
 
-/// RopeCosSin of the spin loop before a worker sleeps, about 100 µs.
+/// Iterations of the spin loop before a worker sleeps, about 100 µs.
 const WORKER_SPINS: u32 = 3_000;
-/// RopeCosSin before a thread that waits for another yields its core to it.
+/// Iterations before a thread that waits for another one yields its core.
 const CALLER_SPINS: u32 = 10_000;
 
-const INSIDE: u64 = (1 << 31) - 1;
+const ACTIVE: u64 = (1 << 31) - 1;
 const OPEN: u64 = 1 << 31;
 const NEXT_LOOP: u64 = 1 << 32;
 
@@ -38,8 +38,8 @@ const NEXT_LOOP: u64 = 1 << 32;
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     workers: Vec<Worker>,
-    /// Held while a loop runs. A second caller, or a loop inside of a loop, does not wait for it.
-    turn: Mutex<()>,
+    /// Held while a loop runs. A second caller or a nested loop does not wait for it but runs on its own thread.
+    running: Mutex<()>,
 }
 
 struct Worker {
@@ -57,32 +57,32 @@ struct Shared {
     done: AtomicUsize,
     panicked: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
-    asides: Mutex<Vec<Aside>>,
-    /// Whether there are any.
-    has_asides: AtomicBool,
+    background: Mutex<Vec<BackgroundTask>>,
+    /// Whether `background` is not empty.
+    has_background: AtomicBool,
 }
 
-/// What nobody waits for.
-type Aside = Box<dyn FnOnce() + Send>;
+/// A task that no thread waits for.
+type BackgroundTask = Box<dyn FnOnce() + Send>;
 
-/// What a phase and an index make.
+/// Called with a phase and an index.
 type Task = dyn Fn(usize, usize) + Sync;
 
-/// Phases of a loop at most.
-pub(crate) const MOST_PHASES: usize = 4;
+/// Maximum number of phases of a loop.
+pub(crate) const MAX_PHASES: usize = 4;
 
 #[derive(Clone, Copy)]
 struct Job {
     task: *const Task,
-    /// The index behind each phase's last; unused phases are empty.
-    ends: [usize; MOST_PHASES],
+    /// One past each phase's last index; unused phases are empty.
+    ends: [usize; MAX_PHASES],
     phases: usize,
 }
 
-// SAFETY: `job` is written only while the loop is closed and nobody is inside, and read only by threads inside; the
+// SAFETY: `job` is written only while the loop is closed and no worker is active, and read only by active threads; the
 // transitions of `state` order the two.
 unsafe impl Sync for Shared {}
-// SAFETY: the raw pointer in `job` is only followed inside of a loop, while its caller keeps the referent alive.
+// SAFETY: the raw pointer in `job` is dereferenced only during a loop, while its caller keeps the referent alive.
 unsafe impl Send for Shared {}
 
 impl Pool {
@@ -93,24 +93,24 @@ impl Pool {
             stop: AtomicBool::new(false),
             job: UnsafeCell::new(Job {
                 task: &|_, _| {},
-                ends: [0; MOST_PHASES],
+                ends: [0; MAX_PHASES],
                 phases: 0,
             }),
             next: AtomicUsize::new(0),
             done: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             panic: Mutex::new(None),
-            asides: Mutex::new(Vec::new()),
-            has_asides: AtomicBool::new(false),
+            background: Mutex::new(Vec::new()),
+            has_background: AtomicBool::new(false),
         });
-        // A machine that refuses more threads still computes, on those it gave.
+        // If the system refuses to create more threads, the pool works with those it has.
         let workers = (1..threads)
             .map_while(|index| Worker::spawn(index, shared.clone()).ok())
             .collect();
         Self {
             shared,
             workers,
-            turn: Mutex::new(()),
+            running: Mutex::new(()),
         }
     }
 
@@ -121,8 +121,8 @@ impl Pool {
 
     /// Calls `task` once for every index below `count` and returns when all calls have returned.
     ///
-    /// Runs on the calling thread alone when the pool is taken by another caller. A panic of `task` is raised again
-    /// here, after the other threads have left the loop.
+    /// Runs on the calling thread alone if another caller uses the pool. A panic of `task` is resumed here after all
+    /// threads have left the loop.
     pub fn parallel_for(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
         self.parallel_phases(&[count], &|_, index| task(index));
     }
@@ -131,12 +131,12 @@ impl Pool {
     /// and returns when all calls have returned. Otherwise as [`Pool::parallel_for`].
     ///
     /// # Panics
-    /// With more than [`MOST_PHASES`] phases, and when a task does.
+    /// With more than [`MAX_PHASES`] phases, and when a task does.
     pub fn parallel_phases(&self, counts: &[usize], task: &(dyn Fn(usize, usize) + Sync)) {
-        assert!(counts.len() <= MOST_PHASES, "{} phases", counts.len());
+        assert!(counts.len() <= MAX_PHASES, "{} phases", counts.len());
         let total: usize = counts.iter().sum();
-        let turn = match self.turn.try_lock() {
-            Ok(turn) if total > 1 && !self.workers.is_empty() => turn,
+        let guard = match self.running.try_lock() {
+            Ok(guard) if total > 1 && !self.workers.is_empty() => guard,
             _ => {
                 for (phase, count) in counts.iter().enumerate() {
                     (0..*count).for_each(|index| task(phase, index));
@@ -145,8 +145,8 @@ impl Pool {
             }
         };
         let shared = &*self.shared;
-        // SAFETY: only the lifetime changes. The loop is closed and left by all before this function returns, so
-        // nobody follows the pointer afterwards.
+        // SAFETY: only the lifetime changes. The loop is closed and no thread is active before this function returns, so
+        // the pointer is not dereferenced afterwards.
         let task: &'static Task = unsafe { std::mem::transmute(task) };
         let mut end = 0;
         let ends = std::array::from_fn(|phase| {
@@ -158,7 +158,7 @@ impl Pool {
             ends,
             phases: counts.len(),
         };
-        // SAFETY: this thread holds `turn` and the last loop was closed and left, so nobody reads the job.
+        // SAFETY: this thread holds `turn` and no worker is active after the last loop was closed, so no thread reads the job.
         unsafe { *shared.job.get() = job };
         shared.next.store(0, Ordering::Relaxed);
         shared.done.store(0, Ordering::Relaxed);
@@ -169,25 +169,24 @@ impl Pool {
         shared.run(job);
         shared.state.fetch_and(!OPEN, Ordering::AcqRel);
         let mut spins = 0;
-        while shared.state.load(Ordering::Acquire) & INSIDE != 0 {
+        while shared.state.load(Ordering::Acquire) & ACTIVE != 0 {
             spin(&mut spins);
         }
         let panic = lock(&shared.panic).take();
-        drop(turn);
+        drop(guard);
         if let Some(panic) = panic {
             resume_unwind(panic);
         }
     }
 
-    /// Has a worker call `task` as soon as it is between two loops, and does not wait for it. Without workers the caller
-    /// does it.
-    pub fn spawn_background(&self, task: Aside) {
+    /// Runs `task` on a worker between two loops without waiting for it, or on the calling thread if there are no workers.
+    pub fn spawn_background(&self, task: BackgroundTask) {
         if self.workers.is_empty() {
             return task();
         }
-        lock(&self.shared.asides).push(task);
-        // Said before looking who sleeps: a worker announces its sleep before it looks for work a last time.
-        self.shared.has_asides.store(true, Ordering::SeqCst);
+        lock(&self.shared.background).push(task);
+        // Set before looking for sleeping workers: a worker sets `asleep` before it checks for work a last time.
+        self.shared.has_background.store(true, Ordering::SeqCst);
         let asleep = |worker: &Worker| worker.asleep.load(Ordering::SeqCst);
         if self.workers.iter().all(asleep)
             && let Some(worker) = self.workers.first()
@@ -198,20 +197,20 @@ impl Pool {
 }
 
 impl Shared {
-    /// Does what was left aside. A panic ends the task that it belongs to and has nobody else to tell.
-    fn run_asides(&self) {
-        self.has_asides.store(false, Ordering::SeqCst);
-        let tasks = std::mem::take(&mut *lock(&self.asides));
+    /// Runs the background tasks. A panic ends its own task only and is otherwise ignored.
+    fn run_background(&self) {
+        self.has_background.store(false, Ordering::SeqCst);
+        let tasks = std::mem::take(&mut *lock(&self.background));
         for task in tasks {
             let _ = catch_unwind(AssertUnwindSafe(task));
         }
     }
 
-    /// Takes indices until none is left. A panic is kept for the caller and ends the loop early.
+    /// Takes indices until none is left. A panic is stored for the caller and ends the loop early.
     fn run(&self, job: Job) {
-        // SAFETY: the caller of `parallel_for` keeps the task alive until everybody has left the loop.
+        // SAFETY: the caller of `parallel_for` keeps the task alive until no thread is active.
         let task = unsafe { &*job.task };
-        let total = job.ends[MOST_PHASES - 1];
+        let total = job.ends[MAX_PHASES - 1];
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut phase = 0;
             let mut start = 0;
@@ -224,7 +223,7 @@ impl Shared {
                     start = job.ends[phase];
                     phase += 1;
                 }
-                if phase > 0 && !self.reached(start) {
+                if phase > 0 && !self.wait_for(start) {
                     break;
                 }
                 task(phase, index - start);
@@ -240,8 +239,8 @@ impl Shared {
         }
     }
 
-    /// Waits until `count` indices are done; `false` when that will never be, after a panic.
-    fn reached(&self, count: usize) -> bool {
+    /// Waits until `count` indices are done; returns `false` if a panic prevents it.
+    fn wait_for(&self, count: usize) -> bool {
         let mut spins = 0;
         while self.done.load(Ordering::Acquire) < count {
             if self.panicked.load(Ordering::Acquire) {
@@ -252,7 +251,7 @@ impl Shared {
         true
     }
 
-    /// Enters the loop if it is open and another one than `last`; answers with its number.
+    /// Joins the loop if it is open and not number `last`; returns its number.
     fn enter(&self, last: u64) -> Option<u64> {
         let mut state = self.state.load(Ordering::SeqCst);
         while state & OPEN != 0 && state / NEXT_LOOP != last {
@@ -274,14 +273,14 @@ impl Shared {
         let mut spins = 0;
         while !self.stop.load(Ordering::SeqCst) {
             let entered = self.enter(last);
-            // What was left aside before a loop was opened does not wait for it.
-            if self.has_asides.load(Ordering::Acquire) {
-                self.run_asides();
+            // Background tasks that were queued before the loop opened do not wait for its end.
+            if self.has_background.load(Ordering::Acquire) {
+                self.run_background();
                 spins = 0;
             }
             if let Some(entered) = entered {
                 last = entered;
-                // SAFETY: this thread is inside of the loop, so the caller waits before it changes the job.
+                // SAFETY: this thread is active in the loop, so the caller waits before it changes the job.
                 let job = unsafe { *self.job.get() };
                 self.run(job);
                 self.state.fetch_sub(1, Ordering::AcqRel);
@@ -290,11 +289,11 @@ impl Shared {
                 spins += 1;
                 std::hint::spin_loop();
             } else {
-                // Announced before the last look, so that a caller who opens a loop after it sees the announcement.
+                // Set before the last check for work, so that a caller that opens a loop after the check sees it.
                 asleep.store(true, Ordering::SeqCst);
                 let state = self.state.load(Ordering::SeqCst);
                 let missed = state & OPEN != 0 && state / NEXT_LOOP != last
-                    || self.has_asides.load(Ordering::SeqCst);
+                    || self.has_background.load(Ordering::SeqCst);
                 if !missed && !self.stop.load(Ordering::SeqCst) {
                     thread::park();
                 }
@@ -321,7 +320,7 @@ impl Worker {
         })
     }
 
-    /// Wakes it if it sleeps.
+    /// Wakes the worker if it sleeps.
     fn wake(&self) {
         if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
             self.thread.unpark();
@@ -335,11 +334,11 @@ impl Drop for Pool {
         for worker in &mut self.workers {
             worker.thread.unpark();
             if let Some(handle) = worker.handle.take() {
-                // A worker catches the panics of tasks, and there is nobody to tell about its own.
+                // Workers catch the panics of tasks; a panic of the worker itself cannot be reported from `drop`.
                 let _ = handle.join();
             }
         }
-        self.shared.run_asides();
+        self.shared.run_background();
     }
 }
 
@@ -349,7 +348,7 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// One turn of waiting for a thread that is at work: gives the core away when it takes long, since that thread may need it.
+/// One iteration of waiting for a running thread. Yields the core after a while, since that thread may need it.
 fn spin(spins: &mut u32) {
     *spins += 1;
     if *spins < CALLER_SPINS {
@@ -359,7 +358,7 @@ fn spin(spins: &mut u32) {
     }
 }
 
-/// Locks even after a panic: the value is a plain slot.
+/// Locks the mutex, ignoring poisoning: a panic cannot leave the value inconsistent.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()

@@ -1,11 +1,11 @@
-//! Asking for memory before it is read.
+//! Software prefetch.
 
 use std::ops::Range;
 
-/// Bytes that come from memory together.
+/// Bytes of a cache line.
 const LINE_BYTES: usize = 64;
 
-/// Asks for the bytes `range`, counted from `from`. They need not exist.
+/// Prefetches the bytes `range` relative to `from`. The addresses need not be valid.
 #[inline(always)]
 pub(crate) fn prefetch(from: *const u8, range: Range<usize>) {
     for line in range.step_by(LINE_BYTES) {
@@ -30,7 +30,7 @@ fn prefetch_line(at: *const u8) {
     }
 }
 
-/// Other processors are left to their own foresight.
+/// Other architectures rely on their hardware prefetcher.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline(always)]
 fn prefetch_line(_: *const u8) {}

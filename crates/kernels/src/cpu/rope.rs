@@ -1,4 +1,4 @@
-//! Queries and keys from the projection to the cache: norms of heads, rotation, storing.
+//! Query/key norms, rotary position embedding, and writing keys and values to the cache.
 
 use std::cell::RefCell;
 
@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{AttentionSpec, KvCache, Norm, QkNorms, Rope, RopeCosSin};
 
-/// Elements that are worth handing to another thread.
+/// Elements per task.
 const TASK_ELEMENTS: usize = 8 * 1024;
 
 thread_local! {
-    /// A row's queries and keys, and a second copy while they are normalized.
+    /// A row's queries and keys, and a second buffer for their norms.
     static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
@@ -40,8 +40,8 @@ pub(crate) fn rope_cos_sin(cpu: &Cpu, rope: &Rope, positions: &[u32]) -> Vec<f32
     unsafe { out.into_vec() }
 }
 
-/// What [`rope_and_cache`] works on.
-pub(crate) struct Job<'a> {
+/// The arguments of [`rope_and_cache`].
+pub(crate) struct RopeAndCache<'a> {
     /// Queries, keys and values of each row.
     pub qkv: &'a [f32],
     pub spec: &'a AttentionSpec,
@@ -51,11 +51,11 @@ pub(crate) struct Job<'a> {
     pub slots: &'a [u32],
 }
 
-/// Stores each row's keys and values in its slot; answers with the queries.
+/// Writes each row's keys and values to its slot and returns the queries.
 ///
 /// # Safety
-/// Slots are distinct and inside of the cache, which nobody else uses.
-pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, job: &Job<'_>) -> Vec<f32> {
+/// Slots are distinct and inside the cache, which no other thread uses.
+pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, job: &RopeAndCache<'_>) -> Vec<f32> {
     let spec = job.spec;
     let q_width = spec.heads * spec.head_dim;
     let k_width = spec.kv_heads * spec.head_dim;
@@ -64,24 +64,24 @@ pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, job: &Job<'_>) -> Vec<f32> {
     let out = UninitBuffer::<f32>::new(rows * q_width);
     let per_task = (TASK_ELEMENTS / width).max(1);
     cpu.pool.parallel_for(rows.div_ceil(per_task), &|task| {
-        SCRATCH.with_borrow_mut(|[scratch, normed]| {
+        SCRATCH.with_borrow_mut(|[scratch, normalized]| {
             for row in task * per_task..rows.min((task + 1) * per_task) {
                 let (qk, v) = job.qkv[row * width..][..width].split_at(q_width + k_width);
                 scratch.clear();
                 scratch.extend_from_slice(qk);
                 let (q, k) = scratch.split_at_mut(q_width);
                 if let Some(norms) = job.norms {
-                    normalize(cpu, &norms.q, q, normed);
-                    normalize(cpu, &norms.k, k, normed);
+                    normalize(cpu, &norms.q, q, normalized);
+                    normalize(cpu, &norms.k, k, normalized);
                 }
                 if let Some(rope_cos_sin) = job.rope_cos_sin {
-                    // SAFETY: the level was detected.
+                    // SAFETY: the CPU supports the detected level.
                     unsafe {
-                        turn(cpu.level, q, spec.head_dim, rope_cos_sin, row);
-                        turn(cpu.level, k, spec.head_dim, rope_cos_sin, row);
+                        rotate(cpu.level, q, spec.head_dim, rope_cos_sin, row);
+                        rotate(cpu.level, k, spec.head_dim, rope_cos_sin, row);
                     }
                 }
-                // SAFETY: the caller's promise; a row belongs to one task.
+                // SAFETY: the contract of this function; a row belongs to one task.
                 unsafe {
                     let to = out.pointer(row * q_width);
                     to.copy_from_nonoverlapping(q.as_ptr(), q_width);
@@ -96,18 +96,20 @@ pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, job: &Job<'_>) -> Vec<f32> {
 
 fn normalize(cpu: &Cpu, norm: &Norm, x: &mut [f32], scratch: &mut Vec<f32>) {
     scratch.resize(x.len(), 0.0);
-    // SAFETY: the level was detected.
+    // SAFETY: the CPU supports the detected level.
     unsafe { norm::chunks(cpu.level, norm, x, norm.normalized_size(x.len()), scratch) };
     x.copy_from_slice(scratch);
 }
 
 multiversion! {
-    /// RopeCosSin the heads of a row.
-    turn [] [] (heads: &mut [f32], head_dim: usize, rope_cos_sin: &RopeCosSin, row: usize) = turn_with
+    /// Rotates the heads of a row.
+    rotate [] [] (heads: &mut [f32], head_dim: usize, rope_cos_sin: &RopeCosSin, row: usize) = rotate_with
 }
 
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
-unsafe fn turn_with<I: Isa>(
+unsafe fn rotate_with<I: Isa>(
     heads: &mut [f32],
     head_dim: usize,
     rope_cos_sin: &RopeCosSin,
@@ -116,17 +118,17 @@ unsafe fn turn_with<I: Isa>(
     let (dims, attention_factor) = (rope_cos_sin.dims, rope_cos_sin.attention_factor);
     let (cosines, sines) = rope_cos_sin.values[row * dims..][..dims].split_at(dims / 2);
     for head in heads.chunks_exact_mut(head_dim) {
-        let turned = &mut head[..dims];
-        let turns_of_pairs = cosines.iter().zip(sines);
+        let rotated = &mut head[..dims];
+        let cos_sin = cosines.iter().zip(sines);
         if rope_cos_sin.traditional {
-            for (pair, (cos, sin)) in turned.chunks_exact_mut(2).zip(turns_of_pairs) {
+            for (pair, (cos, sin)) in rotated.chunks_exact_mut(2).zip(cos_sin) {
                 let (a, b) = (pair[0] * attention_factor, pair[1] * attention_factor);
                 pair[0] = I::fma1(a, *cos, -(b * sin));
                 pair[1] = I::fma1(a, *sin, b * cos);
             }
         } else {
-            let (first, second) = turned.split_at_mut(dims / 2);
-            for ((first, second), (cos, sin)) in first.iter_mut().zip(second).zip(turns_of_pairs) {
+            let (first, second) = rotated.split_at_mut(dims / 2);
+            for ((first, second), (cos, sin)) in first.iter_mut().zip(second).zip(cos_sin) {
                 let (a, b) = (*first * attention_factor, *second * attention_factor);
                 *first = I::fma1(a, *cos, -(b * sin));
                 *second = I::fma1(a, *sin, b * cos);

@@ -1,8 +1,8 @@
-//! An output that several threads fill in, each its own part.
+//! Output memory that several threads write, each its own part.
 
 use std::{fmt, marker::PhantomData};
 
-/// A slice whose disjoint parts are written by different threads.
+/// A slice whose disjoint parts different threads write.
 pub(crate) struct SharedOutput<'a, T = f32> {
     start: *mut T,
     len: usize,
@@ -17,7 +17,7 @@ impl<T> Clone for SharedOutput<'_, T> {
 
 impl<T> Copy for SharedOutput<'_, T> {}
 
-// SAFETY: the methods that write ask the caller for disjoint parts.
+// SAFETY: the contract of `part` makes threads use disjoint parts.
 unsafe impl<T: Send> Sync for SharedOutput<'_, T> {}
 
 impl<'a, T> SharedOutput<'a, T> {
@@ -32,25 +32,25 @@ impl<'a, T> SharedOutput<'a, T> {
     /// A part of the slice.
     ///
     /// # Safety
-    /// Nobody else holds an overlapping part.
+    /// No other reference to an overlapping part exists.
     #[inline(always)]
     pub unsafe fn part(&self, start: usize, len: usize) -> &'a mut [T] {
         assert!(start <= self.len && len <= self.len - start);
-        // SAFETY: inside of the slice by the assertion, disjoint by the caller's promise.
+        // SAFETY: inside the slice by the assertion, disjoint by the contract of this function.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
 }
 
-/// Memory that starts without values, to be filled in through pointers.
+/// An uninitialized buffer that threads fill through raw pointers.
 pub(crate) struct UninitBuffer<T> {
-    /// Its length stays 0 until the values are taken.
+    /// Has length 0 until [`UninitBuffer::into_vec`].
     memory: Vec<T>,
     start: *mut T,
     len: usize,
 }
 
-// SAFETY: the memory is reached through raw pointers alone, whose users see to it that threads write disjoint parts and
-// read what has been written.
+// SAFETY: the memory is reached only through raw pointers, whose users let threads write disjoint parts and read only
+// what has been written.
 unsafe impl<T: Send> Send for UninitBuffer<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for UninitBuffer<T> {}
@@ -62,37 +62,37 @@ impl<T: Copy> UninitBuffer<T> {
         Self { memory, start, len }
     }
 
-    /// Where the element `index` is.
+    /// Pointer to element `index`.
     #[inline(always)]
     pub fn pointer(&self, index: usize) -> *mut T {
         assert!(index <= self.len);
-        // SAFETY: inside of the memory, or right behind it.
+        // SAFETY: inside the allocation, or one past its end.
         unsafe { self.start.add(index) }
     }
 
-    /// Where a part is.
+    /// Pointer to a part.
     #[inline(always)]
     pub fn part(&self, start: usize, len: usize) -> *mut T {
         assert!(start <= self.len && len <= self.len - start);
         self.start.wrapping_add(start)
     }
 
-    /// The elements from `start` on.
+    /// The `len` elements from `start` on.
     ///
     /// # Safety
-    /// They have been written, and nobody writes them any more.
+    /// The elements have been written, and no thread writes them while the slice exists.
     pub unsafe fn slice(&self, start: usize, len: usize) -> &[T] {
         assert!(start <= self.len && len <= self.len - start);
-        // SAFETY: inside of the memory by the assertion; the rest is the caller's promise.
+        // SAFETY: inside the memory by the assertion; the rest is the contract of this function.
         unsafe { std::slice::from_raw_parts(self.start.add(start), len) }
     }
 
-    /// The values.
+    /// The buffer as a vector.
     ///
     /// # Safety
     /// Every element has been written.
     pub unsafe fn into_vec(mut self) -> Vec<T> {
-        // SAFETY: the caller's promise; the capacity was asked for.
+        // SAFETY: the contract of this function; the capacity was asked for.
         unsafe { self.memory.set_len(self.len) };
         self.memory
     }
@@ -100,6 +100,6 @@ impl<T: Copy> UninitBuffer<T> {
 
 impl<T> fmt::Debug for UninitBuffer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Output({} elements)", self.len)
+        write!(f, "UninitBuffer({} elements)", self.len)
     }
 }

@@ -1,4 +1,4 @@
-//! Sixteen f32 lanes on every instruction set.
+//! Vectors of sixteen f32 lanes on every instruction set.
 //!
 //! The lane count is the same everywhere and sums are carried per lane and folded in one order, so instruction sets
 //! with a fused multiply-add give bitwise equal results; plain x86-64, which has none, rounds the product as well.
@@ -9,7 +9,7 @@ pub(crate) const LANES: usize = 16;
 /// The instruction sets chosen between at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SimdLevel {
-    /// What the compiler makes of plain code.
+    /// Code without intrinsics.
     Portable,
     #[cfg(target_arch = "aarch64")]
     Neon,
@@ -20,14 +20,14 @@ pub(crate) enum SimdLevel {
 }
 
 impl SimdLevel {
-    /// Every level this processor has, the best last.
+    /// Every level this CPU has, the best last.
     pub fn available() -> Vec<Self> {
         #[cfg_attr(
             not(any(target_arch = "x86_64", target_arch = "aarch64")),
             expect(unused_mut, reason = "other processors have one level")
         )]
         let mut levels = vec![Self::Portable];
-        // Every 64-bit Arm processor has it.
+        // Every 64-bit Arm CPU has it.
         #[cfg(target_arch = "aarch64")]
         levels.push(Self::Neon);
         #[cfg(target_arch = "x86_64")]
@@ -47,7 +47,7 @@ impl SimdLevel {
         levels
     }
 
-    /// The best level this processor has.
+    /// The best level this CPU has.
     pub fn detect() -> Self {
         Self::available().pop().unwrap_or(Self::Portable)
     }
@@ -55,25 +55,31 @@ impl SimdLevel {
 
 /// Defines `name(level, arguments…)`, which compiles `generic::<Isa, …>` once per instruction set.
 ///
-/// # Safety of the defined function
-/// The processor has the level; and what `generic` asks for.
+/// The defined function is unsafe: the CPU must support `level`, and the contract of `generic` must hold.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis $name:ident [$($declare:tt)*] [$($use:tt)*] ($($arg:ident: $type:ty),* $(,)?) = $generic:ident) => {
         $(#[$meta])*
+        ///
+        /// # Safety
+        /// The CPU must support `level`, and the contract of the generic function must hold.
         $vis unsafe fn $name<$($declare)*>(level: $crate::cpu::simd::SimdLevel, $($arg: $type),*) {
+            /// # Safety
+            /// As for the function around it, on a CPU with the enabled features.
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             unsafe fn avx512<$($declare)*>($($arg: $type),*) {
-                // SAFETY: the caller's promise; the features are enabled here.
+                // SAFETY: the contract of this function; the features are enabled here.
                 unsafe { $generic::<$crate::cpu::x86::Avx512, $($use)*>($($arg),*) }
             }
+            /// # Safety
+            /// As for the function around it, on a CPU with the enabled features.
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c")]
             unsafe fn avx2<$($declare)*>($($arg: $type),*) {
-                // SAFETY: the caller's promise; the features are enabled here.
+                // SAFETY: the contract of this function; the features are enabled here.
                 unsafe { $generic::<$crate::cpu::x86::Avx2, $($use)*>($($arg),*) }
             }
-            // SAFETY: the caller's promise.
+            // SAFETY: the contract of this function.
             unsafe {
                 match level {
                     #[cfg(target_arch = "x86_64")]
@@ -102,51 +108,100 @@ pub(crate) use multiversion;
 pub(crate) trait Isa: Copy {
     /// Sixteen f32.
     type V: Copy;
-    /// What [`Isa::nibbles`] prepares for a group of 4-bit integers.
+    /// Per-group data of [`Isa::nibbles`] for a group of 4-bit integers.
     type Nibbles: Copy;
     /// Sixteen table entries.
     type Table: Copy;
     /// Whether the sums of four by six vectors stay in registers.
     const WIDE: bool;
 
+    /// # Safety
+    /// As for [`Isa`].
     unsafe fn splat(value: f32) -> Self::V;
+    /// # Safety
+    /// As for [`Isa`]; `from` is readable for 16 values.
     unsafe fn load(from: *const f32) -> Self::V;
+    /// # Safety
+    /// As for [`Isa`]; `to` is writable for 16 values.
     unsafe fn store(to: *mut f32, value: Self::V);
     /// Widens 16 half-precision values.
+    ///
+    /// # Safety
+    /// As for [`Isa`]; `from` is readable for 16 values.
     unsafe fn load_f16(from: *const u16) -> Self::V;
     /// Widens 16 bfloat16 values.
+    ///
+    /// # Safety
+    /// As for [`Isa`]; `from` is readable for 16 values.
     unsafe fn load_bf16(from: *const u16) -> Self::V;
     /// Sixteen signed bytes.
+    ///
+    /// # Safety
+    /// As for [`Isa`]; `from` is readable for 16 values.
     unsafe fn load_i8(from: *const i8) -> Self::V;
     /// Narrows to 16 half-precision values, to nearest and ties to even. Values beyond ±65504 become ±65504; NaN stays.
+    ///
+    /// # Safety
+    /// As for [`Isa`]; `to` is writable for 16 values.
     unsafe fn store_f16(to: *mut u16, value: Self::V);
+    /// # Safety
+    /// As for [`Isa`].
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// # Safety
+    /// As for [`Isa`].
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a · b + c`.
+    ///
+    /// # Safety
+    /// As for [`Isa`].
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The sum of the lanes: lane `i` with `i + 8`, then `i + 4`, `i + 2`, `i + 1`.
+    ///
+    /// # Safety
+    /// As for [`Isa`].
     unsafe fn sum(value: Self::V) -> f32;
     /// Sixteen unsigned integers of `BITS` bits from `2 · BITS` bytes.
+    ///
+    /// # Safety
+    /// As for [`Isa`]; `from` is readable for `2 · BITS` bytes.
     unsafe fn integers<const BITS: usize>(from: *const u8) -> Self::V;
     /// Prepares [`Isa::scaled_nibbles`].
+    ///
+    /// # Safety
+    /// As for [`Isa`].
     unsafe fn nibbles(scale: f32, bias: f32) -> Self::Nibbles;
     /// `integers::<4>` times scale plus bias.
+    ///
+    /// # Safety
+    /// As for [`Isa`]; `from` is readable for 8 bytes.
     unsafe fn scaled_nibbles(prepared: Self::Nibbles, from: *const u8) -> Self::V;
     /// The table's entries times `scale`.
+    ///
+    /// # Safety
+    /// As for [`Isa`].
     unsafe fn table(entries: &[f32; LANES], scale: f32) -> Self::Table;
     /// The entries that sixteen 4-bit codes in 8 bytes select.
+    ///
+    /// # Safety
+    /// As for [`Isa`]; `from` is readable for 8 bytes.
     unsafe fn look_up(table: Self::Table, from: *const u8) -> Self::V;
     /// Sixteen E4M3 floats.
+    ///
+    /// # Safety
+    /// As for [`Isa`]; `from` is readable for 16 values.
     unsafe fn e4m3(from: *const u8) -> Self::V;
     /// `a · b + c` of single values, rounded like [`Isa::fma`].
     fn fma1(a: f32, b: f32, c: f32) -> f32;
 }
 
-/// Loads fewer than sixteen values, zeros behind them.
+/// Loads fewer than sixteen values, followed by zeros.
+///
+/// # Safety
+/// As for [`Isa`]. `count` values, fewer than sixteen, are readable.
 #[inline(always)]
 pub(crate) unsafe fn load_part<I: Isa>(from: *const f32, count: usize) -> I::V {
     let mut lanes = [0.0; LANES];
-    // SAFETY: the caller's promise that `count` values are readable.
+    // SAFETY: the contract of this function: `count` values are readable.
     unsafe {
         std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count.min(LANES));
         I::load(lanes.as_ptr())
@@ -235,37 +290,37 @@ impl Isa for Portable {
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self::V {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load`: sixteen values are readable.
         unsafe { from.cast::<Self::V>().read_unaligned() }
     }
 
     #[inline(always)]
     unsafe fn store(to: *mut f32, value: Self::V) {
-        // SAFETY: sixteen values are writable.
+        // SAFETY: the contract of `Isa::store`: sixteen values are writable.
         unsafe { to.cast::<Self::V>().write_unaligned(value) }
     }
 
     #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> Self::V {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load_f16`: sixteen values are readable.
         unsafe { from.cast::<[u16; LANES]>().read_unaligned() }.map(widen_f16)
     }
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> Self::V {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load_bf16`: sixteen values are readable.
         unsafe { from.cast::<[u16; LANES]>().read_unaligned() }.map(widen_bf16)
     }
 
     #[inline(always)]
     unsafe fn load_i8(from: *const i8) -> Self::V {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load_i8`: sixteen values are readable.
         unsafe { from.cast::<[i8; LANES]>().read_unaligned() }.map(f32::from)
     }
 
     #[inline(always)]
     unsafe fn store_f16(to: *mut u16, value: Self::V) {
-        // SAFETY: sixteen values are writable.
+        // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable.
         unsafe {
             to.cast::<[u16; LANES]>()
                 .write_unaligned(value.map(narrow_f16));
@@ -304,7 +359,7 @@ impl Isa for Portable {
     #[inline(always)]
     unsafe fn integers<const BITS: usize>(from: *const u8) -> Self::V {
         let mut bytes = [0_u8; 17];
-        // SAFETY: `2 · BITS` bytes, at most 16, are readable.
+        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes, at most 16, are readable.
         unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), 2 * BITS) };
         let mut out = [0.0; LANES];
         for (lane, out) in out.iter_mut().enumerate() {
@@ -322,7 +377,7 @@ impl Isa for Portable {
 
     #[inline(always)]
     unsafe fn scaled_nibbles((scale, bias): Self::Nibbles, from: *const u8) -> Self::V {
-        // SAFETY: eight bytes are readable.
+        // SAFETY: the contract of `Isa::scaled_nibbles`: eight bytes are readable.
         unsafe { Self::fma(Self::integers::<4>(from), [scale; LANES], [bias; LANES]) }
     }
 
@@ -333,14 +388,14 @@ impl Isa for Portable {
 
     #[inline(always)]
     unsafe fn look_up(table: Self::Table, from: *const u8) -> Self::V {
-        // SAFETY: eight bytes are readable.
+        // SAFETY: the contract of `Isa::look_up`: eight bytes are readable.
         let codes = u64::from_le_bytes(unsafe { from.cast::<[u8; 8]>().read_unaligned() });
         std::array::from_fn(|lane| table[(codes >> (4 * lane)) as usize & 15])
     }
 
     #[inline(always)]
     unsafe fn e4m3(from: *const u8) -> Self::V {
-        // SAFETY: sixteen bytes are readable.
+        // SAFETY: the contract of `Isa::e4m3`: sixteen bytes are readable.
         unsafe { from.cast::<[u8; LANES]>().read_unaligned() }.map(crate::quant::e4m3_to_f32)
     }
 

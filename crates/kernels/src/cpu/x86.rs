@@ -17,10 +17,13 @@ const DIGITS: [f32; LANES] = [
     0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
 ];
 
-/// `2 · BITS` bytes in the low end of a register; never reads behind them.
+/// `2 · BITS` bytes in the low end of a register; never reads after them.
+///
+/// # Safety
+/// `from` is readable for `2 · BITS` bytes.
 #[inline(always)]
 unsafe fn load_bytes<const BITS: usize>(from: *const u8) -> __m128i {
-    // SAFETY: `2 · BITS` bytes are readable.
+    // SAFETY: the contract of this function: `2 · BITS` bytes are readable.
     unsafe {
         match BITS {
             8 => _mm_loadu_si128(from.cast()),
@@ -32,7 +35,7 @@ unsafe fn load_bytes<const BITS: usize>(from: *const u8) -> __m128i {
                 _mm_cvtsi64_si128((low | high << 32) as i64)
             }
             _ => {
-                // The rest is 2 or 4 bytes behind the first 8; it is read as the end of an overlapping word.
+                // The rest is 2 or 4 bytes after the first 8; it is read as the end of an overlapping word.
                 let low = from.cast::<i64>().read_unaligned();
                 let last = from.add(2 * BITS - 8).cast::<u64>().read_unaligned();
                 _mm_set_epi64x((last >> (8 * (16 - 2 * BITS))) as i64, low)
@@ -48,9 +51,11 @@ pub(crate) struct Avx2;
 type Pair = [__m256; 2];
 
 impl Avx2 {
+    /// # Safety
+    /// The CPU supports AVX2.
     #[inline(always)]
     unsafe fn e4m3_half(codes: __m256i) -> __m256 {
-        // SAFETY: AVX2 is enabled.
+        // SAFETY: the contract of this function: AVX2 is enabled.
         unsafe {
             let magnitude = _mm256_and_si256(codes, _mm256_set1_epi32(0x7f));
             let sign = _mm256_slli_epi32::<24>(_mm256_and_si256(codes, _mm256_set1_epi32(0x80)));
@@ -64,9 +69,11 @@ impl Avx2 {
         }
     }
 
+    /// # Safety
+    /// The CPU supports AVX2.
     #[inline(always)]
     unsafe fn look_up_half(table: Pair, codes: __m256i) -> __m256 {
-        // SAFETY: AVX2 is enabled.
+        // SAFETY: the contract of this function: AVX2 is enabled.
         unsafe {
             let low = _mm256_permutevar8x32_ps(table[0], codes);
             let high = _mm256_permutevar8x32_ps(table[1], codes);
@@ -77,9 +84,12 @@ impl Avx2 {
     }
 
     /// The 16-bit windows that hold the integers of lanes `8 · HALF ..`, shifted into place but not masked.
+    ///
+    /// # Safety
+    /// The CPU supports AVX2.
     #[inline(always)]
     unsafe fn windows<const BITS: usize, const HALF: usize>(bytes: __m256i) -> __m256i {
-        // SAFETY: the tables hold 16 lanes; AVX2 is enabled.
+        // SAFETY: the contract of this function: the tables hold 16 lanes; AVX2 is enabled.
         unsafe {
             let order = _mm256_loadu_si256(Layout::<BITS>::BYTES.as_ptr().add(32 * HALF).cast());
             let shifts = _mm256_loadu_si256(Layout::<BITS>::SHIFTS.as_ptr().add(8 * HALF).cast());
@@ -96,19 +106,19 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Pair {
-        // SAFETY: AVX2 is enabled.
+        // SAFETY: the contract of `Isa::splat`: AVX2 is enabled.
         unsafe { [_mm256_set1_ps(value); 2] }
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Pair {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load`: sixteen values are readable.
         unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
     }
 
     #[inline(always)]
     unsafe fn store(to: *mut f32, value: Pair) {
-        // SAFETY: sixteen values are writable.
+        // SAFETY: the contract of `Isa::store`: sixteen values are writable.
         unsafe {
             _mm256_storeu_ps(to, value[0]);
             _mm256_storeu_ps(to.add(8), value[1]);
@@ -117,7 +127,7 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> Pair {
-        // SAFETY: sixteen values are readable; F16C is enabled.
+        // SAFETY: the contract of `Isa::load_f16`: sixteen values are readable; F16C is enabled.
         unsafe {
             [
                 _mm256_cvtph_ps(_mm_loadu_si128(from.cast())),
@@ -128,7 +138,7 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> Pair {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load_bf16`: sixteen values are readable.
         unsafe {
             let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
             let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(8).cast()));
@@ -141,7 +151,7 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn load_i8(from: *const i8) -> Pair {
-        // SAFETY: sixteen values are readable; AVX2 is enabled.
+        // SAFETY: the contract of `Isa::load_i8`: sixteen values are readable; AVX2 is enabled.
         unsafe {
             let bytes = _mm_loadu_si128(from.cast());
             [
@@ -153,7 +163,8 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn store_f16(to: *mut u16, value: Pair) {
-        // SAFETY: sixteen values are writable; F16C is enabled. Of a NaN and a bound the bounds answer with the second.
+        // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable; F16C is enabled.
+        // With a NaN, min and max return their second operand.
         unsafe {
             let (low, high) = (_mm256_set1_ps(-F16_MAX), _mm256_set1_ps(F16_MAX));
             for half in 0..2 {
@@ -166,19 +177,19 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn add(a: Pair, b: Pair) -> Pair {
-        // SAFETY: AVX2 is enabled.
+        // SAFETY: the contract of `Isa::add`: AVX2 is enabled.
         unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
     }
 
     #[inline(always)]
     unsafe fn mul(a: Pair, b: Pair) -> Pair {
-        // SAFETY: AVX2 is enabled.
+        // SAFETY: the contract of `Isa::mul`: AVX2 is enabled.
         unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
     }
 
     #[inline(always)]
     unsafe fn fma(a: Pair, b: Pair, c: Pair) -> Pair {
-        // SAFETY: FMA is enabled.
+        // SAFETY: the contract of `Isa::fma`: FMA is enabled.
         unsafe {
             [
                 _mm256_fmadd_ps(a[0], b[0], c[0]),
@@ -189,13 +200,13 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn sum(value: Pair) -> f32 {
-        // SAFETY: AVX2 is enabled.
+        // SAFETY: the contract of `Isa::sum`: AVX2 is enabled.
         unsafe { sum8(_mm256_add_ps(value[0], value[1])) }
     }
 
     #[inline(always)]
     unsafe fn integers<const BITS: usize>(from: *const u8) -> Pair {
-        // SAFETY: `2 · BITS` bytes are readable; AVX2 is enabled.
+        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes are readable; AVX2 is enabled.
         unsafe {
             let bytes = load_bytes::<BITS>(from);
             if BITS == 8 {
@@ -214,25 +225,25 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn nibbles(scale: f32, bias: f32) -> Self::Nibbles {
-        // SAFETY: AVX2 is enabled.
+        // SAFETY: the contract of `Isa::nibbles`: AVX2 is enabled.
         unsafe { (_mm256_set1_ps(scale), _mm256_set1_ps(bias)) }
     }
 
     #[inline(always)]
     unsafe fn scaled_nibbles((scale, bias): Self::Nibbles, from: *const u8) -> Pair {
-        // SAFETY: eight bytes are readable; AVX2 is enabled.
+        // SAFETY: the contract of `Isa::scaled_nibbles`: eight bytes are readable; AVX2 is enabled.
         unsafe { Self::fma(Self::integers::<4>(from), [scale; 2], [bias; 2]) }
     }
 
     #[inline(always)]
     unsafe fn table(entries: &[f32; LANES], scale: f32) -> Pair {
-        // SAFETY: AVX2 is enabled.
+        // SAFETY: the contract of `Isa::table`: AVX2 is enabled.
         unsafe { Self::mul(Self::load(entries.as_ptr()), Self::splat(scale)) }
     }
 
     #[inline(always)]
     unsafe fn look_up(table: Pair, from: *const u8) -> Pair {
-        // SAFETY: eight bytes are readable; AVX2 is enabled.
+        // SAFETY: the contract of `Isa::look_up`: eight bytes are readable; AVX2 is enabled.
         unsafe {
             let bytes = _mm256_broadcastsi128_si256(load_bytes::<4>(from));
             [
@@ -244,7 +255,7 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn e4m3(from: *const u8) -> Pair {
-        // SAFETY: sixteen bytes are readable; AVX2 is enabled.
+        // SAFETY: the contract of `Isa::e4m3`: sixteen bytes are readable; AVX2 is enabled.
         unsafe {
             let bytes = _mm_loadu_si128(from.cast());
             [
@@ -261,9 +272,12 @@ impl Isa for Avx2 {
 }
 
 /// The lanes of half a vector: 4 apart, then 2, then 1.
+///
+/// # Safety
+/// The CPU supports AVX2.
 #[inline(always)]
 unsafe fn sum8(value: __m256) -> f32 {
-    // SAFETY: AVX2 is enabled.
+    // SAFETY: the contract of this function: AVX2 is enabled.
     unsafe {
         let four = _mm_add_ps(
             _mm256_castps256_ps128(value),
@@ -281,9 +295,12 @@ pub(crate) struct Avx512;
 
 impl Avx512 {
     /// The 16-bit windows that hold the integers, shifted into place but not masked.
+    ///
+    /// # Safety
+    /// `from` is readable for `2 · BITS` bytes; the CPU supports AVX-512 BW.
     #[inline(always)]
     unsafe fn windows<const BITS: usize>(from: *const u8) -> __m512i {
-        // SAFETY: `2 · BITS` bytes are readable; AVX-512 BW is enabled.
+        // SAFETY: the contract of this function: `2 · BITS` bytes are readable; AVX-512 BW is enabled.
         unsafe {
             let bytes = if BITS == 4 {
                 // Twice the eight bytes in every 128 bits; the copy is never selected. A load does it alone.
@@ -307,31 +324,31 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> __m512 {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::splat`: AVX-512 is enabled.
         unsafe { _mm512_set1_ps(value) }
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> __m512 {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load`: sixteen values are readable.
         unsafe { _mm512_loadu_ps(from) }
     }
 
     #[inline(always)]
     unsafe fn store(to: *mut f32, value: __m512) {
-        // SAFETY: sixteen values are writable.
+        // SAFETY: the contract of `Isa::store`: sixteen values are writable.
         unsafe { _mm512_storeu_ps(to, value) }
     }
 
     #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> __m512 {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load_f16`: sixteen values are readable.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
     }
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> __m512 {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load_bf16`: sixteen values are readable.
         unsafe {
             let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
@@ -340,13 +357,14 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn load_i8(from: *const i8) -> __m512 {
-        // SAFETY: sixteen values are readable; AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::load_i8`: sixteen values are readable; AVX-512 is enabled.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))) }
     }
 
     #[inline(always)]
     unsafe fn store_f16(to: *mut u16, value: __m512) {
-        // SAFETY: sixteen values are writable; AVX-512 is enabled. Of a NaN and a bound the bounds answer with the second.
+        // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable; AVX-512 is enabled.
+        // With a NaN, min and max return their second operand.
         unsafe {
             let (low, high) = (_mm512_set1_ps(-F16_MAX), _mm512_set1_ps(F16_MAX));
             let value = _mm512_max_ps(low, _mm512_min_ps(high, value));
@@ -357,25 +375,25 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn add(a: __m512, b: __m512) -> __m512 {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::add`: AVX-512 is enabled.
         unsafe { _mm512_add_ps(a, b) }
     }
 
     #[inline(always)]
     unsafe fn mul(a: __m512, b: __m512) -> __m512 {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::mul`: AVX-512 is enabled.
         unsafe { _mm512_mul_ps(a, b) }
     }
 
     #[inline(always)]
     unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::fma`: AVX-512 is enabled.
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
 
     #[inline(always)]
     unsafe fn sum(value: __m512) -> f32 {
-        // SAFETY: AVX-512 DQ is enabled.
+        // SAFETY: the contract of `Isa::sum`: AVX-512 DQ is enabled.
         unsafe {
             sum8(_mm256_add_ps(
                 _mm512_castps512_ps256(value),
@@ -386,7 +404,7 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn integers<const BITS: usize>(from: *const u8) -> __m512 {
-        // SAFETY: `2 · BITS` bytes are readable; AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes are readable; AVX-512 is enabled.
         unsafe {
             if BITS == 8 {
                 return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast())));
@@ -398,7 +416,7 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn nibbles(scale: f32, bias: f32) -> __m512 {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::nibbles`: AVX-512 is enabled.
         unsafe {
             Self::fma(
                 Self::load(DIGITS.as_ptr()),
@@ -410,25 +428,26 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn scaled_nibbles(values: __m512, from: *const u8) -> __m512 {
-        // SAFETY: eight bytes are readable.
+        // SAFETY: the contract of `Isa::scaled_nibbles`: eight bytes are readable.
         unsafe { Self::look_up(values, from) }
     }
 
     #[inline(always)]
     unsafe fn table(entries: &[f32; LANES], scale: f32) -> __m512 {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::table`: AVX-512 is enabled.
         unsafe { Self::mul(Self::load(entries.as_ptr()), Self::splat(scale)) }
     }
 
     #[inline(always)]
     unsafe fn look_up(table: __m512, from: *const u8) -> __m512 {
-        // SAFETY: eight bytes are readable. The permutation looks at the low four bits of each lane only.
+        // SAFETY: the contract of `Isa::look_up`: eight bytes are readable.
+        // The permutation uses only the low four bits of each lane.
         unsafe { _mm512_permutexvar_ps(Self::windows::<4>(from), table) }
     }
 
     #[inline(always)]
     unsafe fn e4m3(from: *const u8) -> __m512 {
-        // SAFETY: sixteen bytes are readable; AVX-512 DQ is enabled.
+        // SAFETY: the contract of `Isa::e4m3`: sixteen bytes are readable; AVX-512 DQ is enabled.
         unsafe {
             let codes = _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()));
             let magnitude = _mm512_and_si512(codes, _mm512_set1_epi32(0x7f));

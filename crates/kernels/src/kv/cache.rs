@@ -1,4 +1,4 @@
-//! The memory of a layer's keys and values.
+//! The memory of a layer's key/value cache.
 
 use memmap2::{MmapMut, MmapRaw};
 
@@ -6,7 +6,7 @@ use super::dtype::{GROUP, KvCacheDtype};
 use crate::{
     KernelError, Kernels,
     cpu::{
-        kv_store::{Place, store},
+        kv_write::{CacheSlot, write},
         simd::{LANES, SimdLevel, widen_bf16, widen_f16},
     },
 };
@@ -33,12 +33,12 @@ impl KvShape {
         self.kv_heads * (dtype.head_bytes(self.key_dim, self.key_dim) + value)
     }
 
-    /// Positions a block is stored with.
+    /// Positions per block including padding.
     fn stride(&self) -> usize {
         self.block_size.next_multiple_of(LANES)
     }
 
-    /// Elements a value is stored with.
+    /// Elements per value including padding.
     fn value_stride(&self) -> usize {
         self.value_dim.next_multiple_of(LANES)
     }
@@ -46,11 +46,11 @@ impl KvShape {
 
 /// One layer's paged keys and values.
 ///
-/// Memory is reserved, not touched: a block costs nothing until something is written to it.
+/// Memory is reserved but not committed: a block takes none until it is written.
 ///
 /// Keys are laid out `[block, head, element, position]` and values `[block, head, position, element]`: scores of
 /// consecutive positions and the weighted sum of values both run over contiguous memory. The positions of a block
-/// and the elements of a value are padded to a multiple of 16, so both are best multiples of 16. The bf16 scales of
+/// and the elements of a value are padded to a multiple of 16, so multiples of 16 waste no memory. The bf16 scales of
 /// [`KvCacheDtype::Int8`] follow the elements of each head of a block: `[run, position]` for keys, `[position, run]` for
 /// values.
 #[derive(Debug)]
@@ -83,12 +83,12 @@ impl KvCache {
         })
     }
 
-    /// The shape it was made with.
+    /// The shape of the cache.
     pub fn shape(&self) -> KvShape {
         self.shape
     }
 
-    /// How its elements are stored.
+    /// The element type.
     pub fn dtype(&self) -> KvCacheDtype {
         self.dtype
     }
@@ -98,12 +98,12 @@ impl KvCache {
         self.keys.len() + self.values.len()
     }
 
-    /// Positions a block is stored with.
+    /// Positions per block including padding.
     pub(crate) fn stride(&self) -> usize {
         self.shape.stride()
     }
 
-    /// Elements a value is stored with.
+    /// Elements per value including padding.
     pub(crate) fn value_stride(&self) -> usize {
         self.shape.value_stride()
     }
@@ -151,7 +151,7 @@ impl KvCache {
             .chunks_exact(shape.key_dim)
             .zip(value.chunks_exact(shape.value_dim));
         for (head, (key, value)) in heads.enumerate() {
-            // SAFETY: the caller's promise.
+            // SAFETY: the contract of this function.
             unsafe { self.write_head(slot, head, key, value) };
         }
     }
@@ -164,7 +164,7 @@ impl KvCache {
         let shape = self.shape;
         assert_eq!((key.len(), value.len()), (shape.key_dim, shape.value_dim));
         let (block, offset) = (slot / shape.block_size, slot % shape.block_size);
-        let place = Place {
+        let slot_memory = CacheSlot {
             dtype: self.dtype,
             keys: self.at(&self.keys, block, head),
             values: self.at(&self.values, block, head),
@@ -172,32 +172,35 @@ impl KvCache {
             stride: self.stride(),
             value_stride: self.value_stride(),
         };
-        // SAFETY: the level was detected; the place is inside of the maps and nobody else uses it.
-        unsafe { store(self.level, &place, key, value) }
+        // SAFETY: the CPU supports the detected level; the slot_memory is inside the maps and no other thread uses it.
+        unsafe { write(self.level, &slot_memory, key, value) }
     }
 
-    /// One element of a key, widened.
+    /// One element of a key as f32.
     pub(crate) fn key(&self, block: usize, head: usize, offset: usize, element: usize) -> f32 {
         let (stride, dim) = (self.stride(), self.shape.key_dim);
         assert!(offset < stride && element < dim);
         let scale = (dim * stride, element / GROUP * stride + offset);
-        // SAFETY: inside of the head's part, as asserted.
+        // SAFETY: inside the head's part, as asserted.
         unsafe { self.element(self.keys(block, head), element * stride + offset, scale) }
     }
 
-    /// One element of a value, widened.
+    /// One element of a value as f32.
     pub(crate) fn value(&self, block: usize, head: usize, offset: usize, element: usize) -> f32 {
         let (stride, width) = (self.stride(), self.value_stride());
         assert!(offset < stride && element < self.shape.value_dim);
         let runs = self.dtype.scales(self.shape.value_dim);
         let scale = (stride * width, offset * runs + element / GROUP);
-        // SAFETY: inside of the head's part, as asserted.
+        // SAFETY: inside the head's part, as asserted.
         unsafe { self.element(self.values(block, head), offset * width + element, scale) }
     }
 
-    /// Element `index` of the `scale.0` elements from `start`, whose scale is number `scale.1` behind them.
+    /// Element `index` of the `scale.0` elements from `start`, whose scale is number `scale.1` after them.
+    ///
+    /// # Safety
+    /// `start` is a head of this cache's keys or values, and both `index` and the scale are inside it.
     unsafe fn element(&self, start: *const u8, index: usize, scale: (usize, usize)) -> f32 {
-        // SAFETY: the caller's promise; maps are page-aligned and zeroed at first, and any bits are a value.
+        // SAFETY: the contract of this function; maps are page-aligned and zeroed at first, and any bits are a value.
         unsafe {
             let half = |from: *const u8| u16::from_ne_bytes(from.cast::<[u8; 2]>().read());
             match self.dtype {
@@ -222,7 +225,7 @@ fn reserve(shape: KvShape, bytes_per_position: usize) -> Result<MmapRaw, KernelE
         });
     let error = |reason: String| KernelError::CacheMemory { size_bytes, reason };
     if size_bytes == 0 {
-        return Err(error(format!("{shape:?} has an empty side")));
+        return Err(error(format!("{shape:?} has a dimension of 0")));
     }
     let size = usize::try_from(size_bytes).map_err(|reason| error(reason.to_string()))?;
     let map = MmapMut::map_anon(size).map_err(|reason| error(reason.to_string()))?;

@@ -2,10 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-/// How the elements of a [`crate::KvCache`] are stored. They are widened to f32 as they are read.
+/// How the elements of a [`crate::KvCache`] are stored. They are converted to f32 as they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KvCacheDtype {
-    /// As they are.
+    /// Single precision.
     F32,
     /// IEEE half precision, rounded to nearest: an error of at most 2⁻¹¹ of the element, or 2⁻²⁵ where that is more. An
     /// element beyond ±65504 becomes ±65504.
@@ -22,7 +22,7 @@ pub enum KvCacheDtype {
 pub(crate) const GROUP: usize = 32;
 
 impl KvCacheDtype {
-    /// Every type, the most exact first.
+    /// Every type, the most precise first.
     pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Int8];
 
     /// Bytes of one element.

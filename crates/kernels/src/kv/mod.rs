@@ -1,4 +1,4 @@
-//! The paged key/value cache of one layer, and what attention is asked over it.
+//! The paged key/value cache of one layer, and the parameters of attention over it.
 
 mod cache;
 mod dtype;
@@ -11,27 +11,27 @@ pub use dtype::KvCacheDtype;
 
 use crate::Param;
 
-/// The rows of one sequence in a ragged batch, and where its keys and values are.
+/// The rows of one sequence in a ragged batch, and its block table.
 ///
-/// The keys and values of the rows themselves have been written before attention is asked.
+/// The keys and values of these rows must be in the cache before attention is called.
 #[derive(Clone, Debug)]
 pub struct KvSpan<'a> {
     /// Rows of the batch that belong to the sequence.
     pub rows: Range<usize>,
     /// Position of the first of these rows; the others follow it.
     pub first_position: usize,
-    /// Physical block of each run of `block_size` positions. [`u32::MAX`] marks a block freed behind the window.
+    /// Physical block of each run of `block_size` positions. [`u32::MAX`] is the null block, for positions outside the sliding window.
     pub blocks: &'a [u32],
-    /// Which positions a row sees.
+    /// The positions that a row attends to.
     pub mask: Mask,
 }
 
-/// Which positions a row of a span sees.
+/// The positions that a row of a span attends to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mask {
-    /// Everything up to its own position.
+    /// All positions up to its own.
     Causal,
-    /// Everything up to the last position of the span.
+    /// All positions up to the last one of the span.
     Bidirectional,
 }
 
@@ -46,18 +46,18 @@ pub struct AttentionSpec {
     pub head_dim: usize,
     /// Elements of a value head.
     pub value_dim: usize,
-    /// Factor of the scores.
+    /// Factor of the scores, usually `1 / √head_dim`.
     pub scale: f32,
     /// Scores become `cap · tanh(score / cap)`.
     pub softcap: Option<f32>,
-    /// A row at position `p` sees nothing before `p + 1 - window`.
+    /// Sliding window: a row at position `p` attends to no position before `p + 1 - window`.
     pub window: Option<usize>,
-    /// One logit per head that takes part in the softmax and has no value.
+    /// Attention sinks: one logit per head that takes part in the softmax without a value.
     pub sinks: Option<Param>,
 }
 
 impl AttentionSpec {
-    /// The positions seen by the row at `position` of a span that ends before `end`.
+    /// The positions visible to the row at `position` of a span that ends before `end`.
     pub(crate) fn visible(&self, mask: Mask, position: usize, end: usize) -> Range<usize> {
         let first = self
             .window

@@ -1,13 +1,13 @@
-//! The step `arm`: the kernels' tests on an Arm processor with every extension, wherever this runs.
+//! The step `arm`: the kernels' tests on an emulated Arm CPU with every extension.
 
-use crate::foreign::{ARM_LINUX, Emulator, Toolchain};
+use crate::cross::{ARM_LINUX, Emulator, Toolchain};
 use crate::process;
 use anyhow::Result;
 
 /// Builds the tests of the kernels for Arm and runs them in an emulator.
 pub fn run() -> Result<()> {
     if cfg!(target_arch = "aarch64") {
-        eprintln!("this is an Arm processor: the step `rust` runs these tests on it");
+        eprintln!("this is an Arm CPU: the step `rust` runs these tests natively");
         return Ok(());
     }
     let toolchain = Toolchain::prepare(&ARM_LINUX)?;
@@ -18,7 +18,7 @@ pub fn run() -> Result<()> {
             .args(["test", "--locked", "--package", "mlxm-kernels"])
             .args(["--lib", "--tests", "--target", ARM_LINUX.triple])
             .env(ARM_LINUX.cargo_variable("RUNNER"), emulator.runner())
-            // The step `rust` runs as many as the tests ask for.
+            // Fewer than in the step `rust`, since the emulator is slow.
             .env("PROPTEST_CASES", "8"),
     )
 }

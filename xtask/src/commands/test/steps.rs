@@ -1,6 +1,6 @@
 //! The steps of `cargo xtask test`.
 
-use super::surroundings::{PYTHON, Surroundings, test_environment};
+use super::environment::{PYTHON, TestEnvironment, test_environment};
 use super::{arm, clients, deny, templates, tidy};
 use crate::commands::{check_mac, python as wheel};
 use crate::prerequisites::Prerequisite;
@@ -11,14 +11,14 @@ use anyhow::Result;
 pub struct Step {
     pub name: &'static str,
     pub about: &'static str,
-    /// Steps that must have succeeded before.
+    /// Steps that must succeed first.
     pub needs: &'static [&'static str],
-    /// What the machine must have.
+    /// Programs that must be installed.
     pub prerequisites: &'static [Prerequisite],
-    pub run: fn(&Surroundings) -> Result<()>,
+    pub run: fn(&TestEnvironment) -> Result<()>,
 }
 
-/// In the order they run: what fails quickly comes first.
+/// In the order they run: quick ones first.
 pub const STEPS: &[Step] = &[
     Step {
         name: "tidy",
@@ -78,7 +78,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "arm",
-        about: "the kernels' tests on an emulated Arm processor",
+        about: "the kernels' tests on an emulated Arm CPU",
         needs: &[],
         prerequisites: &[Prerequisite::CCompilers, PYTHON],
         run: |_| arm::run(),
@@ -134,7 +134,7 @@ pub const STEPS: &[Step] = &[
     },
 ];
 
-/// Everything but the Python extension module, which only maturin links on every platform.
+/// All packages except the Python extension module, which only maturin can link on every platform.
 pub const RUST_PACKAGES: [&str; 4] = ["--locked", "--workspace", "--exclude", "mlxm-python"];
 
 fn format() -> Result<()> {
@@ -170,12 +170,12 @@ fn build() -> Result<()> {
     )
 }
 
-fn convert(surroundings: &Surroundings) -> Result<()> {
-    starter::convert(&surroundings.program(), &surroundings.starter_model())
+fn convert(environment: &TestEnvironment) -> Result<()> {
+    starter::convert(&environment.program(), &environment.starter_model())
 }
 
-fn rust(surroundings: &Surroundings) -> Result<()> {
-    let mut cargo = surroundings.cargo();
+fn rust(environment: &TestEnvironment) -> Result<()> {
+    let mut cargo = environment.cargo();
     if has_nextest() {
         cargo
             .args(["nextest", "run", "--no-fail-fast"])
@@ -189,36 +189,35 @@ fn rust(surroundings: &Surroundings) -> Result<()> {
     process::run(&mut cargo)
 }
 
-/// Whether tests can run each in a process of its own; without it, cargo's own runner does.
+/// Whether cargo-nextest is installed; `cargo test` is used otherwise.
 pub fn has_nextest() -> bool {
     process::succeeds(process::cargo().args(["nextest", "--version"]))
 }
 
-fn doctests(surroundings: &Surroundings) -> Result<()> {
+fn doctests(environment: &TestEnvironment) -> Result<()> {
     process::run(
-        surroundings
+        environment
             .cargo()
             .args(["test", "--doc"])
             .args(RUST_PACKAGES),
     )
 }
 
-fn install_wheel(surroundings: &Surroundings) -> Result<()> {
-    let environment = test_environment()?;
-    let wheel = wheel::build_wheel(&environment)?;
-    let packages = surroundings.python_packages();
+fn install_wheel(environment: &TestEnvironment) -> Result<()> {
+    let venv = test_environment()?;
+    let wheel = wheel::build_wheel(&venv)?;
+    let packages = environment.python_packages();
     cache::remove(&packages)?;
     process::run(
-        environment
-            .pip()
+        venv.pip()
             .args(["install", "--quiet", "--no-deps", "--target"])
             .arg(&packages)
             .arg(&wheel),
     )
 }
 
-fn pytest(surroundings: &Surroundings) -> Result<()> {
-    process::run(surroundings.python()?.args([
+fn pytest(environment: &TestEnvironment) -> Result<()> {
+    process::run(environment.python()?.args([
         "-m",
         "pytest",
         "-p",
@@ -227,8 +226,8 @@ fn pytest(surroundings: &Surroundings) -> Result<()> {
     ]))
 }
 
-fn stubs(surroundings: &Surroundings) -> Result<()> {
-    process::run(surroundings.python()?.args(["-m", "mypy.stubtest", "mlxm"]))
+fn stubs(environment: &TestEnvironment) -> Result<()> {
+    process::run(environment.python()?.args(["-m", "mypy.stubtest", "mlxm"]))
 }
 
 fn mac() -> Result<()> {

@@ -1,8 +1,8 @@
-//! Real chat templates: the collection that llama.cpp keeps, out of the source package of its Python binding, rendered
-//! by transformers and by this project.
+//! Real chat templates, from llama.cpp's collection in the source package of its Python binding, rendered by transformers
+//! and by this project.
 
+use super::environment::{TestEnvironment, test_environment};
 use super::steps::{RUST_PACKAGES, has_nextest};
-use super::surroundings::{Surroundings, test_environment};
 use crate::llama_cpp::{self, PACKAGE};
 use crate::{cache, process};
 use anyhow::{Context, Result, bail};
@@ -19,10 +19,10 @@ with tarfile.open(archive) as files:
             (directory / pathlib.PurePosixPath(member.name).name).write_bytes(files.extractfile(member).read())
 ";
 
-/// Compares how every template of the collection renders, and which syntaxes are found in it.
-pub fn compare(surroundings: &Surroundings) -> Result<()> {
+/// Compares the rendering of every template of the collection, and the syntaxes detected in it.
+pub fn compare(environment: &TestEnvironment) -> Result<()> {
     let corpus = corpus()?;
-    let reference = surroundings.target.join("templates/reference.json");
+    let reference = environment.target.join("templates/reference.json");
     if let Some(directory) = reference.parent() {
         fs::create_dir_all(directory)?;
     }
@@ -33,15 +33,15 @@ pub fn compare(surroundings: &Surroundings) -> Result<()> {
             .arg("--templates")
             .arg(&corpus)
             .arg("--tokenizer")
-            .arg(surroundings.starter_model())
+            .arg(environment.starter_model())
             .arg("--output")
             .arg(&reference),
     )?;
-    let mut cargo = surroundings.cargo();
+    let mut cargo = environment.cargo();
     cargo
         .env("MLXM_TEMPLATE_CORPUS", &corpus)
         .env("MLXM_TEMPLATE_REFERENCE", &reference);
-    // Everything is named and one test chosen by filter, so that nothing is built again with fewer features.
+    // All packages are selected and one test by filter, so that nothing is rebuilt with other features.
     if has_nextest() {
         cargo.args(["nextest", "run"]).args(RUST_PACKAGES);
         cargo.args([
@@ -74,7 +74,7 @@ fn corpus() -> Result<PathBuf> {
                     .arg(directory),
             )?;
             if count(directory)? == 0 {
-                bail!("{PACKAGE} holds no chat templates");
+                bail!("{PACKAGE} has no chat templates");
             }
             Ok(())
         },

@@ -80,7 +80,7 @@ fn the_most_probable_tokens_and_no_others_are_drawn() {
 }
 
 #[test]
-fn a_seed_reproduces_and_another_differs() {
+fn same_seed_reproduces_and_other_seed_differs() {
     let logits: Vec<f32> = (0..50).map(|at| (at as f32).sin()).collect();
     let first = draws(&drawing(1.0, 1), &logits, 40);
     assert_eq!(draws(&drawing(1.0, 1), &logits, 40), first);

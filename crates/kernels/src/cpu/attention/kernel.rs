@@ -1,4 +1,4 @@
-//! The arithmetic of an item, chunk by chunk.
+//! The arithmetic of a work item, chunk by chunk.
 
 use std::ops::Range;
 
@@ -7,100 +7,106 @@ use super::{
         prefetch,
         simd::{Isa, LANES, multiversion},
     },
-    Item, Job, Piece, Query, VECTORS, clip,
-    products::{FEW, Rows, gather, most, score},
-    softmax::{Sum, cap_scores, divide, merge, weigh},
-    tile::{Floats, Halves, Keys, ScaledBytes, Stored, Values},
+    Job, MAX_VECTORS, Query, Split, WorkItem, clip,
+    dot_products::{FEW, Rows, add_weighted_values, max_vectors, score},
+    softmax::{SoftmaxState, cap_scores, merge, normalize, softmax_weights},
+    tile::{F16Tile, F32Tile, Int8Tile, Keys, TileFormat, Values},
 };
 
 use crate::KvCacheDtype;
 
-pub(super) const FLOATS: u8 = 0;
-pub(super) const HALVES: u8 = 1;
-pub(super) const BYTES: u8 = 2;
+pub(super) const F32: u8 = 0;
+pub(super) const F16: u8 = 1;
+pub(super) const INT8: u8 = 2;
 
-/// How many tiles ahead memory is asked for.
+/// Prefetch distance in tiles.
 const AHEAD: usize = 2;
 
 multiversion! {
-    /// Computes chunks of an item: its result, or the chunks' parts of a divided one.
+    /// Computes the chunks of a split: the item's result, or partial results if the item has several splits.
     ///
-    /// `TYPE` is the cache's type, so that each becomes a function of its own.
-    pub(super) attend [const TYPE: u8] [TYPE]
-    (job: &Job<'_>, item: &Item<'_>, piece: &Piece, scratch: &mut Vec<f32>) = attend_with
+    /// `DTYPE` is the type of the cache; each gets a specialized function.
+    pub(super) attend [const DTYPE: u8] [DTYPE]
+    (job: &Job<'_>, item: &WorkItem<'_>, split: &Split, scratch: &mut Vec<f32>) = attend_with
 }
 
 multiversion! {
-    /// Merges the chunks of a divided item, which are at `partials`.
-    pub(super) finish [] []
-    (job: &Job<'_>, item: &Item<'_>, partials: usize, scratch: &mut Vec<f32>) = finish_with
+    /// Combines the partial results of a split item, which are at `partials`.
+    pub(super) combine [] []
+    (job: &Job<'_>, item: &WorkItem<'_>, partials: usize, scratch: &mut Vec<f32>) = combine_with
 }
 
+/// # Safety
+/// As for [`Isa`]. No other thread works on the same split, and the blocks of the item are valid blocks of the cache.
 #[inline(always)]
-unsafe fn attend_with<I: Isa, const TYPE: u8>(
+unsafe fn attend_with<I: Isa, const DTYPE: u8>(
     job: &Job<'_>,
-    item: &Item<'_>,
-    piece: &Piece,
+    item: &WorkItem<'_>,
+    split: &Split,
     scratch: &mut Vec<f32>,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
-        match TYPE {
-            FLOATS => attend_stored::<I, Floats>(job, item, piece, scratch),
-            HALVES => attend_stored::<I, Halves>(job, item, piece, scratch),
-            _ => attend_stored::<I, ScaledBytes>(job, item, piece, scratch),
+        match DTYPE {
+            F32 => attend_tiles::<I, F32Tile>(job, item, split, scratch),
+            F16 => attend_tiles::<I, F16Tile>(job, item, split, scratch),
+            _ => attend_tiles::<I, Int8Tile>(job, item, split, scratch),
         }
     }
 }
 
+/// # Safety
+/// As for [`attend_with`]; `S` is the format of the cache.
 #[inline(always)]
-unsafe fn attend_stored<I: Isa, S: Stored<I>>(
+unsafe fn attend_tiles<I: Isa, S: TileFormat<I>>(
     job: &Job<'_>,
-    item: &Item<'_>,
-    piece: &Piece,
+    item: &WorkItem<'_>,
+    split: &Split,
     scratch: &mut Vec<f32>,
 ) {
     let padded = job.cache.value_stride();
     let count = item.vectors.len();
-    let (work, values) = Work::new::<I>(job, item, scratch);
-    let parts = work.parts;
-    let mut sums = [Sum::EMPTY; VECTORS];
+    let (workspace, values) = Workspace::new::<I>(job, item, scratch);
+    let parts = workspace.parts;
+    let mut sums = [SoftmaxState::EMPTY; MAX_VECTORS];
     values.fill(0.0);
-    for chunk in piece.chunks.clone() {
-        // SAFETY: the caller's promise; the rows of `work` are not borrowed elsewhere.
+    for chunk in split.chunks.clone() {
+        // SAFETY: the contract of this function; the rows of `work` are not borrowed elsewhere.
         unsafe {
-            work.score_chunk::<I, S>(chunk);
-            let found = work.weigh_chunk::<I>(chunk);
-            work.gather_chunk::<I, S>(chunk);
+            workspace.score_chunk::<I, S>(chunk);
+            let states = workspace.chunk_weights::<I>(chunk);
+            workspace.add_chunk_values::<I, S>(chunk);
             for vector in 0..count {
                 let part = std::slice::from_raw_parts(parts.from(vector).start, padded);
-                if let Some(start) = piece.partials {
+                if let Some(start) = split.partials {
                     let len = job.partial_len();
-                    let index = (chunk - piece.chunks.start) * count + vector;
+                    let index = (chunk - split.chunks.start) * count + vector;
                     let to = job.partials.part(start + index * len, len);
-                    to.write(found[vector].max);
-                    to.add(1).write(found[vector].total);
+                    to.write(states[vector].max);
+                    to.add(1).write(states[vector].sum);
                     part.as_ptr().copy_to_nonoverlapping(to.add(2), padded);
                 } else {
                     let values = &mut values[vector * padded..][..padded];
-                    merge::<I>(&mut sums[vector], values, found[vector], part);
+                    merge::<I>(&mut sums[vector], values, states[vector], part);
                 }
             }
         }
     }
-    if piece.partials.is_none() {
+    if split.partials.is_none() {
         for vector in 0..count {
             let values = &mut values[vector * padded..][..padded];
-            // SAFETY: the vector is this item's alone.
-            unsafe { put::<I>(job, work.queries[vector].at, sums[vector], values) };
+            // SAFETY: no other item contains the vector.
+            unsafe { write_output::<I>(job, workspace.queries[vector].at, sums[vector], values) };
         }
     }
 }
 
+/// # Safety
+/// As for [`Isa`]. Every chunk of the item has been written at `partials`, and no other thread works on the item.
 #[inline(always)]
-unsafe fn finish_with<I: Isa>(
+unsafe fn combine_with<I: Isa>(
     job: &Job<'_>,
-    item: &Item<'_>,
+    item: &WorkItem<'_>,
     partials: usize,
     scratch: &mut Vec<f32>,
 ) {
@@ -111,38 +117,41 @@ unsafe fn finish_with<I: Isa>(
     }
     let values = &mut scratch[..padded];
     for vector in 0..count {
-        let mut sum = Sum::EMPTY;
+        let mut sum = SoftmaxState::EMPTY;
         values.fill(0.0);
         for chunk in 0..item.chunks.len() {
             let at = partials + (chunk * count + vector) * len;
             // SAFETY: the first phase has written every chunk's part.
             let part = unsafe { job.partials.slice(at, len) };
-            let found = Sum {
+            let state = SoftmaxState {
                 max: part[0],
-                total: part[1],
+                sum: part[1],
             };
-            merge::<I>(&mut sum, values, found, &part[2..]);
+            merge::<I>(&mut sum, values, state, &part[2..]);
         }
-        // SAFETY: the vector is this item's alone.
-        unsafe { put::<I>(job, item.query(job.spec, vector).at, sum, values) };
+        // SAFETY: no other item contains the vector.
+        unsafe { write_output::<I>(job, item.query(job.spec, vector).at, sum, values) };
     }
 }
 
 /// Writes the result of the query vector `at`.
+///
+/// # Safety
+/// As for [`Isa`]. No other thread writes the output of query vector `at`; `values` holds at least `value_dim` elements.
 #[inline(always)]
-unsafe fn put<I: Isa>(job: &Job<'_>, at: usize, sum: Sum, values: &mut [f32]) {
+unsafe fn write_output<I: Isa>(job: &Job<'_>, at: usize, sum: SoftmaxState, values: &mut [f32]) {
     let spec = job.spec;
     let sink = spec.sinks.as_ref();
     let sink = sink.map(|sinks| sinks.as_slice()[at % spec.heads]);
-    divide::<I>(sum, sink, values);
+    normalize::<I>(sum, sink, values);
     let out = job.out.part(at * spec.value_dim, spec.value_dim);
-    // SAFETY: the caller's promise; values are padded.
+    // SAFETY: the contract of this function; values are padded.
     unsafe {
         values.as_ptr().copy_to_nonoverlapping(out, spec.value_dim);
     }
 }
 
-/// Vectors that are worked on together. Their visible ranges do not decrease, neither at the start nor at the end.
+/// Query vectors that are processed together. Neither start nor end of their visible ranges decreases.
 #[derive(Clone, Copy)]
 struct Pass {
     /// Index of the first.
@@ -150,41 +159,41 @@ struct Pass {
     count: usize,
 }
 
-/// Full passes, and one or two for the rest.
-fn passes(count: usize, most: usize) -> impl Iterator<Item = Pass> {
+/// Full passes, then one or more smaller ones for the rest.
+fn passes(count: usize, max: usize) -> impl Iterator<Item = Pass> {
     let mut first = 0;
     std::iter::from_fn(move || {
         let rest = count - first;
         let pass = Pass {
             first,
-            count: if rest >= most { most } else { rest.min(FEW) },
+            count: if rest >= max { max } else { rest.min(FEW) },
         };
         first += pass.count;
         (rest > 0).then_some(pass)
     })
 }
 
-/// An item at work.
-struct Work<'a> {
+/// An item at workspace.
+struct Workspace<'a> {
     job: &'a Job<'a>,
-    item: &'a Item<'a>,
-    queries: [Query; VECTORS],
+    item: &'a WorkItem<'a>,
+    queries: [Query; MAX_VECTORS],
     /// Vectors of a full pass.
-    most: usize,
+    max_vectors: usize,
     /// The query vectors.
-    q: [*const f32; VECTORS],
+    q: [*const f32; MAX_VECTORS],
     /// Scores of a chunk, then its weights.
     scores: Rows,
     /// Weighted values of a chunk.
     parts: Rows,
 }
 
-impl<'a> Work<'a> {
-    /// Also gives a `[vectors, padded]` part of the scratch.
+impl<'a> Workspace<'a> {
+    /// Also returns a `[vectors, padded]` part of the scratch.
     #[inline(always)]
     fn new<I: Isa>(
         job: &'a Job<'a>,
-        item: &'a Item<'a>,
+        item: &'a WorkItem<'a>,
         scratch: &'a mut Vec<f32>,
     ) -> (Self, &'a mut [f32]) {
         let (dim, padded) = (job.spec.head_dim, job.cache.value_stride());
@@ -200,19 +209,19 @@ impl<'a> Work<'a> {
         let (parts, rest) = rest.split_at_mut(count * padded);
         let values = &mut rest[..count * padded];
 
-        let mut queries = [Query::default(); VECTORS];
+        let mut queries = [Query::default(); MAX_VECTORS];
         for (index, query) in queries[..count].iter_mut().enumerate() {
             *query = item.query(job.spec, index);
         }
-        let mut q = [std::ptr::null(); VECTORS];
+        let mut q = [std::ptr::null(); MAX_VECTORS];
         for (q, query) in q.iter_mut().zip(&queries[..count]) {
             *q = job.q[query.at * dim..][..dim].as_ptr();
         }
-        let work = Self {
+        let workspace = Self {
             job,
             item,
             queries,
-            most: most::<I>(),
+            max_vectors: max_vectors::<I>(),
             q,
             scores: Rows {
                 start: scores.as_mut_ptr(),
@@ -223,14 +232,14 @@ impl<'a> Work<'a> {
                 width: padded,
             },
         };
-        (work, values)
+        (workspace, values)
     }
 
     fn passes(&self) -> impl Iterator<Item = Pass> + use<> {
-        passes(self.item.vectors.len(), self.most)
+        passes(self.item.vectors.len(), self.max_vectors)
     }
 
-    /// What the vectors of a pass together see of `positions`, relative to their start.
+    /// The part of `positions` visible to any vector of a pass, relative to their start.
     #[inline(always)]
     fn seen(&self, pass: Pass, positions: &Range<usize>) -> Range<usize> {
         let last = pass.first + pass.count - 1;
@@ -240,8 +249,8 @@ impl<'a> Work<'a> {
         )
     }
 
-    /// The tile that is [`AHEAD`] tiles behind tile `index` of a chunk: first come the keys of its blocks, then their
-    /// values, then the keys of the next chunk; `current` behind the last. RepackedWeight are too short for the processor to see a
+    /// The tile that is [`AHEAD`] tiles after tile `index` of a chunk: first come the keys of its blocks, then their
+    /// values, then the keys of the next chunk; `current` after the last. RepackedWeight are too short for the CPU to see a
     /// stream in them.
     #[inline(always)]
     fn next<I: Isa>(&self, chunk: usize, index: usize, current: *const u8) -> *const u8 {
@@ -279,7 +288,7 @@ impl<'a> Work<'a> {
         start
     }
 
-    /// The blocks of a chunk that any vector sees.
+    /// The blocks of a chunk visible to any vector.
     #[inline(always)]
     fn blocks_seen(&self, chunk: usize) -> Range<usize> {
         let size = self.job.cache.shape().block_size;
@@ -309,8 +318,10 @@ impl<'a> Work<'a> {
         chunk * len..(chunk + 1) * len
     }
 
+    /// # Safety
+    /// As for [`TileFormat`]. `S` is the format of the cache, the blocks of the chunk are valid, and this workspace is used by one thread.
     #[inline(always)]
-    unsafe fn score_chunk<I: Isa, S: Stored<I>>(&self, chunk: usize) {
+    unsafe fn score_chunk<I: Isa, S: TileFormat<I>>(&self, chunk: usize) {
         let (cache, spec) = (self.job.cache, self.job.spec);
         for (index, (block, column, positions)) in self.blocks(chunk).enumerate() {
             let start = cache.keys(block, self.item.kv_head);
@@ -320,7 +331,7 @@ impl<'a> Work<'a> {
                 dim: spec.head_dim,
                 stride: cache.stride(),
             };
-            // SAFETY: the caller's promise; blocks that are seen have been checked, and the scratch is as long as the
+            // SAFETY: the contract of this function; blocks that are seen have been checked, and the scratch is as long as the
             // passes over it.
             unsafe {
                 for pass in self.passes() {
@@ -333,12 +344,14 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// # Safety
+    /// As for [`Isa`]. [`Workspace::score_chunk`] has run for this chunk, and no reference into the scores exists.
     #[inline(always)]
-    unsafe fn weigh_chunk<I: Isa>(&self, chunk: usize) -> [Sum; VECTORS] {
+    unsafe fn chunk_weights<I: Isa>(&self, chunk: usize) -> [SoftmaxState; MAX_VECTORS] {
         let (stride, size) = (self.job.cache.stride(), self.job.cache.shape().block_size);
         let positions = self.positions(chunk);
         let column = |position: usize| position / size * stride + position % size;
-        let mut found = [Sum::EMPTY; VECTORS];
+        let mut states = [SoftmaxState::EMPTY; MAX_VECTORS];
         for vector in 0..self.item.vectors.len() {
             let query = &self.queries[vector];
             let seen = clip(query.start..query.end, &positions);
@@ -357,14 +370,16 @@ impl<'a> Work<'a> {
                     scores[block * stride + size..(block + 1) * stride].fill(f32::NEG_INFINITY);
                 }
             }
-            // SAFETY: the caller's promise.
-            found[vector] = unsafe { weigh::<I>(scores, from, to) };
+            // SAFETY: the contract of this function.
+            states[vector] = unsafe { softmax_weights::<I>(scores, from, to) };
         }
-        found
+        states
     }
 
+    /// # Safety
+    /// As for [`Workspace::score_chunk`]; [`Workspace::chunk_weights`] has run for this chunk.
     #[inline(always)]
-    unsafe fn gather_chunk<I: Isa, S: Stored<I>>(&self, chunk: usize) {
+    unsafe fn add_chunk_values<I: Isa, S: TileFormat<I>>(&self, chunk: usize) {
         let cache = self.job.cache;
         let count = self.item.vectors.len();
         // SAFETY: as in `score_chunk`.
@@ -384,7 +399,7 @@ impl<'a> Work<'a> {
                     let queries = &self.queries[pass.first..][..pass.count];
                     let weights = self.scores.from(pass.first).skip(column);
                     let to = self.parts.from(pass.first);
-                    gather::<I, S>(values, queries, &positions, weights, to);
+                    add_weighted_values::<I, S>(values, queries, &positions, weights, to);
                 }
             }
         }

@@ -1,15 +1,15 @@
-//! Attention over paged keys and values.
+//! Attention over paged keys and values, in the style of flash attention and flash-decoding.
 //!
-//! The query heads that share a key/value head, of a few consecutive rows, are an [`Item`]: keys and values are read
-//! once for all of them. Positions are cut at absolute multiples of about [`CHUNK`] into chunks. A chunk gives each query
-//! vector the largest score, the sum of the weights relative to it, and the weighted sum of the values; chunks are
-//! merged in ascending order. A row of scores never exists as a whole. The chunks of an item that is a large part of the
-//! call are divided among threads and merged once all are done, with the same numbers. So what is computed for a row
-//! depends on its own position and the block size only.
+//! A [`WorkItem`] is the query heads of a few consecutive rows that share a key/value head: keys and values are read once
+//! for all of them. Positions are cut at absolute multiples of about [`CHUNK`] into chunks. For each query vector, a chunk
+//! gives the largest score, the sum of the weights relative to it, and the weighted sum of the values. Chunks are merged in
+//! ascending order with the online softmax, so a full row of scores never exists. If an item is a large part of the call,
+//! its chunks are split among threads (split-KV) and combined when all are done, with the same result. What is computed for
+//! a row depends only on its own position and the block size.
 
+mod dot_products;
 mod kernel;
 mod plan;
-mod products;
 mod softmax;
 mod tile;
 
@@ -17,24 +17,24 @@ use std::{cell::RefCell, ops::Range};
 
 use super::{Cpu, shared::UninitBuffer};
 use crate::{AttentionSpec, KvCache, KvCacheDtype, KvSpan};
-use kernel::{BYTES, FLOATS, HALVES, attend, finish};
-use plan::{Piece, Plan};
+use kernel::{F16, F32, INT8, attend, combine};
+use plan::{Plan, Split};
 
 /// Positions of a chunk, when the block size divides it.
 const CHUNK: usize = 256;
 
-/// Most query vectors of an item.
-const VECTORS: usize = 32;
+/// Maximum number of query vectors of an item.
+const MAX_VECTORS: usize = 32;
 
-/// Multiply-adds that are not worth waking other threads for.
-const SMALL: usize = 1 << 17;
+/// Calls with fewer multiply-adds run on the calling thread.
+const MIN_PARALLEL_COST: usize = 1 << 17;
 
 thread_local! {
-    /// What [`attend`] and [`finish`] keep for an item; its size does not depend on the length of a sequence.
+    /// Scratch memory of [`attend`] and [`combine`]; its size does not depend on the sequence length.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Bytes that this thread keeps.
+/// Bytes of scratch memory of this thread.
 #[cfg(test)]
 pub(crate) fn scratch_bytes() -> usize {
     SCRATCH.with_borrow(|scratch| size_of_val(scratch.as_slice()))
@@ -47,17 +47,17 @@ struct Job<'a> {
     spec: &'a AttentionSpec,
     /// `[rows, heads · value_dim]`.
     out: UninitBuffer<f32>,
-    /// The chunks of divided items, each `[vectors, 2 + padded value_dim]`: largest score, sum of weights, values.
+    /// Partial results of split items, for each chunk `[vectors, 2 + padded value_dim]`: largest score, sum of weights, values.
     partials: UninitBuffer<f32>,
 }
 
-/// Query vectors of one sequence that share a key/value head. Param `i` of a span and key/value head belongs to row
+/// Query vectors of one sequence that share a key/value head. Vector `i` of a span and key/value head belongs to row
 /// `i / heads per key/value head`.
-struct Item<'a> {
+struct WorkItem<'a> {
     span: &'a KvSpan<'a>,
     kv_head: usize,
     vectors: Range<usize>,
-    /// Chunks that any of the vectors sees.
+    /// Chunks that are visible to any of the vectors.
     chunks: Range<usize>,
     /// Multiply-adds.
     cost: usize,
@@ -74,8 +74,8 @@ struct Query {
     end: usize,
 }
 
-impl Item<'_> {
-    /// Param `index` of the item.
+impl WorkItem<'_> {
+    /// Query vector `index` of the item.
     fn query(&self, spec: &AttentionSpec, index: usize) -> Query {
         let span = self.span;
         let per_head = spec.heads / spec.kv_heads;
@@ -102,13 +102,13 @@ impl Job<'_> {
         self.chunk_blocks() * self.cache.shape().block_size
     }
 
-    /// Floats of a vector's part of a chunk.
+    /// F32Tile of a vector's part of a chunk.
     fn partial_len(&self) -> usize {
         2 + self.cache.value_stride()
     }
 }
 
-/// The part of `range` inside of `bounds`, relative to their start; empty ranges have their ends in order.
+/// The part of `range` inside `bounds`, relative to their start; empty ranges have their ends in order.
 #[inline(always)]
 fn clip(range: Range<usize>, bounds: &Range<usize>) -> Range<usize> {
     let start = range.start.max(bounds.start) - bounds.start;
@@ -140,41 +140,35 @@ pub(crate) fn attention(
     let spanned = spans.iter().map(|span| (span.rows.start, span.rows.end));
     for (start, end) in spanned.chain([(rows, rows)]) {
         let len = (start - covered) * width;
-        // SAFETY: these rows belong to no span, and nobody else works yet.
+        // SAFETY: these rows belong to no span, and no other thread is working yet.
         unsafe { job.out.part(covered * width, len).write_bytes(0, len) };
         covered = end;
     }
     let task = |phase: usize, index: usize| {
         SCRATCH.with_borrow_mut(|scratch| {
-            // SAFETY: the level was detected. Pieces have disjoint query vectors or chunks; the second phase follows when
+            // SAFETY: the CPU supports the detected level. Pieces have disjoint query vectors or chunks; the second phase follows when
             // all chunks are done.
             unsafe {
                 if phase == 0 {
-                    let Piece { item, .. } = &plan.pieces[index];
-                    let (item, piece) = (&plan.items[*item], &plan.pieces[index]);
+                    let Split { item, .. } = &plan.splits[index];
+                    let (item, split) = (&plan.items[*item], &plan.splits[index]);
                     match cache.dtype() {
-                        KvCacheDtype::F32 => {
-                            attend::<FLOATS>(cpu.level, &job, item, piece, scratch)
-                        }
-                        KvCacheDtype::F16 => {
-                            attend::<HALVES>(cpu.level, &job, item, piece, scratch)
-                        }
-                        KvCacheDtype::Int8 => {
-                            attend::<BYTES>(cpu.level, &job, item, piece, scratch)
-                        }
+                        KvCacheDtype::F32 => attend::<F32>(cpu.level, &job, item, split, scratch),
+                        KvCacheDtype::F16 => attend::<F16>(cpu.level, &job, item, split, scratch),
+                        KvCacheDtype::Int8 => attend::<INT8>(cpu.level, &job, item, split, scratch),
                     }
                 } else {
-                    let (item, partials) = plan.divided[index];
-                    finish(cpu.level, &job, &plan.items[item], partials, scratch);
+                    let (item, partials) = plan.split_items[index];
+                    combine(cpu.level, &job, &plan.items[item], partials, scratch);
                 }
             }
         });
     };
-    if plan.cost < SMALL {
-        (0..plan.pieces.len()).for_each(|index| task(0, index));
+    if plan.cost < MIN_PARALLEL_COST {
+        (0..plan.splits.len()).for_each(|index| task(0, index));
     } else {
         cpu.pool
-            .parallel_phases(&[plan.pieces.len(), plan.divided.len()], &task);
+            .parallel_phases(&[plan.splits.len(), plan.split_items.len()], &task);
     }
     // SAFETY: every row belongs to an item or was zeroed.
     unsafe { job.out.into_vec() }

@@ -1,28 +1,28 @@
-//! Dividing a call among threads.
+//! Splitting a call into work for threads.
 
 use std::{cmp::Reverse, ops::Range};
 
-use super::{Item, Job, SMALL, VECTORS};
+use super::{Job, MAX_VECTORS, MIN_PARALLEL_COST, WorkItem};
 use crate::KvSpan;
 
-/// Pieces per thread that an even division needs.
-const PIECES_PER_THREAD: usize = 4;
+/// Splits per thread for an even load.
+const SPLITS_PER_THREAD: usize = 4;
 
-/// Chunks of an item that one thread computes.
-pub(super) struct Piece {
+/// A range of chunks of an item, computed by one thread.
+pub(super) struct Split {
     pub item: usize,
     pub chunks: Range<usize>,
-    /// Where the first chunk's part goes, if the item is divided.
+    /// Index of the first partial result if the item is split.
     pub partials: Option<usize>,
 }
 
 pub(super) struct Plan<'a> {
-    pub items: Vec<Item<'a>>,
-    /// The longest first.
-    pub pieces: Vec<Piece>,
-    /// Items whose chunks several pieces compute, and where the chunks' parts are.
-    pub divided: Vec<(usize, usize)>,
-    /// Floats of all parts.
+    pub items: Vec<WorkItem<'a>>,
+    /// Longest first.
+    pub splits: Vec<Split>,
+    /// Items with several splits, and the index of their partial results.
+    pub split_items: Vec<(usize, usize)>,
+    /// F32Tile of all parts.
     pub partials_len: usize,
     /// Multiply-adds.
     pub cost: usize,
@@ -33,8 +33,8 @@ impl<'a> Plan<'a> {
         let mut items = Vec::new();
         for span in spans {
             let count = span.rows.len() * (job.spec.heads / job.spec.kv_heads);
-            for first in (0..count).step_by(VECTORS) {
-                let vectors = first..count.min(first + VECTORS);
+            for first in (0..count).step_by(MAX_VECTORS) {
+                let vectors = first..count.min(first + MAX_VECTORS);
                 items.extend(
                     (0..job.spec.kv_heads).map(|kv_head| item(job, span, kv_head, vectors.clone())),
                 );
@@ -43,43 +43,43 @@ impl<'a> Plan<'a> {
         let cost = items.iter().map(|item| item.cost).sum();
         let mut plan = Self {
             items,
-            pieces: Vec::new(),
-            divided: Vec::new(),
+            splits: Vec::new(),
+            split_items: Vec::new(),
             partials_len: 0,
             cost,
         };
         for index in 0..plan.items.len() {
             let item = &plan.items[index];
-            // An item that is not much more than a piece stays whole, so a thread holds few parts.
-            let share = item.cost * PIECES_PER_THREAD * threads / cost.max(1);
-            let count = if threads > 1 && share > 1 && cost >= SMALL {
+            // Items not much larger than a split stay whole, to keep the number of partial results small.
+            let share = item.cost * SPLITS_PER_THREAD * threads / cost.max(1);
+            let count = if threads > 1 && share > 1 && cost >= MIN_PARALLEL_COST {
                 share.min(item.chunks.len())
             } else {
                 1
             };
-            plan.divide(job, index, count);
+            plan.split(job, index, count);
         }
-        let (items, chunk) = (&plan.items, |item: &Item<'_>| {
+        let (items, chunk) = (&plan.items, |item: &WorkItem<'_>| {
             item.cost / item.chunks.len().max(1)
         });
-        plan.pieces
-            .sort_by_key(|piece| Reverse(piece.chunks.len() * chunk(&items[piece.item])));
+        plan.splits
+            .sort_by_key(|split| Reverse(split.chunks.len() * chunk(&items[split.item])));
         plan
     }
 
-    /// Makes `count` pieces of about as many chunks.
-    fn divide(&mut self, job: &Job<'_>, index: usize, count: usize) {
+    /// Divides the chunks of item `index` evenly into `count` splits.
+    fn split(&mut self, job: &Job<'_>, index: usize, count: usize) {
         let item = &self.items[index];
         let (start, len) = (item.chunks.start, item.chunks.len());
         let part_len = item.vectors.len() * job.partial_len();
         let partials = self.partials_len;
         if count > 1 {
-            self.divided.push((index, partials));
+            self.split_items.push((index, partials));
             self.partials_len += len * part_len;
         }
-        self.pieces.extend((0..count).map(|piece| {
-            let chunks = piece * len / count..(piece + 1) * len / count;
-            Piece {
+        self.splits.extend((0..count).map(|split| {
+            let chunks = split * len / count..(split + 1) * len / count;
+            Split {
                 item: index,
                 partials: (count > 1).then_some(partials + chunks.start * part_len),
                 chunks: start + chunks.start..start + chunks.end,
@@ -93,8 +93,8 @@ fn item<'a>(
     span: &'a KvSpan<'a>,
     kv_head: usize,
     vectors: Range<usize>,
-) -> Item<'a> {
-    let mut item = Item {
+) -> WorkItem<'a> {
+    let mut item = WorkItem {
         span,
         kv_head,
         vectors,
@@ -116,7 +116,7 @@ mod tests {
     use crate::cpu::shared::UninitBuffer;
     use crate::{AttentionSpec, CpuOptions, Kernels, KvCache, KvCacheDtype, KvShape, Mask};
 
-    /// Plans for sequences of so many rows, the last of so many positions.
+    /// Plans a call of sequences given as (rows, total positions).
     fn with_plan(sequences: &[(usize, usize)], check: impl Fn(&Plan<'_>)) {
         let longest = sequences.iter().map(|(_, len)| *len).max().unwrap();
         let kernels = Kernels::cpu(CpuOptions {
@@ -161,10 +161,10 @@ mod tests {
         };
         let spans: Vec<_> = sequences.iter().map(span).collect();
         let plan = Plan::new(&job, &spans, 4);
-        // Every chunk of every item belongs to one piece.
+        // Every chunk of every item belongs to exactly one split.
         for (index, item) in plan.items.iter().enumerate() {
-            let pieces = plan.pieces.iter().filter(|piece| piece.item == index);
-            let mut chunks: Vec<_> = pieces.flat_map(|piece| piece.chunks.clone()).collect();
+            let splits = plan.splits.iter().filter(|split| split.item == index);
+            let mut chunks: Vec<_> = splits.flat_map(|split| split.chunks.clone()).collect();
             chunks.sort_unstable();
             assert!(chunks.into_iter().eq(item.chunks.clone()));
         }
@@ -172,39 +172,39 @@ mod tests {
     }
 
     #[test]
-    fn one_long_sequence_is_divided_among_all_threads() {
+    fn plan_splits_one_long_sequence_among_all_threads() {
         with_plan(&[(1, 4096)], |plan| {
-            assert_eq!((plan.items.len(), plan.divided.len()), (2, 2));
-            assert!(plan.pieces.len() >= 8);
+            assert_eq!((plan.items.len(), plan.split_items.len()), (2, 2));
+            assert!(plan.splits.len() >= 8);
             // Sixteen chunks of four vectors for both heads.
             assert_eq!(plan.partials_len, 2 * 16 * 4 * (2 + 64));
         });
     }
 
     #[test]
-    fn short_sequences_and_crowds_are_not_divided() {
+    fn plan_does_not_split_short_or_many_sequences() {
         for sequences in [vec![(1, 100)], vec![(1, 4096); 16], vec![(512, 4096)]] {
             with_plan(&sequences, |plan| {
-                assert!(plan.divided.is_empty(), "{sequences:?}");
-                assert_eq!(plan.pieces.len(), plan.items.len());
+                assert!(plan.split_items.is_empty(), "{sequences:?}");
+                assert_eq!(plan.splits.len(), plan.items.len());
             });
         }
     }
 
     #[test]
-    fn a_long_sequence_among_short_ones_is_divided() {
+    fn plan_splits_only_the_long_sequence_among_short_ones() {
         let spans = [(1, 100), (1, 100), (1, 8192), (1, 100), (1, 100), (1, 100)];
         with_plan(&spans, |plan| {
-            let divided: Vec<_> = plan.divided.iter().map(|(item, _)| *item).collect();
-            assert_eq!(divided, [4, 5]);
+            let split: Vec<_> = plan.split_items.iter().map(|(item, _)| *item).collect();
+            assert_eq!(split, [4, 5]);
         });
     }
 
     #[test]
-    fn the_longest_pieces_come_first() {
+    fn plan_orders_splits_longest_first() {
         with_plan(&[(2048, 2048)], |plan| {
-            let end = |piece: &Piece| plan.items[piece.item].chunks.end;
-            assert!(plan.pieces.iter().map(end).is_sorted_by(|a, b| a >= b));
+            let end = |split: &Split| plan.items[split.item].chunks.end;
+            assert!(plan.splits.iter().map(end).is_sorted_by(|a, b| a >= b));
         });
     }
 }

@@ -1,23 +1,23 @@
-//! Scores to weights, and merging what chunks give.
+//! Online softmax: weights of a chunk, merging of chunks, normalization.
 
 use super::super::{
     math,
     simd::{Isa, LANES},
 };
 
-/// What a query vector has summed, relative to the largest score.
+/// Running maximum and sum of a query vector.
 #[derive(Clone, Copy)]
-pub(super) struct Sum {
+pub(super) struct SoftmaxState {
     pub max: f32,
     /// The sum of the weights.
-    pub total: f32,
+    pub sum: f32,
 }
 
-impl Sum {
-    /// Nothing yet.
+impl SoftmaxState {
+    /// The state before the first chunk.
     pub const EMPTY: Self = Self {
         max: f32::NEG_INFINITY,
-        total: 0.0,
+        sum: 0.0,
     };
 }
 
@@ -29,7 +29,7 @@ pub(super) fn cap_scores<I: Isa>(cap: f32, scores: &mut [f32]) {
     }
 }
 
-/// The largest of runs of sixteen. Passes over NaN, which the weights then show.
+/// The largest score, ignoring NaN, which shows up in the weights instead.
 #[inline(always)]
 fn largest(scores: &[f32]) -> f32 {
     // One instruction, where `f32::max` needs three.
@@ -50,17 +50,24 @@ fn largest(scores: &[f32]) -> f32 {
     largest[0]
 }
 
-/// RopeCosSin the scores `from..to` of a chunk into weights relative to the largest.
+/// Converts the scores `from..to` of a chunk into weights relative to the largest.
 ///
 /// Runs of sixteen that are partly inside get weights of zero outside.
+///
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
-pub(super) unsafe fn weigh<I: Isa>(scores: &mut [f32], from: usize, to: usize) -> Sum {
+pub(super) unsafe fn softmax_weights<I: Isa>(
+    scores: &mut [f32],
+    from: usize,
+    to: usize,
+) -> SoftmaxState {
     let runs = from / LANES * LANES..to.next_multiple_of(LANES);
     scores[runs.start..from].fill(f32::NEG_INFINITY);
     scores[to..runs.end].fill(f32::NEG_INFINITY);
     let scores = &mut scores[runs];
     let max = largest(scores);
-    // SAFETY: the caller's promise; runs are of sixteen.
+    // SAFETY: the contract of this function; runs are of sixteen.
     unsafe {
         let mut totals = I::splat(0.0);
         for run in scores.chunks_exact_mut(LANES) {
@@ -69,18 +76,23 @@ pub(super) unsafe fn weigh<I: Isa>(scores: &mut [f32], from: usize, to: usize) -
             }
             totals = I::add(totals, I::load(run.as_ptr()));
         }
-        Sum {
+        SoftmaxState {
             max,
-            total: I::sum(totals),
+            sum: I::sum(totals),
         }
     }
 }
 
-/// Adds the part of a chunk to what was summed before it. Both values hold as many vectors of sixteen as `part`.
+/// Merges the result of a chunk into the running sums. `values` and `part` have the same length, a multiple of sixteen.
 #[inline(always)]
-pub(super) fn merge<I: Isa>(sum: &mut Sum, values: &mut [f32], chunk: Sum, part: &[f32]) {
-    // A chunk that the vector does not see.
-    if chunk.total == 0.0 {
+pub(super) fn merge<I: Isa>(
+    sum: &mut SoftmaxState,
+    values: &mut [f32],
+    chunk: SoftmaxState,
+    part: &[f32],
+) {
+    // No position of the chunk is visible to the vector.
+    if chunk.sum == 0.0 {
         return;
     }
     let max = sum.max.max(chunk.max);
@@ -89,16 +101,16 @@ pub(super) fn merge<I: Isa>(sum: &mut Sum, values: &mut [f32], chunk: Sum, part:
         math::exp::<I>(chunk.max - max),
     );
     sum.max = max;
-    sum.total = I::fma1(sum.total, before, chunk.total * now);
+    sum.sum = I::fma1(sum.sum, before, chunk.sum * now);
     for (value, part) in values.iter_mut().zip(part) {
         *value = I::fma1(*value, before, part * now);
     }
 }
 
-/// Divides by the sum of the weights, that of a sink included.
+/// Divides by the sum of the weights, including that of the sink.
 #[inline(always)]
-pub(super) fn divide<I: Isa>(sum: Sum, sink: Option<f32>, values: &mut [f32]) {
-    let (mut factor, mut total) = (1.0, sum.total);
+pub(super) fn normalize<I: Isa>(sum: SoftmaxState, sink: Option<f32>, values: &mut [f32]) {
+    let (mut factor, mut total) = (1.0, sum.sum);
     if let Some(sink) = sink {
         let max = sum.max.max(sink);
         factor = math::exp::<I>(sum.max - max);

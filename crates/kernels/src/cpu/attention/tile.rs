@@ -1,4 +1,4 @@
-//! Keys and values of one head of a block, widened as they are loaded.
+//! Tiles of the cache: keys or values of one head of a block, converted to f32 when loaded.
 
 use super::super::{
     prefetch,
@@ -6,21 +6,21 @@ use super::super::{
 };
 use crate::kv::GROUP;
 
-/// `[elements, stride]`, then what the type needs besides.
+/// `[elements, stride]`, followed by the scales if the type has any.
 #[derive(Clone, Copy)]
 pub(super) struct Keys {
     pub start: *const u8,
-    /// Keys that are asked of memory while these are used.
+    /// Keys to prefetch while these are used.
     pub next: *const u8,
     pub dim: usize,
     pub stride: usize,
 }
 
-/// `[stride, padded]`, then what the type needs besides.
+/// `[stride, padded]`, followed by the scales if the type has any.
 #[derive(Clone, Copy)]
 pub(super) struct Values {
     pub start: *const u8,
-    /// Values that are asked of memory while these are used.
+    /// Values to prefetch while these are used.
     pub next: *const u8,
     pub stride: usize,
     pub padded: usize,
@@ -31,30 +31,38 @@ pub(super) struct Values {
 /// How elements are stored.
 ///
 /// # Safety
-/// As [`Isa`]; positions and elements are inside of the tile, and so are the fifteen behind those of a vector.
-pub(super) trait Stored<I: Isa> {
-    /// What multiplies a run of keys at sixteen positions.
+/// As [`Isa`]; positions and elements are inside the tile, and so are the fifteen after those of a vector.
+pub(super) trait TileFormat<I: Isa> {
+    /// The scale of a run of keys at sixteen positions.
     type Scale: Copy;
     /// Bytes of an element.
     const BYTES: usize;
 
-    /// Asks for `count` elements of another tile from element `index`.
+    /// Prefetches `count` elements of another tile from element `index`.
     #[inline(always)]
     fn prefetch(next: *const u8, index: usize, count: usize) {
         let first = index * Self::BYTES;
         prefetch::prefetch(next, first..first + count * Self::BYTES);
     }
 
+    /// # Safety
+    /// As for [`TileFormat`].
     unsafe fn key_scale(keys: Keys, element: usize, position: usize) -> Self::Scale;
     /// One element of the keys at sixteen positions.
+    ///
+    /// # Safety
+    /// As for [`TileFormat`].
     unsafe fn key(keys: Keys, element: usize, position: usize, scale: Self::Scale) -> I::V;
     /// Sixteen elements of the value at a position.
+    ///
+    /// # Safety
+    /// As for [`TileFormat`].
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V;
 }
 
-pub(super) struct Floats;
+pub(super) struct F32Tile;
 
-impl<I: Isa> Stored<I> for Floats {
+impl<I: Isa> TileFormat<I> for F32Tile {
     type Scale = ();
     const BYTES: usize = 4;
 
@@ -63,7 +71,7 @@ impl<I: Isa> Stored<I> for Floats {
 
     #[inline(always)]
     unsafe fn key(keys: Keys, element: usize, position: usize, (): ()) -> I::V {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `TileFormat::key`.
         unsafe {
             I::load(
                 keys.start
@@ -76,14 +84,14 @@ impl<I: Isa> Stored<I> for Floats {
     #[inline(always)]
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V {
         let start = values.start.cast::<f32>();
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `TileFormat::value`.
         unsafe { I::load(start.add(position * values.padded + element)) }
     }
 }
 
-pub(super) struct Halves;
+pub(super) struct F16Tile;
 
-impl<I: Isa> Stored<I> for Halves {
+impl<I: Isa> TileFormat<I> for F16Tile {
     type Scale = ();
     const BYTES: usize = 2;
 
@@ -92,7 +100,7 @@ impl<I: Isa> Stored<I> for Halves {
 
     #[inline(always)]
     unsafe fn key(keys: Keys, element: usize, position: usize, (): ()) -> I::V {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `TileFormat::key`.
         unsafe {
             I::load_f16(
                 keys.start
@@ -105,21 +113,21 @@ impl<I: Isa> Stored<I> for Halves {
     #[inline(always)]
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V {
         let start = values.start.cast::<u16>();
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `TileFormat::value`.
         unsafe { I::load_f16(start.add(position * values.padded + element)) }
     }
 }
 
 /// Bytes with a scale for each run of [`GROUP`] elements of a position.
-pub(super) struct ScaledBytes;
+pub(super) struct Int8Tile;
 
-impl<I: Isa> Stored<I> for ScaledBytes {
+impl<I: Isa> TileFormat<I> for Int8Tile {
     type Scale = I::V;
     const BYTES: usize = 1;
 
     #[inline(always)]
     unsafe fn key_scale(keys: Keys, element: usize, position: usize) -> I::V {
-        // SAFETY: the scales follow the elements.
+        // SAFETY: the contract of `TileFormat::key_scale`: the scales follow the elements.
         unsafe {
             let scales = keys.start.add(keys.dim * keys.stride).cast::<u16>();
             I::load_bf16(scales.add(element / GROUP * keys.stride + position))
@@ -129,7 +137,7 @@ impl<I: Isa> Stored<I> for ScaledBytes {
     #[inline(always)]
     unsafe fn key(keys: Keys, element: usize, position: usize, scale: I::V) -> I::V {
         let start = keys.start.cast::<i8>();
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `TileFormat::key`.
         unsafe {
             I::mul(
                 I::load_i8(start.add(element * keys.stride + position)),
@@ -141,7 +149,7 @@ impl<I: Isa> Stored<I> for ScaledBytes {
     #[inline(always)]
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V {
         let start = values.start.cast::<i8>();
-        // SAFETY: the scales follow the elements.
+        // SAFETY: the contract of `TileFormat::value`: the scales follow the elements.
         unsafe {
             let scales = values
                 .start

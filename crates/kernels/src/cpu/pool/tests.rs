@@ -9,7 +9,7 @@ fn visits(pool: &Pool, count: usize) -> Vec<usize> {
 }
 
 #[test]
-fn every_index_is_visited_once() {
+fn parallel_for_visits_every_index_once() {
     for threads in 1..5 {
         let pool = Pool::new(threads);
         for count in [0, 1, 2, 7, 100, 1000] {
@@ -19,7 +19,7 @@ fn every_index_is_visited_once() {
 }
 
 #[test]
-fn sleeping_workers_and_many_short_loops() {
+fn parallel_for_wakes_sleeping_workers() {
     let pool = Pool::new(3);
     for turn in 0..2_000 {
         if turn % 500 == 0 {
@@ -30,7 +30,7 @@ fn sleeping_workers_and_many_short_loops() {
 }
 
 #[test]
-fn callers_that_share_a_pool_and_nested_loops_finish() {
+fn parallel_for_finishes_with_concurrent_and_nested_callers() {
     let pool = Pool::new(3);
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -44,7 +44,7 @@ fn callers_that_share_a_pool_and_nested_loops_finish() {
 }
 
 #[test]
-fn a_phase_begins_when_all_of_the_one_before_is_done() {
+fn parallel_phases_start_after_the_previous_phase_is_done() {
     for threads in 1..5 {
         let pool = Pool::new(threads);
         for counts in [vec![1, 5], vec![0, 3, 4], vec![7, 0, 2, 9], vec![3, 0]] {
@@ -63,7 +63,7 @@ fn a_phase_begins_when_all_of_the_one_before_is_done() {
 }
 
 #[test]
-fn a_panic_ends_the_phases_behind_it() {
+fn parallel_phases_skip_phases_after_a_panic() {
     let pool = Pool::new(3);
     for _ in 0..50 {
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -78,7 +78,7 @@ fn a_panic_ends_the_phases_behind_it() {
 }
 
 #[test]
-fn a_panic_reaches_the_caller_and_the_pool_survives() {
+fn parallel_for_resumes_a_panic_and_the_pool_survives() {
     let pool = Pool::new(3);
     for _ in 0..20 {
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -90,7 +90,7 @@ fn a_panic_reaches_the_caller_and_the_pool_survives() {
 }
 
 #[test]
-fn what_is_left_aside_is_done_once_beside_loops_and_at_the_end() {
+fn background_tasks_run_exactly_once() {
     for threads in [1, 2, 4] {
         let pool = Pool::new(threads);
         let done = Arc::new(AtomicUsize::new(0));
@@ -107,7 +107,7 @@ fn what_is_left_aside_is_done_once_beside_loops_and_at_the_end() {
 }
 
 #[test]
-fn a_sleeping_worker_wakes_for_what_is_left_aside() {
+fn background_task_wakes_a_sleeping_worker() {
     let pool = Pool::new(2);
     while !pool.workers[0].asleep.load(Ordering::SeqCst) {
         thread::yield_now();
@@ -120,10 +120,10 @@ fn a_sleeping_worker_wakes_for_what_is_left_aside() {
 }
 
 #[test]
-fn a_panic_aside_leaves_the_worker_at_work() {
+fn background_panic_keeps_the_worker_alive() {
     let pool = Pool::new(2);
     let (sender, receiver) = std::sync::mpsc::channel();
-    pool.spawn_background(Box::new(|| panic!("aside")));
+    pool.spawn_background(Box::new(|| panic!("background")));
     pool.spawn_background(Box::new(move || {
         sender.send(()).unwrap();
     }));

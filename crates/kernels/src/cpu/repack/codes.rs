@@ -2,30 +2,33 @@
 
 use super::{
     CHUNK, ScaleFormat, TILE, VECTOR,
-    dots::{Dots, Scalar, scales},
+    int8_dot::{Int8Dot, Scalar, scales},
 };
 
 /// A format of codes.
-pub(crate) trait Codes {
+pub(crate) trait CodeFormat {
     /// Bits of a code, and vectors of a chunk.
     const BITS: usize;
     /// Whether unpacked bytes may be 64 or more.
     const WIDE: bool = false;
     /// Columns of a group are half a chunk.
-    const HALVES: bool = false;
+    const TWO_GROUPS: bool = false;
 
     /// Words `T` and `T + 4` of the chunk at `chunk`.
     ///
     /// # Safety
-    /// As for [`Dots`]; the chunk's `BITS` vectors are readable from `chunk` on, which is moved forward by the lanes in
+    /// As for [`Int8Dot`]; the chunk's `BITS` vectors are readable from `chunk` on, which is moved forward by the lanes in
     /// front of those wanted.
-    unsafe fn words<D: Dots, const T: usize>(chunk: *const u8) -> [D::Codes; 2];
+    unsafe fn words<D: Int8Dot, const T: usize>(chunk: *const u8) -> [D::Codes; 2];
 }
 
 /// Words `T` and `T + 4` of a 4-bit plane.
+///
+/// # Safety
+/// As for [`Int8Dot`]. The four vectors of the plane are readable.
 #[inline(always)]
-unsafe fn plane4<D: Dots, const T: usize>(plane: *const u8) -> [D::Codes; 2] {
-    // SAFETY: the caller's promise.
+unsafe fn plane4<D: Int8Dot, const T: usize>(plane: *const u8) -> [D::Codes; 2] {
+    // SAFETY: the contract of this function.
     unsafe {
         let both = D::load(plane.add(T * VECTOR));
         [D::mask(both, 15), D::mask(D::down::<4>(both), 15)]
@@ -33,9 +36,12 @@ unsafe fn plane4<D: Dots, const T: usize>(plane: *const u8) -> [D::Codes; 2] {
 }
 
 /// Words `T` and `T + 4` of a 2-bit plane, moved up by `UP` bits, 0 or 4.
+///
+/// # Safety
+/// As for [`Int8Dot`]. The two vectors of the plane are readable.
 #[inline(always)]
-unsafe fn plane2<D: Dots, const T: usize, const UP: u32>(plane: *const u8) -> [D::Codes; 2] {
-    // SAFETY: the caller's promise.
+unsafe fn plane2<D: Int8Dot, const T: usize, const UP: u32>(plane: *const u8) -> [D::Codes; 2] {
+    // SAFETY: the contract of this function.
     unsafe {
         [
             pair_of_bits::<D, T, UP>(D::load(plane)),
@@ -45,9 +51,12 @@ unsafe fn plane2<D: Dots, const T: usize, const UP: u32>(plane: *const u8) -> [D
 }
 
 /// Bits `2T` and the next of every byte, at bit `UP`.
+///
+/// # Safety
+/// As for [`Int8Dot`].
 #[inline(always)]
-unsafe fn pair_of_bits<D: Dots, const T: usize, const UP: u32>(codes: D::Codes) -> D::Codes {
-    // SAFETY: the caller's promise.
+unsafe fn pair_of_bits<D: Int8Dot, const T: usize, const UP: u32>(codes: D::Codes) -> D::Codes {
+    // SAFETY: the contract of this function.
     unsafe {
         let placed = match (T, UP) {
             (0, 0) | (2, 4) => codes,
@@ -62,9 +71,12 @@ unsafe fn pair_of_bits<D: Dots, const T: usize, const UP: u32>(codes: D::Codes) 
 }
 
 /// Words `T` and `T + 4` of a 1-bit plane, moved up by `UP` bits.
+///
+/// # Safety
+/// As for [`Int8Dot`]. The vector of the plane is readable.
 #[inline(always)]
-unsafe fn plane1<D: Dots, const T: usize, const UP: u32>(plane: *const u8) -> [D::Codes; 2] {
-    // SAFETY: the caller's promise.
+unsafe fn plane1<D: Int8Dot, const T: usize, const UP: u32>(plane: *const u8) -> [D::Codes; 2] {
+    // SAFETY: the contract of this function.
     unsafe {
         let all = D::load(plane);
         // Bit T, then bit T + 4, to bit UP, which is 2 or 4.
@@ -82,22 +94,24 @@ unsafe fn plane1<D: Dots, const T: usize, const UP: u32>(plane: *const u8) -> [D
     }
 }
 
+/// # Safety
+/// As for [`Int8Dot`].
 #[inline(always)]
-unsafe fn merge<D: Dots>(a: [D::Codes; 2], b: [D::Codes; 2]) -> [D::Codes; 2] {
-    // SAFETY: the caller's promise.
+unsafe fn merge<D: Int8Dot>(a: [D::Codes; 2], b: [D::Codes; 2]) -> [D::Codes; 2] {
+    // SAFETY: the contract of this function.
     unsafe { [D::or(a[0], b[0]), D::or(a[1], b[1])] }
 }
 
 /// Unsigned integers.
 pub(crate) struct Integers<const BITS: usize>;
 
-impl<const BITS: usize> Codes for Integers<BITS> {
+impl<const BITS: usize> CodeFormat for Integers<BITS> {
     const BITS: usize = BITS;
     const WIDE: bool = BITS == 8;
 
     #[inline(always)]
-    unsafe fn words<D: Dots, const T: usize>(chunk: *const u8) -> [D::Codes; 2] {
-        // SAFETY: the caller's promise.
+    unsafe fn words<D: Int8Dot, const T: usize>(chunk: *const u8) -> [D::Codes; 2] {
+        // SAFETY: the contract of `CodeFormat::words`.
         unsafe {
             match BITS {
                 2 => plane2::<D, T, 0>(chunk),
@@ -126,16 +140,16 @@ impl<const BITS: usize> Codes for Integers<BITS> {
 /// Twice the value of every E2M1 code, plus 12.
 const E2M1_DOUBLED: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
 
-/// E2M1 floats; `HALVES` when a group is half a chunk (nvfp4).
-pub(crate) struct Fp4<const HALVES: bool>;
+/// E2M1 floats; `TWO_GROUPS` when a group is half a chunk (nvfp4).
+pub(crate) struct Fp4<const TWO_GROUPS: bool>;
 
-impl<const HALVES: bool> Codes for Fp4<HALVES> {
+impl<const TWO_GROUPS: bool> CodeFormat for Fp4<TWO_GROUPS> {
     const BITS: usize = 4;
-    const HALVES: bool = HALVES;
+    const TWO_GROUPS: bool = TWO_GROUPS;
 
     #[inline(always)]
-    unsafe fn words<D: Dots, const T: usize>(chunk: *const u8) -> [D::Codes; 2] {
-        // SAFETY: the caller's promise.
+    unsafe fn words<D: Int8Dot, const T: usize>(chunk: *const u8) -> [D::Codes; 2] {
+        // SAFETY: the contract of `CodeFormat::words`.
         unsafe {
             let [first, second] = plane4::<D, T>(chunk);
             [
@@ -193,7 +207,7 @@ macro_rules! with_codes {
 pub(super) use with_codes;
 
 /// Writes the values of one output in a record.
-pub(super) fn widen<C: Codes>(
+pub(super) fn widen<C: CodeFormat>(
     record: &[u8],
     code_bytes: usize,
     form: ScaleFormat,
@@ -201,7 +215,7 @@ pub(super) fn widen<C: Codes>(
     out: &mut [f32],
 ) {
     let (codes, record_scales) = record.split_at(code_bytes);
-    let group = if C::HALVES { CHUNK / 2 } else { out.len() };
+    let group = if C::TWO_GROUPS { CHUNK / 2 } else { out.len() };
     let chunks = codes.chunks_exact(C::BITS * VECTOR);
     assert!(lane < TILE && chunks.len() * CHUNK == out.len());
     for (chunk, out) in chunks.zip(out.chunks_exact_mut(CHUNK)) {

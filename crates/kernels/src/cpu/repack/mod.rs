@@ -1,8 +1,8 @@
-//! Quantized weights rearranged for integer dot products with int8 activations.
+//! Quantized weights repacked for integer dot products with int8 activations.
 //!
 //! # Layout
-//! Sixteen outputs make a *tile*; a last one that is not full is padded with outputs of scale 0. A tile holds one
-//! *record* per group of columns, one behind the other, so that a product reads its memory once, in order:
+//! Sixteen outputs form a *tile*; the last tile is padded with outputs of scale 0. A tile holds one *record* per group of
+//! columns, so that a kernel reads memory sequentially:
 //!
 //! 1. the codes, in *chunks* of 32 columns (a group of 16 columns is half a chunk, see below);
 //! 2. the sixteen scales of the group, then, in affine mode, its sixteen biases, in the type of the checkpoint.
@@ -27,33 +27,33 @@
 //! `sum = sum + (scale_g · step_g) · float(Σ code · q) + bias_g · (step_g · Σ q)`,
 //!
 //! with the integer sums exact, groups ascending, both additions fused multiply-adds. This order is the same for every
-//! number of rows and every instruction set, so a row's result depends on nothing but the row.
+//! number of rows and every instruction set, so a row's result depends only on the row.
 //!
 //! The 4-bit floats of mxfp4 and nvfp4 are integers once doubled; they are looked up with 12 added, which makes them
-//! unsigned, and the bias takes the 12 away again.
+//! unsigned, and the bias subtracts the 12 again.
 
+mod arena;
 mod codes;
-mod dots;
-mod memory;
-mod multiply;
+mod gemm;
+mod int8_dot;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
-mod rows;
+mod quantized_rows;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use codes::with_codes;
-pub(crate) use dots::Int8DotLevel;
-pub(crate) use multiply::{Operands, multiply};
-pub(crate) use rows::QuantizedRows;
+pub(crate) use gemm::{Operands, gemm};
+pub(crate) use int8_dot::Int8DotLevel;
+pub(crate) use quantized_rows::QuantizedRows;
 
 use crate::{
     FloatType, QuantMode, QuantSpec,
     weight::{Floats, Quantized, Scales},
 };
-pub(crate) use memory::Arena;
-use memory::RepackedMemory;
+pub(crate) use arena::Arena;
+use arena::RepackedMemory;
 
 /// Outputs of a tile.
 pub(crate) const TILE: usize = 16;
@@ -83,7 +83,7 @@ impl ScaleFormat {
     }
 }
 
-/// A quantized weight in tiles.
+/// A repacked quantized weight.
 #[derive(Debug)]
 pub(crate) struct RepackedWeight {
     spec: QuantSpec,
@@ -94,7 +94,7 @@ pub(crate) struct RepackedWeight {
 }
 
 impl RepackedWeight {
-    /// The form of a weight, if it can be cut into tiles: mxfp8 cannot, since its values are no small integers.
+    /// The scale format of a weight that can be repacked; `None` for mxfp8, whose values are not small integers.
     fn form(quantized: &Quantized, cols: usize) -> Option<ScaleFormat> {
         if !cols.is_multiple_of(CHUNK) {
             return None;
@@ -116,7 +116,7 @@ impl RepackedWeight {
         self.spec
     }
 
-    /// Bytes of all tiles.
+    /// Bytes of the weight.
     pub fn size_bytes(&self) -> usize {
         self.memory.len()
     }
@@ -126,8 +126,8 @@ impl RepackedWeight {
         self.spec.group_size
     }
 
-    /// RepackedWeight.
-    pub fn count(&self) -> usize {
+    /// Number of tiles.
+    pub fn tiles(&self) -> usize {
         self.rows.div_ceil(TILE)
     }
 

@@ -12,8 +12,8 @@
 
 use std::arch::{aarch64::*, asm};
 
-use super::codes::Codes;
-use super::dots::{Dots, each_word};
+use super::codes::CodeFormat;
+use super::int8_dot::{Int8Dot, each_word};
 use crate::cpu::{
     neon::{Neon as Lanes, four},
     simd::Isa,
@@ -24,9 +24,12 @@ type FourCodes = [uint8x16_t; 4];
 type FourSums = [int32x4_t; 4];
 
 /// Four consecutive activations in every lane's place.
+///
+/// # Safety
+/// `x` is readable for 4 values.
 #[inline(always)]
 unsafe fn four(x: *const i8) -> int8x16_t {
-    // SAFETY: four values are readable.
+    // SAFETY: the contract of this function: four values are readable.
     unsafe { vreinterpretq_s8_s32(vdupq_n_s32(x.cast::<i32>().read_unaligned())) }
 }
 
@@ -37,7 +40,7 @@ macro_rules! sixteen_outputs {
         #[derive(Clone, Copy)]
         pub(super) struct $name;
 
-        impl Dots for $name {
+        impl Int8Dot for $name {
             const LANES: usize = 16;
             const ROWS: usize = 4;
             type Codes = FourCodes;
@@ -46,37 +49,37 @@ macro_rules! sixteen_outputs {
 
             #[inline(always)]
             unsafe fn load(from: *const u8) -> FourCodes {
-                // SAFETY: 64 bytes are readable.
+                // SAFETY: the contract of `Int8Dot::load`: 64 bytes are readable.
                 unsafe { four!(part => vld1q_u8(from.add(16 * part))) }
             }
 
             #[inline(always)]
             unsafe fn down<const N: u32>(codes: FourCodes) -> FourCodes {
-                // SAFETY: NEON is there. A shift to the left by a negative distance is one to the right.
+                // SAFETY: the contract of `Int8Dot::down`: NEON is always available. A shift to the left by a negative distance is one to the right.
                 unsafe { four!(part => vshlq_u8(codes[part], vdupq_n_s8(-(N as i8)))) }
             }
 
             #[inline(always)]
             unsafe fn up<const N: u32>(codes: FourCodes) -> FourCodes {
-                // SAFETY: NEON is there.
+                // SAFETY: the contract of `Int8Dot::up`: NEON is always available.
                 unsafe { four!(part => vshlq_u8(codes[part], vdupq_n_s8(N as i8))) }
             }
 
             #[inline(always)]
             unsafe fn mask(codes: FourCodes, mask: u8) -> FourCodes {
-                // SAFETY: NEON is there.
+                // SAFETY: the contract of `Int8Dot::mask`: NEON is always available.
                 unsafe { four!(part => vandq_u8(codes[part], vdupq_n_u8(mask))) }
             }
 
             #[inline(always)]
             unsafe fn or(a: FourCodes, b: FourCodes) -> FourCodes {
-                // SAFETY: NEON is there.
+                // SAFETY: the contract of `Int8Dot::or`: NEON is always available.
                 unsafe { four!(part => vorrq_u8(a[part], b[part])) }
             }
 
             #[inline(always)]
             unsafe fn look_up(codes: FourCodes, table: &[u8; 16]) -> FourCodes {
-                // SAFETY: the table has sixteen bytes.
+                // SAFETY: the contract of `Int8Dot::look_up`: the table has sixteen bytes.
                 unsafe {
                     let table = vld1q_u8(table.as_ptr());
                     four!(part => vqtbl1q_u8(table, codes[part]))
@@ -85,7 +88,7 @@ macro_rules! sixteen_outputs {
 
             #[inline(always)]
             unsafe fn zero() -> FourSums {
-                // SAFETY: NEON is there.
+                // SAFETY: the contract of `Int8Dot::zero`: NEON is always available.
                 unsafe { [vdupq_n_s32(0); 4] }
             }
 
@@ -95,55 +98,55 @@ macro_rules! sixteen_outputs {
                 codes: FourCodes,
                 x: *const i8,
             ) -> FourSums {
-                // SAFETY: the caller's promise.
+                // SAFETY: the contract of `Int8Dot::dot`.
                 unsafe { $dot::<WIDE>(sums, codes, four(x)) }
             }
 
             #[inline(always)]
             unsafe fn to_floats(sums: FourSums) -> Self::Floats {
-                // SAFETY: NEON is there.
+                // SAFETY: the contract of `Int8Dot::to_floats`: NEON is always available.
                 unsafe { four!(part => vcvtq_f32_s32(sums[part])) }
             }
 
             #[inline(always)]
             unsafe fn splat(value: f32) -> Self::Floats {
-                // SAFETY: NEON is there.
+                // SAFETY: the contract of `Int8Dot::splat`: NEON is always available.
                 unsafe { Lanes::splat(value) }
             }
 
             #[inline(always)]
             unsafe fn load_f32(from: *const f32) -> Self::Floats {
-                // SAFETY: sixteen values are readable.
+                // SAFETY: the contract of `Int8Dot::load_f32`: sixteen values are readable.
                 unsafe { Lanes::load(from) }
             }
 
             #[inline(always)]
             unsafe fn load_f16(from: *const u16) -> Self::Floats {
-                // SAFETY: sixteen values are readable.
+                // SAFETY: the contract of `Int8Dot::load_f16`: sixteen values are readable.
                 unsafe { Lanes::load_f16(from) }
             }
 
             #[inline(always)]
             unsafe fn load_bf16(from: *const u16) -> Self::Floats {
-                // SAFETY: sixteen values are readable.
+                // SAFETY: the contract of `Int8Dot::load_bf16`: sixteen values are readable.
                 unsafe { Lanes::load_bf16(from) }
             }
 
             #[inline(always)]
             unsafe fn store(to: *mut f32, value: Self::Floats) {
-                // SAFETY: sixteen values are writable.
+                // SAFETY: the contract of `Int8Dot::store`: sixteen values are writable.
                 unsafe { Lanes::store(to, value) }
             }
 
             #[inline(always)]
             unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats {
-                // SAFETY: NEON is there.
+                // SAFETY: the contract of `Int8Dot::mul`: NEON is always available.
                 unsafe { Lanes::mul(a, b) }
             }
 
             #[inline(always)]
             unsafe fn fma(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats {
-                // SAFETY: NEON is there.
+                // SAFETY: the contract of `Int8Dot::fma`: NEON is always available.
                 unsafe { Lanes::fma(a, b, c) }
             }
 
@@ -167,14 +170,14 @@ sixteen_outputs!(
     I8mm,
     dot_mixed,
     #[inline(always)]
-    unsafe fn chunk<C: Codes, const R: usize>(
+    unsafe fn chunk<C: CodeFormat, const R: usize>(
         chunk: *const u8,
         x: *const i8,
         stride: usize,
         low: &mut [FourSums; R],
         high: &mut [FourSums; R],
     ) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of this function.
         unsafe {
             if !by_matrices::<C>(R) {
                 return each_word::<Self, C, R>(chunk, x, stride, low, high);
@@ -187,7 +190,7 @@ sixteen_outputs!(
     }
 
     #[inline(always)]
-    unsafe fn arrange<C: Codes, const R: usize>(sums: &mut [FourSums; R]) {
+    unsafe fn arrange<C: CodeFormat, const R: usize>(sums: &mut [FourSums; R]) {
         if by_matrices::<C>(R) {
             for pair in sums.as_chunks_mut().0 {
                 *pair = split_rows(*pair);
@@ -197,18 +200,23 @@ sixteen_outputs!(
 );
 
 /// `sum + a · b` in lanes of four bytes.
+///
+/// # Safety
+/// None beyond NEON, which every 64-bit Arm CPU has.
 #[inline(always)]
 unsafe fn dot_neon_part(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
-    // SAFETY: NEON is there. Two products of at most 128 · 127 fit 16 bits.
+    // SAFETY: NEON is always available. Two products of at most 128 · 127 fit 16 bits.
     unsafe {
         let low = vmull_s8(vget_low_s8(a), vget_low_s8(b));
         vpadalq_s16(sums, vpaddq_s16(low, vmull_high_s8(a, b)))
     }
 }
 
+/// # Safety
+/// The CPU supports `dotprod`.
 #[inline(always)]
 unsafe fn sdot(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
-    // SAFETY: the dot product instructions are enabled.
+    // SAFETY: the contract of this function: the dot product instructions are enabled.
     unsafe {
         asm!(
             "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
@@ -221,9 +229,11 @@ unsafe fn sdot(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     sums
 }
 
+/// # Safety
+/// The CPU supports `i8mm`.
 #[inline(always)]
 unsafe fn usdot(mut sums: int32x4_t, a: uint8x16_t, b: int8x16_t) -> int32x4_t {
-    // SAFETY: the matrix instructions are enabled.
+    // SAFETY: the contract of this function: the matrix instructions are enabled.
     unsafe {
         asm!(
             "usdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
@@ -238,9 +248,12 @@ unsafe fn usdot(mut sums: int32x4_t, a: uint8x16_t, b: int8x16_t) -> int32x4_t {
 
 /// Adds the products of two rows of eight bytes with two rows of eight: with the first of `a` the two of `b`, then with
 /// the second.
+///
+/// # Safety
+/// The CPU supports `i8mm`.
 #[inline(always)]
 unsafe fn usmmla(mut sums: int32x4_t, a: uint8x16_t, b: int8x16_t) -> int32x4_t {
-    // SAFETY: the matrix instructions are enabled.
+    // SAFETY: the contract of this function: the matrix instructions are enabled.
     unsafe {
         asm!(
             "usmmla {0:v}.4s, {1:v}.16b, {2:v}.16b",
@@ -256,13 +269,15 @@ unsafe fn usmmla(mut sums: int32x4_t, a: uint8x16_t, b: int8x16_t) -> int32x4_t 
 /// The dot product of unsigned codes from one of signed bytes.
 macro_rules! unsigned_from_signed {
     ($name:ident, $dot:ident) => {
+        /// # Safety
+        /// The CPU supports the instructions of `$dot`.
         #[inline(always)]
         unsafe fn $name<const WIDE: bool>(
             sums: FourSums,
             codes: FourCodes,
             x: int8x16_t,
         ) -> FourSums {
-            // SAFETY: the caller's promise.
+            // SAFETY: the contract of this function.
             unsafe {
                 if WIDE {
                     // A code is 128 more than a signed byte; −128 is one, too.
@@ -282,28 +297,33 @@ macro_rules! unsigned_from_signed {
 unsigned_from_signed!(dot_neon, dot_neon_part);
 unsigned_from_signed!(dot_signed_bytes, sdot);
 
+/// # Safety
+/// The CPU supports `i8mm`.
 #[inline(always)]
 unsafe fn dot_mixed<const WIDE: bool>(sums: FourSums, codes: FourCodes, x: int8x16_t) -> FourSums {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe { four!(part => usdot(sums[part], codes[part], x)) }
 }
 
 /// Whether rows are taken in pairs. The two words of a step share a matrix, so they must share a group, too.
 #[inline(always)]
-fn by_matrices<C: Codes>(rows: usize) -> bool {
-    rows.is_multiple_of(2) && !C::HALVES
+fn by_matrices<C: CodeFormat>(rows: usize) -> bool {
+    rows.is_multiple_of(2) && !C::TWO_GROUPS
 }
 
 /// Multiplies words `T` and `T + 4` of a chunk with pairs of rows. The sums of a pair lie in its two places together:
 /// the first has eight outputs, four numbers for every two of them, in the order of [`usmmla`].
+///
+/// # Safety
+/// As for [`Int8Dot::chunk`] of [`I8mm`]; `R` is even.
 #[inline(always)]
-unsafe fn matrices<C: Codes, const T: usize, const R: usize>(
+unsafe fn matrices<C: CodeFormat, const T: usize, const R: usize>(
     chunk: *const u8,
     x: *const i8,
     stride: usize,
     sums: &mut [FourSums; R],
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         let [first, second] = C::words::<I8mm, T>(chunk);
         let first = four!(part => vreinterpretq_u32_u8(first[part]));
@@ -322,10 +342,13 @@ unsafe fn matrices<C: Codes, const T: usize, const R: usize>(
     }
 }
 
-/// The words at `x` and half a chunk behind it.
+/// The words at `x` and half a chunk later.
+///
+/// # Safety
+/// `x` is readable for 4 bytes, at its start and half a chunk later.
 #[inline(always)]
 unsafe fn two_words(x: *const i8) -> int8x8_t {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of this function.
     unsafe {
         let word = |from: *const i8| u64::from(from.cast::<u32>().read_unaligned());
         vcreate_s8(word(x) | word(x.add(super::CHUNK / 2)) << 32)

@@ -1,4 +1,4 @@
-//! Cutting a weight into tiles.
+//! Repacking of quantized weights.
 
 use super::{CHUNK, RepackedWeight, TILE, VECTOR};
 use crate::{
@@ -11,11 +11,11 @@ use crate::{
     weight::{Floats, Quantized, Scales},
 };
 
-/// Bytes of tiles that are worth handing to another thread.
+/// Bytes of tiles per task.
 const TASK_BYTES: usize = 256 * 1024;
 
 impl RepackedWeight {
-    /// Cuts a weight of `rows` by `cols` into tiles; `None` for forms that stay as they are.
+    /// Repacks a weight of `rows` by `cols`; `None` for formats without an int8 kernel.
     pub fn pack(
         cpu: &Cpu,
         quantized: &Quantized,
@@ -25,66 +25,69 @@ impl RepackedWeight {
         let Some(scales) = Self::form(quantized, cols) else {
             return Ok(None);
         };
-        let mut tiles = Self {
+        let mut weight = Self {
             spec: quantized.spec,
             rows,
             cols,
             scales,
             memory: cpu.arena.reserve(0)?,
         };
-        let (count, size) = (tiles.count(), tiles.tile_bytes());
+        let (count, size) = (weight.tiles(), weight.tile_bytes());
         let mut memory = cpu.arena.reserve(count * size)?;
         let out = SharedOutput::new(memory.as_mut_slice());
         let per_task = (TASK_BYTES / size).max(1);
         cpu.pool.parallel_for(count.div_ceil(per_task), &|task| {
             for tile in task * per_task..count.min((task + 1) * per_task) {
-                // SAFETY: the level was detected; tiles have disjoint memory.
+                // SAFETY: the CPU supports the detected level; tiles have disjoint memory.
                 unsafe {
                     let out = out.part(tile * size, size);
-                    pack_tile(cpu.level, &tiles, quantized, tile, out);
+                    pack_tile(cpu.level, &weight, quantized, tile, out);
                 }
             }
         });
-        tiles.memory = memory;
-        Ok(Some(tiles))
+        weight.memory = memory;
+        Ok(Some(weight))
     }
 }
 
 multiversion! {
-    pack_tile [] [] (tiles: &RepackedWeight, quantized: &Quantized, tile: usize, out: &mut [u8]) = pack_tile_with
+    pack_tile [] [] (weight: &RepackedWeight, quantized: &Quantized, tile: usize, out: &mut [u8]) = pack_tile_with
 }
 
 /// Fills a tile, which is zeroed memory.
+///
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
 unsafe fn pack_tile_with<I: Isa>(
-    tiles: &RepackedWeight,
+    weight: &RepackedWeight,
     quantized: &Quantized,
     tile: usize,
     out: &mut [u8],
 ) {
-    match tiles.spec.bits {
-        2 => pack_codes::<2>(tiles, quantized, tile, out),
-        3 => pack_codes::<3>(tiles, quantized, tile, out),
-        4 => pack_codes::<4>(tiles, quantized, tile, out),
-        5 => pack_codes::<5>(tiles, quantized, tile, out),
-        6 => pack_codes::<6>(tiles, quantized, tile, out),
-        _ => pack_codes::<8>(tiles, quantized, tile, out),
+    match weight.spec.bits {
+        2 => pack_codes::<2>(weight, quantized, tile, out),
+        3 => pack_codes::<3>(weight, quantized, tile, out),
+        4 => pack_codes::<4>(weight, quantized, tile, out),
+        5 => pack_codes::<5>(weight, quantized, tile, out),
+        6 => pack_codes::<6>(weight, quantized, tile, out),
+        _ => pack_codes::<8>(weight, quantized, tile, out),
     }
-    pack_scales(tiles, quantized, tile, out);
+    pack_scales(weight, quantized, tile, out);
 }
 
 #[inline(always)]
 fn pack_codes<const BITS: usize>(
-    tiles: &RepackedWeight,
+    weight: &RepackedWeight,
     quantized: &Quantized,
     tile: usize,
     out: &mut [u8],
 ) {
-    let chunks = tiles.chunks_per_record();
-    for lane in 0..TILE.min(tiles.rows - tile * TILE) {
+    let chunks = weight.chunks_per_record();
+    for lane in 0..TILE.min(weight.rows - tile * TILE) {
         let row = (tile * TILE + lane) * quantized.row_bytes;
         let row = &quantized.weight.as_slice()[row..][..quantized.row_bytes];
-        let records = out.chunks_exact_mut(tiles.record_bytes());
+        let records = out.chunks_exact_mut(weight.record_bytes());
         for (record, row) in records.zip(row.chunks_exact(chunks * CHUNK * BITS / 8)) {
             let to = record.chunks_exact_mut(BITS * VECTOR);
             for (to, from) in to.zip(row.chunks_exact(CHUNK * BITS / 8)) {
@@ -162,13 +165,13 @@ fn unpack_words<const BITS: usize>(from: &[u8]) -> [u32; 8] {
 
 /// Scales, then biases, of every group, in the stored type.
 #[inline(always)]
-fn pack_scales(tiles: &RepackedWeight, quantized: &Quantized, tile: usize, out: &mut [u8]) {
+fn pack_scales(weight: &RepackedWeight, quantized: &Quantized, tile: usize, out: &mut [u8]) {
     let groups = quantized.groups_per_row;
-    let (per_record, size) = (tiles.groups_per_record(), tiles.scales.bytes());
-    for (index, record) in out.chunks_exact_mut(tiles.record_bytes()).enumerate() {
-        let places = record[tiles.code_bytes()..].chunks_exact_mut(size);
+    let (per_record, size) = (weight.groups_per_record(), weight.scales.bytes());
+    for (index, record) in out.chunks_exact_mut(weight.record_bytes()).enumerate() {
+        let places = record[weight.code_bytes()..].chunks_exact_mut(size);
         for (place, group) in places.zip(index * per_record..) {
-            for lane in 0..TILE.min(tiles.rows - tile * TILE) {
+            for lane in 0..TILE.min(weight.rows - tile * TILE) {
                 let at = (tile * TILE + lane) * groups + group;
                 match &quantized.scales {
                     Scales::Affine { scales, biases } => {

@@ -10,16 +10,21 @@
 
 use std::arch::x86_64::*;
 
-use super::dots::Dots;
+use super::int8_dot::Int8Dot;
 use crate::cpu::{simd::Isa, x86::Avx512};
 
 /// Four consecutive activations in every lane's place.
+///
+/// # Safety
+/// `x` is readable for 4 values.
 #[inline(always)]
 unsafe fn four(x: *const i8) -> i32 {
-    // SAFETY: four values are readable.
+    // SAFETY: the contract of this function: four values are readable.
     unsafe { x.cast::<i32>().read_unaligned() }
 }
 
+/// # Safety
+/// None beyond SSE2, which every x86-64 CPU has.
 #[inline(always)]
 unsafe fn count<const N: u32>() -> __m128i {
     // SAFETY: SSE2 is always there.
@@ -30,7 +35,7 @@ unsafe fn count<const N: u32>() -> __m128i {
 #[derive(Clone, Copy)]
 pub(super) struct Avx512Vnni;
 
-impl Dots for Avx512Vnni {
+impl Int8Dot for Avx512Vnni {
     const LANES: usize = 16;
     const ROWS: usize = 16;
     type Codes = __m512i;
@@ -39,37 +44,37 @@ impl Dots for Avx512Vnni {
 
     #[inline(always)]
     unsafe fn load(from: *const u8) -> __m512i {
-        // SAFETY: 64 bytes are readable; AVX-512 is enabled.
+        // SAFETY: the contract of `Int8Dot::load`: 64 bytes are readable; AVX-512 is enabled.
         unsafe { _mm512_loadu_si512(from.cast()) }
     }
 
     #[inline(always)]
     unsafe fn down<const N: u32>(codes: __m512i) -> __m512i {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Int8Dot::down`: AVX-512 is enabled.
         unsafe { _mm512_srl_epi16(codes, count::<N>()) }
     }
 
     #[inline(always)]
     unsafe fn up<const N: u32>(codes: __m512i) -> __m512i {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Int8Dot::up`: AVX-512 is enabled.
         unsafe { _mm512_sll_epi16(codes, count::<N>()) }
     }
 
     #[inline(always)]
     unsafe fn mask(codes: __m512i, mask: u8) -> __m512i {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Int8Dot::mask`: AVX-512 is enabled.
         unsafe { _mm512_and_si512(codes, _mm512_set1_epi8(mask as i8)) }
     }
 
     #[inline(always)]
     unsafe fn or(a: __m512i, b: __m512i) -> __m512i {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Int8Dot::or`: AVX-512 is enabled.
         unsafe { _mm512_or_si512(a, b) }
     }
 
     #[inline(always)]
     unsafe fn look_up(codes: __m512i, table: &[u8; 16]) -> __m512i {
-        // SAFETY: the table has sixteen bytes; AVX-512 is enabled.
+        // SAFETY: the contract of `Int8Dot::look_up`: the table has sixteen bytes; AVX-512 is enabled.
         unsafe {
             let table = _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast()));
             _mm512_shuffle_epi8(table, codes)
@@ -78,61 +83,61 @@ impl Dots for Avx512Vnni {
 
     #[inline(always)]
     unsafe fn zero() -> __m512i {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Int8Dot::zero`: AVX-512 is enabled.
         unsafe { _mm512_setzero_si512() }
     }
 
     #[inline(always)]
     unsafe fn dot<const WIDE: bool>(sums: __m512i, codes: __m512i, x: *const i8) -> __m512i {
-        // SAFETY: four values are readable; VNNI is enabled.
+        // SAFETY: the contract of `Int8Dot::dot`: four values are readable; VNNI is enabled.
         unsafe { _mm512_dpbusd_epi32(sums, codes, _mm512_set1_epi32(four(x))) }
     }
 
     #[inline(always)]
     unsafe fn to_floats(sums: __m512i) -> __m512 {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Int8Dot::to_floats`: AVX-512 is enabled.
         unsafe { _mm512_cvtepi32_ps(sums) }
     }
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> __m512 {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Int8Dot::splat`: AVX-512 is enabled.
         unsafe { Avx512::splat(value) }
     }
 
     #[inline(always)]
     unsafe fn load_f32(from: *const f32) -> __m512 {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Int8Dot::load_f32`: sixteen values are readable.
         unsafe { Avx512::load(from) }
     }
 
     #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> __m512 {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Int8Dot::load_f16`: sixteen values are readable.
         unsafe { Avx512::load_f16(from) }
     }
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> __m512 {
-        // SAFETY: sixteen values are readable.
+        // SAFETY: the contract of `Int8Dot::load_bf16`: sixteen values are readable.
         unsafe { Avx512::load_bf16(from) }
     }
 
     #[inline(always)]
     unsafe fn store(to: *mut f32, value: __m512) {
-        // SAFETY: sixteen values are writable.
+        // SAFETY: the contract of `Int8Dot::store`: sixteen values are writable.
         unsafe { Avx512::store(to, value) }
     }
 
     #[inline(always)]
     unsafe fn mul(a: __m512, b: __m512) -> __m512 {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Int8Dot::mul`: AVX-512 is enabled.
         unsafe { Avx512::mul(a, b) }
     }
 
     #[inline(always)]
     unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
-        // SAFETY: AVX-512 is enabled.
+        // SAFETY: the contract of `Int8Dot::fma`: AVX-512 is enabled.
         unsafe { Avx512::fma(a, b, c) }
     }
 }
@@ -144,7 +149,7 @@ macro_rules! eight_outputs {
         #[derive(Clone, Copy)]
         pub(super) struct $name;
 
-        impl Dots for $name {
+        impl Int8Dot for $name {
             const LANES: usize = 8;
             const ROWS: usize = 4;
             type Codes = __m256i;
@@ -153,37 +158,37 @@ macro_rules! eight_outputs {
 
             #[inline(always)]
             unsafe fn load(from: *const u8) -> __m256i {
-                // SAFETY: 32 bytes are readable; AVX2 is enabled.
+                // SAFETY: the contract of `Int8Dot::load`: 32 bytes are readable; AVX2 is enabled.
                 unsafe { _mm256_loadu_si256(from.cast()) }
             }
 
             #[inline(always)]
             unsafe fn down<const N: u32>(codes: __m256i) -> __m256i {
-                // SAFETY: AVX2 is enabled.
+                // SAFETY: the contract of `Int8Dot::down`: AVX2 is enabled.
                 unsafe { _mm256_srl_epi16(codes, count::<N>()) }
             }
 
             #[inline(always)]
             unsafe fn up<const N: u32>(codes: __m256i) -> __m256i {
-                // SAFETY: AVX2 is enabled.
+                // SAFETY: the contract of `Int8Dot::up`: AVX2 is enabled.
                 unsafe { _mm256_sll_epi16(codes, count::<N>()) }
             }
 
             #[inline(always)]
             unsafe fn mask(codes: __m256i, mask: u8) -> __m256i {
-                // SAFETY: AVX2 is enabled.
+                // SAFETY: the contract of `Int8Dot::mask`: AVX2 is enabled.
                 unsafe { _mm256_and_si256(codes, _mm256_set1_epi8(mask as i8)) }
             }
 
             #[inline(always)]
             unsafe fn or(a: __m256i, b: __m256i) -> __m256i {
-                // SAFETY: AVX2 is enabled.
+                // SAFETY: the contract of `Int8Dot::or`: AVX2 is enabled.
                 unsafe { _mm256_or_si256(a, b) }
             }
 
             #[inline(always)]
             unsafe fn look_up(codes: __m256i, table: &[u8; 16]) -> __m256i {
-                // SAFETY: the table has sixteen bytes; AVX2 is enabled.
+                // SAFETY: the contract of `Int8Dot::look_up`: the table has sixteen bytes; AVX2 is enabled.
                 unsafe {
                     let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
                     _mm256_shuffle_epi8(table, codes)
@@ -192,43 +197,43 @@ macro_rules! eight_outputs {
 
             #[inline(always)]
             unsafe fn zero() -> __m256i {
-                // SAFETY: AVX2 is enabled.
+                // SAFETY: the contract of `Int8Dot::zero`: AVX2 is enabled.
                 unsafe { _mm256_setzero_si256() }
             }
 
             #[inline(always)]
             unsafe fn dot<const WIDE: bool>(sums: __m256i, codes: __m256i, x: *const i8) -> __m256i {
-                // SAFETY: the caller's promise.
+                // SAFETY: the contract of `Int8Dot::dot`.
                 unsafe { $dot::<WIDE>(sums, codes, _mm256_set1_epi32(four(x))) }
             }
 
             #[inline(always)]
             unsafe fn to_floats(sums: __m256i) -> __m256 {
-                // SAFETY: AVX2 is enabled.
+                // SAFETY: the contract of `Int8Dot::to_floats`: AVX2 is enabled.
                 unsafe { _mm256_cvtepi32_ps(sums) }
             }
 
             #[inline(always)]
             unsafe fn splat(value: f32) -> __m256 {
-                // SAFETY: AVX2 is enabled.
+                // SAFETY: the contract of `Int8Dot::splat`: AVX2 is enabled.
                 unsafe { _mm256_set1_ps(value) }
             }
 
             #[inline(always)]
             unsafe fn load_f32(from: *const f32) -> __m256 {
-                // SAFETY: eight values are readable.
+                // SAFETY: the contract of `Int8Dot::load_f32`: eight values are readable.
                 unsafe { _mm256_loadu_ps(from) }
             }
 
             #[inline(always)]
             unsafe fn load_f16(from: *const u16) -> __m256 {
-                // SAFETY: eight values are readable; F16C is enabled.
+                // SAFETY: the contract of `Int8Dot::load_f16`: eight values are readable; F16C is enabled.
                 unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
             }
 
             #[inline(always)]
             unsafe fn load_bf16(from: *const u16) -> __m256 {
-                // SAFETY: eight values are readable.
+                // SAFETY: the contract of `Int8Dot::load_bf16`: eight values are readable.
                 unsafe {
                     let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
                     _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
@@ -237,19 +242,19 @@ macro_rules! eight_outputs {
 
             #[inline(always)]
             unsafe fn store(to: *mut f32, value: __m256) {
-                // SAFETY: eight values are writable.
+                // SAFETY: the contract of `Int8Dot::store`: eight values are writable.
                 unsafe { _mm256_storeu_ps(to, value) }
             }
 
             #[inline(always)]
             unsafe fn mul(a: __m256, b: __m256) -> __m256 {
-                // SAFETY: AVX2 is enabled.
+                // SAFETY: the contract of `Int8Dot::mul`: AVX2 is enabled.
                 unsafe { _mm256_mul_ps(a, b) }
             }
 
             #[inline(always)]
             unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
-                // SAFETY: FMA is enabled.
+                // SAFETY: the contract of `Int8Dot::fma`: FMA is enabled.
                 unsafe { _mm256_fmadd_ps(a, b, c) }
             }
         }
@@ -267,9 +272,11 @@ eight_outputs!(
     dot_vnni
 );
 
+/// # Safety
+/// The CPU supports AVX2.
 #[inline(always)]
 unsafe fn dot_avx2<const WIDE: bool>(sums: __m256i, codes: __m256i, x: __m256i) -> __m256i {
-    // SAFETY: AVX2 is enabled.
+    // SAFETY: the contract of this function: AVX2 is enabled.
     unsafe {
         if WIDE {
             // Two products of a full byte do not fit 16 bits, so the halves of the byte are multiplied apart.
@@ -287,8 +294,10 @@ unsafe fn dot_avx2<const WIDE: bool>(sums: __m256i, codes: __m256i, x: __m256i) 
     }
 }
 
+/// # Safety
+/// The CPU supports AVX-VNNI.
 #[inline(always)]
 unsafe fn dot_vnni<const WIDE: bool>(sums: __m256i, codes: __m256i, x: __m256i) -> __m256i {
-    // SAFETY: AVX-VNNI is enabled.
+    // SAFETY: the contract of this function: AVX-VNNI is enabled.
     unsafe { _mm256_dpbusd_avx_epi32(sums, codes, x) }
 }

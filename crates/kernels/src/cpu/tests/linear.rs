@@ -1,8 +1,8 @@
-//! Weight products in floats.
+//! Linear layers with f32 activations.
 
 use proptest::prelude::*;
 
-use super::support::{Noise, at_most, every_form, every_level, fused_levels, is_fused, linear};
+use super::support::{Noise, at_most, every_format, every_level, fused_levels, is_fused, linear};
 use crate::{
     FloatType, Weight,
     cpu::{Cpu, linear::dequantize_row},
@@ -38,8 +38,8 @@ fn assert_close(cpu: &Cpu, w: &Weight, x: &[f32], bias: Option<&[f32]>) {
 }
 
 #[test]
-fn every_form_agrees_with_the_reference() {
-    for w in every_form(53, 384) {
+fn linear_matches_the_reference_in_every_format() {
+    for w in every_format(53, 384) {
         for rows in [1, 2, 3, 4, 5, 9] {
             let x = Noise(3).floats(rows * w.cols());
             let bias = Noise(4).floats(w.rows());
@@ -51,7 +51,7 @@ fn every_form_agrees_with_the_reference() {
 }
 
 #[test]
-fn dense_widths_need_not_be_whole_vectors() {
+fn linear_handles_widths_that_are_not_whole_vectors() {
     for cols in [1, 15, 16, 17, 40, 100] {
         for float in [FloatType::F32, FloatType::F16, FloatType::BF16] {
             let w = Noise(5).dense(7, cols, float);
@@ -66,8 +66,8 @@ fn dense_widths_need_not_be_whole_vectors() {
 }
 
 #[test]
-fn rows_are_widened_exactly() {
-    for w in every_form(5, 384) {
+fn dequantize_row_matches_the_reference_exactly() {
+    for w in every_format(5, 384) {
         for cpu in every_level() {
             for row in 0..w.rows() {
                 let (mut expected, mut found) = (vec![0.0; w.cols()], vec![0.0; w.cols()]);
@@ -90,9 +90,9 @@ fn rows_are_widened_exactly() {
 }
 
 #[test]
-fn vector_instruction_sets_agree_bitwise() {
+fn linear_is_bitwise_equal_on_all_fused_instruction_sets() {
     let fused = fused_levels();
-    for w in every_form(11, 384) {
+    for w in every_format(11, 384) {
         let x = Noise(8).floats(2 * w.cols());
         let results: Vec<_> = fused.iter().map(|cpu| linear(cpu, &x, &w, None)).collect();
         assert!(
@@ -106,11 +106,11 @@ fn vector_instruction_sets_agree_bitwise() {
 proptest! {
     #![proptest_config(at_most(24))]
 
-    /// The result of a row is the same alone and in any company.
+    /// Batch invariance: a row gives the same bits alone and in a batch.
     #[test]
-    fn results_do_not_depend_on_the_batch(rows in 1_usize..24, cut in 0_usize..24, seed: u64) {
+    fn linear_is_batch_invariant(rows in 1_usize..24, cut in 0_usize..24, seed: u64) {
         let cut = cut.min(rows);
-        for w in every_form(50, 256) {
+        for w in every_format(50, 256) {
             let x = Noise(seed).floats(rows * w.cols());
             for cpu in every_level() {
                 let whole = linear(&cpu, &x, &w, None);

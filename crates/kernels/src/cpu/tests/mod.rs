@@ -1,7 +1,7 @@
-//! Every operation on every instruction set against the reference, and the same result in every company.
+//! Every operation on every instruction set: agreement with the reference, and batch invariance.
 
 mod attention;
+mod elementwise;
 mod linear;
 mod repacked;
-mod small;
 mod support;

@@ -1,27 +1,27 @@
-//! Weight products of tiles with int8 activations.
+//! Linear layers with repacked weights and int8 activations.
 
 use proptest::prelude::*;
 
-use super::support::{Noise, at_most, every_dot_level, every_form, linear};
+use super::support::{Noise, at_most, every_dot_level, every_format, linear};
 use crate::{
     Activation, FloatType, Linear, Norm, QuantMode, QuantSpec, Weight,
     cpu::{
         Cpu,
         epilogue::Epilogue,
+        fused_linear::{FusedLinearInput, fused_linear},
         norm::norm,
-        product::{Input, product},
         repack::{Int8DotLevel, RepackedWeight},
     },
     reference,
     weight::Storage,
 };
 
-/// Every stored form that can be cut into tiles, as it is stored and in tiles.
-fn every_tiled_form(rows: usize, cols: usize) -> Vec<(Weight, Weight)> {
-    every_form(rows, cols)
+/// Every stored form that can be cut into repacked, as it is stored and in repacked.
+fn every_repacked_format(rows: usize, cols: usize) -> Vec<(Weight, Weight)> {
+    every_format(rows, cols)
         .into_iter()
         .filter_map(|w| Some((with_repacked(&w)?, w)))
-        .map(|(tiles, w)| (w, tiles))
+        .map(|(repacked, w)| (w, repacked))
         .collect()
 }
 
@@ -30,8 +30,8 @@ fn with_repacked(w: &Weight) -> Option<Weight> {
         return None;
     };
     let cpu = every_dot_level().pop()?;
-    let tiles = RepackedWeight::pack(&cpu, quantized, w.rows(), w.cols()).unwrap()?;
-    Some(w.with_repacked(tiles))
+    let repacked = RepackedWeight::pack(&cpu, quantized, w.rows(), w.cols()).unwrap()?;
+    Some(w.with_repacked(repacked))
 }
 
 fn describe(cpu: &Cpu, w: &Weight) -> String {
@@ -45,9 +45,9 @@ fn describe(cpu: &Cpu, w: &Weight) -> String {
 }
 
 #[test]
-fn all_formats_but_one_have_tiles() {
+fn repack_supports_every_format_except_mxfp8() {
     // Six widths, three group sizes, and two of the float formats.
-    assert_eq!(every_tiled_form(20, 256).len(), 20);
+    assert_eq!(every_repacked_format(20, 256).len(), 20);
     // A chunk of 32 columns holds two groups of nvfp4, so an odd number of them stays as it is.
     let spec = QuantSpec::default_for(QuantMode::Nvfp4);
     let odd = Noise(1).quantized(20, 128 + 16, spec, FloatType::F32);
@@ -55,23 +55,23 @@ fn all_formats_but_one_have_tiles() {
 }
 
 #[test]
-fn tiles_keep_every_value_and_take_no_more_memory() {
-    for (w, tiles) in every_tiled_form(37, 384) {
+fn repack_keeps_every_value_and_the_size() {
+    for (w, repacked) in every_repacked_format(37, 384) {
         for row in 0..w.rows() {
             let (mut expected, mut found) = (vec![0.0; w.cols()], vec![0.0; w.cols()]);
             w.dequantize_row(row, &mut expected);
-            tiles.dequantize_row(row, &mut found);
+            repacked.dequantize_row(row, &mut found);
             assert_eq!(found, expected, "{:?}", w.spec());
         }
         // But for the outputs that fill the last tile.
-        assert_eq!(tiles.size_bytes() * w.rows(), w.size_bytes() * 48);
+        assert_eq!(repacked.size_bytes() * w.rows(), w.size_bytes() * 48);
     }
 }
 
 /// Each result is within a few roundings of the sum of the magnitudes of its products.
 #[test]
-fn every_form_agrees_with_the_reference() {
-    for (w, tiles) in every_tiled_form(53, 384) {
+fn int8_linear_matches_the_reference_in_every_format() {
+    for (w, repacked) in every_repacked_format(53, 384) {
         let group = w.spec().unwrap().group_size;
         let bias = Noise(4).floats(w.rows());
         for rows in [1, 2, 3, 7, 16, 21] {
@@ -81,7 +81,7 @@ fn every_form_agrees_with_the_reference() {
             let rounded = reference::round_to_int8(&x, group);
             let expected = reference::linear(&rounded, &w, Some(&bias));
             for cpu in every_dot_level() {
-                let found = linear(&cpu, &x, &tiles, Some(&bias));
+                let found = linear(&cpu, &x, &repacked, Some(&bias));
                 let mut weight = vec![0.0; w.cols()];
                 for n in 0..w.rows() {
                     w.dequantize_row(n, &mut weight);
@@ -104,12 +104,12 @@ fn every_form_agrees_with_the_reference() {
 }
 
 #[test]
-fn int8_stays_close_to_floats() {
-    for (w, tiles) in every_tiled_form(64, 512) {
+fn int8_linear_error_is_below_one_percent() {
+    for (w, repacked) in every_repacked_format(64, 512) {
         let x = Noise(9).floats(8 * w.cols());
         let exact = reference::linear(&x, &w, None);
         let cpu = every_dot_level().pop().unwrap();
-        let found = linear(&cpu, &x, &tiles, None);
+        let found = linear(&cpu, &x, &repacked, None);
         let error: f32 = exact.iter().zip(&found).map(|(a, b)| (a - b).powi(2)).sum();
         let size: f32 = exact.iter().map(|a| a.powi(2)).sum();
         assert!((error / size).sqrt() < 0.008, "{:?}", w.spec());
@@ -117,15 +117,15 @@ fn int8_stays_close_to_floats() {
 }
 
 #[test]
-fn vector_instruction_sets_agree_bitwise() {
+fn int8_linear_is_bitwise_equal_on_all_fused_instruction_sets() {
     let mut levels = every_dot_level();
     // Plain x86-64 has no fused multiply-add.
     levels.retain(|cpu| cpu.dots != Int8DotLevel::Scalar || cfg!(target_arch = "aarch64"));
-    for (w, tiles) in every_tiled_form(20, 384) {
+    for (w, repacked) in every_repacked_format(20, 384) {
         let x = Noise(8).floats(11 * w.cols());
         let results: Vec<_> = levels
             .iter()
-            .map(|cpu| linear(cpu, &x, &tiles, None))
+            .map(|cpu| linear(cpu, &x, &repacked, None))
             .collect();
         assert!(
             results.windows(2).all(|pair| pair[0] == pair[1]),
@@ -136,12 +136,12 @@ fn vector_instruction_sets_agree_bitwise() {
 }
 
 #[test]
-fn what_is_not_a_number_stays_none() {
-    for (w, tiles) in every_tiled_form(16, 256) {
+fn int8_linear_propagates_nan() {
+    for (w, repacked) in every_repacked_format(16, 256) {
         for cpu in every_dot_level() {
             let mut x = Noise(5).floats(2 * w.cols());
             x[300] = f32::NAN;
-            let found = linear(&cpu, &x, &tiles, None);
+            let found = linear(&cpu, &x, &repacked, None);
             assert!(found[..16].iter().all(|y| y.is_finite()));
             assert!(
                 found[16..].iter().all(|y| y.is_nan()),
@@ -152,13 +152,13 @@ fn what_is_not_a_number_stays_none() {
     }
 }
 
-/// Norm, products and what is done with them, step by step.
+/// Norm, products and epilogue as separate operations.
 fn step_by_step(
     cpu: &Cpu,
     x: &[f32],
     norms: &Norm,
     linears: &[&Linear],
-    finish: Epilogue<'_>,
+    epilogue: Epilogue<'_>,
 ) -> Vec<f32> {
     let cols = linears[0].weight.cols();
     let h = norm(cpu, norms, x, cols, None);
@@ -177,13 +177,13 @@ fn step_by_step(
         }
     }
     let width = side_by_side.len() / rows;
-    match finish {
+    match epilogue {
         Epilogue::Store => side_by_side,
-        Epilogue::Activate(activation) => side_by_side
+        Epilogue::Activation(activation) => side_by_side
             .iter()
             .map(|x| reference::activate(*x, activation))
             .collect(),
-        Epilogue::Gate(activation) => side_by_side
+        Epilogue::Glu(activation) => side_by_side
             .chunks_exact(width)
             .flat_map(|row| {
                 let (gate, up) = row.split_at(width / 2);
@@ -191,7 +191,7 @@ fn step_by_step(
                 pairs.map(|(gate, up)| reference::activate(*gate, activation) * up)
             })
             .collect(),
-        Epilogue::Onto { residual, scale } => side_by_side
+        Epilogue::ResidualAdd { residual, scale } => side_by_side
             .iter()
             .zip(residual)
             .map(|(x, residual)| residual + scale * x)
@@ -199,13 +199,13 @@ fn step_by_step(
     }
 }
 
-/// Weights in tiles, as stored, and one of each; outputs that fill tiles and strips, and such that do not.
+/// Weights in repacked, as stored, and one of each; outputs that fill repacked and strips, and such that do not.
 #[test]
-fn fused_products_are_the_single_steps() {
+fn fused_linear_matches_its_unfused_steps() {
     let cols = 256;
     let norms = Norm::rms(Noise(1).floats(cols).into(), 1e-5);
     for outputs in [16, 40, 64, 150] {
-        let forms = every_tiled_form(outputs, cols);
+        let forms = every_repacked_format(outputs, cols);
         // 2 bits and 8 bits, of different group sizes.
         let [first, second] = [&forms[0], &forms[16]];
         let bias = || Some(Noise(2).floats(outputs).into());
@@ -225,31 +225,31 @@ fn fused_products_are_the_single_steps() {
                 let [a, b] = [&pair[0], &pair[1]];
                 let cases: [(&[&Linear], Epilogue<'_>); 5] = [
                     (&[a, b, a], Epilogue::Store),
-                    (&[b], Epilogue::Activate(Activation::Gelu)),
-                    (&[a, b], Epilogue::Gate(Activation::Silu)),
-                    (&[b], Epilogue::Gate(Activation::Silu)),
+                    (&[b], Epilogue::Activation(Activation::Gelu)),
+                    (&[a, b], Epilogue::Glu(Activation::Silu)),
+                    (&[b], Epilogue::Glu(Activation::Silu)),
                     (
                         &[b],
-                        Epilogue::Onto {
+                        Epilogue::ResidualAdd {
                             residual: &residual,
                             scale: 0.5,
                         },
                     ),
                 ];
                 for cpu in every_dot_level() {
-                    for (linears, finish) in cases {
-                        let input = Input {
+                    for (linears, epilogue) in cases {
+                        let input = FusedLinearInput {
                             x: &x,
                             rows,
                             norm: Some(&norms),
                         };
-                        let found = product(&cpu, input, linears, finish);
-                        let expected = step_by_step(&cpu, &x, &norms, linears, finish);
+                        let found = fused_linear(&cpu, input, linears, epilogue);
+                        let expected = step_by_step(&cpu, &x, &norms, linears, epilogue);
                         assert_eq!(found.len(), expected.len());
                         for (found, expected) in found.iter().zip(&expected) {
                             assert!(
                                 (found - expected).abs() <= 1e-6 * (1.0 + expected.abs()),
-                                "{finish:?} of {outputs} outputs, {rows} rows, {}: {found} for {expected}",
+                                "{epilogue:?} of {outputs} outputs, {rows} rows, {}: {found} for {expected}",
                                 describe(&cpu, &a.weight)
                             );
                         }
@@ -263,9 +263,9 @@ fn fused_products_are_the_single_steps() {
 proptest! {
     #![proptest_config(at_most(24))]
 
-    /// The result of a row is the same alone and in any company.
+    /// Batch invariance: a row gives the same bits alone and in a batch.
     #[test]
-    fn results_do_not_depend_on_the_batch(
+    fn int8_linear_is_batch_invariant(
         rows in 1_usize..40,
         cut in 0_usize..40,
         outputs in 1_usize..90,
@@ -273,15 +273,15 @@ proptest! {
         seed: u64,
     ) {
         let cut = cut.min(rows);
-        for (w, tiles) in every_tiled_form(outputs, 128 * chunks) {
+        for (w, repacked) in every_repacked_format(outputs, 128 * chunks) {
             let x = Noise(seed).floats(rows * w.cols());
             for cpu in every_dot_level() {
-                let whole = linear(&cpu, &x, &tiles, None);
+                let whole = linear(&cpu, &x, &repacked, None);
                 let (first, second) = x.split_at(cut * w.cols());
-                let mut parts = linear(&cpu, first, &tiles, None);
-                parts.extend(linear(&cpu, second, &tiles, None));
+                let mut parts = linear(&cpu, first, &repacked, None);
+                parts.extend(linear(&cpu, second, &repacked, None));
                 prop_assert!(whole == parts, "{}", describe(&cpu, &w));
-                let alone = linear(&cpu, &x[x.len() - w.cols()..], &tiles, None);
+                let alone = linear(&cpu, &x[x.len() - w.cols()..], &repacked, None);
                 prop_assert!(whole[whole.len() - w.rows()..] == alone, "{}", describe(&cpu, &w));
             }
         }

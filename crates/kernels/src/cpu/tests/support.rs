@@ -1,4 +1,4 @@
-//! What the tests share: inputs, and the operations on every instruction set.
+//! Shared test inputs and CPUs of every level.
 
 use proptest::prelude::ProptestConfig;
 
@@ -7,13 +7,13 @@ use crate::{
     cpu::{
         Cpu,
         epilogue::Epilogue,
-        product::{Input, product},
+        fused_linear::{FusedLinearInput, fused_linear},
         repack::Int8DotLevel,
         simd::SimdLevel,
     },
 };
 
-/// So many cases of a property, or fewer when `PROPTEST_CASES` says so: an emulated processor is slow.
+/// At most `cases` cases, or fewer if `PROPTEST_CASES` says so: an emulated CPU is slow.
 pub fn at_most(cases: u32) -> ProptestConfig {
     ProptestConfig::with_cases(cases.min(ProptestConfig::default().cases))
 }
@@ -89,7 +89,7 @@ impl Noise {
     }
 }
 
-/// The operations on every instruction set of this processor.
+/// The operations on every instruction set of this CPU.
 pub fn every_level() -> Vec<Cpu> {
     let cpu = |level| Cpu {
         level,
@@ -99,19 +99,19 @@ pub fn every_level() -> Vec<Cpu> {
     SimdLevel::available().into_iter().map(cpu).collect()
 }
 
-/// The same without those that round products: these agree bitwise.
+/// The levels that do not round products: these agree bitwise.
 pub fn fused_levels() -> Vec<Cpu> {
     let mut levels = every_level();
     levels.retain(|cpu| is_fused(cpu.level));
     levels
 }
 
-/// Whether a multiply-add rounds once. Plain code does on Arm, whose every processor has the instruction.
+/// Whether a multiply-add rounds once. Plain code does on Arm, whose every CPU has the instruction.
 pub fn is_fused(level: SimdLevel) -> bool {
     level != SimdLevel::Portable || cfg!(target_arch = "aarch64")
 }
 
-/// Integer dot products on every instruction set of this processor.
+/// Integer dot products on every instruction set of this CPU.
 pub fn every_dot_level() -> Vec<Cpu> {
     let cpu = |dots| Cpu {
         dots,
@@ -126,16 +126,16 @@ pub fn linear(cpu: &Cpu, x: &[f32], w: &Weight, bias: Option<&[f32]>) -> Vec<f32
         weight: w.clone(),
         bias: bias.map(|bias| bias.to_vec().into()),
     };
-    let input = Input {
+    let input = FusedLinearInput {
         x,
         rows: x.len() / w.cols(),
         norm: None,
     };
-    product(cpu, input, &[&linear], Epilogue::Store)
+    fused_linear(cpu, input, &[&linear], Epilogue::Store)
 }
 
 /// One matrix of every stored form.
-pub fn every_form(rows: usize, cols: usize) -> Vec<Weight> {
+pub fn every_format(rows: usize, cols: usize) -> Vec<Weight> {
     let mut noise = Noise(7);
     let mut forms: Vec<_> = FLOATS.map(|float| noise.dense(rows, cols, float)).into();
     for bits in [2, 3, 4, 5, 6, 8] {

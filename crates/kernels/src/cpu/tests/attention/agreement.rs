@@ -1,4 +1,4 @@
-//! What every instruction set computes against the reference.
+//! Agreement with the reference on every instruction set.
 
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ proptest! {
     #![proptest_config(at_most(60))]
 
     #[test]
-    fn agrees_with_the_reference_and_reads_only_what_is_visible(
+    fn attention_matches_the_reference_and_reads_only_visible_positions(
         spec in any_spec(), dtype in any_type(), block_size in 1_usize..40, len in 1_usize..90, from in 0.0..1.0, seed: u64,
         mask in prop_oneof![Just(Mask::Causal), Just(Mask::Bidirectional)],
     ) {
@@ -32,7 +32,7 @@ proptest! {
 
     /// The last rows of sequences that are several blocks and chunks long.
     #[test]
-    fn agrees_at_the_borders_of_blocks_and_chunks(
+    fn attention_matches_the_reference_at_block_and_chunk_borders(
         spec in any_spec(), dtype in any_type(), block_size in any_block_size(), len in any_len(),
         rows in 1_usize..6, seed: u64,
     ) {
@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn vector_instruction_sets_agree_bitwise(
+    fn attention_is_bitwise_equal_on_all_fused_instruction_sets(
         spec in any_spec(), dtype in any_type(), block_size in 1_usize..40, len in 1_usize..90, seed: u64,
     ) {
         let sequence = sequence(spec, dtype, block_size, len, seed);
@@ -64,7 +64,7 @@ proptest! {
 }
 
 #[test]
-fn the_window_counts_the_row_itself() {
+fn window_includes_the_row_itself() {
     // With equal scores the result is the mean of the visible values, which are their positions.
     let spec = |window| AttentionSpec {
         heads: 1,
@@ -96,7 +96,7 @@ fn the_window_counts_the_row_itself() {
 }
 
 #[test]
-fn a_long_sequence_needs_no_more_memory_and_stays_exact() {
+fn attention_scratch_does_not_grow_with_the_sequence() {
     let spec = AttentionSpec {
         heads: 8,
         kv_heads: 1,

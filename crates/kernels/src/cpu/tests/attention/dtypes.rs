@@ -1,4 +1,4 @@
-//! What storing in fewer bits changes.
+//! Precision of the cache types.
 
 use proptest::prelude::*;
 
@@ -15,15 +15,17 @@ multiversion! {
     narrow [] [] (from: &[f32; LANES], to: &mut [u16; LANES]) = narrow_with
 }
 
+/// # Safety
+/// As for [`Isa`].
 #[inline(always)]
 unsafe fn narrow_with<I: Isa>(from: &[f32; LANES], to: &mut [u16; LANES]) {
-    // SAFETY: sixteen values are readable and as many writable.
+    // SAFETY: the contract of this function: sixteen values are readable and as many writable.
     unsafe { I::store_f16(to.as_mut_ptr(), I::load(from.as_ptr())) }
 }
 
 proptest! {
     #[test]
-    fn halves_are_rounded_to_nearest_and_saturate(bits: [u32; LANES], exponents: [i32; LANES]) {
+    fn store_f16_rounds_to_nearest_and_saturates(bits: [u32; LANES], exponents: [i32; LANES]) {
         let small = std::array::from_fn(|lane| {
             // Around the smallest and the largest half-precision values.
             let sign_and_digits = bits[lane] & 0x807f_ffff;
@@ -32,7 +34,7 @@ proptest! {
         for values in [bits.map(f32::from_bits), small] {
             for level in SimdLevel::available() {
                 let mut found = [0; LANES];
-                // SAFETY: the processor has the level.
+                // SAFETY: the CPU has the level.
                 unsafe { narrow(level, &values, &mut found) };
                 for (value, found) in values.iter().zip(found) {
                     let found = half::f16::from_bits(found);
@@ -48,7 +50,7 @@ proptest! {
     }
 
     #[test]
-    fn elements_are_as_exact_as_promised(
+    fn kv_cache_elements_stay_within_the_documented_error(
         key_dim in 1_usize..100, value_dim in 1_usize..100, magnitude in -20_i32..12, seed: u64,
     ) {
         for dtype in KvCacheDtype::ALL {
@@ -108,7 +110,7 @@ fn check(dtype: KvCacheDtype, expected: &[f32], found: &[f32]) {
 }
 
 #[test]
-fn what_is_not_finite_stays_visible() {
+fn kv_cache_keeps_non_finite_values_detectable() {
     for (value, dtype, expected) in [
         (f32::INFINITY, KvCacheDtype::F16, 65504.0),
         (-1e9, KvCacheDtype::F16, -65504.0),
@@ -142,7 +144,7 @@ fn normal(noise: &mut Noise, count: usize) -> Vec<f32> {
 }
 
 #[test]
-fn attention_stays_within_the_stated_error() {
+fn attention_error_stays_within_the_documented_bound() {
     for dim in [64, 128] {
         let spec = AttentionSpec {
             heads: 4,

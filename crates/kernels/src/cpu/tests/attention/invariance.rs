@@ -1,4 +1,4 @@
-//! The same bits in every company.
+//! Batch invariance.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use crate::{
     cpu::{Cpu, attention::attention},
 };
 
-/// The parts of a sequence in one batch as if each were a sequence, with a row that belongs to none behind each.
-fn together(sequence: &Sequence, cpu: &Cpu, parts: &[Range<usize>]) -> Vec<Vec<f32>> {
+/// Runs parts of a sequence as separate spans of one batch, each followed by a row that belongs to no span.
+fn run_batch(sequence: &Sequence, cpu: &Cpu, parts: &[Range<usize>]) -> Vec<Vec<f32>> {
     let spec = &sequence.spec;
     let (q_width, width) = (spec.heads * spec.head_dim, spec.heads * spec.value_dim);
     let mut q = Vec::new();
@@ -53,14 +53,14 @@ proptest! {
 
     /// The last rows of a sequence alone, one by one, and between other parts of it, on any number of threads.
     #[test]
-    fn neither_company_nor_threads_matter(
+    fn attention_is_invariant_to_batch_and_threads(
         spec in any_spec(), dtype in any_type(), block_size in any_block_size(), len in any_len(),
         rows in 1_usize..20, before in 1_usize..40, after in 1_usize..40, seed: u64,
     ) {
         let sequence = sequence(spec, dtype, block_size, len, seed);
         let part = len.saturating_sub(rows)..len;
         let single: Vec<_> = part.clone().map(|position| position..position + 1).collect();
-        let company = [0..before.min(len), part.clone(), len.saturating_sub(after)..len];
+        let batch = [0..before.min(len), part.clone(), len.saturating_sub(after)..len];
         for cpu in every_level() {
             let alone = sequence.run(Some(&cpu), part.clone(), Mask::Causal);
             for cpu in with_threads(&cpu) {
@@ -70,11 +70,11 @@ proptest! {
                     "{:?}, {threads} threads", cpu.level
                 );
                 prop_assert!(
-                    alone == together(&sequence, &cpu, &company)[1],
-                    "{:?}, {threads} threads, in company", cpu.level
+                    alone == run_batch(&sequence, &cpu, &batch)[1],
+                    "{:?}, {threads} threads, batched", cpu.level
                 );
                 prop_assert!(
-                    alone == together(&sequence, &cpu, &single).concat(),
+                    alone == run_batch(&sequence, &cpu, &single).concat(),
                     "{:?}, {threads} threads, row by row", cpu.level
                 );
             }
@@ -83,7 +83,7 @@ proptest! {
 
     /// A prompt gives the same bits whole, in chunks, and position by position.
     #[test]
-    fn chunks_do_not_matter(
+    fn attention_is_invariant_to_prompt_chunks(
         spec in any_spec(), dtype in any_type(), block_size in 1_usize..40, len in 1_usize..90, chunk in 1_usize..40, seed: u64,
     ) {
         let sequence = sequence(spec, dtype, block_size, len, seed);
@@ -102,9 +102,9 @@ proptest! {
     }
 }
 
-/// Long enough for its chunks to be divided among threads.
+/// The sequence is long enough for split-KV.
 #[test]
-fn a_divided_sequence_gives_the_bits_of_an_undivided_one() {
+fn split_kv_is_bitwise_equal_to_unsplit() {
     for dtype in KvCacheDtype::ALL {
         let spec = AttentionSpec {
             heads: 6,
@@ -119,14 +119,14 @@ fn a_divided_sequence_gives_the_bits_of_an_undivided_one() {
         let sequence = sequence(spec, dtype, 32, 2000, 3);
         for cpu in every_level() {
             let alone = |cpu: &Cpu| sequence.run(Some(cpu), 1999..2000, Mask::Causal);
-            let crowd: Vec<_> = (1990..2000)
+            let batch: Vec<_> = (1990..2000)
                 .map(|position| position..position + 1)
                 .collect();
             let [one, three, four] = with_threads(&cpu).collect::<Vec<_>>().try_into().unwrap();
             let expected = alone(&one);
             assert_eq!(alone(&three), expected);
             assert_eq!(alone(&four), expected);
-            assert_eq!(together(&sequence, &three, &crowd)[9], expected);
+            assert_eq!(run_batch(&sequence, &three, &batch)[9], expected);
         }
     }
 }

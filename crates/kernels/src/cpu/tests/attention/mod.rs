@@ -25,7 +25,7 @@ struct Sequence {
     spec: AttentionSpec,
 }
 
-/// Stores a position of a cache that nobody else uses.
+/// Writes one position of the cache.
 fn write(cache: &mut KvCache, slot: usize, key: &[f32], value: &[f32]) {
     // SAFETY: the borrow is unique.
     unsafe { cache.write(slot, key, value) };
@@ -89,7 +89,7 @@ fn sequence(
 }
 
 impl Sequence {
-    /// The queries of `positions`, and the span that asks for them.
+    /// The queries of `positions`, and their span.
     fn part(
         &self,
         positions: Range<usize>,
@@ -98,7 +98,7 @@ impl Sequence {
     ) -> (&[f32], Range<usize>) {
         let width = self.spec.heads * self.spec.head_dim;
         blocks.clone_from(&self.blocks);
-        // What lies behind the window has been freed.
+        // Blocks before the window are freed.
         let first = self
             .spec
             .visible(mask, positions.start, positions.end)

@@ -1,0 +1,221 @@
+//! How each supported architecture names and stores its tensors in GGUF.
+
+use crate::ConvertError;
+
+/// One architecture of both worlds.
+#[derive(Debug)]
+pub(super) struct Architecture {
+    /// `general.architecture`.
+    pub(super) gguf: &'static str,
+    /// `model_type` in `config.json`.
+    pub(super) model_type: &'static str,
+    /// The class in `architectures` of `config.json`.
+    pub(super) class: &'static str,
+    /// Whether the rows of the query and key projections are stored in rotary pairs.
+    pub(super) rotary_pairs: bool,
+    /// What GGUF has added to the weights of norms.
+    pub(super) norm_offset: f32,
+    /// Modules of a block, by their GGUF names, beside [`ATTENTION`].
+    modules: &'static [(&'static str, &'static str)],
+}
+
+const ATTENTION: &[(&str, &str)] = &[
+    ("attn_norm", "input_layernorm"),
+    ("attn_q", "self_attn.q_proj"),
+    ("attn_k", "self_attn.k_proj"),
+    ("attn_v", "self_attn.v_proj"),
+    ("attn_output", "self_attn.o_proj"),
+];
+
+const GATED: &[(&str, &str)] = &[
+    ("ffn_norm", "post_attention_layernorm"),
+    ("ffn_gate", "mlp.gate_proj"),
+    ("ffn_up", "mlp.up_proj"),
+    ("ffn_down", "mlp.down_proj"),
+];
+
+const GATED_FOUR_NORMS: &[(&str, &str)] = &[
+    ("attn_q_norm", "self_attn.q_norm"),
+    ("attn_k_norm", "self_attn.k_norm"),
+    ("post_attention_norm", "post_attention_layernorm"),
+    ("ffn_norm", "pre_feedforward_layernorm"),
+    ("post_ffw_norm", "post_feedforward_layernorm"),
+    ("ffn_gate", "mlp.gate_proj"),
+    ("ffn_up", "mlp.up_proj"),
+    ("ffn_down", "mlp.down_proj"),
+];
+
+const fn architecture(
+    gguf: &'static str,
+    model_type: &'static str,
+    class: &'static str,
+    modules: &'static [(&'static str, &'static str)],
+) -> Architecture {
+    Architecture {
+        gguf,
+        model_type,
+        class,
+        rotary_pairs: false,
+        norm_offset: 0.0,
+        modules,
+    }
+}
+
+const ARCHITECTURES: &[Architecture] = &[
+    Architecture {
+        rotary_pairs: true,
+        ..architecture("llama", "llama", "LlamaForCausalLM", GATED)
+    },
+    architecture("qwen2", "qwen2", "Qwen2ForCausalLM", GATED),
+    architecture(
+        "qwen3",
+        "qwen3",
+        "Qwen3ForCausalLM",
+        &[
+            ("attn_q_norm", "self_attn.q_norm"),
+            ("attn_k_norm", "self_attn.k_norm"),
+            ("ffn_norm", "post_attention_layernorm"),
+            ("ffn_gate", "mlp.gate_proj"),
+            ("ffn_up", "mlp.up_proj"),
+            ("ffn_down", "mlp.down_proj"),
+        ],
+    ),
+    Architecture {
+        norm_offset: 1.0,
+        ..architecture("gemma", "gemma", "GemmaForCausalLM", GATED)
+    },
+    Architecture {
+        norm_offset: 1.0,
+        ..architecture("gemma2", "gemma2", "Gemma2ForCausalLM", GATED_FOUR_NORMS)
+    },
+    Architecture {
+        norm_offset: 1.0,
+        ..architecture(
+            "gemma3",
+            "gemma3_text",
+            "Gemma3ForCausalLM",
+            GATED_FOUR_NORMS,
+        )
+    },
+    architecture(
+        "phi3",
+        "phi3",
+        "Phi3ForCausalLM",
+        &[
+            ("attn_qkv", "self_attn.qkv_proj"),
+            ("ffn_norm", "post_attention_layernorm"),
+            ("ffn_up", "mlp.gate_up_proj"),
+            ("ffn_down", "mlp.down_proj"),
+        ],
+    ),
+    Architecture {
+        rotary_pairs: true,
+        ..architecture("granite", "granite", "GraniteForCausalLM", GATED)
+    },
+    architecture(
+        "olmo2",
+        "olmo2",
+        "Olmo2ForCausalLM",
+        &[
+            ("attn_q_norm", "self_attn.q_norm"),
+            ("attn_k_norm", "self_attn.k_norm"),
+            ("post_attention_norm", "post_attention_layernorm"),
+            ("post_ffw_norm", "post_feedforward_layernorm"),
+            ("ffn_gate", "mlp.gate_proj"),
+            ("ffn_up", "mlp.up_proj"),
+            ("ffn_down", "mlp.down_proj"),
+        ],
+    ),
+    architecture(
+        "starcoder2",
+        "starcoder2",
+        "Starcoder2ForCausalLM",
+        &[
+            ("ffn_norm", "post_attention_layernorm"),
+            ("ffn_up", "mlp.c_fc"),
+            ("ffn_down", "mlp.c_proj"),
+        ],
+    ),
+    Architecture {
+        rotary_pairs: true,
+        ..architecture("smollm3", "smollm3", "SmolLM3ForCausalLM", GATED)
+    },
+];
+
+/// What a tensor of the file becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A parameter: its module path and `weight` or `bias`.
+    Parameter {
+        module: String,
+        leaf: &'static str,
+        heads: Option<Heads>,
+        is_norm: bool,
+    },
+    /// Rotary factors, which become part of the configuration.
+    RopeFactors,
+}
+
+/// Which head count the rows of a projection divide into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heads {
+    Query,
+    KeyValue,
+}
+
+impl Architecture {
+    pub(super) fn find(name: &str) -> Result<&'static Self, ConvertError> {
+        ARCHITECTURES
+            .iter()
+            .find(|architecture| architecture.gguf == name)
+            .ok_or_else(|| ConvertError::Architecture {
+                found: name.to_owned(),
+                supported: ARCHITECTURES
+                    .iter()
+                    .map(|architecture| architecture.gguf)
+                    .collect(),
+            })
+    }
+
+    /// The role of the tensor `name`; `None` if this architecture has no such tensor.
+    pub(super) fn role(&self, name: &str) -> Option<Role> {
+        if matches!(
+            name,
+            "rope_freqs.weight" | "rope_factors_long.weight" | "rope_factors_short.weight"
+        ) {
+            return Some(Role::RopeFactors);
+        }
+        let (module, leaf) = match name.rsplit_once('.')? {
+            (module, "weight") => (module, "weight"),
+            (module, "bias") => (module, "bias"),
+            _ => return None,
+        };
+        let parameter = |path: String, heads| {
+            Some(Role::Parameter {
+                is_norm: path.ends_with("norm"),
+                module: path,
+                leaf,
+                heads,
+            })
+        };
+        match module {
+            "token_embd" => return parameter("model.embed_tokens".to_owned(), None),
+            "output_norm" => return parameter("model.norm".to_owned(), None),
+            "output" => return parameter("lm_head".to_owned(), None),
+            _ => {}
+        }
+        let (layer, part) = module.strip_prefix("blk.")?.split_once('.')?;
+        let layer: usize = layer.parse().ok()?;
+        let (_, path) = self
+            .modules
+            .iter()
+            .chain(ATTENTION)
+            .find(|(gguf, _)| *gguf == part)?;
+        let heads = match part {
+            "attn_q" => Some(Heads::Query),
+            "attn_k" => Some(Heads::KeyValue),
+            _ => None,
+        };
+        parameter(format!("model.layers.{layer}.{path}"), heads)
+    }
+}

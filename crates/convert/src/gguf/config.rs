@@ -1,0 +1,315 @@
+//! `config.json` from GGUF metadata.
+
+use serde_json::{Map, Value, json};
+
+use super::GgufError;
+use super::architecture::Architecture;
+use super::reader::Gguf;
+use super::rope::rope_scaling;
+use crate::ConvertError;
+
+/// No count in a model's shape is larger.
+const LARGEST_COUNT: u64 = 1 << 32;
+
+/// Metadata of one architecture: keys are prefixed with its name.
+pub(super) struct Metadata<'a> {
+    pub(super) gguf: &'a Gguf<'a>,
+    pub(super) architecture: &'static Architecture,
+}
+
+impl Metadata<'_> {
+    fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.architecture.gguf)
+    }
+
+    pub(super) fn count(&self, name: &str) -> Result<u64, GgufError> {
+        self.gguf.u64(&self.key(name), LARGEST_COUNT)
+    }
+
+    pub(super) fn optional_count(&self, name: &str) -> Result<Option<u64>, GgufError> {
+        self.gguf.optional_u64(&self.key(name), LARGEST_COUNT)
+    }
+
+    pub(super) fn number(&self, name: &str) -> Result<f64, GgufError> {
+        self.gguf.f64(&self.key(name))
+    }
+
+    pub(super) fn optional_number(&self, name: &str) -> Result<Option<f64>, GgufError> {
+        self.gguf.optional_f64(&self.key(name))
+    }
+
+    pub(super) fn optional_text(&self, name: &str) -> Result<Option<&str>, GgufError> {
+        self.gguf.optional_str(&self.key(name))
+    }
+
+    fn has(&self, tensor: &str) -> bool {
+        self.gguf.tensor(tensor).is_some()
+    }
+
+    fn rows(&self, tensor: &str) -> Option<u64> {
+        let shape = &self.gguf.tensor(tensor)?.shape;
+        (shape.len() == 2).then(|| shape[0] as u64)
+    }
+}
+
+/// Counts that both the configuration and the tensors need.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dimensions {
+    pub(super) layers: u64,
+    pub(super) heads: u64,
+    pub(super) key_value_heads: u64,
+    pub(super) head_dim: u64,
+    hidden: u64,
+}
+
+impl Dimensions {
+    pub(super) fn read(metadata: &Metadata<'_>) -> Result<Self, ConvertError> {
+        let positive = |name: &str, value: u64| match value {
+            0 => Err(GgufError::BadValue {
+                key: metadata.key(name),
+                found: "0".to_owned(),
+                expected: "a positive integer".to_owned(),
+            }),
+            value => Ok(value),
+        };
+        let count = |name: &str| positive(name, metadata.count(name)?);
+        let hidden = count("embedding_length")?;
+        let heads = count("attention.head_count")?;
+        let key_value_heads = match metadata.optional_count("attention.head_count_kv")? {
+            Some(value) => positive("attention.head_count_kv", value)?,
+            None => heads,
+        };
+        let head_dim = match metadata.optional_count("attention.key_length")? {
+            Some(length) => positive("attention.key_length", length)?,
+            // The projection knows better than the convention.
+            None => metadata
+                .rows("blk.0.attn_q.weight")
+                .map_or(hidden / heads, |rows| rows / heads),
+        };
+        if let Some(value_length) = metadata.optional_count("attention.value_length")?
+            && value_length != head_dim
+        {
+            return Err(ConvertError::Unsupported(format!(
+                "its heads have {head_dim} key and {value_length} value dimensions"
+            )));
+        }
+        Ok(Self {
+            layers: count("block_count")?,
+            heads,
+            key_value_heads,
+            head_dim,
+            hidden,
+        })
+    }
+}
+
+/// The configuration without quantization, token ids and float type.
+pub(super) fn config(
+    metadata: &Metadata<'_>,
+    dimensions: Dimensions,
+) -> Result<Map<String, Value>, ConvertError> {
+    if let Some(experts) = metadata.optional_count("expert_count")?
+        && experts > 0
+    {
+        return Err(ConvertError::Unsupported(format!(
+            "it is a mixture of {experts} experts, and only dense {} models are supported",
+            metadata.architecture.gguf
+        )));
+    }
+    let architecture = metadata.architecture;
+    let vocabulary = metadata.rows("token_embd.weight").ok_or_else(|| {
+        ConvertError::tensor("token_embd.weight", "it is missing or not a matrix")
+    })?;
+    let mut config = Map::new();
+    let mut set = |key: &str, value: Value| {
+        config.insert(key.to_owned(), value);
+    };
+    set("architectures", json!([architecture.class]));
+    set("model_type", json!(architecture.model_type));
+    set("hidden_size", json!(dimensions.hidden));
+    set(
+        "intermediate_size",
+        json!(metadata.count("feed_forward_length")?),
+    );
+    set("num_hidden_layers", json!(dimensions.layers));
+    set("num_attention_heads", json!(dimensions.heads));
+    set("num_key_value_heads", json!(dimensions.key_value_heads));
+    set("head_dim", json!(dimensions.head_dim));
+    set("vocab_size", json!(vocabulary));
+    set(
+        "max_position_embeddings",
+        json!(metadata.count("context_length")?),
+    );
+    if architecture.model_type == "starcoder2" {
+        set(
+            "norm_epsilon",
+            json!(metadata.number("attention.layer_norm_epsilon")?),
+        );
+    } else {
+        set(
+            "rms_norm_eps",
+            json!(metadata.number("attention.layer_norm_rms_epsilon")?),
+        );
+    }
+    let default_base = if architecture.model_type == "gemma3_text" {
+        1e6
+    } else {
+        1e4
+    };
+    let base = metadata.optional_number("rope.freq_base")?;
+    set("rope_theta", json!(base.unwrap_or(default_base)));
+    set("rope_scaling", rope_scaling(metadata, dimensions)?);
+    set("tie_word_embeddings", json!(!metadata.has("output.weight")));
+    partial_rotary(metadata, dimensions, &mut set)?;
+    particulars(metadata, dimensions, &mut set)?;
+    Ok(config)
+}
+
+/// The share of a head that rotates, which only phi3 can say.
+fn partial_rotary(
+    metadata: &Metadata<'_>,
+    dimensions: Dimensions,
+    set: &mut impl FnMut(&str, Value),
+) -> Result<(), ConvertError> {
+    let rotated = metadata
+        .optional_count("rope.dimension_count")?
+        .unwrap_or(dimensions.head_dim);
+    if metadata.architecture.model_type == "phi3" {
+        set(
+            "partial_rotary_factor",
+            json!(rotated as f64 / dimensions.head_dim as f64),
+        );
+    } else if rotated != dimensions.head_dim {
+        return Err(ConvertError::Unsupported(format!(
+            "only {rotated} of {} dimensions of a head rotate",
+            dimensions.head_dim
+        )));
+    }
+    Ok(())
+}
+
+/// What only some architectures have.
+fn particulars(
+    metadata: &Metadata<'_>,
+    dimensions: Dimensions,
+    set: &mut impl FnMut(&str, Value),
+) -> Result<(), ConvertError> {
+    let query_scale = || {
+        // The largest model of each Gemma generation divides by the model's width per head instead of the head's own.
+        let largest = matches!(
+            (metadata.architecture.model_type, dimensions.layers),
+            ("gemma2", 46) | ("gemma3_text", 62)
+        );
+        if largest {
+            dimensions.hidden / dimensions.heads
+        } else {
+            dimensions.head_dim
+        }
+    };
+    let biases = |set: &mut dyn FnMut(&str, Value)| {
+        let attention =
+            ["q", "k", "v", "output"].map(|part| metadata.has(&format!("blk.0.attn_{part}.bias")));
+        let mlp =
+            ["gate", "up", "down"].map(|part| metadata.has(&format!("blk.0.ffn_{part}.bias")));
+        for (key, present) in [("attention_bias", &attention[..]), ("mlp_bias", &mlp[..])] {
+            if present.iter().any(|bias| *bias != present[0]) {
+                return Err(ConvertError::Unsupported(format!(
+                    "only some of its layers have biases, which {key} cannot say"
+                )));
+            }
+            set(key, json!(present[0]));
+        }
+        Ok(())
+    };
+    match metadata.architecture.model_type {
+        "gemma" => set("hidden_activation", json!("gelu_pytorch_tanh")),
+        "gemma2" => {
+            set("hidden_activation", json!("gelu_pytorch_tanh"));
+            set("query_pre_attn_scalar", json!(query_scale()));
+            let cap = |name, default: f64| {
+                Ok::<_, GgufError>(json!(metadata.optional_number(name)?.unwrap_or(default)))
+            };
+            set(
+                "attn_logit_softcapping",
+                cap("attn_logit_softcapping", 50.0)?,
+            );
+            set(
+                "final_logit_softcapping",
+                cap("final_logit_softcapping", 30.0)?,
+            );
+            let window = metadata.optional_count("attention.sliding_window")?;
+            set("sliding_window", json!(window.unwrap_or(4096)));
+        }
+        "gemma3_text" => {
+            if metadata
+                .optional_number("final_logit_softcapping")?
+                .is_some()
+            {
+                return Err(ConvertError::Unsupported(
+                    "its logits are capped, which gemma3_text does not do".to_owned(),
+                ));
+            }
+            set("hidden_activation", json!("gelu_pytorch_tanh"));
+            set("query_pre_attn_scalar", json!(query_scale()));
+            set(
+                "sliding_window",
+                json!(metadata.count("attention.sliding_window")?),
+            );
+            let pattern = metadata.optional_count("attention.sliding_window_pattern")?;
+            set("sliding_window_pattern", json!(pattern.unwrap_or(6)));
+            let local = metadata.optional_number("rope.freq_base_swa")?;
+            set("rope_local_base_freq", json!(local.unwrap_or(1e4)));
+        }
+        "olmo2" => {
+            if metadata
+                .optional_count("attention.sliding_window")?
+                .is_some()
+            {
+                return Err(ConvertError::Unsupported(
+                    "it is an OLMo 3, which has sliding windows; OLMo 2 has none".to_owned(),
+                ));
+            }
+            set("hidden_act", json!("silu"));
+            biases(set)?;
+        }
+        "phi3" => {
+            set("hidden_act", json!("silu"));
+            let window = metadata.optional_count("attention.sliding_window")?;
+            set("sliding_window", json!(window.filter(|window| *window > 0)));
+            let context = metadata.count("context_length")?;
+            let original = metadata.optional_count("rope.scaling.original_context_length")?;
+            set(
+                "original_max_position_embeddings",
+                json!(original.unwrap_or(context)),
+            );
+        }
+        "granite" => {
+            set("hidden_act", json!("silu"));
+            let scale =
+                |name| Ok::<_, GgufError>(json!(metadata.optional_number(name)?.unwrap_or(1.0)));
+            set(
+                "attention_multiplier",
+                json!(metadata.number("attention.scale")?),
+            );
+            set("embedding_multiplier", scale("embedding_scale")?);
+            set("residual_multiplier", scale("residual_scale")?);
+            set("logits_scaling", scale("logit_scale")?);
+            biases(set)?;
+        }
+        "starcoder2" => {
+            set("hidden_act", json!("gelu_pytorch_tanh"));
+            set("use_bias", json!(true));
+        }
+        "smollm3" => {
+            set("hidden_act", json!("silu"));
+            set("no_rope_layer_interval", json!(4));
+            biases(set)?;
+        }
+        "qwen2" | "qwen3" => set("hidden_act", json!("silu")),
+        _ => {
+            set("hidden_act", json!("silu"));
+            biases(set)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! `tokenizer.json` of a SentencePiece byte-pair encoding (`tokenizer.ggml.model = "llama"`).
+//!
+//! SentencePiece joins the two neighbours that form the piece of the highest score, wherever that piece was split. As a
+//! list of merges that is: every split of every piece into two others, in the order of the pieces' scores.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::GgufError;
+use super::reader::Gguf;
+use super::tokenizer::{BYTE, CONTROL, UNKNOWN, Vocabulary, vocabulary_map};
+use crate::ConvertError;
+
+/// Stands for a space in the pieces.
+const SPACE: &str = "\u{2581}";
+
+/// Builds the tokenizer.
+pub(super) fn sentencepiece(
+    gguf: &Gguf<'_>,
+    vocabulary: &Vocabulary<'_>,
+) -> Result<Value, ConvertError> {
+    let key = "tokenizer.ggml.scores";
+    let scores = gguf
+        .optional_floats(key)?
+        .ok_or_else(|| GgufError::MissingKey(key.to_owned()))?;
+    if scores.len() != vocabulary.tokens.len() {
+        return Err(ConvertError::Tokenizer(format!(
+            "it has {} tokens and {} scores",
+            vocabulary.tokens.len(),
+            scores.len()
+        )));
+    }
+    let adds_space = gguf
+        .optional_bool("tokenizer.ggml.add_space_prefix")?
+        .unwrap_or(true);
+    let bytes = vocabulary
+        .types
+        .iter()
+        .filter(|kind| **kind == BYTE)
+        .count();
+    if bytes != 0 && bytes != 256 {
+        return Err(ConvertError::Tokenizer(format!(
+            "it has tokens for {bytes} of 256 bytes"
+        )));
+    }
+    let unknown = vocabulary.types.iter().position(|kind| *kind == UNKNOWN);
+    let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE});
+    let normalizer = if adds_space {
+        json!({
+            "type": "Sequence",
+            "normalizers": [{"type": "Prepend", "prepend": SPACE}, replace],
+        })
+    } else {
+        replace
+    };
+    let mut decoders = vec![
+        json!({"type": "Replace", "pattern": {"String": SPACE}, "content": " "}),
+        json!({"type": "ByteFallback"}),
+        json!({"type": "Fuse"}),
+    ];
+    if adds_space {
+        decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
+    }
+    Ok(json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "added_tokens": vocabulary.added_tokens(),
+        "normalizer": normalizer,
+        "pre_tokenizer": null,
+        "post_processor": null,
+        "decoder": {"type": "Sequence", "decoders": decoders},
+        "model": {
+            "type": "BPE",
+            "dropout": null,
+            "unk_token": unknown.map(|id| vocabulary.tokens[id]),
+            "continuing_subword_prefix": null,
+            "end_of_word_suffix": null,
+            "fuse_unk": true,
+            "byte_fallback": bytes == 256,
+            "ignore_merges": false,
+            "vocab": vocabulary_map(vocabulary)?,
+            "merges": merges(vocabulary, &scores),
+        },
+    }))
+}
+
+/// Every pair of pieces that forms a piece, best score first.
+fn merges<'a>(vocabulary: &Vocabulary<'a>, scores: &[f64]) -> Vec<[&'a str; 2]> {
+    let pieces: HashMap<&str, usize> = vocabulary
+        .tokens
+        .iter()
+        .enumerate()
+        .filter(|(id, _)| !matches!(vocabulary.types[*id], UNKNOWN | CONTROL | BYTE))
+        .map(|(id, token)| (*token, id))
+        .collect();
+    let mut splits = Vec::new();
+    for (piece, id) in &pieces {
+        for (at, _) in piece.char_indices().skip(1) {
+            let (left, right) = piece.split_at(at);
+            if let (Some(left_id), Some(right_id)) = (pieces.get(left), pieces.get(right)) {
+                splits.push((*id, *left_id, *right_id, at));
+            }
+        }
+    }
+    // Of one piece, the split with the longer left part first.
+    splits.sort_by(|a, b| {
+        scores[b.0]
+            .total_cmp(&scores[a.0])
+            .then(a.0.cmp(&b.0))
+            .then(b.3.cmp(&a.3))
+    });
+    splits
+        .into_iter()
+        .map(|(_, left, right, _)| [vocabulary.tokens[left], vocabulary.tokens[right]])
+        .collect()
+}

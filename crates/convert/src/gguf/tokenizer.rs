@@ -1,0 +1,367 @@
+//! `tokenizer.json`, `tokenizer_config.json` and `generation_config.json` from GGUF metadata.
+
+use serde_json::{Map, Value, json};
+
+use super::GgufError;
+use super::architecture::Architecture;
+use super::pre_tokenizer::PreTokenizer;
+use super::reader::Gguf;
+use super::sentencepiece::sentencepiece;
+use crate::ConvertError;
+
+/// Kinds of tokens, as `tokenizer.ggml.token_type` numbers them.
+pub(super) const UNKNOWN: i64 = 2;
+pub(super) const CONTROL: i64 = 3;
+const USER_DEFINED: i64 = 4;
+pub(super) const BYTE: i64 = 6;
+
+/// Tokens that end an answer, whatever the file names as its end of text. Only those that the chat template writes
+/// are taken.
+const TURN_ENDS: &[&str] = &[
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<end_of_turn>",
+    "<|end|>",
+    "<|end_of_text|>",
+    "<|endoftext|>",
+    "<|end_of_role|>",
+];
+
+/// The files of a tokenizer.
+pub(super) struct Tokenizer {
+    pub(super) model: Value,
+    pub(super) config: Value,
+    /// Token ids: `generation_config.json`, and part of `config.json`.
+    pub(super) generation: Map<String, Value>,
+    pub(super) notes: Vec<String>,
+}
+
+/// The vocabulary, by id.
+pub(super) struct Vocabulary<'a> {
+    pub(super) tokens: Vec<&'a str>,
+    pub(super) types: Vec<i64>,
+}
+
+impl<'a> Vocabulary<'a> {
+    fn read(gguf: &Gguf<'a>) -> Result<Self, ConvertError> {
+        let key = "tokenizer.ggml.tokens";
+        let tokens = gguf
+            .optional_strings(key)?
+            .ok_or_else(|| GgufError::MissingKey(key.to_owned()))?;
+        let types = gguf
+            .optional_integers("tokenizer.ggml.token_type")?
+            .unwrap_or_else(|| vec![1; tokens.len()]);
+        if types.len() != tokens.len() {
+            return Err(ConvertError::Tokenizer(format!(
+                "it has {} tokens and {} token types",
+                tokens.len(),
+                types.len()
+            )));
+        }
+        if let Some(rows) = gguf
+            .tensor("token_embd.weight")
+            .map(|tensor| tensor.shape[0])
+            && rows < tokens.len()
+        {
+            return Err(ConvertError::Tokenizer(format!(
+                "it has {} tokens, the model has embeddings for {rows}",
+                tokens.len()
+            )));
+        }
+        Ok(Self { tokens, types })
+    }
+
+    /// The token of an id that the metadata names.
+    fn special(&self, gguf: &Gguf<'_>, name: &str) -> Result<Option<u64>, ConvertError> {
+        let key = format!("tokenizer.ggml.{name}_token_id");
+        // Files mark an absent token by the largest 32-bit number.
+        let id = gguf
+            .optional_u64(&key, u64::from(u32::MAX))?
+            .filter(|id| *id != u64::from(u32::MAX));
+        if let Some(id) = id
+            && id >= self.tokens.len() as u64
+        {
+            return Err(ConvertError::Tokenizer(format!(
+                "{key} is {id}, and there are {} tokens",
+                self.tokens.len()
+            )));
+        }
+        Ok(id)
+    }
+
+    /// `added_tokens` of `tokenizer.json`.
+    pub(super) fn added_tokens(&self) -> Vec<Value> {
+        self.types
+            .iter()
+            .enumerate()
+            .filter(|(_, kind)| matches!(**kind, UNKNOWN | CONTROL | USER_DEFINED))
+            .map(|(id, kind)| {
+                json!({
+                    "id": id,
+                    "content": self.tokens[id],
+                    "single_word": false,
+                    "lstrip": false,
+                    "rstrip": false,
+                    "normalized": false,
+                    "special": *kind != USER_DEFINED,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Builds the tokenizer of a file.
+pub(super) fn tokenizer(
+    gguf: &Gguf<'_>,
+    architecture: &Architecture,
+) -> Result<Tokenizer, ConvertError> {
+    let vocabulary = Vocabulary::read(gguf)?;
+    let model = gguf.str("tokenizer.ggml.model")?;
+    let (mut json, adds_bos_by_default) = match model {
+        "gpt2" => byte_level(gguf, &vocabulary)?,
+        "llama" => {
+            let mut json = sentencepiece(gguf, &vocabulary)?;
+            if architecture.model_type == "phi3" {
+                swallow_spaces(&mut json);
+            }
+            (json, true)
+        }
+        other => {
+            return Err(ConvertError::Tokenizer(format!(
+                "its kind (tokenizer.ggml.model = {other:?}) is not known; gpt2 and llama are"
+            )));
+        }
+    };
+    let mut notes = Vec::new();
+    let bos = vocabulary.special(gguf, "bos")?;
+    let eos = vocabulary.special(gguf, "eos")?;
+    let adds_bos = gguf
+        .optional_bool("tokenizer.ggml.add_bos_token")?
+        .unwrap_or(adds_bos_by_default);
+    let adds_eos = gguf
+        .optional_bool("tokenizer.ggml.add_eos_token")?
+        .unwrap_or(false);
+    json["post_processor"] = post_processor(
+        &vocabulary,
+        bos.filter(|_| adds_bos),
+        eos.filter(|_| adds_eos),
+        &json["post_processor"],
+    );
+
+    let template = gguf.optional_str("tokenizer.chat_template")?;
+    if template.is_none() {
+        notes.push("the file has no chat template".to_owned());
+    }
+    let ends = ends(gguf, &vocabulary, eos, template)?;
+    let mut generation = Map::new();
+    let mut config = Map::new();
+    config.insert(
+        "tokenizer_class".to_owned(),
+        json!("PreTrainedTokenizerFast"),
+    );
+    for (name, key) in [
+        ("bos", "bos"),
+        ("eos", "eos"),
+        ("padding", "pad"),
+        ("unknown", "unk"),
+    ] {
+        if let Some(id) = vocabulary.special(gguf, name)? {
+            config.insert(
+                format!("{key}_token"),
+                json!(vocabulary.tokens[id as usize]),
+            );
+            if key != "unk" {
+                generation.insert(format!("{key}_token_id"), json!(id));
+            }
+        }
+    }
+    if ends.len() > 1 {
+        generation.insert("eos_token_id".to_owned(), json!(ends));
+    }
+    config.insert("add_bos_token".to_owned(), json!(adds_bos && bos.is_some()));
+    config.insert("add_eos_token".to_owned(), json!(adds_eos && eos.is_some()));
+    config.insert("clean_up_tokenization_spaces".to_owned(), json!(false));
+    let length_key = format!("{}.context_length", architecture.gguf);
+    if let Some(length) = gguf.optional_u64(&length_key, u64::from(u32::MAX))? {
+        config.insert("model_max_length".to_owned(), json!(length));
+    }
+    if let Some(template) = chat_templates(gguf, template)? {
+        config.insert("chat_template".to_owned(), template);
+    }
+    Ok(Tokenizer {
+        model: json,
+        config: config.into(),
+        generation,
+        notes,
+    })
+}
+
+/// `chat_template` of `tokenizer_config.json`: the template, or a list of named ones if there are more.
+fn chat_templates(gguf: &Gguf<'_>, default: Option<&str>) -> Result<Option<Value>, ConvertError> {
+    let names = gguf
+        .optional_strings("tokenizer.chat_templates")?
+        .unwrap_or_default();
+    if names.is_empty() {
+        return Ok(default.map(|template| json!(template)));
+    }
+    let mut templates: Vec<Value> = default
+        .map(|template| json!({"name": "default", "template": template}))
+        .into_iter()
+        .collect();
+    for name in names {
+        let template = gguf.str(&format!("tokenizer.chat_template.{name}"))?;
+        templates.push(json!({"name": name, "template": template}));
+    }
+    Ok(Some(templates.into()))
+}
+
+/// Phi 3 drops the spaces after its markers.
+fn swallow_spaces(json: &mut Value) {
+    for token in json["added_tokens"].as_array_mut().into_iter().flatten() {
+        let plain = matches!(
+            token["content"].as_str(),
+            Some("<unk>" | "<s>" | "<|endoftext|>")
+        );
+        if token["special"] == true && !plain {
+            token["rstrip"] = json!(true);
+        }
+    }
+}
+
+/// All tokens that end an answer.
+fn ends(
+    gguf: &Gguf<'_>,
+    vocabulary: &Vocabulary<'_>,
+    eos: Option<u64>,
+    template: Option<&str>,
+) -> Result<Vec<u64>, ConvertError> {
+    let mut ends: Vec<u64> = eos.into_iter().collect();
+    for name in ["eot", "eom"] {
+        ends.extend(vocabulary.special(gguf, name)?);
+    }
+    for (id, token) in vocabulary.tokens.iter().enumerate() {
+        if TURN_ENDS.contains(token) && template.is_some_and(|template| template.contains(token)) {
+            ends.push(id as u64);
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    ends.retain(|id| seen.insert(*id));
+    Ok(ends)
+}
+
+/// `tokenizer.json` of a byte-level byte-pair encoding, and whether it adds a beginning-of-text token by default.
+fn byte_level(gguf: &Gguf<'_>, vocabulary: &Vocabulary<'_>) -> Result<(Value, bool), ConvertError> {
+    let pre_tokenizer = PreTokenizer::find(gguf.optional_str("tokenizer.ggml.pre")?)?;
+    let key = "tokenizer.ggml.merges";
+    let merges = gguf
+        .optional_strings(key)?
+        .ok_or_else(|| GgufError::MissingKey(key.to_owned()))?;
+    let merges = merges
+        .into_iter()
+        .map(|merge| {
+            merge
+                .split_once(' ')
+                .map(|(left, right)| json!([left, right]))
+                .ok_or_else(|| {
+                    ConvertError::Tokenizer(format!("its merge {merge:?} is not a pair of tokens"))
+                })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let model = json!({
+        "type": "BPE",
+        "dropout": null,
+        "unk_token": null,
+        "continuing_subword_prefix": null,
+        "end_of_word_suffix": null,
+        "fuse_unk": false,
+        "byte_fallback": false,
+        "ignore_merges": pre_tokenizer.ignores_merges,
+        "vocab": vocabulary_map(vocabulary)?,
+        "merges": merges,
+    });
+    let json = json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "added_tokens": vocabulary.added_tokens(),
+        "normalizer": pre_tokenizer.normalizer(),
+        "pre_tokenizer": pre_tokenizer.pre_tokenizer(),
+        "post_processor": {
+            "type": "ByteLevel",
+            "add_prefix_space": true,
+            "trim_offsets": false,
+            "use_regex": true,
+        },
+        "decoder": {
+            "type": "ByteLevel",
+            "add_prefix_space": true,
+            "trim_offsets": true,
+            "use_regex": true,
+        },
+        "model": model,
+    });
+    Ok((json, pre_tokenizer.adds_bos))
+}
+
+/// Token to id. Two tokens of one text cannot be told apart, so the file is wrong.
+pub(super) fn vocabulary_map(
+    vocabulary: &Vocabulary<'_>,
+) -> Result<Map<String, Value>, ConvertError> {
+    let mut map = Map::new();
+    for (id, token) in vocabulary.tokens.iter().enumerate() {
+        if let Some(other) = map.insert((*token).to_owned(), json!(id)) {
+            return Err(ConvertError::Tokenizer(format!(
+                "its tokens {other} and {id} are both {token:?}"
+            )));
+        }
+    }
+    Ok(map)
+}
+
+/// Puts the tokens around a text that the file asks for; `inner` is what the tokenizer does anyway.
+fn post_processor(
+    vocabulary: &Vocabulary<'_>,
+    bos: Option<u64>,
+    eos: Option<u64>,
+    inner: &Value,
+) -> Value {
+    if bos.is_none() && eos.is_none() {
+        return inner.clone();
+    }
+    let special =
+        |id: u64| json!({"SpecialToken": {"id": vocabulary.tokens[id as usize], "type_id": 0}});
+    let sequence = |name: &str, type_id: u32| json!({"Sequence": {"id": name, "type_id": type_id}});
+    let around = |name: &str, type_id| {
+        let bos = bos.map(special);
+        let eos = eos.map(special);
+        bos.into_iter()
+            .chain([sequence(name, type_id)])
+            .chain(eos)
+            .collect::<Vec<_>>()
+    };
+    let tokens: Map<String, Value> = bos
+        .into_iter()
+        .chain(eos)
+        .map(|id| {
+            let token = vocabulary.tokens[id as usize];
+            (
+                token.to_owned(),
+                json!({"id": token, "ids": [id], "tokens": [token]}),
+            )
+        })
+        .collect();
+    let mut pair = around("A", 0);
+    pair.extend(around("B", 1));
+    let template = json!({
+        "type": "TemplateProcessing",
+        "single": around("A", 0),
+        "pair": pair,
+        "special_tokens": tokens,
+    });
+    if inner.is_null() {
+        template
+    } else {
+        json!({"type": "Sequence", "processors": [inner, template]})
+    }
+}

@@ -1,0 +1,362 @@
+//! Directories of safetensors, Hugging Face's or MLX's own, to MLX checkpoints.
+
+use std::path::{Path, PathBuf};
+
+use mlxm_kernels::quant::{FloatType, QuantSpec};
+use safetensors::Dtype;
+use serde_json::{Value, json};
+
+use super::ConvertError;
+use super::dense::{CopiedRows, DenseRows};
+use super::job::{Job, OutputTensor, float_dtype};
+use super::options::{ConvertOptions, ConvertReport, Outcome, Progress};
+use super::packed::PackedWeight;
+use super::quantized::{QuantizedRows, quantized_outputs, relative_error};
+use super::raw::RawRows;
+use super::rules::{Rules, Target};
+use super::run::{FileContent, Plan, run};
+use mlxm_engine::checkpoint::{CheckpointConfig, Quantization, RawTensor, Weights};
+use mlxm_engine::forward::{Dimensions, ModelConfig};
+use mlxm_engine::models::read_model_config;
+
+/// Files that go with a model whatever its weights are.
+const COMPANIONS: &[&str] = &[
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "generation_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "LICENSE",
+    "LICENSE.txt",
+    "LICENSE.md",
+    "NOTICE",
+];
+
+/// Converts the checkpoint in the directory `source`.
+pub(super) fn convert(
+    source: &Path,
+    output: &Path,
+    options: &ConvertOptions,
+    progress: &mut Progress<'_>,
+) -> Result<ConvertReport, ConvertError> {
+    let config = CheckpointConfig::open(source)?;
+    let (model_type, architecture) = read_model_config(&config)?;
+    let mut weights = Weights::open(source)?;
+    architecture.sanitize(&mut weights);
+    let quantization = Quantization::from_config(&config, &mut weights)?;
+    let companions: Vec<(&str, PathBuf)> = COMPANIONS
+        .iter()
+        .map(|name| (*name, source.join(name)))
+        .filter(|(_, path)| path.is_file())
+        .collect();
+    let model = SourceModel {
+        weights: &weights,
+        quantization,
+        dimensions: architecture.dimensions(),
+        float: options.float_type.or_else(|| stated_float(&config)),
+    };
+    let mut planner = Planner {
+        model,
+        quantized: Vec::new(),
+        notes: Vec::new(),
+    };
+    let jobs = planner.plan(model_type, architecture.as_ref(), options)?;
+    let mut values = config.values.clone();
+    // What mlx-lm leaves out as well: where the model came from, and the towers that are not converted.
+    values.shift_remove("_name_or_path");
+    values.shift_remove("vision_config");
+    if let Some(text) = values.get_mut("text_config").and_then(Value::as_object_mut) {
+        text.shift_remove("quantization_config");
+    }
+    if let Some(float) = options.float_type {
+        values.insert("torch_dtype".to_owned(), json!(torch_name(float)));
+    }
+    let plan = Plan {
+        jobs,
+        config: values,
+        quantized: planner.quantized,
+        files: companions
+            .iter()
+            .map(|(name, path)| ((*name).to_owned(), FileContent::Copy(path)))
+            .collect(),
+        notes: planner.notes,
+    };
+    run(plan, output, options, progress)
+}
+
+/// The float type that `config.json` states.
+fn stated_float(config: &CheckpointConfig) -> Option<FloatType> {
+    let nested = || config.values.get("text_config")?.get("dtype");
+    match config.values.get("torch_dtype").or_else(nested)?.as_str()? {
+        "float32" => Some(FloatType::F32),
+        "float16" => Some(FloatType::F16),
+        "bfloat16" => Some(FloatType::BF16),
+        _ => None,
+    }
+}
+
+/// The name of a float type in `config.json`.
+pub(super) fn torch_name(float: FloatType) -> &'static str {
+    match float {
+        FloatType::F32 => "float32",
+        FloatType::F16 => "float16",
+        FloatType::BF16 => "bfloat16",
+    }
+}
+
+/// What is converted.
+struct SourceModel<'a> {
+    weights: &'a Weights,
+    quantization: Quantization,
+    dimensions: Dimensions,
+    /// The type of float tensors; `None` leaves each its own.
+    float: Option<FloatType>,
+}
+
+impl SourceModel<'_> {
+    /// Inputs of the layer at `path`: what its packed weight does not say by itself.
+    fn inputs(&self, path: &str) -> usize {
+        let sizes = &self.dimensions;
+        match path.rsplit('.').next() {
+            Some("o_proj") => sizes.attention.q_width(),
+            Some("down_proj" | "c_proj") => sizes.intermediate_size,
+            _ => sizes.hidden_size,
+        }
+    }
+}
+
+struct Planner<'a> {
+    model: SourceModel<'a>,
+    quantized: Vec<(String, QuantSpec)>,
+    notes: Vec<String>,
+}
+
+impl<'a> Planner<'a> {
+    fn plan(
+        &mut self,
+        model_type: &str,
+        architecture: &dyn ModelConfig,
+        options: &ConvertOptions,
+    ) -> Result<Vec<Job<'a>>, ConvertError> {
+        let weights = self.model.weights;
+        let modules: Vec<&str> = weights
+            .iter()
+            .filter(|(_, tensor)| tensor.shape.len() == 2)
+            .filter_map(|(name, _)| name.strip_suffix(".weight"))
+            .collect();
+        let rules = Rules::new(
+            options,
+            model_type,
+            modules.iter().copied(),
+            architecture.cache_layers().len(),
+        )?;
+        let mut jobs = Vec::new();
+        for (name, tensor) in weights.iter() {
+            let (path, leaf) = name.rsplit_once('.').unwrap_or((name, ""));
+            let has_scales = weights.contains(&format!("{path}.scales"));
+            match leaf {
+                // These go with their weight.
+                "scales" | "biases" | "global_scale" if has_scales => {}
+                "weight" if has_scales => {
+                    jobs.extend(self.packed(path, tensor, &rules)?);
+                }
+                "weight" if tensor.shape.len() == 2 => {
+                    let target = rules.target(path, tensor.shape[1])?;
+                    jobs.push(self.matrix(path, tensor, target)?);
+                }
+                _ => jobs.push(self.dense(name, tensor)?),
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// A dense linear layer or embedding.
+    fn matrix(
+        &mut self,
+        path: &str,
+        tensor: &'a RawTensor,
+        target: Target,
+    ) -> Result<Job<'a>, ConvertError> {
+        let name = format!("{path}.weight");
+        let Target::Quantized(to) = target else {
+            return self.dense(&name, tensor);
+        };
+        let rows = RawRows::new(&name, tensor)?;
+        let float = self.model.float.unwrap_or(rows.float());
+        let producer = QuantizedRows {
+            columns: tensor.shape[1],
+            rows,
+            spec: to,
+            float,
+        };
+        self.quantized.push((path.to_owned(), to));
+        Ok(Job {
+            name: path.to_owned(),
+            outputs: quantized_outputs(path, &tensor.shape, to, float_dtype(float)),
+            rows: tensor.shape[0],
+            parameters: parameters(&tensor.shape),
+            producer: Box::new(producer),
+            outcome: Outcome::Quantized { to },
+        })
+    }
+
+    /// A tensor that stays dense.
+    fn dense(&self, name: &str, tensor: &'a RawTensor) -> Result<Job<'a>, ConvertError> {
+        let source = RawRows::new(name, tensor)?;
+        let columns = tensor.shape.last().copied().unwrap_or(1);
+        let stored = source.float();
+        let float = self.model.float.unwrap_or(stored);
+        let rows = tensor.shape.iter().rev().skip(1).product();
+        Ok(Job {
+            name: name.to_owned(),
+            outputs: vec![OutputTensor {
+                name: name.to_owned(),
+                dtype: float_dtype(float),
+                shape: tensor.shape.clone(),
+            }],
+            rows,
+            parameters: parameters(&tensor.shape),
+            outcome: if float == stored || float == FloatType::F32 {
+                Outcome::Exact
+            } else {
+                Outcome::Rounded { to: float }
+            },
+            producer: if float == stored {
+                Box::new(CopiedRows {
+                    parts: vec![tensor.bytes.as_slice()],
+                    rows,
+                })
+            } else {
+                Box::new(DenseRows {
+                    rows: source,
+                    columns,
+                    float,
+                })
+            },
+        })
+    }
+
+    /// A quantized linear layer or embedding: its job, and another for a scale of the whole tensor.
+    fn packed(
+        &mut self,
+        path: &str,
+        weight: &'a RawTensor,
+        rules: &Rules<'_>,
+    ) -> Result<Vec<Job<'a>>, ConvertError> {
+        let columns = self.model.inputs(path);
+        let part = |leaf: &str| self.model.weights.get(&format!("{path}.{leaf}"));
+        let from = self
+            .model
+            .quantization
+            .resolve(path, columns, Some(weight), part("scales"))?
+            .ok_or_else(|| {
+                ConvertError::tensor(path, "it has scales, and config.json says it is dense")
+            })?;
+        let packed = PackedWeight::new(path, columns, from, weight, &part)?;
+        let float = self
+            .model
+            .float
+            .or(packed.scale_float())
+            .unwrap_or(FloatType::BF16);
+        let target = rules.target(path, columns)?;
+        let shape = [weight.shape[0], columns];
+        let parameters = parameters(&shape);
+        let to = match target {
+            Target::Keep => from,
+            Target::Quantized(to) => to,
+            Target::Dense => {
+                return Ok(vec![Job {
+                    name: format!("{path}.weight"),
+                    outputs: vec![OutputTensor {
+                        name: format!("{path}.weight"),
+                        dtype: float_dtype(float),
+                        shape: shape.to_vec(),
+                    }],
+                    rows: shape[0],
+                    parameters,
+                    producer: Box::new(DenseRows {
+                        rows: packed.matrix()?,
+                        columns,
+                        float,
+                    }),
+                    outcome: Outcome::Dequantized {
+                        from: from.to_string(),
+                    },
+                }]);
+            }
+        };
+        self.quantized.push((path.to_owned(), to));
+        let mut jobs = Vec::new();
+        if to == from {
+            let (producer, outcome) = packed.copied(self.model.float);
+            let scales = packed
+                .scale_float()
+                .map(|own| self.model.float.unwrap_or(own));
+            jobs.push(Job {
+                name: path.to_owned(),
+                outputs: quantized_outputs(path, &shape, to, scales.map_or(Dtype::U8, float_dtype)),
+                rows: shape[0],
+                parameters,
+                producer,
+                outcome,
+            });
+            if let Some(scale) = part("global_scale") {
+                let name = format!("{path}.global_scale");
+                jobs.push(global_scale(name, scale));
+            }
+        } else {
+            let matrix = packed.matrix()?;
+            let relative_error = relative_error(&matrix, shape[0], columns, to, float);
+            jobs.push(Job {
+                name: path.to_owned(),
+                outputs: quantized_outputs(path, &shape, to, float_dtype(float)),
+                rows: shape[0],
+                parameters,
+                producer: Box::new(QuantizedRows {
+                    rows: matrix,
+                    columns,
+                    spec: to,
+                    float,
+                }),
+                outcome: Outcome::Requantized {
+                    from: from.to_string(),
+                    to,
+                    relative_error,
+                },
+            });
+        }
+        Ok(jobs)
+    }
+}
+
+/// A scale of a whole tensor, kept in its own type: mlx-lm reads it as it is.
+fn global_scale(name: String, tensor: &RawTensor) -> Job<'_> {
+    Job {
+        outputs: vec![OutputTensor {
+            name: name.clone(),
+            dtype: tensor.dtype,
+            shape: tensor.shape.clone(),
+        }],
+        name,
+        rows: 1,
+        parameters: 0,
+        producer: Box::new(CopiedRows {
+            parts: vec![tensor.bytes.as_slice()],
+            rows: 1,
+        }),
+        outcome: Outcome::Exact,
+    }
+}
+
+fn parameters(shape: &[usize]) -> u64 {
+    shape.iter().product::<usize>() as u64
+}
+
+#[cfg(test)]
+mod tests;

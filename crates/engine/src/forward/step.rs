@@ -1,0 +1,188 @@
+//! The ragged batch of one forward pass, and the context that its layers share.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+use mlxm_kernels::{AttentionSpec, KernelError, Kernels, KvSpan, Mask, QkNorms, Rope, RopeCosSin};
+use mlxm_kvcache::SequenceCache;
+
+use super::CachePool;
+
+/// Tokens of any number of sequences, concatenated without padding. Prefill and decode are not distinguished: each
+/// sequence contributes the tokens that are not computed yet.
+#[derive(Debug, Clone, Default)]
+pub struct ModelInput {
+    /// Token ids `[T]`.
+    pub tokens: Vec<u32>,
+    /// Position of each token in its sequence `[T]`.
+    pub positions: Vec<u32>,
+    /// The tokens of each sequence.
+    pub spans: Vec<Span>,
+    /// Per cache group: slots of the tokens, block tables of their sequences.
+    pub groups: Vec<GroupInput>,
+}
+
+impl ModelInput {
+    /// An empty batch for this many cache groups.
+    pub fn new(groups: usize) -> Self {
+        Self {
+            groups: vec![GroupInput::default(); groups],
+            ..Self::default()
+        }
+    }
+
+    /// Appends `tokens` of one sequence, the first of them at position `start`.
+    pub fn push(&mut self, tokens: &[u32], start: usize, cache: &SequenceCache) {
+        let first_row = self.tokens.len();
+        self.tokens.extend_from_slice(tokens);
+        self.positions
+            .extend((start..start + tokens.len()).map(|position| position as u32));
+        self.spans.push(Span {
+            rows: first_row..first_row + tokens.len(),
+            first_position: start,
+            mask: Mask::Causal,
+        });
+        for (group, input) in self.groups.iter_mut().enumerate() {
+            let slots =
+                (start..start + tokens.len()).filter_map(|position| cache.slot(group, position));
+            input.slots.extend(slots.map(|slot| slot as u32));
+            input.tables.push(
+                cache
+                    .table(group)
+                    .blocks()
+                    .iter()
+                    .map(|block| block.0)
+                    .collect(),
+            );
+        }
+    }
+}
+
+/// Consecutive tokens of one sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Their rows in the batch.
+    pub rows: Range<usize>,
+    /// Position of the first of them.
+    pub first_position: usize,
+    /// Which positions they attend to.
+    pub mask: Mask,
+}
+
+/// Cache addresses of a step within one cache group.
+#[derive(Debug, Clone, Default)]
+pub struct GroupInput {
+    /// Cache slot of each token `[T]`.
+    pub slots: Vec<u32>,
+    /// Block table of each span.
+    pub tables: Vec<Vec<u32>>,
+}
+
+/// What an attention layer asks of the step.
+#[derive(Debug)]
+pub struct AttentionConfig {
+    /// Index of the layer's cache.
+    pub layer: usize,
+    /// Heads, scale, window and softcap.
+    pub spec: AttentionSpec,
+    /// Rotary embedding of queries and keys; `None` for layers without positions (NoPE).
+    pub rope: Option<Rope>,
+}
+
+/// The context of one forward pass.
+pub struct Step<'a> {
+    /// The operations.
+    pub kernels: &'a Kernels,
+    input: &'a ModelInput,
+    cache: &'a mut CachePool,
+    /// The spans with their block tables, per cache group.
+    spans: Vec<Vec<KvSpan<'a>>>,
+    rope_tables: RopeTables,
+}
+
+impl<'a> Step<'a> {
+    /// A forward pass over `input` with `cache`.
+    pub fn new(kernels: &'a Kernels, input: &'a ModelInput, cache: &'a mut CachePool) -> Self {
+        let view = |group: &'a GroupInput| {
+            input
+                .spans
+                .iter()
+                .zip(&group.tables)
+                .map(|(span, table)| KvSpan {
+                    rows: span.rows.clone(),
+                    first_position: span.first_position,
+                    blocks: table,
+                    mask: span.mask,
+                })
+                .collect()
+        };
+        let spans = input.groups.iter().map(view).collect();
+        Self {
+            kernels,
+            input,
+            cache,
+            spans,
+            rope_tables: RopeTables::default(),
+        }
+    }
+
+    /// Token ids `[T]`.
+    pub fn tokens(&self) -> &'a [u32] {
+        &self.input.tokens
+    }
+
+    /// Attention of the layer that `config` describes, between its input and output projections: normalizes and rotates
+    /// queries and keys, writes this step's keys and values into the layer's cache and attends over the cache.
+    /// `qkv` is `[T, (heads + 2·kv_heads)·head_dim]`; the result is `[T, heads·value_dim]`.
+    ///
+    /// # Errors
+    /// When a width does not match.
+    pub fn attend(
+        &mut self,
+        config: &AttentionConfig,
+        norms: Option<&QkNorms>,
+        qkv: &Tensor,
+    ) -> Result<Tensor, KernelError> {
+        let AttentionConfig { layer, spec, rope } = config;
+        let group = self.cache.group_of(*layer);
+        let table = match rope {
+            Some(rope) => {
+                let positions = &self.input.positions;
+                Some(self.rope_tables.get(self.kernels, rope, positions)?)
+            }
+            None => None,
+        };
+        let q = self.kernels.rope_and_cache(
+            qkv,
+            spec,
+            norms,
+            table,
+            self.cache.layer_mut(*layer),
+            &self.input.groups[group].slots,
+        )?;
+        self.kernels
+            .attention(&q, self.cache.layer(*layer), &self.spans[group], spec)
+    }
+}
+
+/// Cosines and sines of this step's positions, one table for each distinct rotary embedding of the layers: usually one
+/// or two.
+#[derive(Default)]
+struct RopeTables(Vec<(Rope, RopeCosSin)>);
+
+impl RopeTables {
+    fn get(
+        &mut self,
+        kernels: &Kernels,
+        rope: &Rope,
+        positions: &[u32],
+    ) -> Result<&RopeCosSin, KernelError> {
+        let known = self.0.iter().position(|(known, _)| known == rope);
+        let index = known.unwrap_or(self.0.len());
+        if known.is_none() {
+            self.0
+                .push((rope.clone(), kernels.rope_cos_sin(rope, positions)?));
+        }
+        Ok(&self.0[index].1)
+    }
+}

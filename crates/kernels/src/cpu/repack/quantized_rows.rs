@@ -1,0 +1,122 @@
+//! Activations quantized to int8.
+
+use crate::cpu::{
+    shared::UninitBuffer,
+    simd::{Isa, SimdLevel, multiversion},
+};
+
+/// Padding after each row, so that the same column of many rows does not map to the same cache set.
+const ROW_PADDING: usize = 64;
+/// The largest magnitude of a quantized value.
+const MAX_CODE: f32 = 127.0;
+/// Groups with no larger magnitude are quantized to zero, since their scale could not be inverted.
+const MIN_ABS_MAX: f32 = 1e-30;
+
+/// Rows of activations, `x ≈ step · q` with one step per group of columns. Threads write one row each.
+#[derive(Debug)]
+pub(crate) struct QuantizedRows {
+    rows: usize,
+    cols: usize,
+    group: usize,
+    values: UninitBuffer<i8>,
+    /// For each row and group `step`, then `step · Σ q`.
+    factors: UninitBuffer<f32>,
+}
+
+impl QuantizedRows {
+    /// Allocates `rows` rows of `cols` columns, a multiple of `group`.
+    pub fn new(rows: usize, cols: usize, group: usize) -> Self {
+        let mut new = Self {
+            rows,
+            cols,
+            group,
+            values: UninitBuffer::new(0),
+            factors: UninitBuffer::new(0),
+        };
+        new.values = UninitBuffer::new(rows * new.stride());
+        new.factors = UninitBuffer::new(rows * new.factors_per_row());
+        new
+    }
+
+    /// Columns that share a step.
+    pub fn group(&self) -> usize {
+        self.group
+    }
+
+    /// Columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Values from one row to the next.
+    pub fn stride(&self) -> usize {
+        (self.cols + ROW_PADDING).next_multiple_of(ROW_PADDING)
+    }
+
+    /// Factors from one row to the next.
+    pub fn factors_per_row(&self) -> usize {
+        2 * (self.cols / self.group)
+    }
+
+    /// The values of `row` and the rows after it.
+    pub fn values(&self, row: usize) -> *const i8 {
+        assert!(row < self.rows);
+        self.values.pointer(row * self.stride())
+    }
+
+    /// The factors of `row` and the rows after it.
+    pub fn factors(&self, row: usize) -> *const f32 {
+        assert!(row < self.rows);
+        self.factors.pointer(row * self.factors_per_row())
+    }
+
+    /// Quantizes `x` into `row`.
+    ///
+    /// # Safety
+    /// The CPU has the level; no other thread uses the same row meanwhile.
+    pub unsafe fn quantize(&self, level: SimdLevel, row: usize, x: &[f32]) {
+        assert!(x.len() == self.cols && row < self.rows);
+        let values = self.values.pointer(row * self.stride());
+        let factors = self.factors.pointer(row * self.factors_per_row());
+        // SAFETY: the contract of this function; a row has `cols` values and `factors_per_row` factors.
+        unsafe { quantize(level, x, self.group, values, factors) }
+    }
+}
+
+multiversion! {
+    /// Writes `x.len()` values and two factors for each group.
+    quantize [] [] (x: &[f32], group: usize, values: *mut i8, factors: *mut f32) = quantize_with
+}
+
+/// # Safety
+/// As for [`Isa`]. `values` is writable for `x.len()` values and `factors` for two per group; no other thread uses them.
+#[inline(always)]
+unsafe fn quantize_with<I: Isa>(x: &[f32], group: usize, values: *mut i8, factors: *mut f32) {
+    // Adding and subtracting it rounds to the nearest integer, ties to even.
+    const ROUND: f32 = 12_582_912.0;
+    for (index, x) in x.chunks_exact(group).enumerate() {
+        // As bits, NaN is the largest of all: it then makes the step, and so every product, NaN.
+        let largest = x
+            .iter()
+            .fold(0, |largest, x| largest.max(x.to_bits() & 0x7fff_ffff));
+        let largest = f32::from_bits(largest);
+        let (step, inverse) = if largest < MIN_ABS_MAX {
+            (0.0, 0.0)
+        } else {
+            (largest / MAX_CODE, MAX_CODE / largest)
+        };
+        let mut sum = 0;
+        for (place, x) in x.iter().enumerate() {
+            let bits = (x * inverse + ROUND).to_bits() as i32;
+            let value = bits.wrapping_sub(ROUND.to_bits() as i32) as i8;
+            sum += i32::from(value);
+            // SAFETY: the contract of this function.
+            unsafe { values.add(index * group + place).write(value) }
+        }
+        // SAFETY: the contract of this function.
+        unsafe {
+            factors.add(2 * index).write(step);
+            factors.add(2 * index + 1).write(step * sum as f32);
+        }
+    }
+}

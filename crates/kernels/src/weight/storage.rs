@@ -1,0 +1,150 @@
+//! How the values of a weight are stored.
+
+use std::sync::Arc;
+
+use half::{bf16, f16};
+
+use crate::{
+    bytes::{Bytes, Typed},
+    cpu::repack::RepackedWeight,
+    quant::{self, FloatType, QuantSpec},
+};
+
+/// The memory layout of a weight.
+#[derive(Clone, Debug)]
+pub(crate) enum Storage {
+    Dense(Floats),
+    Quantized(Quantized),
+    /// Repacked for the CPU kernels.
+    Repacked(Arc<RepackedWeight>),
+}
+
+/// Packed values as the checkpoint stores them.
+#[derive(Clone, Debug)]
+pub(crate) struct Quantized {
+    pub spec: QuantSpec,
+    /// Rows of `row_bytes` bytes.
+    pub weight: Bytes,
+    pub row_bytes: usize,
+    pub groups_per_row: usize,
+    pub scales: Scales,
+}
+
+/// One scale per group, and in affine mode one bias.
+#[derive(Clone, Debug)]
+pub(crate) enum Scales {
+    Affine { scales: Floats, biases: Floats },
+    E8m0(Bytes),
+    E4m3 { codes: Bytes, factor: f32 },
+}
+
+impl Quantized {
+    /// Scale and bias of group `group`, counted over the whole weight.
+    pub fn scale_and_bias(&self, group: usize) -> (f32, f32) {
+        match &self.scales {
+            Scales::Affine { scales, biases } => (scales.get(group), biases.get(group)),
+            Scales::E8m0(codes) => (quant::e8m0_to_f32(codes.as_slice()[group]), 0.0),
+            Scales::E4m3 { codes, factor } => {
+                (quant::e4m3_to_f32(codes.as_slice()[group]) * factor, 0.0)
+            }
+        }
+    }
+}
+
+impl Scales {
+    /// Bytes of scales and biases.
+    fn size_bytes(&self) -> usize {
+        match self {
+            Self::Affine { scales, biases } => scales.size_bytes() + biases.size_bytes(),
+            Self::E8m0(codes) | Self::E4m3 { codes, .. } => codes.len(),
+        }
+    }
+
+    fn release(&self) {
+        match self {
+            Self::Affine { scales, biases } => {
+                scales.release();
+                biases.release();
+            }
+            Self::E8m0(codes) | Self::E4m3 { codes, .. } => codes.release(),
+        }
+    }
+}
+
+impl Storage {
+    /// Bytes of values, scales and biases.
+    pub fn size_bytes(&self) -> usize {
+        match self {
+            Self::Dense(values) => values.size_bytes(),
+            Self::Quantized(quantized) => quantized.weight.len() + quantized.scales.size_bytes(),
+            Self::Repacked(repacked) => repacked.size_bytes(),
+        }
+    }
+
+    /// Returns the memory of a mapped checkpoint to the system; it is read from the file again when needed.
+    pub fn release(&self) {
+        match self {
+            Self::Dense(values) => values.release(),
+            Self::Quantized(quantized) => {
+                quantized.weight.release();
+                quantized.scales.release();
+            }
+            Self::Repacked(_) => {}
+        }
+    }
+}
+
+/// Floats in their stored type.
+#[derive(Clone, Debug)]
+pub(crate) enum Floats {
+    F32(Typed<f32>),
+    F16(Typed<u16>),
+    BF16(Typed<u16>),
+}
+
+impl Floats {
+    pub fn new(float: FloatType, bytes: &Bytes) -> Option<Self> {
+        Some(match float {
+            FloatType::F32 => Self::F32(bytes.typed()?),
+            FloatType::F16 => Self::F16(bytes.typed()?),
+            FloatType::BF16 => Self::BF16(bytes.typed()?),
+        })
+    }
+
+    pub fn get(&self, index: usize) -> f32 {
+        match self {
+            Self::F32(values) => values[index],
+            Self::F16(values) => f16::from_bits(values[index]).to_f32(),
+            Self::BF16(values) => bf16::from_bits(values[index]).to_f32(),
+        }
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        match self {
+            Self::F32(values) => size_of_val(&**values),
+            Self::F16(values) | Self::BF16(values) => size_of_val(&**values),
+        }
+    }
+
+    pub fn element_bytes(&self) -> usize {
+        match self {
+            Self::F32(_) => 4,
+            Self::F16(_) | Self::BF16(_) => 2,
+        }
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::F32(values) => values.as_bytes(),
+            Self::F16(values) | Self::BF16(values) => values.as_bytes(),
+        }
+    }
+
+    /// Returns the memory of a mapped file to the system; see [`Bytes::release`].
+    pub fn release(&self) {
+        match self {
+            Self::F32(values) => values.release(),
+            Self::F16(values) | Self::BF16(values) => values.release(),
+        }
+    }
+}
