@@ -1,4 +1,4 @@
-//! Errors as exceptions of `mlxm.errors`, which are written in Python because they have two bases.
+//! Conversion of errors to the exceptions of `mlxm.errors`, which are defined in Python because they have two bases.
 
 use std::fmt::Display;
 
@@ -18,17 +18,17 @@ fn exception(class: &str, message: &dyn Display) -> PyErr {
     })
 }
 
-/// A request this layer refuses itself.
+/// A request that is rejected by the bindings.
 pub fn rejected(message: impl Display) -> PyErr {
     exception("RequestError", &message)
 }
 
-/// An option of loading that this layer refuses itself.
+/// An invalid option for loading a model.
 pub fn invalid_option(message: impl Display) -> PyErr {
     exception("LoadError", &message)
 }
 
-/// An error that a Python exception exists for.
+/// An error with a Python exception.
 pub trait IntoPyError {
     /// The exception.
     fn into_py_error(self) -> PyErr;
@@ -111,9 +111,9 @@ impl IntoPyError for GenerationError {
     }
 }
 
-/// `result.py()?` in functions that Python calls.
+/// Converts errors with `result.py()?`.
 pub trait PyResultExt<T> {
-    /// The same with a Python exception.
+    /// Converts the error to a Python exception.
     fn py(self) -> PyResult<T>;
 }
 

@@ -1,8 +1,9 @@
-//! The Python module `mlxm`: converts values, lets other Python threads run while it computes, and maps errors. What it
-//! wraps is documented in the engine; what Python sees is in `python/mlxm/__init__.pyi`.
+//! The Python module `mlxm`: converts values, releases the GIL during computation and maps errors. The interface is documented in
+//! `python/mlxm/__init__.pyi`.
 
 mod arguments;
 mod chat;
+mod chat_stream;
 mod error;
 mod generation;
 mod info;
@@ -18,6 +19,8 @@ mod _mlxm {
     #[pymodule_export]
     use crate::chat::{ChatCompletion, ToolCall};
     #[pymodule_export]
+    use crate::chat_stream::{ChatChunk, ChatStream, ToolCallDelta};
+    #[pymodule_export]
     use crate::generation::Generation;
     #[pymodule_export]
     use crate::info::{CacheGroup, MemoryPlan, ModelInfo, Quantization};
@@ -29,6 +32,6 @@ mod _mlxm {
     use crate::tokenizer::Tokenizer;
 
     #[pymodule_export]
-    #[expect(non_upper_case_globals, reason = "the name Python gives it")]
+    #[expect(non_upper_case_globals, reason = "the conventional name in Python")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 }

@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arguments::{self, render, render_options, token_ids};
-use crate::chat::{self, ChatCompletion};
+use crate::chat;
+use crate::chat_stream::ChatStream;
 use crate::error::{PyResultExt, invalid_option, rejected};
 use crate::generation::Generation;
 use crate::info::{MemoryPlan, ModelInfo};
@@ -21,7 +22,7 @@ use crate::tokenizer::Tokenizer;
 /// A language model. Safe to use from several threads.
 #[pyclass(frozen, module = "mlxm")]
 pub struct Model {
-    /// None once closed.
+    /// `None` after `close`.
     model: RwLock<Option<ChatModel>>,
 }
 
@@ -95,7 +96,7 @@ impl Model {
         })
     }
 
-    /// Logits of every position, [tokens, vocabulary].
+    /// Logits of all positions, [tokens, vocabulary].
     #[pyo3(signature = (ids, chunk = None))]
     fn logits<'py>(
         &self,
@@ -153,22 +154,29 @@ chat_template_kwargs=None)")]
         Ok(self.submit(py, prompt, options)?.0)
     }
 
-    #[pyo3(signature = (messages, tools = None, tool_choice = None, response_format = None, **options), text_signature = "($self, messages, tools=None, tool_choice=None, response_format=None, *, max_tokens=None, temperature=None, top_k=None, \
+    #[pyo3(signature = (messages, tools = None, tool_choice = None, response_format = None, stream = false, **options), text_signature = "($self, messages, tools=None, tool_choice=None, response_format=None, stream=False, *, max_tokens=None, temperature=None, top_k=None, \
 top_p=None, min_p=None, repetition_penalty=None, repetition_context=None, presence_penalty=None, frequency_penalty=None, \
 logit_bias=None, seed=None, stop=None, logprobs=None, ignore_eos=False, thinking_budget=None, parallel_tool_calls=True, \
 continue_final_message=False, chat_template_kwargs=None)")]
-    fn chat(
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn chat<'py>(
         &self,
-        py: Python<'_>,
-        messages: &Bound<'_, PyAny>,
-        tools: Option<&Bound<'_, PyAny>>,
-        tool_choice: Option<&Bound<'_, PyAny>>,
-        response_format: Option<&Bound<'_, PyAny>>,
-        options: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<ChatCompletion> {
+        py: Python<'py>,
+        messages: &Bound<'py, PyAny>,
+        tools: Option<&Bound<'py, PyAny>>,
+        tool_choice: Option<&Bound<'py, PyAny>>,
+        response_format: Option<&Bound<'py, PyAny>>,
+        stream: bool,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let model = self.chat_model()?;
         let request = chat::request(messages, tools, tool_choice, response_format, options)?;
-        chat::complete(py, &model, request)
+        let running = ChatStream::start(py, &model, &request)?;
+        if stream {
+            return Ok(running.into_pyobject(py)?.into_any());
+        }
+        let completion = running.collect(py, request.params.logprobs.is_some())?;
+        Ok(completion.into_pyobject(py)?.into_any())
     }
 
     #[pyo3(signature = (messages, tools = None, add_generation_prompt = true, tokenize = true, **variables))]
@@ -226,7 +234,7 @@ continue_final_message=False, chat_template_kwargs=None)")]
             .is_none()
     }
 
-    /// Lets go of the model; its memory is free once running answers have ended.
+    /// Releases the model; its memory is freed after running generations have ended.
     fn close(&self, py: Python<'_>) {
         let model = self
             .model

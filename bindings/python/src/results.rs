@@ -1,8 +1,8 @@
-//! What a generation brings: pieces, the whole answer, and its counts and times.
+//! Results of a generation: pieces, completions and metrics.
 
 use pyo3::prelude::*;
 
-/// Log-probability of a generated token, and of the likeliest tokens in its place.
+/// Log-probability of a generated token and of the most likely alternatives.
 #[pyclass(frozen, get_all, module = "mlxm")]
 #[derive(Clone)]
 pub struct TokenLogprob {
@@ -21,7 +21,7 @@ impl From<mlxm_engine::sampling::TokenLogprob> for TokenLogprob {
     }
 }
 
-/// A step of a streamed answer.
+/// A piece of a streamed completion.
 #[pyclass(frozen, get_all, module = "mlxm")]
 pub struct Piece {
     pub text: String,
@@ -39,7 +39,7 @@ impl Piece {
     }
 }
 
-/// Counts and times of one generation.
+/// Token counts and times of a request.
 #[pyclass(frozen, get_all, module = "mlxm")]
 #[derive(Clone)]
 pub struct RequestMetrics {
@@ -78,7 +78,7 @@ impl RequestMetrics {
     }
 }
 
-/// A whole answer.
+/// A complete generation.
 #[pyclass(frozen, get_all, module = "mlxm")]
 pub struct Completion {
     pub text: String,

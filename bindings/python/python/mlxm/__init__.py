@@ -7,7 +7,9 @@
 
 from ._mlxm import (
     CacheGroup,
+    ChatChunk,
     ChatCompletion,
+    ChatStream,
     Completion,
     Generation,
     MemoryPlan,
@@ -19,13 +21,16 @@ from ._mlxm import (
     TokenLogprob,
     Tokenizer,
     ToolCall,
+    ToolCallDelta,
     __version__,
 )
 from .errors import GenerationError, LoadError, MlxmError, ModelNotFoundError, RequestError, TemplateError
 
 __all__ = [
     "CacheGroup",
+    "ChatChunk",
     "ChatCompletion",
+    "ChatStream",
     "Completion",
     "Generation",
     "GenerationError",
@@ -43,5 +48,6 @@ __all__ = [
     "TokenLogprob",
     "Tokenizer",
     "ToolCall",
+    "ToolCallDelta",
     "__version__",
 ]

@@ -16,7 +16,9 @@ use super::{logprobs, messages, options, stream, tools};
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
 use crate::fields::FieldPolicy;
-use crate::generate::{ChatCompletion, ChatRequest, ToolChoice, collect_all, start};
+use crate::generate::{
+    ChatCompletion, ChatRequest, ResponseFormat, ToolChoice, collect_all, start,
+};
 use crate::layers::RequestStart;
 use crate::openapi::requests::{self, schema_of};
 use crate::state::{AppState, ServedModel};
@@ -166,7 +168,7 @@ pub(super) fn chat(
     Ok(ChatRequest {
         messages: messages::normalize(fields.messages)?,
         tool_choice: match (
-            tools::choice(fields.tool_choice.as_ref())?,
+            ToolChoice::from_json(fields.tool_choice.as_ref())?,
             tools.is_empty(),
         ) {
             (ToolChoice::Auto, true) => ToolChoice::None,
@@ -174,7 +176,10 @@ pub(super) fn chat(
         },
         tools,
         parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
-        response_format: options::output("response_format", fields.response_format.as_ref())?,
+        response_format: ResponseFormat::from_json(
+            fields.response_format.as_ref(),
+            "response_format",
+        )?,
         template_kwargs,
         continue_final_message: fields.continue_final_message.unwrap_or_default(),
         thinking_budget: None,

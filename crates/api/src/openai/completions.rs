@@ -21,7 +21,7 @@ use super::shared::{
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, read};
 use crate::fields::FieldPolicy;
-use crate::generate::{self, ChatChunk, Completion, GenerationParams, collect_all, merge};
+use crate::generate::{ChatChunk, Completion, GenerationParams, collect_all, merge};
 use crate::layers::RequestStart;
 use crate::openapi::requests::{self, schema_of};
 use crate::sse::{self, Message};
@@ -147,7 +147,7 @@ async fn answer(
     }
     params.max_tokens = Some(fields.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS));
     params.logprobs = fields.logprobs;
-    let requests = generate::requests(&params, model, &server.options().limits)?;
+    let requests = model.chat.requests(&params)?;
     let own = server.clone();
     let prompts = tokio::task::spawn_blocking(move || fields.prompt.tokens(own.model()?));
     let prompts = prompts

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
-use crate::generate::ResponseFormat;
 use crate::state::ServedModel;
 
 /// Other tokens whose log-probability may be asked for.
@@ -59,55 +58,4 @@ pub fn set_effort(
         return Err(ApiError::unsupported(place, message));
     }
     Ok(())
-}
-
-/// Reads the format that the field `place` asks for: the official types, and `regex` and `grammar`.
-///
-/// # Errors
-/// When it makes no sense.
-pub fn output(
-    place: &str,
-    format: Option<&Map<String, Value>>,
-) -> Result<ResponseFormat, ApiError> {
-    let Some(format) = format else {
-        return Ok(ResponseFormat::Text);
-    };
-    let text = |name: &str| {
-        if let Some(Value::String(text)) = format.get(name) {
-            Ok(text.clone())
-        } else {
-            let place = format!("{place}.{name}");
-            Err(ApiError::field(
-                place.clone(),
-                format!("{place} must be a string"),
-            ))
-        }
-    };
-    match format.get("type").and_then(Value::as_str) {
-        Some("text") => Ok(ResponseFormat::Text),
-        Some("json_object") => Ok(ResponseFormat::JsonObject),
-        Some("json_schema") => {
-            // Chats have the schema one level deeper than responses.
-            let (description, place) = match format.get("json_schema") {
-                Some(Value::Object(description)) => {
-                    (description, format!("{place}.json_schema.schema"))
-                }
-                _ => (format, format!("{place}.schema")),
-            };
-            if let Some(schema @ (Value::Object(_) | Value::Bool(_))) = description.get("schema") {
-                Ok(ResponseFormat::JsonSchema(schema.clone()))
-            } else {
-                let message = format!("{place} must be a JSON schema");
-                Err(ApiError::field(place, message))
-            }
-        }
-        Some("regex") => Ok(ResponseFormat::Regex(text("regex")?)),
-        Some("grammar") => Ok(ResponseFormat::Grammar(text("grammar")?)),
-        _ => {
-            let place = format!("{place}.type");
-            let message =
-                format!("{place} must be text, json_object, json_schema, regex or grammar");
-            Err(ApiError::field(place, message))
-        }
-    }
 }

@@ -1,9 +1,8 @@
-//! Tools and the choice between them, checked.
+//! Validating tools.
 
 use serde_json::Value;
 
 use crate::error::ApiError;
-use crate::generate::ToolChoice;
 
 /// Checks a list of tools.
 ///
@@ -62,35 +61,4 @@ fn is_name(name: &str) -> bool {
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
-}
-
-/// Reads `tool_choice`.
-///
-/// # Errors
-/// When it is none of the forms of the official API that are supported.
-pub fn choice(value: Option<&Value>) -> Result<ToolChoice, ApiError> {
-    let wrong = || {
-        let message = "tool_choice must be auto, none, required or {\"type\": \"function\", \"function\": {\"name\": …}}";
-        ApiError::field("tool_choice", message)
-    };
-    match value {
-        None | Some(Value::Null) => Ok(ToolChoice::Auto),
-        Some(Value::String(word)) => match word.as_str() {
-            "auto" => Ok(ToolChoice::Auto),
-            "none" => Ok(ToolChoice::None),
-            "required" => Ok(ToolChoice::Required),
-            _ => Err(wrong()),
-        },
-        Some(choice) => {
-            let name = choice["function"]["name"]
-                .as_str()
-                .or(choice["name"].as_str());
-            match name {
-                Some(name) if choice["type"] == "function" => {
-                    Ok(ToolChoice::Named(name.to_owned()))
-                }
-                _ => Err(wrong()),
-            }
-        }
-    }
 }

@@ -10,7 +10,7 @@ use super::{items, tools};
 use crate::error::ApiError;
 use crate::extract::read;
 use crate::fields::FieldPolicy;
-use crate::generate::{ChatRequest, GenerationParams};
+use crate::generate::{ChatRequest, GenerationParams, ResponseFormat};
 use crate::openai::options;
 use crate::openai::shared::{SamplingFields, StreamFields, shared_fields};
 use crate::openapi::requests::{self, schema_of};
@@ -166,7 +166,8 @@ impl ResponseFields {
             "text.verbosity",
             text.and_then(|text| text.verbosity.as_deref()),
         )?;
-        let output = options::output("text.format", text.and_then(|text| text.format.as_ref()))?;
+        let response_format =
+            ResponseFormat::from_json(text.and_then(|text| text.format.as_ref()), "text.format")?;
         let tools = tools::read(self.tools.as_deref().unwrap_or_default())?;
         let (tool_choice, tools) = tools::choose(self.tool_choice.as_ref(), tools)?;
         let mut template_kwargs = self.chat_template_kwargs.take().unwrap_or_default();
@@ -179,7 +180,7 @@ impl ResponseFields {
             tools,
             tool_choice,
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
-            response_format: output,
+            response_format,
             template_kwargs,
             continue_final_message: false,
             thinking_budget: None,

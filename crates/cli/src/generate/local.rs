@@ -54,7 +54,7 @@ impl Responder for Local<'_> {
             }
             match stream.next_timeout(POLL_INTERVAL) {
                 ChatPoll::Pending => {}
-                ChatPoll::Ended => {
+                ChatPoll::Finished => {
                     return Err(AnswerError::Broken(GenerationError::Stopped.into()));
                 }
                 ChatPoll::Chunk(Ok(chunk)) => {
