@@ -2,41 +2,36 @@
 
 use std::io::Write;
 
-use anyhow::{Context, Result, anyhow};
-use mlxm_chat::ChatModel;
-use mlxm_chat::template::RenderOptions;
-use mlxm_engine::{Engine, Event, LoadOptions, Request};
+use anyhow::{Context, Result};
+use mlxm_chat::{ChatCompletion, ChatModel, ChatRequest, GenerationParams};
+use mlxm_engine::LoadOptions;
 use serde_json::json;
 
 fn main() -> Result<()> {
     let model = std::env::args().nth(1).context("usage: chat MODEL")?;
-    let engine = Engine::load(model, &LoadOptions::default())?;
-    let chat = ChatModel::from_engine(&engine);
-    let template = chat.template().map_err(|error| anyhow!("{error}"))?;
-    let options = RenderOptions {
-        add_generation_prompt: true,
-        ..RenderOptions::default()
-    };
+    let model = ChatModel::load(model, &LoadOptions::default())?;
     let mut messages = Vec::new();
     for line in std::io::stdin().lines() {
         messages.push(json!({"role": "user", "content": line?}));
-        // The whole conversation is the prompt; earlier turns are found in the cache.
-        let request = Request {
-            prompt: template.apply(&messages, &options, engine.tokenizer())?,
+        // The prompt is the whole conversation; the prefix cache holds the part that was computed before.
+        let params = GenerationParams {
             max_tokens: Some(64),
-            ..Request::default()
+            ..GenerationParams::default()
         };
-        let mut answer = String::new();
-        for event in engine.submit(request)? {
-            let text = match event? {
-                Event::Token(token) => token.text,
-                Event::Finished(end) => end.text + "\n",
-            };
-            print!("{text}");
+        let request = ChatRequest {
+            messages: messages.clone(),
+            params,
+            ..ChatRequest::default()
+        };
+        let mut completion = ChatCompletion::default();
+        for chunk in model.generate(request)? {
+            let chunk = chunk?;
+            print!("{}", chunk.text);
             std::io::stdout().flush()?;
-            answer.push_str(&text);
+            completion.push(chunk);
         }
-        messages.push(json!({"role": "assistant", "content": answer.trim_end()}));
+        println!();
+        messages.push(json!({"role": "assistant", "content": completion.content}));
     }
     Ok(())
 }

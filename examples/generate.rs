@@ -1,4 +1,4 @@
-//! Continues a text: `cargo run -p mlxm-examples --bin generate -- MODEL "Once upon a time"`.
+//! Completes a prompt: `cargo run -p mlxm-examples --bin generate -- MODEL "Once upon a time"`.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-"""Stream a model's answer: `python examples/stream.py MODEL "What is the capital of France?"`."""
+"""Stream a model's response: `python examples/stream.py MODEL "What is the capital of France?"`."""
 
 import sys
 
@@ -8,8 +8,8 @@ import mlxm
 def main(name: str, question: str) -> None:
     try:
         model = mlxm.Model(name)
-    except mlxm.LoadError as problem:
-        sys.exit(str(problem))
+    except mlxm.LoadError as error:
+        sys.exit(str(error))
     with model:
         stream = model.stream([{"role": "user", "content": question}], temperature=0, max_tokens=100)
         try:

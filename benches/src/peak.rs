@@ -12,7 +12,7 @@ pub struct Loop {
     pub run: fn(usize),
 }
 
-/// Independent chains of a loop: enough for the latency of an instruction to hide behind the others.
+/// Independent dependency chains of a loop, enough to hide the latency of an instruction.
 const CHAINS: usize = 12;
 
 /// Dot products of bytes; `None` if the CPU has none of the known instructions.

@@ -1,4 +1,4 @@
-//! The examples do what they say, on a tiny checkpoint.
+//! Runs the examples with a tiny checkpoint.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ const MODEL: &str = concat!(
 );
 
 #[test]
-fn generate_continues_the_prompt_the_same_way_each_time() {
+fn generate_is_reproducible_and_prints_prompt_and_speed() {
     let run = || {
         let output = Command::new(env!("CARGO_BIN_EXE_generate"))
             .args([MODEL, "Once upon a time"])
@@ -24,17 +24,17 @@ fn generate_continues_the_prompt_the_same_way_each_time() {
     };
     let text = run();
     assert!(text.starts_with("Once upon a time"));
-    let answer = |text: &str| {
+    let completion = |text: &str| {
         text.rsplit_once("\n(")
-            .map(|(answer, _)| answer.to_owned())
+            .map(|(completion, _)| completion.to_owned())
             .unwrap()
     };
-    assert_eq!(answer(&text), answer(&run()));
+    assert_eq!(completion(&text), completion(&run()));
     assert!(text.contains("tokens per second"));
 }
 
 #[test]
-fn generate_says_how_it_is_used() {
+fn generate_prints_usage_without_arguments() {
     let output = Command::new(env!("CARGO_BIN_EXE_generate"))
         .output()
         .unwrap();
@@ -43,7 +43,7 @@ fn generate_says_how_it_is_used() {
 }
 
 #[test]
-fn chat_answers_every_line() {
+fn chat_responds_to_every_line() {
     let mut chat = Command::new(env!("CARGO_BIN_EXE_chat"))
         .arg(MODEL)
         .stdin(Stdio::piped())

@@ -53,13 +53,13 @@ impl Generation {
                         state.finished = Some(finished.clone());
                         state.running = None;
                     }
-                    Some(Poll::Event(Err(_)) | Poll::Ended) => state.running = None,
+                    Some(Poll::Event(Err(_)) | Poll::Finished) => state.running = None,
                     _ => {}
                 }
                 poll
             });
             match polled {
-                None | Some(Poll::Ended) => return Ok(None),
+                None | Some(Poll::Finished) => return Ok(None),
                 Some(Poll::Event(event)) => return event.py().map(Some),
                 Some(Poll::Pending) => {}
             }

@@ -104,7 +104,7 @@ fn register_kv_cache(registry: &mut Registry, groups: &[CacheGroupStats]) {
         }
         unfilled
             .get_or_create(&[("group", name)])
-            .set(group.unused_slots as i64);
+            .set(group.unfilled_tokens as i64);
         usage = usage.max(group.used_blocks as f64 / group.blocks.max(1) as f64);
     }
     registry.register(

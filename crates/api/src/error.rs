@@ -1,7 +1,9 @@
-//! One error for all routes, shown in the shape of the protocol that was spoken.
+//! One error type for all routes, rendered in the format of the request's protocol.
 
 use axum::Json;
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use mlxm_chat::ChatError;
 use mlxm_chat::template::TemplateError;
@@ -12,20 +14,20 @@ use serde_json::{Value, json};
 
 use crate::responses::store::StoreError;
 
-/// The protocol that a client speaks.
+/// The API that a request uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     OpenAi,
     Anthropic,
 }
 
-/// Why a request is not answered as it asked.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
     status: StatusCode,
     message: String,
-    /// The field of the request that is at fault.
+    /// The invalid field of the request.
     param: Option<String>,
     code: Option<&'static str>,
     retry_after_seconds: Option<u64>,
@@ -42,12 +44,12 @@ impl ApiError {
         }
     }
 
-    /// A request that makes no sense.
+    /// An invalid request.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    /// A field that makes no sense.
+    /// An invalid field.
     pub fn field(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             param: Some(param.into()),
@@ -63,12 +65,12 @@ impl ApiError {
         }
     }
 
-    /// A field that has to be there.
+    /// A required field is missing.
     pub fn missing(param: &str) -> Self {
         Self::field(param, format!("{param} is missing"))
     }
 
-    /// Not now, but soon.
+    /// The server cannot process requests yet or any more; clients may retry.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self {
             retry_after_seconds: Some(1),
@@ -76,12 +78,12 @@ impl ApiError {
         }
     }
 
-    /// Something that should not happen did.
+    /// A bug or a failure of this server.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     }
 
-    /// A name that is not the model's.
+    /// A model that is not served.
     pub fn unknown_model(name: &str, served: &str) -> Self {
         Self {
             param: Some("model".to_owned()),
@@ -92,7 +94,7 @@ impl ApiError {
         }
     }
 
-    /// A response that a request continues and that is not there.
+    /// A previous response that is not stored.
     pub fn unknown_previous_response(id: &str) -> Self {
         Self {
             code: Some("previous_response_not_found"),
@@ -120,7 +122,7 @@ impl ApiError {
         }
     }
 
-    /// Without a key, or with a wrong one.
+    /// A missing or wrong API key.
     pub fn unauthorized() -> Self {
         Self {
             code: Some("invalid_api_key"),
@@ -131,38 +133,38 @@ impl ApiError {
         }
     }
 
-    /// There is no such thing.
+    /// An unknown resource.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// A route that has no such method.
+    /// A method that the route does not have.
     pub fn method_not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
-            "this route does not take that method",
+            "this route does not support that method",
         )
     }
 
-    /// A body that is not what its route takes.
+    /// A body that could not be read.
     pub fn body(status: StatusCode, message: impl Into<String>) -> Self {
         Self::new(status, message)
     }
 
-    /// The request took longer than it may.
+    /// The request took longer than the limit.
     pub fn timed_out(seconds: u64) -> Self {
         Self {
             code: Some("timeout"),
             ..Self::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 format!(
-                    "the answer was not complete after {seconds} seconds, the limit of this server"
+                    "the completion did not finish within {seconds} seconds, the limit of this server"
                 ),
             )
         }
     }
 
-    /// The error as it is told to those who know the field `inner` as `outer`.
+    /// Renames the field `inner` to `outer`, its name in the request's protocol.
     pub fn renamed(mut self, inner: &str, outer: &str) -> Self {
         if self.param.as_deref() == Some(inner) {
             self.message = self.message.replace(inner, outer);
@@ -171,7 +173,7 @@ impl ApiError {
         self
     }
 
-    /// The name of its kind in OpenAI's protocol.
+    /// `error.type` in the OpenAI API.
     fn openai_type(&self) -> &'static str {
         match self.status.as_u16() {
             401 => "authentication_error",
@@ -184,7 +186,7 @@ impl ApiError {
         }
     }
 
-    /// The name of its kind in Anthropic's protocol.
+    /// `error.type` in the Anthropic API.
     fn anthropic_type(&self) -> &'static str {
         match self.status.as_u16() {
             401 => "authentication_error",
@@ -199,7 +201,7 @@ impl ApiError {
         }
     }
 
-    /// The body, in the protocol's shape.
+    /// The body in the protocol's format.
     pub fn body_in(&self, protocol: Protocol) -> Value {
         match protocol {
             Protocol::OpenAi => json!({"error": {
@@ -220,8 +222,8 @@ impl ApiError {
         }
     }
 
-    /// The response, in the protocol's shape.
-    pub fn response_in(&self, protocol: Protocol) -> Response {
+    /// The response in the protocol's format.
+    fn response_in(&self, protocol: Protocol) -> Response {
         let mut response = (self.status, Json(self.body_in(protocol))).into_response();
         if let Some(seconds) = self.retry_after_seconds {
             response
@@ -232,10 +234,30 @@ impl ApiError {
     }
 }
 
-/// OpenAI's shape; handlers of other protocols translate their errors themselves.
+/// The OpenAI API's format; [`render`] replaces it on routes of other protocols.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        self.response_in(Protocol::OpenAi)
+        let mut response = self.response_in(Protocol::OpenAi);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Renders an error response in the format of the protocol that the path belongs to.
+pub async fn render(request: Request, next: Next) -> Response {
+    let protocol = protocol_of(request.uri().path());
+    let response = next.run(request).await;
+    match response.extensions().get::<ApiError>() {
+        Some(error) if protocol != Protocol::OpenAi => error.response_in(protocol),
+        _ => response,
+    }
+}
+
+fn protocol_of(path: &str) -> Protocol {
+    if path.starts_with("/v1/messages") {
+        Protocol::Anthropic
+    } else {
+        Protocol::OpenAi
     }
 }
 

@@ -1,30 +1,116 @@
-//! Bodies: JSON with every mistake named, in the protocol's own shape.
+//! Request bodies: JSON objects, read once into the type of their route.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, Visitor, value::MapDeserializer};
+use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
+use crate::fields::{FieldPolicy, Warnings};
+use crate::state::AppState;
 
-/// A request's body, a JSON object; or what is wrong with it.
-pub struct Body(pub Result<Map<String, Value>, ApiError>);
+/// The body of a route's request.
+pub trait RequestBody: Sized {
+    /// What happens to fields that [`read`](Self::read) does not take.
+    const POLICY: FieldPolicy;
 
-impl<S: Send + Sync> FromRequest<S> for Body {
-    type Rejection = std::convert::Infallible;
+    /// Takes the fields of the request.
+    ///
+    /// # Errors
+    /// Names the field that is missing or has a wrong type.
+    fn read(fields: &mut Fields) -> Result<Self, ApiError>;
+}
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+/// Extracts a request body of type `T`.
+pub struct Body<T> {
+    pub request: T,
+    /// What the client should know about fields that were not used.
+    pub warnings: Warnings,
+}
+
+impl<T: RequestBody> FromRequest<AppState> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         let bytes = Bytes::from_request(request, state).await;
-        let bytes = bytes.map_err(|rejection| refused(&rejection));
-        Ok(Self(bytes.and_then(|bytes| object(&bytes))))
+        let bytes = bytes.map_err(|rejection| unreadable(&rejection))?;
+        Self::parse(&bytes, state.options().strict)
     }
 }
 
-/// The id in a path and the query behind it, in OpenAI's protocol.
+impl<T: RequestBody> Body<T> {
+    fn parse(bytes: &[u8], strict: bool) -> Result<Self, ApiError> {
+        let mut fields = Fields(object(bytes)?);
+        T::POLICY.reject_unsupported(&mut fields.0)?;
+        let request = T::read(&mut fields)?;
+        let warnings = T::POLICY.unknown(fields.0, strict)?;
+        Ok(Self { request, warnings })
+    }
+}
+
+/// The fields of a body that have not been read yet.
+#[derive(Debug, Default)]
+pub struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Takes the fields of the struct `T`.
+    ///
+    /// # Errors
+    /// Names the field that is missing or has a wrong type.
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, ApiError> {
+        serde_path_to_error::deserialize(self).map_err(|error| {
+            let path = error.path().to_string();
+            let message = describe_type(&error.into_inner().to_string());
+            if path == "." {
+                return ApiError::invalid(message);
+            }
+            ApiError::field(path.clone(), format!("{path}: {message}"))
+        })
+    }
+
+    /// Whether the field `name` is there and not null.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !value.is_null())
+    }
+}
+
+impl From<Map<String, Value>> for Fields {
+    fn from(fields: Map<String, Value>) -> Self {
+        Self(fields)
+    }
+}
+
+/// Deserializes a struct from the fields that it names, and removes these.
+impl<'de> Deserializer<'de> for &mut Fields {
+    type Error = serde_json::Error;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        names: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        let fields = names
+            .iter()
+            .filter_map(|name| self.0.shift_remove_entry(*name));
+        visitor.visit_map(MapDeserializer::new(fields))
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        Value::Object(std::mem::take(&mut self.0)).deserialize_any(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// The id in a path and the query after it.
 pub struct IdAndQuery<T>(pub String, pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for IdAndQuery<T> {
@@ -40,41 +126,29 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for IdAndQu
     }
 }
 
-/// A query that nothing is read of.
+/// A query without parameters.
 #[derive(Debug, Deserialize)]
 pub struct NoQuery {}
 
-/// Reads the fields of `T` out of a body; other fields are left to others.
-///
-/// # Errors
-/// Names the field that has a wrong type or is missing.
-pub fn read<T: DeserializeOwned>(body: &Map<String, Value>) -> Result<T, ApiError> {
-    serde_path_to_error::deserialize(body).map_err(|error| {
-        let path = error.path().to_string();
-        let message = describe_type(&error.into_inner().to_string());
-        if path == "." {
-            return ApiError::invalid(message);
-        }
-        ApiError::field(path.clone(), format!("{path}: {message}"))
-    })
-}
-
-/// What was expected, in words of JSON instead of Rust's.
+/// Names JSON types instead of Rust's.
 fn describe_type(message: &str) -> String {
-    let words = [
+    let names = [
         ("expected usize", "expected a whole number from 0 up"),
         ("expected u32", "expected a whole number from 0 up"),
         ("expected i64", "expected a whole number"),
         ("expected f32", "expected a number"),
     ];
     let replace = |message: String, (rust, json)| message.replace(rust, json);
-    words.into_iter().fold(message.to_owned(), replace)
+    names.into_iter().fold(message.to_owned(), replace)
 }
 
-fn refused(rejection: &BytesRejection) -> ApiError {
+fn unreadable(rejection: &BytesRejection) -> ApiError {
     let status = rejection.status();
     if status == StatusCode::PAYLOAD_TOO_LARGE {
-        return ApiError::body(status, "the request body is larger than this server takes");
+        return ApiError::body(
+            status,
+            "the request body is larger than this server accepts",
+        );
     }
     ApiError::body(
         StatusCode::BAD_REQUEST,
@@ -82,7 +156,7 @@ fn refused(rejection: &BytesRejection) -> ApiError {
     )
 }
 
-/// Content types are not looked at: clients that leave them out mean JSON all the same.
+/// The content type is not checked: clients that omit it send JSON all the same.
 fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if let Err(error) = std::str::from_utf8(bytes) {
         return Err(ApiError::invalid(format!(
@@ -95,5 +169,90 @@ fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
         Err(error) => Err(ApiError::invalid(format!(
             "the request body is not JSON: {error}"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Prompt {
+        #[serde(alias = "text")]
+        prompt: String,
+        suffix: Option<String>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Sampling {
+        top_k: Option<usize>,
+    }
+
+    #[derive(Debug, PartialEq)]
+    struct Completion(Prompt, Sampling);
+
+    impl RequestBody for Completion {
+        const POLICY: FieldPolicy = FieldPolicy {
+            ignored: &["user"],
+            unsupported: &[("audio", "this model has text output only")],
+        };
+
+        fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+            Ok(Self(fields.take()?, fields.take()?))
+        }
+    }
+
+    fn parse(body: &Value, strict: bool) -> Result<(Completion, Warnings), String> {
+        Body::parse(body.to_string().as_bytes(), strict)
+            .map(|body| (body.request, body.warnings))
+            .map_err(|error| error.to_string())
+    }
+
+    fn completion(prompt: &str, top_k: Option<usize>) -> Completion {
+        let prompt = Prompt {
+            prompt: prompt.to_owned(),
+            suffix: None,
+        };
+        Completion(prompt, Sampling { top_k })
+    }
+
+    #[test]
+    fn body_is_split_into_the_structs_of_its_route() {
+        let (request, warnings) = parse(
+            &json!({"text": "Hi", "top_k": 3, "suffix": null, "user": "x", "audio": {}}),
+            true,
+        )
+        .unwrap();
+        assert_eq!(request, completion("Hi", Some(3)));
+        assert_eq!(warnings, Warnings::default());
+    }
+
+    #[test]
+    fn unknown_fields_are_warnings_unless_the_server_is_strict() {
+        let body = json!({"prompt": "Hi", "brand_new": 1, "nothing": null});
+        let (_, warnings) = parse(&body, false).unwrap();
+        assert_eq!(
+            warnings.to_string(),
+            "unknown fields were ignored: brand_new"
+        );
+        assert!(parse(&body, true).unwrap_err().contains("`brand_new`"));
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        assert_eq!(
+            parse(&json!({"prompt": "Hi", "top_k": "x"}), false),
+            Err("top_k: invalid type: string \"x\", expected a whole number from 0 up".to_owned())
+        );
+        assert_eq!(
+            parse(&json!({}), false),
+            Err("missing field `prompt`".to_owned())
+        );
+        assert_eq!(
+            parse(&json!({"prompt": "Hi", "audio": {"voice": "x"}}), false),
+            Err("`audio` is not supported: this model has text output only".to_owned())
+        );
     }
 }

@@ -1,92 +1,92 @@
-//! What becomes of the fields of a request that its type does not name.
+//! What happens to the fields of a request that its route does not read.
 //!
-//! The official fields that change nothing about an answer are taken without a word. Those that would change it and are not
-//! supported are refused, unless they have the value that means nothing. What is left nobody knows; new ones appear
-//! every month. It is named in a `warning` header, or refused by a strict server.
+//! Fields of the official API that do not change the response are ignored. Those that would change it and are not supported
+//! are rejected, unless their value asks for nothing. Unknown fields, which clients add every month, are ignored with a
+//! `warning` header, or rejected by a strict server.
+
+use std::fmt::{self, Display};
 
 use axum::http::HeaderValue;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use crate::error::{ApiError, Protocol};
-use crate::state::AppState;
+use crate::error::ApiError;
 
-/// The official fields of a route beside those that it reads.
+/// Fields of the official API that a route does not read.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct FieldPolicy {
-    /// Fields that are read.
-    pub read: &'static [&'static str],
-    /// Fields that change nothing about an answer.
+    /// Fields that do not change the response.
     pub ignored: &'static [&'static str],
-    /// Fields that would, and what to say to those who send them.
+    /// Fields that would change it, with the reason why they are not supported or what to use instead.
     pub unsupported: &'static [(&'static str, &'static str)],
 }
 
 impl FieldPolicy {
-    /// The names of the fields that nobody knows.
+    /// No fields but those that the route reads.
+    pub const NONE: Self = Self {
+        ignored: &[],
+        unsupported: &[],
+    };
+
+    /// Removes unsupported fields whose value asks for nothing.
     ///
     /// # Errors
-    /// Names the first field that is not supported; with `strict` the first one that nobody knows, too.
-    pub fn check(&self, body: &Map<String, Value>, strict: bool) -> Result<Unknown, ApiError> {
-        let mut unknown = Vec::new();
-        for (name, value) in body {
-            let known = self.read.contains(&name.as_str()) || self.ignored.contains(&name.as_str());
-            if known || value.is_null() {
-                continue;
-            }
-            match self.unsupported.iter().find(|(known, _)| known == name) {
-                Some(_) if is_noop(value) => {}
-                Some((_, reason)) => {
-                    return Err(ApiError::unsupported(
-                        name,
-                        format!("`{name}` is not supported: {reason}"),
-                    ));
-                }
-                None if strict => {
-                    return Err(ApiError::unsupported(
-                        name,
-                        format!("unknown field `{name}`; this server is strict about them"),
-                    ));
-                }
-                None => unknown.push(name.clone()),
+    /// Names the first unsupported field with another value.
+    pub fn reject_unsupported(&self, body: &mut Map<String, Value>) -> Result<(), ApiError> {
+        for (name, reason) in self.unsupported {
+            if body
+                .shift_remove(*name)
+                .is_some_and(|value| !is_noop(&value))
+            {
+                let message = format!("`{name}` is not supported: {reason}");
+                return Err(ApiError::unsupported(*name, message));
             }
         }
-        Ok(Unknown(unknown))
+        Ok(())
+    }
+
+    /// Warnings about the unknown fields among those that were not read.
+    ///
+    /// # Errors
+    /// With `strict`, names the first unknown field.
+    pub fn unknown(&self, unread: Map<String, Value>, strict: bool) -> Result<Warnings, ApiError> {
+        let unread = unread.into_iter().filter(|(_, value)| !value.is_null());
+        let mut unknown = unread
+            .map(|(name, _)| name)
+            .filter(|name| !self.ignored.contains(&name.as_str()))
+            .peekable();
+        match unknown.peek() {
+            None => Ok(Warnings::default()),
+            Some(name) if strict => {
+                let message = format!("unknown field `{name}`; this server runs in strict mode");
+                Err(ApiError::unsupported(name.clone(), message))
+            }
+            Some(_) => {
+                let names: Vec<String> = unknown.collect();
+                let mut warnings = Warnings::default();
+                warnings.add(format!("unknown fields were ignored: {}", names.join(", ")));
+                Ok(warnings)
+            }
+        }
     }
 }
 
-impl FieldPolicy {
-    /// Answers a body: checks its fields, and names those that nobody knows beside the answer. Mistakes have the shape of
-    /// `protocol`.
-    pub async fn respond<F: Future<Output = Result<Response, ApiError>>>(
-        &self,
-        server: &AppState,
-        protocol: Protocol,
-        body: Result<Map<String, Value>, ApiError>,
-        answer: impl FnOnce(Map<String, Value>) -> F,
-    ) -> Response {
-        let answered = async {
-            let body = body?;
-            let unknown = self.check(&body, server.options().strict)?;
-            Ok::<_, ApiError>(unknown.warn(answer(body).await?))
-        };
-        answered
-            .await
-            .unwrap_or_else(|error| error.response_in(protocol))
-    }
-}
-
-/// The names of fields that nobody knows.
+/// What was ignored in a request, for a `warning` header of the response.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Unknown(Vec<String>);
+pub struct Warnings(Vec<String>);
 
-impl Unknown {
-    /// Tells the client, and the log.
-    pub fn warn(&self, mut response: Response) -> Response {
+impl Warnings {
+    /// Adds a warning.
+    pub fn add(&mut self, message: impl Into<String>) {
+        self.0.push(message.into());
+    }
+
+    /// Logs the warnings and puts them into a header of `response`.
+    pub fn attach(&self, mut response: Response) -> Response {
         if self.0.is_empty() {
             return response;
         }
-        let names = self.0.join(", ");
-        tracing::warn!(fields = %names, "unknown fields");
+        tracing::warn!(warnings = %self, "parts of the request were ignored");
         let printable = |c: char| {
             if c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ' {
                 c
@@ -94,13 +94,17 @@ impl Unknown {
                 '?'
             }
         };
-        let names: String = names.chars().map(printable).take(500).collect();
-        if let Ok(value) =
-            HeaderValue::try_from(format!("299 - \"unknown fields were not used: {names}\""))
-        {
+        let text: String = self.to_string().chars().map(printable).take(500).collect();
+        if let Ok(value) = HeaderValue::try_from(format!("299 - \"{text}\"")) {
             response.headers_mut().insert("warning", value);
         }
         response
+    }
+}
+
+impl Display for Warnings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
     }
 }
 
@@ -112,43 +116,5 @@ fn is_noop(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(entries) => entries.is_empty(),
         Value::Bool(true) | Value::Number(_) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const FIELD_POLICY: FieldPolicy = FieldPolicy {
-        read: &["model"],
-        ignored: &["user"],
-        unsupported: &[("audio", "this model does not speak")],
-    };
-
-    fn check(fields: Value, strict: bool) -> Result<Vec<String>, String> {
-        let fields = fields.as_object().unwrap();
-        let unknown = FIELD_POLICY.check(fields, strict);
-        unknown
-            .map(|unknown| unknown.0)
-            .map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn fields_are_taken_named_or_refused() {
-        assert_eq!(
-            check(json!({"user": "x", "audio": null, "new": null}), true),
-            Ok(vec![])
-        );
-        assert_eq!(
-            check(json!({"audio": {}, "brand_new": 1}), false),
-            Ok(vec!["brand_new".to_owned()])
-        );
-        assert_eq!(
-            check(json!({"audio": {"voice": "x"}}), false),
-            Err("`audio` is not supported: this model does not speak".to_owned())
-        );
-        assert!(check(json!({"brand_new": 1}), true).is_err());
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::state::AppState;
 
-/// `starting`, `ready` or `draining`; only a ready server answers with 200.
+/// The status: `ready` with 200, `starting` or `draining` with 503.
 pub async fn health(State(server): State<AppState>) -> Response {
     let (code, status) = match (server.is_draining(), server.loaded()) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
@@ -22,12 +22,12 @@ pub async fn health(State(server): State<AppState>) -> Response {
         .into_response()
 }
 
-/// Counts and times in Prometheus' text format.
+/// The metrics in the OpenMetrics text format.
 pub async fn metrics(State(server): State<AppState>) -> Response {
     match server.metrics().encode(server.loaded()) {
         Ok(text) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], text).into_response()
+            let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, content_type)], text).into_response()
         }
         Err(error) => crate::error::ApiError::internal(error.to_string()).into_response(),
     }

@@ -1,95 +1,117 @@
-//! What happens around every route: request ids, arrival times, logs, counts, and keys.
+//! Middleware of all routes: request ids, traces, metrics, panics, CORS and API keys.
 
-use std::time::Instant;
+use std::any::Any;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use subtle::ConstantTimeEq as _;
-use tracing::Instrument as _;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{
+    MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
+};
+use tower_http::trace::TraceLayer;
+use tracing::Span;
 use uuid::Uuid;
 
-use crate::error::{ApiError, Protocol};
+use crate::cors;
+use crate::error::{self, ApiError};
 use crate::state::AppState;
 use crate::trace;
 
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header of the request id.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// When a request arrived.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestStart(pub Instant);
 
-/// The protocol of a path.
-pub fn protocol_of(path: &str) -> Protocol {
-    if path.starts_with("/v1/messages") {
-        Protocol::Anthropic
-    } else {
-        Protocol::OpenAi
+/// Adds the layers to all routes, the outermost first.
+pub fn with_layers(router: Router<AppState>, server: &AppState) -> Router<AppState> {
+    let layers = ServiceBuilder::new()
+        .map_request(remove_unusable_request_id)
+        .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(trace::request_span)
+                .on_request(())
+                .on_response(|response: &Response, latency: Duration, span: &Span| {
+                    trace::record_response(span, response.status(), latency);
+                })
+                .on_failure(()),
+        )
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(middleware::from_fn_with_state(
+            server.clone(),
+            record_metrics,
+        ))
+        .option_layer(cors::layer(&server.options().cors_origins))
+        .layer(middleware::from_fn(error::render))
+        .layer(CatchPanicLayer::custom(panicked));
+    router.layer(layers)
+}
+
+/// Removes an id of the client that would not be readable in logs, so that the request gets a new one.
+fn remove_unusable_request_id<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
+    let usable = |id: &HeaderValue| {
+        (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    if request
+        .headers()
+        .get(REQUEST_ID)
+        .is_some_and(|id| !usable(id))
+    {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
+}
+
+#[derive(Clone, Copy)]
+struct NewRequestId;
+
+impl MakeRequestId for NewRequestId {
+    fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<RequestId> {
+        let id = format!("req_{}", Uuid::new_v4().simple());
+        HeaderValue::try_from(id).ok().map(RequestId::new)
     }
 }
 
-/// Puts the layers around all routes.
-pub fn with_layers(router: Router<AppState>, server: &AppState) -> Router<AppState> {
-    router.layer(middleware::from_fn_with_state(
-        server.clone(),
-        record_request,
-    ))
-}
-
-/// Gives a request its id, and writes down what became of it.
-async fn record_request(
+/// Notes the time of arrival, and counts the response.
+async fn record_metrics(
     State(server): State<AppState>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let received_at = Instant::now();
-    let id = request_id(&request);
-    request.extensions_mut().insert(RequestStart(received_at));
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("unknown", MatchedPath::as_str)
-        .to_owned();
-    let traceparent = request
-        .headers()
-        .get("traceparent")
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
-    let span = tracing::info_span!(
-        "request",
-        id = id.to_str().unwrap_or_default(),
-        method = %request.method(),
-        path = request.uri().path(),
-        traceparent,
-        otel.kind = "server",
-    );
-    trace::start_span(&span, &route, &request);
-    let mut response = next.run(request).instrument(span.clone()).await;
-    let status = response.status();
-    server.metrics().record_response(&route, status.as_u16());
-    let duration_ms = received_at.elapsed().as_millis() as u64;
-    trace::record_response(&span, status);
-    span.in_scope(|| tracing::info!(status = status.as_u16(), duration_ms, "answered"));
-    response.headers_mut().insert(REQUEST_ID.clone(), id);
+    let route = trace::route(&request).to_owned();
+    request
+        .extensions_mut()
+        .insert(RequestStart(Instant::now()));
+    let response = next.run(request).await;
+    server
+        .metrics()
+        .record_response(&route, response.status().as_u16());
     response
 }
 
-/// The client's own id, if it can be shown in logs, else a new one.
-fn request_id(request: &Request) -> HeaderValue {
-    let given = request.headers().get(&REQUEST_ID);
-    let printable = |value: &&HeaderValue| {
-        value.len() <= 128 && value.as_bytes().iter().all(u8::is_ascii_graphic) && !value.is_empty()
-    };
-    given
-        .filter(printable)
-        .cloned()
-        .or_else(|| HeaderValue::try_from(format!("req_{}", Uuid::new_v4().simple())).ok())
-        .unwrap_or_else(|| HeaderValue::from_static("req_unknown"))
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the layer passes it by value"
+)]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown");
+    tracing::error!(panic = message, "a request handler panicked");
+    ApiError::internal("internal error: see the server's log").into_response()
 }
 
-/// Lets only those in who have the key, where there is one.
+/// Requires the API key, if the server has one.
 pub async fn authorize(State(server): State<AppState>, request: Request, next: Next) -> Response {
     let allowed = match &server.options().api_key {
         None => true,
@@ -100,7 +122,7 @@ pub async fn authorize(State(server): State<AppState>, request: Request, next: N
     if allowed {
         return next.run(request).await;
     }
-    ApiError::unauthorized().response_in(protocol_of(request.uri().path()))
+    ApiError::unauthorized().into_response()
 }
 
 fn given_key(request: &Request) -> Option<&str> {

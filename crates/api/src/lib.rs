@@ -1,23 +1,24 @@
 //! HTTP in front of the engine: the OpenAI and Anthropic APIs for one model.
 //!
-//! [`AppState`] holds a loaded model and the limits of its service, [`router`] makes the routes of it, and [`serve`] runs them
-//! on a listener until it is told to stop. Nothing here is about many models: a gateway mounts or proxies the same routes.
+//! [`AppState`] holds a loaded model and the server's options, [`router`] builds the routes, and [`serve`] runs them on a
+//! listener until shutdown. Nothing here handles several models: a gateway mounts or proxies the same routes.
 //!
 //! # Map
-//! - `openai`, `anthropic`: the protocols, one file per route: its request, its response, its handler.
-//! - `responses`: OpenAI's newer protocol, and where its responses are kept.
-//! - `generate`: what every protocol is translated to, and the answer that is translated back.
-//! - `fields`: what becomes of the fields that a request has and this server does not know.
-//! - `openapi`: the document that describes all routes, made from the types that read the requests.
-//! - `error`: one error, shown in each protocol's own shape.
-//! - `layers`: request ids, keys, logs and counts around all routes.
+//! - `openai`, `anthropic`: the APIs, one file per route with its request, response and handler.
+//! - `responses`: OpenAI's Responses API and its store.
+//! - `generate`: completions with deadlines and metrics, which every API translates to and from.
+//! - `extract`, `fields`: request bodies, read once; ignored, unsupported and unknown fields.
+//! - `openapi`: the OpenAPI document, generated from the request types.
+//! - `error`: one error type, rendered in each API's format.
+//! - `layers`: middleware for request ids, traces, metrics, CORS and API keys.
 //!
 //! # Invariants
-//! - A protocol is a translation at the edge. Nothing below it knows which one a request came through.
-//! - What a request asks for is done or refused by name, never ignored in silence.
-//! - A client that goes away drops its answer, and with it the generation.
+//! - An API is a translation at the edge. Nothing below it depends on the API that a request used.
+//! - A parameter is applied, rejected by name, or ignored with a warning header; never ignored silently.
+//! - When a client disconnects, its completion is dropped, which cancels the generation.
 
 mod anthropic;
+mod cors;
 mod engine_metrics;
 mod error;
 mod extract;
@@ -35,6 +36,7 @@ mod sse;
 mod state;
 mod trace;
 
+pub use cors::{CorsOrigin, InvalidOrigin};
 pub use mlxm_chat::FormatOverride;
 pub use responses::store::{MemoryLimits, MemoryStore, ResponseStore, StoreError, StoredResponse};
 pub use routes::router;

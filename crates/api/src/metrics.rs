@@ -150,7 +150,7 @@ impl Metrics {
                 gen_ai.usage.input_tokens = Empty,
                 gen_ai.usage.cache_read.input_tokens = Empty,
                 gen_ai.usage.output_tokens = Empty,
-                queue_seconds = Empty,
+                queue_time_seconds = Empty,
                 time_to_first_token_seconds = Empty,
                 cancelled = Empty,
             ),
@@ -162,7 +162,7 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         if let Some(model) = model {
-            // There may be only one end marker.
+            // Only one end marker is allowed.
             let end = text.rfind("# EOF").unwrap_or(text.len());
             text.truncate(end);
             let mut registry = Registry::with_prefix(PREFIX);
@@ -204,8 +204,8 @@ impl RequestTimer {
         self.metrics.succeeded.get_or_create(&labels).inc();
         let latency = self.received_at.elapsed().as_secs_f64();
         self.metrics.e2e_latency.observe(latency);
-        let queue_seconds = metrics.queue_time.as_secs_f64();
-        self.metrics.queue_time.observe(queue_seconds);
+        let queue_time = metrics.queue_time.as_secs_f64();
+        self.metrics.queue_time.observe(queue_time);
         self.span
             .record("gen_ai.usage.input_tokens", metrics.prompt_tokens as i64)
             .record(
@@ -216,7 +216,7 @@ impl RequestTimer {
                 "gen_ai.usage.output_tokens",
                 metrics.generated_tokens as i64,
             )
-            .record("queue_seconds", queue_seconds)
+            .record("queue_time_seconds", queue_time)
             .record(
                 "time_to_first_token_seconds",
                 metrics.time_to_first_token.as_secs_f64(),
@@ -231,7 +231,7 @@ impl Drop for RequestTimer {
             self.span.record("cancelled", true);
         }
         drop(std::mem::replace(&mut self.span, Span::none()));
-        // An exporter ends a span when it is exited last. Entering it here keeps the request's span open until now.
+        // Exporters end a span when it is exited last. Entering it here keeps the span of the request open until now.
         let finished = self.finished;
         self.request
             .in_scope(|| tracing::debug!(finished, "completion ended"));

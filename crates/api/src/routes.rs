@@ -1,9 +1,8 @@
-//! The routes, a table of contents.
+//! The table of routes.
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
-use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 
 use crate::error::ApiError;
@@ -12,7 +11,7 @@ use crate::responses::{create, stored};
 use crate::state::AppState;
 use crate::{anthropic, health, layers, openapi};
 
-/// Routes of the protocols, which need the key where there is one.
+/// Routes of the APIs, which require the API key if the server has one.
 fn api_routes() -> Vec<(&'static str, MethodRouter<AppState>)> {
     vec![
         ("/v1/chat/completions", post(chat::create)),
@@ -38,7 +37,7 @@ fn api_routes() -> Vec<(&'static str, MethodRouter<AppState>)> {
     ]
 }
 
-/// Routes about the server, open to all.
+/// Routes about the server, which require no key.
 fn public_routes() -> Vec<(&'static str, MethodRouter<AppState>)> {
     vec![
         ("/health", get(health::health)),
@@ -71,14 +70,11 @@ pub fn router(server: AppState) -> Router {
     let router = routed(public_routes())
         .merge(inference)
         .fallback(unknown_route)
-        .method_not_allowed_fallback(async |uri: Uri| -> Response {
-            ApiError::method_not_allowed().response_in(layers::protocol_of(uri.path()))
-        })
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(limit));
     layers::with_layers(router, &server).with_state(server)
 }
 
-async fn unknown_route(uri: Uri) -> Response {
-    let message = format!("there is no route {}", uri.path());
-    ApiError::not_found(message).response_in(layers::protocol_of(uri.path()))
+async fn unknown_route(uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is no route {}", uri.path()))
 }

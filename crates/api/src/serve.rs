@@ -1,4 +1,4 @@
-//! Running the routes on a listener until it is told to stop.
+//! Runs the routes on a listener, with graceful shutdown.
 
 use std::io;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::routes::router;
 use crate::state::AppState;
 
-/// Tells a running server to stop. Clones tell the same server.
+/// Starts the shutdown of a running server. Clones refer to the same server.
 #[derive(Debug, Clone)]
 pub struct Shutdown(watch::Sender<bool>);
 
@@ -20,7 +20,7 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// Refuses new requests and ends once the running ones are complete.
+    /// Starts the shutdown: new requests are rejected, and the server exits after the running ones.
     pub fn start(&self) {
         self.0.send_replace(true);
     }
@@ -32,19 +32,20 @@ impl Shutdown {
     }
 }
 
-/// Time that connections without an answer get to close.
+/// Time that idle connections get to close.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// Serves until `shutdown` starts and all answers are complete, or until `deadline` after its start; what is not complete
-/// then is cancelled. Meanwhile new requests are refused with 503, and `/health` tells why. Says whether all was complete.
+/// Serves until `shutdown` has started and all requests are complete, at most `timeout` after its start; requests that are
+/// still running then are cancelled. During the shutdown new requests get status 503, and `/health` reports it. Returns
+/// whether all requests were completed.
 ///
 /// # Errors
-/// When the listener fails.
+/// If the listener fails.
 pub async fn serve(
     listener: TcpListener,
     server: AppState,
     shutdown: Shutdown,
-    deadline: Duration,
+    timeout: Duration,
 ) -> io::Result<bool> {
     let closing = Shutdown::default();
     let closed = closing.clone();
@@ -53,7 +54,7 @@ pub async fn serve(
     let draining = async {
         shutdown.started().await;
         server.start_draining();
-        let complete = tokio::time::timeout(deadline, server.wait_until_idle())
+        let complete = tokio::time::timeout(timeout, server.wait_until_idle())
             .await
             .is_ok();
         if complete {

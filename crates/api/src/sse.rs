@@ -1,4 +1,4 @@
-//! Streams of server-sent events.
+//! Server-sent events.
 
 use std::convert::Infallible;
 
@@ -10,18 +10,18 @@ use serde_json::Value;
 
 use crate::state::Limits;
 
-/// What a stream sends.
+/// An event of a stream.
 #[derive(Debug, PartialEq)]
 pub enum Message {
-    /// Data without a name, as OpenAI's chats have it.
+    /// Data without an event name, as in OpenAI's chat completions.
     Data(Value),
     /// Data of a named event.
     Named(&'static str, Value),
-    /// `[DONE]`, the end of OpenAI's chats.
+    /// `[DONE]`, the end of OpenAI's streams.
     Done,
 }
 
-/// The response that sends `messages`, and comments while there are none.
+/// A response that sends `messages`, and comments while there are none.
 pub fn response(
     limits: &Limits,
     messages: impl Stream<Item = Message> + Send + 'static,
@@ -37,7 +37,7 @@ pub fn response(
         .interval(limits.keepalive)
         .text("keepalive");
     let mut response = Sse::new(events).keep_alive(keepalive).into_response();
-    // Proxies that collect a response before they pass it on would take the stream apart.
+    // Tells proxies not to buffer the stream.
     response.headers_mut().insert(
         "x-accel-buffering",
         axum::http::HeaderValue::from_static("no"),

@@ -1,4 +1,4 @@
-//! The model that is served, and the limits of its service.
+//! The state that all handlers share: the served model, options and limits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,20 +8,21 @@ use mlxm_chat::{ChatModel, ChatOptions, FormatOverride};
 use mlxm_engine::Engine;
 use tokio::sync::watch;
 
+use crate::cors::CorsOrigin;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::responses::store::{MemoryStore, ResponseStore};
 
-/// What a single request may take.
+/// Limits of a single request.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Bytes of a body.
+    /// Size of a body in bytes.
     pub body_bytes: usize,
-    /// Time from the request's arrival to the end of its answer.
+    /// Time from the arrival of a request to the end of its response.
     pub request_timeout: Duration,
-    /// Answers (`n`) of one request.
-    pub answers: usize,
-    /// Between comments that keep a silent stream alive.
+    /// Completions (`n`) of one request.
+    pub completions: usize,
+    /// Interval of the comments that keep a silent stream alive.
     pub keepalive: Duration,
 }
 
@@ -30,32 +31,35 @@ impl Default for Limits {
         Self {
             body_bytes: 32 << 20,
             request_timeout: Duration::from_hours(1),
-            answers: 16,
+            completions: 16,
             keepalive: Duration::from_secs(10),
         }
     }
 }
 
-/// How a model is served.
+/// Options of a server.
 #[derive(Debug, Clone, Default)]
 pub struct ServerOptions {
     /// The name that clients use.
     pub model: String,
     /// Further names for it.
     pub aliases: Vec<String>,
-    /// The key that clients need, if any.
+    /// The API key that clients must send, if any.
     pub api_key: Option<String>,
-    /// Refuse fields that nobody knows.
+    /// Reject unknown fields instead of ignoring them with a warning.
     pub strict: bool,
-    /// Keep lines of system prompts that known clients change with every request, which nothing in the cache fits.
+    /// Origins whose web pages may send requests.
+    pub cors_origins: Vec<CorsOrigin>,
+    /// Keep the billing header that a known client puts into system prompts. It changes with every request, so that the
+    /// prefix cache never hits.
     pub keep_billing_header: bool,
-    /// How tool calls and reasoning are written, where the model does not tell by itself.
+    /// Tool-call and reasoning formats, where the model does not declare them.
     pub format: FormatOverride,
-    /// What a request may take.
+    /// Limits of a request.
     pub limits: Limits,
 }
 
-/// Serves one model; clones share it.
+/// The state of a server with one model; clones share it.
 #[derive(Clone)]
 pub struct AppState(Arc<Shared>);
 
@@ -66,11 +70,11 @@ struct Shared {
     responses: Box<dyn ResponseStore>,
     model: OnceLock<ServedModel>,
     draining: AtomicBool,
-    /// Answers that are not complete.
+    /// Number of completions in progress.
     in_flight: watch::Sender<usize>,
 }
 
-/// Counts as an incomplete answer while it lives.
+/// Counts as a completion in progress until it is dropped.
 pub struct InFlightGuard(AppState);
 
 impl Drop for InFlightGuard {
@@ -86,12 +90,12 @@ pub struct ServedModel {
 }
 
 impl AppState {
-    /// A server whose model is still loading: it answers `/health`, and other requests with 503.
+    /// A server whose model is still loading: `/health` works, other requests get status 503.
     pub fn starting(options: ServerOptions) -> Self {
         Self::starting_with(options, MemoryStore::default())
     }
 
-    /// As [`starting`](Self::starting); `responses` keeps what `/v1/responses` stores.
+    /// As [`starting`](Self::starting), with a store for `/v1/responses`.
     pub fn starting_with(options: ServerOptions, responses: impl ResponseStore + 'static) -> Self {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -107,25 +111,25 @@ impl AppState {
         }))
     }
 
-    /// Serves `engine` from now on. A second call changes nothing.
+    /// Serves `engine` from now on. Further calls have no effect.
     pub fn ready(&self, engine: Engine) {
         self.0
             .model
             .get_or_init(|| ServedModel::new(engine, self.options()));
     }
 
-    /// Refuses new requests from now on.
+    /// Rejects new requests from now on.
     pub(crate) fn start_draining(&self) {
         self.0.draining.store(true, Ordering::Release);
     }
 
-    /// Counts an answer.
+    /// Counts a completion in progress.
     pub(crate) fn track_request(&self) -> InFlightGuard {
         self.0.in_flight.send_modify(|in_flight| *in_flight += 1);
         InFlightGuard(self.clone())
     }
 
-    /// Waits until no answer is incomplete.
+    /// Waits until no completion is in progress.
     pub(crate) async fn wait_until_idle(&self) {
         // The sender is in `self`, so the channel stays open.
         let _ = self
@@ -157,7 +161,10 @@ impl AppState {
         self.0.created
     }
 
-    /// The model, if requests are taken.
+    /// The model.
+    ///
+    /// # Errors
+    /// Status 503 while the model is loading and during shutdown.
     pub(crate) fn model(&self) -> Result<&ServedModel, ApiError> {
         if self.is_draining() {
             return Err(ApiError::unavailable("the server is shutting down"));
@@ -180,7 +187,10 @@ impl AppState {
                 .any(|alias| alias == name || alias == "*")
     }
 
-    /// The model, if requests are taken and it goes by `name`.
+    /// The model, if `name` is one of its names.
+    ///
+    /// # Errors
+    /// Status 404 for another name, 503 as [`model`](Self::model).
     pub(crate) fn model_named(&self, name: &str) -> Result<&ServedModel, ApiError> {
         if self.serves(name) {
             return self.model();
@@ -194,7 +204,7 @@ impl ServedModel {
         let chat = ChatOptions {
             format: options.format,
             keep_billing_header: options.keep_billing_header,
-            max_n: Some(options.limits.answers),
+            max_n: Some(options.limits.completions),
             ..ChatOptions::default()
         };
         Self {

@@ -1,31 +1,54 @@
-//! What a request's span has for those who collect traces. Where nobody does, nothing of it is kept.
+//! The span of a request, in the log and in traces. Without an OpenTelemetry exporter the attributes cost nothing.
 
-use axum::extract::Request;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tower_http::request_id::RequestId;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// Makes `span` a part of the client's trace, if the client has one, and describes its request.
-pub fn start_span(span: &Span, route: &str, request: &Request) {
-    let parent = TraceContextPropagator::new().extract(&Headers(request.headers()));
-    // There is none to set where nobody collects traces.
-    let _ = span.set_parent(parent);
-    let method = request.method().as_str();
-    span.set_attribute("http.request.method", method.to_owned());
-    span.set_attribute("http.route", route.to_owned());
-    let context = span.context();
-    context.span().update_name(format!("{method} {route}"));
+/// The pattern of the request's route.
+pub fn route(request: &Request) -> &str {
+    let path = request.extensions().get::<MatchedPath>();
+    path.map_or("unknown", MatchedPath::as_str)
 }
 
-/// Notes what became of the request.
-pub fn record_response(span: &Span, status: StatusCode) {
+/// The span of `request`: a child of the client's span, if the client sent a trace context.
+pub fn request_span(request: &Request) -> Span {
+    let headers = request.headers();
+    let id = request.extensions().get::<RequestId>();
+    let span = tracing::info_span!(
+        "request",
+        id = id.and_then(|id| id.header_value().to_str().ok()),
+        method = %request.method(),
+        path = request.uri().path(),
+        traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok()),
+        otel.kind = "server",
+    );
+    let parent = TraceContextPropagator::new().extract(&Headers(headers));
+    // Fails if no exporter collects traces; there is no parent to set then.
+    let _ = span.set_parent(parent);
+    let (method, route) = (request.method().as_str(), route(request));
+    span.set_attribute("http.request.method", method.to_owned());
+    span.set_attribute("http.route", route.to_owned());
+    span.context()
+        .span()
+        .update_name(format!("{method} {route}"));
+    span
+}
+
+/// Records the status in the span and logs it. A streamed response has only begun by then.
+pub fn record_response(span: &Span, status: StatusCode, latency: Duration) {
     span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
         span.set_status(Status::error(status.to_string()));
     }
+    let duration_ms = latency.as_millis() as u64;
+    span.in_scope(|| tracing::info!(status = status.as_u16(), duration_ms, "response sent"));
 }
 
 struct Headers<'a>(&'a HeaderMap);

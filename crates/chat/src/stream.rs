@@ -103,7 +103,7 @@ impl ChatStream {
                 ChatPoll::Chunk(event.map(|event| self.parse(event)))
             }
             mlxm_engine::Poll::Pending => ChatPoll::Pending,
-            mlxm_engine::Poll::Ended => ChatPoll::Finished,
+            mlxm_engine::Poll::Finished => ChatPoll::Finished,
         }
     }
 

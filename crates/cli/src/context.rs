@@ -1,4 +1,4 @@
-//! What every command gets: the global options, the output, the hub, and how models are loaded.
+//! State shared by every command: global options, output, and model loading.
 
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -11,79 +11,79 @@ use crate::failure::Failure;
 use crate::machine::Memory;
 use crate::output::Output;
 
-/// The surroundings of a command.
+/// Global options and output of a command.
 #[derive(Debug)]
 pub struct Context {
-    /// Where results go.
+    /// Output of the command.
     pub output: Output,
     global: GlobalArguments,
 }
 
 impl Context {
-    /// The surroundings these options describe.
+    /// Creates the context for these options.
     pub fn new(global: GlobalArguments, output: Output) -> Self {
         Self { output, global }
     }
 
-    /// Loads a model; says once where it runs if that is not what one would expect of this machine.
+    /// Loads a model. On macOS, notes once that it runs on the CPU.
     pub fn load(&self, model: &Path, options: &LoadOptions) -> Result<Engine, LoadError> {
-        static TOLD: Once = Once::new();
+        static NOTED: Once = Once::new();
         if cfg!(target_os = "macos") && options.device == DeviceChoice::Auto {
-            TOLD.call_once(|| {
+            NOTED.call_once(|| {
                 self.output
-                    .note("running on the CPU: this version has no Metal kernels yet");
+                    .note("running on the CPU: the Metal backend is not available yet");
             });
         }
         Engine::load(model, options)
     }
 
-    /// Passes on what a server warns of, once: it warns with every answer.
-    pub fn warn_of_server(&self, warning: &str) {
-        static TOLD: Once = Once::new();
-        TOLD.call_once(|| self.output.warn(&format!("the server says: {warning}")));
+    /// Prints a warning from the server once; servers repeat it with every response.
+    pub fn warn_from_server(&self, warning: &str) {
+        static NOTED: Once = Once::new();
+        NOTED.call_once(|| self.output.warn(&format!("server warning: {warning}")));
     }
 
-    /// How models are loaded under these options; the context is the default one.
+    /// Load options from the global options, with the default context length.
     pub fn load_options(&self) -> LoadOptions {
         LoadOptions {
             device: self.device(),
-            activation_dtype: self.global.precision.unwrap_or_default(),
-            kv_cache_dtype: self.global.kv_type,
+            activation_dtype: self.global.activation_dtype.unwrap_or_default(),
+            kv_cache_dtype: self.global.kv_cache_dtype,
             threads: self.global.threads.map(usize::from),
             memory_bytes: self.memory_budget_bytes(),
             ..LoadOptions::default()
         }
     }
 
-    /// Memory a model may take.
+    /// Memory limit for a model.
     pub fn memory_budget_bytes(&self) -> Option<u64> {
         self.global
             .memory
             .or_else(|| Memory::read().map(Memory::model_budget_bytes))
     }
 
-    /// The device that was asked for.
+    /// The selected device.
     pub fn device(&self) -> DeviceChoice {
         self.global.device.unwrap_or_default()
     }
 
-    /// Refuses options of this command and of all commands that say how a model runs here: with `--url` it runs in a
-    /// server. `own` holds those of the command and whether they were given.
-    pub fn refuse_local_options(&self, own: &[(bool, &'static str)]) -> Result<(), Failure> {
+    /// Returns a usage error if options that apply only to local models were given with `--url`. `own` lists the
+    /// command's own such options and whether each was given.
+    pub fn reject_local_options(&self, own: &[(bool, &'static str)]) -> Result<(), Failure> {
         let own = own
             .iter()
             .filter_map(|(given, name)| given.then_some(*name));
-        let given: Vec<&str> = own.chain(self.global.of_local_models()).collect();
+        let given: Vec<&str> = own.chain(self.global.local_model_options()).collect();
         if given.is_empty() {
             return Ok(());
         }
         Err(Failure::Usage(format!(
-            "{} cannot be used with --url: the server has loaded its model in its own way",
+            "{} cannot be used with --url: model loading options are set on the server",
             given.join(", ")
         )))
     }
 
-    /// A bar on stderr for `steps` steps; invisible where bars are not drawn.
+    /// A progress bar on stderr, hidden if stderr is not a terminal.
     pub fn progress(&self, message: &'static str, steps: u64) -> ProgressBar {
         let target = if self.output.draws_progress() {
             ProgressDrawTarget::stderr()
@@ -98,7 +98,7 @@ impl Context {
     }
 }
 
-/// Where this program keeps what is its own: `$MLXM_HOME`, else `~/.mlxm`.
+/// The data directory: `$MLXM_HOME`, otherwise `~/.mlxm`.
 pub fn home() -> Option<PathBuf> {
     let set = |name: &str| {
         std::env::var_os(name)

@@ -1,50 +1,50 @@
-//! How a command fails: exit codes, and errors that carry the next step.
+//! Exit codes and errors with hints.
 
 use std::fmt::Write as _;
 use std::io;
 
-/// The command did not do what it was asked.
+/// The command failed.
 pub const EXIT_FAILURE: i32 = 1;
-/// The command line makes no sense; clap uses the same code.
+/// Usage error; clap uses the same code.
 pub const EXIT_USAGE: i32 = 2;
-/// Ended by Ctrl-C.
+/// Interrupted by Ctrl-C.
 pub const EXIT_INTERRUPTED: i32 = 130;
 
-/// Failures with an exit code or an ending of their own.
+/// Errors with their own exit code or output.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Arguments that contradict each other or are out of range.
     #[error("{0}")]
     Usage(String),
-    /// Ended by Ctrl-C; the message says what is left behind.
+    /// Interrupted by Ctrl-C; the message describes the state left on disk.
     #[error("{0}")]
     Interrupted(String),
-    /// The command has said itself why it failed.
+    /// The command has already printed the error.
     #[error("failed")]
     Reported,
-    /// What is wrong, and what to do about it.
-    #[error("{message}\n  {advice}")]
-    Advised {
-        /// What is wrong.
+    /// An error with a hint.
+    #[error("{message}\n  {hint}")]
+    WithHint {
+        /// The error.
         message: String,
-        /// The next step.
-        advice: String,
+        /// What to do next.
+        hint: String,
     },
 }
 
 impl Failure {
-    /// A failure with a next step.
-    pub fn advised(message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::Advised {
+    /// An error with a hint.
+    pub fn with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::WithHint {
             message: message.into(),
-            advice: advice.into(),
+            hint: hint.into(),
         }
     }
 }
 
-/// The exit code of an error, and what to print, if anything.
+/// The exit code for an error and the message to print, if any.
 pub fn describe(error: &anyhow::Error) -> (i32, Option<String>) {
-    // The reader went away (`mlxm list | head`): it has what it wanted.
+    // The reader closed the pipe (`mlxm list | head`).
     if error.chain().any(is_broken_pipe) {
         return (0, None);
     }
@@ -64,7 +64,7 @@ fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// The error and its causes on one line, leaving out a cause that its parent has already told.
+/// The error and its causes on one line, without causes that an outer message already contains.
 fn message(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_told_once() {
+    fn describe_prints_each_cause_once() {
         let error = anyhow!("no space")
             .context("cannot write x: no space")
             .context("convert");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn exit_codes() {
+    fn describe_maps_failures_to_exit_codes() {
         assert_eq!(
             describe(&Failure::Usage("two prompts".into()).into()).0,
             EXIT_USAGE

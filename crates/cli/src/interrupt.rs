@@ -1,49 +1,72 @@
-//! Ctrl-C. While a [`Watch`] is held the first one is a request to stop that the holder answers, and another one ends
-//! the process; without a watch the first one ends it.
+//! Ctrl-C handling. While an [`InterruptGuard`] is held, the first Ctrl-C requests cancellation and the second one exits
+//! the process; without a guard the first one exits it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::failure::EXIT_INTERRUPTED;
 
-static WATCHES: AtomicUsize = AtomicUsize::new(0);
-static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+static GUARDS: AtomicUsize = AtomicUsize::new(0);
+static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
 
-/// Takes over Ctrl-C for the whole process.
+/// Installs the handler for the whole process. Signals are received on a separate thread because commands block in
+/// synchronous calls.
 pub fn install() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
-        let earlier = REQUESTS.fetch_add(1, Ordering::SeqCst);
-        if WATCHES.load(Ordering::SeqCst) == 0 || earlier > 0 {
-            std::process::exit(EXIT_INTERRUPTED);
-        }
-    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .context("cannot start the signal thread")?;
+    let mut interrupts = {
+        let _entered = runtime.enter();
+        signal(SignalKind::interrupt()).context("cannot handle Ctrl-C")?
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                while interrupts.recv().await.is_some() {
+                    on_interrupt();
+                }
+            });
+        })
+        .context("cannot start the signal thread")?;
     Ok(())
 }
 
-/// While it lives, Ctrl-C is a request instead of the end.
-#[derive(Debug)]
-pub struct Watch(());
-
-impl Watch {
-    /// Starts watching; earlier requests are forgotten.
-    pub fn start() -> Self {
-        REQUESTS.store(0, Ordering::SeqCst);
-        WATCHES.fetch_add(1, Ordering::SeqCst);
-        Self(())
-    }
-
-    /// Whether Ctrl-C was pressed since the start.
-    #[expect(
-        clippy::unused_self,
-        reason = "only a holder of the watch may read what it collects"
-    )]
-    pub fn requested(&self) -> bool {
-        REQUESTS.load(Ordering::SeqCst) > 0
+fn on_interrupt() {
+    let earlier = INTERRUPTS.fetch_add(1, Ordering::SeqCst);
+    if GUARDS.load(Ordering::SeqCst) == 0 || earlier > 0 {
+        std::process::exit(EXIT_INTERRUPTED);
     }
 }
 
-impl Drop for Watch {
+/// While held, the first Ctrl-C only sets a flag.
+#[derive(Debug)]
+pub struct InterruptGuard(());
+
+impl InterruptGuard {
+    /// Starts with the flag cleared.
+    pub fn start() -> Self {
+        INTERRUPTS.store(0, Ordering::SeqCst);
+        GUARDS.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+
+    /// Whether Ctrl-C was pressed since [`InterruptGuard::start`].
+    #[expect(
+        clippy::unused_self,
+        reason = "the flag is meaningful only while a guard is held"
+    )]
+    pub fn requested(&self) -> bool {
+        INTERRUPTS.load(Ordering::SeqCst) > 0
+    }
+}
+
+impl Drop for InterruptGuard {
     fn drop(&mut self) {
-        WATCHES.fetch_sub(1, Ordering::SeqCst);
-        REQUESTS.store(0, Ordering::SeqCst);
+        GUARDS.fetch_sub(1, Ordering::SeqCst);
+        INTERRUPTS.store(0, Ordering::SeqCst);
     }
 }

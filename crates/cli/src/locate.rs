@@ -1,4 +1,4 @@
-//! From MODEL on the command line to a folder on this machine.
+//! Resolves MODEL on the command line to a local directory.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -10,26 +10,26 @@ use crate::commands::pull_repository;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Whether a model that is not here may be fetched.
+/// Whether to download a model that is not available locally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fetch {
-    /// Fetch it.
+    /// Download it.
     Always,
-    /// Ask, if there is somebody to ask.
+    /// Ask on the terminal, if there is one.
     Ask,
 }
 
-/// The hub and the local models, as the environment configures them.
+/// The hub client, configured from the environment.
 pub fn hub() -> anyhow::Result<Hub> {
     Ok(Hub::new(HubConfig::from_env()?)?)
 }
 
-/// The folder of a model that is on this machine.
+/// The directory of a local model.
 pub fn local(name: &str) -> anyhow::Result<PathBuf> {
     Ok(hub()?.resolve(name)?.path)
 }
 
-/// The folder of a model; one that is not here but could be is fetched first.
+/// The directory of a model, downloading it first if necessary.
 pub fn local_or_fetched(context: &Context, name: &str, fetch: Fetch) -> anyhow::Result<PathBuf> {
     let hub = hub()?;
     let error = match hub.resolve(name) {
@@ -39,7 +39,7 @@ pub fn local_or_fetched(context: &Context, name: &str, fetch: Fetch) -> anyhow::
     let Some(repo) = pullable(&error).cloned() else {
         return Err(error.into());
     };
-    if fetch == Fetch::Ask && !agrees(&error, &repo)? {
+    if fetch == Fetch::Ask && !confirm_download(&error, &repo)? {
         return Err(error.into());
     }
     pull_repository(context, &hub, &repo)
@@ -54,30 +54,30 @@ fn pullable(error: &ResolveError) -> Option<&RepoId> {
     }
 }
 
-fn agrees(error: &ResolveError, repo: &RepoId) -> anyhow::Result<bool> {
+fn confirm_download(error: &ResolveError, repo: &RepoId) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(false);
     }
     let state = if matches!(error, ResolveError::Incomplete { .. }) {
-        "not complete"
+        "incomplete"
     } else {
-        "not on this machine"
+        "not available locally"
     };
     confirm(&format!("{repo} is {state}. Download it?"))
 }
 
-/// Asks a yes-or-no question on the terminal; anything but yes is no.
+/// Asks for confirmation on the terminal; anything but yes is no.
 pub fn confirm(question: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         return Err(Failure::Usage(format!(
-            "{question} There is no terminal to ask on: add --yes"
+            "{question} Cannot ask without a terminal: use --yes"
         ))
         .into());
     }
     let mut stderr = io::stderr().lock();
     write!(stderr, "{question} [y/N] ")?;
     stderr.flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    let mut reply = String::new();
+    io::stdin().read_line(&mut reply)?;
+    Ok(matches!(reply.trim().to_lowercase().as_str(), "y" | "yes"))
 }

@@ -1,4 +1,4 @@
-//! Log lines on stderr, and traces for a collector.
+//! Logging to stderr and OpenTelemetry trace export.
 
 use clap::ValueEnum;
 use opentelemetry::trace::TracerProvider as _;
@@ -13,7 +13,7 @@ use tracing_subscriber::{Layer as _, fmt, registry};
 
 use crate::failure::Failure;
 
-/// The least important messages that are shown.
+/// Log level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Level {
     Off,
@@ -37,7 +37,7 @@ impl From<Level> for LevelFilter {
     }
 }
 
-/// What has to live as long as something is logged. What a collector has not got yet is sent when this is dropped.
+/// Flushes pending traces when dropped.
 pub struct Logging {
     traces: Option<SdkTracerProvider>,
 }
@@ -45,15 +45,15 @@ pub struct Logging {
 impl Drop for Logging {
     fn drop(&mut self) {
         if let Some(Err(error)) = self.traces.as_ref().map(SdkTracerProvider::shutdown) {
-            tracing::warn!("the last traces may not have reached the collector: {error}");
+            tracing::warn!("failed to flush traces to the collector: {error}");
         }
     }
 }
 
-/// Shows what is logged from now on; with `json` an object per line. Sends traces to the collector at `otlp`, if any.
+/// Installs the global subscriber: text or JSON lines on stderr, and trace export to the collector at `otlp`, if any.
 ///
 /// # Errors
-/// When `otlp` is no address.
+/// If `otlp` is not an HTTP URL.
 pub fn install(level: Level, json: bool, otlp: Option<&str>) -> Result<Logging, Failure> {
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let lines = if json {
@@ -63,7 +63,7 @@ pub fn install(level: Level, json: bool, otlp: Option<&str>) -> Result<Logging, 
         lines.with_ansi(ansi).boxed()
     };
     let traces = otlp.map(provider).transpose()?;
-    // Libraries have spans of their own, which say nothing about a request.
+    // Export only spans of this workspace, not those of libraries.
     let own = Targets::new().with_target("mlxm", LevelFilter::INFO);
     let spans = traces.as_ref().map(|provider| {
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("mlxm"));
@@ -80,7 +80,7 @@ pub fn install(level: Level, json: bool, otlp: Option<&str>) -> Result<Logging, 
     Ok(Logging { traces })
 }
 
-/// Sends traces to a collector, in the background and some at a time.
+/// A provider that exports traces in batches.
 fn provider(endpoint: &str) -> Result<SdkTracerProvider, Failure> {
     const PATH: &str = "/v1/traces";
     let base = endpoint.trim_end_matches('/');
@@ -88,22 +88,22 @@ fn provider(endpoint: &str) -> Result<SdkTracerProvider, Failure> {
         Some(_) => base.to_owned(),
         None => format!("{base}{PATH}"),
     };
-    let refused = |problem: &dyn std::fmt::Display| {
-        Failure::advised(
+    let invalid = |problem: &dyn std::fmt::Display| {
+        Failure::with_hint(
             format!("cannot send traces to {endpoint}: {problem}"),
-            "give the collector's address, such as --otlp-endpoint http://127.0.0.1:4318",
+            "set the collector URL, for example --otlp-endpoint http://127.0.0.1:4318",
         )
     };
     if !(address.starts_with("http://") || address.starts_with("https://")) {
-        return Err(refused(&"it is no http:// or https:// address"));
+        return Err(invalid(&"the URL must start with http:// or https://"));
     }
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(address)
         .build()
-        .map_err(|error| refused(&error))?;
-    // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are read by it.
+        .map_err(|error| invalid(&error))?;
+    // The builder reads OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
     let mut resource = Resource::builder();
     if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
         resource = resource.with_service_name("mlxm");

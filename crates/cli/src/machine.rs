@@ -1,23 +1,23 @@
-//! What this machine has: memory and processors.
+//! Memory and CPU features of this machine.
 
 use sysinfo::{MemoryRefreshKind, System};
 
-/// Of the physical memory, what a model may take by default: the system and other programs need the rest.
+/// Default memory limit for a model, as a fraction of physical memory.
 const MODEL_SHARE: f64 = 0.8;
 
 /// Memory of this machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
-    /// Physical memory, or the limit of the container this runs in.
+    /// Physical memory, or the cgroup limit.
     pub total_bytes: u64,
-    /// What is free or can be freed.
+    /// Free or reclaimable memory.
     pub available_bytes: u64,
 }
 
 impl Memory {
-    /// Asks the system; `None` where it does not say.
+    /// Reads memory from the OS; `None` on unsupported systems.
     pub fn read() -> Option<Self> {
-        let mut system = System::new().ok()?;
+        let mut system = System::new();
         system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         let limit = system
             .cgroup_limits()
@@ -30,13 +30,13 @@ impl Memory {
         })
     }
 
-    /// What a model may take by default.
+    /// The default memory limit for a model.
     pub fn model_budget_bytes(self) -> u64 {
         (self.total_bytes as f64 * MODEL_SHARE) as u64
     }
 }
 
-/// Vector instructions of this processor that matter for matrix multiplication.
+/// SIMD extensions of the CPU that matter for matrix multiplication.
 pub fn cpu_features() -> Vec<&'static str> {
     let mut features = Vec::new();
     #[cfg(target_arch = "x86_64")]

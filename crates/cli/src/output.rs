@@ -1,4 +1,4 @@
-//! The one place that prints: results on stdout as a table, JSON or bare values; everything else on stderr.
+//! All printing: results on stdout as tables, JSON or bare values; everything else on stderr.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -18,13 +18,13 @@ pub enum Format {
     Quiet,
 }
 
-/// What a command found out, in the shapes it can be printed in. Its serialization is the JSON form.
+/// A result that can be printed as sections, JSON (its serialization) or bare lines.
 pub trait Report: Serialize {
-    /// The form for people.
+    /// The human-readable form.
     fn sections(&self) -> Vec<Section>;
 
-    /// The lines of `--quiet`.
-    fn brief(&self) -> Vec<String>;
+    /// The lines printed with `--quiet`.
+    fn quiet_lines(&self) -> Vec<String>;
 }
 
 /// A titled table, or a list of names and values.
@@ -54,7 +54,7 @@ impl Section {
         }
     }
 
-    /// A sentence alone.
+    /// A sentence without a table.
     pub fn sentence(text: impl Into<String>) -> Self {
         Self {
             note: Some(text.into()),
@@ -62,9 +62,9 @@ impl Section {
         }
     }
 
-    /// Aligns these columns to the right: numbers.
+    /// Aligns these columns to the right.
     #[must_use]
-    pub fn numbers(mut self, columns: &[usize]) -> Self {
+    pub fn right_aligned(mut self, columns: &[usize]) -> Self {
         self.right_aligned = columns.to_vec();
         self
     }
@@ -87,7 +87,7 @@ impl Section {
     }
 }
 
-/// Standard output and standard error of this process.
+/// Stdout and stderr of this process.
 #[derive(Debug, Clone)]
 pub struct Output {
     format: Format,
@@ -98,10 +98,10 @@ pub struct Output {
 
 #[expect(
     clippy::unused_self,
-    reason = "the process has one standard output; who holds this may write to it"
+    reason = "stdout is global; an Output carries the options it is written with"
 )]
 impl Output {
-    /// Decides colours once: `color` has the last word, then `NO_COLOR` and its kin, then whether it is a terminal.
+    /// Resolves color use once: `color`, then `NO_COLOR` and similar variables, then whether it is a terminal.
     pub fn new(format: Format, color: ColorChoice) -> Self {
         color.write_global();
         Self {
@@ -122,16 +122,19 @@ impl Output {
         self.stdout_terminal
     }
 
-    /// Whether progress bars may be drawn: stderr is a terminal and nobody asked for silence.
+    /// Whether progress bars are drawn: stderr is a terminal and the format is human-readable.
     pub fn draws_progress(&self) -> bool {
         self.format == Format::Human && io::stderr().is_terminal()
     }
 
-    /// Prints a result in the format that was asked for.
+    /// Prints a result in the selected format.
     pub fn report(&self, report: &impl Report) -> io::Result<()> {
         match self.format {
             Format::Json => self.json(report),
-            Format::Quiet => report.brief().iter().try_for_each(|line| self.line(line)),
+            Format::Quiet => report
+                .quiet_lines()
+                .iter()
+                .try_for_each(|line| self.line(line)),
             Format::Human => {
                 for (index, section) in report.sections().iter().enumerate() {
                     if index > 0 {
@@ -144,7 +147,7 @@ impl Output {
         }
     }
 
-    /// Prints a value as JSON, indented.
+    /// Prints a value as indented JSON.
     pub fn json(&self, value: &impl Serialize) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         serde_json::to_writer_pretty(&mut stdout, value)?;
@@ -165,16 +168,16 @@ impl Output {
         writeln!(io::stdout().lock(), "{text}")
     }
 
-    /// Prints bytes of the result as they are.
+    /// Prints raw bytes.
     pub fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(bytes)?;
         stdout.flush()
     }
 
-    /// Prints a piece of a model's answer at once. On a terminal, control characters are shown instead of obeyed: a
-    /// model's answer must not move the cursor or retitle the window.
-    pub fn piece(&self, text: &str, dimmed: bool) -> io::Result<()> {
+    /// Prints and flushes a text delta. On a terminal, control characters are replaced so that model output
+    /// cannot move the cursor or change the window title.
+    pub fn delta(&self, text: &str, dimmed: bool) -> io::Result<()> {
         let shown = if self.stdout_terminal {
             visible(text)
         } else {
@@ -190,24 +193,24 @@ impl Output {
         stdout.flush()
     }
 
-    /// Tells something that is not the result, on stderr.
+    /// Prints a note on stderr, unless quiet.
     pub fn note(&self, text: &str) {
         if self.format != Format::Quiet {
             self.error_line(None, text);
         }
     }
 
-    /// Warns on stderr; not silenced.
+    /// Prints a warning on stderr, even if quiet.
     pub fn warn(&self, text: &str) {
         self.error_line(Some(("warning:", AnsiColor::Yellow)), text);
     }
 
-    /// Prints an error on stderr; not silenced.
+    /// Prints an error on stderr, even if quiet.
     pub fn error(&self, text: &str) {
         self.error_line(Some(("error:", AnsiColor::Red)), text);
     }
 
-    // A closed stderr leaves nobody to tell, so failures to write there are dropped.
+    // Errors writing to stderr are ignored: there is nowhere to report them.
     fn error_line(&self, label: Option<(&str, AnsiColor)>, text: &str) {
         let mut stderr = io::stderr().lock();
         let _ = match label {
@@ -240,7 +243,7 @@ impl Output {
             }
             for (index, line) in table.lines().enumerate() {
                 let line = line.trim_end();
-                // The preset pads every cell; a title's rows stay indented below it, a table starts at the margin.
+                // The preset pads every cell. Rows below a title stay indented; tables start at the margin.
                 let line = if section.title.is_some() {
                     line
                 } else {
@@ -270,7 +273,7 @@ impl Output {
     }
 }
 
-/// Replaces control characters by pictures of them, line ends and tabs aside.
+/// Replaces control characters other than newline and tab with visible symbols.
 pub fn visible(text: &str) -> String {
     text.chars()
         .map(|character| match character {
@@ -290,7 +293,7 @@ mod tests {
     use super::visible;
 
     #[test]
-    fn a_terminal_never_sees_a_models_control_characters() {
+    fn visible_replaces_control_characters() {
         assert_eq!(visible("a\x1b[2Jb\r\x07\x7f\u{9b}"), "a␛[2Jb␍␇␡\u{fffd}");
         assert_eq!(visible("tab\tline\nü🦀"), "tab\tline\nü🦀");
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mlxm_hub::{ProgressHandler, PullEvent};
 
 use crate::output::Output;
@@ -12,7 +12,7 @@ use crate::units;
 const TOTAL: &str = "{msg:32!} {wide_bar} {decimal_bytes:>9}/{decimal_total_bytes:<9} {decimal_bytes_per_sec:>11} {eta:>4}";
 const FILE: &str = "  {msg:30!} {wide_bar} {decimal_bytes:>9}/{decimal_total_bytes:<9}";
 
-/// Shows the events of a pull.
+/// Shows the progress of a download.
 #[derive(Debug)]
 pub struct PullProgress {
     output: Output,
@@ -28,7 +28,7 @@ struct State {
 }
 
 impl PullProgress {
-    /// Progress on stderr, in the way `output` allows.
+    /// Progress on stderr.
     pub fn new(output: &Output) -> Self {
         let target = if output.draws_progress() {
             ProgressDrawTarget::stderr()
@@ -47,7 +47,7 @@ impl PullProgress {
         let _ = self.bars.clear();
     }
 
-    fn tell(&self, text: &str) {
+    fn println(&self, text: &str) {
         if self.output.draws_progress() {
             let _ = self.bars.println(text);
         } else {
@@ -82,7 +82,7 @@ impl State {
             bar.set_position(position_bytes);
         }
         if let Some(total) = &self.total {
-            // A server that cannot continue sends a file again from its start.
+            // A server without range support restarts the file.
             total.set_position((total.position() + position_bytes).saturating_sub(earlier));
         }
     }
@@ -99,19 +99,19 @@ impl ProgressHandler for PullProgress {
             } => {
                 state.total = Some(self.bar(TOTAL, *total_bytes, format!("{files} files")));
                 let here = if *reused_bytes > 0 {
-                    format!(", {} of it already here", units::bytes(*reused_bytes))
+                    format!(", {} already downloaded", DecimalBytes(*reused_bytes))
                 } else {
                     String::new()
                 };
                 self.plain_line(&format!(
                     "{files} files, {}{here}",
-                    units::bytes(*total_bytes)
+                    DecimalBytes(*total_bytes)
                 ));
             }
             PullEvent::Reused { file, size_bytes } => state.advance(file, *size_bytes),
             PullEvent::Waiting { file } => {
-                self.tell(&format!(
-                    "{file}: another process is downloading it, waiting"
+                self.println(&format!(
+                    "{file}: waiting for another process that is downloading it"
                 ));
             }
             PullEvent::Started {
@@ -123,11 +123,11 @@ impl ProgressHandler for PullProgress {
                     let bar = self.bar(FILE, *size_bytes, file.clone());
                     state.files.insert(file.clone(), bar);
                     let resumed = if *position_bytes > 0 {
-                        format!(", continuing at {}", units::bytes(*position_bytes))
+                        format!(", resuming at {}", DecimalBytes(*position_bytes))
                     } else {
                         String::new()
                     };
-                    self.plain_line(&format!("{file}: {}{resumed}", units::bytes(*size_bytes)));
+                    self.plain_line(&format!("{file}: {}{resumed}", DecimalBytes(*size_bytes)));
                 }
                 state.advance(file, *position_bytes);
             }
@@ -141,8 +141,8 @@ impl ProgressHandler for PullProgress {
                 delay,
                 ..
             } => {
-                self.tell(&format!(
-                    "{file}: {reason}; trying again in {}",
+                self.println(&format!(
+                    "{file}: {reason}; retrying in {}",
                     units::duration(*delay)
                 ));
             }

@@ -1,4 +1,4 @@
-//! From messages to the tokens a model continues.
+//! Renders messages to prompt tokens.
 
 use std::path::Path;
 
@@ -11,27 +11,27 @@ use serde_json::{Map, Value};
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// How messages become a prompt.
+/// Chat template options.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Prompt")]
 pub struct TemplateArguments {
-    /// Give the model the text as it is, without a chat template
+    /// Do not apply the chat template
     #[arg(long, conflicts_with_all = ["template", "template_kwargs", "think", "no_think", "system"])]
     pub raw: bool,
 
-    /// One of the model's named chat templates, or a Jinja file
+    /// Chat template: the name of one of the model's templates, or a Jinja file
     #[arg(long, value_name = "NAME|FILE")]
     pub template: Option<String>,
 
-    /// Variables for the chat template
+    /// Additional variables for the chat template, as a JSON object
     #[arg(long, value_name = "JSON", value_parser = parse_object)]
     template_kwargs: Option<Map<String, Value>>,
 
-    /// Ask the model to think before it answers (enable_thinking in the template)
+    /// Enable thinking (sets enable_thinking=true in the chat template)
     #[arg(long, conflicts_with = "no_think")]
     think: bool,
 
-    /// Ask the model not to think
+    /// Disable thinking (sets enable_thinking=false in the chat template)
     #[arg(long)]
     no_think: bool,
 }
@@ -50,47 +50,46 @@ impl TemplateArguments {
 fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err("not a JSON object; write '{\"name\": value}'".to_owned()),
+        Ok(_) => Err("not a JSON object; expected '{\"name\": value}'".to_owned()),
         Err(error) => Err(format!("not a JSON object: {error}")),
     }
 }
 
-/// Makes prompts for one model.
-pub struct Prompter {
+/// Renders prompts for one model.
+pub struct PromptRenderer {
     model: ChatModel,
     kwargs: Map<String, Value>,
-    /// Without a template, the text of the messages is the prompt.
+    /// Without a template, the message contents are concatenated.
     has_template: bool,
 }
 
-impl Prompter {
-    /// Chooses the template; notes it if the model has none.
+impl PromptRenderer {
+    /// Selects the template; prints a note if the model has none.
     pub fn new(
         output: &Output,
         model: &ChatModel,
         arguments: &TemplateArguments,
     ) -> anyhow::Result<Self> {
-        let own = model.template();
+        let default_template = model.template();
         let mut options = ChatOptions::default();
         let has_template = match &arguments.template {
             _ if arguments.raw => false,
             Some(choice) => {
-                choose(choice, model, own.ok(), &mut options)?;
+                select_template(choice, model, default_template.ok(), &mut options)?;
                 true
             }
-            None => match own {
+            None => match default_template {
                 Ok(_) => true,
                 Err(TemplateError::Missing { .. }) => false,
                 Err(error) => {
-                    let advice = "--template FILE takes another one, --raw none";
-                    return Err(Failure::advised(error.to_string(), advice).into());
+                    let hint = "use --template FILE for another template, or --raw for none";
+                    return Err(Failure::with_hint(error.to_string(), hint).into());
                 }
             },
         };
         if !has_template && !arguments.raw {
             output.note(
-                "this model has no chat template, so it continues the text as it is (--raw says that this is meant, \
-                 --template FILE gives it one)",
+                "this model has no chat template; the prompt is used as is (set --template FILE, or --raw to silence this note)",
             );
         }
         Ok(Self {
@@ -100,15 +99,15 @@ impl Prompter {
         })
     }
 
-    /// The model with the chosen template.
+    /// The model with the selected template.
     pub fn model(&self) -> &ChatModel {
         &self.model
     }
 
-    /// The prompt for a conversation.
-    pub fn chat(&self, messages: &[Value]) -> Result<Prompt, ChatError> {
+    /// Renders a conversation.
+    pub fn render(&self, messages: &[Value]) -> Result<Prompt, ChatError> {
         if !self.has_template {
-            return self.model.text_prompt(joined(messages));
+            return self.model.text_prompt(concatenate_contents(messages));
         }
         self.model.prompt(&ChatRequest {
             messages: messages.to_vec(),
@@ -118,22 +117,22 @@ impl Prompter {
     }
 }
 
-/// The prompt for a model without a chat template: the text of the messages.
-pub fn joined(messages: &[Value]) -> String {
+/// The prompt for a model without a chat template: the message contents, one per line.
+pub fn concatenate_contents(messages: &[Value]) -> String {
     let contents = messages
         .iter()
         .filter_map(|message| message["content"].as_str());
     contents.collect::<Vec<_>>().join("\n")
 }
 
-/// Chooses a template of the model by its name, or the one in a file.
-fn choose(
+/// Selects one of the model's templates by name, or a template file.
+fn select_template(
     choice: &str,
     model: &ChatModel,
-    own: Option<&ChatTemplate>,
+    default_template: Option<&ChatTemplate>,
     options: &mut ChatOptions,
 ) -> anyhow::Result<()> {
-    let names: Vec<&str> = own
+    let names: Vec<&str> = default_template
         .map(|template| template.names().collect())
         .unwrap_or_default();
     if names.contains(&choice) {
@@ -148,7 +147,7 @@ fn choose(
             format!("it has {}", names.join(", "))
         };
         return Err(Failure::Usage(format!(
-            "--template {choice}: neither a file nor a template of this model ({known})"
+            "--template {choice}: not a file or a template of this model ({known})"
         ))
         .into());
     }

@@ -1,14 +1,14 @@
-//! Sampling options of the command line.
+//! Sampling options.
 
 use clap::Args;
 use mlxm_engine::sampling::SamplingParams;
 use serde_json::{Map, Value};
 
-/// How tokens are chosen.
+/// Sampling parameters.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingArguments {
-    /// Randomness; 0 always takes the likeliest token
+    /// Sampling temperature; 0 is greedy decoding
     #[arg(
         long,
         value_name = "T",
@@ -17,49 +17,49 @@ pub struct SamplingArguments {
     )]
     temp: Option<f32>,
 
-    /// Only the N likeliest tokens; 0 is no limit
+    /// Top-k sampling: keep the N most likely tokens; 0 disables it
     #[arg(long, value_name = "N")]
     top_k: Option<usize>,
 
-    /// Only the likeliest tokens that together have this probability
+    /// Top-p (nucleus) sampling: keep the most likely tokens with this cumulative probability; 1 disables it
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     top_p: Option<f32>,
 
-    /// Only tokens at least this likely, relative to the likeliest
+    /// Min-p sampling: minimum probability relative to the most likely token; 0 disables it
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     min_p: Option<f32>,
 
-    /// Divide the scores of tokens that have occurred; 1 changes nothing
+    /// Repetition penalty; 1 disables it
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     repetition_penalty: Option<f32>,
 
-    /// Look back this many tokens for the repetition penalty, prompt included
+    /// Number of previous tokens, including the prompt, to apply the repetition penalty to
     #[arg(long, value_name = "N")]
     repetition_context: Option<usize>,
 
-    /// Subtract from the scores of tokens that the answer has
+    /// Presence penalty; 0 disables it
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     presence_penalty: Option<f32>,
 
-    /// Subtract for each time that the answer has a token
+    /// Frequency penalty; 0 disables it
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     frequency_penalty: Option<f32>,
 
-    /// Add to the score of a token; may be repeated
+    /// Bias added to the logit of a token ID; can be repeated
     #[arg(long, value_name = "ID=VALUE", value_parser = parse_bias)]
     logit_bias: Vec<(u32, f32)>,
 
-    /// The same seed gives the same answer
+    /// Random seed for reproducible output
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// In the JSON output, the log-probabilities of the N likeliest tokens at each position
+    /// Include the log probabilities of the N most likely tokens at each position in the JSON output
     #[arg(long, value_name = "N")]
     pub logprobs: Option<usize>,
 }
 
 fn parse_bias(text: &str) -> Result<(u32, f32), String> {
-    let wrong = || format!("`{text}` is not a bias: write ID=VALUE, such as 42=-5");
+    let wrong = || format!("`{text}` is not a valid logit bias: expected ID=VALUE, such as 42=-5");
     let (id, value) = text.split_once('=').ok_or_else(wrong)?;
     Ok((
         id.trim().parse().map_err(|_| wrong())?,
@@ -68,7 +68,7 @@ fn parse_bias(text: &str) -> Result<(u32, f32), String> {
 }
 
 impl SamplingArguments {
-    /// The model's own sampling with what was given on the command line in its place.
+    /// The given parameters, with the model's defaults for the others.
     pub fn apply(&self, defaults: SamplingParams) -> SamplingParams {
         SamplingParams {
             temperature: self.temp.unwrap_or(defaults.temperature),
@@ -93,8 +93,8 @@ impl SamplingArguments {
         }
     }
 
-    /// What was given, by the names that OpenAI's protocol and the servers that extend it use; the log-probabilities,
-    /// which have different names for chats and completions, aside.
+    /// The given parameters under their names in the OpenAI API and its common extensions, without `logprobs`, which
+    /// differs between chat completions and completions.
     pub fn parameters(&self) -> Map<String, Value> {
         let bias = self.logit_bias.iter();
         let bias: Map<String, Value> = bias
@@ -122,7 +122,7 @@ impl SamplingArguments {
     }
 }
 
-/// The number as it was written: 0.7 is not 0.699999988.
+/// Shortest decimal form: 0.7, not 0.699999988.
 fn decimal(value: f32) -> Value {
     value
         .to_string()
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_sent_as_they_were_written() {
+    fn decimal_keeps_the_shortest_form() {
         for value in [0.7_f32, 1.0, 0.05, -2.5] {
             assert_eq!(decimal(value).to_string().parse(), Ok(value));
             assert!(decimal(value).to_string().len() <= 4);

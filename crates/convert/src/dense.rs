@@ -1,10 +1,10 @@
-//! Float tensors written as floats.
+//! Row producers whose output is dense.
 
 use mlxm_kernels::quant::FloatType;
 
-use super::job::{FloatRows, RowProducer, push_float};
+use super::plan::{FloatRows, RowProducer, push_float};
 
-/// Rows of floats in another float type.
+/// Rows converted to the float type `float`.
 pub(super) struct DenseRows<R> {
     pub(super) rows: R,
     pub(super) columns: usize,
@@ -21,7 +21,7 @@ impl<R: FloatRows> RowProducer for DenseRows<R> {
     }
 }
 
-/// Rows of bytes taken as they are, one slice per output.
+/// Rows copied byte for byte, from one slice per output.
 pub(super) struct CopiedRows<'a> {
     pub(super) parts: Vec<&'a [u8]>,
     pub(super) rows: usize,

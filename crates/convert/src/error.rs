@@ -1,20 +1,20 @@
-//! What can go wrong in a conversion.
+//! Conversion errors.
 
 use std::path::{Path, PathBuf};
 
 use super::gguf::GgufError;
 use mlxm_engine::LoadError;
 
-/// A conversion that could not be done. Nothing is left at the output.
+/// A failed conversion. Nothing is left at the output path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {
     /// The source is neither a GGUF file nor a directory with a checkpoint.
     #[error("{path} cannot be converted: {reason}")]
     Source {
-        /// The path given.
+        /// The path of the source.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be converted.
         reason: String,
     },
     /// The output exists already.
@@ -25,9 +25,9 @@ pub enum ConvertError {
         "no space left on the disk of {path}: the converted weights need {needed_bytes} bytes there"
     )]
     DiskFull {
-        /// What was being written.
+        /// The file being written, or the output directory if the space was checked before writing.
         path: PathBuf,
-        /// Bytes of all weight files.
+        /// Total size of the weight files in bytes.
         needed_bytes: u64,
     },
     /// A file could not be read or written.
@@ -37,10 +37,10 @@ pub enum ConvertError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A JSON file that is not what it should be.
+    /// A JSON file has invalid content.
     #[error("{path} is not valid: {reason}")]
     Json {
         /// The file.
@@ -48,39 +48,39 @@ pub enum ConvertError {
         /// What is wrong.
         reason: String,
     },
-    /// A GGUF file that cannot be read.
+    /// The GGUF file cannot be read.
     #[error(transparent)]
     Gguf(#[from] GgufError),
-    /// A checkpoint directory that cannot be read.
+    /// The checkpoint directory cannot be read.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// An architecture whose conversion is not known.
+    /// The architecture is not supported.
     #[error("{found:?} models cannot be converted; supported are {}", supported.join(", "))]
     Architecture {
-        /// What the source says.
+        /// The architecture of the source.
         found: String,
-        /// What can be converted.
+        /// The architectures that can be converted.
         supported: Vec<&'static str>,
     },
-    /// The model uses something that the MLX form of its architecture cannot express.
+    /// The model uses a feature that the architecture's MLX implementation does not have.
     #[error("this model cannot be converted: {0}")]
     Unsupported(String),
-    /// A tensor that cannot be converted.
+    /// A tensor cannot be converted.
     #[error("tensor {name:?}: {reason}")]
     Tensor {
         /// Its name in the source.
         name: String,
-        /// Why not.
+        /// Why it cannot be converted.
         reason: String,
     },
-    /// A tokenizer that cannot be converted.
+    /// The tokenizer cannot be converted.
     #[error("the tokenizer cannot be converted: {0}")]
     Tokenizer(String),
-    /// Options that contradict each other or the format.
+    /// The options are invalid for the model or the format.
     #[error("{0}")]
     Options(String),
-    /// The progress callback asked to stop.
-    #[error("the conversion was stopped")]
+    /// The progress callback returned `Break`.
+    #[error("the conversion was cancelled")]
     Cancelled,
 }
 

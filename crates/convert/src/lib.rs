@@ -1,5 +1,5 @@
-//! Converting models to MLX checkpoints: GGUF files, Hugging Face safetensors, and MLX checkpoints themselves to
-//! another quantization.
+//! Conversion of GGUF files, Hugging Face safetensors and MLX checkpoints to MLX checkpoints, optionally with another
+//! quantization.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -16,22 +16,22 @@
 //! # Ok::<(), mlxm_convert::ConvertError>(())
 //! ```
 //!
-//! The output is planned from the headers of the source, written row by row to a temporary directory beside the
-//! output (so that memory stays bounded whatever the model's size) and renamed at the end: a conversion that fails or
-//! is stopped leaves nothing behind.
+//! A plan is made from the headers of the source. Weights are then written row by row, so memory use does not depend on
+//! the size of the model. The output is a hidden sibling directory until it is complete and renamed; a conversion that
+//! fails or is cancelled removes it.
 
 mod dense;
 mod error;
+mod execute;
 mod gguf;
-mod job;
 mod options;
 mod overrides;
 mod packed;
+mod plan;
+mod quant_predicate;
 mod quantized;
 mod raw;
 mod recipe;
-mod rules;
-mod run;
 mod safetensors;
 mod writer;
 
@@ -49,8 +49,8 @@ use std::path::{Path, PathBuf};
 /// Converts `source`, a GGUF file or a directory with a checkpoint, to an MLX checkpoint in the directory `output`.
 ///
 /// # Errors
-/// Whatever keeps the conversion from being done; nothing is left at `output` then, and an existing output that
-/// [`ConvertOptions::force`] allowed to be replaced is still there.
+/// If the source cannot be converted or the output cannot be written. An existing output that
+/// [`ConvertOptions::force`] would have replaced is kept.
 pub fn convert(
     source: &Path,
     output: &Path,
@@ -58,7 +58,7 @@ pub fn convert(
     progress: &mut Progress<'_>,
 ) -> Result<ConvertReport, ConvertError> {
     if options.force {
-        refuse_to_replace_source(source, output)?;
+        reject_source_as_output(source, output)?;
     }
     match find_source(source)? {
         Source::Gguf(file) => gguf::convert(&file, output, options, progress),
@@ -71,7 +71,7 @@ enum Source {
     Directory,
 }
 
-/// A file is taken for GGUF, a directory for a checkpoint unless it has no weights but one GGUF file.
+/// A file is read as GGUF. A directory is read as a checkpoint, unless it has one GGUF file and no safetensors.
 fn find_source(path: &Path) -> Result<Source, ConvertError> {
     let metadata = std::fs::metadata(path).map_err(ConvertError::read(path))?;
     if metadata.is_file() {
@@ -93,21 +93,21 @@ fn find_source(path: &Path) -> Result<Source, ConvertError> {
         (Some(file), None) => Ok(Source::Gguf(file.clone())),
         (Some(_), Some(_)) => Err(ConvertError::Source {
             path: path.to_owned(),
-            reason: "it has several GGUF files: name one of them".to_owned(),
+            reason: "it has several GGUF files: give the path of one of them".to_owned(),
         }),
-        // Says what is missing, and what is there instead.
+        // The error of reading it as a checkpoint names the missing files.
         (None, _) => Ok(Source::Directory),
     }
 }
 
-/// The output may replace anything but what is being read.
-fn refuse_to_replace_source(source: &Path, output: &Path) -> Result<(), ConvertError> {
+/// The output must not be the source or contain it.
+fn reject_source_as_output(source: &Path, output: &Path) -> Result<(), ConvertError> {
     let (Ok(from), Ok(to)) = (source.canonicalize(), output.canonicalize()) else {
         return Ok(());
     };
     if from.starts_with(&to) {
         return Err(ConvertError::Options(format!(
-            "{} holds the model that is to be converted: choose another output",
+            "{} contains the model to convert: choose another output",
             output.display()
         )));
     }

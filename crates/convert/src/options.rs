@@ -1,4 +1,4 @@
-//! What a conversion is asked to do, and what it says while and after doing it.
+//! Options, progress events and the report of a conversion.
 
 use std::ops::ControlFlow;
 
@@ -11,41 +11,41 @@ use super::recipe::Recipe;
 /// How the weights of linear layers and embeddings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WeightFormat {
-    /// As the source has them: dense stays dense, MLX quantization is copied, GGUF quantization is repacked without
-    /// loss where MLX has the same form and quantized again where it has not.
+    /// The format of the source: dense weights stay dense, MLX quantization is copied, and GGUF quantization is
+    /// repacked without loss if MLX has an equivalent format, else requantized.
     #[default]
     Keep,
-    /// One format for every layer whose input width is a multiple of the group size.
+    /// One format for every layer whose number of columns is a multiple of the group size.
     Quantize(QuantSpec),
-    /// Affine with more bits for the layers that lose most by it.
+    /// Affine quantization with more bits for sensitive layers.
     Recipe {
         /// Which layers get how many bits.
         recipe: Recipe,
         /// Values per scale: 32, 64 or 128.
         group_size: usize,
     },
-    /// Every quantized tensor is written out as floats.
+    /// All weights are dense; quantized ones are dequantized.
     Dense,
 }
 
-/// What [`convert`](super::convert) does.
+/// Options of [`convert`](super::convert).
 #[derive(Debug, Clone, Default)]
 pub struct ConvertOptions {
-    /// How linear layers and embeddings are written.
+    /// The format of linear layers and embeddings.
     pub weights: WeightFormat,
-    /// Exceptions by module path; the last that matches wins.
+    /// Exceptions by module path; the last match wins.
     pub overrides: Vec<Override>,
-    /// The type of float tensors, and of the scales and biases of affine ones. `None` keeps the type `config.json`
-    /// names, else the type each tensor has.
+    /// The type of float tensors and of affine scales and biases. `None` uses `torch_dtype` of `config.json`, else the
+    /// type each tensor has.
     pub float_type: Option<FloatType>,
     /// Replace an existing output.
     pub force: bool,
 }
 
-/// A quantization format from what a user gave, the rest filled in with the mode's defaults.
+/// A quantization format in which missing values are the mode's defaults.
 ///
 /// # Errors
-/// [`ConvertError::Options`] if MLX has no such combination.
+/// [`ConvertError::Options`] if MLX does not support the combination.
 pub fn quantization(
     mode: QuantMode,
     bits: Option<u32>,
@@ -62,50 +62,50 @@ pub fn quantization(
     Ok(spec)
 }
 
-/// What became of one tensor.
+/// How a tensor was converted.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The same numbers.
+    /// The values are unchanged.
     Exact,
-    /// The same numbers rounded to the type named.
+    /// The values, or the scales and biases, were rounded to another float type.
     Rounded {
-        /// The float type of the values, scales or biases.
+        /// The new float type.
         to: FloatType,
     },
-    /// Quantized from floats.
+    /// Floats were quantized.
     Quantized {
         /// The new format.
         to: QuantSpec,
     },
-    /// Quantized again from another quantization, which adds to its error.
+    /// Quantized values were dequantized and quantized to another format, which adds to their error.
     Requantized {
-        /// The format it had.
+        /// The old format.
         from: String,
         /// The new format.
         to: QuantSpec,
-        /// Root mean square of the change over that of the values, on a sample of rows.
+        /// Root mean square of the change divided by that of the values, for a sample of rows.
         relative_error: f32,
     },
-    /// Written as floats from a quantization.
+    /// Quantized values were written as floats.
     Dequantized {
-        /// The format it had.
+        /// The old format.
         from: String,
     },
 }
 
-/// Progress of a conversion, in order: one `Started`, then for each tensor any number of `Written` and one `Tensor`,
-/// then `Finishing`.
+/// Progress of a conversion. The order is one `Started`, for each tensor any number of `Written` and one `Tensor`, then
+/// `Finishing`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ConvertEvent<'a> {
-    /// The plan is made and writing starts.
+    /// The plan is complete and writing starts.
     Started {
-        /// How many `Tensor` events follow.
+        /// Number of `Tensor` events that follow.
         tensors: usize,
-        /// Bytes of weights that will be written.
+        /// Total size of the weights in bytes.
         size_bytes: u64,
     },
-    /// A part of a tensor has been written.
+    /// Part of a tensor has been written.
     Written {
         /// Bytes of weights written so far.
         written_bytes: u64,
@@ -114,42 +114,42 @@ pub enum ConvertEvent<'a> {
     Tensor {
         /// Its name, or its module path if it is quantized.
         name: &'a str,
-        /// What became of it.
+        /// How it was converted.
         outcome: &'a Outcome,
         /// Bytes of weights written so far.
         written_bytes: u64,
     },
-    /// The files are being flushed and moved into place; it cannot be stopped any more.
+    /// The files are about to be flushed and moved into place. This is the last chance to cancel.
     Finishing,
 }
 
-/// Called with each event; `Break` stops the conversion with [`ConvertError::Cancelled`].
+/// Called with each event; `Break` cancels the conversion with [`ConvertError::Cancelled`].
 pub type Progress<'a> = dyn FnMut(ConvertEvent<'_>) -> ControlFlow<()> + 'a;
 
-/// What a conversion wrote.
+/// The result of a conversion.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConvertReport {
-    /// Tensors of the source model that were written; a quantized one counts once.
+    /// Tensors written. A quantized weight with its scales and biases counts as one.
     pub tensors: usize,
-    /// How many kept exactly their numbers.
+    /// Number of tensors with [`Outcome::Exact`].
     pub exact: usize,
-    /// How many were rounded to another float type.
+    /// Number of tensors with [`Outcome::Rounded`].
     pub rounded: usize,
-    /// How many were quantized from floats.
+    /// Number of tensors with [`Outcome::Quantized`].
     pub quantized: usize,
-    /// How many were quantized again from another quantization.
+    /// Number of tensors with [`Outcome::Requantized`].
     pub requantized: usize,
-    /// How many were written as floats from a quantization.
+    /// Number of tensors with [`Outcome::Dequantized`].
     pub dequantized: usize,
-    /// Bits of weight files per parameter, scales and biases included.
+    /// Size of the weights in bits per parameter, including scales and biases.
     pub bits_per_weight: f64,
-    /// Parameters of the model.
+    /// Number of parameters of the model.
     pub parameters: u64,
-    /// Bytes of the weight files.
+    /// Total size of the weights in bytes.
     pub size_bytes: u64,
-    /// Weight files written.
+    /// Number of weight files.
     pub files: usize,
-    /// Things the user should know, such as metadata that was dropped or guessed.
+    /// Messages for the user, such as a missing chat template.
     pub notes: Vec<String>,
 }

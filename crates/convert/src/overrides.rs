@@ -1,4 +1,4 @@
-//! Exceptions for single layers, named by patterns.
+//! Quantization overrides for modules that match a pattern.
 
 use std::str::FromStr;
 
@@ -7,17 +7,16 @@ use mlxm_kernels::quant::{QuantMode, QuantSpec};
 use super::ConvertError;
 use super::options::quantization;
 
-/// An exception for the modules whose path matches a pattern.
+/// The format of the modules whose path matches a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
-    /// A module path in which `*` stands for any run of characters and `?` for any one.
+    /// A module path in which `*` matches any number of characters and `?` matches one.
     pub pattern: String,
-    /// The quantization, or `None` for dense.
+    /// `None` for dense.
     pub quantization: Option<QuantSpec>,
 }
 
 impl Override {
-    /// Whether this exception is for the module at `path`.
     pub(super) fn matches(&self, path: &str) -> bool {
         pattern_matches(self.pattern.as_bytes(), path.as_bytes())
     }
@@ -28,25 +27,25 @@ impl FromStr for Override {
 
     /// `PATTERN=BITS`, `PATTERN=BITS:GROUP`, `PATTERN=BITS:GROUP:MODE` or `PATTERN=dense`.
     fn from_str(text: &str) -> Result<Self, ConvertError> {
-        let wrong = || {
+        let invalid = || {
             ConvertError::Options(format!(
                 "{text:?} is not an override: write PATTERN=BITS, PATTERN=BITS:GROUP, PATTERN=BITS:GROUP:MODE or \
                  PATTERN=dense, such as 'model.layers.*.mlp.down_proj=6:64'"
             ))
         };
-        let (pattern, format) = text.split_once('=').ok_or_else(wrong)?;
+        let (pattern, format) = text.split_once('=').ok_or_else(invalid)?;
         if pattern.is_empty() {
-            return Err(wrong());
+            return Err(invalid());
         }
         let quantization = if format == "dense" {
             None
         } else {
             let mut parts = format.split(':');
             let bits = parts.next().and_then(|bits| bits.parse().ok());
-            let bits = bits.ok_or_else(wrong)?;
+            let bits = bits.ok_or_else(invalid)?;
             let group_size = parts
                 .next()
-                .map(|group| group.parse().map_err(|_| wrong()))
+                .map(|group| group.parse().map_err(|_| invalid()))
                 .transpose()?;
             let mode = match parts.next() {
                 None => QuantMode::Affine,
@@ -55,7 +54,7 @@ impl FromStr for Override {
                     .map_err(|error| ConvertError::Options(format!("{text:?}: {error}")))?,
             };
             if parts.next().is_some() {
-                return Err(wrong());
+                return Err(invalid());
             }
             Some(quantization(mode, Some(bits), group_size)?)
         };
@@ -66,9 +65,9 @@ impl FromStr for Override {
     }
 }
 
-/// Whether `path` matches `pattern` as a whole.
+/// Whether the whole `path` matches `pattern`.
 fn pattern_matches(pattern: &[u8], path: &[u8]) -> bool {
-    // The last star and what it has swallowed so far: the only place to go back to.
+    // Where to resume after a mismatch: after the last `*`, which then matches one more character.
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < path.len() {
         match pattern.get(p) {
@@ -81,9 +80,9 @@ fn pattern_matches(pattern: &[u8], path: &[u8]) -> bool {
                 t += 1;
             }
             _ => match star {
-                Some((after, swallowed)) => {
-                    star = Some((after, swallowed + 1));
-                    (p, t) = (after, swallowed + 1);
+                Some((after, matched_to)) => {
+                    star = Some((after, matched_to + 1));
+                    (p, t) = (after, matched_to + 1);
                 }
                 None => return false,
             },
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_match_whole_paths() {
+    fn pattern_matches_whole_path() {
         assert!(matches("*.down_proj", "model.layers.3.mlp.down_proj"));
         assert!(matches(
             "model.layers.?.mlp.*",
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_is_read() {
+    fn override_parses_each_form() {
         let parse = |text: &str| text.parse::<Override>().unwrap().quantization;
         let affine = |bits, group_size| {
             Some(QuantSpec {
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_forms_are_named() {
+    fn invalid_override_is_rejected() {
         for text in ["lm_head", "=4", "a=", "a=x", "a=4:y", "a=4:64:affine:1"] {
             let message = text.parse::<Override>().unwrap_err().to_string();
             assert!(message.contains("is not an override"), "{text}: {message}");
@@ -153,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_star_for_any_part_matches(path in "[a-c.]{1,12}", start in 0_usize..12, length in 0_usize..12) {
+        fn star_matches_any_substring(path in "[a-c.]{1,12}", start in 0_usize..12, length in 0_usize..12) {
             let start = start.min(path.len());
             let end = (start + length).min(path.len());
             let pattern = format!("{}*{}", &path[..start], &path[end..]);

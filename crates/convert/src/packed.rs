@@ -1,4 +1,4 @@
-//! Quantized layers of an MLX checkpoint.
+//! Quantized weights of an MLX checkpoint.
 
 use mlxm_kernels::quant::{FloatType, QuantSpec, ScaleType};
 use mlxm_kernels::{Param, Weight};
@@ -6,12 +6,12 @@ use safetensors::Dtype;
 
 use super::ConvertError;
 use super::dense::{CopiedRows, DenseRows};
-use super::job::{FloatRows, RowProducer};
 use super::options::Outcome;
-use super::raw::{RawRows, float_of};
+use super::plan::{FloatRows, RowProducer};
+use super::raw::{RawRows, float_type_of};
 use mlxm_engine::checkpoint::RawTensor;
 
-/// The tensors of one quantized layer.
+/// The tensors of one quantized weight.
 pub(super) struct PackedWeight<'a> {
     path: String,
     spec: QuantSpec,
@@ -23,7 +23,7 @@ pub(super) struct PackedWeight<'a> {
 }
 
 impl<'a> PackedWeight<'a> {
-    /// `part` finds the tensors beside the weight; their shapes must fit `spec` and `columns` inputs.
+    /// Checks that the tensors fit `spec` and `columns` inputs. `part` looks up `scales`, `biases` and `global_scale`.
     pub(super) fn new(
         path: &str,
         columns: usize,
@@ -31,11 +31,13 @@ impl<'a> PackedWeight<'a> {
         weight: &'a RawTensor,
         part: &dyn Fn(&str) -> Option<&'a RawTensor>,
     ) -> Result<Self, ConvertError> {
-        let wrong = |reason: String| ConvertError::tensor(path, reason);
-        let scales = part("scales").ok_or_else(|| wrong("its scales are missing".to_owned()))?;
+        let error = |reason: String| ConvertError::tensor(path, reason);
+        let scales = part("scales").ok_or_else(|| error("its scales are missing".to_owned()))?;
         let biases = part("biases").filter(|_| spec.has_biases());
         if spec.has_biases() && biases.is_none() {
-            return Err(wrong(format!("its biases are missing, which {spec} has")));
+            return Err(error(format!(
+                "its biases are missing: {spec} requires them"
+            )));
         }
         let fits = columns.is_multiple_of(spec.group_size)
             && weight.dtype == Dtype::U32
@@ -44,7 +46,7 @@ impl<'a> PackedWeight<'a> {
         let rows = weight.shape.first().copied().unwrap_or(0);
         let groups = [rows, columns / spec.group_size];
         let scale_type_fits = if spec.has_biases() {
-            float_of(scales.dtype).is_some() && biases.is_some_and(|b| b.dtype == scales.dtype)
+            float_type_of(scales.dtype).is_some() && biases.is_some_and(|b| b.dtype == scales.dtype)
         } else {
             scales.dtype == Dtype::U8
         };
@@ -53,7 +55,7 @@ impl<'a> PackedWeight<'a> {
             || scales.shape != groups
             || biases.is_some_and(|biases| biases.shape != groups)
         {
-            return Err(wrong(format!(
+            return Err(error(format!(
                 "its weight {:?} {:?} and scales {:?} {:?} are not {columns} columns of {spec}",
                 weight.dtype, weight.shape, scales.dtype, scales.shape
             )));
@@ -69,25 +71,29 @@ impl<'a> PackedWeight<'a> {
         })
     }
 
-    /// The float type of the scales; `None` for bytes.
+    /// The float type of the scales; `None` for 8-bit scales.
     pub(super) fn scale_float(&self) -> Option<FloatType> {
-        float_of(self.scales.dtype)
+        float_type_of(self.scales.dtype)
     }
 
-    /// The values.
-    pub(super) fn matrix(&self) -> Result<Weight, ConvertError> {
-        let wrong = |reason: String| ConvertError::tensor(&self.path, reason);
+    /// The weight as the kernels read it.
+    pub(super) fn weight(&self) -> Result<Weight, ConvertError> {
+        let error = |reason: String| ConvertError::tensor(&self.path, reason);
         let global_scale = match self.global_scale {
             None => None,
             Some(tensor) => {
-                let float = float_of(tensor.dtype)
-                    .ok_or_else(|| wrong(format!("its global scale is {:?}", tensor.dtype)))?;
+                let float = float_type_of(tensor.dtype).ok_or_else(|| {
+                    error(format!("its global scale has the type {:?}", tensor.dtype))
+                })?;
                 let values = Param::from_bytes(float, &tensor.bytes)
-                    .map_err(|error| wrong(error.to_string()))?;
+                    .map_err(|source| error(source.to_string()))?;
                 match values.as_slice() {
                     [scale] => Some(*scale),
                     several => {
-                        return Err(wrong(format!("it has {} global scales", several.len())));
+                        return Err(error(format!(
+                            "it has {} global scales, expected one",
+                            several.len()
+                        )));
                     }
                 }
             }
@@ -102,10 +108,10 @@ impl<'a> PackedWeight<'a> {
             self.biases.map(|biases| biases.bytes.clone()),
             global_scale,
         )
-        .map_err(|error| wrong(error.to_string()))
+        .map_err(|source| error(source.to_string()))
     }
 
-    /// The same packed values, with scales and biases in the type `float` if one is asked for.
+    /// Copies the packed values. Scales and biases are converted to `float` if it is given.
     pub(super) fn copied(&self, float: Option<FloatType>) -> (Box<dyn RowProducer + 'a>, Outcome) {
         let rows = self.weight.shape[0];
         let parts: Vec<&'a [u8]> = [Some(self.weight), Some(self.scales), self.biases]
@@ -113,12 +119,11 @@ impl<'a> PackedWeight<'a> {
             .flatten()
             .map(|tensor| tensor.bytes.as_slice())
             .collect();
-        let all = CopiedRows { parts, rows };
         match (float, self.scale_float(), self.biases) {
-            (Some(to), Some(own), Some(biases)) if to != own => {
+            (Some(to), Some(from), Some(biases)) if to != from => {
                 let columns = self.columns / self.spec.group_size;
                 let recast = |bytes: &'a [u8]| DenseRows {
-                    rows: RawRows::from_bytes(bytes, own),
+                    rows: RawRows::from_bytes(bytes, from),
                     columns,
                     float: to,
                 };
@@ -137,12 +142,12 @@ impl<'a> PackedWeight<'a> {
                 };
                 (Box::new(producer), outcome)
             }
-            _ => (Box::new(all), Outcome::Exact),
+            _ => (Box::new(CopiedRows { parts, rows }), Outcome::Exact),
         }
     }
 }
 
-/// Packed values as they are, scales and biases in another float type.
+/// Copies the packed values and converts scales and biases to another float type.
 struct RecastScales<'a> {
     packed: CopiedRows<'a>,
     scales: DenseRows<RawRows<'a>>,

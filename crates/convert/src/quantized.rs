@@ -1,15 +1,15 @@
-//! Float tensors written quantized.
+//! Quantization of float rows.
 
 use mlxm_kernels::quant::{FloatType, QuantMode, QuantSpec};
 use mlxm_kernels::quantize::{dequantize_row, quantize_row};
 use safetensors::Dtype;
 
-use super::job::{FloatRows, OutputTensor, RowProducer, round_to};
+use super::plan::{FloatRows, OutputTensor, RowProducer, round_to};
 
-/// Rows sampled to measure the error of quantizing again.
+/// Number of rows sampled to measure the error of requantization.
 const SAMPLED_ROWS: usize = 64;
 
-/// Rows of floats, rounded to `float` and then quantized with scales and biases of that type.
+/// Rows rounded to `float`, then quantized with scales and biases of that type.
 pub(super) struct QuantizedRows<R> {
     pub(super) rows: R,
     pub(super) columns: usize,
@@ -43,7 +43,8 @@ impl<R: FloatRows> RowProducer for QuantizedRows<R> {
     }
 }
 
-/// The tensors of a quantized module whose weight has `shape` and whose affine scales have the type `scales`.
+/// The output tensors of a quantized module whose dense weight has `shape`. Affine scales and biases have the type
+/// `scales`.
 pub(super) fn quantized_outputs(
     module: &str,
     shape: &[usize],
@@ -75,7 +76,7 @@ pub(super) fn quantized_outputs(
     }
 }
 
-/// How far quantizing moves the values of a sample of rows: root mean square of the change over that of the values.
+/// Relative quantization error of a sample of rows: root mean square of the change divided by that of the values.
 pub(super) fn relative_error(
     rows: &impl FloatRows,
     row_count: usize,
@@ -83,22 +84,22 @@ pub(super) fn relative_error(
     spec: QuantSpec,
     float: FloatType,
 ) -> f32 {
-    let (mut change, mut total) = (0.0_f64, 0.0_f64);
+    let (mut squared_change, mut squared_sum) = (0.0_f64, 0.0_f64);
     let mut values = vec![0.0; columns];
-    let mut again = vec![0.0; columns];
+    let mut dequantized = vec![0.0; columns];
     for row in (0..row_count).step_by(row_count.div_ceil(SAMPLED_ROWS).max(1)) {
         rows.read(row, &mut values);
         let (mut packed, mut scales, mut biases) = (Vec::new(), Vec::new(), Vec::new());
         quantize_row(&values, spec, float, &mut packed, &mut scales, &mut biases);
-        dequantize_row(&packed, &scales, &biases, spec, float, &mut again);
-        for (value, again) in values.iter().zip(&again) {
-            change += f64::from(value - again).powi(2);
-            total += f64::from(*value).powi(2);
+        dequantize_row(&packed, &scales, &biases, spec, float, &mut dequantized);
+        for (value, dequantized) in values.iter().zip(&dequantized) {
+            squared_change += f64::from(value - dequantized).powi(2);
+            squared_sum += f64::from(*value).powi(2);
         }
     }
-    if total == 0.0 {
+    if squared_sum == 0.0 {
         0.0
     } else {
-        (change / total).sqrt() as f32
+        (squared_change / squared_sum).sqrt() as f32
     }
 }

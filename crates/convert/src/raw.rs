@@ -1,21 +1,21 @@
-//! Float tensors of a safetensors file, row by row.
+//! Row access to float tensors of a safetensors file.
 
 use half::{bf16, f16};
 use mlxm_kernels::quant::FloatType;
 use safetensors::Dtype;
 
 use super::ConvertError;
-use super::job::{FloatRows, bytes_of};
+use super::plan::{FloatRows, bytes_of};
 use mlxm_engine::checkpoint::RawTensor;
 
-/// A float tensor seen as rows of its last dimension.
+/// A float tensor as rows of its last dimension.
 pub(super) struct RawRows<'a> {
     bytes: &'a [u8],
     float: FloatType,
 }
 
-/// The float type a safetensors type is.
-pub(super) fn float_of(dtype: Dtype) -> Option<FloatType> {
+/// The float type of a safetensors dtype; `None` if it is not one of the supported floats.
+pub(super) fn float_type_of(dtype: Dtype) -> Option<FloatType> {
     match dtype {
         Dtype::F32 => Some(FloatType::F32),
         Dtype::F16 => Some(FloatType::F16),
@@ -26,11 +26,11 @@ pub(super) fn float_of(dtype: Dtype) -> Option<FloatType> {
 
 impl<'a> RawRows<'a> {
     pub(super) fn new(name: &str, tensor: &'a RawTensor) -> Result<Self, ConvertError> {
-        let float = float_of(tensor.dtype).ok_or_else(|| {
+        let float = float_type_of(tensor.dtype).ok_or_else(|| {
             let hint = if tensor.dtype == Dtype::U32 {
-                ": it is packed, and its scales are missing"
+                ": it is quantized, but its scales are missing"
             } else {
-                ", only F32, F16 and BF16 can"
+                "; F32, F16 and BF16 can"
             };
             ConvertError::tensor(
                 name,
@@ -42,7 +42,7 @@ impl<'a> RawRows<'a> {
             return Err(ConvertError::tensor(
                 name,
                 format!(
-                    "it has the shape {:?} and {} bytes",
+                    "its shape {:?} does not fit its {} bytes",
                     tensor.shape,
                     tensor.bytes.len()
                 ),
@@ -54,7 +54,7 @@ impl<'a> RawRows<'a> {
         })
     }
 
-    /// `bytes` of whole rows of `float`.
+    /// Rows stored in `bytes`, a whole number of rows of type `float`.
     pub(super) fn from_bytes(bytes: &'a [u8], float: FloatType) -> Self {
         Self { bytes, float }
     }

@@ -1,12 +1,12 @@
-//! Recipes: more bits for the layers that lose most by having few.
+//! The mixed-bit recipes of mlx-lm's `--quant-predicate`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::ConvertError;
 
-/// The mixed recipes of mlx-lm: few bits for most layers; more for `lm_head`, and for `v_proj` and `down_proj` of the
-/// first and last eighth of the blocks and of every third block between.
+/// Low bits for most layers and high bits for sensitive ones: `lm_head`, and `v_proj` and `down_proj` in the first and
+/// last eighth of the blocks and in every third block between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recipe {
     /// 2 and 6 bits.
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_round_trip() {
+    fn recipe_name_round_trips() {
         for recipe in Recipe::ALL {
             assert_eq!(recipe.to_string().parse::<Recipe>().unwrap(), recipe);
         }

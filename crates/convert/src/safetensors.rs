@@ -1,4 +1,4 @@
-//! Directories of safetensors, Hugging Face's or MLX's own, to MLX checkpoints.
+//! Conversion of Hugging Face and MLX safetensors checkpoints.
 
 use std::path::{Path, PathBuf};
 
@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 
 use super::ConvertError;
 use super::dense::{CopiedRows, DenseRows};
-use super::job::{Job, OutputTensor, float_dtype};
+use super::execute::execute;
 use super::options::{ConvertOptions, ConvertReport, Outcome, Progress};
 use super::packed::PackedWeight;
+use super::plan::{FileContent, OutputTensor, Plan, TensorPlan, float_dtype};
+use super::quant_predicate::{QuantPredicate, Target};
 use super::quantized::{QuantizedRows, quantized_outputs, relative_error};
 use super::raw::RawRows;
-use super::rules::{Rules, Target};
-use super::run::{FileContent, Plan, run};
 use mlxm_engine::checkpoint::{CheckpointConfig, Quantization, RawTensor, Weights};
 use mlxm_engine::forward::{Dimensions, ModelConfig};
 use mlxm_engine::models::read_model_config;
 
-/// Files that go with a model whatever its weights are.
-const COMPANIONS: &[&str] = &[
+/// Files that are copied unchanged if the source has them.
+const COPIED_FILES: &[&str] = &[
     "tokenizer.json",
     "tokenizer.model",
     "tokenizer_config.json",
@@ -50,7 +50,7 @@ pub(super) fn convert(
     let mut weights = Weights::open(source)?;
     architecture.sanitize(&mut weights);
     let quantization = Quantization::from_config(&config, &mut weights)?;
-    let companions: Vec<(&str, PathBuf)> = COMPANIONS
+    let copied_files: Vec<(&str, PathBuf)> = COPIED_FILES
         .iter()
         .map(|name| (*name, source.join(name)))
         .filter(|(_, path)| path.is_file())
@@ -59,39 +59,39 @@ pub(super) fn convert(
         weights: &weights,
         quantization,
         dimensions: architecture.dimensions(),
-        float: options.float_type.or_else(|| stated_float(&config)),
+        float: options.float_type.or_else(|| config_float_type(&config)),
     };
     let mut planner = Planner {
         model,
         quantized: Vec::new(),
         notes: Vec::new(),
     };
-    let jobs = planner.plan(model_type, architecture.as_ref(), options)?;
+    let tensors = planner.plan(model_type, architecture.as_ref(), options)?;
     let mut values = config.values.clone();
-    // What mlx-lm leaves out as well: where the model came from, and the towers that are not converted.
+    // As in mlx-lm: the path of the source, and the vision model, which is not converted.
     values.shift_remove("_name_or_path");
     values.shift_remove("vision_config");
     if let Some(text) = values.get_mut("text_config").and_then(Value::as_object_mut) {
         text.shift_remove("quantization_config");
     }
     if let Some(float) = options.float_type {
-        values.insert("torch_dtype".to_owned(), json!(torch_name(float)));
+        values.insert("torch_dtype".to_owned(), json!(torch_dtype(float)));
     }
     let plan = Plan {
-        jobs,
+        tensors,
         config: values,
         quantized: planner.quantized,
-        files: companions
+        files: copied_files
             .iter()
             .map(|(name, path)| ((*name).to_owned(), FileContent::Copy(path)))
             .collect(),
         notes: planner.notes,
     };
-    run(plan, output, options, progress)
+    execute(plan, output, options, progress)
 }
 
-/// The float type that `config.json` states.
-fn stated_float(config: &CheckpointConfig) -> Option<FloatType> {
+/// The float type in `config.json`.
+fn config_float_type(config: &CheckpointConfig) -> Option<FloatType> {
     let nested = || config.values.get("text_config")?.get("dtype");
     match config.values.get("torch_dtype").or_else(nested)?.as_str()? {
         "float32" => Some(FloatType::F32),
@@ -101,8 +101,8 @@ fn stated_float(config: &CheckpointConfig) -> Option<FloatType> {
     }
 }
 
-/// The name of a float type in `config.json`.
-pub(super) fn torch_name(float: FloatType) -> &'static str {
+/// The value of `torch_dtype` in `config.json`.
+pub(super) fn torch_dtype(float: FloatType) -> &'static str {
     match float {
         FloatType::F32 => "float32",
         FloatType::F16 => "float16",
@@ -110,23 +110,22 @@ pub(super) fn torch_name(float: FloatType) -> &'static str {
     }
 }
 
-/// What is converted.
 struct SourceModel<'a> {
     weights: &'a Weights,
     quantization: Quantization,
     dimensions: Dimensions,
-    /// The type of float tensors; `None` leaves each its own.
+    /// The output type of float tensors; `None` keeps the type of each.
     float: Option<FloatType>,
 }
 
 impl SourceModel<'_> {
-    /// Inputs of the layer at `path`: what its packed weight does not say by itself.
-    fn inputs(&self, path: &str) -> usize {
-        let sizes = &self.dimensions;
+    /// Number of inputs of the module at `path`, which the shape of its packed weight does not determine.
+    fn columns(&self, path: &str) -> usize {
+        let dimensions = &self.dimensions;
         match path.rsplit('.').next() {
-            Some("o_proj") => sizes.attention.q_width(),
-            Some("down_proj" | "c_proj") => sizes.intermediate_size,
-            _ => sizes.hidden_size,
+            Some("o_proj") => dimensions.attention.q_width(),
+            Some("down_proj" | "c_proj") => dimensions.intermediate_size,
+            _ => dimensions.hidden_size,
         }
     }
 }
@@ -143,49 +142,49 @@ impl<'a> Planner<'a> {
         model_type: &str,
         architecture: &dyn ModelConfig,
         options: &ConvertOptions,
-    ) -> Result<Vec<Job<'a>>, ConvertError> {
+    ) -> Result<Vec<TensorPlan<'a>>, ConvertError> {
         let weights = self.model.weights;
         let modules: Vec<&str> = weights
             .iter()
             .filter(|(_, tensor)| tensor.shape.len() == 2)
             .filter_map(|(name, _)| name.strip_suffix(".weight"))
             .collect();
-        let rules = Rules::new(
+        let predicate = QuantPredicate::new(
             options,
             model_type,
             modules.iter().copied(),
             architecture.cache_layers().len(),
         )?;
-        let mut jobs = Vec::new();
+        let mut plans = Vec::new();
         for (name, tensor) in weights.iter() {
             let (path, leaf) = name.rsplit_once('.').unwrap_or((name, ""));
             let has_scales = weights.contains(&format!("{path}.scales"));
             match leaf {
-                // These go with their weight.
+                // Handled together with their weight.
                 "scales" | "biases" | "global_scale" if has_scales => {}
                 "weight" if has_scales => {
-                    jobs.extend(self.packed(path, tensor, &rules)?);
+                    plans.extend(self.quantized_weight(path, tensor, &predicate)?);
                 }
                 "weight" if tensor.shape.len() == 2 => {
-                    let target = rules.target(path, tensor.shape[1])?;
-                    jobs.push(self.matrix(path, tensor, target)?);
+                    let target = predicate.target(path, tensor.shape[1])?;
+                    plans.push(self.float_weight(path, tensor, target)?);
                 }
-                _ => jobs.push(self.dense(name, tensor)?),
+                _ => plans.push(self.float_tensor(name, tensor)?),
             }
         }
-        Ok(jobs)
+        Ok(plans)
     }
 
-    /// A dense linear layer or embedding.
-    fn matrix(
+    /// A linear layer or embedding that is dense in the source.
+    fn float_weight(
         &mut self,
         path: &str,
         tensor: &'a RawTensor,
         target: Target,
-    ) -> Result<Job<'a>, ConvertError> {
+    ) -> Result<TensorPlan<'a>, ConvertError> {
         let name = format!("{path}.weight");
         let Target::Quantized(to) = target else {
-            return self.dense(&name, tensor);
+            return self.float_tensor(&name, tensor);
         };
         let rows = RawRows::new(&name, tensor)?;
         let float = self.model.float.unwrap_or(rows.float());
@@ -196,7 +195,7 @@ impl<'a> Planner<'a> {
             float,
         };
         self.quantized.push((path.to_owned(), to));
-        Ok(Job {
+        Ok(TensorPlan {
             name: path.to_owned(),
             outputs: quantized_outputs(path, &tensor.shape, to, float_dtype(float)),
             rows: tensor.shape[0],
@@ -206,14 +205,18 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// A tensor that stays dense.
-    fn dense(&self, name: &str, tensor: &'a RawTensor) -> Result<Job<'a>, ConvertError> {
+    /// A float tensor that is not quantized.
+    fn float_tensor(
+        &self,
+        name: &str,
+        tensor: &'a RawTensor,
+    ) -> Result<TensorPlan<'a>, ConvertError> {
         let source = RawRows::new(name, tensor)?;
         let columns = tensor.shape.last().copied().unwrap_or(1);
         let stored = source.float();
         let float = self.model.float.unwrap_or(stored);
         let rows = tensor.shape.iter().rev().skip(1).product();
-        Ok(Job {
+        Ok(TensorPlan {
             name: name.to_owned(),
             outputs: vec![OutputTensor {
                 name: name.to_owned(),
@@ -242,21 +245,25 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// A quantized linear layer or embedding: its job, and another for a scale of the whole tensor.
-    fn packed(
+    /// A linear layer or embedding that is quantized in the source: one plan, and a second one if it has a global
+    /// scale.
+    fn quantized_weight(
         &mut self,
         path: &str,
         weight: &'a RawTensor,
-        rules: &Rules<'_>,
-    ) -> Result<Vec<Job<'a>>, ConvertError> {
-        let columns = self.model.inputs(path);
+        predicate: &QuantPredicate<'_>,
+    ) -> Result<Vec<TensorPlan<'a>>, ConvertError> {
+        let columns = self.model.columns(path);
         let part = |leaf: &str| self.model.weights.get(&format!("{path}.{leaf}"));
         let from = self
             .model
             .quantization
             .resolve(path, columns, Some(weight), part("scales"))?
             .ok_or_else(|| {
-                ConvertError::tensor(path, "it has scales, and config.json says it is dense")
+                ConvertError::tensor(
+                    path,
+                    "it has scales, but it is dense according to config.json",
+                )
             })?;
         let packed = PackedWeight::new(path, columns, from, weight, &part)?;
         let float = self
@@ -264,14 +271,14 @@ impl<'a> Planner<'a> {
             .float
             .or(packed.scale_float())
             .unwrap_or(FloatType::BF16);
-        let target = rules.target(path, columns)?;
+        let target = predicate.target(path, columns)?;
         let shape = [weight.shape[0], columns];
         let parameters = parameters(&shape);
         let to = match target {
             Target::Keep => from,
             Target::Quantized(to) => to,
             Target::Dense => {
-                return Ok(vec![Job {
+                return Ok(vec![TensorPlan {
                     name: format!("{path}.weight"),
                     outputs: vec![OutputTensor {
                         name: format!("{path}.weight"),
@@ -281,7 +288,7 @@ impl<'a> Planner<'a> {
                     rows: shape[0],
                     parameters,
                     producer: Box::new(DenseRows {
-                        rows: packed.matrix()?,
+                        rows: packed.weight()?,
                         columns,
                         float,
                     }),
@@ -292,13 +299,13 @@ impl<'a> Planner<'a> {
             }
         };
         self.quantized.push((path.to_owned(), to));
-        let mut jobs = Vec::new();
+        let mut plans = Vec::new();
         if to == from {
             let (producer, outcome) = packed.copied(self.model.float);
             let scales = packed
                 .scale_float()
-                .map(|own| self.model.float.unwrap_or(own));
-            jobs.push(Job {
+                .map(|stored| self.model.float.unwrap_or(stored));
+            plans.push(TensorPlan {
                 name: path.to_owned(),
                 outputs: quantized_outputs(path, &shape, to, scales.map_or(Dtype::U8, float_dtype)),
                 rows: shape[0],
@@ -308,18 +315,18 @@ impl<'a> Planner<'a> {
             });
             if let Some(scale) = part("global_scale") {
                 let name = format!("{path}.global_scale");
-                jobs.push(global_scale(name, scale));
+                plans.push(global_scale(name, scale));
             }
         } else {
-            let matrix = packed.matrix()?;
-            let relative_error = relative_error(&matrix, shape[0], columns, to, float);
-            jobs.push(Job {
+            let weight = packed.weight()?;
+            let relative_error = relative_error(&weight, shape[0], columns, to, float);
+            plans.push(TensorPlan {
                 name: path.to_owned(),
                 outputs: quantized_outputs(path, &shape, to, float_dtype(float)),
                 rows: shape[0],
                 parameters,
                 producer: Box::new(QuantizedRows {
-                    rows: matrix,
+                    rows: weight,
                     columns,
                     spec: to,
                     float,
@@ -331,13 +338,13 @@ impl<'a> Planner<'a> {
                 },
             });
         }
-        Ok(jobs)
+        Ok(plans)
     }
 }
 
-/// A scale of a whole tensor, kept in its own type: mlx-lm reads it as it is.
-fn global_scale(name: String, tensor: &RawTensor) -> Job<'_> {
-    Job {
+/// Copies the scale of a whole tensor without converting it, because mlx-lm reads any float type.
+fn global_scale(name: String, tensor: &RawTensor) -> TensorPlan<'_> {
+    TensorPlan {
         outputs: vec![OutputTensor {
             name: name.clone(),
             dtype: tensor.dtype,

@@ -1,5 +1,5 @@
-//! The output directory: weight files of bounded size whose headers are written first, filled row by row in a
-//! temporary sibling directory that takes the output's name at the end.
+//! The output directory. Weight files of bounded size are created with their headers and then filled row by row. All
+//! files are written to a hidden sibling directory that is renamed to the output when it is complete.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,18 +10,18 @@ use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
 use super::ConvertError;
-use super::job::{OutputTensor, bytes_of};
+use super::plan::{OutputTensor, bytes_of};
 
-/// Weight files are cut at this size, as mlx-lm cuts them.
-const LARGEST_FILE_BYTES: u64 = 5 << 30;
+/// Maximum size of a weight file, unless a single tensor is larger. The same as `MAX_FILE_SIZE_GB` of mlx-lm.
+const MAX_FILE_BYTES: u64 = 5 << 30;
 
-/// An output directory being written. Dropped before [`finish`](Self::finish), it leaves nothing behind.
+/// An output directory being written. Dropping it before [`finish`](Self::finish) removes what was written.
 pub(super) struct OutputDirectory {
     output: PathBuf,
     staging: PathBuf,
     finished: bool,
-    /// Where each tensor is, by name.
-    places: BTreeMap<String, Place>,
+    /// By tensor name.
+    locations: BTreeMap<String, TensorLocation>,
     files: Vec<WeightFile>,
     size_bytes: u64,
 }
@@ -31,8 +31,9 @@ struct WeightFile {
     file: File,
 }
 
-/// Where a tensor's bytes go, and how many have been written.
-struct Place {
+/// The byte range of a tensor, and how much of it has been written.
+struct TensorLocation {
+    /// Index in `OutputDirectory::files`.
     file: usize,
     offset: u64,
     size: u64,
@@ -40,17 +41,17 @@ struct Place {
 }
 
 impl OutputDirectory {
-    /// Starts an output. `force` allows an existing one, which stays until [`finish`](Self::finish).
+    /// Creates the staging directory. With `force` the output may exist; it is kept until [`finish`](Self::finish).
     pub(super) fn create(output: &Path, force: bool) -> Result<Self, ConvertError> {
         if fs::symlink_metadata(output).is_ok() {
             if !force {
                 return Err(ConvertError::OutputExists(output.to_owned()));
             }
-            refuse_unless_checkpoint(output)?;
+            reject_unless_checkpoint(output)?;
         }
         let name = output.file_name().ok_or_else(|| {
             ConvertError::Options(format!(
-                "{} is not a name for an output directory",
+                "{} has no file name: choose another output",
                 output.display()
             ))
         })?;
@@ -61,21 +62,21 @@ impl OutputDirectory {
             output: output.to_owned(),
             staging,
             finished: false,
-            places: BTreeMap::new(),
+            locations: BTreeMap::new(),
             files: Vec::new(),
             size_bytes: 0,
         })
     }
 
-    /// Lays out the weight files and writes their headers.
-    pub(super) fn plan<'a>(
+    /// Assigns the tensors to weight files and creates the files with their headers.
+    pub(super) fn create_weight_files<'a>(
         &mut self,
         tensors: impl Iterator<Item = &'a OutputTensor>,
     ) -> Result<(), ConvertError> {
-        self.plan_with_limit(tensors, LARGEST_FILE_BYTES)
+        self.create_weight_files_with_limit(tensors, MAX_FILE_BYTES)
     }
 
-    fn plan_with_limit<'a>(
+    fn create_weight_files_with_limit<'a>(
         &mut self,
         tensors: impl Iterator<Item = &'a OutputTensor>,
         limit: u64,
@@ -103,29 +104,29 @@ impl OutputDirectory {
             } else {
                 format!("model-{:05}-of-{count:05}.safetensors", index + 1)
             };
-            self.start_file(name, shard)?;
+            self.create_file(name, shard)?;
         }
         Ok(())
     }
 
-    /// Fails before hours of work rather than after.
+    /// Checks the free space before any work is done.
     fn check_space(&self) -> Result<(), ConvertError> {
         match fs4::available_space(&self.staging) {
             Ok(available) if available < self.size_bytes => Err(ConvertError::DiskFull {
                 path: self.output.clone(),
                 needed_bytes: self.size_bytes,
             }),
-            // A file system that does not say is found out by writing.
+            // Without this information, a full disk is detected by the failing write.
             Ok(_) | Err(_) => Ok(()),
         }
     }
 
-    fn start_file(
+    fn create_file(
         &mut self,
         name: String,
         mut tensors: Vec<&OutputTensor>,
     ) -> Result<(), ConvertError> {
-        // Wider types first keeps every tensor aligned to its own type.
+        // Sorting by the size of the type keeps every tensor aligned to its type.
         tensors.sort_by_key(|tensor| std::cmp::Reverse(bytes_of(tensor.dtype)));
         let mut header = Map::new();
         header.insert("__metadata__".to_owned(), json!({"format": "mlx"}));
@@ -148,16 +149,16 @@ impl OutputDirectory {
         text.resize(text.len().next_multiple_of(8), b' ');
         let data_start = 8 + text.len() as u64;
         for (tensor, begin, size) in relative {
-            let place = Place {
+            let location = TensorLocation {
                 file: self.files.len(),
                 offset: data_start + begin,
                 size,
                 written: 0,
             };
-            if self.places.insert(tensor.clone(), place).is_some() {
+            if self.locations.insert(tensor.clone(), location).is_some() {
                 return Err(ConvertError::tensor(
                     &tensor,
-                    "two tensors of the source become this one",
+                    "two tensors of the source have this name in the output",
                 ));
             }
         }
@@ -177,55 +178,56 @@ impl OutputDirectory {
         self.size_bytes
     }
 
-    /// Appends to the tensor `name`.
+    /// Appends bytes to the tensor `name`.
     pub(super) fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), ConvertError> {
-        let wrong = |reason| ConvertError::tensor(name, reason);
-        let place = self
-            .places
+        let error = |reason| ConvertError::tensor(name, reason);
+        let location = self
+            .locations
             .get_mut(name)
-            .ok_or_else(|| wrong("it is not part of the plan"))?;
-        if place.written + bytes.len() as u64 > place.size {
-            return Err(wrong("more bytes were produced than its shape has"));
+            .ok_or_else(|| error("it is not part of the plan"))?;
+        if location.written + bytes.len() as u64 > location.size {
+            return Err(error("more bytes were produced than fit its shape"));
         }
-        let position = place.offset + place.written;
-        place.written += bytes.len() as u64;
-        let target = &self.files[place.file];
+        let position = location.offset + location.written;
+        location.written += bytes.len() as u64;
+        let target = &self.files[location.file];
         write_at(&target.file, bytes, position).map_err(|source| {
             let path = self.staging.join(&target.name);
             self.write_error(&path, source)
         })
     }
 
-    /// Writes a file of the directory beside the weights.
+    /// Writes a file other than the weights.
     pub(super) fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), ConvertError> {
         let path = self.staging.join(name);
         fs::write(&path, bytes).map_err(|source| self.write_error(&path, source))
     }
 
-    /// Writes a JSON file of the directory, indented.
+    /// Writes an indented JSON file.
     pub(super) fn write_json(&self, name: &str, value: &Value) -> Result<(), ConvertError> {
         self.write_file(name, format!("{value:#}\n").as_bytes())
     }
 
-    /// Copies a file into the directory under its own name.
+    /// Copies `source` to the file `name`.
     pub(super) fn copy_file(&self, source: &Path, name: &str) -> Result<(), ConvertError> {
         let bytes = fs::read(source).map_err(ConvertError::read(source))?;
         self.write_file(name, &bytes)
     }
 
-    /// Flushes everything and gives the directory its name. Returns the number of weight files.
+    /// Writes the index, flushes the weight files and renames the directory to the output. Returns the number of weight
+    /// files.
     pub(super) fn finish(mut self, parameters: u64) -> Result<usize, ConvertError> {
         if let Some((name, _)) = self
-            .places
+            .locations
             .iter()
-            .find(|(_, place)| place.written != place.size)
+            .find(|(_, location)| location.written != location.size)
         {
             return Err(ConvertError::tensor(name, "it was not written completely"));
         }
         let weight_map: Map<String, Value> = self
-            .places
+            .locations
             .iter()
-            .map(|(name, place)| (name.clone(), json!(self.files[place.file].name)))
+            .map(|(name, location)| (name.clone(), json!(self.files[location.file].name)))
             .collect();
         self.write_json(
             "model.safetensors.index.json",
@@ -247,7 +249,7 @@ impl OutputDirectory {
         Ok(count)
     }
 
-    /// Renames the staging directory to the output; what was there is moved aside first and removed afterwards.
+    /// Renames the staging directory to the output. An existing output is renamed first and removed afterwards.
     fn replace(&self) -> Result<(), ConvertError> {
         let old = match fs::symlink_metadata(&self.output) {
             Ok(_) => {
@@ -260,7 +262,7 @@ impl OutputDirectory {
         };
         if let Err(source) = fs::rename(&self.staging, &self.output) {
             if let Some(old) = &old {
-                // The error below is the one to report; the old output is back or still beside it.
+                // If this fails too, the old output remains under its temporary name. The first error is reported.
                 let _ = fs::rename(old, &self.output);
             }
             return Err(ConvertError::write(&self.output)(source));
@@ -289,14 +291,14 @@ impl Drop for OutputDirectory {
     fn drop(&mut self) {
         if !self.finished {
             self.files.clear();
-            // Nothing can be done about a failure here, and the error that led here is being reported.
+            // The error that led here is reported; a second one would hide it.
             let _ = fs::remove_dir_all(&self.staging);
         }
     }
 }
 
-/// Only what looks like a model is ever replaced: a mistyped output must not cost a directory of other things.
-fn refuse_unless_checkpoint(output: &Path) -> Result<(), ConvertError> {
+/// Only an empty directory or a model is replaced, so that a mistyped path does not delete other files.
+fn reject_unless_checkpoint(output: &Path) -> Result<(), ConvertError> {
     let is_empty = || fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
     if output.join("config.json").is_file() || is_empty() {
         Ok(())
@@ -315,7 +317,7 @@ fn parent_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes a directory beside the output that nothing else uses, whatever a killed process has left there.
+/// Creates a new hidden sibling of the output. Leftovers of a killed process are skipped.
 fn create_staging(parent: &Path, name: &std::ffi::OsStr) -> Result<PathBuf, ConvertError> {
     let mut attempt = 0;
     loop {
@@ -348,7 +350,7 @@ fn write_at(mut file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
     file.write_all(bytes)
 }
 
-/// The type's name in a safetensors header.
+/// The name of the type in a safetensors header.
 fn dtype_name(dtype: Dtype) -> Value {
     serde_json::to_value(dtype).unwrap_or(Value::Null)
 }

@@ -1,4 +1,4 @@
-//! What a checkpoint is, read from its metadata: [`ModelInfo`].
+//! Characteristics of a checkpoint: [`ModelInfo`].
 
 use std::path::PathBuf;
 
@@ -6,29 +6,28 @@ use mlxm_kernels::QuantSpec;
 use mlxm_kvcache::GroupKind;
 
 use crate::checkpoint::CheckpointConfig;
-use crate::forward::CacheLayer;
-use crate::forward::Dimensions;
+use crate::forward::{CacheLayer, Dimensions};
 
 /// Characteristics of a checkpoint.
 #[derive(Debug, Clone)]
 pub struct ModelInfo {
     /// The folder.
     pub path: PathBuf,
-    /// `model_type` of the config, before renames.
+    /// `model_type` of the config, before aliases are resolved.
     pub model_type: String,
-    /// The architecture that runs it (the name of a file in `models/`).
+    /// The architecture: the name of a file in `models/`.
     pub architecture: &'static str,
-    /// Number of parameters, packed ones counted whole.
+    /// Number of parameters. A quantized weight counts its elements, not its packed words.
     pub parameters: u64,
     /// Bytes of the weight files.
     pub size_bytes: u64,
-    /// Quantization of most of the weights, if any.
+    /// The default quantization of the checkpoint, if any. Individual weights may differ.
     pub quantization: Option<QuantSpec>,
-    /// Average bits per parameter, scales and biases included.
+    /// Average bits per parameter, quantization scales and biases included.
     pub bits_per_weight: f64,
-    /// Entries of a logits row.
+    /// Width of a row of logits.
     pub vocab_size: usize,
-    /// Width of a hidden row.
+    /// Width of a hidden state.
     pub hidden_size: usize,
     /// Decoder layers.
     pub layers: usize,
@@ -40,17 +39,17 @@ pub struct ModelInfo {
     pub head_dim: usize,
     /// Window of the sliding-window layers, if any.
     pub sliding_window: Option<usize>,
-    /// The longest context the model was made for, in tokens.
+    /// Context length that the model was trained for, in tokens.
     pub max_position_embeddings: Option<usize>,
-    /// Ids that end an answer: the configuration's and the tokenizer's own.
+    /// End-of-sequence token ids, from the configuration and the tokenizer.
     pub eos_token_ids: Vec<u32>,
 }
 
-/// What is known about a checkpoint once its metadata is read.
+/// The sources of a [`ModelInfo`].
 pub(crate) struct ModelMetadata<'a> {
     pub(crate) config: &'a CheckpointConfig,
     pub(crate) architecture: &'static str,
-    pub(crate) sizes: &'a Dimensions,
+    pub(crate) dimensions: &'a Dimensions,
     pub(crate) cache_layers: &'a [CacheLayer],
     pub(crate) quantization: Option<QuantSpec>,
     pub(crate) eos_token_ids: Vec<u32>,
@@ -59,15 +58,15 @@ pub(crate) struct ModelMetadata<'a> {
 }
 
 impl ModelInfo {
-    pub(crate) fn new(recorded: ModelMetadata<'_>) -> Self {
+    pub(crate) fn new(metadata: ModelMetadata<'_>) -> Self {
         let ModelMetadata {
             config,
-            sizes,
+            dimensions,
             cache_layers,
             parameters,
             size_bytes,
             ..
-        } = recorded;
+        } = metadata;
         let window = |layer: &CacheLayer| match layer.kind {
             GroupKind::SlidingWindow { window } => Some(window),
             _ => None,
@@ -75,24 +74,24 @@ impl ModelInfo {
         Self {
             path: config.folder.clone(),
             model_type: config.model_type.clone(),
-            architecture: recorded.architecture,
+            architecture: metadata.architecture,
             parameters,
             size_bytes,
-            quantization: recorded.quantization,
+            quantization: metadata.quantization,
             bits_per_weight: if parameters == 0 {
                 0.0
             } else {
                 size_bytes as f64 * 8.0 / parameters as f64
             },
-            vocab_size: sizes.vocab_size,
-            hidden_size: sizes.hidden_size,
+            vocab_size: dimensions.vocab_size,
+            hidden_size: dimensions.hidden_size,
             layers: cache_layers.len(),
-            attention_heads: sizes.attention.heads,
-            key_value_heads: sizes.attention.kv_heads,
-            head_dim: sizes.attention.head_dim,
+            attention_heads: dimensions.attention.heads,
+            key_value_heads: dimensions.attention.kv_heads,
+            head_dim: dimensions.attention.head_dim,
             sliding_window: cache_layers.iter().find_map(window),
-            max_position_embeddings: sizes.max_position_embeddings,
-            eos_token_ids: recorded.eos_token_ids,
+            max_position_embeddings: dimensions.max_position_embeddings,
+            eos_token_ids: metadata.eos_token_ids,
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Loads an MLX-format checkpoint and turns tokens into tokens.
+//! Loads a checkpoint in MLX format and generates tokens with it.
 //!
-//! [`Engine::load`] takes the folder of a checkpoint, plans its memory and starts one thread that owns the model and its
-//! caches. [`Engine::submit`] hands that thread a [`Request`] and returns a [`Generation`]: an iterator that blocks and
-//! an async stream at the same time, cancelled when it is dropped. Requests that overlap share the forward passes.
+//! [`Engine::load`] reads the folder of a checkpoint, plans its memory and starts a worker thread that owns the model and its
+//! cache. [`Engine::submit`] sends a [`Request`] to that thread and returns a [`Generation`], which is both a blocking iterator
+//! and an async stream of events. Dropping it cancels the request. Concurrent requests share forward passes (continuous
+//! batching).
 //!
 //! ```
 //! use mlxm_engine::{Engine, Event, LoadOptions, Request};
@@ -19,16 +20,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Map
-//! - [`checkpoint`]: files to named tensors; which are quantized and how.
-//! - [`models`]: one file per architecture, built from the blocks of [`nn`].
-//! - [`runtime`]: caches, memory plan, the worker thread and the handle to it.
-//! - [`sampling`], [`text`]: logits to tokens, tokens to text.
+//! # Modules
+//! - [`checkpoint`]: configuration files, memory-mapped tensors, and how each tensor is quantized.
+//! - [`models`]: one file per architecture, built from the blocks in [`nn`].
+//! - [`forward`]: the model traits, the KV cache and the batch of a step.
+//! - [`runtime`]: memory plan, worker thread and the handle to it.
+//! - [`sampling`]: logits to tokens. [`text`]: text to tokens and back.
 //!
 //! # Invariants
-//! - The engine takes a local path. It reads no environment, opens no connection, and owns no async runtime.
+//! - The engine loads from a local path. It reads no environment variables, opens no connections and owns no async runtime.
 //! - The cache is an argument of the forward pass. No model owns one.
-//! - A model file does not know whether a weight is quantized, nor where it runs.
+//! - A model file does not know whether a weight is quantized or on which device it runs.
 
 pub mod checkpoint;
 mod error;

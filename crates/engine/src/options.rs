@@ -1,4 +1,4 @@
-//! How a checkpoint is loaded: device, precision, threads, and how much context is planned for.
+//! Options for loading a checkpoint: device, data types, threads, context length and limits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ pub enum DeviceChoice {
     Auto,
     /// The CPU backend.
     Cpu,
-    /// The Metal backend. Refused where it does not exist yet.
+    /// The Metal backend. Not implemented yet: loading returns an error.
     Metal,
 }
 
@@ -40,41 +40,41 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// The longest context planned for when the caller names none. Models declare up to a million positions; a pool for
-/// all of them would not fit a 16 GB machine.
+/// Upper limit of the default context length. Models declare up to a million positions, and a KV cache for all of them would
+/// not fit on common machines.
 pub const DEFAULT_CONTEXT_LENGTH: usize = 8192;
 
-/// Tokens per cache block. Also the granularity of prefix reuse.
+/// Tokens per cache block, and the granularity of prefix caching.
 pub const BLOCK_SIZE: usize = 32;
 
-/// Requests that may wait when the caller does not say.
+/// Default of [`LoadOptions::max_queued_requests`].
 pub const DEFAULT_MAX_QUEUED_REQUESTS: usize = 256;
 
 /// Options of [`crate::Engine::load`].
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
-    /// Where to run.
+    /// Device to run on.
     pub device: DeviceChoice,
-    /// Arithmetic of the matrix multiplications.
+    /// Data type of the activations in matrix multiplications.
     pub activation_dtype: ActivationDtype,
-    /// How keys and values are stored; see [`LoadOptions::kv_cache_dtype`] for what is taken when absent.
+    /// Data type of cached keys and values; see [`LoadOptions::kv_cache_dtype`] for the default.
     pub kv_cache_dtype: Option<KvCacheDtype>,
-    /// Threads of the CPU backend; the physical cores when absent.
+    /// Threads of the CPU backend. Defaults to the number of physical cores.
     pub threads: Option<usize>,
-    /// The longest prompt plus answer of one sequence, in tokens. Defaults to the smaller of the model's own limit and
-    /// [`DEFAULT_CONTEXT_LENGTH`], shortened further when it does not fit `memory_bytes`.
+    /// Most tokens of one sequence, prompt and completion together. Defaults to the smaller of the model's limit and
+    /// [`DEFAULT_CONTEXT_LENGTH`], reduced if it does not fit in `memory_bytes`.
     pub context_length: Option<usize>,
-    /// Sequences that run at the same time; the others wait.
+    /// Most sequences that run at the same time. Further requests wait in the queue.
     pub max_sequences: usize,
-    /// Requests that may be in the engine beyond `max_sequences`. One more is refused with
+    /// Most requests in the engine in addition to `max_sequences`. Further requests are rejected with
     /// [`RequestError::QueueFull`](crate::RequestError::QueueFull).
     pub max_queued_requests: usize,
-    /// Tokens that the KV pool holds, over all sequences and what is kept of earlier ones; at least one context. Room for
-    /// `max_sequences` full contexts when absent. With less, sequences wait for room or give way to each other.
+    /// Capacity of the KV cache in tokens, for running sequences and cached prefixes together; at least one context. Defaults
+    /// to `max_sequences` full contexts. With less, sequences may wait for free blocks or be preempted.
     pub kv_pool_tokens: Option<usize>,
-    /// Most rows of one forward pass: a longer prompt is computed in chunks of this size.
+    /// Most tokens of one forward pass. Longer prompts are computed in chunks (chunked prefill).
     pub max_batch_tokens: usize,
-    /// Memory the whole model may take, in bytes. A plan that needs more is refused before anything is loaded.
+    /// Memory limit in bytes. Loading returns an error if the memory plan exceeds it.
     pub memory_bytes: Option<u64>,
 }
 
@@ -96,7 +96,7 @@ impl Default for LoadOptions {
 }
 
 impl LoadOptions {
-    /// How keys and values are stored: as asked for, else f32 where the arithmetic is exact.
+    /// Data type of cached keys and values. By default f32 with f32 activations and f16 otherwise.
     pub fn kv_cache_dtype(&self) -> KvCacheDtype {
         self.kv_cache_dtype.unwrap_or(match self.activation_dtype {
             ActivationDtype::F32 => KvCacheDtype::F32,

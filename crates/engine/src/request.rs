@@ -21,13 +21,13 @@ pub struct Request {
     /// Continue after an end-of-sequence token (for benchmarks). Ignored with a constraint, which allows such a token only
     /// where the text may end.
     pub ignore_eos: bool,
-    /// Constrains the output (structured output). `stop` and `max_tokens` still apply. Must be in its initial state; a clone
-    /// of the request has its own copy.
+    /// Constrains the output (structured output). `stop` and `max_tokens` still apply. Must be in its initial state. Cloning the
+    /// request forks it.
     pub constraint: Option<Box<dyn Constraint>>,
     /// Disables prefix caching: the request neither reads the prefix cache nor adds to it.
     pub no_prefix_cache: bool,
-    /// Cached prefixes are shared only between requests with the same salt. Isolates users from each other, who could
-    /// otherwise tell from the latency whether another one sent the same prompt.
+    /// Cached prefixes are shared only between requests with the same salt. With different salts, a user cannot infer from the
+    /// latency whether another user sent the same prompt.
     pub cache_salt: u64,
     /// Scheduling priority.
     pub priority: Priority,
@@ -116,11 +116,11 @@ impl FinishReason {
 pub struct Finished {
     /// Why it ended.
     pub reason: FinishReason,
-    /// Remaining text that had been held back as a possible stop string.
+    /// The remaining text, which was held back as a possible start of a stop string.
     pub text: String,
     /// Counts and times.
     pub metrics: RequestMetrics,
-    /// Of all prompt tokens but the first, if requested: the model's, before penalties.
+    /// Log-probabilities of all prompt tokens except the first, if requested. Without bias and penalties.
     pub prompt_logprobs: Vec<TokenLogprob>,
 }
 

@@ -1,4 +1,4 @@
-//! Incremental decoding must give exactly the text of whole decoding, for every kind of tokenizer.
+//! Incremental decoding gives the same text as decoding at once, for every kind of tokenizer.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -40,7 +40,7 @@ fn numbered<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Map<String, Value>
         .collect()
 }
 
-/// GPT-2's way: every byte is a printable character, merges on top, an added token with a character of its own.
+/// As in GPT-2: a byte-level BPE, and an added token with characters that spell no byte.
 fn byte_level() -> (tokenizers::Tokenizer, Tokenizer) {
     let mut alphabet: Vec<String> = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet()
         .into_iter()
@@ -76,7 +76,7 @@ fn byte_fallback_vocab() -> Map<String, Value> {
     )
 }
 
-/// Llama 2's way, or Gemma's without the strip.
+/// As in Llama 2, or as in Gemma without `strip`.
 fn sentencepiece(strip: bool) -> (tokenizers::Tokenizer, Tokenizer) {
     let mut decoders = vec![
         json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "}),
@@ -97,7 +97,7 @@ fn sentencepiece(strip: bool) -> (tokenizers::Tokenizer, Tokenizer) {
     )
 }
 
-/// T5's way, with bytes: a Unigram vocabulary, whose spaces `transformers` does clean up when asked to.
+/// As in T5, with byte fallback: a Unigram vocabulary, for which transformers applies `clean_up_tokenization_spaces`.
 fn metaspace(prepend_scheme: &str, cleans_up: bool) -> (tokenizers::Tokenizer, Tokenizer) {
     let pieces: Vec<Value> = byte_fallback_vocab()
         .keys()
@@ -116,7 +116,7 @@ fn metaspace(prepend_scheme: &str, cleans_up: bool) -> (tokenizers::Tokenizer, T
     )
 }
 
-/// Steps after the fusing one, which see one running text.
+/// With decoder steps after the fusing step.
 fn fused_metaspace() -> (tokenizers::Tokenizer, Tokenizer) {
     from_json(
         json!({
@@ -139,7 +139,7 @@ const PIECES: [&str; 16] = [
     "日", "'re",
 ];
 
-/// BERT's way.
+/// As in BERT.
 fn wordpiece(cleans_up: bool) -> (tokenizers::Tokenizer, Tokenizer) {
     from_json(
         json!({
@@ -182,7 +182,7 @@ fn check(
     choices: &[u32],
     skip_special: bool,
 ) {
-    // A few ids beyond the vocabulary: they decode to nothing.
+    // Includes two ids outside the vocabulary, which are ignored.
     let ids: Vec<u32> = choices
         .iter()
         .map(|choice| choice % (tokenizer.vocab_size() as u32 + 2))
@@ -198,14 +198,14 @@ fn check(
         assert_eq!(whole, expected, "whole decoding of {ids:?}");
     }
     let mut detokenizer = tokenizer.detokenizer(skip_special);
-    // The second round shows that finishing leaves nothing behind.
+    // The second round checks that `finish` resets the state.
     for _ in 0..2 {
         let mut text = String::new();
         for &id in &ids {
             text.push_str(&detokenizer.push(id));
             assert!(
                 whole.starts_with(&text),
-                "{text:?} was said too early for {whole:?}"
+                "{text:?} is not a prefix of {whole:?}"
             );
         }
         text.push_str(&detokenizer.finish());
@@ -221,25 +221,25 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn byte_level_pieces_join_to_the_whole((ids, skip) in streams()) {
+    fn byte_level_streams_like_decode((ids, skip) in streams()) {
         check(&byte_level(), false, &ids, skip);
     }
 
     #[test]
-    fn a_checkpoints_pieces_join_to_the_whole((ids, skip) in streams()) {
+    fn checkpoint_tokenizer_streams_like_decode((ids, skip) in streams()) {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
         let backend = tokenizers::Tokenizer::from_file(format!("{directory}/tokenizer.json")).unwrap();
         check(&(backend, Tokenizer::from_dir(directory).unwrap()), false, &ids, skip);
     }
 
     #[test]
-    fn sentencepiece_pieces_join_to_the_whole((ids, skip) in streams(), strip in any::<bool>()) {
+    fn sentencepiece_streams_like_decode((ids, skip) in streams(), strip in any::<bool>()) {
         check(&sentencepiece(strip), false, &ids, skip);
     }
 
-    /// Mostly bytes, so that runs of them make characters now and then.
+    /// Mostly byte tokens, so that some runs form characters.
     #[test]
-    fn byte_runs_join_to_the_whole(
+    fn byte_runs_stream_like_decode(
         text in "[aé叫😀 ]{0,8}",
         noise in prop::collection::vec((any::<prop::sample::Index>(), 0u32..270), 0..3),
     ) {
@@ -256,7 +256,7 @@ proptest! {
     }
 
     #[test]
-    fn metaspace_pieces_join_to_the_whole(
+    fn metaspace_streams_like_decode(
         (ids, skip) in streams(), scheme in prop::sample::select(vec!["always", "never", "first"]), cleans_up in any::<bool>()
     ) {
         let words: Vec<u32> = ids.iter().map(|id| if id % 3 == 0 { id % 259 } else { 259 + id % 12 }).collect();
@@ -264,25 +264,25 @@ proptest! {
     }
 
     #[test]
-    fn steps_after_fusing_join_to_the_whole((ids, skip) in streams()) {
+    fn steps_after_fusing_stream_like_decode((ids, skip) in streams()) {
         let words: Vec<u32> = ids.iter().map(|id| if id % 5 == 0 { id % 259 } else { 259 + id % 12 }).collect();
         check(&fused_metaspace(), false, &words, skip);
     }
 
     #[test]
-    fn wordpiece_pieces_join_to_the_whole((ids, skip) in streams(), cleans_up in any::<bool>()) {
+    fn wordpiece_streams_like_decode((ids, skip) in streams(), cleans_up in any::<bool>()) {
         check(&wordpiece(cleans_up), cleans_up, &ids, skip);
     }
 
     #[test]
-    fn other_decoders_join_to_the_whole((ids, skip) in streams()) {
+    fn other_decoders_stream_like_decode((ids, skip) in streams()) {
         check(&word_level(Value::Null), false, &ids, skip);
         check(&word_level(json!({"type": "BPEDecoder", "suffix": "</w>"})), false, &ids, skip);
         check(
             &word_level(json!({"type": "CTC", "pad_token": "<pad>", "word_delimiter_token": "|", "cleanup": true})),
             false, &ids, skip,
         );
-        // What has to be known from its end is said at its end.
+        // Needs the whole text, so all of it comes from `finish`.
         check(
             &word_level(json!({"type": "Sequence", "decoders": [
                 {"type": "Fuse"}, {"type": "Replace", "pattern": {"Regex": "a.*b"}, "content": "-"}]})),
@@ -292,7 +292,7 @@ proptest! {
 }
 
 #[test]
-fn a_character_comes_out_with_its_last_byte() {
+fn character_is_returned_with_its_last_byte() {
     let (_, tokenizer) = byte_level();
     let mut detokenizer = tokenizer.detokenizer(false);
     let ids: Vec<u32> = ["ð", "Ł", "ĺ", "Ģ"]
@@ -305,7 +305,7 @@ fn a_character_comes_out_with_its_last_byte() {
 }
 
 #[test]
-fn bytes_that_never_become_a_character_are_replaced() {
+fn invalid_bytes_are_replaced() {
     let (_, tokenizer) = byte_level();
     let mut detokenizer = tokenizer.detokenizer(false);
     assert_eq!(detokenizer.push(tokenizer.token_to_id("ð").unwrap()), "");
@@ -337,7 +337,7 @@ fn bytes_that_never_become_a_character_are_replaced() {
 }
 
 #[test]
-fn special_tokens_are_shown_or_skipped() {
+fn special_tokens_are_kept_or_skipped() {
     let (_, tokenizer) = byte_level();
     let end = tokenizer.token_to_id("<|end|>").unwrap();
     let tool = tokenizer.token_to_id("<tool 日本>").unwrap();
@@ -351,12 +351,12 @@ fn special_tokens_are_shown_or_skipped() {
 }
 
 #[test]
-fn a_special_token_that_is_to_be_visible_is_text() {
+fn detokenizer_keeps_selected_special_tokens() {
     let (_, tokenizer) = byte_level();
     let end = tokenizer.token_to_id("<|end|>").unwrap();
     let the = tokenizer.token_to_id("Ġthe").unwrap();
-    let text = |visible: &[u32]| {
-        let mut detokenizer = tokenizer.detokenizer_keeping_special(visible.into());
+    let text = |kept: &[u32]| {
+        let mut detokenizer = tokenizer.detokenizer_keeping_special(kept.into());
         let mut text = detokenizer.push(the) + &detokenizer.push(end) + &detokenizer.push(the);
         text += &detokenizer.finish();
         text
@@ -366,8 +366,8 @@ fn a_special_token_that_is_to_be_visible_is_text() {
     assert_eq!(text(&[end + 1]), " the the");
 }
 
-/// Decoding whole, from the bytes of the single tokens.
-fn joined(tokenizer: &Tokenizer, ids: &[u32]) -> Option<String> {
+/// Decodes from the bytes of the single tokens.
+fn decode_token_bytes(tokenizer: &Tokenizer, ids: &[u32]) -> Option<String> {
     let bytes: Option<Vec<Vec<u8>>> = ids.iter().map(|&id| tokenizer.token_bytes(id)).collect();
     let bytes = bytes?.concat();
     let kept = match bytes.strip_prefix(b" ") {
@@ -382,9 +382,9 @@ fn check_token_bytes(tokenizer: &Tokenizer, choices: &[u32], first: impl Fn(u32)
     let ids = choices.iter().map(|choice| choice % size);
     let ids: Vec<u32> = ids.skip_while(|&id| !first(id)).collect();
     let whole = tokenizer.decode(&ids, false);
-    // How many U+FFFD stand for bytes that are no character differs.
+    // The number of U+FFFD for invalid bytes may differ.
     if !whole.contains('\u{FFFD}') {
-        assert_eq!(joined(tokenizer, &ids), Some(whole), "{ids:?}");
+        assert_eq!(decode_token_bytes(tokenizer, &ids), Some(whole), "{ids:?}");
     }
 }
 
@@ -392,7 +392,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn bytes_of_tokens_join_to_the_text((ids, _) in streams(), strip in any::<bool>()) {
+    fn token_bytes_concatenate_to_the_text((ids, _) in streams(), strip in any::<bool>()) {
         let any = |_| true;
         check_token_bytes(&byte_level().1, &ids, any);
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
@@ -401,17 +401,17 @@ proptest! {
         check_token_bytes(&Tokenizer::from_dir(directory).unwrap(), &ids, any);
         let words: Vec<u32> = ids.iter().map(|id| if id % 9 == 0 { id % 259 } else { 259 + id % 12 }).collect();
         check_token_bytes(&sentencepiece(strip).1, &words, any);
-        // These leave out all marks of the first token, and two of them are never one.
+        // Removes all `▁` of the first token, so its first token must not have two.
         let one_mark = |id: u32| id >= 259 && WORDS[id as usize - 259] != "▁▁";
         check_token_bytes(&metaspace("always", false).1, &words, one_mark);
         check_token_bytes(&metaspace("never", false).1, &words, any);
-        // A continuation at the beginning keeps its marks.
+        // A continuation token in first place keeps its `##`.
         let whole_word = |id: u32| !PIECES[id as usize].starts_with("##");
         check_token_bytes(&wordpiece(false).1, &ids, whole_word);
     }
 
     #[test]
-    fn bytes_of_text_are_those_of_its_tokens(text in "\\PC{0,24}") {
+    fn token_bytes_of_encoded_text_concatenate_to_it(text in "\\PC{0,24}") {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
         let tokenizer = Tokenizer::from_dir(directory).unwrap();
         let ids = tokenizer.encode(&text, false).unwrap();
@@ -421,7 +421,7 @@ proptest! {
 }
 
 #[test]
-fn bytes_of_a_token_are_absent_where_its_neighbours_matter() {
+fn token_bytes_are_none_if_they_depend_on_adjacent_tokens() {
     assert_eq!(wordpiece(true).1.token_bytes(3), None);
     assert_eq!(metaspace("always", true).1.token_bytes(260), None);
     assert_eq!(fused_metaspace().1.token_bytes(260), None);

@@ -1,4 +1,4 @@
-//! A loaded model takes what its plan says. Alone in its program: it measures the process.
+//! Resident memory of a loaded model. The only test in its binary, because it measures the process.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -16,7 +16,7 @@ const HIDDEN: usize = 1024;
 const LAYERS: usize = 12;
 const VOCABULARY: usize = 16_384;
 
-/// A packed 4-bit checkpoint of about 130 MB, large enough for a copy of its weights to show.
+/// Writes a 4-bit checkpoint of about 130 MB, so that a copy of the weights would exceed the tolerance.
 fn write_checkpoint(folder: &Path) {
     let mut shapes = vec![("model.embed_tokens".to_owned(), VOCABULARY, HIDDEN)];
     let mut norms = vec!["model.norm.weight".to_owned()];
@@ -80,7 +80,7 @@ fn half_bytes(bits: u16, count: usize) -> Vec<u8> {
     bits.to_le_bytes().repeat(count)
 }
 
-/// Resident bytes now, pages of mapped files included.
+/// Current resident memory in bytes, mapped files included.
 fn resident_bytes() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
@@ -99,22 +99,22 @@ fn resident_memory_stays_near_the_size_of_the_files() {
         ignore_eos: true,
         ..Request::default()
     };
-    // One token touches every weight.
+    // A forward pass reads every weight.
     assert!(engine.submit(request).unwrap().all(|event| event.is_ok()));
-    let taken = resident_bytes() - before;
+    let used = resident_bytes() - before;
     let plan = engine.memory_plan();
     let limit = plan.weights_bytes * 115 / 100 + (64 << 20) + plan.kv_pool_bytes;
     assert!(
         plan.weights_bytes > 100 << 20,
-        "too small to tell: {} bytes",
+        "the checkpoint is too small for this test: {} bytes",
         plan.weights_bytes
     );
     assert!(
-        taken > plan.weights_bytes / 2,
-        "only {taken} bytes: the weights were not touched"
+        used > plan.weights_bytes / 2,
+        "only {used} bytes: the weights were not read"
     );
     assert!(
-        taken <= limit,
-        "{taken} bytes resident, at most {limit} expected"
+        used <= limit,
+        "{used} bytes resident, at most {limit} expected"
     );
 }

@@ -1,6 +1,6 @@
-//! Logits of committed tiny checkpoints against those of mlx-lm, in one pass and through the cache.
+//! Compares the logits of tiny committed checkpoints with those of mlx-lm, in one pass and in chunks through the cache.
 //!
-//! `tests/python/make_golden.py` writes the checkpoints; the Python suite compares many more.
+//! `tests/python/make_golden.py` writes the checkpoints. The Python suite compares many more.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use mlxm_engine::{ActivationDtype, BLOCK_SIZE, Engine, LoadOptions};
 use safetensors::SafeTensors;
 
-/// Of the logit range: a wrong epsilon or activation is well above it, the oracle's own noise well below.
-const BAR: f64 = 2e-5;
+/// Largest allowed deviation relative to the range of the logits. A wrong epsilon or activation function is well above it, the
+/// rounding errors of mlx-lm are well below.
+const TOLERANCE: f64 = 2e-5;
 
 struct Oracle {
     input_ids: Vec<u32>,
@@ -51,7 +52,7 @@ fn relative_deviation(expected: &[f32], actual: &[f32]) -> f64 {
     assert_eq!(expected.len(), actual.len());
     let highest = expected.iter().copied().fold(f32::MIN, f32::max);
     let lowest = expected.iter().copied().fold(f32::MAX, f32::min);
-    // Not `f64::max`, which would pass over a NaN.
+    // Not `f64::max`, which ignores NaN.
     let worst = expected
         .iter()
         .zip(actual)
@@ -66,14 +67,14 @@ fn relative_deviation(expected: &[f32], actual: &[f32]) -> f64 {
 }
 
 #[track_caller]
-fn agrees(name: &str) {
+fn assert_matches_oracle(name: &str) {
     let folder = golden(name);
     let oracle = oracle(&folder);
-    let exact = LoadOptions {
+    let options = LoadOptions {
         activation_dtype: ActivationDtype::F32,
         ..LoadOptions::default()
     };
-    let engine = Engine::load(&folder, &exact).unwrap();
+    let engine = Engine::load(&folder, &options).unwrap();
     for chunk in [
         None,
         Some(1),
@@ -85,7 +86,7 @@ fn agrees(name: &str) {
         let logits = engine.logits(&oracle.input_ids, chunk).unwrap();
         let deviation = relative_deviation(&oracle.logits, &logits.values);
         assert!(
-            deviation <= BAR,
+            deviation <= TOLERANCE,
             "{name}, chunk {chunk:?}: {deviation:.1e} of the logit range"
         );
     }
@@ -93,30 +94,30 @@ fn agrees(name: &str) {
 
 #[test]
 fn llama_f16() {
-    agrees("llama-f16");
+    assert_matches_oracle("llama-f16");
 }
 
 #[test]
 fn llama_4bit_with_llama3_rope() {
-    agrees("llama-4bit");
+    assert_matches_oracle("llama-4bit");
 }
 
 #[test]
 fn qwen3_6bit_with_overrides() {
-    agrees("qwen3-6bit-mixed");
+    assert_matches_oracle("qwen3-6bit-mixed");
 }
 
 #[test]
 fn gemma3_with_a_window_of_8() {
-    agrees("gemma3-window-8");
+    assert_matches_oracle("gemma3-window-8");
 }
 
 #[test]
 fn phi3_longrope_past_its_original_length() {
-    agrees("phi3-longrope");
+    assert_matches_oracle("phi3-longrope");
 }
 
 #[test]
 fn starcoder2_5bit() {
-    agrees("starcoder2-5bit");
+    assert_matches_oracle("starcoder2-5bit");
 }

@@ -1,4 +1,4 @@
-//! A tokenizer is what its files say, as `transformers` reads them.
+//! Loading tokenizers from their files, with the same results as transformers.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -38,7 +38,7 @@ fn load(files: &[(&str, Value)]) -> Result<Tokenizer, TokenizerError> {
 }
 
 #[test]
-fn the_post_processor_decides_what_is_added() {
+fn post_processor_determines_the_added_special_tokens() {
     let config = json!({"add_bos_token": false, "add_eos_token": true, "eos_token": "</s>"});
     let tokenizer = load(&[
         ("tokenizer.json", document()),
@@ -75,7 +75,7 @@ fn special_tokens_come_from_both_configs() {
     assert!(!tokenizer.is_special(2) && !tokenizer.is_special(99));
     assert_eq!(tokenizer.encode("a<new>b", false).unwrap(), [2, 6, 3]);
 
-    // With the tokens' own list, the config is complete and the map is stale.
+    // With `added_tokens_decoder`, the map is ignored.
     let mut complete = config;
     complete["added_tokens_decoder"] =
         json!({"2": {"content": "a", "special": true}, "3": {"content": "b", "special": false}});
@@ -91,7 +91,7 @@ fn special_tokens_come_from_both_configs() {
 }
 
 #[test]
-fn written_out_special_tokens_may_be_plain_text() {
+fn split_special_tokens_encodes_special_tokens_as_text() {
     let config = json!({"split_special_tokens": true, "bos_token": "<s>"});
     let tokenizer = load(&[
         ("tokenizer.json", document()),
@@ -102,17 +102,17 @@ fn written_out_special_tokens_may_be_plain_text() {
 }
 
 #[test]
-fn a_missing_tokenizer_says_what_is_there() {
+fn missing_tokenizer_error_lists_other_formats() {
     let error = load(&[("tokenizer.model", json!(1)), ("vocab.json", json!({}))]).unwrap_err();
     assert!(matches!(error, TokenizerError::Missing { .. }));
     assert!(
         error
             .to_string()
-            .contains("there is only tokenizer.model and vocab.json"),
+            .contains("it only has tokenizer.model and vocab.json"),
         "{error}"
     );
     let error = load(&[]).unwrap_err().to_string();
-    assert!(error.contains("no tokenizer files at all"), "{error}");
+    assert!(error.contains("no tokenizer files"), "{error}");
     let error = Tokenizer::from_dir("no/such/directory")
         .unwrap_err()
         .to_string();
@@ -120,7 +120,7 @@ fn a_missing_tokenizer_says_what_is_there() {
 }
 
 #[test]
-fn broken_files_are_named() {
+fn invalid_files_are_named() {
     for (name, content) in [
         ("tokenizer.json", json!({"model": {}})),
         ("tokenizer_config.json", json!([1])),

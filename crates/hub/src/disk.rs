@@ -1,4 +1,4 @@
-//! Disk space queries, behind a trait so that tests can simulate a full disk.
+//! Disk space queries. They go through a trait so that tests can simulate a full disk.
 
 use std::fmt;
 use std::io;

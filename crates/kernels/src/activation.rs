@@ -32,7 +32,8 @@ pub struct Rope {
     pub attention_factor: f32,
 }
 
-/// Cosines and sines of a [`Rope`] at the positions of some rows, from [`crate::Kernels::rope_cos_sin`]; shared by all layers.
+/// Cosines and sines of a [`Rope`] at the positions of some rows, from [`crate::Kernels::rope_cos_sin`]; shared by
+/// all layers.
 #[derive(Clone, Debug)]
 pub struct RopeCosSin {
     pub(crate) dims: usize,

@@ -20,11 +20,15 @@ enum Source {
 }
 
 impl Bytes {
-    /// The bytes `range` of a memory map.
+    /// The bytes `range` of a memory-mapped file.
     ///
     /// # Panics
     /// If `range` is not inside the map.
-    pub fn mapped(map: Arc<Mmap>, range: Range<usize>) -> Self {
+    ///
+    /// # Safety
+    /// `map` maps a file and has not been written to, as anonymous or copy-on-write memory can have been: its pages
+    /// may be dropped at any time and read from the file again.
+    pub unsafe fn mapped(map: Arc<Mmap>, range: Range<usize>) -> Self {
         assert!(
             range.start <= range.end && range.end <= map.len(),
             "bytes {range:?} are outside a map of {} bytes",
@@ -85,8 +89,8 @@ impl Bytes {
     pub(crate) fn release(&self) {
         #[cfg(unix)]
         if let Source::Mapped(map) = &self.source {
-            // SAFETY: the map is read-only and of a file, so dropped pages are read again on access.
-            // Failing is harmless: the memory stays.
+            // SAFETY: by the contract of `mapped`, dropped pages are read from the file again and have the same
+            // content. If the call fails, the memory stays.
             let _ = unsafe {
                 map.unchecked_advise_range(
                     memmap2::UncheckedAdvice::DontNeed,
@@ -127,7 +131,7 @@ impl Bytes {
 fn aligned_copy(bytes: &[u8]) -> Bytes {
     const ALIGN: usize = 8;
     let mut storage = vec![0; bytes.len() + ALIGN - 1];
-    let start = storage.as_ptr().align_offset(ALIGN).min(ALIGN - 1);
+    let start = storage.as_ptr().addr().wrapping_neg() % ALIGN;
     storage[start..start + bytes.len()].copy_from_slice(bytes);
     Bytes {
         source: Source::Owned(Arc::new(storage)),
@@ -184,8 +188,8 @@ impl<T: Element> Deref for Typed<T> {
 
     fn deref(&self) -> &[T] {
         let bytes = self.bytes.as_slice();
-        // SAFETY: `Bytes::typed` checked the length and the alignment, the storage is immutable and does not move
-        // (an `Arc` holds it), and every bit pattern is a valid `T`.
+        // SAFETY: `Bytes::typed` checked length and alignment. The storage is immutable and does not move, because it
+        // is mapped or on the heap, and lives as long as `self`. Every bit pattern is a valid `T`.
         unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
     }
 }
@@ -198,10 +202,11 @@ mod tests {
     fn typed_reads_unaligned_mapped_ranges() {
         let mut file = tempfile::tempfile().unwrap();
         std::io::Write::write_all(&mut file, &(0_u8..64).collect::<Vec<_>>()).unwrap();
-        // SAFETY: no other process writes to the temporary file.
+        // SAFETY: the temporary file has no name, so no other process writes to it.
         let map = Arc::new(unsafe { Mmap::map(&file) }.unwrap());
         for start in 0..8 {
-            let bytes = Bytes::mapped(map.clone(), start..start + 12);
+            // SAFETY: the map is of a file, and `Mmap` has no method that writes to it.
+            let bytes = unsafe { Bytes::mapped(map.clone(), start..start + 12) };
             let words = bytes.typed::<u32>().unwrap();
             assert_eq!(words.len(), 3);
             let first = start as u8;

@@ -2,9 +2,9 @@
 //! them. Activations are f32; keys and values are stored as [`KvCacheDtype`] says.
 //!
 //! [`Kernels`] is the only dispatch object: a model calls its methods and does not depend on the device or the
-//! quantization. Activations are contiguous f32 candle tensors, `[rows, width]`. Parameters are [`Weight`] and [`Param`]. A
-//! weight keeps the memory-mapped, packed layout of the checkpoint until [`Kernels::repack`] rearranges it for the int8
-//! kernels that [`ActivationDtype::Int8`] uses.
+//! quantization. Activations are contiguous f32 candle tensors, `[rows, width]`. Parameters are [`Weight`] and
+//! [`Param`]. A weight keeps the memory-mapped, packed layout of the checkpoint until [`Kernels::repack`] rearranges
+//! it for the int8 kernels that [`ActivationDtype::Int8`] uses.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -20,14 +20,14 @@
 //! ```
 //!
 //! # Invariants
-//! - Results are batch-invariant: a row's result is bitwise the same for every number of rows in the call, every position
-//!   of the row among them, and every chunking of the prompt.
+//! - Results are batch-invariant: a row's result is bitwise the same for every number of rows in the call, every
+//!   position of the row among them, and every chunking of the prompt.
 //! - [`mod@reference`] is the specification. Faster implementations are tested against it.
 //! - A weight is never dequantized as a whole.
 //! - Mismatched shapes are errors that name the operation and both shapes.
 //!
 //! # Adding a device
-//! A `metal` module next to `cpu`, enabled by the feature `metal`, will hold the kernels for Apple GPUs behind the same
+//! A `metal` module next to `cpu`, enabled by the feature `metal`, will hold the kernels for Apple GPUs with the same
 //! methods. Until then [`Kernels::cpu`] is the only constructor, and a tensor on another device is rejected with
 //! [`KernelError::Activation`].
 

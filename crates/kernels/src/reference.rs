@@ -1,7 +1,7 @@
 //! The specification: every operation in its simplest form.
 //!
-//! Sums are f64, so a result equals exact arithmetic rounded once. Every faster implementation is tested against this module
-//! and must agree to a few f32 roundings. Slices are row-major; the caller has checked the shapes.
+//! Sums are f64, so a result equals exact arithmetic rounded once. Every faster implementation is tested against this
+//! module and must agree to a few f32 roundings. Slices are row-major; the caller has checked the shapes.
 
 use crate::{Activation, AttentionSpec, KvCache, KvSpan, Rope, Weight};
 
@@ -24,8 +24,8 @@ pub fn linear(x: &[f32], w: &Weight, bias: Option<&[f32]>) -> Vec<f32> {
     out
 }
 
-/// The activations of int8 kernels as floats: every group of `group` columns is rounded to the nearest multiple (ties to even)
-/// of its largest magnitude / 127.
+/// The activations of int8 kernels as floats: every group of `group` columns is rounded to the nearest multiple (ties
+/// to even) of its largest magnitude / 127.
 pub fn round_to_int8(x: &[f32], group: usize) -> Vec<f32> {
     let mut out = Vec::with_capacity(x.len());
     for x in x.chunks_exact(group) {

@@ -35,7 +35,8 @@
 //!   copy-on-write is not needed.
 //! - A cached block stays in the prefix cache after its last reference is dropped, until the block is reused. Eviction
 //!   is least recently used first.
-//! - After [`BlockPool::allocate_slots`], a sequence has at most `block_size - 1` unused slots in a group.
+//! - After [`BlockPool::allocate_slots`], the internal fragmentation of a sequence is at most `block_size - 1` slots per
+//!   group.
 //! - Deliberately absent: tensors, devices, clocks, threads, and other eviction policies.
 
 mod block_hash;

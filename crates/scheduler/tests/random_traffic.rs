@@ -219,13 +219,16 @@ impl Simulation {
         for (at, &id) in self.started.iter().enumerate() {
             let own = self.jobs[&id].priority;
             for other in [Priority::Low, Priority::Normal, Priority::High] {
-                let ahead = self.started[..at]
+                let skipping = self.started[..at]
                     .iter()
-                    .filter(|&&ahead| ahead > id && self.jobs[&ahead].priority == other);
+                    .filter(|&&earlier| earlier > id && self.jobs[&earlier].priority == other)
+                    .count();
                 let max = levels_below_highest(own).saturating_sub(levels_below_highest(other))
                     * self.config.max_skips_per_level;
-                let ahead = ahead.count();
-                assert!(ahead <= max, "{ahead} of {other:?} skipped {own:?} {id:?}");
+                assert!(
+                    skipping <= max,
+                    "{skipping} of {other:?} skipped {own:?} {id:?}"
+                );
             }
         }
     }

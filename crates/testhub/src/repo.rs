@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -29,7 +30,7 @@ impl TestFile {
     /// The etag: SHA-256 for large files, git blob hash for others.
     pub fn etag(&self) -> String {
         if self.is_large {
-            hex(&Sha256::digest(&self.content))
+            HEXLOWER.encode(&Sha256::digest(&self.content))
         } else {
             self.git_oid()
         }
@@ -37,9 +38,11 @@ impl TestFile {
 
     pub fn git_oid(&self) -> String {
         let prefix = format!("blob {}\0", self.content.len());
-        hex(&Sha1::new_with_prefix(prefix)
-            .chain_update(&self.content)
-            .finalize())
+        HEXLOWER.encode(
+            &Sha1::new_with_prefix(prefix)
+                .chain_update(&self.content)
+                .finalize(),
+        )
     }
 }
 
@@ -125,7 +128,7 @@ impl TestRepo {
         for (path, file) in &self.files {
             hasher.update(format!("{path} {}\n", file.etag()));
         }
-        hex(&hasher.finalize())
+        HEXLOWER.encode(&hasher.finalize())
     }
 }
 
@@ -208,12 +211,4 @@ impl StoredRepo {
         }
         entries
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

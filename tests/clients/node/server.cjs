@@ -1,4 +1,4 @@
-// A server process with the starter model, and a client of it.
+// A server process with the starter model, and a client for it.
 "use strict";
 
 const { spawn } = require("node:child_process");
@@ -6,13 +6,13 @@ const { once } = require("node:events");
 const readline = require("node:readline");
 const OpenAI = require("openai").default;
 
-/** The name that the tests use for the model. */
+/** Model name used by the tests. */
 const MODEL = "starter";
 
-/** Milliseconds after which something that should have happened long ago is taken to never happen. */
+/** Milliseconds to wait for a condition. */
 const TIMEOUT = 120_000;
 
-function named(variable) {
+function requiredVariable(variable) {
   const value = process.env[variable];
   if (!value) {
     throw new Error(`${variable} is not set: \`cargo xtask test --only clients\` sets it`);
@@ -20,12 +20,12 @@ function named(variable) {
   return value;
 }
 
-/** Starts `mlxm serve` on a free port; `stop` ends it, which must go well. */
+/** Starts `mlxm serve` on a free port. `stop` terminates it and checks its exit code. */
 async function start() {
   const environment = { ...process.env };
   delete environment.MLXM_API_KEY;
-  const options = ["--port", "0", "--json", "--exit-with-parent", "--context", "2048", "--alias", MODEL];
-  const child = spawn(named("MLXM_BIN"), ["serve", "--model", named("MLXM_STARTER_MODEL"), ...options], {
+  const options = ["--port", "0", "--json", "--exit-with-parent", "--context-length", "2048", "--alias", MODEL];
+  const child = spawn(requiredVariable("MLXM_BIN"), ["serve", "--model", requiredVariable("MLXM_STARTER_MODEL"), ...options], {
     env: environment,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -39,16 +39,16 @@ async function start() {
   const { url } = JSON.parse(ready[0]);
   return {
     url,
-    // It does not try again, so that no failure is hidden.
+    // No retries, because they would hide failures.
     client: new OpenAI({ baseURL: `${url}/v1`, apiKey: "unused", maxRetries: 0 }),
     async stop() {
       child.kill("SIGTERM");
       const [code] = await exited;
       if (code !== 0) {
-        throw new Error(`the server ended with ${code}:\n${log}`);
+        throw new Error(`the server exited with code ${code}:\n${log}`);
       }
     },
-    /** A value of `/metrics` without labels. */
+    /** The value of a metric without labels. */
     async metric(name) {
       const text = await (await fetch(`${url}/metrics`)).text();
       const found = new RegExp(`^${name} (\\S+)$`, "m").exec(text);
@@ -60,12 +60,12 @@ async function start() {
   };
 }
 
-/** Waits for a condition that a healthy server fulfils at some time. */
-async function waitUntil(what, condition) {
+/** Waits until a condition is true. */
+async function waitUntil(description, condition) {
   const deadline = Date.now() + TIMEOUT;
   while (!(await condition())) {
     if (Date.now() > deadline) {
-      throw new Error(`waited ${TIMEOUT} ms for: ${what}`);
+      throw new Error(`timed out after ${TIMEOUT} ms: ${description}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

@@ -1,4 +1,4 @@
-"""Servers and clients for the tests."""
+"""Fixtures: a server and clients for it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from openai import OpenAI
 
 from server import Server
 
-# A proxy of the machine has no business between a test and its server.
+# Requests to the local server must not go through a proxy.
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
-# Settings of the person who runs the tests change nothing about them.
+# Settings of the environment must not affect the tests.
 for _name in [name for name in os.environ if name.startswith(("OPENAI_", "ANTHROPIC_"))]:
     del os.environ[_name]
 
@@ -35,15 +35,15 @@ def program() -> Path:
 
 @pytest.fixture(scope="session")
 def starter_model() -> Path:
-    """Folder of the converted starter model."""
+    """Directory of the converted starter model."""
     return _path("MLXM_STARTER_MODEL")
 
 
 @pytest.fixture(scope="session")
 def server(program: Path, starter_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server without a key."""
+    """A server without an API key."""
     log = tmp_path_factory.mktemp("server") / "log"
-    running = Server(program, starter_model, log, "--context", "2048")
+    running = Server(program, starter_model, log, "--context-length", "2048")
     try:
         yield running
         running.close()
@@ -54,13 +54,13 @@ def server(program: Path, starter_model: Path, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="session")
 def openai(server: Server) -> Iterator[OpenAI]:
-    """OpenAI's client of the server; it does not try again, so that no failure is hidden."""
+    """An OpenAI client. It does not retry, because retries would hide failures."""
     with OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def anthropic(server: Server) -> Iterator[Anthropic]:
-    """Anthropic's client of the server."""
+    """An Anthropic client without retries."""
     with Anthropic(base_url=server.url, api_key="unused", max_retries=0) as client:
         yield client

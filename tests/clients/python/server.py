@@ -12,18 +12,18 @@ import urllib.request
 from pathlib import Path
 from typing import Callable
 
-#: The name that the tests use for the model.
+#: Model name used by the tests.
 MODEL = "starter"
 
-#: Another one, as repositories are named.
+#: Another name of the model, in the form of a repository name.
 REPOSITORY = "someone/starter"
 
-#: Seconds after which something that should have happened long ago is taken to never happen.
+#: Seconds to wait for a condition.
 TIMEOUT = 120.0
 
 
 class Server:
-    """`mlxm serve` on a free port until it is closed; what it logs is in `log`."""
+    """`mlxm serve` on a free port; it logs to the file `log`."""
 
     def __init__(self, program: Path, model: Path, log: Path, *options: str, key: str | None = None) -> None:
         environment = {name: value for name, value in os.environ.items() if name != "MLXM_API_KEY"}
@@ -43,7 +43,7 @@ class Server:
         self.url: str = json.loads(ready)["url"]
 
     def close(self) -> None:
-        """Ends the server, which must end well."""
+        """Stops the server and checks its exit code."""
         self.process.terminate()
         try:
             assert self.process.wait(TIMEOUT) == 0
@@ -52,7 +52,7 @@ class Server:
             self.process.wait()
 
     def metric(self, name: str) -> float:
-        """A value of `/metrics` without labels."""
+        """The value of a metric without labels."""
         with urllib.request.urlopen(f"{self.url}/metrics") as response:
             text = response.read().decode()
         found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
@@ -60,9 +60,9 @@ class Server:
         return float(found[1])
 
 
-def wait_until(what: str, condition: Callable[[], bool]) -> None:
-    """Waits for `condition`, which a healthy server fulfils at some time."""
+def wait_until(description: str, condition: Callable[[], bool]) -> None:
+    """Waits until `condition` is true."""
     deadline = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < deadline, f"waited {TIMEOUT:.0f} s for: {what}"
+        assert time.monotonic() < deadline, f"timed out after {TIMEOUT:.0f} s: {description}"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Messages through Anthropic's client."""
+"""Messages with the Anthropic client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from server import MODEL
 QUESTION: list[MessageParam] = [
     {"role": "user", "content": "What is the capital of France? Answer in one sentence."}
 ]
-#: The client has no parameters for sampling any more; the API still does.
+#: The client has no sampling parameters any more, but the API accepts them.
 GREEDY = {"temperature": 0}
 WEATHER: ToolParam = {
     "name": "get_weather",
@@ -28,7 +28,7 @@ def text(message: Message) -> str:
     return "".join(block.text for block in message.content if block.type == "text")
 
 
-def test_a_message(anthropic: Anthropic) -> None:
+def test_message_has_text_usage_and_stop_reason(anthropic: Anthropic) -> None:
     message = anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY)
     assert message.type == "message" and message.role == "assistant" and message.model == MODEL
     assert message.id.startswith("msg_")
@@ -37,21 +37,21 @@ def test_a_message(anthropic: Anthropic) -> None:
     assert 0 < message.usage.output_tokens < 40
 
 
-def test_a_limit(anthropic: Anthropic) -> None:
+def test_message_stops_at_max_tokens(anthropic: Anthropic) -> None:
     message = anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=2, extra_body=GREEDY)
     assert message.stop_reason == "max_tokens" and message.usage.output_tokens == 2
 
 
-def test_a_stop_sequence(anthropic: Anthropic) -> None:
+def test_stop_sequence_ends_the_message_and_is_reported(anthropic: Anthropic) -> None:
     whole = anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY)
     message = anthropic.messages.create(
-        model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY, stop_sequences=["never said", "France"]
+        model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY, stop_sequences=["not generated", "France"]
     )
     assert text(message) == text(whole).partition("France")[0]
     assert message.stop_reason == "stop_sequence" and message.stop_sequence == "France"
 
 
-def test_a_system_prompt_is_read(anthropic: Anthropic) -> None:
+def test_system_prompt_is_part_of_the_prompt(anthropic: Anthropic) -> None:
     def tokens(system: Any) -> int:
         return anthropic.messages.count_tokens(model=MODEL, messages=QUESTION, system=system).input_tokens
 
@@ -60,7 +60,7 @@ def test_a_system_prompt_is_read(anthropic: Anthropic) -> None:
     assert tokens(long) == tokens([{"type": "text", "text": long, "cache_control": {"type": "ephemeral"}}])
 
 
-def test_tokens_are_counted_as_they_are_used(anthropic: Anthropic) -> None:
+def test_count_tokens_matches_usage(anthropic: Anthropic) -> None:
     counted = anthropic.messages.count_tokens(
         model=MODEL, messages=QUESTION, system="Be brief.", tools=[WEATHER]
     ).input_tokens
@@ -70,7 +70,7 @@ def test_tokens_are_counted_as_they_are_used(anthropic: Anthropic) -> None:
     assert counted == used.input_tokens + (used.cache_read_input_tokens or 0)
 
 
-def test_a_stream_of_events_in_their_order(anthropic: Anthropic) -> None:
+def test_stream_has_events_in_order_and_the_text_of_the_message(anthropic: Anthropic) -> None:
     whole = anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY)
     stream = anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY, stream=True)
     events = list(stream)
@@ -95,7 +95,7 @@ def test_a_stream_of_events_in_their_order(anthropic: Anthropic) -> None:
     )
 
 
-def test_the_streaming_helper(anthropic: Anthropic) -> None:
+def test_stream_helper_accumulates_the_message(anthropic: Anthropic) -> None:
     whole = anthropic.messages.create(model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY)
     with anthropic.messages.stream(model=MODEL, messages=QUESTION, max_tokens=40, extra_body=GREEDY) as stream:
         pieces = list(stream.text_stream)
@@ -106,7 +106,7 @@ def test_the_streaming_helper(anthropic: Anthropic) -> None:
     assert final.usage.output_tokens == whole.usage.output_tokens
 
 
-def test_tool_choice_auto(anthropic: Anthropic) -> None:
+def test_tool_choice_auto_returns_text_or_a_valid_call(anthropic: Anthropic) -> None:
     message = anthropic.messages.create(
         model=MODEL,
         messages=[{"role": "user", "content": "What is the weather in Rome?"}],
@@ -121,7 +121,7 @@ def test_tool_choice_auto(anthropic: Anthropic) -> None:
 
 
 @pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "get_weather"}], ids=["any", "tool"])
-def test_a_tool_can_be_forced_and_its_result_goes_back(anthropic: Anthropic, choice: Any) -> None:
+def test_forced_tool_call_matches_its_schema_and_accepts_a_result(anthropic: Anthropic, choice: Any) -> None:
     tool: ToolParam = {
         **WEATHER,
         "input_schema": {
@@ -152,10 +152,10 @@ def test_a_tool_can_be_forced_and_its_result_goes_back(anthropic: Anthropic, cho
             "content": [{"type": "tool_result", "tool_use_id": use.id, "content": "27 degrees and sunny"}],
         },
     ]
-    answer = anthropic.messages.create(
+    reply = anthropic.messages.create(
         model=MODEL, messages=conversation, tools=[tool], max_tokens=24, extra_body=GREEDY
     )
-    assert answer.content and answer.usage.cache_read_input_tokens
+    assert reply.content and reply.usage.cache_read_input_tokens
 
 
 def test_response_matches_schema(anthropic: Anthropic) -> None:
@@ -207,7 +207,7 @@ def test_tool_result_is_accepted(anthropic: Anthropic) -> None:
         conversation[2]["content"][0]["content"] = result  # type: ignore[index, typeddict-unknown-key]
         return anthropic.messages.count_tokens(model=MODEL, messages=conversation, tools=[WEATHER]).input_tokens
 
-    assert tokens("sunny " * 20) >= tokens("sunny") + 19, "the result is part of the prompt"
+    assert tokens("sunny " * 20) >= tokens("sunny") + 19, "the tool result must be part of the prompt"
 
 
 def test_response_can_be_prefilled(anthropic: Anthropic) -> None:

@@ -1,4 +1,4 @@
-"""The server does what its OpenAPI document says, whatever it is sent."""
+"""The server conforms to its OpenAPI document, for valid and invalid requests."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from schemathesis.specs.openapi.checks import (
 
 from server import MODEL, Server
 
-#: Random requests for each operation, in addition to the systematic cases of its schema.
+#: Random requests for each operation, in addition to those derived from its schema.
 EXAMPLES = 20
 
-#: Tokens of an answer at most: the shapes of answers are tested, not what they say.
-LENGTH = 2
+#: Generated tokens per request: only the format of responses is tested.
+MAX_TOKENS = 2
 
 CHECKS = [
     not_a_server_error,
@@ -37,8 +37,8 @@ CHECKS = [
     unsupported_method,
 ]
 
-#: Where answers are generated, and the field that limits their length.
-LENGTHS = {
+#: Routes that generate tokens, and the field that limits their number.
+LIMIT_FIELDS = {
     "/v1/chat/completions": "max_tokens",
     "/v1/completions": "max_tokens",
     "/v1/responses": "max_output_tokens",
@@ -63,23 +63,23 @@ schema = schemathesis.pytest.from_fixture("api")
     database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
-def test_random_requests_match_the_document(case: schemathesis.Case) -> None:
+def test_responses_to_random_requests_match_the_document(case: schemathesis.Case) -> None:
     if isinstance(case.body, dict):
-        adapt(case.body, LENGTHS.get(case.path))
-        if case.path in LENGTHS and is_left_out(case.body):
+        adapt(case.body, LIMIT_FIELDS.get(case.path))
+        if case.path in LIMIT_FIELDS and is_skipped(case.body):
             return
     case.call_and_validate(checks=CHECKS)
 
 
 def adapt(body: dict[str, Any], limit: str | None) -> None:
-    """Makes of a request that no model could answer one that the starter model can; a wrong type stays wrong."""
+    """Changes a request so that the starter model can handle it in little time. Values of a wrong type are not changed."""
     if isinstance(body.get("model"), str):
         body["model"] = MODEL
     if limit is not None:
         for name in {limit, "max_completion_tokens"} & body.keys() | {limit}:
-            if body.get(name) is None or is_more(body[name], LENGTH):
-                body[name] = LENGTH
-    if is_more(body.get("n"), 2):
+            if body.get(name) is None or exceeds(body[name], MAX_TOKENS):
+                body[name] = MAX_TOKENS
+    if exceeds(body.get("n"), 2):
         body["n"] = 2
     if isinstance(body.get("reasoning_effort"), str):
         body["reasoning_effort"] = "none"
@@ -97,21 +97,21 @@ def adapt(body: dict[str, Any], limit: str | None) -> None:
         body.pop("tool_choice", None)
     bias = body.get("logit_bias")
     if isinstance(bias, dict):
-        body["logit_bias"] = {small(token): value for token, value in bias.items()}
+        body["logit_bias"] = {small_token_id(token): value for token, value in bias.items()}
 
 
-def small(token: str) -> str:
-    """A token id that is in every vocabulary; what is none stays as it is."""
+def small_token_id(token: str) -> str:
+    """A token id that every vocabulary has. Invalid ids are not changed."""
     return str(int(token) % 1000) if token.isascii() and token.isdigit() else token
 
 
-def is_left_out(body: dict[str, Any]) -> bool:
-    """Every other request that could make an answer: the cases of a schema are many, and a test build is slow."""
+def is_skipped(body: dict[str, Any]) -> bool:
+    """Whether the request is skipped. Half of the generation requests are, because there are many and a test build is slow."""
     return zlib.crc32(json.dumps(body, sort_keys=True).encode()) % 2 == 1
 
 
-def is_more(value: object, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > most
+def exceeds(value: object, limit: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > limit
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def is_more(value: object, most: int) -> bool:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_client_fields_are_documented(api: BaseSchema, path: str, method: Callable[..., object]) -> None:
+def test_document_lists_all_parameters_of_the_client(api: BaseSchema, path: str, method: Callable[..., object]) -> None:
     body = api[path]["POST"].definition.raw["requestBody"]["content"]["application/json"]["schema"]
-    of_the_client = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}
-    unknown = set(inspect.signature(method).parameters) - of_the_client - set(body["properties"])
-    assert not unknown, "fields that the server would name in a warning"
+    client_options = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}
+    unknown = set(inspect.signature(method).parameters) - client_options - set(body["properties"])
+    assert not unknown, "the server would name these fields in a warning"

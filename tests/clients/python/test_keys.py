@@ -1,4 +1,4 @@
-"""A server with a key."""
+"""API key authentication."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 from server import MODEL, Server
 
-KEY = "a key of a test"
+KEY = "test key"
 
 
 @pytest.fixture(scope="module")
-def guarded(program: Path, starter_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    log = tmp_path_factory.mktemp("guarded") / "log"
-    running = Server(program, starter_model, log, "--context", "256", key=KEY)
+def server_with_key(program: Path, starter_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    log = tmp_path_factory.mktemp("server_with_key") / "log"
+    running = Server(program, starter_model, log, "--context-length", "256", key=KEY)
     try:
         yield running
         running.close()
@@ -25,13 +25,13 @@ def guarded(program: Path, starter_model: Path, tmp_path_factory: pytest.TempPat
         running.process.kill()
 
 
-def test_openai(guarded: Server) -> None:
-    with openai.OpenAI(base_url=f"{guarded.url}/v1", api_key=KEY, max_retries=0) as client:
+def test_openai_client_needs_the_key(server_with_key: Server) -> None:
+    with openai.OpenAI(base_url=f"{server_with_key.url}/v1", api_key=KEY, max_retries=0) as client:
         assert client.models.list().data
         assert client.chat.completions.create(
             model=MODEL, messages=[{"role": "user", "content": "Hi"}], max_tokens=1
         ).choices
-    with openai.OpenAI(base_url=f"{guarded.url}/v1", api_key="wrong", max_retries=0) as client:
+    with openai.OpenAI(base_url=f"{server_with_key.url}/v1", api_key="wrong", max_retries=0) as client:
         with pytest.raises(openai.AuthenticationError) as caught:
             client.models.list()
         assert caught.value.code == "invalid_api_key"
@@ -39,18 +39,18 @@ def test_openai(guarded: Server) -> None:
             client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "Hi"}])
 
 
-def test_anthropic(guarded: Server) -> None:
+def test_anthropic_client_needs_the_key(server_with_key: Server) -> None:
     for header in ({"api_key": KEY}, {"auth_token": KEY}):
-        with anthropic.Anthropic(base_url=guarded.url, max_retries=0, **header) as client:  # type: ignore[arg-type]
+        with anthropic.Anthropic(base_url=server_with_key.url, max_retries=0, **header) as client:  # type: ignore[arg-type]
             message = client.messages.create(
                 model=MODEL, max_tokens=1, messages=[{"role": "user", "content": "Hi"}]
             )
             assert message.usage.output_tokens == 1
-    with anthropic.Anthropic(base_url=guarded.url, api_key="wrong", max_retries=0) as client:
+    with anthropic.Anthropic(base_url=server_with_key.url, api_key="wrong", max_retries=0) as client:
         with pytest.raises(anthropic.AuthenticationError) as caught:
             client.messages.create(model=MODEL, max_tokens=1, messages=[{"role": "user", "content": "Hi"}])
         assert caught.value.body["error"]["type"] == "authentication_error"  # type: ignore[index]
 
 
-def test_health_and_metrics_need_no_key(guarded: Server) -> None:
-    assert guarded.metric("mlxm_num_requests_running") == 0
+def test_health_and_metrics_need_no_key(server_with_key: Server) -> None:
+    assert server_with_key.metric("mlxm_num_requests_running") == 0

@@ -1,4 +1,4 @@
-"""Chats through OpenAI's client."""
+"""Chat completions with the OpenAI client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def text(completion: ChatCompletion) -> str:
     return content
 
 
-def test_completion(openai: OpenAI) -> None:
+def test_completion_has_content_usage_and_finish_reason(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(model=MODEL, messages=QUESTION, temperature=0, max_tokens=40)
     assert completion.object == "chat.completion"
     assert completion.model == MODEL
@@ -42,7 +42,7 @@ def test_completion_stops_at_max_tokens(openai: OpenAI) -> None:
     assert completion.usage is not None and completion.usage.completion_tokens == 5
 
 
-def test_the_conversation_is_read(openai: OpenAI) -> None:
+def test_all_messages_are_part_of_the_prompt(openai: OpenAI) -> None:
     def prompt_tokens(messages: list[ChatCompletionMessageParam]) -> int:
         completion = openai.chat.completions.create(model=MODEL, messages=messages, max_tokens=1)
         assert completion.usage is not None
@@ -57,24 +57,24 @@ def test_the_conversation_is_read(openai: OpenAI) -> None:
 
 
 def test_temperature_zero_is_greedy(openai: OpenAI) -> None:
-    answers = {
+    texts = {
         text(openai.chat.completions.create(model=MODEL, messages=STORY, temperature=0, max_tokens=24, seed=seed))
         for seed in (1, 2)
     }
-    assert len(answers) == 1
+    assert len(texts) == 1
 
 
 def test_seed_reproduces_a_completion(openai: OpenAI) -> None:
-    def answer(seed: int) -> str:
+    def sample(seed: int) -> str:
         return text(
             openai.chat.completions.create(model=MODEL, messages=STORY, temperature=1.5, max_tokens=24, seed=seed)
         )
 
-    assert answer(7) == answer(7)
-    assert answer(7) != answer(8)
+    assert sample(7) == sample(7)
+    assert sample(7) != sample(8)
 
 
-def test_several_choices(openai: OpenAI) -> None:
+def test_n_returns_different_choices(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(
         model=MODEL, messages=STORY, n=3, temperature=1.5, seed=1, max_tokens=16
     )
@@ -91,13 +91,13 @@ def test_stop_string_ends_completion_and_is_removed(openai: OpenAI, many: bool) 
         messages=QUESTION,
         temperature=0,
         max_tokens=40,
-        stop=["never said", "France"] if many else "France",
+        stop=["not generated", "France"] if many else "France",
     )
     assert text(completion) == whole.partition("France")[0]
     assert completion.choices[0].finish_reason == "stop"
 
 
-def test_log_probabilities(openai: OpenAI) -> None:
+def test_logprobs_are_sorted_and_cover_the_content(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(
         model=MODEL, messages=STORY, temperature=0, max_tokens=6, logprobs=True, top_logprobs=3
     )
@@ -115,12 +115,12 @@ def test_log_probabilities(openai: OpenAI) -> None:
     assert spelled.decode() == text(completion)
 
 
-def test_no_log_probabilities_by_default(openai: OpenAI) -> None:
+def test_logprobs_are_absent_by_default(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=2)
     assert completion.choices[0].logprobs is None
 
 
-def test_a_bias_forbids_a_token(openai: OpenAI) -> None:
+def test_logit_bias_excludes_a_token(openai: OpenAI) -> None:
     first = openai.chat.completions.create(
         model=MODEL, messages=QUESTION, temperature=0, max_tokens=1, logprobs=True, top_logprobs=1
     )
@@ -133,7 +133,7 @@ def test_a_bias_forbids_a_token(openai: OpenAI) -> None:
     assert text(other) != word
 
 
-def test_a_request_id_comes_back(openai: OpenAI) -> None:
+def test_request_id_is_returned_or_generated(openai: OpenAI) -> None:
     named = openai.chat.completions.with_raw_response.create(
         model=MODEL, messages=QUESTION, max_tokens=1, extra_headers={"X-Request-ID": "mine-1"}
     )

@@ -1,4 +1,4 @@
-"""Models and completions without a chat, through OpenAI's client."""
+"""Models and text completions with the OpenAI client."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from openai import OpenAI
 from server import MODEL, REPOSITORY
 
 
-def test_models(openai: OpenAI) -> None:
+def test_list_has_the_model(openai: OpenAI) -> None:
     (model,) = openai.models.list().data
     assert model.object == "model" and model.owned_by == "mlxm" and model.created > 0
     assert openai.models.retrieve(model.id).id == model.id
 
 
 @pytest.mark.parametrize("name", [MODEL, REPOSITORY])
-def test_a_model_by_name(openai: OpenAI, name: str) -> None:
+def test_model_is_found_by_its_aliases(openai: OpenAI, name: str) -> None:
     model = openai.models.retrieve(name)
     assert model.id == name
-    more = model.model_extra or {}
-    assert more["context_length"] == 2048
-    assert more["capabilities"]["chat"] is True and more["capabilities"]["embeddings"] is False
+    extra = model.model_extra or {}
+    assert extra["context_length"] == 2048
+    assert extra["capabilities"]["chat"] is True and extra["capabilities"]["embeddings"] is False
 
 
-def test_no_such_model(openai: OpenAI) -> None:
+def test_unknown_model_is_not_found(openai: OpenAI) -> None:
     with pytest.raises(sdk.NotFoundError) as caught:
         openai.models.retrieve("unknown")
     assert caught.value.code == "model_not_found"
 
 
-def test_a_text_is_continued(openai: OpenAI) -> None:
+def test_completion_continues_the_prompt_and_echo_repeats_it(openai: OpenAI) -> None:
     completion = openai.completions.create(model=MODEL, prompt="The capital of France is", temperature=0, max_tokens=8)
     assert completion.object == "text_completion"
     assert "Paris" in completion.choices[0].text
@@ -40,7 +40,7 @@ def test_a_text_is_continued(openai: OpenAI) -> None:
     assert echoed.choices[0].text == "The capital of France is" + completion.choices[0].text
 
 
-def test_a_stream_of_a_completion(openai: OpenAI) -> None:
+def test_stream_has_the_text_and_usage_of_the_completion(openai: OpenAI) -> None:
     whole = openai.completions.create(model=MODEL, prompt="One, two, three,", temperature=0, max_tokens=12)
     stream = openai.completions.create(
         model=MODEL,
@@ -56,7 +56,7 @@ def test_a_stream_of_a_completion(openai: OpenAI) -> None:
     assert last.usage is not None and last.usage.completion_tokens == 12
 
 
-def test_several_prompts_as_text_and_as_tokens(openai: OpenAI) -> None:
+def test_prompts_can_be_strings_or_token_ids(openai: OpenAI) -> None:
     prompts = ["One, two,", "The sun is"]
     completion = openai.completions.create(model=MODEL, prompt=prompts, temperature=0, max_tokens=4, n=1)
     assert [choice.index for choice in completion.choices] == [0, 1]
@@ -68,7 +68,7 @@ def test_several_prompts_as_text_and_as_tokens(openai: OpenAI) -> None:
     assert [choice.text for choice in same.choices] == [choice.text for choice in completion.choices]
 
 
-def test_log_probabilities_of_a_completion(openai: OpenAI) -> None:
+def test_logprobs_belong_to_the_greedy_tokens(openai: OpenAI) -> None:
     completion = openai.completions.create(
         model=MODEL, prompt="One, two,", temperature=0, max_tokens=4, logprobs=2
     )
@@ -80,7 +80,7 @@ def test_log_probabilities_of_a_completion(openai: OpenAI) -> None:
         assert top is not None and top[token] == logprob == max(top.values())
 
 
-def test_a_prompt_is_scored(openai: OpenAI) -> None:
+def test_echo_with_logprobs_scores_the_prompt(openai: OpenAI) -> None:
     def score(text: str) -> float:
         completion = openai.completions.create(
             model=MODEL, prompt=text, temperature=0, max_tokens=1, logprobs=1, echo=True
@@ -88,7 +88,7 @@ def test_a_prompt_is_scored(openai: OpenAI) -> None:
         logprobs = completion.choices[0].logprobs
         assert logprobs is not None and logprobs.tokens is not None and logprobs.token_logprobs is not None
         assert "".join(logprobs.tokens) == completion.choices[0].text
-        # Nothing comes before the first token, which the client's types do not know.
+        # The first token has no log-probability, although the client's type does not allow None.
         assert logprobs.token_logprobs[0] is None
         return sum(logprobs.token_logprobs[1:-1])
 

@@ -1,4 +1,4 @@
-"""Responses through OpenAI's client."""
+"""Responses with the OpenAI client."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def ask(openai: OpenAI, question: Any = QUESTION, **more: Any) -> Response:
 
 
 def validate(response: Response) -> None:
-    """The client takes what it gets; this looks at every type."""
+    """Checks all types, which the client itself does not."""
     assert Response.model_validate(response.to_dict()).id == response.id
 
 
-def test_completion(openai: OpenAI) -> None:
+def test_response_has_text_usage_and_request_fields(openai: OpenAI) -> None:
     response = ask(openai, metadata={"purpose": "test"}, user="me", store=False)
     validate(response)
     assert "Paris" in response.output_text
@@ -55,7 +55,7 @@ def test_truncated_response_is_incomplete(openai: OpenAI) -> None:
     assert response.usage and response.usage.output_tokens == 2
 
 
-def test_a_stream_adds_up(openai: OpenAI) -> None:
+def test_stream_has_ordered_events_and_the_text_of_the_response(openai: OpenAI) -> None:
     whole = ask(openai, include=["message.output_text.logprobs"], top_logprobs=2)
     text = ""
     numbers = []
@@ -99,11 +99,11 @@ def test_previous_response_is_continued(openai: OpenAI) -> None:
     assert first.instructions == "Be brief."
     second = ask(openai, "What is my name?", previous_response_id=first.id)
     assert second.previous_response_id == first.id and second.instructions is None
-    by_hand = ask(
+    explicit = ask(
         openai,
         [{"role": "user", "content": "My name is Ada."}, *first.output, {"role": "user", "content": "What is my name?"}],
     )
-    assert second.output_text == by_hand.output_text
+    assert second.output_text == explicit.output_text
     items = openai.responses.input_items.list(second.id, order="asc", limit=2)
     assert [item.type for item in items] == ["message"] * 3
     assert items.has_more
@@ -123,7 +123,7 @@ def test_unstored_response_is_not_found(openai: OpenAI) -> None:
         openai.responses.retrieve(response.id)
 
 
-def test_tools(openai: OpenAI) -> None:
+def test_tools_and_their_results_are_part_of_the_prompt(openai: OpenAI) -> None:
     def tokens(**more: Any) -> int:
         usage = ask(openai, "What is the weather in Rome?", max_output_tokens=1, **more).usage
         assert usage
@@ -173,7 +173,7 @@ class Person(BaseModel):
     age: int
 
 
-def test_parsed_completion(openai: OpenAI) -> None:
+def test_parse_returns_an_instance_of_the_model_class(openai: OpenAI) -> None:
     response = openai.responses.parse(
         model=MODEL,
         input="Ann is 30 years old. Who is it?",
@@ -185,7 +185,7 @@ def test_parsed_completion(openai: OpenAI) -> None:
     assert isinstance(response.output_parsed, Person)
 
 
-def test_a_forced_call_is_streamed(openai: OpenAI) -> None:
+def test_forced_call_is_streamed(openai: OpenAI) -> None:
     with openai.responses.stream(
         model=MODEL,
         input="What is the weather in Rome?",

@@ -1,4 +1,4 @@
-"""Streams through OpenAI's client."""
+"""Streamed chat completions with the OpenAI client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from server import MODEL
 from test_openai_chat import QUESTION, STORY, text
 
 
-def test_chunks_add_up_to_the_completion(openai: OpenAI) -> None:
+def test_chunks_concatenate_to_the_completion(openai: OpenAI) -> None:
     whole = openai.chat.completions.create(model=MODEL, messages=QUESTION, temperature=0, max_tokens=40)
     chunks = list(
         openai.chat.completions.create(
@@ -35,12 +35,12 @@ def test_chunks_add_up_to_the_completion(openai: OpenAI) -> None:
     assert last.usage.prompt_tokens == whole.usage.prompt_tokens
 
 
-def test_usage_only_when_requested(openai: OpenAI) -> None:
+def test_usage_is_absent_unless_requested(openai: OpenAI) -> None:
     chunks = openai.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=3, stream=True)
     assert all(chunk.usage is None and chunk.choices for chunk in chunks)
 
 
-def test_several_choices_in_one_stream(openai: OpenAI) -> None:
+def test_stream_interleaves_several_choices(openai: OpenAI) -> None:
     whole = openai.chat.completions.create(model=MODEL, messages=STORY, n=2, temperature=1.5, seed=3, max_tokens=12)
     texts = ["", ""]
     reasons: list[str | None] = [None, None]
@@ -55,7 +55,7 @@ def test_several_choices_in_one_stream(openai: OpenAI) -> None:
     assert reasons == ["length", "length"]
 
 
-def test_log_probabilities_come_with_the_text(openai: OpenAI) -> None:
+def test_chunks_have_logprobs_of_their_tokens(openai: OpenAI) -> None:
     stream = openai.chat.completions.create(
         model=MODEL, messages=STORY, temperature=0, max_tokens=6, logprobs=True, top_logprobs=2, stream=True
     )
@@ -66,7 +66,7 @@ def test_log_probabilities_come_with_the_text(openai: OpenAI) -> None:
     assert spelled == "".join(choice.delta.content or "" for choice in choices)
 
 
-def test_client_side_accumulator(openai: OpenAI) -> None:
+def test_stream_helper_accumulates_the_completion(openai: OpenAI) -> None:
     whole = openai.chat.completions.create(model=MODEL, messages=QUESTION, temperature=0, max_tokens=40)
     with openai.chat.completions.stream(
         model=MODEL, messages=QUESTION, temperature=0, max_tokens=40, stream_options={"include_usage": True}

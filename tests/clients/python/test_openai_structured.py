@@ -1,4 +1,4 @@
-"""Answers of a given form, through OpenAI's client."""
+"""Structured output with the OpenAI client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Place(BaseModel):
     rivers: list[Literal["Seine", "Tiber"]] = Field(max_length=2)
 
 
-def test_a_type_of_pydantic(openai: OpenAI) -> None:
+def test_chat_completion_matches_a_pydantic_model(openai: OpenAI) -> None:
     completion = openai.chat.completions.parse(
         model=MODEL, messages=QUESTION, response_format=Place, temperature=0, max_tokens=200
     )
@@ -34,7 +34,7 @@ def test_a_type_of_pydantic(openai: OpenAI) -> None:
     assert place is not None and 1 <= place.districts <= 99
 
 
-def test_a_type_of_pydantic_in_a_response(openai: OpenAI) -> None:
+def test_response_matches_a_pydantic_model(openai: OpenAI) -> None:
     response = openai.responses.parse(
         model=MODEL, input="Describe the city of Paris.", text_format=Place, temperature=0, max_output_tokens=200
     )
@@ -51,7 +51,7 @@ def test_stream_matches_schema(openai: OpenAI, temperature: float) -> None:
     assert final.choices[0].message.parsed is not None
 
 
-def test_a_regular_expression(openai: OpenAI) -> None:
+def test_content_matches_a_regular_expression(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(
         model=MODEL,
         messages=QUESTION,
@@ -63,7 +63,7 @@ def test_a_regular_expression(openai: OpenAI) -> None:
     assert completion.choices[0].finish_reason == "stop"
 
 
-def test_a_grammar(openai: OpenAI) -> None:
+def test_content_matches_a_grammar(openai: OpenAI) -> None:
     grammar = 'start: word ("," word)* "."\nword: "red" | "blue"'
     completion = openai.chat.completions.create(
         model=MODEL,
@@ -80,7 +80,7 @@ def test_a_grammar(openai: OpenAI) -> None:
         assert re.match(r"(red|blue)", choice.message.content or "")
 
 
-def test_any_object(openai: OpenAI) -> None:
+def test_json_object_format_returns_an_object(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(
         model=MODEL, messages=QUESTION, response_format={"type": "json_object"}, temperature=0, max_tokens=60
     )

@@ -1,4 +1,4 @@
-"""Tools through OpenAI's client."""
+"""Tool calls with the OpenAI client."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TIME: ChatCompletionToolParam = {
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is the weather in Rome?"}]
 
 
-def test_tool_choice_auto(openai: OpenAI) -> None:
+def test_tool_choice_auto_returns_text_or_a_valid_call(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(
         model=MODEL, messages=QUESTION, tools=[WEATHER], tool_choice="auto", temperature=0, max_tokens=48
     )
@@ -58,14 +58,14 @@ def test_tool_choice_auto(openai: OpenAI) -> None:
     assert "<tool_call>" not in (choice.message.content or "")
 
 
-def test_tools_are_part_of_the_prompt_unless_they_may_not_be_called(openai: OpenAI) -> None:
+def test_tools_are_part_of_the_prompt_unless_tool_choice_is_none(openai: OpenAI) -> None:
     def prompt_tokens(**more: object) -> int:
         completion = openai.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=1, **more)  # type: ignore[call-overload]
         return int(completion.usage.prompt_tokens)
 
-    alone = prompt_tokens()
-    assert prompt_tokens(tools=[WEATHER]) > alone + 20
-    assert prompt_tokens(tools=[WEATHER], tool_choice="none") == alone
+    without_tools = prompt_tokens()
+    assert prompt_tokens(tools=[WEATHER]) > without_tools + 20
+    assert prompt_tokens(tools=[WEATHER], tool_choice="none") == without_tools
 
 
 def test_tool_result_is_accepted(openai: OpenAI) -> None:
@@ -88,14 +88,14 @@ def test_tool_result_is_accepted(openai: OpenAI) -> None:
         model=MODEL, messages=conversation, tools=[WEATHER], temperature=0, max_tokens=24
     )
     assert completion.choices[0].message.content or completion.choices[0].message.tool_calls
-    shown = openai.post(
+    prompt = openai.post(
         "../apply-template", cast_to=dict[str, str], body={"messages": conversation, "tools": [WEATHER]}
     )["prompt"]
-    assert '"city"' in shown and "27 degrees and sunny" in shown
+    assert '"city"' in prompt and "27 degrees and sunny" in prompt
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_a_call_can_be_forced(openai: OpenAI, named: bool) -> None:
+def test_required_and_named_tool_choice_force_a_call(openai: OpenAI, named: bool) -> None:
     completion = openai.chat.completions.create(
         model=MODEL,
         messages=[{"role": "user", "content": "Say hello."}],
@@ -113,7 +113,7 @@ def test_a_call_can_be_forced(openai: OpenAI, named: bool) -> None:
     assert json.loads(call.function.arguments)["zone"] in {"UTC", "CET"}
 
 
-def test_a_forced_call_in_a_stream(openai: OpenAI) -> None:
+def test_forced_call_is_streamed_without_content(openai: OpenAI) -> None:
     chunks = openai.chat.completions.create(
         model=MODEL,
         messages=[{"role": "user", "content": "Say hello."}],
@@ -129,7 +129,7 @@ def test_a_forced_call_in_a_stream(openai: OpenAI) -> None:
     reason = None
     for chunk in chunks:
         (choice,) = chunk.choices
-        assert not choice.delta.content, "a call never leaks as text"
+        assert not choice.delta.content, "a call must not appear as content"
         for call in choice.delta.tool_calls or []:
             assert call.index == 0 and call.function is not None
             names += [call.function.name] if call.function.name else []
@@ -152,7 +152,7 @@ def test_unknown_tool_choice_is_rejected(openai: OpenAI) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_content_matches_response_format(openai: OpenAI, seed: int) -> None:
+def test_completion_with_tools_is_a_call_or_matches_response_format(openai: OpenAI, seed: int) -> None:
     class Sky(BaseModel):
         colour: Literal["blue", "grey"]
 

@@ -1,4 +1,4 @@
-"""The second turn of a conversation starts where the first one ended."""
+"""Prefix cache: usage reports the reused tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from server import MODEL
 
 
-def test_a_second_turn_reuses_the_first(openai: OpenAI) -> None:
+def test_second_turn_reuses_the_first(openai: OpenAI) -> None:
     opening = "Here is a list of words for later: " + ", ".join(f"word{number}" for number in range(60)) + ". Say hello."
     messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": opening}]
     first = openai.chat.completions.create(model=MODEL, messages=messages, temperature=0, max_tokens=24)
@@ -27,7 +27,7 @@ def test_a_second_turn_reuses_the_first(openai: OpenAI) -> None:
     assert again.choices[0].message.content == second.choices[0].message.content
 
 
-def test_usage_of_anthropic_counts_cached_tokens(anthropic: Anthropic) -> None:
+def test_anthropic_usage_counts_cached_tokens(anthropic: Anthropic) -> None:
     text = "Remember these animals: " + ", ".join(f"animal{number}" for number in range(60)) + "."
 
     def ask() -> tuple[int, int]:
@@ -37,4 +37,4 @@ def test_usage_of_anthropic_counts_cached_tokens(anthropic: Anthropic) -> None:
     computed, cached = ask()
     computed_again, cached_again = ask()
     assert cached_again > 100
-    assert computed + cached == computed_again + cached_again, "the two add up to the prompt"
+    assert computed + cached == computed_again + cached_again, "computed and cached tokens add up to the prompt"

@@ -1,22 +1,22 @@
-//! Messages of blocks, in the form that templates read.
+//! Converts Anthropic messages, tools and tool choice to the formats of chat templates.
 
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
 use crate::generate::ToolChoice;
 
-/// Names what is wrong at a place of the request.
-fn wrong(place: &str, problem: &str) -> ApiError {
-    ApiError::field(place, format!("{place} {problem}"))
+/// An error at a path of the request.
+fn invalid(path: &str, problem: &str) -> ApiError {
+    ApiError::field(path, format!("{path} {problem}"))
 }
 
-/// The system prompt and the messages, one after the other.
+/// Converts the system prompt and the messages.
 ///
 /// # Errors
-/// Names the block that makes no sense or that this model cannot read.
+/// If a block is invalid or not supported.
 pub fn messages(system: Option<&Value>, messages: &[Value]) -> Result<Vec<Value>, ApiError> {
     if messages.is_empty() {
-        return Err(wrong("messages", "is empty; give at least one"));
+        return Err(invalid("messages", "is empty; there must be at least one"));
     }
     let mut out = Vec::new();
     if let Some(system) = system.filter(|system| !system.is_null()) {
@@ -26,76 +26,82 @@ pub fn messages(system: Option<&Value>, messages: &[Value]) -> Result<Vec<Value>
         }
     }
     for (index, message) in messages.iter().enumerate() {
-        let place = format!("messages[{index}]");
+        let path = format!("messages[{index}]");
         let blocks = match &message["content"] {
             Value::String(text) => vec![json!({"type": "text", "text": text})],
             Value::Array(blocks) => blocks.clone(),
             _ => {
-                return Err(wrong(
-                    &format!("{place}.content"),
+                return Err(invalid(
+                    &format!("{path}.content"),
                     "must be a string or a list of blocks",
                 ));
             }
         };
         match message["role"].as_str() {
-            Some("user") => user(&place, &blocks, &mut out)?,
-            Some("assistant") => out.push(assistant(&place, &blocks)?),
-            // Some agents put later instructions there.
-            Some("system") => out
-                .push(json!({"role": "system", "content": text_of(&place, &message["content"])?})),
-            _ => return Err(wrong(&format!("{place}.role"), "must be user or assistant")),
+            Some("user") => user(&path, &blocks, &mut out)?,
+            Some("assistant") => out.push(assistant(&path, &blocks)?),
+            // Some agents send later instructions as system messages.
+            Some("system") => {
+                out.push(json!({"role": "system", "content": text_of(&path, &message["content"])?}))
+            }
+            _ => {
+                return Err(invalid(
+                    &format!("{path}.role"),
+                    "must be user or assistant",
+                ));
+            }
         }
     }
     Ok(out)
 }
 
-/// The text of a string or of a list of text blocks.
-fn text_of(place: &str, value: &Value) -> Result<String, ApiError> {
+/// Joins the texts of a string or a list of text blocks.
+fn text_of(path: &str, value: &Value) -> Result<String, ApiError> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Array(blocks) => {
             let texts = blocks
                 .iter()
                 .enumerate()
-                .map(|(at, block)| text_block(&format!("{place}[{at}]"), block));
+                .map(|(at, block)| text_block(&format!("{path}[{at}]"), block));
             Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
         }
-        _ => Err(wrong(place, "must be a string or a list of text blocks")),
+        _ => Err(invalid(path, "must be a string or a list of text blocks")),
     }
 }
 
-fn text_block(place: &str, block: &Value) -> Result<String, ApiError> {
+fn text_block(path: &str, block: &Value) -> Result<String, ApiError> {
     match block["type"].as_str() {
         Some("text") => match block["text"].as_str() {
             Some(text) => Ok(text.to_owned()),
-            None => Err(wrong(&format!("{place}.text"), "must be a string")),
+            None => Err(invalid(&format!("{path}.text"), "must be a string")),
         },
         Some(kind @ ("image" | "document" | "search_result")) => {
-            let message = format!("{place} is of the type {kind}, but this model reads text only");
-            Err(ApiError::unsupported(place, message))
+            let message = format!("{path} has the type {kind}; only text is supported");
+            Err(ApiError::unsupported(path, message))
         }
-        _ => Err(wrong(
-            &format!("{place}.type"),
-            &format!("is {}, which does not belong here", block["type"]),
+        _ => Err(invalid(
+            &format!("{path}.type"),
+            &format!("is {}, which is not supported here", block["type"]),
         )),
     }
 }
 
-/// Results of tools become messages of their own, in front of what the user says with them.
-fn user(place: &str, blocks: &[Value], out: &mut Vec<Value>) -> Result<(), ApiError> {
+/// Converts a user message. Tool results become separate messages before the text.
+fn user(path: &str, blocks: &[Value], out: &mut Vec<Value>) -> Result<(), ApiError> {
     let mut texts = Vec::new();
     for (at, block) in blocks.iter().enumerate() {
-        let place = format!("{place}.content[{at}]");
+        let path = format!("{path}.content[{at}]");
         if block["type"] != "tool_result" {
-            texts.push(text_block(&place, block)?);
+            texts.push(text_block(&path, block)?);
             continue;
         }
         let Some(id) = block["tool_use_id"].as_str() else {
-            return Err(wrong(&format!("{place}.tool_use_id"), "must be a string"));
+            return Err(invalid(&format!("{path}.tool_use_id"), "must be a string"));
         };
         let text = match &block["content"] {
             Value::Null => String::new(),
-            content => text_of(&format!("{place}.content"), content)?,
+            content => text_of(&format!("{path}.content"), content)?,
         };
         let text = if block["is_error"] == true {
             format!("Error: {text}")
@@ -110,12 +116,13 @@ fn user(place: &str, blocks: &[Value], out: &mut Vec<Value>) -> Result<(), ApiEr
     Ok(())
 }
 
-fn assistant(place: &str, blocks: &[Value]) -> Result<Value, ApiError> {
+/// Converts an assistant message.
+fn assistant(path: &str, blocks: &[Value]) -> Result<Value, ApiError> {
     let mut texts = Vec::new();
     let mut calls = Vec::new();
     let mut reasoning = Vec::new();
     for (at, block) in blocks.iter().enumerate() {
-        let place = format!("{place}.content[{at}]");
+        let path = format!("{path}.content[{at}]");
         match block["type"].as_str() {
             Some("tool_use") => {
                 let (Some(name), Some(id), Some(input)) = (
@@ -123,14 +130,14 @@ fn assistant(place: &str, blocks: &[Value]) -> Result<Value, ApiError> {
                     block["id"].as_str(),
                     block["input"].as_object(),
                 ) else {
-                    return Err(wrong(&place, "must have id, name and input"));
+                    return Err(invalid(&path, "must have id, name and input"));
                 };
                 calls.push(json!({"id": id, "type": "function", "function": {"name": name, "arguments": input}}));
             }
             Some("thinking") => reasoning.extend(block["thinking"].as_str().map(str::to_owned)),
-            // What nobody can read says nothing to this model either.
+            // Encrypted for Anthropic's own models.
             Some("redacted_thinking") => {}
-            _ => texts.push(text_block(&place, block)?),
+            _ => texts.push(text_block(&path, block)?),
         }
     }
     let mut message = json!({"role": "assistant", "content": texts.join("\n")});
@@ -143,22 +150,28 @@ fn assistant(place: &str, blocks: &[Value]) -> Result<Value, ApiError> {
     Ok(message)
 }
 
-/// Tools in OpenAI's form.
+/// Converts tools to OpenAI's format.
 ///
 /// # Errors
-/// Names the tool that makes no sense, or that runs on the API's own servers.
+/// If a tool is invalid or a server tool.
 pub fn tools(tools: &[Value]) -> Result<Vec<Value>, ApiError> {
     let converted = tools.iter().enumerate().map(|(index, tool)| {
-        let place = format!("tools[{index}]");
+        let path = format!("tools[{index}]");
         if !tool.is_object() {
-            return Err(wrong(&place, "must be an object"));
+            return Err(invalid(&path, "must be an object"));
         }
         if let Some(kind) = tool["type"].as_str().filter(|kind| *kind != "custom") {
-            let message = format!("{place} is of the type {kind}, which this server does not have; describe it with input_schema");
-            return Err(ApiError::unsupported(format!("{place}.type"), message));
+            let message = format!(
+                "{path} has the type {kind}; only client tools with an input_schema are supported"
+            );
+            return Err(ApiError::unsupported(format!("{path}.type"), message));
         }
         let mut function = Map::new();
-        for (from, to) in [("name", "name"), ("description", "description"), ("input_schema", "parameters")] {
+        for (from, to) in [
+            ("name", "name"),
+            ("description", "description"),
+            ("input_schema", "parameters"),
+        ] {
             if let Some(value) = tool.get(from).filter(|value| !value.is_null()) {
                 function.insert(to.to_owned(), value.clone());
             }
@@ -168,10 +181,10 @@ pub fn tools(tools: &[Value]) -> Result<Vec<Value>, ApiError> {
     converted.collect()
 }
 
-/// The choice between tools, and whether several calls may come in one answer.
+/// Parses `tool_choice`: the choice, and whether parallel tool calls are allowed.
 ///
 /// # Errors
-/// When it is none of the forms of the official API.
+/// If the value is invalid.
 pub fn tool_choice(value: Option<&Value>) -> Result<(ToolChoice, bool), ApiError> {
     let Some(value) = value.filter(|value| !value.is_null()) else {
         return Ok((ToolChoice::Auto, true));
@@ -183,7 +196,7 @@ pub fn tool_choice(value: Option<&Value>) -> Result<(ToolChoice, bool), ApiError
         (Some("any"), _) => ToolChoice::Required,
         (Some("tool"), Some(name)) => ToolChoice::Named(name.to_owned()),
         _ => {
-            return Err(wrong(
+            return Err(invalid(
                 "tool_choice",
                 "must have the type auto, any, none, or tool with a name",
             ));
@@ -197,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_become_messages() {
+    fn messages_are_converted_to_the_chat_template_format() {
         let system =
             json!([{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]);
         let conversation = [
@@ -226,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_with_their_place() {
+    fn invalid_messages_and_tools_are_rejected_with_their_path() {
         let problem = |message: Value| messages(None, &[message]).unwrap_err().to_string();
         assert_eq!(
             problem(json!({"role": "tool", "content": "x"})),
@@ -235,7 +248,7 @@ mod tests {
         let image = json!({"type": "image", "source": {}});
         assert!(
             problem(json!({"role": "user", "content": [image]}))
-                .starts_with("messages[0].content[0] is of the type image")
+                .starts_with("messages[0].content[0] has the type image")
         );
         assert!(
             problem(json!({"role": "assistant", "content": [{"type": "tool_use"}]}))

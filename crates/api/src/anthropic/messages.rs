@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{conversation, stream};
-use crate::error::{ApiError, Protocol};
-use crate::extract::{Body, read};
+use crate::error::ApiError;
+use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::FieldPolicy;
 use crate::generate::{
     ChatCompletion, ChatRequest, Finish, GenerationParams, ResponseFormat, ToolChoice, collect_all,
@@ -26,22 +26,6 @@ use crate::state::{AppState, ServedModel};
 use mlxm_chat::ToolCall;
 
 const FIELD_POLICY: FieldPolicy = FieldPolicy {
-    read: &[
-        "model",
-        "messages",
-        "max_tokens",
-        "system",
-        "stop_sequences",
-        "stream",
-        "temperature",
-        "top_p",
-        "top_k",
-        "thinking",
-        "tools",
-        "tool_choice",
-        "output_format",
-        "output_config",
-    ],
     ignored: &[
         "metadata",
         "service_tier",
@@ -53,20 +37,20 @@ const FIELD_POLICY: FieldPolicy = FieldPolicy {
         "workspace_id",
     ],
     unsupported: &[
-        ("mcp_servers", "this server connects to no others"),
-        ("container", "this server runs no code"),
+        ("mcp_servers", "MCP is not available"),
+        ("container", "code execution is not available"),
         (
             "context_management",
-            "send the messages that are to be read",
+            "send only the messages that the model should read",
         ),
     ],
 };
 
-/// The fields of a request.
+/// The fields of the request body.
 #[derive(Debug, Deserialize, JsonSchema)]
-struct MessageFields {
+pub struct MessageFields {
     model: String,
-    #[schemars(schema_with = "requests::blocks")]
+    #[schemars(schema_with = "requests::anthropic_messages")]
     messages: Vec<Value>,
     #[schemars(range(min = 1))]
     max_tokens: Option<usize>,
@@ -107,55 +91,56 @@ struct OutputConfig {
     effort: Option<String>,
 }
 
-/// The schema of a request.
+/// The schema of the request body.
 pub fn body() -> Value {
     let mut body = count_body();
     body["required"] = json!(["model", "messages", "max_tokens"]);
     body
 }
 
-/// The schema of a request to count.
+/// The schema of the request body of `count_tokens`.
 pub fn count_body() -> Value {
     requests::body(&[schema_of::<MessageFields>()], &FIELD_POLICY)
 }
 
-/// Answers a conversation.
+impl RequestBody for MessageFields {
+    const POLICY: FieldPolicy = FIELD_POLICY;
+
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        fields.take()
+    }
+}
+
+/// Creates a message.
 pub async fn create(
     State(server): State<AppState>,
     Extension(received_at): Extension<RequestStart>,
-    Body(body): Body,
-) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
-    FIELD_POLICY
-        .respond(&server, Protocol::Anthropic, body, answer)
-        .await
+    Body { request, warnings }: Body<MessageFields>,
+) -> Result<Response, ApiError> {
+    let response = complete(&server, request, received_at.0).await?;
+    Ok(warnings.attach(response))
 }
 
-/// Counts the tokens that a conversation takes.
-pub async fn count_tokens(State(server): State<AppState>, Body(body): Body) -> Response {
-    let count = async |body: Map<String, Value>| {
-        let fields: MessageFields = read(&body)?;
-        let own = server.clone();
-        let counted = tokio::task::spawn_blocking(move || {
-            let model = own.model_named(&fields.model)?;
-            Ok::<_, ApiError>(model.chat.prompt(&chat(model, fields)?)?.tokens.len())
-        });
-        let count = counted
-            .await
-            .map_err(|_| ApiError::internal("the tokens could not be counted"))??;
-        Ok(Json(json!({"input_tokens": count})).into_response())
-    };
-    FIELD_POLICY
-        .respond(&server, Protocol::Anthropic, body, count)
+/// Counts the prompt tokens of a request.
+pub async fn count_tokens(
+    State(server): State<AppState>,
+    Body { request, warnings }: Body<MessageFields>,
+) -> Result<Response, ApiError> {
+    let counted = tokio::task::spawn_blocking(move || {
+        let model = server.model_named(&request.model)?;
+        Ok::<_, ApiError>(model.chat.prompt(&chat(model, request)?)?.tokens.len())
+    });
+    let count = counted
         .await
+        .map_err(|_| ApiError::internal("the tokens could not be counted"))??;
+    Ok(warnings.attach(Json(json!({"input_tokens": count})).into_response()))
 }
 
-async fn answer(
+async fn complete(
     server: &AppState,
-    body: &Map<String, Value>,
+    fields: MessageFields,
     received_at: Instant,
 ) -> Result<Response, ApiError> {
-    let fields: MessageFields = read(body)?;
     let model = server.model_named(&fields.model)?;
     if fields.max_tokens.is_none() {
         return Err(ApiError::missing("max_tokens"));
@@ -173,54 +158,54 @@ async fn answer(
             None,
             &json!({"input_tokens": started.prompt_tokens, "output_tokens": 0}),
         );
-        return Ok(stream::response(server, start, started.answers));
+        return Ok(stream::response(server, start, started.completions));
     }
-    let answers = collect_all(started.answers).await?;
-    let whole = answers
+    let completions = collect_all(started.completions).await?;
+    let completion = completions
         .first()
-        .ok_or_else(|| ApiError::internal("there is no answer"))?;
-    let finish = whole
+        .ok_or_else(|| ApiError::internal("there is no completion"))?;
+    let finish = completion
         .finish
         .as_ref()
-        .ok_or_else(|| ApiError::internal("the answer has no end"))?;
+        .ok_or_else(|| ApiError::internal("the completion has no finish reason"))?;
     Ok(Json(message(
         &id,
         &name,
-        blocks(whole),
+        blocks(completion),
         Some(finish),
         &usage(finish),
     ))
     .into_response())
 }
 
-/// Messages call some fields by other names.
+/// Replaces names of chat completion fields in an error.
 fn rename_fields(error: ApiError) -> ApiError {
     error
         .renamed("response_format", "output_format")
         .renamed("stop", "stop_sequences")
 }
 
-/// The conversation that a request describes.
+/// Converts a request to a chat request.
 fn chat(model: &ServedModel, fields: MessageFields) -> Result<ChatRequest, ApiError> {
     let tools = conversation::tools(&fields.tools.unwrap_or_default())?;
-    tools::check(&tools)?;
+    tools::validate(&tools)?;
     let (choice, parallel_tool_calls) = conversation::tool_choice(fields.tool_choice.as_ref())?;
     let mut template_kwargs = Map::new();
-    let switches = model.chat.template_mentions("enable_thinking");
+    let has_thinking_switch = model.chat.template_mentions("enable_thinking");
     let mut thinking_budget = None;
     match fields.thinking {
         Some(Thinking::Enabled { .. }) if !model.chat.supports_reasoning() => {
-            let message = "thinking is not supported: this model does not reason before it answers";
+            let message = "thinking is not supported: this is not a reasoning model";
             return Err(ApiError::unsupported("thinking", message));
         }
         Some(Thinking::Enabled { budget_tokens }) => {
             check_budget(budget_tokens, fields.max_tokens)?;
             thinking_budget = budget_tokens;
-            if switches {
+            if has_thinking_switch {
                 template_kwargs.insert("enable_thinking".to_owned(), true.into());
             }
         }
-        Some(Thinking::Disabled {}) if switches => {
+        Some(Thinking::Disabled {}) if has_thinking_switch => {
             template_kwargs.insert("enable_thinking".to_owned(), false.into());
         }
         _ => {}
@@ -235,7 +220,7 @@ fn chat(model: &ServedModel, fields: MessageFields) -> Result<ChatRequest, ApiEr
             template_kwargs.insert("reasoning_effort".to_owned(), effort.into());
         }
     }
-    let continues = fields
+    let continue_final_message = fields
         .messages
         .last()
         .is_some_and(|message| message["role"] == "assistant");
@@ -248,9 +233,9 @@ fn chat(model: &ServedModel, fields: MessageFields) -> Result<ChatRequest, ApiEr
         },
         tools,
         parallel_tool_calls,
-        response_format: output(format.as_ref())?,
+        response_format: response_format(format.as_ref())?,
         template_kwargs,
-        continue_final_message: continues,
+        continue_final_message,
         thinking_budget,
         params: GenerationParams {
             temperature: fields.temperature,
@@ -263,19 +248,19 @@ fn chat(model: &ServedModel, fields: MessageFields) -> Result<ChatRequest, ApiEr
     })
 }
 
-/// Reasoning is a part of the answer, so there has to be room for more.
+/// Validates the thinking budget. Reasoning counts towards `max_tokens`, so some tokens must be left for the content.
 fn check_budget(budget: Option<usize>, max_tokens: Option<usize>) -> Result<(), ApiError> {
     let problem = match (budget, max_tokens) {
         (Some(0), _) => "thinking.budget_tokens is 0; it must be at least 1".to_owned(),
-        (Some(budget), Some(most)) if budget >= most => format!(
-            "thinking.budget_tokens is {budget}; it must be less than max_tokens, which is {most}"
+        (Some(budget), Some(max_tokens)) if budget >= max_tokens => format!(
+            "thinking.budget_tokens is {budget}; it must be less than max_tokens, which is {max_tokens}"
         ),
         _ => return Ok(()),
     };
     Err(ApiError::field("thinking", problem))
 }
 
-fn output(format: Option<&Map<String, Value>>) -> Result<ResponseFormat, ApiError> {
+fn response_format(format: Option<&Map<String, Value>>) -> Result<ResponseFormat, ApiError> {
     let Some(format) = format else {
         return Ok(ResponseFormat::Text);
     };
@@ -309,7 +294,7 @@ fn message(
     })
 }
 
-/// The word for an finish.
+/// The stop reason in Anthropic's format.
 pub(super) fn stop_reason(finish: &Finish) -> &'static str {
     match &finish.reason {
         FinishReason::ToolCalls => "tool_use",
@@ -319,7 +304,7 @@ pub(super) fn stop_reason(finish: &Finish) -> &'static str {
     }
 }
 
-/// Tokens that an answer took; those that were in the cache are counted apart.
+/// The usage in Anthropic's format. `input_tokens` excludes tokens from the prefix cache.
 pub(super) fn usage(finish: &Finish) -> Value {
     let metrics = &finish.metrics;
     json!({
@@ -330,16 +315,16 @@ pub(super) fn usage(finish: &Finish) -> Value {
     })
 }
 
-fn blocks(answer: &ChatCompletion) -> Vec<Value> {
+fn blocks(completion: &ChatCompletion) -> Vec<Value> {
     let mut blocks = Vec::new();
-    if !answer.reasoning.is_empty() {
-        blocks.push(json!({"type": "thinking", "thinking": answer.reasoning, "signature": ""}));
+    if !completion.reasoning.is_empty() {
+        blocks.push(json!({"type": "thinking", "thinking": completion.reasoning, "signature": ""}));
     }
-    if !answer.content.is_empty() {
-        blocks.push(json!({"type": "text", "text": answer.content}));
+    if !completion.content.is_empty() {
+        blocks.push(json!({"type": "text", "text": completion.content}));
     }
-    for ToolCall { name, arguments } in &answer.tool_calls {
-        // Arguments that a limit has cut are no JSON any more.
+    for ToolCall { name, arguments } in &completion.tool_calls {
+        // Arguments that a limit truncated are not valid JSON.
         let input: Value = serde_json::from_str(arguments).unwrap_or_else(|_| json!({}));
         blocks.push(
             json!({"type": "tool_use", "id": stream::new_call_id(), "name": name, "input": input}),

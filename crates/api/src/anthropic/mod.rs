@@ -1,4 +1,4 @@
-//! Anthropic's protocol.
+//! Anthropic's Messages API.
 
 mod conversation;
 pub mod messages;

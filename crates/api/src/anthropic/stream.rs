@@ -1,4 +1,4 @@
-//! An answer as a stream of events, in the order that the official clients expect.
+//! A message as a stream of events, in the order of Anthropic's API.
 
 use std::collections::VecDeque;
 
@@ -14,12 +14,12 @@ use crate::generate::{ChatChunk, Completion};
 use crate::sse::{self, Message};
 use crate::state::AppState;
 
-/// The id of a call.
+/// A new id of a tool call.
 pub fn new_call_id() -> String {
     format!("toolu_{}", Uuid::new_v4().simple())
 }
 
-/// What a block holds; a block ends where another kind begins.
+/// The kind of a content block. A block ends when a part of another kind follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Thinking,
@@ -27,22 +27,23 @@ enum Kind {
     Call(usize),
 }
 
+/// The state of a stream.
 struct State {
-    answers: VecDeque<Completion>,
+    completions: VecDeque<Completion>,
     ready: VecDeque<Message>,
     open: Option<Kind>,
     blocks: usize,
     ended: bool,
 }
 
-/// The response that streams the first of `answers`; `start` is the message without content.
-pub fn response(server: &AppState, start: Value, answers: Vec<Completion>) -> Response {
+/// Streams the first of `completions`. `start` is the message without content.
+pub fn response(server: &AppState, start: Value, completions: Vec<Completion>) -> Response {
     let start = Message::Named(
         "message_start",
         json!({"type": "message_start", "message": start}),
     );
     let state = State {
-        answers: answers.into(),
+        completions: completions.into(),
         ready: VecDeque::from([start]),
         open: None,
         blocks: 0,
@@ -60,8 +61,8 @@ impl State {
             if let Some(message) = self.ready.pop_front() {
                 return Some(message);
             }
-            let answer = self.answers.front_mut().filter(|_| !self.ended)?;
-            match answer.next().await {
+            let completion = self.completions.front_mut().filter(|_| !self.ended)?;
+            match completion.next().await {
                 Some(Ok(chunk)) => self.take(chunk),
                 Some(Err(error)) => {
                     self.send("error", error.body_in(Protocol::Anthropic));
@@ -124,7 +125,7 @@ impl State {
     fn close(&mut self) {
         let Some(kind) = self.open.take() else { return };
         if kind == Kind::Thinking {
-            // Clients keep it and send it back with the thinking.
+            // Clients send the signature back with the thinking block.
             self.open = Some(kind);
             self.delta(json!({"type": "signature_delta", "signature": ""}));
             self.open = None;

@@ -12,7 +12,7 @@ use crate::state::{AppState, ServedModel};
 /// Completions that have started.
 pub struct Started {
     pub prompt_tokens: usize,
-    pub answers: Vec<Completion>,
+    pub completions: Vec<Completion>,
 }
 
 /// Starts the completions of a chat request. Rendering, tokenizing and compiling grammars run on the blocking pool.
@@ -33,14 +33,14 @@ pub async fn start(
         .map_err(|_| ApiError::internal("the request could not be prepared"))??;
     let model = server.model()?;
     let prompt = &prepared.prompt;
-    let answers = prepared
+    let completions = prepared
         .requests
         .into_iter()
         .map(|request| server.start(received_at, || Ok(model.chat.submit(prompt, request)?)))
         .collect::<Result<_, _>>()?;
     Ok(Started {
         prompt_tokens: prompt.tokens.len(),
-        answers,
+        completions,
     })
 }
 

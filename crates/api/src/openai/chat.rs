@@ -1,7 +1,5 @@
 //! `POST /v1/chat/completions`.
 
-use std::time::Instant;
-
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -9,12 +7,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::shared::{
-    SamplingFields, StreamFields, Usage, finish_reason, new_id, now, shared_fields, timings,
-};
+use super::shared::{SamplingFields, StreamFields, Usage, finish_reason, new_id, now, timings};
 use super::{logprobs, messages, options, stream, tools};
-use crate::error::{ApiError, Protocol};
-use crate::extract::{Body, read};
+use crate::error::ApiError;
+use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::FieldPolicy;
 use crate::generate::{
     ChatCompletion, ChatRequest, ResponseFormat, ToolChoice, collect_all, start,
@@ -24,23 +20,7 @@ use crate::openapi::requests::{self, schema_of};
 use crate::state::{AppState, ServedModel};
 use mlxm_chat::ToolCall;
 
-const FIELD_POLICY: FieldPolicy = FieldPolicy {
-    read: shared_fields![
-        "messages",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "response_format",
-        "logprobs",
-        "top_logprobs",
-        "max_tokens",
-        "max_completion_tokens",
-        "reasoning_effort",
-        "chat_template_kwargs",
-        "continue_final_message",
-        "modalities",
-        "verbosity",
-    ],
+pub(super) const FIELD_POLICY: FieldPolicy = FieldPolicy {
     ignored: &[
         "user",
         "metadata",
@@ -51,17 +31,17 @@ const FIELD_POLICY: FieldPolicy = FieldPolicy {
         "safety_identifier",
     ],
     unsupported: &[
-        ("audio", "this model does not speak"),
-        ("moderation", "this server does not judge what is written"),
-        ("prediction", "there is no predicted output"),
-        ("web_search_options", "this server does not search the web"),
+        ("audio", "audio output is not available"),
+        ("moderation", "moderation is not available"),
+        ("prediction", "predicted outputs are not available"),
+        ("web_search_options", "web search is not available"),
         ("functions", "use `tools`"),
         ("function_call", "use `tool_choice`"),
         ("best_of", "use `n`"),
     ],
 };
 
-/// The fields that only chats have.
+/// The fields that only chat completions have.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct ChatFields {
     #[schemars(schema_with = "requests::messages")]
@@ -89,7 +69,7 @@ struct ChatFields {
     verbosity: Option<String>,
 }
 
-/// The schema of a request.
+/// The schema of the request body.
 pub fn body() -> Value {
     let parts = [
         schema_of::<StreamFields>(),
@@ -99,136 +79,160 @@ pub fn body() -> Value {
     requests::body(&parts, &FIELD_POLICY)
 }
 
-/// Answers a conversation.
+/// The body of a request.
+pub struct ChatBody {
+    stream: StreamFields,
+    prompt: PromptFields,
+}
+
+/// The part of a body that a prompt and its completions depend on.
+pub(super) struct PromptFields {
+    chat: ChatFields,
+    sampling: SamplingFields,
+}
+
+impl RequestBody for ChatBody {
+    const POLICY: FieldPolicy = FIELD_POLICY;
+
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            stream: fields.take()?,
+            prompt: PromptFields::read(fields)?,
+        })
+    }
+}
+
+/// Creates chat completions.
 pub async fn create(
     State(server): State<AppState>,
     Extension(received_at): Extension<RequestStart>,
-    Body(body): Body,
-) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
-    FIELD_POLICY
-        .respond(&server, Protocol::OpenAi, body, answer)
-        .await
-}
-
-async fn answer(
-    server: &AppState,
-    body: &Map<String, Value>,
-    received_at: Instant,
+    Body { request, warnings }: Body<ChatBody>,
 ) -> Result<Response, ApiError> {
-    let whole: StreamFields = read(body)?;
-    let model = server.model_named(&whole.model)?;
-    let chat = chat(model, body)?;
-    let streams = whole.streams()?;
+    let ChatBody { stream, prompt } = request;
+    let model = server.model_named(&stream.model)?;
+    let chat = prompt.chat_request(model)?;
+    let streams = stream.streams()?;
     let template = stream::ChunkTemplate {
         server: server.clone(),
         id: new_id("chatcmpl-"),
-        model: whole.model,
+        model: stream.model,
         created: now(),
-        includes_usage: whole.stream_options.unwrap_or_default().include_usage,
-        timings: whole.timings.unwrap_or_default(),
+        includes_usage: stream.stream_options.unwrap_or_default().include_usage,
+        timings: stream.timings.unwrap_or_default(),
         logprobs: chat.params.logprobs.is_some(),
     };
-    let answers = start(chat, server, received_at).await?.answers;
-    if streams {
-        return Ok(stream::chat(template, answers));
-    }
-    let answers = collect_all(answers).await?;
-    Ok(Json(completion(model, &template, &answers)).into_response())
+    let completions = start(chat, &server, received_at.0).await?.completions;
+    let sent = if streams {
+        stream::chat(template, completions)
+    } else {
+        let completions = collect_all(completions).await?;
+        Json(response(model, &template, &completions)).into_response()
+    };
+    Ok(warnings.attach(sent))
 }
 
-/// The conversation that a body describes.
-///
-/// # Errors
-/// Names the field that makes no sense or is not supported.
-pub(super) fn chat(
-    model: &ServedModel,
-    body: &Map<String, Value>,
-) -> Result<ChatRequest, ApiError> {
-    let fields: ChatFields = read(body)?;
-    let mut params = read::<SamplingFields>(body)?.params()?;
-    params.max_tokens = max_tokens(&fields)?;
-    params.logprobs = logprobs_wanted(&fields)?;
-    let tools = fields.tools.unwrap_or_default();
-    tools::check(&tools)?;
-    if fields
-        .modalities
-        .is_some_and(|modalities| modalities.iter().any(|modality| modality != "text"))
-    {
-        return Err(ApiError::unsupported(
-            "modalities",
-            "modalities may only hold \"text\": this model writes text",
-        ));
+impl PromptFields {
+    pub(super) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            chat: fields.take()?,
+            sampling: fields.take()?,
+        })
     }
-    options::check_verbosity("verbosity", fields.verbosity.as_deref())?;
-    let mut template_kwargs = fields.chat_template_kwargs.unwrap_or_default();
-    if let Some(effort) = fields.reasoning_effort {
-        options::set_effort("reasoning_effort", model, &mut template_kwargs, effort)?;
+
+    /// The chat request that the fields describe.
+    ///
+    /// # Errors
+    /// Names the field that is invalid or not supported.
+    pub(super) fn chat_request(self, model: &ServedModel) -> Result<ChatRequest, ApiError> {
+        let Self {
+            chat: fields,
+            sampling,
+        } = self;
+        let mut params = sampling.params()?;
+        params.max_tokens = max_tokens(&fields)?;
+        params.logprobs = logprobs(&fields)?;
+        let tools = fields.tools.unwrap_or_default();
+        tools::validate(&tools)?;
+        if fields
+            .modalities
+            .is_some_and(|modalities| modalities.iter().any(|modality| modality != "text"))
+        {
+            return Err(ApiError::unsupported(
+                "modalities",
+                "modalities may only contain \"text\": this model has text output only",
+            ));
+        }
+        options::check_verbosity("verbosity", fields.verbosity.as_deref())?;
+        let mut template_kwargs = fields.chat_template_kwargs.unwrap_or_default();
+        if let Some(effort) = fields.reasoning_effort {
+            options::set_reasoning_effort("reasoning_effort", model, &mut template_kwargs, effort)?;
+        }
+        Ok(ChatRequest {
+            messages: messages::normalize(fields.messages)?,
+            tool_choice: match (
+                ToolChoice::from_json(fields.tool_choice.as_ref())?,
+                tools.is_empty(),
+            ) {
+                (ToolChoice::Auto, true) => ToolChoice::None,
+                (choice, _) => choice,
+            },
+            tools,
+            parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
+            response_format: ResponseFormat::from_json(
+                fields.response_format.as_ref(),
+                "response_format",
+            )?,
+            template_kwargs,
+            continue_final_message: fields.continue_final_message.unwrap_or_default(),
+            thinking_budget: None,
+            params,
+        })
     }
-    Ok(ChatRequest {
-        messages: messages::normalize(fields.messages)?,
-        tool_choice: match (
-            ToolChoice::from_json(fields.tool_choice.as_ref())?,
-            tools.is_empty(),
-        ) {
-            (ToolChoice::Auto, true) => ToolChoice::None,
-            (choice, _) => choice,
-        },
-        tools,
-        parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
-        response_format: ResponseFormat::from_json(
-            fields.response_format.as_ref(),
-            "response_format",
-        )?,
-        template_kwargs,
-        continue_final_message: fields.continue_final_message.unwrap_or_default(),
-        thinking_budget: None,
-        params,
-    })
 }
 
 fn max_tokens(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
     match (fields.max_tokens, fields.max_completion_tokens) {
         (Some(old), Some(new)) if old != new => {
-            let message =
-                format!("max_tokens is {old} and max_completion_tokens {new}; give one of them");
+            let message = format!(
+                "max_tokens is {old}, but max_completion_tokens is {new}; omit one of them"
+            );
             Err(ApiError::field("max_tokens", message))
         }
         (old, new) => Ok(new.or(old)),
     }
 }
 
-fn logprobs_wanted(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
+fn logprobs(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
     match (fields.logprobs.unwrap_or_default(), fields.top_logprobs) {
         (false, Some(1..)) => Err(ApiError::field(
             "top_logprobs",
-            "top_logprobs needs `\"logprobs\": true`",
+            "top_logprobs requires `\"logprobs\": true`",
         )),
         (true, count) => options::top_logprobs(count).map(Some),
         (false, _) => Ok(None),
     }
 }
 
-fn completion(
+fn response(
     model: &ServedModel,
     template: &stream::ChunkTemplate,
-    answers: &[ChatCompletion],
+    completions: &[ChatCompletion],
 ) -> Value {
     let mut usage = Usage::default();
     let mut choices = Vec::new();
-    for (index, answer) in answers.iter().enumerate() {
-        let Some(finish) = &answer.finish else {
+    for (index, completion) in completions.iter().enumerate() {
+        let Some(finish) = &completion.finish else {
             continue;
         };
         usage.add_completion(&finish.metrics);
         let mut choice = json!({
             "index": index,
-            "message": message(answer),
+            "message": message(completion),
             "logprobs": null,
             "finish_reason": finish_reason(finish),
         });
         if template.logprobs {
-            let entries: Vec<Value> = answer
+            let entries: Vec<Value> = completion
                 .logprobs
                 .iter()
                 .map(|logprob| logprobs::chat_logprob(model, logprob))
@@ -251,18 +255,18 @@ fn completion(
     })
 }
 
-fn message(answer: &ChatCompletion) -> Value {
-    let content = if answer.content.is_empty() && !answer.tool_calls.is_empty() {
+fn message(completion: &ChatCompletion) -> Value {
+    let content = if completion.content.is_empty() && !completion.tool_calls.is_empty() {
         Value::Null
     } else {
-        answer.content.clone().into()
+        completion.content.clone().into()
     };
     let mut message = json!({"role": "assistant", "content": content, "refusal": null});
-    if !answer.reasoning.is_empty() {
-        message["reasoning_content"] = answer.reasoning.clone().into();
+    if !completion.reasoning.is_empty() {
+        message["reasoning_content"] = completion.reasoning.clone().into();
     }
-    if !answer.tool_calls.is_empty() {
-        let calls = answer
+    if !completion.tool_calls.is_empty() {
+        let calls = completion
             .tool_calls
             .iter()
             .map(|ToolCall { name, arguments }| {

@@ -1,4 +1,4 @@
-//! `POST /v1/completions`: text or tokens to be continued, without a chat template.
+//! `POST /v1/completions`: completes text or token ids, without a chat template.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -12,14 +12,12 @@ use mlxm_engine::Request;
 use mlxm_engine::sampling::TokenLogprob;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::logprobs;
-use super::shared::{
-    SamplingFields, StreamFields, Usage, finish_reason, new_id, now, shared_fields, timings,
-};
+use super::shared::{SamplingFields, StreamFields, Usage, finish_reason, new_id, now, timings};
 use crate::error::{ApiError, Protocol};
-use crate::extract::{Body, read};
+use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::FieldPolicy;
 use crate::generate::{ChatChunk, Completion, GenerationParams, collect_all, merge};
 use crate::layers::RequestStart;
@@ -28,19 +26,18 @@ use crate::sse::{self, Message};
 use crate::state::{AppState, ServedModel};
 
 const FIELD_POLICY: FieldPolicy = FieldPolicy {
-    read: shared_fields!["prompt", "max_tokens", "logprobs", "echo"],
     ignored: &["user", "metadata", "store", "prompt_cache_key"],
     unsupported: &[
-        ("suffix", "this model does not fill in the middle"),
+        ("suffix", "fill-in-the-middle is not available"),
         ("best_of", "use `n`"),
     ],
 };
 
-/// The answer's length where none is asked for, as in the official API.
+/// As in OpenAI's API.
 const DEFAULT_MAX_TOKENS: usize = 16;
-/// Other tokens whose log-probability may be asked for.
+/// Most alternatives that get a log-probability.
 const MAX_LOGPROBS: usize = 20;
-/// Prompts of one request.
+/// Most prompts of one request.
 const MAX_PROMPTS: usize = 128;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -66,7 +63,7 @@ enum Prompts {
 }
 
 impl Prompts {
-    fn tokens(self, model: &ServedModel) -> Result<Vec<Vec<u32>>, ApiError> {
+    fn encode(self, model: &ServedModel) -> Result<Vec<Vec<u32>>, ApiError> {
         let encode = |text: &String| Ok(model.engine.tokenizer().encode(text, true)?);
         let prompts = match self {
             Self::Text(text) => vec![encode(&text)?],
@@ -76,7 +73,7 @@ impl Prompts {
         };
         if prompts.is_empty() || prompts.len() > MAX_PROMPTS {
             let message = format!(
-                "there are {} prompts; give 1 to {MAX_PROMPTS}",
+                "there are {} prompts; there must be 1 to {MAX_PROMPTS}",
                 prompts.len()
             );
             return Err(ApiError::field("prompt", message));
@@ -85,7 +82,7 @@ impl Prompts {
     }
 }
 
-/// What all chunks of a response share.
+/// What a response and its chunks have in common.
 struct ChunkTemplate {
     id: String,
     model: String,
@@ -95,11 +92,11 @@ struct ChunkTemplate {
     echo: bool,
     logprobs: bool,
     prompts: Vec<Vec<u32>>,
-    /// Answers to each prompt.
-    answers: usize,
+    /// Completions of each prompt.
+    completions_per_prompt: usize,
 }
 
-/// The schema of a request.
+/// The schema of the request body.
 pub fn body() -> Value {
     let parts = [
         schema_of::<StreamFields>(),
@@ -109,27 +106,47 @@ pub fn body() -> Value {
     requests::body(&parts, &FIELD_POLICY)
 }
 
-/// Continues prompts.
+/// The body of a request.
+pub struct CompletionBody {
+    stream: StreamFields,
+    fields: CompletionFields,
+    sampling: SamplingFields,
+}
+
+impl RequestBody for CompletionBody {
+    const POLICY: FieldPolicy = FIELD_POLICY;
+
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            stream: fields.take()?,
+            fields: fields.take()?,
+            sampling: fields.take()?,
+        })
+    }
+}
+
+/// Creates completions.
 pub async fn create(
     State(server): State<AppState>,
     Extension(received_at): Extension<RequestStart>,
-    Body(body): Body,
-) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
-    FIELD_POLICY
-        .respond(&server, Protocol::OpenAi, body, answer)
-        .await
+    Body { request, warnings }: Body<CompletionBody>,
+) -> Result<Response, ApiError> {
+    let response = complete(&server, request, received_at.0).await?;
+    Ok(warnings.attach(response))
 }
 
-async fn answer(
+async fn complete(
     server: &AppState,
-    body: &Map<String, Value>,
+    body: CompletionBody,
     received_at: Instant,
 ) -> Result<Response, ApiError> {
-    let whole: StreamFields = read(body)?;
-    let model = server.model_named(&whole.model)?;
-    let fields: CompletionFields = read(body)?;
-    let mut params: GenerationParams = read::<SamplingFields>(body)?.params()?;
+    let CompletionBody {
+        stream,
+        fields,
+        sampling,
+    } = body;
+    let model = server.model_named(&stream.model)?;
+    let mut params: GenerationParams = sampling.params()?;
     if fields.logprobs.is_some_and(|count| count > MAX_LOGPROBS) {
         return Err(ApiError::field(
             "logprobs",
@@ -137,10 +154,10 @@ async fn answer(
         ));
     }
     let echo = fields.echo.unwrap_or_default();
-    let streams = whole.streams()?;
+    let streams = stream.streams()?;
     if echo && fields.logprobs.is_some() {
         if streams {
-            let message = "echo with logprobs is not supported in a stream: the prompt's come with the end of the answer";
+            let message = "echo with logprobs is not supported in a stream";
             return Err(ApiError::unsupported("echo", message));
         }
         params.prompt_logprobs = fields.logprobs;
@@ -148,53 +165,53 @@ async fn answer(
     params.max_tokens = Some(fields.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS));
     params.logprobs = fields.logprobs;
     let requests = model.chat.requests(&params)?;
-    let own = server.clone();
-    let prompts = tokio::task::spawn_blocking(move || fields.prompt.tokens(own.model()?));
+    let state = server.clone();
+    let prompts = tokio::task::spawn_blocking(move || fields.prompt.encode(state.model()?));
     let prompts = prompts
         .await
-        .map_err(|_| ApiError::internal("the prompt could not be read"))??;
+        .map_err(|_| ApiError::internal("the prompt could not be tokenized"))??;
     let template = ChunkTemplate {
         id: new_id("cmpl-"),
-        model: whole.model,
+        model: stream.model,
         created: now(),
-        includes_usage: whole.stream_options.unwrap_or_default().include_usage,
-        timings: whole.timings.unwrap_or_default(),
+        includes_usage: stream.stream_options.unwrap_or_default().include_usage,
+        timings: stream.timings.unwrap_or_default(),
         echo,
         logprobs: params.logprobs.is_some(),
-        answers: requests.len(),
+        completions_per_prompt: requests.len(),
         prompts,
     };
-    let mut answers = Vec::new();
+    let mut completions = Vec::new();
     for prompt in &template.prompts {
         for request in &requests {
             let request = Request {
                 prompt: prompt.clone(),
                 ..request.clone()
             };
-            answers.push(server.submit(model, request, received_at)?);
+            completions.push(server.submit(model, request, received_at)?);
         }
     }
     if streams {
-        return Ok(streamed(server.clone(), template, answers));
+        return Ok(stream_response(server.clone(), template, completions));
     }
     let mut response = template.envelope(Vec::new());
     let mut usages = vec![Usage::default(); template.prompts.len()];
     let mut choices = Vec::new();
-    for (index, answer) in collect_all(answers).await?.into_iter().enumerate() {
-        let Some(finish) = &answer.finish else {
+    for (index, completion) in collect_all(completions).await?.into_iter().enumerate() {
+        let Some(finish) = &completion.finish else {
             continue;
         };
-        usages[index / template.answers].add_completion(&finish.metrics);
-        let text = template.echoed(model, index) + &answer.content;
+        usages[index / template.completions_per_prompt].add_completion(&finish.metrics);
+        let text = template.echoed(model, index) + &completion.content;
         let mut choice = choice(index, &text, Some(finish_reason(finish)));
         if template.logprobs {
             let mut lists = logprobs::CompletionLogprobs::default();
             if template.echo {
-                let first = template.prompts[index / template.answers].first();
+                let first = template.prompts[index / template.completions_per_prompt].first();
                 lists.add_first(model, first.copied());
                 lists.add(model, &finish.prompt_logprobs);
             }
-            lists.add(model, &answer.logprobs);
+            lists.add(model, &completion.logprobs);
             choice["logprobs"] = json!(lists);
         }
         if template.timings {
@@ -207,7 +224,7 @@ async fn answer(
     Ok(Json(response).into_response())
 }
 
-/// What all prompts together took.
+/// Usage of all prompts together.
 fn total(usages: &[Usage]) -> Usage {
     let mut total = Usage::default();
     for usage in usages {
@@ -232,7 +249,7 @@ impl ChunkTemplate {
         })
     }
 
-    /// The prompt of answer `index`, where it is to be repeated.
+    /// The prompt of choice `index` if it is echoed, otherwise nothing.
     fn echoed(&self, model: &ServedModel, index: usize) -> String {
         if !self.echo {
             return String::new();
@@ -240,59 +257,63 @@ impl ChunkTemplate {
         model
             .engine
             .tokenizer()
-            .decode(&self.prompts[index / self.answers], true)
+            .decode(&self.prompts[index / self.completions_per_prompt], true)
     }
 }
 
-/// What is known of the answers of a stream.
-struct Progress {
+/// The state of a stream.
+struct StreamState {
     server: AppState,
     template: ChunkTemplate,
     ready: VecDeque<Message>,
     usages: Vec<Usage>,
-    /// Log-probabilities that no chunk has carried yet, and where the next text begins, for each answer.
+    /// For each completion: log-probabilities that are not part of a chunk yet, and the offset of the next text.
     pending: Vec<(Vec<TokenLogprob>, usize)>,
     ended: bool,
 }
 
-fn streamed(server: AppState, template: ChunkTemplate, answers: Vec<Completion>) -> Response {
+fn stream_response(
+    server: AppState,
+    template: ChunkTemplate,
+    completions: Vec<Completion>,
+) -> Response {
     let limits = server.options().limits.clone();
     let mut ready = VecDeque::new();
     if let Some(model) = server.loaded().filter(|_| template.echo) {
-        for index in 0..answers.len() {
+        for index in 0..completions.len() {
             let text = template.echoed(model, index);
             ready.push_back(Message::Data(
                 template.envelope(vec![choice(index, &text, None)]),
             ));
         }
     }
-    let progress = Progress {
+    let state = StreamState {
         usages: vec![Usage::default(); template.prompts.len()],
-        pending: vec![(Vec::new(), 0); answers.len()],
+        pending: vec![(Vec::new(), 0); completions.len()],
         ended: false,
         server,
         template,
         ready,
     };
-    let state = (progress, merge(answers));
-    let messages = stream::unfold(state, async |(mut progress, mut chunks)| {
+    let state = (state, merge(completions));
+    let messages = stream::unfold(state, async |(mut state, mut chunks)| {
         loop {
-            if let Some(message) = progress.ready.pop_front() {
-                return Some((message, (progress, chunks)));
+            if let Some(message) = state.ready.pop_front() {
+                return Some((message, (state, chunks)));
             }
-            if progress.ended {
+            if state.ended {
                 return None;
             }
             match chunks.next().await {
-                Some((index, Ok(chunk))) => progress.take(index, chunk),
-                Some((_, Err(error))) => progress.end(Some(error.body_in(Protocol::OpenAi))),
+                Some((index, Ok(chunk))) => state.take(index, chunk),
+                Some((_, Err(error))) => state.end(Some(error.body_in(Protocol::OpenAi))),
                 None => {
-                    let usage = progress.template.includes_usage.then(|| {
-                        let mut envelope = progress.template.envelope(Vec::new());
-                        envelope["usage"] = json!(total(&progress.usages));
+                    let usage = state.template.includes_usage.then(|| {
+                        let mut envelope = state.template.envelope(Vec::new());
+                        envelope["usage"] = json!(total(&state.usages));
                         envelope
                     });
-                    progress.end(usage);
+                    state.end(usage);
                 }
             }
         }
@@ -300,7 +321,7 @@ fn streamed(server: AppState, template: ChunkTemplate, answers: Vec<Completion>)
     sse::response(&limits, messages)
 }
 
-impl Progress {
+impl StreamState {
     fn end(&mut self, last: Option<Value>) {
         self.ready.extend(last.map(Message::Data));
         self.ready.push_back(Message::Done);
@@ -328,7 +349,8 @@ impl Progress {
         }
         *offset += text.chars().count();
         if let Some(finish) = &chunk.finish {
-            self.usages[index / self.template.answers].add_completion(&finish.metrics);
+            self.usages[index / self.template.completions_per_prompt]
+                .add_completion(&finish.metrics);
             if self.template.timings {
                 choice["timings"] = timings(&finish.metrics);
             }

@@ -6,13 +6,22 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::ApiError;
-use crate::extract::{Body, read};
+use crate::extract::{Body, Fields, RequestBody};
+use crate::fields::FieldPolicy;
 use crate::openapi::requests::schema_of;
 use crate::state::AppState;
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct EmbeddingFields {
+pub struct EmbeddingFields {
     model: String,
+}
+
+impl RequestBody for EmbeddingFields {
+    const POLICY: FieldPolicy = FieldPolicy::NONE;
+
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        fields.take()
+    }
 }
 
 /// The schema of a request.
@@ -20,19 +29,13 @@ pub fn body() -> Value {
     schema_of::<EmbeddingFields>()
 }
 
-/// Says that a model which writes text has no embeddings.
-pub async fn create(State(server): State<AppState>, Body(body): Body) -> ApiError {
-    let refused = || {
-        let fields: EmbeddingFields = read(&body?)?;
-        server.model_named(&fields.model)?;
-        let message = format!(
-            "`{}` writes text and makes no embeddings: serve an embedding model for them",
-            fields.model
-        );
-        Err::<std::convert::Infallible, _>(ApiError::unsupported("model", message))
-    };
-    match refused() {
-        Err(error) => error,
-        Ok(never) => match never {},
-    }
+/// Rejects the request: generative models have no embeddings.
+pub async fn create(
+    State(server): State<AppState>,
+    body: Body<EmbeddingFields>,
+) -> Result<(), ApiError> {
+    let model = body.request.model;
+    server.model_named(&model)?;
+    let message = format!("`{model}` is a generative model; embeddings require an embedding model");
+    Err(ApiError::unsupported("model", message))
 }

@@ -1,4 +1,4 @@
-//! Log-probabilities in the shapes of the protocol.
+//! Log-probabilities in the formats of OpenAI's API.
 
 use mlxm_engine::sampling::TokenLogprob;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::state::ServedModel;
 
-/// The entry of a token in a chat.
+/// The entry of a token in a chat completion.
 pub fn chat_logprob(model: &ServedModel, logprob: &TokenLogprob) -> Value {
     let mut entry = token(model, logprob.token, logprob.logprob);
     let top = logprob
@@ -27,20 +27,20 @@ fn finite(logprob: f32) -> f32 {
     logprob.max(-9999.0)
 }
 
-/// The lists of a completion, with an entry for each token.
+/// Log-probabilities of a text completion: lists with an entry for each token.
 #[derive(Debug, Default, Serialize)]
 pub struct CompletionLogprobs {
     tokens: Vec<String>,
     token_logprobs: Vec<Option<f32>>,
     top_logprobs: Vec<Option<Map<String, Value>>>,
     text_offset: Vec<usize>,
-    /// Where the next token's text begins.
+    /// Offset of the next token.
     #[serde(skip)]
     end: usize,
 }
 
 impl From<usize> for CompletionLogprobs {
-    /// CompletionLogprobs of tokens from this place of the text on.
+    /// For tokens from this offset of the text.
     fn from(end: usize) -> Self {
         Self {
             end,
@@ -50,7 +50,7 @@ impl From<usize> for CompletionLogprobs {
 }
 
 impl CompletionLogprobs {
-    /// Adds the token that a prompt begins with, which nothing says how probable it is.
+    /// Adds the first token of a prompt, which has no log-probability.
     pub fn add_first(&mut self, model: &ServedModel, token: Option<u32>) {
         if let Some(token) = token {
             self.push(model, token, None, None);
@@ -78,7 +78,7 @@ impl CompletionLogprobs {
     ) {
         let text = String::from_utf8_lossy(&model.chat.token_bytes(token)).into_owned();
         self.text_offset.push(self.end);
-        // Special tokens are no part of the text.
+        // The text does not contain special tokens.
         if !model.engine.tokenizer().is_special(token) {
             self.end += text.chars().count();
         }

@@ -1,4 +1,4 @@
-//! Messages of a chat, in the form that templates read.
+//! Validates chat messages and normalizes them for chat templates.
 
 use serde_json::{Map, Value};
 
@@ -6,36 +6,36 @@ use crate::error::ApiError;
 
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
-/// Checks messages; lists of text parts become one text, arguments of calls become objects.
+/// Validates messages. Lists of text parts become one string, arguments of tool calls become objects.
 ///
 /// # Errors
-/// Names the message and the field that make no sense.
+/// If a message is invalid or not supported.
 pub fn normalize(messages: Vec<Value>) -> Result<Vec<Value>, ApiError> {
     if messages.is_empty() {
         return Err(ApiError::field(
             "messages",
-            "messages is empty; give at least one",
+            "messages is empty; there must be at least one",
         ));
     }
     messages
         .into_iter()
         .enumerate()
-        .map(|(index, message)| normalized(index, message))
+        .map(|(index, message)| normalize_message(index, message))
         .collect()
 }
 
-fn normalized(index: usize, message: Value) -> Result<Value, ApiError> {
-    let wrong = |field: &str, problem: &str| {
-        let place = format!("messages[{index}]{field}");
-        ApiError::field(place.clone(), format!("{place} {problem}"))
+fn normalize_message(index: usize, message: Value) -> Result<Value, ApiError> {
+    let invalid = |field: &str, problem: &str| {
+        let path = format!("messages[{index}]{field}");
+        ApiError::field(path.clone(), format!("{path} {problem}"))
     };
     let Value::Object(mut message) = message else {
-        return Err(wrong("", "must be an object with `role` and `content`"));
+        return Err(invalid("", "must be an object with `role` and `content`"));
     };
     let role = match message.get("role") {
         Some(Value::String(role)) if ROLES.contains(&role.as_str()) => role.clone(),
         _ => {
-            return Err(wrong(
+            return Err(invalid(
                 ".role",
                 &format!("must be one of {}", ROLES.join(", ")),
             ));
@@ -44,8 +44,13 @@ fn normalized(index: usize, message: Value) -> Result<Value, ApiError> {
     let calls = match message.remove("tool_calls") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(calls)) if role == "assistant" => calls,
-        Some(_) if role == "assistant" => return Err(wrong(".tool_calls", "must be a list")),
-        Some(_) => return Err(wrong(".tool_calls", "belongs to messages of the assistant")),
+        Some(_) if role == "assistant" => return Err(invalid(".tool_calls", "must be a list")),
+        Some(_) => {
+            return Err(invalid(
+                ".tool_calls",
+                "is only allowed in assistant messages",
+            ));
+        }
     };
     match message.remove("content") {
         Some(Value::Array(parts)) => {
@@ -60,30 +65,33 @@ fn normalized(index: usize, message: Value) -> Result<Value, ApiError> {
                 .get("refusal")
                 .filter(|refusal| refusal.is_string())
                 .cloned();
-            let nothing = calls.is_empty() && !message.contains_key("reasoning_content");
+            let is_empty = calls.is_empty() && !message.contains_key("reasoning_content");
             match refusal {
-                None if nothing => {
-                    return Err(wrong(".content", "is missing, and there are no tool_calls"));
+                None if is_empty => {
+                    return Err(invalid(
+                        ".content",
+                        "is missing, and there are no tool_calls",
+                    ));
                 }
                 refusal => {
                     message.insert("content".to_owned(), refusal.unwrap_or_else(|| "".into()))
                 }
             };
         }
-        None | Some(Value::Null) => return Err(wrong(".content", "is missing")),
-        Some(_) => return Err(wrong(".content", "must be a string or a list of parts")),
+        None | Some(Value::Null) => return Err(invalid(".content", "is missing")),
+        Some(_) => return Err(invalid(".content", "must be a string or a list of parts")),
     }
     if role == "tool" && !message.get("tool_call_id").is_some_and(Value::is_string) {
-        return Err(wrong(
+        return Err(invalid(
             ".tool_call_id",
-            "is missing: it says which call this is the result of",
+            "is missing; it is the id of the tool call",
         ));
     }
     if !calls.is_empty() {
         let calls = calls.into_iter().enumerate();
         let calls = calls.map(|(at, call)| {
-            with_object(call).ok_or_else(|| {
-                wrong(
+            with_parsed_arguments(call).ok_or_else(|| {
+                invalid(
                     &format!(".tool_calls[{at}]"),
                     "must have a function with name and arguments",
                 )
@@ -94,49 +102,48 @@ fn normalized(index: usize, message: Value) -> Result<Value, ApiError> {
     Ok(Value::Object(message))
 }
 
-/// A call whose arguments are an object, as templates write them. What is no JSON stays a string.
-fn with_object(mut call: Value) -> Option<Value> {
+/// Parses the arguments of a tool call. Invalid JSON remains a string.
+fn with_parsed_arguments(mut call: Value) -> Option<Value> {
     let function = call.get_mut("function")?.as_object_mut()?;
     function.get("name")?.as_str()?;
     let arguments = function.entry("arguments").or_insert_with(|| "{}".into());
     if let Value::String(text) = arguments {
-        *arguments = arguments_of(text);
+        *arguments = parse_arguments(text);
     } else if !arguments.is_object() {
         return None;
     }
     Some(call)
 }
 
-/// Arguments that are written as JSON, as an object; what is none stays a string.
-pub fn arguments_of(text: &str) -> Value {
+/// Parses arguments that are a JSON object. Anything else remains a string.
+pub fn parse_arguments(text: &str) -> Value {
     if text.trim().is_empty() {
         return Map::new().into();
     }
     serde_json::from_str::<Map<String, Value>>(text).map_or_else(|_| text.into(), Value::from)
 }
 
-/// The text of a list of parts that is at `place`.
+/// Joins the text parts of the content at `path`.
 ///
 /// # Errors
-/// Names the part that makes no sense or that this model cannot read.
-pub fn text_of(place: &str, parts: &[Value]) -> Result<String, ApiError> {
+/// If a part is invalid or not text.
+pub fn text_of(path: &str, parts: &[Value]) -> Result<String, ApiError> {
     let texts = parts.iter().enumerate().map(|(at, part)| {
-        let place = format!("{place}[{at}]");
+        let path = format!("{path}[{at}]");
         let kind = part["type"].as_str().unwrap_or_default();
         let text = match kind {
             "text" | "input_text" | "output_text" => part["text"].as_str(),
             "refusal" => part["refusal"].as_str(),
             "image_url" | "input_image" | "input_audio" | "file" | "input_file" | "video_url" => {
-                let message =
-                    format!("{place} is of the type {kind}, but this model reads text only");
-                return Err(ApiError::unsupported(place, message));
+                let message = format!("{path} has the type {kind}; only text is supported");
+                return Err(ApiError::unsupported(path, message));
             }
             _ => {
-                let message = format!("{place}.type must be text, found {}", part["type"]);
-                return Err(ApiError::field(place, message));
+                let message = format!("{path}.type is {}; only text is supported", part["type"]);
+                return Err(ApiError::field(path, message));
             }
         };
-        text.ok_or_else(|| ApiError::field(place.clone(), format!("{place}.text must be a string")))
+        text.ok_or_else(|| ApiError::field(path.clone(), format!("{path}.text must be a string")))
     });
     Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
 }
@@ -154,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_with_their_place() {
+    fn invalid_messages_are_rejected_with_their_path() {
         assert_eq!(
             problem(json!("hi")),
             "messages[1] must be an object with `role` and `content`"
@@ -181,7 +188,7 @@ mod tests {
         let image = json!({"type": "image_url", "image_url": {"url": "data:,"}});
         assert!(
             problem(json!({"role": "user", "content": [image]}))
-                .starts_with("messages[1].content[0] is of the type image_url")
+                .starts_with("messages[1].content[0] has the type image_url")
         );
         assert!(
             problem(
@@ -193,13 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn parts_and_arguments_become_what_templates_read() {
+    fn text_parts_are_joined_and_arguments_are_parsed() {
         let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
         let call = json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": "{\"x\": [1]}"}});
-        let odd = json!({"id": "2", "type": "function", "function": {"name": "f", "arguments": "{\"x\": "}});
+        let unparsable = json!({"id": "2", "type": "function", "function": {"name": "f", "arguments": "{\"x\": "}});
         let messages = vec![
             json!({"role": "user", "content": parts}),
-            json!({"role": "assistant", "content": null, "tool_calls": [call, odd]}),
+            json!({"role": "assistant", "content": null, "tool_calls": [call, unparsable]}),
         ];
         let messages = normalize(messages).unwrap();
         assert_eq!(messages[0]["content"], "a\nb");

@@ -1,4 +1,4 @@
-//! OpenAI's protocol.
+//! OpenAI's APIs: chat completions, completions, embeddings, models, and the tokenizer routes.
 
 pub mod chat;
 pub mod completions;

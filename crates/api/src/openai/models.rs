@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// CompletionLogprobs the model that is served.
+/// Lists the model.
 pub async fn list(State(server): State<AppState>) -> Json<Value> {
     Json(json!({"object": "list", "data": [description(&server, &server.options().model)]}))
 }
 
-/// Describes the model under one of its names.
+/// Describes the model by one of its names.
 pub async fn retrieve(
     State(server): State<AppState>,
     id: Result<Path<String>, PathRejection>,

@@ -1,17 +1,17 @@
-//! What chats and responses can ask of an answer, under whichever name.
+//! Parameters that chat completions and responses have under different names.
 
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::state::ServedModel;
 
-/// Other tokens whose log-probability may be asked for.
+/// Most alternatives that get a log-probability.
 const MAX_LOGPROBS: usize = 20;
 
-/// How many other tokens get a log-probability.
+/// The number of alternatives that get a log-probability.
 ///
 /// # Errors
-/// When there are too many.
+/// If there are too many.
 pub fn top_logprobs(count: Option<usize>) -> Result<usize, ApiError> {
     match count.unwrap_or_default() {
         count if count > MAX_LOGPROBS => {
@@ -22,26 +22,27 @@ pub fn top_logprobs(count: Option<usize>) -> Result<usize, ApiError> {
     }
 }
 
-/// Models are not told how much to say.
+/// Validates the field `path`: verbosity cannot be changed.
 ///
 /// # Errors
-/// When the field `place` asks for it.
-pub fn check_verbosity(place: &str, verbosity: Option<&str>) -> Result<(), ApiError> {
+/// If the value is not the default.
+pub fn check_verbosity(path: &str, verbosity: Option<&str>) -> Result<(), ApiError> {
     match verbosity {
         None | Some("medium") => Ok(()),
         Some(_) => {
-            let message = format!("{place} is not supported: say it in the prompt");
-            Err(ApiError::unsupported(place, message))
+            let message =
+                format!("{path} must be medium; describe the wanted length in the prompt");
+            Err(ApiError::unsupported(path, message))
         }
     }
 }
 
-/// Tells the template how much to reason, in the words it knows.
+/// Passes the reasoning effort of the field `path` to the chat template.
 ///
 /// # Errors
-/// When the field `place` asks for it and the template knows no words.
-pub fn set_effort(
-    place: &str,
+/// If the template has no variable for it.
+pub fn set_reasoning_effort(
+    path: &str,
     model: &ServedModel,
     kwargs: &mut Map<String, Value>,
     effort: String,
@@ -54,8 +55,8 @@ pub fn set_effort(
             .or_insert((effort != "none").into());
     } else if effort != "none" {
         let message =
-            format!("{place} is not supported: this model's template has no way to say it");
-        return Err(ApiError::unsupported(place, message));
+            format!("{path} is not supported: the model's chat template has no variable for it");
+        return Err(ApiError::unsupported(path, message));
     }
     Ok(())
 }

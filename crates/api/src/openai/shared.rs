@@ -1,4 +1,4 @@
-//! What chats and completions have in common.
+//! Fields and values that several of OpenAI's APIs have in common.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -13,12 +13,12 @@ use crate::error::ApiError;
 use crate::generate::{Finish, GenerationParams};
 use crate::openapi::requests;
 
-/// A name with letters behind it that no other has.
+/// A unique id with this prefix.
 pub fn new_id(prefix: &str) -> String {
     format!("{prefix}{}", Uuid::new_v4().simple())
 }
 
-/// Text, or a list of texts.
+/// A string or a list of strings.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a string or a list of strings")]
 pub enum OneOrMany {
@@ -35,33 +35,17 @@ impl From<OneOrMany> for Vec<String> {
     }
 }
 
-/// What a stream has beyond the answer.
+/// Options of a stream.
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 pub struct StreamOptions {
-    /// Count tokens in a last chunk.
+    /// Send the usage in a last chunk.
     #[serde(default)]
     pub include_usage: bool,
-    /// FieldPolicy; the length of chunks is not padded here.
+    /// Ignored: chunks are not padded.
     #[serde(default)]
-    #[expect(
-        dead_code,
-        reason = "taken without a word: it changes nothing about an answer"
-    )]
+    #[expect(dead_code, reason = "accepted and ignored")]
     pub include_obfuscation: bool,
 }
-
-/// The fields of [`SamplingFields`] and [`StreamFields`], which chats and completions read.
-macro_rules! shared_fields {
-    ($($more:literal),* $(,)?) => {
-        &[
-            "model", "stream", "stream_options", "timings", "temperature", "top_p", "top_k", "min_p",
-            "repetition_penalty", "repetition_context_size", "presence_penalty", "frequency_penalty", "logit_bias", "seed",
-            "stop", "n", "ignore_eos", "service_tier", "cache_salt",
-            $($more),*
-        ]
-    };
-}
-pub(crate) use shared_fields;
 
 /// What is asked of a response as a whole.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -69,28 +53,28 @@ pub struct StreamFields {
     pub model: String,
     pub stream: Option<bool>,
     pub stream_options: Option<StreamOptions>,
-    /// Say where the time went.
+    /// Adds `timings` to the response.
     pub timings: Option<bool>,
 }
 
 impl StreamFields {
-    /// Whether the answer is to be streamed.
+    /// Whether the response is streamed.
     ///
     /// # Errors
-    /// When there are options for a stream that is not asked for.
+    /// If there are stream options without a stream.
     pub fn streams(&self) -> Result<bool, ApiError> {
         let streams = self.stream.unwrap_or_default();
         if !streams && self.stream_options.is_some() {
             return Err(ApiError::field(
                 "stream_options",
-                "stream_options needs `\"stream\": true`",
+                "stream_options requires `\"stream\": true`",
             ));
         }
         Ok(streams)
     }
 }
 
-/// How tokens are chosen; the same for chats and completions.
+/// Sampling parameters and limits.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct SamplingFields {
     #[schemars(range(min = 0))]
@@ -102,7 +86,7 @@ pub struct SamplingFields {
     pub min_p: Option<f32>,
     #[schemars(range(min = 0.000001))]
     pub repetition_penalty: Option<f32>,
-    /// Last tokens, prompt included, that the penalty looks at.
+    /// Number of last tokens, prompt included, that `repetition_penalty` applies to.
     #[schemars(range(min = 1))]
     pub repetition_context_size: Option<usize>,
     #[schemars(range(min = -2, max = 2))]
@@ -116,15 +100,17 @@ pub struct SamplingFields {
     #[schemars(range(min = 1))]
     pub n: Option<usize>,
     pub ignore_eos: Option<bool>,
-    /// How soon the answer is wanted: `flex` lets others go first, `priority` goes ahead of others.
+    /// Scheduling priority: `priority` is high, `flex` is low, everything else is normal.
     pub service_tier: Option<String>,
-    /// Only requests with the same text share what the cache holds of their prompts.
+    /// Prefix cache entries are shared only by requests with the same salt.
     pub cache_salt: Option<String>,
 }
 
 impl SamplingFields {
+    /// The generation parameters.
+    ///
     /// # Errors
-    /// When a key of `logit_bias` is no token id.
+    /// If a key of `logit_bias` is not a token id.
     pub fn params(self) -> Result<GenerationParams, ApiError> {
         let bias = self.logit_bias.unwrap_or_default().into_iter();
         let logit_bias = bias
@@ -132,7 +118,7 @@ impl SamplingFields {
                 if let Ok(id) = id.parse() {
                     Ok((id, value))
                 } else {
-                    let message = format!("logit_bias has the key {id:?}; its keys are token ids");
+                    let message = format!("logit_bias has the key {id:?}; keys must be token ids");
                     Err(ApiError::field("logit_bias", message))
                 }
             })
@@ -156,20 +142,20 @@ impl SamplingFields {
                 Some("priority") => Priority::High,
                 _ => Priority::Normal,
             },
-            cache_salt: self.cache_salt.as_deref().map_or(0, salt),
+            cache_salt: self.cache_salt.as_deref().map_or(0, hash_salt),
             ..GenerationParams::default()
         })
     }
 }
 
-/// The number of a salt, which nobody else's text is likely to have.
-fn salt(text: &str) -> u64 {
+/// Hashes a cache salt. 0 is the salt of requests without one.
+fn hash_salt(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
 }
 
-/// Tokens that a request took.
+/// Token counts of a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     pub prompt_tokens: usize,
@@ -178,25 +164,25 @@ pub struct Usage {
     pub prompt_tokens_details: PromptDetails,
 }
 
-/// Of a prompt's tokens.
+/// Details of the prompt tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct PromptDetails {
-    /// How many were not computed again.
+    /// Tokens found in the prefix cache.
     pub cached_tokens: usize,
 }
 
 impl Usage {
-    /// Adds an answer to the same prompt.
+    /// Adds a completion of the same prompt.
     pub fn add_completion(&mut self, metrics: &RequestMetrics) {
         self.prompt_tokens = metrics.prompt_tokens;
-        // Answers that start together find what was there before all of them.
+        // Completions of one prompt are looked up one after the other, so the numbers may differ.
         let cached = &mut self.prompt_tokens_details.cached_tokens;
         *cached = metrics.cached_tokens.max(*cached);
         self.completion_tokens += metrics.generated_tokens;
         self.total_tokens = self.prompt_tokens + self.completion_tokens;
     }
 
-    /// Adds what a request with another prompt took.
+    /// Adds the usage of another prompt.
     pub fn add_prompt(&mut self, other: &Self) {
         self.prompt_tokens += other.prompt_tokens;
         self.prompt_tokens_details.cached_tokens += other.prompt_tokens_details.cached_tokens;
@@ -205,7 +191,7 @@ impl Usage {
     }
 }
 
-/// Where the time of an answer went, for requests with `"timings": true`.
+/// Latencies and speeds of a completion, for requests with `"timings": true`.
 pub fn timings(metrics: &RequestMetrics) -> Value {
     json!({
         "queue_ms": metrics.queue_time.as_secs_f64() * 1e3,
@@ -216,12 +202,12 @@ pub fn timings(metrics: &RequestMetrics) -> Value {
     })
 }
 
-/// The word for an finish.
+/// The finish reason in OpenAI's format.
 pub fn finish_reason(finish: &Finish) -> &'static str {
     finish.reason.as_str()
 }
 
-/// Seconds since 1970.
+/// Seconds since the Unix epoch.
 pub fn now() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -239,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn tiers_of_service_are_priorities() {
+    fn service_tiers_map_to_priorities() {
         let priority = |tier: Value| params(json!({"service_tier": tier})).priority;
         assert_eq!(priority(json!("flex")), Priority::Low);
         assert_eq!(priority(json!("priority")), Priority::High);
@@ -249,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn salts_differ_like_their_texts() {
+    fn different_cache_salts_have_different_hashes() {
         let salt = |text: Value| params(json!({"cache_salt": text})).cache_salt;
         assert_eq!(salt(json!(null)), 0);
         assert_eq!(salt(json!("ann")), salt(json!("ann")));

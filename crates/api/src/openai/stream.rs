@@ -1,4 +1,4 @@
-//! A chat as a stream of chunks.
+//! Chat completions as a stream of chunks.
 
 use std::collections::VecDeque;
 
@@ -15,10 +15,10 @@ use crate::generate::{ChatChunk, Completion, merge};
 use crate::sse::{self, Message};
 use crate::state::AppState;
 
-/// Names the program that answered, as the protocol wants.
+/// `system_fingerprint` of all responses.
 pub const FINGERPRINT: &str = concat!("mlxm-", env!("CARGO_PKG_VERSION"));
 
-/// What all chunks of a response share.
+/// What a response and its chunks have in common.
 pub struct ChunkTemplate {
     pub server: AppState,
     pub id: String,
@@ -29,21 +29,21 @@ pub struct ChunkTemplate {
     pub logprobs: bool,
 }
 
-/// Chunks that wait to be sent, and what is known of each answer.
+/// The state of a stream.
 struct State<S> {
     template: ChunkTemplate,
     chunks: S,
     ready: VecDeque<Message>,
-    /// Log-probabilities that no chunk has carried yet, for each answer.
+    /// For each completion: log-probabilities that are not part of a chunk yet.
     logprobs: Vec<Vec<Value>>,
     usage: Usage,
     ended: bool,
 }
 
-/// The response that streams `answers`.
-pub fn chat(template: ChunkTemplate, answers: Vec<Completion>) -> Response {
+/// Streams `completions`.
+pub fn chat(template: ChunkTemplate, completions: Vec<Completion>) -> Response {
     let limits = template.server.options().limits.clone();
-    let count = answers.len();
+    let count = completions.len();
     let first = (0..count).map(|index| {
         let delta = json!({"role": "assistant", "content": ""});
         Message::Data(template.chunk(index, delta, None))
@@ -51,7 +51,7 @@ pub fn chat(template: ChunkTemplate, answers: Vec<Completion>) -> Response {
     let state = State {
         ready: first.collect(),
         template,
-        chunks: merge(answers),
+        chunks: merge(completions),
         logprobs: vec![Vec::new(); count],
         usage: Usage::default(),
         ended: false,

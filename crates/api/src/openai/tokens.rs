@@ -1,24 +1,24 @@
-//! `POST /tokenize`, `/detokenize` and `/apply-template`: what the model reads.
+//! `POST /tokenize`, `/detokenize` and `/apply-template`.
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::chat::chat;
+use super::chat::{FIELD_POLICY, PromptFields};
 use crate::error::ApiError;
-use crate::extract::{Body, read};
+use crate::extract::{Body, Fields, RequestBody};
+use crate::fields::FieldPolicy;
 use crate::openapi::requests::{self, merged, schema_of};
 use crate::state::{AppState, ServedModel};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct TokenizeFields {
-    /// Text; `content` and `text` are other names for it.
+    /// Text to tokenize; `content` and `text` are aliases.
     #[serde(alias = "content", alias = "text")]
     prompt: Option<String>,
-    #[schemars(schema_with = "requests::optional_messages")]
-    messages: Option<Value>,
     add_special_tokens: Option<bool>,
     return_token_strs: Option<bool>,
 }
@@ -29,55 +29,101 @@ struct DetokenizeFields {
     skip_special_tokens: Option<bool>,
 }
 
-/// Any of these bodies.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "it describes what `model` reads")]
+/// The model of any of these bodies.
+#[derive(Debug, Deserialize, JsonSchema)]
 struct ModelFields {
-    /// The served model, if it is left out.
+    /// The served model, if omitted.
     model: Option<String>,
 }
 
-/// The schema of a request to `/tokenize`; a conversation may have the other fields of a chat, too.
-pub fn tokenize_body() -> Value {
-    merged(&[schema_of::<ModelFields>(), schema_of::<TokenizeFields>()])
+/// `messages` of a body that may have a prompt instead.
+#[derive(JsonSchema)]
+struct MessagesField {
+    #[schemars(schema_with = "requests::optional_messages")]
+    #[expect(dead_code, reason = "only its schema is used")]
+    messages: Option<Value>,
 }
 
-/// The schema of a request to `/detokenize`.
+/// Fields of chat completions that do not change a prompt.
+const PROMPT_POLICY: FieldPolicy = FieldPolicy {
+    ignored: &[
+        "stream",
+        "stream_options",
+        "timings",
+        "user",
+        "metadata",
+        "store",
+    ],
+    unsupported: FIELD_POLICY.unsupported,
+};
+
+/// The schema of a request to `/tokenize`; a conversation may have the other fields of a chat, too.
+pub fn tokenize_body() -> Value {
+    merged(&[
+        schema_of::<ModelFields>(),
+        schema_of::<TokenizeFields>(),
+        schema_of::<MessagesField>(),
+    ])
+}
+
+/// The schema of `/detokenize`.
 pub fn detokenize_body() -> Value {
     merged(&[schema_of::<ModelFields>(), schema_of::<DetokenizeFields>()])
 }
 
-/// The schema of a request to `/apply-template`: that of a chat, whose model may be left out.
+/// The schema of `/apply-template`: that of a chat completion with an optional model.
 pub fn template_body() -> Value {
     let mut body = super::chat::body();
     body["required"] = json!(["messages"]);
     body
 }
 
-/// A body of these routes may leave the model out.
-fn model<'a>(server: &'a AppState, body: &Map<String, Value>) -> Result<&'a ServedModel, ApiError> {
-    match body.get("model") {
-        None | Some(Value::Null) => server.model(),
-        Some(Value::String(name)) => server.model_named(name),
-        Some(_) => Err(ApiError::field("model", "model must be a string")),
+impl ModelFields {
+    fn resolve<'a>(&self, server: &'a AppState) -> Result<&'a ServedModel, ApiError> {
+        match &self.model {
+            None => server.model(),
+            Some(name) => server.model_named(name),
+        }
     }
 }
 
-/// Text, or a conversation, to token ids.
+/// The body of `/tokenize`.
+pub struct TokenizeBody {
+    model: ModelFields,
+    options: TokenizeFields,
+    messages: Option<PromptFields>,
+}
+
+impl RequestBody for TokenizeBody {
+    const POLICY: FieldPolicy = PROMPT_POLICY;
+
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            model: fields.take()?,
+            options: fields.take()?,
+            messages: if fields.has("messages") {
+                Some(PromptFields::read(fields)?)
+            } else {
+                None
+            },
+        })
+    }
+}
+
+/// Tokenizes a text or a rendered conversation.
 pub async fn tokenize(
     State(server): State<AppState>,
-    Body(body): Body,
-) -> Result<Json<Value>, ApiError> {
-    let body = body?;
-    blocking(server, move |server| {
-        let model = model(server, &body)?;
-        let fields: TokenizeFields = read(&body)?;
-        let tokens = match (fields.prompt, fields.messages) {
+    Body { request, warnings }: Body<TokenizeBody>,
+) -> Result<Response, ApiError> {
+    let response = blocking(server, move |server| {
+        let model = request.model.resolve(server)?;
+        let options = request.options;
+        let tokens = match (options.prompt, request.messages) {
             (Some(text), None) => model
                 .engine
                 .tokenizer()
-                .encode(&text, fields.add_special_tokens.unwrap_or(true))?,
-            (None, Some(_)) => model.chat.prompt(&chat(model, &body)?)?.tokens,
+                .encode(&text, options.add_special_tokens.unwrap_or(true))?,
+            (None, Some(prompt)) => model.chat.prompt(&prompt.chat_request(model)?)?.tokens,
             _ => return Err(ApiError::field("prompt", "give either prompt or messages")),
         };
         let mut response = json!({
@@ -85,58 +131,95 @@ pub async fn tokenize(
             "max_model_len": model.engine.memory_plan().context_length,
             "tokens": tokens,
         });
-        if fields.return_token_strs.unwrap_or_default() {
+        if options.return_token_strs.unwrap_or_default() {
             let text = |id: &u32| model.engine.tokenizer().id_to_token(*id);
             response["token_strs"] = json!(tokens.iter().map(text).collect::<Vec<_>>());
         }
         Ok(response)
-    })
-    .await
+    });
+    Ok(warnings.attach(response.await?))
 }
 
-/// Token ids to text.
+/// The body of `/detokenize`.
+pub struct DetokenizeBody {
+    model: ModelFields,
+    fields: DetokenizeFields,
+}
+
+impl RequestBody for DetokenizeBody {
+    const POLICY: FieldPolicy = FieldPolicy::NONE;
+
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            model: fields.take()?,
+            fields: fields.take()?,
+        })
+    }
+}
+
+/// Decodes token ids.
 pub async fn detokenize(
     State(server): State<AppState>,
-    Body(body): Body,
-) -> Result<Json<Value>, ApiError> {
-    let body = body?;
-    blocking(server, move |server| {
-        let model = model(server, &body)?;
-        let fields: DetokenizeFields = read(&body)?;
+    Body { request, warnings }: Body<DetokenizeBody>,
+) -> Result<Response, ApiError> {
+    let response = blocking(server, move |server| {
+        let model = request.model.resolve(server)?;
+        let DetokenizeFields {
+            tokens,
+            skip_special_tokens,
+        } = request.fields;
         let vocab_size = model.engine.info().vocab_size;
-        if let Some(id) = fields.tokens.iter().find(|id| **id as usize >= vocab_size) {
+        if let Some(id) = tokens.iter().find(|id| **id as usize >= vocab_size) {
             let message = format!(
-                "tokens has {id}; the model's token ids go from 0 to {}",
+                "tokens contains {id}; the model's token ids are 0 to {}",
                 vocab_size - 1
             );
             return Err(ApiError::field("tokens", message));
         }
-        let skip_special = fields.skip_special_tokens.unwrap_or_default();
-        Ok(json!({"prompt": model.engine.tokenizer().decode(&fields.tokens, skip_special)}))
-    })
-    .await
+        let skip_special = skip_special_tokens.unwrap_or_default();
+        Ok(json!({"prompt": model.engine.tokenizer().decode(&tokens, skip_special)}))
+    });
+    Ok(warnings.attach(response.await?))
 }
 
-/// A conversation as the model reads it.
+/// The body of `/apply-template`.
+pub struct TemplateBody {
+    model: ModelFields,
+    prompt: PromptFields,
+}
+
+impl RequestBody for TemplateBody {
+    const POLICY: FieldPolicy = PROMPT_POLICY;
+
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            model: fields.take()?,
+            prompt: PromptFields::read(fields)?,
+        })
+    }
+}
+
+/// The prompt of a conversation, as text.
 pub async fn apply_template(
     State(server): State<AppState>,
-    Body(body): Body,
-) -> Result<Json<Value>, ApiError> {
-    let body = body?;
-    blocking(server, move |server| {
-        let model = model(server, &body)?;
-        Ok(json!({"prompt": model.chat.prompt(&chat(model, &body)?)?.text}))
-    })
-    .await
+    Body { request, warnings }: Body<TemplateBody>,
+) -> Result<Response, ApiError> {
+    let response = blocking(server, move |server| {
+        let model = request.model.resolve(server)?;
+        let chat = request.prompt.chat_request(model)?;
+        Ok(json!({"prompt": model.chat.prompt(&chat)?.text}))
+    });
+    Ok(warnings.attach(response.await?))
 }
 
-/// Long texts take their time.
+/// Runs `work` on the blocking pool: long texts take long to tokenize.
 async fn blocking(
     server: AppState,
     work: impl FnOnce(&AppState) -> Result<Value, ApiError> + Send + 'static,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let done = tokio::task::spawn_blocking(move || work(&server));
-    done.await
-        .map_err(|_| ApiError::internal("the text could not be processed"))?
-        .map(Json)
+    let response = done
+        .await
+        .map_err(|_| ApiError::internal("the text could not be processed"))??;
+    Ok(Json(response).into_response())
 }

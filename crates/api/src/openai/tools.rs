@@ -1,54 +1,51 @@
-//! Validating tools.
+//! Validates `tools`.
 
 use serde_json::Value;
 
 use crate::error::ApiError;
 
-/// Checks a list of tools.
+/// Validates a list of tools.
 ///
 /// # Errors
-/// Names the tool and the field that make no sense.
-pub fn check(tools: &[Value]) -> Result<(), ApiError> {
-    check_shown(tools, ".function")
+/// If a tool is invalid or not a function.
+pub fn validate(tools: &[Value]) -> Result<(), ApiError> {
+    validate_at(tools, ".function")
 }
 
-/// Checks tools whose functions clients know under another `path` inside the tool.
+/// Validates a list of tools. `function_path` is the path of the function inside a tool, for error messages.
 ///
 /// # Errors
-/// Names the tool and the field that make no sense.
-pub fn check_shown(tools: &[Value], path: &str) -> Result<(), ApiError> {
+/// As [`validate`].
+pub fn validate_at(tools: &[Value], function_path: &str) -> Result<(), ApiError> {
     let mut names = Vec::new();
     for (index, tool) in tools.iter().enumerate() {
-        let wrong = |field: &str, problem: String| {
-            let place = format!("tools[{index}]{field}");
-            ApiError::field(place.clone(), format!("{place} {problem}"))
+        let invalid = |field: &str, problem: String| {
+            let path = format!("tools[{index}]{field}");
+            ApiError::field(path.clone(), format!("{path} {problem}"))
         };
         if tool["type"] != "function" {
-            let problem = format!(
-                "is {}; only tools of the type function are known",
-                tool["type"]
-            );
-            return Err(wrong(".type", problem));
+            let problem = format!("is {}; only function is supported", tool["type"]);
+            return Err(invalid(".type", problem));
         }
         let Some(name) = tool["function"]["name"]
             .as_str()
             .filter(|name| is_name(name))
         else {
             let problem =
-                "must have 1 to 64 letters, digits, underscores, dots or dashes".to_owned();
-            return Err(wrong(&format!("{path}.name"), problem));
+                "must consist of 1 to 64 letters, digits, underscores, dots or dashes".to_owned();
+            return Err(invalid(&format!("{function_path}.name"), problem));
         };
         if names.contains(&name) {
-            return Err(wrong(
-                &format!("{path}.name"),
-                format!("is `{name}`, like another tool's"),
+            return Err(invalid(
+                &format!("{function_path}.name"),
+                format!("is `{name}`, which another tool already has"),
             ));
         }
         names.push(name);
         let parameters = &tool["function"]["parameters"];
         if !parameters.is_object() && !parameters.is_null() {
-            return Err(wrong(
-                &format!("{path}.parameters"),
+            return Err(invalid(
+                &format!("{function_path}.parameters"),
                 "must be a JSON schema".to_owned(),
             ));
         }

@@ -1,4 +1,4 @@
-//! What Anthropic's routes answer.
+//! Response schemas of Anthropic's API.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ pub fn error() -> Value {
     }))
 }
 
-/// An answer to a conversation.
+/// A message.
 pub fn message() -> Value {
     let string = json!({"type": "string"});
     let count = json!({"type": "integer", "minimum": 0});
@@ -43,7 +43,7 @@ pub fn message() -> Value {
     }))
 }
 
-/// The tokens of a conversation.
+/// The result of `count_tokens`.
 pub fn token_count() -> Value {
     object_schema(json!({"input_tokens": {"type": "integer", "minimum": 0}}))
 }

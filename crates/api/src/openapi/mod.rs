@@ -1,8 +1,8 @@
-//! `GET /openapi.json`: an OpenAPI 3.1 document of all routes, made from the types that read the requests.
+//! `GET /openapi.json`: an OpenAPI 3.1 document of all routes. Request schemas are generated from the types that parse requests.
 //!
-//! - `operations`: the routes and what each answers, a table of contents.
-//! - `requests`: a body's schema from the types that read it, and the parts that types leave open.
-//! - `openai`, `responses`, `anthropic`: what the protocols answer.
+//! - `operations`: routes, methods, and responses.
+//! - `requests`: request schemas.
+//! - `openai`, `responses`, `anthropic`: response schemas.
 
 mod anthropic;
 mod openai;
@@ -20,7 +20,7 @@ use operations::{Operation, ResponseBody};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
 
-/// Describes all routes.
+/// Returns the document.
 pub async fn describe() -> Json<&'static Value> {
     Json(&DOCUMENT)
 }
@@ -36,8 +36,8 @@ fn document() -> Value {
         "info": {
             "title": "mlxm",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "One model behind the OpenAI and Anthropic APIs. Fields that are not described here are named in a \
-                `warning` header, or refused by a server that was started with --strict.",
+            "description": "OpenAI and Anthropic APIs for one model. Fields that are not described here are named in a `warning` \
+                header, or rejected if the server was started with --strict.",
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -58,9 +58,9 @@ fn document() -> Value {
 impl Operation {
     fn describe(&self) -> Value {
         let mut responses = Map::new();
-        for (status, description, answer) in &self.responses {
+        for (status, description, body) in &self.responses {
             let mut response = json!({"description": description});
-            response["content"] = answer.content();
+            response["content"] = body.content();
             responses.insert(status.to_string(), response);
         }
         for status in self.errors {
@@ -72,7 +72,7 @@ impl Operation {
             "responses": responses,
         });
         if self.needs_key {
-            // A server without a key takes requests without one.
+            // Authentication is optional: a server without a key accepts all requests.
             described["security"] = json!([{}, {"bearer": []}, {"header": []}]);
         }
         if let Some(body) = &self.body {
@@ -109,30 +109,30 @@ impl ResponseBody {
     }
 }
 
-/// An event of a stream.
+/// The schema of a server-sent event.
 fn event_schema() -> Value {
     json!({
         "type": "object",
         "description": "Each event, with `\"stream\": true`.",
         "properties": {
             "event": {"type": "string"},
-            "data": {"type": "string", "description": "JSON, or `[DONE]` at the end of OpenAI's chats and completions."},
+            "data": {"type": "string", "description": "JSON, or `[DONE]` at the end of chat completions and completions."},
         },
         "required": ["data"],
     })
 }
 
-/// A response that says why there is no answer, in the protocol's shape.
+/// The description of an error response.
 fn error_response(status: u16, protocol: Protocol) -> Value {
     let description = match status {
-        400 => "A field makes no sense, is not supported, or the body is no JSON",
+        400 => "Invalid JSON, or an invalid or unsupported field",
         401 => "The API key is missing or wrong",
-        404 => "There is no such model, or no such thing",
-        413 => "The body is larger than this server takes",
-        429 => "Too many requests wait",
+        404 => "Unknown model or response",
+        413 => "The body is too large",
+        429 => "The queue is full",
         503 => "The model is still loading, or the server is shutting down",
-        504 => "The answer took longer than a request may",
-        _ => "Something failed that should not",
+        504 => "The request timed out",
+        _ => "Internal error",
     };
     let name = match protocol {
         Protocol::OpenAi => "OpenAiError",
@@ -142,7 +142,7 @@ fn error_response(status: u16, protocol: Protocol) -> Value {
     let mut response =
         json!({"description": description, "content": {"application/json": {"schema": schema}}});
     if matches!(status, 429 | 503) {
-        response["headers"] = json!({"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}}});
+        response["headers"] = json!({"Retry-After": {"description": "Seconds to wait before the next attempt", "schema": {"type": "integer"}}});
     }
     response
 }
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use crate::{AppState, ServerOptions, Shutdown, routes, serve};
 
-    /// The document's paths, with parameters as routes write them.
+    /// The paths of the document.
     fn documented() -> Vec<String> {
         let document = document();
         let paths = document["paths"].as_object().unwrap();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_route_is_documented_and_no_other() {
+    fn document_lists_exactly_the_routes() {
         let mut routes: Vec<String> = routes::paths()
             .map(|path| path.replace("{*", "{"))
             .collect();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn routes_take_the_documented_methods_and_no_others() {
+    async fn routes_accept_exactly_the_documented_methods() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = AppState::starting(ServerOptions::default());
@@ -186,11 +186,11 @@ mod tests {
             for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
                 let route = path.replace("{id}", "x");
                 let request = client.request(method.parse().unwrap(), format!("{url}{route}"));
-                let taken = request.send().await.unwrap().status() != 405;
-                let known = DOCUMENT["paths"][&path]
+                let accepted = request.send().await.unwrap().status() != 405;
+                let documented = DOCUMENT["paths"][&path]
                     .get(method.to_lowercase())
                     .is_some();
-                assert_eq!(taken, known, "{method} {path}");
+                assert_eq!(accepted, documented, "{method} {path}");
             }
         }
     }
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_have_the_documented_shape() {
+    fn errors_match_the_documented_schema() {
         let error = crate::error::ApiError::field("n", "n is 0");
         for (protocol, schema) in [
             (Protocol::OpenAi, openai::error()),

@@ -1,8 +1,8 @@
-//! What OpenAI's routes, and those without a protocol, answer.
+//! Response schemas of OpenAI's APIs and of the tokenizer routes.
 
 use serde_json::{Value, json};
 
-/// An object whose fields are all there.
+/// An object whose fields are all required.
 pub fn object_schema(properties: Value) -> Value {
     let names: Vec<&String> = properties
         .as_object()
@@ -16,7 +16,7 @@ fn count() -> Value {
     json!({"type": "integer", "minimum": 0})
 }
 
-/// A list.
+/// An array.
 pub fn list(items: Value) -> Value {
     json!({"type": "array", "items": items})
 }
@@ -40,7 +40,7 @@ fn usage() -> Value {
     }))
 }
 
-/// Where the time of an answer went.
+/// Latencies and speeds of a completion.
 pub fn timings() -> Value {
     object_schema(json!({
         "queue_ms": {"type": "number"},
@@ -71,7 +71,7 @@ fn response(object: &str, choice: Value) -> Value {
     }))
 }
 
-/// An answer to a conversation.
+/// A chat completion.
 pub fn chat_completion() -> Value {
     let mut message = object_schema(json!({
         "role": {"const": "assistant"},
@@ -100,7 +100,7 @@ pub fn chat_completion() -> Value {
     response("chat.completion", choice)
 }
 
-/// Continued texts.
+/// A text completion.
 pub fn completion() -> Value {
     let logprob = json!({"type": "number", "maximum": 0});
     let logprobs = object_schema(json!({
@@ -124,18 +124,18 @@ pub fn model() -> Value {
         "created": count(),
         "owned_by": {"type": "string"},
     }));
-    // There once the model is loaded.
+    // Present once the model is loaded.
     model["properties"]["context_length"] = count();
     model["properties"]["architecture"] = json!({"type": "string"});
     model["properties"]["parameters"] = count();
-    let can = json!({"type": "boolean"});
+    let flag = json!({"type": "boolean"});
     model["properties"]["capabilities"] = object_schema(
-        json!({"chat": can, "tools": can, "reasoning": can, "vision": can, "embeddings": can}),
+        json!({"chat": flag, "tools": flag, "reasoning": flag, "vision": flag, "embeddings": flag}),
     );
     model
 }
 
-/// All models.
+/// The list of models.
 pub fn models() -> Value {
     object_schema(json!({"object": {"const": "list"}, "data": list(model())}))
 }
@@ -148,7 +148,7 @@ pub fn tokens() -> Value {
     tokens
 }
 
-/// Text that a model reads.
+/// Prompt text.
 pub fn prompt() -> Value {
     object_schema(json!({"prompt": {"type": "string"}}))
 }

@@ -1,8 +1,8 @@
-//! The routes and what each responses, a table of contents.
+//! The operations of all routes.
 
 use serde_json::{Value, json};
 
-use super::{anthropic as anthropic_shapes, openai as shapes, responses as items};
+use super::{anthropic as anthropic_schemas, openai as schemas, responses as response_schemas};
 use crate::anthropic;
 use crate::error::Protocol;
 use crate::openai::{chat, completions, embeddings, tokens};
@@ -11,40 +11,39 @@ use crate::responses::request as responses_request;
 /// A method of a route.
 pub struct Operation {
     pub id: &'static str,
-    /// In small letters.
+    /// In lower case.
     pub method: &'static str,
-    /// Parameters are in braces.
+    /// With parameters in braces.
     pub path: &'static str,
     pub summary: &'static str,
     pub protocol: Protocol,
-    /// The schema of its body.
+    /// The schema of the request body.
     pub body: Option<Value>,
-    /// Names and schemas of what may be asked behind the path.
+    /// Names and schemas of the query parameters.
     pub query: Vec<(&'static str, Value)>,
-    /// Status, what it means, and what comes with it.
+    /// Status, description, and body.
     pub responses: Vec<(u16, &'static str, ResponseBody)>,
-    /// Statuses that come with an error.
+    /// Statuses of errors.
     pub errors: &'static [u16],
-    /// Where the server has a key.
+    /// Whether the route needs the API key, if the server has one.
     pub needs_key: bool,
 }
 
-/// What comes with a status.
+/// The body of a response.
 pub enum ResponseBody {
     /// JSON of this schema.
     Json(Value),
-    /// The same, or a stream of events where one was asked for.
+    /// JSON of this schema, or a stream of server-sent events.
     JsonOrEvents(Value),
     /// Text of this media type.
     Text(&'static str),
 }
 
-/// What a route can say that computes an answer.
+/// Errors of routes that generate completions.
 const GENERATION_ERRORS: &[u16] = &[400, 401, 404, 413, 429, 500, 503, 504];
-/// What a route can say that reads a body.
+/// Errors of other routes with a request body.
 const BODY_ERRORS: &[u16] = &[400, 401, 404, 413, 500, 503];
-
-/// What a route can say about stored responses.
+/// Errors of routes about stored responses.
 const STORED_ERRORS: &[u16] = &[400, 401, 404, 500];
 
 /// All operations.
@@ -53,127 +52,129 @@ pub fn all() -> Vec<Operation> {
         post(
             "createChatCompletion",
             "/v1/chat/completions",
-            "Answers a conversation",
+            "Creates a chat completion",
             chat::body(),
         )
         .responses(
-            ResponseBody::JsonOrEvents(shapes::chat_completion()),
+            ResponseBody::JsonOrEvents(schemas::chat_completion()),
             GENERATION_ERRORS,
         ),
         post(
             "createCompletion",
             "/v1/completions",
-            "Continues texts or tokens",
+            "Creates completions of texts or token ids",
             completions::body(),
         )
         .responses(
-            ResponseBody::JsonOrEvents(shapes::completion()),
+            ResponseBody::JsonOrEvents(schemas::completion()),
             GENERATION_ERRORS,
         ),
         post(
             "createResponse",
             "/v1/responses",
-            "Answers a conversation and keeps the response",
+            "Creates and stores a response",
             responses_request::body(),
         )
         .responses(
-            ResponseBody::JsonOrEvents(items::response()),
+            ResponseBody::JsonOrEvents(response_schemas::response()),
             GENERATION_ERRORS,
         ),
         get(
             "retrieveResponse",
             "/v1/responses/{id}",
-            "Shows a stored response",
+            "Returns a stored response",
         )
-        .responses(ResponseBody::Json(items::response()), STORED_ERRORS),
+        .responses(
+            ResponseBody::Json(response_schemas::response()),
+            STORED_ERRORS,
+        ),
         Operation {
             method: "delete",
             ..get(
                 "deleteResponse",
                 "/v1/responses/{id}",
-                "Forgets a stored response",
+                "Deletes a stored response",
             )
         }
-        .responses(ResponseBody::Json(items::deleted()), STORED_ERRORS),
+        .responses(
+            ResponseBody::Json(response_schemas::deleted()),
+            STORED_ERRORS,
+        ),
         input_items(),
-        // What is stored has ended, so there is nothing to cancel.
+        // Always an error: there are no background responses.
         Operation {
             method: "post",
             ..get(
                 "cancelResponse",
                 "/v1/responses/{id}/cancel",
-                "Says that nothing runs in the background",
+                "Not supported: there are no background responses",
             )
         }
         .errors(STORED_ERRORS),
-        // The served model has no embeddings, so the route has no answer but errors.
+        // Always an error: there are no embedding models.
         post(
             "createEmbedding",
             "/v1/embeddings",
-            "Says that a model that writes text has no embeddings",
+            "Not supported: there are no embedding models",
             embeddings::body(),
         )
         .errors(BODY_ERRORS),
         post(
             "createMessage",
             "/v1/messages",
-            "Answers a conversation",
+            "Creates a message",
             anthropic::messages::body(),
         )
         .anthropic()
         .responses(
-            ResponseBody::JsonOrEvents(anthropic_shapes::message()),
+            ResponseBody::JsonOrEvents(anthropic_schemas::message()),
             GENERATION_ERRORS,
         ),
         post(
             "countTokens",
             "/v1/messages/count_tokens",
-            "Counts the tokens that a conversation takes",
+            "Counts the prompt tokens of a request",
             anthropic::messages::count_body(),
         )
         .anthropic()
         .responses(
-            ResponseBody::Json(anthropic_shapes::token_count()),
+            ResponseBody::Json(anthropic_schemas::token_count()),
             BODY_ERRORS,
         ),
-        get(
-            "listModels",
-            "/v1/models",
-            "CompletionLogprobs the model that is served",
-        )
-        .responses(ResponseBody::Json(shapes::models()), &[401]),
+        get("listModels", "/v1/models", "Lists the model")
+            .responses(ResponseBody::Json(schemas::models()), &[401]),
         get(
             "retrieveModel",
             "/v1/models/{id}",
-            "Describes the model under one of its names",
+            "Describes the model by one of its names",
         )
-        .responses(ResponseBody::Json(shapes::model()), &[400, 401, 404]),
+        .responses(ResponseBody::Json(schemas::model()), &[400, 401, 404]),
         post(
             "tokenize",
             "/tokenize",
-            "A text or a conversation to token ids",
+            "Tokenizes a text or a rendered conversation",
             tokens::tokenize_body(),
         )
-        .responses(ResponseBody::Json(shapes::tokens()), BODY_ERRORS),
+        .responses(ResponseBody::Json(schemas::tokens()), BODY_ERRORS),
         post(
             "detokenize",
             "/detokenize",
-            "Token ids to text",
+            "Decodes token ids",
             tokens::detokenize_body(),
         )
-        .responses(ResponseBody::Json(shapes::prompt()), BODY_ERRORS),
+        .responses(ResponseBody::Json(schemas::prompt()), BODY_ERRORS),
         post(
             "applyTemplate",
             "/apply-template",
-            "A conversation as the model reads it",
+            "Renders a conversation with the chat template",
             tokens::template_body(),
         )
-        .responses(ResponseBody::Json(shapes::prompt()), BODY_ERRORS),
+        .responses(ResponseBody::Json(schemas::prompt()), BODY_ERRORS),
         health(),
         get(
             "metrics",
             "/metrics",
-            "Counts and times in the text format of Prometheus",
+            "Metrics in the OpenMetrics text format",
         )
         .without_key()
         .responses(ResponseBody::Text("application/openmetrics-text"), &[500]),
@@ -184,9 +185,9 @@ pub fn all() -> Vec<Operation> {
 }
 
 fn input_items() -> Operation {
-    let summary = "CompletionLogprobs the items that a stored response responses";
+    let summary = "Lists the input items of a stored response";
     let mut operation = get("listInputItems", "/v1/responses/{id}/input_items", summary)
-        .responses(ResponseBody::Json(items::items()), STORED_ERRORS);
+        .responses(ResponseBody::Json(response_schemas::items()), STORED_ERRORS);
     operation.query = vec![
         ("after", json!({"type": "string"})),
         (
@@ -199,20 +200,25 @@ fn input_items() -> Operation {
 }
 
 fn health() -> Operation {
-    let shape = |status: Value| {
+    let body = |status: Value| {
         ResponseBody::Json(json!({
             "type": "object",
             "required": ["status", "model"],
             "properties": {"status": status, "model": {"type": "string"}},
         }))
     };
-    let mut operation = get("health", "/health", "Whether requests are taken").without_key();
+    let mut operation =
+        get("health", "/health", "Whether the server accepts requests").without_key();
     operation.responses = vec![
-        (200, "Requests are taken", shape(json!({"const": "ready"}))),
+        (
+            200,
+            "The server accepts requests",
+            body(json!({"const": "ready"})),
+        ),
         (
             503,
             "The model is still loading, or the server is shutting down",
-            shape(json!({"enum": ["starting", "draining"]})),
+            body(json!({"enum": ["starting", "draining"]})),
         ),
     ];
     operation
@@ -252,8 +258,8 @@ impl Operation {
         self
     }
 
-    fn responses(mut self, answer: ResponseBody, errors: &'static [u16]) -> Self {
-        self.responses.push((200, self.summary, answer));
+    fn responses(mut self, body: ResponseBody, errors: &'static [u16]) -> Self {
+        self.responses.push((200, self.summary, body));
         self.errors(errors)
     }
 

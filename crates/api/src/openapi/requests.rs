@@ -1,4 +1,4 @@
-//! A body's schema from the types that read it, and the parts that the types leave open.
+//! Request schemas, generated from the types that parse the requests, and schemas of fields that are parsed by hand.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::fields::FieldPolicy;
 
-/// The schema of one type.
+/// The schema of a type.
 pub fn schema_of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
@@ -17,14 +17,13 @@ pub fn schema_of<T: JsonSchema>() -> Value {
     schema.to_value()
 }
 
-/// The schema of a body that several types read, with the official fields that none of them reads.
-pub fn body(parts: &[Value], official: &FieldPolicy) -> Value {
+/// The merged schema of several types, with the ignored and unsupported fields of the route.
+pub fn body(parts: &[Value], policy: &FieldPolicy) -> Value {
     let mut body = merged(parts);
-    for name in official.ignored {
-        body["properties"][*name] =
-            json!({"description": "Taken; it changes nothing about an answer."});
+    for name in policy.ignored {
+        body["properties"][*name] = json!({"description": "Accepted and ignored."});
     }
-    for (name, reason) in official.unsupported {
+    for (name, reason) in policy.unsupported {
         body["properties"][*name] = json!({
             "description": format!("Not supported: {reason}."),
             "enum": [null, false, "", [], {}],
@@ -33,7 +32,7 @@ pub fn body(parts: &[Value], official: &FieldPolicy) -> Value {
     body
 }
 
-/// The schema of a body that several types read. A field that may be null may be left out as well.
+/// The merged schema of several types. Nullable fields are optional.
 pub fn merged(parts: &[Value]) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
@@ -55,7 +54,7 @@ fn is_nullable(schema: &Value) -> bool {
         .is_some_and(|variants| variants.iter().any(|variant| variant["type"] == "null"))
 }
 
-/// `schema`, or null, which is the same as leaving the field out.
+/// `schema` or null, which is the same as omitting the field.
 pub fn optional(schema: Value) -> Schema {
     json_schema!({"anyOf": [schema, {"type": "null"}]})
 }
@@ -72,7 +71,7 @@ pub fn text() -> Value {
     ]})
 }
 
-/// Messages of OpenAI's chats.
+/// Messages of chat completions.
 pub fn messages(_: &mut SchemaGenerator) -> Schema {
     let call = json!({
         "type": "object",
@@ -124,7 +123,7 @@ pub fn messages(_: &mut SchemaGenerator) -> Schema {
     ]}})
 }
 
-/// The same, where they may be left out.
+/// As [`messages`], optional.
 pub fn optional_messages(generator: &mut SchemaGenerator) -> Schema {
     optional(messages(generator).to_value())
 }
@@ -134,7 +133,7 @@ pub fn tool_name() -> Value {
     json!({"type": "string", "pattern": "^[a-zA-Z0-9_.-]{1,64}$"})
 }
 
-/// Tools of OpenAI's chats.
+/// Tools of chat completions.
 pub fn tools(_: &mut SchemaGenerator) -> Schema {
     optional(json!({"type": "array", "items": {
         "type": "object",
@@ -155,7 +154,7 @@ pub fn tools(_: &mut SchemaGenerator) -> Schema {
     }}))
 }
 
-/// The choice between them.
+/// `tool_choice` of chat completions.
 pub fn tool_choice(_: &mut SchemaGenerator) -> Schema {
     optional(json!({"anyOf": [
         {"enum": ["auto", "none", "required"]},
@@ -170,9 +169,9 @@ pub fn tool_choice(_: &mut SchemaGenerator) -> Schema {
     ]}))
 }
 
-/// The shapes that answers can be held to.
+/// `response_format` of chat completions.
 pub fn response_format(_: &mut SchemaGenerator) -> Schema {
-    let described = json!({
+    let json_schema = json!({
         "type": "object",
         "properties": {
             "type": {"const": "json_schema"},
@@ -192,7 +191,7 @@ pub fn response_format(_: &mut SchemaGenerator) -> Schema {
     optional(json!({"anyOf": [
         plain_format("text"),
         plain_format("json_object"),
-        described,
+        json_schema,
         text_format("regex", "A regular expression that the whole output must match"),
         text_format("grammar", "A Lark grammar"),
     ]}))
@@ -203,7 +202,7 @@ pub fn plain_format(kind: &str) -> Value {
     json!({"type": "object", "properties": {"type": {"const": kind}}, "required": ["type"]})
 }
 
-/// A format with one text, in the field of its name.
+/// A format with a string in the field of its name.
 pub fn text_format(kind: &str, description: &str) -> Value {
     json!({
         "type": "object",
@@ -212,7 +211,7 @@ pub fn text_format(kind: &str, description: &str) -> Value {
     })
 }
 
-/// A format with the schema beside its type.
+/// A format with the schema next to its type.
 pub fn schema_format() -> Value {
     json!({
         "type": "object",
@@ -224,18 +223,18 @@ pub fn schema_format() -> Value {
     })
 }
 
-/// Biases of tokens.
+/// `logit_bias`.
 pub fn logit_bias(_: &mut SchemaGenerator) -> Schema {
     optional(json!({
         "type": "object",
-        "description": "Token ids, and what is added to their logits.",
+        "description": "Token ids and the biases that are added to their logits.",
         "propertyNames": {"pattern": "^[0-9]{1,9}$"},
         "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
     }))
 }
 
-/// Messages of Anthropic's protocol.
-pub fn blocks(_: &mut SchemaGenerator) -> Schema {
+/// Messages of Anthropic's API.
+pub fn anthropic_messages(_: &mut SchemaGenerator) -> Schema {
     let block = |kind: &str, fields: Value| {
         let mut properties = json!({"type": {"const": kind}});
         let mut required = vec![json!("type")];
@@ -270,12 +269,12 @@ pub fn blocks(_: &mut SchemaGenerator) -> Schema {
     ]}})
 }
 
-/// A system prompt.
+/// `system` of Anthropic's API.
 pub fn system(_: &mut SchemaGenerator) -> Schema {
     optional(text())
 }
 
-/// Tools of Anthropic's protocol.
+/// Tools of Anthropic's API.
 pub fn anthropic_tools(_: &mut SchemaGenerator) -> Schema {
     optional(json!({"type": "array", "items": {
         "type": "object",
@@ -289,7 +288,7 @@ pub fn anthropic_tools(_: &mut SchemaGenerator) -> Schema {
     }}))
 }
 
-/// The choice between them.
+/// `tool_choice` of Anthropic's API.
 pub fn anthropic_tool_choice(_: &mut SchemaGenerator) -> Schema {
     optional(json!({"anyOf": [
         {
@@ -312,7 +311,7 @@ pub fn anthropic_tool_choice(_: &mut SchemaGenerator) -> Schema {
     ]}))
 }
 
-/// The shapes that answers in Anthropic's protocol can be held to.
+/// `output_format` of Anthropic's API.
 pub fn output_format(_: &mut SchemaGenerator) -> Schema {
     optional(schema_format())
 }

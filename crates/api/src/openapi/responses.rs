@@ -1,4 +1,4 @@
-//! What the Responses API reads beside what its types say, and what it answers.
+//! Schemas of the Responses API: request fields that are parsed by hand, and responses.
 
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn parts(kind: &str) -> Value {
     json!({"anyOf": [{"type": "string"}, {"type": "array", "items": part}]})
 }
 
-/// Text, or a list of items.
+/// A string or a list of items.
 pub fn input(_: &mut SchemaGenerator) -> Schema {
     let string = json!({"type": "string"});
     let message = |roles: Value, content: Value| {
@@ -44,7 +44,7 @@ pub fn input(_: &mut SchemaGenerator) -> Schema {
     ]}))
 }
 
-/// Tools, which are flat here.
+/// Tools. The function is not nested, as it is in chat completions.
 pub fn tools(_: &mut SchemaGenerator) -> Schema {
     optional(json!({"type": "array", "items": {
         "type": "object",
@@ -59,7 +59,7 @@ pub fn tools(_: &mut SchemaGenerator) -> Schema {
     }}))
 }
 
-/// The choice between them.
+/// `tool_choice`.
 pub fn tool_choice(_: &mut SchemaGenerator) -> Schema {
     let named = json!({
         "type": "object",
@@ -81,7 +81,7 @@ pub fn tool_choice(_: &mut SchemaGenerator) -> Schema {
     ]}))
 }
 
-/// The shapes that answers can be held to.
+/// `text.format`.
 pub fn format(_: &mut SchemaGenerator) -> Schema {
     optional(json!({"anyOf": [
         plain_format("text"),
@@ -92,13 +92,13 @@ pub fn format(_: &mut SchemaGenerator) -> Schema {
     ]}))
 }
 
-/// A response.
+/// A response object.
 pub fn response() -> Value {
     let string = json!({"type": "string"});
     let count = json!({"type": "integer", "minimum": 0});
     let nullable = json!({"type": ["string", "null"]});
     let status = json!({"enum": ["completed", "incomplete", "in_progress"]});
-    let said = object_schema(json!({
+    let output_text = object_schema(json!({
         "type": {"const": "output_text"},
         "text": string,
         "annotations": {"type": "array"},
@@ -109,7 +109,7 @@ pub fn response() -> Value {
         "id": string,
         "role": {"const": "assistant"},
         "status": status,
-        "content": list(said),
+        "content": list(output_text),
     }));
     let call = object_schema(json!({
         "type": {"const": "function_call"},
@@ -153,7 +153,7 @@ pub fn response() -> Value {
     response
 }
 
-/// That a response is gone.
+/// The result of deleting a response.
 pub fn deleted() -> Value {
     object_schema(json!({
         "id": {"type": "string"},
@@ -162,7 +162,7 @@ pub fn deleted() -> Value {
     }))
 }
 
-/// A page of the items that a response answers.
+/// A page of input items.
 pub fn items() -> Value {
     object_schema(json!({
         "object": {"const": "list"},

@@ -1,23 +1,23 @@
-//! Items of a response's input, in the form that templates read.
+//! Converts input items to chat messages.
 
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
-use crate::openai::messages::{arguments_of, text_of};
+use crate::openai::messages::{parse_arguments, text_of};
 
-/// Names what is wrong at a place of the request.
-fn wrong(place: &str, problem: &str) -> ApiError {
-    ApiError::field(place, format!("{place} {problem}"))
+/// An error at a path of the request.
+fn invalid(path: &str, problem: &str) -> ApiError {
+    ApiError::field(path, format!("{path} {problem}"))
 }
 
-/// Messages that are made of items, one after the other.
+/// Builds chat messages from items.
 pub struct Conversation {
     messages: Vec<Value>,
-    /// What the assistant did in a row belongs to one message.
+    /// Consecutive items of the assistant, which become one message.
     turn: Turn,
 }
 
-/// What the assistant thinks, says and calls before it waits.
+/// An assistant message under construction.
 #[derive(Debug, Default)]
 struct Turn {
     reasoning: Option<String>,
@@ -26,50 +26,52 @@ struct Turn {
 }
 
 impl Conversation {
-    /// A conversation that has only instructions.
+    /// A conversation with only instructions.
     pub fn new(instructions: Option<&str>) -> Self {
         let mut conversation = Self {
             messages: Vec::new(),
             turn: Turn::default(),
         };
         if let Some(instructions) = instructions.filter(|text| !text.is_empty()) {
-            conversation.instruct("system", instructions.to_owned());
+            conversation.push_instructions("system", instructions.to_owned());
         }
         conversation
     }
 
-    /// Adds the item at `place`.
+    /// Adds the item at `path`.
     ///
     /// # Errors
-    /// Names the item that makes no sense or that this model cannot read.
-    pub fn push(&mut self, place: &str, item: &Value) -> Result<(), ApiError> {
+    /// If the item is invalid or not supported.
+    pub fn push(&mut self, path: &str, item: &Value) -> Result<(), ApiError> {
         if !item.is_object() {
-            return Err(wrong(place, "must be an object"));
+            return Err(invalid(path, "must be an object"));
         }
         let text = |name: &str| match &item[name] {
             Value::String(text) => Ok(text.as_str()),
-            _ => Err(wrong(&format!("{place}.{name}"), "must be a string")),
+            _ => Err(invalid(&format!("{path}.{name}"), "must be a string")),
         };
         match &item["type"] {
-            Value::Null => self.message(place, item),
+            Value::Null => self.push_message_item(path, item),
             Value::String(kind) => match kind.as_str() {
-                "message" => self.message(place, item),
+                "message" => self.push_message_item(path, item),
                 "function_call" => {
                     let (name, id) = (text("name")?, text("call_id")?);
                     let function =
-                        json!({"name": name, "arguments": arguments_of(text("arguments")?)});
+                        json!({"name": name, "arguments": parse_arguments(text("arguments")?)});
                     let call = json!({"id": id, "type": "function", "function": function});
                     self.turn.calls.push(call);
                     Ok(())
                 }
                 "function_call_output" => {
                     let id = text("call_id")?;
-                    let output = texts(&format!("{place}.output"), &item["output"])?;
-                    self.say(json!({"role": "tool", "tool_call_id": id, "content": output}));
+                    let output = joined_text(&format!("{path}.output"), &item["output"])?;
+                    self.push_message(
+                        json!({"role": "tool", "tool_call_id": id, "content": output}),
+                    );
                     Ok(())
                 }
                 "reasoning" => {
-                    let reasoning = reasoning(place, item)?;
+                    let reasoning = reasoning(path, item)?;
                     if self.turn.content.is_some() || !self.turn.calls.is_empty() {
                         self.end_turn();
                     }
@@ -83,18 +85,18 @@ impl Conversation {
                 }
                 "item_reference" => {
                     let message = format!(
-                        "{place} refers to another item, which is not supported: send the item itself, or previous_response_id"
+                        "{path} has the type item_reference, which is not supported: send the item, or use previous_response_id"
                     );
-                    Err(ApiError::unsupported(place, message))
+                    Err(ApiError::unsupported(path, message))
                 }
                 kind => {
                     let message = format!(
-                        "{place} is of the type {kind}; only message, function_call, function_call_output and reasoning are known"
+                        "{path} has the type {kind}; only message, function_call, function_call_output and reasoning are supported"
                     );
-                    Err(ApiError::unsupported(place, message))
+                    Err(ApiError::unsupported(path, message))
                 }
             },
-            _ => Err(wrong(&format!("{place}.type"), "must be a string")),
+            _ => Err(invalid(&format!("{path}.type"), "must be a string")),
         }
     }
 
@@ -104,20 +106,20 @@ impl Conversation {
         self.messages
     }
 
-    fn message(&mut self, place: &str, item: &Value) -> Result<(), ApiError> {
-        let content = texts(&format!("{place}.content"), &item["content"])?;
+    fn push_message_item(&mut self, path: &str, item: &Value) -> Result<(), ApiError> {
+        let content = joined_text(&format!("{path}.content"), &item["content"])?;
         match item["role"].as_str() {
-            Some("user") => self.say(json!({"role": "user", "content": content})),
+            Some("user") => self.push_message(json!({"role": "user", "content": content})),
             Some("assistant") => {
                 if self.turn.content.is_some() || !self.turn.calls.is_empty() {
                     self.end_turn();
                 }
                 self.turn.content = Some(content);
             }
-            Some(role @ ("system" | "developer")) => self.instruct(role, content),
+            Some(role @ ("system" | "developer")) => self.push_instructions(role, content),
             _ => {
-                return Err(wrong(
-                    &format!("{place}.role"),
+                return Err(invalid(
+                    &format!("{path}.role"),
                     "must be one of user, assistant, system, developer",
                 ));
             }
@@ -125,13 +127,13 @@ impl Conversation {
         Ok(())
     }
 
-    fn say(&mut self, message: Value) {
+    fn push_message(&mut self, message: Value) {
         self.end_turn();
         self.messages.push(message);
     }
 
-    fn instruct(&mut self, role: &str, text: String) {
-        self.say(json!({"role": role, "content": text}));
+    fn push_instructions(&mut self, role: &str, text: String) {
+        self.push_message(json!({"role": role, "content": text}));
     }
 
     fn end_turn(&mut self) {
@@ -150,29 +152,29 @@ impl Conversation {
     }
 }
 
-/// The text of a string or a list of parts.
-fn texts(place: &str, value: &Value) -> Result<String, ApiError> {
+/// Joins the texts of a string or a list of parts.
+fn joined_text(path: &str, value: &Value) -> Result<String, ApiError> {
     match value {
         Value::String(text) => Ok(text.clone()),
-        Value::Array(parts) => text_of(place, parts),
-        _ => Err(wrong(place, "must be a string or a list of parts")),
+        Value::Array(parts) => text_of(path, parts),
+        _ => Err(invalid(path, "must be a string or a list of parts")),
     }
 }
 
-/// The text of a reasoning item: what was thought, else its summary. What is encrypted nobody can read here.
-fn reasoning(place: &str, item: &Value) -> Result<Option<String>, ApiError> {
+/// The text of a reasoning item: its content, otherwise its summary. Encrypted content is ignored.
+fn reasoning(path: &str, item: &Value) -> Result<Option<String>, ApiError> {
     for (field, kind) in [("content", "reasoning_text"), ("summary", "summary_text")] {
-        let place = format!("{place}.{field}");
+        let path = format!("{path}.{field}");
         let parts = match &item[field] {
             Value::Null => continue,
             Value::Array(parts) => parts,
-            _ => return Err(wrong(&place, "must be a list")),
+            _ => return Err(invalid(&path, "must be a list")),
         };
         let texts = parts.iter().enumerate().map(|(at, part)| {
             let text = part["text"].as_str().filter(|_| part["type"] == kind);
             text.ok_or_else(|| {
                 let problem = format!("must have the type {kind} and a text");
-                wrong(&format!("{place}[{at}]"), &problem)
+                invalid(&format!("{path}[{at}]"), &problem)
             })
         });
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn items_become_messages_and_a_turn_one_message() {
+    fn items_of_one_assistant_turn_are_merged_into_one_message() {
         let items = [
             json!({"role": "user", "content": [{"type": "input_text", "text": "Time"}, {"type": "input_text", "text": "here?"}]}),
             json!({"type": "reasoning", "id": "rs_1", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]}),
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_with_their_place() {
+    fn invalid_items_are_rejected_with_their_path() {
         let problem = |item: Value| messages(None, &[item]).unwrap_err().to_string();
         assert_eq!(problem(json!(1)), "input[0] must be an object");
         assert_eq!(
@@ -247,7 +249,7 @@ mod tests {
         );
         assert!(
             problem(json!({"role": "user", "content": [{"type": "input_image"}]}))
-                .starts_with("input[0].content[0] is of the type input_image")
+                .starts_with("input[0].content[0] has the type input_image")
         );
         assert_eq!(
             problem(json!({"type": "function_call", "call_id": "c", "name": "f"})),
@@ -255,17 +257,17 @@ mod tests {
         );
         assert!(
             problem(json!({"type": "item_reference", "id": "msg_1"}))
-                .starts_with("input[0] refers to another item")
+                .starts_with("input[0] has the type item_reference")
         );
         assert!(
             problem(json!({"type": "web_search_call", "id": "ws_1"}))
-                .starts_with("input[0] is of the type web_search_call")
+                .starts_with("input[0] has the type web_search_call")
         );
         assert_eq!(
             problem(json!({"type": "reasoning", "summary": [{"text": "x"}]})),
             "input[0].summary[0] must have the type summary_text and a text"
         );
-        let opaque = json!({"type": "reasoning", "summary": [], "encrypted_content": "x"});
-        assert_eq!(messages(None, &[opaque]).unwrap(), [] as [Value; 0]);
+        let encrypted = json!({"type": "reasoning", "summary": [], "encrypted_content": "x"});
+        assert_eq!(messages(None, &[encrypted]).unwrap(), [] as [Value; 0]);
     }
 }

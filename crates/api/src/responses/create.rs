@@ -6,59 +6,54 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::StreamExt as _;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::object::ResponseEnvelope;
 use super::output::Output;
-use super::request::{FIELD_POLICY, ParsedRequest, ResponseFields};
+use super::request::{ParsedRequest, ResponseBody};
 use super::store::StoredResponse;
 use super::stream;
-use crate::error::{ApiError, Protocol};
-use crate::extract::{Body, read};
+use crate::error::ApiError;
+use crate::extract::Body;
 use crate::generate::{Completion, start};
 use crate::layers::RequestStart;
 use crate::openai::logprobs;
-use crate::openai::shared::StreamFields;
 use crate::state::AppState;
 
-/// Answers a conversation.
+/// Creates a response.
 pub async fn create(
     State(server): State<AppState>,
     Extension(received_at): Extension<RequestStart>,
-    Body(body): Body,
-) -> Response {
-    let answer = async |body: Map<String, Value>| answer(&server, &body, received_at.0).await;
-    FIELD_POLICY
-        .respond(&server, Protocol::OpenAi, body, answer)
-        .await
+    Body { request, warnings }: Body<ResponseBody>,
+) -> Result<Response, ApiError> {
+    let response = respond(&server, request, received_at.0).await?;
+    Ok(warnings.attach(response))
 }
 
-async fn answer(
+async fn respond(
     server: &AppState,
-    body: &Map<String, Value>,
+    mut body: ResponseBody,
     received_at: Instant,
 ) -> Result<Response, ApiError> {
-    let whole: StreamFields = read(body)?;
-    let model = server.model_named(&whole.model)?;
-    let mut fields: ResponseFields = read(body)?;
-    let streams = whole.streams()?;
-    let previous = match fields.previous_response_id.as_deref() {
+    let model = server.model_named(&body.stream.model)?;
+    let streams = body.stream.streams()?;
+    let previous = match body.fields.previous_response_id.as_deref() {
         None => None,
         Some(id) => match server.responses().get(id).await? {
             Some(stored) => Some(stored),
             None => return Err(ApiError::unknown_previous_response(id)),
         },
     };
-    let ParsedRequest { chat, input } = fields.parse(model, body, previous)?;
-    let envelope = ResponseEnvelope::new(model, &whole.model, &fields, body);
+    let envelope = ResponseEnvelope::new(model, &body);
+    let ParsedRequest { chat, input } = body.fields.parse(model, body.sampling, previous)?;
     let started = start(chat, server, received_at).await;
     let mut started = started.map_err(rename_fields)?;
-    let answer = started.answers.pop();
+    let completion = started.completions.pop();
     let mut builder = ResponseBuilder {
         server: server.clone(),
         envelope,
-        input: fields.store.unwrap_or(true).then_some(input),
-        answer: answer.ok_or_else(|| ApiError::internal("there is no answer"))?,
+        input: body.fields.store.unwrap_or(true).then_some(input),
+        completion: completion.ok_or_else(|| ApiError::internal("there is no completion"))?,
         output: Output::default(),
     };
     if streams {
@@ -68,11 +63,11 @@ async fn answer(
         if let Some(response) = builder.step().await? {
             return Ok(Json(response).into_response());
         }
-        builder.output.events();
+        builder.output.take_events();
     }
 }
 
-/// Chats call some fields by other names.
+/// Replaces names of chat completion fields in an error.
 fn rename_fields(error: ApiError) -> ApiError {
     error
         .renamed("response_format", "text.format")
@@ -80,32 +75,33 @@ fn rename_fields(error: ApiError) -> ApiError {
         .renamed("messages", "input")
 }
 
-/// A response that is being made. Who drops it before it has ended stops the answer, and nothing is stored.
+/// A response in progress. Dropping it cancels the generation, and nothing is stored.
 pub struct ResponseBuilder {
     pub server: AppState,
     pub envelope: ResponseEnvelope,
     pub output: Output,
-    /// The items that are answered, if they are to be stored.
+    /// The input items, if the response is to be stored.
     input: Option<Vec<Value>>,
-    answer: Completion,
+    completion: Completion,
 }
 
 impl ResponseBuilder {
-    /// Takes a step; the last one stores the response and gives it out.
+    /// Processes the next chunk; the last one stores and returns the response.
     ///
     /// # Errors
-    /// When the answer cannot be completed or stored.
+    /// If the generation fails or the response cannot be stored.
     pub async fn step(&mut self) -> Result<Option<Value>, ApiError> {
-        let chunk = self.answer.next().await;
-        let chunk = chunk.ok_or_else(|| ApiError::internal("the answer has no end"))??;
+        let chunk = self.completion.next().await;
+        let chunk =
+            chunk.ok_or_else(|| ApiError::internal("the completion has no finish reason"))??;
         let model = self.server.loaded();
-        let ended = self.output.take(chunk, |logprob| {
+        let summary = self.output.push(chunk, |logprob| {
             Some(logprobs::chat_logprob(model?, logprob))
         });
-        let Some(ended) = ended else {
+        let Some(summary) = summary else {
             return Ok(None);
         };
-        let response = self.envelope.ended(&self.output, &ended);
+        let response = self.envelope.finished(&self.output, &summary);
         if let Some(input) = self.input.take() {
             let stored = StoredResponse { response, input };
             let id = self.envelope.id();

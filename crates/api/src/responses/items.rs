@@ -1,14 +1,14 @@
-//! Items of a response's input, as they are shown afterwards.
+//! Input items in the format that clients retrieve.
 
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::openai::shared::new_id;
 
-/// The items of `input`, each with the name of its place. A text is what the user says.
+/// The items of `input` with their paths. A string is a user message.
 ///
 /// # Errors
-/// When `input` is neither a text nor a list.
+/// If `input` is neither a string nor a list.
 pub fn read(input: Option<Value>) -> Result<Vec<(String, Value)>, ApiError> {
     match input {
         None | Some(Value::Null) => Ok(Vec::new()),
@@ -29,8 +29,8 @@ pub fn read(input: Option<Value>) -> Result<Vec<(String, Value)>, ApiError> {
     }
 }
 
-/// An item that was understood, with all that clients expect to find in it.
-pub fn complete(mut item: Value) -> Value {
+/// Adds the fields that a valid item may omit.
+pub fn with_defaults(mut item: Value) -> Value {
     let (kind, prefix) = match item["type"].as_str() {
         Some("function_call") => ("function_call", "fc_"),
         Some("function_call_output") => ("function_call_output", "fco_"),
@@ -65,26 +65,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inputs_are_read_and_completed() {
-        let [(place, item)] = &read(Some("Hi".into())).unwrap()[..] else {
-            panic!("a text is one item");
+    fn input_items_get_ids_types_and_content_parts() {
+        let [(path, item)] = &read(Some("Hi".into())).unwrap()[..] else {
+            panic!("a string is one item");
         };
-        assert_eq!(place, "input");
-        let complete_item = complete(item.clone());
-        assert!(complete_item["id"].as_str().unwrap().starts_with("msg_"));
+        assert_eq!(path, "input");
+        let message = with_defaults(item.clone());
+        assert!(message["id"].as_str().unwrap().starts_with("msg_"));
         assert_eq!(
-            complete_item["content"],
+            message["content"],
             json!([{"type": "input_text", "text": "Hi"}])
         );
         let output =
             json!({"type": "function_call_output", "id": "x", "call_id": "c", "output": "1"});
-        let completed = complete(output);
+        let output = with_defaults(output);
         assert_eq!(
-            (&completed["id"], &completed["status"]),
+            (&output["id"], &output["status"]),
             (&json!("x"), &json!("completed"))
         );
-        let said = complete(json!({"role": "assistant", "content": "Yes"}));
-        assert_eq!(said["content"][0]["type"], "output_text");
+        let message = with_defaults(json!({"role": "assistant", "content": "Yes"}));
+        assert_eq!(message["content"][0]["type"], "output_text");
         assert!(read(Some(json!(1))).is_err());
         assert_eq!(read(None).unwrap(), []);
     }

@@ -1,7 +1,7 @@
 //! OpenAI's Responses API.
 //!
-//! An input of items becomes the messages of a chat, and the answer becomes items again. Stored responses can be read, and
-//! continued by their id.
+//! Input items are converted to chat messages, and the completion to output items. Stored responses can be retrieved, and
+//! continued with `previous_response_id`.
 
 mod conversation;
 pub mod create;

@@ -1,45 +1,33 @@
-//! The response as an object, complete or not.
+//! The response object.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::output::{Output, OutputSummary};
-use super::request::ResponseFields;
+use super::request::ResponseBody;
 use crate::error::{ApiError, Protocol};
 use crate::openai::shared::{new_id, now, timings};
 use crate::state::ServedModel;
 
-/// What does not change while a response is made.
+/// The fields of a response that are known before its output.
 pub struct ResponseEnvelope {
     id: String,
-    fields: Map<String, Value>,
+    fields: Value,
     timings: bool,
 }
 
-/// Fields that are shown as they were sent.
-const ECHOED: [&str; 5] = [
-    "user",
-    "safety_identifier",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "max_output_tokens",
-];
-
 impl ResponseEnvelope {
     /// The envelope of a new response to a request.
-    pub fn new(
-        model: &ServedModel,
-        name: &str,
-        fields: &ResponseFields,
-        body: &Map<String, Value>,
-    ) -> Self {
+    pub fn new(model: &ServedModel, body: &ResponseBody) -> Self {
+        let ResponseBody {
+            stream,
+            fields,
+            sampling,
+            echoed,
+        } = body;
         let defaults = model.engine.default_sampling();
-        let sent = |name: &str, default: Value| match body.get(name) {
-            None | Some(Value::Null) => default,
-            Some(value) => value.clone(),
-        };
-        let tier = match sent("service_tier", Value::Null) {
-            tier if tier == "flex" || tier == "priority" => tier,
-            _ => "default".into(),
+        let tier = match sampling.service_tier.as_deref() {
+            Some(tier @ ("flex" | "priority")) => tier,
+            _ => "default",
         };
         let reasoning = fields.reasoning.as_ref();
         let id = new_id("resp_");
@@ -53,38 +41,36 @@ impl ResponseEnvelope {
             "error": null,
             "incomplete_details": null,
             "instructions": fields.instructions,
+            "max_output_tokens": fields.max_output_tokens,
             "max_tool_calls": null,
-            "metadata": sent("metadata", json!({})),
-            "model": name,
+            "metadata": fields.metadata.clone().unwrap_or_default(),
+            "model": stream.model,
             "output": [],
             "parallel_tool_calls": fields.parallel_tool_calls.unwrap_or(true),
             "previous_response_id": fields.previous_response_id,
+            "prompt_cache_key": echoed.prompt_cache_key,
+            "prompt_cache_retention": echoed.prompt_cache_retention,
             "reasoning": {
                 "effort": reasoning.and_then(|reasoning| reasoning.effort.clone()),
                 "summary": reasoning.and_then(|reasoning| reasoning.summary.clone()),
             },
+            "safety_identifier": echoed.safety_identifier,
             "service_tier": tier,
             "store": fields.store.unwrap_or(true),
-            "temperature": sent("temperature", defaults.temperature.into()),
+            "temperature": shortest(sampling.temperature.unwrap_or(defaults.temperature)),
             "text": fields.text_config(),
-            "tool_choice": sent("tool_choice", "auto".into()),
+            "tool_choice": fields.tool_choice.clone().unwrap_or_else(|| "auto".into()),
             "tools": tools(fields.tools.as_deref().unwrap_or_default()),
             "top_logprobs": fields.top_logprobs.unwrap_or_default(),
-            "top_p": sent("top_p", defaults.top_p.into()),
+            "top_p": shortest(sampling.top_p.unwrap_or(defaults.top_p)),
             "truncation": "disabled",
             "usage": null,
+            "user": echoed.user,
         });
-        let mut envelope = match envelope {
-            Value::Object(envelope) => envelope,
-            _ => Map::new(),
-        };
-        for name in ECHOED {
-            envelope.insert(name.to_owned(), sent(name, Value::Null));
-        }
         Self {
             id,
             fields: envelope,
-            timings: body.get("timings") == Some(&Value::Bool(true)),
+            timings: stream.timings.unwrap_or_default(),
         }
     }
 
@@ -93,17 +79,17 @@ impl ResponseEnvelope {
         &self.id
     }
 
-    /// The response before there is an answer.
+    /// The response while it is in progress.
     pub fn in_progress(&self) -> Value {
-        Value::Object(self.fields.clone())
+        self.fields.clone()
     }
 
-    /// The response whose answer has ended.
-    pub fn ended(&self, output: &Output, ended: &OutputSummary) -> Value {
+    /// The completed or incomplete response.
+    pub fn finished(&self, output: &Output, summary: &OutputSummary) -> Value {
         let mut response = self.in_progress();
         response["output"] = output.items().into();
-        response["usage"] = ended.usage();
-        if ended.is_complete() {
+        response["usage"] = summary.usage();
+        if summary.is_complete() {
             response["status"] = "completed".into();
             response["completed_at"] = now().into();
         } else {
@@ -111,12 +97,12 @@ impl ResponseEnvelope {
             response["incomplete_details"] = json!({"reason": "max_output_tokens"});
         }
         if self.timings {
-            response["timings"] = timings(&ended.finish.metrics);
+            response["timings"] = timings(&summary.finish.metrics);
         }
         response
     }
 
-    /// The response that will have no end.
+    /// The failed response.
     pub fn failed(&self, output: &Output, error: &ApiError) -> Value {
         let mut response = self.in_progress();
         response["output"] = output.items().into();
@@ -127,9 +113,14 @@ impl ResponseEnvelope {
     }
 }
 
+/// The f64 with the same shortest decimal form, so that 0.7 is not shown as 0.699999988079071.
+fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
+}
+
 /// Tools with the fields that clients expect to find.
 fn tools(tools: &[Value]) -> Value {
-    let shown = tools.iter().map(|tool| {
+    let complete = tools.iter().map(|tool| {
         let mut tool = tool.clone();
         if let Value::Object(tool) = &mut tool {
             for (name, default) in [
@@ -142,5 +133,5 @@ fn tools(tools: &[Value]) -> Value {
         }
         tool
     });
-    shown.collect()
+    complete.collect()
 }

@@ -1,4 +1,4 @@
-//! An answer becomes items, with the events that tell of them while they grow.
+//! Converts a completion to output items and stream events.
 
 use mlxm_chat::parsing::Part;
 use mlxm_engine::FinishReason;
@@ -8,22 +8,22 @@ use serde_json::{Value, json};
 use crate::generate::{ChatChunk, Finish};
 use crate::openai::shared::new_id;
 
-/// An event's name, and its data without the name and the number that streams add.
+/// Name and data of an event. Streams add `type` and `sequence_number` to the data.
 pub type Event = (&'static str, Value);
 
-/// The items of an answer so far.
+/// The output so far.
 #[derive(Debug, Default)]
 pub struct Output {
     items: Vec<Value>,
     open: Option<Open>,
-    /// Tokens whose text no part has shown yet.
+    /// Tokens whose text is not part of an item yet.
     pending_tokens: usize,
     pending_logprobs: Vec<Value>,
     reasoning_tokens: usize,
     events: Vec<Event>,
 }
 
-/// An answer that has summary.
+/// How a completion finished.
 pub struct OutputSummary {
     pub finish: Finish,
     reasoning_tokens: usize,
@@ -37,7 +37,7 @@ enum Kind {
     Call(usize),
 }
 
-/// The item that grows.
+/// The item that is being generated.
 #[derive(Debug)]
 struct Open {
     kind: Kind,
@@ -50,22 +50,21 @@ struct Open {
 }
 
 impl Output {
-    /// Takes what came with one token, and what `describe_type` makes of the token's log-probability. Says how the answer summary
-    /// when it did.
-    pub fn take(
+    /// Adds a chunk. `format_logprob` converts its log-probability. Returns the summary after the last chunk.
+    pub fn push(
         &mut self,
         chunk: ChatChunk,
-        describe_type: impl FnOnce(&TokenLogprob) -> Option<Value>,
+        format_logprob: impl FnOnce(&TokenLogprob) -> Option<Value>,
     ) -> Option<OutputSummary> {
         self.pending_tokens += usize::from(chunk.token.is_some());
         self.pending_logprobs
-            .extend(chunk.logprob.as_ref().and_then(describe_type));
+            .extend(chunk.logprob.as_ref().and_then(format_logprob));
         for part in chunk.parts {
             self.part(part);
         }
         let finish = chunk.finish?;
         if self.items.is_empty() && self.open.is_none() {
-            // An answer without a word is a message all the same.
+            // An empty completion is an empty message.
             self.open(Kind::Message, String::new());
         }
         let kind = self.open.as_ref().map(|open| open.kind);
@@ -81,12 +80,12 @@ impl Output {
         })
     }
 
-    /// The events since this was asked for the last time.
-    pub fn events(&mut self) -> Vec<Event> {
+    /// The events since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
 
-    /// The items; one that grew when the answer broke off is incomplete.
+    /// The items; the one that is being generated is incomplete.
     pub fn items(&self) -> Vec<Value> {
         let open = self.open.as_ref().map(|open| open.item("incomplete"));
         self.items.iter().cloned().chain(open).collect()
@@ -104,15 +103,15 @@ impl Output {
             }
             Part::ToolCall { index, name } => self.open(Kind::Call(index), name),
             Part::Arguments { index, delta } => {
-                let growing = self.open.as_ref().map(|open| open.kind);
-                if growing == Some(Kind::Call(index)) {
+                let open = self.open.as_ref().map(|open| open.kind);
+                if open == Some(Kind::Call(index)) {
                     self.append_delta("response.function_call_arguments.delta", &delta);
                 }
             }
         }
     }
 
-    /// Counts the tokens of what was just shown.
+    /// Counts the pending tokens for an item of this kind and returns their log-probabilities.
     fn take_pending(&mut self, kind: Option<Kind>) -> Vec<Value> {
         let tokens = std::mem::take(&mut self.pending_tokens);
         if kind == Some(Kind::Reasoning) {
@@ -121,7 +120,7 @@ impl Output {
         std::mem::take(&mut self.pending_logprobs)
     }
 
-    /// Opens an item, if it is not open.
+    /// Starts an item of this kind, unless it is the current one.
     fn open(&mut self, kind: Kind, name: String) {
         if self.open.as_ref().is_some_and(|open| open.kind == kind) {
             return;
@@ -141,7 +140,7 @@ impl Output {
         };
         let mut item = open.item("in_progress");
         if open.part().is_some() {
-            // Its only part comes with an event of its own.
+            // Its part is announced by a separate event.
             item["content"] = json!([]);
         }
         self.emit(
@@ -212,7 +211,7 @@ impl Output {
         self.events.push((name, data));
     }
 
-    /// Tells something of the item that grows.
+    /// Emits an event about an item.
     fn emit_for_item(&mut self, open: &Open, name: &'static str, field: &str, value: Value) {
         let mut data = json!({"item_id": open.id, "output_index": self.items.len()});
         if !matches!(open.kind, Kind::Call(_)) {
@@ -251,7 +250,7 @@ impl Open {
         }
     }
 
-    /// The part that holds the text. Calls have none.
+    /// The content part with the text. Tool calls have none.
     fn part(&self) -> Option<Value> {
         match self.kind {
             Kind::Reasoning => Some(json!({"type": "reasoning_text", "text": self.text})),
@@ -267,12 +266,12 @@ impl Open {
 }
 
 impl OutputSummary {
-    /// Whether nothing cut the answer off.
+    /// Whether the completion was not truncated.
     pub fn is_complete(&self) -> bool {
         !matches!(self.finish.reason, FinishReason::Length(_))
     }
 
-    /// Tokens that the response took.
+    /// Token counts.
     pub fn usage(&self) -> Value {
         let metrics = &self.finish.metrics;
         json!({
@@ -323,7 +322,7 @@ mod tests {
         Part::Content(text.to_owned())
     }
 
-    fn answer() -> Vec<ChatChunk> {
+    fn chunks() -> Vec<ChatChunk> {
         let call = |index| Part::ToolCall {
             index,
             name: "now".to_owned(),
@@ -343,8 +342,8 @@ mod tests {
         ]
     }
 
-    fn whole_answer() -> Vec<ChatChunk> {
-        let mut chunks = answer();
+    fn finished_chunks() -> Vec<ChatChunk> {
+        let mut chunks = chunks();
         chunks.push(end(FinishReason::ToolCalls));
         chunks
     }
@@ -353,15 +352,15 @@ mod tests {
         let mut output = Output::default();
         let mut summary = None;
         for chunk in chunks {
-            summary = output.take(chunk, |logprob| Some(json!({"logprob": logprob.logprob})));
+            summary = output.push(chunk, |logprob| Some(json!({"logprob": logprob.logprob})));
         }
-        let events = output.events();
+        let events = output.take_events();
         (output, events, summary)
     }
 
     #[test]
-    fn events_have_the_official_order() {
-        let (_, events, summary) = run(whole_answer());
+    fn events_have_the_order_of_the_openai_api() {
+        let (_, events, summary) = run(finished_chunks());
         let names: Vec<&str> = events
             .iter()
             .filter_map(|(name, _)| name.strip_prefix("response."))
@@ -396,8 +395,8 @@ mod tests {
     }
 
     #[test]
-    fn items_hold_what_the_events_told() {
-        let (output, events, summary) = run(whole_answer());
+    fn items_match_the_streamed_events() {
+        let (output, events, summary) = run(finished_chunks());
         let items = output.items();
         let kinds: Vec<&str> = items
             .iter()
@@ -426,7 +425,7 @@ mod tests {
             let id = data.get("item_id").unwrap_or(&data["item"]["id"]);
             assert_eq!(*id, items[index]["id"], "{name}");
         }
-        // Tokens count for what they turned out to be: of seven, the first three were thought, and three were said.
+        // Tokens without text count for the item that follows: three are reasoning, three are the message.
         assert_eq!(
             summary.unwrap().usage()["output_tokens_details"]["reasoning_tokens"],
             3
@@ -438,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_break_off_are_incomplete() {
+    fn truncated_output_is_incomplete() {
         let (output, _, summary) = run(vec![
             chunk(&[content("Once")]),
             end(FinishReason::Length(LengthCause::MaxTokens)),

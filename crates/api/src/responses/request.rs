@@ -1,4 +1,4 @@
-//! The body of `POST /v1/responses`.
+//! The request body of `POST /v1/responses`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -8,35 +8,17 @@ use super::conversation::Conversation;
 use super::store::StoredResponse;
 use super::{items, tools};
 use crate::error::ApiError;
-use crate::extract::read;
+use crate::extract::{Fields, RequestBody};
 use crate::fields::FieldPolicy;
 use crate::generate::{ChatRequest, GenerationParams, ResponseFormat};
 use crate::openai::options;
-use crate::openai::shared::{SamplingFields, StreamFields, shared_fields};
+use crate::openai::shared::{SamplingFields, StreamFields};
 use crate::openapi::requests::{self, schema_of};
 use crate::openapi::responses as described;
 use crate::state::ServedModel;
 
-/// The fields of the official API.
-pub const FIELD_POLICY: FieldPolicy = FieldPolicy {
-    read: shared_fields![
-        "input",
-        "instructions",
-        "previous_response_id",
-        "store",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "text",
-        "reasoning",
-        "max_output_tokens",
-        "top_logprobs",
-        "include",
-        "metadata",
-        "truncation",
-        "prompt_cache_options",
-        "chat_template_kwargs",
-    ],
+/// The fields of OpenAI's API.
+const FIELD_POLICY: FieldPolicy = FieldPolicy {
     ignored: &[
         "user",
         "safety_identifier",
@@ -46,21 +28,24 @@ pub const FIELD_POLICY: FieldPolicy = FieldPolicy {
     unsupported: &[
         ("background", "wait for the response, or stream it"),
         ("conversation", "use `previous_response_id`"),
-        ("prompt", "this server keeps no prompts; send the messages"),
         (
-            "max_tool_calls",
-            "this server runs no tools itself, so there is nothing to count",
+            "prompt",
+            "prompt templates are not available; send the messages",
         ),
-        ("context_management", "send the items that are to be read"),
-        ("moderation", "this server does not judge what is written"),
-        ("image", "this model reads text only"),
-        ("access_programs", "this server has no such programs"),
+        ("max_tool_calls", "built-in tools are not available"),
+        (
+            "context_management",
+            "send only the items that the model should read",
+        ),
+        ("moderation", "moderation is not available"),
+        ("image", "only text is supported"),
+        ("access_programs", "access programs are not available"),
     ],
 };
 
-/// What else may be included in a response. All but the first are about tools and inputs that this server does not have, or,
-/// with encrypted reasoning, about what it does not hide.
-const INCLUDABLE: [&str; 8] = [
+/// The values of `include`. Only the first has an effect: the others belong to built-in tools, to images, and to encrypted
+/// reasoning, which is never encrypted here.
+const INCLUDE_VALUES: [&str; 8] = [
     LOGPROBS,
     "reasoning.encrypted_content",
     "file_search_call.results",
@@ -72,10 +57,10 @@ const INCLUDABLE: [&str; 8] = [
 ];
 const LOGPROBS: &str = "message.output_text.logprobs";
 
-/// Entries of `metadata`, characters of a key, and characters of a value, at most.
+/// Most entries of `metadata`, characters of a key, and characters of a value.
 const METADATA_LIMITS: (usize, usize, usize) = (16, 64, 512);
 
-/// The fields that only responses have.
+/// Fields that only responses have.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ResponseFields {
     #[schemars(schema_with = "described::input")]
@@ -94,7 +79,7 @@ pub struct ResponseFields {
     pub max_output_tokens: Option<usize>,
     #[schemars(range(max = 20))]
     pub top_logprobs: Option<usize>,
-    #[schemars(extend("items" = {"enum": INCLUDABLE}))]
+    #[schemars(extend("items" = {"enum": INCLUDE_VALUES}))]
     include: Option<Vec<String>>,
     #[schemars(extend("additionalProperties" = {"type": "string", "maxLength": 512}, "maxProperties" = 16, "propertyNames" = {"maxLength": 64}))]
     pub metadata: Option<Map<String, Value>>,
@@ -104,7 +89,7 @@ pub struct ResponseFields {
     chat_template_kwargs: Option<Map<String, Value>>,
 }
 
-/// What the text of an answer is like.
+/// The format of the text output.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct TextFields {
     #[schemars(schema_with = "described::format")]
@@ -113,7 +98,7 @@ pub struct TextFields {
     verbosity: Option<String>,
 }
 
-/// How much is thought before an answer.
+/// Options of the reasoning.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ReasoningFields {
     pub effort: Option<String>,
@@ -123,13 +108,13 @@ pub struct ReasoningFields {
     mode: Option<String>,
 }
 
-/// How a prompt is kept. Where it is kept changes nothing about an answer, but whether there is one does.
+/// Options of the prompt cache. Other fields than `prewarm` do not affect the output and are ignored.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct PromptCacheFields {
     prewarm: Option<bool>,
 }
 
-/// The schema of a request.
+/// The schema of the request body.
 pub fn body() -> Value {
     let parts = [
         schema_of::<StreamFields>(),
@@ -141,26 +126,56 @@ pub fn body() -> Value {
     body
 }
 
-/// A request that was understood.
+/// The body of a request.
+pub struct ResponseBody {
+    pub stream: StreamFields,
+    pub fields: ResponseFields,
+    pub sampling: SamplingFields,
+    pub echoed: EchoedFields,
+}
+
+/// Fields that the response repeats and nothing else reads.
+#[derive(Debug, Default, Deserialize)]
+pub struct EchoedFields {
+    pub user: Option<Value>,
+    pub safety_identifier: Option<Value>,
+    pub prompt_cache_key: Option<Value>,
+    pub prompt_cache_retention: Option<Value>,
+}
+
+impl RequestBody for ResponseBody {
+    const POLICY: FieldPolicy = FIELD_POLICY;
+
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            stream: fields.take()?,
+            fields: fields.take()?,
+            sampling: fields.take()?,
+            echoed: fields.take()?,
+        })
+    }
+}
+
+/// The conversation of a request.
 pub struct ParsedRequest {
     pub chat: ChatRequest,
-    /// All items that are answered, those before this request included.
+    /// All input items, those of previous responses included.
     pub input: Vec<Value>,
 }
 
 impl ResponseFields {
-    /// The conversation that the request describes, after the one that it continues.
+    /// Parses the request. `previous` is the response that it continues.
     ///
     /// # Errors
-    /// Names the field that makes no sense or is not supported.
+    /// If a field is invalid or not supported.
     pub fn parse(
         &mut self,
         model: &ServedModel,
-        body: &Map<String, Value>,
+        sampling: SamplingFields,
         previous: Option<StoredResponse>,
     ) -> Result<ParsedRequest, ApiError> {
         self.check()?;
-        let params = self.params(body)?;
+        let params = self.params(sampling)?;
         let text = self.text.as_ref();
         options::check_verbosity(
             "text.verbosity",
@@ -168,8 +183,8 @@ impl ResponseFields {
         )?;
         let response_format =
             ResponseFormat::from_json(text.and_then(|text| text.format.as_ref()), "text.format")?;
-        let tools = tools::read(self.tools.as_deref().unwrap_or_default())?;
-        let (tool_choice, tools) = tools::choose(self.tool_choice.as_ref(), tools)?;
+        let tools = tools::parse(self.tools.as_deref().unwrap_or_default())?;
+        let (tool_choice, tools) = tools::parse_choice(self.tool_choice.as_ref(), tools)?;
         let mut template_kwargs = self.chat_template_kwargs.take().unwrap_or_default();
         if let Some(reasoning) = &self.reasoning {
             reasoning.apply(model, &mut template_kwargs)?;
@@ -189,7 +204,7 @@ impl ResponseFields {
         Ok(ParsedRequest { chat, input })
     }
 
-    /// Whether the log-probabilities of tokens are wanted.
+    /// Whether log-probabilities are requested.
     pub fn includes_logprobs(&self) -> bool {
         let include = self.include.as_deref().unwrap_or_default();
         include.iter().any(|name| name == LOGPROBS)
@@ -201,16 +216,15 @@ impl ResponseFields {
             .as_deref()
             .is_some_and(|how| how != "disabled")
         {
-            let message =
-                "truncation may only be disabled: this server leaves nothing out of an input";
+            let message = "truncation must be disabled: the input is never truncated";
             return Err(ApiError::unsupported("truncation", message));
         }
-        let prewarms = self
+        let prewarm = self
             .prompt_cache_options
             .as_ref()
             .and_then(|options| options.prewarm);
-        if prewarms == Some(true) {
-            let message = "prompt_cache_options.prewarm is not supported: ask for one token, the prompt is kept then";
+        if prewarm == Some(true) {
+            let message = "prompt_cache_options.prewarm is not supported: request one token to cache the prompt";
             return Err(ApiError::unsupported(
                 "prompt_cache_options.prewarm",
                 message,
@@ -219,18 +233,18 @@ impl ResponseFields {
         let include = self.include.as_deref().unwrap_or_default();
         if let Some(name) = include
             .iter()
-            .find(|name| !INCLUDABLE.contains(&name.as_str()))
+            .find(|name| !INCLUDE_VALUES.contains(&name.as_str()))
         {
-            let message = format!("include has `{name}`, which nobody knows");
+            let message = format!("include has the unknown value `{name}`");
             return Err(ApiError::field("include", message));
         }
         check_metadata(self.metadata.as_ref())
     }
 
-    fn params(&self, body: &Map<String, Value>) -> Result<GenerationParams, ApiError> {
-        let mut params = read::<SamplingFields>(body)?.params()?;
+    fn params(&self, sampling: SamplingFields) -> Result<GenerationParams, ApiError> {
+        let mut params = sampling.params()?;
         if params.n.is_some_and(|n| n != 1) {
-            let message = "n may only be 1: there is one answer in a response";
+            let message = "n must be 1: a response has one completion";
             return Err(ApiError::unsupported("n", message));
         }
         if self.max_output_tokens == Some(0) {
@@ -241,7 +255,7 @@ impl ResponseFields {
         params.logprobs = match (self.includes_logprobs(), self.top_logprobs) {
             (true, count) => Some(options::top_logprobs(count)?),
             (false, Some(1..)) => {
-                let message = format!("top_logprobs needs `\"include\": [\"{LOGPROBS}\"]`");
+                let message = format!("top_logprobs requires `\"include\": [\"{LOGPROBS}\"]`");
                 return Err(ApiError::field("top_logprobs", message));
             }
             (false, _) => None,
@@ -249,7 +263,7 @@ impl ResponseFields {
         Ok(params)
     }
 
-    /// Messages for the template, and the items that they are made of.
+    /// The chat messages, and the items that they come from.
     fn conversation(
         &mut self,
         previous: Option<StoredResponse>,
@@ -263,20 +277,20 @@ impl ResponseFields {
         for item in &items {
             conversation.push("previous_response_id", item)?;
         }
-        for (place, item) in items::read(self.input.take())? {
-            conversation.push(&place, &item)?;
-            items.push(items::complete(item));
+        for (path, item) in items::read(self.input.take())? {
+            conversation.push(&path, &item)?;
+            items.push(items::with_defaults(item));
         }
         if items.is_empty() {
             return Err(ApiError::field(
                 "input",
-                "input is missing or empty; give a text or at least one item",
+                "input is missing or empty; there must be a string or at least one item",
             ));
         }
         Ok((conversation.finish(), items))
     }
 
-    /// `text`, with what was left out.
+    /// `text` with default values.
     pub fn text_config(&self) -> Value {
         let format = self.text.as_ref().and_then(|text| text.format.clone());
         let format = format.map_or_else(|| json!({"type": "text"}), Value::Object);
@@ -287,35 +301,35 @@ impl ResponseFields {
 impl ReasoningFields {
     fn apply(&self, model: &ServedModel, kwargs: &mut Map<String, Value>) -> Result<(), ApiError> {
         if let Some(effort) = &self.effort {
-            options::set_effort("reasoning.effort", model, kwargs, effort.clone())?;
+            options::set_reasoning_effort("reasoning.effort", model, kwargs, effort.clone())?;
         }
-        // What "auto" makes of summaries and of earlier reasoning is left to the server and the template.
-        let taken = [
+        // "auto" leaves the choice to the server.
+        let accepted = [
             (
                 "summary",
                 &self.summary,
                 "auto",
-                "this server shows the reasoning as it is",
+                "reasoning is returned as it is, without a summary",
             ),
             (
                 "generate_summary",
                 &self.generate_summary,
                 "auto",
-                "this server shows the reasoning as it is",
+                "reasoning is returned as it is, without a summary",
             ),
             (
                 "context",
                 &self.context,
                 "auto",
-                "the chat template decides what is read again",
+                "the chat template decides which earlier reasoning the model reads",
             ),
-            ("mode", &self.mode, "standard", "this model has no other"),
+            ("mode", &self.mode, "standard", "there are no other modes"),
         ];
-        for (name, value, known, reason) in taken {
-            if value.as_ref().is_some_and(|value| value != known) {
-                let place = format!("reasoning.{name}");
-                let message = format!("{place} may only be {known}: {reason}");
-                return Err(ApiError::unsupported(place, message));
+        for (name, value, supported, reason) in accepted {
+            if value.as_ref().is_some_and(|value| value != supported) {
+                let path = format!("reasoning.{name}");
+                let message = format!("{path} must be {supported}: {reason}");
+                return Err(ApiError::unsupported(path, message));
             }
         }
         Ok(())
@@ -331,7 +345,7 @@ fn check_metadata(metadata: Option<&Map<String, Value>>) -> Result<(), ApiError>
     match metadata {
         Some(metadata) if metadata.len() > entries || !metadata.iter().all(fits) => {
             let message = format!(
-                "metadata may have {entries} entries, with keys of {key_length} and texts of {value_length} characters"
+                "metadata must have at most {entries} entries, with keys of at most {key_length} and string values of at most {value_length} characters"
             );
             Err(ApiError::field("metadata", message))
         }
@@ -344,16 +358,16 @@ mod tests {
     use super::*;
 
     fn fields(body: Value) -> ResponseFields {
-        read(body.as_object().unwrap()).unwrap()
+        serde_json::from_value(body).unwrap()
     }
 
     #[test]
-    fn what_cannot_be_done_is_refused_by_name() {
+    fn unsupported_values_and_invalid_metadata_are_rejected() {
         let problem = |body: Value| fields(body).check().unwrap_err().to_string();
-        assert!(problem(json!({"truncation": "auto"})).starts_with("truncation may only be"));
+        assert!(problem(json!({"truncation": "auto"})).starts_with("truncation must be disabled"));
         assert_eq!(
             problem(json!({"include": ["x"]})),
-            "include has `x`, which nobody knows"
+            "include has the unknown value `x`"
         );
         for metadata in [
             json!({"a": 1}),
@@ -364,24 +378,27 @@ mod tests {
                 .collect::<Map<_, _>>()
                 .into(),
         ] {
-            assert!(problem(json!({"metadata": metadata})).starts_with("metadata may have 16"));
+            assert!(
+                problem(json!({"metadata": metadata})).starts_with("metadata must have at most 16")
+            );
         }
-        let fine = json!({"truncation": "disabled", "include": ["reasoning.encrypted_content"], "metadata": {"a": "ä".repeat(512)}});
-        assert_eq!(fields(fine).check(), Ok(()));
+        let valid = json!({"truncation": "disabled", "include": ["reasoning.encrypted_content"], "metadata": {"a": "ä".repeat(512)}});
+        assert_eq!(fields(valid).check(), Ok(()));
     }
 
     #[test]
-    fn settings_have_one_answer_and_logprobs_that_are_included() {
+    fn params_reject_several_choices_and_logprobs_that_are_not_included() {
         let params = |body: Value| {
-            let params = fields(body.clone()).params(body.as_object().unwrap());
+            let sampling = serde_json::from_value(body.clone()).unwrap();
+            let params = fields(body).params(sampling);
             params.map_err(|error| error.to_string())
         };
         assert!(params(json!({"n": 2})).is_err());
         assert!(params(json!({"max_output_tokens": 0})).is_err());
         assert!(params(json!({"top_logprobs": 2})).is_err());
         assert!(params(json!({"include": [LOGPROBS], "top_logprobs": 21})).is_err());
-        let asked = json!({"n": 1, "max_output_tokens": 5, "include": [LOGPROBS], "top_logprobs": 2, "stop": "x"});
-        let params = params(asked).unwrap();
+        let body = json!({"n": 1, "max_output_tokens": 5, "include": [LOGPROBS], "top_logprobs": 2, "stop": "x"});
+        let params = params(body).unwrap();
         assert_eq!(params.max_tokens, Some(5));
         assert_eq!(params.logprobs, Some(2));
         assert_eq!(params.stop, ["x"]);

@@ -1,54 +1,54 @@
-//! Where responses are kept for `GET /v1/responses/{id}` and for `previous_response_id`.
+//! The store of responses, for `GET /v1/responses/{id}` and `previous_response_id`.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use futures_core::future::BoxFuture;
+use lru::LruCache;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A response that has ended, and the conversation that it answers.
+/// A completed response with its conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredResponse {
-    /// As `GET /v1/responses/{id}` shows it.
+    /// The body of `GET /v1/responses/{id}`.
     pub response: Value,
-    /// The items that were answered, those of previous responses and their answers included, oldest first.
+    /// All input items, oldest first, including the input and output of previous responses.
     pub input: Vec<Value>,
 }
 
-/// Why a store does not do what it should.
+/// Errors of a response store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// What the store writes to cannot be reached.
-    #[error("stored responses cannot be reached: {0}")]
+    /// The storage is not available.
+    #[error("the response store is not available: {0}")]
     Unavailable(String),
-    /// What is stored is not a response.
+    /// The stored data is not a response.
     #[error("a stored response cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
 }
 
-/// Keeps responses by their ids. A store may forget responses at any time; whoever asks for one is told that it is not there.
+/// Stores responses by id. A store may evict responses at any time; requests for them get status 404.
 pub trait ResponseStore: Send + Sync {
-    /// Keeps a response.
+    /// Stores a response.
     fn put<'a>(
         &'a self,
         id: &'a str,
         stored: &'a StoredResponse,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// The response, if it is there.
+    /// The response, if it is stored.
     fn get<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<StoredResponse>, StoreError>>;
 
-    /// Forgets a response; says whether it was there.
+    /// Deletes a response; returns whether it was stored.
     fn delete<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
 }
 
-/// How much a [`MemoryStore`] keeps.
+/// Capacity of a [`MemoryStore`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimits {
-    /// Responses.
+    /// Number of responses.
     pub responses: usize,
-    /// Bytes of all responses and their conversations, as JSON.
+    /// Size of all responses with their conversations as JSON, in bytes.
     pub size_bytes: usize,
 }
 
@@ -62,31 +62,32 @@ impl Default for MemoryLimits {
     }
 }
 
-/// Keeps responses in memory, within limits, until the process ends.
+/// Stores responses in memory until the process exits.
 ///
-/// Where there is no room for another one, those go that were not stored, read or continued for the longest time. One that
-/// is larger than all the room is not kept. Each response has its whole conversation with it, so it can be continued when
-/// those before it are gone.
+/// When the capacity is exceeded, the least recently stored, read or continued responses are evicted. A response that is larger
+/// than the whole capacity is not stored. Each response is stored with its whole conversation, so it can be continued after
+/// previous ones have been evicted.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     limits: MemoryLimits,
-    kept: Mutex<Kept>,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    entries: HashMap<String, Entry>,
-    /// Ids by the time of their last use.
-    order: BTreeMap<u64, String>,
-    size_bytes: usize,
-    /// Counts uses.
-    clock: u64,
+    cache: Mutex<Cache>,
 }
 
 #[derive(Debug)]
-struct Entry {
-    json: Box<[u8]>,
-    used: u64,
+struct Cache {
+    /// Responses as JSON.
+    entries: LruCache<String, Box<[u8]>>,
+    size_bytes: usize,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            // Evicts by number and by size, which `LruCache` does not know.
+            entries: LruCache::unbounded(),
+            size_bytes: 0,
+        }
+    }
 }
 
 impl MemoryStore {
@@ -94,65 +95,48 @@ impl MemoryStore {
     pub fn new(limits: MemoryLimits) -> Self {
         Self {
             limits,
-            kept: Mutex::default(),
+            cache: Mutex::default(),
         }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> T {
-        work(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, work: impl FnOnce(&mut Cache) -> T) -> T {
+        work(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn insert(&self, id: &str, stored: &StoredResponse) -> Result<(), StoreError> {
         let json = serde_json::to_vec(stored)?.into_boxed_slice();
-        self.with(|kept| {
-            kept.remove(id);
+        self.with(|cache| {
+            cache.remove(id);
             if json.len() > self.limits.size_bytes || self.limits.responses == 0 {
                 return;
             }
-            while kept.entries.len() >= self.limits.responses
-                || kept.size_bytes + json.len() > self.limits.size_bytes
+            while cache.entries.len() >= self.limits.responses
+                || cache.size_bytes + json.len() > self.limits.size_bytes
             {
-                kept.remove_oldest();
+                cache.evict();
             }
-            kept.size_bytes += json.len();
-            let used = kept.tick();
-            kept.order.insert(used, id.to_owned());
-            kept.entries.insert(id.to_owned(), Entry { json, used });
+            cache.size_bytes += json.len();
+            cache.entries.put(id.to_owned(), json);
         });
         Ok(())
     }
 
     fn find(&self, id: &str) -> Result<Option<StoredResponse>, StoreError> {
-        let json = self.with(|kept| {
-            let now = kept.tick();
-            let entry = kept.entries.get_mut(id)?;
-            kept.order.remove(&entry.used);
-            kept.order.insert(now, id.to_owned());
-            entry.used = now;
-            Some(entry.json.clone())
-        });
+        let json = self.with(|cache| cache.entries.get(id).cloned());
         Ok(json.map(|json| serde_json::from_slice(&json)).transpose()?)
     }
 }
 
-impl Kept {
-    fn tick(&mut self) -> u64 {
-        self.clock += 1;
-        self.clock
-    }
-
+impl Cache {
     fn remove(&mut self, id: &str) -> bool {
-        let Some(entry) = self.entries.remove(id) else {
-            return false;
-        };
-        self.order.remove(&entry.used);
-        self.size_bytes -= entry.json.len();
-        true
+        let json = self.entries.pop(id);
+        self.size_bytes -= json.as_ref().map_or(0, |json| json.len());
+        json.is_some()
     }
 
-    fn remove_oldest(&mut self) {
-        if let Some((_, id)) = self.order.pop_first() {
-            self.remove(&id);
+    fn evict(&mut self) {
+        if let Some((_, json)) = self.entries.pop_lru() {
+            self.size_bytes -= json.len();
         }
     }
 }
@@ -171,7 +155,7 @@ impl ResponseStore for MemoryStore {
     }
 
     fn delete<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(async move { Ok(self.with(|kept| kept.remove(id))) })
+        Box::pin(async move { Ok(self.with(|cache| cache.remove(id))) })
     }
 }
 
@@ -189,11 +173,18 @@ mod tests {
     }
 
     fn ids(store: &MemoryStore) -> Vec<String> {
-        store.with(|kept| kept.order.values().cloned().collect())
+        store.with(|cache| {
+            cache
+                .entries
+                .iter()
+                .rev()
+                .map(|(id, _)| id.clone())
+                .collect()
+        })
     }
 
     #[test]
-    fn what_was_not_used_for_the_longest_time_goes_first() {
+    fn store_evicts_the_least_recently_used_response() {
         let limits = MemoryLimits {
             responses: 2,
             ..MemoryLimits::default()
@@ -207,13 +198,13 @@ mod tests {
         assert_eq!(store.find("b").unwrap(), None);
         store.insert("a", &stored("4")).unwrap();
         assert_eq!(ids(&store), ["c", "a"]);
-        assert!(store.with(|kept| kept.remove("c")));
-        assert!(!store.with(|kept| kept.remove("c")));
+        assert!(store.with(|cache| cache.remove("c")));
+        assert!(!store.with(|cache| cache.remove("c")));
         assert_eq!(ids(&store), ["a"]);
     }
 
     #[test]
-    fn bytes_are_limited_and_given_back() {
+    fn store_limits_the_size_in_bytes() {
         let one = serde_json::to_vec(&stored("0")).unwrap().len();
         let limits = MemoryLimits {
             responses: 100,
@@ -224,13 +215,13 @@ mod tests {
             store.insert(id, &stored("0")).unwrap();
         }
         assert_eq!(ids(&store), ["b", "c"]);
-        assert_eq!(store.with(|kept| kept.size_bytes), 2 * one);
-        // Too large for all the room: it is not kept, and does not drive out the others.
+        assert_eq!(store.with(|cache| cache.size_bytes), 2 * one);
+        // Larger than the capacity: it is not stored, and evicts nothing.
         store.insert("d", &stored(&"x".repeat(one))).unwrap();
         assert_eq!(ids(&store), ["b", "c"]);
         for id in ["b", "c"] {
-            assert!(store.with(|kept| kept.remove(id)));
+            assert!(store.with(|cache| cache.remove(id)));
         }
-        assert_eq!(store.with(|kept| kept.size_bytes), 0);
+        assert_eq!(store.with(|cache| cache.size_bytes), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Stored responses: `GET` and `DELETE /v1/responses/{id}`, and what belongs to them.
+//! Stored responses: `GET` and `DELETE /v1/responses/{id}`, `/input_items` and `/cancel`.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,30 +10,30 @@ use crate::error::ApiError;
 use crate::extract::{IdAndQuery, NoQuery};
 use crate::state::AppState;
 
-/// What can be asked of a response that is there.
+/// The query of [`retrieve`].
 #[derive(Debug, Deserialize)]
 pub struct RetrieveQuery {
     stream: Option<String>,
     starting_after: Option<String>,
 }
 
-/// Shows a response.
+/// Returns a stored response.
 pub async fn retrieve(
     State(server): State<AppState>,
     IdAndQuery(id, query): IdAndQuery<RetrieveQuery>,
 ) -> Result<Json<Value>, ApiError> {
     if query.stream.is_some_and(|stream| stream != "false") {
-        let message = "stream is not supported here: a stored response has ended";
+        let message = "stream is not supported: stored responses are complete";
         return Err(ApiError::unsupported("stream", message));
     }
     if query.starting_after.is_some() {
-        let message = "starting_after is not supported: a stored response is not streamed again";
+        let message = "starting_after is not supported: stored responses cannot be streamed";
         return Err(ApiError::unsupported("starting_after", message));
     }
     Ok(Json(stored(&server, &id).await?.response))
 }
 
-/// Forgets a response. Those that continue it have what they need.
+/// Deletes a stored response. Responses that continue it are not affected.
 pub async fn delete(
     State(server): State<AppState>,
     IdAndQuery(id, NoQuery {}): IdAndQuery<NoQuery>,
@@ -46,17 +46,17 @@ pub async fn delete(
     ))
 }
 
-/// A response that is stored has ended, and one that is not stored ends with its connection.
+/// Always an error: there are no background responses.
 pub async fn cancel(
     State(server): State<AppState>,
     IdAndQuery(id, NoQuery {}): IdAndQuery<NoQuery>,
 ) -> Result<(), ApiError> {
     stored(&server, &id).await?;
-    let message = "only responses in the background can be cancelled, and there are none here: close the connection instead";
+    let message = "only background responses can be cancelled, which are not supported: close the connection instead";
     Err(ApiError::invalid(message))
 }
 
-/// Which of the items are shown.
+/// The query of [`input_items`].
 #[derive(Debug, Default, Deserialize)]
 pub struct PageQuery {
     after: Option<String>,
@@ -64,11 +64,12 @@ pub struct PageQuery {
     order: Option<String>,
 }
 
-/// Items on a page, when nothing else is said, and at most.
-const PAGE: usize = 20;
-const LARGEST_PAGE: usize = 100;
+/// Items of a page by default.
+const PAGE_SIZE: usize = 20;
+/// Most items of a page.
+const MAX_PAGE_SIZE: usize = 100;
 
-/// CompletionLogprobs the items that a response answers.
+/// Lists the input items of a stored response.
 pub async fn input_items(
     State(server): State<AppState>,
     IdAndQuery(id, query): IdAndQuery<PageQuery>,
@@ -77,12 +78,12 @@ pub async fn input_items(
 }
 
 fn page(mut items: Vec<Value>, query: &PageQuery) -> Result<Value, ApiError> {
-    let limit = query.limit.as_deref().map_or(Ok(PAGE), str::parse);
+    let limit = query.limit.as_deref().map_or(Ok(PAGE_SIZE), str::parse);
     let limit = limit
         .ok()
-        .filter(|limit| (1..=LARGEST_PAGE).contains(limit))
+        .filter(|limit| (1..=MAX_PAGE_SIZE).contains(limit))
         .ok_or_else(|| {
-            let message = format!("limit must be a number between 1 and {LARGEST_PAGE}");
+            let message = format!("limit must be a number between 1 and {MAX_PAGE_SIZE}");
             ApiError::field("limit", message)
         })?;
     match query.order.as_deref() {
@@ -93,11 +94,14 @@ fn page(mut items: Vec<Value>, query: &PageQuery) -> Result<Value, ApiError> {
     let first = match &query.after {
         None => 0,
         Some(after) => {
-            let place = items.iter().position(|item| item["id"] == **after);
-            let place = place.ok_or_else(|| {
-                ApiError::field("after", format!("after is {after}, which is no item's id"))
+            let position = items.iter().position(|item| item["id"] == **after);
+            let position = position.ok_or_else(|| {
+                ApiError::field(
+                    "after",
+                    format!("after is {after}, which is not the id of an item"),
+                )
             })?;
-            place + 1
+            position + 1
         }
     };
     let has_more = items.len() > first + limit;
@@ -117,9 +121,7 @@ async fn stored(server: &AppState, id: &str) -> Result<StoredResponse, ApiError>
 }
 
 fn unknown(id: &str) -> ApiError {
-    ApiError::not_found(format!(
-        "there is no response `{id}`: it was never stored, or it is not kept any more"
-    ))
+    ApiError::not_found(format!("there is no stored response `{id}`"))
 }
 
 #[cfg(test)]
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_follow_each_other() {
+    fn pages_have_the_requested_order_size_and_start() {
         assert_eq!(
             ids(&query(None, None, None)),
             Ok(((10..30).rev().collect(), true))
@@ -176,13 +178,13 @@ mod tests {
             ids(&query(Some("msg_29"), None, Some("asc"))),
             Ok((vec![], false))
         );
-        for wrong in [
+        for invalid in [
             query(Some("x"), None, None),
             query(None, Some("0"), None),
             query(None, Some("x"), None),
             query(None, None, Some("up")),
         ] {
-            assert!(ids(&wrong).is_err(), "{wrong:?}");
+            assert!(ids(&invalid).is_err(), "{invalid:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A response as a stream of events, in the official order.
+//! A response as a stream of events, in the order of OpenAI's API.
 
 use std::collections::VecDeque;
 
@@ -10,6 +10,7 @@ use super::create::ResponseBuilder;
 use crate::error::{ApiError, Protocol};
 use crate::sse::{self, Message};
 
+/// The state of a stream.
 struct State {
     builder: ResponseBuilder,
     ready: VecDeque<Message>,
@@ -17,7 +18,7 @@ struct State {
     ended: bool,
 }
 
-/// The response that streams what `builder` makes.
+/// Streams the response of `builder`.
 pub fn response(builder: ResponseBuilder) -> Response {
     let limits = builder.server.options().limits.clone();
     let mut state = State {
@@ -46,7 +47,7 @@ impl State {
                 return None;
             }
             let step = self.builder.step().await;
-            for (name, data) in self.builder.output.events() {
+            for (name, data) in self.builder.output.take_events() {
                 self.send(name, data);
             }
             match step {
@@ -67,14 +68,14 @@ impl State {
 
     fn fail(&mut self, error: &ApiError) {
         self.ended = true;
-        let told = &error.body_in(Protocol::OpenAi)["error"];
-        let code = match &told["code"] {
-            Value::Null => told["type"].clone(),
+        let body = &error.body_in(Protocol::OpenAi)["error"];
+        let code = match &body["code"] {
+            Value::Null => body["type"].clone(),
             code => code.clone(),
         };
         self.send(
             "error",
-            json!({"code": code, "message": told["message"], "param": told["param"]}),
+            json!({"code": code, "message": body["message"], "param": body["param"]}),
         );
         let response = self.builder.envelope.failed(&self.builder.output, error);
         self.send("response.failed", json!({"response": response}));

@@ -1,4 +1,4 @@
-//! Tools in the flat form of responses, and the choice between them.
+//! Converts tools and `tool_choice` to the formats of chat completions.
 
 use serde_json::{Map, Value, json};
 
@@ -6,11 +6,11 @@ use crate::error::ApiError;
 use crate::generate::ToolChoice;
 use crate::openai::tools;
 
-/// Tools as chats have them.
+/// Converts tools, whose functions are nested in chat completions.
 ///
 /// # Errors
-/// Names the tool that makes no sense or that this server does not have.
-pub fn read(tools: &[Value]) -> Result<Vec<Value>, ApiError> {
+/// If a tool is invalid or a built-in tool.
+pub fn parse(tools: &[Value]) -> Result<Vec<Value>, ApiError> {
     let nested = tools
         .iter()
         .enumerate()
@@ -24,27 +24,28 @@ pub fn read(tools: &[Value]) -> Result<Vec<Value>, ApiError> {
                 Ok(json!({"type": "function", "function": function}))
             }
             Value::String(kind) => {
-                let place = format!("tools[{index}]");
-                let message = format!(
-                    "{place} is of the type {kind}, which this server does not run; only tools of the type function are known"
-                );
-                Err(ApiError::unsupported(place, message))
+                let path = format!("tools[{index}]");
+                let message = format!("{path} has the type {kind}; only function is supported");
+                Err(ApiError::unsupported(path, message))
             }
             _ => {
-                let place = format!("tools[{index}].type");
-                Err(ApiError::field(place.clone(), format!("{place} must be function")))
+                let path = format!("tools[{index}].type");
+                Err(ApiError::field(
+                    path.clone(),
+                    format!("{path} must be function"),
+                ))
             }
         });
     let nested = nested.collect::<Result<Vec<_>, _>>()?;
-    tools::check_shown(&nested, "")?;
+    tools::validate_at(&nested, "")?;
     Ok(nested)
 }
 
-/// The choice, and those tools that it leaves.
+/// Parses `tool_choice`. Returns the choice and the allowed tools.
 ///
 /// # Errors
-/// When it is none of the forms of the official API that are supported.
-pub fn choose(
+/// If the value is invalid or not supported.
+pub fn parse_choice(
     choice: Option<&Value>,
     tools: Vec<Value>,
 ) -> Result<(ToolChoice, Vec<Value>), ApiError> {
@@ -61,7 +62,7 @@ pub fn choose(
                 && kind != "function"
             {
                 let message = format!(
-                    "tool_choice is of the type {kind}; only function and allowed_tools are known"
+                    "tool_choice has the type {kind}; only function and allowed_tools are supported"
                 );
                 return Err(ApiError::unsupported("tool_choice", message));
             }
@@ -89,7 +90,7 @@ fn allowed_names(allowed: &Value, tools: &[Value]) -> Result<Vec<Value>, ApiErro
         if known {
             return Ok(name.clone());
         }
-        let message = format!("tool_choice.tools has {entry}, which is not among the tools");
+        let message = format!("tool_choice.tools has {entry}, which is not in tools");
         Err(ApiError::field("tool_choice.tools", message))
     });
     names.collect()
@@ -104,46 +105,48 @@ mod tests {
     }
 
     #[test]
-    fn tools_get_the_form_of_chats() {
+    fn tools_are_converted_to_the_chat_completion_format() {
         let function = json!({"name": "now", "parameters": {"type": "object"}, "strict": true});
         assert_eq!(
-            read(&[flat("now")]).unwrap(),
+            parse(&[flat("now")]).unwrap(),
             [json!({"type": "function", "function": function})]
         );
-        let problem = |tool: Value| read(&[tool]).unwrap_err().to_string();
-        assert!(problem(json!({"type": "web_search"})).contains("of the type web_search"));
+        let problem = |tool: Value| parse(&[tool]).unwrap_err().to_string();
+        assert!(problem(json!({"type": "web_search"})).contains("has the type web_search"));
         assert_eq!(problem(json!({})), "tools[0].type must be function");
         for unnamed in [
             json!({"type": "function"}),
             json!({"type": "function", "name": "a b"}),
         ] {
-            assert!(problem(unnamed).starts_with("tools[0].name must have"));
+            assert!(problem(unnamed).starts_with("tools[0].name must consist of"));
         }
     }
 
     #[test]
-    fn choices_leave_the_allowed_tools() {
-        let tools = read(&[flat("a"), flat("b")]).unwrap();
-        let choose = |choice: Value| choose(Some(&choice), tools.clone());
+    fn allowed_tools_filters_the_tools() {
+        let tools = parse(&[flat("a"), flat("b")]).unwrap();
+        let parse_choice = |choice: Value| parse_choice(Some(&choice), tools.clone());
         assert_eq!(
-            choose(json!({"type": "function", "name": "b"})).unwrap().0,
+            parse_choice(json!({"type": "function", "name": "b"}))
+                .unwrap()
+                .0,
             ToolChoice::Named("b".to_owned())
         );
         let allowed = json!({"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "b"}]});
         assert_eq!(
-            choose(allowed).unwrap(),
+            parse_choice(allowed).unwrap(),
             (ToolChoice::Required, tools[1..].to_vec())
         );
-        for wrong in [
+        for invalid in [
             json!({"type": "allowed_tools", "mode": "auto", "tools": []}),
             json!({"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "c"}]}),
             json!({"type": "file_search"}),
             json!("perhaps"),
         ] {
-            assert!(choose(wrong.clone()).is_err(), "{wrong}");
+            assert!(parse_choice(invalid.clone()).is_err(), "{invalid}");
         }
         assert_eq!(
-            super::choose(None, Vec::new()).unwrap(),
+            super::parse_choice(None, Vec::new()).unwrap(),
             (ToolChoice::None, Vec::new())
         );
     }

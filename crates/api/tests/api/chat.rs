@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, chat, content, load_options, server_options, start, start_with};
+use crate::support::{TestServer, chat, content, load_options, server_options, start, start_with};
 
 const ROUTE: &str = "/v1/chat/completions";
 
-/// What the chunks of a stream say, put together.
+/// The content of a stream.
 fn streamed(events: &[(String, Value)]) -> String {
     let deltas = events
         .iter()
@@ -15,32 +15,32 @@ fn streamed(events: &[(String, Value)]) -> String {
 }
 
 #[tokio::test]
-async fn a_stream_says_what_the_whole_answer_says() {
+async fn stream_has_the_content_and_usage_of_the_completion() {
     let server = start().await;
     let body = chat(
         "Hello there",
         json!({"temperature": 1.0, "seed": 7, "max_tokens": 40}),
     );
-    let whole = server.ok(ROUTE, &body).await;
-    assert_eq!(whole["object"], "chat.completion");
-    assert_eq!(whole["choices"][0]["message"]["role"], "assistant");
+    let completion = server.ok(ROUTE, &body).await;
+    assert_eq!(completion["object"], "chat.completion");
+    assert_eq!(completion["choices"][0]["message"]["role"], "assistant");
     let mut body = body;
     body["stream"] = true.into();
     body["stream_options"] = json!({"include_usage": true});
     let events = server.events(ROUTE, &body).await;
-    assert_eq!(streamed(&events), content(&whole));
+    assert_eq!(streamed(&events), content(&completion));
     assert_eq!(events[0].1["choices"][0]["delta"]["role"], "assistant");
     let [.., (_, last), (_, usage), (_, done)] = events.as_slice() else {
         panic!("{events:?}")
     };
     assert_eq!(
         last["choices"][0]["finish_reason"],
-        whole["choices"][0]["finish_reason"]
+        completion["choices"][0]["finish_reason"]
     );
     assert_eq!(usage["choices"], json!([]));
     assert_eq!(
         usage["usage"]["completion_tokens"],
-        whole["usage"]["completion_tokens"]
+        completion["usage"]["completion_tokens"]
     );
     assert_eq!(done, "[DONE]");
     let ids: Vec<_> = events[..events.len() - 1]
@@ -51,13 +51,13 @@ async fn a_stream_says_what_the_whole_answer_says() {
 }
 
 #[tokio::test]
-async fn several_answers_differ_and_a_seed_repeats_them() {
+async fn choices_differ_and_a_seed_reproduces_them() {
     let server = start().await;
     let body = chat(
         "Hi",
         json!({"temperature": 1.0, "seed": -3, "max_tokens": 24, "n": 3}),
     );
-    let texts = async |server: &Running| -> Vec<String> {
+    let texts = async |server: &TestServer| -> Vec<String> {
         let body = server.ok(ROUTE, &body).await;
         assert!(body["usage"]["completion_tokens"].as_u64().unwrap() > 24);
         let choices = body["choices"].as_array().unwrap();
@@ -73,19 +73,19 @@ async fn several_answers_differ_and_a_seed_repeats_them() {
 }
 
 #[tokio::test]
-async fn log_probabilities_come_for_every_token_streamed_or_not() {
+async fn logprobs_have_an_entry_for_each_token_with_and_without_streaming() {
     let server = start().await;
     let more = json!({"max_tokens": 12, "logprobs": true, "top_logprobs": 3, "ignore_eos": true});
     let mut body = chat("Hi", more);
-    let whole = server.ok(ROUTE, &body).await;
-    let entries = whole["choices"][0]["logprobs"]["content"]
+    let completion = server.ok(ROUTE, &body).await;
+    let entries = completion["choices"][0]["logprobs"]["content"]
         .as_array()
         .unwrap()
         .clone();
     assert_eq!(entries.len(), 12);
     for entry in &entries {
         assert_eq!(entry["top_logprobs"].as_array().unwrap().len(), 3);
-        // The answer is greedy: the chosen token is the likeliest.
+        // Sampling is greedy, so the first alternative is the sampled token.
         assert_eq!(entry["logprob"], entry["top_logprobs"][0]["logprob"]);
         assert!(entry["logprob"].as_f64().unwrap() <= 0.0);
     }
@@ -98,7 +98,7 @@ async fn log_probabilities_come_for_every_token_streamed_or_not() {
 }
 
 #[tokio::test]
-async fn stop_strings_and_limits_end_an_answer() {
+async fn stop_strings_and_max_tokens_end_a_completion() {
     let server = start().await;
     let long = server
         .ok(
@@ -119,7 +119,7 @@ async fn stop_strings_and_limits_end_an_answer() {
 }
 
 #[tokio::test]
-async fn unknown_fields_are_named_and_a_strict_server_refuses_them() {
+async fn unknown_fields_are_named_in_a_warning_or_rejected_if_strict() {
     let server = start().await;
     let body = chat(
         "Hi",
@@ -130,12 +130,12 @@ async fn unknown_fields_are_named_and_a_strict_server_refuses_them() {
     let warning = response.headers()["warning"].to_str().unwrap().to_owned();
     assert_eq!(
         warning,
-        "299 - \"unknown fields were not used: invented, other\""
+        "299 - \"unknown fields were ignored: invented, other\""
     );
     let mut options = server_options();
     options.strict = true;
     let strict = start_with("llama-4bit", &load_options(), options).await;
-    let (status, message) = strict.refused(ROUTE, &body).await;
+    let (status, message) = strict.error(ROUTE, &body).await;
     assert_eq!(
         (status, message.contains("`invented`")),
         (400, true),
@@ -144,7 +144,7 @@ async fn unknown_fields_are_named_and_a_strict_server_refuses_them() {
 }
 
 #[tokio::test]
-async fn tools_are_described_to_models_whose_template_knows_none() {
+async fn tools_are_added_to_the_prompt_if_the_template_does_not_support_them() {
     let server = start().await;
     let tool =
         json!({"type": "function", "function": {"name": "now", "description": "Tells the time"}});
@@ -167,7 +167,7 @@ async fn tools_are_described_to_models_whose_template_knows_none() {
 }
 
 #[tokio::test]
-async fn timings_come_when_asked_for() {
+async fn timings_are_returned_on_request() {
     let server = start().await;
     let body = server
         .ok(

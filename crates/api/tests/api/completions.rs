@@ -7,7 +7,7 @@ use crate::support::start;
 const ROUTE: &str = "/v1/completions";
 
 #[tokio::test]
-async fn prompts_are_text_or_tokens_one_or_many() {
+async fn prompts_are_strings_or_token_ids_one_or_several() {
     let server = start().await;
     let tokens = server
         .ok("/tokenize", &json!({"prompt": "Once upon"}))
@@ -38,27 +38,32 @@ async fn prompts_are_text_or_tokens_one_or_many() {
 }
 
 #[tokio::test]
-async fn a_stream_says_what_the_whole_answer_says() {
+async fn stream_has_the_text_of_the_completion() {
     let server = start().await;
     let mut body = json!({"model": "tiny", "prompt": "Once", "max_tokens": 20, "n": 2, "temperature": 0.9, "seed": 1,
         "echo": true, "ignore_eos": true});
-    let whole = server.ok(ROUTE, &body).await;
+    let completion = server.ok(ROUTE, &body).await;
     body["stream"] = true.into();
     let events = server.events(ROUTE, &body).await;
-    for choice in whole["choices"].as_array().unwrap() {
-        let mine = events
+    for choice in completion["choices"].as_array().unwrap() {
+        let chunks = events
             .iter()
             .map(|(_, data)| &data["choices"][0])
             .filter(|other| other["index"] == choice["index"]);
-        let text: String = mine.filter_map(|choice| choice["text"].as_str()).collect();
+        let text: String = chunks
+            .filter_map(|choice| choice["text"].as_str())
+            .collect();
         assert_eq!(text, choice["text"].as_str().unwrap());
         assert!(text.starts_with("Once"));
     }
-    assert_ne!(whole["choices"][0]["text"], whole["choices"][1]["text"]);
+    assert_ne!(
+        completion["choices"][0]["text"],
+        completion["choices"][1]["text"]
+    );
 }
 
 #[tokio::test]
-async fn log_probabilities_have_the_older_shape() {
+async fn logprobs_have_the_format_of_the_completions_api() {
     let server = start().await;
     let body = json!({"model": "tiny", "prompt": "Once", "max_tokens": 6, "logprobs": 2, "ignore_eos": true});
     let logprobs = server.ok(ROUTE, &body).await["choices"][0]["logprobs"].clone();
@@ -69,14 +74,14 @@ async fn log_probabilities_have_the_older_shape() {
 }
 
 #[tokio::test]
-async fn an_echoed_prompt_has_log_probabilities_too() {
+async fn echo_with_logprobs_scores_the_prompt() {
     let server = start().await;
     let text = "Once upon a time there was a number, and it was not alone: there were others.";
     let tokens = server.engine.tokenizer().encode(text, true).unwrap();
     let scored = server.engine.token_logprobs(&tokens).unwrap();
     let mut body = json!({"model": "tiny", "prompt": text, "max_tokens": 3, "logprobs": 2, "echo": true,
         "ignore_eos": true, "temperature": 0.0});
-    // The second time the cache holds the prompt, which then still has to be computed.
+    // The second time the prompt is in the prefix cache, but still has to be scored.
     for _ in 0..2 {
         let choice = server.ok(ROUTE, &body).await["choices"][0].clone();
         let lists = &choice["logprobs"];
@@ -113,13 +118,13 @@ async fn an_echoed_prompt_has_log_probabilities_too() {
         assert!(greedy.as_f64().unwrap() <= 0.0);
     }
     body["stream"] = true.into();
-    let (status, message) = server.refused(ROUTE, &body).await;
+    let (status, message) = server.error(ROUTE, &body).await;
     assert_eq!(status, 400);
     assert!(message.contains("not supported in a stream"), "{message}");
 }
 
 #[tokio::test]
-async fn tokens_become_the_text_they_came_from() {
+async fn detokenize_inverts_tokenize() {
     let server = start().await;
     let text = "Grüße, 世界!";
     let tokens = server.ok("/tokenize", &json!({"prompt": text})).await;

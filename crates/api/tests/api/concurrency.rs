@@ -1,4 +1,4 @@
-//! Many at once.
+//! Concurrent requests.
 
 use futures_util::future::join_all;
 use mlxm_engine::LoadOptions;
@@ -32,7 +32,7 @@ fn text(body: &Value) -> String {
 }
 
 #[tokio::test]
-async fn answers_are_the_same_alone_and_in_a_crowd() {
+async fn completions_are_batch_invariant() {
     for model in ["llama-4bit", "gemma3-window-8"] {
         let server = start_with(model, &load_options(), server_options()).await;
         let mut alone = Vec::new();
@@ -40,14 +40,14 @@ async fn answers_are_the_same_alone_and_in_a_crowd() {
             alone.push(text(&server.ok(COMPLETIONS, &body).await));
         }
         let bodies = bodies();
-        let crowd = join_all(bodies.iter().map(|body| server.ok(COMPLETIONS, body))).await;
-        let crowd: Vec<String> = crowd.iter().map(text).collect();
-        assert_eq!(crowd, alone, "{model}");
+        let batched = join_all(bodies.iter().map(|body| server.ok(COMPLETIONS, body))).await;
+        let batched: Vec<String> = batched.iter().map(text).collect();
+        assert_eq!(batched, alone, "{model}");
     }
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_holds_nobody_up() {
+async fn client_that_does_not_read_does_not_block_others() {
     let server = start().await;
     let address = server.url.trim_start_matches("http://");
     let body = chat(
@@ -55,22 +55,25 @@ async fn a_client_that_does_not_read_holds_nobody_up() {
         json!({"n": 3, "max_tokens": 200, "ignore_eos": true, "stream": true}),
     )
     .to_string();
-    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut idle_client = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "POST {ROUTE} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    silent.write_all((head + &body).as_bytes()).await.unwrap();
+    idle_client
+        .write_all((head + &body).as_bytes())
+        .await
+        .unwrap();
     for _ in 0..3 {
         server
             .ok(ROUTE, &chat("Hi", json!({"max_tokens": 20})))
             .await;
     }
-    drop(silent);
+    drop(idle_client);
 }
 
 #[tokio::test]
-async fn a_thousand_connections_are_served() {
+async fn server_handles_a_thousand_concurrent_requests() {
     let load = LoadOptions {
         max_queued_requests: 2000,
         ..load_options()
@@ -78,12 +81,12 @@ async fn a_thousand_connections_are_served() {
     let server = start_with("llama-4bit", &load, server_options()).await;
     let stepper = Stepper::hold(&server.engine);
     let body = chat("Hi", json!({"max_tokens": 1}));
-    let all = (0..1000).map(|_| tokio::spawn(server.request(ROUTE, &body).send()));
-    let all: Vec<_> = all.collect();
-    // All of them are in the engine before the first is answered.
-    server.until_inside(1001).await;
+    let requests = (0..1000).map(|_| tokio::spawn(server.request(ROUTE, &body).send()));
+    let requests: Vec<_> = requests.collect();
+    // All requests are in the engine before the first one finishes.
+    server.wait_for_requests(1001).await;
     drop(stepper);
-    for response in join_all(all).await {
+    for response in join_all(requests).await {
         assert_eq!(response.unwrap().unwrap().status().as_u16(), 200);
     }
 }

@@ -1,4 +1,4 @@
-//! Requests that make no sense.
+//! Invalid requests.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -9,7 +9,7 @@ use crate::support::{chat, load_options, server_options, start, start_with};
 const CHAT: &str = "/v1/chat/completions";
 
 #[tokio::test]
-async fn mistakes_are_named_with_their_field() {
+async fn invalid_fields_are_rejected_by_name() {
     let server = start().await;
     let cases = [
         (json!({"temperature": "hot"}), "temperature"),
@@ -68,7 +68,7 @@ async fn mistakes_are_named_with_their_field() {
         (400, Some("missing field `model`"))
     );
     let (status, message) = server
-        .refused(CHAT, &json!({"model": "gpt", "messages": []}))
+        .error(CHAT, &json!({"model": "gpt", "messages": []}))
         .await;
     assert_eq!(
         (status, message.as_str()),
@@ -84,7 +84,7 @@ async fn mistakes_are_named_with_their_field() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_json_objects_are_refused_in_the_protocols_shape() {
+async fn invalid_json_is_rejected_in_the_format_of_the_api() {
     let server = start().await;
     let client = reqwest::Client::new();
     for body in [
@@ -115,7 +115,7 @@ async fn bodies_that_are_no_json_objects_are_refused_in_the_protocols_shape() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_no_text_is_refused_in_the_protocols_shape() {
+async fn path_parameters_that_are_not_utf8_are_rejected() {
     let server = start().await;
     for route in ["/v1/models/%FF", "/v1/responses/%FF"] {
         let (status, body) = server.get(route).await;
@@ -126,7 +126,7 @@ async fn a_name_that_is_no_text_is_refused_in_the_protocols_shape() {
 }
 
 #[tokio::test]
-async fn a_key_is_needed_where_there_is_one() {
+async fn requests_without_the_api_key_are_rejected() {
     let mut options = server_options();
     options.api_key = Some("secret".to_owned());
     let server = start_with("llama-4bit", &load_options(), options).await;
@@ -161,7 +161,7 @@ async fn a_key_is_needed_where_there_is_one() {
     assert_eq!(server.get("/health").await.0, 200);
 }
 
-/// Any JSON, with the names and values that mean something here more often than others.
+/// Arbitrary JSON, with a preference for known names and values.
 fn any_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -216,7 +216,7 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A body with most of the fields a route has, each with any value.
+/// A request body with known fields and arbitrary values.
 fn any_body() -> impl Strategy<Value = Value> {
     let known = vec![
         "messages",
@@ -271,7 +271,7 @@ fn any_body() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn no_body_makes_the_server_fail() {
+fn arbitrary_bodies_never_cause_a_server_error() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(start());
     let mut runner = TestRunner::new(Config::with_cases(150));

@@ -1,4 +1,4 @@
-//! What a request may take, and how a server ends.
+//! Limits, startup, shutdown and request ids.
 
 use std::time::Duration;
 
@@ -11,21 +11,21 @@ use crate::support::{chat, events, load_options, metric, server_options, start_w
 
 const ROUTE: &str = "/v1/chat/completions";
 
-async fn limited(limits: Limits) -> crate::support::Running {
+async fn start_with_limits(limits: Limits) -> crate::support::TestServer {
     let mut options = server_options();
     options.limits = limits;
     start_with("llama-4bit", &load_options(), options).await
 }
 
 #[tokio::test]
-async fn a_body_has_its_limit() {
-    let server = limited(Limits {
+async fn body_larger_than_the_limit_is_rejected() {
+    let server = start_with_limits(Limits {
         body_bytes: 1000,
         ..Limits::default()
     })
     .await;
     let (status, message) = server
-        .refused(ROUTE, &chat(&"x".repeat(1000), json!({})))
+        .error(ROUTE, &chat(&"x".repeat(1000), json!({})))
         .await;
     assert_eq!(
         (status, message.as_str()),
@@ -42,7 +42,7 @@ async fn a_body_has_its_limit() {
 }
 
 #[tokio::test]
-async fn a_full_queue_sends_clients_away_for_a_while() {
+async fn request_is_rejected_with_retry_after_if_the_queue_is_full() {
     let load = LoadOptions {
         max_sequences: 1,
         max_queued_requests: 1,
@@ -52,11 +52,11 @@ async fn a_full_queue_sends_clients_away_for_a_while() {
     let stepper = Stepper::hold(&server.engine);
     let body = chat("Hi", json!({"max_tokens": 2}));
     let first = tokio::spawn(server.request(ROUTE, &body).send());
-    server.until_inside(2).await;
-    let refused = server.request(ROUTE, &body).send().await.unwrap();
-    assert_eq!(refused.status().as_u16(), 429);
+    server.wait_for_requests(2).await;
+    let rejected = server.request(ROUTE, &body).send().await.unwrap();
+    assert_eq!(rejected.status().as_u16(), 429);
     assert!(
-        refused.headers()["retry-after"]
+        rejected.headers()["retry-after"]
             .to_str()
             .unwrap()
             .parse::<u64>()
@@ -68,14 +68,14 @@ async fn a_full_queue_sends_clients_away_for_a_while() {
 }
 
 #[tokio::test]
-async fn an_answer_has_its_time() {
-    let server = limited(Limits {
+async fn request_timeout_ends_a_completion_and_a_stream() {
+    let server = start_with_limits(Limits {
         request_timeout: Duration::from_millis(50),
         ..Limits::default()
     })
     .await;
     let stepper = Stepper::hold(&server.engine);
-    let (status, message) = server.refused(ROUTE, &chat("Hi", json!({}))).await;
+    let (status, message) = server.error(ROUTE, &chat("Hi", json!({}))).await;
     assert_eq!(
         (status, message.contains("not complete")),
         (504, true),
@@ -90,8 +90,8 @@ async fn an_answer_has_its_time() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_is_kept_alive() {
-    let server = limited(Limits {
+async fn idle_stream_sends_keepalive_comments() {
+    let server = start_with_limits(Limits {
         keepalive: Duration::from_millis(10),
         ..Limits::default()
     })
@@ -112,12 +112,12 @@ async fn a_silent_stream_is_kept_alive() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_finishes_what_it_began_and_takes_nothing_new() {
-    let server = limited(Limits::default()).await;
+async fn graceful_shutdown_completes_running_requests_and_rejects_new_ones() {
+    let server = start_with_limits(Limits::default()).await;
     let stepper = Stepper::hold(&server.engine);
     let body = chat("Hi", json!({"max_tokens": 5, "ignore_eos": true}));
-    let begun = tokio::spawn(server.request(ROUTE, &body).send());
-    server.until_inside(2).await;
+    let running = tokio::spawn(server.request(ROUTE, &body).send());
+    server.wait_for_requests(2).await;
     server.shutdown.start();
     loop {
         let (status, text) = server.get("/health").await;
@@ -126,17 +126,17 @@ async fn a_server_that_stops_finishes_what_it_began_and_takes_nothing_new() {
             break;
         }
     }
-    let refused = server.request(ROUTE, &body).send().await.unwrap();
-    assert_eq!(refused.status().as_u16(), 503);
-    assert!(refused.headers().contains_key("retry-after"));
+    let rejected = server.request(ROUTE, &body).send().await.unwrap();
+    assert_eq!(rejected.status().as_u16(), 503);
+    assert!(rejected.headers().contains_key("retry-after"));
     drop(stepper);
-    let answer: serde_json::Value = begun.await.unwrap().unwrap().json().await.unwrap();
-    assert_eq!(answer["usage"]["completion_tokens"], 5);
+    let completion: serde_json::Value = running.await.unwrap().unwrap().json().await.unwrap();
+    assert_eq!(completion["usage"]["completion_tokens"], 5);
     assert!(server.serving.await.unwrap().unwrap());
 }
 
 #[tokio::test]
-async fn a_server_without_its_model_says_so() {
+async fn server_rejects_requests_while_the_model_is_loading() {
     let server = AppState::starting(server_options());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -150,18 +150,18 @@ async fn a_server_without_its_model_says_so() {
     assert_eq!(health.status().as_u16(), 503);
     assert!(health.text().await.unwrap().contains("starting"));
     let client = reqwest::Client::new();
-    let refused = client
+    let rejected = client
         .post(format!("{url}{ROUTE}"))
         .json(&chat("Hi", json!({})))
         .send()
         .await
         .unwrap();
-    assert_eq!(refused.status().as_u16(), 503);
+    assert_eq!(rejected.status().as_u16(), 503);
 }
 
 #[tokio::test]
-async fn requests_have_an_id_and_are_counted() {
-    let server = limited(Limits::default()).await;
+async fn request_ids_are_returned_and_requests_are_counted() {
+    let server = start_with_limits(Limits::default()).await;
     let body = chat("Hi", json!({"max_tokens": 1}));
     let response = server
         .request(ROUTE, &body)
@@ -183,7 +183,7 @@ async fn requests_have_an_id_and_are_counted() {
             .starts_with("req_")
     );
     server
-        .until(
+        .wait_for_metric(
             "mlxm_http_requests_total{route=\"/v1/chat/completions\",status=\"200\"}",
             2.0,
         )

@@ -1,15 +1,12 @@
-//! The API over real connections, in front of the engine's committed checkpoints.
+//! Tests of the HTTP API over real connections, with tiny checkpoints.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "panics fail the test")]
 
 mod cancellation;
 mod chat;
 mod completions;
 mod concurrency;
+mod cors;
 mod failures;
 mod invalid_requests;
 mod limits;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{start, start_thinking};
+use crate::support::{start, start_reasoning};
 
 const ROUTE: &str = "/v1/messages";
 
@@ -16,14 +16,14 @@ fn body(more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_stream_has_the_official_order_and_says_what_the_whole_answer_says() {
+async fn stream_has_the_anthropic_event_order_and_the_text_of_the_message() {
     let server = start().await;
-    let whole = server.ok(ROUTE, &body(json!({"temperature": 1.0}))).await;
+    let message = server.ok(ROUTE, &body(json!({"temperature": 1.0}))).await;
     assert_eq!(
-        (&whole["type"], &whole["role"]),
+        (&message["type"], &message["role"]),
         (&json!("message"), &json!("assistant"))
     );
-    let whole = server.ok(ROUTE, &body(json!({}))).await;
+    let message = server.ok(ROUTE, &body(json!({}))).await;
     let events = server.events(ROUTE, &body(json!({"stream": true}))).await;
     let mut names: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
     assert!(events.iter().all(|(name, data)| data["type"] == *name));
@@ -41,32 +41,32 @@ async fn a_stream_has_the_official_order_and_says_what_the_whole_answer_says() {
         .iter()
         .filter_map(|(_, data)| data["delta"]["text"].as_str())
         .collect();
-    assert_eq!(whole["content"][0]["text"], text);
+    assert_eq!(message["content"][0]["text"], text);
     let end = &events[events.len() - 2].1;
-    assert_eq!(end["delta"]["stop_reason"], whole["stop_reason"]);
+    assert_eq!(end["delta"]["stop_reason"], message["stop_reason"]);
     assert_eq!(
         end["usage"]["output_tokens"],
-        whole["usage"]["output_tokens"]
+        message["usage"]["output_tokens"]
     );
 }
 
 #[tokio::test]
-async fn prompts_are_those_of_the_other_protocol() {
+async fn prompt_is_the_same_as_that_of_a_chat_completion() {
     let server = start().await;
-    let asked = body(json!({"system": [{"type": "text", "text": "Be brief."}]}));
-    let count = server.ok("/v1/messages/count_tokens", &asked).await["input_tokens"].clone();
+    let request = body(json!({"system": [{"type": "text", "text": "Be brief."}]}));
+    let count = server.ok("/v1/messages/count_tokens", &request).await["input_tokens"].clone();
     let messages =
         json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]);
     let tokens = server.ok("/tokenize", &json!({"messages": messages})).await;
     assert_eq!(count, tokens["count"]);
-    let usage = server.ok(ROUTE, &asked).await["usage"].clone();
+    let usage = server.ok(ROUTE, &request).await["usage"].clone();
     let read = usage["input_tokens"].as_u64().unwrap()
         + usage["cache_read_input_tokens"].as_u64().unwrap();
     assert_eq!(Some(read), count.as_u64());
 }
 
 #[tokio::test]
-async fn the_last_message_of_the_assistant_is_continued() {
+async fn trailing_assistant_message_is_continued() {
     let server = start().await;
     let messages =
         json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Once upon"}]);
@@ -87,8 +87,8 @@ async fn the_last_message_of_the_assistant_is_continued() {
 }
 
 #[tokio::test]
-async fn thinking_ends_where_its_budget_does() {
-    let server = start_thinking().await;
+async fn thinking_stops_at_its_budget() {
+    let server = start_reasoning().await;
     let ask = async |thinking: Value| {
         let more =
             json!({"max_tokens": 40, "temperature": 1.0, "stream": true, "thinking": thinking});
@@ -104,9 +104,9 @@ async fn thinking_ends_where_its_budget_does() {
         let (thinking, text) = ask(enabled).await;
         let tokens = json!({"prompt": thinking, "add_special_tokens": false});
         let tokens = server.ok("/tokenize", &tokens).await;
-        // The text of chosen tokens may be cut into more tokens than those.
-        let most = budget * 3;
-        assert!(tokens["count"].as_u64().unwrap() <= most, "{thinking:?}");
+        // Tokenizing the text again may give more tokens than were generated.
+        let limit = budget * 3;
+        assert!(tokens["count"].as_u64().unwrap() <= limit, "{thinking:?}");
         assert!(!text.is_empty(), "{thinking:?}");
         assert!(!text.contains("think>"), "{text:?}");
     }
@@ -115,57 +115,57 @@ async fn thinking_ends_where_its_budget_does() {
         !thinking.is_empty() && text.is_empty(),
         "{thinking:?} {text:?}"
     );
-    let all = json!({"thinking": {"type": "enabled", "budget_tokens": 24}});
-    let (status, message) = server.refused(ROUTE, &body(all)).await;
+    let thinking = json!({"thinking": {"type": "enabled", "budget_tokens": 24}});
+    let (status, message) = server.error(ROUTE, &body(thinking)).await;
     assert_eq!(status, 400);
     assert!(message.contains("less than max_tokens"), "{message}");
 }
 
 #[tokio::test]
-async fn mistakes_have_the_protocols_own_shape() {
+async fn errors_have_the_anthropic_format() {
     let server = start().await;
-    let refused = async |body: Value| {
+    let error_message = async |body: Value| {
         let (status, body) = server.post(ROUTE, &body).await;
         assert_eq!((status, &body["type"]), (400, &json!("error")), "{body}");
         assert_eq!(body["error"]["type"], "invalid_request_error");
         body["error"]["message"].as_str().unwrap().to_owned()
     };
     assert_eq!(
-        refused(json!({"model": "tiny", "messages": []})).await,
+        error_message(json!({"model": "tiny", "messages": []})).await,
         "max_tokens is missing"
     );
     assert!(
-        refused(body(json!({"messages": []})))
+        error_message(body(json!({"messages": []})))
             .await
             .starts_with("messages is empty")
     );
     assert!(
-        refused(body(json!({"temperature": "hot"})))
+        error_message(body(json!({"temperature": "hot"})))
             .await
             .starts_with("temperature:")
     );
     assert!(
-        refused(body(json!({"mcp_servers": [{}]})))
+        error_message(body(json!({"mcp_servers": [{}]})))
             .await
             .contains("mcp_servers")
     );
     let schema = json!({"type": "array", "uniqueItems": true});
     let format = json!({"type": "json_schema", "schema": schema});
     assert!(
-        refused(body(json!({"output_format": format})))
+        error_message(body(json!({"output_format": format})))
             .await
             .starts_with("output_format: ")
     );
     let format = json!({"type": "json_schema", "schema": {"type": "integer"}});
     assert!(
-        refused(body(
+        error_message(body(
             json!({"output_format": format, "stop_sequences": ["1"]})
         ))
         .await
         .starts_with("stop_sequences is not supported")
     );
     assert!(
-        refused(body(
+        error_message(body(
             json!({"thinking": {"type": "enabled", "budget_tokens": 1024}})
         ))
         .await

@@ -30,7 +30,7 @@ fn exported(text: &str) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn metrics_and_their_documentation_list_the_same_names_and_types() {
+async fn documentation_lists_all_metrics_with_their_types() {
     let server = start().await;
     // A metric with labels is exported once it has a value.
     let body = chat("Hi", json!({"max_tokens": 3}));
@@ -40,7 +40,7 @@ async fn metrics_and_their_documentation_list_the_same_names_and_types() {
 }
 
 #[tokio::test]
-async fn metrics_count_a_finished_completion() {
+async fn finished_completion_is_counted_with_its_latencies() {
     let server = start().await;
     let body = chat("Hi", json!({"max_tokens": 3, "ignore_eos": true}));
     server.ok("/v1/chat/completions", &body).await;

@@ -1,15 +1,15 @@
-//! Texts that go on where an earlier one ended.
+//! Prefix cache hits over HTTP.
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, load_options, server_options, start_with};
+use crate::support::{TestServer, load_options, server_options, start_with};
 
 const FIRST: &str = "How many are there in all? Count them, please: ";
-/// Tokens of the first answer.
+/// Tokens of the first completion.
 const LENGTH: u64 = 70;
 
-async fn complete(server: &Running, prompt: &str, seven: &Value) -> (String, u64, u64) {
-    // The answer is a run of sevens, which stay what they are when they come back as text.
+async fn complete(server: &TestServer, prompt: &str, seven: &Value) -> (String, u64, u64) {
+    // The bias makes the completion a run of sevens, which is tokenized to the same tokens again.
     let body = json!({"model": "tiny", "prompt": prompt, "max_tokens": LENGTH, "ignore_eos": true,
         "logit_bias": {seven.to_string(): 12}});
     let body = server.ok("/v1/completions", &body).await;
@@ -24,7 +24,7 @@ async fn complete(server: &Running, prompt: &str, seven: &Value) -> (String, u64
 }
 
 #[tokio::test]
-async fn a_second_turn_starts_where_the_first_ended_and_says_the_same() {
+async fn second_turn_reuses_the_first_turn_and_has_the_same_output() {
     for model in [
         "llama-4bit",
         "gemma3-window-8",
@@ -36,14 +36,14 @@ async fn a_second_turn_starts_where_the_first_ended_and_says_the_same() {
         let seven = json!({"prompt": "7", "add_special_tokens": false});
         let seven = server.ok("/tokenize", &seven).await["tokens"].clone();
         let seven = seven.as_array().unwrap().last().unwrap();
-        let (answer, asked, cached) = complete(&server, FIRST, seven).await;
+        let (completion, prompt_tokens, cached) = complete(&server, FIRST, seven).await;
         assert_eq!(cached, 0);
-        let second = format!("{FIRST}{answer} And now?");
+        let second = format!("{FIRST}{completion} And now?");
         let (warm, _, cached) = complete(&server, &second, seven).await;
-        // All whole blocks of the first turn but the one that its last token may have left open.
+        // All full blocks of the first turn; its last token is not computed.
         assert!(
-            cached >= (asked + LENGTH - 1) / 32 * 32,
-            "{model}: {cached} of {asked} + {LENGTH}"
+            cached >= (prompt_tokens + LENGTH - 1) / 32 * 32,
+            "{model}: {cached} of {prompt_tokens} + {LENGTH}"
         );
 
         let fresh = start_with(model, &load_options(), server_options()).await;
@@ -54,7 +54,7 @@ async fn a_second_turn_starts_where_the_first_ended_and_says_the_same() {
 }
 
 #[tokio::test]
-async fn what_a_client_changes_with_every_request_does_not_spoil_the_cache() {
+async fn billing_header_does_not_prevent_cache_hits_unless_it_is_kept() {
     let text = |nonce: u32| {
         format!("x-anthropic-billing-header: cch={nonce};\nYou answer questions about the weather.")
     };
@@ -62,9 +62,9 @@ async fn what_a_client_changes_with_every_request_does_not_spoil_the_cache() {
         json!({"model": "tiny", "max_tokens": 2, "system": text(nonce),
             "messages": [{"role": "user", "content": "Will it rain? Say yes or no."}]})
     };
-    for keeps in [false, true] {
+    for keep_billing_header in [false, true] {
         let mut options = server_options();
-        options.keep_billing_header = keeps;
+        options.keep_billing_header = keep_billing_header;
         let server = start_with("llama-4bit", &load_options(), options).await;
         let mut cached = Vec::new();
         for nonce in [11111, 22222] {
@@ -72,13 +72,13 @@ async fn what_a_client_changes_with_every_request_does_not_spoil_the_cache() {
             cached.push(usage["cache_read_input_tokens"].as_u64().unwrap());
         }
         assert_eq!(cached[0], 0);
-        // What stands before the nonce is shared in any case.
-        assert_eq!(cached[1] >= 64, !keeps, "{cached:?}");
+        // The tokens before the nonce are shared in any case.
+        assert_eq!(cached[1] >= 64, !keep_billing_header, "{cached:?}");
     }
 }
 
 #[tokio::test]
-async fn only_requests_with_the_same_salt_share_the_cache() {
+async fn cache_is_shared_only_by_requests_with_the_same_salt() {
     let server = start_with("llama-4bit", &load_options(), server_options()).await;
     let prompt =
         "How many are there in all? Count them, please, one by one, and then say it twice.";

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Running, load_options, serve_folder, server_options, start, start_thinking, stretched,
+    TestServer, load_options, serve_directory, server_options, start, start_reasoning,
+    with_context_length,
 };
 
 pub const ROUTE: &str = "/v1/responses";
@@ -16,12 +17,12 @@ pub fn body(input: &str, more: Value) -> Value {
     body
 }
 
-pub async fn json_of(server: &Running, route: &str) -> (u16, Value) {
+pub async fn json_of(server: &TestServer, route: &str) -> (u16, Value) {
     let (status, text) = server.get(route).await;
     (status, serde_json::from_str(&text).unwrap())
 }
 
-pub async fn send(server: &Running, method: reqwest::Method, route: &str) -> (u16, Value) {
+pub async fn send(server: &TestServer, method: reqwest::Method, route: &str) -> (u16, Value) {
     let url = format!("{}{route}", server.url);
     let request = reqwest::Client::new().request(method, url);
     let response = request.send().await.unwrap();
@@ -34,8 +35,8 @@ pub fn text(response: &Value) -> &str {
         .unwrap()
 }
 
-/// A response without what differs each time.
-fn timeless(response: &Value) -> Value {
+/// A response without ids, times and cache statistics.
+fn without_volatile_fields(response: &Value) -> Value {
     let mut response = response.clone();
     for name in ["id", "created_at", "completed_at"] {
         response[name] = Value::Null;
@@ -48,13 +49,13 @@ fn timeless(response: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_response_says_what_a_chat_says() {
+async fn response_has_the_output_and_usage_of_a_chat_completion() {
     let server = start().await;
-    let asked = body(
+    let request = body(
         "Hi",
         json!({"instructions": "Be brief.", "metadata": {"a": "b"}, "user": "me"}),
     );
-    let response = server.ok(ROUTE, &asked).await;
+    let response = server.ok(ROUTE, &request).await;
     let messages =
         json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]);
     let chat = json!({"model": "tiny", "max_tokens": 16, "messages": messages});
@@ -82,8 +83,8 @@ async fn a_response_says_what_a_chat_says() {
         (&json!("message"), &json!("assistant"))
     );
     assert_eq!(message["content"][0]["annotations"], json!([]));
-    let cut = chat["choices"][0]["finish_reason"] == "length";
-    let (status, details) = if cut {
+    let truncated = chat["choices"][0]["finish_reason"] == "length";
+    let (status, details) = if truncated {
         ("incomplete", json!({"reason": "max_output_tokens"}))
     } else {
         ("completed", Value::Null)
@@ -95,7 +96,7 @@ async fn a_response_says_what_a_chat_says() {
 }
 
 #[tokio::test]
-async fn an_answer_that_ends_by_itself_is_completed() {
+async fn response_that_ends_with_a_stop_string_is_completed() {
     let server = start().await;
     let whole = server.ok(ROUTE, &body("Hi", json!({}))).await;
     let stop: String = text(&whole).chars().skip(2).take(2).collect();
@@ -108,13 +109,13 @@ async fn an_answer_that_ends_by_itself_is_completed() {
 }
 
 #[tokio::test]
-async fn a_stream_has_the_official_order_and_ends_with_the_whole_response() {
+async fn stream_has_the_openai_event_order_and_ends_with_the_response() {
     let server = start().await;
     let more = json!({"include": ["message.output_text.logprobs"], "top_logprobs": 2});
     let whole = server.ok(ROUTE, &body("Hi", more.clone())).await;
-    let mut asked = body("Hi", more);
-    asked["stream"] = true.into();
-    let events = server.events(ROUTE, &asked).await;
+    let mut request = body("Hi", more);
+    request["stream"] = true.into();
+    let events = server.events(ROUTE, &request).await;
     for (number, (name, data)) in events.iter().enumerate() {
         assert_eq!(data["type"], *name);
         assert_eq!(data["sequence_number"], number);
@@ -138,10 +139,10 @@ async fn a_stream_has_the_official_order_and_ends_with_the_whole_response() {
             .iter()
             .filter(|(name, _)| name == "response.output_text.delta")
     };
-    let said: String = deltas()
+    let streamed: String = deltas()
         .filter_map(|(_, data)| data["delta"].as_str())
         .collect();
-    assert_eq!(said, text(&whole));
+    assert_eq!(streamed, text(&whole));
     let logprobs: Vec<&Value> = deltas()
         .flat_map(|(_, data)| data["logprobs"].as_array().unwrap())
         .collect();
@@ -153,7 +154,10 @@ async fn a_stream_has_the_official_order_and_ends_with_the_whole_response() {
     assert_eq!(all[0]["top_logprobs"].as_array().unwrap().len(), 2);
     assert_eq!(events[0].1["response"]["status"], "in_progress");
     let last = &events.last().unwrap().1["response"];
-    assert_eq!(timeless(last), timeless(&whole));
+    assert_eq!(
+        without_volatile_fields(last),
+        without_volatile_fields(&whole)
+    );
     let id = last["id"].as_str().unwrap();
     assert_eq!(
         json_of(&server, &format!("{ROUTE}/{id}")).await,
@@ -162,7 +166,7 @@ async fn a_stream_has_the_official_order_and_ends_with_the_whole_response() {
 }
 
 #[tokio::test]
-async fn what_is_not_supported_is_refused_by_name() {
+async fn unsupported_fields_are_rejected_by_name() {
     let server = start().await;
     let cases = [
         (json!({"background": true}), "background"),
@@ -250,7 +254,7 @@ async fn what_is_not_supported_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_form_is_kept_and_its_mistakes_are_named() {
+async fn text_format_is_enforced_and_invalid_schemas_are_rejected() {
     let server = start().await;
     let ask = async |format: Value| {
         server
@@ -274,8 +278,8 @@ async fn a_form_is_kept_and_its_mistakes_are_named() {
     assert_eq!(response["text"]["format"], format);
     let person: Value = serde_json::from_str(text(&response)).unwrap();
     assert!(["Ann", "Bo"].contains(&person["name"].as_str().unwrap()));
-    let impossible = json!({"type": "json_schema", "name": "x", "schema": {"not": {}}});
-    let (status, error) = ask(impossible).await;
+    let unsupported = json!({"type": "json_schema", "name": "x", "schema": {"not": {}}});
+    let (status, error) = ask(unsupported).await;
     assert_eq!(
         (status, &error["error"]["param"]),
         (400, &json!("text.format")),
@@ -290,9 +294,9 @@ async fn a_form_is_kept_and_its_mistakes_are_named() {
 }
 
 #[tokio::test]
-async fn calls_are_items_streamed_or_not() {
-    let folder = stretched("llama-4bit", 2048);
-    let server = serve_folder(folder.path(), &load_options(), server_options()).await;
+async fn tool_calls_are_items_with_and_without_streaming() {
+    let directory = with_context_length("llama-4bit", 2048);
+    let server = serve_directory(directory.path(), &load_options(), server_options()).await;
     let parameters = json!({"type": "object", "properties": {"city": {"enum": ["Bern", "Rome"]}}, "required": ["city"],
         "additionalProperties": false});
     let tool = json!({"type": "function", "name": "weather", "description": "Of a city", "parameters": parameters, "strict": true});
@@ -317,9 +321,9 @@ async fn calls_are_items_streamed_or_not() {
     let arguments: Value = serde_json::from_str(call["arguments"].as_str().unwrap()).unwrap();
     assert!(["Bern", "Rome"].contains(&arguments["city"].as_str().unwrap()));
 
-    let mut asked = body("Weather?", more);
-    asked["stream"] = true.into();
-    let events = server.events(ROUTE, &asked).await;
+    let mut request = body("Weather?", more);
+    request["stream"] = true.into();
+    let events = server.events(ROUTE, &request).await;
     let mut names: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
     names.dedup();
     let expected = [
@@ -340,7 +344,7 @@ async fn calls_are_items_streamed_or_not() {
         .collect();
     assert_eq!(joined, call["arguments"].as_str().unwrap());
 
-    // The result goes back, and the call is known from what is stored.
+    // The result of the call continues the stored response.
     let result = json!([{"type": "function_call_output", "call_id": call["call_id"], "output": "27 degrees"}]);
     let mut next = body("", json!({"previous_response_id": response["id"]}));
     next["input"] = result;
@@ -363,8 +367,8 @@ async fn calls_are_items_streamed_or_not() {
 }
 
 #[tokio::test]
-async fn reasoning_is_an_item_of_its_own() {
-    let server = start_thinking().await;
+async fn reasoning_is_a_separate_item() {
+    let server = start_reasoning().await;
     let response = server
         .ok(ROUTE, &body("Hi", json!({"ignore_eos": true})))
         .await;
@@ -388,8 +392,8 @@ async fn reasoning_is_an_item_of_its_own() {
     let deltas = events
         .iter()
         .filter(|(name, _)| name == "response.reasoning_text.delta");
-    let thought: String = deltas
+    let reasoning: String = deltas
         .filter_map(|(_, data)| data["delta"].as_str())
         .collect();
-    assert_eq!(thought, text(&response));
+    assert_eq!(reasoning, text(&response));
 }

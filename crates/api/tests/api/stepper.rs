@@ -1,11 +1,11 @@
-//! Holds the engine so that a test decides when each of its steps happens.
+//! Pauses the engine so that a test controls when it steps.
 
 use std::sync::{Arc, Condvar, Mutex};
 
 use mlxm_engine::sampling::{Acceptance, Constraint, ConstraintError};
 use mlxm_engine::{Engine, Generation, Request};
 
-/// A request of the test's own that takes part in every step and waits in each of them for a permit.
+/// A request whose constraint blocks every step until the test permits it.
 pub struct Stepper {
     gate: Arc<Gate>,
     _generation: Generation,
@@ -24,17 +24,18 @@ struct State {
     open: bool,
 }
 
-struct Held(Arc<Gate>);
+/// Blocks in `mask` until there is a permit.
+struct BlockingConstraint(Arc<Gate>);
 
 impl Stepper {
-    /// Holds the engine in the middle of its first step.
+    /// Pauses the engine in its first step.
     pub fn hold(engine: &Engine) -> Self {
         let gate = Arc::new(Gate::default());
         let request = Request {
             prompt: vec![5],
             ignore_eos: true,
             no_prefix_cache: true,
-            constraint: Some(Box::new(Held(gate.clone()))),
+            constraint: Some(Box::new(BlockingConstraint(gate.clone()))),
             ..Request::default()
         };
         let generation = engine.submit(request).unwrap();
@@ -45,7 +46,7 @@ impl Stepper {
         }
     }
 
-    /// Lets the engine go on until it is in the middle of the `steps`th step from here.
+    /// Runs the engine until it is in the `steps`th step from here.
     pub fn step(&self, steps: usize) {
         let mut state = self.gate.state.lock().unwrap();
         state.permits += steps;
@@ -56,7 +57,7 @@ impl Stepper {
     }
 }
 
-/// Lets the engine go.
+/// Resumes the engine.
 impl Drop for Stepper {
     fn drop(&mut self) {
         self.gate.state.lock().unwrap().open = true;
@@ -75,7 +76,7 @@ impl Gate {
     }
 }
 
-impl Constraint for Held {
+impl Constraint for BlockingConstraint {
     fn mask(&mut self, _logits: &mut [f32]) -> Result<(), ConstraintError> {
         let mut state = self.0.state.lock().unwrap();
         state.waits += 1;

@@ -1,4 +1,4 @@
-//! What becomes of responses of `/v1/responses` when they have ended.
+//! Stored responses of `/v1/responses`.
 
 use mlxm_api::{AppState, MemoryLimits, MemoryStore};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::stepper::Stepper;
 use crate::support::{golden, load_options, serve_with, server_options, start};
 
 #[tokio::test]
-async fn conversations_go_on_from_what_is_stored() {
+async fn stored_responses_can_be_continued_listed_and_deleted() {
     let server = start().await;
     let first = server
         .ok(ROUTE, &body("Hi", json!({"instructions": "Be brief."})))
@@ -18,19 +18,19 @@ async fn conversations_go_on_from_what_is_stored() {
         .ok(ROUTE, &body("And?", json!({"previous_response_id": id})))
         .await;
     assert_eq!(second["previous_response_id"], id);
-    // Instructions belong to one response.
+    // Instructions apply to one response only.
     let items = json!([
         {"role": "user", "content": "Hi"},
         first["output"][0],
         {"role": "user", "content": [{"type": "input_text", "text": "And?"}]},
     ]);
-    let mut asked = body("", json!({}));
-    asked["input"] = items;
-    let by_hand = server.ok(ROUTE, &asked).await;
-    assert_eq!(text(&second), text(&by_hand));
+    let mut request = body("", json!({}));
+    request["input"] = items;
+    let explicit = server.ok(ROUTE, &request).await;
+    assert_eq!(text(&second), text(&explicit));
     assert_eq!(
         second["usage"]["input_tokens"],
-        by_hand["usage"]["input_tokens"]
+        explicit["usage"]["input_tokens"]
     );
 
     let second_id = second["id"].as_str().unwrap();
@@ -55,7 +55,7 @@ async fn conversations_go_on_from_what_is_stored() {
     assert_eq!(newest["data"][0], items["data"][2]);
     assert_eq!(newest["has_more"], true);
 
-    // What is deleted is gone, and what continued it has all it needs.
+    // Responses that continue a deleted one are not affected.
     let (status, deleted) = send(&server, reqwest::Method::DELETE, &format!("{ROUTE}/{id}")).await;
     assert_eq!(
         (status, deleted),
@@ -86,7 +86,7 @@ async fn conversations_go_on_from_what_is_stored() {
 }
 
 #[tokio::test]
-async fn what_is_not_to_be_stored_is_not() {
+async fn response_with_store_false_is_not_found() {
     let server = start().await;
     let response = server.ok(ROUTE, &body("Hi", json!({"store": false}))).await;
     assert_eq!(response["store"], false);
@@ -106,7 +106,7 @@ async fn what_is_not_to_be_stored_is_not() {
 }
 
 #[tokio::test]
-async fn memory_is_bounded() {
+async fn least_recently_used_response_is_evicted() {
     let limits = MemoryLimits {
         responses: 2,
         ..MemoryLimits::default()
@@ -126,14 +126,14 @@ async fn memory_is_bounded() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_nothing_behind() {
+async fn response_of_a_disconnected_client_is_not_stored() {
     let server = start().await;
     let stepper = Stepper::hold(&server.engine);
-    let asked = body(
+    let request = body(
         "Hi",
         json!({"stream": true, "max_output_tokens": 100, "ignore_eos": true}),
     );
-    let mut response = server.request(ROUTE, &asked).send().await.unwrap();
+    let mut response = server.request(ROUTE, &request).send().await.unwrap();
     let first = String::from_utf8(response.chunk().await.unwrap().unwrap().to_vec()).unwrap();
     let id = first
         .split("\"resp_")
@@ -145,12 +145,14 @@ async fn a_client_that_goes_away_leaves_nothing_behind() {
         .to_owned();
     stepper.step(8);
     drop(response);
-    server.until("mlxm_requests_aborted_total", 1.0).await;
+    server
+        .wait_for_metric("mlxm_requests_aborted_total", 1.0)
+        .await;
     stepper.step(2);
     assert_eq!(
         server.engine.stats().requests_running,
         1,
-        "the stepper's own"
+        "only the stepper's request"
     );
     assert_eq!(server.get(&format!("{ROUTE}/resp_{id}")).await.0, 404);
 }

@@ -1,9 +1,10 @@
-//! Answers that have to have a form.
+//! Structured output and forced tool calls.
 
 use serde_json::{Value, json};
 
 use crate::support::{
-    Running, chat, content, load_options, serve_folder, server_options, start, stretched,
+    TestServer, chat, content, load_options, serve_directory, server_options, start,
+    with_context_length,
 };
 
 const ROUTE: &str = "/v1/chat/completions";
@@ -19,7 +20,7 @@ fn tools() -> Value {
 }
 
 #[tokio::test]
-async fn json_fulfils_its_schema_streamed_or_not() {
+async fn json_matches_its_schema_with_and_without_streaming() {
     let server = start().await;
     let schema = json!({"type": "object", "properties": {"name": {"enum": ["Ann", "Bo"]}, "age": {"type": "integer",
         "minimum": 1, "maximum": 99}}, "required": ["name", "age"], "additionalProperties": false});
@@ -29,9 +30,9 @@ async fn json_fulfils_its_schema_streamed_or_not() {
             "Who?",
             json!({"response_format": format, "temperature": 1.5, "seed": seed}),
         );
-        let whole = server.ok(ROUTE, &body).await;
-        assert_eq!(whole["choices"][0]["finish_reason"], "stop");
-        let person: Value = serde_json::from_str(content(&whole)).unwrap();
+        let completion = server.ok(ROUTE, &body).await;
+        assert_eq!(completion["choices"][0]["finish_reason"], "stop");
+        let person: Value = serde_json::from_str(content(&completion)).unwrap();
         assert!(["Ann", "Bo"].contains(&person["name"].as_str().unwrap()));
         assert!((1..100).contains(&person["age"].as_i64().unwrap()));
         body["stream"] = true.into();
@@ -39,12 +40,12 @@ async fn json_fulfils_its_schema_streamed_or_not() {
         let deltas = events
             .iter()
             .filter_map(|(_, data)| data["choices"][0]["delta"]["content"].as_str());
-        assert_eq!(deltas.collect::<String>(), content(&whole));
+        assert_eq!(deltas.collect::<String>(), content(&completion));
     }
 }
 
 #[tokio::test]
-async fn expressions_and_grammars_hold_too() {
+async fn output_matches_regular_expressions_and_grammars() {
     let server = start().await;
     let ask = async |format: Value| {
         let body = chat(
@@ -60,7 +61,7 @@ async fn expressions_and_grammars_hold_too() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_enforced_is_refused_by_name() {
+async fn unenforceable_formats_are_rejected_by_name() {
     let server = start().await;
     for (schema, named) in [
         (json!({"type": "object", "not": {"required": ["x"]}}), "not"),
@@ -83,24 +84,24 @@ async fn what_cannot_be_enforced_is_refused_by_name() {
     }
     let regex = json!({"type": "regex", "regex": "[0-9]+"});
     let both = json!({"response_format": regex, "tools": tools()});
-    let (status, message) = server.refused(ROUTE, &chat("x", both)).await;
+    let (status, message) = server.error(ROUTE, &chat("x", both)).await;
     assert_eq!(status, 400);
     assert!(message.contains("may only request JSON"), "{message}");
-    // A stop string would leave half of what was promised.
-    let cut = json!({"response_format": {"type": "json_object"}, "stop": ["}"]});
-    let (status, body) = server.post(ROUTE, &chat("x", cut)).await;
+    // A stop string could truncate the JSON.
+    let with_stop = json!({"response_format": {"type": "json_object"}, "stop": ["}"]});
+    let (status, body) = server.post(ROUTE, &chat("x", with_stop)).await;
     assert_eq!((status, &body["error"]["param"]), (400, &json!("stop")));
 }
 
-/// Descriptions of tools take more room than the usual checkpoint has.
-async fn start_long() -> Running {
-    let folder = stretched("llama-4bit", 2048);
-    serve_folder(folder.path(), &load_options(), server_options()).await
+/// A server with a context that is long enough for tool definitions.
+async fn start_with_long_context() -> TestServer {
+    let directory = with_context_length("llama-4bit", 2048);
+    serve_directory(directory.path(), &load_options(), server_options()).await
 }
 
 #[tokio::test]
-async fn a_call_is_made_when_one_is_required() {
-    let server = start_long().await;
+async fn required_tool_choice_forces_a_valid_call() {
+    let server = start_with_long_context().await;
     for seed in 0..4 {
         let more = json!({"tools": tools(), "tool_choice": "required", "temperature": 1.0, "seed": seed,
             "parallel_tool_calls": false});
@@ -123,8 +124,8 @@ async fn a_call_is_made_when_one_is_required() {
 }
 
 #[tokio::test]
-async fn a_named_tool_is_called_in_both_protocols_streamed_or_not() {
-    let server = start_long().await;
+async fn named_tool_is_called_in_both_apis() {
+    let server = start_with_long_context().await;
     let choice = json!({"type": "function", "function": {"name": "now"}});
     let more = json!({"tools": tools(), "tool_choice": choice, "parallel_tool_calls": false, "stream": true});
     let events = server.events(ROUTE, &chat("Time?", more)).await;
@@ -145,19 +146,19 @@ async fn a_named_tool_is_called_in_both_protocols_streamed_or_not() {
     let tool = json!({"name": "weather", "input_schema": tools()[0]["function"]["parameters"]});
     let body = json!({"model": "tiny", "max_tokens": 200, "messages": [{"role": "user", "content": "Weather?"}],
         "tools": [tool], "tool_choice": {"type": "tool", "name": "weather", "disable_parallel_tool_use": true}});
-    let answer = server.ok("/v1/messages", &body).await;
-    assert_eq!(answer["stop_reason"], "tool_use");
-    assert_eq!(answer["content"][0]["type"], "tool_use");
-    assert!(answer["content"][0]["input"]["city"].is_string());
+    let message = server.ok("/v1/messages", &body).await;
+    assert_eq!(message["stop_reason"], "tool_use");
+    assert_eq!(message["content"][0]["type"], "tool_use");
+    assert!(message["content"][0]["input"]["city"].is_string());
 }
 
 #[tokio::test]
-async fn with_tools_an_answer_is_a_call_or_has_its_form() {
-    let server = start_long().await;
+async fn completion_with_tools_is_a_call_or_matches_its_format() {
+    let server = start_with_long_context().await;
     let schema = json!({"type": "object", "properties": {"sky": {"enum": ["blue", "grey"]}}, "required": ["sky"],
         "additionalProperties": false});
     let format = json!({"type": "json_schema", "json_schema": {"name": "sky", "schema": schema}});
-    let (mut calls, mut forms) = (0, 0);
+    let (mut calls, mut matching) = (0, 0);
     for seed in 0..16 {
         let more = json!({"tools": tools(), "response_format": format, "temperature": 1.5, "seed": seed,
             "parallel_tool_calls": false});
@@ -168,13 +169,16 @@ async fn with_tools_an_answer_is_a_call_or_has_its_form() {
             calls += 1;
         } else {
             assert_eq!(choice["finish_reason"], "stop", "{body}");
-            let answer: Value = serde_json::from_str(content(&body)).unwrap();
-            assert!(["blue", "grey"].contains(&answer["sky"].as_str().unwrap()));
-            forms += 1;
+            let value: Value = serde_json::from_str(content(&body)).unwrap();
+            assert!(["blue", "grey"].contains(&value["sky"].as_str().unwrap()));
+            matching += 1;
         }
     }
-    assert!(calls > 0 && forms > 0, "{calls} calls, {forms} forms");
-    // What must be called leaves no room for a form.
+    assert!(
+        calls > 0 && matching > 0,
+        "{calls} calls, {matching} matching"
+    );
+    // A required call takes precedence over the format.
     let more = json!({"tools": tools(), "tool_choice": "required", "response_format": format});
     let body = server.ok(ROUTE, &chat("Weather?", more)).await;
     assert_eq!(body["choices"][0]["finish_reason"], "tool_calls", "{body}");

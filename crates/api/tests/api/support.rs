@@ -1,4 +1,4 @@
-//! What the tests share: a server on this machine, and ways to ask it.
+//! A local test server and helpers to send requests.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,15 +11,15 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// The engine's committed checkpoint called `name`.
+/// Directory of the engine's test checkpoint `name`.
 pub fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../engine/tests/golden")
         .join(name)
 }
 
-/// A copy of a checkpoint that takes longer texts; what it says about them is of no concern here.
-pub fn stretched(name: &str, context_length: usize) -> TempDir {
+/// A copy of a checkpoint with another context length. The quality of its output does not matter here.
+pub fn with_context_length(name: &str, context_length: usize) -> TempDir {
     let copy = TempDir::new().unwrap();
     for file in std::fs::read_dir(golden(name)).unwrap() {
         let file = file.unwrap();
@@ -33,7 +33,7 @@ pub fn stretched(name: &str, context_length: usize) -> TempDir {
     copy
 }
 
-/// One thread, so that tests that run side by side do not fight for the cores.
+/// Load options with one thread, because tests run in parallel.
 pub fn load_options() -> LoadOptions {
     LoadOptions {
         threads: Some(1),
@@ -42,7 +42,7 @@ pub fn load_options() -> LoadOptions {
     }
 }
 
-/// The model is called `tiny`.
+/// Server options with the model name `tiny`.
 pub fn server_options() -> ServerOptions {
     ServerOptions {
         model: "tiny".to_owned(),
@@ -51,7 +51,7 @@ pub fn server_options() -> ServerOptions {
 }
 
 /// A running server.
-pub struct Running {
+pub struct TestServer {
     pub url: String,
     pub engine: Engine,
     pub shutdown: Shutdown,
@@ -59,24 +59,28 @@ pub struct Running {
     client: reqwest::Client,
 }
 
-/// Serves the usual checkpoint with the usual options.
-pub async fn start() -> Running {
+/// Serves the default checkpoint with default options.
+pub async fn start() -> TestServer {
     start_with("llama-4bit", &load_options(), server_options()).await
 }
 
-/// Serves a checkpoint.
-pub async fn start_with(name: &str, load: &LoadOptions, options: ServerOptions) -> Running {
-    serve_folder(&golden(name), load, options).await
+/// Serves the test checkpoint `name`.
+pub async fn start_with(name: &str, load: &LoadOptions, options: ServerOptions) -> TestServer {
+    serve_directory(&golden(name), load, options).await
 }
 
-/// Serves the checkpoint in a folder.
-pub async fn serve_folder(folder: &Path, load: &LoadOptions, options: ServerOptions) -> Running {
-    serve_with(folder, load, AppState::starting(options)).await
+/// Serves the checkpoint in a directory.
+pub async fn serve_directory(
+    directory: &Path,
+    load: &LoadOptions,
+    options: ServerOptions,
+) -> TestServer {
+    serve_with(directory, load, AppState::starting(options)).await
 }
 
-/// Serves the checkpoint in a folder with a server that waits for it.
-pub async fn serve_with(folder: &Path, load: &LoadOptions, server: AppState) -> Running {
-    let engine = Engine::load(folder, load).unwrap();
+/// Serves the checkpoint in a directory with this state.
+pub async fn serve_with(directory: &Path, load: &LoadOptions, server: AppState) -> TestServer {
+    let engine = Engine::load(directory, load).unwrap();
     server.ready(engine.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -87,7 +91,7 @@ pub async fn serve_with(folder: &Path, load: &LoadOptions, server: AppState) -> 
         shutdown.clone(),
         Duration::from_secs(20),
     ));
-    Running {
+    TestServer {
         url,
         engine,
         shutdown,
@@ -96,14 +100,14 @@ pub async fn serve_with(folder: &Path, load: &LoadOptions, server: AppState) -> 
     }
 }
 
-/// Serves the usual checkpoint with a template that opens the model's reasoning, as some do.
-pub async fn start_thinking() -> Running {
-    let folder = stretched("llama-4bit", 256);
-    let template = folder.path().join("chat_template.jinja");
+/// Serves the default checkpoint with a chat template that starts the reasoning.
+pub async fn start_reasoning() -> TestServer {
+    let directory = with_context_length("llama-4bit", 256);
+    let template = directory.path().join("chat_template.jinja");
     let source = std::fs::read_to_string(&template).unwrap();
-    let opened = source.replace("assistant\\n'", "assistant\\n<think>\\n'");
-    assert_ne!(source, opened);
-    std::fs::write(&template, opened).unwrap();
+    let with_reasoning = source.replace("assistant\\n'", "assistant\\n<think>\\n'");
+    assert_ne!(source, with_reasoning);
+    std::fs::write(&template, with_reasoning).unwrap();
     let options = ServerOptions {
         format: FormatOverride {
             reasoning: Some(Some(ReasoningFormat::Think)),
@@ -111,31 +115,31 @@ pub async fn start_thinking() -> Running {
         },
         ..server_options()
     };
-    serve_folder(folder.path(), &load_options(), options).await
+    serve_directory(directory.path(), &load_options(), options).await
 }
 
-impl Running {
-    /// A request to a route.
+impl TestServer {
+    /// A POST request to a route.
     pub fn request(&self, route: &str, body: &Value) -> reqwest::RequestBuilder {
         self.client.post(format!("{}{route}", self.url)).json(body)
     }
 
-    /// Status and body of an answer.
+    /// Status and body of the response to a POST request.
     pub async fn post(&self, route: &str, body: &Value) -> (u16, Value) {
         let response = self.request(route, body).send().await.unwrap();
         let status = response.status().as_u16();
         (status, response.json().await.unwrap())
     }
 
-    /// The body of an answer that has to succeed.
+    /// The body of the response to a POST request, which must succeed.
     pub async fn ok(&self, route: &str, body: &Value) -> Value {
         let (status, body) = self.post(route, body).await;
         assert_eq!(status, 200, "{body}");
         body
     }
 
-    /// Status and message of an answer that has to fail.
-    pub async fn refused(&self, route: &str, body: &Value) -> (u16, String) {
+    /// Status and message of the error response to a POST request.
+    pub async fn error(&self, route: &str, body: &Value) -> (u16, String) {
         let (status, body) = self.post(route, body).await;
         assert!(status >= 400, "{body}");
         (
@@ -144,14 +148,14 @@ impl Running {
         )
     }
 
-    /// The events of a stream: name and data.
+    /// The events of a streamed response: name and data.
     pub async fn events(&self, route: &str, body: &Value) -> Vec<(String, Value)> {
         let response = self.request(route, body).send().await.unwrap();
         assert_eq!(response.status().as_u16(), 200);
         events(&response.text().await.unwrap())
     }
 
-    /// The body of a `GET`.
+    /// Status and body of the response to a GET request.
     pub async fn get(&self, route: &str) -> (u16, String) {
         let response = self
             .client
@@ -162,31 +166,31 @@ impl Running {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// The value of a line of `/metrics`.
+    /// The value of a metric; labels are part of the name.
     pub async fn metric(&self, name: &str) -> f64 {
         metric(&self.get("/metrics").await.1, name)
     }
 
-    /// Waits until the engine holds so many requests.
-    pub async fn until_inside(&self, requests: usize) {
+    /// Waits until this many requests are running or queued.
+    pub async fn wait_for_requests(&self, requests: usize) {
         loop {
-            let report = self.engine.stats();
-            if report.requests_running + report.requests_waiting == requests {
+            let stats = self.engine.stats();
+            if stats.requests_running + stats.requests_waiting == requests {
                 return;
             }
             tokio::task::yield_now().await;
         }
     }
 
-    /// Waits until a line of `/metrics` has a value.
-    pub async fn until(&self, name: &str, value: f64) {
+    /// Waits until a metric is at least `value`.
+    pub async fn wait_for_metric(&self, name: &str, value: f64) {
         while self.metric(name).await < value {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }
 
-/// The value of a line of the text of `/metrics`, all of which is of one moment.
+/// The value of a metric in the text of `/metrics`.
 pub fn metric(text: &str, name: &str) -> f64 {
     let line = text
         .lines()
@@ -196,7 +200,7 @@ pub fn metric(text: &str, name: &str) -> f64 {
         .unwrap()
 }
 
-/// Takes a stream apart; `[DONE]` is a string.
+/// Parses a stream of server-sent events; `[DONE]` becomes a string.
 pub fn events(text: &str) -> Vec<(String, Value)> {
     let blocks = text.split("\n\n").filter(|block| block.contains("data:"));
     let parsed = blocks.map(|block| {
@@ -213,7 +217,7 @@ pub fn events(text: &str) -> Vec<(String, Value)> {
     parsed.collect()
 }
 
-/// A chat with one message.
+/// A chat completion request with one message.
 pub fn chat(text: &str, more: Value) -> Value {
     let mut body = json!({"model": "tiny", "messages": [{"role": "user", "content": text}]});
     for (name, value) in more.as_object().unwrap() {
@@ -222,7 +226,7 @@ pub fn chat(text: &str, more: Value) -> Value {
     body
 }
 
-/// The text of a chat's answer.
+/// The content of a chat completion.
 pub fn content(body: &Value) -> &str {
     body["choices"][0]["message"]["content"].as_str().unwrap()
 }

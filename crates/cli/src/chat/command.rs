@@ -5,20 +5,20 @@ pub const NAMES: [&str; 6] = ["/help", "/reset", "/system", "/save", "/stats", "
 
 /// What `/help` prints.
 pub const HELP: &str = "\
-/help           this text
-/reset          forget the conversation; the system prompt stays
-/system TEXT    set the system prompt and start over; without TEXT, remove it
-/save FILE      write the conversation to FILE (.json, otherwise Markdown)
-/stats          speed and memory of the last answer, room left in the context
-/exit           leave (also Ctrl-D)
+/help           show this help
+/reset          clear the conversation, keep the system prompt
+/system TEXT    set the system prompt and clear the conversation; without TEXT, remove it
+/save FILE      save the conversation to FILE (.json for JSON, otherwise Markdown)
+/stats          show statistics of the last response and context usage
+/exit           exit (also Ctrl-D)
 
-A line that ends with \\ goes on in the next one; \"\"\" starts and ends a block of lines.
-Ctrl-C stops an answer; pressed again it leaves. To send a line that starts with /, put a space before it.";
+End a line with \\ to continue it on the next one; \"\"\" starts and ends multi-line input.
+Ctrl-C stops generation; press it again to exit. To send a message that starts with /, put a space before it.";
 
 /// A line typed into the chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// Nothing but white space.
+    /// Only white space.
     Empty,
     /// A message for the model.
     Message(String),
@@ -34,11 +34,11 @@ pub enum Input {
     Stats,
     /// `/exit`
     Exit,
-    /// A command that does not exist or lacks its argument; the text says so.
-    Wrong(String),
+    /// An unknown command or a missing argument; contains the error message.
+    Invalid(String),
 }
 
-/// Reads a line; `message` is the typed text with multi-line marks removed.
+/// Parses input; `message` is the input without multi-line marks.
 pub fn parse(typed: &str, message: String) -> Input {
     if message.trim().is_empty() {
         return Input::Empty;
@@ -55,13 +55,13 @@ pub fn parse(typed: &str, message: String) -> Input {
         "/reset" | "/clear" => Input::Reset,
         "/system" => Input::System(argument.to_owned()),
         "/save" if argument.is_empty() => {
-            Input::Wrong("/save needs a file name: /save chat.md".to_owned())
+            Input::Invalid("/save needs a file name: /save chat.md".to_owned())
         }
         "/save" => Input::Save(argument.to_owned()),
         "/stats" => Input::Stats,
         "/exit" | "/quit" | "/bye" => Input::Exit,
-        _ => Input::Wrong(format!(
-            "no command {name}; /help lists them (put a space first to send it as a message)"
+        _ => Input::Invalid(format!(
+            "unknown command {name}; /help lists all commands (start with a space to send it as a message)"
         )),
     }
 }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_and_messages() {
+    fn parse_distinguishes_commands_and_messages() {
         assert_eq!(read("  "), Input::Empty);
         assert_eq!(
             read("hello /help"),
@@ -94,8 +94,8 @@ mod tests {
             read("/save my chat.md"),
             Input::Save("my chat.md".to_owned())
         );
-        assert!(matches!(read("/save"), Input::Wrong(text) if text.contains("file name")));
-        assert!(matches!(read("/sytem x"), Input::Wrong(text) if text.contains("/sytem")));
+        assert!(matches!(read("/save"), Input::Invalid(text) if text.contains("file name")));
+        assert!(matches!(read("/sytem x"), Input::Invalid(text) if text.contains("/sytem")));
         assert_eq!(
             read("\"\"\"\n/help\n\"\"\""),
             Input::Message("/help".to_owned())
@@ -103,13 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn help_names_every_command() {
+    fn help_lists_every_command() {
         for name in NAMES {
             assert!(HELP.contains(name), "{name}");
             assert!(
                 !matches!(
                     read(&format!("{name} x")),
-                    Input::Wrong(_) | Input::Message(_)
+                    Input::Invalid(_) | Input::Message(_)
                 ),
                 "{name}"
             );

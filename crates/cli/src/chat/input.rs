@@ -1,4 +1,4 @@
-//! Multi-line input: a line that ends with a backslash goes on, and `"""` encloses a block.
+//! Multi-line input: a trailing backslash continues a line, and `"""` encloses a block.
 
 use rustyline::completion::Completer;
 use rustyline::highlight::Highlighter;
@@ -10,7 +10,7 @@ use super::command::NAMES;
 
 const FENCE: &str = "\"\"\"";
 
-/// Whether what was typed is a whole message.
+/// Whether the input is a complete message.
 pub fn is_complete(typed: &str) -> bool {
     match open_block(typed) {
         Some(block) => block.contains(FENCE),
@@ -18,17 +18,17 @@ pub fn is_complete(typed: &str) -> bool {
     }
 }
 
-/// The message in what was typed: without fences and continuation marks.
+/// The message without fences and continuation backslashes.
 pub fn message(typed: &str) -> String {
     match open_block(typed) {
         Some(block) => {
-            let (inside, behind) = block.split_once(FENCE).unwrap_or((block, ""));
-            let behind = behind.trim();
+            let (inside, after) = block.split_once(FENCE).unwrap_or((block, ""));
+            let after = after.trim();
             let inside = inside.trim_matches('\n');
-            if behind.is_empty() {
+            if after.is_empty() {
                 inside.to_owned()
             } else {
-                format!("{inside}\n{behind}")
+                format!("{inside}\n{after}")
             }
         }
         None => typed.replace("\\\n", "\n").trim().to_owned(),
@@ -39,7 +39,7 @@ fn open_block(typed: &str) -> Option<&str> {
     typed.trim_start().strip_prefix(FENCE)
 }
 
-/// Tells the line editor when a message is whole, and completes command names.
+/// Validates multi-line input and completes command names.
 #[derive(Debug, Default)]
 pub struct InputHelper;
 

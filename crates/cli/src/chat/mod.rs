@@ -17,7 +17,7 @@ use self::input::InputHelper;
 use self::transcript::Transcript;
 use crate::context;
 use crate::failure::Failure;
-use crate::generate::{Answer, AnswerError, Finish, Printer, Responder};
+use crate::generate::{Backend, BackendError, Completion, Finish, Printer};
 use crate::output::Output;
 
 const PROMPT: &str = ">>> ";
@@ -25,27 +25,27 @@ const HISTORY_ENTRIES: usize = 1000;
 
 /// A chat on the terminal.
 pub struct Chat<'a> {
-    /// Where the answers go.
+    /// Output.
     pub output: &'a Output,
-    /// Who answers.
-    pub responder: &'a dyn Responder,
+    /// Generates responses.
+    pub backend: &'a dyn Backend,
     /// Name of the model, for the saved conversation.
     pub model: &'a str,
-    /// Whether thinking is printed.
-    pub shows_thinking: bool,
-    /// Whether speed is printed after each answer.
-    pub shows_statistics: bool,
+    /// Whether reasoning is printed.
+    pub show_reasoning: bool,
+    /// Whether metrics are printed after each response.
+    pub show_metrics: bool,
 }
 
-/// Whether the chat goes on.
+/// Whether the chat continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Line,
-    Leave,
+    Exit,
 }
 
 impl Chat<'_> {
-    /// Talks until the person leaves.
+    /// Runs until the user exits.
     pub fn run(&self, system: Option<String>) -> anyhow::Result<()> {
         let mut editor = editor()?;
         let mut history = history_file();
@@ -55,10 +55,10 @@ impl Chat<'_> {
         }
         let mut transcript = Transcript::new(system);
         self.output.note(&format!(
-            "{}: /help lists the commands, Ctrl-D leaves",
+            "{}: /help lists commands, Ctrl-D exits",
             self.model
         ));
-        // A Ctrl-C that stopped an answer or cleared a line: the next one leaves.
+        // Ctrl-C stopped generation or cleared a line: the next one exits.
         let mut interrupted = false;
         loop {
             match editor.readline(PROMPT) {
@@ -71,20 +71,19 @@ impl Chat<'_> {
                             && let Err(error) = append_history(&mut editor, path)
                         {
                             let path = path.display();
-                            self.output.warn(&format!(
-                                "the input history cannot be kept in {path}: {error}"
-                            ));
+                            self.output
+                                .warn(&format!("cannot save the input history to {path}: {error}"));
                             history = None;
                         }
                     }
                     interrupted = false;
                     let next = match input {
                         Input::Message(message) => {
-                            self.ask(&mut transcript, message, &mut interrupted)?
+                            self.send(&mut transcript, message, &mut interrupted)?
                         }
-                        other => self.obey(other, &mut transcript)?,
+                        other => self.run_command(other, &mut transcript)?,
                     };
-                    if next == Next::Leave {
+                    if next == Next::Exit {
                         return Ok(());
                     }
                 }
@@ -93,7 +92,7 @@ impl Chat<'_> {
                 }
                 Err(ReadlineError::Interrupted) => {
                     interrupted = true;
-                    self.output.note("Ctrl-C again or Ctrl-D leaves");
+                    self.output.note("press Ctrl-C again or Ctrl-D to exit");
                 }
                 Err(ReadlineError::Eof) => return Ok(()),
                 Err(error) => return Err(error).context("cannot read from the terminal"),
@@ -101,55 +100,55 @@ impl Chat<'_> {
         }
     }
 
-    fn obey(&self, input: Input, transcript: &mut Transcript) -> anyhow::Result<Next> {
+    fn run_command(&self, input: Input, transcript: &mut Transcript) -> anyhow::Result<Next> {
         match input {
             Input::Empty | Input::Message(_) => {}
-            Input::Exit => return Ok(Next::Leave),
+            Input::Exit => return Ok(Next::Exit),
             Input::Help => self.output.line(command::HELP)?,
             Input::Reset => {
                 transcript.reset();
-                self.output.note("conversation forgotten");
+                self.output.note("conversation cleared");
             }
             Input::System(text) => {
                 let state = if text.is_empty() { "removed" } else { "set" };
                 transcript.set_system((!text.is_empty()).then_some(text));
                 self.output
-                    .note(&format!("system prompt {state}, conversation forgotten"));
+                    .note(&format!("system prompt {state}, conversation cleared"));
             }
             Input::Save(file) => match transcript.save(&file, self.model) {
-                Ok(()) => self.output.note(&format!("conversation written to {file}")),
+                Ok(()) => self.output.note(&format!("conversation saved to {file}")),
                 Err(error) => self.output.error(&format!("cannot write {file}: {error}")),
             },
-            Input::Stats => self.output.line(&self.statistics(transcript))?,
-            Input::Wrong(text) => self.output.error(&text),
+            Input::Stats => self.output.line(&self.describe_metrics(transcript))?,
+            Input::Invalid(text) => self.output.error(&text),
         }
         Ok(Next::Line)
     }
 
-    /// Sends a message. One that gets no answer is told and forgotten; the chat goes on.
-    fn ask(
+    /// Sends a message. If it is rejected, the error is printed, the message is dropped and the chat continues.
+    fn send(
         &self,
         transcript: &mut Transcript,
         message: String,
         interrupted: &mut bool,
     ) -> anyhow::Result<Next> {
-        transcript.ask(message);
-        let mut printer = Printer::new(self.output, self.shows_thinking);
-        let outcome = self.responder.answer(transcript.messages(), &mut printer);
+        transcript.push_user(message);
+        let mut printer = Printer::new(self.output, self.show_reasoning);
+        let outcome = self.backend.generate(transcript.messages(), &mut printer);
         printer.end_line()?;
         match outcome {
-            Ok(answer) => {
-                *interrupted = answer.finish.is_interrupted();
-                self.close(&answer);
-                transcript.answer(answer);
+            Ok(completion) => {
+                *interrupted = completion.finish.is_interrupted();
+                self.print_notes(&completion);
+                transcript.push_assistant(completion);
             }
-            Err(AnswerError::Broken(error)) => return Err(error),
-            Err(AnswerError::Refused(error)) => {
-                transcript.take_back();
+            Err(BackendError::Fatal(error)) => return Err(error),
+            Err(BackendError::Rejected(error)) => {
+                transcript.pop_user();
                 match error.downcast_ref::<RequestError>() {
                     Some(RequestError::PromptTooLong { prompt_tokens, context_length }) => self.output.error(&format!(
-                        "context full: the conversation has {prompt_tokens} tokens, the context holds {context_length}; \
-                         /reset starts over, --context N makes more room"
+                        "context full: the conversation has {prompt_tokens} tokens, the context length is {context_length}; \
+                         /reset clears the conversation, --context-length N increases the limit"
                     )),
                     _ => self.output.error(&format!("{error:#}")),
                 }
@@ -158,12 +157,13 @@ impl Chat<'_> {
         Ok(Next::Line)
     }
 
-    fn close(&self, answer: &Answer) {
-        let limits = self.responder.limits();
-        match (&answer.finish, limits.context_length) {
-            (Finish::Engine(FinishReason::Cancelled), _) => self.output.note("(stopped; Ctrl-C again leaves)"),
+    /// Prints why the completion ended, unless it ended normally, and its metrics.
+    fn print_notes(&self, completion: &Completion) {
+        let limits = self.backend.limits();
+        match (&completion.finish, limits.context_length) {
+            (Finish::Engine(FinishReason::Cancelled), _) => self.output.note("(stopped; press Ctrl-C again to exit)"),
             (Finish::Engine(FinishReason::Length(LengthCause::ContextLength)), Some(context_length)) => self.output.warn(&format!(
-                "context full: {context_length} tokens; /reset starts over, --context N makes more room"
+                "context full: {context_length} tokens; /reset clears the conversation, --context-length N increases the limit"
             )),
             (finish, _) => {
                 if let Some(note) = finish.note(limits) {
@@ -171,20 +171,20 @@ impl Chat<'_> {
                 }
             }
         }
-        if let Some(statistics) = answer.statistics.filter(|_| self.shows_statistics) {
-            self.output.note(&statistics.describe());
+        if let Some(metrics) = completion.metrics.filter(|_| self.show_metrics) {
+            self.output.note(&metrics.describe());
         }
     }
 
-    fn statistics(&self, transcript: &Transcript) -> String {
-        let context_length = self.responder.limits().context_length;
-        let Some(statistics) = transcript.last_statistics() else {
+    fn describe_metrics(&self, transcript: &Transcript) -> String {
+        let context_length = self.backend.limits().context_length;
+        let Some(metrics) = transcript.last_metrics() else {
             return match context_length {
-                Some(length) => format!("no answer yet; the context holds {length} tokens"),
-                None => "no answer yet".to_owned(),
+                Some(length) => format!("no response yet; context length {length} tokens"),
+                None => "no response yet".to_owned(),
             };
         };
-        let context = match (statistics.context_tokens(), context_length) {
+        let context = match (metrics.context_tokens(), context_length) {
             (Some(used), Some(length)) => format!(
                 "\ncontext: {used} of {length} tokens used, {} left",
                 length.saturating_sub(used)
@@ -192,7 +192,7 @@ impl Chat<'_> {
             (Some(used), None) => format!("\ncontext: {used} tokens used"),
             (None, _) => String::new(),
         };
-        statistics.describe() + &context
+        metrics.describe() + &context
     }
 }
 

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::generate::{Answer, Statistics};
+use crate::generate::{Completion, RequestMetrics};
 
-/// Messages as chat templates take them, with an optional system message in front.
+/// Messages in the format of chat templates, starting with an optional system message.
 #[derive(Debug, Default)]
 pub struct Transcript {
     messages: Vec<Value>,
-    last_statistics: Option<Statistics>,
+    last_metrics: Option<RequestMetrics>,
 }
 
 impl Transcript {
@@ -29,52 +29,52 @@ impl Transcript {
         &self.messages
     }
 
-    /// Counts and times of the last complete answer.
-    pub fn last_statistics(&self) -> Option<&Statistics> {
-        self.last_statistics.as_ref()
+    /// Metrics of the last complete response.
+    pub fn last_metrics(&self) -> Option<&RequestMetrics> {
+        self.last_metrics.as_ref()
     }
 
-    /// Adds the person's message.
-    pub fn ask(&mut self, message: String) {
+    /// Adds a user message.
+    pub fn push_user(&mut self, message: String) {
         self.messages
             .push(json!({"role": "user", "content": message}));
     }
 
-    /// Removes the person's last message, which got no answer.
-    pub fn take_back(&mut self) {
+    /// Removes the last user message after a failed request.
+    pub fn pop_user(&mut self) {
         self.messages.pop();
     }
 
-    /// Adds the model's answer. One that was stopped before its first word leaves no trace.
-    pub fn answer(&mut self, answer: Answer) {
-        self.last_statistics = answer.statistics.or(self.last_statistics);
-        if answer.text.is_empty() && answer.thinking.is_empty() {
-            self.take_back();
+    /// Adds the assistant message. If it is empty, the user message is removed instead.
+    pub fn push_assistant(&mut self, completion: Completion) {
+        self.last_metrics = completion.metrics.or(self.last_metrics);
+        if completion.content.is_empty() && completion.reasoning.is_empty() {
+            self.pop_user();
             return;
         }
-        let mut message = json!({"role": "assistant", "content": answer.text});
-        if !answer.thinking.is_empty() {
-            message["reasoning_content"] = answer.thinking.into();
+        let mut message = json!({"role": "assistant", "content": completion.content});
+        if !completion.reasoning.is_empty() {
+            message["reasoning_content"] = completion.reasoning.into();
         }
         self.messages.push(message);
     }
 
-    /// Forgets everything but the system message.
+    /// Removes everything but the system message.
     pub fn reset(&mut self) {
         self.messages.retain(|message| message["role"] == "system");
-        self.last_statistics = None;
+        self.last_metrics = None;
     }
 
-    /// Forgets everything and starts with this system message.
+    /// Clears the conversation and sets the system message.
     pub fn set_system(&mut self, system: Option<String>) {
-        self.last_statistics = None;
+        self.last_metrics = None;
         self.messages = system
             .into_iter()
             .map(|text| json!({"role": "system", "content": text}))
             .collect();
     }
 
-    /// Writes the conversation: JSON if the name ends so, otherwise Markdown.
+    /// Saves the conversation: JSON for a `.json` file, otherwise Markdown.
     pub fn save(&self, file: &str, model: &str) -> io::Result<()> {
         let is_json = Path::new(file)
             .extension()
@@ -110,20 +110,20 @@ mod tests {
 
     use crate::generate::Finish;
 
-    fn answer(text: &str, thinking: &str) -> Answer {
-        Answer {
-            thinking: thinking.to_owned(),
-            text: text.to_owned(),
+    fn completion(content: &str, reasoning: &str) -> Completion {
+        Completion {
+            reasoning: reasoning.to_owned(),
+            content: content.to_owned(),
             finish: Finish::Engine(FinishReason::Cancelled),
-            statistics: None,
+            metrics: None,
         }
     }
 
     #[test]
-    fn turns_are_kept_and_reset_keeps_the_system_prompt() {
+    fn reset_keeps_the_system_prompt() {
         let mut transcript = Transcript::new(Some("be brief".to_owned()));
-        transcript.ask("hello".to_owned());
-        transcript.answer(answer("hi", "greet back"));
+        transcript.push_user("hello".to_owned());
+        transcript.push_assistant(completion("hi", "greet back"));
         assert_eq!(transcript.messages().len(), 3);
         assert_eq!(
             transcript.messages()[2],
@@ -137,19 +137,19 @@ mod tests {
     }
 
     #[test]
-    fn a_question_without_an_answer_is_taken_back() {
+    fn empty_responses_remove_the_user_message() {
         let mut transcript = Transcript::new(None);
-        transcript.ask("hello".to_owned());
-        transcript.answer(answer("", ""));
+        transcript.push_user("hello".to_owned());
+        transcript.push_assistant(completion("", ""));
         assert!(transcript.messages().is_empty());
     }
 
     #[test]
-    fn a_saved_conversation_can_be_read_again() {
+    fn save_writes_json_and_markdown() {
         let folder = tempfile::tempdir().unwrap();
         let mut transcript = Transcript::new(None);
-        transcript.ask("a \"question\"\nwith lines".to_owned());
-        transcript.answer(answer("an answer", ""));
+        transcript.push_user("a \"question\"\nwith lines".to_owned());
+        transcript.push_assistant(completion("an answer", ""));
         let file = folder.path().join("chat.json");
         transcript.save(file.to_str().unwrap(), "model").unwrap();
         let read: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();

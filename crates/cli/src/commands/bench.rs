@@ -1,4 +1,4 @@
-//! `mlxm bench`: speed at different numbers of requests at once.
+//! `mlxm bench`: throughput and latency at different batch sizes.
 
 mod local;
 mod random;
@@ -8,59 +8,60 @@ mod speeds;
 use std::time::Duration;
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use serde::Serialize;
 
-use self::server::Server;
+use self::server::ServerBench;
 use self::speeds::{Speeds, median};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::locate;
 use crate::output::{Report, Section};
-use crate::remote::{RemoteArguments, Served};
+use crate::remote::{RemoteArguments, ServedModels};
 use crate::units;
 
 const HELP: &str = "\
-Each row loads the model for BATCH sequences, runs once to warm up, then --repeat times, and shows the \
-medians. BATCH requests with different random prompts of --prompt-tokens tokens are submitted at once; each \
-generates --gen-tokens tokens, end-of-sequence tokens included.
+For each batch size, the model is loaded, warmed up with one run and measured --repeat times; the medians are shown. \
+BATCH concurrent requests with random prompts of --prompt-tokens tokens each generate --gen-tokens tokens; \
+end-of-sequence tokens are ignored.
 
-  prefill_tps     prompt tokens of all requests / time until the last of them has its first token
-  decode_tps      tokens per second of all requests together while all of them generate
-  ttft_ms         mean time to the first token
-  peak_rss_bytes  largest resident memory of this process so far
+  prefill_tps     prompt tokens of all requests / time until the last request has its first token
+  decode_tps      generated tokens per second over all requests, while all of them are decoding
+  ttft_ms         mean time to first token
+  peak_rss_bytes  peak resident memory of this process
 
-With --url, BATCH clients ask a running server at once. The prompts have about --prompt-tokens tokens, the row tells how \
-many by the server's count, as for the generated ones; times are those at which the answers arrive here.
+With --url, BATCH concurrent requests are sent to a running server. Prompts have about --prompt-tokens tokens; the \
+reported token counts are the server's, and times are measured on the client.
 
 Examples:
   mlxm bench SmolLM2
   mlxm bench SmolLM2 --prompt-tokens 512 --gen-tokens 64 --batch 1,8,16 --threads 2 --json
   mlxm bench --url http://127.0.0.1:8080 --batch 1,8,16";
 
-/// Measure prompt and generation speed
+/// Benchmark prefill and decode speed
 #[derive(Debug, Args)]
 #[command(
     after_help = HELP,
     override_usage = "mlxm bench [OPTIONS] <MODEL>\n       mlxm bench [OPTIONS] --url <URL> [MODEL]"
 )]
 pub struct Bench {
-    /// Folder, repository name, or part of a local name; with --url, a model of the server if it has several
+    /// Model directory, repository ID (owner/name), or unique part of a local model name; with --url, a model name on the server
     #[arg(required_unless_present = "url")]
     model: Option<String>,
 
-    /// Tokens of each prompt
+    /// Number of prompt tokens per request
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     prompt_tokens: u32,
 
-    /// Tokens each request generates
+    /// Number of generated tokens per request
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     gen_tokens: u32,
 
-    /// Requests at once, one row for each number
+    /// Batch sizes (concurrent requests), comma-separated
     #[arg(long, value_name = "N,…", default_value = "1", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: Vec<u16>,
 
-    /// Measured runs per row
+    /// Number of measured runs per batch size
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeat: u16,
 
@@ -68,7 +69,7 @@ pub struct Bench {
     remote: RemoteArguments,
 }
 
-/// The rows; as JSON an array.
+/// The results; a JSON array.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 struct Rows(Vec<Row>);
@@ -81,13 +82,13 @@ struct Row {
     prefill_tps: f64,
     decode_tps: f64,
     ttft_ms: f64,
-    /// A server's is not known.
+    /// Only for local models.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_rss_bytes: Option<u64>,
 }
 
 impl Row {
-    fn of(batch: usize, prompt_tokens: usize, gen_tokens: usize, runs: &[Speeds]) -> Self {
+    fn from_runs(batch: usize, prompt_tokens: usize, gen_tokens: usize, runs: &[Speeds]) -> Self {
         let median = |of: fn(&Speeds) -> f64| median(runs.iter().map(of).collect());
         Self {
             batch,
@@ -109,10 +110,10 @@ impl Report for Rows {
             "generated",
             "prefill tok/s",
             "decode tok/s",
-            "first token",
+            "TTFT",
             "peak memory",
         ])
-        .numbers(&[0, 1, 2, 3, 4, 5, 6]);
+        .right_aligned(&[0, 1, 2, 3, 4, 5, 6]);
         for row in &self.0 {
             table.row([
                 row.batch.to_string(),
@@ -122,13 +123,13 @@ impl Report for Rows {
                 format!("{:.1}", row.decode_tps),
                 units::duration(Duration::from_secs_f64(row.ttft_ms / 1e3)),
                 row.peak_rss_bytes
-                    .map_or_else(|| "–".to_owned(), units::bytes),
+                    .map_or_else(|| "–".to_owned(), |bytes| DecimalBytes(bytes).to_string()),
             ]);
         }
         vec![table]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         let line =
             |row: &Row| format!("{} {:.1} {:.1}", row.batch, row.prefill_tps, row.decode_tps);
         self.0.iter().map(line).collect()
@@ -136,19 +137,21 @@ impl Report for Rows {
 }
 
 impl Bench {
-    /// Measures and prints the rows.
+    /// Measures each batch size and prints the results.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let rows = match (self.remote.client()?, &self.model) {
             (Some(client), model) => {
-                context.refuse_local_options(&[])?;
-                let served = Served::by(&client)?;
+                context.reject_local_options(&[])?;
+                let served = ServedModels::fetch(&client)?;
                 let model = match model {
-                    Some(name) => served.meant(name),
+                    Some(name) => served.resolve(name),
                     None => served.only()?,
                 };
-                let server = Server::new(context, &client, model)?;
+                let server = ServerBench::new(context, &client, model)?;
                 self.rows(|batch| {
-                    context.output.note(&format!("batch {batch}: asking"));
+                    context
+                        .output
+                        .note(&format!("batch {batch}: sending requests"));
                     server.measure(&self, context, batch)
                 })?
             }

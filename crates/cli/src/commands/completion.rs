@@ -1,4 +1,4 @@
-//! `mlxm completion`: scripts that teach a shell the command line.
+//! `mlxm completion`: generate shell completions.
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
@@ -12,11 +12,11 @@ Examples:
   mlxm completion bash > ~/.local/share/bash-completion/completions/mlxm
   mlxm completion fish > ~/.config/fish/completions/mlxm.fish";
 
-/// Print a completion script for a shell
+/// Generate a shell completion script
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Completion {
-    /// The shell
+    /// Shell to generate the completion script for
     shell: Shell,
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
+use indicatif::DecimalBytes;
 use mlxm_convert::{
     ConvertError, ConvertEvent, ConvertOptions, ConvertReport, FloatType, Outcome, Override,
     Recipe, WeightFormat, convert, quantization,
@@ -14,21 +15,21 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::interrupt::Watch;
+use crate::interrupt::InterruptGuard;
 use crate::locate;
 use crate::output::{Report, Section};
 use crate::units;
 
 const HELP: &str = "\
-Without options the weights stay what they are: dense stays dense, MLX quantization is copied, GGUF blocks become \
-the MLX form with the same numbers where there is one and are quantized again where there is none.
+Without options, weights keep their format: dense weights stay dense, MLX-quantized weights are copied, and GGUF \
+blocks are repacked losslessly if an equivalent MLX format exists and requantized otherwise.
 
-Recipes keep sensitive layers (lm_head, some v_proj and down_proj) at more bits than the rest.
+Recipes quantize sensitive layers (lm_head, some v_proj and down_proj) with more bits.
 
 Examples:
   mlxm convert model-q8_0.gguf smollm2
   mlxm convert ./Qwen3-0.6B ./Qwen3-0.6B-4bit --bits 4 --group-size 64
-  mlxm convert ./Qwen3-0.6B --recipe mixed_4_6          output in the folder of local models
+  mlxm convert ./Qwen3-0.6B --recipe mixed_4_6          output in the local models directory
   mlxm convert ./model ./out --bits 4 --override 'lm_head=8' --override '*.layers.0.*=6:32'
   mlxm convert ./model-4bit ./model-f16 --dequantize --dtype float16";
 
@@ -36,17 +37,17 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct Convert {
-    /// GGUF file, folder with safetensors weights, or the name of a local model
+    /// GGUF file, directory with safetensors weights, or name of a local model
     source: String,
 
-    /// Folder to create [default: a folder named after the source among the local models]
+    /// Output directory [default: named after the source, in the local models directory]
     output: Option<PathBuf>,
 
-    /// Quantize to this many bits: 2, 3, 4, 5, 6 or 8
+    /// Bits per weight for quantization: 2, 3, 4, 5, 6 or 8
     #[arg(long, value_name = "N", conflicts_with_all = ["recipe", "dequantize"])]
     bits: Option<u32>,
 
-    /// Weights that share a scale: 32, 64 or 128
+    /// Group size for quantization: 32, 64 or 128
     #[arg(long, value_name = "N", conflicts_with = "dequantize")]
     group_size: Option<usize>,
 
@@ -54,23 +55,23 @@ pub struct Convert {
     #[arg(long, conflicts_with_all = ["recipe", "dequantize"], value_parser = mode_parser())]
     mode: Option<QuantMode>,
 
-    /// Bits by layer
+    /// Mixed-bit quantization recipe
     #[arg(long, conflicts_with = "dequantize", value_parser = recipe_parser())]
     recipe: Option<Recipe>,
 
-    /// Exception for the layers whose path matches, * and ? allowed; the last match wins
+    /// Quantization override for layers matching a glob pattern; the last match wins; can be repeated
     #[arg(long = "override", value_name = "PATH=BITS[:GROUP[:MODE]]|PATH=dense")]
     overrides: Vec<Override>,
 
-    /// Write quantized weights as floats
+    /// Dequantize the weights
     #[arg(long)]
     dequantize: bool,
 
-    /// Type of the float tensors [default: what the source has]
+    /// Data type of unquantized tensors [default: same as the source]
     #[arg(long, value_name = "TYPE")]
     dtype: Option<Dtype>,
 
-    /// Replace the output if it exists
+    /// Overwrite the output directory
     #[arg(long)]
     force: bool,
 }
@@ -80,7 +81,7 @@ enum Dtype {
     /// IEEE half precision
     #[value(alias = "f16")]
     Float16,
-    /// The upper half of single precision
+    /// bfloat16
     #[value(alias = "bf16")]
     Bfloat16,
     /// Single precision
@@ -122,7 +123,7 @@ impl Report for Converted {
             "weights",
             format!(
                 "{} in {}, {} parameters, {:.2} bits per weight",
-                units::bytes(self.size_bytes),
+                DecimalBytes(self.size_bytes),
                 match self.files {
                     1 => "one file".to_owned(),
                     files => format!("{files} files"),
@@ -135,7 +136,7 @@ impl Report for Converted {
             (self.exact, "exact"),
             (self.rounded, "rounded"),
             (self.quantized, "quantized"),
-            (self.requantized, "quantized again"),
+            (self.requantized, "requantized"),
             (self.dequantized, "dequantized"),
         ];
         let kinds: Vec<String> = kinds
@@ -146,8 +147,8 @@ impl Report for Converted {
         section.property("tensors", format!("{}: {}", self.tensors, kinds.join(", ")));
         if let Some(error) = self.largest_relative_error {
             section.property(
-                "largest change",
-                format!("{:.2} % by quantizing again", error * 100.0),
+                "largest relative error",
+                format!("{:.2} % from requantization", error * 100.0),
             );
         }
         for note in &self.notes {
@@ -155,17 +156,17 @@ impl Report for Converted {
         }
         vec![
             section,
-            Section::sentence(format!("run it with: mlxm run {}", self.output.display())),
+            Section::sentence(format!("run it with `mlxm run {}", self.output.display())),
         ]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         vec![self.output.display().to_string()]
     }
 }
 
 impl Convert {
-    /// Converts and prints what was written.
+    /// Converts and prints a report.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let source = self.source()?;
         let output = match &self.output {
@@ -173,7 +174,7 @@ impl Convert {
             None => locate::hub()?.config().models_dir.join(name_of(&source)?),
         };
         let options = self.options()?;
-        let watch = Watch::start();
+        let guard = InterruptGuard::start();
         let progress = context.progress("converting", 0);
         let mut largest_relative_error: Option<f32> = None;
         let report = convert(&source, &output, &options, &mut |event| {
@@ -190,7 +191,7 @@ impl Convert {
                 }
                 _ => {}
             }
-            if watch.requested() {
+            if guard.requested() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -199,7 +200,7 @@ impl Convert {
         progress.finish_and_clear();
         let report = report.map_err(|error| match error {
             ConvertError::Cancelled => anyhow::Error::new(Failure::Interrupted(
-                "interrupted: nothing written".to_owned(),
+                "interrupted: no output written".to_owned(),
             )),
             ConvertError::Gguf(error) => {
                 anyhow::Error::new(error).context(source.display().to_string())
@@ -239,7 +240,7 @@ impl Convert {
         Ok(())
     }
 
-    /// What exists as a path is that path, whatever it holds; a name is looked up.
+    /// An existing path, otherwise a local model by name.
     fn source(&self) -> anyhow::Result<PathBuf> {
         let path = Path::new(&self.source);
         if path.exists() {
@@ -280,10 +281,10 @@ impl Convert {
     }
 }
 
-/// The name of a model made from `source`: the file's stem, or the folder's name.
+/// The default name of the output: the file stem, or the directory name.
 fn name_of(source: &Path) -> anyhow::Result<String> {
     let source = source.canonicalize()?;
-    // The snapshot of a cached model is named after its commit; the repository two folders above has the name.
+    // A snapshot in the cache is named after its commit; use the name of its repository, two levels up.
     let cached = source
         .parent()
         .filter(|parent| parent.ends_with("snapshots"))
@@ -302,7 +303,7 @@ fn name_of(source: &Path) -> anyhow::Result<String> {
     };
     name.filter(|name| !name.is_empty()).ok_or_else(|| {
         Failure::Usage(format!(
-            "{} has no name: give the output folder",
+            "{} has no name: specify the output directory",
             source.display()
         ))
         .into()

@@ -1,9 +1,10 @@
-//! `mlxm doctor`: whether everything this program needs is in order.
+//! `mlxm doctor`: diagnose the environment.
 
 use std::fs;
 use std::path::Path;
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use mlxm_engine::DeviceChoice;
 use mlxm_hub::blocking::Hub;
 use mlxm_hub::{HubConfig, HubError, Proxies};
@@ -13,21 +14,20 @@ use crate::context::{self, Context};
 use crate::failure::Failure;
 use crate::machine::{self, Memory};
 use crate::output::{Report, Section};
-use crate::units;
 
-/// Less room than this makes downloads of most models fail.
-const LITTLE_SPACE_BYTES: u64 = 5_000_000_000;
-/// Less memory than this runs only the smallest models.
-const LITTLE_MEMORY_BYTES: u64 = 4_000_000_000;
+/// Below this, most models cannot be downloaded.
+const MIN_FREE_DISK_BYTES: u64 = 5_000_000_000;
+/// Below this, only small models can be loaded.
+const MIN_MEMORY_BYTES: u64 = 4_000_000_000;
 
 const EXAMPLES: &str = "\
-Exit code 1 when something is broken; warnings alone exit with 0.
+Exits with code 1 if a check fails; warnings exit with code 0.
 
 Examples:
   mlxm doctor
   mlxm doctor --json";
 
-/// Check this machine, the folders and the settings
+/// Diagnose the machine, directories and configuration
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Doctor {}
@@ -60,7 +60,7 @@ impl Report for Findings {
             let mark = match check.verdict {
                 Verdict::Ok => "ok",
                 Verdict::Warning => "warning",
-                Verdict::Broken => "BROKEN",
+                Verdict::Broken => "FAILED",
             };
             table.row([
                 mark.to_owned(),
@@ -69,14 +69,14 @@ impl Report for Findings {
             ]);
         }
         let summary = if self.healthy {
-            "everything that is needed works"
+            "all required checks passed"
         } else {
-            "something is broken: see above"
+            "some checks failed"
         };
         vec![table, Section::sentence(summary)]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         self.checks
             .iter()
             .filter(|check| check.verdict == Verdict::Broken)
@@ -86,13 +86,10 @@ impl Report for Findings {
 }
 
 impl Doctor {
-    /// Checks everything and prints the findings.
-    #[expect(
-        clippy::unused_self,
-        reason = "commands are called alike, this one has no arguments"
-    )]
+    /// Runs all checks and prints the findings.
+    #[expect(clippy::unused_self, reason = "every command has the same signature")]
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let mut checks = vec![processor(context), memory(), device(context.device())];
+        let mut checks = vec![cpu(context), memory(), device(context.device())];
         match HubConfig::from_env() {
             Ok(config) => {
                 checks.push(folder("model cache", &config.cache_dir));
@@ -105,7 +102,7 @@ impl Doctor {
                 checks.push(network(&config));
                 checks.extend(models(config));
             }
-            Err(error) => checks.push(broken("settings", error.to_string())),
+            Err(error) => checks.push(failed("configuration", error.to_string())),
         }
         let healthy = checks.iter().all(|check| check.verdict != Verdict::Broken);
         context.output.report(&Findings { healthy, checks })?;
@@ -133,7 +130,7 @@ fn warning(name: &'static str, finding: impl Into<String>) -> Check {
     }
 }
 
-fn broken(name: &'static str, finding: impl Into<String>) -> Check {
+fn failed(name: &'static str, finding: impl Into<String>) -> Check {
     Check {
         name,
         verdict: Verdict::Broken,
@@ -141,13 +138,13 @@ fn broken(name: &'static str, finding: impl Into<String>) -> Check {
     }
 }
 
-fn processor(context: &Context) -> Check {
+fn cpu(context: &Context) -> Check {
     let features = machine::cpu_features();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = context.load_options().threads;
     let threads = threads.map_or_else(String::new, |threads| format!(", --threads {threads}"));
     ok(
-        "processor",
+        "CPU",
         format!(
             "{}, {cores} threads available{threads}: {}",
             std::env::consts::ARCH,
@@ -160,16 +157,16 @@ fn memory() -> Check {
     let Some(memory) = Memory::read() else {
         return warning(
             "memory",
-            "the system does not say how much there is; give --memory to limit models",
+            "cannot determine physical memory; set --memory to limit model memory",
         );
     };
     let finding = format!(
-        "{}, {} available; a model may take {}",
-        units::bytes(memory.total_bytes),
-        units::bytes(memory.available_bytes),
-        units::bytes(memory.model_budget_bytes())
+        "{}, {} available; model memory limit {}",
+        DecimalBytes(memory.total_bytes),
+        DecimalBytes(memory.available_bytes),
+        DecimalBytes(memory.model_budget_bytes())
     );
-    if memory.total_bytes < LITTLE_MEMORY_BYTES {
+    if memory.total_bytes < MIN_MEMORY_BYTES {
         warning("memory", finding)
     } else {
         ok("memory", finding)
@@ -178,27 +175,27 @@ fn memory() -> Check {
 
 fn device(choice: DeviceChoice) -> Check {
     match choice {
-        DeviceChoice::Metal => broken(
+        DeviceChoice::Metal => failed(
             "device",
-            "there is no Metal backend yet: use --device cpu or auto",
+            "the Metal backend is not available yet: use --device cpu or auto",
         ),
         DeviceChoice::Auto if cfg!(target_os = "macos") => {
-            ok("device", "CPU; this version has no Metal kernels yet")
+            ok("device", "CPU; the Metal backend is not available yet")
         }
         DeviceChoice::Auto | DeviceChoice::Cpu => ok("device", "CPU"),
     }
 }
 
-/// Tries to write below the folder or, when it does not exist yet, below its nearest ancestor that does.
+/// Checks that the directory, or its nearest existing ancestor, is writable.
 fn folder(name: &'static str, path: &Path) -> Check {
     let Some(existing) = path.ancestors().find(|ancestor| ancestor.exists()) else {
-        return broken(
+        return failed(
             name,
-            format!("{} has no ancestor that exists", path.display()),
+            format!("{} has no existing parent directory", path.display()),
         );
     };
     if !existing.is_dir() {
-        return broken(
+        return failed(
             name,
             format!(
                 "{} is a file, so {} cannot be created",
@@ -211,8 +208,8 @@ fn folder(name: &'static str, path: &Path) -> Check {
     let outcome = fs::write(&probe, b"probe").and_then(|()| fs::remove_file(&probe));
     match outcome {
         Ok(()) if existing == path => ok(name, path.display().to_string()),
-        Ok(()) => ok(name, format!("{} (created when needed)", path.display())),
-        Err(error) => broken(
+        Ok(()) => ok(name, format!("{} (created on demand)", path.display())),
+        Err(error) => failed(
             name,
             format!(
                 "cannot write in {}: {error}; make it writable or set HF_HUB_CACHE, HF_HOME or MLXM_HOME",
@@ -229,15 +226,15 @@ fn space(config: &HubConfig) -> Check {
         .find(|ancestor| ancestor.exists())
         .unwrap_or(Path::new("/"));
     match config.disk.available_bytes(existing) {
-        Ok(0) => broken(
+        Ok(0) => failed(
             "disk space",
             format!("the disk of {} is full", existing.display()),
         ),
-        Ok(bytes) if bytes < LITTLE_SPACE_BYTES => warning(
+        Ok(bytes) if bytes < MIN_FREE_DISK_BYTES => warning(
             "disk space",
-            format!("only {} free; most models need more", units::bytes(bytes)),
+            format!("only {} free; most models need more", DecimalBytes(bytes)),
         ),
-        Ok(bytes) => ok("disk space", format!("{} free", units::bytes(bytes))),
+        Ok(bytes) => ok("disk space", format!("{} free", DecimalBytes(bytes))),
         Err(error) => warning("disk space", format!("unknown: {error}")),
     }
 }
@@ -247,13 +244,13 @@ fn token(config: &HubConfig) -> Check {
         Some(token) => ok("hub token", token.source().to_string()),
         None => ok(
             "hub token",
-            "none; gated and private models need one in HF_TOKEN",
+            "not set; gated and private models require HF_TOKEN",
         ),
     }
 }
 
 fn network(config: &HubConfig) -> Check {
-    let endpoint = config.endpoint.as_deref().unwrap_or("the public hub");
+    let endpoint = config.endpoint.as_deref().unwrap_or("Hugging Face Hub");
     let proxy = if matches!(config.proxies, Proxies::Explicit { .. }) {
         ", through a proxy"
     } else {
@@ -262,13 +259,11 @@ fn network(config: &HubConfig) -> Check {
     if config.offline {
         return warning(
             "hub",
-            format!(
-                "{endpoint}; offline mode is on (HF_HUB_OFFLINE), so nothing can be downloaded"
-            ),
+            format!("{endpoint}; offline mode is enabled (HF_HUB_OFFLINE), downloads are disabled"),
         );
     }
     match &config.endpoint {
-        Some(url) if !(url.starts_with("http://") || url.starts_with("https://")) => broken(
+        Some(url) if !(url.starts_with("http://") || url.starts_with("https://")) => failed(
             "hub",
             format!("HF_ENDPOINT is `{url}`; it must start with http:// or https://"),
         ),
@@ -281,9 +276,9 @@ fn models(config: HubConfig) -> Vec<Check> {
     let models = match listed {
         Ok(models) => models,
         Err(error @ HubError::InvalidConfig(_)) => {
-            return vec![broken("settings", error.to_string())];
+            return vec![failed("configuration", error.to_string())];
         }
-        Err(error) => return vec![broken("models", error.to_string())],
+        Err(error) => return vec![failed("models", error.to_string())],
     };
     let complete = models.iter().filter(|model| model.complete).count();
     let size_bytes = models.iter().map(|model| model.size_bytes).sum();
@@ -291,14 +286,14 @@ fn models(config: HubConfig) -> Vec<Check> {
         "models",
         format!(
             "{complete} ready to run; {} on disk",
-            units::bytes(size_bytes)
+            DecimalBytes(size_bytes)
         ),
     )];
     checks.extend(models.iter().filter(|model| !model.complete).map(|model| {
         warning(
             "models",
             format!(
-                "{} lacks {}: `mlxm pull {0}` or `mlxm rm {0}`",
+                "{} is missing {}: run `mlxm pull {0}` or `mlxm rm {0}`",
                 model.name,
                 model.missing_files.join(", ")
             ),

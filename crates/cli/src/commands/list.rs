@@ -1,9 +1,10 @@
-//! `mlxm list`: the models on this machine.
+//! `mlxm list`: list local models.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
+use indicatif::{DecimalBytes, HumanDuration};
 use mlxm_engine::LoadOptions;
 use mlxm_hub::{LocalModel, LocalSource};
 use serde::Serialize;
@@ -11,10 +12,9 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::locate;
 use crate::output::{Report, Section};
-use crate::units;
 
 const EXAMPLES: &str = "\
-Models are found in the cache shared with huggingface_hub and in the folder of models made here (~/.mlxm/models).
+Lists models in the Hugging Face cache and in the local models directory (~/.mlxm/models).
 
 Examples:
   mlxm list
@@ -22,11 +22,11 @@ Examples:
   mlxm list --quiet         names only
   mlxm list --json";
 
-/// List the models on this machine
+/// List local models
 #[derive(Debug, Args)]
 #[command(alias = "ls", after_help = EXAMPLES)]
 pub struct List {
-    /// Part of a name
+    /// Part of a model name
     name: Option<String>,
 }
 
@@ -45,7 +45,7 @@ struct Entry {
     architecture: Option<String>,
     quantization: Option<String>,
     context_length: Option<usize>,
-    /// Why the model cannot be run, if it cannot.
+    /// Why the model cannot be loaded, if it cannot.
     problem: Option<String>,
     modified_unix_seconds: u64,
     #[serde(skip)]
@@ -82,7 +82,7 @@ impl Entry {
             },
             None => {
                 entry.problem = Some(format!(
-                    "incomplete: lacks {}",
+                    "incomplete: missing {}",
                     entry.missing_files.join(", ")
                 ));
             }
@@ -95,7 +95,7 @@ impl Report for Models {
     fn sections(&self) -> Vec<Section> {
         if self.0.is_empty() {
             return vec![Section::sentence(
-                "no models here yet; find one with `mlxm search`, get it with `mlxm pull`",
+                "no local models; find one with `mlxm search` and download it with `mlxm pull`",
             )];
         }
         let mut table = Section::table(&[
@@ -106,33 +106,33 @@ impl Report for Models {
             "context",
             "modified",
         ])
-        .numbers(&[1, 4]);
+        .right_aligned(&[1, 4]);
         for model in &self.0 {
             let age = model.modified.elapsed().unwrap_or_default();
             let cell = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
             let architecture = match (&model.architecture, model.complete) {
                 (Some(architecture), _) => architecture.clone(),
                 (None, false) => "(incomplete)".to_owned(),
-                (None, true) => "(cannot run)".to_owned(),
+                (None, true) => "(unsupported)".to_owned(),
             };
             table.row([
                 model.name.clone(),
-                units::bytes(model.size_bytes),
+                DecimalBytes(model.size_bytes).to_string(),
                 cell(&model.quantization),
                 architecture,
                 cell(&model.context_length.map(|length| length.to_string())),
-                units::ago(age),
+                format!("{} ago", HumanDuration(age)),
             ]);
         }
         if self.0.iter().any(|model| !model.complete) {
-            table = table.note("\nincomplete models are finished with `mlxm pull NAME` and removed with `mlxm rm NAME`");
+            table = table.note("\nresume an incomplete download with `mlxm pull NAME`, or remove it with `mlxm rm NAME`");
         } else if self.0.iter().any(|model| model.problem.is_some()) {
-            table = table.note("\n`mlxm show NAME` says why a model cannot run");
+            table = table.note("\nrun `mlxm show NAME` to see why a model is unsupported");
         }
         vec![table]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         self.0.iter().map(|model| model.name.clone()).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! The commands, one file each: its arguments, its help and what it does.
+//! The commands, one file each: arguments, help text and implementation.
 
 mod bench;
 mod completion;
@@ -37,7 +37,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Does what the command says.
+    /// Runs the command.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Run(run) => run.execute(context),

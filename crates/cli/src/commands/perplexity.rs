@@ -1,4 +1,4 @@
-//! `mlxm perplexity`: how well a model predicts a text.
+//! `mlxm perplexity`: perplexity of a model on a text.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -9,39 +9,39 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::interrupt::Watch;
+use crate::interrupt::InterruptGuard;
 use crate::locate;
 use crate::output::{Report, Section};
 
 const HELP: &str = "\
-The text is cut into windows of --context tokens that start --stride tokens apart. Each token but the first is \
-scored once: in the first window that holds it, given what precedes it in that window. A smaller stride gives each \
-token more context and takes longer; a stride equal to the context is fastest. Perplexity is exp of the mean \
-negative log-likelihood, ± its standard error. Compare models only with the same text, tokenizer, context and stride.
+The text is split into windows of --context-length tokens that start --stride tokens apart. Each token except the \
+first is scored once, in the first window that contains it. A smaller stride gives each token more context and takes \
+longer; a stride equal to the context length is fastest. Perplexity is exp of the mean negative log-likelihood, ± its \
+standard error. Compare models only with the same text, tokenizer, context length and stride.
 
 Examples:
   mlxm perplexity SmolLM2 wiki.test.txt
-  mlxm perplexity SmolLM2 - --context 1024 --stride 1024 --json < book.txt";
+  mlxm perplexity SmolLM2 - --context-length 1024 --stride 1024 --json < book.txt";
 
-/// Measure how well a model predicts a text
+/// Calculate the perplexity of a model on a text
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct Perplexity {
-    /// Folder, repository name, or part of a local name
+    /// Model directory, repository ID (owner/name), or unique part of a local model name
     model: String,
 
-    /// Text file; - is standard input
+    /// Text file, or - for standard input
     file: String,
 
-    /// Tokens of a window
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
-    context: u32,
+    /// Context length in tokens
+    #[arg(long, value_name = "N", alias = "context", default_value_t = 512, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    context_length: u32,
 
-    /// Tokens between the starts of two windows [default: half of the context]
+    /// Stride between windows in tokens [default: half of the context length]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     stride: Option<u32>,
 
-    /// Use only this many tokens of the text
+    /// Maximum number of tokens of the text to use
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     max_tokens: Option<u32>,
 }
@@ -70,7 +70,7 @@ impl Report for Score {
         ))]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         vec![format!("{:.4}", self.perplexity)]
     }
 }
@@ -78,14 +78,14 @@ impl Report for Score {
 impl Perplexity {
     /// Scores the text and prints the result.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let window = self.context as usize;
+        let window = self.context_length as usize;
         let stride = self
             .stride
             .map_or(window / 2, |stride| stride as usize)
             .max(1);
         if stride > window {
             let message = format!(
-                "--stride {stride} is larger than --context {window}: tokens between windows would be left out"
+                "--stride {stride} is larger than --context-length {window}: tokens between windows would be skipped"
             );
             return Err(Failure::Usage(message).into());
         }
@@ -106,12 +106,12 @@ impl Perplexity {
             return Err(Failure::Usage(message).into());
         }
 
-        let watch = Watch::start();
+        let guard = InterruptGuard::start();
         let windows = windows(tokens.len(), window, stride);
         let progress = context.progress("scoring", windows.len() as u64);
         let mut log_likelihood = Moments::default();
         for span in &windows {
-            if watch.requested() {
+            if guard.requested() {
                 return Err(Failure::Interrupted(format!(
                     "interrupted: {} tokens scored so far, perplexity {:.4}",
                     log_likelihood.count,
@@ -152,7 +152,7 @@ fn read_text(file: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(Path::new(file)).with_context(|| format!("cannot read {file}"))
 }
 
-/// Tokens `start..end` are fed, of which those from `first_scored` on count.
+/// Tokens `start..end`, of which those from `first_scored` on are scored.
 #[derive(Debug, PartialEq, Eq)]
 struct Window {
     start: usize,
@@ -165,7 +165,7 @@ fn windows(tokens: usize, window: usize, stride: usize) -> Vec<Window> {
     let mut first_scored = 1;
     let mut start = 0;
     while first_scored < tokens {
-        // Windows that only meet need one token in front of the first they score.
+        // Without overlap, a window needs one token before the first one it scores.
         let begin = start.min(first_scored - 1);
         let end = (begin + window).min(tokens);
         windows.push(Window {
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_token_but_the_first_is_scored_once() {
+    fn windows_score_each_token_but_the_first_once() {
         for tokens in 2..40 {
             for window in 2..12 {
                 for stride in 1..=window {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_stride_leaves_more_context() {
+    fn windows_overlap_with_a_smaller_stride() {
         let spans = windows(12, 8, 2);
         assert_eq!(
             spans[1],
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_match_the_textbook() {
+    fn moments_compute_mean_and_standard_error() {
         let mut moments = Moments::default();
         for value in [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0] {
             moments.add(value);

@@ -4,54 +4,54 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use mlxm_hub::blocking::Hub;
 use mlxm_hub::{CancellationToken, FileFilter, HubError, PullRequest, PulledModel, RepoId};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::interrupt::Watch;
+use crate::interrupt::InterruptGuard;
 use crate::locate;
 use crate::output::{Report, Section};
 use crate::progress::PullProgress;
-use crate::units;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 const EXAMPLES: &str = "\
-Files go to the cache shared with huggingface_hub. A download that was interrupted continues where it stopped.
-For gated or private models set HF_TOKEN, or log in once with `hf auth login`.
+Files are stored in the Hugging Face cache. Interrupted downloads are resumed.
+For gated or private models set HF_TOKEN, or log in with `hf auth login`.
 
 Examples:
   mlxm pull mlx-community/Qwen3-0.6B-4bit
   mlxm pull owner/name --revision v1.0
-  mlxm pull owner/name --files '*.gguf'        only these files
-  mlxm pull owner/name --all                   every file, not only those that running needs";
+  mlxm pull owner/name --files '*.gguf'        only matching files
+  mlxm pull owner/name --all                   all files, not only those needed to run the model";
 
-/// Download a model
+/// Download a model from the Hugging Face Hub
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Pull {
-    /// Repository: owner/name
+    /// Repository ID (owner/name)
     repo: String,
 
-    /// Branch, tag or commit
+    /// Branch, tag or commit hash
     #[arg(long)]
     revision: Option<String>,
 
-    /// Only files that match this pattern; may be repeated
+    /// Glob pattern of files to download; can be repeated
     #[arg(long, value_name = "GLOB", conflicts_with = "all")]
     files: Vec<String>,
 
-    /// Not files that match this pattern; may be repeated
+    /// Glob pattern of files to exclude; can be repeated
     #[arg(long, value_name = "GLOB", conflicts_with = "all")]
     exclude: Vec<String>,
 
-    /// Every file of the repository
+    /// Download all files of the repository
     #[arg(long)]
     all: bool,
 
-    /// Files fetched at the same time
+    /// Maximum number of concurrent downloads
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
     parallel: Option<u8>,
 }
@@ -68,21 +68,21 @@ struct Pulled {
 impl Report for Pulled {
     fn sections(&self) -> Vec<Section> {
         vec![Section::sentence(format!(
-            "{} is here: {} downloaded, {} were here before\n{}",
+            "{}: {} downloaded, {} already cached\n{}",
             self.repo,
-            units::bytes(self.downloaded_bytes),
-            units::bytes(self.reused_bytes),
+            DecimalBytes(self.downloaded_bytes),
+            DecimalBytes(self.reused_bytes),
             self.path.display()
         ))]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         vec![self.path.display().to_string()]
     }
 }
 
 impl Pull {
-    /// Downloads the files and prints where they are.
+    /// Downloads the files and prints their directory.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let mut request = PullRequest::new(self.repo.parse()?);
         request.revision = self.revision;
@@ -109,20 +109,20 @@ impl Pull {
     }
 }
 
-/// Downloads what running a model needs and returns its folder.
+/// Downloads the files needed to run a model and returns their directory.
 pub fn pull_repository(context: &Context, hub: &Hub, repo: &RepoId) -> anyhow::Result<PathBuf> {
     Ok(pull(context, hub, &PullRequest::new(repo.clone()))?.snapshot)
 }
 
-/// Downloads with progress; Ctrl-C stops in order.
+/// Downloads with progress; Ctrl-C cancels gracefully.
 fn pull(context: &Context, hub: &Hub, request: &PullRequest) -> anyhow::Result<PulledModel> {
-    let watch = Watch::start();
+    let guard = InterruptGuard::start();
     let progress = PullProgress::new(&context.output);
     let cancel = CancellationToken::new();
     let outcome = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {
             while !cancel.is_cancelled() {
-                if watch.requested() {
+                if guard.requested() {
                     cancel.cancel();
                 }
                 std::thread::park_timeout(POLL_INTERVAL);
@@ -136,7 +136,7 @@ fn pull(context: &Context, hub: &Hub, request: &PullRequest) -> anyhow::Result<P
     progress.finish();
     outcome.map_err(|error| match error {
         HubError::Cancelled => Failure::Interrupted(format!(
-            "interrupted: what arrived is kept; `mlxm pull {}` continues there",
+            "interrupted: run `mlxm pull {}` to resume",
             request.repo
         ))
         .into(),

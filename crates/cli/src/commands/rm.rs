@@ -1,32 +1,32 @@
-//! `mlxm rm`: remove a model from this machine.
+//! `mlxm rm`: remove a local model.
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::locate;
 use crate::output::{Report, Section};
-use crate::units;
 
 const EXAMPLES: &str = "\
 Examples:
-  mlxm rm SmolLM2                       asks first
+  mlxm rm SmolLM2                       asks for confirmation
   mlxm rm mlx-community/SmolLM2-135M-Instruct --yes
   mlxm rm owner/name --revision v1.0    only that revision";
 
-/// Remove a model from this machine
+/// Remove a local model
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Rm {
-    /// Name, or a unique part of one
+    /// Model name, or a unique part of it
     model: String,
 
-    /// Only this branch, tag or commit of a downloaded model
+    /// Remove only this branch, tag or commit hash of a downloaded model
     #[arg(long)]
     revision: Option<String>,
 
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
 }
@@ -43,11 +43,11 @@ impl Report for Removal {
         vec![Section::sentence(format!(
             "removed {}: {} freed",
             self.name,
-            units::bytes(self.bytes_freed)
+            DecimalBytes(self.bytes_freed)
         ))]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         vec![self.name.clone()]
     }
 }
@@ -59,7 +59,7 @@ impl Rm {
         let model = hub.find(&self.model)?;
         let what = match &self.revision {
             Some(revision) => format!("revision {revision} of {}", model.name),
-            None => format!("{} ({})", model.name, units::bytes(model.size_bytes)),
+            None => format!("{} ({})", model.name, DecimalBytes(model.size_bytes)),
         };
         if !self.yes && !locate::confirm(&format!("Remove {what}?"))? {
             context.output.note("nothing removed");

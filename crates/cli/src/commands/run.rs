@@ -1,4 +1,4 @@
-//! `mlxm run`: ask a model, once or in a chat.
+//! `mlxm run`: generate a completion, or chat interactively.
 
 use std::io::{self, IsTerminal};
 
@@ -10,21 +10,21 @@ use serde_json::{Map, Value, json};
 use crate::chat::Chat;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::generate::{AnswerError, Local, Printer, Responder};
+use crate::generate::{Backend, BackendError, Local, Printer};
+use crate::json_sink::JsonSink;
 use crate::locate::{self, Fetch};
 use crate::output::Format;
-use crate::prompt::{Prompter, TemplateArguments};
-use crate::question::question;
-use crate::recorder::Recorder;
-use crate::remote::{Client, Endpoint, Remote, RemoteArguments, Served};
+use crate::prompt::{PromptRenderer, TemplateArguments};
+use crate::prompt_input::read_prompt;
+use crate::remote::{Client, Endpoint, Remote, RemoteArguments, ServedModels};
 use crate::sampling::SamplingArguments;
 
 const EXAMPLES: &str = "\
-Without PROMPT on a terminal, a chat starts; /help lists its commands. Piped input is the prompt, or follows it.
-Options that are not given come from the model's generation_config.json.
+Without PROMPT on a terminal, an interactive chat starts; /help lists its commands. Piped input is used as the prompt, or appended to it.
+Sampling defaults come from the model's generation_config.json.
 
-With --url, a server answers. MODEL may be left out if it has only one; a single argument is MODEL if the server has a \
-model of that name, else PROMPT. Options of models on this machine are refused.
+With --url, a running server generates the completion. MODEL can be omitted if the server has only one; a single argument is MODEL if the \
+server has a model of that name, otherwise PROMPT. Options for local models are rejected.
 
 Examples:
   mlxm run SmolLM2 \"What is the capital of France? Answer in one sentence.\" --temp 0
@@ -34,49 +34,49 @@ Examples:
   mlxm run SmolLM2 \"Once upon a time\" --raw --temp 0.8 --seed 1 --stop '.' --json
   mlxm run --url http://127.0.0.1:8080 \"What is the capital of France?\"";
 
-/// Ask a model, or chat with it
+/// Generate a completion, or chat interactively
 #[derive(Debug, Args)]
 #[command(
     after_help = EXAMPLES,
     override_usage = "mlxm run [OPTIONS] <MODEL> [PROMPT]\n       mlxm run [OPTIONS] --url <URL> [MODEL] [PROMPT]"
 )]
 pub struct Run {
-    /// Folder, repository name, or part of a local name; with --url, a model of the server
+    /// Model directory, repository ID (owner/name), or unique part of a local model name; with --url, a model name on the server
     #[arg(required_unless_present = "url")]
     model: Option<String>,
 
-    /// The question; without it, standard input or a chat
+    /// Prompt [default: standard input, or an interactive chat on a terminal]
     prompt: Option<String>,
 
     /// System prompt
     #[arg(long, short, value_name = "TEXT")]
     system: Option<String>,
 
-    /// Download the model without asking if it is not here
+    /// Download the model without asking if it is not available locally
     #[arg(long)]
     pull: bool,
 
-    /// Tokens of prompt and answer together [default: what the model was made for, at most 8192]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
-    context: Option<u32>,
+    /// Context length in tokens, prompt and completion together [default: the model's maximum, up to 8192]
+    #[arg(long, value_name = "N", alias = "context", value_parser = clap::value_parser!(u32).range(2..))]
+    context_length: Option<u32>,
 
-    /// Most tokens of the answer [default: half of the context, or what the server says]
+    /// Maximum number of new tokens [default: half of the context length, or the server's default]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_tokens: Option<u32>,
 
-    /// End the answer where this text appears; may be repeated
+    /// Stop sequence; can be repeated
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
 
-    /// Do not print the thinking of models that think
+    /// Do not print thinking (reasoning) output
     #[arg(long)]
     hide_thinking: bool,
 
-    /// Print speed and memory on stderr
+    /// Print token counts, speed and memory use to stderr
     #[arg(long, visible_alias = "verbose", short_alias = 'v')]
     stats: bool,
 
-    /// Print a JSON object per piece of text, then the result, one per line
+    /// Stream output as JSON lines: one object per text delta, then the result
     #[arg(long, conflicts_with = "quiet")]
     stream_json: bool,
 
@@ -90,32 +90,31 @@ pub struct Run {
     sampling: SamplingArguments,
 }
 
-/// The most tokens of an answer when none are given: half of the context, so that a chat has room for the question.
+/// Default for `--max-tokens`: half of the context length, which leaves room for the prompt.
 pub fn default_max_tokens(context_length: usize) -> usize {
     (context_length / 2).max(1)
 }
 
 impl Run {
-    /// Answers the prompt, or chats.
+    /// Generates a completion, or starts a chat.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let as_json = self.stream_json || context.output.format() == Format::Json;
         if self.sampling.logprobs.is_some() && !as_json {
-            return Err(Failure::Usage(
-                "--logprobs is part of the JSON output: add --json".to_owned(),
-            )
-            .into());
+            return Err(
+                Failure::Usage("--logprobs requires --json or --stream-json".to_owned()).into(),
+            );
         }
         match self.remote.client()? {
-            Some(client) => self.ask_server(context, &client),
-            None => self.ask_model(context),
+            Some(client) => self.run_remote(context, &client),
+            None => self.run_local(context),
         }
     }
 
-    fn ask_model(&self, context: &Context) -> anyhow::Result<()> {
+    fn run_local(&self, context: &Context) -> anyhow::Result<()> {
         let Some(name) = &self.model else {
             return Err(Failure::Usage("no model".to_owned()).into());
         };
-        let question = question(
+        let prompt = read_prompt(
             self.prompt.as_deref(),
             self.may_chat(context),
             &context.output,
@@ -123,10 +122,10 @@ impl Run {
         let fetch = if self.pull { Fetch::Always } else { Fetch::Ask };
         let model = locate::local_or_fetched(context, name, fetch)?;
         let mut options = context.load_options();
-        options.context_length = self.context.map(|length| length as usize);
+        options.context_length = self.context_length.map(|length| length as usize);
         let engine = context.load(&model, &options)?;
         let model = ChatModel::from_engine(&engine);
-        let prompter = Prompter::new(&context.output, &model, &self.template)?;
+        let renderer = PromptRenderer::new(&context.output, &model, &self.template)?;
         let context_length = engine.memory_plan().context_length;
         let request = Request {
             sampling: self.sampling.apply(engine.default_sampling()),
@@ -138,28 +137,28 @@ impl Run {
             ..Request::default()
         };
         let local = Local {
-            prompter: &prompter,
+            renderer: &renderer,
             request,
         };
-        self.converse(context, &local, name, question)
+        self.generate_or_chat(context, &local, name, prompt)
     }
 
-    fn ask_server(&self, context: &Context, client: &Client) -> anyhow::Result<()> {
-        context.refuse_local_options(&[
+    fn run_remote(&self, context: &Context, client: &Client) -> anyhow::Result<()> {
+        context.reject_local_options(&[
             (self.pull, "--pull"),
-            (self.context.is_some(), "--context"),
+            (self.context_length.is_some(), "--context-length"),
             (self.template.template.is_some(), "--template"),
         ])?;
-        let served = Served::by(client)?;
+        let served = ServedModels::fetch(client)?;
         let (model, prompt) = match (&self.model, &self.prompt) {
-            (Some(model), Some(prompt)) => (served.meant(model), Some(prompt.as_str())),
-            (Some(only), None) => match served.named(only) {
+            (Some(model), Some(prompt)) => (served.resolve(model), Some(prompt.as_str())),
+            (Some(only), None) => match served.find(only) {
                 Some(model) => (model, None),
                 None => (served.only()?, Some(only.as_str())),
             },
             (None, _) => (served.only()?, None),
         };
-        let question = question(prompt, self.may_chat(context), &context.output)?;
+        let prompt = read_prompt(prompt, self.may_chat(context), &context.output)?;
         let endpoint = if self.template.raw {
             Endpoint::Completion
         } else {
@@ -167,10 +166,10 @@ impl Run {
         };
         let parameters = self.parameters(endpoint);
         let remote = Remote::new(context, client, model, endpoint, parameters);
-        self.converse(context, &remote, &remote.name(), question)
+        self.generate_or_chat(context, &remote, &remote.name(), prompt)
     }
 
-    /// The options that were given, by the names of the protocol; what was not given is the server's choice.
+    /// The given options under their API names; the server chooses defaults for the others.
     fn parameters(&self, endpoint: Endpoint) -> Map<String, Value> {
         let mut parameters = self.sampling.parameters();
         let mut add = |name: &str, value: Value| parameters.insert(name.to_owned(), value);
@@ -204,66 +203,67 @@ impl Run {
             && !self.stream_json
     }
 
-    /// Answers the question, or chats without one.
-    fn converse(
+    /// Generates a completion for the prompt, or chats without one.
+    fn generate_or_chat(
         &self,
         context: &Context,
-        responder: &dyn Responder,
+        backend: &dyn Backend,
         model: &str,
-        question: Option<String>,
+        prompt: Option<String>,
     ) -> anyhow::Result<()> {
-        match question {
-            Some(question) => {
+        match prompt {
+            Some(prompt) => {
                 let mut messages = Vec::new();
                 messages.extend(
                     self.system
                         .as_ref()
                         .map(|text| json!({"role": "system", "content": text})),
                 );
-                messages.push(json!({"role": "user", "content": question}));
-                self.answer(context, responder, &messages)
+                messages.push(json!({"role": "user", "content": prompt}));
+                self.generate(context, backend, &messages)
             }
             None => Chat {
                 output: &context.output,
-                responder,
+                backend,
                 model,
-                shows_thinking: !self.hide_thinking,
-                shows_statistics: self.stats,
+                show_reasoning: !self.hide_thinking,
+                show_metrics: self.stats,
             }
             .run(self.system.clone()),
         }
     }
 
-    fn answer(
+    /// Generates and prints one completion.
+    fn generate(
         &self,
         context: &Context,
-        responder: &dyn Responder,
+        backend: &dyn Backend,
         messages: &[Value],
     ) -> anyhow::Result<()> {
         let output = &context.output;
-        let answer = if self.stream_json || output.format() == Format::Json {
-            let mut recorder = if self.stream_json {
-                Recorder::streaming(output)
+        let completion = if self.stream_json || output.format() == Format::Json {
+            let mut json_sink = if self.stream_json {
+                JsonSink::streaming(output)
             } else {
-                Recorder::new(output)
+                JsonSink::new(output)
             };
-            let outcome = responder.answer(messages, &mut recorder);
-            let answer = outcome.map_err(AnswerError::into_inner)?;
-            recorder.finish(&responder.name(), &answer)?;
-            answer
+            let outcome = backend.generate(messages, &mut json_sink);
+            let completion = outcome.map_err(BackendError::into_inner)?;
+            json_sink.finish(&backend.name(), &completion)?;
+            completion
         } else {
             let mut printer = Printer::new(output, !self.hide_thinking);
-            let outcome = responder.answer(messages, &mut printer);
+            let outcome = backend.generate(messages, &mut printer);
             printer.end_line()?;
-            outcome.map_err(AnswerError::into_inner)?
+            outcome.map_err(BackendError::into_inner)?
         };
-        if let Some(note) = answer.finish.note(responder.limits()) {
+        if let Some(note) = completion.finish.note(backend.limits()) {
             output.note(&note);
         }
-        if let Some(statistics) = answer.statistics.filter(|_| self.stats) {
-            output.note(&statistics.describe());
+        if let Some(metrics) = completion.metrics.filter(|_| self.stats) {
+            output.note(&metrics.describe());
         }
-        if answer.finish.is_interrupted() {
+        if completion.finish.is_interrupted() {
             return Err(Failure::Interrupted(String::new()).into());
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! `mlxm search`: find models on the hub.
+//! `mlxm search`: search the Hugging Face Hub.
 
 use clap::{Args, ValueEnum};
 use mlxm_hub::{ModelSummary, SearchQuery, Sort};
@@ -15,41 +15,41 @@ Examples:
   mlxm search --author mlx-community --sort trending --limit 10
   mlxm search smollm --all --json";
 
-/// Find models on the hub
+/// Search for models on the Hugging Face Hub
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Search {
-    /// Words of the name
+    /// Search terms
     query: Vec<String>,
 
     /// Only models of this user or organization
     #[arg(long)]
     author: Option<String>,
 
-    /// Also models that are not tagged as MLX
+    /// Include models that are not tagged as MLX
     #[arg(long)]
     all: bool,
 
-    /// Order
+    /// Sort order
     #[arg(long, default_value = "downloads")]
     sort: Order,
 
-    /// Most results
+    /// Maximum number of results
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Order {
-    /// Downloads of the last month
+    /// Downloads in the last month
     Downloads,
     /// Likes
     Likes,
-    /// What is rising now
+    /// Trending score
     Trending,
     /// Newest first
     Created,
-    /// Last changed first
+    /// Last modified first
     Modified,
 }
 
@@ -73,17 +73,17 @@ impl Report for Found {
     fn sections(&self) -> Vec<Section> {
         if self.0.is_empty() {
             return vec![Section::sentence(
-                "nothing found; try fewer words, or --all for models of other formats",
+                "no models found; try fewer search terms, or --all to include other formats",
             )];
         }
         let mut table = Section::table(&["name", "downloads", "likes", "modified", "access"])
-            .numbers(&[1, 2])
-            .note("\nget one with: mlxm pull NAME");
+            .right_aligned(&[1, 2])
+            .note("\ndownload a model with `mlxm pull NAME`");
         for model in &self.0 {
             let number = |value: Option<u64>| value.map_or_else(String::new, units::count);
             let access = match (model.private, model.gated) {
                 (true, _) => "private",
-                (_, true) => "on request",
+                (_, true) => "gated",
                 _ => "open",
             };
             let modified = model
@@ -102,13 +102,13 @@ impl Report for Found {
         vec![table]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         self.0.iter().map(|model| model.repo.clone()).collect()
     }
 }
 
 impl Search {
-    /// Asks the hub and prints what it has.
+    /// Searches the hub and prints the results.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let query = SearchQuery {
             text: (!self.query.is_empty()).then(|| self.query.join(" ")),

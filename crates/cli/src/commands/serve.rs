@@ -1,4 +1,4 @@
-//! `mlxm serve`: one model behind the OpenAI and Anthropic APIs.
+//! `mlxm serve`: an HTTP server with OpenAI- and Anthropic-compatible APIs.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use mlxm_api::{AppState, FormatOverride, Limits, ServerOptions, Shutdown};
+use mlxm_api::{AppState, CorsOrigin, FormatOverride, Limits, ServerOptions, Shutdown};
 use mlxm_chat::parsing::{ReasoningFormat, ToolFormat};
 use mlxm_engine::{Engine, LoadError, LoadOptions};
 use serde_json::json;
@@ -15,42 +15,42 @@ use tokio::net::TcpListener;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::interrupt::Watch;
+use crate::interrupt::InterruptGuard;
 use crate::locate;
 use crate::output::Format;
 use crate::{logging, units};
 
 const HELP: &str = "\
-Clients of OpenAI take http://HOST:PORT/v1 as their base URL, clients of Anthropic http://HOST:PORT. The model's
-name is the one that was given here; --alias adds others. The first Ctrl-C or SIGTERM lets running answers end,
-the second one ends the process.
+The base URL is http://HOST:PORT/v1 for OpenAI clients and http://HOST:PORT for Anthropic clients. The model is
+served under the name given with --model; --alias adds more names. The first Ctrl-C or SIGTERM shuts down gracefully,
+the second one exits immediately.
 
 Examples:
   mlxm serve --model SmolLM2
   mlxm serve --model mlx-community/Qwen3-4B-4bit --port 9000 --max-sequences 8 --alias gpt-4o
   MLXM_API_KEY=secret mlxm serve --model SmolLM2 --host 0.0.0.0
-  mlxm serve --model SmolLM2 --port 0 --json          prints one line with the port once it is ready
+  mlxm serve --model SmolLM2 --port 0 --json          print the port as JSON when ready
 
 Routes: /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/models,
 /tokenize, /detokenize, /apply-template, /health, /metrics.";
 
-/// Serve a model behind the OpenAI and Anthropic APIs
+/// Start an HTTP server with OpenAI- and Anthropic-compatible APIs
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct Serve {
-    /// Folder, repository name, or part of a local name
+    /// Model directory, repository ID (owner/name), or unique part of a local model name
     #[arg(long, short, value_name = "MODEL")]
     model: String,
 
-    /// Address to listen on; beyond this machine only with a key
+    /// IP address to listen on; addresses other than loopback require an API key
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
 
-    /// Port to listen on; 0 takes a free one
+    /// Port to listen on; 0 selects a free port
     #[arg(long, short, default_value_t = 8080)]
     port: u16,
 
-    /// Key that clients must send
+    /// API key that clients must send
     #[arg(
         long,
         value_name = "KEY",
@@ -60,93 +60,102 @@ pub struct Serve {
     )]
     api_key: Option<String>,
 
-    /// File with the key that clients must send
+    /// File containing the API key
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
 
-    /// Another name for the model, may be repeated; `*` takes any name
+    /// Allow web pages of this origin to send requests, such as http://localhost:3000, or `*` for all; can be repeated
+    #[arg(long, value_name = "ORIGIN")]
+    cors: Vec<CorsOrigin>,
+
+    /// Additional served model name; can be repeated; `*` accepts any name
     #[arg(long, value_name = "NAME")]
     alias: Vec<String>,
 
-    /// Refuse requests with fields that nobody knows, instead of a `warning` header
+    /// Reject requests with unknown fields instead of returning a `warning` header
     #[arg(long)]
     strict: bool,
 
-    /// Keep lines of the system prompt that known clients change with every request, so that nothing behind them is found
-    /// in the cache (Claude Code's x-anthropic-billing-header)
-    #[arg(long)]
-    keep_client_nonces: bool,
+    /// Keep the x-anthropic-billing-header line that Claude Code adds to the system prompt; it changes with each request
+    /// and prevents prefix cache hits
+    #[arg(long, alias = "keep-client-nonces")]
+    keep_billing_header: bool,
 
-    /// Tokens of prompt and answer together [default: what the model was made for, at most 8192]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
-    context: Option<u32>,
+    /// Context length in tokens, prompt and completion together [default: the model's maximum, up to 8192]
+    #[arg(long, value_name = "N", alias = "context", value_parser = clap::value_parser!(u32).range(2..))]
+    context_length: Option<u32>,
 
-    /// Answers that are generated at once; further requests wait
+    /// Maximum number of concurrent sequences
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     max_sequences: u16,
 
-    /// Tokens that the cache of keys and values holds, for all answers together [default: as many as fit, at most a
-    /// full context for each]
+    /// KV cache size in tokens, shared by all sequences [default: as many as fit in memory, up to --context-length for
+    /// each sequence]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
     kv_pool_tokens: Option<u64>,
 
-    /// Requests that may wait; further ones are refused
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    max_waiting: u32,
+    /// Maximum number of queued requests; further requests are rejected
+    #[arg(long, value_name = "N", alias = "max-waiting", default_value_t = 256)]
+    max_queued_requests: u32,
 
-    /// Tokens computed in one step at most: more make prompts faster and delay running answers more
+    /// Maximum number of batched tokens per step; larger values speed up prefill but increase inter-token latency
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65536))]
     max_batch_tokens: u32,
 
-    /// How tool calls are written [default: as the model's chat template says]
-    #[arg(long, value_name = "NAME", value_parser = tool_parser())]
-    tool_parser: Option<Choice<ToolFormat>>,
+    /// Tool call parser [default: detected from the chat template]
+    #[arg(long, value_name = "NAME", alias = "tool-parser", value_parser = tool_call_parser())]
+    tool_call_parser: Option<Choice<ToolFormat>>,
 
-    /// How reasoning is marked [default: as the model's chat template says]
+    /// Reasoning parser [default: detected from the chat template]
     #[arg(long, value_name = "NAME", value_parser = reasoning_parser())]
     reasoning_parser: Option<Choice<ReasoningFormat>>,
 
-    /// Seconds from a request to the end of its answer at most
+    /// Request timeout in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
     request_timeout: u32,
 
-    /// Largest request body
+    /// Maximum request body size
     #[arg(long, value_name = "SIZE", default_value = "32MB", value_parser = units::parse_bytes)]
     max_body: u64,
 
-    /// Seconds that running answers have to end after the first Ctrl-C or SIGTERM
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    drain_timeout: u32,
+    /// Graceful shutdown timeout in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        alias = "drain-timeout",
+        default_value_t = 30
+    )]
+    shutdown_timeout: u32,
 
-    /// Least important messages that are logged, on stderr
+    /// Log level
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: logging::Level,
 
-    /// How log lines look
+    /// Log format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
 
-    /// Send traces to the OpenTelemetry collector at this address, by OTLP over HTTP
+    /// OpenTelemetry collector to export traces to, using OTLP over HTTP
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
 
-    /// End when the process that started this one ends
+    /// Exit when the parent process exits
     #[arg(long)]
     exit_with_parent: bool,
 }
 
-/// How log lines look.
+/// Log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
     Text,
     Json,
 }
 
-/// A parser's name, or none.
+/// A parser, or `none`.
 #[derive(Debug, Clone, Copy)]
 struct Choice<T>(Option<T>);
 
-fn tool_parser() -> impl TypedValueParser<Value = Choice<ToolFormat>> {
+fn tool_call_parser() -> impl TypedValueParser<Value = Choice<ToolFormat>> {
     let names = ToolFormat::ALL.iter().map(|format| format.as_str());
     PossibleValuesParser::new(names.chain(["none"])).map(|name| Choice(name.parse().ok()))
 }
@@ -157,17 +166,17 @@ fn reasoning_parser() -> impl TypedValueParser<Value = Choice<ReasoningFormat>> 
 }
 
 impl Serve {
-    /// Serves until it is told to stop.
+    /// Serves until shutdown.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let key = self.key()?;
         if !self.host.is_loopback() && key.is_none() {
             let message = format!(
-                "{} can be reached from other machines, so a key is needed",
+                "an API key is required to listen on {}, which is reachable from other machines",
                 self.host
             );
-            return Err(Failure::advised(
+            return Err(Failure::with_hint(
                 message,
-                "set MLXM_API_KEY or --api-key-file, or leave --host out",
+                "set MLXM_API_KEY or --api-key-file, or omit --host",
             )
             .into());
         }
@@ -183,9 +192,10 @@ impl Serve {
             aliases: self.alias.clone(),
             api_key: key,
             strict: self.strict,
-            keep_billing_header: self.keep_client_nonces,
+            cors_origins: self.cors.clone(),
+            keep_billing_header: self.keep_billing_header,
             format: FormatOverride {
-                tools: self.tool_parser.map(|choice| choice.0),
+                tools: self.tool_call_parser.map(|choice| choice.0),
                 reasoning: self.reasoning_parser.map(|choice| choice.0),
             },
             limits: Limits {
@@ -195,9 +205,9 @@ impl Serve {
             },
         });
         let mut options = context.load_options();
-        options.context_length = self.context.map(|length| length as usize);
+        options.context_length = self.context_length.map(|length| length as usize);
         options.max_sequences = self.max_sequences.into();
-        options.max_queued_requests = self.max_waiting as usize;
+        options.max_queued_requests = self.max_queued_requests as usize;
         options.max_batch_tokens = self.max_batch_tokens as usize;
         options.kv_pool_tokens = match self.kv_pool_tokens {
             Some(tokens) => Some(usize::try_from(tokens).unwrap_or(usize::MAX)),
@@ -207,7 +217,7 @@ impl Serve {
             .worker_threads(2)
             .enable_all()
             .build()
-            .context("cannot start the threads of the server")?;
+            .context("cannot start the server runtime")?;
         runtime.block_on(async {
             let address = SocketAddr::new(self.host, self.port);
             let listener = TcpListener::bind(address)
@@ -218,11 +228,11 @@ impl Serve {
                 .context("the listener has no address")?
                 .port();
             let shutdown = Shutdown::default();
-            let deadline = Duration::from_secs(self.drain_timeout.into());
-            let watch = Watch::start();
+            let deadline = Duration::from_secs(self.shutdown_timeout.into());
+            let guard = InterruptGuard::start();
             tokio::spawn(stop_on_signal(
                 shutdown.clone(),
-                watch,
+                guard,
                 self.exit_with_parent,
             ));
             let serving = tokio::spawn(mlxm_api::serve(
@@ -240,7 +250,7 @@ impl Serve {
                 .context("the server failed")?
                 .context("the server failed")?;
             if !complete {
-                tracing::warn!("answers that were still running have been cancelled");
+                tracing::warn!("shutdown timeout reached: running requests were cancelled");
             }
             Ok(())
         })
@@ -261,7 +271,7 @@ impl Serve {
         Ok(key)
     }
 
-    /// Says that requests are taken.
+    /// Reports that the server accepts requests.
     fn announce(&self, context: &Context, port: u16) -> anyhow::Result<()> {
         let url = format!("http://{}", SocketAddr::new(self.host, port));
         if context.output.format() == Format::Json {
@@ -275,15 +285,16 @@ impl Serve {
             });
             context.output.line(&ready.to_string())?;
         } else {
-            context
-                .output
-                .note(&format!("serving {} at {url} (Ctrl-C stops)", self.model));
+            context.output.note(&format!(
+                "serving {} at {url} (press Ctrl-C to stop)",
+                self.model
+            ));
         }
         Ok(())
     }
 }
 
-/// Tokens of a pool that is smaller than a full context for each answer, where that does not fit; at least one context.
+/// KV cache size in tokens if a full context for each sequence does not fit in memory; at least one full context.
 fn fitting_pool(model: &Path, options: &LoadOptions) -> Result<Option<usize>, LoadError> {
     let Some(memory) = options.memory_bytes else {
         return Ok(None);
@@ -295,38 +306,38 @@ fn fitting_pool(model: &Path, options: &LoadOptions) -> Result<Option<usize>, Lo
     let (_, plan) = mlxm_engine::inspect(model, &alone)?;
     let all = plan.context_length.saturating_mul(options.max_sequences);
     let left = memory.saturating_sub(plan.total_bytes);
-    // More answers at once take more scratch, too; a twentieth is more than that.
+    // Reserve 5% for the scratch memory of additional sequences.
     let more = (left - left / 20) / plan.kv_bytes_per_token.max(1);
     let tokens = plan.context_length.saturating_add(more as usize);
     Ok((tokens < all).then_some(tokens))
 }
 
-/// Nobody waits yet: the time to lay out the weights.
+/// Promotes huge pages in the background before the first requests.
 fn promote_huge_pages(engine: Engine) {
     tokio::task::spawn_blocking(move || {
-        // An engine that has stopped needs no layout.
+        // Fails only if the engine has stopped.
         let _ = engine.promote_huge_pages();
     });
 }
 
 fn unavailable(address: SocketAddr, error: &std::io::Error) -> Failure {
-    let advice = match error.kind() {
+    let hint = match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            "another program listens there: choose another --port, or 0 for a free one"
+            "the port is in use: choose another --port, or 0 for a free port"
         }
         std::io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need privileges: choose another --port"
+            "ports below 1024 require privileges: choose another --port"
         }
         _ => "check --host and --port",
     };
-    Failure::advised(format!("cannot listen on {address}: {error}"), advice)
+    Failure::with_hint(format!("cannot listen on {address}: {error}"), hint)
 }
 
-/// How often Ctrl-C and the parent are looked at.
+/// How often Ctrl-C and the parent process are checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Starts the shutdown on Ctrl-C, SIGTERM or the parent's end; a second SIGTERM ends the process, as a second Ctrl-C does.
-async fn stop_on_signal(shutdown: Shutdown, watch: Watch, with_parent: bool) {
+/// Starts the shutdown on Ctrl-C, SIGTERM or the parent's exit. A second SIGTERM exits, like a second Ctrl-C.
+async fn stop_on_signal(shutdown: Shutdown, guard: InterruptGuard, with_parent: bool) {
     let parent = std::os::unix::process::parent_id();
     let mut terminate =
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
@@ -338,7 +349,7 @@ async fn stop_on_signal(shutdown: Shutdown, watch: Watch, with_parent: bool) {
                 None => std::future::pending().await,
             }
         };
-        let told = tokio::select! {
+        let requested = tokio::select! {
             _ = terminated => {
                 if stopping {
                     std::process::exit(EXIT_TERMINATED);
@@ -346,18 +357,18 @@ async fn stop_on_signal(shutdown: Shutdown, watch: Watch, with_parent: bool) {
                 true
             }
             () = tokio::time::sleep(POLL_INTERVAL) => {
-                watch.requested() || with_parent && std::os::unix::process::parent_id() != parent
+                guard.requested() || with_parent && std::os::unix::process::parent_id() != parent
             }
         };
-        if told && !stopping {
+        if requested && !stopping {
             stopping = true;
             tracing::info!(
-                "shutting down once running answers have ended; another signal does it at once"
+                "shutting down: waiting for running requests (send the signal again to exit immediately)"
             );
             shutdown.start();
         }
     }
 }
 
-/// As a shell tells of a process that SIGTERM has ended.
+/// 128 + SIGTERM, as a shell reports it.
 const EXIT_TERMINATED: i32 = 143;

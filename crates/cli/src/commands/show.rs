@@ -1,8 +1,9 @@
-//! `mlxm show`: what a model is and what it needs.
+//! `mlxm show`: model details and memory requirements.
 
 use std::path::PathBuf;
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use mlxm_chat::ChatCapabilities;
 use mlxm_engine::{MemoryPlan, ModelInfo};
 use serde::Serialize;
@@ -15,23 +16,23 @@ use crate::output::{Report, Section};
 use crate::units;
 
 const EXAMPLES: &str = "\
-No weights are read: the numbers come from the checkpoint's metadata and are those the engine plans with.
+Weights are not loaded; all values come from the checkpoint metadata.
 
 Examples:
   mlxm show SmolLM2
-  mlxm show SmolLM2 --context 4096          memory plan for that context
+  mlxm show SmolLM2 --context-length 4096   memory plan for this context length
   mlxm show SmolLM2 --json";
 
-/// Show what a model is and the memory it needs
+/// Show model details and memory requirements
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Show {
-    /// Folder, repository name, or part of a local name
+    /// Model directory, repository ID (owner/name), or unique part of a local model name
     model: String,
 
-    /// Plan for this many tokens of prompt and answer
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    context: Option<u32>,
+    /// Context length in tokens for the memory plan [default: the model's maximum, up to 8192]
+    #[arg(long, value_name = "N", alias = "context", value_parser = clap::value_parser!(u32).range(1..))]
+    context_length: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,7 +65,7 @@ struct Description {
 struct MemoryNeeds {
     context_length: usize,
     weights_bytes: u64,
-    kv_type: String,
+    kv_cache_dtype: String,
     kv_bytes_per_token: u64,
     kv_pool_bytes: u64,
     scratch_bytes: u64,
@@ -117,7 +118,7 @@ impl Description {
             memory: MemoryNeeds {
                 context_length: plan.context_length,
                 weights_bytes: plan.weights_bytes,
-                kv_type: plan.kv_cache_dtype.to_string(),
+                kv_cache_dtype: plan.kv_cache_dtype.to_string(),
                 kv_bytes_per_token: plan.kv_bytes_per_token,
                 kv_pool_bytes: plan.kv_pool_bytes,
                 scratch_bytes: plan.scratch_bytes,
@@ -134,7 +135,7 @@ impl Description {
             self.memory.budget_bytes?,
             self.memory.largest_context_in_budget?,
         );
-        let budget = units::bytes(budget);
+        let budget = DecimalBytes(budget);
         if largest == 0 {
             return Some(format!("does not fit in {budget}"));
         }
@@ -144,7 +145,7 @@ impl Description {
                 .filter(|limit| largest >= *limit)
             {
                 Some(limit) => {
-                    format!("{limit} tokens in {budget}, all that the model was made for")
+                    format!("{limit} tokens in {budget}, the maximum of the model")
                 }
                 None => format!("{largest} tokens in {budget}"),
             },
@@ -167,7 +168,7 @@ impl Report for Description {
             "weights",
             format!(
                 "{}, {}, {:.2} bits per weight",
-                units::bytes(self.size_bytes),
+                DecimalBytes(self.size_bytes),
                 self.quantization,
                 self.bits_per_weight
             ),
@@ -188,7 +189,7 @@ impl Report for Description {
             model.property("sliding window", format!("{window} tokens"));
         }
         if let Some(limit) = self.max_position_embeddings {
-            model.property("made for", format!("{limit} tokens of context"));
+            model.property("maximum context", format!("{limit} tokens"));
         }
         let yes = |value: bool| if value { "yes" } else { "no" };
         model.property("chat template", yes(self.chat_template));
@@ -196,45 +197,45 @@ impl Report for Description {
         model.property("thinking", yes(self.thinking));
 
         let mut memory = Section::properties("Memory plan");
-        memory.property("weights", units::bytes(self.memory.weights_bytes));
+        memory.property("weights", DecimalBytes(self.memory.weights_bytes));
         memory.property(
-            "key-value cache",
+            "KV cache",
             format!(
-                "{} for {} tokens, {} per token as {}",
-                units::bytes(self.memory.kv_pool_bytes),
+                "{} for {} tokens, {} per token, {}",
+                DecimalBytes(self.memory.kv_pool_bytes),
                 self.memory.context_length,
-                units::bytes(self.memory.kv_bytes_per_token),
-                self.memory.kv_type
+                DecimalBytes(self.memory.kv_bytes_per_token),
+                self.memory.kv_cache_dtype
             ),
         );
-        memory.property("scratch", units::bytes(self.memory.scratch_bytes));
-        memory.property("total", units::bytes(self.memory.total_bytes));
+        memory.property("scratch", DecimalBytes(self.memory.scratch_bytes));
+        memory.property("total", DecimalBytes(self.memory.total_bytes));
         if let Some(bytes) = self.memory.machine_bytes {
-            memory.property("this machine", units::bytes(bytes));
+            memory.property("this machine", DecimalBytes(bytes));
         }
         if let Some(fit) = self.fit() {
             memory.property("largest context", fit);
         }
 
-        let mut defaults = Section::properties("Defaults of run");
+        let mut defaults = Section::properties("Defaults for run");
         defaults.property(
-            "context",
-            format!("{} tokens (--context)", self.memory.context_length),
+            "context length",
+            format!("{} tokens (--context-length)", self.memory.context_length),
         );
         defaults.property(
-            "answer",
-            format!("at most {} tokens (--max-tokens)", self.default_max_tokens),
+            "max new tokens",
+            format!("{} tokens (--max-tokens)", self.default_max_tokens),
         );
         vec![model, memory, defaults]
     }
 
-    fn brief(&self) -> Vec<String> {
+    fn quiet_lines(&self) -> Vec<String> {
         vec![format!(
             "{} {} {} {}",
             self.name,
             self.model_type,
             self.quantization,
-            units::bytes(self.memory.total_bytes)
+            DecimalBytes(self.memory.total_bytes)
         )]
     }
 }
@@ -244,8 +245,8 @@ impl Show {
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let model = locate::hub()?.resolve(&self.model)?;
         let mut options = context.load_options();
-        options.context_length = self.context.map(|length| length as usize);
-        // A model that does not fit is shown, too: that it does not is what one wants to see.
+        options.context_length = self.context_length.map(|length| length as usize);
+        // No limit: models that do not fit are shown as well.
         options.memory_bytes = None;
         let (info, plan) = mlxm_engine::inspect(&model.path, &options)?;
         let description = Description::of(model.name, info, &plan, context.memory_budget_bytes());

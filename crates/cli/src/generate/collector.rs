@@ -1,131 +1,126 @@
-//! Takes an answer apart into thinking and text, keeps it, and passes it on.
+//! Splits a completion into reasoning and content, collects both and forwards them.
 
 use std::io;
 
 use mlxm_chat::parsing::{Format, Parser, Part};
 
-use super::{Answer, Finish, Kind, Sink, Statistics};
+use super::{Completion, CompletionSink, DeltaKind, Finish, RequestMetrics};
 
-/// An answer as far as it has come.
+/// A partial completion.
 pub struct Collector<'a> {
     parser: Parser,
-    told: Told,
-    /// White space at the end of told thinking, which belongs to it only if more follows.
-    held: String,
-    /// Where it goes.
-    pub sink: &'a mut dyn Sink,
-    thinking: String,
-    text: String,
+    source: ReasoningSource,
+    /// Trailing white space of reasoning, dropped unless more reasoning follows.
+    pending_whitespace: String,
+    /// Receives the deltas.
+    pub sink: &'a mut dyn CompletionSink,
+    reasoning: String,
+    content: String,
 }
 
-/// Whether thinking comes apart from the rest.
+/// How reasoning is recognized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    /// Only tags in the text tell.
-    Never,
-    /// It does, and it goes on.
-    Thinking,
-    /// It did; white space is dropped until the answer starts.
-    Behind,
-    /// It did, and this is the answer.
-    Answer,
+enum ReasoningSource {
+    /// By tags in the text.
+    Tags,
+    /// The server separates it; reasoning continues.
+    Reasoning,
+    /// The server separated it; leading white space of the content is dropped.
+    AfterReasoning,
+    /// The server separated it; this is content.
+    Content,
 }
 
 impl<'a> Collector<'a> {
-    /// Nothing yet. `parser` finds the thinking in the text.
-    pub fn new(parser: Parser, sink: &'a mut dyn Sink) -> Self {
+    /// An empty completion; `parser` finds reasoning in the text.
+    pub fn new(parser: Parser, sink: &'a mut dyn CompletionSink) -> Self {
         Self {
             parser,
-            told: Told::Never,
-            held: String::new(),
+            source: ReasoningSource::Tags,
+            pending_whitespace: String::new(),
             sink,
-            thinking: String::new(),
-            text: String::new(),
+            reasoning: String::new(),
+            content: String::new(),
         }
     }
 
-    /// For text that is already parsed.
-    pub fn of_parts(sink: &'a mut dyn Sink) -> Self {
+    /// An empty completion for text that is already parsed.
+    pub fn for_parts(sink: &'a mut dyn CompletionSink) -> Self {
         Self::new(Parser::new(Format::default(), "", &[]), sink)
     }
 
-    /// Parsed parts.
+    /// Adds parsed text.
     pub fn push_parts(&mut self, parts: Vec<Part>) -> io::Result<()> {
-        self.take(parts)
-    }
-
-    /// Text of which only tags tell what is thinking, if nothing was told to be.
-    pub fn push(&mut self, mut text: &str) -> io::Result<()> {
-        if self.told == Told::Thinking {
-            self.held.clear();
-            self.told = Told::Behind;
-        }
-        if self.told == Told::Behind {
-            text = text.trim_start();
-            if text.is_empty() {
-                return Ok(());
-            }
-            self.told = Told::Answer;
-        }
-        let parts = self.parser.push(text);
-        self.take(parts)
-    }
-
-    /// Text that is told to be thinking, as by servers that take answers apart themselves. Tags mean nothing from then
-    /// on, and as with tags, white space around thinking belongs to neither part.
-    pub fn push_thinking(&mut self, text: &str) -> io::Result<()> {
-        let mut text = text;
-        if self.told != Told::Thinking {
-            text = text.trim_start();
-            if text.is_empty() {
-                return Ok(());
-            }
-            self.end()?;
-            self.parser = Parser::new(Format::default(), "", &[]);
-            self.told = Told::Thinking;
-        }
-        let certain = text.trim_end().len();
-        if certain > 0 {
-            let whole = std::mem::take(&mut self.held) + &text[..certain];
-            self.give(Kind::Thinking, &whole)?;
-        }
-        self.held.push_str(&text[certain..]);
-        Ok(())
-    }
-
-    /// Nothing more will come.
-    pub fn end(&mut self) -> io::Result<()> {
-        let parts = self.parser.finish();
-        self.take(parts)
-    }
-
-    fn take(&mut self, parts: Vec<Part>) -> io::Result<()> {
         for part in parts {
             match part {
-                Part::Reasoning(text) => self.give(Kind::Thinking, &text)?,
-                Part::Content(text) => self.give(Kind::Answer, &text)?,
-                // There are no tools.
+                Part::Reasoning(text) => self.emit(DeltaKind::Reasoning, &text)?,
+                Part::Content(text) => self.emit(DeltaKind::Content, &text)?,
+                // Requests have no tools.
                 Part::ToolCall { .. } | Part::Arguments { .. } => {}
             }
         }
         Ok(())
     }
 
-    fn give(&mut self, kind: Kind, text: &str) -> io::Result<()> {
-        match kind {
-            Kind::Thinking => self.thinking.push_str(text),
-            Kind::Answer => self.text.push_str(text),
+    /// Adds text; tags mark reasoning unless the server separates it.
+    pub fn push(&mut self, mut text: &str) -> io::Result<()> {
+        if self.source == ReasoningSource::Reasoning {
+            self.pending_whitespace.clear();
+            self.source = ReasoningSource::AfterReasoning;
         }
-        self.sink.piece(kind, text)
+        if self.source == ReasoningSource::AfterReasoning {
+            text = text.trim_start();
+            if text.is_empty() {
+                return Ok(());
+            }
+            self.source = ReasoningSource::Content;
+        }
+        let parts = self.parser.push(text);
+        self.push_parts(parts)
     }
 
-    /// All of it.
-    pub fn answer(self, finish: Finish, statistics: Option<Statistics>) -> Answer {
-        Answer {
-            thinking: self.thinking,
-            text: self.text,
+    /// Adds reasoning that the server has separated. Tags are ignored from then on, and white space around reasoning
+    /// is dropped, as with tags.
+    pub fn push_reasoning(&mut self, mut text: &str) -> io::Result<()> {
+        if self.source != ReasoningSource::Reasoning {
+            text = text.trim_start();
+            if text.is_empty() {
+                return Ok(());
+            }
+            self.end()?;
+            self.parser = Parser::new(Format::default(), "", &[]);
+            self.source = ReasoningSource::Reasoning;
+        }
+        let (trimmed, whitespace) = text.split_at(text.trim_end().len());
+        if !trimmed.is_empty() {
+            let text = std::mem::take(&mut self.pending_whitespace) + trimmed;
+            self.emit(DeltaKind::Reasoning, &text)?;
+        }
+        self.pending_whitespace.push_str(whitespace);
+        Ok(())
+    }
+
+    /// Flushes text held back by the parser.
+    pub fn end(&mut self) -> io::Result<()> {
+        let parts = self.parser.finish();
+        self.push_parts(parts)
+    }
+
+    fn emit(&mut self, kind: DeltaKind, text: &str) -> io::Result<()> {
+        match kind {
+            DeltaKind::Reasoning => self.reasoning.push_str(text),
+            DeltaKind::Content => self.content.push_str(text),
+        }
+        self.sink.on_delta(kind, text)
+    }
+
+    /// The collected completion.
+    pub fn into_completion(self, finish: Finish, metrics: Option<RequestMetrics>) -> Completion {
+        Completion {
+            reasoning: self.reasoning,
+            content: self.content,
             finish,
-            statistics,
+            metrics,
         }
     }
 }
@@ -134,77 +129,80 @@ impl<'a> Collector<'a> {
 mod tests {
     use mlxm_chat::parsing::ReasoningFormat;
 
-    use super::super::ScoredToken;
+    use super::super::TokenLogprob;
     use super::*;
 
     #[derive(Default)]
-    struct Pieces(Vec<(Kind, String)>);
+    struct Deltas(Vec<(DeltaKind, String)>);
 
-    impl Sink for Pieces {
-        fn scored(&mut self, _token: &ScoredToken) -> io::Result<()> {
+    impl CompletionSink for Deltas {
+        fn on_logprob(&mut self, _token: &TokenLogprob) -> io::Result<()> {
             Ok(())
         }
 
-        fn piece(&mut self, kind: Kind, text: &str) -> io::Result<()> {
+        fn on_delta(&mut self, kind: DeltaKind, text: &str) -> io::Result<()> {
             self.0.push((kind, text.to_owned()));
             Ok(())
         }
     }
 
-    /// Thinking and text of an answer of these pieces.
-    fn collected(pieces: &[(Kind, &str)]) -> (String, String) {
+    /// Reasoning and content collected from these deltas.
+    fn collected(deltas: &[(DeltaKind, &str)]) -> (String, String) {
         let format = Format {
             reasoning: Some(ReasoningFormat::AnyTags),
             ..Format::default()
         };
-        let mut sink = Pieces::default();
+        let mut sink = Deltas::default();
         let mut collector = Collector::new(Parser::new(format, "", &[]), &mut sink);
-        for (kind, text) in pieces {
+        for (kind, text) in deltas {
             match kind {
-                Kind::Thinking => collector.push_thinking(text).unwrap(),
-                Kind::Answer => collector.push(text).unwrap(),
+                DeltaKind::Reasoning => collector.push_reasoning(text).unwrap(),
+                DeltaKind::Content => collector.push(text).unwrap(),
             }
         }
         collector.end().unwrap();
-        let answer = collector.answer(Finish::Server("stop".to_owned()), None);
-        let shown = |wanted: Kind| {
-            let pieces = sink.0.iter().filter(|(kind, _)| *kind == wanted);
-            pieces.map(|(_, text)| text.as_str()).collect::<String>()
+        let completion = collector.into_completion(Finish::Server("stop".to_owned()), None);
+        let shown = |wanted: DeltaKind| {
+            let deltas = sink.0.iter().filter(|(kind, _)| *kind == wanted);
+            deltas.map(|(_, text)| text.as_str()).collect::<String>()
         };
-        assert_eq!(answer.thinking, shown(Kind::Thinking));
-        assert_eq!(answer.text, shown(Kind::Answer));
-        (answer.thinking, answer.text)
+        assert_eq!(completion.reasoning, shown(DeltaKind::Reasoning));
+        assert_eq!(completion.content, shown(DeltaKind::Content));
+        (completion.reasoning, completion.content)
     }
 
     #[test]
-    fn told_thinking_needs_no_tags() {
-        let pieces = [
-            (Kind::Thinking, "\n"),
-            (Kind::Thinking, "hm, <think>"),
-            (Kind::Thinking, " \n"),
-            (Kind::Thinking, " 2+2\n"),
-            (Kind::Answer, "\n"),
-            (Kind::Answer, "\n<think>4</think>"),
-            (Kind::Answer, " it is\n"),
+    fn separated_reasoning_ignores_tags() {
+        let deltas = [
+            (DeltaKind::Reasoning, "\n"),
+            (DeltaKind::Reasoning, "hm, <think>"),
+            (DeltaKind::Reasoning, " \n"),
+            (DeltaKind::Reasoning, " 2+2\n"),
+            (DeltaKind::Content, "\n"),
+            (DeltaKind::Content, "\n<think>4</think>"),
+            (DeltaKind::Content, " it is\n"),
         ];
-        let (thinking, text) = collected(&pieces);
-        assert_eq!(thinking, "hm, <think> \n 2+2");
-        assert_eq!(text, "<think>4</think> it is\n");
+        let (reasoning, content) = collected(&deltas);
+        assert_eq!(reasoning, "hm, <think> \n 2+2");
+        assert_eq!(content, "<think>4</think> it is\n");
     }
 
     #[test]
-    fn untold_thinking_has_tags() {
-        let pieces = [(Kind::Answer, "<thi"), (Kind::Answer, "nk>hm</think>\n4")];
-        assert_eq!(collected(&pieces), ("hm".to_owned(), "4".to_owned()));
-    }
-
-    #[test]
-    fn thinking_may_go_on_behind_some_of_the_answer() {
-        let pieces = [
-            (Kind::Answer, "a "),
-            (Kind::Thinking, "b"),
-            (Kind::Answer, "c"),
+    fn tags_mark_reasoning() {
+        let deltas = [
+            (DeltaKind::Content, "<thi"),
+            (DeltaKind::Content, "nk>hm</think>\n4"),
         ];
-        assert_eq!(collected(&pieces), ("b".to_owned(), "a c".to_owned()));
+        assert_eq!(collected(&deltas), ("hm".to_owned(), "4".to_owned()));
+    }
+
+    #[test]
+    fn reasoning_may_follow_content() {
+        let deltas = [
+            (DeltaKind::Content, "a "),
+            (DeltaKind::Reasoning, "b"),
+            (DeltaKind::Content, "c"),
+        ];
+        assert_eq!(collected(&deltas), ("b".to_owned(), "a c".to_owned()));
     }
 }

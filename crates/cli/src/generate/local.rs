@@ -6,28 +6,30 @@ use mlxm_chat::{ChatChunk, ChatError, ChatPoll};
 use mlxm_engine::{Engine, FinishReason, GenerationError, Request, RequestError};
 use serde_json::Value;
 
-use super::{Answer, AnswerError, Collector, Finish, Limits, Responder, ScoredToken, Sink};
-use crate::interrupt::Watch;
-use crate::prompt::Prompter;
+use super::{
+    Backend, BackendError, Collector, Completion, CompletionSink, Finish, Limits, TokenLogprob,
+};
+use crate::interrupt::InterruptGuard;
+use crate::prompt::PromptRenderer;
 
 /// How long to wait for the next token before checking for Ctrl-C again.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A loaded model and its request parameters.
 pub struct Local<'a> {
-    /// Makes prompts from messages, and has the model.
-    pub prompter: &'a Prompter,
+    /// Renders prompts and holds the model.
+    pub renderer: &'a PromptRenderer,
     /// The request without its prompt.
     pub request: Request,
 }
 
 impl Local<'_> {
     fn engine(&self) -> &Engine {
-        self.prompter.model().engine()
+        self.renderer.model().engine()
     }
 }
 
-impl Responder for Local<'_> {
+impl Backend for Local<'_> {
     fn name(&self) -> String {
         self.engine().info().path.display().to_string()
     }
@@ -39,49 +41,55 @@ impl Responder for Local<'_> {
         }
     }
 
-    fn answer(&self, messages: &[Value], sink: &mut dyn Sink) -> Result<Answer, AnswerError> {
-        let rejected = |error| AnswerError::Refused(with_advice(self.engine(), error));
-        let prompt = self.prompter.chat(messages).map_err(rejected)?;
-        let watch = Watch::start();
-        let model = self.prompter.model();
+    fn generate(
+        &self,
+        messages: &[Value],
+        sink: &mut dyn CompletionSink,
+    ) -> Result<Completion, BackendError> {
+        let rejected = |error| BackendError::Rejected(with_hint(self.engine(), error));
+        let prompt = self.renderer.render(messages).map_err(rejected)?;
+        let guard = InterruptGuard::start();
+        let model = self.renderer.model();
         let stream = model.submit(&prompt, self.request.clone());
         let mut stream = stream.map_err(rejected)?;
-        let mut collector = Collector::of_parts(sink);
+        let mut collector = Collector::for_parts(sink);
         loop {
-            if watch.requested() {
+            if guard.requested() {
                 drop(stream);
-                return Ok(collector.answer(Finish::Engine(FinishReason::Cancelled), None));
+                return Ok(collector.into_completion(Finish::Engine(FinishReason::Cancelled), None));
             }
             match stream.next_timeout(POLL_INTERVAL) {
                 ChatPoll::Pending => {}
                 ChatPoll::Finished => {
-                    return Err(AnswerError::Broken(GenerationError::Stopped.into()));
+                    return Err(BackendError::Fatal(GenerationError::Stopped.into()));
                 }
                 ChatPoll::Chunk(Ok(chunk)) => {
-                    if let Some(scored) = scored(&chunk) {
-                        collector.sink.scored(&scored)?;
+                    if let Some(token) = token_logprob(&chunk) {
+                        collector.sink.on_logprob(&token)?;
                     }
                     collector.push_parts(chunk.parts)?;
                     if let Some(finish) = chunk.finish {
                         let metrics = Some(finish.metrics.into());
-                        return Ok(collector.answer(Finish::Engine(finish.reason), metrics));
+                        return Ok(
+                            collector.into_completion(Finish::Engine(finish.reason), metrics)
+                        );
                     }
                 }
-                ChatPoll::Chunk(Err(error)) => return Err(AnswerError::Broken(error.into())),
+                ChatPoll::Chunk(Err(error)) => return Err(BackendError::Fatal(error.into())),
             }
         }
     }
 }
 
-fn scored(chunk: &ChatChunk) -> Option<ScoredToken> {
+fn token_logprob(chunk: &ChatChunk) -> Option<TokenLogprob> {
     let logprob = chunk.logprob.as_ref()?;
-    let top = logprob.top.iter().map(|(id, logprob)| ScoredToken {
+    let top = logprob.top.iter().map(|(id, logprob)| TokenLogprob {
         id: Some(u64::from(*id)),
         text: None,
         logprob: f64::from(*logprob),
         top: Vec::new(),
     });
-    Some(ScoredToken {
+    Some(TokenLogprob {
         id: Some(u64::from(logprob.token)),
         text: Some(chunk.text.clone()),
         logprob: f64::from(logprob.logprob),
@@ -89,8 +97,8 @@ fn scored(chunk: &ChatChunk) -> Option<ScoredToken> {
     })
 }
 
-/// A rejected request, with the option that helps if there is one.
-fn with_advice(engine: &Engine, error: ChatError) -> anyhow::Error {
+/// Adds a hint about the context length to a prompt that is too long.
+fn with_hint(engine: &Engine, error: ChatError) -> anyhow::Error {
     let ChatError::Request(error) = error else {
         return error.into();
     };
@@ -99,10 +107,10 @@ fn with_advice(engine: &Engine, error: ChatError) -> anyhow::Error {
     };
     let message = error.to_string();
     let limit = engine.info().max_position_embeddings;
-    let advice = if limit.is_some_and(|limit| limit <= context_length) {
-        "this is all the context the model was made for".to_owned()
+    let hint = if limit.is_some_and(|limit| limit <= context_length) {
+        "this is the model's maximum context length".to_owned()
     } else {
-        "--context N makes more room".to_owned()
+        "--context-length N increases it".to_owned()
     };
-    anyhow::Error::new(error).context(format!("{message}: {advice}"))
+    anyhow::Error::new(error).context(format!("{message}: {hint}"))
 }

@@ -1,11 +1,11 @@
-//! One answer, wherever it is generated: from a conversation to text on the terminal, until it is complete or stopped.
+//! Generates the completion of a conversation, locally or on a server, until it is finished or interrupted.
 //!
-//! A [`Responder`] answers, a [`Sink`] shows; neither knows which kind the other is.
+//! A [`Backend`] generates and a [`CompletionSink`] prints; each works with every kind of the other.
 
 mod collector;
 mod local;
+mod metrics;
 mod printer;
-mod statistics;
 
 use std::io;
 
@@ -14,71 +14,75 @@ use serde_json::Value;
 
 pub use collector::Collector;
 pub use local::Local;
+pub use metrics::{RequestMetrics, TokenCounts};
 pub use printer::Printer;
-pub use statistics::{Counts, Statistics};
 
-/// Something that answers conversations: a model in this process, or a server.
-pub trait Responder {
-    /// What the JSON output calls the model.
+/// Generates completions: a model in this process, or a server.
+pub trait Backend {
+    /// The model name in the JSON output.
     fn name(&self) -> String;
 
-    /// What bounds an answer, as far as it is known here.
+    /// The limits known on this side.
     fn limits(&self) -> Limits;
 
-    /// Answers the conversation to its end or to Ctrl-C and passes the answer to `sink` as it comes.
-    fn answer(&self, messages: &[Value], sink: &mut dyn Sink) -> Result<Answer, AnswerError>;
+    /// Generates the next assistant message, streaming it to `sink`, until it is finished or Ctrl-C is pressed.
+    fn generate(
+        &self,
+        messages: &[Value],
+        sink: &mut dyn CompletionSink,
+    ) -> Result<Completion, BackendError>;
 }
 
-/// Why there is no answer.
+/// Why there is no completion.
 #[derive(Debug)]
-pub enum AnswerError {
-    /// This conversation got none; another may.
-    Refused(anyhow::Error),
-    /// Nothing can be answered or shown any more.
-    Broken(anyhow::Error),
+pub enum BackendError {
+    /// This request failed; others may succeed.
+    Rejected(anyhow::Error),
+    /// The backend or the output failed.
+    Fatal(anyhow::Error),
 }
 
-impl AnswerError {
-    /// The error itself, for who asks only once.
+impl BackendError {
+    /// The underlying error, where both kinds are handled alike.
     pub fn into_inner(self) -> anyhow::Error {
         match self {
-            Self::Refused(error) | Self::Broken(error) => error,
+            Self::Rejected(error) | Self::Fatal(error) => error,
         }
     }
 }
 
-impl From<io::Error> for AnswerError {
+impl From<io::Error> for BackendError {
     fn from(error: io::Error) -> Self {
-        Self::Broken(error.into())
+        Self::Fatal(error.into())
     }
 }
 
-/// What bounds an answer.
+/// Limits of a completion.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
-    /// Tokens of prompt and answer together.
+    /// Context length in tokens, prompt and completion together.
     pub context_length: Option<usize>,
-    /// Tokens of the answer.
+    /// Maximum number of new tokens.
     pub max_tokens: Option<usize>,
 }
 
-/// Why a completion ended: the engine's reason, or the word of a server.
+/// Why a completion ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finish {
-    /// Generated in this process, or cancelled by Ctrl-C.
+    /// Generated in this process, or interrupted by Ctrl-C.
     Engine(FinishReason),
-    /// `finish_reason` as a server sent it.
+    /// The `finish_reason` of a server.
     Server(String),
 }
 
 impl Finish {
-    /// The name in the JSON output.
+    /// `finish_reason` in the JSON output.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Engine(FinishReason::Length(LengthCause::ContextLength)) => "context_full",
             Self::Engine(FinishReason::Cancelled) => "interrupted",
             Self::Engine(reason) => reason.as_str(),
-            Self::Server(word) => word,
+            Self::Server(reason) => reason,
         }
     }
 
@@ -93,16 +97,14 @@ impl Finish {
             Self::Engine(FinishReason::Length(LengthCause::ContextLength)) => {
                 let length = limits.context_length?;
                 Some(format!(
-                    "context full: {length} tokens hold the conversation and the answer; --context N makes more room"
+                    "context full: context length of {length} tokens reached; --context-length N increases it"
                 ))
             }
             Self::Engine(FinishReason::Length(LengthCause::MaxTokens)) => {
                 Some(truncated(limits.max_tokens))
             }
-            Self::Server(word) if word == "length" => Some(truncated(limits.max_tokens)),
-            Self::Server(word) if word != "stop" => {
-                Some(format!("the answer ended with \"{word}\""))
-            }
+            Self::Server(reason) if reason == "length" => Some(truncated(limits.max_tokens)),
+            Self::Server(reason) if reason != "stop" => Some(format!("finish reason: {reason}")),
             Self::Engine(
                 FinishReason::Stop(_) | FinishReason::ToolCalls | FinishReason::Cancelled,
             )
@@ -113,50 +115,51 @@ impl Finish {
 
 fn truncated(max_tokens: Option<usize>) -> String {
     match max_tokens {
-        Some(limit) => format!("stopped after {limit} tokens; --max-tokens N allows more"),
-        None => "stopped at a limit of the server; --max-tokens N may allow more".to_owned(),
+        Some(limit) => format!("stopped after {limit} tokens; --max-tokens N increases the limit"),
+        None => "stopped at the server's limit; --max-tokens N may increase it".to_owned(),
     }
 }
 
-/// A complete or stopped answer.
+/// A finished or interrupted completion.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    /// What the model said to itself.
-    pub thinking: String,
-    /// What it said to the person.
-    pub text: String,
+pub struct Completion {
+    /// Reasoning text.
+    pub reasoning: String,
+    /// Content text.
+    pub content: String,
     /// Why it ended.
     pub finish: Finish,
-    /// Counts and times; absent when it was stopped.
-    pub statistics: Option<Statistics>,
+    /// `None` if interrupted.
+    pub metrics: Option<RequestMetrics>,
 }
 
-/// A token with its log-probability, and the likeliest ones at its place.
+/// A token with its log probability.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ScoredToken {
-    /// Vocabulary id, where it is told.
+pub struct TokenLogprob {
+    /// Token ID, if known.
     pub id: Option<u64>,
-    /// Its text.
+    /// Decoded text.
     pub text: Option<String>,
-    /// Its log-probability.
+    /// Log probability.
     pub logprob: f64,
-    /// Likeliest first; these have no such list themselves.
-    pub top: Vec<ScoredToken>,
+    /// The most likely tokens at this position, most likely first; empty for these tokens themselves.
+    pub top: Vec<TokenLogprob>,
 }
 
-/// What a piece of an answer is.
+/// What a text delta belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// What the model says to itself.
-    Thinking,
-    /// What it says to the person.
-    Answer,
+pub enum DeltaKind {
+    /// Reasoning (thinking).
+    Reasoning,
+    /// Content.
+    Content,
 }
 
-/// Receives an answer while it comes.
-pub trait Sink {
-    /// A token was generated whose log-probability was asked for.
-    fn scored(&mut self, token: &ScoredToken) -> io::Result<()>;
-    /// A piece of text became certain.
-    fn piece(&mut self, kind: Kind, text: &str) -> io::Result<()>;
+/// Receives a completion as it is generated.
+pub trait CompletionSink {
+    /// A token was generated, with the requested log probabilities.
+    fn on_logprob(&mut self, token: &TokenLogprob) -> io::Result<()>;
+
+    /// Text was generated.
+    fn on_delta(&mut self, kind: DeltaKind, text: &str) -> io::Result<()>;
 }

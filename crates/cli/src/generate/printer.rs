@@ -1,31 +1,31 @@
-//! An answer for people.
+//! Prints a completion as text.
 
 use std::io;
 
-use super::{Kind, ScoredToken, Sink};
+use super::{CompletionSink, DeltaKind, TokenLogprob};
 use crate::output::Output;
 
-/// Prints an answer as it comes: thinking dimmed or not at all, then the answer.
+/// Streams a completion to stdout: reasoning dimmed or hidden, then the content.
 #[derive(Debug)]
 pub struct Printer<'a> {
     output: &'a Output,
-    shows_thinking: bool,
-    last: Option<Kind>,
+    show_reasoning: bool,
+    last: Option<DeltaKind>,
     at_line_start: bool,
 }
 
 impl<'a> Printer<'a> {
-    /// A printer on standard output.
-    pub fn new(output: &'a Output, shows_thinking: bool) -> Self {
+    /// A printer at the start of a line.
+    pub fn new(output: &'a Output, show_reasoning: bool) -> Self {
         Self {
             output,
-            shows_thinking,
+            show_reasoning,
             last: None,
             at_line_start: true,
         }
     }
 
-    /// Ends the last line, if it is open.
+    /// Ends an unfinished line.
     pub fn end_line(&mut self) -> io::Result<()> {
         if !self.at_line_start {
             self.output.line("")?;
@@ -35,19 +35,19 @@ impl<'a> Printer<'a> {
     }
 }
 
-impl Sink for Printer<'_> {
-    fn scored(&mut self, _token: &ScoredToken) -> io::Result<()> {
+impl CompletionSink for Printer<'_> {
+    fn on_logprob(&mut self, _token: &TokenLogprob) -> io::Result<()> {
         Ok(())
     }
 
-    fn piece(&mut self, kind: Kind, text: &str) -> io::Result<()> {
-        if kind == Kind::Thinking && !self.shows_thinking {
+    fn on_delta(&mut self, kind: DeltaKind, text: &str) -> io::Result<()> {
+        if kind == DeltaKind::Reasoning && !self.show_reasoning {
             return Ok(());
         }
-        if kind == Kind::Answer && self.last == Some(Kind::Thinking) {
-            self.output.piece("\n\n", false)?;
+        if kind == DeltaKind::Content && self.last == Some(DeltaKind::Reasoning) {
+            self.output.delta("\n\n", false)?;
         }
-        self.output.piece(text, kind == Kind::Thinking)?;
+        self.output.delta(text, kind == DeltaKind::Reasoning)?;
         self.last = Some(kind);
         self.at_line_start = text.ends_with('\n');
         Ok(())

@@ -1,32 +1,32 @@
-//! The objects in the stream of a chat completion or a completion.
+//! Chunks of a streamed chat completion or text completion.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::{RemoteError, message};
-use crate::generate::ScoredToken;
+use crate::generate::TokenLogprob;
 
-/// The data of the event behind the last object.
+/// The data of the event after the last chunk.
 const DONE: &str = "[DONE]";
 
-/// One object of the stream. Servers leave out what they have nothing to say about, or send `null`.
+/// A chunk. Servers omit unset fields or send `null`.
 #[derive(Debug, Default, Deserialize)]
 pub struct Chunk {
-    /// One entry for each answer that goes on; empty beside the usage.
+    /// One entry per completion; empty in the chunk with the usage.
     #[serde(default)]
     pub choices: Vec<Choice>,
-    /// In the last object.
+    /// Token usage, in the last chunk.
     pub usage: Option<Usage>,
-    /// Instead of the rest, when the server fails.
+    /// An error of the server; the other fields are unset.
     error: Option<Value>,
 }
 
-/// What an answer has more now.
+/// A delta of one completion.
 #[derive(Debug, Default, Deserialize)]
 pub struct Choice {
     delta: Option<Delta>,
     text: Option<String>,
-    /// Why the answer ended.
+    /// Why the completion ended.
     pub finish_reason: Option<String>,
     logprobs: Option<Logprobs>,
 }
@@ -41,9 +41,9 @@ struct Delta {
 /// Token counts.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub struct Usage {
-    /// Of the prompt.
+    /// Prompt tokens.
     pub prompt_tokens: Option<usize>,
-    /// Of the answer.
+    /// Generated tokens.
     pub completion_tokens: Option<usize>,
     prompt_tokens_details: Option<PromptDetails>,
 }
@@ -53,35 +53,35 @@ struct PromptDetails {
     cached_tokens: Option<usize>,
 }
 
-/// In the shape of chat completions, or in the older one of completions.
+/// Log probabilities: `content` in chat completions, the other fields in text completions.
 #[derive(Debug, Default, Deserialize)]
 struct Logprobs {
-    content: Option<Vec<TokenLogprob>>,
+    content: Option<Vec<ChatLogprob>>,
     tokens: Option<Vec<String>>,
     #[serde(rename = "token_logprobs")]
-    chosen: Option<Vec<Option<f64>>>,
+    sampled: Option<Vec<Option<f64>>>,
     #[serde(rename = "top_logprobs")]
-    likeliest: Option<Vec<Option<serde_json::Map<String, Value>>>>,
+    top: Option<Vec<Option<serde_json::Map<String, Value>>>>,
 }
 
 #[derive(Debug, Deserialize)]
-struct TokenLogprob {
+struct ChatLogprob {
     id: Option<u64>,
     token: String,
     logprob: f64,
     #[serde(default)]
-    top_logprobs: Vec<TokenLogprob>,
+    top_logprobs: Vec<ChatLogprob>,
 }
 
 impl Chunk {
-    /// Reads the data of an event; `None` is the end of the stream. `url` is the server's, for the error.
+    /// Parses the data of an event; `None` marks the end of the stream. `url` is used in error messages.
     pub fn parse(data: &str, url: &str) -> Result<Option<Self>, RemoteError> {
         if data.trim() == DONE {
             return Ok(None);
         }
         let chunk: Self = serde_json::from_str(data).map_err(|error| RemoteError::Malformed {
             url: url.to_owned(),
-            expected: "pieces of a completion",
+            expected: "completion chunks",
             reason: error.to_string(),
         })?;
         match &chunk.error {
@@ -96,16 +96,16 @@ impl Chunk {
 }
 
 impl Choice {
-    /// What the model said to itself, where the server tells it apart.
-    pub fn thinking(&self) -> &str {
+    /// Reasoning text, if the server separates it.
+    pub fn reasoning(&self) -> &str {
         let delta = self.delta.as_ref();
         delta
             .and_then(|delta| delta.reasoning_content.as_deref())
             .unwrap_or_default()
     }
 
-    /// What it said.
-    pub fn text(&self) -> &str {
+    /// Content text.
+    pub fn content(&self) -> &str {
         let delta = self.delta.as_ref();
         delta
             .and_then(|delta| delta.content.as_deref())
@@ -113,49 +113,55 @@ impl Choice {
             .unwrap_or_default()
     }
 
-    /// The tokens of this piece, where they were asked for.
-    pub fn scored(&self) -> Vec<ScoredToken> {
+    /// Log probabilities of the tokens in this delta, if requested.
+    pub fn logprobs(&self) -> Vec<TokenLogprob> {
         let Some(logprobs) = &self.logprobs else {
             return Vec::new();
         };
         if let Some(content) = &logprobs.content {
-            return content.iter().map(TokenLogprob::scored).collect();
+            return content.iter().map(ChatLogprob::to_token).collect();
         }
-        let (Some(tokens), Some(values)) = (&logprobs.tokens, &logprobs.chosen) else {
+        let (Some(tokens), Some(values)) = (&logprobs.tokens, &logprobs.sampled) else {
             return Vec::new();
         };
-        let tops = logprobs.likeliest.as_deref().unwrap_or_default();
-        let scored = |(index, (token, logprob)): (usize, (&String, &Option<f64>))| ScoredToken {
-            id: None,
-            text: Some(token.clone()),
-            logprob: logprob.unwrap_or_default(),
-            top: tops
-                .get(index)
-                .and_then(Option::as_ref)
-                .map(ranked)
-                .unwrap_or_default(),
-        };
-        tokens.iter().zip(values).enumerate().map(scored).collect()
+        let tops = logprobs.top.as_deref().unwrap_or_default();
+        let token_logprob =
+            |(index, (token, logprob)): (usize, (&String, &Option<f64>))| TokenLogprob {
+                id: None,
+                text: Some(token.clone()),
+                logprob: logprob.unwrap_or_default(),
+                top: tops
+                    .get(index)
+                    .and_then(Option::as_ref)
+                    .map(sorted_by_logprob)
+                    .unwrap_or_default(),
+            };
+        tokens
+            .iter()
+            .zip(values)
+            .enumerate()
+            .map(token_logprob)
+            .collect()
     }
 }
 
-impl TokenLogprob {
-    fn scored(&self) -> ScoredToken {
-        ScoredToken {
+impl ChatLogprob {
+    fn to_token(&self) -> TokenLogprob {
+        TokenLogprob {
             id: self.id,
             text: Some(self.token.clone()),
             logprob: self.logprob,
-            top: self.top_logprobs.iter().map(Self::scored).collect(),
+            top: self.top_logprobs.iter().map(Self::to_token).collect(),
         }
     }
 }
 
-/// The entries of an object from token to log-probability, likeliest first.
-fn ranked(top: &serde_json::Map<String, Value>) -> Vec<ScoredToken> {
-    let mut tokens: Vec<ScoredToken> = top
+/// The tokens of a map from text to log probability, most likely first.
+fn sorted_by_logprob(top: &serde_json::Map<String, Value>) -> Vec<TokenLogprob> {
+    let mut tokens: Vec<TokenLogprob> = top
         .iter()
         .filter_map(|(token, logprob)| {
-            Some(ScoredToken {
+            Some(TokenLogprob {
                 id: None,
                 text: Some(token.clone()),
                 logprob: logprob.as_f64()?,
@@ -168,7 +174,7 @@ fn ranked(top: &serde_json::Map<String, Value>) -> Vec<ScoredToken> {
 }
 
 impl Usage {
-    /// Tokens of the prompt that were found in a cache.
+    /// Prompt tokens found in the prefix cache.
     pub fn cached_tokens(&self) -> Option<usize> {
         self.prompt_tokens_details?.cached_tokens
     }
@@ -183,27 +189,27 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_null_are_the_same() {
+    fn parse_treats_missing_and_null_alike() {
         let chunk = parse(
             r#"{"choices": [{"delta": {"role": "assistant", "content": null}, "finish_reason": null, "logprobs": null}],
                 "usage": null, "error": null}"#,
         );
         let choice = &chunk.choices[0];
-        assert_eq!((choice.text(), choice.thinking()), ("", ""));
-        assert!(choice.scored().is_empty() && choice.finish_reason.is_none());
+        assert_eq!((choice.content(), choice.reasoning()), ("", ""));
+        assert!(choice.logprobs().is_empty() && choice.finish_reason.is_none());
         assert!(parse("{}").choices.is_empty());
         assert!(Chunk::parse(" [DONE]", "").unwrap().is_none());
     }
 
     #[test]
-    fn both_protocols_are_read() {
+    fn parse_reads_chat_and_text_completions() {
         let chat = parse(r#"{"choices": [{"delta": {"content": "a", "reasoning_content": "b"}}]}"#);
         assert_eq!(
-            (chat.choices[0].text(), chat.choices[0].thinking()),
+            (chat.choices[0].content(), chat.choices[0].reasoning()),
             ("a", "b")
         );
         assert_eq!(
-            parse(r#"{"choices": [{"text": "c"}]}"#).choices[0].text(),
+            parse(r#"{"choices": [{"text": "c"}]}"#).choices[0].content(),
             "c"
         );
         let usage = parse(
@@ -222,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn log_probabilities_come_in_two_shapes() {
+    fn logprobs_reads_both_formats() {
         let chat = parse(
             r#"{"choices": [{"delta": {"content": "a"}, "logprobs": {"content": [
                 {"token": "a", "logprob": -0.5, "bytes": [97], "id": 97,
@@ -233,7 +239,7 @@ mod tests {
                 "top_logprobs": [{"b": -1.5, "a": -0.5}], "text_offset": [0]}}]}"#,
         );
         for (chunk, id) in [(chat, Some(97)), (completion, None)] {
-            let tokens = chunk.choices[0].scored();
+            let tokens = chunk.choices[0].logprobs();
             assert_eq!(tokens.len(), 1);
             assert_eq!((tokens[0].id, tokens[0].logprob), (id, -0.5));
             let top: Vec<_> = tokens[0]
@@ -246,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told() {
+    fn parse_returns_stream_errors() {
         for data in [
             r#"{"error": {"message": "out of memory", "code": 500}}"#,
             r#"{"error": "out of memory"}"#,

@@ -1,9 +1,11 @@
-//! HTTP: requests to one server, and answers as they stream in.
+//! HTTP client with streaming responses.
 
 use std::error::Error;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use eventsource_stream::{EventStreamError, Eventsource as _};
+use futures_util::StreamExt as _;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, Url, redirect};
 use serde_json::Value;
@@ -11,22 +13,21 @@ use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
 
 use super::error::RemoteError;
-use super::events::Decoder;
 
 const USER_AGENT: &str = concat!("mlxm/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server, for callers without a runtime. Calls may come from several threads.
+/// A blocking client for one server, with its own runtime. It can be shared between threads.
 #[derive(Debug)]
 pub struct Client {
     runtime: Runtime,
     http: reqwest::Client,
-    /// Ends in a slash; routes are below it.
+    /// Ends in a slash; routes are appended.
     base: Url,
 }
 
 impl Client {
-    /// Of the server at `url`, with or without `/v1` at its end. Nothing is sent yet.
+    /// A client for the server at `url`, with or without a trailing `/v1`. Does not connect yet.
     pub fn new(url: &str, key: Option<String>) -> Result<Self, RemoteError> {
         let base = parse(url)?;
         let mut headers = HeaderMap::new();
@@ -40,13 +41,13 @@ impl Client {
             .user_agent(USER_AGENT)
             .default_headers(headers)
             .connect_timeout(CONNECT_TIMEOUT)
-            // An API does not move: a redirect is a wrong address, and the key is for this one.
+            // A redirect means that the URL is wrong, and the key must not be sent to another server.
             .redirect(redirect::Policy::none());
         if is_loopback(&base) {
             builder = builder.no_proxy();
         }
         let unreachable = |reason: String| RemoteError::Unreachable {
-            url: shown(&base),
+            url: display_url(&base),
             reason,
         };
         let http = builder
@@ -64,21 +65,21 @@ impl Client {
         })
     }
 
-    /// The server's address for messages.
+    /// The URL of the server for messages, without a password.
     pub fn url(&self) -> String {
-        shown(&self.base)
+        display_url(&self.base)
     }
 
-    /// The JSON at `route`.
+    /// Fetches JSON from `route`.
     pub fn get(&self, route: &str) -> Result<Value, RemoteError> {
-        let request = self.http.get(self.address(route));
+        let request = self.http.get(self.endpoint(route));
         let url = self.url();
         self.runtime.block_on(async {
             let response = send(&url, request).await?;
             let body = response
                 .bytes()
                 .await
-                .map_err(|error| RemoteError::Cut(describe(&error)))?;
+                .map_err(|error| RemoteError::Truncated(describe(&error)))?;
             serde_json::from_slice(&body).map_err(|error| RemoteError::Malformed {
                 url,
                 expected: "JSON",
@@ -87,15 +88,15 @@ impl Client {
         })
     }
 
-    /// Sends `body` to `route` and returns at once; the answer's events come through the stream.
+    /// Sends `body` to `route` and returns immediately; events are received through the stream.
     pub fn stream(&self, route: &str, body: &Value) -> Stream {
-        let request = self.http.post(self.address(route)).json(body);
+        let request = self.http.post(self.endpoint(route)).json(body);
         let (sender, receiver) = channel();
         let url = self.url();
         let sent = Instant::now();
         let task = self.runtime.spawn(async move {
             if let Err(error) = forward(&url, request, &sender).await {
-                // Whoever no longer listens has dropped the stream.
+                // The receiver is gone if the stream was dropped.
                 let _ = sender.send(Err(error));
             }
         });
@@ -106,46 +107,46 @@ impl Client {
         }
     }
 
-    fn address(&self, route: &str) -> String {
+    fn endpoint(&self, route: &str) -> String {
         format!("{}{route}", self.base)
     }
 }
 
-/// An answer on its way. Dropping it closes the connection, which ends the work of a server that notices.
+/// A streaming response. Dropping it closes the connection, which cancels the request.
 #[derive(Debug)]
 pub struct Stream {
     sent: Instant,
-    receiver: Receiver<Result<Arrival, RemoteError>>,
+    receiver: Receiver<Result<StreamItem, RemoteError>>,
     task: AbortHandle,
 }
 
-/// What came.
+/// An item of a stream.
 #[derive(Debug)]
-pub enum Arrival {
-    /// The server takes the request, with this in its header `warning`.
+pub enum StreamItem {
+    /// The `warning` header of a successful response.
     Warning(String),
-    /// The data of an event, and when it came.
+    /// The data of an event and its arrival time.
     Event(String, Instant),
 }
 
-/// The next part of a stream.
+/// The result of waiting for a stream item.
 #[derive(Debug)]
-pub enum Next {
-    /// Something came.
-    Arrival(Arrival),
-    /// Nothing within the time given; the answer goes on.
+pub enum StreamPoll {
+    /// An item was received.
+    Item(StreamItem),
+    /// Timed out; the stream continues.
     Pending,
     /// The response is complete.
-    Ended,
+    Closed,
 }
 
 impl Stream {
-    /// The next part, or the failure that ends the stream.
-    pub fn next_timeout(&self, timeout: Duration) -> Result<Next, RemoteError> {
+    /// Waits for the next item. An error ends the stream.
+    pub fn next_timeout(&self, timeout: Duration) -> Result<StreamPoll, RemoteError> {
         match self.receiver.recv_timeout(timeout) {
-            Ok(arrival) => arrival.map(Next::Arrival),
-            Err(RecvTimeoutError::Timeout) => Ok(Next::Pending),
-            Err(RecvTimeoutError::Disconnected) => Ok(Next::Ended),
+            Ok(item) => item.map(StreamPoll::Item),
+            Err(RecvTimeoutError::Timeout) => Ok(StreamPoll::Pending),
+            Err(RecvTimeoutError::Disconnected) => Ok(StreamPoll::Closed),
         }
     }
 
@@ -164,31 +165,32 @@ impl Drop for Stream {
 async fn forward(
     url: &str,
     request: RequestBuilder,
-    sender: &Sender<Result<Arrival, RemoteError>>,
+    sender: &Sender<Result<StreamItem, RemoteError>>,
 ) -> Result<(), RemoteError> {
-    let mut response = send(url, request).await?;
+    let response = send(url, request).await?;
     if let Some(warning) = response
         .headers()
         .get("warning")
         .and_then(|value| value.to_str().ok())
     {
-        let _ = sender.send(Ok(Arrival::Warning(warning.to_owned())));
+        let _ = sender.send(Ok(StreamItem::Warning(warning.to_owned())));
     }
-    let mut decoder = Decoder::default();
-    while let Some(bytes) = response
-        .chunk()
-        .await
-        .map_err(|error| RemoteError::Cut(describe(&error)))?
-    {
-        let at = Instant::now();
-        for data in decoder.push(&bytes) {
-            let _ = sender.send(Ok(Arrival::Event(data, at)));
-        }
+    let mut events = response.bytes_stream().eventsource();
+    while let Some(event) = events.next().await {
+        let event = event.map_err(|error| match error {
+            EventStreamError::Transport(error) => RemoteError::Truncated(describe(&error)),
+            error => RemoteError::Malformed {
+                url: url.to_owned(),
+                expected: "server-sent events",
+                reason: error.to_string(),
+            },
+        })?;
+        let _ = sender.send(Ok(StreamItem::Event(event.data, Instant::now())));
     }
     Ok(())
 }
 
-/// The response to a request that the server takes.
+/// Sends a request; an error status is an error.
 async fn send(url: &str, request: RequestBuilder) -> Result<Response, RemoteError> {
     let response = request
         .send()
@@ -207,18 +209,22 @@ async fn send(url: &str, request: RequestBuilder) -> Result<Response, RemoteErro
     };
     let retry_after = header(RETRY_AFTER);
     if let Some(location) = header(reqwest::header::LOCATION).filter(|_| status.is_redirection()) {
-        let message = format!("it moved to {location}: give that address");
-        return Err(RemoteError::Refused {
+        let message = format!("it moved to {location}; use that URL");
+        return Err(RemoteError::Status {
             status: status.as_u16(),
             message,
             retry_after,
         });
     }
     let body = response.text().await.unwrap_or_default();
-    Err(RemoteError::refused(status.as_u16(), retry_after, &body))
+    Err(RemoteError::from_response(
+        status.as_u16(),
+        retry_after,
+        &body,
+    ))
 }
 
-/// The address that routes are below.
+/// Parses the base URL.
 fn parse(text: &str) -> Result<Url, RemoteError> {
     let invalid = |reason: &str| RemoteError::InvalidUrl {
         url: text.to_owned(),
@@ -232,10 +238,10 @@ fn parse(text: &str) -> Result<Url, RemoteError> {
     };
     let mut url = url.map_err(|error| invalid(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid("it is neither http nor https"));
+        return Err(invalid("the scheme must be http or https"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(invalid("it has more than a path behind the host"));
+        return Err(invalid("a query or fragment is not allowed"));
     }
     let path = url.path().trim_end_matches('/');
     let path = path.strip_suffix("/v1").unwrap_or(path);
@@ -243,9 +249,8 @@ fn parse(text: &str) -> Result<Url, RemoteError> {
     Ok(url)
 }
 
-fn shown(base: &Url) -> String {
+fn display_url(base: &Url) -> String {
     let mut url = base.clone();
-    // An address may carry a password.
     let _ = url.set_password(None);
     url.as_str().trim_end_matches('/').to_owned()
 }
@@ -261,7 +266,7 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// The innermost cause, which is what the system said; the layers above repeat the address.
+/// The innermost cause, such as the OS error; the outer errors repeat the URL.
 fn describe(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {
@@ -275,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_taken_as_people_write_them() {
+    fn parse_accepts_common_spellings_of_urls() {
         for text in [
             "http://127.0.0.1:8080",
             "127.0.0.1:8080",
@@ -287,9 +292,9 @@ mod tests {
             assert_eq!(url.as_str(), "http://127.0.0.1:8080/", "{text}");
             assert!(is_loopback(&url));
         }
-        let behind = parse("https://name.example/models/x/v1").unwrap();
-        assert_eq!(behind.as_str(), "https://name.example/models/x/");
-        assert!(!is_loopback(&behind));
+        let with_path = parse("https://name.example/models/x/v1").unwrap();
+        assert_eq!(with_path.as_str(), "https://name.example/models/x/");
+        assert!(!is_loopback(&with_path));
         assert!(is_loopback(&parse("http://[::1]:80").unwrap()));
         assert!(is_loopback(&parse("localhost:1234").unwrap()));
         for text in ["", "ftp://host", "http://", "http://host/?a=b"] {
@@ -301,8 +306,8 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_not_shown() {
+    fn display_url_removes_the_password() {
         let url = parse("http://me:secret@host:1/").unwrap();
-        assert!(!shown(&url).contains("secret"));
+        assert!(!display_url(&url).contains("secret"));
     }
 }

@@ -1,86 +1,86 @@
-//! What goes wrong between this program and a server.
+//! Client errors.
 
 use serde_json::Value;
 
-/// Bodies of errors that are no JSON are shown up to this many characters.
-const MOST_CHARACTERS: usize = 300;
+/// Maximum characters of a non-JSON error body to show.
+const MAX_BODY_CHARACTERS: usize = 300;
 
-/// Why a server did not answer.
+/// An error of a request to a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteError {
-    /// The address makes no sense.
-    #[error("--url {url}: {reason}; write it as http://127.0.0.1:8080")]
+    /// The URL is invalid.
+    #[error("--url {url}: {reason}; expected a URL such as http://127.0.0.1:8080")]
     InvalidUrl {
-        /// As it was given.
+        /// The given URL.
         url: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
     /// The key cannot be sent.
-    #[error("the API key has characters that cannot be sent in a header")]
+    #[error("the API key contains characters that are not allowed in a header")]
     InvalidKey,
-    /// Nobody answers at the address.
+    /// The connection failed.
     #[error(
-        "no server answers at {url} ({reason}): start one with `mlxm serve --model MODEL --port PORT`, or check the address"
+        "cannot connect to {url} ({reason}): start a server with `mlxm serve --model MODEL --port PORT`, or check the URL"
     )]
     Unreachable {
         /// The server.
         url: String,
-        /// What the network says.
+        /// The network error.
         reason: String,
     },
-    /// The server answered with another status than success.
-    #[error("the server refused the request ({status}): {message}{}", advice(*status, retry_after.as_deref()))]
-    Refused {
+    /// The response status is not success.
+    #[error("the server returned an error ({status}): {message}{}", hint(*status, retry_after.as_deref()))]
+    Status {
         /// The HTTP status.
         status: u16,
-        /// In the server's words.
+        /// The message in the response.
         message: String,
-        /// When to try again, in seconds or as a date.
+        /// The `Retry-After` header: seconds or a date.
         retry_after: Option<String>,
     },
-    /// The server failed in the middle of an answer.
-    #[error("the server failed while it answered: {0}")]
+    /// The server reported an error in the stream.
+    #[error("the server failed while streaming: {0}")]
     Failed(String),
-    /// The connection ended before the answer did.
-    #[error("the answer was cut off: {0}")]
-    Cut(String),
-    /// What came is not what the protocol says.
+    /// The connection closed early.
+    #[error("the response was truncated: {0}")]
+    Truncated(String),
+    /// The response does not follow the protocol.
     #[error(
-        "the server at {url} sent something else than {expected}: is it an OpenAI-compatible server? ({reason})"
+        "the server at {url} did not return {expected}: is it an OpenAI-compatible server? ({reason})"
     )]
     Malformed {
         /// The server.
         url: String,
-        /// What should have come.
+        /// The expected response.
         expected: &'static str,
-        /// What is wrong with what came.
+        /// Why the response is invalid.
         reason: String,
     },
-    /// No model can be asked.
-    #[error("the server at {0} has no model")]
+    /// The server lists no model.
+    #[error("the server at {0} has no models")]
     NoModel(String),
-    /// It is not clear which model is meant.
-    #[error("the server at {url} has {} models; name one: {}", .models.len(), .models.join(", "))]
+    /// A model name is required.
+    #[error("the server at {url} has {} models; specify one: {}", .models.len(), .models.join(", "))]
     SeveralModels {
         /// The server.
         url: String,
-        /// Their names.
+        /// The model names.
         models: Vec<String>,
     },
     /// The server does not list its models.
-    #[error("the server at {0} does not list its models: name the one to ask")]
+    #[error("the server at {0} does not list its models: specify the model name")]
     UnknownModels(String),
 }
 
 impl RemoteError {
-    /// A refusal with that status and body.
-    pub fn refused(status: u16, retry_after: Option<String>, body: &str) -> Self {
+    /// An error response with this status and body.
+    pub fn from_response(status: u16, retry_after: Option<String>, body: &str) -> Self {
         let message = serde_json::from_str::<Value>(body)
             .ok()
             .and_then(|body| message(&body))
-            .unwrap_or_else(|| beginning(body));
-        Self::Refused {
+            .unwrap_or_else(|| excerpt(body));
+        Self::Status {
             status,
             message,
             retry_after,
@@ -88,19 +88,19 @@ impl RemoteError {
     }
 }
 
-/// What to do about a refusal, where that is clear.
-fn advice(status: u16, retry_after: Option<&str>) -> String {
+/// A hint for common statuses.
+fn hint(status: u16, retry_after: Option<&str>) -> String {
     match (status, retry_after) {
-        (401 | 403, _) => "; the key goes into --api-key or MLXM_API_KEY".to_owned(),
+        (401 | 403, _) => "; set the API key with --api-key or MLXM_API_KEY".to_owned(),
         (429 | 503, Some(seconds)) if seconds.parse::<u64>().is_ok() => {
-            format!("; try again in {seconds} s")
+            format!("; retry after {seconds} s")
         }
-        (429 | 503, Some(date)) => format!("; try again after {date}"),
+        (429 | 503, Some(date)) => format!("; retry after {date}"),
         _ => String::new(),
     }
 }
 
-/// The message in the body of an error, in any of the shapes in use.
+/// The message in the body of an error response, in any of the common formats.
 pub fn message(body: &Value) -> Option<String> {
     let error = &body["error"];
     [&error["message"], error, &body["message"], &body["detail"]]
@@ -112,13 +112,13 @@ pub fn message(body: &Value) -> Option<String> {
         })
 }
 
-fn beginning(body: &str) -> String {
+fn excerpt(body: &str) -> String {
     let body = body.trim();
     if body.is_empty() {
-        return "without saying why".to_owned();
+        return "no error message".to_owned();
     }
     let mut characters = body.chars();
-    let shown: String = characters.by_ref().take(MOST_CHARACTERS).collect();
+    let shown: String = characters.by_ref().take(MAX_BODY_CHARACTERS).collect();
     if characters.next().is_some() {
         shown + " …"
     } else {
@@ -131,16 +131,16 @@ mod tests {
     use super::*;
 
     fn shown(status: u16, retry_after: Option<&str>, body: &str) -> String {
-        RemoteError::refused(status, retry_after.map(str::to_owned), body).to_string()
+        RemoteError::from_response(status, retry_after.map(str::to_owned), body).to_string()
     }
 
     #[test]
-    fn a_refusal_is_told_in_the_servers_words() {
+    fn error_responses_show_the_servers_message() {
         let openai =
             r#"{"error": {"message": "temperature is -1", "type": "invalid_request_error"}}"#;
         assert_eq!(
             shown(400, None, openai),
-            "the server refused the request (400): temperature is -1"
+            "the server returned an error (400): temperature is -1"
         );
         for body in [
             r#"{"error": "no slot"}"#,
@@ -150,14 +150,14 @@ mod tests {
         ] {
             assert!(shown(500, None, body).ends_with(": no slot"), "{body}");
         }
-        assert!(shown(502, None, " ").ends_with("without saying why"));
+        assert!(shown(502, None, " ").ends_with("no error message"));
         assert!(shown(502, None, &"ü".repeat(1000)).chars().count() < 400);
     }
 
     #[test]
-    fn a_refusal_says_what_to_do() {
+    fn error_responses_have_hints() {
         assert!(shown(401, None, "no").contains("MLXM_API_KEY"));
-        assert!(shown(503, Some("7"), "busy").ends_with("; try again in 7 s"));
+        assert!(shown(503, Some("7"), "busy").ends_with("; retry after 7 s"));
         assert!(shown(429, Some("Fri, 20 Nov 2026"), "busy").ends_with("after Fri, 20 Nov 2026"));
         assert!(shown(400, Some("7"), "busy").ends_with(": busy"));
     }

@@ -1,38 +1,37 @@
-//! Answers from a running server that speaks OpenAI's protocol.
+//! Client for OpenAI-compatible servers.
 
+mod backend;
 mod chunk;
 mod client;
 mod error;
-mod events;
 mod models;
-mod responder;
 
 use clap::Args;
 
+pub use backend::{Endpoint, Remote};
 pub use chunk::Chunk;
-pub use client::{Arrival, Client, Next, Stream};
+pub use client::{Client, Stream, StreamItem, StreamPoll};
 pub use error::RemoteError;
-pub use models::Served;
-pub use responder::{Endpoint, Remote};
+pub use models::ServedModels;
 
-/// Names the variable with the key, which other programs' listings of processes do not show.
+/// Environment variable for the API key; unlike an argument, it is not visible in process listings.
 const KEY_VARIABLE: &str = "MLXM_API_KEY";
 
-/// Which server is asked.
+/// Options that select a server.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub struct RemoteArguments {
-    /// Ask a running OpenAI-compatible server, such as http://127.0.0.1:8080, instead of loading a model
+    /// Base URL of an OpenAI-compatible server to use instead of a local model, such as http://127.0.0.1:8080
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
-    /// Key for the server [env: MLXM_API_KEY]
+    /// API key for the server [env: MLXM_API_KEY]
     #[arg(long, value_name = "KEY", requires = "url")]
     api_key: Option<String>,
 }
 
 impl RemoteArguments {
-    /// The server, if one was named.
+    /// A client for the server, if `--url` was given.
     pub fn client(&self) -> Result<Option<Client>, RemoteError> {
         let Some(url) = &self.url else {
             return Ok(None);

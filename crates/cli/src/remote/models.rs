@@ -1,28 +1,28 @@
-//! Which of a server's models is meant.
+//! Model names of a server.
 
 use serde_json::Value;
 
 use super::client::Client;
 use super::error::RemoteError;
 
-/// The models of a server, by their names; `None` where it does not list them.
+/// The model names of a server; `None` if it does not list them.
 #[derive(Debug)]
-pub struct Served {
+pub struct ServedModels {
     url: String,
     names: Option<Vec<String>>,
 }
 
-impl Served {
-    /// Asks the server.
-    pub fn by(client: &Client) -> Result<Self, RemoteError> {
+impl ServedModels {
+    /// Lists the models of the server.
+    pub fn fetch(client: &Client) -> Result<Self, RemoteError> {
         let url = client.url();
         let names = match client.get("v1/models") {
             Ok(list) => Some(names(&list).ok_or_else(|| RemoteError::Malformed {
                 url: url.clone(),
                 expected: "a list of models",
-                reason: "there is no `data` with an `id` in each entry".to_owned(),
+                reason: "expected `data` with an `id` in each entry".to_owned(),
             })?),
-            Err(RemoteError::Refused {
+            Err(RemoteError::Status {
                 status: 404 | 405 | 501,
                 ..
             }) => None,
@@ -31,7 +31,7 @@ impl Served {
         Ok(Self { url, names })
     }
 
-    /// The only model.
+    /// The only model; an error if there is not exactly one.
     pub fn only(&self) -> Result<String, RemoteError> {
         match self.names.as_deref() {
             Some([name]) => Ok(name.clone()),
@@ -44,29 +44,29 @@ impl Served {
         }
     }
 
-    /// The model of that name, with or without the name's owner or folder.
-    pub fn named(&self, name: &str) -> Option<String> {
+    /// Finds a model by name, with or without its owner.
+    pub fn find(&self, name: &str) -> Option<String> {
         let names = self.names.as_deref()?;
-        let is = |known: &&String| known.eq_ignore_ascii_case(name);
-        let ends = |known: &&String| {
+        let is_equal = |known: &&String| known.eq_ignore_ascii_case(name);
+        let has_base_name = |known: &&String| {
             known
                 .rsplit('/')
                 .next()
-                .is_some_and(|last| last.eq_ignore_ascii_case(name))
+                .is_some_and(|base| base.eq_ignore_ascii_case(name))
         };
         names
             .iter()
-            .find(is)
-            .or_else(|| unique(names.iter().filter(ends)))
+            .find(is_equal)
+            .or_else(|| unique(names.iter().filter(has_base_name)))
             .cloned()
     }
 
-    /// The model that is meant by a name or a part of one. What the server does not list it may know all the same.
-    pub fn meant(&self, name: &str) -> String {
+    /// Resolves a name or unique part of one; unlisted names are passed through, as the server may accept aliases.
+    pub fn resolve(&self, name: &str) -> String {
         let lower = name.to_lowercase();
         let names = self.names.as_deref().unwrap_or_default();
         let contains = |known: &&String| known.to_lowercase().contains(&lower);
-        self.named(name)
+        self.find(name)
             .or_else(|| unique(names.iter().filter(contains)).cloned())
             .unwrap_or_else(|| name.to_owned())
     }
@@ -91,25 +91,25 @@ mod tests {
 
     use super::*;
 
-    fn served(names: &[&str]) -> Served {
-        Served {
+    fn served(names: &[&str]) -> ServedModels {
+        ServedModels {
             url: "http://host".to_owned(),
             names: Some(names.iter().map(|name| (*name).to_owned()).collect()),
         }
     }
 
     #[test]
-    fn a_part_of_a_name_is_enough_if_it_fits_only_one() {
+    fn resolve_accepts_unique_parts_of_names() {
         let two = served(&["org/Tiny-4bit", "org/Tiny-8bit", "other"]);
-        assert_eq!(two.named("tiny-4BIT").as_deref(), Some("org/Tiny-4bit"));
-        assert_eq!(two.named("4bit"), None);
-        assert_eq!(two.meant("4bit"), "org/Tiny-4bit");
-        assert_eq!(two.meant("Tiny"), "Tiny");
-        assert_eq!(two.meant("new"), "new");
+        assert_eq!(two.find("tiny-4BIT").as_deref(), Some("org/Tiny-4bit"));
+        assert_eq!(two.find("4bit"), None);
+        assert_eq!(two.resolve("4bit"), "org/Tiny-4bit");
+        assert_eq!(two.resolve("Tiny"), "Tiny");
+        assert_eq!(two.resolve("new"), "new");
     }
 
     #[test]
-    fn without_a_name_there_must_be_one_model() {
+    fn only_requires_exactly_one_model() {
         assert_eq!(served(&["a"]).only().unwrap(), "a");
         let error = served(&["a", "b"]).only().unwrap_err().to_string();
         assert!(
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_without_names_are_not_lists() {
+    fn names_rejects_other_formats() {
         assert_eq!(names(&json!({"data": [{"id": "x"}]})).unwrap(), ["x"]);
         assert!(names(&json!({"data": [{"name": "x"}]})).is_none());
         assert!(names(&json!({"models": []})).is_none());

@@ -1,4 +1,4 @@
-//! What is wrong is named, with the next step, and the exit code is not zero.
+//! Errors name the problem and the next step, and the exit code is not zero.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,23 +6,20 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::support::checkpoint::Tensor;
-use crate::support::{Checkpoint, Surroundings};
+use crate::support::{Checkpoint, TestEnv};
 
 const Q_PROJ: &str = "model.layers.0.self_attn.q_proj.weight";
 
 struct Model {
-    surroundings: Surroundings,
+    env: TestEnv,
     folder: PathBuf,
 }
 
 impl Model {
     fn of(checkpoint: &Checkpoint) -> Self {
-        let surroundings = Surroundings::new();
-        let folder = surroundings.local_model("tiny", checkpoint);
-        Self {
-            surroundings,
-            folder,
-        }
+        let env = TestEnv::new();
+        let folder = env.local_model("tiny", checkpoint);
+        Self { env, folder }
     }
 
     fn good() -> Self {
@@ -35,7 +32,7 @@ impl Model {
 
     #[track_caller]
     fn run_fails(&self, words: &[&str]) {
-        self.surroundings
+        self.env
             .run(&["run", self.folder.to_str().unwrap(), "hello"])
             .failure(words);
     }
@@ -43,7 +40,7 @@ impl Model {
     #[track_caller]
     fn run_fails_with(&self, arguments: &[&str], words: &[&str]) {
         let arguments = [&["run", self.folder.to_str().unwrap(), "hello"], arguments].concat();
-        let outcome = self.surroundings.run(&arguments);
+        let outcome = self.env.run(&arguments);
         assert!(matches!(outcome.code, Some(1 | 2)), "{outcome:#?}");
         assert!(
             outcome.stderr.contains("error: ") && !outcome.stderr.contains("panicked"),
@@ -62,83 +59,73 @@ fn with_config(change: impl FnOnce(&mut Value)) -> Model {
 }
 
 #[test]
-fn no_such_model() {
-    let surroundings = Surroundings::new();
-    surroundings.local_model("SmolLM2-135M", &Checkpoint::saying(&["o"]));
-    surroundings
-        .run(&["run", "nothing-like-it", "?"])
+fn unknown_model_lists_similar_ones() {
+    let env = TestEnv::new();
+    env.local_model("SmolLM2-135M", &Checkpoint::saying(&["o"]));
+    env.run(&["run", "nothing-like-it", "?"])
         .failure(&["no local model `nothing-like-it`", "mlxm list"]);
-    surroundings
-        .run(&["run", "SmolLM-135M", "?"])
+    env.run(&["run", "SmolLM-135M", "?"])
         .failure(&["SmolLM2-135M"]);
-    surroundings
-        .run(&["run", "./nowhere", "?"])
-        .failure(&["./nowhere"]);
-    surroundings
-        .run(&["run", "owner/name", "?"])
+    env.run(&["run", "./nowhere", "?"]).failure(&["./nowhere"]);
+    env.run(&["run", "owner/name", "?"])
         .failure(&["mlxm pull owner/name"]);
 }
 
 #[test]
-fn an_ambiguous_name() {
-    let surroundings = Surroundings::new();
+fn ambiguous_name_lists_the_candidates() {
+    let env = TestEnv::new();
     for name in ["owner/tiny-4bit", "owner/tiny-8bit"] {
-        surroundings.local_model(name, &Checkpoint::saying(&["o"]));
+        env.local_model(name, &Checkpoint::saying(&["o"]));
     }
-    surroundings.run(&["run", "tiny", "?"]).failure(&[
-        "owner/tiny-4bit",
-        "owner/tiny-8bit",
-        "longer name",
-    ]);
+    env.run(&["run", "tiny", "?"])
+        .failure(&["owner/tiny-4bit", "owner/tiny-8bit", "longer name"]);
 }
 
 #[test]
-fn an_empty_folder() {
-    let surroundings = Surroundings::new();
-    let folder = surroundings.path().join("empty");
+fn empty_directory_is_an_error() {
+    let env = TestEnv::new();
+    let folder = env.path().join("empty");
     fs::create_dir(&folder).unwrap();
     for command in ["show", "run"] {
         let mut arguments = vec![command, "./empty"];
         arguments.extend((command == "run").then_some("?"));
-        surroundings.run(&arguments).failure(&["empty"]);
+        env.run(&arguments).failure(&["empty"]);
     }
 }
 
 #[test]
-fn a_folder_of_other_things_is_not_searched() {
-    let surroundings = Surroundings::new();
-    let below = surroundings.path().join("project/below");
-    fs::create_dir_all(&below).unwrap();
-    std::os::unix::fs::symlink("nowhere", below.join("dangling")).unwrap();
-    let outcome = surroundings.run(&["run", "./project", "?"]);
+fn directory_without_a_model_is_not_searched() {
+    let env = TestEnv::new();
+    let nested = env.path().join("project/nested");
+    fs::create_dir_all(&nested).unwrap();
+    std::os::unix::fs::symlink("nowhere", nested.join("dangling")).unwrap();
+    let outcome = env.run(&["run", "./project", "?"]);
     outcome.failure(&["config.json is missing"]);
     assert!(!outcome.stderr.contains("dangling"), "{outcome:#?}");
 }
 
 #[test]
-fn folders_with_other_formats() {
-    let surroundings = Surroundings::new();
+fn other_formats_are_errors_with_a_hint() {
+    let env = TestEnv::new();
     for (file, word) in [
         ("model.gguf", "mlxm convert"),
         ("pytorch_model.bin", "pickle"),
     ] {
-        let folder = surroundings.path().join(file.replace('.', "-"));
+        let folder = env.path().join(file.replace('.', "-"));
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("config.json"), "{\"model_type\": \"llama\"}").unwrap();
         fs::write(folder.join(file), "x").unwrap();
-        surroundings
-            .run(&["run", folder.to_str().unwrap(), "?"])
+        env.run(&["run", folder.to_str().unwrap(), "?"])
             .failure(&[word]);
     }
-    let file = surroundings.path().join("model.gguf");
+    let file = env.path().join("model.gguf");
     fs::write(&file, "GGUF").unwrap();
-    surroundings
-        .run(&["run", file.to_str().unwrap(), "?"])
+    env.run(&["run", file.to_str().unwrap(), "?"])
         .failure(&["GGUF", "mlxm convert"]);
 }
 
 #[test]
-fn truncated_weights() {
+fn truncated_weights_are_errors() {
     let model = Model::good();
     let bytes = fs::read(model.weights()).unwrap();
     for length in [0, 5, 100, bytes.len() / 2, bytes.len() - 1] {
@@ -148,7 +135,7 @@ fn truncated_weights() {
 }
 
 #[test]
-fn corrupt_weights() {
+fn corrupt_weights_are_errors() {
     let model = Model::good();
     let mut bytes = fs::read(model.weights()).unwrap();
     bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes());
@@ -160,7 +147,7 @@ fn corrupt_weights() {
 }
 
 #[test]
-fn a_tensor_of_the_wrong_shape() {
+fn tensor_of_the_wrong_shape_is_named() {
     let mut checkpoint = Checkpoint::saying(&["o"]);
     checkpoint
         .tensors
@@ -169,7 +156,7 @@ fn a_tensor_of_the_wrong_shape() {
 }
 
 #[test]
-fn a_tensor_of_the_wrong_type() {
+fn tensor_of_the_wrong_dtype_is_named() {
     let model = Model::good();
     let bytes = fs::read(model.weights()).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -194,16 +181,16 @@ fn missing_tensors_are_named() {
 fn unknown_tensors_are_named() {
     let mut checkpoint = Checkpoint::saying(&["o"]);
     checkpoint.tensors.insert(
-        "model.layers.0.mystery.weight".to_owned(),
+        "model.layers.0.unknown.weight".to_owned(),
         Tensor::zeros(&[4]),
     );
-    Model::of(&checkpoint).run_fails(&["model.layers.0.mystery.weight", "llama"]);
+    Model::of(&checkpoint).run_fails(&["model.layers.0.unknown.weight", "llama"]);
 }
 
 #[test]
-fn an_unknown_architecture_lists_the_supported_ones() {
-    with_config(|config| config["model_type"] = json!("telepathy")).run_fails(&[
-        "telepathy",
+fn unknown_architecture_lists_the_supported_ones() {
+    with_config(|config| config["model_type"] = json!("unknown_architecture")).run_fails(&[
+        "unknown_architecture",
         "llama",
         "qwen3",
         "gemma3_text",
@@ -211,7 +198,7 @@ fn an_unknown_architecture_lists_the_supported_ones() {
 }
 
 #[test]
-fn an_invalid_configuration() {
+fn invalid_config_is_an_error() {
     let model = Model::good();
     fs::write(model.folder.join("config.json"), "{ \"model_type\": ").unwrap();
     model.run_fails(&["config.json"]);
@@ -225,7 +212,7 @@ fn an_invalid_configuration() {
 }
 
 #[test]
-fn a_quantization_that_does_not_fit() {
+fn invalid_quantization_is_an_error() {
     let mut checkpoint = Checkpoint::saying(&["o"]);
     checkpoint.config["quantization"] = json!({"group_size": 64, "bits": 4});
     let scales = Q_PROJ.replace("weight", "scales");
@@ -241,7 +228,7 @@ fn a_quantization_that_does_not_fit() {
 }
 
 #[test]
-fn a_missing_or_broken_tokenizer() {
+fn missing_or_invalid_tokenizer_is_an_error() {
     let model = Model::good();
     let path = model.folder.join("tokenizer.json");
     fs::remove_file(&path).unwrap();
@@ -251,7 +238,7 @@ fn a_missing_or_broken_tokenizer() {
 }
 
 #[test]
-fn a_template_that_fails() {
+fn template_errors_are_reported() {
     let mut checkpoint = Checkpoint::saying(&["o"]);
     checkpoint.chat_template = Some("{{ raise_exception('only robots may speak') }}".to_owned());
     Model::of(&checkpoint).run_fails(&["only robots may speak"]);
@@ -262,23 +249,26 @@ fn a_template_that_fails() {
 }
 
 #[test]
-fn a_prompt_longer_than_the_context() {
+fn too_long_prompt_suggests_context_length() {
     let model = Model::good();
-    model.run_fails_with(&["--context", "20"], &["context", "20", "--context N"]);
+    model.run_fails_with(
+        &["--context-length", "20"],
+        &["context", "20", "--context-length N"],
+    );
 }
 
 #[test]
-fn a_context_beyond_the_model() {
-    Model::good().run_fails_with(&["--context", "1000000"], &["4096"]);
+fn context_length_beyond_the_model_is_an_error() {
+    Model::good().run_fails_with(&["--context-length", "1000000"], &["4096"]);
 }
 
 #[test]
-fn more_memory_than_allowed() {
+fn memory_limit_is_enforced() {
     Model::good().run_fails_with(&["--memory", "100KB"], &["needs", "weights"]);
 }
 
 #[test]
-fn absurd_sampling_values() {
+fn invalid_sampling_values_are_errors() {
     let model = Model::good();
     for arguments in [
         ["--temp", "-1"],
@@ -296,7 +286,7 @@ fn absurd_sampling_values() {
         ["--logit-bias", "12"],
         ["--logit-bias", "12=nan"],
         ["--max-tokens", "0"],
-        ["--context", "0"],
+        ["--context-length", "0"],
         ["--seed", "-1"],
         ["--logprobs", "100000"],
         ["--threads", "0"],
@@ -307,65 +297,56 @@ fn absurd_sampling_values() {
 }
 
 #[test]
-fn input_that_is_not_text() {
+fn input_must_be_utf8() {
     let model = Model::good();
-    let file = model.surroundings.path().join("binary");
+    let file = model.env.path().join("binary");
     fs::write(&file, [0xff, 0xfe, 0x00]).unwrap();
-    let mut command = model
-        .surroundings
-        .command(&["run", model.folder.to_str().unwrap()]);
+    let mut command = model.env.command(&["run", model.folder.to_str().unwrap()]);
     let outcome = crate::support::Outcome::of(command.stdin(fs::File::open(&file).unwrap()));
     outcome.failure(&["standard input", "UTF-8"]);
 }
 
 #[test]
-fn a_bad_gguf_file() {
-    let surroundings = Surroundings::new();
-    let file = surroundings.path().join("bad.gguf");
-    let outputs = |content: &[u8]| {
+fn invalid_gguf_files_are_errors() {
+    let env = TestEnv::new();
+    let file = env.path().join("bad.gguf");
+    let convert = |content: &[u8]| {
         fs::write(&file, content).unwrap();
-        let outcome = surroundings.run(&["convert", "bad.gguf", "output"]);
-        assert!(!surroundings.path().join("output").exists());
+        let outcome = env.run(&["convert", "bad.gguf", "output"]);
+        assert!(!env.path().join("output").exists());
         outcome
     };
-    outputs(b"").failure(&["bad.gguf"]);
-    outputs(b"PK\x03\x04 not a model").failure(&[]);
+    convert(b"").failure(&["bad.gguf"]);
+    convert(b"PK\x03\x04 not a model").failure(&[]);
     let mut truncated = b"GGUF".to_vec();
     truncated.extend(3_u32.to_le_bytes());
     truncated.extend(1_000_000_u64.to_le_bytes());
     truncated.extend(5_u64.to_le_bytes());
-    outputs(&truncated).failure(&[]);
-    surroundings
-        .run(&["convert", "absent.gguf", "output"])
+    convert(&truncated).failure(&[]);
+    env.run(&["convert", "absent.gguf", "output"])
         .failure(&["absent.gguf"]);
 }
 
 #[test]
-fn an_unwritable_cache_is_found_by_doctor() {
-    let surroundings = Surroundings::new();
-    fs::write(
-        surroundings.path().join("hf"),
-        "a file where the folder should be",
-    )
-    .unwrap();
-    let outcome = surroundings.run(&["doctor"]);
+fn doctor_fails_with_an_unwritable_cache() {
+    let env = TestEnv::new();
+    fs::write(env.path().join("hf"), "not a directory").unwrap();
+    let outcome = env.run(&["doctor"]);
     assert_eq!(outcome.code, Some(1), "{outcome:#?}");
     assert!(
-        outcome.stdout.contains("BROKEN") && outcome.stdout.contains("is a file"),
+        outcome.stdout.contains("FAILED") && outcome.stdout.contains("is a file"),
         "{outcome:#?}"
     );
 }
 
 #[test]
-fn settings_that_cannot_work() {
-    let surroundings = Surroundings::new();
-    let mut command = surroundings.online(&["search", "x"]);
+fn invalid_settings_are_errors() {
+    let env = TestEnv::new();
+    let mut command = env.online(&["search", "x"]);
     let outcome = crate::support::Outcome::of(command.env("HF_ENDPOINT", "not an address"));
     outcome.failure(&["not an address"]);
-    surroundings
-        .run(&["pull", "owner/name"])
+    env.run(&["pull", "owner/name"])
         .failure(&["HF_HUB_OFFLINE"]);
-    surroundings
-        .run(&["pull", "a/b/c"])
+    env.run(&["pull", "a/b/c"])
         .failure(&["a/b/c", "owner/name"]);
 }

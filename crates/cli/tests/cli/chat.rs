@@ -5,33 +5,32 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::terminal::{CTRL_C, CTRL_D, Terminal};
-use crate::support::{Checkpoint, Surroundings};
+use crate::support::{Checkpoint, TestEnv};
 
 const PROMPT: &str = ">>> ";
 
-fn chat(surroundings: &Surroundings, arguments: &[&str]) -> Terminal {
-    let mut terminal =
-        Terminal::start(surroundings.command(&[&["run", "tiny"], arguments].concat()));
+fn chat(env: &TestEnv, arguments: &[&str]) -> Terminal {
+    let mut terminal = Terminal::start(env.command(&[&["run", "tiny"], arguments].concat()));
     terminal.expect(PROMPT);
     terminal
 }
 
-fn surroundings(checkpoint: &Checkpoint) -> Surroundings {
-    let surroundings = Surroundings::new();
-    surroundings.local_model("tiny", checkpoint);
-    surroundings
+fn env(checkpoint: &Checkpoint) -> TestEnv {
+    let env = TestEnv::new();
+    env.local_model("tiny", checkpoint);
+    env
 }
 
-fn saved(surroundings: &Surroundings, file: &str) -> Vec<Value> {
-    let text = fs::read_to_string(surroundings.path().join(file)).unwrap();
+fn saved(env: &TestEnv, file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(env.path().join(file)).unwrap();
     let conversation: Value = serde_json::from_str(&text).unwrap();
     conversation["messages"].as_array().unwrap().clone()
 }
 
 #[test]
-fn a_conversation_keeps_its_turns() {
-    let surroundings = surroundings(&Checkpoint::saying(&["S", "u", "r", "e", "!"]));
-    let mut terminal = chat(&surroundings, &["--system", "be brief"]);
+fn conversation_keeps_all_turns() {
+    let env = env(&Checkpoint::saying(&["S", "u", "r", "e", "!"]));
+    let mut terminal = chat(&env, &["--system", "be brief"]);
     terminal.line("hello");
     terminal.expect("Sure!\r\n");
     terminal.expect(PROMPT);
@@ -39,11 +38,11 @@ fn a_conversation_keeps_its_turns() {
     terminal.expect("Sure!\r\n");
     terminal.expect(PROMPT);
     terminal.line("/save chat.json");
-    terminal.expect("conversation written to chat.json");
+    terminal.expect("conversation saved to chat.json");
     terminal.expect(PROMPT);
     terminal.send(CTRL_D);
     assert_eq!(terminal.end().0, Some(0));
-    let messages = saved(&surroundings, "chat.json");
+    let messages = saved(&env, "chat.json");
     let roles: Vec<&str> = messages
         .iter()
         .map(|message| message["role"].as_str().unwrap())
@@ -51,19 +50,19 @@ fn a_conversation_keeps_its_turns() {
     assert_eq!(roles, ["system", "user", "assistant", "user", "assistant"]);
     assert_eq!(messages[3]["content"], "and again");
     assert_eq!(messages[4]["content"], "Sure!");
-    let history = fs::read_to_string(surroundings.path().join("mlxm/history")).unwrap();
+    let history = fs::read_to_string(env.path().join("mlxm/history")).unwrap();
     assert!(history.contains("and again"), "{history}");
 }
 
 #[test]
-fn commands_do_what_help_says() {
-    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
-    let mut terminal = chat(&surroundings, &[]);
+fn commands_work_as_documented() {
+    let env = env(&Checkpoint::saying(&["O", "k"]));
+    let mut terminal = chat(&env, &[]);
     terminal.line("/help");
     terminal.expect("/system TEXT");
     terminal.expect(PROMPT);
     terminal.line("/stats");
-    terminal.expect("no answer yet");
+    terminal.expect("no response yet");
     terminal.expect(PROMPT);
     terminal.line("first");
     terminal.expect("Ok\r\n");
@@ -79,25 +78,25 @@ fn commands_do_what_help_says() {
     terminal.expect("Ok\r\n");
     terminal.expect(PROMPT);
     terminal.line("/save one.json");
-    terminal.expect("written");
+    terminal.expect("saved");
     terminal.expect(PROMPT);
     terminal.line("/reset");
-    terminal.expect("forgotten");
+    terminal.expect("conversation cleared");
     terminal.expect(PROMPT);
     terminal.line("/save two.json");
-    terminal.expect("written");
+    terminal.expect("saved");
     terminal.expect(PROMPT);
     terminal.line("/save nowhere/three.json");
     terminal.expect("cannot write nowhere/three.json");
     terminal.expect(PROMPT);
     terminal.line("/frobnicate");
-    terminal.expect("no command /frobnicate");
+    terminal.expect("unknown command /frobnicate");
     terminal.expect(PROMPT);
     terminal.line("/exit");
     assert_eq!(terminal.end().0, Some(0));
 
     let contents = |file| -> Vec<String> {
-        saved(&surroundings, file)
+        saved(&env, file)
             .iter()
             .map(|message| message["content"].as_str().unwrap().to_owned())
             .collect()
@@ -107,9 +106,9 @@ fn commands_do_what_help_says() {
 }
 
 #[test]
-fn several_lines_make_one_message() {
-    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
-    let mut terminal = chat(&surroundings, &[]);
+fn multi_line_input_is_one_message() {
+    let env = env(&Checkpoint::saying(&["O", "k"]));
+    let mut terminal = chat(&env, &[]);
     terminal.line("one \\");
     terminal.line("two");
     terminal.expect("Ok\r\n");
@@ -120,16 +119,16 @@ fn several_lines_make_one_message() {
     terminal.expect("Ok\r\n");
     terminal.expect(PROMPT);
     terminal.line("/save chat.json");
-    terminal.expect("written");
-    let messages = saved(&surroundings, "chat.json");
+    terminal.expect("saved");
+    let messages = saved(&env, "chat.json");
     assert_eq!(messages[0]["content"], "one \ntwo");
     assert_eq!(messages[2]["content"], "three\n\nfour");
 }
 
 #[test]
-fn ctrl_c_stops_the_answer_and_again_leaves() {
-    let surroundings = surroundings(&Checkpoint::endless());
-    let mut terminal = chat(&surroundings, &["--max-tokens", "4000"]);
+fn ctrl_c_stops_generation_and_a_second_one_exits() {
+    let env = env(&Checkpoint::endless());
+    let mut terminal = chat(&env, &["--max-tokens", "4000"]);
     terminal.line("go");
     terminal.expect("abcabc");
     terminal.send(CTRL_C);
@@ -142,14 +141,14 @@ fn ctrl_c_stops_the_answer_and_again_leaves() {
 }
 
 #[test]
-fn ctrl_c_at_the_prompt_asks_before_it_leaves() {
-    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
-    let mut terminal = chat(&surroundings, &[]);
+fn ctrl_c_at_the_prompt_exits_when_repeated() {
+    let env = env(&Checkpoint::saying(&["O", "k"]));
+    let mut terminal = chat(&env, &[]);
     terminal.send("half a li");
     terminal.send(CTRL_C);
     terminal.expect("Ctrl-C again");
     terminal.expect(PROMPT);
-    // A message in between takes the question back.
+    // A message in between resets it.
     terminal.line("hello");
     terminal.expect("Ok\r\n");
     terminal.expect(PROMPT);
@@ -161,9 +160,9 @@ fn ctrl_c_at_the_prompt_asks_before_it_leaves() {
 }
 
 #[test]
-fn a_conversation_that_no_longer_fits_says_so_and_can_be_reset() {
-    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
-    let mut terminal = chat(&surroundings, &["--context", "96"]);
+fn full_context_is_reported_and_can_be_reset() {
+    let env = env(&Checkpoint::saying(&["O", "k"]));
+    let mut terminal = chat(&env, &["--context-length", "96"]);
     terminal.line("a first message of some length");
     terminal.expect("Ok\r\n");
     terminal.expect(PROMPT);
@@ -181,24 +180,24 @@ fn a_conversation_that_no_longer_fits_says_so_and_can_be_reset() {
 }
 
 #[test]
-fn an_answer_cannot_control_the_terminal() {
-    let surroundings = surroundings(&Checkpoint::saying(&["\x1b", "]", "0", ";", "x", "\x07"]));
-    let mut terminal = chat(&surroundings, &[]);
+fn control_characters_are_replaced() {
+    let env = env(&Checkpoint::saying(&["\x1b", "]", "0", ";", "x", "\x07"]));
+    let mut terminal = chat(&env, &[]);
     terminal.line("hello");
     terminal.expect("␛]0;x␇");
     terminal.expect(PROMPT);
 }
 
 #[test]
-fn run_offers_to_pull_and_takes_no_for_an_answer() {
-    let surroundings = Surroundings::new();
-    let mut terminal = Terminal::start(surroundings.command(&["run", "owner/name"]));
-    terminal.expect("owner/name is not on this machine. Download it? [y/N] ");
+fn run_asks_before_pulling() {
+    let env = TestEnv::new();
+    let mut terminal = Terminal::start(env.command(&["run", "owner/name"]));
+    terminal.expect("owner/name is not available locally. Download it? [y/N] ");
     terminal.line("n");
     terminal.expect("mlxm pull owner/name");
     assert_eq!(terminal.end().0, Some(1));
 
-    let mut terminal = Terminal::start(surroundings.command(&["run", "owner/name"]));
+    let mut terminal = Terminal::start(env.command(&["run", "owner/name"]));
     terminal.expect("[y/N] ");
     terminal.line("y");
     terminal.expect("HF_HUB_OFFLINE");
@@ -206,27 +205,27 @@ fn run_offers_to_pull_and_takes_no_for_an_answer() {
 }
 
 #[test]
-fn thinking_is_dimmed_on_a_terminal_unless_colours_are_off() {
-    let surroundings = surroundings(&Checkpoint::saying(&[
+fn reasoning_is_dimmed_on_a_terminal_unless_color_is_off() {
+    let env = env(&Checkpoint::saying(&[
         "<think>", "h", "m", "</think>", "O", "k",
     ]));
     let run = ["run", "tiny", "?"];
-    let (code, screen) = Terminal::start(surroundings.command(&run)).end();
+    let (code, screen) = Terminal::start(env.command(&run)).end();
     assert_eq!(code, Some(0));
     assert_eq!(screen, "\x1b[2mh\x1b[0m\x1b[2mm\x1b[0m\r\n\r\nOk\r\n");
-    let mut command = surroundings.command(&run);
+    let mut command = env.command(&run);
     command.env("NO_COLOR", "1");
     assert_eq!(Terminal::start(command).end().1, "hm\r\n\r\nOk\r\n");
 }
 
 #[test]
-fn a_template_that_refuses_a_conversation_does_not_end_the_chat() {
+fn chat_continues_after_template_errors() {
     let mut checkpoint = Checkpoint::saying(&["O", "k"]);
     let template = checkpoint.chat_template.unwrap();
     let rule = "{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}";
     checkpoint.chat_template = Some(format!("{rule}{template}"));
-    let surroundings = surroundings(&checkpoint);
-    let mut terminal = chat(&surroundings, &[]);
+    let env = env(&checkpoint);
+    let mut terminal = chat(&env, &[]);
     for expected in ["Ok\r\n", "one turn only", "one turn only"] {
         terminal.line("hello");
         terminal.expect(expected);
@@ -239,12 +238,12 @@ fn a_template_that_refuses_a_conversation_does_not_end_the_chat() {
 }
 
 #[test]
-fn a_history_that_cannot_be_kept_is_told_once() {
-    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
-    let home = surroundings.path().join("a file");
+fn unwritable_history_is_reported_once() {
+    let env = env(&Checkpoint::saying(&["O", "k"]));
+    let home = env.path().join("a file");
     fs::write(&home, "").unwrap();
-    let folder = surroundings.models().join("tiny");
-    let mut command = surroundings.command(&["run", folder.to_str().unwrap()]);
+    let folder = env.models().join("tiny");
+    let mut command = env.command(&["run", folder.to_str().unwrap()]);
     command.env("MLXM_HOME", &home);
     let mut terminal = Terminal::start(command);
     for _ in 0..2 {
@@ -257,7 +256,7 @@ fn a_history_that_cannot_be_kept_is_told_once() {
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(0), "{screen}");
     assert_eq!(
-        screen.matches("history cannot be kept").count(),
+        screen.matches("cannot save the input history").count(),
         1,
         "{screen}"
     );

@@ -1,13 +1,13 @@
 //! `mlxm convert`.
 
-use crate::support::{Checkpoint, Surroundings};
+use crate::support::{Checkpoint, TestEnv};
 
 #[test]
-fn a_quantized_model_answers_the_same_and_is_found_by_name() {
-    let surroundings = Surroundings::new();
-    let source = surroundings.path().join("source-model");
+fn quantized_model_is_saved_locally_and_runs() {
+    let env = TestEnv::new();
+    let source = env.path().join("source-model");
     Checkpoint::saying(&["O", "k", "!"]).write(&source);
-    let outcome = surroundings.run(&[
+    let outcome = env.run(&[
         "convert",
         "source-model",
         "--bits",
@@ -16,22 +16,16 @@ fn a_quantized_model_answers_the_same_and_is_found_by_name() {
         "32",
     ]);
     assert!(outcome.success().contains("quantized"), "{outcome:#?}");
-    assert!(
-        surroundings
-            .models()
-            .join("source-model/config.json")
-            .exists()
-    );
+    assert!(env.models().join("source-model/config.json").exists());
     assert_eq!(
-        surroundings
-            .run(&["run", "source-model", "?", "--temp", "0"])
+        env.run(&["run", "source-model", "?", "--temp", "0"])
             .success(),
         "Ok!\n"
     );
-    let model = surroundings
+    let model = env
         .run(&[
             "show",
-            surroundings.models().join("source-model").to_str().unwrap(),
+            env.models().join("source-model").to_str().unwrap(),
             "--json",
         ])
         .json();
@@ -39,9 +33,9 @@ fn a_quantized_model_answers_the_same_and_is_found_by_name() {
 }
 
 #[test]
-fn overrides_recipes_and_dequantizing() {
-    let surroundings = Surroundings::new();
-    Checkpoint::saying(&["O", "k"]).write(&surroundings.path().join("source"));
+fn overrides_recipes_and_dequantization_produce_runnable_models() {
+    let env = TestEnv::new();
+    Checkpoint::saying(&["O", "k"]).write(&env.path().join("source"));
     let arguments = [
         "convert",
         "source",
@@ -54,80 +48,72 @@ fn overrides_recipes_and_dequantizing() {
         "lm_head=8:32",
         "--json",
     ];
-    let report = surroundings.run(&arguments).json();
+    let report = env.run(&arguments).json();
     assert!(report["quantized"].as_u64().unwrap() > 0, "{report}");
-    assert_eq!(surroundings.run(&["run", "./mixed", "?"]).success(), "Ok\n");
-    surroundings
-        .run(&[
-            "convert",
-            "source",
-            "recipe",
-            "--recipe",
-            "mixed_4_6",
-            "--group-size",
-            "32",
-        ])
-        .success();
-    assert_eq!(
-        surroundings.run(&["run", "./recipe", "?"]).success(),
-        "Ok\n"
-    );
-    surroundings
-        .run(&[
-            "convert",
-            "mixed",
-            "dense",
-            "--dequantize",
-            "--dtype",
-            "float32",
-        ])
-        .success();
-    let model = surroundings.run(&["show", "./dense", "--json"]).json();
+    assert_eq!(env.run(&["run", "./mixed", "?"]).success(), "Ok\n");
+    env.run(&[
+        "convert",
+        "source",
+        "recipe",
+        "--recipe",
+        "mixed_4_6",
+        "--group-size",
+        "32",
+    ])
+    .success();
+    assert_eq!(env.run(&["run", "./recipe", "?"]).success(), "Ok\n");
+    env.run(&[
+        "convert",
+        "mixed",
+        "dense",
+        "--dequantize",
+        "--dtype",
+        "float32",
+    ])
+    .success();
+    let model = env.run(&["show", "./dense", "--json"]).json();
     assert_eq!(model["quantization"], "dense");
-    assert_eq!(surroundings.run(&["run", "./dense", "?"]).success(), "Ok\n");
+    assert_eq!(env.run(&["run", "./dense", "?"]).success(), "Ok\n");
 }
 
 #[test]
-fn contradictions_are_wrong_usage() {
-    let surroundings = Surroundings::new();
-    Checkpoint::saying(&["O"]).write(&surroundings.path().join("source"));
+fn invalid_options_are_usage_errors() {
+    let env = TestEnv::new();
+    Checkpoint::saying(&["O"]).write(&env.path().join("source"));
     for arguments in [
         ["--bits", "7"].as_slice(),
         &["--bits", "4", "--group-size", "17"],
         &["--bits", "4", "--dequantize"],
         &["--mode", "mxfp4", "--bits", "8"],
-        &["--recipe", "unheard_of"],
+        &["--recipe", "unknown"],
         &["--override", "lm_head"],
         &["--dtype", "int8"],
     ] {
         let arguments = [&["convert", "source", "output"], arguments].concat();
-        surroundings.run(&arguments).failure_with(2, &[]);
-        assert!(!surroundings.path().join("output").exists());
+        env.run(&arguments).failure_with(2, &[]);
+        assert!(!env.path().join("output").exists());
     }
 }
 
 #[test]
-fn an_existing_output_is_replaced_only_when_told_to() {
-    let surroundings = Surroundings::new();
-    Checkpoint::saying(&["O"]).write(&surroundings.path().join("source"));
+fn existing_output_is_replaced_only_with_force() {
+    let env = TestEnv::new();
+    Checkpoint::saying(&["O"]).write(&env.path().join("source"));
     let arguments = ["convert", "source", "output", "--dtype", "float16"];
-    surroundings.run(&arguments).success();
-    surroundings.run(&arguments).failure(&["output", "--force"]);
-    surroundings
-        .run(&[arguments.as_slice(), &["--force"]].concat())
+    env.run(&arguments).success();
+    env.run(&arguments).failure(&["output", "--force"]);
+    env.run(&[arguments.as_slice(), &["--force"]].concat())
         .success();
 }
 
 #[test]
-fn an_output_that_cannot_be_written() {
-    let surroundings = Surroundings::new();
-    Checkpoint::saying(&["O"]).write(&surroundings.path().join("source"));
-    std::fs::write(surroundings.path().join("taken"), "a file").unwrap();
-    surroundings
-        .run(&["convert", "source", "taken", "--bits", "4"])
+fn unwritable_output_is_an_error() {
+    let env = TestEnv::new();
+    Checkpoint::saying(&["O"]).write(&env.path().join("source"));
+    std::fs::write(env.path().join("taken"), "a file").unwrap();
+    env.run(&["convert", "source", "taken", "--bits", "4"])
         .failure(&["taken", "--force"]);
-    surroundings
-        .run(&["convert", "source", "taken/below", "--bits", "4"])
+    env.run(&["convert", "source", "taken/below", "--bits", "4"])
         .failure(&["taken"]);
-    assert!(surroundings.path().join("source/config.json").exists());
+    assert!(env.path().join("source/config.json").exists());
 }

@@ -1,9 +1,10 @@
-//! The help texts, and the command line's own errors.
+//! Help texts and usage errors.
 
-use crate::support::Surroundings;
+use crate::support::TestEnv;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "run",
+    "serve",
     "pull",
     "list",
     "show",
@@ -18,22 +19,22 @@ const COMMANDS: [&str; 11] = [
 
 #[test]
 fn help_of_the_program() {
-    insta::assert_snapshot!(Surroundings::new().run(&["--help"]).success());
+    insta::assert_snapshot!(TestEnv::new().run(&["--help"]).success());
 }
 
 #[test]
 fn help_of_every_command() {
-    let surroundings = Surroundings::new();
+    let env = TestEnv::new();
     for command in COMMANDS {
-        let outcome = surroundings.run(&[command, "--help"]);
+        let outcome = env.run(&[command, "--help"]);
         assert!(outcome.success().contains("Examples:"), "{command}");
         insta::assert_snapshot!(format!("help_of_{command}"), outcome.stdout);
     }
 }
 
 #[test]
-fn version() {
-    let outcome = Surroundings::new().run(&["--version"]);
+fn version_prints_the_package_version() {
+    let outcome = TestEnv::new().run(&["--version"]);
     assert_eq!(
         outcome.success(),
         format!("mlxm {}\n", env!("CARGO_PKG_VERSION"))
@@ -41,8 +42,8 @@ fn version() {
 }
 
 #[test]
-fn wrong_usage_has_its_own_exit_code() {
-    let surroundings = Surroundings::new();
+fn usage_errors_exit_with_code_2() {
+    let env = TestEnv::new();
     for arguments in [
         ["frobnicate"].as_slice(),
         &["run"],
@@ -50,39 +51,33 @@ fn wrong_usage_has_its_own_exit_code() {
         &["list", "--json", "--quiet"],
         &["list", "--color", "pink"],
         &["run", "x", "--device", "tpu"],
-        &["run", "x", "--precision", "approximate"],
-        &["run", "x", "--kv-type", "int4"],
+        &["run", "x", "--activation-dtype", "approximate"],
+        &["run", "x", "--kv-cache-dtype", "int4"],
     ] {
-        surroundings.run(arguments).failure_with(2, &[]);
+        env.run(arguments).failure_with(2, &[]);
     }
 }
 
 #[test]
-fn completion_for_each_shell() {
-    let surroundings = Surroundings::new();
+fn completion_supports_each_shell() {
+    let env = TestEnv::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        let outcome = surroundings.run(&["completion", shell]);
+        let outcome = env.run(&["completion", shell]);
         assert!(outcome.success().contains("perplexity"), "{shell}");
     }
 }
 
 #[test]
-fn no_colours_without_a_terminal_or_with_no_color() {
-    let surroundings = Surroundings::new();
-    assert!(!surroundings.run(&["list"]).success().contains('\x1b'));
+fn color_is_off_without_a_terminal_or_with_no_color() {
+    let env = TestEnv::new();
+    assert!(!env.run(&["list"]).success().contains('\x1b'));
+    assert!(!env.run(&["run", "absent", "?"]).stderr.contains('\x1b'));
     assert!(
-        !surroundings
-            .run(&["run", "absent", "?"])
+        env.run(&["run", "absent", "?", "--color", "always"])
             .stderr
             .contains('\x1b')
     );
-    assert!(
-        surroundings
-            .run(&["run", "absent", "?", "--color", "always"])
-            .stderr
-            .contains('\x1b')
-    );
-    let mut command = surroundings.command(&["run", "absent", "?"]);
+    let mut command = env.command(&["run", "absent", "?"]);
     let outcome = crate::support::Outcome::of(command.env("NO_COLOR", "1"));
     assert!(!outcome.stderr.contains('\x1b'));
 }

@@ -1,4 +1,4 @@
-//! The command as a person uses it: real processes, real checkpoints, a terminal where there is one.
+//! End-to-end tests of the binary: real processes, small checkpoints and pseudo-terminals.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 

@@ -2,17 +2,17 @@
 
 use std::fs;
 
-use crate::support::{Checkpoint, Surroundings};
+use crate::support::{Checkpoint, TestEnv};
 
-fn surroundings() -> Surroundings {
-    let surroundings = Surroundings::new();
-    surroundings.local_model("tiny", &Checkpoint::endless());
-    surroundings
+fn env() -> TestEnv {
+    let env = TestEnv::new();
+    env.local_model("tiny", &Checkpoint::endless());
+    env
 }
 
 #[test]
-fn bench_has_a_row_for_each_batch() {
-    let surroundings = surroundings();
+fn bench_prints_a_row_per_batch_size() {
+    let env = env();
     let arguments = [
         "bench",
         "tiny",
@@ -27,7 +27,7 @@ fn bench_has_a_row_for_each_batch() {
         "--repeat",
         "2",
     ];
-    let rows = surroundings
+    let rows = env
         .run(&[arguments.as_slice(), &["--json"]].concat())
         .json();
     let rows = rows.as_array().unwrap();
@@ -42,7 +42,7 @@ fn bench_has_a_row_for_each_batch() {
             assert!(row[field].as_f64().unwrap() > 0.0, "{field}: {row}");
         }
     }
-    let table = surroundings.run(&arguments);
+    let table = env.run(&arguments);
     assert!(
         table
             .success()
@@ -56,8 +56,8 @@ fn bench_has_a_row_for_each_batch() {
 }
 
 #[test]
-fn bench_refuses_what_does_not_fit() {
-    surroundings()
+fn bench_rejects_a_context_beyond_the_model() {
+    env()
         .run(&[
             "bench",
             "tiny",
@@ -69,19 +69,18 @@ fn bench_refuses_what_does_not_fit() {
         .failure(&["4096"]);
 }
 
-/// The model is sure that `b` follows `a`, so its perplexity on `abcabc…` is close to 1, and far from it on other text.
+/// The model predicts `b` after `a` with certainty: its perplexity is close to 1 on `abcabc…` and high on other text.
 #[test]
-fn perplexity_tells_expected_text_from_other_text() {
-    let surroundings = surroundings();
-    fs::write(surroundings.path().join("expected.txt"), "abc".repeat(60)).unwrap();
-    fs::write(surroundings.path().join("other.txt"), "cba".repeat(60)).unwrap();
+fn perplexity_is_low_only_on_predicted_text() {
+    let env = env();
+    fs::write(env.path().join("expected.txt"), "abc".repeat(60)).unwrap();
+    fs::write(env.path().join("other.txt"), "cba".repeat(60)).unwrap();
     let perplexity = |arguments: &[&str]| {
-        surroundings
-            .run(&[&["perplexity", "tiny"], arguments].concat())
+        env.run(&[&["perplexity", "tiny"], arguments].concat())
             .json()
     };
-    let expected = perplexity(&["expected.txt", "--context", "32", "--json"]);
-    let other = perplexity(&["other.txt", "--context", "32", "--json"]);
+    let expected = perplexity(&["expected.txt", "--context-length", "32", "--json"]);
+    let other = perplexity(&["other.txt", "--context-length", "32", "--json"]);
     assert_eq!(
         (
             expected["tokens"].as_u64(),
@@ -96,8 +95,15 @@ fn perplexity_tells_expected_text_from_other_text() {
     let value = |score: &serde_json::Value| score["perplexity"].as_f64().unwrap();
     assert!(value(&expected) < 1.01, "{expected}");
     assert!(value(&other) > 100.0, "{other}");
-    // What precedes a token does not matter to this model, so the windows must not, either.
-    let strided = perplexity(&["expected.txt", "--context", "64", "--stride", "5", "--json"]);
+    // This model only uses the last token, so the windows do not change the result.
+    let strided = perplexity(&[
+        "expected.txt",
+        "--context-length",
+        "64",
+        "--stride",
+        "5",
+        "--json",
+    ]);
     assert!(
         (value(&strided) - value(&expected)).abs() < 1e-5,
         "{strided} {expected}"
@@ -105,25 +111,21 @@ fn perplexity_tells_expected_text_from_other_text() {
 }
 
 #[test]
-fn perplexity_checks_its_arguments() {
-    let surroundings = surroundings();
-    fs::write(surroundings.path().join("short.txt"), "a").unwrap();
-    surroundings
-        .run(&["perplexity", "tiny", "short.txt"])
+fn perplexity_rejects_invalid_arguments() {
+    let env = env();
+    fs::write(env.path().join("short.txt"), "a").unwrap();
+    env.run(&["perplexity", "tiny", "short.txt"])
         .failure_with(2, &["at least 2"]);
-    surroundings
-        .run(&["perplexity", "tiny", "absent.txt"])
+    env.run(&["perplexity", "tiny", "absent.txt"])
         .failure(&["absent.txt"]);
     let arguments = [
         "perplexity",
         "tiny",
         "short.txt",
-        "--context",
+        "--context-length",
         "8",
         "--stride",
         "9",
     ];
-    surroundings
-        .run(&arguments)
-        .failure_with(2, &["--stride 9"]);
+    env.run(&arguments).failure_with(2, &["--stride 9"]);
 }

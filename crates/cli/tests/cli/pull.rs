@@ -1,4 +1,4 @@
-//! `mlxm pull` and `search` against a hub on this machine.
+//! `mlxm pull` and `search` with a local hub.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -8,29 +8,29 @@ use std::time::Duration;
 use mlxm_testhub::{Fault, TestHub, TestRepo};
 
 use crate::support::terminal::{CTRL_D, Terminal};
-use crate::support::{Checkpoint, Outcome, Surroundings};
+use crate::support::{Checkpoint, Outcome, TestEnv};
 
 const REPO: &str = "owner/Tiny-Model";
 const WEIGHTS: &str = "model.safetensors";
 
-struct World {
+struct Fixture {
     hub: TestHub,
-    surroundings: Surroundings,
+    env: TestEnv,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
-        let world = Self {
+        let fixture = Self {
             hub: TestHub::start(),
-            surroundings: Surroundings::new(),
+            env: TestEnv::new(),
         };
-        world.hub.add(world.repo(TestRepo::new(REPO)));
-        world
+        fixture.hub.add(fixture.repo(TestRepo::new(REPO)));
+        fixture
     }
 
-    /// With the files of a checkpoint that can run.
+    /// Adds the files of a small checkpoint.
     fn repo(&self, mut repo: TestRepo) -> TestRepo {
-        let folder = self.surroundings.path().join("served");
+        let folder = self.env.path().join("served");
         Checkpoint::saying(&["O", "k"]).write(&folder);
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -46,7 +46,7 @@ impl World {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.surroundings.online(arguments);
+        let mut command = self.env.online(arguments);
         command.env("HF_ENDPOINT", self.hub.endpoint());
         command
     }
@@ -56,10 +56,7 @@ impl World {
     }
 
     fn snapshot(&self) -> PathBuf {
-        let snapshots = self
-            .surroundings
-            .cache()
-            .join("models--owner--Tiny-Model/snapshots");
+        let snapshots = self.env.cache().join("models--owner--Tiny-Model/snapshots");
         std::fs::read_dir(snapshots)
             .unwrap()
             .next()
@@ -70,40 +67,37 @@ impl World {
 }
 
 #[test]
-fn a_pulled_model_runs_and_is_not_pulled_again() {
-    let world = World::new();
-    let outcome = world.run(&["pull", REPO]);
+fn pulled_model_runs_and_is_cached() {
+    let fixture = Fixture::new();
+    let outcome = fixture.run(&["pull", REPO]);
     assert!(
-        outcome.success().contains("owner/Tiny-Model is here"),
+        outcome.success().contains("owner/Tiny-Model: "),
         "{outcome:#?}"
     );
     assert!(
         outcome.stderr.contains("model.safetensors: done"),
         "{outcome:#?}"
     );
-    assert!(!world.snapshot().join("README.md").exists());
+    assert!(!fixture.snapshot().join("README.md").exists());
     assert_eq!(
-        world
-            .surroundings
-            .run(&["run", "tiny-model", "?"])
-            .success(),
+        fixture.env.run(&["run", "tiny-model", "?"]).success(),
         "Ok\n"
     );
 
-    let again = world.run(&["pull", REPO, "--json"]).json();
+    let again = fixture.run(&["pull", REPO, "--json"]).json();
     assert_eq!(again["downloaded_bytes"], 0);
-    assert_eq!(again["path"], world.snapshot().to_str().unwrap());
-    let quiet = world.run(&["pull", REPO, "--quiet"]);
+    assert_eq!(again["path"], fixture.snapshot().to_str().unwrap());
+    let quiet = fixture.run(&["pull", REPO, "--quiet"]);
     assert_eq!(
         (quiet.success().trim_end(), quiet.stderr.as_str()),
-        (world.snapshot().to_str().unwrap(), "")
+        (fixture.snapshot().to_str().unwrap(), "")
     );
 }
 
 #[test]
-fn files_can_be_chosen() {
-    let world = World::new();
-    world
+fn files_are_selected_by_patterns() {
+    let fixture = Fixture::new();
+    fixture
         .run(&[
             "pull",
             REPO,
@@ -115,30 +109,30 @@ fn files_can_be_chosen() {
             "config.*",
         ])
         .success();
-    assert!(world.snapshot().join("README.md").exists());
-    assert!(!world.snapshot().join("config.json").exists());
-    world.run(&["pull", REPO, "--all"]).success();
-    assert!(world.snapshot().join(WEIGHTS).exists());
-    world
+    assert!(fixture.snapshot().join("README.md").exists());
+    assert!(!fixture.snapshot().join("config.json").exists());
+    fixture.run(&["pull", REPO, "--all"]).success();
+    assert!(fixture.snapshot().join(WEIGHTS).exists());
+    fixture
         .run(&["pull", REPO, "--files", "*.gguf"])
         .failure(&["matches"]);
-    world
+    fixture
         .run(&["pull", REPO, "--revision", "v9"])
         .failure(&["v9"]);
 }
 
 #[test]
-fn run_pulls_when_told_to() {
-    let world = World::new();
-    let refused = world.run(&["run", REPO, "?"]);
-    refused.failure(&["mlxm pull owner/Tiny-Model"]);
-    assert_eq!(world.run(&["run", REPO, "?", "--pull"]).success(), "Ok\n");
+fn run_pulls_with_the_option() {
+    let fixture = Fixture::new();
+    let rejected = fixture.run(&["run", REPO, "?"]);
+    rejected.failure(&["mlxm pull owner/Tiny-Model"]);
+    assert_eq!(fixture.run(&["run", REPO, "?", "--pull"]).success(), "Ok\n");
 }
 
 #[test]
-fn run_offers_to_pull_on_a_terminal_and_chats_with_the_model() {
-    let world = World::new();
-    let mut terminal = Terminal::start(world.command(&["run", REPO]));
+fn run_pulls_after_confirmation_and_chats() {
+    let fixture = Fixture::new();
+    let mut terminal = Terminal::start(fixture.command(&["run", REPO]));
     terminal.expect("Download it? [y/N] ");
     terminal.line("y");
     terminal.expect(">>> ");
@@ -150,29 +144,26 @@ fn run_offers_to_pull_on_a_terminal_and_chats_with_the_model() {
 }
 
 #[test]
-fn an_interrupted_pull_says_what_is_kept_and_continues_there() {
-    let world = World::new();
-    // Large enough to be written in several pieces.
+fn interrupted_pull_is_resumed() {
+    let fixture = Fixture::new();
+    // Large enough to be written in several steps.
     let weights: Vec<u8> = (0..8_u32 << 20)
         .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
-    world.hub.add(
+    fixture.hub.add(
         TestRepo::new(REPO)
             .file("config.json", "{}")
             .large_file(WEIGHTS, weights.clone()),
     );
-    world.hub.throttle(64 << 10, Duration::from_millis(20));
-    let mut child = world
+    fixture.hub.throttle(64 << 10, Duration::from_millis(20));
+    let mut child = fixture
         .command(&["pull", REPO])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let blobs = world
-        .surroundings
-        .cache()
-        .join("models--owner--Tiny-Model/blobs");
-    let weights_arrive = || {
+    let blobs = fixture.env.cache().join("models--owner--Tiny-Model/blobs");
+    let has_partial_weights = || {
         let partial = |path: PathBuf| {
             path.extension()
                 .is_some_and(|extension| extension == "incomplete")
@@ -183,7 +174,7 @@ fn an_interrupted_pull_says_what_is_kept_and_continues_there() {
         std::fs::read_dir(&blobs)
             .is_ok_and(|entries| entries.flatten().any(|entry| partial(entry.path())))
     };
-    while !weights_arrive() {
+    while !has_partial_weights() {
         assert!(
             child.try_wait().unwrap().is_none(),
             "the pull ended too early"
@@ -197,40 +188,40 @@ fn an_interrupted_pull_says_what_is_kept_and_continues_there() {
     assert!(
         outcome
             .stderr
-            .contains("`mlxm pull owner/Tiny-Model` continues there"),
+            .contains("run `mlxm pull owner/Tiny-Model` to resume"),
         "{outcome:#?}"
     );
-    assert!(world.run(&["list"]).success().contains("(incomplete)"));
+    assert!(fixture.run(&["list"]).success().contains("(incomplete)"));
 
-    world.hub.unthrottle();
-    let resumed = world.run(&["pull", REPO]);
+    fixture.hub.unthrottle();
+    let resumed = fixture.run(&["pull", REPO]);
     resumed.success();
-    assert!(resumed.stderr.contains("continuing at"), "{resumed:#?}");
-    let last = world.hub.content_requests(WEIGHTS).pop().unwrap();
+    assert!(resumed.stderr.contains("resuming at"), "{resumed:#?}");
+    let last = fixture.hub.content_requests(WEIGHTS).pop().unwrap();
     assert!(last.range.is_some_and(|range| range != "bytes=0-"));
-    assert!(std::fs::read(world.snapshot().join(WEIGHTS)).unwrap() == weights);
+    assert!(std::fs::read(fixture.snapshot().join(WEIGHTS)).unwrap() == weights);
 }
 
 #[test]
-fn a_lost_connection_is_told_and_survived() {
-    let world = World::new();
-    world.hub.inject(REPO, WEIGHTS, Fault::DropAfter(10_000));
-    let outcome = world.run(&["pull", REPO]);
+fn lost_connection_is_retried() {
+    let fixture = Fixture::new();
+    fixture.hub.inject(REPO, WEIGHTS, Fault::DropAfter(10_000));
+    let outcome = fixture.run(&["pull", REPO]);
     outcome.success();
-    assert!(outcome.stderr.contains("trying again"), "{outcome:#?}");
+    assert!(outcome.stderr.contains("retrying in"), "{outcome:#?}");
 }
 
 #[test]
-fn bars_are_drawn_on_a_terminal_and_lines_elsewhere() {
-    let world = World::new();
-    let mut terminal = Terminal::start(world.command(&["pull", REPO]));
-    terminal.expect("is here");
+fn progress_bars_are_drawn_only_on_a_terminal() {
+    let fixture = Fixture::new();
+    let mut terminal = Terminal::start(fixture.command(&["pull", REPO]));
+    terminal.expect("already cached");
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(0), "{screen}");
     assert!(screen.contains("files") && screen.contains("━"), "{screen}");
 
-    let world = World::new();
-    let mut child = world
+    let fixture = Fixture::new();
+    let mut child = fixture
         .command(&["pull", REPO])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -251,57 +242,53 @@ fn bars_are_drawn_on_a_terminal_and_lines_elsewhere() {
 }
 
 #[test]
-fn what_the_hub_refuses_comes_with_advice() {
-    let world = World::new();
-    world
+fn hub_errors_have_hints() {
+    let fixture = Fixture::new();
+    fixture
         .hub
-        .add(world.repo(TestRepo::new("owner/gated").gated()));
-    world
+        .add(fixture.repo(TestRepo::new("owner/gated").gated()));
+    fixture
         .run(&["pull", "owner/absent"])
         .failure(&["owner/absent", "spelling"]);
-    world
+    fixture
         .run(&["pull", "owner/gated"])
         .failure(&["owner/gated", "HF_TOKEN"]);
     let outcome = Outcome::of(
-        world
+        fixture
             .command(&["pull", "owner/gated"])
             .env("HF_TOKEN", "hf_secret"),
     );
     outcome.failure(&["the token in HF_TOKEN"]);
     assert!(!outcome.stderr.contains("hf_secret"), "{outcome:#?}");
-    world.hub.add(
+    fixture.hub.add(
         TestRepo::new("owner/old")
             .file("config.json", "{}")
             .file("pytorch_model.bin", "x"),
     );
-    world
+    fixture
         .run(&["pull", "owner/old"])
         .failure(&["pickle", "mlxm search"]);
 }
 
 #[test]
-fn a_cache_that_cannot_be_written() {
-    let world = World::new();
-    std::fs::write(
-        world.surroundings.path().join("hf"),
-        "a file where the folder should be",
-    )
-    .unwrap();
-    world
+fn unwritable_cache_is_an_error() {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.env.path().join("hf"), "not a directory").unwrap();
+    fixture
         .run(&["pull", REPO])
         .failure(&["cannot write", "HF_HUB_CACHE"]);
 }
 
 #[test]
-fn search_lists_models_of_the_hub() {
-    let world = World::new();
-    world
+fn search_lists_matching_models() {
+    let fixture = Fixture::new();
+    fixture
         .hub
         .add(TestRepo::new("owner/Other-4bit").downloads(12_345));
-    world
+    fixture
         .hub
         .add(TestRepo::new("owner/Other-dense").tags(&["transformers"]));
-    let outcome = world.run(&["search", "other"]);
+    let outcome = fixture.run(&["search", "other"]);
     let line = outcome
         .success()
         .lines()
@@ -310,20 +297,20 @@ fn search_lists_models_of_the_hub() {
     assert!(line.contains("12.3 K"), "{outcome:#?}");
     assert!(!outcome.stdout.contains("Other-dense"), "{outcome:#?}");
     assert!(
-        world
+        fixture
             .run(&["search", "other", "--all", "--quiet"])
             .success()
             .contains("owner/Other-dense")
     );
-    let json = world.run(&["search", "other", "--json"]).json();
+    let json = fixture.run(&["search", "other", "--json"]).json();
     assert_eq!(
         (&json[0]["repo"], &json[0]["downloads"]),
         (&"owner/Other-4bit".into(), &12_345.into())
     );
     assert!(
-        world
+        fixture
             .run(&["search", "nothing-like-this"])
             .success()
-            .contains("nothing found")
+            .contains("no models found")
     );
 }

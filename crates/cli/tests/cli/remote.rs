@@ -1,29 +1,30 @@
-//! `mlxm run --url`: answers of a server.
+//! `mlxm run --url` with a fake server.
 
 use std::net::TcpListener;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::server::{ChatServer, Reply, answer, ended, event, said, thought};
+use crate::support::server::{FakeServer, Reply, completion, content, event, finish, reasoning};
 use crate::support::terminal::{CTRL_C, CTRL_D, Terminal};
-use crate::support::{Outcome, Surroundings};
+use crate::support::{Outcome, TestEnv};
 
 const PROMPT: &str = ">>> ";
 
-fn run(server: &ChatServer, arguments: &[&str]) -> Outcome {
+fn run(server: &FakeServer, arguments: &[&str]) -> Outcome {
     let url = server.url();
-    Surroundings::new().run(&[&["run", "--url", &url], arguments].concat())
+    TestEnv::new().run(&[&["run", "--url", &url], arguments].concat())
 }
 
-/// A server with one model that always replies like this.
-fn replying(reply: impl Fn() -> Reply + Send + Sync + 'static) -> ChatServer {
-    ChatServer::start(&["tiny"], move |_| reply())
+/// A server with one model that always sends this response.
+fn replying(reply: impl Fn() -> Reply + Send + Sync + 'static) -> FakeServer {
+    FakeServer::start(&["tiny"], move |_| reply())
 }
 
 #[test]
-fn an_answer_is_streamed_from_the_servers_only_model() {
-    let server = replying(|| Reply::stream([said(""), said("Par"), said("is."), ended("stop")]));
+fn run_streams_from_the_only_model() {
+    let server =
+        replying(|| Reply::stream([content(""), content("Par"), content("is."), finish("stop")]));
     let outcome = run(&server, &["capital of France?"]);
     assert_eq!(outcome.success(), "Paris.\n");
     assert_eq!(outcome.stderr, "");
@@ -40,8 +41,8 @@ fn an_answer_is_streamed_from_the_servers_only_model() {
 }
 
 #[test]
-fn options_are_sent_under_their_names_in_the_protocol() {
-    let server = replying(|| answer("ok"));
+fn options_are_sent_under_their_api_names() {
+    let server = replying(|| completion("ok"));
     let options = [
         ["--system", "be brief"],
         ["--temp", "0.7"],
@@ -86,13 +87,13 @@ fn options_are_sent_under_their_names_in_the_protocol() {
 }
 
 #[test]
-fn the_key_comes_from_the_option_or_the_environment() {
-    let server = replying(|| answer("ok"));
+fn api_key_comes_from_the_option_or_the_environment() {
+    let server = replying(|| completion("ok"));
     let url = server.url();
-    let surroundings = Surroundings::new();
-    let mut command = surroundings.command(&["run", "--url", &url, "hi"]);
-    Outcome::of(command.env("MLXM_API_KEY", "of-the-environment")).success();
-    command.args(["--api-key", "of-the-option"]);
+    let env = TestEnv::new();
+    let mut command = env.command(&["run", "--url", &url, "hi"]);
+    Outcome::of(command.env("MLXM_API_KEY", "from-environment")).success();
+    command.args(["--api-key", "from-option"]);
     Outcome::of(&mut command).success();
     run(&server, &["hi"]).success();
     let keys: Vec<Option<String>> = server
@@ -103,15 +104,15 @@ fn the_key_comes_from_the_option_or_the_environment() {
     let bearer = |key: &str| Some(format!("Bearer {key}"));
     assert_eq!(
         keys,
-        [bearer("of-the-environment"), bearer("of-the-option"), None]
+        [bearer("from-environment"), bearer("from-option"), None]
     );
-    let without = surroundings.run(&["run", "tiny", "hi", "--api-key", "x"]);
+    let without = env.run(&["run", "tiny", "hi", "--api-key", "x"]);
     without.failure_with(2, &["--url"]);
 }
 
 #[test]
-fn one_argument_is_a_model_of_the_server_or_the_prompt() {
-    let server = ChatServer::start(&["org/tiny-4bit", "large"], |_| answer("ok"));
+fn single_argument_is_a_served_model_or_the_prompt() {
+    let server = FakeServer::start(&["org/tiny-4bit", "large"], |_| completion("ok"));
     run(&server, &["tiny-4bit", "hi"]).success();
     run(&server, &["large", "hi"]).success();
     run(&server, &["new", "hi"]).success();
@@ -123,45 +124,46 @@ fn one_argument_is_a_model_of_the_server_or_the_prompt() {
     assert_eq!(models, ["org/tiny-4bit", "large", "new"]);
     run(&server, &["hi"]).failure(&["2 models", "org/tiny-4bit, large"]);
     run(&server, &["large"]).failure_with(2, &["no prompt"]);
-    let one = replying(|| answer("ok"));
+    let one = replying(|| completion("ok"));
     run(&one, &["large"]).success();
     assert_eq!(one.body()["messages"][0]["content"], "large");
 }
 
 #[test]
-fn servers_that_do_not_list_their_models_get_the_name_as_it_is() {
-    let server = ChatServer::start_bare(|request| {
+fn model_name_is_passed_through_if_models_are_not_listed() {
+    let server = FakeServer::with_handler(|request| {
         if request.path == "/v1/models" {
             Reply::text(404, "")
         } else {
-            answer("ok")
+            completion("ok")
         }
     });
     run(&server, &["hi"]).failure(&["does not list its models"]);
     run(&server, &["mine", "hi"]).success();
     assert_eq!(server.body()["model"], "mine");
-    let none = ChatServer::start(&[], |_| answer("ok"));
-    run(&none, &["hi"]).failure(&["has no model"]);
+    let none = FakeServer::start(&[], |_| completion("ok"));
+    run(&none, &["hi"]).failure(&["has no models"]);
 }
 
 #[test]
-fn json_has_the_same_shape_as_that_of_a_local_model() {
-    let server = replying(|| Reply::stream([thought("hm"), said("O"), said("k"), ended("stop")]));
-    let answer = run(&server, &["hi", "--json"]).json();
-    assert_eq!(answer["model"], "tiny");
-    assert_eq!(answer["text"], "Ok");
-    assert_eq!(answer["thinking"], "hm");
-    assert_eq!(answer["finish_reason"], "stop");
+fn json_output_has_the_local_format() {
+    let server =
+        replying(|| Reply::stream([reasoning("hm"), content("O"), content("k"), finish("stop")]));
+    let result = run(&server, &["hi", "--json"]).json();
+    assert_eq!(result["model"], "tiny");
+    assert_eq!(result["text"], "Ok");
+    assert_eq!(result["thinking"], "hm");
+    assert_eq!(result["finish_reason"], "stop");
     assert_eq!(
         (
-            &answer["prompt_tokens"],
-            &answer["cached_tokens"],
-            &answer["generated_tokens"]
+            &result["prompt_tokens"],
+            &result["cached_tokens"],
+            &result["generated_tokens"]
         ),
         (&json!(20), &json!(12), &json!(5))
     );
-    assert!(answer["time_to_first_token_ms"].as_f64().unwrap() > 0.0);
-    assert!(answer.get("peak_memory_bytes").is_none(), "{answer}");
+    assert!(result["time_to_first_token_ms"].as_f64().unwrap() > 0.0);
+    assert!(result.get("peak_memory_bytes").is_none(), "{result}");
 
     let outcome = run(&server, &["hi", "--stream-json"]);
     let lines: Vec<Value> = outcome
@@ -177,69 +179,74 @@ fn json_has_the_same_shape_as_that_of_a_local_model() {
 }
 
 #[test]
-fn statistics_have_what_the_server_tells() {
-    let server = replying(|| Reply::stream([said("a"), said("b"), ended("stop")]));
+fn stats_include_the_reported_usage() {
+    let server = replying(|| Reply::stream([content("a"), content("b"), finish("stop")]));
     let outcome = run(&server, &["hi", "--stats"]);
     assert_eq!(outcome.success(), "ab\n");
     for word in [
         "prompt 20 tokens (12 cached)",
         "first token",
-        "answer 5 tokens",
+        "generation 5 tokens",
     ] {
         assert!(outcome.stderr.contains(word), "{word}: {outcome:#?}");
     }
     assert!(!outcome.stderr.contains("memory"), "{outcome:#?}");
-    let silent = replying(|| Reply::stream([said("a"), "data: [DONE]\n\n".to_owned()]));
-    let outcome = run(&silent, &["hi", "--stats"]);
+    let without_usage = replying(|| Reply::stream([content("a"), "data: [DONE]\n\n".to_owned()]));
+    let outcome = run(&without_usage, &["hi", "--stats"]);
     assert_eq!(outcome.success(), "a\n");
     assert!(!outcome.stderr.contains("prompt"), "{outcome:#?}");
 }
 
 #[test]
-fn log_probabilities_are_asked_for_and_told() {
+fn logprobs_are_requested_and_printed() {
     let token = |text: &str, logprob: f64| json!({"token": text, "logprob": logprob});
-    let mut scored = token("a", -0.5);
-    scored["top_logprobs"] = json!([token("a", -0.5), token("b", -1.5)]);
-    let piece = event(
-        &json!({"choices": [{"delta": {"content": "a"}, "logprobs": {"content": [scored]}}]}),
+    let mut with_top = token("a", -0.5);
+    with_top["top_logprobs"] = json!([token("a", -0.5), token("b", -1.5)]);
+    let delta = event(
+        &json!({"choices": [{"delta": {"content": "a"}, "logprobs": {"content": [with_top]}}]}),
     );
-    let server = replying(move || Reply::stream([piece.clone(), ended("stop")]));
-    let answer = run(&server, &["hi", "--json", "--logprobs", "2"]).json();
+    let server = replying(move || Reply::stream([delta.clone(), finish("stop")]));
+    let result = run(&server, &["hi", "--json", "--logprobs", "2"]).json();
     let body = server.body();
     assert_eq!(
         (&body["logprobs"], &body["top_logprobs"]),
         (&json!(true), &json!(2))
     );
     assert_eq!(
-        answer["tokens"],
+        result["tokens"],
         json!([{"text": "a", "logprob": -0.5, "top_logprobs": [
             {"text": "a", "logprob": -0.5}, {"text": "b", "logprob": -1.5}]}])
     );
 }
 
 #[test]
-fn thinking_is_shown_like_that_of_a_local_model() {
-    let told = replying(|| {
+fn separated_and_tagged_reasoning_print_alike() {
+    let separated = replying(|| {
         Reply::stream([
-            thought("\nh"),
-            thought("m\n"),
-            said("\n\nO"),
-            said("k"),
-            ended("stop"),
+            reasoning("\nh"),
+            reasoning("m\n"),
+            content("\n\nO"),
+            content("k"),
+            finish("stop"),
         ])
     });
-    let tagged =
-        replying(|| Reply::stream([said("<thi"), said("nk>hm</think>\nOk"), ended("stop")]));
-    for server in [told, tagged] {
+    let tagged = replying(|| {
+        Reply::stream([
+            content("<thi"),
+            content("nk>hm</think>\nOk"),
+            finish("stop"),
+        ])
+    });
+    for server in [separated, tagged] {
         assert_eq!(run(&server, &["hi"]).success(), "hm\n\nOk\n");
         assert_eq!(run(&server, &["hi", "--hide-thinking"]).success(), "Ok\n");
     }
 }
 
 #[test]
-fn a_raw_prompt_goes_to_completions() {
-    let piece = event(&json!({"choices": [{"index": 0, "text": " time", "finish_reason": null}]}));
-    let server = replying(move || Reply::stream([piece.clone(), ended("length")]));
+fn raw_prompts_use_the_completions_endpoint() {
+    let delta = event(&json!({"choices": [{"index": 0, "text": " time", "finish_reason": null}]}));
+    let server = replying(move || Reply::stream([delta.clone(), finish("length")]));
     let outcome = run(&server, &["Once upon a", "--raw", "--max-tokens", "5"]);
     assert_eq!(outcome.success(), " time\n");
     assert!(
@@ -253,78 +260,77 @@ fn a_raw_prompt_goes_to_completions() {
 }
 
 #[test]
-fn characters_may_be_cut_anywhere() {
-    let text = said("grüße 🦀") + ": keepalive\n\n" + &ended("stop");
+fn events_and_characters_may_be_split_anywhere() {
+    let text = content("grüße 🦀") + ": keepalive\n\n" + &finish("stop");
     let server = replying(move || Reply::stream(text.as_bytes().chunks(1)));
     assert_eq!(run(&server, &["hi"]).success(), "grüße 🦀\n");
 }
 
 #[test]
-fn an_answer_that_is_cut_off_is_a_failure() {
+fn truncated_responses_are_errors() {
     for reply in [
-        || Reply::stream([said("half an ans")]).cut(),
-        || Reply::stream([said("half an ans")]),
+        || Reply::stream([content("half of a comp")]).cut(),
+        || Reply::stream([content("half of a comp")]),
     ] {
         let outcome = run(&replying(reply), &["hi"]);
-        outcome.failure(&["cut off"]);
-        assert_eq!(outcome.stdout, "half an ans\n");
+        outcome.failure(&["truncated"]);
+        assert_eq!(outcome.stdout, "half of a comp\n");
     }
-    // Some servers close the connection instead of sending the last event.
+    // Some servers close the connection without sending [DONE].
     let reason = event(&json!({"choices": [{"delta": {}, "finish_reason": "stop"}]}));
-    let server = replying(move || Reply::stream([said("whole"), reason.clone()]));
-    assert_eq!(run(&server, &["hi"]).success(), "whole\n");
+    let server = replying(move || Reply::stream([content("done"), reason.clone()]));
+    assert_eq!(run(&server, &["hi"]).success(), "done\n");
 }
 
 #[test]
-fn refusals_are_told_in_the_servers_words() {
-    let refusing = |status: u16, message: &'static str| {
+fn server_errors_are_printed_with_their_message() {
+    let rejecting = |status: u16, message: &'static str| {
         replying(move || {
             Reply::json(status, &json!({"error": {"message": message, "type": "x"}}))
                 .header("retry-after: 3")
         })
     };
-    run(&refusing(400, "temperature is -1"), &["hi"]).failure(&["400", "temperature is -1"]);
-    run(&refusing(401, "no such key"), &["hi"]).failure(&["401", "no such key", "MLXM_API_KEY"]);
-    run(&refusing(503, "the queue is full"), &["hi"]).failure(&[
+    run(&rejecting(400, "temperature is -1"), &["hi"]).failure(&["400", "temperature is -1"]);
+    run(&rejecting(401, "no such key"), &["hi"]).failure(&["401", "no such key", "MLXM_API_KEY"]);
+    run(&rejecting(503, "the queue is full"), &["hi"]).failure(&[
         "503",
         "the queue is full",
-        "again in 3 s",
+        "retry after 3 s",
     ]);
     let failing = replying(|| {
         let error = event(&json!({"error": {"message": "out of memory", "code": 500}}));
-        Reply::stream([said("a"), error])
+        Reply::stream([content("a"), error])
     });
-    run(&failing, &["hi"]).failure(&["failed while it answered", "out of memory"]);
-    let other = ChatServer::start_bare(|_| Reply::text(200, "<html>"));
+    run(&failing, &["hi"]).failure(&["failed while streaming", "out of memory"]);
+    let other = FakeServer::with_handler(|_| Reply::text(200, "<html>"));
     run(&other, &["hi"]).failure(&[&other.url(), "OpenAI-compatible"]);
-    let strange = replying(|| Reply::stream(["data: <html>\n\n"]));
-    run(&strange, &["hi"]).failure(&["pieces of a completion"]);
-    let moved = ChatServer::start_bare(|_| Reply::text(308, "").header("location: http://else"));
+    let malformed = replying(|| Reply::stream(["data: <html>\n\n"]));
+    run(&malformed, &["hi"]).failure(&["completion chunks"]);
+    let moved = FakeServer::with_handler(|_| Reply::text(308, "").header("location: http://else"));
     run(&moved, &["hi"]).failure(&["moved to http://else"]);
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_with_what_to_do() {
+fn unreachable_servers_cause_an_error_with_a_hint() {
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
         .port();
-    let surroundings = Surroundings::new();
+    let env = TestEnv::new();
     let url = format!("http://127.0.0.1:{port}/v1");
-    surroundings.run(&["run", "--url", &url, "hi"]).failure(&[
+    env.run(&["run", "--url", &url, "hi"]).failure(&[
         &format!("http://127.0.0.1:{port} "),
-        "refused",
+        "Connection refused",
         "mlxm serve",
     ]);
-    surroundings
-        .run(&["run", "--url", "ftp://x", "hi"])
-        .failure(&["ftp://x", "neither http nor https"]);
+    env.run(&["run", "--url", "ftp://x", "hi"])
+        .failure(&["ftp://x", "http or https"]);
 }
 
 #[test]
-fn what_the_server_warns_of_is_told() {
-    let server = replying(|| answer("ok").header("warning: 299 - \"unknown field top_k\""));
+fn server_warnings_are_printed() {
+    let server = replying(|| completion("ok").header("warning: 299 - \"unknown field top_k\""));
     let outcome = run(&server, &["hi", "--top-k", "3"]);
     assert_eq!(outcome.success(), "ok\n");
     assert!(
@@ -334,15 +340,15 @@ fn what_the_server_warns_of_is_told() {
 }
 
 #[test]
-fn options_of_local_models_are_wrong_usage() {
-    let server = replying(|| answer("ok"));
+fn options_for_local_models_are_rejected() {
+    let server = replying(|| completion("ok"));
     for option in [
         ["--threads", "1"].as_slice(),
         &["--device", "cpu"],
-        &["--precision", "exact"],
-        &["--kv-type", "f16"],
+        &["--activation-dtype", "f32"],
+        &["--kv-cache-dtype", "f16"],
         &["--memory", "1GB"],
-        &["--context", "512"],
+        &["--context-length", "512"],
         &["--template", "x"],
         &["--pull"],
     ] {
@@ -354,16 +360,16 @@ fn options_of_local_models_are_wrong_usage() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_closes_the_connection() {
-    // While the answer comes, and before anything of it has come.
+fn ctrl_c_closes_the_connection() {
+    // While streaming, and during prefill.
     for reply in [
-        || Reply::stream([said("abc")]).endless(),
-        || Reply::stream([": the prompt is being read\n\n"]).silent(),
+        || Reply::stream([content("abc")]).endless(),
+        || Reply::stream([": keepalive\n\n"]).silent(),
     ] {
         let server = replying(reply);
         let url = server.url();
-        let surroundings = Surroundings::new();
-        let mut command = surroundings.command(&["run", "--url", &url, "hi"]);
+        let env = TestEnv::new();
+        let mut command = env.command(&["run", "--url", &url, "hi"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = child.spawn().unwrap();
         while server.received().is_empty() {
@@ -373,25 +379,25 @@ fn an_interrupt_closes_the_connection() {
         assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
         let outcome = Outcome::from(child.wait_with_output().unwrap());
         assert_eq!(outcome.code, Some(130), "{outcome:#?}");
-        server.expect_hang_up();
+        server.expect_disconnect();
     }
 }
 
 #[test]
-fn a_chat_sends_the_whole_conversation() {
-    let server = ChatServer::start(&["tiny"], |request| {
+fn chat_sends_the_conversation_history() {
+    let server = FakeServer::start(&["tiny"], |request| {
         let messages = request.body["messages"].as_array().unwrap();
-        answer(&format!("answer {}", messages.len()))
+        completion(&format!("reply {}", messages.len()))
     });
     let url = server.url();
-    let surroundings = Surroundings::new();
-    let mut terminal = Terminal::start(surroundings.command(&["run", "--url", &url]));
+    let env = TestEnv::new();
+    let mut terminal = Terminal::start(env.command(&["run", "--url", &url]));
     terminal.expect(PROMPT);
     terminal.line("one");
-    terminal.expect("answer 1\r\n");
+    terminal.expect("reply 1\r\n");
     terminal.expect(PROMPT);
     terminal.line("two");
-    terminal.expect("answer 3\r\n");
+    terminal.expect("reply 3\r\n");
     terminal.expect(PROMPT);
     terminal.line("/stats");
     terminal.expect("context: 25 tokens used");
@@ -405,38 +411,38 @@ fn a_chat_sends_the_whole_conversation() {
         .iter()
         .map(|message| message["content"].as_str().unwrap())
         .collect();
-    assert_eq!(contents, ["one", "answer 1", "two"]);
+    assert_eq!(contents, ["one", "reply 1", "two"]);
 }
 
 #[test]
-fn a_chat_survives_failures_of_the_server_and_ctrl_c() {
-    let server = ChatServer::start(&["tiny"], |request| {
+fn chat_continues_after_server_errors_and_ctrl_c() {
+    let server = FakeServer::start(&["tiny"], |request| {
         let messages = request.body["messages"].as_array().unwrap();
         match messages.last().unwrap()["content"].as_str().unwrap() {
-            "refuse" => Reply::json(503, &json!({"error": {"message": "draining"}})),
-            "cut" => Reply::stream([said("half")]).cut(),
-            "for ever" => Reply::stream([said("abc")]).endless(),
-            _ => answer(&format!("answer {}", messages.len())),
+            "reject" => Reply::json(503, &json!({"error": {"message": "draining"}})),
+            "cut" => Reply::stream([content("half")]).cut(),
+            "endless" => Reply::stream([content("abc")]).endless(),
+            _ => completion(&format!("reply {}", messages.len())),
         }
     });
     let url = server.url();
-    let surroundings = Surroundings::new();
-    let mut terminal = Terminal::start(surroundings.command(&["run", "--url", &url]));
+    let env = TestEnv::new();
+    let mut terminal = Terminal::start(env.command(&["run", "--url", &url]));
     terminal.expect(PROMPT);
-    for (line, expected) in [("refuse", "draining"), ("cut", "cut off")] {
+    for (line, expected) in [("reject", "draining"), ("cut", "truncated")] {
         terminal.line(line);
         terminal.expect(expected);
         terminal.expect(PROMPT);
     }
-    terminal.line("for ever");
+    terminal.line("endless");
     terminal.expect("abcabc");
     terminal.send(CTRL_C);
     terminal.expect("stopped");
     terminal.expect(PROMPT);
-    server.expect_hang_up();
-    // What was refused or cut off is forgotten, what was stopped is not.
+    server.expect_disconnect();
+    // Rejected and truncated turns are dropped; the interrupted one is kept.
     terminal.line("again");
-    terminal.expect("answer 3\r\n");
+    terminal.expect("reply 3\r\n");
     terminal.expect(PROMPT);
     terminal.send(CTRL_D);
     assert_eq!(terminal.end().0, Some(0));

@@ -1,34 +1,34 @@
-//! `mlxm bench --url`: the speed of a server.
+//! `mlxm bench --url` with a fake server.
 
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::server::{ChatServer, Received, Reply, event};
-use crate::support::{Outcome, Surroundings};
+use crate::support::server::{FakeServer, Received, Reply, event};
+use crate::support::{Outcome, TestEnv};
 
-fn bench(server: &ChatServer, arguments: &[&str]) -> Outcome {
+fn bench(server: &FakeServer, arguments: &[&str]) -> Outcome {
     let url = server.url();
     let arguments = [&["bench", "--url", &url, "--repeat", "2"], arguments].concat();
-    Surroundings::new().run(&arguments)
+    TestEnv::new().run(&arguments)
 }
 
-/// As many tokens as the prompt has words, three more around them, and `tokens` of the answer, two in each piece.
+/// A completion of `tokens` tokens, two per delta. The prompt has a token per word and three more.
 fn completion(request: &Received, tokens: u64) -> Reply {
     let prompt = request.body["prompt"].as_str().unwrap();
     let prompt_tokens = prompt.split(' ').count() + 3;
-    let piece = event(&json!({"choices": [{"text": "a b", "finish_reason": null}]}));
-    let mut pieces = vec![piece; tokens.div_ceil(2) as usize];
+    let delta = event(&json!({"choices": [{"text": "a b", "finish_reason": null}]}));
+    let mut deltas = vec![delta; tokens.div_ceil(2) as usize];
     let end = json!({"choices": [{"text": "", "finish_reason": "length"}]});
     let usage = json!({"prompt_tokens": prompt_tokens, "completion_tokens": tokens});
-    pieces.push(event(&end) + &event(&json!({"choices": [], "usage": usage})) + "data: [DONE]\n\n");
-    Reply::stream(pieces)
+    deltas.push(event(&end) + &event(&json!({"choices": [], "usage": usage})) + "data: [DONE]\n\n");
+    Reply::stream(deltas)
 }
 
 #[test]
-fn rows_are_those_of_a_local_model_without_its_memory() {
-    let server = ChatServer::start(&["tiny"], |request| {
+fn rows_have_no_peak_memory() {
+    let server = FakeServer::start(&["tiny"], |request| {
         completion(request, request.body["max_tokens"].as_u64().unwrap())
     });
     let arguments = [
@@ -53,7 +53,7 @@ fn rows_are_those_of_a_local_model_without_its_memory() {
         assert!(row.get("peak_rss_bytes").is_none(), "{row}");
     }
     let received = server.received();
-    // Two to learn how long prompts are, then each batch once to warm up and twice to measure.
+    // Two to estimate tokens per word, then one warm-up run and two measured runs of each batch.
     assert_eq!(received.len(), 2 + 3 * (1 + 3));
     let mut prompts: Vec<String> = Vec::new();
     for request in &received {
@@ -67,7 +67,7 @@ fn rows_are_those_of_a_local_model_without_its_memory() {
     assert_eq!(
         prompts.len(),
         received.len(),
-        "prompts differ, so that no cache helps"
+        "prompts must differ to avoid prefix cache hits"
     );
 
     let table = bench(&server, &arguments);
@@ -79,21 +79,21 @@ fn rows_are_those_of_a_local_model_without_its_memory() {
 }
 
 #[test]
-fn the_requests_of_a_batch_are_under_way_together() {
+fn requests_of_a_batch_are_concurrent() {
     const BATCH: usize = 3;
     let waiting = (Mutex::new(0), Condvar::new());
-    let server = ChatServer::start(&["tiny"], move |request| {
+    let server = FakeServer::start(&["tiny"], move |request| {
         let tokens = request.body["max_tokens"].as_u64().unwrap();
         if tokens > 1 {
             let (count, changed) = &waiting;
             let mut count = count.lock().unwrap();
             *count += 1;
             changed.notify_all();
-            let whole = usize::div_ceil(*count, BATCH) * BATCH;
-            let patience = Duration::from_mins(1);
-            let result = changed.wait_timeout_while(count, patience, |count| *count < whole);
+            let all = usize::div_ceil(*count, BATCH) * BATCH;
+            let timeout = Duration::from_mins(1);
+            let result = changed.wait_timeout_while(count, timeout, |count| *count < all);
             if result.unwrap().1.timed_out() {
-                return Reply::json(500, &json!({"error": {"message": "alone"}}));
+                return Reply::json(500, &json!({"error": {"message": "not concurrent"}}));
             }
         }
         completion(request, tokens)
@@ -102,8 +102,8 @@ fn the_requests_of_a_batch_are_under_way_together() {
 }
 
 #[test]
-fn answers_that_end_early_are_told() {
-    let server = ChatServer::start(&["tiny"], |request| completion(request, 5));
+fn short_completions_cause_a_warning() {
+    let server = FakeServer::start(&["tiny"], |request| completion(request, 5));
     let outcome = bench(&server, &["--gen-tokens", "8", "--json"]);
     assert_eq!(outcome.json()[0]["gen_tokens"], json!(5));
     assert!(
@@ -113,25 +113,25 @@ fn answers_that_end_early_are_told() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_an_error() {
-    let uncounted = ChatServer::start(&["tiny"], |_| {
-        let piece = event(&json!({"choices": [{"text": "a", "finish_reason": "stop"}]}));
-        Reply::stream([piece, "data: [DONE]\n\n".to_owned()])
+fn bench_fails_without_usage_text_or_a_single_model() {
+    let without_usage = FakeServer::start(&["tiny"], |_| {
+        let delta = event(&json!({"choices": [{"text": "a", "finish_reason": "stop"}]}));
+        Reply::stream([delta, "data: [DONE]\n\n".to_owned()])
     });
-    bench(&uncounted, &[]).failure(&["usage"]);
-    let silent = ChatServer::start(&["tiny"], |request| completion(request, 0));
-    bench(&silent, &[]).failure(&["without text"]);
-    let refusing = ChatServer::start(&["tiny"], |_| {
+    bench(&without_usage, &[]).failure(&["usage"]);
+    let without_text = FakeServer::start(&["tiny"], |request| completion(request, 0));
+    bench(&without_text, &[]).failure(&["without text"]);
+    let rejecting = FakeServer::start(&["tiny"], |_| {
         Reply::json(400, &json!({"error": {"message": "prompt too long"}}))
     });
-    bench(&refusing, &[]).failure(&["prompt too long"]);
-    let several = ChatServer::start(&["a", "b"], |request| completion(request, 1));
+    bench(&rejecting, &[]).failure(&["prompt too long"]);
+    let several = FakeServer::start(&["a", "b"], |request| completion(request, 1));
     bench(&several, &[]).failure(&["2 models"]);
     bench(&several, &["a", "--gen-tokens", "1"]).success();
     let models: Vec<Value> = several
         .received()
         .iter()
-        .map(|one| one.body["model"].clone())
+        .map(|request| request.body["model"].clone())
         .collect();
     assert!(models.iter().all(|model| model == "a"), "{models:?}");
     bench(&several, &["a", "--threads", "2"]).failure_with(2, &["--threads", "--url"]);

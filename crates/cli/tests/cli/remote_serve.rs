@@ -1,11 +1,11 @@
-//! `mlxm run --url` and `mlxm bench --url` with a server of this program.
+//! `mlxm run --url` and `mlxm bench --url` with `mlxm serve`.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{Checkpoint, Surroundings};
+use crate::support::{Checkpoint, TestEnv};
 
 /// A running `mlxm serve`.
 struct Serving {
@@ -15,9 +15,9 @@ struct Serving {
 
 impl Serving {
     /// Serves the local model `tiny`.
-    fn start(surroundings: &Surroundings) -> Self {
+    fn start(env: &TestEnv) -> Self {
         let arguments = ["serve", "--model", "tiny", "--port", "0", "--json"];
-        let mut command = surroundings.command(&arguments);
+        let mut command = env.command(&arguments);
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -42,11 +42,11 @@ impl Drop for Serving {
 }
 
 #[test]
-fn an_answer_is_the_same_from_the_server_and_from_the_model() {
-    let surroundings = Surroundings::new();
+fn completions_are_equal_locally_and_remotely() {
+    let env = TestEnv::new();
     let tokens = ["<think>", "h", "m", "</think>", "O", "k", "!"];
-    surroundings.local_model("tiny", &Checkpoint::saying(&tokens));
-    let serving = Serving::start(&surroundings);
+    env.local_model("tiny", &Checkpoint::saying(&tokens));
+    let serving = Serving::start(&env);
     for options in [
         ["--json"].as_slice(),
         &["--json", "--max-tokens", "6"],
@@ -57,9 +57,9 @@ fn an_answer_is_the_same_from_the_server_and_from_the_model() {
         &["--json", "--logit-bias", "122=100", "--max-tokens", "4"],
         &["--json", "--raw", "--max-tokens", "3"],
     ] {
-        let local = surroundings.run(&[&["run", "tiny", "O"], options].concat());
+        let local = env.run(&[&["run", "tiny", "O"], options].concat());
         let url = ["run", "--url", &serving.url, "O"];
-        let remote = surroundings.run(&[&url, options].concat());
+        let remote = env.run(&[&url, options].concat());
         let (local, remote) = (local.json(), remote.json());
         for field in [
             "text",
@@ -74,13 +74,11 @@ fn an_answer_is_the_same_from_the_server_and_from_the_model() {
 }
 
 #[test]
-fn a_server_of_this_program_refuses_in_words_and_warns() {
-    let surroundings = Surroundings::new();
-    surroundings.local_model("tiny", &Checkpoint::saying(&["O", "k"]));
-    let serving = Serving::start(&surroundings);
-    let run = |arguments: &[&str]| {
-        surroundings.run(&[&["run", "--url", &serving.url], arguments].concat())
-    };
+fn server_errors_are_shown_and_logprobs_returned() {
+    let env = TestEnv::new();
+    env.local_model("tiny", &Checkpoint::saying(&["O", "k"]));
+    let serving = Serving::start(&env);
+    let run = |arguments: &[&str]| env.run(&[&["run", "--url", &serving.url], arguments].concat());
     run(&["hi", "--temp", "-1"]).failure(&["400", "temperature"]);
     run(&["other", "hi"]).failure(&["404", "tiny"]);
     let scored = run(&["hi", "--json", "--logprobs", "2"]).json();
@@ -90,10 +88,10 @@ fn a_server_of_this_program_refuses_in_words_and_warns() {
 }
 
 #[test]
-fn a_server_of_this_program_is_measured() {
-    let surroundings = Surroundings::new();
-    surroundings.local_model("tiny", &Checkpoint::echoing());
-    let serving = Serving::start(&surroundings);
+fn bench_measures_the_server() {
+    let env = TestEnv::new();
+    env.local_model("tiny", &Checkpoint::echoing());
+    let serving = Serving::start(&env);
     let arguments = [
         "--prompt-tokens",
         "600",
@@ -103,14 +101,14 @@ fn a_server_of_this_program_is_measured() {
         "1,3",
     ];
     let url = ["bench", "--url", &serving.url, "--json", "--repeat", "1"];
-    let outcome = surroundings.run(&[url.as_slice(), &arguments].concat());
+    let outcome = env.run(&[url.as_slice(), &arguments].concat());
     let rows = outcome.json();
     for row in rows.as_array().unwrap() {
-        // The server goes on behind the end of the answer, and a word of the prompts has several of its tokens.
+        // The server honors ignore_eos, and a word of the prompts has several tokens here.
         assert_eq!(row["gen_tokens"], 8);
         let prompt_tokens = row["prompt_tokens"].as_f64().unwrap();
         assert!((prompt_tokens / 600.0 - 1.0).abs() < 0.1, "{row}");
         assert!(row["prefill_tps"].as_f64().unwrap() > 0.0, "{row}");
     }
-    assert!(!outcome.stderr.contains("server says"), "{outcome:#?}");
+    assert!(!outcome.stderr.contains("server warning"), "{outcome:#?}");
 }

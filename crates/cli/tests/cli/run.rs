@@ -1,18 +1,18 @@
-//! `mlxm run` with a prompt.
+//! `mlxm run` with a prompt and a local model.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::support::{Checkpoint, Outcome, Surroundings};
+use crate::support::{Checkpoint, Outcome, TestEnv};
 
 const MODEL: &str = "tiny";
 
-fn surroundings(checkpoint: &Checkpoint) -> Surroundings {
-    let surroundings = Surroundings::new();
-    surroundings.local_model(MODEL, checkpoint);
-    surroundings
+fn env(checkpoint: &Checkpoint) -> TestEnv {
+    let env = TestEnv::new();
+    env.local_model(MODEL, checkpoint);
+    env
 }
 
 fn with_input(command: &mut Command, input: &str) -> Outcome {
@@ -32,70 +32,63 @@ fn with_input(command: &mut Command, input: &str) -> Outcome {
 }
 
 #[test]
-fn answers_a_prompt_and_ends_the_line() {
-    let surroundings = surroundings(&Checkpoint::saying(&["P", "a", "r", "i", "s", "."]));
-    let outcome = surroundings.run(&["run", MODEL, "capital of France?"]);
+fn completion_is_printed_with_a_final_newline() {
+    let env = env(&Checkpoint::saying(&["P", "a", "r", "i", "s", "."]));
+    let outcome = env.run(&["run", MODEL, "capital of France?"]);
     assert_eq!(outcome.success(), "Paris.\n");
     assert_eq!(outcome.stderr, "");
 }
 
 #[test]
-fn finds_the_model_by_path_or_part_of_its_name() {
-    let surroundings = Surroundings::new();
-    let folder = surroundings.local_model("owner/Tiny-Model-4bit", &Checkpoint::saying(&["y"]));
+fn model_is_found_by_path_or_part_of_its_name() {
+    let env = TestEnv::new();
+    let folder = env.local_model("owner/Tiny-Model-4bit", &Checkpoint::saying(&["y"]));
     for name in [
         folder.to_str().unwrap(),
         "owner/Tiny-Model-4bit",
         "tiny-model-4bit",
         "TINY",
     ] {
-        assert_eq!(
-            surroundings.run(&["run", name, "?"]).success(),
-            "y\n",
-            "{name}"
-        );
+        assert_eq!(env.run(&["run", name, "?"]).success(), "y\n", "{name}");
     }
 }
 
 #[test]
-fn standard_input_is_the_prompt_or_follows_it() {
-    let surroundings = surroundings(&Checkpoint::saying(&["o", "k"]));
+fn standard_input_is_the_prompt_or_appended_to_it() {
+    let env = env(&Checkpoint::saying(&["o", "k"]));
     let tokens = |arguments: &[&str], input: &str| {
-        let outcome = with_input(&mut surroundings.command(arguments), input);
+        let outcome = with_input(&mut env.command(arguments), input);
         outcome.json()["prompt_tokens"].as_u64().unwrap()
     };
-    let frame = tokens(&["run", MODEL, "--json", "x"], "") - 1;
-    assert_eq!(tokens(&["run", MODEL, "--json"], "12345\n"), frame + 5);
+    let template = tokens(&["run", MODEL, "--json", "x"], "") - 1;
+    assert_eq!(tokens(&["run", MODEL, "--json"], "12345\n"), template + 5);
     assert_eq!(
         tokens(&["run", MODEL, "--json", "abc"], "12345"),
-        frame + 3 + 2 + 5
+        template + 3 + 2 + 5
     );
 }
 
 #[test]
-fn no_prompt_at_all_is_wrong_usage() {
-    let surroundings = surroundings(&Checkpoint::saying(&["o"]));
-    surroundings
-        .run(&["run", MODEL])
-        .failure_with(2, &["no prompt"]);
-    surroundings
-        .run(&["run", MODEL, ""])
+fn missing_prompt_is_a_usage_error() {
+    let env = env(&Checkpoint::saying(&["o"]));
+    env.run(&["run", MODEL]).failure_with(2, &["no prompt"]);
+    env.run(&["run", MODEL, ""])
         .failure_with(2, &["prompt is empty"]);
 }
 
 #[test]
-fn json_tells_everything_about_the_answer() {
-    let surroundings = surroundings(&Checkpoint::saying(&[
+fn json_output_has_text_reasoning_logprobs_and_metrics() {
+    let env = env(&Checkpoint::saying(&[
         "<think>", "h", "m", "</think>", "O", "k",
     ]));
-    let answer = surroundings
+    let result = env
         .run(&["run", MODEL, "?", "--json", "--logprobs", "2"])
         .json();
-    assert_eq!(answer["text"], "Ok");
-    assert_eq!(answer["thinking"], "hm");
-    assert_eq!(answer["finish_reason"], "stop");
-    assert_eq!(answer["generated_tokens"], 7);
-    let tokens = answer["tokens"].as_array().unwrap();
+    assert_eq!(result["text"], "Ok");
+    assert_eq!(result["thinking"], "hm");
+    assert_eq!(result["finish_reason"], "stop");
+    assert_eq!(result["generated_tokens"], 7);
+    let tokens = result["tokens"].as_array().unwrap();
     assert_eq!(tokens[1]["text"], "h");
     assert_eq!(tokens[1]["top_logprobs"].as_array().unwrap().len(), 2);
     assert_eq!(tokens[1]["top_logprobs"][0]["id"], tokens[1]["id"]);
@@ -104,14 +97,14 @@ fn json_tells_everything_about_the_answer() {
         "prompt_tokens_per_second",
         "peak_memory_bytes",
     ] {
-        assert!(answer[field].as_f64().unwrap() > 0.0, "{field}: {answer}");
+        assert!(result[field].as_f64().unwrap() > 0.0, "{field}: {result}");
     }
 }
 
 #[test]
-fn json_can_be_streamed() {
-    let surroundings = surroundings(&Checkpoint::saying(&["O", "k"]));
-    let outcome = surroundings.run(&["run", MODEL, "?", "--stream-json"]);
+fn stream_json_prints_deltas_then_the_result() {
+    let env = env(&Checkpoint::saying(&["O", "k"]));
+    let outcome = env.run(&["run", MODEL, "?", "--stream-json"]);
     let lines: Vec<serde_json::Value> = outcome
         .success()
         .lines()
@@ -131,104 +124,99 @@ fn json_can_be_streamed() {
 }
 
 #[test]
-fn thinking_can_be_hidden() {
-    let surroundings = surroundings(&Checkpoint::saying(&[
+fn hide_thinking_omits_reasoning() {
+    let env = env(&Checkpoint::saying(&[
         "<think>", "h", "m", "</think>", "O", "k",
     ]));
+    assert_eq!(env.run(&["run", MODEL, "?"]).success(), "hm\n\nOk\n");
     assert_eq!(
-        surroundings.run(&["run", MODEL, "?"]).success(),
-        "hm\n\nOk\n"
-    );
-    assert_eq!(
-        surroundings
-            .run(&["run", MODEL, "?", "--hide-thinking"])
-            .success(),
+        env.run(&["run", MODEL, "?", "--hide-thinking"]).success(),
         "Ok\n"
     );
 }
 
 #[test]
-fn thinking_is_dimmed_only_where_colours_are() {
-    let surroundings = surroundings(&Checkpoint::saying(&["<think>", "h", "</think>", "O"]));
-    let colored = surroundings.run(&["run", MODEL, "?", "--color", "always"]);
+fn reasoning_is_dimmed_only_with_color() {
+    let env = env(&Checkpoint::saying(&["<think>", "h", "</think>", "O"]));
+    let colored = env.run(&["run", MODEL, "?", "--color", "always"]);
     assert_eq!(colored.success(), "\x1b[2mh\x1b[0m\n\nO\n");
     assert_eq!(
-        surroundings
-            .run(&["run", MODEL, "?", "--color", "never"])
-            .success(),
+        env.run(&["run", MODEL, "?", "--color", "never"]).success(),
         "h\n\nO\n"
     );
 }
 
 #[test]
-fn a_thinking_block_opened_by_the_template_is_recognized() {
+fn reasoning_opened_by_the_template_is_recognized() {
     let mut checkpoint = Checkpoint::saying(&["h", "m", "</think>", "O", "k"]);
     let template = checkpoint.chat_template.unwrap();
     checkpoint.chat_template =
         Some(template.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}"));
-    let surroundings = surroundings(&checkpoint);
+    let env = env(&checkpoint);
     assert_eq!(
-        surroundings
-            .run(&["run", MODEL, "?", "--hide-thinking"])
-            .success(),
+        env.run(&["run", MODEL, "?", "--hide-thinking"]).success(),
         "Ok\n"
     );
 }
 
 #[test]
-fn stop_strings_and_limits_end_the_answer() {
-    let surroundings = surroundings(&Checkpoint::saying(&["a", "b", "c", "d", "e"]));
+fn stop_strings_and_max_tokens_end_generation() {
+    let env = env(&Checkpoint::saying(&["a", "b", "c", "d", "e"]));
     assert_eq!(
-        surroundings
-            .run(&["run", MODEL, "?", "--stop", "cd"])
-            .success(),
+        env.run(&["run", MODEL, "?", "--stop", "cd"]).success(),
         "ab\n"
     );
-    let limited = surroundings.run(&["run", MODEL, "?", "--max-tokens", "3"]);
+    let limited = env.run(&["run", MODEL, "?", "--max-tokens", "3"]);
     assert_eq!(limited.success(), "abc\n");
     assert!(
         limited.stderr.contains("stopped after 3 tokens"),
         "{limited:#?}"
     );
-    let quiet = surroundings.run(&["run", MODEL, "?", "--max-tokens", "3", "--quiet"]);
+    let quiet = env.run(&["run", MODEL, "?", "--max-tokens", "3", "--quiet"]);
     assert_eq!((quiet.success(), quiet.stderr.as_str()), ("abc\n", ""));
 }
 
 #[test]
-fn a_full_context_ends_the_answer_with_a_word() {
-    let surroundings = surroundings(&Checkpoint::endless());
-    let outcome = surroundings.run(&["run", MODEL, "?", "--context", "64", "--max-tokens", "1000"]);
+fn full_context_ends_generation_with_a_note() {
+    let env = env(&Checkpoint::endless());
+    let outcome = env.run(&[
+        "run",
+        MODEL,
+        "?",
+        "--context-length",
+        "64",
+        "--max-tokens",
+        "1000",
+    ]);
     assert!(outcome.success().starts_with("abcabc"), "{outcome:#?}");
     assert!(
-        outcome.stderr.contains("context full: 64 tokens"),
+        outcome
+            .stderr
+            .contains("context length of 64 tokens reached"),
         "{outcome:#?}"
     );
-    let answer = surroundings
+    let result = env
         .run(&[
             "run",
             MODEL,
             "?",
-            "--context",
+            "--context-length",
             "64",
             "--max-tokens",
             "1000",
             "--json",
         ])
         .json();
-    assert_eq!(answer["finish_reason"], "context_full");
+    assert_eq!(result["finish_reason"], "context_full");
     let total =
-        answer["prompt_tokens"].as_u64().unwrap() + answer["generated_tokens"].as_u64().unwrap();
+        result["prompt_tokens"].as_u64().unwrap() + result["generated_tokens"].as_u64().unwrap();
     assert!((63..=65).contains(&total), "{total}");
 }
 
 #[test]
-fn a_system_prompt_becomes_part_of_the_prompt() {
-    let surroundings = surroundings(&Checkpoint::saying(&["o"]));
-    let tokens = |arguments: &[&str]| {
-        surroundings.run(arguments).json()["prompt_tokens"]
-            .as_u64()
-            .unwrap()
-    };
+fn system_prompt_is_part_of_the_prompt() {
+    let env = env(&Checkpoint::saying(&["o"]));
+    let tokens = |arguments: &[&str]| env.run(arguments).json()["prompt_tokens"].as_u64().unwrap();
     let plain = tokens(&["run", MODEL, "?", "--json"]);
     let with_system = tokens(&["run", MODEL, "?", "--json", "--system", "be brief"]);
     // <|im_start|>, "system\n", the text, <|im_end|>, "\n"
@@ -236,31 +224,29 @@ fn a_system_prompt_becomes_part_of_the_prompt() {
 }
 
 #[test]
-fn a_raw_prompt_skips_the_template() {
-    let surroundings = surroundings(&Checkpoint::saying(&["a", "b"]));
-    let answer = surroundings
-        .run(&["run", MODEL, "a", "--raw", "--json"])
-        .json();
+fn raw_prompt_is_not_rendered() {
+    let env = env(&Checkpoint::saying(&["a", "b"]));
+    let result = env.run(&["run", MODEL, "a", "--raw", "--json"]).json();
     assert_eq!(
-        (&answer["prompt_tokens"], &answer["text"]),
+        (&result["prompt_tokens"], &result["text"]),
         (&json!(1), &json!("b"))
     );
 }
 
 #[test]
-fn a_model_without_a_template_gets_the_raw_prompt_and_says_so() {
+fn missing_template_uses_the_raw_prompt_with_a_note() {
     let mut checkpoint = Checkpoint::saying(&["a", "b"]);
     checkpoint.chat_template = None;
-    let surroundings = surroundings(&checkpoint);
-    let outcome = surroundings.run(&["run", MODEL, "a"]);
+    let env = env(&checkpoint);
+    let outcome = env.run(&["run", MODEL, "a"]);
     assert_eq!(outcome.success(), "b\n");
     assert!(outcome.stderr.contains("no chat template"), "{outcome:#?}");
 }
 
 #[test]
-fn a_template_can_be_given_and_gets_its_arguments() {
-    let surroundings = surroundings(&Checkpoint::saying(&["a", "b"]));
-    let template = surroundings.path().join("template.jinja");
+fn template_file_is_rendered_with_kwargs() {
+    let env = env(&Checkpoint::saying(&["a", "b"]));
+    let template = env.path().join("template.jinja");
     std::fs::write(
         &template,
         "{{ messages[0].content }}{% if enable_thinking %}!{% endif %}{{ extra }}\n",
@@ -273,7 +259,7 @@ fn a_template_can_be_given_and_gets_its_arguments() {
             arguments,
         ]
         .concat();
-        surroundings.run(&arguments).json()["prompt_tokens"]
+        env.run(&arguments).json()["prompt_tokens"]
             .as_u64()
             .unwrap()
     };
@@ -283,17 +269,17 @@ fn a_template_can_be_given_and_gets_its_arguments() {
         tokens(&["--no-think", "--template-kwargs", r#"{"extra": "12345"}"#]),
         plain + 5
     );
-    let wrong = surroundings.run(&["run", MODEL, "x", "--template-kwargs", "[1]"]);
+    let wrong = env.run(&["run", MODEL, "x", "--template-kwargs", "[1]"]);
     wrong.failure_with(2, &["--template-kwargs", "JSON object"]);
 }
 
 #[test]
-fn sampling_options_are_honoured() {
-    let surroundings = surroundings(&Checkpoint::saying(&["a", "b"]));
-    // The bias makes the end of the turn (token 258) win at once, or a letter win for ever.
-    let ended = surroundings.run(&["run", MODEL, "?", "--logit-bias", "258=100"]);
-    assert_eq!(ended.success(), "");
-    let stuck = surroundings.run(&[
+fn sampling_options_are_applied() {
+    let env = env(&Checkpoint::saying(&["a", "b"]));
+    // The bias forces the end of the turn (token 258), or a letter at every position.
+    let empty = env.run(&["run", MODEL, "?", "--logit-bias", "258=100"]);
+    assert_eq!(empty.success(), "");
+    let repeated = env.run(&[
         "run",
         MODEL,
         "?",
@@ -302,7 +288,7 @@ fn sampling_options_are_honoured() {
         "--max-tokens",
         "4",
     ]);
-    assert_eq!(stuck.success(), "zzzz\n");
+    assert_eq!(repeated.success(), "zzzz\n");
 
     let sampled = |seed: &str| {
         let arguments = [
@@ -317,37 +303,35 @@ fn sampling_options_are_honoured() {
             "24",
             "--json",
         ];
-        surroundings.run(&arguments).json()["text"].clone()
+        env.run(&arguments).json()["text"].clone()
     };
     assert_eq!(sampled("7"), sampled("7"));
     assert_ne!(sampled("7"), sampled("8"));
 }
 
 #[test]
-fn options_win_over_the_models_own_sampling() {
+fn options_override_generation_config() {
     let mut checkpoint = Checkpoint::saying(&["a", "b"]);
     checkpoint.generation_config =
         Some(json!({"do_sample": true, "temperature": 60.0, "max_new_tokens": 8}));
-    let surroundings = surroundings(&checkpoint);
+    let env = env(&checkpoint);
     assert_eq!(
-        surroundings
-            .run(&["run", MODEL, "?", "--temp", "0"])
-            .success(),
+        env.run(&["run", MODEL, "?", "--temp", "0"]).success(),
         "ab\n"
     );
-    let sampled = surroundings.run(&["run", MODEL, "?", "--seed", "1"]);
+    let sampled = env.run(&["run", MODEL, "?", "--seed", "1"]);
     assert_ne!(sampled.success(), "ab\n");
 }
 
 #[test]
-fn statistics_go_to_stderr() {
-    let surroundings = surroundings(&Checkpoint::saying(&["a", "b"]));
-    let outcome = surroundings.run(&["run", MODEL, "?", "--stats"]);
+fn stats_are_printed_to_stderr() {
+    let env = env(&Checkpoint::saying(&["a", "b"]));
+    let outcome = env.run(&["run", MODEL, "?", "--stats"]);
     assert_eq!(outcome.success(), "ab\n");
     for word in [
         "prompt",
         "first token",
-        "answer 3 tokens",
+        "generation 3 tokens",
         "tok/s",
         "peak memory",
     ] {
@@ -356,9 +340,9 @@ fn statistics_go_to_stderr() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_panic() {
-    let surroundings = surroundings(&Checkpoint::endless());
-    let mut command = surroundings.command(&["run", MODEL, "?", "--max-tokens", "2000"]);
+fn closed_output_pipe_is_not_an_error() {
+    let env = env(&Checkpoint::endless());
+    let mut command = env.command(&["run", MODEL, "?", "--max-tokens", "2000"]);
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -371,22 +355,21 @@ fn a_reader_that_leaves_is_no_panic() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_behind_the_output_is_an_error() {
-    let surroundings = surroundings(&Checkpoint::saying(&["a"]));
+fn full_output_disk_is_an_error() {
+    let env = env(&Checkpoint::saying(&["a"]));
     let full = std::fs::OpenOptions::new()
         .write(true)
         .open("/dev/full")
         .unwrap();
-    let outcome = Outcome::of(surroundings.command(&["run", MODEL, "?"]).stdout(full));
+    let outcome = Outcome::of(env.command(&["run", MODEL, "?"]).stdout(full));
     outcome.failure(&["No space left"]);
 }
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_stops_the_answer() {
-    let surroundings = surroundings(&Checkpoint::endless());
-    let mut command =
-        surroundings.command(&["run", MODEL, "?", "--max-tokens", "4000", "--stream-json"]);
+fn ctrl_c_stops_generation() {
+    let env = env(&Checkpoint::endless());
+    let mut command = env.command(&["run", MODEL, "?", "--max-tokens", "4000", "--stream-json"]);
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -402,20 +385,18 @@ fn an_interrupt_stops_the_answer() {
 }
 
 #[test]
-fn metal_is_refused_clearly() {
-    let surroundings = surroundings(&Checkpoint::saying(&["a"]));
-    surroundings
-        .run(&["run", MODEL, "?", "--device", "metal"])
+fn metal_is_an_error_that_suggests_cpu() {
+    let env = env(&Checkpoint::saying(&["a"]));
+    env.run(&["run", MODEL, "?", "--device", "metal"])
         .failure(&["Metal", "cpu"]);
 }
 
 #[test]
-fn threads_do_not_change_the_answer() {
-    let surroundings = surroundings(&Checkpoint::saying(&["a", "b", "c"]));
+fn threads_do_not_change_the_completion() {
+    let env = env(&Checkpoint::saying(&["a", "b", "c"]));
     for threads in ["1", "2", "3"] {
         assert_eq!(
-            surroundings
-                .run(&["run", MODEL, "?", "--threads", threads])
+            env.run(&["run", MODEL, "?", "--threads", threads])
                 .success(),
             "abc\n"
         );

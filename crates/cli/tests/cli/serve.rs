@@ -1,4 +1,4 @@
-//! `mlxm serve`: how it begins, what it refuses, and how it ends.
+//! `mlxm serve`: startup, invalid options and shutdown.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,9 +7,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::checkpoint::write_json;
-use crate::support::{Checkpoint, Outcome, Surroundings};
+use crate::support::{Checkpoint, Outcome, TestEnv};
 
-/// A server process that is ready.
+/// A running server process.
 pub struct Server {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -44,8 +44,8 @@ impl Server {
         Outcome::from(self.child.wait_with_output().unwrap())
     }
 
-    /// Asks for an answer that does not end, and waits for its beginning.
-    fn ask_for_an_endless_answer(&self) -> TcpStream {
+    /// Requests an endless completion and waits for its first event.
+    fn start_endless_completion(&self) -> TcpStream {
         let messages = json!([{"role": "user", "content": "Hi"}]);
         let body =
             json!({"model": "tiny", "messages": messages, "ignore_eos": true, "stream": true});
@@ -63,29 +63,29 @@ impl Server {
             assert_ne!(
                 reader.read_line(&mut line).unwrap(),
                 0,
-                "the answer has not begun"
+                "the stream ended without an event"
             );
         }
         stream
     }
 }
 
-pub fn surroundings() -> Surroundings {
-    let surroundings = Surroundings::new();
-    let folder = surroundings.local_model("tiny", &Checkpoint::endless());
-    // Answers that do not end while a test looks at them.
+pub fn env() -> TestEnv {
+    let env = TestEnv::new();
+    let folder = env.local_model("tiny", &Checkpoint::endless());
+    // Completions that do not end during a test.
     let file = folder.join("config.json");
     let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     config["max_position_embeddings"] = 1_000_000.into();
     write_json(&file, &config);
-    surroundings
+    env
 }
 
 const ARGUMENTS: [&str; 12] = [
     "serve",
     "--model",
     "tiny",
-    "--context",
+    "--context-length",
     "1000000",
     "--max-sequences",
     "1",
@@ -96,17 +96,17 @@ const ARGUMENTS: [&str; 12] = [
     "1",
 ];
 
-pub fn serve(surroundings: &Surroundings, more: &[&str]) -> Server {
-    Server::start(surroundings.command(&ARGUMENTS).args(more))
+pub fn serve(env: &TestEnv, more: &[&str]) -> Server {
+    Server::start(env.command(&ARGUMENTS).args(more))
 }
 
 #[test]
-fn a_ready_server_answers_the_other_commands_and_ends_with_a_signal() {
-    let surroundings = surroundings();
-    let server = serve(&surroundings, &[]);
+fn server_serves_run_and_exits_on_sigterm() {
+    let env = env();
+    let server = serve(&env, &[]);
     assert_eq!(server.ready["event"], "ready");
     assert_eq!(server.ready["pid"], server.child.id());
-    let ask = [
+    let arguments = [
         "run",
         "--url",
         server.url(),
@@ -117,8 +117,8 @@ fn a_ready_server_answers_the_other_commands_and_ends_with_a_signal() {
         "--temp",
         "0",
     ];
-    let remote = surroundings.run(&ask);
-    let local = surroundings.run(&[
+    let remote = env.run(&arguments);
+    let local = env.run(&[
         "run",
         "tiny",
         "Hi",
@@ -135,24 +135,24 @@ fn a_ready_server_answers_the_other_commands_and_ends_with_a_signal() {
 }
 
 #[test]
-fn running_answers_have_their_time_and_a_second_signal_takes_it() {
-    let surroundings = surroundings();
-    let server = serve(&surroundings, &["--drain-timeout", "0"]);
-    let answer = server.ask_for_an_endless_answer();
+fn shutdown_waits_for_requests_until_the_timeout_or_a_second_signal() {
+    let env = env();
+    let server = serve(&env, &["--shutdown-timeout", "0"]);
+    let stream = server.start_endless_completion();
     server.signal(libc::SIGINT);
     let outcome = server.end();
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
     assert!(
-        outcome.stderr.contains("have been cancelled"),
+        outcome.stderr.contains("running requests were cancelled"),
         "{outcome:#?}"
     );
-    drop(answer);
+    drop(stream);
 
     for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130)] {
-        let server = serve(&surroundings, &["--drain-timeout", "1000"]);
-        let answer = server.ask_for_an_endless_answer();
+        let server = serve(&env, &["--shutdown-timeout", "1000"]);
+        let stream = server.start_endless_completion();
         server.signal(signal);
-        // The first one has been seen when new requests are refused.
+        // The server has handled the first signal when its state is draining.
         loop {
             let mut other = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
             other.write_all(b"GET /health HTTP/1.0\r\n\r\n").unwrap();
@@ -164,15 +164,15 @@ fn running_answers_have_their_time_and_a_second_signal_takes_it() {
         }
         server.signal(signal);
         assert_eq!(server.end().code, Some(code));
-        drop(answer);
+        drop(stream);
     }
 }
 
 #[test]
-fn a_server_ends_with_the_process_that_started_it() {
-    let surroundings = surroundings();
+fn exit_with_parent_exits_when_the_parent_exits() {
+    let env = env();
     let mut shell = Command::new("sh");
-    surroundings.environment(&mut shell);
+    env.environment(&mut shell);
     let program = assert_cmd::cargo::cargo_bin!("mlxm").display().to_string();
     let script = format!(
         "{program} {} --exit-with-parent & read line",
@@ -182,26 +182,26 @@ fn a_server_ends_with_the_process_that_started_it() {
     let mut server = Server::start(&mut shell);
     drop(server.child.stdin.take());
     let mut rest = String::new();
-    // The pipe closes when the last process that holds it has ended.
+    // The pipe closes when the last process that holds it exits.
     server.output.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "");
 }
 
 #[test]
-fn what_cannot_be_served_is_refused() {
-    let surroundings = surroundings();
-    let run = |more: &[&str]| Outcome::of(surroundings.command(&ARGUMENTS).args(more));
+fn invalid_options_are_rejected() {
+    let env = env();
+    let run = |more: &[&str]| Outcome::of(env.command(&ARGUMENTS).args(more));
     let open = run(&["--host", "0.0.0.0"]);
     assert_eq!(open.code, Some(1), "{open:#?}");
-    assert!(open.stderr.contains("a key is needed"), "{open:#?}");
+    assert!(open.stderr.contains("an API key is required"), "{open:#?}");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let busy = surroundings.run(&["serve", "--model", "tiny", "--port", &port]);
+    let busy = env.run(&["serve", "--model", "tiny", "--port", &port]);
     assert_eq!(busy.code, Some(1), "{busy:#?}");
     assert!(busy.stderr.contains("choose another --port"), "{busy:#?}");
-    let absent = surroundings.run(&["serve", "--model", "absent"]);
+    let absent = env.run(&["serve", "--model", "absent"]);
     assert_eq!(absent.code, Some(1), "{absent:#?}");
     assert_eq!(run(&["--max-batch-tokens", "0"]).code, Some(2));
-    assert_eq!(run(&["--tool-parser", "nonsense"]).code, Some(2));
-    assert_eq!(surroundings.run(&["serve"]).code, Some(2));
+    assert_eq!(run(&["--tool-call-parser", "nonsense"]).code, Some(2));
+    assert_eq!(env.run(&["serve"]).code, Some(2));
 }

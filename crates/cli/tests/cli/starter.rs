@@ -1,20 +1,19 @@
-//! The starter model, where the test runner provides it.
+//! Tests with the starter model.
 
-use crate::support::{Surroundings, starter_model};
+use crate::support::{TestEnv, starter_model};
 
 #[test]
-fn knows_the_capital_of_france() {
-    let Some(model) = starter_model() else { return };
+fn run_completes_a_prompt_correctly() {
+    let model = starter_model();
     let question = "What is the capital of France? Answer in one sentence.";
-    let outcome =
-        Surroundings::new().run(&["run", model.to_str().unwrap(), question, "--temp", "0"]);
+    let outcome = TestEnv::new().run(&["run", model.to_str().unwrap(), question, "--temp", "0"]);
     assert_eq!(outcome.success(), "The capital of France is Paris.\n");
 }
 
 #[test]
-fn shows_its_characteristics() {
-    let Some(model) = starter_model() else { return };
-    let shown = Surroundings::new()
+fn show_prints_the_architecture() {
+    let model = starter_model();
+    let shown = TestEnv::new()
         .run(&["show", model.to_str().unwrap(), "--json"])
         .json();
     assert_eq!(
@@ -26,19 +25,20 @@ fn shows_its_characteristics() {
 }
 
 #[test]
-fn predicts_english_better_than_noise() {
-    let Some(model) = starter_model() else { return };
-    let surroundings = Surroundings::new();
+fn perplexity_is_lower_on_english_than_on_shuffled_words() {
+    let model = starter_model();
+    let env = TestEnv::new();
     let text = "The sun rises in the east and sets in the west. Water boils at one hundred degrees Celsius at sea level.";
-    std::fs::write(surroundings.path().join("english.txt"), text).unwrap();
-    let noise: String = text.split(' ').rev().collect::<Vec<_>>().join(" ");
-    std::fs::write(surroundings.path().join("noise.txt"), noise).unwrap();
+    std::fs::write(env.path().join("english.txt"), text).unwrap();
+    let reversed: String = text.split(' ').rev().collect::<Vec<_>>().join(" ");
+    std::fs::write(env.path().join("reversed.txt"), reversed).unwrap();
     let perplexity = |file: &str| {
         let arguments = ["perplexity", model.to_str().unwrap(), file, "--json"];
-        surroundings.run(&arguments).json()["perplexity"]
-            .as_f64()
-            .unwrap()
+        env.run(&arguments).json()["perplexity"].as_f64().unwrap()
     };
-    let (english, noise) = (perplexity("english.txt"), perplexity("noise.txt"));
-    assert!(english < 30.0 && noise > 5.0 * english, "{english} {noise}");
+    let (english, reversed) = (perplexity("english.txt"), perplexity("reversed.txt"));
+    assert!(
+        english < 30.0 && reversed > 5.0 * english,
+        "{english} {reversed}"
+    );
 }

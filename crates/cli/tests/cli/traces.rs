@@ -1,4 +1,4 @@
-//! `mlxm serve --otlp-endpoint`: what a collector of traces gets.
+//! `mlxm serve --otlp-endpoint`: exported traces.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -10,10 +10,10 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde_json::json;
 
-use crate::serve::{serve, surroundings};
+use crate::serve::{env, serve};
 use crate::support::Outcome;
 
-/// Takes what is sent to it and says that all is well.
+/// A fake OTLP collector that accepts every request.
 struct Collector {
     address: String,
     requests: Receiver<(String, Vec<u8>)>,
@@ -33,7 +33,7 @@ impl Collector {
                         (&stream)
                             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
                             .unwrap();
-                        // The test may have seen enough.
+                        // The receiver is dropped at the end of the test.
                         let _ = sender.send(request);
                     }
                 });
@@ -42,14 +42,16 @@ impl Collector {
         Self { address, requests }
     }
 
-    /// The service's name and its spans, once it has sent a batch.
+    /// The service name and spans of the next batch.
     fn spans(&self) -> (String, Vec<Span>) {
         let (path, body) = self.requests.recv().unwrap();
         assert_eq!(path, "/v1/traces");
         let batch = ExportTraceServiceRequest::decode(&*body).unwrap();
         let service = &batch.resource_spans[0];
         let attributes = &service.resource.as_ref().unwrap().attributes;
-        let name = attributes.iter().find(|one| one.key == "service.name");
+        let name = attributes
+            .iter()
+            .find(|attribute| attribute.key == "service.name");
         let Some(Attribute::StringValue(name)) = name.unwrap().value.clone().unwrap().value else {
             panic!("{attributes:?}");
         };
@@ -79,11 +81,14 @@ fn read(stream: &TcpStream) -> Option<(String, Vec<u8>)> {
 }
 
 fn attribute<'a>(span: &'a Span, key: &str) -> Option<&'a Attribute> {
-    let found = span.attributes.iter().find(|one| one.key == key)?;
+    let found = span
+        .attributes
+        .iter()
+        .find(|attribute| attribute.key == key)?;
     found.value.as_ref()?.value.as_ref()
 }
 
-/// The whole response to a request with these headers.
+/// Sends a request with these headers and returns the response.
 fn post(url: &str, path: &str, headers: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
     let length = body.len();
@@ -97,29 +102,29 @@ fn post(url: &str, path: &str, headers: &str, body: &str) -> String {
 }
 
 #[test]
-fn a_collector_gets_each_request_as_a_part_of_its_clients_trace() {
+fn request_spans_join_the_trace_of_the_client() {
     let collector = Collector::start();
-    let surroundings = surroundings();
-    let server = serve(&surroundings, &["--otlp-endpoint", &collector.address]);
+    let env = env();
+    let server = serve(&env, &["--otlp-endpoint", &collector.address]);
     let body = json!({"model": "tiny", "prompt": [1, 2, 3], "max_tokens": 5, "ignore_eos": true, "stream": true});
     let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
-    let answer = post(
+    let response = post(
         server.url(),
         "/v1/completions",
         &format!("traceparent: 00-{trace}-{parent}-01\r\n"),
         &body.to_string(),
     );
-    assert!(answer.contains("[DONE]"), "{answer}");
-    // What has not been sent yet goes out at the end.
+    assert!(response.contains("[DONE]"), "{response}");
+    // Pending spans are exported at shutdown.
     server.signal(libc::SIGTERM);
     assert_eq!(server.end().code, Some(0));
     let (service, spans) = collector.spans();
     assert_eq!(service, "mlxm");
-    let of = |name: &str| {
+    let span = |name: &str| {
         let found = spans.iter().find(|span| span.name == name);
-        found.unwrap_or_else(|| panic!("there is no {name} in {spans:#?}"))
+        found.unwrap_or_else(|| panic!("no {name} in {spans:#?}"))
     };
-    let (request, answer) = (of("POST /v1/completions"), of("completion"));
+    let (request, completion) = (span("POST /v1/completions"), span("completion"));
     let (trace, parent) = (
         u128::from_str_radix(trace, 16).unwrap(),
         u64::from_str_radix(parent, 16).unwrap(),
@@ -134,42 +139,42 @@ fn a_collector_gets_each_request_as_a_part_of_its_clients_trace() {
         attribute(request, "http.response.status_code"),
         Some(&Attribute::IntValue(200))
     );
-    assert_eq!(answer.parent_span_id, request.span_id);
+    assert_eq!(completion.parent_span_id, request.span_id);
     assert_eq!(
-        attribute(answer, "gen_ai.usage.input_tokens"),
+        attribute(completion, "gen_ai.usage.input_tokens"),
         Some(&Attribute::IntValue(3))
     );
     assert_eq!(
-        attribute(answer, "gen_ai.usage.output_tokens"),
+        attribute(completion, "gen_ai.usage.output_tokens"),
         Some(&Attribute::IntValue(5))
     );
-    // A stream goes on behind its headers.
-    assert!(request.end_time_unix_nano >= answer.end_time_unix_nano);
+    // The request span covers the stream after the response headers.
+    assert!(request.end_time_unix_nano >= completion.end_time_unix_nano);
 }
 
 #[test]
-fn an_address_that_is_none_is_refused_and_a_deaf_collector_is_not() {
-    let surroundings = surroundings();
-    let refused = surroundings.run(&[
+fn invalid_collector_urls_are_rejected_and_unreachable_ones_ignored() {
+    let env = env();
+    let rejected = env.run(&[
         "serve",
         "--model",
         "tiny",
         "--otlp-endpoint",
         "localhost:4318",
     ]);
-    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    assert_eq!(rejected.code, Some(1), "{rejected:#?}");
     assert!(
-        refused
+        rejected
             .stderr
             .contains("cannot send traces to localhost:4318"),
-        "{refused:#?}"
+        "{rejected:#?}"
     );
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", gone.local_addr().unwrap());
-    drop(gone);
-    let server = serve(&surroundings, &["--otlp-endpoint", &address]);
-    let answer = post(server.url(), "/tokenize", "", r#"{"content": "Hi"}"#);
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let server = serve(&env, &["--otlp-endpoint", &address]);
+    let response = post(server.url(), "/tokenize", "", r#"{"content": "Hi"}"#);
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     server.signal(libc::SIGTERM);
     let outcome: Outcome = server.end();
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");

@@ -2,7 +2,7 @@
 
 use crate::ConvertError;
 
-/// One architecture of both worlds.
+/// An architecture in GGUF and in `config.json`.
 #[derive(Debug)]
 pub(super) struct Architecture {
     /// `general.architecture`.
@@ -11,11 +11,12 @@ pub(super) struct Architecture {
     pub(super) model_type: &'static str,
     /// The class in `architectures` of `config.json`.
     pub(super) class: &'static str,
-    /// Whether the rows of the query and key projections are stored in rotary pairs.
-    pub(super) rotary_pairs: bool,
-    /// What GGUF has added to the weights of norms.
+    /// Whether the rows of the query and key projections are permuted for interleaved RoPE (`permute` in llama.cpp's
+    /// `convert_hf_to_gguf.py`).
+    pub(super) permuted_qk: bool,
+    /// Added to the weights of norms in GGUF.
     pub(super) norm_offset: f32,
-    /// Modules of a block, by their GGUF names, beside [`ATTENTION`].
+    /// Modules of a block in addition to [`ATTENTION`]: names in GGUF and in MLX.
     modules: &'static [(&'static str, &'static str)],
 }
 
@@ -27,14 +28,14 @@ const ATTENTION: &[(&str, &str)] = &[
     ("attn_output", "self_attn.o_proj"),
 ];
 
-const GATED: &[(&str, &str)] = &[
+const GATED_MLP: &[(&str, &str)] = &[
     ("ffn_norm", "post_attention_layernorm"),
     ("ffn_gate", "mlp.gate_proj"),
     ("ffn_up", "mlp.up_proj"),
     ("ffn_down", "mlp.down_proj"),
 ];
 
-const GATED_FOUR_NORMS: &[(&str, &str)] = &[
+const GATED_MLP_FOUR_NORMS: &[(&str, &str)] = &[
     ("attn_q_norm", "self_attn.q_norm"),
     ("attn_k_norm", "self_attn.k_norm"),
     ("post_attention_norm", "post_attention_layernorm"),
@@ -55,7 +56,7 @@ const fn architecture(
         gguf,
         model_type,
         class,
-        rotary_pairs: false,
+        permuted_qk: false,
         norm_offset: 0.0,
         modules,
     }
@@ -63,10 +64,10 @@ const fn architecture(
 
 const ARCHITECTURES: &[Architecture] = &[
     Architecture {
-        rotary_pairs: true,
-        ..architecture("llama", "llama", "LlamaForCausalLM", GATED)
+        permuted_qk: true,
+        ..architecture("llama", "llama", "LlamaForCausalLM", GATED_MLP)
     },
-    architecture("qwen2", "qwen2", "Qwen2ForCausalLM", GATED),
+    architecture("qwen2", "qwen2", "Qwen2ForCausalLM", GATED_MLP),
     architecture(
         "qwen3",
         "qwen3",
@@ -82,11 +83,16 @@ const ARCHITECTURES: &[Architecture] = &[
     ),
     Architecture {
         norm_offset: 1.0,
-        ..architecture("gemma", "gemma", "GemmaForCausalLM", GATED)
+        ..architecture("gemma", "gemma", "GemmaForCausalLM", GATED_MLP)
     },
     Architecture {
         norm_offset: 1.0,
-        ..architecture("gemma2", "gemma2", "Gemma2ForCausalLM", GATED_FOUR_NORMS)
+        ..architecture(
+            "gemma2",
+            "gemma2",
+            "Gemma2ForCausalLM",
+            GATED_MLP_FOUR_NORMS,
+        )
     },
     Architecture {
         norm_offset: 1.0,
@@ -94,7 +100,7 @@ const ARCHITECTURES: &[Architecture] = &[
             "gemma3",
             "gemma3_text",
             "Gemma3ForCausalLM",
-            GATED_FOUR_NORMS,
+            GATED_MLP_FOUR_NORMS,
         )
     },
     architecture(
@@ -109,8 +115,8 @@ const ARCHITECTURES: &[Architecture] = &[
         ],
     ),
     Architecture {
-        rotary_pairs: true,
-        ..architecture("granite", "granite", "GraniteForCausalLM", GATED)
+        permuted_qk: true,
+        ..architecture("granite", "granite", "GraniteForCausalLM", GATED_MLP)
     },
     architecture(
         "olmo2",
@@ -137,26 +143,27 @@ const ARCHITECTURES: &[Architecture] = &[
         ],
     ),
     Architecture {
-        rotary_pairs: true,
-        ..architecture("smollm3", "smollm3", "SmolLM3ForCausalLM", GATED)
+        permuted_qk: true,
+        ..architecture("smollm3", "smollm3", "SmolLM3ForCausalLM", GATED_MLP)
     },
 ];
 
-/// What a tensor of the file becomes.
+/// The use of a tensor of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A parameter: its module path and `weight` or `bias`.
+    /// A parameter of the module at path `module`.
     Parameter {
         module: String,
+        /// `weight` or `bias`.
         leaf: &'static str,
         heads: Option<Heads>,
         is_norm: bool,
     },
-    /// Rotary factors, which become part of the configuration.
+    /// RoPE frequency factors, which become part of the configuration.
     RopeFactors,
 }
 
-/// Which head count the rows of a projection divide into.
+/// The kind of heads that the rows of a projection belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heads {
     Query,
@@ -177,7 +184,7 @@ impl Architecture {
             })
     }
 
-    /// The role of the tensor `name`; `None` if this architecture has no such tensor.
+    /// The role of the tensor `name`; `None` if the architecture does not have it.
     pub(super) fn role(&self, name: &str) -> Option<Role> {
         if matches!(
             name,

@@ -1,14 +1,14 @@
-//! The block formats of GGUF.
+//! Decoding of the quantized blocks of GGUF, as defined in ggml's `ggml-common.h` and `ggml-quants.c`.
 //!
-//! Two views of a block: the affine groups it consists of, where it does (`w = scale · q + bias` over 32 values, the
-//! form of MLX's affine quantization), and its values as floats, for every type.
+//! Every type can be dequantized to floats. Types that consist of affine groups of 32 values (`w = scale · q + bias`,
+//! as in MLX's affine quantization) can also be decoded to these groups.
 
 use half::{bf16, f16};
 use mlxm_kernels::quant::{E2M1, e8m0_to_f32};
 
 use super::types::TensorType;
 
-/// Values per affine group of every type that has such groups.
+/// Values per affine group.
 pub(super) const GROUP: usize = 32;
 
 /// 32 values that share a scale and a bias.
@@ -20,7 +20,7 @@ pub(super) struct AffineGroup {
 }
 
 impl TensorType {
-    /// Bits per value of the affine groups this type consists of; `None` if it does not.
+    /// Bits per value if the type consists of affine groups.
     pub(super) fn affine_bits(self) -> Option<u32> {
         match self {
             Self::Q4_0 | Self::Q4_1 | Self::Q4_K => Some(4),
@@ -35,7 +35,7 @@ fn half_at(block: &[u8], offset: usize) -> f32 {
     f16::from_le_bytes([block[offset], block[offset + 1]]).to_f32()
 }
 
-/// Calls `visit` with the groups of one row of a type with [`TensorType::affine_bits`].
+/// Calls `visit` with each affine group of one row. Other types have none.
 pub(super) fn affine_groups(
     tensor_type: TensorType,
     row: &[u8],
@@ -85,7 +85,7 @@ pub(super) fn affine_groups(
     }
 }
 
-/// 32 values from 16 bytes: the low nibbles first, then the high ones.
+/// Unpacks 16 bytes to 32 values: first the low nibbles, then the high nibbles.
 fn nibbles(bytes: &[u8]) -> [u8; GROUP] {
     std::array::from_fn(|index| {
         if index < 16 {
@@ -103,7 +103,7 @@ fn with_fifth_bits(mut values: [u8; GROUP], bits: &[u8]) -> [u8; GROUP] {
     values
 }
 
-/// The eight groups of a Q4_K or Q5_K block. Scales and minima are 6-bit integers times a half each.
+/// The eight groups of a Q4_K or Q5_K super-block. Scales and minimums are 6-bit integers, each multiplied by an f16.
 fn super_block(
     block: &[u8],
     nibbles: &[u8],
@@ -134,7 +134,7 @@ fn super_block(
     }
 }
 
-/// Writes the values of one row of any supported type to `out`.
+/// Dequantizes one row of any supported type to `out`.
 pub(super) fn dequantize_row(tensor_type: TensorType, row: &[u8], out: &mut [f32]) {
     let (block_values, block_bytes) = tensor_type.block();
     if tensor_type.affine_bits().is_some() {
@@ -164,7 +164,7 @@ pub(super) fn dequantize_row(tensor_type: TensorType, row: &[u8], out: &mut [f32
             TensorType::Q2_K => q2_k(block, out),
             TensorType::Q3_K => q3_k(block, out),
             TensorType::Q6_K => q6_k(block, out),
-            TensorType::IQ4_NL => nonlinear(half_at(block, 0), &block[2..], out),
+            TensorType::IQ4_NL => iq4(half_at(block, 0), &block[2..], out),
             TensorType::IQ4_XS => iq4_xs(block, out),
             TensorType::MXFP4 => {
                 let scale = e8m0_to_f32(block[0]);
@@ -177,7 +177,7 @@ pub(super) fn dequantize_row(tensor_type: TensorType, row: &[u8], out: &mut [f32
     }
 }
 
-/// 16 groups of 16: `d · scale · q − m · minimum` with 2-bit q and 4-bit scales and minima.
+/// 16 groups of 16: `d · scale · q − m · minimum` with 2-bit q and 4-bit scales and minimums.
 fn q2_k(block: &[u8], out: &mut [f32]) {
     let (scale, minimum) = (half_at(block, 80), half_at(block, 82));
     for (index, out) in out.iter_mut().enumerate() {
@@ -199,14 +199,15 @@ fn q3_k(block: &[u8], out: &mut [f32]) {
         let units = i16::from(low | high << 4) - 32;
         let (byte, shift) = interleaved(index, 2);
         let low = block[32 + byte] >> shift & 3;
-        // One bit plane per run of 32 values, set where nothing is to be subtracted.
+        // One bit plane per 32 values: 4 is subtracted where the bit is 0.
         let high = block[index % 32] >> (index / 32) & 1;
         let q = i16::from(low) - 4 * i16::from(1 - high);
         *out = scale * f32::from(units) * f32::from(q);
     }
 }
 
-/// Where the 2-bit fields of a 256-value block are: within each 128, four runs of 32 share the same 32 bytes.
+/// Byte index and shift of the field of a value in a 256-value block: in each half, four runs of 32 values share 32
+/// bytes.
 fn interleaved(index: usize, bits: usize) -> (usize, usize) {
     (index / 128 * 32 + index % 32, index % 128 / 32 * bits)
 }
@@ -224,14 +225,14 @@ fn q6_k(block: &[u8], out: &mut [f32]) {
     }
 }
 
-/// The 16 levels of the IQ4 types.
-const IQ4_LEVELS: [i8; 16] = [
+/// The codebook of the IQ4 types (`kvalues_iq4nl` in ggml).
+const IQ4_CODEBOOK: [i8; 16] = [
     -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
 ];
 
-fn nonlinear(scale: f32, bytes: &[u8], out: &mut [f32]) {
+fn iq4(scale: f32, bytes: &[u8], out: &mut [f32]) {
     for (out, code) in out.iter_mut().zip(nibbles(bytes)) {
-        *out = scale * f32::from(IQ4_LEVELS[usize::from(code)]);
+        *out = scale * f32::from(IQ4_CODEBOOK[usize::from(code)]);
     }
 }
 
@@ -242,6 +243,6 @@ fn iq4_xs(block: &[u8], out: &mut [f32]) {
     for (group, out) in out.chunks_exact_mut(GROUP).enumerate() {
         let low = block[4 + group / 2] >> (group % 2 * 4) & 15;
         let units = i16::from(low) | ((high >> (2 * group) & 3) << 4).cast_signed();
-        nonlinear(scale * f32::from(units - 32), &block[8 + 16 * group..], out);
+        iq4(scale * f32::from(units - 32), &block[8 + 16 * group..], out);
     }
 }

@@ -8,10 +8,10 @@ use super::reader::Gguf;
 use super::rope::rope_scaling;
 use crate::ConvertError;
 
-/// No count in a model's shape is larger.
-const LARGEST_COUNT: u64 = 1 << 32;
+/// Limit for counts and dimensions, so that arithmetic on them does not overflow.
+const MAX_COUNT: u64 = 1 << 32;
 
-/// Metadata of one architecture: keys are prefixed with its name.
+/// Access to the metadata of an architecture, whose keys are prefixed with its name.
 pub(super) struct Metadata<'a> {
     pub(super) gguf: &'a Gguf<'a>,
     pub(super) architecture: &'static Architecture,
@@ -23,11 +23,11 @@ impl Metadata<'_> {
     }
 
     pub(super) fn count(&self, name: &str) -> Result<u64, GgufError> {
-        self.gguf.u64(&self.key(name), LARGEST_COUNT)
+        self.gguf.u64(&self.key(name), MAX_COUNT)
     }
 
     pub(super) fn optional_count(&self, name: &str) -> Result<Option<u64>, GgufError> {
-        self.gguf.optional_u64(&self.key(name), LARGEST_COUNT)
+        self.gguf.optional_u64(&self.key(name), MAX_COUNT)
     }
 
     pub(super) fn number(&self, name: &str) -> Result<f64, GgufError> {
@@ -52,7 +52,7 @@ impl Metadata<'_> {
     }
 }
 
-/// Counts that both the configuration and the tensors need.
+/// Dimensions used by the configuration and the tensors.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dimensions {
     pub(super) layers: u64,
@@ -81,7 +81,7 @@ impl Dimensions {
         };
         let head_dim = match metadata.optional_count("attention.key_length")? {
             Some(length) => positive("attention.key_length", length)?,
-            // The projection knows better than the convention.
+            // The shape of the projection is more reliable than hidden_size / heads.
             None => metadata
                 .rows("blk.0.attn_q.weight")
                 .map_or(hidden / heads, |rows| rows / heads),
@@ -90,7 +90,7 @@ impl Dimensions {
             && value_length != head_dim
         {
             return Err(ConvertError::Unsupported(format!(
-                "its heads have {head_dim} key and {value_length} value dimensions"
+                "its heads have {head_dim} dimensions for keys and {value_length} for values"
             )));
         }
         Ok(Self {
@@ -103,7 +103,7 @@ impl Dimensions {
     }
 }
 
-/// The configuration without quantization, token ids and float type.
+/// `config.json` without quantization, token ids and float type.
 pub(super) fn config(
     metadata: &Metadata<'_>,
     dimensions: Dimensions,
@@ -112,13 +112,13 @@ pub(super) fn config(
         && experts > 0
     {
         return Err(ConvertError::Unsupported(format!(
-            "it is a mixture of {experts} experts, and only dense {} models are supported",
+            "it is a mixture of {experts} experts; only dense {} models are supported",
             metadata.architecture.gguf
         )));
     }
     let architecture = metadata.architecture;
     let vocabulary = metadata.rows("token_embd.weight").ok_or_else(|| {
-        ConvertError::tensor("token_embd.weight", "it is missing or not a matrix")
+        ConvertError::tensor("token_embd.weight", "it is missing or not two-dimensional")
     })?;
     let mut config = Map::new();
     let mut set = |key: &str, value: Value| {
@@ -151,21 +151,21 @@ pub(super) fn config(
             json!(metadata.number("attention.layer_norm_rms_epsilon")?),
         );
     }
-    let default_base = if architecture.model_type == "gemma3_text" {
+    let default_theta = if architecture.model_type == "gemma3_text" {
         1e6
     } else {
         1e4
     };
-    let base = metadata.optional_number("rope.freq_base")?;
-    set("rope_theta", json!(base.unwrap_or(default_base)));
+    let theta = metadata.optional_number("rope.freq_base")?;
+    set("rope_theta", json!(theta.unwrap_or(default_theta)));
     set("rope_scaling", rope_scaling(metadata, dimensions)?);
     set("tie_word_embeddings", json!(!metadata.has("output.weight")));
     partial_rotary(metadata, dimensions, &mut set)?;
-    particulars(metadata, dimensions, &mut set)?;
+    architecture_keys(metadata, dimensions, &mut set)?;
     Ok(config)
 }
 
-/// The share of a head that rotates, which only phi3 can say.
+/// The fraction of head dimensions that RoPE rotates. Of the supported architectures only phi3 can express it.
 fn partial_rotary(
     metadata: &Metadata<'_>,
     dimensions: Dimensions,
@@ -181,26 +181,26 @@ fn partial_rotary(
         );
     } else if rotated != dimensions.head_dim {
         return Err(ConvertError::Unsupported(format!(
-            "only {rotated} of {} dimensions of a head rotate",
+            "RoPE rotates only {rotated} of {} head dimensions",
             dimensions.head_dim
         )));
     }
     Ok(())
 }
 
-/// What only some architectures have.
-fn particulars(
+/// Keys that only some architectures have.
+fn architecture_keys(
     metadata: &Metadata<'_>,
     dimensions: Dimensions,
     set: &mut impl FnMut(&str, Value),
 ) -> Result<(), ConvertError> {
     let query_scale = || {
-        // The largest model of each Gemma generation divides by the model's width per head instead of the head's own.
-        let largest = matches!(
+        // The 27B models of Gemma 2 and 3 use hidden_size / heads instead of head_dim.
+        let is_27b = matches!(
             (metadata.architecture.model_type, dimensions.layers),
             ("gemma2", 46) | ("gemma3_text", 62)
         );
-        if largest {
+        if is_27b {
             dimensions.hidden / dimensions.heads
         } else {
             dimensions.head_dim
@@ -214,7 +214,7 @@ fn particulars(
         for (key, present) in [("attention_bias", &attention[..]), ("mlp_bias", &mlp[..])] {
             if present.iter().any(|bias| *bias != present[0]) {
                 return Err(ConvertError::Unsupported(format!(
-                    "only some of its layers have biases, which {key} cannot say"
+                    "only some of its projections have biases, which {key} cannot express"
                 )));
             }
             set(key, json!(present[0]));
@@ -246,7 +246,7 @@ fn particulars(
                 .is_some()
             {
                 return Err(ConvertError::Unsupported(
-                    "its logits are capped, which gemma3_text does not do".to_owned(),
+                    "it has final logit softcapping, which gemma3_text does not support".to_owned(),
                 ));
             }
             set("hidden_activation", json!("gelu_pytorch_tanh"));
@@ -266,7 +266,8 @@ fn particulars(
                 .is_some()
             {
                 return Err(ConvertError::Unsupported(
-                    "it is an OLMo 3, which has sliding windows; OLMo 2 has none".to_owned(),
+                    "it is an OLMo 3 model with sliding-window attention; only OLMo 2 is supported"
+                        .to_owned(),
                 ));
             }
             set("hidden_act", json!("silu"));

@@ -1,8 +1,8 @@
-//! Bounds-checked little-endian reading.
+//! Bounds-checked little-endian reader.
 
 use super::GgufError;
 
-/// A position in a byte slice that never moves past its end.
+/// A position in a byte slice, never past its end.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
@@ -18,7 +18,7 @@ impl<'a> Cursor<'a> {
         self.position
     }
 
-    /// The bytes from `start`, an earlier position, to here.
+    /// The bytes from the earlier position `start` to the current one.
     pub(super) fn since(&self, start: usize) -> &'a [u8] {
         &self.bytes[start..self.position]
     }

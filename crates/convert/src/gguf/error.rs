@@ -1,8 +1,8 @@
-//! What can be wrong with a GGUF file.
+//! Errors of reading a GGUF file.
 
 use std::path::PathBuf;
 
-/// A GGUF file that cannot be read. Each message names the part of the file that is wrong.
+/// A GGUF file that cannot be read. The message names the invalid part of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum GgufError {
     /// The file could not be opened or mapped.
@@ -10,51 +10,51 @@ pub enum GgufError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The first four bytes are not `GGUF`.
     #[error("not a GGUF file: it starts with {found:02x?} instead of \"GGUF\"")]
     Magic {
-        /// The bytes found, fewer than four when the file is that short.
+        /// The bytes found; fewer than four if the file is shorter.
         found: Vec<u8>,
     },
-    /// A version this reader does not know.
+    /// The version is not supported.
     #[error(
-        "GGUF version {0} is not supported (2 and 3 are); convert the model again with a current tool"
+        "GGUF version {0} is not supported (only 2 and 3): convert the model again with a current version of llama.cpp"
     )]
     Version(u32),
-    /// The file was written for a machine of the other byte order.
+    /// The file is big-endian.
     #[error("the GGUF file is big-endian; only little-endian files are supported")]
     BigEndian,
-    /// The file ends before something it announces.
+    /// The file ends too early.
     #[error(
-        "the GGUF file is truncated: {what} needs {needed} bytes at offset {offset}, the file has {size}"
+        "the GGUF file is truncated: {what} needs {needed} bytes at offset {offset}, but the file has {size}"
     )]
     Truncated {
         /// What was being read.
         what: String,
-        /// Where it starts.
+        /// Its offset in the file.
         offset: u64,
-        /// How long it is.
+        /// Its length in bytes.
         needed: u64,
-        /// The length of the file.
+        /// The length of the file in bytes.
         size: u64,
     },
     /// A value that contradicts the format or the rest of the file.
     #[error("the GGUF file is corrupt: {0}")]
     Corrupt(String),
-    /// A metadata key that the conversion needs is not there.
+    /// A required metadata key is missing.
     #[error("the GGUF metadata has no {0:?}")]
     MissingKey(String),
-    /// A metadata value of another type, or out of the range its meaning allows.
+    /// A metadata value has the wrong type or is out of range.
     #[error("the GGUF metadata value {key:?} is {found}, expected {expected}")]
     BadValue {
         /// The metadata key.
         key: String,
-        /// What is stored.
+        /// The value in the file.
         found: String,
-        /// What is needed.
+        /// The expected type or range.
         expected: String,
     },
 }

@@ -1,9 +1,9 @@
-//! The typed key-value pairs at the head of a GGUF file.
+//! The typed key-value pairs of a GGUF file.
 
 use super::GgufError;
 use super::cursor::Cursor;
 
-/// The types a metadata value can have, numbered as the format numbers them.
+/// The type of a metadata value (`gguf_metadata_value_type`), in the order of its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueType {
     U8,
@@ -31,7 +31,7 @@ impl ValueType {
         .copied()
     }
 
-    /// Bytes of one value; `None` for those of varying length.
+    /// Size of a value in bytes; `None` if it varies.
     fn size(self) -> Option<usize> {
         match self {
             Self::U8 | Self::I8 | Self::Bool => Some(1),
@@ -56,7 +56,7 @@ pub(super) enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// A word for messages.
+    /// A description for error messages.
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Integer(value) => format!("the integer {value}"),
@@ -71,8 +71,8 @@ impl Value<'_> {
     }
 }
 
-/// An array whose extent was checked when the file was opened; its items are decoded on use, so that a file cannot
-/// make the reader allocate more than the file's own length.
+/// An array whose extent is checked. Items are decoded on use, so that a corrupt count cannot cause an allocation
+/// larger than the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Array<'a> {
     element: ValueType,
@@ -81,7 +81,7 @@ pub(super) struct Array<'a> {
 }
 
 impl<'a> Array<'a> {
-    /// The items as strings; `None` if they are something else.
+    /// The items as strings; `None` if they have another type.
     pub(super) fn strings(&self) -> Option<Vec<&'a str>> {
         if self.element != ValueType::String {
             return None;
@@ -92,7 +92,7 @@ impl<'a> Array<'a> {
             .collect()
     }
 
-    /// The items as integers; `None` if they are something else. Booleans count as 0 and 1.
+    /// The items as integers; `None` if they have another type. Booleans count as 0 and 1.
     pub(super) fn integers(&self) -> Option<Vec<i64>> {
         self.scalars()?
             .into_iter()
@@ -104,7 +104,7 @@ impl<'a> Array<'a> {
             .collect()
     }
 
-    /// The items as floats; `None` if they are something else.
+    /// The items as floats; `None` if they have another type.
     pub(super) fn floats(&self) -> Option<Vec<f64>> {
         self.scalars()?
             .into_iter()
@@ -124,7 +124,7 @@ impl<'a> Array<'a> {
     }
 }
 
-/// Reads one value of type `id`. `key` names it in errors.
+/// Reads a value of type `id`. `key` is its name in errors.
 pub(super) fn read_value<'a>(
     cursor: &mut Cursor<'a>,
     id: u32,
@@ -183,7 +183,7 @@ fn scalar<'a>(
         ValueType::I32 => Value::Integer(i128::from(i32::from_le_bytes(cursor.array(what)?))),
         ValueType::U64 => Value::Integer(i128::from(u64::from_le_bytes(cursor.array(what)?))),
         ValueType::I64 => Value::Integer(i128::from(i64::from_le_bytes(cursor.array(what)?))),
-        ValueType::F32 => Value::Float(shortest(f32::from_le_bytes(cursor.array(what)?))),
+        ValueType::F32 => Value::Float(shortest_decimal(f32::from_le_bytes(cursor.array(what)?))),
         ValueType::F64 => Value::Float(f64::from_le_bytes(cursor.array(what)?)),
         ValueType::Bool => Value::Bool(u8::from_le_bytes(cursor.array(what)?) != 0),
         ValueType::String | ValueType::Array => {
@@ -192,8 +192,8 @@ fn scalar<'a>(
     })
 }
 
-/// The shortest decimal that is stored as `value`: 1e-5 rather than 9.99999974e-6, as the model's configuration had it.
-fn shortest(value: f32) -> f64 {
+/// The shortest decimal that rounds to `value`, such as 1e-5 instead of 9.99999974e-6.
+pub(super) fn shortest_decimal(value: f32) -> f64 {
     value
         .to_string()
         .parse()

@@ -1,9 +1,9 @@
-//! GGUF files to MLX checkpoints.
+//! Conversion of GGUF files.
 //!
-//! Types that consist of affine groups of 32 (`Q4_0`, `Q4_1`, `Q5_0`, `Q5_1`, `Q8_0`) keep exactly their numbers, and
-//! so does `MXFP4`; `Q4_K` and `Q5_K` keep their integers, and their scales, products of a half and a 6-bit integer,
-//! are rounded to the float type of the model. The other supported types are quantized again, with two bits more than
-//! they had: that keeps the new error well below the one already there.
+//! `MXFP4` and the types that consist of affine groups of 32 values (`Q4_0`, `Q4_1`, `Q5_0`, `Q5_1`, `Q8_0`) are
+//! converted without loss. `Q4_K` and `Q5_K` keep their integers; their scales, products of an f16 and a 6-bit
+//! integer, are rounded to the float type of the model. The other supported types are requantized with about two more
+//! bits, which keeps the additional error well below that of the original quantization.
 
 mod architecture;
 mod blocks;
@@ -33,9 +33,10 @@ use self::architecture::Architecture;
 use self::config::{Dimensions, Metadata};
 use self::reader::Gguf;
 use super::ConvertError;
+use super::execute::execute;
 use super::options::{ConvertOptions, ConvertReport, Progress};
-use super::run::{FileContent, Plan, run};
-use super::safetensors::torch_name;
+use super::plan::{FileContent, Plan};
+use super::safetensors::torch_dtype;
 
 /// Converts the GGUF file `source`.
 pub(super) fn convert(
@@ -47,7 +48,7 @@ pub(super) fn convert(
     let map = reader::map(source)?;
     let gguf = Gguf::parse(&map)?;
     let plan = plan(&gguf, options)?;
-    run(plan, output, options, progress)
+    execute(plan, output, options, progress)
 }
 
 fn plan<'a>(gguf: &'a Gguf<'a>, options: &ConvertOptions) -> Result<Plan<'a>, ConvertError> {
@@ -69,12 +70,12 @@ fn plan<'a>(gguf: &'a Gguf<'a>, options: &ConvertOptions) -> Result<Plan<'a>, Co
         config.insert(key.clone(), value.clone());
     }
     let float = tensors::model_float(gguf, options);
-    config.insert("torch_dtype".to_owned(), json!(torch_name(float)));
+    config.insert("torch_dtype".to_owned(), json!(torch_dtype(float)));
     let tensors = tensors::plan(&metadata, dimensions, float, options)?;
     let mut notes = tensors.notes;
     notes.extend(tokenizer.notes);
     Ok(Plan {
-        jobs: tensors.jobs,
+        tensors: tensors.plans,
         config,
         quantized: tensors.quantized,
         files: vec![

@@ -1,118 +1,118 @@
-//! How `tokenizer.ggml.pre` splits text before byte-pair encoding.
+//! The pre-tokenizers that `tokenizer.ggml.pre` names. They split text before byte-pair encoding.
 
 use serde_json::{Value, json};
 
 use crate::ConvertError;
 
-/// What a `pre` name stands for.
+/// Properties of a pre-tokenizer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PreTokenizer {
     split: Split,
-    /// Canonical composition before everything else.
-    composes: bool,
-    /// A word that is a token as a whole is taken without looking at merges.
-    pub(super) ignores_merges: bool,
-    /// Whether a beginning-of-text token is added where the file does not say.
-    pub(super) adds_bos: bool,
+    /// Normalize to NFC first.
+    nfc: bool,
+    /// `ignore_merges` of the BPE model: a word that is a token is not split.
+    pub(super) ignore_merges: bool,
+    /// Whether a beginning-of-text token is added if the file has no `add_bos_token`.
+    pub(super) add_bos: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Split {
-    /// GPT-2's own words.
+    /// The pattern of GPT-2.
     Gpt2,
-    /// GPT-2's words, every digit by itself.
+    /// The pattern of GPT-2, with single digits.
     Gpt2Digits,
-    /// The words a pattern finds.
+    /// The matches of a pattern.
     Pattern(&'static str),
 }
 
-/// Contractions, words with one leading sign, numbers of up to three digits, signs, line ends, spaces.
+/// Llama 3: contractions, words with one leading character, up to three digits, punctuation, line breaks, spaces.
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// The same with every digit by itself.
+/// Qwen 2: like Llama 3, with single digits.
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// Words are cut before a capital letter as well; contractions stay with them.
+/// GPT-4o: words are also split before a capital letter; contractions stay with their word.
 const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// The same without contractions, every digit by itself.
+/// Tekken: like GPT-4o, without contractions and with single digits.
 const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-const KNOWN: &[(&[&str], PreTokenizer)] = &[
-    (&["gpt-2", "phi-2", "mpt", "jais"], plain(Split::Gpt2)),
+const PRE_TOKENIZERS: &[(&[&str], PreTokenizer)] = &[
+    (&["gpt-2", "phi-2", "mpt", "jais"], with_split(Split::Gpt2)),
     (
         &["olmo"],
         PreTokenizer {
-            composes: true,
-            ..plain(Split::Gpt2)
+            nfc: true,
+            ..with_split(Split::Gpt2)
         },
     ),
     (
         &["smollm", "starcoder", "refact", "codeshell"],
-        plain(Split::Gpt2Digits),
+        with_split(Split::Gpt2Digits),
     ),
     (
         &["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"],
         PreTokenizer {
-            ignores_merges: true,
-            adds_bos: true,
-            ..plain(Split::Pattern(LLAMA3))
+            ignore_merges: true,
+            add_bos: true,
+            ..with_split(Split::Pattern(LLAMA3))
         },
     ),
-    (&["dbrx", "smaug-bpe"], plain(Split::Pattern(LLAMA3))),
+    (&["dbrx", "smaug-bpe"], with_split(Split::Pattern(LLAMA3))),
     (
         &["qwen2", "megrez"],
         PreTokenizer {
-            composes: true,
-            ..plain(Split::Pattern(QWEN2))
+            nfc: true,
+            ..with_split(Split::Pattern(QWEN2))
         },
     ),
     (
         &["deepseek-r1-qwen", "stablelm2"],
-        plain(Split::Pattern(QWEN2)),
+        with_split(Split::Pattern(QWEN2)),
     ),
-    (&["gpt-4o", "llama4"], plain(Split::Pattern(GPT4O))),
+    (&["gpt-4o", "llama4"], with_split(Split::Pattern(GPT4O))),
     (
         &["tekken"],
         PreTokenizer {
-            ignores_merges: true,
-            adds_bos: true,
-            ..plain(Split::Pattern(TEKKEN))
+            ignore_merges: true,
+            add_bos: true,
+            ..with_split(Split::Pattern(TEKKEN))
         },
     ),
 ];
 
-const fn plain(split: Split) -> PreTokenizer {
+const fn with_split(split: Split) -> PreTokenizer {
     PreTokenizer {
         split,
-        composes: false,
-        ignores_merges: false,
-        adds_bos: false,
+        nfc: false,
+        ignore_merges: false,
+        add_bos: false,
     }
 }
 
 impl PreTokenizer {
-    /// Every name that is known.
+    /// All supported names.
     pub(super) fn names() -> impl Iterator<Item = &'static str> {
-        KNOWN.iter().flat_map(|(names, _)| *names).copied()
+        PRE_TOKENIZERS.iter().flat_map(|(names, _)| *names).copied()
     }
 
-    /// What `name` stands for.
+    /// The pre-tokenizer with this name.
     pub(super) fn find(name: Option<&str>) -> Result<Self, ConvertError> {
         let Some(name) = name else {
             return Err(ConvertError::Tokenizer(
-                "the file does not say how text is split (tokenizer.ggml.pre), as files made before May 2024 did \
-                 not; get a newer one"
+                "the file has no pre-tokenizer (tokenizer.ggml.pre), which files made before May 2024 lack: get a \
+                 newer file"
                     .to_owned(),
             ));
         };
-        KNOWN
+        PRE_TOKENIZERS
             .iter()
             .find(|(names, _)| names.contains(&name))
             .map(|(_, pre_tokenizer)| *pre_tokenizer)
             .ok_or_else(|| {
                 ConvertError::Tokenizer(format!(
-                    "the way it splits text (tokenizer.ggml.pre = {name:?}) is not known; known are {}",
+                    "its pre-tokenizer (tokenizer.ggml.pre = {name:?}) is not supported; supported are {}",
                     Self::names().collect::<Vec<_>>().join(", ")
                 ))
             })
@@ -120,7 +120,7 @@ impl PreTokenizer {
 
     /// `normalizer` of `tokenizer.json`.
     pub(super) fn normalizer(&self) -> Value {
-        if self.composes {
+        if self.nfc {
             json!({"type": "NFC"})
         } else {
             Value::Null

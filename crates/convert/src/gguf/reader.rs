@@ -1,4 +1,4 @@
-//! A memory-mapped GGUF file (versions 2 and 3), every extent checked before it is used.
+//! Parser of GGUF files (versions 2 and 3). Every extent is checked before it is used.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,40 +10,39 @@ use super::cursor::Cursor;
 use super::metadata::{Array, Value, read_value};
 use super::types::TensorType;
 
-/// The largest alignment accepted; the format's default is 32.
-const LARGEST_ALIGNMENT: u64 = 1 << 20;
+/// The max accepted alignment; the format's default is 32.
+const MAX_ALIGNMENT: u64 = 1 << 20;
 
-/// One tensor: its name, type, shape and bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Tensor<'a> {
     pub(super) name: &'a str,
     pub(super) kind: TensorType,
-    /// Outermost dimension first, the reverse of the file's order.
+    /// Outermost dimension first, the reverse of the order in the file.
     pub(super) shape: Vec<usize>,
     pub(super) data: &'a [u8],
 }
 
-/// A parsed file borrowing from its bytes.
+/// A parsed file that borrows from its bytes.
 #[derive(Debug)]
 pub(super) struct Gguf<'a> {
     metadata: HashMap<&'a str, Value<'a>>,
     tensors: Vec<Tensor<'a>>,
 }
 
-/// Maps `path`; [`Gguf::parse`] reads the bytes.
+/// Memory-maps the file at `path`.
 pub(super) fn map(path: &Path) -> Result<Mmap, GgufError> {
     let io = |source| GgufError::Io {
         path: path.to_owned(),
         source,
     };
     let file = std::fs::File::open(path).map_err(io)?;
-    // SAFETY: the mapping is private and read-only; a file changed underneath it by another program gives other
-    // bytes, which every later access checks or treats as plain numbers.
+    // SAFETY: the file must not be modified or truncated while it is mapped, which no program can enforce. The mapping
+    // is read-only, and users are expected not to write to a model while it is converted.
     unsafe { Mmap::map(&file) }.map_err(io)
 }
 
 impl<'a> Gguf<'a> {
-    /// Reads the header, the metadata and the tensor descriptions of a whole file.
+    /// Parses the header, the metadata and the tensor infos. `bytes` is the whole file.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, GgufError> {
         let mut cursor = Cursor::new(bytes);
         let magic = &bytes[..bytes.len().min(4)];
@@ -69,7 +68,7 @@ impl<'a> Gguf<'a> {
             let value = read_value(&mut cursor, value_type, key)?;
             if metadata.insert(key, value).is_some() {
                 return Err(GgufError::Corrupt(format!(
-                    "metadata {key:?} is there twice"
+                    "metadata key {key:?} occurs twice"
                 )));
             }
         }
@@ -77,22 +76,22 @@ impl<'a> Gguf<'a> {
             metadata,
             tensors: Vec::new(),
         };
-        let descriptions = (0..tensor_count)
-            .map(|index| Description::read(&mut cursor, index))
+        let infos = (0..tensor_count)
+            .map(|index| TensorInfo::read(&mut cursor, index))
             .collect::<Result<Vec<_>, _>>()?;
-        gguf.place(descriptions, cursor.position() as u64, bytes)?;
+        gguf.locate_tensors(infos, cursor.position() as u64, bytes)?;
         Ok(gguf)
     }
 
-    /// Finds each tensor's bytes; the data section starts at `header` rounded up to the alignment.
-    fn place(
+    /// Locates the data of each tensor. The data section starts at `header_bytes` rounded up to the alignment.
+    fn locate_tensors(
         &mut self,
-        descriptions: Vec<Description<'a>>,
-        header: u64,
+        infos: Vec<TensorInfo<'a>>,
+        header_bytes: u64,
         bytes: &'a [u8],
     ) -> Result<(), GgufError> {
         let alignment = self
-            .optional_u64("general.alignment", LARGEST_ALIGNMENT)?
+            .optional_u64("general.alignment", MAX_ALIGNMENT)?
             .unwrap_or(32);
         if !alignment.is_power_of_two() {
             return Err(GgufError::BadValue {
@@ -101,17 +100,16 @@ impl<'a> Gguf<'a> {
                 expected: "a power of two".to_owned(),
             });
         }
-        let start = header.next_multiple_of(alignment);
+        let start = header_bytes.next_multiple_of(alignment);
         let mut seen = HashMap::new();
-        for (index, description) in descriptions.into_iter().enumerate() {
-            if seen.insert(description.name, index).is_some() {
+        for (index, info) in infos.into_iter().enumerate() {
+            if seen.insert(info.name, index).is_some() {
                 return Err(GgufError::Corrupt(format!(
-                    "tensor {:?} is there twice",
-                    description.name
+                    "tensor {:?} occurs twice",
+                    info.name
                 )));
             }
-            self.tensors
-                .push(description.place(start, alignment, bytes)?);
+            self.tensors.push(info.locate(start, alignment, bytes)?);
         }
         Ok(())
     }
@@ -128,28 +126,32 @@ impl<'a> Gguf<'a> {
         self.metadata.get(key).copied()
     }
 
-    /// An integer of at most `largest`; `None` when the key is absent.
-    pub(super) fn optional_u64(&self, key: &str, largest: u64) -> Result<Option<u64>, GgufError> {
+    /// An integer of at most `max`; `None` if the key is missing.
+    pub(super) fn optional_u64(&self, key: &str, max: u64) -> Result<Option<u64>, GgufError> {
         match self.get(key) {
             None => Ok(None),
-            Some(Value::Integer(value)) if (0..=i128::from(largest)).contains(&value) => {
+            Some(Value::Integer(value)) if (0..=i128::from(max)).contains(&value) => {
                 Ok(Some(value as u64))
             }
-            Some(other) => Err(bad(key, &other, &format!("an integer from 0 to {largest}"))),
+            Some(other) => Err(bad_value(
+                key,
+                &other,
+                &format!("an integer from 0 to {max}"),
+            )),
         }
     }
 
-    pub(super) fn u64(&self, key: &str, largest: u64) -> Result<u64, GgufError> {
-        self.optional_u64(key, largest)?
+    pub(super) fn u64(&self, key: &str, max: u64) -> Result<u64, GgufError> {
+        self.optional_u64(key, max)?
             .ok_or_else(|| GgufError::MissingKey(key.to_owned()))
     }
 
-    /// A finite float; `None` when the key is absent.
+    /// A finite float; `None` if the key is missing.
     pub(super) fn optional_f64(&self, key: &str) -> Result<Option<f64>, GgufError> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Float(value)) if value.is_finite() => Ok(Some(value)),
-            Some(other) => Err(bad(key, &other, "a finite number")),
+            Some(other) => Err(bad_value(key, &other, "a finite number")),
         }
     }
 
@@ -162,7 +164,7 @@ impl<'a> Gguf<'a> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(value)),
-            Some(other) => Err(bad(key, &other, "a boolean")),
+            Some(other) => Err(bad_value(key, &other, "a boolean")),
         }
     }
 
@@ -170,7 +172,7 @@ impl<'a> Gguf<'a> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::String(value)) => Ok(Some(value)),
-            Some(other) => Err(bad(key, &other, "a string")),
+            Some(other) => Err(bad_value(key, &other, "a string")),
         }
     }
 
@@ -201,14 +203,14 @@ impl<'a> Gguf<'a> {
             None => Ok(None),
             Some(Value::Array(array)) => match read(&array) {
                 Some(items) => Ok(Some(items)),
-                None => Err(bad(key, &Value::Array(array), expected)),
+                None => Err(bad_value(key, &Value::Array(array), expected)),
             },
-            Some(other) => Err(bad(key, &other, expected)),
+            Some(other) => Err(bad_value(key, &other, expected)),
         }
     }
 }
 
-fn bad(key: &str, found: &Value<'_>, expected: &str) -> GgufError {
+fn bad_value(key: &str, found: &Value<'_>, expected: &str) -> GgufError {
     GgufError::BadValue {
         key: key.to_owned(),
         found: found.describe(),
@@ -216,16 +218,17 @@ fn bad(key: &str, found: &Value<'_>, expected: &str) -> GgufError {
     }
 }
 
-/// A tensor as the header describes it.
-struct Description<'a> {
+/// A tensor info of the header (`gguf_tensor_info_t`).
+struct TensorInfo<'a> {
     name: &'a str,
     kind: TensorType,
     shape: Vec<usize>,
+    /// Relative to the data section.
     offset: u64,
-    size: u64,
+    size_bytes: u64,
 }
 
-impl<'a> Description<'a> {
+impl<'a> TensorInfo<'a> {
     fn read(cursor: &mut Cursor<'a>, index: u64) -> Result<Self, GgufError> {
         let name = cursor.string(&format!("the name of tensor {index}"))?;
         let dimensions = cursor.u32(name)?;
@@ -245,18 +248,20 @@ impl<'a> Description<'a> {
         let (block_values, block_bytes) = tensor_type.block();
         if shape.contains(&0) || shape[0] % block_values as u64 != 0 {
             return Err(GgufError::Corrupt(format!(
-                "tensor {name:?} of type {} has rows of {} values; blocks have {block_values}",
+                "tensor {name:?} of type {} has rows of {} values, which is not a multiple of the block size {block_values}",
                 tensor_type.name(),
                 shape[0]
             )));
         }
-        let size = shape
+        let size_bytes = shape
             .iter()
             .try_fold(1_u64, |product, &dimension| product.checked_mul(dimension))
             .and_then(|values| (values / block_values as u64).checked_mul(block_bytes as u64))
-            .filter(|&size| usize::try_from(size).is_ok())
+            .filter(|&bytes| usize::try_from(bytes).is_ok())
             .ok_or_else(|| {
-                GgufError::Corrupt(format!("tensor {name:?} has an absurd shape {shape:?}"))
+                GgufError::Corrupt(format!(
+                    "the size of tensor {name:?} with shape {shape:?} overflows"
+                ))
             })?;
         shape.reverse();
         Ok(Self {
@@ -267,27 +272,28 @@ impl<'a> Description<'a> {
                 .map(|dimension| dimension as usize)
                 .collect(),
             offset,
-            size,
+            size_bytes,
         })
     }
 
-    fn place(self, start: u64, alignment: u64, bytes: &'a [u8]) -> Result<Tensor<'a>, GgufError> {
+    /// `start` is the offset of the data section in `bytes`.
+    fn locate(self, start: u64, alignment: u64, bytes: &'a [u8]) -> Result<Tensor<'a>, GgufError> {
         if !self.offset.is_multiple_of(alignment) {
             return Err(GgufError::Corrupt(format!(
-                "tensor {:?} starts at {}, not a multiple of the alignment {alignment}",
-                self.name, self.offset
+                "the offset {} of tensor {:?} is not a multiple of the alignment {alignment}",
+                self.offset, self.name
             )));
         }
         let begin = start.checked_add(self.offset);
         let data = begin
-            .zip(begin.and_then(|begin| begin.checked_add(self.size)))
+            .zip(begin.and_then(|begin| begin.checked_add(self.size_bytes)))
             .and_then(|(begin, end)| {
                 bytes.get(usize::try_from(begin).ok()?..usize::try_from(end).ok()?)
             })
             .ok_or_else(|| GgufError::Truncated {
                 what: format!("tensor {:?}", self.name),
                 offset: start.saturating_add(self.offset),
-                needed: self.size,
+                needed: self.size_bytes,
                 size: bytes.len() as u64,
             })?;
         Ok(Tensor {

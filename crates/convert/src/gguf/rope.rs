@@ -1,12 +1,13 @@
-//! Rotary scaling of a GGUF model in the words of `config.json`.
+//! `rope_scaling` of `config.json` from GGUF metadata.
 
 use serde_json::{Value, json};
 
 use super::blocks::dequantize_row;
 use super::config::{Dimensions, Metadata};
+use super::metadata::shortest_decimal;
 use crate::ConvertError;
 
-/// The `rope_scaling` value, null for none.
+/// The `rope_scaling` value; null without scaling.
 pub(super) fn rope_scaling(
     metadata: &Metadata<'_>,
     dimensions: Dimensions,
@@ -18,7 +19,7 @@ pub(super) fn rope_scaling(
         if tensor.shape.len() != 1 || !tensor.kind.is_dense() {
             return Err(ConvertError::tensor(
                 name,
-                "rotary factors are a list of floats",
+                "RoPE factors must be a one-dimensional float tensor",
             ));
         }
         let mut values = vec![0.0; tensor.shape[0]];
@@ -26,8 +27,8 @@ pub(super) fn rope_scaling(
         Ok(Some(values))
     };
     if let Some(factors) = factors("rope_freqs.weight")? {
-        let base = metadata.optional_number("rope.freq_base")?.unwrap_or(1e4);
-        return llama3(&factors, base, dimensions.head_dim);
+        let theta = metadata.optional_number("rope.freq_base")?.unwrap_or(1e4);
+        return llama3(&factors, theta, dimensions.head_dim);
     }
     let original = metadata.optional_count("rope.scaling.original_context_length")?;
     if let (Some(long), Some(short)) = (
@@ -45,7 +46,7 @@ pub(super) fn rope_scaling(
     }
     let factor = match metadata.optional_number("rope.scaling.factor")? {
         Some(factor) => Some(factor),
-        // The key of older files.
+        // Older files have this key.
         None => metadata.optional_number("rope.scale_linear")?,
     };
     let kind = metadata.optional_text("rope.scaling.type")?;
@@ -59,7 +60,7 @@ pub(super) fn rope_scaling(
         (Some("yarn"), Some(factor)) => {
             let original = original.ok_or_else(|| {
                 ConvertError::Unsupported(
-                    "its yarn rotary scaling does not say the original context length".to_owned(),
+                    "its YaRN scaling has no original context length".to_owned(),
                 )
             })?;
             for name in [
@@ -70,7 +71,7 @@ pub(super) fn rope_scaling(
                     && value != 1.0
                 {
                     return Err(ConvertError::Unsupported(format!(
-                        "its yarn rotary scaling has {name} = {value}, which config.json cannot say"
+                        "its YaRN scaling has {name} = {value}, which config.json cannot express"
                     )));
                 }
             }
@@ -91,25 +92,17 @@ pub(super) fn rope_scaling(
             Ok(scaling)
         }
         (Some(kind), _) => Err(ConvertError::Unsupported(format!(
-            "its rotary scaling {kind:?} (factor {factor:?}) is not known"
+            "its RoPE scaling {kind:?} (factor {factor:?}) is not supported"
         ))),
     }
 }
 
 fn decimals(values: &[f32]) -> Vec<f64> {
-    values
-        .iter()
-        .map(|value| {
-            value
-                .to_string()
-                .parse()
-                .unwrap_or_else(|_| f64::from(*value))
-        })
-        .collect()
+    values.iter().copied().map(shortest_decimal).collect()
 }
 
-/// Finds the parameters of Llama 3's rotary scaling that give `factors`: GGUF keeps the result only.
-fn llama3(factors: &[f32], base: f64, head_dim: u64) -> Result<Value, ConvertError> {
+/// Finds the parameters of Llama 3's RoPE scaling that produce `factors`, because GGUF stores only the factors.
+fn llama3(factors: &[f32], theta: f64, head_dim: u64) -> Result<Value, ConvertError> {
     if factors.iter().all(|factor| *factor == 1.0) {
         return Ok(Value::Null);
     }
@@ -120,7 +113,7 @@ fn llama3(factors: &[f32], base: f64, head_dim: u64) -> Result<Value, ConvertErr
         let matches = factors.len() as u64 == head_dim / 2
             && factors.iter().enumerate().all(|(index, found)| {
                 let wavelength =
-                    std::f64::consts::TAU * base.powf(2.0 * index as f64 / head_dim as f64);
+                    std::f64::consts::TAU * theta.powf(2.0 * index as f64 / head_dim as f64);
                 let expected = if wavelength < original / high {
                     1.0
                 } else if wavelength > original / low {
@@ -143,6 +136,6 @@ fn llama3(factors: &[f32], base: f64, head_dim: u64) -> Result<Value, ConvertErr
         }
     }
     Err(ConvertError::Unsupported(
-        "its rotary factors (rope_freqs.weight) are not those of Llama 3's scaling".to_owned(),
+        "its RoPE factors (rope_freqs.weight) do not match Llama 3's scaling".to_owned(),
     ))
 }

@@ -1,4 +1,4 @@
-//! Rows of GGUF tensors, as floats or packed the MLX way.
+//! Row access to GGUF tensors, as floats or repacked for MLX.
 
 use mlxm_kernels::quant::FloatType;
 use mlxm_kernels::quantize::pack;
@@ -6,24 +6,24 @@ use mlxm_kernels::quantize::pack;
 use super::blocks::{AffineGroup, GROUP, affine_groups, dequantize_row};
 use super::reader::Tensor;
 use super::types::TensorType;
-use crate::job::{FloatRows, RowProducer, push_float, round_to};
+use crate::plan::{FloatRows, RowProducer, push_float, round_to};
 
-/// In which order the rows of a tensor are stored.
+/// The order in which the rows of a tensor are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RowOrder {
-    AsIs,
-    /// Each head's rows are stored in pairs that rotate together (0, h/2, 1, h/2 + 1, …).
-    RotaryPairs {
+    Unchanged,
+    /// The rows of each head are permuted for interleaved RoPE: 0, d/2, 1, d/2 + 1, … for d rows per head.
+    Permuted {
         heads: usize,
     },
 }
 
 impl RowOrder {
-    /// Where row `row` of `rows` is stored.
-    fn stored(self, row: usize, rows: usize) -> usize {
+    /// The index in the file of row `row` of `rows`.
+    fn stored_index(self, row: usize, rows: usize) -> usize {
         match self {
-            Self::AsIs => row,
-            Self::RotaryPairs { heads } => {
+            Self::Unchanged => row,
+            Self::Permuted { heads } => {
                 let head_rows = rows / heads;
                 let (head, within) = (row / head_rows, row % head_rows);
                 let half = head_rows / 2;
@@ -33,7 +33,7 @@ impl RowOrder {
     }
 }
 
-/// A tensor seen as rows.
+/// A tensor as rows.
 #[derive(Debug, Clone)]
 pub(super) struct TensorRows<'a> {
     kind: TensorType,
@@ -45,7 +45,7 @@ pub(super) struct TensorRows<'a> {
 }
 
 impl<'a> TensorRows<'a> {
-    /// `tensor` in rows of `columns` values, a multiple of its type's block.
+    /// `columns` is a multiple of the block size of the tensor's type.
     pub(super) fn new(tensor: &Tensor<'a>, columns: usize, order: RowOrder, offset: f32) -> Self {
         let (block_values, block_bytes) = tensor.kind.block();
         Self {
@@ -62,7 +62,7 @@ impl<'a> TensorRows<'a> {
     }
 
     fn bytes(&self, row: usize) -> &'a [u8] {
-        let stored = self.order.stored(row, self.rows());
+        let stored = self.order.stored_index(row, self.rows());
         &self.data[stored * self.row_bytes..][..self.row_bytes]
     }
 
@@ -85,7 +85,7 @@ impl FloatRows for TensorRows<'_> {
     }
 }
 
-/// The affine groups of a tensor as MLX's packed values, scales and biases.
+/// Repacks affine groups as packed values, scales and biases.
 pub(super) struct AffineRepack<'a> {
     pub(super) rows: TensorRows<'a>,
     pub(super) bits: u32,
@@ -105,20 +105,20 @@ impl RowProducer for AffineRepack<'_> {
     }
 }
 
-/// Whether a float type holds the scales of a tensor.
+/// How well a float type represents the scales and biases of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ScaleFit {
-    /// Every one exactly.
+    /// All exactly.
     Exact,
-    /// With no more than the type's usual rounding.
+    /// Some are rounded to nearest.
     Rounded,
-    /// Some would overflow or lose digits to underflow.
+    /// Some overflow, or lose precision because they are subnormal.
     OutOfRange,
-    /// Some are infinite or not a number in the source.
+    /// Some are infinite or NaN in the source.
     NotFinite,
 }
 
-/// How well `float` holds the scales and biases of `rows`.
+/// How well `float` represents the scales and biases of `rows`.
 pub(super) fn scale_fit(rows: &TensorRows<'_>, float: FloatType) -> ScaleFit {
     let mut fit = ScaleFit::Exact;
     rows.for_each_group(|group| {
@@ -127,7 +127,7 @@ pub(super) fn scale_fit(rows: &TensorRows<'_>, float: FloatType) -> ScaleFit {
             if !value.is_finite() {
                 fit = ScaleFit::NotFinite;
             } else if rounded != value && fit != ScaleFit::NotFinite {
-                // A rounding of the last of 8 bits (bfloat16) or 11 (half) is normal; more is a subnormal or infinity.
+                // The rounding error of a normal number: bf16 has 8 significant bits, f16 has 11.
                 let limit = match float {
                     FloatType::BF16 => 2_f32.powi(-8),
                     FloatType::F16 | FloatType::F32 => 2_f32.powi(-11),
@@ -145,7 +145,7 @@ pub(super) fn scale_fit(rows: &TensorRows<'_>, float: FloatType) -> ScaleFit {
     fit
 }
 
-/// MXFP4 blocks as MLX's mxfp4 values and scales: the same codes, in order instead of in halves.
+/// Repacks MXFP4 blocks for MLX: the same scales and codes, with the codes in consecutive order.
 pub(super) struct Mxfp4Repack<'a>(pub(super) TensorRows<'a>);
 
 impl RowProducer for Mxfp4Repack<'_> {

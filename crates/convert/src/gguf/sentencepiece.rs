@@ -1,7 +1,7 @@
 //! `tokenizer.json` of a SentencePiece byte-pair encoding (`tokenizer.ggml.model = "llama"`).
 //!
-//! SentencePiece joins the two neighbours that form the piece of the highest score, wherever that piece was split. As a
-//! list of merges that is: every split of every piece into two others, in the order of the pieces' scores.
+//! SentencePiece merges the two neighbours that form the piece with the highest score. The equivalent list of merges
+//! contains every split of every piece into two pieces, in descending order of the score of the piece.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use super::reader::Gguf;
 use super::tokenizer::{BYTE, CONTROL, UNKNOWN, Vocabulary, vocabulary_map};
 use crate::ConvertError;
 
-/// Stands for a space in the pieces.
+/// Represents a space in pieces.
 const SPACE: &str = "\u{2581}";
 
-/// Builds the tokenizer.
+/// Builds `tokenizer.json` without a post-processor.
 pub(super) fn sentencepiece(
     gguf: &Gguf<'_>,
     vocabulary: &Vocabulary<'_>,
@@ -26,12 +26,12 @@ pub(super) fn sentencepiece(
         .ok_or_else(|| GgufError::MissingKey(key.to_owned()))?;
     if scores.len() != vocabulary.tokens.len() {
         return Err(ConvertError::Tokenizer(format!(
-            "it has {} tokens and {} scores",
+            "it has {} tokens but {} scores",
             vocabulary.tokens.len(),
             scores.len()
         )));
     }
-    let adds_space = gguf
+    let add_space_prefix = gguf
         .optional_bool("tokenizer.ggml.add_space_prefix")?
         .unwrap_or(true);
     let bytes = vocabulary
@@ -41,12 +41,12 @@ pub(super) fn sentencepiece(
         .count();
     if bytes != 0 && bytes != 256 {
         return Err(ConvertError::Tokenizer(format!(
-            "it has tokens for {bytes} of 256 bytes"
+            "it has byte tokens for {bytes} of 256 bytes"
         )));
     }
     let unknown = vocabulary.types.iter().position(|kind| *kind == UNKNOWN);
     let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE});
-    let normalizer = if adds_space {
+    let normalizer = if add_space_prefix {
         json!({
             "type": "Sequence",
             "normalizers": [{"type": "Prepend", "prepend": SPACE}, replace],
@@ -59,7 +59,7 @@ pub(super) fn sentencepiece(
         json!({"type": "ByteFallback"}),
         json!({"type": "Fuse"}),
     ];
-    if adds_space {
+    if add_space_prefix {
         decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
     }
     Ok(json!({
@@ -86,7 +86,7 @@ pub(super) fn sentencepiece(
     }))
 }
 
-/// Every pair of pieces that forms a piece, best score first.
+/// Every pair of pieces that forms a piece, highest score first.
 fn merges<'a>(vocabulary: &Vocabulary<'a>, scores: &[f64]) -> Vec<[&'a str; 2]> {
     let pieces: HashMap<&str, usize> = vocabulary
         .tokens
@@ -104,7 +104,7 @@ fn merges<'a>(vocabulary: &Vocabulary<'a>, scores: &[f64]) -> Vec<[&'a str; 2]> 
             }
         }
     }
-    // Of one piece, the split with the longer left part first.
+    // For the same piece, the split with the longer left part comes first.
     splits.sort_by(|a, b| {
         scores[b.0]
             .total_cmp(&scores[a.0])

@@ -1,4 +1,4 @@
-//! What each tensor of a GGUF file becomes.
+//! Plans the conversion of the tensors of a GGUF file.
 
 use mlxm_kernels::quant::{FloatType, QuantMode, QuantSpec};
 
@@ -7,35 +7,35 @@ use super::config::{Dimensions, Metadata};
 use super::reader::{Gguf, Tensor};
 use super::rows::{AffineRepack, Mxfp4Repack, RowOrder, ScaleFit, TensorRows, scale_fit};
 use super::types::TensorType;
+use crate::ConvertError;
 use crate::dense::DenseRows;
-use crate::job::{FloatRows, Job, OutputTensor, float_dtype, round_to};
 use crate::options::{ConvertOptions, Outcome};
+use crate::plan::{FloatRows, OutputTensor, RowProducer, TensorPlan, float_dtype, round_to};
+use crate::quant_predicate::{QuantPredicate, Target};
 use crate::quantized::{QuantizedRows, quantized_outputs, relative_error};
-use crate::rules::{Rules, Target};
-use crate::{ConvertError, job::RowProducer};
 
-/// The jobs of a file.
-pub(super) struct Tensors<'a> {
-    pub(super) jobs: Vec<Job<'a>>,
+/// The planned tensors of a file.
+pub(super) struct PlannedTensors<'a> {
+    pub(super) plans: Vec<TensorPlan<'a>>,
     pub(super) quantized: Vec<(String, QuantSpec)>,
     pub(super) notes: Vec<String>,
 }
 
-/// The float type of norms, biases and scales, for which GGUF has one type whatever the model's: the type asked for,
-/// else that of its dense matrices, else half precision, in which GGUF keeps scales.
+/// The float type of norms, biases and scales, which GGUF does not store in the type of the model: the requested type,
+/// else the type of the dense weights, else F16, the type of scales in GGUF.
 pub(super) fn model_float(gguf: &Gguf<'_>, options: &ConvertOptions) -> FloatType {
-    let matrices = || {
+    let weights = || {
         gguf.tensors()
             .iter()
             .filter(|tensor| tensor.shape.len() > 1)
     };
     let only = |wanted: &[TensorType]| {
-        let mut types = matrices().map(|tensor| tensor.kind).peekable();
+        let mut types = weights().map(|tensor| tensor.kind).peekable();
         types.peek().is_some() && types.all(|found| wanted.contains(&found))
     };
     if let Some(float) = options.float_type {
         float
-    } else if matrices().any(|tensor| tensor.kind == TensorType::BF16) {
+    } else if weights().any(|tensor| tensor.kind == TensorType::BF16) {
         FloatType::BF16
     } else if only(&[TensorType::F32, TensorType::F64]) {
         FloatType::F32
@@ -44,12 +44,13 @@ pub(super) fn model_float(gguf: &Gguf<'_>, options: &ConvertOptions) -> FloatTyp
     }
 }
 
-/// A parameter and its tensor.
+/// A parameter of the model and its tensor.
 struct Parameter<'a, 'g> {
     tensor: &'g Tensor<'a>,
     module: String,
     leaf: &'static str,
     order: RowOrder,
+    /// Added to every value.
     offset: f32,
 }
 
@@ -67,27 +68,27 @@ impl Parameter<'_, '_> {
     }
 }
 
-/// Plans the jobs of all tensors.
+/// Plans all tensors.
 pub(super) fn plan<'a>(
     metadata: &Metadata<'a>,
     dimensions: Dimensions,
     float: FloatType,
     options: &ConvertOptions,
-) -> Result<Tensors<'a>, ConvertError> {
+) -> Result<PlannedTensors<'a>, ConvertError> {
     let mut parameters = Vec::new();
     for tensor in metadata.gguf.tensors() {
         if let Some(parameter) = parameter(metadata, dimensions, tensor)? {
             parameters.push(parameter);
         }
     }
-    let matrices = parameters
+    let modules = parameters
         .iter()
         .filter(|parameter| parameter.tensor.shape.len() == 2)
         .map(|parameter| parameter.module.as_str());
-    let rules = Rules::new(
+    let predicate = QuantPredicate::new(
         options,
         metadata.architecture.model_type,
-        matrices,
+        modules,
         dimensions.layers as usize,
     )?;
     let mut planner = Planner {
@@ -96,33 +97,30 @@ pub(super) fn plan<'a>(
         quantized: Vec::new(),
         notes: Vec::new(),
     };
-    let mut jobs = Vec::with_capacity(parameters.len());
+    let mut plans = Vec::with_capacity(parameters.len());
     for parameter in &parameters {
-        jobs.push(match parameter.tensor.shape.as_slice() {
+        plans.push(match parameter.tensor.shape.as_slice() {
             [_] => planner.vector(parameter)?,
             [_, columns] => {
-                let target = rules.target(&parameter.module, *columns)?;
-                planner.matrix(parameter, target)?
+                let target = predicate.target(&parameter.module, *columns)?;
+                planner.weight(parameter, target)?
             }
             shape => {
                 return Err(ConvertError::tensor(
                     parameter.tensor.name,
-                    format!(
-                        "it has {} dimensions, where 1 or 2 are expected",
-                        shape.len()
-                    ),
+                    format!("it has {} dimensions, expected 1 or 2", shape.len()),
                 ));
             }
         });
     }
-    Ok(Tensors {
-        jobs,
+    Ok(PlannedTensors {
+        plans,
         quantized: planner.quantized,
         notes: planner.notes,
     })
 }
 
-/// The parameter a tensor is; `None` for one that belongs to the configuration.
+/// The parameter stored in `tensor`; `None` if the tensor is part of the configuration.
 fn parameter<'a, 'g>(
     metadata: &Metadata<'a>,
     dimensions: Dimensions,
@@ -132,7 +130,7 @@ fn parameter<'a, 'g>(
     let role = architecture.role(tensor.name).ok_or_else(|| {
         ConvertError::tensor(
             tensor.name,
-            format!("{} models have no such tensor", architecture.gguf),
+            format!("it is not part of {} models", architecture.gguf),
         )
     })?;
     let Role::Parameter {
@@ -148,13 +146,13 @@ fn parameter<'a, 'g>(
         return Err(ConvertError::tensor(
             tensor.name,
             format!(
-                "its type {} cannot be converted; get the model in another type (Q8_0, Q4_K, F16, …)",
+                "its type {} cannot be converted; use a file with another type (Q8_0, Q4_K, F16, …)",
                 tensor.kind.name()
             ),
         ));
     }
     let order = match heads {
-        Some(heads) if architecture.rotary_pairs => {
+        Some(heads) if architecture.permuted_qk => {
             let heads = match heads {
                 Heads::Query => dimensions.heads,
                 Heads::KeyValue => dimensions.key_value_heads,
@@ -163,14 +161,14 @@ fn parameter<'a, 'g>(
                 return Err(ConvertError::tensor(
                     tensor.name,
                     format!(
-                        "its {} rows do not divide into {heads} heads of pairs",
+                        "its {} rows are not a multiple of twice the {heads} heads",
                         tensor.shape[0]
                     ),
                 ));
             }
-            RowOrder::RotaryPairs { heads }
+            RowOrder::Permuted { heads }
         }
-        _ => RowOrder::AsIs,
+        _ => RowOrder::Unchanged,
     };
     let offset = if is_norm && leaf == "weight" {
         -architecture.norm_offset
@@ -187,9 +185,9 @@ fn parameter<'a, 'g>(
 }
 
 struct Planner {
-    /// The model's float type.
+    /// The float type of norms, biases and scales.
     float: FloatType,
-    /// The type dense matrices are asked to have.
+    /// The requested type of dense weights.
     dense_float: Option<FloatType>,
     quantized: Vec<(String, QuantSpec)>,
     notes: Vec<String>,
@@ -197,7 +195,10 @@ struct Planner {
 
 impl Planner {
     /// A norm weight or a bias.
-    fn vector<'a>(&mut self, parameter: &Parameter<'a, '_>) -> Result<Job<'a>, ConvertError> {
+    fn vector<'a>(
+        &mut self,
+        parameter: &Parameter<'a, '_>,
+    ) -> Result<TensorPlan<'a>, ConvertError> {
         let tensor = parameter.tensor;
         if !tensor.kind.is_dense() {
             return Err(ConvertError::tensor(
@@ -208,7 +209,7 @@ impl Planner {
                 ),
             ));
         }
-        // Rows of one value, so that biases can change their order as matrices do.
+        // One value per row, so that the row order also applies to biases.
         let rows = TensorRows::new(tensor, 1, parameter.order, parameter.offset);
         let (mut exact, mut fits) = (true, true);
         for row in 0..rows.rows() {
@@ -221,7 +222,7 @@ impl Planner {
         let float = if fits { self.float } else { FloatType::F32 };
         if !fits {
             self.notes.push(format!(
-                "{}.{} stays F32: {} does not reach its values",
+                "{}.{} is stored as F32: its values overflow {}",
                 parameter.module, parameter.leaf, self.float
             ));
         }
@@ -230,7 +231,7 @@ impl Planner {
         } else {
             Outcome::Rounded { to: float }
         };
-        Ok(Job {
+        Ok(TensorPlan {
             name: format!("{}.{}", parameter.module, parameter.leaf),
             outputs: vec![parameter.output(float)],
             rows: rows.rows(),
@@ -244,24 +245,24 @@ impl Planner {
         })
     }
 
-    fn matrix<'a>(
+    fn weight<'a>(
         &mut self,
         parameter: &Parameter<'a, '_>,
         target: Target,
-    ) -> Result<Job<'a>, ConvertError> {
+    ) -> Result<TensorPlan<'a>, ConvertError> {
         let tensor_type = parameter.tensor.kind;
-        let native = native_format(tensor_type);
-        match (target, native) {
+        let equivalent = equivalent_format(tensor_type);
+        match (target, equivalent) {
             (Target::Dense, _) => Ok(self.dense(parameter)),
             (Target::Keep, _) if tensor_type.is_dense() => Ok(self.dense(parameter)),
-            (Target::Keep, Some(native)) => self.repack(parameter, native),
-            (Target::Quantized(spec), Some(native)) if spec == native => {
-                self.repack(parameter, native)
+            (Target::Keep, Some(equivalent)) => self.repack(parameter, equivalent),
+            (Target::Quantized(spec), Some(equivalent)) if spec == equivalent => {
+                self.repack(parameter, equivalent)
             }
             (Target::Quantized(spec), _) => Ok(self.quantize(parameter, spec)),
             (Target::Keep, None) => {
                 let columns = parameter.tensor.shape[1];
-                let spec = substitute(tensor_type);
+                let spec = fallback_format(tensor_type);
                 if columns.is_multiple_of(spec.group_size) {
                     Ok(self.quantize(parameter, spec))
                 } else {
@@ -280,7 +281,7 @@ impl Planner {
         )
     }
 
-    fn dense<'a>(&self, parameter: &Parameter<'a, '_>) -> Job<'a> {
+    fn dense<'a>(&self, parameter: &Parameter<'a, '_>) -> TensorPlan<'a> {
         let tensor_type = parameter.tensor.kind;
         let stored = match tensor_type {
             TensorType::F32 => Some(FloatType::F32),
@@ -300,7 +301,7 @@ impl Planner {
         };
         let columns = parameter.tensor.shape[1];
         let rows = Self::rows(parameter);
-        Job {
+        TensorPlan {
             name: format!("{}.{}", parameter.module, parameter.leaf),
             outputs: vec![parameter.output(float)],
             rows: rows.rows(),
@@ -314,7 +315,7 @@ impl Planner {
         }
     }
 
-    fn quantize<'a>(&mut self, parameter: &Parameter<'a, '_>, to: QuantSpec) -> Job<'a> {
+    fn quantize<'a>(&mut self, parameter: &Parameter<'a, '_>, to: QuantSpec) -> TensorPlan<'a> {
         let tensor_type = parameter.tensor.kind;
         let [row_count, columns] = [parameter.tensor.shape[0], parameter.tensor.shape[1]];
         let rows = Self::rows(parameter);
@@ -333,25 +334,32 @@ impl Planner {
             spec: to,
             float: self.float,
         };
-        self.packed(parameter, to, self.float, Box::new(producer), outcome)
+        self.quantized_plan(parameter, to, self.float, Box::new(producer), outcome)
     }
 
-    /// Writes the integers as they are; the scales take the model's type, or F32 where that would change them.
+    /// Keeps the quantized integers. Scales are stored in the float type of the model, or in F32 if they are out of its
+    /// range.
     fn repack<'a>(
         &mut self,
         parameter: &Parameter<'a, '_>,
-        native: QuantSpec,
-    ) -> Result<Job<'a>, ConvertError> {
+        equivalent: QuantSpec,
+    ) -> Result<TensorPlan<'a>, ConvertError> {
         let rows = Self::rows(parameter);
-        if native.mode == QuantMode::Mxfp4 {
+        if equivalent.mode == QuantMode::Mxfp4 {
             let producer = Box::new(Mxfp4Repack(rows));
-            return Ok(self.packed(parameter, native, self.float, producer, Outcome::Exact));
+            return Ok(self.quantized_plan(
+                parameter,
+                equivalent,
+                self.float,
+                producer,
+                Outcome::Exact,
+            ));
         }
         let mut scales = self.float;
         let mut fit = scale_fit(&rows, scales);
         if fit == ScaleFit::OutOfRange {
             self.notes.push(format!(
-                "{} has F32 scales: {scales} does not reach them",
+                "{} has F32 scales: they are out of the range of {scales}",
                 parameter.module
             ));
             scales = FloatType::F32;
@@ -363,29 +371,29 @@ impl Planner {
             ScaleFit::NotFinite => {
                 return Err(ConvertError::tensor(
                     parameter.tensor.name,
-                    "some of its scales are infinite or not a number: the file is damaged",
+                    "some of its scales are infinite or NaN: the file is corrupt",
                 ));
             }
         };
         let producer = AffineRepack {
             rows,
-            bits: native.bits,
+            bits: equivalent.bits,
             scales,
         };
-        Ok(self.packed(parameter, native, scales, Box::new(producer), outcome))
+        Ok(self.quantized_plan(parameter, equivalent, scales, Box::new(producer), outcome))
     }
 
-    fn packed<'a>(
+    fn quantized_plan<'a>(
         &mut self,
         parameter: &Parameter<'a, '_>,
         spec: QuantSpec,
         scales: FloatType,
         producer: Box<dyn RowProducer + 'a>,
         outcome: Outcome,
-    ) -> Job<'a> {
+    ) -> TensorPlan<'a> {
         self.quantized.push((parameter.module.clone(), spec));
         let shape = &parameter.tensor.shape;
-        Job {
+        TensorPlan {
             name: parameter.module.clone(),
             outputs: quantized_outputs(&parameter.module, shape, spec, float_dtype(scales)),
             rows: shape[0],
@@ -396,8 +404,8 @@ impl Planner {
     }
 }
 
-/// The MLX format that holds the same integers.
-fn native_format(tensor_type: TensorType) -> Option<QuantSpec> {
+/// The MLX format with the same quantized integers.
+fn equivalent_format(tensor_type: TensorType) -> Option<QuantSpec> {
     if tensor_type == TensorType::MXFP4 {
         return Some(QuantSpec::default_for(QuantMode::Mxfp4));
     }
@@ -408,8 +416,8 @@ fn native_format(tensor_type: TensorType) -> Option<QuantSpec> {
     })
 }
 
-/// The format for a type that MLX has no form of: its groups of 16 merge into 32, which two more bits make up for.
-fn substitute(tensor_type: TensorType) -> QuantSpec {
+/// The format for a type without an MLX equivalent. Two more bits compensate for groups of 32 instead of 16 values.
+fn fallback_format(tensor_type: TensorType) -> QuantSpec {
     let bits = match tensor_type {
         TensorType::Q2_K => 4,
         TensorType::Q3_K => 5,

@@ -9,15 +9,14 @@ use super::reader::Gguf;
 use super::sentencepiece::sentencepiece;
 use crate::ConvertError;
 
-/// Kinds of tokens, as `tokenizer.ggml.token_type` numbers them.
+// Token types of `tokenizer.ggml.token_type`.
 pub(super) const UNKNOWN: i64 = 2;
 pub(super) const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
 pub(super) const BYTE: i64 = 6;
 
-/// Tokens that end an answer, whatever the file names as its end of text. Only those that the chat template writes
-/// are taken.
-const TURN_ENDS: &[&str] = &[
+/// End-of-generation tokens in addition to those in the metadata, if the chat template contains them.
+const EOG_TOKENS: &[&str] = &[
     "<|im_end|>",
     "<|eot_id|>",
     "<|eom_id|>",
@@ -28,16 +27,18 @@ const TURN_ENDS: &[&str] = &[
     "<|end_of_role|>",
 ];
 
-/// The files of a tokenizer.
+/// The converted tokenizer.
 pub(super) struct Tokenizer {
+    /// `tokenizer.json`.
     pub(super) model: Value,
+    /// `tokenizer_config.json`.
     pub(super) config: Value,
     /// Token ids: `generation_config.json`, and part of `config.json`.
     pub(super) generation: Map<String, Value>,
     pub(super) notes: Vec<String>,
 }
 
-/// The vocabulary, by id.
+/// The vocabulary, indexed by token id.
 pub(super) struct Vocabulary<'a> {
     pub(super) tokens: Vec<&'a str>,
     pub(super) types: Vec<i64>,
@@ -54,7 +55,7 @@ impl<'a> Vocabulary<'a> {
             .unwrap_or_else(|| vec![1; tokens.len()]);
         if types.len() != tokens.len() {
             return Err(ConvertError::Tokenizer(format!(
-                "it has {} tokens and {} token types",
+                "it has {} tokens but {} token types",
                 tokens.len(),
                 types.len()
             )));
@@ -65,17 +66,17 @@ impl<'a> Vocabulary<'a> {
             && rows < tokens.len()
         {
             return Err(ConvertError::Tokenizer(format!(
-                "it has {} tokens, the model has embeddings for {rows}",
+                "it has {} tokens, but the model has embeddings for {rows}",
                 tokens.len()
             )));
         }
         Ok(Self { tokens, types })
     }
 
-    /// The token of an id that the metadata names.
+    /// The id of a special token in the metadata.
     fn special(&self, gguf: &Gguf<'_>, name: &str) -> Result<Option<u64>, ConvertError> {
         let key = format!("tokenizer.ggml.{name}_token_id");
-        // Files mark an absent token by the largest 32-bit number.
+        // u32::MAX means that there is no such token.
         let id = gguf
             .optional_u64(&key, u64::from(u32::MAX))?
             .filter(|id| *id != u64::from(u32::MAX));
@@ -83,7 +84,7 @@ impl<'a> Vocabulary<'a> {
             && id >= self.tokens.len() as u64
         {
             return Err(ConvertError::Tokenizer(format!(
-                "{key} is {id}, and there are {} tokens",
+                "{key} is {id}, but there are {} tokens",
                 self.tokens.len()
             )));
         }
@@ -111,41 +112,41 @@ impl<'a> Vocabulary<'a> {
     }
 }
 
-/// Builds the tokenizer of a file.
+/// Converts the tokenizer of a file.
 pub(super) fn tokenizer(
     gguf: &Gguf<'_>,
     architecture: &Architecture,
 ) -> Result<Tokenizer, ConvertError> {
     let vocabulary = Vocabulary::read(gguf)?;
     let model = gguf.str("tokenizer.ggml.model")?;
-    let (mut json, adds_bos_by_default) = match model {
+    let (mut json, add_bos_default) = match model {
         "gpt2" => byte_level(gguf, &vocabulary)?,
         "llama" => {
             let mut json = sentencepiece(gguf, &vocabulary)?;
             if architecture.model_type == "phi3" {
-                swallow_spaces(&mut json);
+                set_rstrip(&mut json);
             }
             (json, true)
         }
         other => {
             return Err(ConvertError::Tokenizer(format!(
-                "its kind (tokenizer.ggml.model = {other:?}) is not known; gpt2 and llama are"
+                "its model (tokenizer.ggml.model = {other:?}) is not supported; supported are gpt2 and llama"
             )));
         }
     };
     let mut notes = Vec::new();
     let bos = vocabulary.special(gguf, "bos")?;
     let eos = vocabulary.special(gguf, "eos")?;
-    let adds_bos = gguf
+    let add_bos = gguf
         .optional_bool("tokenizer.ggml.add_bos_token")?
-        .unwrap_or(adds_bos_by_default);
-    let adds_eos = gguf
+        .unwrap_or(add_bos_default);
+    let add_eos = gguf
         .optional_bool("tokenizer.ggml.add_eos_token")?
         .unwrap_or(false);
     json["post_processor"] = post_processor(
         &vocabulary,
-        bos.filter(|_| adds_bos),
-        eos.filter(|_| adds_eos),
+        bos.filter(|_| add_bos),
+        eos.filter(|_| add_eos),
         &json["post_processor"],
     );
 
@@ -153,7 +154,7 @@ pub(super) fn tokenizer(
     if template.is_none() {
         notes.push("the file has no chat template".to_owned());
     }
-    let ends = ends(gguf, &vocabulary, eos, template)?;
+    let eog_tokens = eog_tokens(gguf, &vocabulary, eos, template)?;
     let mut generation = Map::new();
     let mut config = Map::new();
     config.insert(
@@ -176,11 +177,11 @@ pub(super) fn tokenizer(
             }
         }
     }
-    if ends.len() > 1 {
-        generation.insert("eos_token_id".to_owned(), json!(ends));
+    if eog_tokens.len() > 1 {
+        generation.insert("eos_token_id".to_owned(), json!(eog_tokens));
     }
-    config.insert("add_bos_token".to_owned(), json!(adds_bos && bos.is_some()));
-    config.insert("add_eos_token".to_owned(), json!(adds_eos && eos.is_some()));
+    config.insert("add_bos_token".to_owned(), json!(add_bos && bos.is_some()));
+    config.insert("add_eos_token".to_owned(), json!(add_eos && eos.is_some()));
     config.insert("clean_up_tokenization_spaces".to_owned(), json!(false));
     let length_key = format!("{}.context_length", architecture.gguf);
     if let Some(length) = gguf.optional_u64(&length_key, u64::from(u32::MAX))? {
@@ -197,7 +198,7 @@ pub(super) fn tokenizer(
     })
 }
 
-/// `chat_template` of `tokenizer_config.json`: the template, or a list of named ones if there are more.
+/// `chat_template` of `tokenizer_config.json`: one template, or a list of named templates.
 fn chat_templates(gguf: &Gguf<'_>, default: Option<&str>) -> Result<Option<Value>, ConvertError> {
     let names = gguf
         .optional_strings("tokenizer.chat_templates")?
@@ -216,8 +217,8 @@ fn chat_templates(gguf: &Gguf<'_>, default: Option<&str>) -> Result<Option<Value
     Ok(Some(templates.into()))
 }
 
-/// Phi 3 drops the spaces after its markers.
-fn swallow_spaces(json: &mut Value) {
+/// Phi 3 ignores whitespace after its special tokens.
+fn set_rstrip(json: &mut Value) {
     for token in json["added_tokens"].as_array_mut().into_iter().flatten() {
         let plain = matches!(
             token["content"].as_str(),
@@ -229,25 +230,25 @@ fn swallow_spaces(json: &mut Value) {
     }
 }
 
-/// All tokens that end an answer.
-fn ends(
+/// The ids of all end-of-generation tokens.
+fn eog_tokens(
     gguf: &Gguf<'_>,
     vocabulary: &Vocabulary<'_>,
     eos: Option<u64>,
     template: Option<&str>,
 ) -> Result<Vec<u64>, ConvertError> {
-    let mut ends: Vec<u64> = eos.into_iter().collect();
+    let mut ids: Vec<u64> = eos.into_iter().collect();
     for name in ["eot", "eom"] {
-        ends.extend(vocabulary.special(gguf, name)?);
+        ids.extend(vocabulary.special(gguf, name)?);
     }
     for (id, token) in vocabulary.tokens.iter().enumerate() {
-        if TURN_ENDS.contains(token) && template.is_some_and(|template| template.contains(token)) {
-            ends.push(id as u64);
+        if EOG_TOKENS.contains(token) && template.is_some_and(|template| template.contains(token)) {
+            ids.push(id as u64);
         }
     }
     let mut seen = std::collections::HashSet::new();
-    ends.retain(|id| seen.insert(*id));
-    Ok(ends)
+    ids.retain(|id| seen.insert(*id));
+    Ok(ids)
 }
 
 /// `tokenizer.json` of a byte-level byte-pair encoding, and whether it adds a beginning-of-text token by default.
@@ -276,7 +277,7 @@ fn byte_level(gguf: &Gguf<'_>, vocabulary: &Vocabulary<'_>) -> Result<(Value, bo
         "end_of_word_suffix": null,
         "fuse_unk": false,
         "byte_fallback": false,
-        "ignore_merges": pre_tokenizer.ignores_merges,
+        "ignore_merges": pre_tokenizer.ignore_merges,
         "vocab": vocabulary_map(vocabulary)?,
         "merges": merges,
     });
@@ -301,10 +302,13 @@ fn byte_level(gguf: &Gguf<'_>, vocabulary: &Vocabulary<'_>) -> Result<(Value, bo
         },
         "model": model,
     });
-    Ok((json, pre_tokenizer.adds_bos))
+    Ok((json, pre_tokenizer.add_bos))
 }
 
-/// Token to id. Two tokens of one text cannot be told apart, so the file is wrong.
+/// Token to id.
+///
+/// # Errors
+/// If two tokens have the same text.
 pub(super) fn vocabulary_map(
     vocabulary: &Vocabulary<'_>,
 ) -> Result<Map<String, Value>, ConvertError> {
@@ -319,7 +323,7 @@ pub(super) fn vocabulary_map(
     Ok(map)
 }
 
-/// Puts the tokens around a text that the file asks for; `inner` is what the tokenizer does anyway.
+/// Adds the template for `bos` and `eos` to the post-processor `inner`.
 fn post_processor(
     vocabulary: &Vocabulary<'_>,
     bos: Option<u64>,
@@ -332,7 +336,7 @@ fn post_processor(
     let special =
         |id: u64| json!({"SpecialToken": {"id": vocabulary.tokens[id as usize], "type_id": 0}});
     let sequence = |name: &str, type_id: u32| json!({"Sequence": {"id": name, "type_id": type_id}});
-    let around = |name: &str, type_id| {
+    let with_special_tokens = |name: &str, type_id| {
         let bos = bos.map(special);
         let eos = eos.map(special);
         bos.into_iter()
@@ -351,11 +355,11 @@ fn post_processor(
             )
         })
         .collect();
-    let mut pair = around("A", 0);
-    pair.extend(around("B", 1));
+    let mut pair = with_special_tokens("A", 0);
+    pair.extend(with_special_tokens("B", 1));
     let template = json!({
         "type": "TemplateProcessing",
-        "single": around("A", 0),
+        "single": with_special_tokens("A", 0),
         "pair": pair,
         "special_tokens": tokens,
     });

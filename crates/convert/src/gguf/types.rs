@@ -1,9 +1,9 @@
 //! The tensor types of GGUF: numbers, names and block sizes.
 
-/// How a tensor's values are stored. Types that cannot be converted are known too, so that they are refused by name
-/// and their extent is still checked.
+/// The type of a tensor (`ggml_type`). Unsupported types are listed too, so that errors can name them and the extent of
+/// their data is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(non_camel_case_types, reason = "the format's own names")]
+#[expect(non_camel_case_types, reason = "the names in the GGUF specification")]
 pub(super) enum TensorType {
     F32,
     F16,
@@ -27,7 +27,7 @@ pub(super) enum TensorType {
 }
 
 impl TensorType {
-    /// The type numbered `id` in a tensor's description.
+    /// The type with number `id`.
     pub(super) fn from_id(id: u32) -> Option<Self> {
         Some(match id {
             0 => Self::F32,

@@ -1,4 +1,4 @@
-//! Directories of safetensors to checkpoints.
+//! Conversion of safetensors checkpoints.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -37,7 +37,7 @@ fn floats(values: &[f32], dtype: Dtype) -> Vec<u8> {
         .collect()
 }
 
-/// The tensors of a llama of one layer with 64 hidden dimensions.
+/// The tensors of a one-layer Llama model with a hidden size of 64.
 fn tensors(dtype: Dtype) -> Tensors {
     let layer = |name: &str| format!("model.layers.0.{name}.weight");
     let shapes = [
@@ -106,7 +106,7 @@ fn run(source: &Path, output: &Path, options: &ConvertOptions) -> Result<Convert
                 outcomes.insert(name.to_owned(), outcome.clone());
             }
             ConvertEvent::Written { written_bytes } => {
-                assert!(written_bytes > written, "progress goes forward");
+                assert!(written_bytes > written, "progress decreased");
                 written = written_bytes;
             }
             _ => {}
@@ -164,7 +164,7 @@ fn options(weights: WeightFormat) -> ConvertOptions {
 }
 
 #[test]
-fn layers_whose_rows_divide_are_quantized() {
+fn layers_with_divisible_columns_are_quantized() {
     let converted = convert_once(&config(), &tensors(Dtype::F16), &options(affine(4, 64))).unwrap();
     let found = &converted.tensors["model.layers.0.self_attn.q_proj.weight"];
     assert_eq!((found.0, &found.1[..]), (Dtype::U32, &[64, 8][..]));
@@ -198,11 +198,15 @@ fn layers_whose_rows_divide_are_quantized() {
 }
 
 #[test]
-fn the_stated_type_is_what_floats_become() {
-    let mut stated = config();
-    stated.insert("torch_dtype".to_owned(), json!("bfloat16"));
-    let converted =
-        convert_once(&stated, &tensors(Dtype::F32), &ConvertOptions::default()).unwrap();
+fn floats_are_converted_to_torch_dtype() {
+    let mut with_dtype = config();
+    with_dtype.insert("torch_dtype".to_owned(), json!("bfloat16"));
+    let converted = convert_once(
+        &with_dtype,
+        &tensors(Dtype::F32),
+        &ConvertOptions::default(),
+    )
+    .unwrap();
     for (name, (dtype, _, bytes)) in &converted.tensors {
         assert_eq!(*dtype, Dtype::BF16);
         assert_eq!(*bytes, tensors(Dtype::BF16)[name].2);
@@ -211,7 +215,7 @@ fn the_stated_type_is_what_floats_become() {
 }
 
 #[test]
-fn what_a_model_does_not_use_is_dropped() {
+fn unused_tensors_are_dropped() {
     let mut tied = config();
     tied.insert("tie_word_embeddings".to_owned(), json!(true));
     let mut with_frequencies = tensors(Dtype::F16);
@@ -226,7 +230,7 @@ fn what_a_model_does_not_use_is_dropped() {
 }
 
 #[test]
-fn quantized_layers_are_copied_recast_requantized_or_written_out() {
+fn quantized_layers_are_copied_recast_requantized_or_dequantized() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     write(&at("source"), &config(), &tensors(Dtype::F16));
@@ -283,7 +287,7 @@ fn quantized_layers_are_copied_recast_requantized_or_written_out() {
 }
 
 #[test]
-fn recipes_and_overrides_give_layers_their_own_bits() {
+fn recipes_and_overrides_select_bits_per_layer() {
     let recipe = ConvertOptions {
         overrides: vec!["*.gate_proj=dense".parse().unwrap()],
         ..options(WeightFormat::Recipe {
@@ -301,7 +305,7 @@ fn recipes_and_overrides_give_layers_their_own_bits() {
 }
 
 #[test]
-fn files_of_the_tokenizer_come_along() {
+fn tokenizer_files_are_copied() {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("source");
     write(&source, &config(), &tensors(Dtype::F16));
@@ -319,16 +323,17 @@ fn files_of_the_tokenizer_come_along() {
 }
 
 #[test]
-fn what_cannot_be_converted_is_named() {
-    let refusal = |config: &Map<String, Value>, tensors: &Tensors, options: &ConvertOptions| {
-        convert_once(config, tensors, options)
-            .err()
-            .unwrap()
-            .to_string()
-    };
+fn unsupported_source_is_named_in_the_error() {
+    let error_message =
+        |config: &Map<String, Value>, tensors: &Tensors, options: &ConvertOptions| {
+            convert_once(config, tensors, options)
+                .err()
+                .unwrap()
+                .to_string()
+        };
     let mut other = config();
     other.insert("model_type".to_owned(), json!("mamba"));
-    let message = refusal(&other, &tensors(Dtype::F16), &ConvertOptions::default());
+    let message = error_message(&other, &tensors(Dtype::F16), &ConvertOptions::default());
     assert!(
         message.contains("mamba") && message.contains("qwen3"),
         "{message}"
@@ -339,7 +344,7 @@ fn what_cannot_be_converted_is_named() {
         "lm_head.weight".to_owned(),
         (Dtype::U32, vec![40, 8], vec![0; 1280]),
     );
-    let message = refusal(&config(), &packed, &ConvertOptions::default());
+    let message = error_message(&config(), &packed, &ConvertOptions::default());
     assert!(
         message.contains("lm_head.weight") && message.contains("scales are missing"),
         "{message}"
@@ -347,10 +352,10 @@ fn what_cannot_be_converted_is_named() {
 
     let scales = (Dtype::F16, vec![40, 3], vec![0; 240]);
     packed.insert("lm_head.scales".to_owned(), scales);
-    let message = refusal(&config(), &packed, &ConvertOptions::default());
+    let message = error_message(&config(), &packed, &ConvertOptions::default());
     assert!(message.contains("lm_head"), "{message}");
 
-    let message = refusal(&config(), &tensors(Dtype::I8), &ConvertOptions::default());
+    let message = error_message(&config(), &tensors(Dtype::I8), &ConvertOptions::default());
     assert!(message.contains("I8"), "{message}");
 
     let directory = tempfile::tempdir().unwrap();
@@ -361,6 +366,9 @@ fn what_cannot_be_converted_is_named() {
         ..ConvertOptions::default()
     };
     let message = run(&source, &source, &force).err().unwrap().to_string();
-    assert!(message.contains("is to be converted"), "{message}");
+    assert!(
+        message.contains("contains the model to convert"),
+        "{message}"
+    );
     assert!(source.join("config.json").exists());
 }

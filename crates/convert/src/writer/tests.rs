@@ -1,4 +1,4 @@
-//! The output directory's promises.
+//! Tests of the output directory.
 
 use safetensors::SafeTensors;
 
@@ -13,7 +13,7 @@ fn tensor(name: &str, dtype: Dtype, shape: &[usize]) -> OutputTensor {
 }
 
 #[test]
-fn tensors_are_spread_over_files_of_bounded_size() {
+fn tensors_are_split_into_files_of_bounded_size() {
     let directory = tempfile::tempdir().unwrap();
     let output = directory.path().join("deep/er/out");
     let mut writer = OutputDirectory::create(&output, false).unwrap();
@@ -22,7 +22,9 @@ fn tensors_are_spread_over_files_of_bounded_size() {
         tensor("wide", Dtype::U32, &[4, 2]),
         tensor("last", Dtype::U8, &[30]),
     ];
-    writer.plan_with_limit(tensors.iter(), 40).unwrap();
+    writer
+        .create_weight_files_with_limit(tensors.iter(), 40)
+        .unwrap();
     for part in &tensors {
         let bytes = vec![part.name.len() as u8; part.size_bytes() as usize];
         let (start, end) = bytes.split_at(2);
@@ -52,11 +54,13 @@ fn tensors_are_spread_over_files_of_bounded_size() {
 }
 
 #[test]
-fn nothing_unfinished_gets_the_name() {
+fn incomplete_output_is_removed() {
     let directory = tempfile::tempdir().unwrap();
     let output = directory.path().join("out");
     let mut writer = OutputDirectory::create(&output, false).unwrap();
-    writer.plan([tensor("a", Dtype::F32, &[2])].iter()).unwrap();
+    writer
+        .create_weight_files([tensor("a", Dtype::F32, &[2])].iter())
+        .unwrap();
     writer.append("a", &[0; 4]).unwrap();
     assert!(writer.append("b", &[0]).is_err());
     assert!(writer.append("a", &[0; 5]).is_err());
@@ -66,19 +70,19 @@ fn nothing_unfinished_gets_the_name() {
 }
 
 #[test]
-fn two_tensors_of_one_name_are_refused() {
+fn duplicate_tensor_name_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = OutputDirectory::create(&directory.path().join("out"), false).unwrap();
     let twice = [tensor("a", Dtype::F32, &[1]), tensor("a", Dtype::F32, &[1])];
-    assert!(writer.plan(twice.iter()).is_err());
+    assert!(writer.create_weight_files(twice.iter()).is_err());
 }
 
 #[test]
-fn a_full_disk_is_said_as_such() {
+fn full_disk_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = OutputDirectory::create(&directory.path().join("out"), false).unwrap();
     let huge = tensor("a", Dtype::F32, &[1 << 30, 1 << 28]);
-    let error = writer.plan([huge].iter()).unwrap_err();
+    let error = writer.create_weight_files([huge].iter()).unwrap_err();
     assert!(
         matches!(error, ConvertError::DiskFull { needed_bytes, .. } if needed_bytes == 1 << 60)
     );

@@ -1,8 +1,9 @@
-//! AutoAWQ weights, repacked into MLX's layout when they are loaded.
+//! Converts AutoAWQ weights to MLX's packing at load time.
 //!
-//! AWQ stores `qweight` i32 `[inputs, outputs/8]`: eight 4-bit codes of neighbouring *outputs* per word, in the order
-//! 0, 2, 4, 6, 1, 3, 5, 7 from the lowest bits up. MLX stores neighbouring *inputs*, in order. Weights are
-//! `(code − zero) · scale` there and `code · scale + bias` here, so `bias = −zero · scale`; without zeros the zero is 8.
+//! AWQ stores `qweight` as i32 `[inputs, outputs/8]`. A word has the 4-bit codes of eight consecutive outputs, in the order
+//! 0, 2, 4, 6, 1, 3, 5, 7 from the lowest bits up. A word of MLX has consecutive inputs of one output, in order. A weight
+//! is `(code − zero) · scale` in AWQ and `code · scale + bias` in MLX, so `bias = −zero · scale`. Without `qzeros`, the
+//! zero point is 8.
 
 use half::{bf16, f16};
 use mlxm_kernels::{Bytes, QuantMode, QuantSpec};
@@ -13,15 +14,15 @@ use super::weights::{RawTensor, Weights};
 
 const BITS: usize = 4;
 const CODES_PER_WORD: usize = 32 / BITS;
-/// Which code of a word, counted from the lowest bits, belongs to each output.
+/// Position of each output's code in a word, from the lowest bits up.
 const POSITION_OF_OUTPUT: [usize; CODES_PER_WORD] = [0, 4, 1, 5, 2, 6, 3, 7];
-/// The zero of checkpoints that store none.
+/// The zero point of checkpoints without `qzeros`.
 const SYMMETRIC_ZERO: u32 = 1 << (BITS - 1);
 
 /// Replaces `{path}.qweight`, `.qzeros` and `.scales` by `{path}.weight`, `.scales` and `.biases`.
 ///
 /// # Errors
-/// A message that names what is not supported or does not fit.
+/// A message that names what is unsupported or does not match.
 pub fn repack(weights: &mut Weights, config: &Map<String, Value>) -> Result<QuantSpec, String> {
     let number =
         |key: &str, default: u64| config.get(key).and_then(Value::as_u64).unwrap_or(default);
@@ -59,7 +60,7 @@ fn repack_one(weights: &mut Weights, path: &str) -> Result<(), String> {
         .ok_or("no qweight")?;
     let scales = weights
         .remove(&format!("{path}.scales"))
-        .ok_or("no scales beside its qweight")?;
+        .ok_or("has a qweight but no scales")?;
     let qzeros = weights.remove(&format!("{path}.qzeros"));
 
     let (inputs, codes) = unpack(&qweight)?;
@@ -130,7 +131,7 @@ fn repack_one(weights: &mut Weights, path: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Codes `[rows, 8·words]` of a packed tensor, row-major, with the number of rows.
+/// Number of rows and codes `[rows, 8·words]` of a packed tensor, row-major.
 fn unpack(tensor: &RawTensor) -> Result<(usize, Vec<u32>), String> {
     let ([rows, _], Dtype::I32 | Dtype::U32) = (&tensor.shape[..], tensor.dtype) else {
         return Err(format!(
@@ -152,7 +153,7 @@ fn unpack(tensor: &RawTensor) -> Result<(usize, Vec<u32>), String> {
     ))
 }
 
-/// The element type of scales.
+/// Element type of scales.
 #[derive(Clone, Copy)]
 enum Float {
     F32,
@@ -206,7 +207,7 @@ mod tests {
         ((input * 7 + output * 3) % 16) as u32
     }
 
-    /// Packs a table of codes the way AWQ does.
+    /// Packs codes in AWQ's layout.
     fn packed(rows: usize, code: impl Fn(usize, usize) -> u32) -> RawTensor {
         let order = [0, 2, 4, 6, 1, 3, 5, 7];
         let mut bytes = Vec::new();
@@ -245,13 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn weights_keep_their_values() {
+    fn repack_preserves_weight_values() {
         for zeros in [false, true] {
             let mut weights = checkpoint(zeros);
             let config = Map::from_iter([("group_size".into(), Value::from(32))]);
             let spec = repack(&mut weights, &config).unwrap();
             let bytes = |name: &str| weights.get(name).unwrap().bytes.clone();
-            let matrix = mlxm_kernels::Weight::quantized(
+            let weight = mlxm_kernels::Weight::quantized(
                 OUTPUTS,
                 INPUTS,
                 spec,
@@ -264,7 +265,7 @@ mod tests {
             .unwrap();
             let mut row = vec![0.0; INPUTS];
             for output in 0..OUTPUTS {
-                matrix.dequantize_row(output, &mut row);
+                weight.dequantize_row(output, &mut row);
                 let zero = if zeros { (output % 16) as f32 } else { 8.0 };
                 for (input, &value) in row.iter().enumerate() {
                     let expected = (code(input, output) as f32 - zero) * (0.5 + output as f32);
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_refused() {
+    fn repack_rejects_other_bit_widths_and_group_indices() {
         let bits = Map::from_iter([("bits".into(), Value::from(8))]);
         assert!(
             repack(&mut checkpoint(true), &bits)

@@ -1,4 +1,4 @@
-//! The JSON files of a checkpoint.
+//! The JSON configuration files of a checkpoint.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ impl CheckpointConfig {
     /// Reads the configuration of the model folder at `path`.
     ///
     /// # Errors
-    /// When the path is not a model folder, or a file in it is not what it should be.
+    /// When the path is not a model folder or a configuration file is invalid.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
         if path.is_file() {
             let hint = match path.extension().and_then(|extension| extension.to_str()) {
@@ -42,7 +42,7 @@ impl CheckpointConfig {
         if !file.exists() {
             return Err(LoadError::NoConfig {
                 path: path.into(),
-                hint: what_is_here(path),
+                hint: describe_contents(path),
             });
         }
         let mut values = object(&file)?;
@@ -79,19 +79,19 @@ impl CheckpointConfig {
         })
     }
 
-    /// The context that the rotation can be stretched to, if the configuration says that it can.
+    /// The context length that RoPE scaling extends the model to, if `rope_scaling` states it.
     pub fn rope_scaled_context(&self) -> Option<usize> {
         let nested = || self.values.get("text_config")?.as_object();
         rope_scaled(&self.values).or_else(|| rope_scaled(nested()?))
     }
 
-    /// The file errors about the configuration should name.
+    /// Path of `config.json`, for error messages.
     pub fn file(&self) -> PathBuf {
         self.folder.join("config.json")
     }
 
-    /// End-of-sequence ids by the configuration: `generation_config.json` overrides `config.json` (and its
-    /// `text_config`); each may hold one id or a list.
+    /// End-of-sequence token ids: of `generation_config.json`, else of `config.json`, else of its `text_config`. Each may state
+    /// one id or a list.
     pub fn eos_token_ids(&self) -> Vec<u32> {
         let nested = self
             .values
@@ -110,8 +110,8 @@ impl CheckpointConfig {
     }
 }
 
-/// The length that `rope_scaling` stretches a model's rotation to, where that may be more than
-/// `max_position_embeddings` says: YaRN configurations often state the trained length there, `dynamic` ones always do.
+/// The context length that `rope_scaling` extends a model to. `max_position_embeddings` is the trained length in configurations
+/// with `dynamic` scaling and in many with `yarn`.
 fn rope_scaled(values: &Map<String, Value>) -> Option<usize> {
     let scaling = values.get("rope_scaling")?.as_object()?;
     let kind = scaling.get("type").or_else(|| scaling.get("rope_type"))?;
@@ -125,8 +125,8 @@ fn rope_scaled(values: &Map<String, Value>) -> Option<usize> {
     Some(longest as usize)
 }
 
-/// Puts `rope_theta` and `rope_scaling` where architectures look for them. transformers 5 nests both under
-/// `rope_parameters`, for models with several kinds of layers once more by kind.
+/// Copies `rope_theta` and `rope_scaling` to where the models expect them. transformers 5 nests both under `rope_parameters`,
+/// and under another level by kind of layer if a model has several.
 fn flatten_rope_parameters(values: &mut Map<String, Value>) {
     let Some(Value::Object(parameters)) = values.get("rope_parameters").cloned() else {
         return;
@@ -164,11 +164,12 @@ fn ids(value: &Value) -> Vec<u32> {
 /// # Errors
 /// When it cannot be read or is not JSON.
 pub fn read_json(path: &Path) -> Result<Value, LoadError> {
-    let text = std::fs::read(path).map_err(|source| LoadError::Io {
+    let bytes = std::fs::read(path).map_err(|source| LoadError::Io {
         path: path.into(),
         source,
     })?;
-    serde_json::from_slice(&text).map_err(|error| invalid(path, format!("not valid JSON: {error}")))
+    serde_json::from_slice(&bytes)
+        .map_err(|error| invalid(path, format!("not valid JSON: {error}")))
 }
 
 fn object(path: &Path) -> Result<Map<String, Value>, LoadError> {
@@ -185,8 +186,8 @@ fn invalid(path: &Path, problem: String) -> LoadError {
     }
 }
 
-/// What a folder that is not loadable holds instead, as the end of an error message.
-pub(super) fn what_is_here(folder: &Path) -> String {
+/// Describes a folder that is not a checkpoint, as the last part of an error message.
+pub(super) fn describe_contents(folder: &Path) -> String {
     let mut extensions: Vec<String> = Vec::new();
     let mut entries = 0;
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

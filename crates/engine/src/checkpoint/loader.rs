@@ -1,4 +1,4 @@
-//! Building a model's parts from named tensors, with every mistake named.
+//! Builds the parameters of a model from named tensors and reports every tensor that is missing, unknown or invalid.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -12,8 +12,8 @@ use super::quantization::Quantization;
 use super::weights::{RawTensor, Weights};
 use crate::error::LoadError;
 
-/// Hands out the parts of a model and keeps account of what was asked for, so that missing and unknown tensors can be
-/// listed in full.
+/// Loads the parameters of a model. It records which tensors were requested, so that [`finish`](Self::finish) can list all
+/// missing and unknown ones.
 pub struct Loader<'a> {
     pub(super) weights: &'a Weights,
     quantization: &'a Quantization,
@@ -26,8 +26,8 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    /// A loader over the tensors of a checkpoint, for sequences of up to `context_length` tokens. Errors about the
-    /// configuration name `config_file`. Weights are put into the form that `kernels` want; without kernels none is read.
+    /// A loader for the tensors of a checkpoint, for sequences of up to `context_length` tokens. Errors about the configuration
+    /// name `config_file`. Weights are repacked for `kernels`; without kernels they are not read.
     pub fn new(
         weights: &'a Weights,
         quantization: &'a Quantization,
@@ -47,27 +47,29 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Parameters handed out so far; a packed weight counts its unpacked elements.
+    /// Number of parameters loaded so far. A quantized weight counts its elements, not its packed words.
     pub fn parameters(&self) -> u64 {
         self.parameters.get()
     }
 
-    /// The top of the tensors' name tree.
+    /// The scope of the whole checkpoint.
     pub fn root(&self) -> Scope<'_> {
         Scope::root(self)
     }
 
-    pub(super) fn vector(&self, name: &str, len: usize) -> Result<Param, LoadError> {
-        let Some(tensor) = self.take(name) else {
+    /// Loads the tensor `name` `[len]`.
+    pub(super) fn param(&self, name: &str, len: usize) -> Result<Param, LoadError> {
+        let Some(tensor) = self.request(name) else {
             return Ok(Param::from(vec![0.0; len]));
         };
         let kind = float_type(name, tensor)?;
         expect_shape(name, tensor, &[len])?;
-        self.count(len);
-        Param::from_bytes(kind, &tensor.bytes).map_err(|error| bad(name, error.to_string()))
+        self.count_parameters(len);
+        Param::from_bytes(kind, &tensor.bytes).map_err(|error| bad_tensor(name, error.to_string()))
     }
 
-    pub(super) fn matrix(&self, path: &str, rows: usize, cols: usize) -> Result<Weight, LoadError> {
+    /// Loads the weight `{path}.weight` `[rows, cols]`, dense or quantized.
+    pub(super) fn weight(&self, path: &str, rows: usize, cols: usize) -> Result<Weight, LoadError> {
         let name = format!("{path}.weight");
         let scales_name = format!("{path}.scales");
         let spec = self.quantization.resolve(
@@ -76,7 +78,7 @@ impl<'a> Loader<'a> {
             self.weights.get(&name),
             self.weights.get(&scales_name),
         )?;
-        self.count(rows * cols);
+        self.count_parameters(rows * cols);
         let weight = match spec {
             None => self.dense(&name, rows, cols),
             Some(spec) => self.quantized(path, rows, cols, spec),
@@ -88,11 +90,11 @@ impl<'a> Loader<'a> {
     }
 
     fn dense(&self, name: &str, rows: usize, cols: usize) -> Result<Weight, LoadError> {
-        let Some(tensor) = self.take(name) else {
+        let Some(tensor) = self.request(name) else {
             return placeholder(name, rows, cols);
         };
         if tensor.dtype == Dtype::U32 {
-            return Err(bad(
+            return Err(bad_tensor(
                 name,
                 "is packed (u32), but the checkpoint has no scales for it".into(),
             ));
@@ -100,7 +102,7 @@ impl<'a> Loader<'a> {
         let kind = float_type(name, tensor)?;
         expect_shape(name, tensor, &[rows, cols])?;
         Weight::dense(rows, cols, kind, tensor.bytes.clone())
-            .map_err(|error| bad(name, error.to_string()))
+            .map_err(|error| bad_tensor(name, error.to_string()))
     }
 
     fn quantized(
@@ -112,7 +114,7 @@ impl<'a> Loader<'a> {
     ) -> Result<Weight, LoadError> {
         let name = format!("{path}.weight");
         if !cols.is_multiple_of(spec.group_size) {
-            return Err(bad(
+            return Err(bad_tensor(
                 &name,
                 format!(
                     "{cols} inputs cannot be quantized in groups of {}: the group size must divide them",
@@ -121,10 +123,10 @@ impl<'a> Loader<'a> {
             ));
         }
         let affine = spec.mode == QuantMode::Affine;
-        let weight = self.take(&name);
-        let scales = self.take(&format!("{path}.scales"));
+        let weight = self.request(&name);
+        let scales = self.request(&format!("{path}.scales"));
         let biases = if affine {
-            self.take(&format!("{path}.biases"))
+            self.request(&format!("{path}.biases"))
         } else {
             None
         };
@@ -135,7 +137,7 @@ impl<'a> Loader<'a> {
             return placeholder(&name, rows, cols);
         }
         if weight.dtype != Dtype::U32 {
-            return Err(bad(
+            return Err(bad_tensor(
                 &name,
                 format!(
                     "must be packed u32 words for {spec}, found {:?}",
@@ -150,7 +152,7 @@ impl<'a> Loader<'a> {
             (false, Dtype::U8) => ScaleType::U8,
             (true, _) => ScaleType::from(float_type(&scales_name, scales)?),
             (false, found) => {
-                return Err(bad(
+                return Err(bad_tensor(
                     &scales_name,
                     format!("must be u8 for {spec}, found {found:?}"),
                 ));
@@ -160,7 +162,7 @@ impl<'a> Loader<'a> {
             let biases_name = format!("{path}.biases");
             expect_shape(&biases_name, biases, &scales.shape)?;
             if biases.dtype != scales.dtype {
-                return Err(bad(
+                return Err(bad_tensor(
                     &biases_name,
                     format!(
                         "is {:?}, but its scales are {:?}",
@@ -180,7 +182,7 @@ impl<'a> Loader<'a> {
             biases.map(|tensor| tensor.bytes.clone()),
             global_scale,
         )
-        .map_err(|error| bad(&name, error.to_string()))
+        .map_err(|error| bad_tensor(&name, error.to_string()))
     }
 
     fn global_scale(&self, path: &str, spec: QuantSpec) -> Result<Option<f32>, LoadError> {
@@ -188,22 +190,23 @@ impl<'a> Loader<'a> {
         if spec.mode != QuantMode::Nvfp4 || !self.weights.contains(&name) {
             return Ok(None);
         }
-        let Some(tensor) = self.take(&name) else {
+        let Some(tensor) = self.request(&name) else {
             return Ok(None);
         };
         let kind = float_type(&name, tensor)?;
         let values = Param::from_bytes(kind, &tensor.bytes)
-            .map_err(|error| bad(&name, error.to_string()))?;
+            .map_err(|error| bad_tensor(&name, error.to_string()))?;
         match values.as_slice() {
             [scale] => Ok(Some(*scale)),
-            other => Err(bad(
+            other => Err(bad_tensor(
                 &name,
                 format!("must hold one value, found {}", other.len()),
             )),
         }
     }
 
-    fn take(&self, name: &str) -> Option<&'a RawTensor> {
+    /// The tensor `name`, which is recorded as used or missing.
+    fn request(&self, name: &str) -> Option<&'a RawTensor> {
         let tensor = self.weights.get(name);
         match tensor {
             Some(_) => {
@@ -214,15 +217,15 @@ impl<'a> Loader<'a> {
         tensor
     }
 
-    fn count(&self, parameters: usize) {
+    fn count_parameters(&self, parameters: usize) {
         self.parameters
             .set(self.parameters.get() + parameters as u64);
     }
 
-    /// Settles the account once the model is built.
+    /// Returns the number of parameters, after the model was built.
     ///
     /// # Errors
-    /// When tensors were missing, or some of the checkpoint's were not used.
+    /// When tensors are missing, or the checkpoint has tensors that were not requested.
     pub fn finish(self, model_type: &str) -> Result<u64, LoadError> {
         let missing = self.missing.into_inner();
         if !missing.is_empty() {
@@ -248,7 +251,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Stands in for a missing weight until [`Loader::finish`] reports it; its zeroed pages are never touched.
+/// Replaces a missing weight until [`Loader::finish`] reports it.
 fn placeholder(name: &str, rows: usize, cols: usize) -> Result<Weight, LoadError> {
     Weight::dense(
         rows,
@@ -256,10 +259,10 @@ fn placeholder(name: &str, rows: usize, cols: usize) -> Result<Weight, LoadError
         FloatType::F16,
         Bytes::owned(vec![0; rows * cols * 2]),
     )
-    .map_err(|error| bad(name, error.to_string()))
+    .map_err(|error| bad_tensor(name, error.to_string()))
 }
 
-fn bad(name: &str, problem: String) -> LoadError {
+fn bad_tensor(name: &str, problem: String) -> LoadError {
     LoadError::BadTensor {
         name: name.into(),
         problem,
@@ -271,7 +274,7 @@ fn float_type(name: &str, tensor: &RawTensor) -> Result<FloatType, LoadError> {
         Dtype::F32 => Ok(FloatType::F32),
         Dtype::F16 => Ok(FloatType::F16),
         Dtype::BF16 => Ok(FloatType::BF16),
-        other => Err(bad(
+        other => Err(bad_tensor(
             name,
             format!("must be f32, f16 or bf16, found {other:?}"),
         )),
@@ -282,7 +285,7 @@ fn expect_shape(name: &str, tensor: &RawTensor, expected: &[usize]) -> Result<()
     if tensor.shape == expected {
         return Ok(());
     }
-    Err(bad(
+    Err(bad_tensor(
         name,
         format!("must have the shape {expected:?}, found {:?}", tensor.shape),
     ))

@@ -1,5 +1,4 @@
-//! A checkpoint on disk: `config.json`, memory-mapped `model*.safetensors`, and the rules that say which of its tensors
-//! are quantized and how.
+//! A checkpoint on disk: `config.json`, memory-mapped `model*.safetensors`, and how each weight is quantized.
 
 mod awq;
 mod config;

@@ -1,9 +1,10 @@
 //! Which modules of a checkpoint are quantized, and how.
 //!
-//! Resolution per module path, after the architecture's renames: an entry for the path in `quantization` decides
-//! (`false`: dense; `true`: the global settings; an object: that object, with absent keys taken from the *mode's*
-//! defaults, not from the globals); without an entry a module is quantized iff `{path}.scales` exists, and the shapes
-//! and the scales' element type tell how. This is what mlx-lm 0.32 does when it loads a checkpoint.
+//! For each module, by its path after the model's `sanitize`, the same rules apply as in mlx-lm 0.32:
+//! - An entry for the path in `quantization` takes precedence: `false` is dense, `true` uses the default settings, an object
+//!   states its own settings, in which absent keys have the defaults of the quantization mode.
+//! - Without an entry, a module is quantized if `{path}.scales` exists. The settings are inferred from the shapes and from the
+//!   element type of the scales.
 
 use mlxm_kernels::{QuantMode, QuantSpec};
 use safetensors::Dtype;
@@ -18,16 +19,16 @@ use crate::error::LoadError;
 #[derive(Debug, Clone, Default)]
 pub struct Quantization {
     /// Settings of modules whose entry is `true`.
-    globals: Option<QuantSpec>,
+    default_spec: Option<QuantSpec>,
     overrides: Map<String, Value>,
 }
 
 impl Quantization {
-    /// Reads the settings of a checkpoint, from `quantization` or the methods other tools write into
-    /// `quantization_config` and `hf_quant_config.json`. Weights in AutoAWQ's layout are repacked.
+    /// Reads the settings of a checkpoint from `quantization`, or those of other tools from `quantization_config` or
+    /// `hf_quant_config.json`. Weights in AutoAWQ's layout are repacked.
     ///
     /// # Errors
-    /// When they are malformed or a method is not supported.
+    /// When the settings are malformed or the method is not supported.
     pub fn from_config(
         config: &CheckpointConfig,
         weights: &mut Weights,
@@ -46,7 +47,7 @@ impl Quantization {
                     "`quantization` must be an object, not {value}"
                 )));
             };
-            let globals =
+            let default_spec =
                 parse_spec(map).map_err(|problem| invalid(format!("`quantization`: {problem}")))?;
             let overrides = map
                 .iter()
@@ -54,30 +55,30 @@ impl Quantization {
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect();
             return Ok(Self {
-                globals: Some(globals),
+                default_spec: Some(default_spec),
                 overrides,
             });
         }
-        let Some(method) = foreign_config(config)? else {
+        let Some(settings) = third_party_settings(config)? else {
             return Ok(Self::default());
         };
-        foreign_method(&method, weights)
-            .map(|globals| Self {
-                globals,
+        third_party_spec(&settings, weights)
+            .map(|default_spec| Self {
+                default_spec,
                 overrides: Map::new(),
             })
             .map_err(LoadError::UnsupportedQuantization)
     }
 
-    /// The settings that most modules have, if the checkpoint states any.
-    pub fn globals(&self) -> Option<QuantSpec> {
-        self.globals
+    /// The default settings, if the checkpoint states any.
+    pub fn default_spec(&self) -> Option<QuantSpec> {
+        self.default_spec
     }
 
-    /// How the module at `path` with `inputs` input features is stored; `None` is dense.
+    /// The quantization of the module at `path` with `inputs` input features; `None` if it is dense.
     ///
     /// # Errors
-    /// When the entry is malformed, or nothing fits the shapes.
+    /// When the entry is malformed, or no supported quantization has these shapes.
     pub fn resolve(
         &self,
         path: &str,
@@ -91,8 +92,8 @@ impl Quantization {
         };
         match self.overrides.get(path) {
             Some(Value::Bool(false)) => Ok(None),
-            Some(Value::Bool(true)) => Ok(self.globals),
-            // The reference takes an empty object for false, as Python does.
+            Some(Value::Bool(true)) => Ok(self.default_spec),
+            // As in mlx-lm, where an empty dict is falsy.
             Some(Value::Object(map)) if map.is_empty() => Ok(None),
             Some(Value::Object(map)) => parse_spec(map)
                 .map(Some)
@@ -133,7 +134,7 @@ fn parse_spec(map: &Map<String, Value>) -> Result<QuantSpec, String> {
     Ok(spec)
 }
 
-/// The settings that fit the shapes of a packed weight and its scales.
+/// Infers the settings from the shapes of a packed weight and its scales.
 fn infer(inputs: usize, weight: &RawTensor, scales: &RawTensor) -> Result<QuantSpec, String> {
     let (Some(&words), Some(&groups)) = (weight.shape.last(), scales.shape.last()) else {
         return Err("a packed weight and its scales need two dimensions".into());
@@ -165,21 +166,23 @@ fn infer(inputs: usize, weight: &RawTensor, scales: &RawTensor) -> Result<QuantS
     Ok(spec)
 }
 
-/// The quantization settings of other tools, wherever they keep them.
-fn foreign_config(config: &CheckpointConfig) -> Result<Option<Map<String, Value>>, LoadError> {
+/// The quantization settings that other tools wrote into `quantization_config` or `hf_quant_config.json`.
+fn third_party_settings(
+    config: &CheckpointConfig,
+) -> Result<Option<Map<String, Value>>, LoadError> {
     let text_config = config.values.get("text_config");
-    let written = config
+    let settings = config
         .values
         .get("quantization_config")
         .or_else(|| text_config?.get("quantization_config"));
-    if let Some(Value::Object(settings)) = written {
+    if let Some(Value::Object(settings)) = settings {
         return Ok(Some(settings.clone()));
     }
-    let beside = config.folder.join("hf_quant_config.json");
-    if !beside.exists() {
+    let path = config.folder.join("hf_quant_config.json");
+    if !path.exists() {
         return Ok(None);
     }
-    match read_json(&beside)? {
+    match read_json(&path)? {
         Value::Object(mut settings) => {
             settings
                 .entry("quant_method")
@@ -187,15 +190,15 @@ fn foreign_config(config: &CheckpointConfig) -> Result<Option<Map<String, Value>
             Ok(Some(settings))
         }
         _ => Err(LoadError::InvalidConfig {
-            path: beside,
+            path,
             problem: "must hold a JSON object".into(),
         }),
     }
 }
 
-/// Settings meant by the `quant_method` of other tools. But for AutoAWQ's, tensors must already be in MLX's packing:
-/// names that are not are reported as unknown tensors when the model is built.
-fn foreign_method(
+/// The quantization that settings of other tools describe. Weights in AutoAWQ's layout are repacked. With other methods, tensors
+/// must have MLX's names and packing; otherwise loading the model reports missing and unknown tensors.
+fn third_party_spec(
     config: &Map<String, Value>,
     weights: &mut Weights,
 ) -> Result<Option<QuantSpec>, String> {
@@ -204,7 +207,7 @@ fn foreign_method(
     match method {
         Some("mxfp4") => spec(QuantMode::Mxfp4),
         Some("mxfp8") => spec(QuantMode::Mxfp8),
-        // Power-of-two scales over blocks of 32 × 32 are those of mxfp8.
+        // Power-of-two scales for blocks of 32 × 32 are equivalent to mxfp8.
         Some("fp8")
             if config.get("scale_fmt").and_then(Value::as_str) == Some("ue8m0")
                 && config.get("weight_block_size") == Some(&serde_json::json!([32, 32])) =>
@@ -240,7 +243,7 @@ fn foreign_method(
         Some(other) => Err(format!(
             "quant_method `{other}` is not supported; use an MLX checkpoint of this model, or its dense version with `mlxm convert --bits 4`"
         )),
-        // A copy of `quantization` without the method, left behind by older converters.
+        // mlx-lm also writes its `quantization` under this key, without a method.
         None if config.contains_key("bits") || config.contains_key("group_size") => {
             parse_spec(config).map(Some)
         }

@@ -1,4 +1,4 @@
-//! Parts of a model by name, relative to a place in the tensors' name tree.
+//! A name prefix in a checkpoint, and the layers that are loaded by names relative to it.
 
 use std::fmt::Display;
 
@@ -7,7 +7,7 @@ use mlxm_kernels::{Linear, Norm, Param};
 use super::Loader;
 use crate::error::LoadError;
 
-/// A place in the tensors' name tree. What it hands out is named relative to it.
+/// A name prefix such as `model.layers.0`. Its methods load layers by names relative to it.
 #[derive(Clone)]
 pub struct Scope<'a> {
     loader: &'a Loader<'a>,
@@ -22,7 +22,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The place called `name` below this one.
+    /// The scope `{prefix}.{name}`.
     #[must_use]
     pub fn child(&self, name: impl Display) -> Self {
         Self {
@@ -39,12 +39,12 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The longest sequence the model will see.
+    /// The planned context length.
     pub fn context_length(&self) -> usize {
         self.loader.context_length
     }
 
-    /// A configuration value that turned out wrong while the model was built.
+    /// An error about the configuration that is found while the model is built.
     pub fn config_error(&self, problem: String) -> LoadError {
         LoadError::InvalidConfig {
             path: self.loader.config_file.clone(),
@@ -63,12 +63,12 @@ impl<'a> Scope<'a> {
     /// When a tensor has the wrong shape or element type.
     pub fn linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, LoadError> {
         Ok(Linear {
-            weight: self.loader.matrix(&self.path(name), outputs, inputs)?,
+            weight: self.loader.weight(&self.path(name), outputs, inputs)?,
             bias: None,
         })
     }
 
-    /// A linear layer with `{name}.bias` `[outputs]` beside its weight.
+    /// A linear layer with `{name}.weight` `[outputs, inputs]` and `{name}.bias` `[outputs]`.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
@@ -79,14 +79,14 @@ impl<'a> Scope<'a> {
         outputs: usize,
     ) -> Result<Linear, LoadError> {
         let path = self.path(name);
-        let bias = self.loader.vector(&format!("{path}.bias"), outputs)?;
+        let bias = self.loader.param(&format!("{path}.bias"), outputs)?;
         Ok(Linear {
-            weight: self.loader.matrix(&path, outputs, inputs)?,
+            weight: self.loader.weight(&path, outputs, inputs)?,
             bias: Some(bias),
         })
     }
 
-    /// [`Self::linear_with_bias`] if `bias` is set, else [`Self::linear`]: several configurations have such a flag.
+    /// [`Self::linear_with_bias`] if `bias` is set, else [`Self::linear`].
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
@@ -111,19 +111,19 @@ impl<'a> Scope<'a> {
     pub fn rms_norm(&self, name: &str, width: usize, eps: f64) -> Result<Norm, LoadError> {
         Ok(Norm::rms(
             self.loader
-                .vector(&self.path(format_args!("{name}.weight")), width)?,
+                .param(&self.path(format_args!("{name}.weight")), width)?,
             eps,
         ))
     }
 
-    /// An RMS norm whose stored weight is an offset from one (the Gemma family).
+    /// An RMS norm whose weight is stored minus one (the Gemma family).
     ///
     /// # Errors
     /// When the tensor has the wrong shape or element type.
     pub fn rms_norm_plus_one(&self, name: &str, width: usize, eps: f64) -> Result<Norm, LoadError> {
         let offsets = self
             .loader
-            .vector(&self.path(format_args!("{name}.weight")), width)?;
+            .param(&self.path(format_args!("{name}.weight")), width)?;
         let weights: Vec<f32> = offsets
             .as_slice()
             .iter()
@@ -138,8 +138,8 @@ impl<'a> Scope<'a> {
     /// When a tensor has the wrong shape or element type.
     pub fn layer_norm(&self, name: &str, width: usize, eps: f64) -> Result<Norm, LoadError> {
         let path = self.path(name);
-        let weight = self.loader.vector(&format!("{path}.weight"), width)?;
-        let bias = self.loader.vector(&format!("{path}.bias"), width)?;
+        let weight = self.loader.param(&format!("{path}.weight"), width)?;
+        let bias = self.loader.param(&format!("{path}.bias"), width)?;
         Ok(Norm::layer(weight, Some(bias), eps))
     }
 }

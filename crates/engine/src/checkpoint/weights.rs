@@ -9,21 +9,21 @@ use memmap2::Mmap;
 use mlxm_kernels::Bytes;
 use safetensors::{Dtype, SafeTensors};
 
-use super::config::what_is_here;
+use super::config::describe_contents;
 use crate::error::LoadError;
 
-/// A tensor of a checkpoint: element type, shape, and bytes that stay in the file until they are touched.
+/// A tensor of a checkpoint.
 #[derive(Debug, Clone)]
 pub struct RawTensor {
     /// Element type.
     pub dtype: Dtype,
     /// Shape, outermost first.
     pub shape: Vec<usize>,
-    /// Row-major little-endian elements.
+    /// Row-major little-endian elements, memory-mapped.
     pub bytes: Bytes,
 }
 
-/// All tensors of a checkpoint. Architectures rename and drop entries before they are used.
+/// All tensors of a checkpoint by name.
 #[derive(Debug, Default)]
 pub struct Weights {
     tensors: BTreeMap<String, RawTensor>,
@@ -31,10 +31,10 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Maps every `model*.safetensors` of a folder. The index file is not consulted: published ones are often stale.
+    /// Maps every `model*.safetensors` of a folder. The index file is ignored.
     ///
     /// # Errors
-    /// When there is none, or one is truncated or corrupt.
+    /// When there is no such file, or one is truncated or corrupt.
     pub fn open(folder: &Path) -> Result<Self, LoadError> {
         let mut weights = Self::default();
         let files = weight_files(folder)?;
@@ -57,15 +57,17 @@ impl Weights {
         if file.metadata().map_err(io)?.len() == 0 {
             return Err(corrupt("the file is empty".into()));
         }
-        // SAFETY: the map is read-only. Another process that truncates the file while it is mapped would make reads
-        // fault; checkpoints are written once and renamed into place, never changed.
+        // SAFETY: the map is read-only. If another process truncated the file, reads would fault; checkpoints are written to
+        // temporary files and renamed, and never modified.
         let map = Arc::new(unsafe { Mmap::map(&file) }.map_err(io)?);
         let parsed = SafeTensors::deserialize(&map)
             .map_err(|error| corrupt(format!("not a complete safetensors file ({error})")))?;
         let base = map.as_ptr() as usize;
         for (name, view) in parsed.iter() {
             let start = view.data().as_ptr() as usize - base;
-            let bytes = Bytes::mapped(Arc::clone(&map), start..start + view.data().len());
+            let range = start..start + view.data().len();
+            // SAFETY: the map is of a file, and `Mmap` has no method that writes to it.
+            let bytes = unsafe { Bytes::mapped(Arc::clone(&map), range) };
             self.tensors.insert(
                 name.to_owned(),
                 RawTensor {
@@ -79,7 +81,7 @@ impl Weights {
         Ok(())
     }
 
-    /// Bytes of the files.
+    /// Total size of the files in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
@@ -111,7 +113,7 @@ impl Weights {
         self.tensors.insert(name, tensor);
     }
 
-    /// Takes a tensor out.
+    /// Removes a tensor.
     pub fn remove(&mut self, name: &str) -> Option<RawTensor> {
         self.tensors.remove(name)
     }
@@ -121,7 +123,7 @@ impl Weights {
         self.tensors.retain(|name, _| keep(name));
     }
 
-    /// Renames every tensor; `None` drops it.
+    /// Renames every tensor; `None` removes it.
     pub fn rename(&mut self, mut rename: impl FnMut(&str) -> Option<String>) {
         let old = std::mem::take(&mut self.tensors);
         self.tensors = old
@@ -134,7 +136,7 @@ impl Weights {
 /// The weight files of a folder, sorted.
 ///
 /// # Errors
-/// When there is none.
+/// When there are none.
 fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let entries = std::fs::read_dir(folder).map_err(|source| LoadError::Io {
         path: folder.into(),
@@ -155,7 +157,7 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
     if files.is_empty() {
         return Err(LoadError::NoWeights {
             path: folder.into(),
-            hint: what_is_here(folder),
+            hint: describe_contents(folder),
         });
     }
     Ok(files)

@@ -1,5 +1,5 @@
-//! The KV cache that a model is given: one paged store per layer. Layers of the same kind form a cache group and share
-//! block tables.
+//! The KV cache that is passed to a model: one paged cache per layer. Layers of the same kind form a cache group and share block
+//! tables.
 
 use mlxm_kernels::{KernelError, Kernels, KvCache, KvCacheDtype, KvShape};
 use mlxm_kvcache::GroupKind;
@@ -7,10 +7,10 @@ use mlxm_kvcache::GroupKind;
 use super::AttentionDims;
 use crate::options::BLOCK_SIZE;
 
-/// What one attention layer keeps per token.
+/// What an attention layer caches per token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheLayer {
-    /// How long its entries are needed; layers of the same kind share block tables.
+    /// Which positions it attends to. Layers of the same kind share block tables.
     pub kind: GroupKind,
     /// Key and value heads.
     pub kv_heads: usize,
@@ -21,7 +21,7 @@ pub struct CacheLayer {
 }
 
 impl CacheLayer {
-    /// A layer whose keys and values are as wide as its heads.
+    /// A layer whose keys and values have the width of its heads.
     pub fn new(kind: GroupKind, dims: AttentionDims) -> Self {
         Self {
             kind,
@@ -31,7 +31,7 @@ impl CacheLayer {
         }
     }
 
-    /// Bytes of one token's key and value.
+    /// Bytes of the keys and values of one token.
     pub fn bytes_per_token(&self, dtype: KvCacheDtype) -> u64 {
         self.shape(0, BLOCK_SIZE).bytes_per_position(dtype) as u64
     }
@@ -50,17 +50,17 @@ impl CacheLayer {
 /// The planned blocks of one cache group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheGroupPlan {
-    /// Which positions these layers still read.
+    /// Which positions these layers attend to.
     pub kind: GroupKind,
     /// Number of layers.
     pub layers: usize,
     /// Number of blocks.
     pub blocks: usize,
-    /// Bytes of a block in all these layers together.
+    /// Bytes of a block, all layers together.
     pub block_bytes: u64,
 }
 
-/// Keys and values of every layer.
+/// The KV caches of all layers.
 #[derive(Debug)]
 pub struct CachePool {
     layers: Vec<KvCache>,
@@ -68,8 +68,8 @@ pub struct CachePool {
 }
 
 impl CachePool {
-    /// Reserves the planned blocks of each group, `block_size` tokens each. Pages are committed when they are first
-    /// written.
+    /// Reserves address space for the planned blocks of each group, `block_size` tokens each. The operating system allocates
+    /// pages when they are first written.
     ///
     /// # Errors
     /// When the address space cannot be reserved.
@@ -85,7 +85,7 @@ impl CachePool {
             groups.iter().position(same_kind).unwrap_or_default()
         };
         let group_of_layer: Vec<usize> = layers.iter().map(group_of).collect();
-        let stores = layers
+        let caches = layers
             .iter()
             .zip(&group_of_layer)
             .map(|(layer, &group)| {
@@ -94,7 +94,7 @@ impl CachePool {
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            layers: stores,
+            layers: caches,
             group_of_layer,
         })
     }
@@ -104,12 +104,12 @@ impl CachePool {
         self.group_of_layer[layer]
     }
 
-    /// The store of `layer`.
+    /// The cache of `layer`.
     pub fn layer(&self, layer: usize) -> &KvCache {
         &self.layers[layer]
     }
 
-    /// The store of `layer`, to write to.
+    /// The cache of `layer`, for writing.
     pub fn layer_mut(&mut self, layer: usize) -> &mut KvCache {
         &mut self.layers[layer]
     }

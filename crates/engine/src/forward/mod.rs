@@ -1,5 +1,5 @@
-//! What a forward pass is made of: the traits that models implement, the KV cache they are given, and the ragged batch of
-//! one step. It is below [`nn`](crate::nn) and the models, which see the runtime only through these types.
+//! The interface between models and the runtime: the traits that models implement, the KV cache that is passed to them, and
+//! the ragged batch of a step.
 
 mod cache;
 mod model;

@@ -1,4 +1,4 @@
-//! The traits that a model implements: [`ModelConfig`], read from `config.json`, and [`Model`], built from it.
+//! The traits that a model implements: [`ModelConfig`], parsed from `config.json`, and [`Model`], built from it.
 
 use std::fmt::Debug;
 
@@ -10,9 +10,9 @@ use super::{CacheLayer, Step};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 
-/// A decoder: token ids to hidden states, hidden states to logits.
+/// A decoder-only language model.
 pub trait Model: Send {
-    /// Hidden states `[T, hidden]` after the final norm. The step carries tokens, positions and the cache.
+    /// Hidden states `[T, hidden]` after the final norm of the tokens in `step`.
     ///
     /// # Errors
     /// When a kernel rejects its input.
@@ -38,7 +38,7 @@ pub struct Dimensions {
     pub num_hidden_layers: usize,
     /// Sizes of an attention layer.
     pub attention: AttentionDims,
-    /// The longest context the model was trained for, in tokens.
+    /// Context length that the model was trained for, in tokens.
     pub max_position_embeddings: Option<usize>,
 }
 
@@ -70,18 +70,18 @@ impl AttentionDims {
         }
     }
 
-    /// Width of the queries of one token.
+    /// Width of all query heads of a token.
     pub fn q_width(&self) -> usize {
         self.heads * self.head_dim
     }
 
-    /// Width of the keys, or of the values, of one token.
+    /// Width of all key heads of a token, and of all value heads.
     pub fn kv_width(&self) -> usize {
         self.kv_heads * self.head_dim
     }
 }
 
-/// The configuration of a model: everything that is known before its weights are read.
+/// The configuration of a model.
 pub trait ModelConfig: Debug {
     /// Sizes.
     fn dimensions(&self) -> Dimensions;
@@ -91,7 +91,7 @@ pub trait ModelConfig: Debug {
         None
     }
 
-    /// What each layer keeps in the cache, in layer order.
+    /// What each layer caches, in layer order.
     fn cache_layers(&self) -> Vec<CacheLayer> {
         let dimensions = self.dimensions();
         (0..dimensions.num_hidden_layers)
@@ -105,7 +105,7 @@ pub trait ModelConfig: Debug {
             .collect()
     }
 
-    /// Checks what neither the types nor [`check_dimensions`](Self::check_dimensions) cover.
+    /// Checks that are specific to this model, in addition to the types and [`check_dimensions`](Self::check_dimensions).
     ///
     /// # Errors
     /// A message that names the field.
@@ -141,7 +141,7 @@ pub trait ModelConfig: Debug {
         Ok(())
     }
 
-    /// Renames and drops tensors of unconverted or older checkpoints.
+    /// Renames and removes tensors of unconverted or older checkpoints.
     fn sanitize(&self, weights: &mut Weights);
 
     /// Builds the model.

@@ -1,4 +1,4 @@
-//! The ragged batch of one forward pass, and the context that its layers share.
+//! The ragged batch of a forward pass, and the context that its layers share.
 
 use std::ops::Range;
 
@@ -8,8 +8,8 @@ use mlxm_kvcache::SequenceCache;
 
 use super::CachePool;
 
-/// Tokens of any number of sequences, concatenated without padding. Prefill and decode are not distinguished: each
-/// sequence contributes the tokens that are not computed yet.
+/// Tokens of any number of sequences, concatenated without padding. Prefill and decode are not distinguished: a sequence
+/// contributes the tokens that have not been computed yet.
 #[derive(Debug, Clone, Default)]
 pub struct ModelInput {
     /// Token ids `[T]`.
@@ -18,7 +18,7 @@ pub struct ModelInput {
     pub positions: Vec<u32>,
     /// The tokens of each sequence.
     pub spans: Vec<Span>,
-    /// Per cache group: slots of the tokens, block tables of their sequences.
+    /// Per cache group, the slots of the tokens and the block tables of the sequences.
     pub groups: Vec<GroupInput>,
 }
 
@@ -31,7 +31,7 @@ impl ModelInput {
         }
     }
 
-    /// Appends `tokens` of one sequence, the first of them at position `start`.
+    /// Appends `tokens` of one sequence, starting at position `start`.
     pub fn push(&mut self, tokens: &[u32], start: usize, cache: &SequenceCache) {
         let first_row = self.tokens.len();
         self.tokens.extend_from_slice(tokens);
@@ -58,12 +58,12 @@ impl ModelInput {
     }
 }
 
-/// Consecutive tokens of one sequence.
+/// Consecutive tokens of one sequence in the batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     /// Their rows in the batch.
     pub rows: Range<usize>,
-    /// Position of the first of them.
+    /// Position of the first token in its sequence.
     pub first_position: usize,
     /// Which positions they attend to.
     pub mask: Mask,
@@ -78,7 +78,7 @@ pub struct GroupInput {
     pub tables: Vec<Vec<u32>>,
 }
 
-/// What an attention layer asks of the step.
+/// The parameters of an attention layer.
 #[derive(Debug)]
 pub struct AttentionConfig {
     /// Index of the layer's cache.
@@ -89,7 +89,7 @@ pub struct AttentionConfig {
     pub rope: Option<Rope>,
 }
 
-/// The context of one forward pass.
+/// The context of a forward pass.
 pub struct Step<'a> {
     /// The operations.
     pub kernels: &'a Kernels,
@@ -131,8 +131,8 @@ impl<'a> Step<'a> {
         &self.input.tokens
     }
 
-    /// Attention of the layer that `config` describes, between its input and output projections: normalizes and rotates
-    /// queries and keys, writes this step's keys and values into the layer's cache and attends over the cache.
+    /// Attention between the input and output projections: applies `norms` and the rotary embedding to queries and keys, writes
+    /// the keys and values of this step into the layer's cache and attends over the cache.
     /// `qkv` is `[T, (heads + 2·kv_heads)·head_dim]`; the result is `[T, heads·value_dim]`.
     ///
     /// # Errors
@@ -165,8 +165,7 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Cosines and sines of this step's positions, one table for each distinct rotary embedding of the layers: usually one
-/// or two.
+/// Cosines and sines of the positions of this step, one table per distinct rotary embedding; models have one or two.
 #[derive(Default)]
 struct RopeTables(Vec<(Rope, RopeCosSin)>);
 

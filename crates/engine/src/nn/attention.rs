@@ -62,7 +62,7 @@ impl QkvProjection {
     }
 }
 
-/// Which of an attention layer's projections have a bias.
+/// Which projections of an attention layer have a bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttentionBias {
     /// None.
@@ -74,7 +74,7 @@ pub enum AttentionBias {
 }
 
 impl AttentionBias {
-    /// The meaning of the field `attention_bias`: all projections or none.
+    /// The meaning of `attention_bias` in `config.json`: all projections or none.
     pub fn all_if(attention_bias: bool) -> Self {
         if attention_bias {
             Self::All
@@ -84,14 +84,14 @@ impl AttentionBias {
     }
 }
 
-/// Attention with its norms and residual.
+/// Attention with its norms and residual connection.
 #[derive(Debug)]
 pub struct Attention {
-    /// Norms and residual.
+    /// Norms and residual connection.
     pub residual: Residual,
     /// Input projections.
     pub qkv: QkvProjection,
-    /// Norms of queries and keys.
+    /// Norms of queries and keys, applied before RoPE.
     pub qk_norms: Option<QkNorms>,
     /// Output projection.
     pub o: Linear,
@@ -100,8 +100,8 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Loads `q_proj`, `k_proj`, `v_proj` and `o_proj` of layer `layer`: full attention scaled by `1 / sqrt(head_dim)`,
-    /// without positions until [`with_rope`](Self::with_rope).
+    /// Loads `q_proj`, `k_proj`, `v_proj` and `o_proj` of layer `layer`. Full attention with scores scaled by
+    /// `1 / sqrt(head_dim)` and no positional embedding, unless changed by the `with_` methods.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
@@ -123,7 +123,7 @@ impl Attention {
         )
     }
 
-    /// As [`load`](Self::load) without biases, with `qkv_proj` instead of the three separate projections.
+    /// As [`load`](Self::load), without biases and with `qkv_proj` instead of three separate projections.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
@@ -159,7 +159,7 @@ impl Attention {
         })
     }
 
-    /// Rotates queries and keys by their positions.
+    /// Adds a rotary embedding.
     #[must_use]
     pub fn with_rope(mut self, rope: Rope) -> Self {
         self.config.rope = Some(rope);
@@ -180,21 +180,21 @@ impl Attention {
         self
     }
 
-    /// Attends to the last `window` tokens only; to all of them when absent.
+    /// Restricts attention to the last `window` tokens; `None` is full attention.
     #[must_use]
     pub fn with_sliding_window(mut self, window: Option<usize>) -> Self {
         self.config.spec.window = window;
         self
     }
 
-    /// Normalizes queries and keys before they are rotated.
+    /// Normalizes queries and keys before RoPE.
     #[must_use]
     pub fn with_qk_norms(mut self, norms: QkNorms) -> Self {
         self.qk_norms = Some(norms);
         self
     }
 
-    /// `[T, hidden]` → `[T, hidden]`; writes this step's keys and values into the layer's cache.
+    /// `[T, hidden]` → `[T, hidden]`. Writes the keys and values of this step into the layer's cache.
     ///
     /// # Errors
     /// When a width does not match.

@@ -1,4 +1,4 @@
-//! A decoder: embeddings, layers, final norm, LM head.
+//! The decoder: embeddings, layers, final norm, LM head.
 
 use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels, Norm};
@@ -9,7 +9,7 @@ use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 use crate::forward::{AttentionDims, Dimensions, Model, Step};
 
-/// The sizes that nearly every `config.json` states, under these names and without defaults.
+/// The sizes that most `config.json` files state, with these names and without defaults.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct DecoderConfig {
     /// Rows of the embedding table.
@@ -25,7 +25,7 @@ pub struct DecoderConfig {
 }
 
 impl DecoderConfig {
-    /// `hidden_size / num_attention_heads`, the head width of models that do not state one.
+    /// `hidden_size / num_attention_heads`, the head width of configurations without `head_dim`.
     pub fn default_head_dim(&self) -> usize {
         self.hidden_size / self.num_attention_heads.max(1)
     }
@@ -40,8 +40,8 @@ impl DecoderConfig {
         }
     }
 
-    /// As [`attention_dims`](Self::attention_dims), by default with as many key and value heads as query heads, and with
-    /// heads of `hidden_size / num_attention_heads`.
+    /// As [`attention_dims`](Self::attention_dims). The defaults are as many key and value heads as query heads, and
+    /// [`default_head_dim`](Self::default_head_dim).
     pub fn attention_dims_or_default(
         &self,
         num_key_value_heads: Option<usize>,
@@ -70,12 +70,13 @@ impl DecoderConfig {
     }
 }
 
-/// A decoder with nothing between its layers. A model that has more implements [`Model`] itself.
+/// The common decoder: embeddings, layers in sequence, final norm, LM head. Models with a different structure implement [`Model`]
+/// themselves.
 #[derive(Debug)]
 pub struct Decoder {
     /// Token embeddings.
     pub embed_tokens: Embedding,
-    /// Factor of the embeddings (Gemma, Granite).
+    /// Factor applied to the embeddings (Gemma, Granite).
     pub embedding_scale: Option<f32>,
     /// The layers, in order.
     pub layers: Vec<Layer>,
@@ -86,8 +87,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Loads the parts under their usual names: `model.embed_tokens`, `model.layers.0`, …, `model.norm` and, unless it is
-    /// tied to the embeddings, `lm_head`. `layer` is given the layer's scope, `norm` the name and the scope of the norm.
+    /// Loads `model.embed_tokens`, `model.layers.{index}`, `model.norm` and, unless tied to the embeddings, `lm_head`. `layer`
+    /// loads a layer by index and scope, `norm` a norm by name and scope.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
@@ -137,8 +138,8 @@ impl Decoder {
         }
     }
 
-    /// Drops tensors that old exports contain and no model uses: precomputed RoPE frequencies and the LM head of models
-    /// that tie it to the embeddings.
+    /// Removes tensors of older exports that are not used: precomputed RoPE frequencies, and the LM head if it is tied to the
+    /// embeddings.
     pub fn sanitize(weights: &mut Weights, tie_word_embeddings: bool) {
         weights.retain(|name| !name.contains("self_attn.rotary_emb.inv_freq"));
         if tie_word_embeddings {

@@ -1,4 +1,4 @@
-//! Token embeddings, which may also serve as the LM head.
+//! Token embeddings, which may be shared with the LM head.
 
 use std::sync::Arc;
 
@@ -8,40 +8,40 @@ use mlxm_kernels::{KernelError, Kernels, Linear};
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
 
-/// A table of one row per token. Rows are dequantized when they are looked up.
+/// An embedding table with a row per token. Quantized rows are dequantized on lookup.
 #[derive(Debug, Clone)]
 pub struct Embedding {
     table: Arc<Linear>,
 }
 
 impl Embedding {
-    /// Loads `{name}.weight` `[entries, width]`, dense or quantized.
+    /// Loads `{name}.weight` `[vocab_size, hidden_size]`, dense or quantized.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
     pub fn load(
         name: &str,
         weights: &Scope<'_>,
-        entries: usize,
-        width: usize,
+        vocab_size: usize,
+        hidden_size: usize,
     ) -> Result<Self, LoadError> {
         Ok(Self {
-            table: Arc::new(weights.linear(name, width, entries)?),
+            table: Arc::new(weights.linear(name, hidden_size, vocab_size)?),
         })
     }
 
-    /// `[T]` ids → `[T, width]`.
+    /// `[T]` ids → `[T, hidden]`.
     ///
     /// # Errors
-    /// When an id is not in the table.
+    /// When an id is out of range.
     pub fn forward(&self, ids: &[u32], kernels: &Kernels) -> Result<Tensor, KernelError> {
         kernels.embed(ids, &self.table.weight)
     }
 
-    /// The table as an output projection: `[T, width]` → `[T, entries]`.
+    /// The table as output projection: `[T, hidden]` → `[T, vocab]`.
     ///
     /// # Errors
-    /// When the width of `x` is not the table's.
+    /// When the width does not match.
     pub fn as_linear(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
         kernels.linear(x, None, &[&self.table])
     }

@@ -15,7 +15,7 @@ pub enum FeedForward {
     Plain(Mlp),
 }
 
-/// Attention, then feed-forward.
+/// A decoder layer.
 #[derive(Debug)]
 pub struct Layer {
     /// The attention block.

@@ -1,11 +1,11 @@
-//! From hidden states to logits.
+//! The LM head: hidden states to logits.
 
 use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels, Linear};
 
 use super::Embedding;
 
-/// The output projection, with the scaling that some families apply to its result.
+/// The output projection, with the scaling or softcap that some models apply to the logits.
 #[derive(Debug)]
 pub struct LmHead {
     projection: Projection,
@@ -22,12 +22,12 @@ enum Projection {
 }
 
 impl LmHead {
-    /// The embedding table as output projection.
+    /// Tied to the embedding table.
     pub fn tied(embedding: &Embedding) -> Self {
         Self::new(Projection::Tied(embedding.clone()))
     }
 
-    /// A separate projection.
+    /// A separate weight.
     pub fn untied(linear: Linear) -> Self {
         Self::new(Projection::Untied(linear))
     }
@@ -49,7 +49,7 @@ impl LmHead {
         }
     }
 
-    /// Softcaps the logits.
+    /// Softcaps the logits: `cap·tanh(logits / cap)`.
     #[must_use]
     pub fn logit_softcap(self, cap: f32) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl LmHead {
     /// `[rows, hidden]` → `[rows, vocab]`.
     ///
     /// # Errors
-    /// When the width of the rows is not the projection's.
+    /// When the width does not match.
     pub fn forward(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
         let mut logits = match &self.projection {
             Projection::Tied(embedding) => embedding.as_linear(rows, kernels)?,

@@ -12,19 +12,19 @@ use crate::error::LoadError;
 pub enum GateUp {
     /// Two weights.
     Separate {
-        /// The branch that the activation is applied to.
+        /// The branch with the activation.
         gate: Linear,
         /// The other branch.
         up: Linear,
     },
-    /// One weight whose outputs are the gate, then the other branch (Phi-3).
+    /// One weight whose outputs are the gate branch, then the other branch (Phi-3).
     Fused(Linear),
 }
 
-/// `down(act(gate(x)) · up(x))` with its norms and residual.
+/// A gated MLP (GLU), `down(act(gate(x)) · up(x))`, with its norms and residual connection.
 #[derive(Debug)]
 pub struct GatedMlp {
-    /// Norms and residual.
+    /// Norms and residual connection.
     pub residual: Residual,
     /// Input projections.
     pub gate_up: GateUp,
@@ -93,16 +93,16 @@ impl GatedMlp {
     }
 }
 
-/// `down(act(up(x)))` with its norms and residual.
+/// An MLP without a gate, `down(act(up(x)))`, with its norms and residual connection.
 #[derive(Debug)]
 pub struct Mlp {
-    /// Norms and residual.
+    /// Norms and residual connection.
     pub residual: Residual,
     /// Input projection.
     pub up: Linear,
     /// Output projection.
     pub down: Linear,
-    /// Activation between them.
+    /// Activation between the projections.
     pub activation: Activation,
 }
 

@@ -1,8 +1,7 @@
-//! Blocks that models share.
+//! The blocks that models are built from.
 //!
-//! A block holds its norms, projections and residual together and issues few fused operations: three for attention up to
-//! its result, one for a feed-forward block up to its output projection, one for each output projection. Linear layers see
-//! `[T, width]`; only attention distinguishes sequences.
+//! A block includes its norms and its residual connection, so that they can be fused with its projections: attention usually
+//! takes four operations, an MLP two. Linear layers see `[T, width]`; only attention distinguishes sequences.
 
 mod attention;
 mod decoder;

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels, Linear, Norm};
 
-/// `y = x + scale · post(f(pre(x)))`, where either norm may be absent.
+/// `y = x + scale · post(block(pre(x)))`. Either norm may be absent.
 #[derive(Debug)]
 pub struct Residual {
     pre: Option<Norm>,
@@ -39,7 +39,7 @@ impl Residual {
         }
     }
 
-    /// Scales what is added (Granite's `residual_multiplier`).
+    /// Scales the block's output (Granite's `residual_multiplier`).
     #[must_use]
     pub fn scaled(self, scale: f32) -> Self {
         Self { scale, ..self }
@@ -50,7 +50,7 @@ impl Residual {
         self.pre.as_ref()
     }
 
-    /// Adds the block's output projection of `h` to the residual stream `x`.
+    /// Applies the block's output projection to `h` and adds the result to the residual stream `x`.
     pub(super) fn add(
         &self,
         x: &Tensor,

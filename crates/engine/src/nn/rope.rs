@@ -1,8 +1,7 @@
 //! Rotary position embeddings and the scaling methods that extend them beyond the trained length.
 //!
-//! The formulas are those of mlx-lm, which differ from transformers in two places: `longrope` always uses the long
-//! factors, and `dynamic` follows the length of the current call. Here `dynamic` is fixed when the model is loaded, from
-//! the planned context length: cached keys are never rotated again, so the base must not change.
+//! The formulas are those of mlx-lm. `longrope` always uses the long factors, unlike in transformers. `dynamic` uses the planned
+//! context length instead of the current length: cached keys are already rotated, so the base must not change.
 
 use std::f64::consts::PI;
 
@@ -15,23 +14,23 @@ use crate::error::LoadError;
 /// The `rope_scaling` object of a `config.json`.
 pub type RopeScaling = Map<String, Value>;
 
-/// The rotary embedding of a layer, as its configuration states it.
+/// The configuration of a rotary embedding.
 #[derive(Debug, Clone)]
 pub struct RopeConfig<'a> {
-    /// How many leading elements of each head rotate; must be even.
+    /// Number of leading elements of each head that are rotated; must be even.
     pub dims: usize,
     /// `rope_theta`, the base of the frequencies.
     pub theta: f64,
-    /// Rotate neighbouring pairs instead of halves.
+    /// Rotate adjacent pairs instead of the two halves.
     pub traditional: bool,
-    /// Extension beyond the trained length.
+    /// Scaling beyond the trained length.
     pub scaling: Option<&'a RopeScaling>,
-    /// The length the model was trained for.
+    /// Context length that the model was trained for.
     pub max_position_embeddings: Option<usize>,
 }
 
 impl RopeConfig<'_> {
-    /// Plain RoPE.
+    /// RoPE without scaling.
     pub fn new(dims: usize, theta: f64) -> Self {
         Self {
             dims,
@@ -42,7 +41,7 @@ impl RopeConfig<'_> {
         }
     }
 
-    /// The rotary embedding for sequences up to the model's planned context length.
+    /// The rotary embedding, for sequences up to the planned context length.
     ///
     /// # Errors
     /// When the configuration is invalid.
@@ -91,7 +90,7 @@ fn inverse_frequencies(dims: usize, base: f64) -> Vec<f32> {
     (0..half).map(|i| (-(i as f32) * step).exp()).collect()
 }
 
-/// `base^(2i/dims)`: the wavelengths over 2π.
+/// `base^(2i/dims)`: the wavelengths divided by 2π.
 fn frequencies(dims: usize, base: f64) -> Vec<f32> {
     (0..dims / 2)
         .map(|i| (base as f32).powf((2 * i) as f32 / dims as f32))
@@ -111,7 +110,7 @@ fn from_frequencies(
     }
 }
 
-/// The base grows with the length once it exceeds the trained one (dynamic NTK).
+/// Increases the base if the context length exceeds the trained length (dynamic NTK).
 fn dynamic(
     config: &RopeConfig<'_>,
     scaling: &Scaling<'_>,
@@ -133,7 +132,7 @@ fn dynamic(
     })
 }
 
-/// Divides low frequencies by `factor`, keeps high ones and blends those between (Llama 3.1).
+/// Divides low frequencies by `factor`, keeps high ones and interpolates between (Llama 3.1).
 fn llama3(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> {
     let factor = scaling.factor()? as f32;
     let low = scaling.number_or("low_freq_factor", 1.0)? as f32;
@@ -155,7 +154,7 @@ fn llama3(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String
     Ok(from_frequencies(config, scaled, 1.0))
 }
 
-/// YaRN (Peng et al. 2023): interpolation for slow frequencies, none for fast ones, a linear ramp between.
+/// YaRN (<https://arxiv.org/abs/2309.00071>): interpolates low frequencies, keeps high ones, with a linear ramp between.
 fn yarn(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> {
     let factor = scaling.factor()?;
     let trained = scaling.number_or("original_max_position_embeddings", 4096.0)?;
@@ -192,7 +191,8 @@ fn yarn(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> 
     Ok(from_frequencies(config, ramped, attention_factor))
 }
 
-/// A factor per frequency, and an attention factor that grows with the extension (Phi-3's `longrope`).
+/// LongRoPE (<https://arxiv.org/abs/2402.13753>): a factor per frequency, and an attention factor that depends on the
+/// extension.
 fn longrope(config: &RopeConfig<'_>, scaling: &Scaling<'_>) -> Result<Rope, String> {
     let trained = scaling.number_or("original_max_position_embeddings", 4096.0)?;
     let factors = scaling.list("long_factor", config.dims / 2)?;

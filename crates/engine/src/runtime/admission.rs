@@ -1,20 +1,21 @@
-//! How many requests are in the engine, and whether more may come.
+//! Admission control: how many requests are in the engine, and whether it accepts more.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::RequestError;
 
-/// Bounds the requests in the engine. Submitting counts a request at once, whatever the worker is doing, so the bound is
-/// exact however many submit at the same time.
+/// Limits the requests in the engine. A request counts from the moment it is submitted, so the limit holds exactly even if
+/// many threads submit at the same time.
 #[derive(Debug)]
 pub struct Admission {
     /// Requests that can run at the same time.
-    places: usize,
-    /// Requests that may be here beyond those.
+    max_sequences: usize,
+    /// Requests that may be in the engine beyond those.
     max_queued_requests: usize,
     state: Mutex<State>,
-    left: Condvar,
+    /// Notified when the last request leaves.
+    idle: Condvar,
 }
 
 #[derive(Debug)]
@@ -23,36 +24,36 @@ struct State {
     draining: bool,
 }
 
-/// One request's place in the engine, until it is dropped.
+/// Permission for one request to be in the engine, released on drop.
 #[derive(Debug)]
 pub struct Permit(Arc<Admission>);
 
 impl Admission {
-    /// Lets `places` requests run and `max_queued_requests` more wait.
-    pub fn new(places: usize, max_queued_requests: usize) -> Self {
+    /// Admits `max_sequences` requests that run and `max_queued_requests` more that wait.
+    pub fn new(max_sequences: usize, max_queued_requests: usize) -> Self {
         let state = State {
             in_flight: 0,
             draining: false,
         };
         Self {
-            places,
+            max_sequences,
             max_queued_requests,
             state: Mutex::new(state),
-            left: Condvar::new(),
+            idle: Condvar::new(),
         }
     }
 
-    /// Takes a place.
+    /// Acquires a permit for one request.
     ///
     /// # Errors
-    /// When there is none, or no new requests are taken.
+    /// When the queue is full or the engine is draining.
     pub fn acquire(self: &Arc<Self>) -> Result<Permit, RequestError> {
         let mut state = self.lock();
         if state.draining {
             return Err(RequestError::Draining);
         }
-        let waiting = state.in_flight.saturating_sub(self.places);
-        if state.in_flight >= self.places.saturating_add(self.max_queued_requests) {
+        let waiting = state.in_flight.saturating_sub(self.max_sequences);
+        if state.in_flight >= self.max_sequences.saturating_add(self.max_queued_requests) {
             let limit = self.max_queued_requests;
             return Err(RequestError::QueueFull { waiting, limit });
         }
@@ -60,19 +61,19 @@ impl Admission {
         Ok(Permit(Arc::clone(self)))
     }
 
-    /// Refuses new requests from now on.
-    pub fn close(&self) {
+    /// Rejects new requests from now on.
+    pub fn drain(&self) {
         self.lock().draining = true;
     }
 
-    /// How many requests are here, and whether more are refused.
-    pub fn read(&self) -> (usize, bool) {
+    /// Number of requests in the engine, and whether new ones are rejected.
+    pub fn status(&self) -> (usize, bool) {
         let state = self.lock();
         (state.in_flight, state.draining)
     }
 
-    /// Waits until no request is here, at most for `timeout`. Says whether that is so.
-    pub fn wait_until_empty(&self, timeout: Duration) -> bool {
+    /// Waits until no request is in the engine, at most for `timeout`. Returns whether that is the case.
+    pub fn wait_until_idle(&self, timeout: Duration) -> bool {
         let deadline = Instant::now().checked_add(timeout);
         let mut state = self.lock();
         while state.in_flight > 0 {
@@ -80,13 +81,13 @@ impl Admission {
             state = match left {
                 Some(Duration::ZERO) => return false,
                 Some(left) => {
-                    self.left
+                    self.idle
                         .wait_timeout(state, left)
                         .unwrap_or_else(PoisonError::into_inner)
                         .0
                 }
                 None => self
-                    .left
+                    .idle
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner),
             };
@@ -106,7 +107,7 @@ impl Drop for Permit {
         state.in_flight -= 1;
         if state.in_flight == 0 {
             drop(state);
-            self.0.left.notify_all();
+            self.0.idle.notify_all();
         }
     }
 }
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn acquire_never_exceeds_the_limit() {
         let admission = Arc::new(Admission::new(2, 5));
-        let places: Vec<Permit> = std::thread::scope(|scope| {
+        let permits: Vec<Permit> = std::thread::scope(|scope| {
             let callers: Vec<_> = (0..8)
                 .map(|_| {
                     scope.spawn(|| {
@@ -128,12 +129,12 @@ mod tests {
                     })
                 })
                 .collect();
-            let places = callers
+            let permits = callers
                 .into_iter()
                 .flat_map(|caller| caller.join().unwrap());
-            places.collect()
+            permits.collect()
         });
-        assert_eq!(places.len(), 7);
+        assert_eq!(permits.len(), 7);
         assert!(matches!(
             admission.acquire(),
             Err(RequestError::QueueFull {
@@ -141,21 +142,21 @@ mod tests {
                 limit: 5
             })
         ));
-        drop(places);
-        assert_eq!(admission.read(), (0, false));
+        drop(permits);
+        assert_eq!(admission.status(), (0, false));
         assert!(admission.acquire().is_ok());
     }
 
     #[test]
-    fn closed_admission_rejects_and_drains() {
+    fn draining_admission_rejects_and_becomes_idle() {
         let admission = Arc::new(Admission::new(1, 1));
-        let place = admission.acquire().unwrap();
-        admission.close();
+        let permit = admission.acquire().unwrap();
+        admission.drain();
         assert!(matches!(admission.acquire(), Err(RequestError::Draining)));
-        assert!(!admission.wait_until_empty(Duration::ZERO));
+        assert!(!admission.wait_until_idle(Duration::ZERO));
         std::thread::scope(|scope| {
-            scope.spawn(|| drop(place));
-            assert!(admission.wait_until_empty(Duration::MAX));
+            scope.spawn(|| drop(permit));
+            assert!(admission.wait_until_idle(Duration::MAX));
         });
     }
 }

@@ -1,4 +1,4 @@
-//! Loading a checkpoint and talking to the thread that runs it.
+//! The handle of a loaded model: loads a checkpoint, starts its worker thread and submits requests to it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,12 +11,12 @@ use mlxm_kernels::{CpuOptions, Kernels};
 use mlxm_scheduler::{Scheduler, SchedulerConfig, Sequence, SequenceId};
 
 use super::admission::Admission;
-use super::counters::{Counters, EngineStats, SharedStats};
 use super::generation::Generation;
 use super::loading::{LoadPlan, default_sampling};
 use super::mailbox::mailbox;
 use super::memory::MemoryPlan;
 use super::sequence::{ActiveRequest, Limits};
+use super::stats::{Counters, EngineStats, SharedStats};
 use super::worker::{Command, Worker};
 use crate::error::{LoadError, RequestError};
 use crate::forward::CachePool;
@@ -27,8 +27,8 @@ use crate::request::{Logits, Request};
 use crate::sampling::SamplingParams;
 use crate::text::Tokenizer;
 
-/// How many requests of the next higher priority go ahead of one that came before them: as many as may be waiting when
-/// nobody says otherwise, so that a single urgent one passes a full queue.
+/// Requests of the next higher priority that may skip an earlier request. With the default length of the queue, one request
+/// of high priority skips the whole queue.
 const MAX_SKIPS_PER_LEVEL: usize = DEFAULT_MAX_QUEUED_REQUESTS;
 
 /// A loaded model. Clones share it; it is unloaded when the last clone and the last [`Generation`] are gone.
@@ -42,7 +42,7 @@ struct Shared {
     plan: MemoryPlan,
     tokenizer: Tokenizer,
     default_sampling: SamplingParams,
-    report: Arc<SharedStats>,
+    stats: Arc<SharedStats>,
     admission: Arc<Admission>,
     next_id: AtomicU64,
     commands: mpsc::Sender<Command>,
@@ -57,7 +57,7 @@ impl Engine {
         Self::load_with(path.as_ref(), options, |model| model)
     }
 
-    /// Loads a checkpoint and runs what `wrap` makes of its model.
+    /// As [`load`](Self::load), but runs the model that `wrap` returns.
     pub(super) fn load_with(
         path: &Path,
         options: &LoadOptions,
@@ -76,10 +76,10 @@ impl Engine {
             max_skips_per_level: MAX_SKIPS_PER_LEVEL,
         })
         .map_err(|error| LoadError::InvalidOption(error.to_string()))?;
-        let report = Arc::new(SharedStats::new(load_plan.memory_plan.groups.len()));
+        let stats = Arc::new(SharedStats::default());
         let worker = Worker {
             counters: Counters::default(),
-            report: report.clone(),
+            stats: stats.clone(),
             cache: CachePool::new(
                 &kernels,
                 &load_plan.model_config.cache_layers(),
@@ -98,8 +98,8 @@ impl Engine {
             vocab_size: info.vocab_size,
             max_batch_tokens: options.max_batch_tokens,
             active: HashMap::new(),
-            ended: Vec::new(),
-            scoring: Vec::new(),
+            finished: Vec::new(),
+            pending_scoring: Vec::new(),
             huge_pages_promoted: false,
             forward_time: Duration::ZERO,
         };
@@ -118,7 +118,7 @@ impl Engine {
                 info,
                 plan: load_plan.memory_plan,
                 tokenizer: load_plan.tokenizer,
-                report,
+                stats,
                 admission: Arc::new(Admission::new(
                     options.max_sequences,
                     options.max_queued_requests,
@@ -129,26 +129,25 @@ impl Engine {
         })
     }
 
-    /// What the checkpoint is.
+    /// Characteristics of the checkpoint.
     pub fn info(&self) -> &ModelInfo {
         &self.shared.info
     }
 
-    /// Where the memory goes.
+    /// The planned memory.
     pub fn memory_plan(&self) -> &MemoryPlan {
         &self.shared.plan
     }
 
-    /// What has been done since the model was loaded.
+    /// Counts since the model was loaded.
     pub fn counters(&self) -> Counters {
-        self.shared.report.counters()
+        self.shared.stats.counters()
     }
 
-    /// What the engine holds and has done. Nobody has to wait for it, the engine least of all.
+    /// Current state and counters. Does not wait for the running step.
     pub fn stats(&self) -> EngineStats {
-        let (in_flight, draining) = self.shared.admission.read();
-        let kinds = self.shared.plan.groups.iter().map(|group| group.kind);
-        self.shared.report.read(in_flight, draining, kinds)
+        let (in_flight, draining) = self.shared.admission.status();
+        self.shared.stats.read(in_flight, draining)
     }
 
     /// The tokenizer.
@@ -156,7 +155,7 @@ impl Engine {
         &self.shared.tokenizer
     }
 
-    /// The sampling that the model's `generation_config.json` asks for; greedy where it asks for nothing.
+    /// The sampling parameters of the model's `generation_config.json`; greedy if it has none.
     pub fn default_sampling(&self) -> SamplingParams {
         self.shared.default_sampling.clone()
     }
@@ -174,8 +173,8 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// When the request is refused; nothing has been computed then. [`RequestError::QueueFull`] if
-    /// [`LoadOptions::max_queued_requests`] requests are here beyond the [`LoadOptions::max_sequences`] that can run.
+    /// When the request is invalid, or the engine does not accept it: [`RequestError::QueueFull`] if
+    /// [`LoadOptions::max_queued_requests`] requests are waiting, in addition to [`LoadOptions::max_sequences`] that can run.
     pub fn submit(&self, request: Request) -> Result<Generation, RequestError> {
         self.check_tokens(&request.prompt)?;
         let context_length = self.shared.plan.context_length;
@@ -214,8 +213,8 @@ impl Engine {
         Ok(Generation::new(receiver))
     }
 
-    /// Logits of every position of `tokens`, computed through the cache `chunk` tokens at a time (as many as fit a step
-    /// when absent). Waits until no answer is running.
+    /// Logits of every position of `tokens`, computed through the cache in chunks of `chunk` tokens
+    /// ([`LoadOptions::max_batch_tokens`] if absent). Waits until no generation is running.
     ///
     /// ```
     /// # use mlxm_engine::{Engine, LoadOptions};
@@ -231,10 +230,11 @@ impl Engine {
     pub fn logits(&self, tokens: &[u32], chunk: Option<usize>) -> Result<Logits, RequestError> {
         self.check_scored(tokens)?;
         let _permit = self.shared.admission.acquire()?;
-        let most = self.shared.plan.max_batch_tokens;
+        let max_batch_tokens = self.shared.plan.max_batch_tokens;
         let chunk = match chunk {
             Some(0) => return Err(RequestError::Invalid("chunk must be at least 1".into())),
-            chunk => chunk.unwrap_or(most).min(most),
+            Some(chunk) => chunk.min(max_batch_tokens),
+            None => max_batch_tokens,
         };
         let (reply, result) = channel();
         self.send(Command::Logits {
@@ -245,8 +245,7 @@ impl Engine {
         result.recv().map_err(|_| RequestError::Stopped)?
     }
 
-    /// Natural logarithm of the probability of `tokens[i + 1]` after `tokens[..=i]`: one value fewer than there are
-    /// tokens. Waits until no answer is running.
+    /// Log-probability of each of `tokens[1..]` given the tokens before it. Waits until no generation is running.
     ///
     /// # Errors
     /// When the tokens do not fit the vocabulary or the context.
@@ -261,32 +260,29 @@ impl Engine {
         result.recv().map_err(|_| RequestError::Stopped)?
     }
 
-    /// Waits until the weights lie in memory where they are read fastest. They do so by themselves some time after the first
-    /// answer has begun, since loading them there at once would delay it; a server or a benchmark has the time before. Does
-    /// not wait for what was begun before.
+    /// Moves the weights to huge pages, from which decoding reads them faster, and waits until that is done. Without this
+    /// call it happens after some steps: doing it at load time would delay the first completion. For servers and benchmarks.
+    /// Returns at once if it was started before.
     ///
     /// # Errors
     /// When the engine has stopped.
     pub fn promote_huge_pages(&self) -> Result<(), RequestError> {
-        let (done, huge_pages_promoted) = channel();
+        let (done, promoted) = channel();
         self.send(Command::PromoteHugePages { done })?;
-        huge_pages_promoted
-            .recv()
-            .map_err(|_| RequestError::Stopped)
+        promoted.recv().map_err(|_| RequestError::Stopped)
     }
 
-    /// Refuses new requests from now on with [`RequestError::Draining`]. What is here goes on.
+    /// Rejects new requests with [`RequestError::Draining`] from now on. Running and waiting requests continue.
     pub fn drain(&self) {
-        self.shared.admission.close();
+        self.shared.admission.drain();
     }
 
-    /// Waits until no request is here, waiting or running, at most for `timeout`. Says whether that is so.
+    /// Waits until no request is waiting or running, at most for `timeout`. Returns whether that is the case.
     pub fn wait_until_idle(&self, timeout: Duration) -> bool {
-        self.shared.admission.wait_until_empty(timeout)
+        self.shared.admission.wait_until_idle(timeout)
     }
 
-    /// Ends every request that is here with [`GenerationError::Cancelled`](crate::GenerationError::Cancelled), within one
-    /// step.
+    /// Ends every request with [`GenerationError::Cancelled`](crate::GenerationError::Cancelled) within one step.
     pub fn cancel_all(&self) {
         // An engine that has stopped has nothing left to cancel.
         let _ = self.send(Command::CancelAll);

@@ -1,4 +1,4 @@
-//! A running generation as its caller sees it.
+//! The events of a running generation: [`Generation`].
 
 use std::pin::Pin;
 use std::task::{Context, Poll as TaskPoll};
@@ -15,43 +15,43 @@ use crate::request::Event;
 #[derive(Debug)]
 pub struct Generation {
     events: Receiver<Result<Event, GenerationError>>,
-    ended: bool,
+    finished: bool,
 }
 
-/// What [`Generation::next_timeout`] came to.
+/// Result of [`Generation::next_timeout`].
 #[derive(Debug)]
 pub enum Poll {
-    /// The next event, or the failure that ends the generation.
+    /// The next event, or the error that ends the generation.
     Event(Result<Event, GenerationError>),
-    /// Nothing within the time given; the generation goes on.
+    /// No event within the timeout. The generation continues.
     Pending,
-    /// Nothing more will come.
-    Ended,
+    /// There are no more events.
+    Finished,
 }
 
 impl Generation {
     pub(super) fn new(events: Receiver<Result<Event, GenerationError>>) -> Self {
         Self {
             events,
-            ended: false,
+            finished: false,
         }
     }
 
-    /// Waits at most `timeout` for the next event, so that a caller can look at signals in between.
+    /// Waits at most `timeout` for the next event, for callers that have to check for signals in between.
     pub fn next_timeout(&mut self, timeout: Duration) -> Poll {
-        if self.ended {
-            return Poll::Ended;
+        if self.finished {
+            return Poll::Finished;
         }
         match self.events.wait(Some(Instant::now() + timeout)) {
-            Wait::Item(event) => Poll::Event(self.note(event)),
+            Wait::Item(event) => Poll::Event(self.record(event)),
             Wait::TimedOut => Poll::Pending,
-            Wait::Closed => Poll::Event(self.note(Err(GenerationError::Stopped))),
+            Wait::Closed => Poll::Event(self.record(Err(GenerationError::Stopped))),
         }
     }
 
-    /// Remembers the end.
-    fn note(&mut self, event: Result<Event, GenerationError>) -> Result<Event, GenerationError> {
-        self.ended = matches!(event, Ok(Event::Finished(_)) | Err(_));
+    /// Records whether this is the last event.
+    fn record(&mut self, event: Result<Event, GenerationError>) -> Result<Event, GenerationError> {
+        self.finished = matches!(event, Ok(Event::Finished(_)) | Err(_));
         event
     }
 }
@@ -60,14 +60,14 @@ impl Iterator for Generation {
     type Item = Result<Event, GenerationError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
+        if self.finished {
             return None;
         }
         let event = match self.events.wait(None) {
             Wait::Item(event) => event,
             Wait::TimedOut | Wait::Closed => Err(GenerationError::Stopped),
         };
-        Some(self.note(event))
+        Some(self.record(event))
     }
 }
 
@@ -78,11 +78,11 @@ impl Stream for Generation {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> TaskPoll<Option<Self::Item>> {
-        if self.ended {
+        if self.finished {
             return TaskPoll::Ready(None);
         }
         self.events
             .poll(context)
-            .map(|event| Some(self.note(event.unwrap_or(Err(GenerationError::Stopped)))))
+            .map(|event| Some(self.record(event.unwrap_or(Err(GenerationError::Stopped)))))
     }
 }

@@ -1,4 +1,4 @@
-//! A checkpoint before its weights are loaded: what it is, and whether it fits.
+//! Preparation of a load: metadata, tokenizer and memory plan of a checkpoint.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::options::{DeviceChoice, LoadOptions};
 use crate::sampling::SamplingParams;
 use crate::text::Tokenizer;
 
-/// A checkpoint whose metadata is read and whose weights are not.
+/// A checkpoint whose metadata has been read. Its weights are memory-mapped but not yet read.
 pub(super) struct LoadPlan {
     pub(super) config: CheckpointConfig,
     pub(super) architecture_name: &'static str,
@@ -27,7 +27,7 @@ pub(super) struct LoadPlan {
 
 impl LoadPlan {
     pub(super) fn new(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
-        check(options)?;
+        check_options(options)?;
         let config = CheckpointConfig::open(path)?;
         let (architecture_name, model_config) = models::read_model_config(&config)?;
         let mut weights = Weights::open(path)?;
@@ -52,7 +52,7 @@ impl LoadPlan {
         })
     }
 
-    /// The model, and how many parameters it has; ready to run when `kernels` are given.
+    /// Builds the model and counts its parameters. Without `kernels`, the weights are not read and the model cannot run.
     pub(super) fn build(
         &self,
         kernels: Option<&Kernels>,
@@ -77,9 +77,9 @@ impl LoadPlan {
         ModelInfo::new(ModelMetadata {
             config: &self.config,
             architecture: self.architecture_name,
-            sizes: &self.model_config.dimensions(),
+            dimensions: &self.model_config.dimensions(),
             cache_layers: &self.model_config.cache_layers(),
-            quantization: self.quantization.globals(),
+            quantization: self.quantization.default_spec(),
             eos_token_ids,
             parameters,
             size_bytes: self.weights.size_bytes(),
@@ -87,7 +87,7 @@ impl LoadPlan {
     }
 }
 
-/// Describes the checkpoint at `path` and plans its memory without loading it: weights are mapped, none is read.
+/// Describes the checkpoint at `path` and plans its memory, without reading its weights.
 ///
 /// ```
 /// use mlxm_engine::{LoadOptions, inspect};
@@ -111,8 +111,8 @@ pub fn inspect(
     Ok((info, load_plan.memory_plan))
 }
 
-/// What can be said about the options before anything is opened.
-fn check(options: &LoadOptions) -> Result<(), LoadError> {
+/// Checks the options that do not depend on the checkpoint.
+fn check_options(options: &LoadOptions) -> Result<(), LoadError> {
     if options.threads == Some(0) {
         return Err(LoadError::InvalidOption(
             "threads must be at least 1".into(),
@@ -121,12 +121,12 @@ fn check(options: &LoadOptions) -> Result<(), LoadError> {
     match options.device {
         DeviceChoice::Auto | DeviceChoice::Cpu => Ok(()),
         DeviceChoice::Metal => Err(LoadError::Device(
-            "the Metal backend is not there yet: use `--device cpu` (or auto, which runs on the CPU)".into(),
+            "the Metal backend is not implemented yet: use `--device cpu` (or auto, which runs on the CPU)".into(),
         )),
     }
 }
 
-/// Sampling as `generation_config.json` asks for it.
+/// The sampling parameters of `generation_config.json`.
 pub(super) fn default_sampling(config: &CheckpointConfig) -> SamplingParams {
     let number = |key: &str| {
         config

@@ -1,7 +1,7 @@
-//! A channel from the worker thread to one receiver that blocks, waits with a timeout, or is an async task.
+//! A channel from the worker thread to one receiver, which blocks, waits with a timeout, or is polled by an async task.
 //!
-//! It is not flume or a tokio channel: those wake the receiver inside `send`, while the worker sends the events of a step in
-//! one lock and defers the wake-ups, each a system call, to a background thread after the step.
+//! It is not flume or a tokio channel because those wake the receiver inside `send`: here the worker only queues the events
+//! ([`Sender::put`]), and another thread wakes the receivers ([`ReceiverWaker::wake`]).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 struct Shared<T> {
     state: Mutex<State<T>>,
-    arrived: Condvar,
-    /// Read for every request in every step, so it is outside the lock.
+    readable: Condvar,
+    /// Checked for every request in every step, so it is outside the lock.
     receiver_dropped: AtomicBool,
 }
 
@@ -33,22 +33,22 @@ impl<T> Shared<T> {
     fn notify(&self, mut state: MutexGuard<'_, State<T>>) {
         let waker = state.waker.take();
         drop(state);
-        self.arrived.notify_one();
+        self.readable.notify_one();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 }
 
-/// The worker's side.
+/// The sending half. Dropping it closes the channel.
 #[derive(Debug)]
 pub struct Sender<T>(Arc<Shared<T>>);
 
-/// Wakes the receiver after items were sent.
+/// Wakes the receiver of queued items.
 #[derive(Debug)]
-pub struct ReaderWaker<T>(Arc<Shared<T>>);
+pub struct ReceiverWaker<T>(Arc<Shared<T>>);
 
-/// The caller's side.
+/// The receiving half.
 #[derive(Debug)]
 pub struct Receiver<T>(Arc<Shared<T>>);
 
@@ -59,11 +59,11 @@ pub enum Wait<T> {
     Item(T),
     /// The deadline passed.
     TimedOut,
-    /// The sender is gone and the queue is empty.
+    /// The sender was dropped and the queue is empty.
     Closed,
 }
 
-/// A connected pair.
+/// Creates a channel.
 pub fn mailbox<T>() -> (Sender<T>, Receiver<T>) {
     let state = State {
         queue: VecDeque::new(),
@@ -72,30 +72,30 @@ pub fn mailbox<T>() -> (Sender<T>, Receiver<T>) {
     };
     let shared = Arc::new(Shared {
         state: Mutex::new(state),
-        arrived: Condvar::new(),
+        readable: Condvar::new(),
         receiver_dropped: AtomicBool::new(false),
     });
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
 impl<T> Sender<T> {
-    /// Queues items without waking the receiver, or drops them if it is gone.
-    pub fn put(&self, items: impl IntoIterator<Item = T>) -> ReaderWaker<T> {
+    /// Queues items without waking the receiver. Discards them if the receiver was dropped.
+    pub fn put(&self, items: impl IntoIterator<Item = T>) -> ReceiverWaker<T> {
         let mut state = self.0.lock();
         if !self.is_abandoned() {
             state.queue.extend(items);
         }
-        ReaderWaker(Arc::clone(&self.0))
+        ReceiverWaker(Arc::clone(&self.0))
     }
 
-    /// Whether the receiver is gone.
+    /// Whether the receiver was dropped.
     pub fn is_abandoned(&self) -> bool {
         self.0.receiver_dropped.load(Ordering::Acquire)
     }
 }
 
-impl<T> ReaderWaker<T> {
-    /// Wakes the receiver. This is a system call.
+impl<T> ReceiverWaker<T> {
+    /// Wakes the receiver, usually with a system call.
     pub fn wake(self) {
         self.0.notify(self.0.lock());
     }
@@ -110,7 +110,7 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Blocks until the next item or `deadline`.
+    /// Blocks until the next item, at most until `deadline`.
     pub fn wait(&self, deadline: Option<Instant>) -> Wait<T> {
         let mut state = self.0.lock();
         loop {
@@ -124,13 +124,13 @@ impl<T> Receiver<T> {
                 match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                     None => self
                         .0
-                        .arrived
+                        .readable
                         .wait(state)
                         .unwrap_or_else(PoisonError::into_inner),
                     Some(Duration::ZERO) => return Wait::TimedOut,
                     Some(left) => {
                         self.0
-                            .arrived
+                            .readable
                             .wait_timeout(state, left)
                             .unwrap_or_else(PoisonError::into_inner)
                             .0
@@ -139,7 +139,7 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// The next item, for an async task.
+    /// Polls for the next item; `None` once the channel is closed.
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<Option<T>> {
         let mut state = self.0.lock();
         match state.queue.pop_front() {

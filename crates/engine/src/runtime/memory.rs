@@ -1,4 +1,4 @@
-//! Where every byte goes: decided before anything is loaded, and never exceeded by traffic.
+//! The memory plan. It is made before anything is loaded, and requests never exceed it.
 
 use mlxm_kernels::KvCacheDtype;
 use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig};
@@ -7,49 +7,49 @@ use crate::error::LoadError;
 use crate::forward::{CacheGroupPlan, CacheLayer, Dimensions};
 use crate::options::{BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, LoadOptions};
 
-/// The shortest context worth loading a model for, when the memory given forces a short one.
-const SHORTEST_CONTEXT: usize = 256;
+/// The default context length is not reduced below this to fit the memory limit.
+const MIN_CONTEXT_LENGTH: usize = 256;
 
-/// Code, tokenizer and the allocator's own: what a process takes besides weights, cache and activations.
+/// Estimate of what a process needs in addition to weights, cache and activations: code, tokenizer, allocator overhead.
 const FIXED_BYTES: u64 = 32 << 20;
 
 /// The memory a loaded model takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// Weights, as they are in the files.
+    /// Size of the weight files.
     pub weights_bytes: u64,
     /// How keys and values are stored.
     pub kv_cache_dtype: KvCacheDtype,
-    /// Keys and values of one token in all layers, while it is in_flight every window.
+    /// Keys and values of one token in all layers, as long as the token is within every sliding window.
     pub kv_bytes_per_token: u64,
     /// The whole pool of cache blocks.
     pub kv_pool_bytes: u64,
-    /// Activations of the largest step, and what the process needs besides.
+    /// Activations of the largest step and fixed overhead of the process.
     pub scratch_bytes: u64,
     /// The sum.
     pub total_bytes: u64,
-    /// The longest sequence, in tokens.
+    /// Most tokens of a sequence, prompt and completion together.
     pub context_length: usize,
     /// Sequences that run at the same time.
     pub max_sequences: usize,
-    /// Most rows of one forward pass.
+    /// Most tokens of one forward pass.
     pub max_batch_tokens: usize,
     /// Tokens per block.
     pub block_size: usize,
-    /// The pool, by kind of layer.
+    /// The cache groups of the pool.
     pub groups: Vec<CacheGroupPlan>,
 }
 
 impl MemoryPlan {
-    /// Plans for a model. A context is at most what it was made for, or, if its rotation can be stretched further,
-    /// `stretched` tokens; only a caller that asks gets more than it was made for.
+    /// Plans the memory of a model. The context length is limited by `max_position_embeddings`, or by `rope_scaled_context`
+    /// if that is longer and the caller requests a context length.
     ///
     /// # Errors
-    /// When an option is out of range, or the plan does not fit the memory given.
+    /// When an option is out of range, or the plan exceeds the memory limit.
     pub fn new(
         layers: &[CacheLayer],
         sizes: &Dimensions,
-        stretched: Option<usize>,
+        rope_scaled_context: Option<usize>,
         weights_bytes: u64,
         options: &LoadOptions,
     ) -> Result<Self, LoadError> {
@@ -64,23 +64,23 @@ impl MemoryPlan {
             }
         }
         let trained = sizes.max_position_embeddings.unwrap_or(usize::MAX);
-        let longest = stretched.unwrap_or(trained).max(trained);
+        let supported = rope_scaled_context.unwrap_or(trained).max(trained);
         let plan = |context| Self::for_context(layers, sizes, weights_bytes, options, context);
         let fits = |plan: &Self| {
             options
                 .memory_bytes
                 .is_none_or(|memory| plan.total_bytes <= memory)
         };
-        let held = options.kv_pool_tokens.unwrap_or(usize::MAX);
+        let pool_tokens = options.kv_pool_tokens.unwrap_or(usize::MAX);
         match options.context_length {
             Some(0 | 1) => Err(LoadError::InvalidOption(
                 "the context must hold at least 2 tokens".into(),
             )),
-            Some(context) if context > longest => Err(LoadError::InvalidOption(format!(
-                "a context of {context} tokens is beyond the {longest} the model was made for"
+            Some(context) if context > supported => Err(LoadError::InvalidOption(format!(
+                "a context of {context} tokens exceeds the {supported} that the model supports"
             ))),
-            Some(context) if context > held => Err(LoadError::InvalidOption(format!(
-                "the KV pool holds {held} tokens, less than the context of {context}; give the pool more or choose a shorter context"
+            Some(context) if context > pool_tokens => Err(LoadError::InvalidOption(format!(
+                "the KV pool holds {pool_tokens} tokens, less than the context of {context}: enlarge the pool or choose a shorter context"
             ))),
             Some(context) => {
                 let plan = plan(context);
@@ -91,13 +91,13 @@ impl MemoryPlan {
                 }
             }
             None => {
-                let mut context = trained.min(DEFAULT_CONTEXT_LENGTH).min(held);
+                let mut context = trained.min(DEFAULT_CONTEXT_LENGTH).min(pool_tokens);
                 if context < 2 {
                     return Err(LoadError::InvalidOption(
                         "the KV pool must hold at least 2 tokens".into(),
                     ));
                 }
-                while !fits(&plan(context)) && context > SHORTEST_CONTEXT {
+                while !fits(&plan(context)) && context > MIN_CONTEXT_LENGTH {
                     context /= 2;
                 }
                 let plan = plan(context);
@@ -164,20 +164,20 @@ impl MemoryPlan {
         sizes: &Dimensions,
     ) -> LoadError {
         let memory = options.memory_bytes.unwrap_or_default();
-        let free = LoadOptions {
+        let unlimited = LoadOptions {
             memory_bytes: None,
             ..options.clone()
         };
         let largest = largest_context(memory, |context| {
-            Self::for_context(layers, sizes, self.weights_bytes, &free, context).total_bytes
+            Self::for_context(layers, sizes, self.weights_bytes, &unlimited, context).total_bytes
         });
-        let advice = if largest >= SHORTEST_CONTEXT {
+        let hint = if largest >= MIN_CONTEXT_LENGTH {
             format!("a context of {largest} tokens would fit")
         } else {
-            "use a smaller model or one with fewer bits".into()
+            "use a smaller model or one with fewer bits per weight".into()
         };
         LoadError::Memory(format!(
-            "this model with a context of {} tokens needs {} ({} weights, {} KV cache, {} scratch), but only {} may be used; {advice}",
+            "this model with a context of {} tokens needs {} ({} weights, {} KV cache, {} scratch), but the limit is {}; {hint}",
             self.context_length,
             mebibytes(self.total_bytes),
             mebibytes(self.weights_bytes),
@@ -206,10 +206,10 @@ impl MemoryPlan {
         })
     }
 
-    /// The bookkeeping of the planned blocks.
+    /// Creates the block pool.
     ///
     /// # Errors
-    /// When there are more blocks than can be numbered.
+    /// When a group has more blocks than block ids.
     pub(super) fn block_pool(&self) -> Result<BlockPool, LoadError> {
         let groups = self
             .groups
@@ -227,24 +227,24 @@ impl MemoryPlan {
     }
 }
 
-/// Blocks of a group: for `max_sequences` full contexts, or for the tokens that the pool is to hold.
+/// Blocks of a group: enough for `max_sequences` full contexts or for `kv_pool_tokens`, whichever is less, but at least for
+/// one sequence.
 fn blocks(kind: GroupKind, context_length: usize, options: &LoadOptions) -> usize {
-    let each = kind.max_blocks_per_sequence(context_length, options.max_batch_tokens, BLOCK_SIZE);
-    let all = each * options.max_sequences;
-    let held = options.kv_pool_tokens.unwrap_or(usize::MAX);
-    // No group holds more of a sequence than its tokens. A sequence alone has all it needs in any case.
-    all.min(held.div_ceil(BLOCK_SIZE).max(each))
+    let per_sequence =
+        kind.max_blocks_per_sequence(context_length, options.max_batch_tokens, BLOCK_SIZE);
+    let all = per_sequence * options.max_sequences;
+    let pool_tokens = options.kv_pool_tokens.unwrap_or(usize::MAX);
+    all.min(pool_tokens.div_ceil(BLOCK_SIZE).max(per_sequence))
 }
 
-/// Rows of a step live as f32: a few of the model's width, three of the feed-forward's, and the logits of the rows that
-/// are sampled or scored.
+/// Estimate of the activations of a step, in f32: per token a few rows of each width, and two rows of logits per sequence.
 fn scratch_bytes(sizes: &Dimensions, options: &LoadOptions) -> u64 {
     let width = 6 * sizes.hidden_size + 3 * sizes.intermediate_size + 2 * sizes.attention.q_width();
     let rows = options.max_batch_tokens * width + options.max_sequences * 2 * sizes.vocab_size;
     (rows * size_of::<f32>()) as u64 + FIXED_BYTES
 }
 
-/// Bisects for the longest context whose total stays within `memory_bytes`.
+/// The longest context whose total is at most `memory_bytes`, by bisection.
 fn largest_context(memory_bytes: u64, total: impl Fn(usize) -> u64) -> usize {
     let (mut fits, mut too_long) = (0, 1 << 30);
     while too_long - fits > 1 {
@@ -262,7 +262,7 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.0} MiB", bytes as f64 / (1 << 20) as f64)
 }
 
-/// Largest resident memory of this process so far, in bytes; 0 where the system does not say.
+/// Peak resident memory of this process in bytes; 0 if unknown.
 pub fn peak_resident_bytes() -> u64 {
     // SAFETY: an all-zero rusage is valid, and the call only writes to it.
     let usage = unsafe {

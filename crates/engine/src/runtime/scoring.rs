@@ -1,5 +1,5 @@
-//! Logits and log-probabilities of given tokens: those that the worker computes while no answer is running, and those of
-//! the prompts of answers.
+//! Logits and log-probabilities of given tokens: by command, while no generation is running, and of the prompts of requests
+//! that ask for them.
 
 use candle_core::Tensor;
 use mlxm_kernels::KernelError;
@@ -11,11 +11,11 @@ use crate::error::RequestError;
 use crate::forward::{ModelInput, Step};
 use crate::request::Logits;
 
-/// Rows of logits that are computed together: a prompt has many, and each is as long as the vocabulary.
-const SCORED_AT_ONCE: usize = 32;
+/// Rows of logits computed at a time, to limit memory: a row is as long as the vocabulary.
+const ROWS_PER_CHUNK: usize = 32;
 
 impl Worker {
-    /// Carries out one of the commands that score tokens.
+    /// Executes a command that scores tokens.
     pub(super) fn score(&mut self, command: Command) {
         match command {
             Command::Generate { .. } | Command::PromoteHugePages { .. } | Command::CancelAll => {}
@@ -24,35 +24,36 @@ impl Worker {
                 chunk,
                 reply,
             } => {
-                let mut all = Vec::with_capacity(tokens.len() * self.vocab_size);
-                let scored =
-                    self.for_each_chunk(&tokens, chunk, |_, logits| all.extend_from_slice(logits));
+                let mut values = Vec::with_capacity(tokens.len() * self.vocab_size);
+                let scored = self
+                    .for_each_chunk(&tokens, chunk, |_, logits| values.extend_from_slice(logits));
                 let result = scored.map(|()| Logits {
                     rows: tokens.len(),
                     vocab_size: self.vocab_size,
-                    values: all,
+                    values,
                 });
-                // The caller may have gone away meanwhile.
+                // Fails if the caller no longer waits for the result.
                 drop(reply.send(result));
             }
             Command::Logprobs { tokens, reply } => {
                 let (chunk, vocab_size) = (self.max_batch_tokens.min(64), self.vocab_size);
-                let mut all = Vec::with_capacity(tokens.len());
+                let mut logprobs = Vec::with_capacity(tokens.len());
                 let scored = self.for_each_chunk(&tokens, chunk, |start, logits| {
                     let following = tokens.get(start + 1..).unwrap_or_default();
-                    all.extend(
+                    logprobs.extend(
                         logits
                             .chunks_exact(vocab_size)
                             .zip(following)
                             .map(|(row, &next)| logprob(row, next)),
                     );
                 });
-                drop(reply.send(scored.map(|()| all)));
+                drop(reply.send(scored.map(|()| logprobs)));
             }
         }
     }
 
-    /// Scores the prompt's tokens of a step for the requests that want it; `hidden` has a row for each token.
+    /// Computes log-probabilities of the prompt tokens in a step, for the requests that ask for them. `hidden` has a row per
+    /// token of the step.
     pub(super) fn score_prompts(
         &mut self,
         items: &[Scheduled],
@@ -62,7 +63,7 @@ impl Worker {
         let mut failed = Vec::new();
         for (item, span) in items.iter().zip(&input.spans) {
             let request = self.active.get_mut(&item.id);
-            let Some(request) = request.filter(|request| request.scores_prompt()) else {
+            let Some(request) = request.filter(|request| request.wants_prompt_logprobs()) else {
                 continue;
             };
             let sequence = self.scheduler.sequence(item.id);
@@ -70,14 +71,14 @@ impl Worker {
             let prompt = &tokens[..request.prompt_tokens().min(tokens.len())];
             let rows: Vec<u32> = span.rows.clone().map(|row| row as u32).collect();
             for (rows, first) in rows
-                .chunks(SCORED_AT_ONCE)
-                .zip((span.first_position..).step_by(SCORED_AT_ONCE))
+                .chunks(ROWS_PER_CHUNK)
+                .zip((span.first_position..).step_by(ROWS_PER_CHUNK))
             {
                 let rows = self.kernels.gather_rows(hidden, rows)?;
-                let logits = values(&self.model.logits(&rows, &self.kernels)?)?;
+                let logits = to_vec(&self.model.logits(&rows, &self.kernels)?)?;
                 for (logits, position) in logits.chunks_exact(self.vocab_size).zip(first..) {
                     if let Some(&next) = prompt.get(position + 1)
-                        && let Err(error) = request.score(position, logits, next)
+                        && let Err(error) = request.score_prompt_token(position, logits, next)
                     {
                         failed.push((item.id, error));
                     }
@@ -90,8 +91,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Feeds `tokens` through the cache, `chunk` at a time, and hands the logits `[chunk, vocab]` of each to `visit` with
-    /// the position of its first row.
+    /// Computes `tokens` through the cache, `chunk` tokens at a time. Calls `visit` with the position of each chunk's first
+    /// row and the chunk's logits `[chunk, vocab]`.
     fn for_each_chunk(
         &mut self,
         tokens: &[u32],
@@ -111,20 +112,21 @@ impl Worker {
         chunk: usize,
         visit: &mut impl FnMut(usize, &[f32]),
     ) -> Result<(), RequestError> {
-        let failed = |error: &dyn std::fmt::Display| RequestError::Compute(error.to_string());
+        let compute_error =
+            |error: &dyn std::fmt::Display| RequestError::Compute(error.to_string());
         for (index, part) in tokens.chunks(chunk).enumerate() {
             let start = index * chunk;
             self.pool
                 .allocate_slots(cache, start + part.len())
-                .map_err(|error| failed(&error))?;
+                .map_err(|error| compute_error(&error))?;
             let mut input = ModelInput::new(self.pool.groups());
             input.push(part, start, cache);
             let logits = self
                 .model
                 .forward(&mut Step::new(&self.kernels, &input, &mut self.cache))
                 .and_then(|hidden| self.model.logits(&hidden, &self.kernels))
-                .and_then(|logits| values(&logits))
-                .map_err(|error| failed(&error))?;
+                .and_then(|logits| to_vec(&logits))
+                .map_err(|error| compute_error(&error))?;
             self.record_step(&input);
             visit(start, &logits);
             self.pool
@@ -134,7 +136,7 @@ impl Worker {
     }
 }
 
-fn values(tensor: &Tensor) -> Result<Vec<f32>, KernelError> {
+fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, KernelError> {
     Ok(tensor.flatten_all()?.to_vec1::<f32>()?)
 }
 

@@ -1,9 +1,9 @@
-//! One request while it runs: its sampler, its text, its limits and its reader.
+//! The state of a submitted request: sampler, constraint, text, limits, timings, and the channel for its events.
 
 use std::time::Instant;
 
 use super::admission::Permit;
-use super::mailbox::{ReaderWaker, Sender};
+use super::mailbox::{ReceiverWaker, Sender};
 use super::memory::peak_resident_bytes;
 use crate::error::GenerationError;
 use crate::request::{
@@ -14,19 +14,19 @@ use crate::sampling::{
 };
 use crate::text::{Detokenizer, Tokenizer};
 
-/// The limits that every answer of an engine has.
+/// The limits that apply to every request of an engine.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Prompt and answer together.
+    /// Most tokens of prompt and completion together.
     pub context_length: usize,
-    /// Tokens that end an answer.
+    /// End-of-sequence tokens.
     pub eos_token_ids: Vec<u32>,
 }
 
-/// A request while it runs. The tokens themselves belong to the scheduler.
+/// A request in the engine, waiting or running. Its token sequence belongs to the scheduler.
 pub struct ActiveRequest {
     events: Sender<Result<Event, GenerationError>>,
-    /// What the reader is told once the step is over.
+    /// Sent at the end of the step.
     pending_events: Vec<Result<Event, GenerationError>>,
     permit: Permit,
     sampler: Sampler,
@@ -34,9 +34,9 @@ pub struct ActiveRequest {
     detokenizer: Detokenizer,
     stop: StopMatcher,
     prompt_tokens: usize,
-    /// How many tokens get a log-probability at each place of the prompt.
+    /// Most probable alternatives reported for each token of the prompt.
     prompt_logprobs: Option<usize>,
-    /// Of the prompt's tokens behind the first.
+    /// Log-probabilities of the prompt's tokens, from the second token on.
     scored: Vec<TokenLogprob>,
     max_tokens: usize,
     ignore_eos: bool,
@@ -47,16 +47,16 @@ pub struct ActiveRequest {
     generated: Vec<u32>,
 }
 
-/// Whether a request goes on after a token.
+/// Whether a request continues after a sampled token.
 pub enum Progress {
-    /// It does: this token joins the sequence.
+    /// Append this token to the sequence and continue.
     Continue(u32),
-    /// It is complete.
-    Done,
+    /// The generation is complete.
+    Finished,
 }
 
 impl ActiveRequest {
-    /// Prepares a request that has a place in the engine.
+    /// The state of a request that was admitted with `permit` and sends its events to `events`.
     ///
     /// # Errors
     /// When a sampling value is out of range or a stop string is empty.
@@ -89,27 +89,27 @@ impl ActiveRequest {
         })
     }
 
-    /// Whether nobody reads the answer any more.
+    /// Whether the caller dropped the generation.
     pub fn is_abandoned(&self) -> bool {
         self.events.is_abandoned()
     }
 
-    /// Tokens of the prompt.
+    /// Number of prompt tokens.
     pub fn prompt_tokens(&self) -> usize {
         self.prompt_tokens
     }
 
-    /// Whether the tokens of the prompt are to be scored.
-    pub fn scores_prompt(&self) -> bool {
+    /// Whether log-probabilities of prompt tokens are requested and not complete.
+    pub fn wants_prompt_logprobs(&self) -> bool {
         self.prompt_logprobs.is_some() && self.scored.len() + 1 < self.prompt_tokens
     }
 
-    /// Scores `next`, the token behind `position` of the prompt. What was computed before, and had to be computed again, is
-    /// not scored twice.
+    /// Records the log-probability of `next`, the prompt token at `position + 1`, given the logits at `position`. Positions
+    /// that are recomputed after a preemption are skipped.
     ///
     /// # Errors
-    /// When the logits are not numbers.
-    pub fn score(
+    /// When a logit is NaN or infinite.
+    pub fn score_prompt_token(
         &mut self,
         position: usize,
         logits: &[f32],
@@ -123,33 +123,33 @@ impl ActiveRequest {
         Ok(())
     }
 
-    /// Notes that a step that began at `now` computes a part of the request.
-    pub fn record_step_start(&mut self, now: Instant) {
-        self.started.get_or_insert(now);
+    /// Records that a step that started at `step_start` computes a part of the request.
+    pub fn record_step_start(&mut self, step_start: Instant) {
+        self.started.get_or_insert(step_start);
     }
 
-    /// Tells the reader at the end of the step that the request failed.
+    /// Queues an error as the last event.
     pub fn fail(&mut self, error: GenerationError) {
         self.pending_events.push(Err(error));
     }
 
-    /// Hands over what the step brought. The bell tells the reader.
-    pub fn send(&mut self) -> Option<ReaderWaker<Result<Event, GenerationError>>> {
+    /// Sends the pending events. Returns the waker of the receiver if there were any.
+    pub fn send(&mut self) -> Option<ReceiverWaker<Result<Event, GenerationError>>> {
         (!self.pending_events.is_empty()).then(|| self.events.put(self.pending_events.drain(..)))
     }
 
-    /// Gives the place back and tells the reader what came last. In this order, so that whoever has read the end of an
-    /// answer finds room for the next.
-    pub fn leave(self) {
+    /// Releases the permit, then sends the last events. In this order, so that a caller who has received the last event can
+    /// submit the next request.
+    pub fn release(self) {
         drop(self.permit);
-        // The end of the queue wakes the reader, too.
+        // Dropping the sender wakes the receiver.
         drop(self.events.put(self.pending_events));
     }
 
-    /// Samples the next token of `sequence` (prompt and answer so far).
+    /// Samples the next token of `sequence`, the prompt and the tokens generated so far.
     ///
     /// # Errors
-    /// When the logits are not numbers, or the constraint fails.
+    /// When a logit is NaN or infinite, or the constraint fails.
     pub fn advance(
         &mut self,
         logits: &mut [f32],
@@ -173,9 +173,9 @@ impl ActiveRequest {
                 held_back,
                 cached_tokens,
             );
-            return Ok(Progress::Done);
+            return Ok(Progress::Finished);
         }
-        let complete = match &mut self.constraint {
+        let terminated = match &mut self.constraint {
             Some(constraint) => constraint.accept(token)? == Acceptance::Terminated,
             None => false,
         };
@@ -192,9 +192,9 @@ impl ActiveRequest {
                 String::new(),
                 cached_tokens,
             );
-            return Ok(Progress::Done);
+            return Ok(Progress::Finished);
         }
-        let reason = if complete {
+        let reason = if terminated {
             FinishReason::Stop(StopCause::ConstraintComplete)
         } else if self.generated.len() >= self.max_tokens {
             FinishReason::Length(LengthCause::MaxTokens)
@@ -205,10 +205,10 @@ impl ActiveRequest {
         };
         let held_back = self.flush();
         self.finish(reason, held_back, cached_tokens);
-        Ok(Progress::Done)
+        Ok(Progress::Finished)
     }
 
-    /// Text still held back by the detokenizer and the stop strings. A stop string may complete here.
+    /// The text that the detokenizer and the stop matcher still hold back. A stop string may complete here.
     fn flush(&mut self) -> String {
         let piece = self.stop.push(&self.detokenizer.finish());
         let stopped = piece.stopped.is_some();

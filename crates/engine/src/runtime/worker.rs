@@ -1,5 +1,5 @@
-//! The thread that owns a model and its caches: commands in, one forward pass per step for all sequences, events out.
-//! Nothing in a step takes a lock that another thread holds for long.
+//! The worker thread, which owns the model and its cache: it receives commands, computes all running sequences in one forward
+//! pass per step and sends events. The locks it takes are only ever held for a moment.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,57 +12,57 @@ use mlxm_kernels::{KernelError, Kernels};
 use mlxm_kvcache::BlockPool;
 use mlxm_scheduler::{Scheduled, Scheduler, Sequence, SequenceId, SequenceState};
 
-use super::counters::{Counters, SharedStats};
-use super::mailbox::ReaderWaker;
+use super::mailbox::ReceiverWaker;
 use super::sequence::{ActiveRequest, Limits, Progress};
+use super::stats::{Counters, SharedStats};
 use crate::error::{GenerationError, RequestError};
 use crate::forward::CachePool;
 use crate::forward::Model;
 use crate::forward::{ModelInput, Step};
 use crate::request::Logits;
 
-/// What the worker is asked to do.
+/// A command to the worker.
 pub enum Command {
-    /// Generate an answer.
+    /// Start a generation.
     Generate {
-        /// The prompt, and how it is scheduled.
+        /// The prompt and the scheduling parameters.
         sequence: Sequence,
-        /// How the answer is made, and where it goes.
+        /// The rest of the request.
         request: Box<ActiveRequest>,
     },
     /// Compute the logits of every position.
     Logits {
         /// The tokens.
         tokens: Vec<u32>,
-        /// How many of them to compute at a time.
+        /// Tokens per forward pass.
         chunk: usize,
         /// Where the result goes.
         reply: Sender<Result<Logits, RequestError>>,
     },
-    /// Compute the log-probability of every token but the first.
+    /// Compute the log-probability of every token except the first.
     Logprobs {
         /// The tokens.
         tokens: Vec<u32>,
         /// Where the result goes.
         reply: Sender<Result<Vec<f32>, RequestError>>,
     },
-    /// Put the weights where they are read fastest.
+    /// Move the weights to huge pages.
     PromoteHugePages {
-        /// Where it is told that they are there.
+        /// Notified when that is done.
         done: Sender<()>,
     },
-    /// End everything that has been asked for.
+    /// Cancel all requests.
     CancelAll,
 }
 
-/// Steps after which the time to settle the weights is well spent, even if something has to wait for it.
+/// Steps after which the weights are moved to huge pages even if requests are running, which delays them.
 const STEPS_BEFORE_HUGE_PAGES: u64 = 64;
 
 /// A model with everything it needs to run.
 pub struct Worker {
     pub(super) kernels: Kernels,
     pub(super) counters: Counters,
-    pub(super) report: Arc<SharedStats>,
+    pub(super) stats: Arc<SharedStats>,
     pub(super) model: Box<dyn Model>,
     pub(super) cache: CachePool,
     pub(super) pool: BlockPool,
@@ -71,39 +71,39 @@ pub struct Worker {
     pub(super) vocab_size: usize,
     pub(super) max_batch_tokens: usize,
     pub(super) active: HashMap<SequenceId, Box<ActiveRequest>>,
-    /// Requests that this turn ended; their readers do not know yet.
-    pub(super) ended: Vec<ActiveRequest>,
-    /// Scoring that waits until no answer is running: it needs a whole context of blocks for itself.
-    pub(super) scoring: Vec<Command>,
-    /// Whether the weights lie where they are read fastest, or are on their way.
+    /// Requests that ended and whose last events have not been sent.
+    pub(super) finished: Vec<ActiveRequest>,
+    /// Scoring commands. They need the blocks of a whole context and wait until no generation is running.
+    pub(super) pending_scoring: Vec<Command>,
+    /// Whether the weights are in huge pages or being moved there.
     pub(super) huge_pages_promoted: bool,
-    /// Time in_flight of the forward passes of this turn.
+    /// Time spent in forward passes of the current iteration.
     pub(super) forward_time: Duration,
 }
 
 impl Worker {
-    /// Runs until every handle is gone and every answer is complete.
+    /// Runs until all handles are dropped and all generations are complete.
     pub fn run(mut self, commands: &Receiver<Command>) {
-        let mut open = true;
-        while open || !self.active.is_empty() {
-            if self.active.is_empty() && self.scoring.is_empty() {
-                open = self.wait_for_command(commands);
+        let mut connected = true;
+        while connected || !self.active.is_empty() {
+            if self.active.is_empty() && self.pending_scoring.is_empty() {
+                connected = self.wait_for_command(commands);
             }
-            open = self.tick(commands, open);
+            connected = self.tick(commands, connected);
         }
     }
 
-    /// One turn of the loop, with one step if there is something to compute. Says whether more commands can come.
-    fn tick(&mut self, commands: &Receiver<Command>, mut open: bool) -> bool {
-        let began = Instant::now();
-        open = open && self.take_commands(commands);
+    /// One iteration of the loop, with one step if there is something to compute. Returns whether the channel is connected.
+    fn tick(&mut self, commands: &Receiver<Command>, mut connected: bool) -> bool {
+        let start = Instant::now();
+        connected = connected && self.receive_commands(commands);
         self.cancel_abandoned();
-        if !self.ended.is_empty() {
+        if !self.finished.is_empty() {
             self.publish();
             self.reap_finished();
         }
         if self.active.is_empty() {
-            for command in std::mem::take(&mut self.scoring) {
+            for command in std::mem::take(&mut self.pending_scoring) {
                 self.score(command);
             }
         }
@@ -111,43 +111,43 @@ impl Worker {
         let updated = if self.scheduler.is_idle() {
             Vec::new()
         } else {
-            self.step(began)
+            self.step(start)
         };
         self.publish();
         self.reap_finished();
-        let bells: Vec<_> = updated
+        let wakers: Vec<_> = updated
             .iter()
             .filter_map(|id| self.active.get_mut(id)?.send())
             .collect();
-        if !bells.is_empty() {
-            // Waking readers takes as long as some operations of a small model, and they may take this thread's core.
+        if !wakers.is_empty() {
+            // Waking is a system call and may preempt the waking thread, so another thread does it.
             self.kernels
-                .spawn_background(|| bells.into_iter().for_each(ReaderWaker::wake));
+                .spawn_background(|| wakers.into_iter().for_each(ReceiverWaker::wake));
         }
         if !self.forward_time.is_zero() {
             self.counters.forward_time += self.forward_time;
-            self.counters.step_time += began.elapsed();
+            self.counters.step_time += start.elapsed();
             self.publish();
         }
         self.promote_huge_pages_after(STEPS_BEFORE_HUGE_PAGES);
-        open
+        connected
     }
 
-    /// Shows the state between two steps to whoever asks.
+    /// Publishes the statistics.
     pub fn publish(&self) {
-        self.report
+        self.stats
             .publish(&self.counters, &self.scheduler, &self.pool);
     }
 
-    /// Lets go of requests that have ended. They have been published as gone before: whoever reads the end of an answer
-    /// finds its blocks free.
+    /// Sends the last events of finished requests. Must be called after [`publish`](Self::publish): a caller who has received
+    /// the last event sees the request's blocks as free.
     fn reap_finished(&mut self) {
-        for request in self.ended.drain(..) {
-            request.leave();
+        for request in self.finished.drain(..) {
+            request.release();
         }
     }
 
-    /// Waits until there is something to do. Says whether more can come.
+    /// Waits for a command. Returns whether the channel is connected.
     fn wait_for_command(&mut self, commands: &Receiver<Command>) -> bool {
         self.promote_huge_pages_after(1);
         match commands.recv() {
@@ -159,8 +159,8 @@ impl Worker {
         }
     }
 
-    /// Takes what has arrived. Says whether more can come.
-    fn take_commands(&mut self, commands: &Receiver<Command>) -> bool {
+    /// Executes the commands that have arrived. Returns whether the channel is connected.
+    fn receive_commands(&mut self, commands: &Receiver<Command>) -> bool {
         loop {
             match commands.try_recv() {
                 Ok(command) => self.accept(command),
@@ -170,7 +170,7 @@ impl Worker {
         }
     }
 
-    /// Settles the weights once so many steps have been done.
+    /// Moves the weights to huge pages, once `steps` steps have been computed.
     fn promote_huge_pages_after(&mut self, steps: u64) {
         if !self.huge_pages_promoted && self.counters.steps >= steps {
             self.huge_pages_promoted = true;
@@ -191,20 +191,20 @@ impl Worker {
                     }
                     Err(error) => {
                         request.fail(GenerationError::Compute(error.to_string()));
-                        self.ended.push(*request);
+                        self.finished.push(*request);
                     }
                 }
             }
             Command::PromoteHugePages { done } => {
                 self.huge_pages_promoted = true;
-                // Nobody may be waiting any more.
                 self.kernels.promote_huge_pages(move || {
+                    // Fails if the caller no longer waits.
                     let _ = done.send(());
                 });
             }
-            Command::Logits { .. } | Command::Logprobs { .. } => self.scoring.push(command),
+            Command::Logits { .. } | Command::Logprobs { .. } => self.pending_scoring.push(command),
             Command::CancelAll => {
-                self.scoring.clear();
+                self.pending_scoring.clear();
                 let all: Vec<SequenceId> = self.active.keys().copied().collect();
                 for id in all {
                     self.fail(id, GenerationError::Cancelled);
@@ -221,14 +221,14 @@ impl Worker {
             .map(|(id, _)| *id)
             .collect();
         for id in abandoned {
-            self.end(id);
+            self.remove(id);
         }
     }
 
-    /// Takes a sequence out, with all that it holds.
-    fn end(&mut self, id: SequenceId) {
+    /// Removes a request from the scheduler and frees its blocks.
+    fn remove(&mut self, id: SequenceId) {
         self.scheduler.finish(id, &mut self.pool);
-        self.ended
+        self.finished
             .extend(self.active.remove(&id).map(|request| *request));
     }
 
@@ -236,11 +236,11 @@ impl Worker {
         if let Some(request) = self.active.get_mut(&id) {
             request.fail(error);
         }
-        self.end(id);
+        self.remove(id);
     }
 
-    /// Computes one step. Answers with the sequences that have something to say.
-    fn step(&mut self, began: Instant) -> Vec<SequenceId> {
+    /// Schedules and computes one step. Returns the ids of the sequences in it.
+    fn step(&mut self, start: Instant) -> Vec<SequenceId> {
         let batch = self.scheduler.schedule(&mut self.pool);
         self.counters.preemptions += batch.preempted.len() as u64;
         for rejected in &batch.rejected {
@@ -249,7 +249,7 @@ impl Worker {
         }
         for item in &batch.items {
             if let Some(request) = self.active.get_mut(&item.id) {
-                request.record_step_start(began);
+                request.record_step_start(start);
             }
         }
         if let Err(error) = self.compute(&batch.items) {
@@ -258,8 +258,8 @@ impl Worker {
         batch.items.iter().map(|item| item.id).collect()
     }
 
-    /// After a step failed as a whole: finds out by computing its sequences one by one which of them it was. What the
-    /// step had stored is stored again, at the same places.
+    /// Computes the sequences of a failed step one by one, so that only those that cause the error fail. Keys and values that
+    /// the step already stored are overwritten with the same values.
     fn retry_individually(&mut self, items: &[Scheduled], error: &KernelError) {
         for item in items {
             let alone = match items {
@@ -279,10 +279,10 @@ impl Worker {
             return Ok(());
         }
         let input = self.input(items);
-        let began = Instant::now();
+        let start = Instant::now();
         let (hidden, logits) = self.forward(items, &input)?;
         self.score_prompts(items, &input, &hidden)?;
-        self.forward_time += began.elapsed();
+        self.forward_time += start.elapsed();
         self.record_step(&input);
         for item in items {
             let prompt = self.active.get(&item.id).map_or(0, |r| r.prompt_tokens());
@@ -298,7 +298,7 @@ impl Worker {
         }
     }
 
-    /// Hidden rows of all tokens, and logits of the rows that are wanted, in the order of the items; none if none is.
+    /// Hidden states of all tokens, and logits of the items that need them, in the order of the items; `None` if none does.
     fn forward(
         &mut self,
         items: &[Scheduled],
@@ -306,16 +306,16 @@ impl Worker {
     ) -> Result<(Tensor, Option<Tensor>), KernelError> {
         let mut step = Step::new(&self.kernels, input, &mut self.cache);
         let hidden = self.model.forward(&mut step)?;
-        let wanted: Vec<u32> = items
+        let last_rows: Vec<u32> = items
             .iter()
             .zip(&input.spans)
             .filter(|(item, _)| item.needs_logits)
             .map(|(_, span)| span.rows.end as u32 - 1)
             .collect();
-        if wanted.is_empty() {
+        if last_rows.is_empty() {
             return Ok((hidden, None));
         }
-        let rows = self.kernels.gather_rows(&hidden, &wanted)?;
+        let rows = self.kernels.gather_rows(&hidden, &last_rows)?;
         let logits = self.model.logits(&rows, &self.kernels)?;
         Ok((hidden, Some(logits)))
     }
@@ -341,7 +341,7 @@ impl Worker {
         input
     }
 
-    /// Chooses the next tokens, on all threads: each request has a row, a sampler and a text of its own.
+    /// Samples the next token of each request, in parallel on all threads.
     fn sample(&mut self, items: &[Scheduled], logits: &Tensor) -> Result<(), KernelError> {
         let sampled = items.iter().filter(|item| item.needs_logits);
         let ids: Vec<SequenceId> = sampled.map(|item| item.id).collect();
@@ -358,7 +358,7 @@ impl Worker {
             })
             .collect();
         let limits = &self.limits;
-        let visited = self.kernels.for_each_row(logits, &|row, logits| {
+        let result = self.kernels.for_each_row(logits, &|row, logits| {
             let mut row = rows[row].lock().unwrap_or_else(PoisonError::into_inner);
             row.sample(logits, limits);
         });
@@ -372,15 +372,15 @@ impl Worker {
             self.counters.generated_tokens += u64::from(matches!(outcome, Some(Ok(_))));
             match outcome {
                 Some(Ok(Progress::Continue(token))) => self.commit(id, &[token]),
-                Some(Ok(Progress::Done)) => {
+                Some(Ok(Progress::Finished)) => {
                     self.commit(id, &[]);
-                    self.end(id);
+                    self.remove(id);
                 }
                 Some(Err(error)) => self.fail(id, error),
                 None => {}
             }
         }
-        visited
+        result
     }
 
     fn commit(&mut self, id: SequenceId, tokens: &[u32]) {
@@ -390,10 +390,10 @@ impl Worker {
     }
 }
 
-/// A row of logits' request, while a thread chooses its token.
+/// The request of a row of logits, while one of the threads samples its token.
 struct Row<'a> {
     request: Option<Box<ActiveRequest>>,
-    /// Prompt and answer so far.
+    /// The prompt and the tokens generated so far.
     tokens: &'a [u32],
     cached_tokens: usize,
     outcome: Option<Result<Progress, GenerationError>>,
@@ -402,13 +402,13 @@ struct Row<'a> {
 impl Row<'_> {
     fn sample(&mut self, logits: &mut [f32], limits: &Limits) {
         if let Some(request) = &mut self.request {
-            // A constraint is the caller's own code; its panic is not to take the other requests along.
+            // Constraints are code of the caller: a panic in one must not end the other requests.
             let advance = || request.advance(logits, self.tokens, self.cached_tokens, limits);
             let outcome = catch_unwind(AssertUnwindSafe(advance));
             self.outcome = Some(match outcome {
                 Ok(outcome) => outcome.map_err(GenerationError::from),
                 Err(_) => Err(GenerationError::Compute(
-                    "choosing a token panicked; the log says where".into(),
+                    "sampling a token panicked; see the log for the location".into(),
                 )),
             });
         }

@@ -1,42 +1,42 @@
-//! What an answer may say: the seam between the sampler and whatever knows the form that a text has to have.
+//! The interface for constrained sampling (structured output).
 
 use std::fmt;
 
-/// What may come next in an answer: a grammar, a list of words, anything that can tell from the tokens so far.
+/// Decides which tokens may follow the tokens generated so far, for example by a grammar.
 ///
-/// It knows the tokens of the answer alone, not the prompt, and learns each of them through [`accept`](Self::accept) once
-/// it is chosen. Both methods run between two steps of the model, so whoever shares the step waits for them.
+/// The state depends on the generated tokens only, not on the prompt. The engine calls [`mask`](Self::mask) and
+/// [`accept`](Self::accept) within a step, so a slow constraint delays all requests in the batch.
 pub trait Constraint: Send {
-    /// Sets the logits of the tokens that may not come next to negative infinity and leaves the others as they are.
+    /// Sets the logits of disallowed tokens to negative infinity and leaves the others unchanged.
     ///
-    /// Tokens that end an answer may come where the text may end, and nowhere else.
+    /// End-of-sequence tokens must be allowed exactly where the text may end.
     ///
     /// # Errors
-    /// When no token may come next, or it cannot be found out.
+    /// When no token is allowed, or the constraint fails.
     fn mask(&mut self, logits: &mut [f32]) -> Result<(), ConstraintError>;
 
-    /// Takes note of the chosen token, which is not one that ends an answer.
+    /// Advances the state by the sampled token. Not called for end-of-sequence tokens.
     ///
     /// # Errors
     /// When the token was not allowed.
     fn accept(&mut self, token: u32) -> Result<Acceptance, ConstraintError>;
 
-    /// A copy in the same state that goes its own way from here: several answers to one request.
+    /// An independent copy in the same state.
     fn fork(&self) -> Box<dyn Constraint>;
 }
 
-/// What an accepted token leaves to be said.
+/// The state of a constraint after a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acceptance {
-    /// More may follow.
+    /// More tokens may follow.
     Continue,
-    /// The text is complete and nothing but the end may follow.
+    /// The text is complete, and only its end may follow.
     Terminated,
 }
 
-/// Why a constraint cannot go on. It ends the answer it belongs to and no other.
+/// A failed constraint. It ends its own request only.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the constraint on the answer cannot be followed further: {0}")]
+#[error("the constraint on the output failed: {0}")]
 pub struct ConstraintError(pub String);
 
 impl Clone for Box<dyn Constraint> {

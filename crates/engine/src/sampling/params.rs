@@ -1,36 +1,35 @@
-//! What a request may ask of the sampler.
+//! Sampling parameters.
 
 use std::collections::BTreeMap;
 
 use super::ConstraintError;
 
-/// How the next token is chosen. The default is greedy with every filter and penalty off.
+/// How the next token is sampled. The default is greedy sampling without filters and penalties.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SamplingParams {
-    /// Divides the logits before drawing. 0 takes the most probable token.
+    /// The logits are divided by this. 0 is greedy sampling.
     pub temperature: f32,
-    /// Keeps only this many of the most probable tokens. 0 keeps all.
+    /// Keeps this many of the most probable tokens. 0 keeps all.
     pub top_k: usize,
-    /// Keeps the fewest most probable tokens whose probabilities add up to at least this. 1 keeps
+    /// Keeps the smallest set of most probable tokens whose probabilities add up to at least this (nucleus sampling). 1 keeps
     /// all.
     pub top_p: f32,
-    /// Keeps the tokens at least this fraction as probable as the most probable one. 0 keeps all.
+    /// Keeps tokens whose probability is at least this fraction of the highest probability. 0 keeps all.
     pub min_p: f32,
-    /// Makes tokens that occurred recently less probable. 1 is off, below 1 makes them more
-    /// probable. See <https://arxiv.org/abs/1909.05858>.
+    /// Makes recent tokens less probable if above 1, more probable if below. 1 is off. See
+    /// <https://arxiv.org/abs/1909.05858>.
     pub repetition_penalty: f32,
-    /// How many of the last tokens, prompt included, `repetition_penalty` looks at. The default is
-    /// 20, as in mlx-lm.
+    /// Number of last tokens, prompt included, that `repetition_penalty` applies to. The default is 20, as in mlx-lm.
     pub repetition_context: usize,
-    /// Subtracted from the logit of every token that occurs in the answer so far.
+    /// Subtracted from the logit of every token that occurs in the completion so far.
     pub presence_penalty: f32,
-    /// Subtracted from the logit of a token for each time it occurs in the answer so far.
+    /// Subtracted from the logit of a token for each of its occurrences in the completion so far.
     pub frequency_penalty: f32,
     /// Added to the logits of these token ids.
     pub logit_bias: BTreeMap<u32, f32>,
-    /// Makes the answer reproducible. Without it, the seed is random.
+    /// Makes sampling reproducible. Random if absent.
     pub seed: Option<u64>,
-    /// Reports the log-probability of the chosen token and of this many most probable ones.
+    /// Reports the log-probabilities of the sampled token and of this many most probable tokens.
     pub logprobs: Option<usize>,
 }
 
@@ -52,11 +51,11 @@ impl Default for SamplingParams {
     }
 }
 
-/// Why sampling is refused or fails.
+/// Why sampling parameters are invalid or sampling fails.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SamplingError {
-    /// A parameter has a value that makes no sense.
+    /// A parameter is out of range.
     #[error("{parameter} is {value}; it must be {allowed}")]
     OutOfRange {
         /// Name of the parameter, as in [`SamplingParams`].
@@ -82,29 +81,29 @@ pub enum SamplingError {
         /// The value given.
         value: f32,
     },
-    /// A stop string without characters, which would stop everything.
-    #[error("a stop string is empty; leave it out or give it at least one character")]
+    /// A stop string is empty.
+    #[error("a stop string is empty; it must have at least one character")]
     EmptyStop,
-    /// The model's output cannot be sampled from.
+    /// A logit is not a number or positive infinity.
     #[error(
-        "the model computed {value} for token {token}; the checkpoint may be damaged, or its values overflow"
+        "the model computed the logit {value} for token {token}; the checkpoint may be damaged, or its values overflow"
     )]
     InvalidLogit {
         /// The first such token.
         token: u32,
-        /// Its logit: not a number, or positive infinity.
+        /// Its logit.
         value: f32,
     },
     /// Every logit is negative infinity.
     #[error("no token is allowed at this position; loosen the constraint on the output")]
     NothingAllowed,
-    /// The constraint on the answer failed.
+    /// The constraint failed.
     #[error(transparent)]
     Constraint(#[from] ConstraintError),
 }
 
 impl SamplingParams {
-    /// Takes the most probable token, with every filter and penalty off.
+    /// Greedy sampling without filters and penalties.
     pub fn greedy() -> Self {
         Self::default()
     }
@@ -112,14 +111,14 @@ impl SamplingParams {
     /// Checks every value.
     ///
     /// # Errors
-    /// Names the first parameter that is out of range, its value and the allowed range.
+    /// Names the first parameter that is out of range, with its value and the allowed range.
     pub fn validate(&self, vocab_size: usize) -> Result<(), SamplingError> {
         let temperature = self.temperature;
         require(
             temperature.is_finite() && temperature >= 0.0,
             "temperature",
             temperature,
-            "a number from 0 up",
+            "a number of at least 0",
         )?;
         require(
             self.top_p > 0.0 && self.top_p <= 1.0,
@@ -198,14 +197,14 @@ mod tests {
         let mut params = SamplingParams::default();
         change(&mut params);
         match params.validate(100) {
-            Ok(()) => "fine".to_owned(),
+            Ok(()) => "valid".to_owned(),
             Err(error) => error.to_string(),
         }
     }
 
     #[test]
-    fn the_default_and_the_limits_are_fine() {
-        assert_eq!(problem(|_| ()), "fine");
+    fn default_and_limits_are_valid() {
+        assert_eq!(problem(|_| ()), "valid");
         let lowest = |params: &mut SamplingParams| {
             *params = SamplingParams {
                 temperature: 0.0,
@@ -221,7 +220,7 @@ mod tests {
                 logprobs: Some(0),
             }
         };
-        assert_eq!(problem(lowest), "fine");
+        assert_eq!(problem(lowest), "valid");
         let highest = |params: &mut SamplingParams| {
             *params = SamplingParams {
                 temperature: 1e9,
@@ -237,11 +236,11 @@ mod tests {
                 logprobs: Some(100),
             }
         };
-        assert_eq!(problem(highest), "fine");
+        assert_eq!(problem(highest), "valid");
     }
 
     #[test]
-    fn an_absurd_value_is_named_with_its_range() {
+    fn error_names_parameter_value_and_range() {
         insta::assert_snapshot!(
             problem(|params| params.top_p = 1.5),
             @"top_p is 1.5; it must be greater than 0 and at most 1"
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_range_are_refused() {
+    fn validate_rejects_values_out_of_range() {
         type Field = (&'static str, fn(&mut SamplingParams) -> &mut f32);
         let fields: [(Field, &[f32]); 6] = [
             (("temperature", |params| &mut params.temperature), &[-0.1]),
@@ -287,8 +286,8 @@ mod tests {
             ),
         ];
         for ((name, field), values) in fields {
-            let absurd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
-            for &value in values.iter().chain(&absurd) {
+            let not_finite = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+            for &value in values.iter().chain(&not_finite) {
                 let message = problem(|params| *field(params) = value);
                 let start = format!("{name} is {value}; it must be ");
                 assert!(message.starts_with(&start), "{message}");

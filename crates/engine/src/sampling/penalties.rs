@@ -1,10 +1,10 @@
-//! Changes to the logits that depend on what was said before.
+//! Logit bias and penalties.
 
 use std::collections::BTreeMap;
 
 use super::SamplingParams;
 
-/// How often each token occurs in the answer, kept from step to step.
+/// Number of occurrences of each token in the completion, updated from step to step.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Occurrences {
     counts: BTreeMap<u32, u32>,
@@ -32,7 +32,7 @@ pub(super) fn apply(
     generated: &[u32],
 ) {
     for (&token, &bias) in &params.logit_bias {
-        change(logits, token, |logit| logit + bias);
+        update_logit(logits, token, |logit| logit + bias);
     }
     let repetition = params.repetition_penalty;
     if repetition != 1.0 {
@@ -41,7 +41,7 @@ pub(super) fn apply(
         recent.sort_unstable();
         recent.dedup();
         for token in recent {
-            change(logits, token, |logit| match logit {
+            update_logit(logits, token, |logit| match logit {
                 negative if negative < 0.0 => negative * repetition,
                 positive => positive / repetition,
             });
@@ -51,16 +51,16 @@ pub(super) fn apply(
     if presence != 0.0 || frequency != 0.0 {
         occurrences.update(generated);
         for (&token, &count) in &occurrences.counts {
-            change(logits, token, |logit| {
+            update_logit(logits, token, |logit| {
                 logit - presence - frequency * count as f32
             });
         }
     }
 }
 
-fn change(logits: &mut [f32], token: u32, to: impl FnOnce(f32) -> f32) {
+fn update_logit(logits: &mut [f32], token: u32, update: impl FnOnce(f32) -> f32) {
     if let Some(logit) = logits.get_mut(token as usize) {
-        *logit = to(*logit);
+        *logit = update(*logit);
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn repetition_moves_both_signs_down_and_once() {
+    fn repetition_penalty_lowers_both_signs_once() {
         let params = SamplingParams {
             repetition_penalty: 2.0,
             ..SamplingParams::default()
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn repetition_looks_at_the_last_tokens_only() {
+    fn repetition_penalty_applies_to_the_last_tokens_only() {
         let params = SamplingParams {
             repetition_penalty: 2.0,
             repetition_context: 2,
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn presence_counts_once_and_frequency_every_time_in_the_answer_only() {
+    fn presence_and_frequency_penalties_ignore_the_prompt() {
         let params = SamplingParams {
             presence_penalty: 0.5,
             frequency_penalty: 0.25,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn bias_comes_before_the_penalties() {
+    fn bias_is_added_before_penalties() {
         let params = SamplingParams {
             logit_bias: BTreeMap::from([(1, 6.0), (3, -1.0)]),
             repetition_penalty: 2.0,
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_follow_the_answer_forwards_and_back() {
+    fn occurrences_follow_growth_and_truncation() {
         let mut occurrences = Occurrences::default();
         occurrences.update(&[5, 6, 5]);
         occurrences.update(&[5, 6, 5, 6]);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_outside_the_vocabulary_do_nothing() {
+    fn tokens_outside_the_vocabulary_are_ignored() {
         let params = SamplingParams {
             repetition_penalty: 2.0,
             frequency_penalty: 1.0,

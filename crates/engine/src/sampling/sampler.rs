@@ -1,4 +1,4 @@
-//! One request's sampler.
+//! The sampler of a request.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -11,35 +11,31 @@ use super::{
     Constraint, SamplingError, SamplingParams,
     candidates::Candidates,
     penalties::{self, Occurrences},
-    weights::{self, BlockMaxima},
+    softmax::{self, BlockMaxima},
 };
 
-/// A token and, if asked for, how probable it was.
+/// A sampled token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampled {
     /// Vocabulary id.
     pub token: u32,
-    /// Present if [`SamplingParams::logprobs`] is.
+    /// Present if [`SamplingParams::logprobs`] is set.
     pub logprob: Option<TokenLogprob>,
 }
 
-/// Natural logarithms of probabilities: those of the model after logit bias and penalties, before
-/// constraint, filters and temperature, as in mlx-lm. So they do not depend on how boldly a request
-/// samples or on the form its answer has to have, and a token that was removed still has one.
+/// Log-probabilities (natural logarithm) after logit bias and penalties, and before constraint, filters and temperature, as in
+/// mlx-lm. Tokens removed by a constraint or a filter have one, too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenLogprob {
-    /// The chosen token.
+    /// The sampled token.
     pub token: u32,
     /// Its log-probability.
     pub logprob: f32,
-    /// The most probable tokens, whether or not the chosen one is among them, most probable first.
+    /// The most probable tokens, most probable first. They need not include the sampled token.
     pub top: Vec<(u32, f32)>,
 }
 
-/// Chooses tokens for one request.
-///
-/// Its randomness is its own: the same seed on the same logits gives the same tokens, whatever
-/// else the process does.
+/// Samples the tokens of one request, with its own random number generator: the same seed and logits give the same tokens.
 #[derive(Debug, Clone)]
 pub struct Sampler {
     params: SamplingParams,
@@ -50,13 +46,13 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler at the beginning of an answer.
+    /// A sampler for a new request.
     ///
     /// # Errors
-    /// If a parameter is out of range, see [`SamplingParams::validate`].
+    /// When a parameter is out of range, see [`SamplingParams::validate`].
     pub fn new(params: SamplingParams, vocab_size: usize) -> Result<Self, SamplingError> {
         params.validate(vocab_size)?;
-        // The standard library's hash keys are random, which is all that is needed here.
+        // The keys of the standard library's hasher are random.
         let seed = params.seed;
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         Ok(Self {
@@ -68,17 +64,17 @@ impl Sampler {
         })
     }
 
-    /// The seed in use, which reproduces the answer also if the request did not choose one.
+    /// The seed, also if the parameters did not set one.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// Chooses the next token from one row of logits, which is changed on the way.
+    /// Samples the next token from a row of logits and modifies the row.
     ///
-    /// `history` is the prompt and the answer so far, `generated` the answer alone.
+    /// `history` is the prompt and the tokens generated so far, `generated` only the latter.
     ///
     /// # Errors
-    /// If a logit is not a number or positive infinity, or all are negative infinity.
+    /// When a logit is not a number or positive infinity, or all are negative infinity.
     pub fn sample(
         &mut self,
         logits: &mut [f32],
@@ -91,7 +87,7 @@ impl Sampler {
     /// As [`sample`](Self::sample), from the tokens that `constraint` allows.
     ///
     /// # Errors
-    /// As [`sample`](Self::sample), and if the constraint fails.
+    /// As [`sample`](Self::sample), and when the constraint fails.
     pub fn sample_constrained(
         &mut self,
         constraint: Option<&mut (dyn Constraint + 'static)>,
@@ -116,15 +112,16 @@ impl Sampler {
         let token = if params.temperature == 0.0 {
             maxima.token
         } else {
-            // 53 random bits fill the mantissa: every value is below 1 and equally likely.
+            // Uniform in [0, 1) with 53 bits, the precision of the mantissa.
             let uniform = (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
             self.candidates.sample(params, logits, &maxima, uniform)
         };
-        let logprob = distribution.map(|distribution| distribution.of(logits, token));
+        let logprob =
+            distribution.map(|distribution| distribution.into_token_logprob(logits, token));
         Ok(Sampled { token, logprob })
     }
 
-    /// How probable `token` is by a row of logits as the model gives them, with the `count` most probable tokens.
+    /// The log-probability of `token` and of the `count` most probable tokens in a row of unmodified logits.
     ///
     /// # Errors
     /// As [`sample`](Self::sample).
@@ -135,13 +132,14 @@ impl Sampler {
         count: usize,
     ) -> Result<TokenLogprob, SamplingError> {
         let maxima = BlockMaxima::new(logits)?;
-        Ok(self.distribution(logits, &maxima, count).of(logits, token))
+        let distribution = self.distribution(logits, &maxima, count);
+        Ok(distribution.into_token_logprob(logits, token))
     }
 
     fn distribution(&mut self, logits: &[f32], maxima: &BlockMaxima, count: usize) -> Distribution {
         let mut distribution = Distribution {
             largest: maxima.largest,
-            log_sum_exp: weights::sum_exp(logits, maxima.largest).ln(),
+            log_sum_exp: softmax::sum_exp(logits, maxima.largest).ln(),
             top: Vec::new(),
         };
         let top = self
@@ -155,7 +153,7 @@ impl Sampler {
     }
 }
 
-/// What log-probabilities are computed from.
+/// The log-softmax of a row of logits.
 struct Distribution {
     largest: f32,
     log_sum_exp: f64,
@@ -163,8 +161,7 @@ struct Distribution {
 }
 
 impl Distribution {
-    /// What it says of a token.
-    fn of(self, logits: &[f32], token: u32) -> TokenLogprob {
+    fn into_token_logprob(self, logits: &[f32], token: u32) -> TokenLogprob {
         TokenLogprob {
             token,
             logprob: self.logprob(logits[token as usize]),
@@ -173,7 +170,7 @@ impl Distribution {
     }
 
     fn logprob(&self, logit: f32) -> f32 {
-        // Subtracting the largest first keeps the precision of a difference of large numbers.
+        // Subtracting the largest logit first avoids the loss of precision in a difference of large numbers.
         (f64::from(logit - self.largest) - self.log_sum_exp) as f32
     }
 }

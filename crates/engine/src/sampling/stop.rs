@@ -1,21 +1,20 @@
-//! Finds stop strings in text that arrives in pieces.
+//! Finds stop strings in streamed text.
 
 use super::SamplingError;
 
-/// What became certain with a piece of text.
+/// Output of [`StopMatcher::push`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Piece {
-    /// Text that is part of the answer.
+    /// Text that is certain to be part of the completion.
     pub text: String,
-    /// The stop string that ended the answer; it is not part of the text.
+    /// The stop string that was found. It is not part of the text.
     pub stopped: Option<String>,
 }
 
-/// Finds the first stop string in an answer, however the answer is cut into pieces.
+/// Finds the first stop string in a completion, independently of how the text is divided into pieces.
 ///
-/// The first one is the one that is complete first, as if the text came character by character;
-/// of several that are complete at the same character, the longest. Text that may be the beginning
-/// of a stop string is held back until it is certain.
+/// The first stop string is the one whose last character comes first; of several that end at the same character, the
+/// longest. Text that may be the start of a stop string is held back until the following text decides.
 #[derive(Debug, Clone)]
 pub struct StopMatcher {
     stops: Vec<String>,
@@ -24,10 +23,10 @@ pub struct StopMatcher {
 }
 
 impl StopMatcher {
-    /// A matcher at the beginning of an answer.
+    /// A matcher for a new completion.
     ///
     /// # Errors
-    /// If a stop string is empty.
+    /// When a stop string is empty.
     pub fn new(stops: Vec<String>) -> Result<Self, SamplingError> {
         if stops.iter().any(String::is_empty) {
             return Err(SamplingError::EmptyStop);
@@ -39,7 +38,7 @@ impl StopMatcher {
         })
     }
 
-    /// Takes the next piece of text. After a stop string everything is dropped.
+    /// Adds the next piece of text. Text after a stop string is discarded.
     pub fn push(&mut self, text: &str) -> Piece {
         if self.stopped {
             return Piece::default();
@@ -54,20 +53,20 @@ impl StopMatcher {
                 stopped: Some(stop),
             };
         }
-        self.held_back = uncertain.split_off(self.start_of_prefix(&uncertain));
+        self.held_back = uncertain.split_off(self.partial_match_start(&uncertain));
         Piece {
             text: uncertain,
             stopped: None,
         }
     }
 
-    /// Ends the answer and returns what was held back.
+    /// Ends the completion and returns the text held back.
     pub fn finish(&mut self) -> String {
         self.stopped = true;
         std::mem::take(&mut self.held_back)
     }
 
-    /// Where the stop string that is complete first starts, and which it is.
+    /// The first stop string in `text` and its start.
     fn find(&self, text: &str) -> Option<(usize, String)> {
         let matches = self.stops.iter().filter_map(|stop| {
             let start = text.find(stop.as_str())?;
@@ -77,16 +76,16 @@ impl StopMatcher {
         Some((start, stop.clone()))
     }
 
-    /// Where the longest end of `text` begins that is the beginning of a stop string.
-    fn start_of_prefix(&self, text: &str) -> usize {
+    /// Start of the longest suffix of `text` that is a proper prefix of a stop string.
+    fn partial_match_start(&self, text: &str) -> usize {
         let longest = self.stops.iter().map(String::len).max().unwrap_or(0);
         let mut starts = text
             .char_indices()
             .map(|(start, _)| start)
             .skip_while(|start| text.len() - start >= longest);
         let held = starts.find(|&start| {
-            let end = &text[start..];
-            self.stops.iter().any(|stop| stop.starts_with(end))
+            let suffix = &text[start..];
+            self.stops.iter().any(|stop| stop.starts_with(suffix))
         });
         held.unwrap_or(text.len())
     }
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_is_held_back_until_it_is_certain() {
+    fn partial_match_is_held_back_until_decided() {
         let mut matcher = matcher(&["</end>"]);
         assert_eq!(matcher.push("text <"), piece("text ", None));
         assert_eq!(matcher.push("/en"), piece("", None));
@@ -121,14 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn what_never_completes_comes_at_the_end() {
+    fn finish_returns_an_incomplete_match() {
         let mut matcher = matcher(&["stop"]);
         assert_eq!(matcher.push("st"), piece("", None));
         assert_eq!(matcher.finish(), "st");
     }
 
     #[test]
-    fn the_one_complete_first_wins_and_the_longer_of_two() {
+    fn earliest_end_wins_then_the_longest() {
         assert_eq!(
             matcher(&["abcd", "bc"]).push("abcd"),
             piece("a", Some("bc"))
@@ -140,18 +139,18 @@ mod tests {
     }
 
     #[test]
-    fn without_stop_strings_text_passes() {
+    fn text_is_unchanged_without_stop_strings() {
         let mut matcher = matcher(&[]);
         assert_eq!(matcher.push("anything"), piece("anything", None));
     }
 
     #[test]
-    fn an_empty_stop_string_is_refused() {
-        let refused = StopMatcher::new(vec![String::new()]);
-        assert_eq!(refused.err(), Some(SamplingError::EmptyStop));
+    fn empty_stop_string_is_rejected() {
+        let result = StopMatcher::new(vec![String::new()]);
+        assert_eq!(result.err(), Some(SamplingError::EmptyStop));
     }
 
-    /// The definition, on the whole text.
+    /// Reference implementation on the whole text.
     fn reference(stops: &[String], text: &str) -> (String, Option<String>) {
         let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
         for end in ends {
@@ -167,7 +166,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
         #[test]
-        fn pieces_give_the_same_as_the_whole_text(
+        fn pieces_match_like_the_whole_text(
             stops in prop::collection::vec("[abé]{1,4}", 0..4),
             pieces in prop::collection::vec("[abé☂]{0,5}", 0..8),
         ) {
@@ -181,7 +180,7 @@ mod tests {
                 text.push_str(&certain);
                 stopped = stopped.or(stop);
                 if stopped.is_none() {
-                    // No more is held back than could still become a stop string.
+                    // Nothing is held back that cannot become a stop string.
                     let held = &seen[text.len()..];
                     let needed = stops.iter().any(|stop| stop.starts_with(held));
                     prop_assert!(held.is_empty() || needed);

@@ -1,8 +1,8 @@
-//! A tokenizer's decoder as a chain of stages that each take one token at a time.
+//! Incremental version of the decoders of the `tokenizers` library.
 //!
-//! A decoder maps the list of token strings to a list of text pieces. Its steps work on single tokens up to the one that
-//! fuses them (bytes to characters, or plain joining); steps after that see one running text. Each step here keeps only
-//! what it needs to be exact: a run of bytes, a partial match, a "first token" mark.
+//! A decoder is a chain of steps. The first ones map token strings to token strings. A fusing step then joins the tokens to one
+//! text, and the following steps transform the text. Here each step is a stage that processes one token at a time and keeps only
+//! the state it needs for the same result: a run of bytes, a partial match, whether a token is the first.
 
 mod token_bytes;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::{Decoder, decoders};
 
-/// What `transformers` replaces, in this order, when a tokenizer asks for `clean_up_tokenization_spaces`.
+/// The replacements of `clean_up_tokenization_spaces` in transformers, in order.
 const CLEAN_UP: [(&str, &str); 10] = [
     (" .", "."),
     (" ?", "?"),
@@ -24,10 +24,10 @@ const CLEAN_UP: [(&str, &str); 10] = [
     (" 're", "'re"),
 ];
 
-/// Decodes a whole, non-empty list of tokens.
+/// Decodes a complete, non-empty list of tokens.
 pub(super) fn decode_whole(decoder: Option<&DecoderWrapper>, tokens: Vec<String>) -> String {
     match decoder {
-        // Only a regular expression that gives up can fail here; the tokens' own spelling is then the best there is.
+        // Fails only if a regular expression exceeds its limits. The tokens are then the best approximation.
         Some(decoder) => decoder
             .decode(tokens.clone())
             .unwrap_or_else(|_| tokens.concat()),
@@ -41,7 +41,7 @@ pub(super) fn clean_up_spaces(text: &str) -> String {
         .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
-/// The stages of one decoder with their state. Cloning a fresh one starts a new stream.
+/// The stages of a decoder with their state. Cloning an unused pipeline starts a new stream.
 #[derive(Debug, Clone)]
 pub(super) struct Pipeline {
     token_stages: Vec<TokenStage>,
@@ -50,18 +50,18 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// None when some step needs the whole text before it can say anything.
+    /// `None` if a step of the decoder needs the whole text.
     pub(super) fn new(decoder: Option<&DecoderWrapper>, cleans_up_spaces: bool) -> Option<Self> {
         let mut pipeline = Self {
             token_stages: Vec::new(),
-            fusion: Fusion::Open,
+            fusion: Fusion::None,
             text_stages: Vec::new(),
         };
         match decoder {
             Some(decoder) => pipeline.append(decoder)?,
             None => pipeline
                 .token_stages
-                .push(TokenStage::SpaceBetween { first: true }),
+                .push(TokenStage::JoinWithSpaces { first: true }),
         }
         if cleans_up_spaces {
             pipeline.text_stages.extend(
@@ -81,11 +81,11 @@ impl Pipeline {
                 }
             }
             DecoderWrapper::Fuse(_) => {
-                if matches!(self.fusion, Fusion::Open) {
-                    self.fusion = Fusion::Joined;
+                if matches!(self.fusion, Fusion::None) {
+                    self.fusion = Fusion::Concat;
                 }
             }
-            _ if matches!(self.fusion, Fusion::Open) => self.append_to_tokens(decoder),
+            _ if matches!(self.fusion, Fusion::None) => self.append_to_tokens(decoder),
             _ => self.text_stages.push(TextStage::new(decoder)?),
         }
         Some(())
@@ -99,20 +99,20 @@ impl Pipeline {
             }
             DecoderWrapper::ByteFallback(_) => TokenStage::ByteFallback { run: Vec::new() },
             DecoderWrapper::Metaspace(_) | DecoderWrapper::WordPiece(_) => {
-                TokenStage::FirstDiffers {
+                TokenStage::FirstTokenDiffers {
                     decoder: decoder.clone(),
                     first: true,
                 }
             }
-            DecoderWrapper::BPE(_) => TokenStage::LastDiffers {
+            DecoderWrapper::BPE(_) => TokenStage::LastTokenDiffers {
                 decoder: decoder.clone(),
                 held: None,
             },
-            DecoderWrapper::CTC(_) => TokenStage::Distinct {
+            DecoderWrapper::CTC(_) => TokenStage::Deduplicate {
                 decoder: decoder.clone(),
                 previous: None,
             },
-            _ => TokenStage::Single(decoder.clone()),
+            _ => TokenStage::PerToken(decoder.clone()),
         });
     }
 
@@ -155,12 +155,12 @@ impl Pipeline {
 
     fn fuse(&mut self, tokens: Vec<String>) -> String {
         let text = match &mut self.fusion {
-            Fusion::Open | Fusion::Joined => tokens.concat(),
+            Fusion::None | Fusion::Concat => tokens.concat(),
             Fusion::Bytes(pending) => {
                 for token in tokens {
                     append_token_bytes(&token, pending);
                 }
-                take_decoded(pending)
+                drain_complete(pending)
             }
         };
         run_text_stages(&mut self.text_stages, text)
@@ -179,37 +179,37 @@ fn run_text_stages(stages: &mut [TextStage], mut text: String) -> String {
 
 #[derive(Debug, Clone)]
 enum Fusion {
-    /// The tokens stay apart to the end and are then joined.
-    Open,
-    /// Joined: later steps see one text.
-    Joined,
-    /// The tokens spell bytes; those that do not make a whole character yet.
+    /// No fusing step: all steps work on tokens, which are concatenated at the end.
+    None,
+    /// Tokens are concatenated.
+    Concat,
+    /// Tokens spell bytes. Holds the bytes of an incomplete character.
     Bytes(Vec<u8>),
 }
 
 #[derive(Debug, Clone)]
 enum TokenStage {
-    /// `<0xE5>` tokens. A run of them is text only if the whole run is UTF-8, so it is held to its end.
+    /// `<0xE5>` tokens. A run of them decodes to text only if all of it is valid UTF-8, so it is held back until its end.
     ByteFallback { run: Vec<u8> },
-    /// The first token is treated in a way of its own.
-    FirstDiffers {
+    /// The first token is decoded differently.
+    FirstTokenDiffers {
         decoder: DecoderWrapper,
         first: bool,
     },
-    /// The last token is treated in a way of its own, so one is always held.
-    LastDiffers {
+    /// The last token is decoded differently, so one token is always held back.
+    LastTokenDiffers {
         decoder: DecoderWrapper,
         held: Option<String>,
     },
-    /// Repetitions of a token count once.
-    Distinct {
+    /// Consecutive repetitions of a token are removed.
+    Deduplicate {
         decoder: DecoderWrapper,
         previous: Option<String>,
     },
-    /// Each token by itself.
-    Single(DecoderWrapper),
-    /// No decoder at all: tokens are words.
-    SpaceBetween { first: bool },
+    /// Each token is decoded independently.
+    PerToken(DecoderWrapper),
+    /// Without a decoder, tokens are words.
+    JoinWithSpaces { first: bool },
 }
 
 impl TokenStage {
@@ -219,12 +219,12 @@ impl TokenStage {
                 if let Some(byte) = fallback_byte(&token) {
                     run.push(byte);
                 } else {
-                    end_run(run, out);
+                    flush_run(run, out);
                     out.push(token);
                 }
             }
-            Self::FirstDiffers { decoder, first } => {
-                // Any first token puts the one of interest in second place.
+            Self::FirstTokenDiffers { decoder, first } => {
+                // With an empty token before it, the token is not the first.
                 let tokens = if *first {
                     vec![token]
                 } else {
@@ -233,7 +233,7 @@ impl TokenStage {
                 *first = false;
                 out.extend(decode_chain(decoder, tokens).pop());
             }
-            Self::LastDiffers { decoder, held } => {
+            Self::LastTokenDiffers { decoder, held } => {
                 if let Some(previous) = held.replace(token) {
                     out.extend(
                         decode_chain(decoder, vec![previous, String::new()])
@@ -242,14 +242,14 @@ impl TokenStage {
                     );
                 }
             }
-            Self::Distinct { decoder, previous } => {
+            Self::Deduplicate { decoder, previous } => {
                 if previous.as_ref() != Some(&token) {
                     out.append(&mut decode_chain(decoder, vec![token.clone()]));
                     *previous = Some(token);
                 }
             }
-            Self::Single(decoder) => out.append(&mut decode_chain(decoder, vec![token])),
-            Self::SpaceBetween { first } => {
+            Self::PerToken(decoder) => out.append(&mut decode_chain(decoder, vec![token])),
+            Self::JoinWithSpaces { first } => {
                 out.push(if *first { token } else { format!(" {token}") });
                 *first = false;
             }
@@ -258,8 +258,8 @@ impl TokenStage {
 
     fn finish(&mut self, out: &mut Vec<String>) {
         match self {
-            Self::ByteFallback { run } => end_run(run, out),
-            Self::LastDiffers { decoder, held } => {
+            Self::ByteFallback { run } => flush_run(run, out),
+            Self::LastTokenDiffers { decoder, held } => {
                 if let Some(last) = held.take() {
                     out.append(&mut decode_chain(decoder, vec![last]));
                 }
@@ -282,7 +282,7 @@ fn fallback_byte(token: &str) -> Option<u8> {
     }
 }
 
-fn end_run(run: &mut Vec<u8>, out: &mut Vec<String>) {
+fn flush_run(run: &mut Vec<u8>, out: &mut Vec<String>) {
     if run.is_empty() {
         return;
     }
@@ -290,8 +290,8 @@ fn end_run(run: &mut Vec<u8>, out: &mut Vec<String>) {
     out.push(String::from_utf8(std::mem::take(run)).unwrap_or_else(|_| "\u{FFFD}".repeat(length)));
 }
 
-/// Byte-level vocabularies spell each byte as one printable character: itself if it prints, else one from U+0100 on.
-/// A token with any other character (an added one) stands for its own UTF-8 bytes.
+/// Appends the bytes that a token of a byte-level vocabulary spells. A byte is spelled as itself if it is a printable
+/// character, else as a character from U+0100 on. A token with other characters (an added token) stands for its UTF-8 bytes.
 fn append_token_bytes(token: &str, bytes: &mut Vec<u8>) {
     let start = bytes.len();
     for character in token.chars() {
@@ -308,7 +308,7 @@ fn append_token_bytes(token: &str, bytes: &mut Vec<u8>) {
 fn byte_of(character: char) -> Option<u8> {
     match character as u32 {
         code @ (0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF) => Some(code as u8),
-        // The bytes that do not print, in order, got the code points from 0x100.
+        // The bytes that are not printable, in order, have the code points from 0x100 on.
         code @ 0x100..=0x120 => Some((code - 0x100) as u8),
         code @ 0x121..=0x142 => Some((code - 0x121 + 0x7F) as u8),
         0x143 => Some(0xAD),
@@ -316,8 +316,8 @@ fn byte_of(character: char) -> Option<u8> {
     }
 }
 
-/// Takes the bytes whose text is certain; an unfinished character stays.
-fn take_decoded(pending: &mut Vec<u8>) -> String {
+/// Removes and decodes the complete characters. An incomplete character at the end remains.
+fn drain_complete(pending: &mut Vec<u8>) -> String {
     let mut text = String::new();
     let mut taken = 0;
     for chunk in pending.utf8_chunks() {
@@ -328,9 +328,9 @@ fn take_decoded(pending: &mut Vec<u8>) -> String {
             continue;
         }
         let at_end = taken + invalid.len() == pending.len();
-        let unfinished =
+        let incomplete =
             std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
-        if at_end && unfinished {
+        if at_end && incomplete {
             break;
         }
         text.push('\u{FFFD}');
@@ -340,7 +340,7 @@ fn take_decoded(pending: &mut Vec<u8>) -> String {
     text
 }
 
-/// A step that works on running text.
+/// A step after the fusing step, which transforms text.
 #[derive(Debug, Clone)]
 enum TextStage {
     StripStart {
@@ -366,7 +366,7 @@ impl TextStage {
                 content: *content,
                 remaining: *start,
             }),
-            // The pattern of these two can only be read from their serialized form.
+            // The patterns of these two decoders are only accessible in their serialized form.
             DecoderWrapper::Replace(_) => {
                 let fields = serde_json::to_value(decoder).ok()?;
                 let from = fields.get("pattern")?.get("String")?.as_str()?;
@@ -375,7 +375,7 @@ impl TextStage {
             DecoderWrapper::Metaspace(_) => {
                 let fields = serde_json::to_value(decoder).ok()?;
                 let from = fields.get("replacement")?.as_str()?;
-                // The whole text is the first token, and loses its marks unless none is ever prepended.
+                // The whole text is one token, the first, which loses its `▁` unless the scheme is `never`.
                 let kept = fields.get("prepend_scheme").and_then(Value::as_str) == Some("never");
                 Some(Self::replace(from, if kept { " " } else { "" }))
             }
@@ -430,7 +430,7 @@ impl TextStage {
     }
 }
 
-/// Length of the longest end of `text` that is a beginning of `pattern`, in bytes.
+/// Length of the longest suffix of `text` that is a proper prefix of `pattern`, in bytes.
 fn partial_match_length(text: &str, pattern: &str) -> usize {
     (1..pattern.len())
         .rev()

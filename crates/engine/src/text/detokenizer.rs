@@ -1,59 +1,58 @@
-//! Text out of a stream of token ids, as soon as it is certain.
+//! Incremental detokenization.
 
 use super::decoding::Pipeline;
-use super::tokenizer::{Shown, Tokenizer};
+use super::tokenizer::{SpecialTokenFilter, Tokenizer};
 
-/// Decodes one stream of token ids.
+/// Decodes a stream of token ids.
 ///
-/// The pieces that [`push`](Self::push) returns, followed by [`finish`](Self::finish), are together exactly what
-/// [`Tokenizer::decode`] makes of all ids that are shown. A piece never ends inside a character: bytes that may still become one are held
-/// back. The work per token does not depend on how many came before.
+/// The concatenated results of [`push`](Self::push) and [`finish`](Self::finish) equal [`Tokenizer::decode`] of all ids.
+/// Incomplete UTF-8 characters are held back. The work per token does not depend on the number of tokens before it.
 #[derive(Debug, Clone)]
 pub struct Detokenizer {
     tokenizer: Tokenizer,
-    shown: Shown,
+    filter: SpecialTokenFilter,
     mode: Mode,
 }
 
 #[derive(Debug, Clone)]
 enum Mode {
     Streaming(Pipeline),
-    /// For decoders whose output for the first token depends on the last: nothing is certain before the end.
-    Whole(Vec<u32>),
+    /// For decoders that need the whole sequence.
+    Buffered(Vec<u32>),
 }
 
 impl Detokenizer {
-    pub(super) fn new(tokenizer: Tokenizer, shown: Shown) -> Self {
+    pub(super) fn new(tokenizer: Tokenizer, filter: SpecialTokenFilter) -> Self {
         let mode = tokenizer
             .pipeline()
-            .map_or_else(|| Mode::Whole(Vec::new()), Mode::Streaming);
+            .map_or_else(|| Mode::Buffered(Vec::new()), Mode::Streaming);
         Self {
             tokenizer,
-            shown,
+            filter,
             mode,
         }
     }
 
-    /// Takes the next token and returns the text that is now certain, often empty.
+    /// Adds a token and returns the text that it completes, which may be empty.
     pub fn push(&mut self, id: u32) -> String {
         match &mut self.mode {
-            Mode::Streaming(pipeline) => match self.tokenizer.shown_token(id, &self.shown) {
+            Mode::Streaming(pipeline) => match self.tokenizer.filtered_token(id, &self.filter) {
                 Some(token) => pipeline.push(token),
                 None => String::new(),
             },
-            Mode::Whole(ids) => {
+            Mode::Buffered(ids) => {
                 ids.push(id);
                 String::new()
             }
         }
     }
 
-    /// Ends the stream and returns what was held back. The detokenizer is then as new.
+    /// Ends the stream, returns the text held back and resets the detokenizer.
     pub fn finish(&mut self) -> String {
-        let fresh = Self::new(self.tokenizer.clone(), self.shown.clone());
+        let fresh = Self::new(self.tokenizer.clone(), self.filter.clone());
         match std::mem::replace(self, fresh).mode {
             Mode::Streaming(pipeline) => pipeline.finish(),
-            Mode::Whole(ids) => self.tokenizer.decode_shown(&ids, &self.shown),
+            Mode::Buffered(ids) => self.tokenizer.decode_filtered(&ids, &self.filter),
         }
     }
 }

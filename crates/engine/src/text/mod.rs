@@ -1,4 +1,4 @@
-//! Text in and out of the model: token ids from text, and text from token ids, whole or one token at a time.
+//! Tokenization: text to token ids, and token ids to text, at once or incrementally.
 
 mod decoding;
 mod detokenizer;

@@ -1,10 +1,10 @@
-//! The special tokens a checkpoint declares beside its tokenizer.json.
+//! The special tokens that `tokenizer_config.json` and `special_tokens_map.json` declare.
 
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
-/// The names every tokenizer may give a token to, in the order `transformers` lists them.
-const STANDARD_NAMES: [&str; 7] = [
+/// The roles that every tokenizer may have, in the order of transformers.
+const STANDARD_ROLES: [&str; 7] = [
     "bos_token",
     "eos_token",
     "unk_token",
@@ -22,10 +22,9 @@ pub struct SpecialTokens {
 }
 
 impl SpecialTokens {
-    /// Merges tokenizer_config.json with special_tokens_map.json.
+    /// Merges `tokenizer_config.json` with `special_tokens_map.json`.
     ///
-    /// The second file is only read for configs without `added_tokens_decoder`, where it overrides the first: newer
-    /// configs are complete, and what lies beside them may be stale.
+    /// As in transformers, the second file is only used if the config has no `added_tokens_decoder`, and then overrides it.
     pub(super) fn from_config(
         config: &Map<String, Value>,
         special_tokens_map: &Map<String, Value>,
@@ -39,14 +38,14 @@ impl SpecialTokens {
             );
         }
         let mut special = Self::default();
-        for name in STANDARD_NAMES {
+        for name in STANDARD_ROLES {
             if let Some(content) = roles.get(name).and_then(token_content) {
                 special.named.push((name.to_owned(), content.to_owned()));
             }
         }
         for (name, value) in &roles {
             if name.ends_with("_token")
-                && !STANDARD_NAMES.contains(&name.as_str())
+                && !STANDARD_ROLES.contains(&name.as_str())
                 && let Some(content) = token_content(value)
             {
                 special.named.push((name.clone(), content.to_owned()));
@@ -76,7 +75,7 @@ impl SpecialTokens {
         special
     }
 
-    /// The token that plays this role (`"bos_token"`, ...), if the checkpoint names one.
+    /// The token with this role (`"bos_token"`, ...), if the checkpoint has one.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.named
             .iter()
@@ -84,14 +83,14 @@ impl SpecialTokens {
             .map(|(_, content)| content.as_str())
     }
 
-    /// Every role with its token: the variables a chat template sees.
+    /// All roles with their tokens, as chat templates use them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.named
             .iter()
             .map(|(name, content)| (name.as_str(), content.as_str()))
     }
 
-    /// All special tokens, with and without a role.
+    /// All special tokens, with and without roles.
     pub(super) fn contents(&self) -> impl Iterator<Item = &str> {
         self.named
             .iter()
@@ -100,7 +99,7 @@ impl SpecialTokens {
     }
 }
 
-/// The tokens of tokenizer_config.json's `added_tokens_decoder`, in id order.
+/// The tokens in `added_tokens_decoder` of `tokenizer_config.json`, by id.
 pub(super) fn added_tokens(config: &Map<String, Value>) -> Vec<AddedToken> {
     let Some(Value::Object(entries)) = config.get("added_tokens_decoder") else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! A checkpoint's tokenizer, read from its directory.
+//! The tokenizer of a checkpoint.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -21,53 +21,53 @@ pub enum TokenizerError {
         directory.display()
     )]
     Missing {
-        /// The directory looked into.
+        /// The directory.
         directory: PathBuf,
-        /// What is there instead, for the person to act on.
+        /// What it has instead.
         found: String,
     },
-    /// A file is there but cannot be read.
+    /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file is not what its name promises: truncated, not JSON, or of an unknown layout.
+    /// A file is invalid: truncated, not JSON, or of an unknown format.
     #[error("{} is not valid: {reason}. The download may be incomplete; fetch the file again", path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong.
         reason: String,
     },
-    /// The text cannot be expressed in this vocabulary.
+    /// The text cannot be encoded with this vocabulary.
     #[error("cannot encode the text: {0}")]
     Encode(String),
 }
 
-/// Turns text into token ids and back, as `transformers` does with the same files. Cheap to clone.
+/// Converts text to token ids and back, as transformers does with the same files. Cheap to clone.
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: Arc<Inner>,
 }
 
-/// Which tokens appear in text.
+/// Which special tokens are kept in decoded text.
 #[derive(Debug, Clone)]
-pub(super) enum Shown {
+pub(super) enum SpecialTokenFilter {
     /// All.
-    All,
-    /// Of the special ones, only these.
-    Special(Arc<[u32]>),
+    KeepAll,
+    /// Only these.
+    Keep(Arc<[u32]>),
 }
 
-impl Shown {
+impl SpecialTokenFilter {
     fn new(skip_special: bool) -> Self {
         if skip_special {
-            Self::Special(Arc::default())
+            Self::Keep(Arc::default())
         } else {
-            Self::All
+            Self::KeepAll
         }
     }
 }
@@ -81,14 +81,13 @@ struct Inner {
 }
 
 impl Tokenizer {
-    /// Reads tokenizer.json, tokenizer_config.json and special_tokens_map.json of a checkpoint directory.
+    /// Reads `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` of a checkpoint directory.
     ///
-    /// Only the first is required. What the other two say about added tokens wins over the first, as in
-    /// `transformers`; their `add_bos_token` and `add_eos_token` do not: the post-processor of tokenizer.json decides
-    /// what `encode` adds.
+    /// Only the first is required. As in transformers, the other two take precedence regarding added tokens. `add_bos_token` and
+    /// `add_eos_token` are ignored: the post-processor of `tokenizer.json` determines which tokens `encode` adds.
     ///
     /// # Errors
-    /// [`TokenizerError::Missing`] names what the directory has instead; [`TokenizerError::Invalid`] names the file.
+    /// When a file is missing, unreadable or invalid.
     pub fn from_dir(directory: impl AsRef<Path>) -> Result<Self, TokenizerError> {
         let directory = directory.as_ref();
         let path = directory.join("tokenizer.json");
@@ -110,10 +109,10 @@ impl Tokenizer {
             .map_err(|reason| TokenizerError::Invalid { path, reason })
     }
 
-    /// Wraps a tokenizer that is already in memory; `config` is what tokenizer_config.json would say.
+    /// Wraps a tokenizer of the `tokenizers` library. `config` is the content of `tokenizer_config.json`.
     ///
     /// # Errors
-    /// [`TokenizerError::Invalid`] when an added token cannot be added.
+    /// When an added token is invalid.
     pub fn from_backend(
         backend: tokenizers::Tokenizer,
         config: &Map<String, Value>,
@@ -129,7 +128,7 @@ impl Tokenizer {
         config: &Map<String, Value>,
         special_tokens_map: &Map<String, Value>,
     ) -> Result<Self, String> {
-        // A prompt is never cut or padded behind the caller's back, whatever the file was saved with.
+        // Some files were saved with truncation or padding enabled, which must not apply to prompts.
         backend
             .with_truncation(None)
             .map_err(|error| error.to_string())?;
@@ -156,8 +155,8 @@ impl Tokenizer {
             .filter(|(_, token)| token.special)
             .map(|(id, _)| id)
             .collect();
-        // The clean-up was made for WordPiece; on BPE it eats spaces that belong to the text, and transformers
-        // ignores the setting there unless this second one insists.
+        // The cleanup is meant for WordPiece; with BPE it removes spaces of the text. As in transformers, the setting is ignored
+        // for BPE unless the second one is set.
         let cleans_up_spaces = flag("clean_up_tokenization_spaces")
             && (!matches!(backend.get_model(), ModelWrapper::BPE(_))
                 || flag("clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"));
@@ -173,13 +172,13 @@ impl Tokenizer {
         })
     }
 
-    /// Token ids of `text`. Special tokens written out in the text become their ids.
+    /// Token ids of `text`. Special tokens in the text are encoded as such.
     ///
-    /// `add_special` adds what the tokenizer puts around a text of its own, such as a leading BOS. Chat templates write
-    /// those themselves, so rendered chats are encoded without.
+    /// `add_special` adds the special tokens of the post-processor, such as a leading BOS. Chat templates contain them, so
+    /// rendered chats are encoded without.
     ///
     /// # Errors
-    /// [`TokenizerError::Encode`] when the vocabulary has neither the text's pieces nor an unknown token.
+    /// When the vocabulary covers the text neither with its tokens nor with an unknown token.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, TokenizerError> {
         self.inner
             .backend
@@ -188,18 +187,18 @@ impl Tokenizer {
             .map_err(|error| TokenizerError::Encode(error.to_string()))
     }
 
-    /// Text of `ids`, without special tokens when `skip_special`. Ids outside the vocabulary are left out; bytes that
-    /// are not UTF-8 become U+FFFD.
+    /// Text of `ids`, without special tokens if `skip_special`. Ids outside the vocabulary are ignored; invalid UTF-8 becomes
+    /// U+FFFD.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
-        self.decode_shown(ids, &Shown::new(skip_special))
+        self.decode_filtered(ids, &SpecialTokenFilter::new(skip_special))
     }
 
-    pub(super) fn decode_shown(&self, ids: &[u32], shown: &Shown) -> String {
+    pub(super) fn decode_filtered(&self, ids: &[u32], filter: &SpecialTokenFilter) -> String {
         let tokens: Vec<String> = ids
             .iter()
-            .filter_map(|&id| self.shown_token(id, shown))
+            .filter_map(|&id| self.filtered_token(id, filter))
             .collect();
-        // Some decoders count on at least one token.
+        // Some decoders require at least one token.
         if tokens.is_empty() {
             return String::new();
         }
@@ -211,37 +210,37 @@ impl Tokenizer {
         }
     }
 
-    /// A decoder for one stream of ids, given one at a time.
+    /// A decoder for a stream of ids.
     pub fn detokenizer(&self, skip_special: bool) -> Detokenizer {
-        Detokenizer::new(self.clone(), Shown::new(skip_special))
+        Detokenizer::new(self.clone(), SpecialTokenFilter::new(skip_special))
     }
 
-    /// A decoder for one stream of ids that leaves special tokens out, except for those in `visible`.
-    pub fn detokenizer_keeping_special(&self, visible: Arc<[u32]>) -> Detokenizer {
-        Detokenizer::new(self.clone(), Shown::Special(visible))
+    /// A decoder for a stream of ids that skips special tokens except those in `kept`.
+    pub fn detokenizer_keeping_special(&self, kept: Arc<[u32]>) -> Detokenizer {
+        Detokenizer::new(self.clone(), SpecialTokenFilter::Keep(kept))
     }
 
-    /// The id of a token by its exact spelling in the vocabulary.
+    /// The id of a token of the vocabulary.
     pub fn token_to_id(&self, token: &str) -> Option<u32> {
         self.inner.backend.token_to_id(token)
     }
 
-    /// The spelling in the vocabulary, not its text: `Ġthe`, `▁the`, `<0x0A>`.
+    /// The token as it is spelled in the vocabulary, such as `Ġthe`, `▁the` or `<0x0A>`.
     pub fn id_to_token(&self, id: u32) -> Option<String> {
         self.inner.backend.id_to_token(id)
     }
 
-    /// The bytes that a token adds to a text that has begun; they need not be whole characters. What
-    /// [`decode`](Self::decode) makes of tokens is what their bytes make together, but for a space it may begin with
-    /// ([`drops_leading_space`](Self::drops_leading_space)) and U+FFFD for what is not UTF-8.
+    /// The bytes that a token appends to a non-empty text; they need not be complete characters. Concatenated, they equal
+    /// [`decode`](Self::decode), except for a leading space ([`drops_leading_space`](Self::drops_leading_space)) and U+FFFD for
+    /// invalid UTF-8.
     ///
-    /// None outside the vocabulary, and for every token of a decoder that changes one by its neighbours.
+    /// `None` for ids outside the vocabulary, and if the decoder's output for a token depends on adjacent tokens.
     pub fn token_bytes(&self, id: u32) -> Option<Vec<u8>> {
         let token = self.id_to_token(id)?;
         self.inner.pipeline.as_ref()?.token_bytes(token)
     }
 
-    /// Whether [`decode`](Self::decode) leaves out a space at the beginning of a text.
+    /// Whether [`decode`](Self::decode) removes a leading space.
     pub fn drops_leading_space(&self) -> bool {
         let pipeline = self.inner.pipeline.as_ref();
         pipeline.is_some_and(Pipeline::drops_leading_space)
@@ -252,39 +251,40 @@ impl Tokenizer {
         &self.inner.special_tokens
     }
 
-    /// The token that begins a text.
+    /// The beginning-of-sequence token.
     pub fn bos_id(&self) -> Option<u32> {
         self.role_id("bos_token")
     }
 
-    /// The token that ends a text or a turn.
+    /// The end-of-sequence token.
     pub fn eos_id(&self) -> Option<u32> {
         self.role_id("eos_token")
     }
 
-    /// The token that fills up a batch.
+    /// The padding token.
     pub fn pad_id(&self) -> Option<u32> {
         self.role_id("pad_token")
     }
 
-    /// The tokenizer's own end tokens. The checkpoint's configs add theirs.
+    /// The end-of-sequence tokens of the tokenizer. The configuration of the checkpoint may have more.
     pub fn stop_ids(&self) -> Vec<u32> {
         self.eos_id().into_iter().collect()
     }
 
-    /// Number of tokens including added ones. A model's embedding may have more rows, for padding.
+    /// Number of tokens, added ones included. The embedding table of the model may have more rows, as padding.
     pub fn vocab_size(&self) -> usize {
         self.inner.backend.get_vocab_size(true)
     }
 
-    /// Whether `decode` with `skip_special` leaves this token out.
+    /// Whether the token is special, so that decoding with `skip_special` skips it.
     pub fn is_special(&self, id: u32) -> bool {
         self.inner.special_ids.contains(&id)
     }
 
-    pub(super) fn shown_token(&self, id: u32, shown: &Shown) -> Option<String> {
-        match shown {
-            Shown::Special(visible) if self.is_special(id) && !visible.contains(&id) => None,
+    /// The spelling of a token; `None` if the filter removes it or the id is outside the vocabulary.
+    pub(super) fn filtered_token(&self, id: u32, filter: &SpecialTokenFilter) -> Option<String> {
+        match filter {
+            SpecialTokenFilter::Keep(kept) if self.is_special(id) && !kept.contains(&id) => None,
             _ => self.id_to_token(id),
         }
     }
@@ -315,7 +315,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TokenizerError> {
     })
 }
 
-/// A JSON object, or an empty one when the file is not there.
+/// Reads a JSON object; an empty one if the file does not exist.
 pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, TokenizerError> {
     if !path.is_file() {
         return Ok(Map::new());
@@ -342,7 +342,7 @@ fn describe_alternatives(directory: &Path) -> String {
         .collect();
     match (directory.is_dir(), present.is_empty()) {
         (false, _) => "the directory does not exist".to_owned(),
-        (true, true) => "there are no tokenizer files at all".to_owned(),
-        (true, false) => format!("there is only {}", present.join(" and ")),
+        (true, true) => "it has no tokenizer files".to_owned(),
+        (true, false) => format!("it only has {}", present.join(" and ")),
     }
 }

@@ -1,27 +1,30 @@
-//! Answers that have to have a form, through the public handle.
+//! Constrained sampling.
 
-use crate::support::{answer, collect, golden, options, prompt};
+use crate::support::{collect, complete, golden, options, prompt};
 use mlxm_engine::sampling::{Acceptance, Constraint, ConstraintError, SamplingParams};
 use mlxm_engine::{Engine, Event, FinishReason, GenerationError, LoadOptions, Request, StopCause};
 
-/// One of a few tokens at each place, then the end; or a failure where nothing is left to choose.
+/// Allows the listed tokens at each position, then terminates. Fails at a position without tokens.
 struct Script {
     choices: Vec<Vec<u32>>,
-    at: usize,
+    position: usize,
 }
 
 impl Script {
     fn boxed(choices: &[&[u32]]) -> Box<dyn Constraint> {
         let choices = choices.iter().map(|tokens| tokens.to_vec()).collect();
-        Box::new(Self { choices, at: 0 })
+        Box::new(Self {
+            choices,
+            position: 0,
+        })
     }
 }
 
 impl Constraint for Script {
     fn mask(&mut self, logits: &mut [f32]) -> Result<(), ConstraintError> {
-        let allowed = &self.choices[self.at];
+        let allowed = &self.choices[self.position];
         if allowed.is_empty() {
-            return Err(ConstraintError("nothing is left".into()));
+            return Err(ConstraintError("no token is allowed".into()));
         }
         for (logit, token) in logits.iter_mut().zip(0..) {
             if !allowed.contains(&token) {
@@ -32,9 +35,9 @@ impl Constraint for Script {
     }
 
     fn accept(&mut self, token: u32) -> Result<Acceptance, ConstraintError> {
-        assert!(self.choices[self.at].contains(&token));
-        self.at += 1;
-        Ok(if self.at == self.choices.len() {
+        assert!(self.choices[self.position].contains(&token));
+        self.position += 1;
+        Ok(if self.position == self.choices.len() {
             Acceptance::Terminated
         } else {
             Acceptance::Continue
@@ -44,7 +47,7 @@ impl Constraint for Script {
     fn fork(&self) -> Box<dyn Constraint> {
         Box::new(Self {
             choices: self.choices.clone(),
-            at: self.at,
+            position: self.position,
         })
     }
 }
@@ -66,17 +69,17 @@ fn generation_finishes_when_its_constraint_terminates() {
         ignore_eos: true,
         ..Request::default()
     };
-    let answer = answer(&engine, request);
+    let completion = complete(&engine, request);
     assert_eq!(
-        answer.finished.reason,
+        completion.finished.reason,
         FinishReason::Stop(StopCause::ConstraintComplete)
     );
-    assert_eq!(answer.finished.reason.as_str(), "stop");
-    assert!(matches!(answer.tokens[..], [7, 30 | 31, 8]));
+    assert_eq!(completion.finished.reason.as_str(), "stop");
+    assert!(matches!(completion.tokens[..], [7, 30 | 31, 8]));
     assert_eq!(
-        answer.text,
-        engine.tokenizer().decode(&answer.tokens, true),
-        "nothing may stay behind"
+        completion.text,
+        engine.tokenizer().decode(&completion.tokens, true),
+        "no text may be missing"
     );
 }
 
@@ -94,10 +97,10 @@ fn constraint_overrides_ignore_eos() {
         },
         ..Request::default()
     };
-    let answer = answer(&engine, request);
-    assert_eq!(answer.tokens, [7]);
+    let completion = complete(&engine, request);
+    assert_eq!(completion.tokens, [7]);
     assert_eq!(
-        answer.finished.reason,
+        completion.finished.reason,
         FinishReason::Stop(StopCause::EndOfSequence(end))
     );
 }
@@ -111,9 +114,9 @@ fn constrained_generation_reports_length_at_max_tokens() {
         max_tokens: Some(2),
         ..Request::default()
     };
-    let answer = answer(&engine, request);
-    assert_eq!(answer.tokens, [7, 8]);
-    assert_eq!(answer.finished.reason.as_str(), "length");
+    let completion = complete(&engine, request);
+    assert_eq!(completion.tokens, [7, 8]);
+    assert_eq!(completion.finished.reason.as_str(), "length");
 }
 
 #[test]
@@ -177,8 +180,8 @@ fn cloned_requests_have_independent_constraints() {
         ..Request::default()
     };
     let first = request(1);
-    let alone = answer(&engine, first.clone());
-    let crowd: Vec<_> = (1..9)
+    let alone = complete(&engine, first.clone());
+    let batch: Vec<_> = (1..9)
         .map(|seed| {
             let copy = Request {
                 sampling: request(seed).sampling,
@@ -187,17 +190,26 @@ fn cloned_requests_have_independent_constraints() {
             engine.submit(copy).unwrap()
         })
         .collect();
-    let crowd: Vec<_> = crowd.into_iter().map(collect).collect();
-    assert_eq!(crowd[0].tokens, alone.tokens);
-    for answer in &crowd {
+    let batch: Vec<_> = batch.into_iter().map(collect).collect();
+    assert_eq!(batch[0].tokens, alone.tokens);
+    for completion in &batch {
         assert_eq!(
-            answer.finished.reason,
+            completion.finished.reason,
             FinishReason::Stop(StopCause::ConstraintComplete)
         );
-        assert_eq!(answer.tokens.len(), 4);
-        assert!(answer.tokens.iter().all(|token| choices.contains(token)));
+        assert_eq!(completion.tokens.len(), 4);
+        assert!(
+            completion
+                .tokens
+                .iter()
+                .all(|token| choices.contains(token))
+        );
     }
-    assert!(crowd.iter().any(|answer| answer.tokens != alone.tokens));
+    assert!(
+        batch
+            .iter()
+            .any(|completion| completion.tokens != alone.tokens)
+    );
 }
 
 #[test]
@@ -209,7 +221,7 @@ fn failing_constraint_does_not_fail_others() {
         ignore_eos: true,
         ..Request::default()
     };
-    let alone = answer(&engine, other.clone());
+    let alone = complete(&engine, other.clone());
     let failing = engine
         .submit(Request {
             prompt: prompt(5, 20, engine.info().vocab_size),

@@ -1,6 +1,6 @@
-//! Dispatch counts of a forward pass.
+//! Number of dispatches of a forward pass.
 
-use crate::support::{all_golden, answer, golden, options, prompt};
+use crate::support::{all_golden, complete, golden, options, prompt};
 use mlxm_engine::{ActivationDtype, Engine, LoadOptions, Request};
 
 /// Dispatches per forward pass, and the number of layers.
@@ -16,9 +16,9 @@ fn per_step(path: &std::path::Path, activation_dtype: ActivationDtype) -> (u64, 
         ignore_eos: true,
         ..Request::default()
     };
-    answer(&engine, request);
+    complete(&engine, request);
     let counters = engine.counters();
-    // The prompt fits one step and gives the first token.
+    // The first step computes the whole prompt and samples the first token.
     assert_eq!((counters.steps, counters.tokens), (6, 45));
     assert_eq!(counters.dispatches % counters.steps, 0);
     (
@@ -31,7 +31,7 @@ fn per_step(path: &std::path::Path, activation_dtype: ActivationDtype) -> (u64, 
 fn llama_layer_takes_six_dispatches() {
     for activation_dtype in [ActivationDtype::Int8, ActivationDtype::F32] {
         let (dispatches, layers) = per_step(&golden("llama-4bit"), activation_dtype);
-        // In addition: embeddings, RoPE table, final norm, gathered rows, logits.
+        // The other five are embeddings, RoPE table, final norm, gathered rows and logits.
         assert_eq!(dispatches, 6 * layers + 5);
     }
 }
@@ -40,7 +40,7 @@ fn llama_layer_takes_six_dispatches() {
 fn dense_layers_take_at_most_eight_dispatches() {
     for path in all_golden() {
         let (dispatches, layers) = per_step(&path, ActivationDtype::default());
-        // Some scale their embeddings, softcap their logits, or use two kinds of RoPE.
+        // Some models scale their embeddings, softcap their logits, or use two kinds of RoPE.
         assert!(
             dispatches <= 8 * layers + 8,
             "{}: {dispatches} for {layers} layers",

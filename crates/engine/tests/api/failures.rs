@@ -1,17 +1,17 @@
-//! A request that fails, and those beside it.
+//! A request that fails must not affect others in the batch.
 
 use std::fs;
 
-use crate::support::{answer, collect, golden, options};
+use crate::support::{collect, complete, golden, options};
 use mlxm_engine::sampling::{Acceptance, Constraint, ConstraintError, SamplingParams};
 use mlxm_engine::{ActivationDtype, Engine, GenerationError, LoadOptions, Request};
 use safetensors::SafeTensors;
 
-/// A token whose embedding is not a number in [`damaged`].
+/// The token whose embedding is NaN in [`damaged_checkpoint`].
 const DAMAGED: u32 = 77;
 
-/// A checkpoint whose embedding of one token is damaged, so that whoever uses it gets logits that cannot be sampled.
-fn damaged() -> tempfile::TempDir {
+/// A checkpoint with a NaN embedding. Requests that contain its token get NaN logits.
+fn damaged_checkpoint() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(golden("phi3-longrope")).unwrap() {
         let path = entry.unwrap().path();
@@ -27,7 +27,7 @@ fn damaged() -> tempfile::TempDir {
         let start = start + DAMAGED as usize * width;
         start..start + width
     };
-    // All ones is not a number in any float.
+    // All bits set is NaN in every float type.
     bytes[row].fill(0xff);
     fs::write(path, bytes).unwrap();
     folder
@@ -35,7 +35,7 @@ fn damaged() -> tempfile::TempDir {
 
 #[test]
 fn request_whose_sampling_fails_does_not_fail_others() {
-    let folder = damaged();
+    let folder = damaged_checkpoint();
     for activation_dtype in [ActivationDtype::F32, ActivationDtype::Int8] {
         let options = LoadOptions {
             activation_dtype,
@@ -47,7 +47,7 @@ fn request_whose_sampling_fails_does_not_fail_others() {
             prompt: (first..first + 20).collect(),
             max_tokens: Some(10),
             ignore_eos: true,
-            // The damaged token must not come up by itself.
+            // The damaged token must not be sampled.
             sampling: SamplingParams {
                 logit_bias: [(DAMAGED, -100.0)].into(),
                 ..SamplingParams::default()
@@ -55,7 +55,7 @@ fn request_whose_sampling_fails_does_not_fail_others() {
             no_prefix_cache: true,
             ..Request::default()
         };
-        let alone = [1, 30].map(|first| answer(&engine, healthy(first)).tokens);
+        let alone = [1, 30].map(|first| complete(&engine, healthy(first)).tokens);
         let first = engine.submit(healthy(1)).unwrap();
         let broken = engine.submit(Request {
             prompt: vec![3, DAMAGED, 4],
@@ -68,15 +68,15 @@ fn request_whose_sampling_fails_does_not_fail_others() {
             "{events:?}"
         );
         assert_eq!([first, second].map(|one| collect(one).tokens), alone);
-        // And the blocks that were filled with what is not a number do no harm to whom they serve next.
-        assert_eq!(answer(&engine, healthy(1)).tokens, alone[0]);
+        // NaN in reused blocks must not affect the next request.
+        assert_eq!(complete(&engine, healthy(1)).tokens, alone[0]);
     }
 }
 
-/// A constraint with a bug.
-struct Panics;
+/// A constraint that panics.
+struct PanickingConstraint;
 
-impl Constraint for Panics {
+impl Constraint for PanickingConstraint {
     fn mask(&mut self, _: &mut [f32]) -> Result<(), ConstraintError> {
         panic!("a bug in a constraint");
     }
@@ -104,10 +104,10 @@ fn panicking_constraint_does_not_fail_others() {
         ignore_eos: true,
         ..Request::default()
     };
-    let alone = answer(&engine, healthy()).tokens;
-    let beside = engine.submit(healthy()).unwrap();
+    let alone = complete(&engine, healthy()).tokens;
+    let other = engine.submit(healthy()).unwrap();
     let broken = engine.submit(Request {
-        constraint: Some(Box::new(Panics)),
+        constraint: Some(Box::new(PanickingConstraint)),
         ..healthy()
     });
     let events: Vec<_> = broken.unwrap().collect();
@@ -115,6 +115,6 @@ fn panicking_constraint_does_not_fail_others() {
         matches!(&events[..], [Err(GenerationError::Compute(_))]),
         "{events:?}"
     );
-    assert_eq!(collect(beside).tokens, alone);
-    assert_eq!(answer(&engine, healthy()).tokens, alone);
+    assert_eq!(collect(other).tokens, alone);
+    assert_eq!(complete(&engine, healthy()).tokens, alone);
 }

@@ -1,10 +1,10 @@
-//! Generation through the public handle, on the committed checkpoints.
+//! Generation, prefix caching and scoring.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::support::{Answer, all_golden, answer, collect, golden, options, prompt};
+use crate::support::{Completion, all_golden, collect, complete, golden, options, prompt};
 use futures_core::Stream;
 use mlxm_engine::sampling::SamplingParams;
 use mlxm_engine::{
@@ -47,7 +47,7 @@ fn generation_is_batch_invariant() {
         };
         let engine = Engine::load(&path, &options).unwrap();
         let vocab_size = engine.info().vocab_size;
-        // Longer and shorter than a block, than a step, and than any window.
+        // Shorter and longer than a block, a step and any window.
         let requests: Vec<Request> = [1, 3, 31, 33, 70, 90, 12, 45]
             .iter()
             .enumerate()
@@ -58,13 +58,13 @@ fn generation_is_batch_invariant() {
             .collect();
         let alone: Vec<Vec<u32>> = requests
             .iter()
-            .map(|request| answer(&engine, request.clone()).tokens)
+            .map(|request| complete(&engine, request.clone()).tokens)
             .collect();
-        let crowd: Vec<_> = requests
+        let batch: Vec<_> = requests
             .iter()
             .map(|request| engine.submit(request.clone()).unwrap())
             .collect();
-        let together: Vec<Vec<u32>> = crowd
+        let together: Vec<Vec<u32>> = batch
             .into_iter()
             .map(|generation| collect(generation).tokens)
             .collect();
@@ -75,11 +75,11 @@ fn generation_is_batch_invariant() {
 #[test]
 fn promote_huge_pages_does_not_change_completions() {
     let engine = engine("llama-4bit");
-    let before = answer(&engine, request(vec![1, 2, 3], 16)).tokens;
+    let before = complete(&engine, request(vec![1, 2, 3], 16)).tokens;
     let during = engine.submit(request(vec![1, 2, 3], 16)).unwrap();
     engine.promote_huge_pages().unwrap();
     assert_eq!(collect(during).tokens, before);
-    assert_eq!(answer(&engine, request(vec![1, 2, 3], 16)).tokens, before);
+    assert_eq!(complete(&engine, request(vec![1, 2, 3], 16)).tokens, before);
     engine.promote_huge_pages().unwrap();
 }
 
@@ -88,15 +88,15 @@ fn prefix_cache_hit_does_not_change_the_completion() {
     for path in all_golden() {
         let engine = Engine::load(&path, &options()).unwrap();
         let first = prompt(7, 70, engine.info().vocab_size);
-        let turn = answer(&engine, request(first.clone(), 16));
+        let turn = complete(&engine, request(first.clone(), 16));
         assert_eq!(turn.finished.metrics.cached_tokens, 0);
 
-        // The next turn of a conversation: prompt, answer, and something new.
+        // The next turn of a conversation: prompt, completion and new tokens.
         let mut second = first;
         second.extend(&turn.tokens);
         second.extend(prompt(8, 9, engine.info().vocab_size));
-        let cached = answer(&engine, request(second.clone(), 16));
-        let uncached = answer(
+        let cached = complete(&engine, request(second.clone(), 16));
+        let uncached = complete(
             &engine,
             Request {
                 no_prefix_cache: true,
@@ -120,24 +120,24 @@ fn prefix_cache_includes_generated_tokens() {
         let engine = Engine::load(&path, &options()).unwrap();
         let vocab_size = engine.info().vocab_size;
         let first = prompt(9, 40, vocab_size);
-        let turn = answer(&engine, request(first.clone(), 60));
+        let turn = complete(&engine, request(first.clone(), 60));
         let mut second = first;
         second.extend(&turn.tokens);
         second.extend(prompt(10, 9, vocab_size));
-        let cached = answer(&engine, request(second.clone(), 16));
-        // Of 40 and 60 tokens all but the last were computed: three blocks, two of which hold generated tokens.
-        let statistics = cached.finished.metrics;
-        assert_eq!(statistics.cached_tokens, 96, "{}", path.display());
+        let cached = complete(&engine, request(second.clone(), 16));
+        // All of the 40 + 60 tokens except the last were computed: three full blocks, two of which have generated tokens.
+        let metrics = cached.finished.metrics;
+        assert_eq!(metrics.cached_tokens, 96, "{}", path.display());
         let uncached = Request {
             no_prefix_cache: true,
             ..request(second.clone(), 16)
         };
-        assert_eq!(cached.tokens, answer(&engine, uncached).tokens);
+        assert_eq!(cached.tokens, complete(&engine, uncached).tokens);
         let salted = Request {
             cache_salt: 1,
             ..request(second, 16)
         };
-        let salted = answer(&engine, salted);
+        let salted = complete(&engine, salted);
         assert_eq!(salted.finished.metrics.cached_tokens, 0);
         assert_eq!(salted.tokens, cached.tokens);
     }
@@ -146,7 +146,7 @@ fn prefix_cache_includes_generated_tokens() {
 #[test]
 fn same_seed_reproduces_and_other_seed_differs() {
     let engine = engine("llama-f16");
-    let tokens = |seed| answer(&engine, sampled(vec![5, 6, 7], seed)).tokens;
+    let tokens = |seed| complete(&engine, sampled(vec![5, 6, 7], seed)).tokens;
     assert_eq!(tokens(1), tokens(1));
     assert_ne!(tokens(1), tokens(2));
 }
@@ -217,7 +217,7 @@ fn greedy_token_is_the_argmax_of_the_logits() {
 #[test]
 fn finish_reason_reports_max_tokens_and_stop_string() {
     let engine = engine("llama-f16");
-    let free = answer(&engine, request(vec![1, 2, 3], 40));
+    let free = complete(&engine, request(vec![1, 2, 3], 40));
     assert_eq!(
         free.finished.reason,
         FinishReason::Length(LengthCause::MaxTokens)
@@ -228,10 +228,9 @@ fn finish_reason_reports_max_tokens_and_stop_string() {
     );
     assert_eq!(free.finished.metrics.prompt_tokens, 3);
 
-    // Any two neighbouring characters of the answer will do as a stop string; they cross a token border somewhere.
     let characters: Vec<char> = free.text.chars().collect();
     let stop: String = characters[10..13].iter().collect();
-    let stopped = answer(
+    let stopped = complete(
         &engine,
         Request {
             stop: vec![stop.clone()],
@@ -253,7 +252,7 @@ fn end_of_sequence_token_finishes_without_text() {
         logit_bias: [(eos, 100.0)].into(),
         ..SamplingParams::default()
     };
-    let ended = answer(
+    let completion = complete(
         &engine,
         Request {
             sampling: bias,
@@ -262,11 +261,11 @@ fn end_of_sequence_token_finishes_without_text() {
         },
     );
     assert_eq!(
-        ended.finished.reason,
+        completion.finished.reason,
         FinishReason::Stop(StopCause::EndOfSequence(eos))
     );
-    assert_eq!(ended.text, "");
-    assert_eq!(ended.finished.metrics.generated_tokens, 1);
+    assert_eq!(completion.text, "");
+    assert_eq!(completion.finished.metrics.generated_tokens, 1);
 }
 
 #[test]
@@ -276,7 +275,7 @@ fn generation_finishes_at_the_context_length() {
         ..options()
     };
     let engine = Engine::load(golden("llama-f16"), &options).unwrap();
-    let full = answer(
+    let full = complete(
         &engine,
         Request {
             max_tokens: None,
@@ -300,14 +299,14 @@ fn dropped_generation_frees_its_slot() {
         })
         .unwrap();
     drop(abandoned);
-    // One sequence at a time: this one only starts once the other is gone.
-    assert_eq!(answer(&engine, request(vec![1, 2, 3], 4)).tokens.len(), 4);
+    // With one sequence at a time, this one starts after the other was removed.
+    assert_eq!(complete(&engine, request(vec![1, 2, 3], 4)).tokens.len(), 4);
 }
 
 #[test]
 fn requests_beyond_max_sequences_are_queued() {
     let engine = engine("llama-4bit");
-    let alone = answer(&engine, request(vec![9, 8, 7], 8)).tokens;
+    let alone = complete(&engine, request(vec![9, 8, 7], 8)).tokens;
     let waiting: Vec<_> = (0..5)
         .map(|_| engine.submit(request(vec![9, 8, 7], 8)).unwrap())
         .collect();
@@ -341,7 +340,7 @@ fn generation_is_a_stream() {
             Poll::Pending => std::thread::yield_now(),
         }
     }
-    assert_eq!(tokens, answer(&engine, request(vec![1, 2, 3], 6)).tokens);
+    assert_eq!(tokens, complete(&engine, request(vec![1, 2, 3], 6)).tokens);
 }
 
 #[test]
@@ -356,7 +355,7 @@ fn next_timeout_returns_pending_until_an_event() {
                 events += 1;
             }
             mlxm_engine::Poll::Pending => {}
-            mlxm_engine::Poll::Ended => break,
+            mlxm_engine::Poll::Finished => break,
         }
     }
     assert_eq!(events, 4);
@@ -369,19 +368,19 @@ fn submit_rejects_invalid_requests() {
         ..options()
     };
     let engine = Engine::load(golden("llama-f16"), &options).unwrap();
-    let refusal = |request: Request| {
+    let submit_error = |request: Request| {
         engine
             .submit(request)
             .map(collect)
-            .map(|answer: Answer| answer.tokens)
+            .map(|completion: Completion| completion.tokens)
             .unwrap_err()
     };
 
     assert!(matches!(
-        refusal(Request::default()),
+        submit_error(Request::default()),
         RequestError::EmptyPrompt
     ));
-    let error = refusal(request(vec![1; 64], 1));
+    let error = submit_error(request(vec![1; 64], 1));
     assert!(
         matches!(
             error,
@@ -392,7 +391,7 @@ fn submit_rejects_invalid_requests() {
         ),
         "{error}"
     );
-    let error = refusal(request(vec![1, 2, 1_000_000], 1));
+    let error = submit_error(request(vec![1, 2, 1_000_000], 1));
     assert!(
         matches!(
             error,
@@ -405,12 +404,12 @@ fn submit_rejects_invalid_requests() {
         "{error}"
     );
     assert!(
-        refusal(request(vec![1], 0))
+        submit_error(request(vec![1], 0))
             .to_string()
             .contains("max_tokens")
     );
     assert!(
-        refusal(Request {
+        submit_error(Request {
             stop: vec![String::new()],
             ..request(vec![1], 1)
         })
@@ -447,14 +446,14 @@ fn submit_rejects_invalid_requests() {
             },
         ),
     ] {
-        let error = refusal(Request {
+        let error = submit_error(Request {
             sampling,
             ..request(vec![1], 1)
         });
         assert!(error.to_string().contains(name), "{error}");
     }
-    // And the engine goes on.
-    assert_eq!(answer(&engine, request(vec![1], 2)).tokens.len(), 2);
+    // The engine continues to work.
+    assert_eq!(complete(&engine, request(vec![1], 2)).tokens.len(), 2);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How large the KV pool is.
+//! Size of the KV cache.
 
 use crate::support::{all_golden, golden, options};
 use mlxm_engine::{BLOCK_SIZE, GroupKind, LoadOptions, inspect};

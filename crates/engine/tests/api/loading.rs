@@ -1,17 +1,17 @@
-//! What is wrong with a checkpoint is said by name, before anything runs.
+//! Errors of invalid checkpoints and options.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::support::{answer, golden, options};
+use crate::support::{complete, golden, options};
 use mlxm_engine::{Engine, GroupKind, LoadError, LoadOptions, inspect};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A copy of a golden checkpoint to spoil.
+/// A copy of a golden checkpoint that can be modified.
 struct Checkpoint(TempDir);
 
 type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
@@ -102,7 +102,7 @@ fn load_rejects_paths_without_a_checkpoint() {
 }
 
 #[test]
-fn weights_of_other_formats() {
+fn load_rejects_weights_of_other_formats() {
     for (file, words) in [
         ("model.gguf", "mlxm convert"),
         ("pytorch_model.bin", "safetensors version"),
@@ -130,7 +130,7 @@ fn load_rejects_invalid_config_json() {
 }
 
 #[test]
-fn config_fields_are_named() {
+fn invalid_config_fields_are_named() {
     type Edit = fn(&mut Value);
     let cases: [(Edit, &str); 6] = [
         (
@@ -168,7 +168,7 @@ fn config_fields_are_named() {
 }
 
 #[test]
-fn an_unknown_architecture_lists_the_known_ones() {
+fn unsupported_architecture_error_lists_supported_ones() {
     let checkpoint = Checkpoint::new("llama-f16");
     checkpoint.edit_config(|config| config["model_type"] = json!("hyena"));
     assert_says(
@@ -182,14 +182,14 @@ fn damaged_files_are_named() {
     let checkpoint = Checkpoint::new("llama-f16");
     let path = checkpoint.path().join("model.safetensors");
     let whole = fs::read(&path).unwrap();
-    for spoiled in [
+    for damaged in [
         &whole[..whole.len() - 1],
         &whole[..whole.len() / 2],
         &whole[..7],
         &[],
         b"not a tensor file at all",
     ] {
-        fs::write(&path, spoiled).unwrap();
+        fs::write(&path, damaged).unwrap();
         let error = checkpoint.error();
         assert!(matches!(error, LoadError::CorruptWeights { .. }), "{error}");
         assert_says(&error, &["model.safetensors", "again"]);
@@ -253,7 +253,7 @@ fn wrong_shapes_and_types_are_named() {
 }
 
 #[test]
-fn quantization_that_does_not_fit_is_named() {
+fn quantization_that_does_not_match_the_shapes_is_named() {
     let name = "model.layers.0.self_attn.q_proj";
     let cases: [(Value, &[&str]); 5] = [
         (json!({"group_size": 128, "bits": 4}), &["64 inputs", "128"]),
@@ -273,7 +273,7 @@ fn quantization_that_does_not_fit_is_named() {
         assert_says(&error, words);
     }
 
-    // Without an entry the shapes decide, and these fit nothing.
+    // Without an entry, the shapes determine the quantization. No quantization has these shapes.
     let checkpoint = Checkpoint::new("llama-4bit");
     checkpoint.edit_tensors(|tensors| {
         let (_, shape, data) = tensors.get_mut(&format!("{name}.scales")).unwrap();
@@ -302,7 +302,7 @@ fn load_reports_a_missing_tokenizer() {
 }
 
 #[test]
-fn a_broken_template_leaves_plain_completion() {
+fn load_ignores_an_invalid_chat_template() {
     let checkpoint = Checkpoint::new("llama-4bit");
     fs::write(checkpoint.path().join("chat_template.jinja"), "{% for %}").unwrap();
     let engine = Engine::load(checkpoint.path(), &options()).unwrap();
@@ -312,7 +312,7 @@ fn a_broken_template_leaves_plain_completion() {
         ignore_eos: true,
         ..Default::default()
     };
-    assert_eq!(answer(&engine, request).tokens.len(), 2);
+    assert_eq!(complete(&engine, request).tokens.len(), 2);
 }
 
 #[test]
@@ -388,7 +388,7 @@ fn plan_beyond_memory_reports_what_fits() {
 }
 
 #[test]
-fn layers_of_a_kind_share_a_cache_group() {
+fn layers_with_the_same_window_share_a_cache_group() {
     let (info, plan) = inspect(golden("gemma3-window-8"), &options()).unwrap();
     assert_eq!(info.sliding_window, Some(8));
     let kinds: Vec<(GroupKind, usize)> = plan
@@ -413,7 +413,7 @@ fn layers_of_a_kind_share_a_cache_group() {
 
 #[test]
 fn generation_config_overrides_eos_token_ids() {
-    // config.json says 2, generation_config.json [2, 0]; the tokenizer's own joins them.
+    // 2 in config.json, [2, 0] in generation_config.json. The tokenizer's is added.
     let (info, _) = inspect(golden("llama-4bit"), &options()).unwrap();
     assert!(
         info.eos_token_ids.contains(&0) && info.eos_token_ids.contains(&2),
@@ -423,7 +423,7 @@ fn generation_config_overrides_eos_token_ids() {
 }
 
 #[test]
-fn nested_rope_parameters_mean_the_same() {
+fn nested_rope_parameters_are_equivalent() {
     let flat = Checkpoint::new("llama-4bit");
     let nested = Checkpoint::new("llama-4bit");
     nested.edit_config(|config| {
@@ -438,7 +438,7 @@ fn nested_rope_parameters_mean_the_same() {
     };
     assert_eq!(logits(&flat), logits(&nested));
 
-    // And they do mean something.
+    // Without them, the logits differ.
     let plain = Checkpoint::new("llama-4bit");
     plain.edit_config(|config| drop(config.as_object_mut().unwrap().remove("rope_scaling")));
     assert_ne!(logits(&flat), logits(&plain));

@@ -1,4 +1,4 @@
-//! The engine through its public interface, on the committed checkpoints.
+//! Tests of the engine's public API with the committed checkpoints.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

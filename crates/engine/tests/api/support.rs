@@ -1,4 +1,4 @@
-//! What the engine's integration tests share.
+//! Helpers of the integration tests.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub fn all_golden() -> Vec<PathBuf> {
     found
 }
 
-/// One thread, so that tests that run side by side do not fight for the cores.
+/// Options with one thread, because tests run in parallel.
 pub fn options() -> LoadOptions {
     LoadOptions {
         threads: Some(1),
@@ -32,21 +32,21 @@ pub fn options() -> LoadOptions {
     }
 }
 
-/// An answer, whole.
+/// A collected completion.
 #[derive(Debug, PartialEq)]
-pub struct Answer {
+pub struct Completion {
     pub tokens: Vec<u32>,
     pub text: String,
     pub finished: Finished,
 }
 
-/// Runs a request to its end.
-pub fn answer(engine: &Engine, request: Request) -> Answer {
+/// Runs a request and collects its completion.
+pub fn complete(engine: &Engine, request: Request) -> Completion {
     collect(engine.submit(request).unwrap())
 }
 
-/// Reads a generation to its end.
-pub fn collect(generation: mlxm_engine::Generation) -> Answer {
+/// Collects all events of a generation.
+pub fn collect(generation: mlxm_engine::Generation) -> Completion {
     let (mut tokens, mut text) = (Vec::new(), String::new());
     for event in generation {
         match event.unwrap() {
@@ -56,7 +56,7 @@ pub fn collect(generation: mlxm_engine::Generation) -> Answer {
             }
             Event::Finished(finished) => {
                 text.push_str(&finished.text);
-                return Answer {
+                return Completion {
                     tokens,
                     text,
                     finished,
@@ -64,10 +64,10 @@ pub fn collect(generation: mlxm_engine::Generation) -> Answer {
             }
         }
     }
-    panic!("the generation ended without saying so");
+    panic!("the generation ended without `Finished`");
 }
 
-/// Token ids that depend on `seed` alone.
+/// Pseudorandom token ids.
 pub fn prompt(seed: u64, len: usize, vocab_size: usize) -> Vec<u32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..len)

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
@@ -166,21 +167,11 @@ impl Hasher {
 
     fn finish(self) -> Option<String> {
         match self {
-            Self::Sha256(hasher) => Some(hex(&hasher.finalize())),
-            Self::GitSha1(hasher) => Some(hex(&hasher.finalize())),
+            Self::Sha256(hasher) => Some(HEXLOWER.encode(&hasher.finalize())),
+            Self::GitSha1(hasher) => Some(HEXLOWER.encode(&hasher.finalize())),
             Self::None => None,
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::thread::available_parallelism;
 
-/// Physical cores this process may use; on Apple Silicon the performance cores, since a loop waits for its slowest thread.
+/// Physical cores this process may use; on Apple Silicon the performance cores, since a loop waits for its slowest
+/// thread.
 pub(crate) fn physical() -> usize {
     let logical = available_parallelism().map_or(1, usize::from);
     count().map_or(logical, |cores| cores.clamp(1, logical))
@@ -28,7 +29,7 @@ fn count() -> Option<usize> {
         .find_map(|name| {
             let mut cores: libc::c_int = 0;
             let mut size = size_of_val(&cores);
-            // SAFETY: the name is a C string, the buffer is as long as `size` says, and nothing is set.
+            // SAFETY: `name` is a C string, `cores` is writable for `size` bytes, and no new value is passed.
             let status = unsafe {
                 libc::sysctlbyname(
                     name.as_ptr(),

@@ -1,4 +1,4 @@
-//! Running a closure on every row, on the threads of the pool.
+//! Calling a closure for every row on the threads of the pool.
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result};
 
@@ -23,7 +23,7 @@ impl InplaceOp1 for EachRow<'_> {
         let values = &mut values[layout.start_offset()..];
         let shared = SharedOutput::new(&mut values[..rows * width]);
         self.cpu.pool.parallel_for(rows, &|row| {
-            // SAFETY: every row is visited once, and rows do not overlap.
+            // SAFETY: every row is visited once, and rows do not overlap, so there is no other reference to this part.
             let values = unsafe { shared.part(row * width, width) };
             (self.visit)(row, values);
         });

@@ -26,7 +26,7 @@ pub(crate) fn map(cpu: &Cpu, function: Function, x: &[f32]) -> Vec<f32> {
         .parallel_for(x.len().div_ceil(TASK_ELEMENTS), &|task| {
             let start = task * TASK_ELEMENTS;
             let len = TASK_ELEMENTS.min(x.len() - start);
-            // SAFETY: the CPU supports the detected level; tasks have disjoint parts.
+            // SAFETY: the CPU supports `cpu.level`, which was detected. Every task has its own part.
             unsafe {
                 let out = shared.part(start, len);
                 apply(cpu.level, function, &x[start..start + len], out);
@@ -40,7 +40,7 @@ multiversion! {
 }
 
 /// # Safety
-/// As for [`Isa`].
+/// The CPU supports `I`.
 #[inline(always)]
 unsafe fn apply_with<I: Isa>(function: Function, x: &[f32], out: &mut [f32]) {
     match function {

@@ -22,39 +22,39 @@ pub(crate) enum Epilogue<'a> {
     ResidualAdd { residual: &'a [f32], scale: f32 },
 }
 
-/// A block of results and its destination.
+/// A block of products and its output.
 pub(crate) struct Block<'a> {
     pub rows: usize,
     pub cols: usize,
-    /// Results, `stride` elements from row to row.
+    /// Products, `stride` elements from row to row.
     pub values: *const f32,
-    /// The up results, for [`Epilogue::Glu`].
+    /// Products of the up projection, for [`Epilogue::Glu`].
     pub up: *const f32,
     pub stride: usize,
     /// Added to each row of `values`.
     pub bias: Option<&'a [f32]>,
     pub up_bias: Option<&'a [f32]>,
-    /// Index of the first result in the output, and of the residual that belongs to it.
+    /// Index of the first element of the output in the residual.
     pub index: usize,
-    /// Results, `out_stride` from row to row; the residual's rows are as long.
+    /// Output, `out_stride` elements from row to row. Rows of the residual have the same length.
     pub out: *mut f32,
     pub out_stride: usize,
 }
 
 multiversion! {
     /// Writes the output of a block.
-    ///
-    /// The block's pointers are valid for its rows and columns; biases and residual reach as far.
     pub(crate) apply [] [] (epilogue: Epilogue<'_>, block: &Block<'_>) = apply_with
 }
 
 /// # Safety
-/// As for [`apply`]; the caller has enabled the instructions of `I`.
+/// The CPU supports `I`. For every row of the block, `cols` values are initialized at `values`, and for
+/// [`Epilogue::Glu`] at `up`, and `cols` values are writable at `out`, aligned for f32. No other thread writes the
+/// former or accesses the latter.
 #[inline(always)]
 unsafe fn apply_with<I: Isa>(epilogue: Epilogue<'_>, block: &Block<'_>) {
     for row in 0..block.rows {
         for col in (0..block.cols).step_by(BLOCK_OUTPUTS) {
-            // SAFETY: the contract of this function.
+            // SAFETY: the contract of this function; row and columns are inside the block.
             unsafe {
                 match BLOCK_OUTPUTS.min(block.cols - col) {
                     // A constant length for the common case, so that the loops are unrolled.
@@ -66,10 +66,10 @@ unsafe fn apply_with<I: Isa>(epilogue: Epilogue<'_>, block: &Block<'_>) {
     }
 }
 
-/// Processes the `len` columns of a row from `col` on.
+/// Processes `len` columns of a row, at most [`BLOCK_OUTPUTS`], from `col` on.
 ///
 /// # Safety
-/// As for [`apply_with`]; row and columns are inside the block, and `len` is at most [`BLOCK_OUTPUTS`].
+/// As for [`apply_with`]; row and columns are inside the block.
 #[inline(always)]
 unsafe fn apply_to_row<I: Isa>(
     epilogue: Epilogue<'_>,
@@ -82,7 +82,8 @@ unsafe fn apply_to_row<I: Isa>(
     let mut results = [0.0; BLOCK_OUTPUTS];
     let at = row * block.stride + col;
     let (values, results) = (&mut values[..len], &mut results[..len]);
-    // SAFETY: the contract of this function.
+    // SAFETY: the contract of this function: row and columns are inside the block, whose pointers are valid for them.
+    // `values` and `results` are local.
     unsafe {
         copy(block.values.add(at), values);
         add(values, block.bias, col);
@@ -114,18 +115,18 @@ unsafe fn apply_to_row<I: Isa>(
 }
 
 /// # Safety
-/// `from` is readable for `to.len()` elements and does not overlap `to`.
+/// `from` is aligned, readable for `to.len()` elements, and does not overlap `to`.
 #[inline(always)]
 unsafe fn copy(from: *const f32, to: &mut [f32]) {
-    // SAFETY: the contract of this function: as many values are readable.
+    // SAFETY: the contract of this function.
     unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, to.len()) }
 }
 
 /// # Safety
-/// `to` is writable for `from.len()` elements and does not overlap `from`.
+/// `to` is aligned, writable for `from.len()` elements, and does not overlap `from`.
 #[inline(always)]
 unsafe fn store(from: &[f32], to: *mut f32) {
-    // SAFETY: the contract of this function: as many values are writable.
+    // SAFETY: the contract of this function.
     unsafe { to.copy_from_nonoverlapping(from.as_ptr(), from.len()) }
 }
 

@@ -9,20 +9,22 @@ use crate::{
     weight::{Floats, Quantized, Scales, Storage, Weight},
 };
 
-/// A stored form. Values come in units of sixteen; the units of a group share scale and bias.
+/// The storage format of a weight. Values are stored in units of sixteen; the units of a group share scale and bias.
 pub(crate) trait Format {
     /// Per-group data.
     type Group<I: Isa>: Copy;
     /// Bytes of sixteen values.
     const UNIT_BYTES: usize;
 
+    /// Prepares [`Format::unit`] for a group.
+    ///
     /// # Safety
-    /// As for [`Isa`].
+    /// The CPU supports `I`.
     unsafe fn group<I: Isa>(scale: f32, bias: f32) -> Self::Group<I>;
     /// Sixteen values.
     ///
     /// # Safety
-    /// As for [`Isa`]; `UNIT_BYTES` are readable.
+    /// The CPU supports `I`; `from` is readable for `UNIT_BYTES` bytes.
     unsafe fn unit<I: Isa>(group: Self::Group<I>, from: *const u8) -> I::V;
 }
 
@@ -130,9 +132,9 @@ impl Format for Fp8 {
     }
 }
 
-/// Runs `$body` with `$format` naming the stored form of `$matrix`.
+/// Runs `$body` with `$format` naming the storage format of `$weight`.
 macro_rules! with_format {
-    ($matrix:expr, $format:ident => $body:expr) => {{
+    ($weight:expr, $format:ident => $body:expr) => {{
         use $crate::{
             cpu::format::{Affine, AffineNibbles, DenseBf16, DenseF16, DenseF32, Fp4, Fp8},
             quant::QuantMode,
@@ -144,7 +146,7 @@ macro_rules! with_format {
                 $body
             }};
         }
-        match $matrix.storage() {
+        match $weight.storage() {
             Storage::Dense(Floats::F32(_)) => run!(DenseF32),
             Storage::Dense(Floats::F16(_)) => run!(DenseF16),
             Storage::Dense(Floats::BF16(_)) => run!(DenseBf16),
@@ -164,7 +166,7 @@ macro_rules! with_format {
 }
 pub(crate) use with_format;
 
-/// A matrix as rows of units.
+/// A weight as rows of units.
 pub(crate) struct Packed<'a> {
     bytes: &'a [u8],
     row_bytes: usize,
@@ -178,12 +180,12 @@ pub(crate) struct Packed<'a> {
 }
 
 impl<'a> Packed<'a> {
-    pub fn new(matrix: &'a Weight) -> Self {
-        let cols = matrix.cols();
-        match matrix.storage() {
+    pub fn new(weight: &'a Weight) -> Self {
+        let cols = weight.cols();
+        match weight.storage() {
             Storage::Dense(values) => Self {
                 bytes: values.as_bytes(),
-                row_bytes: values.as_bytes().len() / matrix.rows(),
+                row_bytes: values.as_bytes().len() / weight.rows(),
                 quantized: None,
                 groups: 1,
                 units_per_group: cols / LANES,
@@ -207,8 +209,7 @@ impl<'a> Packed<'a> {
         self.bytes[row * self.row_bytes..][..self.row_bytes].as_ptr()
     }
 
-    /// Prefetches the memory of `count` rows some way after `row`: rows are streams too short for the CPU to run
-    /// ahead of by itself.
+    /// Prefetches `count` rows at some distance after `row`: rows are too short for the hardware prefetcher.
     #[inline(never)]
     pub fn prefetch(&self, row: usize, count: usize) {
         const AHEAD_BYTES: usize = 4096;
@@ -228,8 +229,8 @@ impl<'a> Packed<'a> {
         }
     }
 
-    /// Widens the scales and biases of a row, `groups` of each. Not inlined: every format on every instruction set would
-    /// carry several copies.
+    /// Widens the scales and biases of a row, `groups` of each. Not inlined, because every format on every
+    /// instruction set would contain several copies.
     #[inline(never)]
     pub fn scales(&self, row: usize, scales: &mut [f32], biases: &mut [f32]) {
         let Some(quantized) = self.quantized else {

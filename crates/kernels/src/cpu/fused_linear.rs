@@ -2,8 +2,8 @@
 //!
 //! The loop has up to three phases:
 //! 1. Rows are normalized, and quantized for repacked weights.
-//! 2. Products are computed. Blocks of repacked weights go through the epilogue right away. Other weights, and gate and up
-//!    weights whose tiles do not line up, write their unfused products to memory.
+//! 2. Products are computed. Blocks of repacked weights go through the epilogue right away. Other weights, and gate
+//!    and up weights whose tiles do not line up, write their unfused products to memory.
 //! 3. The epilogue is applied to the unfused products.
 
 use std::{cell::RefCell, mem::MaybeUninit, ops::Range};
@@ -42,7 +42,11 @@ pub(crate) struct FusedLinearInput<'a> {
     pub norm: Option<&'a Norm>,
 }
 
-/// Computes `epilogue(norm(x) · [weights]ᵀ + [biases])`, `[rows, width]`; the outputs of the weights are concatenated along the columns.
+/// Computes `epilogue(norm(x) · [weights]ᵀ + [biases])`, `[rows, width]`. The outputs of the weights are concatenated
+/// along the columns.
+///
+/// # Panics
+/// If `x` does not have `rows` rows of as many columns as every weight.
 pub(crate) fn fused_linear(
     cpu: &Cpu,
     input: FusedLinearInput<'_>,
@@ -54,7 +58,8 @@ pub(crate) fn fused_linear(
     if rows > 0 {
         product.run();
     }
-    // SAFETY: the phases write every element.
+    // SAFETY: the parts cover all outputs, so the last two phases have written every element of every row, and
+    // `parallel_phases` returns after all of them.
     unsafe { product.out.into_vec() }
 }
 
@@ -124,6 +129,11 @@ impl<'a> FusedLinear<'a> {
         linears: &[&'a Linear],
         epilogue: Epilogue<'a>,
     ) -> Self {
+        let cols = linears.first().map_or(0, |linear| linear.weight.cols());
+        assert!(
+            input.x.len() == input.rows * cols
+                && linears.iter().all(|linear| linear.weight.cols() == cols)
+        );
         let total: usize = linears.iter().map(|linear| linear.weight.rows()).sum();
         let width = match epilogue {
             Epilogue::Glu(_) => total / 2,
@@ -132,7 +142,7 @@ impl<'a> FusedLinear<'a> {
         let mut product = Self {
             cpu,
             input,
-            cols: linears.first().map_or(0, |linear| linear.weight.cols()),
+            cols,
             normalized: None,
             quantized: Vec::new(),
             parts: Vec::new(),
@@ -276,14 +286,15 @@ impl<'a> FusedLinear<'a> {
                     None => x,
                     Some(norm) => {
                         scratch.resize(self.cols, 0.0);
-                        // SAFETY: the CPU supports the detected level.
+                        // SAFETY: the CPU supports `cpu.level`, which was detected.
                         unsafe {
                             norm::chunks(level, norm, x, norm.normalized_size(self.cols), scratch);
                         }
                         &*scratch
                     }
                 };
-                // SAFETY: the CPU supports the detected level, and each row is prepared by one task.
+                // SAFETY: the CPU supports `cpu.level`, which was detected. `normalized` has `cols` elements for the
+                // row, which `x` is not part of. Only this task accesses the row in this phase.
                 unsafe {
                     if let Some(normalized) = &self.normalized {
                         let to = normalized.pointer(row * self.cols);
@@ -304,14 +315,12 @@ impl<'a> FusedLinear<'a> {
                 match &part.kind {
                     Kind::Dequantized(linear) => {
                         let count = self.input.rows * self.cols;
-                        // SAFETY: the rows have been prepared by the phase before this one.
-                        let x = self
-                            .normalized
-                            .as_ref()
-                            .map_or(self.input.x, |normalized| unsafe {
-                                normalized.slice(0, count)
-                            });
-                        // SAFETY: each task runs once, and the output has room for all rows.
+                        let x = self.normalized.as_ref().map_or(self.input.x, |normalized| {
+                            // SAFETY: the first phase, which is complete, has written all rows.
+                            unsafe { normalized.slice(0, count) }
+                        });
+                        // SAFETY: the target has `stride` columns for every row, among them the outputs of this part
+                        // from its column on. Each task runs once, and no other part has the same columns.
                         unsafe { self.dequantized(linear, part.column).run(self.cpu, x, task) };
                     }
                     Kind::Repacked {
@@ -324,13 +333,13 @@ impl<'a> FusedLinear<'a> {
                         let per_row_task = self.input.rows.div_ceil(self.row_tasks());
                         let first = row_task * per_row_task;
                         let rows = first..self.input.rows.min(first + per_row_task);
-                        let tiles = task * per_task..gate.count.min((task + 1) * per_task);
+                        let range = task * per_task..gate.count.min((task + 1) * per_task);
                         let columns = OutputColumns {
                             column: part.column,
                             outputs: *outputs,
                         };
-                        for first in tiles.clone().step_by(BLOCK_OUTPUTS / TILE) {
-                            let count = (tiles.end - first).min(BLOCK_OUTPUTS / TILE);
+                        for first in range.clone().step_by(BLOCK_OUTPUTS / TILE) {
+                            let count = (range.end - first).min(BLOCK_OUTPUTS / TILE);
                             let gate = gate.part(first, count);
                             let up = up.map(|up| up.part(first, count));
                             self.multiply_block(gate, up, first * TILE, columns, rows.clone());
@@ -386,8 +395,11 @@ impl<'a> FusedLinear<'a> {
             let to = products.as_mut_ptr().cast();
             let to_up = up_products.as_mut_ptr().cast();
             let at = rows.start * stride + columns.column + output;
-            // SAFETY: the levels were detected, the rows have been quantized by the phase before this one, the memory
-            // has room for a block of rows and a gate of outputs, and each task writes its own elements.
+            // SAFETY: the CPU supports `cpu.level`, which was detected. The first phase, which is complete, has
+            // quantized the rows. The arrays have room for `BLOCK_ROWS` rows of `BLOCK_OUTPUTS`, at least the
+            // `count · TILE` products that `multiply_tiles` writes, which include the columns of the block; with
+            // `Epilogue::Glu` there is an up weight. The target has the rows and the columns of this part, and no
+            // other task writes this block of outputs.
             unsafe {
                 self.multiply_tiles(gate, rows.clone(), to);
                 if let Some(up) = up {
@@ -415,21 +427,26 @@ impl<'a> FusedLinear<'a> {
         }
     }
 
+    /// Writes the products of `rows` with the outputs of a tile range to `to`, [`BLOCK_OUTPUTS`] floats from row to
+    /// row.
+    ///
     /// # Safety
-    /// The rows have been quantized, and `to` has room for the block.
-    unsafe fn multiply_tiles(&self, gate: TileRange<'_>, rows: Range<usize>, to: *mut f32) {
+    /// The rows have been quantized, and no thread writes them. `to` is aligned and writable for `count · TILE`
+    /// floats of every row, which no other thread accesses.
+    unsafe fn multiply_tiles(&self, tiles: TileRange<'_>, rows: Range<usize>, to: *mut f32) {
         let operands = Operands {
-            weight: gate.weight,
-            x: &self.quantized[gate.rows],
+            weight: tiles.weight,
+            x: &self.quantized[tiles.rows],
         };
-        for tile in 0..gate.count {
-            // SAFETY: the CPU supports the detected level; the rest is the contract of this function.
+        for tile in 0..tiles.count {
+            // SAFETY: the CPU supports `cpu.dots`, which was detected. `new` has checked the number of columns, and
+            // the rows have the group size of the weight. The rest is the contract of this function.
             unsafe {
                 let to = to.add(tile * TILE);
                 gemm(
                     self.cpu.dots,
                     operands,
-                    gate.first + tile,
+                    tiles.first + tile,
                     rows.clone(),
                     to,
                     BLOCK_OUTPUTS,
@@ -444,8 +461,9 @@ impl<'a> FusedLinear<'a> {
         };
         let values = unfused.pointer(rows.start * total);
         let index = rows.start * self.width;
-        // SAFETY: the CPU supports the detected level, the products have been computed by the phase before this one, and each row is
-        // finished by one task.
+        // SAFETY: the CPU supports `cpu.level`, which was detected. The second phase, which is complete, has written
+        // `total` products for every row, of which the last `width` are those of the up projection. Each row of the
+        // output, which is other memory, is written by one task.
         unsafe {
             epilogue::apply(
                 self.cpu.level,

@@ -22,8 +22,10 @@ multiversion! {
 }
 
 /// # Safety
-/// As for [`Isa`]. The pointers of `slot` are writable for one key and one value in the layout of the cache, and nothing else
-/// uses that memory.
+/// The CPU supports `I`. `slot.keys` and `slot.values` point to the tiles of one head of a block in a
+/// [`crate::KvCache`] of type `slot.dtype`, whose `key_dim` and `value_dim` are the lengths of `key` and `value`,
+/// with the strides of `slot`; `slot.offset` is below the stride. The tiles are aligned for f32 and do not overlap
+/// `key` and `value`. No other thread accesses position `slot.offset` of the tiles.
 #[inline(always)]
 unsafe fn write_with<I: Isa>(slot: &CacheSlot, key: &[f32], value: &[f32]) {
     let &CacheSlot {
@@ -34,7 +36,9 @@ unsafe fn write_with<I: Isa>(slot: &CacheSlot, key: &[f32], value: &[f32]) {
         value_stride,
         ..
     } = slot;
-    // SAFETY: the slot has room for a key and a value, by the contract of this function.
+    // SAFETY: by the contract of this function the CPU supports `I`, and the tiles have the layout of the cache:
+    // elements and scales of position `offset` are inside them, values are padded to whole vectors, and rows of
+    // values are aligned. Codes and scales of other positions are not accessed.
     unsafe {
         match slot.dtype {
             KvCacheDtype::F32 => {
@@ -88,12 +92,14 @@ unsafe fn write_with<I: Isa>(slot: &CacheSlot, key: &[f32], value: &[f32]) {
     }
 }
 
+/// Narrows at most sixteen elements, followed by zeros.
+///
 /// # Safety
-/// As for [`Isa`]. There are at most sixteen elements.
+/// The CPU supports `I`; there are at most sixteen elements.
 #[inline(always)]
 unsafe fn to_f16<I: Isa>(elements: &[f32]) -> [u16; LANES] {
     let mut narrow = [0; LANES];
-    // SAFETY: the contract of this function: sixteen values are writable, and as many readable as are read.
+    // SAFETY: the contract of this function; as many elements are loaded as there are, and `narrow` has sixteen.
     unsafe {
         let wide = if elements.len() == LANES {
             I::load(elements.as_ptr())
@@ -108,7 +114,7 @@ unsafe fn to_f16<I: Isa>(elements: &[f32]) -> [u16; LANES] {
 /// At most [`GROUP`] elements as multiples of a bf16 scale.
 #[inline(always)]
 fn quantize(elements: &[f32]) -> ([i8; GROUP], u16) {
-    // Adding and subtracting it rounds to the nearest integer.
+    // Adding and subtracting this constant rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     const NAN: u16 = 0x7fc0;
     let mut padded = [0.0; GROUP];

@@ -46,9 +46,10 @@ pub(crate) struct Columns {
     pub stride: usize,
 }
 
-// SAFETY: tasks write disjoint elements.
+// SAFETY: the pointer is only dereferenced by the unsafe `Product::run`, whose caller ensures that it is valid and that
+// threads write disjoint elements.
 unsafe impl Sync for Columns {}
-// SAFETY: as above.
+// SAFETY: as for `Sync`.
 unsafe impl Send for Columns {}
 
 struct Job<'a> {
@@ -84,7 +85,8 @@ impl Product<'_> {
     /// Computes the outputs of one task for all rows of `x`.
     ///
     /// # Safety
-    /// The output has room for all rows, and no other thread runs the same task.
+    /// `out.start` is writable for `weight.rows()` floats of every row, `out.stride` apart, and aligned for f32. No
+    /// other thread accesses the outputs of this task.
     pub unsafe fn run(&self, cpu: &Cpu, x: &[f32], task: usize) {
         let (w, per_task) = (self.weight, self.per_task());
         assert!(x.len() == self.rows * w.cols());
@@ -98,7 +100,10 @@ impl Product<'_> {
             out: self.out,
         };
         SCRATCH.with_borrow_mut(|scratch| {
-            // SAFETY: the CPU supports the detected level; tasks write disjoint columns of the output.
+            // SAFETY: the CPU supports `cpu.level`, which was detected. `F` is the format of the weight, `range` is
+            // inside the weight, `x` has `rows · cols` values by the assertion, and `unpack` fills `scratch` for
+            // `many_rows`. The outputs `range` are those of this task, so the contract of this function makes them
+            // writable.
             unsafe {
                 with_format!(w, F => {
                     if job.rows == 1 {
@@ -121,7 +126,7 @@ pub(crate) fn dequantize_row(cpu: &Cpu, table: &Weight, row: usize, out: &mut [f
     }
     SCRATCH.with_borrow_mut(|scratch| {
         let packed = Packed::new(table);
-        // SAFETY: the CPU supports the detected level.
+        // SAFETY: the CPU supports `cpu.level`, which was detected, and `F` is the format of the table.
         unsafe {
             with_format!(table, F => unpack::<F>(cpu.level, &packed, table.cols(), row..row + 1, scratch));
         }
@@ -130,7 +135,7 @@ pub(crate) fn dequantize_row(cpu: &Cpu, table: &Weight, row: usize, out: &mut [f
 }
 
 multiversion! {
-    /// Multiplies the one activation row with the weight rows `range`.
+    /// Multiplies the only activation row with the weight rows `range`.
     one_row [F: Format] [F]
     (job: &Job<'_>, range: Range<usize>, scratch: &mut Vec<f32>) = one_row_with
 }
@@ -147,7 +152,8 @@ multiversion! {
 }
 
 /// # Safety
-/// As for [`Isa`]. `range` is inside the weight, `F` is its format, and no other thread writes the output columns `range`.
+/// The CPU supports `I`. `F` is the format of the weight of `job`, whose `x` holds one row of `cols` values. `range` is
+/// inside the weight. The outputs `range` of `job.out` are writable, and no other thread accesses them.
 #[inline(always)]
 unsafe fn one_row_with<I: Isa, F: Format>(
     job: &Job<'_>,
@@ -157,7 +163,9 @@ unsafe fn one_row_with<I: Isa, F: Format>(
     let per_row = 2 * job.packed.groups;
     scratch.resize(4 * per_row, 0.0);
     let mut n = range.start;
-    // SAFETY: the contract of this function; rows stay inside the range, and each has its own part of the scratch memory.
+    // SAFETY: the contract of this function. `n` is inside `range`. Every `Dot` has `per_row` floats of scratch
+    // memory of its own, which are not used otherwise until it is finished. `groups · units_per_group` units of
+    // sixteen values and the tail are the columns of the row and of `x`.
     unsafe {
         // Four sums at a time hide the latency of an addition. They are variables, not an array, to stay in registers.
         while n + 4 <= range.end {
@@ -213,10 +221,10 @@ struct Dot<I: Isa, F> {
 }
 
 impl<I: Isa, F: Format> Dot<I, F> {
-    /// `scratch` has room for the scales and the biases of the row.
+    /// Widens the scales and biases of row `n` to `scratch`, which has room for one of each per group.
     ///
     /// # Safety
-    /// As for [`Isa`]. `scratch` has room for the scales and the biases of row `n`, which exists.
+    /// The CPU supports `I`. `scratch` is neither written nor dropped before the returned value.
     #[inline(always)]
     unsafe fn new(job: &Job<'_>, n: usize, scratch: &mut [f32]) -> Self {
         let (scales, biases) = scratch.split_at_mut(job.packed.groups);
@@ -225,25 +233,27 @@ impl<I: Isa, F: Format> Dot<I, F> {
             from: job.packed.row(n),
             scales: scales.as_ptr(),
             biases: biases.as_ptr(),
-            // SAFETY: the contract of this function.
+            // SAFETY: the CPU supports `I` by the contract of this function.
             sum: unsafe { I::splat(0.0) },
             format: PhantomData,
         }
     }
 
     /// # Safety
-    /// As for [`Isa`]. `g` is a group of the row.
+    /// The CPU supports `I`. `g` is a group of the row.
     #[inline(always)]
     unsafe fn group(&self, g: usize) -> F::Group<I> {
-        // SAFETY: `g` is a group of the row.
+        // SAFETY: the contract of this function; there are a scale and a bias for every group.
         unsafe { F::group::<I>(*self.scales.add(g), *self.biases.add(g)) }
     }
 
+    /// Adds the products of the next unit.
+    ///
     /// # Safety
-    /// As for [`Isa`]. The row has another unit of sixteen values.
+    /// The CPU supports `I`, and the row has another whole unit.
     #[inline(always)]
     unsafe fn add(&mut self, group: F::Group<I>, activations: I::V) {
-        // SAFETY: the caller asks for as many units as the row has.
+        // SAFETY: `from` is the start of the next unit, which exists by the contract of this function.
         unsafe {
             let weights = F::unit::<I>(group, self.from);
             self.from = self.from.add(F::UNIT_BYTES);
@@ -254,11 +264,12 @@ impl<I: Isa, F: Format> Dot<I, F> {
     /// Adds the part of a unit at the end of a dense row, and stores the sum.
     ///
     /// # Safety
-    /// As for [`Isa`]. `x` and the row have the remaining `tail` values, and no other thread writes output `n`.
+    /// The CPU supports `I`. All whole units of the row have been added, and `x` is readable for the `tail` remaining
+    /// values. Output `n` of the first row is writable, and no other thread accesses it.
     #[inline(always)]
     unsafe fn finish(mut self, job: &Job<'_>, x: *const f32, n: usize) {
         let tail = job.packed.tail;
-        // SAFETY: `x` and the row have `tail` more values.
+        // SAFETY: the contract of this function: `tail` values remain at `from` and at `x`.
         unsafe {
             if tail > 0 {
                 let weights = unit_part::<I, F>(self.from, tail);
@@ -272,12 +283,13 @@ impl<I: Isa, F: Format> Dot<I, F> {
 /// The `count` values after the last whole unit of a dense row, followed by zeros.
 ///
 /// # Safety
-/// As for [`Isa`]. `count` values, fewer than sixteen, are readable.
+/// The CPU supports `I`. `F` is dense, and `from` is readable for `count` values, fewer than sixteen.
 #[inline(always)]
 unsafe fn unit_part<I: Isa, F: Format>(from: *const u8, count: usize) -> I::V {
     let mut bytes = [0_u32; LANES];
     let size = (count * F::UNIT_BYTES / LANES).min(size_of_val(&bytes));
-    // SAFETY: the contract of this function: `count` values are readable.
+    // SAFETY: the contract of this function: a value of a dense format has `UNIT_BYTES / LANES` bytes, at most four,
+    // so a unit fits `bytes`.
     unsafe {
         std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr().cast(), size);
         F::unit::<I>(F::group::<I>(1.0, 0.0), bytes.as_ptr().cast())
@@ -287,7 +299,8 @@ unsafe fn unit_part<I: Isa, F: Format>(from: *const u8, count: usize) -> I::V {
 /// Reduces the sums of `M` rows and `R` outputs and stores them.
 ///
 /// # Safety
-/// As for [`Isa`]. Rows `t .. t + M` and outputs `n .. n + R` exist, and no other thread writes them.
+/// The CPU supports `I`. The outputs `n .. n + R` of the rows `t .. t + M` are writable, and no other thread accesses
+/// them.
 #[inline(always)]
 unsafe fn finish<I: Isa, const M: usize, const R: usize>(
     job: &Job<'_>,
@@ -298,7 +311,7 @@ unsafe fn finish<I: Isa, const M: usize, const R: usize>(
     for m in 0..M {
         for r in 0..R {
             let bias = job.bias.map_or(0.0, |bias| bias[n + r]);
-            // SAFETY: the contract of this function; this thread alone writes the column.
+            // SAFETY: the contract of this function.
             unsafe {
                 let sum = I::sum(sums[m][r]) + bias;
                 let to = job.out.start.add((t + m) * job.out.stride + n + r);
@@ -309,7 +322,7 @@ unsafe fn finish<I: Isa, const M: usize, const R: usize>(
 }
 
 /// # Safety
-/// As for [`Isa`]. `F` is the format of the weight, and `range` is inside it.
+/// The CPU supports `I`. `F` is the format of `packed`, and `cols` its number of columns.
 #[inline(always)]
 unsafe fn unpack_with<I: Isa, F: Format>(
     packed: &Packed<'_>,
@@ -327,7 +340,8 @@ unsafe fn unpack_with<I: Isa, F: Format>(
         packed.scales(row, scales, biases);
         let mut from = packed.row(row);
         let mut to = values.as_mut_ptr();
-        // SAFETY: a row of the weight is `groups · units_per_group` units and `tail` values long, `values` no shorter.
+        // SAFETY: the CPU supports `I` and `F` is the format, by the contract of this function. A row of the weight has
+        // `groups · units_per_group` units and `tail` values; `values` has at least as many, rounded up to sixteen.
         unsafe {
             for g in 0..groups {
                 let group = F::group::<I>(scales[g], biases[g]);
@@ -345,11 +359,11 @@ unsafe fn unpack_with<I: Isa, F: Format>(
 }
 
 /// # Safety
-/// As for [`Isa`]. `weights` holds the rows `range` as [`unpack`] wrote them, and no other thread writes the output columns
-/// `range`.
+/// The CPU supports `I`. `weights` holds the weight rows `range` as [`unpack`] writes them, and `job.x` holds `rows`
+/// rows of `cols` values. The outputs `range` of all rows are writable, and no other thread accesses them.
 #[inline(always)]
 unsafe fn many_rows_with<I: Isa>(job: &Job<'_>, range: Range<usize>, weights: &[f32]) {
-    // SAFETY: the contract of this function.
+    // SAFETY: the contract of this function; the panels are inside the rows.
     unsafe {
         let mut t = 0;
         if I::WIDE {
@@ -371,7 +385,7 @@ unsafe fn many_rows_with<I: Isa>(job: &Job<'_>, range: Range<usize>, weights: &[
 /// Covers the activation rows `t .. t + M` and the weight rows `range` with tiles of `M` by `R`.
 ///
 /// # Safety
-/// As for [`many_rows_with`]; there are `M` activation rows from `t` on.
+/// As for [`many_rows_with`]; `t + M` is at most the number of rows.
 #[inline(always)]
 unsafe fn row_panel<I: Isa, const M: usize, const R: usize>(
     job: &Job<'_>,
@@ -382,7 +396,7 @@ unsafe fn row_panel<I: Isa, const M: usize, const R: usize>(
     let stride = job.cols.next_multiple_of(LANES);
     let weights = weights.as_ptr();
     let mut n = range.start;
-    // SAFETY: the tiles stay inside the range, and `weights` holds `range.len()` rows of `stride`.
+    // SAFETY: the contract of this function; the tiles are inside `range`, whose rows in `weights` are `stride` apart.
     unsafe {
         while n + R <= range.end {
             tile::<I, M, R>(job, t, n, weights.add((n - range.start) * stride));
@@ -395,8 +409,11 @@ unsafe fn row_panel<I: Isa, const M: usize, const R: usize>(
     }
 }
 
+/// A tile of the outputs `n .. n + R` of the rows `t .. t + M`.
+///
 /// # Safety
-/// As for [`many_rows_with`]; there are `M` activation rows from `t` on, and `R` weight rows at `weights`.
+/// The CPU supports `I`. `job.x` has the rows `t .. t + M`, and `weights` is readable for `R` rows of `cols` values
+/// rounded up to sixteen. The outputs of the tile are writable, and no other thread accesses them.
 #[inline(always)]
 unsafe fn tile<I: Isa, const M: usize, const R: usize>(
     job: &Job<'_>,
@@ -405,7 +422,7 @@ unsafe fn tile<I: Isa, const M: usize, const R: usize>(
     weights: *const f32,
 ) {
     let stride = job.cols.next_multiple_of(LANES);
-    // SAFETY: there are `M` activation rows from `t` on, and `R` weight rows of `stride` at `weights`.
+    // SAFETY: the contract of this function; `k` is below `cols`, and weight rows are padded to whole vectors.
     unsafe {
         let x = job.x.as_ptr().add(t * job.cols);
         let mut sums = [[I::splat(0.0); R]; M];

@@ -1,7 +1,7 @@
 //! Branch-free elementary functions, so that the compiler vectorizes loops over them.
 //!
-//! The polynomials are minimax fits made for this project. Each comment names the fitted function, its interval, and the
-//! largest relative error of the fit without rounding.
+//! The polynomials are minimax fits made for this project. Each comment names the fitted function, its interval, and
+//! the largest relative error of the fit without rounding.
 
 use super::simd::Isa;
 use crate::Activation;

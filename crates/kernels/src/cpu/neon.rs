@@ -19,7 +19,8 @@ pub(crate) struct Neon;
 
 type Four = [float32x4_t; 4];
 
-/// The values for each of four parts. A closure might not become part of the function that enables the instructions.
+/// Evaluates an expression for each of four parts. A closure might not be inlined into the function that enables the
+/// instructions.
 macro_rules! four {
     ($part:ident => $value:expr) => {
         [
@@ -44,13 +45,13 @@ macro_rules! four {
 }
 pub(crate) use four;
 
-/// `2 · BITS` bytes in the low end of a register; never reads after them.
+/// Loads `2 · BITS` bytes to the low end of a register, and does not read beyond them.
 ///
 /// # Safety
-/// `from` is readable for `2 · BITS` bytes.
+/// `from` is readable for `2 · BITS` bytes; `BITS` is 2, 3, 5 or 6.
 #[inline(always)]
 unsafe fn load_bytes<const BITS: usize>(from: *const u8) -> uint8x16_t {
-    // SAFETY: the contract of this function: `2 · BITS` bytes are readable.
+    // SAFETY: the contract of this function: every read is inside the `2 · BITS` bytes. NEON is always available.
     unsafe {
         let (low, high) = match BITS {
             2 => (u64::from(from.cast::<u32>().read_unaligned()), 0),
@@ -76,7 +77,7 @@ unsafe fn load_bytes<const BITS: usize>(from: *const u8) -> uint8x16_t {
 /// `from` is readable for 8 bytes.
 #[inline(always)]
 unsafe fn nibble_bytes(from: *const u8) -> uint8x16_t {
-    // SAFETY: the contract of this function: eight bytes are readable.
+    // SAFETY: the contract of this function; NEON is always available.
     unsafe {
         let bytes = vld1_u8(from);
         let (low, high) = (vand_u8(bytes, vdup_n_u8(15)), vshr_n_u8::<4>(bytes));
@@ -87,7 +88,7 @@ unsafe fn nibble_bytes(from: *const u8) -> uint8x16_t {
 /// Widens every byte.
 #[inline(always)]
 fn widen(bytes: uint8x16_t) -> [uint32x4_t; 4] {
-    // SAFETY: NEON is there.
+    // SAFETY: NEON is always available.
     unsafe {
         let low = vmovl_u8(vget_low_u8(bytes));
         let high = vmovl_high_u8(bytes);
@@ -102,7 +103,7 @@ fn widen(bytes: uint8x16_t) -> [uint32x4_t; 4] {
 
 #[inline(always)]
 fn convert(integers: [uint32x4_t; 4]) -> Four {
-    // SAFETY: NEON is there.
+    // SAFETY: NEON is always available.
     unsafe { four!(part => vcvtq_f32_u32(integers[part])) }
 }
 
@@ -165,7 +166,8 @@ impl Isa for Neon {
     #[inline(always)]
     unsafe fn store_f16(to: *mut u16, value: Four) {
         for part in 0..4 {
-            // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable. The bounds of a NaN are NaN.
+            // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable. The minimum and maximum of
+            // a NaN are NaN.
             unsafe {
                 let value = vminq_f32(value[part], vdupq_n_f32(F16_MAX));
                 let value = vmaxq_f32(value, vdupq_n_f32(-F16_MAX));
@@ -205,7 +207,8 @@ impl Isa for Neon {
 
     #[inline(always)]
     unsafe fn integers<const BITS: usize>(from: *const u8) -> Four {
-        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes are readable; the tables hold 16 lanes.
+        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes are readable. `BYTES` has 64 bytes and `SHIFTS`
+        // 16 values.
         unsafe {
             if BITS == 8 {
                 return convert(widen(vld1q_u8(from)));
@@ -242,7 +245,7 @@ impl Isa for Neon {
 
     #[inline(always)]
     unsafe fn table(entries: &[f32; LANES], scale: f32) -> Self::Table {
-        // SAFETY: the contract of `Isa::table`: there are sixteen entries.
+        // SAFETY: `entries` has sixteen values; NEON is always available.
         unsafe {
             let entries = Self::mul(Self::load(entries.as_ptr()), Self::splat(scale));
             let [a, b, c, d] = four!(part => vreinterpretq_u8_f32(entries[part]));

@@ -24,7 +24,7 @@ pub(crate) fn norm(
     cpu.pool.parallel_for(x.len().div_ceil(per_task), &|task| {
         let start = task * per_task;
         let len = per_task.min(x.len() - start);
-        // SAFETY: the CPU supports the detected level; tasks have disjoint parts.
+        // SAFETY: the CPU supports `cpu.level`, which was detected. Every task has its own part.
         unsafe {
             let out = shared.part(start, len);
             chunks(cpu.level, norm, &x[start..start + len], width, out);
@@ -41,7 +41,7 @@ multiversion! {
 }
 
 /// # Safety
-/// As for [`Isa`].
+/// The CPU supports `I`.
 #[inline(always)]
 unsafe fn add_residual_with<I: Isa>(x: &mut [f32], scale: f32, residual: &[f32]) {
     for (x, residual) in x.iter_mut().zip(residual) {
@@ -55,11 +55,11 @@ multiversion! {
 }
 
 /// # Safety
-/// As for [`Isa`].
+/// The CPU supports `I`.
 #[inline(always)]
 unsafe fn chunks_with<I: Isa>(norm: &Norm, x: &[f32], width: usize, out: &mut [f32]) {
     for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-        // SAFETY: the contract of this function.
+        // SAFETY: the CPU supports `I` by the contract of this function.
         unsafe {
             match norm {
                 Norm::Rms { weight, eps } => {
@@ -100,10 +100,10 @@ fn multiply(out: &mut [f32], weight: Option<&Param>) {
 }
 
 /// # Safety
-/// As for [`Isa`].
+/// The CPU supports `I`.
 #[inline(always)]
 unsafe fn sum<I: Isa>(x: &[f32]) -> f32 {
-    // SAFETY: the contract of this function; loads stay inside `x`.
+    // SAFETY: the CPU supports `I` by the contract of this function; loads are inside `x`.
     unsafe {
         let mut sums = I::splat(0.0);
         let (whole, rest) = x.split_at(x.len() / LANES * LANES);
@@ -118,10 +118,10 @@ unsafe fn sum<I: Isa>(x: &[f32]) -> f32 {
 }
 
 /// # Safety
-/// As for [`Isa`].
+/// The CPU supports `I`.
 #[inline(always)]
 unsafe fn sum_of_squares<I: Isa>(x: &[f32]) -> f32 {
-    // SAFETY: the contract of this function; loads stay inside `x`.
+    // SAFETY: the CPU supports `I` by the contract of this function; loads are inside `x`.
     unsafe {
         let mut sums = I::splat(0.0);
         let (whole, rest) = x.split_at(x.len() / LANES * LANES);

@@ -4,12 +4,12 @@
 //! sleep. A loop never waits for a worker that has not joined it: a late worker finds the loop closed.
 //!
 //! # Protocol
-//! `state` packs the number of the current loop, an open flag, and the number of active workers. A worker joins with a
-//! compare-and-swap that succeeds only while the loop is open. The caller closes the loop when no index is left and waits
-//! until no worker is active, so the job may borrow from the caller's stack.
+//! `state` packs the number of the current loop, an open flag, and the number of active workers. A worker joins with
+//! a compare-and-swap that succeeds only while the loop is open. The caller closes the loop when no index is left and
+//! waits until no worker is active, so the job may borrow from the caller's stack.
 //!
-//! A loop may have several phases, which is cheaper than several loops: the indices of all phases are handed out in order,
-//! and a thread that takes an index of a later phase first waits until all earlier indices are done.
+//! A loop may have several phases, which is cheaper than several loops: the indices of all phases are handed out in
+//! order, and a thread that takes an index of a later phase first waits until all earlier indices are done.
 //!
 //! Background tasks run on a worker between two loops; a loop that is opened meanwhile runs without that worker.
 
@@ -79,10 +79,10 @@ struct Job {
     phases: usize,
 }
 
-// SAFETY: `job` is written only while the loop is closed and no worker is active, and read only by active threads; the
-// transitions of `state` order the two.
+// SAFETY: `job` is written only by the holder of `Pool::running` while the loop is closed and no worker is active,
+// and read only by active workers. The transitions of `state` order the two. All other fields are `Sync`.
 unsafe impl Sync for Shared {}
-// SAFETY: the raw pointer in `job` is dereferenced only during a loop, while its caller keeps the referent alive.
+// SAFETY: the task that `job` points to is `Sync`, and dereferenced only during a loop, whose caller keeps it alive.
 unsafe impl Send for Shared {}
 
 impl Pool {
@@ -103,7 +103,7 @@ impl Pool {
             background: Mutex::new(Vec::new()),
             has_background: AtomicBool::new(false),
         });
-        // If the system refuses to create more threads, the pool works with those it has.
+        // If the system cannot create more threads, the pool works with those it has.
         let workers = (1..threads)
             .map_while(|index| Worker::spawn(index, shared.clone()).ok())
             .collect();
@@ -145,8 +145,9 @@ impl Pool {
             }
         };
         let shared = &*self.shared;
-        // SAFETY: only the lifetime changes. The loop is closed and no thread is active before this function returns, so
-        // the pointer is not dereferenced afterwards.
+        // SAFETY: only the lifetime changes. This function does not return or unwind before the loop is closed and no
+        // worker is active: until then it calls nothing that panics, and `run` catches panics. So the task is not
+        // called afterwards.
         let task: &'static Task = unsafe { std::mem::transmute(task) };
         let mut end = 0;
         let ends = std::array::from_fn(|phase| {
@@ -158,7 +159,8 @@ impl Pool {
             ends,
             phases: counts.len(),
         };
-        // SAFETY: this thread holds `turn` and no worker is active after the last loop was closed, so no thread reads the job.
+        // SAFETY: this thread holds `running`, and no worker has been active since the last loop, so no thread
+        // accesses the job.
         unsafe { *shared.job.get() = job };
         shared.next.store(0, Ordering::Relaxed);
         shared.done.store(0, Ordering::Relaxed);
@@ -179,7 +181,8 @@ impl Pool {
         }
     }
 
-    /// Runs `task` on a worker between two loops without waiting for it, or on the calling thread if there are no workers.
+    /// Runs `task` on a worker between two loops without waiting for it, or on the calling thread if there are no
+    /// workers.
     pub fn spawn_background(&self, task: BackgroundTask) {
         if self.workers.is_empty() {
             return task();
@@ -197,18 +200,21 @@ impl Pool {
 }
 
 impl Shared {
-    /// Runs the background tasks. A panic ends its own task only and is otherwise ignored.
+    /// Runs the background tasks. A panic of a task is ignored.
     fn run_background(&self) {
         self.has_background.store(false, Ordering::SeqCst);
         let tasks = std::mem::take(&mut *lock(&self.background));
         for task in tasks {
-            let _ = catch_unwind(AssertUnwindSafe(task));
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(task)) {
+                // Dropping the payload could panic again and end this worker while it is active in a loop.
+                std::mem::forget(panic);
+            }
         }
     }
 
-    /// Takes indices until none is left. A panic is stored for the caller and ends the loop early.
+    /// Takes indices until none is left. The first panic is stored for the caller and ends the loop early.
     fn run(&self, job: Job) {
-        // SAFETY: the caller of `parallel_for` keeps the task alive until no thread is active.
+        // SAFETY: `job` is the job of the current loop, in which this thread is active, so the task is alive.
         let task = unsafe { &*job.task };
         let total = job.ends[MAX_PHASES - 1];
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -235,7 +241,13 @@ impl Shared {
         if let Err(panic) = result {
             self.next.store(total, Ordering::Relaxed);
             self.panicked.store(true, Ordering::Release);
-            lock(&self.panic).get_or_insert(panic);
+            let mut first = lock(&self.panic);
+            if first.is_none() {
+                *first = Some(panic);
+            } else {
+                // Dropping the payload could panic again, and unwind while other threads still run the task.
+                std::mem::forget(panic);
+            }
         }
     }
 
@@ -280,7 +292,7 @@ impl Shared {
             }
             if let Some(entered) = entered {
                 last = entered;
-                // SAFETY: this thread is active in the loop, so the caller waits before it changes the job.
+                // SAFETY: this thread is active in the loop, so no thread writes the job.
                 let job = unsafe { *self.job.get() };
                 self.run(job);
                 self.state.fetch_sub(1, Ordering::AcqRel);

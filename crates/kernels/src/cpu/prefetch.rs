@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Bytes of a cache line.
+/// Size of a cache line.
 const LINE_BYTES: usize = 64;
 
 /// Prefetches the bytes `range` relative to `from`. The addresses need not be valid.
@@ -17,14 +17,15 @@ pub(crate) fn prefetch(from: *const u8, range: Range<usize>) {
 #[inline(always)]
 fn prefetch_line(at: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a prefetch has no effect but on the cache, whatever the address, and every x86-64 has the instruction.
+    // SAFETY: a prefetch of any address is allowed and affects only caches. The instruction is part of SSE, hence of
+    // x86-64.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
 }
 
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 fn prefetch_line(at: *const u8) {
-    // SAFETY: a prefetch has no effect but on the cache, whatever the address.
+    // SAFETY: a prefetch of any address is allowed and affects only caches.
     unsafe {
         std::arch::asm!("prfm pldl1keep, [{at}]", at = in(reg) at, options(nostack, readonly, preserves_flags));
     }

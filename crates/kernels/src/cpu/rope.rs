@@ -28,7 +28,7 @@ pub(crate) fn rope_cos_sin(cpu: &Cpu, rope: &Rope, positions: &[u32]) -> Vec<f32
                 let to: *mut f32 = out.pointer(row * 2 * pairs);
                 for (pair, frequency) in rope.inverse_frequencies.iter().enumerate() {
                     let (sin, cos) = (positions[row] as f32 * frequency).sin_cos();
-                    // SAFETY: a row has `2 · pairs` elements, and belongs to one task.
+                    // SAFETY: the row has `2 · pairs` elements at `to`, which only this task writes.
                     unsafe {
                         to.add(pair).write(cos);
                         to.add(pairs + pair).write(sin);
@@ -36,7 +36,7 @@ pub(crate) fn rope_cos_sin(cpu: &Cpu, rope: &Rope, positions: &[u32]) -> Vec<f32
                 }
             }
         });
-    // SAFETY: every row has been written.
+    // SAFETY: the tasks have written every row, and `parallel_for` returns after all of them.
     unsafe { out.into_vec() }
 }
 
@@ -54,49 +54,51 @@ pub(crate) struct RopeAndCache<'a> {
 /// Writes each row's keys and values to its slot and returns the queries.
 ///
 /// # Safety
-/// Slots are distinct and inside the cache, which no other thread uses.
-pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, job: &RopeAndCache<'_>) -> Vec<f32> {
-    let spec = job.spec;
+/// The slots are distinct, and no other thread uses the cache.
+pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, args: &RopeAndCache<'_>) -> Vec<f32> {
+    let spec = args.spec;
     let q_width = spec.heads * spec.head_dim;
     let k_width = spec.kv_heads * spec.head_dim;
     let width = q_width + k_width + spec.kv_heads * spec.value_dim;
-    let rows = job.slots.len();
+    let rows = args.slots.len();
     let out = UninitBuffer::<f32>::new(rows * q_width);
     let per_task = (TASK_ELEMENTS / width).max(1);
     cpu.pool.parallel_for(rows.div_ceil(per_task), &|task| {
         SCRATCH.with_borrow_mut(|[scratch, normalized]| {
             for row in task * per_task..rows.min((task + 1) * per_task) {
-                let (qk, v) = job.qkv[row * width..][..width].split_at(q_width + k_width);
+                let (qk, v) = args.qkv[row * width..][..width].split_at(q_width + k_width);
                 scratch.clear();
                 scratch.extend_from_slice(qk);
                 let (q, k) = scratch.split_at_mut(q_width);
-                if let Some(norms) = job.norms {
+                if let Some(norms) = args.norms {
                     normalize(cpu, &norms.q, q, normalized);
                     normalize(cpu, &norms.k, k, normalized);
                 }
-                if let Some(rope_cos_sin) = job.rope_cos_sin {
-                    // SAFETY: the CPU supports the detected level.
+                if let Some(rope_cos_sin) = args.rope_cos_sin {
+                    // SAFETY: the CPU supports `cpu.level`, which was detected.
                     unsafe {
                         rotate(cpu.level, q, spec.head_dim, rope_cos_sin, row);
                         rotate(cpu.level, k, spec.head_dim, rope_cos_sin, row);
                     }
                 }
-                // SAFETY: the contract of this function; a row belongs to one task.
+                // SAFETY: the output has `q_width` elements per row, and `q` is as long and not part of it. The row
+                // and, since slots are distinct and the cache is used by this call alone, its slot are written by
+                // this task only.
                 unsafe {
                     let to = out.pointer(row * q_width);
                     to.copy_from_nonoverlapping(q.as_ptr(), q_width);
-                    job.cache.write(job.slots[row] as usize, k, v);
+                    args.cache.write(args.slots[row] as usize, k, v);
                 }
             }
         });
     });
-    // SAFETY: every row has been written.
+    // SAFETY: the tasks have written every row, and `parallel_for` returns after all of them.
     unsafe { out.into_vec() }
 }
 
 fn normalize(cpu: &Cpu, norm: &Norm, x: &mut [f32], scratch: &mut Vec<f32>) {
     scratch.resize(x.len(), 0.0);
-    // SAFETY: the CPU supports the detected level.
+    // SAFETY: the CPU supports `cpu.level`, which was detected.
     unsafe { norm::chunks(cpu.level, norm, x, norm.normalized_size(x.len()), scratch) };
     x.copy_from_slice(scratch);
 }
@@ -107,7 +109,7 @@ multiversion! {
 }
 
 /// # Safety
-/// As for [`Isa`].
+/// The CPU supports `I`.
 #[inline(always)]
 unsafe fn rotate_with<I: Isa>(
     heads: &mut [f32],

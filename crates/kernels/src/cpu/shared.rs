@@ -1,8 +1,8 @@
-//! Output memory that several threads write, each its own part.
+//! Output memory that threads write in parallel, each its own part.
 
 use std::{fmt, marker::PhantomData};
 
-/// A slice whose disjoint parts different threads write.
+/// A mutable slice whose disjoint parts are written by different threads.
 pub(crate) struct SharedOutput<'a, T = f32> {
     start: *mut T,
     len: usize,
@@ -17,7 +17,8 @@ impl<T> Clone for SharedOutput<'_, T> {
 
 impl<T> Copy for SharedOutput<'_, T> {}
 
-// SAFETY: the contract of `part` makes threads use disjoint parts.
+// SAFETY: elements are accessed only through `part`, whose contract makes the parts of different threads disjoint. So
+// sharing a `SharedOutput` sends elements to other threads but does not share them.
 unsafe impl<T: Send> Sync for SharedOutput<'_, T> {}
 
 impl<'a, T> SharedOutput<'a, T> {
@@ -29,31 +30,37 @@ impl<'a, T> SharedOutput<'a, T> {
         }
     }
 
-    /// A part of the slice.
+    /// The elements `start .. start + len`.
+    ///
+    /// # Panics
+    /// If they are not inside the slice.
     ///
     /// # Safety
-    /// No other reference to an overlapping part exists.
+    /// No other reference to an overlapping part exists, on any thread, while the returned one is used.
     #[inline(always)]
     pub unsafe fn part(&self, start: usize, len: usize) -> &'a mut [T] {
         assert!(start <= self.len && len <= self.len - start);
-        // SAFETY: inside the slice by the assertion, disjoint by the contract of this function.
+        // SAFETY: the part is inside the slice by the assertion, and the slice is borrowed mutably for `'a`. No other
+        // reference overlaps it by the contract of this function.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
 }
 
 /// An uninitialized buffer that threads fill through raw pointers.
 pub(crate) struct UninitBuffer<T> {
-    /// Has length 0 until [`UninitBuffer::into_vec`].
+    /// Owns the memory; its length is 0 until [`UninitBuffer::into_vec`].
     memory: Vec<T>,
+    /// Start of the memory.
     start: *mut T,
+    /// Elements that the memory has room for.
     len: usize,
 }
 
-// SAFETY: the memory is reached only through raw pointers, whose users let threads write disjoint parts and read only
-// what has been written.
+// SAFETY: `start` points to memory that `memory` owns, and a `Vec<T>` is `Send` if `T` is.
 unsafe impl<T: Send> Send for UninitBuffer<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Sync for UninitBuffer<T> {}
+// SAFETY: safe methods only compute pointers. Elements are accessed by unsafe code, which may send them to other
+// threads by writing them (`T: Send`) or share them through `slice` (`T: Sync`).
+unsafe impl<T: Send + Sync> Sync for UninitBuffer<T> {}
 
 impl<T: Copy> UninitBuffer<T> {
     pub fn new(len: usize) -> Self {
@@ -62,37 +69,39 @@ impl<T: Copy> UninitBuffer<T> {
         Self { memory, start, len }
     }
 
-    /// Pointer to element `index`.
+    /// Pointer to element `index`, or one past the last element.
     #[inline(always)]
     pub fn pointer(&self, index: usize) -> *mut T {
         assert!(index <= self.len);
-        // SAFETY: inside the allocation, or one past its end.
+        // SAFETY: the allocation has room for `len` elements, so the pointer is inside it or one past its end.
         unsafe { self.start.add(index) }
     }
 
-    /// Pointer to a part.
+    /// Pointer to the elements `start .. start + len`.
     #[inline(always)]
     pub fn part(&self, start: usize, len: usize) -> *mut T {
         assert!(start <= self.len && len <= self.len - start);
         self.start.wrapping_add(start)
     }
 
-    /// The `len` elements from `start` on.
+    /// The elements `start .. start + len`.
     ///
     /// # Safety
-    /// The elements have been written, and no thread writes them while the slice exists.
+    /// The elements have been written, by this thread or before it synchronized with the writing threads, and no thread
+    /// writes them while the slice exists.
     pub unsafe fn slice(&self, start: usize, len: usize) -> &[T] {
         assert!(start <= self.len && len <= self.len - start);
-        // SAFETY: inside the memory by the assertion; the rest is the contract of this function.
+        // SAFETY: the elements are inside the allocation by the assertion, and initialized and not written by the
+        // contract of this function.
         unsafe { std::slice::from_raw_parts(self.start.add(start), len) }
     }
 
     /// The buffer as a vector.
     ///
     /// # Safety
-    /// Every element has been written.
+    /// Every element has been written, by this thread or before it synchronized with the writing threads.
     pub unsafe fn into_vec(mut self) -> Vec<T> {
-        // SAFETY: the contract of this function; the capacity was asked for.
+        // SAFETY: `new` allocated room for `len` elements, and all have been written by the contract of this function.
         unsafe { self.memory.set_len(self.len) };
         self.memory
     }

@@ -24,7 +24,7 @@ impl SimdLevel {
     pub fn available() -> Vec<Self> {
         #[cfg_attr(
             not(any(target_arch = "x86_64", target_arch = "aarch64")),
-            expect(unused_mut, reason = "other processors have one level")
+            expect(unused_mut, reason = "other CPUs have one level")
         )]
         let mut levels = vec![Self::Portable];
         // Every 64-bit Arm CPU has it.
@@ -53,33 +53,32 @@ impl SimdLevel {
     }
 }
 
-/// Defines `name(level, arguments…)`, which compiles `generic::<Isa, …>` once per instruction set.
-///
-/// The defined function is unsafe: the CPU must support `level`, and the contract of `generic` must hold.
+/// Defines `name(level, arguments…)`, which calls `generic::<Isa, …>`, compiled once per instruction set.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis $name:ident [$($declare:tt)*] [$($use:tt)*] ($($arg:ident: $type:ty),* $(,)?) = $generic:ident) => {
         $(#[$meta])*
         ///
         /// # Safety
-        /// The CPU must support `level`, and the contract of the generic function must hold.
+        #[doc = concat!("The CPU supports `level`. Otherwise as for [`", stringify!($generic), "`].")]
         $vis unsafe fn $name<$($declare)*>(level: $crate::cpu::simd::SimdLevel, $($arg: $type),*) {
             /// # Safety
-            /// As for the function around it, on a CPU with the enabled features.
+            /// The CPU supports the enabled features. Otherwise as for `$generic`.
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             unsafe fn avx512<$($declare)*>($($arg: $type),*) {
-                // SAFETY: the contract of this function; the features are enabled here.
+                // SAFETY: the contract of this function.
                 unsafe { $generic::<$crate::cpu::x86::Avx512, $($use)*>($($arg),*) }
             }
             /// # Safety
-            /// As for the function around it, on a CPU with the enabled features.
+            /// The CPU supports the enabled features. Otherwise as for `$generic`.
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c")]
             unsafe fn avx2<$($declare)*>($($arg: $type),*) {
-                // SAFETY: the contract of this function; the features are enabled here.
+                // SAFETY: the contract of this function.
                 unsafe { $generic::<$crate::cpu::x86::Avx2, $($use)*>($($arg),*) }
             }
-            // SAFETY: the contract of this function.
+            // SAFETY: the CPU supports `level`, which implies the features that each function enables and the
+            // instruction set that it uses. The rest is the contract of this function.
             unsafe {
                 match level {
                     #[cfg(target_arch = "x86_64")]
@@ -102,9 +101,8 @@ pub(crate) use multiversion;
 
 /// An instruction set.
 ///
-/// # Safety
-/// Every method may use the set's instructions: it is called only from code reached through [`multiversion`]. Pointers are
-/// valid for the number of elements that the method names; none needs alignment.
+/// The methods execute instructions of the set, and must be inlined into a function that enables them to be fast:
+/// they are called from functions that [`multiversion`] compiles. Pointers need no alignment.
 pub(crate) trait Isa: Copy {
     /// Sixteen f32.
     type V: Copy;
@@ -116,92 +114,92 @@ pub(crate) trait Isa: Copy {
     const WIDE: bool;
 
     /// # Safety
-    /// As for [`Isa`].
+    /// The CPU supports `Self`.
     unsafe fn splat(value: f32) -> Self::V;
     /// # Safety
-    /// As for [`Isa`]; `from` is readable for 16 values.
+    /// The CPU supports `Self`; `from` is readable for 16 values.
     unsafe fn load(from: *const f32) -> Self::V;
     /// # Safety
-    /// As for [`Isa`]; `to` is writable for 16 values.
+    /// The CPU supports `Self`; `to` is writable for 16 values.
     unsafe fn store(to: *mut f32, value: Self::V);
     /// Widens 16 half-precision values.
     ///
     /// # Safety
-    /// As for [`Isa`]; `from` is readable for 16 values.
+    /// The CPU supports `Self`; `from` is readable for 16 values.
     unsafe fn load_f16(from: *const u16) -> Self::V;
     /// Widens 16 bfloat16 values.
     ///
     /// # Safety
-    /// As for [`Isa`]; `from` is readable for 16 values.
+    /// The CPU supports `Self`; `from` is readable for 16 values.
     unsafe fn load_bf16(from: *const u16) -> Self::V;
     /// Sixteen signed bytes.
     ///
     /// # Safety
-    /// As for [`Isa`]; `from` is readable for 16 values.
+    /// The CPU supports `Self`; `from` is readable for 16 values.
     unsafe fn load_i8(from: *const i8) -> Self::V;
     /// Narrows to 16 half-precision values, to nearest and ties to even. Values beyond ±65504 become ±65504; NaN stays.
     ///
     /// # Safety
-    /// As for [`Isa`]; `to` is writable for 16 values.
+    /// The CPU supports `Self`; `to` is writable for 16 values.
     unsafe fn store_f16(to: *mut u16, value: Self::V);
     /// # Safety
-    /// As for [`Isa`].
+    /// The CPU supports `Self`.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     /// # Safety
-    /// As for [`Isa`].
+    /// The CPU supports `Self`.
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a · b + c`.
     ///
     /// # Safety
-    /// As for [`Isa`].
+    /// The CPU supports `Self`.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The sum of the lanes: lane `i` with `i + 8`, then `i + 4`, `i + 2`, `i + 1`.
     ///
     /// # Safety
-    /// As for [`Isa`].
+    /// The CPU supports `Self`.
     unsafe fn sum(value: Self::V) -> f32;
-    /// Sixteen unsigned integers of `BITS` bits from `2 · BITS` bytes.
+    /// Sixteen unsigned integers of `BITS` bits from `2 · BITS` bytes; `BITS` is 2, 3, 4, 5, 6 or 8.
     ///
     /// # Safety
-    /// As for [`Isa`]; `from` is readable for `2 · BITS` bytes.
+    /// The CPU supports `Self`; `from` is readable for `2 · BITS` bytes, and `BITS` is one of the values above.
     unsafe fn integers<const BITS: usize>(from: *const u8) -> Self::V;
     /// Prepares [`Isa::scaled_nibbles`].
     ///
     /// # Safety
-    /// As for [`Isa`].
+    /// The CPU supports `Self`.
     unsafe fn nibbles(scale: f32, bias: f32) -> Self::Nibbles;
     /// `integers::<4>` times scale plus bias.
     ///
     /// # Safety
-    /// As for [`Isa`]; `from` is readable for 8 bytes.
+    /// The CPU supports `Self`; `from` is readable for 8 bytes.
     unsafe fn scaled_nibbles(prepared: Self::Nibbles, from: *const u8) -> Self::V;
     /// The table's entries times `scale`.
     ///
     /// # Safety
-    /// As for [`Isa`].
+    /// The CPU supports `Self`.
     unsafe fn table(entries: &[f32; LANES], scale: f32) -> Self::Table;
     /// The entries that sixteen 4-bit codes in 8 bytes select.
     ///
     /// # Safety
-    /// As for [`Isa`]; `from` is readable for 8 bytes.
+    /// The CPU supports `Self`; `from` is readable for 8 bytes.
     unsafe fn look_up(table: Self::Table, from: *const u8) -> Self::V;
     /// Sixteen E4M3 floats.
     ///
     /// # Safety
-    /// As for [`Isa`]; `from` is readable for 16 values.
+    /// The CPU supports `Self`; `from` is readable for 16 bytes.
     unsafe fn e4m3(from: *const u8) -> Self::V;
     /// `a · b + c` of single values, rounded like [`Isa::fma`].
     fn fma1(a: f32, b: f32, c: f32) -> f32;
 }
 
-/// Loads fewer than sixteen values, followed by zeros.
+/// Loads `count` values, followed by zeros.
 ///
 /// # Safety
-/// As for [`Isa`]. `count` values, fewer than sixteen, are readable.
+/// The CPU supports `I`; `from` is readable for `count` values, at most sixteen.
 #[inline(always)]
 pub(crate) unsafe fn load_part<I: Isa>(from: *const f32, count: usize) -> I::V {
     let mut lanes = [0.0; LANES];
-    // SAFETY: the contract of this function: `count` values are readable.
+    // SAFETY: the contract of this function; `lanes` is a new array of sixteen values.
     unsafe {
         std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count.min(LANES));
         I::load(lanes.as_ptr())
@@ -359,7 +357,7 @@ impl Isa for Portable {
     #[inline(always)]
     unsafe fn integers<const BITS: usize>(from: *const u8) -> Self::V {
         let mut bytes = [0_u8; 17];
-        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes, at most 16, are readable.
+        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes are readable, at most 16, so they fit `bytes`.
         unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), 2 * BITS) };
         let mut out = [0.0; LANES];
         for (lane, out) in out.iter_mut().enumerate() {

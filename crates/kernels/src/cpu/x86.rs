@@ -17,13 +17,13 @@ const DIGITS: [f32; LANES] = [
     0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
 ];
 
-/// `2 · BITS` bytes in the low end of a register; never reads after them.
+/// Loads `2 · BITS` bytes to the low end of a register, and does not read beyond them.
 ///
 /// # Safety
-/// `from` is readable for `2 · BITS` bytes.
+/// `from` is readable for `2 · BITS` bytes; `BITS` is 2, 3, 4, 5, 6 or 8.
 #[inline(always)]
 unsafe fn load_bytes<const BITS: usize>(from: *const u8) -> __m128i {
-    // SAFETY: the contract of this function: `2 · BITS` bytes are readable.
+    // SAFETY: the contract of this function: every read is inside the `2 · BITS` bytes. SSE2 is part of x86-64.
     unsafe {
         match BITS {
             8 => _mm_loadu_si128(from.cast()),
@@ -44,7 +44,7 @@ unsafe fn load_bytes<const BITS: usize>(from: *const u8) -> __m128i {
     }
 }
 
-/// 256-bit vectors with FMA and half-precision conversion.
+/// AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2;
 
@@ -55,7 +55,7 @@ impl Avx2 {
     /// The CPU supports AVX2.
     #[inline(always)]
     unsafe fn e4m3_half(codes: __m256i) -> __m256 {
-        // SAFETY: the contract of this function: AVX2 is enabled.
+        // SAFETY: the contract of this function.
         unsafe {
             let magnitude = _mm256_and_si256(codes, _mm256_set1_epi32(0x7f));
             let sign = _mm256_slli_epi32::<24>(_mm256_and_si256(codes, _mm256_set1_epi32(0x80)));
@@ -73,7 +73,7 @@ impl Avx2 {
     /// The CPU supports AVX2.
     #[inline(always)]
     unsafe fn look_up_half(table: Pair, codes: __m256i) -> __m256 {
-        // SAFETY: the contract of this function: AVX2 is enabled.
+        // SAFETY: the contract of this function.
         unsafe {
             let low = _mm256_permutevar8x32_ps(table[0], codes);
             let high = _mm256_permutevar8x32_ps(table[1], codes);
@@ -83,13 +83,15 @@ impl Avx2 {
         }
     }
 
-    /// The 16-bit windows that hold the integers of lanes `8 · HALF ..`, shifted into place but not masked.
+    /// The 16-bit windows that hold the integers of lanes `8 · HALF ..`, shifted into place but not masked. `HALF` is
+    /// 0 or 1.
     ///
     /// # Safety
-    /// The CPU supports AVX2.
+    /// The CPU supports AVX2; `HALF` is 0 or 1.
     #[inline(always)]
     unsafe fn windows<const BITS: usize, const HALF: usize>(bytes: __m256i) -> __m256i {
-        // SAFETY: the contract of this function: the tables hold 16 lanes; AVX2 is enabled.
+        // SAFETY: the CPU supports AVX2 by the contract of this function. `BYTES` has 64 bytes and `SHIFTS` 16
+        // values, of which each half reads its own.
         unsafe {
             let order = _mm256_loadu_si256(Layout::<BITS>::BYTES.as_ptr().add(32 * HALF).cast());
             let shifts = _mm256_loadu_si256(Layout::<BITS>::SHIFTS.as_ptr().add(8 * HALF).cast());
@@ -106,19 +108,19 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Pair {
-        // SAFETY: the contract of `Isa::splat`: AVX2 is enabled.
+        // SAFETY: the contract of `Isa::splat`: the CPU supports AVX2.
         unsafe { [_mm256_set1_ps(value); 2] }
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Pair {
-        // SAFETY: the contract of `Isa::load`: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load`: sixteen values are readable; the CPU supports AVX2.
         unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
     }
 
     #[inline(always)]
     unsafe fn store(to: *mut f32, value: Pair) {
-        // SAFETY: the contract of `Isa::store`: sixteen values are writable.
+        // SAFETY: the contract of `Isa::store`: sixteen values are writable; the CPU supports AVX2.
         unsafe {
             _mm256_storeu_ps(to, value[0]);
             _mm256_storeu_ps(to.add(8), value[1]);
@@ -127,7 +129,7 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> Pair {
-        // SAFETY: the contract of `Isa::load_f16`: sixteen values are readable; F16C is enabled.
+        // SAFETY: the contract of `Isa::load_f16`: sixteen values are readable; the CPU supports F16C.
         unsafe {
             [
                 _mm256_cvtph_ps(_mm_loadu_si128(from.cast())),
@@ -138,7 +140,7 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> Pair {
-        // SAFETY: the contract of `Isa::load_bf16`: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load_bf16`: sixteen values are readable; the CPU supports AVX2.
         unsafe {
             let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
             let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(8).cast()));
@@ -151,7 +153,7 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn load_i8(from: *const i8) -> Pair {
-        // SAFETY: the contract of `Isa::load_i8`: sixteen values are readable; AVX2 is enabled.
+        // SAFETY: the contract of `Isa::load_i8`: sixteen values are readable; the CPU supports AVX2.
         unsafe {
             let bytes = _mm_loadu_si128(from.cast());
             [
@@ -163,7 +165,7 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn store_f16(to: *mut u16, value: Pair) {
-        // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable; F16C is enabled.
+        // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable; the CPU supports F16C.
         // With a NaN, min and max return their second operand.
         unsafe {
             let (low, high) = (_mm256_set1_ps(-F16_MAX), _mm256_set1_ps(F16_MAX));
@@ -177,19 +179,19 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn add(a: Pair, b: Pair) -> Pair {
-        // SAFETY: the contract of `Isa::add`: AVX2 is enabled.
+        // SAFETY: the contract of `Isa::add`: the CPU supports AVX2.
         unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
     }
 
     #[inline(always)]
     unsafe fn mul(a: Pair, b: Pair) -> Pair {
-        // SAFETY: the contract of `Isa::mul`: AVX2 is enabled.
+        // SAFETY: the contract of `Isa::mul`: the CPU supports AVX2.
         unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
     }
 
     #[inline(always)]
     unsafe fn fma(a: Pair, b: Pair, c: Pair) -> Pair {
-        // SAFETY: the contract of `Isa::fma`: FMA is enabled.
+        // SAFETY: the contract of `Isa::fma`: the CPU supports FMA.
         unsafe {
             [
                 _mm256_fmadd_ps(a[0], b[0], c[0]),
@@ -200,13 +202,13 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn sum(value: Pair) -> f32 {
-        // SAFETY: the contract of `Isa::sum`: AVX2 is enabled.
+        // SAFETY: the contract of `Isa::sum`: the CPU supports AVX2.
         unsafe { sum8(_mm256_add_ps(value[0], value[1])) }
     }
 
     #[inline(always)]
     unsafe fn integers<const BITS: usize>(from: *const u8) -> Pair {
-        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes are readable; AVX2 is enabled.
+        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes are readable; the CPU supports AVX2.
         unsafe {
             let bytes = load_bytes::<BITS>(from);
             if BITS == 8 {
@@ -225,25 +227,25 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn nibbles(scale: f32, bias: f32) -> Self::Nibbles {
-        // SAFETY: the contract of `Isa::nibbles`: AVX2 is enabled.
+        // SAFETY: the contract of `Isa::nibbles`: the CPU supports AVX2.
         unsafe { (_mm256_set1_ps(scale), _mm256_set1_ps(bias)) }
     }
 
     #[inline(always)]
     unsafe fn scaled_nibbles((scale, bias): Self::Nibbles, from: *const u8) -> Pair {
-        // SAFETY: the contract of `Isa::scaled_nibbles`: eight bytes are readable; AVX2 is enabled.
+        // SAFETY: the contract of `Isa::scaled_nibbles`: eight bytes are readable; the CPU supports AVX2.
         unsafe { Self::fma(Self::integers::<4>(from), [scale; 2], [bias; 2]) }
     }
 
     #[inline(always)]
     unsafe fn table(entries: &[f32; LANES], scale: f32) -> Pair {
-        // SAFETY: the contract of `Isa::table`: AVX2 is enabled.
+        // SAFETY: the contract of `Isa::table`: the CPU supports AVX2.
         unsafe { Self::mul(Self::load(entries.as_ptr()), Self::splat(scale)) }
     }
 
     #[inline(always)]
     unsafe fn look_up(table: Pair, from: *const u8) -> Pair {
-        // SAFETY: the contract of `Isa::look_up`: eight bytes are readable; AVX2 is enabled.
+        // SAFETY: the contract of `Isa::look_up`: eight bytes are readable; the CPU supports AVX2.
         unsafe {
             let bytes = _mm256_broadcastsi128_si256(load_bytes::<4>(from));
             [
@@ -255,7 +257,7 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn e4m3(from: *const u8) -> Pair {
-        // SAFETY: the contract of `Isa::e4m3`: sixteen bytes are readable; AVX2 is enabled.
+        // SAFETY: the contract of `Isa::e4m3`: sixteen bytes are readable; the CPU supports AVX2.
         unsafe {
             let bytes = _mm_loadu_si128(from.cast());
             [
@@ -271,13 +273,13 @@ impl Isa for Avx2 {
     }
 }
 
-/// The lanes of half a vector: 4 apart, then 2, then 1.
+/// The sum of eight lanes: those 4 apart, then 2, then 1.
 ///
 /// # Safety
 /// The CPU supports AVX2.
 #[inline(always)]
 unsafe fn sum8(value: __m256) -> f32 {
-    // SAFETY: the contract of this function: AVX2 is enabled.
+    // SAFETY: the contract of this function.
     unsafe {
         let four = _mm_add_ps(
             _mm256_castps256_ps128(value),
@@ -289,7 +291,7 @@ unsafe fn sum8(value: __m256) -> f32 {
     }
 }
 
-/// 512-bit vectors.
+/// AVX-512 F, BW, DQ and VL, and what [`Avx2`] has.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512;
 
@@ -297,10 +299,10 @@ impl Avx512 {
     /// The 16-bit windows that hold the integers, shifted into place but not masked.
     ///
     /// # Safety
-    /// `from` is readable for `2 · BITS` bytes; the CPU supports AVX-512 BW.
+    /// The CPU supports AVX-512 F and BW; `from` is readable for `2 · BITS` bytes, and `BITS` is 2, 3, 4, 5 or 6.
     #[inline(always)]
     unsafe fn windows<const BITS: usize>(from: *const u8) -> __m512i {
-        // SAFETY: the contract of this function: `2 · BITS` bytes are readable; AVX-512 BW is enabled.
+        // SAFETY: the contract of this function; `BYTES` and `SHIFTS` have 64 bytes each.
         unsafe {
             let bytes = if BITS == 4 {
                 // Twice the eight bytes in every 128 bits; the copy is never selected. A load does it alone.
@@ -324,31 +326,31 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> __m512 {
-        // SAFETY: the contract of `Isa::splat`: AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::splat`: the CPU supports AVX-512.
         unsafe { _mm512_set1_ps(value) }
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> __m512 {
-        // SAFETY: the contract of `Isa::load`: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load`: sixteen values are readable; the CPU supports AVX-512.
         unsafe { _mm512_loadu_ps(from) }
     }
 
     #[inline(always)]
     unsafe fn store(to: *mut f32, value: __m512) {
-        // SAFETY: the contract of `Isa::store`: sixteen values are writable.
+        // SAFETY: the contract of `Isa::store`: sixteen values are writable; the CPU supports AVX-512.
         unsafe { _mm512_storeu_ps(to, value) }
     }
 
     #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> __m512 {
-        // SAFETY: the contract of `Isa::load_f16`: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load_f16`: sixteen values are readable; the CPU supports AVX-512.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
     }
 
     #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> __m512 {
-        // SAFETY: the contract of `Isa::load_bf16`: sixteen values are readable.
+        // SAFETY: the contract of `Isa::load_bf16`: sixteen values are readable; the CPU supports AVX-512.
         unsafe {
             let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
@@ -357,13 +359,13 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn load_i8(from: *const i8) -> __m512 {
-        // SAFETY: the contract of `Isa::load_i8`: sixteen values are readable; AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::load_i8`: sixteen values are readable; the CPU supports AVX-512.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))) }
     }
 
     #[inline(always)]
     unsafe fn store_f16(to: *mut u16, value: __m512) {
-        // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable; AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::store_f16`: sixteen values are writable; the CPU supports AVX-512.
         // With a NaN, min and max return their second operand.
         unsafe {
             let (low, high) = (_mm512_set1_ps(-F16_MAX), _mm512_set1_ps(F16_MAX));
@@ -375,25 +377,25 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn add(a: __m512, b: __m512) -> __m512 {
-        // SAFETY: the contract of `Isa::add`: AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::add`: the CPU supports AVX-512.
         unsafe { _mm512_add_ps(a, b) }
     }
 
     #[inline(always)]
     unsafe fn mul(a: __m512, b: __m512) -> __m512 {
-        // SAFETY: the contract of `Isa::mul`: AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::mul`: the CPU supports AVX-512.
         unsafe { _mm512_mul_ps(a, b) }
     }
 
     #[inline(always)]
     unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
-        // SAFETY: the contract of `Isa::fma`: AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::fma`: the CPU supports AVX-512.
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
 
     #[inline(always)]
     unsafe fn sum(value: __m512) -> f32 {
-        // SAFETY: the contract of `Isa::sum`: AVX-512 DQ is enabled.
+        // SAFETY: the contract of `Isa::sum`: the CPU supports AVX-512 DQ.
         unsafe {
             sum8(_mm256_add_ps(
                 _mm512_castps512_ps256(value),
@@ -404,7 +406,7 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn integers<const BITS: usize>(from: *const u8) -> __m512 {
-        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes are readable; AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::integers`: `2 · BITS` bytes are readable; the CPU supports AVX-512.
         unsafe {
             if BITS == 8 {
                 return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast())));
@@ -416,7 +418,7 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn nibbles(scale: f32, bias: f32) -> __m512 {
-        // SAFETY: the contract of `Isa::nibbles`: AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::nibbles`: the CPU supports AVX-512.
         unsafe {
             Self::fma(
                 Self::load(DIGITS.as_ptr()),
@@ -428,26 +430,26 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn scaled_nibbles(values: __m512, from: *const u8) -> __m512 {
-        // SAFETY: the contract of `Isa::scaled_nibbles`: eight bytes are readable.
+        // SAFETY: the contract of `Isa::scaled_nibbles`: eight bytes are readable; the CPU supports AVX-512.
         unsafe { Self::look_up(values, from) }
     }
 
     #[inline(always)]
     unsafe fn table(entries: &[f32; LANES], scale: f32) -> __m512 {
-        // SAFETY: the contract of `Isa::table`: AVX-512 is enabled.
+        // SAFETY: the contract of `Isa::table`: the CPU supports AVX-512.
         unsafe { Self::mul(Self::load(entries.as_ptr()), Self::splat(scale)) }
     }
 
     #[inline(always)]
     unsafe fn look_up(table: __m512, from: *const u8) -> __m512 {
-        // SAFETY: the contract of `Isa::look_up`: eight bytes are readable.
+        // SAFETY: the contract of `Isa::look_up`: eight bytes are readable; the CPU supports AVX-512.
         // The permutation uses only the low four bits of each lane.
         unsafe { _mm512_permutexvar_ps(Self::windows::<4>(from), table) }
     }
 
     #[inline(always)]
     unsafe fn e4m3(from: *const u8) -> __m512 {
-        // SAFETY: the contract of `Isa::e4m3`: sixteen bytes are readable; AVX-512 DQ is enabled.
+        // SAFETY: the contract of `Isa::e4m3`: sixteen bytes are readable; the CPU supports AVX-512 DQ.
         unsafe {
             let codes = _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()));
             let magnitude = _mm512_and_si512(codes, _mm512_set1_epi32(0x7f));

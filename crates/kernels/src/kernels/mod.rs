@@ -67,9 +67,9 @@ impl Kernels {
         self.dispatches.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Repacks a quantized weight into the layout of the int8 kernels, and releases the memory of the checkpoint file that
-    /// it was read from. The repacked weight takes as much memory. Returns the weight unchanged if it is dense, if
-    /// activations are f32, or if its format has no int8 kernel.
+    /// Repacks a quantized weight into the layout of the int8 kernels, and releases the memory of the checkpoint file
+    /// that it was read from. The repacked weight takes as much memory. Returns the weight unchanged if it is dense,
+    /// if activations are f32, or if its format has no int8 kernel.
     pub fn repack(&self, weight: Weight) -> Result<Weight, KernelError> {
         let Storage::Quantized(quantized) = weight.storage() else {
             return Ok(weight);
@@ -87,15 +87,15 @@ impl Kernels {
         })
     }
 
-    /// Moves the weights repacked so far to huge pages on a background thread, then calls `done`. This pays off only after
-    /// some dozen forward passes, so [`Kernels::repack`] does not do it.
+    /// Moves the weights repacked so far to huge pages on a background thread, then calls `done`. This pays off only
+    /// after some dozen forward passes, so [`Kernels::repack`] does not do it.
     pub fn promote_huge_pages(&self, done: impl FnOnce() + Send + 'static) {
         self.cpu.arena().promote_huge_pages(done);
     }
 
-    /// Calls `visit(row, values)` for every row of `x` on all threads and returns when all calls have returned. For work on
-    /// a result that is not an operation of the model, such as sampling. `visit` may change the row in place; `x` must not
-    /// be in use elsewhere.
+    /// Calls `visit(row, values)` for every row of `x` on all threads and returns when all calls have returned. For
+    /// work on a result that is not an operation of the model, such as sampling. `visit` may change the row in place;
+    /// `x` must not be in use elsewhere.
     pub fn for_each_row(
         &self,
         x: &Tensor,
@@ -106,9 +106,9 @@ impl Kernels {
         Ok(x.inplace_op1(&EachRow { cpu, visit })?)
     }
 
-    /// Runs `task` on an idle worker thread without waiting for it, or on the calling thread if there are no workers. For
-    /// tasks of a few microseconds that are not operations, such as waking readers: operations that are dispatched
-    /// meanwhile run without that worker.
+    /// Runs `task` on an idle worker thread without waiting for it, or on the calling thread if there are no workers.
+    /// For tasks of a few microseconds that are not operations, such as waking readers: operations that are
+    /// dispatched meanwhile run without that worker.
     pub fn spawn_background(&self, task: impl FnOnce() + Send + 'static) {
         self.cpu.spawn_background(Box::new(task));
     }

@@ -208,9 +208,9 @@ impl Kernels {
         })
     }
 
-    /// Normalizes the queries and keys in `qkv`, applies RoPE to them, writes keys and values to the cache, and returns the
-    /// queries, `[T, heads · head_dim]`. A row of `qkv` holds `heads · head_dim` queries, `kv_heads · head_dim` keys and
-    /// `kv_heads · value_dim` values.
+    /// Normalizes the queries and keys in `qkv`, applies RoPE to them, writes keys and values to the cache, and
+    /// returns the queries, `[T, heads · head_dim]`. A row of `qkv` holds `heads · head_dim` queries,
+    /// `kv_heads · head_dim` keys and `kv_heads · value_dim` values.
     ///
     /// `slots[t]`, which is block · block_size + offset, is where row `t` is written; slots must be distinct.
     pub fn rope_and_cache(
@@ -257,7 +257,7 @@ impl Kernels {
         }
         check_indices(OP, "slot", slots, shape.blocks * shape.block_size)?;
         check_distinct(OP, slots)?;
-        let job = rope::RopeAndCache {
+        let args = rope::RopeAndCache {
             qkv: qkv.as_slice(),
             spec,
             norms,
@@ -265,9 +265,8 @@ impl Kernels {
             cache,
             slots,
         };
-        // SAFETY: the contract of `rope_and_cache`: slots are distinct and in the cache (checked above), which is borrowed
-        // mutably, so nothing else uses it.
-        let out = unsafe { rope::rope_and_cache(&self.cpu, &job) };
+        // SAFETY: slots are distinct, as checked above, and the cache is borrowed mutably, so no other thread uses it.
+        let out = unsafe { rope::rope_and_cache(&self.cpu, &args) };
         to_tensor(out, qkv.rows, q_width)
     }
 
@@ -306,7 +305,8 @@ impl Kernels {
         to_tensor(out, indices.len(), x.width)
     }
 
-    /// Paged attention of the rows of each span over its blocks: `[T, heads · head_dim]` gives `[T, heads · value_dim]`.
+    /// Paged attention of the rows of each span over its blocks: `[T, heads · head_dim]` gives
+    /// `[T, heads · value_dim]`.
     ///
     /// Spans are in ascending order of their rows. Rows that belong to no span are zeros in the result.
     pub fn attention(

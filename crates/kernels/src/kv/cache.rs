@@ -49,10 +49,10 @@ impl KvShape {
 /// Memory is reserved but not committed: a block takes none until it is written.
 ///
 /// Keys are laid out `[block, head, element, position]` and values `[block, head, position, element]`: scores of
-/// consecutive positions and the weighted sum of values both run over contiguous memory. The positions of a block
-/// and the elements of a value are padded to a multiple of 16, so multiples of 16 waste no memory. The bf16 scales of
-/// [`KvCacheDtype::Int8`] follow the elements of each head of a block: `[run, position]` for keys, `[position, run]` for
-/// values.
+/// consecutive positions and the weighted sum of values both run over contiguous memory. The positions of a block and
+/// the elements of a value are padded to a multiple of 16, so multiples of 16 waste no memory. The bf16 scales of
+/// [`KvCacheDtype::Int8`] follow the elements of each head of a block: `[run, position]` for keys, `[position, run]`
+/// for values.
 #[derive(Debug)]
 pub struct KvCache {
     shape: KvShape,
@@ -140,9 +140,12 @@ impl KvCache {
 
     /// Stores the keys and values `[kv_heads * dim]` of one position at `slot` = block · block_size + offset.
     ///
+    /// # Panics
+    /// If the slot is outside the cache, or `key` or `value` have the wrong length.
+    ///
     /// # Safety
-    /// No other thread writes this slot or reads its block at the same time. Other slots, of the same block too, may be
-    /// written.
+    /// No other thread writes this slot or reads its block at the same time. Other slots, also of the same block, may
+    /// be written.
     pub(crate) unsafe fn write(&self, slot: usize, key: &[f32], value: &[f32]) {
         let shape = self.shape;
         assert_eq!(key.len(), shape.kv_heads * shape.key_dim);
@@ -151,7 +154,7 @@ impl KvCache {
             .chunks_exact(shape.key_dim)
             .zip(value.chunks_exact(shape.value_dim));
         for (head, (key, value)) in heads.enumerate() {
-            // SAFETY: the contract of this function.
+            // SAFETY: the contract of this function is that of `write_head` for every head.
             unsafe { self.write_head(slot, head, key, value) };
         }
     }
@@ -159,12 +162,12 @@ impl KvCache {
     /// Stores the key and the value of one head of one position.
     ///
     /// # Safety
-    /// As [`KvCache::write`], for this head of the slot.
+    /// As for [`KvCache::write`], for this head of the slot.
     pub(crate) unsafe fn write_head(&self, slot: usize, head: usize, key: &[f32], value: &[f32]) {
         let shape = self.shape;
         assert_eq!((key.len(), value.len()), (shape.key_dim, shape.value_dim));
         let (block, offset) = (slot / shape.block_size, slot % shape.block_size);
-        let slot_memory = CacheSlot {
+        let cache_slot = CacheSlot {
             dtype: self.dtype,
             keys: self.at(&self.keys, block, head),
             values: self.at(&self.values, block, head),
@@ -172,8 +175,10 @@ impl KvCache {
             stride: self.stride(),
             value_stride: self.value_stride(),
         };
-        // SAFETY: the CPU supports the detected level; the slot_memory is inside the maps and no other thread uses it.
-        unsafe { write(self.level, &slot_memory, key, value) }
+        // SAFETY: the CPU supports `self.level`, which was detected. The pointers are tiles of this cache, as `at`
+        // asserts, and the lengths are those of its shape. Maps are page-aligned and tiles a multiple of 16 bytes, so
+        // they are aligned for f32. No other thread accesses the slot, by the contract of this function.
+        unsafe { write(self.level, &cache_slot, key, value) }
     }
 
     /// One element of a key as f32.
@@ -181,7 +186,7 @@ impl KvCache {
         let (stride, dim) = (self.stride(), self.shape.key_dim);
         assert!(offset < stride && element < dim);
         let scale = (dim * stride, element / GROUP * stride + offset);
-        // SAFETY: inside the head's part, as asserted.
+        // SAFETY: `keys` is a tile of this cache; element and scale are inside it by the assertion.
         unsafe { self.element(self.keys(block, head), element * stride + offset, scale) }
     }
 
@@ -191,16 +196,18 @@ impl KvCache {
         assert!(offset < stride && element < self.shape.value_dim);
         let runs = self.dtype.scales(self.shape.value_dim);
         let scale = (stride * width, offset * runs + element / GROUP);
-        // SAFETY: inside the head's part, as asserted.
+        // SAFETY: `values` is a tile of this cache; element and scale are inside it by the assertion.
         unsafe { self.element(self.values(block, head), offset * width + element, scale) }
     }
 
-    /// Element `index` of the `scale.0` elements from `start`, whose scale is number `scale.1` after them.
+    /// Element `index` of the tile at `start`. The tile has `scale.0` elements; `scale.1` is the index of the scale
+    /// among the scales that follow them.
     ///
     /// # Safety
-    /// `start` is a head of this cache's keys or values, and both `index` and the scale are inside it.
+    /// `start` is a tile of this cache's keys or values, element and scale are inside it, and no thread writes them.
     unsafe fn element(&self, start: *const u8, index: usize, scale: (usize, usize)) -> f32 {
-        // SAFETY: the contract of this function; maps are page-aligned and zeroed at first, and any bits are a value.
+        // SAFETY: the contract of this function. Maps are zeroed when created, hence initialized, and byte arrays
+        // need no alignment.
         unsafe {
             let half = |from: *const u8| u16::from_ne_bytes(from.cast::<[u8; 2]>().read());
             match self.dtype {

@@ -20,7 +20,8 @@ pub struct KvSpan<'a> {
     pub rows: Range<usize>,
     /// Position of the first of these rows; the others follow it.
     pub first_position: usize,
-    /// Physical block of each run of `block_size` positions. [`u32::MAX`] is the null block, for positions outside the sliding window.
+    /// Physical block of each run of `block_size` positions. [`u32::MAX`] is the null block, for positions outside
+    /// the sliding window.
     pub blocks: &'a [u32],
     /// The positions that a row attends to.
     pub mask: Mask,

@@ -47,7 +47,8 @@ impl Weight {
         })
     }
 
-    /// A quantized weight: `weight` holds `rows` bitstreams (see [`quant`]), `scales` and `biases` one element per group.
+    /// A quantized weight: `weight` holds `rows` bitstreams (see [`quant`]), `scales` and `biases` one element per
+    /// group.
     ///
     /// `biases` have the type of the scales. `global_scale` is the per-tensor scale of nvfp4; see [`quant`].
     #[expect(
@@ -142,7 +143,7 @@ impl Weight {
         self.rows
     }
 
-    /// FusedLinearInput features.
+    /// Input features.
     pub fn cols(&self) -> usize {
         self.cols
     }

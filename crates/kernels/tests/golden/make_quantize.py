@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""make_quantize.py: write quantize.safetensors beside this script: rows of floats and what MLX quantizes them to.
+"""make_quantize.py: write quantize.safetensors to the directory of this script: rows of floats, quantized by MLX.
 
     pip install "mlx[cpu]"
 

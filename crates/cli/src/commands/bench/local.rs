@@ -34,12 +34,12 @@ pub fn measure(
             runs.push(Speeds::of(&timings, prompt_tokens * batch));
         }
     }
-    let mut row = Row::of(batch, prompt_tokens, gen_tokens, &runs);
+    let mut row = Row::from_runs(batch, prompt_tokens, gen_tokens, &runs);
     row.peak_rss_bytes = Some(mlxm_engine::peak_resident_bytes());
     Ok(row)
 }
 
-/// Submits a batch and notes when each of its tokens came.
+/// Submits a batch and records the time of each token.
 fn submit(bench: &Bench, engine: &Engine, batch: usize, run: usize) -> anyhow::Result<Vec<Timing>> {
     let vocab_size = engine.info().vocab_size as u64;
     let mut random = SplitMix64::of(batch, run);
@@ -74,10 +74,10 @@ fn submit(bench: &Bench, engine: &Engine, batch: usize, run: usize) -> anyhow::R
             .map(|reader| {
                 let times = reader
                     .join()
-                    .map_err(|_| anyhow::anyhow!("a reader of the benchmark panicked"))??;
+                    .map_err(|_| anyhow::anyhow!("a benchmark thread panicked"))??;
                 Ok(Timing {
                     times,
-                    tokens_per_piece: 1.0,
+                    tokens_per_delta: 1.0,
                 })
             })
             .collect()

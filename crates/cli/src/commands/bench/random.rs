@@ -1,16 +1,16 @@
-//! Randomness for prompts; their content does not matter, that they differ does.
+//! Random numbers for prompts that differ, so that no prefix cache applies.
 
-/// A small generator. See <https://doi.org/10.1145/2714064.2660195>.
+/// SplitMix64 random number generator. See <https://doi.org/10.1145/2714064.2660195>.
 #[derive(Debug)]
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// One for each run of each batch.
+    /// Seeded with the batch size and run.
     pub fn of(batch: usize, run: usize) -> Self {
         Self((run * 1_000_003 + batch) as u64)
     }
 
-    /// A number from 0 to `bound` − 1.
+    /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }

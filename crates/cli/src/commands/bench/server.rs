@@ -1,4 +1,4 @@
-//! Measuring a running server.
+//! Benchmarks a running server.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,9 @@ use super::random::SplitMix64;
 use super::speeds::{Speeds, Timing};
 use super::{Bench, Row};
 use crate::context::Context;
-use crate::remote::{Arrival, Chunk, Client, Endpoint, Next, RemoteError, Stream};
+use crate::remote::{Chunk, Client, Endpoint, RemoteError, Stream, StreamItem, StreamPoll};
 
-/// Prompts are made of these: most vocabularies have each as one token.
+/// Words of the prompts: a single token each in most vocabularies.
 const WORDS: [&str; 32] = [
     "time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world",
     "school", "state", "family", "student", "group", "country", "problem", "hand", "part", "place",
@@ -19,29 +19,29 @@ const WORDS: [&str; 32] = [
     "home",
 ];
 
-/// How many words the prompts have from which the length of others is told.
+/// Prompt lengths in words used to estimate tokens per word.
 const SAMPLES: [usize; 2] = [32, 96];
 
-/// Without anything to do in between, a wait may be long.
+/// Timeout of a single wait.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// A model of a server, and how many tokens its prompts have.
-pub struct Server<'a> {
+/// A server's model and its estimated tokens per word.
+pub struct ServerBench<'a> {
     client: &'a Client,
     model: String,
-    /// Tokens of a prompt without words, and of each word.
+    /// Fixed tokens per prompt, and tokens per word.
     length: (f64, f64),
 }
 
-/// What a request came to.
+/// Result of a request.
 struct Outcome {
     timing: Timing,
     prompt_tokens: usize,
     generated_tokens: usize,
 }
 
-impl<'a> Server<'a> {
-    /// Learns from two short requests how long prompts are.
+impl<'a> ServerBench<'a> {
+    /// Estimates tokens per word with two short requests.
     pub fn new(context: &Context, client: &'a Client, model: String) -> anyhow::Result<Self> {
         let mut server = Self {
             client,
@@ -51,7 +51,7 @@ impl<'a> Server<'a> {
         let mut counts = Vec::new();
         for words in SAMPLES {
             let prompt = prompt(&mut SplitMix64::of(0, words), words);
-            let outcome = server.ask(context, &[prompt], 1)?;
+            let outcome = server.send(context, &[prompt], 1)?;
             counts.push(outcome[0].prompt_tokens as f64);
         }
         let each = (counts[1] - counts[0]) / (SAMPLES[1] - SAMPLES[0]) as f64;
@@ -61,7 +61,7 @@ impl<'a> Server<'a> {
         Ok(server)
     }
 
-    /// Measures `batch` requests at once.
+    /// Measures `batch` concurrent requests.
     pub fn measure(&self, bench: &Bench, context: &Context, batch: usize) -> anyhow::Result<Row> {
         let gen_tokens = bench.gen_tokens as usize;
         let (fixed, each) = self.length;
@@ -74,7 +74,7 @@ impl<'a> Server<'a> {
         for run in 0..=usize::from(bench.repeat) {
             let mut random = SplitMix64::of(batch, run);
             let prompts: Vec<String> = (0..batch).map(|_| prompt(&mut random, words)).collect();
-            let outcomes = self.ask(context, &prompts, gen_tokens)?;
+            let outcomes = self.send(context, &prompts, gen_tokens)?;
             if run == 0 {
                 continue;
             }
@@ -89,11 +89,11 @@ impl<'a> Server<'a> {
         let mean = |tokens: usize| (tokens as f64 / requests as f64).round() as usize;
         if generated_tokens < requests * gen_tokens {
             context.output.warn(&format!(
-                "batch {batch}: the answers have {} tokens on average instead of {gen_tokens}: the server ends them early",
+                "batch {batch}: completions have {} tokens on average instead of {gen_tokens}: the server stopped them early",
                 mean(generated_tokens)
             ));
         }
-        Ok(Row::of(
+        Ok(Row::from_runs(
             batch,
             mean(prompt_tokens),
             mean(generated_tokens),
@@ -101,8 +101,8 @@ impl<'a> Server<'a> {
         ))
     }
 
-    /// Sends all requests at once and waits for all answers.
-    fn ask(
+    /// Sends all requests concurrently and waits for the completions.
+    fn send(
         &self,
         context: &Context,
         prompts: &[String],
@@ -124,7 +124,7 @@ impl<'a> Server<'a> {
                 self.client.stream(Endpoint::Completion.route(), &body)
             })
             .collect();
-        // What came is stamped when it comes, so one stream can be read after the other.
+        // Items carry their arrival time, so the streams can be read one after another.
         streams
             .iter()
             .map(|stream| read(stream, &self.client.url(), context, start))
@@ -140,19 +140,19 @@ fn prompt(random: &mut SplitMix64, words: usize) -> String {
 fn read(stream: &Stream, url: &str, context: &Context, start: Instant) -> anyhow::Result<Outcome> {
     let mut times: Vec<Duration> = Vec::new();
     let mut usage = None;
-    let mut ended = false;
+    let mut finished = false;
     loop {
         let (data, at) = match stream.next_timeout(WAIT).context("while measuring")? {
-            Next::Pending => continue,
-            Next::Arrival(Arrival::Warning(warning)) => {
-                context.warn_of_server(&warning);
+            StreamPoll::Pending => continue,
+            StreamPoll::Item(StreamItem::Warning(warning)) => {
+                context.warn_from_server(&warning);
                 continue;
             }
-            Next::Arrival(Arrival::Event(data, at)) => (data, at),
-            Next::Ended if ended => break,
-            Next::Ended => {
-                let reason = "the connection closed before its end";
-                return Err(RemoteError::Cut(reason.to_owned()).into());
+            StreamPoll::Item(StreamItem::Event(data, at)) => (data, at),
+            StreamPoll::Closed if finished => break,
+            StreamPoll::Closed => {
+                let reason = "the connection closed before the end of the stream";
+                return Err(RemoteError::Truncated(reason.to_owned()).into());
             }
         };
         let Some(chunk) = Chunk::parse(&data, url)? else {
@@ -160,24 +160,24 @@ fn read(stream: &Stream, url: &str, context: &Context, start: Instant) -> anyhow
         };
         usage = chunk.usage.or(usage);
         for choice in &chunk.choices {
-            // Before the first text, an empty piece only says that there is an answer; later, that a token has none.
-            let is_token =
-                !choice.text().is_empty() || (choice.finish_reason.is_none() && !times.is_empty());
+            // An empty delta before the first text only announces the role; after it, it is a token without text.
+            let is_token = !choice.content().is_empty()
+                || (choice.finish_reason.is_none() && !times.is_empty());
             if is_token {
                 times.push(at.duration_since(start));
             }
-            ended |= choice.finish_reason.is_some();
+            finished |= choice.finish_reason.is_some();
         }
     }
     if times.is_empty() {
-        bail!("the server sent an answer without text, so there is nothing to time");
+        bail!("the server sent a completion without text, which cannot be timed");
     }
     let counts = usage.and_then(|usage| usage.prompt_tokens.zip(usage.completion_tokens));
     let (prompt_tokens, generated_tokens) =
-        counts.context("the server does not tell how many tokens a request had (usage)")?;
+        counts.context("the server did not report token usage")?;
     Ok(Outcome {
         timing: Timing {
-            tokens_per_piece: generated_tokens as f64 / times.len() as f64,
+            tokens_per_delta: generated_tokens as f64 / times.len() as f64,
             times,
         },
         prompt_tokens,

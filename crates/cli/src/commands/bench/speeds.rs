@@ -1,17 +1,17 @@
-//! From the times of tokens to speeds.
+//! Throughput and latency from token timestamps.
 
 use std::time::Duration;
 
-/// When the tokens of a request came, since the requests of its batch were submitted.
+/// Token timestamps of a request, relative to the submission of its batch.
 #[derive(Debug, Clone)]
 pub struct Timing {
-    /// One for each piece that came.
+    /// One for each received delta.
     pub times: Vec<Duration>,
-    /// Tokens of a piece, which is one in this process and may be more from a server.
-    pub tokens_per_piece: f64,
+    /// Mean tokens per delta: 1 in this process, possibly more from a server.
+    pub tokens_per_delta: f64,
 }
 
-/// What is measured of a batch.
+/// Throughput and latency of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Speeds {
     pub prefill_tps: f64,
@@ -20,7 +20,7 @@ pub struct Speeds {
 }
 
 impl Speeds {
-    /// Of a batch with so many tokens in all prompts.
+    /// Computes them for a batch with `prompt_tokens` in all prompts together.
     pub fn of(timings: &[Timing], prompt_tokens: usize) -> Self {
         let seconds = |time: Option<&Duration>| time.map(Duration::as_secs_f64);
         let firsts: Vec<f64> = timings
@@ -33,20 +33,20 @@ impl Speeds {
             .collect();
         let smallest = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
         let largest = |times: &[f64]| times.iter().copied().fold(0.0, f64::max);
-        // A token that comes at `from` was computed before.
+        // A token received at `from` was computed before.
         let rate = |from: f64, to: f64| {
             let tokens = |timing: &Timing| {
                 let within = |time: &&Duration| {
                     let time = time.as_secs_f64();
                     time > from && time <= to
                 };
-                timing.times.iter().filter(within).count() as f64 * timing.tokens_per_piece
+                timing.times.iter().filter(within).count() as f64 * timing.tokens_per_delta
             };
             timings.iter().map(tokens).sum::<f64>() / (to - from)
         };
         let (all_started, first_ended) = (largest(&firsts), smallest(&lasts));
-        // When the first request ends before the last one starts, all of them never generate together: then the rate
-        // from the first token to the last one is what there is.
+        // If the first request ends before the last one has its first token, they never all decode at the same time;
+        // use the time from the first token to the last one instead.
         let decode_tps = if first_ended > all_started {
             rate(all_started, first_ended)
         } else {
@@ -64,7 +64,7 @@ impl Speeds {
     }
 }
 
-/// The middle value, or the one between the two middles.
+/// The median; 0 without values.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -83,12 +83,12 @@ mod tests {
         let times = times.iter();
         Timing {
             times: times.map(|time| Duration::from_secs_f64(*time)).collect(),
-            tokens_per_piece: 1.0,
+            tokens_per_delta: 1.0,
         }
     }
 
     #[test]
-    fn speeds_come_from_the_time_when_all_generate() {
+    fn decode_speed_is_measured_while_all_requests_decode() {
         let timings = [
             seconds(&[1.0, 1.5, 2.5, 3.5]),
             seconds(&[2.0, 3.0, 4.0, 5.0]),
@@ -101,21 +101,21 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_several_tokens_count_as_such() {
+    fn deltas_of_several_tokens_count_as_several() {
         let mut timing = seconds(&[1.0, 2.0, 3.0]);
-        timing.tokens_per_piece = 1.5;
+        timing.tokens_per_delta = 1.5;
         assert!((Speeds::of(&[timing], 1).decode_tps - 1.5).abs() < 1e-9);
     }
 
     #[test]
-    fn requests_that_never_overlap_still_have_a_rate() {
+    fn requests_that_never_overlap_have_a_decode_speed() {
         let timings = [seconds(&[1.0, 2.0]), seconds(&[3.0, 4.0])];
         assert!((Speeds::of(&timings, 1).decode_tps - 1.0).abs() < 1e-9);
         assert_eq!(Speeds::of(&[seconds(&[1.0])], 1).decode_tps, 0.0);
     }
 
     #[test]
-    fn medians() {
+    fn median_averages_the_two_middle_values() {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![4.0, 1.0]), 2.5);
     }

@@ -1,8 +1,7 @@
-//! Small llama checkpoints that say what a test wants.
+//! Small llama checkpoints that generate a known token sequence.
 //!
-//! The residual stream holds the current token as a one-hot row: attention and feed-forward have zero weights, the
-//! embedding is the identity, and the output matrix maps each token to the one that follows it. The engine runs such a
-//! model like any other, and a test knows every token of the answer.
+//! The residual stream holds the current token as a one-hot vector: attention and MLP weights are zero, the embedding
+//! is the identity, and `lm_head` maps each token to the next one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +10,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
-/// Tokens behind the 256 bytes; the first three are special.
+/// Tokens added to the 256 bytes; the first three are special.
 pub const ADDED_TOKENS: [&str; 5] = [
     "<|endoftext|>",
     "<|im_start|>",
@@ -25,11 +24,11 @@ const HEADS: usize = 2;
 const HEAD_DIM: usize = 16;
 const INTERMEDIATE_SIZE: usize = 64;
 
-/// A chat template in the form most models use.
+/// A ChatML template.
 pub const CHAT_TEMPLATE: &str = "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}\
 <|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
-/// A checkpoint to be written.
+/// A checkpoint in memory.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     pub config: Value,
@@ -61,7 +60,7 @@ impl Tensor {
     }
 }
 
-/// The id of a character or added token.
+/// The ID of a single-byte character or added token.
 pub fn token_id(token: &str) -> usize {
     if let Some(index) = ADDED_TOKENS.iter().position(|added| *added == token) {
         return 256 + index;
@@ -71,8 +70,8 @@ pub fn token_id(token: &str) -> usize {
 }
 
 impl Checkpoint {
-    /// Answers with these tokens after a line end, which is how the prompt of a chat ends, and then stops.
-    /// No token may occur twice: what follows a token is all the model knows.
+    /// Generates these tokens after a newline, which ends the chat prompt, and then stops. No token may occur twice,
+    /// because the next token depends only on the last one.
     pub fn saying(tokens: &[&str]) -> Self {
         let chain: Vec<usize> = std::iter::once("\n")
             .chain(tokens.iter().copied())
@@ -87,7 +86,7 @@ impl Checkpoint {
         )
     }
 
-    /// Answers `abcabcabc…` without end.
+    /// Generates `abcabcabc…` endlessly.
     pub fn endless() -> Self {
         Self::following(
             &[("\n", "a"), ("a", "b"), ("b", "c"), ("c", "a")]
@@ -95,28 +94,28 @@ impl Checkpoint {
         )
     }
 
-    /// Answers the last character of the prompt without end.
+    /// Repeats the last character of the prompt endlessly.
     pub fn echoing() -> Self {
         let pairs: Vec<(usize, usize)> = (0..256).map(|token| (token, token)).collect();
         Self::following(&pairs)
     }
 
-    /// After the first token of each pair comes the second; after any other, the end of the turn.
+    /// The first token of each pair is followed by the second, any other token by the end of the turn.
     fn following(pairs: &[(usize, usize)]) -> Self {
         let mut embedding = Tensor::zeros(&[VOCAB_SIZE, HIDDEN_SIZE]);
-        let mut head = Tensor::zeros(&[VOCAB_SIZE, HIDDEN_SIZE]);
+        let mut lm_head = Tensor::zeros(&[VOCAB_SIZE, HIDDEN_SIZE]);
         for token in 0..VOCAB_SIZE {
             embedding.values[token * HIDDEN_SIZE + token] = 1.0;
             let next = pairs
                 .iter()
                 .find(|(from, _)| *from == token)
                 .map_or(token_id("<|im_end|>"), |(_, to)| *to);
-            head.values[next * HIDDEN_SIZE + token] = 1.0;
+            lm_head.values[next * HIDDEN_SIZE + token] = 1.0;
         }
         let width = HEADS * HEAD_DIM;
         let tensors = [
             ("model.embed_tokens.weight", embedding),
-            ("lm_head.weight", head),
+            ("lm_head.weight", lm_head),
             ("model.norm.weight", Tensor::ones(&[HIDDEN_SIZE])),
             (
                 "model.layers.0.input_layernorm.weight",
@@ -180,7 +179,7 @@ impl Checkpoint {
         }
     }
 
-    /// Writes the checkpoint as a folder.
+    /// Writes the checkpoint to a directory.
     pub fn write(&self, folder: &Path) {
         std::fs::create_dir_all(folder).unwrap();
         write_json(&folder.join("config.json"), &self.config);
@@ -229,7 +228,7 @@ pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) {
     safetensors::serialize_to_file(views, None, path).unwrap();
 }
 
-/// A byte-level tokenizer without merges: each byte is a token of the same id.
+/// A byte-level tokenizer without merges: the ID of each byte is its value.
 fn tokenizer() -> Value {
     let vocabulary: serde_json::Map<String, Value> = (0..=255_u8)
         .map(|byte| (byte_character(byte).to_string(), Value::from(byte)))
@@ -253,7 +252,7 @@ fn tokenizer() -> Value {
     })
 }
 
-/// The printable character that byte-level vocabularies write for a byte.
+/// The printable character for a byte in byte-level vocabularies.
 fn byte_character(byte: u8) -> char {
     let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     if printable(byte) {

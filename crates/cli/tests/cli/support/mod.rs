@@ -1,4 +1,4 @@
-//! What the tests of the command share: processes in surroundings of their own, and small checkpoints.
+//! Isolated environments, processes and small checkpoints.
 
 pub mod checkpoint;
 pub mod server;
@@ -11,12 +11,12 @@ use tempfile::TempDir;
 
 pub use checkpoint::Checkpoint;
 
-/// A home folder of its own: no model, token or setting of this machine shows through.
-pub struct Surroundings {
+/// A temporary home directory, isolated from models, tokens and settings of this machine.
+pub struct TestEnv {
     folder: TempDir,
 }
 
-impl Surroundings {
+impl TestEnv {
     pub fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -27,12 +27,12 @@ impl Surroundings {
         self.folder.path()
     }
 
-    /// Where local models are.
+    /// The local models directory.
     pub fn models(&self) -> PathBuf {
         self.path().join("mlxm/models")
     }
 
-    /// Where the hub's cache is.
+    /// The Hugging Face cache.
     pub fn cache(&self) -> PathBuf {
         self.path().join("hf/hub")
     }
@@ -55,7 +55,7 @@ impl Surroundings {
         command
     }
 
-    /// As [`Self::command`], but the network may be used.
+    /// Like [`Self::command`], but online.
     pub fn online(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("mlxm"));
         self.environment(&mut command);
@@ -67,7 +67,7 @@ impl Surroundings {
         Outcome::of(&mut self.command(arguments))
     }
 
-    /// A checkpoint at `models/NAME`.
+    /// Writes a checkpoint to `models/NAME`.
     pub fn local_model(&self, name: &str, checkpoint: &Checkpoint) -> PathBuf {
         let folder = self.models().join(name);
         checkpoint.write(&folder);
@@ -75,7 +75,7 @@ impl Surroundings {
     }
 }
 
-/// What a process did.
+/// Exit code and output of a process.
 #[derive(Debug)]
 pub struct Outcome {
     pub code: Option<i32>,
@@ -126,7 +126,16 @@ impl From<Output> for Outcome {
     }
 }
 
-/// The converted starter model, where the test runner provides it.
-pub fn starter_model() -> Option<PathBuf> {
-    std::env::var_os("MLXM_STARTER_MODEL").map(PathBuf::from)
+/// The converted starter model.
+#[track_caller]
+pub fn starter_model() -> PathBuf {
+    let Some(path) = std::env::var_os("MLXM_STARTER_MODEL").map(PathBuf::from) else {
+        panic!("MLXM_STARTER_MODEL is not set: run `cargo xtask test --only rust`");
+    };
+    assert!(
+        path.join("config.json").is_file(),
+        "no model in {}: run `cargo xtask test --only starter`",
+        path.display()
+    );
+    path
 }

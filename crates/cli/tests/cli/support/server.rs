@@ -1,4 +1,4 @@
-//! A server that speaks OpenAI's protocol over a plain socket, so that a test decides about every byte and every cut.
+//! A fake OpenAI-compatible server on a plain socket, so that tests control every byte and disconnect.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,34 +8,34 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Far beyond what any step takes; only a hang reaches it.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Far longer than any step; only reached if the client hangs.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A request that came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Received {
     pub path: String,
     pub authorization: Option<String>,
-    /// `null` without one.
+    /// `null` without a body.
     pub body: Value,
 }
 
-/// What is sent back.
+/// A response.
 pub struct Reply {
     head: String,
-    pieces: Vec<Vec<u8>>,
+    chunks: Vec<Vec<u8>>,
     end: End,
 }
 
 #[derive(Clone, Copy)]
 enum End {
-    /// As the protocol wants it.
-    Proper,
+    /// The response is complete.
+    Complete,
     /// The connection closes before the response is complete.
     Cut,
-    /// The last piece comes again and again until nobody listens.
+    /// The last chunk is repeated until the client disconnects.
     Endless,
-    /// Nothing more comes, and the connection stays open until the other side closes it.
+    /// Nothing more is sent; the connection stays open until the client disconnects.
     Silent,
 }
 
@@ -49,18 +49,20 @@ impl Reply {
     pub fn text(status: u16, body: &str) -> Self {
         Self {
             head: format!("HTTP/1.1 {status} Status\r\ncontent-type: application/json\r\n"),
-            pieces: vec![body.as_bytes().to_vec()],
-            end: End::Proper,
+            chunks: vec![body.as_bytes().to_vec()],
+            end: End::Complete,
         }
     }
 
-    /// These pieces, each in a chunk of its own.
-    pub fn stream<T: AsRef<[u8]>>(pieces: impl IntoIterator<Item = T>) -> Self {
-        let pieces = pieces.into_iter();
+    /// An event stream; each item is a chunk of the transfer encoding.
+    pub fn stream<T: AsRef<[u8]>>(chunks: impl IntoIterator<Item = T>) -> Self {
         Self {
             head: "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n".to_owned(),
-            pieces: pieces.map(|piece| piece.as_ref().to_vec()).collect(),
-            end: End::Proper,
+            chunks: chunks
+                .into_iter()
+                .map(|chunk| chunk.as_ref().to_vec())
+                .collect(),
+            end: End::Complete,
         }
     }
 
@@ -91,28 +93,28 @@ impl Reply {
         }
     }
 
-    /// Sends it; true when the other side closed the connection first.
+    /// Sends the response; true if the client disconnected first.
     fn send(&self, mut stream: &TcpStream) -> io::Result<bool> {
         let head = &self.head;
         write!(
             stream,
             "{head}transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
         )?;
-        let chunk = |piece: &[u8]| -> io::Result<()> {
-            let mut bytes = format!("{:x}\r\n", piece.len()).into_bytes();
-            bytes.extend_from_slice(piece);
+        let send_chunk = |chunk: &[u8]| -> io::Result<()> {
+            let mut bytes = format!("{:x}\r\n", chunk.len()).into_bytes();
+            bytes.extend_from_slice(chunk);
             bytes.extend_from_slice(b"\r\n");
             let mut stream = stream;
             stream.write_all(&bytes)
         };
-        for piece in &self.pieces {
-            chunk(piece)?;
+        for chunk in &self.chunks {
+            send_chunk(chunk)?;
         }
         match self.end {
-            End::Proper => stream.write_all(b"0\r\n\r\n").map(|()| false),
+            End::Complete => stream.write_all(b"0\r\n\r\n").map(|()| false),
             End::Cut => Ok(false),
             End::Endless => {
-                while chunk(self.pieces.last().unwrap()).is_ok() {
+                while send_chunk(self.chunks.last().unwrap()).is_ok() {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 Ok(true)
@@ -127,52 +129,52 @@ impl Reply {
 }
 
 /// The server; it runs until the test ends.
-pub struct ChatServer {
+pub struct FakeServer {
     address: String,
     received: Arc<Mutex<Vec<Received>>>,
-    hang_ups: Receiver<()>,
+    disconnects: Receiver<()>,
 }
 
-type Answers = dyn Fn(&Received) -> Reply + Send + Sync;
+type Handler = dyn Fn(&Received) -> Reply + Send + Sync;
 
-impl ChatServer {
-    /// Lists these models, and answers everything else as the test says.
+impl FakeServer {
+    /// Lists these models; `handler` handles all other requests.
     pub fn start(
         models: &[&str],
-        answers: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+        handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let entries = models.iter();
         let entries = entries.map(|name| json!({"id": name, "object": "model"}));
         let list = json!({"object": "list", "data": entries.collect::<Vec<_>>()});
-        Self::start_bare(move |request| {
+        Self::with_handler(move |request| {
             if request.path == "/v1/models" {
                 Reply::json(200, &list)
             } else {
-                answers(request)
+                handler(request)
             }
         })
     }
 
-    /// Answers everything as the test says.
-    pub fn start_bare(answers: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+    /// `handler` handles all requests.
+    pub fn with_handler(handler: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let answers: Arc<Answers> = Arc::new(answers);
+        let handler: Arc<Handler> = Arc::new(handler);
         let received = Arc::new(Mutex::new(Vec::new()));
-        let (hung_up, hang_ups) = channel();
+        let (disconnected, disconnects) = channel();
         let log = Arc::clone(&received);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (answers, log, hung_up) =
-                    (Arc::clone(&answers), Arc::clone(&log), hung_up.clone());
-                // A client that leaves in the middle is part of some tests.
-                std::thread::spawn(move || serve(&stream, &*answers, &log, &hung_up));
+                let (handler, log, disconnected) =
+                    (Arc::clone(&handler), Arc::clone(&log), disconnected.clone());
+                // Some tests disconnect, which is an error here.
+                std::thread::spawn(move || serve(&stream, &*handler, &log, &disconnected));
             }
         });
         Self {
             address,
             received,
-            hang_ups,
+            disconnects,
         }
     }
 
@@ -180,14 +182,14 @@ impl ChatServer {
         format!("http://{}", self.address)
     }
 
-    /// The requests for answers so far.
+    /// Requests with a body so far.
     pub fn received(&self) -> Vec<Received> {
         let received = self.received.lock().unwrap();
-        let asks = received.iter().filter(|request| !request.body.is_null());
-        asks.cloned().collect()
+        let with_body = received.iter().filter(|request| !request.body.is_null());
+        with_body.cloned().collect()
     }
 
-    /// The only request for an answer.
+    /// The body of the only request with a body.
     #[track_caller]
     pub fn body(&self) -> Value {
         let received = self.received();
@@ -195,24 +197,24 @@ impl ChatServer {
         received[0].body.clone()
     }
 
-    /// Waits until a client has closed its connection before the end of a reply.
+    /// Waits until a client has disconnected before the end of a response.
     #[track_caller]
-    pub fn expect_hang_up(&self) {
-        self.hang_ups.recv_timeout(PATIENCE).unwrap();
+    pub fn expect_disconnect(&self) {
+        self.disconnects.recv_timeout(TIMEOUT).unwrap();
     }
 }
 
 fn serve(
     stream: &TcpStream,
-    answers: &Answers,
+    handler: &Handler,
     log: &Mutex<Vec<Received>>,
-    hung_up: &Sender<()>,
+    disconnected: &Sender<()>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let request = receive(stream)?;
     log.lock().unwrap().push(request.clone());
-    if answers(&request).send(stream)? {
-        let _ = hung_up.send(());
+    if handler(&request).send(stream)? {
+        let _ = disconnected.send(());
     }
     Ok(())
 }
@@ -247,23 +249,23 @@ fn receive(stream: &TcpStream) -> io::Result<Received> {
     Ok(request)
 }
 
-/// An event with this data.
+/// A server-sent event.
 pub fn event(data: &Value) -> String {
     format!("data: {data}\n\n")
 }
 
-/// A piece of an answer in a chat.
-pub fn said(text: &str) -> String {
+/// A content delta of a chat completion.
+pub fn content(text: &str) -> String {
     event(&json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]}))
 }
 
-/// A piece of thinking that the server tells apart.
-pub fn thought(text: &str) -> String {
+/// A reasoning delta of a chat completion.
+pub fn reasoning(text: &str) -> String {
     event(&json!({"choices": [{"index": 0, "delta": {"reasoning_content": text}}]}))
 }
 
-/// The end of an answer, with the counts of a prompt of 20 tokens, 12 of them cached, and 5 of the answer.
-pub fn ended(reason: &str) -> String {
+/// The end of a completion with a usage of 20 prompt tokens, 12 of them cached, and 5 generated tokens.
+pub fn finish(reason: &str) -> String {
     let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]});
     let usage = json!({"choices": [], "usage": {
         "prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25,
@@ -272,7 +274,7 @@ pub fn ended(reason: &str) -> String {
     event(&end) + &event(&usage) + "data: [DONE]\n\n"
 }
 
-/// A whole answer in a chat.
-pub fn answer(text: &str) -> Reply {
-    Reply::stream([said(text), ended("stop")])
+/// A complete chat completion.
+pub fn completion(text: &str) -> Reply {
+    Reply::stream([content(text), finish("stop")])
 }

@@ -1,4 +1,4 @@
-//! A process on a pseudo-terminal: what a person types and sees.
+//! A process on a pseudo-terminal.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -8,8 +8,8 @@ use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-/// Far beyond what any step takes; only a hang reaches it.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Far longer than any step; only reached if the process hangs.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Ctrl-C as the terminal sends it.
 pub const CTRL_C: &str = "\x03";
@@ -26,7 +26,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts the command on a terminal of its own.
+    /// Starts the command on a new terminal.
     pub fn start(mut command: Command) -> Self {
         let (mut main, mut subordinate) = (-1, -1);
         let size = libc::winsize {
@@ -35,7 +35,7 @@ impl Terminal {
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        // SAFETY: both descriptors are written by the call, which copies the size; the other pointers may be null.
+        // SAFETY: the pointers are valid for the call; the name and termios pointers may be null.
         let opened = unsafe {
             libc::openpty(
                 &raw mut main,
@@ -46,7 +46,7 @@ impl Terminal {
             )
         };
         assert_eq!(opened, 0, "{}", std::io::Error::last_os_error());
-        // SAFETY: `openpty` gave these descriptors to us alone.
+        // SAFETY: `openpty` returned these descriptors; nothing else owns them.
         let (main, subordinate) =
             unsafe { (File::from_raw_fd(main), OwnedFd::from_raw_fd(subordinate)) };
         command
@@ -54,7 +54,7 @@ impl Terminal {
             .stdin(subordinate.try_clone().unwrap())
             .stdout(subordinate.try_clone().unwrap())
             .stderr(subordinate);
-        // SAFETY: between fork and exec, this makes system calls and nothing else.
+        // SAFETY: `login_tty` only makes system calls, which is allowed between fork and exec.
         unsafe {
             command.pre_exec(|| {
                 if libc::login_tty(0) < 0 {
@@ -64,7 +64,7 @@ impl Terminal {
             });
         }
         let child = command.spawn().unwrap();
-        // The command holds the other end of the terminal; as long as it does, reading never ends.
+        // The command holds the other end of the terminal; until it is dropped, reading does not end.
         drop(command);
         let mut reader = main.try_clone().unwrap();
         let (sender, screen) = channel();
@@ -96,16 +96,16 @@ impl Terminal {
         self.send("\r");
     }
 
-    /// Waits until this text appears behind what was waited for before; returns what came up to its end.
+    /// Waits until this text appears after the previous match; returns the output up to its end.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(at) = self.seen[self.consumed..].find(text) {
                 let end = self.consumed + at + text.len();
-                let passed = self.seen[self.consumed..end].to_owned();
+                let output = self.seen[self.consumed..end].to_owned();
                 self.consumed = end;
-                return passed;
+                return output;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             match self.screen.recv_timeout(left) {
@@ -115,10 +115,10 @@ impl Terminal {
         }
     }
 
-    /// Waits for the end and returns the exit code and everything that was on the screen.
+    /// Waits for the process to exit; returns the exit code and the complete output.
     #[track_caller]
     pub fn end(mut self) -> (Option<i32>, String) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
@@ -130,7 +130,7 @@ impl Terminal {
             );
             std::thread::sleep(Duration::from_millis(10));
         };
-        // The reader ends when nobody holds the other end of the terminal any more.
+        // The reader ends when no process holds the other end of the terminal.
         while let Ok(bytes) = self.screen.recv() {
             self.seen.push_str(&String::from_utf8_lossy(&bytes));
         }

@@ -1,6 +1,5 @@
-mod converting;
-
-mod file;
-mod reading;
+mod builder;
+mod convert;
+mod reader;
 mod rope;
-mod tokenizers;
+mod tokenizer;

@@ -1,4 +1,4 @@
-//! Rotary scaling, which GGUF says in other words or as plain factors.
+//! RoPE scaling from metadata or frequency factors.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::super::architecture::Architecture;
 use super::super::config::{Dimensions, Metadata};
 use super::super::reader::Gguf;
 use super::super::rope::rope_scaling;
-use super::file::{GgufBuilder, tiny_metadata};
+use super::builder::{GgufBuilder, tiny_metadata};
 
 fn scaling(builder: &GgufBuilder) -> Result<Value, String> {
     let bytes = builder.build();
@@ -19,18 +19,18 @@ fn scaling(builder: &GgufBuilder) -> Result<Value, String> {
     rope_scaling(&metadata, dimensions).map_err(|error| error.to_string())
 }
 
-/// The factors of heads of 16 dimensions and base 10000: wavelengths are 2π, 20, 63, 199, 628, 1987, 6283, 19869.
+/// The factors for 16 head dimensions and theta 10000. The wavelengths are 2π, 20, 63, 199, 628, 1987, 6283, 19869.
 fn llama3_factors(factor: f32, original: f32) -> Vec<f32> {
     (0..8)
         .map(|index| {
             let wavelength = std::f32::consts::TAU * 10000_f32.powf(index as f32 / 8.0);
-            let turns = original / wavelength;
-            if turns > 4.0 {
+            let rotations = original / wavelength;
+            if rotations > 4.0 {
                 1.0
-            } else if turns < 1.0 {
+            } else if rotations < 1.0 {
                 factor
             } else {
-                let smooth = (turns - 1.0) / 3.0;
+                let smooth = (rotations - 1.0) / 3.0;
                 1.0 / ((1.0 - smooth) / factor + smooth)
             }
         })
@@ -38,7 +38,7 @@ fn llama3_factors(factor: f32, original: f32) -> Vec<f32> {
 }
 
 #[test]
-fn nothing_is_nothing() {
+fn models_without_scaling_get_null() {
     assert_eq!(scaling(&tiny_metadata()), Ok(Value::Null));
     let none = tiny_metadata().text("llama.rope.scaling.type", "none");
     assert_eq!(scaling(&none), Ok(Value::Null));
@@ -47,7 +47,7 @@ fn nothing_is_nothing() {
 }
 
 #[test]
-fn llama3_is_recognized_by_its_factors() {
+fn llama3_parameters_are_derived_from_factors() {
     for (factor, original) in [(8.0, 8192.0), (32.0, 8192.0), (4.0, 2048.0)] {
         let factors = llama3_factors(factor, original);
         let file = tiny_metadata().f32_tensor("rope_freqs.weight", &[8], &factors);
@@ -65,7 +65,7 @@ fn llama3_is_recognized_by_its_factors() {
 }
 
 #[test]
-fn linear_and_yarn_are_copied() {
+fn linear_and_yarn_parameters_are_copied() {
     let linear = tiny_metadata()
         .text("llama.rope.scaling.type", "linear")
         .f32("llama.rope.scaling.factor", 4.0);
@@ -89,7 +89,7 @@ fn linear_and_yarn_are_copied() {
 }
 
 #[test]
-fn long_factors_are_copied() {
+fn longrope_factors_are_copied() {
     let file = tiny_metadata()
         .u32("llama.rope.scaling.original_context_length", 32)
         .f32_tensor("rope_factors_long.weight", &[8], &[1.1; 8])
@@ -101,7 +101,7 @@ fn long_factors_are_copied() {
 }
 
 #[test]
-fn unknown_scaling_is_refused() {
+fn unknown_scaling_is_rejected() {
     let file = tiny_metadata()
         .text("llama.rope.scaling.type", "spiral")
         .f32("llama.rope.scaling.factor", 4.0);

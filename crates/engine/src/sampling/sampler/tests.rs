@@ -8,7 +8,7 @@ fn sampler(params: &SamplingParams, vocab_size: usize) -> Sampler {
     Sampler::new(params.clone(), vocab_size).unwrap()
 }
 
-fn drawing(temperature: f32, seed: u64) -> SamplingParams {
+fn seeded(temperature: f32, seed: u64) -> SamplingParams {
     SamplingParams {
         temperature,
         seed: Some(seed),
@@ -16,8 +16,8 @@ fn drawing(temperature: f32, seed: u64) -> SamplingParams {
     }
 }
 
-/// Draws `count` tokens from the same logits, each time as the first of an answer.
-fn draws(params: &SamplingParams, logits: &[f32], count: usize) -> Vec<u32> {
+/// Samples `count` tokens from the same logits, each without history.
+fn sample_many(params: &SamplingParams, logits: &[f32], count: usize) -> Vec<u32> {
     let mut sampler = sampler(params, logits.len());
     let tokens = std::iter::repeat_with(|| {
         let sampled = sampler.sample(&mut logits.to_vec(), &[], &[]).unwrap();
@@ -27,19 +27,19 @@ fn draws(params: &SamplingParams, logits: &[f32], count: usize) -> Vec<u32> {
 }
 
 #[test]
-fn the_default_is_greedy_and_the_lowest_id_wins_a_tie() {
+fn default_is_greedy_with_the_lowest_id_first() {
     let params = SamplingParams::default();
-    assert_eq!(draws(&params, &[1.0, 3.0, 3.0, 2.0], 1), [1]);
-    assert_eq!(draws(&params, &[-0.0, 0.0], 1), [0]);
+    assert_eq!(sample_many(&params, &[1.0, 3.0, 3.0, 2.0], 1), [1]);
+    assert_eq!(sample_many(&params, &[-0.0, 0.0], 1), [0]);
 }
 
 #[test]
-fn draws_have_the_frequencies_of_the_distribution() {
+fn samples_follow_the_distribution() {
     let weights = [0.4f32, 0.3, 0.15, 0.1, 0.04, 0.01];
     let logits = weights.map(f32::ln);
     for temperature in [0.5f32, 1.0, 2.0] {
         let count = 20_000;
-        let tokens = draws(&drawing(temperature, 17), &logits, count);
+        let tokens = sample_many(&seeded(temperature, 17), &logits, count);
         let scaled = weights.map(|weight| f64::from(weight.powf(1.0 / temperature)));
         let total: f64 = scaled.iter().sum();
         let chi_square: f64 = (0..6)
@@ -49,67 +49,67 @@ fn draws_have_the_frequencies_of_the_distribution() {
                 (observed as f64 - expected).powi(2) / expected
             })
             .sum();
-        // Five degrees of freedom exceed this once in a thousand times; the seed is fixed.
+        // The 99.9th percentile for five degrees of freedom.
         assert!(chi_square < 20.5, "temperature {temperature}: {chi_square}");
     }
 }
 
 #[test]
-fn the_most_probable_tokens_and_no_others_are_drawn() {
+fn filters_keep_exactly_the_most_probable_tokens() {
     let logits = [0.5f32, 0.2, 0.15, 0.1, 0.05].map(f32::ln);
-    let drawn = |change: fn(&mut SamplingParams)| {
-        let mut params = drawing(1.5, 3);
+    let sampled = |change: fn(&mut SamplingParams)| {
+        let mut params = seeded(1.5, 3);
         change(&mut params);
-        let mut tokens = draws(&params, &logits, 3000);
+        let mut tokens = sample_many(&params, &logits, 3000);
         tokens.sort_unstable();
         tokens.dedup();
         tokens
     };
-    assert_eq!(drawn(|_| ()), [0, 1, 2, 3, 4]);
-    assert_eq!(drawn(|params| params.top_k = 2), [0, 1]);
-    assert_eq!(drawn(|params| params.top_k = 50), [0, 1, 2, 3, 4]);
-    assert_eq!(drawn(|params| params.top_p = 0.5), [0]);
-    assert_eq!(drawn(|params| params.top_p = 0.6), [0, 1]);
-    assert_eq!(drawn(|params| params.top_p = 0.8), [0, 1, 2]);
-    assert_eq!(drawn(|params| params.min_p = 0.25), [0, 1, 2]);
-    assert_eq!(drawn(|params| params.min_p = 1.0), [0]);
+    assert_eq!(sampled(|_| ()), [0, 1, 2, 3, 4]);
+    assert_eq!(sampled(|params| params.top_k = 2), [0, 1]);
+    assert_eq!(sampled(|params| params.top_k = 50), [0, 1, 2, 3, 4]);
+    assert_eq!(sampled(|params| params.top_p = 0.5), [0]);
+    assert_eq!(sampled(|params| params.top_p = 0.6), [0, 1]);
+    assert_eq!(sampled(|params| params.top_p = 0.8), [0, 1, 2]);
+    assert_eq!(sampled(|params| params.min_p = 0.25), [0, 1, 2]);
+    assert_eq!(sampled(|params| params.min_p = 1.0), [0]);
     let strictest = |params: &mut SamplingParams| {
         (params.top_k, params.top_p, params.min_p) = (4, 0.95, 0.35);
     };
-    assert_eq!(drawn(strictest), [0, 1]);
+    assert_eq!(sampled(strictest), [0, 1]);
 }
 
 #[test]
 fn same_seed_reproduces_and_other_seed_differs() {
     let logits: Vec<f32> = (0..50).map(|at| (at as f32).sin()).collect();
-    let first = draws(&drawing(1.0, 1), &logits, 40);
-    assert_eq!(draws(&drawing(1.0, 1), &logits, 40), first);
-    assert_ne!(draws(&drawing(1.0, 2), &logits, 40), first);
+    let first = sample_many(&seeded(1.0, 1), &logits, 40);
+    assert_eq!(sample_many(&seeded(1.0, 1), &logits, 40), first);
+    assert_ne!(sample_many(&seeded(1.0, 2), &logits, 40), first);
 
     let unseeded = SamplingParams {
         seed: None,
-        ..drawing(1.0, 0)
+        ..seeded(1.0, 0)
     };
     let random = sampler(&unseeded, 50).seed();
     assert_ne!(sampler(&unseeded, 50).seed(), random);
 }
 
 #[test]
-fn a_seed_means_the_same_in_every_build() {
+fn seed_gives_the_same_tokens_in_every_build() {
     let logits: Vec<f32> = (0..1000)
         .map(|at| (at * 7919 % 1000) as f32 / 200.0)
         .collect();
     let params = SamplingParams {
         top_k: 100,
         top_p: 0.9,
-        ..drawing(0.8, 42)
+        ..seeded(0.8, 42)
     };
     let expected = [581, 174, 556, 976, 704, 852];
-    assert_eq!(draws(&params, &logits, 6), expected);
+    assert_eq!(sample_many(&params, &logits, 6), expected);
 }
 
 #[test]
-fn logprobs_are_those_of_the_penalized_model() {
+fn logprobs_include_penalties_but_not_filters() {
     let params = SamplingParams {
         logprobs: Some(2),
         logit_bias: BTreeMap::from([(2, 1.0)]),
@@ -125,7 +125,7 @@ fn logprobs_are_those_of_the_penalized_model() {
     assert_eq!(logprob.token, 2);
     assert!((logprob.logprob - (2.0 - log_sum_exp)).abs() < 1e-6);
     let [(first, most), (second, less)] = logprob.top[..] else {
-        panic!("two were asked for");
+        panic!("two were requested");
     };
     assert_eq!((first, second), (2, 0));
     assert_eq!(most, logprob.logprob);
@@ -133,9 +133,9 @@ fn logprobs_are_those_of_the_penalized_model() {
 }
 
 #[test]
-fn logits_that_are_not_numbers_are_an_error() {
+fn invalid_logits_are_an_error() {
     for temperature in [0.0, 1.0] {
-        let mut sampler = sampler(&drawing(temperature, 0), 3);
+        let mut sampler = sampler(&seeded(temperature, 0), 3);
         let mut sample = |mut logits: [f32; 3]| sampler.sample(&mut logits, &[], &[]);
         assert!(matches!(
             sample([0.0, f32::NAN, f32::NAN]),
@@ -151,27 +151,27 @@ fn logits_that_are_not_numbers_are_an_error() {
         assert_eq!(sample(one).unwrap().token, 1);
     }
     assert_eq!(
-        sampler(&drawing(1.0, 0), 3).sample(&mut [], &[], &[]),
+        sampler(&seeded(1.0, 0), 3).sample(&mut [], &[], &[]),
         Err(SamplingError::NothingAllowed)
     );
 }
 
 proptest! {
     #[test]
-    fn greedy_is_the_largest(logits in prop::collection::vec(-1e3..1e3f32, 1..200)) {
-        let token = draws(&SamplingParams::default(), &logits, 1)[0] as usize;
+    fn greedy_sampling_takes_the_first_largest_logit(logits in prop::collection::vec(-1e3..1e3f32, 1..200)) {
+        let token = sample_many(&SamplingParams::default(), &logits, 1)[0] as usize;
         prop_assert!(logits.iter().all(|&logit| logit <= logits[token]));
         prop_assert!(logits[..token].iter().all(|&logit| logit < logits[token]));
     }
 
     #[test]
-    fn log_probabilities_are_a_distribution(
+    fn logprobs_sum_to_one(
         logits in prop::collection::vec(-50.0..50.0f32, 1..200),
         temperature in 0.0..3.0f32,
     ) {
         let params = SamplingParams {
             logprobs: Some(logits.len()),
-            ..drawing(temperature, 9)
+            ..seeded(temperature, 9)
         };
         let sampled = sampler(&params, logits.len()).sample(&mut logits.clone(), &[], &[]).unwrap();
         let logprob = sampled.logprob.unwrap();
@@ -182,9 +182,9 @@ proptest! {
     }
 
     #[test]
-    fn penalties_make_what_was_said_less_probable(
+    fn penalties_lower_the_logits_of_generated_tokens(
         logits in prop::collection::vec(-5.0..5.0f32, 4..20),
-        said in prop::collection::vec(0..4u32, 1..10),
+        generated in prop::collection::vec(0..4u32, 1..10),
         presence_penalty in 0.1..2.0f32,
         frequency_penalty in 0.1..2.0f32,
         repetition_penalty in 1.1..3.0f32,
@@ -196,9 +196,9 @@ proptest! {
             SamplingParams { repetition_penalty, ..base.clone() },
         ] {
             let mut changed = logits.clone();
-            sampler(&params, logits.len()).sample(&mut changed, &said, &said).unwrap();
+            sampler(&params, logits.len()).sample(&mut changed, &generated, &generated).unwrap();
             for (token, (before, after)) in logits.iter().zip(&changed).enumerate() {
-                if said.contains(&(token as u32)) {
+                if generated.contains(&(token as u32)) {
                     prop_assert!(after < before || *before == 0.0);
                 } else {
                     prop_assert_eq!(after, before);

@@ -1,4 +1,4 @@
-//! What a single token adds to a text, as bytes: text is only what several tokens make together.
+//! The bytes of single tokens. A token need not be valid UTF-8.
 
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
@@ -8,8 +8,7 @@ use super::{
 };
 
 impl Pipeline {
-    /// The bytes that a token with this spelling adds to a text that has begun. None where that depends on the tokens
-    /// around it.
+    /// The bytes that `token` appends to a non-empty text; `None` if they depend on the adjacent tokens.
     pub(in crate::text) fn token_bytes(&self, token: String) -> Option<Vec<u8>> {
         let mut tokens = vec![token];
         for stage in &self.token_stages {
@@ -17,18 +16,20 @@ impl Pipeline {
             for token in tokens {
                 match stage {
                     TokenStage::ByteFallback { .. } => match fallback_byte(&token) {
-                        Some(byte) => return self.keeps_bytes().then(|| vec![byte]),
+                        Some(byte) => return self.preserves_bytes().then(|| vec![byte]),
                         None => next.push(token),
                     },
-                    // Any first token puts the one of interest in second place.
-                    TokenStage::FirstDiffers { decoder, .. } => {
+                    // With an empty token before it, the token is not the first.
+                    TokenStage::FirstTokenDiffers { decoder, .. } => {
                         next.extend(decode_chain(decoder, vec![String::new(), token]).pop());
                     }
-                    TokenStage::Single(decoder) => {
+                    TokenStage::PerToken(decoder) => {
                         next.append(&mut decode_chain(decoder, vec![token]));
                     }
-                    TokenStage::SpaceBetween { .. } => next.push(format!(" {token}")),
-                    TokenStage::LastDiffers { .. } | TokenStage::Distinct { .. } => return None,
+                    TokenStage::JoinWithSpaces { .. } => next.push(format!(" {token}")),
+                    TokenStage::LastTokenDiffers { .. } | TokenStage::Deduplicate { .. } => {
+                        return None;
+                    }
                 }
             }
             tokens = next;
@@ -47,7 +48,7 @@ impl Pipeline {
                     content: ' ',
                     remaining: 1,
                 } => {}
-                // A single character never lies across the border of two tokens.
+                // A single character is never divided between two tokens.
                 TextStage::Replace { from, to, .. } if from.chars().count() == 1 => {
                     text = text.replace(from, to);
                 }
@@ -57,25 +58,24 @@ impl Pipeline {
         Some(text.into_bytes())
     }
 
-    /// Whether a text loses the space it begins with.
+    /// Whether decoding removes a leading space of a text.
     pub(in crate::text) fn drops_leading_space(&self) -> bool {
         let by_stage = self.token_stages.iter().any(|stage| match stage {
-            TokenStage::FirstDiffers { decoder, .. } => match decoder {
+            TokenStage::FirstTokenDiffers { decoder, .. } => match decoder {
                 DecoderWrapper::Metaspace(metaspace) => {
                     metaspace.get_prepend_scheme() != PrependScheme::Never
                 }
                 _ => true,
             },
-            TokenStage::SpaceBetween { .. } => true,
+            TokenStage::JoinWithSpaces { .. } => true,
             _ => false,
         });
         let by_strip = |stage: &TextStage| matches!(stage, TextStage::StripStart { .. });
         by_stage || self.text_stages.iter().any(by_strip)
     }
 
-    /// Whether bytes that tokens spell one by one come out as they are: not if a later step would replace a character that
-    /// they make together.
-    fn keeps_bytes(&self) -> bool {
+    /// Whether single bytes are unchanged by later steps. A replacement could change a character that several bytes form.
+    fn preserves_bytes(&self) -> bool {
         let replaces = |stage: &TextStage| matches!(stage, TextStage::Replace { .. });
         !self.text_stages.iter().any(replaces)
     }

@@ -64,12 +64,13 @@ macro_rules! for_count {
     };
 }
 
-/// The scaled products of query vectors with the keys of a block at the positions `seen`, and those up to whole runs of
+/// The scaled products of query vectors with the keys of a block at the positions `seen`, extended to whole runs of
 /// sixteen.
 ///
 /// # Safety
-/// As for [`TileFormat`]: `keys` is a whole tile that covers `seen` rounded out to runs of sixteen; each `q` is readable for `keys.dim`
-/// elements; `to` has `q.len()` writable rows of at least the tile's stride.
+/// The CPU supports `I`. `keys.start` is a tile of keys in the format `S`, which no thread writes, and `seen` ends at
+/// most at its stride. Every `q` is readable for `keys.dim` elements. `to` has a row for every `q`, writable for the
+/// extended positions, which no other thread accesses.
 #[inline(always)]
 pub(super) unsafe fn score<I: Isa, S: TileFormat<I>>(
     keys: Keys,
@@ -78,12 +79,12 @@ pub(super) unsafe fn score<I: Isa, S: TileFormat<I>>(
     scale: f32,
     to: Rows,
 ) {
-    // SAFETY: the contract of this function.
+    // SAFETY: the contract of this function; `for_count` passes the number of vectors.
     unsafe { for_count!(q.len(), score_seen::<I, S>(keys, q, seen, scale, to)) }
 }
 
 /// # Safety
-/// As for [`score`]; `q` holds at least `R` vectors.
+/// As for [`score`].
 #[inline(always)]
 unsafe fn score_seen<I: Isa, S: TileFormat<I>, const R: usize>(
     keys: Keys,
@@ -93,7 +94,7 @@ unsafe fn score_seen<I: Isa, S: TileFormat<I>, const R: usize>(
     to: Rows,
 ) {
     let mut position = seen.start / LANES * LANES;
-    // SAFETY: the contract of this function.
+    // SAFETY: the contract of this function. Strides are multiples of sixteen, so the runs are inside the tile.
     unsafe {
         if I::WIDE {
             while position + LANES < seen.end {
@@ -111,7 +112,7 @@ unsafe fn score_seen<I: Isa, S: TileFormat<I>, const R: usize>(
 /// `R` vectors and `C` runs of sixteen positions. Elements are added in ascending order.
 ///
 /// # Safety
-/// As for [`score`]; the tile holds `C` runs of sixteen positions from `position` on, and `q` at least `R` vectors.
+/// As for [`score`], for the positions `position .. position + 16 · C`, which are inside the tile.
 #[inline(always)]
 unsafe fn score_runs<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
     keys: Keys,
@@ -120,7 +121,7 @@ unsafe fn score_runs<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
     scale: f32,
     to: Rows,
 ) {
-    // SAFETY: the contract of this function: `C` runs are inside the stride, and there are `R` rows.
+    // SAFETY: the contract of this function. `q` has at least `R` vectors, as the slice checks, so `to` has `R` rows.
     unsafe {
         let mut vectors = [std::ptr::null(); R];
         vectors.copy_from_slice(&q[..R]);
@@ -159,11 +160,13 @@ unsafe fn score_runs<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
 
 /// Adds the weighted values of a block, which holds the positions `block`, to the rows of `parts`: one for each query.
 ///
-/// Each vector takes its positions in ascending order and no other: a value that it does not see may be anything.
+/// For each query, positions are added in ascending order. Values at positions that it does not see are not read.
 ///
 /// # Safety
-/// As for [`TileFormat`]: `values` is a whole tile of the positions `block`; `weights` and `parts` have a row for every query, with a
-/// weight for each visible position and `values.padded` writable sums.
+/// The CPU supports `I`. `values.start` is a tile of values in the format `S`, which no thread writes, and holds the
+/// positions `block`. `weights` has a row for every query, with an initialized weight for every position that the
+/// query sees. `parts` has a row for every query, with `values.padded` initialized sums, which no other thread
+/// accesses.
 #[inline(always)]
 pub(super) unsafe fn add_weighted_values<I: Isa, S: TileFormat<I>>(
     values: Values,
@@ -175,7 +178,8 @@ pub(super) unsafe fn add_weighted_values<I: Isa, S: TileFormat<I>>(
     let (first, last) = (queries[0], queries[queries.len() - 1]);
     let common = clip(last.start..first.end, block);
     let ragged = first.start < last.start || first.end < last.end;
-    // SAFETY: the contract of this function.
+    // SAFETY: the contract of this function. `common` is what all queries see, because neither start nor end of their
+    // ranges decreases; `before` and `after` are seen by one query.
     unsafe {
         if ragged {
             for (r, query) in queries.iter().enumerate() {
@@ -199,7 +203,7 @@ pub(super) unsafe fn add_weighted_values<I: Isa, S: TileFormat<I>>(
 }
 
 /// # Safety
-/// As for [`add_weighted_values`], for `R` rows; `positions` are inside the tile.
+/// As for [`add_weighted_values`], for the first `R` rows; their queries see `positions`.
 #[inline(always)]
 unsafe fn add_columns<I: Isa, S: TileFormat<I>, const R: usize>(
     values: Values,
@@ -211,7 +215,7 @@ unsafe fn add_columns<I: Isa, S: TileFormat<I>, const R: usize>(
         return;
     }
     let mut column = 0;
-    // SAFETY: the contract of this function.
+    // SAFETY: the contract of this function; columns are inside the padded width, a multiple of sixteen.
     unsafe {
         if I::WIDE && R <= FEW {
             while column + 3 * LANES < values.padded {
@@ -235,8 +239,7 @@ unsafe fn add_columns<I: Isa, S: TileFormat<I>, const R: usize>(
 /// `R` vectors and `C` runs of sixteen elements. Positions are added in ascending order.
 ///
 /// # Safety
-/// As for [`add_weighted_values`], for `R` rows; `positions` are inside the tile, as are `C` runs of sixteen elements
-/// from `column` on.
+/// As for [`add_columns`]; `column`, a multiple of sixteen, plus `16 · C` is at most `values.padded`.
 #[inline(always)]
 unsafe fn add<I: Isa, S: TileFormat<I>, const R: usize, const C: usize>(
     values: Values,

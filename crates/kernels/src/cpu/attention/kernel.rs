@@ -19,7 +19,7 @@ pub(super) const F32: u8 = 0;
 pub(super) const F16: u8 = 1;
 pub(super) const INT8: u8 = 2;
 
-/// Prefetch distance in tiles.
+/// Number of tiles between a tile and the one that is prefetched.
 const AHEAD: usize = 2;
 
 multiversion! {
@@ -37,7 +37,9 @@ multiversion! {
 }
 
 /// # Safety
-/// As for [`Isa`]. No other thread works on the same split, and the blocks of the item are valid blocks of the cache.
+/// The CPU supports `I`, and `DTYPE` is the type of the cache. No thread writes the blocks of the item. No other
+/// thread computes this split or accesses its results: its part of `job.partials`, or the outputs of the item if it
+/// is not split.
 #[inline(always)]
 unsafe fn attend_with<I: Isa, const DTYPE: u8>(
     job: &Job<'_>,
@@ -45,7 +47,7 @@ unsafe fn attend_with<I: Isa, const DTYPE: u8>(
     split: &Split,
     scratch: &mut Vec<f32>,
 ) {
-    // SAFETY: the contract of this function.
+    // SAFETY: the contract of this function; `DTYPE` selects the format of the cache.
     unsafe {
         match DTYPE {
             F32 => attend_tiles::<I, F32Tile>(job, item, split, scratch),
@@ -71,7 +73,9 @@ unsafe fn attend_tiles<I: Isa, S: TileFormat<I>>(
     let mut sums = [SoftmaxState::EMPTY; MAX_VECTORS];
     values.fill(0.0);
     for chunk in split.chunks.clone() {
-        // SAFETY: the contract of this function; the rows of `work` are not borrowed elsewhere.
+        // SAFETY: the contract of this function. The methods of the workspace are called in the required order, and
+        // its rows are part of `scratch`, initialized, and not borrowed elsewhere. `partials.part` checks that the
+        // result of a vector has `partial_len` elements there: two and `padded` values.
         unsafe {
             workspace.score_chunk::<I, S>(chunk);
             let states = workspace.chunk_weights::<I>(chunk);
@@ -95,14 +99,15 @@ unsafe fn attend_tiles<I: Isa, S: TileFormat<I>>(
     if split.partials.is_none() {
         for vector in 0..count {
             let values = &mut values[vector * padded..][..padded];
-            // SAFETY: no other item contains the vector.
+            // SAFETY: the CPU supports `I` by the contract of this function, and no other item contains the vector.
             unsafe { write_output::<I>(job, workspace.queries[vector].at, sums[vector], values) };
         }
     }
 }
 
 /// # Safety
-/// As for [`Isa`]. Every chunk of the item has been written at `partials`, and no other thread works on the item.
+/// The CPU supports `I`. The partial results of all chunks of the item have been written from `partials` on, and no
+/// thread writes them. No other thread accesses the outputs of the item.
 #[inline(always)]
 unsafe fn combine_with<I: Isa>(
     job: &Job<'_>,
@@ -121,7 +126,7 @@ unsafe fn combine_with<I: Isa>(
         values.fill(0.0);
         for chunk in 0..item.chunks.len() {
             let at = partials + (chunk * count + vector) * len;
-            // SAFETY: the first phase has written every chunk's part.
+            // SAFETY: the contract of this function.
             let part = unsafe { job.partials.slice(at, len) };
             let state = SoftmaxState {
                 max: part[0],
@@ -129,7 +134,7 @@ unsafe fn combine_with<I: Isa>(
             };
             merge::<I>(&mut sum, values, state, &part[2..]);
         }
-        // SAFETY: no other item contains the vector.
+        // SAFETY: the contract of this function; no other item contains the vector.
         unsafe { write_output::<I>(job, item.query(job.spec, vector).at, sum, values) };
     }
 }
@@ -137,7 +142,8 @@ unsafe fn combine_with<I: Isa>(
 /// Writes the result of the query vector `at`.
 ///
 /// # Safety
-/// As for [`Isa`]. No other thread writes the output of query vector `at`; `values` holds at least `value_dim` elements.
+/// The CPU supports `I`. `values` has at least `value_dim` elements, and no other thread accesses the output of the
+/// vector.
 #[inline(always)]
 unsafe fn write_output<I: Isa>(job: &Job<'_>, at: usize, sum: SoftmaxState, values: &mut [f32]) {
     let spec = job.spec;
@@ -145,13 +151,15 @@ unsafe fn write_output<I: Isa>(job: &Job<'_>, at: usize, sum: SoftmaxState, valu
     let sink = sink.map(|sinks| sinks.as_slice()[at % spec.heads]);
     normalize::<I>(sum, sink, values);
     let out = job.out.part(at * spec.value_dim, spec.value_dim);
-    // SAFETY: the contract of this function; values are padded.
+    // SAFETY: the contract of this function; `part` checks that the output has `value_dim` elements. It is not part
+    // of `values`.
     unsafe {
         values.as_ptr().copy_to_nonoverlapping(out, spec.value_dim);
     }
 }
 
-/// Query vectors that are processed together. Neither start nor end of their visible ranges decreases.
+/// Query vectors that are processed together, in order of their rows: neither start nor end of their visible ranges
+/// decreases.
 #[derive(Clone, Copy)]
 struct Pass {
     /// Index of the first.
@@ -173,7 +181,7 @@ fn passes(count: usize, max: usize) -> impl Iterator<Item = Pass> {
     })
 }
 
-/// An item at workspace.
+/// The memory in which an item is computed.
 struct Workspace<'a> {
     job: &'a Job<'a>,
     item: &'a WorkItem<'a>,
@@ -189,7 +197,7 @@ struct Workspace<'a> {
 }
 
 impl<'a> Workspace<'a> {
-    /// Also returns a `[vectors, padded]` part of the scratch.
+    /// Also returns a `[vectors, padded]` part of the scratch memory.
     #[inline(always)]
     fn new<I: Isa>(
         job: &'a Job<'a>,
@@ -199,7 +207,7 @@ impl<'a> Workspace<'a> {
         let (dim, padded) = (job.spec.head_dim, job.cache.value_stride());
         let stride = job.cache.stride();
         let count = item.vectors.len();
-        // Rows of a multiple of 4 KiB would share few lines of the first cache.
+        // Rows of a multiple of 4 KiB would map to few sets of the L1 cache.
         let width = job.chunk_blocks() * stride + LANES;
         let len = count * (width + 2 * padded);
         if scratch.len() < len {
@@ -250,8 +258,8 @@ impl<'a> Workspace<'a> {
     }
 
     /// The tile that is [`AHEAD`] tiles after tile `index` of a chunk: first come the keys of its blocks, then their
-    /// values, then the keys of the next chunk; `current` after the last. RepackedWeight are too short for the CPU to see a
-    /// stream in them.
+    /// values, then the keys of the next chunk; `current` after the last. Tiles are too short for the hardware
+    /// prefetcher.
     #[inline(always)]
     fn next<I: Isa>(&self, chunk: usize, index: usize, current: *const u8) -> *const u8 {
         let cache = self.job.cache;
@@ -318,8 +326,11 @@ impl<'a> Workspace<'a> {
         chunk * len..(chunk + 1) * len
     }
 
+    /// Writes the scores of a chunk.
+    ///
     /// # Safety
-    /// As for [`TileFormat`]. `S` is the format of the cache, the blocks of the chunk are valid, and this workspace is used by one thread.
+    /// The CPU supports `I`, and `S` is the format of the cache. No thread writes the blocks of the chunk, and no
+    /// other thread uses the workspace.
     #[inline(always)]
     unsafe fn score_chunk<I: Isa, S: TileFormat<I>>(&self, chunk: usize) {
         let (cache, spec) = (self.job.cache, self.job.spec);
@@ -331,8 +342,9 @@ impl<'a> Workspace<'a> {
                 dim: spec.head_dim,
                 stride: cache.stride(),
             };
-            // SAFETY: the contract of this function; blocks that are seen have been checked, and the scratch is as long as the
-            // passes over it.
+            // SAFETY: the contract of this function. `start` is a tile of the cache, whose block size is at most its
+            // stride, and the query vectors have `head_dim` elements. The rows have room for the tiles of a chunk, of
+            // which this one is at `column`.
             unsafe {
                 for pass in self.passes() {
                     let seen = self.seen(pass, &positions);
@@ -344,8 +356,11 @@ impl<'a> Workspace<'a> {
         }
     }
 
+    /// Replaces the scores of a chunk by weights.
+    ///
     /// # Safety
-    /// As for [`Isa`]. [`Workspace::score_chunk`] has run for this chunk, and no reference into the scores exists.
+    /// The CPU supports `I`. [`Workspace::score_chunk`] has run for this chunk. No reference to the scores exists,
+    /// and no other thread uses the workspace.
     #[inline(always)]
     unsafe fn chunk_weights<I: Isa>(&self, chunk: usize) -> [SoftmaxState; MAX_VECTORS] {
         let (stride, size) = (self.job.cache.stride(), self.job.cache.shape().block_size);
@@ -359,7 +374,8 @@ impl<'a> Workspace<'a> {
                 continue;
             }
             let row = self.scores.from(vector);
-            // SAFETY: the row is this vector's.
+            // SAFETY: the row is part of the scratch memory, which is initialized and has `width` elements for it. No
+            // other reference to it exists by the contract of this function.
             let scores = unsafe { std::slice::from_raw_parts_mut(row.start, row.width) };
             let (from, to) = (column(seen.start), column(seen.end - 1) + 1);
             if let Some(cap) = self.job.spec.softcap {
@@ -370,19 +386,24 @@ impl<'a> Workspace<'a> {
                     scores[block * stride + size..(block + 1) * stride].fill(f32::NEG_INFINITY);
                 }
             }
-            // SAFETY: the contract of this function.
+            // SAFETY: the CPU supports `I` by the contract of this function.
             states[vector] = unsafe { softmax_weights::<I>(scores, from, to) };
         }
         states
     }
 
+    /// Writes the weighted values of a chunk.
+    ///
     /// # Safety
-    /// As for [`Workspace::score_chunk`]; [`Workspace::chunk_weights`] has run for this chunk.
+    /// As for [`Workspace::score_chunk`]; [`Workspace::chunk_weights`] has run for this chunk, and no reference to
+    /// the weights or the weighted values exists.
     #[inline(always)]
     unsafe fn add_chunk_values<I: Isa, S: TileFormat<I>>(&self, chunk: usize) {
         let cache = self.job.cache;
         let count = self.item.vectors.len();
-        // SAFETY: as in `score_chunk`.
+        // SAFETY: the contract of this function. `start` is a tile of the cache, which holds the positions of the
+        // block. The scores of positions that a vector sees are now weights. The weighted values have `padded`
+        // elements for each vector.
         unsafe {
             self.parts.start.write_bytes(0, count * self.parts.width);
             let blocks = self.blocks_seen(chunk).len();

@@ -1,11 +1,11 @@
 //! Attention over paged keys and values, in the style of flash attention and flash-decoding.
 //!
-//! A [`WorkItem`] is the query heads of a few consecutive rows that share a key/value head: keys and values are read once
-//! for all of them. Positions are cut at absolute multiples of about [`CHUNK`] into chunks. For each query vector, a chunk
-//! gives the largest score, the sum of the weights relative to it, and the weighted sum of the values. Chunks are merged in
-//! ascending order with the online softmax, so a full row of scores never exists. If an item is a large part of the call,
-//! its chunks are split among threads (split-KV) and combined when all are done, with the same result. What is computed for
-//! a row depends only on its own position and the block size.
+//! A [`WorkItem`] is the query heads of a few consecutive rows that share a key/value head: keys and values are read
+//! once for all of them. Positions are cut at absolute multiples of about [`CHUNK`] into chunks. For each query
+//! vector, a chunk gives the largest score, the sum of the weights relative to it, and the weighted sum of the
+//! values. Chunks are merged in ascending order with the online softmax, so a full row of scores never exists. If an
+//! item is a large part of the call, its chunks are split among threads (split-KV) and combined when all are done,
+//! with the same result. What is computed for a row depends only on its own position and the block size.
 
 mod dot_products;
 mod kernel;
@@ -47,7 +47,8 @@ struct Job<'a> {
     spec: &'a AttentionSpec,
     /// `[rows, heads · value_dim]`.
     out: UninitBuffer<f32>,
-    /// Partial results of split items, for each chunk `[vectors, 2 + padded value_dim]`: largest score, sum of weights, values.
+    /// Partial results of split items, for each chunk `[vectors, 2 + padded value_dim]`: largest score, sum of
+    /// weights, values.
     partials: UninitBuffer<f32>,
 }
 
@@ -102,7 +103,7 @@ impl Job<'_> {
         self.chunk_blocks() * self.cache.shape().block_size
     }
 
-    /// F32Tile of a vector's part of a chunk.
+    /// Floats of the partial result of a vector.
     fn partial_len(&self) -> usize {
         2 + self.cache.value_stride()
     }
@@ -140,14 +141,15 @@ pub(crate) fn attention(
     let spanned = spans.iter().map(|span| (span.rows.start, span.rows.end));
     for (start, end) in spanned.chain([(rows, rows)]) {
         let len = (start - covered) * width;
-        // SAFETY: these rows belong to no span, and no other thread is working yet.
+        // SAFETY: `part` checks that the rows are inside the output, which no other thread accesses yet.
         unsafe { job.out.part(covered * width, len).write_bytes(0, len) };
         covered = end;
     }
     let task = |phase: usize, index: usize| {
         SCRATCH.with_borrow_mut(|scratch| {
-            // SAFETY: the CPU supports the detected level. Pieces have disjoint query vectors or chunks; the second phase follows when
-            // all chunks are done.
+            // SAFETY: the CPU supports `cpu.level`, which was detected. The cache is borrowed, so no thread writes
+            // it. Items have different query vectors and splits different chunks, and each is computed by one task.
+            // The second phase starts when all chunks have been written.
             unsafe {
                 if phase == 0 {
                     let Split { item, .. } = &plan.splits[index];
@@ -170,6 +172,7 @@ pub(crate) fn attention(
         cpu.pool
             .parallel_phases(&[plan.splits.len(), plan.split_items.len()], &task);
     }
-    // SAFETY: every row belongs to an item or was zeroed.
+    // SAFETY: every row was zeroed or belongs to a span, of which items contain all heads and the tasks have written
+    // all outputs.
     unsafe { job.out.into_vec() }
 }

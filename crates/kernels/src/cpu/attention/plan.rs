@@ -22,7 +22,7 @@ pub(super) struct Plan<'a> {
     pub splits: Vec<Split>,
     /// Items with several splits, and the index of their partial results.
     pub split_items: Vec<(usize, usize)>,
-    /// F32Tile of all parts.
+    /// Floats of all partial results.
     pub partials_len: usize,
     /// Multiply-adds.
     pub cost: usize,

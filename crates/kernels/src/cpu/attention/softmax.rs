@@ -29,7 +29,7 @@ pub(super) fn cap_scores<I: Isa>(cap: f32, scores: &mut [f32]) {
     }
 }
 
-/// The largest score, ignoring NaN, which shows up in the weights instead.
+/// The largest score. NaN is ignored here, but makes its weight NaN.
 #[inline(always)]
 fn largest(scores: &[f32]) -> f32 {
     // One instruction, where `f32::max` needs three.
@@ -55,7 +55,7 @@ fn largest(scores: &[f32]) -> f32 {
 /// Runs of sixteen that are partly inside get weights of zero outside.
 ///
 /// # Safety
-/// As for [`Isa`].
+/// The CPU supports `I`.
 #[inline(always)]
 pub(super) unsafe fn softmax_weights<I: Isa>(
     scores: &mut [f32],
@@ -67,7 +67,7 @@ pub(super) unsafe fn softmax_weights<I: Isa>(
     scores[to..runs.end].fill(f32::NEG_INFINITY);
     let scores = &mut scores[runs];
     let max = largest(scores);
-    // SAFETY: the contract of this function; runs are of sixteen.
+    // SAFETY: the CPU supports `I` by the contract of this function; runs have sixteen elements.
     unsafe {
         let mut totals = I::splat(0.0);
         for run in scores.chunks_exact_mut(LANES) {

@@ -28,10 +28,7 @@ pub(super) struct Values {
     pub scales: usize,
 }
 
-/// How elements are stored.
-///
-/// # Safety
-/// As [`Isa`]; positions and elements are inside the tile, and so are the fifteen after those of a vector.
+/// The storage format of a tile.
 pub(super) trait TileFormat<I: Isa> {
     /// The scale of a run of keys at sixteen positions.
     type Scale: Copy;
@@ -45,18 +42,22 @@ pub(super) trait TileFormat<I: Isa> {
         prefetch::prefetch(next, first..first + count * Self::BYTES);
     }
 
+    /// The scales of sixteen keys from `position` on, for the elements that share a scale with `element`.
+    ///
     /// # Safety
-    /// As for [`TileFormat`].
+    /// As for [`TileFormat::key`].
     unsafe fn key_scale(keys: Keys, element: usize, position: usize) -> Self::Scale;
-    /// One element of the keys at sixteen positions.
+    /// One element of sixteen keys from `position` on.
     ///
     /// # Safety
-    /// As for [`TileFormat`].
+    /// The CPU supports `I`. `keys.start` is a tile of keys in this format, `element` is below `keys.dim`, and
+    /// `position + 16` is at most `keys.stride`. No thread writes the tile.
     unsafe fn key(keys: Keys, element: usize, position: usize, scale: Self::Scale) -> I::V;
-    /// Sixteen elements of the value at a position.
+    /// Sixteen elements, from `element` on, of the value at `position`.
     ///
     /// # Safety
-    /// As for [`TileFormat`].
+    /// The CPU supports `I`. `values.start` is a tile of values in this format, `position` is below `values.stride`,
+    /// and `element`, a multiple of 16, is below `values.padded`. No thread writes the tile.
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V;
 }
 
@@ -127,7 +128,7 @@ impl<I: Isa> TileFormat<I> for Int8Tile {
 
     #[inline(always)]
     unsafe fn key_scale(keys: Keys, element: usize, position: usize) -> I::V {
-        // SAFETY: the contract of `TileFormat::key_scale`: the scales follow the elements.
+        // SAFETY: the contract of `TileFormat::key_scale`: the scales, `[runs, stride]`, follow the elements.
         unsafe {
             let scales = keys.start.add(keys.dim * keys.stride).cast::<u16>();
             I::load_bf16(scales.add(element / GROUP * keys.stride + position))
@@ -149,7 +150,7 @@ impl<I: Isa> TileFormat<I> for Int8Tile {
     #[inline(always)]
     unsafe fn value(values: Values, position: usize, element: usize) -> I::V {
         let start = values.start.cast::<i8>();
-        // SAFETY: the contract of `TileFormat::value`: the scales follow the elements.
+        // SAFETY: the contract of `TileFormat::value`: the scales, `[stride, scales]`, follow the elements.
         unsafe {
             let scales = values
                 .start

@@ -21,8 +21,8 @@ fn parallel_for_visits_every_index_once() {
 #[test]
 fn parallel_for_wakes_sleeping_workers() {
     let pool = Pool::new(3);
-    for turn in 0..2_000 {
-        if turn % 500 == 0 {
+    for round in 0..2_000 {
+        if round % 500 == 0 {
             thread::sleep(std::time::Duration::from_millis(5));
         }
         assert_eq!(visits(&pool, 5), [1; 5]);
@@ -87,6 +87,28 @@ fn parallel_for_resumes_a_panic_and_the_pool_survives() {
         assert!(result.is_err());
         assert_eq!(visits(&pool, 10), [1; 10]);
     }
+}
+
+#[test]
+fn parallel_for_does_not_drop_panic_payloads_during_the_loop() {
+    struct Payload(Arc<AtomicUsize>);
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let pool = Pool::new(2);
+    let (drops, both) = (Arc::new(AtomicUsize::new(0)), std::sync::Barrier::new(2));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        pool.parallel_for(2, &|_| {
+            both.wait();
+            std::panic::panic_any(Payload(drops.clone()));
+        });
+    }));
+    assert_eq!(drops.load(Ordering::SeqCst), 0);
+    drop(result);
+    assert_eq!(drops.load(Ordering::SeqCst), 1);
+    assert_eq!(visits(&pool, 10), [1; 10]);
 }
 
 #[test]

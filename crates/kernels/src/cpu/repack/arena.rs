@@ -11,17 +11,17 @@ use memmap2::{MmapMut, MmapRaw};
 
 use crate::KernelError;
 
-/// Bytes of a mapping, unless a weight needs more: many large pages, so that little is lost at its edges.
+/// Minimum size of a mapping: many huge pages, so that little is lost at its edges.
 const MAPPING_BYTES: usize = 64 << 20;
 /// Weights start at a multiple of two cache lines, which CPUs fetch together.
 const ALIGNMENT: usize = 128;
 
-/// Allocates repacked weights next to each other in large mappings: reading a weight touches more small pages than the TLB
-/// holds, and huge pages can only be formed from contiguous memory.
+/// Allocates repacked weights next to each other in large mappings: reading a weight touches more small pages than
+/// the TLB holds, and huge pages can only be formed from contiguous memory.
 ///
-/// Memory is first written in small pages. A fresh huge page can cost several times as much: a virtual machine gets it from
-/// its host piecemeal, and a fragmented system has to compact memory. [`Arena::promote_huge_pages`] converts the mappings
-/// later.
+/// Memory is first written in small pages. A fresh huge page can cost several times as much: a virtual machine gets
+/// it from its host piecemeal, and a fragmented system has to compact memory. [`Arena::promote_huge_pages`] converts
+/// the mappings later.
 #[derive(Debug, Default)]
 pub(crate) struct Arena(Mutex<Vec<Mapping>>);
 
@@ -68,8 +68,8 @@ impl Arena {
         Ok(RepackedMemory { map, range: 0..len })
     }
 
-    /// Converts the memory reserved so far to huge pages on a separate thread, then calls `done`. Where huge pages are not
-    /// available, pages stay as they are.
+    /// Converts the memory reserved so far to huge pages on a separate thread, then calls `done`. Where huge pages
+    /// are not available, pages stay as they are.
     pub fn promote_huge_pages(&self, done: impl FnOnce() + Send + 'static) {
         let mappings = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if cfg!(not(target_os = "linux")) || mappings.is_empty() {
@@ -92,12 +92,14 @@ impl RepackedMemory {
     }
 
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: the mapping lives as long as `self`, and no other thread was given this part of it.
+        // SAFETY: the range is inside the mapping, which `self` keeps alive and which is zeroed when created.
+        // `reserve` returns a range of a mapping only once, so it is written only through `as_mut_slice` of this
+        // `self`.
         unsafe { slice::from_raw_parts(self.map.as_ptr().add(self.range.start), self.len()) }
     }
 
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: as above.
+        // SAFETY: as in `as_slice`; `self` is borrowed mutably, so no other reference to the range exists.
         unsafe {
             slice::from_raw_parts_mut(self.map.as_mut_ptr().add(self.range.start), self.len())
         }
@@ -112,7 +114,7 @@ mod huge_pages {
 
     use super::Mapping;
 
-    /// Bytes per system call: threads that read them wait meanwhile.
+    /// Bytes per system call. Threads that read them wait for the call.
     const STEP_BYTES: usize = 2 << 20;
     /// Since Linux 6.1; `libc` defines it only for some targets.
     const MADV_COLLAPSE: i32 = 25;
@@ -137,7 +139,7 @@ mod huge_pages {
     }
 
     fn collapse(map: &MmapRaw, start: usize, len: usize) -> io::Result<()> {
-        // SAFETY: the range is in the mapping, and its content stays.
+        // SAFETY: the range is inside the mapping, and the call does not change its content.
         let code = unsafe { libc::madvise(map.as_mut_ptr().add(start).cast(), len, MADV_COLLAPSE) };
         if code == 0 {
             return Ok(());

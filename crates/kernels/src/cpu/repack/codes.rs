@@ -1,4 +1,4 @@
-//! The formats of codes: how a chunk becomes words of unsigned bytes.
+//! The formats of codes: how a chunk is unpacked to words of unsigned bytes.
 
 use super::{
     CHUNK, ScaleFormat, TILE, VECTOR,
@@ -14,18 +14,19 @@ pub(crate) trait CodeFormat {
     /// Columns of a group are half a chunk.
     const TWO_GROUPS: bool = false;
 
-    /// Words `T` and `T + 4` of the chunk at `chunk`.
+    /// Words `T` and `T + 4` of `D::LANES` outputs of a chunk. `chunk` is the address of the first of these outputs
+    /// in the first vector. `T` is below 4.
     ///
     /// # Safety
-    /// As for [`Int8Dot`]; the chunk's `BITS` vectors are readable from `chunk` on, which is moved forward by the lanes in
-    /// front of those wanted.
+    /// The CPU supports `D`; `4 · D::LANES` bytes are readable at `chunk` and at the same place of the `BITS - 1`
+    /// vectors after it.
     unsafe fn words<D: Int8Dot, const T: usize>(chunk: *const u8) -> [D::Codes; 2];
 }
 
 /// Words `T` and `T + 4` of a 4-bit plane.
 ///
 /// # Safety
-/// As for [`Int8Dot`]. The four vectors of the plane are readable.
+/// As for [`CodeFormat::words`], for the four vectors from `plane` on.
 #[inline(always)]
 unsafe fn plane4<D: Int8Dot, const T: usize>(plane: *const u8) -> [D::Codes; 2] {
     // SAFETY: the contract of this function.
@@ -38,7 +39,7 @@ unsafe fn plane4<D: Int8Dot, const T: usize>(plane: *const u8) -> [D::Codes; 2] 
 /// Words `T` and `T + 4` of a 2-bit plane, moved up by `UP` bits, 0 or 4.
 ///
 /// # Safety
-/// As for [`Int8Dot`]. The two vectors of the plane are readable.
+/// As for [`CodeFormat::words`], for the two vectors from `plane` on.
 #[inline(always)]
 unsafe fn plane2<D: Int8Dot, const T: usize, const UP: u32>(plane: *const u8) -> [D::Codes; 2] {
     // SAFETY: the contract of this function.
@@ -53,7 +54,7 @@ unsafe fn plane2<D: Int8Dot, const T: usize, const UP: u32>(plane: *const u8) ->
 /// Bits `2T` and the next of every byte, at bit `UP`.
 ///
 /// # Safety
-/// As for [`Int8Dot`].
+/// The CPU supports `D`.
 #[inline(always)]
 unsafe fn pair_of_bits<D: Int8Dot, const T: usize, const UP: u32>(codes: D::Codes) -> D::Codes {
     // SAFETY: the contract of this function.
@@ -73,7 +74,7 @@ unsafe fn pair_of_bits<D: Int8Dot, const T: usize, const UP: u32>(codes: D::Code
 /// Words `T` and `T + 4` of a 1-bit plane, moved up by `UP` bits.
 ///
 /// # Safety
-/// As for [`Int8Dot`]. The vector of the plane is readable.
+/// As for [`CodeFormat::words`], for the vector at `plane`.
 #[inline(always)]
 unsafe fn plane1<D: Int8Dot, const T: usize, const UP: u32>(plane: *const u8) -> [D::Codes; 2] {
     // SAFETY: the contract of this function.
@@ -95,7 +96,7 @@ unsafe fn plane1<D: Int8Dot, const T: usize, const UP: u32>(plane: *const u8) ->
 }
 
 /// # Safety
-/// As for [`Int8Dot`].
+/// The CPU supports `D`.
 #[inline(always)]
 unsafe fn merge<D: Int8Dot>(a: [D::Codes; 2], b: [D::Codes; 2]) -> [D::Codes; 2] {
     // SAFETY: the contract of this function.
@@ -111,7 +112,7 @@ impl<const BITS: usize> CodeFormat for Integers<BITS> {
 
     #[inline(always)]
     unsafe fn words<D: Int8Dot, const T: usize>(chunk: *const u8) -> [D::Codes; 2] {
-        // SAFETY: the contract of `CodeFormat::words`.
+        // SAFETY: the contract of `CodeFormat::words`; the planes are inside the `BITS` vectors.
         unsafe {
             match BITS {
                 2 => plane2::<D, T, 0>(chunk),
@@ -149,7 +150,7 @@ impl<const TWO_GROUPS: bool> CodeFormat for Fp4<TWO_GROUPS> {
 
     #[inline(always)]
     unsafe fn words<D: Int8Dot, const T: usize>(chunk: *const u8) -> [D::Codes; 2] {
-        // SAFETY: the contract of `CodeFormat::words`.
+        // SAFETY: the contract of `CodeFormat::words`; a chunk has four vectors.
         unsafe {
             let [first, second] = plane4::<D, T>(chunk);
             [
@@ -160,7 +161,7 @@ impl<const TWO_GROUPS: bool> CodeFormat for Fp4<TWO_GROUPS> {
     }
 }
 
-/// Evaluates an expression with `$codes` naming the format of a specification that can be cut into tiles.
+/// Evaluates an expression with `$codes` naming the code format of a weight that can be repacked.
 macro_rules! with_codes {
     ($spec:expr, $codes:ident => $body:expr) => {{
         use $crate::{
@@ -206,7 +207,7 @@ macro_rules! with_codes {
 }
 pub(super) use with_codes;
 
-/// Writes the values of one output in a record.
+/// Dequantizes one output of a record.
 pub(super) fn widen<C: CodeFormat>(
     record: &[u8],
     code_bytes: usize,
@@ -219,7 +220,8 @@ pub(super) fn widen<C: CodeFormat>(
     let chunks = codes.chunks_exact(C::BITS * VECTOR);
     assert!(lane < TILE && chunks.len() * CHUNK == out.len());
     for (chunk, out) in chunks.zip(out.chunks_exact_mut(CHUNK)) {
-        // SAFETY: plain code; a chunk holds `BITS` vectors, in each of which the lane has four bytes.
+        // SAFETY: every CPU supports `Scalar`. A chunk has `BITS` vectors of sixteen lanes of four bytes, and `lane`
+        // is below sixteen by the assertion.
         let words = unsafe {
             let chunk = chunk.as_ptr().add(4 * lane);
             [
@@ -239,14 +241,14 @@ pub(super) fn widen<C: CodeFormat>(
         }
     }
     for (index, out) in out.chunks_exact_mut(group).enumerate() {
-        // SAFETY: plain code; the record has the scales of every group, `form.bytes()` each.
+        // SAFETY: every CPU supports `Scalar`. `from` is a slice of `form.bytes()` bytes, and `lane` is below sixteen.
         let (scale, bias) = unsafe {
             let from = record_scales[index * form.bytes()..][..form.bytes()].as_ptr();
             scales::<Scalar>(from, form, lane)
         };
         for out in out {
             *out = match form {
-                // Fused, as MLX widens it.
+                // A fused multiply-add, as in MLX.
                 ScaleFormat::Affine(_) => out.mul_add(scale, bias),
                 ScaleFormat::E8m0 | ScaleFormat::E4m3(_) => (*out - 12.0) * scale,
             };

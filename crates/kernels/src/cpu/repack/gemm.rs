@@ -20,22 +20,25 @@ pub(crate) struct Operands<'a> {
     pub x: &'a QuantizedRows,
 }
 
-/// Prefetch distance.
+/// Distance of prefetches in bytes.
 const AHEAD_BYTES: usize = 4608;
 
 /// The arguments of a kernel.
 struct Job {
+    /// A tile of `records` records.
     tile: *const u8,
     records: usize,
     record_bytes: usize,
+    /// Chunks of a record, which are followed by its scales.
     chunks: usize,
     scales: ScaleFormat,
-    /// First row.
+    /// Quantized values, `x_stride` from row to row.
     x: *const i8,
     x_stride: usize,
-    /// Of the first row: step and sum of each group.
+    /// Step and sum of each group, `factors_stride` from row to row.
     factors: *const f32,
     factors_stride: usize,
+    /// Sixteen outputs of each row, `out_stride` from row to row.
     out: *mut f32,
     out_stride: usize,
 }
@@ -43,7 +46,9 @@ struct Job {
 /// Writes the sixteen products of tile `tile` with each of `rows` to `out`, `stride` floats from row to row.
 ///
 /// # Safety
-/// The CPU has the level; the rows have been quantized; `out` has room for them.
+/// The CPU supports `level`. The operands have the same number of columns and group size. `rows` are rows of
+/// `operands.x`, have been quantized, and are not written by any thread. `out` is aligned and writable for sixteen
+/// floats of every row, which no other thread accesses.
 pub(crate) unsafe fn gemm(
     level: Int8DotLevel,
     operands: Operands<'_>,
@@ -70,57 +75,59 @@ pub(crate) unsafe fn gemm(
         out,
         out_stride: stride,
     };
-    // SAFETY: the contract of this function; tile and rows have the sizes that the job names.
+    // SAFETY: the contract of this function. `tile` is a slice of `records · record_bytes` bytes, and `C` its code
+    // format. The rows have as many columns and groups, `x_stride` and `factors_stride` apart.
     with_codes!(weight.spec, C => unsafe { all_rows::<C>(level, &job, rows.len()) });
 }
 
 /// Compiles the kernels once per instruction set.
 ///
 /// # Safety
-/// The CPU must support `level`; the pointers of `job` are valid for the tile, for `rows` quantized rows and for `rows` rows
-/// of sixteen outputs, which no other thread writes.
+/// The CPU supports `level`. The pointers of `job` are valid for what its fields describe, for `rows` rows; `tile`
+/// has the code format `C`. No other thread writes the inputs or accesses the outputs.
 unsafe fn all_rows<C: CodeFormat>(level: Int8DotLevel, job: &Job, rows: usize) {
     /// # Safety
-    /// As for [`all_rows`], on a CPU with the enabled features.
+    /// The CPU supports the enabled features. Otherwise as for [`all_rows`].
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
     unsafe fn avx512_vnni<C: CodeFormat>(job: &Job, rows: usize) {
-        // SAFETY: the contract of this function; the features are enabled here.
+        // SAFETY: the contract of this function.
         unsafe { all_rows_with::<x86::Avx512Vnni, C>(job, rows) }
     }
     /// # Safety
-    /// As for [`all_rows`], on a CPU with the enabled features.
+    /// The CPU supports the enabled features. Otherwise as for [`all_rows`].
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avxvnni,avx2,fma,f16c")]
     unsafe fn avx_vnni<C: CodeFormat>(job: &Job, rows: usize) {
-        // SAFETY: the contract of this function; the features are enabled here.
+        // SAFETY: the contract of this function.
         unsafe { all_rows_with::<x86::AvxVnni, C>(job, rows) }
     }
     /// # Safety
-    /// As for [`all_rows`], on a CPU with the enabled features.
+    /// The CPU supports the enabled features. Otherwise as for [`all_rows`].
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn avx2<C: CodeFormat>(job: &Job, rows: usize) {
-        // SAFETY: the contract of this function; the features are enabled here.
+        // SAFETY: the contract of this function.
         unsafe { all_rows_with::<x86::Avx2, C>(job, rows) }
     }
     /// # Safety
-    /// As for [`all_rows`], on a CPU with the enabled features.
+    /// The CPU supports the enabled features. Otherwise as for [`all_rows`].
     #[cfg(target_arch = "aarch64")]
     #[target_feature(enable = "dotprod")]
     unsafe fn neon_dotprod<C: CodeFormat>(job: &Job, rows: usize) {
-        // SAFETY: the contract of this function; the features are enabled here.
+        // SAFETY: the contract of this function.
         unsafe { all_rows_with::<neon::Dotprod, C>(job, rows) }
     }
     /// # Safety
-    /// As for [`all_rows`], on a CPU with the enabled features.
+    /// The CPU supports the enabled features. Otherwise as for [`all_rows`].
     #[cfg(target_arch = "aarch64")]
     #[target_feature(enable = "dotprod,i8mm")]
     unsafe fn neon_i8mm<C: CodeFormat>(job: &Job, rows: usize) {
-        // SAFETY: the contract of this function; the features are enabled here.
+        // SAFETY: the contract of this function.
         unsafe { all_rows_with::<neon::I8mm, C>(job, rows) }
     }
-    // SAFETY: the contract of this function.
+    // SAFETY: the CPU supports `level`, which implies the features that each function enables and the instruction set
+    // that it uses. The rest is the contract of this function.
     unsafe {
         match level {
             Int8DotLevel::Scalar => all_rows_with::<Scalar, C>(job, rows),
@@ -143,12 +150,13 @@ unsafe fn all_rows<C: CodeFormat>(level: Int8DotLevel, job: &Job, rows: usize) {
 /// Processes the rows in blocks, largest first.
 ///
 /// # Safety
-/// As for [`all_rows`]; the caller has enabled the instructions of `D`.
+/// The CPU supports `D`. Otherwise as for [`all_rows`].
 #[inline(always)]
 unsafe fn all_rows_with<D: Int8Dot, C: CodeFormat>(job: &Job, rows: usize) {
     for lane in (0..TILE).step_by(D::LANES) {
         let mut row = 0;
-        // SAFETY: the contract of this function; blocks stay inside the rows.
+        // SAFETY: the contract of this function; blocks are inside the rows, and `D::LANES` divides the sixteen
+        // outputs.
         unsafe {
             if D::ROWS >= 16 && !C::TWO_GROUPS {
                 while rows - row >= 16 {
@@ -180,11 +188,12 @@ unsafe fn all_rows_with<D: Int8Dot, C: CodeFormat>(job: &Job, rows: usize) {
 /// The products of `R` rows from `row` on with the outputs from `lane` on.
 ///
 /// # Safety
-/// As for [`all_rows_with`]; the rows `row .. row + R` and the outputs `lane .. lane + D::LANES` exist.
+/// As for [`all_rows_with`]; `row + R` is at most the number of rows, and `lane + D::LANES` at most sixteen.
 #[inline(always)]
 unsafe fn block<D: Int8Dot, C: CodeFormat, const R: usize>(job: &Job, lane: usize, row: usize) {
-    // SAFETY: the contract of this function: the tile has `records` records of the layout that the module describes, and there
-    // are `R` rows of as many columns.
+    // SAFETY: the contract of this function: the tile has `records` records of `chunks` chunks and the scales of one
+    // group, or two with `TWO_GROUPS`, and every row has 32 values for each chunk and two factors for each group. No
+    // pointer that is dereferenced leaves them.
     unsafe {
         let mut x = job.x.add(row * job.x_stride);
         let mut factors = job.factors.add(row * job.factors_stride);
@@ -223,7 +232,8 @@ unsafe fn block<D: Int8Dot, C: CodeFormat, const R: usize>(job: &Job, lane: usiz
 /// Adds the scaled sums of a group to the totals.
 ///
 /// # Safety
-/// As for [`Int8Dot`]. `from` is the start of the group's scales, and `factors` holds the step and the sum of the group for `R` rows.
+/// The CPU supports `D`. `job.scales.bytes()` bytes are readable at `from`, the scales of the group, and two floats at
+/// `factors` for each of `R` rows, `job.factors_stride` apart. `lane + D::LANES` is at most sixteen.
 #[inline(always)]
 unsafe fn add_group<D: Int8Dot, const R: usize>(
     job: &Job,

@@ -28,7 +28,7 @@ impl Int8DotLevel {
     pub fn available() -> Vec<Self> {
         #[cfg_attr(
             not(any(target_arch = "x86_64", target_arch = "aarch64")),
-            expect(unused_mut, reason = "other processors have one level")
+            expect(unused_mut, reason = "other CPUs have one level")
         )]
         let mut levels = vec![Self::Scalar];
         #[cfg(target_arch = "aarch64")]
@@ -70,9 +70,8 @@ impl Int8DotLevel {
 
 /// An instruction set that works on [`Int8Dot::LANES`] outputs at a time.
 ///
-/// # Safety
-/// Every method may use the set's instructions: it is called only from code that the set was enabled for. Pointers are
-/// valid for the number of elements that the method names; none needs alignment.
+/// The methods execute instructions of the set, and must be inlined into a function that enables them to be fast.
+/// Pointers need no alignment.
 pub(crate) trait Int8Dot: Copy {
     /// Outputs of a register; divides the outputs of a tile.
     const LANES: usize;
@@ -88,40 +87,40 @@ pub(crate) trait Int8Dot: Copy {
     /// `4 · LANES` bytes.
     ///
     /// # Safety
-    /// As for [`Int8Dot`]; `from` is readable for `4 · LANES` bytes.
+    /// The CPU supports `Self`; `from` is readable for `4 · LANES` bytes.
     unsafe fn load(from: *const u8) -> Self::Codes;
     /// Moves bits down by `N`; what crosses the border of a byte is garbage in its high bits.
     ///
     /// # Safety
-    /// As for [`Int8Dot`].
+    /// The CPU supports `Self`.
     unsafe fn down<const N: u32>(codes: Self::Codes) -> Self::Codes;
     /// Moves bits up by `N`; what crosses the border of a byte is garbage in its low bits.
     ///
     /// # Safety
-    /// As for [`Int8Dot`].
+    /// The CPU supports `Self`.
     unsafe fn up<const N: u32>(codes: Self::Codes) -> Self::Codes;
     /// Keeps the bits of `mask` in every byte.
     ///
     /// # Safety
-    /// As for [`Int8Dot`].
+    /// The CPU supports `Self`.
     unsafe fn mask(codes: Self::Codes, mask: u8) -> Self::Codes;
     /// # Safety
-    /// As for [`Int8Dot`].
+    /// The CPU supports `Self`.
     unsafe fn or(a: Self::Codes, b: Self::Codes) -> Self::Codes;
-    /// The table's entry for every byte, all of which are below 16.
+    /// The table entry for every byte; all bytes are below 16.
     ///
     /// # Safety
-    /// As for [`Int8Dot`].
+    /// The CPU supports `Self`.
     unsafe fn look_up(codes: Self::Codes, table: &[u8; 16]) -> Self::Codes;
 
     /// # Safety
-    /// As for [`Int8Dot`].
+    /// The CPU supports `Self`.
     unsafe fn zero() -> Self::Sums;
     /// Adds to each lane the products of its four bytes with the four values at `x`. With `WIDE`, bytes may have all
     /// eight bits set, else at most six; values are in −127 ..= 127.
     ///
     /// # Safety
-    /// As for [`Int8Dot`]; `x` is readable for 4 values.
+    /// The CPU supports `Self`; `x` is readable for 4 values.
     unsafe fn dot<const WIDE: bool>(
         sums: Self::Sums,
         codes: Self::Codes,
@@ -131,7 +130,8 @@ pub(crate) trait Int8Dot: Copy {
     /// `high` where [`CodeFormat::TWO_GROUPS`] is set. The sums may be permuted until [`Int8Dot::arrange`].
     ///
     /// # Safety
-    /// As for [`Int8Dot`]; the chunk is readable as for [`CodeFormat::words`], and `x` for 32 values of each of `R` rows.
+    /// The CPU supports `Self`; `chunk` is readable as for [`CodeFormat::words`], and `x` for 32 values of each of
+    /// `R` rows.
     #[inline(always)]
     unsafe fn chunk<C: CodeFormat, const R: usize>(
         chunk: *const u8,
@@ -143,38 +143,38 @@ pub(crate) trait Int8Dot: Copy {
         // SAFETY: the contract of this function.
         unsafe { each_word::<Self, C, R>(chunk, x, stride, low, high) }
     }
-    /// Gives every row the sums of its own, lane by lane.
+    /// Undoes the permutation of sums by [`Int8Dot::chunk`].
     ///
     /// # Safety
-    /// As for [`Int8Dot`].
+    /// The CPU supports `Self`.
     #[inline(always)]
     unsafe fn arrange<C: CodeFormat, const R: usize>(_sums: &mut [Self::Sums; R]) {}
     /// # Safety
-    /// As for [`Int8Dot`].
+    /// The CPU supports `Self`.
     unsafe fn to_floats(sums: Self::Sums) -> Self::Floats;
 
     /// # Safety
-    /// As for [`Int8Dot`].
+    /// The CPU supports `Self`.
     unsafe fn splat(value: f32) -> Self::Floats;
     /// # Safety
-    /// As for [`Int8Dot`]; `from` is readable for `LANES` values.
+    /// The CPU supports `Self`; `from` is readable for `LANES` values.
     unsafe fn load_f32(from: *const f32) -> Self::Floats;
     /// # Safety
-    /// As for [`Int8Dot`]; `from` is readable for `LANES` values.
+    /// The CPU supports `Self`; `from` is readable for `LANES` values.
     unsafe fn load_f16(from: *const u16) -> Self::Floats;
     /// # Safety
-    /// As for [`Int8Dot`]; `from` is readable for `LANES` values.
+    /// The CPU supports `Self`; `from` is readable for `LANES` values.
     unsafe fn load_bf16(from: *const u16) -> Self::Floats;
     /// # Safety
-    /// As for [`Int8Dot`]; `to` is writable for `LANES` values.
+    /// The CPU supports `Self`; `to` is writable for `LANES` values.
     unsafe fn store(to: *mut f32, value: Self::Floats);
     /// # Safety
-    /// As for [`Int8Dot`].
+    /// The CPU supports `Self`.
     unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
     /// `a · b + c`, rounded once wherever the CPU can.
     ///
     /// # Safety
-    /// As for [`Int8Dot`].
+    /// The CPU supports `Self`.
     unsafe fn fma(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
 }
 
@@ -211,7 +211,8 @@ unsafe fn step<D: Int8Dot, C: CodeFormat, const T: usize, const R: usize>(
     low: &mut [D::Sums; R],
     high: &mut [D::Sums; R],
 ) {
-    // SAFETY: the contract of this function.
+    // SAFETY: the contract of this function; the words of a row are the values `4 · T ..` and 16 later, inside the 32
+    // of a chunk.
     unsafe {
         let [first, second] = C::words::<D, T>(chunk);
         let x = x.add(4 * T);
@@ -237,14 +238,14 @@ unsafe fn step<D: Int8Dot, C: CodeFormat, const T: usize, const R: usize>(
 /// Scales and biases of one group for the lanes from `lane` on; `from` is where the group's scales begin.
 ///
 /// # Safety
-/// As for [`Int8Dot`]; `form.bytes()` are readable.
+/// The CPU supports `D`; `form.bytes()` bytes are readable at `from`, and `lane + D::LANES` is at most sixteen.
 #[inline(always)]
 pub(super) unsafe fn scales<D: Int8Dot>(
     from: *const u8,
     form: ScaleFormat,
     lane: usize,
 ) -> (D::Floats, D::Floats) {
-    // SAFETY: the contract of this function: sixteen scales, then, in affine mode, sixteen biases.
+    // SAFETY: the contract of this function: there are sixteen scales, followed by sixteen biases in affine mode.
     unsafe {
         match form {
             ScaleFormat::Affine(FloatType::F16) => {
@@ -276,7 +277,7 @@ pub(super) unsafe fn scales<D: Int8Dot>(
 }
 
 /// # Safety
-/// As for [`Int8Dot`]. `from` is readable for `LANES` bytes.
+/// The CPU supports `D`. `from` is readable for `LANES` bytes.
 #[inline(always)]
 unsafe fn half_scales<D: Int8Dot>(from: *const u8, widen: impl Fn(u8) -> f32) -> D::Floats {
     let mut lanes = [0.0; super::TILE];

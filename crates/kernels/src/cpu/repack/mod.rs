@@ -1,15 +1,15 @@
 //! Quantized weights repacked for integer dot products with int8 activations.
 //!
 //! # Layout
-//! Sixteen outputs form a *tile*; the last tile is padded with outputs of scale 0. A tile holds one *record* per group of
-//! columns, so that a kernel reads memory sequentially:
+//! Sixteen outputs form a *tile*; the last tile is padded with outputs of scale 0. A tile holds one *record* per
+//! group of columns, so that a kernel reads memory sequentially:
 //!
 //! 1. the codes, in *chunks* of 32 columns (a group of 16 columns is half a chunk, see below);
 //! 2. the sixteen scales of the group, then, in affine mode, its sixteen biases, in the type of the checkpoint.
 //!
-//! A *word* of a chunk is four consecutive columns of one output, a byte each once unpacked; a chunk has eight words for
-//! each output. A 64-byte *vector* holds the same word of the sixteen outputs. Codes of fewer than eight bits are cut
-//! into planes of 4, 2 and 1 bits, the low bits first, and a vector of a plane holds several words of those bits:
+//! A *word* of a chunk is four consecutive columns of one output, a byte each once unpacked; a chunk has eight words
+//! for each output. A 64-byte *vector* holds the same word of the sixteen outputs. Codes of fewer than eight bits are
+//! cut into planes of 4, 2 and 1 bits, the low bits first, and a vector of a plane holds several words of those bits:
 //!
 //! | plane | vectors per chunk | vector `v`, bits `b · width ..` of a byte |
 //! |-------|-------------------|-------------------------------------------|

@@ -1,6 +1,6 @@
 //! NEON, alone and with its dot product and matrix instructions.
 //!
-//! The names of the latter are not stable in Rust yet, so they are written as assembly.
+//! The intrinsics of the latter are not stable in Rust yet, so they are written as assembly.
 
 #![cfg_attr(
     not(test),
@@ -23,13 +23,13 @@ use crate::cpu::{
 type FourCodes = [uint8x16_t; 4];
 type FourSums = [int32x4_t; 4];
 
-/// Four consecutive activations in every lane's place.
+/// Four consecutive activations, repeated in every lane.
 ///
 /// # Safety
 /// `x` is readable for 4 values.
 #[inline(always)]
 unsafe fn four(x: *const i8) -> int8x16_t {
-    // SAFETY: the contract of this function: four values are readable.
+    // SAFETY: the contract of this function; NEON is always available.
     unsafe { vreinterpretq_s8_s32(vdupq_n_s32(x.cast::<i32>().read_unaligned())) }
 }
 
@@ -55,7 +55,7 @@ macro_rules! sixteen_outputs {
 
             #[inline(always)]
             unsafe fn down<const N: u32>(codes: FourCodes) -> FourCodes {
-                // SAFETY: the contract of `Int8Dot::down`: NEON is always available. A shift to the left by a negative distance is one to the right.
+                // SAFETY: NEON is always available. A left shift by a negative distance is a right shift.
                 unsafe { four!(part => vshlq_u8(codes[part], vdupq_n_s8(-(N as i8)))) }
             }
 
@@ -98,7 +98,8 @@ macro_rules! sixteen_outputs {
                 codes: FourCodes,
                 x: *const i8,
             ) -> FourSums {
-                // SAFETY: the contract of `Int8Dot::dot`.
+                // SAFETY: the contract of `Int8Dot::dot`: four values are readable, and the CPU supports the
+                // instructions of `$dot`.
                 unsafe { $dot::<WIDE>(sums, codes, four(x)) }
             }
 
@@ -177,7 +178,7 @@ sixteen_outputs!(
         low: &mut [FourSums; R],
         high: &mut [FourSums; R],
     ) {
-        // SAFETY: the contract of this function.
+        // SAFETY: the contract of `Int8Dot::chunk`; `R` is even where `matrices` is called.
         unsafe {
             if !by_matrices::<C>(R) {
                 return each_word::<Self, C, R>(chunk, x, stride, low, high);
@@ -200,11 +201,8 @@ sixteen_outputs!(
 );
 
 /// `sum + a · b` in lanes of four bytes.
-///
-/// # Safety
-/// None beyond NEON, which every 64-bit Arm CPU has.
 #[inline(always)]
-unsafe fn dot_neon_part(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+fn dot_neon_part(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     // SAFETY: NEON is always available. Two products of at most 128 · 127 fit 16 bits.
     unsafe {
         let low = vmull_s8(vget_low_s8(a), vget_low_s8(b));
@@ -216,7 +214,7 @@ unsafe fn dot_neon_part(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_
 /// The CPU supports `dotprod`.
 #[inline(always)]
 unsafe fn sdot(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
-    // SAFETY: the contract of this function: the dot product instructions are enabled.
+    // SAFETY: the CPU supports the instruction by the contract of this function; it reads and writes only registers.
     unsafe {
         asm!(
             "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
@@ -233,7 +231,7 @@ unsafe fn sdot(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
 /// The CPU supports `i8mm`.
 #[inline(always)]
 unsafe fn usdot(mut sums: int32x4_t, a: uint8x16_t, b: int8x16_t) -> int32x4_t {
-    // SAFETY: the contract of this function: the matrix instructions are enabled.
+    // SAFETY: the CPU supports the instruction by the contract of this function; it reads and writes only registers.
     unsafe {
         asm!(
             "usdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
@@ -253,7 +251,7 @@ unsafe fn usdot(mut sums: int32x4_t, a: uint8x16_t, b: int8x16_t) -> int32x4_t {
 /// The CPU supports `i8mm`.
 #[inline(always)]
 unsafe fn usmmla(mut sums: int32x4_t, a: uint8x16_t, b: int8x16_t) -> int32x4_t {
-    // SAFETY: the contract of this function: the matrix instructions are enabled.
+    // SAFETY: the CPU supports the instruction by the contract of this function; it reads and writes only registers.
     unsafe {
         asm!(
             "usmmla {0:v}.4s, {1:v}.16b, {2:v}.16b",
@@ -277,7 +275,7 @@ macro_rules! unsigned_from_signed {
             codes: FourCodes,
             x: int8x16_t,
         ) -> FourSums {
-            // SAFETY: the contract of this function.
+            // SAFETY: the contract of this function; NEON is always available.
             unsafe {
                 if WIDE {
                     // A code is 128 more than a signed byte; −128 is one, too.
@@ -301,7 +299,7 @@ unsigned_from_signed!(dot_signed_bytes, sdot);
 /// The CPU supports `i8mm`.
 #[inline(always)]
 unsafe fn dot_mixed<const WIDE: bool>(sums: FourSums, codes: FourCodes, x: int8x16_t) -> FourSums {
-    // SAFETY: the contract of this function.
+    // SAFETY: the CPU supports `i8mm` by the contract of this function.
     unsafe { four!(part => usdot(sums[part], codes[part], x)) }
 }
 
@@ -323,7 +321,7 @@ unsafe fn matrices<C: CodeFormat, const T: usize, const R: usize>(
     stride: usize,
     sums: &mut [FourSums; R],
 ) {
-    // SAFETY: the contract of this function.
+    // SAFETY: the contract of this function: `x` has 32 values for each of `R` rows, of which a pair reads its two.
     unsafe {
         let [first, second] = C::words::<I8mm, T>(chunk);
         let first = four!(part => vreinterpretq_u32_u8(first[part]));
@@ -345,10 +343,10 @@ unsafe fn matrices<C: CodeFormat, const T: usize, const R: usize>(
 /// The words at `x` and half a chunk later.
 ///
 /// # Safety
-/// `x` is readable for 4 bytes, at its start and half a chunk later.
+/// `x` is readable for 4 values and for 4 values half a chunk later.
 #[inline(always)]
 unsafe fn two_words(x: *const i8) -> int8x8_t {
-    // SAFETY: the contract of this function.
+    // SAFETY: the contract of this function; NEON is always available.
     unsafe {
         let word = |from: *const i8| u64::from(from.cast::<u32>().read_unaligned());
         vcreate_s8(word(x) | word(x.add(super::CHUNK / 2)) << 32)
@@ -359,7 +357,7 @@ unsafe fn two_words(x: *const i8) -> int8x8_t {
 #[inline(always)]
 fn split_rows([a, b]: [FourSums; 2]) -> [FourSums; 2] {
     let (first, second) = ([a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]]);
-    // SAFETY: NEON is there.
+    // SAFETY: NEON is always available.
     unsafe {
         [
             four!(part => vuzp1q_s32(first[part], second[part])),

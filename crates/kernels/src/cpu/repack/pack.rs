@@ -38,7 +38,8 @@ impl RepackedWeight {
         let per_task = (TASK_BYTES / size).max(1);
         cpu.pool.parallel_for(count.div_ceil(per_task), &|task| {
             for tile in task * per_task..count.min((task + 1) * per_task) {
-                // SAFETY: the CPU supports the detected level; tiles have disjoint memory.
+                // SAFETY: the CPU supports `cpu.level`, which was detected. Every tile has its own part, packed by
+                // one task.
                 unsafe {
                     let out = out.part(tile * size, size);
                     pack_tile(cpu.level, &weight, quantized, tile, out);
@@ -57,7 +58,7 @@ multiversion! {
 /// Fills a tile, which is zeroed memory.
 ///
 /// # Safety
-/// As for [`Isa`].
+/// The CPU supports `I`.
 #[inline(always)]
 unsafe fn pack_tile_with<I: Isa>(
     weight: &RepackedWeight,
@@ -101,7 +102,8 @@ fn pack_codes<const BITS: usize>(
     }
 }
 
-/// A chunk of 4-bit codes of one output: the words of its first half in the low nibbles, of its second in the high ones.
+/// A chunk of 4-bit codes of one output: the words of its first half in the low nibbles, of its second in the high
+/// ones.
 #[inline(always)]
 fn pack_nibbles(from: &[u8], lane: usize, to: &mut [u8]) {
     let (first, second) = from.split_at(CHUNK / 4);

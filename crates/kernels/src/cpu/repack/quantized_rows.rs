@@ -58,13 +58,13 @@ impl QuantizedRows {
         2 * (self.cols / self.group)
     }
 
-    /// The values of `row` and the rows after it.
+    /// Pointer to the values of `row`; the rows after it follow.
     pub fn values(&self, row: usize) -> *const i8 {
         assert!(row < self.rows);
         self.values.pointer(row * self.stride())
     }
 
-    /// The factors of `row` and the rows after it.
+    /// Pointer to the factors of `row`; the rows after it follow.
     pub fn factors(&self, row: usize) -> *const f32 {
         assert!(row < self.rows);
         self.factors.pointer(row * self.factors_per_row())
@@ -72,13 +72,17 @@ impl QuantizedRows {
 
     /// Quantizes `x` into `row`.
     ///
+    /// # Panics
+    /// If `x` does not have `cols` values, or the row does not exist.
+    ///
     /// # Safety
-    /// The CPU has the level; no other thread uses the same row meanwhile.
+    /// The CPU supports `level`, and no other thread accesses the row.
     pub unsafe fn quantize(&self, level: SimdLevel, row: usize, x: &[f32]) {
         assert!(x.len() == self.cols && row < self.rows);
         let values = self.values.pointer(row * self.stride());
         let factors = self.factors.pointer(row * self.factors_per_row());
-        // SAFETY: the contract of this function; a row has `cols` values and `factors_per_row` factors.
+        // SAFETY: the contract of this function; the row exists by the assertion and has room for `cols` values and
+        // two factors for each group.
         unsafe { quantize(level, x, self.group, values, factors) }
     }
 }
@@ -89,10 +93,11 @@ multiversion! {
 }
 
 /// # Safety
-/// As for [`Isa`]. `values` is writable for `x.len()` values and `factors` for two per group; no other thread uses them.
+/// The CPU supports `I`. `values` is writable for `x.len()` values, and `factors`, which is aligned, for two per
+/// group. They do not overlap `x`, and no other thread accesses them.
 #[inline(always)]
 unsafe fn quantize_with<I: Isa>(x: &[f32], group: usize, values: *mut i8, factors: *mut f32) {
-    // Adding and subtracting it rounds to the nearest integer, ties to even.
+    // Adding and subtracting this constant rounds to the nearest integer, ties to even.
     const ROUND: f32 = 12_582_912.0;
     for (index, x) in x.chunks_exact(group).enumerate() {
         // As bits, NaN is the largest of all: it then makes the step, and so every product, NaN.
@@ -110,10 +115,10 @@ unsafe fn quantize_with<I: Isa>(x: &[f32], group: usize, values: *mut i8, factor
             let bits = (x * inverse + ROUND).to_bits() as i32;
             let value = bits.wrapping_sub(ROUND.to_bits() as i32) as i8;
             sum += i32::from(value);
-            // SAFETY: the contract of this function.
+            // SAFETY: the contract of this function; the index is below `x.len()`.
             unsafe { values.add(index * group + place).write(value) }
         }
-        // SAFETY: the contract of this function.
+        // SAFETY: the contract of this function; `index` is a group.
         unsafe {
             factors.add(2 * index).write(step);
             factors.add(2 * index + 1).write(step * sum as f32);

@@ -29,7 +29,7 @@ fn with_epilogue(cpu: &Cpu, epilogue: Epilogue<'_>, x: &[f32], up: &[f32]) -> Ve
         out: out.as_mut_ptr(),
         out_stride: x.len(),
     };
-    // SAFETY: the level is one of the CPU's, and all slices are of one length.
+    // SAFETY: `cpu.level` is available, and `x`, `up` and `out` have the length of the only row.
     unsafe { epilogue::apply(cpu.level, epilogue, &block) };
     out
 }
@@ -225,7 +225,7 @@ fn rotated(
         cache: &cache,
         slots: &slots,
     };
-    // SAFETY: slots are distinct and inside the cache.
+    // SAFETY: the slots are distinct, and no other thread uses the cache.
     unsafe { rope::rope_and_cache(cpu, &job) }
 }
 

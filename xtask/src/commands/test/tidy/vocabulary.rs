@@ -180,6 +180,11 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "a part of the tokenizers library",
     },
     Exception {
+        word: "processors",
+        context: "\"processors\": [",
+        reason: "a key of tokenizer.json",
+    },
+    Exception {
         word: "processor",
         context: "processor_config",
         reason: "a file of Hugging Face repositories",

@@ -16,10 +16,10 @@ multiversion! {
 }
 
 /// # Safety
-/// As for [`Isa`].
+/// The CPU supports `I`.
 #[inline(always)]
 unsafe fn narrow_with<I: Isa>(from: &[f32; LANES], to: &mut [u16; LANES]) {
-    // SAFETY: the contract of this function: sixteen values are readable and as many writable.
+    // SAFETY: the CPU supports `I` by the contract of this function; both arrays have sixteen values.
     unsafe { I::store_f16(to.as_mut_ptr(), I::load(from.as_ptr())) }
 }
 
@@ -34,7 +34,7 @@ proptest! {
         for values in [bits.map(f32::from_bits), small] {
             for level in SimdLevel::available() {
                 let mut found = [0; LANES];
-                // SAFETY: the CPU has the level.
+                // SAFETY: the CPU supports `level`.
                 unsafe { narrow(level, &values, &mut found) };
                 for (value, found) in values.iter().zip(found) {
                     let found = half::f16::from_bits(found);

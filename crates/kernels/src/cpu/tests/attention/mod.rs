@@ -27,7 +27,7 @@ struct Sequence {
 
 /// Writes one position of the cache.
 fn write(cache: &mut KvCache, slot: usize, key: &[f32], value: &[f32]) {
-    // SAFETY: the borrow is unique.
+    // SAFETY: the cache is borrowed mutably, so no other thread uses it.
     unsafe { cache.write(slot, key, value) };
 }
 

@@ -1,69 +1,70 @@
-//! Counts and times of an answer, for people and as JSON.
+//! Token counts and latencies of a request, as text and as JSON.
 
 use std::time::Duration;
 
+use indicatif::DecimalBytes;
 use serde::Serialize;
 
 use crate::units;
 
-/// Counts and times, with units in the names. A server does not tell all of them.
+/// Metrics of a request; these are the field names of the JSON output. A server may not report all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Statistics {
-    /// Tokens of the prompt.
+pub struct RequestMetrics {
+    /// Prompt tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_tokens: Option<usize>,
-    /// Of those, how many were found in the cache.
+    /// Prompt tokens found in the prefix cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cached_tokens: Option<usize>,
-    /// Tokens generated.
+    /// Generated tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generated_tokens: Option<usize>,
-    /// From the request to the first token.
+    /// Time from the request to the first token.
     pub time_to_first_token_ms: f64,
-    /// From the first token to the last.
+    /// Time from the first token to the last.
     pub generation_time_ms: f64,
-    /// Prompt tokens computed per second until the first token; cached ones do not count.
+    /// Prefill speed: uncached prompt tokens divided by the time to first token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_tokens_per_second: Option<f64>,
-    /// Tokens per second after the first one.
+    /// Decode speed: tokens per second after the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation_tokens_per_second: Option<f64>,
-    /// Largest resident memory of the process with the model.
+    /// Peak resident memory of this process, for local models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
 }
 
-impl From<mlxm_engine::RequestMetrics> for Statistics {
-    fn from(statistics: mlxm_engine::RequestMetrics) -> Self {
+impl From<mlxm_engine::RequestMetrics> for RequestMetrics {
+    fn from(metrics: mlxm_engine::RequestMetrics) -> Self {
         Self {
-            peak_memory_bytes: Some(statistics.peak_memory_bytes),
-            ..Self::measured(
-                statistics.time_to_first_token,
-                statistics.generation_time,
-                Counts {
-                    prompt: Some(statistics.prompt_tokens),
-                    cached: Some(statistics.cached_tokens),
-                    generated: Some(statistics.generated_tokens),
+            peak_memory_bytes: Some(metrics.peak_memory_bytes),
+            ..Self::from_timings(
+                metrics.time_to_first_token,
+                metrics.generation_time,
+                TokenCounts {
+                    prompt: Some(metrics.prompt_tokens),
+                    cached: Some(metrics.cached_tokens),
+                    generated: Some(metrics.generated_tokens),
                 },
             )
         }
     }
 }
 
-/// Tokens of a prompt and of its answer, as far as they are known.
+/// Token counts of a request, as far as they are known.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Counts {
+pub struct TokenCounts {
     pub prompt: Option<usize>,
     pub cached: Option<usize>,
     pub generated: Option<usize>,
 }
 
-impl Statistics {
-    /// Of an answer with these times.
-    pub fn measured(
+impl RequestMetrics {
+    /// Metrics of a request with these latencies.
+    pub fn from_timings(
         time_to_first_token: Duration,
         generation_time: Duration,
-        counts: Counts,
+        counts: TokenCounts,
     ) -> Self {
         let computed = |prompt: usize| prompt.saturating_sub(counts.cached.unwrap_or_default());
         Self {
@@ -82,7 +83,7 @@ impl Statistics {
         }
     }
 
-    /// All of it on one line.
+    /// All metrics on one line.
     pub fn describe(&self) -> String {
         let first_token = Duration::from_secs_f64(self.time_to_first_token_ms / 1e3);
         let mut parts = Vec::new();
@@ -93,18 +94,21 @@ impl Statistics {
             };
             parts.push(format!("prompt {tokens} tokens{cached}, {speed:.1} tok/s"));
         }
-        parts.push(format!("first token {}", units::duration(first_token)));
+        parts.push(format!(
+            "time to first token {}",
+            units::duration(first_token)
+        ));
         if let Some((tokens, speed)) = self.generated_tokens.zip(self.generation_tokens_per_second)
         {
-            parts.push(format!("answer {tokens} tokens, {speed:.1} tok/s"));
+            parts.push(format!("generation {tokens} tokens, {speed:.1} tok/s"));
         }
         if let Some(bytes) = self.peak_memory_bytes {
-            parts.push(format!("peak memory {}", units::bytes(bytes)));
+            parts.push(format!("peak memory {}", DecimalBytes(bytes)));
         }
         parts.join(" · ")
     }
 
-    /// Tokens of prompt and answer together, where both are known.
+    /// Prompt and generated tokens, if both are known.
     pub fn context_tokens(&self) -> Option<usize> {
         Some(self.prompt_tokens? + self.generated_tokens?)
     }
@@ -123,21 +127,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_known_is_left_out() {
+    fn unknown_values_are_omitted() {
         let time = Duration::from_millis(500);
-        let known = Counts {
+        let known = TokenCounts {
             prompt: Some(110),
             cached: Some(60),
             generated: Some(11),
         };
-        let all = Statistics::measured(time, 2 * time, known);
+        let all = RequestMetrics::from_timings(time, 2 * time, known);
         assert_eq!(
             all.describe(),
-            "prompt 110 tokens (60 cached), 100.0 tok/s · first token 500 ms · answer 11 tokens, 10.0 tok/s"
+            "prompt 110 tokens (60 cached), 100.0 tok/s · time to first token 500 ms · generation 11 tokens, 10.0 tok/s"
         );
         assert_eq!(all.context_tokens(), Some(121));
-        let none = Statistics::measured(time, time, Counts::default());
-        assert_eq!(none.describe(), "first token 500 ms");
+        let none = RequestMetrics::from_timings(time, time, TokenCounts::default());
+        assert_eq!(none.describe(), "time to first token 500 ms");
         assert_eq!(none.context_tokens(), None);
         let json = serde_json::to_value(none).unwrap();
         assert!(json.get("prompt_tokens").is_none(), "{json}");

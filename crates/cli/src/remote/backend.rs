@@ -1,4 +1,4 @@
-//! A conversation with a server.
+//! Generates completions on a server.
 
 use std::time::{Duration, Instant};
 
@@ -7,28 +7,29 @@ use mlxm_engine::FinishReason;
 use serde_json::{Map, Value, json};
 
 use super::chunk::{Choice, Chunk, Usage};
-use super::client::{Arrival, Client, Next, Stream};
+use super::client::{Client, Stream, StreamItem, StreamPoll};
 use super::error::RemoteError;
 use crate::context::Context;
 use crate::generate::{
-    Answer, AnswerError, Collector, Counts, Finish, Limits, Responder, Sink, Statistics,
+    Backend, BackendError, Collector, Completion, CompletionSink, Finish, Limits, RequestMetrics,
+    TokenCounts,
 };
-use crate::interrupt::Watch;
+use crate::interrupt::InterruptGuard;
 use crate::prompt;
 
-/// How long a wait for the next piece lasts before Ctrl-C is looked at again.
+/// How long to wait for the next event before checking for Ctrl-C again.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What of a server is asked.
+/// The API that is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
-    /// The server makes the prompt of messages.
+    /// Chat completions: the server applies the chat template.
     Chat,
-    /// The text of the messages is the prompt.
+    /// Text completions: the message contents are the prompt.
     Completion,
 }
 
-/// A model of a server and how it is asked.
+/// A model on a server and its request parameters.
 pub struct Remote<'a> {
     context: &'a Context,
     client: &'a Client,
@@ -38,7 +39,7 @@ pub struct Remote<'a> {
 }
 
 impl<'a> Remote<'a> {
-    /// The model `model`, asked with these parameters of the protocol.
+    /// `parameters` are additional fields of the request body.
     pub fn new(
         context: &'a Context,
         client: &'a Client,
@@ -59,7 +60,7 @@ impl<'a> Remote<'a> {
         let mut body = json!({"model": self.model});
         match self.endpoint {
             Endpoint::Chat => body["messages"] = messages.into(),
-            Endpoint::Completion => body["prompt"] = prompt::joined(messages).into(),
+            Endpoint::Completion => body["prompt"] = prompt::concatenate_contents(messages).into(),
         }
         body["stream"] = true.into();
         body["stream_options"] = json!({"include_usage": true});
@@ -70,7 +71,7 @@ impl<'a> Remote<'a> {
     }
 }
 
-impl Responder for Remote<'_> {
+impl Backend for Remote<'_> {
     fn name(&self) -> String {
         self.model.clone()
     }
@@ -83,12 +84,16 @@ impl Responder for Remote<'_> {
         }
     }
 
-    fn answer(&self, messages: &[Value], sink: &mut dyn Sink) -> Result<Answer, AnswerError> {
-        let watch = Watch::start();
+    fn generate(
+        &self,
+        messages: &[Value],
+        sink: &mut dyn CompletionSink,
+    ) -> Result<Completion, BackendError> {
+        let guard = InterruptGuard::start();
         let stream = self
             .client
             .stream(self.endpoint.route(), &self.body(messages));
-        // Which model it is, the server knows.
+        // The model's format is unknown here, so any reasoning tags are recognized.
         let format = Format {
             reasoning: Some(ReasoningFormat::AnyTags),
             ..Format::default()
@@ -96,25 +101,25 @@ impl Responder for Remote<'_> {
         let mut collector = Collector::new(Parser::new(format, "", &[]), sink);
         let mut progress = Progress::default();
         loop {
-            if watch.requested() {
+            if guard.requested() {
                 drop(stream);
                 collector.end()?;
-                return Ok(collector.answer(Finish::Engine(FinishReason::Cancelled), None));
+                return Ok(collector.into_completion(Finish::Engine(FinishReason::Cancelled), None));
             }
             match self.receive(&stream, progress.finish_reason.is_some()) {
                 Ok(Received::Nothing) => {}
                 Ok(Received::Chunk(chunk, at)) => {
                     progress.usage = chunk.usage.or(progress.usage);
                     for choice in &chunk.choices {
-                        progress.note(choice, at.duration_since(stream.sent()));
-                        for token in choice.scored() {
-                            collector.sink.scored(&token)?;
+                        progress.record(choice, at.duration_since(stream.sent()));
+                        for token in choice.logprobs() {
+                            collector.sink.on_logprob(&token)?;
                         }
-                        if !choice.thinking().is_empty() {
-                            collector.push_thinking(choice.thinking())?;
+                        if !choice.reasoning().is_empty() {
+                            collector.push_reasoning(choice.reasoning())?;
                         }
-                        if !choice.text().is_empty() {
-                            collector.push(choice.text())?;
+                        if !choice.content().is_empty() {
+                            collector.push(choice.content())?;
                         }
                     }
                 }
@@ -122,19 +127,19 @@ impl Responder for Remote<'_> {
                     collector.end()?;
                     let finish = progress.finish_reason.take();
                     let finish = Finish::Server(finish.unwrap_or_else(|| "stop".to_owned()));
-                    let statistics = progress.statistics(stream.sent().elapsed());
-                    return Ok(collector.answer(finish, Some(statistics)));
+                    let metrics = progress.metrics(stream.sent().elapsed());
+                    return Ok(collector.into_completion(finish, Some(metrics)));
                 }
                 Err(error) => {
                     collector.end()?;
-                    return Err(AnswerError::Refused(error.into()));
+                    return Err(BackendError::Rejected(error.into()));
                 }
             }
         }
     }
 }
 
-/// What a wait for an answer brought.
+/// Result of a wait.
 enum Received {
     Nothing,
     Chunk(Chunk, Instant),
@@ -142,31 +147,31 @@ enum Received {
 }
 
 impl Remote<'_> {
-    /// The next part of an answer, which `is_ended` once it has told why it ends.
-    fn receive(&self, stream: &Stream, is_ended: bool) -> Result<Received, RemoteError> {
+    /// Waits for the next chunk. `has_finished`: a finish reason has been received.
+    fn receive(&self, stream: &Stream, has_finished: bool) -> Result<Received, RemoteError> {
         Ok(match stream.next_timeout(POLL_INTERVAL)? {
-            Next::Pending => Received::Nothing,
-            Next::Arrival(Arrival::Warning(warning)) => {
-                self.context.warn_of_server(&warning);
+            StreamPoll::Pending => Received::Nothing,
+            StreamPoll::Item(StreamItem::Warning(warning)) => {
+                self.context.warn_from_server(&warning);
                 Received::Nothing
             }
-            Next::Arrival(Arrival::Event(data, at)) => {
+            StreamPoll::Item(StreamItem::Event(data, at)) => {
                 match Chunk::parse(&data, &self.client.url())? {
                     Some(chunk) => Received::Chunk(chunk, at),
                     None => Received::End,
                 }
             }
-            Next::Ended if is_ended => Received::End,
-            Next::Ended => {
-                let reason = "the connection closed before its end";
-                return Err(RemoteError::Cut(reason.to_owned()));
+            StreamPoll::Closed if has_finished => Received::End,
+            StreamPoll::Closed => {
+                let reason = "the connection closed before the end of the stream";
+                return Err(RemoteError::Truncated(reason.to_owned()));
             }
         })
     }
 }
 
 impl Endpoint {
-    /// Below the server's address.
+    /// Path relative to the base URL.
     pub fn route(self) -> &'static str {
         match self {
             Self::Chat => "v1/chat/completions",
@@ -175,7 +180,7 @@ impl Endpoint {
     }
 }
 
-/// What is known of an answer besides its text.
+/// Times, usage and finish reason of a stream.
 #[derive(Debug, Default)]
 struct Progress {
     first: Option<Duration>,
@@ -185,8 +190,8 @@ struct Progress {
 }
 
 impl Progress {
-    fn note(&mut self, choice: &Choice, at: Duration) {
-        if !choice.text().is_empty() || !choice.thinking().is_empty() {
+    fn record(&mut self, choice: &Choice, at: Duration) {
+        if !choice.content().is_empty() || !choice.reasoning().is_empty() {
             self.first.get_or_insert(at);
             self.last = Some(at);
         }
@@ -195,14 +200,16 @@ impl Progress {
         }
     }
 
-    fn statistics(&self, elapsed: Duration) -> Statistics {
+    fn metrics(&self, elapsed: Duration) -> RequestMetrics {
         let first = self.first.unwrap_or(elapsed);
         let last = self.last.unwrap_or(elapsed);
-        let counts = self.usage.map_or_else(Counts::default, |usage| Counts {
-            prompt: usage.prompt_tokens,
-            cached: usage.cached_tokens(),
-            generated: usage.completion_tokens,
-        });
-        Statistics::measured(first, last.saturating_sub(first), counts)
+        let counts = self
+            .usage
+            .map_or_else(TokenCounts::default, |usage| TokenCounts {
+                prompt: usage.prompt_tokens,
+                cached: usage.cached_tokens(),
+                generated: usage.completion_tokens,
+            });
+        RequestMetrics::from_timings(first, last.saturating_sub(first), counts)
     }
 }

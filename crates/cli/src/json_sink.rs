@@ -1,25 +1,25 @@
-//! An answer as JSON: whole, or token by token.
+//! Prints a completion as JSON, complete or streamed.
 
 use std::io;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::generate::{Answer, Kind, ScoredToken, Sink, Statistics};
+use crate::generate::{Completion, CompletionSink, DeltaKind, RequestMetrics, TokenLogprob};
 use crate::output::Output;
 
-/// Collects tokens; prints pieces of text at once when asked to.
+/// Collects log probabilities and, when streaming, prints each text delta.
 #[derive(Debug)]
-pub struct Recorder<'a> {
+pub struct JsonSink<'a> {
     output: &'a Output,
-    streams: bool,
+    streaming: bool,
     tokens: Vec<Value>,
 }
 
-/// The whole answer.
+/// The complete result.
 #[derive(Debug, Serialize)]
-pub struct AnswerReport<'a> {
-    /// Tells the last line of a stream from the pieces before it.
+pub struct CompletionReport<'a> {
+    /// Distinguishes the result from the deltas before it in a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<&'static str>,
     model: &'a str,
@@ -28,42 +28,42 @@ pub struct AnswerReport<'a> {
     thinking: &'a str,
     finish_reason: &'a str,
     #[serde(flatten)]
-    statistics: Option<Statistics>,
+    metrics: Option<RequestMetrics>,
     /// Only with `--logprobs`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tokens: Vec<Value>,
 }
 
-impl<'a> Recorder<'a> {
-    /// Collects only.
+impl<'a> JsonSink<'a> {
+    /// Prints only the result.
     pub fn new(output: &'a Output) -> Self {
         Self {
             output,
-            streams: false,
+            streaming: false,
             tokens: Vec::new(),
         }
     }
 
-    /// Also prints each piece of text as a line of JSON.
+    /// Also prints each text delta as a line of JSON.
     pub fn streaming(output: &'a Output) -> Self {
         Self {
-            streams: true,
+            streaming: true,
             ..Self::new(output)
         }
     }
 
-    /// Prints the whole answer.
-    pub fn finish(self, model: &str, answer: &Answer) -> io::Result<()> {
-        let report = AnswerReport {
-            r#type: self.streams.then_some("result"),
+    /// Prints the result.
+    pub fn finish(self, model: &str, completion: &Completion) -> io::Result<()> {
+        let report = CompletionReport {
+            r#type: self.streaming.then_some("result"),
             model,
-            text: &answer.text,
-            thinking: &answer.thinking,
-            finish_reason: answer.finish.as_str(),
-            statistics: answer.statistics,
+            text: &completion.content,
+            thinking: &completion.reasoning,
+            finish_reason: completion.finish.as_str(),
+            metrics: completion.metrics,
             tokens: self.tokens,
         };
-        if self.streams {
+        if self.streaming {
             self.output.json_line(&report)
         } else {
             self.output.json(&report)
@@ -71,8 +71,8 @@ impl<'a> Recorder<'a> {
     }
 }
 
-impl Sink for Recorder<'_> {
-    fn scored(&mut self, token: &ScoredToken) -> io::Result<()> {
+impl CompletionSink for JsonSink<'_> {
+    fn on_logprob(&mut self, token: &TokenLogprob) -> io::Result<()> {
         let mut entry = entry(token);
         let top = token
             .top
@@ -83,20 +83,20 @@ impl Sink for Recorder<'_> {
         Ok(())
     }
 
-    fn piece(&mut self, kind: Kind, text: &str) -> io::Result<()> {
-        if !self.streams {
+    fn on_delta(&mut self, kind: DeltaKind, text: &str) -> io::Result<()> {
+        if !self.streaming {
             return Ok(());
         }
         let name = match kind {
-            Kind::Thinking => "thinking",
-            Kind::Answer => "text",
+            DeltaKind::Reasoning => "thinking",
+            DeltaKind::Content => "text",
         };
         self.output.json_line(&json!({"type": name, "text": text}))
     }
 }
 
-/// A token without what else was likely at its place.
-fn entry(token: &ScoredToken) -> Map<String, Value> {
+/// A token without `top_logprobs`.
+fn entry(token: &TokenLogprob) -> Map<String, Value> {
     let mut entry = Map::new();
     if let Some(id) = token.id {
         entry.insert("id".to_owned(), id.into());

@@ -1,4 +1,4 @@
-//! Which layers are quantized, and how, and how `config.json` says it.
+//! The format of each weight, and the `quantization` entry of `config.json`.
 
 use std::collections::HashMap;
 
@@ -8,25 +8,28 @@ use serde_json::{Map, Value, json};
 use super::options::{WeightFormat, quantization};
 use super::{ConvertError, ConvertOptions};
 
-/// What is to become of one weight.
+/// The output format of a weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
-    /// What the source has, or the nearest MLX form of it.
+    /// The format of the source, or the closest MLX format.
     Keep,
     Dense,
     Quantized(QuantSpec),
 }
 
-/// The rules of one conversion, applied to module paths.
+/// Selects the format of each weight by its module path, as `quant_predicate` does in mlx-lm.
 #[derive(Debug)]
-pub(super) struct Rules<'a> {
+pub(super) struct QuantPredicate<'a> {
     options: &'a ConvertOptions,
     model_type: &'a str,
     layers: usize,
 }
 
-impl<'a> Rules<'a> {
-    /// `modules` are the paths of all weights, `layers` the number of blocks.
+impl<'a> QuantPredicate<'a> {
+    /// `modules` are the paths of all two-dimensional weights, `layers` is the number of blocks.
+    ///
+    /// # Errors
+    /// If the quantization format is invalid, or a recipe or an override matches no module.
     pub(super) fn new<'m>(
         options: &'a ConvertOptions,
         model_type: &'a str,
@@ -41,17 +44,17 @@ impl<'a> Rules<'a> {
                 quantization(QuantMode::Affine, None, Some(group_size))?;
                 if !modules.clone().any(|path| path.contains("down_proj")) {
                     return Err(ConvertError::Options(format!(
-                        "the recipe {recipe} needs layers named down_proj, and this model has none"
+                        "the recipe {recipe} needs layers named down_proj, but this model has none"
                     )));
                 }
             }
             WeightFormat::Keep | WeightFormat::Dense => {}
         }
-        for entry in &options.overrides {
-            if !modules.clone().any(|path| entry.matches(path)) {
+        for module_override in &options.overrides {
+            if !modules.clone().any(|path| module_override.matches(path)) {
                 return Err(ConvertError::Options(format!(
                     "the override {:?} matches no layer of this model",
-                    entry.pattern
+                    module_override.pattern
                 )));
             }
         }
@@ -62,16 +65,16 @@ impl<'a> Rules<'a> {
         })
     }
 
-    /// The target of the weight of `path`, whose rows have `columns` values.
+    /// The format of the weight of the module at `path`, whose rows have `columns` values.
     pub(super) fn target(&self, path: &str, columns: usize) -> Result<Target, ConvertError> {
-        let entry = self
+        let module_override = self
             .options
             .overrides
             .iter()
             .rev()
-            .find(|entry| entry.matches(path));
-        if let Some(entry) = entry {
-            return match entry.quantization {
+            .find(|module_override| module_override.matches(path));
+        if let Some(module_override) = module_override {
+            return match module_override.quantization {
                 None => Ok(Target::Dense),
                 Some(spec) if columns.is_multiple_of(spec.group_size) => {
                     Ok(Target::Quantized(spec))
@@ -79,7 +82,7 @@ impl<'a> Rules<'a> {
                 Some(spec) => Err(ConvertError::tensor(
                     path,
                     format!(
-                        "its {columns} columns do not divide into groups of {}",
+                        "its {columns} columns are not a multiple of the group size {}",
                         spec.group_size
                     ),
                 )),
@@ -92,7 +95,7 @@ impl<'a> Rules<'a> {
                 return Ok(Target::Dense);
             }
             WeightFormat::Quantize(_)
-                if self.model_type == "granite" && granite_is_sensitive(path) =>
+                if self.model_type == "granite" && is_sensitive_in_granite(path) =>
             {
                 QuantSpec {
                     mode: QuantMode::Affine,
@@ -115,41 +118,42 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// The layers of granite that mlx-lm keeps at 8 bits: their groups are so small that few bits lose them.
-fn granite_is_sensitive(path: &str) -> bool {
+/// The layers that mlx-lm's `quant_predicate` for Granite keeps at 8 bits. Their values are so small that the scales of
+/// low-bit float formats, such as nvfp4, underflow.
+fn is_sensitive_in_granite(path: &str) -> bool {
     path.ends_with("self_attn.o_proj") || path.ends_with("mlp.down_proj") || path == "lm_head"
 }
 
-/// Writes the quantization of each module into `config`: the most frequent format as the model's, the others by path.
-pub(super) fn describe_quantization(
-    config: &mut Map<String, Value>,
-    modules: &[(String, QuantSpec)],
-) {
+/// Sets the quantization in `config`: the most frequent format as the default, other formats by module path.
+pub(super) fn set_quantization(config: &mut Map<String, Value>, modules: &[(String, QuantSpec)]) {
     config.remove("quantization");
     config.remove("quantization_config");
     let mut counts: HashMap<QuantSpec, usize> = HashMap::new();
     for (_, spec) in modules {
         *counts.entry(*spec).or_default() += 1;
     }
-    let Some(common) = modules
+    let Some(default) = modules
         .iter()
         .map(|(_, spec)| *spec)
         .max_by_key(|spec| (counts[spec], std::cmp::Reverse(spec.bits)))
     else {
         return;
     };
-    let mut description = entry(common);
+    let mut quantization = entry(default);
     for (path, spec) in modules {
-        if *spec != common {
-            description.insert(path.clone(), Value::Object(entry(*spec)));
+        if *spec != default {
+            quantization.insert(path.clone(), Value::Object(entry(*spec)));
         }
     }
-    // Both keys, as other readers of the format look for either.
+    // mlx-lm also writes both keys.
     config.insert(
         "quantization".to_owned(),
-        Value::Object(description.clone()),
+        Value::Object(quantization.clone()),
     );
-    config.insert("quantization_config".to_owned(), Value::Object(description));
+    config.insert(
+        "quantization_config".to_owned(),
+        Value::Object(quantization),
+    );
 }
 
 fn entry(spec: QuantSpec) -> Map<String, Value> {
@@ -172,53 +176,53 @@ mod tests {
         }
     }
 
-    fn rules<'a>(
+    fn predicate<'a>(
         options: &'a ConvertOptions,
         model_type: &'a str,
-    ) -> Result<Rules<'a>, ConvertError> {
+    ) -> Result<QuantPredicate<'a>, ConvertError> {
         let modules = [
             "model.embed_tokens",
             "model.layers.0.mlp.down_proj",
             "lm_head",
         ];
-        Rules::new(options, model_type, modules.into_iter(), 16)
+        QuantPredicate::new(options, model_type, modules.into_iter(), 16)
     }
 
     #[test]
-    fn rows_that_do_not_divide_stay_dense() {
+    fn columns_not_divisible_by_group_size_stay_dense() {
         let options = ConvertOptions {
             weights: WeightFormat::Quantize(spec(4, 64)),
             ..ConvertOptions::default()
         };
-        let rules = rules(&options, "llama").unwrap();
-        assert_eq!(rules.target("lm_head", 96).unwrap(), Target::Dense);
+        let predicate = predicate(&options, "llama").unwrap();
+        assert_eq!(predicate.target("lm_head", 96).unwrap(), Target::Dense);
         assert_eq!(
-            rules.target("lm_head", 128).unwrap(),
+            predicate.target("lm_head", 128).unwrap(),
             Target::Quantized(spec(4, 64))
         );
     }
 
     #[test]
-    fn the_last_override_wins() {
+    fn last_matching_override_wins() {
         let options = ConvertOptions {
             weights: WeightFormat::Quantize(spec(4, 64)),
             overrides: vec!["*=8".parse().unwrap(), "lm_*=dense".parse().unwrap()],
             ..ConvertOptions::default()
         };
-        let rules = rules(&options, "llama").unwrap();
-        assert_eq!(rules.target("lm_head", 128).unwrap(), Target::Dense);
-        let embedding = rules.target("model.embed_tokens", 128).unwrap();
+        let predicate = predicate(&options, "llama").unwrap();
+        assert_eq!(predicate.target("lm_head", 128).unwrap(), Target::Dense);
+        let embedding = predicate.target("model.embed_tokens", 128).unwrap();
         assert_eq!(embedding, Target::Quantized(spec(8, 64)));
-        assert!(rules.target("model.embed_tokens", 100).is_err());
+        assert!(predicate.target("model.embed_tokens", 100).is_err());
     }
 
     #[test]
-    fn what_cannot_apply_is_refused() {
+    fn options_that_do_not_fit_the_model_are_rejected() {
         let stray = ConvertOptions {
             overrides: vec!["*.gate=8".parse().unwrap()],
             ..ConvertOptions::default()
         };
-        let message = rules(&stray, "llama").unwrap_err().to_string();
+        let message = predicate(&stray, "llama").unwrap_err().to_string();
         assert!(message.contains("\"*.gate\" matches no layer"), "{message}");
 
         let recipe = ConvertOptions {
@@ -228,47 +232,47 @@ mod tests {
             },
             ..ConvertOptions::default()
         };
-        let without = Rules::new(&recipe, "starcoder2", ["lm_head"].into_iter(), 2);
+        let without = QuantPredicate::new(&recipe, "starcoder2", ["lm_head"].into_iter(), 2);
         assert!(without.unwrap_err().to_string().contains("down_proj"));
 
         let odd = ConvertOptions {
             weights: WeightFormat::Quantize(spec(7, 64)),
             ..ConvertOptions::default()
         };
-        assert!(rules(&odd, "llama").is_err());
+        assert!(predicate(&odd, "llama").is_err());
     }
 
     #[test]
-    fn granite_keeps_its_sensitive_layers_at_eight_bits() {
+    fn granite_keeps_sensitive_layers_at_8_bits() {
         let options = ConvertOptions {
             weights: WeightFormat::Quantize(spec(4, 32)),
             ..ConvertOptions::default()
         };
-        let rules = rules(&options, "granite").unwrap();
+        let predicate = predicate(&options, "granite").unwrap();
         assert_eq!(
-            rules.target("lm_head", 128).unwrap(),
+            predicate.target("lm_head", 128).unwrap(),
             Target::Quantized(spec(8, 64))
         );
-        let query = rules
+        let query = predicate
             .target("model.layers.0.self_attn.q_proj", 128)
             .unwrap();
         assert_eq!(query, Target::Quantized(spec(4, 32)));
     }
 
     #[test]
-    fn the_most_frequent_format_is_the_models() {
+    fn most_frequent_format_is_the_default() {
         let modules: Vec<(String, QuantSpec)> = [("a", 8), ("b", 4), ("c", 4)]
             .map(|(path, bits)| (path.to_owned(), spec(bits, 64)))
             .to_vec();
         let mut config = Map::from_iter([("quantization_config".to_owned(), json!("old"))]);
-        describe_quantization(&mut config, &modules);
+        set_quantization(&mut config, &modules);
         let expected = json!({
             "group_size": 64, "bits": 4, "mode": "affine",
             "a": {"group_size": 64, "bits": 8, "mode": "affine"},
         });
         assert_eq!(config["quantization"], expected);
         assert_eq!(config["quantization_config"], expected);
-        describe_quantization(&mut config, &[]);
+        set_quantization(&mut config, &[]);
         assert!(config.is_empty());
     }
 }

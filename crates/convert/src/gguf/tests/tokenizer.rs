@@ -1,4 +1,4 @@
-//! Tokenizers that come out of a file.
+//! Conversion of tokenizers.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::super::architecture::Architecture;
 use super::super::pre_tokenizer::PreTokenizer;
 use super::super::reader::Gguf;
 use super::super::tokenizer::tokenizer;
-use super::file::{GgufBuilder, tiny_metadata};
+use super::builder::{GgufBuilder, tiny_metadata};
 
 fn build(builder: &GgufBuilder) -> (Tokenizer, super::super::tokenizer::Tokenizer) {
     let bytes = builder.build();
@@ -24,7 +24,7 @@ fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
 }
 
 #[test]
-fn merges_and_markers_work() {
+fn byte_level_tokenizer_applies_merges_and_special_tokens() {
     let (tokenizer, files) = build(&tiny_metadata());
     assert_eq!(ids(&tokenizer, "abba<s>ab"), [0, 3, 2, 1, 0, 3]);
     assert_eq!(files.config["bos_token"], "<s>");
@@ -34,7 +34,7 @@ fn merges_and_markers_work() {
 }
 
 #[test]
-fn the_ends_of_turns_that_a_template_writes_end_answers() {
+fn eog_tokens_in_the_chat_template_are_eos_tokens() {
     let bytes = GgufBuilder::default()
         .text("tokenizer.ggml.model", "gpt2")
         .text("tokenizer.ggml.pre", "qwen2")
@@ -65,7 +65,7 @@ fn named_templates_become_a_list() {
 }
 
 #[test]
-fn every_known_split_keeps_the_text() {
+fn every_pre_tokenizer_keeps_the_text() {
     let mut bytes: Vec<String> = ByteLevel::alphabet()
         .into_iter()
         .map(String::from)
@@ -88,8 +88,8 @@ fn every_known_split_keeps_the_text() {
     }
 }
 
-/// The words a `pre` name cuts a text into.
-fn words(name: &str, text: &str) -> Vec<String> {
+/// Splits `text` with the pre-tokenizer `name`.
+fn split(name: &str, text: &str) -> Vec<String> {
     let json = PreTokenizer::find(Some(name)).unwrap().pre_tokenizer();
     let splitter: PreTokenizerWrapper = serde_json::from_value(json).unwrap();
     let mut pieces = PreTokenizedString::from(text);
@@ -102,25 +102,25 @@ fn words(name: &str, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn splits_differ_where_the_families_do() {
-    assert_eq!(words("gpt-2", "it's 1234"), ["it", "'s", " 1234"]);
-    assert_eq!(words("smollm", "it's 12"), ["it", "'s", " ", "1", "2"]);
+fn pre_tokenizers_split_as_their_model_families() {
+    assert_eq!(split("gpt-2", "it's 1234"), ["it", "'s", " 1234"]);
+    assert_eq!(split("smollm", "it's 12"), ["it", "'s", " ", "1", "2"]);
     assert_eq!(
-        words("llama-bpe", "IT'S 1234"),
+        split("llama-bpe", "IT'S 1234"),
         ["IT", "'S", " ", "123", "4"]
     );
-    assert_eq!(words("qwen2", "IT'S 12"), ["IT", "'S", " ", "1", "2"]);
+    assert_eq!(split("qwen2", "IT'S 12"), ["IT", "'S", " ", "1", "2"]);
     assert_eq!(
-        words("gpt-4o", "camelCase it's 1234"),
+        split("gpt-4o", "camelCase it's 1234"),
         ["camel", "Case", " it's", " ", "123", "4"]
     );
     assert_eq!(
-        words("tekken", "camelCase it's 12"),
+        split("tekken", "camelCase it's 12"),
         ["camel", "Case", " it", "'s", " ", "1", "2"]
     );
 }
 
-/// Single characters, bytes, and words of `▁`, `a` and `b` with the scores of a trained model: the earlier the better.
+/// Bytes and pieces of `▁`, `a` and `b` with descending scores.
 fn sentencepiece() -> GgufBuilder {
     let bytes: Vec<String> = (0..256).map(|byte| format!("<0x{byte:02X}>")).collect();
     let pieces = [
@@ -157,12 +157,12 @@ fn sentencepiece() -> GgufBuilder {
 }
 
 #[test]
-fn sentencepiece_joins_by_score_and_falls_back_to_bytes() {
+fn sentencepiece_merges_by_score_and_falls_back_to_bytes() {
     let (tokenizer, _) = build(&sentencepiece());
     let (ab, space_ab, bb, abb) = (259, 260, 261, 263);
     let byte = |byte: u32| 3 + byte;
     assert_eq!(ids(&tokenizer, "ab"), [1, space_ab]);
-    // The best pair first: `ab` twice before `bb` is looked at.
+    // `ab` has a higher score than `bb`, so it is merged first.
     assert_eq!(ids(&tokenizer, "aabbb"), [1, 262, ab, bb]);
     assert_eq!(ids(&tokenizer, "ab abb")[1..], [space_ab, space_ab, 266]);
     assert_eq!(ids(&tokenizer, "é")[1..], [264, byte(0xc3), byte(0xa9)]);
@@ -176,8 +176,8 @@ fn sentencepiece_joins_by_score_and_falls_back_to_bytes() {
 }
 
 #[test]
-fn unusable_tokenizers_are_refused() {
-    let refusal = |builder: &GgufBuilder| {
+fn unsupported_tokenizers_are_rejected() {
+    let error_message = |builder: &GgufBuilder| {
         let bytes = builder.build();
         let gguf = Gguf::parse(&bytes).unwrap();
         let result = tokenizer(&gguf, Architecture::find("llama").unwrap());
@@ -190,22 +190,22 @@ fn unusable_tokenizers_are_refused() {
             .texts("tokenizer.ggml.tokens", tokens)
             .texts("tokenizer.ggml.merges", &["a b"])
     };
-    assert!(refusal(&plain("bert", "x", &["a"])).contains("\"bert\""));
-    let message = refusal(&plain("gpt2", "hieroglyphs", &["a"]));
+    assert!(error_message(&plain("bert", "x", &["a"])).contains("\"bert\""));
+    let message = error_message(&plain("gpt2", "hieroglyphs", &["a"]));
     assert!(
         message.contains("\"hieroglyphs\"") && message.contains("smollm"),
         "{message}"
     );
-    assert!(refusal(&plain("gpt2", "gpt-2", &["a", "a"])).contains("both \"a\""));
+    assert!(error_message(&plain("gpt2", "gpt-2", &["a", "a"])).contains("both \"a\""));
     let beyond = plain("gpt2", "gpt-2", &["a"]).u32("tokenizer.ggml.eos_token_id", 7);
-    assert!(refusal(&beyond).contains("eos_token_id is 7"));
+    assert!(error_message(&beyond).contains("eos_token_id is 7"));
     let unscored = plain("llama", "default", &["a"]);
-    assert!(refusal(&unscored).contains("tokenizer.ggml.scores"));
+    assert!(error_message(&unscored).contains("tokenizer.ggml.scores"));
 }
 
 proptest! {
     #[test]
-    fn sentencepiece_texts_come_back(text in "[ab é日\n]{1,24}") {
+    fn sentencepiece_round_trips_text(text in "[ab é日\n]{1,24}") {
         let (tokenizer, _) = build(&sentencepiece());
         let ids = ids(&tokenizer, &text);
         prop_assert_eq!(tokenizer.decode(&ids, true).unwrap(), text);

@@ -1,4 +1,4 @@
-//! GGUF files for tests, written byte by byte.
+//! A builder of GGUF files.
 
 /// Builds a version 3 file.
 #[derive(Default, Clone)]
@@ -67,7 +67,7 @@ impl GgufBuilder {
         self.array(key, 6, values.len(), items)
     }
 
-    /// `shape` is outermost first.
+    /// `shape` has the outermost dimension first.
     pub(super) fn tensor(mut self, name: &str, shape: &[u64], type_id: u32, data: Vec<u8>) -> Self {
         let dimensions = shape.iter().rev().copied().collect();
         self.tensors
@@ -108,7 +108,7 @@ impl GgufBuilder {
     }
 }
 
-/// A llama of one layer with two heads of four dimensions, without tensors but with a byte-level tokenizer.
+/// The metadata of a one-layer Llama model with two heads of 16 dimensions and a byte-level tokenizer.
 pub(super) fn tiny_metadata() -> GgufBuilder {
     GgufBuilder::default()
         .text("general.architecture", "llama")
@@ -131,7 +131,7 @@ pub(super) fn tiny_metadata() -> GgufBuilder {
         .text("tokenizer.chat_template", "{{ messages[0].content }}")
 }
 
-/// Blocks of `count` values of a type, with bytes that look random but give finite scales.
+/// Pseudo-random blocks of `count` values with finite scales.
 pub(super) fn blocks(type_id: u32, count: usize) -> Vec<u8> {
     let tensor_type = super::super::types::TensorType::from_id(type_id).unwrap();
     let (values, bytes) = tensor_type.block();
@@ -140,16 +140,16 @@ pub(super) fn blocks(type_id: u32, count: usize) -> Vec<u8> {
         .map(|index| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let byte = (state >> 24) as u8;
-            // The second byte of every half in the file clears its exponent's top bit: no half is infinite.
+            // Clears the top exponent bit of every f16, so that none is infinite or NaN.
             if index % 2 == 1 { byte & 0xbf } else { byte }
         })
         .collect()
 }
 
-/// [`tiny_metadata`] with its tensors, matrices of the type given.
+/// [`tiny_metadata`] and the tensors of the model. Two-dimensional weights have the type `type_id`.
 pub(super) fn tiny_model(type_id: u32) -> GgufBuilder {
     let norm: Vec<f32> = (0..32).map(|index| 1.0 + index as f32 / 64.0).collect();
-    let matrix = |builder: GgufBuilder, name: &str, shape: [u64; 2]| {
+    let weight = |builder: GgufBuilder, name: &str, shape: [u64; 2]| {
         let count = (shape[0] * shape[1]) as usize;
         builder.tensor(name, &shape, type_id, blocks(type_id, count))
     };
@@ -167,7 +167,7 @@ pub(super) fn tiny_model(type_id: u32) -> GgufBuilder {
         ("blk.0.ffn_up.weight", [64, 32]),
         ("blk.0.ffn_down.weight", [32, 64]),
     ] {
-        builder = matrix(builder, name, shape);
+        builder = weight(builder, name, shape);
     }
     builder
 }

@@ -1,4 +1,4 @@
-//! From a file to a checkpoint.
+//! Conversion of GGUF files to checkpoints.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::super::blocks;
 use super::super::types::TensorType;
-use super::file::{GgufBuilder, tiny_metadata, tiny_model};
+use super::builder::{GgufBuilder, tiny_metadata, tiny_model};
 use crate::{
     ConvertError, ConvertEvent, ConvertOptions, ConvertReport, Outcome, WeightFormat, convert,
 };
@@ -59,7 +59,7 @@ fn run(builder: &GgufBuilder, options: &ConvertOptions) -> Result<Converted, Con
 }
 
 impl Converted {
-    /// The values of a quantized layer.
+    /// The dequantized values of a weight of the output.
     fn values(&self, module: &str, spec: QuantSpec) -> Vec<f32> {
         let part = |leaf: &str| self.tensors.get(&format!("{module}.{leaf}"));
         let (dtype, shape, packed) = part("weight").unwrap();
@@ -92,8 +92,8 @@ impl Converted {
     }
 }
 
-/// The values of a tensor in the file.
-fn stored(type_id: u32, data: &[u8], columns: usize) -> Vec<f32> {
+/// The dequantized values of a tensor of the file.
+fn source_values(type_id: u32, data: &[u8], columns: usize) -> Vec<f32> {
     let tensor_type = TensorType::from_id(type_id).unwrap();
     let (block_values, block_bytes) = tensor_type.block();
     let rows = data.len() / block_bytes * block_values / columns;
@@ -114,14 +114,14 @@ fn affine(bits: u32) -> QuantSpec {
 }
 
 #[test]
-fn types_of_affine_groups_keep_exactly_their_numbers() {
+fn affine_types_are_converted_without_loss() {
     for (type_id, bits) in [(2, 4), (3, 4), (6, 5), (7, 5), (8, 8)] {
         let converted = run(&tiny_model(type_id), &ConvertOptions::default()).unwrap();
         assert_eq!(converted.report.exact, 11, "type {type_id}");
-        let data = super::file::blocks(type_id, 32 * 64);
+        let data = super::builder::blocks(type_id, 32 * 64);
         assert_eq!(
             converted.values("model.layers.0.mlp.down_proj", affine(bits)),
-            stored(type_id, &data, 64),
+            source_values(type_id, &data, 64),
             "type {type_id}"
         );
         assert_eq!(converted.config["quantization"]["bits"], bits);
@@ -130,17 +130,17 @@ fn types_of_affine_groups_keep_exactly_their_numbers() {
 }
 
 #[test]
-fn microscaled_blocks_keep_exactly_their_numbers() {
+fn mxfp4_is_converted_without_loss() {
     let spec = QuantSpec::default_for(QuantMode::Mxfp4);
     let converted = run(&tiny_model(39), &ConvertOptions::default()).unwrap();
-    let data = super::file::blocks(39, 32 * 64);
+    let data = super::builder::blocks(39, 32 * 64);
     let values = converted.values("model.layers.0.mlp.down_proj", spec);
-    assert_eq!(values, stored(39, &data, 64));
+    assert_eq!(values, source_values(39, &data, 64));
     assert_eq!(converted.config["quantization"]["mode"], "mxfp4");
 }
 
 #[test]
-fn queries_and_keys_get_their_rotary_order_back() {
+fn permutation_of_query_and_key_rows_is_undone() {
     let values: Vec<f32> = (0..32 * 32).map(|index| (index / 32) as f32).collect();
     let builder = |name: &str, rows: usize| {
         tiny_metadata()
@@ -158,7 +158,7 @@ fn queries_and_keys_get_their_rotary_order_back() {
             })
             .collect()
     };
-    // Two heads of 16 rows: the even rows of a head are its first half.
+    // Two heads of 16 rows. The first half of a head is stored in its even rows.
     let q = first_column(
         &builder("blk.0.attn_q.weight", 32),
         "model.layers.0.self_attn.q_proj.weight",
@@ -180,16 +180,16 @@ fn queries_and_keys_get_their_rotary_order_back() {
 }
 
 #[test]
-fn scales_beyond_half_precision_stay_exact() {
-    // -128 times 1000 is no half: one block of the embedding has the scale 1000.
-    let mut embedding = super::file::blocks(8, 4 * 32);
+fn scales_that_overflow_f16_are_stored_as_f32() {
+    // The bias -128 * 1000 overflows f16. Only the first block has the scale 1000.
+    let mut embedding = super::builder::blocks(8, 4 * 32);
     embedding[..2].copy_from_slice(&f16::from_f32(1000.0).to_le_bytes());
     let builder = tiny_metadata().tensor("token_embd.weight", &[4, 32], 8, embedding.clone());
     let converted = run(&builder, &ConvertOptions::default()).unwrap();
     assert_eq!(converted.tensors["model.embed_tokens.scales"].0, Dtype::F32);
     assert_eq!(
         converted.values("model.embed_tokens", affine(8)),
-        stored(8, &embedding, 32)
+        source_values(8, &embedding, 32)
     );
     assert_eq!(converted.outcomes["model.embed_tokens"], Outcome::Exact);
     assert!(
@@ -202,8 +202,8 @@ fn scales_beyond_half_precision_stay_exact() {
 }
 
 #[test]
-fn an_infinite_scale_is_refused() {
-    let mut embedding = super::file::blocks(8, 4 * 32);
+fn infinite_scale_is_rejected() {
+    let mut embedding = super::builder::blocks(8, 4 * 32);
     embedding[..2].copy_from_slice(&f16::INFINITY.to_le_bytes());
     let builder = tiny_metadata().tensor("token_embd.weight", &[4, 32], 8, embedding);
     let message = run(&builder, &ConvertOptions::default())
@@ -216,15 +216,15 @@ fn an_infinite_scale_is_refused() {
     );
 }
 
-/// A model whose embedding alone is quantized, in rows that super-blocks divide.
+/// A model in which only the embedding is quantized, with rows of one super-block.
 fn wide(type_id: u32) -> (GgufBuilder, Vec<u8>) {
-    let data = super::file::blocks(type_id, 4 * 256);
+    let data = super::builder::blocks(type_id, 4 * 256);
     let builder = tiny_metadata().tensor("token_embd.weight", &[4, 256], type_id, data.clone());
     (builder, data)
 }
 
 #[test]
-fn other_types_stay_close_and_say_how_close() {
+fn requantized_types_report_their_error() {
     for (type_id, name, bits, bound) in [
         (10, "Q2_K", 4, 0.2),
         (11, "Q3_K", 5, 0.1),
@@ -234,7 +234,7 @@ fn other_types_stay_close_and_say_how_close() {
     ] {
         let (builder, data) = wide(type_id);
         let converted = run(&builder, &ConvertOptions::default()).unwrap();
-        let before = stored(type_id, &data, 256);
+        let before = source_values(type_id, &data, 256);
         let after = converted.values("model.embed_tokens", affine(bits));
         let square = |values: &mut dyn Iterator<Item = f32>| -> f32 { values.map(|v| v * v).sum() };
         let error = (square(&mut before.iter().zip(&after).map(|(a, b)| a - b))
@@ -259,7 +259,7 @@ fn other_types_stay_close_and_say_how_close() {
 }
 
 #[test]
-fn super_blocks_with_minima_keep_their_integers() {
+fn q4_k_and_q5_k_keep_their_integers() {
     for (type_id, bits) in [(12, 4), (13, 5)] {
         let (builder, data) = wide(type_id);
         let options = ConvertOptions {
@@ -269,7 +269,7 @@ fn super_blocks_with_minima_keep_their_integers() {
         let converted = run(&builder, &options).unwrap();
         assert_eq!(
             converted.values("model.embed_tokens", affine(bits)),
-            stored(type_id, &data, 256)
+            source_values(type_id, &data, 256)
         );
         let rounded = run(&builder, &ConvertOptions::default()).unwrap();
         assert!(matches!(
@@ -280,7 +280,7 @@ fn super_blocks_with_minima_keep_their_integers() {
 }
 
 #[test]
-fn asked_for_formats_are_given() {
+fn requested_formats_are_written() {
     let spec = QuantSpec {
         mode: QuantMode::Affine,
         group_size: 64,
@@ -301,7 +301,7 @@ fn asked_for_formats_are_given() {
         converted.tensors["model.layers.0.self_attn.v_proj.weight"].0,
         Dtype::F16
     );
-    // 32 columns do not divide into groups of 64.
+    // 32 columns are not a multiple of the group size 64.
     assert_eq!(converted.tensors["model.embed_tokens.weight"].0, Dtype::F16);
     let quantization = &converted.config["quantization"];
     assert_eq!(quantization["bits"], 8);
@@ -316,7 +316,7 @@ fn asked_for_formats_are_given() {
 }
 
 #[test]
-fn a_stopped_conversion_leaves_nothing() {
+fn cancelled_conversion_leaves_no_files() {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("m.gguf");
     std::fs::write(&source, tiny_model(3).build()).unwrap();
@@ -338,12 +338,12 @@ fn a_stopped_conversion_leaves_nothing() {
 }
 
 #[test]
-fn an_existing_output_is_replaced_only_when_asked() {
+fn existing_output_is_replaced_only_with_force() {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("m.gguf");
     std::fs::write(&source, tiny_model(3).build()).unwrap();
     let output = directory.path().join("out");
-    let go = |force| {
+    let run = |force| {
         let options = ConvertOptions {
             force,
             ..ConvertOptions::default()
@@ -352,17 +352,17 @@ fn an_existing_output_is_replaced_only_when_asked() {
             ControlFlow::Continue(())
         })
     };
-    go(false).unwrap();
-    assert!(matches!(go(false), Err(ConvertError::OutputExists(_))));
+    run(false).unwrap();
+    assert!(matches!(run(false), Err(ConvertError::OutputExists(_))));
     std::fs::write(output.join("stale"), "").unwrap();
-    go(true).unwrap();
+    run(true).unwrap();
     assert!(!output.join("stale").exists());
     assert_eq!(entries(directory.path()), ["m.gguf", "out"]);
 
-    // A directory of other things is not a model, whatever was asked.
+    // A directory without config.json is not replaced, even with `force`.
     std::fs::remove_file(output.join("config.json")).unwrap();
     assert!(
-        go(true)
+        run(true)
             .unwrap_err()
             .to_string()
             .contains("not a model directory")

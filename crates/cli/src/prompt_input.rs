@@ -1,4 +1,4 @@
-//! What is asked once: the prompt from the command line, from standard input, or of both.
+//! The prompt of a single request, from the argument, standard input, or both.
 
 use std::io::{self, IsTerminal, Read};
 use std::sync::mpsc;
@@ -9,11 +9,11 @@ use anyhow::Context as _;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// Standard input that stays silent this long is mentioned, so that nobody waits for a program that waits for them.
-const SILENCE: Duration = Duration::from_secs(2);
+/// Delay before a note that the command is waiting for standard input.
+const NOTE_DELAY: Duration = Duration::from_secs(2);
 
-/// The prompt from the command line and standard input; `None` means a chat, where that may be.
-pub fn question(
+/// Combines the argument and standard input. `None` means an interactive chat, if `may_chat`.
+pub fn read_prompt(
     prompt: Option<&str>,
     may_chat: bool,
     output: &Output,
@@ -34,34 +34,31 @@ pub fn question(
         (None, Some(piped)) => Ok(Some(piped.to_owned())),
         (None, None) if may_chat => Ok(None),
         (None, None) => {
-            let message =
-                "no prompt: give one as an argument or on standard input (a chat needs a terminal)";
+            let message = "no prompt: pass one as an argument or on standard input (interactive chat requires a terminal)";
             Err(Failure::Usage(message.to_owned()).into())
         }
     }
 }
 
-/// All of standard input. A prompt without the system's trailing line end is what `echo` and files mean.
+/// Reads standard input to its end.
 fn read_piped(output: &Output) -> anyhow::Result<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let mut text = String::new();
         let outcome = io::stdin().read_to_string(&mut text).map(|_| text);
-        // Nobody listens any more when the command has ended.
+        // The receiver is dropped if the command has ended.
         let _ = sender.send(outcome);
     });
-    let outcome = if let Ok(outcome) = receiver.recv_timeout(SILENCE) {
+    let outcome = if let Ok(outcome) = receiver.recv_timeout(NOTE_DELAY) {
         outcome
     } else {
-        output.note(
-            "waiting for standard input to end; without input for the model, add < /dev/null",
-        );
+        output.note("reading the prompt from standard input; use < /dev/null to skip it");
         receiver.recv().context("standard input was not read")?
     };
     outcome.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => Failure::advised(
+        io::ErrorKind::InvalidData => Failure::with_hint(
             "standard input is not UTF-8 text",
-            "convert it first, for example with iconv",
+            "convert it to UTF-8 first, for example with iconv",
         )
         .into(),
         _ => anyhow::Error::new(error).context("cannot read standard input"),

@@ -1,59 +1,59 @@
-//! What takes a look at every token of a vocabulary: the largest logits, the sum of weights, a draw from all of them.
+//! Operations on a whole row of logits: maxima, sum of exponentials, sampling.
 //!
-//! Written so that compilers make vector code of it, and without operations that some processors round differently: the
-//! same logits and seed give the same token everywhere.
+//! The loops are written for auto-vectorization and use only operations that all CPUs round identically, so the same logits and
+//! seed give the same token on every machine.
 
 #![expect(
     clippy::inline_always,
-    reason = "code has to become part of the function that is compiled for wider vectors"
+    reason = "the code must be inlined into the functions with target features"
 )]
 
 use super::SamplingError;
 
-/// Tokens that are looked at together.
+/// Tokens per block.
 const BLOCK: usize = 128;
-/// Independent sums or maxima.
+/// Independent accumulators per block, for vectorization.
 const LANES: usize = 16;
 
-/// A function that is compiled again for processors with wider vectors. All do the same operations in the same order, so
-/// it does not matter which one runs.
+/// Compiles a function for several instruction sets and selects one at run time. All versions do the same operations in the same
+/// order, so the results are identical.
 macro_rules! multiversion {
     ($(#[$document:meta])* fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {
         $(#[$document])*
         fn $name($($argument: $type),*) -> $result {
             #[inline(always)]
-            fn plain($($argument: $type),*) -> $result $body
+            fn generic($($argument: $type),*) -> $result $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2")]
-                fn wide($($argument: $type),*) -> $result {
-                    plain($($argument),*)
+                fn avx2($($argument: $type),*) -> $result {
+                    generic($($argument),*)
                 }
                 #[target_feature(enable = "avx512f")]
-                fn widest($($argument: $type),*) -> $result {
-                    plain($($argument),*)
+                fn avx512($($argument: $type),*) -> $result {
+                    generic($($argument),*)
                 }
                 if std::arch::is_x86_feature_detected!("avx512f") {
-                    // SAFETY: the processor has what the function is compiled for.
-                    return unsafe { widest($($argument),*) };
+                    // SAFETY: the CPU has the target feature.
+                    return unsafe { avx512($($argument),*) };
                 }
                 if std::arch::is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has what the function is compiled for.
-                    return unsafe { wide($($argument),*) };
+                    // SAFETY: the CPU has the target feature.
+                    return unsafe { avx2($($argument),*) };
                 }
             }
-            plain($($argument),*)
+            generic($($argument),*)
         }
     };
 }
 
-/// `e^x` for `x` up to 0, within 2e-7 of it. 0 below -87, where e^x is next to nothing a float can hold.
+/// `e^x` for `x ≤ 0` with a relative error below 2e-7. 0 below -87, close to where f32 underflows.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    // Added and taken away again, it leaves the nearest integer, which is in the lowest bits meanwhile.
+    // 1.5 · 2^23: adding it rounds to the nearest integer, which is then in the lowest bits of the mantissa.
     const ROUND: f32 = 12_582_912.0;
-    // ln 2 in two parts, the first with few enough bits for `n` times it to be exact.
+    // ln 2 in two parts. The product of `n` and the first part is exact.
     const LN2_HIGH: f32 = 355.0 / 512.0;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     const LOWEST: f32 = -87.0;
@@ -61,7 +61,7 @@ pub(super) fn exp(x: f32) -> f32 {
     let rounded = inside * std::f32::consts::LOG2_E + ROUND;
     let n = rounded - ROUND;
     let rest = (inside - n * LN2_HIGH) - n * LN2_LOW;
-    // e^x on ±0.3466 by its series, to 6e-9.
+    // Taylor series of e^x for |x| ≤ ln 2 / 2, with an error below 6e-9.
     let mut tail = 1.0 / 5040.0;
     for factor in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5] {
         tail = factor + rest * tail;
@@ -75,10 +75,10 @@ pub(super) fn exp(x: f32) -> f32 {
     }
 }
 
-/// Where the large logits of a row are.
+/// The largest logit of a row and of each of its blocks.
 #[derive(Debug)]
 pub(super) struct BlockMaxima {
-    /// The most probable token; the lowest of those that are equally so.
+    /// The most probable token; of equally probable ones, the lowest id.
     pub token: u32,
     /// Its logit.
     pub largest: f32,
@@ -88,10 +88,10 @@ pub(super) struct BlockMaxima {
 
 impl BlockMaxima {
     /// # Errors
-    /// If a logit is not a number or positive infinity, or all are negative infinity.
+    /// When a logit is not a number or positive infinity, or all are negative infinity.
     pub fn new(logits: &[f32]) -> Result<Self, SamplingError> {
         let mut blocks = vec![f32::NEG_INFINITY; logits.len().div_ceil(BLOCK)];
-        if !maxima(logits, &mut blocks)
+        if !block_maxima(logits, &mut blocks)
             && let Some(token) = logits.iter().position(|&logit| !is_valid(logit))
         {
             return Err(SamplingError::InvalidLogit {
@@ -113,33 +113,32 @@ impl BlockMaxima {
         })
     }
 
-    /// A logit that at least `count` tokens reach.
-    pub fn reached_by(&self, count: usize) -> f32 {
+    /// A lower bound of the `count`-th largest logit: the `count`-th largest block maximum.
+    pub fn top_k_lower_bound(&self, count: usize) -> f32 {
         let mut blocks = self.blocks.clone();
         match count.checked_sub(1).filter(|&last| last < blocks.len()) {
-            // As many blocks have one such token at least.
             Some(last) => *blocks.select_nth_unstable_by(last, |a, b| b.total_cmp(a)).1,
             None => f32::NEG_INFINITY,
         }
     }
 
-    /// Calls `visit` with the tokens whose logits are at least what it answered last, and with those logits; with
-    /// `lowest` at first.
-    pub fn visit(
+    /// Calls `visit(token, logit, min_logit)` for each token with at least `min_logit`. `visit` returns the `min_logit` for the
+    /// following tokens.
+    pub fn visit_at_least(
         &self,
         logits: &[f32],
-        mut lowest: f32,
+        mut min_logit: f32,
         mut visit: impl FnMut(u32, f32, f32) -> f32,
     ) {
-        for ((block, peak), start) in logits
+        for ((block, maximum), start) in logits
             .chunks(BLOCK)
             .zip(&self.blocks)
             .zip((0..).step_by(BLOCK))
         {
-            if *peak >= lowest {
+            if *maximum >= min_logit {
                 for (&logit, token) in block.iter().zip(start..) {
-                    if logit >= lowest {
-                        lowest = visit(token, logit, lowest);
+                    if logit >= min_logit {
+                        min_logit = visit(token, logit, min_logit);
                     }
                 }
             }
@@ -153,8 +152,8 @@ fn is_valid(logit: f32) -> bool {
 }
 
 multiversion! {
-    /// The largest logit of each block. Says whether all are numbers, and none is positive infinity.
-    fn maxima(logits: &[f32], maxima: &mut [f32]) -> bool {
+    /// Computes the largest logit of each block. Returns whether no logit is NaN or positive infinity.
+    fn block_maxima(logits: &[f32], maxima: &mut [f32]) -> bool {
         let mut invalid = [0u32; LANES];
         for (block, maximum) in logits.chunks(BLOCK).zip(maxima) {
             let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -192,37 +191,41 @@ pub(super) fn sum_exp(logits: &[f32], largest: f32) -> f64 {
     block_sum_exp(logits, largest, 1.0).into_iter().sum()
 }
 
-/// Draws from all tokens by probability at this temperature, with `uniform` from 0 to below 1.
+/// Samples a token at this temperature, with `uniform` in `[0, 1)`.
 pub(super) fn sample_categorical(
     logits: &[f32],
     largest: f32,
     temperature: f32,
     uniform: f64,
 ) -> u32 {
-    // Not infinite, since it is also multiplied with 0.
+    // Must be finite: it is multiplied by 0 for the largest logit.
     let inverse_temperature = 1.0 / temperature.max(1e-30);
     let block_sum_exp = block_sum_exp(logits, largest, inverse_temperature);
     let target = uniform * block_sum_exp.iter().sum::<f64>();
-    let (block, before) = reach(target, 0.0, block_sum_exp.into_iter());
+    let (block, before) = search_cumulative(target, 0.0, block_sum_exp.into_iter());
     let start = block * BLOCK;
     let inside = logits[start..].iter().take(BLOCK);
     let weights = inside.map(|&logit| f64::from(exp((logit - largest) * inverse_temperature)));
-    let (within, _) = reach(target, before, weights);
+    let (within, _) = search_cumulative(target, before, weights);
     (start + within) as u32
 }
 
-/// The first of `weights` with which their sum, from `sum` on, exceeds `target`, and the sum before it. With rounding it
-/// may never: then the last that has a weight at all.
-fn reach(target: f64, mut sum: f64, weights: impl Iterator<Item = f64>) -> (usize, f64) {
-    let mut reached = (0, sum);
+/// Index of the first of `weights` at which the cumulative sum, starting with `sum`, exceeds `target`, and the sum before it. If
+/// rounding prevents that, the last index with a positive weight.
+fn search_cumulative(
+    target: f64,
+    mut sum: f64,
+    weights: impl Iterator<Item = f64>,
+) -> (usize, f64) {
+    let mut found = (0, sum);
     for (at, weight) in weights.enumerate().filter(|&(_, weight)| weight > 0.0) {
-        reached = (at, sum);
+        found = (at, sum);
         sum += weight;
         if sum > target {
             break;
         }
     }
-    reached
+    found
 }
 
 #[cfg(test)]
@@ -231,7 +234,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn exp_is_close_everywhere_and_exact_at_the_ends() {
+    fn exp_is_accurate_and_exact_at_its_limits() {
         assert_eq!(exp(0.0), 1.0);
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert_eq!(exp(-87.1), 0.0);
@@ -244,14 +247,14 @@ mod tests {
     }
 
     fn logits() -> impl Strategy<Value = Vec<f32>> {
-        let ordinary = prop::collection::vec(-20.0..20.0f32, 1..600);
-        let few = prop::sample::select(&[-1.0, 0.0, 2.0, f32::NEG_INFINITY][..]);
-        prop_oneof![ordinary, prop::collection::vec(few, 1..600)]
+        let distinct = prop::collection::vec(-20.0..20.0f32, 1..600);
+        let repeated = prop::sample::select(&[-1.0, 0.0, 2.0, f32::NEG_INFINITY][..]);
+        prop_oneof![distinct, prop::collection::vec(repeated, 1..600)]
     }
 
     proptest! {
         #[test]
-        fn the_largest_is_the_first_of_its_equals(logits in logits()) {
+        fn block_maxima_find_the_first_largest_logit(logits in logits()) {
             let expected = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let first = logits.iter().position(|&logit| logit == expected).unwrap() as u32;
             let maxima = BlockMaxima::new(&logits).map(|maxima| (maxima.token, maxima.largest));
@@ -263,7 +266,7 @@ mod tests {
         }
 
         #[test]
-        fn the_first_logit_that_is_no_number_is_named(
+        fn error_names_the_first_invalid_logit(
             mut logits in logits(),
             at in prop::collection::vec(0..600usize, 1..4),
             value in prop::sample::select(&[f32::NAN, f32::INFINITY][..]),
@@ -273,13 +276,13 @@ mod tests {
                 logits[at % len] = value;
             }
             let first = at.iter().map(|at| at % logits.len()).min().unwrap() as u32;
-            let refused = BlockMaxima::new(&logits);
-            let named = matches!(refused, Err(SamplingError::InvalidLogit { token, .. }) if token == first);
-            prop_assert!(named, "{refused:?}");
+            let result = BlockMaxima::new(&logits);
+            let named = matches!(result, Err(SamplingError::InvalidLogit { token, .. }) if token == first);
+            prop_assert!(named, "{result:?}");
         }
 
         #[test]
-        fn a_draw_follows_the_cumulative_distribution(
+        fn sample_categorical_inverts_the_cumulative_distribution(
             logits in logits(),
             temperature in 0.1..3.0f32,
             uniform in 0.0..1.0f64,
@@ -287,36 +290,35 @@ mod tests {
             let Ok(BlockMaxima { largest, .. }) = BlockMaxima::new(&logits) else {
                 return Ok(());
             };
-            let drawn = sample_categorical(&logits, largest, temperature, uniform) as usize;
+            let sampled = sample_categorical(&logits, largest, temperature, uniform) as usize;
             let weights = logits.iter().map(|&logit| f64::from((logit - largest) / temperature).exp());
             let weights: Vec<f64> = weights.collect();
             let total: f64 = weights.iter().sum();
-            prop_assert!((sum_exp(&logits, largest) > 0.99) && weights[drawn] > 0.0);
-            let before = weights[..drawn].iter().sum::<f64>() / total;
-            let after = before + weights[drawn] / total;
+            prop_assert!((sum_exp(&logits, largest) > 0.99) && weights[sampled] > 0.0);
+            let before = weights[..sampled].iter().sum::<f64>() / total;
+            let after = before + weights[sampled] / total;
             prop_assert!(before - 1e-5 <= uniform && uniform <= after + 1e-5);
         }
 
         #[test]
-        fn as_many_tokens_reach_a_logit_as_it_says(logits in logits(), count in 0..10usize) {
+        fn visit_at_least_visits_at_least_top_k_tokens(logits in logits(), count in 0..10usize) {
             let Ok(maxima) = BlockMaxima::new(&logits) else {
                 return Ok(());
             };
-            let lowest = maxima.reached_by(count);
-            let reach = logits.iter().filter(|&&logit| logit >= lowest).count();
-            prop_assert!(reach >= count.min(logits.len()));
-            let mut seen = Vec::new();
-            maxima.visit(&logits, lowest, |token, logit, lowest| {
-                seen.push((token as usize, logit));
-                lowest
+            let bound = maxima.top_k_lower_bound(count);
+            let mut visited = Vec::new();
+            maxima.visit_at_least(&logits, bound, |token, logit, min_logit| {
+                visited.push((token as usize, logit));
+                min_logit
             });
+            prop_assert!(visited.len() >= count.min(logits.len()));
             let expected = logits.iter().copied().enumerate();
-            let expected: Vec<_> = expected.filter(|&(_, logit)| logit >= lowest).collect();
-            prop_assert_eq!(seen, expected);
+            let expected: Vec<_> = expected.filter(|&(_, logit)| logit >= bound).collect();
+            prop_assert_eq!(visited, expected);
         }
 
         #[test]
-        fn mass_is_the_sum(logits in logits()) {
+        fn sum_exp_matches_f64(logits in logits()) {
             let Ok(BlockMaxima { largest, .. }) = BlockMaxima::new(&logits) else {
                 return Ok(());
             };
@@ -326,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tiny_temperature_is_greedy() {
+    fn tiny_temperature_is_greedy() {
         for temperature in [1e-3, f32::MIN_POSITIVE, 1e-45] {
             for uniform in [0.0, 0.5, 0.999_999] {
                 assert_eq!(
@@ -338,14 +340,14 @@ mod tests {
     }
 
     #[test]
-    fn forbidden_tokens_are_never_drawn() {
+    fn masked_tokens_are_never_sampled() {
         let mut logits = vec![f32::NEG_INFINITY; 5 * BLOCK];
         logits[BLOCK + 3] = 1.0;
         logits[3 * BLOCK] = 1.0;
         for step in 0..=100 {
-            let drawn = sample_categorical(&logits, 1.0, 1.0, f64::from(step) / 100.0) as usize;
+            let sampled = sample_categorical(&logits, 1.0, 1.0, f64::from(step) / 100.0) as usize;
             let expected = if step < 50 { BLOCK + 3 } else { 3 * BLOCK };
-            assert_eq!(drawn, expected);
+            assert_eq!(sampled, expected);
         }
     }
 }

@@ -1,0 +1,77 @@
+//! Cross-origin requests of web pages.
+
+use std::str::FromStr;
+
+use axum::http::{HeaderValue, Uri, header};
+use tower_http::cors::{Any, CorsLayer};
+
+use crate::layers::REQUEST_ID;
+
+/// An origin whose web pages may send requests, such as `http://localhost:3000`, or `*` for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorsOrigin(HeaderValue);
+
+/// A text that is not an origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an origin: write scheme, host and port, such as http://localhost:3000, or *")]
+pub struct InvalidOrigin(String);
+
+impl FromStr for CorsOrigin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let invalid = || InvalidOrigin(text.to_owned());
+        let value = HeaderValue::from_str(text).map_err(|_| invalid())?;
+        let is_origin = text == "*" || {
+            let parts = text.parse::<Uri>().map_err(|_| invalid())?.into_parts();
+            let has_path =
+                parts.path_and_query.is_some_and(|path| path != "/") || text.ends_with('/');
+            parts.scheme.is_some() && parts.authority.is_some() && !has_path
+        };
+        is_origin.then_some(Self(value)).ok_or_else(invalid)
+    }
+}
+
+/// The layer that allows `origins`, including their preflight requests; `None` without origins.
+pub fn layer(origins: &[CorsOrigin]) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
+    let layer = CorsLayer::new()
+        .allow_methods(Any)
+        .allow_headers(Any)
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER, header::WARNING]);
+    Some(if origins.iter().any(|origin| origin.0 == "*") {
+        layer.allow_origin(Any)
+    } else {
+        let origins: Vec<HeaderValue> = origins.iter().map(|origin| origin.0.clone()).collect();
+        layer.allow_origin(origins)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origin_has_scheme_host_and_optional_port() {
+        for origin in [
+            "*",
+            "http://localhost:3000",
+            "https://example.com",
+            "tauri://localhost",
+        ] {
+            assert!(origin.parse::<CorsOrigin>().is_ok(), "{origin}");
+        }
+        for text in [
+            "",
+            "localhost",
+            "localhost:3000",
+            "http://localhost/",
+            "http://localhost/app",
+            "null\n",
+        ] {
+            assert!(text.parse::<CorsOrigin>().is_err(), "{text}");
+        }
+    }
+}
