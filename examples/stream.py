@@ -18,7 +18,7 @@ def main(name: str, question: str) -> None:
         except KeyboardInterrupt:
             print(" …", end="")
         print()
-        if statistics := stream.statistics:
+        if statistics := stream.metrics:
             speed = statistics.generation_tokens_per_second
             print(f"{stream.finish_reason}, {speed:.0f} tokens per second", file=sys.stderr)
 

@@ -61,7 +61,7 @@ def by_mlx_lm(folder: Path, windows: list[list[int]]) -> list[float]:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    with mlxm.Model(folder, precision="exact", context_length=WINDOW) as model:
+    with mlxm.Model(folder, activation_dtype="f32", context_length=WINDOW) as model:
         tokens = list(model.tokenizer.encode(TEXT.read_text()))
         losses = [round(loss(model, window), 6) for window in windows(tokens)]
     result = {

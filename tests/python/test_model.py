@@ -60,10 +60,10 @@ def test_kv_cache_dtypes() -> None:
     plans = {}
     logits = {}
     for kv_type in ("f32", "f16", "int8"):
-        with mlxm.Model(GOLDEN / "llama-f16", kv_type=kv_type) as model:
+        with mlxm.Model(GOLDEN / "llama-f16", kv_cache_dtype=kv_type) as model:
             plans[kv_type] = model.memory_plan
             logits[kv_type] = model.logits(range(1, 60), chunk=8)
-        assert plans[kv_type].kv_type == kv_type
+        assert plans[kv_type].kv_cache_dtype == kv_type
     assert plans["f32"].kv_pool_bytes == 2 * plans["f16"].kv_pool_bytes > 3 * plans["int8"].kv_pool_bytes
     for kv_type, error in {"f16": 1e-3, "int8": 3e-2}.items():
         assert 0 < np.abs(logits[kv_type] - logits["f32"]).max() < error * np.ptp(logits["f32"])
@@ -151,7 +151,7 @@ def test_prompts_of_every_form_agree(model: mlxm.Model) -> None:
 
 
 def test_statistics(model: mlxm.Model) -> None:
-    statistics = model.generate([9, 8, 7], temperature=0, max_tokens=5, ignore_eos=True).statistics
+    statistics = model.generate([9, 8, 7], temperature=0, max_tokens=5, ignore_eos=True).metrics
     assert (statistics.prompt_tokens, statistics.generated_tokens) == (3, 5)
     assert statistics.time_to_first_token_seconds > 0 and statistics.generation_seconds > 0
     assert statistics.prompt_tokens_per_second > 0 and statistics.generation_tokens_per_second > 0
@@ -220,13 +220,13 @@ def test_stream_adds_up_to_the_completion(model: mlxm.Model) -> None:
     options: dict[str, Any] = {"temperature": 1.0, "seed": 11, "max_tokens": 40, "ignore_eos": True}
     whole = model.generate(MESSAGES, **options)
     stream = model.stream(MESSAGES, logprobs=True, **options)
-    assert stream.finish_reason is None and stream.statistics is None
+    assert stream.finish_reason is None and stream.metrics is None
     pieces = list(stream)
     assert "".join(piece.text for piece in pieces) == whole.text
     assert [piece.token for piece in pieces if piece.token is not None] == whole.tokens
     assert all(piece.logprob is not None for piece in pieces if piece.token is not None)
     assert stream.finish_reason == "length"
-    assert stream.statistics is not None and stream.statistics.generated_tokens == 40
+    assert stream.metrics is not None and stream.metrics.generated_tokens == 40
     assert next(stream, None) is None
 
 
@@ -235,7 +235,7 @@ def test_closed_stream_frees_its_slot(model: mlxm.Model) -> None:
     next(stream)
     stream.close()
     assert next(stream, None) is None
-    assert model.generate([4, 5], temperature=0, max_tokens=2).statistics.generated_tokens == 2
+    assert model.generate([4, 5], temperature=0, max_tokens=2).metrics.generated_tokens == 2
 
 
 @pytest.mark.parametrize(
@@ -344,9 +344,9 @@ def test_damaged_checkpoints_are_rejected(damage: Callable[[Path], Any], message
 @pytest.mark.parametrize(
     "options",
     [
-        {"precision": "sloppy"},
+        {"activation_dtype": "sloppy"},
         {"device": "abacus"},
-        {"kv_type": "int4"},
+        {"kv_cache_dtype": "int4"},
         {"threads": 0},
         {"context_length": 0},
         {"context_length": 10**9},

@@ -80,7 +80,7 @@ PATCHED = {
 def deviation(folder: Path, reference: Path) -> float:
     """Deviation of our engine on `folder` from the logits kept in `reference`."""
     ids, expected = oracle.read(reference)
-    with mlxm.Model(folder, precision="exact") as model:
+    with mlxm.Model(folder, activation_dtype="f32") as model:
         return oracle.deviation(expected, model.logits(ids))
 
 

@@ -27,7 +27,7 @@ STRETCH = 256
 
 
 def load(folder: Path, precision: str) -> mlxm.Model:
-    return mlxm.Model(folder, precision=precision, context_length=WINDOW)
+    return mlxm.Model(folder, activation_dtype=precision, context_length=WINDOW)
 
 
 @pytest.fixture(scope="module")

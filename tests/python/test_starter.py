@@ -23,7 +23,7 @@ def model(starter_model: Path) -> Iterator[mlxm.Model]:
         "the starter model's tensors are not those that mlx-lm answered with; if the conversion changed on purpose, run "
         f"make_starter_greedy.py {starter_model}"
     )
-    with mlxm.Model(starter_model, precision="exact") as model:
+    with mlxm.Model(starter_model, activation_dtype="f32") as model:
         yield model
 
 

@@ -1,46 +1,46 @@
-//! Python arguments as requests of the engine.
+//! Conversion of Python arguments to requests.
 
-use mlxm_chat::ChatModel;
 use mlxm_chat::template::RenderOptions;
+use mlxm_chat::{ChatModel, GenerationParams};
 use mlxm_engine::Request;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 use serde_json::Value;
 
-use crate::error::{PyResultExt, refused};
+use crate::error::{PyResultExt, rejected};
 
 /// Token ids from a list, a NumPy array or any other iterable of integers.
 pub fn token_ids(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
     let id = |item: PyResult<Bound<'_, PyAny>>| {
         let item = item?;
         item.extract::<u32>().map_err(|_| {
-            refused(format!(
-                "{item} is not a token id: give non-negative integers"
+            rejected(format!(
+                "{item} is not a token id; token ids are non-negative integers"
             ))
         })
     };
     ids.try_iter()?.map(id).collect()
 }
 
-/// Any JSON-like Python value. Python's own encoder decides what is JSON-like.
+/// Any value that Python's `json` module can serialize.
 pub fn json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     let text: String = value
         .py()
         .import("json")?
         .call_method1("dumps", (value,))?
         .extract()?;
-    serde_json::from_str(&text).map_err(refused)
+    serde_json::from_str(&text).map_err(rejected)
 }
 
-fn json_list(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<Value>> {
+pub fn json_list(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<Value>> {
     match json(value)? {
         Value::Array(items) => Ok(items),
         _ => Err(PyTypeError::new_err(format!("{what} must be a list"))),
     }
 }
 
-/// What a chat template takes besides the messages.
+/// Options of a chat template.
 pub fn render_options(
     tools: Option<&Bound<'_, PyAny>>,
     add_generation_prompt: bool,
@@ -61,7 +61,7 @@ pub fn render_options(
     })
 }
 
-/// The text of a conversation as the model's template writes it.
+/// A conversation, rendered with the model's template.
 pub fn render(
     model: &ChatModel,
     messages: &Bound<'_, PyAny>,
@@ -73,82 +73,28 @@ pub fn render(
     py.detach(|| template.render(&messages, options)).py()
 }
 
-/// The prompt of a request: text, token ids, or messages (a list of dictionaries).
+/// The tokens of a prompt: text, token ids, or messages (a list of dicts).
 pub fn prompt(
     model: &ChatModel,
     prompt: &Bound<'_, PyAny>,
     options: &RenderOptions,
 ) -> PyResult<Vec<u32>> {
+    let tokenizer = model.engine().tokenizer();
     if let Ok(text) = prompt.cast::<PyString>() {
-        return model
-            .engine()
-            .tokenizer()
-            .encode(&text.to_cow()?, true)
-            .py();
+        return tokenizer.encode(&text.to_cow()?, true).py();
     }
-    let is_message = prompt
+    let is_conversation = prompt
         .get_item(0)
         .is_ok_and(|first| first.is_instance_of::<PyDict>());
-    if is_message {
-        return model
-            .engine()
-            .tokenizer()
-            .encode(&render(model, prompt, options)?, false)
-            .py();
+    if is_conversation {
+        let text = render(model, prompt, options)?;
+        return tokenizer.encode(&text, false).py();
     }
     token_ids(prompt)
 }
 
-/// The request for `prompt` (text, token ids or messages) with the [`KEYWORDS`] of `generate` and `stream`. What is
-/// absent or None keeps the model's own default.
-pub fn request(
-    model: &ChatModel,
-    prompt: &Bound<'_, PyAny>,
-    options: Option<&Bound<'_, PyDict>>,
-) -> PyResult<Request> {
-    let mut sampling = model.engine().default_sampling();
-    let mut request = Request::default();
-    let (mut tools, mut variables) = (None, None);
-    for (name, value) in options.into_iter().flatten() {
-        let name: String = name.extract()?;
-        if value.is_none() && KEYWORDS.contains(&name.as_str()) {
-            continue;
-        }
-        match name.as_str() {
-            "max_tokens" => request.max_tokens = Some(natural(&name, &value)?),
-            "temperature" => sampling.temperature = value.extract()?,
-            "top_k" => sampling.top_k = natural(&name, &value)?,
-            "top_p" => sampling.top_p = value.extract()?,
-            "min_p" => sampling.min_p = value.extract()?,
-            "repetition_penalty" => sampling.repetition_penalty = value.extract()?,
-            "repetition_context" => sampling.repetition_context = natural(&name, &value)?,
-            "presence_penalty" => sampling.presence_penalty = value.extract()?,
-            "frequency_penalty" => sampling.frequency_penalty = value.extract()?,
-            "logit_bias" => sampling.logit_bias = value.extract()?,
-            "seed" => sampling.seed = Some(natural(&name, &value)?),
-            "stop" => request.stop = strings(&value)?,
-            "logprobs" => sampling.logprobs = logprobs(&value)?,
-            "ignore_eos" => request.ignore_eos = value.extract()?,
-            "tools" => tools = Some(value),
-            "chat_template_kwargs" => variables = Some(value.cast_into::<PyDict>()?),
-            _ => {
-                return Err(PyTypeError::new_err(format!(
-                    "unexpected keyword argument '{name}'; known: {}",
-                    KEYWORDS.join(", ")
-                )));
-            }
-        }
-    }
-    request.sampling = sampling;
-    request.prompt = self::prompt(
-        model,
-        prompt,
-        &render_options(tools.as_ref(), true, variables.as_ref())?,
-    )?;
-    Ok(request)
-}
-
-const KEYWORDS: [&str; 16] = [
+/// Keyword arguments for sampling and limits.
+pub const SAMPLING_KEYWORDS: [&str; 14] = [
     "max_tokens",
     "temperature",
     "top_k",
@@ -163,19 +109,89 @@ const KEYWORDS: [&str; 16] = [
     "stop",
     "logprobs",
     "ignore_eos",
-    "tools",
-    "chat_template_kwargs",
 ];
 
-/// A number that is not negative. A negative or huge one is refused like any other value out of range.
-fn natural<T: for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>>(
+/// Keyword arguments of `generate` and `stream` in addition to [`SAMPLING_KEYWORDS`].
+const KEYWORDS: [&str; 2] = ["tools", "chat_template_kwargs"];
+
+/// Sets one of [`SAMPLING_KEYWORDS`]; false if `name` is another keyword. None keeps the model's default.
+pub fn set_param(
+    params: &mut GenerationParams,
+    name: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    if value.is_none() {
+        return Ok(SAMPLING_KEYWORDS.contains(&name));
+    }
+    match name {
+        "max_tokens" => params.max_tokens = Some(natural(name, value)?),
+        "temperature" => params.temperature = Some(value.extract()?),
+        "top_k" => params.top_k = Some(natural(name, value)?),
+        "top_p" => params.top_p = Some(value.extract()?),
+        "min_p" => params.min_p = Some(value.extract()?),
+        "repetition_penalty" => params.repetition_penalty = Some(value.extract()?),
+        "repetition_context" => params.repetition_context = Some(natural(name, value)?),
+        "presence_penalty" => params.presence_penalty = Some(value.extract()?),
+        "frequency_penalty" => params.frequency_penalty = Some(value.extract()?),
+        "logit_bias" => params.logit_bias = value.extract()?,
+        "seed" => params.seed = Some(natural(name, value)?),
+        "stop" => params.stop = strings(value)?,
+        "logprobs" => params.logprobs = logprobs(value)?,
+        "ignore_eos" => params.ignore_eos = value.extract()?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// The error for an unknown keyword argument.
+pub fn unexpected_keyword(
+    name: &str,
+    known: impl IntoIterator<Item = &'static str>,
+    more: impl IntoIterator<Item = &'static str>,
+) -> PyErr {
+    let known: Vec<&str> = known.into_iter().chain(more).collect();
+    PyTypeError::new_err(format!(
+        "unexpected keyword argument '{name}'; known: {}",
+        known.join(", ")
+    ))
+}
+
+/// The request for `prompt` (text, token ids or messages) with the keyword arguments of `generate` and `stream`.
+pub fn request(
+    model: &ChatModel,
+    prompt: &Bound<'_, PyAny>,
+    options: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Request> {
+    let mut params = GenerationParams::default();
+    let (mut tools, mut variables) = (None, None);
+    for (name, value) in options.into_iter().flatten() {
+        let name: String = name.extract()?;
+        if set_param(&mut params, &name, &value)? {
+            continue;
+        }
+        match name.as_str() {
+            "tools" => tools = Some(value).filter(|value| !value.is_none()),
+            "chat_template_kwargs" if value.is_none() => {}
+            "chat_template_kwargs" => variables = Some(value.cast_into::<PyDict>()?),
+            _ => return Err(unexpected_keyword(&name, SAMPLING_KEYWORDS, KEYWORDS)),
+        }
+    }
+    let options = render_options(tools.as_ref(), true, variables.as_ref())?;
+    Ok(Request {
+        prompt: self::prompt(model, prompt, &options)?,
+        ..params.request(model.engine()).py()?
+    })
+}
+
+/// A non-negative integer. Negative and huge numbers are rejected like other values out of range.
+pub fn natural<T: for<'a, 'py> FromPyObject<'a, 'py, Error = PyErr>>(
     name: &str,
     value: &Bound<'_, PyAny>,
 ) -> PyResult<T> {
     value.extract().map_err(|error: PyErr| {
         if error.is_instance_of::<PyOverflowError>(value.py()) {
-            refused(format!(
-                "{name} is {value}; it must not be negative or beyond 64 bits"
+            rejected(format!(
+                "{name} is {value}; it must not be negative or exceed 64 bits"
             ))
         } else {
             error
@@ -190,10 +206,10 @@ fn strings(value: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
     value.extract()
 }
 
-/// True asks for the chosen tokens' values, a number also for that many of the likeliest.
+/// True: log-probabilities of the generated tokens. A number: also of that many most likely tokens.
 fn logprobs(value: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
     match value.cast::<PyBool>() {
-        Ok(wanted) => Ok(wanted.is_true().then_some(0)),
+        Ok(enabled) => Ok(enabled.is_true().then_some(0)),
         Err(_) => natural("logprobs", value).map(Some),
     }
 }

@@ -1,7 +1,8 @@
-//! Errors as exceptions of `mlxm.errors`, which are written in Python because they have two bases.
+//! Conversion of errors to the exceptions of `mlxm.errors`, which are defined in Python because they have two bases.
 
 use std::fmt::Display;
 
+use mlxm_chat::ChatError;
 use mlxm_chat::template::TemplateError;
 use mlxm_engine::text::TokenizerError;
 use mlxm_engine::{GenerationError, LoadError, RequestError};
@@ -17,17 +18,17 @@ fn exception(class: &str, message: &dyn Display) -> PyErr {
     })
 }
 
-/// A request this layer refuses itself.
-pub fn refused(message: impl Display) -> PyErr {
+/// A request that is rejected by the bindings.
+pub fn rejected(message: impl Display) -> PyErr {
     exception("RequestError", &message)
 }
 
-/// An option of loading that this layer refuses itself.
+/// An invalid option for loading a model.
 pub fn invalid_option(message: impl Display) -> PyErr {
     exception("LoadError", &message)
 }
 
-/// An error that a Python exception exists for.
+/// An error with a Python exception.
 pub trait IntoPyError {
     /// The exception.
     fn into_py_error(self) -> PyErr;
@@ -94,15 +95,25 @@ impl IntoPyError for TemplateError {
     }
 }
 
+impl IntoPyError for ChatError {
+    fn into_py_error(self) -> PyErr {
+        let class = match self {
+            Self::Template(_) => "TemplateError",
+            _ => "RequestError",
+        };
+        exception(class, &self)
+    }
+}
+
 impl IntoPyError for GenerationError {
     fn into_py_error(self) -> PyErr {
         exception("GenerationError", &self)
     }
 }
 
-/// `result.py()?` in functions that Python calls.
+/// Converts errors with `result.py()?`.
 pub trait PyResultExt<T> {
-    /// The same with a Python exception.
+    /// Converts the error to a Python exception.
     fn py(self) -> PyResult<T>;
 }
 

@@ -1,4 +1,4 @@
-//! A running answer as a Python iterator.
+//! A running completion as a Python iterator.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use mlxm_engine::{Event, Finished, Poll};
 use pyo3::prelude::*;
 
-use crate::error::{PyResultExt, refused};
-use crate::results::{Completion, Piece, Statistics};
+use crate::error::{PyResultExt, rejected};
+use crate::results::{Completion, Piece, RequestMetrics};
 
-/// How long Ctrl-C may go unnoticed.
+/// Interval at which signals such as Ctrl-C are handled.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// An answer while it is written. Iterating waits for the next piece; leaving it early cancels it.
+/// A completion while it is generated. Iterating waits for the next piece; closing or dropping it cancels the generation.
 #[pyclass(frozen, module = "mlxm")]
 pub struct Generation {
     state: Mutex<State>,
 }
 
-/// `running` is empty once the answer is complete, has failed or was closed.
 struct State {
+    /// `None` after the end, an error or `close`.
     running: Option<mlxm_engine::Generation>,
     finished: Option<Finished>,
 }
@@ -34,7 +34,7 @@ impl Generation {
         }
     }
 
-    /// Never held while waiting for the interpreter, so that threads sharing this object cannot block each other.
+    /// Only locked without the GIL, so that threads that share this object cannot deadlock.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,7 +70,7 @@ impl Generation {
         }
     }
 
-    /// Waits for the whole answer.
+    /// Waits for the whole completion.
     pub fn collect(&self, py: Python<'_>, with_logprobs: bool) -> PyResult<Completion> {
         let (mut text, mut tokens, mut logprobs) = (String::new(), Vec::new(), Vec::new());
         loop {
@@ -79,7 +79,7 @@ impl Generation {
                     text.push_str(&token.text);
                     tokens.push(token.id);
                     logprobs.extend(token.logprob.map(Into::into));
-                    // Tokens may come faster than the interval, and then nothing above looks at signals.
+                    // `next_event` only checks for signals if there is no token within the interval.
                     if let Err(interrupt) = py.check_signals() {
                         self.close(py);
                         return Err(interrupt);
@@ -93,10 +93,10 @@ impl Generation {
                         finish_reason: end.reason.as_str(),
                         stop_string: stop_string(&end),
                         logprobs: with_logprobs.then_some(logprobs),
-                        statistics: end.metrics.into(),
+                        metrics: end.metrics.into(),
                     });
                 }
-                None => return Err(refused("the generation was closed before its end")),
+                None => return Err(rejected("the generation was closed before its end")),
             }
         }
     }
@@ -119,7 +119,7 @@ impl Generation {
                 token: Some(token.id),
                 logprob: token.logprob.map(Into::into),
             },
-            // Text that was held back is a piece of its own; without any, the answer is over.
+            // Text that was held back is a separate piece.
             Some(Event::Finished(end)) if !end.text.is_empty() => Piece {
                 text: end.text,
                 token: None,
@@ -146,11 +146,11 @@ impl Generation {
     }
 
     #[getter]
-    fn statistics(&self, py: Python<'_>) -> Option<Statistics> {
+    fn metrics(&self, py: Python<'_>) -> Option<RequestMetrics> {
         py.detach(|| self.state().finished.as_ref().map(|end| end.metrics.into()))
     }
 
-    /// Cancels what is still running.
+    /// Cancels the generation.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.state().running = None);
     }

@@ -1,4 +1,4 @@
-//! What a model is and what memory it takes, as read-only Python objects.
+//! Properties and memory of a model as read-only Python objects.
 
 use mlxm_chat::ChatModel;
 use mlxm_engine::GroupKind;
@@ -13,7 +13,7 @@ pub struct Quantization {
     mode: String,
 }
 
-/// Characteristics of a loaded checkpoint.
+/// Properties of a loaded checkpoint.
 #[pyclass(frozen, get_all, module = "mlxm")]
 pub struct ModelInfo {
     path: String,
@@ -83,7 +83,7 @@ impl ModelInfo {
     }
 }
 
-/// The cache blocks of one kind of layer.
+/// The cache blocks of a group of layers.
 #[pyclass(frozen, get_all, module = "mlxm")]
 #[derive(Clone)]
 pub struct CacheGroup {
@@ -93,11 +93,11 @@ pub struct CacheGroup {
     block_bytes: u64,
 }
 
-/// Where the memory of a loaded model goes.
+/// The memory of a loaded model.
 #[pyclass(frozen, get_all, module = "mlxm")]
 pub struct MemoryPlan {
     weights_bytes: u64,
-    kv_type: String,
+    kv_cache_dtype: String,
     kv_bytes_per_token: u64,
     kv_pool_bytes: u64,
     scratch_bytes: u64,
@@ -121,7 +121,7 @@ impl MemoryPlan {
         };
         Self {
             weights_bytes: plan.weights_bytes,
-            kv_type: plan.kv_cache_dtype.to_string(),
+            kv_cache_dtype: plan.kv_cache_dtype.to_string(),
             kv_bytes_per_token: plan.kv_bytes_per_token,
             kv_pool_bytes: plan.kv_pool_bytes,
             scratch_bytes: plan.scratch_bytes,

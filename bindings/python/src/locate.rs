@@ -1,4 +1,4 @@
-//! From what a person names to a folder on this machine.
+//! Resolving a model name to a local directory.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -10,8 +10,8 @@ use pyo3::prelude::*;
 
 use crate::error::{PyResultExt, invalid_option};
 
-/// The folder of the model `name`: a path, a repository id, or a unique part of a local name. Nothing is downloaded
-/// unless `pull`.
+/// The directory of the model `name`: a path, a repository id, or a unique part of the name of a local model. Downloads only if
+/// `pull`.
 pub fn locate(
     py: Python<'_>,
     name: &Path,
@@ -49,7 +49,7 @@ pub fn locate(
     }
 }
 
-/// Downloads on another thread, so that this one can look for Ctrl-C.
+/// Downloads on another thread, so that this one can handle Ctrl-C.
 fn download(py: Python<'_>, hub: Hub, repo: RepoId, revision: Option<&str>) -> PyResult<PathBuf> {
     let mut request = PullRequest::new(repo);
     request.revision = revision.map(str::to_owned);
@@ -58,7 +58,7 @@ fn download(py: Python<'_>, hub: Hub, repo: RepoId, revision: Option<&str>) -> P
     let transfer = {
         let cancel = cancel.clone();
         std::thread::spawn(move || {
-            // The receiver is only gone when the process ends.
+            // The receiver is dropped only when the process exits.
             let _ = sender.send(hub.pull(&request, &NoProgress, &cancel));
         })
     };

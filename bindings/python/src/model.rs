@@ -10,7 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arguments::{self, render, render_options, token_ids};
-use crate::error::{PyResultExt, invalid_option, refused};
+use crate::chat;
+use crate::chat_stream::ChatStream;
+use crate::error::{PyResultExt, invalid_option, rejected};
 use crate::generation::Generation;
 use crate::info::{MemoryPlan, ModelInfo};
 use crate::locate::locate;
@@ -20,14 +22,14 @@ use crate::tokenizer::Tokenizer;
 /// A language model. Safe to use from several threads.
 #[pyclass(frozen, module = "mlxm")]
 pub struct Model {
-    /// None once closed.
+    /// `None` after `close`.
     model: RwLock<Option<ChatModel>>,
 }
 
 impl Model {
     fn chat_model(&self) -> PyResult<ChatModel> {
         let model = self.model.read().unwrap_or_else(PoisonError::into_inner);
-        model.clone().ok_or_else(|| refused("the model is closed"))
+        model.clone().ok_or_else(|| rejected("the model is closed"))
     }
 
     fn engine(&self) -> PyResult<Engine> {
@@ -54,18 +56,18 @@ impl Model {
 impl Model {
     #[new]
     #[pyo3(signature = (
-        path_or_id, precision = "int8", threads = None, context_length = None, *,
-        device = "auto", kv_type = None, max_sequences = 1, memory_bytes = None, revision = None, pull = false
+        path_or_id, activation_dtype = "int8", threads = None, context_length = None, *,
+        device = "auto", kv_cache_dtype = None, max_sequences = 1, memory_bytes = None, revision = None, pull = false
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
         path_or_id: PathBuf,
-        precision: &str,
+        activation_dtype: &str,
         threads: Option<usize>,
         context_length: Option<usize>,
         device: &str,
-        kv_type: Option<&str>,
+        kv_cache_dtype: Option<&str>,
         max_sequences: usize,
         memory_bytes: Option<u64>,
         revision: Option<&str>,
@@ -73,10 +75,10 @@ impl Model {
     ) -> PyResult<Self> {
         let options = LoadOptions {
             device: device.parse::<DeviceChoice>().map_err(invalid_option)?,
-            activation_dtype: precision
+            activation_dtype: activation_dtype
                 .parse::<ActivationDtype>()
                 .map_err(invalid_option)?,
-            kv_cache_dtype: kv_type
+            kv_cache_dtype: kv_cache_dtype
                 .map(str::parse::<KvCacheDtype>)
                 .transpose()
                 .map_err(invalid_option)?,
@@ -94,7 +96,7 @@ impl Model {
         })
     }
 
-    /// Logits of every position, [tokens, vocabulary].
+    /// Logits of all positions, [tokens, vocabulary].
     #[pyo3(signature = (ids, chunk = None))]
     fn logits<'py>(
         &self,
@@ -152,6 +154,31 @@ chat_template_kwargs=None)")]
         Ok(self.submit(py, prompt, options)?.0)
     }
 
+    #[pyo3(signature = (messages, tools = None, tool_choice = None, response_format = None, stream = false, **options), text_signature = "($self, messages, tools=None, tool_choice=None, response_format=None, stream=False, *, max_tokens=None, temperature=None, top_k=None, \
+top_p=None, min_p=None, repetition_penalty=None, repetition_context=None, presence_penalty=None, frequency_penalty=None, \
+logit_bias=None, seed=None, stop=None, logprobs=None, ignore_eos=False, thinking_budget=None, parallel_tool_calls=True, \
+continue_final_message=False, chat_template_kwargs=None)")]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn chat<'py>(
+        &self,
+        py: Python<'py>,
+        messages: &Bound<'py, PyAny>,
+        tools: Option<&Bound<'py, PyAny>>,
+        tool_choice: Option<&Bound<'py, PyAny>>,
+        response_format: Option<&Bound<'py, PyAny>>,
+        stream: bool,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let model = self.chat_model()?;
+        let request = chat::request(messages, tools, tool_choice, response_format, options)?;
+        let running = ChatStream::start(py, &model, &request)?;
+        if stream {
+            return Ok(running.into_pyobject(py)?.into_any());
+        }
+        let completion = running.collect(py, request.params.logprobs.is_some())?;
+        Ok(completion.into_pyobject(py)?.into_any())
+    }
+
     #[pyo3(signature = (messages, tools = None, add_generation_prompt = true, tokenize = true, **variables))]
     fn apply_chat_template<'py>(
         &self,
@@ -207,7 +234,7 @@ chat_template_kwargs=None)")]
             .is_none()
     }
 
-    /// Lets go of the model; its memory is free once running answers have ended.
+    /// Releases the model; its memory is freed after running generations have ended.
     fn close(&self, py: Python<'_>) {
         let model = self
             .model

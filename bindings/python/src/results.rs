@@ -1,8 +1,8 @@
-//! What a generation brings: pieces, the whole answer, and its counts and times.
+//! Results of a generation: pieces, completions and metrics.
 
 use pyo3::prelude::*;
 
-/// Log-probability of a generated token, and of the likeliest tokens in its place.
+/// Log-probability of a generated token and of the most likely alternatives.
 #[pyclass(frozen, get_all, module = "mlxm")]
 #[derive(Clone)]
 pub struct TokenLogprob {
@@ -21,7 +21,7 @@ impl From<mlxm_engine::sampling::TokenLogprob> for TokenLogprob {
     }
 }
 
-/// A step of a streamed answer.
+/// A piece of a streamed completion.
 #[pyclass(frozen, get_all, module = "mlxm")]
 pub struct Piece {
     pub text: String,
@@ -39,10 +39,10 @@ impl Piece {
     }
 }
 
-/// Counts and times of one generation.
+/// Token counts and times of a request.
 #[pyclass(frozen, get_all, module = "mlxm")]
 #[derive(Clone)]
-pub struct Statistics {
+pub struct RequestMetrics {
     prompt_tokens: usize,
     cached_tokens: usize,
     generated_tokens: usize,
@@ -53,7 +53,7 @@ pub struct Statistics {
     peak_memory_bytes: u64,
 }
 
-impl From<mlxm_engine::RequestMetrics> for Statistics {
+impl From<mlxm_engine::RequestMetrics> for RequestMetrics {
     fn from(value: mlxm_engine::RequestMetrics) -> Self {
         Self {
             prompt_tokens: value.prompt_tokens,
@@ -69,16 +69,16 @@ impl From<mlxm_engine::RequestMetrics> for Statistics {
 }
 
 #[pymethods]
-impl Statistics {
+impl RequestMetrics {
     fn __repr__(&self) -> String {
         format!(
-            "Statistics(prompt_tokens={}, generated_tokens={}, generation_tokens_per_second={:.1})",
+            "RequestMetrics(prompt_tokens={}, generated_tokens={}, generation_tokens_per_second={:.1})",
             self.prompt_tokens, self.generated_tokens, self.generation_tokens_per_second
         )
     }
 }
 
-/// A whole answer.
+/// A complete generation.
 #[pyclass(frozen, get_all, module = "mlxm")]
 pub struct Completion {
     pub text: String,
@@ -86,7 +86,7 @@ pub struct Completion {
     pub finish_reason: &'static str,
     pub stop_string: Option<String>,
     pub logprobs: Option<Vec<TokenLogprob>>,
-    pub statistics: Statistics,
+    pub metrics: RequestMetrics,
 }
 
 #[pymethods]

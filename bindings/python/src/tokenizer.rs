@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 
 use crate::error::PyResultExt;
 
-/// Turns text into token ids and back.
+/// Encodes text to token ids and decodes them.
 #[pyclass(frozen, module = "mlxm")]
 pub struct Tokenizer {
     tokenizer: mlxm_engine::text::Tokenizer,
@@ -62,7 +62,7 @@ impl Tokenizer {
         self.tokenizer.eos_id()
     }
 
-    /// All ids that end an answer, those of the checkpoint's configuration included.
+    /// All end-of-sequence ids, including those of the checkpoint's configuration.
     #[getter]
     fn eos_token_ids(&self) -> Vec<u32> {
         self.eos_token_ids.clone()

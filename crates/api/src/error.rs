@@ -301,9 +301,6 @@ impl From<ChatError> for ApiError {
                 // Other messages may be valid for the template.
                 _ => Self::field("messages", message),
             },
-            ChatError::UnknownTool(_) | ChatError::NoTools | ChatError::ToolGrammar(_) => {
-                Self::field("tool_choice", message)
-            }
             ChatError::ResponseFormatWithTools(_) | ChatError::OnlyJsonWithTools => {
                 Self::unsupported("response_format", message)
             }

@@ -204,6 +204,7 @@ impl ServedModel {
         let chat = ChatOptions {
             format: options.format,
             keep_billing_header: options.keep_billing_header,
+            max_n: Some(options.limits.completions),
             ..ChatOptions::default()
         };
         Self {

@@ -7,7 +7,6 @@ use mlxm_engine::sampling::SamplingError;
 use mlxm_engine::text::TokenizerError;
 
 use crate::constraint::GrammarError;
-use crate::parsing::ToolGrammarError;
 use crate::template::TemplateError;
 
 /// Why a chat request is rejected.
@@ -20,18 +19,9 @@ pub enum ChatError {
     /// The prompt cannot be tokenized.
     #[error("{0}")]
     Tokenizer(Arc<TokenizerError>),
-    /// `tool_choice` names a tool that is not in `tools`.
-    #[error("tool_choice names `{0}`, which is not among the tools")]
-    UnknownTool(String),
-    /// `tool_choice` requires a call and `tools` is empty.
-    #[error("tool_choice requires a call, but there are no tools")]
-    NoTools,
-    /// No grammar can force the tool call.
-    #[error(transparent)]
-    ToolGrammar(ToolGrammarError),
     /// No grammar can combine this model's tool calls with structured output.
     #[error("response_format with tools is not supported: {0}")]
-    ResponseFormatWithTools(ToolGrammarError),
+    ResponseFormatWithTools(GrammarError),
     /// A response format that cannot be combined with tools.
     #[error(
         "response_format may only request JSON if there are tools: omit one of them, or set tool_choice to none"
@@ -43,10 +33,10 @@ pub enum ChatError {
          is complete"
     )]
     StopWithConstraint,
-    /// The grammar of the response format or of the tools is rejected.
+    /// The response format or a forced tool call cannot be enforced.
     #[error("{parameter}: {error}")]
     Grammar {
-        /// `response_format` or `tools`.
+        /// `response_format`, `tools` or `tool_choice`.
         parameter: &'static str,
         /// What is wrong with it.
         error: GrammarError,
@@ -59,8 +49,8 @@ pub enum ChatError {
     /// A parameter is out of range.
     #[error("{message}")]
     InvalidParameter {
-        /// The parameter.
-        name: &'static str,
+        /// The parameter, such as `max_tokens` or `response_format.type`.
+        name: String,
         /// What is wrong with it.
         message: String,
     },
@@ -73,9 +63,9 @@ pub enum ChatError {
 }
 
 impl ChatError {
-    pub(crate) fn invalid(name: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(name: impl Into<String>, message: impl Into<String>) -> Self {
         Self::InvalidParameter {
-            name,
+            name: name.into(),
             message: message.into(),
         }
     }

@@ -12,7 +12,7 @@
 //!     params: GenerationParams { max_tokens: Some(16), ..GenerationParams::default() },
 //!     ..ChatRequest::default()
 //! };
-//! let completion = model.generate(request)?.collect_completion()?;
+//! let completion = model.generate(&request)?.collect_completion()?;
 //! println!("{} {:?}", completion.content, completion.tool_calls);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -22,6 +22,7 @@
 //! - [`parsing`]: generated text to reasoning, content and tool calls.
 //! - [`ChatModel`]: a request to a prompt, a constraint and a stream of parsed chunks.
 //! - [`constraint`]: structured output (JSON schema, regular expression, Lark grammar) as a constraint on sampling.
+//! - `lark`: building and checking Lark grammars.
 //!
 //! # Invariants
 //! - No module here knows HTTP, a wire protocol or an async runtime.
@@ -30,6 +31,7 @@
 pub mod constraint;
 mod conversation;
 mod error;
+mod lark;
 mod model;
 pub mod parsing;
 mod request;

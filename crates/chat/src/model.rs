@@ -8,11 +8,12 @@ use mlxm_engine::{Engine, LoadError, LoadOptions, Request};
 
 use crate::constraint::Compiler;
 use crate::conversation::cache_busting::strip_cache_busting_lines;
+use crate::conversation::parse_tool_call_arguments;
 use crate::conversation::system_messages::merge_system_messages;
 use crate::conversation::tool_prompt::add_tool_prompt;
 use crate::error::ChatError;
 use crate::parsing::{Format, Parser, ReasoningFormat, Tool, ToolFormat};
-use crate::request::ChatRequest;
+use crate::request::{ChatRequest, GenerationParams};
 use crate::response_constraint::constraint;
 use crate::stream::ChatStream;
 use crate::template::{ChatTemplate, RenderOptions, TemplateError};
@@ -28,6 +29,8 @@ pub struct ChatOptions {
     pub template: Option<ChatTemplate>,
     /// Which of several templates; by default `tool_use` if there are tools, else `default`.
     pub template_name: Option<String>,
+    /// Most completions of a request ([`GenerationParams::n`](crate::GenerationParams::n)); by default unlimited.
+    pub max_n: Option<usize>,
 }
 
 /// Overrides parts of a detected [`Format`].
@@ -51,6 +54,7 @@ struct Shared {
     template_name: Option<String>,
     format: Format,
     keep_billing_header: bool,
+    max_n: Option<usize>,
     compiler: Compiler,
 }
 
@@ -93,7 +97,7 @@ impl ChatModel {
         let from_checkpoint =
             || ChatTemplate::from_dir(&engine.info().path, engine.tokenizer().special_tokens());
         let own = from_checkpoint();
-        // A template given by the user says less about the model's syntax than its own.
+        // A template given by the user is less reliable for detecting the syntax.
         let source = own.as_ref().ok().and_then(default_source);
         let detected = Format::detect(source, &engine.info().model_type);
         let format = Format {
@@ -107,6 +111,7 @@ impl ChatModel {
                 template_name: options.template_name,
                 format,
                 keep_billing_header: options.keep_billing_header,
+                max_n: options.max_n,
                 compiler: Compiler::for_engine(engine),
             }),
         }
@@ -170,9 +175,9 @@ impl ChatModel {
     /// Renders and tokenizes a conversation.
     ///
     /// # Errors
-    /// If the request is invalid, or the template cannot render the messages.
+    /// If the template cannot render the messages.
     pub fn prompt(&self, request: &ChatRequest) -> Result<Prompt, ChatError> {
-        let tools = request.callable_tools()?;
+        let tools = request.callable_tools();
         let template = self.shared.template.as_ref().map_err(Arc::clone)?;
         let mut options = RenderOptions {
             add_generation_prompt: !request.continue_final_message,
@@ -184,6 +189,7 @@ impl ChatModel {
         let mut format = self.format();
         let supports_developer = self.template_mentions("developer");
         let mut messages = merge_system_messages(request.messages.clone(), supports_developer);
+        parse_tool_call_arguments(&mut messages);
         if !self.shared.keep_billing_header {
             strip_cache_busting_lines(&mut messages);
         }
@@ -227,24 +233,48 @@ impl ChatModel {
     /// # Errors
     /// If the request is invalid or cannot be enforced.
     pub fn prepare(&self, request: &ChatRequest) -> Result<PreparedChat, ChatError> {
+        let mut requests = self.requests(&request.params)?;
         let prompt = self.prompt(request)?;
         let constraint = constraint(self, request, &prompt)?;
-        let mut requests = request.params.requests(&self.engine)?;
         for request in &mut requests {
             request.constraint.clone_from(&constraint);
         }
         Ok(PreparedChat { prompt, requests })
     }
 
-    /// Starts a completion.
+    /// The engine requests of `n` completions, without a prompt. With a seed, they differ and each is reproducible.
+    ///
+    /// # Errors
+    /// If a parameter is out of range.
+    pub fn requests(&self, params: &GenerationParams) -> Result<Vec<Request>, ChatError> {
+        let n = params.n.unwrap_or(1);
+        let message = match self.shared.max_n {
+            Some(max) if n == 0 || n > max => format!("n is {n}; it must be between 1 and {max}"),
+            None if n == 0 => "n is 0; it must be at least 1".to_owned(),
+            _ => {
+                let mut requests = vec![params.request(&self.engine)?; n];
+                for (index, request) in requests.iter_mut().enumerate() {
+                    let seed = &mut request.sampling.seed;
+                    *seed = seed.map(|seed| seed.wrapping_add(index as u64));
+                }
+                return Ok(requests);
+            }
+        };
+        Err(ChatError::invalid("n", message))
+    }
+
+    /// Starts one completion; `n` is ignored.
     ///
     /// # Errors
     /// If the request is invalid, cannot be enforced, or the engine rejects it.
-    pub fn generate(&self, mut request: ChatRequest) -> Result<ChatStream, ChatError> {
-        request.params.n = None;
-        let PreparedChat { prompt, requests } = self.prepare(&request)?;
-        let request = requests.into_iter().next().unwrap_or_default();
-        self.submit(&prompt, request)
+    pub fn generate(&self, request: &ChatRequest) -> Result<ChatStream, ChatError> {
+        let engine_request = request.params.request(&self.engine)?;
+        let prompt = self.prompt(request)?;
+        let engine_request = Request {
+            constraint: constraint(self, request, &prompt)?,
+            ..engine_request
+        };
+        self.submit(&prompt, engine_request)
     }
 
     /// Starts `n` completions.

@@ -39,6 +39,75 @@ pub enum ResponseFormat {
     Grammar(String),
 }
 
+impl ToolChoice {
+    /// Parses `tool_choice` of OpenAI's APIs: `auto` (the default), `none`, `required` or a function by its name.
+    ///
+    /// # Errors
+    /// If it is none of these.
+    pub fn from_json(value: Option<&Value>) -> Result<Self, ChatError> {
+        let Some(value) = value.filter(|value| !value.is_null()) else {
+            return Ok(Self::Auto);
+        };
+        // The Responses API has the name one level higher.
+        let name = value["function"]["name"].as_str();
+        match (value.as_str(), name.or_else(|| value["name"].as_str())) {
+            (Some("auto"), _) => Ok(Self::Auto),
+            (Some("none"), _) => Ok(Self::None),
+            (Some("required"), _) => Ok(Self::Required),
+            (None, Some(name)) if value["type"] == "function" => Ok(Self::Named(name.to_owned())),
+            _ => Err(ChatError::invalid(
+                "tool_choice",
+                "tool_choice must be auto, none, required or {\"type\": \"function\", \"function\": {\"name\": …}}",
+            )),
+        }
+    }
+}
+
+impl ResponseFormat {
+    /// Parses the response format of OpenAI's APIs, and the types `regex` and `grammar` (Lark). `path` is the name of the
+    /// parameter in errors, such as `response_format`.
+    ///
+    /// # Errors
+    /// If it has another type, or lacks the field of its type.
+    pub fn from_json(format: Option<&Map<String, Value>>, path: &str) -> Result<Self, ChatError> {
+        let Some(format) = format else {
+            return Ok(Self::Text);
+        };
+        let invalid = |field: &str, problem: &str| {
+            let name = format!("{path}.{field}");
+            let message = format!("{name} {problem}");
+            ChatError::invalid(name, message)
+        };
+        let text = |field: &str| match format.get(field) {
+            Some(Value::String(text)) => Ok(text.clone()),
+            _ => Err(invalid(field, "must be a string")),
+        };
+        match format.get("type").and_then(Value::as_str) {
+            Some("text") => Ok(Self::Text),
+            Some("json_object") => Ok(Self::JsonObject),
+            Some("json_schema") => {
+                // The Responses API has the schema one level higher.
+                let (parent, field) = match format.get("json_schema") {
+                    Some(Value::Object(parent)) => (parent, "json_schema.schema"),
+                    _ => (format, "schema"),
+                };
+                match parent.get("schema") {
+                    Some(schema @ (Value::Object(_) | Value::Bool(_))) => {
+                        Ok(Self::JsonSchema(schema.clone()))
+                    }
+                    _ => Err(invalid(field, "must be a JSON schema")),
+                }
+            }
+            Some("regex") => Ok(Self::Regex(text("regex")?)),
+            Some("grammar") => Ok(Self::Grammar(text("grammar")?)),
+            _ => Err(invalid(
+                "type",
+                "must be text, json_object, json_schema, regex or grammar",
+            )),
+        }
+    }
+}
+
 /// A conversation and how to continue it.
 #[derive(Debug, Clone, Default)]
 pub struct ChatRequest {
@@ -81,7 +150,7 @@ pub struct GenerationParams {
     pub seed: Option<u64>,
     pub stop: Vec<String>,
     pub max_tokens: Option<usize>,
-    /// Completions of the same prompt, for [`ChatModel::generate_n`](crate::ChatModel::generate_n).
+    /// Number of completions, for [`ChatModel::generate_n`](crate::ChatModel::generate_n).
     pub n: Option<usize>,
     /// Log-probabilities of each token and of this many alternatives.
     pub logprobs: Option<usize>,
@@ -97,15 +166,11 @@ pub struct GenerationParams {
 const MAX_STOP_STRINGS: usize = 32;
 
 impl GenerationParams {
-    /// The engine requests, one per completion, without a prompt.
+    /// The engine request of one completion, without a prompt. Ignores `n`.
     ///
     /// # Errors
     /// If a value is out of range.
-    pub fn requests(&self, engine: &Engine) -> Result<Vec<Request>, ChatError> {
-        let n = self.n.unwrap_or(1);
-        if n == 0 {
-            return Err(ChatError::invalid("n", "n is 0; it must be at least 1"));
-        }
+    pub fn request(&self, engine: &Engine) -> Result<Request, ChatError> {
         if self.max_tokens == Some(0) {
             return Err(ChatError::invalid(
                 "max_tokens",
@@ -121,12 +186,8 @@ impl GenerationParams {
         }
         let sampling = self.sampling(engine.default_sampling());
         sampling.validate(engine.info().vocab_size)?;
-        let request = |index: usize| Request {
-            sampling: SamplingParams {
-                // Completions differ, and each is reproducible.
-                seed: sampling.seed.map(|seed| seed.wrapping_add(index as u64)),
-                ..sampling.clone()
-            },
+        Ok(Request {
+            sampling,
             max_tokens: self.max_tokens,
             stop: self.stop.clone(),
             ignore_eos: self.ignore_eos,
@@ -134,8 +195,7 @@ impl GenerationParams {
             cache_salt: self.cache_salt,
             prompt_logprobs: self.prompt_logprobs,
             ..Request::default()
-        };
-        Ok((0..n).map(request).collect())
+        })
     }
 
     fn sampling(&self, defaults: SamplingParams) -> SamplingParams {
@@ -161,18 +221,11 @@ impl GenerationParams {
 
 impl ChatRequest {
     /// The tools that the completion may call.
-    pub(crate) fn callable_tools(&self) -> Result<Vec<Tool>, ChatError> {
+    pub(crate) fn callable_tools(&self) -> Vec<Tool> {
         if self.tool_choice == ToolChoice::None {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        let tools: Vec<Tool> = self.tools.iter().map(tool).collect();
-        match &self.tool_choice {
-            ToolChoice::Named(name) if !tools.iter().any(|tool| tool.name == *name) => {
-                Err(ChatError::UnknownTool(name.clone()))
-            }
-            ToolChoice::Required if tools.is_empty() => Err(ChatError::NoTools),
-            _ => Ok(tools),
-        }
+        self.tools.iter().map(tool).collect()
     }
 }
 

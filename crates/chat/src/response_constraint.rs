@@ -55,9 +55,12 @@ fn grammar(
         ToolChoice::Auto | ToolChoice::None => None,
     };
     if let Some(choice) = forced {
-        // A completion that is a call has no content to format.
+        // Calls have no content, so the response format does not apply.
         let grammar = format.tool_grammar(tools, choice, parallel, text, &special);
-        let grammar = grammar.map_err(ChatError::ToolGrammar)?;
+        let grammar = grammar.map_err(|error| ChatError::Grammar {
+            parameter: "tool_choice",
+            error,
+        })?;
         return Ok(Some((Grammar::Lark(grammar), "tools")));
     }
     let parameter = "response_format";

@@ -83,7 +83,7 @@ pub enum ChatPoll {
     /// No chunk within the timeout.
     Pending,
     /// The stream has ended.
-    Ended,
+    Finished,
 }
 
 impl ChatStream {
@@ -103,7 +103,7 @@ impl ChatStream {
                 ChatPoll::Chunk(event.map(|event| self.parse(event)))
             }
             mlxm_engine::Poll::Pending => ChatPoll::Pending,
-            mlxm_engine::Poll::Finished => ChatPoll::Ended,
+            mlxm_engine::Poll::Finished => ChatPoll::Finished,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Loading, choosing and failing of chat templates. How they render is compared with Python in template_corpus.rs.
+//! Loading, selection and errors of chat templates. template_corpus.rs compares rendering with Python.
 
 #![expect(
     clippy::unwrap_used,
@@ -43,16 +43,13 @@ fn loaded_text(directory: &Path) -> String {
 }
 
 #[test]
-fn files_are_looked_at_in_order() {
+fn from_dir_prefers_files_in_order() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     let Err(error @ TemplateError::Missing { .. }) = load(directory) else {
         panic!("an empty directory has no template")
     };
-    assert!(
-        error.to_string().contains("Give a template of your own"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("Provide a template"), "{error}");
 
     write(
         directory,
@@ -77,7 +74,7 @@ fn files_are_looked_at_in_order() {
 }
 
 #[test]
-fn a_named_template_is_chosen_by_tools_or_by_name() {
+fn render_selects_a_template_by_tools_or_name() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     write(directory, "chat_template.jinja", "plain");
@@ -127,7 +124,7 @@ fn a_named_template_is_chosen_by_tools_or_by_name() {
 }
 
 #[test]
-fn broken_files_are_named() {
+fn from_dir_error_names_the_invalid_file() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     for (content, reason) in [
@@ -150,17 +147,17 @@ fn broken_files_are_named() {
 }
 
 #[test]
-fn errors_say_where_and_what() {
+fn errors_contain_line_and_reason() {
     let error = ChatTemplate::from_source("fine\n{% if %}", &SpecialTokens::default()).unwrap_err();
     assert!(
         matches!(error, TemplateError::Syntax { line: 2, .. }),
         "{error}"
     );
 
-    let Err(TemplateError::Refused { line, message, .. }) =
+    let Err(TemplateError::Raised { line, message, .. }) =
         render("a\n{% macro no() %}\n{{ raise_exception('no ' ~ 1) }}{% endmacro %}\n{{ no() }}")
     else {
-        panic!("the template refuses")
+        panic!("the template raises an exception")
     };
     assert_eq!((line, message.as_str()), (3, "no 1"));
 
@@ -203,7 +200,7 @@ fn errors_say_where_and_what() {
 }
 
 #[test]
-fn messages_are_what_templates_expect() {
+fn render_normalizes_messages() {
     let source = "{% for m in messages %}{{ m }}{% endfor %}";
     let messages =
         [json!({"role": "assistant", "content": null, "thinking": "hm", "tool_calls": null})];
@@ -222,7 +219,7 @@ fn messages_are_what_templates_expect() {
 }
 
 #[test]
-fn variables_come_from_the_tokenizer_and_the_caller() {
+fn kwargs_override_special_tokens() {
     let tokenizer = tokenizer();
     let template = ChatTemplate::from_source(
         "{{ bos_token }}{{ image_token }}|{{ enable_thinking }}|{{ tools }}|{{ strftime_now('%Y-%m-%d') }}",
@@ -247,7 +244,7 @@ fn variables_come_from_the_tokenizer_and_the_caller() {
     );
 }
 
-/// Words, and a post-processor that adds a BOS of its own.
+/// A tokenizer of words whose post-processor adds a BOS token.
 fn tokenizer() -> Tokenizer {
     let document = json!({
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "decoder": null,
@@ -264,7 +261,7 @@ fn tokenizer() -> Tokenizer {
 }
 
 #[test]
-fn a_bos_is_there_once() {
+fn apply_does_not_add_a_second_bos() {
     let tokenizer = tokenizer();
     let source = "{{ bos_token }}{{ messages[0].content }}";
     let template = ChatTemplate::from_source(source, tokenizer.special_tokens()).unwrap();
@@ -278,7 +275,7 @@ fn a_bos_is_there_once() {
 }
 
 #[test]
-fn the_last_message_can_be_continued() {
+fn continue_final_message_leaves_it_open() {
     let options = RenderOptions {
         continue_final_message: true,
         ..RenderOptions::default()
@@ -315,7 +312,7 @@ fn the_last_message_can_be_continued() {
 }
 
 #[test]
-fn abilities_show_in_the_template() {
+fn capabilities_are_detected_in_the_template() {
     let plain = template("{# tools, enable_thinking #}{{ messages }} tools 'tools'");
     assert!(!plain.supports_tools() && !plain.supports_thinking());
     let set_first =
@@ -325,7 +322,7 @@ fn abilities_show_in_the_template() {
     assert!(template("{{ '<think>' }}").supports_thinking());
 }
 
-/// Pieces that make a fair share of valid templates.
+/// Pieces that often combine to valid templates.
 const PIECES: [&str; 48] = [
     "{{ ",
     " }}",
@@ -381,7 +378,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn no_template_panics(pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..24)) {
+    fn templates_do_not_panic(pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..24)) {
         let inner = pieces.concat();
         for source in [inner.clone(), format!("{{{{ {inner} }}}}"), format!("{{{{ messages{inner} }}}}")] {
             if let Ok(template) = ChatTemplate::from_source(source, &SpecialTokens::default()) {

@@ -1,6 +1,4 @@
-//! The syntaxes found in real chat templates.
-//!
-//! The corpus is fetched by the whole test suite, which runs this when asked for.
+//! Detection of syntaxes in a corpus of real chat templates, which `cargo xtask test templates` downloads.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,7 +7,7 @@ use mlxm_chat::parsing::Format;
 
 #[test]
 #[ignore = "needs MLXM_TEMPLATE_CORPUS, a directory of chat templates"]
-fn real_templates_tell_their_syntaxes() {
+fn real_templates_use_known_syntaxes() {
     let corpus = std::env::var_os("MLXM_TEMPLATE_CORPUS")
         .unwrap_or_else(|| panic!("set MLXM_TEMPLATE_CORPUS to a directory of chat templates"));
     let mut paths: Vec<_> = Path::new(&corpus)

@@ -1,7 +1,7 @@
-//! Chat templates must render as they do in Python.
+//! Compares rendered chat templates with Python.
 //!
-//! The reference is written by tests/python/template_reference.py, which says how. The repository's own templates always
-//! run; the corpus of real ones is fetched by the whole test suite and runs when asked for.
+//! tests/python/template_reference.py writes the reference. The test of the repository's own templates always runs; the one of
+//! real templates needs a corpus, which `cargo xtask test templates` downloads.
 
 #![expect(
     clippy::unwrap_used,
@@ -46,7 +46,7 @@ struct Outcome {
     error: Option<String>,
 }
 
-/// The tokenizer that the script makes up when it is given none.
+/// The default tokenizer of the script.
 fn small_tokenizer() -> Tokenizer {
     let document = json!({
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "pre_tokenizer": null,
@@ -65,7 +65,7 @@ fn compare(templates: &Path, reference: &Path) {
         Some(directory) => Tokenizer::from_dir(directory).unwrap(),
         None => small_tokenizer(),
     };
-    let (mut equal, mut refused, mut also_refused, mut differences) =
+    let (mut equal, mut failed, mut also_failed, mut differences) =
         (0, String::new(), 0, String::new());
     for (file, outcomes) in &reference.results {
         let source = std::fs::read_to_string(templates.join(file)).unwrap();
@@ -118,15 +118,15 @@ fn compare(templates: &Path, reference: &Path) {
                         .lines()
                         .next()
                         .unwrap_or_default();
-                    writeln!(refused, "  {file}, {name}: {error}").unwrap();
-                    also_refused += usize::from(rendered.is_err());
+                    writeln!(failed, "  {file}, {name}: {error}").unwrap();
+                    also_failed += usize::from(rendered.is_err());
                 }
             }
         }
     }
-    let count = refused.lines().count();
+    let count = failed.lines().count();
     println!(
-        "{equal} prompts are equal. Python cannot render {count} (here {also_refused} of them fail, too):\n{refused}"
+        "{equal} prompts are equal. Python cannot render {count} (here {also_failed} of them fail, too):\n{failed}"
     );
     assert!(
         differences.is_empty(),
@@ -166,7 +166,7 @@ fn own_templates_render_as_in_python() {
 fn real_templates_render_as_in_python() {
     let variable = |name: &str| {
         std::env::var_os(name)
-            .unwrap_or_else(|| panic!("set {name} as tests/python/template_reference.py says"))
+            .unwrap_or_else(|| panic!("set {name}, see tests/python/template_reference.py"))
     };
     compare(
         Path::new(&variable("MLXM_TEMPLATE_CORPUS")),

@@ -7,6 +7,9 @@
 
 from ._mlxm import (
     CacheGroup,
+    ChatChunk,
+    ChatCompletion,
+    ChatStream,
     Completion,
     Generation,
     MemoryPlan,
@@ -14,15 +17,20 @@ from ._mlxm import (
     ModelInfo,
     Piece,
     Quantization,
-    Statistics,
+    RequestMetrics,
     TokenLogprob,
     Tokenizer,
+    ToolCall,
+    ToolCallDelta,
     __version__,
 )
 from .errors import GenerationError, LoadError, MlxmError, ModelNotFoundError, RequestError, TemplateError
 
 __all__ = [
     "CacheGroup",
+    "ChatChunk",
+    "ChatCompletion",
+    "ChatStream",
     "Completion",
     "Generation",
     "GenerationError",
@@ -35,9 +43,11 @@ __all__ = [
     "Piece",
     "Quantization",
     "RequestError",
-    "Statistics",
+    "RequestMetrics",
     "TemplateError",
     "TokenLogprob",
     "Tokenizer",
+    "ToolCall",
+    "ToolCallDelta",
     "__version__",
 ]

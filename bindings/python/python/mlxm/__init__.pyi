@@ -29,7 +29,7 @@ __all__ = [
     "Piece",
     "Quantization",
     "RequestError",
-    "Statistics",
+    "RequestMetrics",
     "TemplateError",
     "TokenLogprob",
     "Tokenizer",
@@ -51,12 +51,12 @@ class Model:
     def __new__(
         cls,
         path_or_id: str | PathLike[str],
-        precision: Literal["int8", "exact"] = "int8",
+        activation_dtype: Literal["int8", "f32"] = "int8",
         threads: int | None = None,
         context_length: int | None = None,
         *,
         device: Literal["auto", "cpu", "metal"] = "auto",
-        kv_type: Literal["f32", "f16", "int8"] | None = None,
+        kv_cache_dtype: Literal["f32", "f16", "int8"] | None = None,
         max_sequences: int = 1,
         memory_bytes: int | None = None,
         revision: str | None = None,
@@ -64,10 +64,10 @@ class Model:
     ) -> Model:
         """Load the checkpoint in a folder, or of a repository id or part of a name that is on this machine.
 
-        `precision` "int8" rounds the activations that quantized weights are multiplied with to 8 bits, a scale for each
-        group; "exact" keeps f32 everywhere. Nothing is downloaded unless `pull` is true. `context_length` is the most tokens of prompt and answer together,
-        `max_sequences` how many answers may hold that many at once, `memory_bytes` what the whole model may take.
-        `kv_type` is how keys and values are stored: by default f32 with exact precision, else f16.
+        `activation_dtype` "int8" quantizes the activations that quantized weights are multiplied with, with a scale per
+        group; "f32" does not. Nothing is downloaded unless `pull` is true. `context_length` limits the tokens of prompt and
+        completion together, `max_sequences` the concurrent sequences of that length, `memory_bytes` the memory of the model.
+        `kv_cache_dtype` is the type of stored keys and values: by default f32 with `activation_dtype="f32"`, else f16.
 
         Raises ModelNotFoundError (also a FileNotFoundError) or LoadError.
         """
@@ -131,6 +131,40 @@ class Model:
     ) -> Generation:
         """The same answer, piece by piece. Dropping or closing the iterator cancels what is left."""
 
+    def chat(
+        self,
+        messages: Sequence[_Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        response_format: Mapping[str, Any] | None = None,
+        *,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        repetition_penalty: float | None = None,
+        repetition_context: int | None = None,
+        presence_penalty: float | None = None,
+        frequency_penalty: float | None = None,
+        logit_bias: Mapping[int, float] | None = None,
+        seed: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        logprobs: bool | int | None = None,
+        ignore_eos: bool = False,
+        thinking_budget: int | None = None,
+        parallel_tool_calls: bool = True,
+        continue_final_message: bool = False,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ) -> ChatCompletion:
+        """Continue a conversation and parse the output into reasoning, content and tool calls, as the server does.
+
+        `tools`, `tool_choice` and `response_format` are those of OpenAI's chat completions; `response_format` also has the
+        types "regex" and "grammar" (Lark). `thinking_budget` limits the reasoning tokens.
+
+        Raises TemplateError without a valid chat template, RequestError for an invalid request. Ctrl-C cancels it.
+        """
+
     @overload
     def apply_chat_template(
         self,
@@ -182,7 +216,7 @@ class Generation(Iterator[Piece]):
     @property
     def stop_string(self) -> str | None: ...
     @property
-    def statistics(self) -> Statistics | None: ...
+    def metrics(self) -> RequestMetrics | None: ...
     def close(self) -> None:
         """Cancel what is still running."""
 
@@ -223,7 +257,7 @@ class Completion:
     @property
     def logprobs(self) -> list[TokenLogprob] | None: ...
     @property
-    def statistics(self) -> Statistics: ...
+    def metrics(self) -> RequestMetrics: ...
 
 @final
 class TokenLogprob:
@@ -237,7 +271,7 @@ class TokenLogprob:
     def top(self) -> list[tuple[int, float]]: ...
 
 @final
-class Statistics:
+class RequestMetrics:
     """Counts and times of one answer."""
 
     @property
@@ -344,7 +378,7 @@ class MemoryPlan:
     @property
     def weights_bytes(self) -> int: ...
     @property
-    def kv_type(self) -> Literal["f32", "f16", "int8"]: ...
+    def kv_cache_dtype(self) -> Literal["f32", "f16", "int8"]: ...
     @property
     def kv_bytes_per_token(self) -> int: ...
     @property
@@ -374,3 +408,37 @@ class CacheGroup:
     def blocks(self) -> int: ...
     @property
     def block_bytes(self) -> int: ...
+
+@final
+class ToolCall:
+    """A tool call of the model."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def arguments(self) -> str:
+        """JSON text; truncated if the completion was."""
+
+@final
+class ChatCompletion:
+    """A message generated by the model."""
+
+    @property
+    def content(self) -> str: ...
+    @property
+    def reasoning(self) -> str | None: ...
+    @property
+    def tool_calls(self) -> list[ToolCall]: ...
+    @property
+    def tokens(self) -> list[int]: ...
+    @property
+    def finish_reason(self) -> Literal["stop", "length", "tool_calls"]: ...
+    @property
+    def stop_string(self) -> str | None: ...
+    @property
+    def logprobs(self) -> list[TokenLogprob] | None: ...
+    @property
+    def metrics(self) -> RequestMetrics:
+        """Token counts and times."""

@@ -1,24 +1,24 @@
-"""What can go wrong. Everything derives from MlxmError."""
+"""Exceptions. All of them derive from MlxmError."""
 
 
 class MlxmError(Exception):
-    """Any error of this package."""
+    """The base class of the exceptions of this package."""
 
 
 class LoadError(MlxmError):
-    """A checkpoint cannot be loaded; the message names what is wrong with it."""
+    """A checkpoint cannot be loaded."""
 
 
 class ModelNotFoundError(LoadError, FileNotFoundError):
-    """There is no such model on this machine."""
+    """The model does not exist on this machine."""
 
 
 class RequestError(MlxmError, ValueError):
-    """A request is refused before anything is computed."""
+    """A request is invalid or rejected; nothing was computed."""
 
 
 class TemplateError(MlxmError, ValueError):
-    """The chat template is missing, or fails on these messages."""
+    """The chat template is missing or invalid, or cannot render the messages."""
 
 
 class GenerationError(MlxmError, RuntimeError):

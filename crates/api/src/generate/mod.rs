@@ -8,4 +8,4 @@ pub use completion::{Completion, collect_all, merge};
 pub use mlxm_chat::{
     ChatChunk, ChatCompletion, ChatRequest, Finish, GenerationParams, ResponseFormat, ToolChoice,
 };
-pub use start::{requests, start};
+pub use start::start;

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use mlxm_chat::{ChatRequest, ChatStream, GenerationParams};
+use mlxm_chat::{ChatRequest, ChatStream};
 use mlxm_engine::Request;
 
 use super::Completion;
 use crate::error::ApiError;
-use crate::state::{AppState, Limits, ServedModel};
+use crate::state::{AppState, ServedModel};
 
 /// Completions that have started.
 pub struct Started {
@@ -26,7 +26,6 @@ pub async fn start(
 ) -> Result<Started, ApiError> {
     let state = server.clone();
     let prepared = tokio::task::spawn_blocking(move || {
-        check_n(&request.params, &state.options().limits)?;
         Ok::<_, ApiError>(state.model()?.chat.prepare(&request)?)
     });
     let prepared = prepared
@@ -43,29 +42,6 @@ pub async fn start(
         prompt_tokens: prompt.tokens.len(),
         completions,
     })
-}
-
-/// The engine requests of plain completions, without a prompt.
-///
-/// # Errors
-/// If a parameter is out of range.
-pub fn requests(
-    params: &GenerationParams,
-    model: &ServedModel,
-    limits: &Limits,
-) -> Result<Vec<Request>, ApiError> {
-    check_n(params, limits)?;
-    Ok(params.requests(&model.engine)?)
-}
-
-fn check_n(params: &GenerationParams, limits: &Limits) -> Result<(), ApiError> {
-    match params.n {
-        Some(n) if n == 0 || n > limits.completions => {
-            let message = format!("n is {n}; it must be between 1 and {}", limits.completions);
-            Err(ApiError::field("n", message))
-        }
-        _ => Ok(()),
-    }
 }
 
 impl AppState {

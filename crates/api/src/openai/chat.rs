@@ -12,7 +12,9 @@ use super::{logprobs, messages, options, stream, tools};
 use crate::error::ApiError;
 use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::FieldPolicy;
-use crate::generate::{ChatCompletion, ChatRequest, ToolChoice, collect_all, start};
+use crate::generate::{
+    ChatCompletion, ChatRequest, ResponseFormat, ToolChoice, collect_all, start,
+};
 use crate::layers::RequestStart;
 use crate::openapi::requests::{self, schema_of};
 use crate::state::{AppState, ServedModel};
@@ -168,7 +170,7 @@ impl PromptFields {
         Ok(ChatRequest {
             messages: messages::normalize(fields.messages)?,
             tool_choice: match (
-                tools::parse_choice(fields.tool_choice.as_ref())?,
+                ToolChoice::from_json(fields.tool_choice.as_ref())?,
                 tools.is_empty(),
             ) {
                 (ToolChoice::Auto, true) => ToolChoice::None,
@@ -176,7 +178,10 @@ impl PromptFields {
             },
             tools,
             parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
-            response_format: options::response_format("response_format", fields.response_format.as_ref())?,
+            response_format: ResponseFormat::from_json(
+                fields.response_format.as_ref(),
+                "response_format",
+            )?,
             template_kwargs,
             continue_final_message: fields.continue_final_message.unwrap_or_default(),
             thinking_budget: None,

@@ -19,7 +19,7 @@ use super::shared::{SamplingFields, StreamFields, Usage, finish_reason, new_id, 
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::FieldPolicy;
-use crate::generate::{self, ChatChunk, Completion, GenerationParams, collect_all, merge};
+use crate::generate::{ChatChunk, Completion, GenerationParams, collect_all, merge};
 use crate::layers::RequestStart;
 use crate::openapi::requests::{self, schema_of};
 use crate::sse::{self, Message};
@@ -164,7 +164,7 @@ async fn complete(
     }
     params.max_tokens = Some(fields.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS));
     params.logprobs = fields.logprobs;
-    let requests = generate::requests(&params, model, &server.options().limits)?;
+    let requests = model.chat.requests(&params)?;
     let state = server.clone();
     let prompts = tokio::task::spawn_blocking(move || fields.prompt.encode(state.model()?));
     let prompts = prompts

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
-use crate::generate::ResponseFormat;
 use crate::state::ServedModel;
 
 /// Most alternatives that get a log-probability.
@@ -60,55 +59,4 @@ pub fn set_reasoning_effort(
         return Err(ApiError::unsupported(path, message));
     }
     Ok(())
-}
-
-/// Parses the response format of the field `path`: OpenAI's types, `regex` and `grammar`.
-///
-/// # Errors
-/// If the format is invalid.
-pub fn response_format(
-    path: &str,
-    format: Option<&Map<String, Value>>,
-) -> Result<ResponseFormat, ApiError> {
-    let Some(format) = format else {
-        return Ok(ResponseFormat::Text);
-    };
-    let text = |name: &str| {
-        if let Some(Value::String(text)) = format.get(name) {
-            Ok(text.clone())
-        } else {
-            let path = format!("{path}.{name}");
-            Err(ApiError::field(
-                path.clone(),
-                format!("{path} must be a string"),
-            ))
-        }
-    };
-    match format.get("type").and_then(Value::as_str) {
-        Some("text") => Ok(ResponseFormat::Text),
-        Some("json_object") => Ok(ResponseFormat::JsonObject),
-        Some("json_schema") => {
-            // Chat completions nest the schema one level deeper than responses.
-            let (description, path) = match format.get("json_schema") {
-                Some(Value::Object(description)) => {
-                    (description, format!("{path}.json_schema.schema"))
-                }
-                _ => (format, format!("{path}.schema")),
-            };
-            if let Some(schema @ (Value::Object(_) | Value::Bool(_))) = description.get("schema") {
-                Ok(ResponseFormat::JsonSchema(schema.clone()))
-            } else {
-                let message = format!("{path} must be a JSON schema");
-                Err(ApiError::field(path, message))
-            }
-        }
-        Some("regex") => Ok(ResponseFormat::Regex(text("regex")?)),
-        Some("grammar") => Ok(ResponseFormat::Grammar(text("grammar")?)),
-        _ => {
-            let path = format!("{path}.type");
-            let message =
-                format!("{path} must be text, json_object, json_schema, regex or grammar");
-            Err(ApiError::field(path, message))
-        }
-    }
 }

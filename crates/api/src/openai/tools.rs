@@ -1,9 +1,8 @@
-//! Validates `tools` and `tool_choice`.
+//! Validates `tools`.
 
 use serde_json::Value;
 
 use crate::error::ApiError;
-use crate::generate::ToolChoice;
 
 /// Validates a list of tools.
 ///
@@ -59,35 +58,4 @@ fn is_name(name: &str) -> bool {
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
-}
-
-/// Parses `tool_choice`.
-///
-/// # Errors
-/// If the value is invalid or not supported.
-pub fn parse_choice(value: Option<&Value>) -> Result<ToolChoice, ApiError> {
-    let invalid = || {
-        let message = "tool_choice must be auto, none, required or {\"type\": \"function\", \"function\": {\"name\": …}}";
-        ApiError::field("tool_choice", message)
-    };
-    match value {
-        None | Some(Value::Null) => Ok(ToolChoice::Auto),
-        Some(Value::String(word)) => match word.as_str() {
-            "auto" => Ok(ToolChoice::Auto),
-            "none" => Ok(ToolChoice::None),
-            "required" => Ok(ToolChoice::Required),
-            _ => Err(invalid()),
-        },
-        Some(choice) => {
-            let name = choice["function"]["name"]
-                .as_str()
-                .or(choice["name"].as_str());
-            match name {
-                Some(name) if choice["type"] == "function" => {
-                    Ok(ToolChoice::Named(name.to_owned()))
-                }
-                _ => Err(invalid()),
-            }
-        }
-    }
 }

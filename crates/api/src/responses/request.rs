@@ -10,7 +10,7 @@ use super::{items, tools};
 use crate::error::ApiError;
 use crate::extract::{Fields, RequestBody};
 use crate::fields::FieldPolicy;
-use crate::generate::{ChatRequest, GenerationParams};
+use crate::generate::{ChatRequest, GenerationParams, ResponseFormat};
 use crate::openai::options;
 use crate::openai::shared::{SamplingFields, StreamFields};
 use crate::openapi::requests::{self, schema_of};
@@ -182,7 +182,7 @@ impl ResponseFields {
             text.and_then(|text| text.verbosity.as_deref()),
         )?;
         let response_format =
-            options::response_format("text.format", text.and_then(|text| text.format.as_ref()))?;
+            ResponseFormat::from_json(text.and_then(|text| text.format.as_ref()), "text.format")?;
         let tools = tools::parse(self.tools.as_deref().unwrap_or_default())?;
         let (tool_choice, tools) = tools::parse_choice(self.tool_choice.as_ref(), tools)?;
         let mut template_kwargs = self.chat_template_kwargs.take().unwrap_or_default();

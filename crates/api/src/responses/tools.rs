@@ -51,7 +51,7 @@ pub fn parse_choice(
 ) -> Result<(ToolChoice, Vec<Value>), ApiError> {
     match choice {
         Some(allowed) if allowed["type"] == "allowed_tools" => {
-            let mode = tools::parse_choice(Some(&allowed["mode"]))?;
+            let mode = ToolChoice::from_json(Some(&allowed["mode"]))?;
             let names = allowed_names(allowed, &tools)?;
             let allows = |tool: &Value| names.iter().any(|name| tool["function"]["name"] == *name);
             let tools = tools.into_iter().filter(allows).collect();
@@ -66,9 +66,10 @@ pub fn parse_choice(
                 );
                 return Err(ApiError::unsupported("tool_choice", message));
             }
-            tools::parse_choice(Some(&Value::Object(choice.clone()))).map(|choice| (choice, tools))
+            let choice = ToolChoice::from_json(Some(&Value::Object(choice.clone())))?;
+            Ok((choice, tools))
         }
-        choice => match (tools::parse_choice(choice)?, tools.is_empty()) {
+        choice => match (ToolChoice::from_json(choice)?, tools.is_empty()) {
             (ToolChoice::Auto, true) => Ok((ToolChoice::None, tools)),
             (choice, _) => Ok((choice, tools)),
         },

@@ -1,4 +1,4 @@
-//! Grammars to matchers.
+//! Compiling grammars to matchers.
 
 use std::sync::OnceLock;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -13,22 +13,22 @@ use crate::constraint::limits;
 use crate::constraint::matcher::{Matcher, summary};
 use crate::constraint::vocabulary::Vocabulary;
 
-/// Compiles grammars for one model. Takes the model's vocabulary apart with the first of them.
+/// Compiles grammars for one model. Builds the trie of its vocabulary with the first one.
 #[derive(Debug)]
 pub struct Compiler {
     tokenizer: Tokenizer,
     vocab_size: usize,
-    end: Vec<u32>,
+    eos_token_ids: Vec<u32>,
     vocabulary: OnceLock<Result<Vocabulary, GrammarError>>,
 }
 
 impl Compiler {
-    /// For a model with `vocab_size` logits whose answers end with one of `end`.
-    pub fn new(tokenizer: Tokenizer, vocab_size: usize, end: Vec<u32>) -> Self {
+    /// For a model with `vocab_size` logits.
+    pub fn new(tokenizer: Tokenizer, vocab_size: usize, eos_token_ids: Vec<u32>) -> Self {
         Self {
             tokenizer,
             vocab_size,
-            end,
+            eos_token_ids,
             vocabulary: OnceLock::new(),
         }
     }
@@ -43,12 +43,13 @@ impl Compiler {
         )
     }
 
-    /// The model's vocabulary; the first call takes it apart, which takes some tenths of a second for a large one.
+    /// The model's vocabulary. The first call builds its trie, which takes some tenths of a second for a large vocabulary.
     ///
     /// # Errors
-    /// When no answer of this model can be held to a form.
+    /// If the model does not support structured output.
     pub fn vocabulary(&self) -> Result<&Vocabulary, GrammarError> {
-        let build = || Vocabulary::from_tokenizer(&self.tokenizer, self.vocab_size, &self.end);
+        let build =
+            || Vocabulary::from_tokenizer(&self.tokenizer, self.vocab_size, &self.eos_token_ids);
         self.vocabulary
             .get_or_init(build)
             .as_ref()
@@ -58,35 +59,35 @@ impl Compiler {
     /// As [`compile`], for this model.
     ///
     /// # Errors
-    /// As [`compile`], and when no answer of this model can be held to a form.
+    /// As [`compile`] and [`vocabulary`](Self::vocabulary).
     pub fn compile(&self, grammar: &Grammar) -> Result<Matcher, GrammarError> {
         compile(self.vocabulary()?, grammar)
     }
 }
 
-/// Makes a matcher at the beginning of an answer: the constraint of a request.
+/// Compiles a grammar to a matcher for the start of the output, the constraint of a request.
 ///
-/// Most grammars take some milliseconds. The work is done before this returns, not by the engine's thread.
+/// Most grammars take some milliseconds. All of the compilation is done before this returns, not on the engine's thread.
 ///
 /// # Errors
-/// When the grammar cannot be guaranteed, cannot be fulfilled or is too large; every error names what is wrong.
+/// If the grammar cannot be enforced, cannot be satisfied or is too large.
 pub fn compile(vocabulary: &Vocabulary, grammar: &Grammar) -> Result<Matcher, GrammarError> {
     let (vocabulary, grammar) = (vocabulary.clone(), grammar.clone());
     let (sender, result) = channel();
     std::thread::Builder::new()
-        .name("mlxm-grammar".into())
+        .name("grammar-compiler".into())
         .stack_size(limits::COMPILE_STACK_BYTES)
         .spawn(move || {
-            // Nobody may be waiting any more.
-            drop(sender.send(compile_here(&vocabulary, &grammar)));
+            // Fails if the receiver timed out.
+            drop(sender.send(compile_on_this_thread(&vocabulary, &grammar)));
         })
-        .map_err(|error| GrammarError::Schema(format!("no thread to work on it: {error}")))?;
+        .map_err(|error| GrammarError::Schema(format!("cannot start the compiler: {error}")))?;
     result
         .recv_timeout(limits::COMPILE_TIME)
         .unwrap_or_else(|error| {
             Err(match error {
                 RecvTimeoutError::Timeout => GrammarError::TooLarge {
-                    what: "it takes too many seconds to prepare".into(),
+                    what: "it takes too many seconds to compile".into(),
                     limit: limits::COMPILE_TIME.as_secs() as usize,
                 },
                 RecvTimeoutError::Disconnected => {
@@ -96,8 +97,11 @@ pub fn compile(vocabulary: &Vocabulary, grammar: &Grammar) -> Result<Matcher, Gr
         })
 }
 
-fn compile_here(vocabulary: &Vocabulary, grammar: &Grammar) -> Result<Matcher, GrammarError> {
-    let refused = |message: &str| {
+fn compile_on_this_thread(
+    vocabulary: &Vocabulary,
+    grammar: &Grammar,
+) -> Result<Matcher, GrammarError> {
+    let rejected = |message: &str| {
         let message = summary(message);
         match grammar {
             Grammar::Regex(_) => GrammarError::Regex(message),
@@ -109,12 +113,12 @@ fn compile_here(vocabulary: &Vocabulary, grammar: &Grammar) -> Result<Matcher, G
     let parser = vocabulary
         .factory()
         .create_parser(composed)
-        // The chain of causes begins with the place, and the last says what is wrong there.
-        .map_err(|error| refused(&error.root_cause().to_string()))?;
+        // The outer errors name the position, the root cause names the problem.
+        .map_err(|error| rejected(&error.root_cause().to_string()))?;
     let mut matcher = Matcher::new(llguidance::Matcher::new(Ok(parser)));
-    match matcher.can_begin() {
+    match matcher.allows_any_token() {
         Ok(true) => Ok(matcher),
-        Ok(false) => Err(GrammarError::CannotSpell),
-        Err(error) => Err(refused(&error.0)),
+        Ok(false) => Err(GrammarError::NoMatchingToken),
+        Err(error) => Err(rejected(&error.0)),
     }
 }

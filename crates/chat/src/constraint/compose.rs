@@ -1,4 +1,4 @@
-//! From what is asked for to what the parser understands.
+//! Grammars in the form that llguidance compiles.
 
 use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
 use serde_json::{Value, json};
@@ -7,52 +7,53 @@ use crate::constraint::error::GrammarError;
 use crate::constraint::grammar::Grammar;
 use crate::constraint::schema::Enforcement;
 use crate::constraint::vocabulary::Vocabulary;
-use crate::constraint::{lark, limits, schema};
+use crate::constraint::{limits, schema};
+use crate::lark;
 
-/// The parser's form of `grammar`.
+/// `grammar` for llguidance.
 ///
 /// # Errors
-/// When it is refused before the parser sees it.
+/// If it is invalid, unsupported or too large.
 pub(crate) fn compose(
     vocabulary: &Vocabulary,
     grammar: &Grammar,
 ) -> Result<TopLevelGrammar, GrammarError> {
-    const ANSWER: &str = "answer";
-    let mut whole = match grammar {
+    const OUTPUT: &str = "output";
+    let mut composed = match grammar {
         Grammar::JsonObject => json_schema(&json!({"type": "object"}))?,
         Grammar::JsonSchema(schema) => json_schema(schema)?,
-        Grammar::Regex(regex) => GrammarWithLexer::from_regex(whole_match(regex)?),
+        Grammar::Regex(regex) => GrammarWithLexer::from_regex(without_anchors(regex)?),
         Grammar::Lark(lark) => GrammarWithLexer::from_lark(lark::prepare(lark)?),
     };
     if !vocabulary.drops_leading_space() {
-        return Ok(TopLevelGrammar::from_grammar(whole));
+        return Ok(TopLevelGrammar::from_grammar(composed));
     }
-    // The tokens of an answer begin with a space that its text does not have.
-    whole.name = Some(ANSWER.into());
-    let shifted = GrammarWithLexer::from_lark(format!("start: \" \" @{ANSWER}"));
+    // The tokens start with a space that decoding removes.
+    composed.name = Some(OUTPUT.into());
+    let with_space = GrammarWithLexer::from_lark(format!("start: \" \" @{OUTPUT}"));
     Ok(TopLevelGrammar {
-        grammars: vec![shifted, whole],
+        grammars: vec![with_space, composed],
         max_tokens: None,
     })
 }
 
 fn json_schema(schema: &Value) -> Result<GrammarWithLexer, GrammarError> {
-    let prepared = schema::prepare(schema, Enforcement::Whole)?;
+    let prepared = schema::prepare(schema, Enforcement::Strict)?;
     Ok(GrammarWithLexer::from_json_schema(prepared))
 }
 
-/// The expression without the anchors at its ends, which say nothing where all of the text has to match.
-fn whole_match(regex: &str) -> Result<&str, GrammarError> {
+/// The expression without the anchors at its ends, which are redundant because the whole output must match.
+fn without_anchors(regex: &str) -> Result<&str, GrammarError> {
     if regex.len() > limits::REGEX_BYTES {
         return Err(GrammarError::TooLarge {
             what: format!("the regular expression has {} bytes", regex.len()),
             limit: limits::REGEX_BYTES,
         });
     }
-    // The parser gives this name a meaning of its own.
+    // llguidance gives groups with this name a special meaning.
     if regex.contains("<stop>") {
         return Err(GrammarError::Regex(
-            "a group cannot be called `stop`; give it another name".into(),
+            "a group cannot be named `stop`; rename it".into(),
         ));
     }
     let regex = regex.strip_prefix('^').unwrap_or(regex);

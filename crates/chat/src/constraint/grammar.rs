@@ -1,23 +1,22 @@
-//! What can be asked of an answer.
+//! Grammars that output can be constrained to.
 
 use serde_json::Value;
 
-/// The form of an answer.
+/// What output must match.
 ///
-/// JSON is compact: nothing but one optional space after each comma and colon, so that no model can lose itself in white
-/// space. Properties come in the order in which the schema names them.
+/// JSON is compact: the only white space is one optional space after each comma and colon, because models can generate
+/// endless white space. Properties are in the order of the schema.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Grammar {
     /// Any JSON object.
     JsonObject,
-    /// JSON that fulfils this schema.
+    /// JSON that is valid under this schema.
     JsonSchema(Value),
-    /// Text that this regular expression matches from beginning to end. The syntax is that of the `regex` crate, without
-    /// what looks around.
+    /// Text that this regular expression matches from start to end, in the syntax of the `regex` crate without look-around.
     Regex(String),
-    /// Text that this grammar derives from its rule `start`. The syntax is that of Lark with the changes that llguidance
-    /// documents: `%json {...}` stands for JSON that fulfils a schema, `<name>` and `<[id]>` for special tokens, which are
-    /// not part of the text. A schema with `"x-guidance": {"lenient": true}` is enforced as far as it can be: what would be
-    /// refused is left to the model. That is for tool calls, which have to be calls before anything else.
+    /// Text that the rule `start` of this grammar derives, in the Lark dialect of llguidance: `%json {...}` stands for JSON that
+    /// is valid under a schema, `<name>` and `<[id]>` for special tokens, which are not a part of the text. A schema with
+    /// `"x-guidance": {"lenient": true}` is enforced as far as possible: unsupported keywords are ignored. Forced tool calls
+    /// use it, because an unsupported keyword must not prevent the call.
     Lark(String),
 }

@@ -1,22 +1,22 @@
-//! How much a grammar may ask for, so that nobody waits for one that was made to be slow.
+//! Limits on the size of grammars and the time to compile them.
 
 use std::time::Duration;
 
 use llguidance::api::ParserLimits;
 
-/// Tokens of a vocabulary; the trie counts its nodes in 22 bits.
+/// Tokens of a vocabulary; the trie stores node counts in 22 bits.
 pub(crate) const VOCABULARY: usize = 1 << 20;
 
-/// Bytes of a JSON schema, written compactly.
+/// Bytes of a JSON schema in compact form.
 pub(crate) const SCHEMA_BYTES: usize = 256 << 10;
 
-/// Schemas inside a JSON schema and values of its `enum`s, counted together.
+/// Subschemas of a JSON schema plus values of its `enum`s.
 pub(crate) const SCHEMA_NODES: usize = 10_000;
 
-/// Schemas inside one another.
+/// Nesting depth of schemas.
 pub(crate) const SCHEMA_DEPTH: usize = 64;
 
-/// What `minLength`, `maxItems` and their like may ask for.
+/// The value of `minLength`, `maxItems` and similar keywords.
 pub(crate) const COUNT: usize = 100_000;
 
 /// Bytes of a regular expression.
@@ -25,13 +25,13 @@ pub(crate) const REGEX_BYTES: usize = 16 << 10;
 /// Bytes of a Lark grammar.
 pub(crate) const LARK_BYTES: usize = 64 << 10;
 
-/// How long a grammar may take to prepare.
+/// Compilation time.
 pub(crate) const COMPILE_TIME: Duration = Duration::from_secs(10);
 
-/// Compilers are recursive. The pages of a stack are taken only when they are touched.
+/// Stack of the compiler, which is recursive. Only touched pages occupy memory.
 pub(crate) const COMPILE_STACK_BYTES: usize = 128 << 20;
 
-/// Work and memory of the parser. A step's mask takes at most some tens of milliseconds, whatever the grammar.
+/// Work and memory of the parser. With these limits, a mask takes at most some tens of milliseconds.
 pub(crate) fn parser() -> ParserLimits {
     ParserLimits {
         max_lexer_states: 50_000,

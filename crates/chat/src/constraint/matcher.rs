@@ -1,8 +1,8 @@
-//! A grammar at some point of an answer.
+//! The state of a grammar during generation.
 
 use mlxm_engine::sampling::{Acceptance, Constraint, ConstraintError};
 
-/// What a compiled grammar allows after the tokens it has accepted.
+/// A compiled grammar after the tokens that it has accepted.
 pub struct Matcher {
     inner: llguidance::Matcher,
 }
@@ -12,8 +12,8 @@ impl Matcher {
         Self { inner }
     }
 
-    /// Whether any token may come next. Finds it out on the caller's thread, and leaves what it learned for later steps.
-    pub(crate) fn can_begin(&mut self) -> Result<bool, ConstraintError> {
+    /// Whether the grammar allows any token next. Fills caches that later steps use.
+    pub(crate) fn allows_any_token(&mut self) -> Result<bool, ConstraintError> {
         let allowed = self.inner.compute_mask_or_eos().map_err(failed)?;
         Ok(allowed.num_set() > 0)
     }
@@ -23,8 +23,8 @@ impl Constraint for Matcher {
     fn mask(&mut self, logits: &mut [f32]) -> Result<(), ConstraintError> {
         let allowed = self.inner.compute_mask_or_eos().map_err(failed)?;
         let known = allowed.len().min(logits.len());
-        let (logits, without_token) = logits.split_at_mut(known);
-        without_token.fill(f32::NEG_INFINITY);
+        let (logits, padding) = logits.split_at_mut(known);
+        padding.fill(f32::NEG_INFINITY);
         for (logits, &bits) in logits.chunks_mut(32).zip(allowed.as_slice()) {
             match bits {
                 u32::MAX => {}
@@ -61,7 +61,7 @@ impl Constraint for Matcher {
 
 impl Clone for Matcher {
     fn clone(&self) -> Self {
-        // A plain clone would share caches behind a lock, and with them a failure.
+        // A plain clone shares caches behind a lock, so that an error of one clone affects the other.
         Self::new(self.inner.deep_clone())
     }
 }
@@ -76,13 +76,13 @@ fn failed(error: impl std::fmt::Display) -> ConstraintError {
     ConstraintError(summary(&error.to_string()))
 }
 
-/// What of a parser's message is for the person who asked: it goes on with the parser's state, and quotes all of a grammar.
+/// The start of an error message of llguidance, which otherwise contains the parser's state and the whole grammar.
 pub(crate) fn summary(message: &str) -> String {
-    const LONGEST: usize = 300;
+    const MAX_CHARACTERS: usize = 300;
     let end = message.find("\n<").unwrap_or(message.len());
     let words: Vec<&str> = message[..end].split_whitespace().collect();
     let mut summary = words.join(" ");
-    if let Some((end, _)) = summary.char_indices().nth(LONGEST) {
+    if let Some((end, _)) = summary.char_indices().nth(MAX_CHARACTERS) {
         summary.truncate(end);
         summary.push('…');
     }

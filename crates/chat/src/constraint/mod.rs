@@ -1,7 +1,7 @@
-//! Holds a model's answers to a form: JSON, JSON that fulfils a schema, a regular expression, a Lark grammar.
+//! Structured output: constrains sampling to JSON, a JSON schema, a regular expression or a Lark grammar.
 //!
-//! A [`Compiler`] belongs to a model. It turns a [`Grammar`] into a [`Matcher`], which is the constraint of a request:
-//! before each token it forbids those that would leave the form, and lets the answer end only where the form is whole.
+//! The [`Compiler`] of a model compiles a [`Grammar`] to a [`Matcher`], the constraint of a request: before each token it masks
+//! those that the grammar does not allow, and it allows the end of the output only where the grammar is complete.
 //!
 //! ```
 //! use mlxm_engine::{Engine, LoadOptions, Request};
@@ -18,37 +18,35 @@
 //!     constraint: Some(Box::new(matcher)),
 //!     ..Request::default()
 //! };
-//! let mut answer = String::new();
+//! let mut output = String::new();
 //! for event in engine.submit(request)? {
 //!     match event? {
-//!         mlxm_engine::Event::Token(token) => answer.push_str(&token.text),
-//!         mlxm_engine::Event::Finished(end) => answer.push_str(&end.text),
+//!         mlxm_engine::Event::Token(token) => output.push_str(&token.text),
+//!         mlxm_engine::Event::Finished(finished) => output.push_str(&finished.text),
 //!     }
 //! }
-//! assert!(answer == "\"yes\"" || answer == "\"no\"");
+//! assert!(output == "\"yes\"" || output == "\"no\"");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What is promised
-//! An answer that ends by itself is in the language of its grammar. Whatever of a JSON schema cannot be guaranteed is
-//! refused by name before anything is generated, as is a schema that nothing fulfils. Some freedom that a schema leaves
-//! is not used: there is no white space to speak of, properties keep their order, control characters are not written as
-//! `\u0000`, and text in a `format` keeps to what is valid everywhere.
+//! # Guarantees
+//! Output that is not truncated matches its grammar. JSON schemas with keywords that cannot be enforced, and schemas that
+//! cannot be satisfied, are rejected before anything is generated, with an error that names the keyword. Output uses a subset
+//! of what a schema allows: JSON is compact, properties keep the order of the schema, control characters without a short
+//! escape are not generated, and strings with a `format` are restricted to those that common validators accept.
 //!
 //! # Map
-//! - `schema`: what of a JSON schema can be enforced, written so that the parser enforces it.
-//! - `lark`: grammars with schemas in them.
-//! - `vocabulary`, `matcher`: a model's tokens, and which of them may come next.
-//! - `limits`: how much a grammar may ask for.
+//! - `schema`: JSON schemas, rewritten to the keywords that llguidance enforces.
+//! - `vocabulary`, `matcher`: the tokens of a model, and which of them are allowed next.
+//! - `limits`: limits on the size of grammars.
 
 mod compile;
 mod compose;
 mod error;
 mod grammar;
-mod lark;
-mod limits;
+pub(crate) mod limits;
 mod matcher;
-mod schema;
+pub(crate) mod schema;
 mod vocabulary;
 
 pub use compile::{Compiler, compile};

@@ -1,4 +1,4 @@
-//! A model's tokens as text: what every grammar of that model is matched against.
+//! The tokens of a model as text.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
 use crate::constraint::error::GrammarError;
 use crate::constraint::limits;
 
-/// Longer tokens are runs of one character; the trie has room for 1024 bytes.
-const LONGEST_TOKEN_BYTES: usize = 1000;
+/// The trie is limited to 1024 bytes. Longer tokens repeat a single character and can be left out.
+const MAX_TOKEN_BYTES: usize = 1000;
 
-/// What a token says.
+/// The text of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenText {
-    /// Bytes of text, not necessarily whole characters.
+    /// Bytes, not necessarily complete characters.
     Bytes(Vec<u8>),
-    /// Nothing that is text, but something that a grammar may ask for by this name.
+    /// A special token, to which grammars refer by this name.
     Special(String),
-    /// Nothing: a row of the logits without a token, or a token that must not be said.
+    /// Not a token, or a token that is never generated.
     Unused,
 }
 
@@ -36,25 +36,25 @@ struct Shared {
 }
 
 impl Vocabulary {
-    /// Takes the text of all tokens in the order of their ids. `end` are those that end an answer.
+    /// `tokens` are in the order of their ids.
     ///
     /// # Errors
-    /// When none of `end` is in the vocabulary, or there are more tokens than a trie can hold.
+    /// If none of `eos_token_ids` is in the vocabulary, or there are more tokens than the trie can hold.
     pub fn new(
         tokens: impl IntoIterator<Item = TokenText>,
-        end: &[u32],
+        eos_token_ids: &[u32],
     ) -> Result<Self, GrammarError> {
-        Self::build(tokens, end, false)
+        Self::build(tokens, eos_token_ids, false)
     }
 
-    /// Takes the tokens of a model with `vocab_size` logits from its tokenizer.
+    /// The vocabulary of a model with `vocab_size` logits.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and when the tokenizer's tokens have no text of their own.
+    /// As [`new`](Self::new), and if the text of tokens depends on the tokens next to them.
     pub fn from_tokenizer(
         tokenizer: &Tokenizer,
         vocab_size: usize,
-        end: &[u32],
+        eos_token_ids: &[u32],
     ) -> Result<Self, GrammarError> {
         let mut any_text = false;
         let text = |id| {
@@ -74,22 +74,22 @@ impl Vocabulary {
         if !any_text {
             return Err(GrammarError::NoTokenText);
         }
-        Self::build(tokens, end, tokenizer.drops_leading_space())
+        Self::build(tokens, eos_token_ids, tokenizer.drops_leading_space())
     }
 
     fn build(
         tokens: impl IntoIterator<Item = TokenText>,
-        end: &[u32],
+        eos_token_ids: &[u32],
         drops_leading_space: bool,
     ) -> Result<Self, GrammarError> {
         let mut words: Vec<Vec<u8>> = Vec::new();
         for (token, id) in tokens.into_iter().zip(0u32..) {
-            let ends = end.contains(&id);
+            let is_eos = eos_token_ids.contains(&id);
             words.push(match token {
-                // No text has this byte, and the trie marks special tokens with it.
+                // UTF-8 text does not contain this byte; the trie uses it for special tokens.
                 TokenText::Bytes(bytes)
-                    if ends
-                        || bytes.len() > LONGEST_TOKEN_BYTES
+                    if is_eos
+                        || bytes.len() > MAX_TOKEN_BYTES
                         || bytes.contains(&TokTrie::SPECIAL_TOKEN_MARKER) =>
                 {
                     Vec::new()
@@ -103,21 +103,21 @@ impl Vocabulary {
                 TokenText::Unused => Vec::new(),
             });
         }
-        let end: Vec<u32> = end
+        let eos_token_ids: Vec<u32> = eos_token_ids
             .iter()
             .copied()
             .filter(|&id| (id as usize) < words.len())
             .collect();
-        let first_end = *end.first().ok_or(GrammarError::NoEnd)?;
+        let eos = *eos_token_ids.first().ok_or(GrammarError::NoEosToken)?;
         if words.len() > limits::VOCABULARY {
             return Err(GrammarError::Vocabulary(format!(
-                "it has {} tokens, and {} can be handled",
+                "it has {} tokens, and the limit is {}",
                 words.len(),
                 limits::VOCABULARY
             )));
         }
-        let info = TokRxInfo::new(words.len() as u32, first_end);
-        let trie = TokTrie::from(&info, &words).with_eos_tokens(&end);
+        let info = TokRxInfo::new(words.len() as u32, eos);
+        let trie = TokTrie::from(&info, &words).with_eos_tokens(&eos_token_ids);
         let environment: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
         let mut factory = ParserFactory::new_simple(&environment)
             .map_err(|error| GrammarError::Vocabulary(error.to_string()))?;
@@ -132,12 +132,12 @@ impl Vocabulary {
         })
     }
 
-    /// Number of tokens, those without text included.
+    /// Number of tokens, including those without text.
     pub fn size(&self) -> usize {
         self.shared.size
     }
 
-    /// Whether the text of an answer loses the space that its tokens begin with.
+    /// Whether decoding removes a space at the start of the text.
     pub(crate) fn drops_leading_space(&self) -> bool {
         self.shared.drops_leading_space
     }

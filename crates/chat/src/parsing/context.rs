@@ -1,40 +1,41 @@
-//! What all readers share: the text, the tools, and the parts found.
+//! State shared by all parsers: input, tools and parsed parts.
 
 use crate::parsing::input::Input;
 use crate::parsing::part::Part;
 use crate::parsing::tool::Tool;
 
-/// What a reader did.
+/// The result of a parser step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It needs more text.
+    /// The input ends before the next token of the syntax.
     NeedMoreInput,
-    /// It made progress.
-    Again,
-    /// It is done; what follows is not its own.
-    Close,
-    /// What it holds is not what it seemed to be.
-    Broken,
+    /// The parser advanced.
+    Continue,
+    /// The parser has reached the end of its syntax.
+    Done,
+    /// The input does not match the syntax.
+    Invalid,
 }
 
-/// Reads the calls behind one opening marker.
-pub(crate) trait CallReader: std::fmt::Debug + Send {
-    /// Advances by one state or as far as the text allows.
+/// Parses the calls after a start delimiter.
+pub(crate) trait ToolCallParser: std::fmt::Debug + Send {
+    /// Advances by one state, or as far as the input allows.
     fn step(&mut self, context: &mut Context) -> Step;
 
-    /// The answer ended inside an announced call: gives out what was read of its arguments.
-    fn cut_off(&mut self, _context: &mut Context) {}
+    /// Emits the parsed arguments of a call that is truncated by the end of the output.
+    fn flush_truncated(&mut self, _context: &mut Context) {}
 }
 
-/// The text of an answer on its way to parts.
+/// Input and output of a parser.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub input: Input,
     tools: Vec<Tool>,
     parts: Vec<Part>,
+    /// Number of calls started so far.
     calls: usize,
-    /// The tool of the call that is announced and not complete.
-    open: Option<usize>,
+    /// Index of the tool of the current call.
+    current_tool: Option<usize>,
 }
 
 impl Context {
@@ -44,7 +45,7 @@ impl Context {
             tools: tools.to_vec(),
             parts: Vec::new(),
             calls: 0,
-            open: None,
+            current_tool: None,
         }
     }
 
@@ -52,10 +53,10 @@ impl Context {
         std::mem::take(&mut self.parts)
     }
 
-    /// Begins a call and gives out what was read; false if there is no such tool.
-    pub fn announce(&mut self, name: &str) -> bool {
-        self.open = self.tools.iter().position(|tool| tool.name == name);
-        if self.open.is_some() {
+    /// Starts a call and discards the consumed input; false if there is no such tool.
+    pub fn start_call(&mut self, name: &str) -> bool {
+        self.current_tool = self.tools.iter().position(|tool| tool.name == name);
+        if self.current_tool.is_some() {
             self.parts.push(Part::ToolCall {
                 index: self.calls,
                 name: name.to_owned(),
@@ -63,21 +64,21 @@ impl Context {
             self.calls += 1;
             self.input.commit();
         }
-        self.open.is_some()
+        self.current_tool.is_some()
     }
 
-    /// Whether a call is announced and not complete.
-    pub fn is_open(&self) -> bool {
-        self.open.is_some()
+    /// Whether a call is incomplete.
+    pub fn in_call(&self) -> bool {
+        self.current_tool.is_some()
     }
 
-    /// The tool that is being called.
+    /// The tool of the current call.
     pub fn tool(&self) -> Option<&Tool> {
-        self.open.map(|tool| &self.tools[tool])
+        self.current_tool.map(|tool| &self.tools[tool])
     }
 
-    /// Gives out what was read, as these arguments of the open call.
-    pub fn arguments(&mut self, text: &str) {
+    /// Emits `text` as arguments of the current call and discards the consumed input.
+    pub fn emit_arguments(&mut self, text: &str) {
         self.input.commit();
         let call = self.calls.saturating_sub(1);
         match self.parts.last_mut() {
@@ -90,25 +91,25 @@ impl Context {
         }
     }
 
-    /// Ends the open call and gives out what was read.
-    pub fn complete(&mut self) {
-        self.open = None;
+    /// Ends the current call and discards the consumed input.
+    pub fn end_call(&mut self) {
+        self.current_tool = None;
         self.input.commit();
     }
 
-    /// Reads `bytes` of the rest and gives them out as content.
-    pub fn take_content(&mut self, bytes: usize) {
+    /// Consumes `bytes` and emits all pending input as content.
+    pub fn emit_content(&mut self, bytes: usize) {
         self.input.advance(bytes);
         self.flush_as_content();
     }
 
-    /// Gives out as content what was read and held.
+    /// Emits the pending input as content.
     pub fn flush_as_content(&mut self) {
-        let text = self.input.flush_as_content();
-        self.content(&text);
+        let text = self.input.take_pending();
+        self.push_content(&text);
     }
 
-    pub fn content(&mut self, text: &str) {
+    pub fn push_content(&mut self, text: &str) {
         match self.parts.last_mut() {
             _ if text.is_empty() => {}
             Some(Part::Content(content)) => content.push_str(text),
@@ -116,14 +117,14 @@ impl Context {
         }
     }
 
-    /// Reads `bytes` of the rest and gives them out as reasoning.
-    pub fn take_reasoning(&mut self, bytes: usize) {
+    /// Consumes `bytes` and emits all pending input as reasoning.
+    pub fn emit_reasoning(&mut self, bytes: usize) {
         self.input.advance(bytes);
-        let text = self.input.flush_as_content();
-        self.reasoning(&text);
+        let text = self.input.take_pending();
+        self.push_reasoning(&text);
     }
 
-    pub fn reasoning(&mut self, text: &str) {
+    pub fn push_reasoning(&mut self, text: &str) {
         match self.parts.last_mut() {
             _ if text.is_empty() => {}
             Some(Part::Reasoning(reasoning)) => reasoning.push_str(text),

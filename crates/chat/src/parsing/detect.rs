@@ -1,9 +1,11 @@
-//! Which syntaxes a model uses.
+//! Detection of the syntaxes that a model uses.
 
 use crate::parsing::format::{Format, ReasoningFormat, ToolFormat};
+use crate::parsing::formats::CHANNEL;
+use crate::parsing::reasoning::Tags;
 
-/// Texts of a template that only one syntax has, the more particular first.
-const TOOL_SIGNS: [(&[&str], ToolFormat); 14] = [
+/// Substrings of chat templates that identify a syntax, the more specific first.
+const TOOL_PATTERNS: [(&[&str], ToolFormat); 14] = [
     (&["<|channel|>", "<|message|>"], ToolFormat::Harmony),
     (&["<minimax:tool_call>"], ToolFormat::MiniMax),
     (&["<start_function_call>"], ToolFormat::FunctionGemma),
@@ -26,54 +28,46 @@ const TOOL_SIGNS: [(&[&str], ToolFormat); 14] = [
     ),
 ];
 
-/// Texts of syntaxes that are not read here, though they resemble one that is.
-const FOREIGN: [&str; 4] = [
+/// Substrings of unsupported syntaxes that resemble a supported one.
+const UNSUPPORTED_PATTERNS: [&str; 4] = [
     "DSML",
     "]<]minimax[>[",
     "<seed:tool_call>",
     "list of yaml objects",
 ];
 
-const REASONING_SIGNS: [(&str, ReasoningFormat); 8] = [
-    ("<|channel|>", ReasoningFormat::Harmony),
-    ("<|channel>thought", ReasoningFormat::Gemma),
-    ("<seed:think>", ReasoningFormat::Seed),
-    ("<think:opensource>", ReasoningFormat::Hunyuan),
-    ("[THINK]", ReasoningFormat::Mistral),
-    ("<|START_THINKING|>", ReasoningFormat::CommandR),
-    ("<think>", ReasoningFormat::Think),
-    // Templates that only cut reasoning out of earlier answers.
-    ("</think>", ReasoningFormat::Think),
+/// Formats with reasoning tags, the more specific first.
+const TAG_FORMATS: [ReasoningFormat; 6] = [
+    ReasoningFormat::Gemma,
+    ReasoningFormat::Seed,
+    ReasoningFormat::Hunyuan,
+    ReasoningFormat::Mistral,
+    ReasoningFormat::CommandR,
+    ReasoningFormat::Think,
 ];
 
 impl Format {
-    /// Finds the syntaxes in the source of a chat template. `model_type` helps where the template shows tools without
-    /// saying how they are called, and where there is no template.
+    /// Finds the syntaxes in the source of a chat template. `model_type` is used if there is no template, or if the template
+    /// lists tools without showing the syntax of calls.
     ///
-    /// Reasoning is [`ReasoningFormat::AnyTags`] where nothing speaks for one syntax: a known tag as the very beginning
-    /// of an answer means the same everywhere.
+    /// Reasoning is [`ReasoningFormat::AnyTags`] if no syntax is found: a known tag at the start of the output has the same
+    /// meaning in all models.
     pub fn detect(template: Option<&str>, model_type: &str) -> Self {
         let source = template.unwrap_or_default();
-        let foreign = FOREIGN.iter().any(|sign| source.contains(sign));
-        let sign = TOOL_SIGNS
+        let contains = |pattern: &&str| source.contains(*pattern);
+        let found = TOOL_PATTERNS
             .iter()
-            .find(|(signs, _)| signs.iter().all(|sign| source.contains(sign)))
+            .find(|(patterns, _)| patterns.iter().all(contains))
             .map(|(_, format)| *format);
-        let shows_tools = template.is_none() || source.contains("tools");
-        let tools = sign
-            .or_else(|| type_tools(model_type).filter(|_| shows_tools))
-            .filter(|_| !foreign);
-        let reasoning = REASONING_SIGNS
-            .iter()
-            .find(|(sign, _)| source.contains(sign))
-            .map_or_else(
-                || match model_type {
-                    "gpt_oss" => ReasoningFormat::Harmony,
-                    "seed_oss" => ReasoningFormat::Seed,
-                    _ => ReasoningFormat::AnyTags,
-                },
-                |(_, format)| *format,
-            );
+        let lists_tools = template.is_none() || source.contains("tools");
+        let tools = found
+            .or_else(|| tool_format_of(model_type).filter(|_| lists_tools))
+            .filter(|_| !UNSUPPORTED_PATTERNS.iter().any(contains));
+        let reasoning = reasoning_format(source).unwrap_or(match model_type {
+            "gpt_oss" => ReasoningFormat::Harmony,
+            "seed_oss" => ReasoningFormat::Seed,
+            _ => ReasoningFormat::AnyTags,
+        });
         Self {
             tools,
             reasoning: Some(reasoning),
@@ -81,8 +75,24 @@ impl Format {
     }
 }
 
-/// Types of models that all write their calls alike.
-fn type_tools(model_type: &str) -> Option<ToolFormat> {
+/// The reasoning syntax whose delimiters a template contains.
+fn reasoning_format(source: &str) -> Option<ReasoningFormat> {
+    if source.contains(CHANNEL) {
+        return Some(ReasoningFormat::Harmony);
+    }
+    let contains = |format: &ReasoningFormat, tag: fn(&Tags) -> &'static str| {
+        format.tags().iter().any(|tags| source.contains(tag(tags)))
+    };
+    let opened = TAG_FORMATS
+        .into_iter()
+        .find(|format| contains(format, |tags| tags.open));
+    // Some templates only remove the reasoning of previous messages.
+    let think = ReasoningFormat::Think;
+    opened.or_else(|| contains(&think, |tags| tags.close).then_some(think))
+}
+
+/// The tool call syntax that all models of a type use.
+fn tool_format_of(model_type: &str) -> Option<ToolFormat> {
     match model_type {
         "gpt_oss" => Some(ToolFormat::Harmony),
         "lfm2" | "lfm2_moe" | "lfm2_vl" | "lfm2-vl" => Some(ToolFormat::Lfm2),
@@ -107,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_shows_its_syntax() {
+    fn detect_finds_the_syntaxes_of_a_template() {
         use ReasoningFormat as R;
         use ToolFormat as T;
         for (template, tools, reasoning) in [
@@ -157,18 +167,18 @@ mod tests {
     }
 
     #[test]
-    fn the_type_helps_where_tools_are_shown_without_a_syntax() {
-        let shows = "List of tools: {{ tools }}";
-        assert_eq!(detect(shows, "lfm2").0, Some(ToolFormat::Lfm2));
-        assert_eq!(detect(shows, "llama").0, None);
+    fn detect_falls_back_to_the_model_type() {
+        let without_syntax = "List of tools: {{ tools }}";
+        assert_eq!(detect(without_syntax, "lfm2").0, Some(ToolFormat::Lfm2));
+        assert_eq!(detect(without_syntax, "llama").0, None);
         assert_eq!(detect("{{ messages }}", "lfm2").0, None);
-        let bare = Format::detect(None, "gpt_oss");
-        assert_eq!(bare.tools, Some(ToolFormat::Harmony));
-        assert_eq!(bare.reasoning, Some(ReasoningFormat::Harmony));
+        let without_template = Format::detect(None, "gpt_oss");
+        assert_eq!(without_template.tools, Some(ToolFormat::Harmony));
+        assert_eq!(without_template.reasoning, Some(ReasoningFormat::Harmony));
     }
 
     #[test]
-    fn a_syntax_that_only_looks_alike_is_none() {
+    fn detect_ignores_unsupported_syntaxes() {
         let template =
             "<seed:tool_call>\n<function=f> <seed:think> or a <tool_call> with name and arguments";
         assert_eq!(detect(template, "seed_oss"), (None, ReasoningFormat::Seed));

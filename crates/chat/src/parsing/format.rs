@@ -1,22 +1,22 @@
-//! The syntaxes that models write their calls and their reasoning in.
+//! Syntaxes of tool calls and reasoning.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::parsing::formats;
 
-/// How a model writes its calls.
+/// Syntax of tool calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ToolFormat {
     /// `<tool_call>{"name": …, "arguments": {…}}</tool_call>`: Hermes, Qwen and many others.
     Hermes,
     /// `<tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></tool_call>`: Qwen3-Coder, Nemotron 3.
     Qwen3Coder,
-    /// `{"name": …, "parameters": {…}}` as the whole answer: Llama 3.
+    /// `{"name": …, "parameters": {…}}` as the whole output: Llama 3.
     Llama3Json,
-    /// `[name(key=value), …]` as the whole answer: Llama 3.2 and 4.
+    /// `[name(key=value), …]` as the whole output: Llama 3.2 and 4.
     Pythonic,
-    /// `[TOOL_CALLS]` before a list of objects, or before `NAME[ARGS]{…}`.
+    /// `[TOOL_CALLS]` followed by a list of objects or `NAME[ARGS]{…}`.
     Mistral,
     /// `<tool_call>NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value></tool_call>`: GLM 4.5 and later.
     Glm4,
@@ -28,14 +28,14 @@ pub enum ToolFormat {
     Harmony,
     /// `<minimax:tool_call><invoke name="NAME"><parameter name="KEY">VALUE</parameter></invoke></minimax:tool_call>`.
     MiniMax,
-    /// `<｜tool▁calls▁begin｜>…`, as V3, R1 and V3.1 write it.
+    /// `<｜tool▁calls▁begin｜>…`: V3, R1 and V3.1.
     DeepSeek,
     /// `<|tool_call_start|>[name(key=value)]<|tool_call_end|>`.
     Lfm2,
 }
 
 impl ToolFormat {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 12] = [
         Self::Hermes,
         Self::Qwen3Coder,
@@ -51,7 +51,7 @@ impl ToolFormat {
         Self::Lfm2,
     ];
 
-    /// Its name.
+    /// The name of the format.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hermes => "hermes",
@@ -70,7 +70,7 @@ impl ToolFormat {
     }
 }
 
-/// How a model marks its reasoning.
+/// Delimiters of reasoning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReasoningFormat {
     /// `<think>…</think>`.
@@ -87,12 +87,12 @@ pub enum ReasoningFormat {
     Gemma,
     /// The analysis channel of gpt-oss.
     Harmony,
-    /// Whichever of the tags above an answer begins with.
+    /// Any of the tags above.
     AnyTags,
 }
 
 impl ReasoningFormat {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 8] = [
         Self::Think,
         Self::Hunyuan,
@@ -104,7 +104,7 @@ impl ReasoningFormat {
         Self::AnyTags,
     ];
 
-    /// Its name.
+    /// The name of the format.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Think => "think",
@@ -119,15 +119,15 @@ impl ReasoningFormat {
     }
 }
 
-/// A name that is no format's.
+/// An unknown format name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} format {name:?} is unknown; choose one of {}", known.join(", "))]
 pub struct UnknownFormat {
     /// `tool` or `reasoning`.
     pub kind: &'static str,
-    /// What was asked for.
+    /// The given name.
     pub name: String,
-    /// The names there are.
+    /// The known names.
     pub known: Vec<&'static str>,
 }
 
@@ -147,10 +147,10 @@ impl FromStr for ToolFormat {
     type Err = UnknownFormat;
 
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        let wanted = plain(name);
+        let wanted = normalize_name(name);
         Self::ALL
             .into_iter()
-            .find(|format| plain(format.as_str()) == wanted)
+            .find(|format| normalize_name(format.as_str()) == wanted)
             .ok_or_else(|| UnknownFormat {
                 kind: "tool",
                 name: name.to_owned(),
@@ -163,10 +163,10 @@ impl FromStr for ReasoningFormat {
     type Err = UnknownFormat;
 
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        let wanted = plain(name);
+        let wanted = normalize_name(name);
         Self::ALL
             .into_iter()
-            .find(|format| plain(format.as_str()) == wanted)
+            .find(|format| normalize_name(format.as_str()) == wanted)
             .ok_or_else(|| UnknownFormat {
                 kind: "reasoning",
                 name: name.to_owned(),
@@ -175,8 +175,8 @@ impl FromStr for ReasoningFormat {
     }
 }
 
-/// `qwen3-coder`, `Qwen3Coder` and `qwen3_coder` mean the same.
-fn plain(name: &str) -> String {
+/// `qwen3-coder`, `Qwen3Coder` and `qwen3_coder` are equivalent.
+fn normalize_name(name: &str) -> String {
     name.chars()
         .filter(|character| !matches!(character, '_' | '-'))
         .map(|character| character.to_ascii_lowercase())
@@ -186,15 +186,15 @@ fn plain(name: &str) -> String {
 /// The syntaxes of one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Format {
-    /// Of its calls; `None` leaves them in the content.
+    /// Of tool calls; `None` leaves them in the content.
     pub tools: Option<ToolFormat>,
-    /// Of its reasoning; `None` leaves it in the content.
+    /// Of reasoning; `None` leaves it in the content.
     pub reasoning: Option<ReasoningFormat>,
 }
 
 impl Format {
-    /// The delimiters of these syntaxes. Some vocabularies have them as special tokens, which decoding leaves out: a
-    /// [`Parser`](crate::parsing::Parser) has to see them.
+    /// The delimiters of these syntaxes. In some vocabularies they are special tokens, which must be decoded for the
+    /// [`Parser`](crate::parsing::Parser).
     pub fn delimiters(&self) -> Vec<&'static str> {
         let mut delimiters = Vec::new();
         if let Some(format) = self.tools {
@@ -209,7 +209,7 @@ impl Format {
         delimiters
     }
 
-    /// Whether answers come in channels.
+    /// Whether the output consists of Harmony channels.
     pub(crate) fn has_channels(self) -> bool {
         self.tools == Some(ToolFormat::Harmony) || self.reasoning == Some(ReasoningFormat::Harmony)
     }
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_back_to_their_formats() {
+    fn format_names_round_trip() {
         for format in ToolFormat::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_told_the_known_ones() {
+    fn unknown_format_error_lists_the_known_names() {
         let error = "hermess".parse::<ToolFormat>().unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn markers_are_those_of_both_syntaxes() {
+    fn delimiters_include_both_syntaxes() {
         let format = Format {
             tools: Some(ToolFormat::Hermes),
             reasoning: Some(ReasoningFormat::Mistral),

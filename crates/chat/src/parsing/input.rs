@@ -1,42 +1,40 @@
-//! The text that has come and is not given out yet.
+//! The buffered input of a parser.
 
-use crate::parsing::marker::{self, Found};
+use crate::parsing::delimiter::{self, Found};
 
-/// The longest name of a function or an argument, in bytes. What is longer is not a name.
-pub(crate) const LONGEST_NAME: usize = 256;
+/// Longest name of a function or an argument, in bytes.
+pub(crate) const MAX_NAME_BYTES: usize = 256;
 
-/// Whether something comes next.
+/// Whether the input continues with an expected token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Match<T = ()> {
-    /// It was there and has been read.
+    /// It does, and the token is consumed.
     Found(T),
-    /// Something else is there.
+    /// It continues with something else.
     Absent,
-    /// That takes more text.
+    /// More input is needed to decide.
     Incomplete,
 }
 
-/// Text of three kinds in a row: given out, read but held, not read.
+/// Buffered text: emitted up to `emitted`, consumed but pending up to `position`, then not consumed.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     text: String,
-    /// Everything before has been given out.
-    held: usize,
-    /// Everything before has been read.
-    at: usize,
+    emitted: usize,
+    position: usize,
     ended: bool,
 }
 
 impl Input {
     /// Adds text at the end.
     pub fn push(&mut self, text: &str) {
-        self.text.drain(..self.held);
-        self.at -= self.held;
-        self.held = 0;
+        self.text.drain(..self.emitted);
+        self.position -= self.emitted;
+        self.emitted = 0;
         self.text.push_str(text);
     }
 
-    /// No more text will come: from now on nothing is `Incomplete` but an empty rest.
+    /// Marks the end of the input: from now on only an empty rest is `Incomplete`.
     pub fn end(&mut self) {
         self.ended = true;
     }
@@ -45,40 +43,40 @@ impl Input {
         self.ended
     }
 
-    /// What is not read.
+    /// The input that is not consumed.
     pub fn rest(&self) -> &str {
-        &self.text[self.at..]
+        &self.text[self.position..]
     }
 
-    /// Reads this many bytes.
+    /// Consumes this many bytes.
     pub fn advance(&mut self, bytes: usize) {
-        self.at += bytes;
+        self.position += bytes;
     }
 
-    /// Reads everything there is.
+    /// Consumes the whole rest.
     pub fn advance_to_end(&mut self) {
-        self.at = self.text.len();
+        self.position = self.text.len();
     }
 
-    /// What is read counts as given out.
+    /// Discards the pending text.
     pub fn commit(&mut self) {
-        self.held = self.at;
+        self.emitted = self.position;
     }
 
-    /// What was read and not given out; it counts as given out now.
-    pub fn flush_as_content(&mut self) -> String {
-        let text = self.text[self.held..self.at].to_owned();
+    /// The pending text, which counts as emitted afterwards.
+    pub fn take_pending(&mut self) -> String {
+        let text = self.text[self.emitted..self.position].to_owned();
         self.commit();
         text
     }
 
-    /// The next character, after white space.
+    /// Consumes white space and returns the next character, which is not consumed.
     pub fn peek(&mut self) -> Match<char> {
         let rest = self.rest();
         let text = rest.trim_start();
         let skipped = rest.len() - text.len();
         let next = text.chars().next();
-        self.at += skipped;
+        self.position += skipped;
         match next {
             Some(character) => Match::Found(character),
             None if self.ended => Match::Absent,
@@ -86,7 +84,7 @@ impl Input {
         }
     }
 
-    /// Reads `literal`, after white space.
+    /// Consumes white space and `literal`.
     pub fn take(&mut self, literal: &str) -> Match {
         match self.take_one_of(&[literal]) {
             Match::Found(_) => Match::Found(()),
@@ -95,7 +93,7 @@ impl Input {
         }
     }
 
-    /// Reads one of `literals`, after white space.
+    /// Consumes white space and one of `literals`; returns its index.
     pub fn take_one_of(&mut self, literals: &[&str]) -> Match<usize> {
         if !self.ended && self.peek() == Match::Incomplete {
             return Match::Incomplete;
@@ -103,7 +101,7 @@ impl Input {
         let rest = self.rest().trim_start();
         let skipped = self.rest().len() - rest.len();
         if let Some(which) = literals.iter().position(|one| rest.starts_with(one)) {
-            self.at += skipped + literals[which].len();
+            self.position += skipped + literals[which].len();
             return Match::Found(which);
         }
         if !self.ended && literals.iter().any(|one| one.starts_with(rest)) {
@@ -112,38 +110,38 @@ impl Input {
         Match::Absent
     }
 
-    /// Reads a name that `end` follows, and `end`. White space around the name is not part of it.
+    /// Consumes a name and the `end` that follows it. The name is trimmed.
     pub fn take_name(&mut self, end: &str) -> Match<String> {
         match self.find(&[end]) {
-            Found::At { start, .. } if start <= LONGEST_NAME => {
+            Found::At { start, .. } if start <= MAX_NAME_BYTES => {
                 let name = self.rest()[..start].trim().to_owned();
-                self.at += start + end.len();
+                self.position += start + end.len();
                 Match::Found(name)
             }
-            Found::Nowhere { safe } if safe <= LONGEST_NAME && !self.ended => Match::Incomplete,
+            Found::Nowhere { safe } if safe <= MAX_NAME_BYTES && !self.ended => Match::Incomplete,
             _ => Match::Absent,
         }
     }
 
-    /// Reads a name up to a character that cannot be part of one, which is not read.
+    /// Consumes a name up to the first character that cannot be part of it.
     pub fn take_word(&mut self, belongs: fn(char) -> bool) -> Match<String> {
         if self.peek() == Match::Incomplete {
             return Match::Incomplete;
         }
         let rest = self.rest();
         match rest.find(|character| !belongs(character)) {
-            Some(end) if end > 0 && end <= LONGEST_NAME => {
+            Some(end) if end > 0 && end <= MAX_NAME_BYTES => {
                 let name = rest[..end].to_owned();
-                self.at += end;
+                self.position += end;
                 Match::Found(name)
             }
-            None if rest.len() <= LONGEST_NAME && !self.ended => Match::Incomplete,
+            None if rest.len() <= MAX_NAME_BYTES && !self.ended => Match::Incomplete,
             _ => Match::Absent,
         }
     }
 
-    /// Looks for delimiters in what is not read.
+    /// Searches for delimiters in the rest.
     pub fn find(&self, delimiters: &[&str]) -> Found {
-        marker::find(self.rest(), delimiters, self.ended)
+        delimiter::find(self.rest(), delimiters, self.ended)
     }
 }

@@ -1,9 +1,9 @@
-//! Splits a model's streamed answer into reasoning, content and tool calls.
+//! Incremental parsers: streamed output to reasoning, content and tool calls.
 //!
-//! Models mark their reasoning and their tool calls in the text they write, each family in a syntax of its own. A
-//! [`Format`] names the syntaxes of one model, [`Format::detect`] finds them in its chat template, a [`Parser`] takes an
-//! answer apart while it comes, and [`Format::tool_grammar`] writes the grammar that forces a call;
-//! [`Format::response_grammar`] and [`Format::tools_or_response_grammar`] leave room for an answer of a given form.
+//! Every model family delimits reasoning and tool calls in its own syntax. A [`Format`] names the syntaxes of one model and
+//! [`Format::detect`] finds them in its chat template. A [`Parser`] parses the output as it is generated.
+//! [`Format::tool_grammar`], [`Format::response_grammar`] and [`Format::tools_or_response_grammar`] build grammars that
+//! force tool calls, structured output, or either.
 //!
 //! ```
 //! use mlxm_chat::parsing::{Format, Parser, Part, ReasoningFormat, Tool, ToolFormat};
@@ -31,43 +31,43 @@
 //! );
 //! ```
 //!
-//! # What a caller can rely on
+//! # Guarantees
 //!
-//! - Text may be cut anywhere: the parts, joined, are always the same.
-//! - Each character is given out as early as it is certain what it is. Text that may be the beginning of a marker is held
-//!   back, and so is white space that a marker may follow: white space around reasoning and calls belongs to nobody.
-//! - A call is announced as soon as its name is complete and is the name of a given tool. Nothing is taken back after
-//!   that, and the deltas of its arguments are valid JSON when joined, if the call is complete.
-//! - What looks like a call and is none (an unknown name, broken syntax, the end of the answer before the name) is given
-//!   back as content, delimiters included.
-//! - An announced call whose syntax breaks keeps the arguments it has; the text from there on is content. When the answer
-//!   ends inside its arguments, what was read of them is given out; they are not completed.
-//! - Without tools there are no calls: their markup is content. Reasoning is still split out.
+//! - The joined parts do not depend on how the text is split into pieces.
+//! - Text is emitted as soon as it can be classified. A possible prefix of a delimiter is held back, and so is white space
+//!   before it: white space around reasoning and tool calls is dropped.
+//! - A call is emitted as soon as its name is complete and matches a given tool. It is never retracted. The joined argument
+//!   deltas of a complete call are valid JSON.
+//! - Text that resembles a call but is not (unknown name, invalid syntax, truncated before the name) is emitted as content,
+//!   delimiters included.
+//! - If the syntax becomes invalid inside the arguments of a call, the call keeps the arguments so far and the rest is
+//!   content. If the output is truncated there, the arguments are emitted as far as they were parsed and not repaired.
+//! - Without tools the markup of calls is content. Reasoning is still split out.
 //!
 //! # Architecture invariant
 //!
-//! This crate is pure: it knows no tokenizer, no model, no clock and no protocol. Which of its delimiters are tokens of a
-//! vocabulary is the caller's knowledge.
+//! This module does not depend on a tokenizer, a model, a clock or a protocol. The caller knows which delimiters are
+//! special tokens.
 
 mod context;
+mod delimiter;
 mod detect;
 mod format;
 mod formats;
 mod grammar;
 mod input;
-mod json;
-mod lark;
-mod marker;
+pub(crate) mod json;
 mod parser;
 mod part;
 mod python;
 mod reasoning;
 mod tool;
-mod values;
+pub(crate) mod values;
 
 pub use format::{Format, ReasoningFormat, ToolFormat, UnknownFormat};
-pub use grammar::{ForcedCall, ToolGrammarError};
+pub use grammar::ForcedCall;
 pub use parser::Parser;
 pub use part::Part;
+pub(crate) use reasoning::opening_tags;
 pub use reasoning::{Phase, ReasoningTracker, open_reasoning_end};
 pub use tool::Tool;

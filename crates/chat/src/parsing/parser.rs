@@ -1,19 +1,19 @@
-//! The parser: reasoning first, then content and calls.
+//! The parser: reasoning first, then content and tool calls.
 
-use crate::parsing::context::{CallReader, Context, Step};
+use crate::parsing::context::{Context, Step, ToolCallParser};
+use crate::parsing::delimiter::Found;
 use crate::parsing::format::{Format, ToolFormat};
 use crate::parsing::formats::{self, Harmony};
 use crate::parsing::input::Match;
-use crate::parsing::marker::Found;
 use crate::parsing::part::Part;
 use crate::parsing::reasoning::Reasoning;
 use crate::parsing::tool::Tool;
 
-/// Takes one answer apart.
+/// Parses one completion incrementally.
 #[derive(Debug)]
 pub struct Parser {
     context: Context,
-    /// `None` when there is nothing to call.
+    /// `None` without tools.
     tools: Option<ToolFormat>,
     state: State,
 }
@@ -21,19 +21,19 @@ pub struct Parser {
 #[derive(Debug)]
 enum State {
     Reasoning(Reasoning),
-    /// Nothing of the answer has come: it may be a call as a whole.
+    /// At the start of the output, where undelimited calls may start.
     Start,
     Content,
-    /// Behind a marker that opens calls.
-    Calls(Box<dyn CallReader>),
-    /// Behind calls; white space is dropped.
-    Between,
+    /// After a start delimiter.
+    Calls(Box<dyn ToolCallParser>),
+    /// After calls; white space is dropped.
+    AfterCalls,
     Channels(Harmony),
 }
 
 impl Parser {
-    /// A parser for the answer to `prompt`, whose end tells whether the answer begins inside reasoning. Without `tools`
-    /// nothing is a call.
+    /// A parser for the completion of `prompt`. If the prompt ends with an opening reasoning tag, the completion starts
+    /// inside reasoning. Without `tools` no calls are parsed.
     pub fn new(format: Format, prompt: &str, tools: &[Tool]) -> Self {
         let state = if format.has_channels() {
             State::Channels(Harmony::default())
@@ -49,22 +49,22 @@ impl Parser {
         }
     }
 
-    /// Takes the next piece of text and returns what became certain.
+    /// Parses the next piece of text; returns the parts that can be classified.
     pub fn push(&mut self, text: &str) -> Vec<Part> {
         self.context.input.push(text);
         self.run()
     }
 
-    /// Returns what is left when the answer is complete.
+    /// Ends the output and returns the remaining parts.
     pub fn finish(&mut self) -> Vec<Part> {
-        // Everything that could be read was read, so an open call was cut off.
-        if self.context.is_open() {
-            if let State::Calls(reader) = &mut self.state {
-                reader.cut_off(&mut self.context);
+        // All complete input was parsed, so a current call is truncated.
+        if self.context.in_call() {
+            if let State::Calls(parser) = &mut self.state {
+                parser.flush_truncated(&mut self.context);
                 self.state = State::Content;
             }
             self.context.input.advance_to_end();
-            self.context.complete();
+            self.context.end_call();
         }
         self.context.input.end();
         self.run()
@@ -75,13 +75,13 @@ impl Parser {
         self.context.take_parts()
     }
 
-    /// Advances; false when that takes more text.
+    /// Advances; false if more input is needed.
     fn step(&mut self) -> bool {
         match &mut self.state {
             State::Reasoning(reasoning) => match reasoning.step(&mut self.context) {
-                Step::Again => true,
+                Step::Continue => true,
                 Step::NeedMoreInput => false,
-                Step::Close | Step::Broken => {
+                Step::Done | Step::Invalid => {
                     self.state = State::Start;
                     true
                 }
@@ -89,7 +89,7 @@ impl Parser {
             State::Start => self.start(),
             State::Content => self.content(),
             State::Calls(_) => self.calls(),
-            State::Between => {
+            State::AfterCalls => {
                 let _ = self.context.input.peek();
                 self.context.input.commit();
                 let more = self.context.input.rest().is_empty();
@@ -98,15 +98,15 @@ impl Parser {
                 }
                 !more
             }
-            State::Channels(channels) => channels.step(&mut self.context) == Step::Again,
+            State::Channels(channels) => channels.step(&mut self.context) == Step::Continue,
         }
     }
 
     fn start(&mut self) -> bool {
-        let bare = self.tools.and_then(formats::undelimited_start);
-        self.state = match (self.tools, bare, self.context.input.peek()) {
-            (Some(tools), Some(bare), Match::Found(next)) if next == bare => {
-                State::Calls(formats::undelimited_reader(tools))
+        let start = self.tools.and_then(formats::undelimited_start);
+        self.state = match (self.tools, start, self.context.input.peek()) {
+            (Some(tools), Some(start), Match::Found(next)) if next == start => {
+                State::Calls(formats::undelimited_parser(tools))
             }
             (_, Some(_), Match::Incomplete) => return false,
             _ => State::Content,
@@ -117,21 +117,21 @@ impl Parser {
     fn content(&mut self) -> bool {
         let Some(tools) = self.tools else {
             let rest = self.context.input.rest().len();
-            self.context.take_content(rest);
+            self.context.emit_content(rest);
             return false;
         };
-        let openings = formats::openings(tools);
+        let delimiters = formats::start_delimiters(tools);
         let rest = self.context.input.rest();
-        match self.context.input.find(openings) {
+        match self.context.input.find(delimiters) {
             Found::At { start, which } => {
-                // White space before a call is held with its marker: it is content only if there is no call.
+                // White space before the delimiter stays pending: it is content only if no call follows.
                 let text = rest[..start].trim_end().len();
                 if text > 0 {
-                    self.context.take_content(text);
+                    self.context.emit_content(text);
                 }
-                let marker = openings[which];
-                self.context.input.advance(start - text + marker.len());
-                self.state = State::Calls(formats::reader(tools, marker));
+                let delimiter = delimiters[which];
+                self.context.input.advance(start - text + delimiter.len());
+                self.state = State::Calls(formats::parser(tools, delimiter));
                 true
             }
             Found::Nowhere { safe } => {
@@ -142,7 +142,7 @@ impl Parser {
                     rest[..safe].trim_end().len()
                 };
                 if text > 0 || ended {
-                    self.context.take_content(text);
+                    self.context.emit_content(text);
                 }
                 self.context.input.advance(safe - text);
                 false
@@ -151,27 +151,27 @@ impl Parser {
     }
 
     fn calls(&mut self) -> bool {
-        let State::Calls(reader) = &mut self.state else {
+        let State::Calls(parser) = &mut self.state else {
             return true;
         };
-        match reader.step(&mut self.context) {
-            Step::Again => true,
+        match parser.step(&mut self.context) {
+            Step::Continue => true,
             Step::NeedMoreInput if !self.context.input.has_ended() => false,
             Step::NeedMoreInput => {
                 self.context.input.advance_to_end();
                 self.context.flush_as_content();
-                self.context.complete();
+                self.context.end_call();
                 self.state = State::Content;
                 false
             }
-            Step::Close => {
-                self.context.complete();
-                self.state = State::Between;
+            Step::Done => {
+                self.context.end_call();
+                self.state = State::AfterCalls;
                 true
             }
-            Step::Broken => {
+            Step::Invalid => {
                 self.context.flush_as_content();
-                self.context.complete();
+                self.context.end_call();
                 self.state = State::Content;
                 true
             }

@@ -1,24 +1,24 @@
-//! What an answer is made of.
+//! Parts of parsed output.
 
-/// A piece of an answer. Pieces of the same kind that follow each other belong together.
+/// A piece of parsed output. Consecutive pieces of the same kind belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
-    /// What the model says to itself.
+    /// Reasoning text.
     Reasoning(String),
-    /// What it says to the person.
+    /// Message text.
     Content(String),
-    /// A call begins.
+    /// The start of a tool call.
     ToolCall {
-        /// Place of the call in the answer, from 0.
+        /// Index of the call in the completion, from 0.
         index: usize,
         /// Name of one of the given tools.
         name: String,
     },
-    /// More of a call's arguments.
+    /// More arguments of a tool call.
     Arguments {
-        /// Place of the call in the answer.
+        /// Index of the call in the completion.
         index: usize,
-        /// A piece of JSON text.
+        /// JSON text to append.
         delta: String,
     },
 }

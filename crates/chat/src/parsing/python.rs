@@ -4,24 +4,24 @@ use serde::de::IgnoredAny;
 
 use crate::parsing::json::quote;
 
-/// How deep containers may nest.
-const DEEPEST: usize = 64;
+/// Deepest nesting of containers.
+const MAX_DEPTH: usize = 64;
 
 /// A literal as JSON text: strings, numbers, `True`, `False`, `None`, lists, tuples and dictionaries with strings or
-/// numbers as keys. JSON's own `true`, `false` and `null` are understood as well.
+/// numbers as keys. JSON's `true`, `false` and `null` are accepted, too.
 pub(crate) fn to_json(text: &str) -> Option<String> {
-    let mut reader = Reader { rest: text };
+    let mut parser = LiteralParser { rest: text };
     let mut out = String::new();
-    reader.value(&mut out, 0)?;
-    reader.skip_space();
-    reader.rest.is_empty().then_some(out)
+    parser.value(&mut out, 0)?;
+    parser.skip_space();
+    parser.rest.is_empty().then_some(out)
 }
 
-struct Reader<'a> {
+struct LiteralParser<'a> {
     rest: &'a str,
 }
 
-impl Reader<'_> {
+impl LiteralParser<'_> {
     fn skip_space(&mut self) {
         self.rest = self.rest.trim_start();
     }
@@ -38,7 +38,7 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, out: &mut String, depth: usize) -> Option<()> {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return None;
         }
         self.skip_space();
@@ -119,7 +119,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Strings that follow each other are one.
+    /// Adjacent strings are concatenated.
     fn strings(&mut self) -> Option<String> {
         let mut text = String::new();
         while self.rest.starts_with(['"', '\'']) {
@@ -153,7 +153,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What follows a backslash. An escape that Python does not know is kept as it stands.
+    /// The rest of an escape after the backslash. Escapes that Python does not know are kept.
     fn escape(&mut self, out: &mut String) -> Option<()> {
         let character = self.rest.chars().next()?;
         self.rest = &self.rest[character.len_utf8()..];
@@ -188,7 +188,7 @@ impl Reader<'_> {
         u32::from_str_radix(digits, 16).ok()
     }
 
-    /// A character of one or two escapes: nested values are often JSON, whose escapes come in pairs.
+    /// A character from one escape, or from a surrogate pair: nested values are often JSON.
     fn surrogates(&mut self, unit: u32) -> char {
         if let Some(character) = char::from_u32(unit) {
             return character;
@@ -210,7 +210,7 @@ impl Reader<'_> {
     }
 }
 
-/// A Python number as a JSON number, digit by digit.
+/// A Python number as a JSON number with the same digits.
 fn number(word: &str) -> Option<String> {
     let (sign, digits) = match word.strip_prefix('-') {
         Some(digits) => ("-", digits),
@@ -236,7 +236,7 @@ fn number(word: &str) -> Option<String> {
     is_number.then(|| format!("{sign}{digits}"))
 }
 
-/// Finds the end of a value that comes in pieces: a comma or a closing bracket that is not its own.
+/// Finds the end of a value incrementally: a comma or closing bracket outside of it.
 #[derive(Debug, Default)]
 pub(crate) struct ValueScanner {
     depth: usize,
@@ -247,15 +247,15 @@ pub(crate) struct ValueScanner {
 enum Quote {
     #[default]
     Outside,
-    /// Behind the first quotation mark.
-    Opened(char),
-    /// Behind the second: an empty string, or a third follows.
+    /// After the first quotation mark.
+    Once(char),
+    /// After the second: an empty string, or a third one follows.
     Twice(char),
     Inside {
         mark: char,
         escaped: bool,
     },
-    /// Inside three marks, `closing` of which have come again.
+    /// In a triple-quoted string; `closing` counts the closing marks so far.
     Triple {
         mark: char,
         escaped: bool,
@@ -267,7 +267,7 @@ impl ValueScanner {
     /// Whether the next character belongs to the value.
     pub fn feed(&mut self, character: char) -> bool {
         self.quote = match self.quote {
-            Quote::Opened(mark) if character == mark => Quote::Twice(mark),
+            Quote::Once(mark) if character == mark => Quote::Twice(mark),
             Quote::Twice(mark) if character == mark => Quote::Triple {
                 mark,
                 escaped: false,
@@ -281,7 +281,7 @@ impl ValueScanner {
                 escaped: false,
             },
             Quote::Inside { mark, .. } if character == mark => Quote::Outside,
-            Quote::Opened(mark) | Quote::Inside { mark, .. } => Quote::inside(mark, character),
+            Quote::Once(mark) | Quote::Inside { mark, .. } => Quote::inside(mark, character),
             Quote::Triple {
                 mark,
                 escaped,
@@ -300,7 +300,7 @@ impl ValueScanner {
                 },
             },
             Quote::Outside | Quote::Twice(_) => match character {
-                '"' | '\'' => Quote::Opened(character),
+                '"' | '\'' => Quote::Once(character),
                 '(' | '[' | '{' => {
                     self.depth += 1;
                     Quote::Outside
@@ -335,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn literals_become_json() {
+    fn to_json_converts_literals() {
         for (python, json) in [
             (r"'it\'s'", r#""it's""#),
             (r#""a\n\t\x41\u00fc""#, r#""a\n\tAü""#),
@@ -366,12 +366,12 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_refused() {
+    fn to_json_rejects_deep_nesting() {
         assert_eq!(to_json(&"[".repeat(100_000)), None);
     }
 
     #[test]
-    fn a_value_ends_at_a_foreign_comma_or_bracket() {
+    fn scanner_stops_at_a_comma_or_bracket_outside_the_value() {
         for (text, value) in [
             ("'a,b', c=1", "'a,b'"),
             ("[1, (2)], x", "[1, (2)]"),
@@ -391,12 +391,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn anything_is_survived(text in any::<String>()) {
+        fn to_json_does_not_panic(text in any::<String>()) {
             let _ = to_json(&text);
         }
 
         #[test]
-        fn json_strings_are_read(text in any::<String>()) {
+        fn to_json_reads_json_strings(text in any::<String>()) {
             let json = to_json(&quote(&text)).unwrap();
             prop_assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), Value::from(text));
         }

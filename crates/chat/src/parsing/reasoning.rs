@@ -1,18 +1,18 @@
 //! Reasoning between tags.
 //!
-//! A model thinks at most once, before it answers: an opening tag counts only while nothing but white space has come, so
-//! an answer that talks about `<think>` is left alone. White space around the reasoning belongs to neither part.
+//! There is at most one reasoning block, at the start of the output: an opening tag counts only if nothing but white space
+//! precedes it, so content that mentions `<think>` is not affected. White space around the block is dropped.
 
 use crate::parsing::context::{Context, Step};
+use crate::parsing::delimiter::Found;
 use crate::parsing::format::{Format, ReasoningFormat};
-use crate::parsing::marker::Found;
 
-/// What stands around the reasoning of a model.
+/// The tags around reasoning.
 #[derive(Debug)]
 pub(crate) struct Tags {
     pub open: &'static str,
     pub close: &'static str,
-    /// What of them may be a token of its own.
+    /// The parts of the tags that may be special tokens.
     pub delimiters: [&'static str; 2],
 }
 
@@ -38,7 +38,7 @@ const TAGS: [Tags; 6] = [
 ];
 
 impl ReasoningFormat {
-    /// The tags in question; none where channels take their place.
+    /// The tags of the format; none for channels.
     pub(crate) fn tags(self) -> &'static [Tags] {
         match self {
             Self::Think => &TAGS[0..1],
@@ -53,8 +53,13 @@ impl ReasoningFormat {
     }
 }
 
-/// The tag that will end the reasoning which a prompt leaves open, if it ends by opening some, as the templates of some
-/// models do: what the model writes up to there is not yet the answer.
+/// The opening tags of all formats.
+pub(crate) fn opening_tags() -> impl Iterator<Item = &'static str> {
+    TAGS.iter().map(|tags| tags.open)
+}
+
+/// The closing tag of reasoning that the prompt leaves open. The chat templates of some models end with an opening tag; the
+/// completion then starts inside reasoning.
 pub fn open_reasoning_end(prompt: &str) -> Option<&'static str> {
     let prompt = prompt.trim_end();
     TAGS.iter()
@@ -62,31 +67,31 @@ pub fn open_reasoning_end(prompt: &str) -> Option<&'static str> {
         .map(|tags| tags.close)
 }
 
-/// Where an answer is, as far as reasoning goes.
+/// The position of a completion relative to its reasoning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Reasoning may still begin.
+    /// Reasoning may still start.
     Before,
-    /// The model reasons; this tag ends it.
+    /// Inside reasoning.
     Inside {
-        /// The tag.
+        /// The closing tag.
         close: &'static str,
     },
-    /// The content has begun.
+    /// After the reasoning, or the output started without any.
     Content,
 }
 
-/// Follows an answer and tells whether the model still reasons.
+/// Tracks the [`Phase`] of a completion.
 #[derive(Debug, Clone)]
 pub struct ReasoningTracker {
     tags: &'static [Tags],
     phase: Phase,
-    /// What a tag may begin in.
+    /// Text that may contain the start of a tag.
     text: String,
 }
 
 impl ReasoningTracker {
-    /// Watches the answer to `prompt`, which may leave some reasoning open. `None` without tags around the reasoning.
+    /// Tracks the completion of `prompt`, which may leave reasoning open. `None` if the format has no tags.
     pub fn new(format: Format, prompt: &str) -> Option<Self> {
         let tags = format.reasoning?.tags();
         let open = open_reasoning_end(prompt);
@@ -97,12 +102,12 @@ impl ReasoningTracker {
         })
     }
 
-    /// Where the answer is.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// Takes the next piece of the answer, special tokens included.
+    /// Adds the next piece of the output, special tokens included.
     pub fn push(&mut self, text: &str) -> Phase {
         self.text.push_str(text);
         if self.phase == Phase::Before {
@@ -118,7 +123,7 @@ impl ReasoningTracker {
             if self.text.contains(close) {
                 self.phase = Phase::Content;
             }
-            // Enough for a tag that has begun.
+            // Enough for a partial tag.
             let mut keep = self.text.len().saturating_sub(close.len());
             while !self.text.is_char_boundary(keep) {
                 keep += 1;
@@ -133,13 +138,15 @@ impl ReasoningTracker {
 enum State {
     /// Only white space so far; an opening tag may follow.
     Start,
-    /// Inside the block that this tag closes.
-    Inside { close: &'static str, started: bool },
+    Inside {
+        close: &'static str,
+        started: bool,
+    },
     /// After the block; white space is dropped until the content starts.
     AfterReasoning,
 }
 
-/// Reads the reasoning at the beginning of an answer.
+/// Parses the reasoning at the start of the output.
 #[derive(Debug)]
 pub(crate) struct Reasoning {
     tags: &'static [Tags],
@@ -158,7 +165,7 @@ impl Reasoning {
         }
     }
 
-    /// Advances; `Close` when the answer begins.
+    /// Advances; `Done` when the content starts.
     pub fn step(&mut self, context: &mut Context) -> Step {
         match self.state {
             State::Start => self.start(context),
@@ -169,7 +176,7 @@ impl Reasoning {
                 if context.input.rest().is_empty() && !context.input.has_ended() {
                     Step::NeedMoreInput
                 } else {
-                    Step::Close
+                    Step::Done
                 }
             }
         }
@@ -185,13 +192,13 @@ impl Reasoning {
                 close: tags.close,
                 started: false,
             };
-            return Step::Again;
+            return Step::Continue;
         }
         let may_open = self.tags.iter().any(|tags| tags.open.starts_with(text));
         if may_open && !context.input.has_ended() {
             return Step::NeedMoreInput;
         }
-        Step::Close
+        Step::Done
     }
 
     fn inside(&mut self, context: &mut Context, close: &'static str, started: bool) -> Step {
@@ -204,18 +211,18 @@ impl Reasoning {
             Found::At { start, .. } => {
                 let text = rest[..start].trim_end().len();
                 if text > 0 {
-                    context.take_reasoning(text);
+                    context.emit_reasoning(text);
                 }
                 context.input.advance(start - text + close.len());
                 context.input.commit();
                 self.state = State::AfterReasoning;
-                Step::Again
+                Step::Continue
             }
             Found::Nowhere { safe } => {
-                // White space is held back as well: before the closing tag it is dropped.
+                // Trailing white space stays pending: before the closing tag it is dropped.
                 let text = rest[..safe].trim_end().len();
                 if text > 0 {
-                    context.take_reasoning(text);
+                    context.emit_reasoning(text);
                 }
                 context.input.advance(safe - text);
                 self.state = State::Inside {
@@ -225,7 +232,7 @@ impl Reasoning {
                 if context.input.has_ended() {
                     context.input.advance_to_end();
                     context.input.commit();
-                    return Step::Close;
+                    return Step::Done;
                 }
                 Step::NeedMoreInput
             }
@@ -243,17 +250,17 @@ mod tests {
     };
     const INSIDE: Phase = Phase::Inside { close: "</think>" };
 
-    fn phases(prompt: &str, answer: &str) -> Vec<Phase> {
-        let mut watch = ReasoningTracker::new(THINK, prompt).unwrap();
-        let mut phases = vec![watch.phase()];
-        for piece in answer.split_inclusive('|') {
-            phases.push(watch.push(&piece.replace('|', "")));
+    fn phases(prompt: &str, output: &str) -> Vec<Phase> {
+        let mut tracker = ReasoningTracker::new(THINK, prompt).unwrap();
+        let mut phases = vec![tracker.phase()];
+        for piece in output.split_inclusive('|') {
+            phases.push(tracker.push(&piece.replace('|', "")));
         }
         phases
     }
 
     #[test]
-    fn a_watch_knows_when_reasoning_begins_and_ends() {
+    fn tracker_finds_start_and_end_of_reasoning() {
         assert_eq!(
             phases("", "\n<thi|nk>Hm|m, ä</th|ink|>Yes"),
             [
@@ -273,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_and_plain_answers_are_not_watched() {
+    fn tracker_needs_reasoning_tags() {
         for reasoning in [None, Some(ReasoningFormat::Harmony)] {
             let format = Format {
                 tools: None,

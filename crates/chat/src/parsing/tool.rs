@@ -1,4 +1,4 @@
-//! What a model may call.
+//! Tools.
 
 use serde_json::Value;
 
@@ -7,12 +7,12 @@ use serde_json::Value;
 pub struct Tool {
     /// Its name.
     pub name: String,
-    /// JSON schema of its arguments. Anything but an object accepts every argument.
+    /// JSON schema of its arguments; if it is not an object, any arguments are accepted.
     pub parameters: Value,
 }
 
 impl Tool {
-    /// Schemas of the arguments by name, in the schema's order.
+    /// Schemas of the arguments by name, in the order of the schema.
     pub(crate) fn properties(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.parameters["properties"]
             .as_object()

@@ -1,4 +1,4 @@
-//! Argument values that a model wrote as plain text, turned into JSON by the type their schema asks for.
+//! Conversion of plain-text argument values to JSON, by the types that their schema allows.
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub(crate) struct Types {
     array: bool,
 }
 
-/// A value that holds others.
+/// A type that contains other values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Container {
     Array,
@@ -25,7 +25,7 @@ pub(crate) enum Container {
 }
 
 impl Types {
-    /// Those that `schema` names, directly, in alternatives, or by listing values. None if it names none.
+    /// The types of `type`, `enum`, `const`, `anyOf`, `oneOf` and `allOf` in `schema`; none if it has none of them.
     pub fn of(schema: Option<&Value>) -> Self {
         let mut types = Self::default();
         if let Some(schema) = schema {
@@ -34,8 +34,8 @@ impl Types {
         types
     }
 
-    /// Whether nothing but a string is allowed.
-    pub fn is_text(self) -> bool {
+    /// Whether only strings are allowed.
+    pub fn is_string(self) -> bool {
         self.string
             && self
                 == Self {
@@ -44,12 +44,12 @@ impl Types {
                 }
     }
 
-    /// Whether a string is among the types.
-    pub fn has_text(self) -> bool {
+    /// Whether strings are allowed.
+    pub fn allows_string(self) -> bool {
         self.string
     }
 
-    /// Whether nothing but a truth value is allowed.
+    /// Whether only booleans are allowed.
     pub fn is_boolean(self) -> bool {
         self == Self {
             boolean: true,
@@ -57,12 +57,12 @@ impl Types {
         }
     }
 
-    /// Whether only numbers, truth values and null are allowed.
+    /// Whether only numbers, booleans and null are allowed.
     pub fn is_scalar(self) -> bool {
         self != Self::default() && !(self.string || self.object || self.array)
     }
 
-    /// The kind of container, if nothing but such is allowed.
+    /// The container type, if only this type is allowed.
     pub fn container(self) -> Option<Container> {
         let none = Self::default();
         if self
@@ -85,8 +85,8 @@ impl Types {
     }
 
     fn collect(&mut self, schema: &Value, depth: usize) {
-        const DEEPEST: usize = 8;
-        if depth > DEEPEST {
+        const MAX_DEPTH: usize = 8;
+        if depth > MAX_DEPTH {
             return;
         }
         match &schema["type"] {
@@ -133,10 +133,10 @@ impl Types {
         }
     }
 
-    /// Whether JSON text is of one of the types, or of any where there are none.
+    /// Whether JSON text has one of the types; without types, anything but a string.
     fn allow(self, json: &str) -> bool {
         if self == Self::default() {
-            // Without a type, text in quotes is as likely meant with its quotes.
+            // Without a type, quotes are kept as a part of the text.
             return !json.starts_with('"');
         }
         match json.chars().next() {
@@ -150,9 +150,10 @@ impl Types {
     }
 }
 
-/// `text` as JSON: as it stands if it is JSON of a type that fits, else as Python writes such a value, else a string.
+/// `text` as JSON: unchanged if it is JSON of an allowed type, else parsed as a Python literal of an allowed type, else a
+/// string.
 pub(crate) fn from_text(text: &str, types: Types) -> String {
-    if types.is_text() {
+    if types.is_string() {
         return quote(text);
     }
     let trimmed = text.trim();
@@ -161,16 +162,16 @@ pub(crate) fn from_text(text: &str, types: Types) -> String {
     } else {
         python::to_json(trimmed)
     };
-    // A string among other types is written without quotes.
+    // Models write strings without quotes if other types are allowed, too.
     let fits = |json: &String| !json.starts_with('"') && types.allow(json);
     literal.filter(fits).unwrap_or_else(|| quote(text))
 }
 
-/// `text` as JSON, where strings are written with quotes: what is no literal is a string nevertheless.
+/// A Python literal as JSON; a string if it is not a literal.
 pub(crate) fn from_python(text: &str, types: Types) -> String {
     let trimmed = text.trim();
     match python::to_json(trimmed) {
-        Some(json) if !types.is_text() || json.starts_with('"') => json,
+        Some(json) if !types.is_string() || json.starts_with('"') => json,
         _ => quote(trimmed),
     }
 }
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_stay_strings() {
+    fn from_text_keeps_strings() {
         assert_eq!(text("42", json!({"type": "string"})), "\"42\"");
         assert_eq!(
             text("  a\n\"b\" ", json!({"type": "string"})),
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn other_types_are_read() {
+    fn from_text_parses_other_types() {
         assert_eq!(text(" 3 ", json!({"type": "integer"})), "3");
         assert_eq!(
             text("12345678901234567890.5", json!({"type": "number"})),
@@ -220,13 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_a_string() {
+    fn from_text_falls_back_to_a_string() {
         assert_eq!(text("many", json!({"type": "integer"})), "\"many\"");
         assert_eq!(text("{broken", json!({"type": "object"})), "\"{broken\"");
     }
 
     #[test]
-    fn unknown_types_are_guessed() {
+    fn from_text_guesses_without_a_type() {
         assert_eq!(text("5", json!({})), "5");
         assert_eq!(text("{\"a\": 1}", json!({})), "{\"a\": 1}");
         assert_eq!(text("\"quoted\"", json!({})), "\"\\\"quoted\\\"\"");
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn python_values_keep_their_types() {
+    fn from_python_keeps_types() {
         let string = Types::of(Some(&json!({"type": "string"})));
         assert_eq!(from_python("'x'", string), "\"x\"");
         assert_eq!(from_python("8001", string), "\"8001\"");

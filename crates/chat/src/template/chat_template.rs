@@ -1,4 +1,4 @@
-//! A checkpoint's chat templates, ready to render.
+//! The chat templates of a checkpoint.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -9,25 +9,16 @@ use jiff::civil::DateTime;
 use minijinja::{Environment, Error};
 use serde_json::{Map, Value};
 
-use super::environment::{Refusal, environment};
+use super::environment::{RaisedException, environment};
 use super::error::TemplateError;
 use super::loading::{self, DEFAULT};
 use super::messages::{Continuation, normalize};
 use super::{python, source};
+use crate::parsing::opening_tags;
 use mlxm_engine::text::{SpecialTokens, Tokenizer};
 
-/// The template that wins when tools are given and a checkpoint has it.
+/// The template that is preferred with tools.
 const TOOL_USE: &str = "tool_use";
-
-/// Tags that open a block of reasoning.
-const THINKING: [&str; 6] = [
-    "<think>",
-    "<think:opensource>",
-    "<seed:think>",
-    "[THINK]",
-    "<|START_THINKING|>",
-    "<|channel>thought",
-];
 
 /// The chat templates of one checkpoint. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -37,22 +28,22 @@ pub struct ChatTemplate {
     special_tokens: SpecialTokens,
 }
 
-/// What to render beside the messages.
+/// What to render in addition to the messages.
 #[derive(Debug, Clone, Default)]
 pub struct RenderOptions {
-    /// Tools the model may call, as JSON schemas in OpenAI's form.
+    /// Tools that the model may call, in OpenAI's format.
     pub tools: Option<Vec<Value>>,
-    /// Documents for templates that answer from documents.
+    /// Documents for templates that support retrieval.
     pub documents: Option<Vec<Value>>,
-    /// End with the header of the assistant's answer.
+    /// End with the header of the assistant's message.
     pub add_generation_prompt: bool,
-    /// Leave the last message open for the model to go on with it. Excludes `add_generation_prompt`.
+    /// Leave the last message open so that the model continues it. Excludes `add_generation_prompt`.
     pub continue_final_message: bool,
-    /// Further variables for the template, such as `enable_thinking`. They win over special tokens of the same name.
+    /// Further variables of the template, such as `enable_thinking`. They override special tokens of the same name.
     pub kwargs: Map<String, Value>,
-    /// Which of several templates; by default `tool_use` when there are tools, else `default`.
+    /// Which of several templates; by default `tool_use` if there are tools, else `default`.
     pub template_name: Option<String>,
-    /// The time `strftime_now` tells; by default the local time.
+    /// The time of `strftime_now`; by default the local time.
     pub now: Option<DateTime>,
 }
 
@@ -61,7 +52,7 @@ impl ChatTemplate {
     /// `chat_template` in tokenizer_config.json, else chat_template.json.
     ///
     /// # Errors
-    /// [`TemplateError::Missing`] when there is none, [`TemplateError::Syntax`] when one is not Jinja.
+    /// [`TemplateError::Missing`] if there is none, [`TemplateError::Syntax`] if one is not valid Jinja.
     pub fn from_dir(
         directory: impl AsRef<Path>,
         special_tokens: &SpecialTokens,
@@ -69,10 +60,10 @@ impl ChatTemplate {
         Self::new(loading::load(directory.as_ref())?, special_tokens)
     }
 
-    /// Takes a template given as text in place of the checkpoint's.
+    /// A template from its source.
     ///
     /// # Errors
-    /// [`TemplateError::Syntax`] when it is not Jinja.
+    /// [`TemplateError::Syntax`] if it is not valid Jinja.
     pub fn from_source(
         source: impl Into<String>,
         special_tokens: &SpecialTokens,
@@ -109,8 +100,8 @@ impl ChatTemplate {
     /// (`tool_calls`, `reasoning_content`, ...).
     ///
     /// # Errors
-    /// [`TemplateError::Refused`] when the template raises an exception of its own, [`TemplateError::Render`] when it
-    /// fails, both with the line.
+    /// [`TemplateError::Raised`] if the template calls `raise_exception`, [`TemplateError::Render`] if rendering fails; both
+    /// contain the line.
     pub fn render(
         &self,
         messages: &[Value],
@@ -120,9 +111,7 @@ impl ChatTemplate {
         let mut messages = normalize(messages)?;
         if options.continue_final_message && options.add_generation_prompt {
             return Err(TemplateError::Conversation(
-                "a final message cannot be continued and followed by a new one: set one of \
-                 continue_final_message and add_generation_prompt"
-                    .to_owned(),
+                "continue_final_message and add_generation_prompt exclude each other".to_owned(),
             ));
         }
         let continuation = if options.continue_final_message {
@@ -142,7 +131,7 @@ impl ChatTemplate {
         }
     }
 
-    /// The prompt as token ids. Nothing is added to what the template writes: a BOS is there once if it writes one.
+    /// The prompt as token ids. No special tokens are added: a BOS token occurs only if the template writes it.
     ///
     /// # Errors
     /// As [`render`](Self::render), and [`TemplateError::Tokenizer`].
@@ -155,18 +144,18 @@ impl ChatTemplate {
         Ok(tokenizer.encode(&self.render(messages, options)?, false)?)
     }
 
-    /// Whether tools reach the model: some template of the checkpoint reads them.
+    /// Whether a template of the checkpoint reads `tools`.
     pub fn supports_tools(&self) -> bool {
         self.sources.contains_key(TOOL_USE) || self.reads("tools")
     }
 
-    /// Whether the model reasons before it answers: its template switches that, or writes the tags.
+    /// Whether a template reads `enable_thinking` or contains a reasoning tag.
     pub fn supports_thinking(&self) -> bool {
         self.reads("enable_thinking")
             || self
                 .sources
                 .values()
-                .any(|text| THINKING.iter().any(|open| text.contains(open)))
+                .any(|text| opening_tags().any(|tag| text.contains(tag)))
     }
 
     /// The names of the templates.
@@ -174,7 +163,7 @@ impl ChatTemplate {
         self.sources.keys().map(String::as_str)
     }
 
-    /// The source of one template, as its author wrote it.
+    /// The original source of a template.
     pub fn source(&self, name: &str) -> Option<&str> {
         self.sources.get(name).map(String::as_str)
     }
@@ -237,8 +226,8 @@ fn render_error(name: &str, error: &Error) -> TemplateError {
     let line = error.line().unwrap_or(1);
     let mut source = error.source();
     while let Some(inner) = source {
-        if let Some(Refusal(message)) = inner.downcast_ref() {
-            return TemplateError::Refused {
+        if let Some(RaisedException(message)) = inner.downcast_ref() {
+            return TemplateError::Raised {
                 name,
                 line,
                 message: message.clone(),

@@ -9,17 +9,17 @@ use minijinja_contrib::globals;
 
 use super::{filters, python};
 
-/// What a template said with `raise_exception`, carried as the source of the error.
+/// The message of `raise_exception`, as the source of an error.
 #[derive(Debug)]
-pub(super) struct Refusal(pub(super) String);
+pub(super) struct RaisedException(pub(super) String);
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RaisedException {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for RaisedException {}
 
 /// An environment without templates.
 pub(super) fn environment() -> Result<Environment<'static>, Error> {
@@ -57,14 +57,15 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
 
 fn raise_exception(message: &Value) -> Result<Value, Error> {
     let message = python::to_text(message);
-    Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Refusal(message)))
+    Err(Error::new(ErrorKind::InvalidOperation, message.clone())
+        .with_source(RaisedException(message)))
 }
 
 fn range(start: isize, stop: Option<isize>, step: Option<isize>) -> Result<Value, Error> {
-    // Far beyond what the range itself is limited to, and far from overflowing when it is computed.
-    const FARTHEST: isize = 1 << 40;
+    // Much larger than minijinja's limit, and small enough that its computation does not overflow.
+    const MAX_BOUND: isize = 1 << 40;
     for bound in [Some(start), stop, step].into_iter().flatten() {
-        if bound.unsigned_abs() > FARTHEST.unsigned_abs() {
+        if bound.unsigned_abs() > MAX_BOUND.unsigned_abs() {
             return Err(Error::new(
                 ErrorKind::InvalidOperation,
                 "the range is too large",
@@ -93,11 +94,11 @@ fn dict(start: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
     Ok(Value::from_pairs(entries))
 }
 
-/// Whatever has a length and items: also strings, dicts and undefined, as in Python.
+/// Values with a length and items, including strings, dicts and undefined, as in Python.
 fn is_sequence(value: &Value) -> bool {
     match value.kind() {
         ValueKind::Undefined | ValueKind::String | ValueKind::Map | ValueKind::Seq => true,
-        // Sums of lists, which minijinja keeps apart.
+        // Concatenated lists are iterables in minijinja.
         ValueKind::Iterable => value.len().is_some(),
         _ => false,
     }
@@ -115,8 +116,8 @@ fn is_iterable(value: &Value) -> bool {
 }
 
 fn is_callable(value: &Value) -> bool {
-    // Functions and methods are what minijinja has no kind for; a macro looks like a map. Undefined can be called in
-    // Jinja, to fail.
+    // Functions and methods have no kind of their own in minijinja, and macros are maps. Undefined is callable in Jinja, but
+    // the call fails.
     matches!(value.kind(), ValueKind::Plain | ValueKind::Undefined)
         || value
             .as_object()

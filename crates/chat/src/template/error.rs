@@ -2,28 +2,28 @@ use std::path::PathBuf;
 
 use mlxm_engine::text::TokenizerError;
 
-/// Why a conversation could not be turned into a prompt.
+/// Why a conversation cannot be rendered to a prompt.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// The checkpoint has no chat template: it is a base model, or the template was left behind when converting.
+    /// The checkpoint has no chat template: it is a base model, or the conversion did not copy the template.
     #[error(
         "no chat template in {}: neither chat_template.jinja, nor `chat_template` in tokenizer_config.json, nor \
-         chat_template.json. Give a template of your own, or complete plain text instead of chatting",
+         chat_template.json. Provide a template, or complete plain text instead",
         directory.display()
     )]
     Missing {
-        /// The directory looked into.
+        /// The directory of the checkpoint.
         directory: PathBuf,
     },
-    /// A file is there but cannot be read.
+    /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file that should hold a template does not.
+    /// A file has an invalid `chat_template`.
     #[error("{} is not valid: {reason}", path.display())]
     Invalid {
         /// The file.
@@ -31,50 +31,50 @@ pub enum TemplateError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The template is not Jinja.
+    /// The template is not valid Jinja.
     #[error("chat template `{name}`, line {line}: {reason}")]
     Syntax {
-        /// Which of the checkpoint's templates.
+        /// Name of the template.
         name: String,
         /// Line in the template, from 1.
         line: usize,
-        /// What the parser says.
+        /// The parser's message.
         reason: String,
     },
-    /// The template itself refuses the conversation, by `raise_exception`.
+    /// The template rejects the conversation with `raise_exception`.
     #[error(
-        "the chat template refuses this conversation: {message} (template `{name}`, line {line})"
+        "the chat template rejects this conversation: {message} (template `{name}`, line {line})"
     )]
-    Refused {
-        /// Which of the checkpoint's templates.
+    Raised {
+        /// Name of the template.
         name: String,
         /// Line in the template, from 1.
         line: usize,
-        /// What the template's author says.
+        /// The message of the template.
         message: String,
     },
-    /// The template failed while it ran.
+    /// Rendering fails.
     #[error("chat template `{name}` failed at line {line}: {reason}")]
     Render {
-        /// Which of the checkpoint's templates.
+        /// Name of the template.
         name: String,
         /// Line in the template, from 1.
         line: usize,
         /// What went wrong.
         reason: String,
     },
-    /// The checkpoint has several templates and none by this name.
+    /// The checkpoint has no template of this name.
     #[error("no chat template named `{name}`; this model has {}", known.join(", "))]
     UnknownName {
-        /// The name asked for; `default` when none was.
+        /// The requested name, or `default`.
         name: String,
-        /// The names there are.
+        /// The names of the templates.
         known: Vec<String>,
     },
-    /// The conversation cannot be rendered as asked.
+    /// The messages or options are invalid.
     #[error("{0}")]
     Conversation(String),
-    /// The rendered prompt could not be encoded.
+    /// The rendered prompt cannot be tokenized.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
 }

@@ -1,4 +1,4 @@
-//! Filters that take other arguments in Python, or make other text of values.
+//! Filters whose arguments or text output differ between minijinja and Python.
 
 use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
@@ -26,7 +26,7 @@ pub(super) fn add_filters(environment: &mut Environment) {
     environment.add_filter("slice", slice);
 }
 
-/// An argument by position or by name. Marks the name as known.
+/// A positional or keyword argument. Marks the keyword as used.
 fn argument(
     positional: Option<Value>,
     kwargs: &Kwargs,
@@ -155,7 +155,7 @@ fn indent(
     let first = is_true(argument(first, &kwargs, "first")?);
     let blank = is_true(argument(blank, &kwargs, "blank")?);
     kwargs.assert_all_used()?;
-    // The added line break makes a text that ends with one keep it.
+    // The additional line break preserves one at the end of the text.
     let text = python::to_text(value) + "\n";
     let mut out = String::new();
     for (index, line) in python::lines(&text).into_iter().enumerate() {
@@ -195,7 +195,7 @@ fn replace(
     })
 }
 
-/// `int(value, default=0, base=10)`: the default is for what is no number.
+/// `int(value, default=0, base=10)`: the default is used if the value is not a number.
 fn to_int(
     value: &Value,
     default: Option<Value>,
@@ -252,7 +252,7 @@ fn batch(state: &State, value: Value, count: Value, fill: Option<Value>) -> Resu
     minijinja::filters::batch(state, value, count.try_into()?, fill)
 }
 
-/// Cuts a list into so many lists.
+/// Divides a list into `count` lists.
 fn slice(state: &State, value: Value, count: Value, fill: Option<Value>) -> Result<Value, Error> {
     python::check_count("a slicing", &count)?;
     minijinja::filters::slice(state, value, count.try_into()?, fill)

@@ -1,4 +1,4 @@
-//! Where checkpoints keep their chat templates.
+//! Loading the chat templates of a checkpoint.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::TemplateError;
 
-/// The name of the template that is used when none is asked for.
+/// The name of the default template.
 pub(super) const DEFAULT: &str = "default";
 
-/// Template sources by name, from the first place that has any: template files, tokenizer_config.json,
+/// Template sources by name, from the first of these that has any: template files, tokenizer_config.json,
 /// chat_template.json.
 pub(super) fn load(directory: &Path) -> Result<BTreeMap<String, String>, TemplateError> {
     let mut sources = BTreeMap::new();

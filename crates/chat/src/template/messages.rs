@@ -1,20 +1,20 @@
-//! A conversation as `transformers` hands it to a template.
+//! Messages in the form that `transformers` passes to templates.
 
 use serde_json::{Map, Value};
 
 use super::TemplateError;
 
-/// Names under which clients send a message's reasoning. Templates read the first, gpt-oss the second.
+/// Fields in which clients send the reasoning of a message. Templates read the first, gpt-oss the second.
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
-/// Marks where the last message ends in the rendered text. The trailing space tells whether the template trims.
+/// Marks the end of the last message in the rendered text. Whether the trailing space is kept shows whether the template trims.
 const CONTINUE_MARK: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
 
-/// Leaves out fields that are null, which many templates would print, and gives reasoning the names templates read.
+/// Removes null fields, which many templates would print, and adds reasoning under the names that templates read.
 pub(super) fn normalize(messages: &[Value]) -> Result<Vec<Map<String, Value>>, TemplateError> {
     if messages.is_empty() {
         return Err(TemplateError::Conversation(
-            "the conversation is empty; give at least one message".to_owned(),
+            "there are no messages; at least one is required".to_owned(),
         ));
     }
     messages
@@ -46,14 +46,14 @@ pub(super) fn normalize(messages: &[Value]) -> Result<Vec<Map<String, Value>>, T
         .collect()
 }
 
-/// A last message that the model is to continue.
+/// The last message, if the model continues it.
 #[derive(Debug)]
 pub(super) struct Continuation {
     text: String,
 }
 
 impl Continuation {
-    /// Marks the end of the last message's text.
+    /// Appends the mark to the text of the last message.
     pub(super) fn mark(messages: &mut [Map<String, Value>]) -> Result<Self, TemplateError> {
         let last = messages
             .last_mut()
@@ -81,7 +81,7 @@ impl Continuation {
         Ok(continuation)
     }
 
-    /// Cuts the rendered prompt where the last message ends.
+    /// Truncates the rendered prompt after the last message.
     pub(super) fn cut(&self, mut rendered: String) -> Result<String, TemplateError> {
         let mark = CONTINUE_MARK.trim_end();
         let position = rendered
@@ -89,7 +89,8 @@ impl Continuation {
             .filter(|_| rendered.contains(self.text.trim()));
         let Some(position) = position else {
             return Err(TemplateError::Conversation(
-                "the last message cannot be continued: the chat template does not show its text as it is".to_owned(),
+                "the last message cannot be continued: the chat template modifies its text"
+                    .to_owned(),
             ));
         };
         let keeps_space = rendered[position..].starts_with(CONTINUE_MARK);

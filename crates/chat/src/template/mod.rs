@@ -1,8 +1,8 @@
-//! Conversations to prompts: renders the chat templates of Hugging Face checkpoints to the same text as `transformers`.
+//! Chat templates: renders those of Hugging Face checkpoints to the same text as `transformers`.
 //!
-//! Templates are written for Jinja in Python, with Python values. minijinja is the interpreter; what it does not share
-//! with Python (how values print, the methods of strings and dicts, slices, `json.dumps`) is supplied here. Templates
-//! come from strangers: they see plain data, and can neither change it nor reach anything else.
+//! Templates are written for Jinja in Python. minijinja is the interpreter; this module adds the semantics of Python that it
+//! lacks (string conversion, methods of strings and dicts, slices, `json.dumps`). Templates are untrusted: they have read-only
+//! access to plain data and to nothing else.
 
 mod chat_template;
 mod environment;

@@ -1,11 +1,11 @@
-//! Answers of the engine on the committed checkpoints, whose weights are random: they say anything.
+//! Constrained generation with the committed checkpoints, whose weights are random.
 
 use mlxm_chat::constraint::{Compiler, Grammar};
 use mlxm_engine::sampling::SamplingParams;
 use mlxm_engine::{Engine, Event, Generation, LoadOptions, Request};
 use serde_json::{Value, json};
 
-use crate::support::{fault, golden};
+use crate::support::{golden, violation};
 
 fn load(name: &str) -> Engine {
     let options = LoadOptions {
@@ -17,15 +17,14 @@ fn load(name: &str) -> Engine {
     Engine::load(golden(name), &options).unwrap()
 }
 
-struct Answer {
+struct Output {
     tokens: Vec<u32>,
     text: String,
     reason: &'static str,
 }
 
-/// Reads the events as they come; each piece joins the text.
-fn read(generation: Generation) -> Answer {
-    let mut answer = Answer {
+fn collect(generation: Generation) -> Output {
+    let mut output = Output {
         tokens: Vec::new(),
         text: String::new(),
         reason: "",
@@ -33,16 +32,16 @@ fn read(generation: Generation) -> Answer {
     for event in generation {
         match event.unwrap() {
             Event::Token(token) => {
-                answer.tokens.push(token.id);
-                answer.text.push_str(&token.text);
+                output.tokens.push(token.id);
+                output.text.push_str(&token.text);
             }
-            Event::Finished(end) => {
-                answer.text.push_str(&end.text);
-                answer.reason = end.reason.as_str();
+            Event::Finished(finished) => {
+                output.text.push_str(&finished.text);
+                output.reason = finished.reason.as_str();
             }
         }
     }
-    answer
+    output
 }
 
 fn schemas() -> Vec<Value> {
@@ -61,7 +60,7 @@ fn schemas() -> Vec<Value> {
 }
 
 #[test]
-fn answers_fulfil_their_schema_alone_and_in_a_crowd() {
+fn output_matches_its_schema_alone_and_in_a_batch() {
     for name in ["llama-4bit", "llama-f16"] {
         let engine = load(name);
         let compiler = Compiler::for_engine(&engine);
@@ -88,24 +87,24 @@ fn answers_fulfil_their_schema_alone_and_in_a_crowd() {
                 (request, schema)
             })
             .collect();
-        let alone: Vec<Answer> = requests
+        let alone: Vec<Output> = requests
             .iter()
-            .map(|(request, _)| read(engine.submit(request.clone()).unwrap()))
+            .map(|(request, _)| collect(engine.submit(request.clone()).unwrap()))
             .collect();
-        let crowd: Vec<Generation> = requests
+        let batch: Vec<Generation> = requests
             .iter()
             .map(|(request, _)| engine.submit(request.clone()).unwrap())
             .collect();
-        let crowd: Vec<Answer> = crowd.into_iter().map(read).collect();
+        let batch: Vec<Output> = batch.into_iter().map(collect).collect();
         let mut stopped = 0;
-        for ((alone, together), (_, schema)) in alone.iter().zip(&crowd).zip(&requests) {
-            assert_eq!(alone.tokens, together.tokens, "{name}");
-            assert_eq!(alone.text, together.text, "{name}");
-            if together.reason == "stop" {
+        for ((alone, batched), (_, schema)) in alone.iter().zip(&batch).zip(&requests) {
+            assert_eq!(alone.tokens, batched.tokens, "{name}");
+            assert_eq!(alone.text, batched.text, "{name}");
+            if batched.reason == "stop" {
                 stopped += 1;
-                assert_eq!(fault(schema, &together.text), None, "{name}");
+                assert_eq!(violation(schema, &batched.text), None, "{name}");
             }
         }
-        assert!(stopped >= 5, "{name}: only {stopped} answers ended");
+        assert!(stopped >= 5, "{name}: only {stopped} completions stopped");
     }
 }

@@ -1,12 +1,12 @@
-//! Every answer that ends by itself is in the language of its grammar, whatever the model says.
+//! Complete output matches its grammar, whatever the model generates.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test that cannot go on has failed"
+    reason = "a test fails by panicking"
 )]
 
 mod engine;
-mod refused;
+mod rejected;
 mod schemas;
 mod support;
 mod texts;

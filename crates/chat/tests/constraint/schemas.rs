@@ -1,4 +1,4 @@
-//! Answers to JSON schemas.
+//! Output that is constrained by JSON schemas.
 
 use std::cell::Cell;
 
@@ -10,7 +10,7 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use serde_json::{Map, Value, json};
 
-use crate::support::{babble, compiler, fault};
+use crate::support::{compiler, sample, violation};
 
 const NAMES: [&str; 6] = ["a", "b", "name", "id", "x y", "\"q\\n\u{e9}"];
 
@@ -197,13 +197,13 @@ fn arrays(inner: BoxedStrategy<Value>) -> impl Strategy<Value = Value> {
         option::of(0..3u32),
         option::of(3..5u32),
     )
-        .prop_map(|(items, places, fewest, most)| {
+        .prop_map(|(items, prefix, min, max)| {
             keywords(vec![
                 ("type", Some(json!("array"))),
                 ("items", items),
-                ("prefixItems", (!places.is_empty()).then(|| places.into())),
-                ("minItems", fewest.map(Value::from)),
-                ("maxItems", most.map(Value::from)),
+                ("prefixItems", (!prefix.is_empty()).then(|| prefix.into())),
+                ("minItems", min.map(Value::from)),
+                ("maxItems", max.map(Value::from)),
             ])
         })
 }
@@ -251,36 +251,36 @@ fn schemas() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn answers_to_random_schemas_fulfil_them() {
-    // More are a matter of time: `MLXM_GRAMMAR_CASES=5000 cargo test -p mlxm-grammar random_schemas`.
-    let cases = std::env::var("MLXM_GRAMMAR_CASES").map_or(300, |cases| cases.parse().unwrap());
+fn output_matches_random_schemas() {
+    // For more cases: `MLXM_SCHEMA_CASES=5000 cargo test -p mlxm-chat random_schemas`.
+    let cases = std::env::var("MLXM_SCHEMA_CASES").map_or(300, |cases| cases.parse().unwrap());
     let config = Config {
         cases,
         failure_persistence: None,
         ..Config::default()
     };
-    let [compiled, refused, ended, endless] = [const { Cell::new(0u32) }; 4];
-    let note = |count: &Cell<u32>| count.set(count.get() + 1);
+    let [compiled, rejected, complete, truncated] = [const { Cell::new(0u32) }; 4];
+    let increment = |count: &Cell<u32>| count.set(count.get() + 1);
     let run = TestRunner::new_with_rng(config, source(cases)).run(&schemas(), |schema| {
         let matcher = match compiler().compile(&Grammar::JsonSchema(schema.clone())) {
             Ok(matcher) => matcher,
-            // Chance makes contradictions, and parts of `allOf` that cannot be enforced together.
-            Err(GrammarError::Impossible { .. } | GrammarError::Schema(_)) => {
-                note(&refused);
+            // Random schemas may be contradictory or have parts of `allOf` that cannot be enforced together.
+            Err(GrammarError::Unsatisfiable { .. } | GrammarError::Schema(_)) => {
+                increment(&rejected);
                 return Ok(());
             }
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
         };
-        note(&compiled);
+        increment(&compiled);
         for seed in 0..4 {
-            match babble(&matcher, seed, 300) {
-                Some(answer) => {
-                    note(&ended);
-                    if let Some(fault) = fault(&schema, &answer) {
-                        return Err(TestCaseError::fail(fault));
+            match sample(&matcher, seed, 300) {
+                Some(output) => {
+                    increment(&complete);
+                    if let Some(violation) = violation(&schema, &output) {
+                        return Err(TestCaseError::fail(violation));
                     }
                 }
-                None => note(&endless),
+                None => increment(&truncated),
             }
         }
         Ok(())
@@ -290,26 +290,31 @@ fn answers_to_random_schemas_fulfil_them() {
         Err(TestError::Fail(reason, schema)) => panic!("{reason} for {schema}"),
         Err(error) => panic!("{error}"),
     }
-    let [compiled, refused, ended, endless] =
-        [compiled, refused, ended, endless].map(Cell::into_inner);
-    println!("{compiled} schemas, {refused} refused; {ended} answers, {endless} without end");
-    assert!(
-        compiled > 3 * refused,
-        "{compiled} compiled, {refused} refused"
+    let [compiled, rejected, complete, truncated] =
+        [compiled, rejected, complete, truncated].map(Cell::into_inner);
+    println!(
+        "{compiled} schemas, {rejected} rejected; {complete} completions, {truncated} truncated"
     );
-    assert!(ended > 2 * endless, "{ended} ended, {endless} did not");
+    assert!(
+        compiled > 3 * rejected,
+        "{compiled} compiled, {rejected} rejected"
+    );
+    assert!(
+        complete > 2 * truncated,
+        "{complete} complete, {truncated} truncated"
+    );
 }
 
-/// The same schemas each time, and others for another number of them.
+/// Deterministic, with a seed that depends on the number of cases.
 fn source(cases: u32) -> TestRng {
     let mut seed = [7; 32];
     seed[..4].copy_from_slice(&cases.to_le_bytes());
     TestRng::from_seed(RngAlgorithm::ChaCha, &seed)
 }
 
-/// What people send, as their libraries write it.
+/// Schemas as common libraries generate them.
 #[test]
-fn answers_to_schemas_of_well_known_libraries_fulfil_them() {
+fn output_matches_schemas_of_common_libraries() {
     let pydantic = json!({
         "$defs": {
             "Cat": {"properties": {"kind": {"const": "cat", "title": "Kind", "type": "string"}, "lives": {"title": "Lives", "type": "integer"}}, "required": ["kind", "lives"], "title": "Cat", "type": "object"},
@@ -347,44 +352,44 @@ fn answers_to_schemas_of_well_known_libraries_fulfil_them() {
         let matcher = compiler()
             .compile(&Grammar::JsonSchema(schema.clone()))
             .unwrap();
-        let answers: Vec<String> = (0..20)
-            .filter_map(|seed| babble(&matcher, seed, 600))
+        let outputs: Vec<String> = (0..20)
+            .filter_map(|seed| sample(&matcher, seed, 600))
             .collect();
-        assert!(answers.len() >= 10, "only {} answers ended", answers.len());
-        for answer in answers {
-            assert_eq!(fault(&schema, &answer), None);
+        assert!(outputs.len() >= 10, "only {} complete", outputs.len());
+        for output in outputs {
+            assert_eq!(violation(&schema, &output), None);
         }
     }
 }
 
 #[test]
-fn white_space_is_one_space_after_commas_and_colons_at_most() {
+fn json_is_compact() {
     let matcher = compiler().compile(&Grammar::JsonObject).unwrap();
-    let mut ended = 0;
+    let mut complete = 0;
     for seed in 0..60 {
-        if let Some(answer) = babble(&matcher, seed, 300) {
-            ended += 1;
-            let value: Value = match serde_json::from_str(&answer) {
+        if let Some(output) = sample(&matcher, seed, 300) {
+            complete += 1;
+            let value: Value = match serde_json::from_str(&output) {
                 Ok(value) => value,
                 Err(error) if error.to_string().starts_with("number out of range") => continue,
-                Err(error) => panic!("{error}: {answer}"),
+                Err(error) => panic!("{error}: {output}"),
             };
             assert!(value.is_object());
             let mut in_string = false;
             let mut before = ' ';
             let mut escaped = false;
-            for character in answer.chars() {
+            for character in output.chars() {
                 if in_string {
                     in_string = character != '"' || escaped;
                     escaped = character == '\\' && !escaped;
                 } else {
                     in_string = character == '"';
                     let spaced = character != ' ' || matches!(before, ',' | ':');
-                    assert!(spaced && !"\n\r\t".contains(character), "{answer}");
+                    assert!(spaced && !"\n\r\t".contains(character), "{output}");
                 }
                 before = character;
             }
         }
     }
-    assert!(ended > 20, "{ended}");
+    assert!(complete > 20, "{complete}");
 }

@@ -1,4 +1,4 @@
-//! A model that says anything, and what its answers are held to.
+//! A model that samples uniformly, and validation of its output.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -10,26 +10,26 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 
-/// The engine's committed checkpoint called `name`.
+/// The committed checkpoint `name`.
 pub fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../engine/tests/golden")
         .join(name)
 }
 
-/// A model without a mind: what it may say, it says with equal probability.
-pub struct Babbler {
+/// Samples uniformly from the allowed tokens.
+pub struct RandomModel {
     pub compiler: Compiler,
     tokenizer: Tokenizer,
     vocab_size: usize,
-    end: Vec<u32>,
+    eos_token_ids: Vec<u32>,
     /// The tokens of single bytes.
     bytes: [Option<u32>; 256],
 }
 
-impl Babbler {
-    /// With a few rows of the logits beyond the tokenizer's tokens, as in models whose vocabulary is padded.
-    pub fn new(tokenizer: Tokenizer, end: Vec<u32>) -> Self {
+impl RandomModel {
+    /// The vocabulary is padded, as that of some models.
+    pub fn new(tokenizer: Tokenizer, eos_token_ids: Vec<u32>) -> Self {
         let vocab_size = tokenizer.vocab_size() + 7;
         let mut bytes = [None; 256];
         for token in 0..vocab_size as u32 {
@@ -39,27 +39,27 @@ impl Babbler {
         }
         Self {
             bytes,
-            compiler: Compiler::new(tokenizer.clone(), vocab_size, end.clone()),
+            compiler: Compiler::new(tokenizer.clone(), vocab_size, eos_token_ids.clone()),
             tokenizer,
             vocab_size,
-            end,
+            eos_token_ids,
         }
     }
 
-    /// Tokens drawn from all that are allowed, until the answer ends. None when it does not within `most` tokens.
+    /// Samples until the end of the output; `None` if it is not complete after `max_tokens`.
     ///
-    /// Some of the time what closes a string, an array or an object is drawn first, or few answers would ever end.
-    pub fn answer(&self, matcher: &Matcher, seed: u64, most: usize) -> Option<String> {
-        self.answer_closing(matcher, seed, most, &[])
+    /// Closing quotes and brackets have a higher probability, because few samples would be complete otherwise.
+    pub fn sample(&self, matcher: &Matcher, seed: u64, max_tokens: usize) -> Option<String> {
+        self.sample_ending(matcher, seed, max_tokens, &[])
     }
 
-    /// As [`answer`](Self::answer), with a liking for these markers, which end free text.
-    pub fn answer_closing(
+    /// As [`sample`](Self::sample), with a higher probability of these delimiters, which end free text.
+    pub fn sample_ending(
         &self,
         matcher: &Matcher,
         seed: u64,
-        most: usize,
-        markers: &[&str],
+        max_tokens: usize,
+        delimiters: &[&str],
     ) -> Option<String> {
         let mut text = Vec::new();
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -67,7 +67,7 @@ impl Babbler {
         let mut matcher = matcher.fork();
         let mut tokens = Vec::new();
         let closing = ["\"", "}", "]"].map(|token| self.tokenizer.token_to_id(token).unwrap());
-        for _ in 0..most {
+        for _ in 0..max_tokens {
             let mut logits = vec![0.0; self.vocab_size];
             matcher.mask(&mut logits).unwrap();
             let allowed = (0u32..).zip(&logits).filter(|(_, logit)| **logit == 0.0);
@@ -76,22 +76,23 @@ impl Babbler {
                 let allowed = allowed.iter().copied();
                 allowed.filter(|token| tokens.contains(token)).collect()
             };
-            let (ends, closes) = (among(&self.end), among(&closing));
-            // A marker that is begun is written to its end.
-            let marking = markers
+            let (ends, closes) = (among(&self.eos_token_ids), among(&closing));
+            // A partial delimiter is completed.
+            let candidates = delimiters
                 .iter()
-                .filter_map(|marker| self.next_of(marker, &text));
-            let (begun, fresh): (Vec<_>, Vec<_>) = marking.partition(|(_, written)| *written > 1);
-            let marking = if begun.is_empty() {
-                fresh
+                .filter_map(|delimiter| self.next_token(delimiter, &text));
+            let (partial, new): (Vec<_>, Vec<_>) =
+                candidates.partition(|(_, written)| *written > 1);
+            let candidates = if partial.is_empty() {
+                new
             } else {
-                begun.clone()
+                partial.clone()
             };
-            let marking: Vec<u32> = marking.into_iter().map(|(token, _)| token).collect();
-            let marking = among(&marking);
+            let candidates: Vec<u32> = candidates.into_iter().map(|(token, _)| token).collect();
+            let candidates = among(&candidates);
             let token = match pick(&[0, 1, 2, 3]) {
-                _ if !begun.is_empty() && !marking.is_empty() => pick(&marking),
-                0 if !marking.is_empty() => pick(&marking),
+                _ if !partial.is_empty() && !candidates.is_empty() => pick(&candidates),
+                0 if !candidates.is_empty() => pick(&candidates),
                 0 if !closes.is_empty() => pick(&closes),
                 0 | 1 if !ends.is_empty() => pick(&ends),
                 _ => pick(&allowed),
@@ -108,21 +109,21 @@ impl Babbler {
         None
     }
 
-    /// The token that writes the next byte of `marker` behind `text`, and how many bytes of it are there.
-    fn next_of(&self, marker: &str, text: &[u8]) -> Option<(u32, usize)> {
-        let marker = marker.as_bytes();
-        let mut lengths = (0..marker.len()).rev();
-        let written = lengths.find(|&length| text.ends_with(&marker[..length]))?;
-        Some((self.bytes[marker[written] as usize]?, written))
+    /// The token of the next byte of `delimiter` after `text`, and the number of bytes of it that `text` ends with.
+    fn next_token(&self, delimiter: &str, text: &[u8]) -> Option<(u32, usize)> {
+        let delimiter = delimiter.as_bytes();
+        let mut lengths = (0..delimiter.len()).rev();
+        let written = lengths.find(|&length| text.ends_with(&delimiter[..length]))?;
+        Some((self.bytes[delimiter[written] as usize]?, written))
     }
 }
 
-/// The vocabulary of a committed checkpoint: all bytes, some merged, and special tokens.
-fn byte_level() -> &'static Babbler {
-    static BABBLER: OnceLock<Babbler> = OnceLock::new();
-    BABBLER.get_or_init(|| {
+/// With the vocabulary of a committed checkpoint: all bytes, some merged tokens and special tokens.
+fn byte_level() -> &'static RandomModel {
+    static MODEL: OnceLock<RandomModel> = OnceLock::new();
+    MODEL.get_or_init(|| {
         let tokenizer = Tokenizer::from_dir(golden("llama-4bit")).unwrap();
-        Babbler::new(tokenizer, vec![0, 2])
+        RandomModel::new(tokenizer, vec![0, 2])
     })
 }
 
@@ -130,22 +131,22 @@ pub fn compiler() -> &'static Compiler {
     &byte_level().compiler
 }
 
-pub fn babble(matcher: &Matcher, seed: u64, most: usize) -> Option<String> {
-    byte_level().answer(matcher, seed, most)
+pub fn sample(matcher: &Matcher, seed: u64, max_tokens: usize) -> Option<String> {
+    byte_level().sample(matcher, seed, max_tokens)
 }
 
-pub fn babble_closing(
+pub fn sample_ending(
     matcher: &Matcher,
     seed: u64,
-    most: usize,
-    markers: &[&str],
+    max_tokens: usize,
+    delimiters: &[&str],
 ) -> Option<String> {
-    byte_level().answer_closing(matcher, seed, most, markers)
+    byte_level().sample_ending(matcher, seed, max_tokens, delimiters)
 }
 
-/// A tokenizer as it would lie in a model's folder.
+/// A tokenizer that is loaded from a file with this content.
 pub fn written_tokenizer(name: &str, document: &Value) -> Tokenizer {
-    let folder = std::env::temp_dir().join(format!("mlxm-grammar-{name}-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("mlxm-chat-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("tokenizer.json"), document.to_string()).unwrap();
     let tokenizer = Tokenizer::from_dir(&folder).unwrap();
@@ -153,18 +154,17 @@ pub fn written_tokenizer(name: &str, document: &Value) -> Tokenizer {
     tokenizer
 }
 
-/// Says what is wrong with an answer to `schema`, if anything is. A number may be larger than any float; that is JSON, but
-/// nothing that can be compared with a schema here.
-pub fn fault(schema: &Value, answer: &str) -> Option<String> {
-    let value: Value = match serde_json::from_str(answer) {
+/// Why `output` does not match `schema`. Numbers that exceed f64 are valid JSON, but cannot be validated here.
+pub fn violation(schema: &Value, output: &str) -> Option<String> {
+    let value: Value = match serde_json::from_str(output) {
         Ok(value) => value,
         Err(error) if error.to_string().starts_with("number out of range") => return None,
-        Err(error) => return Some(format!("{error}: {answer}")),
+        Err(error) => return Some(format!("{error}: {output}")),
     };
     let validator = jsonschema::options()
         .should_validate_formats(true)
         .build(schema)
         .unwrap();
     let error = validator.validate(&value).err()?;
-    Some(format!("{error} at {}: {answer}", error.instance_path()))
+    Some(format!("{error} at {}: {output}", error.instance_path()))
 }

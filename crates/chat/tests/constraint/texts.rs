@@ -1,11 +1,11 @@
-//! Answers to regular expressions and Lark grammars.
+//! Output that is constrained by regular expressions and Lark grammars.
 
 use mlxm_chat::constraint::Grammar;
 use proptest::prelude::*;
 use regex::Regex;
 use serde_json::json;
 
-use crate::support::{Babbler, babble, compiler, fault, written_tokenizer};
+use crate::support::{RandomModel, compiler, sample, violation, written_tokenizer};
 
 const EXPRESSIONS: [&str; 12] = [
     "yes|no",
@@ -26,18 +26,18 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn answers_match_their_expression(expression in prop::sample::select(EXPRESSIONS.to_vec()), seed in any::<u64>()) {
+    fn output_matches_its_regex(expression in prop::sample::select(EXPRESSIONS.to_vec()), seed in any::<u64>()) {
         let matcher = compiler().compile(&Grammar::Regex(expression.into())).unwrap();
-        if let Some(answer) = babble(&matcher, seed, 200) {
+        if let Some(output) = sample(&matcher, seed, 200) {
             let expected = Regex::new(&format!("^(?:{expression})$")).unwrap();
-            prop_assert!(expected.is_match(&answer), "{expression}: {answer:?}");
+            prop_assert!(expected.is_match(&output), "{expression}: {output:?}");
         }
     }
 }
 
-/// A grammar that no regular expression describes.
+/// The language of this grammar is not regular.
 #[test]
-fn answers_follow_their_grammar() {
+fn output_matches_its_lark_grammar() {
     let lark = r#"
 start: sum
 sum: product (("+" | "-") product)*
@@ -48,32 +48,32 @@ NUMBER: /[1-9][0-9]{0,3}/
     let matcher = compiler().compile(&Grammar::Lark(lark.into())).unwrap();
     let alphabet = Regex::new("^[-+*/()0-9]+$").unwrap();
     let misplaced = Regex::new("[-+*/(][-+*/)]|[0-9)]\\(|\\)[0-9]").unwrap();
-    let mut ended = 0;
+    let mut complete = 0;
     for seed in 0..60 {
-        let Some(answer) = babble(&matcher, seed, 200) else {
+        let Some(output) = sample(&matcher, seed, 200) else {
             continue;
         };
-        ended += 1;
+        complete += 1;
         let mut open = 0i32;
-        for character in answer.chars() {
+        for character in output.chars() {
             open += i32::from(character == '(') - i32::from(character == ')');
-            assert!(open >= 0, "{answer}");
+            assert!(open >= 0, "{output}");
         }
-        assert_eq!(open, 0, "{answer}");
-        assert!(alphabet.is_match(&answer), "{answer}");
-        assert!(!misplaced.is_match(&answer), "{answer}");
+        assert_eq!(open, 0, "{output}");
+        assert!(alphabet.is_match(&output), "{output}");
+        assert!(!misplaced.is_match(&output), "{output}");
     }
-    assert!(ended > 30, "{ended}");
+    assert!(complete > 30, "{complete}");
 }
 
 #[test]
-fn special_tokens_are_asked_for_by_name_or_id_and_are_no_text() {
+fn lark_refers_to_special_tokens_by_name_or_id() {
     for lark in [
         "start: <[1]> \"a\" <|im_start|>",
         "start: \"a\" <[1]> | <|im_start|> \"a\"",
     ] {
         let matcher = compiler().compile(&Grammar::Lark(lark.into())).unwrap();
-        assert_eq!(babble(&matcher, 1, 10).as_deref(), Some("a"), "{lark}");
+        assert_eq!(sample(&matcher, 1, 10).as_deref(), Some("a"), "{lark}");
     }
     let error = compiler()
         .compile(&Grammar::Lark("start: <|missing|>".into()))
@@ -81,9 +81,8 @@ fn special_tokens_are_asked_for_by_name_or_id_and_are_no_text() {
     assert!(error.to_string().contains("<|missing|>"), "{error}");
 }
 
-/// What a tool call looks like.
 #[test]
-fn text_around_json_is_kept_and_the_json_fulfils_its_schema() {
+fn lark_enforces_embedded_schemas() {
     let lark = r#"
 start: call ("\n" call)~0..2
 call: "<tool_call>\n" body "\n</tool_call>"
@@ -101,20 +100,20 @@ arguments: %json {"type": "object", "properties": {"city": {"type": "string", "m
     let calls = Regex::new("(?s)<tool_call>\n(.*?)\n</tool_call>").unwrap();
     let mut found = 0;
     for seed in 0..30 {
-        let Some(answer) = babble(&matcher, seed, 600) else {
+        let Some(output) = sample(&matcher, seed, 600) else {
             continue;
         };
-        assert_eq!(calls.replace_all(&answer, "").trim(), "", "{answer}");
-        for call in calls.captures_iter(&answer) {
-            assert_eq!(fault(&schema, &call[1]), None);
+        assert_eq!(calls.replace_all(&output, "").trim(), "", "{output}");
+        for call in calls.captures_iter(&output) {
+            assert_eq!(violation(&schema, &call[1]), None);
             found += 1;
         }
     }
     assert!(found > 20, "{found}");
 }
 
-/// SentencePiece's way: characters without a token are spelled in bytes, and a text loses the space it begins with.
-fn sentencepiece() -> Babbler {
+/// A tokenizer in the style of SentencePiece: byte fallback, and decoding removes a leading space.
+fn sentencepiece() -> RandomModel {
     let pieces = [
         "\u{2581}",
         "\u{2581}{",
@@ -160,11 +159,11 @@ fn sentencepiece() -> Babbler {
             {"type": "Strip", "content": " ", "start": 1, "stop": 0},
         ]},
     });
-    Babbler::new(written_tokenizer("sentencepiece", &document), vec![2])
+    RandomModel::new(written_tokenizer("sentencepiece", &document), vec![2])
 }
 
 #[test]
-fn the_text_counts_where_a_tokenizer_drops_a_space_or_spells_bytes() {
+fn grammars_apply_to_the_decoded_text_of_sentencepiece() {
     let model = sentencepiece();
     for expression in ["\u{e9}\u{4e2d}{1,3}a?", " ?a+", "  b", "17|x"] {
         let matcher = model
@@ -172,12 +171,12 @@ fn the_text_counts_where_a_tokenizer_drops_a_space_or_spells_bytes() {
             .compile(&Grammar::Regex(expression.into()))
             .unwrap();
         let expected = Regex::new(&format!("^(?:{expression})$")).unwrap();
-        let answers: Vec<String> = (0..20)
-            .filter_map(|seed| model.answer(&matcher, seed, 100))
+        let outputs: Vec<String> = (0..20)
+            .filter_map(|seed| model.sample(&matcher, seed, 100))
             .collect();
-        assert!(answers.len() > 10, "{expression}: {answers:?}");
-        for answer in answers {
-            assert!(expected.is_match(&answer), "{expression}: {answer:?}");
+        assert!(outputs.len() > 10, "{expression}: {outputs:?}");
+        for output in outputs {
+            assert!(expected.is_match(&output), "{expression}: {output:?}");
         }
     }
     let schema = json!({
@@ -188,16 +187,16 @@ fn the_text_counts_where_a_tokenizer_drops_a_space_or_spells_bytes() {
         .compiler
         .compile(&Grammar::JsonSchema(schema.clone()))
         .unwrap();
-    let answers: Vec<String> = (0..40)
-        .filter_map(|seed| model.answer(&matcher, seed, 200))
+    let outputs: Vec<String> = (0..40)
+        .filter_map(|seed| model.sample(&matcher, seed, 200))
         .collect();
-    assert!(answers.len() > 20, "{answers:?}");
-    for answer in answers {
-        assert!(answer.starts_with('{'), "{answer}");
-        assert_eq!(fault(&schema, &answer), None);
+    assert!(outputs.len() > 20, "{outputs:?}");
+    for output in outputs {
+        assert!(output.starts_with('{'), "{output}");
+        assert_eq!(violation(&schema, &output), None);
     }
     let lark = Grammar::Lark("start: \"a \" %json {\"type\": \"boolean\"}".into());
     let matcher = model.compiler.compile(&lark).unwrap();
-    let answer = model.answer(&matcher, 1, 50).unwrap();
-    assert!(["a true", "a false"].contains(&answer.as_str()), "{answer}");
+    let output = model.sample(&matcher, 1, 50).unwrap();
+    assert!(["a true", "a false"].contains(&output.as_str()), "{output}");
 }

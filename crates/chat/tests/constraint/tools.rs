@@ -1,13 +1,13 @@
-//! Forced tool calls, in every syntax: whatever the model says, it is a call that its parser understands.
+//! Forced tool calls in every syntax: whatever the model generates, the parser finds calls.
 
 use mlxm_chat::constraint::Grammar;
 use mlxm_chat::parsing::{ForcedCall, Format, Parser, Part, Tool, ToolFormat};
 use serde_json::{Value, json};
 
-use crate::support::{babble_closing, compiler};
+use crate::support::{compiler, sample_ending};
 
-/// What ends a string in the syntaxes that do not quote them.
-const MARKERS: [&str; 5] = [
+/// Ends of strings in the syntaxes that do not quote them.
+const DELIMITERS: [&str; 5] = [
     "\n</parameter>",
     "</parameter>",
     "</arg_value>",
@@ -40,7 +40,7 @@ fn tools() -> Vec<Tool> {
 }
 
 #[test]
-fn forced_calls_are_calls_in_every_syntax() {
+fn forced_calls_are_parsed_in_every_syntax() {
     let tools = tools();
     for syntax in ToolFormat::ALL {
         let format = Format {
@@ -61,25 +61,25 @@ fn forced_calls_are_calls_in_every_syntax() {
             let matcher = compiler().compile(&Grammar::Lark(lark.clone()));
             let matcher =
                 matcher.unwrap_or_else(|error| panic!("{}: {error}\n{lark}", syntax.as_str()));
-            let answers: Vec<String> = (0..24)
-                .filter_map(|seed| babble_closing(&matcher, seed, 1000, &MARKERS))
+            let outputs: Vec<String> = (0..24)
+                .filter_map(|seed| sample_ending(&matcher, seed, 1000, &DELIMITERS))
                 .collect();
             assert!(
-                answers.len() >= 8,
-                "{}: {} answers",
+                outputs.len() >= 8,
+                "{}: {} complete",
                 syntax.as_str(),
-                answers.len()
+                outputs.len()
             );
-            for answer in answers {
-                check(format, &tools, name, &answer);
+            for output in outputs {
+                check(format, &tools, name, &output);
             }
         }
     }
 }
 
-fn check(format: Format, tools: &[Tool], name: Option<&str>, answer: &str) {
+fn check(format: Format, tools: &[Tool], name: Option<&str>, output: &str) {
     let mut parser = Parser::new(format, "", tools);
-    let mut parts = parser.push(answer);
+    let mut parts = parser.push(output);
     parts.extend(parser.finish());
     let mut calls: Vec<(String, String)> = Vec::new();
     for part in parts {
@@ -87,24 +87,24 @@ fn check(format: Format, tools: &[Tool], name: Option<&str>, answer: &str) {
             Part::ToolCall { name, .. } => calls.push((name, String::new())),
             Part::Arguments { index, delta } => calls[index].1.push_str(&delta),
             Part::Content(text) | Part::Reasoning(text) => {
-                panic!("{format:?}: {text:?} is no call in {answer:?}")
+                panic!("{format:?}: {text:?} is not a call in {output:?}")
             }
         }
     }
-    assert!(!calls.is_empty(), "{format:?}: {answer:?}");
+    assert!(!calls.is_empty(), "{format:?}: {output:?}");
     for (called, arguments) in calls {
-        assert!(name.is_none_or(|name| name == called), "{answer:?}");
+        assert!(name.is_none_or(|name| name == called), "{output:?}");
         let value: Value = serde_json::from_str(&arguments).unwrap();
-        assert!(value.is_object(), "{format:?}: {answer:?}");
+        assert!(value.is_object(), "{format:?}: {output:?}");
         if called == "get_forecast" {
             let days = value["days"].as_i64();
             assert!(
                 value["city"].is_string(),
-                "{format:?}: {value} of {answer:?}"
+                "{format:?}: {value} of {output:?}"
             );
             assert!(
                 days.is_some_and(|days| (1..=14).contains(&days)),
-                "{format:?}: {value} of {answer:?}"
+                "{format:?}: {value} of {output:?}"
             );
         }
     }

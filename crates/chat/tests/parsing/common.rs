@@ -1,4 +1,4 @@
-//! What the tests share: tools, and answers parsed in any number of pieces.
+//! Shared tools and helpers to parse text in pieces.
 
 use mlxm_chat::parsing::{Format, Parser, Part, Tool};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ pub fn tools() -> Vec<Tool> {
     ]
 }
 
-/// Parses an answer that comes in these pieces; parts that belong together are joined.
+/// Parses text in these pieces and joins consecutive parts of the same kind.
 pub fn parse<'a>(
     format: Format,
     prompt: &str,
@@ -49,7 +49,7 @@ pub fn parse<'a>(
     join(parts)
 }
 
-/// Joins parts of the same kind that follow each other.
+/// Joins consecutive parts of the same kind.
 pub fn join(parts: Vec<Part>) -> Vec<Part> {
     let mut joined: Vec<Part> = Vec::new();
     for part in parts {
@@ -69,8 +69,8 @@ pub fn join(parts: Vec<Part>) -> Vec<Part> {
     joined
 }
 
-/// Asserts that `text` gives the same parts wherever it is cut once or twice, and character by character.
-pub fn assert_same_everywhere(format: Format, prompt: &str, tools: &[Tool], text: &str) {
+/// Asserts that `text` has the same parts when split at any one or two positions, and character by character.
+pub fn assert_independent_of_splits(format: Format, prompt: &str, tools: &[Tool], text: &str) {
     let whole = parse(format, prompt, tools, [text]);
     let borders: Vec<usize> = text
         .char_indices()
@@ -81,7 +81,7 @@ pub fn assert_same_everywhere(format: Format, prompt: &str, tools: &[Tool], text
         for second in &borders[place..] {
             let pieces = [&text[..*first], &text[*first..*second], &text[*second..]];
             let parts = parse(format, prompt, tools, pieces);
-            assert_eq!(parts, whole, "{text:?} cut at {first} and {second}");
+            assert_eq!(parts, whole, "{text:?} split at {first} and {second}");
         }
     }
     let characters = borders.windows(2).map(|pair| &text[pair[0]..pair[1]]);
@@ -104,7 +104,7 @@ pub fn render(parts: &[Part]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The calls among parts: names with parsed arguments.
+/// The names and parsed arguments of the calls.
 pub fn calls(parts: &[Part]) -> Vec<(String, Value)> {
     let mut calls: Vec<(String, String)> = Vec::new();
     for part in parts {

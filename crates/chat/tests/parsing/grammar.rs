@@ -1,16 +1,17 @@
 //! Grammars that force a call.
 
-use mlxm_chat::parsing::{ForcedCall, Format, ReasoningFormat, Tool, ToolFormat, ToolGrammarError};
+use mlxm_chat::constraint::GrammarError;
+use mlxm_chat::parsing::{ForcedCall, Format, ReasoningFormat, Tool, ToolFormat};
 use serde_json::json;
 
 use crate::common::tools;
 
-fn text_only(_marker: &str) -> Option<u32> {
+fn text_only(_delimiter: &str) -> Option<u32> {
     None
 }
 
-/// A vocabulary with these markers as special tokens.
-fn tokens(marker: &str) -> Option<u32> {
+/// A vocabulary with some delimiters as special tokens.
+fn tokens(delimiter: &str) -> Option<u32> {
     let known = [
         "[TOOL_CALLS]",
         "[ARGS]",
@@ -20,8 +21,8 @@ fn tokens(marker: &str) -> Option<u32> {
         "<|start|>",
         "<|constrain|>",
     ];
-    let place = known.iter().position(|one| *one == marker)?;
-    u32::try_from(100 + place).ok()
+    let index = known.iter().position(|one| *one == delimiter)?;
+    u32::try_from(100 + index).ok()
 }
 
 fn format(tools: ToolFormat) -> Format {
@@ -32,7 +33,7 @@ fn format(tools: ToolFormat) -> Format {
 }
 
 #[test]
-fn each_format_has_its_grammar() {
+fn tool_grammar_of_every_format() {
     let mut tools = tools();
     tools.remove(1);
     for syntax in ToolFormat::ALL {
@@ -44,7 +45,7 @@ fn each_format_has_its_grammar() {
 }
 
 #[test]
-fn special_tokens_are_written_by_id() {
+fn tool_grammar_uses_ids_of_special_tokens() {
     for syntax in [ToolFormat::Mistral, ToolFormat::Harmony] {
         let grammar = format(syntax)
             .tool_grammar(&tools(), ForcedCall::Named("now"), true, "", &tokens)
@@ -54,7 +55,7 @@ fn special_tokens_are_written_by_id() {
 }
 
 #[test]
-fn reasoning_comes_first_unless_the_prompt_has_closed_it() {
+fn tool_grammar_allows_reasoning_unless_the_prompt_closes_it() {
     let format = Format {
         tools: Some(ToolFormat::Hermes),
         reasoning: Some(ReasoningFormat::Think),
@@ -80,7 +81,7 @@ fn reasoning_comes_first_unless_the_prompt_has_closed_it() {
 }
 
 #[test]
-fn what_cannot_be_forced_is_said() {
+fn tool_grammar_errors() {
     let grammar = |format: Format, tools: &[Tool], choice| {
         format
             .tool_grammar(tools, choice, false, "", &text_only)
@@ -89,11 +90,11 @@ fn what_cannot_be_forced_is_said() {
     let hermes = format(ToolFormat::Hermes);
     assert_eq!(
         grammar(Format::default(), &tools(), ForcedCall::Required),
-        ToolGrammarError::NoToolFormat
+        GrammarError::UnknownToolFormat
     );
     assert_eq!(
         grammar(hermes, &[], ForcedCall::Required),
-        ToolGrammarError::NoTools
+        GrammarError::NoTools
     );
     assert_eq!(
         grammar(hermes, &tools(), ForcedCall::Named("launch")).to_string(),
@@ -102,7 +103,7 @@ fn what_cannot_be_forced_is_said() {
 }
 
 #[test]
-fn a_schema_without_properties_is_any_object() {
+fn tool_grammar_accepts_tools_without_a_schema() {
     let tool = Tool {
         name: "ping".to_owned(),
         parameters: json!(null),
@@ -120,7 +121,7 @@ fn a_schema_without_properties_is_any_object() {
 }
 
 #[test]
-fn prose_stays_out_of_the_grammar() {
+fn tool_grammar_omits_annotations() {
     let tool = Tool {
         name: "note".to_owned(),
         parameters: json!({

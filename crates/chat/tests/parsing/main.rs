@@ -1,4 +1,4 @@
-//! Answers in, parts out.
+//! Parsing of reasoning and tool calls.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,7 +7,7 @@
 )]
 
 mod common;
-mod forced;
+mod forced_calls;
 mod grammar;
 mod reasoning;
 mod recorded;

@@ -1,6 +1,6 @@
-//! Reasoning around tags, without tools.
+//! Reasoning between tags, without tools.
 
-use crate::common::{assert_same_everywhere, parse};
+use crate::common::{assert_independent_of_splits, parse};
 use mlxm_chat::parsing::{Format, Parser, Part, ReasoningFormat, open_reasoning_end};
 use proptest::prelude::*;
 
@@ -74,17 +74,17 @@ fn split(parts: &[Part]) -> (String, String) {
 }
 
 #[test]
-fn reasoning_is_split_out_at_every_cut() {
+fn parser_separates_reasoning_at_every_split() {
     for (prompt, text, reasoning, content) in CASES {
         let parts = parse(ANY, prompt, &[], [text]);
         let expected = (reasoning.to_owned(), content.to_owned());
         assert_eq!(split(&parts), expected, "{text:?}");
-        assert_same_everywhere(ANY, prompt, &[], text);
+        assert_independent_of_splits(ANY, prompt, &[], text);
     }
 }
 
 #[test]
-fn text_is_not_held_back_longer_than_needed() {
+fn parser_emits_text_as_early_as_possible() {
     let mut parser = Parser::new(ANY, "", &[]);
     assert_eq!(
         parser.push("<think>one two <"),
@@ -99,7 +99,7 @@ fn text_is_not_held_back_longer_than_needed() {
 }
 
 #[test]
-fn a_format_knows_only_its_own_tags() {
+fn parser_ignores_tags_of_other_formats() {
     let format = Format {
         tools: None,
         reasoning: Some(ReasoningFormat::Think),
@@ -116,7 +116,7 @@ fn a_format_knows_only_its_own_tags() {
 }
 
 #[test]
-fn a_prompt_tells_how_open_reasoning_ends() {
+fn open_reasoning_end_is_the_closing_tag() {
     assert_eq!(
         open_reasoning_end("<|assistant|><think>\n"),
         Some("</think>")
@@ -127,13 +127,13 @@ fn a_prompt_tells_how_open_reasoning_ends() {
 
 proptest! {
     #[test]
-    fn without_tools_no_text_is_lost(pieces in prop::collection::vec(".{0,6}|<|think>|</|tool_call>|\\[TOOL_CALLS\\]", 0..12)) {
+    fn parser_without_tools_keeps_all_text(pieces in prop::collection::vec(".{0,6}|<|think>|</|tool_call>|\\[TOOL_CALLS\\]", 0..12)) {
         let text = pieces.concat();
         let format = Format { reasoning: None, ..ANY };
         let parts = parse(format, "", &[], pieces.iter().map(String::as_str));
         prop_assert_eq!(split(&parts), (String::new(), text.clone()));
 
-        // Reasoning loses nothing but its tags and the white space around it.
+        // Reasoning only drops its tags and the white space around it.
         let parts = parse(ANY, "", &[], pieces.iter().map(String::as_str));
         let (reasoning, content) = split(&parts);
         if reasoning.is_empty() && !text.trim_start().starts_with("<think>") {

@@ -1,17 +1,17 @@
-//! Answers as models write them, in every syntax: what they mean, and that it does not matter how they are cut.
+//! Output of models in every syntax, from files.
 //!
-//! The answers are the files of `recorded/`, named after their syntax; what they mean is in `snapshots/`.
+//! The files in `recorded/` are named after their syntax; the parsed parts are in `snapshots/`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::common::{assert_same_everywhere, calls, parse, render, tools};
+use crate::common::{assert_independent_of_splits, calls, parse, render, tools};
 use mlxm_chat::parsing::{Format, ReasoningFormat, ToolFormat};
 
-/// Name, syntax and text of each answer.
+/// Name, syntax and text of each recording.
 fn recorded() -> Vec<(String, Format, String)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
-    let mut answers = BTreeMap::new();
+    let mut recordings = BTreeMap::new();
     for entry in directory.read_dir().unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
@@ -27,29 +27,29 @@ fn recorded() -> Vec<(String, Format, String)> {
             reasoning: Some(reasoning),
         };
         let text = std::fs::read_to_string(&path).unwrap();
-        // Editors end files with a line break; the answers have none.
+        // The final line break of the file is not a part of the output.
         let text = text.strip_suffix('\n').expect("ends with a line break");
-        answers.insert(name, (format, text.to_owned()));
+        recordings.insert(name, (format, text.to_owned()));
     }
-    answers
+    recordings
         .into_iter()
         .map(|(name, (format, text))| (name, format, text))
         .collect()
 }
 
 #[test]
-fn every_syntax_is_recorded() {
-    let answers = recorded();
+fn every_format_is_recorded() {
+    let recordings = recorded();
     for format in ToolFormat::ALL {
-        let found = answers
+        let found = recordings
             .iter()
             .any(|(_, recorded, _)| recorded.tools == Some(format));
-        assert!(found, "no answer in {format}");
+        assert!(found, "no recording of {format}");
     }
 }
 
 #[test]
-fn answers_mean_what_they_say() {
+fn parts_match_snapshots() {
     for (name, format, text) in recorded() {
         let parts = parse(format, "", &tools(), [text.as_str()]);
         insta::assert_snapshot!(name, render(&parts), &text);
@@ -57,9 +57,9 @@ fn answers_mean_what_they_say() {
 }
 
 #[test]
-fn every_cut_gives_the_same_parts() {
+fn parts_do_not_depend_on_splits() {
     for (_, format, text) in recorded() {
-        assert_same_everywhere(format, "", &tools(), &text);
+        assert_independent_of_splits(format, "", &tools(), &text);
     }
 }
 

@@ -1,9 +1,9 @@
-//! Calls written as models write them.
+//! Writes calls as models do.
 
 use mlxm_chat::parsing::ToolFormat;
 use serde_json::Value;
 
-/// `calls` in the syntax of `format`, as its chat templates have it.
+/// `calls` in the syntax of `format`, as in its chat templates.
 pub fn write(format: ToolFormat, calls: &[(String, Value)]) -> String {
     match format {
         ToolFormat::Hermes => each(calls, "\n", |name, arguments| {
@@ -83,7 +83,7 @@ fn pairs(value: &Value, separator: &str, write: impl Fn(&str, &Value) -> String)
     pairs.collect::<Vec<_>>().join(separator)
 }
 
-/// Strings as they are, the rest as JSON.
+/// Strings without quotes, other values as JSON.
 fn plain(value: &Value) -> String {
     value
         .as_str()

@@ -1,4 +1,4 @@
-//! Calls that are written and read again.
+//! Round trips of written and parsed calls.
 
 use mlxm_chat::parsing::{Format, Part, ReasoningFormat, ToolFormat};
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::common::{calls, parse, tools};
 use crate::rendering::write;
 
-/// Text with much of what could be taken for syntax.
+/// Text with many fragments of syntax.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         3 => "[a-zà-ü0-9 ]{1,6}",
@@ -64,14 +64,14 @@ pub fn call() -> impl Strategy<Value = (String, Value)> {
 
 proptest! {
     #[test]
-    fn calls_come_back(
+    fn parser_inverts_write(
         calls_written in prop::collection::vec(call(), 1..4),
         before in "([a-z]{1,5} ?){0,3}",
         cuts in prop::collection::vec(any::<Index>(), 0..6),
     ) {
         for format in ToolFormat::ALL {
-            let is_bare = matches!(format, ToolFormat::Llama3Json | ToolFormat::Pythonic | ToolFormat::Harmony);
-            let before = if is_bare { "" } else { before.trim_end() };
+            let is_undelimited = matches!(format, ToolFormat::Llama3Json | ToolFormat::Pythonic | ToolFormat::Harmony);
+            let before = if is_undelimited { "" } else { before.trim_end() };
             let text = format!("{before}{}", write(format, &calls_written));
             let borders: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| *cut.get(&borders)).collect();
@@ -93,10 +93,10 @@ proptest! {
     }
 
     #[test]
-    fn calls_that_are_cut_off_or_garbled_are_survived(
+    fn parser_handles_truncated_and_corrupted_calls(
         calls_written in prop::collection::vec(call(), 1..3),
         cut in any::<Index>(),
-        garbled in any::<Index>(),
+        corrupted in any::<Index>(),
         with in "[<>{}\\[\\]\"',:=| a]{0,2}",
     ) {
         for format in ToolFormat::ALL {
@@ -104,13 +104,13 @@ proptest! {
             let borders: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
             text.truncate(*cut.get(&borders));
             let borders: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
-            text.insert_str(*garbled.get(&borders), &with);
+            text.insert_str(*corrupted.get(&borders), &with);
             let syntax = Format { tools: Some(format), reasoning: Some(ReasoningFormat::AnyTags) };
             let whole = parse(syntax, "", &tools(), [text.as_str()]);
             let characters = text.char_indices().map(|(at, one)| &text[at..at + one.len_utf8()]);
             let parts = parse(syntax, "", &tools(), characters);
             prop_assert_eq!(&parts, &whole, "{}: {:?}", format, text);
-            // Channels drop the headers of messages.
+            // The parser drops headers of channels.
             let is_call = parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
             if !is_call && format != ToolFormat::Harmony && !text.is_empty() {
                 prop_assert_eq!(parts, vec![Part::Content(text)], "{}", format);
@@ -119,7 +119,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_no_call_is_content(text in text()) {
+    fn text_without_calls_is_content(text in text()) {
         for format in ToolFormat::ALL {
             let syntax = Format { tools: Some(format), reasoning: None };
             let parts = parse(syntax, "", &tools(), text.char_indices().map(|(at, one)| &text[at..at + one.len_utf8()]));

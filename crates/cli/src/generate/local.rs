@@ -60,7 +60,7 @@ impl Backend for Local<'_> {
             }
             match stream.next_timeout(POLL_INTERVAL) {
                 ChatPoll::Pending => {}
-                ChatPoll::Ended => {
+                ChatPoll::Finished => {
                     return Err(BackendError::Fatal(GenerationError::Stopped.into()));
                 }
                 ChatPoll::Chunk(Ok(chunk)) => {

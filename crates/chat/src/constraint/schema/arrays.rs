@@ -1,4 +1,4 @@
-//! Keywords about arrays.
+//! Keywords for arrays.
 
 use serde_json::{Map, Value};
 
@@ -7,33 +7,33 @@ use super::walk::{Walk, count};
 use crate::constraint::error::GrammarError;
 
 impl Walk<'_> {
-    /// Writes the keywords of a schema that takes arrays.
+    /// Rewrites the keywords for arrays.
     pub(super) fn array(
         &mut self,
         keywords: &Map<String, Value>,
         at: &Pointer,
         prepared: &mut Map<String, Value>,
     ) -> Result<(), GrammarError> {
-        let fewest = count(keywords, "minItems", at)?;
-        let most = count(keywords, "maxItems", at)?;
-        if let (Some(fewest), Some(most)) = (fewest, most)
-            && fewest > most
+        let min = count(keywords, "minItems", at)?;
+        let max = count(keywords, "maxItems", at)?;
+        if let (Some(min), Some(max)) = (min, max)
+            && min > max
         {
             return Err(at
                 .child("minItems")
-                .impossible(format!("minItems {fewest} is greater than maxItems {most}")));
+                .unsatisfiable(format!("minItems {min} is greater than maxItems {max}")));
         }
-        for (keyword, items) in [("minItems", fewest), ("maxItems", most)] {
+        for (keyword, items) in [("minItems", min), ("maxItems", max)] {
             if let Some(items) = items {
                 prepared.insert(keyword.into(), items.into());
             }
         }
-        // Before 2020, a list of schemas was called `items`, and what follows it `additionalItems`.
+        // Before draft 2020-12, `prefixItems` was called `items`, and `items` was called `additionalItems`.
         let (first, rest) = match keywords.get("items") {
             Some(Value::Array(_)) => ("items", "additionalItems"),
             _ => ("prefixItems", "items"),
         };
-        let places = match keywords.get(first) {
+        let prefix = match keywords.get(first) {
             None => None,
             Some(Value::Array(schemas)) => {
                 let at = at.child(first);
@@ -42,22 +42,21 @@ impl Walk<'_> {
                     schemas.map(|(index, schema)| self.subschema(schema, &at.child(index)));
                 Some(schemas.collect::<Result<Vec<_>, _>>()?)
             }
-            Some(_) => return Err(at.child(first).invalid("it has to be an array of schemas")),
+            Some(_) => return Err(at.child(first).invalid("it must be an array of schemas")),
         };
         let rest = keywords
             .get(rest)
             .map(|schema| self.subschema(schema, &at.child(rest)))
             .transpose()?;
         if rest == Some(Value::Bool(false))
-            && let Some(fewest) = fewest
-            && fewest > places.as_ref().map_or(0, Vec::len)
+            && let Some(min) = min
+            && min > prefix.as_ref().map_or(0, Vec::len)
         {
-            let problem =
-                format!("minItems {fewest} asks for more items than there are schemas for");
-            return Err(at.child("minItems").impossible(problem));
+            let problem = format!("minItems {min} requires more items than there are schemas for");
+            return Err(at.child("minItems").unsatisfiable(problem));
         }
-        if let Some(places) = places {
-            prepared.insert("prefixItems".into(), places.into());
+        if let Some(prefix) = prefix {
+            prepared.insert("prefixItems".into(), prefix.into());
         }
         if let Some(rest) = rest {
             prepared.insert("items".into(), rest);

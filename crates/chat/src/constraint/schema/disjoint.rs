@@ -1,4 +1,4 @@
-//! `oneOf`: whether schemas exclude each other. Then one of them is fulfilled where any is.
+//! `oneOf`: whether the schemas are mutually exclusive, so that `oneOf` is equivalent to `anyOf`.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -9,13 +9,13 @@ use super::pointer::Pointer;
 use super::references;
 use super::types::{self, Types};
 
-/// How far references and combinations are followed.
+/// Depth to which references and combinations are followed.
 const DEPTH: usize = 12;
 
-/// How many pairs of schemas are compared before the question is left open.
+/// Most pairs of schemas that are compared.
 const PAIRS: usize = 20_000;
 
-/// The places, counted from 1, of two schemas that are not known to exclude each other.
+/// The positions, from 1, of two schemas that are not known to be mutually exclusive.
 pub(super) fn overlap(root: &Value, options: &[Value]) -> Option<(usize, usize)> {
     let pairs = Cell::new(PAIRS);
     let options: Vec<Conjunction<'_>> = options
@@ -28,10 +28,10 @@ pub(super) fn overlap(root: &Value, options: &[Value]) -> Option<(usize, usize)>
         .map(|(first, second)| (first + 1, second + 1))
 }
 
-/// A schema with all that has to hold beside it: what it refers to, and `allOf`.
+/// A schema together with its `$ref` and `allOf`.
 struct Conjunction<'a> {
     root: &'a Value,
-    /// Comparisons that are left, for all schemas together.
+    /// Comparisons left, for all schemas together.
     pairs: &'a Cell<usize>,
     parts: Vec<&'a Map<String, Value>>,
     is_false: bool,
@@ -49,7 +49,7 @@ impl<'a> Conjunction<'a> {
         conjunction
     }
 
-    /// What lies deeper than `depth` is left out: fewer conditions exclude less.
+    /// Ignores schemas deeper than `depth`, which is safe: fewer conditions exclude fewer values.
     fn add(&mut self, schema: &'a Value, depth: usize) {
         let keywords = match schema {
             Value::Bool(false) => {
@@ -78,7 +78,7 @@ impl<'a> Conjunction<'a> {
         Self::new(self.root, self.pairs, schema)
     }
 
-    /// Whether no value fulfils both.
+    /// Whether no value satisfies both.
     fn excludes(&self, other: &Self, depth: usize) -> bool {
         let Some(left) = self.pairs.get().checked_sub(1) else {
             return false;
@@ -98,7 +98,7 @@ impl<'a> Conjunction<'a> {
         shared == Types::NONE
             || no_value_shared()
             || depth > 0
-                && (shared.within(Types::OBJECT) && self.differ_in_a_property(other, depth)
+                && (shared.within(Types::OBJECT) && self.properties_exclude(other, depth)
                     || self.cases_exclude(other, depth)
                     || other.cases_exclude(self, depth))
     }
@@ -117,7 +117,7 @@ impl<'a> Conjunction<'a> {
         types.fold(Types::ALL, Types::and)
     }
 
-    /// All values that are possible, where some part lists them.
+    /// All possible values, if a part lists them.
     fn values(&self) -> Option<Vec<&'a Value>> {
         self.parts.iter().find_map(|keywords| listed(keywords))
     }
@@ -138,7 +138,7 @@ impl<'a> Conjunction<'a> {
             .filter_map(move |keywords| keywords.get("properties")?.as_object()?.get(&name))
     }
 
-    /// Whether some part allows no property of this name.
+    /// Whether some part does not allow a property of this name.
     fn forbids(&self, name: &str) -> bool {
         self.parts.iter().any(|keywords| {
             let properties = keywords.get("properties").and_then(Value::as_object);
@@ -148,8 +148,8 @@ impl<'a> Conjunction<'a> {
         })
     }
 
-    /// Whether an object of both kinds would need a property that cannot be as both want it.
-    fn differ_in_a_property(&self, other: &Self, depth: usize) -> bool {
+    /// Whether an object that satisfies both would need a property that cannot satisfy both.
+    fn properties_exclude(&self, other: &Self, depth: usize) -> bool {
         let mut names = self.required();
         names.extend(other.required());
         names.into_iter().any(|name| {
@@ -161,7 +161,7 @@ impl<'a> Conjunction<'a> {
         })
     }
 
-    /// Whether some part has to be one of several cases, of which each excludes `other`.
+    /// Whether some part has an `anyOf` or `oneOf` whose cases all exclude `other`.
     fn cases_exclude(&self, other: &Self, depth: usize) -> bool {
         let lists = self.parts.iter().flat_map(|keywords| {
             let lists = [keywords.get("anyOf"), keywords.get("oneOf")];
@@ -172,7 +172,7 @@ impl<'a> Conjunction<'a> {
     }
 }
 
-/// The values that `const` and `enum` leave.
+/// The values of `const` or `enum`.
 fn listed(keywords: &Map<String, Value>) -> Option<Vec<&Value>> {
     if let Some(value) = keywords.get("const") {
         return Some(vec![value]);
@@ -183,7 +183,7 @@ fn listed(keywords: &Map<String, Value>) -> Option<Vec<&Value>> {
         .map(|values| values.iter().collect())
 }
 
-/// Equality of JSON Schema: 1 is 1.0.
+/// Equality as JSON Schema defines it: 1 equals 1.0.
 fn equal(first: &Value, second: &Value) -> bool {
     match (first, second) {
         (Value::Number(first), Value::Number(second)) => first.as_f64() == second.as_f64(),

@@ -1,9 +1,9 @@
 //! `format`: regular expressions of the formats that can be enforced.
 //!
-//! Validators differ in what they take for a host name or a date. These are the strings that all of them take: years of
-//! four digits from 1000 to 2999, no leap seconds, labels without two hyphens in a row, no comments in addresses.
+//! Validators differ in the host names and dates that they accept. These patterns match strings that all of them accept:
+//! years from 1000 to 2999, no leap seconds, no labels with two consecutive hyphens, no comments in email addresses.
 
-/// The names that [`pattern`] knows.
+/// The formats that [`pattern`] supports.
 pub(super) const NAMES: [&str; 10] = [
     "date-time",
     "date",
@@ -17,7 +17,7 @@ pub(super) const NAMES: [&str; 10] = [
     "uri",
 ];
 
-/// The expression that the whole of a string in this format matches.
+/// The anchored expression of a format.
 pub(super) fn pattern(name: &str) -> Option<String> {
     Some(match name {
         "date-time" => format!("^{}T{}$", date(), time()),
@@ -57,8 +57,8 @@ fn mailbox() -> String {
     format!("{atom}(?:\\.{atom})?")
 }
 
-/// At most four labels of at most 62 characters, so that the whole is within 253. The last begins with a letter, or it
-/// would be taken for an address.
+/// At most four labels of at most 62 characters, so that the name has at most 253. The last one starts with a letter, so that
+/// it is not an IP address.
 fn domain() -> String {
     let rest = "(?:-[a-zA-Z0-9]{1,20}){0,2}";
     let label = format!("[a-zA-Z0-9]{{1,20}}{rest}");

@@ -1,4 +1,4 @@
-//! `const` and `enum`: values written out.
+//! `const` and `enum`.
 
 use serde_json::Value;
 
@@ -7,11 +7,11 @@ use super::types::Types;
 use super::walk::Walk;
 use crate::constraint::error::GrammarError;
 
-/// Larger whole numbers are not exact in the parser.
-const EXACT: i64 = 1 << 53;
+/// llguidance does not represent larger integers exactly.
+const MAX_EXACT_INTEGER: i64 = 1 << 53;
 
 impl Walk<'_> {
-    /// Checks the values of `const` or `enum` of the schema at `at`.
+    /// Checks the values of `const` or `enum`.
     pub(super) fn literals(
         &mut self,
         keyword: &str,
@@ -21,13 +21,13 @@ impl Walk<'_> {
     ) -> Result<(), GrammarError> {
         let here = at.child(keyword);
         if values.is_empty() {
-            return Err(here.impossible("it lists no value"));
+            return Err(here.unsatisfiable("it has no values"));
         }
         for value in values {
             self.literal(keyword, value, at)?;
         }
         if !values.iter().any(|value| types.has(Types::of(value))) {
-            return Err(here.impossible("no value is of the type that is asked for"));
+            return Err(here.unsatisfiable("no value has the required type"));
         }
         Ok(())
     }
@@ -38,7 +38,7 @@ impl Walk<'_> {
             Value::Null | Value::Bool(_) => Ok(()),
             Value::Number(number) => {
                 let exact = match number.as_i64() {
-                    Some(integer) => (-EXACT..=EXACT).contains(&integer),
+                    Some(integer) => (-MAX_EXACT_INTEGER..=MAX_EXACT_INTEGER).contains(&integer),
                     None => number.is_f64(),
                 };
                 if exact {
@@ -46,7 +46,7 @@ impl Walk<'_> {
                 }
                 Err(at.unsupported(
                     keyword,
-                    format!("{number} is beyond 2^53, where numbers are not exact; use a string"),
+                    format!("{number} is larger than 2^53 and not exact; use a string"),
                 ))
             }
             Value::String(text) => check_text(text, keyword, at),
@@ -62,20 +62,20 @@ impl Walk<'_> {
 }
 
 fn check_text(text: &str, keyword: &str, at: &Pointer) -> Result<(), GrammarError> {
-    match text.chars().find(|&character| is_not_written(character)) {
+    match text.chars().find(|&character| is_not_generated(character)) {
         None => Ok(()),
         Some(character) => Err(at.unsupported(
             keyword,
             format!(
-                "the control character U+{:04X} in {text:?} is not written in answers",
+                "the control character U+{:04X} in {text:?} is not supported",
                 character as u32
             ),
         )),
     }
 }
 
-/// Characters whose only escape in JSON is by number.
-fn is_not_written(character: char) -> bool {
+/// Control characters that JSON can only escape by number.
+fn is_not_generated(character: char) -> bool {
     let short_escape = matches!(character, '\u{8}' | '\u{c}' | '\n' | '\r' | '\t');
     character.is_ascii_control() && !short_escape
 }

@@ -1,10 +1,9 @@
-//! JSON schemas, written so that the parser enforces all that they say.
+//! Rewrites JSON schemas so that llguidance enforces them completely.
 //!
-//! The parser ignores or refuses some keywords, is exact about numbers only in a range, and reads references as they are
-//! spelled. So a schema is walked first: what cannot be enforced is refused with its place, and the rest is written down
-//! again in the few keywords that mean to the parser what they mean to a validator. Where that says less than the schema
-//! allows, it never says more: keywords are only ever combined by "and" and "or", so a part that is stricter makes the
-//! whole stricter.
+//! llguidance ignores or rejects some keywords, is exact only for numbers within a range, and does not normalize references.
+//! A walk over the schema therefore rejects keywords that cannot be enforced and rewrites the rest to keywords that llguidance
+//! treats as validators do. The result may allow fewer values than the schema, but never more: subschemas are combined only
+//! by conjunction and disjunction, so a stricter subschema makes the whole schema stricter.
 
 mod arrays;
 mod disjoint;
@@ -29,10 +28,10 @@ use self::walk::Walk;
 use crate::constraint::error::GrammarError;
 use crate::constraint::limits;
 
-/// The schema for the parser.
+/// The rewritten schema.
 ///
 /// # Errors
-/// When a part of it cannot be enforced, is no schema, cannot be fulfilled or is too large.
+/// If a part of it cannot be enforced, is not a schema, is unsatisfiable or too large.
 pub(crate) fn prepare(schema: &Value, enforcement: Enforcement) -> Result<Value, GrammarError> {
     let size = schema.to_string().len();
     if size > limits::SCHEMA_BYTES {
@@ -42,15 +41,15 @@ pub(crate) fn prepare(schema: &Value, enforcement: Enforcement) -> Result<Value,
         });
     }
     let mut walk = Walk::new(schema, enforcement);
-    let whole = walk.subschema(schema, &Pointer::root())?;
+    let root = walk.subschema(schema, &Pointer::root())?;
     let definitions = walk.definitions()?;
-    if !finite::has_value(&whole, &definitions) {
-        return Err(GrammarError::Impossible {
+    if !finite::has_value(&root, &definitions) {
+        return Err(GrammarError::Unsatisfiable {
             pointer: Pointer::root().to_string(),
-            problem: "every value would contain itself, or the schema is false".into(),
+            problem: "every value contains itself, or the schema is false".into(),
         });
     }
-    let mut prepared = match whole {
+    let mut prepared = match root {
         Value::Object(keywords) => keywords,
         _ => Map::new(),
     };
@@ -59,14 +58,14 @@ pub(crate) fn prepare(schema: &Value, enforcement: Enforcement) -> Result<Value,
     let numbers = walk.numbers().enumerate();
     let numbers = numbers.map(|(index, schema)| (references::number_name(index), schema));
     prepared.insert("$defs".into(), definitions.chain(numbers).collect());
-    prepared.insert("x-guidance".into(), writing(enforcement));
+    prepared.insert("x-guidance".into(), guidance_options(enforcement));
     Ok(Value::Object(prepared))
 }
 
-/// How JSON is written: see [`Grammar`](crate::constraint::Grammar). Each character of a string has one spelling only, so that no
-/// second one of a property's name gets around its schema.
-fn writing(enforcement: Enforcement) -> Value {
-    let lenient = enforcement == Enforcement::Best;
+/// Options of llguidance for compact JSON, see [`Grammar`](crate::constraint::Grammar). Every character of a string has a single
+/// spelling, because the schema of a property does not apply to a differently escaped name.
+fn guidance_options(enforcement: Enforcement) -> Value {
+    let lenient = enforcement == Enforcement::BestEffort;
     json!({
         "lenient": lenient,
         "coerce_one_of": lenient,

@@ -1,4 +1,4 @@
-//! Keywords about numbers.
+//! Keywords for numbers.
 
 use serde_json::{Map, Value, json};
 
@@ -6,23 +6,23 @@ use super::pointer::Pointer;
 use super::types::Types;
 use crate::constraint::error::GrammarError;
 
-/// Whole numbers up to here are exact as floats, and the parser computes with those.
+/// Integers up to this are exact in f64, which llguidance uses.
 const EXACT: f64 = (1u64 << 53) as f64;
 
-/// Whole numbers without a bound of their own end here, so that no model loses itself in digits. It fits an i64.
-const LARGEST_INTEGER: f64 = 9e18;
+/// Limit of unbounded integers, because models can generate endless digits. It fits an i64.
+const MAX_INTEGER: f64 = 9e18;
 
-/// Decimals of a bound.
+/// Most decimals of a bound.
 const DECIMALS: usize = 17;
 
-/// A bound with the keyword that set it.
+/// A bound and its keyword.
 struct Bound<'a> {
     keyword: &'a str,
     value: f64,
     exclusive: bool,
 }
 
-/// Writes the keywords of a schema for `types`, of which some are numbers.
+/// Rewrites the keywords for numbers; `types` are the types that the schema allows.
 pub(super) fn prepare(
     keywords: &Map<String, Value>,
     types: Types,
@@ -45,19 +45,19 @@ pub(super) fn prepare(
         check_order(low, high, integers_only, at)?;
     }
     let step = multiple_of(keywords, at)?;
-    // Multiples are exact as long as the number is.
-    let reach = match &step {
-        Some(step) => step.reach,
-        None if integers_only => LARGEST_INTEGER,
+    // Values must stay in the range where they are exact.
+    let range = match &step {
+        Some(step) => step.range,
+        None if integers_only => MAX_INTEGER,
         None => f64::INFINITY,
     };
     if let Some(low) = &low
-        && low.value > EXACT.min(reach)
+        && low.value > EXACT.min(range)
     {
         return Err(at.unsupported(low.keyword, "it is too large to be exact"));
     }
     if let Some(high) = &high
-        && high.value < -EXACT.min(reach)
+        && high.value < -EXACT.min(range)
     {
         return Err(at.unsupported(high.keyword, "it is too large to be exact"));
     }
@@ -65,14 +65,14 @@ pub(super) fn prepare(
         prepared,
         low,
         ["minimum", "exclusiveMinimum"],
-        -reach,
+        -range,
         |a, b| a < b,
     );
     write(
         prepared,
         high,
         ["maximum", "exclusiveMaximum"],
-        reach,
+        range,
         |a, b| a > b,
     );
     if let Some(step) = step {
@@ -93,7 +93,7 @@ fn bound<'a>(
     };
     let value = value
         .as_f64()
-        .ok_or_else(|| at.child(keyword).invalid("it has to be a number"))?;
+        .ok_or_else(|| at.child(keyword).invalid("it must be a number"))?;
     let decimals = format!("{value}").split('.').nth(1).map_or(0, str::len);
     if decimals > DECIMALS {
         let reason = format!("it has more than {DECIMALS} decimals; round it");
@@ -127,18 +127,18 @@ fn check_order(
     integers_only: bool,
     at: &Pointer,
 ) -> Result<(), GrammarError> {
-    let (least, most) = if integers_only {
-        let after = |bound: &Bound<'_>| bound.exclusive && bound.value.fract() == 0.0;
+    let (min, max) = if integers_only {
+        let excluded = |bound: &Bound<'_>| bound.exclusive && bound.value.fract() == 0.0;
         (
-            low.value.ceil() + f64::from(u8::from(after(low))),
-            high.value.floor() - f64::from(u8::from(after(high))),
+            low.value.ceil() + f64::from(u8::from(excluded(low))),
+            high.value.floor() - f64::from(u8::from(excluded(high))),
         )
     } else {
         (low.value, high.value)
     };
-    let touching = least == most && !integers_only && (low.exclusive || high.exclusive);
-    if least > most || touching {
-        return Err(at.child(low.keyword).impossible(format!(
+    let empty = min == max && !integers_only && (low.exclusive || high.exclusive);
+    if min > max || empty {
+        return Err(at.child(low.keyword).unsatisfiable(format!(
             "no {} is between {} {} and {} {}",
             if integers_only { "integer" } else { "number" },
             low.keyword,
@@ -150,17 +150,17 @@ fn check_order(
     Ok(())
 }
 
-/// Writes a bound, or the limit of what is exact where that is stricter.
+/// Writes a bound, or the limit of the exact range if that is stricter.
 fn write(
     prepared: &mut Map<String, Value>,
     bound: Option<Bound<'_>>,
     [inclusive, exclusive]: [&str; 2],
-    reach: f64,
+    range: f64,
     is_beyond: impl Fn(f64, f64) -> bool,
 ) {
     let limit = match &bound {
-        Some(bound) if bound.value.abs() <= reach.abs() => reach.abs().min(EXACT).copysign(reach),
-        _ => reach,
+        Some(bound) if bound.value.abs() <= range.abs() => range.abs().min(EXACT).copysign(range),
+        _ => range,
     };
     match bound {
         Some(bound) if !is_beyond(bound.value, limit) => {
@@ -178,16 +178,17 @@ fn write(
     }
 }
 
+/// The value of `multipleOf`.
 struct Step {
     value: Value,
     decimals: usize,
-    /// The step without its decimal point.
+    /// The value without its decimal point.
     digits: f64,
-    /// Up to which number a multiple is exact.
-    reach: f64,
+    /// Multiples are exact up to this.
+    range: f64,
 }
 
-/// Steps that have been met. The parser multiplies those that apply to one value with each other, in 32 bits.
+/// All `multipleOf` values of a schema. llguidance multiplies those that apply to the same value, in 32 bits.
 #[derive(Debug, Default)]
 pub(super) struct Steps(Vec<(usize, f64)>);
 
@@ -215,24 +216,24 @@ impl Steps {
 const MULTIPLE_OF: &str = "multipleOf";
 
 fn multiple_of(keywords: &Map<String, Value>, at: &Pointer) -> Result<Option<Step>, GrammarError> {
-    const MOST_DECIMALS: usize = 6;
+    const MAX_MULTIPLE_OF_DECIMALS: usize = 6;
     let Some(value) = keywords.get(MULTIPLE_OF) else {
         return Ok(None);
     };
     let step = value.as_f64().filter(|step| *step > 0.0).ok_or_else(|| {
         at.child(MULTIPLE_OF)
-            .invalid("it has to be a number above 0")
+            .invalid("it must be a number greater than 0")
     })?;
     let decimals = format!("{step}").split('.').nth(1).map_or(0, str::len);
-    if decimals > MOST_DECIMALS {
-        let reason = format!("it has more than {MOST_DECIMALS} decimals");
+    if decimals > MAX_MULTIPLE_OF_DECIMALS {
+        let reason = format!("it has more than {MAX_MULTIPLE_OF_DECIMALS} decimals");
         return Err(at.unsupported(MULTIPLE_OF, reason));
     }
     Ok(Some(Step {
         value: value.clone(),
         decimals,
         digits: (step * 10f64.powi(decimals as i32)).round(),
-        reach: match decimals {
+        range: match decimals {
             0 => EXACT,
             decimals => 10f64.powi(15 - decimals as i32),
         },

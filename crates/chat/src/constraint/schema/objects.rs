@@ -1,4 +1,4 @@
-//! Keywords about objects.
+//! Keywords for objects.
 
 use indexmap::IndexSet;
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use super::walk::{Walk, count};
 use crate::constraint::error::GrammarError;
 
 impl Walk<'_> {
-    /// Writes the keywords of a schema that takes objects.
+    /// Rewrites the keywords for objects.
     pub(super) fn object(
         &mut self,
         keywords: &Map<String, Value>,
@@ -36,7 +36,7 @@ impl Walk<'_> {
             };
             if missing {
                 let problem = format!("the required property {name:?} is not allowed");
-                return Err(at.child("required").impossible(problem));
+                return Err(at.child("required").unsatisfiable(problem));
             }
         }
         let optional = properties
@@ -79,17 +79,17 @@ impl Walk<'_> {
                     Ok((name.clone(), schema))
                 })
                 .collect(),
-            Some(_) => Err(here.invalid("it has to be an object of schemas")),
+            Some(_) => Err(here.invalid("it must be an object of schemas")),
         }
     }
 }
 
-/// What the number of properties depends on.
+/// What limits the number of properties.
 struct Shape {
     required: usize,
     /// Whether there are named properties that are not required.
     optional: bool,
-    /// Whether there are no others.
+    /// Whether other properties are not allowed.
     closed: bool,
 }
 
@@ -99,51 +99,48 @@ fn property_counts(
     shape: &Shape,
     prepared: &mut Map<String, Value>,
 ) -> Result<(), GrammarError> {
-    let fewest = count(keywords, "minProperties", at)?.unwrap_or(0);
-    let most = count(keywords, "maxProperties", at)?;
-    if let Some(most) = most {
-        if fewest > most {
-            let problem = format!("minProperties {fewest} is greater than maxProperties {most}");
-            return Err(at.child("minProperties").impossible(problem));
+    let min = count(keywords, "minProperties", at)?.unwrap_or(0);
+    let max = count(keywords, "maxProperties", at)?;
+    if let Some(max) = max {
+        if min > max {
+            let problem = format!("minProperties {min} is greater than maxProperties {max}");
+            return Err(at.child("minProperties").unsatisfiable(problem));
         }
-        if shape.required > most {
+        if shape.required > max {
             let problem = format!("{} properties are required", shape.required);
-            return Err(at.child("maxProperties").impossible(problem));
+            return Err(at.child("maxProperties").unsatisfiable(problem));
         }
     }
-    let more = fewest.saturating_sub(shape.required);
-    let room = most.map(|most| most - shape.required);
-    // Where names are free, one may be written twice, and then counts once.
-    if more > 1 {
-        let reason = "at most one property more than `required` lists can be asked for";
+    let additional_min = min.saturating_sub(shape.required);
+    let additional_max = max.map(|max| max - shape.required);
+    // The model could repeat a name that is not required, which would then count once.
+    if additional_min > 1 {
+        let reason = "it may exceed the number of required properties by at most one";
         return Err(at.unsupported("minProperties", reason));
     }
-    let keyword = if most.is_some() {
+    let keyword = if max.is_some() {
         "maxProperties"
     } else {
         "minProperties"
     };
-    if shape.optional && (more > 0 || room.is_some()) {
-        let one = room.unwrap_or(1) == 1;
+    if shape.optional && (additional_min > 0 || additional_max.is_some()) {
+        let one = additional_max.unwrap_or(1) == 1;
         if !(one && shape.closed) {
-            let reason = "with optional `properties` it can only be enforced where one of them is asked for and additionalProperties is false; require them, or leave it out";
+            let reason = "with optional `properties` it can only be enforced for one of them and with additionalProperties: false; make them required, or remove it";
             return Err(at.unsupported(keyword, reason));
         }
     }
-    if fewest > 0 {
-        prepared.insert("minProperties".into(), fewest.into());
+    if min > 0 {
+        prepared.insert("minProperties".into(), min.into());
     }
-    if let Some(most) = most {
-        prepared.insert("maxProperties".into(), most.into());
+    if let Some(max) = max {
+        prepared.insert("maxProperties".into(), max.into());
     }
     Ok(())
 }
 
 fn required(keywords: &Map<String, Value>, at: &Pointer) -> Result<IndexSet<String>, GrammarError> {
-    let invalid = || {
-        at.child("required")
-            .invalid("it has to be an array of names")
-    };
+    let invalid = || at.child("required").invalid("it must be an array of names");
     let names = match keywords.get("required") {
         None => return Ok(IndexSet::new()),
         Some(value) => value.as_array().ok_or_else(invalid)?,

@@ -1,4 +1,4 @@
-//! `pattern`: regular expressions as ECMAScript has them, in the parser's syntax.
+//! `pattern`: ECMAScript regular expressions in the syntax of llguidance.
 
 use llguidance::derivre::RegexBuilder;
 use llguidance::regex_to_lark;
@@ -7,11 +7,11 @@ use super::pointer::Pointer;
 use crate::constraint::error::GrammarError;
 use crate::constraint::limits;
 
-/// White space of ECMAScript and of Unicode both, within brackets and with them.
+/// White space both in ECMAScript and in Unicode, inside and outside of a class.
 const SPACE: &str = " \\t\\n\\r\\f\\v";
 const SPACE_CLASS: &str = "[ \\t\\n\\r\\f\\v]";
 
-/// The expression in the parser's syntax, of the keyword (`pattern`, or a name in `patternProperties`) at `at`.
+/// The expression in the syntax of llguidance. `keyword` is `pattern` or `patternProperties`.
 pub(super) fn translate(
     pattern: &str,
     keyword: &str,
@@ -24,29 +24,29 @@ pub(super) fn translate(
         });
     }
     let translated = translated(pattern);
-    let refused = |reason: String| at.unsupported(keyword, format!("{pattern:?}: {reason}"));
+    let unsupported = |reason: String| at.unsupported(keyword, format!("{pattern:?}: {reason}"));
     if translated.contains("<stop>") {
-        return Err(refused("a group cannot be called `stop`".into()));
+        return Err(unsupported("a group cannot be named `stop`".into()));
     }
     let built = RegexBuilder::new().mk_regex_for_serach(&regex_to_lark(&translated, "dw"));
     match built {
         Ok(_) => Ok(translated),
-        Err(error) => Err(refused(readable(&error.to_string()))),
+        Err(error) => Err(unsupported(summary(&error.to_string()))),
     }
 }
 
-/// The parts that the two syntaxes read differently, spelled so that a match in one is a match in the other.
+/// Rewrites the constructs in which the syntaxes differ, so that both match the same strings.
 fn translated(pattern: &str) -> String {
     let mut translated = String::with_capacity(pattern.len());
     let mut characters = pattern.chars();
-    // Whether within brackets, and if so whether they begin with `^`.
+    // In a class: whether it is negated.
     let mut class: Option<bool> = None;
     while let Some(character) = characters.next() {
         match (character, class) {
             ('\\', _) => match (characters.next(), class) {
                 (Some('s'), None) => translated += SPACE_CLASS,
                 (Some('s'), Some(false)) => translated += SPACE,
-                // Left out of the class is what either takes for white space.
+                // A negated class excludes the white space of both syntaxes.
                 (Some('s'), Some(true)) => translated += "\\s\\x{FEFF}",
                 (Some('S'), None) => translated += "[^\\s\\x{FEFF}]",
                 (Some(escaped), _) => translated.extend(['\\', escaped]),
@@ -65,7 +65,7 @@ fn translated(pattern: &str) -> String {
                 translated.push(']');
                 class = None;
             }
-            // Nested classes and operations on them exist in one syntax only.
+            // ECMAScript has no nested classes and set operations.
             ('[' | '&' | '~', Some(_)) => translated.extend(['\\', character]),
             ('.', None) => translated += "[^\\n\\r\\x{2028}\\x{2029}]",
             (other, _) => translated.push(other),
@@ -74,8 +74,8 @@ fn translated(pattern: &str) -> String {
     translated
 }
 
-/// The last line of a syntax error says what it is.
-fn readable(message: &str) -> String {
+/// The last line of a syntax error, which names the problem.
+fn summary(message: &str) -> String {
     let last = message.lines().last().unwrap_or(message);
     last.trim().trim_start_matches("error: ").to_owned()
 }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn both_syntaxes_match_the_same() {
+    fn translate_rewrites_differing_syntax() {
         for unchanged in ["^a+$", "[a-z]{2,3}", "\\d\\w\\/\\.", "a|^b$", "(?:x)(y)"] {
             assert_eq!(translation(unchanged), unchanged);
         }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_followed_is_refused_by_name() {
+    fn translate_rejects_unsupported_syntax() {
         for pattern in ["(?=a)", "(?!a)b", "(a)\\1", "\\bword\\b", "(", "a{2", "a^b"] {
             let message = translation(pattern);
             assert!(

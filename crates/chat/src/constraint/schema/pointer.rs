@@ -1,10 +1,10 @@
-//! Where in a schema something is.
+//! Positions in a schema.
 
 use std::fmt;
 
 use crate::constraint::error::GrammarError;
 
-/// A JSON pointer, shown as the fragment of a URI.
+/// A JSON pointer, displayed as a URI fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pointer(String);
 
@@ -19,12 +19,12 @@ impl Pointer {
         Self(format!("{}/{key}", self.0))
     }
 
-    /// The place of a reference's target, as the reference writes it.
+    /// The target of a reference.
     pub(super) fn of_reference(reference: &str) -> Self {
         Self(reference.to_owned())
     }
 
-    /// Refuses the keyword of this name in the schema that this points to.
+    /// The keyword of the schema at this position cannot be enforced.
     pub(super) fn unsupported(&self, keyword: &str, reason: impl Into<String>) -> GrammarError {
         GrammarError::Unsupported {
             keyword: keyword.into(),
@@ -33,7 +33,7 @@ impl Pointer {
         }
     }
 
-    /// Refuses what this points to because it is no schema.
+    /// The value at this position is not valid.
     pub(super) fn invalid(&self, problem: impl Into<String>) -> GrammarError {
         GrammarError::Invalid {
             pointer: self.to_string(),
@@ -41,9 +41,9 @@ impl Pointer {
         }
     }
 
-    /// Refuses what this points to because nothing fulfils it.
-    pub(super) fn impossible(&self, problem: impl Into<String>) -> GrammarError {
-        GrammarError::Impossible {
+    /// No value satisfies the schema at this position.
+    pub(super) fn unsatisfiable(&self, problem: impl Into<String>) -> GrammarError {
+        GrammarError::Unsatisfiable {
             pointer: self.to_string(),
             problem: problem.into(),
         }

@@ -9,7 +9,7 @@ pub(super) fn name(index: usize) -> String {
     format!("d{index}")
 }
 
-/// The name of a schema of numbers in the prepared schema.
+/// The name of a definition for numbers in the prepared schema.
 pub(super) fn number_name(index: usize) -> String {
     format!("n{index}")
 }
@@ -24,10 +24,10 @@ pub(super) fn index(reference: &str) -> Option<usize> {
     reference.strip_prefix("#/$defs/d")?.parse().ok()
 }
 
-/// The part of the schema `root` that a reference names; none when it is elsewhere or missing.
+/// The subschema of `root` that a reference points to; none if it is external or missing.
 pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
     let fragment = percent_decoded(reference.strip_prefix('#')?)?;
-    // Besides pointers there are anchors, which begin with a letter.
+    // Anchors, which start with a letter, are not valid pointers and yield none.
     root.pointer(&fragment)
 }
 

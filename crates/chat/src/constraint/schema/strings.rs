@@ -1,4 +1,4 @@
-//! Keywords about strings.
+//! Keywords for strings.
 
 use serde_json::{Map, Value, json};
 
@@ -7,22 +7,22 @@ use super::walk::count;
 use super::{formats, pattern};
 use crate::constraint::error::GrammarError;
 
-/// Writes the keywords of a schema that takes strings.
+/// Rewrites the keywords for strings.
 pub(super) fn prepare(
     keywords: &Map<String, Value>,
     at: &Pointer,
     prepared: &mut Map<String, Value>,
 ) -> Result<(), GrammarError> {
-    let shortest = count(keywords, "minLength", at)?;
-    let longest = count(keywords, "maxLength", at)?;
-    if let (Some(shortest), Some(longest)) = (shortest, longest)
-        && shortest > longest
+    let min = count(keywords, "minLength", at)?;
+    let max = count(keywords, "maxLength", at)?;
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
     {
-        return Err(at.child("minLength").impossible(format!(
-            "minLength {shortest} is greater than maxLength {longest}"
-        )));
+        return Err(at
+            .child("minLength")
+            .unsatisfiable(format!("minLength {min} is greater than maxLength {max}")));
     }
-    for (keyword, length) in [("minLength", shortest), ("maxLength", longest)] {
+    for (keyword, length) in [("minLength", min), ("maxLength", max)] {
         if let Some(length) = length {
             prepared.insert(keyword.into(), length.into());
         }
@@ -50,6 +50,6 @@ pub(super) fn prepare(
 }
 
 fn text<'a>(value: &'a Value, keyword: &str, at: &Pointer) -> Result<&'a str, GrammarError> {
-    let invalid = || at.child(keyword).invalid("it has to be a string");
+    let invalid = || at.child(keyword).invalid("it must be a string");
     value.as_str().ok_or_else(invalid)
 }

@@ -1,11 +1,11 @@
-//! Which schemas are refused, and how the others are written for the parser.
+//! Rejected and rewritten schemas.
 
 use serde_json::{Value, json};
 
 use super::Enforcement;
 
 fn prepare(schema: &Value) -> Result<Value, crate::constraint::GrammarError> {
-    super::prepare(schema, Enforcement::Whole)
+    super::prepare(schema, Enforcement::Strict)
 }
 
 fn problem(schema: Value) -> String {
@@ -15,7 +15,7 @@ fn problem(schema: Value) -> String {
     }
 }
 
-/// Without what every prepared schema has.
+/// The rewritten schema without the parts that all of them have.
 fn prepared(schema: Value) -> Value {
     let mut prepared = prepare(&schema).unwrap();
     let keywords = prepared.as_object_mut().unwrap();
@@ -23,7 +23,7 @@ fn prepared(schema: Value) -> Value {
     if keywords["$defs"] == json!({}) {
         keywords.shift_remove("$defs");
     }
-    // A schema of numbers stands among the definitions.
+    // Schemas of numbers are definitions.
     match prepared["$ref"].as_str() {
         Some("#/$defs/n0") => prepared["$defs"]["n0"].clone(),
         _ => prepared,
@@ -31,7 +31,7 @@ fn prepared(schema: Value) -> Value {
 }
 
 #[test]
-fn a_keyword_that_cannot_be_enforced_is_named_with_its_place() {
+fn unsupported_keyword_error_names_keyword_and_pointer() {
     let object = json!({"type": "object"});
     for (keyword, value) in [
         ("not", object.clone()),
@@ -64,13 +64,13 @@ fn a_keyword_that_cannot_be_enforced_is_named_with_its_place() {
     );
     insta::assert_snapshot!(
         problem(json!({"$ref": "#/$defs/a", "$defs": {"a": {"items": {"not": {}}}}})),
-        @"`not` at #/$defs/a/items/not cannot be enforced: say what is allowed instead"
+        @"`not` at #/$defs/a/items/not cannot be enforced: describe the allowed values instead"
     );
 }
 
 #[test]
-fn a_schema_that_nothing_fulfils_is_named_with_its_place() {
-    for (schema, place) in [
+fn unsatisfiable_schema_error_has_a_pointer() {
+    for (schema, pointer) in [
         (json!({"minimum": 2, "maximum": 1}), "/minimum"),
         (
             json!({"exclusiveMinimum": 1, "maximum": 1}),
@@ -104,9 +104,9 @@ fn a_schema_that_nothing_fulfils_is_named_with_its_place() {
         ),
     ] {
         let message = problem(json!({"items": schema}));
-        let expected = format!(" at #/items{place}");
+        let expected = format!(" at #/items{pointer}");
         assert!(
-            message.starts_with("nothing fulfils the JSON schema: "),
+            message.starts_with("the JSON schema is unsatisfiable: "),
             "{message}"
         );
         assert!(message.ends_with(&expected), "{message}");
@@ -117,15 +117,15 @@ fn a_schema_that_nothing_fulfils_is_named_with_its_place() {
     for schema in [json!(false), json!({"$ref": "#"}), endless] {
         let message = problem(schema);
         assert!(
-            message.starts_with("nothing fulfils the JSON schema: "),
+            message.starts_with("the JSON schema is unsatisfiable: "),
             "{message}"
         );
     }
 }
 
 #[test]
-fn what_is_no_schema_is_named_with_its_place() {
-    for (schema, place) in [
+fn invalid_schema_error_has_a_pointer() {
+    for (schema, pointer) in [
         (json!(1), ""),
         (json!({"type": "text"}), "/type"),
         (json!({"type": 1}), "/type"),
@@ -142,7 +142,7 @@ fn what_is_no_schema_is_named_with_its_place() {
         (json!({"$ref": 1}), "/$ref"),
     ] {
         let message = problem(json!({"items": schema}));
-        let expected = format!(" at #/items{place}");
+        let expected = format!(" at #/items{pointer}");
         assert!(
             message.starts_with("the JSON schema is not valid: "),
             "{message}"
@@ -152,7 +152,7 @@ fn what_is_no_schema_is_named_with_its_place() {
 }
 
 #[test]
-fn a_schema_made_to_be_slow_is_refused() {
+fn too_large_schemas_are_rejected() {
     let mut deep = json!({});
     for _ in 0..100 {
         deep = json!({"items": deep});
@@ -169,7 +169,7 @@ fn a_schema_made_to_be_slow_is_refused() {
 }
 
 #[test]
-fn annotations_and_keywords_that_say_nothing_are_left_out() {
+fn annotations_and_noop_keywords_are_removed() {
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "https://example.com",
         "title": "t", "description": "d", "default": 1, "examples": [1], "$comment": "c",
@@ -181,7 +181,7 @@ fn annotations_and_keywords_that_say_nothing_are_left_out() {
 }
 
 #[test]
-fn references_are_followed_as_a_pointer_is_spelled() {
+fn references_are_resolved_and_deduplicated() {
     let schema = json!({
         "properties": {"a": {"$ref": "#/$defs/x~1y%20z"}, "b": {"$ref": "#/$defs/x~1y%20z"}, "c": {"$ref": "#"}},
         "$defs": {"x/y z": {"type": "null"}, "unused": {"not": {}}},
@@ -196,7 +196,7 @@ fn references_are_followed_as_a_pointer_is_spelled() {
 }
 
 #[test]
-fn one_of_is_any_of_where_its_schemas_exclude_each_other() {
+fn one_of_needs_mutually_exclusive_schemas() {
     let kind = |name: &str| {
         json!({
             "type": "object", "properties": {"kind": {"const": name}}, "required": ["kind"],
@@ -241,7 +241,7 @@ fn one_of_is_any_of_where_its_schemas_exclude_each_other() {
 }
 
 #[test]
-fn numbers_stay_where_they_are_exact() {
+fn numbers_are_limited_to_the_exact_range() {
     let integer = prepared(json!({"type": "integer"}));
     assert_eq!(
         (&integer["minimum"], &integer["maximum"]),
@@ -269,7 +269,7 @@ fn numbers_stay_where_they_are_exact() {
 }
 
 #[test]
-fn what_cannot_be_enforced_is_left_out_where_it_may_be() {
+fn best_effort_ignores_unsupported_keywords() {
     let schema = json!({
         "type": "object", "required": ["a", "b"], "additionalProperties": false, "not": {"required": ["c"]},
         "properties": {
@@ -278,7 +278,7 @@ fn what_cannot_be_enforced_is_left_out_where_it_may_be() {
             "c": {"type": "array", "uniqueItems": true, "items": {"$ref": "https://example.com"}},
         },
     });
-    let mut prepared = super::prepare(&schema, Enforcement::Best).unwrap();
+    let mut prepared = super::prepare(&schema, Enforcement::BestEffort).unwrap();
     prepared["properties"].as_object_mut().unwrap().sort_keys();
     assert_eq!(
         prepared["properties"]["a"],
@@ -295,6 +295,12 @@ fn what_cannot_be_enforced_is_left_out_where_it_may_be() {
         json!({"type": "array", "items": {}})
     );
     assert_eq!(prepared["required"], json!(["a", "b"]));
-    assert!(super::prepare(&json!({"type": "text"}), Enforcement::Best).is_err());
-    assert!(super::prepare(&json!({"minimum": 2, "maximum": 1}), Enforcement::Best).is_err());
+    assert!(super::prepare(&json!({"type": "text"}), Enforcement::BestEffort).is_err());
+    assert!(
+        super::prepare(
+            &json!({"minimum": 2, "maximum": 1}),
+            Enforcement::BestEffort
+        )
+        .is_err()
+    );
 }

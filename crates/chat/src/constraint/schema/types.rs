@@ -1,11 +1,11 @@
-//! `type`: which kinds of values a schema speaks of.
+//! `type`.
 
 use serde_json::{Map, Value};
 
 use super::pointer::Pointer;
 use crate::constraint::error::GrammarError;
 
-/// A set of JSON types. Whole numbers are apart from the others: `number` is both.
+/// A set of JSON types. `number` is the union of integers and fractions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Types(u8);
 
@@ -57,18 +57,18 @@ impl Types {
         Self(self.0 | other.0)
     }
 
-    /// Whether there is any of `other` in this.
+    /// Whether the sets intersect.
     pub(super) fn has(self, other: Self) -> bool {
         self.and(other) != Self::NONE
     }
 
-    /// Whether there is nothing in this but `other`.
+    /// Whether this is a subset of `other`.
     pub(super) fn within(self, other: Self) -> bool {
         self.and(other) == self
     }
 }
 
-/// What `type` of a schema says, if it is there.
+/// The types of the keyword `type`, if present.
 pub(super) fn declared(
     keywords: &Map<String, Value>,
     at: &Pointer,
@@ -79,11 +79,11 @@ pub(super) fn declared(
     let here = at.child("type");
     let named = |name: &Value| {
         let types = name.as_str().and_then(Types::named);
-        types.ok_or_else(|| here.invalid(format!("{name} is not the name of a type")))
+        types.ok_or_else(|| here.invalid(format!("{name} is not a type")))
     };
     let types = match value {
         Value::Array(names) if names.is_empty() => {
-            return Err(here.impossible("no type is allowed"));
+            return Err(here.unsatisfiable("no type is allowed"));
         }
         Value::Array(names) => {
             let mut types = Types::NONE;

@@ -1,4 +1,4 @@
-//! Every schema inside a schema, once.
+//! The walk over a schema and its subschemas.
 
 use std::borrow::Cow;
 
@@ -13,9 +13,9 @@ use super::{disjoint, numbers, strings};
 use crate::constraint::error::GrammarError;
 use crate::constraint::limits;
 
-/// Keywords that restrict values in ways that the parser cannot follow, with what to do instead.
+/// Keywords that llguidance cannot enforce, and alternatives.
 const UNENFORCEABLE: [(&str, &str); 13] = [
-    ("not", "say what is allowed instead"),
+    ("not", "describe the allowed values instead"),
     ("if", "use anyOf with a case for each"),
     ("contains", "use prefixItems or items"),
     ("dependentRequired", "use anyOf with a case for each"),
@@ -33,22 +33,22 @@ const UNENFORCEABLE: [(&str, &str); 13] = [
     ("extends", "use allOf"),
 ];
 
-/// What happens to keywords that cannot be enforced.
+/// How keywords that cannot be enforced are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Enforcement {
-    /// They are refused.
-    Whole,
-    /// They are left out, and the model is trusted with them.
-    Best,
+    /// They are errors.
+    Strict,
+    /// They are ignored.
+    BestEffort,
 }
 
 /// The state of a walk.
 pub(super) struct Walk<'a> {
     pub(super) root: &'a Value,
     enforcement: Enforcement,
-    /// What references name, in the order in which they are met.
+    /// Targets of references in order of occurrence.
     targets: Vec<Target<'a>>,
-    /// Schemas of numbers. A range is a long expression, and the same ones come again and again.
+    /// Deduplicated schemas of numbers, because ranges compile to long expressions.
     numbers: IndexSet<Value>,
     pub(super) steps: Steps,
     nodes: usize,
@@ -57,7 +57,7 @@ pub(super) struct Walk<'a> {
 
 struct Target<'a> {
     schema: &'a Value,
-    place: Pointer,
+    at: Pointer,
 }
 
 impl<'a> Walk<'a> {
@@ -73,34 +73,34 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The schemas of numbers that have been met, in the order of their names.
+    /// The schemas of numbers, in the order of their names.
     pub(super) fn numbers(self) -> impl Iterator<Item = Value> {
         self.numbers.into_iter()
     }
 
-    /// The schemas that references name, which may name more.
+    /// The targets of references, which may add further references.
     pub(super) fn definitions(&mut self) -> Result<Vec<Value>, GrammarError> {
         let mut definitions = Vec::new();
-        while let Some(Target { schema, place }) = self.targets.get(definitions.len()) {
-            let (schema, place) = (*schema, place.clone());
-            definitions.push(self.subschema(schema, &place)?);
+        while let Some(Target { schema, at }) = self.targets.get(definitions.len()) {
+            let (schema, at) = (*schema, at.clone());
+            definitions.push(self.subschema(schema, &at)?);
         }
         Ok(definitions)
     }
 
-    /// Counts one more thing to be worked through.
+    /// Counts a subschema or a literal value.
     pub(super) fn count(&mut self) -> Result<(), GrammarError> {
         self.nodes += 1;
         if self.nodes <= limits::SCHEMA_NODES {
             return Ok(());
         }
         Err(GrammarError::TooLarge {
-            what: "the JSON schema has more schemas and values than that".into(),
+            what: "the JSON schema has too many subschemas and values".into(),
             limit: limits::SCHEMA_NODES,
         })
     }
 
-    /// The schema at `at` for the parser.
+    /// The rewritten subschema at `at`.
     pub(super) fn subschema(
         &mut self,
         schema: &Value,
@@ -110,11 +110,11 @@ impl<'a> Walk<'a> {
         let keywords = match schema {
             Value::Bool(_) => return Ok(schema.clone()),
             Value::Object(keywords) => Cow::Borrowed(keywords),
-            _ => return Err(at.invalid("it has to be an object, true or false")),
+            _ => return Err(at.invalid("it must be an object, true or false")),
         };
         if self.depth == limits::SCHEMA_DEPTH {
             return Err(GrammarError::TooLarge {
-                what: format!("the schemas at {at} lie deeper inside one another than that"),
+                what: format!("the schema at {at} is nested too deeply"),
                 limit: limits::SCHEMA_DEPTH,
             });
         }
@@ -129,7 +129,7 @@ impl<'a> Walk<'a> {
         Ok(json!({ "$ref": format!("#/$defs/{}", references::number_name(index)) }))
     }
 
-    /// Without the keywords that cannot be enforced, if they need not be.
+    /// Rewrites the keywords; with best effort, without those that cannot be enforced.
     fn enforced_keywords(
         &mut self,
         mut keywords: Cow<'_, Map<String, Value>>,
@@ -137,7 +137,7 @@ impl<'a> Walk<'a> {
     ) -> Result<Map<String, Value>, GrammarError> {
         loop {
             let error = match self.keywords(&keywords, at) {
-                Err(error) if self.enforcement == Enforcement::Best => error,
+                Err(error) if self.enforcement == Enforcement::BestEffort => error,
                 result => return result,
             };
             let GrammarError::Unsupported {
@@ -146,7 +146,7 @@ impl<'a> Walk<'a> {
             else {
                 return Err(error);
             };
-            // What lies deeper has been left out there.
+            // Unsupported keywords of subschemas were already removed.
             if *pointer != at.child(keyword).to_string()
                 || keywords.to_mut().shift_remove(keyword).is_none()
             {
@@ -155,13 +155,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Simple keywords first, then those that combine schemas: the order in which the parser reads them matters to it.
+    /// Rewrites simple keywords before those that combine schemas: llguidance depends on their order.
     fn keywords(
         &mut self,
         keywords: &Map<String, Value>,
         at: &Pointer,
     ) -> Result<Map<String, Value>, GrammarError> {
-        refuse_unenforceable(keywords, at)?;
+        reject_unenforceable(keywords, at)?;
         let mut prepared = Map::new();
         let declared = types::declared(keywords, at)?;
         let implied = declared.or_else(|| implied_types(keywords));
@@ -190,7 +190,7 @@ impl<'a> Walk<'a> {
             prepared.insert("const".into(), value.clone());
         }
         if let Some(value) = keywords.get("enum") {
-            let invalid = || at.child("enum").invalid("it has to be an array of values");
+            let invalid = || at.child("enum").invalid("it must be an array of values");
             let values = value.as_array().ok_or_else(invalid)?;
             self.literals("enum", values, types, at)?;
             prepared.insert("enum".into(), value.clone());
@@ -203,7 +203,7 @@ impl<'a> Walk<'a> {
     }
 
     fn reference(&mut self, value: &Value, at: &Pointer) -> Result<String, GrammarError> {
-        let invalid = || at.child("$ref").invalid("it has to be a string");
+        let invalid = || at.child("$ref").invalid("it must be a string");
         let reference = value.as_str().ok_or_else(invalid)?;
         let schema = references::resolve(self.root, reference).ok_or_else(|| {
             let reason = if reference.starts_with("#/") {
@@ -217,7 +217,7 @@ impl<'a> Walk<'a> {
         let index = self.targets.iter().position(same).unwrap_or_else(|| {
             self.targets.push(Target {
                 schema,
-                place: Pointer::of_reference(reference),
+                at: Pointer::of_reference(reference),
             });
             self.targets.len() - 1
         });
@@ -238,16 +238,16 @@ impl<'a> Walk<'a> {
         }
         let mut any = self.schemas(keywords, "anyOf", at)?;
         if let Some(one) = self.schemas(keywords, "oneOf", at)? {
-            if self.enforcement == Enforcement::Whole
+            if self.enforcement == Enforcement::Strict
                 && let Some(Value::Array(options)) = keywords.get("oneOf")
                 && let Some((first, second)) = disjoint::overlap(self.root, options)
             {
                 let reason = format!(
-                    "one value may fulfil both number {first} and number {second}; tell them apart by type or by a required property with a const, or use anyOf"
+                    "a value may satisfy both number {first} and number {second}; distinguish them by type or by a required property with a const, or use anyOf"
                 );
                 return Err(at.unsupported("oneOf", reason));
             }
-            // Schemas that exclude each other are fulfilled one at a time.
+            // For mutually exclusive schemas, oneOf is equivalent to anyOf.
             match any.take() {
                 None => any = Some(one),
                 Some(options) => {
@@ -276,14 +276,14 @@ impl<'a> Walk<'a> {
             return Ok(None);
         };
         let schemas = value.as_array().filter(|schemas| !schemas.is_empty());
-        let schemas = schemas.ok_or_else(|| here.invalid("it has to be an array of schemas"))?;
+        let schemas = schemas.ok_or_else(|| here.invalid("it must be an array of schemas"))?;
         let schemas = schemas.iter().enumerate();
         let schemas = schemas.map(|(index, schema)| self.subschema(schema, &here.child(index)));
         schemas.collect::<Result<_, _>>().map(Some)
     }
 }
 
-/// Whether a prepared schema says nothing but which numbers it takes.
+/// Whether a prepared schema consists only of keywords for numbers.
 fn is_number(prepared: &Value) -> bool {
     let combined = ["const", "enum", "$ref", "allOf", "anyOf"];
     matches!(prepared["type"].as_str(), Some("integer" | "number"))
@@ -292,7 +292,7 @@ fn is_number(prepared: &Value) -> bool {
             .all(|keyword| prepared.get(keyword).is_none())
 }
 
-/// A schema that describes properties or items and does not say of what means objects or arrays.
+/// A schema without a type that has properties or items is treated as an object or an array.
 fn implied_types(keywords: &Map<String, Value>) -> Option<Types> {
     let has = |keyword: &str| keywords.contains_key(keyword);
     if has("const") || has("enum") {
@@ -305,29 +305,29 @@ fn implied_types(keywords: &Map<String, Value>) -> Option<Types> {
     }
 }
 
-fn refuse_unenforceable(keywords: &Map<String, Value>, at: &Pointer) -> Result<(), GrammarError> {
+fn reject_unenforceable(keywords: &Map<String, Value>, at: &Pointer) -> Result<(), GrammarError> {
     for (keyword, reason) in UNENFORCEABLE {
         if let Some(value) = keywords.get(keyword)
-            && !says_nothing(keyword, value, keywords)
+            && !is_noop(keyword, value, keywords)
         {
             return Err(at.unsupported(keyword, reason));
         }
     }
-    // Below such a name, references would start from there.
+    // References below an `$id` are relative to it.
     let renamed = keywords.contains_key("$id") && *at != Pointer::root();
     if renamed && keywords.values().any(has_reference) {
-        return Err(at.unsupported("$id", "references are followed from the root only"));
+        return Err(at.unsupported("$id", "references are only resolved from the root"));
     }
     Ok(())
 }
 
-/// Whether a keyword has a value that every value fulfils.
-fn says_nothing(keyword: &str, value: &Value, keywords: &Map<String, Value>) -> bool {
+/// Whether the keyword does not restrict anything.
+fn is_noop(keyword: &str, value: &Value, keywords: &Map<String, Value>) -> bool {
     let always = *value == Value::Bool(true) || *value == json!({});
     match keyword {
         "if" => !keywords.contains_key("then") && !keywords.contains_key("else"),
         "not" | "uniqueItems" => *value == Value::Bool(false),
-        // Names are strings anyway.
+        // Property names are always strings.
         "propertyNames" => always || *value == json!({"type": "string"}),
         "unevaluatedItems" | "unevaluatedProperties" => always,
         "dependencies" | "dependentRequired" | "dependentSchemas" => *value == json!({}),
@@ -345,7 +345,7 @@ fn has_reference(value: &Value) -> bool {
     }
 }
 
-/// The value of a keyword that counts something.
+/// The value of a keyword that is a non-negative integer.
 pub(super) fn count(
     keywords: &Map<String, Value>,
     keyword: &str,
@@ -354,16 +354,16 @@ pub(super) fn count(
     let Some(value) = keywords.get(keyword) else {
         return Ok(None);
     };
-    let whole = value
+    let number = value
         .as_f64()
         .filter(|count| *count >= 0.0 && count.fract() == 0.0)
         .ok_or_else(|| {
             at.child(keyword)
-                .invalid("it has to be a whole number from 0 up")
+                .invalid("it must be a non-negative integer")
         })?;
-    if whole > limits::COUNT as f64 {
-        let reason = format!("more than {} cannot be counted", limits::COUNT);
+    if number > limits::COUNT as f64 {
+        let reason = format!("the limit is {}", limits::COUNT);
         return Err(at.unsupported(keyword, reason));
     }
-    Ok(Some(whole as usize))
+    Ok(Some(number as usize))
 }

@@ -1,22 +1,22 @@
 //! `<start_function_call>call:NAME{key:<escape>value<escape>,other:3}<end_function_call>` of FunctionGemma, and
-//! `<|tool_call>call:NAME{key:<|"|>value<|"|>}<tool_call|>` of Gemma 4. Keys have no quotes, strings a marker on both sides.
+//! `<|tool_call>call:NAME{key:<|"|>value<|"|>}<tool_call|>` of Gemma 4. Keys are not quoted; strings are enclosed in a delimiter.
 
 use serde_json::Value;
 
-use crate::parsing::context::{CallReader, Context, Step};
+use crate::lark::{LarkBuilder, Sequence, enum_strings, json, one_of};
+use crate::parsing::context::{Context, Step, ToolCallParser};
+use crate::parsing::delimiter::Found;
 use crate::parsing::input::Match;
 use crate::parsing::json::{ObjectWriter, quote};
-use crate::parsing::lark::{Lark, Sequence, json, listed_strings, one_of};
-use crate::parsing::marker::Found;
 use crate::parsing::tool::Tool;
 use crate::parsing::values::{Container, Types, from_text};
 
-/// The delimiters of one of the two.
+/// The delimiters of one of the two models.
 #[derive(Debug)]
 pub(super) struct Syntax {
     pub open: &'static str,
     pub close: &'static str,
-    /// Stands on both sides of a string.
+    /// Encloses strings.
     pub string: &'static str,
     pub delimiters: [&'static str; 3],
 }
@@ -35,10 +35,10 @@ pub(super) const GEMMA4: Syntax = Syntax {
     delimiters: ["<|tool_call>", "<tool_call|>", "<|\"|>"],
 };
 
-/// How deep containers may nest.
-const DEEPEST: usize = 64;
+/// Deepest nesting of containers.
+const MAX_DEPTH: usize = 64;
 
-/// Reads one call.
+/// Parses one call.
 #[derive(Debug)]
 pub(super) struct FunctionGemma {
     syntax: &'static Syntax,
@@ -72,15 +72,15 @@ impl FunctionGemma {
 
     fn transition(&mut self, next: State) -> Step {
         self.state = next;
-        Step::Again
+        Step::Continue
     }
 
     fn punctuation(&mut self, next: char, context: &mut Context) -> Step {
         match (&self.state, next) {
             (_, '}') => {
                 context.input.advance(1);
-                context.arguments(self.arguments.end());
-                context.complete();
+                context.emit_arguments(self.arguments.end());
+                context.end_call();
                 self.transition(State::AfterCall)
             }
             (State::CommaOrEnd, ',') => {
@@ -94,14 +94,14 @@ impl FunctionGemma {
                     depth: 0,
                     in_string: false,
                 }),
-                Match::Absent => Step::Broken,
+                Match::Absent => Step::Invalid,
                 Match::Incomplete => Step::NeedMoreInput,
             },
-            _ => Step::Broken,
+            _ => Step::Invalid,
         }
     }
 
-    /// Reads more of a value; true at its end.
+    /// Consumes more of a value; true at its end.
     fn read_value(&mut self, context: &mut Context) -> bool {
         let State::Value {
             text,
@@ -153,22 +153,22 @@ impl FunctionGemma {
     }
 }
 
-impl CallReader for FunctionGemma {
+impl ToolCallParser for FunctionGemma {
     fn step(&mut self, context: &mut Context) -> Step {
         match &self.state {
             State::Open => match context.input.take("call:") {
                 Match::Found(()) => self.transition(State::Name),
-                Match::Absent => Step::Broken,
+                Match::Absent => Step::Invalid,
                 Match::Incomplete => Step::NeedMoreInput,
             },
             State::Name => match context.input.take_name("{") {
-                Match::Found(name) if context.announce(&name) => self.transition(State::KeyOrEnd),
-                Match::Found(_) | Match::Absent => Step::Broken,
+                Match::Found(name) if context.start_call(&name) => self.transition(State::KeyOrEnd),
+                Match::Found(_) | Match::Absent => Step::Invalid,
                 Match::Incomplete => Step::NeedMoreInput,
             },
             State::KeyOrEnd | State::CommaOrEnd => match context.input.peek() {
                 Match::Found(next) => self.punctuation(next, context),
-                Match::Absent => Step::Broken,
+                Match::Absent => Step::Invalid,
                 Match::Incomplete => Step::NeedMoreInput,
             },
             State::Value { .. } => {
@@ -176,49 +176,49 @@ impl CallReader for FunctionGemma {
                     return Step::NeedMoreInput;
                 }
                 let State::Value { key, text, .. } = &self.state else {
-                    return Step::Again;
+                    return Step::Continue;
                 };
                 let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
                 let value = to_json(text, self.syntax.string, types);
-                context.arguments(&self.arguments.member(key, &value));
+                context.emit_arguments(&self.arguments.member(key, &value));
                 self.transition(State::CommaOrEnd)
             }
             State::AfterCall => match context.input.take(self.syntax.close) {
-                Match::Found(()) | Match::Absent => Step::Close,
+                Match::Found(()) | Match::Absent => Step::Done,
                 Match::Incomplete => Step::NeedMoreInput,
             },
         }
     }
 
-    fn cut_off(&mut self, context: &mut Context) {
+    fn flush_truncated(&mut self, context: &mut Context) {
         if let State::Value { key, text, .. } = &self.state {
             let text = format!("{text}{}", context.input.rest());
             let text = text.replace(self.syntax.string, "\"");
             let json = self.arguments.key(key) + text.trim();
-            context.arguments(&json);
+            context.emit_arguments(&json);
         }
     }
 }
 
-/// A value as JSON; what is no value is a string.
+/// A value as JSON; a string if it is not valid.
 fn to_json(text: &str, string: &str, types: Types) -> String {
-    let mut reader = Reader {
+    let mut parser = ValueParser {
         rest: text.trim(),
         string,
     };
     let mut out = String::new();
-    match reader.value(&mut out, types, 0) {
-        Some(()) if reader.rest.trim().is_empty() => out,
+    match parser.value(&mut out, types, 0) {
+        Some(()) if parser.rest.trim().is_empty() => out,
         _ => quote(&text.replace(string, "\"")),
     }
 }
 
-struct Reader<'a> {
+struct ValueParser<'a> {
     rest: &'a str,
     string: &'a str,
 }
 
-impl Reader<'_> {
+impl ValueParser<'_> {
     fn take(&mut self, literal: &str) -> bool {
         self.rest = self.rest.trim_start();
         match self.rest.strip_prefix(literal) {
@@ -231,7 +231,7 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, out: &mut String, types: Types, depth: usize) -> Option<()> {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return None;
         }
         if self.take(self.string) {
@@ -251,7 +251,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// Items up to `close`, with what `before` reads in front of each.
+    /// Items up to `close`; `before` parses the key of each.
     fn items(
         &mut self,
         close: &str,
@@ -288,8 +288,8 @@ impl Reader<'_> {
 }
 
 impl Syntax {
-    /// One marked call after the other.
-    pub fn grammar(&self, lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+    /// A sequence of delimited calls.
+    pub fn grammar(&self, lark: &mut LarkBuilder<'_>, tools: &[&Tool], parallel: bool) -> String {
         let values = self.values(lark);
         let calls: Vec<String> = tools
             .iter()
@@ -309,24 +309,24 @@ impl Syntax {
             })
             .collect();
         let call = Sequence::new()
-            .marker(lark, self.open)
+            .delimiter(lark, self.open)
             .expression(&one_of(&calls))
-            .marker(lark, self.close)
+            .delimiter(lark, self.close)
             .build();
-        lark.calls(&[call], "", parallel)
+        lark.repeat_calls(&[call], "", parallel)
     }
 
-    fn value_grammar(&self, lark: &mut Lark<'_>, schema: &Value, values: &Values) -> String {
+    fn value_grammar(&self, lark: &mut LarkBuilder<'_>, schema: &Value, values: &Values) -> String {
         let types = Types::of(Some(schema));
-        if let Some(listed) = listed_strings(schema) {
+        if let Some(listed) = enum_strings(schema) {
             let listed: Vec<String> = listed.into_iter().map(quote).collect();
             return Sequence::new()
-                .marker(lark, self.string)
+                .delimiter(lark, self.string)
                 .expression(&one_of(&listed))
-                .marker(lark, self.string)
+                .delimiter(lark, self.string)
                 .build();
         }
-        if types.is_text() {
+        if types.is_string() {
             return self.string_grammar(lark);
         }
         if types.is_scalar() {
@@ -340,17 +340,17 @@ impl Syntax {
         values.clone()
     }
 
-    fn string_grammar(&self, lark: &mut Lark<'_>) -> String {
-        let text = lark.until(self.string);
+    fn string_grammar(&self, lark: &mut LarkBuilder<'_>) -> String {
+        let text = lark.text_until(self.string);
         Sequence::new()
-            .marker(lark, self.string)
+            .delimiter(lark, self.string)
             .expression(&text)
             .build()
     }
 
-    /// Rules for values whose parts may be of any type.
-    fn values(&self, lark: &mut Lark<'_>) -> Values {
-        // Bounded, so that no model loses itself in a key or a number.
+    /// Rules for values of any type.
+    fn values(&self, lark: &mut LarkBuilder<'_>) -> Values {
+        // Bounded, because small models can generate endless keys and numbers.
         const KEY: &str = "/[A-Za-z_][A-Za-z0-9_]{0,63}/";
         const NUMBER: &str = "/-?(0|[1-9][0-9]{0,18})(\\.[0-9]{1,18})?/";
         let string = self.string_grammar(lark);
@@ -359,7 +359,7 @@ impl Syntax {
             let pair = format!("{KEY} \":\" {any}");
             format!("\"{{\" ({pair} (\",\" {pair})*)? \"}}\"")
         };
-        let any = lark.recursive(|any| {
+        let any = lark.recursive_rule(|any| {
             let (list, object) = (list(any), object(any));
             format!("{string} | {NUMBER} | \"true\" | \"false\" | \"null\" | {list} | {object}")
         });

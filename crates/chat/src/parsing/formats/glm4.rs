@@ -1,4 +1,4 @@
-//! `<tool_call>NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value></tool_call>`, with or without line breaks between.
+//! `<tool_call>NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value></tool_call>`, with or without line breaks in between.
 
 use super::xml::Syntax;
 
@@ -15,7 +15,7 @@ pub(super) const SYNTAX: Syntax = Syntax {
     value_on_lines: false,
 };
 
-pub(super) const MARKERS: [&str; 6] = [
+pub(super) const DELIMITERS: [&str; 6] = [
     SYNTAX.open,
     SYNTAX.close,
     SYNTAX.key_open,

@@ -1,34 +1,34 @@
 //! The channels of gpt-oss: `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…`, and
 //! calls as messages `to=functions.NAME`.
 //!
-//! Analysis is reasoning; the final channel and what a model says on the commentary channel before it calls is content.
+//! The analysis channel is reasoning; the final channel and text on the commentary channel are content.
 
+use crate::lark::{LarkBuilder, Sequence, json_arguments, one_of};
 use crate::parsing::context::{Context, Step};
+use crate::parsing::delimiter::Found;
 use crate::parsing::input::Match;
-use crate::parsing::json::ArgumentsReader;
-use crate::parsing::lark::{Lark, Sequence, json_arguments, one_of};
-use crate::parsing::marker::Found;
+use crate::parsing::json::ArgumentsParser;
 use crate::parsing::tool::Tool;
 
 pub(super) const START: &str = "<|start|>";
-pub(super) const CHANNEL: &str = "<|channel|>";
+pub(crate) const CHANNEL: &str = "<|channel|>";
 pub(super) const CONSTRAIN: &str = "<|constrain|>";
 pub(super) const MESSAGE: &str = "<|message|>";
 pub(super) const END: &str = "<|end|>";
 pub(super) const CALL: &str = "<|call|>";
 pub(super) const RETURN: &str = "<|return|>";
 
-pub(super) const MARKERS: [&str; 7] = [START, CHANNEL, CONSTRAIN, MESSAGE, END, CALL, RETURN];
+pub(super) const DELIMITERS: [&str; 7] = [START, CHANNEL, CONSTRAIN, MESSAGE, END, CALL, RETURN];
 
-/// What begins a message; that of the answer itself begins behind `<|start|>assistant`.
-const BEGINNINGS: [&str; 4] = [CHANNEL, START, MESSAGE, "to="];
+/// Possible starts of a message. The prompt ends with `<|start|>assistant`, so the first one starts with its header.
+const STARTS: [&str; 4] = [CHANNEL, START, MESSAGE, "to="];
 const ENDS: [&str; 3] = [END, CALL, RETURN];
-/// What ends the text of a message: its own end, or the beginning of the next.
+/// Ends of the text of a message: its own end, or the start of the next message.
 const TEXT_ENDS: [&str; 5] = [END, CALL, RETURN, START, CHANNEL];
 const HEADER_ENDS: [&str; 4] = [MESSAGE, END, CALL, RETURN];
 
-/// The longest header of a message, in bytes.
-const LONGEST_HEADER: usize = 512;
+/// Longest header of a message, in bytes.
+const MAX_HEADER_BYTES: usize = 512;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -41,21 +41,21 @@ enum State {
     /// Before a message.
     #[default]
     Start,
-    /// Before the end of a header, of which nothing is read yet.
+    /// In a header, which is not consumed until it is complete.
     Header,
     Text {
         kind: Kind,
         started: bool,
     },
     Arguments {
-        reader: ArgumentsReader,
+        reader: ArgumentsParser,
         started: bool,
     },
-    /// Behind the arguments.
+    /// After the arguments.
     CallEnd,
 }
 
-/// Reads a whole answer.
+/// Parses a whole completion.
 #[derive(Debug, Default)]
 pub(crate) struct Harmony {
     state: State,
@@ -64,7 +64,7 @@ pub(crate) struct Harmony {
 }
 
 impl Harmony {
-    /// Advances; anything but `Again` takes more text.
+    /// Advances; anything but `Continue` means that more input is needed.
     pub fn step(&mut self, context: &mut Context) -> Step {
         match &mut self.state {
             State::Start => self.start(context),
@@ -77,7 +77,7 @@ impl Harmony {
             State::CallEnd => match context.input.take_one_of(&ENDS) {
                 Match::Incomplete => Step::NeedMoreInput,
                 Match::Found(_) | Match::Absent => {
-                    context.complete();
+                    context.end_call();
                     self.transition(State::Start)
                 }
             },
@@ -86,20 +86,20 @@ impl Harmony {
 
     fn transition(&mut self, next: State) -> Step {
         self.state = next;
-        Step::Again
+        Step::Continue
     }
 
     fn start(&mut self, context: &mut Context) -> Step {
         let text = context.input.rest().trim_start();
-        if BEGINNINGS.iter().any(|begin| text.starts_with(begin)) {
+        if STARTS.iter().any(|start| text.starts_with(start)) {
             return self.transition(State::Header);
         }
         let nothing_new = text.is_empty() && (self.had_reasoning || self.had_content);
         if context.input.rest().is_empty() || nothing_new {
             return Step::NeedMoreInput;
         }
-        let may_begin = BEGINNINGS.iter().any(|begin| begin.starts_with(text));
-        if may_begin && !context.input.has_ended() {
+        let may_start = STARTS.iter().any(|start| start.starts_with(text));
+        if may_start && !context.input.has_ended() {
             return Step::NeedMoreInput;
         }
         self.transition(State::Text {
@@ -110,16 +110,16 @@ impl Harmony {
 
     fn header(&mut self, context: &mut Context) -> Step {
         match context.input.find(&HEADER_ENDS) {
-            Found::At { start, which: 0 } if start <= LONGEST_HEADER => {
+            Found::At { start, which: 0 } if start <= MAX_HEADER_BYTES => {
                 let header = context.input.rest()[..start].to_owned();
                 context.input.advance(start + MESSAGE.len());
-                self.open(context, &header)
+                self.start_message(context, &header)
             }
-            Found::Nowhere { safe } if safe <= LONGEST_HEADER => {
+            Found::Nowhere { safe } if safe <= MAX_HEADER_BYTES => {
                 if !context.input.has_ended() {
                     return Step::NeedMoreInput;
                 }
-                // Half a header says nothing.
+                // A truncated header is dropped.
                 context.input.advance_to_end();
                 context.input.commit();
                 self.transition(State::Start)
@@ -128,11 +128,11 @@ impl Harmony {
                 // No header after all. Its first marker is content, so that it does not begin a header again.
                 let rest = context.input.rest();
                 let space = rest.len() - rest.trim_start().len();
-                let begin = BEGINNINGS
+                let start = STARTS
                     .iter()
-                    .find(|begin| rest[space..].starts_with(**begin));
-                let length = space + begin.map_or(0, |begin| begin.len());
-                self.give(context, Kind::Content, length, true);
+                    .find(|start| rest[space..].starts_with(**start));
+                let length = space + start.map_or(0, |start| start.len());
+                self.emit(context, Kind::Content, length, true);
                 self.transition(State::Text {
                     kind: Kind::Content,
                     started: true,
@@ -141,24 +141,24 @@ impl Harmony {
         }
     }
 
-    /// Behind a header, which is read and held.
-    fn open(&mut self, context: &mut Context, header: &str) -> Step {
-        let reasons = word_behind(header, CHANNEL) == Some("analysis");
-        let kind = if reasons {
+    /// Starts the message after a header, which is pending.
+    fn start_message(&mut self, context: &mut Context, header: &str) -> Step {
+        let is_reasoning = word_after(header, CHANNEL) == Some("analysis");
+        let kind = if is_reasoning {
             Kind::Reasoning
         } else {
             Kind::Content
         };
-        if let Some(recipient) = word_behind(header, "to=") {
+        if let Some(recipient) = word_after(header, "to=") {
             let name = recipient.strip_prefix("functions.").unwrap_or(recipient);
-            if context.announce(name) {
+            if context.start_call(name) {
                 return self.transition(State::Arguments {
-                    reader: ArgumentsReader::new(),
+                    reader: ArgumentsParser::new(),
                     started: false,
                 });
             }
-            if !reasons {
-                // A call of nothing known: given back with its header.
+            if !is_reasoning {
+                // A call of an unknown tool is content, with its header.
                 context.flush_as_content();
             }
         }
@@ -171,13 +171,13 @@ impl Harmony {
 
     fn arguments(&mut self, context: &mut Context) -> Step {
         let State::Arguments { reader, started } = &mut self.state else {
-            return Step::Again;
+            return Step::Continue;
         };
         if !*started {
             match context.input.take_one_of(&ENDS) {
                 Match::Found(_) => {
-                    context.arguments("{}");
-                    context.complete();
+                    context.emit_arguments("{}");
+                    context.end_call();
                     return self.transition(State::Start);
                 }
                 Match::Incomplete => return Step::NeedMoreInput,
@@ -186,15 +186,15 @@ impl Harmony {
         }
         let mut text = String::new();
         let result = reader.read(&mut context.input, &mut text);
-        context.arguments(&text);
+        context.emit_arguments(&text);
         match result {
             Match::Incomplete => Step::NeedMoreInput,
             Match::Found(()) => {
-                context.complete();
+                context.end_call();
                 self.transition(State::CallEnd)
             }
             Match::Absent => {
-                context.complete();
+                context.end_call();
                 self.transition(State::Text {
                     kind: Kind::Content,
                     started: false,
@@ -216,7 +216,7 @@ impl Harmony {
         match context.input.find(&TEXT_ENDS) {
             Found::At { start, which } => {
                 let text = trim(&rest[..start]);
-                self.give(context, kind, text, started);
+                self.emit(context, kind, text, started);
                 let end = TEXT_ENDS[which];
                 let end = if ENDS.contains(&end) { end.len() } else { 0 };
                 context.input.advance(start - text + end);
@@ -225,7 +225,7 @@ impl Harmony {
             }
             Found::Nowhere { safe } => {
                 let text = trim(&rest[..safe]);
-                self.give(context, kind, text, started);
+                self.emit(context, kind, text, started);
                 context.input.advance(safe - text);
                 self.state = State::Text {
                     kind,
@@ -240,72 +240,72 @@ impl Harmony {
         }
     }
 
-    /// Gives out so many bytes; a line break keeps messages of a kind apart.
-    fn give(&mut self, context: &mut Context, kind: Kind, bytes: usize, started: bool) {
+    /// Emits `bytes` of the rest; messages of the same kind are separated by a line break.
+    fn emit(&mut self, context: &mut Context, kind: Kind, bytes: usize, started: bool) {
         if bytes == 0 {
             return;
         }
         match kind {
             Kind::Reasoning => {
                 if self.had_reasoning && !started {
-                    context.reasoning("\n");
+                    context.push_reasoning("\n");
                 }
                 self.had_reasoning = true;
-                context.take_reasoning(bytes);
+                context.emit_reasoning(bytes);
             }
             Kind::Content => {
                 if self.had_content && !started {
-                    context.content("\n");
+                    context.push_content("\n");
                 }
                 self.had_content = true;
-                context.take_content(bytes);
+                context.emit_content(bytes);
             }
         }
     }
 }
 
-/// The word that follows `sign` in a header.
-fn word_behind<'a>(header: &'a str, sign: &str) -> Option<&'a str> {
-    let (_, text) = header.split_once(sign)?;
+/// The word that follows `pattern` in a header.
+fn word_after<'a>(header: &'a str, pattern: &str) -> Option<&'a str> {
+    let (_, text) = header.split_once(pattern)?;
     let text = text.trim_start();
     let end = text.find(|character: char| character.is_whitespace() || character == '<');
     Some(&text[..end.unwrap_or(text.len())]).filter(|word| !word.is_empty())
 }
 
-/// A message of the analysis channel, which may be left out, and the beginning of the next.
-pub(crate) fn analysis_grammar(lark: &mut Lark<'_>) -> String {
-    let text = lark.until(END);
+/// An optional message on the analysis channel and the start of the next message.
+pub(crate) fn analysis_grammar(lark: &mut LarkBuilder<'_>) -> String {
+    let text = lark.text_until(END);
     let message = Sequence::new()
-        .marker(lark, CHANNEL)
+        .delimiter(lark, CHANNEL)
         .text("analysis")
-        .marker(lark, MESSAGE)
+        .delimiter(lark, MESSAGE)
         .expression(&text)
-        .marker(lark, START)
+        .delimiter(lark, START)
         .text("assistant");
     format!("({})?", message.build())
 }
 
-/// The message on the channel for answers, which is `form`.
-pub(crate) fn final_grammar(lark: &Lark<'_>, form: &str) -> String {
+/// A message on the final channel with this content.
+pub(crate) fn final_grammar(lark: &LarkBuilder<'_>, content: &str) -> String {
     Sequence::new()
-        .marker(lark, CHANNEL)
+        .delimiter(lark, CHANNEL)
         .text("final")
-        .marker(lark, MESSAGE)
-        .expression(form)
+        .delimiter(lark, MESSAGE)
+        .expression(content)
         .build()
 }
 
-/// One message on the commentary channel. The token that would end it ends the answer.
-pub(super) fn grammar(lark: &Lark<'_>, tools: &[&Tool]) -> String {
+/// One message on the commentary channel. The token that ends the message ends the completion.
+pub(super) fn grammar(lark: &LarkBuilder<'_>, tools: &[&Tool]) -> String {
     let calls: Vec<String> = tools
         .iter()
         .map(|tool| {
             Sequence::new()
-                .marker(lark, CHANNEL)
+                .delimiter(lark, CHANNEL)
                 .text(&format!("commentary to=functions.{} ", tool.name))
-                .marker(lark, CONSTRAIN)
+                .delimiter(lark, CONSTRAIN)
                 .text("json")
-                .marker(lark, MESSAGE)
+                .delimiter(lark, MESSAGE)
                 .expression(&json_arguments(tool))
                 .build()
         })

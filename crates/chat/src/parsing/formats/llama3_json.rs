@@ -1,47 +1,47 @@
-//! `{"name": …, "parameters": {…}}` as the whole answer, several with `;` between them, perhaps behind `<|python_tag|>`.
+//! `{"name": …, "parameters": {…}}` as the whole output or after `<|python_tag|>`; several are separated by `;`.
 
-use crate::parsing::context::{CallReader, Context, Step};
+use crate::lark::{LarkBuilder, Sequence, json_arguments};
+use crate::parsing::context::{Context, Step, ToolCallParser};
 use crate::parsing::input::Match;
-use crate::parsing::json::{CallsReader, quote};
-use crate::parsing::lark::{Lark, Sequence, json_arguments};
+use crate::parsing::json::{JsonCallsParser, quote};
 use crate::parsing::tool::Tool;
 
 pub(super) const OPEN: &str = "<|python_tag|>";
 
-/// Reads JSON calls that no marker ends.
+/// Parses JSON calls without a closing delimiter.
 #[derive(Debug)]
 pub(super) struct Llama3Json {
-    calls: CallsReader,
+    calls: JsonCallsParser,
 }
 
 impl Llama3Json {
-    /// Behind the marker.
-    pub fn marked() -> Self {
+    /// After the delimiter.
+    pub fn delimited() -> Self {
         Self {
-            calls: CallsReader::marked(),
+            calls: JsonCallsParser::delimited(),
         }
     }
 
-    /// At the beginning of an answer.
-    pub fn bare() -> Self {
+    /// At the start of the output.
+    pub fn undelimited() -> Self {
         Self {
-            calls: CallsReader::bare(),
+            calls: JsonCallsParser::undelimited(),
         }
     }
 }
 
-impl CallReader for Llama3Json {
+impl ToolCallParser for Llama3Json {
     fn step(&mut self, context: &mut Context) -> Step {
         match self.calls.read(context) {
-            Match::Found(()) => Step::Close,
-            Match::Absent => Step::Broken,
+            Match::Found(()) => Step::Done,
+            Match::Absent => Step::Invalid,
             Match::Incomplete => Step::NeedMoreInput,
         }
     }
 }
 
-/// Bare objects.
-pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+/// Objects without delimiters.
+pub(super) fn grammar(lark: &mut LarkBuilder<'_>, tools: &[&Tool], parallel: bool) -> String {
     let calls: Vec<String> = tools
         .iter()
         .map(|tool| {
@@ -55,5 +55,5 @@ pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> S
                 .build()
         })
         .collect();
-    lark.calls(&calls, "; ", parallel)
+    lark.repeat_calls(&calls, "; ", parallel)
 }

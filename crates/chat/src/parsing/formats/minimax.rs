@@ -15,4 +15,4 @@ pub(super) const SYNTAX: Syntax = Syntax {
     value_on_lines: false,
 };
 
-pub(super) const MARKERS: [&str; 2] = [SYNTAX.open, SYNTAX.close];
+pub(super) const DELIMITERS: [&str; 2] = [SYNTAX.open, SYNTAX.close];

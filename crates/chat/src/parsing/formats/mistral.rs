@@ -1,74 +1,71 @@
 //! `[TOOL_CALLS][{"name": …, "arguments": {…}}]`, and since version 11 `[TOOL_CALLS]NAME[CALL_ID]ID[ARGS]{…}`.
 
-use crate::parsing::context::{CallReader, Context, Step};
+use crate::lark::{LarkBuilder, Sequence, json_arguments};
+use crate::parsing::context::{Context, Step, ToolCallParser};
 use crate::parsing::input::Match;
-use crate::parsing::json::{ArgumentsReader, CallsReader, quote};
-use crate::parsing::lark::{Lark, Sequence, json_arguments};
+use crate::parsing::json::{ArgumentsParser, JsonCallsParser, quote};
 use crate::parsing::tool::Tool;
 
 pub(super) const OPEN: &str = "[TOOL_CALLS]";
 pub(super) const CALL_ID: &str = "[CALL_ID]";
 pub(super) const ARGUMENTS: &str = "[ARGS]";
 
-/// Reads what follows `[TOOL_CALLS]`, in either form.
+/// Parses the calls after `[TOOL_CALLS]` in both syntaxes.
 #[derive(Debug)]
 pub(super) enum Mistral {
-    /// Nothing has come yet.
     Start,
-    /// A list of objects.
-    List(CallsReader),
-    /// Behind a name.
+    List(JsonCallsParser),
+    /// After a name.
     Named,
-    /// Inside an id, which is nobody's business.
+    /// In an id, which is ignored.
     Id,
-    /// Inside the arguments.
-    Arguments(ArgumentsReader),
+    Arguments(ArgumentsParser),
 }
 
-impl CallReader for Mistral {
+impl ToolCallParser for Mistral {
     fn step(&mut self, context: &mut Context) -> Step {
         match self {
             Self::Start => match context.input.peek() {
                 Match::Found('[' | '{') => {
-                    *self = Self::List(CallsReader::marked());
-                    Step::Again
+                    *self = Self::List(JsonCallsParser::delimited());
+                    Step::Continue
                 }
                 Match::Found(_) => self.name(context),
-                Match::Absent => Step::Broken,
+                Match::Absent => Step::Invalid,
                 Match::Incomplete => Step::NeedMoreInput,
             },
             Self::List(calls) => match calls.read(context) {
-                Match::Found(()) => Step::Close,
-                Match::Absent => Step::Broken,
+                Match::Found(()) => Step::Done,
+                Match::Absent => Step::Invalid,
                 Match::Incomplete => Step::NeedMoreInput,
             },
             Self::Named => match context.input.take_one_of(&[CALL_ID, ARGUMENTS]) {
                 Match::Found(0) => {
                     *self = Self::Id;
-                    Step::Again
+                    Step::Continue
                 }
-                // Some versions write the object right behind the name.
+                // Some versions write the object directly after the name.
                 Match::Found(_) | Match::Absent => {
-                    *self = Self::Arguments(ArgumentsReader::new());
-                    Step::Again
+                    *self = Self::Arguments(ArgumentsParser::new());
+                    Step::Continue
                 }
                 Match::Incomplete => Step::NeedMoreInput,
             },
             Self::Id => match context.input.take_name(ARGUMENTS) {
                 Match::Found(_) => {
-                    *self = Self::Arguments(ArgumentsReader::new());
-                    Step::Again
+                    *self = Self::Arguments(ArgumentsParser::new());
+                    Step::Continue
                 }
-                Match::Absent => Step::Broken,
+                Match::Absent => Step::Invalid,
                 Match::Incomplete => Step::NeedMoreInput,
             },
             Self::Arguments(arguments) => {
                 let mut text = String::new();
                 let result = arguments.read(&mut context.input, &mut text);
-                context.arguments(&text);
+                context.emit_arguments(&text);
                 match result {
-                    Match::Found(()) => Step::Close,
-                    Match::Absent => Step::Broken,
+                    Match::Found(()) => Step::Done,
+                    Match::Absent => Step::Invalid,
                     Match::Incomplete => Step::NeedMoreInput,
                 }
             }
@@ -80,27 +77,27 @@ impl Mistral {
     fn name(&mut self, context: &mut Context) -> Step {
         let belongs = |character: char| !character.is_whitespace() && !"[{<".contains(character);
         match context.input.take_word(belongs) {
-            Match::Found(name) if context.announce(&name) => {
+            Match::Found(name) if context.start_call(&name) => {
                 *self = Self::Named;
-                Step::Again
+                Step::Continue
             }
-            Match::Found(_) | Match::Absent => Step::Broken,
+            Match::Found(_) | Match::Absent => Step::Invalid,
             Match::Incomplete => Step::NeedMoreInput,
         }
     }
 }
 
-/// The newer form where the vocabulary has its delimiters, else a list of objects.
-pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
-    let named = lark.has_token(ARGUMENTS);
+/// The syntax of version 11 if the vocabulary has its delimiters, else a list of objects.
+pub(super) fn grammar(lark: &mut LarkBuilder<'_>, tools: &[&Tool], parallel: bool) -> String {
+    let named = lark.is_special_token(ARGUMENTS);
     let calls: Vec<String> = tools
         .iter()
         .map(|tool| {
             let call = if named {
                 Sequence::new()
-                    .marker(lark, OPEN)
+                    .delimiter(lark, OPEN)
                     .text(&tool.name)
-                    .marker(lark, ARGUMENTS)
+                    .delimiter(lark, ARGUMENTS)
             } else {
                 let name = quote(&tool.name);
                 Sequence::new().text(&format!("{{\"name\": {name}, \"arguments\": "))
@@ -110,11 +107,11 @@ pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> S
         })
         .collect();
     if named {
-        return lark.calls(&calls, "", parallel);
+        return lark.repeat_calls(&calls, "", parallel);
     }
-    let calls = lark.calls(&calls, ", ", parallel);
+    let calls = lark.repeat_calls(&calls, ", ", parallel);
     Sequence::new()
-        .marker(lark, OPEN)
+        .delimiter(lark, OPEN)
         .text("[")
         .expression(&calls)
         .text("]")

@@ -20,15 +20,15 @@ use self::llama3_json::Llama3Json;
 use self::mistral::Mistral;
 use self::pythonic::Pythonic;
 use self::xml::Xml;
-use crate::parsing::context::CallReader;
+use crate::lark::LarkBuilder;
+use crate::parsing::context::ToolCallParser;
 use crate::parsing::format::ToolFormat;
-use crate::parsing::lark::Lark;
 use crate::parsing::tool::Tool;
 
-pub(crate) use harmony::{Harmony, analysis_grammar, final_grammar};
+pub(crate) use harmony::{CHANNEL, Harmony, analysis_grammar, final_grammar};
 
-/// The delimiters that open calls in the middle of content. Channels are read apart.
-pub(crate) fn openings(format: ToolFormat) -> &'static [&'static str] {
+/// Delimiters that start calls after content. Channels have their own parser.
+pub(crate) fn start_delimiters(format: ToolFormat) -> &'static [&'static str] {
     match format {
         ToolFormat::Hermes => &[hermes::OPEN],
         ToolFormat::Qwen3Coder => &[qwen3_coder::SYNTAX.open, qwen3_coder::SYNTAX.call_open],
@@ -45,7 +45,7 @@ pub(crate) fn openings(format: ToolFormat) -> &'static [&'static str] {
     }
 }
 
-/// The character that may open calls at the very beginning of an answer.
+/// The character that may start calls without a delimiter, at the start of the output only.
 pub(crate) fn undelimited_start(format: ToolFormat) -> Option<char> {
     match format {
         ToolFormat::Llama3Json => Some('{'),
@@ -54,53 +54,53 @@ pub(crate) fn undelimited_start(format: ToolFormat) -> Option<char> {
     }
 }
 
-/// A reader for what follows one of [`openings`].
-pub(crate) fn reader(format: ToolFormat, opening: &str) -> Box<dyn CallReader> {
+/// A parser for the calls after `start`, which is one of [`start_delimiters`].
+pub(crate) fn parser(format: ToolFormat, start: &str) -> Box<dyn ToolCallParser> {
     match format {
         ToolFormat::Hermes | ToolFormat::Harmony => Box::new(Hermes::new()),
-        ToolFormat::Qwen3Coder => Box::new(Xml::behind(&qwen3_coder::SYNTAX, opening)),
-        ToolFormat::Llama3Json => Box::new(Llama3Json::marked()),
+        ToolFormat::Qwen3Coder => Box::new(Xml::after(&qwen3_coder::SYNTAX, start)),
+        ToolFormat::Llama3Json => Box::new(Llama3Json::delimited()),
         ToolFormat::Pythonic => Box::new(Pythonic::new()),
         ToolFormat::Mistral => Box::new(Mistral::Start),
-        ToolFormat::Glm4 => Box::new(Xml::behind(&glm4::SYNTAX, opening)),
+        ToolFormat::Glm4 => Box::new(Xml::after(&glm4::SYNTAX, start)),
         ToolFormat::FunctionGemma => Box::new(FunctionGemma::new(&function_gemma::FUNCTION_GEMMA)),
         ToolFormat::Gemma4 => Box::new(FunctionGemma::new(&function_gemma::GEMMA4)),
-        ToolFormat::MiniMax => Box::new(Xml::behind(&minimax::SYNTAX, opening)),
-        ToolFormat::DeepSeek => Box::new(DeepSeek::behind(opening)),
-        ToolFormat::Lfm2 => Box::new(lfm2::reader()),
+        ToolFormat::MiniMax => Box::new(Xml::after(&minimax::SYNTAX, start)),
+        ToolFormat::DeepSeek => Box::new(DeepSeek::after(start)),
+        ToolFormat::Lfm2 => Box::new(lfm2::parser()),
     }
 }
 
-/// A reader for calls that begin with [`undelimited_start`], which is not read.
-pub(crate) fn undelimited_reader(format: ToolFormat) -> Box<dyn CallReader> {
+/// A parser for calls that start with [`undelimited_start`], which is not consumed.
+pub(crate) fn undelimited_parser(format: ToolFormat) -> Box<dyn ToolCallParser> {
     match format {
-        ToolFormat::Llama3Json => Box::new(Llama3Json::bare()),
+        ToolFormat::Llama3Json => Box::new(Llama3Json::undelimited()),
         _ => Box::new(Pythonic::new()),
     }
 }
 
-/// What of a syntax may be a token of its own.
+/// Delimiters that may be special tokens.
 pub(crate) fn delimiters(format: ToolFormat) -> &'static [&'static str] {
     match format {
         ToolFormat::Hermes => &[hermes::OPEN, hermes::CLOSE],
-        ToolFormat::Qwen3Coder => &qwen3_coder::MARKERS,
+        ToolFormat::Qwen3Coder => &qwen3_coder::DELIMITERS,
         ToolFormat::Llama3Json => &[llama3_json::OPEN],
         ToolFormat::Pythonic => &[pythonic::OPEN, pythonic::CLOSE],
         ToolFormat::Mistral => &[mistral::OPEN, mistral::CALL_ID, mistral::ARGUMENTS],
-        ToolFormat::Glm4 => &glm4::MARKERS,
+        ToolFormat::Glm4 => &glm4::DELIMITERS,
         ToolFormat::FunctionGemma => &function_gemma::FUNCTION_GEMMA.delimiters,
         ToolFormat::Gemma4 => &function_gemma::GEMMA4.delimiters,
-        ToolFormat::Harmony => &harmony::MARKERS,
-        ToolFormat::MiniMax => &minimax::MARKERS,
-        ToolFormat::DeepSeek => &deepseek::MARKERS,
+        ToolFormat::Harmony => &harmony::DELIMITERS,
+        ToolFormat::MiniMax => &minimax::DELIMITERS,
+        ToolFormat::DeepSeek => &deepseek::DELIMITERS,
         ToolFormat::Lfm2 => &[lfm2::OPEN, lfm2::CLOSE],
     }
 }
 
-/// An expression that matches a call of one of `tools`, or several calls.
+/// A Lark expression for a call of one of `tools`, or several calls if `parallel`.
 pub(crate) fn grammar(
     format: ToolFormat,
-    lark: &mut Lark<'_>,
+    lark: &mut LarkBuilder<'_>,
     tools: &[&Tool],
     parallel: bool,
 ) -> String {

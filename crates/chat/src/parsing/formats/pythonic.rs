@@ -1,11 +1,11 @@
-//! `[name(key=value), …]` as the whole answer, or between `<|python_start|>` and `<|python_end|>`.
+//! `[name(key=value), …]` as the whole output, or between `<|python_start|>` and `<|python_end|>`.
 
 use serde_json::Value;
 
-use crate::parsing::context::{CallReader, Context, Step};
+use crate::lark::{LarkBuilder, Sequence, json};
+use crate::parsing::context::{Context, Step, ToolCallParser};
 use crate::parsing::input::Match;
 use crate::parsing::json::ObjectWriter;
-use crate::parsing::lark::{Lark, Sequence, json};
 use crate::parsing::python::ValueScanner;
 use crate::parsing::tool::Tool;
 use crate::parsing::values::{Types, from_python};
@@ -13,7 +13,7 @@ use crate::parsing::values::{Types, from_python};
 pub(super) const OPEN: &str = "<|python_start|>";
 pub(super) const CLOSE: &str = "<|python_end|>";
 
-/// Reads a list of calls and the marker that may follow it.
+/// Parses a list of calls and an optional closing delimiter.
 #[derive(Debug)]
 pub(super) struct Pythonic {
     calls: PythonCalls,
@@ -35,31 +35,31 @@ impl Pythonic {
     }
 }
 
-impl CallReader for Pythonic {
+impl ToolCallParser for Pythonic {
     fn step(&mut self, context: &mut Context) -> Step {
         if self.at_end {
             return match context.input.take(self.close) {
-                Match::Found(()) | Match::Absent => Step::Close,
+                Match::Found(()) | Match::Absent => Step::Done,
                 Match::Incomplete => Step::NeedMoreInput,
             };
         }
         let step = self.calls.step(context);
-        if step == Step::Close {
+        if step == Step::Done {
             self.at_end = true;
-            return Step::Again;
+            return Step::Continue;
         }
         step
     }
 
-    fn cut_off(&mut self, context: &mut Context) {
+    fn flush_truncated(&mut self, context: &mut Context) {
         if let State::Value { key, text, .. } = &self.calls.state {
             let json = self.calls.arguments.key(key) + text;
-            context.arguments(&json);
+            context.emit_arguments(&json);
         }
     }
 }
 
-/// Reads a Python list of calls with keyword arguments.
+/// Parses a Python list of calls with keyword arguments.
 #[derive(Debug)]
 struct PythonCalls {
     state: State,
@@ -90,7 +90,7 @@ impl PythonCalls {
 
     fn transition(&mut self, next: State) -> Step {
         self.state = next;
-        Step::Again
+        Step::Continue
     }
 
     fn step(&mut self, context: &mut Context) -> Step {
@@ -100,8 +100,8 @@ impl PythonCalls {
             State::Open | State::KeyOrEnd | State::CommaOrCallEnd | State::CommaOrEnd => {
                 match context.input.peek() {
                     Match::Found(next) => self.punctuation(next, context),
-                    Match::Absent if matches!(self.state, State::CommaOrEnd) => Step::Close,
-                    Match::Absent => Step::Broken,
+                    Match::Absent if matches!(self.state, State::CommaOrEnd) => Step::Done,
+                    Match::Absent => Step::Invalid,
                     Match::Incomplete => Step::NeedMoreInput,
                 }
             }
@@ -113,35 +113,35 @@ impl PythonCalls {
             (State::Open, '[') | (State::CommaOrEnd, ',') => State::Name,
             (State::KeyOrEnd | State::CommaOrCallEnd, ')') => {
                 context.input.advance(1);
-                context.arguments(self.arguments.end());
-                context.complete();
+                context.emit_arguments(self.arguments.end());
+                context.end_call();
                 return self.transition(State::CommaOrEnd);
             }
             (State::CommaOrCallEnd, ',') => State::KeyOrEnd,
             (State::CommaOrEnd, ']') => {
                 context.input.advance(1);
-                return Step::Close;
+                return Step::Done;
             }
-            (State::CommaOrEnd, _) => return Step::Close,
+            (State::CommaOrEnd, _) => return Step::Done,
             (State::KeyOrEnd, _) => return self.key(context),
-            _ => return Step::Broken,
+            _ => return Step::Invalid,
         };
         context.input.advance(1);
-        Step::Again
+        Step::Continue
     }
 
     fn name(&mut self, context: &mut Context) -> Step {
         match context.input.take_word(belongs_to_name) {
             Match::Found(name) if context.input.rest().starts_with('(') => {
-                if !context.announce(&name) {
-                    return Step::Broken;
+                if !context.start_call(&name) {
+                    return Step::Invalid;
                 }
                 context.input.advance(1);
                 context.input.commit();
                 self.arguments = ObjectWriter::default();
                 self.transition(State::KeyOrEnd)
             }
-            Match::Found(_) | Match::Absent => Step::Broken,
+            Match::Found(_) | Match::Absent => Step::Invalid,
             Match::Incomplete => Step::NeedMoreInput,
         }
     }
@@ -155,14 +155,14 @@ impl PythonCalls {
                     scanner: ValueScanner::default(),
                 })
             }
-            Match::Found(_) | Match::Absent => Step::Broken,
+            Match::Found(_) | Match::Absent => Step::Invalid,
             Match::Incomplete => Step::NeedMoreInput,
         }
     }
 
     fn value(&mut self, context: &mut Context) -> Step {
         let State::Value { key, text, scanner } = &mut self.state else {
-            return Step::Again;
+            return Step::Continue;
         };
         let rest = context.input.rest();
         let end = rest.find(|character| !scanner.feed(character));
@@ -175,7 +175,7 @@ impl PythonCalls {
         }
         let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
         let (key, value) = (std::mem::take(key), from_python(text, types));
-        context.arguments(&self.arguments.member(&key, &value));
+        context.emit_arguments(&self.arguments.member(&key, &value));
         self.transition(State::CommaOrCallEnd)
     }
 }
@@ -184,8 +184,8 @@ fn belongs_to_name(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '.' | '-')
 }
 
-/// A list of calls. Values are written as JSON, which the reader understands, but for `True` and `False`.
-pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+/// A list of calls. Values are JSON except for `True` and `False`; the parser accepts both.
+pub(super) fn grammar(lark: &mut LarkBuilder<'_>, tools: &[&Tool], parallel: bool) -> String {
     let calls: Vec<String> = tools
         .iter()
         .map(|tool| {
@@ -202,7 +202,7 @@ pub(super) fn grammar(lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> S
                 .build()
         })
         .collect();
-    let calls = lark.calls(&calls, ", ", parallel);
+    let calls = lark.repeat_calls(&calls, ", ", parallel);
     Sequence::new()
         .text("[")
         .expression(&calls)

@@ -1,4 +1,4 @@
-//! `<tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></tool_call>`, values on lines of their own.
+//! `<tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></tool_call>`, values on separate lines.
 
 use super::xml::Syntax;
 
@@ -15,4 +15,4 @@ pub(super) const SYNTAX: Syntax = Syntax {
     value_on_lines: true,
 };
 
-pub(super) const MARKERS: [&str; 2] = [SYNTAX.open, SYNTAX.close];
+pub(super) const DELIMITERS: [&str; 2] = [SYNTAX.open, SYNTAX.close];

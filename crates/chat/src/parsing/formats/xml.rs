@@ -1,41 +1,41 @@
-//! Calls whose arguments stand between tags, each as plain text. What three families share; their files hold the tags.
+//! Calls whose arguments are plain text between tags. Shared by three families, whose modules define the tags.
 
 use serde_json::Value;
 
-use crate::parsing::context::{CallReader, Context, Step};
+use crate::lark::{LarkBuilder, Sequence, enum_strings, json, one_of};
+use crate::parsing::context::{Context, Step, ToolCallParser};
+use crate::parsing::delimiter::Found;
 use crate::parsing::input::Match;
 use crate::parsing::json::{ObjectWriter, escape_into, quote};
-use crate::parsing::lark::{Lark, Sequence, json, listed_strings, one_of};
-use crate::parsing::marker::Found;
 use crate::parsing::tool::Tool;
 use crate::parsing::values::{Types, from_text};
 
 /// The tags of one family.
 #[derive(Debug)]
 pub(crate) struct Syntax {
-    /// Begins calls.
+    /// Starts the calls.
     pub open: &'static str,
-    /// Ends them.
+    /// Ends the calls.
     pub close: &'static str,
-    /// Stands before a name; empty where the name follows at once.
+    /// Precedes a name; empty if the name follows `open`.
     pub call_open: &'static str,
-    /// Stands behind a name; without one, the line ends or a tag begins.
+    /// Follows a name; without one, the name ends at a line break or a tag.
     pub name_end: Option<&'static str>,
-    /// Ends one call; the same as `close` where each call has delimiters of its own.
+    /// Ends a call; equal to `close` if each call is delimited separately.
     pub call_close: &'static str,
-    /// Stands before the name of an argument.
+    /// Precedes the name of an argument.
     pub key_open: &'static str,
-    /// Stands behind it.
+    /// Follows the name of an argument.
     pub key_close: &'static str,
-    /// Stands before the value, if something does.
+    /// Precedes a value; may be empty.
     pub value_open: &'static str,
-    /// Ends the value; the longest that matches.
+    /// Ends a value; the longest match counts.
     pub value_close: &'static [&'static str],
-    /// Whether the value begins on a line of its own.
+    /// Whether values are on separate lines.
     pub value_on_lines: bool,
 }
 
-/// Reads calls in such a syntax.
+/// Parses calls of one family.
 #[derive(Debug)]
 pub(crate) struct Xml {
     syntax: &'static Syntax,
@@ -54,9 +54,9 @@ enum State {
     ValueOpen {
         key: String,
     },
-    /// A value that may be a string only: passed on as it comes.
+    /// A value that can only be a string: emitted incrementally.
     Text,
-    /// A value whose type shows at its end.
+    /// A value whose type is known only at its end.
     Value {
         text: String,
         types: Types,
@@ -64,9 +64,9 @@ enum State {
 }
 
 impl Xml {
-    /// Behind `opening`, which opens calls or a call.
-    pub fn behind(syntax: &'static Syntax, opening: &str) -> Self {
-        let state = if syntax.call_open.is_empty() || opening == syntax.call_open {
+    /// After the start delimiter `start`.
+    pub fn after(syntax: &'static Syntax, start: &str) -> Self {
+        let state = if syntax.call_open.is_empty() || start == syntax.call_open {
             State::Name
         } else {
             State::CallOrEnd { first: true }
@@ -80,7 +80,7 @@ impl Xml {
 
     fn transition(&mut self, next: State) -> Step {
         self.state = next;
-        Step::Again
+        Step::Continue
     }
 
     fn name(&mut self, context: &mut Context) -> Step {
@@ -91,21 +91,21 @@ impl Xml {
                 .take_word(|character| !matches!(character, '\n' | '<' | '{')),
         };
         match name {
-            Match::Found(name) if context.announce(name.trim()) => {
+            Match::Found(name) if context.start_call(name.trim()) => {
                 self.arguments = ObjectWriter::default();
                 self.transition(State::KeyOrEnd)
             }
-            Match::Found(_) | Match::Absent => Step::Broken,
+            Match::Found(_) | Match::Absent => Step::Invalid,
             Match::Incomplete => Step::NeedMoreInput,
         }
     }
 
-    /// Behind the end of a call, `at_end` if it ends the calls as well.
-    fn complete(&mut self, context: &mut Context, at_end: bool) -> Step {
-        context.arguments(self.arguments.end());
-        context.complete();
+    /// Ends a call; `at_end`: the last one.
+    fn end_call(&mut self, context: &mut Context, at_end: bool) -> Step {
+        context.emit_arguments(self.arguments.end());
+        context.end_call();
         if at_end {
-            return Step::Close;
+            return Step::Done;
         }
         self.transition(State::CallOrEnd { first: false })
     }
@@ -113,30 +113,30 @@ impl Xml {
     fn begin_value(&mut self, context: &mut Context, key: &str) -> Step {
         let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
         let mut text = self.arguments.member(key, "");
-        if types.is_text() {
+        if types.is_string() {
             text.push('"');
-            context.arguments(&text);
+            context.emit_arguments(&text);
             self.transition(State::Text)
         } else {
-            context.arguments(&text);
+            context.emit_arguments(&text);
             let text = String::new();
             self.transition(State::Value { text, types })
         }
     }
 
-    /// Reads up to the end of a value. Found(true) with the last of its text.
+    /// Consumes text of a value; true with the last of it.
     fn value_text(&self, context: &mut Context) -> (String, bool) {
-        let (text, behind) = match context.input.find(self.syntax.value_close) {
+        let (text, close_length) = match context.input.find(self.syntax.value_close) {
             Found::At { start, which } => (start, Some(self.syntax.value_close[which].len())),
             Found::Nowhere { safe } => (safe, None),
         };
         let value = context.input.rest()[..text].to_owned();
-        context.input.advance(text + behind.unwrap_or(0));
-        (value, behind.is_some())
+        context.input.advance(text + close_length.unwrap_or(0));
+        (value, close_length.is_some())
     }
 }
 
-impl CallReader for Xml {
+impl ToolCallParser for Xml {
     fn step(&mut self, context: &mut Context) -> Step {
         let syntax = self.syntax;
         match &mut self.state {
@@ -144,8 +144,8 @@ impl CallReader for Xml {
                 let first = *first;
                 match context.input.take_one_of(&[syntax.call_open, syntax.close]) {
                     Match::Found(0) => self.transition(State::Name),
-                    Match::Found(_) | Match::Absent if !first => Step::Close,
-                    Match::Found(_) | Match::Absent => Step::Broken,
+                    Match::Found(_) | Match::Absent if !first => Step::Done,
+                    Match::Found(_) | Match::Absent => Step::Invalid,
                     Match::Incomplete => Step::NeedMoreInput,
                 }
             }
@@ -155,15 +155,15 @@ impl CallReader for Xml {
                 match context.input.take_one_of(&next) {
                     Match::Found(0) => self.transition(State::Key),
                     Match::Found(which) => {
-                        self.complete(context, which == 2 || syntax.call_close == syntax.close)
+                        self.end_call(context, which == 2 || syntax.call_close == syntax.close)
                     }
-                    Match::Absent => Step::Broken,
+                    Match::Absent => Step::Invalid,
                     Match::Incomplete => Step::NeedMoreInput,
                 }
             }
             State::Key => match context.input.take_name(syntax.key_close) {
                 Match::Found(key) => self.transition(State::ValueOpen { key }),
-                Match::Absent => Step::Broken,
+                Match::Absent => Step::Invalid,
                 Match::Incomplete => Step::NeedMoreInput,
             },
             State::ValueOpen { key } => {
@@ -175,7 +175,7 @@ impl CallReader for Xml {
                 };
                 match opened {
                     Match::Found(()) => self.begin_value(context, &key),
-                    Match::Absent => Step::Broken,
+                    Match::Absent => Step::Invalid,
                     Match::Incomplete => {
                         self.state = State::ValueOpen { key };
                         Step::NeedMoreInput
@@ -190,9 +190,9 @@ impl CallReader for Xml {
                     json.push('"');
                     self.state = State::KeyOrEnd;
                 }
-                context.arguments(&json);
+                context.emit_arguments(&json);
                 if ended {
-                    Step::Again
+                    Step::Continue
                 } else {
                     Step::NeedMoreInput
                 }
@@ -200,7 +200,7 @@ impl CallReader for Xml {
             State::Value { .. } => {
                 let (more, ended) = self.value_text(context);
                 let State::Value { text, types } = &mut self.state else {
-                    return Step::Again;
+                    return Step::Continue;
                 };
                 text.push_str(&more);
                 context.input.commit();
@@ -208,30 +208,30 @@ impl CallReader for Xml {
                     return Step::NeedMoreInput;
                 }
                 let json = from_text(text, *types);
-                context.arguments(&json);
+                context.emit_arguments(&json);
                 self.transition(State::KeyOrEnd)
             }
         }
     }
 
-    fn cut_off(&mut self, context: &mut Context) {
+    fn flush_truncated(&mut self, context: &mut Context) {
         let rest = context.input.rest().to_owned();
         match &self.state {
             State::Text => {
                 let mut json = String::new();
                 escape_into(&rest, &mut json);
-                context.arguments(&json);
+                context.emit_arguments(&json);
             }
             State::Value { text, .. } => {
                 let text = format!("{text}{rest}");
-                context.arguments(text.trim());
+                context.emit_arguments(text.trim());
             }
             _ => {}
         }
     }
 }
 
-/// Reads one line break, if values have one before them and this one does.
+/// Consumes the line break before a value, if there is one and it is `expected`.
 fn line_break(context: &mut Context, expected: bool) -> Match {
     if expected {
         match context.input.rest().chars().next() {
@@ -244,15 +244,15 @@ fn line_break(context: &mut Context, expected: bool) -> Match {
 }
 
 impl Syntax {
-    /// Calls with a line break behind every tag but those of a value.
-    pub fn grammar(&self, lark: &mut Lark<'_>, tools: &[&Tool], parallel: bool) -> String {
+    /// Calls with a line break after every tag except those of values.
+    pub fn grammar(&self, lark: &mut LarkBuilder<'_>, tools: &[&Tool], parallel: bool) -> String {
         let calls: Vec<String> = tools
             .iter()
             .map(|tool| self.call_grammar(lark, tool))
             .collect();
         if self.call_open.is_empty() || self.value_on_lines {
-            // Each call has the outer delimiters to itself.
-            let call = Sequence::new().marker(lark, self.open);
+            // Each call has its own outer delimiters.
+            let call = Sequence::new().delimiter(lark, self.open);
             let call = if self.call_open.is_empty() {
                 call
             } else {
@@ -260,30 +260,30 @@ impl Syntax {
             };
             let call = call
                 .expression(&one_of(&calls))
-                .marker(lark, self.close)
+                .delimiter(lark, self.close)
                 .build();
-            return lark.calls(&[call], "\n", parallel);
+            return lark.repeat_calls(&[call], "\n", parallel);
         }
-        let calls = lark.calls(&calls, "", parallel);
+        let calls = lark.repeat_calls(&calls, "", parallel);
         Sequence::new()
-            .marker(lark, self.open)
+            .delimiter(lark, self.open)
             .text("\n")
             .expression(&calls)
-            .marker(lark, self.close)
+            .delimiter(lark, self.close)
             .build()
     }
 
-    fn call_grammar(&self, lark: &mut Lark<'_>, tool: &Tool) -> String {
+    fn call_grammar(&self, lark: &mut LarkBuilder<'_>, tool: &Tool) -> String {
         let arguments = lark.arguments(tool, "", &|lark, key, schema| {
             let value = self.value_grammar(lark, schema);
             let item = Sequence::new()
-                .marker(lark, self.key_open)
+                .delimiter(lark, self.key_open)
                 .text(key)
-                .marker(lark, self.key_close);
+                .delimiter(lark, self.key_close);
             let item = if self.value_open.is_empty() {
                 item
             } else {
-                item.text("\n").marker(lark, self.value_open)
+                item.text("\n").delimiter(lark, self.value_open)
             };
             let item = if self.value_on_lines {
                 item.text("\n")
@@ -304,24 +304,24 @@ impl Syntax {
         call.text(self.call_close).text("\n").build()
     }
 
-    /// A value and the tag that ends it.
-    fn value_grammar(&self, lark: &mut Lark<'_>, schema: &Value) -> String {
+    /// A value and its closing tag.
+    fn value_grammar(&self, lark: &mut LarkBuilder<'_>, schema: &Value) -> String {
         let close = self.value_close.last().copied().unwrap_or_default();
-        let ended = |lark: &Lark<'_>, value: &str| {
+        let ended = |lark: &LarkBuilder<'_>, value: &str| {
             let value = Sequence::new().expression(value);
             let value = if self.value_on_lines {
                 value.text("\n")
             } else {
                 value
             };
-            value.marker(lark, close).build()
+            value.delimiter(lark, close).build()
         };
-        if let Some(listed) = listed_strings(schema) {
+        if let Some(listed) = enum_strings(schema) {
             let listed: Vec<String> = listed.into_iter().map(quote).collect();
             return ended(lark, &one_of(&listed));
         }
-        if Types::of(Some(schema)).has_text() {
-            return lark.until(close);
+        if Types::of(Some(schema)).allows_string() {
+            return lark.text_until(close);
         }
         ended(lark, &json(schema))
     }

@@ -1,11 +1,11 @@
-//! The arguments of a call, as a JSON object or as a string that holds one.
+//! The arguments of a call: a JSON object, or a string that contains one.
 
-use super::{Scanner, StringReader, Verdict};
+use super::{Scanner, StringDecoder, Verdict};
 use crate::parsing::input::{Input, Match};
 
-/// Reads a call's arguments and passes them on as the text of a JSON object.
+/// Parses the arguments of a call; its output is the text of a JSON object.
 #[derive(Debug)]
-pub(crate) struct ArgumentsReader {
+pub(crate) struct ArgumentsParser {
     state: State,
     scanner: Scanner,
 }
@@ -14,14 +14,14 @@ pub(crate) struct ArgumentsReader {
 enum State {
     Start,
     Object,
-    /// An object written as a string.
+    /// An object encoded as a string.
     Text {
-        string: StringReader,
+        string: StringDecoder,
         empty: bool,
     },
 }
 
-impl ArgumentsReader {
+impl ArgumentsParser {
     pub fn new() -> Self {
         Self {
             state: State::Start,
@@ -29,8 +29,8 @@ impl ArgumentsReader {
         }
     }
 
-    /// Reads as far as the text goes and adds to `out`. White space before the object is skipped; `null` and an empty
-    /// string are an empty object.
+    /// Consumes as much input as possible and appends to `out`. White space before the object is skipped; `null` and an
+    /// empty string are an empty object.
     pub fn read(&mut self, input: &mut Input, out: &mut String) -> Match {
         if matches!(self.state, State::Start) {
             match input.peek() {
@@ -38,7 +38,7 @@ impl ArgumentsReader {
                 Match::Found('"') => {
                     input.advance(1);
                     self.state = State::Text {
-                        string: StringReader::default(),
+                        string: StringDecoder::default(),
                         empty: true,
                     };
                 }

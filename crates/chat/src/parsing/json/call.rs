@@ -1,26 +1,26 @@
 //! Calls as JSON objects with a name and arguments.
 
-use super::{ArgumentsReader, Scanner, StringReader, Verdict};
+use super::{ArgumentsParser, Scanner, StringDecoder, Verdict};
 use crate::parsing::context::Context;
-use crate::parsing::input::{LONGEST_NAME, Match};
+use crate::parsing::input::{MAX_NAME_BYTES, Match};
 
-/// Keys that may stand beside the name and the arguments.
+/// Further keys of a call.
 const OTHER_KEYS: [&str; 4] = ["id", "type", "index", "tool_call_id"];
 
-/// Reads one object or a list of them: `[{…}, {…}]`, `{…}; {…}`.
+/// Parses one object or a list: `[{…}, {…}]`, `{…}; {…}`.
 #[derive(Debug)]
-pub(crate) struct CallsReader {
+pub(crate) struct JsonCallsParser {
     state: ListState,
     in_array: bool,
     keys: Keys,
 }
 
-/// Which objects are worth waiting for before their name has come.
+/// Keys that an object may have before its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keys {
-    /// Those with any keys.
+    /// Any keys.
     Any,
-    /// Those with no keys but a call's.
+    /// Only keys of calls.
     OfCalls,
 }
 
@@ -28,18 +28,18 @@ enum Keys {
 enum ListState {
     First,
     Next,
-    Object(ObjectReader),
+    Object(ObjectParser),
     AfterItem,
 }
 
-impl CallsReader {
-    /// Behind a marker, which says that a call comes.
-    pub fn marked() -> Self {
+impl JsonCallsParser {
+    /// After a delimiter, where any object is a call.
+    pub fn delimited() -> Self {
         Self::new(Keys::Any)
     }
 
-    /// Where any object might stand: the first key that calls do not have decides that this is none.
-    pub fn bare() -> Self {
+    /// Without a delimiter, where an object with other keys than those of a call is content.
+    pub fn undelimited() -> Self {
         Self::new(Keys::OfCalls)
     }
 
@@ -51,7 +51,7 @@ impl CallsReader {
         }
     }
 
-    /// Reads as far as the text goes. `Found` behind the last object, or behind the list.
+    /// Consumes as much input as possible. `Found` after the last object or the list.
     pub fn read(&mut self, context: &mut Context) -> Match {
         loop {
             match &mut self.state {
@@ -62,7 +62,7 @@ impl CallsReader {
                         self.state = ListState::Next;
                     }
                     Match::Found('{') => {
-                        self.state = ListState::Object(ObjectReader::new(self.keys));
+                        self.state = ListState::Object(ObjectParser::new(self.keys));
                     }
                     Match::Found(_) | Match::Absent => return Match::Absent,
                     Match::Incomplete => return Match::Incomplete,
@@ -90,7 +90,7 @@ impl CallsReader {
 }
 
 #[derive(Debug)]
-struct ObjectReader {
+struct ObjectParser {
     state: ObjectState,
     keys: Keys,
     /// Arguments that came before the name.
@@ -102,16 +102,16 @@ struct ObjectReader {
 enum ObjectState {
     Open,
     KeyOrEnd,
-    Key { string: StringReader, key: String },
+    Key { string: StringDecoder, key: String },
     Colon { key: String },
     Value { key: String },
-    Name { string: StringReader, name: String },
-    Arguments(ArgumentsReader),
+    Name { string: StringDecoder, name: String },
+    Arguments(ArgumentsParser),
     Other(Scanner),
     CommaOrEnd,
 }
 
-impl ObjectReader {
+impl ObjectParser {
     fn new(keys: Keys) -> Self {
         Self {
             state: ObjectState::Open,
@@ -132,7 +132,7 @@ impl ObjectReader {
         }
     }
 
-    /// Found(true) at the end of the object.
+    /// `Found(true)` at the end of the object.
     fn step(&mut self, context: &mut Context) -> Match<bool> {
         match &mut self.state {
             ObjectState::Key { string, key } => match read_string(context, string, key) {
@@ -148,10 +148,10 @@ impl ObjectReader {
                 Match::Found(()) => {
                     let name = std::mem::take(name);
                     self.state = ObjectState::CommaOrEnd;
-                    if !context.announce(&name) {
+                    if !context.start_call(&name) {
                         return Match::Absent;
                     }
-                    context.arguments(&std::mem::take(&mut self.early));
+                    context.emit_arguments(&std::mem::take(&mut self.early));
                     Match::Found(false)
                 }
                 Match::Absent => Match::Absent,
@@ -159,8 +159,8 @@ impl ObjectReader {
             },
             ObjectState::Arguments(arguments) => {
                 let result = arguments.read(&mut context.input, &mut self.early);
-                if context.is_open() {
-                    context.arguments(&std::mem::take(&mut self.early));
+                if context.in_call() {
+                    context.emit_arguments(&std::mem::take(&mut self.early));
                 }
                 self.then_comma(result)
             }
@@ -191,18 +191,18 @@ impl ObjectReader {
         self.state = match (&mut self.state, next) {
             (ObjectState::Open, '{') | (ObjectState::CommaOrEnd, ',') => ObjectState::KeyOrEnd,
             (ObjectState::KeyOrEnd | ObjectState::CommaOrEnd, '}') => {
-                if !context.is_open() {
+                if !context.in_call() {
                     return Match::Absent;
                 }
                 context.input.advance(1);
                 if !self.has_arguments {
-                    context.arguments("{}");
+                    context.emit_arguments("{}");
                 }
-                context.complete();
+                context.end_call();
                 return Match::Found(true);
             }
             (ObjectState::KeyOrEnd, '"') => ObjectState::Key {
-                string: StringReader::default(),
+                string: StringDecoder::default(),
                 key: String::new(),
             },
             (ObjectState::Colon { key }, ':') => ObjectState::Value {
@@ -218,20 +218,20 @@ impl ObjectReader {
         Match::Found(false)
     }
 
-    /// Chooses how the value of `key` is read; it begins with `next`, which is not read.
+    /// Chooses the parser for the value of `key`. `next` is its first character and not consumed.
     fn value(&mut self, key: &str, next: char, context: &mut Context) -> Match<bool> {
-        let named = context.is_open();
+        let named = context.in_call();
         self.state = match key {
             "name" | "function" if !named && next == '"' => {
                 context.input.advance(1);
                 ObjectState::Name {
-                    string: StringReader::default(),
+                    string: StringDecoder::default(),
                     name: String::new(),
                 }
             }
             "arguments" | "parameters" if !self.has_arguments => {
                 self.has_arguments = true;
-                ObjectState::Arguments(ArgumentsReader::new())
+                ObjectState::Arguments(ArgumentsParser::new())
             }
             _ if named || self.keys == Keys::Any || OTHER_KEYS.contains(&key) => {
                 ObjectState::Other(Scanner::new())
@@ -242,14 +242,14 @@ impl ObjectReader {
     }
 }
 
-/// Reads the rest of a string into `out`, if it is short enough for a name.
-fn read_string(context: &mut Context, string: &mut StringReader, out: &mut String) -> Match {
+/// Decodes the rest of a string into `out`, up to the longest length of a name.
+fn read_string(context: &mut Context, string: &mut StringDecoder, out: &mut String) -> Match {
     let mut read = 0;
     let mut result = Match::Incomplete;
     for character in context.input.rest().chars() {
         read += character.len_utf8();
         match string.feed(character, out) {
-            Verdict::Inside if out.len() <= LONGEST_NAME => {}
+            Verdict::Inside if out.len() <= MAX_NAME_BYTES => {}
             Verdict::Last => {
                 result = Match::Found(());
                 break;
@@ -264,7 +264,7 @@ fn read_string(context: &mut Context, string: &mut StringReader, out: &mut Strin
     result
 }
 
-/// Reads a value that nobody wants.
+/// Consumes a value and discards it.
 fn skip_value(context: &mut Context, scanner: &mut Scanner) -> Match {
     let mut read = 0;
     let mut result = Match::Incomplete;

@@ -1,4 +1,4 @@
-//! JSON that comes in pieces.
+//! Incremental JSON parsing.
 
 mod arguments;
 mod call;
@@ -6,8 +6,8 @@ mod object;
 mod scanner;
 mod string;
 
-pub(crate) use arguments::ArgumentsReader;
-pub(crate) use call::CallsReader;
+pub(crate) use arguments::ArgumentsParser;
+pub(crate) use call::JsonCallsParser;
 pub(crate) use object::ObjectWriter;
 pub(crate) use scanner::{Scanner, Verdict};
-pub(crate) use string::{StringReader, escape_into, quote};
+pub(crate) use string::{StringDecoder, escape_into, quote};

@@ -1,15 +1,15 @@
-//! Writing the arguments of a call, where they are read one by one.
+//! Writing arguments that are parsed one by one.
 
 use super::quote;
 
-/// The members of a JSON object, one after the other.
+/// Writes the members of a JSON object.
 #[derive(Debug, Default)]
 pub(crate) struct ObjectWriter {
     members: usize,
 }
 
 impl ObjectWriter {
-    /// What stands in front of the next member's value.
+    /// The text before the value of the next member.
     pub fn key(&self, key: &str) -> String {
         let start = if self.members == 0 { "{" } else { ", " };
         format!("{start}{}: ", quote(key))
@@ -22,7 +22,7 @@ impl ObjectWriter {
         member
     }
 
-    /// The end of the object. The next member belongs to another one.
+    /// The end of the object. The next member starts a new object.
     pub fn end(&mut self) -> &'static str {
         match std::mem::take(&mut self.members) {
             0 => "{}",

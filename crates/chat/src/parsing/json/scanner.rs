@@ -1,15 +1,15 @@
-//! One JSON value, checked character by character.
+//! Incremental validation of a JSON value.
 
-/// What a character meant.
+/// The position of a character relative to the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It belongs to the value, which goes on.
+    /// Inside the value.
     Inside,
-    /// It is the value's last.
+    /// The last character of the value.
     Last,
-    /// The value was complete before it.
+    /// After the end of the value.
     AfterValue,
-    /// No JSON value goes on like this.
+    /// The value is invalid JSON.
     Invalid,
 }
 
@@ -47,8 +47,8 @@ enum Number {
     ExponentDigits,
 }
 
-/// Follows one JSON value as the grammar of RFC 8259 has it, with one liberty: control characters may stand in strings
-/// as they are, as models write them; what is passed on has them escaped.
+/// Validates a value by the grammar of RFC 8259, except that strings may contain control characters, because models write
+/// them. They are escaped in the output.
 #[derive(Debug)]
 pub(crate) struct Scanner {
     state: State,
@@ -56,7 +56,7 @@ pub(crate) struct Scanner {
 }
 
 impl Scanner {
-    /// Before any value.
+    /// At the start of a value.
     pub fn new() -> Self {
         Self {
             state: State::Value,
@@ -69,7 +69,7 @@ impl Scanner {
         self.state == State::Done
     }
 
-    /// Takes the next character and, if it belongs to the value, adds it to `out`.
+    /// Classifies the next character and appends it to `out` if it is a part of the value.
     pub fn feed(&mut self, character: char, out: &mut String) -> Verdict {
         let in_string = matches!(self.state, State::String { .. });
         let verdict = self.advance(character);
@@ -219,7 +219,7 @@ mod tests {
 
     use super::*;
 
-    /// What the scanner takes of a text, and how it ends.
+    /// The scanned value and the final verdict.
     fn scan(text: &str) -> (String, Option<Verdict>) {
         let mut scanner = Scanner::new();
         let mut out = String::new();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_ends_where_it_ends() {
+    fn scanner_finds_the_end_of_a_value() {
         assert_eq!(
             scan("[1, -2.5e3]x"),
             ("[1, -2.5e3]".to_owned(), Some(Verdict::Last))
@@ -244,14 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_in_strings_are_escaped() {
+    fn scanner_escapes_control_characters_in_strings() {
         let (out, _) = scan("{\"a\":\n\"x\ny\t\"}");
         assert_eq!(out, "{\"a\":\n\"x\\ny\\t\"}");
     }
 
     proptest! {
         #[test]
-        fn agrees_with_serde(text in r#"[\[\]{}",:0-9.eE+\-truefalsn\\ ]{0,24}"#) {
+        fn scanner_agrees_with_serde_json(text in r#"[\[\]{}",:0-9.eE+\-truefalsn\\ ]{0,24}"#) {
             let spaced = format!("{text} ");
             let valid = serde_json::from_str::<IgnoredAny>(&text).is_ok();
             let (out, verdict) = scan(&spaced);

@@ -2,11 +2,11 @@
 
 use super::Verdict;
 
-/// Decodes a string behind its opening quote, character by character.
+/// Decodes a string after its opening quote incrementally.
 #[derive(Debug, Default)]
-pub(crate) struct StringReader {
+pub(crate) struct StringDecoder {
     state: State,
-    /// The first half of a surrogate pair.
+    /// High surrogate of a pair.
     high: Option<u16>,
 }
 
@@ -21,8 +21,8 @@ enum State {
     },
 }
 
-impl StringReader {
-    /// Takes the next character and adds what it means to `out`. The closing quote is the last.
+impl StringDecoder {
+    /// Decodes the next character and appends to `out`. The closing quote is the last character.
     pub fn feed(&mut self, character: char, out: &mut String) -> Verdict {
         match self.state {
             State::Plain => match character {
@@ -95,7 +95,7 @@ impl StringReader {
     }
 }
 
-/// Adds `text` as it stands between the quotes of a JSON string.
+/// Appends `text` with the escapes of a JSON string, without quotes.
 pub(crate) fn escape_into(text: &str, out: &mut String) {
     let quoted = quote(text);
     out.push_str(&quoted[1..quoted.len() - 1]);
@@ -113,10 +113,10 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (String, Verdict) {
-        let mut reader = StringReader::default();
+        let mut decoder = StringDecoder::default();
         let mut out = String::new();
         for character in text.chars() {
-            match reader.feed(character, &mut out) {
+            match decoder.feed(character, &mut out) {
                 Verdict::Inside => {}
                 verdict => return (out, verdict),
             }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_are_decoded() {
+    fn decoder_decodes_escapes() {
         assert_eq!(
             read(r#"a\n\"\u00fc\ud83e\udd80\/" rest"#),
             ("a\n\"ü🦀/".to_owned(), Verdict::Last)
@@ -136,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reads_what_was_quoted(text in any::<String>()) {
+        fn decoder_inverts_quote(text in any::<String>()) {
             let quoted = quote(&text);
             prop_assert_eq!(read(&quoted[1..]), (text, Verdict::Last));
         }

@@ -1,4 +1,4 @@
-//! JSON as the values a template in Python would see.
+//! JSON as Python values.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use minijinja::{Error, State, Value};
 use super::printing::to_text;
 use crate::template::source::DICT_METHODS;
 
-/// The template's view of JSON data.
+/// JSON data as a template value.
 pub(in crate::template) fn from_json(json: &serde_json::Value) -> Value {
     match json {
         serde_json::Value::Null => Value::from(()),
@@ -41,7 +41,7 @@ pub(in crate::template) fn from_json(json: &serde_json::Value) -> Value {
     }
 }
 
-/// A Python dict: `d.items` is the method even when there is a key of that name, `d['items']` is the key.
+/// A Python dict: `d.items` is the method even if there is a key of that name, `d['items']` is the key.
 struct Dict {
     entries: Vec<(Value, Value)>,
     positions: HashMap<String, usize>,
@@ -82,7 +82,7 @@ impl fmt::Debug for Dict {
     }
 }
 
-/// A method that was named but not called.
+/// A method that is referenced but not called.
 pub(super) fn bound_method(receiver: Value, name: &str) -> Value {
     Value::from_object(BoundMethod {
         receiver,

@@ -1,4 +1,4 @@
-//! `json.dumps` with the defaults that `transformers` gives the `tojson` filter.
+//! `json.dumps` with the defaults of the `tojson` filter of `transformers`.
 
 use std::fmt::Write;
 

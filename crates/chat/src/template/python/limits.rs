@@ -1,35 +1,34 @@
-//! Bounds on what a template may ask for. Templates come from strangers, and a large number in the right place would take
-//! all memory there is.
+//! Limits on sizes in templates. Templates are untrusted and could otherwise exhaust memory.
 
 use minijinja::{Error, ErrorKind, Value};
 
-/// Widths, indentations and counts beyond this have no place in a prompt.
-const MOST: i64 = 10_000;
+/// Largest width, indentation or count.
+const MAX: i64 = 10_000;
 
 fn too_large(what: &str, number: impl std::fmt::Display) -> Error {
     Error::new(
         ErrorKind::InvalidOperation,
-        format!("{what} of {number} is not possible: it must be an integer up to {MOST}"),
+        format!("{what} of {number} is not possible: it must be an integer up to {MAX}"),
     )
 }
 
 /// Checks a width or a count.
 pub(in crate::template) fn check_count(what: &str, count: &Value) -> Result<(), Error> {
     match count.as_i64() {
-        Some(number) if number <= MOST => Ok(()),
+        Some(number) if number <= MAX => Ok(()),
         _ => Err(too_large(what, count)),
     }
 }
 
-/// As many spaces as asked for; none for a negative number.
+/// `count` spaces; none for a negative number.
 pub(in crate::template) fn spaces(count: &Value) -> Result<String, Error> {
     check_count("an indentation", count)?;
     Ok(" ".repeat(count.as_usize().unwrap_or(0)))
 }
 
-/// Spaces, or whatever fills, up to a width in characters.
+/// Number of fill characters up to a width in characters.
 pub(super) fn missing_width(width: usize, text: &str) -> Result<usize, Error> {
-    if width > MOST as usize {
+    if width > MAX as usize {
         return Err(too_large("a width", width));
     }
     Ok(width.saturating_sub(text.chars().count()))
@@ -37,7 +36,7 @@ pub(super) fn missing_width(width: usize, text: &str) -> Result<usize, Error> {
 
 /// Checks the widths and precisions in a format: `%5d`, `{:>5}`.
 pub(in crate::template) fn check_format(format: &str) -> Result<(), Error> {
-    // Longer than the largest number allowed; the rest of the text may have any digits.
+    // Numbers with more digits are too large; text outside of specifications may have any digits.
     const DIGITS: usize = 4;
     let specification = |character: char| {
         character.is_ascii_digit() || matches!(character, '#' | '-' | '+' | ' ' | '.' | '*')

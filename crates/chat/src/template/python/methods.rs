@@ -1,4 +1,4 @@
-//! Method calls on plain values.
+//! Methods of plain values.
 
 use minijinja::value::{ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
@@ -8,8 +8,8 @@ use super::strings::escape;
 use super::{dict, slicing, strings};
 use crate::template::source::{ADD, DICT_METHODS, FORMAT, ITEM, SLICE};
 
-/// Methods that change a list or a dict, which templates may not do.
-const CHANGING: [&str; 12] = [
+/// Mutating methods of lists and dicts, which are not available.
+const MUTATING: [&str; 12] = [
     "append",
     "clear",
     "extend",
@@ -24,7 +24,7 @@ const CHANGING: [&str; 12] = [
     "discard",
 ];
 
-/// Answers a method that the value itself does not have.
+/// Calls a method that the value itself does not have.
 pub(in crate::template) fn unknown_method(
     state: &mut State,
     value: &Value,
@@ -38,16 +38,16 @@ pub(in crate::template) fn unknown_method(
         ADD => return add(state, value, args),
         _ => {}
     }
-    let answer = match value.kind() {
+    let result = match value.kind() {
         ValueKind::String => strings::call(value.as_str().unwrap_or_default(), method, args)?,
         ValueKind::Seq | ValueKind::Iterable => list_method(value, method, args)?,
         ValueKind::Map if method == "copy" => Some(value.clone()),
         _ => None,
     };
-    if let Some(answer) = answer {
-        return Ok(answer);
+    if let Some(result) = result {
+        return Ok(result);
     }
-    if CHANGING.contains(&method)
+    if MUTATING.contains(&method)
         && matches!(
             value.kind(),
             ValueKind::Seq | ValueKind::Iterable | ValueKind::Map
@@ -55,7 +55,7 @@ pub(in crate::template) fn unknown_method(
     {
         return Err(Error::new(
             ErrorKind::InvalidOperation,
-            format!("templates cannot change the values they are given: {method}() is not allowed"),
+            format!("templates cannot modify values: {method}() is not allowed"),
         ));
     }
     pycompat::unknown_method_callback(state, value, method, args)
@@ -72,7 +72,7 @@ fn list_method(value: &Value, method: &str, args: &[Value]) -> Result<Option<Val
             }
             Err(Error::new(
                 ErrorKind::InvalidOperation,
-                "the list does not have this value",
+                "the value is not in the list",
             ))
         }
         "copy" => Ok(Some(value.clone())),
@@ -80,7 +80,7 @@ fn list_method(value: &Value, method: &str, args: &[Value]) -> Result<Option<Val
     }
 }
 
-/// `value[name]`, where a dict without the key gives its method of that name.
+/// `value[name]`; for a dict without the key, its method of that name.
 fn item(value: &Value, args: &[Value]) -> Result<Value, Error> {
     let (name,): (&str,) = from_args(args)?;
     let item = value.get_item(&Value::from(name))?;
@@ -90,7 +90,7 @@ fn item(value: &Value, args: &[Value]) -> Result<Value, Error> {
     Ok(item)
 }
 
-/// `text % values`, where a tuple is several values and anything else is one.
+/// `text % values`, where a tuple contains several values.
 fn format(state: &mut State, value: &Value, args: &[Value]) -> Result<Value, Error> {
     let (values,): (&Value,) = from_args(args)?;
     let mut operands = vec![value.clone()];
@@ -102,7 +102,7 @@ fn format(state: &mut State, value: &Value, args: &[Value]) -> Result<Value, Err
     state.apply_filter("format", &operands)
 }
 
-/// `left + right`, where text marked safe escapes other text for HTML.
+/// `left + right`, where text marked as safe escapes other text for HTML.
 fn add(state: &mut State, left: &Value, args: &[Value]) -> Result<Value, Error> {
     let (right,): (&Value,) = from_args(args)?;
     if left.as_str().is_none() || right.as_str().is_none() || left.is_safe() == right.is_safe() {

@@ -1,4 +1,4 @@
-//! The parts of Python that templates count on.
+//! The parts of Python that templates rely on.
 
 mod dict;
 mod json;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
-/// What `str(value)` gives; undefined is empty.
+/// `str(value)`; empty for undefined.
 pub(in crate::template) fn to_text(value: &Value) -> String {
     if let Some(text) = value.as_str() {
         return text.to_owned();
@@ -104,8 +104,8 @@ fn write_quoted(text: &str, out: &mut String) {
     out.push(quote);
 }
 
-/// Unicode's "other" and "separator" categories do not print, except the space. The standard library knows them, and
-/// says so by escaping; a combining mark is only escaped at the beginning, so a letter goes first.
+/// Unicode's "other" and "separator" categories are not printable, except the space. `escape_debug` escapes them. It escapes
+/// combining marks only at the start, hence the leading letter.
 fn is_printable(character: char) -> bool {
     if character.is_ascii() {
         return !character.is_ascii_control();
@@ -115,7 +115,7 @@ fn is_printable(character: char) -> bool {
     text.escape_debug().nth(1) == Some(character)
 }
 
-/// `repr(float)`: the shortest digits that give the number back, with an exponent below 1e-4 and from 1e16.
+/// `repr(float)`: the shortest digits that round-trip, with an exponent below 1e-4 and from 1e16.
 pub(super) fn float_repr(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();

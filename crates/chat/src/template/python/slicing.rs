@@ -3,7 +3,7 @@
 use minijinja::value::{Tuple, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
-/// Slices strings, lists and tuples; `arguments` are start, stop and step, `none` where left out.
+/// Slices strings, lists and tuples; `arguments` are start, stop and step, `none` if omitted.
 pub(super) fn slice(value: &Value, arguments: &[Value]) -> Result<Value, Error> {
     let bound = |index: usize| -> Result<Option<i64>, Error> {
         match arguments.get(index) {
@@ -50,7 +50,7 @@ pub(super) fn slice(value: &Value, arguments: &[Value]) -> Result<Value, Error> 
     })
 }
 
-/// The positions a slice names, by the rules of Python's `slice.indices`.
+/// The positions in a slice, as Python's `slice.indices`.
 fn positions(
     length: usize,
     start: Option<i64>,
@@ -88,7 +88,7 @@ mod tests {
     use super::positions;
 
     #[test]
-    fn slices_name_the_positions_python_names() {
+    fn positions_match_python() {
         // Each from list(range(5))[start:stop:step].
         for (start, stop, step, expected) in [
             (None, None, -1, vec![4, 3, 2, 1, 0]),

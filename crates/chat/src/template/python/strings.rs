@@ -1,11 +1,11 @@
-//! Methods of `str` as Python has them, where minijinja's own differ or are absent.
+//! Methods of Python's `str` that minijinja lacks or implements differently.
 
 use minijinja::value::{Kwargs, Tuple, from_args};
 use minijinja::{Error, ErrorKind, Value};
 
 use super::limits::{check_format, missing_width};
 
-/// Which ends to strip.
+/// The ends to strip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::template) enum Ends {
     Both,
@@ -13,12 +13,12 @@ pub(in crate::template) enum Ends {
     End,
 }
 
-/// `str.isspace` for one character. The four ASCII separators count in Python, not in Unicode's White_Space.
+/// `str.isspace` for one character. Unlike Unicode's White_Space, Python includes the four ASCII separators.
 fn is_space(character: char) -> bool {
     character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
 }
 
-/// `str.strip` and its halves; without `characters`, white space.
+/// `str.strip`, `str.lstrip` and `str.rstrip`; white space without `characters`.
 pub(in crate::template) fn strip<'a>(
     text: &'a str,
     characters: Option<&str>,
@@ -39,9 +39,9 @@ pub(in crate::template) fn strip<'a>(
     }
 }
 
-/// Answers a method call on a string; `None` leaves it to minijinja's own methods.
+/// Calls a method of a string; `None` if minijinja implements it.
 pub(super) fn call(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
-    let answer = match method {
+    let result = match method {
         "strip" | "lstrip" | "rstrip" => {
             let (characters,): (Option<&str>,) = from_args(args)?;
             let ends = match method {
@@ -100,7 +100,7 @@ pub(super) fn call(text: &str, method: &str, args: &[Value]) -> Result<Option<Va
             let before = match method {
                 "ljust" => 0,
                 "rjust" => missing,
-                // Python puts the odd one in front only when the width is odd as well.
+                // Python puts the odd fill character in front only if the width is odd, too.
                 _ => missing / 2 + (missing & width & 1),
             };
             Value::from(format!(
@@ -130,10 +130,10 @@ pub(super) fn call(text: &str, method: &str, args: &[Value]) -> Result<Option<Va
         "isspace" => Value::from(!text.is_empty() && text.chars().all(is_space)),
         _ => return Ok(None),
     };
-    Ok(Some(answer))
+    Ok(Some(result))
 }
 
-/// Every letter that follows no letter becomes a capital.
+/// Capitalizes every letter that does not follow a letter.
 fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut in_word = false;
@@ -193,7 +193,7 @@ fn split(text: &str, from_end: bool, args: &[Value]) -> Result<Value, Error> {
     Ok(parts.into_iter().map(Value::from).collect())
 }
 
-/// Words, the last piece being whatever remains with the white space at its far end. From the end, they come last first.
+/// At most `pieces` words; the last one is the rest including white space. With `from_end`, in reverse order.
 fn split_at_spaces(text: &str, pieces: usize, from_end: bool) -> Vec<&str> {
     let mut parts = Vec::new();
     let near = if from_end { Ends::End } else { Ends::Start };
@@ -219,7 +219,7 @@ fn split_at_spaces(text: &str, pieces: usize, from_end: bool) -> Vec<&str> {
     parts
 }
 
-/// `str.splitlines` without the line ends.
+/// `str.splitlines` without line breaks.
 pub(in crate::template) fn lines(text: &str) -> Vec<&str> {
     split_lines(text)
         .into_iter()
@@ -227,7 +227,7 @@ pub(in crate::template) fn lines(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Lines with and without their ends.
+/// Lines without and with their line breaks.
 fn split_lines(text: &str) -> Vec<(&str, &str)> {
     let is_end = |character: char| {
         matches!(
@@ -287,7 +287,7 @@ fn search(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
     }
 }
 
-/// Appends text in the form that is safe in HTML.
+/// Appends text escaped for HTML.
 pub(in crate::template) fn escape(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {

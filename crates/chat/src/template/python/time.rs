@@ -6,8 +6,7 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
 use minijinja::{Error, ErrorKind};
 
-/// Formats a local time as Python does in the C locale: what is no directive stays as it is, and a time without a zone
-/// has no zone to tell.
+/// Formats a naive local time as Python does in the C locale: unknown directives are kept, time zones are empty.
 pub(in crate::template) fn strftime(time: DateTime, format: &str) -> Result<String, Error> {
     let mut directives = String::with_capacity(format.len());
     let mut characters = format.chars();

@@ -1,13 +1,13 @@
-//! Rewrites a template's source where Jinja in Python means something that minijinja's grammar or operators do not give.
+//! Rewrites constructs of a template's source that minijinja does not support or treats differently from Jinja in Python.
 //!
-//! - `x[a:b:c]` becomes a call of [`SLICE`], which slices as Python does.
+//! - `x[a:b:c]` becomes a call of [`SLICE`].
 //! - `x['items']` becomes a call of [`ITEM`] for names that are also methods of dicts: Python falls back to the method.
 //! - `'..' % x` becomes a call of [`FORMAT`].
-//! - `a + b` becomes a call of [`ADD`] in templates that mark text as safe, which escapes what is added to it.
-//! - `{% generation %}`, which marks what the assistant said for training, becomes a plain block.
-//! - Escapes in string literals, line ends, and what the opening of a raw block trims are brought to what both sides read alike.
+//! - `a + b` becomes a call of [`ADD`] in templates that mark text as safe, because safe text escapes what is added to it.
+//! - `{% generation %}`, which marks the assistant's messages for training, becomes a plain block.
+//! - Escapes in string literals, line breaks and the trimming of raw blocks are normalized.
 //!
-//! Lines stay where they are, so that errors point into the author's file.
+//! Line numbers do not change, so that errors refer to the original file.
 
 mod tokens;
 
@@ -24,10 +24,10 @@ pub(super) const FORMAT: &str = "__mod__";
 /// Method that stands for Python's `left + right`.
 pub(super) const ADD: &str = "__add__";
 
-/// The methods of dicts that do not change them.
+/// The methods of dicts that do not modify them.
 pub(super) const DICT_METHODS: [&str; 6] = ["copy", "fromkeys", "get", "items", "keys", "values"];
 
-/// Names after which a `[` starts a list.
+/// Keywords, after which a `[` starts a list.
 const KEYWORDS: [&str; 12] = [
     "if",
     "else",
@@ -67,7 +67,7 @@ pub(super) fn rewrite(source: &str) -> String {
     out
 }
 
-/// Whether a filter makes text that Python escapes other text against.
+/// Whether a filter marks text as safe.
 fn marks_safe(tokens: &[Token]) -> bool {
     let significant: Vec<&Token> = tokens
         .iter()
@@ -92,7 +92,7 @@ struct Rewriter {
 }
 
 impl Rewriter {
-    /// Rewrites expressions side by side; each sum among them as a whole when additions are to become calls.
+    /// Rewrites expressions that are next to each other; if additions become calls, one sum at a time.
     fn expression(&self, tokens: &[Token], out: &mut String) {
         if !self.marks_safe {
             return self.operands(tokens, out);
@@ -120,7 +120,7 @@ impl Rewriter {
             } else if (token.is("-") && follows_value)
                 || (token.kind == Kind::Name && token.text == "is")
             {
-                // Of another precedence or not an addition of texts.
+                // Another precedence, or not an addition of strings.
                 return self.operands(tokens, out);
             }
             if token.kind != Kind::Space {
@@ -248,7 +248,7 @@ fn split_at_colons<'a, 't>(tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
     parts
 }
 
-/// The operand of a `%` that follows a string literal, and where it ends.
+/// The operand of a `%` after a string literal, and its end.
 fn formatted_operand<'a, 't>(
     tokens: &'t [Token<'a>],
     after_text: usize,
@@ -291,7 +291,7 @@ fn formatted_operand<'a, 't>(
     Some((&tokens[start..end], end))
 }
 
-/// A string literal whose escapes Python and minijinja read alike.
+/// A string literal with escapes that Python and minijinja interpret in the same way.
 fn rewrite_text(literal: &str) -> String {
     let mut out = String::with_capacity(literal.len());
     let mut characters = literal.chars();
@@ -301,7 +301,7 @@ fn rewrite_text(literal: &str) -> String {
             continue;
         }
         match characters.next() {
-            // Python keeps the backslash of what is no escape.
+            // Python keeps the backslash of unknown escapes.
             Some('/') => out.push_str("\\\\/"),
             Some('a') => out.push_str("\\x07"),
             Some('v') => out.push_str("\\x0b"),
@@ -331,7 +331,7 @@ mod tests {
     use super::rewrite;
 
     #[test]
-    fn slices_become_calls() {
+    fn rewrite_turns_slices_into_calls() {
         assert_eq!(rewrite("{{ a[1:] }}"), "{{ a.__slice__(1,none) }}");
         assert_eq!(
             rewrite("{{ a[::-1][0] }}"),
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn text_outside_of_code_stays() {
+    fn rewrite_keeps_text_outside_of_code() {
         for same in [
             "a[1:] {# b[1:] #} {% raw -%}{{ c[1:] }}{% endraw %}",
             "{{ 'a[1:]' ~ \"it's [::]\" }}",
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn generation_becomes_a_plain_block() {
+    fn rewrite_turns_generation_into_a_plain_block() {
         assert_eq!(
             rewrite("{%- generation -%}x{% endgeneration %}{{ generation }}"),
             "{%- with -%}x{% endwith %}{{ generation }}"
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn formatting_becomes_a_call() {
+    fn rewrite_turns_formatting_into_a_call() {
         assert_eq!(
             rewrite("{{ '%d' % a.b[0]|int ~ c }}"),
             "{{ '%d'.__mod__(a.b[0]|int) ~ c }}"
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn additions_become_calls_where_text_is_marked_safe() {
+    fn rewrite_turns_additions_into_calls_if_text_is_marked_safe() {
         assert_eq!(
             rewrite("{{- 'a'|safe + b[c + d:] -}}"),
             "{{-( 'a'|safe ).__add__( b.__slice__((c ).__add__( d),none) )-}}"
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_dict_methods_are_looked_up_as_python_does() {
+    fn rewrite_turns_lookups_of_dict_methods_into_calls() {
         assert_eq!(
             rewrite("{{ a['items']['type'] }}"),
             "{{ a.__item__('items')['type'] }}"
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_and_escapes_are_normalized() {
+    fn rewrite_normalizes_line_breaks_and_escapes() {
         assert_eq!(
             rewrite("a\r\n{{ 'x\\/\\a\\n' }}\r"),
             "a\n{{ 'x\\\\/\\x07\\n' }}\n"

@@ -1,4 +1,4 @@
-//! Splits a template's source into text and the tokens of its code.
+//! Tokenizer for the source of templates.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -21,18 +21,18 @@ impl Token<'_> {
     }
 }
 
-/// A stretch of the source.
+/// A part of the source.
 pub(super) enum Part<'a> {
-    /// Text, comments and raw blocks, to be left as they are.
+    /// Text, comments and raw blocks, which are not rewritten.
     Plain(&'a str),
-    /// What stands between the delimiters of `{{ }}` or `{% %}`.
+    /// The inside of `{{ }}` or `{% %}`.
     Code {
         tokens: Vec<Token<'a>>,
         is_block: bool,
     },
 }
 
-/// Whether the code uses a name: a variable, or anything else of that name.
+/// Whether the code contains a name, as a variable or otherwise.
 pub(in crate::template) fn mentions(source: &str, name: &str) -> bool {
     parts(source).iter().any(|part| match part {
         Part::Plain(_) => false,
@@ -53,7 +53,7 @@ pub(super) fn parts(source: &str) -> Vec<Part<'_>> {
             parts.push(Part::Plain(&rest[..length]));
             length
         } else if let Some((opening, length)) = raw_block(rest) {
-            // In Python, the opening of a raw block is the one tag that leaves the line break after it.
+            // In Python, only the opening tag of a raw block does not trim the line break after it.
             let tag = &rest[..opening];
             match tag.strip_suffix("%}") {
                 Some(tag) if !tag.ends_with(['-', '+']) => {
@@ -72,7 +72,7 @@ pub(super) fn parts(source: &str) -> Vec<Part<'_>> {
             ]);
             opening + length
         } else {
-            // Unfinished; the parser says so better.
+            // Unterminated; minijinja reports the error.
             break;
         };
         rest = &rest[length..];
@@ -87,8 +87,8 @@ fn next_delimiter(text: &str) -> Option<usize> {
         .find(|position| matches!(text.as_bytes().get(position + 1), Some(b'{' | b'%' | b'#')))
 }
 
-/// The name of a block that has nothing but a name, and the length of its tag.
-fn bare_block<'a>(text: &'a str, name: &str) -> Option<usize> {
+/// The length of a block tag that contains only `name`.
+fn block_without_arguments<'a>(text: &'a str, name: &str) -> Option<usize> {
     let inside = text.strip_prefix("{%")?;
     let inside = inside.strip_prefix(['-', '+']).unwrap_or(inside);
     let after: &'a str = inside.trim_start().strip_prefix(name)?.trim_start();
@@ -101,24 +101,24 @@ fn bare_block<'a>(text: &'a str, name: &str) -> Option<usize> {
 
 /// The length of a raw block's opening tag and of the whole block.
 fn raw_block(text: &str) -> Option<(usize, usize)> {
-    let opening = bare_block(text, "raw")?;
+    let opening = block_without_arguments(text, "raw")?;
     let body = &text[opening..];
     let length = body
         .match_indices("{%")
         .find_map(|(position, _)| {
-            Some(opening + position + bare_block(&body[position..], "endraw")?)
+            Some(opening + position + block_without_arguments(&body[position..], "endraw")?)
         })
         .unwrap_or(text.len());
     Some((opening, length))
 }
 
-/// What follows `{{` or `{%` and the sign that trims.
+/// The code after `{{` or `{%` and an optional sign for trimming.
 fn after_delimiter(text: &str) -> &str {
     let inside = &text[2..];
     inside.strip_prefix(['-', '+']).unwrap_or(inside)
 }
 
-/// Splits the inside of `{{ }}` or `{% %}`, without the delimiters and their signs. Also gives its length.
+/// The tokens between the delimiters of `{{ }}` or `{% %}` and their signs, and the length of the code.
 fn tokenize(text: &str) -> Option<(Vec<Token<'_>>, usize)> {
     let end = if text.starts_with("{{") { "}}" } else { "%}" };
     let code = after_delimiter(text);
@@ -177,7 +177,7 @@ fn text_length(text: &str, quote: char) -> Option<usize> {
         })
 }
 
-/// The tokens that stand in no brackets, with their positions.
+/// The tokens outside of brackets, with their positions.
 pub(super) fn top_level<'a, 't>(
     tokens: &'t [Token<'a>],
 ) -> impl Iterator<Item = (usize, &'t Token<'a>)> {
@@ -195,7 +195,7 @@ pub(super) fn top_level<'a, 't>(
     })
 }
 
-/// Number of tokens before the bracket that closes the one just before these.
+/// Number of tokens before the closing bracket of a bracket that precedes `tokens`.
 pub(super) fn closing(tokens: &[Token]) -> usize {
     let mut depth = 0usize;
     for (index, token) in tokens.iter().enumerate() {

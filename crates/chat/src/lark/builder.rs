@@ -1,24 +1,24 @@
-//! Writing grammars in the Lark dialect of llguidance: `%json {…}` stands for a JSON schema, `<[7]>` for a token.
+//! Building grammars.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use crate::parsing::Tool;
 use crate::parsing::json::quote;
-use crate::parsing::tool::Tool;
 use crate::parsing::values::Types;
 
-/// Tells the id of a marker that is a special token of the vocabulary.
+/// Returns the id of a delimiter that is a special token of the vocabulary.
 pub(crate) type SpecialToken<'a> = &'a dyn Fn(&str) -> Option<u32>;
 
-/// A grammar in the making.
-pub(crate) struct Lark<'a> {
+/// Collects the rules of a grammar.
+pub(crate) struct LarkBuilder<'a> {
     special_token: SpecialToken<'a>,
     rules: String,
     count: usize,
 }
 
-impl<'a> Lark<'a> {
+impl<'a> LarkBuilder<'a> {
     pub fn new(special_token: SpecialToken<'a>) -> Self {
         Self {
             special_token,
@@ -27,14 +27,14 @@ impl<'a> Lark<'a> {
         }
     }
 
-    /// The grammar that begins with `start`.
+    /// The grammar with the start rule `start`.
     pub fn finish(self, start: &str) -> String {
         format!("start: {start}\n{}", self.rules)
     }
 
-    /// Whether the vocabulary has `marker` as a special token.
-    pub fn has_token(&self, marker: &str) -> bool {
-        (self.special_token)(marker).is_some()
+    /// Whether the vocabulary has `delimiter` as a special token.
+    pub fn is_special_token(&self, delimiter: &str) -> bool {
+        (self.special_token)(delimiter).is_some()
     }
 
     /// Adds a rule and returns its name.
@@ -42,8 +42,8 @@ impl<'a> Lark<'a> {
         self.named("rule", "", body)
     }
 
-    /// Adds a rule whose body names it.
-    pub fn recursive(&mut self, body: impl FnOnce(&str) -> String) -> String {
+    /// Adds a rule whose body refers to itself by the name that it is passed.
+    pub fn recursive_rule(&mut self, body: impl FnOnce(&str) -> String) -> String {
         let name = format!("rule_{}", self.count + 1);
         self.rule(&body(&name))
     }
@@ -56,23 +56,23 @@ impl<'a> Lark<'a> {
         name
     }
 
-    /// Any text up to the first `marker`, which is part of it.
-    pub fn until(&mut self, marker: &str) -> String {
-        if let Some(id) = (self.special_token)(marker) {
+    /// Any text up to and including the first `delimiter`.
+    pub fn text_until(&mut self, delimiter: &str) -> String {
+        if let Some(id) = (self.special_token)(delimiter) {
             return format!("/(?s:.*)/ <[{id}]>");
         }
-        let attributes = format!("[suffix={}]", quote(marker));
+        let attributes = format!("[suffix={}]", quote(delimiter));
         self.named("text", &attributes, "/(?s:.*)/")
     }
 
-    /// A rule for one call of `calls`, or for several with `separator` between.
-    pub fn calls(&mut self, calls: &[String], separator: &str, parallel: bool) -> String {
+    /// One of `calls`, or several separated by `separator` if `parallel`.
+    pub fn repeat_calls(&mut self, calls: &[String], separator: &str, parallel: bool) -> String {
         let call = self.rule(&calls.join(" | "));
         repeat(&call, separator, parallel)
     }
 
-    /// The arguments of a call, in the order of the schema: required ones must come, others may. `item` writes one of
-    /// them; `separator` stands between two.
+    /// The arguments of a call in the order of the schema, separated by `separator`. Those that are not required are optional.
+    /// `item` builds the expression of one argument.
     pub fn arguments(
         &mut self,
         tool: &Tool,
@@ -96,7 +96,7 @@ impl<'a> Lark<'a> {
             "" => String::new(),
             separator => format!("{} ", quote(separator)),
         };
-        let behind = |items: &[(String, bool)]| {
+        let separated = |items: &[(String, bool)]| {
             let parts = items.iter().map(|(item, required)| match required {
                 true => format!("{separator}{item}"),
                 false => format!("({separator}{item})?"),
@@ -104,13 +104,13 @@ impl<'a> Lark<'a> {
             parts.collect::<Vec<_>>().join(" ")
         };
         if separator.is_empty() {
-            return behind(&items);
+            return separated(&items);
         }
-        // Which one comes first decides where separators stand.
+        // The first argument has no separator before it: one alternative per argument that may be the first.
         let last = items.iter().position(|(_, required)| *required);
         let candidates = last.map_or(items.len(), |last| last + 1);
         let firsts: Vec<String> = (0..candidates)
-            .map(|first| format!("{} {}", items[first].0, behind(&items[first + 1..])))
+            .map(|first| format!("{} {}", items[first].0, separated(&items[first + 1..])))
             .map(|expression| expression.trim_end().to_owned())
             .collect();
         match (firsts.as_slice(), last) {
@@ -121,14 +121,13 @@ impl<'a> Lark<'a> {
     }
 }
 
-/// A JSON value of a schema, which is to be enforced as far as possible: a call has to be a call even where a keyword of
-/// its arguments cannot be followed.
+/// A JSON value of a schema, enforced as far as possible: an unsupported keyword does not prevent forced calls.
 pub(crate) fn json(schema: &Value) -> String {
     let mut schema = match schema {
         Value::Object(_) => schema.clone(),
         _ => Value::Object(Map::new()),
     };
-    forget_prose(&mut schema);
+    remove_annotations(&mut schema);
     schema["x-guidance"] = json!({"lenient": true});
     format!("%json {schema}")
 }
@@ -143,8 +142,8 @@ pub(crate) fn json_arguments(tool: &Tool) -> String {
     json(&Value::Object(schema))
 }
 
-/// Removes what a schema says to people: agents write pages of it, and a grammar has a limit.
-fn forget_prose(schema: &mut Value) {
+/// Removes annotations, which can be long, because grammars are limited in size.
+fn remove_annotations(schema: &mut Value) {
     let Some(schema) = schema.as_object_mut() else {
         return;
     };
@@ -157,30 +156,30 @@ fn forget_prose(schema: &mut Value) {
                 "properties" | "patternProperties" | "$defs" | "definitions",
                 Value::Object(parts),
             ) => {
-                parts.values_mut().for_each(forget_prose);
+                parts.values_mut().for_each(remove_annotations);
             }
             ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(parts)) => {
-                parts.iter_mut().for_each(forget_prose);
+                parts.iter_mut().for_each(remove_annotations);
             }
-            ("items" | "additionalProperties", part) => forget_prose(part),
+            ("items" | "additionalProperties", part) => remove_annotations(part),
             _ => {}
         }
     }
 }
 
-/// The strings that a schema lists, if it allows no others.
-pub(crate) fn listed_strings(schema: &Value) -> Option<Vec<&str>> {
+/// The strings of `enum`, if only strings are allowed.
+pub(crate) fn enum_strings(schema: &Value) -> Option<Vec<&str>> {
     let listed = schema["enum"].as_array()?;
-    let is_text = Types::of(Some(schema)).is_text();
+    let is_text = Types::of(Some(schema)).is_string();
     is_text.then(|| listed.iter().filter_map(Value::as_str).collect())
 }
 
-/// A part of a schema with the definitions of the whole, which it may refer to.
-fn with_definitions(schema: &Value, whole: &Value) -> Value {
+/// A subschema with the definitions of `root`, which it may refer to.
+fn with_definitions(schema: &Value, root: &Value) -> Value {
     let mut schema = schema.clone();
     if let Some(object) = schema.as_object_mut() {
         for key in ["$defs", "definitions"] {
-            if let Some(definitions) = whole.get(key) {
+            if let Some(definitions) = root.get(key) {
                 object.entry(key).or_insert_with(|| definitions.clone());
             }
         }
@@ -188,28 +187,27 @@ fn with_definitions(schema: &Value, whole: &Value) -> Value {
     schema
 }
 
-/// Expressions of which one must match.
+/// Alternatives.
 pub(crate) fn one_of(expressions: &[String]) -> String {
     format!("({})", expressions.join(" | "))
 }
 
-/// Calls that a grammar allows in one answer: where the next one is always allowed, a small model may go on calling until
-/// its context is full.
-const MOST_CALLS: usize = 16;
+/// Most calls of a completion. Without a limit, small models may repeat calls until the context is full.
+const MAX_CALLS: usize = 16;
 
-/// `call` once, or several times with `separator` between.
+/// `call` once, or several times separated by `separator` if `parallel`.
 fn repeat(call: &str, separator: &str, parallel: bool) -> String {
     match (parallel, separator) {
         (false, _) => call.to_owned(),
-        (true, "") => format!("{call}{{1,{MOST_CALLS}}}"),
+        (true, "") => format!("{call}{{1,{MAX_CALLS}}}"),
         (true, _) => {
             let separator = quote(separator);
-            format!("{call} ({separator} {call}){{0,{}}}", MOST_CALLS - 1)
+            format!("{call} ({separator} {call}){{0,{}}}", MAX_CALLS - 1)
         }
     }
 }
 
-/// Text, tokens and expressions in a row.
+/// A concatenation of text, tokens and expressions.
 #[derive(Default)]
 pub(crate) struct Sequence {
     parts: Vec<String>,
@@ -226,11 +224,11 @@ impl Sequence {
         self
     }
 
-    /// A marker: a token, if the vocabulary has it as a special one, else text.
-    pub fn marker(self, lark: &Lark<'_>, marker: &str) -> Self {
-        match (lark.special_token)(marker) {
+    /// A delimiter: a token if it is a special token of the vocabulary, else text.
+    pub fn delimiter(self, lark: &LarkBuilder<'_>, delimiter: &str) -> Self {
+        match (lark.special_token)(delimiter) {
             Some(id) => self.expression(&format!("<[{id}]>")),
-            None => self.text(marker),
+            None => self.text(delimiter),
         }
     }
 

@@ -1,32 +1,32 @@
-//! Finding delimiters in text whose end has not come yet.
+//! Searching for delimiters in incomplete text.
 
 use std::cmp::Reverse;
 
-/// Where the first marker is.
+/// The first delimiter in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// A marker begins at this byte.
+    /// A delimiter was found.
     At {
-        /// Its first byte.
+        /// Offset of its first byte.
         start: usize,
-        /// Its place among the delimiters looked for.
+        /// Index of the delimiter.
         which: usize,
     },
-    /// No marker is certain; the text before `safe` holds none, whatever follows.
+    /// None was found. The text before `safe` does not overlap one, whatever follows.
     Nowhere {
-        /// Where a marker may begin, or the length of the text.
+        /// Offset where a delimiter may start, or the length of the text.
         safe: usize,
     },
 }
 
-/// Finds the first of `delimiters`, the longest where several begin at the same place. `ended` says that no text follows.
+/// Finds the first of `delimiters`, the longest if several start at the same offset. `ended`: no text follows.
 pub(crate) fn find(text: &str, delimiters: &[&str], ended: bool) -> Found {
     let first = delimiters
         .iter()
         .enumerate()
-        .filter_map(|(which, marker)| {
-            let start = text.find(marker)?;
-            Some((start, Reverse(marker.len()), which))
+        .filter_map(|(which, delimiter)| {
+            let start = text.find(delimiter)?;
+            Some((start, Reverse(delimiter.len()), which))
         })
         .min();
     let safe = if ended {
@@ -34,7 +34,7 @@ pub(crate) fn find(text: &str, delimiters: &[&str], ended: bool) -> Found {
     } else {
         let held = delimiters
             .iter()
-            .map(|marker| beginning_at_end(text, marker));
+            .map(|delimiter| partial_suffix_length(text, delimiter));
         text.len() - held.max().unwrap_or(0)
     };
     match first {
@@ -43,12 +43,12 @@ pub(crate) fn find(text: &str, delimiters: &[&str], ended: bool) -> Found {
     }
 }
 
-/// Length of the longest end of `text` that begins `marker` without being all of it.
-fn beginning_at_end(text: &str, marker: &str) -> usize {
-    (1..marker.len())
+/// Length of the longest suffix of `text` that is a proper prefix of `delimiter`.
+fn partial_suffix_length(text: &str, delimiter: &str) -> usize {
+    (1..delimiter.len())
         .rev()
-        .filter(|length| marker.is_char_boundary(*length))
-        .find(|length| text.ends_with(&marker[..*length]))
+        .filter(|length| delimiter.is_char_boundary(*length))
+        .find(|length| text.ends_with(&delimiter[..*length]))
         .unwrap_or(0)
 }
 
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_marker_wins_and_the_longest_of_a_place() {
+    fn find_prefers_the_first_then_the_longest_delimiter() {
         let delimiters = ["</a>", "\n</a>", "<b>"];
         assert_eq!(
             find("x\n</a> <b>", &delimiters, false),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_begin_a_marker_is_not_safe() {
+    fn find_treats_a_partial_delimiter_as_unsafe() {
         assert_eq!(
             find("a ｜tool▁", &["｜tool▁calls"], false),
             Found::Nowhere { safe: 2 }

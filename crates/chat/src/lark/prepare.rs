@@ -1,18 +1,17 @@
-//! Grammars in Lark's syntax: the JSON schemas in them are held to the same promise as those that stand alone.
+//! Preparing user-supplied grammars: the JSON schemas in them are enforced as strictly as standalone ones.
 
 use serde_json::{Deserializer, Value};
 
-use crate::constraint::error::GrammarError;
-use crate::constraint::schema::Enforcement;
-use crate::constraint::{limits, schema};
+use crate::constraint::schema::{self, Enforcement};
+use crate::constraint::{GrammarError, limits};
 
-/// What a schema follows.
+/// The directive before a schema.
 const SCHEMA: &str = "%json";
 
-/// The grammar with its schemas prepared for the parser.
+/// The grammar with its schemas prepared for llguidance.
 ///
 /// # Errors
-/// When it is too large, changes how the parser works, or has a schema in it that is refused.
+/// If it is too large, changes the options of llguidance, or contains a schema that is rejected.
 pub(crate) fn prepare(lark: &str) -> Result<String, GrammarError> {
     if lark.len() > limits::LARK_BYTES {
         return Err(GrammarError::TooLarge {
@@ -27,15 +26,15 @@ pub(crate) fn prepare(lark: &str) -> Result<String, GrammarError> {
             let mut values = Deserializer::from_str(after).into_iter::<Value>();
             let schema = match values.next() {
                 Some(Ok(schema)) => schema,
-                Some(Err(error)) => return Err(no_schema(&error.to_string())),
-                None => return Err(no_schema("nothing follows it")),
+                Some(Err(error)) => return Err(missing_schema(&error.to_string())),
+                None => return Err(missing_schema("the grammar ends")),
             };
             let length = values.byte_offset();
             prepared.push_str(SCHEMA);
             prepared.push(' ');
             let enforcement = match schema["x-guidance"]["lenient"] {
-                Value::Bool(true) => Enforcement::Best,
-                _ => Enforcement::Whole,
+                Value::Bool(true) => Enforcement::BestEffort,
+                _ => Enforcement::Strict,
             };
             let schema = schema::prepare(&schema, enforcement)?;
             prepared.push_str(&schema.to_string());
@@ -43,25 +42,25 @@ pub(crate) fn prepare(lark: &str) -> Result<String, GrammarError> {
             continue;
         }
         if rest.starts_with("%llguidance") {
-            let message = "`%llguidance` changes how answers are checked; leave it out";
+            let message = "`%llguidance` is not allowed; remove it";
             return Err(GrammarError::Lark(message.into()));
         }
-        let (piece, after) = rest.split_at(piece_length(rest));
-        prepared.push_str(piece);
+        let (token, after) = rest.split_at(token_length(rest));
+        prepared.push_str(token);
         rest = after;
     }
     Ok(prepared)
 }
 
-fn no_schema(reason: &str) -> GrammarError {
+fn missing_schema(reason: &str) -> GrammarError {
     GrammarError::Lark(format!(
         "`%json` is not followed by a JSON schema: {reason}"
     ))
 }
 
-/// Bytes of the text, expression, comment or character that `lark` begins with. Only outside of the first three is a
-/// directive one.
-fn piece_length(lark: &str) -> usize {
+/// Bytes of the string, regular expression, comment or character at the start of `lark`. Directives inside the first three
+/// are text.
+fn token_length(lark: &str) -> usize {
     let first = lark.chars().next().map_or(0, char::len_utf8);
     let closed_by = |quote: char| {
         let mut escaped = false;
@@ -88,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schemas_are_prepared_and_the_rest_stays() {
+    fn prepare_changes_only_schemas() {
         let plain = "start: \"%json\" /\\/%json\\// // %json\n# %json\n";
         assert_eq!(prepare(plain).unwrap(), plain);
         let grammar = prepare("start: \"<a>\" body\nbody: %json {\"type\": \"null\"}\n").unwrap();
@@ -99,17 +98,17 @@ mod tests {
     }
 
     #[test]
-    fn what_would_get_around_the_promise_is_refused() {
+    fn prepare_rejects_schemas_and_options_that_weaken_enforcement() {
         let problem = |lark: &str| prepare(lark).unwrap_err().to_string();
         assert_eq!(
             problem("start: %json {\"items\": {\"not\": {}}}"),
-            "`not` at #/items/not cannot be enforced: say what is allowed instead"
+            "`not` at #/items/not cannot be enforced: describe the allowed values instead"
         );
-        let trusting =
+        let lenient =
             "start: %json {\"not\": {}, \"type\": \"null\", \"x-guidance\": {\"lenient\": true}}";
-        assert!(prepare(trusting).is_ok());
+        assert!(prepare(lenient).is_ok());
         assert!(problem("start: %json {").starts_with("the grammar cannot be enforced: `%json`"));
-        assert!(problem("%llguidance {}\nstart: \"a\"").contains("leave it out"));
+        assert!(problem("%llguidance {}\nstart: \"a\"").contains("remove it"));
         assert!(problem(&" ".repeat(100_000)).starts_with("the grammar is too large"));
     }
 }

@@ -1,4 +1,4 @@
-//! Grammars that are refused, and those that were made to be slow.
+//! Rejected grammars, and grammars that are expensive to compile.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn problem(grammar: Grammar) -> String {
 }
 
 #[test]
-fn errors_name_what_is_wrong() {
+fn errors_are_short_and_name_the_kind_of_grammar() {
     for (grammar, start) in [
         (
             Grammar::Regex("a(?=b)".into()),
@@ -59,7 +59,7 @@ fn errors_name_what_is_wrong() {
 }
 
 #[test]
-fn a_vocabulary_that_cannot_end_or_spell_is_refused() {
+fn vocabulary_needs_an_eos_token_and_matching_tokens() {
     let tokens = || {
         [
             TokenText::Bytes(b"a".to_vec()),
@@ -68,43 +68,43 @@ fn a_vocabulary_that_cannot_end_or_spell_is_refused() {
     };
     assert_eq!(
         Vocabulary::new(tokens(), &[]).unwrap_err(),
-        GrammarError::NoEnd
+        GrammarError::NoEosToken
     );
     assert_eq!(
         Vocabulary::new(tokens(), &[7]).unwrap_err(),
-        GrammarError::NoEnd
+        GrammarError::NoEosToken
     );
     let vocabulary = Vocabulary::new(tokens(), &[1]).unwrap();
-    let spelled = compile(&vocabulary, &Grammar::Regex("a+".into())).unwrap();
+    let matcher = compile(&vocabulary, &Grammar::Regex("a+".into())).unwrap();
     let mut logits = [0.0; 5];
-    spelled.fork().mask(&mut logits).unwrap();
-    let forbidden = f32::NEG_INFINITY;
-    assert_eq!(logits, [0.0, forbidden, forbidden, forbidden, forbidden]);
-    let unspelled = compile(&vocabulary, &Grammar::Regex("b".into()));
-    assert!(unspelled.is_err());
+    matcher.fork().mask(&mut logits).unwrap();
+    let masked = f32::NEG_INFINITY;
+    assert_eq!(logits, [0.0, masked, masked, masked, masked]);
+    let unmatched = compile(&vocabulary, &Grammar::Regex("b".into()));
+    assert!(unmatched.is_err());
 }
 
 #[test]
-fn tokens_without_text_of_their_own_are_refused() {
+fn context_dependent_tokens_are_rejected() {
     let words = json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
         "pre_tokenizer": null, "post_processor": null, "decoder": {"type": "BPEDecoder", "suffix": "</w>"},
         "model": {"type": "WordLevel", "vocab": {"a</w>": 0, "b": 1}, "unk_token": "b"},
     });
     let tokenizer = written_tokenizer("suffixed", &words);
-    let refused = Compiler::new(tokenizer, 2, vec![1]).compile(&Grammar::JsonObject);
-    assert_eq!(refused.unwrap_err(), GrammarError::NoTokenText);
+    let rejected = Compiler::new(tokenizer, 2, vec![1]).compile(&Grammar::JsonObject);
+    assert_eq!(rejected.unwrap_err(), GrammarError::NoTokenText);
 }
 
 #[test]
-fn words_without_json_among_them_are_refused() {
+fn vocabulary_without_json_tokens_is_rejected() {
     let tokenizer = Tokenizer::from_dir(golden("gemma3-window-8")).unwrap();
     let size = tokenizer.vocab_size();
-    let refused = Compiler::new(tokenizer, size, vec![1]).compile(&Grammar::JsonObject);
-    assert!(refused.is_err());
+    let rejected = Compiler::new(tokenizer, size, vec![1]).compile(&Grammar::JsonObject);
+    assert!(rejected.is_err());
 }
 
-/// A chain of definitions of which each names the next.
+/// A cycle of definitions that refer to each other.
 fn chain(length: usize) -> Value {
     let definitions = (0..length).map(|index| {
         let next = json!({"type": "object", "properties": {"a": {"$ref": format!("#/$defs/n{}", (index + 1) % length)}}});
@@ -119,7 +119,7 @@ fn nested_choices(depth: usize) -> Value {
     })
 }
 
-/// Products of choices: each pair has to be intersected.
+/// A conjunction of disjunctions: all pairs must be intersected.
 fn products(choices: usize, factors: usize) -> Value {
     let factor = |factor: usize| {
         let options = (0..choices).map(|index| {
@@ -131,7 +131,7 @@ fn products(choices: usize, factors: usize) -> Value {
 }
 
 #[test]
-fn a_grammar_made_to_be_slow_is_refused_or_quick() {
+fn expensive_grammars_are_rejected_or_fast() {
     let rules = (0..4000).map(|index| format!("r{index}: r{}", index + 1));
     let rules = rules.collect::<Vec<_>>().join("\n");
     let optional = (0..2000).map(|index| (format!("p{index}"), json!({"type": "integer"})));
@@ -195,7 +195,7 @@ fn a_grammar_made_to_be_slow_is_refused_or_quick() {
         let took = start.elapsed();
         assert!(took < Duration::from_secs(20), "{name} took {took:?}");
         let outcome = compiled.map(|matcher| {
-            // Whatever was accepted, no step may hold up the engine.
+            // No step of an accepted grammar may block the engine.
             let mut matcher = matcher.fork();
             let mut slowest = Duration::ZERO;
             for _ in 0..60 {

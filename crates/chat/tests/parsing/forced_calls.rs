@@ -1,11 +1,12 @@
-//! What a grammar allows is what the parser reads: any way through a grammar ends in calls with valid arguments.
+//! Grammars and parsers agree: all text that a grammar allows is parsed as calls with valid arguments.
 
 use std::collections::BTreeMap;
 
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::ApproximateTokEnv;
 use llguidance::{Matcher, ParserFactory};
-use mlxm_chat::parsing::{ForcedCall, Format, Part, ReasoningFormat, ToolFormat, ToolGrammarError};
+use mlxm_chat::constraint::GrammarError;
+use mlxm_chat::parsing::{ForcedCall, Format, Part, ReasoningFormat, ToolFormat};
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -13,7 +14,7 @@ use serde_json::json;
 use crate::common::{parse, tools};
 use crate::rendering::write;
 
-/// What ends free text.
+/// Ends of free text.
 const ENDINGS: [&str; 7] = [
     "</parameter>",
     "</arg_value>",
@@ -23,9 +24,9 @@ const ENDINGS: [&str; 7] = [
     "<|end|>",
     "\"",
 ];
-/// What leads to the end of a value, the most direct first.
+/// Bytes that end a value, in order of preference.
 const FINISHING: &[u8] = b"})]:\"";
-/// Where more characters than these may come, text is free.
+/// Text is free if more than this many characters are allowed.
 const MANY: usize = 90;
 
 struct Llguidance {
@@ -33,7 +34,7 @@ struct Llguidance {
 }
 
 impl Llguidance {
-    /// Over a vocabulary of single bytes.
+    /// With a vocabulary of single bytes.
     fn new() -> Self {
         let mut factory = ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env()).unwrap();
         factory.quiet();
@@ -52,7 +53,7 @@ impl Llguidance {
             && matcher.is_accepting().unwrap()
     }
 
-    /// A text that the grammar allows; `choices` says where to go for a while, then the way is short.
+    /// Text that the grammar allows: first by `choices`, then on a short path to the end.
     fn walk(&self, grammar: &str, choices: &[u8]) -> String {
         let mut matcher = self.matcher(grammar);
         let mut choices = choices.iter().map(|choice| usize::from(*choice));
@@ -74,11 +75,11 @@ impl Llguidance {
             }
             text.extend(next);
         }
-        panic!("no end: {}", String::from_utf8_lossy(&text));
+        panic!("does not end: {}", String::from_utf8_lossy(&text));
     }
 }
 
-/// The byte of those allowed that leads to the end soonest.
+/// The allowed byte that probably leads to the end fastest.
 fn finishing(text: &[u8], allowed: &[u8]) -> u8 {
     let in_number = text.last().is_some_and(u8::is_ascii_digit);
     let ends = |byte: &&u8| {
@@ -88,15 +89,15 @@ fn finishing(text: &[u8], allowed: &[u8]) -> u8 {
             byte.is_ascii_digit()
         }
     };
-    let dark = |byte: &&u8| !byte.is_ascii_whitespace();
+    let visible = |byte: &&u8| !byte.is_ascii_whitespace();
     let direct = FINISHING.iter().find(|byte| allowed.contains(byte));
     let next = direct.or_else(|| allowed.iter().find(ends));
     *next
-        .or_else(|| allowed.iter().find(dark))
+        .or_else(|| allowed.iter().find(visible))
         .unwrap_or(&allowed[0])
 }
 
-/// The bytes that may come next: of ASCII, if there are any.
+/// The allowed bytes; only ASCII, if there are any.
 fn allowed(matcher: &mut Matcher) -> Vec<u8> {
     let mask = matcher.compute_mask().unwrap();
     let of = |range: std::ops::RangeInclusive<u8>| -> Vec<u8> {
@@ -112,7 +113,7 @@ fn allowed(matcher: &mut Matcher) -> Vec<u8> {
     }
 }
 
-/// What ends the free text that comes next, or a letter.
+/// The end of the free text at this position, or a letter.
 fn ending(matcher: &Matcher) -> Vec<u8> {
     let found = ENDINGS.iter().find(|ending| {
         let tokens: Vec<u32> = ending.bytes().map(u32::from).collect();
@@ -131,7 +132,7 @@ fn reasoning(format: ToolFormat) -> ReasoningFormat {
 }
 
 #[test]
-fn calls_as_models_write_them_are_allowed() {
+fn grammar_accepts_calls_as_models_write_them() {
     let llguidance = Llguidance::new();
     let call = (
         "write_file".to_owned(),
@@ -149,7 +150,7 @@ fn calls_as_models_write_them_are_allowed() {
         };
         let mut text = write(format, std::slice::from_ref(&call));
         match format {
-            // The vocabulary has no tokens for the newer form.
+            // The vocabulary lacks the tokens of version 11.
             ToolFormat::Mistral => {
                 let (name, arguments) = &call;
                 text =
@@ -157,7 +158,7 @@ fn calls_as_models_write_them_are_allowed() {
             }
             // Strings are written as JSON.
             ToolFormat::Pythonic | ToolFormat::Lfm2 => text = text.replace('\'', "\""),
-            // The answer ends with the arguments.
+            // The completion ends with the arguments.
             ToolFormat::Harmony => text = text.replace("<|call|>", ""),
             _ => {}
         }
@@ -183,7 +184,7 @@ fn calls_as_models_write_them_are_allowed() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn every_allowed_text_is_a_call(
+    fn parser_finds_calls_in_all_allowed_text(
         choices in prop::collection::vec(any::<u8>(), 0..100),
         opened in any::<bool>(),
         parallel in any::<bool>(),
@@ -214,12 +215,12 @@ proptest! {
     }
 }
 
-/// A form, and a text that has it.
-const FORM: &str = r#"%json {"type": "object", "properties": {"sky": {"enum": ["blue"]}}, "required": ["sky"], "additionalProperties": false}"#;
-const FORMED: &str = r#"{"sky": "blue"}"#;
+/// A response grammar and content that matches it.
+const RESPONSE: &str = r#"%json {"type": "object", "properties": {"sky": {"enum": ["blue"]}}, "required": ["sky"], "additionalProperties": false}"#;
+const CONTENT: &str = r#"{"sky": "blue"}"#;
 
 #[test]
-fn what_is_no_call_has_its_form_behind_the_reasoning() {
+fn response_grammar_applies_to_content_after_reasoning() {
     let llguidance = Llguidance::new();
     for format in ToolFormat::ALL {
         let syntax = Format {
@@ -230,22 +231,22 @@ fn what_is_no_call_has_its_form_behind_the_reasoning() {
             ToolFormat::Harmony => "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant",
             _ => "<think>\nHm.\n</think>\n\n",
         };
-        let answer = match format {
-            ToolFormat::Harmony => format!("<|channel|>final<|message|>{FORMED}"),
-            _ => FORMED.to_owned(),
+        let response = match format {
+            ToolFormat::Harmony => format!("<|channel|>final<|message|>{CONTENT}"),
+            _ => CONTENT.to_owned(),
         };
-        let either = syntax.tools_or_response_grammar(&tools(), false, FORM, "", &|_| None);
+        let either = syntax.tools_or_response_grammar(&tools(), false, RESPONSE, "", &|_| None);
         if [ToolFormat::Llama3Json, ToolFormat::Pythonic].contains(&format) {
-            assert_eq!(either, Err(ToolGrammarError::NoMark));
+            assert_eq!(either, Err(GrammarError::UndelimitedToolCalls));
             continue;
         }
         let either = either.unwrap();
-        let form = syntax.response_grammar(FORM, "", &|_| None).unwrap();
+        let content_only = syntax.response_grammar(RESPONSE, "", &|_| None).unwrap();
         let call = llguidance.walk(&either, &[]);
         for thought in ["", thought] {
-            let text = format!("{thought}{answer}");
+            let text = format!("{thought}{response}");
             assert!(llguidance.accepts(&either, &text), "{format}: {text}");
-            assert!(llguidance.accepts(&form, &text), "{format}: {text}");
+            assert!(llguidance.accepts(&content_only, &text), "{format}: {text}");
             assert!(
                 !llguidance.accepts(&either, &format!("{thought}Hello.")),
                 "{format}"
@@ -255,20 +256,20 @@ fn what_is_no_call_has_its_form_behind_the_reasoning() {
                 Part::Content(content) => Some(content.as_str()),
                 _ => None,
             });
-            assert_eq!(content.collect::<String>(), FORMED, "{format}: {parts:?}");
+            assert_eq!(content.collect::<String>(), CONTENT, "{format}: {parts:?}");
         }
         let calls = syntax
             .tool_grammar(&tools(), ForcedCall::Required, false, "", &|_| None)
             .unwrap();
         assert!(
-            llguidance.accepts(&calls, &call) || llguidance.accepts(&form, &call),
+            llguidance.accepts(&calls, &call) || llguidance.accepts(&content_only, &call),
             "{format}: {call}"
         );
     }
 }
 
 #[test]
-fn calls_come_to_an_end() {
+fn grammar_limits_the_number_of_calls() {
     let llguidance = Llguidance::new();
     let mut checked = Vec::new();
     for format in ToolFormat::ALL {
@@ -283,7 +284,7 @@ fn calls_come_to_an_end() {
             let calls = vec![("now".to_owned(), json!({})); count];
             llguidance.accepts(&grammar, &write(format, &calls))
         };
-        // Some formats are written in other ways than the grammar has them.
+        // The grammars of some formats use another notation than `write`.
         if accepts(2) {
             assert!(accepts(16) && !accepts(17), "{format}");
             checked.push(format);

@@ -1,0 +1,7 @@
+//! Grammars in the Lark dialect of llguidance: `%json {…}` stands for a JSON schema, `<name>` and `<[id]>` for tokens.
+
+mod builder;
+mod prepare;
+
+pub(crate) use builder::{LarkBuilder, Sequence, enum_strings, json, json_arguments, one_of};
+pub(crate) use prepare::prepare;
