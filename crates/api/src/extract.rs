@@ -250,7 +250,10 @@ mod tests {
     fn hints_are_warnings_also_on_a_strict_server() {
         let body = json!({"prompt": "Hi", "prediction": {"type": "content"}});
         let (_, warnings) = parse(&body, true).unwrap();
-        assert_eq!(warnings.to_string(), "prediction was ignored: it has no effect here");
+        assert_eq!(
+            warnings.to_string(),
+            "prediction was ignored: it has no effect here"
+        );
         let (_, warnings) = parse(&json!({"prompt": "Hi", "prediction": []}), true).unwrap();
         assert_eq!(warnings, Warnings::default());
     }

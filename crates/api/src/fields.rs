@@ -59,7 +59,10 @@ impl FieldPolicy {
     ) -> Result<Warnings, ApiError> {
         let mut warnings = Warnings::default();
         for (name, reason) in self.hints {
-            if unread.shift_remove(*name).is_some_and(|value| !is_noop(&value)) {
+            if unread
+                .shift_remove(*name)
+                .is_some_and(|value| !is_noop(&value))
+            {
                 warnings.ignored(name, reason);
             }
         }

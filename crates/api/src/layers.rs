@@ -53,7 +53,10 @@ pub fn with_layers(router: Router<AppState>, server: &AppState) -> Router<AppSta
         .option_layer(cors::layer(&server.options().cors_origins))
         .layer(middleware::from_fn(error::render))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(server.clone(), origin::check));
+        .layer(middleware::from_fn_with_state(
+            server.clone(),
+            origin::check,
+        ));
     router.layer(layers)
 }
 

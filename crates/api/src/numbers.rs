@@ -112,7 +112,10 @@ mod tests {
 
     #[test]
     fn null_absent_and_a_limit_of_minus_one_are_none() {
-        assert_eq!(read(json!({"count": null, "limit": -1})), Ok((None, None, None)));
+        assert_eq!(
+            read(json!({"count": null, "limit": -1})),
+            Ok((None, None, None))
+        );
     }
 
     #[test]

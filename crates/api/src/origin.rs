@@ -27,7 +27,10 @@ pub async fn check(State(server): State<AppState>, request: Request, next: Next)
         .or_else(|| host_name(text(&request, &header::HOST)?));
     if let Some(host) = host
         && !is_loopback(&host)
-        && !options.allowed_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(&host))
+        && !options
+            .allowed_hosts
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(&host))
     {
         let message = format!(
             "requests to the host {host} are not allowed: start the server with --allowed-host {host}, or with an API key"
@@ -35,7 +38,10 @@ pub async fn check(State(server): State<AppState>, request: Request, next: Next)
         return ApiError::forbidden(message).into_response();
     }
     if let Some(origin) = text(&request, &header::ORIGIN)
-        && !options.cors_origins.iter().any(|allowed| allowed.allows(origin))
+        && !options
+            .cors_origins
+            .iter()
+            .any(|allowed| allowed.allows(origin))
         && !is_same_origin(&request, origin)
     {
         let message = format!(
@@ -59,13 +65,17 @@ fn host_name(host: &str) -> Option<String> {
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
-        || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether the page comes from this server.
 fn is_same_origin(request: &Request, origin: &str) -> bool {
     let host = text(request, &header::HOST);
-    origin.strip_prefix("http://").is_some_and(|authority| host == Some(authority))
+    origin
+        .strip_prefix("http://")
+        .is_some_and(|authority| host == Some(authority))
 }
 
 #[cfg(test)]
@@ -74,11 +84,28 @@ mod tests {
 
     #[test]
     fn loopback_hosts_have_any_port() {
-        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:80", "127.8.0.1", "[::1]:8080"] {
-            assert!(host_name(host).is_some_and(|host| is_loopback(&host)), "{host}");
+        for host in [
+            "localhost",
+            "LOCALHOST:8080",
+            "127.0.0.1:80",
+            "127.8.0.1",
+            "[::1]:8080",
+        ] {
+            assert!(
+                host_name(host).is_some_and(|host| is_loopback(&host)),
+                "{host}"
+            );
         }
-        for host in ["example.com", "localhost.example.com", "127.0.0.1.nip.io", "10.0.0.1:80"] {
-            assert!(host_name(host).is_some_and(|host| !is_loopback(&host)), "{host}");
+        for host in [
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.nip.io",
+            "10.0.0.1:80",
+        ] {
+            assert!(
+                host_name(host).is_some_and(|host| !is_loopback(&host)),
+                "{host}"
+            );
         }
     }
 }

@@ -51,7 +51,13 @@ mod tests {
 
     #[test]
     fn other_text_is_unchanged() {
-        for json in [r#""\ud83d\ude00 \\ud83d \u00e9 \" é""#, r#""\ud8""#, "\\", "\\é", ""] {
+        for json in [
+            r#""\ud83d\ude00 \\ud83d \u00e9 \" é""#,
+            r#""\ud8""#,
+            "\\",
+            "\\é",
+            "",
+        ] {
             assert_eq!(replace_lone(json), json);
         }
     }

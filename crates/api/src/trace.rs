@@ -55,7 +55,9 @@ pub fn record_response(span: &Span, response: &Response, latency: Duration) {
     let duration_ms = latency.as_millis() as u64;
     let status = status.as_u16();
     span.in_scope(|| match response.extensions().get::<ApiError>() {
-        Some(error) => tracing::warn!(status, duration_ms, param = error.param(), %error, "request rejected"),
+        Some(error) => {
+            tracing::warn!(status, duration_ms, param = error.param(), %error, "request rejected")
+        }
         None => tracing::info!(status, duration_ms, "response sent"),
     });
 }

@@ -86,7 +86,9 @@ fn tool_result(path: &str, content: &Value, warnings: &mut Warnings) -> Result<S
     for (at, block) in blocks.iter().enumerate() {
         let path = format!("{path}[{at}]");
         texts.push(match (block["type"].as_str(), text_block(&path, block)) {
-            (Some("tool_reference"), _) => block["tool_name"].as_str().unwrap_or_default().to_owned(),
+            (Some("tool_reference"), _) => {
+                block["tool_name"].as_str().unwrap_or_default().to_owned()
+            }
             (_, Ok(text)) => text,
             (Some(kind @ ("image" | "document")), Err(_)) => {
                 warnings.ignored(&path, "the model reads text only");
@@ -198,7 +200,10 @@ fn assistant(path: &str, blocks: &[Value]) -> Result<Value, ApiError> {
             // Encrypted for Anthropic's own models.
             Some("redacted_thinking") => {}
             // Calls and results of tools that ran on Anthropic's servers: the text after them repeats what matters.
-            Some(kind) if kind == "server_tool_use" || kind == "mcp_tool_use" || is_server_tool_result(kind) => {}
+            Some(kind)
+                if kind == "server_tool_use"
+                    || kind == "mcp_tool_use"
+                    || is_server_tool_result(kind) => {}
             _ => texts.push(text_block(&path, block)?),
         }
     }
@@ -248,7 +253,11 @@ mod tests {
 
     #[test]
     fn invalid_messages_and_tools_are_rejected_with_their_path() {
-        let problem = |message: Value| messages(None, &[message], &mut Warnings::default()).unwrap_err().to_string();
+        let problem = |message: Value| {
+            messages(None, &[message], &mut Warnings::default())
+                .unwrap_err()
+                .to_string()
+        };
         assert_eq!(
             problem(json!({"role": "tool", "content": "x"})),
             "messages[0].role must be user or assistant"
@@ -285,7 +294,9 @@ mod tests {
         let (messages, warnings) = converted(json!({"role": "user", "content": [result]}));
         assert_eq!(
             messages,
-            [json!({"role": "tool", "tool_call_id": "t1", "content": "shot\n[image: this model reads text only]\nNotes\nhello\nx"})]
+            [
+                json!({"role": "tool", "tool_call_id": "t1", "content": "shot\n[image: this model reads text only]\nNotes\nhello\nx"})
+            ]
         );
         assert_eq!(
             warnings,
@@ -312,6 +323,9 @@ mod tests {
             json!({"type": "text", "text": "Found."}),
         ];
         let (messages, _) = converted(json!({"role": "assistant", "content": content}));
-        assert_eq!(messages, [json!({"role": "assistant", "content": "Found."})]);
+        assert_eq!(
+            messages,
+            [json!({"role": "assistant", "content": "Found."})]
+        );
     }
 }

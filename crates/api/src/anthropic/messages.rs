@@ -112,7 +112,7 @@ struct OutputConfig {
 /// The schema of the request body.
 pub fn body() -> Value {
     let mut body = count_body();
-    body["required"] = json!(["model", "messages", "max_tokens"]);
+    body["required"] = json!(["messages", "max_tokens"]);
     body
 }
 

@@ -42,7 +42,9 @@ pub fn tools(
         if functions.is_empty() || (named == Some(name) && !name.is_null()) {
             return Err(ApiError::unsupported(
                 format!("{path}.type"),
-                format!("{path} has the type {kind}; only client tools with an input_schema are supported"),
+                format!(
+                    "{path} has the type {kind}; only client tools with an input_schema are supported"
+                ),
             ));
         }
         warnings.ignored(&path, &reason);
@@ -147,7 +149,10 @@ mod tests {
     use super::*;
 
     fn names(tools: &[Value]) -> Vec<&str> {
-        tools.iter().filter_map(|tool| tool["function"]["name"].as_str()).collect()
+        tools
+            .iter()
+            .filter_map(|tool| tool["function"]["name"].as_str())
+            .collect()
     }
 
     #[test]
@@ -157,7 +162,11 @@ mod tests {
         let mut warnings = Warnings::default();
         let list = [search.clone(), own];
         assert_eq!(names(&tools(&list, None, &mut warnings).unwrap()), ["f"]);
-        assert!(warnings.to_string().contains("tools[0] was ignored: web_search_20250305"));
+        assert!(
+            warnings
+                .to_string()
+                .contains("tools[0] was ignored: web_search_20250305")
+        );
         let choice = json!({"type": "tool", "name": "web_search"});
         assert!(tools(&list, Some(&choice), &mut warnings).is_err());
         assert!(tools(&[search], None, &mut warnings).is_err());
@@ -172,8 +181,15 @@ mod tests {
         ];
         let mut warnings = Warnings::default();
         let tools = tools(&list, None, &mut warnings).unwrap();
-        assert_eq!(names(&tools), ["bash", "str_replace_based_edit_tool", "memory"]);
-        assert!(tools.iter().all(|tool| tool["function"]["parameters"]["properties"]["command"].is_object()));
+        assert_eq!(
+            names(&tools),
+            ["bash", "str_replace_based_edit_tool", "memory"]
+        );
+        assert!(
+            tools
+                .iter()
+                .all(|tool| tool["function"]["parameters"]["properties"]["command"].is_object())
+        );
         assert_eq!(warnings, Warnings::default());
     }
 

@@ -194,7 +194,10 @@ impl PromptFields {
             },
             tools,
             parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
-            response_format: options::response_format("response_format", fields.response_format.as_ref())?,
+            response_format: options::response_format(
+                "response_format",
+                fields.response_format.as_ref(),
+            )?,
             template_kwargs,
             continue_final_message: fields.continue_final_message.unwrap_or_default(),
             thinking_budget: None,

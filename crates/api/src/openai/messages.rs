@@ -11,10 +11,7 @@ const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 ///
 /// # Errors
 /// If a message is invalid or not supported.
-pub fn normalize(
-    messages: Vec<Value>,
-    warnings: &mut Warnings,
-) -> Result<Vec<Value>, ApiError> {
+pub fn normalize(messages: Vec<Value>, warnings: &mut Warnings) -> Result<Vec<Value>, ApiError> {
     if messages.is_empty() {
         return Err(ApiError::field(
             "messages",
@@ -134,11 +131,7 @@ pub fn parse_arguments(text: &str) -> Value {
 ///
 /// # Errors
 /// If a part is invalid.
-pub fn tool_text(
-    path: &str,
-    parts: &[Value],
-    warnings: &mut Warnings,
-) -> Result<String, ApiError> {
+pub fn tool_text(path: &str, parts: &[Value], warnings: &mut Warnings) -> Result<String, ApiError> {
     let mut texts = Vec::new();
     for (at, part) in parts.iter().enumerate() {
         let kind = part["type"].as_str().unwrap_or_default();
@@ -266,7 +259,8 @@ mod tests {
 
     #[test]
     fn absent_content_of_assistant_and_tool_messages_is_empty() {
-        let call = json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": null}});
+        let call =
+            json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": null}});
         let messages = vec![
             json!({"role": "assistant"}),
             json!({"role": "assistant", "content": null, "tool_calls": [call]}),
@@ -275,7 +269,10 @@ mod tests {
         ];
         let messages = normalize(messages, &mut Warnings::default()).unwrap();
         assert!(messages.iter().all(|message| message["content"] == ""));
-        assert_eq!(messages[1]["tool_calls"][0]["function"]["arguments"], json!({}));
+        assert_eq!(
+            messages[1]["tool_calls"][0]["function"]["arguments"],
+            json!({})
+        );
     }
 
     #[test]
@@ -287,7 +284,10 @@ mod tests {
         let mut warnings = Warnings::default();
         let message = json!({"role": "tool", "tool_call_id": "1", "content": content});
         let messages = normalize(vec![message], &mut warnings).unwrap();
-        assert_eq!(messages[0]["content"], "shot\n[image_url: this model reads text only]");
+        assert_eq!(
+            messages[0]["content"],
+            "shot\n[image_url: this model reads text only]"
+        );
         assert_eq!(
             warnings.to_string(),
             "messages[0].content[1] was ignored: the model reads text only"

@@ -11,7 +11,10 @@ use crate::state::AppState;
 /// Lists the names of the model. The list has the fields of OpenAI's and of Anthropic's models API.
 pub async fn list(State(server): State<AppState>) -> Json<Value> {
     let names = server.names();
-    let data: Vec<Value> = names.iter().map(|name| description(&server, name)).collect();
+    let data: Vec<Value> = names
+        .iter()
+        .map(|name| description(&server, name))
+        .collect();
     Json(json!({
         "object": "list",
         "data": data,
@@ -49,7 +52,12 @@ fn description(server: &AppState, id: &str) -> Value {
         let has_chat_template = model.chat.template().is_ok();
         let context_length = model.engine.memory_plan().context_length;
         // Clients of vLLM, Anthropic and llama.cpp look for it under these names.
-        for name in ["context_length", "max_model_len", "max_input_tokens", "max_tokens"] {
+        for name in [
+            "context_length",
+            "max_model_len",
+            "max_input_tokens",
+            "max_tokens",
+        ] {
             description[name] = context_length.into();
         }
         description["meta"] = json!({"n_ctx": context_length});

@@ -146,7 +146,11 @@ impl SamplingFields {
 
 /// `top_p` of 0 keeps the most likely token, as in OpenAI's API; the sampler has values above 0.
 pub fn at_least_one_token(top_p: f32) -> f32 {
-    if top_p == 0.0 { f32::MIN_POSITIVE } else { top_p }
+    if top_p == 0.0 {
+        f32::MIN_POSITIVE
+    } else {
+        top_p
+    }
 }
 
 /// Stop strings without empty ones, which clients send for "none".

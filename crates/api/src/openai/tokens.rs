@@ -121,7 +121,12 @@ pub async fn tokenize(
                 .engine
                 .tokenizer()
                 .encode(&text, options.add_special_tokens.unwrap_or(true))?,
-            (None, Some(prompt)) => model.chat.prompt(&prompt.chat_request(model, warnings)?)?.tokens,
+            (None, Some(prompt)) => {
+                model
+                    .chat
+                    .prompt(&prompt.chat_request(model, warnings)?)?
+                    .tokens
+            }
             _ => return Err(ApiError::field("prompt", "give either prompt or messages")),
         };
         let mut response = json!({

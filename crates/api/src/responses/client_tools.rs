@@ -34,10 +34,13 @@ impl ToolKinds {
 
     /// The kind of the tool whose function is called `name`.
     pub fn get(&self, name: &str) -> ToolKind {
-        self.0.get(name).cloned().unwrap_or_else(|| ToolKind::Function {
-            name: name.to_owned(),
-            namespace: None,
-        })
+        self.0
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| ToolKind::Function {
+                name: name.to_owned(),
+                namespace: None,
+            })
     }
 }
 
@@ -58,7 +61,12 @@ pub fn functions(tool: &Value) -> Option<Vec<(Value, ToolKind)>> {
             let functions = tools.filter(|tool| tool["type"] == "function");
             Some(
                 functions
-                    .map(|tool| (function(tool, Some(namespace)), plain(tool, Some(namespace))))
+                    .map(|tool| {
+                        (
+                            function(tool, Some(namespace)),
+                            plain(tool, Some(namespace)),
+                        )
+                    })
                     .collect(),
             )
         }
@@ -130,7 +138,9 @@ fn custom(tool: &Value) -> Value {
         tool["format"]["syntax"].as_str(),
         tool["format"]["definition"].as_str(),
     ) {
-        description.push_str(&format!("\n\nThe input follows this {syntax} grammar:\n{definition}"));
+        description.push_str(&format!(
+            "\n\nThe input follows this {syntax} grammar:\n{definition}"
+        ));
     }
     json!({"type": "function", "function": {
         "name": tool["name"],
@@ -159,7 +169,14 @@ fn described(name: &str, description: &str, properties: &Value, required: &[&str
 
 impl ToolKind {
     /// The item of a call. Arguments that are not complete yet are shown as far as the item type allows.
-    pub fn item(&self, id: &str, call_id: &str, name: &str, arguments: &str, status: &str) -> Value {
+    pub fn item(
+        &self,
+        id: &str,
+        call_id: &str,
+        name: &str,
+        arguments: &str,
+        status: &str,
+    ) -> Value {
         let parsed: Value = serde_json::from_str(arguments).unwrap_or_default();
         let mut item = json!({"id": id, "status": status, "call_id": call_id});
         let fields = match self {
@@ -196,7 +213,11 @@ impl ToolKind {
 }
 
 fn list(value: &Value) -> Value {
-    if value.is_array() { value.clone() } else { json!([]) }
+    if value.is_array() {
+        value.clone()
+    } else {
+        json!([])
+    }
 }
 
 /// The text of a custom tool's call.
@@ -265,10 +286,19 @@ mod tests {
             "format": {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"}});
         let functions = functions(&tool).unwrap();
         let (function, kind) = &functions[0];
-        assert_eq!(function["function"]["parameters"]["required"], json!(["input"]));
+        assert_eq!(
+            function["function"]["parameters"]["required"],
+            json!(["input"])
+        );
         let description = function["function"]["description"].as_str().unwrap();
         assert!(description.contains("start: /.+/"), "{description}");
-        let item = kind.item("ctc_1", "call_1", "apply_patch", r#"{"input": "*** Begin"}"#, "completed");
+        let item = kind.item(
+            "ctc_1",
+            "call_1",
+            "apply_patch",
+            r#"{"input": "*** Begin"}"#,
+            "completed",
+        );
         assert_eq!(
             item,
             json!({"id": "ctc_1", "status": "completed", "call_id": "call_1", "type": "custom_tool_call", "name": "apply_patch", "input": "*** Begin"})
@@ -286,18 +316,29 @@ mod tests {
         let (function, kind) = &functions[0];
         assert_eq!(function["function"]["name"], "mcp__a__b");
         let item = kind.item("fc_1", "call_1", "mcp__a__b", "{}", "completed");
-        assert_eq!((&item["name"], &item["namespace"]), (&json!("b"), &json!("mcp__a")));
+        assert_eq!(
+            (&item["name"], &item["namespace"]),
+            (&json!("b"), &json!("mcp__a"))
+        );
     }
 
     #[test]
     fn shell_calls_round_trip() {
         for (tool, arguments) in [
-            ("local_shell", json!({"command": ["ls", "-l"], "timeout_ms": 5})),
+            (
+                "local_shell",
+                json!({"command": ["ls", "-l"], "timeout_ms": 5}),
+            ),
             ("shell", json!({"commands": ["ls"]})),
-            ("apply_patch", json!({"type": "delete_file", "path": "a.txt"})),
+            (
+                "apply_patch",
+                json!({"type": "delete_file", "path": "a.txt"}),
+            ),
         ] {
             let functions = functions(&json!({"type": tool})).unwrap();
-            let item = functions[0].1.item("x", "c", tool, &arguments.to_string(), "completed");
+            let item = functions[0]
+                .1
+                .item("x", "c", tool, &arguments.to_string(), "completed");
             assert_eq!(call(&item), Some((tool.to_owned(), arguments)));
         }
     }
@@ -306,6 +347,9 @@ mod tests {
     fn shell_output_lists_the_commands() {
         let output = json!([{"stdout": "a", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}, {"stdout": "", "stderr": "b", "outcome": {"type": "timeout"}}]);
         assert_eq!(shell_output(&output), Some("a\nexit code 0\nb".to_owned()));
-        assert_eq!(shell_output(&json!([{"type": "input_text", "text": "x"}])), None);
+        assert_eq!(
+            shell_output(&json!([{"type": "input_text", "text": "x"}])),
+            None
+        );
     }
 }

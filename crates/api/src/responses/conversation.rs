@@ -107,7 +107,8 @@ impl<'a> Conversation<'a> {
                 }
                 // Built-in tools ran elsewhere; the text after them repeats what matters.
                 kind if BUILT_IN.contains(&kind) => {
-                    self.warnings.ignored(path, &format!("{kind} is an item of a built-in tool"));
+                    self.warnings
+                        .ignored(path, &format!("{kind} is an item of a built-in tool"));
                     Ok(())
                 }
                 kind => {

@@ -55,7 +55,9 @@ async fn respond(
         chat,
         tool_kinds,
         input,
-    } = body.fields.parse(model, body.sampling, previous, warnings)?;
+    } = body
+        .fields
+        .parse(model, body.sampling, previous, warnings)?;
     let started = start(chat, server, received_at).await;
     let mut started = started.map_err(rename_fields)?;
     let completion = started.completions.pop();

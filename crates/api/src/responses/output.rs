@@ -149,7 +149,11 @@ impl Output {
             Kind::Message => ("msg_", None),
             Kind::Call(_) => {
                 let kind = self.tool_kinds.get(&name);
-                let prefix = if kind == ToolKind::Custom { "ctc_" } else { "fc_" };
+                let prefix = if kind == ToolKind::Custom {
+                    "ctc_"
+                } else {
+                    "fc_"
+                };
                 let id = new_id("call_");
                 (prefix, Some(Call { id, name, kind }))
             }
@@ -488,8 +492,14 @@ mod tests {
         for (function, kind) in functions(&tool).unwrap() {
             kinds.insert(&function, kind);
         }
-        let call = Part::ToolCall { index: 0, name: "edit".to_owned() };
-        let arguments = |delta: &str| Part::Arguments { index: 0, delta: delta.to_owned() };
+        let call = Part::ToolCall {
+            index: 0,
+            name: "edit".to_owned(),
+        };
+        let arguments = |delta: &str| Part::Arguments {
+            index: 0,
+            delta: delta.to_owned(),
+        };
         let mut output = Output::new(kinds);
         for chunk in [
             chunk(&[call, arguments("{\"input\": \"a")]),
@@ -499,7 +509,10 @@ mod tests {
             output.push(chunk, |_| None);
         }
         let item = &output.items()[0];
-        assert_eq!((&item["type"], &item["input"]), (&json!("custom_tool_call"), &json!("ab")));
+        assert_eq!(
+            (&item["type"], &item["input"]),
+            (&json!("custom_tool_call"), &json!("ab"))
+        );
         let events = output.take_events();
         let names: Vec<&str> = events.iter().map(|(name, _)| *name).collect();
         assert_eq!(

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::client_tools::ToolKinds;
 use super::conversation::Conversation;
+use super::items;
 use super::store::StoredResponse;
 use super::tools::{self, Tools};
-use super::items;
 use crate::error::ApiError;
 use crate::extract::{Fields, RequestBody};
 use crate::fields::{FieldPolicy, Warnings};
@@ -306,12 +306,7 @@ impl ResponseFields {
 
 impl ReasoningFields {
     /// Passes the effort to the chat template, and warns of options that have no effect.
-    fn apply(
-        &self,
-        model: &ServedModel,
-        kwargs: &mut Map<String, Value>,
-        warnings: &mut Warnings,
-    ) {
+    fn apply(&self, model: &ServedModel, kwargs: &mut Map<String, Value>, warnings: &mut Warnings) {
         if let Some(effort) = &self.effort {
             let effort = effort.clone();
             options::set_reasoning_effort("reasoning.effort", model, kwargs, effort, warnings);

@@ -46,8 +46,9 @@ pub fn parse(
     let chosen = choice.map(|choice| &choice["type"]);
     for (path, kind) in built_in {
         if parsed.functions.is_empty() || chosen.is_some_and(|chosen| chosen == kind) {
-            let message =
-                format!("{path} has the type {kind}; only tools that the client runs are supported");
+            let message = format!(
+                "{path} has the type {kind}; only tools that the client runs are supported"
+            );
             return Err(ApiError::unsupported(path, message));
         }
         let reason = format!("{kind} is not available; only tools that the client runs are");
@@ -107,7 +108,11 @@ fn allowed_names(allowed: &Value, tools: &[Value]) -> Result<Vec<Value>, ApiErro
     };
     let names = entries.iter().map(|entry| {
         // Tools without a name of their own are known by their type.
-        let name = if entry["name"].is_null() { &entry["type"] } else { &entry["name"] };
+        let name = if entry["name"].is_null() {
+            &entry["type"]
+        } else {
+            &entry["name"]
+        };
         let known = tools.iter().any(|tool| tool["function"]["name"] == *name);
         if known {
             return Ok(name.clone());
