@@ -311,8 +311,8 @@ mod tests {
                 .starts_with("input[0] has the type item_reference")
         );
         assert!(
-            problem(json!({"type": "web_search_call", "id": "ws_1"}))
-                .starts_with("input[0] has the type web_search_call")
+            problem(json!({"type": "invented_call", "id": "x_1"}))
+                .starts_with("input[0] has the type invented_call")
         );
         assert_eq!(
             problem(json!({"type": "reasoning", "summary": [{"text": "x"}]})),
@@ -320,5 +320,36 @@ mod tests {
         );
         let encrypted = json!({"type": "reasoning", "summary": [], "encrypted_content": "x"});
         assert_eq!(messages(None, &[encrypted]).unwrap(), [] as [Value; 0]);
+    }
+
+    #[test]
+    fn calls_of_custom_tools_and_shells_are_function_calls_of_the_history() {
+        let items = [
+            json!({"type": "custom_tool_call", "call_id": "c1", "name": "edit", "input": "x"}),
+            json!({"type": "custom_tool_call_output", "call_id": "c1", "output": "done"}),
+            json!({"type": "function_call", "call_id": "c2", "namespace": "mcp__a", "name": "b", "arguments": "{}"}),
+            json!({"type": "function_call_output", "call_id": "c2", "output": null}),
+            json!({"type": "web_search_call", "id": "ws_1", "status": "completed"}),
+            json!({"type": "shell_call", "call_id": "c3", "action": {"commands": ["ls"]}}),
+            json!({"type": "shell_call_output", "call_id": "c3", "output": [{"stdout": "a", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]}),
+        ];
+        let call = |id: &str, name: &str, arguments: Value| {
+            let function = json!({"name": name, "arguments": arguments});
+            let call = json!({"id": id, "type": "function", "function": function});
+            json!({"role": "assistant", "content": "", "tool_calls": [call]})
+        };
+        let output =
+            |id: &str, text: &str| json!({"role": "tool", "tool_call_id": id, "content": text});
+        assert_eq!(
+            messages(None, &items).unwrap(),
+            [
+                call("c1", "edit", json!({"input": "x"})),
+                output("c1", "done"),
+                call("c2", "mcp__a__b", json!({})),
+                output("c2", ""),
+                call("c3", "shell", json!({"commands": ["ls"]})),
+                output("c3", "a\nexit code 0"),
+            ]
+        );
     }
 }
