@@ -32,6 +32,13 @@ impl FromStr for CorsOrigin {
     }
 }
 
+impl CorsOrigin {
+    /// Whether a page from `origin` is allowed.
+    pub(crate) fn allows(&self, origin: &str) -> bool {
+        self.0 == "*" || self.0 == origin
+    }
+}
+
 /// The layer that allows `origins`, including their preflight requests; `None` without origins.
 pub fn layer(origins: &[CorsOrigin]) -> Option<CorsLayer> {
     if origins.is_empty() {

@@ -31,6 +31,8 @@ pub struct ApiError {
     param: Option<String>,
     code: Option<&'static str>,
     retry_after_seconds: Option<u64>,
+    /// The message in the Anthropic API, where clients recognize an error by its words.
+    anthropic_message: Option<String>,
 }
 
 impl ApiError {
@@ -41,6 +43,7 @@ impl ApiError {
             param: None,
             code: None,
             retry_after_seconds: None,
+            anthropic_message: None,
         }
     }
 
@@ -133,6 +136,11 @@ impl ApiError {
         }
     }
 
+    /// A request that this client may not send.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
     /// An unknown resource.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
@@ -201,6 +209,11 @@ impl ApiError {
         }
     }
 
+    /// The invalid field of the request, if there is one.
+    pub fn param(&self) -> Option<&str> {
+        self.param.as_deref()
+    }
+
     /// The body in the protocol's format.
     pub fn body_in(&self, protocol: Protocol) -> Value {
         match protocol {
@@ -211,8 +224,9 @@ impl ApiError {
                 "code": self.code,
             }}),
             Protocol::Anthropic => {
-                let message = match &self.param {
-                    Some(param) if !self.message.contains(param.as_str()) => {
+                let message = match (&self.anthropic_message, &self.param) {
+                    (Some(message), _) => message.clone(),
+                    (None, Some(param)) if !self.message.contains(param.as_str()) => {
                         format!("{param}: {}", self.message)
                     }
                     _ => self.message.clone(),
@@ -248,13 +262,19 @@ pub async fn render(request: Request, next: Next) -> Response {
     let protocol = protocol_of(request.uri().path());
     let response = next.run(request).await;
     match response.extensions().get::<ApiError>() {
-        Some(error) if protocol != Protocol::OpenAi => error.response_in(protocol),
+        Some(error) if protocol != Protocol::OpenAi => {
+            let mut rendered = error.response_in(protocol);
+            // Read by the log.
+            rendered.extensions_mut().insert(error.clone());
+            rendered
+        }
         _ => response,
     }
 }
 
 fn protocol_of(path: &str) -> Protocol {
-    if path.starts_with("/v1/messages") {
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    if path.starts_with("/messages") {
         Protocol::Anthropic
     } else {
         Protocol::OpenAi
@@ -264,10 +284,20 @@ fn protocol_of(path: &str) -> Protocol {
 impl From<RequestError> for ApiError {
     fn from(error: RequestError) -> Self {
         let message = error.to_string();
+        let advice = "shorten it, or start the server with a larger --context-length";
         match error {
-            RequestError::PromptTooLong { .. } => Self {
+            RequestError::PromptTooLong {
+                prompt_tokens,
+                context_length,
+            } => Self {
                 code: Some("context_length_exceeded"),
-                ..Self::invalid(message)
+                // Agents shorten the conversation when they read these words.
+                anthropic_message: Some(format!(
+                    "prompt is too long: {prompt_tokens} tokens > {context_length} maximum; {advice}"
+                )),
+                ..Self::invalid(format!(
+                    "the prompt has {prompt_tokens} tokens, but the maximum context length is {context_length} tokens (prompt and completion together); {advice}"
+                ))
             },
             RequestError::QueueFull { .. } => Self {
                 code: Some("queue_full"),

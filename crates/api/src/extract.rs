@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::error::ApiError;
 use crate::fields::{FieldPolicy, Warnings};
 use crate::state::AppState;
+use crate::surrogates::replace_lone;
 
 /// The body of a route's request.
 pub trait RequestBody: Sized {
@@ -47,7 +48,7 @@ impl<T: RequestBody> Body<T> {
         let mut fields = Fields(object(bytes)?);
         T::POLICY.reject_unsupported(&mut fields.0)?;
         let request = T::read(&mut fields)?;
-        let warnings = T::POLICY.unknown(fields.0, strict)?;
+        let warnings = T::POLICY.warnings(fields.0, strict)?;
         Ok(Self { request, warnings })
     }
 }
@@ -158,12 +159,16 @@ fn unreadable(rejection: &BytesRejection) -> ApiError {
 
 /// The content type is not checked: clients that omit it send JSON all the same.
 fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    if let Err(error) = std::str::from_utf8(bytes) {
-        return Err(ApiError::invalid(format!(
-            "the request body is not UTF-8: {error}"
-        )));
-    }
-    match serde_json::from_slice(bytes) {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let message = format!("the request body is not UTF-8: {error}");
+            return Err(ApiError::invalid(message));
+        }
+    };
+    let parsed = serde_json::from_str(text)
+        .or_else(|error| serde_json::from_str(&replace_lone(text)).map_err(|_| error));
+    match parsed {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(ApiError::invalid("the request body must be a JSON object")),
         Err(error) => Err(ApiError::invalid(format!(
@@ -196,6 +201,7 @@ mod tests {
     impl RequestBody for Completion {
         const POLICY: FieldPolicy = FieldPolicy {
             ignored: &["user"],
+            hints: &[("prediction", "it has no effect here")],
             unsupported: &[("audio", "this model has text output only")],
         };
 
@@ -238,6 +244,18 @@ mod tests {
             "unknown fields were ignored: brand_new"
         );
         assert!(parse(&body, true).unwrap_err().contains("`brand_new`"));
+    }
+
+    #[test]
+    fn hints_are_warnings_also_on_a_strict_server() {
+        let body = json!({"prompt": "Hi", "prediction": {"type": "content"}});
+        let (_, warnings) = parse(&body, true).unwrap();
+        assert_eq!(
+            warnings.to_string(),
+            "prediction was ignored: it has no effect here"
+        );
+        let (_, warnings) = parse(&json!({"prompt": "Hi", "prediction": []}), true).unwrap();
+        assert_eq!(warnings, Warnings::default());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What happens to the fields of a request that its route does not read.
 //!
-//! Fields of the official API that do not change the response are ignored. Those that would change it and are not supported
-//! are rejected, unless their value asks for nothing. Unknown fields, which clients add every month, are ignored with a
-//! `warning` header, or rejected by a strict server.
+//! Fields of the official API that do not change the response are ignored. Hints that this server cannot use are ignored with a
+//! `warning` header. Fields without which the response would be wrong are rejected, unless their value asks for nothing. Unknown
+//! fields, which clients add every month, are ignored with a warning, or rejected by a strict server.
 
 use std::fmt::{self, Display};
 
@@ -17,6 +17,8 @@ use crate::error::ApiError;
 pub struct FieldPolicy {
     /// Fields that do not change the response.
     pub ignored: &'static [&'static str],
+    /// Fields that are optional hints, with the reason why they have no effect.
+    pub hints: &'static [(&'static str, &'static str)],
     /// Fields that would change it, with the reason why they are not supported or what to use instead.
     pub unsupported: &'static [(&'static str, &'static str)],
 }
@@ -25,6 +27,7 @@ impl FieldPolicy {
     /// No fields but those that the route reads.
     pub const NONE: Self = Self {
         ignored: &[],
+        hints: &[],
         unsupported: &[],
     };
 
@@ -45,25 +48,37 @@ impl FieldPolicy {
         Ok(())
     }
 
-    /// Warnings about the unknown fields among those that were not read.
+    /// Warnings about the hints and the unknown fields among those that were not read.
     ///
     /// # Errors
     /// With `strict`, names the first unknown field.
-    pub fn unknown(&self, unread: Map<String, Value>, strict: bool) -> Result<Warnings, ApiError> {
+    pub fn warnings(
+        &self,
+        mut unread: Map<String, Value>,
+        strict: bool,
+    ) -> Result<Warnings, ApiError> {
+        let mut warnings = Warnings::default();
+        for (name, reason) in self.hints {
+            if unread
+                .shift_remove(*name)
+                .is_some_and(|value| !is_noop(&value))
+            {
+                warnings.ignored(name, reason);
+            }
+        }
         let unread = unread.into_iter().filter(|(_, value)| !value.is_null());
         let mut unknown = unread
             .map(|(name, _)| name)
             .filter(|name| !self.ignored.contains(&name.as_str()))
             .peekable();
         match unknown.peek() {
-            None => Ok(Warnings::default()),
+            None => Ok(warnings),
             Some(name) if strict => {
                 let message = format!("unknown field `{name}`; this server runs in strict mode");
                 Err(ApiError::unsupported(name.clone(), message))
             }
             Some(_) => {
                 let names: Vec<String> = unknown.collect();
-                let mut warnings = Warnings::default();
                 warnings.add(format!("unknown fields were ignored: {}", names.join(", ")));
                 Ok(warnings)
             }
@@ -79,6 +94,11 @@ impl Warnings {
     /// Adds a warning.
     pub fn add(&mut self, message: impl Into<String>) {
         self.0.push(message.into());
+    }
+
+    /// Adds the warning that the field `path` was ignored.
+    pub fn ignored(&mut self, path: &str, reason: &str) {
+        self.add(format!("{path} was ignored: {reason}"));
     }
 
     /// Logs the warnings and puts them into a header of `response`.

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::cors;
 use crate::error::{self, ApiError};
+use crate::origin;
 use crate::state::AppState;
 use crate::trace;
 
@@ -40,7 +41,7 @@ pub fn with_layers(router: Router<AppState>, server: &AppState) -> Router<AppSta
                 .make_span_with(trace::request_span)
                 .on_request(())
                 .on_response(|response: &Response, latency: Duration, span: &Span| {
-                    trace::record_response(span, response.status(), latency);
+                    trace::record_response(span, response, latency);
                 })
                 .on_failure(()),
         )
@@ -51,7 +52,11 @@ pub fn with_layers(router: Router<AppState>, server: &AppState) -> Router<AppSta
         ))
         .option_layer(cors::layer(&server.options().cors_origins))
         .layer(middleware::from_fn(error::render))
-        .layer(CatchPanicLayer::custom(panicked));
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(
+            server.clone(),
+            origin::check,
+        ));
     router.layer(layers)
 }
 

@@ -10,6 +10,7 @@
 //! - `extract`, `fields`: request bodies, read once; ignored, unsupported and unknown fields.
 //! - `openapi`: the OpenAPI document, generated from the request types.
 //! - `error`: one error type, rendered in each API's format.
+//! - `origin`, `cors`: which hosts and web pages may use the server.
 //! - `layers`: middleware for request ids, traces, metrics, CORS and API keys.
 //!
 //! # Invariants
@@ -27,13 +28,16 @@ mod generate;
 mod health;
 mod layers;
 mod metrics;
+mod numbers;
 mod openai;
 mod openapi;
+mod origin;
 mod responses;
 mod routes;
 mod serve;
 mod sse;
 mod state;
+mod surrogates;
 mod trace;
 
 pub use cors::{CorsOrigin, InvalidOrigin};

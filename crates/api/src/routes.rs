@@ -63,7 +63,13 @@ fn routed(routes: Vec<(&'static str, MethodRouter<AppState>)>) -> Router<AppStat
 /// All routes of one model's server.
 pub fn router(server: AppState) -> Router {
     let limit = server.options().limits.body_bytes;
-    let inference = routed(api_routes()).layer(axum::middleware::from_fn_with_state(
+    // Some clients append a path such as `/chat/completions` to a base URL that was entered without `/v1`.
+    let without_prefix = api_routes().into_iter().filter_map(|(path, methods)| {
+        let path = path.strip_prefix("/v1")?;
+        Some((path, methods))
+    });
+    let routes = api_routes().into_iter().chain(without_prefix).collect();
+    let inference = routed(routes).layer(axum::middleware::from_fn_with_state(
         server.clone(),
         layers::authorize,
     ));

@@ -55,6 +55,11 @@ pub struct ServerOptions {
     pub keep_billing_header: bool,
     /// Tool-call and reasoning formats, where the model does not declare them.
     pub format: FormatOverride,
+    /// Whether the server listens on a loopback address. Without an API key it then rejects requests for other hosts and those
+    /// of foreign web pages.
+    pub loopback: bool,
+    /// Further host names that requests may be sent to.
+    pub allowed_hosts: Vec<String>,
     /// Limits of a request.
     pub limits: Limits,
 }
@@ -177,6 +182,18 @@ impl AppState {
         self.0.model.get()
     }
 
+    /// The names of the model. The alias `*` is none.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let options = self.options();
+        let mut names = vec![options.model.as_str()];
+        for alias in &options.aliases {
+            if alias != "*" && !names.contains(&alias.as_str()) {
+                names.push(alias);
+            }
+        }
+        names
+    }
+
     /// Whether `name` is a name of the model.
     pub(crate) fn serves(&self, name: &str) -> bool {
         let options = self.options();
@@ -187,15 +204,22 @@ impl AppState {
                 .any(|alias| alias == name || alias == "*")
     }
 
-    /// The model, if `name` is one of its names.
+    /// The model, if `name` is one of its names or absent.
     ///
     /// # Errors
     /// Status 404 for another name, 503 as [`model`](Self::model).
-    pub(crate) fn model_named(&self, name: &str) -> Result<&ServedModel, ApiError> {
-        if self.serves(name) {
-            return self.model();
+    pub(crate) fn model_named(&self, name: Option<&str>) -> Result<&ServedModel, ApiError> {
+        match name {
+            Some(name) if !self.serves(name) => {
+                Err(ApiError::unknown_model(name, &self.options().model))
+            }
+            _ => self.model(),
         }
-        Err(ApiError::unknown_model(name, &self.options().model))
+    }
+
+    /// The model name of a response: that of the request, if it has one.
+    pub(crate) fn response_model(&self, requested: Option<String>) -> String {
+        requested.unwrap_or_else(|| self.options().model.clone())
     }
 }
 

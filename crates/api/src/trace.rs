@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::Response;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tower_http::request_id::RequestId;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::error::ApiError;
 
 /// The pattern of the request's route.
 pub fn route(request: &Request) -> &str {
@@ -41,14 +44,22 @@ pub fn request_span(request: &Request) -> Span {
     span
 }
 
-/// Records the status in the span and logs it. A streamed response has only begun by then.
-pub fn record_response(span: &Span, status: StatusCode, latency: Duration) {
+/// Records the status in the span and logs it, with the reason if the request was rejected. A streamed response has only begun
+/// by then.
+pub fn record_response(span: &Span, response: &Response, latency: Duration) {
+    let status = response.status();
     span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
         span.set_status(Status::error(status.to_string()));
     }
     let duration_ms = latency.as_millis() as u64;
-    span.in_scope(|| tracing::info!(status = status.as_u16(), duration_ms, "response sent"));
+    let status = status.as_u16();
+    span.in_scope(|| match response.extensions().get::<ApiError>() {
+        Some(error) => {
+            tracing::warn!(status, duration_ms, param = error.param(), %error, "request rejected")
+        }
+        None => tracing::info!(status, duration_ms, "response sent"),
+    });
 }
 
 struct Headers<'a>(&'a HeaderMap);

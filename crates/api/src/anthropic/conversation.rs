@@ -1,9 +1,9 @@
-//! Converts Anthropic messages, tools and tool choice to the formats of chat templates.
+//! Converts Anthropic messages to the format of chat templates.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::error::ApiError;
-use crate::generate::ToolChoice;
+use crate::fields::Warnings;
 
 /// An error at a path of the request.
 fn invalid(path: &str, problem: &str) -> ApiError {
@@ -14,7 +14,11 @@ fn invalid(path: &str, problem: &str) -> ApiError {
 ///
 /// # Errors
 /// If a block is invalid or not supported.
-pub fn messages(system: Option<&Value>, messages: &[Value]) -> Result<Vec<Value>, ApiError> {
+pub fn messages(
+    system: Option<&Value>,
+    messages: &[Value],
+    warnings: &mut Warnings,
+) -> Result<Vec<Value>, ApiError> {
     if messages.is_empty() {
         return Err(invalid("messages", "is empty; there must be at least one"));
     }
@@ -38,7 +42,7 @@ pub fn messages(system: Option<&Value>, messages: &[Value]) -> Result<Vec<Value>
             }
         };
         match message["role"].as_str() {
-            Some("user") => user(&path, &blocks, &mut out)?,
+            Some("user") => user(&path, &blocks, &mut out, warnings)?,
             Some("assistant") => out.push(assistant(&path, &blocks)?),
             // Some agents send later instructions as system messages.
             Some("system") => {
@@ -64,13 +68,60 @@ fn text_of(path: &str, value: &Value) -> Result<String, ApiError> {
                 .iter()
                 .enumerate()
                 .map(|(at, block)| text_block(&format!("{path}[{at}]"), block));
-            Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
+            let mut texts = texts.collect::<Result<Vec<_>, _>>()?;
+            texts.retain(|text| !text.is_empty());
+            Ok(texts.join("\n"))
         }
         _ => Err(invalid(path, "must be a string or a list of text blocks")),
     }
 }
 
+/// The text of a tool result. What the model cannot read is replaced by a placeholder: the client cannot take back what a tool
+/// returned, and an error would end its conversation.
+fn tool_result(path: &str, content: &Value, warnings: &mut Warnings) -> Result<String, ApiError> {
+    let Value::Array(blocks) = content else {
+        return text_of(path, content);
+    };
+    let mut texts = Vec::new();
+    for (at, block) in blocks.iter().enumerate() {
+        let path = format!("{path}[{at}]");
+        texts.push(match (block["type"].as_str(), text_block(&path, block)) {
+            (Some("tool_reference"), _) => {
+                block["tool_name"].as_str().unwrap_or_default().to_owned()
+            }
+            (_, Ok(text)) => text,
+            (Some(kind @ ("image" | "document")), Err(_)) => {
+                warnings.ignored(&path, "the model reads text only");
+                format!("[{kind}: this model reads text only]")
+            }
+            (_, Err(error)) => return Err(error),
+        });
+    }
+    texts.retain(|text| !text.is_empty());
+    Ok(texts.join("\n"))
+}
+
+/// The text of a document or a search result, if it is text.
+fn document_text(block: &Value) -> Option<String> {
+    let title = block["title"].as_str();
+    let body = match block["type"].as_str() {
+        Some("search_result") => text_of("", &block["content"]).ok()?,
+        Some("document") => match block["source"]["type"].as_str() {
+            Some("text") => block["source"]["data"].as_str()?.to_owned(),
+            Some("content") => text_of("", &block["source"]["content"]).ok()?,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let heading = title.into_iter().chain(block["source"].as_str());
+    let parts: Vec<&str> = heading.chain([body.as_str()]).collect();
+    Some(parts.join("\n"))
+}
+
 fn text_block(path: &str, block: &Value) -> Result<String, ApiError> {
+    if let Some(text) = document_text(block) {
+        return Ok(text);
+    }
     match block["type"].as_str() {
         Some("text") => match block["text"].as_str() {
             Some(text) => Ok(text.to_owned()),
@@ -88,7 +139,12 @@ fn text_block(path: &str, block: &Value) -> Result<String, ApiError> {
 }
 
 /// Converts a user message. Tool results become separate messages before the text.
-fn user(path: &str, blocks: &[Value], out: &mut Vec<Value>) -> Result<(), ApiError> {
+fn user(
+    path: &str,
+    blocks: &[Value],
+    out: &mut Vec<Value>,
+    warnings: &mut Warnings,
+) -> Result<(), ApiError> {
     let mut texts = Vec::new();
     for (at, block) in blocks.iter().enumerate() {
         let path = format!("{path}.content[{at}]");
@@ -101,7 +157,7 @@ fn user(path: &str, blocks: &[Value], out: &mut Vec<Value>) -> Result<(), ApiErr
         };
         let text = match &block["content"] {
             Value::Null => String::new(),
-            content => text_of(&format!("{path}.content"), content)?,
+            content => tool_result(&format!("{path}.content"), content, warnings)?,
         };
         let text = if block["is_error"] == true {
             format!("Error: {text}")
@@ -110,10 +166,16 @@ fn user(path: &str, blocks: &[Value], out: &mut Vec<Value>) -> Result<(), ApiErr
         };
         out.push(json!({"role": "tool", "tool_call_id": id, "content": text}));
     }
-    if !texts.is_empty() {
+    let has_results = blocks.iter().any(|block| block["type"] == "tool_result");
+    texts.retain(|text| !text.is_empty());
+    if !texts.is_empty() || !has_results {
         out.push(json!({"role": "user", "content": texts.join("\n")}));
     }
     Ok(())
+}
+
+fn is_server_tool_result(kind: &str) -> bool {
+    kind.ends_with("_tool_result")
 }
 
 /// Converts an assistant message.
@@ -137,9 +199,15 @@ fn assistant(path: &str, blocks: &[Value]) -> Result<Value, ApiError> {
             Some("thinking") => reasoning.extend(block["thinking"].as_str().map(str::to_owned)),
             // Encrypted for Anthropic's own models.
             Some("redacted_thinking") => {}
+            // Calls and results of tools that ran on Anthropic's servers: the text after them repeats what matters.
+            Some(kind)
+                if kind == "server_tool_use"
+                    || kind == "mcp_tool_use"
+                    || is_server_tool_result(kind) => {}
             _ => texts.push(text_block(&path, block)?),
         }
     }
+    texts.retain(|text| !text.is_empty());
     let mut message = json!({"role": "assistant", "content": texts.join("\n")});
     if !reasoning.is_empty() {
         message["reasoning_content"] = reasoning.join("\n").into();
@@ -148,61 +216,6 @@ fn assistant(path: &str, blocks: &[Value]) -> Result<Value, ApiError> {
         message["tool_calls"] = calls.into();
     }
     Ok(message)
-}
-
-/// Converts tools to OpenAI's format.
-///
-/// # Errors
-/// If a tool is invalid or a server tool.
-pub fn tools(tools: &[Value]) -> Result<Vec<Value>, ApiError> {
-    let converted = tools.iter().enumerate().map(|(index, tool)| {
-        let path = format!("tools[{index}]");
-        if !tool.is_object() {
-            return Err(invalid(&path, "must be an object"));
-        }
-        if let Some(kind) = tool["type"].as_str().filter(|kind| *kind != "custom") {
-            let message = format!(
-                "{path} has the type {kind}; only client tools with an input_schema are supported"
-            );
-            return Err(ApiError::unsupported(format!("{path}.type"), message));
-        }
-        let mut function = Map::new();
-        for (from, to) in [
-            ("name", "name"),
-            ("description", "description"),
-            ("input_schema", "parameters"),
-        ] {
-            if let Some(value) = tool.get(from).filter(|value| !value.is_null()) {
-                function.insert(to.to_owned(), value.clone());
-            }
-        }
-        Ok(json!({"type": "function", "function": function}))
-    });
-    converted.collect()
-}
-
-/// Parses `tool_choice`: the choice, and whether parallel tool calls are allowed.
-///
-/// # Errors
-/// If the value is invalid.
-pub fn tool_choice(value: Option<&Value>) -> Result<(ToolChoice, bool), ApiError> {
-    let Some(value) = value.filter(|value| !value.is_null()) else {
-        return Ok((ToolChoice::Auto, true));
-    };
-    let parallel = value["disable_parallel_tool_use"] != true;
-    let choice = match (value["type"].as_str(), value["name"].as_str()) {
-        (Some("auto"), _) => ToolChoice::Auto,
-        (Some("none"), _) => ToolChoice::None,
-        (Some("any"), _) => ToolChoice::Required,
-        (Some("tool"), Some(name)) => ToolChoice::Named(name.to_owned()),
-        _ => {
-            return Err(invalid(
-                "tool_choice",
-                "must have the type auto, any, none, or tool with a name",
-            ));
-        }
-    };
-    Ok((choice, parallel))
 }
 
 #[cfg(test)]
@@ -227,7 +240,7 @@ mod tests {
         ];
         let call = json!({"id": "t1", "type": "function", "function": {"name": "now", "arguments": {"zone": "UTC"}}});
         assert_eq!(
-            messages(Some(&system), &conversation).unwrap(),
+            messages(Some(&system), &conversation, &mut Warnings::default()).unwrap(),
             [
                 json!({"role": "system", "content": "Be brief."}),
                 json!({"role": "user", "content": "Time?"}),
@@ -240,7 +253,11 @@ mod tests {
 
     #[test]
     fn invalid_messages_and_tools_are_rejected_with_their_path() {
-        let problem = |message: Value| messages(None, &[message]).unwrap_err().to_string();
+        let problem = |message: Value| {
+            messages(None, &[message], &mut Warnings::default())
+                .unwrap_err()
+                .to_string()
+        };
         assert_eq!(
             problem(json!({"role": "tool", "content": "x"})),
             "messages[0].role must be user or assistant"
@@ -254,7 +271,61 @@ mod tests {
             problem(json!({"role": "assistant", "content": [{"type": "tool_use"}]}))
                 .starts_with("messages[0].content[0] must have id")
         );
-        assert!(tools(&[json!({"type": "web_search_20250305", "name": "web_search"})]).is_err());
-        assert!(tool_choice(Some(&json!({"type": "tool"}))).is_err());
+    }
+
+    fn converted(message: Value) -> (Vec<Value>, String) {
+        let mut warnings = Warnings::default();
+        let messages = messages(None, &[message], &mut warnings).unwrap();
+        (messages, warnings.to_string())
+    }
+
+    #[test]
+    fn tool_results_keep_text_and_have_placeholders_for_images() {
+        let image = json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}});
+        let document = json!({"type": "document", "title": "Notes", "source": {"type": "text", "media_type": "text/plain", "data": "hello"}});
+        let content = [
+            json!({"type": "text", "text": "shot"}),
+            json!({"type": "text", "text": ""}),
+            image,
+            document,
+            json!({"type": "tool_reference", "tool_name": "x"}),
+        ];
+        let result = json!({"type": "tool_result", "tool_use_id": "t1", "content": content});
+        let (messages, warnings) = converted(json!({"role": "user", "content": [result]}));
+        assert_eq!(
+            messages,
+            [
+                json!({"role": "tool", "tool_call_id": "t1", "content": "shot\n[image: this model reads text only]\nNotes\nhello\nx"})
+            ]
+        );
+        assert_eq!(
+            warnings,
+            "messages[0].content[0].content[2] was ignored: the model reads text only"
+        );
+    }
+
+    #[test]
+    fn documents_of_text_are_text_in_user_messages() {
+        let document = json!({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "hello"}});
+        let result = json!({"type": "search_result", "source": "https://example.com", "title": "Page", "content": [{"type": "text", "text": "found"}]});
+        let (messages, _) = converted(json!({"role": "user", "content": [document, result]}));
+        assert_eq!(
+            messages,
+            [json!({"role": "user", "content": "hello\nPage\nhttps://example.com\nfound"})]
+        );
+    }
+
+    #[test]
+    fn server_tool_blocks_of_the_history_are_left_out() {
+        let content = [
+            json!({"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}}),
+            json!({"type": "web_search_tool_result", "tool_use_id": "s1", "content": []}),
+            json!({"type": "text", "text": "Found."}),
+        ];
+        let (messages, _) = converted(json!({"role": "assistant", "content": content}));
+        assert_eq!(
+            messages,
+            [json!({"role": "assistant", "content": "Found."})]
+        );
     }
 }

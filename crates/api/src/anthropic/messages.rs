@@ -11,16 +11,18 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{conversation, stream};
+use super::{conversation, stream, tools};
 use crate::error::ApiError;
 use crate::extract::{Body, Fields, RequestBody};
-use crate::fields::FieldPolicy;
+use crate::fields::{FieldPolicy, Warnings};
 use crate::generate::{
     ChatCompletion, ChatRequest, Finish, GenerationParams, ResponseFormat, ToolChoice, collect_all,
     start,
 };
 use crate::layers::RequestStart;
-use crate::openai::tools;
+use crate::numbers;
+use crate::openai::shared::{at_least_one_token, stop_strings};
+use crate::openai::tools::validate_at;
 use crate::openapi::requests::{self, schema_of};
 use crate::state::{AppState, ServedModel};
 use mlxm_chat::ToolCall;
@@ -36,23 +38,22 @@ const FIELD_POLICY: FieldPolicy = FieldPolicy {
         "user_profile_id",
         "workspace_id",
     ],
-    unsupported: &[
-        ("mcp_servers", "MCP is not available"),
+    hints: &[
+        ("mcp_servers", "MCP servers are not available"),
         ("container", "code execution is not available"),
-        (
-            "context_management",
-            "send only the messages that the model should read",
-        ),
     ],
+    unsupported: &[],
 };
 
 /// The fields of the request body.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct MessageFields {
-    model: String,
+    /// The served model, if omitted.
+    model: Option<String>,
     #[schemars(schema_with = "requests::anthropic_messages")]
     messages: Vec<Value>,
     #[schemars(range(min = 1))]
+    #[serde(default, deserialize_with = "numbers::limit")]
     max_tokens: Option<usize>,
     #[schemars(schema_with = "requests::system")]
     system: Option<Value>,
@@ -60,8 +61,9 @@ pub struct MessageFields {
     stream: Option<bool>,
     #[schemars(range(min = 0))]
     temperature: Option<f32>,
-    #[schemars(range(min = 0.000001, max = 1))]
+    #[schemars(range(min = 0, max = 1))]
     top_p: Option<f32>,
+    #[serde(default, deserialize_with = "numbers::limit")]
     top_k: Option<usize>,
     thinking: Option<Thinking>,
     #[schemars(schema_with = "requests::anthropic_tools")]
@@ -71,6 +73,8 @@ pub struct MessageFields {
     #[schemars(schema_with = "requests::output_format")]
     output_format: Option<Map<String, Value>>,
     output_config: Option<OutputConfig>,
+    /// Edits of the conversation that save tokens; they are not applied.
+    context_management: Option<ContextManagement>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -84,6 +88,20 @@ enum Thinking {
     Adaptive {},
 }
 
+/// Which parts of the conversation the model need not read.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ContextManagement {
+    edits: Option<Vec<Value>>,
+}
+
+impl ContextManagement {
+    /// Whether it asks for edits. `keep: "all"` keeps everything.
+    fn has_edits(&self) -> bool {
+        let edits = self.edits.as_deref().unwrap_or_default();
+        edits.iter().any(|edit| edit["keep"] != "all")
+    }
+}
+
 #[derive(Debug, Deserialize, JsonSchema)]
 struct OutputConfig {
     #[schemars(schema_with = "requests::output_format")]
@@ -94,7 +112,7 @@ struct OutputConfig {
 /// The schema of the request body.
 pub fn body() -> Value {
     let mut body = count_body();
-    body["required"] = json!(["model", "messages", "max_tokens"]);
+    body["required"] = json!(["messages", "max_tokens"]);
     body
 }
 
@@ -115,22 +133,29 @@ impl RequestBody for MessageFields {
 pub async fn create(
     State(server): State<AppState>,
     Extension(received_at): Extension<RequestStart>,
-    Body { request, warnings }: Body<MessageFields>,
+    Body {
+        request,
+        mut warnings,
+    }: Body<MessageFields>,
 ) -> Result<Response, ApiError> {
-    let response = complete(&server, request, received_at.0).await?;
+    let response = complete(&server, request, received_at.0, &mut warnings).await?;
     Ok(warnings.attach(response))
 }
 
 /// Counts the prompt tokens of a request.
 pub async fn count_tokens(
     State(server): State<AppState>,
-    Body { request, warnings }: Body<MessageFields>,
+    Body {
+        request,
+        mut warnings,
+    }: Body<MessageFields>,
 ) -> Result<Response, ApiError> {
     let counted = tokio::task::spawn_blocking(move || {
-        let model = server.model_named(&request.model)?;
-        Ok::<_, ApiError>(model.chat.prompt(&chat(model, request)?)?.tokens.len())
+        let model = server.model_named(request.model.as_deref())?;
+        let request = chat(model, request, &mut warnings)?;
+        Ok::<_, ApiError>((model.chat.prompt(&request)?.tokens.len(), warnings))
     });
-    let count = counted
+    let (count, warnings) = counted
         .await
         .map_err(|_| ApiError::internal("the tokens could not be counted"))??;
     Ok(warnings.attach(Json(json!({"input_tokens": count})).into_response()))
@@ -140,15 +165,16 @@ async fn complete(
     server: &AppState,
     fields: MessageFields,
     received_at: Instant,
+    warnings: &mut Warnings,
 ) -> Result<Response, ApiError> {
-    let model = server.model_named(&fields.model)?;
+    let model = server.model_named(fields.model.as_deref())?;
     if fields.max_tokens.is_none() {
         return Err(ApiError::missing("max_tokens"));
     }
     let streams = fields.stream.unwrap_or_default();
-    let name = fields.model.clone();
+    let name = server.response_model(fields.model.clone());
     let id = format!("msg_{}", Uuid::new_v4().simple());
-    let started = start(chat(model, fields)?, server, received_at).await;
+    let started = start(chat(model, fields, warnings)?, server, received_at).await;
     let started = started.map_err(rename_fields)?;
     if streams {
         let start = message(
@@ -186,17 +212,27 @@ fn rename_fields(error: ApiError) -> ApiError {
 }
 
 /// Converts a request to a chat request.
-fn chat(model: &ServedModel, fields: MessageFields) -> Result<ChatRequest, ApiError> {
-    let tools = conversation::tools(&fields.tools.unwrap_or_default())?;
-    tools::validate(&tools)?;
-    let (choice, parallel_tool_calls) = conversation::tool_choice(fields.tool_choice.as_ref())?;
+fn chat(
+    model: &ServedModel,
+    fields: MessageFields,
+    warnings: &mut Warnings,
+) -> Result<ChatRequest, ApiError> {
+    if fields
+        .context_management
+        .is_some_and(|management| management.has_edits())
+    {
+        warnings.ignored("context_management", "the model reads all messages");
+    }
+    let choice = fields.tool_choice.as_ref();
+    let tools = tools::tools(&fields.tools.unwrap_or_default(), choice, warnings)?;
+    validate_at(&tools, "")?;
+    let (choice, parallel_tool_calls) = tools::tool_choice(choice)?;
     let mut template_kwargs = Map::new();
     let has_thinking_switch = model.chat.template_mentions("enable_thinking");
     let mut thinking_budget = None;
     match fields.thinking {
         Some(Thinking::Enabled { .. }) if !model.chat.supports_reasoning() => {
-            let message = "thinking is not supported: this is not a reasoning model";
-            return Err(ApiError::unsupported("thinking", message));
+            warnings.ignored("thinking", "this is not a reasoning model");
         }
         Some(Thinking::Enabled { budget_tokens }) => {
             check_budget(budget_tokens, fields.max_tokens)?;
@@ -213,11 +249,15 @@ fn chat(model: &ServedModel, fields: MessageFields) -> Result<ChatRequest, ApiEr
     let mut format = fields.output_format;
     if let Some(config) = fields.output_config {
         format = format.or(config.format);
-        if let Some(effort) = config
-            .effort
-            .filter(|_| model.chat.template_mentions("reasoning_effort"))
-        {
-            template_kwargs.insert("reasoning_effort".to_owned(), effort.into());
+        match config.effort {
+            Some(effort) if model.chat.template_mentions("reasoning_effort") => {
+                template_kwargs.insert("reasoning_effort".to_owned(), effort.into());
+            }
+            Some(_) => warnings.ignored(
+                "output_config.effort",
+                "the model's chat template has no variable for it",
+            ),
+            None => {}
         }
     }
     let continue_final_message = fields
@@ -225,7 +265,7 @@ fn chat(model: &ServedModel, fields: MessageFields) -> Result<ChatRequest, ApiEr
         .last()
         .is_some_and(|message| message["role"] == "assistant");
     Ok(ChatRequest {
-        messages: conversation::messages(fields.system.as_ref(), &fields.messages)?,
+        messages: conversation::messages(fields.system.as_ref(), &fields.messages, warnings)?,
         tool_choice: if tools.is_empty() && choice == ToolChoice::Auto {
             ToolChoice::None
         } else {
@@ -239,9 +279,9 @@ fn chat(model: &ServedModel, fields: MessageFields) -> Result<ChatRequest, ApiEr
         thinking_budget,
         params: GenerationParams {
             temperature: fields.temperature,
-            top_p: fields.top_p,
+            top_p: fields.top_p.map(at_least_one_token),
             top_k: fields.top_k,
-            stop: fields.stop_sequences.unwrap_or_default(),
+            stop: stop_strings(fields.stop_sequences),
             max_tokens: fields.max_tokens,
             ..GenerationParams::default()
         },

@@ -3,3 +3,4 @@
 mod conversation;
 pub mod messages;
 mod stream;
+mod tools;

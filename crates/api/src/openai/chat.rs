@@ -11,11 +11,12 @@ use super::shared::{SamplingFields, StreamFields, Usage, finish_reason, new_id, 
 use super::{logprobs, messages, options, stream, tools};
 use crate::error::ApiError;
 use crate::extract::{Body, Fields, RequestBody};
-use crate::fields::FieldPolicy;
+use crate::fields::{FieldPolicy, Warnings};
 use crate::generate::{
     ChatCompletion, ChatRequest, ResponseFormat, ToolChoice, collect_all, start,
 };
 use crate::layers::RequestStart;
+use crate::numbers;
 use crate::openapi::requests::{self, schema_of};
 use crate::state::{AppState, ServedModel};
 use mlxm_chat::ToolCall;
@@ -30,11 +31,13 @@ pub(super) const FIELD_POLICY: FieldPolicy = FieldPolicy {
         "prompt_cache_retention",
         "safety_identifier",
     ],
-    unsupported: &[
-        ("audio", "audio output is not available"),
+    hints: &[
         ("moderation", "moderation is not available"),
         ("prediction", "predicted outputs are not available"),
         ("web_search_options", "web search is not available"),
+    ],
+    unsupported: &[
+        ("audio", "audio output is not available"),
         ("functions", "use `tools`"),
         ("function_call", "use `tool_choice`"),
         ("best_of", "use `n`"),
@@ -55,17 +58,19 @@ struct ChatFields {
     response_format: Option<Map<String, Value>>,
     logprobs: Option<bool>,
     #[schemars(range(max = 20))]
+    #[serde(default, deserialize_with = "numbers::whole")]
     top_logprobs: Option<usize>,
     #[schemars(range(min = 1))]
+    #[serde(default, deserialize_with = "numbers::limit")]
     max_tokens: Option<usize>,
     #[schemars(range(min = 1))]
+    #[serde(default, deserialize_with = "numbers::limit")]
     max_completion_tokens: Option<usize>,
     reasoning_effort: Option<String>,
     chat_template_kwargs: Option<Map<String, Value>>,
     continue_final_message: Option<bool>,
     #[schemars(extend("items" = {"const": "text"}))]
     modalities: Option<Vec<String>>,
-    #[schemars(extend("enum" = ["medium", null]))]
     verbosity: Option<String>,
 }
 
@@ -106,16 +111,19 @@ impl RequestBody for ChatBody {
 pub async fn create(
     State(server): State<AppState>,
     Extension(received_at): Extension<RequestStart>,
-    Body { request, warnings }: Body<ChatBody>,
+    Body {
+        request,
+        mut warnings,
+    }: Body<ChatBody>,
 ) -> Result<Response, ApiError> {
     let ChatBody { stream, prompt } = request;
-    let model = server.model_named(&stream.model)?;
-    let chat = prompt.chat_request(model)?;
-    let streams = stream.streams()?;
+    let model = server.model_named(stream.model.as_deref())?;
+    let chat = prompt.chat_request(model, &mut warnings)?;
+    let streams = stream.streams();
     let template = stream::ChunkTemplate {
         server: server.clone(),
         id: new_id("chatcmpl-"),
-        model: stream.model,
+        model: server.response_model(stream.model),
         created: now(),
         includes_usage: stream.stream_options.unwrap_or_default().include_usage,
         timings: stream.timings.unwrap_or_default(),
@@ -143,13 +151,17 @@ impl PromptFields {
     ///
     /// # Errors
     /// Names the field that is invalid or not supported.
-    pub(super) fn chat_request(self, model: &ServedModel) -> Result<ChatRequest, ApiError> {
+    pub(super) fn chat_request(
+        self,
+        model: &ServedModel,
+        warnings: &mut Warnings,
+    ) -> Result<ChatRequest, ApiError> {
         let Self {
             chat: fields,
             sampling,
         } = self;
         let mut params = sampling.params()?;
-        params.max_tokens = max_tokens(&fields)?;
+        params.max_tokens = max_tokens(&fields);
         params.logprobs = logprobs(&fields)?;
         let tools = fields.tools.unwrap_or_default();
         tools::validate(&tools)?;
@@ -162,13 +174,19 @@ impl PromptFields {
                 "modalities may only contain \"text\": this model has text output only",
             ));
         }
-        options::check_verbosity("verbosity", fields.verbosity.as_deref())?;
+        options::check_verbosity("verbosity", fields.verbosity.as_deref(), warnings);
         let mut template_kwargs = fields.chat_template_kwargs.unwrap_or_default();
         if let Some(effort) = fields.reasoning_effort {
-            options::set_reasoning_effort("reasoning_effort", model, &mut template_kwargs, effort)?;
+            options::set_reasoning_effort(
+                "reasoning_effort",
+                model,
+                &mut template_kwargs,
+                effort,
+                warnings,
+            );
         }
         Ok(ChatRequest {
-            messages: messages::normalize(fields.messages)?,
+            messages: messages::normalize(fields.messages, warnings)?,
             tool_choice: match (
                 ToolChoice::from_json(fields.tool_choice.as_ref())?,
                 tools.is_empty(),
@@ -190,16 +208,10 @@ impl PromptFields {
     }
 }
 
-fn max_tokens(fields: &ChatFields) -> Result<Option<usize>, ApiError> {
-    match (fields.max_tokens, fields.max_completion_tokens) {
-        (Some(old), Some(new)) if old != new => {
-            let message = format!(
-                "max_tokens is {old}, but max_completion_tokens is {new}; omit one of them"
-            );
-            Err(ApiError::field("max_tokens", message))
-        }
-        (old, new) => Ok(new.or(old)),
-    }
+/// The smaller one of the two limits.
+fn max_tokens(fields: &ChatFields) -> Option<usize> {
+    let limits = [fields.max_tokens, fields.max_completion_tokens];
+    limits.into_iter().flatten().min()
 }
 
 fn logprobs(fields: &ChatFields) -> Result<Option<usize>, ApiError> {

@@ -21,12 +21,14 @@ use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::FieldPolicy;
 use crate::generate::{ChatChunk, Completion, GenerationParams, collect_all, merge};
 use crate::layers::RequestStart;
+use crate::numbers;
 use crate::openapi::requests::{self, schema_of};
 use crate::sse::{self, Message};
 use crate::state::{AppState, ServedModel};
 
 const FIELD_POLICY: FieldPolicy = FieldPolicy {
     ignored: &["user", "metadata", "store", "prompt_cache_key"],
+    hints: &[],
     unsupported: &[
         ("suffix", "fill-in-the-middle is not available"),
         ("best_of", "use `n`"),
@@ -44,8 +46,10 @@ const MAX_PROMPTS: usize = 128;
 struct CompletionFields {
     prompt: Prompts,
     #[schemars(range(min = 1))]
+    #[serde(default, deserialize_with = "numbers::limit")]
     max_tokens: Option<usize>,
     #[schemars(range(max = 20))]
+    #[serde(default, deserialize_with = "numbers::whole")]
     logprobs: Option<usize>,
     echo: Option<bool>,
 }
@@ -145,7 +149,7 @@ async fn complete(
         fields,
         sampling,
     } = body;
-    let model = server.model_named(&stream.model)?;
+    let model = server.model_named(stream.model.as_deref())?;
     let mut params: GenerationParams = sampling.params()?;
     if fields.logprobs.is_some_and(|count| count > MAX_LOGPROBS) {
         return Err(ApiError::field(
@@ -154,7 +158,7 @@ async fn complete(
         ));
     }
     let echo = fields.echo.unwrap_or_default();
-    let streams = stream.streams()?;
+    let streams = stream.streams();
     if echo && fields.logprobs.is_some() {
         if streams {
             let message = "echo with logprobs is not supported in a stream";
@@ -172,7 +176,7 @@ async fn complete(
         .map_err(|_| ApiError::internal("the prompt could not be tokenized"))??;
     let template = ChunkTemplate {
         id: new_id("cmpl-"),
-        model: stream.model,
+        model: server.response_model(stream.model),
         created: now(),
         includes_usage: stream.stream_options.unwrap_or_default().include_usage,
         timings: stream.timings.unwrap_or_default(),

@@ -13,7 +13,7 @@ use crate::state::AppState;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct EmbeddingFields {
-    model: String,
+    model: Option<String>,
 }
 
 impl RequestBody for EmbeddingFields {
@@ -35,7 +35,8 @@ pub async fn create(
     body: Body<EmbeddingFields>,
 ) -> Result<(), ApiError> {
     let model = body.request.model;
-    server.model_named(&model)?;
+    server.model_named(model.as_deref())?;
+    let model = server.response_model(model);
     let message = format!("`{model}` is a generative model; embeddings require an embedding model");
     Err(ApiError::unsupported("model", message))
 }

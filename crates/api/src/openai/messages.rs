@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
+use crate::fields::Warnings;
 
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
@@ -10,7 +11,7 @@ const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 ///
 /// # Errors
 /// If a message is invalid or not supported.
-pub fn normalize(messages: Vec<Value>) -> Result<Vec<Value>, ApiError> {
+pub fn normalize(messages: Vec<Value>, warnings: &mut Warnings) -> Result<Vec<Value>, ApiError> {
     if messages.is_empty() {
         return Err(ApiError::field(
             "messages",
@@ -20,11 +21,15 @@ pub fn normalize(messages: Vec<Value>) -> Result<Vec<Value>, ApiError> {
     messages
         .into_iter()
         .enumerate()
-        .map(|(index, message)| normalize_message(index, message))
+        .map(|(index, message)| normalize_message(index, message, warnings))
         .collect()
 }
 
-fn normalize_message(index: usize, message: Value) -> Result<Value, ApiError> {
+fn normalize_message(
+    index: usize,
+    message: Value,
+    warnings: &mut Warnings,
+) -> Result<Value, ApiError> {
     let invalid = |field: &str, problem: &str| {
         let path = format!("messages[{index}]{field}");
         ApiError::field(path.clone(), format!("{path} {problem}"))
@@ -54,7 +59,12 @@ fn normalize_message(index: usize, message: Value) -> Result<Value, ApiError> {
     };
     match message.remove("content") {
         Some(Value::Array(parts)) => {
-            let text = text_of(&format!("messages[{index}].content"), &parts)?;
+            let path = format!("messages[{index}].content");
+            let text = if role == "tool" {
+                tool_text(&path, &parts, warnings)?
+            } else {
+                text_of(&path, &parts)?
+            };
             message.insert("content".to_owned(), text.into());
         }
         Some(text @ Value::String(_)) => {
@@ -65,18 +75,10 @@ fn normalize_message(index: usize, message: Value) -> Result<Value, ApiError> {
                 .get("refusal")
                 .filter(|refusal| refusal.is_string())
                 .cloned();
-            let is_empty = calls.is_empty() && !message.contains_key("reasoning_content");
-            match refusal {
-                None if is_empty => {
-                    return Err(invalid(
-                        ".content",
-                        "is missing, and there are no tool_calls",
-                    ));
-                }
-                refusal => {
-                    message.insert("content".to_owned(), refusal.unwrap_or_else(|| "".into()))
-                }
-            };
+            message.insert("content".to_owned(), refusal.unwrap_or_else(|| "".into()));
+        }
+        None | Some(Value::Null) if role == "tool" => {
+            message.insert("content".to_owned(), "".into());
         }
         None | Some(Value::Null) => return Err(invalid(".content", "is missing")),
         Some(_) => return Err(invalid(".content", "must be a string or a list of parts")),
@@ -107,10 +109,11 @@ fn with_parsed_arguments(mut call: Value) -> Option<Value> {
     let function = call.get_mut("function")?.as_object_mut()?;
     function.get("name")?.as_str()?;
     let arguments = function.entry("arguments").or_insert_with(|| "{}".into());
-    if let Value::String(text) = arguments {
-        *arguments = parse_arguments(text);
-    } else if !arguments.is_object() {
-        return None;
+    match arguments {
+        Value::String(text) => *arguments = parse_arguments(text),
+        Value::Null => *arguments = Map::new().into(),
+        Value::Object(_) => {}
+        _ => *arguments = arguments.to_string().into(),
     }
     Some(call)
 }
@@ -123,29 +126,65 @@ pub fn parse_arguments(text: &str) -> Value {
     serde_json::from_str::<Map<String, Value>>(text).map_or_else(|_| text.into(), Value::from)
 }
 
+/// Joins the text parts of a tool's output at `path`. Images and files are replaced by placeholders: the client cannot take back
+/// what a tool returned, and an error would end its conversation.
+///
+/// # Errors
+/// If a part is invalid.
+pub fn tool_text(path: &str, parts: &[Value], warnings: &mut Warnings) -> Result<String, ApiError> {
+    let mut texts = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        let kind = part["type"].as_str().unwrap_or_default();
+        if MEDIA.contains(&kind) {
+            warnings.ignored(&format!("{path}[{at}]"), "the model reads text only");
+            texts.push(format!("[{kind}: this model reads text only]"));
+        } else {
+            texts.push(part_text(&format!("{path}[{at}]"), part)?.to_owned());
+        }
+    }
+    texts.retain(|text| !text.is_empty());
+    Ok(texts.join("\n"))
+}
+
+/// Types of parts that are not text.
+const MEDIA: [&str; 6] = [
+    "image_url",
+    "input_image",
+    "input_audio",
+    "file",
+    "input_file",
+    "video_url",
+];
+
 /// Joins the text parts of the content at `path`.
 ///
 /// # Errors
 /// If a part is invalid or not text.
 pub fn text_of(path: &str, parts: &[Value]) -> Result<String, ApiError> {
-    let texts = parts.iter().enumerate().map(|(at, part)| {
-        let path = format!("{path}[{at}]");
-        let kind = part["type"].as_str().unwrap_or_default();
-        let text = match kind {
-            "text" | "input_text" | "output_text" => part["text"].as_str(),
-            "refusal" => part["refusal"].as_str(),
-            "image_url" | "input_image" | "input_audio" | "file" | "input_file" | "video_url" => {
-                let message = format!("{path} has the type {kind}; only text is supported");
-                return Err(ApiError::unsupported(path, message));
-            }
-            _ => {
-                let message = format!("{path}.type is {}; only text is supported", part["type"]);
-                return Err(ApiError::field(path, message));
-            }
-        };
-        text.ok_or_else(|| ApiError::field(path.clone(), format!("{path}.text must be a string")))
-    });
-    Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
+    let texts = parts
+        .iter()
+        .enumerate()
+        .map(|(at, part)| part_text(&format!("{path}[{at}]"), part));
+    let mut texts = texts.collect::<Result<Vec<_>, _>>()?;
+    texts.retain(|text| !text.is_empty());
+    Ok(texts.join("\n"))
+}
+
+fn part_text<'a>(path: &str, part: &'a Value) -> Result<&'a str, ApiError> {
+    let kind = part["type"].as_str().unwrap_or_default();
+    let text = match kind {
+        "text" | "input_text" | "output_text" => part["text"].as_str(),
+        "refusal" => part["refusal"].as_str(),
+        kind if MEDIA.contains(&kind) => {
+            let message = format!("{path} has the type {kind}; only text is supported");
+            return Err(ApiError::unsupported(path, message));
+        }
+        _ => {
+            let message = format!("{path}.type is {}; only text is supported", part["type"]);
+            return Err(ApiError::field(path, message));
+        }
+    };
+    text.ok_or_else(|| ApiError::field(path, format!("{path}.text must be a string")))
 }
 
 #[cfg(test)]
@@ -155,7 +194,8 @@ mod tests {
     use super::*;
 
     fn problem(message: Value) -> String {
-        normalize(vec![json!({"role": "user", "content": "hi"}), message])
+        let messages = vec![json!({"role": "user", "content": "hi"}), message];
+        normalize(messages, &mut Warnings::default())
             .unwrap_err()
             .to_string()
     }
@@ -181,10 +221,6 @@ mod tests {
             problem(json!({"role": "tool", "content": "x"}))
                 .starts_with("messages[1].tool_call_id is missing")
         );
-        assert_eq!(
-            problem(json!({"role": "assistant"})),
-            "messages[1].content is missing, and there are no tool_calls"
-        );
         let image = json!({"type": "image_url", "image_url": {"url": "data:,"}});
         assert!(
             problem(json!({"role": "user", "content": [image]}))
@@ -196,7 +232,7 @@ mod tests {
             )
             .starts_with("messages[1].tool_calls[0]")
         );
-        assert!(normalize(vec![]).is_err());
+        assert!(normalize(vec![], &mut Warnings::default()).is_err());
     }
 
     #[test]
@@ -208,7 +244,7 @@ mod tests {
             json!({"role": "user", "content": parts}),
             json!({"role": "assistant", "content": null, "tool_calls": [call, unparsable]}),
         ];
-        let messages = normalize(messages).unwrap();
+        let messages = normalize(messages, &mut Warnings::default()).unwrap();
         assert_eq!(messages[0]["content"], "a\nb");
         assert_eq!(messages[1]["content"], "");
         assert_eq!(
@@ -218,6 +254,43 @@ mod tests {
         assert_eq!(
             messages[1]["tool_calls"][1]["function"]["arguments"],
             "{\"x\": "
+        );
+    }
+
+    #[test]
+    fn absent_content_of_assistant_and_tool_messages_is_empty() {
+        let call =
+            json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": null}});
+        let messages = vec![
+            json!({"role": "assistant"}),
+            json!({"role": "assistant", "content": null, "tool_calls": [call]}),
+            json!({"role": "tool", "tool_call_id": "1"}),
+            json!({"role": "tool", "tool_call_id": "1", "content": null}),
+        ];
+        let messages = normalize(messages, &mut Warnings::default()).unwrap();
+        assert!(messages.iter().all(|message| message["content"] == ""));
+        assert_eq!(
+            messages[1]["tool_calls"][0]["function"]["arguments"],
+            json!({})
+        );
+    }
+
+    #[test]
+    fn images_of_tools_become_placeholders_with_a_warning() {
+        let content = json!([
+            {"type": "text", "text": "shot"},
+            {"type": "image_url", "image_url": {"url": "data:,"}},
+        ]);
+        let mut warnings = Warnings::default();
+        let message = json!({"role": "tool", "tool_call_id": "1", "content": content});
+        let messages = normalize(vec![message], &mut warnings).unwrap();
+        assert_eq!(
+            messages[0]["content"],
+            "shot\n[image_url: this model reads text only]"
+        );
+        assert_eq!(
+            warnings.to_string(),
+            "messages[0].content[1] was ignored: the model reads text only"
         );
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
+use crate::fields::Warnings;
 use crate::state::ServedModel;
 
 /// Most alternatives that get a log-probability.
@@ -22,31 +23,21 @@ pub fn top_logprobs(count: Option<usize>) -> Result<usize, ApiError> {
     }
 }
 
-/// Validates the field `path`: verbosity cannot be changed.
-///
-/// # Errors
-/// If the value is not the default.
-pub fn check_verbosity(path: &str, verbosity: Option<&str>) -> Result<(), ApiError> {
-    match verbosity {
-        None | Some("medium") => Ok(()),
-        Some(_) => {
-            let message =
-                format!("{path} must be medium; describe the wanted length in the prompt");
-            Err(ApiError::unsupported(path, message))
-        }
+/// Warns that the verbosity of the field `path` has no effect.
+pub fn check_verbosity(path: &str, verbosity: Option<&str>, warnings: &mut Warnings) {
+    if !matches!(verbosity, None | Some("medium")) {
+        warnings.ignored(path, "describe the wanted length in the prompt");
     }
 }
 
-/// Passes the reasoning effort of the field `path` to the chat template.
-///
-/// # Errors
-/// If the template has no variable for it.
+/// Passes the reasoning effort of the field `path` to the chat template, or warns that the template has no variable for it.
 pub fn set_reasoning_effort(
     path: &str,
     model: &ServedModel,
     kwargs: &mut Map<String, Value>,
     effort: String,
-) -> Result<(), ApiError> {
+    warnings: &mut Warnings,
+) {
     if model.chat.template_mentions("reasoning_effort") {
         kwargs.entry("reasoning_effort").or_insert(effort.into());
     } else if model.chat.template_mentions("enable_thinking") {
@@ -54,9 +45,6 @@ pub fn set_reasoning_effort(
             .entry("enable_thinking")
             .or_insert((effort != "none").into());
     } else if effort != "none" {
-        let message =
-            format!("{path} is not supported: the model's chat template has no variable for it");
-        return Err(ApiError::unsupported(path, message));
+        warnings.ignored(path, "the model's chat template has no variable for it");
     }
-    Ok(())
 }

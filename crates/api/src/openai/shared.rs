@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::error::ApiError;
 use crate::generate::{Finish, GenerationParams};
+use crate::numbers;
 use crate::openapi::requests;
 
 /// A unique id with this prefix.
@@ -50,7 +51,8 @@ pub struct StreamOptions {
 /// Fields of all generation requests.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct StreamFields {
-    pub model: String,
+    /// The served model, if omitted.
+    pub model: Option<String>,
     pub stream: Option<bool>,
     pub stream_options: Option<StreamOptions>,
     /// Adds `timings` to the response.
@@ -58,19 +60,9 @@ pub struct StreamFields {
 }
 
 impl StreamFields {
-    /// Whether the response is streamed.
-    ///
-    /// # Errors
-    /// If there are stream options without a stream.
-    pub fn streams(&self) -> Result<bool, ApiError> {
-        let streams = self.stream.unwrap_or_default();
-        if !streams && self.stream_options.is_some() {
-            return Err(ApiError::field(
-                "stream_options",
-                "stream_options requires `\"stream\": true`",
-            ));
-        }
-        Ok(streams)
+    /// Whether the response is streamed. Without a stream, its options have no effect.
+    pub fn streams(&self) -> bool {
+        self.stream.unwrap_or_default()
     }
 }
 
@@ -79,8 +71,9 @@ impl StreamFields {
 pub struct SamplingFields {
     #[schemars(range(min = 0))]
     pub temperature: Option<f32>,
-    #[schemars(range(min = 0.000001, max = 1))]
+    #[schemars(range(min = 0, max = 1))]
     pub top_p: Option<f32>,
+    #[serde(default, deserialize_with = "numbers::limit")]
     pub top_k: Option<usize>,
     #[schemars(range(min = 0, max = 1))]
     pub min_p: Option<f32>,
@@ -88,6 +81,7 @@ pub struct SamplingFields {
     pub repetition_penalty: Option<f32>,
     /// Number of last tokens, prompt included, that `repetition_penalty` applies to.
     #[schemars(range(min = 1))]
+    #[serde(default, deserialize_with = "numbers::whole")]
     pub repetition_context_size: Option<usize>,
     #[schemars(range(min = -2, max = 2))]
     pub presence_penalty: Option<f32>,
@@ -95,9 +89,11 @@ pub struct SamplingFields {
     pub frequency_penalty: Option<f32>,
     #[schemars(schema_with = "requests::logit_bias")]
     pub logit_bias: Option<BTreeMap<String, f32>>,
+    #[serde(default, deserialize_with = "numbers::whole")]
     pub seed: Option<i64>,
     pub stop: Option<OneOrMany>,
     #[schemars(range(min = 1))]
+    #[serde(default, deserialize_with = "numbers::whole")]
     pub n: Option<usize>,
     pub ignore_eos: Option<bool>,
     /// Scheduling priority: `priority` is high, `flex` is low, everything else is normal.
@@ -125,7 +121,7 @@ impl SamplingFields {
             .collect::<Result<_, _>>()?;
         Ok(GenerationParams {
             temperature: self.temperature,
-            top_p: self.top_p,
+            top_p: self.top_p.map(at_least_one_token),
             top_k: self.top_k,
             min_p: self.min_p,
             repetition_penalty: self.repetition_penalty,
@@ -134,7 +130,7 @@ impl SamplingFields {
             frequency_penalty: self.frequency_penalty,
             logit_bias,
             seed: self.seed.map(i64::cast_unsigned),
-            stop: self.stop.map(Vec::from).unwrap_or_default(),
+            stop: stop_strings(self.stop.map(Vec::from)),
             n: self.n,
             ignore_eos: self.ignore_eos.unwrap_or_default(),
             priority: match self.service_tier.as_deref() {
@@ -146,6 +142,22 @@ impl SamplingFields {
             ..GenerationParams::default()
         })
     }
+}
+
+/// `top_p` of 0 keeps the most likely token, as in OpenAI's API; the sampler has values above 0.
+pub fn at_least_one_token(top_p: f32) -> f32 {
+    if top_p == 0.0 {
+        f32::MIN_POSITIVE
+    } else {
+        top_p
+    }
+}
+
+/// Stop strings without empty ones, which clients send for "none".
+pub fn stop_strings(stop: Option<Vec<String>>) -> Vec<String> {
+    let mut stop = stop.unwrap_or_default();
+    stop.retain(|text| !text.is_empty());
+    stop
 }
 
 /// Hashes a cache salt. 0 is the salt of requests without one.

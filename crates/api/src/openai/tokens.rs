@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::chat::{FIELD_POLICY, PromptFields};
 use crate::error::ApiError;
 use crate::extract::{Body, Fields, RequestBody};
-use crate::fields::FieldPolicy;
+use crate::fields::{FieldPolicy, Warnings};
 use crate::openapi::requests::{self, merged, schema_of};
 use crate::state::{AppState, ServedModel};
 
@@ -54,6 +54,7 @@ const PROMPT_POLICY: FieldPolicy = FieldPolicy {
         "metadata",
         "store",
     ],
+    hints: FIELD_POLICY.hints,
     unsupported: FIELD_POLICY.unsupported,
 };
 
@@ -80,10 +81,7 @@ pub fn template_body() -> Value {
 
 impl ModelFields {
     fn resolve<'a>(&self, server: &'a AppState) -> Result<&'a ServedModel, ApiError> {
-        match &self.model {
-            None => server.model(),
-            Some(name) => server.model_named(name),
-        }
+        server.model_named(self.model.as_deref())
     }
 }
 
@@ -115,7 +113,7 @@ pub async fn tokenize(
     State(server): State<AppState>,
     Body { request, warnings }: Body<TokenizeBody>,
 ) -> Result<Response, ApiError> {
-    let response = blocking(server, move |server| {
+    blocking(server, warnings, move |server, warnings| {
         let model = request.model.resolve(server)?;
         let options = request.options;
         let tokens = match (options.prompt, request.messages) {
@@ -123,7 +121,12 @@ pub async fn tokenize(
                 .engine
                 .tokenizer()
                 .encode(&text, options.add_special_tokens.unwrap_or(true))?,
-            (None, Some(prompt)) => model.chat.prompt(&prompt.chat_request(model)?)?.tokens,
+            (None, Some(prompt)) => {
+                model
+                    .chat
+                    .prompt(&prompt.chat_request(model, warnings)?)?
+                    .tokens
+            }
             _ => return Err(ApiError::field("prompt", "give either prompt or messages")),
         };
         let mut response = json!({
@@ -136,8 +139,8 @@ pub async fn tokenize(
             response["token_strs"] = json!(tokens.iter().map(text).collect::<Vec<_>>());
         }
         Ok(response)
-    });
-    Ok(warnings.attach(response.await?))
+    })
+    .await
 }
 
 /// The body of `/detokenize`.
@@ -162,7 +165,7 @@ pub async fn detokenize(
     State(server): State<AppState>,
     Body { request, warnings }: Body<DetokenizeBody>,
 ) -> Result<Response, ApiError> {
-    let response = blocking(server, move |server| {
+    blocking(server, warnings, move |server, _| {
         let model = request.model.resolve(server)?;
         let DetokenizeFields {
             tokens,
@@ -178,8 +181,8 @@ pub async fn detokenize(
         }
         let skip_special = skip_special_tokens.unwrap_or_default();
         Ok(json!({"prompt": model.engine.tokenizer().decode(&tokens, skip_special)}))
-    });
-    Ok(warnings.attach(response.await?))
+    })
+    .await
 }
 
 /// The body of `/apply-template`.
@@ -204,22 +207,24 @@ pub async fn apply_template(
     State(server): State<AppState>,
     Body { request, warnings }: Body<TemplateBody>,
 ) -> Result<Response, ApiError> {
-    let response = blocking(server, move |server| {
+    blocking(server, warnings, move |server, warnings| {
         let model = request.model.resolve(server)?;
-        let chat = request.prompt.chat_request(model)?;
+        let chat = request.prompt.chat_request(model, warnings)?;
         Ok(json!({"prompt": model.chat.prompt(&chat)?.text}))
-    });
-    Ok(warnings.attach(response.await?))
+    })
+    .await
 }
 
 /// Runs `work` on the blocking pool: long texts take long to tokenize.
 async fn blocking(
     server: AppState,
-    work: impl FnOnce(&AppState) -> Result<Value, ApiError> + Send + 'static,
+    mut warnings: Warnings,
+    work: impl FnOnce(&AppState, &mut Warnings) -> Result<Value, ApiError> + Send + 'static,
 ) -> Result<Response, ApiError> {
-    let done = tokio::task::spawn_blocking(move || work(&server));
-    let response = done
-        .await
-        .map_err(|_| ApiError::internal("the text could not be processed"))??;
-    Ok(Json(response).into_response())
+    let done = tokio::task::spawn_blocking(move || {
+        let body = work(&server, &mut warnings)?;
+        Ok::<_, ApiError>(warnings.attach(Json(body).into_response()))
+    });
+    done.await
+        .map_err(|_| ApiError::internal("the text could not be processed"))?
 }

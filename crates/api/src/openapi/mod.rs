@@ -203,14 +203,8 @@ mod tests {
                 ["required"]
                 .clone()
         };
-        assert_eq!(
-            required("/v1/messages/count_tokens"),
-            json!(["model", "messages"])
-        );
-        assert_eq!(
-            required("/v1/messages"),
-            json!(["model", "messages", "max_tokens"])
-        );
+        assert_eq!(required("/v1/messages/count_tokens"), json!(["messages"]));
+        assert_eq!(required("/v1/messages"), json!(["messages", "max_tokens"]));
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::client_tools;
 use crate::error::ApiError;
-use crate::openai::messages::{parse_arguments, text_of};
+use crate::fields::Warnings;
+use crate::openai::messages::{parse_arguments, text_of, tool_text};
 
 /// An error at a path of the request.
 fn invalid(path: &str, problem: &str) -> ApiError {
@@ -11,7 +13,8 @@ fn invalid(path: &str, problem: &str) -> ApiError {
 }
 
 /// Builds chat messages from items.
-pub struct Conversation {
+pub struct Conversation<'a> {
+    warnings: &'a mut Warnings,
     messages: Vec<Value>,
     /// Consecutive items of the assistant, which become one message.
     turn: Turn,
@@ -25,10 +28,11 @@ struct Turn {
     calls: Vec<Value>,
 }
 
-impl Conversation {
+impl<'a> Conversation<'a> {
     /// A conversation with only instructions.
-    pub fn new(instructions: Option<&str>) -> Self {
+    pub fn new(instructions: Option<&str>, warnings: &'a mut Warnings) -> Self {
         let mut conversation = Self {
+            warnings,
             messages: Vec::new(),
             turn: Turn::default(),
         };
@@ -50,21 +54,33 @@ impl Conversation {
             Value::String(text) => Ok(text.as_str()),
             _ => Err(invalid(&format!("{path}.{name}"), "must be a string")),
         };
+        if let Some((name, arguments)) = client_tools::call(item) {
+            let function = json!({"name": name, "arguments": arguments});
+            let call = json!({"id": text("call_id")?, "type": "function", "function": function});
+            self.turn.calls.push(call);
+            return Ok(());
+        }
         match &item["type"] {
             Value::Null => self.push_message_item(path, item),
             Value::String(kind) => match kind.as_str() {
                 "message" => self.push_message_item(path, item),
                 "function_call" => {
                     let (name, id) = (text("name")?, text("call_id")?);
+                    let name = match item["namespace"].as_str() {
+                        Some(namespace) => client_tools::qualified(namespace, name),
+                        None => name.to_owned(),
+                    };
                     let function =
                         json!({"name": name, "arguments": parse_arguments(text("arguments")?)});
                     let call = json!({"id": id, "type": "function", "function": function});
                     self.turn.calls.push(call);
                     Ok(())
                 }
-                "function_call_output" => {
-                    let id = text("call_id")?;
-                    let output = joined_text(&format!("{path}.output"), &item["output"])?;
+                kind if kind == "function_call_output" || client_tools::is_output(kind) => {
+                    // Outputs of local shells had the call's id as their own.
+                    let id = text("call_id").or_else(|error| text("id").map_err(|_| error))?;
+                    let output =
+                        tool_output(&format!("{path}.output"), &item["output"], self.warnings)?;
                     self.push_message(
                         json!({"role": "tool", "tool_call_id": id, "content": output}),
                     );
@@ -88,6 +104,12 @@ impl Conversation {
                         "{path} has the type item_reference, which is not supported: send the item, or use previous_response_id"
                     );
                     Err(ApiError::unsupported(path, message))
+                }
+                // Built-in tools ran elsewhere; the text after them repeats what matters.
+                kind if BUILT_IN.contains(&kind) => {
+                    self.warnings
+                        .ignored(path, &format!("{kind} is an item of a built-in tool"));
+                    Ok(())
                 }
                 kind => {
                     let message = format!(
@@ -152,6 +174,34 @@ impl Conversation {
     }
 }
 
+/// Items of calls that OpenAI's servers run, and of compacted conversations, which only they can read.
+const BUILT_IN: [&str; 10] = [
+    "web_search_call",
+    "file_search_call",
+    "code_interpreter_call",
+    "image_generation_call",
+    "computer_call",
+    "mcp_call",
+    "mcp_list_tools",
+    "tool_search_call",
+    "tool_search_output",
+    "compaction",
+];
+
+/// The text of a tool's output. Images are replaced by a placeholder: the client cannot take back what a tool returned, and an
+/// error would end its conversation.
+fn tool_output(path: &str, output: &Value, warnings: &mut Warnings) -> Result<String, ApiError> {
+    let parts = match output {
+        Value::Null => return Ok(String::new()),
+        Value::Array(parts) => match client_tools::shell_output(output) {
+            Some(text) => return Ok(text),
+            None => parts,
+        },
+        output => return joined_text(path, output),
+    };
+    tool_text(path, parts, warnings)
+}
+
 /// Joins the texts of a string or a list of parts.
 fn joined_text(path: &str, value: &Value) -> Result<String, ApiError> {
     match value {
@@ -190,7 +240,8 @@ mod tests {
     use super::*;
 
     fn messages(instructions: Option<&str>, items: &[Value]) -> Result<Vec<Value>, ApiError> {
-        let mut conversation = Conversation::new(instructions);
+        let mut warnings = Warnings::default();
+        let mut conversation = Conversation::new(instructions, &mut warnings);
         for (index, item) in items.iter().enumerate() {
             conversation.push(&format!("input[{index}]"), item)?;
         }
@@ -260,8 +311,8 @@ mod tests {
                 .starts_with("input[0] has the type item_reference")
         );
         assert!(
-            problem(json!({"type": "web_search_call", "id": "ws_1"}))
-                .starts_with("input[0] has the type web_search_call")
+            problem(json!({"type": "invented_call", "id": "x_1"}))
+                .starts_with("input[0] has the type invented_call")
         );
         assert_eq!(
             problem(json!({"type": "reasoning", "summary": [{"text": "x"}]})),
@@ -269,5 +320,36 @@ mod tests {
         );
         let encrypted = json!({"type": "reasoning", "summary": [], "encrypted_content": "x"});
         assert_eq!(messages(None, &[encrypted]).unwrap(), [] as [Value; 0]);
+    }
+
+    #[test]
+    fn calls_of_custom_tools_and_shells_are_function_calls_of_the_history() {
+        let items = [
+            json!({"type": "custom_tool_call", "call_id": "c1", "name": "edit", "input": "x"}),
+            json!({"type": "custom_tool_call_output", "call_id": "c1", "output": "done"}),
+            json!({"type": "function_call", "call_id": "c2", "namespace": "mcp__a", "name": "b", "arguments": "{}"}),
+            json!({"type": "function_call_output", "call_id": "c2", "output": null}),
+            json!({"type": "web_search_call", "id": "ws_1", "status": "completed"}),
+            json!({"type": "shell_call", "call_id": "c3", "action": {"commands": ["ls"]}}),
+            json!({"type": "shell_call_output", "call_id": "c3", "output": [{"stdout": "a", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]}),
+        ];
+        let call = |id: &str, name: &str, arguments: Value| {
+            let function = json!({"name": name, "arguments": arguments});
+            let call = json!({"id": id, "type": "function", "function": function});
+            json!({"role": "assistant", "content": "", "tool_calls": [call]})
+        };
+        let output =
+            |id: &str, text: &str| json!({"role": "tool", "tool_call_id": id, "content": text});
+        assert_eq!(
+            messages(None, &items).unwrap(),
+            [
+                call("c1", "edit", json!({"input": "x"})),
+                output("c1", "done"),
+                call("c2", "mcp__a__b", json!({})),
+                output("c2", ""),
+                call("c3", "shell", json!({"commands": ["ls"]})),
+                output("c3", "a\nexit code 0"),
+            ]
+        );
     }
 }

@@ -15,6 +15,7 @@ use super::store::StoredResponse;
 use super::stream;
 use crate::error::ApiError;
 use crate::extract::Body;
+use crate::fields::Warnings;
 use crate::generate::{Completion, start};
 use crate::layers::RequestStart;
 use crate::openai::logprobs;
@@ -24,9 +25,12 @@ use crate::state::AppState;
 pub async fn create(
     State(server): State<AppState>,
     Extension(received_at): Extension<RequestStart>,
-    Body { request, warnings }: Body<ResponseBody>,
+    Body {
+        request,
+        mut warnings,
+    }: Body<ResponseBody>,
 ) -> Result<Response, ApiError> {
-    let response = respond(&server, request, received_at.0).await?;
+    let response = respond(&server, request, received_at.0, &mut warnings).await?;
     Ok(warnings.attach(response))
 }
 
@@ -34,9 +38,10 @@ async fn respond(
     server: &AppState,
     mut body: ResponseBody,
     received_at: Instant,
+    warnings: &mut Warnings,
 ) -> Result<Response, ApiError> {
-    let model = server.model_named(&body.stream.model)?;
-    let streams = body.stream.streams()?;
+    let model = server.model_named(body.stream.model.as_deref())?;
+    let streams = body.stream.streams();
     let previous = match body.fields.previous_response_id.as_deref() {
         None => None,
         Some(id) => match server.responses().get(id).await? {
@@ -44,8 +49,15 @@ async fn respond(
             None => return Err(ApiError::unknown_previous_response(id)),
         },
     };
-    let envelope = ResponseEnvelope::new(model, &body);
-    let ParsedRequest { chat, input } = body.fields.parse(model, body.sampling, previous)?;
+    let name = server.response_model(body.stream.model.clone());
+    let envelope = ResponseEnvelope::new(model, name, &body);
+    let ParsedRequest {
+        chat,
+        tool_kinds,
+        input,
+    } = body
+        .fields
+        .parse(model, body.sampling, previous, warnings)?;
     let started = start(chat, server, received_at).await;
     let mut started = started.map_err(rename_fields)?;
     let completion = started.completions.pop();
@@ -54,7 +66,7 @@ async fn respond(
         envelope,
         input: body.fields.store.unwrap_or(true).then_some(input),
         completion: completion.ok_or_else(|| ApiError::internal("there is no completion"))?,
-        output: Output::default(),
+        output: Output::new(tool_kinds),
     };
     if streams {
         return Ok(stream::response(builder));

@@ -31,13 +31,15 @@ pub fn read(input: Option<Value>) -> Result<Vec<(String, Value)>, ApiError> {
 
 /// Adds the fields that a valid item may omit.
 pub fn with_defaults(mut item: Value) -> Value {
-    let (kind, prefix) = match item["type"].as_str() {
-        Some("function_call") => ("function_call", "fc_"),
-        Some("function_call_output") => ("function_call_output", "fco_"),
-        Some("reasoning") => ("reasoning", "rs_"),
-        _ => ("message", "msg_"),
+    let kind = item["type"].as_str().unwrap_or("message").to_owned();
+    let prefix = match kind.as_str() {
+        "message" => "msg_",
+        "reasoning" => "rs_",
+        "custom_tool_call" => "ctc_",
+        kind if kind.ends_with("_output") => "fco_",
+        _ => "fc_",
     };
-    item["type"] = kind.into();
+    item["type"] = kind.as_str().into();
     if !item["id"].is_string() {
         item["id"] = new_id(prefix).into();
     }

@@ -3,6 +3,7 @@
 //! Input items are converted to chat messages, and the completion to output items. Stored responses can be retrieved, and
 //! continued with `previous_response_id`.
 
+mod client_tools;
 mod conversation;
 pub mod create;
 mod items;

@@ -17,7 +17,7 @@ pub struct ResponseEnvelope {
 
 impl ResponseEnvelope {
     /// The envelope of a new response to a request.
-    pub fn new(model: &ServedModel, body: &ResponseBody) -> Self {
+    pub fn new(model: &ServedModel, name: String, body: &ResponseBody) -> Self {
         let ResponseBody {
             stream,
             fields,
@@ -44,7 +44,7 @@ impl ResponseEnvelope {
             "max_output_tokens": fields.max_output_tokens,
             "max_tool_calls": null,
             "metadata": fields.metadata.clone().unwrap_or_default(),
-            "model": stream.model,
+            "model": name,
             "output": [],
             "parallel_tool_calls": fields.parallel_tool_calls.unwrap_or(true),
             "previous_response_id": fields.previous_response_id,

@@ -5,6 +5,7 @@ use mlxm_engine::FinishReason;
 use mlxm_engine::sampling::TokenLogprob;
 use serde_json::{Value, json};
 
+use super::client_tools::{ToolKind, ToolKinds, custom_input};
 use crate::generate::{ChatChunk, Finish};
 use crate::openai::shared::new_id;
 
@@ -21,6 +22,7 @@ pub struct Output {
     pending_logprobs: Vec<Value>,
     reasoning_tokens: usize,
     events: Vec<Event>,
+    tool_kinds: ToolKinds,
 }
 
 /// How a completion finished.
@@ -45,11 +47,27 @@ struct Open {
     /// Text or arguments.
     text: String,
     logprobs: Vec<Value>,
-    /// `call_id` and name of a call.
-    call: (String, String),
+    /// Of a call.
+    call: Option<Call>,
+}
+
+#[derive(Debug)]
+struct Call {
+    id: String,
+    /// Name of the function.
+    name: String,
+    kind: ToolKind,
 }
 
 impl Output {
+    /// An empty output with calls of these tools.
+    pub fn new(tool_kinds: ToolKinds) -> Self {
+        Self {
+            tool_kinds,
+            ..Self::default()
+        }
+    }
+
     /// Adds a chunk. `format_logprob` converts its log-probability. Returns the summary after the last chunk.
     pub fn push(
         &mut self,
@@ -126,17 +144,26 @@ impl Output {
             return;
         }
         self.close("completed");
-        let (prefix, call_id) = match kind {
-            Kind::Reasoning => ("rs_", String::new()),
-            Kind::Message => ("msg_", String::new()),
-            Kind::Call(_) => ("fc_", new_id("call_")),
+        let (prefix, call) = match kind {
+            Kind::Reasoning => ("rs_", None),
+            Kind::Message => ("msg_", None),
+            Kind::Call(_) => {
+                let kind = self.tool_kinds.get(&name);
+                let prefix = if kind == ToolKind::Custom {
+                    "ctc_"
+                } else {
+                    "fc_"
+                };
+                let id = new_id("call_");
+                (prefix, Some(Call { id, name, kind }))
+            }
         };
         let open = Open {
             kind,
             id: new_id(prefix),
             text: String::new(),
             logprobs: Vec::new(),
-            call: (call_id, name),
+            call,
         };
         let mut item = open.item("in_progress");
         if open.part().is_some() {
@@ -159,7 +186,10 @@ impl Output {
         };
         let logprobs = self.take_pending(Some(open.kind));
         open.text.push_str(text);
-        self.emit_for_item(&open, event, "delta", text.into());
+        // The input of other tools is within the arguments, which can be read when they are complete.
+        if open.call.as_ref().is_none_or(Call::is_function) {
+            self.emit_for_item(&open, event, "delta", text.into());
+        }
         if open.kind == Kind::Message {
             if let Some((_, data)) = self.events.last_mut() {
                 data["logprobs"] = logprobs.as_slice().into();
@@ -184,17 +214,7 @@ impl Output {
                     data["logprobs"] = open.logprobs.as_slice().into();
                 }
             }
-            Kind::Call(_) => {
-                self.emit_for_item(
-                    &open,
-                    "response.function_call_arguments.done",
-                    "arguments",
-                    text,
-                );
-                if let Some((_, data)) = self.events.last_mut() {
-                    data["name"] = open.call.1.as_str().into();
-                }
-            }
+            Kind::Call(_) => self.close_call(&open),
         }
         if let Some(part) = open.part() {
             self.emit_for_item(&open, "response.content_part.done", "part", part);
@@ -205,6 +225,32 @@ impl Output {
             json!({"output_index": self.items.len(), "item": item}),
         );
         self.items.push(item);
+    }
+
+    fn close_call(&mut self, open: &Open) {
+        match open.call.as_ref().map(|call| &call.kind) {
+            Some(ToolKind::Function { name, .. }) => {
+                self.emit_for_item(
+                    open,
+                    "response.function_call_arguments.done",
+                    "arguments",
+                    open.text.as_str().into(),
+                );
+                if let Some((_, data)) = self.events.last_mut() {
+                    data["name"] = name.as_str().into();
+                }
+            }
+            Some(ToolKind::Custom) => {
+                let input = custom_input(&open.text);
+                for (name, field) in [
+                    ("response.custom_tool_call_input.delta", "delta"),
+                    ("response.custom_tool_call_input.done", "input"),
+                ] {
+                    self.emit_for_item(open, name, field, input.as_str().into());
+                }
+            }
+            _ => {}
+        }
     }
 
     fn emit(&mut self, name: &'static str, data: Value) {
@@ -239,13 +285,9 @@ impl Open {
                 "role": "assistant",
                 "content": [self.part()],
             }),
-            Kind::Call(_) => json!({
-                "id": self.id,
-                "type": "function_call",
-                "status": status,
-                "call_id": self.call.0,
-                "name": self.call.1,
-                "arguments": self.text,
+            Kind::Call(_) => self.call.as_ref().map_or(Value::Null, |call| {
+                call.kind
+                    .item(&self.id, &call.id, &call.name, &self.text, status)
             }),
         }
     }
@@ -262,6 +304,12 @@ impl Open {
             })),
             Kind::Call(_) => None,
         }
+    }
+}
+
+impl Call {
+    fn is_function(&self) -> bool {
+        matches!(self.kind, ToolKind::Function { .. })
     }
 }
 
@@ -291,6 +339,7 @@ impl OutputSummary {
 mod tests {
     use mlxm_engine::{LengthCause, RequestMetrics, StopCause};
 
+    use super::super::client_tools::functions;
     use super::*;
 
     fn chunk(parts: &[Part]) -> ChatChunk {
@@ -434,6 +483,48 @@ mod tests {
             items[1]["content"][0]["logprobs"].as_array().unwrap().len(),
             3
         );
+    }
+
+    #[test]
+    fn custom_tool_calls_have_items_and_events_of_their_own() {
+        let tool = json!({"type": "custom", "name": "edit"});
+        let mut kinds = ToolKinds::default();
+        for (function, kind) in functions(&tool).unwrap() {
+            kinds.insert(&function, kind);
+        }
+        let call = Part::ToolCall {
+            index: 0,
+            name: "edit".to_owned(),
+        };
+        let arguments = |delta: &str| Part::Arguments {
+            index: 0,
+            delta: delta.to_owned(),
+        };
+        let mut output = Output::new(kinds);
+        for chunk in [
+            chunk(&[call, arguments("{\"input\": \"a")]),
+            chunk(&[arguments("b\"}")]),
+            end(FinishReason::ToolCalls),
+        ] {
+            output.push(chunk, |_| None);
+        }
+        let item = &output.items()[0];
+        assert_eq!(
+            (&item["type"], &item["input"]),
+            (&json!("custom_tool_call"), &json!("ab"))
+        );
+        let events = output.take_events();
+        let names: Vec<&str> = events.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            names,
+            [
+                "response.output_item.added",
+                "response.custom_tool_call_input.delta",
+                "response.custom_tool_call_input.done",
+                "response.output_item.done",
+            ]
+        );
+        assert_eq!(events[1].1["delta"], "ab");
     }
 
     #[test]

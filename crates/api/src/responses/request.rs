@@ -4,13 +4,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::client_tools::ToolKinds;
 use super::conversation::Conversation;
+use super::items;
 use super::store::StoredResponse;
-use super::{items, tools};
+use super::tools::{self, Tools};
 use crate::error::ApiError;
 use crate::extract::{Fields, RequestBody};
-use crate::fields::FieldPolicy;
+use crate::fields::{FieldPolicy, Warnings};
 use crate::generate::{ChatRequest, GenerationParams, ResponseFormat};
+use crate::numbers;
 use crate::openai::options;
 use crate::openai::shared::{SamplingFields, StreamFields};
 use crate::openapi::requests::{self, schema_of};
@@ -25,6 +28,12 @@ const FIELD_POLICY: FieldPolicy = FieldPolicy {
         "prompt_cache_key",
         "prompt_cache_retention",
     ],
+    hints: &[
+        ("max_tool_calls", "built-in tools are not available"),
+        ("context_management", "the model reads all items"),
+        ("moderation", "moderation is not available"),
+        ("access_programs", "access programs are not available"),
+    ],
     unsupported: &[
         ("background", "wait for the response, or stream it"),
         ("conversation", "use `previous_response_id`"),
@@ -32,14 +41,7 @@ const FIELD_POLICY: FieldPolicy = FieldPolicy {
             "prompt",
             "prompt templates are not available; send the messages",
         ),
-        ("max_tool_calls", "built-in tools are not available"),
-        (
-            "context_management",
-            "send only the items that the model should read",
-        ),
-        ("moderation", "moderation is not available"),
         ("image", "only text is supported"),
-        ("access_programs", "access programs are not available"),
     ],
 };
 
@@ -76,14 +78,14 @@ pub struct ResponseFields {
     pub text: Option<TextFields>,
     pub reasoning: Option<ReasoningFields>,
     #[schemars(range(min = 1))]
+    #[serde(default, deserialize_with = "numbers::limit")]
     pub max_output_tokens: Option<usize>,
     #[schemars(range(max = 20))]
+    #[serde(default, deserialize_with = "numbers::whole")]
     pub top_logprobs: Option<usize>,
-    #[schemars(extend("items" = {"enum": INCLUDE_VALUES}))]
     include: Option<Vec<String>>,
     #[schemars(extend("additionalProperties" = {"type": "string", "maxLength": 512}, "maxProperties" = 16, "propertyNames" = {"maxLength": 64}))]
     pub metadata: Option<Map<String, Value>>,
-    #[schemars(extend("enum" = ["disabled", null]))]
     truncation: Option<String>,
     prompt_cache_options: Option<PromptCacheFields>,
     chat_template_kwargs: Option<Map<String, Value>>,
@@ -94,7 +96,6 @@ pub struct ResponseFields {
 pub struct TextFields {
     #[schemars(schema_with = "described::format")]
     pub format: Option<Map<String, Value>>,
-    #[schemars(extend("enum" = ["medium", null]))]
     verbosity: Option<String>,
 }
 
@@ -159,6 +160,8 @@ impl RequestBody for ResponseBody {
 /// The conversation of a request.
 pub struct ParsedRequest {
     pub chat: ChatRequest,
+    /// How calls of the tools are shown.
+    pub tool_kinds: ToolKinds,
     /// All input items, those of previous responses included.
     pub input: Vec<Value>,
 }
@@ -173,23 +176,27 @@ impl ResponseFields {
         model: &ServedModel,
         sampling: SamplingFields,
         previous: Option<StoredResponse>,
+        warnings: &mut Warnings,
     ) -> Result<ParsedRequest, ApiError> {
-        self.check()?;
+        self.check(warnings)?;
         let params = self.params(sampling)?;
         let text = self.text.as_ref();
         options::check_verbosity(
             "text.verbosity",
             text.and_then(|text| text.verbosity.as_deref()),
-        )?;
+            warnings,
+        );
         let response_format =
             ResponseFormat::from_json(text.and_then(|text| text.format.as_ref()), "text.format")?;
-        let tools = tools::parse(self.tools.as_deref().unwrap_or_default())?;
-        let (tool_choice, tools) = tools::parse_choice(self.tool_choice.as_ref(), tools)?;
+        let tool_choice = self.tool_choice.as_ref();
+        let tools = self.tools.as_deref().unwrap_or_default();
+        let Tools { functions, kinds } = tools::parse(tools, tool_choice, warnings)?;
+        let (tool_choice, tools) = tools::parse_choice(tool_choice, functions)?;
         let mut template_kwargs = self.chat_template_kwargs.take().unwrap_or_default();
         if let Some(reasoning) = &self.reasoning {
-            reasoning.apply(model, &mut template_kwargs)?;
+            reasoning.apply(model, &mut template_kwargs, warnings);
         }
-        let (messages, input) = self.conversation(previous)?;
+        let (messages, input) = self.conversation(previous, warnings)?;
         let chat = ChatRequest {
             messages,
             tools,
@@ -201,7 +208,11 @@ impl ResponseFields {
             thinking_budget: None,
             params,
         };
-        Ok(ParsedRequest { chat, input })
+        Ok(ParsedRequest {
+            chat,
+            tool_kinds: kinds,
+            input,
+        })
     }
 
     /// Whether log-probabilities are requested.
@@ -210,14 +221,9 @@ impl ResponseFields {
         include.iter().any(|name| name == LOGPROBS)
     }
 
-    fn check(&self) -> Result<(), ApiError> {
-        if self
-            .truncation
-            .as_deref()
-            .is_some_and(|how| how != "disabled")
-        {
-            let message = "truncation must be disabled: the input is never truncated";
-            return Err(ApiError::unsupported("truncation", message));
+    fn check(&self, warnings: &mut Warnings) -> Result<(), ApiError> {
+        if !matches!(self.truncation.as_deref(), None | Some("disabled")) {
+            warnings.ignored("truncation", "the input is never truncated");
         }
         let prewarm = self
             .prompt_cache_options
@@ -231,12 +237,11 @@ impl ResponseFields {
             ));
         }
         let include = self.include.as_deref().unwrap_or_default();
-        if let Some(name) = include
+        for name in include
             .iter()
-            .find(|name| !INCLUDE_VALUES.contains(&name.as_str()))
+            .filter(|name| !INCLUDE_VALUES.contains(&name.as_str()))
         {
-            let message = format!("include has the unknown value `{name}`");
-            return Err(ApiError::field("include", message));
+            warnings.ignored("include", &format!("there is no {name}"));
         }
         check_metadata(self.metadata.as_ref())
     }
@@ -267,8 +272,9 @@ impl ResponseFields {
     fn conversation(
         &mut self,
         previous: Option<StoredResponse>,
+        warnings: &mut Warnings,
     ) -> Result<(Vec<Value>, Vec<Value>), ApiError> {
-        let mut conversation = Conversation::new(self.instructions.as_deref());
+        let mut conversation = Conversation::new(self.instructions.as_deref(), warnings);
         let mut items = Vec::new();
         if let Some(StoredResponse { response, input }) = previous {
             items = input;
@@ -299,24 +305,17 @@ impl ResponseFields {
 }
 
 impl ReasoningFields {
-    fn apply(&self, model: &ServedModel, kwargs: &mut Map<String, Value>) -> Result<(), ApiError> {
+    /// Passes the effort to the chat template, and warns of options that have no effect.
+    fn apply(&self, model: &ServedModel, kwargs: &mut Map<String, Value>, warnings: &mut Warnings) {
         if let Some(effort) = &self.effort {
-            options::set_reasoning_effort("reasoning.effort", model, kwargs, effort.clone())?;
+            let effort = effort.clone();
+            options::set_reasoning_effort("reasoning.effort", model, kwargs, effort, warnings);
         }
         // "auto" leaves the choice to the server.
-        let accepted = [
-            (
-                "summary",
-                &self.summary,
-                "auto",
-                "reasoning is returned as it is, without a summary",
-            ),
-            (
-                "generate_summary",
-                &self.generate_summary,
-                "auto",
-                "reasoning is returned as it is, without a summary",
-            ),
+        const SUMMARY: &str = "reasoning is returned as it is, without a summary";
+        let options = [
+            ("summary", &self.summary, "auto", SUMMARY),
+            ("generate_summary", &self.generate_summary, "auto", SUMMARY),
             (
                 "context",
                 &self.context,
@@ -325,14 +324,11 @@ impl ReasoningFields {
             ),
             ("mode", &self.mode, "standard", "there are no other modes"),
         ];
-        for (name, value, supported, reason) in accepted {
-            if value.as_ref().is_some_and(|value| value != supported) {
-                let path = format!("reasoning.{name}");
-                let message = format!("{path} must be {supported}: {reason}");
-                return Err(ApiError::unsupported(path, message));
+        for (name, value, default, reason) in options {
+            if value.as_ref().is_some_and(|value| value != default) {
+                warnings.ignored(&format!("reasoning.{name}"), reason);
             }
         }
-        Ok(())
     }
 }
 
@@ -363,12 +359,10 @@ mod tests {
 
     #[test]
     fn unsupported_values_and_invalid_metadata_are_rejected() {
-        let problem = |body: Value| fields(body).check().unwrap_err().to_string();
-        assert!(problem(json!({"truncation": "auto"})).starts_with("truncation must be disabled"));
-        assert_eq!(
-            problem(json!({"include": ["x"]})),
-            "include has the unknown value `x`"
-        );
+        let problem = |body: Value| {
+            let result = fields(body).check(&mut Warnings::default());
+            result.unwrap_err().to_string()
+        };
         for metadata in [
             json!({"a": 1}),
             json!({"a": "x".repeat(513)}),
@@ -383,7 +377,20 @@ mod tests {
             );
         }
         let valid = json!({"truncation": "disabled", "include": ["reasoning.encrypted_content"], "metadata": {"a": "ä".repeat(512)}});
-        assert_eq!(fields(valid).check(), Ok(()));
+        let mut warnings = Warnings::default();
+        assert_eq!(fields(valid).check(&mut warnings), Ok(()));
+        assert_eq!(warnings, Warnings::default());
+    }
+
+    #[test]
+    fn options_without_effect_are_warnings() {
+        let mut warnings = Warnings::default();
+        let hints = json!({"truncation": "auto", "include": ["x"]});
+        fields(hints).check(&mut warnings).unwrap();
+        assert_eq!(
+            warnings.to_string(),
+            "truncation was ignored: the input is never truncated; include was ignored: there is no x"
+        );
     }
 
     #[test]

@@ -1,44 +1,61 @@
 //! Converts tools and `tool_choice` to the formats of chat completions.
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
+use super::client_tools::{self, ToolKinds};
 use crate::error::ApiError;
+use crate::fields::Warnings;
 use crate::generate::ToolChoice;
 use crate::openai::tools;
 
-/// Converts tools, whose functions are nested in chat completions.
+/// The functions of the tools in the format of chat completions, and how their calls are shown.
+#[derive(Debug, Default)]
+pub struct Tools {
+    pub functions: Vec<Value>,
+    pub kinds: ToolKinds,
+}
+
+/// Converts tools. Built-in tools are left out with a warning, as long as another tool is left and `tool_choice` does not name
+/// them.
 ///
 /// # Errors
-/// If a tool is invalid or a built-in tool.
-pub fn parse(tools: &[Value]) -> Result<Vec<Value>, ApiError> {
-    let nested = tools
-        .iter()
-        .enumerate()
-        .map(|(index, tool)| match &tool["type"] {
-            Value::String(kind) if kind == "function" => {
-                let fields = ["name", "description", "parameters", "strict"];
-                let present = fields.iter().filter(|field| !tool[**field].is_null());
-                let function: Map<String, Value> = present
-                    .map(|field| ((*field).to_owned(), tool[*field].clone()))
-                    .collect();
-                Ok(json!({"type": "function", "function": function}))
+/// If a tool is invalid, or a built-in tool that the request depends on.
+pub fn parse(
+    tools: &[Value],
+    choice: Option<&Value>,
+    warnings: &mut Warnings,
+) -> Result<Tools, ApiError> {
+    let mut parsed = Tools::default();
+    let mut built_in = Vec::new();
+    for (index, tool) in tools.iter().enumerate() {
+        match (&tool["type"], client_tools::functions(tool)) {
+            (_, Some(functions)) => {
+                for (function, kind) in functions {
+                    parsed.kinds.insert(&function, kind);
+                    parsed.functions.push(function);
+                }
             }
-            Value::String(kind) => {
-                let path = format!("tools[{index}]");
-                let message = format!("{path} has the type {kind}; only function is supported");
-                Err(ApiError::unsupported(path, message))
-            }
+            (Value::String(kind), None) => built_in.push((format!("tools[{index}]"), kind)),
             _ => {
                 let path = format!("tools[{index}].type");
-                Err(ApiError::field(
-                    path.clone(),
-                    format!("{path} must be function"),
-                ))
+                let message = format!("{path} must be function");
+                return Err(ApiError::field(path, message));
             }
-        });
-    let nested = nested.collect::<Result<Vec<_>, _>>()?;
-    tools::validate_at(&nested, "")?;
-    Ok(nested)
+        }
+    }
+    let chosen = choice.map(|choice| &choice["type"]);
+    for (path, kind) in built_in {
+        if parsed.functions.is_empty() || chosen.is_some_and(|chosen| chosen == kind) {
+            let message = format!(
+                "{path} has the type {kind}; only tools that the client runs are supported"
+            );
+            return Err(ApiError::unsupported(path, message));
+        }
+        let reason = format!("{kind} is not available; only tools that the client runs are");
+        warnings.ignored(&path, &reason);
+    }
+    tools::validate_at(&parsed.functions, "")?;
+    Ok(parsed)
 }
 
 /// Parses `tool_choice`. Returns the choice and the allowed tools.
@@ -58,15 +75,20 @@ pub fn parse_choice(
             Ok((mode, tools))
         }
         Some(Value::Object(choice)) => {
-            if let Some(Value::String(kind)) = choice.get("type")
-                && kind != "function"
-            {
-                let message = format!(
-                    "tool_choice has the type {kind}; only function and allowed_tools are supported"
-                );
-                return Err(ApiError::unsupported("tool_choice", message));
-            }
-            let choice = ToolChoice::from_json(Some(&Value::Object(choice.clone())))?;
+            let kind = choice.get("type").and_then(Value::as_str);
+            let choice = match (kind, choice.get("name").and_then(Value::as_str)) {
+                (Some("custom"), Some(name)) => ToolChoice::Named(name.to_owned()),
+                (Some(kind @ ("local_shell" | "shell" | "apply_patch")), _) => {
+                    ToolChoice::Named(kind.to_owned())
+                }
+                (Some(kind), _) if kind != "function" => {
+                    let message = format!(
+                        "tool_choice has the type {kind}; only function, custom and allowed_tools are supported"
+                    );
+                    return Err(ApiError::unsupported("tool_choice", message));
+                }
+                _ => ToolChoice::from_json(Some(&Value::Object(choice.clone())))?,
+            };
             Ok((choice, tools))
         }
         choice => match (ToolChoice::from_json(choice)?, tools.is_empty()) {
@@ -85,7 +107,12 @@ fn allowed_names(allowed: &Value, tools: &[Value]) -> Result<Vec<Value>, ApiErro
         return Err(ApiError::field("tool_choice.tools", message));
     };
     let names = entries.iter().map(|entry| {
-        let name = &entry["name"];
+        // Tools without a name of their own are known by their type.
+        let name = if entry["name"].is_null() {
+            &entry["type"]
+        } else {
+            &entry["name"]
+        };
         let known = tools.iter().any(|tool| tool["function"]["name"] == *name);
         if known {
             return Ok(name.clone());
@@ -98,6 +125,8 @@ fn allowed_names(allowed: &Value, tools: &[Value]) -> Result<Vec<Value>, ApiErro
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn flat(name: &str) -> Value {
@@ -108,10 +137,15 @@ mod tests {
     fn tools_are_converted_to_the_chat_completion_format() {
         let function = json!({"name": "now", "parameters": {"type": "object"}, "strict": true});
         assert_eq!(
-            parse(&[flat("now")]).unwrap(),
+            parse(&[flat("now")], None, &mut Warnings::default())
+                .unwrap()
+                .functions,
             [json!({"type": "function", "function": function})]
         );
-        let problem = |tool: Value| parse(&[tool]).unwrap_err().to_string();
+        let problem = |tool: Value| {
+            let result = parse(&[tool], None, &mut Warnings::default());
+            result.unwrap_err().to_string()
+        };
         assert!(problem(json!({"type": "web_search"})).contains("has the type web_search"));
         assert_eq!(problem(json!({})), "tools[0].type must be function");
         for unnamed in [
@@ -124,7 +158,15 @@ mod tests {
 
     #[test]
     fn allowed_tools_filters_the_tools() {
-        let tools = parse(&[flat("a"), flat("b")]).unwrap();
+        let mut warnings = Warnings::default();
+        let search = json!({"type": "web_search"});
+        let tools = parse(&[flat("a"), search, flat("b")], None, &mut warnings)
+            .unwrap()
+            .functions;
+        assert_eq!(
+            warnings.to_string(),
+            "tools[1] was ignored: web_search is not available; only tools that the client runs are"
+        );
         let parse_choice = |choice: Value| parse_choice(Some(&choice), tools.clone());
         assert_eq!(
             parse_choice(json!({"type": "function", "name": "b"}))

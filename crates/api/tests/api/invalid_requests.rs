@@ -14,15 +14,13 @@ async fn invalid_fields_are_rejected_by_name() {
     let cases = [
         (json!({"temperature": "hot"}), "temperature"),
         (json!({"temperature": -1}), "temperature"),
-        (json!({"top_p": 0}), "top_p"),
+        (json!({"top_p": -1}), "top_p"),
+        (json!({"top_k": -2}), "top_k"),
+        (json!({"max_tokens": -2}), "max_tokens"),
+        (json!({"max_tokens": 1.5}), "max_tokens"),
         (json!({"n": 0}), "n"),
         (json!({"n": 1000}), "n"),
         (json!({"max_tokens": 0}), "max_tokens"),
-        (
-            json!({"max_tokens": 1, "max_completion_tokens": 2}),
-            "max_tokens",
-        ),
-        (json!({"stop": [""]}), "stop"),
         (json!({"stop": 1}), "stop"),
         (json!({"logit_bias": {"x": 1}}), "logit_bias"),
         (json!({"logit_bias": {"999999": 1}}), "logit_bias"),
@@ -40,13 +38,8 @@ async fn invalid_fields_are_rejected_by_name() {
             json!({"tools": [{"type": "function", "function": {"name": "not a name"}}]}),
             "tools[0].function.name",
         ),
-        (
-            json!({"stream_options": {"include_usage": true}}),
-            "stream_options",
-        ),
         (json!({"audio": {"voice": "x"}}), "audio"),
         (json!({"modalities": ["audio"]}), "modalities"),
-        (json!({"reasoning_effort": "high"}), "reasoning_effort"),
         (json!({"messages": []}), "messages"),
         (
             json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
@@ -62,10 +55,10 @@ async fn invalid_fields_are_rejected_by_name() {
         );
         assert_eq!(body["error"]["type"], "invalid_request_error");
     }
-    let (status, body) = server.post(CHAT, &json!({"messages": []})).await;
+    let (status, body) = server.post(CHAT, &json!({"model": "tiny"})).await;
     assert_eq!(
         (status, body["error"]["message"].as_str()),
-        (400, Some("missing field `model`"))
+        (400, Some("missing field `messages`"))
     );
     let (status, message) = server
         .error(CHAT, &json!({"model": "gpt", "messages": []}))

@@ -144,11 +144,6 @@ async fn errors_have_the_anthropic_format() {
             .await
             .starts_with("temperature:")
     );
-    assert!(
-        error_message(body(json!({"mcp_servers": [{}]})))
-            .await
-            .contains("mcp_servers")
-    );
     let schema = json!({"type": "array", "uniqueItems": true});
     let format = json!({"type": "json_schema", "schema": schema});
     assert!(

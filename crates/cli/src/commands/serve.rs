@@ -68,6 +68,11 @@ pub struct Serve {
     #[arg(long, value_name = "ORIGIN")]
     cors: Vec<CorsOrigin>,
 
+    /// Accept requests for this host name, such as that of a local proxy; can be repeated. Without an API key, a server on a
+    /// loopback address accepts only loopback names
+    #[arg(long, value_name = "HOST")]
+    allowed_host: Vec<String>,
+
     /// Additional served model name; can be repeated; `*` accepts any name
     #[arg(long, value_name = "NAME")]
     alias: Vec<String>,
@@ -198,6 +203,8 @@ impl Serve {
             api_key: key,
             strict: self.strict,
             cors_origins: self.cors.clone(),
+            loopback: self.host.is_loopback(),
+            allowed_hosts: self.allowed_host.clone(),
             keep_billing_header: self.keep_billing_header,
             format: FormatOverride {
                 tools: self.tool_call_parser.map(|choice| choice.0),

@@ -1,0 +1,134 @@
+//! Numbers as clients send them.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
+
+/// Reads an optional whole number. `20.0` is one, as some languages have only one number type.
+///
+/// # Errors
+/// If the value is another type, has a fraction, or does not fit `T`.
+pub fn whole<'de, T: TryFrom<i64>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    struct Whole<T>(PhantomData<T>);
+
+    impl<'de, T: TryFrom<i64>> Visitor<'de> for Whole<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let allows_negative = T::try_from(-1).is_ok();
+            formatter.write_str(if allows_negative {
+                "a whole number"
+            } else {
+                "a whole number from 0 up"
+            })
+        }
+
+        fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+            T::try_from(value)
+                .map(Some)
+                .map_err(|_| E::invalid_value(Unexpected::Signed(value), &self))
+        }
+
+        fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+            match i64::try_from(value) {
+                Ok(value) => self.visit_i64(value),
+                Err(_) => Err(E::invalid_value(Unexpected::Unsigned(value), &self)),
+            }
+        }
+
+        fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
+            // Beyond 2^53 a double does not say which whole number it is.
+            if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 {
+                self.visit_i64(value as i64)
+            } else {
+                Err(E::invalid_value(Unexpected::Float(value), &self))
+            }
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(
+            self,
+            deserializer: D,
+        ) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_any(self)
+        }
+    }
+
+    deserializer.deserialize_any(Whole(PhantomData))
+}
+
+/// Reads a count where `-1` means no limit, as in vLLM and llama.cpp.
+///
+/// # Errors
+/// As [`whole`], and for other negative numbers.
+pub fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    match whole::<i64, D>(deserializer)? {
+        None | Some(-1) => Ok(None),
+        Some(value) => usize::try_from(value).map(Some).map_err(|_| {
+            D::Error::invalid_value(Unexpected::Signed(value), &"a whole number from -1 up")
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Numbers {
+        #[serde(default, deserialize_with = "whole")]
+        count: Option<usize>,
+        #[serde(default, deserialize_with = "whole")]
+        seed: Option<i64>,
+        #[serde(default, deserialize_with = "limit")]
+        limit: Option<usize>,
+    }
+
+    fn read(fields: Value) -> Result<(Option<usize>, Option<i64>, Option<usize>), String> {
+        let numbers: Result<Numbers, _> = serde_json::from_value(fields);
+        numbers
+            .map(|numbers| (numbers.count, numbers.seed, numbers.limit))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_with_a_fraction_of_zero() {
+        let fields = json!({"count": 20.0, "seed": -1e3, "limit": 7.0});
+        assert_eq!(read(fields), Ok((Some(20), Some(-1000), Some(7))));
+    }
+
+    #[test]
+    fn null_absent_and_a_limit_of_minus_one_are_none() {
+        assert_eq!(
+            read(json!({"count": null, "limit": -1})),
+            Ok((None, None, None))
+        );
+    }
+
+    #[test]
+    fn other_values_are_errors() {
+        for fields in [
+            json!({"count": 1.5}),
+            json!({"count": -1}),
+            json!({"count": "1"}),
+            json!({"count": true}),
+            json!({"seed": 1e300}),
+            json!({"limit": -2}),
+        ] {
+            assert!(read(fields.clone()).is_err(), "{fields}");
+        }
+    }
+}
