@@ -59,14 +59,14 @@ def test_memory_plan_adds_up(model: mlxm.Model) -> None:
 def test_kv_cache_dtypes() -> None:
     plans = {}
     logits = {}
-    for kv_type in ("f32", "f16", "int8"):
-        with mlxm.Model(GOLDEN / "llama-f16", kv_cache_dtype=kv_type) as model:
-            plans[kv_type] = model.memory_plan
-            logits[kv_type] = model.logits(range(1, 60), chunk=8)
-        assert plans[kv_type].kv_cache_dtype == kv_type
+    for kv_cache_dtype in ("f32", "f16", "int8"):
+        with mlxm.Model(GOLDEN / "llama-f16", kv_cache_dtype=kv_cache_dtype) as model:
+            plans[kv_cache_dtype] = model.memory_plan
+            logits[kv_cache_dtype] = model.logits(range(1, 60), chunk=8)
+        assert plans[kv_cache_dtype].kv_cache_dtype == kv_cache_dtype
     assert plans["f32"].kv_pool_bytes == 2 * plans["f16"].kv_pool_bytes > 3 * plans["int8"].kv_pool_bytes
-    for kv_type, error in {"f16": 1e-3, "int8": 3e-2}.items():
-        assert 0 < np.abs(logits[kv_type] - logits["f32"]).max() < error * np.ptp(logits["f32"])
+    for kv_cache_dtype, error in {"f16": 1e-3, "int8": 3e-2}.items():
+        assert 0 < np.abs(logits[kv_cache_dtype] - logits["f32"]).max() < error * np.ptp(logits["f32"])
 
 
 def test_context_length_is_enforced() -> None:
@@ -150,12 +150,12 @@ def test_prompts_of_every_form_agree(model: mlxm.Model) -> None:
     assert model.generate(text, **options).tokens == model.generate(model.tokenizer.encode(text), **options).tokens
 
 
-def test_statistics(model: mlxm.Model) -> None:
-    statistics = model.generate([9, 8, 7], temperature=0, max_tokens=5, ignore_eos=True).metrics
-    assert (statistics.prompt_tokens, statistics.generated_tokens) == (3, 5)
-    assert statistics.time_to_first_token_seconds > 0 and statistics.generation_seconds > 0
-    assert statistics.prompt_tokens_per_second > 0 and statistics.generation_tokens_per_second > 0
-    assert statistics.peak_memory_bytes > 1 << 20
+def test_metrics(model: mlxm.Model) -> None:
+    metrics = model.generate([9, 8, 7], temperature=0, max_tokens=5, ignore_eos=True).metrics
+    assert (metrics.prompt_tokens, metrics.generated_tokens) == (3, 5)
+    assert metrics.time_to_first_token_seconds > 0 and metrics.generation_seconds > 0
+    assert metrics.prompt_tokens_per_second > 0 and metrics.generation_tokens_per_second > 0
+    assert metrics.peak_memory_bytes > 1 << 20
 
 
 def test_seed_reproduces(model: mlxm.Model) -> None:
