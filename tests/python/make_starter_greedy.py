@@ -1,4 +1,4 @@
-"""make_starter_greedy.py MODEL: write starter_greedy.json, mlx-lm's greedy answers to twenty prompts.
+"""make_starter_greedy.py MODEL: write starter_greedy.json, mlx-lm's greedy completions of twenty prompts.
 
 MODEL is the folder of the converted starter model. mlx-lm runs it dequantized in float32, which on a CPU is some fifty
 times faster than packed and adds no rounding. The result is committed: it takes a minute to make and only changes with the
@@ -53,7 +53,7 @@ def fingerprint(model: Path) -> str:
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
-def answer(model: object, ids: list[int], end: set[int]) -> dict[str, list]:
+def complete(model: object, ids: list[int], end: set[int]) -> dict[str, list]:
     import mlx.core as mx
     from mlx_lm.models.cache import make_prompt_cache
 
@@ -86,9 +86,9 @@ def main() -> None:
     for prompt in PROMPTS:
         messages = [{"role": "user", "content": prompt}]
         ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-        found = answer(model, ids, {tokenizer.eos_token_id})
+        found = complete(model, ids, {tokenizer.eos_token_id})
         print(len(found["tokens"]), min(found["gaps"]), repr(tokenizer.decode(found["tokens"])), flush=True)
-        assert len(found["tokens"]) >= 32, "choose a prompt with a longer answer"
+        assert len(found["tokens"]) >= 32, "choose a prompt with a longer completion"
         answers.append({"prompt": prompt, "prompt_tokens": ids, **found})
     made_with = {name: importlib.metadata.version(name) for name in ("mlx", "mlx-lm")}
     rows = ",\n".join("  " + json.dumps(row) for row in answers)

@@ -59,21 +59,21 @@ def test_memory_plan_adds_up(model: mlxm.Model) -> None:
 def test_kv_cache_dtypes() -> None:
     plans = {}
     logits = {}
-    for kv_type in ("f32", "f16", "int8"):
-        with mlxm.Model(GOLDEN / "llama-f16", kv_cache_dtype=kv_type) as model:
-            plans[kv_type] = model.memory_plan
-            logits[kv_type] = model.logits(range(1, 60), chunk=8)
-        assert plans[kv_type].kv_cache_dtype == kv_type
+    for kv_cache_dtype in ("f32", "f16", "int8"):
+        with mlxm.Model(GOLDEN / "llama-f16", kv_cache_dtype=kv_cache_dtype) as model:
+            plans[kv_cache_dtype] = model.memory_plan
+            logits[kv_cache_dtype] = model.logits(range(1, 60), chunk=8)
+        assert plans[kv_cache_dtype].kv_cache_dtype == kv_cache_dtype
     assert plans["f32"].kv_pool_bytes == 2 * plans["f16"].kv_pool_bytes > 3 * plans["int8"].kv_pool_bytes
-    for kv_type, error in {"f16": 1e-3, "int8": 3e-2}.items():
-        assert 0 < np.abs(logits[kv_type] - logits["f32"]).max() < error * np.ptp(logits["f32"])
+    for kv_cache_dtype, error in {"f16": 1e-3, "int8": 3e-2}.items():
+        assert 0 < np.abs(logits[kv_cache_dtype] - logits["f32"]).max() < error * np.ptp(logits["f32"])
 
 
 def test_context_length_is_enforced() -> None:
     with mlxm.Model(GOLDEN / "llama-f16", context_length=64) as model:
         assert model.info.context_length == 64
-        answer = model.generate([1] * 50, temperature=0, ignore_eos=True)
-        assert (answer.finish_reason, len(answer.tokens)) == ("length", 14)
+        completion = model.generate([1] * 50, temperature=0, ignore_eos=True)
+        assert (completion.finish_reason, len(completion.tokens)) == ("length", 14)
         with pytest.raises(mlxm.RequestError, match="64"):
             model.generate([1] * 64)
 
@@ -134,12 +134,12 @@ def test_token_logprobs_are_those_of_the_logits(model: mlxm.Model) -> None:
 
 def test_greedy_generation_follows_the_logits(model: mlxm.Model) -> None:
     prompt = model.tokenizer.encode("The capital")
-    answer = model.generate(prompt, temperature=0, max_tokens=12, ignore_eos=True)
-    ids = prompt + answer.tokens
+    completion = model.generate(prompt, temperature=0, max_tokens=12, ignore_eos=True)
+    ids = prompt + completion.tokens
     best = model.logits(ids).argmax(axis=-1)
-    assert answer.tokens == best[len(prompt) - 1 : -1].tolist()
-    assert answer.text == model.tokenizer.decode(answer.tokens, skip_special_tokens=True)
-    assert answer.finish_reason == "length"
+    assert completion.tokens == best[len(prompt) - 1 : -1].tolist()
+    assert completion.text == model.tokenizer.decode(completion.tokens, skip_special_tokens=True)
+    assert completion.finish_reason == "length"
 
 
 def test_prompts_of_every_form_agree(model: mlxm.Model) -> None:
@@ -150,12 +150,12 @@ def test_prompts_of_every_form_agree(model: mlxm.Model) -> None:
     assert model.generate(text, **options).tokens == model.generate(model.tokenizer.encode(text), **options).tokens
 
 
-def test_statistics(model: mlxm.Model) -> None:
-    statistics = model.generate([9, 8, 7], temperature=0, max_tokens=5, ignore_eos=True).metrics
-    assert (statistics.prompt_tokens, statistics.generated_tokens) == (3, 5)
-    assert statistics.time_to_first_token_seconds > 0 and statistics.generation_seconds > 0
-    assert statistics.prompt_tokens_per_second > 0 and statistics.generation_tokens_per_second > 0
-    assert statistics.peak_memory_bytes > 1 << 20
+def test_metrics(model: mlxm.Model) -> None:
+    metrics = model.generate([9, 8, 7], temperature=0, max_tokens=5, ignore_eos=True).metrics
+    assert (metrics.prompt_tokens, metrics.generated_tokens) == (3, 5)
+    assert metrics.time_to_first_token_seconds > 0 and metrics.generation_seconds > 0
+    assert metrics.prompt_tokens_per_second > 0 and metrics.generation_tokens_per_second > 0
+    assert metrics.peak_memory_bytes > 1 << 20
 
 
 def test_seed_reproduces(model: mlxm.Model) -> None:
@@ -186,11 +186,11 @@ def test_sampling_options_change_the_completion(model: mlxm.Model) -> None:
 
 def test_logprobs(model: mlxm.Model) -> None:
     prompt = model.tokenizer.encode("The capital")
-    answer = model.generate(prompt, temperature=0, max_tokens=3, ignore_eos=True, logprobs=4)
-    assert answer.logprobs is not None and [entry.token for entry in answer.logprobs] == answer.tokens
+    completion = model.generate(prompt, temperature=0, max_tokens=3, ignore_eos=True, logprobs=4)
+    assert completion.logprobs is not None and [entry.token for entry in completion.logprobs] == completion.tokens
     row = model.logits(prompt)[-1].astype(np.float64)
     expected = row - np.log(np.exp(row).sum())
-    first = answer.logprobs[0]
+    first = completion.logprobs[0]
     assert first.logprob == pytest.approx(expected.max(), abs=1e-4)
     assert [token for token, _ in first.top] == np.argsort(-expected)[:4].tolist()
     assert [value for _, value in first.top] == pytest.approx(sorted(expected)[::-1][:4], abs=1e-4)
@@ -377,10 +377,10 @@ def test_threads_share_a_model() -> None:
         alone = [model.generate([seed + 3], seed=seed, **options).tokens for seed in range(6)]
         together: list[list[int]] = [[]] * 6
 
-        def answer(seed: int) -> None:
+        def completion(seed: int) -> None:
             together[seed] = model.generate([seed + 3], seed=seed, **options).tokens
 
-        threads = [threading.Thread(target=answer, args=(seed,)) for seed in range(6)]
+        threads = [threading.Thread(target=completion, args=(seed,)) for seed in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -422,8 +422,8 @@ try:
     while True:
         {call}
 except KeyboardInterrupt:
-    answer = model.generate([5], max_tokens=2, ignore_eos=True)
-    print("stopped, still usable", len(answer.tokens), flush=True)
+    completion = model.generate([5], max_tokens=2, ignore_eos=True)
+    print("stopped, still usable", len(completion.tokens), flush=True)
 """
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     try:

@@ -1,4 +1,4 @@
-"""The default precision predicts a text as well as the exact path, and its logits point the same way."""
+"""int8 activations predict a text as well as f32 activations, and the directions of the logits agree."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PERPLEXITY_BAR = 0.005
 COSINE_BAR = 0.999
 WORST_COSINE_BAR = 0.99
 #: Tokens whose logits are compared.
-STRETCH = 256
+SAMPLE_TOKENS = 256
 
 
-def load(folder: Path, precision: str) -> mlxm.Model:
-    return mlxm.Model(folder, activation_dtype=precision, context_length=WINDOW)
+def load(folder: Path, activation_dtype: str) -> mlxm.Model:
+    return mlxm.Model(folder, activation_dtype=activation_dtype, context_length=WINDOW)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def exact(starter_model: Path) -> Iterator[mlxm.Model]:
     assert fingerprint(starter_model) == KNOWN["weights"], (
         f"the starter model has changed; if on purpose, run make_starter_perplexity.py {starter_model}"
     )
-    with load(starter_model, "exact") as model:
+    with load(starter_model, "f32") as model:
         yield model
 
 
@@ -70,11 +70,11 @@ def test_perplexity(int8: mlxm.Model, text: list[list[int]], record_property: Ca
     assert abs(found / expected - 1) <= PERPLEXITY_BAR, shown
 
 
-def test_logits_point_the_same_way(
+def test_logits_have_the_same_direction(
     exact: mlxm.Model, int8: mlxm.Model, text: list[list[int]], record_property: Callable[[str, object], None]
 ) -> None:
-    stretch = text[len(text) // 2][:STRETCH]
-    a, b = exact.logits(stretch), int8.logits(stretch)
+    sample = text[len(text) // 2][:SAMPLE_TOKENS]
+    a, b = exact.logits(sample), int8.logits(sample)
     cosines = (a * b).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     shown = f"cosine at least {cosines.min():.6f}, {cosines.mean():.6f} on average"
     record_property("cosine", shown)

@@ -27,7 +27,7 @@ FILES = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.name 
 
 
 class Hub(BaseHTTPRequestHandler):
-    """The few answers of the hub that a download needs."""
+    """The responses of the hub that a download needs."""
 
     protocol_version = "HTTP/1.1"
     #: Time to wait after each thousand bytes of the weights.
@@ -61,7 +61,7 @@ class Hub(BaseHTTPRequestHandler):
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
     def json(self, value: Any) -> None:
-        self.answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+        self.respond(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def file(self, content: bytes) -> None:
         headers = {"ETag": f'"{self.oid(content)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
@@ -69,11 +69,11 @@ class Hub(BaseHTTPRequestHandler):
         if wanted:
             start, end = int(wanted[1]), int(wanted[2] or len(content) - 1)
             headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
-            self.answer(206, content[start : end + 1], headers)
+            self.respond(206, content[start : end + 1], headers)
         else:
-            self.answer(200, content, headers)
+            self.respond(200, content, headers)
 
-    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+    def respond(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)

@@ -1,4 +1,4 @@
-"""Greedy answers of the starter model are those of mlx-lm, which `make_starter_greedy.py` wrote down."""
+"""Greedy completions of the starter model equal those of mlx-lm, which `make_starter_greedy.py` records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIE = 1e-2
 @pytest.fixture(scope="module")
 def model(starter_model: Path) -> Iterator[mlxm.Model]:
     assert fingerprint(starter_model) == KNOWN["weights"], (
-        "the starter model's tensors are not those that mlx-lm answered with; if the conversion changed on purpose, run "
+        "the starter model's tensors differ from those that mlx-lm ran with; if the conversion changed on purpose, run "
         f"make_starter_greedy.py {starter_model}"
     )
     with mlxm.Model(starter_model, activation_dtype="f32") as model:
@@ -49,6 +49,6 @@ def test_greedy_completion(
 
 def test_capital_of_france(model: mlxm.Model) -> None:
     messages = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
-    answer = model.generate(messages, temperature=0, max_tokens=40)
-    assert answer.text == "The capital of France is Paris."
-    assert answer.finish_reason == "stop"
+    completion = model.generate(messages, temperature=0, max_tokens=40)
+    assert completion.text == "The capital of France is Paris."
+    assert completion.finish_reason == "stop"

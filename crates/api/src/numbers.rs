@@ -97,24 +97,25 @@ mod tests {
         limit: Option<usize>,
     }
 
-    fn read(fields: Value) -> Result<(Option<usize>, Option<i64>, Option<usize>), String> {
-        let numbers: Result<Numbers, _> = serde_json::from_value(fields);
-        numbers
-            .map(|numbers| (numbers.count, numbers.seed, numbers.limit))
-            .map_err(|error| error.to_string())
+    fn read(fields: Value) -> Result<Numbers, String> {
+        serde_json::from_value(fields).map_err(|error: serde_json::Error| error.to_string())
+    }
+
+    fn numbers(count: Option<usize>, seed: Option<i64>, limit: Option<usize>) -> Numbers {
+        Numbers { count, seed, limit }
     }
 
     #[test]
     fn whole_numbers_may_be_written_with_a_fraction_of_zero() {
         let fields = json!({"count": 20.0, "seed": -1e3, "limit": 7.0});
-        assert_eq!(read(fields), Ok((Some(20), Some(-1000), Some(7))));
+        assert_eq!(read(fields), Ok(numbers(Some(20), Some(-1000), Some(7))));
     }
 
     #[test]
     fn null_absent_and_a_limit_of_minus_one_are_none() {
         assert_eq!(
             read(json!({"count": null, "limit": -1})),
-            Ok((None, None, None))
+            Ok(numbers(None, None, None))
         );
     }
 

@@ -54,11 +54,13 @@ pub fn record_response(span: &Span, response: &Response, latency: Duration) {
     }
     let duration_ms = latency.as_millis() as u64;
     let status = status.as_u16();
-    span.in_scope(|| match response.extensions().get::<ApiError>() {
-        Some(error) => {
-            tracing::warn!(status, duration_ms, param = error.param(), %error, "request rejected")
+    span.in_scope(|| {
+        if let Some(error) = response.extensions().get::<ApiError>() {
+            let param = error.param();
+            tracing::warn!(status, duration_ms, param, %error, "request rejected");
+        } else {
+            tracing::info!(status, duration_ms, "response sent");
         }
-        None => tracing::info!(status, duration_ms, "response sent"),
     });
 }
 

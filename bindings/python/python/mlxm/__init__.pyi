@@ -17,6 +17,9 @@ from .errors import TemplateError as TemplateError
 
 __all__ = [
     "CacheGroup",
+    "ChatChunk",
+    "ChatCompletion",
+    "ChatStream",
     "Completion",
     "Generation",
     "GenerationError",
@@ -33,6 +36,8 @@ __all__ = [
     "TemplateError",
     "TokenLogprob",
     "Tokenizer",
+    "ToolCall",
+    "ToolCallDelta",
     "__version__",
 ]
 
@@ -43,9 +48,9 @@ _Prompt = str | Sequence[_Message] | Iterable[SupportsIndex]
 
 @final
 class Model:
-    """A loaded language model. Safe to use from several threads; other Python threads run while it computes.
+    """A loaded language model. Safe to use from several threads; the GIL is released during computation.
 
-    Requests from several threads share the forward passes when `max_sequences` allows it.
+    Requests from several threads are batched if `max_sequences` allows it.
     """
 
     def __new__(
@@ -62,18 +67,18 @@ class Model:
         revision: str | None = None,
         pull: bool = False,
     ) -> Model:
-        """Load the checkpoint in a folder, or of a repository id or part of a name that is on this machine.
+        """Load a checkpoint: a directory, a repository id, or a unique part of the name of a local model.
 
-        `activation_dtype` "int8" quantizes the activations that quantized weights are multiplied with, with a scale per
-        group; "f32" does not. Nothing is downloaded unless `pull` is true. `context_length` limits the tokens of prompt and
-        completion together, `max_sequences` the concurrent sequences of that length, `memory_bytes` the memory of the model.
-        `kv_cache_dtype` is the type of stored keys and values: by default f32 with `activation_dtype="f32"`, else f16.
+        `activation_dtype="int8"` quantizes activations in matrix products with quantized weights, with a scale per group;
+        "f32" does not. Models are downloaded only with `pull=True`. `context_length` limits the tokens of prompt and completion
+        together, `max_sequences` the concurrent sequences of that length, `memory_bytes` the memory of the model.
+        `kv_cache_dtype` is the data type of the KV cache: by default f32 with `activation_dtype="f32"`, else f16.
 
         Raises ModelNotFoundError (also a FileNotFoundError) or LoadError.
         """
 
     def logits(self, ids: Iterable[SupportsIndex], chunk: int | None = None) -> npt.NDArray[np.float32]:
-        """Logits of every position, [tokens, vocabulary]; `chunk` feeds the cache that many tokens at a time."""
+        """Logits of all positions, [tokens, vocabulary]; `chunk` is the number of tokens per forward pass."""
 
     def token_logprobs(self, ids: Iterable[SupportsIndex]) -> npt.NDArray[np.float32]:
         """Natural logarithm of the probability of each token after those before it: one value fewer than tokens."""
@@ -99,13 +104,13 @@ class Model:
         tools: Sequence[Mapping[str, Any]] | None = None,
         chat_template_kwargs: Mapping[str, Any] | None = None,
     ) -> Completion:
-        """Answer a prompt: plain text to continue, token ids, or a list of messages for the chat template.
+        """Complete a prompt: plain text, token ids, or a list of messages for the chat template.
 
-        What is None keeps the model's own default; without `max_tokens` an answer ends where the model ends it or the
-        context is full. `temperature=0` always takes the likeliest token; `seed` makes any other reproducible.
-        `logprobs=True` reports the chosen tokens' log-probabilities, a number also those of that many likeliest ones.
+        None keeps the model's default. Without `max_tokens` the completion ends at an end-of-sequence token or when the context
+        is full. `temperature=0` is greedy decoding; `seed` makes sampling reproducible. `logprobs=True` returns the
+        log-probabilities of the generated tokens, a number also those of that many most likely tokens.
 
-        Raises RequestError (also a ValueError) before anything is computed. Ctrl-C stops the answer.
+        Raises RequestError (also a ValueError) if the request is invalid. Ctrl-C cancels the generation.
         """
 
     def stream(
@@ -129,14 +134,16 @@ class Model:
         tools: Sequence[Mapping[str, Any]] | None = None,
         chat_template_kwargs: Mapping[str, Any] | None = None,
     ) -> Generation:
-        """The same answer, piece by piece. Dropping or closing the iterator cancels what is left."""
+        """As `generate`, but returns an iterator of pieces. Dropping or closing it cancels the generation."""
 
+    @overload
     def chat(
         self,
         messages: Sequence[_Message],
         tools: Sequence[Mapping[str, Any]] | None = None,
         tool_choice: str | Mapping[str, Any] | None = None,
         response_format: Mapping[str, Any] | None = None,
+        stream: Literal[False] = False,
         *,
         max_tokens: int | None = None,
         temperature: float | None = None,
@@ -156,13 +163,43 @@ class Model:
         parallel_tool_calls: bool = True,
         continue_final_message: bool = False,
         chat_template_kwargs: Mapping[str, Any] | None = None,
-    ) -> ChatCompletion:
+    ) -> ChatCompletion: ...
+    @overload
+    def chat(
+        self,
+        messages: Sequence[_Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        response_format: Mapping[str, Any] | None = None,
+        *,
+        stream: Literal[True],
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        repetition_penalty: float | None = None,
+        repetition_context: int | None = None,
+        presence_penalty: float | None = None,
+        frequency_penalty: float | None = None,
+        logit_bias: Mapping[int, float] | None = None,
+        seed: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        logprobs: bool | int | None = None,
+        ignore_eos: bool = False,
+        thinking_budget: int | None = None,
+        parallel_tool_calls: bool = True,
+        continue_final_message: bool = False,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ) -> ChatStream:
         """Continue a conversation and parse the output into reasoning, content and tool calls, as the server does.
 
         `tools`, `tool_choice` and `response_format` are those of OpenAI's chat completions; `response_format` also has the
-        types "regex" and "grammar" (Lark). `thinking_budget` limits the reasoning tokens.
+        types "regex" and "grammar" (Lark). `thinking_budget` limits the reasoning tokens. `stream=True` returns an iterator of
+        chunks instead of the whole message; dropping or closing it cancels the generation.
 
-        Raises TemplateError without a valid chat template, RequestError for an invalid request. Ctrl-C cancels it.
+        Raises TemplateError without a valid chat template, RequestError if the request is invalid. Ctrl-C cancels the
+        generation.
         """
 
     @overload
@@ -184,9 +221,9 @@ class Model:
         tokenize: Literal[False],
         **variables: Any,
     ) -> str:
-        """The prompt that the model's chat template makes of a conversation, as token ids or as text.
+        """Render a conversation with the model's chat template, to token ids or to text.
 
-        `variables` reach the template, such as `enable_thinking=False`.
+        `variables` are passed to the template, such as `enable_thinking=False`.
         """
 
     @property
@@ -198,7 +235,7 @@ class Model:
     @property
     def closed(self) -> bool: ...
     def close(self) -> None:
-        """Let go of the model; its memory is free once running answers have ended."""
+        """Release the model; its memory is freed after running generations have ended."""
 
     def __enter__(self) -> Model: ...
     def __exit__(
@@ -207,7 +244,7 @@ class Model:
 
 @final
 class Generation(Iterator[Piece]):
-    """An answer while it is written. The properties are None until it is complete."""
+    """A completion while it is generated. The properties are None until it is complete."""
 
     def __iter__(self) -> Generation: ...
     def __next__(self) -> Piece: ...
@@ -218,7 +255,7 @@ class Generation(Iterator[Piece]):
     @property
     def metrics(self) -> RequestMetrics | None: ...
     def close(self) -> None:
-        """Cancel what is still running."""
+        """Cancel the generation."""
 
     def __enter__(self) -> Generation: ...
     def __exit__(
@@ -227,9 +264,9 @@ class Generation(Iterator[Piece]):
 
 @final
 class Piece:
-    """A step of an answer: the text that became certain with a token.
+    """The text of a token.
 
-    The text is empty while a character or a possible stop string is incomplete. Text held back to the very end comes
+    The text is empty while a UTF-8 character or a possible stop string is incomplete. Text that is held back until the end is
     in a last piece whose token is None.
     """
 
@@ -242,7 +279,7 @@ class Piece:
 
 @final
 class Completion:
-    """A whole answer."""
+    """A complete generation."""
 
     @property
     def text(self) -> str: ...
@@ -252,7 +289,7 @@ class Completion:
     def finish_reason(self) -> Literal["stop", "length"]: ...
     @property
     def stop_string(self) -> str | None:
-        """The stop string that ended the answer."""
+        """The stop string that ended the completion."""
 
     @property
     def logprobs(self) -> list[TokenLogprob] | None: ...
@@ -261,7 +298,7 @@ class Completion:
 
 @final
 class TokenLogprob:
-    """Log-probability of a token before filters and temperature, and the likeliest tokens in its place."""
+    """Log-probability of a token before filters and temperature, and the most likely alternatives."""
 
     @property
     def token(self) -> int: ...
@@ -272,13 +309,13 @@ class TokenLogprob:
 
 @final
 class RequestMetrics:
-    """Counts and times of one answer."""
+    """Token counts and times of a request."""
 
     @property
     def prompt_tokens(self) -> int: ...
     @property
     def cached_tokens(self) -> int:
-        """How many tokens of the prompt were found in the cache."""
+        """Prompt tokens from the prefix cache."""
 
     @property
     def generated_tokens(self) -> int: ...
@@ -295,7 +332,7 @@ class RequestMetrics:
 
 @final
 class Tokenizer:
-    """Turns text into token ids and back."""
+    """Encodes text to token ids and decodes them."""
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]: ...
     def decode(self, ids: Iterable[SupportsIndex], *, skip_special_tokens: bool = False) -> str: ...
@@ -309,13 +346,13 @@ class Tokenizer:
     def eos_token_id(self) -> int | None: ...
     @property
     def eos_token_ids(self) -> list[int]:
-        """All ids that end an answer, those of the checkpoint's configuration included."""
+        """All end-of-sequence ids, including those of the checkpoint's configuration."""
 
     def __len__(self) -> int: ...
 
 @final
 class ModelInfo:
-    """Characteristics of a checkpoint."""
+    """Properties of a checkpoint."""
 
     @property
     def path(self) -> str: ...
@@ -373,7 +410,7 @@ class Quantization:
 
 @final
 class MemoryPlan:
-    """Where the memory of a loaded model goes: decided at load, never exceeded."""
+    """The memory of a loaded model: reserved at load time and never exceeded."""
 
     @property
     def weights_bytes(self) -> int: ...
@@ -398,7 +435,7 @@ class MemoryPlan:
 
 @final
 class CacheGroup:
-    """The cache blocks of one kind of layer; `window` is None where every position is kept."""
+    """The cache blocks of a group of layers; `window` is None for full attention."""
 
     @property
     def window(self) -> int | None: ...
@@ -423,7 +460,7 @@ class ToolCall:
 
 @final
 class ChatCompletion:
-    """A message generated by the model."""
+    """A generated message."""
 
     @property
     def content(self) -> str: ...
@@ -440,5 +477,53 @@ class ChatCompletion:
     @property
     def logprobs(self) -> list[TokenLogprob] | None: ...
     @property
-    def metrics(self) -> RequestMetrics:
-        """Token counts and times."""
+    def metrics(self) -> RequestMetrics: ...
+
+@final
+class ChatStream(Iterator[ChatChunk]):
+    """A chat completion while it is generated."""
+
+    def __iter__(self) -> ChatStream: ...
+    def __next__(self) -> ChatChunk: ...
+    def close(self) -> None:
+        """Cancel the generation."""
+
+    def __enter__(self) -> ChatStream: ...
+    def __exit__(
+        self, *_exception: type[BaseException] | BaseException | TracebackType | None
+    ) -> None: ...
+
+@final
+class ChatChunk:
+    """A chunk of a streamed chat completion. Only the last one has a finish reason and metrics."""
+
+    @property
+    def content(self) -> str: ...
+    @property
+    def reasoning(self) -> str | None: ...
+    @property
+    def tool_calls(self) -> list[ToolCallDelta]: ...
+    @property
+    def logprob(self) -> TokenLogprob | None: ...
+    @property
+    def finish_reason(self) -> Literal["stop", "length", "tool_calls"] | None: ...
+    @property
+    def stop_string(self) -> str | None: ...
+    @property
+    def metrics(self) -> RequestMetrics | None: ...
+
+@final
+class ToolCallDelta:
+    """A part of a tool call. The first one of a call has its id and name."""
+
+    @property
+    def index(self) -> int:
+        """Index of the call in the message."""
+
+    @property
+    def id(self) -> str | None: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def arguments(self) -> str:
+        """JSON text to append."""

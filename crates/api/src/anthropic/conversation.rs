@@ -46,7 +46,8 @@ pub fn messages(
             Some("assistant") => out.push(assistant(&path, &blocks)?),
             // Some agents send later instructions as system messages.
             Some("system") => {
-                out.push(json!({"role": "system", "content": text_of(&path, &message["content"])?}))
+                let text = text_of(&path, &message["content"])?;
+                out.push(json!({"role": "system", "content": text}));
             }
             _ => {
                 return Err(invalid(

@@ -133,15 +133,17 @@ fn function(tool: &Value, namespace: Option<&str>) -> Value {
 
 /// A custom tool as a function with one string. A grammar of the input becomes part of the description.
 fn custom(tool: &Value) -> Value {
-    let mut description = tool["description"].as_str().unwrap_or_default().to_owned();
-    if let (Some(syntax), Some(definition)) = (
+    let description = tool["description"].as_str().unwrap_or_default();
+    let grammar = match (
         tool["format"]["syntax"].as_str(),
         tool["format"]["definition"].as_str(),
     ) {
-        description.push_str(&format!(
-            "\n\nThe input follows this {syntax} grammar:\n{definition}"
-        ));
-    }
+        (Some(syntax), Some(definition)) => {
+            format!("\n\nThe input follows this {syntax} grammar:\n{definition}")
+        }
+        _ => String::new(),
+    };
+    let description = format!("{description}{grammar}");
     json!({"type": "function", "function": {
         "name": tool["name"],
         "description": description.trim_start(),

@@ -25,10 +25,10 @@ impl ResponseEnvelope {
             echoed,
         } = body;
         let defaults = model.engine.default_sampling();
-        let tier = match sampling.service_tier.as_deref() {
-            Some(tier @ ("flex" | "priority")) => tier,
-            _ => "default",
-        };
+        let tier = sampling.service_tier.as_deref();
+        let tier = tier
+            .filter(|tier| ["flex", "priority"].contains(tier))
+            .unwrap_or("default");
         let reasoning = fields.reasoning.as_ref();
         let id = new_id("resp_");
         let envelope = json!({

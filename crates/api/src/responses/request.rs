@@ -312,10 +312,15 @@ impl ReasoningFields {
             options::set_reasoning_effort("reasoning.effort", model, kwargs, effort, warnings);
         }
         // "auto" leaves the choice to the server.
-        const SUMMARY: &str = "reasoning is returned as it is, without a summary";
+        let no_summary = "reasoning is returned as it is, without a summary";
         let options = [
-            ("summary", &self.summary, "auto", SUMMARY),
-            ("generate_summary", &self.generate_summary, "auto", SUMMARY),
+            ("summary", &self.summary, "auto", no_summary),
+            (
+                "generate_summary",
+                &self.generate_summary,
+                "auto",
+                no_summary,
+            ),
             (
                 "context",
                 &self.context,
