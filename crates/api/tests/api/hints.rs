@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, start};
+use crate::support::{TestServer, start};
 
 const CHAT: &str = "/v1/chat/completions";
 const COMPLETIONS: &str = "/v1/completions";
@@ -24,7 +24,7 @@ fn body(route: &str, more: &Value) -> Value {
 }
 
 /// The `warning` header of a request that must succeed.
-async fn warning(server: &Running, route: &str, more: &Value) -> Option<String> {
+async fn warning(server: &TestServer, route: &str, more: &Value) -> Option<String> {
     let response = server
         .request(route, &body(route, more))
         .send()

@@ -3,9 +3,9 @@
 use mlxm_api::ServerOptions;
 use serde_json::json;
 
-use crate::support::{Running, load_options, server_options, start_with};
+use crate::support::{TestServer, load_options, server_options, start_with};
 
-async fn start(options: ServerOptions) -> Running {
+async fn start(options: ServerOptions) -> TestServer {
     start_with("llama-4bit", &load_options(), options).await
 }
 
@@ -19,7 +19,7 @@ fn options() -> ServerOptions {
 }
 
 /// The status of a request with these headers.
-async fn status(server: &Running, headers: &[(&str, &str)]) -> u16 {
+async fn status(server: &TestServer, headers: &[(&str, &str)]) -> u16 {
     let body = json!({"prompt": "Hi"}).to_string();
     let mut request = reqwest::Client::new()
         .post(format!("{}/tokenize", server.url))

@@ -213,9 +213,6 @@ const EXCLUDED: &[(&str, &str)] = &[
     ),
 ];
 
-/// Files that still use words of the list, one path per line. Rewriting a file removes it from here; nothing is added.
-const PENDING: &str = include_str!("pending.txt");
-
 /// Text around a word that makes it acceptable.
 struct Exception {
     word: &'static str,
@@ -235,11 +232,6 @@ pub fn applies_to(path: &Path) -> bool {
         && !EXCLUDED
             .iter()
             .any(|(excluded, _)| path.to_string_lossy().starts_with(excluded))
-}
-
-/// Whether the file is still to be rewritten.
-pub fn is_pending(path: &Path) -> bool {
-    PENDING.lines().any(|pending| Path::new(pending) == path)
 }
 
 /// The words of the list that occur in a line.
