@@ -12,14 +12,14 @@
 
 use std::{fmt, str::FromStr};
 
-/// How a quantized matrix represents its values.
+/// How a quantized weight represents its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum QuantMode {
     /// Unsigned integers with a float scale and bias per group.
     Affine,
     /// OCP microscaling: 4-bit floats with a power-of-two scale per 32.
     Mxfp4,
-    /// 4-bit floats with an 8-bit float scale per 16, and optionally one scale for the whole matrix.
+    /// 4-bit floats with an 8-bit float scale per 16, and optionally one scale for the whole weight.
     Nvfp4,
     /// OCP microscaling: 8-bit floats with a power-of-two scale per 32.
     Mxfp8,
@@ -135,7 +135,7 @@ pub enum FloatType {
     F32,
     /// IEEE half precision.
     F16,
-    /// The upper half of a single.
+    /// bfloat16: the upper half of single precision.
     BF16,
 }
 
@@ -166,9 +166,9 @@ pub enum ScaleType {
     F32,
     /// IEEE half precision (affine).
     F16,
-    /// The upper half of a single (affine).
+    /// bfloat16 (affine).
     BF16,
-    /// E8M0 or E4M3 bytes, as the mode says (mxfp4, nvfp4, mxfp8).
+    /// 8-bit floats: E8M0 for mxfp4 and mxfp8, E4M3 for nvfp4.
     U8,
 }
 

@@ -178,7 +178,7 @@ fn to_e8m0_above(value: f32) -> u8 {
     }
 }
 
-/// The nearest E2M1 code; a tie goes to the smaller magnitude, and zero has no sign.
+/// The nearest E2M1 code, ties to the smaller magnitude; zero has no sign.
 ///
 /// That is how MLX rounds on a CPU. Its Metal kernels take the even code of a tie and keep the sign of zero, so that
 /// exact ties can differ by one code from a checkpoint quantized on a Mac.
@@ -194,7 +194,7 @@ fn to_e2m1(value: f32) -> u8 {
     }
 }
 
-/// The nearest E4M3 code, ties to the even one, beyond the largest value that value.
+/// The nearest E4M3 code, ties to even; values beyond the largest one saturate.
 fn to_e4m3(value: f32) -> u8 {
     /// Exponent of the smallest normal number.
     const SMALLEST_EXPONENT: i32 = -6;

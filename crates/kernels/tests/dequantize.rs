@@ -61,7 +61,7 @@ fn every_format_dequantizes_like_mlx() {
         for (row, expected) in expected.chunks_exact(cols).enumerate() {
             matrix.dequantize_row(row, &mut found);
             for (col, (found, expected)) in found.iter().zip(expected).enumerate() {
-                // MLX may round the product of an affine value, and a global scale's division, on its own.
+                // MLX may round the product of an affine value, and the quotient with a global scale, separately.
                 let exact = scale_type == ScaleType::U8 && global_scale.is_none();
                 let tolerance = if exact {
                     0.0

@@ -24,7 +24,7 @@ fn rows(golden: &Golden, name: &str) -> Vec<Vec<f32>> {
         .unwrap()
 }
 
-/// The float type and format that a golden name such as `float32.affine.4.64.weight` speaks of.
+/// The float type and format in a golden name such as `float32.affine.4.64.weight`.
 fn format(name: &str) -> (FloatType, QuantSpec) {
     let parts: Vec<&str> = name.split('.').collect();
     let float = match parts[0] {

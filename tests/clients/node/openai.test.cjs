@@ -205,7 +205,7 @@ test("errors have the type, code and parameter of the API", async () => {
   });
   await assert.rejects(client.embeddings.create({ model: MODEL, input: "text" }), (error) => {
     assert.ok(error instanceof OpenAI.BadRequestError);
-    assert.match(error.message, /does not support embeddings/);
+    assert.match(error.message, /require an embedding model/);
     return true;
   });
 });

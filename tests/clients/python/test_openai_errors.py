@@ -66,7 +66,7 @@ def test_too_long_prompt_is_rejected(openai: OpenAI) -> None:
 
 
 def test_embeddings_are_rejected(openai: OpenAI) -> None:
-    with pytest.raises(sdk.BadRequestError, match="does not support embeddings") as caught:
+    with pytest.raises(sdk.BadRequestError, match="require an embedding model") as caught:
         openai.embeddings.create(model=MODEL, input="text")
     assert caught.value.param == "model"
 

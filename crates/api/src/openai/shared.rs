@@ -47,7 +47,7 @@ pub struct StreamOptions {
     pub include_obfuscation: bool,
 }
 
-/// What is asked of a response as a whole.
+/// Fields of all generation requests.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct StreamFields {
     pub model: String,

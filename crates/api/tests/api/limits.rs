@@ -29,7 +29,7 @@ async fn body_larger_than_the_limit_is_rejected() {
         .await;
     assert_eq!(
         (status, message.as_str()),
-        (413, "the request body is larger than this server takes")
+        (413, "the request body is larger than this server accepts")
     );
     let (status, body) = server
         .post("/v1/messages", &chat(&"x".repeat(1000), json!({})))
@@ -77,7 +77,7 @@ async fn request_timeout_ends_a_completion_and_a_stream() {
     let stepper = Stepper::hold(&server.engine);
     let (status, message) = server.error(ROUTE, &chat("Hi", json!({}))).await;
     assert_eq!(
-        (status, message.contains("not complete")),
+        (status, message.contains("did not finish")),
         (504, true),
         "{message}"
     );

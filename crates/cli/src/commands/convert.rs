@@ -156,7 +156,7 @@ impl Report for Converted {
         }
         vec![
             section,
-            Section::sentence(format!("run it with `mlxm run {}", self.output.display())),
+            Section::sentence(format!("run it with `mlxm run {}`", self.output.display())),
         ]
     }
 

@@ -21,8 +21,8 @@ use crate::output::Format;
 use crate::{logging, units};
 
 const HELP: &str = "\
-The base URL is http://HOST:PORT/v1 for OpenAI clients and http://HOST:PORT for Anthropic clients. The model is
-served under the name given with --model; --alias adds more names. The first Ctrl-C or SIGTERM shuts down gracefully,
+The base URL is http://HOST:PORT/v1 for OpenAI clients and http://HOST:PORT for Anthropic clients. The model is \
+served under the name given with --model; --alias adds more names. The first Ctrl-C or SIGTERM shuts down gracefully, \
 the second one exits immediately.
 
 Examples:
@@ -31,8 +31,8 @@ Examples:
   MLXM_API_KEY=secret mlxm serve --model SmolLM2 --host 0.0.0.0
   mlxm serve --model SmolLM2 --port 0 --json          print the port as JSON when ready
 
-Routes: /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/models,
-/tokenize, /detokenize, /apply-template, /health, /metrics.";
+Routes: /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/models, \
+/tokenize, /detokenize, /apply-template, /health, /metrics, /openapi.json.";
 
 /// Start an HTTP server with OpenAI- and Anthropic-compatible APIs
 #[derive(Debug, Args)]
@@ -136,7 +136,12 @@ pub struct Serve {
     log_format: LogFormat,
 
     /// OpenTelemetry collector to export traces to, using OTLP over HTTP
-    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        hide_env_values = true
+    )]
     otlp_endpoint: Option<String>,
 
     /// Exit when the parent process exits

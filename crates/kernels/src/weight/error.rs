@@ -8,9 +8,9 @@ pub enum WeightError {
     /// The weight has no rows or no columns.
     #[error("a weight of {rows} rows and {cols} columns is empty")]
     Empty {
-        /// Output rows.
+        /// Rows (output features).
         rows: usize,
-        /// FusedLinearInput columns.
+        /// Columns (input features).
         cols: usize,
     },
     /// A part of the weight has the wrong size for its shape.
@@ -20,9 +20,9 @@ pub enum WeightError {
     Size {
         /// `values`, `packed values`, `scales` or `biases`.
         part: &'static str,
-        /// Output rows.
+        /// Rows (output features).
         rows: usize,
-        /// FusedLinearInput columns.
+        /// Columns (input features).
         cols: usize,
         /// Float type or quantized format.
         format: String,
@@ -34,7 +34,7 @@ pub enum WeightError {
     /// The columns are not a whole number of groups.
     #[error("{cols} columns are not a multiple of the group size {group_size} ({spec})")]
     Groups {
-        /// FusedLinearInput columns.
+        /// Columns (input features).
         cols: usize,
         /// Values per group.
         group_size: usize,

@@ -211,7 +211,7 @@ pub(super) use with_codes;
 pub(super) fn widen<C: CodeFormat>(
     record: &[u8],
     code_bytes: usize,
-    form: ScaleFormat,
+    format: ScaleFormat,
     lane: usize,
     out: &mut [f32],
 ) {
@@ -241,13 +241,13 @@ pub(super) fn widen<C: CodeFormat>(
         }
     }
     for (index, out) in out.chunks_exact_mut(group).enumerate() {
-        // SAFETY: every CPU supports `Scalar`. `from` is a slice of `form.bytes()` bytes, and `lane` is below sixteen.
+        // SAFETY: every CPU supports `Scalar`. `from` is a slice of `format.bytes()` bytes, and `lane` is below sixteen.
         let (scale, bias) = unsafe {
-            let from = record_scales[index * form.bytes()..][..form.bytes()].as_ptr();
-            scales::<Scalar>(from, form, lane)
+            let from = record_scales[index * format.bytes()..][..format.bytes()].as_ptr();
+            scales::<Scalar>(from, format, lane)
         };
         for out in out {
-            *out = match form {
+            *out = match format {
                 // A fused multiply-add, as in MLX.
                 ScaleFormat::Affine(_) => out.mul_add(scale, bias),
                 ScaleFormat::E8m0 | ScaleFormat::E4m3(_) => (*out - 12.0) * scale,

@@ -238,16 +238,16 @@ unsafe fn step<D: Int8Dot, C: CodeFormat, const T: usize, const R: usize>(
 /// Scales and biases of one group for the lanes from `lane` on; `from` is where the group's scales begin.
 ///
 /// # Safety
-/// The CPU supports `D`; `form.bytes()` bytes are readable at `from`, and `lane + D::LANES` is at most sixteen.
+/// The CPU supports `D`; `format.bytes()` bytes are readable at `from`, and `lane + D::LANES` is at most sixteen.
 #[inline(always)]
 pub(super) unsafe fn scales<D: Int8Dot>(
     from: *const u8,
-    form: ScaleFormat,
+    format: ScaleFormat,
     lane: usize,
 ) -> (D::Floats, D::Floats) {
     // SAFETY: the contract of this function: there are sixteen scales, followed by sixteen biases in affine mode.
     unsafe {
-        match form {
+        match format {
             ScaleFormat::Affine(FloatType::F16) => {
                 let from = from.cast::<u16>().add(lane);
                 (D::load_f16(from), D::load_f16(from.add(super::TILE)))

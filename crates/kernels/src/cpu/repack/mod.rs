@@ -95,7 +95,7 @@ pub(crate) struct RepackedWeight {
 
 impl RepackedWeight {
     /// The scale format of a weight that can be repacked; `None` for mxfp8, whose values are not small integers.
-    fn form(quantized: &Quantized, cols: usize) -> Option<ScaleFormat> {
+    fn scale_format(quantized: &Quantized, cols: usize) -> Option<ScaleFormat> {
         if !cols.is_multiple_of(CHUNK) {
             return None;
         }
@@ -164,7 +164,7 @@ impl RepackedWeight {
         &self.memory.as_slice()[index * size..][..size]
     }
 
-    /// Writes one row of the weight as floats, `scale · code + bias` fused as in the checkpoint's own form.
+    /// Writes one row of the weight as floats, `scale · code + bias` fused as for the format of the checkpoint.
     pub fn dequantize_row(&self, row: usize, out: &mut [f32]) {
         let lane = row % TILE;
         let records = self.tile(row / TILE).chunks_exact(self.record_bytes());

@@ -22,7 +22,7 @@ impl RepackedWeight {
         rows: usize,
         cols: usize,
     ) -> Result<Option<Self>, KernelError> {
-        let Some(scales) = Self::form(quantized, cols) else {
+        let Some(scales) = Self::scale_format(quantized, cols) else {
             return Ok(None);
         };
         let mut weight = Self {

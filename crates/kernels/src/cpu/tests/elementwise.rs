@@ -14,7 +14,7 @@ use crate::{
     reference,
 };
 
-/// One row of products, finished.
+/// Applies an epilogue to one row of products.
 fn with_epilogue(cpu: &Cpu, epilogue: Epilogue<'_>, x: &[f32], up: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let block = Block {
@@ -45,7 +45,7 @@ fn assert_close(level: SimdLevel, found: &[f32], expected: &[f32], relative: f32
     }
 }
 
-/// Both signs over many magnitudes, and the borders between the cases of the approximations.
+/// Both signs, many magnitudes, and the borders between the cases of the approximations.
 fn spread() -> Vec<f32> {
     let root = std::f32::consts::SQRT_2;
     let mut values = vec![0.0, -0.0, 0.625, -0.625, root, -root];
@@ -73,7 +73,7 @@ fn activations_match_the_reference() {
                 .map(|x| reference::activate(*x, activation))
                 .collect();
             let found = with_epilogue(&cpu, Epilogue::Activation(activation), &x, &x);
-            // Far out on the negative side the result vanishes; it is exact to a rounding of the input there.
+            // For large negative inputs the result vanishes; its error is that of rounding the input.
             let pairs = found.iter().zip(&expected).zip(&x);
             for ((found, expected), x) in pairs {
                 assert!(

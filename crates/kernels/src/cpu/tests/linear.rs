@@ -76,7 +76,7 @@ fn dequantize_row_matches_the_reference_exactly() {
                 if is_fused(cpu.level) {
                     assert_eq!(expected, found, "{}", describe(&cpu, &w));
                 } else {
-                    // Product and sum may be rounded apart.
+                    // Product and sum may be rounded separately.
                     let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6 * (1.0 + a.abs());
                     assert!(
                         expected.iter().zip(&found).all(close),

@@ -16,7 +16,7 @@ use crate::{
     weight::Storage,
 };
 
-/// Every stored form that can be cut into repacked, as it is stored and in repacked.
+/// A weight of every format that can be repacked, and the same weight repacked.
 fn every_repacked_format(rows: usize, cols: usize) -> Vec<(Weight, Weight)> {
     every_format(rows, cols)
         .into_iter()
@@ -48,7 +48,7 @@ fn describe(cpu: &Cpu, w: &Weight) -> String {
 fn repack_supports_every_format_except_mxfp8() {
     // Six widths, three group sizes, and two of the float formats.
     assert_eq!(every_repacked_format(20, 256).len(), 20);
-    // A chunk of 32 columns holds two groups of nvfp4, so an odd number of them stays as it is.
+    // A chunk of 32 columns holds two groups of nvfp4, so a weight with an odd number of groups is not repacked.
     let spec = QuantSpec::default_for(QuantMode::Nvfp4);
     let odd = Noise(1).quantized(20, 128 + 16, spec, FloatType::F32);
     assert!(with_repacked(&odd).is_none());
@@ -63,7 +63,7 @@ fn repack_keeps_every_value_and_the_size() {
             repacked.dequantize_row(row, &mut found);
             assert_eq!(found, expected, "{:?}", w.spec());
         }
-        // But for the outputs that fill the last tile.
+        // Except for the outputs that pad the last tile.
         assert_eq!(repacked.size_bytes() * w.rows(), w.size_bytes() * 48);
     }
 }
@@ -199,7 +199,7 @@ fn step_by_step(
     }
 }
 
-/// Weights in repacked, as stored, and one of each; outputs that fill repacked and strips, and such that do not.
+/// Repacked weights, other weights, and one of each, with and without partial tiles and blocks.
 #[test]
 fn fused_linear_matches_its_unfused_steps() {
     let cols = 256;

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// At most `cases` cases, or fewer if `PROPTEST_CASES` says so: an emulated CPU is slow.
+/// At most `cases` cases, or fewer if `PROPTEST_CASES` is set: an emulated CPU is slow.
 pub fn at_most(cases: u32) -> ProptestConfig {
     ProptestConfig::with_cases(cases.min(ProptestConfig::default().cases))
 }
@@ -73,7 +73,7 @@ impl Noise {
             let biases = self.halves(groups, float);
             (self.halves(groups, float), float.into(), Some(biases))
         } else {
-            // Neither NaN nor far from one; E4M3 values keep clear of their NaN, too.
+            // Neither NaN nor far from one; E4M3 values are not NaN either.
             let scales = (0..groups)
                 .map(|_| 0x38 + (self.bits() % 4) as u8)
                 .collect();
@@ -106,7 +106,7 @@ pub fn fused_levels() -> Vec<Cpu> {
     levels
 }
 
-/// Whether a multiply-add rounds once. Plain code does on Arm, whose every CPU has the instruction.
+/// Whether a multiply-add rounds once. Portable code does so on 64-bit Arm, where every CPU has the instruction.
 pub fn is_fused(level: SimdLevel) -> bool {
     level != SimdLevel::Portable || cfg!(target_arch = "aarch64")
 }
@@ -134,7 +134,7 @@ pub fn linear(cpu: &Cpu, x: &[f32], w: &Weight, bias: Option<&[f32]>) -> Vec<f32
     fused_linear(cpu, input, &[&linear], Epilogue::Store)
 }
 
-/// One matrix of every stored form.
+/// A weight of every format.
 pub fn every_format(rows: usize, cols: usize) -> Vec<Weight> {
     let mut noise = Noise(7);
     let mut forms: Vec<_> = FLOATS.map(|float| noise.dense(rows, cols, float)).into();
