@@ -24,7 +24,7 @@ fn main() -> Result<()> {
             ..ChatRequest::default()
         };
         let mut completion = ChatCompletion::default();
-        for chunk in model.generate(request)? {
+        for chunk in model.generate(&request)? {
             let chunk = chunk?;
             print!("{}", chunk.text);
             std::io::stdout().flush()?;
