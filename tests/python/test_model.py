@@ -377,10 +377,10 @@ def test_threads_share_a_model() -> None:
         alone = [model.generate([seed + 3], seed=seed, **options).tokens for seed in range(6)]
         together: list[list[int]] = [[]] * 6
 
-        def completion(seed: int) -> None:
+        def generate(seed: int) -> None:
             together[seed] = model.generate([seed + 3], seed=seed, **options).tokens
 
-        threads = [threading.Thread(target=completion, args=(seed,)) for seed in range(6)]
+        threads = [threading.Thread(target=generate, args=(seed,)) for seed in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
