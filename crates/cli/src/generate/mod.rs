@@ -79,7 +79,6 @@ impl Finish {
     /// `finish_reason` in the JSON output.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Engine(FinishReason::Length(LengthCause::ContextLength)) => "context_full",
             Self::Engine(FinishReason::Cancelled) => "interrupted",
             Self::Engine(reason) => reason.as_str(),
             Self::Server(reason) => reason,

@@ -207,7 +207,7 @@ fn full_context_ends_generation_with_a_note() {
             "--json",
         ])
         .json();
-    assert_eq!(result["finish_reason"], "context_full");
+    assert_eq!(result["finish_reason"], "length");
     let total =
         result["prompt_tokens"].as_u64().unwrap() + result["generated_tokens"].as_u64().unwrap();
     assert!((63..=65).contains(&total), "{total}");

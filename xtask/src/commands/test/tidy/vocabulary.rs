@@ -93,7 +93,7 @@ const IDENTIFIERS: &[(&str, &str)] = &[
     ("Passing", "Transient"),
     ("Peaks", "block maxima"),
     ("Precision", "ActivationDtype"),
-    ("Published", "a seqlock"),
+    ("Published", "a snapshot"),
     ("QUESTION_ATTEMPTS", "METADATA_ATTEMPTS"),
     ("ReasoningWatch", "ReasoningTracker"),
     ("Recorded", "ModelMetadata"),
