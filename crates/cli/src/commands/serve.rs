@@ -178,6 +178,10 @@ fn reasoning_parser() -> impl TypedValueParser<Value = Choice<ReasoningFormat>> 
 impl Serve {
     /// Serves until shutdown.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
+        // Read first: the parent may exit while the model loads.
+        let parent = self
+            .exit_with_parent
+            .then(std::os::unix::process::parent_id);
         let key = self.key()?;
         if !self.host.is_loopback() && key.is_none() {
             let message = format!(
@@ -242,11 +246,7 @@ impl Serve {
             let shutdown = Shutdown::default();
             let deadline = Duration::from_secs(self.shutdown_timeout.into());
             let guard = InterruptGuard::start();
-            tokio::spawn(stop_on_signal(
-                shutdown.clone(),
-                guard,
-                self.exit_with_parent,
-            ));
+            tokio::spawn(stop_on_signal(shutdown.clone(), guard, parent));
             let serving = tokio::spawn(mlxm_api::serve(
                 listener,
                 server.clone(),
@@ -348,9 +348,8 @@ fn unavailable(address: SocketAddr, error: &std::io::Error) -> Failure {
 /// How often Ctrl-C and the parent process are checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Starts the shutdown on Ctrl-C, SIGTERM or the parent's exit. A second SIGTERM exits, like a second Ctrl-C.
-async fn stop_on_signal(shutdown: Shutdown, guard: InterruptGuard, with_parent: bool) {
-    let parent = std::os::unix::process::parent_id();
+/// Starts the shutdown on Ctrl-C, SIGTERM or the exit of `parent`. A second SIGTERM exits, like a second Ctrl-C.
+async fn stop_on_signal(shutdown: Shutdown, guard: InterruptGuard, parent: Option<u32>) {
     let mut terminate =
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
     let mut stopping = false;
@@ -369,7 +368,8 @@ async fn stop_on_signal(shutdown: Shutdown, guard: InterruptGuard, with_parent: 
                 true
             }
             () = tokio::time::sleep(POLL_INTERVAL) => {
-                guard.requested() || with_parent && std::os::unix::process::parent_id() != parent
+                guard.requested()
+                    || parent.is_some_and(|parent| std::os::unix::process::parent_id() != parent)
             }
         };
         if requested && !stopping {

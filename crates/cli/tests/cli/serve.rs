@@ -52,7 +52,7 @@ impl Server {
         let body = body.to_string();
         let mut stream = TcpStream::connect(self.url().trim_start_matches("http://")).unwrap();
         let head = format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all((head + &body).as_bytes()).unwrap();
