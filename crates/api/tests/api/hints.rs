@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{TestServer, start};
+use crate::support::{
+    TestServer, load_options, serve_directory, server_options, start, with_context_length,
+};
 
 const CHAT: &str = "/v1/chat/completions";
 const COMPLETIONS: &str = "/v1/completions";
@@ -43,7 +45,9 @@ async fn warning(server: &TestServer, route: &str, more: &Value) -> Option<Strin
 
 #[tokio::test]
 async fn hints_without_effect_are_named_in_the_warning_header() {
-    let server = start().await;
+    // The descriptions of tools are longer than the checkpoint's context.
+    let directory = with_context_length("llama-4bit", 2048);
+    let server = serve_directory(directory.path(), &load_options(), server_options()).await;
     let function = json!({"type": "function", "name": "f", "parameters": {"type": "object"}});
     let client_tool = json!({"name": "f", "input_schema": {"type": "object"}});
     let clear = json!({"edits": [{"type": "clear_tool_uses_20250919"}]});

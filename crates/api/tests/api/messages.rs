@@ -159,11 +159,4 @@ async fn errors_have_the_anthropic_format() {
         .await
         .starts_with("stop_sequences is not supported")
     );
-    assert!(
-        error_message(body(
-            json!({"thinking": {"type": "enabled", "budget_tokens": 1024}})
-        ))
-        .await
-        .contains("thinking")
-    );
 }
