@@ -229,7 +229,6 @@ def test_response_can_be_prefilled(anthropic: Anthropic) -> None:
         ({"messages": [{"role": "king", "content": "x"}]}, "messages"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]"),
         ({"tool_choice": {"type": "tool", "name": "unknown"}, "tools": [WEATHER]}, "unknown"),
-        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking"),
         ({"thinking": {"type": "loudly"}}, "thinking"),
         ({"top_k": "many"}, "top_k"),
     ],
@@ -242,6 +241,14 @@ def test_invalid_field_is_rejected(anthropic: Anthropic, fields: dict[str, Any],
     assert isinstance(body, dict) and body["type"] == "error"
     assert body["error"]["type"] == "invalid_request_error"
     assert named in body["error"]["message"]
+
+
+def test_thinking_of_a_model_without_reasoning_is_named_in_the_warning_header(anthropic: Anthropic) -> None:
+    raw = anthropic.messages.with_raw_response.create(
+        model=MODEL, messages=QUESTION, max_tokens=16, thinking={"type": "enabled", "budget_tokens": 1024}
+    )
+    assert "thinking was ignored" in raw.headers["warning"]
+    assert raw.parse().content
 
 
 def test_unknown_model_is_not_found(anthropic: Anthropic) -> None:

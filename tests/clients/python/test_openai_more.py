@@ -9,10 +9,12 @@ from openai import OpenAI
 from server import MODEL, REPOSITORY
 
 
-def test_list_has_the_model(openai: OpenAI) -> None:
-    (model,) = openai.models.list().data
-    assert model.object == "model" and model.owned_by == "mlxm" and model.created > 0
-    assert openai.models.retrieve(model.id).id == model.id
+def test_list_has_the_names_of_the_model(openai: OpenAI) -> None:
+    models = openai.models.list().data
+    assert {MODEL, REPOSITORY} <= {model.id for model in models}
+    for model in models:
+        assert model.object == "model" and model.owned_by == "mlxm" and model.created > 0
+        assert openai.models.retrieve(model.id).id == model.id
 
 
 @pytest.mark.parametrize("name", [MODEL, REPOSITORY])

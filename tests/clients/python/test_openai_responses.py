@@ -151,14 +151,11 @@ def test_tools_and_their_results_are_part_of_the_prompt(openai: OpenAI) -> None:
     ("fields", "param"),
     [
         ({"background": True}, "background"),
-        ({"truncation": "auto"}, "truncation"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"tools": [{"type": "web_search"}]}, "tools[0]"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
-        ({"text": {"verbosity": "low"}}, "text.verbosity"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"input": [{"role": "king", "content": "x"}]}, "input[0].role"),
-        ({"reasoning": {"effort": "high"}}, "reasoning.effort"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -166,6 +163,23 @@ def test_invalid_field_is_rejected(openai: OpenAI, fields: dict[str, Any], param
     with pytest.raises(sdk.BadRequestError) as caught:
         openai.responses.create(**{"model": MODEL, "input": QUESTION, **fields})
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"truncation": "auto"}, "truncation"),
+        ({"text": {"verbosity": "low"}}, "text.verbosity"),
+        ({"reasoning": {"effort": "high"}}, "reasoning.effort"),
+        ({"tools": [WEATHER, {"type": "web_search"}]}, "tools[1]"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_hint_without_effect_is_named_in_the_warning_header(openai: OpenAI, fields: dict[str, Any], name: str) -> None:
+    request = {"model": MODEL, "input": QUESTION, "max_output_tokens": 16, **fields}
+    raw = openai.responses.with_raw_response.create(**request)
+    assert f"{name} was ignored" in raw.headers["warning"]
+    validate(raw.parse())
 
 
 class Person(BaseModel):

@@ -17,11 +17,15 @@ pub fn schema_of<T: JsonSchema>() -> Value {
     schema.to_value()
 }
 
-/// The merged schema of several types, with the ignored and unsupported fields of the route.
+/// The merged schema of several types, with the ignored, hint and unsupported fields of the route.
 pub fn body(parts: &[Value], policy: &FieldPolicy) -> Value {
     let mut body = merged(parts);
     for name in policy.ignored {
         body["properties"][*name] = json!({"description": "Accepted and ignored."});
+    }
+    for (name, reason) in policy.hints {
+        body["properties"][*name] =
+            json!({"description": format!("Ignored with a warning header: {reason}.")});
     }
     for (name, reason) in policy.unsupported {
         body["properties"][*name] = json!({
