@@ -27,6 +27,8 @@ const FIELD_POLICY: FieldPolicy = FieldPolicy {
         "safety_identifier",
         "prompt_cache_key",
         "prompt_cache_retention",
+        // Sent by Codex.
+        "client_metadata",
     ],
     hints: &[
         ("max_tool_calls", "built-in tools are not available"),
