@@ -7,7 +7,8 @@
 //! - `openai`, `anthropic`: the APIs, one file per route with its request, response and handler.
 //! - `responses`: OpenAI's Responses API and its store.
 //! - `generate`: completions with deadlines and metrics, which every API translates to and from.
-//! - `extract`, `fields`: request bodies, read once; ignored, unsupported and unknown fields.
+//! - `extract`, `fields`, `numbers`, `surrogates`: request bodies, read once; what clients send in other forms than the official
+//!   ones; ignored, unsupported and unknown fields.
 //! - `openapi`: the OpenAPI document, generated from the request types.
 //! - `error`: one error type, rendered in each API's format.
 //! - `origin`, `cors`: which hosts and web pages may use the server.
