@@ -98,6 +98,41 @@ def model() -> Iterator[mlxm.Model]:
         yield model
 
 
+@pytest.fixture(scope="module")
+def server(starter_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    program = os.environ.get("MLXM_BIN")
+    if not program:
+        pytest.fail("MLXM_BIN is not set: `cargo xtask test --only python` builds the program and sets it")
+    log = tmp_path_factory.mktemp("server") / "log"
+    running = Server(Path(program), starter_model, log, "--context-length", "1024")
+    try:
+        yield running
+        running.close()
+    finally:
+        running.process.kill()
+
+
+@pytest.fixture(scope="module")
+def starter(starter_model: Path) -> Iterator[mlxm.Model]:
+    with mlxm.Model(starter_model, context_length=1024) as model:
+        yield model
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the tiny checkpoint that can be changed."""
+    for path in (GOLDEN / "llama-4bit").iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = copied(tmp_path_factory.mktemp("model"))
+    template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant: <think>\n"
+    (folder / "chat_template.jinja").write_text(template)
+    return folder
+
+
 def arguments(request: dict[str, Any]) -> dict[str, Any]:
     return {"temperature": 0, "max_tokens": 40, **request}
 
@@ -161,24 +196,6 @@ def assert_stream_equals(completion: mlxm.ChatCompletion, chunks: list[mlxm.Chat
 class TestStarterModel:
     """The starter model in this process and in a server."""
 
-    @pytest.fixture(scope="class")
-    def server(self, starter_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-        program = os.environ.get("MLXM_BIN")
-        if not program:
-            pytest.skip("MLXM_BIN is not set: `cargo xtask test` builds the program and sets it")
-        log = tmp_path_factory.mktemp("server") / "log"
-        running = Server(Path(program), starter_model, log, "--context-length", "1024")
-        try:
-            yield running
-            running.close()
-        finally:
-            running.process.kill()
-
-    @pytest.fixture(scope="class")
-    def starter(self, starter_model: Path) -> Iterator[mlxm.Model]:
-        with mlxm.Model(starter_model, context_length=1024) as model:
-            yield model
-
     @pytest.mark.parametrize("name", REQUESTS)
     def test_chat_equals_server(self, name: str, starter: mlxm.Model, server: Server) -> None:
         completion = starter.chat(**arguments(REQUESTS[name]))
@@ -192,15 +209,6 @@ class TestStarterModel:
 
 class TestReasoning:
     """A checkpoint with random weights whose prompt ends with an opening reasoning tag."""
-
-    @pytest.fixture(scope="class")
-    def folder(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        folder = tmp_path_factory.mktemp("model")
-        for path in (GOLDEN / "llama-4bit").iterdir():
-            (folder / path.name).write_bytes(path.read_bytes())
-        template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant: <think>\n"
-        (folder / "chat_template.jinja").write_text(template)
-        return folder
 
     def test_reasoning_is_separated_and_limited(self, folder: Path) -> None:
         options: dict[str, Any] = {"seed": 3, "max_tokens": 60, "ignore_eos": True, "thinking_budget": 5}
@@ -230,8 +238,13 @@ def test_response_format_is_enforced(model: mlxm.Model) -> None:
     assert completion.finish_reason == "stop"
 
 
-def test_required_tool_call_is_parsed(model: mlxm.Model) -> None:
-    completion = model.chat(MESSAGES, tools=TOOLS, tool_choice="required", parallel_tool_calls=False, seed=1)
+def test_required_tool_call_is_parsed(tmp_path: Path) -> None:
+    # The description of the tool is longer than the checkpoint's context.
+    folder = copied(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 2048}))
+    with mlxm.Model(folder) as model:
+        completion = model.chat(MESSAGES, tools=TOOLS, tool_choice="required", parallel_tool_calls=False, seed=1)
     assert completion.finish_reason == "tool_calls"
     (call,) = completion.tool_calls
     assert call.name == "now"

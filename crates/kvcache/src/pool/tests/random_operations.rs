@@ -232,8 +232,8 @@ impl Simulation {
         for (at, group) in self.pool.groups.iter().enumerate() {
             let mut references = HashMap::new();
             for live in &self.live {
-                let unused = live.cache.internal_fragmentation(at, live.computed);
-                assert!(unused < self.pool.block_size(), "{unused} slots unused");
+                let fragmentation = live.cache.internal_fragmentation(at, live.computed);
+                assert!(fragmentation < self.pool.block_size(), "{fragmentation}");
                 for &block in live.cache.table(at).blocks() {
                     if block != BlockId::NULL {
                         *references.entry(block).or_insert(0) += 1;
