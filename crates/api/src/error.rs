@@ -60,6 +60,11 @@ impl ApiError {
         }
     }
 
+    /// A problem at `path` of the request; the message begins with the path.
+    pub fn at(path: &str, problem: &str) -> Self {
+        Self::field(path, format!("{path} {problem}"))
+    }
+
     /// A field of the official API that is not supported.
     pub fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self {

@@ -5,11 +5,6 @@ use serde_json::{Value, json};
 use crate::error::ApiError;
 use crate::fields::Warnings;
 
-/// An error at a path of the request.
-fn invalid(path: &str, problem: &str) -> ApiError {
-    ApiError::field(path, format!("{path} {problem}"))
-}
-
 /// Converts the system prompt and the messages.
 ///
 /// # Errors
@@ -20,7 +15,10 @@ pub fn messages(
     warnings: &mut Warnings,
 ) -> Result<Vec<Value>, ApiError> {
     if messages.is_empty() {
-        return Err(invalid("messages", "is empty; there must be at least one"));
+        return Err(ApiError::at(
+            "messages",
+            "is empty; there must be at least one",
+        ));
     }
     let mut out = Vec::new();
     if let Some(system) = system.filter(|system| !system.is_null()) {
@@ -35,7 +33,7 @@ pub fn messages(
             Value::String(text) => vec![json!({"type": "text", "text": text})],
             Value::Array(blocks) => blocks.clone(),
             _ => {
-                return Err(invalid(
+                return Err(ApiError::at(
                     &format!("{path}.content"),
                     "must be a string or a list of blocks",
                 ));
@@ -50,7 +48,7 @@ pub fn messages(
                 out.push(json!({"role": "system", "content": text}));
             }
             _ => {
-                return Err(invalid(
+                return Err(ApiError::at(
                     &format!("{path}.role"),
                     "must be user or assistant",
                 ));
@@ -73,7 +71,10 @@ fn text_of(path: &str, value: &Value) -> Result<String, ApiError> {
             texts.retain(|text| !text.is_empty());
             Ok(texts.join("\n"))
         }
-        _ => Err(invalid(path, "must be a string or a list of text blocks")),
+        _ => Err(ApiError::at(
+            path,
+            "must be a string or a list of text blocks",
+        )),
     }
 }
 
@@ -126,13 +127,13 @@ fn text_block(path: &str, block: &Value) -> Result<String, ApiError> {
     match block["type"].as_str() {
         Some("text") => match block["text"].as_str() {
             Some(text) => Ok(text.to_owned()),
-            None => Err(invalid(&format!("{path}.text"), "must be a string")),
+            None => Err(ApiError::at(&format!("{path}.text"), "must be a string")),
         },
         Some(kind @ ("image" | "document" | "search_result")) => {
             let message = format!("{path} has the type {kind}; only text is supported");
             Err(ApiError::unsupported(path, message))
         }
-        _ => Err(invalid(
+        _ => Err(ApiError::at(
             &format!("{path}.type"),
             &format!("is {}, which is not supported here", block["type"]),
         )),
@@ -154,7 +155,10 @@ fn user(
             continue;
         }
         let Some(id) = block["tool_use_id"].as_str() else {
-            return Err(invalid(&format!("{path}.tool_use_id"), "must be a string"));
+            return Err(ApiError::at(
+                &format!("{path}.tool_use_id"),
+                "must be a string",
+            ));
         };
         let text = match &block["content"] {
             Value::Null => String::new(),
@@ -193,7 +197,7 @@ fn assistant(path: &str, blocks: &[Value]) -> Result<Value, ApiError> {
                     block["id"].as_str(),
                     block["input"].as_object(),
                 ) else {
-                    return Err(invalid(&path, "must have id, name and input"));
+                    return Err(ApiError::at(&path, "must have id, name and input"));
                 };
                 calls.push(json!({"id": id, "type": "function", "function": {"name": name, "arguments": input}}));
             }

@@ -6,11 +6,6 @@ use crate::error::ApiError;
 use crate::fields::Warnings;
 use crate::generate::ToolChoice;
 
-/// An error at a path of the request.
-fn invalid(path: &str, problem: &str) -> ApiError {
-    ApiError::field(path, format!("{path} {problem}"))
-}
-
 /// Converts tools to OpenAI's format. Server tools are left out with a warning, as long as another tool is left and
 /// `tool_choice` does not name them.
 ///
@@ -26,7 +21,7 @@ pub fn tools(
     for (index, tool) in tools.iter().enumerate() {
         let path = format!("tools[{index}]");
         if !tool.is_object() {
-            return Err(invalid(&path, "must be an object"));
+            return Err(ApiError::at(&path, "must be an object"));
         }
         match tool["type"].as_str().filter(|kind| *kind != "custom") {
             None => functions.push(function(tool)),
@@ -135,7 +130,7 @@ pub fn tool_choice(value: Option<&Value>) -> Result<(ToolChoice, bool), ApiError
         (Some("any"), _) => ToolChoice::Required,
         (Some("tool"), Some(name)) => ToolChoice::Named(name.to_owned()),
         _ => {
-            return Err(invalid(
+            return Err(ApiError::at(
                 "tool_choice",
                 "must have the type auto, any, none, or tool with a name",
             ));

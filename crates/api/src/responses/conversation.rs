@@ -7,11 +7,6 @@ use crate::error::ApiError;
 use crate::fields::Warnings;
 use crate::openai::messages::{parse_arguments, text_of, tool_text};
 
-/// An error at a path of the request.
-fn invalid(path: &str, problem: &str) -> ApiError {
-    ApiError::field(path, format!("{path} {problem}"))
-}
-
 /// Builds chat messages from items.
 pub struct Conversation<'a> {
     warnings: &'a mut Warnings,
@@ -48,11 +43,11 @@ impl<'a> Conversation<'a> {
     /// If the item is invalid or not supported.
     pub fn push(&mut self, path: &str, item: &Value) -> Result<(), ApiError> {
         if !item.is_object() {
-            return Err(invalid(path, "must be an object"));
+            return Err(ApiError::at(path, "must be an object"));
         }
         let text = |name: &str| match &item[name] {
             Value::String(text) => Ok(text.as_str()),
-            _ => Err(invalid(&format!("{path}.{name}"), "must be a string")),
+            _ => Err(ApiError::at(&format!("{path}.{name}"), "must be a string")),
         };
         if let Some((name, arguments)) = client_tools::call(item) {
             let function = json!({"name": name, "arguments": arguments});
@@ -118,7 +113,7 @@ impl<'a> Conversation<'a> {
                     Err(ApiError::unsupported(path, message))
                 }
             },
-            _ => Err(invalid(&format!("{path}.type"), "must be a string")),
+            _ => Err(ApiError::at(&format!("{path}.type"), "must be a string")),
         }
     }
 
@@ -140,7 +135,7 @@ impl<'a> Conversation<'a> {
             }
             Some(role @ ("system" | "developer")) => self.push_instructions(role, content),
             _ => {
-                return Err(invalid(
+                return Err(ApiError::at(
                     &format!("{path}.role"),
                     "must be one of user, assistant, system, developer",
                 ));
@@ -207,7 +202,7 @@ fn joined_text(path: &str, value: &Value) -> Result<String, ApiError> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Array(parts) => text_of(path, parts),
-        _ => Err(invalid(path, "must be a string or a list of parts")),
+        _ => Err(ApiError::at(path, "must be a string or a list of parts")),
     }
 }
 
@@ -218,13 +213,13 @@ fn reasoning(path: &str, item: &Value) -> Result<Option<String>, ApiError> {
         let parts = match &item[field] {
             Value::Null => continue,
             Value::Array(parts) => parts,
-            _ => return Err(invalid(&path, "must be a list")),
+            _ => return Err(ApiError::at(&path, "must be a list")),
         };
         let texts = parts.iter().enumerate().map(|(at, part)| {
             let text = part["text"].as_str().filter(|_| part["type"] == kind);
             text.ok_or_else(|| {
                 let problem = format!("must have the type {kind} and a text");
-                invalid(&format!("{path}[{at}]"), &problem)
+                ApiError::at(&format!("{path}[{at}]"), &problem)
             })
         });
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
