@@ -75,6 +75,7 @@ impl Generation {
         let (mut text, mut tokens, mut logprobs) = (String::new(), Vec::new(), Vec::new());
         loop {
             match self.next_event(py)? {
+                Some(Event::Started(_)) => {}
                 Some(Event::Token(token)) => {
                     text.push_str(&token.text);
                     tokens.push(token.id);
@@ -113,7 +114,11 @@ impl Generation {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Piece>> {
-        let piece = match self.next_event(py)? {
+        let mut event = self.next_event(py)?;
+        while let Some(Event::Started(_)) = event {
+            event = self.next_event(py)?;
+        }
+        let piece = match event {
             Some(Event::Token(token)) => Piece {
                 text: token.text,
                 token: Some(token.id),
@@ -125,7 +130,7 @@ impl Generation {
                 token: None,
                 logprob: None,
             },
-            Some(Event::Finished(_)) | None => return Ok(None),
+            Some(Event::Started(_) | Event::Finished(_)) | None => return Ok(None),
         };
         Ok(Some(piece))
     }

@@ -121,6 +121,7 @@ impl ChatStream {
 
     fn parse(&mut self, event: Event) -> ChatChunk {
         match event {
+            Event::Started(_) => ChatChunk::default(),
             Event::Token(token) => ChatChunk {
                 parts: self.parse_text(&token.text),
                 text: token.text,

@@ -13,6 +13,7 @@
 //! let prompt = engine.tokenizer().encode("The capital of France is", true)?;
 //! for event in engine.submit(Request { prompt, max_tokens: Some(16), ..Request::default() })? {
 //!     match event? {
+//!         Event::Started(_) => {}
 //!         Event::Token(token) => print!("{}", token.text),
 //!         Event::Finished(end) => println!("{} ({})", end.text, end.reason.as_str()),
 //!     }
@@ -55,7 +56,8 @@ pub use options::{
     KvCacheDtype, LoadOptions,
 };
 pub use request::{
-    Event, FinishReason, Finished, LengthCause, Logits, Request, RequestMetrics, StopCause, Token,
+    Event, FinishReason, Finished, LengthCause, Logits, Request, RequestMetrics, Started, StopCause,
+    Token,
 };
 pub use runtime::{
     CacheGroupStats, Counters, Engine, EngineStats, Generation, MemoryPlan, Poll, inspect,

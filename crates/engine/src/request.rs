@@ -41,10 +41,25 @@ pub struct Request {
 /// An event of a generation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// The prompt is computed: the first token follows.
+    Started(Started),
     /// A token was generated.
     Token(Token),
     /// The generation is complete. This is the last event.
     Finished(Finished),
+}
+
+/// The start of a generation. The counts and times are those of [`RequestMetrics`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Started {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Prompt tokens found in the prefix cache.
+    pub cached_tokens: usize,
+    /// From submission to the start of the first step that computed a part of it.
+    pub queue_time: Duration,
+    /// From submission to the first generated token.
+    pub time_to_first_token: Duration,
 }
 
 /// A generated token.

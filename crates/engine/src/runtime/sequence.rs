@@ -1,13 +1,13 @@
 //! The state of a submitted request: sampler, constraint, text, limits, timings, and the channel for its events.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::admission::Permit;
 use super::mailbox::{ReceiverWaker, Sender};
 use super::memory::peak_resident_bytes;
 use crate::error::GenerationError;
 use crate::request::{
-    Event, FinishReason, Finished, LengthCause, Request, RequestMetrics, StopCause, Token,
+    Event, FinishReason, Finished, LengthCause, Request, RequestMetrics, Started, StopCause, Token,
 };
 use crate::sampling::{
     Acceptance, Constraint, Sampled, Sampler, SamplingError, StopMatcher, TokenLogprob,
@@ -41,7 +41,9 @@ pub struct ActiveRequest {
     max_tokens: usize,
     ignore_eos: bool,
     submitted: Instant,
-    started: Option<Instant>,
+    step_started: Option<Instant>,
+    /// Set with the first token.
+    started: Option<Started>,
     first_token: Option<Instant>,
     last_token: Option<Instant>,
     generated: Vec<u32>,
@@ -82,6 +84,7 @@ impl ActiveRequest {
             max_tokens: request.max_tokens.unwrap_or(usize::MAX),
             ignore_eos: request.ignore_eos && request.constraint.is_none(),
             submitted: Instant::now(),
+            step_started: None,
             started: None,
             first_token: None,
             last_token: None,
@@ -125,7 +128,7 @@ impl ActiveRequest {
 
     /// Records that a step that started at `step_start` computes a part of the request.
     pub fn record_step_start(&mut self, step_start: Instant) {
-        self.started.get_or_insert(step_start);
+        self.step_started.get_or_insert(step_start);
     }
 
     /// Queues an error as the last event.
@@ -162,8 +165,7 @@ impl ActiveRequest {
             self.sampler
                 .sample_constrained(constraint, logits, sequence, &self.generated)?;
         let now = Instant::now();
-        self.first_token.get_or_insert(now);
-        self.last_token = Some(now);
+        self.record_token(now, cached_tokens);
         self.generated.push(token);
 
         if !self.ignore_eos && limits.eos_token_ids.contains(&token) {
@@ -171,7 +173,6 @@ impl ActiveRequest {
             self.finish(
                 FinishReason::Stop(StopCause::EndOfSequence(token)),
                 held_back,
-                cached_tokens,
             );
             return Ok(Progress::Finished);
         }
@@ -190,7 +191,6 @@ impl ActiveRequest {
             self.finish(
                 FinishReason::Stop(StopCause::StopString(stop)),
                 String::new(),
-                cached_tokens,
             );
             return Ok(Progress::Finished);
         }
@@ -204,7 +204,7 @@ impl ActiveRequest {
             return Ok(Progress::Continue(token));
         };
         let held_back = self.flush();
-        self.finish(reason, held_back, cached_tokens);
+        self.finish(reason, held_back);
         Ok(Progress::Finished)
     }
 
@@ -219,16 +219,34 @@ impl ActiveRequest {
         text
     }
 
-    fn finish(&mut self, reason: FinishReason, text: String, cached_tokens: usize) {
-        let submitted = self.submitted;
-        let first_token = self.first_token.unwrap_or(submitted);
-        let started = self.started.unwrap_or(first_token);
-        let metrics = RequestMetrics {
+    /// Records the time of a token. The first one starts the generation.
+    fn record_token(&mut self, now: Instant, cached_tokens: usize) {
+        self.last_token = Some(now);
+        if self.first_token.is_some() {
+            return;
+        }
+        self.first_token = Some(now);
+        let step_started = self.step_started.unwrap_or(now);
+        let started = Started {
             prompt_tokens: self.prompt_tokens,
             cached_tokens,
+            queue_time: step_started.saturating_duration_since(self.submitted),
+            time_to_first_token: now - self.submitted,
+        };
+        self.started = Some(started);
+        self.pending_events.push(Ok(Event::Started(started)));
+    }
+
+    fn finish(&mut self, reason: FinishReason, text: String) {
+        let first_token = self.first_token.unwrap_or(self.submitted);
+        let metrics = RequestMetrics {
+            prompt_tokens: self.prompt_tokens,
+            cached_tokens: self.started.map_or(0, |started| started.cached_tokens),
             generated_tokens: self.generated.len(),
-            queue_time: started.saturating_duration_since(submitted),
-            time_to_first_token: first_token - submitted,
+            queue_time: self
+                .started
+                .map_or_else(Duration::default, |started| started.queue_time),
+            time_to_first_token: first_token - self.submitted,
             generation_time: self.last_token.unwrap_or(first_token) - first_token,
             peak_memory_bytes: peak_resident_bytes(),
         };

@@ -171,9 +171,12 @@ fn request_dropped_during_prefill_frees_its_blocks() {
 fn request_dropped_during_decode_frees_its_blocks() {
     let (engine, gate) = gated_engine(&options(), None);
     let mut decoding = engine.submit(request(1, 3, 100)).unwrap();
-    for _ in 0..2 {
+    for pass in 0..2 {
         gate.wait_for_pass();
         gate.release();
+        if pass == 0 {
+            assert!(matches!(decoding.next(), Some(Ok(Event::Started(_)))));
+        }
         assert!(matches!(decoding.next(), Some(Ok(Event::Token(_)))));
     }
     gate.wait_for_pass();

@@ -135,7 +135,7 @@ fn logit_bias_cannot_override_the_mask_and_logprobs_ignore_it() {
         },
         ..Request::default()
     };
-    let token = |request| match engine.submit(request).unwrap().next() {
+    let token = |request| match engine.submit(request).unwrap().nth(1) {
         Some(Ok(Event::Token(token))) => token,
         other => panic!("{other:?}"),
     };
@@ -235,6 +235,7 @@ fn failing_constraint_does_not_fail_others() {
         matches!(
             events[..],
             [
+                Ok(Event::Started(_)),
                 Ok(Event::Token(_)),
                 Ok(Event::Token(_)),
                 Err(GenerationError::Constraint(_))

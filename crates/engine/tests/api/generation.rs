@@ -204,6 +204,7 @@ fn greedy_token_is_the_argmax_of_the_logits() {
         ..request(tokens, 1)
     };
     let mut events = engine.submit(request).unwrap();
+    assert!(matches!(events.next(), Some(Ok(Event::Started(_)))));
     let Some(Ok(Event::Token(token))) = events.next() else {
         panic!("no token")
     };
@@ -324,6 +325,28 @@ fn generation_outlives_its_engine_handle() {
 }
 
 #[test]
+fn started_event_precedes_the_first_token_and_agrees_with_the_metrics() {
+    let engine = engine("llama-f16");
+    let tokens: Vec<u32> = (1..100).collect();
+    complete(&engine, request(tokens.clone(), 2));
+    let mut events = engine.submit(request(tokens, 3)).unwrap();
+    let Some(Ok(Event::Started(started))) = events.next() else {
+        panic!("the first event is not `Started`")
+    };
+    let rest: Vec<Event> = events.map(Result::unwrap).collect();
+    assert!(rest.iter().all(|event| !matches!(event, Event::Started(_))));
+    let Some(Event::Finished(finished)) = rest.last() else {
+        panic!("the last event is not `Finished`")
+    };
+    let metrics = finished.metrics;
+    assert!(started.cached_tokens > 0);
+    assert_eq!(started.prompt_tokens, metrics.prompt_tokens);
+    assert_eq!(started.cached_tokens, metrics.cached_tokens);
+    assert_eq!(started.queue_time, metrics.queue_time);
+    assert_eq!(started.time_to_first_token, metrics.time_to_first_token);
+}
+
+#[test]
 fn generation_is_a_stream() {
     let engine = engine("llama-f16");
     let mut polled = pin!(engine.submit(request(vec![1, 2, 3], 6)).unwrap());
@@ -358,7 +381,8 @@ fn next_timeout_returns_pending_until_an_event() {
             mlxm_engine::Poll::Finished => break,
         }
     }
-    assert_eq!(events, 4);
+    // The start, three tokens and the end.
+    assert_eq!(events, 5);
 }
 
 #[test]
