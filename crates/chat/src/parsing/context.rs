@@ -1,8 +1,11 @@
 //! State shared by all parsers: input, tools and parsed parts.
 
-use crate::parsing::input::Input;
+use crate::parsing::delimiter::Found;
+use crate::parsing::input::{Input, Match};
 use crate::parsing::part::Part;
+use crate::parsing::python;
 use crate::parsing::tool::Tool;
+use crate::parsing::values;
 
 /// The result of a parser step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +24,6 @@ pub(crate) enum Step {
 pub(crate) trait ToolCallParser: std::fmt::Debug + Send {
     /// Advances by one state, or as far as the input allows.
     fn step(&mut self, context: &mut Context) -> Step;
-
-    /// Emits the parsed arguments of a call that is truncated by the end of the output.
-    fn flush_truncated(&mut self, _context: &mut Context) {}
 }
 
 /// Input and output of a parser.
@@ -32,10 +32,20 @@ pub(crate) struct Context {
     pub input: Input,
     tools: Vec<Tool>,
     parts: Vec<Part>,
-    /// Number of calls started so far.
+    /// Number of emitted calls.
     calls: usize,
-    /// Index of the tool of the current call.
-    current_tool: Option<usize>,
+    call: Option<Call>,
+    truncated: bool,
+}
+
+/// The current call. It is emitted at its end; until then all of its input stays pending.
+#[derive(Debug)]
+struct Call {
+    /// Index of its tool.
+    tool: usize,
+    arguments: String,
+    /// Bytes of pending input before its arguments.
+    start: usize,
 }
 
 impl Context {
@@ -45,7 +55,8 @@ impl Context {
             tools: tools.to_vec(),
             parts: Vec::new(),
             calls: 0,
-            current_tool: None,
+            call: None,
+            truncated: false,
         }
     }
 
@@ -53,48 +64,100 @@ impl Context {
         std::mem::take(&mut self.parts)
     }
 
-    /// Starts a call and discards the consumed input; false if there is no such tool.
+    /// Marks the output as truncated by a limit.
+    pub fn truncate(&mut self) {
+        self.truncated = true;
+    }
+
+    /// Whether a limit truncated the output.
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Starts a call; false if there is no such tool.
     pub fn start_call(&mut self, name: &str) -> bool {
-        self.current_tool = self.tools.iter().position(|tool| tool.name == name);
-        if self.current_tool.is_some() {
-            self.parts.push(Part::ToolCall {
-                index: self.calls,
-                name: name.to_owned(),
-            });
-            self.calls += 1;
-            self.input.commit();
-        }
-        self.current_tool.is_some()
+        let tool = self.tools.iter().position(|tool| tool.name == name);
+        let start = self.input.pending().len();
+        self.call = tool.map(|tool| Call {
+            tool,
+            arguments: String::new(),
+            start,
+        });
+        self.in_call()
     }
 
     /// Whether a call is incomplete.
     pub fn in_call(&self) -> bool {
-        self.current_tool.is_some()
+        self.call.is_some()
+    }
+
+    /// Whether calls were emitted.
+    pub fn has_calls(&self) -> bool {
+        self.calls > 0
     }
 
     /// The tool of the current call.
     pub fn tool(&self) -> Option<&Tool> {
-        self.current_tool.map(|tool| &self.tools[tool])
+        let call = self.call.as_ref()?;
+        self.tools.get(call.tool)
     }
 
-    /// Emits `text` as arguments of the current call and discards the consumed input.
-    pub fn emit_arguments(&mut self, text: &str) {
-        self.input.commit();
-        let call = self.calls.saturating_sub(1);
-        match self.parts.last_mut() {
-            _ if text.is_empty() => {}
-            Some(Part::Arguments { index, delta }) if *index == call => delta.push_str(text),
-            _ => self.parts.push(Part::Arguments {
-                index: call,
-                delta: text.to_owned(),
-            }),
+    /// Adds `text` to the arguments of the current call.
+    pub fn push_arguments(&mut self, text: &str) {
+        if let Some(call) = &mut self.call {
+            call.arguments.push_str(text);
         }
     }
 
-    /// Ends the current call and discards the consumed input.
+    /// Emits the current call, if there is one, and discards the consumed input. Without valid arguments, the input is
+    /// content.
     pub fn end_call(&mut self) {
-        self.current_tool = None;
+        let Some(call) = self.call.take() else {
+            self.input.commit();
+            return;
+        };
+        if self.emit_call(call.tool, &call.arguments).is_none() {
+            self.flush_as_content();
+        }
+    }
+
+    /// Gives up the current call; its input is pending.
+    pub fn cancel_call(&mut self) {
+        self.call = None;
+    }
+
+    /// Reads the arguments of the current call again and tolerates errors, up to the next of `closers` or the end of the
+    /// output: `Found` if the call was emitted. In any case this input is consumed.
+    pub fn repair_call(&mut self, closers: &[&str]) -> Match {
+        let (read, closer) = match self.input.find(closers) {
+            Found::At { start, which } => (start, closers[which]),
+            Found::Nowhere { .. } if !self.input.has_ended() => return Match::Incomplete,
+            Found::Nowhere { .. } => (self.input.rest().len(), ""),
+        };
+        self.input.advance(read + closer.len());
+        let Some(call) = self.call.take() else {
+            return Match::Absent;
+        };
+        let text = &self.input.pending()[call.start..];
+        let arguments = repair_arguments(text, closer);
+        let emitted = arguments.and_then(|arguments| self.emit_call(call.tool, &arguments));
+        emitted.map_or(Match::Absent, Match::Found)
+    }
+
+    /// Emits a call of this tool and discards the consumed input; `None` if the arguments are not a JSON object.
+    fn emit_call(&mut self, tool: usize, arguments: &str) -> Option<()> {
+        let tool = &self.tools[tool];
+        let arguments = values::arguments(arguments, &tool.parameters)?;
+        let name = tool.name.clone();
+        let index = self.calls;
+        self.parts.push(Part::ToolCall { index, name });
+        self.parts.push(Part::Arguments {
+            index,
+            delta: arguments,
+        });
+        self.calls += 1;
         self.input.commit();
+        Some(())
     }
 
     /// Consumes `bytes` and emits all pending input as content.
@@ -131,4 +194,15 @@ impl Context {
             _ => self.parts.push(Part::Reasoning(text.to_owned())),
         }
     }
+}
+
+/// The arguments in `text`, the rest of a call after its name up to and including `closer`. After them, only the ends of a
+/// JSON value or of a code block may follow.
+fn repair_arguments(text: &str, closer: &str) -> Option<String> {
+    let object = &text[text.find('{')?..];
+    let (arguments, rest) = python::repair_object(object, closer)?;
+    let rest = rest.trim_start_matches(|character: char| {
+        character.is_whitespace() || matches!(character, '}' | ']' | ')' | ';' | '`')
+    });
+    (rest == closer).then_some(arguments)
 }

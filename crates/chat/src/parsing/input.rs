@@ -63,9 +63,25 @@ impl Input {
         self.emitted = self.position;
     }
 
+    /// The pending text.
+    pub fn pending(&self) -> &str {
+        &self.text[self.emitted..self.position]
+    }
+
+    /// Returns the pending text after its first `bytes` to the rest.
+    pub fn rewind(&mut self, bytes: usize) {
+        self.position = self.emitted + bytes;
+    }
+
+    /// Removes `bytes` of the rest from `start` on.
+    pub fn remove(&mut self, start: usize, bytes: usize) {
+        let start = self.position + start;
+        self.text.drain(start..start + bytes);
+    }
+
     /// The pending text, which counts as emitted afterwards.
     pub fn take_pending(&mut self) -> String {
-        let text = self.text[self.emitted..self.position].to_owned();
+        let text = self.pending().to_owned();
         self.commit();
         text
     }

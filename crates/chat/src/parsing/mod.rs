@@ -36,12 +36,13 @@
 //! - The joined parts do not depend on how the text is split into pieces.
 //! - Text is emitted as soon as it can be classified. A possible prefix of a delimiter is held back, and so is white space
 //!   before it: white space around reasoning and tool calls is dropped.
-//! - A call is emitted as soon as its name is complete and matches a given tool. It is never retracted. The joined argument
-//!   deltas of a complete call are valid JSON.
-//! - Text that resembles a call but is not (unknown name, invalid syntax, truncated before the name) is emitted as content,
-//!   delimiters included.
-//! - If the syntax becomes invalid inside the arguments of a call, the call keeps the arguments so far and the rest is
-//!   content. If the output is truncated there, the arguments are emitted as far as they were parsed and not repaired.
+//! - A call is emitted as a whole, when it is complete: its name is that of a given tool, and its arguments are a JSON object
+//!   in one [`Part::Arguments`].
+//! - Delimiters, braces and commas that are missing, repeated or too many are tolerated as long as all arguments are complete.
+//! - Text that resembles a call but is not (unknown name, invalid or truncated arguments) is emitted as content, delimiters
+//!   included. Delimiters that end nothing are dropped after calls and at the end of a line.
+//! - A closing tag inside an argument is a part of it unless the next argument or the end of the call follows.
+//! - A complete call at the start of a line ends the reasoning.
 //! - Without tools the markup of calls is content. Reasoning is still split out.
 //!
 //! # Architecture invariant

@@ -7,18 +7,18 @@ pub enum Part {
     Reasoning(String),
     /// Message text.
     Content(String),
-    /// The start of a tool call.
+    /// A tool call. Its arguments follow.
     ToolCall {
         /// Index of the call in the completion, from 0.
         index: usize,
         /// Name of one of the given tools.
         name: String,
     },
-    /// More arguments of a tool call.
+    /// The arguments of a tool call.
     Arguments {
         /// Index of the call in the completion.
         index: usize,
-        /// JSON text to append.
+        /// A JSON object.
         delta: String,
     },
 }

@@ -10,15 +10,29 @@ const MAX_DEPTH: usize = 64;
 /// A literal as JSON text: strings, numbers, `True`, `False`, `None`, lists, tuples and dictionaries with strings or
 /// numbers as keys. JSON's `true`, `false` and `null` are accepted, too.
 pub(crate) fn to_json(text: &str) -> Option<String> {
-    let mut parser = LiteralParser { rest: text };
+    let mut parser = LiteralParser {
+        rest: text,
+        closer: "",
+    };
     let mut out = String::new();
     parser.value(&mut out, 0)?;
     parser.skip_space();
     parser.rest.is_empty().then_some(out)
 }
 
+/// The dictionary at the start of `text` as JSON, and the text after it. Brackets and braces that are missing before `closer`
+/// are added, unless it is empty.
+pub(crate) fn repair_object<'a>(text: &'a str, closer: &'a str) -> Option<(String, &'a str)> {
+    let mut parser = LiteralParser { rest: text, closer };
+    let mut out = String::new();
+    parser.dictionary(&mut out, 0)?;
+    Some((out, parser.rest))
+}
+
 struct LiteralParser<'a> {
     rest: &'a str,
+    /// Ends all containers, if it is not empty.
+    closer: &'a str,
 }
 
 impl LiteralParser<'_> {
@@ -59,7 +73,7 @@ impl LiteralParser<'_> {
         self.take(open);
         out.push('[');
         let mut first = true;
-        while !self.take(close) {
+        while !self.take(close) && !self.at_closer() {
             if !first {
                 out.push_str(", ");
             }
@@ -75,7 +89,7 @@ impl LiteralParser<'_> {
         self.take('{');
         out.push('{');
         let mut first = true;
-        while !self.take('}') {
+        while !self.take('}') && !self.at_closer() {
             if !first {
                 out.push_str(", ");
             }
@@ -100,7 +114,11 @@ impl LiteralParser<'_> {
 
     fn take_comma_before(&mut self, close: char) -> Option<()> {
         self.skip_space();
-        (self.take(',') || self.rest.starts_with(close)).then_some(())
+        (self.take(',') || self.rest.starts_with(close) || self.at_closer()).then_some(())
+    }
+
+    fn at_closer(&self) -> bool {
+        !self.closer.is_empty() && self.rest.trim_start().starts_with(self.closer)
     }
 
     /// A name or a number.
@@ -223,6 +241,9 @@ fn number(word: &str) -> Option<String> {
             return Some(format!("{sign}{value}"));
         }
     }
+    if !digits.contains(|character: char| character.is_ascii_digit()) {
+        return None;
+    }
     // Python allows `.5` and `1.`, JSON does not.
     let mut digits = digits.replace(".e", ".0e");
     if digits.starts_with('.') {
@@ -333,6 +354,21 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    #[test]
+    fn repair_object_tolerates_trailing_commas_and_missing_ends() {
+        assert_eq!(
+            repair_object(r#"{"items": ["a", "b",]}} </x>"#, "</x>"),
+            Some((r#"{"items": ["a", "b"]}"#.to_owned(), "} </x>"))
+        );
+        assert_eq!(
+            repair_object("{\"a\": {\"b\": [1\n</x>", "</x>"),
+            Some((r#"{"a": {"b": [1]}}"#.to_owned(), "</x>"))
+        );
+        assert_eq!(repair_object("{\"a\": 1", ""), None);
+        assert_eq!(repair_object("{\"a\": \"b\n</x>", "</x>"), None);
+        assert_eq!(repair_object("{\"city\": Bern}", ""), None);
+    }
 
     #[test]
     fn to_json_converts_literals() {

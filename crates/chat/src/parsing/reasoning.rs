@@ -1,9 +1,10 @@
 //! Reasoning between tags.
 //!
 //! There is at most one reasoning block, at the start of the output: an opening tag counts only if nothing but white space
-//! precedes it, so content that mentions `<think>` is not affected. White space around the block is dropped.
+//! precedes it, so content that mentions `<think>` is not affected. White space around the block is dropped. A complete call
+//! at the start of a line ends the block, too.
 
-use crate::parsing::context::{Context, Step};
+use crate::parsing::context::Context;
 use crate::parsing::delimiter::Found;
 use crate::parsing::format::{Format, ReasoningFormat};
 
@@ -146,6 +147,17 @@ enum State {
     AfterReasoning,
 }
 
+/// The result of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReasoningStep {
+    NeedMoreInput,
+    Continue,
+    /// The content starts.
+    Done,
+    /// A call may start: this delimiter at the start of a line is consumed and pending.
+    CallStart(&'static str),
+}
+
 /// Parses the reasoning at the start of the output.
 #[derive(Debug)]
 pub(crate) struct Reasoning {
@@ -165,24 +177,32 @@ impl Reasoning {
         }
     }
 
-    /// Advances; `Done` when the content starts.
-    pub fn step(&mut self, context: &mut Context) -> Step {
+    /// The closing tag, inside the block.
+    pub fn close(&self) -> Option<&'static str> {
+        match self.state {
+            State::Inside { close, .. } => Some(close),
+            State::Start | State::AfterReasoning => None,
+        }
+    }
+
+    /// Advances. `starts` are the delimiters that start calls.
+    pub fn step(&mut self, context: &mut Context, starts: &[&'static str]) -> ReasoningStep {
         match self.state {
             State::Start => self.start(context),
-            State::Inside { close, started } => self.inside(context, close, started),
+            State::Inside { close, started } => self.inside(context, close, started, starts),
             State::AfterReasoning => {
                 let _ = context.input.peek();
                 context.input.commit();
                 if context.input.rest().is_empty() && !context.input.has_ended() {
-                    Step::NeedMoreInput
+                    ReasoningStep::NeedMoreInput
                 } else {
-                    Step::Done
+                    ReasoningStep::Done
                 }
             }
         }
     }
 
-    fn start(&mut self, context: &mut Context) -> Step {
+    fn start(&mut self, context: &mut Context) -> ReasoningStep {
         let _ = context.input.peek();
         let text = context.input.rest();
         if let Some(tags) = self.tags.iter().find(|tags| text.starts_with(tags.open)) {
@@ -192,23 +212,31 @@ impl Reasoning {
                 close: tags.close,
                 started: false,
             };
-            return Step::Continue;
+            return ReasoningStep::Continue;
         }
         let may_open = self.tags.iter().any(|tags| tags.open.starts_with(text));
         if may_open && !context.input.has_ended() {
-            return Step::NeedMoreInput;
+            return ReasoningStep::NeedMoreInput;
         }
-        Step::Done
+        ReasoningStep::Done
     }
 
-    fn inside(&mut self, context: &mut Context, close: &'static str, started: bool) -> Step {
+    fn inside(
+        &mut self,
+        context: &mut Context,
+        close: &'static str,
+        started: bool,
+        starts: &[&'static str],
+    ) -> ReasoningStep {
         if !started {
             let _ = context.input.peek();
             context.input.commit();
         }
+        let mut delimiters = vec![close];
+        delimiters.extend(starts);
         let rest = context.input.rest();
-        match context.input.find(&[close]) {
-            Found::At { start, .. } => {
+        match context.input.find(&delimiters) {
+            Found::At { start, which: 0 } => {
                 let text = rest[..start].trim_end().len();
                 if text > 0 {
                     context.emit_reasoning(text);
@@ -216,7 +244,33 @@ impl Reasoning {
                 context.input.advance(start - text + close.len());
                 context.input.commit();
                 self.state = State::AfterReasoning;
-                Step::Continue
+                ReasoningStep::Continue
+            }
+            Found::At { start, which } => {
+                let delimiter = delimiters[which];
+                let text = rest[..start].trim_end().len();
+                // The white space before the delimiter is pending.
+                let is_line_start = if text == 0 {
+                    !started
+                        || [context.input.pending(), &rest[..start]]
+                            .concat()
+                            .contains('\n')
+                } else {
+                    rest[text..start].contains('\n')
+                };
+                self.state = State::Inside {
+                    close,
+                    started: true,
+                };
+                if !is_line_start {
+                    context.emit_reasoning(start + delimiter.len());
+                    return ReasoningStep::Continue;
+                }
+                if text > 0 {
+                    context.emit_reasoning(text);
+                }
+                context.input.advance(start - text + delimiter.len());
+                ReasoningStep::CallStart(delimiter)
             }
             Found::Nowhere { safe } => {
                 // Trailing white space stays pending: before the closing tag it is dropped.
@@ -232,9 +286,9 @@ impl Reasoning {
                 if context.input.has_ended() {
                     context.input.advance_to_end();
                     context.input.commit();
-                    return Step::Done;
+                    return ReasoningStep::Done;
                 }
-                Step::NeedMoreInput
+                ReasoningStep::NeedMoreInput
             }
         }
     }

@@ -20,6 +20,12 @@ impl Tool {
             .flatten()
     }
 
+    /// Names of the required arguments.
+    pub(crate) fn required(&self) -> impl Iterator<Item = &str> {
+        let required = self.parameters["required"].as_array();
+        required.into_iter().flatten().filter_map(Value::as_str)
+    }
+
     /// Schema of one argument.
     pub(crate) fn property(&self, name: &str) -> Option<&Value> {
         self.parameters["properties"].get(name)

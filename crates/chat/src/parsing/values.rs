@@ -1,7 +1,7 @@
 //! Conversion of plain-text argument values to JSON, by the types that their schema allows.
 
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::parsing::json::quote;
 use crate::parsing::python;
@@ -11,6 +11,7 @@ use crate::parsing::python;
 pub(crate) struct Types {
     string: bool,
     number: bool,
+    integer: bool,
     boolean: bool,
     null: bool,
     object: bool,
@@ -55,6 +56,11 @@ impl Types {
             boolean: true,
             ..Self::default()
         }
+    }
+
+    /// Whether all numbers must be integers.
+    fn has_only_integers(self) -> bool {
+        self.integer && !self.number
     }
 
     /// Whether only numbers, booleans and null are allowed.
@@ -113,7 +119,8 @@ impl Types {
     fn add(&mut self, name: &str) {
         match name {
             "string" => self.string = true,
-            "number" | "integer" => self.number = true,
+            "number" => self.number = true,
+            "integer" => self.integer = true,
             "boolean" => self.boolean = true,
             "null" => self.null = true,
             "object" => self.object = true,
@@ -125,7 +132,8 @@ impl Types {
     fn add_value(&mut self, value: &Value) {
         match value {
             Value::String(_) => self.string = true,
-            Value::Number(_) => self.number = true,
+            Value::Number(number) if number.is_f64() => self.number = true,
+            Value::Number(_) => self.integer = true,
             Value::Bool(_) => self.boolean = true,
             Value::Null => self.null = true,
             Value::Object(_) => self.object = true,
@@ -145,7 +153,7 @@ impl Types {
             Some('t' | 'f') => self.boolean,
             Some('n') => self.null,
             Some('"') => self.string,
-            _ => self.number,
+            _ => self.number || self.integer,
         }
     }
 }
@@ -165,6 +173,79 @@ pub(crate) fn from_text(text: &str, types: Types) -> String {
     // Models write strings without quotes if other types are allowed, too.
     let fits = |json: &String| !json.starts_with('"') && types.allow(json);
     literal.filter(fits).unwrap_or_else(|| quote(text))
+}
+
+/// Arguments as a JSON object in which numbers without a fraction are written as integers where `schema` requires integers;
+/// `None` if they are not a JSON object.
+pub(crate) fn arguments(json: &str, schema: &Value) -> Option<String> {
+    let mut json = json.to_owned();
+    let mut object = match serde_json::from_str::<Map<String, Value>>(&json) {
+        Ok(object) => Value::Object(object),
+        Err(_) => {
+            // Escapes of lone surrogates.
+            json = python::to_json(&json)?;
+            Value::Object(serde_json::from_str(&json).ok()?)
+        }
+    };
+    let changed = convert_integers(&mut object, schema, schema, 0);
+    Some(if changed { object.to_string() } else { json })
+}
+
+/// Converts numbers without a fraction to integers where `schema` requires them; returns whether there were any.
+fn convert_integers(value: &mut Value, schema: &Value, root: &Value, depth: usize) -> bool {
+    const MAX_DEPTH: usize = 32;
+    if depth > MAX_DEPTH {
+        return false;
+    }
+    if let Some(target) = schema["$ref"]
+        .as_str()
+        .and_then(|path| path.strip_prefix('#'))
+    {
+        let target = root.pointer(target).unwrap_or(&Value::Null);
+        return convert_integers(value, target, root, depth + 1);
+    }
+    let mut changed = false;
+    match value {
+        Value::Number(number) => {
+            let integer = number
+                .as_f64()
+                .filter(|_| number.is_f64())
+                .and_then(integer);
+            if let (Some(integer), true) = (integer, Types::of(Some(schema)).has_only_integers()) {
+                *value = integer.into();
+                changed = true;
+            }
+            return changed;
+        }
+        Value::Array(items) => {
+            for item in items {
+                changed |= convert_integers(item, &schema["items"], root, depth + 1);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                let schema = schema["properties"].get(name);
+                let schema = schema.unwrap_or(&Value::Null);
+                changed |= convert_integers(member, schema, root, depth + 1);
+            }
+        }
+        _ => return false,
+    }
+    for alternatives in ["anyOf", "oneOf", "allOf"] {
+        for alternative in schema[alternatives].as_array().into_iter().flatten() {
+            changed |= convert_integers(value, alternative, root, depth + 1);
+        }
+    }
+    changed
+}
+
+/// The number as an integer, if it is one and exact.
+fn integer(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let is_integer = number.fract() == 0.0 && number.abs() <= EXACT;
+    is_integer
+        .then(|| format!("{number:.0}").parse().ok())
+        .flatten()
 }
 
 /// A Python literal as JSON; a string if it is not a literal.
@@ -232,6 +313,48 @@ mod tests {
         assert_eq!(text("{\"a\": 1}", json!({})), "{\"a\": 1}");
         assert_eq!(text("\"quoted\"", json!({})), "\"\\\"quoted\\\"\"");
         assert_eq!(from_text("007", Types::of(None)), "\"007\"");
+    }
+
+    #[test]
+    fn arguments_have_integers_where_the_schema_requires_them() {
+        let schema = json!({"type": "object", "properties": {
+            "n": {"type": "integer"},
+            "m": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+            "x": {"type": "number"},
+            "either": {"type": ["integer", "number"]},
+            "s": {"type": "string"},
+            "list": {"type": "array", "items": {"$ref": "#/$defs/count"}},
+            "deep": {"anyOf": [{"type": "object", "properties": {"n": {"type": "integer"}}}, {"type": "null"}]},
+        }, "$defs": {"count": {"type": "integer"}}});
+        for (given, expected) in [
+            (r#"{"n": 140.0}"#, r#"{"n":140}"#),
+            (r#"{"n": 1e3}"#, r#"{"n":1000}"#),
+            (r#"{"n": -0.0}"#, r#"{"n":0}"#),
+            (r#"{"m": 3.0}"#, r#"{"m":3}"#),
+            (r#"{"n": -3.5}"#, r#"{"n": -3.5}"#),
+            (r#"{"n": 7}"#, r#"{"n": 7}"#),
+            (
+                r#"{"x": 2.0, "either": 2.0}"#,
+                r#"{"x": 2.0, "either": 2.0}"#,
+            ),
+            (r#"{"s": "140.0"}"#, r#"{"s": "140.0"}"#),
+            (r#"{"list": [1.0, 2]}"#, r#"{"list":[1,2]}"#),
+            (r#"{"deep": {"n": 1.0}}"#, r#"{"deep":{"n":1}}"#),
+            (r#"{"other": 1.0}"#, r#"{"other": 1.0}"#),
+        ] {
+            assert_eq!(arguments(given, &schema).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn arguments_are_a_json_object() {
+        let schema = json!(null);
+        assert_eq!(arguments("[1]", &schema), None);
+        assert_eq!(arguments("{\"a\": ", &schema), None);
+        assert_eq!(
+            arguments(r#"{"a": "\ud800"}"#, &schema).as_deref(),
+            Some("{\"a\": \"\u{fffd}\"}")
+        );
     }
 
     #[test]

@@ -12,4 +12,5 @@ mod grammar;
 mod reasoning;
 mod recorded;
 mod rendering;
+mod repairs;
 mod round_trip;

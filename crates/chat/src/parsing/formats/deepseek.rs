@@ -94,7 +94,7 @@ impl ToolCallParser for DeepSeek {
             Self::Arguments(arguments) => {
                 let mut text = String::new();
                 let result = arguments.read(input, &mut text);
-                context.emit_arguments(&text);
+                context.push_arguments(&text);
                 match result {
                     Match::Found(()) => {
                         context.end_call();

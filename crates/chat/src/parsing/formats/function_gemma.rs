@@ -79,9 +79,7 @@ impl FunctionGemma {
         match (&self.state, next) {
             (_, '}') => {
                 context.input.advance(1);
-                context.emit_arguments(self.arguments.end());
-                context.end_call();
-                self.transition(State::AfterCall)
+                self.end_call(context)
             }
             (State::CommaOrEnd, ',') => {
                 context.input.advance(1);
@@ -97,8 +95,19 @@ impl FunctionGemma {
                 Match::Absent => Step::Invalid,
                 Match::Incomplete => Step::NeedMoreInput,
             },
-            _ => Step::Invalid,
+            // The closing brace is missing.
+            _ => match context.input.take(self.syntax.close) {
+                Match::Found(()) => self.end_call(context),
+                Match::Absent => Step::Invalid,
+                Match::Incomplete => Step::NeedMoreInput,
+            },
         }
+    }
+
+    fn end_call(&mut self, context: &mut Context) -> Step {
+        context.push_arguments(self.arguments.end());
+        context.end_call();
+        self.transition(State::AfterCall)
     }
 
     /// Consumes more of a value; true at its end.
@@ -112,12 +121,14 @@ impl FunctionGemma {
         else {
             return false;
         };
-        let string = self.syntax.string;
+        // The closing brace may be missing.
+        let delimiters = [self.syntax.string, self.syntax.close];
         loop {
             let rest = context.input.rest();
-            let (safe, quoted) = match context.input.find(&[string]) {
-                Found::At { start, .. } => (start, true),
-                Found::Nowhere { safe } => (safe, false),
+            let searched = if *in_string { 1 } else { 2 };
+            let (safe, found) = match context.input.find(&delimiters[..searched]) {
+                Found::At { start, which } => (start, Some(which)),
+                Found::Nowhere { safe } => (safe, None),
             };
             let mut end = None;
             if !*in_string {
@@ -134,21 +145,22 @@ impl FunctionGemma {
                     _ => false,
                 });
             }
-            let read = match end {
-                Some(end) => end,
-                None if quoted => safe + string.len(),
-                None => safe,
+            let closed = found == Some(1) && *depth == 0;
+            let read = match (end, found) {
+                (Some(end), _) => end,
+                (None, Some(which)) if !closed => safe + delimiters[which].len(),
+                _ => safe,
             };
             text.push_str(&rest[..read]);
             context.input.advance(read);
-            context.input.commit();
-            if end.is_some() {
+            if end.is_some() || closed {
                 return true;
             }
-            if !quoted {
-                return false;
+            match found {
+                Some(0) => *in_string = !*in_string,
+                Some(_) => {}
+                None => return false,
             }
-            *in_string = !*in_string;
         }
     }
 }
@@ -180,22 +192,13 @@ impl ToolCallParser for FunctionGemma {
                 };
                 let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
                 let value = to_json(text, self.syntax.string, types);
-                context.emit_arguments(&self.arguments.member(key, &value));
+                context.push_arguments(&self.arguments.member(key, &value));
                 self.transition(State::CommaOrEnd)
             }
             State::AfterCall => match context.input.take(self.syntax.close) {
                 Match::Found(()) | Match::Absent => Step::Done,
                 Match::Incomplete => Step::NeedMoreInput,
             },
-        }
-    }
-
-    fn flush_truncated(&mut self, context: &mut Context) {
-        if let State::Value { key, text, .. } = &self.state {
-            let text = format!("{text}{}", context.input.rest());
-            let text = text.replace(self.syntax.string, "\"");
-            let json = self.arguments.key(key) + text.trim();
-            context.emit_arguments(&json);
         }
     }
 }

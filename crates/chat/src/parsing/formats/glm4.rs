@@ -11,7 +11,7 @@ pub(super) const SYNTAX: Syntax = Syntax {
     key_open: "<arg_key>",
     key_close: "</arg_key>",
     value_open: "<arg_value>",
-    value_close: &["</arg_value>"],
+    value_close: "</arg_value>",
     value_on_lines: false,
 };
 
@@ -21,5 +21,7 @@ pub(super) const DELIMITERS: [&str; 6] = [
     SYNTAX.key_open,
     SYNTAX.key_close,
     SYNTAX.value_open,
-    SYNTAX.value_close[0],
+    SYNTAX.value_close,
 ];
+
+pub(super) const CLOSERS: [&str; 2] = [SYNTAX.close, SYNTAX.value_close];

@@ -53,6 +53,8 @@ enum State {
     },
     /// After the arguments.
     CallEnd,
+    /// In a call with invalid arguments.
+    Repair,
 }
 
 /// Parses a whole completion.
@@ -74,6 +76,7 @@ impl Harmony {
                 self.text(context, kind, started)
             }
             State::Arguments { .. } => self.arguments(context),
+            State::Repair => self.repair(context),
             State::CallEnd => match context.input.take_one_of(&ENDS) {
                 Match::Incomplete => Step::NeedMoreInput,
                 Match::Found(_) | Match::Absent => {
@@ -176,7 +179,7 @@ impl Harmony {
         if !*started {
             match context.input.take_one_of(&ENDS) {
                 Match::Found(_) => {
-                    context.emit_arguments("{}");
+                    context.push_arguments("{}");
                     context.end_call();
                     return self.transition(State::Start);
                 }
@@ -186,21 +189,30 @@ impl Harmony {
         }
         let mut text = String::new();
         let result = reader.read(&mut context.input, &mut text);
-        context.emit_arguments(&text);
+        context.push_arguments(&text);
         match result {
-            Match::Incomplete => Step::NeedMoreInput,
+            Match::Incomplete if !context.input.has_ended() => Step::NeedMoreInput,
             Match::Found(()) => {
                 context.end_call();
                 self.transition(State::CallEnd)
             }
+            Match::Absent | Match::Incomplete => self.transition(State::Repair),
+        }
+    }
+
+    fn repair(&mut self, context: &mut Context) -> Step {
+        match context.repair_call(&ENDS) {
+            Match::Incomplete => return Step::NeedMoreInput,
+            Match::Found(()) => {}
             Match::Absent => {
-                context.end_call();
-                self.transition(State::Text {
-                    kind: Kind::Content,
-                    started: false,
-                })
+                if self.had_content {
+                    context.push_content("\n");
+                }
+                self.had_content = true;
+                context.flush_as_content();
             }
         }
+        self.transition(State::Start)
     }
 
     fn text(&mut self, context: &mut Context, kind: Kind, started: bool) -> Step {

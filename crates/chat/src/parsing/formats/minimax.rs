@@ -11,8 +11,10 @@ pub(super) const SYNTAX: Syntax = Syntax {
     key_open: "<parameter name=\"",
     key_close: "\">",
     value_open: "",
-    value_close: &["</parameter>"],
+    value_close: "</parameter>",
     value_on_lines: false,
 };
 
 pub(super) const DELIMITERS: [&str; 2] = [SYNTAX.open, SYNTAX.close];
+
+pub(super) const CLOSERS: [&str; 3] = [SYNTAX.close, SYNTAX.call_close, SYNTAX.value_close];

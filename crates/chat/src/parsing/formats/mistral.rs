@@ -62,7 +62,7 @@ impl ToolCallParser for Mistral {
             Self::Arguments(arguments) => {
                 let mut text = String::new();
                 let result = arguments.read(&mut context.input, &mut text);
-                context.emit_arguments(&text);
+                context.push_arguments(&text);
                 match result {
                     Match::Found(()) => Step::Done,
                     Match::Absent => Step::Invalid,

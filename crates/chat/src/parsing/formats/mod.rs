@@ -45,6 +45,30 @@ pub(crate) fn start_delimiters(format: ToolFormat) -> &'static [&'static str] {
     }
 }
 
+/// Delimiters that end calls, the outermost first. After calls, repeated ones are dropped.
+pub(crate) fn closers(format: ToolFormat) -> &'static [&'static str] {
+    match format {
+        ToolFormat::Hermes => &[hermes::CLOSE],
+        ToolFormat::Qwen3Coder => &qwen3_coder::CLOSERS,
+        ToolFormat::Pythonic => &[pythonic::CLOSE],
+        ToolFormat::Glm4 => &glm4::CLOSERS,
+        ToolFormat::FunctionGemma => &[function_gemma::FUNCTION_GEMMA.close],
+        ToolFormat::Gemma4 => &[function_gemma::GEMMA4.close],
+        ToolFormat::MiniMax => &minimax::CLOSERS,
+        ToolFormat::DeepSeek => &[deepseek::CLOSE, deepseek::CALL_CLOSE],
+        ToolFormat::Lfm2 => &[lfm2::CLOSE],
+        ToolFormat::Llama3Json | ToolFormat::Mistral | ToolFormat::Harmony => &[],
+    }
+}
+
+/// Whether the arguments are a JSON object, which can be repaired. Channels have their own parser.
+pub(crate) fn has_json_arguments(format: ToolFormat) -> bool {
+    matches!(
+        format,
+        ToolFormat::Hermes | ToolFormat::Llama3Json | ToolFormat::Mistral | ToolFormat::DeepSeek
+    )
+}
+
 /// The character that may start calls without a delimiter, at the start of the output only.
 pub(crate) fn undelimited_start(format: ToolFormat) -> Option<char> {
     match format {

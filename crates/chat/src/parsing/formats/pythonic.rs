@@ -50,13 +50,6 @@ impl ToolCallParser for Pythonic {
         }
         step
     }
-
-    fn flush_truncated(&mut self, context: &mut Context) {
-        if let State::Value { key, text, .. } = &self.calls.state {
-            let json = self.calls.arguments.key(key) + text;
-            context.emit_arguments(&json);
-        }
-    }
 }
 
 /// Parses a Python list of calls with keyword arguments.
@@ -113,7 +106,7 @@ impl PythonCalls {
             (State::Open, '[') | (State::CommaOrEnd, ',') => State::Name,
             (State::KeyOrEnd | State::CommaOrCallEnd, ')') => {
                 context.input.advance(1);
-                context.emit_arguments(self.arguments.end());
+                context.push_arguments(self.arguments.end());
                 context.end_call();
                 return self.transition(State::CommaOrEnd);
             }
@@ -137,7 +130,6 @@ impl PythonCalls {
                     return Step::Invalid;
                 }
                 context.input.advance(1);
-                context.input.commit();
                 self.arguments = ObjectWriter::default();
                 self.transition(State::KeyOrEnd)
             }
@@ -169,13 +161,12 @@ impl PythonCalls {
         text.push_str(&rest[..end.unwrap_or(rest.len())]);
         let read = end.unwrap_or(rest.len());
         context.input.advance(read);
-        context.input.commit();
         if end.is_none() {
             return Step::NeedMoreInput;
         }
         let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
         let (key, value) = (std::mem::take(key), from_python(text, types));
-        context.emit_arguments(&self.arguments.member(&key, &value));
+        context.push_arguments(&self.arguments.member(&key, &value));
         self.transition(State::CommaOrCallEnd)
     }
 }

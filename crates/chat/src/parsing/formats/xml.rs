@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::lark::{LarkBuilder, Sequence, enum_strings, json, one_of};
 use crate::parsing::context::{Context, Step, ToolCallParser};
-use crate::parsing::delimiter::Found;
+use crate::parsing::delimiter::{self, Found};
 use crate::parsing::input::Match;
-use crate::parsing::json::{ObjectWriter, escape_into, quote};
+use crate::parsing::json::{ObjectWriter, quote};
 use crate::parsing::tool::Tool;
 use crate::parsing::values::{Types, from_text};
 
@@ -29,8 +29,8 @@ pub(crate) struct Syntax {
     pub key_close: &'static str,
     /// Precedes a value; may be empty.
     pub value_open: &'static str,
-    /// Ends a value; the longest match counts.
-    pub value_close: &'static [&'static str],
+    /// Ends a value, where the next argument or the end of the call follows.
+    pub value_close: &'static str,
     /// Whether values are on separate lines.
     pub value_on_lines: bool,
 }
@@ -41,26 +41,30 @@ pub(crate) struct Xml {
     syntax: &'static Syntax,
     state: State,
     arguments: ObjectWriter,
+    /// Names of the arguments so far.
+    given: Vec<String>,
 }
 
 #[derive(Debug)]
 enum State {
-    CallOrEnd {
-        first: bool,
-    },
+    CallOrEnd { first: bool },
     Name,
     KeyOrEnd,
     Key,
-    ValueOpen {
-        key: String,
+    ValueOpen,
+    Value { text: String },
+}
+
+/// The end of a value in the input.
+enum ValueEnd {
+    At {
+        /// Bytes before the tag that ends the value.
+        text: usize,
+        /// Whether this tag is the closing tag of the value, which may be missing.
+        is_closed: bool,
     },
-    /// A value that can only be a string: emitted incrementally.
-    Text,
-    /// A value whose type is known only at its end.
-    Value {
-        text: String,
-        types: Types,
-    },
+    /// The text before `safe` belongs to the value.
+    Nowhere { safe: usize },
 }
 
 impl Xml {
@@ -75,6 +79,7 @@ impl Xml {
             syntax,
             state,
             arguments: ObjectWriter::default(),
+            given: Vec::new(),
         }
     }
 
@@ -93,6 +98,7 @@ impl Xml {
         match name {
             Match::Found(name) if context.start_call(name.trim()) => {
                 self.arguments = ObjectWriter::default();
+                self.given.clear();
                 self.transition(State::KeyOrEnd)
             }
             Match::Found(_) | Match::Absent => Step::Invalid,
@@ -100,9 +106,46 @@ impl Xml {
         }
     }
 
+    fn key_or_end(&mut self, context: &mut Context) -> Step {
+        let syntax = self.syntax;
+        let next = [
+            syntax.key_open,
+            syntax.call_close,
+            syntax.close,
+            syntax.value_close,
+        ];
+        match context.input.take_one_of(&next) {
+            Match::Found(0) => self.transition(State::Key),
+            // A repeated closing tag.
+            Match::Found(3) => Step::Continue,
+            Match::Found(which) => {
+                self.end_call(context, which == 2 || syntax.call_close == syntax.close)
+            }
+            Match::Absent if self.may_end(context) => {
+                context.input.advance_to_end();
+                self.end_call(context, true)
+            }
+            Match::Absent => Step::Invalid,
+            Match::Incomplete => Step::NeedMoreInput,
+        }
+    }
+
+    /// Whether the call is whole although the output ends before the closing tags.
+    fn may_end(&self, context: &Context) -> bool {
+        let rest = context.input.rest().trim();
+        let closers = [self.syntax.call_close, self.syntax.close];
+        let is_end = context.input.has_ended() && !context.is_truncated();
+        is_end
+            && closers.iter().any(|closer| closer.starts_with(rest))
+            && context.tool().is_some_and(|tool| {
+                let mut required = tool.required();
+                required.all(|name| self.given.iter().any(|given| given == name))
+            })
+    }
+
     /// Ends a call; `at_end`: the last one.
     fn end_call(&mut self, context: &mut Context, at_end: bool) -> Step {
-        context.emit_arguments(self.arguments.end());
+        context.push_arguments(self.arguments.end());
         context.end_call();
         if at_end {
             return Step::Done;
@@ -110,36 +153,155 @@ impl Xml {
         self.transition(State::CallOrEnd { first: false })
     }
 
-    fn begin_value(&mut self, context: &mut Context, key: &str) -> Step {
+    /// Consumes text of a value.
+    fn value(&mut self, context: &mut Context) -> Step {
+        let State::Value { text } = &mut self.state else {
+            return Step::Continue;
+        };
+        let mut value = std::mem::take(text);
+        let (read, closed_by) = match self.value_end(&value, context) {
+            ValueEnd::At { text, is_closed } => (text, Some(is_closed)),
+            ValueEnd::Nowhere { safe } => (safe, None),
+        };
+        value.push_str(&context.input.rest()[..read]);
+        context.input.advance(read);
+        let Some(is_closed) = closed_by else {
+            self.state = State::Value { text: value };
+            return Step::NeedMoreInput;
+        };
+        if is_closed {
+            context.input.advance(self.syntax.value_close.len());
+        }
+        let mut text = value.as_str();
+        if self.syntax.value_on_lines || !is_closed {
+            text = text.strip_suffix('\n').unwrap_or(text);
+        }
+        let key = self.given.last().map_or("", String::as_str);
         let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
-        let mut text = self.arguments.member(key, "");
-        if types.is_string() {
-            text.push('"');
-            context.emit_arguments(&text);
-            self.transition(State::Text)
-        } else {
-            context.emit_arguments(&text);
-            let text = String::new();
-            self.transition(State::Value { text, types })
+        let member = self.arguments.member(key, &from_text(text, types));
+        context.push_arguments(&member);
+        self.transition(State::KeyOrEnd)
+    }
+
+    /// Finds the tag that ends a value of which `before` is consumed. A tag inside the value does not end it.
+    fn value_end(&self, before: &str, context: &Context) -> ValueEnd {
+        let syntax = self.syntax;
+        let rest = context.input.rest();
+        let tags = [
+            syntax.value_close,
+            syntax.key_open,
+            syntax.call_close,
+            syntax.close,
+        ];
+        let mut from = 0;
+        loop {
+            let ended = context.input.has_ended();
+            let (start, which) = match delimiter::find(&rest[from..], &tags, ended) {
+                Found::At { start, which } => (from + start, which),
+                Found::Nowhere { safe } => return ValueEnd::Nowhere { safe: from + safe },
+            };
+            let end = start + tags[which].len();
+            let after = &rest[end..];
+            let value = [before, &rest[..start]];
+            let ends = match which {
+                0 if self.has_open_argument(value) => follows(
+                    after,
+                    &[syntax.key_open, syntax.call_close, syntax.close],
+                    ended,
+                ),
+                0 => follows(
+                    after,
+                    &[
+                        syntax.key_open,
+                        syntax.call_close,
+                        syntax.close,
+                        syntax.value_close,
+                    ],
+                    ended,
+                ),
+                1 => self.starts_argument(value, after, context),
+                // The closing tag of the value is missing.
+                2 if syntax.call_close != syntax.close => {
+                    follows(after, &[syntax.close, syntax.open, syntax.call_open], ended)
+                }
+                _ => follows(after, &[syntax.open], ended),
+            };
+            match ends {
+                Match::Found(()) => {
+                    return ValueEnd::At {
+                        text: start,
+                        is_closed: which == 0,
+                    };
+                }
+                Match::Incomplete => return ValueEnd::Nowhere { safe: start },
+                Match::Absent => from = end,
+            }
         }
     }
 
-    /// Consumes text of a value; true with the last of it.
-    fn value_text(&self, context: &mut Context) -> (String, bool) {
-        let (text, close_length) = match context.input.find(self.syntax.value_close) {
-            Found::At { start, which } => (start, Some(self.syntax.value_close[which].len())),
-            Found::Nowhere { safe } => (safe, None),
+    /// Whether the value contains the opening tag of an argument without its closing tag.
+    fn has_open_argument(&self, value: [&str; 2]) -> bool {
+        let count = |tag: &str| -> usize {
+            let parts = value.iter();
+            parts.map(|part| part.matches(tag).count()).sum()
         };
-        let value = context.input.rest()[..text].to_owned();
-        context.input.advance(text + close_length.unwrap_or(0));
-        (value, close_length.is_some())
+        count(self.syntax.key_open) > count(self.syntax.value_close)
+    }
+
+    /// Whether an argument starts after `value` and an opening tag: a missing one of the tool, on a new line unless another tag
+    /// precedes its value.
+    fn starts_argument(&self, value: [&str; 2], after: &str, context: &Context) -> Match {
+        let syntax = self.syntax;
+        let before = value.iter().rev().find(|part| !part.is_empty());
+        let is_on_line = before.is_some_and(|part| part.ends_with('\n'));
+        let Some(tool) = context.tool() else {
+            return Match::Absent;
+        };
+        if syntax.value_open.is_empty() && !is_on_line {
+            return Match::Absent;
+        }
+        let mut result = Match::Absent;
+        for (name, _) in tool.properties() {
+            if self.given.contains(name) {
+                continue;
+            }
+            let opening = [name.as_str(), syntax.key_close].concat();
+            match after.strip_prefix(opening.as_str()) {
+                Some(after) if after.trim_start().starts_with(syntax.value_open) => {
+                    return Match::Found(());
+                }
+                Some(after) if syntax.value_open.starts_with(after.trim_start()) => {
+                    result = Match::Incomplete;
+                }
+                None if opening.starts_with(after) => result = Match::Incomplete,
+                _ => {}
+            }
+        }
+        if context.input.has_ended() {
+            return Match::Absent;
+        }
+        result
+    }
+}
+
+/// Whether one of `tags`, or the end of the output, follows in `text` after white space. The end may truncate a tag.
+fn follows(text: &str, tags: &[&str], ended: bool) -> Match {
+    let text = text.trim_start();
+    let mut tags = tags.iter().filter(|tag| !tag.is_empty());
+    let found = tags.clone().any(|tag| text.starts_with(tag));
+    let is_partial = tags.any(|tag| tag.starts_with(text));
+    match (found, ended) {
+        (true, _) => Match::Found(()),
+        (false, true) if text.is_empty() || is_partial => Match::Found(()),
+        (false, false) if is_partial => Match::Incomplete,
+        _ => Match::Absent,
     }
 }
 
 impl ToolCallParser for Xml {
     fn step(&mut self, context: &mut Context) -> Step {
         let syntax = self.syntax;
-        match &mut self.state {
+        match &self.state {
             State::CallOrEnd { first } => {
                 let first = *first;
                 match context.input.take_one_of(&[syntax.call_open, syntax.close]) {
@@ -150,83 +312,30 @@ impl ToolCallParser for Xml {
                 }
             }
             State::Name => self.name(context),
-            State::KeyOrEnd => {
-                let next = [syntax.key_open, syntax.call_close, syntax.close];
-                match context.input.take_one_of(&next) {
-                    Match::Found(0) => self.transition(State::Key),
-                    Match::Found(which) => {
-                        self.end_call(context, which == 2 || syntax.call_close == syntax.close)
-                    }
-                    Match::Absent => Step::Invalid,
-                    Match::Incomplete => Step::NeedMoreInput,
-                }
-            }
+            State::KeyOrEnd => self.key_or_end(context),
             State::Key => match context.input.take_name(syntax.key_close) {
-                Match::Found(key) => self.transition(State::ValueOpen { key }),
+                Match::Found(key) => {
+                    self.given.push(key);
+                    self.transition(State::ValueOpen)
+                }
                 Match::Absent => Step::Invalid,
                 Match::Incomplete => Step::NeedMoreInput,
             },
-            State::ValueOpen { key } => {
-                let key = std::mem::take(key);
+            State::ValueOpen => {
                 let opened = if syntax.value_open.is_empty() {
                     line_break(context, syntax.value_on_lines)
                 } else {
                     context.input.take(syntax.value_open)
                 };
                 match opened {
-                    Match::Found(()) => self.begin_value(context, &key),
+                    Match::Found(()) => self.transition(State::Value {
+                        text: String::new(),
+                    }),
                     Match::Absent => Step::Invalid,
-                    Match::Incomplete => {
-                        self.state = State::ValueOpen { key };
-                        Step::NeedMoreInput
-                    }
+                    Match::Incomplete => Step::NeedMoreInput,
                 }
             }
-            State::Text => {
-                let (text, ended) = self.value_text(context);
-                let mut json = String::new();
-                escape_into(&text, &mut json);
-                if ended {
-                    json.push('"');
-                    self.state = State::KeyOrEnd;
-                }
-                context.emit_arguments(&json);
-                if ended {
-                    Step::Continue
-                } else {
-                    Step::NeedMoreInput
-                }
-            }
-            State::Value { .. } => {
-                let (more, ended) = self.value_text(context);
-                let State::Value { text, types } = &mut self.state else {
-                    return Step::Continue;
-                };
-                text.push_str(&more);
-                context.input.commit();
-                if !ended {
-                    return Step::NeedMoreInput;
-                }
-                let json = from_text(text, *types);
-                context.emit_arguments(&json);
-                self.transition(State::KeyOrEnd)
-            }
-        }
-    }
-
-    fn flush_truncated(&mut self, context: &mut Context) {
-        let rest = context.input.rest().to_owned();
-        match &self.state {
-            State::Text => {
-                let mut json = String::new();
-                escape_into(&rest, &mut json);
-                context.emit_arguments(&json);
-            }
-            State::Value { text, .. } => {
-                let text = format!("{text}{rest}");
-                context.emit_arguments(text.trim());
-            }
-            _ => {}
+            State::Value { .. } => self.value(context),
         }
     }
 }
@@ -306,7 +415,7 @@ impl Syntax {
 
     /// A value and its closing tag.
     fn value_grammar(&self, lark: &mut LarkBuilder<'_>, schema: &Value) -> String {
-        let close = self.value_close.last().copied().unwrap_or_default();
+        let close = self.value_close;
         let ended = |lark: &LarkBuilder<'_>, value: &str| {
             let value = Sequence::new().expression(value);
             let value = if self.value_on_lines {

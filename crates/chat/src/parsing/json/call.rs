@@ -151,7 +151,7 @@ impl ObjectParser {
                     if !context.start_call(&name) {
                         return Match::Absent;
                     }
-                    context.emit_arguments(&std::mem::take(&mut self.early));
+                    context.push_arguments(&std::mem::take(&mut self.early));
                     Match::Found(false)
                 }
                 Match::Absent => Match::Absent,
@@ -160,7 +160,7 @@ impl ObjectParser {
             ObjectState::Arguments(arguments) => {
                 let result = arguments.read(&mut context.input, &mut self.early);
                 if context.in_call() {
-                    context.emit_arguments(&std::mem::take(&mut self.early));
+                    context.push_arguments(&std::mem::take(&mut self.early));
                 }
                 self.then_comma(result)
             }
@@ -196,7 +196,7 @@ impl ObjectParser {
                 }
                 context.input.advance(1);
                 if !self.has_arguments {
-                    context.emit_arguments("{}");
+                    context.push_arguments("{}");
                 }
                 context.end_call();
                 return Match::Found(true);
