@@ -339,7 +339,6 @@ impl From<ChatError> for ApiError {
             ChatError::ResponseFormatWithTools(_) | ChatError::OnlyJsonWithTools => {
                 Self::unsupported("response_format", message)
             }
-            ChatError::StopWithConstraint => Self::unsupported("stop", message),
             ChatError::Grammar { parameter, .. } => Self::field(parameter, message),
             ChatError::ThinkingBudget => {
                 let message = message.replace("a thinking budget", "thinking.budget_tokens");

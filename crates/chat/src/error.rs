@@ -27,12 +27,6 @@ pub enum ChatError {
         "response_format may only request JSON if there are tools: omit one of them, or set tool_choice to none"
     )]
     OnlyJsonWithTools,
-    /// A stop string could truncate constrained output before it is complete.
-    #[error(
-        "stop is not supported with structured output or a required tool call: it could truncate the output before it \
-         is complete"
-    )]
-    StopWithConstraint,
     /// The response format or a forced tool call cannot be enforced.
     #[error("{parameter}: {error}")]
     Grammar {

@@ -33,6 +33,7 @@ mod conversation;
 mod error;
 mod lark;
 mod model;
+mod output_limits;
 pub mod parsing;
 mod request;
 mod response_constraint;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use mlxm_engine::sampling::StopMatcher;
 use mlxm_engine::text::SpecialTokens;
 use mlxm_engine::{Engine, LoadError, LoadOptions, Request};
 
@@ -12,8 +13,9 @@ use crate::conversation::parse_tool_call_arguments;
 use crate::conversation::system_messages::merge_system_messages;
 use crate::conversation::tool_prompt::add_tool_prompt;
 use crate::error::ChatError;
+use crate::output_limits::{CallLimit, OutputLimits};
 use crate::parsing::{Format, Parser, ReasoningFormat, Tool, ToolFormat};
-use crate::request::{ChatRequest, GenerationParams};
+use crate::request::{ChatRequest, GenerationParams, ResponseFormat};
 use crate::response_constraint::constraint;
 use crate::stream::ChatStream;
 use crate::template::{ChatTemplate, RenderOptions, TemplateError};
@@ -68,6 +70,7 @@ pub struct Prompt {
     /// Syntax of the completion.
     pub(crate) format: Format,
     pub(crate) tools: Vec<Tool>,
+    pub(crate) calls: CallLimit,
 }
 
 /// Validated engine requests for a [`ChatRequest`], ready to submit.
@@ -208,6 +211,7 @@ impl ChatModel {
             tokens,
             format,
             tools,
+            calls: request.call_limit(),
         })
     }
 
@@ -225,6 +229,7 @@ impl ChatModel {
                 ..self.format()
             },
             tools: Vec::new(),
+            calls: CallLimit::default(),
         })
     }
 
@@ -236,8 +241,13 @@ impl ChatModel {
         let mut requests = self.requests(&request.params)?;
         let prompt = self.prompt(request)?;
         let constraint = constraint(self, request, &prompt)?;
+        let is_structured = request.response_format != ResponseFormat::Text;
         for request in &mut requests {
             request.constraint.clone_from(&constraint);
+            if is_structured {
+                // A stop string would truncate the output before it is complete.
+                request.stop.clear();
+            }
         }
         Ok(PreparedChat { prompt, requests })
     }
@@ -268,12 +278,16 @@ impl ChatModel {
     /// # Errors
     /// If the request is invalid, cannot be enforced, or the engine rejects it.
     pub fn generate(&self, request: &ChatRequest) -> Result<ChatStream, ChatError> {
-        let engine_request = request.params.request(&self.engine)?;
-        let prompt = self.prompt(request)?;
-        let engine_request = Request {
-            constraint: constraint(self, request, &prompt)?,
-            ..engine_request
+        let params = GenerationParams {
+            n: Some(1),
+            ..request.params.clone()
         };
+        let request = ChatRequest {
+            params,
+            ..request.clone()
+        };
+        let PreparedChat { prompt, requests } = self.prepare(&request)?;
+        let engine_request = requests.into_iter().next().unwrap_or_default();
         self.submit(&prompt, engine_request)
     }
 
@@ -285,11 +299,13 @@ impl ChatModel {
         self.prepare(request)?.start(self)
     }
 
-    /// Submits `request` with this prompt and parses its output.
+    /// Submits `request` with this prompt and parses its output. Its stop strings apply to the content only.
     ///
     /// # Errors
     /// If the engine rejects the request.
-    pub fn submit(&self, prompt: &Prompt, request: Request) -> Result<ChatStream, ChatError> {
+    pub fn submit(&self, prompt: &Prompt, mut request: Request) -> Result<ChatStream, ChatError> {
+        // Stop strings apply to the content, which only the parser can tell from the rest.
+        let stop = StopMatcher::new(std::mem::take(&mut request.stop))?;
         let request = Request {
             prompt: prompt.tokens.clone(),
             keep_special_tokens: self.delimiter_tokens(prompt.format),
@@ -297,7 +313,8 @@ impl ChatModel {
         };
         let generation = self.engine.submit(request)?;
         let parser = Parser::new(prompt.format, &prompt.text, &prompt.tools);
-        Ok(ChatStream::new(generation, Some(parser)))
+        let limits = OutputLimits::new(stop, prompt.calls);
+        Ok(ChatStream::limited(generation, Some(parser), limits))
     }
 
     /// Special tokens that delimit parts of the output.

@@ -7,6 +7,7 @@ use mlxm_engine::{Engine, Priority, Request};
 use serde_json::{Map, Value};
 
 use crate::error::ChatError;
+use crate::output_limits::CallLimit;
 use crate::parsing::Tool;
 
 /// Whether the model calls tools, and which.
@@ -109,7 +110,7 @@ impl ResponseFormat {
 }
 
 /// A conversation and how to continue it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ChatRequest {
     /// Objects with `role` and `content`, as chat templates read them; the arguments of tool calls are objects.
     pub messages: Vec<Value>,
@@ -117,7 +118,7 @@ pub struct ChatRequest {
     pub tools: Vec<Value>,
     /// Whether the model calls tools.
     pub tool_choice: ToolChoice,
-    /// Whether one completion may contain several calls.
+    /// Whether one completion may contain several calls; by default it may. A named tool is called once in any case.
     pub parallel_tool_calls: bool,
     /// Structured output.
     pub response_format: ResponseFormat,
@@ -148,6 +149,8 @@ pub struct GenerationParams {
     pub frequency_penalty: Option<f32>,
     pub logit_bias: BTreeMap<u32, f32>,
     pub seed: Option<u64>,
+    /// Stop strings. They end the content of a chat completion, but neither its reasoning nor its calls, and are ignored with
+    /// structured output.
     pub stop: Vec<String>,
     pub max_tokens: Option<usize>,
     /// Number of completions, for [`ChatModel::generate_n`](crate::ChatModel::generate_n).
@@ -219,7 +222,37 @@ impl GenerationParams {
     }
 }
 
+impl Default for ChatRequest {
+    fn default() -> Self {
+        Self {
+            messages: Vec::new(),
+            tools: Vec::new(),
+            tool_choice: ToolChoice::default(),
+            parallel_tool_calls: true,
+            response_format: ResponseFormat::default(),
+            template_kwargs: Map::new(),
+            continue_final_message: false,
+            thinking_budget: None,
+            params: GenerationParams::default(),
+        }
+    }
+}
+
 impl ChatRequest {
+    /// Whether a completion may contain several calls. A named tool is called once.
+    pub(crate) fn allows_parallel_calls(&self) -> bool {
+        self.parallel_tool_calls && !matches!(self.tool_choice, ToolChoice::Named(_))
+    }
+
+    /// How many calls a completion may have. Models that must call tools tend to repeat the same call.
+    pub(crate) fn call_limit(&self) -> CallLimit {
+        match self.tool_choice {
+            _ if !self.allows_parallel_calls() => CallLimit::One,
+            ToolChoice::Required => CallLimit::Distinct,
+            _ => CallLimit::Unlimited,
+        }
+    }
+
     /// The tools that the completion may call.
     pub(crate) fn callable_tools(&self) -> Vec<Tool> {
         if self.tool_choice == ToolChoice::None {

@@ -20,9 +20,6 @@ pub(crate) fn constraint(
 ) -> Result<Option<Box<dyn Constraint>>, ChatError> {
     let mut constraint: Option<Box<dyn Constraint>> = None;
     if let Some((grammar, parameter)) = grammar(model, request, prompt)? {
-        if !request.params.stop.is_empty() {
-            return Err(ChatError::StopWithConstraint);
-        }
         let matcher = model.compiler().compile(&grammar);
         let matcher = matcher.map_err(|error| ChatError::Grammar { parameter, error })?;
         constraint = Some(Box::new(matcher));
@@ -48,7 +45,7 @@ fn grammar(
 ) -> Result<Option<(Grammar, &'static str)>, ChatError> {
     let special = |text: &str| model.special_token(text);
     let (format, tools, text) = (prompt.format, &prompt.tools, &prompt.text);
-    let parallel = request.parallel_tool_calls;
+    let parallel = request.allows_parallel_calls();
     let forced = match &request.tool_choice {
         ToolChoice::Required => Some(ForcedCall::Required),
         ToolChoice::Named(name) => Some(ForcedCall::Named(name)),

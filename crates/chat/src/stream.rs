@@ -2,12 +2,16 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use mlxm_engine::sampling::TokenLogprob;
-use mlxm_engine::{Event, FinishReason, Finished, Generation, GenerationError, RequestMetrics};
+use mlxm_engine::{
+    Event, FinishReason, Finished, Generation, GenerationError, RequestMetrics, Started,
+    peak_resident_bytes,
+};
 
+use crate::output_limits::{OutputEnd, OutputLimits};
 use crate::parsing::{Parser, Part};
 
 /// What one token adds to a completion.
@@ -15,7 +19,7 @@ use crate::parsing::{Parser, Part};
 pub struct ChatChunk {
     /// Pieces of the message.
     pub parts: Vec<Part>,
-    /// The unparsed text. Empty while a UTF-8 character or a possible stop string is incomplete.
+    /// The unparsed text. Empty while a UTF-8 character is incomplete.
     pub text: String,
     /// The token's id; `None` in the last chunk.
     pub token: Option<u32>,
@@ -32,7 +36,8 @@ pub struct Finish {
     pub reason: FinishReason,
     /// Counts and times.
     pub metrics: RequestMetrics,
-    /// Of all prompt tokens after the first, if the request asked for them.
+    /// Of all prompt tokens after the first, if the request asked for them and neither a stop string nor a limit of calls
+    /// ended the completion.
     pub prompt_logprobs: Vec<TokenLogprob>,
 }
 
@@ -41,7 +46,7 @@ pub struct Finish {
 pub struct ToolCall {
     /// Name of the tool.
     pub name: String,
-    /// Arguments as JSON; truncated if the completion was.
+    /// Arguments: a JSON object.
     pub arguments: String,
 }
 
@@ -66,9 +71,16 @@ pub struct ChatCompletion {
 /// [`Finish`]. Dropping the stream cancels the generation.
 #[derive(Debug)]
 pub struct ChatStream {
-    generation: Generation,
+    /// `None` after a limit of the output ended the completion.
+    generation: Option<Generation>,
     parser: Option<Parser>,
-    calls_tools: bool,
+    limits: OutputLimits,
+    started: Option<Started>,
+    tokens: usize,
+    first_token: Option<Instant>,
+    last_token: Option<Instant>,
+    /// The last chunk, if it is known before it is asked for.
+    last: Option<ChatChunk>,
 }
 
 /// The result of [`ChatStream::next_timeout`].
@@ -89,21 +101,51 @@ pub enum ChatPoll {
 impl ChatStream {
     /// Parses the text of `generation`; without a parser all text is content.
     pub fn new(generation: Generation, parser: Option<Parser>) -> Self {
+        Self::limited(generation, parser, OutputLimits::default())
+    }
+
+    /// As [`new`](Self::new), and ends the completion at `limits`.
+    pub(crate) fn limited(
+        generation: Generation,
+        parser: Option<Parser>,
+        limits: OutputLimits,
+    ) -> Self {
         Self {
-            generation,
+            generation: Some(generation),
             parser,
-            calls_tools: false,
+            limits,
+            started: None,
+            tokens: 0,
+            first_token: None,
+            last_token: None,
+            last: None,
         }
+    }
+
+    /// Counts and times of the prompt, known from the first chunk on.
+    pub fn started(&self) -> Option<Started> {
+        self.started
     }
 
     /// Waits at most `timeout` for the next chunk, so that the caller can check for signals.
     pub fn next_timeout(&mut self, timeout: Duration) -> ChatPoll {
-        match self.generation.next_timeout(timeout) {
-            mlxm_engine::Poll::Event(event) => {
-                ChatPoll::Chunk(event.map(|event| self.parse(event)))
+        loop {
+            if let Some(last) = self.last.take() {
+                return ChatPoll::Chunk(Ok(last));
             }
-            mlxm_engine::Poll::Pending => ChatPoll::Pending,
-            mlxm_engine::Poll::Finished => ChatPoll::Finished,
+            let Some(generation) = &mut self.generation else {
+                return ChatPoll::Finished;
+            };
+            match generation.next_timeout(timeout) {
+                mlxm_engine::Poll::Event(Ok(event)) => {
+                    if let Some(chunk) = self.receive(event) {
+                        return ChatPoll::Chunk(Ok(chunk));
+                    }
+                }
+                mlxm_engine::Poll::Event(Err(error)) => return ChatPoll::Chunk(Err(error)),
+                mlxm_engine::Poll::Pending => return ChatPoll::Pending,
+                mlxm_engine::Poll::Finished => return ChatPoll::Finished,
+            }
         }
     }
 
@@ -119,59 +161,111 @@ impl ChatStream {
         Ok(completion)
     }
 
-    fn parse(&mut self, event: Event) -> ChatChunk {
+    /// The chunk of an event; the start has none.
+    fn receive(&mut self, event: Event) -> Option<ChatChunk> {
         match event {
-            Event::Started(_) => ChatChunk::default(),
-            Event::Token(token) => ChatChunk {
-                parts: self.parse_text(&token.text),
-                text: token.text,
-                token: Some(token.id),
-                logprob: token.logprob,
-                finish: None,
-            },
-            Event::Finished(Finished {
-                reason,
-                text,
-                metrics,
-                prompt_logprobs,
-            }) => {
-                let mut parts = self.parse_text(&text);
-                if let Some(parser) = &mut self.parser {
-                    let rest = parser.finish();
-                    parts.extend(self.note_calls(rest));
-                }
-                let reason = match reason {
-                    FinishReason::Stop(_) if self.calls_tools => FinishReason::ToolCalls,
-                    reason => reason,
-                };
-                ChatChunk {
-                    parts,
-                    text,
-                    finish: Some(Finish {
-                        reason,
-                        metrics,
-                        prompt_logprobs,
-                    }),
-                    ..ChatChunk::default()
-                }
+            Event::Started(started) => {
+                self.started = Some(started);
+                None
             }
+            Event::Token(token) => {
+                let now = Instant::now();
+                self.tokens += 1;
+                self.first_token.get_or_insert(now);
+                self.last_token = Some(now);
+                let (parts, end) = self.parse(&token.text);
+                if let Some(end) = end {
+                    self.end(end);
+                }
+                Some(ChatChunk {
+                    parts,
+                    text: token.text,
+                    token: Some(token.id),
+                    logprob: token.logprob,
+                    finish: None,
+                })
+            }
+            Event::Finished(finished) => Some(self.finish(finished)),
         }
     }
 
-    fn parse_text(&mut self, text: &str) -> Vec<Part> {
+    fn parse(&mut self, text: &str) -> (Vec<Part>, Option<OutputEnd>) {
         let parts = match &mut self.parser {
             Some(parser) => parser.push(text),
             None if text.is_empty() => Vec::new(),
             None => vec![Part::Content(text.to_owned())],
         };
-        self.note_calls(parts)
+        self.limits.apply(parts)
     }
 
-    fn note_calls(&mut self, parts: Vec<Part>) -> Vec<Part> {
-        self.calls_tools |= parts
-            .iter()
-            .any(|part| matches!(part, Part::ToolCall { .. }));
-        parts
+    /// Ends the completion at a limit of the output: stops the generation and prepares the last chunk.
+    fn end(&mut self, end: OutputEnd) {
+        self.generation = None;
+        let started = self.started.unwrap_or_default();
+        let generation_time = match (self.first_token, self.last_token) {
+            (Some(first), Some(last)) => last - first,
+            _ => Duration::default(),
+        };
+        let metrics = RequestMetrics {
+            prompt_tokens: started.prompt_tokens,
+            cached_tokens: started.cached_tokens,
+            generated_tokens: self.tokens,
+            queue_time: started.queue_time,
+            time_to_first_token: started.time_to_first_token,
+            generation_time,
+            peak_memory_bytes: peak_resident_bytes(),
+        };
+        self.last = Some(ChatChunk {
+            finish: Some(Finish {
+                reason: self.reason(end.into()),
+                metrics,
+                prompt_logprobs: Vec::new(),
+            }),
+            ..ChatChunk::default()
+        });
+    }
+
+    /// The last chunk.
+    fn finish(&mut self, finished: Finished) -> ChatChunk {
+        let Finished {
+            reason,
+            text,
+            metrics,
+            prompt_logprobs,
+        } = finished;
+        let (mut parts, mut end) = self.parse(&text);
+        if let (None, Some(parser)) = (&end, &mut self.parser) {
+            let rest = if matches!(reason, FinishReason::Length(_)) {
+                parser.finish_truncated()
+            } else {
+                parser.finish()
+            };
+            let (rest, ended) = self.limits.apply(rest);
+            parts.extend(rest);
+            end = ended;
+        }
+        if end.is_none() {
+            parts.extend(self.limits.finish());
+        }
+        let reason = self.reason(end.map_or(reason, FinishReason::from));
+        ChatChunk {
+            parts,
+            text,
+            finish: Some(Finish {
+                reason,
+                metrics,
+                prompt_logprobs,
+            }),
+            ..ChatChunk::default()
+        }
+    }
+
+    /// A completion that stops with calls has called tools.
+    fn reason(&self, reason: FinishReason) -> FinishReason {
+        match reason {
+            FinishReason::Stop(_) if self.limits.has_calls() => FinishReason::ToolCalls,
+            reason => reason,
+        }
     }
 }
 
@@ -179,8 +273,19 @@ impl Iterator for ChatStream {
     type Item = Result<ChatChunk, GenerationError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let event = self.generation.next()?;
-        Some(event.map(|event| self.parse(event)))
+        loop {
+            if let Some(last) = self.last.take() {
+                return Some(Ok(last));
+            }
+            match self.generation.as_mut()?.next()? {
+                Ok(event) => {
+                    if let Some(chunk) = self.receive(event) {
+                        return Some(Ok(chunk));
+                    }
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 
@@ -188,8 +293,23 @@ impl Stream for ChatStream {
     type Item = Result<ChatChunk, GenerationError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let event = ready!(Pin::new(&mut self.generation).poll_next(context));
-        Poll::Ready(event.map(|event| event.map(|event| self.parse(event))))
+        loop {
+            if let Some(last) = self.last.take() {
+                return Poll::Ready(Some(Ok(last)));
+            }
+            let Some(generation) = &mut self.generation else {
+                return Poll::Ready(None);
+            };
+            match ready!(Pin::new(generation).poll_next(context)) {
+                Some(Ok(event)) => {
+                    if let Some(chunk) = self.receive(event) {
+                        return Poll::Ready(Some(Ok(chunk)));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
     }
 }
 

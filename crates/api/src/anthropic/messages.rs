@@ -177,13 +177,8 @@ async fn complete(
     let started = start(chat(model, fields, warnings)?, server, received_at).await;
     let started = started.map_err(rename_fields)?;
     if streams {
-        let start = message(
-            &id,
-            &name,
-            Vec::new(),
-            None,
-            &json!({"input_tokens": started.prompt_tokens, "output_tokens": 0}),
-        );
+        let usage = token_usage(started.prompt_tokens, 0, 0);
+        let start = message(&id, &name, Vec::new(), None, &usage);
         return Ok(stream::response(server, start, started.completions));
     }
     let completions = collect_all(started.completions).await?;
@@ -347,11 +342,20 @@ pub(super) fn stop_reason(finish: &Finish) -> &'static str {
 /// The usage in Anthropic's format. `input_tokens` excludes tokens from the prefix cache.
 pub(super) fn usage(finish: &Finish) -> Value {
     let metrics = &finish.metrics;
+    token_usage(
+        metrics.prompt_tokens,
+        metrics.cached_tokens,
+        metrics.generated_tokens,
+    )
+}
+
+/// The usage of a prompt, of which `cached` tokens are from the prefix cache, and of `output` tokens.
+pub(super) fn token_usage(prompt: usize, cached: usize, output: usize) -> Value {
     json!({
-        "input_tokens": metrics.prompt_tokens - metrics.cached_tokens,
-        "cache_read_input_tokens": metrics.cached_tokens,
+        "input_tokens": prompt - cached,
+        "cache_read_input_tokens": cached,
         "cache_creation_input_tokens": 0,
-        "output_tokens": metrics.generated_tokens,
+        "output_tokens": output,
     })
 }
 
@@ -364,7 +368,7 @@ fn blocks(completion: &ChatCompletion) -> Vec<Value> {
         blocks.push(json!({"type": "text", "text": completion.content}));
     }
     for ToolCall { name, arguments } in &completion.tool_calls {
-        // Arguments that a limit truncated are not valid JSON.
+        // The parser emits only calls whose arguments are a JSON object.
         let input: Value = serde_json::from_str(arguments).unwrap_or_else(|_| json!({}));
         blocks.push(
             json!({"type": "tool_use", "id": stream::new_call_id(), "name": name, "input": input}),

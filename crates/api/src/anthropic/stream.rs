@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use axum::response::Response;
 use futures_util::{StreamExt as _, stream};
 use mlxm_chat::parsing::Part;
+use mlxm_engine::Started;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::messages::{stop_reason, usage};
+use super::messages::{stop_reason, token_usage, usage};
 use crate::error::Protocol;
 use crate::generate::{ChatChunk, Completion};
 use crate::sse::{self, Message};
@@ -29,6 +30,8 @@ enum Kind {
 
 /// The state of a stream.
 struct State {
+    /// The message without content, until it is sent.
+    start: Option<Value>,
     completions: VecDeque<Completion>,
     ready: VecDeque<Message>,
     open: Option<Kind>,
@@ -36,15 +39,13 @@ struct State {
     ended: bool,
 }
 
-/// Streams the first of `completions`. `start` is the message without content.
+/// Streams the first of `completions`. `start` is the message without content; its usage is that of the end, except for the
+/// output tokens, so it is sent when the prompt is computed.
 pub fn response(server: &AppState, start: Value, completions: Vec<Completion>) -> Response {
-    let start = Message::Named(
-        "message_start",
-        json!({"type": "message_start", "message": start}),
-    );
     let state = State {
+        start: Some(start),
         completions: completions.into(),
-        ready: VecDeque::from([start]),
+        ready: VecDeque::new(),
         open: None,
         blocks: 0,
         ended: false,
@@ -63,7 +64,11 @@ impl State {
             }
             let completion = self.completions.front_mut().filter(|_| !self.ended)?;
             match completion.next().await {
-                Some(Ok(chunk)) => self.take(chunk),
+                Some(Ok(chunk)) => {
+                    let started = completion.started().unwrap_or_default();
+                    self.start(started);
+                    self.take(chunk);
+                }
                 Some(Err(error)) => {
                     self.send("error", error.body_in(Protocol::Anthropic));
                     self.ended = true;
@@ -71,6 +76,18 @@ impl State {
                 None => self.ended = true,
             }
         }
+    }
+
+    /// Starts the message with the first chunk.
+    fn start(&mut self, started: Started) {
+        let Some(mut message) = self.start.take() else {
+            return;
+        };
+        message["usage"] = token_usage(started.prompt_tokens, started.cached_tokens, 0);
+        self.send(
+            "message_start",
+            json!({"type": "message_start", "message": message}),
+        );
     }
 
     fn send(&mut self, name: &'static str, value: Value) {

@@ -8,6 +8,7 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 use futures_util::stream::select_all;
 use mlxm_chat::{ChatChunk, ChatCompletion, ChatStream};
+use mlxm_engine::Started;
 
 use crate::error::ApiError;
 use crate::metrics::RequestTimer;
@@ -41,6 +42,11 @@ impl Completion {
             ended: false,
             _in_flight: in_flight,
         }
+    }
+
+    /// Counts and times of the prompt, known from the first chunk on.
+    pub fn started(&self) -> Option<Started> {
+        self.stream.started()
     }
 
     /// Waits for the end.

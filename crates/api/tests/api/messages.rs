@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{start, start_reasoning};
+use crate::support::{
+    load_options, serve_directory, server_options, start, start_reasoning, with_context_length,
+};
 
 const ROUTE: &str = "/v1/messages";
 
@@ -48,6 +50,27 @@ async fn stream_has_the_anthropic_event_order_and_the_text_of_the_message() {
         end["usage"]["output_tokens"],
         message["usage"]["output_tokens"]
     );
+}
+
+#[tokio::test]
+async fn message_start_and_message_delta_agree_on_the_prompt() {
+    let directory = with_context_length("llama-4bit", 1024);
+    let server = serve_directory(directory.path(), &load_options(), server_options()).await;
+    let messages = json!([{"role": "user", "content": "one two ".repeat(30)}]);
+    let request = body(json!({"stream": true, "messages": messages}));
+    server.events(ROUTE, &request).await;
+    let events = server.events(ROUTE, &request).await;
+    assert_eq!(events[0].0, "message_start");
+    let started = &events[0].1["message"]["usage"];
+    let end = &events[events.len() - 2].1["usage"];
+    for field in [
+        "input_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+    ] {
+        assert_eq!(started[field], end[field], "{field}");
+    }
+    assert!(started["cache_read_input_tokens"].as_u64() > Some(0));
 }
 
 #[tokio::test]

@@ -87,10 +87,26 @@ async fn unenforceable_formats_are_rejected_by_name() {
     let (status, message) = server.error(ROUTE, &chat("x", both)).await;
     assert_eq!(status, 400);
     assert!(message.contains("may only request JSON"), "{message}");
-    // A stop string could truncate the JSON.
-    let with_stop = json!({"response_format": {"type": "json_object"}, "stop": ["}"]});
-    let (status, body) = server.post(ROUTE, &chat("x", with_stop)).await;
-    assert_eq!((status, &body["error"]["param"]), (400, &json!("stop")));
+}
+
+#[tokio::test]
+async fn stop_strings_do_not_end_structured_output_or_calls() {
+    let server = start_with_long_context().await;
+    let schema = json!({"type": "object", "properties": {"sky": {"enum": ["blue"]}}, "required": ["sky"],
+        "additionalProperties": false});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "sky", "schema": schema}});
+    let with_stop = json!({"response_format": format, "stop": ["blue", "}"]});
+    let body = server.ok(ROUTE, &chat("x", with_stop)).await;
+    let value: Value = serde_json::from_str(content(&body)).unwrap();
+    assert_eq!(value, json!({"sky": "blue"}));
+
+    let with_stop = json!({"tools": tools(), "tool_choice": "required", "parallel_tool_calls": false, "stop": ["\"", "}"]});
+    let body = server.ok(ROUTE, &chat("Weather?", with_stop)).await;
+    let choice = &body["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls", "{body}");
+    let arguments = &choice["message"]["tool_calls"][0]["function"]["arguments"];
+    let arguments: Value = serde_json::from_str(arguments.as_str().unwrap()).unwrap();
+    assert!(arguments.is_object());
 }
 
 /// A server with a context that is long enough for tool definitions.

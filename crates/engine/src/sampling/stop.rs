@@ -15,7 +15,7 @@ pub struct Piece {
 ///
 /// The first stop string is the one whose last character comes first; of several that end at the same character, the
 /// longest. Text that may be the start of a stop string is held back until the following text decides.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct StopMatcher {
     stops: Vec<String>,
     held_back: String,
@@ -58,6 +58,11 @@ impl StopMatcher {
             text: uncertain,
             stopped: None,
         }
+    }
+
+    /// Returns the text held back; a stop string cannot extend over this point.
+    pub fn flush(&mut self) -> String {
+        std::mem::take(&mut self.held_back)
     }
 
     /// Ends the completion and returns the text held back.
@@ -105,6 +110,15 @@ mod tests {
             text: text.to_owned(),
             stopped: stopped.map(str::to_owned),
         }
+    }
+
+    #[test]
+    fn flush_separates_texts() {
+        let mut matcher = matcher(&["ab"]);
+        assert_eq!(matcher.push("xa").text, "x");
+        assert_eq!(matcher.flush(), "a");
+        assert_eq!(matcher.push("b").text, "b");
+        assert_eq!(matcher.push("ab").stopped.as_deref(), Some("ab"));
     }
 
     #[test]
