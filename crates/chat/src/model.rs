@@ -38,7 +38,7 @@ pub struct ChatOptions {
 /// Overrides parts of a detected [`Format`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FormatOverride {
-    /// Syntax of tool calls; `Some(None)` disables parsing.
+    /// Syntax of tool calls; `Some(None)` disables parsing and leaves the description of tools to the template.
     pub tools: Option<Option<ToolFormat>>,
     /// Syntax of reasoning; `Some(None)` leaves it in the content.
     pub reasoning: Option<Option<ReasoningFormat>>,
@@ -55,6 +55,8 @@ struct Shared {
     template: Result<ChatTemplate, Arc<TemplateError>>,
     template_name: Option<String>,
     format: Format,
+    /// Whether the syntax of tool calls was chosen by hand.
+    has_chosen_tools: bool,
     keep_billing_header: bool,
     max_n: Option<usize>,
     compiler: Compiler,
@@ -113,6 +115,7 @@ impl ChatModel {
                 template: options.template.map_or_else(|| own.map_err(Arc::new), Ok),
                 template_name: options.template_name,
                 format,
+                has_chosen_tools: options.format.tools.is_some(),
                 keep_billing_header: options.keep_billing_header,
                 max_n: options.max_n,
                 compiler: Compiler::for_engine(engine),
@@ -196,13 +199,19 @@ impl ChatModel {
         if !self.shared.keep_billing_header {
             strip_cache_busting_lines(&mut messages);
         }
+        let is_parsed = format.tools.is_some();
         if tools.is_empty() {
             format.tools = None;
-        } else if template.supports_tools() && format.tools.is_some() {
+        } else if template.supports_tools() && (is_parsed || self.shared.has_chosen_tools) {
             options.tools = Some(request.tools.clone());
-        } else {
-            format.tools = Some(ToolFormat::Hermes);
-            messages = add_tool_prompt(&messages, &request.tools);
+        } else if is_parsed || !self.shared.has_chosen_tools {
+            // A syntax that was chosen by hand is kept.
+            let syntax = match format.tools {
+                Some(syntax) if self.shared.has_chosen_tools => syntax,
+                _ => ToolFormat::Hermes,
+            };
+            format.tools = Some(syntax);
+            messages = add_tool_prompt(&messages, &request.tools, syntax);
         }
         let text = template.render(&messages, &options)?;
         let tokens = self.engine.tokenizer().encode(&text, false)?;

@@ -1,5 +1,7 @@
 //! `/v1/chat/completions`.
 
+use mlxm_api::{FormatOverride, ServerOptions};
+use mlxm_chat::parsing::ToolFormat;
 use serde_json::{Value, json};
 
 use crate::support::{TestServer, chat, content, load_options, server_options, start, start_with};
@@ -164,6 +166,27 @@ async fn tools_are_added_to_the_prompt_if_the_template_does_not_support_them() {
         .unwrap()
         .to_owned();
     assert!(!prompt.contains("Tells the time"));
+}
+
+#[tokio::test]
+async fn chosen_tool_call_parser_decides_how_tools_are_described() {
+    let tool =
+        json!({"type": "function", "function": {"name": "now", "description": "Tells the time"}});
+    let request = chat("Time?", json!({"tools": [tool]}));
+    for (parser, is_described) in [(None, false), (Some(ToolFormat::Qwen3Coder), true)] {
+        let options = ServerOptions {
+            format: FormatOverride {
+                tools: Some(parser),
+                ..FormatOverride::default()
+            },
+            ..server_options()
+        };
+        let server = start_with("llama-4bit", &load_options(), options).await;
+        let body = server.ok("/apply-template", &request).await;
+        let prompt = body["prompt"].as_str().unwrap();
+        assert_eq!(prompt.contains("Tells the time"), is_described, "{prompt}");
+        assert!(!prompt.contains("<tool_call>"), "{prompt}");
+    }
 }
 
 #[tokio::test]

@@ -3,18 +3,25 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::parsing::ToolFormat;
+
 const HEADER: &str = "You may call functions to help the user. These are their signatures, one JSON object per line:\n<tools>\n";
-const FOOTER: &str = "</tools>\nTo call a function, write a JSON object with its name and arguments between tags:\n\
+const TOOLS_END: &str = "</tools>";
+const SYNTAX: &str = "\nTo call a function, write a JSON object with its name and arguments between tags:\n\
 <tool_call>\n{\"name\": \"FUNCTION\", \"arguments\": {\"ARGUMENT\": \"VALUE\"}}\n</tool_call>";
 
-/// Describes `tools` in the system message; writes tool calls and tool results as text.
-pub fn add_tool_prompt(messages: &[Value], tools: &[Value]) -> Vec<Value> {
+/// Describes `tools` in the system message; writes tool calls and tool results as text. A model is expected to know any other
+/// `syntax` of calls than Hermes.
+pub fn add_tool_prompt(messages: &[Value], tools: &[Value], syntax: ToolFormat) -> Vec<Value> {
     let mut description = HEADER.to_owned();
     for tool in tools {
         description.push_str(&tool["function"].to_string());
         description.push('\n');
     }
-    description.push_str(FOOTER);
+    description.push_str(TOOLS_END);
+    if syntax == ToolFormat::Hermes {
+        description.push_str(SYNTAX);
+    }
     let mut messages: Vec<Value> = messages.iter().map(as_text).collect();
     match messages.first_mut() {
         Some(first) if first["role"] == "system" => {
@@ -68,9 +75,12 @@ mod tests {
             json!({"role": "assistant", "content": null, "tool_calls": [call]}),
             json!({"role": "tool", "tool_call_id": "1", "content": "12:00"}),
         ];
-        let described = add_tool_prompt(&messages, &tools);
+        let described = add_tool_prompt(&messages, &tools, ToolFormat::Hermes);
         let system = described[0]["content"].as_str().unwrap();
         assert!(system.starts_with("Be brief.\n\n") && system.contains("\n{\"name\":\"now\","));
+        assert!(system.ends_with("</tool_call>"));
+        let other = add_tool_prompt(&messages, &tools, ToolFormat::Qwen3Coder);
+        assert!(other[0]["content"].as_str().unwrap().ends_with("</tools>"));
         assert_eq!(
             described[2]["content"],
             "<tool_call>\n{\"name\":\"now\",\"arguments\":{\"zone\":\"UTC\"}}\n</tool_call>"
@@ -81,7 +91,7 @@ mod tests {
             json!({"role": "user", "content": "<tool_response>\n12:00\n</tool_response>"})
         );
         assert_eq!(
-            add_tool_prompt(&messages[1..2], &tools)[0]["role"],
+            add_tool_prompt(&messages[1..2], &tools, ToolFormat::Hermes)[0]["role"],
             "system"
         );
     }
