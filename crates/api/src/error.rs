@@ -186,6 +186,18 @@ impl ApiError {
         self
     }
 
+    /// Renames the last fields of a path, such as `.function.parameters`, to those of the request's protocol.
+    pub fn with_path_end(self, inner: &str, outer: &str) -> Self {
+        let path = self
+            .param
+            .as_deref()
+            .and_then(|path| path.strip_suffix(inner));
+        match path.map(|path| (format!("{path}{inner}"), format!("{path}{outer}"))) {
+            Some((inner, outer)) => self.renamed(&inner, &outer),
+            None => self,
+        }
+    }
+
     /// `error.type` in the OpenAI API.
     fn openai_type(&self) -> &'static str {
         match self.status.as_u16() {
@@ -340,6 +352,9 @@ impl From<ChatError> for ApiError {
                 Self::unsupported("response_format", message)
             }
             ChatError::Grammar { parameter, .. } => Self::field(parameter, message),
+            ChatError::ToolSchema { index, .. } => {
+                Self::field(format!("tools[{index}].function.parameters"), message)
+            }
             ChatError::ThinkingBudget => {
                 let message = message.replace("a thinking budget", "thinking.budget_tokens");
                 Self::unsupported("thinking", message)

@@ -35,6 +35,16 @@ pub enum ChatError {
         /// What is wrong with it.
         error: GrammarError,
     },
+    /// The schema of a tool cannot be enforced.
+    #[error("tools[{index}].function.parameters of tool {name:?}: {error}")]
+    ToolSchema {
+        /// Index of the tool.
+        index: usize,
+        /// Name of the tool.
+        name: String,
+        /// What is wrong with its parameters.
+        error: GrammarError,
+    },
     /// A thinking budget for a model without reasoning tags.
     #[error(
         "a thinking budget is not supported: this model does not delimit its reasoning with tags"

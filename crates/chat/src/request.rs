@@ -272,3 +272,26 @@ fn tool(tool: &Value) -> Tool {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_limit_follows_tool_choice_and_parallel_tool_calls() {
+        let limit = |tool_choice: ToolChoice, parallel_tool_calls| {
+            let request = ChatRequest {
+                tool_choice,
+                parallel_tool_calls,
+                ..ChatRequest::default()
+            };
+            request.call_limit()
+        };
+        let named = ToolChoice::Named("now".to_owned());
+        assert_eq!(limit(ToolChoice::Auto, true), CallLimit::Unlimited);
+        assert_eq!(limit(ToolChoice::Auto, false), CallLimit::One);
+        assert_eq!(limit(ToolChoice::Required, true), CallLimit::Distinct);
+        assert_eq!(limit(ToolChoice::Required, false), CallLimit::One);
+        assert_eq!(limit(named, true), CallLimit::One);
+    }
+}

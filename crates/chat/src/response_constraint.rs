@@ -4,8 +4,9 @@ use mlxm_engine::sampling::Constraint;
 
 use crate::constraint::Grammar;
 use crate::error::ChatError;
+use crate::lark;
 use crate::model::{ChatModel, Prompt};
-use crate::parsing::ForcedCall;
+use crate::parsing::{ForcedCall, Tool};
 use crate::request::{ChatRequest, ResponseFormat, ToolChoice};
 use crate::thinking_budget::ThinkingBudget;
 
@@ -21,7 +22,10 @@ pub(crate) fn constraint(
     let mut constraint: Option<Box<dyn Constraint>> = None;
     if let Some((grammar, parameter)) = grammar(model, request, prompt)? {
         let matcher = model.compiler().compile(&grammar);
-        let matcher = matcher.map_err(|error| ChatError::Grammar { parameter, error })?;
+        let matcher = matcher.map_err(|error| {
+            let in_tool = tool_error(&prompt.tools);
+            in_tool.unwrap_or(ChatError::Grammar { parameter, error })
+        })?;
         constraint = Some(Box::new(matcher));
     }
     if let Some(budget) = request.thinking_budget {
@@ -35,6 +39,15 @@ pub(crate) fn constraint(
         )?));
     }
     Ok(constraint)
+}
+
+/// The first tool whose schema cannot be enforced.
+fn tool_error(tools: &[Tool]) -> Option<ChatError> {
+    tools.iter().enumerate().find_map(|(index, tool)| {
+        let error = lark::prepare(&lark::json_arguments(tool)).err()?;
+        let name = tool.name.clone();
+        Some(ChatError::ToolSchema { index, name, error })
+    })
 }
 
 /// The grammar of a completion, and the parameter of the request that it comes from.

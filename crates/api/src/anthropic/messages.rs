@@ -22,7 +22,7 @@ use crate::generate::{
 use crate::layers::RequestStart;
 use crate::numbers;
 use crate::openai::shared::{at_least_one_token, stop_strings};
-use crate::openai::tools::validate_at;
+use crate::openai::tools::{ANTHROPIC_FIELDS, validate_at};
 use crate::openapi::requests::{self, schema_of};
 use crate::state::{AppState, ServedModel};
 use mlxm_chat::ToolCall;
@@ -204,6 +204,7 @@ fn rename_fields(error: ApiError) -> ApiError {
     error
         .renamed("response_format", "output_format")
         .renamed("stop", "stop_sequences")
+        .with_path_end(".function.parameters", ".input_schema")
 }
 
 /// Converts a request to a chat request.
@@ -220,7 +221,7 @@ fn chat(
     }
     let choice = fields.tool_choice.as_ref();
     let tools = tools::tools(&fields.tools.unwrap_or_default(), choice, warnings)?;
-    validate_at(&tools, "")?;
+    validate_at(&tools, &ANTHROPIC_FIELDS)?;
     let (choice, parallel_tool_calls) = tools::tool_choice(choice)?;
     let mut template_kwargs = Map::new();
     let has_thinking_switch = model.chat.template_mentions("enable_thinking");

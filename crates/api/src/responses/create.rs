@@ -85,6 +85,7 @@ fn rename_fields(error: ApiError) -> ApiError {
         .renamed("response_format", "text.format")
         .renamed("max_tokens", "max_output_tokens")
         .renamed("messages", "input")
+        .with_path_end(".function.parameters", ".parameters")
 }
 
 /// A response in progress. Dropping it cancels the generation, and nothing is stored.

@@ -54,7 +54,7 @@ pub fn parse(
         let reason = format!("{kind} is not available; only tools that the client runs are");
         warnings.ignored(&path, &reason);
     }
-    tools::validate_at(&parsed.functions, "")?;
+    tools::validate_at(&parsed.functions, &tools::RESPONSES_FIELDS)?;
     Ok(parsed)
 }
 

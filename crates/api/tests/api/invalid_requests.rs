@@ -290,3 +290,33 @@ fn arbitrary_bodies_never_cause_a_server_error() {
     });
     checked.unwrap();
 }
+
+#[tokio::test]
+async fn tool_names_have_up_to_128_characters() {
+    let server = start().await;
+    for (length, accepted) in [(1, true), (65, true), (128, true), (129, false)] {
+        let name = "a".repeat(length);
+        let parameters = json!({"type": "object"});
+        let chat = chat(
+            "Hi",
+            json!({"tools": [{"type": "function", "function": {"name": name, "parameters": parameters}}], "tool_choice": "none", "max_tokens": 4}),
+        );
+        let messages = json!({"model": "tiny", "max_tokens": 4, "messages": [{"role": "user", "content": "Hi"}],
+            "tools": [{"name": name, "input_schema": parameters}], "tool_choice": {"type": "none"}});
+        let responses = json!({"model": "tiny", "input": "Hi", "max_output_tokens": 16, "tool_choice": "none",
+            "tools": [{"type": "function", "name": name, "parameters": parameters}]});
+        for (route, body, field) in [
+            (CHAT, chat, "tools[0].function.name"),
+            ("/v1/messages", messages, "tools[0].name"),
+            ("/v1/responses", responses, "tools[0].name"),
+        ] {
+            let (status, body) = server.post(route, &body).await;
+            assert_eq!(status == 200, accepted, "{route}, {length}: {body}");
+            let message = body["error"]["message"].as_str().unwrap_or_default();
+            assert!(
+                accepted || (message.contains(field) && message.contains("1 to 128")),
+                "{route}: {message}"
+            );
+        }
+    }
+}

@@ -169,6 +169,73 @@ async fn named_tool_is_called_in_both_apis() {
 }
 
 #[tokio::test]
+async fn named_tool_is_called_once_and_without_parameters_has_no_arguments() {
+    let server = start_with_long_context().await;
+    for parameters in [
+        None,
+        Some(Value::Null),
+        Some(json!({})),
+        Some(json!({"type": "object"})),
+        Some(json!({"type": "object", "properties": {}})),
+    ] {
+        let mut function = json!({"name": "get_time", "description": "x"});
+        if let Some(parameters) = &parameters {
+            function["parameters"] = parameters.clone();
+        }
+        let choice = json!({"type": "function", "function": {"name": "get_time"}});
+        let more =
+            json!({"tools": [{"type": "function", "function": function}], "tool_choice": choice});
+        let body = server.ok(ROUTE, &chat("Time?", more)).await;
+        let choice = &body["choices"][0];
+        assert_eq!(choice["finish_reason"], "tool_calls", "{body}");
+        let calls = choice["message"]["tool_calls"].as_array().unwrap();
+        assert_eq!(calls.len(), 1, "{body}");
+        assert_eq!(calls[0]["function"]["arguments"], "{}");
+    }
+}
+
+#[tokio::test]
+async fn required_call_is_not_repeated() {
+    let server = start_with_long_context().await;
+    let more = json!({"tools": [tools()[1]], "tool_choice": "required"});
+    let body = server.ok(ROUTE, &chat("Time?", more)).await;
+    let choice = &body["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls", "{body}");
+    assert_eq!(
+        choice["message"]["tool_calls"].as_array().unwrap().len(),
+        1,
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn schema_errors_name_the_tool_in_the_fields_of_each_api() {
+    let server = start().await;
+    let bad = json!({"type": "object", "properties": {"n": {"type": "text"}}});
+    let function = |parameters: &Value| json!({"name": "bad", "parameters": parameters});
+    let tools = json!([tools()[1], {"type": "function", "function": function(&bad)}]);
+    let chat_body = chat("x", json!({"tools": tools, "tool_choice": "required"}));
+    let messages = json!({"model": "tiny", "max_tokens": 4, "messages": [{"role": "user", "content": "x"}],
+        "tools": [{"name": "good", "input_schema": {"type": "object"}}, {"name": "bad", "input_schema": bad}],
+        "tool_choice": {"type": "any"}});
+    let responses = json!({"model": "tiny", "input": "x", "tool_choice": "required", "tools": [
+        {"type": "function", "name": "good", "parameters": {"type": "object"}},
+        {"type": "function", "name": "bad", "parameters": bad}]});
+    for (route, body, path) in [
+        (ROUTE, chat_body, "tools[1].function.parameters"),
+        ("/v1/messages", messages, "tools[1].input_schema"),
+        ("/v1/responses", responses, "tools[1].parameters"),
+    ] {
+        let (status, message) = server.error(route, &body).await;
+        assert_eq!(status, 400, "{route}: {message}");
+        assert!(
+            message.contains(path) && message.contains("bad"),
+            "{route}: {message}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn completion_with_tools_is_a_call_or_matches_its_format() {
     let server = start_with_long_context().await;
     let schema = json!({"type": "object", "properties": {"sky": {"enum": ["blue", "grey"]}}, "required": ["sky"],

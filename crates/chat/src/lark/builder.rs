@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::tool_schema::{Scope, normalize};
 use crate::parsing::Tool;
 use crate::parsing::json::quote;
 use crate::parsing::values::Types;
@@ -123,48 +124,29 @@ impl<'a> LarkBuilder<'a> {
 
 /// A JSON value of a schema, enforced as far as possible: an unsupported keyword does not prevent forced calls.
 pub(crate) fn json(schema: &Value) -> String {
-    let mut schema = match schema {
+    let schema = match schema {
         Value::Object(_) => schema.clone(),
         _ => Value::Object(Map::new()),
     };
-    remove_annotations(&mut schema);
-    schema["x-guidance"] = json!({"lenient": true});
-    format!("%json {schema}")
+    lenient(normalize(schema, Scope::Whole))
 }
 
 /// The arguments of a tool as a JSON object.
 pub(crate) fn json_arguments(tool: &Tool) -> String {
-    let mut schema = match &tool.parameters {
-        Value::Object(schema) => schema.clone(),
-        _ => Map::new(),
+    let schema = match &tool.parameters {
+        Value::Object(_) => tool.parameters.clone(),
+        _ => Value::Object(Map::new()),
     };
-    schema.entry("type").or_insert_with(|| "object".into());
-    json(&Value::Object(schema))
+    let mut schema = normalize(schema, Scope::Arguments);
+    if let Some(keywords) = schema.as_object_mut() {
+        keywords.entry("type").or_insert_with(|| "object".into());
+    }
+    lenient(schema)
 }
 
-/// Removes annotations, which can be long, because grammars are limited in size.
-fn remove_annotations(schema: &mut Value) {
-    let Some(schema) = schema.as_object_mut() else {
-        return;
-    };
-    for keyword in ["description", "title", "examples", "default", "$comment"] {
-        schema.shift_remove(keyword);
-    }
-    for (keyword, value) in schema {
-        match (keyword.as_str(), value) {
-            (
-                "properties" | "patternProperties" | "$defs" | "definitions",
-                Value::Object(parts),
-            ) => {
-                parts.values_mut().for_each(remove_annotations);
-            }
-            ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(parts)) => {
-                parts.iter_mut().for_each(remove_annotations);
-            }
-            ("items" | "additionalProperties", part) => remove_annotations(part),
-            _ => {}
-        }
-    }
+fn lenient(mut schema: Value) -> String {
+    schema["x-guidance"] = json!({"lenient": true});
+    format!("%json {schema}")
 }
 
 /// The strings of `enum`, if only strings are allowed.
