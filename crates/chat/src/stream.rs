@@ -234,7 +234,9 @@ impl ChatStream {
             prompt_logprobs,
         } = finished;
         let (mut parts, mut end) = self.parse(&text);
-        if let (None, Some(parser)) = (&end, &mut self.parser) {
+        if end.is_none()
+            && let Some(parser) = &mut self.parser
+        {
             let rest = if matches!(reason, FinishReason::Length(_)) {
                 parser.finish_truncated()
             } else {

@@ -288,6 +288,7 @@ impl Parser {
             }
             None => {
                 self.context.flush_as_content();
+                self.after_dropped = false;
                 State::Content
             }
         };
