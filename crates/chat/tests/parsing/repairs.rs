@@ -92,6 +92,20 @@ fn closing_tags_inside_a_value_belong_to_it() {
                 "</parameter>\n<parameter name=\"path\">",
                 "</parameter>\n</invoke>\n</minimax:tool_call>",
             ),
+            (
+                ToolFormat::FunctionGemma,
+                "<escape>",
+                "<start_function_call>call:write{content:<escape>",
+                "<escape>,path:<escape>",
+                "<escape>}<end_function_call>",
+            ),
+            (
+                ToolFormat::Gemma4,
+                "<|\"|>",
+                "<|tool_call>call:write{content:<|\"|>",
+                "<|\"|>,path:<|\"|>",
+                "<|\"|>}<tool_call|>",
+            ),
         ] {
             let value = value.replace("CLOSE", close);
             let text = format!("{before}{value}{between}a.py{after}");

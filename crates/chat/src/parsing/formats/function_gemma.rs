@@ -35,6 +35,9 @@ pub(super) const GEMMA4: Syntax = Syntax {
     delimiters: ["<|tool_call>", "<tool_call|>", "<|\"|>"],
 };
 
+/// What may follow a string.
+const AFTER_STRING: [char; 4] = [',', '}', ']', ':'];
+
 /// Deepest nesting of containers.
 const MAX_DEPTH: usize = 64;
 
@@ -121,8 +124,9 @@ impl FunctionGemma {
         else {
             return false;
         };
+        let syntax = self.syntax;
         // The closing brace may be missing.
-        let delimiters = [self.syntax.string, self.syntax.close];
+        let delimiters = [syntax.string, syntax.close];
         loop {
             let rest = context.input.rest();
             let searched = if *in_string { 1 } else { 2 };
@@ -130,6 +134,23 @@ impl FunctionGemma {
                 Found::At { start, which } => (start, Some(which)),
                 Found::Nowhere { safe } => (safe, None),
             };
+            if *in_string && found == Some(0) {
+                let string_end = safe + syntax.string.len();
+                let ended = context.input.has_ended();
+                let read = match syntax.ends_string(&rest[string_end..], ended) {
+                    Match::Found(()) => None,
+                    Match::Absent => Some((string_end, true)),
+                    Match::Incomplete => Some((safe, false)),
+                };
+                if let Some((read, continues)) = read {
+                    text.push_str(&rest[..read]);
+                    context.input.advance(read);
+                    if continues {
+                        continue;
+                    }
+                    return false;
+                }
+            }
             let mut end = None;
             if !*in_string {
                 end = rest[..safe].find(|character| match character {
@@ -238,9 +259,9 @@ impl ValueParser<'_> {
             return None;
         }
         if self.take(self.string) {
-            let (text, rest) = self.rest.split_once(self.string)?;
-            out.push_str(&quote(text));
-            self.rest = rest;
+            let end = self.string_end()?;
+            out.push_str(&quote(&self.rest[..end]));
+            self.rest = &self.rest[end + self.string.len()..];
         } else if self.take("[") {
             self.items("]", out, depth, |_, _| Some(()))?;
         } else if self.take("{") {
@@ -252,6 +273,16 @@ impl ValueParser<'_> {
             self.rest = rest;
         }
         Some(())
+    }
+
+    /// Start of the delimiter that ends a string. A delimiter inside the string does not.
+    fn string_end(&self) -> Option<usize> {
+        let mut delimiters = self.rest.match_indices(self.string);
+        let end = delimiters.find(|(at, delimiter)| {
+            let after = self.rest[at + delimiter.len()..].trim_start();
+            after.is_empty() || after.starts_with(AFTER_STRING)
+        });
+        end.map(|(at, _)| at)
     }
 
     /// Items up to `close`; `before` parses the key of each.
@@ -291,6 +322,19 @@ impl ValueParser<'_> {
 }
 
 impl Syntax {
+    /// Whether the delimiter before `after` ends a string: the call continues after it.
+    fn ends_string(&self, after: &str, ended: bool) -> Match {
+        let after = after.trim_start();
+        if after.starts_with(AFTER_STRING) || after.starts_with(self.close) {
+            return Match::Found(());
+        }
+        match (ended, after.is_empty()) {
+            (true, true) => Match::Found(()),
+            (false, _) if self.close.starts_with(after) => Match::Incomplete,
+            _ => Match::Absent,
+        }
+    }
+
     /// A sequence of delimited calls.
     pub fn grammar(&self, lark: &mut LarkBuilder<'_>, tools: &[&Tool], parallel: bool) -> String {
         let values = self.values(lark);
