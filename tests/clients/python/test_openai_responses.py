@@ -213,6 +213,10 @@ def test_forced_call_is_streamed(openai: OpenAI) -> None:
         final = stream.get_final_response()
     validate(final)
     (call,) = final.output
+    if final.status == "incomplete":
+        # A call that is not whole is text.
+        assert call.type == "message" and not pieces
+        return
     assert call.type == "function_call" and call.name == "get_weather" and call.call_id
     assert "".join(pieces) == call.arguments
-    assert final.status == "incomplete" or isinstance(json.loads(call.arguments)["city"], str)
+    assert isinstance(json.loads(call.arguments)["city"], str)

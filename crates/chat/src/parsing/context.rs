@@ -121,6 +121,11 @@ impl Context {
         }
     }
 
+    /// Bytes of pending input before the arguments of the current call.
+    pub fn arguments_start(&self) -> usize {
+        self.call.as_ref().map_or(0, |call| call.start)
+    }
+
     /// Gives up the current call; its input is pending.
     pub fn cancel_call(&mut self) {
         self.call = None;

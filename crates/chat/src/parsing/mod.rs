@@ -39,8 +39,9 @@
 //! - A call is emitted as a whole, when it is complete: its name is that of a given tool, and its arguments are a JSON object
 //!   in one [`Part::Arguments`].
 //! - Delimiters, braces and commas that are missing, repeated or too many are tolerated as long as all arguments are complete.
-//! - Text that resembles a call but is not (unknown name, invalid or truncated arguments) is emitted as content, delimiters
-//!   included. Delimiters that end nothing are dropped after calls and at the end of a line.
+//! - Text that resembles a call but is not (unknown name, invalid arguments) is emitted as content, delimiters included; a
+//!   call that the end of the output truncates, without its start delimiter. Delimiters that end nothing are dropped after calls
+//!   and at the end of a line.
 //! - A closing tag inside an argument is a part of it unless the next argument or the end of the call follows.
 //! - A complete call at the start of a line ends the reasoning.
 //! - Without tools the markup of calls is content. Reasoning is still split out.

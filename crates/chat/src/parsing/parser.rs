@@ -287,11 +287,34 @@ impl Parser {
                 State::Reasoning(suspended.reasoning)
             }
             None => {
-                self.context.flush_as_content();
-                self.after_dropped = false;
+                self.flush_rejected();
                 State::Content
             }
         };
+    }
+
+    /// Emits the pending input as content; without its start delimiters if the end of the output truncates it.
+    fn flush_rejected(&mut self) {
+        let ended = self.context.input.has_ended();
+        let text = self.context.input.take_pending();
+        let call = text.trim_start();
+        let (space, _) = text.split_at(text.len() - call.len());
+        let opener = self
+            .tools
+            .and_then(|tools| formats::start_delimiters(tools).first());
+        let mut body = call;
+        while let Some(opener) = opener
+            && let Some(rest) = body.strip_prefix(*opener)
+        {
+            body = rest.trim_start();
+        }
+        let is_truncated = ended && !(body.is_empty() && self.context.input.rest().is_empty());
+        if is_truncated {
+            self.context.push_content(&[space, body].concat());
+        } else {
+            self.context.push_content(&text);
+        }
+        self.after_dropped = false;
     }
 
     fn after_calls(&mut self) -> bool {

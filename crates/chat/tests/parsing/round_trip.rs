@@ -62,9 +62,17 @@ pub fn call() -> impl Strategy<Value = (String, Value)> {
     ]
 }
 
-/// `text` without white space and without the delimiters that are dropped if they end nothing.
-fn without_closers(text: &str) -> String {
-    const CLOSERS: [&str; 7] = [
+/// `text` without white space and without the delimiters that are dropped if they do not enclose a call.
+fn without_delimiters(text: &str) -> String {
+    const DELIMITERS: [&str; 15] = [
+        "<tool_call>",
+        "<minimax:tool_call>",
+        "<start_function_call>",
+        "<|tool_call>",
+        "<|python_start|>",
+        "<|tool_call_start|>",
+        "<｜tool▁calls▁begin｜>",
+        "[TOOL_CALLS]",
         "</tool_call>",
         "</minimax:tool_call>",
         "<end_function_call>",
@@ -74,8 +82,8 @@ fn without_closers(text: &str) -> String {
         "<｜tool▁calls▁end｜>",
     ];
     let mut text = text.to_owned();
-    for closer in CLOSERS {
-        text = text.replace(closer, "");
+    for delimiter in DELIMITERS {
+        text = text.replace(delimiter, "");
     }
     text.split_whitespace().collect()
 }
@@ -138,7 +146,7 @@ proptest! {
                         _ => "",
                     })
                     .collect();
-                prop_assert_eq!(without_closers(&content), without_closers(&text), "{}", format);
+                prop_assert_eq!(without_delimiters(&content), without_delimiters(&text), "{}", format);
             }
         }
     }

@@ -201,6 +201,7 @@ impl Harmony {
     }
 
     fn repair(&mut self, context: &mut Context) -> Step {
+        let start = context.arguments_start();
         match context.repair_call(&ENDS) {
             Match::Incomplete => return Step::NeedMoreInput,
             Match::Found(()) => {}
@@ -209,7 +210,11 @@ impl Harmony {
                     context.push_content("\n");
                 }
                 self.had_content = true;
-                context.flush_as_content();
+                // The header is not a part of the text.
+                let text = context.input.take_pending();
+                let text = text[start..].trim_end();
+                let end = ENDS.iter().find_map(|end| text.strip_suffix(*end));
+                context.push_content(end.unwrap_or(text));
             }
         }
         self.transition(State::Start)
