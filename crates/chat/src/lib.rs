@@ -21,6 +21,7 @@
 //! - [`template`]: chat templates (Jinja with Python semantics); messages to prompts.
 //! - [`parsing`]: generated text to reasoning, content and tool calls.
 //! - [`ChatModel`]: a request to a prompt, a constraint and a stream of parsed chunks.
+//! - `output_limits`: stop strings in the content and limits on tool calls.
 //! - [`constraint`]: structured output (JSON schema, regular expression, Lark grammar) as a constraint on sampling.
 //! - `lark`: building and checking Lark grammars.
 //!

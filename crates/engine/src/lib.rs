@@ -56,8 +56,8 @@ pub use options::{
     KvCacheDtype, LoadOptions,
 };
 pub use request::{
-    Event, FinishReason, Finished, LengthCause, Logits, Request, RequestMetrics, Started, StopCause,
-    Token,
+    Event, FinishReason, Finished, LengthCause, Logits, Request, RequestMetrics, Started,
+    StopCause, Token,
 };
 pub use runtime::{
     CacheGroupStats, Counters, Engine, EngineStats, Generation, MemoryPlan, Poll, inspect,
