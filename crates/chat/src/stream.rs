@@ -27,6 +27,9 @@ pub struct ChatChunk {
     pub logprob: Option<TokenLogprob>,
     /// Present in the last chunk.
     pub finish: Option<Finish>,
+    /// Whether the model ended the completion without closing its reasoning. The parts of this chunk repeat the reasoning as
+    /// content, which would be empty otherwise.
+    pub repeats_reasoning: bool,
 }
 
 /// The end of a completion.
@@ -75,6 +78,8 @@ pub struct ChatStream {
     generation: Option<Generation>,
     parser: Option<Parser>,
     limits: OutputLimits,
+    /// The reasoning so far.
+    reasoning: String,
     started: Option<Started>,
     tokens: usize,
     first_token: Option<Instant>,
@@ -114,6 +119,7 @@ impl ChatStream {
             generation: Some(generation),
             parser,
             limits,
+            reasoning: String::new(),
             started: None,
             tokens: 0,
             first_token: None,
@@ -182,7 +188,7 @@ impl ChatStream {
                     text: token.text,
                     token: Some(token.id),
                     logprob: token.logprob,
-                    finish: None,
+                    ..ChatChunk::default()
                 })
             }
             Event::Finished(finished) => Some(self.finish(finished)),
@@ -195,6 +201,16 @@ impl ChatStream {
             None if text.is_empty() => Vec::new(),
             None => vec![Part::Content(text.to_owned())],
         };
+        self.limit(parts)
+    }
+
+    /// Applies the limits of the output, and notes the reasoning.
+    fn limit(&mut self, parts: Vec<Part>) -> (Vec<Part>, Option<OutputEnd>) {
+        for part in &parts {
+            if let Part::Reasoning(text) = part {
+                self.reasoning.push_str(text);
+            }
+        }
         self.limits.apply(parts)
     }
 
@@ -234,20 +250,26 @@ impl ChatStream {
             prompt_logprobs,
         } = finished;
         let (mut parts, mut end) = self.parse(&text);
+        let mut repeats_reasoning = false;
         if end.is_none()
             && let Some(parser) = &mut self.parser
         {
+            repeats_reasoning = matches!(reason, FinishReason::Stop(_)) && parser.is_reasoning();
             let rest = if matches!(reason, FinishReason::Length(_)) {
                 parser.finish_truncated()
             } else {
                 parser.finish()
             };
-            let (rest, ended) = self.limits.apply(rest);
+            let (rest, ended) = self.limit(rest);
             parts.extend(rest);
             end = ended;
         }
         if end.is_none() {
             parts.extend(self.limits.finish());
+        }
+        repeats_reasoning &= !self.limits.has_calls();
+        if repeats_reasoning {
+            parts.push(Part::Content(std::mem::take(&mut self.reasoning)));
         }
         let reason = self.reason(end.map_or(reason, FinishReason::from));
         ChatChunk {
@@ -258,6 +280,7 @@ impl ChatStream {
                 metrics,
                 prompt_logprobs,
             }),
+            repeats_reasoning,
             ..ChatChunk::default()
         }
     }
@@ -332,6 +355,9 @@ impl ChatCompletion {
                     }
                 }
             }
+        }
+        if chunk.repeats_reasoning {
+            self.reasoning.clear();
         }
         self.tokens.extend(chunk.token);
         self.logprobs.extend(chunk.logprob);

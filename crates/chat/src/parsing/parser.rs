@@ -74,6 +74,18 @@ impl Parser {
         self.run()
     }
 
+    /// Whether the output so far has reasoning that is not closed, and nothing else.
+    pub fn is_reasoning(&self) -> bool {
+        match &self.state {
+            State::Reasoning(reasoning) => reasoning.is_open(),
+            State::Channels(channels) => channels.has_only_open_reasoning(),
+            _ => self
+                .suspended
+                .as_ref()
+                .is_some_and(|suspended| suspended.reasoning.is_open()),
+        }
+    }
+
     /// Ends the output that the model completed, and returns the remaining parts.
     pub fn finish(&mut self) -> Vec<Part> {
         self.context.input.end();

@@ -185,6 +185,11 @@ impl Reasoning {
         }
     }
 
+    /// Whether the reasoning has text and is not closed.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Inside { started: true, .. })
+    }
+
     /// Advances. `starts` are the delimiters that start calls.
     pub fn step(&mut self, context: &mut Context, starts: &[&'static str]) -> ReasoningStep {
         match self.state {

@@ -1,7 +1,7 @@
 //! Reasoning between tags, without tools.
 
 use crate::common::{assert_independent_of_splits, parse};
-use mlxm_chat::parsing::{Format, Parser, Part, ReasoningFormat, open_reasoning_end};
+use mlxm_chat::parsing::{Format, Parser, Part, ReasoningFormat, ToolFormat, open_reasoning_end};
 use proptest::prelude::*;
 
 const ANY: Format = Format {
@@ -123,6 +123,34 @@ fn open_reasoning_end_is_the_closing_tag() {
     );
     assert_eq!(open_reasoning_end("<think></think>\n"), None);
     assert_eq!(open_reasoning_end("[THINK]"), Some("[/THINK]"));
+}
+
+#[test]
+fn is_reasoning_only_inside_reasoning_with_text() {
+    let harmony = Format {
+        tools: Some(ToolFormat::Harmony),
+        reasoning: Some(ReasoningFormat::Harmony),
+    };
+    for (format, prompt, output, expected) in [
+        (ANY, "<think>\n", "", false),
+        (ANY, "<think>\n", "Hm", true),
+        (ANY, "", "<think>\nHm, </thi", true),
+        (ANY, "<think>", "Hm</think>", false),
+        (ANY, "<think>", "Hm</think>\nYes", false),
+        (ANY, "", "Yes", false),
+        (harmony, "", "<|channel|>analysis<|message|>Hm", true),
+        (
+            harmony,
+            "",
+            "<|channel|>analysis<|message|>Hm<|end|>",
+            false,
+        ),
+        (harmony, "", "<|channel|>final<|message|>Yes", false),
+    ] {
+        let mut parser = Parser::new(format, prompt, &[]);
+        parser.push(output);
+        assert_eq!(parser.is_reasoning(), expected, "{prompt:?} {output:?}");
+    }
 }
 
 proptest! {

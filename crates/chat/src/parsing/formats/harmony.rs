@@ -87,6 +87,18 @@ impl Harmony {
         }
     }
 
+    /// Whether the output is one reasoning message that has text and no end.
+    pub fn has_only_open_reasoning(&self) -> bool {
+        let open = matches!(
+            self.state,
+            State::Text {
+                kind: Kind::Reasoning,
+                started: true,
+            }
+        );
+        open && !self.had_content
+    }
+
     fn transition(&mut self, next: State) -> Step {
         self.state = next;
         Step::Continue
