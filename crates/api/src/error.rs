@@ -348,9 +348,7 @@ impl From<ChatError> for ApiError {
                 // Other messages may be valid for the template.
                 _ => Self::field("messages", message),
             },
-            ChatError::ResponseFormatWithTools(_) | ChatError::OnlyJsonWithTools => {
-                Self::unsupported("response_format", message)
-            }
+            ChatError::ResponseFormatWithTools(_) => Self::unsupported("response_format", message),
             ChatError::Grammar { parameter, .. } => Self::field(parameter, message),
             ChatError::ToolSchema { index, .. } => {
                 Self::field(format!("tools[{index}].function.parameters"), message)

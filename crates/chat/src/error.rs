@@ -22,11 +22,6 @@ pub enum ChatError {
     /// No grammar can combine this model's tool calls with structured output.
     #[error("response_format with tools is not supported: {0}")]
     ResponseFormatWithTools(GrammarError),
-    /// A response format that cannot be combined with tools.
-    #[error(
-        "response_format may only request JSON if there are tools: omit one of them, or set tool_choice to none"
-    )]
-    OnlyJsonWithTools,
     /// The response format or a forced tool call cannot be enforced.
     #[error("{parameter}: {error}")]
     Grammar {

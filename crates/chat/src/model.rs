@@ -16,7 +16,7 @@ use crate::error::ChatError;
 use crate::output_limits::{CallLimit, OutputLimits};
 use crate::parsing::{Format, Parser, ReasoningFormat, Tool, ToolFormat};
 use crate::request::{ChatRequest, GenerationParams, ResponseFormat};
-use crate::response_constraint::constraint;
+use crate::response_constraint::{constraint, warnings};
 use crate::stream::ChatStream;
 use crate::template::{ChatTemplate, RenderOptions, TemplateError};
 
@@ -81,6 +81,8 @@ pub struct PreparedChat {
     pub prompt: Prompt,
     /// One request per completion, without the prompt, for [`ChatModel::submit`].
     pub requests: Vec<Request>,
+    /// What the request asks for and is not enforced: keywords of its JSON schema.
+    pub warnings: Vec<String>,
 }
 
 impl ChatModel {
@@ -258,7 +260,11 @@ impl ChatModel {
                 request.stop.clear();
             }
         }
-        Ok(PreparedChat { prompt, requests })
+        Ok(PreparedChat {
+            prompt,
+            requests,
+            warnings: warnings(request),
+        })
     }
 
     /// The engine requests of `n` completions, without a prompt. With a seed, they differ and each is reproducible.

@@ -34,6 +34,8 @@ pub enum ResponseFormat {
     JsonObject,
     /// JSON that is valid under this schema.
     JsonSchema(Value),
+    /// JSON that is valid under this schema as far as it can be enforced: other keywords are ignored.
+    LenientJsonSchema(Value),
     /// Text that this regular expression matches from start to end.
     Regex(String),
     /// Text of the language of this Lark grammar.
@@ -65,8 +67,8 @@ impl ToolChoice {
 }
 
 impl ResponseFormat {
-    /// Parses the response format of OpenAI's APIs, and the types `regex` and `grammar` (Lark). `path` is the name of the
-    /// parameter in errors, such as `response_format`.
+    /// Parses the response format of OpenAI's APIs, the types `regex` and `grammar` (Lark), and `json_object` with a `schema`,
+    /// as llama.cpp accepts it. `path` is the name of the parameter in errors, such as `response_format`.
     ///
     /// # Errors
     /// If it has another type, or lacks the field of its type.
@@ -85,19 +87,21 @@ impl ResponseFormat {
         };
         match format.get("type").and_then(Value::as_str) {
             Some("text") => Ok(Self::Text),
-            Some("json_object") => Ok(Self::JsonObject),
+            Some("json_object") => match format.get("schema") {
+                None | Some(Value::Null) => Ok(Self::JsonObject),
+                Some(schema) => Self::from_schema(schema, format.get("strict"))
+                    .ok_or_else(|| invalid("schema", "must be a JSON schema")),
+            },
             Some("json_schema") => {
                 // The Responses API has the schema one level higher.
                 let (parent, field) = match format.get("json_schema") {
                     Some(Value::Object(parent)) => (parent, "json_schema.schema"),
                     _ => (format, "schema"),
                 };
-                match parent.get("schema") {
-                    Some(schema @ (Value::Object(_) | Value::Bool(_))) => {
-                        Ok(Self::JsonSchema(schema.clone()))
-                    }
-                    _ => Err(invalid(field, "must be a JSON schema")),
-                }
+                let schema = parent.get("schema");
+                schema
+                    .and_then(|schema| Self::from_schema(schema, parent.get("strict")))
+                    .ok_or_else(|| invalid(field, "must be a JSON schema"))
             }
             Some("regex") => Ok(Self::Regex(text("regex")?)),
             Some("grammar") => Ok(Self::Grammar(text("grammar")?)),
@@ -106,6 +110,17 @@ impl ResponseFormat {
                 "must be text, json_object, json_schema, regex or grammar",
             )),
         }
+    }
+
+    /// Only an explicit `strict: false` is lenient. `None` if `schema` is not a JSON schema.
+    fn from_schema(schema: &Value, strict: Option<&Value>) -> Option<Self> {
+        let lenient = strict == Some(&Value::Bool(false));
+        let schema = Some(schema).filter(|schema| schema.is_object() || schema.is_boolean())?;
+        Some(if lenient {
+            Self::LenientJsonSchema(schema.clone())
+        } else {
+            Self::JsonSchema(schema.clone())
+        })
     }
 }
 
@@ -275,6 +290,8 @@ fn tool(tool: &Value) -> Tool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -293,5 +310,60 @@ mod tests {
         assert_eq!(limit(ToolChoice::Required, true), CallLimit::Distinct);
         assert_eq!(limit(ToolChoice::Required, false), CallLimit::One);
         assert_eq!(limit(named, true), CallLimit::One);
+    }
+
+    #[test]
+    fn response_format_reads_the_forms_of_other_servers() {
+        let parse = |format: Value| {
+            ResponseFormat::from_json(format.as_object(), "response_format")
+                .map_err(|error| error.to_string())
+        };
+        let schema = json!({"type": "object"});
+        let strict = Ok(ResponseFormat::JsonSchema(schema.clone()));
+        let lenient = Ok(ResponseFormat::LenientJsonSchema(schema.clone()));
+        for (format, expected) in [
+            (
+                json!({"type": "json_object"}),
+                Ok(ResponseFormat::JsonObject),
+            ),
+            (
+                json!({"type": "json_object", "schema": null}),
+                Ok(ResponseFormat::JsonObject),
+            ),
+            (
+                json!({"type": "json_object", "schema": schema}),
+                strict.clone(),
+            ),
+            (
+                json!({"type": "json_schema", "schema": schema}),
+                strict.clone(),
+            ),
+            (
+                json!({"type": "json_schema", "schema": schema, "strict": true}),
+                strict.clone(),
+            ),
+            (
+                json!({"type": "json_schema", "json_schema": {"schema": schema, "strict": null}}),
+                strict,
+            ),
+            (
+                json!({"type": "json_schema", "json_schema": {"schema": schema, "strict": false}}),
+                lenient.clone(),
+            ),
+            (
+                json!({"type": "json_schema", "schema": schema, "strict": false}),
+                lenient,
+            ),
+            (
+                json!({"type": "json_object", "schema": "{}"}),
+                Err("response_format.schema must be a JSON schema".to_owned()),
+            ),
+            (
+                json!({"type": "json_schema", "json_schema": {"name": "x"}}),
+                Err("response_format.json_schema.schema must be a JSON schema".to_owned()),
+            ),
+        ] {
+            assert_eq!(parse(format.clone()), expected, "{format}");
+        }
     }
 }

@@ -2,13 +2,18 @@
 
 use mlxm_engine::sampling::Constraint;
 
-use crate::constraint::Grammar;
+use crate::constraint::{Grammar, ignored_keywords};
 use crate::error::ChatError;
 use crate::lark;
 use crate::model::{ChatModel, Prompt};
 use crate::parsing::{ForcedCall, Tool};
 use crate::request::{ChatRequest, ResponseFormat, ToolChoice};
 use crate::thinking_budget::ThinkingBudget;
+
+const RESPONSE_FORMAT: &str = "response_format";
+
+/// The content in a grammar with reasoning or tool calls, see [`Grammar::Around`].
+const CONTENT: &str = "@content";
 
 /// The constraint that the completions of a request start with, if any.
 ///
@@ -50,6 +55,17 @@ fn tool_error(tools: &[Tool]) -> Option<ChatError> {
     })
 }
 
+/// What the response format asks for and the constraint does not enforce.
+pub(crate) fn warnings(request: &ChatRequest) -> Vec<String> {
+    if forced_call(request).is_some() {
+        return Vec::new();
+    }
+    let ignored = content_grammar(&request.response_format);
+    let ignored = ignored.map_or_else(Vec::new, |grammar| ignored_keywords(&grammar));
+    let warning = |ignored: String| format!("{RESPONSE_FORMAT}: {ignored}");
+    ignored.into_iter().map(warning).collect()
+}
+
 /// The grammar of a completion, and the parameter of the request that it comes from.
 fn grammar(
     model: &ChatModel,
@@ -59,12 +75,7 @@ fn grammar(
     let special = |text: &str| model.special_token(text);
     let (format, tools, text) = (prompt.format, &prompt.tools, &prompt.text);
     let parallel = request.allows_parallel_calls();
-    let forced = match &request.tool_choice {
-        ToolChoice::Required => Some(ForcedCall::Required),
-        ToolChoice::Named(name) => Some(ForcedCall::Named(name)),
-        ToolChoice::Auto | ToolChoice::None => None,
-    };
-    if let Some(choice) = forced {
+    if let Some(choice) = forced_call(request) {
         // Calls have no content, so the response format does not apply.
         let grammar = format.tool_grammar(tools, choice, parallel, text, &special);
         let grammar = grammar.map_err(|error| ChatError::Grammar {
@@ -73,33 +84,41 @@ fn grammar(
         })?;
         return Ok(Some((Grammar::Lark(grammar), "tools")));
     }
-    let parameter = "response_format";
-    let (unwrapped, response) = match &request.response_format {
-        ResponseFormat::Text => return Ok(None),
-        ResponseFormat::JsonObject => (
-            Grammar::JsonObject,
-            r#"%json {"type": "object"}"#.to_owned(),
-        ),
-        ResponseFormat::JsonSchema(schema) => (
-            Grammar::JsonSchema(schema.clone()),
-            format!("%json {schema}"),
-        ),
-        ResponseFormat::Regex(_) | ResponseFormat::Grammar(_) if !tools.is_empty() => {
-            return Err(ChatError::OnlyJsonWithTools);
-        }
-        ResponseFormat::Regex(regex) => {
-            return Ok(Some((Grammar::Regex(regex.clone()), parameter)));
-        }
-        ResponseFormat::Grammar(grammar) => {
-            return Ok(Some((Grammar::Lark(grammar.clone()), parameter)));
-        }
+    let Some(content) = content_grammar(&request.response_format) else {
+        return Ok(None);
     };
-    let grammar = if tools.is_empty() {
-        let with_reasoning = format.response_grammar(&response, text, &special);
-        with_reasoning.map_or(unwrapped, Grammar::Lark)
+    let around = if tools.is_empty() {
+        format.response_grammar(CONTENT, text, &special)
     } else {
-        let grammar = format.tools_or_response_grammar(tools, parallel, &response, text, &special);
-        Grammar::Lark(grammar.map_err(ChatError::ResponseFormatWithTools)?)
+        let either = format.tools_or_response_grammar(tools, parallel, CONTENT, text, &special);
+        Some(either.map_err(ChatError::ResponseFormatWithTools)?)
     };
-    Ok(Some((grammar, parameter)))
+    let grammar = match around {
+        Some(lark) => Grammar::Around {
+            lark,
+            content: Box::new(content),
+        },
+        None => content,
+    };
+    Ok(Some((grammar, RESPONSE_FORMAT)))
+}
+
+fn forced_call(request: &ChatRequest) -> Option<ForcedCall<'_>> {
+    match &request.tool_choice {
+        ToolChoice::Required => Some(ForcedCall::Required),
+        ToolChoice::Named(name) => Some(ForcedCall::Named(name)),
+        ToolChoice::Auto | ToolChoice::None => None,
+    }
+}
+
+/// The grammar of the content; `None` for any text.
+fn content_grammar(format: &ResponseFormat) -> Option<Grammar> {
+    Some(match format {
+        ResponseFormat::Text => return None,
+        ResponseFormat::JsonObject => Grammar::JsonObject,
+        ResponseFormat::JsonSchema(schema) => Grammar::JsonSchema(schema.clone()),
+        ResponseFormat::LenientJsonSchema(schema) => Grammar::LenientJsonSchema(schema.clone()),
+        ResponseFormat::Regex(regex) => Grammar::Regex(regex.clone()),
+        ResponseFormat::Grammar(grammar) => Grammar::Lark(grammar.clone()),
+    })
 }

@@ -93,7 +93,7 @@ def test_json_object_format_returns_an_object(openai: OpenAI) -> None:
 @pytest.mark.parametrize(
     ("schema", "named"),
     [
-        ({"type": "object", "not": {"required": ["x"]}}, "not"),
+        ({"type": "array", "contains": {"type": "null"}}, "contains"),
         ({"type": "array", "uniqueItems": True}, "uniqueItems"),
         ({"type": "string", "minLength": 5, "maxLength": 2}, "minLength"),
     ],

@@ -192,9 +192,17 @@ pub fn response_format(_: &mut SchemaGenerator) -> Schema {
         },
         "required": ["type", "json_schema"],
     });
+    let json_object = json!({
+        "type": "object",
+        "properties": {
+            "type": {"const": "json_object"},
+            "schema": {"type": ["object", "null"], "description": "A JSON schema, as llama.cpp accepts it"},
+        },
+        "required": ["type"],
+    });
     optional(json!({"anyOf": [
         plain_format("text"),
-        plain_format("json_object"),
+        json_object,
         json_schema,
         text_format("regex", "A regular expression that the whole output must match"),
         text_format("grammar", "A Lark grammar"),

@@ -11,6 +11,7 @@ use crate::constraint::error::GrammarError;
 use crate::constraint::grammar::Grammar;
 use crate::constraint::limits;
 use crate::constraint::matcher::{Matcher, summary};
+use crate::constraint::schema::{self, Enforcement};
 use crate::constraint::vocabulary::Vocabulary;
 
 /// Compiles grammars for one model. Builds the trie of its vocabulary with the first one.
@@ -73,27 +74,42 @@ impl Compiler {
 /// If the grammar cannot be enforced, cannot be satisfied or is too large.
 pub fn compile(vocabulary: &Vocabulary, grammar: &Grammar) -> Result<Matcher, GrammarError> {
     let (vocabulary, grammar) = (vocabulary.clone(), grammar.clone());
+    on_compiler_thread(move || compile_on_this_thread(&vocabulary, &grammar))?
+}
+
+/// What the constraint of a grammar does not enforce: a sentence for each keyword of a JSON schema.
+pub(crate) fn ignored_keywords(grammar: &Grammar) -> Vec<String> {
+    let (schema, enforcement) = match grammar {
+        Grammar::JsonSchema(schema) => (schema.clone(), Enforcement::Strict),
+        Grammar::LenientJsonSchema(schema) => (schema.clone(), Enforcement::BestEffort),
+        _ => return Vec::new(),
+    };
+    on_compiler_thread(move || schema::ignored(&schema, enforcement)).unwrap_or_default()
+}
+
+/// Runs recursive work on a thread with a large stack, for a limited time.
+fn on_compiler_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, GrammarError> {
     let (sender, result) = channel();
     std::thread::Builder::new()
         .name("grammar-compiler".into())
         .stack_size(limits::COMPILE_STACK_BYTES)
         .spawn(move || {
             // Fails if the receiver timed out.
-            drop(sender.send(compile_on_this_thread(&vocabulary, &grammar)));
+            drop(sender.send(work()));
         })
         .map_err(|error| GrammarError::Schema(format!("cannot start the compiler: {error}")))?;
     result
         .recv_timeout(limits::COMPILE_TIME)
-        .unwrap_or_else(|error| {
-            Err(match error {
-                RecvTimeoutError::Timeout => GrammarError::TooLarge {
-                    what: "it takes too many seconds to compile".into(),
-                    limit: limits::COMPILE_TIME.as_secs() as usize,
-                },
-                RecvTimeoutError::Disconnected => {
-                    GrammarError::Schema("the compiler failed; simplify it".into())
-                }
-            })
+        .map_err(|error| match error {
+            RecvTimeoutError::Timeout => GrammarError::TooLarge {
+                what: "it takes too many seconds to compile".into(),
+                limit: limits::COMPILE_TIME.as_secs() as usize,
+            },
+            RecvTimeoutError::Disconnected => {
+                GrammarError::Schema("the compiler failed; simplify it".into())
+            }
         })
 }
 
@@ -103,10 +119,16 @@ fn compile_on_this_thread(
 ) -> Result<Matcher, GrammarError> {
     let rejected = |message: &str| {
         let message = summary(message);
-        match grammar {
+        let user_grammar = match grammar {
+            Grammar::Around { content, .. } => content.as_ref(),
+            grammar => grammar,
+        };
+        match user_grammar {
             Grammar::Regex(_) => GrammarError::Regex(message),
-            Grammar::JsonObject | Grammar::JsonSchema(_) => GrammarError::Schema(message),
-            Grammar::Lark(_) => GrammarError::Lark(message),
+            Grammar::JsonObject | Grammar::JsonSchema(_) | Grammar::LenientJsonSchema(_) => {
+                GrammarError::Schema(message)
+            }
+            Grammar::Lark(_) | Grammar::Around { .. } => GrammarError::Lark(message),
         }
     };
     let composed = compose(vocabulary, grammar)?;

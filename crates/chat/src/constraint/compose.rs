@@ -10,6 +10,9 @@ use crate::constraint::vocabulary::Vocabulary;
 use crate::constraint::{limits, schema};
 use crate::lark;
 
+/// The name of the inner grammar of [`Grammar::Around`].
+const CONTENT: &str = "content";
+
 /// `grammar` for llguidance.
 ///
 /// # Errors
@@ -19,26 +22,42 @@ pub(crate) fn compose(
     grammar: &Grammar,
 ) -> Result<TopLevelGrammar, GrammarError> {
     const OUTPUT: &str = "output";
-    let mut composed = match grammar {
-        Grammar::JsonObject => json_schema(&json!({"type": "object"}))?,
-        Grammar::JsonSchema(schema) => json_schema(schema)?,
-        Grammar::Regex(regex) => GrammarWithLexer::from_regex(without_anchors(regex)?),
-        Grammar::Lark(lark) => GrammarWithLexer::from_lark(lark::prepare(lark)?),
-    };
-    if !vocabulary.drops_leading_space() {
-        return Ok(TopLevelGrammar::from_grammar(composed));
+    let mut grammars = grammars(grammar)?;
+    if vocabulary.drops_leading_space()
+        && let Some(first) = grammars.first_mut()
+    {
+        // The tokens start with a space that decoding removes.
+        first.name = Some(OUTPUT.into());
+        let with_space = GrammarWithLexer::from_lark(format!("start: \" \" @{OUTPUT}"));
+        grammars.insert(0, with_space);
     }
-    // The tokens start with a space that decoding removes.
-    composed.name = Some(OUTPUT.into());
-    let with_space = GrammarWithLexer::from_lark(format!("start: \" \" @{OUTPUT}"));
     Ok(TopLevelGrammar {
-        grammars: vec![with_space, composed],
+        grammars,
         max_tokens: None,
     })
 }
 
-fn json_schema(schema: &Value) -> Result<GrammarWithLexer, GrammarError> {
-    let prepared = schema::prepare(schema, Enforcement::Strict)?;
+/// The grammar and those that it refers to.
+fn grammars(grammar: &Grammar) -> Result<Vec<GrammarWithLexer>, GrammarError> {
+    Ok(vec![match grammar {
+        Grammar::JsonObject => json_schema(&json!({"type": "object"}), Enforcement::Strict)?,
+        Grammar::JsonSchema(schema) => json_schema(schema, Enforcement::Strict)?,
+        Grammar::LenientJsonSchema(schema) => json_schema(schema, Enforcement::BestEffort)?,
+        Grammar::Regex(regex) => GrammarWithLexer::from_regex(without_anchors(regex)?),
+        Grammar::Lark(lark) => GrammarWithLexer::from_lark(lark::prepare(lark)?),
+        Grammar::Around { lark, content } => {
+            let mut grammars = grammars(content)?;
+            if let Some(content) = grammars.first_mut() {
+                content.name = Some(CONTENT.into());
+            }
+            grammars.insert(0, GrammarWithLexer::from_lark(lark::prepare(lark)?));
+            return Ok(grammars);
+        }
+    }])
+}
+
+fn json_schema(schema: &Value, enforcement: Enforcement) -> Result<GrammarWithLexer, GrammarError> {
+    let prepared = schema::prepare(schema, enforcement)?;
     Ok(GrammarWithLexer::from_json_schema(prepared))
 }
 

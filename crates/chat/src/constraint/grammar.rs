@@ -14,9 +14,18 @@ pub enum Grammar {
     JsonSchema(Value),
     /// Text that this regular expression matches from start to end, in the syntax of the `regex` crate without look-around.
     Regex(String),
+    /// JSON that is valid under this schema as far as it can be enforced: other keywords are ignored.
+    LenientJsonSchema(Value),
     /// Text that the rule `start` of this grammar derives, in the Lark dialect of llguidance: `%json {...}` stands for JSON that
     /// is valid under a schema, `<name>` and `<[id]>` for special tokens, which are not a part of the text. A schema with
     /// `"x-guidance": {"lenient": true}` is enforced as far as possible: unsupported keywords are ignored. Forced tool calls
     /// use it, because an unsupported keyword must not prevent the call.
     Lark(String),
+    /// Text of a Lark grammar that refers to another grammar as `@content`, for example after reasoning.
+    Around {
+        /// The Lark grammar.
+        lark: String,
+        /// The grammar that `@content` stands for.
+        content: Box<Grammar>,
+    },
 }

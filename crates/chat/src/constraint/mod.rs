@@ -34,7 +34,7 @@
 //! Output that is not truncated matches its grammar. JSON schemas with keywords that cannot be enforced, and schemas that
 //! cannot be satisfied, are rejected before anything is generated, with an error that names the keyword. Output uses a subset
 //! of what a schema allows: JSON is compact, properties keep the order of the schema, control characters without a short
-//! escape are not generated, and strings with a `format` are restricted to those that common validators accept.
+//! escape are not generated, and strings with a known `format` are restricted to those that common validators accept.
 //!
 //! # Map
 //! - `schema`: JSON schemas, rewritten to the keywords that llguidance enforces.
@@ -50,6 +50,7 @@ mod matcher;
 pub(crate) mod schema;
 mod vocabulary;
 
+pub(crate) use compile::ignored_keywords;
 pub use compile::{Compiler, compile};
 pub use error::GrammarError;
 pub use grammar::Grammar;

@@ -139,7 +139,8 @@ pub(crate) fn json_arguments(tool: &Tool) -> String {
     };
     let mut schema = normalize(schema, Scope::Arguments);
     if let Some(keywords) = schema.as_object_mut() {
-        keywords.entry("type").or_insert_with(|| "object".into());
+        // Whatever the schema says, arguments are an object.
+        keywords.insert("type".into(), "object".into());
     }
     lenient(schema)
 }

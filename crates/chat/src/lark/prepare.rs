@@ -13,14 +13,10 @@ const SCHEMA: &str = "%json";
 /// # Errors
 /// If it is too large, changes the options of llguidance, or contains a schema that is rejected.
 pub(crate) fn prepare(lark: &str) -> Result<String, GrammarError> {
-    if lark.len() > limits::LARK_BYTES {
-        return Err(GrammarError::TooLarge {
-            what: format!("the grammar has {} bytes", lark.len()),
-            limit: limits::LARK_BYTES,
-        });
-    }
     let mut prepared = String::with_capacity(lark.len());
     let mut rest = lark;
+    // Schemas have limits of their own.
+    let mut text_bytes = 0;
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix(SCHEMA) {
             let mut values = Deserializer::from_str(after).into_iter::<Value>();
@@ -46,6 +42,13 @@ pub(crate) fn prepare(lark: &str) -> Result<String, GrammarError> {
             return Err(GrammarError::Lark(message.into()));
         }
         let (token, after) = rest.split_at(token_length(rest));
+        text_bytes += token.len();
+        if text_bytes > limits::LARK_BYTES {
+            return Err(GrammarError::TooLarge {
+                what: format!("the grammar has more than {} bytes", limits::LARK_BYTES),
+                limit: limits::LARK_BYTES,
+            });
+        }
         prepared.push_str(token);
         rest = after;
     }
@@ -84,6 +87,8 @@ fn token_length(lark: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -101,14 +106,15 @@ mod tests {
     fn prepare_rejects_schemas_and_options_that_weaken_enforcement() {
         let problem = |lark: &str| prepare(lark).unwrap_err().to_string();
         assert_eq!(
-            problem("start: %json {\"items\": {\"not\": {}}}"),
-            "`not` at #/items/not cannot be enforced: describe the allowed values instead"
+            problem("start: %json {\"items\": {\"contains\": {}}}"),
+            "`contains` at #/items/contains cannot be enforced: use prefixItems or items"
         );
-        let lenient =
-            "start: %json {\"not\": {}, \"type\": \"null\", \"x-guidance\": {\"lenient\": true}}";
+        let lenient = "start: %json {\"contains\": {}, \"type\": \"array\", \"x-guidance\": {\"lenient\": true}}";
         assert!(prepare(lenient).is_ok());
         assert!(problem("start: %json {").starts_with("the grammar cannot be enforced: `%json`"));
         assert!(problem("%llguidance {}\nstart: \"a\"").contains("remove it"));
+        let large = json!({"description": "a".repeat(100_000)});
+        assert!(prepare(&format!("start: %json {large}")).is_ok());
         assert!(problem(&" ".repeat(100_000)).starts_with("the grammar is too large"));
     }
 }

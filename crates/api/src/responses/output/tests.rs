@@ -13,7 +13,7 @@ fn chunk(parts: &[Part]) -> ChatChunk {
             logprob: -0.5,
             top: Vec::new(),
         }),
-        finish: None,
+        ..ChatChunk::default()
     }
 }
 

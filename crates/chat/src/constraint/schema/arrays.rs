@@ -1,27 +1,41 @@
 //! Keywords for arrays.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::pointer::Pointer;
-use super::walk::{Walk, count};
+use super::types::Types;
+use super::unique;
+use super::walk::{Walk, count, limit, require};
 use crate::constraint::error::GrammarError;
 
 impl Walk<'_> {
-    /// Rewrites the keywords for arrays.
+    /// Rewrites the keywords for arrays; `types` are the types that the schema allows.
     pub(super) fn array(
         &mut self,
         keywords: &Map<String, Value>,
+        types: Types,
         at: &Pointer,
         prepared: &mut Map<String, Value>,
     ) -> Result<(), GrammarError> {
         let min = count(keywords, "minItems", at)?;
-        let max = count(keywords, "maxItems", at)?;
+        let max = limit(keywords, "maxItems", at)?;
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
             return Err(at
                 .child("minItems")
                 .unsatisfiable(format!("minItems {min} is greater than maxItems {max}")));
+        }
+        let distinct = unique::arrays(&self.resources, keywords, (min.unwrap_or(0), max), at)?;
+        if let Some(arrays) = distinct {
+            for _ in &arrays {
+                self.count()?;
+            }
+            let others = types.and(Types::ARRAY.others());
+            let others = (others != Types::NONE).then(|| json!({ "type": others.names() }));
+            let cases: Vec<Value> = arrays.into_iter().chain(others).collect();
+            require(prepared, json!({ "anyOf": cases }));
+            return Ok(());
         }
         for (keyword, items) in [("minItems", min), ("maxItems", max)] {
             if let Some(items) = items {

@@ -1,4 +1,6 @@
 //! `oneOf`: whether the schemas are mutually exclusive, so that `oneOf` is equivalent to `anyOf`.
+//!
+//! Output is narrower than a schema, see [`implied_types`]. What matters is that no output of one schema satisfies another.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -6,8 +8,9 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::pointer::Pointer;
-use super::references;
+use super::references::Resources;
 use super::types::{self, Types};
+use super::walk::implied_types;
 
 /// Depth to which references and combinations are followed.
 const DEPTH: usize = 12;
@@ -15,33 +18,70 @@ const DEPTH: usize = 12;
 /// Most pairs of schemas that are compared.
 const PAIRS: usize = 20_000;
 
-/// The positions, from 1, of two schemas that are not known to be mutually exclusive.
-pub(super) fn overlap(root: &Value, options: &[Value]) -> Option<(usize, usize)> {
+/// For each of the schemas of `oneOf`, properties that its objects must not have, so that they do not satisfy another schema
+/// that requires them. `types` are the types of output.
+///
+/// # Errors
+/// The positions, from 1, of two schemas that a value may satisfy all the same.
+pub(super) fn exclusions<'a>(
+    resources: &'a Resources<'a>,
+    options: &'a [Value],
+    types: Types,
+) -> Result<Vec<Vec<String>>, (usize, usize)> {
     let pairs = Cell::new(PAIRS);
-    let options: Vec<Conjunction<'_>> = options
-        .iter()
-        .map(|schema| Conjunction::new(root, &pairs, schema))
-        .collect();
-    (0..options.len())
-        .flat_map(|second| (0..second).map(move |first| (first, second)))
-        .find(|(first, second)| !options[*first].excludes(&options[*second], DEPTH))
-        .map(|(first, second)| (first + 1, second + 1))
+    let conjunctions = |output: bool| -> Vec<Conjunction<'_>> {
+        let options = options.iter();
+        options
+            .map(|schema| Conjunction::new(resources, &pairs, schema, output))
+            .collect()
+    };
+    let (outputs, options) = (conjunctions(true), conjunctions(false));
+    let mut forbidden = vec![Vec::new(); options.len()];
+    for (index, output) in outputs.iter().enumerate() {
+        for (other, option) in options.iter().enumerate() {
+            if index == other || output.excludes(option, DEPTH) {
+                continue;
+            }
+            let name = output.distinguishing_property(option, types);
+            let Some(name) = name.filter(|_| pairs.get() > 0) else {
+                return Err((index.min(other) + 1, index.max(other) + 1));
+            };
+            if !forbidden[index].contains(&name) {
+                forbidden[index].push(name);
+            }
+        }
+    }
+    Ok(forbidden)
+}
+
+/// Whether no value satisfies two of the schemas.
+pub(super) fn all_exclusive(resources: &Resources<'_>, options: &[Value]) -> bool {
+    exclusions(resources, options, Types::ALL)
+        .is_ok_and(|forbidden| forbidden.iter().all(Vec::is_empty))
 }
 
 /// A schema together with its `$ref` and `allOf`.
 struct Conjunction<'a> {
-    root: &'a Value,
+    resources: &'a Resources<'a>,
     /// Comparisons left, for all schemas together.
     pairs: &'a Cell<usize>,
+    /// Whether this stands for output rather than for all valid values.
+    output: bool,
     parts: Vec<&'a Map<String, Value>>,
     is_false: bool,
 }
 
 impl<'a> Conjunction<'a> {
-    fn new(root: &'a Value, pairs: &'a Cell<usize>, schema: &'a Value) -> Self {
+    fn new(
+        resources: &'a Resources<'a>,
+        pairs: &'a Cell<usize>,
+        schema: &'a Value,
+        output: bool,
+    ) -> Self {
         let mut conjunction = Self {
-            root,
+            resources,
             pairs,
+            output,
             parts: Vec::new(),
             is_false: false,
         };
@@ -61,7 +101,7 @@ impl<'a> Conjunction<'a> {
         };
         self.parts.push(keywords);
         let reference = keywords.get("$ref").and_then(Value::as_str);
-        if let Some(target) = reference.and_then(|name| references::resolve(self.root, name)) {
+        if let Some(target) = reference.and_then(|name| self.resources.resolve_anywhere(name)) {
             self.add(target, depth - 1);
         }
         for schema in keywords
@@ -75,7 +115,7 @@ impl<'a> Conjunction<'a> {
     }
 
     fn of(&self, schema: &'a Value) -> Self {
-        Self::new(self.root, self.pairs, schema)
+        Self::new(self.resources, self.pairs, schema, self.output)
     }
 
     /// Whether no value satisfies both.
@@ -110,7 +150,8 @@ impl<'a> Conjunction<'a> {
                 let types = values.iter().map(|value| Types::of(value));
                 types.fold(Types::NONE, Types::or)
             });
-            let declared = declared.unwrap_or(Types::ALL);
+            let implied = || implied_types(keywords).filter(|_| self.output);
+            let declared = declared.or_else(implied).unwrap_or(Types::ALL);
             declared.and(written.unwrap_or(Types::ALL))
         };
         let types = self.parts.iter().map(|keywords| own(keywords));
@@ -128,6 +169,24 @@ impl<'a> Conjunction<'a> {
             .iter()
             .filter_map(|keywords| keywords.get("required")?.as_array());
         lists.flatten().filter_map(Value::as_str).collect()
+    }
+
+    /// A property that `other` requires and this one does not, if both are objects. Properties that this schema does not name
+    /// are preferred.
+    fn distinguishing_property(&self, other: &Self, types: Types) -> Option<String> {
+        if !self
+            .types()
+            .and(other.types())
+            .and(types)
+            .within(Types::OBJECT)
+        {
+            return None;
+        }
+        let own = self.required();
+        let required = other.required();
+        let mut names: Vec<&str> = required.difference(&own).copied().collect();
+        names.sort_by_key(|name| self.property(name).next().is_some());
+        names.first().map(|name| (*name).to_owned())
     }
 
     /// The schemas of a property in all parts.
@@ -184,7 +243,7 @@ fn listed(keywords: &Map<String, Value>) -> Option<Vec<&Value>> {
 }
 
 /// Equality as JSON Schema defines it: 1 equals 1.0.
-fn equal(first: &Value, second: &Value) -> bool {
+pub(super) fn equal(first: &Value, second: &Value) -> bool {
     match (first, second) {
         (Value::Number(first), Value::Number(second)) => first.as_f64() == second.as_f64(),
         (Value::Array(first), Value::Array(second)) => {

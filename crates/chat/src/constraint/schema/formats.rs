@@ -1,35 +1,31 @@
 //! `format`: regular expressions of the formats that can be enforced.
 //!
 //! Validators differ in the host names and dates that they accept. These patterns match strings that all of them accept:
-//! years from 1000 to 2999, no leap seconds, no labels with two consecutive hyphens, no comments in email addresses.
+//! years from 1000 to 2999, no leap seconds, no labels with two consecutive hyphens, no comments in email addresses. Other
+//! formats are annotations, as the JSON Schema specification says.
 
-/// The formats that [`pattern`] supports.
-pub(super) const NAMES: [&str; 10] = [
-    "date-time",
-    "date",
-    "time",
-    "duration",
-    "email",
-    "hostname",
-    "ipv4",
-    "ipv6",
-    "uuid",
-    "uri",
-];
-
-/// The anchored expression of a format.
+/// The anchored expression of a format; `None` if it is not enforced. Formats of internationalized names allow ASCII names only.
 pub(super) fn pattern(name: &str) -> Option<String> {
     Some(match name {
         "date-time" => format!("^{}T{}$", date(), time()),
         "date" => format!("^{}$", date()),
         "time" => format!("^{}$", time()),
         "duration" => format!("^{}$", duration()),
-        "email" => format!("^{}@{}$", mailbox(), domain()),
-        "hostname" => format!("^{}$", domain()),
+        "email" | "idn-email" => format!("^{}@{}$", mailbox(), mail_domain()),
+        "hostname" | "idn-hostname" => format!("^{}$", domain()),
         "ipv4" => format!("^{}$", ipv4()),
         "ipv6" => format!("^{}$", ipv6()),
+        "ipvanyaddress" => format!("^(?:{}|{})$", ipv4(), ipv6()),
         "uuid" => "^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$".into(),
-        "uri" => format!("^{}$", uri()),
+        "uuid1" | "uuid3" | "uuid4" | "uuid5" | "uuid6" | "uuid7" | "uuid8" => {
+            let version = &name[4..];
+            format!(
+                "^[0-9a-fA-F]{{8}}-[0-9a-fA-F]{{4}}-{version}[0-9a-fA-F]{{3}}-[89abAB][0-9a-fA-F]{{3}}-[0-9a-fA-F]{{12}}$"
+            )
+        }
+        "uri" | "iri" => format!("^{}$", uri()),
+        "e164" => "^\\+[1-9][0-9]{6,14}$".into(),
+        "json-pointer" => "^(?:/(?:[^/~]|~[01])*)*$".into(),
         _ => return None,
     })
 }
@@ -52,9 +48,16 @@ fn duration() -> String {
     format!("P(?:{date}(?:{time})?|{time}|{count}W)")
 }
 
+/// An apostrophe or a sign at the end, and most punctuation, are rejected by some validators.
 fn mailbox() -> String {
-    let atom = "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]{1,30}";
+    let atom = "[a-zA-Z0-9_+-](?:[a-zA-Z0-9_'+-]{0,28}[a-zA-Z0-9_+-])?";
     format!("{atom}(?:\\.{atom})?")
+}
+
+/// A name of two to four labels with a top-level domain of letters, which most validators require.
+fn mail_domain() -> String {
+    let label = "[a-zA-Z0-9]{1,20}(?:-[a-zA-Z0-9]{1,20}){0,2}";
+    format!("(?:{label}\\.){{1,3}}[a-zA-Z]{{2,20}}")
 }
 
 /// At most four labels of at most 62 characters, so that the name has at most 253. The last one starts with a letter, so that

@@ -6,10 +6,15 @@
 //! by conjunction and disjunction, so a stricter subschema makes the whole schema stricter.
 
 mod arrays;
+mod conditions;
 mod disjoint;
 mod finite;
 mod formats;
+mod language;
 mod literals;
+mod lookahead;
+mod names;
+mod negate;
 mod numbers;
 mod objects;
 mod pattern;
@@ -17,6 +22,7 @@ mod pointer;
 mod references;
 mod strings;
 mod types;
+mod unique;
 mod walk;
 
 use serde_json::{Map, Value, json};
@@ -33,6 +39,18 @@ use crate::constraint::limits;
 /// # Errors
 /// If a part of it cannot be enforced, is not a schema, is unsatisfiable or too large.
 pub(crate) fn prepare(schema: &Value, enforcement: Enforcement) -> Result<Value, GrammarError> {
+    prepare_noting_ignored(schema, enforcement).map(|(prepared, _)| prepared)
+}
+
+/// What [`prepare`] does not enforce: one sentence for each keyword.
+pub(crate) fn ignored(schema: &Value, enforcement: Enforcement) -> Vec<String> {
+    prepare_noting_ignored(schema, enforcement).map_or_else(|_| Vec::new(), |(_, ignored)| ignored)
+}
+
+fn prepare_noting_ignored(
+    schema: &Value,
+    enforcement: Enforcement,
+) -> Result<(Value, Vec<String>), GrammarError> {
     let size = schema.to_string().len();
     if size > limits::SCHEMA_BYTES {
         return Err(GrammarError::TooLarge {
@@ -55,11 +73,12 @@ pub(crate) fn prepare(schema: &Value, enforcement: Enforcement) -> Result<Value,
     };
     let definitions = definitions.into_iter().enumerate();
     let definitions = definitions.map(|(index, schema)| (references::name(index), schema));
-    let numbers = walk.numbers().enumerate();
+    let (numbers, ignored) = walk.finish();
+    let numbers = numbers.into_iter().enumerate();
     let numbers = numbers.map(|(index, schema)| (references::number_name(index), schema));
     prepared.insert("$defs".into(), definitions.chain(numbers).collect());
     prepared.insert("x-guidance".into(), guidance_options(enforcement));
-    Ok(Value::Object(prepared))
+    Ok((Value::Object(prepared), ignored.into_iter().collect()))
 }
 
 /// Options of llguidance for compact JSON, see [`Grammar`](crate::constraint::Grammar). Every character of a string has a single

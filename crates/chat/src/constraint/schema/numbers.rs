@@ -30,13 +30,15 @@ pub(super) fn prepare(
     steps: &mut Steps,
     prepared: &mut Map<String, Value>,
 ) -> Result<(), GrammarError> {
+    // In draft 4 and OpenAPI 3.0, exclusiveMinimum and exclusiveMaximum are booleans.
+    let excludes = |keyword: &str| keywords.get(keyword) == Some(&Value::Bool(true));
     let low = stricter(
-        bound(keywords, "minimum", false, at)?,
+        bound(keywords, "minimum", excludes("exclusiveMinimum"), at)?,
         bound(keywords, "exclusiveMinimum", true, at)?,
         |candidate, other| candidate > other,
     );
     let high = stricter(
-        bound(keywords, "maximum", false, at)?,
+        bound(keywords, "maximum", excludes("exclusiveMaximum"), at)?,
         bound(keywords, "exclusiveMaximum", true, at)?,
         |candidate, other| candidate < other,
     );
@@ -88,8 +90,10 @@ fn bound<'a>(
     exclusive: bool,
     at: &Pointer,
 ) -> Result<Option<Bound<'a>>, GrammarError> {
-    let Some(value) = keywords.get(keyword) else {
-        return Ok(None);
+    let value = match keywords.get(keyword) {
+        None => return Ok(None),
+        Some(Value::Bool(_)) if keyword.starts_with("exclusive") => return Ok(None),
+        Some(value) => value,
     };
     let value = value
         .as_f64()

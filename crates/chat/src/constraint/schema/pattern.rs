@@ -3,6 +3,7 @@
 use llguidance::derivre::RegexBuilder;
 use llguidance::regex_to_lark;
 
+use super::lookahead::{self, LookAround};
 use super::pointer::Pointer;
 use crate::constraint::error::GrammarError;
 use crate::constraint::limits;
@@ -11,7 +12,35 @@ use crate::constraint::limits;
 const SPACE: &str = " \\t\\n\\r\\f\\v";
 const SPACE_CLASS: &str = "[ \\t\\n\\r\\f\\v]";
 
+/// The expressions of a `pattern` in the syntax of llguidance, all of which must match.
+///
+/// # Errors
+/// If one cannot be enforced.
+pub(super) fn conditions(
+    pattern: &str,
+    keyword: &str,
+    at: &Pointer,
+) -> Result<Vec<String>, GrammarError> {
+    let patterns =
+        lookahead::split(pattern).map_err(|found| look_around(pattern, keyword, at, &found))?;
+    patterns
+        .iter()
+        .map(|pattern| translate(pattern, keyword, at))
+        .collect()
+}
+
+fn look_around(pattern: &str, keyword: &str, at: &Pointer, found: &LookAround) -> GrammarError {
+    let LookAround { text, position } = found;
+    let reason = format!(
+        "{pattern:?}: the look-around {text} at character {position} is not supported; write the pattern without it"
+    );
+    at.unsupported(keyword, reason)
+}
+
 /// The expression in the syntax of llguidance. `keyword` is `pattern` or `patternProperties`.
+///
+/// # Errors
+/// If it cannot be enforced.
 pub(super) fn translate(
     pattern: &str,
     keyword: &str,
@@ -22,6 +51,9 @@ pub(super) fn translate(
             what: format!("the pattern at {at} has {} bytes", pattern.len()),
             limit: limits::REGEX_BYTES,
         });
+    }
+    if let Some(found) = lookahead::find(pattern) {
+        return Err(look_around(pattern, keyword, at, &found));
     }
     let translated = translated(pattern);
     let unsupported = |reason: String| at.unsupported(keyword, format!("{pattern:?}: {reason}"));
@@ -49,6 +81,16 @@ fn translated(pattern: &str) -> String {
                 // A negated class excludes the white space of both syntaxes.
                 (Some('s'), Some(true)) => translated += "\\s\\x{FEFF}",
                 (Some('S'), None) => translated += "[^\\s\\x{FEFF}]",
+                // Boundaries of words in the other syntax.
+                (Some(escaped @ ('<' | '>')), _) => translated.push(escaped),
+                (Some(escaped @ ('p' | 'P' | 'u' | 'x')), _) => {
+                    translated.extend(['\\', escaped]);
+                    let rest = characters.as_str();
+                    if let Some(end) = rest.find('}').filter(|_| rest.starts_with('{')) {
+                        translated += &rest[..=end];
+                        characters = rest[end + 1..].chars();
+                    }
+                }
                 (Some(escaped), _) => translated.extend(['\\', escaped]),
                 (None, _) => translated.push('\\'),
             },
@@ -67,6 +109,14 @@ fn translated(pattern: &str) -> String {
             }
             // ECMAScript has no nested classes and set operations.
             ('[' | '&' | '~', Some(_)) => translated.extend(['\\', character]),
+            // A bracket that is not a repetition is text.
+            ('{', None)
+                if !characters
+                    .as_str()
+                    .starts_with(|next: char| next.is_ascii_digit()) =>
+            {
+                translated += "\\{";
+            }
             ('.', None) => translated += "[^\\n\\r\\x{2028}\\x{2029}]",
             (other, _) => translated.push(other),
         }
@@ -99,10 +149,23 @@ mod tests {
         assert_eq!(translation("[a&&[b]"), "[a\\&\\&\\[b]");
         assert_eq!(translation("[^.]\\."), "[^.]\\.");
         assert_eq!(translation("a.c"), "a[^\\n\\r\\x{2028}\\x{2029}]c");
+        assert_eq!(translation("^{\\p{L}+}$"), "^\\{\\p{L}+}$");
+        assert_eq!(translation("\\<a\\>"), "<a>");
         assert_eq!(
             translation("[\\s,]\\s"),
             "[ \\t\\n\\r\\f\\v,][ \\t\\n\\r\\f\\v]"
         );
+    }
+
+    #[test]
+    fn look_around_is_rejected_with_its_place() {
+        assert_eq!(
+            translation("^ab(?=c).*"),
+            "`pattern` at #/pattern cannot be enforced: \"^ab(?=c).*\": the look-around (?=c) at character 3 is not \
+             supported; write the pattern without it"
+        );
+        let patterns = conditions("^(?!.*[<>]).{2,}$", "pattern", &Pointer::root()).unwrap();
+        assert_eq!(patterns, ["^[^<>]*$", "^[^\\n\\r\\x{2028}\\x{2029}]{2,}$"]);
     }
 
     #[test]

@@ -19,9 +19,20 @@ impl Pointer {
         Self(format!("{}/{key}", self.0))
     }
 
-    /// The target of a reference.
-    pub(super) fn of_reference(reference: &str) -> Self {
-        Self(reference.to_owned())
+    /// The value at this path, a JSON pointer, from here.
+    pub(super) fn descendant(&self, path: &str) -> Self {
+        Self(format!("{}{path}", self.0))
+    }
+
+    /// Whether this is `other` or a part of it.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        let rest = self.0.strip_prefix(&other.0);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Number of keys and indices.
+    pub(super) fn depth(&self) -> usize {
+        self.0.matches('/').count()
     }
 
     /// The keyword of the schema at this position cannot be enforced.

@@ -1,8 +1,10 @@
-//! `$ref`: pointers into the schema itself.
+//! `$ref`: references to parts of the schema itself.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
+
+use super::pointer::Pointer;
 
 /// The name of a definition in the prepared schema.
 pub(super) fn name(index: usize) -> String {
@@ -24,11 +26,139 @@ pub(super) fn index(reference: &str) -> Option<usize> {
     reference.strip_prefix("#/$defs/d")?.parse().ok()
 }
 
-/// The subschema of `root` that a reference points to; none if it is external or missing.
-pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
-    let fragment = percent_decoded(reference.strip_prefix('#')?)?;
-    // Anchors, which start with a letter, are not valid pointers and yield none.
-    root.pointer(&fragment)
+/// What references can name: the schema, parts of it with an `$id`, and anchors.
+pub(super) struct Resources<'a> {
+    /// The schema itself first.
+    resources: Vec<Named<'a>>,
+    anchors: Vec<Named<'a>>,
+}
+
+struct Named<'a> {
+    name: &'a str,
+    at: Pointer,
+    schema: &'a Value,
+}
+
+impl<'a> Resources<'a> {
+    pub(super) fn new(root: &'a Value) -> Self {
+        let name = root.get("$id").and_then(Value::as_str).unwrap_or_default();
+        let mut resources = Self {
+            resources: vec![Named {
+                name,
+                at: Pointer::root(),
+                schema: root,
+            }],
+            anchors: Vec::new(),
+        };
+        resources.collect(root, &Pointer::root(), true);
+        resources
+    }
+
+    /// Whether parts of the schema are resources of their own.
+    pub(super) fn has_embedded(&self) -> bool {
+        self.resources.len() > 1
+    }
+
+    /// The schema that a reference at `at` names, and its place; `None` if it is external, missing or ambiguous.
+    pub(super) fn resolve(&self, reference: &str, at: &Pointer) -> Option<(&'a Value, Pointer)> {
+        let (base, fragment) = reference.split_once('#').unwrap_or((reference, ""));
+        let resource = if base.is_empty() {
+            self.enclosing(at)?
+        } else {
+            let mut named = self.resources.iter().filter(|one| is_named(one.name, base));
+            named.next().filter(|_| named.next().is_none())?
+        };
+        let path = percent_decoded(fragment)?;
+        if path.is_empty() || path.starts_with('/') {
+            let schema = resource.schema.pointer(&path)?;
+            return Some((schema, resource.at.descendant(fragment)));
+        }
+        let mut anchors = self.anchors.iter().filter(|anchor| {
+            let within = self.enclosing(&anchor.at);
+            anchor.name == path && within.is_some_and(|within| within.at == resource.at)
+        });
+        let anchor = anchors.next().filter(|_| anchors.next().is_none())?;
+        Some((anchor.schema, anchor.at.clone()))
+    }
+
+    /// As [`resolve`](Self::resolve), where the place of the reference is not known.
+    pub(super) fn resolve_anywhere(&self, reference: &str) -> Option<&'a Value> {
+        if self.has_embedded() && reference.starts_with('#') {
+            return None;
+        }
+        let (schema, _) = self.resolve(reference, &Pointer::root())?;
+        Some(schema)
+    }
+
+    /// The innermost resource that contains this place.
+    fn enclosing(&self, at: &Pointer) -> Option<&Named<'a>> {
+        let containing = self.resources.iter().filter(|one| at.is_within(&one.at));
+        containing.max_by_key(|one| one.at.depth())
+    }
+
+    fn collect(&mut self, value: &'a Value, at: &Pointer, is_schema: bool) {
+        match value {
+            Value::Object(members) => {
+                if is_schema {
+                    self.add(value, at);
+                }
+                for (key, member) in members {
+                    let key = key.as_str();
+                    let literal =
+                        matches!(key, "const" | "enum" | "default" | "examples" | "example");
+                    if is_schema && literal {
+                        continue;
+                    }
+                    let named = matches!(
+                        key,
+                        "properties"
+                            | "patternProperties"
+                            | "$defs"
+                            | "definitions"
+                            | "dependentSchemas"
+                    );
+                    self.collect(member, &at.child(key), !(is_schema && named));
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.collect(item, &at.child(index), is_schema);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, schema: &'a Value, at: &Pointer) {
+        let text = |keyword: &str| schema.get(keyword).and_then(Value::as_str);
+        let named = |name: &'a str| Named {
+            name,
+            at: at.clone(),
+            schema,
+        };
+        for keyword in ["$anchor", "$dynamicAnchor"] {
+            self.anchors.extend(text(keyword).map(named));
+        }
+        let Some(id) = text("$id") else {
+            return;
+        };
+        // Before draft 2019-09, anchors were identifiers.
+        if let Some(anchor) = id.strip_prefix('#') {
+            self.anchors.push(named(anchor));
+        } else if *at != Pointer::root() {
+            self.resources.push(named(id));
+        }
+    }
+}
+
+/// Whether a reference without its fragment names the resource with this `$id`. It may be relative.
+fn is_named(id: &str, base: &str) -> bool {
+    let id = id.trim_end_matches('#');
+    let relative = base.trim_start_matches("./").trim_start_matches('/');
+    id == base
+        || id
+            .strip_suffix(relative)
+            .is_some_and(|start| start.ends_with('/'))
 }
 
 fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
@@ -48,4 +178,62 @@ fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
         }
     }
     String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn references_name_pointers_anchors_and_embedded_resources() {
+        let root = json!({
+            "$id": "https://example.com/schemas/order",
+            "properties": {
+                "$id": {"type": "null"},
+                "tree": {"$id": "T0", "$defs": {"leaf": {"const": "inner"}}, "items": {"$ref": "#/$defs/leaf"}},
+            },
+            "$defs": {
+                "leaf": {"const": "outer"},
+                "address": {"$id": "https://example.com/schemas/address", "$anchor": "here"},
+                "size": {"$anchor": "size", "const": 1},
+                "old": {"$id": "#old", "const": 2},
+            },
+        });
+        let resources = Resources::new(&root);
+        let resolve = |reference: &str, at: &Pointer| {
+            resources
+                .resolve(reference, at)
+                .map(|(_, at)| at.to_string())
+        };
+        let outside = Pointer::root().child("items");
+        let inside = Pointer::root()
+            .child("properties")
+            .child("tree")
+            .child("items");
+        for (reference, at, expected) in [
+            ("#", &outside, "#"),
+            ("#/$defs/leaf", &outside, "#/$defs/leaf"),
+            ("#/$defs/leaf", &inside, "#/properties/tree/$defs/leaf"),
+            ("T0", &inside, "#/properties/tree"),
+            (
+                "https://example.com/schemas/order#size",
+                &inside,
+                "#/$defs/size",
+            ),
+            ("address", &outside, "#/$defs/address"),
+            ("/schemas/address#here", &outside, "#/$defs/address"),
+            ("#old", &outside, "#/$defs/old"),
+        ] {
+            assert_eq!(
+                resolve(reference, at).as_deref(),
+                Some(expected),
+                "{reference}"
+            );
+        }
+        for missing in ["#here", "#/nowhere", "ess", "https://example.com/other"] {
+            assert_eq!(resolve(missing, &outside), None, "{missing}");
+        }
+    }
 }

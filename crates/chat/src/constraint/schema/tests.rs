@@ -34,21 +34,18 @@ fn prepared(schema: Value) -> Value {
 fn unsupported_keyword_error_names_keyword_and_pointer() {
     let object = json!({"type": "object"});
     for (keyword, value) in [
-        ("not", object.clone()),
+        ("not", json!({"pattern": "a"})),
         ("contains", object.clone()),
         ("uniqueItems", json!(true)),
-        ("dependentRequired", json!({"a": ["b"]})),
-        ("dependentSchemas", json!({"a": object})),
-        ("propertyNames", json!({"pattern": "^a"})),
-        ("unevaluatedProperties", json!(false)),
-        ("format", json!("iri")),
+        ("propertyNames", json!({"not": object})),
+        ("unevaluatedProperties", object),
         ("pattern", json!("(?=a)b")),
         ("$ref", json!("https://example.com/schema")),
         ("$ref", json!("#/nowhere")),
         ("$ref", json!("#anchor")),
         ("oneOf", json!([{"type": "number"}, {"type": "integer"}])),
         ("multipleOf", json!(0.000_000_1)),
-        ("maxLength", json!(1_000_000)),
+        ("minLength", json!(1_000_000)),
         ("const", json!(9_007_199_254_740_993_i64)),
         ("enum", json!(["a\u{1}"])),
     ] {
@@ -57,13 +54,13 @@ fn unsupported_keyword_error_names_keyword_and_pointer() {
         let message = problem(schema);
         assert!(message.starts_with(&expected), "{keyword}: {message}");
     }
-    let schema = json!({"if": {}, "then": {"type": "string"}});
+    let schema = json!({"if": {"pattern": "a"}, "then": {"type": "string"}});
     insta::assert_snapshot!(
         problem(schema),
-        @"`if` at #/if cannot be enforced: use anyOf with a case for each"
+        @"`if` at #/if cannot be enforced: its negation is not known; use anyOf with a case for each"
     );
     insta::assert_snapshot!(
-        problem(json!({"$ref": "#/$defs/a", "$defs": {"a": {"items": {"not": {}}}}})),
+        problem(json!({"$ref": "#/$defs/a", "$defs": {"a": {"items": {"not": {"pattern": "a"}}}}})),
         @"`not` at #/$defs/a/items/not cannot be enforced: describe the allowed values instead"
     );
 }
@@ -132,6 +129,7 @@ fn invalid_schema_error_has_a_pointer() {
         (json!({"properties": []}), "/properties"),
         (json!({"properties": {"a": 1}}), "/properties/a"),
         (json!({"required": "a"}), "/required"),
+        (json!({"propertyNames": 1}), "/propertyNames"),
         (json!({"minLength": -1}), "/minLength"),
         (json!({"maximum": "1"}), "/maximum"),
         (json!({"multipleOf": 0}), "/multipleOf"),
@@ -216,6 +214,8 @@ fn one_of_needs_mutually_exclusive_schemas() {
         json!([{"$ref": "#/$defs/cat"}, {"allOf": [{"$ref": "#/$defs/dog"}]}]),
         json!([closed("a"), closed("b")]),
         json!([{"anyOf": [{"type": "string"}, {"type": "null"}]}, {"type": "boolean"}]),
+        // Without a type, output is an object.
+        json!([{"properties": {"a": {"const": 1}}, "required": ["a"]}, {"properties": {"a": {"const": 2}}, "required": ["a"]}]),
     ] {
         let count = options.as_array().unwrap().len();
         let result = prepared(json!({"oneOf": options, "$defs": definitions}));
@@ -229,8 +229,9 @@ fn one_of_needs_mutually_exclusive_schemas() {
         json!([{"type": "string"}, {"type": "string", "maxLength": 2}]),
         json!([{}, {"type": "null"}]),
         json!([{"const": 1}, {"const": 1.0}]),
-        json!([{"properties": {"a": {"const": 1}}, "required": ["a"]}, {"properties": {"a": {"const": 2}}, "required": ["a"]}]),
         json!([{"properties": {"a": {}}}, {"type": "string"}]),
+        // All values of the second schema satisfy the first one.
+        json!([closed("a"), {"type": "object", "properties": {"a": {}, "b": {}}, "required": ["a"], "additionalProperties": false}]),
     ] {
         let message = problem(json!({"oneOf": options}));
         assert!(
@@ -238,6 +239,154 @@ fn one_of_needs_mutually_exclusive_schemas() {
             "{message}"
         );
     }
+}
+
+#[test]
+fn one_of_excludes_properties_that_other_schemas_require() {
+    let option = |name: &str| json!({"type": "object", "properties": {"id": {}, name: {}}, "required": ["id", name]});
+    let result = prepared(json!({"oneOf": [option("a"), option("b")]}));
+    assert_eq!(
+        result["anyOf"][0]["allOf"][1],
+        json!({"type": "object", "properties": {"b": false}})
+    );
+    assert_eq!(
+        result["anyOf"][1]["allOf"][1],
+        json!({"type": "object", "properties": {"a": false}})
+    );
+    let required =
+        json!({"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b", "c"]}]});
+    let result = prepared(required);
+    assert_eq!(
+        result["anyOf"][0]["allOf"][1]["properties"],
+        json!({"b": false})
+    );
+}
+
+#[test]
+fn null_keywords_are_absent_and_boolean_bounds_are_exclusive() {
+    let schema = json!({
+        "type": "object", "required": null, "propertyNames": null,
+        "properties": {"a": {"const": null, "enum": null}, "b": {"type": "string", "pattern": null, "minLength": null}},
+        "additionalProperties": null, "$ref": null, "anyOf": null,
+    });
+    assert_eq!(
+        prepared(schema),
+        json!({"type": "object", "properties": {"a": {"const": null}, "b": {"type": "string"}}})
+    );
+    let bound = json!({"type": "number", "minimum": 1, "exclusiveMinimum": true, "maximum": 2, "exclusiveMaximum": false});
+    assert_eq!(
+        prepared(bound),
+        json!({"type": "number", "exclusiveMinimum": 1.0, "maximum": 2.0})
+    );
+}
+
+#[test]
+fn patterns_that_match_few_names_become_properties() {
+    let schema = json!({
+        "type": "object", "properties": {"n": {"type": "string"}}, "additionalProperties": false,
+        "patternProperties": {"^n$": {"maxLength": 3}, "^[ab]$": {"type": "null"}, "^x": {"type": "boolean"}},
+    });
+    let result = prepared(schema);
+    assert_eq!(
+        result["properties"],
+        json!({"n": {"allOf": [{"type": "string"}, {"maxLength": 3}]}, "a": {"type": "null"}, "b": {"type": "null"}})
+    );
+    assert_eq!(
+        result["patternProperties"],
+        json!({"^x": {"type": "boolean"}})
+    );
+}
+
+#[test]
+fn property_names_are_named_or_match_a_pattern() {
+    let names = |names: Value| {
+        prepared(
+            json!({"type": "object", "propertyNames": names, "additionalProperties": {"type": "null"}}),
+        )
+    };
+    let open = json!({"type": "object", "additionalProperties": {"type": "null"}});
+    for any in [
+        json!({}),
+        json!({"type": "string"}),
+        json!({"minLength": 0}),
+        json!(true),
+    ] {
+        assert_eq!(names(any), open);
+    }
+    let listed = json!({"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}}, "additionalProperties": false});
+    for finite in [
+        json!({"enum": ["a", "b"]}),
+        json!({"enum": ["a", "b", "long"], "maxLength": 1}),
+        json!({"pattern": "^[ab]$"}),
+        json!({"allOf": [{"enum": ["a", "b", "c"]}, {"pattern": "a|b"}]}),
+    ] {
+        assert_eq!(names(finite), listed);
+    }
+    let matching = names(json!({"pattern": "^[a-z]+$", "minLength": 1}));
+    assert_eq!(
+        matching["patternProperties"],
+        json!({"^[a-z]+$": {"type": "null"}})
+    );
+    assert_eq!(matching["additionalProperties"], json!(false));
+    let none = json!({"type": "object", "additionalProperties": false});
+    assert_eq!(names(json!({"type": "integer"})), none);
+}
+
+#[test]
+fn format_is_an_annotation_unless_it_is_known() {
+    let string = json!({"type": "string"});
+    for format in [
+        "password",
+        "binary",
+        "path",
+        "uri-reference",
+        "byte",
+        "unknown",
+    ] {
+        assert_eq!(
+            prepared(json!({"type": "string", "format": format})),
+            string
+        );
+    }
+    let pattern = prepared(json!({"type": "string", "format": "nanoid", "pattern": "^[a-z]{21}$"}));
+    assert_eq!(pattern, json!({"type": "string", "pattern": "^[a-z]{21}$"}));
+    for format in [
+        "date-time",
+        "date",
+        "time",
+        "duration",
+        "email",
+        "hostname",
+        "ipv4",
+        "ipv6",
+        "uuid",
+        "uri",
+        "e164",
+    ] {
+        let result = prepared(json!({"type": "string", "format": format}));
+        assert!(result["pattern"].is_string(), "{format}");
+    }
+    // The pattern decides where both contradict each other.
+    let local = "^[0-9]{2}:[0-9]{2}$";
+    let result = prepared(json!({"type": "string", "format": "time", "pattern": local}));
+    assert_eq!(result, json!({"type": "string", "pattern": local}));
+}
+
+#[test]
+fn ignored_keywords_are_noted() {
+    let schema = json!({"properties": {
+        "a": {"type": "string", "format": "email", "pattern": "^(?!\\.)a"},
+        "b": {"type": "array", "contains": {"type": "null"}},
+    }});
+    let notes = super::ignored(&schema, Enforcement::BestEffort);
+    assert_eq!(
+        notes,
+        [
+            "#/properties/a/pattern is not enforced: it has the look-around (?!\\.); format is enforced",
+            "#/properties/b/contains is not enforced: use prefixItems or items",
+        ]
+    );
+    assert!(super::ignored(&json!({"type": "string"}), Enforcement::Strict).is_empty());
 }
 
 #[test]
@@ -271,10 +420,10 @@ fn numbers_are_limited_to_the_exact_range() {
 #[test]
 fn best_effort_ignores_unsupported_keywords() {
     let schema = json!({
-        "type": "object", "required": ["a", "b"], "additionalProperties": false, "not": {"required": ["c"]},
+        "type": "object", "required": ["a", "b"], "additionalProperties": false, "not": {"minProperties": 3},
         "properties": {
             "a": {"type": "string", "format": "phone", "pattern": "(?=a)", "maxLength": 3},
-            "b": {"oneOf": [{"type": "number"}, {"type": "integer"}], "if": {}, "then": false},
+            "b": {"oneOf": [{"type": "number"}, {"type": "integer"}], "if": {"pattern": "a"}, "then": false},
             "c": {"type": "array", "uniqueItems": true, "items": {"$ref": "https://example.com"}},
         },
     });
@@ -295,7 +444,9 @@ fn best_effort_ignores_unsupported_keywords() {
         json!({"type": "array", "items": {}})
     );
     assert_eq!(prepared["required"], json!(["a", "b"]));
-    assert!(super::prepare(&json!({"type": "text"}), Enforcement::BestEffort).is_err());
+    let invalid = json!({"type": "text", "required": "a", "properties": {"a": 1}});
+    let prepared = super::prepare(&invalid, Enforcement::BestEffort).unwrap();
+    assert_eq!(prepared["properties"], json!({"a": true}));
     assert!(
         super::prepare(
             &json!({"minimum": 2, "maximum": 1}),

@@ -1,6 +1,6 @@
 //! `type`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::pointer::Pointer;
 use crate::constraint::error::GrammarError;
@@ -21,7 +21,40 @@ impl Types {
     pub(super) const ALL: Self = Self((1 << 7) - 1);
     pub(super) const NONE: Self = Self(0);
 
-    fn named(name: &str) -> Option<Self> {
+    /// The names of the types in this set.
+    pub(super) fn names(self) -> Vec<&'static str> {
+        let numbers = if self.has(Self::FRACTION) {
+            "number"
+        } else {
+            "integer"
+        };
+        let names = [
+            (Self::NULL, "null"),
+            (Self::BOOLEAN, "boolean"),
+            (Self::NUMBER, numbers),
+            (Self::STRING, "string"),
+            (Self::ARRAY, "array"),
+            (Self::OBJECT, "object"),
+        ];
+        let included = names.into_iter().filter(|(types, _)| self.has(*types));
+        included.map(|(_, name)| name).collect()
+    }
+
+    /// A schema of the objects of these `cases`, and of all values of the other types in this set.
+    pub(super) fn or_others(self, mut cases: Vec<Value>) -> Value {
+        let others = self.and(Self::OBJECT.others());
+        if others != Self::NONE {
+            cases.push(json!({ "type": others.names() }));
+        }
+        json!({ "anyOf": cases })
+    }
+
+    /// The types that are not in this set.
+    pub(super) fn others(self) -> Self {
+        Self(Self::ALL.0 & !self.0)
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "null" => Self::NULL,
             "boolean" => Self::BOOLEAN,

@@ -7,31 +7,21 @@ use serde_json::{Map, Value, json};
 
 use super::numbers::Steps;
 use super::pointer::Pointer;
-use super::references;
+use super::references::{self, Resources};
 use super::types::{self, Types};
-use super::{disjoint, numbers, strings};
+use super::{disjoint, negate, numbers};
 use crate::constraint::error::GrammarError;
 use crate::constraint::limits;
 
-/// Keywords that llguidance cannot enforce, and alternatives.
-const UNENFORCEABLE: [(&str, &str); 13] = [
-    ("not", "describe the allowed values instead"),
-    ("if", "use anyOf with a case for each"),
+/// Keywords that cannot be enforced, and alternatives.
+const UNENFORCEABLE: [(&str, &str); 3] = [
     ("contains", "use prefixItems or items"),
-    ("dependentRequired", "use anyOf with a case for each"),
-    ("dependentSchemas", "use anyOf with a case for each"),
-    ("dependencies", "use anyOf with a case for each"),
-    (
-        "propertyNames",
-        "use patternProperties with additionalProperties: false",
-    ),
     ("unevaluatedItems", "use items"),
-    ("unevaluatedProperties", "use additionalProperties"),
-    ("uniqueItems", "items cannot be compared with each other"),
-    ("$dynamicRef", "use $ref"),
-    ("$recursiveRef", "use $ref"),
     ("extends", "use allOf"),
 ];
+
+/// References; the others are equivalent to `$ref` in a schema without embedded resources.
+const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 
 /// How keywords that cannot be enforced are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +34,15 @@ pub(crate) enum Enforcement {
 
 /// The state of a walk.
 pub(super) struct Walk<'a> {
-    pub(super) root: &'a Value,
+    pub(super) resources: Resources<'a>,
     enforcement: Enforcement,
     /// Targets of references in order of occurrence.
     targets: Vec<Target<'a>>,
     /// Deduplicated schemas of numbers, because ranges compile to long expressions.
     numbers: IndexSet<Value>,
     pub(super) steps: Steps,
+    /// What is not enforced, and why.
+    ignored: IndexSet<String>,
     nodes: usize,
     depth: usize,
 }
@@ -63,19 +55,26 @@ struct Target<'a> {
 impl<'a> Walk<'a> {
     pub(super) fn new(root: &'a Value, enforcement: Enforcement) -> Self {
         Self {
-            root,
+            resources: Resources::new(root),
             enforcement,
             targets: Vec::new(),
             numbers: IndexSet::new(),
             steps: Steps::default(),
+            ignored: IndexSet::new(),
             nodes: 0,
             depth: 0,
         }
     }
 
-    /// The schemas of numbers, in the order of their names.
-    pub(super) fn numbers(self) -> impl Iterator<Item = Value> {
-        self.numbers.into_iter()
+    /// The schemas of numbers, in the order of their names, and notes on what is not enforced.
+    pub(super) fn finish(self) -> (IndexSet<Value>, IndexSet<String>) {
+        (self.numbers, self.ignored)
+    }
+
+    /// Notes that the keyword at `at` is not enforced.
+    pub(super) fn note_ignored(&mut self, at: &Pointer, reason: &str) {
+        self.ignored
+            .insert(format!("{at} is not enforced: {reason}"));
     }
 
     /// The targets of references, which may add further references.
@@ -109,7 +108,11 @@ impl<'a> Walk<'a> {
         self.count()?;
         let keywords = match schema {
             Value::Bool(_) => return Ok(schema.clone()),
-            Value::Object(keywords) => Cow::Borrowed(keywords),
+            Value::Object(keywords) => without_nulls(keywords),
+            _ if self.enforcement == Enforcement::BestEffort => {
+                self.note_ignored(at, "it is not a schema");
+                return Ok(Value::Bool(true));
+            }
             _ => return Err(at.invalid("it must be an object, true or false")),
         };
         if self.depth == limits::SCHEMA_DEPTH {
@@ -140,18 +143,23 @@ impl<'a> Walk<'a> {
                 Err(error) if self.enforcement == Enforcement::BestEffort => error,
                 result => return result,
             };
-            let GrammarError::Unsupported {
-                keyword, pointer, ..
-            } = &error
-            else {
-                return Err(error);
+            let (pointer, reason) = match &error {
+                GrammarError::Unsupported {
+                    pointer, reason, ..
+                } => (pointer, reason),
+                GrammarError::Invalid { pointer, problem } => (pointer, problem),
+                _ => return Err(error),
             };
             // Unsupported keywords of subschemas were already removed.
-            if *pointer != at.child(keyword).to_string()
-                || keywords.to_mut().shift_remove(keyword).is_none()
-            {
+            let keyword = keywords
+                .keys()
+                .find(|keyword| at.child(keyword).to_string() == *pointer)
+                .cloned();
+            let Some(keyword) = keyword else {
                 return Err(error);
-            }
+            };
+            self.note_ignored(&at.child(&keyword), reason);
+            keywords.to_mut().shift_remove(&keyword);
         }
     }
 
@@ -174,16 +182,16 @@ impl<'a> Walk<'a> {
         }
         let types = implied.unwrap_or(Types::ALL);
         if types.has(Types::OBJECT) {
-            self.object(keywords, at, &mut prepared)?;
+            self.object(keywords, types, at, &mut prepared)?;
         }
         if types.has(Types::ARRAY) {
-            self.array(keywords, at, &mut prepared)?;
+            self.array(keywords, types, at, &mut prepared)?;
         }
         if types.has(Types::NUMBER) {
             numbers::prepare(keywords, types, at, &mut self.steps, &mut prepared)?;
         }
         if types.has(Types::STRING) {
-            strings::prepare(keywords, at, &mut prepared)?;
+            self.string(keywords, at, &mut prepared)?;
         }
         if let Some(value) = keywords.get("const") {
             self.literals("const", std::slice::from_ref(value), types, at)?;
@@ -195,67 +203,93 @@ impl<'a> Walk<'a> {
             self.literals("enum", values, types, at)?;
             prepared.insert("enum".into(), value.clone());
         }
-        if let Some(value) = keywords.get("$ref") {
-            prepared.insert("$ref".into(), self.reference(value, at)?.into());
+        self.references(keywords, at, &mut prepared)?;
+        self.combinations(keywords, types, at, &mut prepared)?;
+        self.conditions(keywords, types, at, &mut prepared)?;
+        // Conditions were added before other keywords.
+        if let Some(all) = prepared.shift_remove("allOf") {
+            prepared.insert("allOf".into(), all);
         }
-        self.combinations(keywords, at, &mut prepared)?;
+        if let Some(any) = prepared.shift_remove("anyOf") {
+            prepared.insert("anyOf".into(), any);
+        }
         Ok(prepared)
     }
 
-    fn reference(&mut self, value: &Value, at: &Pointer) -> Result<String, GrammarError> {
-        let invalid = || at.child("$ref").invalid("it must be a string");
-        let reference = value.as_str().ok_or_else(invalid)?;
-        let schema = references::resolve(self.root, reference).ok_or_else(|| {
-            let reason = if reference.starts_with("#/") {
-                format!("there is nothing at {reference}")
-            } else {
-                format!("{reference:?} is not a pointer into this schema, such as #/$defs/name")
-            };
-            at.unsupported("$ref", reason)
-        })?;
-        let same = |target: &Target<'_>| std::ptr::eq(target.schema, schema);
-        let index = self.targets.iter().position(same).unwrap_or_else(|| {
-            self.targets.push(Target {
-                schema,
-                at: Pointer::of_reference(reference),
-            });
-            self.targets.len() - 1
-        });
-        Ok(references::reference(index))
-    }
-
-    fn combinations(
+    fn references(
         &mut self,
         keywords: &Map<String, Value>,
         at: &Pointer,
         prepared: &mut Map<String, Value>,
     ) -> Result<(), GrammarError> {
-        if let Some(mut all) = self.schemas(keywords, "allOf", at)? {
-            if let Some(Value::Array(first)) = prepared.remove("allOf") {
-                all.splice(0..0, first);
+        for keyword in REFERENCES {
+            let Some(value) = keywords.get(keyword) else {
+                continue;
+            };
+            if keyword != "$ref" && (self.resources.has_embedded() || prepared.contains_key("$ref"))
+            {
+                return Err(at.unsupported(keyword, "use $ref"));
             }
-            prepared.insert("allOf".into(), all.into());
+            let (name, target) = self.reference(keyword, value, at)?;
+            // llguidance does not combine recursive references with other keywords.
+            let declared = types::declared(keywords, at)?;
+            let own = target.as_object().map(|target| types::declared(target, at));
+            if prepared.len() == 1
+                && let Some(declared) = declared
+                && let Some(Ok(Some(own))) = own
+                && own.within(declared)
+            {
+                prepared.shift_remove("type");
+            }
+            prepared.insert("$ref".into(), name.into());
+        }
+        Ok(())
+    }
+
+    /// The name of the referenced schema in the prepared one, and the schema.
+    fn reference(
+        &mut self,
+        keyword: &str,
+        value: &Value,
+        at: &Pointer,
+    ) -> Result<(String, &'a Value), GrammarError> {
+        let invalid = || at.child(keyword).invalid("it must be a string");
+        let reference = value.as_str().ok_or_else(invalid)?;
+        let (schema, at) = self.resources.resolve(reference, at).ok_or_else(|| {
+            let reason = if reference.starts_with('#') {
+                format!("there is nothing at {reference}")
+            } else {
+                format!("{reference:?} is not a part of this schema, such as #/$defs/name")
+            };
+            at.unsupported(keyword, reason)
+        })?;
+        let same = |target: &Target<'_>| std::ptr::eq(target.schema, schema);
+        let index = self.targets.iter().position(same).unwrap_or_else(|| {
+            self.targets.push(Target { schema, at });
+            self.targets.len() - 1
+        });
+        Ok((references::reference(index), schema))
+    }
+
+    fn combinations(
+        &mut self,
+        keywords: &Map<String, Value>,
+        types: Types,
+        at: &Pointer,
+        prepared: &mut Map<String, Value>,
+    ) -> Result<(), GrammarError> {
+        for schema in self.schemas(keywords, "allOf", at)?.into_iter().flatten() {
+            require(prepared, schema);
         }
         let mut any = self.schemas(keywords, "anyOf", at)?;
-        if let Some(one) = self.schemas(keywords, "oneOf", at)? {
-            if self.enforcement == Enforcement::Strict
-                && let Some(Value::Array(options)) = keywords.get("oneOf")
-                && let Some((first, second)) = disjoint::overlap(self.root, options)
-            {
-                let reason = format!(
-                    "a value may satisfy both number {first} and number {second}; distinguish them by type or by a required property with a const, or use anyOf"
-                );
-                return Err(at.unsupported("oneOf", reason));
-            }
+        if let Some(mut one) = self.schemas(keywords, "oneOf", at)? {
+            self.exclude_others(keywords, types, at, &mut one)?;
             // For mutually exclusive schemas, oneOf is equivalent to anyOf.
             match any.take() {
                 None => any = Some(one),
                 Some(options) => {
-                    let both = [json!({ "anyOf": options }), json!({ "anyOf": one })];
-                    let all = prepared.entry("allOf").or_insert_with(|| json!([]));
-                    if let Value::Array(all) = all {
-                        all.extend(both);
-                    }
+                    require(prepared, json!({ "anyOf": options }));
+                    require(prepared, json!({ "anyOf": one }));
                 }
             }
         }
@@ -263,6 +297,40 @@ impl<'a> Walk<'a> {
             prepared.insert("anyOf".into(), options.into());
         }
         Ok(())
+    }
+
+    /// Makes the prepared schemas of `oneOf` mutually exclusive.
+    fn exclude_others(
+        &mut self,
+        keywords: &Map<String, Value>,
+        types: Types,
+        at: &Pointer,
+        prepared: &mut [Value],
+    ) -> Result<(), GrammarError> {
+        let Some(Value::Array(options)) = keywords.get("oneOf") else {
+            return Ok(());
+        };
+        match disjoint::exclusions(&self.resources, options, types) {
+            Ok(forbidden) => {
+                for (option, names) in prepared.iter_mut().zip(forbidden) {
+                    if !names.is_empty() {
+                        let without = negate::without(names.iter().map(String::as_str));
+                        *option = json!({ "allOf": [option.take(), without] });
+                    }
+                }
+                Ok(())
+            }
+            Err((first, second)) => {
+                let reason = format!(
+                    "a value may satisfy both number {first} and number {second}; distinguish them by type or by a required property, or use anyOf"
+                );
+                if self.enforcement == Enforcement::BestEffort {
+                    self.note_ignored(&at.child("oneOf"), &reason);
+                    return Ok(());
+                }
+                Err(at.unsupported("oneOf", reason))
+            }
+        }
     }
 
     fn schemas(
@@ -292,10 +360,40 @@ fn is_number(prepared: &Value) -> bool {
             .all(|keyword| prepared.get(keyword).is_none())
 }
 
+/// Adds a schema that all values must satisfy.
+pub(super) fn require(prepared: &mut Map<String, Value>, schema: Value) {
+    if schema == Value::Bool(true) {
+        return;
+    }
+    let all = prepared.entry("allOf").or_insert_with(|| json!([]));
+    if let Value::Array(all) = all {
+        all.push(schema);
+    }
+}
+
+/// The keywords without those that are null, which serializers write for absent ones.
+fn without_nulls(keywords: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
+    let is_absent = |keyword: &str, value: &Value| value.is_null() && keyword != "const";
+    if !keywords
+        .iter()
+        .any(|(keyword, value)| is_absent(keyword, value))
+    {
+        return Cow::Borrowed(keywords);
+    }
+    let present = keywords
+        .iter()
+        .filter(|(keyword, value)| !is_absent(keyword, value));
+    Cow::Owned(
+        present
+            .map(|(keyword, value)| (keyword.clone(), value.clone()))
+            .collect(),
+    )
+}
+
 /// A schema without a type that has properties or items is treated as an object or an array.
-fn implied_types(keywords: &Map<String, Value>) -> Option<Types> {
-    let has = |keyword: &str| keywords.contains_key(keyword);
-    if has("const") || has("enum") {
+pub(super) fn implied_types(keywords: &Map<String, Value>) -> Option<Types> {
+    let has = |keyword: &str| keywords.get(keyword).is_some_and(|value| !value.is_null());
+    if keywords.contains_key("const") || has("enum") {
         return None;
     }
     match (has("properties"), has("items") || has("prefixItems")) {
@@ -313,40 +411,43 @@ fn reject_unenforceable(keywords: &Map<String, Value>, at: &Pointer) -> Result<(
             return Err(at.unsupported(keyword, reason));
         }
     }
-    // References below an `$id` are relative to it.
-    let renamed = keywords.contains_key("$id") && *at != Pointer::root();
-    if renamed && keywords.values().any(has_reference) {
-        return Err(at.unsupported("$id", "references are only resolved from the root"));
-    }
     Ok(())
 }
 
 /// Whether the keyword does not restrict anything.
 fn is_noop(keyword: &str, value: &Value, keywords: &Map<String, Value>) -> bool {
+    // All items are evaluated by `items`, unless it is a list.
+    let all_evaluated = || keywords.get("items").is_some_and(|items| !items.is_array());
     let always = *value == Value::Bool(true) || *value == json!({});
-    match keyword {
-        "if" => !keywords.contains_key("then") && !keywords.contains_key("else"),
-        "not" | "uniqueItems" => *value == Value::Bool(false),
-        // Property names are always strings.
-        "propertyNames" => always || *value == json!({"type": "string"}),
-        "unevaluatedItems" | "unevaluatedProperties" => always,
-        "dependencies" | "dependentRequired" | "dependentSchemas" => *value == json!({}),
-        _ => false,
-    }
+    keyword == "unevaluatedItems" && (always || all_evaluated())
 }
 
-fn has_reference(value: &Value) -> bool {
-    match value {
-        Value::Object(members) => {
-            members.contains_key("$ref") || members.values().any(has_reference)
-        }
-        Value::Array(items) => items.iter().any(has_reference),
-        _ => false,
-    }
-}
-
-/// The value of a keyword that is a non-negative integer.
+/// The value of a keyword that is a non-negative integer, up to a limit.
 pub(super) fn count(
+    keywords: &Map<String, Value>,
+    keyword: &str,
+    at: &Pointer,
+) -> Result<Option<usize>, GrammarError> {
+    match integer(keywords, keyword, at)? {
+        Some(number) if number > limits::COUNT => {
+            let reason = format!("the limit is {}", limits::COUNT);
+            Err(at.unsupported(keyword, reason))
+        }
+        number => Ok(number),
+    }
+}
+
+/// The value of a keyword that is an upper bound. Higher ones than the limit are lowered to it.
+pub(super) fn limit(
+    keywords: &Map<String, Value>,
+    keyword: &str,
+    at: &Pointer,
+) -> Result<Option<usize>, GrammarError> {
+    let number = integer(keywords, keyword, at)?;
+    Ok(number.map(|number| number.min(limits::COUNT)))
+}
+
+fn integer(
     keywords: &Map<String, Value>,
     keyword: &str,
     at: &Pointer,
@@ -361,9 +462,5 @@ pub(super) fn count(
             at.child(keyword)
                 .invalid("it must be a non-negative integer")
         })?;
-    if number > limits::COUNT as f64 {
-        let reason = format!("the limit is {}", limits::COUNT);
-        return Err(at.unsupported(keyword, reason));
-    }
     Ok(Some(number as usize))
 }
