@@ -109,6 +109,29 @@ impl RandomModel {
         None
     }
 
+    /// Whether the grammar allows this text, byte by byte, and the end after it.
+    pub fn accepts(&self, matcher: &Matcher, text: &str) -> bool {
+        let mut matcher = matcher.fork();
+        let mut logits = vec![0.0; self.vocab_size];
+        let mut left = text.len();
+        for byte in text.bytes() {
+            let token = self.bytes[byte as usize].unwrap();
+            logits.fill(0.0);
+            matcher.mask(&mut logits).unwrap();
+            if logits[token as usize] != 0.0 {
+                return false;
+            }
+            left -= 1;
+            if matcher.accept(token).unwrap() == Acceptance::Terminated {
+                return left == 0;
+            }
+        }
+        logits.fill(0.0);
+        matcher.mask(&mut logits).unwrap();
+        let mut ends = self.eos_token_ids.iter();
+        ends.any(|&token| logits[token as usize] == 0.0)
+    }
+
     /// The token of the next byte of `delimiter` after `text`, and the number of bytes of it that `text` ends with.
     fn next_token(&self, delimiter: &str, text: &[u8]) -> Option<(u32, usize)> {
         let delimiter = delimiter.as_bytes();
@@ -133,6 +156,10 @@ pub fn compiler() -> &'static Compiler {
 
 pub fn sample(matcher: &Matcher, seed: u64, max_tokens: usize) -> Option<String> {
     byte_level().sample(matcher, seed, max_tokens)
+}
+
+pub fn accepts(matcher: &Matcher, text: &str) -> bool {
+    byte_level().accepts(matcher, text)
 }
 
 pub fn sample_ending(
