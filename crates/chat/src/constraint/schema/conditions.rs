@@ -11,6 +11,16 @@ use crate::constraint::error::GrammarError;
 /// Depth to which references are followed.
 const DEPTH: usize = 12;
 
+/// All keywords of this module.
+const KEYWORDS: [&str; 6] = [
+    "not",
+    "if",
+    "dependentRequired",
+    "dependentSchemas",
+    "dependencies",
+    "unevaluatedProperties",
+];
+
 impl Walk<'_> {
     /// Adds what these keywords require; `types` are the types that the schema allows.
     pub(super) fn conditions(
@@ -20,6 +30,16 @@ impl Walk<'_> {
         at: &Pointer,
         prepared: &mut Map<String, Value>,
     ) -> Result<(), GrammarError> {
+        if self.is_best_effort() {
+            // Alternatives can make a schema too complex, which would prevent a tool call.
+            for keyword in KEYWORDS
+                .iter()
+                .filter(|keyword| keywords.contains_key(**keyword))
+            {
+                self.note_ignored(&at.child(keyword), "conditions need strict enforcement");
+            }
+            return Ok(());
+        }
         if let Some(schema) = keywords.get("not") {
             let other = negated(schema);
             let reason = "describe the allowed values instead";

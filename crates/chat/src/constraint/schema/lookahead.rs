@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn split_names_other_look_around_and_its_place() {
+    fn split_names_other_look_around_and_its_position() {
         for (pattern, text, position) in [
             ("(?=a)b", "(?=a)", 0),
             ("é(?!a)b", "(?!a)", 1),

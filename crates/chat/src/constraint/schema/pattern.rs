@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn look_around_is_rejected_with_its_place() {
+    fn look_around_is_rejected_with_its_position() {
         assert_eq!(
             translation("^ab(?=c).*"),
             "`pattern` at #/pattern cannot be enforced: \"^ab(?=c).*\": the look-around (?=c) at character 3 is not \

@@ -59,7 +59,7 @@ impl<'a> Resources<'a> {
         self.resources.len() > 1
     }
 
-    /// The schema that a reference at `at` names, and its place; `None` if it is external, missing or ambiguous.
+    /// The schema that a reference at `at` names, and its location; `None` if it is external, missing or ambiguous.
     pub(super) fn resolve(&self, reference: &str, at: &Pointer) -> Option<(&'a Value, Pointer)> {
         let (base, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let resource = if base.is_empty() {
@@ -81,7 +81,7 @@ impl<'a> Resources<'a> {
         Some((anchor.schema, anchor.at.clone()))
     }
 
-    /// As [`resolve`](Self::resolve), where the place of the reference is not known.
+    /// As [`resolve`](Self::resolve), where the location of the reference is not known.
     pub(super) fn resolve_anywhere(&self, reference: &str) -> Option<&'a Value> {
         if self.has_embedded() && reference.starts_with('#') {
             return None;
@@ -90,7 +90,7 @@ impl<'a> Resources<'a> {
         Some(schema)
     }
 
-    /// The innermost resource that contains this place.
+    /// The innermost resource that contains this location.
     fn enclosing(&self, at: &Pointer) -> Option<&Named<'a>> {
         let containing = self.resources.iter().filter(|one| at.is_within(&one.at));
         containing.max_by_key(|one| one.at.depth())

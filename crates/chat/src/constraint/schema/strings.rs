@@ -74,6 +74,14 @@ impl Walk<'_> {
                 self.note_ignored(&at.child("format"), "pattern is enforced instead");
             }
         }
+        let all = || patterns.iter().map(|pattern| language::search(pattern));
+        if self.is_best_effort()
+            && patterns.len() > 1
+            && language::is_empty(all().collect()) != Some(false)
+        {
+            self.note_ignored(&at.child("pattern"), "it is too complex");
+            patterns.truncate(1);
+        }
         Ok(patterns)
     }
 }

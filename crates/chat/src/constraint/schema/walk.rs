@@ -71,6 +71,11 @@ impl<'a> Walk<'a> {
         (self.numbers, self.ignored)
     }
 
+    /// Whether keywords that cannot be enforced are ignored.
+    pub(super) fn is_best_effort(&self) -> bool {
+        self.enforcement == Enforcement::BestEffort
+    }
+
     /// Notes that the keyword at `at` is not enforced.
     pub(super) fn note_ignored(&mut self, at: &Pointer, reason: &str) {
         self.ignored
@@ -109,7 +114,7 @@ impl<'a> Walk<'a> {
         let keywords = match schema {
             Value::Bool(_) => return Ok(schema.clone()),
             Value::Object(keywords) => without_nulls(keywords),
-            _ if self.enforcement == Enforcement::BestEffort => {
+            _ if self.is_best_effort() => {
                 self.note_ignored(at, "it is not a schema");
                 return Ok(Value::Bool(true));
             }
@@ -140,7 +145,7 @@ impl<'a> Walk<'a> {
     ) -> Result<Map<String, Value>, GrammarError> {
         loop {
             let error = match self.keywords(&keywords, at) {
-                Err(error) if self.enforcement == Enforcement::BestEffort => error,
+                Err(error) if self.is_best_effort() => error,
                 result => return result,
             };
             let (pointer, reason) = match &error {
@@ -311,6 +316,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         };
         match disjoint::exclusions(&self.resources, options, types) {
+            // More conditions could make a recursive schema too complex.
+            Ok(_) if self.is_best_effort() => Ok(()),
             Ok(forbidden) => {
                 for (option, names) in prepared.iter_mut().zip(forbidden) {
                     if !names.is_empty() {
@@ -324,7 +331,7 @@ impl<'a> Walk<'a> {
                 let reason = format!(
                     "a value may satisfy both number {first} and number {second}; distinguish them by type or by a required property, or use anyOf"
                 );
-                if self.enforcement == Enforcement::BestEffort {
+                if self.is_best_effort() {
                     self.note_ignored(&at.child("oneOf"), &reason);
                     return Ok(());
                 }

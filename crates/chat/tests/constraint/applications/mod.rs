@@ -1,4 +1,4 @@
-//! Schemas as libraries and applications write them: accepted with a valid and an invalid value, or rejected with a place.
+//! Schemas as libraries and applications write them: accepted with a valid and an invalid value, or rejected with a pointer.
 
 mod documents;
 mod libraries;
@@ -77,10 +77,10 @@ fn accepted_schemas_allow_valid_values_only() {
 }
 
 #[test]
-fn rejected_schemas_have_a_place_and_a_reason() {
+fn rejected_schemas_have_a_pointer_and_a_reason() {
     let v =
         |schema: Value| json!({"type": "object", "properties": {"v": schema}, "required": ["v"]});
-    for (schema, place, reason) in [
+    for (schema, pointer, reason) in [
         (
             v(json!({"type": "array", "contains": {"type": "null"}})),
             "#/properties/v/contains",
@@ -193,7 +193,7 @@ fn rejected_schemas_have_a_place_and_a_reason() {
             .unwrap_err();
         let message = error.to_string();
         assert!(
-            message.contains(place) && message.contains(reason),
+            message.contains(pointer) && message.contains(reason),
             "{schema}: {message}"
         );
     }
