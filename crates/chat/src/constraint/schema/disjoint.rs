@@ -16,7 +16,7 @@ use super::walk::implied_types;
 const DEPTH: usize = 12;
 
 /// Most pairs of schemas that are compared.
-const PAIRS: usize = 20_000;
+const PAIRS: usize = 40_000;
 
 /// For each of the schemas of `oneOf`, properties that its objects must not have, so that they do not satisfy another schema
 /// that requires them. `types` are the types of output.
