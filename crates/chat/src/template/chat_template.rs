@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::civil::DateTime;
 use minijinja::{Environment, Error};
@@ -13,6 +13,7 @@ use super::environment::{RaisedException, environment};
 use super::error::TemplateError;
 use super::loading::{self, DEFAULT};
 use super::messages::{Continuation, normalize};
+use super::profile::TemplateProfile;
 use super::{python, source};
 use crate::parsing::opening_tags;
 use mlxm_engine::text::{SpecialTokens, Tokenizer};
@@ -26,7 +27,11 @@ pub struct ChatTemplate {
     environment: Arc<Environment<'static>>,
     sources: Arc<BTreeMap<String, String>>,
     special_tokens: SpecialTokens,
+    profiles: Arc<Mutex<Profiles>>,
 }
+
+/// Profiles by the name of the template and whether there are tools.
+type Profiles = BTreeMap<(String, bool), TemplateProfile>;
 
 /// What to render in addition to the messages.
 #[derive(Debug, Clone, Default)]
@@ -93,6 +98,7 @@ impl ChatTemplate {
             environment: Arc::new(environment),
             sources: Arc::new(sources),
             special_tokens: special_tokens.clone(),
+            profiles: Arc::default(),
         })
     }
 
@@ -107,7 +113,7 @@ impl ChatTemplate {
         messages: &[Value],
         options: &RenderOptions,
     ) -> Result<String, TemplateError> {
-        let name = self.choose(options)?;
+        let name = self.choose(options.template_name.as_deref(), options.tools.is_some())?;
         let mut messages = normalize(messages)?;
         if options.continue_final_message && options.add_generation_prompt {
             return Err(TemplateError::Conversation(
@@ -144,6 +150,28 @@ impl ChatTemplate {
         Ok(tokenizer.encode(&self.render(messages, options)?, false)?)
     }
 
+    /// What the template can render, without or with tools. It is probed once.
+    ///
+    /// # Errors
+    /// [`TemplateError::UnknownName`] if there is no template `name`.
+    pub fn profile(
+        &self,
+        name: Option<&str>,
+        with_tools: bool,
+    ) -> Result<TemplateProfile, TemplateError> {
+        let name = self.choose(name, with_tools)?;
+        let profiles = || self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (name, with_tools);
+        let known = profiles().get(&key).copied();
+        if let Some(profile) = known {
+            return Ok(profile);
+        }
+        let knows_developer = self.sources[&key.0].contains("developer");
+        let profile = TemplateProfile::probe(self, &key.0, with_tools, knows_developer);
+        profiles().insert(key, profile);
+        Ok(profile)
+    }
+
     /// Whether a template of the checkpoint reads `tools`.
     pub fn supports_tools(&self) -> bool {
         self.sources.contains_key(TOOL_USE) || self.reads("tools")
@@ -174,11 +202,11 @@ impl ChatTemplate {
             .any(|text| source::mentions(text, variable))
     }
 
-    fn choose(&self, options: &RenderOptions) -> Result<String, TemplateError> {
+    fn choose(&self, name: Option<&str>, with_tools: bool) -> Result<String, TemplateError> {
         let has = |name: &str| self.sources.contains_key(name);
-        let name = match &options.template_name {
-            Some(name) => name.as_str(),
-            None if options.tools.is_some() && has(TOOL_USE) => TOOL_USE,
+        let name = match name {
+            Some(name) => name,
+            None if with_tools && has(TOOL_USE) => TOOL_USE,
             None => DEFAULT,
         };
         if has(name) {

@@ -63,6 +63,14 @@ pub enum TemplateError {
         /// What went wrong.
         reason: String,
     },
+    /// The template renders the conversation in no form.
+    #[error("{error}. Simpler forms of the conversation fail, too: {advice}")]
+    Unrenderable {
+        /// The error of the most faithful form.
+        error: Box<TemplateError>,
+        /// What to change.
+        advice: String,
+    },
     /// The checkpoint has no template of this name.
     #[error("no chat template named `{name}`; this model has {}", known.join(", "))]
     UnknownName {

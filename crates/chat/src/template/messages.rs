@@ -1,11 +1,11 @@
 //! Messages in the form that `transformers` passes to templates.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::TemplateError;
 
 /// Fields in which clients send the reasoning of a message. Templates read the first, gpt-oss the second.
-const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
+pub(crate) const REASONING_FIELDS: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
 /// Marks the end of the last message in the rendered text. Whether the trailing space is kept shows whether the template trims.
 const CONTINUE_MARK: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
@@ -31,7 +31,7 @@ pub(super) fn normalize(messages: &[Value]) -> Result<Vec<Map<String, Value>>, T
                 .filter(|(_, value)| !value.is_null())
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect();
-            if let Some(reasoning) = REASONING
+            if let Some(reasoning) = REASONING_FIELDS
                 .iter()
                 .find_map(|name| message.get(*name))
                 .cloned()
@@ -44,6 +44,18 @@ pub(super) fn normalize(messages: &[Value]) -> Result<Vec<Map<String, Value>>, T
             Ok(message)
         })
         .collect()
+}
+
+/// Replaces contents that are strings by lists of one text part.
+pub(crate) fn to_parts(messages: &mut [Value]) {
+    for message in messages {
+        if let Some(content) = message.get_mut("content")
+            && content.is_string()
+        {
+            let text = content.take();
+            *content = json!([{"type": "text", "text": text}]);
+        }
+    }
 }
 
 /// The last message, if the model continues it.

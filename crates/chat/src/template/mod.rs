@@ -10,8 +10,11 @@ mod error;
 mod filters;
 mod loading;
 mod messages;
+mod profile;
 mod python;
 mod source;
 
 pub use chat_template::{ChatTemplate, RenderOptions};
 pub use error::TemplateError;
+pub(crate) use messages::{REASONING_FIELDS, to_parts};
+pub use profile::{ArgumentForm, CallForm, CallIds, ContentForm, TemplateProfile};
