@@ -19,6 +19,7 @@
 //!
 //! # Map
 //! - [`template`]: chat templates (Jinja with Python semantics); messages to prompts.
+//! - [`render_conversation`]: conversations in the form that a template can render.
 //! - [`parsing`]: generated text to reasoning, content and tool calls.
 //! - [`ChatModel`]: a request to a prompt, a constraint and a stream of parsed chunks.
 //! - `output_limits`: stop strings in the content and limits on tool calls.
@@ -42,6 +43,7 @@ mod stream;
 pub mod template;
 mod thinking_budget;
 
+pub use conversation::{ConversationOptions, RenderedConversation, render_conversation};
 pub use error::ChatError;
 pub use model::{ChatCapabilities, ChatModel, ChatOptions, FormatOverride, PreparedChat, Prompt};
 pub use request::{ChatRequest, GenerationParams, ResponseFormat, ToolChoice};

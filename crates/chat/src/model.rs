@@ -8,17 +8,14 @@ use mlxm_engine::text::SpecialTokens;
 use mlxm_engine::{Engine, LoadError, LoadOptions, Request};
 
 use crate::constraint::Compiler;
-use crate::conversation::cache_busting::strip_cache_busting_lines;
-use crate::conversation::parse_tool_call_arguments;
-use crate::conversation::system_messages::merge_system_messages;
-use crate::conversation::tool_prompt::add_tool_prompt;
+use crate::conversation::{ConversationOptions, render_conversation};
 use crate::error::ChatError;
 use crate::output_limits::{CallLimit, OutputLimits};
 use crate::parsing::{Format, Parser, ReasoningFormat, Tool, ToolFormat};
-use crate::request::{ChatRequest, GenerationParams, ResponseFormat};
+use crate::request::{ChatRequest, GenerationParams, ResponseFormat, ToolChoice};
 use crate::response_constraint::{constraint, warnings};
 use crate::stream::ChatStream;
-use crate::template::{ChatTemplate, RenderOptions, TemplateError};
+use crate::template::{ChatTemplate, TemplateError};
 
 /// How a [`ChatModel`] formats prompts and parses output.
 #[derive(Debug, Clone, Default)]
@@ -53,11 +50,8 @@ pub struct ChatModel {
 
 struct Shared {
     template: Result<ChatTemplate, Arc<TemplateError>>,
-    template_name: Option<String>,
+    conversation: ConversationOptions,
     format: Format,
-    /// Whether the syntax of tool calls was chosen by hand.
-    has_chosen_tools: bool,
-    keep_billing_header: bool,
     max_n: Option<usize>,
     compiler: Compiler,
 }
@@ -115,10 +109,13 @@ impl ChatModel {
             engine: engine.clone(),
             shared: Arc::new(Shared {
                 template: options.template.map_or_else(|| own.map_err(Arc::new), Ok),
-                template_name: options.template_name,
+                conversation: ConversationOptions {
+                    template_name: options.template_name,
+                    tool_format: format.tools,
+                    tool_format_is_chosen: options.format.tools.is_some(),
+                    keep_billing_header: options.keep_billing_header,
+                },
                 format,
-                has_chosen_tools: options.format.tools.is_some(),
-                keep_billing_header: options.keep_billing_header,
                 max_n: options.max_n,
                 compiler: Compiler::for_engine(engine),
             }),
@@ -180,47 +177,26 @@ impl ChatModel {
         token_bytes(&self.engine, id)
     }
 
-    /// Renders and tokenizes a conversation.
+    /// Renders and tokenizes a conversation. With tool choice `none`, the tools stay in the prompt, so that its prefix stays
+    /// cached, but calls are not parsed.
     ///
     /// # Errors
-    /// If the template cannot render the messages.
+    /// If the template renders the messages in no form.
     pub fn prompt(&self, request: &ChatRequest) -> Result<Prompt, ChatError> {
-        let tools = request.callable_tools();
         let template = self.shared.template.as_ref().map_err(Arc::clone)?;
-        let mut options = RenderOptions {
-            add_generation_prompt: !request.continue_final_message,
-            continue_final_message: request.continue_final_message,
-            kwargs: request.template_kwargs.clone(),
-            template_name: self.shared.template_name.clone(),
-            ..RenderOptions::default()
+        let rendered = render_conversation(template, request, &self.shared.conversation)?;
+        // Calls that are left in the content do not restrict structured output.
+        let tools = match (rendered.tool_format, &request.tool_choice) {
+            (None, ToolChoice::Auto) => Vec::new(),
+            _ => request.callable_tools(),
         };
-        let mut format = self.format();
-        let supports_developer = self.template_mentions("developer");
-        let mut messages = merge_system_messages(request.messages.clone(), supports_developer);
-        parse_tool_call_arguments(&mut messages);
-        if !self.shared.keep_billing_header {
-            strip_cache_busting_lines(&mut messages);
-        }
-        let is_parsed = format.tools.is_some();
-        if tools.is_empty() {
-            format.tools = None;
-        } else if template.supports_tools() && (is_parsed || self.shared.has_chosen_tools) {
-            options.tools = Some(request.tools.clone());
-        } else if is_parsed || !self.shared.has_chosen_tools {
-            // A syntax that was chosen by hand is kept.
-            let syntax = match format.tools {
-                Some(syntax) if self.shared.has_chosen_tools => syntax,
-                _ => ToolFormat::Hermes,
-            };
-            format.tools = Some(syntax);
-            messages = add_tool_prompt(&messages, &request.tools, syntax);
-        }
-        let text = template.render(&messages, &options)?;
-        let tokens = self.engine.tokenizer().encode(&text, false)?;
         Ok(Prompt {
-            text,
-            tokens,
-            format,
+            tokens: self.engine.tokenizer().encode(&rendered.text, false)?,
+            text: rendered.text,
+            format: Format {
+                tools: rendered.tool_format,
+                ..self.format()
+            },
             tools,
             calls: request.call_limit(),
         })

@@ -127,7 +127,7 @@ impl ResponseFormat {
 /// A conversation and how to continue it.
 #[derive(Debug, Clone)]
 pub struct ChatRequest {
-    /// Objects with `role` and `content`, as chat templates read them; the arguments of tool calls are objects.
+    /// Objects with `role` and `content`, as in OpenAI's API.
     pub messages: Vec<Value>,
     /// `{"type": "function", "function": {"name", "description", "parameters"}}`.
     pub tools: Vec<Value>,

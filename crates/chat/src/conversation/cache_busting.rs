@@ -3,16 +3,15 @@
 
 use serde_json::Value;
 
+use super::message::is_system;
+
 /// Prefixes of system prompt lines that known clients change with every request:
 /// - Claude Code starts the system prompt with a billing header that contains a hash of the request.
 const PREFIXES: [&str; 1] = ["x-anthropic-billing-header:"];
 
 /// Removes these lines from the system messages.
-pub fn strip_cache_busting_lines(messages: &mut [Value]) {
-    for message in messages
-        .iter_mut()
-        .filter(|message| message["role"] == "system")
-    {
+pub(super) fn strip_cache_busting_lines(messages: &mut [Value]) {
+    for message in messages.iter_mut().filter(|message| is_system(message)) {
         let Some(text) = message["content"].as_str() else {
             continue;
         };

@@ -1,25 +1,34 @@
-//! Messages as the chat template can read them.
+//! Conversations as the chat template can render them.
+//!
+//! Each step is a function from messages to messages that changes only what the [`TemplateProfile`](crate::template::TemplateProfile)
+//! rules out; [`render_conversation`] applies them in order. Steps depend on a message and what precedes it, so that a longer
+//! conversation starts with the prompt of a shorter one and its prefix stays cached.
 
-pub(crate) mod cache_busting;
-pub(crate) mod system_messages;
-pub(crate) mod tool_prompt;
+mod arguments;
+mod cache_busting;
+mod call_ids;
+mod call_text;
+mod message;
+mod parallel_calls;
+mod reasoning;
+mod render;
+mod roles;
+mod system_messages;
+mod tool_definitions;
+mod tool_prompt;
+mod tool_results;
 
-use serde_json::{Map, Value};
+pub use render::{ConversationOptions, RenderedConversation, render_conversation};
 
-/// Replaces the arguments of tool calls that are JSON text by objects, which chat templates read. Other text stays.
-pub(crate) fn parse_tool_call_arguments(messages: &mut [Value]) {
-    let calls = messages.iter_mut().filter_map(|message| {
-        let calls = message.get_mut("tool_calls")?;
-        calls.as_array_mut()
-    });
-    for call in calls.flatten() {
-        let Some(arguments) = call.pointer_mut("/function/arguments") else {
-            continue;
-        };
-        if let Some(text) = arguments.as_str()
-            && let Ok(object) = serde_json::from_str::<Map<String, Value>>(text)
-        {
-            *arguments = object.into();
-        }
+#[cfg(test)]
+pub(crate) mod tests {
+    use crate::template::{ChatTemplate, TemplateProfile};
+    use mlxm_engine::text::SpecialTokens;
+
+    /// The profile of a template that renders everything except developer messages.
+    pub(crate) fn profile() -> TemplateProfile {
+        let source = "{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.name }}{{ c.function.arguments|tojson }}{% endfor %}{% endfor %}{{ tools }}";
+        let template = ChatTemplate::from_source(source, &SpecialTokens::default()).unwrap();
+        template.profile(None, true).unwrap()
     }
 }
