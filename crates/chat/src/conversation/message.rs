@@ -69,6 +69,16 @@ pub(super) fn append(message: &mut Value, content: Value) {
     }
 }
 
+/// Replaces lists of text parts by strings, for templates that read only these. Other lists stay.
+pub(super) fn flatten_parts(messages: &mut [Value]) {
+    for message in messages {
+        let only_text = |parts: &Vec<Value>| parts.iter().all(|part| part["text"].is_string());
+        if message["content"].as_array().is_some_and(only_text) {
+            message["content"] = text(message).into();
+        }
+    }
+}
+
 fn text_part(text: &str) -> Value {
     json!({"type": "text", "text": text})
 }
@@ -100,5 +110,17 @@ mod tests {
         assert_eq!(text(&parts), "first\na\nlast\nb");
         append(&mut plain, json!([text_part("b")]));
         assert_eq!(text(&plain), "first\n\na\n\nlast\nb");
+    }
+
+    #[test]
+    fn only_lists_of_text_become_strings() {
+        let image = json!({"role": "user", "content": [{"type": "image"}, text_part("b")]});
+        let parts = json!({"role": "user", "content": [text_part("a"), text_part("b")]});
+        let mut messages = [parts, image.clone()];
+        flatten_parts(&mut messages);
+        assert_eq!(
+            messages,
+            [json!({"role": "user", "content": "a\nb"}), image]
+        );
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::cache_busting::strip_cache_busting_lines;
-use super::message::{calls, role};
+use super::message::{self, calls, role};
 use super::parallel_calls::split_parallel_calls;
 use super::system_messages::{late_to_reminders, leading_to_user, merge_leading};
 use super::tool_definitions::complete_tools;
@@ -267,8 +267,10 @@ impl Attempt {
             messages = roles::merge_consecutive(messages);
         }
         roles::ensure_user(&mut messages, profile);
-        if profile.content == ContentForm::Parts {
-            to_parts(&mut messages);
+        match profile.content {
+            ContentForm::Text => message::flatten_parts(&mut messages),
+            ContentForm::Parts => to_parts(&mut messages),
+            ContentForm::Any => {}
         }
         messages
     }

@@ -64,6 +64,8 @@ pub enum ContentForm {
     Text,
     /// A list of parts.
     Parts,
+    /// A string or a list of parts.
+    Any,
 }
 
 /// Form of the ids of calls.
@@ -107,14 +109,20 @@ impl TemplateProfile {
             options: options(probe_tool()),
             content: ContentForm::Text,
         };
-        let mut renders = probe.shows(&[user(USER)], &[USER]);
-        if !renders {
-            probe.content = ContentForm::Parts;
-            renders = probe.shows(&[user(USER)], &[USER]);
-            if !renders {
-                probe.content = ContentForm::Text;
-            }
-        }
+        let as_text = probe.render(&[user(USER)]);
+        probe.content = ContentForm::Parts;
+        let as_parts = probe.render(&[user(USER)]);
+        let shows_user =
+            |prompt: &Option<String>| prompt.as_ref().is_some_and(|prompt| prompt.contains(USER));
+        let renders = shows_user(&as_text) || shows_user(&as_parts);
+        // A list that is printed as such is in another prompt.
+        probe.content = if shows_user(&as_text) && as_text == as_parts {
+            ContentForm::Any
+        } else if shows_user(&as_text) || !renders {
+            ContentForm::Text
+        } else {
+            ContentForm::Parts
+        };
         let bare = Probe {
             options: options(json!({"type": "function", "function": {"name": BARE_TOOL}})),
             ..probe
@@ -186,7 +194,12 @@ impl TemplateProfile {
             orphan_results: false,
             reasoning_with_content: false,
         });
+        let content = match self.content {
+            ContentForm::Any => ContentForm::Text,
+            form => form,
+        };
         Self {
+            content,
             calls,
             results: false,
             late_system: false,
@@ -464,6 +477,8 @@ mod tests {
         assert!(!found.consecutive_roles && !found.starts_with_assistant && !found.without_user);
         let parts = "{% for m in messages %}{% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}";
         assert_eq!(profile(parts, false).content, ContentForm::Parts);
+        let both = "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endif %}{% endfor %}";
+        assert_eq!(profile(both, false).content, ContentForm::Any);
         let described = "{% for t in tools or [] %}{{ t.function.description + '.' }}{% endfor %}{% for m in messages %}{{ m.content }}{% endfor %}";
         assert!(!profile(described, true).bare_tools);
         assert!(profile(described, false).bare_tools);
