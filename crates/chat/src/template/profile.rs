@@ -162,7 +162,11 @@ impl TemplateProfile {
             late_system: late("system"),
             developer,
             late_developer: developer && late("developer"),
-            starts_with_assistant: probe.shows(&[assistant(ANSWER), user(USER)], &[ANSWER, USER]),
+            starts_with_assistant: probe.shows(&[assistant(ANSWER), user(USER)], &[ANSWER, USER])
+                && calls.is_none_or(|form| {
+                    let call = calling("", &[call(ID, ARGUMENT, form.arguments)]);
+                    probe.shows(&[call, result(ID, RESULT)], &[ARGUMENT, RESULT])
+                }),
             without_user: probe.shows(&[message("system", SYSTEM)], &[SYSTEM])
                 && probe.shows(&[assistant(ANSWER)], &[ANSWER]),
             consecutive_roles: probe.shows(

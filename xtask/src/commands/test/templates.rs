@@ -49,7 +49,7 @@ pub fn compare(environment: &TestEnvironment) -> Result<()> {
             "only",
             "--no-capture",
             "-E",
-            "binary(template_corpus) or binary(format_corpus)",
+            "binary(template_corpus) or binary(format_corpus) or binary(history)",
         ]);
     } else {
         cargo.arg("test").args(RUST_PACKAGES).arg("--all-targets");

@@ -1,0 +1,286 @@
+//! What each restriction of a template does to a conversation.
+
+use mlxm_chat::template::{ArgumentForm, CallIds, ContentForm};
+use mlxm_chat::{ChatRequest, ToolChoice};
+use serde_json::{Value, json};
+
+use crate::support::{
+    assert_order, calling, directory, message, result, template, templates, tool,
+};
+
+#[test]
+fn profiles_tell_the_restrictions_of_templates() {
+    let profile = |name: &str, tools: bool| template(name).template.profile(None, tools).unwrap();
+    assert!(!profile("gemma2", false).system && !profile("ignores_system", false).system);
+    let first_system = profile("first_system", true);
+    assert!(first_system.system && !first_system.late_system && !first_system.without_user);
+    let mistral = profile("mistral", true);
+    assert_eq!(mistral.calls.unwrap().ids, CallIds::NineCharacters);
+    assert!(
+        !mistral.system && !mistral.consecutive_roles && !mistral.calls.unwrap().user_after_result
+    );
+    assert!(!profile("ministral", true).empty_assistant);
+    assert!(!profile("llama3", true).calls.unwrap().parallel);
+    assert_eq!(profile("kimi", true).calls.unwrap().ids, CallIds::Function);
+    assert_eq!(
+        profile("deepseek", true).calls.unwrap().arguments,
+        ArgumentForm::Text
+    );
+    let channels = profile("channels", true);
+    let form = channels.calls.unwrap();
+    assert!(!form.parallel && !form.orphan_results && !form.reasoning_with_content);
+    assert!(channels.developer && !channels.late_developer && !channels.bare_tools);
+    let lfm2 = profile("lfm2", true);
+    assert!(lfm2.calls.is_none() && lfm2.results);
+    assert_eq!(profile("parts", false).content, ContentForm::Parts);
+    let chatml = profile("chatml", true);
+    assert!(chatml.late_system && chatml.consecutive_roles && chatml.calls.unwrap().parallel);
+}
+
+#[test]
+fn parallel_calls_are_rendered_by_every_template() {
+    let messages = [
+        message("user", "question"),
+        calling(&["call_first", "call_second"]),
+        result("call_first"),
+        result("call_second"),
+        message("user", "go on"),
+    ];
+    for template in templates(&directory()) {
+        let prompt = template.prompt(&messages, &[tool()]);
+        for text in [
+            "argument-call_first",
+            "argument-call_second",
+            "result-call_first",
+            "result-call_second",
+        ] {
+            assert!(prompt.contains(text), "{}: {prompt}", template.name);
+        }
+        assert_order(
+            &template.name,
+            &prompt,
+            &["question", "result-call_second", "go on"],
+        );
+    }
+    for name in ["llama3", "channels"] {
+        let prompt = template(name).prompt(&messages, &[tool()]);
+        assert_order(
+            name,
+            &prompt,
+            &[
+                "argument-call_first",
+                "result-call_first",
+                "argument-call_second",
+                "result-call_second",
+                "go on",
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_template_without_a_system_role_gets_it_before_the_first_user_message() {
+    let messages = [
+        message("system", "instructions"),
+        message("user", "question"),
+        message("assistant", "reply"),
+        message("user", "again"),
+    ];
+    for name in ["gemma2", "ignores_system", "mistral"] {
+        let prompt = template(name).prompt(&messages, &[]);
+        assert_order(
+            name,
+            &prompt,
+            &["instructions\n\nquestion", "reply", "again"],
+        );
+    }
+    for name in ["gemma2", "ignores_system"] {
+        let prompt = template(name).prompt(&messages[1..], &[tool()]);
+        assert_order(name, &prompt, &["Does f.", "question", "reply"]);
+    }
+}
+
+#[test]
+fn later_system_messages_keep_their_place() {
+    let messages = [
+        message("system", "instructions"),
+        message("user", "question"),
+        message("assistant", "reply"),
+        message("developer", "note"),
+        message("user", "again"),
+    ];
+    for template in templates(&directory()) {
+        for end in [4, 5] {
+            let prompt = template.prompt(&messages[..end], &[]);
+            let texts = ["instructions", "question", "reply", "note", "again"];
+            assert_order(&template.name, &prompt, &texts[..end]);
+        }
+    }
+    let prompt = template("first_system").prompt(&messages[1..], &[]);
+    assert!(
+        prompt.contains("<|im_start|>user\n<system-reminder>\nnote\n</system-reminder><|im_end|>")
+    );
+    let prompt = template("chatml").prompt(&messages[1..], &[]);
+    assert!(prompt.contains("<|im_start|>system\nnote<|im_end|>"));
+}
+
+#[test]
+fn a_longer_conversation_starts_with_the_prompt_of_a_shorter_one() {
+    let messages = [
+        message("system", "instructions"),
+        message("user", "question"),
+        calling(&["a", "b"]),
+        result("a"),
+        result("b"),
+        message("assistant", "reply"),
+        message("user", "more"),
+        message("assistant", "so"),
+        message("user", "end"),
+    ];
+    // Mistral describes tools before the last user message.
+    for template in templates(&directory())
+        .iter()
+        .filter(|template| template.name != "mistral")
+    {
+        let long = template.prompt(&messages, &[tool()]);
+        for count in [2, 5, 7] {
+            let short = template.prompt(&messages[..count], &[tool()]);
+            let common = long
+                .bytes()
+                .zip(short.bytes())
+                .take_while(|(left, right)| left == right);
+            // What differs is at most the header of the assistant's message.
+            assert!(
+                common.count() + 50 >= short.len(),
+                "{}: {short:?}\n{long:?}",
+                template.name
+            );
+        }
+    }
+}
+
+#[test]
+fn calls_are_rendered_without_tools_and_with_tool_choice_none() {
+    let messages = [
+        message("user", "question"),
+        calling(&["a"]),
+        result("a"),
+        message("assistant", "done"),
+        message("user", "Write a title."),
+    ];
+    for template in templates(&directory()) {
+        let with = template.prompt(&messages, &[tool()]);
+        let without = template.prompt(&messages, &[]);
+        let texts = [
+            "question",
+            "argument-a",
+            "result-a",
+            "done",
+            "Write a title.",
+        ];
+        assert_order(&template.name, &with, &texts);
+        assert_order(&template.name, &without, &texts);
+        let none = ChatRequest {
+            messages: messages.to_vec(),
+            tools: vec![tool()],
+            tool_choice: ToolChoice::None,
+            ..ChatRequest::default()
+        };
+        assert_eq!(
+            template.render(&none, true).unwrap(),
+            with,
+            "{}",
+            template.name
+        );
+    }
+}
+
+#[test]
+fn arguments_of_any_form_are_rendered() {
+    for arguments in [
+        json!(""),
+        json!(null),
+        json!("{\"v\": "),
+        json!("[1]"),
+        json!(5),
+        json!({"v": null}),
+    ] {
+        let mut messages = [message("user", "question"), calling(&["a"]), result("a")];
+        messages[1]["tool_calls"][0]["function"]["arguments"] = arguments;
+        for template in templates(&directory()) {
+            let prompt = template.prompt(&messages, &[tool()]);
+            assert_order(&template.name, &prompt, &["question", "result-a"]);
+        }
+    }
+}
+
+#[test]
+fn a_continued_message_keeps_its_spaces() {
+    let messages = [
+        message("system", "instructions"),
+        message("user", "question"),
+        message("assistant", "reply"),
+        message("assistant", " It is "),
+    ];
+    let request = ChatRequest {
+        messages: messages.to_vec(),
+        continue_final_message: true,
+        ..ChatRequest::default()
+    };
+    for template in templates(&directory()) {
+        let prompt = template.render(&request, true).unwrap();
+        let trims = ["gemma2", "llama3"].contains(&template.name.as_str());
+        let end = if trims { "It is" } else { " It is " };
+        assert!(prompt.ends_with(end), "{}: {prompt:?}", template.name);
+    }
+}
+
+#[test]
+fn an_unrenderable_conversation_names_the_rejected_message() {
+    let image = json!({"role": "user", "content": [{"type": "video", "url": "x"}]});
+    let request = ChatRequest {
+        messages: vec![
+            message("user", "question"),
+            message("assistant", "reply"),
+            image,
+        ],
+        ..ChatRequest::default()
+    };
+    let error = template("parts")
+        .render(&request, false)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("Unknown part.") && error.contains("leave out message 3 (user)"),
+        "{error}"
+    );
+    let never = mlxm_chat::template::ChatTemplate::from_source(
+        "{{ raise_exception('never') }}",
+        &mlxm_engine::text::SpecialTokens::default(),
+    );
+    let request = ChatRequest {
+        messages: vec![message("user", "question")],
+        ..ChatRequest::default()
+    };
+    let error = mlxm_chat::render_conversation(
+        &never.unwrap(),
+        &request,
+        &mlxm_chat::ConversationOptions::default(),
+    );
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("never") && error.contains("another template"),
+        "{error}"
+    );
+}
+
+#[test]
+fn invalid_messages_are_errors() {
+    for messages in [vec![], vec![Value::from("hi")]] {
+        let request = ChatRequest {
+            messages,
+            ..ChatRequest::default()
+        };
+        assert!(template("chatml").render(&request, false).is_err());
+    }
+}
