@@ -147,6 +147,7 @@ fn prepare(request: &ChatRequest, options: &ConversationOptions) -> Vec<Value> {
         }
     }
     arguments::to_objects(&mut messages);
+    let mut messages = tool_results::place_results(messages);
     tool_results::name_results(&mut messages);
     if !options.keep_billing_header {
         strip_cache_busting_lines(&mut messages);
@@ -257,11 +258,11 @@ impl Attempt {
         if !profile.system {
             leading_to_user(&mut messages);
         }
-        if form.is_some_and(|form| !form.user_after_result) {
-            messages = tool_results::append_user_text(messages);
-        }
         if !profile.empty_assistant {
             roles::remove_empty(&mut messages, request.continue_final_message);
+        }
+        if form.is_some_and(|form| !form.user_after_result) {
+            messages = tool_results::append_user_text(messages);
         }
         if !profile.consecutive_roles {
             messages = roles::merge_consecutive(messages);

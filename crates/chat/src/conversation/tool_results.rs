@@ -6,6 +6,42 @@ use serde_json::{Value, json};
 
 use super::message::{append, calls, role, text};
 
+/// Moves results to the message with their call: other messages between them, such as a text after the calls, follow.
+pub(super) fn place_results(messages: Vec<Value>) -> Vec<Value> {
+    let mut placed = Vec::with_capacity(messages.len());
+    let mut rest: Vec<Option<Value>> = messages.into_iter().map(Some).collect();
+    for index in 0..rest.len() {
+        let Some(message) = rest[index].take() else {
+            continue;
+        };
+        let mut open: HashSet<String> = call_ids(&message).collect();
+        placed.push(message);
+        for slot in &mut rest[index + 1..] {
+            if open.is_empty() {
+                break;
+            }
+            let Some(message) = slot else {
+                continue;
+            };
+            let id = message["tool_call_id"].as_str().unwrap_or_default();
+            if role(message) == "tool" && open.remove(id) {
+                placed.extend(slot.take());
+            } else {
+                // Ids may be reused by later calls.
+                for id in call_ids(message) {
+                    open.remove(&id);
+                }
+            }
+        }
+    }
+    placed
+}
+
+fn call_ids(message: &Value) -> impl Iterator<Item = String> {
+    let ids = calls(message).iter().filter_map(|call| call["id"].as_str());
+    ids.map(str::to_owned)
+}
+
 /// Adds the name of the called function, which some templates print, to results without one.
 pub(super) fn name_results(messages: &mut [Value]) {
     let mut names: HashMap<String, Value> = HashMap::new();
@@ -38,11 +74,7 @@ pub(super) fn orphans_to_text(messages: &mut [Value]) {
             continue;
         }
         // A result belongs to the last message with calls.
-        open = calls(message)
-            .iter()
-            .filter_map(|call| call["id"].as_str())
-            .map(str::to_owned)
-            .collect();
+        open = call_ids(message).collect();
     }
 }
 
@@ -78,6 +110,32 @@ mod tests {
 
     fn result(id: &str) -> Value {
         json!({"role": "tool", "tool_call_id": id, "content": id})
+    }
+
+    #[test]
+    fn results_follow_their_calls() {
+        let text = json!({"role": "assistant", "content": "Wait."});
+        let messages = vec![
+            call("a"),
+            text.clone(),
+            result("x"),
+            result("a"),
+            call("a"),
+            result("a"),
+        ];
+        assert_eq!(
+            place_results(messages),
+            [
+                call("a"),
+                result("a"),
+                text,
+                result("x"),
+                call("a"),
+                result("a")
+            ]
+        );
+        let unanswered = vec![call("a"), call("a"), result("a")];
+        assert_eq!(place_results(unanswered.clone()), unanswered);
     }
 
     #[test]
