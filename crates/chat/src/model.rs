@@ -67,6 +67,8 @@ pub struct Prompt {
     pub(crate) format: Format,
     pub(crate) tools: Vec<Tool>,
     pub(crate) calls: CallLimit,
+    /// Whether the completion continues a text of the prompt.
+    continues: bool,
 }
 
 /// Validated engine requests for a [`ChatRequest`], ready to submit.
@@ -199,6 +201,7 @@ impl ChatModel {
             },
             tools,
             calls: request.call_limit(),
+            continues: request.continue_final_message,
         })
     }
 
@@ -217,6 +220,7 @@ impl ChatModel {
             },
             tools: Vec::new(),
             calls: CallLimit::default(),
+            continues: true,
         })
     }
 
@@ -300,6 +304,7 @@ impl ChatModel {
         let request = Request {
             prompt: prompt.tokens.clone(),
             keep_special_tokens: self.delimiter_tokens(prompt.format),
+            continues_prompt: prompt.continues,
             ..request
         };
         let generation = self.engine.submit(request)?;

@@ -36,6 +36,9 @@ pub struct Request {
     pub prompt_logprobs: Option<usize>,
     /// Special tokens to keep in the text, such as the delimiters of a tool call. All others are removed.
     pub keep_special_tokens: Arc<[u32]>,
+    /// The text continues that of the prompt: a space before its first word is kept, also by decoders that remove it at the start
+    /// of a text. Ignored with a constraint, whose text starts with the completion.
+    pub continues_prompt: bool,
 }
 
 /// An event of a generation.

@@ -305,6 +305,19 @@ fn character_is_returned_with_its_last_byte() {
 }
 
 #[test]
+fn the_first_space_is_kept_after_a_prompt() {
+    let (_, tokenizer) = sentencepiece(true);
+    let hello = tokenizer.token_to_id("▁hello").unwrap();
+    let texts = [vec![], vec![hello]].map(|prompt| {
+        let mut detokenizer = tokenizer.detokenizer(false);
+        detokenizer.continue_from(&prompt);
+        let text = detokenizer.push(hello) + &detokenizer.push(hello);
+        text + &detokenizer.finish()
+    });
+    assert_eq!(texts, ["hello hello", " hello hello"]);
+}
+
+#[test]
 fn invalid_bytes_are_replaced() {
     let (_, tokenizer) = byte_level();
     let mut detokenizer = tokenizer.detokenizer(false);

@@ -190,6 +190,7 @@ async fn complete(
         for request in &requests {
             let request = Request {
                 prompt: prompt.clone(),
+                continues_prompt: true,
                 ..request.clone()
             };
             completions.push(server.submit(model, request, received_at)?);

@@ -37,6 +37,9 @@ pub struct CompletionLogprobs {
     /// Offset of the next token.
     #[serde(skip)]
     end: usize,
+    /// Whether the next token starts the text, where some tokenizers drop a space.
+    #[serde(skip)]
+    starts_text: bool,
 }
 
 impl From<usize> for CompletionLogprobs {
@@ -53,6 +56,7 @@ impl CompletionLogprobs {
     /// Adds the first token of a prompt, which has no log-probability.
     pub fn add_first(&mut self, model: &ServedModel, token: Option<u32>) {
         if let Some(token) = token {
+            self.starts_text = model.engine.tokenizer().drops_leading_space();
             self.push(model, token, None, None);
         }
     }
@@ -76,10 +80,13 @@ impl CompletionLogprobs {
         logprob: Option<f32>,
         top: Option<Map<String, Value>>,
     ) {
-        let text = String::from_utf8_lossy(&model.chat.token_bytes(token)).into_owned();
+        let mut text = String::from_utf8_lossy(&model.chat.token_bytes(token)).into_owned();
         self.text_offset.push(self.end);
         // The text does not contain special tokens.
         if !model.engine.tokenizer().is_special(token) {
+            if std::mem::take(&mut self.starts_text) && text.starts_with(' ') {
+                text.remove(0);
+            }
             self.end += text.chars().count();
         }
         self.tokens.push(text);

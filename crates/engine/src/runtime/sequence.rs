@@ -70,13 +70,18 @@ impl ActiveRequest {
         permit: Permit,
     ) -> Result<Self, SamplingError> {
         let stop = StopMatcher::new(request.stop.clone())?;
+        let mut detokenizer =
+            tokenizer.detokenizer_keeping_special(request.keep_special_tokens.clone());
+        if request.continues_prompt && request.constraint.is_none() {
+            detokenizer.continue_from(&request.prompt);
+        }
         Ok(Self {
             events,
             pending_events: Vec::new(),
             permit,
             sampler: Sampler::new(request.sampling.clone(), vocab_size)?,
             constraint: request.constraint.clone(),
-            detokenizer: tokenizer.detokenizer_keeping_special(request.keep_special_tokens.clone()),
+            detokenizer,
             stop,
             prompt_tokens: request.prompt.len(),
             prompt_logprobs: request.prompt_logprobs,

@@ -33,6 +33,27 @@ impl Detokenizer {
         }
     }
 
+    /// Starts the stream after the text of `ids`: decoders that remove a space at the start of a text keep that of the first
+    /// token.
+    pub fn continue_from(&mut self, ids: &[u32]) {
+        let Mode::Streaming(pipeline) = &mut self.mode else {
+            return;
+        };
+        let tokenizer = &self.tokenizer;
+        if !tokenizer.drops_leading_space() {
+            return;
+        }
+        // A token that leaves no incomplete character behind.
+        let is_complete = |id: u32| {
+            let bytes = tokenizer.token_bytes(id).unwrap_or_default();
+            !bytes.is_empty() && std::str::from_utf8(&bytes).is_ok() && !tokenizer.is_special(id)
+        };
+        let last = ids.iter().rev().copied().find(|id| is_complete(*id));
+        if let Some(token) = last.and_then(|id| tokenizer.id_to_token(id)) {
+            pipeline.push(token);
+        }
+    }
+
     /// Adds a token and returns the text that it completes, which may be empty.
     pub fn push(&mut self, id: u32) -> String {
         match &mut self.mode {
