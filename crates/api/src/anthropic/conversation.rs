@@ -192,16 +192,15 @@ fn assistant(path: &str, blocks: &[Value]) -> Result<Value, ApiError> {
         let path = format!("{path}.content[{at}]");
         match block["type"].as_str() {
             Some("tool_use") => {
-                let (Some(name), Some(id), Some(input)) = (
-                    block["name"].as_str(),
-                    block["id"].as_str(),
-                    block["input"].as_object(),
-                ) else {
-                    return Err(ApiError::at(&path, "must have id, name and input"));
+                let (Some(name), Some(id)) = (block["name"].as_str(), block["id"].as_str()) else {
+                    return Err(ApiError::at(&path, "must have id and name"));
                 };
-                calls.push(json!({"id": id, "type": "function", "function": {"name": name, "arguments": input}}));
+                let function = json!({"name": name, "arguments": block["input"]});
+                calls.push(json!({"id": id, "type": "function", "function": function}));
             }
             Some("thinking") => reasoning.extend(block["thinking"].as_str().map(str::to_owned)),
+            // A summary of earlier messages.
+            Some("compaction") => texts.extend(block["content"].as_str().map(str::to_owned)),
             // Encrypted for Anthropic's own models.
             Some("redacted_thinking") => {}
             // Calls and results of tools that ran on Anthropic's servers: the text after them repeats what matters.
@@ -318,6 +317,20 @@ mod tests {
             messages,
             [json!({"role": "user", "content": "hello\nPage\nhttps://example.com\nfound"})]
         );
+    }
+
+    #[test]
+    fn calls_with_any_input_and_summaries_are_kept() {
+        let content = [
+            json!({"type": "compaction", "content": "So far."}),
+            json!({"type": "tool_use", "id": "t1", "name": "f", "input": null}),
+            json!({"type": "tool_use", "id": "t2", "name": "f", "input": "{"}),
+        ];
+        let (messages, _) = converted(json!({"role": "assistant", "content": content}));
+        assert_eq!(messages[0]["content"], "So far.");
+        let calls = &messages[0]["tool_calls"];
+        assert_eq!(calls[0]["function"]["arguments"], Value::Null);
+        assert_eq!(calls[1]["function"]["arguments"], "{");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Validates chat messages and normalizes them for chat templates.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
 use crate::fields::Warnings;
@@ -11,18 +11,46 @@ const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 ///
 /// # Errors
 /// If a message is invalid or not supported.
-pub fn normalize(messages: Vec<Value>, warnings: &mut Warnings) -> Result<Vec<Value>, ApiError> {
+pub fn normalize(
+    mut messages: Vec<Value>,
+    warnings: &mut Warnings,
+) -> Result<Vec<Value>, ApiError> {
     if messages.is_empty() {
         return Err(ApiError::field(
             "messages",
             "messages is empty; there must be at least one",
         ));
     }
+    replace_function_calls(&mut messages);
     messages
         .into_iter()
         .enumerate()
         .map(|(index, message)| normalize_message(index, message, warnings))
         .collect()
+}
+
+/// Replaces the deprecated field `function_call` and role `function` by calls and results.
+fn replace_function_calls(messages: &mut [Value]) {
+    let mut id = String::new();
+    for (index, message) in messages.iter_mut().enumerate() {
+        let Value::Object(fields) = message else {
+            continue;
+        };
+        let role = fields
+            .get("role")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if role == "function" {
+            fields.insert("role".to_owned(), "tool".into());
+            fields.insert("tool_call_id".to_owned(), id.as_str().into());
+        } else if role == "assistant"
+            && let Some(function @ Value::Object(_)) = fields.remove("function_call")
+        {
+            id = format!("function_call_{index}");
+            let call = json!({"id": id, "type": "function", "function": function});
+            fields.insert("tool_calls".to_owned(), json!([call]));
+        }
+    }
 }
 
 fn normalize_message(
@@ -106,6 +134,12 @@ fn normalize_message(
 
 /// Parses the arguments of a tool call. Invalid JSON remains a string.
 fn with_parsed_arguments(mut call: Value) -> Option<Value> {
+    if let Value::Object(custom) = &call["custom"] {
+        // A custom tool is a function with one argument.
+        let arguments = json!({"input": custom.get("input")});
+        let function = json!({"name": custom.get("name"), "arguments": arguments});
+        call = json!({"id": call["id"], "type": "function", "function": function});
+    }
     let function = call.get_mut("function")?.as_object_mut()?;
     function.get("name")?.as_str()?;
     let arguments = function.entry("arguments").or_insert_with(|| "{}".into());
@@ -189,8 +223,6 @@ fn part_text<'a>(path: &str, part: &'a Value) -> Result<&'a str, ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn problem(message: Value) -> String {
@@ -273,6 +305,27 @@ mod tests {
             messages[1]["tool_calls"][0]["function"]["arguments"],
             json!({})
         );
+    }
+
+    #[test]
+    fn calls_of_custom_tools_and_deprecated_functions_are_calls_of_functions() {
+        let custom = json!({"id": "1", "type": "custom", "custom": {"name": "edit", "input": "x"}});
+        let messages = vec![
+            json!({"role": "assistant", "content": null, "tool_calls": [custom]}),
+            json!({"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{}"}}),
+            json!({"role": "function", "name": "f", "content": "1"}),
+            json!({"role": "assistant", "content": "x", "function_call": null}),
+        ];
+        let messages = normalize(messages, &mut Warnings::default()).unwrap();
+        assert_eq!(
+            messages[0]["tool_calls"],
+            json!([{"id": "1", "type": "function", "function": {"name": "edit", "arguments": {"input": "x"}}}])
+        );
+        let call = &messages[1]["tool_calls"][0];
+        assert_eq!(call["function"], json!({"name": "f", "arguments": {}}));
+        assert_eq!(messages[2]["role"], "tool");
+        assert_eq!(messages[2]["tool_call_id"], call["id"]);
+        assert_eq!(messages[3], json!({"role": "assistant", "content": "x"}));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod concurrency;
 mod cors;
 mod failures;
 mod hints;
+mod histories;
 mod invalid_requests;
 mod limits;
 mod messages;
