@@ -33,7 +33,7 @@ fn object(arguments: Value) -> Map<String, Value> {
         Ok(Value::Object(object)) => object,
         Ok(Value::Null) => Map::new(),
         // Some clients encode the arguments twice.
-        Ok(Value::String(inner)) if serde_json::from_str::<Map<_, Value>>(&inner).is_ok() => {
+        Ok(Value::String(inner)) if serde_json::from_str::<Map<String, Value>>(&inner).is_ok() => {
             serde_json::from_str(&inner).unwrap_or_default()
         }
         _ => Map::from_iter([(UNPARSED.to_owned(), text.into())]),

@@ -34,7 +34,7 @@ pub(super) fn merge_leading(messages: Vec<Value>, profile: &TemplateProfile) -> 
 pub(super) fn late_to_reminders(messages: Vec<Value>) -> Vec<Value> {
     let mut out: Vec<Value> = Vec::with_capacity(messages.len());
     let mut deferred: Vec<Value> = Vec::new();
-    let mut results_due = 0;
+    let mut results_due: usize = 0;
     for message in messages {
         let reminds = is_system(&message) && !out.is_empty();
         if reminds && text(&message).is_empty() {
@@ -45,7 +45,7 @@ pub(super) fn late_to_reminders(messages: Vec<Value>) -> Vec<Value> {
             continue;
         }
         if role(&message) == "tool" {
-            results_due = usize::saturating_sub(results_due, 1);
+            results_due = results_due.saturating_sub(1);
         } else if !reminds {
             out.append(&mut deferred);
             results_due = calls(&message).len();
