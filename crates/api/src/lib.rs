@@ -33,6 +33,8 @@ mod numbers;
 mod openai;
 mod openapi;
 mod origin;
+#[cfg(test)]
+mod random_histories;
 mod responses;
 mod routes;
 mod serve;

@@ -1,6 +1,6 @@
 //! Anthropic's Messages API.
 
-mod conversation;
+pub mod conversation;
 pub mod messages;
 mod stream;
 mod tools;

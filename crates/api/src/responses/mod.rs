@@ -4,7 +4,7 @@
 //! continued with `previous_response_id`.
 
 mod client_tools;
-mod conversation;
+pub mod conversation;
 pub mod create;
 mod items;
 mod object;

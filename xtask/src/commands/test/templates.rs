@@ -41,7 +41,7 @@ pub fn compare(environment: &TestEnvironment) -> Result<()> {
     cargo
         .env("MLXM_TEMPLATE_CORPUS", &corpus)
         .env("MLXM_TEMPLATE_REFERENCE", &reference);
-    // All packages are selected and one test by filter, so that nothing is rebuilt with other features.
+    // All packages are selected and some tests by filter, so that nothing is rebuilt with other features.
     if has_nextest() {
         cargo.args(["nextest", "run"]).args(RUST_PACKAGES);
         cargo.args([
@@ -49,7 +49,7 @@ pub fn compare(environment: &TestEnvironment) -> Result<()> {
             "only",
             "--no-capture",
             "-E",
-            "binary(template_corpus) or binary(format_corpus) or binary(history)",
+            "test(real_templates_)",
         ]);
     } else {
         cargo.arg("test").args(RUST_PACKAGES).arg("--all-targets");
