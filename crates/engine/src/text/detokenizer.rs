@@ -43,7 +43,7 @@ impl Detokenizer {
         if !tokenizer.drops_leading_space() {
             return;
         }
-        // A token that leaves no incomplete character behind.
+        // A token that ends with a complete character.
         let is_complete = |id: u32| {
             let bytes = tokenizer.token_bytes(id).unwrap_or_default();
             !bytes.is_empty() && std::str::from_utf8(&bytes).is_ok() && !tokenizer.is_special(id)
