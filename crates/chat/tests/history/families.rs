@@ -1,7 +1,9 @@
 //! What each restriction of a template does to a conversation.
 
-use mlxm_chat::template::{ArgumentForm, CallIds, ContentForm};
-use mlxm_chat::{ChatRequest, ToolChoice};
+use mlxm_chat::parsing::ToolFormat;
+use mlxm_chat::template::{ArgumentForm, CallIds, ChatTemplate, ContentForm};
+use mlxm_chat::{ChatRequest, ConversationOptions, ToolChoice, render_conversation};
+use mlxm_engine::text::SpecialTokens;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -196,6 +198,63 @@ fn calls_are_rendered_without_tools_and_with_tool_choice_none() {
 }
 
 #[test]
+fn a_chosen_syntax_is_the_one_that_is_read() {
+    let format = |name: &str, tool_format, tool_format_is_chosen, tool_choice| {
+        let request = ChatRequest {
+            messages: vec![message("user", "question")],
+            tools: vec![tool()],
+            tool_choice,
+            ..ChatRequest::default()
+        };
+        let options = ConversationOptions {
+            tool_format,
+            tool_format_is_chosen,
+            ..ConversationOptions::default()
+        };
+        let rendered = render_conversation(&template(name).template, &request, &options).unwrap();
+        assert!(rendered.text.contains("Does f."), "{name}");
+        (
+            rendered.tool_format,
+            rendered.text.contains("To call a function"),
+        )
+    };
+    let (hermes, coder) = (Some(ToolFormat::Hermes), Some(ToolFormat::Qwen3Coder));
+    // The template describes the tools if it can.
+    assert_eq!(
+        format("chatml", None, true, ToolChoice::Auto),
+        (None, false)
+    );
+    assert_eq!(
+        format("chatml", coder, true, ToolChoice::Auto),
+        (coder, false)
+    );
+    assert_eq!(
+        format("chatml", coder, false, ToolChoice::None),
+        (None, false)
+    );
+    assert_eq!(
+        format("chatml", None, false, ToolChoice::Auto),
+        (hermes, true)
+    );
+    assert_eq!(
+        format("gemma2", coder, true, ToolChoice::Auto),
+        (coder, false)
+    );
+    assert_eq!(
+        format("gemma2", hermes, true, ToolChoice::Auto),
+        (hermes, true)
+    );
+    assert_eq!(
+        format("gemma2", None, true, ToolChoice::Auto),
+        (None, false)
+    );
+    assert_eq!(
+        format("gemma2", coder, false, ToolChoice::Auto),
+        (hermes, true)
+    );
+}
+
+#[test]
 fn arguments_of_any_form_are_rendered() {
     for arguments in [
         json!(""),
@@ -254,19 +313,13 @@ fn an_unrenderable_conversation_names_the_rejected_message() {
         error.contains("Unknown part.") && error.contains("leave out message 3 (user)"),
         "{error}"
     );
-    let never = mlxm_chat::template::ChatTemplate::from_source(
-        "{{ raise_exception('never') }}",
-        &mlxm_engine::text::SpecialTokens::default(),
-    );
+    let never =
+        ChatTemplate::from_source("{{ raise_exception('never') }}", &SpecialTokens::default());
     let request = ChatRequest {
         messages: vec![message("user", "question")],
         ..ChatRequest::default()
     };
-    let error = mlxm_chat::render_conversation(
-        &never.unwrap(),
-        &request,
-        &mlxm_chat::ConversationOptions::default(),
-    );
+    let error = render_conversation(&never.unwrap(), &request, &ConversationOptions::default());
     let error = error.unwrap_err().to_string();
     assert!(
         error.contains("never") && error.contains("another template"),
