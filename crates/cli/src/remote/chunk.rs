@@ -1,6 +1,6 @@
 //! Chunks of a streamed chat completion or text completion.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::error::{RemoteError, message};
@@ -13,7 +13,7 @@ const DONE: &str = "[DONE]";
 #[derive(Debug, Default, Deserialize)]
 pub struct Chunk {
     /// One entry per completion; empty in the chunk with the usage.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub choices: Vec<Choice>,
     /// Token usage, in the last chunk.
     pub usage: Option<Usage>,
@@ -34,22 +34,27 @@ pub struct Choice {
 #[derive(Debug, Default, Deserialize)]
 struct Delta {
     content: Option<String>,
-    #[serde(alias = "reasoning")]
+    /// Reasoning text has two names; some servers send the same text under both.
     reasoning_content: Option<String>,
+    /// Not always text: servers also describe the reasoning with an object.
+    reasoning: Option<Value>,
 }
 
 /// Token counts.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub struct Usage {
     /// Prompt tokens.
+    #[serde(default, deserialize_with = "count")]
     pub prompt_tokens: Option<usize>,
     /// Generated tokens.
+    #[serde(default, deserialize_with = "count")]
     pub completion_tokens: Option<usize>,
     prompt_tokens_details: Option<PromptDetails>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 struct PromptDetails {
+    #[serde(default, deserialize_with = "count")]
     cached_tokens: Option<usize>,
 }
 
@@ -68,9 +73,25 @@ struct Logprobs {
 struct ChatLogprob {
     id: Option<u64>,
     token: String,
-    logprob: f64,
-    #[serde(default)]
+    /// `null` for minus infinity, which JSON cannot express.
+    logprob: Option<f64>,
+    #[serde(default, deserialize_with = "null_as_default")]
     top_logprobs: Vec<ChatLogprob>,
+}
+
+/// A value whose default stands for `null`.
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A count that may be written with a fraction, such as `9.0`.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let number = Option::<f64>::deserialize(deserializer)?;
+    Ok(number.map(|number| number as usize))
 }
 
 impl Chunk {
@@ -98,9 +119,17 @@ impl Chunk {
 impl Choice {
     /// Reasoning text, if the server separates it.
     pub fn reasoning(&self) -> &str {
-        let delta = self.delta.as_ref();
-        delta
-            .and_then(|delta| delta.reasoning_content.as_deref())
+        let Some(delta) = &self.delta else {
+            return "";
+        };
+        let names = [
+            delta.reasoning_content.as_deref(),
+            delta.reasoning.as_ref().and_then(Value::as_str),
+        ];
+        names
+            .into_iter()
+            .flatten()
+            .find(|text| !text.is_empty())
             .unwrap_or_default()
     }
 
@@ -150,7 +179,7 @@ impl ChatLogprob {
         TokenLogprob {
             id: self.id,
             text: Some(self.token.clone()),
-            logprob: self.logprob,
+            logprob: self.logprob.unwrap_or(f64::NEG_INFINITY),
             top: self.top_logprobs.iter().map(Self::to_token).collect(),
         }
     }
@@ -199,6 +228,37 @@ mod tests {
         assert!(choice.logprobs().is_empty() && choice.finish_reason.is_none());
         assert!(parse("{}").choices.is_empty());
         assert!(Chunk::parse(" [DONE]", "").unwrap().is_none());
+    }
+
+    #[test]
+    fn reasoning_is_read_once_under_either_name_or_both() {
+        for (delta, expected) in [
+            (r#"{"reasoning": null, "reasoning_content": "x"}"#, "x"),
+            (r#"{"reasoning_content": "x", "reasoning": null}"#, "x"),
+            (r#"{"reasoning": "x", "reasoning_content": "x"}"#, "x"),
+            (r#"{"reasoning": "x", "reasoning_content": ""}"#, "x"),
+            (r#"{"reasoning": "", "reasoning_content": "x"}"#, "x"),
+            (r#"{"reasoning": "x"}"#, "x"),
+            (r#"{"reasoning": {"effort": "low"}}"#, ""),
+            (r#"{"reasoning": null, "reasoning_content": null}"#, ""),
+        ] {
+            let chunk = parse(&format!(r#"{{"choices": [{{"delta": {delta}}}]}}"#));
+            assert_eq!(chunk.choices[0].reasoning(), expected, "{delta}");
+        }
+    }
+
+    #[test]
+    fn parse_accepts_null_choices_and_fractional_counts() {
+        let chunk = parse(
+            r#"{"choices": null, "usage": {"prompt_tokens": 1.0, "completion_tokens": 2,
+                "prompt_tokens_details": null}}"#,
+        );
+        assert!(chunk.choices.is_empty());
+        let usage = chunk.usage.unwrap();
+        assert_eq!(
+            (usage.prompt_tokens, usage.completion_tokens),
+            (Some(1), Some(2))
+        );
     }
 
     #[test]
