@@ -44,6 +44,8 @@ pub struct ServerOptions {
     pub model: String,
     /// Further names for it.
     pub aliases: Vec<String>,
+    /// Names that are accepted but not listed.
+    pub hidden_aliases: Vec<String>,
     /// The API key that clients must send, if any.
     pub api_key: Option<String>,
     /// Reject unknown fields instead of ignoring them with a warning.
@@ -202,6 +204,7 @@ impl AppState {
                 .aliases
                 .iter()
                 .any(|alias| alias == name || alias == "*")
+            || options.hidden_aliases.iter().any(|alias| alias == name)
     }
 
     /// The model, if `name` is one of its names or absent.

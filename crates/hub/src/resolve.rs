@@ -23,6 +23,31 @@ pub struct Resolved {
     pub commit: Option<String>,
 }
 
+impl Resolved {
+    /// For a model that was given by path, its name without the location: that of the directory, or of the repository if the
+    /// directory is a snapshot in a cache. `None` for a model that was given by name.
+    pub fn directory_name(&self) -> Option<String> {
+        if Path::new(&self.name) != self.path {
+            return None;
+        }
+        let absolute = self.path.canonicalize();
+        let absolute = absolute.as_deref().unwrap_or(&self.path);
+        let repository = absolute
+            .parent()
+            .filter(|parent| parent.ends_with("snapshots"))
+            .and_then(|parent| parent.parent()?.file_name()?.to_str())
+            .and_then(RepoId::from_folder_name);
+        if let Some(repository) = repository {
+            return Some(repository.to_string());
+        }
+        let name = self.path.file_name().or_else(|| absolute.file_name());
+        Some(name.map_or_else(
+            || "model".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        ))
+    }
+}
+
 /// Why a name cannot be resolved to a model.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]

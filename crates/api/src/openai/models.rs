@@ -46,6 +46,8 @@ fn description(server: &AppState, id: &str) -> Value {
         "created": created,
         "created_at": rfc3339(created),
         "owned_by": "mlxm",
+        // The name of the model of which `id` may be an alias.
+        "root": server.options().model,
     });
     if let Some(model) = server.loaded() {
         let info = model.engine.info();

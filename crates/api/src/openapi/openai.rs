@@ -123,6 +123,7 @@ pub fn model() -> Value {
         "object": {"const": "model"},
         "created": count(),
         "owned_by": {"type": "string"},
+        "root": {"type": "string"},
     }));
     // Present once the model is loaded.
     model["properties"]["context_length"] = count();

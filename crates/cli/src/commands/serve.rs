@@ -22,8 +22,8 @@ use crate::{logging, units};
 
 const HELP: &str = "\
 The base URL is http://HOST:PORT/v1 for OpenAI clients and http://HOST:PORT for Anthropic clients. The model is \
-served under the name given with --model; --alias adds more names. The first Ctrl-C or SIGTERM shuts down gracefully, \
-the second one exits immediately.
+served under the name given with --model, or under the name of its directory; --alias adds more names. The first \
+Ctrl-C or SIGTERM shuts down gracefully, the second one exits immediately.
 
 Examples:
   mlxm serve --model SmolLM2
@@ -194,7 +194,12 @@ impl Serve {
             )
             .into());
         }
-        let path = locate::local(&self.model)?;
+        let resolved = locate::hub()?.resolve(&self.model)?;
+        // A path says nothing to clients, and they must not learn it.
+        let name = resolved
+            .directory_name()
+            .unwrap_or_else(|| self.model.clone());
+        let path = resolved.path;
         let endpoint = self
             .otlp_endpoint
             .as_deref()
@@ -202,8 +207,9 @@ impl Serve {
         let json = self.log_format == LogFormat::Json;
         let _logging = logging::install(self.log_level, json, endpoint)?;
         let server = AppState::starting(ServerOptions {
-            model: self.model.clone(),
+            model: name.clone(),
             aliases: self.alias.clone(),
+            hidden_aliases: vec![self.model.clone()],
             api_key: key,
             strict: self.strict,
             cors_origins: self.cors.clone(),
@@ -255,7 +261,7 @@ impl Serve {
             ));
             let engine = tokio::task::block_in_place(|| context.load(&path, &options))?;
             server.ready(engine.clone());
-            self.announce(context, port)?;
+            self.announce(context, &name, port)?;
             promote_huge_pages(engine);
             let complete = serving
                 .await
@@ -284,23 +290,22 @@ impl Serve {
     }
 
     /// Reports that the server accepts requests.
-    fn announce(&self, context: &Context, port: u16) -> anyhow::Result<()> {
+    fn announce(&self, context: &Context, name: &str, port: u16) -> anyhow::Result<()> {
         let url = format!("http://{}", SocketAddr::new(self.host, port));
         if context.output.format() == Format::Json {
             let ready = json!({
                 "event": "ready",
                 "url": url,
                 "port": port,
-                "model": self.model,
+                "model": name,
                 "pid": std::process::id(),
                 "version": env!("CARGO_PKG_VERSION"),
             });
             context.output.line(&ready.to_string())?;
         } else {
-            context.output.note(&format!(
-                "serving {} at {url} (press Ctrl-C to stop)",
-                self.model
-            ));
+            context
+                .output
+                .note(&format!("serving {name} at {url} (press Ctrl-C to stop)"));
         }
         Ok(())
     }

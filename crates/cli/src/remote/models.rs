@@ -10,31 +10,47 @@ use super::error::RemoteError;
 pub struct ServedModels {
     url: String,
     names: Option<Vec<String>>,
+    /// Whether all names belong to one model.
+    single: bool,
 }
 
 impl ServedModels {
     /// Lists the models of the server.
     pub fn fetch(client: &Client) -> Result<Self, RemoteError> {
         let url = client.url();
-        let names = match client.get("v1/models") {
-            Ok(list) => Some(names(&list).ok_or_else(|| RemoteError::Malformed {
-                url: url.clone(),
-                expected: "a list of models",
-                reason: "expected `data` with an `id` in each entry".to_owned(),
-            })?),
+        let list = match client.get("v1/models") {
+            Ok(list) => list,
             Err(RemoteError::Status {
                 status: 404 | 405 | 501,
                 ..
-            }) => None,
+            }) => {
+                return Ok(Self {
+                    url,
+                    names: None,
+                    single: false,
+                });
+            }
             Err(error) => return Err(error),
         };
-        Ok(Self { url, names })
+        match names(&list) {
+            Some(names) => Ok(Self {
+                url,
+                names: Some(names),
+                single: is_single(&list),
+            }),
+            None => Err(RemoteError::Malformed {
+                url,
+                expected: "a list of models",
+                reason: "expected `data` with an `id` in each entry".to_owned(),
+            }),
+        }
     }
 
-    /// The only model; an error if there is not exactly one.
+    /// The only model, by the first of its names; an error if there is not exactly one.
     pub fn only(&self) -> Result<String, RemoteError> {
         match self.names.as_deref() {
             Some([name]) => Ok(name.clone()),
+            Some([name, ..]) if self.single => Ok(name.clone()),
             Some([]) => Err(RemoteError::NoModel(self.url.clone())),
             Some(names) => Err(RemoteError::SeveralModels {
                 url: self.url.clone(),
@@ -85,6 +101,19 @@ fn names(list: &Value) -> Option<Vec<String>> {
         .collect()
 }
 
+/// Whether the entries are names of one model: they have the same `root`, as in vLLM.
+fn is_single(list: &Value) -> bool {
+    let mut roots = list["data"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|entry| entry["root"].as_str());
+    let Some(Some(first)) = roots.next() else {
+        return false;
+    };
+    roots.all(|root| root == Some(first))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -95,6 +124,7 @@ mod tests {
         ServedModels {
             url: "http://host".to_owned(),
             names: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+            single: false,
         }
     }
 
@@ -117,6 +147,26 @@ mod tests {
             "{error}"
         );
         assert!(served(&[]).only().is_err());
+        let aliases = ServedModels {
+            single: true,
+            ..served(&["a", "b"])
+        };
+        assert_eq!(aliases.only().unwrap(), "a");
+        assert_eq!(aliases.find("b").as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn names_with_the_same_root_are_one_model() {
+        let list = |entries: Value| is_single(&json!({"data": entries}));
+        assert!(list(
+            json!([{"id": "a", "root": "a"}, {"id": "b", "root": "a"}])
+        ));
+        assert!(!list(
+            json!([{"id": "a", "root": "a"}, {"id": "b", "root": "b"}])
+        ));
+        assert!(!list(json!([{"id": "a", "root": "a"}, {"id": "b"}])));
+        assert!(!list(json!([{"id": "a"}, {"id": "b"}])));
+        assert!(!list(json!([])));
     }
 
     #[test]

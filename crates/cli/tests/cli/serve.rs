@@ -135,6 +135,46 @@ fn server_serves_run_and_exits_on_sigterm() {
 }
 
 #[test]
+fn models_are_listed_by_name_and_accepted_by_path() {
+    let env = env();
+    let path = env.models().join("tiny").display().to_string();
+    let mut command = env.command(&["serve", "--model", &path, "--alias", "small"]);
+    let server = Server::start(command.args(&ARGUMENTS[3..]));
+    assert_eq!(server.ready["model"], "tiny");
+    let mut connection = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+    connection
+        .write_all(b"GET /v1/models HTTP/1.0\r\n\r\n")
+        .unwrap();
+    let mut response = String::new();
+    connection.read_to_string(&mut response).unwrap();
+    let body = response.split_once("\r\n\r\n").unwrap().1;
+    let list: Value = serde_json::from_str(body).unwrap();
+    let names: Vec<(&Value, &Value)> = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| (&model["id"], &model["root"]))
+        .collect();
+    let (tiny, small) = (json!("tiny"), json!("small"));
+    assert_eq!(names, [(&tiny, &tiny), (&small, &tiny)]);
+    assert!(!response.contains(&path), "{response}");
+
+    let options = ["--max-tokens", "3", "--temp", "0", "--json"];
+    for arguments in [["Hi"].as_slice(), &["small", "Hi"], &[path.as_str(), "Hi"]] {
+        let url = ["run", "--url", server.url()];
+        let outcome = env.run(&[&url, arguments, options.as_slice()].concat());
+        assert_eq!(outcome.json()["generated_tokens"], 3, "{arguments:?}");
+    }
+    let other = env.run(&["run", "--url", server.url(), "other", "Hi"]);
+    other.failure(&["404", "tiny"]);
+    // A name alone is the model, not the prompt.
+    let alone = env.run(&["run", "--url", server.url(), "small"]);
+    alone.failure_with(2, &["no prompt"]);
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.end().code, Some(0));
+}
+
+#[test]
 fn shutdown_waits_for_requests_until_the_timeout_or_a_second_signal() {
     let env = env();
     let server = serve(&env, &["--shutdown-timeout", "0"]);

@@ -217,6 +217,22 @@ fn name_may_be_a_unique_substring() {
 }
 
 #[test]
+fn directory_name_is_the_name_of_a_path() {
+    let machine = Machine::new();
+    let snapshot = machine.whole("mlx-community/Qwen3-0.6B-4bit");
+    let local = machine.local_model("org/name");
+    let name = |text: &str| machine.hub().resolve(text).unwrap().directory_name();
+    assert_eq!(
+        name(snapshot.to_str().unwrap()).as_deref(),
+        Some("mlx-community/Qwen3-0.6B-4bit")
+    );
+    assert_eq!(name(local.to_str().unwrap()).as_deref(), Some("name"));
+    let nested = local.join("..").join("name").join(".");
+    assert_eq!(name(nested.to_str().unwrap()).as_deref(), Some("name"));
+    assert_eq!(name("qwen3-0.6b-4bit"), None);
+}
+
+#[test]
 fn incomplete_model_does_not_make_a_name_ambiguous() {
     let machine = Machine::new();
     let whole = machine.whole("org/qwen-a");
