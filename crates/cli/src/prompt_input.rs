@@ -1,6 +1,6 @@
 //! The prompt of a single request, from the argument, standard input, or both.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, BufRead as _, IsTerminal, Read as _};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -12,6 +12,10 @@ use crate::output::Output;
 /// Delay before a note that the command is waiting for standard input.
 const NOTE_DELAY: Duration = Duration::from_secs(2);
 
+/// How long standard input may send nothing before a prompt given as an argument is used alone. Programs that start this one
+/// often pass a pipe that they never close.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Combines the argument and standard input. `None` means an interactive chat, if `may_chat`.
 pub fn read_prompt(
     prompt: Option<&str>,
@@ -21,7 +25,7 @@ pub fn read_prompt(
     let piped = if io::stdin().is_terminal() {
         None
     } else {
-        Some(read_piped(output)?)
+        read_piped(prompt.is_some(), output)?
     };
     let piped = piped
         .as_deref()
@@ -40,22 +44,33 @@ pub fn read_prompt(
     }
 }
 
-/// Reads standard input to its end.
-fn read_piped(output: &Output) -> anyhow::Result<String> {
+/// Reads standard input to its end. `None` if `has_prompt` and nothing arrives for a while.
+fn read_piped(has_prompt: bool, output: &Output) -> anyhow::Result<Option<String>> {
+    let (started, first_byte) = mpsc::channel();
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
+        let mut input = io::stdin().lock();
+        // Returns at the first byte or at the end. An error occurs again when the rest is read.
+        let _ = input.fill_buf();
+        // The receivers are dropped if the command has continued or ended.
+        let _ = started.send(());
         let mut text = String::new();
-        let outcome = io::stdin().read_to_string(&mut text).map(|_| text);
-        // The receiver is dropped if the command has ended.
+        let outcome = input.read_to_string(&mut text).map(|_| text);
         let _ = sender.send(outcome);
     });
+    if has_prompt && first_byte.recv_timeout(FIRST_BYTE_TIMEOUT).is_err() {
+        output.note(
+            "standard input is open but sends nothing: using the prompt alone (add < /dev/null to avoid the wait)",
+        );
+        return Ok(None);
+    }
     let outcome = if let Ok(outcome) = receiver.recv_timeout(NOTE_DELAY) {
         outcome
     } else {
         output.note("reading the prompt from standard input; use < /dev/null to skip it");
         receiver.recv().context("standard input was not read")?
     };
-    outcome.map_err(|error| match error.kind() {
+    outcome.map(Some).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => Failure::with_hint(
             "standard input is not UTF-8 text",
             "convert it to UTF-8 first, for example with iconv",

@@ -20,7 +20,8 @@ use crate::remote::{Client, Endpoint, Remote, RemoteArguments, ServedModels};
 use crate::sampling::SamplingArguments;
 
 const EXAMPLES: &str = "\
-Without PROMPT on a terminal, an interactive chat starts; /help lists its commands. Piped input is used as the prompt, or appended to it.
+Without PROMPT on a terminal, an interactive chat starts; /help lists its commands. Piped input is used as the prompt, or appended to it; \
+a pipe that sends nothing for 2 seconds is ignored if there is a PROMPT.
 Sampling defaults come from the model's generation_config.json.
 
 With --url, a running server generates the completion. MODEL can be omitted if the server has only one; a single argument is MODEL if the \

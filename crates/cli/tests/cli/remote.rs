@@ -130,6 +130,29 @@ fn single_argument_is_a_served_model_or_the_prompt() {
 }
 
 #[test]
+fn reasoning_under_both_names_and_null_choices_are_accepted() {
+    let delta = |delta: Value| event(&json!({"choices": [{"index": 0, "delta": delta}]}));
+    let usage = json!({"prompt_tokens": 3.0, "completion_tokens": 2.0, "total_tokens": 5.0});
+    let server = replying(move || {
+        Reply::stream([
+            delta(json!({"reasoning": null, "reasoning_content": "h"})),
+            delta(json!({"reasoning": "m", "reasoning_content": "m"})),
+            content("yes"),
+            event(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})),
+            event(&json!({"choices": null, "usage": usage})),
+            "data: [DONE]\n\n".to_owned(),
+        ])
+    });
+    let result = run(&server, &["hi", "--json"]).json();
+    assert_eq!(result["thinking"], "hm");
+    assert_eq!(result["text"], "yes");
+    assert_eq!(
+        (&result["prompt_tokens"], &result["generated_tokens"]),
+        (&json!(3), &json!(2))
+    );
+}
+
+#[test]
 fn model_name_is_passed_through_if_models_are_not_listed() {
     let server = FakeServer::with_handler(|request| {
         if request.path == "/v1/models" {

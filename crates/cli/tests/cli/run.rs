@@ -68,6 +68,35 @@ fn standard_input_is_the_prompt_or_appended_to_it() {
     );
 }
 
+/// Runs the command with a pipe as standard input that sends `input` and stays open until the command has ended.
+fn with_open_input(command: &mut Command, input: &str) -> Outcome {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut open = child.stdin.take().unwrap();
+    open.write_all(input.as_bytes()).unwrap();
+    let outcome = Outcome::from(child.wait_with_output().unwrap());
+    drop(open);
+    outcome
+}
+
+#[test]
+fn prompt_does_not_wait_for_an_open_pipe_that_sends_nothing() {
+    let env = env(&Checkpoint::saying(&["o", "k"]));
+    let outcome = with_open_input(&mut env.command(&["run", MODEL, "?"]), "");
+    assert_eq!(outcome.success(), "ok\n");
+    assert!(
+        outcome.stderr.contains("standard input is open"),
+        "{outcome:#?}"
+    );
+    let quiet = with_open_input(&mut env.command(&["run", MODEL, "?", "-q"]), "");
+    assert_eq!(quiet.success(), "ok\n");
+    assert_eq!(quiet.stderr, "");
+}
+
 #[test]
 fn missing_prompt_is_a_usage_error() {
     let env = env(&Checkpoint::saying(&["o"]));
