@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mlxm_engine::{DeviceChoice, Engine, LoadError, LoadOptions};
+use mlxm_engine::{DeviceChoice, Engine, LoadError, LoadOptions, MachineMemory};
 
 use crate::arguments::GlobalArguments;
 use crate::failure::Failure;
-use crate::machine::Memory;
 use crate::output::Output;
 
 /// Global options and output of a command.
@@ -59,7 +58,7 @@ impl Context {
     pub fn memory_budget_bytes(&self) -> Option<u64> {
         self.global
             .memory
-            .or_else(|| Memory::read().map(Memory::model_budget_bytes))
+            .or_else(|| MachineMemory::read().map(MachineMemory::model_budget_bytes))
     }
 
     /// The selected device.

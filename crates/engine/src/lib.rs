@@ -52,14 +52,14 @@ pub use mlxm_kernels::{QuantMode, QuantSpec};
 pub use mlxm_kvcache::GroupKind;
 pub use mlxm_scheduler::Priority;
 pub use options::{
-    ActivationDtype, BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, DEFAULT_MAX_QUEUED_REQUESTS, DeviceChoice,
-    KvCacheDtype, LoadOptions,
+    ActivationDtype, BLOCK_SIZE, DEFAULT_MAX_QUEUED_REQUESTS, DeviceChoice, KvCacheDtype,
+    LoadOptions,
 };
 pub use request::{
     Event, FinishReason, Finished, LengthCause, Logits, Request, RequestMetrics, Started,
     StopCause, Token,
 };
 pub use runtime::{
-    CacheGroupStats, Counters, Engine, EngineStats, Generation, MemoryPlan, Poll, inspect,
-    peak_resident_bytes,
+    CacheGroupStats, Counters, Engine, EngineStats, Generation, MachineMemory, MemoryPlan, Poll,
+    inspect, peak_resident_bytes,
 };

@@ -40,10 +40,6 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// Upper limit of the default context length. Models declare up to a million positions, and a KV cache for all of them would
-/// not fit on common machines.
-pub const DEFAULT_CONTEXT_LENGTH: usize = 8192;
-
 /// Tokens per cache block, and the granularity of prefix caching.
 pub const BLOCK_SIZE: usize = 32;
 
@@ -61,8 +57,8 @@ pub struct LoadOptions {
     pub kv_cache_dtype: Option<KvCacheDtype>,
     /// Threads of the CPU backend. Defaults to the number of physical cores.
     pub threads: Option<usize>,
-    /// Most tokens of one sequence, prompt and completion together. Defaults to the smaller of the model's limit and
-    /// [`DEFAULT_CONTEXT_LENGTH`], reduced if it does not fit in `memory_bytes`.
+    /// Most tokens of one sequence, prompt and completion together. Defaults to the largest of the model's maximum, 64k, 32k,
+    /// 16k and 8k with which the cache of one sequence fits in memory, or less if none does.
     pub context_length: Option<usize>,
     /// Most sequences that run at the same time. Further requests wait in the queue.
     pub max_sequences: usize,
@@ -70,11 +66,13 @@ pub struct LoadOptions {
     /// [`RequestError::QueueFull`](crate::RequestError::QueueFull).
     pub max_queued_requests: usize,
     /// Capacity of the KV cache in tokens, for running sequences and cached prefixes together; at least one context. Defaults
-    /// to `max_sequences` full contexts. With less, sequences may wait for free blocks or be preempted.
+    /// to `max_sequences` full contexts, or to as many tokens as fit in memory. With less than full contexts, sequences may
+    /// wait for free blocks or be preempted.
     pub kv_pool_tokens: Option<usize>,
     /// Most tokens of one forward pass. Longer prompts are computed in chunks (chunked prefill).
     pub max_batch_tokens: usize,
-    /// Memory limit in bytes. Loading returns an error if the memory plan exceeds it.
+    /// Memory limit in bytes. Loading returns an error if the memory plan exceeds it. Without a limit, the defaults of
+    /// `context_length` and `kv_pool_tokens` fit in [`MachineMemory::model_budget_bytes`](crate::MachineMemory::model_budget_bytes).
     pub memory_bytes: Option<u64>,
 }
 

@@ -71,7 +71,8 @@ class Model:
 
         `activation_dtype="int8"` quantizes activations in matrix products with quantized weights, with a scale per group;
         "f32" does not. Models are downloaded only with `pull=True`. `context_length` limits the tokens of prompt and completion
-        together, `max_sequences` the concurrent sequences of that length, `memory_bytes` the memory of the model.
+        together: by default the largest of the model's maximum, 64k, 32k, 16k and 8k that fits in memory. `max_sequences` limits
+        the concurrent sequences, `memory_bytes` the memory of the model.
         `kv_cache_dtype` is the data type of the KV cache: by default f32 with `activation_dtype="f32"`, else f16.
 
         Raises ModelNotFoundError (also a FileNotFoundError) or LoadError.

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use clap::Args;
 use indicatif::DecimalBytes;
-use mlxm_engine::DeviceChoice;
+use mlxm_engine::{DeviceChoice, MachineMemory};
 use mlxm_hub::blocking::Hub;
 use mlxm_hub::{HubConfig, HubError, Proxies};
 use serde::Serialize;
 
 use crate::context::{self, Context};
 use crate::failure::Failure;
-use crate::machine::{self, Memory};
+use crate::machine;
 use crate::output::{Report, Section};
 
 /// Below this, most models cannot be downloaded.
@@ -154,7 +154,7 @@ fn cpu(context: &Context) -> Check {
 }
 
 fn memory() -> Check {
-    let Some(memory) = Memory::read() else {
+    let Some(memory) = MachineMemory::read() else {
         return warning(
             "memory",
             "cannot determine physical memory; set --memory to limit model memory",

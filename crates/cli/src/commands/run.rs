@@ -57,7 +57,8 @@ pub struct Run {
     #[arg(long)]
     pull: bool,
 
-    /// Context length in tokens, prompt and completion together [default: the model's maximum, up to 8192]
+    /// Context length in tokens, prompt and completion together [default: the largest of the model's maximum, 64k,
+    /// 32k, 16k and 8k that fits in memory]
     #[arg(long, value_name = "N", alias = "context", value_parser = clap::value_parser!(u32).range(2..))]
     context_length: Option<u32>,
 

@@ -1,7 +1,7 @@
 //! `mlxm serve`: an HTTP server with OpenAI- and Anthropic-compatible APIs.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use mlxm_api::{AppState, CorsOrigin, FormatOverride, Limits, ServerOptions, Shutdown};
 use mlxm_chat::parsing::{ReasoningFormat, ToolFormat};
-use mlxm_engine::{Engine, LoadError, LoadOptions};
+use mlxm_engine::Engine;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -86,7 +86,8 @@ pub struct Serve {
     #[arg(long, alias = "keep-client-nonces")]
     keep_billing_header: bool,
 
-    /// Context length in tokens, prompt and completion together [default: the model's maximum, up to 8192]
+    /// Context length in tokens, prompt and completion together [default: the largest of the model's maximum, 64k,
+    /// 32k, 16k and 8k that fits in memory]
     #[arg(long, value_name = "N", alias = "context", value_parser = clap::value_parser!(u32).range(2..))]
     context_length: Option<u32>,
 
@@ -231,10 +232,9 @@ impl Serve {
         options.max_sequences = self.max_sequences.into();
         options.max_queued_requests = self.max_queued_requests as usize;
         options.max_batch_tokens = self.max_batch_tokens as usize;
-        options.kv_pool_tokens = match self.kv_pool_tokens {
-            Some(tokens) => Some(usize::try_from(tokens).unwrap_or(usize::MAX)),
-            None => fitting_pool(&path, &options)?,
-        };
+        options.kv_pool_tokens = self
+            .kv_pool_tokens
+            .map(|tokens| usize::try_from(tokens).unwrap_or(usize::MAX));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -309,24 +309,6 @@ impl Serve {
         }
         Ok(())
     }
-}
-
-/// KV cache size in tokens if a full context for each sequence does not fit in memory; at least one full context.
-fn fitting_pool(model: &Path, options: &LoadOptions) -> Result<Option<usize>, LoadError> {
-    let Some(memory) = options.memory_bytes else {
-        return Ok(None);
-    };
-    let alone = LoadOptions {
-        max_sequences: 1,
-        ..options.clone()
-    };
-    let (_, plan) = mlxm_engine::inspect(model, &alone)?;
-    let all = plan.context_length.saturating_mul(options.max_sequences);
-    let left = memory.saturating_sub(plan.total_bytes);
-    // Reserve 5% for the scratch memory of additional sequences.
-    let more = (left - left / 20) / plan.kv_bytes_per_token.max(1);
-    let tokens = plan.context_length.saturating_add(more as usize);
-    Ok((tokens < all).then_some(tokens))
 }
 
 /// Promotes huge pages in the background before the first requests.

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::DecimalBytes;
 use mlxm_chat::ChatCapabilities;
-use mlxm_engine::{MemoryPlan, ModelInfo};
+use mlxm_engine::{LoadError, LoadOptions, MachineMemory, MemoryPlan, ModelInfo};
 use serde::Serialize;
 
 use super::run::default_max_tokens;
 use crate::context::Context;
 use crate::locate;
-use crate::machine::Memory;
 use crate::output::{Report, Section};
 use crate::units;
 
@@ -30,7 +29,8 @@ pub struct Show {
     /// Model directory, repository ID (owner/name), or unique part of a local model name
     model: String,
 
-    /// Context length in tokens for the memory plan [default: the model's maximum, up to 8192]
+    /// Context length in tokens for the memory plan [default: the largest of the model's maximum, 64k, 32k, 16k
+    /// and 8k that fits in memory]
     #[arg(long, value_name = "N", alias = "context", value_parser = clap::value_parser!(u32).range(1..))]
     context_length: Option<u32>,
 }
@@ -123,7 +123,7 @@ impl Description {
                 kv_pool_bytes: plan.kv_pool_bytes,
                 scratch_bytes: plan.scratch_bytes,
                 total_bytes: plan.total_bytes,
-                machine_bytes: Memory::read().map(|memory| memory.total_bytes),
+                machine_bytes: MachineMemory::read().map(|memory| memory.total_bytes),
                 budget_bytes,
                 largest_context_in_budget: budget_bytes.map(|bytes| plan.largest_context(bytes)),
             },
@@ -246,9 +246,17 @@ impl Show {
         let model = locate::hub()?.resolve(&self.model)?;
         let mut options = context.load_options();
         options.context_length = self.context_length.map(|length| length as usize);
-        // No limit: models that do not fit are shown as well.
-        options.memory_bytes = None;
-        let (info, plan) = mlxm_engine::inspect(&model.path, &options)?;
+        let (info, plan) = match mlxm_engine::inspect(&model.path, &options) {
+            // Models that do not fit are shown as well.
+            Err(LoadError::Memory(_)) => {
+                let unlimited = LoadOptions {
+                    memory_bytes: None,
+                    ..options
+                };
+                mlxm_engine::inspect(&model.path, &unlimited)
+            }
+            inspected => inspected,
+        }?;
         let description = Description::of(model.name, info, &plan, context.memory_budget_bytes());
         context.output.report(&description)?;
         Ok(())

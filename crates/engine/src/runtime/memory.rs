@@ -3,12 +3,19 @@
 use mlxm_kernels::KvCacheDtype;
 use mlxm_kvcache::{BlockPool, GroupConfig, GroupKind, PoolConfig};
 
+use super::machine_memory::MachineMemory;
 use crate::error::LoadError;
 use crate::forward::{CacheGroupPlan, CacheLayer, Dimensions};
-use crate::options::{BLOCK_SIZE, DEFAULT_CONTEXT_LENGTH, LoadOptions};
+use crate::options::{BLOCK_SIZE, LoadOptions};
 
-/// The default context length is not reduced below this to fit the memory limit.
+/// The longest context that is tried by default if the model's maximum does not fit. Shorter ones are half of the one before.
+const LONGEST_FALLBACK: usize = 65_536;
+
+/// The shortest context that is tried by default.
 const MIN_CONTEXT_LENGTH: usize = 256;
+
+/// The default context length if none fits: with it the error states how much memory is missing for ordinary use.
+const UNFITTING_CONTEXT_LENGTH: usize = 8192;
 
 /// Estimate of what a process needs in addition to weights, cache and activations: code, tokenizer, allocator overhead.
 const FIXED_BYTES: u64 = 32 << 20;
@@ -65,48 +72,60 @@ impl MemoryPlan {
         }
         let trained = sizes.max_position_embeddings.unwrap_or(usize::MAX);
         let supported = rope_scaled_context.unwrap_or(trained).max(trained);
-        let plan = |context| Self::for_context(layers, sizes, weights_bytes, options, context);
-        let fits = |plan: &Self| {
-            options
-                .memory_bytes
-                .is_none_or(|memory| plan.total_bytes <= memory)
+        let budget = options
+            .memory_bytes
+            .or_else(|| MachineMemory::read().map(MachineMemory::model_budget_bytes));
+        let plan = |context, pool_tokens| {
+            let options = LoadOptions {
+                kv_pool_tokens: Some(pool_tokens),
+                ..options.clone()
+            };
+            Self::for_context(layers, sizes, weights_bytes, &options, context)
         };
         let pool_tokens = options.kv_pool_tokens.unwrap_or(usize::MAX);
-        match options.context_length {
-            Some(0 | 1) => Err(LoadError::InvalidOption(
-                "the context must hold at least 2 tokens".into(),
-            )),
-            Some(context) if context > supported => Err(LoadError::InvalidOption(format!(
-                "a context of {context} tokens exceeds the {supported} that the model supports"
-            ))),
-            Some(context) if context > pool_tokens => Err(LoadError::InvalidOption(format!(
-                "the KV pool holds {pool_tokens} tokens, less than the context of {context}: enlarge the pool or choose a shorter context"
-            ))),
-            Some(context) => {
-                let plan = plan(context);
-                if fits(&plan) {
-                    Ok(plan)
-                } else {
-                    Err(plan.does_not_fit(options, layers, sizes))
-                }
+        let context = match options.context_length {
+            Some(0 | 1) => {
+                return Err(LoadError::InvalidOption(
+                    "the context must hold at least 2 tokens".into(),
+                ));
             }
-            None => {
-                let mut context = trained.min(DEFAULT_CONTEXT_LENGTH).min(pool_tokens);
-                if context < 2 {
-                    return Err(LoadError::InvalidOption(
-                        "the KV pool must hold at least 2 tokens".into(),
-                    ));
-                }
-                while !fits(&plan(context)) && context > MIN_CONTEXT_LENGTH {
-                    context /= 2;
-                }
-                let plan = plan(context);
-                if fits(&plan) {
-                    Ok(plan)
-                } else {
-                    Err(plan.does_not_fit(options, layers, sizes))
-                }
+            Some(context) if context > supported => {
+                return Err(LoadError::InvalidOption(format!(
+                    "a context of {context} tokens exceeds the {supported} that the model supports"
+                )));
             }
+            Some(context) if context > pool_tokens => {
+                return Err(LoadError::InvalidOption(format!(
+                    "the KV pool holds {pool_tokens} tokens, less than the context of {context}: enlarge the pool or choose a shorter context"
+                )));
+            }
+            Some(context) => context,
+            None if trained.min(pool_tokens) < 2 => {
+                return Err(LoadError::InvalidOption(
+                    "the KV pool must hold at least 2 tokens".into(),
+                ));
+            }
+            None => default_context_length(trained.min(pool_tokens), |context| {
+                // A pool is never smaller than one context.
+                let needed = plan(context, options.kv_pool_tokens.unwrap_or(0)).total_bytes;
+                budget.is_none_or(|budget| needed <= budget)
+            }),
+        };
+        let pool_tokens = options.kv_pool_tokens.unwrap_or_else(|| {
+            let contexts = context
+                .saturating_add(BLOCK_SIZE - 1)
+                .saturating_mul(options.max_sequences);
+            let fitting = budget.map_or(contexts, |budget| {
+                largest_context(budget, |tokens| plan(context, tokens).total_bytes)
+            });
+            fitting.clamp(context, contexts)
+        });
+        let plan = plan(context, pool_tokens);
+        match options.memory_bytes {
+            Some(memory) if plan.total_bytes > memory => {
+                Err(plan.does_not_fit(options, layers, sizes))
+            }
+            _ => Ok(plan),
         }
     }
 
@@ -134,10 +153,11 @@ impl MemoryPlan {
                 }),
             }
         }
+        // Saturates for the absurd context lengths of some configurations, which do not fit anyway.
         let kv_pool_bytes = groups
             .iter()
-            .map(|group| group.blocks as u64 * group.block_bytes)
-            .sum();
+            .map(|group| (group.blocks as u64).saturating_mul(group.block_bytes))
+            .fold(0, u64::saturating_add);
         let scratch_bytes = scratch_bytes(sizes, options);
         Self {
             weights_bytes,
@@ -148,7 +168,7 @@ impl MemoryPlan {
                 .sum(),
             kv_pool_bytes,
             scratch_bytes,
-            total_bytes: weights_bytes + kv_pool_bytes + scratch_bytes,
+            total_bytes: (weights_bytes + scratch_bytes).saturating_add(kv_pool_bytes),
             context_length,
             max_sequences: options.max_sequences,
             max_batch_tokens: options.max_batch_tokens,
@@ -164,8 +184,10 @@ impl MemoryPlan {
         sizes: &Dimensions,
     ) -> LoadError {
         let memory = options.memory_bytes.unwrap_or_default();
+        // With a pool for one sequence, unless the options state its size.
         let unlimited = LoadOptions {
             memory_bytes: None,
+            kv_pool_tokens: options.kv_pool_tokens.or(Some(0)),
             ..options.clone()
         };
         let largest = largest_context(memory, |context| {
@@ -232,9 +254,23 @@ impl MemoryPlan {
 fn blocks(kind: GroupKind, context_length: usize, options: &LoadOptions) -> usize {
     let per_sequence =
         kind.max_blocks_per_sequence(context_length, options.max_batch_tokens, BLOCK_SIZE);
-    let all = per_sequence * options.max_sequences;
+    let all = per_sequence.saturating_mul(options.max_sequences);
     let pool_tokens = options.kv_pool_tokens.unwrap_or(usize::MAX);
     all.min(pool_tokens.div_ceil(BLOCK_SIZE).max(per_sequence))
+}
+
+/// The default context length: the largest of `maximum`, 64k, 32k, 16k and 8k that fits, or of the next smaller powers of two.
+fn default_context_length(maximum: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let shorter = std::iter::successors(Some(LONGEST_FALLBACK), |length| Some(length / 2))
+        .take_while(|length| *length >= MIN_CONTEXT_LENGTH)
+        .skip_while(|length| *length >= maximum);
+    // Without a maximum, there is no reason to plan for more.
+    let longest = (maximum < usize::MAX).then_some(maximum);
+    longest
+        .into_iter()
+        .chain(shorter)
+        .find(|length| fits(*length))
+        .unwrap_or(maximum.min(UNFITTING_CONTEXT_LENGTH))
 }
 
 /// Estimate of the activations of a step, in f32: per token a few rows of each width, and two rows of logits per sequence.
@@ -262,21 +298,33 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.0} MiB", bytes as f64 / (1 << 20) as f64)
 }
 
-/// Peak resident memory of this process in bytes; 0 if unknown.
-pub fn peak_resident_bytes() -> u64 {
-    // SAFETY: an all-zero rusage is valid, and the call only writes to it.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        if libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) != 0 {
-            return 0;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_context_is_the_largest_candidate_that_fits() {
+        for (maximum, fitting, expected) in [
+            (131_072, 200_000, 131_072),
+            (131_072, 131_071, 65_536),
+            (131_072, 40_000, 32_768),
+            (131_072, 20_000, 16_384),
+            (131_072, 16_383, 8192),
+            (131_072, 5000, 4096),
+            (40_960, 40_960, 40_960),
+            (40_960, 40_000, 32_768),
+            (8192, 1 << 20, 8192),
+            (2048, 2047, 1024),
+            (100, 100, 100),
+            // Nothing fits.
+            (131_072, 100, 8192),
+            (300, 100, 300),
+            // The model states no maximum.
+            (usize::MAX, usize::MAX, 65_536),
+            (usize::MAX, 50_000, 32_768),
+        ] {
+            let length = default_context_length(maximum, |length| length <= fitting);
+            assert_eq!(length, expected, "{maximum} {fitting}");
         }
-        usage
-    };
-    let peak = u64::try_from(usage.ru_maxrss).unwrap_or_default();
-    // Linux counts kibibytes, macOS bytes.
-    if cfg!(target_os = "macos") {
-        peak
-    } else {
-        peak * 1024
     }
 }

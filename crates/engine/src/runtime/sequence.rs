@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::admission::Permit;
+use super::machine_memory::peak_resident_bytes;
 use super::mailbox::{ReceiverWaker, Sender};
-use super::memory::peak_resident_bytes;
 use crate::error::GenerationError;
 use crate::request::{
     Event, FinishReason, Finished, LengthCause, Request, RequestMetrics, Started, StopCause, Token,

@@ -388,6 +388,49 @@ fn plan_beyond_memory_reports_what_fits() {
 }
 
 #[test]
+fn default_context_and_pool_are_the_largest_that_fit() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    checkpoint.edit_config(|config| config["max_position_embeddings"] = 131_072.into());
+    let four = LoadOptions {
+        max_sequences: 4,
+        ..options()
+    };
+    let plan = |options: &LoadOptions| inspect(checkpoint.path(), options).unwrap().1;
+    for (length, shorter) in [
+        (131_072, 65_536),
+        (65_536, 32_768),
+        (32_768, 16_384),
+        (16_384, 8192),
+        (8192, 4096),
+    ] {
+        let one = plan(&LoadOptions {
+            context_length: Some(length),
+            kv_pool_tokens: Some(length),
+            ..four.clone()
+        });
+        let fitting = plan(&LoadOptions {
+            memory_bytes: Some(one.total_bytes),
+            ..four.clone()
+        });
+        assert_eq!(fitting, one);
+        let less = plan(&LoadOptions {
+            memory_bytes: Some(one.total_bytes - 1),
+            ..four.clone()
+        });
+        assert_eq!(less.context_length, shorter);
+        assert!(less.total_bytes < one.total_bytes);
+        // The rest of the memory holds more than one sequence.
+        assert!(less.kv_pool_bytes > less.kv_bytes_per_token * shorter as u64);
+    }
+    let whole = plan(&LoadOptions {
+        memory_bytes: Some(1 << 40),
+        ..four
+    });
+    assert_eq!(whole.context_length, 131_072);
+    assert_eq!(whole.kv_pool_bytes, 4 * 131_072 * whole.kv_bytes_per_token);
+}
+
+#[test]
 fn layers_with_the_same_window_share_a_cache_group() {
     let (info, plan) = inspect(golden("gemma3-window-8"), &options()).unwrap();
     assert_eq!(info.sliding_window, Some(8));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use mlxm_engine::sampling::SamplingParams;
-use mlxm_engine::{Engine, Event, Generation, Request};
+use mlxm_engine::{BLOCK_SIZE, Engine, Event, Generation, Request};
 
 use super::random::SplitMix64;
 use super::speeds::{Speeds, Timing};
@@ -23,6 +23,9 @@ pub fn measure(
     let mut options = context.load_options();
     options.context_length = Some(prompt_tokens + gen_tokens);
     options.max_sequences = batch;
+    // The whole batch runs at the same time, or does not fit.
+    let blocks = (prompt_tokens + gen_tokens).div_ceil(BLOCK_SIZE);
+    options.kv_pool_tokens = Some(blocks * BLOCK_SIZE * batch);
     let engine = context.load(model, &options)?;
     engine.promote_huge_pages()?;
 
