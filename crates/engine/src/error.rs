@@ -110,6 +110,9 @@ pub enum LoadError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// The load was cancelled.
+    #[error("loading the model was cancelled")]
+    Cancelled,
     /// An operation of the kernels.
     #[error(transparent)]
     Compute(#[from] KernelError),
@@ -179,6 +182,9 @@ pub enum RequestError {
     /// The engine has stopped.
     #[error("the engine has stopped")]
     Stopped,
+    /// The caller cancelled it.
+    #[error("the request was cancelled")]
+    Cancelled,
     /// The computation failed.
     #[error("the model failed: {0}")]
     Compute(String),

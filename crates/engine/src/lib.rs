@@ -33,6 +33,7 @@
 //! - The cache is an argument of the forward pass. No model owns one.
 //! - A model file does not know whether a weight is quantized or on which device it runs.
 
+mod cancel;
 pub mod checkpoint;
 mod error;
 pub mod forward;
@@ -45,6 +46,7 @@ pub mod runtime;
 pub mod sampling;
 pub mod text;
 
+pub use cancel::CancelToken;
 pub use error::{GenerationError, LoadError, RequestError};
 pub use forward::CacheGroupPlan;
 pub use info::ModelInfo;
@@ -61,5 +63,5 @@ pub use request::{
 };
 pub use runtime::{
     CacheGroupStats, Counters, Engine, EngineStats, Generation, MachineMemory, MemoryPlan, Poll,
-    inspect, peak_resident_bytes,
+    Scoring, inspect, peak_resident_bytes,
 };

@@ -10,6 +10,7 @@ use safetensors::Dtype;
 use super::Scope;
 use super::quantization::Quantization;
 use super::weights::{RawTensor, Weights};
+use crate::cancel::CancelToken;
 use crate::error::LoadError;
 
 /// Loads the parameters of a model. It records which tensors were requested, so that [`finish`](Self::finish) can list all
@@ -20,6 +21,7 @@ pub struct Loader<'a> {
     pub(super) config_file: PathBuf,
     pub(super) context_length: usize,
     kernels: Option<&'a Kernels>,
+    cancel: CancelToken,
     used: RefCell<BTreeSet<String>>,
     missing: RefCell<Vec<String>>,
     parameters: Cell<u64>,
@@ -41,10 +43,17 @@ impl<'a> Loader<'a> {
             config_file,
             context_length,
             kernels,
+            cancel: CancelToken::default(),
             used: RefCell::default(),
             missing: RefCell::default(),
             parameters: Cell::new(0),
         }
+    }
+
+    /// Returns [`LoadError::Cancelled`] at the next tensor once `cancel` is cancelled.
+    #[must_use]
+    pub fn with_cancel(self, cancel: CancelToken) -> Self {
+        Self { cancel, ..self }
     }
 
     /// Number of parameters loaded so far. A quantized weight counts its elements, not its packed words.
@@ -70,6 +79,9 @@ impl<'a> Loader<'a> {
 
     /// Loads the weight `{path}.weight` `[rows, cols]`, dense or quantized.
     pub(super) fn weight(&self, path: &str, rows: usize, cols: usize) -> Result<Weight, LoadError> {
+        if self.cancel.is_cancelled() {
+            return Err(LoadError::Cancelled);
+        }
         let name = format!("{path}.weight");
         let scales_name = format!("{path}.scales");
         let spec = self.quantization.resolve(

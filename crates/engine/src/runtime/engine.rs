@@ -15,9 +15,11 @@ use super::generation::Generation;
 use super::loading::{LoadPlan, default_sampling};
 use super::mailbox::mailbox;
 use super::memory::MemoryPlan;
+use super::scoring::Scoring;
 use super::sequence::{ActiveRequest, Limits};
 use super::stats::{Counters, EngineStats, SharedStats};
 use super::worker::{Command, Worker};
+use crate::cancel::CancelToken;
 use crate::error::{LoadError, RequestError};
 use crate::forward::CachePool;
 use crate::forward::Model;
@@ -54,13 +56,26 @@ impl Engine {
     /// # Errors
     /// When the folder is not a checkpoint this engine can run; every error names what is wrong.
     pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
-        Self::load_with(path.as_ref(), options, |model| model)
+        Self::load_cancellable(path, options, &CancelToken::default())
     }
 
-    /// As [`load`](Self::load), but runs the model that `wrap` returns.
+    /// As [`load`](Self::load), but can be cancelled by another thread.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`LoadError::Cancelled`].
+    pub fn load_cancellable(
+        path: impl AsRef<Path>,
+        options: &LoadOptions,
+        cancel: &CancelToken,
+    ) -> Result<Self, LoadError> {
+        Self::load_with(path.as_ref(), options, cancel, |model| model)
+    }
+
+    /// As [`load_cancellable`](Self::load_cancellable), but runs the model that `wrap` returns.
     pub(super) fn load_with(
         path: &Path,
         options: &LoadOptions,
+        cancel: &CancelToken,
         wrap: impl FnOnce(Box<dyn Model>) -> Box<dyn Model>,
     ) -> Result<Self, LoadError> {
         let load_plan = LoadPlan::new(path, options)?;
@@ -68,7 +83,7 @@ impl Engine {
             threads: options.threads,
             activation_dtype: options.activation_dtype,
         });
-        let (model, parameters) = load_plan.build(Some(&kernels))?;
+        let (model, parameters) = load_plan.build(Some(&kernels), cancel)?;
         let info = load_plan.info(parameters);
         let scheduler = Scheduler::new(SchedulerConfig {
             max_sequences: options.max_sequences,
@@ -228,8 +243,20 @@ impl Engine {
     /// # Errors
     /// When the tokens do not fit the vocabulary or the context.
     pub fn logits(&self, tokens: &[u32], chunk: Option<usize>) -> Result<Logits, RequestError> {
+        self.submit_logits(tokens, chunk)?.wait()
+    }
+
+    /// Starts the computation of [`logits`](Self::logits), for callers that have to check for signals while they wait.
+    ///
+    /// # Errors
+    /// When the tokens do not fit the vocabulary or the context.
+    pub fn submit_logits(
+        &self,
+        tokens: &[u32],
+        chunk: Option<usize>,
+    ) -> Result<Scoring<Logits>, RequestError> {
         self.check_scored(tokens)?;
-        let _permit = self.shared.admission.acquire()?;
+        let permit = self.shared.admission.acquire()?;
         let max_batch_tokens = self.shared.plan.max_batch_tokens;
         let chunk = match chunk {
             Some(0) => return Err(RequestError::Invalid("chunk must be at least 1".into())),
@@ -237,12 +264,14 @@ impl Engine {
             None => max_batch_tokens,
         };
         let (reply, result) = channel();
+        let scoring = Scoring::new(result, permit);
         self.send(Command::Logits {
             tokens: tokens.into(),
             chunk,
+            cancel: scoring.cancel_token(),
             reply,
         })?;
-        result.recv().map_err(|_| RequestError::Stopped)?
+        Ok(scoring)
     }
 
     /// Log-probability of each of `tokens[1..]` given the tokens before it. Waits until no generation is running.
@@ -250,14 +279,25 @@ impl Engine {
     /// # Errors
     /// When the tokens do not fit the vocabulary or the context.
     pub fn token_logprobs(&self, tokens: &[u32]) -> Result<Vec<f32>, RequestError> {
+        self.submit_token_logprobs(tokens)?.wait()
+    }
+
+    /// Starts the computation of [`token_logprobs`](Self::token_logprobs), for callers that have to check for signals while
+    /// they wait.
+    ///
+    /// # Errors
+    /// When the tokens do not fit the vocabulary or the context.
+    pub fn submit_token_logprobs(&self, tokens: &[u32]) -> Result<Scoring<Vec<f32>>, RequestError> {
         self.check_scored(tokens)?;
-        let _permit = self.shared.admission.acquire()?;
+        let permit = self.shared.admission.acquire()?;
         let (reply, result) = channel();
+        let scoring = Scoring::new(result, permit);
         self.send(Command::Logprobs {
             tokens: tokens.into(),
+            cancel: scoring.cancel_token(),
             reply,
         })?;
-        result.recv().map_err(|_| RequestError::Stopped)?
+        Ok(scoring)
     }
 
     /// Moves the weights to huge pages, from which decoding reads them faster, and waits until that is done. Without this

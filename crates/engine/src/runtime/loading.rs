@@ -5,6 +5,7 @@ use std::path::Path;
 use mlxm_kernels::Kernels;
 
 use super::memory::MemoryPlan;
+use crate::cancel::CancelToken;
 use crate::checkpoint::{CheckpointConfig, Loader, Quantization, Weights};
 use crate::error::LoadError;
 use crate::forward::{Model, ModelConfig};
@@ -56,6 +57,7 @@ impl LoadPlan {
     pub(super) fn build(
         &self,
         kernels: Option<&Kernels>,
+        cancel: &CancelToken,
     ) -> Result<(Box<dyn Model>, u64), LoadError> {
         let loader = Loader::new(
             &self.weights,
@@ -63,7 +65,8 @@ impl LoadPlan {
             self.config.file(),
             self.memory_plan.context_length,
             kernels,
-        );
+        )
+        .with_cancel(cancel.clone());
         let model = self.model_config.load(&loader.root())?;
         let parameters = loader.finish(&self.config.model_type)?;
         Ok((model, parameters))
@@ -106,7 +109,7 @@ pub fn inspect(
     options: &LoadOptions,
 ) -> Result<(ModelInfo, MemoryPlan), LoadError> {
     let load_plan = LoadPlan::new(path.as_ref(), options)?;
-    let (_, parameters) = load_plan.build(None)?;
+    let (_, parameters) = load_plan.build(None, &CancelToken::default())?;
     let info = load_plan.info(parameters);
     Ok((info, load_plan.memory_plan))
 }

@@ -1,18 +1,68 @@
 //! Logits and log-probabilities of given tokens: by command, while no generation is running, and of the prompts of requests
 //! that ask for them.
 
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
 use candle_core::Tensor;
 use mlxm_kernels::KernelError;
 use mlxm_kvcache::SequenceCache;
 use mlxm_scheduler::{Scheduled, SequenceState};
 
+use super::admission::Permit;
 use super::worker::{Command, Worker};
+use crate::cancel::CancelToken;
 use crate::error::RequestError;
 use crate::forward::{ModelInput, Step};
 use crate::request::Logits;
 
 /// Rows of logits computed at a time, to limit memory: a row is as long as the vocabulary.
 const ROWS_PER_CHUNK: usize = 32;
+
+/// A computation of logits or log-probabilities. Dropping it cancels the computation within one chunk of tokens.
+#[derive(Debug)]
+pub struct Scoring<T> {
+    result: Receiver<Result<T, RequestError>>,
+    cancel: CancelToken,
+    _permit: Permit,
+}
+
+impl<T> Scoring<T> {
+    pub(super) fn new(result: Receiver<Result<T, RequestError>>, permit: Permit) -> Self {
+        Self {
+            result,
+            cancel: CancelToken::default(),
+            _permit: permit,
+        }
+    }
+
+    pub(super) fn cancel_token(&self) -> CancelToken {
+        self.cancel.clone()
+    }
+
+    /// Waits for the result.
+    ///
+    /// # Errors
+    /// When the computation failed or the engine has stopped.
+    pub fn wait(self) -> Result<T, RequestError> {
+        self.result.recv().map_err(|_| RequestError::Stopped)?
+    }
+
+    /// Waits at most `timeout` for the result, which is returned only once.
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<T, RequestError>> {
+        match self.result.recv_timeout(timeout) {
+            Ok(result) => Some(result),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Err(RequestError::Stopped)),
+        }
+    }
+}
+
+impl<T> Drop for Scoring<T> {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
 
 impl Worker {
     /// Executes a command that scores tokens.
@@ -22,11 +72,13 @@ impl Worker {
             Command::Logits {
                 tokens,
                 chunk,
+                cancel,
                 reply,
             } => {
                 let mut values = Vec::with_capacity(tokens.len() * self.vocab_size);
-                let scored = self
-                    .for_each_chunk(&tokens, chunk, |_, logits| values.extend_from_slice(logits));
+                let scored = self.for_each_chunk(&tokens, chunk, &cancel, |_, logits| {
+                    values.extend_from_slice(logits);
+                });
                 let result = scored.map(|()| Logits {
                     rows: tokens.len(),
                     vocab_size: self.vocab_size,
@@ -35,10 +87,14 @@ impl Worker {
                 // Fails if the caller no longer waits for the result.
                 drop(reply.send(result));
             }
-            Command::Logprobs { tokens, reply } => {
+            Command::Logprobs {
+                tokens,
+                cancel,
+                reply,
+            } => {
                 let (chunk, vocab_size) = (self.max_batch_tokens.min(64), self.vocab_size);
                 let mut logprobs = Vec::with_capacity(tokens.len());
-                let scored = self.for_each_chunk(&tokens, chunk, |start, logits| {
+                let scored = self.for_each_chunk(&tokens, chunk, &cancel, |start, logits| {
                     let following = tokens.get(start + 1..).unwrap_or_default();
                     logprobs.extend(
                         logits
@@ -92,15 +148,21 @@ impl Worker {
     }
 
     /// Computes `tokens` through the cache, `chunk` tokens at a time. Calls `visit` with the position of each chunk's first
-    /// row and the chunk's logits `[chunk, vocab]`.
+    /// row and the chunk's logits `[chunk, vocab]`. Stops before the next chunk once `cancel` is cancelled.
     fn for_each_chunk(
         &mut self,
         tokens: &[u32],
         chunk: usize,
+        cancel: &CancelToken,
         mut visit: impl FnMut(usize, &[f32]),
     ) -> Result<(), RequestError> {
+        // A command that waited for generations may have been cancelled meanwhile.
+        check(cancel)?;
         let mut cache = self.pool.sequence_without_prefix_caching();
-        let result = self.score_chunks(&mut cache, tokens, chunk, &mut visit);
+        let result = self.score_chunks(&mut cache, tokens, chunk, |start, logits| {
+            visit(start, logits);
+            check(cancel)
+        });
         self.pool.release(cache);
         result
     }
@@ -110,7 +172,7 @@ impl Worker {
         cache: &mut SequenceCache,
         tokens: &[u32],
         chunk: usize,
-        visit: &mut impl FnMut(usize, &[f32]),
+        mut visit: impl FnMut(usize, &[f32]) -> Result<(), RequestError>,
     ) -> Result<(), RequestError> {
         let compute_error =
             |error: &dyn std::fmt::Display| RequestError::Compute(error.to_string());
@@ -128,10 +190,18 @@ impl Worker {
                 .and_then(|logits| to_vec(&logits))
                 .map_err(|error| compute_error(&error))?;
             self.record_step(&input);
-            visit(start, &logits);
+            visit(start, &logits)?;
             self.pool
                 .cache_full_blocks(cache, tokens, start + part.len());
         }
+        Ok(())
+    }
+}
+
+fn check(cancel: &CancelToken) -> Result<(), RequestError> {
+    if cancel.is_cancelled() {
+        Err(RequestError::Cancelled)
+    } else {
         Ok(())
     }
 }

@@ -8,7 +8,8 @@ use candle_core::Tensor;
 use mlxm_kernels::{KernelError, Kernels};
 
 use super::Engine;
-use crate::error::{GenerationError, RequestError};
+use crate::cancel::CancelToken;
+use crate::error::{GenerationError, LoadError, RequestError};
 use crate::forward::Model;
 use crate::forward::Step;
 use crate::options::LoadOptions;
@@ -91,7 +92,13 @@ fn gated_engine(options: &LoadOptions, fails_on: Option<u32>) -> (Engine, Gate) 
             fails_on,
         })
     };
-    let engine = Engine::load_with(&golden("llama-4bit"), options, wrap).unwrap();
+    let engine = Engine::load_with(
+        &golden("llama-4bit"),
+        options,
+        &CancelToken::default(),
+        wrap,
+    )
+    .unwrap();
     (engine, Gate { started, release })
 }
 
@@ -238,6 +245,33 @@ fn draining_engine_rejects_new_requests_and_finishes_running_ones() {
     drop(gate);
     assert_eq!(generated_tokens(running).unwrap().len(), 2);
     assert!(engine.wait_until_idle(TIMEOUT));
+}
+
+#[test]
+fn dropped_scoring_stops_after_the_running_chunk() {
+    let (engine, gate) = gated_engine(&options(), None);
+    let tokens: Vec<u32> = (0..60).collect();
+    let mut scoring = engine.submit_logits(&tokens, Some(10)).unwrap();
+    assert_eq!(gate.wait_for_pass().len(), 10);
+    assert!(scoring.wait_timeout(Duration::ZERO).is_none());
+    // Waits for the first one, and never starts.
+    let waiting = engine.submit_token_logprobs(&tokens).unwrap();
+    drop((scoring, waiting));
+    gate.release();
+    let next = engine.submit(request(100, 3, 1)).unwrap();
+    assert_eq!(gate.wait_for_pass(), request(100, 3, 1).prompt);
+    drop(gate);
+    assert_eq!(generated_tokens(next).unwrap().len(), 1);
+    assert!(engine.wait_until_idle(TIMEOUT));
+    assert_eq!(engine.logits(&tokens, Some(10)).unwrap().rows, 60);
+}
+
+#[test]
+fn cancelled_load_returns_an_error() {
+    let cancel = CancelToken::default();
+    cancel.cancel();
+    let loaded = Engine::load_cancellable(golden("llama-4bit"), &options(), &cancel);
+    assert!(matches!(loaded.err(), Some(LoadError::Cancelled)));
 }
 
 #[test]

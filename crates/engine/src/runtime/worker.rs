@@ -15,6 +15,7 @@ use mlxm_scheduler::{Scheduled, Scheduler, Sequence, SequenceId, SequenceState};
 use super::mailbox::ReceiverWaker;
 use super::sequence::{ActiveRequest, Limits, Progress};
 use super::stats::{Counters, SharedStats};
+use crate::cancel::CancelToken;
 use crate::error::{GenerationError, RequestError};
 use crate::forward::CachePool;
 use crate::forward::Model;
@@ -36,6 +37,8 @@ pub enum Command {
         tokens: Vec<u32>,
         /// Tokens per forward pass.
         chunk: usize,
+        /// Set when the caller no longer waits.
+        cancel: CancelToken,
         /// Where the result goes.
         reply: Sender<Result<Logits, RequestError>>,
     },
@@ -43,6 +46,8 @@ pub enum Command {
     Logprobs {
         /// The tokens.
         tokens: Vec<u32>,
+        /// Set when the caller no longer waits.
+        cancel: CancelToken,
         /// Where the result goes.
         reply: Sender<Result<Vec<f32>, RequestError>>,
     },
