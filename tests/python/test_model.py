@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -407,6 +408,59 @@ def test_other_threads_run_while_it_computes(model: mlxm.Model) -> None:
     finally:
         running = False
         thread.join()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.parametrize(
+    "call",
+    [
+        "model.token_logprobs(tokens)",
+        "model.logits(tokens[:50_000])",
+        "list(model.stream([3], **options))",
+        "tuple(model.stream([3], **options))",
+        "''.join(map(str, model.stream([3], **options)))",
+        "model.generate([3], **options)",
+        "list(model.chat(messages, stream=True, **options))",
+        "model.chat(messages, **options)",
+        "mlxm.Model(blocked)",
+    ],
+)
+def test_interrupt_ends_a_call_within_200_ms(call: str, tmp_path: Path) -> None:
+    long, blocked = tmp_path / "long", tmp_path / "blocked"
+    for folder in (long, blocked):
+        shutil.copytree(GOLDEN / "llama-4bit", folder)
+        change(folder, max_position_embeddings=400_000)
+    # Loading waits forever for the other end of the pipe.
+    (blocked / "generation_config.json").unlink(missing_ok=True)
+    os.mkfifo(blocked / "generation_config.json")
+    script = f"""
+import os, signal, threading, time, mlxm
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background starts with it ignored
+model, blocked = mlxm.Model({str(long)!r}, threads=1), {str(blocked)!r}
+tokens, options = [3] * 300_000, dict(temperature=0, ignore_eos=True, max_tokens=300_000)
+messages = [dict(role="user", content="Hi")]
+sent = 0.0
+
+def interrupt():
+    global sent
+    sent = time.monotonic()
+    os.kill(os.getpid(), signal.SIGINT)
+
+def latency():
+    threading.Timer(0.3, interrupt).start()
+    try:
+        {call}
+    except KeyboardInterrupt:
+        return time.monotonic() - sent
+    raise SystemExit("not interrupted")
+
+# The machine may be busy with something else once.
+print(min(latency() for _ in range(3)), flush=True)
+os._exit(0)
+"""
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0, process.stderr
+    assert float(process.stdout) < 0.2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")

@@ -9,6 +9,7 @@ use pyo3::types::{PyBool, PyDict, PyString};
 use serde_json::Value;
 
 use crate::error::{PyResultExt, rejected};
+use crate::tokenizer::encode;
 
 /// Token ids from a list, a NumPy array or any other iterable of integers.
 pub fn token_ids(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
@@ -80,15 +81,16 @@ pub fn prompt(
     options: &RenderOptions,
 ) -> PyResult<Vec<u32>> {
     let tokenizer = model.engine().tokenizer();
+    let py = prompt.py();
     if let Ok(text) = prompt.cast::<PyString>() {
-        return tokenizer.encode(&text.to_cow()?, true).py();
+        return encode(py, tokenizer, text.to_cow()?.into_owned(), true);
     }
     let is_conversation = prompt
         .get_item(0)
         .is_ok_and(|first| first.is_instance_of::<PyDict>());
     if is_conversation {
         let text = render(model, prompt, options)?;
-        return tokenizer.encode(&text, false).py();
+        return encode(py, tokenizer, text, false);
     }
     token_ids(prompt)
 }

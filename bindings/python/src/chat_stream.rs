@@ -1,7 +1,6 @@
 //! A running chat completion as a Python iterator.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use mlxm_chat::parsing::Part;
 use mlxm_chat::{ChatModel, ChatPoll, ChatRequest};
@@ -9,10 +8,8 @@ use pyo3::prelude::*;
 
 use crate::chat::{ChatCompletion, tool_call_id};
 use crate::error::{PyResultExt, rejected};
+use crate::interrupt::{self, SIGNAL_INTERVAL};
 use crate::results::{RequestMetrics, TokenLogprob};
-
-/// Interval at which signals such as Ctrl-C are handled.
-const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A chat completion while it is generated. Closing or dropping it cancels the generation.
 #[pyclass(frozen, module = "mlxm")]
@@ -23,8 +20,9 @@ pub struct ChatStream {
 
 impl ChatStream {
     /// Starts the completion.
-    pub fn start(py: Python<'_>, model: &ChatModel, request: &ChatRequest) -> PyResult<Self> {
-        let stream = py.detach(|| model.generate(request)).py()?;
+    pub fn start(py: Python<'_>, model: ChatModel, request: ChatRequest) -> PyResult<Self> {
+        // Long conversations and large schemas take time; a stream that nobody receives is cancelled.
+        let stream = interrupt::run(py, move || model.generate(&request), || {})?.py()?;
         Ok(Self {
             stream: Mutex::new(Some(stream)),
         })

@@ -1,16 +1,13 @@
 //! A running completion as a Python iterator.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use mlxm_engine::{Event, Finished, Poll};
 use pyo3::prelude::*;
 
 use crate::error::{PyResultExt, rejected};
+use crate::interrupt::SIGNAL_INTERVAL;
 use crate::results::{Completion, Piece, RequestMetrics};
-
-/// Interval at which signals such as Ctrl-C are handled.
-const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A completion while it is generated. Iterating waits for the next piece; closing or dropping it cancels the generation.
 #[pyclass(frozen, module = "mlxm")]
@@ -39,7 +36,8 @@ impl Generation {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next event, or none at the end.
+    /// The next event, or none at the end. Handles signals also if there is an event at once: `list`, `tuple` and other
+    /// consumers outside the interpreter's loop do not.
     fn next_event(&self, py: Python<'_>) -> PyResult<Option<Event>> {
         loop {
             let polled = py.detach(|| {
@@ -58,14 +56,14 @@ impl Generation {
                 }
                 poll
             });
+            if let Err(interrupt) = py.check_signals() {
+                self.close(py);
+                return Err(interrupt);
+            }
             match polled {
                 None | Some(Poll::Finished) => return Ok(None),
                 Some(Poll::Event(event)) => return event.py().map(Some),
                 Some(Poll::Pending) => {}
-            }
-            if let Err(interrupt) = py.check_signals() {
-                self.close(py);
-                return Err(interrupt);
             }
         }
     }
@@ -80,11 +78,6 @@ impl Generation {
                     text.push_str(&token.text);
                     tokens.push(token.id);
                     logprobs.extend(token.logprob.map(Into::into));
-                    // `next_event` only checks for signals if there is no token within the interval.
-                    if let Err(interrupt) = py.check_signals() {
-                        self.close(py);
-                        return Err(interrupt);
-                    }
                 }
                 Some(Event::Finished(end)) => {
                     text.push_str(&end.text);

@@ -7,6 +7,7 @@ mod chat_stream;
 mod error;
 mod generation;
 mod info;
+mod interrupt;
 mod locate;
 mod model;
 mod results;

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
 
 use mlxm_hub::blocking::Hub;
 use mlxm_hub::{CancellationToken, HubConfig, NoProgress, PullRequest, RepoId, ResolveError};
 use pyo3::prelude::*;
 
 use crate::error::{PyResultExt, invalid_option};
+use crate::interrupt::SIGNAL_INTERVAL;
 
 /// The directory of the model `name`: a path, a repository id, or a unique part of the name of a local model. Downloads only if
 /// `pull`.
@@ -66,7 +66,7 @@ fn download(py: Python<'_>, hub: Hub, repo: RepoId, revision: Option<&str>) -> P
     let mut interrupt = None;
     loop {
         let received = py.detach(|| match receiver.lock() {
-            Ok(receiver) => receiver.recv_timeout(Duration::from_millis(100)),
+            Ok(receiver) => receiver.recv_timeout(SIGNAL_INTERVAL),
             Err(_) => Err(RecvTimeoutError::Disconnected),
         });
         match received {

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
 use mlxm_chat::ChatModel;
-use mlxm_engine::{ActivationDtype, DeviceChoice, Engine, KvCacheDtype, LoadOptions};
+use mlxm_engine::{
+    ActivationDtype, CancelToken, DeviceChoice, Engine, KvCacheDtype, LoadError, LoadOptions,
+};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -15,9 +17,10 @@ use crate::chat_stream::ChatStream;
 use crate::error::{PyResultExt, invalid_option, rejected};
 use crate::generation::Generation;
 use crate::info::{MemoryPlan, ModelInfo};
+use crate::interrupt;
 use crate::locate::locate;
 use crate::results::Completion;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{self, Tokenizer};
 
 /// A language model. Safe to use from several threads.
 #[pyclass(frozen, module = "mlxm")]
@@ -89,8 +92,15 @@ impl Model {
             ..LoadOptions::default()
         };
         let path = locate(py, &path_or_id, revision, pull)?;
-        let load = || Engine::load(&path, &options).map(|engine| ChatModel::from_engine(&engine));
-        let model = py.detach(load).py()?;
+        let cancel = CancelToken::default();
+        let load = {
+            let cancel = cancel.clone();
+            move || -> Result<ChatModel, LoadError> {
+                let engine = Engine::load_cancellable(&path, &options, &cancel)?;
+                Ok(ChatModel::from_engine(&engine))
+            }
+        };
+        let model = interrupt::run(py, load, || cancel.cancel())?.py()?;
         Ok(Self {
             model: RwLock::new(Some(model)),
         })
@@ -106,7 +116,7 @@ impl Model {
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let engine = self.engine()?;
         let ids = token_ids(ids)?;
-        let logits = py.detach(|| engine.logits(&ids, chunk)).py()?;
+        let logits = interrupt::wait(py, engine.submit_logits(&ids, chunk).py()?)?;
         logits
             .values
             .into_pyarray(py)
@@ -121,10 +131,8 @@ impl Model {
     ) -> PyResult<Bound<'py, numpy::PyArray1<f32>>> {
         let engine = self.engine()?;
         let ids = token_ids(ids)?;
-        Ok(py
-            .detach(|| engine.token_logprobs(&ids))
-            .py()?
-            .into_pyarray(py))
+        let logprobs = interrupt::wait(py, engine.submit_token_logprobs(&ids).py()?)?;
+        Ok(logprobs.into_pyarray(py))
     }
 
     #[pyo3(signature = (prompt, **options), text_signature = "($self, prompt, *, max_tokens=None, temperature=None, \
@@ -171,11 +179,12 @@ continue_final_message=False, chat_template_kwargs=None)")]
     ) -> PyResult<Bound<'py, PyAny>> {
         let model = self.chat_model()?;
         let request = chat::request(messages, tools, tool_choice, response_format, options)?;
-        let running = ChatStream::start(py, &model, &request)?;
+        let with_logprobs = request.params.logprobs.is_some();
+        let running = ChatStream::start(py, model, request)?;
         if stream {
             return Ok(running.into_pyobject(py)?.into_any());
         }
-        let completion = running.collect(py, request.params.logprobs.is_some())?;
+        let completion = running.collect(py, with_logprobs)?;
         Ok(completion.into_pyobject(py)?.into_any())
     }
 
@@ -196,12 +205,7 @@ continue_final_message=False, chat_template_kwargs=None)")]
             &render_options(tools, add_generation_prompt, variables)?,
         )?;
         if tokenize {
-            model
-                .engine()
-                .tokenizer()
-                .encode(&text, false)
-                .py()?
-                .into_pyobject(py)
+            tokenizer::encode(py, model.engine().tokenizer(), text, false)?.into_pyobject(py)
         } else {
             Ok(text.into_pyobject(py)?.into_any())
         }

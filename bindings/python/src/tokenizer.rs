@@ -3,6 +3,27 @@
 use pyo3::prelude::*;
 
 use crate::error::PyResultExt;
+use crate::interrupt;
+
+/// Texts up to this size are encoded within milliseconds.
+const SHORT_TEXT_BYTES: usize = 1 << 16;
+
+/// The tokens of `text`. Long texts can be interrupted.
+pub fn encode(
+    py: Python<'_>,
+    tokenizer: &mlxm_engine::text::Tokenizer,
+    text: String,
+    add_special_tokens: bool,
+) -> PyResult<Vec<u32>> {
+    if text.len() <= SHORT_TEXT_BYTES {
+        return py
+            .detach(|| tokenizer.encode(&text, add_special_tokens))
+            .py();
+    }
+    let tokenizer = tokenizer.clone();
+    let work = move || tokenizer.encode(&text, add_special_tokens);
+    interrupt::run(py, work, || {})?.py()
+}
 
 /// Encodes text to token ids and decodes them.
 #[pyclass(frozen, module = "mlxm")]
@@ -23,9 +44,8 @@ impl Tokenizer {
 #[pymethods]
 impl Tokenizer {
     #[pyo3(signature = (text, *, add_special_tokens = true))]
-    fn encode(&self, py: Python<'_>, text: &str, add_special_tokens: bool) -> PyResult<Vec<u32>> {
-        py.detach(|| self.tokenizer.encode(text, add_special_tokens))
-            .py()
+    fn encode(&self, py: Python<'_>, text: String, add_special_tokens: bool) -> PyResult<Vec<u32>> {
+        encode(py, &self.tokenizer, text, add_special_tokens)
     }
 
     #[pyo3(signature = (ids, *, skip_special_tokens = false))]
