@@ -81,6 +81,7 @@ impl Generation {
                 }
                 Some(Event::Finished(end)) => {
                     text.push_str(&end.text);
+                    logprobs.truncate(logprobs.len().saturating_sub(end.tokens_past_text));
                     return Ok(Completion {
                         text,
                         tokens,

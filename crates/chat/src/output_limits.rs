@@ -43,6 +43,10 @@ pub(crate) struct OutputLimits {
     calls: CallLimit,
     /// The calls so far.
     made: Vec<(String, Value)>,
+    /// Bytes of the content so far.
+    content_bytes: usize,
+    /// Bytes of the content that is certain.
+    kept_bytes: usize,
 }
 
 impl OutputLimits {
@@ -51,6 +55,8 @@ impl OutputLimits {
             stop,
             calls,
             made: Vec::new(),
+            content_bytes: 0,
+            kept_bytes: 0,
         }
     }
 
@@ -67,13 +73,20 @@ impl OutputLimits {
             match part {
                 Part::Content(text) => {
                     let piece = self.stop.push(&text);
+                    self.content_bytes += text.len();
+                    self.kept_bytes += piece.text.len();
                     kept.extend(content(piece.text));
                     if let Some(stop) = piece.stopped {
+                        for part in parts {
+                            if let Part::Content(text) = part {
+                                self.content_bytes += text.len();
+                            }
+                        }
                         return (kept, Some(OutputEnd::StopString(stop)));
                     }
                 }
                 Part::ToolCall { index, name } => {
-                    kept.extend(content(self.stop.flush()));
+                    kept.extend(self.flush());
                     // The parser emits a call as a whole: the arguments follow.
                     let arguments = match parts.next() {
                         Some(Part::Arguments { delta, .. }) => delta,
@@ -95,12 +108,24 @@ impl OutputLimits {
                     }
                 }
                 part => {
-                    kept.extend(content(self.stop.flush()));
+                    kept.extend(self.flush());
                     kept.push(part);
                 }
             }
         }
         (kept, None)
+    }
+
+    /// Bytes of the output after the end of the content, once a stop string was found.
+    pub fn dropped_bytes(&self) -> usize {
+        self.content_bytes - self.kept_bytes
+    }
+
+    /// The content held back before a part of another kind.
+    fn flush(&mut self) -> Option<Part> {
+        let text = self.stop.flush();
+        self.kept_bytes += text.len();
+        content(text)
     }
 
     /// The content held back at the end of the output.

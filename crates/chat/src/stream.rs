@@ -42,6 +42,15 @@ pub struct Finish {
     /// Of all prompt tokens after the first, if the request asked for them and neither a stop string nor a limit of calls
     /// ended the completion.
     pub prompt_logprobs: Vec<TokenLogprob>,
+    /// Tokens at the end that are not part of the text, because a stop string ended the text before them.
+    pub tokens_past_text: usize,
+}
+
+impl Finish {
+    /// Removes the tokens that are not part of the text from a list that ends with the last token.
+    pub fn drop_tokens_past_text<T>(&self, tokens: &mut Vec<T>) {
+        tokens.truncate(tokens.len().saturating_sub(self.tokens_past_text));
+    }
 }
 
 /// A tool call of a completion.
@@ -62,7 +71,7 @@ pub struct ChatCompletion {
     pub content: String,
     /// Tool calls in order.
     pub tool_calls: Vec<ToolCall>,
-    /// Log-probabilities of the tokens, if the request asked for them.
+    /// Log-probabilities of the tokens of the text, if the request asked for them.
     pub logprobs: Vec<TokenLogprob>,
     /// Token ids.
     pub tokens: Vec<u32>,
@@ -81,7 +90,8 @@ pub struct ChatStream {
     /// The reasoning so far.
     reasoning: String,
     started: Option<Started>,
-    tokens: usize,
+    /// Bytes of the text of each token.
+    token_bytes: Vec<usize>,
     first_token: Option<Instant>,
     last_token: Option<Instant>,
     /// The last chunk, if it is known before it is asked for.
@@ -121,7 +131,7 @@ impl ChatStream {
             limits,
             reasoning: String::new(),
             started: None,
-            tokens: 0,
+            token_bytes: Vec::new(),
             first_token: None,
             last_token: None,
             last: None,
@@ -176,7 +186,7 @@ impl ChatStream {
             }
             Event::Token(token) => {
                 let now = Instant::now();
-                self.tokens += 1;
+                self.token_bytes.push(token.text.len());
                 self.first_token.get_or_insert(now);
                 self.last_token = Some(now);
                 let (parts, end) = self.parse(&token.text);
@@ -225,7 +235,7 @@ impl ChatStream {
         let metrics = RequestMetrics {
             prompt_tokens: started.prompt_tokens,
             cached_tokens: started.cached_tokens,
-            generated_tokens: self.tokens,
+            generated_tokens: self.token_bytes.len(),
             queue_time: started.queue_time,
             time_to_first_token: started.time_to_first_token,
             generation_time,
@@ -233,6 +243,7 @@ impl ChatStream {
         };
         self.last = Some(ChatChunk {
             finish: Some(Finish {
+                tokens_past_text: self.tokens_past_text(&end),
                 reason: self.reason(end.into()),
                 metrics,
                 prompt_logprobs: Vec::new(),
@@ -248,6 +259,7 @@ impl ChatStream {
             text,
             metrics,
             prompt_logprobs,
+            tokens_past_text,
         } = finished;
         let (mut parts, mut end) = self.parse(&text);
         let mut repeats_reasoning = false;
@@ -271,6 +283,10 @@ impl ChatStream {
         if repeats_reasoning {
             parts.push(Part::Content(std::mem::take(&mut self.reasoning)));
         }
+        let tokens_past_text = match &end {
+            Some(end) => self.tokens_past_text(end),
+            None => tokens_past_text,
+        };
         let reason = self.reason(end.map_or(reason, FinishReason::from));
         ChatChunk {
             parts,
@@ -279,10 +295,28 @@ impl ChatStream {
                 reason,
                 metrics,
                 prompt_logprobs,
+                tokens_past_text,
             }),
             repeats_reasoning,
             ..ChatChunk::default()
         }
+    }
+
+    /// Tokens at the end whose text is after the end of the content.
+    fn tokens_past_text(&self, end: &OutputEnd) -> usize {
+        if !matches!(end, OutputEnd::StopString(_)) {
+            return 0;
+        }
+        let pending = self.parser.as_ref().map_or(0, Parser::pending_bytes);
+        let dropped = self.limits.dropped_bytes() + pending;
+        let mut past = 0;
+        let bytes = self.token_bytes.iter().rev();
+        bytes
+            .take_while(|bytes| {
+                past += **bytes;
+                past <= dropped
+            })
+            .count()
     }
 
     /// A completion that stops with calls has called tools.
@@ -361,8 +395,9 @@ impl ChatCompletion {
         }
         self.tokens.extend(chunk.token);
         self.logprobs.extend(chunk.logprob);
-        if chunk.finish.is_some() {
-            self.finish = chunk.finish;
+        if let Some(finish) = chunk.finish {
+            finish.drop_tokens_past_text(&mut self.logprobs);
+            self.finish = Some(finish);
         }
     }
 }

@@ -140,6 +140,8 @@ pub struct Finished {
     pub metrics: RequestMetrics,
     /// Log-probabilities of all prompt tokens except the first, if requested. Without bias and penalties.
     pub prompt_logprobs: Vec<TokenLogprob>,
+    /// Tokens at the end of the completion that are not part of its text, because a stop string ended the text before them.
+    pub tokens_past_text: usize,
 }
 
 /// Token counts and timings of one request.

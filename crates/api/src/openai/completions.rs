@@ -340,6 +340,9 @@ impl StreamState {
         });
         let text: String = texts.collect();
         self.pending[index].0.extend(chunk.logprob);
+        if let Some(finish) = &chunk.finish {
+            finish.drop_tokens_past_text(&mut self.pending[index].0);
+        }
         if text.is_empty() && chunk.finish.is_none() {
             return;
         }

@@ -121,6 +121,9 @@ impl<S: Stream<Item = (usize, Result<ChatChunk, crate::error::ApiError>)> + Unpi
         if let (Some(logprob), Some(model)) = (&chunk.logprob, self.template.server.loaded()) {
             self.logprobs[index].push(logprobs::chat_logprob(model, logprob));
         }
+        if let Some(finish) = &chunk.finish {
+            finish.drop_tokens_past_text(&mut self.logprobs[index]);
+        }
         for part in chunk.parts {
             let delta = delta(part);
             self.push(index, delta, None);

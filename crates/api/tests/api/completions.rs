@@ -74,6 +74,56 @@ async fn logprobs_have_the_format_of_the_completions_api() {
 }
 
 #[tokio::test]
+async fn logprobs_end_where_the_text_ends_after_a_stop_string() {
+    let server = start().await;
+    let more = json!({"max_tokens": 20, "temperature": 0.0, "ignore_eos": true});
+    let with = |fields: Value| {
+        let mut body = more.clone();
+        for (name, value) in fields.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        body
+    };
+    let prompt = json!({"model": "tiny", "prompt": "Once", "logprobs": 1});
+    let messages =
+        json!({"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "logprobs": true});
+    let chat_route = "/v1/chat/completions";
+    for (route, fields, text) in [
+        (ROUTE, prompt, "/text"),
+        (chat_route, messages, "/message/content"),
+    ] {
+        let entries = |choice: &Value| {
+            let logprobs = &choice["logprobs"];
+            let list = logprobs["content"].as_array();
+            list.or(logprobs["tokens"].as_array()).map_or(0, Vec::len)
+        };
+        let mut body = with(fields);
+        let free = server.ok(route, &body).await["choices"][0].clone();
+        assert_eq!(entries(&free), 20);
+        let characters: Vec<char> = free
+            .pointer(text)
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .chars()
+            .collect();
+        let stop: String = characters[8..12].iter().collect();
+        body["stop"] = json!([stop]);
+        let stopped = server.ok(route, &body).await;
+        let (choice, usage) = (&stopped["choices"][0], &stopped["usage"]);
+        let kept = entries(choice);
+        assert!(kept > 0 && (kept as u64) < usage["completion_tokens"].as_u64().unwrap());
+        body["stream"] = true.into();
+        let events = server.events(route, &body).await;
+        let streamed: usize = events
+            .iter()
+            .map(|(_, data)| entries(&data["choices"][0]))
+            .sum();
+        assert_eq!(streamed, kept, "{route}");
+    }
+}
+
+#[tokio::test]
 async fn echo_with_logprobs_scores_the_prompt() {
     let server = start().await;
     let text = "Once upon a time there was a number, and it was not alone: there were others.";

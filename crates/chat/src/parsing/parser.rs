@@ -86,6 +86,12 @@ impl Parser {
         }
     }
 
+    /// Bytes of the text that is not yet parsed.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        let input = &self.context.input;
+        input.pending().len() + input.rest().len()
+    }
+
     /// Ends the output that the model completed, and returns the remaining parts.
     pub fn finish(&mut self) -> Vec<Part> {
         self.context.input.end();

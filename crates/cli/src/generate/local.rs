@@ -53,6 +53,8 @@ impl Backend for Local<'_> {
         let stream = model.submit(&prompt, self.request.clone());
         let mut stream = stream.map_err(rejected)?;
         let mut collector = Collector::for_parts(sink);
+        // Until their text is certain to be part of the completion.
+        let mut logprobs = Vec::new();
         loop {
             if guard.requested() {
                 drop(stream);
@@ -64,8 +66,14 @@ impl Backend for Local<'_> {
                     return Err(BackendError::Fatal(GenerationError::Stopped.into()));
                 }
                 ChatPoll::Chunk(Ok(chunk)) => {
-                    if let Some(token) = token_logprob(&chunk) {
-                        collector.sink.on_logprob(&token)?;
+                    logprobs.extend(token_logprob(&chunk));
+                    if let Some(finish) = &chunk.finish {
+                        finish.drop_tokens_past_text(&mut logprobs);
+                    }
+                    if chunk.finish.is_some() || !chunk.text.is_empty() {
+                        for token in logprobs.drain(..) {
+                            collector.sink.on_logprob(&token)?;
+                        }
                     }
                     collector.push_parts(chunk.parts)?;
                     if let Some(finish) = chunk.finish {

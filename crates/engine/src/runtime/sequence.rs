@@ -10,7 +10,7 @@ use crate::request::{
     Event, FinishReason, Finished, LengthCause, Request, RequestMetrics, Started, StopCause, Token,
 };
 use crate::sampling::{
-    Acceptance, Constraint, Sampled, Sampler, SamplingError, StopMatcher, TokenLogprob,
+    Acceptance, Constraint, Piece, Sampled, Sampler, SamplingError, StopMatcher, TokenLogprob,
 };
 use crate::text::{Detokenizer, Tokenizer};
 
@@ -33,6 +33,7 @@ pub struct ActiveRequest {
     constraint: Option<Box<dyn Constraint>>,
     detokenizer: Detokenizer,
     stop: StopMatcher,
+    text: TextProgress,
     prompt_tokens: usize,
     /// Most probable alternatives reported for each token of the prompt.
     prompt_logprobs: Option<usize>,
@@ -47,6 +48,32 @@ pub struct ActiveRequest {
     first_token: Option<Instant>,
     last_token: Option<Instant>,
     generated: Vec<u32>,
+}
+
+/// How far the text of a request is.
+#[derive(Debug, Default)]
+struct TextProgress {
+    /// Bytes before the text of each token.
+    token_starts: Vec<usize>,
+    /// Bytes of the text of all tokens.
+    generated_bytes: usize,
+    /// Bytes that are certain to be part of the completion.
+    sent_bytes: usize,
+    /// Whether a stop string ended the text.
+    stopped: bool,
+}
+
+impl TextProgress {
+    /// Tokens at the end whose text is after the end of the completion.
+    fn tokens_past_end(&self) -> usize {
+        if !self.stopped {
+            return 0;
+        }
+        let starts = self.token_starts.iter().rev();
+        starts
+            .take_while(|start| **start >= self.sent_bytes)
+            .count()
+    }
 }
 
 /// Whether a request continues after a sampled token.
@@ -83,6 +110,7 @@ impl ActiveRequest {
             constraint: request.constraint.clone(),
             detokenizer,
             stop,
+            text: TextProgress::default(),
             prompt_tokens: request.prompt.len(),
             prompt_logprobs: request.prompt_logprobs,
             scored: Vec::new(),
@@ -185,7 +213,9 @@ impl ActiveRequest {
             Some(constraint) => constraint.accept(token)? == Acceptance::Terminated,
             None => false,
         };
-        let piece = self.stop.push(&self.detokenizer.push(token));
+        self.text.token_starts.push(self.text.generated_bytes);
+        let text = self.detokenizer.push(token);
+        let piece = self.advance_text(&text);
         let stopped = piece.stopped;
         self.pending_events.push(Ok(Event::Token(Token {
             id: token,
@@ -215,13 +245,23 @@ impl ActiveRequest {
 
     /// The text that the detokenizer and the stop matcher still hold back. A stop string may complete here.
     fn flush(&mut self) -> String {
-        let piece = self.stop.push(&self.detokenizer.finish());
+        let text = self.detokenizer.finish();
+        let piece = self.advance_text(&text);
         let stopped = piece.stopped.is_some();
         let mut text = piece.text;
         if !stopped {
             text.push_str(&self.stop.finish());
         }
         text
+    }
+
+    /// Adds generated text. Returns the text before a stop string as far as it is certain.
+    fn advance_text(&mut self, text: &str) -> Piece {
+        let piece = self.stop.push(text);
+        self.text.generated_bytes += text.len();
+        self.text.sent_bytes += piece.text.len();
+        self.text.stopped |= piece.stopped.is_some();
+        piece
     }
 
     /// Records the time of a token. The first one starts the generation.
@@ -260,6 +300,7 @@ impl ActiveRequest {
             text,
             metrics,
             prompt_logprobs: std::mem::take(&mut self.scored),
+            tokens_past_text: self.text.tokens_past_end(),
         })));
     }
 }
