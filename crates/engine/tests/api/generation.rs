@@ -247,32 +247,6 @@ fn finish_reason_reports_max_tokens_and_stop_string() {
 }
 
 #[test]
-fn tokens_past_text_are_those_of_the_stop_string() {
-    let engine = engine("llama-f16");
-    let tokenizer = engine.tokenizer();
-    let free = complete(&engine, request(vec![1, 2, 3], 40));
-    // Stop strings that begin and end within tokens, and one at the start of the text.
-    let characters: Vec<char> = free.text.chars().collect();
-    for range in [0..3, 10..13, 11..12, 14..20] {
-        let stop: String = characters[range].iter().collect();
-        let stopped = complete(
-            &engine,
-            Request {
-                stop: vec![stop.clone()],
-                ..request(vec![1, 2, 3], 40)
-            },
-        );
-        let kept = stopped.tokens.len() - stopped.finished.tokens_past_text;
-        let decode = |count: usize| tokenizer.decode(&stopped.tokens[..count], true);
-        assert!(decode(kept).starts_with(&stopped.text), "{stop:?}");
-        assert!(
-            kept == 0 || !decode(kept - 1).starts_with(&stopped.text),
-            "{stop:?}: {stopped:?}"
-        );
-    }
-}
-
-#[test]
 fn end_of_sequence_token_finishes_without_text() {
     let engine = engine("llama-f16");
     let eos = engine.info().eos_token_ids[0];

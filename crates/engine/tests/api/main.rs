@@ -12,4 +12,5 @@ mod generation;
 mod kv_pool;
 mod kv_types;
 mod loading;
+mod stop_strings;
 mod support;
