@@ -1,4 +1,4 @@
-// A server process with the starter model, and a client for it.
+// A server process, and a client for it.
 "use strict";
 
 const { spawn } = require("node:child_process");
@@ -20,12 +20,12 @@ function requiredVariable(variable) {
   return value;
 }
 
-/** Starts `mlxm serve` on a free port. `stop` terminates it and checks its exit code. */
-async function start() {
+/** Starts `mlxm serve` on a free port, by default with the starter model. `stop` terminates it and checks its exit code. */
+async function start(model = requiredVariable("MLXM_STARTER_MODEL"), more = ["--context-length", "2048"]) {
   const environment = { ...process.env };
   delete environment.MLXM_API_KEY;
-  const options = ["--port", "0", "--json", "--exit-with-parent", "--context-length", "2048", "--alias", MODEL];
-  const child = spawn(requiredVariable("MLXM_BIN"), ["serve", "--model", requiredVariable("MLXM_STARTER_MODEL"), ...options], {
+  const options = ["--port", "0", "--json", "--exit-with-parent", "--alias", MODEL, ...more];
+  const child = spawn(requiredVariable("MLXM_BIN"), ["serve", "--model", model, ...options], {
     env: environment,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -41,6 +41,8 @@ async function start() {
     url,
     // No retries, because they would hide failures.
     client: new OpenAI({ baseURL: `${url}/v1`, apiKey: "unused", maxRetries: 0 }),
+    /** What the server has logged. */
+    log: () => log,
     async stop() {
       child.kill("SIGTERM");
       const [code] = await exited;
@@ -71,4 +73,4 @@ async function waitUntil(description, condition) {
   }
 }
 
-module.exports = { MODEL, start, waitUntil };
+module.exports = { MODEL, requiredVariable, start, waitUntil };

@@ -1,4 +1,4 @@
-//! The official clients of OpenAI and Anthropic against a running server.
+//! The official clients and coding agents of OpenAI and Anthropic against a running server.
 
 use super::environment::TestEnvironment;
 use crate::prerequisites::{Major, Prerequisite};
@@ -39,7 +39,11 @@ fn in_node(environment: &TestEnvironment) -> Result<()> {
     let mut node = packages.node();
     node.env("MLXM_BIN", environment.program())
         .env("MLXM_STARTER_MODEL", environment.starter_model())
+        .env("MLXM_AGENT_TRANSCRIPTS", environment.target.join("agents"))
         .args(["--test", "--test-reporter=spec"])
-        .arg("tests/clients/node/openai.test.cjs");
+        .args([
+            "tests/clients/node/openai.test.cjs",
+            "tests/clients/node/agents.test.cjs",
+        ]);
     process::run(&mut node)
 }

@@ -99,7 +99,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "clients",
-        about: "the official clients of OpenAI and Anthropic against a running server",
+        about: "the official clients and agents of OpenAI and Anthropic against a running server",
         needs: &["build", "starter"],
         prerequisites: &[PYTHON, clients::NODE],
         run: clients::run,

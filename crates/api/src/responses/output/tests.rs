@@ -23,6 +23,7 @@ fn end(reason: FinishReason) -> ChatChunk {
             reason,
             metrics: RequestMetrics::default(),
             prompt_logprobs: Vec::new(),
+            tokens_past_text: 0,
         }),
         ..ChatChunk::default()
     }
