@@ -56,3 +56,27 @@ fn pool_smaller_than_the_context_is_rejected() {
     };
     assert!(inspect(&path, &nothing).is_err());
 }
+
+#[test]
+fn layers_with_the_same_window_share_a_cache_group() {
+    let (info, plan) = inspect(golden("gemma3-window-8"), &options()).unwrap();
+    assert_eq!(info.sliding_window, Some(8));
+    let kinds: Vec<(GroupKind, usize)> = plan
+        .groups
+        .iter()
+        .map(|group| (group.kind, group.layers))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            (GroupKind::SlidingWindow { window: 8 }, 2),
+            (GroupKind::Full, 1)
+        ]
+    );
+    let bytes: u64 = plan
+        .groups
+        .iter()
+        .map(|group| group.blocks as u64 * group.block_bytes)
+        .sum();
+    assert_eq!(bytes, plan.kv_pool_bytes);
+}

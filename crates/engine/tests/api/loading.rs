@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::{complete, golden, options};
-use mlxm_engine::{Engine, GroupKind, LoadError, LoadOptions, inspect};
+use mlxm_engine::{Engine, LoadError, LoadOptions, inspect};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
@@ -428,30 +428,6 @@ fn default_context_and_pool_are_the_largest_that_fit() {
     });
     assert_eq!(whole.context_length, 131_072);
     assert_eq!(whole.kv_pool_bytes, 4 * 131_072 * whole.kv_bytes_per_token);
-}
-
-#[test]
-fn layers_with_the_same_window_share_a_cache_group() {
-    let (info, plan) = inspect(golden("gemma3-window-8"), &options()).unwrap();
-    assert_eq!(info.sliding_window, Some(8));
-    let kinds: Vec<(GroupKind, usize)> = plan
-        .groups
-        .iter()
-        .map(|group| (group.kind, group.layers))
-        .collect();
-    assert_eq!(
-        kinds,
-        [
-            (GroupKind::SlidingWindow { window: 8 }, 2),
-            (GroupKind::Full, 1)
-        ]
-    );
-    let bytes: u64 = plan
-        .groups
-        .iter()
-        .map(|group| group.blocks as u64 * group.block_bytes)
-        .sum();
-    assert_eq!(bytes, plan.kv_pool_bytes);
 }
 
 #[test]
