@@ -7,6 +7,9 @@ use crate::parsing::python;
 use crate::parsing::tool::Tool;
 use crate::parsing::values;
 
+/// The namespace of tools in gpt-oss, Kimi K2 and other models.
+pub(crate) const NAMESPACE: &str = "functions.";
+
 /// The result of a parser step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -74,9 +77,20 @@ impl Context {
         self.truncated
     }
 
+    /// Whether there is a tool with this name.
+    pub fn has_tool(&self, name: &str) -> bool {
+        self.position(name).is_some()
+    }
+
+    /// The index of the tool with this name. Some models write the namespace that their template lists tools in.
+    fn position(&self, name: &str) -> Option<usize> {
+        let position = |name: &str| self.tools.iter().position(|tool| tool.name == name);
+        position(name).or_else(|| position(name.strip_prefix(NAMESPACE)?))
+    }
+
     /// Starts a call; false if there is no such tool.
     pub fn start_call(&mut self, name: &str) -> bool {
-        let tool = self.tools.iter().position(|tool| tool.name == name);
+        let tool = self.position(name);
         let start = self.input.pending().len();
         self.call = tool.map(|tool| Call {
             tool,

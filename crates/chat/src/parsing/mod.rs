@@ -38,6 +38,7 @@
 //!   before it: white space around reasoning and tool calls is dropped.
 //! - A call is emitted as a whole, when it is complete: its name is that of a given tool, and its arguments are a JSON object
 //!   in one [`Part::Arguments`].
+//! - A tool `weather` is also found as `functions.weather`, which is how some templates list it.
 //! - Delimiters, braces and commas that are missing, repeated or too many are tolerated as long as all arguments are complete.
 //! - Text that resembles a call but is not (unknown name, invalid arguments) is emitted as content, delimiters included; a
 //!   call that the end of the output truncates, without its start delimiter. Delimiters that end nothing are dropped after calls

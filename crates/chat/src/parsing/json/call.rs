@@ -8,6 +8,9 @@ use crate::parsing::input::{MAX_NAME_BYTES, Match};
 const OTHER_KEYS: [&str; 4] = ["id", "type", "index", "tool_call_id"];
 
 /// Parses one object or a list: `[{…}, {…}]`, `{…}; {…}`.
+///
+/// Without a delimiter, an object is a call only if it has arguments and no other keys than those of calls before them, so
+/// that JSON with a name is content.
 #[derive(Debug)]
 pub(crate) struct JsonCallsParser {
     state: ListState,
@@ -41,6 +44,22 @@ impl JsonCallsParser {
     /// Without a delimiter, where an object with other keys than those of a call is content.
     pub fn undelimited() -> Self {
         Self::new(Keys::OfCalls)
+    }
+
+    /// Without a delimiter, after the opening `{` of an object or the `[` of a list.
+    pub fn after_bracket(bracket: char) -> Self {
+        let mut parser = Self::undelimited();
+        if bracket == '[' {
+            parser.in_array = true;
+            parser.state = ListState::Next;
+        } else {
+            let object = ObjectParser {
+                state: ObjectState::KeyOrEnd,
+                ..ObjectParser::new(Keys::OfCalls)
+            };
+            parser.state = ListState::Object(object);
+        }
+        parser
     }
 
     fn new(keys: Keys) -> Self {
@@ -93,6 +112,8 @@ impl JsonCallsParser {
 struct ObjectParser {
     state: ObjectState,
     keys: Keys,
+    /// The name of a call that starts with its arguments.
+    name: Option<String>,
     /// Arguments that came before the name.
     early: String,
     has_arguments: bool,
@@ -116,6 +137,7 @@ impl ObjectParser {
         Self {
             state: ObjectState::Open,
             keys,
+            name: None,
             early: String::new(),
             has_arguments: false,
         }
@@ -148,6 +170,13 @@ impl ObjectParser {
                 Match::Found(()) => {
                     let name = std::mem::take(name);
                     self.state = ObjectState::CommaOrEnd;
+                    if self.keys == Keys::OfCalls && !self.has_arguments {
+                        if !context.has_tool(&name) {
+                            return Match::Absent;
+                        }
+                        self.name = Some(name);
+                        return Match::Found(false);
+                    }
                     if !context.start_call(&name) {
                         return Match::Absent;
                     }
@@ -222,7 +251,7 @@ impl ObjectParser {
     fn value(&mut self, key: &str, next: char, context: &mut Context) -> Match<bool> {
         let named = context.in_call();
         self.state = match key {
-            "name" | "function" if !named && next == '"' => {
+            "name" | "function" | "tool_name" if !named && self.name.is_none() && next == '"' => {
                 context.input.advance(1);
                 ObjectState::Name {
                     string: StringDecoder::default(),
@@ -231,6 +260,9 @@ impl ObjectParser {
             }
             "arguments" | "parameters" if !self.has_arguments => {
                 self.has_arguments = true;
+                if let Some(name) = self.name.take() {
+                    context.start_call(&name);
+                }
                 ObjectState::Arguments(ArgumentsParser::new())
             }
             _ if named || self.keys == Keys::Any || OTHER_KEYS.contains(&key) => {
