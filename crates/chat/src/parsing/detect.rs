@@ -5,18 +5,35 @@ use crate::parsing::formats::CHANNEL;
 use crate::parsing::reasoning::Tags;
 
 /// Substrings of chat templates that identify a syntax, the more specific first.
-const TOOL_PATTERNS: [(&[&str], ToolFormat); 14] = [
+const TOOL_PATTERNS: [(&[&str], ToolFormat); 31] = [
     (&["<|channel|>", "<|message|>"], ToolFormat::Harmony),
+    (&["]<]minimax[>[", "<invoke name="], ToolFormat::MiniMaxM3),
     (&["<minimax:tool_call>"], ToolFormat::MiniMax),
     (&["<start_function_call>"], ToolFormat::FunctionGemma),
     (&["<|tool_call>", "<tool_call|>"], ToolFormat::Gemma4),
     (&["<|tool_call_start|>"], ToolFormat::Lfm2),
     (&["<|tool_list_start|>"], ToolFormat::Lfm2),
+    (&["｜DSML｜"], ToolFormat::DeepSeekV32),
     (&["<｜tool▁call▁begin｜>"], ToolFormat::DeepSeek),
+    (&["<steptml:invoke"], ToolFormat::Step3),
+    (&["<｜tool_call_begin｜>"], ToolFormat::Step3),
+    (&["<|tool_calls_section_begin|>"], ToolFormat::KimiK2),
+    (&["<|tools_prefix|>"], ToolFormat::Apertus),
+    (&["<|START_ACTION|>"], ToolFormat::CommandR),
+    (&["Action:", "\"tool_name\": "], ToolFormat::CommandR),
+    (&["<|action_start|>"], ToolFormat::InternLm),
+    (&["<seed:tool_call>"], ToolFormat::SeedOss),
     (&["[TOOL_CALLS]"], ToolFormat::Mistral),
     (&["<tool_call>", "<arg_key>"], ToolFormat::Glm4),
     (&["<tool_call>", "<function="], ToolFormat::Qwen3Coder),
+    (&["<|tool|>", "<|/tool|>"], ToolFormat::Phi4Mini),
+    (&["tool_call", "JSON list of tools"], ToolFormat::Granite),
+    (&["<|tool_call|>", "available_tools"], ToolFormat::Granite),
+    (&["<tool_calls>", "<answer>"], ToolFormat::HunyuanA13b),
+    (&["<tool_calls>", "name", "arguments"], ToolFormat::Jamba),
+    (&["single JSON array", "\"arguments\""], ToolFormat::Xlam),
     (&["<tool_call>", "name", "arguments"], ToolFormat::Hermes),
+    (&["<function_calls>"], ToolFormat::Olmo3),
     (&["[func_name1("], ToolFormat::Pythonic),
     (
         &["header_id|>", "{\"name\": function name, \"parameters\":"],
@@ -28,17 +45,11 @@ const TOOL_PATTERNS: [(&[&str], ToolFormat); 14] = [
     ),
 ];
 
-/// Substrings of unsupported syntaxes that resemble a supported one.
-const UNSUPPORTED_PATTERNS: [&str; 4] = [
-    "DSML",
-    "]<]minimax[>[",
-    "<seed:tool_call>",
-    "list of yaml objects",
-];
-
 /// Formats with reasoning tags, the more specific first.
-const TAG_FORMATS: [ReasoningFormat; 6] = [
+const TAG_FORMATS: [ReasoningFormat; 8] = [
     ReasoningFormat::Gemma,
+    ReasoningFormat::Apertus,
+    ReasoningFormat::MiniMaxM3,
     ReasoningFormat::Seed,
     ReasoningFormat::Hunyuan,
     ReasoningFormat::Mistral,
@@ -60,9 +71,7 @@ impl Format {
             .find(|(patterns, _)| patterns.iter().all(contains))
             .map(|(_, format)| *format);
         let lists_tools = template.is_none() || source.contains("tools");
-        let tools = found
-            .or_else(|| tool_format_of(model_type).filter(|_| lists_tools))
-            .filter(|_| !UNSUPPORTED_PATTERNS.iter().any(contains));
+        let tools = found.or_else(|| tool_format_of(model_type).filter(|_| lists_tools));
         let reasoning = reasoning_format(source).unwrap_or(match model_type {
             "gpt_oss" => ReasoningFormat::Harmony,
             "seed_oss" => ReasoningFormat::Seed,
@@ -98,6 +107,18 @@ fn tool_format_of(model_type: &str) -> Option<ToolFormat> {
         "lfm2" | "lfm2_moe" | "lfm2_vl" | "lfm2-vl" => Some(ToolFormat::Lfm2),
         "minimax" | "minimax_m2" => Some(ToolFormat::MiniMax),
         "deepseek_v3" => Some(ToolFormat::DeepSeek),
+        "deepseek_v32" => Some(ToolFormat::DeepSeekV32),
+        "granite" | "granitemoe" => Some(ToolFormat::Granite),
+        "cohere" | "cohere2" => Some(ToolFormat::CommandR),
+        "kimi_k2" | "kimi_k25" => Some(ToolFormat::KimiK2),
+        "hunyuan_v1_moe" => Some(ToolFormat::HunyuanA13b),
+        "seed_oss" => Some(ToolFormat::SeedOss),
+        "olmo3" => Some(ToolFormat::Olmo3),
+        "internlm2" | "internlm3" => Some(ToolFormat::InternLm),
+        "jamba" => Some(ToolFormat::Jamba),
+        "apertus" => Some(ToolFormat::Apertus),
+        "step3_text" | "step3_vl" => Some(ToolFormat::Step3),
+        "minimax_m3" => Some(ToolFormat::MiniMaxM3),
         "glm4_moe" | "glm4_moe_lite" => Some(ToolFormat::Glm4),
         "mistral" | "mistral3" | "ministral3" => Some(ToolFormat::Mistral),
         "qwen2" | "qwen3" | "qwen3_moe" | "qwen3_next" => Some(ToolFormat::Hermes),
@@ -110,6 +131,99 @@ fn tool_format_of(model_type: &str) -> Option<ToolFormat> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parsing::format::{ReasoningFormat as R, ToolFormat as T};
+
+    /// Parts of templates and the syntaxes that they show.
+    const TEMPLATES: [(&str, T, R); 28] = [
+        (
+            "<tool_call>\n{\"name\": <n>, \"arguments\": <a>}\n</tool_call>",
+            T::Hermes,
+            R::AnyTags,
+        ),
+        (
+            "{{ '<think>' }} <tool_call>\n<function=f>",
+            T::Qwen3Coder,
+            R::Think,
+        ),
+        (
+            "<tool_call>{name}\n<arg_key>{k}</arg_key> {% if '</think>' in content %}",
+            T::Glm4,
+            R::Think,
+        ),
+        (
+            "<|start_header_id|> {\"name\": function name, \"parameters\": dictionary}",
+            T::Llama3Json,
+            R::AnyTags,
+        ),
+        (
+            "[func_name1(params_name1=params_value1)]",
+            T::Pythonic,
+            R::AnyTags,
+        ),
+        ("[TOOL_CALLS] [THINK]", T::Mistral, R::Mistral),
+        ("<start_function_call>call:", T::FunctionGemma, R::AnyTags),
+        (
+            "<|tool_call>call:<tool_call|> <|channel>thought",
+            T::Gemma4,
+            R::Gemma,
+        ),
+        ("<|channel|>final<|message|>", T::Harmony, R::Harmony),
+        ("<minimax:tool_call> <think>", T::MiniMax, R::Think),
+        ("<｜tool▁call▁begin｜>", T::DeepSeek, R::AnyTags),
+        ("<|tool_list_start|>", T::Lfm2, R::AnyTags),
+        (
+            "'<|tool|>' + message['tools'] + '<|/tool|>'",
+            T::Phi4Mini,
+            R::AnyTags,
+        ),
+        (
+            "respond only with <|tool_call|> followed by a JSON list of tools <think>",
+            T::Granite,
+            R::Think,
+        ),
+        (
+            "respond only with <tool_call> followed by a JSON list of tools, name, arguments",
+            T::Granite,
+            R::AnyTags,
+        ),
+        (
+            "calls in a single JSON array: [{\"name\": \"n\", \"arguments\": {}}]",
+            T::Xlam,
+            R::AnyTags,
+        ),
+        (
+            "<|START_THINKING|> <|START_ACTION|>",
+            T::CommandR,
+            R::CommandR,
+        ),
+        ("Action: \"tool_name\": ", T::CommandR, R::AnyTags),
+        ("<|tool_calls_section_begin|>", T::KimiK2, R::AnyTags),
+        ("<tool_calls> <answer> <think>", T::HunyuanA13b, R::Think),
+        (
+            "<seed:think> <seed:tool_call>\n<function=f>",
+            T::SeedOss,
+            R::Seed,
+        ),
+        ("<function_calls>", T::Olmo3, R::AnyTags),
+        ("<|action_start|>", T::InternLm, R::AnyTags),
+        (
+            "<tool_calls>[{\"name\": n, \"arguments\": a}]",
+            T::Jamba,
+            R::AnyTags,
+        ),
+        (
+            "'<' + '｜DSML｜' + 'invoke name=' <think>",
+            T::DeepSeekV32,
+            R::Think,
+        ),
+        ("<|tools_prefix|> <|inner_prefix|>", T::Apertus, R::Apertus),
+        ("<steptml:invoke name=", T::Step3, R::AnyTags),
+        (
+            "]<]minimax[>[ <mm:think> <invoke name=",
+            T::MiniMaxM3,
+            R::MiniMaxM3,
+        ),
+    ];
 
     fn detect(template: &str, model_type: &str) -> (Option<ToolFormat>, ReasoningFormat) {
         let format = Format::detect(Some(template), model_type);
@@ -118,46 +232,7 @@ mod tests {
 
     #[test]
     fn detect_finds_the_syntaxes_of_a_template() {
-        use ReasoningFormat as R;
-        use ToolFormat as T;
-        for (template, tools, reasoning) in [
-            (
-                "<tool_call>\n{\"name\": <n>, \"arguments\": <a>}\n</tool_call>",
-                T::Hermes,
-                R::AnyTags,
-            ),
-            (
-                "{{ '<think>' }} <tool_call>\n<function=f>",
-                T::Qwen3Coder,
-                R::Think,
-            ),
-            (
-                "<tool_call>{name}\n<arg_key>{k}</arg_key> {% if '</think>' in content %}",
-                T::Glm4,
-                R::Think,
-            ),
-            (
-                "<|start_header_id|> {\"name\": function name, \"parameters\": dictionary}",
-                T::Llama3Json,
-                R::AnyTags,
-            ),
-            (
-                "[func_name1(params_name1=params_value1)]",
-                T::Pythonic,
-                R::AnyTags,
-            ),
-            ("[TOOL_CALLS] [THINK]", T::Mistral, R::Mistral),
-            ("<start_function_call>call:", T::FunctionGemma, R::AnyTags),
-            (
-                "<|tool_call>call:<tool_call|> <|channel>thought",
-                T::Gemma4,
-                R::Gemma,
-            ),
-            ("<|channel|>final<|message|>", T::Harmony, R::Harmony),
-            ("<minimax:tool_call> <think>", T::MiniMax, R::Think),
-            ("<｜tool▁call▁begin｜>", T::DeepSeek, R::AnyTags),
-            ("<|tool_list_start|>", T::Lfm2, R::AnyTags),
-        ] {
+        for (template, tools, reasoning) in TEMPLATES {
             assert_eq!(
                 detect(template, "any"),
                 (Some(tools), reasoning),
@@ -175,12 +250,5 @@ mod tests {
         let without_template = Format::detect(None, "gpt_oss");
         assert_eq!(without_template.tools, Some(ToolFormat::Harmony));
         assert_eq!(without_template.reasoning, Some(ReasoningFormat::Harmony));
-    }
-
-    #[test]
-    fn detect_ignores_unsupported_syntaxes() {
-        let template =
-            "<seed:tool_call>\n<function=f> <seed:think> or a <tool_call> with name and arguments";
-        assert_eq!(detect(template, "seed_oss"), (None, ReasoningFormat::Seed));
     }
 }

@@ -32,11 +32,43 @@ pub enum ToolFormat {
     DeepSeek,
     /// `<|tool_call_start|>[name(key=value)]<|tool_call_end|>`.
     Lfm2,
+    /// `functools[{"name": …, "arguments": {…}}]` or a list between `<|tool_call|>` and `<|/tool_call|>`.
+    Phi4Mini,
+    /// `<|tool_call|>[{"name": …, "arguments": {…}}]`: Granite 3.
+    Granite,
+    /// `[{"name": …, "arguments": {…}}]` as the whole output or in a code block.
+    Xlam,
+    /// `<tools>{"name": …, "arguments": {…}}</tools>`.
+    Qwen25Coder,
+    /// `{"name": …, "arguments": {…}}`, bare or in a code block.
+    Json,
+    /// `<|START_ACTION|>[{"tool_name": …, "parameters": {…}}]<|END_ACTION|>`.
+    CommandR,
+    /// `<|tool_call_begin|>functions.NAME:INDEX<|tool_call_argument_begin|>{…}<|tool_call_end|>`.
+    KimiK2,
+    /// `<tool_calls>[{"name": …, "arguments": {…}}]</tool_calls>`, and content in `<answer>` tags.
+    HunyuanA13b,
+    /// `<seed:tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></seed:tool_call>`.
+    SeedOss,
+    /// `<function_calls>name(key=value)</function_calls>`, one call a line.
+    Olmo3,
+    /// `<|action_start|><|plugin|>{"name": …, "parameters": {…}}<|action_end|>`.
+    InternLm,
+    /// `<tool_calls>[{"name": …, "arguments": {…}}]</tool_calls>`.
+    Jamba,
+    /// `<｜DSML｜invoke name="NAME"><｜DSML｜parameter name="KEY" string="true">VALUE</｜DSML｜parameter></｜DSML｜invoke>`.
+    DeepSeekV32,
+    /// `<|tools_prefix|>[{"NAME": {…}}]<|tools_suffix|>`.
+    Apertus,
+    /// `<steptml:invoke name="NAME"><steptml:parameter name="KEY">VALUE</steptml:parameter></steptml:invoke>`.
+    Step3,
+    /// `]<]minimax[>[<invoke name="NAME">` with an element for each argument.
+    MiniMaxM3,
 }
 
 impl ToolFormat {
     /// All formats.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 28] = [
         Self::Hermes,
         Self::Qwen3Coder,
         Self::Llama3Json,
@@ -49,6 +81,22 @@ impl ToolFormat {
         Self::MiniMax,
         Self::DeepSeek,
         Self::Lfm2,
+        Self::Phi4Mini,
+        Self::Granite,
+        Self::Xlam,
+        Self::Qwen25Coder,
+        Self::Json,
+        Self::CommandR,
+        Self::KimiK2,
+        Self::HunyuanA13b,
+        Self::SeedOss,
+        Self::Olmo3,
+        Self::InternLm,
+        Self::Jamba,
+        Self::DeepSeekV32,
+        Self::Apertus,
+        Self::Step3,
+        Self::MiniMaxM3,
     ];
 
     /// The name of the format.
@@ -66,9 +114,55 @@ impl ToolFormat {
             Self::MiniMax => "minimax",
             Self::DeepSeek => "deepseek",
             Self::Lfm2 => "lfm2",
+            Self::Phi4Mini => "phi4_mini",
+            Self::Granite => "granite",
+            Self::Xlam => "xlam",
+            Self::Qwen25Coder => "qwen2_5_coder",
+            Self::Json => "json",
+            Self::CommandR => "command_r",
+            Self::KimiK2 => "kimi_k2",
+            Self::HunyuanA13b => "hunyuan_a13b",
+            Self::SeedOss => "seed_oss",
+            Self::Olmo3 => "olmo3",
+            Self::InternLm => "internlm",
+            Self::Jamba => "jamba",
+            Self::DeepSeekV32 => "deepseek_v32",
+            Self::Apertus => "apertus",
+            Self::Step3 => "step3",
+            Self::MiniMaxM3 => "minimax_m3",
         }
     }
+
+    /// Other names of the format.
+    pub fn aliases(self) -> impl Iterator<Item = &'static str> {
+        let aliases = ALIASES.iter().filter(move |(_, format)| *format == self);
+        aliases.map(|(alias, _)| *alias)
+    }
 }
+
+/// Other names: those of vLLM, and of model versions.
+static ALIASES: [(&str, ToolFormat); 20] = [
+    ("qwen25", ToolFormat::Hermes),
+    ("granite4", ToolFormat::Hermes),
+    ("qwen3_xml", ToolFormat::Qwen3Coder),
+    ("llama3", ToolFormat::Llama3Json),
+    ("llama4_json", ToolFormat::Llama3Json),
+    ("llama4_pythonic", ToolFormat::Pythonic),
+    ("glm45", ToolFormat::Glm4),
+    ("glm47", ToolFormat::Glm4),
+    ("functiongemma", ToolFormat::FunctionGemma),
+    ("openai", ToolFormat::Harmony),
+    ("gpt-oss", ToolFormat::Harmony),
+    ("minimax_m2", ToolFormat::MiniMax),
+    ("deepseek_v3", ToolFormat::DeepSeek),
+    ("deepseek_v31", ToolFormat::DeepSeek),
+    ("deepseek_v3.1", ToolFormat::DeepSeek),
+    ("deepseek_v3.2", ToolFormat::DeepSeekV32),
+    ("phi4_mini_json", ToolFormat::Phi4Mini),
+    ("command-r", ToolFormat::CommandR),
+    ("hunyuan", ToolFormat::HunyuanA13b),
+    ("internlm2", ToolFormat::InternLm),
+];
 
 /// Delimiters of reasoning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,13 +181,17 @@ pub enum ReasoningFormat {
     Gemma,
     /// The analysis channel of gpt-oss.
     Harmony,
+    /// `<|inner_prefix|>…<|inner_suffix|>`.
+    Apertus,
+    /// `<mm:think>…</mm:think>`.
+    MiniMaxM3,
     /// Any of the tags above.
     AnyTags,
 }
 
 impl ReasoningFormat {
     /// All formats.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Think,
         Self::Hunyuan,
         Self::Seed,
@@ -101,6 +199,8 @@ impl ReasoningFormat {
         Self::CommandR,
         Self::Gemma,
         Self::Harmony,
+        Self::Apertus,
+        Self::MiniMaxM3,
         Self::AnyTags,
     ];
 
@@ -114,6 +214,8 @@ impl ReasoningFormat {
             Self::CommandR => "command_r",
             Self::Gemma => "gemma",
             Self::Harmony => "harmony",
+            Self::Apertus => "apertus",
+            Self::MiniMaxM3 => "minimax_m3",
             Self::AnyTags => "any_tags",
         }
     }
@@ -148,9 +250,13 @@ impl FromStr for ToolFormat {
 
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
         let wanted = normalize_name(name);
+        let alias = ALIASES
+            .iter()
+            .find(|(alias, _)| normalize_name(alias) == wanted);
         Self::ALL
             .into_iter()
             .find(|format| normalize_name(format.as_str()) == wanted)
+            .or_else(|| alias.map(|(_, format)| *format))
             .ok_or_else(|| UnknownFormat {
                 kind: "tool",
                 name: name.to_owned(),
@@ -175,10 +281,10 @@ impl FromStr for ReasoningFormat {
     }
 }
 
-/// `qwen3-coder`, `Qwen3Coder` and `qwen3_coder` are equivalent.
+/// `deepseek-v3.2`, `DeepSeekV32` and `deepseek_v32` are equivalent.
 fn normalize_name(name: &str) -> String {
     name.chars()
-        .filter(|character| !matches!(character, '_' | '-'))
+        .filter(|character| !matches!(character, '_' | '-' | '.'))
         .map(|character| character.to_ascii_lowercase())
         .collect()
 }
@@ -228,6 +334,18 @@ mod tests {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
         assert_eq!("Qwen3-Coder".parse(), Ok(ToolFormat::Qwen3Coder));
+        assert_eq!("deepseek_v3.2".parse(), Ok(ToolFormat::DeepSeekV32));
+        assert_eq!("command-r".parse(), Ok(ToolFormat::CommandR));
+    }
+
+    #[test]
+    fn format_aliases_are_parsed() {
+        for format in ToolFormat::ALL {
+            for alias in format.aliases() {
+                assert_eq!(alias.parse(), Ok(format));
+            }
+        }
+        assert_eq!("glm-4.5".parse(), Ok(ToolFormat::Glm4));
     }
 
     #[test]
@@ -236,7 +354,9 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "tool format \"hermess\" is unknown; choose one of hermes, qwen3_coder, llama3_json, pythonic, mistral, \
-             glm4, function_gemma, gemma4, harmony, minimax, deepseek, lfm2"
+             glm4, function_gemma, gemma4, harmony, minimax, deepseek, lfm2, phi4_mini, granite, xlam, qwen2_5_coder, \
+             json, command_r, kimi_k2, hunyuan_a13b, seed_oss, olmo3, internlm, jamba, deepseek_v32, apertus, step3, \
+             minimax_m3"
         );
     }
 

@@ -76,7 +76,10 @@ impl Format {
         prompt: &str,
         special_token: &dyn Fn(&str) -> Option<u32>,
     ) -> Result<String, GrammarError> {
-        if self.tools.and_then(formats::undelimited_start).is_some() {
+        if self
+            .tools
+            .is_some_and(|tools| !formats::is_delimited(tools))
+        {
             return Err(GrammarError::UndelimitedToolCalls);
         }
         let mut lark = LarkBuilder::new(special_token);

@@ -127,14 +127,11 @@ impl Parser {
     }
 
     fn reasoning(&mut self) -> bool {
-        let starts = self
-            .tools
-            .map(formats::start_delimiters)
-            .unwrap_or_default();
+        let starts = self.tools.map(formats::start_tags).unwrap_or_default();
         let State::Reasoning(reasoning) = &mut self.state else {
             return true;
         };
-        match reasoning.step(&mut self.context, starts) {
+        match reasoning.step(&mut self.context, &starts) {
             ReasoningStep::Continue => {}
             ReasoningStep::NeedMoreInput => return false,
             ReasoningStep::Done => self.state = State::Start,
@@ -317,9 +314,8 @@ impl Parser {
         let text = self.context.input.take_pending();
         let call = text.trim_start();
         let (space, _) = text.split_at(text.len() - call.len());
-        let opener = self
-            .tools
-            .and_then(|tools| formats::start_delimiters(tools).first());
+        let tags = self.tools.map(formats::start_tags).unwrap_or_default();
+        let opener = tags.first();
         let mut body = call;
         while let Some(opener) = opener
             && let Some(rest) = body.strip_prefix(*opener)

@@ -25,7 +25,7 @@ const fn tags(open: &'static str, close: &'static str) -> Tags {
     }
 }
 
-const TAGS: [Tags; 6] = [
+const TAGS: [Tags; 8] = [
     tags("<think>", "</think>"),
     tags("<think:opensource>", "</think:opensource>"),
     tags("<seed:think>", "</seed:think>"),
@@ -36,6 +36,8 @@ const TAGS: [Tags; 6] = [
         close: "<channel|>",
         delimiters: ["<|channel>", "<channel|>"],
     },
+    tags("<|inner_prefix|>", "<|inner_suffix|>"),
+    tags("<mm:think>", "</mm:think>"),
 ];
 
 impl ReasoningFormat {
@@ -48,6 +50,8 @@ impl ReasoningFormat {
             Self::Mistral => &TAGS[3..4],
             Self::CommandR => &TAGS[4..5],
             Self::Gemma => &TAGS[5..6],
+            Self::Apertus => &TAGS[6..7],
+            Self::MiniMaxM3 => &TAGS[7..8],
             Self::AnyTags => &TAGS,
             Self::Harmony => &[],
         }

@@ -7,9 +7,12 @@ use serde_json::{Value, json};
 use crate::support::{compiler, sample_ending};
 
 /// Ends of strings in the syntaxes that do not quote them.
-const DELIMITERS: [&str; 5] = [
+const DELIMITERS: [&str; 8] = [
     "\n</parameter>",
     "</parameter>",
+    "</｜DSML｜parameter>",
+    "</steptml:parameter>",
+    "]<]minimax[>[",
     "</arg_value>",
     "<escape>",
     "<|\"|>",

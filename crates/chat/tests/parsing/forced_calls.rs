@@ -15,8 +15,11 @@ use crate::common::{parse, tools};
 use crate::rendering::write;
 
 /// Ends of free text.
-const ENDINGS: [&str; 7] = [
+const ENDINGS: [&str; 10] = [
     "</parameter>",
+    "</｜DSML｜parameter>",
+    "</steptml:parameter>",
+    "]<]minimax[>[",
     "</arg_value>",
     "<escape>",
     "<|\"|>",
@@ -157,7 +160,9 @@ fn grammar_accepts_calls_as_models_write_them() {
                     format!("[TOOL_CALLS][{{\"name\": \"{name}\", \"arguments\": {arguments}}}]");
             }
             // Strings are written as JSON.
-            ToolFormat::Pythonic | ToolFormat::Lfm2 => text = text.replace('\'', "\""),
+            ToolFormat::Pythonic | ToolFormat::Lfm2 | ToolFormat::Olmo3 => {
+                text = text.replace('\'', "\"");
+            }
             // The completion ends with the arguments.
             ToolFormat::Harmony => text = text.replace("<|call|>", ""),
             _ => {}
@@ -236,7 +241,13 @@ fn response_grammar_applies_to_content_after_reasoning() {
             _ => CONTENT.to_owned(),
         };
         let either = syntax.tools_or_response_grammar(&tools(), false, RESPONSE, "", &|_| None);
-        if [ToolFormat::Llama3Json, ToolFormat::Pythonic].contains(&format) {
+        let undelimited = [
+            ToolFormat::Llama3Json,
+            ToolFormat::Pythonic,
+            ToolFormat::Xlam,
+            ToolFormat::Json,
+        ];
+        if undelimited.contains(&format) {
             assert_eq!(either, Err(GrammarError::UndelimitedToolCalls));
             continue;
         }

@@ -96,8 +96,8 @@ proptest! {
         cuts in prop::collection::vec(any::<Index>(), 0..6),
     ) {
         for format in ToolFormat::ALL {
-            let is_undelimited = matches!(format, ToolFormat::Llama3Json | ToolFormat::Pythonic | ToolFormat::Harmony);
-            let before = if is_undelimited { "" } else { before.trim_end() };
+            let is_at_start = matches!(format, ToolFormat::Xlam | ToolFormat::Pythonic | ToolFormat::Harmony);
+            let before = if is_at_start { "" } else { before.trim_end() };
             let text = format!("{before}{}", write(format, &calls_written));
             let borders: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| *cut.get(&borders)).collect();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use mlxm_api::{AppState, CorsOrigin, FormatOverride, Limits, ServerOptions, Shutdown};
 use mlxm_chat::parsing::{ReasoningFormat, ToolFormat};
@@ -167,8 +167,11 @@ enum LogFormat {
 struct Choice<T>(Option<T>);
 
 fn tool_call_parser() -> impl TypedValueParser<Value = Choice<ToolFormat>> {
-    let names = ToolFormat::ALL.iter().map(|format| format.as_str());
-    PossibleValuesParser::new(names.chain(["none"])).map(|name| Choice(name.parse().ok()))
+    let names = ToolFormat::ALL
+        .iter()
+        .map(|format| PossibleValue::new(format.as_str()).aliases(format.aliases()));
+    PossibleValuesParser::new(names.chain([PossibleValue::new("none")]))
+        .map(|name| Choice(name.parse().ok()))
 }
 
 fn reasoning_parser() -> impl TypedValueParser<Value = Choice<ReasoningFormat>> {

@@ -33,6 +33,13 @@ impl Pythonic {
             at_end: false,
         }
     }
+
+    /// Calls without brackets and commas, one a line.
+    pub fn lines_closed_by(close: &'static str) -> Self {
+        let mut parser = Self::closed_by(close);
+        parser.calls.on_lines = true;
+        parser
+    }
 }
 
 impl ToolCallParser for Pythonic {
@@ -56,6 +63,8 @@ impl ToolCallParser for Pythonic {
 #[derive(Debug)]
 struct PythonCalls {
     state: State,
+    /// Whether the brackets and commas of the list may be missing.
+    on_lines: bool,
     arguments: ObjectWriter,
 }
 
@@ -77,6 +86,7 @@ impl PythonCalls {
     fn new() -> Self {
         Self {
             state: State::Open,
+            on_lines: false,
             arguments: ObjectWriter::default(),
         }
     }
@@ -114,6 +124,9 @@ impl PythonCalls {
             (State::CommaOrEnd, ']') => {
                 context.input.advance(1);
                 return Step::Done;
+            }
+            (State::Open | State::CommaOrEnd, _) if self.on_lines && belongs_to_name(next) => {
+                return self.transition(State::Name);
             }
             (State::CommaOrEnd, _) => return Step::Done,
             (State::KeyOrEnd, _) => return self.key(context),
@@ -175,9 +188,20 @@ fn belongs_to_name(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '.' | '-')
 }
 
-/// A list of calls. Values are JSON except for `True` and `False`; the parser accepts both.
+/// A list of calls.
 pub(super) fn grammar(lark: &mut LarkBuilder<'_>, tools: &[&Tool], parallel: bool) -> String {
-    let calls: Vec<String> = tools
+    let calls = call_grammars(lark, tools);
+    let calls = lark.repeat_calls(&calls, ", ", parallel);
+    Sequence::new()
+        .text("[")
+        .expression(&calls)
+        .text("]")
+        .build()
+}
+
+/// One call for each tool. Values are JSON except for `True` and `False`; the parser accepts both.
+pub(super) fn call_grammars(lark: &mut LarkBuilder<'_>, tools: &[&Tool]) -> Vec<String> {
+    tools
         .iter()
         .map(|tool| {
             let arguments = lark.arguments(tool, ", ", &|_, key, schema| {
@@ -192,13 +216,7 @@ pub(super) fn grammar(lark: &mut LarkBuilder<'_>, tools: &[&Tool], parallel: boo
                 .text(")")
                 .build()
         })
-        .collect();
-    let calls = lark.repeat_calls(&calls, ", ", parallel);
-    Sequence::new()
-        .text("[")
-        .expression(&calls)
-        .text("]")
-        .build()
+        .collect()
 }
 
 fn value_grammar(schema: &Value) -> String {

@@ -1,8 +1,8 @@
 //! Calls whose arguments are plain text between tags. Shared by three families, whose modules define the tags.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::lark::{LarkBuilder, Sequence, enum_strings, json, one_of};
+use crate::lark::{self, LarkBuilder, Sequence, enum_strings, one_of};
 use crate::parsing::context::{Context, Step, ToolCallParser};
 use crate::parsing::delimiter::{self, Found};
 use crate::parsing::input::Match;
@@ -43,6 +43,8 @@ pub(crate) struct Xml {
     arguments: ObjectWriter,
     /// Names of the arguments so far.
     given: Vec<String>,
+    /// Whether an attribute says that the current argument is a string.
+    is_text: bool,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,7 @@ impl Xml {
             state,
             arguments: ObjectWriter::default(),
             given: Vec::new(),
+            is_text: false,
         }
     }
 
@@ -177,7 +180,10 @@ impl Xml {
             text = text.strip_suffix('\n').unwrap_or(text);
         }
         let key = self.given.last().map_or("", String::as_str);
-        let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
+        let mut types = Types::of(context.tool().and_then(|tool| tool.property(key)));
+        if self.is_text && types == Types::default() {
+            types = Types::of(Some(&json!({"type": "string"})));
+        }
         let member = self.arguments.member(key, &from_text(text, types));
         context.push_arguments(&member);
         self.transition(State::KeyOrEnd)
@@ -315,7 +321,9 @@ impl ToolCallParser for Xml {
             State::KeyOrEnd => self.key_or_end(context),
             State::Key => match context.input.take_name(syntax.key_close) {
                 Match::Found(key) => {
-                    self.given.push(key);
+                    let (key, is_text) = split_attribute(&key);
+                    self.given.push(key.to_owned());
+                    self.is_text = is_text;
                     self.transition(State::ValueOpen)
                 }
                 Match::Absent => Step::Invalid,
@@ -337,6 +345,14 @@ impl ToolCallParser for Xml {
             }
             State::Value { .. } => self.value(context),
         }
+    }
+}
+
+/// The name of an argument and whether it is followed by the attribute `string="true"`, which DSML tags have.
+fn split_attribute(key: &str) -> (&str, bool) {
+    match key.split_once("\" string=\"") {
+        Some((key, value)) => (key, value == "true"),
+        None => (key, false),
     }
 }
 
@@ -414,7 +430,7 @@ impl Syntax {
     }
 
     /// A value and its closing tag.
-    fn value_grammar(&self, lark: &mut LarkBuilder<'_>, schema: &Value) -> String {
+    pub(super) fn value_grammar(&self, lark: &mut LarkBuilder<'_>, schema: &Value) -> String {
         let close = self.value_close;
         let ended = |lark: &LarkBuilder<'_>, value: &str| {
             let value = Sequence::new().expression(value);
@@ -432,6 +448,6 @@ impl Syntax {
         if Types::of(Some(schema)).allows_string() {
             return lark.text_until(close);
         }
-        ended(lark, &json(schema))
+        ended(lark, &lark::json(schema))
     }
 }
