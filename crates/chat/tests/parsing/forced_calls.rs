@@ -163,6 +163,13 @@ fn grammar_accepts_calls_as_models_write_them() {
             ToolFormat::Pythonic | ToolFormat::Lfm2 | ToolFormat::Olmo3 => {
                 text = text.replace('\'', "\"");
             }
+            // Values are in the lines of their tags.
+            ToolFormat::SeedOss => {
+                text = text
+                    .replace("path>\n", "path>")
+                    .replace("content>\n", "content>")
+                    .replace("\n</parameter>", "</parameter>");
+            }
             // The completion ends with the arguments.
             ToolFormat::Harmony => text = text.replace("<|call|>", ""),
             _ => {}

@@ -119,7 +119,7 @@ fn write_tags(format: ToolFormat, calls: &[(String, Value)]) -> String {
         }
         ToolFormat::SeedOss => each(calls, "\n", |name, arguments| {
             let arguments = pairs(arguments, "", |key, value| {
-                format!("<parameter={key}>{}</parameter>\n", plain(value))
+                format!("<parameter={key}>\n{}\n</parameter>\n", plain(value))
             });
             format!(
                 "<seed:tool_call>\n<function={name}>\n{arguments}</function>\n</seed:tool_call>"

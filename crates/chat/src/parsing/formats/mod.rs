@@ -71,7 +71,7 @@ pub(crate) fn start_delimiters(format: ToolFormat) -> &'static [&'static str] {
         ToolFormat::CommandR => &command_r::STARTS,
         ToolFormat::KimiK2 => &kimi_k2::STARTS,
         ToolFormat::HunyuanA13b => &hunyuan_a13b::STARTS,
-        ToolFormat::SeedOss => &[seed_oss::SYNTAX.open],
+        ToolFormat::SeedOss => &seed_oss::STARTS,
         ToolFormat::Olmo3 => &[olmo3::OPEN],
         ToolFormat::InternLm => &[internlm::OPEN],
         ToolFormat::Jamba => &[jamba::OPEN],
