@@ -281,7 +281,9 @@ impl ChatModel {
             params,
             ..request.clone()
         };
-        let PreparedChat { prompt, requests } = self.prepare(&request)?;
+        let PreparedChat {
+            prompt, requests, ..
+        } = self.prepare(&request)?;
         let engine_request = requests.into_iter().next().unwrap_or_default();
         self.submit(&prompt, engine_request)
     }

@@ -174,7 +174,8 @@ async fn complete(
     let streams = fields.stream.unwrap_or_default();
     let name = server.response_model(fields.model.clone());
     let id = format!("msg_{}", Uuid::new_v4().simple());
-    let started = start(chat(model, fields, warnings)?, server, received_at).await;
+    let chat = chat(model, fields, warnings)?;
+    let started = start(chat, server, received_at, warnings).await;
     let started = started.map_err(rename_fields)?;
     if streams {
         let usage = token_usage(started.prompt_tokens, 0, 0);

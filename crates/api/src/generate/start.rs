@@ -7,6 +7,7 @@ use mlxm_engine::Request;
 
 use super::Completion;
 use crate::error::ApiError;
+use crate::fields::Warnings;
 use crate::state::{AppState, ServedModel};
 
 /// Completions that have started.
@@ -15,7 +16,8 @@ pub struct Started {
     pub completions: Vec<Completion>,
 }
 
-/// Starts the completions of a chat request. Rendering, tokenizing and compiling grammars run on the blocking pool.
+/// Starts the completions of a chat request. Rendering, tokenizing and compiling grammars run on the blocking pool. What is not
+/// enforced is added to `warnings`.
 ///
 /// # Errors
 /// If the request is invalid, or the engine rejects it.
@@ -23,6 +25,7 @@ pub async fn start(
     request: ChatRequest,
     server: &AppState,
     received_at: Instant,
+    warnings: &mut Warnings,
 ) -> Result<Started, ApiError> {
     let state = server.clone();
     let prepared = tokio::task::spawn_blocking(move || {
@@ -31,6 +34,9 @@ pub async fn start(
     let prepared = prepared
         .await
         .map_err(|_| ApiError::internal("the request could not be prepared"))??;
+    for warning in prepared.warnings {
+        warnings.add(warning);
+    }
     let model = server.model()?;
     let prompt = &prepared.prompt;
     let completions = prepared

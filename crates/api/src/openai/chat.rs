@@ -129,7 +129,9 @@ pub async fn create(
         timings: stream.timings.unwrap_or_default(),
         logprobs: chat.params.logprobs.is_some(),
     };
-    let completions = start(chat, &server, received_at.0).await?.completions;
+    let completions = start(chat, &server, received_at.0, &mut warnings)
+        .await?
+        .completions;
     let sent = if streams {
         stream::chat(template, completions)
     } else {

@@ -58,7 +58,7 @@ async fn respond(
     } = body
         .fields
         .parse(model, body.sampling, previous, warnings)?;
-    let started = start(chat, server, received_at).await;
+    let started = start(chat, server, received_at, warnings).await;
     let mut started = started.map_err(rename_fields)?;
     let completion = started.completions.pop();
     let mut builder = ResponseBuilder {

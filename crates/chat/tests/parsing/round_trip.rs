@@ -64,7 +64,32 @@ pub fn call() -> impl Strategy<Value = (String, Value)> {
 
 /// `text` without white space and without the delimiters that are dropped if they do not enclose a call.
 fn without_delimiters(text: &str) -> String {
-    const DELIMITERS: [&str; 15] = [
+    const DELIMITERS: [&str; 40] = [
+        "]<]minimax[>[</tool_call>",
+        "]<]minimax[>[<tool_call>",
+        "<｜tool_calls_end｜>",
+        "<｜tool_calls_begin｜>",
+        "<|tools_suffix|>",
+        "<|tools_prefix|>",
+        "</｜DSML｜function_calls>",
+        "<｜DSML｜function_calls>",
+        "</function_calls>",
+        "<function_calls>",
+        "</seed:tool_call>",
+        "<seed:tool_call>",
+        "<|action_end|>",
+        "<|action_start|>",
+        "</tool_calls>",
+        "<tool_calls>",
+        "<|tool_calls_section_end|>",
+        "<|tool_calls_section_begin|>",
+        "<|END_ACTION|>",
+        "<|START_ACTION|>",
+        "<|/tool_call|>",
+        "<|tool_call|>",
+        "functools",
+        "</tools>",
+        "<tools>",
         "<tool_call>",
         "<minimax:tool_call>",
         "<start_function_call>",
