@@ -18,7 +18,7 @@ use crate::responses::conversation::Conversation;
 /// Histories of each API.
 const HISTORIES: u64 = 2000;
 /// Most time of a test.
-const TIME_LIMIT: Duration = Duration::from_secs(180);
+const TIME_LIMIT: Duration = Duration::from_mins(3);
 
 /// SplitMix64.
 struct Random(u64);

@@ -25,6 +25,8 @@ pub struct ChatChunk {
     pub token: Option<u32>,
     /// Present if the request asked for log-probabilities.
     pub logprob: Option<TokenLogprob>,
+    /// Tokens at the end of whose text nothing was sent, because it may belong to a stop string.
+    pub held_back: usize,
     /// Present in the last chunk.
     pub finish: Option<Finish>,
     /// Whether the model ended the completion without closing its reasoning. The parts of this chunk repeat the reasoning as
@@ -198,6 +200,7 @@ impl ChatStream {
                     text: token.text,
                     token: Some(token.id),
                     logprob: token.logprob,
+                    held_back: self.held_back().max(token.held_back),
                     ..ChatChunk::default()
                 })
             }
@@ -304,9 +307,14 @@ impl ChatStream {
 
     /// Tokens at the end whose text is after the end of the content.
     fn tokens_past_text(&self, end: &OutputEnd) -> usize {
-        if !matches!(end, OutputEnd::StopString(_)) {
-            return 0;
+        match end {
+            OutputEnd::StopString(_) => self.held_back(),
+            OutputEnd::CallLimit => 0,
         }
+    }
+
+    /// Tokens at the end whose text is pending or held back.
+    fn held_back(&self) -> usize {
         let pending = self.parser.as_ref().map_or(0, Parser::pending_bytes);
         let dropped = self.limits.dropped_bytes() + pending;
         let mut past = 0;

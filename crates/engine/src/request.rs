@@ -74,6 +74,8 @@ pub struct Token {
     pub text: String,
     /// Present when the request asked for log-probabilities.
     pub logprob: Option<TokenLogprob>,
+    /// Tokens at the end, up to this one, of whose text nothing was sent, because it may belong to a stop string.
+    pub held_back: usize,
 }
 
 /// Why a generation ended.

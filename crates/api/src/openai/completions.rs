@@ -349,12 +349,13 @@ impl StreamState {
         let reason = chunk.finish.as_ref().map(finish_reason);
         let mut choice = choice(index, &text, reason);
         let (logprobs, offset) = &mut self.pending[index];
+        let held_back = logprobs.split_off(logprobs.len().saturating_sub(chunk.held_back));
         if let Some(model) = self.server.loaded().filter(|_| !logprobs.is_empty()) {
             let mut lists = logprobs::CompletionLogprobs::from(*offset);
             lists.add(model, logprobs);
             choice["logprobs"] = json!(lists);
-            logprobs.clear();
         }
+        *logprobs = held_back;
         *offset += text.chars().count();
         if let Some(finish) = &chunk.finish {
             self.usages[index / self.template.completions_per_prompt]

@@ -124,10 +124,13 @@ impl<S: Stream<Item = (usize, Result<ChatChunk, crate::error::ApiError>)> + Unpi
         if let Some(finish) = &chunk.finish {
             finish.drop_tokens_past_text(&mut self.logprobs[index]);
         }
+        let certain = self.logprobs[index].len().saturating_sub(chunk.held_back);
+        let held_back = self.logprobs[index].split_off(certain);
         for part in chunk.parts {
             let delta = delta(part);
             self.push(index, delta, None);
         }
+        self.logprobs[index].extend(held_back);
         if let Some(finish) = chunk.finish {
             self.usage.add_completion(&finish.metrics);
             let mut last = self.with_logprobs(index, json!({}), Some(finish_reason(&finish)));

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use crate::support::{chat, load_options, server_options, start, start_with};
+use crate::support::{
+    chat, load_options, server_options, start, start_with, start_with_long_context,
+};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -293,7 +295,7 @@ fn arbitrary_bodies_never_cause_a_server_error() {
 
 #[tokio::test]
 async fn tool_names_have_up_to_128_characters() {
-    let server = start().await;
+    let server = start_with_long_context().await;
     for (length, accepted) in [(1, true), (65, true), (128, true), (129, false)] {
         let name = "a".repeat(length);
         let parameters = json!({"type": "object"});

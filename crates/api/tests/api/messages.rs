@@ -174,12 +174,4 @@ async fn errors_have_the_anthropic_format() {
             .await
             .starts_with("output_format: ")
     );
-    let format = json!({"type": "json_schema", "schema": {"type": "integer"}});
-    assert!(
-        error_message(body(
-            json!({"output_format": format, "stop_sequences": ["1"]})
-        ))
-        .await
-        .starts_with("stop_sequences is not supported")
-    );
 }

@@ -2,10 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    TestServer, chat, content, load_options, serve_directory, server_options, start,
-    with_context_length,
-};
+use crate::support::{chat, content, start, start_with_long_context};
 
 const ROUTE: &str = "/v1/chat/completions";
 
@@ -116,12 +113,6 @@ async fn json_object_enforces_a_schema() {
     let response = server.ok(ROUTE, &body).await;
     let color = content(&response);
     assert!(["\"red\"", "\"blue\""].contains(&color), "{color}");
-}
-
-/// A server with a context that is long enough for tool definitions.
-async fn start_with_long_context() -> TestServer {
-    let directory = with_context_length("llama-4bit", 2048);
-    serve_directory(directory.path(), &load_options(), server_options()).await
 }
 
 #[tokio::test]
@@ -235,8 +226,8 @@ async fn required_call_is_not_repeated() {
 
 #[tokio::test]
 async fn schema_errors_name_the_tool_in_the_fields_of_each_api() {
-    let server = start().await;
-    let bad = json!({"type": "object", "properties": {"n": {"type": "text"}}});
+    let server = start_with_long_context().await;
+    let bad = json!({"type": "object", "properties": {"n": {"enum": []}}, "required": ["n"]});
     let function = |parameters: &Value| json!({"name": "bad", "parameters": parameters});
     let tools = json!([tools()[1], {"type": "function", "function": function(&bad)}]);
     let chat_body = chat("x", json!({"tools": tools, "tool_choice": "required"}));

@@ -100,6 +100,12 @@ pub async fn serve_with(directory: &Path, load: &LoadOptions, server: AppState) 
     }
 }
 
+/// Serves the default checkpoint with a context that is long enough for tool definitions.
+pub async fn start_with_long_context() -> TestServer {
+    let directory = with_context_length("llama-4bit", 2048);
+    serve_directory(directory.path(), &load_options(), server_options()).await
+}
+
 /// Serves the default checkpoint with a chat template that starts the reasoning.
 pub async fn start_reasoning() -> TestServer {
     let directory = with_context_length("llama-4bit", 256);

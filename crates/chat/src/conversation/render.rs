@@ -54,8 +54,30 @@ enum CallStyle {
 struct Attempt {
     style: CallStyle,
     profile: TemplateProfile,
-    /// Whether the prompt explains the syntax of calls, with [`CallStyle::Text`].
-    explains_calls: bool,
+    /// What [`CallStyle::Text`] says about tools.
+    tool_text: ToolText,
+}
+
+/// What the prompt says about tools that the template does not render.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ToolText {
+    /// Nothing: the user leaves the tools to the template.
+    Nothing,
+    /// Their descriptions: the model is expected to know the syntax that the user chose.
+    Descriptions,
+    /// Their descriptions and the syntax of calls.
+    DescriptionsAndSyntax,
+}
+
+impl ToolText {
+    fn of(options: &ConversationOptions) -> Self {
+        match options.tool_format {
+            _ if !options.tool_format_is_chosen => Self::DescriptionsAndSyntax,
+            Some(ToolFormat::Hermes) => Self::DescriptionsAndSyntax,
+            Some(_) => Self::Descriptions,
+            None => Self::Nothing,
+        }
+    }
 }
 
 /// Most prefixes of a conversation that are rendered to find the message that the template rejects.
@@ -166,9 +188,7 @@ fn attempts(
     let text = Attempt {
         style: CallStyle::Text,
         profile: template.profile(name, false).unwrap_or(profile),
-        // A model is expected to know any other syntax that the user chose.
-        explains_calls: !options.tool_format_is_chosen
-            || options.tool_format == Some(ToolFormat::Hermes),
+        tool_text: ToolText::of(options),
     };
     let native = style(template, &profile, options);
     let first = native.map_or(text, |style| Attempt {
@@ -243,8 +263,9 @@ impl Attempt {
             CallStyle::Content(format) => call_text::calls_to_content(&mut messages, format),
             CallStyle::Text => {
                 call_text::all_to_text(&mut messages);
-                if !request.tools.is_empty() {
-                    let prompt = tool_prompt(&request.tools, self.explains_calls);
+                if !request.tools.is_empty() && self.tool_text != ToolText::Nothing {
+                    let explains_calls = self.tool_text == ToolText::DescriptionsAndSyntax;
+                    let prompt = tool_prompt(&request.tools, explains_calls);
                     call_text::add_to_system(&mut messages, &prompt);
                 }
             }

@@ -295,16 +295,13 @@ impl Parser {
     /// There is no call after all: the pending input is content, or reasoning goes on after the start delimiter.
     fn reject(&mut self) {
         self.context.cancel_call();
-        self.state = match self.suspended.take() {
-            Some(suspended) => {
-                self.context.input.rewind(suspended.resume_at);
-                self.context.emit_reasoning(0);
-                State::Reasoning(suspended.reasoning)
-            }
-            None => {
-                self.flush_rejected();
-                State::Content
-            }
+        self.state = if let Some(suspended) = self.suspended.take() {
+            self.context.input.rewind(suspended.resume_at);
+            self.context.emit_reasoning(0);
+            State::Reasoning(suspended.reasoning)
+        } else {
+            self.flush_rejected();
+            State::Content
         };
     }
 

@@ -179,13 +179,12 @@ pub(crate) fn from_text(text: &str, types: Types) -> String {
 /// `None` if they are not a JSON object.
 pub(crate) fn arguments(json: &str, schema: &Value) -> Option<String> {
     let mut json = json.to_owned();
-    let mut object = match serde_json::from_str::<Map<String, Value>>(&json) {
-        Ok(object) => Value::Object(object),
-        Err(_) => {
-            // Escapes of lone surrogates.
-            json = python::to_json(&json)?;
-            Value::Object(serde_json::from_str(&json).ok()?)
-        }
+    let mut object = if let Ok(object) = serde_json::from_str::<Map<String, Value>>(&json) {
+        Value::Object(object)
+    } else {
+        // Escapes of lone surrogates.
+        json = python::to_json(&json)?;
+        Value::Object(serde_json::from_str(&json).ok()?)
     };
     let changed = convert_integers(&mut object, schema, schema, 0);
     Some(if changed { object.to_string() } else { json })

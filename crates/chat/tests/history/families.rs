@@ -212,7 +212,12 @@ fn a_chosen_syntax_is_the_one_that_is_read() {
             ..ConversationOptions::default()
         };
         let rendered = render_conversation(&template(name).template, &request, &options).unwrap();
-        assert!(rendered.text.contains("Does f."), "{name}");
+        let describes = rendered.text.contains("Does f.");
+        assert_eq!(
+            describes,
+            name != "gemma2" || rendered.tool_format.is_some(),
+            "{name}"
+        );
         (
             rendered.tool_format,
             rendered.text.contains("To call a function"),

@@ -12,7 +12,7 @@ use crate::support::{Named, directory, message, templates};
 /// Conversations of a test.
 const CONVERSATIONS: u64 = 2000;
 /// Most time of a test.
-const TIME_LIMIT: Duration = Duration::from_secs(180);
+const TIME_LIMIT: Duration = Duration::from_mins(3);
 
 #[derive(Default)]
 struct Outcome {

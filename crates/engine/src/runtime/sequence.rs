@@ -66,9 +66,11 @@ struct TextProgress {
 impl TextProgress {
     /// Tokens at the end whose text is after the end of the completion.
     fn tokens_past_end(&self) -> usize {
-        if !self.stopped {
-            return 0;
-        }
+        if self.stopped { self.held_back() } else { 0 }
+    }
+
+    /// Tokens at the end of whose text nothing was sent.
+    fn held_back(&self) -> usize {
         let starts = self.token_starts.iter().rev();
         starts
             .take_while(|start| **start >= self.sent_bytes)
@@ -221,6 +223,7 @@ impl ActiveRequest {
             id: token,
             text: piece.text,
             logprob,
+            held_back: self.text.held_back(),
         })));
         if let Some(stop) = stopped {
             self.finish(

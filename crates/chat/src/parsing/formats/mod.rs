@@ -116,10 +116,9 @@ pub(crate) fn closers(format: ToolFormat) -> &'static [&'static str] {
         ToolFormat::Apertus => &[apertus::CLOSE],
         ToolFormat::Step3 => &step3::CLOSERS,
         ToolFormat::MiniMaxM3 => &minimax_m3::CLOSERS,
-        ToolFormat::Llama3Json
-        | ToolFormat::Mistral
-        | ToolFormat::Json
-        | ToolFormat::Harmony => &[],
+        ToolFormat::Llama3Json | ToolFormat::Mistral | ToolFormat::Json | ToolFormat::Harmony => {
+            &[]
+        }
     }
 }
 
@@ -243,7 +242,7 @@ pub(crate) fn undelimited_parser(format: ToolFormat) -> Box<dyn ToolCallParser> 
 /// Delimiters that may be special tokens.
 pub(crate) fn delimiters(format: ToolFormat) -> &'static [&'static str] {
     match format {
-        ToolFormat::Hermes => &[hermes::OPEN, hermes::CLOSE],
+        ToolFormat::Hermes | ToolFormat::Qwen25Coder => &[hermes::OPEN, hermes::CLOSE],
         ToolFormat::Qwen3Coder => &qwen3_coder::DELIMITERS,
         ToolFormat::Llama3Json => &[llama3_json::OPEN],
         ToolFormat::Pythonic => &[pythonic::OPEN, pythonic::CLOSE],
@@ -257,7 +256,6 @@ pub(crate) fn delimiters(format: ToolFormat) -> &'static [&'static str] {
         ToolFormat::Lfm2 => &[lfm2::OPEN, lfm2::CLOSE],
         ToolFormat::Phi4Mini => &[phi4_mini::OPEN, phi4_mini::CLOSE],
         ToolFormat::Granite => &[granite::OPEN],
-        ToolFormat::Qwen25Coder => &[hermes::OPEN, hermes::CLOSE],
         ToolFormat::Xlam | ToolFormat::Json => &[],
         ToolFormat::CommandR => &command_r::DELIMITERS,
         ToolFormat::KimiK2 => &kimi_k2::DELIMITERS,
