@@ -2,8 +2,11 @@
 
 use std::str::FromStr;
 
-use axum::http::{HeaderValue, Uri, header};
-use tower_http::cors::{Any, CorsLayer};
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use tower_http::cors::{AllowHeaders, AllowMethods, Any, CorsLayer};
 
 use crate::layers::REQUEST_ID;
 
@@ -45,8 +48,9 @@ pub fn layer(origins: &[CorsOrigin]) -> Option<CorsLayer> {
         return None;
     }
     let layer = CorsLayer::new()
-        .allow_methods(Any)
-        .allow_headers(Any)
+        // In a response, `*` does not stand for the header `authorization`.
+        .allow_methods(AllowMethods::mirror_request())
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([REQUEST_ID, header::RETRY_AFTER, header::WARNING]);
     Some(if origins.iter().any(|origin| origin.0 == "*") {
         layer.allow_origin(Any)
@@ -54,6 +58,19 @@ pub fn layer(origins: &[CorsOrigin]) -> Option<CorsLayer> {
         let origins: Vec<HeaderValue> = origins.iter().map(|origin| origin.0.clone()).collect();
         layer.allow_origin(origins)
     })
+}
+
+/// Gives the empty response to a preflight request the status 204, which some proxies require.
+pub async fn empty_preflight(request: Request, next: Next) -> Response {
+    let is_preflight = request.method() == Method::OPTIONS
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = next.run(request).await;
+    if is_preflight && response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    response
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ pub fn with_layers(router: Router<AppState>, server: &AppState) -> Router<AppSta
             server.clone(),
             record_metrics,
         ))
+        .layer(middleware::from_fn(cors::empty_preflight))
         .option_layer(cors::layer(&server.options().cors_origins))
         .layer(middleware::from_fn(error::render))
         .layer(CatchPanicLayer::custom(panicked))

@@ -35,12 +35,10 @@ pub fn tools(
     for (path, kind, name) in server_tools {
         let reason = format!("{kind} is not available; only client tools are");
         if functions.is_empty() || (named == Some(name) && !name.is_null()) {
-            return Err(ApiError::unsupported(
-                format!("{path}.type"),
-                format!(
-                    "{path} has the type {kind}; only client tools with an input_schema are supported"
-                ),
-            ));
+            let message = format!(
+                "{path} has the type {kind}; only client tools with an input_schema are supported"
+            );
+            return Err(ApiError::unsupported(path, message));
         }
         warnings.ignored(&path, &reason);
     }

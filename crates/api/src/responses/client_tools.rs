@@ -144,12 +144,18 @@ fn custom(tool: &Value) -> Value {
         _ => String::new(),
     };
     let description = format!("{description}{grammar}");
+    let input = match (&tool["format"]["syntax"], &tool["format"]["definition"]) {
+        (Value::String(syntax), Value::String(regex)) if syntax == "regex" => {
+            json!({"type": "string", "pattern": format!("^(?:{regex})$")})
+        }
+        _ => json!({"type": "string"}),
+    };
     json!({"type": "function", "function": {
         "name": tool["name"],
         "description": description.trim_start(),
         "parameters": {
             "type": "object",
-            "properties": {"input": {"type": "string"}},
+            "properties": {"input": input},
             "required": ["input"],
             "additionalProperties": false,
         },

@@ -30,8 +30,11 @@ async fn preflight_allows_only_the_configured_origins() {
     };
     let server = start_with("llama-4bit", &load_options(), options).await;
     let response = preflight(&server.url, PAGE).send().await.unwrap();
-    assert_eq!(response.status().as_u16(), 200);
+    assert_eq!(response.status().as_u16(), 204);
     assert_eq!(response.headers()["access-control-allow-origin"], PAGE);
+    assert_eq!(response.headers()["access-control-allow-methods"], "POST");
+    let headers = &response.headers()["access-control-allow-headers"];
+    assert_eq!(headers, "content-type,authorization");
     let other = preflight(&server.url, "http://example.com")
         .send()
         .await

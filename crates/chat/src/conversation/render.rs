@@ -72,8 +72,9 @@ enum ToolText {
 impl ToolText {
     fn of(options: &ConversationOptions) -> Self {
         match options.tool_format {
-            _ if !options.tool_format_is_chosen => Self::DescriptionsAndSyntax,
+            Some(ToolFormat::Harmony) => Self::Descriptions,
             Some(ToolFormat::Hermes) => Self::DescriptionsAndSyntax,
+            _ if !options.tool_format_is_chosen => Self::DescriptionsAndSyntax,
             Some(_) => Self::Descriptions,
             None => Self::Nothing,
         }
@@ -305,7 +306,8 @@ impl Attempt {
     ) -> Option<ToolFormat> {
         if request.tools.is_empty() || request.tool_choice == ToolChoice::None {
             None
-        } else if self.style == CallStyle::Text && !options.tool_format_is_chosen {
+        } else if self.style == CallStyle::Text && self.tool_text == ToolText::DescriptionsAndSyntax
+        {
             Some(ToolFormat::Hermes)
         } else {
             options.tool_format
