@@ -21,7 +21,7 @@ pub struct ChatStream {
 impl ChatStream {
     /// Starts the completion.
     pub fn start(py: Python<'_>, model: ChatModel, request: ChatRequest) -> PyResult<Self> {
-        // Long conversations and large schemas take time; a stream that nobody receives is cancelled.
+        // Long conversations and large schemas take time; a stream without a receiver is cancelled.
         let stream = interrupt::run(py, move || model.generate(&request), || {})?.py()?;
         Ok(Self {
             stream: Mutex::new(Some(stream)),

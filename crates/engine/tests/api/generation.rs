@@ -216,37 +216,6 @@ fn greedy_token_is_the_argmax_of_the_logits() {
 }
 
 #[test]
-fn finish_reason_reports_max_tokens_and_stop_string() {
-    let engine = engine("llama-f16");
-    let free = complete(&engine, request(vec![1, 2, 3], 40));
-    assert_eq!(
-        free.finished.reason,
-        FinishReason::Length(LengthCause::MaxTokens)
-    );
-    assert_eq!(
-        (free.tokens.len(), free.finished.metrics.generated_tokens),
-        (40, 40)
-    );
-    assert_eq!(free.finished.metrics.prompt_tokens, 3);
-
-    let characters: Vec<char> = free.text.chars().collect();
-    let stop: String = characters[10..13].iter().collect();
-    let stopped = complete(
-        &engine,
-        Request {
-            stop: vec![stop.clone()],
-            ..request(vec![1, 2, 3], 40)
-        },
-    );
-    assert_eq!(
-        stopped.finished.reason,
-        FinishReason::Stop(StopCause::StopString(stop.clone()))
-    );
-    assert_eq!(stopped.text, free.text[..free.text.find(&stop).unwrap()]);
-    assert_eq!(free.finished.tokens_past_text, 0);
-}
-
-#[test]
 fn end_of_sequence_token_finishes_without_text() {
     let engine = engine("llama-f16");
     let eos = engine.info().eos_token_ids[0];

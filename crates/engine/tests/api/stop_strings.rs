@@ -1,7 +1,7 @@
 //! Stop strings.
 
 use crate::support::{complete, golden, options};
-use mlxm_engine::{Engine, Request};
+use mlxm_engine::{Engine, FinishReason, LengthCause, Request, StopCause};
 
 fn request() -> Request {
     Request {
@@ -36,4 +36,35 @@ fn tokens_past_text_are_those_of_the_stop_string() {
             "{stop:?}: {stopped:?}"
         );
     }
+}
+
+#[test]
+fn finish_reason_reports_max_tokens_and_stop_string() {
+    let engine = Engine::load(golden("llama-f16"), &options()).unwrap();
+    let free = complete(&engine, request());
+    assert_eq!(
+        free.finished.reason,
+        FinishReason::Length(LengthCause::MaxTokens)
+    );
+    assert_eq!(
+        (free.tokens.len(), free.finished.metrics.generated_tokens),
+        (40, 40)
+    );
+    assert_eq!(free.finished.metrics.prompt_tokens, 3);
+
+    let characters: Vec<char> = free.text.chars().collect();
+    let stop: String = characters[10..13].iter().collect();
+    let stopped = complete(
+        &engine,
+        Request {
+            stop: vec![stop.clone()],
+            ..request()
+        },
+    );
+    assert_eq!(
+        stopped.finished.reason,
+        FinishReason::Stop(StopCause::StopString(stop.clone()))
+    );
+    assert_eq!(stopped.text, free.text[..free.text.find(&stop).unwrap()]);
+    assert_eq!(free.finished.tokens_past_text, 0);
 }
