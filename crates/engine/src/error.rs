@@ -31,7 +31,7 @@ pub enum LoadError {
         /// What the folder holds instead.
         hint: String,
     },
-    /// The folder has no `model*.safetensors`.
+    /// The folder has no weight files: neither those of its index nor `model*.safetensors`.
     #[error("{} has no model*.safetensors{hint}", path.display())]
     NoWeights {
         /// The folder.
@@ -65,6 +65,21 @@ pub enum LoadError {
         path: PathBuf,
         /// What is wrong.
         problem: String,
+    },
+    /// Two weight files have a tensor of the same name.
+    #[error(
+        "tensor {name} is in both {} and {}: remove the file that does not belong to the model, \
+         or download the model again with its model.safetensors.index.json",
+        first.display(),
+        second.display()
+    )]
+    DuplicateTensor {
+        /// Its name.
+        name: String,
+        /// One file.
+        first: PathBuf,
+        /// The other file.
+        second: PathBuf,
     },
     /// Tensors the model needs are absent.
     #[error("{model_type}: {} of the model's tensors are missing: {}", names.len(), first_names(names))]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use mlxm_kernels::QuantSpec;
 use mlxm_kvcache::GroupKind;
 
-use crate::checkpoint::CheckpointConfig;
+use crate::checkpoint::{CheckpointConfig, LoadedParameters};
 use crate::forward::{CacheLayer, Dimensions};
 
 /// Characteristics of a checkpoint.
@@ -23,6 +23,9 @@ pub struct ModelInfo {
     pub size_bytes: u64,
     /// The default quantization of the checkpoint, if any. Individual weights may differ.
     pub quantization: Option<QuantSpec>,
+    /// Number of parameters in weights by quantization, the largest number first. `None` is not quantized. Norms and biases are
+    /// not counted.
+    pub parameters_by_quantization: Vec<(Option<QuantSpec>, u64)>,
     /// Average bits per parameter, quantization scales and biases included.
     pub bits_per_weight: f64,
     /// Width of a row of logits.
@@ -53,7 +56,7 @@ pub(crate) struct ModelMetadata<'a> {
     pub(crate) cache_layers: &'a [CacheLayer],
     pub(crate) quantization: Option<QuantSpec>,
     pub(crate) eos_token_ids: Vec<u32>,
-    pub(crate) parameters: u64,
+    pub(crate) parameters: LoadedParameters,
     pub(crate) size_bytes: u64,
 }
 
@@ -67,6 +70,9 @@ impl ModelInfo {
             size_bytes,
             ..
         } = metadata;
+        let mut parameters_by_quantization = parameters.weights;
+        parameters_by_quantization.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let parameters = parameters.total;
         let window = |layer: &CacheLayer| match layer.kind {
             GroupKind::SlidingWindow { window } => Some(window),
             _ => None,
@@ -78,6 +84,7 @@ impl ModelInfo {
             parameters,
             size_bytes,
             quantization: metadata.quantization,
+            parameters_by_quantization,
             bits_per_weight: if parameters == 0 {
                 0.0
             } else {

@@ -27,6 +27,7 @@
 //! - [`forward`]: the model traits, the KV cache and the batch of a step.
 //! - [`runtime`]: memory plan, worker thread and the handle to it.
 //! - [`sampling`]: logits to tokens. [`text`]: text to tokens and back.
+//! - [`json`]: JSON as Python reads it, for the files of a checkpoint.
 //!
 //! # Invariants
 //! - The engine loads from a local path. It reads no environment variables, opens no connections and owns no async runtime.
@@ -38,6 +39,7 @@ pub mod checkpoint;
 mod error;
 pub mod forward;
 mod info;
+pub mod json;
 pub mod models;
 pub mod nn;
 mod options;

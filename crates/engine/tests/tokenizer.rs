@@ -141,3 +141,163 @@ fn text_outside_the_vocabulary_is_an_error_without_an_unknown_token() {
         Err(TokenizerError::Encode(_))
     ));
 }
+
+/// A byte-level BPE without merges. Its added tokens have the ids from 256 on.
+fn byte_level_document(decoder: &Value, added: &[&str]) -> Value {
+    let mut alphabet: Vec<char> = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet()
+        .into_iter()
+        .collect();
+    alphabet.sort_unstable();
+    let vocab: serde_json::Map<String, Value> = alphabet
+        .into_iter()
+        .enumerate()
+        .map(|(id, letter)| (letter.to_string(), json!(id)))
+        .collect();
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}]},
+        "decoder": decoder,
+        "added_tokens": added_tokens(256, added),
+        "model": {"type": "BPE", "vocab": vocab, "merges": []},
+    })
+}
+
+fn added_tokens(first: usize, contents: &[&str]) -> Value {
+    let token = |(index, content): (usize, &&str)| {
+        json!({"id": first + index, "content": content, "special": false, "single_word": false, "lstrip": false,
+               "rstrip": false, "normalized": false})
+    };
+    contents.iter().enumerate().map(token).collect()
+}
+
+fn sentencepiece_decoder() -> Value {
+    json!({"type": "Sequence", "decoders": [
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0}]})
+}
+
+fn streamed(tokenizer: &Tokenizer, ids: &[u32]) -> String {
+    let mut detokenizer = tokenizer.detokenizer(true);
+    let mut text: String = ids.iter().map(|id| detokenizer.push(*id)).collect();
+    text.push_str(&detokenizer.finish());
+    text
+}
+
+/// Checks that the ids of `text` decode to it, at once, streamed, and as bytes of single tokens.
+fn assert_round_trip(tokenizer: &Tokenizer, text: &str) {
+    let ids = tokenizer.encode(text, false).unwrap();
+    assert_eq!(tokenizer.decode(&ids, true), text, "{ids:?}");
+    assert_eq!(streamed(tokenizer, &ids), text, "{ids:?}");
+    let bytes: Vec<u8> = ids
+        .iter()
+        .flat_map(|id| tokenizer.token_bytes(*id).unwrap())
+        .collect();
+    assert_eq!(String::from_utf8(bytes).unwrap(), text, "{ids:?}");
+}
+
+#[test]
+fn byte_level_vocabulary_decodes_whatever_the_decoder_is() {
+    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
+    let metaspace =
+        json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true});
+    for decoder in [
+        byte_level,
+        metaspace,
+        sentencepiece_decoder(),
+        json!({"type": "Fuse"}),
+        Value::Null,
+    ] {
+        let document = byte_level_document(&decoder, &[]);
+        let tokenizer = load(&[("tokenizer.json", document)]).unwrap();
+        for text in ["Hello wörld\n", " a  b ", "▁_\u{2028}日本😀", "Ġ"] {
+            assert_round_trip(&tokenizer, text);
+        }
+    }
+}
+
+#[test]
+fn added_tokens_decode_to_their_text() {
+    let contents = [
+        "<|é|>",
+        "éé",
+        "ĠĠ",
+        "ÃÃ",
+        "▁",
+        "<日本▁>",
+        "<｜User｜>",
+        "\u{a0}",
+        "<0x0A>",
+        "x y",
+        "\u{ad}\u{143}",
+        "😀",
+    ];
+    let word_level = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,
+        "pre_tokenizer": null, "decoder": sentencepiece_decoder(), "added_tokens": added_tokens(3, &contents),
+        "model": {"type": "WordLevel", "unk_token": "a", "vocab": {"a": 0, "bc": 1, "d": 2}},
+    });
+    for (document, words) in [
+        (
+            byte_level_document(&sentencepiece_decoder(), &contents),
+            ["a", "日", "d"],
+        ),
+        (word_level, ["a", "bc", "d"]),
+    ] {
+        let tokenizer = load(&[("tokenizer.json", document)]).unwrap();
+        for content in contents {
+            assert_round_trip(&tokenizer, content);
+            for word in words {
+                assert_round_trip(
+                    &tokenizer,
+                    &format!("{word}{content}{word}{content}{content}"),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn added_token_ends_an_incomplete_character() {
+    let tokenizer = load(&[(
+        "tokenizer.json",
+        byte_level_document(&Value::Null, &["<é>"]),
+    )])
+    .unwrap();
+    let ids = tokenizer.encode("日", false).unwrap();
+    let cut = [ids[0], ids[1], 256, ids[0]];
+    assert_eq!(tokenizer.decode(&cut, true), "\u{fffd}<é>\u{fffd}");
+    assert_eq!(streamed(&tokenizer, &cut), "\u{fffd}<é>\u{fffd}");
+}
+
+#[test]
+fn runs_of_the_space_symbol_in_the_vocabulary_are_spaces() {
+    // As in Gemma's tokenizer, where they are marked as added.
+    let tokenizer = load(&[(
+        "tokenizer.json",
+        json!({
+            "version": "1.0", "truncation": null, "padding": null, "post_processor": null, "pre_tokenizer": null,
+            "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            "decoder": {"type": "Sequence", "decoders": [
+                {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]},
+            "added_tokens": added_tokens(1, &["▁▁"]),
+            "model": {"type": "WordLevel", "unk_token": "a", "vocab": {"a": 0, "▁▁": 1}},
+        }),
+    )])
+    .unwrap();
+    assert_eq!(tokenizer.decode(&[0, 1, 0], true), "a  a");
+    assert_eq!(streamed(&tokenizer, &[0, 1, 0]), "a  a");
+}
+
+#[test]
+fn numbers_that_are_not_finite_in_the_configuration_are_accepted() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "tokenizer.json", &document());
+    std::fs::write(
+        directory.path().join("tokenizer_config.json"),
+        r#"{"model_max_length": Infinity, "eos_token": "</s>"}"#,
+    )
+    .unwrap();
+    let tokenizer = Tokenizer::from_dir(directory.path()).unwrap();
+    assert_eq!(tokenizer.eos_id(), Some(4));
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::LoadError;
+use crate::json;
 
 /// `config.json` and `generation_config.json` of a model folder.
 #[derive(Debug, Clone)]
@@ -90,23 +91,26 @@ impl CheckpointConfig {
         self.folder.join("config.json")
     }
 
-    /// End-of-sequence token ids: of `generation_config.json`, else of `config.json`, else of its `text_config`. Each may state
-    /// one id or a list.
+    /// End-of-sequence token ids: those of `generation_config.json`, of `config.json` and of its `text_config`. Each may state
+    /// one id or a list. In transformers the first one takes precedence, but it often lacks the end of a turn that the others
+    /// have, and a completion that ends too early is rare.
     pub fn eos_token_ids(&self) -> Vec<u32> {
         let nested = self
             .values
             .get("text_config")
             .and_then(|text| text.get("eos_token_id"));
-        [
+        let mut united: Vec<u32> = [
             self.generation.get("eos_token_id"),
             self.values.get("eos_token_id"),
             nested,
         ]
         .into_iter()
         .flatten()
-        .map(ids)
-        .find(|ids| !ids.is_empty())
-        .unwrap_or_default()
+        .flat_map(ids)
+        .collect();
+        united.sort_unstable();
+        united.dedup();
+        united
     }
 }
 
@@ -159,7 +163,7 @@ fn ids(value: &Value) -> Vec<u32> {
     }
 }
 
-/// Parses a JSON file.
+/// Parses a JSON file, as Python does.
 ///
 /// # Errors
 /// When it cannot be read or is not JSON.
@@ -168,8 +172,7 @@ pub fn read_json(path: &Path) -> Result<Value, LoadError> {
         path: path.into(),
         source,
     })?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| invalid(path, format!("not valid JSON: {error}")))
+    json::from_slice(&bytes).map_err(|error| invalid(path, format!("not valid JSON: {error}")))
 }
 
 fn object(path: &Path) -> Result<Map<String, Value>, LoadError> {
@@ -186,11 +189,21 @@ fn invalid(path: &Path, problem: String) -> LoadError {
     }
 }
 
+/// Whether the name begins with a dot, such as that of the AppleDouble file `._NAME` that macOS writes next to each file on a
+/// foreign file system. Hidden files are not part of a checkpoint.
+pub(super) fn is_hidden(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
 /// Describes a folder that is not a checkpoint, as the last part of an error message.
 pub(super) fn describe_contents(folder: &Path) -> String {
     let mut extensions: Vec<String> = Vec::new();
     let mut entries = 0;
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if is_hidden(&entry.path()) {
+            continue;
+        }
         entries += 1;
         if let Some(extension) = entry
             .path()

@@ -1,6 +1,6 @@
 //! Builds the parameters of a model from named tensors and reports every tensor that is missing, unknown or invalid.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -24,7 +24,16 @@ pub struct Loader<'a> {
     cancel: CancelToken,
     used: RefCell<BTreeSet<String>>,
     missing: RefCell<Vec<String>>,
-    parameters: Cell<u64>,
+    parameters: RefCell<LoadedParameters>,
+}
+
+/// The parameters of a model.
+#[derive(Debug, Clone, Default)]
+pub struct LoadedParameters {
+    /// Number of parameters. A quantized weight counts its elements, not its packed words.
+    pub total: u64,
+    /// Number of parameters in weights by quantization, without norms and biases.
+    pub weights: Vec<(Option<QuantSpec>, u64)>,
 }
 
 impl<'a> Loader<'a> {
@@ -46,7 +55,7 @@ impl<'a> Loader<'a> {
             cancel: CancelToken::default(),
             used: RefCell::default(),
             missing: RefCell::default(),
-            parameters: Cell::new(0),
+            parameters: RefCell::default(),
         }
     }
 
@@ -54,11 +63,6 @@ impl<'a> Loader<'a> {
     #[must_use]
     pub fn with_cancel(self, cancel: CancelToken) -> Self {
         Self { cancel, ..self }
-    }
-
-    /// Number of parameters loaded so far. A quantized weight counts its elements, not its packed words.
-    pub fn parameters(&self) -> u64 {
-        self.parameters.get()
     }
 
     /// The scope of the whole checkpoint.
@@ -69,11 +73,11 @@ impl<'a> Loader<'a> {
     /// Loads the tensor `name` `[len]`.
     pub(super) fn param(&self, name: &str, len: usize) -> Result<Param, LoadError> {
         let Some(tensor) = self.request(name) else {
-            return Ok(Param::from(vec![0.0; len]));
+            return Ok(Param::from(Vec::new()));
         };
         let kind = float_type(name, tensor)?;
         expect_shape(name, tensor, &[len])?;
-        self.count_parameters(len);
+        self.parameters.borrow_mut().total += len as u64;
         Param::from_bytes(kind, &tensor.bytes).map_err(|error| bad_tensor(name, error.to_string()))
     }
 
@@ -90,20 +94,22 @@ impl<'a> Loader<'a> {
             self.weights.get(&name),
             self.weights.get(&scales_name),
         )?;
-        self.count_parameters(rows * cols);
+        self.count_weight(spec, (rows * cols) as u64);
         let weight = match spec {
             None => self.dense(&name, rows, cols),
             Some(spec) => self.quantized(path, rows, cols, spec),
         }?;
-        match self.kernels {
-            Some(kernels) => Ok(kernels.repack(weight)?),
-            None => Ok(weight),
+        match (weight, self.kernels) {
+            (Some(weight), Some(kernels)) => Ok(kernels.repack(weight)?),
+            (Some(weight), None) => Ok(weight),
+            (None, _) => placeholder(&name),
         }
     }
 
-    fn dense(&self, name: &str, rows: usize, cols: usize) -> Result<Weight, LoadError> {
+    /// `None` if the tensor is missing.
+    fn dense(&self, name: &str, rows: usize, cols: usize) -> Result<Option<Weight>, LoadError> {
         let Some(tensor) = self.request(name) else {
-            return placeholder(name, rows, cols);
+            return Ok(None);
         };
         if tensor.dtype == Dtype::U32 {
             return Err(bad_tensor(
@@ -114,16 +120,18 @@ impl<'a> Loader<'a> {
         let kind = float_type(name, tensor)?;
         expect_shape(name, tensor, &[rows, cols])?;
         Weight::dense(rows, cols, kind, tensor.bytes.clone())
+            .map(Some)
             .map_err(|error| bad_tensor(name, error.to_string()))
     }
 
+    /// `None` if a tensor is missing.
     fn quantized(
         &self,
         path: &str,
         rows: usize,
         cols: usize,
         spec: QuantSpec,
-    ) -> Result<Weight, LoadError> {
+    ) -> Result<Option<Weight>, LoadError> {
         let name = format!("{path}.weight");
         if !cols.is_multiple_of(spec.group_size) {
             return Err(bad_tensor(
@@ -143,10 +151,10 @@ impl<'a> Loader<'a> {
             None
         };
         let (Some(weight), Some(scales)) = (weight, scales) else {
-            return placeholder(&name, rows, cols);
+            return Ok(None);
         };
         if affine && biases.is_none() {
-            return placeholder(&name, rows, cols);
+            return Ok(None);
         }
         if weight.dtype != Dtype::U32 {
             return Err(bad_tensor(
@@ -194,6 +202,7 @@ impl<'a> Loader<'a> {
             biases.map(|tensor| tensor.bytes.clone()),
             global_scale,
         )
+        .map(Some)
         .map_err(|error| bad_tensor(&name, error.to_string()))
     }
 
@@ -229,16 +238,20 @@ impl<'a> Loader<'a> {
         tensor
     }
 
-    fn count_parameters(&self, parameters: usize) {
-        self.parameters
-            .set(self.parameters.get() + parameters as u64);
+    fn count_weight(&self, spec: Option<QuantSpec>, parameters: u64) {
+        let mut counted = self.parameters.borrow_mut();
+        counted.total += parameters;
+        match counted.weights.iter_mut().find(|(known, _)| *known == spec) {
+            Some((_, count)) => *count += parameters,
+            None => counted.weights.push((spec, parameters)),
+        }
     }
 
-    /// Returns the number of parameters, after the model was built.
+    /// Returns the parameters, after the model was built.
     ///
     /// # Errors
     /// When tensors are missing, or the checkpoint has tensors that were not requested.
-    pub fn finish(self, model_type: &str) -> Result<u64, LoadError> {
+    pub fn finish(self, model_type: &str) -> Result<LoadedParameters, LoadError> {
         let missing = self.missing.into_inner();
         if !missing.is_empty() {
             return Err(LoadError::MissingTensors {
@@ -259,17 +272,18 @@ impl<'a> Loader<'a> {
                 names: unknown,
             });
         }
-        Ok(self.parameters.get())
+        Ok(self.parameters.into_inner())
     }
 }
 
-/// Replaces a missing weight until [`Loader::finish`] reports it.
-fn placeholder(name: &str, rows: usize, cols: usize) -> Result<Weight, LoadError> {
+/// Replaces a missing weight until [`Loader::finish`] reports it. It has one element, so that a configuration of a much larger
+/// model takes no memory.
+fn placeholder(name: &str) -> Result<Weight, LoadError> {
     Weight::dense(
-        rows,
-        cols,
+        1,
+        1,
         FloatType::F16,
-        Bytes::owned(vec![0; rows * cols * 2]),
+        Bytes::owned(vec![0; FloatType::F16.size_bytes()]),
     )
     .map_err(|error| bad_tensor(name, error.to_string()))
 }

@@ -1,15 +1,16 @@
 //! Memory-mapped tensors by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memmap2::Mmap;
 use mlxm_kernels::Bytes;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 
-use super::config::describe_contents;
+use super::header::read_header;
+use super::index::weight_files;
 use crate::error::LoadError;
 
 /// A tensor of a checkpoint.
@@ -31,20 +32,26 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Maps every `model*.safetensors` of a folder. The index file is ignored.
+    /// Maps the weight files of a folder: those that `model.safetensors.index.json` names if they all exist, else every
+    /// `model*.safetensors`.
     ///
     /// # Errors
-    /// When there is no such file, or one is truncated or corrupt.
+    /// When there is no such file, one is truncated or corrupt, or two of them have a tensor of the same name.
     pub fn open(folder: &Path) -> Result<Self, LoadError> {
         let mut weights = Self::default();
-        let files = weight_files(folder)?;
-        for path in &files {
-            weights.add_file(path)?;
+        let mut files_by_tensor = HashMap::new();
+        for path in weight_files(folder)? {
+            weights.add_file(&path, &mut files_by_tensor)?;
         }
         Ok(weights)
     }
 
-    fn add_file(&mut self, path: &Path) -> Result<(), LoadError> {
+    /// Adds the tensors of a file. `files_by_tensor` has the files of those that were added before.
+    fn add_file(
+        &mut self,
+        path: &Path,
+        files_by_tensor: &mut HashMap<String, PathBuf>,
+    ) -> Result<(), LoadError> {
         let io = |source| LoadError::Io {
             path: path.into(),
             source,
@@ -60,19 +67,23 @@ impl Weights {
         // SAFETY: the map is read-only. If another process truncated the file, reads would fault; checkpoints are written to
         // temporary files and renamed, and never modified.
         let map = Arc::new(unsafe { Mmap::map(&file) }.map_err(io)?);
-        let parsed = SafeTensors::deserialize(&map)
+        let entries = read_header(&map)
             .map_err(|error| corrupt(format!("not a complete safetensors file ({error})")))?;
-        let base = map.as_ptr() as usize;
-        for (name, view) in parsed.iter() {
-            let start = view.data().as_ptr() as usize - base;
-            let range = start..start + view.data().len();
+        for entry in entries {
+            if let Some(first) = files_by_tensor.insert(entry.name.clone(), path.into()) {
+                return Err(LoadError::DuplicateTensor {
+                    name: entry.name,
+                    first,
+                    second: path.into(),
+                });
+            }
             // SAFETY: the map is of a file, and `Mmap` has no method that writes to it.
-            let bytes = unsafe { Bytes::mapped(Arc::clone(&map), range) };
+            let bytes = unsafe { Bytes::mapped(Arc::clone(&map), entry.range) };
             self.tensors.insert(
-                name.to_owned(),
+                entry.name,
                 RawTensor {
-                    dtype: view.dtype(),
-                    shape: view.shape().to_vec(),
+                    dtype: entry.info.dtype,
+                    shape: entry.info.shape,
                     bytes,
                 },
             );
@@ -94,6 +105,16 @@ impl Weights {
     /// Whether there is a tensor called `name`.
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
+    }
+
+    /// Number of tensors.
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether there are no tensors.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
     }
 
     /// All names, sorted.
@@ -131,34 +152,4 @@ impl Weights {
             .filter_map(|(name, tensor)| Some((rename(&name)?, tensor)))
             .collect();
     }
-}
-
-/// The weight files of a folder, sorted.
-///
-/// # Errors
-/// When there are none.
-fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
-    let entries = std::fs::read_dir(folder).map_err(|source| LoadError::Io {
-        path: folder.into(),
-        source,
-    })?;
-    let mut files: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
-            name.starts_with("model") && name.ends_with(".safetensors")
-        })
-        .collect();
-    files.sort();
-    if files.is_empty() {
-        return Err(LoadError::NoWeights {
-            path: folder.into(),
-            hint: describe_contents(folder),
-        });
-    }
-    Ok(files)
 }

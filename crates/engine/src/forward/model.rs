@@ -10,6 +10,17 @@ use super::{CacheLayer, Step};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
 
+// Larger sizes are errors in a configuration. The limits are far above the sizes of any model, and low enough that the memory
+// plan neither overflows nor takes noticeable time.
+const MAX_LAYERS: usize = 1 << 12;
+const MAX_HEADS: usize = 1 << 14;
+const MAX_HEAD_DIM: usize = 1 << 14;
+const MAX_WIDTH: usize = 1 << 22;
+const MAX_VOCAB_SIZE: usize = 1 << 26;
+
+/// Elements in a packed word of the narrowest quantization, 2 bits.
+const MAX_PACKED: usize = 16;
+
 /// A decoder-only language model.
 pub trait Model: Send {
     /// Hidden states `[T, hidden]` after the final norm of the tokens in `step`.
@@ -120,23 +131,70 @@ pub trait ModelConfig: Debug {
     fn check_dimensions(&self) -> Result<(), String> {
         let dimensions = self.dimensions();
         let attention = dimensions.attention;
-        let positive = [
-            ("vocab_size", dimensions.vocab_size),
-            ("hidden_size", dimensions.hidden_size),
-            ("intermediate_size", dimensions.intermediate_size),
-            ("num_hidden_layers", dimensions.num_hidden_layers),
-            ("num_attention_heads", attention.heads),
-            ("num_key_value_heads", attention.kv_heads),
-            ("head_dim", attention.head_dim),
-        ];
-        if let Some((name, _)) = positive.iter().find(|(_, size)| *size == 0) {
-            return Err(format!("`{name}` must be positive"));
+        for (name, size, largest) in [
+            ("vocab_size", dimensions.vocab_size, MAX_VOCAB_SIZE),
+            ("hidden_size", dimensions.hidden_size, MAX_WIDTH),
+            ("intermediate_size", dimensions.intermediate_size, MAX_WIDTH),
+            (
+                "num_hidden_layers",
+                dimensions.num_hidden_layers,
+                MAX_LAYERS,
+            ),
+            ("num_attention_heads", attention.heads, MAX_HEADS),
+            ("num_key_value_heads", attention.kv_heads, MAX_HEADS),
+            ("head_dim", attention.head_dim, MAX_HEAD_DIM),
+        ] {
+            if size == 0 {
+                return Err(format!("`{name}` must be positive"));
+            }
+            if size > largest {
+                let default = if name == "head_dim" {
+                    " (by default `hidden_size` / `num_attention_heads`)"
+                } else {
+                    ""
+                };
+                return Err(format!(
+                    "`{name}`{default} must be at most {largest}, not {size}"
+                ));
+            }
         }
         if !attention.heads.is_multiple_of(attention.kv_heads) {
             return Err(format!(
                 "`num_attention_heads` ({}) must be a multiple of `num_key_value_heads` ({})",
                 attention.heads, attention.kv_heads
             ));
+        }
+        Ok(())
+    }
+
+    /// Checks that the tensors can have the sizes, before memory is planned and layers are built. Whether each tensor has its
+    /// shape is checked when it is loaded.
+    ///
+    /// # Errors
+    /// A message that names the field.
+    fn check_tensors(&self, weights: &Weights) -> Result<(), String> {
+        let dimensions = self.dimensions();
+        let (layers, tensors) = (dimensions.num_hidden_layers, weights.len());
+        if layers > tensors {
+            return Err(format!(
+                "`num_hidden_layers` is {layers}, but the checkpoint has only {tensors} tensors"
+            ));
+        }
+        let shapes = weights.iter().flat_map(|(_, tensor)| &tensor.shape);
+        let widest = shapes.max().copied().unwrap_or(0);
+        let attention = dimensions.attention;
+        for (name, width) in [
+            ("`vocab_size`", dimensions.vocab_size),
+            ("`hidden_size`", dimensions.hidden_size),
+            ("`intermediate_size`", dimensions.intermediate_size),
+            ("`num_attention_heads` × `head_dim`", attention.q_width()),
+            ("`num_key_value_heads` × `head_dim`", attention.kv_width()),
+        ] {
+            if width > widest.saturating_mul(MAX_PACKED) {
+                return Err(format!(
+                    "{name} is {width}, but no tensor of the checkpoint is that large: the longest side of one is {widest}"
+                ));
+            }
         }
         Ok(())
     }

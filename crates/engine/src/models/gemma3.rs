@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::gemma3_text;
-use crate::checkpoint::{Scope, Weights};
+use crate::checkpoint::{Scope, Weights, parse_fields};
 use crate::error::LoadError;
 use crate::forward::{Dimensions, Model, ModelConfig};
 
@@ -28,7 +28,7 @@ fn default_vocab_size() -> usize {
 }
 
 impl TryFrom<Wrapper> for Config {
-    type Error = serde_json::Error;
+    type Error = String;
 
     fn try_from(wrapper: Wrapper) -> Result<Self, Self::Error> {
         let mut text = wrapper.text_config;
@@ -37,7 +37,7 @@ impl TryFrom<Wrapper> for Config {
         text.entry("num_attention_heads").or_insert(8.into());
         text.entry("num_key_value_heads").or_insert(4.into());
         Ok(Self {
-            text: serde_json::from_value(Value::Object(text))?,
+            text: parse_fields(&text).map_err(|problem| format!("in `text_config`, {problem}"))?,
         })
     }
 }

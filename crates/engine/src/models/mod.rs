@@ -18,9 +18,8 @@ mod smollm3;
 mod starcoder2;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
-use crate::checkpoint::CheckpointConfig;
+use crate::checkpoint::{CheckpointConfig, parse_fields};
 use crate::error::LoadError;
 use crate::forward::ModelConfig;
 
@@ -88,11 +87,11 @@ fn read<C: ModelConfig + DeserializeOwned + 'static>(
         path: config.file(),
         problem,
     };
-    let parsed: C = serde_json::from_value(Value::Object(config.values.clone()))
-        .map_err(|error| invalid(error.to_string()))?;
+    let parsed: C = parse_fields(&config.values).map_err(invalid)?;
+    // The sizes first, because other checks may take time or memory in proportion to them.
     parsed
-        .check()
-        .and_then(|()| parsed.check_dimensions())
+        .check_dimensions()
+        .and_then(|()| parsed.check())
         .map_err(invalid)?;
     Ok(Box::new(parsed))
 }

@@ -118,7 +118,8 @@ impl<M: DecoderModel> ModelConfig for M {
     fn sanitize(&self, weights: &mut Weights) {
         weights.retain(|name| !name.contains("self_attn.rotary_emb.inv_freq"));
         if self.tie_word_embeddings() == Some(true) {
-            weights.remove("lm_head.weight");
+            // With its scales and biases, if it is quantized.
+            weights.retain(|name| !name.starts_with("lm_head."));
         }
     }
 

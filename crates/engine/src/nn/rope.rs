@@ -53,7 +53,8 @@ impl RopeConfig<'_> {
 fn rope(config: &RopeConfig<'_>, context_length: usize) -> Result<Rope, String> {
     if config.dims == 0 || !config.dims.is_multiple_of(2) {
         return Err(format!(
-            "the number of rotated elements of a head must be positive and even, not {}",
+            "`head_dim` (times `partial_rotary_factor`, if there is one) must be positive and even, because so many \
+             elements of a head are rotated, not {}",
             config.dims
         ));
     }

@@ -11,8 +11,9 @@ use mlxm_kernels::{CpuOptions, Kernels};
 use mlxm_scheduler::{Scheduler, SchedulerConfig, Sequence, SequenceId};
 
 use super::admission::Admission;
+use super::default_sampling::default_sampling;
 use super::generation::Generation;
-use super::loading::{LoadPlan, default_sampling};
+use super::loading::LoadPlan;
 use super::mailbox::mailbox;
 use super::memory::MemoryPlan;
 use super::scoring::Scoring;

@@ -6,13 +6,12 @@ use mlxm_kernels::Kernels;
 
 use super::memory::MemoryPlan;
 use crate::cancel::CancelToken;
-use crate::checkpoint::{CheckpointConfig, Loader, Quantization, Weights};
+use crate::checkpoint::{CheckpointConfig, LoadedParameters, Loader, Quantization, Weights};
 use crate::error::LoadError;
 use crate::forward::{Model, ModelConfig};
 use crate::info::{ModelInfo, ModelMetadata};
 use crate::models;
 use crate::options::{DeviceChoice, LoadOptions};
-use crate::sampling::SamplingParams;
 use crate::text::Tokenizer;
 
 /// A checkpoint whose metadata has been read. Its weights are memory-mapped but not yet read.
@@ -32,6 +31,12 @@ impl LoadPlan {
         let config = CheckpointConfig::open(path)?;
         let (architecture_name, model_config) = models::read_model_config(&config)?;
         let mut weights = Weights::open(path)?;
+        model_config
+            .check_tensors(&weights)
+            .map_err(|problem| LoadError::InvalidConfig {
+                path: config.file(),
+                problem,
+            })?;
         model_config.sanitize(&mut weights);
         let quantization = Quantization::from_config(&config, &mut weights)?;
         let tokenizer = Tokenizer::from_dir(path)?;
@@ -53,12 +58,12 @@ impl LoadPlan {
         })
     }
 
-    /// Builds the model and counts its parameters. Without `kernels`, the weights are not read and the model cannot run.
+    /// Builds the model and describes its parameters. Without `kernels`, the weights are not read and the model cannot run.
     pub(super) fn build(
         &self,
         kernels: Option<&Kernels>,
         cancel: &CancelToken,
-    ) -> Result<(Box<dyn Model>, u64), LoadError> {
+    ) -> Result<(Box<dyn Model>, LoadedParameters), LoadError> {
         let loader = Loader::new(
             &self.weights,
             &self.quantization,
@@ -72,7 +77,7 @@ impl LoadPlan {
         Ok((model, parameters))
     }
 
-    pub(super) fn info(&self, parameters: u64) -> ModelInfo {
+    pub(super) fn info(&self, parameters: LoadedParameters) -> ModelInfo {
         let mut eos_token_ids = self.config.eos_token_ids();
         eos_token_ids.extend(self.tokenizer.stop_ids());
         eos_token_ids.sort_unstable();
@@ -127,34 +132,4 @@ fn check_options(options: &LoadOptions) -> Result<(), LoadError> {
             "the Metal backend is not implemented yet: use `--device cpu` (or auto, which runs on the CPU)".into(),
         )),
     }
-}
-
-/// The sampling parameters of `generation_config.json`.
-pub(super) fn default_sampling(config: &CheckpointConfig) -> SamplingParams {
-    let number = |key: &str| {
-        config
-            .generation
-            .get(key)
-            .and_then(serde_json::Value::as_f64)
-    };
-    let mut sampling = SamplingParams::default();
-    if config.generation.get("do_sample") == Some(&serde_json::Value::Bool(false)) {
-        return sampling;
-    }
-    if let Some(temperature) = number("temperature") {
-        sampling.temperature = temperature as f32;
-    }
-    if let Some(top_p) = number("top_p") {
-        sampling.top_p = top_p as f32;
-    }
-    if let Some(min_p) = number("min_p") {
-        sampling.min_p = min_p as f32;
-    }
-    if let Some(top_k) = number("top_k") {
-        sampling.top_k = top_k as usize;
-    }
-    if let Some(penalty) = number("repetition_penalty") {
-        sampling.repetition_penalty = penalty as f32;
-    }
-    sampling
 }

@@ -1,6 +1,7 @@
 //! Running a model: the memory plan, the worker thread that owns the model and its cache, and the handle that callers hold.
 
 mod admission;
+mod default_sampling;
 mod engine;
 mod generation;
 mod loading;

@@ -129,6 +129,29 @@ impl Pipeline {
     }
 
     pub(super) fn finish(mut self) -> String {
+        self.flush()
+    }
+
+    /// Adds a token that stands for its own text, whatever the decoder does to others, and returns the text up to its end.
+    pub(super) fn push_literal(&mut self, literal: &str) -> String {
+        let mut text = self.flush();
+        // What follows is not at the start of the text.
+        for stage in &mut self.token_stages {
+            if let TokenStage::FirstTokenDiffers { first, .. } = stage {
+                *first = false;
+            }
+        }
+        for stage in &mut self.text_stages {
+            if let TextStage::StripStart { remaining, .. } = stage {
+                *remaining = 0;
+            }
+        }
+        text.push_str(literal);
+        text
+    }
+
+    /// Returns what is held back.
+    fn flush(&mut self) -> String {
         let mut tokens = Vec::new();
         for stage in &mut self.token_stages {
             let mut next = Vec::new();
@@ -139,10 +162,10 @@ impl Pipeline {
             tokens = next;
         }
         let mut text = self.fuse(tokens);
-        if let Fusion::Bytes(pending) = &self.fusion
+        if let Fusion::Bytes(pending) = &mut self.fusion
             && !pending.is_empty()
         {
-            let tail = String::from_utf8_lossy(pending).into_owned();
+            let tail = String::from_utf8_lossy(&std::mem::take(pending)).into_owned();
             text.push_str(&run_text_stages(&mut self.text_stages, tail));
         }
         for index in 0..self.text_stages.len() {
@@ -291,7 +314,7 @@ fn flush_run(run: &mut Vec<u8>, out: &mut Vec<String>) {
 }
 
 /// Appends the bytes that a token of a byte-level vocabulary spells. A byte is spelled as itself if it is a printable
-/// character, else as a character from U+0100 on. A token with other characters (an added token) stands for its UTF-8 bytes.
+/// character, else as a character from U+0100 on. A token with other characters stands for its UTF-8 bytes.
 fn append_token_bytes(token: &str, bytes: &mut Vec<u8>) {
     let start = bytes.len();
     for character in token.chars() {

@@ -49,7 +49,12 @@ impl Detokenizer {
             !bytes.is_empty() && std::str::from_utf8(&bytes).is_ok() && !tokenizer.is_special(id)
         };
         let last = ids.iter().rev().copied().find(|id| is_complete(*id));
-        if let Some(token) = last.and_then(|id| tokenizer.id_to_token(id)) {
+        let Some((id, token)) = last.and_then(|id| Some((id, tokenizer.id_to_token(id)?))) else {
+            return;
+        };
+        if tokenizer.is_literal(id) {
+            pipeline.push_literal(&token);
+        } else {
             pipeline.push(token);
         }
     }
@@ -58,6 +63,7 @@ impl Detokenizer {
     pub fn push(&mut self, id: u32) -> String {
         match &mut self.mode {
             Mode::Streaming(pipeline) => match self.tokenizer.filtered_token(id, &self.filter) {
+                Some(token) if self.tokenizer.is_literal(id) => pipeline.push_literal(&token),
                 Some(token) => pipeline.push(token),
                 None => String::new(),
             },

@@ -2,6 +2,7 @@
 
 mod decoding;
 mod detokenizer;
+mod repair;
 mod special_tokens;
 mod tokenizer;
 

@@ -9,7 +9,9 @@ use tokenizers::{AddedToken, ModelWrapper};
 
 use super::decoding::{self, Pipeline};
 use super::detokenizer::Detokenizer;
+use super::repair;
 use super::special_tokens::{self, SpecialTokens};
+use crate::json;
 
 /// Why a tokenizer could not be loaded or used.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +78,8 @@ struct Inner {
     backend: tokenizers::Tokenizer,
     special_tokens: SpecialTokens,
     special_ids: HashSet<u32>,
+    /// Tokens that decode to their spelling, whatever the decoder does to others.
+    literal_ids: HashSet<u32>,
     cleans_up_spaces: bool,
     pipeline: Option<Pipeline>,
 }
@@ -149,6 +153,7 @@ impl Tokenizer {
             .add_special_tokens(unmarked)
             .map_err(|error| error.to_string())?;
 
+        repair::replace_unfit_decoder(&mut backend);
         let special_ids = backend
             .get_added_tokens_decoder()
             .into_iter()
@@ -161,11 +166,13 @@ impl Tokenizer {
             && (!matches!(backend.get_model(), ModelWrapper::BPE(_))
                 || flag("clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"));
         let pipeline = Pipeline::new(backend.get_decoder(), cleans_up_spaces);
+        let literal_ids = repair::literal_tokens(&backend, pipeline.as_ref());
         Ok(Self {
             inner: Arc::new(Inner {
                 backend,
                 special_tokens,
                 special_ids,
+                literal_ids,
                 cleans_up_spaces,
                 pipeline,
             }),
@@ -194,6 +201,12 @@ impl Tokenizer {
     }
 
     pub(super) fn decode_filtered(&self, ids: &[u32], filter: &SpecialTokenFilter) -> String {
+        if ids.iter().any(|id| self.is_literal(*id)) {
+            let mut detokenizer = Detokenizer::new(self.clone(), filter.clone());
+            let mut text: String = ids.iter().map(|id| detokenizer.push(*id)).collect();
+            text.push_str(&detokenizer.finish());
+            return text;
+        }
         let tokens: Vec<String> = ids
             .iter()
             .filter_map(|&id| self.filtered_token(id, filter))
@@ -237,6 +250,9 @@ impl Tokenizer {
     /// `None` for ids outside the vocabulary, and if the decoder's output for a token depends on adjacent tokens.
     pub fn token_bytes(&self, id: u32) -> Option<Vec<u8>> {
         let token = self.id_to_token(id)?;
+        if self.is_literal(id) {
+            return Some(token.into_bytes());
+        }
         self.inner.pipeline.as_ref()?.token_bytes(token)
     }
 
@@ -281,6 +297,11 @@ impl Tokenizer {
         self.inner.special_ids.contains(&id)
     }
 
+    /// Whether the token decodes to its spelling, whatever the decoder does to others. Only with a [`pipeline`](Self::pipeline).
+    pub(super) fn is_literal(&self, id: u32) -> bool {
+        self.inner.literal_ids.contains(&id)
+    }
+
     /// The spelling of a token; `None` if the filter removes it or the id is outside the vocabulary.
     pub(super) fn filtered_token(&self, id: u32, filter: &SpecialTokenFilter) -> Option<String> {
         match filter {
@@ -316,14 +337,18 @@ fn read(path: &Path) -> Result<Vec<u8>, TokenizerError> {
 }
 
 /// Reads a JSON object; an empty one if the file does not exist.
-pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, TokenizerError> {
+fn read_object(path: &Path) -> Result<Map<String, Value>, TokenizerError> {
     if !path.is_file() {
         return Ok(Map::new());
     }
-    serde_json::from_slice(&read(path)?).map_err(|error| TokenizerError::Invalid {
+    let invalid = |reason: String| TokenizerError::Invalid {
         path: path.to_owned(),
-        reason: error.to_string(),
-    })
+        reason,
+    };
+    match json::from_slice(&read(path)?).map_err(|error| invalid(error.to_string()))? {
+        Value::Object(fields) => Ok(fields),
+        other => Err(invalid(format!("it must hold a JSON object, not {other}"))),
+    }
 }
 
 fn describe_alternatives(directory: &Path) -> String {

@@ -1,86 +1,14 @@
 //! Errors of invalid checkpoints and options.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::checkpoint::{Checkpoint, assert_says, error};
 use crate::support::{complete, golden, options};
 use mlxm_engine::{Engine, LoadError, LoadOptions, inspect};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// A copy of a golden checkpoint that can be modified.
-struct Checkpoint(TempDir);
-
-type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
-
-impl Checkpoint {
-    fn new(name: &str) -> Self {
-        let folder = TempDir::new().unwrap();
-        for entry in fs::read_dir(golden(name)).unwrap() {
-            let path = entry.unwrap().path();
-            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-        }
-        Self(folder)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn edit_config(&self, edit: impl FnOnce(&mut Value)) {
-        let path = self.path().join("config.json");
-        let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        edit(&mut config);
-        fs::write(path, config.to_string()).unwrap();
-    }
-
-    fn edit_tensors(&self, edit: impl FnOnce(&mut Tensors)) {
-        let path = self.path().join("model.safetensors");
-        let bytes = fs::read(&path).unwrap();
-        let mut tensors: Tensors = SafeTensors::deserialize(&bytes)
-            .unwrap()
-            .iter()
-            .map(|(name, view)| {
-                (
-                    name.to_owned(),
-                    (view.dtype(), view.shape().to_vec(), view.data().to_vec()),
-                )
-            })
-            .collect();
-        edit(&mut tensors);
-        let views: Vec<(&str, TensorView<'_>)> = tensors
-            .iter()
-            .map(|(name, (dtype, shape, data))| {
-                (
-                    name.as_str(),
-                    TensorView::new(*dtype, shape.clone(), data).unwrap(),
-                )
-            })
-            .collect();
-        safetensors::serialize_to_file(views, None, &path).unwrap();
-    }
-
-    fn error(&self) -> LoadError {
-        error(self.path(), &options())
-    }
-}
-
-fn error(path: &Path, options: &LoadOptions) -> LoadError {
-    match Engine::load(path, options) {
-        Ok(_) => unreachable!("{} loaded", path.display()),
-        Err(error) => error,
-    }
-}
-
-fn assert_says(error: &LoadError, parts: &[&str]) {
-    let text = error.to_string();
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is not in: {text}");
-    }
-}
 
 #[test]
 fn load_rejects_paths_without_a_checkpoint() {
@@ -147,7 +75,7 @@ fn invalid_config_fields_are_named() {
         ),
         (
             |config| config["rms_norm_eps"] = json!("small"),
-            "invalid type",
+            "`rms_norm_eps`: invalid type",
         ),
         (
             |config| config["rope_scaling"] = json!({"type": "wavy", "factor": 2.0}),
@@ -428,17 +356,6 @@ fn default_context_and_pool_are_the_largest_that_fit() {
     });
     assert_eq!(whole.context_length, 131_072);
     assert_eq!(whole.kv_pool_bytes, 4 * 131_072 * whole.kv_bytes_per_token);
-}
-
-#[test]
-fn generation_config_overrides_eos_token_ids() {
-    // 2 in config.json, [2, 0] in generation_config.json. The tokenizer's is added.
-    let (info, _) = inspect(golden("llama-4bit"), &options()).unwrap();
-    assert!(
-        info.eos_token_ids.contains(&0) && info.eos_token_ids.contains(&2),
-        "{:?}",
-        info.eos_token_ids
-    );
 }
 
 #[test]

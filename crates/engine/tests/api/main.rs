@@ -5,6 +5,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod checkpoint;
+mod configuration;
 mod constraint;
 mod dispatches;
 mod failures;
@@ -14,3 +16,4 @@ mod kv_types;
 mod loading;
 mod stop_strings;
 mod support;
+mod weight_files;

@@ -1,0 +1,211 @@
+//! Configuration files as they are found in repositories.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::checkpoint::{Checkpoint, assert_says};
+use crate::support::{golden, options};
+use mlxm_engine::{Engine, LoadError, inspect};
+use serde_json::{Value, json};
+
+/// Inserts a line at the start of a JSON object.
+fn insert_line(checkpoint: &Checkpoint, file: &str, line: &str) {
+    let path = checkpoint.path().join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, text.replacen('{', &format!("{{{line},"), 1)).unwrap();
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_accepted_in_every_file() {
+    for file in [
+        "config.json",
+        "generation_config.json",
+        "tokenizer_config.json",
+    ] {
+        for number in ["Infinity", "-Infinity", "NaN", "1e400", "[0.0, Infinity]"] {
+            let checkpoint = Checkpoint::new("llama-f16");
+            insert_line(&checkpoint, file, &format!("\"time_step_limit\": {number}"));
+            let loaded = inspect(checkpoint.path(), &options());
+            assert!(loaded.is_ok(), "{file} {number}: {:?}", loaded.err());
+        }
+    }
+}
+
+#[test]
+fn byte_order_mark_is_accepted() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    let path = checkpoint.path().join("config.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, format!("\u{feff}{text}")).unwrap();
+    inspect(checkpoint.path(), &options()).unwrap();
+}
+
+#[test]
+fn null_is_absent() {
+    for key in [
+        "attention_bias",
+        "mlp_bias",
+        "rope_scaling",
+        "head_dim",
+        "sliding_window",
+        "quantization",
+    ] {
+        let checkpoint = Checkpoint::new("llama-f16");
+        checkpoint.edit_config(|config| config[key] = Value::Null);
+        let loaded = inspect(checkpoint.path(), &options());
+        assert!(loaded.is_ok(), "{key}: {:?}", loaded.err());
+    }
+    // Absent, it would be true, but null is false in mlx-lm.
+    let logits = |tied: Value| {
+        let checkpoint = Checkpoint::new("llama-4bit");
+        checkpoint.edit_config(|config| config["tie_word_embeddings"] = tied);
+        let engine = Engine::load(checkpoint.path(), &options()).unwrap();
+        engine.logits(&[5, 6], None).unwrap()
+    };
+    assert_eq!(logits(Value::Null), logits(json!(false)));
+    assert_ne!(logits(Value::Null), logits(json!(true)));
+}
+
+#[test]
+fn errors_name_the_key_and_the_file() {
+    for (key, value) in [
+        ("attention_bias", json!("yes")),
+        ("mlp_bias", json!(1)),
+        ("rope_theta", json!("1e4")),
+        ("max_position_embeddings", json!(2048.5)),
+        ("hidden_size", json!("64")),
+        ("vocab_size", json!([272])),
+        ("num_hidden_layers", json!(-1)),
+        ("num_hidden_layers", json!(1e30)),
+        ("num_attention_heads", Value::Null),
+        ("intermediate_size", json!({})),
+        ("rope_scaling", json!("linear")),
+        ("rope_scaling", json!({"type": "linear", "factor": "2"})),
+        ("head_dim", json!(31)),
+        ("quantization", json!({"bits": "four"})),
+        ("quantization", json!(4)),
+        ("model_type", json!(7)),
+    ] {
+        let checkpoint = Checkpoint::new("llama-f16");
+        checkpoint.edit_config(|config| config[key] = value.clone());
+        let error = checkpoint.error();
+        assert!(
+            matches!(error, LoadError::InvalidConfig { .. }),
+            "{key} {value}: {error}"
+        );
+        assert_says(&error, &["config.json", key]);
+    }
+    let checkpoint = Checkpoint::new("llama-f16");
+    insert_line(&checkpoint, "config.json", "\"head_dim\": Infinity");
+    assert_says(
+        &checkpoint.error(),
+        &["config.json", "`head_dim` must be finite, not Infinity"],
+    );
+}
+
+#[test]
+fn errors_of_a_text_config_name_the_key() {
+    for (key, value) in [
+        ("hidden_size", json!("64")),
+        ("sliding_window_pattern", json!(0)),
+        ("num_hidden_layers", json!(1_u64 << 40)),
+    ] {
+        let checkpoint = Checkpoint::new("gemma3-window-8");
+        checkpoint.edit_config(|config| {
+            let mut text = config.take();
+            text[key] = value.clone();
+            *config = json!({"model_type": "gemma3", "text_config": text});
+        });
+        assert_says(&checkpoint.error(), &["config.json", key]);
+    }
+}
+
+#[test]
+fn absurd_sizes_are_rejected_before_memory_is_used() {
+    for name in ["llama-f16", "llama-4bit", "gemma3-window-8"] {
+        for key in [
+            "num_hidden_layers",
+            "num_attention_heads",
+            "num_key_value_heads",
+            "head_dim",
+            "vocab_size",
+            "hidden_size",
+            "intermediate_size",
+        ] {
+            for size in [1_u64 << 12, 1 << 20, 1 << 31, i64::MAX as u64, u64::MAX] {
+                // 4096 is not absurd by itself, but must not take long either.
+                let checkpoint = Checkpoint::new(name);
+                checkpoint.edit_config(|config| config[key] = json!(size));
+                let start = Instant::now();
+                let error = checkpoint.error();
+                assert!(
+                    start.elapsed() < Duration::from_secs(1),
+                    "{name} {key} {size}"
+                );
+                if size > 1 << 12 {
+                    assert!(matches!(error, LoadError::InvalidConfig { .. }), "{error}");
+                    assert_says(&error, &["config.json", key]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn missing_tensors_of_a_large_configuration_take_no_memory() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    checkpoint.edit_config(|config| config["num_hidden_layers"] = json!(15));
+    let error = checkpoint.error();
+    assert!(matches!(error, LoadError::MissingTensors { .. }), "{error}");
+    assert_says(&error, &["model.layers.2.", "more"]);
+}
+
+#[test]
+fn eos_token_ids_of_all_files_are_united() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    for (config, generation, expected) in [
+        (json!([1, 106]), json!([1]), vec![1, 106]),
+        (json!(7), json!([8, 9]), vec![7, 8, 9]),
+        (Value::Null, json!(8), vec![8]),
+        (json!(7), Value::Null, vec![7]),
+    ] {
+        checkpoint.edit_config(|values| values["eos_token_id"] = config);
+        checkpoint.write(
+            "generation_config.json",
+            &json!({"eos_token_id": generation}).to_string(),
+        );
+        let ids = inspect(checkpoint.path(), &options())
+            .unwrap()
+            .0
+            .eos_token_ids;
+        assert!(
+            expected.iter().all(|id| ids.contains(id)),
+            "{ids:?} {expected:?}"
+        );
+    }
+}
+
+#[test]
+fn parameters_are_counted_by_quantization() {
+    let (info, _) = inspect(golden("llama-f16"), &options()).unwrap();
+    let [(None, unquantized)] = info.parameters_by_quantization[..] else {
+        panic!("{:?}", info.parameters_by_quantization);
+    };
+    // All but five norms of 64.
+    assert_eq!(info.parameters, unquantized + 5 * 64);
+
+    let (info, _) = inspect(golden("qwen3-6bit-mixed"), &options()).unwrap();
+    let counts = &info.parameters_by_quantization;
+    let of = |wanted: Option<u32>| -> u64 {
+        counts
+            .iter()
+            .filter(|(spec, _)| spec.map(|spec| spec.bits) == wanted)
+            .map(|(_, count)| count)
+            .sum()
+    };
+    // The embeddings and a down projection have 8 bits, a value projection is not quantized.
+    assert_eq!(of(Some(8)), 160 * 64 + 64 * 64);
+    assert_eq!(of(None), 32 * 64);
+    assert!(of(Some(6)) > of(Some(8)));
+    assert!(counts.is_sorted_by(|a, b| a.1 >= b.1), "{counts:?}");
+}
