@@ -74,6 +74,31 @@ fn from_dir_prefers_files_in_order() {
 }
 
 #[test]
+fn from_dir_reads_a_map_of_templates() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    // As Python writes it, with a number that is not finite.
+    write(
+        directory,
+        "tokenizer_config.json",
+        r#"{"model_max_length": Infinity, "chat_template": {"default": "plain", "tool_use": "with tools"}}"#,
+    );
+    // macOS writes such a file next to each file on a foreign file system.
+    write(
+        directory,
+        "additional_chat_templates/._rag.jinja",
+        "\0\u{5}",
+    );
+    assert_eq!(loaded_text(directory), "plain");
+    let options = RenderOptions {
+        tools: Some(vec![json!({"type": "function", "function": {"name": "f"}})]),
+        ..RenderOptions::default()
+    };
+    let text = load(directory).unwrap().render(&user("hi"), &options);
+    assert_eq!(text.unwrap(), "with tools");
+}
+
+#[test]
 fn render_selects_a_template_by_tools_or_name() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
@@ -130,6 +155,7 @@ fn from_dir_error_names_the_invalid_file() {
     for (content, reason) in [
         ("{", "EOF"),
         (r#"{"chat_template": 5}"#, "neither text nor a list"),
+        (r#"{"chat_template": {"default": 5}}"#, "`default`"),
         (
             r#"{"chat_template": [{"name": "x"}]}"#,
             "no `name` or no `template`",

@@ -7,7 +7,7 @@ use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 use minijinja_contrib::globals;
 
-use super::{filters, python};
+use super::{builtin_filters, filters, python};
 
 /// The message of `raise_exception`, as the source of an error.
 #[derive(Debug)]
@@ -46,6 +46,7 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     environment.add_function("cycler", |items: Rest<Value>| globals::cycler(items.0));
     environment.add_function("joiner", globals::joiner);
 
+    builtin_filters::add_filters(&mut environment);
     filters::add_filters(&mut environment);
 
     environment.add_test("sequence", is_sequence);

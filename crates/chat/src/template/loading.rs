@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use mlxm_engine::json;
 use serde_json::Value;
 
 use super::TemplateError;
@@ -25,10 +26,12 @@ pub(super) fn load(directory: &Path) -> Result<BTreeMap<String, String>, Templat
         .flatten()
     {
         let path = entry.path();
+        // Hidden files, such as the AppleDouble file that macOS writes next to a template, are not templates.
         if path
             .extension()
             .is_some_and(|extension| extension == "jinja")
             && let Some(name) = path.file_stem().and_then(|name| name.to_str())
+            && !name.starts_with('.')
         {
             sources.insert(name.to_owned(), read(&path)?);
         }
@@ -52,8 +55,8 @@ fn from_config(path: &Path) -> Result<BTreeMap<String, String>, TemplateError> {
         path: path.to_owned(),
         reason,
     };
-    let config: Value =
-        serde_json::from_str(&read(path)?).map_err(|error| invalid(error.to_string()))?;
+    let config =
+        json::from_slice(read(path)?.as_bytes()).map_err(|error| invalid(error.to_string()))?;
     match config.get("chat_template") {
         None | Some(Value::Null) => Ok(BTreeMap::new()),
         Some(Value::String(source)) => Ok(BTreeMap::from([(DEFAULT.to_owned(), source.clone())])),
@@ -71,8 +74,17 @@ fn from_config(path: &Path) -> Result<BTreeMap<String, String>, TemplateError> {
                 })
             })
             .collect(),
+        Some(Value::Object(templates)) => templates
+            .iter()
+            .map(|(name, source)| match source {
+                Value::String(source) => Ok((name.clone(), source.clone())),
+                _ => Err(invalid(format!(
+                    "the template `{name}` of `chat_template` is not text"
+                ))),
+            })
+            .collect(),
         Some(_) => Err(invalid(
-            "`chat_template` is neither text nor a list of named templates".to_owned(),
+            "`chat_template` is neither text nor a list or map of named templates".to_owned(),
         )),
     }
 }

@@ -4,6 +4,7 @@
 //! lacks (string conversion, methods of strings and dicts, slices, `json.dumps`). Templates are untrusted: they have read-only
 //! access to plain data and to nothing else.
 
+mod builtin_filters;
 mod chat_template;
 mod environment;
 mod error;

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args};
+use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Error, ErrorKind, Value};
 
+use super::arguments::arguments;
 use super::limits::spaces;
 use super::printing::{float_repr, is_float};
 
@@ -21,39 +22,22 @@ pub(in crate::template) fn to_json(
     value: &Value,
     args: Rest<ValueOrKwargs>,
 ) -> Result<String, Error> {
-    let mut positional: Vec<Value> = args.iter().map(|value| (**value).clone()).collect();
-    let kwargs = match positional.pop_if(|last| last.is_kwargs()) {
-        Some(kwargs) => Kwargs::try_from(kwargs)?,
-        None => Kwargs::from_iter(Vec::<(String, Value)>::new()),
-    };
-    let (ensure_ascii, indent, separators, sort_keys): (
-        Option<Value>,
-        Option<Value>,
-        Option<Value>,
-        Option<Value>,
-    ) = from_args(&positional)?;
-    let argument = |positional: Option<Value>, name: &str| -> Result<Option<Value>, Error> {
-        let given = match positional {
-            Some(value) => Some(value),
-            None => kwargs.get::<Option<Value>>(name)?,
-        };
-        Ok(given.filter(|value| !value.is_none() && !value.is_undefined()))
-    };
-    let ascii_only = argument(ensure_ascii, "ensure_ascii")?.is_some_and(|value| value.is_true());
-    let indent = match argument(indent, "indent")? {
+    let names = ["ensure_ascii", "indent", "separators", "sort_keys"];
+    let [ensure_ascii, indent, separators, sort_keys] = arguments(args, names)?;
+    let ascii_only = ensure_ascii.is_some_and(|value| value.is_true());
+    let indent = match indent {
         None => None,
         Some(value) => Some(match value.as_str() {
             Some(text) => text.to_owned(),
             None => spaces(&value)?,
         }),
     };
-    let (item_separator, key_separator) = match argument(separators, "separators")? {
+    let (item_separator, key_separator) = match separators {
         Some(pair) => (separator(&pair, 0)?, separator(&pair, 1)?),
         None if indent.is_some() => (",".to_owned(), ": ".to_owned()),
         None => (", ".to_owned(), ": ".to_owned()),
     };
-    let sort_keys = argument(sort_keys, "sort_keys")?.is_some_and(|value| value.is_true());
-    kwargs.assert_all_used()?;
+    let sort_keys = sort_keys.is_some_and(|value| value.is_true());
     let mut out = String::new();
     Style {
         ascii_only,

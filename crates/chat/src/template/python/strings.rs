@@ -96,18 +96,7 @@ pub(super) fn call(text: &str, method: &str, args: &[Value]) -> Result<Option<Va
         }
         "ljust" | "rjust" | "center" => {
             let (width, fill): (usize, Option<&str>) = from_args(args)?;
-            let (missing, fill) = (missing_width(width, text)?, fill.unwrap_or(" "));
-            let before = match method {
-                "ljust" => 0,
-                "rjust" => missing,
-                // Python puts the odd fill character in front only if the width is odd, too.
-                _ => missing / 2 + (missing & width & 1),
-            };
-            Value::from(format!(
-                "{}{text}{}",
-                fill.repeat(before),
-                fill.repeat(missing - before)
-            ))
+            Value::from(pad(text, method, width, fill.unwrap_or(" "))?)
         }
         "title" => Value::from(title(text)),
         "swapcase" => Value::from(
@@ -146,6 +135,27 @@ fn title(text: &str) -> String {
         in_word = character.is_lowercase() || character.is_uppercase();
     }
     out
+}
+
+/// `str.center(width)`
+pub(in crate::template) fn center(text: &str, width: usize) -> Result<String, Error> {
+    pad(text, "center", width, " ")
+}
+
+/// `str.ljust`, `str.rjust` and `str.center`.
+fn pad(text: &str, method: &str, width: usize, fill: &str) -> Result<String, Error> {
+    let missing = missing_width(width, text)?;
+    let before = match method {
+        "ljust" => 0,
+        "rjust" => missing,
+        // Python puts the odd fill character in front only if the width is odd, too.
+        _ => missing / 2 + (missing & width & 1),
+    };
+    Ok(format!(
+        "{}{text}{}",
+        fill.repeat(before),
+        fill.repeat(missing - before)
+    ))
 }
 
 fn triple(before: &str, separator: &str, after: &str) -> Value {
