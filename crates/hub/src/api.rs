@@ -142,7 +142,7 @@ impl Api {
         loop {
             let response = self
                 .http
-                .send(Method::GET, page.clone(), None, Redirects::FollowWithinHub)
+                .send(Method::GET, page.clone(), None, Redirects::Follow)
                 .await?
                 .response;
             let unexpected = |reason: String| HubError::UnexpectedResponse {

@@ -1,10 +1,10 @@
-//! Disk space queries. They go through a trait so that tests can simulate a full disk.
+//! Properties of disks. They go through a trait so that tests can simulate a full disk, or one without symbolic links.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// Disk space queries. The default is [`SystemDisk`].
+/// Properties of a disk. The default is [`SystemDisk`].
 pub trait Disk: fmt::Debug + Send + Sync {
     /// Available bytes in the file system of `path`, an existing directory.
     ///
@@ -17,6 +17,14 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`SystemDisk`] never returns an error; the write itself does.
     fn before_write(&self, path: &Path, bytes: usize) -> io::Result<()>;
+
+    /// Creates the symbolic link `link` to `target`.
+    ///
+    /// # Errors
+    /// Among others, if the file system has no symbolic links, as exFAT and many network shares.
+    fn symlink(&self, target: &Path, link: &Path) -> io::Result<()> {
+        std::os::unix::fs::symlink(target, link)
+    }
 }
 
 /// Queries the operating system.

@@ -4,6 +4,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::error::HubError;
 use crate::info::RepoFile;
+use crate::layout::is_hidden;
 
 /// Configuration, tokenizer and template files in the root of a repository.
 const MODEL_FILES: [&str; 7] = [
@@ -72,6 +73,7 @@ impl FileFilter {
                     let in_place =
                         is_top_level(path) || path.starts_with("additional_chat_templates/");
                     in_place
+                        && !is_hidden(path)
                         && (settings.is_match(path)
                             || (is_top_level(path) && weights.is_match(path)))
                 })
@@ -128,6 +130,8 @@ mod tests {
     fn model_filter_selects_files_needed_to_run() {
         let paths = [
             ".gitattributes",
+            "._config.json",
+            "._model-00001-of-00002.safetensors",
             "README.md",
             "config.json",
             "tokenizer.json",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::layout::is_hidden;
 use crate::repo_id::RepoId;
 
 /// A model search.
@@ -188,7 +189,7 @@ impl WeightsKind {
     /// Determines the format from file names.
     pub(crate) fn of<'a>(files: impl Iterator<Item = &'a str>) -> Self {
         let mut kind = Self::None;
-        for file in files {
+        for file in files.filter(|file| !is_hidden(file)) {
             let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
             match extension {
                 "safetensors" => return Self::Safetensors,
@@ -269,6 +270,7 @@ mod tests {
             WeightsKind::PytorchOnly
         );
         assert_eq!(kind(&["README.md"]), WeightsKind::None);
+        assert_eq!(kind(&["._model.safetensors"]), WeightsKind::None);
     }
 
     #[test]

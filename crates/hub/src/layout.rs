@@ -4,7 +4,7 @@
 //! models--org--name/
 //!   blobs/<etag>               file content, named by its digest
 //!   blobs/<etag>.incomplete    partial download
-//!   snapshots/<commit>/<file>  relative links to blobs
+//!   snapshots/<commit>/<file>  relative links to blobs, or the files themselves where links cannot be created
 //!   refs/<revision>            file that contains the commit hash
 //!   .no_exist/<commit>/<file>  files known not to exist
 //! .locks/models--org--name/<etag>.lock
@@ -15,8 +15,18 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::disk::Disk;
 use crate::error::HubError;
 use crate::repo_id::RepoId;
+
+/// Whether other files of a snapshot have the content of a blob, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlobUse {
+    /// The blob is still needed.
+    Shared,
+    /// This is the only or last file.
+    Last,
+}
 
 /// The paths of one repository in a cache.
 #[derive(Debug, Clone)]
@@ -83,8 +93,16 @@ impl RepoFolder {
             .collect()
     }
 
-    /// Creates or replaces the relative symlink `snapshots/<commit>/<file>` to a blob.
-    pub fn link(&self, commit: &str, file: &str, etag: &str) -> Result<(), HubError> {
+    /// Creates or replaces the relative symlink `snapshots/<commit>/<file>` to a blob. If the file system has no symlinks, the
+    /// blob itself is moved there, or copied if it is shared.
+    pub fn link(
+        &self,
+        disk: &dyn Disk,
+        commit: &str,
+        file: &str,
+        etag: &str,
+        blob_use: BlobUse,
+    ) -> Result<(), HubError> {
         let pointer = self.snapshot(commit).join(file);
         let depth = Path::new(file).components().count();
         let mut target: PathBuf = std::iter::repeat_n("..", depth + 1).collect();
@@ -93,12 +111,24 @@ impl RepoFolder {
         if fs::read_link(&pointer).is_ok_and(|present| present == target) {
             return Ok(());
         }
+        let blob = self.blob(etag);
+        if is_regular_file(&pointer) && !blob.exists() {
+            return Ok(());
+        }
         let parent = pointer.parent().unwrap_or(&pointer);
         create_dir(parent)?;
         // Renaming a temporary link replaces the old one atomically.
         let fresh = parent.join(temporary_name());
-        let outcome =
-            std::os::unix::fs::symlink(&target, &fresh).and_then(|()| fs::rename(&fresh, &pointer));
+        let outcome = match disk.symlink(&target, &fresh) {
+            Ok(()) => fs::rename(&fresh, &pointer),
+            Err(error) if lacks_symlinks(&error) && blob_use == BlobUse::Last => {
+                fs::rename(&blob, &pointer)
+            }
+            Err(error) if lacks_symlinks(&error) => {
+                fs::copy(&blob, &fresh).and_then(|_| fs::rename(&fresh, &pointer))
+            }
+            Err(error) => Err(error),
+        };
         if outcome.is_err() {
             let _ = fs::remove_file(&fresh);
         }
@@ -132,6 +162,25 @@ fn temporary_name() -> String {
         std::process::id(),
         COUNT.fetch_add(1, Ordering::Relaxed)
     )
+}
+
+/// Whether the file system may have no symlinks. Without write permission, moving or copying the file fails in the same way.
+fn lacks_symlinks(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::Unsupported
+    )
+}
+
+/// Whether the path is a file, and not a symlink to one.
+fn is_regular_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
+}
+
+/// Whether a part of a relative name begins with a dot. Such files are not part of a model: AppleDouble files (`._NAME`) that
+/// macOS writes on foreign file systems, and `.cache/huggingface` of downloads into a directory.
+pub(crate) fn is_hidden(relative: &str) -> bool {
+    relative.split('/').any(|part| part.starts_with('.'))
 }
 
 pub(crate) fn create_dir(path: &Path) -> Result<(), HubError> {
@@ -185,6 +234,7 @@ pub(crate) fn relative_name(root: &Path, path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::SystemDisk;
 
     #[test]
     fn link_creates_a_relative_symlink_to_the_blob() {
@@ -193,13 +243,18 @@ mod tests {
         create_dir(&folder.blobs()).unwrap();
         fs::write(folder.blob("abc"), "content").unwrap();
         for file in ["config.json", "a/b/c.json"] {
-            folder.link("commit", file, "abc").unwrap();
+            let disk = SystemDisk;
+            folder
+                .link(&disk, "commit", file, "abc", BlobUse::Shared)
+                .unwrap();
             let pointer = folder.snapshot("commit").join(file);
             assert!(fs::read_link(&pointer).unwrap().is_relative());
             assert_eq!(fs::read_to_string(pointer).unwrap(), "content");
         }
         fs::write(folder.blob("def"), "changed").unwrap();
-        folder.link("commit", "config.json", "def").unwrap();
+        folder
+            .link(&SystemDisk, "commit", "config.json", "def", BlobUse::Last)
+            .unwrap();
         assert_eq!(
             fs::read_to_string(folder.snapshot("commit").join("config.json")).unwrap(),
             "changed"

@@ -7,8 +7,10 @@ use std::time::SystemTime;
 
 use crate::error::HubError;
 use crate::info::WeightsKind;
-use crate::layout::{RepoFolder, relative_name, walk};
+use crate::layout::{RepoFolder, is_hidden, relative_name, walk};
 use crate::repo_id::RepoId;
+
+const WEIGHTS_EXTENSION: &str = ".safetensors";
 
 /// A local model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +46,30 @@ pub struct LocalRevision {
     pub size_bytes: u64,
     /// Time of the last modification.
     pub last_modified: SystemTime,
-    /// Whether all files needed to load the model exist.
+    /// Whether all files needed to load the model exist, apart from the tokenizer.
     pub complete: bool,
     /// Missing files.
     pub missing_files: Vec<String>,
+    /// Whether `tokenizer.json` exists.
+    pub has_tokenizer: bool,
+}
+
+impl LocalRevision {
+    /// Whether the branch `main` points to this commit.
+    pub fn is_main(&self) -> bool {
+        self.refs.iter().any(|name| name == "main")
+    }
+
+    /// Why another revision may be preferred.
+    pub(crate) fn deficiency(&self) -> Option<String> {
+        if !self.complete {
+            Some(format!("lacks {}", self.missing_files.join(", ")))
+        } else if !self.has_tokenizer {
+            Some("has no tokenizer".to_owned())
+        } else {
+            None
+        }
+    }
 }
 
 /// Where a local model is stored.
@@ -67,6 +89,7 @@ pub(crate) struct Inspection {
     pub last_modified: SystemTime,
     pub missing_files: Vec<String>,
     pub weights: WeightsKind,
+    pub has_tokenizer: bool,
 }
 
 /// Inspects a model directory without opening its weights.
@@ -76,10 +99,14 @@ pub(crate) fn inspect(folder: &Path) -> Inspection {
     let mut missing_files = BTreeSet::new();
     let mut names = BTreeSet::new();
     for path in walk(folder) {
-        let Some(name) = relative_name(folder, &path) else {
+        let Some(name) = relative_name(folder, &path).filter(|name| !is_hidden(name)) else {
             continue;
         };
         match fs::metadata(&path) {
+            // An interrupted copy.
+            Ok(metadata) if metadata.len() == 0 && name.ends_with(WEIGHTS_EXTENSION) => {
+                missing_files.insert(name);
+            }
             Ok(metadata) => {
                 size_bytes += metadata.len();
                 last_modified =
@@ -99,23 +126,42 @@ pub(crate) fn inspect(folder: &Path) -> Inspection {
     if weights != WeightsKind::Safetensors
         && !missing_files
             .iter()
-            .any(|name| name.ends_with(".safetensors"))
+            .any(|name| name.ends_with(WEIGHTS_EXTENSION))
     {
         missing_files.insert("*.safetensors".to_owned());
     }
-    for name in &names {
-        missing_files.extend(shard_set(name).filter(|sibling| !names.contains(sibling)));
+    if indexed_files(folder).is_some_and(|indexed| indexed.is_subset(&names)) {
+        // Other weights, complete or not, are left over.
+        missing_files.retain(|name| !name.ends_with(WEIGHTS_EXTENSION));
+    } else {
+        for name in &names {
+            missing_files.extend(shard_set(name).filter(|sibling| !names.contains(sibling)));
+        }
     }
     Inspection {
         size_bytes,
         last_modified,
         missing_files: missing_files.into_iter().collect(),
         weights,
+        has_tokenizer: names.contains("tokenizer.json"),
     }
 }
 
-/// All file names of the shard set that `…-00001-of-00003.safetensors` belongs to. Loading uses file names too, because
-/// an index file may be stale.
+/// The weight files that the index of a model names, if it has a valid one.
+fn indexed_files(folder: &Path) -> Option<BTreeSet<String>> {
+    let bytes = fs::read(folder.join("model.safetensors.index.json")).ok()?;
+    let index: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    let files: Option<BTreeSet<String>> = index
+        .get("weight_map")?
+        .as_object()?
+        .values()
+        .map(|file| file.as_str().map(str::to_owned))
+        .collect();
+    files.filter(|files| !files.is_empty())
+}
+
+/// All file names of the shard set that `…-00001-of-00003.safetensors` belongs to. Without a complete index, which may be that
+/// of another conversion, loading uses file names, too.
 fn shard_set(name: &str) -> impl Iterator<Item = String> + use<> {
     let parsed = || {
         let stem = name.strip_suffix(".safetensors")?;
@@ -180,6 +226,7 @@ pub(crate) fn cached_model(cache_dir: &Path, repo: &RepoId) -> Option<LocalModel
                 size_bytes,
                 last_modified,
                 missing_files,
+                has_tokenizer,
                 ..
             } = inspect(&snapshot);
             LocalRevision {
@@ -190,19 +237,27 @@ pub(crate) fn cached_model(cache_dir: &Path, repo: &RepoId) -> Option<LocalModel
                 last_modified,
                 complete: missing_files.is_empty(),
                 missing_files,
+                has_tokenizer,
             }
         })
         .collect();
-    // Complete revisions first, then the main branch, then the newest.
+    // Complete revisions first, then those with a tokenizer, then the main branch, then the newest.
     revisions.sort_by_key(|revision| {
-        let is_main = revision.refs.iter().any(|name| name == "main");
-        std::cmp::Reverse((revision.complete, is_main, revision.last_modified))
+        std::cmp::Reverse((
+            revision.complete,
+            revision.has_tokenizer,
+            revision.is_main(),
+            revision.last_modified,
+        ))
     });
 
     let mut size_bytes = 0;
     let mut last_modified = SystemTime::UNIX_EPOCH;
     let blobs = walk(&folder.blobs());
-    for metadata in blobs.iter().filter_map(|blob| fs::metadata(blob).ok()) {
+    // In file systems without symlinks, the files are in the snapshots.
+    let stored = blobs.iter().cloned().chain(walk(&folder.snapshots()));
+    let metadata = stored.filter_map(|path| fs::symlink_metadata(path).ok());
+    for metadata in metadata.filter(fs::Metadata::is_file) {
         size_bytes += metadata.len();
         last_modified = last_modified.max(metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH));
     }
@@ -285,6 +340,48 @@ mod tests {
         );
         fs::write(folder.path().join("model-00002-of-00003.safetensors"), "x").unwrap();
         assert!(inspect(folder.path()).missing_files.is_empty());
+    }
+
+    #[test]
+    fn complete_index_decides_which_weights_are_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, content: &str| fs::write(folder.path().join(name), content).unwrap();
+        write("config.json", "{}");
+        write("model.safetensors", "x");
+        write("model-00001-of-00003.safetensors", "x");
+        let index = |file: &str| {
+            let index = serde_json::json!({"weight_map": {"a": "model.safetensors", "b": file}});
+            write("model.safetensors.index.json", &index.to_string());
+            inspect(folder.path()).missing_files
+        };
+        assert!(index("model.safetensors").is_empty());
+        let shards = [2, 3].map(|shard| format!("model-0000{shard}-of-00003.safetensors"));
+        assert_eq!(index("model-00002-of-00003.safetensors"), shards);
+        write("model.safetensors.index.json", "{");
+        assert_eq!(inspect(folder.path()).missing_files, shards);
+    }
+
+    #[test]
+    fn hidden_files_and_empty_weights_are_not_part_of_a_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, content: &str| fs::write(folder.path().join(name), content).unwrap();
+        write("config.json", "{}");
+        write("model.safetensors", "x");
+        fs::create_dir_all(folder.path().join(".cache/huggingface")).unwrap();
+        for name in [
+            "._config.json",
+            "._model-00001-of-00002.safetensors",
+            ".cache/huggingface/model-00001-of-00002.safetensors",
+        ] {
+            write(name, "hidden");
+        }
+        let inspection = inspect(folder.path());
+        assert!(inspection.missing_files.is_empty(), "{inspection:?}");
+        assert_eq!(inspection.size_bytes, 3);
+        write("model.safetensors", "");
+        assert_eq!(inspect(folder.path()).missing_files, ["model.safetensors"]);
     }
 
     #[test]

@@ -102,7 +102,15 @@ fn remove_cached(
         .flat_map(|revision| blobs_of(&revision.snapshot))
         .collect();
     let mut unreferenced = BTreeSet::new();
+    let mut bytes_freed = 0;
     for revision in removed {
+        // In file systems without symlinks, the files are in the snapshot.
+        bytes_freed += walk(&revision.snapshot)
+            .into_iter()
+            .filter_map(|path| fs::symlink_metadata(path).ok())
+            .filter(fs::Metadata::is_file)
+            .map(|metadata| metadata.len())
+            .sum::<u64>();
         unreferenced.extend(blobs_of(&revision.snapshot).filter(|blob| !needed.contains(blob)));
         // Remove refs and symlinks before blobs, so that an interruption leaves no dangling symlinks.
         for name in &revision.refs {
@@ -113,7 +121,6 @@ fn remove_cached(
         let _ = fs::remove_dir_all(folder.no_exist(&revision.commit));
     }
     let root = fs::canonicalize(folder.blobs()).unwrap_or_else(|_| folder.blobs());
-    let mut bytes_freed = 0;
     // A symlink may point outside the cache; only blobs in the cache are removed.
     for blob in unreferenced.iter().filter(|blob| blob.starts_with(&root)) {
         let size = fs::metadata(blob).map_or(0, |metadata| metadata.len());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::HubConfig;
 use crate::error::HubError;
 use crate::info::WeightsKind;
+use crate::layout::is_hidden;
 use crate::local::{LocalModel, inspect, scan};
 use crate::repo_id::RepoId;
 
@@ -247,15 +248,40 @@ pub(crate) fn resolve(
         };
     }
     match &model.path {
-        Some(path) if model.complete => Ok(Resolved {
-            name: model.name.clone(),
-            path: path.clone(),
-            commit: model
-                .revisions
-                .first()
-                .map(|revision| revision.commit.clone()),
-        }),
+        Some(path) if model.complete => {
+            log_choice(&model);
+            Ok(Resolved {
+                name: model.name.clone(),
+                path: path.clone(),
+                commit: model
+                    .revisions
+                    .first()
+                    .map(|revision| revision.commit.clone()),
+            })
+        }
         _ => Err(incomplete(&model.missing_files)),
+    }
+}
+
+/// Logs which snapshot of a cached model is used, and why not the one that `main` names or a newer one.
+fn log_choice(model: &LocalModel) {
+    let Some((chosen, others)) = model.revisions.split_first() else {
+        return;
+    };
+    let passed_over = others
+        .iter()
+        .filter(|other| other.is_main() || other.last_modified > chosen.last_modified)
+        .find_map(|other| Some((other, other.deficiency()?)));
+    match passed_over {
+        Some((other, deficiency)) => tracing::warn!(
+            "{}: using snapshot {}, because {}{} {deficiency}; run `mlxm pull {}` to complete it",
+            model.name,
+            chosen.commit,
+            other.commit,
+            if other.is_main() { " (main)" } else { "" },
+            model.name,
+        ),
+        None => tracing::info!("{}: using snapshot {}", model.name, chosen.commit),
     }
 }
 
@@ -308,6 +334,7 @@ fn describe_other_folder(path: &Path) -> String {
         .flatten()
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !is_hidden(name))
         .collect();
     match WeightsKind::of(names.iter().map(String::as_str)) {
         kind @ (WeightsKind::GgufOnly | WeightsKind::PytorchOnly) => {

@@ -26,6 +26,9 @@ use tokio::runtime::Runtime;
 use repo::StoredRepo;
 pub use repo::TestRepo;
 
+/// A path below which a hub serves its content in spite of [`TestHub::redirect`].
+pub const MOVED: &str = "/moved";
+
 /// A fault of one request. The faults of a file are applied in order, one per matching request.
 #[derive(Debug, Clone)]
 pub enum Fault {
@@ -88,6 +91,7 @@ pub(crate) struct Inner {
     page_size: Option<usize>,
     throttle: Option<(usize, Duration)>,
     ignore_ranges: bool,
+    redirect: Option<(u16, String)>,
     active_responses: usize,
 }
 
@@ -205,6 +209,12 @@ impl TestHub {
     /// Ignores `Range` headers from now on.
     pub fn ignore_ranges(&self) {
         self.state.lock().ignore_ranges = true;
+    }
+
+    /// Redirects every request with `status` to the same path below `base`: the endpoint of another hub, or [`MOVED`], below
+    /// which this hub serves its content at once.
+    pub fn redirect(&self, status: u16, base: &str) {
+        self.state.lock().redirect = Some((status, base.to_owned()));
     }
 
     /// All requests received so far.

@@ -32,10 +32,16 @@ pub(crate) fn storage_routes(state: Arc<State>) -> Router {
 async fn handle_hub(Shared(state): Shared<Arc<State>>, request: Request) -> Response<Body> {
     let path = segments(request.uri());
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    let response = match path.as_slice() {
-        ["api", "models"] => search(&state, request.uri()),
-        ["api", "models", rest @ ..] => model_info(&state, &request, rest),
-        _ => resolve(&state, &request, &path),
+    let (is_moved, path) = match path.as_slice() {
+        ["moved", rest @ ..] => (true, rest),
+        all => (false, all),
+    };
+    let redirect = state.lock().redirect.clone().filter(|_| !is_moved);
+    let response = match (redirect, path) {
+        (Some((status, base)), _) => redirected(status, &base, request.uri()),
+        (None, ["api", "models"]) => search(&state, request.uri()),
+        (None, ["api", "models", rest @ ..]) => model_info(&state, &request, rest),
+        (None, _) => resolve(&state, &request, path),
     };
     record(&state, &request, &response, false);
     response
@@ -63,6 +69,15 @@ async fn handle_storage(Shared(state): Shared<Arc<State>>, request: Request) -> 
     };
     record(&state, &request, &response, true);
     response
+}
+
+fn redirected(status: u16, base: &str, uri: &Uri) -> Response<Body> {
+    let location = format!("{base}{uri}");
+    response(
+        status_code(status),
+        &[(header::LOCATION, location)],
+        Body::empty(),
+    )
 }
 
 fn record(state: &State, request: &Request, response: &Response<Body>, at_storage: bool) {

@@ -16,7 +16,7 @@ use crate::config::HubConfig;
 use crate::error::HubError;
 use crate::filter::FileFilter;
 use crate::info::WeightsKind;
-use crate::layout::{RepoFolder, create_dir, is_safe_relative_path};
+use crate::layout::{BlobUse, RepoFolder, create_dir, is_safe_relative_path};
 use crate::progress::{ProgressHandler, PullEvent};
 use crate::repo_id::RepoId;
 
@@ -140,6 +140,7 @@ pub(crate) async fn pull(
     let fetched = transfer_all(&transfer, &plan, request.parallel.max(1), cancel).await?;
 
     publish(
+        config,
         &folder,
         &commit,
         revision.unwrap_or(DEFAULT_REVISION),
@@ -217,6 +218,7 @@ async fn transfer_all(
 }
 
 fn publish(
+    config: &HubConfig,
     folder: &RepoFolder,
     commit: &str,
     revision: &str,
@@ -232,8 +234,19 @@ fn publish(
     };
     let (last, first): (Vec<_>, Vec<_>) =
         plan.files.iter().partition(|file| file.path == ENTRY_FILE);
-    for file in first.into_iter().chain(last) {
-        folder.link(commit, &file.path, &etag_of(file))?;
+    let files: Vec<(&PlannedFile, String)> = first
+        .into_iter()
+        .chain(last)
+        .map(|file| (file, etag_of(file)))
+        .collect();
+    for (index, (file, etag)) in files.iter().enumerate() {
+        let mut later = files.iter().skip(index + 1);
+        let blob_use = if later.any(|(_, other)| other == etag) {
+            BlobUse::Shared
+        } else {
+            BlobUse::Last
+        };
+        folder.link(config.disk.as_ref(), commit, &file.path, etag, blob_use)?;
     }
     if revision != commit {
         folder.write_ref(revision, commit)?;

@@ -43,12 +43,14 @@ impl PlannedFile {
 
     fn new(
         folder: &RepoFolder,
+        commit: &str,
         path: String,
         size_bytes: u64,
         etag: String,
         digest: Digest,
     ) -> Self {
-        let complete = blob_exists(folder, &etag, size_bytes);
+        let complete =
+            blob_exists(folder, &etag, size_bytes) || is_placed(folder, commit, &path, size_bytes);
         let partial_bytes =
             || fs::metadata(folder.partial(&etag)).map_or(0, |metadata| metadata.len());
         let present_bytes = if complete {
@@ -73,6 +75,12 @@ pub(super) fn blob_exists(folder: &RepoFolder, etag: &str, size_bytes: u64) -> b
         .is_ok_and(|metadata| metadata.is_file() && metadata.len() == size_bytes)
 }
 
+/// Whether the snapshot has the file itself, as in a file system without symlinks. Its digest was verified before it was moved.
+fn is_placed(folder: &RepoFolder, commit: &str, path: &str, size_bytes: u64) -> bool {
+    fs::symlink_metadata(folder.snapshot(commit).join(path))
+        .is_ok_and(|metadata| metadata.is_file() && metadata.len() == size_bytes)
+}
+
 impl Plan {
     pub async fn new(
         api: &Api,
@@ -86,8 +94,8 @@ impl Plan {
             .into_iter()
             .map(|file| async move {
                 let etag = file.digest.as_str().to_owned();
-                let listed =
-                    PlannedFile::new(folder, file.path, file.size_bytes, etag, file.digest);
+                let (path, size_bytes) = (file.path, file.size_bytes);
+                let listed = PlannedFile::new(folder, commit, path, size_bytes, etag, file.digest);
                 if listed.is_present() {
                     Ok(listed)
                 } else {
@@ -172,6 +180,7 @@ pub(super) async fn fetch_file_metadata(
         };
         Ok(PlannedFile::new(
             folder,
+            commit,
             listed.path.clone(),
             size_bytes.unwrap_or(listed.size_bytes),
             etag,

@@ -2,7 +2,7 @@
 
 use crate::support::{EventRecorder, REPO, TestEnv, assert_complete, model, pull, request};
 use mlxm_hub::{CancellationToken, Hub, HubConfig, HubError, SearchQuery, Token, TokenSource};
-use mlxm_testhub::{TestHub, TestRepo};
+use mlxm_testhub::{MOVED, TestHub, TestRepo};
 
 fn with_token(env: &TestEnv, secret: &str) -> HubConfig {
     let mut config = env.config();
@@ -27,6 +27,60 @@ async fn token_is_sent_only_to_the_hub() {
             request.method, request.path
         );
     }
+}
+
+#[tokio::test]
+async fn redirects_to_another_hub_are_followed_without_the_token() {
+    for status in [301, 302, 307, 308] {
+        let env = TestEnv::new();
+        let target = TestHub::start();
+        target.add(model(REPO, 5_000));
+        // The links to further pages of a listing lead to the target.
+        target.page_size(2);
+        env.server.redirect(status, target.endpoint());
+        let hub = Hub::new(with_token(&env, "secret")).unwrap();
+        let pulled = pull(&hub).await.unwrap();
+        assert_complete(&pulled.snapshot, 5_000);
+        let found = hub.search(&SearchQuery::default()).await;
+        assert!(found.is_ok(), "{status}: {found:?}");
+        let at_hub = env.server.received();
+        assert!(at_hub.iter().all(|request| request.status == status));
+        assert!(
+            at_hub
+                .iter()
+                .any(|request| request.authorization.as_deref() == Some("Bearer secret"))
+        );
+        let at_target = target.received();
+        assert!(
+            at_target
+                .iter()
+                .any(|request| request.path.contains("/tree/"))
+        );
+        for request in at_target {
+            assert_eq!(request.authorization, None, "{status} {}", request.path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn relative_redirects_are_followed_with_the_token() {
+    for status in [307, 308] {
+        let env = TestEnv::new();
+        env.server.add(model(REPO, 5_000).private());
+        env.server.redirect(status, MOVED);
+        let pulled = pull(&Hub::new(with_token(&env, "secret")).unwrap())
+            .await
+            .unwrap();
+        assert_complete(&pulled.snapshot, 5_000);
+    }
+}
+
+#[tokio::test]
+async fn endless_redirects_are_an_error() {
+    let env = TestEnv::with_model(10);
+    env.server.redirect(307, env.server.endpoint());
+    let error = pull(&env.hub()).await.unwrap_err().to_string();
+    assert!(error.contains("redirect"), "{error}");
 }
 
 #[tokio::test]

@@ -6,8 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::support::{EventRecorder, TestEnv, WEIGHTS, assert_complete, pull, request};
+use crate::support::{
+    EventRecorder, REPO, TestEnv, WEIGHTS, assert_complete, files_below, model, pull, request,
+};
 use mlxm_hub::{CancellationToken, Disk, Hub, HubError};
+use mlxm_testhub::TestRepo;
 
 const SIZE: usize = 4_000_000;
 
@@ -42,6 +45,75 @@ impl Disk for SmallDisk {
             .map(|_| ())
             .map_err(|_| io::Error::from(self.error_kind))
     }
+}
+
+/// A disk whose file system has no symbolic links.
+#[derive(Debug)]
+struct WithoutSymlinks(io::ErrorKind);
+
+impl Disk for WithoutSymlinks {
+    fn available_bytes(&self, _path: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
+    fn before_write(&self, _path: &Path, _bytes: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn symlink(&self, _target: &Path, _link: &Path) -> io::Result<()> {
+        Err(self.0.into())
+    }
+}
+
+#[tokio::test]
+async fn cache_without_symlinks_has_the_files_in_the_snapshot() {
+    for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported] {
+        let env = TestEnv::new();
+        // Two files with the same content.
+        env.server
+            .add(model(REPO, SIZE).file("generation_config.json", r#"{"version":"1.0"}"#));
+        let mut config = env.config();
+        config.disk = Arc::new(WithoutSymlinks(kind));
+        let hub = Hub::new(config).unwrap();
+        let pulled = pull(&hub).await.unwrap();
+        assert_complete(&pulled.snapshot, SIZE);
+        let copy = fs::read_to_string(pulled.snapshot.join("generation_config.json"));
+        assert_eq!(copy.unwrap(), r#"{"version":"1.0"}"#);
+        assert!(files_below(&env.repo_folder().join("blobs")).is_empty());
+        for file in files_below(&pulled.snapshot) {
+            assert!(fs::symlink_metadata(file).unwrap().is_file());
+        }
+
+        // Nothing is downloaded again.
+        let downloads = env.server.content_requests(WEIGHTS).len();
+        let again = pull(&hub).await.unwrap();
+        assert_complete(&again.snapshot, SIZE);
+        assert_eq!(again.bytes_downloaded, 0);
+        assert_eq!(env.server.content_requests(WEIGHTS).len(), downloads);
+
+        let listed = &hub.local().unwrap()[0];
+        assert!(
+            listed.complete && listed.size_bytes > SIZE as u64,
+            "{listed:?}"
+        );
+        assert!(listed.last_modified > std::time::SystemTime::UNIX_EPOCH);
+        assert_eq!(hub.resolve(REPO).unwrap().path, pulled.snapshot);
+
+        // A new commit, then the removal of the old one.
+        env.server.add(newer_model());
+        let newer = pull(&hub).await.unwrap();
+        assert_ne!(newer.commit, pulled.commit);
+        let removed = hub.remove(REPO, Some(&pulled.commit)).unwrap();
+        assert!(removed.bytes_freed > SIZE as u64, "{removed:?}");
+        assert_complete(&newer.snapshot, SIZE);
+        let removed = hub.remove(REPO, None).unwrap();
+        assert!(removed.bytes_freed > SIZE as u64, "{removed:?}");
+        assert!(!env.repo_folder().exists());
+    }
+}
+
+fn newer_model() -> TestRepo {
+    model(REPO, SIZE).file("chat_template.jinja", "new")
 }
 
 #[tokio::test]

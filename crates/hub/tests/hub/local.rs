@@ -181,6 +181,50 @@ fn complete_revision_is_preferred() {
 }
 
 #[test]
+fn snapshot_without_tokenizer_does_not_hide_an_older_one() {
+    let machine = Machine::new();
+    let files = [
+        ("config.json", "e1", "{}"),
+        ("model.safetensors", "e2", "weights"),
+        ("tokenizer.json", "e3", "{}"),
+    ];
+    let old = machine.cached("org/name", "aaaaaaaa", &files);
+    let new = machine.cached("org/name", "bbbbbbbb", &files[..2]);
+    let resolved = |machine: &Machine| machine.hub().resolve("org/name").unwrap().path;
+    assert_eq!(resolved(&machine), old);
+    // On request, the newer one.
+    let revision = machine.hub().resolve_revision("org/name", "main").unwrap();
+    assert_eq!(revision.path, new);
+    machine.cached("org/name", "bbbbbbbb", &files[2..]);
+    assert_eq!(resolved(&machine), new);
+
+    // Without a better one, it is used.
+    let machine = Machine::new();
+    let only = machine.cached("org/name", "bbbbbbbb", &files[..2]);
+    assert_eq!(resolved(&machine), only);
+}
+
+#[test]
+fn snapshot_with_partial_files_does_not_hide_an_older_one() {
+    let machine = Machine::new();
+    let whole = [
+        ("config.json", "e1", "{}"),
+        ("model.safetensors", "e2", "weights"),
+    ];
+    let old = machine.cached("org/name", "aaaaaaaa", &whole);
+    let new = machine.cached("org/name", "bbbbbbbb", &whole[..1]);
+    for partial in [
+        "model.safetensors.incomplete",
+        "._model.safetensors",
+        "model-00001-of-00002.safetensors",
+    ] {
+        write(&new.join(partial), "part");
+        let resolved = machine.hub().resolve("org/name").unwrap();
+        assert_eq!(resolved.path, old, "{partial}");
+    }
+}
+
+#[test]
 fn name_may_be_a_unique_substring() {
     let machine = Machine::new();
     machine.whole("mlx-community/Qwen3-0.6B-4bit");
