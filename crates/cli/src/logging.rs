@@ -80,6 +80,17 @@ pub fn install(level: Level, json: bool, otlp: Option<&str>) -> Result<Logging, 
     Ok(Logging { traces })
 }
 
+/// Prints warnings of this workspace to stderr, for commands that have no log.
+pub fn install_warnings() {
+    let own = Targets::new().with_target("mlxm", LevelFilter::WARN);
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false)
+        .without_time();
+    registry().with(lines.with_filter(own)).init();
+}
+
 /// A provider that exports traces in batches.
 fn provider(endpoint: &str) -> Result<SdkTracerProvider, Failure> {
     const PATH: &str = "/v1/traces";

@@ -16,6 +16,7 @@ mod show;
 use clap::Subcommand;
 
 use crate::context::Context;
+use crate::logging;
 
 pub use pull::pull_repository;
 
@@ -39,6 +40,13 @@ pub enum Command {
 impl Command {
     /// Runs the command.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
+        let loads_one_model = matches!(
+            self,
+            Self::Run(_) | Self::Show(_) | Self::Convert(_) | Self::Perplexity(_) | Self::Bench(_)
+        );
+        if loads_one_model {
+            logging::install_warnings();
+        }
         match self {
             Self::Run(run) => run.execute(context),
             Self::Serve(serve) => serve.execute(context),

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::DecimalBytes;
 use mlxm_chat::ChatCapabilities;
-use mlxm_engine::{LoadError, LoadOptions, MachineMemory, MemoryPlan, ModelInfo};
+use mlxm_engine::{
+    LoadError, LoadOptions, MachineMemory, MemoryPlan, ModelInfo, QuantMode, QuantSpec,
+};
 use serde::Serialize;
 
 use super::run::default_max_tokens;
@@ -44,6 +46,7 @@ struct Description {
     parameters: u64,
     size_bytes: u64,
     quantization: String,
+    weights_by_quantization: Vec<QuantizationShare>,
     bits_per_weight: f64,
     layers: usize,
     hidden_size: usize,
@@ -75,18 +78,54 @@ struct MemoryNeeds {
     largest_context_in_budget: Option<usize>,
 }
 
-/// The quantization in a few characters: `4-bit g64`, `mxfp4`, `dense`.
+/// The part of a model's weights with the same quantization.
+#[derive(Debug, Serialize)]
+struct QuantizationShare {
+    quantization: String,
+    parameters: u64,
+}
+
+/// The quantization in a few characters: `4-bit g64`, `mxfp4`, `dense`; if it is mixed, with the shares of the weights:
+/// `4-bit g64 (87%), 8-bit g64 (13%)`.
 pub fn quantization(info: &ModelInfo) -> String {
-    match &info.quantization {
-        None => "dense".to_owned(),
-        Some(spec) => {
-            let mode = spec.mode.to_string();
-            if mode == "affine" {
-                format!("{}-bit g{}", spec.bits, spec.group_size)
-            } else {
-                mode
-            }
+    let counts = &info.parameters_by_quantization;
+    let total: u64 = counts.iter().map(|(_, parameters)| parameters).sum();
+    match counts.as_slice() {
+        [] => quantization_name(info.quantization),
+        [(spec, _)] => quantization_name(*spec),
+        mixed => {
+            let shares: Vec<String> = mixed
+                .iter()
+                .map(|(spec, parameters)| {
+                    format!(
+                        "{} ({})",
+                        quantization_name(*spec),
+                        percentage(*parameters, total)
+                    )
+                })
+                .collect();
+            shares.join(", ")
         }
+    }
+}
+
+fn quantization_name(quantization: Option<QuantSpec>) -> String {
+    match quantization {
+        None => "dense".to_owned(),
+        Some(spec) if spec.mode == QuantMode::Affine => {
+            format!("{}-bit g{}", spec.bits, spec.group_size)
+        }
+        Some(spec) => spec.mode.to_string(),
+    }
+}
+
+/// A share that is neither none nor all is not rounded to either.
+fn percentage(part: u64, whole: u64) -> String {
+    let percent = part as f64 * 100.0 / whole.max(1) as f64;
+    if percent < 1.0 {
+        "<1%".to_owned()
+    } else {
+        format!("{:.0}%", percent.min(99.0))
     }
 }
 
@@ -96,6 +135,14 @@ impl Description {
         Self {
             name,
             quantization: quantization(&info),
+            weights_by_quantization: info
+                .parameters_by_quantization
+                .iter()
+                .map(|(spec, parameters)| QuantizationShare {
+                    quantization: quantization_name(*spec),
+                    parameters: *parameters,
+                })
+                .collect(),
             path: info.path,
             model_type: info.model_type,
             architecture: info.architecture,

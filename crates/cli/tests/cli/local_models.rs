@@ -124,6 +124,50 @@ fn show_prints_model_details_and_memory_plan() {
 }
 
 #[test]
+fn show_lists_the_bit_widths_of_mixed_quantization() {
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../engine/tests/golden/qwen3-6bit-mixed"
+    );
+    let env = TestEnv::new();
+    let mixed = "6-bit g32 (66%), 8-bit g64 (24%), 4-bit g32 (7%), dense (3%)";
+    let text = env.run(&["show", folder]);
+    assert!(text.success().contains(mixed), "{text:#?}");
+    let json = env.run(&["show", folder, "--json"]).json();
+    assert_eq!(json["quantization"], mixed);
+    let shares = &json["weights_by_quantization"];
+    assert_eq!(shares.as_array().unwrap().len(), 4);
+    assert_eq!(shares[1]["quantization"], "8-bit g64");
+    assert_eq!(shares[1]["parameters"], 160 * 64 + 64 * 64);
+}
+
+#[test]
+fn absurd_sizes_and_left_over_weights_are_reported() {
+    let env = TestEnv::new();
+    let mut checkpoint = Checkpoint::saying(&["o"]);
+    checkpoint.config["num_hidden_layers"] = (1_u64 << 31).into();
+    env.local_model("absurd", &checkpoint);
+    env.run(&["show", "absurd"])
+        .failure_with(1, &["config.json", "num_hidden_layers"]);
+
+    let folder = env.models().join("left-over");
+    Checkpoint::saying(&["o"]).write(&folder);
+    let weight_map = serde_json::json!({"model.norm.weight": "model.safetensors"});
+    fs::write(
+        folder.join("model.safetensors.index.json"),
+        serde_json::json!({"weight_map": weight_map}).to_string(),
+    )
+    .unwrap();
+    fs::write(folder.join("model-00001-of-00002.safetensors"), "old").unwrap();
+    let outcome = env.run(&["show", "left-over"]);
+    outcome.success();
+    assert!(
+        outcome.stderr.contains("model-00001-of-00002.safetensors"),
+        "{outcome:#?}"
+    );
+}
+
+#[test]
 fn show_accepts_models_that_do_not_fit_in_memory() {
     let env = env();
     let outcome = env.run(&["show", "tiny", "--memory", "100KB"]);

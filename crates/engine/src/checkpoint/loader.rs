@@ -73,7 +73,7 @@ impl<'a> Loader<'a> {
     /// Loads the tensor `name` `[len]`.
     pub(super) fn param(&self, name: &str, len: usize) -> Result<Param, LoadError> {
         let Some(tensor) = self.request(name) else {
-            return Ok(Param::from(Vec::new()));
+            return Ok(Param::from(Vec::<f32>::new()));
         };
         let kind = float_type(name, tensor)?;
         expect_shape(name, tensor, &[len])?;
