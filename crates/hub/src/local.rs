@@ -10,7 +10,9 @@ use crate::info::WeightsKind;
 use crate::layout::{RepoFolder, is_hidden, relative_name, walk};
 use crate::repo_id::RepoId;
 
-const WEIGHTS_EXTENSION: &str = ".safetensors";
+pub(crate) const WEIGHTS_EXTENSION: &str = ".safetensors";
+/// Tells which file has which tensor.
+pub(crate) const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 
 /// A local model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,8 +151,12 @@ pub(crate) fn inspect(folder: &Path) -> Inspection {
 
 /// The weight files that the index of a model names, if it has a valid one.
 fn indexed_files(folder: &Path) -> Option<BTreeSet<String>> {
-    let bytes = fs::read(folder.join("model.safetensors.index.json")).ok()?;
-    let index: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    parse_index(&fs::read(folder.join(WEIGHTS_INDEX)).ok()?)
+}
+
+/// The weight files that an index with this content names. `None` if it is not valid.
+pub(crate) fn parse_index(content: &[u8]) -> Option<BTreeSet<String>> {
+    let index: serde_json::Value = serde_json::from_slice(content).ok()?;
     let files: Option<BTreeSet<String>> = index
         .get("weight_map")?
         .as_object()?
@@ -162,7 +168,7 @@ fn indexed_files(folder: &Path) -> Option<BTreeSet<String>> {
 
 /// All file names of the shard set that `…-00001-of-00003.safetensors` belongs to. Without a complete index, which may be that
 /// of another conversion, loading uses file names, too.
-fn shard_set(name: &str) -> impl Iterator<Item = String> + use<> {
+pub(crate) fn shard_set(name: &str) -> impl Iterator<Item = String> + use<> {
     let parsed = || {
         let stem = name.strip_suffix(".safetensors")?;
         let (rest, count) = stem.rsplit_once("-of-")?;

@@ -4,6 +4,7 @@ mod lock;
 mod partial_file;
 mod plan;
 mod transfer;
+mod weights;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -92,7 +93,10 @@ pub(crate) async fn pull(
                 kind,
             });
         }
-        let wanted = request.files.select(&info.files)?;
+        let mut wanted = request.files.select(&info.files)?;
+        if !request.files.is_explicit() {
+            weights::remove_left_over(api, repo, &info.commit, &mut wanted).await?;
+        }
         if wanted.is_empty() {
             return Err(HubError::NoMatchingFiles {
                 repo: repo.to_string(),

@@ -91,7 +91,8 @@ async fn cache_without_symlinks_has_the_files_in_the_snapshot() {
         assert_eq!(again.bytes_downloaded, 0);
         assert_eq!(env.server.content_requests(WEIGHTS).len(), downloads);
 
-        let listed = &hub.local().unwrap()[0];
+        let listed = hub.local().unwrap();
+        let listed = &listed[0];
         assert!(
             listed.complete && listed.size_bytes > SIZE as u64,
             "{listed:?}"

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 
 use crate::support::{
-    EventRecorder, REPO, TestEnv, WEIGHTS, assert_complete, model, pull, request, weights,
+    EventRecorder, REPO, TestEnv, WEIGHTS, assert_complete, files_below, model, pull, request,
+    weights,
 };
 use mlxm_hub::{CancellationToken, FileFilter, HubError, PullEvent, WeightsKind};
 use mlxm_testhub::TestRepo;
@@ -369,6 +370,36 @@ async fn file_listing_follows_pagination() {
     env.server.page_size(1);
     let pulled = pull(&env.hub()).await.unwrap();
     assert_complete(&pulled.snapshot, 1_000);
+}
+
+#[tokio::test]
+async fn weights_that_the_index_does_not_name_are_not_downloaded() {
+    let shards = [1, 2].map(|shard| format!("model-0000{shard}-of-00002.safetensors"));
+    let (first, second) = (shards[0].as_str(), shards[1].as_str());
+    for (names, expected) in [
+        ([first, second], vec![first, second]),
+        ([WEIGHTS, WEIGHTS], vec![WEIGHTS]),
+        // The index of another conversion.
+        ([WEIGHTS, "other.safetensors"], vec![first, second, WEIGHTS]),
+    ] {
+        let env = TestEnv::new();
+        let index = serde_json::json!({"weight_map": {"a": names[0], "b": names[1]}});
+        let repo = model(REPO, 100)
+            .large_file(first, weights(200))
+            .large_file(second, weights(300))
+            .file("model.safetensors.index.json", index.to_string());
+        env.server.add(repo);
+        let pulled = pull(&env.hub()).await.unwrap();
+        let mut found: Vec<String> = files_below(&pulled.snapshot)
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .filter(|name| name.ends_with(".safetensors"))
+            .collect();
+        found.sort();
+        assert_eq!(found, expected);
+        let listed = env.hub().local().unwrap();
+        assert!(listed[0].complete, "{listed:?}");
+    }
 }
 
 #[tokio::test]
