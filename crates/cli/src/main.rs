@@ -10,7 +10,6 @@ mod interrupt;
 mod json_sink;
 mod locate;
 mod logging;
-mod machine;
 mod output;
 mod progress;
 mod prompt;

@@ -55,7 +55,8 @@ pub struct LoadOptions {
     pub activation_dtype: ActivationDtype,
     /// Data type of cached keys and values; see [`LoadOptions::kv_cache_dtype`] for the default.
     pub kv_cache_dtype: Option<KvCacheDtype>,
-    /// Threads of the CPU backend. Defaults to the number of physical cores.
+    /// Threads of the CPU backend. Defaults to the number of physical cores that this process may use, but not more than its CPU
+    /// quota.
     pub threads: Option<usize>,
     /// Most tokens of one sequence, prompt and completion together. Defaults to the largest of the model's maximum, 64k, 32k,
     /// 16k and 8k with which the cache of one sequence fits in memory, or less if none does.

@@ -1,5 +1,7 @@
 //! `mlxm doctor`: diagnose the environment.
 
+mod limits;
+
 use std::fs;
 use std::path::Path;
 
@@ -8,12 +10,14 @@ use indicatif::DecimalBytes;
 use mlxm_engine::{DeviceChoice, MachineMemory};
 use mlxm_hub::blocking::Hub;
 use mlxm_hub::{HubConfig, HubError, Proxies};
+use mlxm_machine::{CpuLimits, instruction_sets};
 use serde::Serialize;
 
 use crate::context::{self, Context};
 use crate::failure::Failure;
-use crate::machine;
 use crate::output::{Report, Section};
+
+use limits::Limit;
 
 /// Below this, most models cannot be downloaded.
 const MIN_FREE_DISK_BYTES: u64 = 5_000_000_000;
@@ -47,10 +51,25 @@ struct Check {
     finding: String,
 }
 
+/// How this binary was built.
+#[derive(Debug, Serialize)]
+struct Build {
+    version: &'static str,
+    os: &'static str,
+    architecture: &'static str,
+    /// `release` or `debug`.
+    profile: &'static str,
+    features: Vec<&'static str>,
+}
+
 #[derive(Debug, Serialize)]
 struct Findings {
     healthy: bool,
     checks: Vec<Check>,
+    limits: Vec<Limit>,
+    /// SIMD extensions of the CPU.
+    instruction_sets: Vec<&'static str>,
+    build: Build,
 }
 
 impl Report for Findings {
@@ -73,7 +92,25 @@ impl Report for Findings {
         } else {
             "some checks failed"
         };
-        vec![table, Section::sentence(summary)]
+        let build = &self.build;
+        let mut program = Section::properties("build");
+        program.property("version", build.version);
+        program.property("target", format!("{}, {}", build.architecture, build.os));
+        program.property("profile", build.profile);
+        program.property(
+            "features",
+            if build.features.is_empty() {
+                "none".to_owned()
+            } else {
+                build.features.join(", ")
+            },
+        );
+        vec![
+            table,
+            limits::table(&self.limits),
+            program,
+            Section::sentence(summary),
+        ]
     }
 
     fn quiet_lines(&self) -> Vec<String> {
@@ -90,6 +127,7 @@ impl Doctor {
     #[expect(clippy::unused_self, reason = "every command has the same signature")]
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let mut checks = vec![cpu(context), memory(), device(context.device())];
+        let mut limits = limits::of_machine(context);
         match HubConfig::from_env() {
             Ok(config) => {
                 checks.push(folder("model cache", &config.cache_dir));
@@ -97,7 +135,13 @@ impl Doctor {
                 if let Some(home) = context::home() {
                     checks.push(folder("program data", &home));
                 }
-                checks.push(space(&config));
+                checks.push(space("disk space", &config, &config.cache_dir));
+                checks.push(space(
+                    "disk space of local models",
+                    &config,
+                    &config.models_dir,
+                ));
+                limits.extend(limits::of_disks(&config));
                 checks.push(token(&config));
                 checks.push(network(&config));
                 checks.extend(models(config));
@@ -105,7 +149,13 @@ impl Doctor {
             Err(error) => checks.push(failed("configuration", error.to_string())),
         }
         let healthy = checks.iter().all(|check| check.verdict != Verdict::Broken);
-        context.output.report(&Findings { healthy, checks })?;
+        context.output.report(&Findings {
+            healthy,
+            checks,
+            limits,
+            instruction_sets: instruction_sets(),
+            build: build(),
+        })?;
         if healthy {
             Ok(())
         } else {
@@ -138,17 +188,31 @@ fn failed(name: &'static str, finding: impl Into<String>) -> Check {
     }
 }
 
+fn build() -> Build {
+    Build {
+        version: env!("CARGO_PKG_VERSION"),
+        os: std::env::consts::OS,
+        architecture: std::env::consts::ARCH,
+        profile: if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            "release"
+        },
+        features: Vec::from_iter(cfg!(feature = "metal").then_some("metal")),
+    }
+}
+
 fn cpu(context: &Context) -> Check {
-    let features = machine::cpu_features();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpus = CpuLimits::read();
     let threads = context.load_options().threads;
-    let threads = threads.map_or_else(String::new, |threads| format!(", --threads {threads}"));
     ok(
         "CPU",
         format!(
-            "{}, {cores} threads available{threads}: {}",
+            "{}, {} compute threads on {} physical cores: {}",
             std::env::consts::ARCH,
-            features.join(" ")
+            threads.unwrap_or_else(|| cpus.threads()),
+            cpus.physical_cores,
+            instruction_sets().join(" ")
         ),
     )
 }
@@ -157,7 +221,7 @@ fn memory() -> Check {
     let Some(memory) = MachineMemory::read() else {
         return warning(
             "memory",
-            "cannot determine physical memory; set --memory to limit model memory",
+            "cannot determine the memory of this machine; set --memory to limit model memory",
         );
     };
     let finding = format!(
@@ -219,23 +283,16 @@ fn folder(name: &'static str, path: &Path) -> Check {
     }
 }
 
-fn space(config: &HubConfig) -> Check {
-    let existing = config
-        .cache_dir
-        .ancestors()
-        .find(|ancestor| ancestor.exists())
-        .unwrap_or(Path::new("/"));
+fn space(name: &'static str, config: &HubConfig, directory: &Path) -> Check {
+    let existing = limits::existing(directory);
     match config.disk.available_bytes(existing) {
-        Ok(0) => failed(
-            "disk space",
-            format!("the disk of {} is full", existing.display()),
-        ),
+        Ok(0) => failed(name, format!("the disk of {} is full", existing.display())),
         Ok(bytes) if bytes < MIN_FREE_DISK_BYTES => warning(
-            "disk space",
+            name,
             format!("only {} free; most models need more", DecimalBytes(bytes)),
         ),
-        Ok(bytes) => ok("disk space", format!("{} free", DecimalBytes(bytes))),
-        Err(error) => warning("disk space", format!("unknown: {error}")),
+        Ok(bytes) => ok(name, format!("{} free", DecimalBytes(bytes))),
+        Err(error) => warning(name, format!("unknown: {error}")),
     }
 }
 

@@ -226,12 +226,45 @@ fn doctor_passes_and_reports_each_check() {
         "device",
         "model cache",
         "disk space",
+        "disk space of local models",
         "hub token",
         "hub",
         "models",
     ] {
         assert!(names.contains(&name), "{name}: {names:?}");
     }
+    assert_eq!(json["build"]["architecture"], std::env::consts::ARCH);
+    assert!(json["instruction_sets"].is_array());
+}
+
+#[test]
+fn doctor_reports_each_limit_with_its_source() {
+    let env = env();
+    let arguments = ["doctor", "--json", "--threads", "3", "--memory", "1GB"];
+    let json = Outcome::of(&mut env.online(&arguments)).json();
+    let limits = json["limits"].as_array().unwrap();
+    let limit = |name: &str| {
+        limits
+            .iter()
+            .find(|limit| limit["name"] == name)
+            .unwrap_or_else(|| panic!("{name}: {limits:#?}"))
+    };
+    assert_eq!(limit("compute threads")["value"], 3);
+    assert_eq!(limit("compute threads")["source"], "--threads");
+    assert_eq!(limit("model memory")["value"], 1_000_000_000);
+    assert_eq!(limit("model memory")["source"], "--memory");
+    assert!(limit("physical memory")["value"].as_u64().unwrap() > 0);
+    assert!(limit("physical cores")["value"].as_u64().unwrap() > 0);
+    let folder = limit("free disk space of local models")["source"].as_str();
+    assert_eq!(folder, env.models().to_str());
+    for limit in limits {
+        assert_ne!(limit["source"], "", "{limit}");
+    }
+
+    let printed = Outcome::of(&mut env.online(&["doctor"]));
+    assert!(printed.success().contains("SOURCE"), "{printed:#?}");
+    #[cfg(target_os = "linux")]
+    assert!(printed.stdout.contains("/proc/meminfo"), "{printed:#?}");
 }
 
 #[test]

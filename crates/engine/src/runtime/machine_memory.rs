@@ -1,32 +1,34 @@
 //! Memory of this machine and of this process.
 
-use sysinfo::{MemoryRefreshKind, System};
+use mlxm_machine::MemoryLimits;
 
-/// Default memory limit for a model, as a fraction of physical memory.
+/// Default memory limit for a model, as a fraction of the memory this process may use.
 const MODEL_SHARE: f64 = 0.8;
 
-/// Memory of this machine.
-#[derive(Debug, Clone, Copy)]
+/// Memory that this process may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MachineMemory {
-    /// Physical memory, or the cgroup limit.
+    /// The smallest of physical memory, the limits of the control groups of this process, and its maximum address space.
     pub total_bytes: u64,
-    /// Free or reclaimable memory.
+    /// What is left of all of them. Page cache counts as available.
     pub available_bytes: u64,
 }
 
 impl MachineMemory {
     /// Reads memory from the OS; `None` on unsupported systems.
     pub fn read() -> Option<Self> {
-        let mut system = System::new();
-        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-        let limit = system
-            .cgroup_limits()
-            .map(|limits| limits.total_memory)
-            .filter(|limit| *limit > 0);
-        let total_bytes = limit.unwrap_or(u64::MAX).min(system.total_memory());
-        (total_bytes > 0).then(|| Self {
+        Self::from_limits(&MemoryLimits::read())
+    }
+
+    /// The memory under all of `limits`; `None` if there are none.
+    pub fn from_limits(limits: &MemoryLimits) -> Option<Self> {
+        let total_bytes = limits.smallest()?.bytes;
+        Some(Self {
             total_bytes,
-            available_bytes: system.available_memory().min(total_bytes),
+            available_bytes: limits
+                .available_bytes()
+                .unwrap_or(total_bytes)
+                .min(total_bytes),
         })
     }
 

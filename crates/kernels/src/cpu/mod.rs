@@ -14,7 +14,6 @@
 )]
 
 pub(crate) mod attention;
-mod cores;
 pub(crate) mod each_row;
 pub(crate) mod elementwise;
 pub(crate) mod epilogue;
@@ -39,6 +38,7 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use mlxm_machine::CpuLimits;
 use pool::Pool;
 use repack::{Arena, Int8DotLevel};
 use simd::SimdLevel;
@@ -56,10 +56,14 @@ pub(crate) struct Cpu {
 }
 
 impl Cpu {
-    /// `threads` defaults to one per physical core.
+    /// `threads` defaults to [`CpuLimits::threads`].
     pub fn new(threads: Option<usize>) -> Self {
         Self {
-            pool: Pool::new(threads.unwrap_or_else(cores::physical).max(1)),
+            pool: Pool::new(
+                threads
+                    .unwrap_or_else(|| CpuLimits::read().threads())
+                    .max(1),
+            ),
             level: SimdLevel::detect(),
             dots: Int8DotLevel::detect(),
             arena: Arena::default(),

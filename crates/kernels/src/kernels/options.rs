@@ -40,7 +40,8 @@ impl FromStr for ActivationDtype {
 /// Options of the CPU kernels.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuOptions {
-    /// Compute threads, including the calling one; by default one per physical core.
+    /// Compute threads, including the calling one; by default one per physical core, but not more than the
+    /// CPU quota of the process.
     pub threads: Option<usize>,
     /// The type of the activations that quantized weights are multiplied with.
     pub activation_dtype: ActivationDtype,

@@ -1,10 +1,9 @@
 //! The machine a benchmark runs on, and its load.
 
 use crate::process;
+use mlxm_machine::{CpuLimits, MemoryLimits, instruction_sets};
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::fs;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// Properties of the machine that results depend on.
@@ -23,15 +22,13 @@ pub struct Machine {
 
 impl Machine {
     pub fn read() -> Self {
-        let hardware_threads = available_parallelism().map_or(1, usize::from);
+        let cpus = CpuLimits::read();
         Self {
             cpu: cpu().unwrap_or_else(|| "unknown CPU".to_owned()),
-            cores: cores()
-                .unwrap_or(hardware_threads)
-                .clamp(1, hardware_threads),
-            hardware_threads,
-            instructions: instructions(),
-            memory_bytes: memory_bytes(),
+            cores: cpus.physical_cores,
+            hardware_threads: cpus.hardware_threads,
+            instructions: instruction_sets(),
+            memory_bytes: MemoryLimits::read().physical_bytes(),
             system: system(),
             kernel: output_of("uname", &["-sr"]).unwrap_or_default(),
             architecture: std::env::consts::ARCH,
@@ -133,31 +130,6 @@ fn cpu() -> Option<String> {
     })
 }
 
-/// Number of physical cores.
-fn cores() -> Option<usize> {
-    if cfg!(target_os = "macos") {
-        return ["hw.perflevel0.physicalcpu", "hw.physicalcpu"]
-            .iter()
-            .find_map(|name| output_of("sysctl", &["-n", name])?.parse().ok());
-    }
-    let siblings: BTreeSet<String> = fs::read_dir("/sys/devices/system/cpu")
-        .ok()?
-        .flatten()
-        .filter_map(|entry| {
-            fs::read_to_string(entry.path().join("topology/thread_siblings_list")).ok()
-        })
-        .collect();
-    (!siblings.is_empty()).then_some(siblings.len())
-}
-
-fn memory_bytes() -> Option<u64> {
-    if cfg!(target_os = "macos") {
-        return output_of("sysctl", &["-n", "hw.memsize"])?.parse().ok();
-    }
-    let kilobytes = field_in_file("/proc/meminfo", "MemTotal")?;
-    Some(kilobytes.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
-}
-
 fn system() -> String {
     if cfg!(target_os = "macos") {
         let version = output_of("sw_vers", &["-productVersion"]).unwrap_or_default();
@@ -189,43 +161,6 @@ fn field(text: &str, name: &str) -> Option<String> {
 /// The output of a program, if it succeeds.
 fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
     process::read(process::program(program).args(arguments)).ok()
-}
-
-fn instructions() -> Vec<&'static str> {
-    let mut found = Vec::new();
-    #[cfg(target_arch = "x86_64")]
-    {
-        macro_rules! detect {
-            ($($name:tt),*) => {$(
-                if std::arch::is_x86_feature_detected!($name) {
-                    found.push($name);
-                }
-            )*};
-        }
-        detect!(
-            "avx2",
-            "fma",
-            "f16c",
-            "avxvnni",
-            "avx512f",
-            "avx512bw",
-            "avx512vl",
-            "avx512vnni",
-            "avx512bf16"
-        );
-    }
-    #[cfg(target_arch = "aarch64")]
-    {
-        macro_rules! detect {
-            ($($name:tt),*) => {$(
-                if std::arch::is_aarch64_feature_detected!($name) {
-                    found.push($name);
-                }
-            )*};
-        }
-        detect!("neon", "fp16", "dotprod", "i8mm", "bf16", "sve");
-    }
-    found
 }
 
 #[cfg(test)]
