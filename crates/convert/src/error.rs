@@ -76,6 +76,14 @@ pub enum ConvertError {
     /// The tokenizer cannot be converted.
     #[error("the tokenizer cannot be converted: {0}")]
     Tokenizer(String),
+    /// The engine cannot load what would be written.
+    #[error("{output} is not written, because the converted model could not be loaded: {reason}")]
+    Unusable {
+        /// The output directory.
+        output: PathBuf,
+        /// The error of loading it.
+        reason: String,
+    },
     /// The options are invalid for the model or the format.
     #[error("{0}")]
     Options(String),

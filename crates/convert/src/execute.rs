@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::options::{ConvertEvent, ConvertReport, Outcome, Progress};
 use super::plan::{FileContent, Plan, TensorPlan};
 use super::quant_predicate::set_quantization;
+use super::verify::verify;
 use super::writer::OutputDirectory;
 use super::{ConvertError, ConvertOptions};
 
@@ -32,6 +33,21 @@ pub(super) fn execute(
             FileContent::Copy(source) => directory.copy_file(source, name)?,
         }
     }
+    let parameters: u64 = plan.tensors.iter().map(|tensor| tensor.parameters).sum();
+    let built_tokenizer = plan.files.iter().any(|(name, content)| {
+        name == "tokenizer.json" && !matches!(content, FileContent::Copy(_))
+    });
+    let check = |directory: &OutputDirectory| {
+        verify(directory.path(), parameters, built_tokenizer).map_err(|reason| {
+            let written = directory.path().display().to_string();
+            ConvertError::Unusable {
+                output: output.to_owned(),
+                reason: reason.replace(&written, &output.display().to_string()),
+            }
+        })
+    };
+    // The weight files have their headers and their final size.
+    check(&directory)?;
     let mut emit = |event: ConvertEvent<'_>| match progress(event) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(ConvertError::Cancelled),
@@ -55,7 +71,7 @@ pub(super) fn execute(
         })?;
     }
     emit(ConvertEvent::Finishing)?;
-    let parameters = plan.tensors.iter().map(|tensor| tensor.parameters).sum();
+    check(&directory)?;
     let files = directory.finish(parameters)?;
     let count = |matches: fn(&Outcome) -> bool| {
         let outcomes = plan.tensors.iter().map(|tensor| &tensor.outcome);

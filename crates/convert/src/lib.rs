@@ -18,7 +18,8 @@
 //!
 //! A plan is made from the headers of the source. Weights are then written row by row, so memory use does not depend on
 //! the size of the model. The output is a hidden sibling directory until it is complete and renamed; a conversion that
-//! fails or is cancelled removes it.
+//! fails or is cancelled removes it. The engine must be able to load the output: this is checked before the first weight is
+//! written, when the weight files have only their headers, and again at the end.
 
 mod dense;
 mod error;
@@ -33,6 +34,7 @@ mod quantized;
 mod raw;
 mod recipe;
 mod safetensors;
+mod verify;
 mod writer;
 
 pub use error::ConvertError;

@@ -35,8 +35,8 @@ pub struct ConvertOptions {
     pub weights: WeightFormat,
     /// Exceptions by module path; the last match wins.
     pub overrides: Vec<Override>,
-    /// The type of float tensors and of affine scales and biases. `None` uses `torch_dtype` of `config.json`, else the
-    /// type each tensor has.
+    /// The type of float tensors and of affine scales and biases. `None` uses `dtype` or `torch_dtype` of
+    /// `config.json`, else the type each tensor has.
     pub float_type: Option<FloatType>,
     /// Replace an existing output.
     pub force: bool,

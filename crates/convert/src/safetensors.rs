@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mlxm_kernels::quant::{FloatType, QuantSpec};
 use safetensors::Dtype;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::ConvertError;
 use super::dense::{CopiedRows, DenseRows};
@@ -59,8 +59,11 @@ pub(super) fn convert(
         weights: &weights,
         quantization,
         dimensions: architecture.dimensions(),
-        float: options.float_type.or_else(|| config_float_type(&config)),
+        float: options
+            .float_type
+            .or_else(|| config_float_type(&config.values)),
     };
+    let float = model.float;
     let mut planner = Planner {
         model,
         quantized: Vec::new(),
@@ -74,8 +77,8 @@ pub(super) fn convert(
     if let Some(text) = values.get_mut("text_config").and_then(Value::as_object_mut) {
         text.shift_remove("quantization_config");
     }
-    if let Some(float) = options.float_type {
-        values.insert("torch_dtype".to_owned(), json!(torch_dtype(float)));
+    if let Some(float) = float {
+        set_float_type(&mut values, float);
     }
     let plan = Plan {
         tensors,
@@ -90,15 +93,50 @@ pub(super) fn convert(
     execute(plan, output, options, progress)
 }
 
-/// The float type in `config.json`.
-fn config_float_type(config: &CheckpointConfig) -> Option<FloatType> {
-    let nested = || config.values.get("text_config")?.get("dtype");
-    match config.values.get("torch_dtype").or_else(nested)?.as_str()? {
-        "float32" => Some(FloatType::F32),
-        "float16" => Some(FloatType::F16),
-        "bfloat16" => Some(FloatType::BF16),
-        _ => None,
+/// The keys of the float type in `config.json`: of transformers 5, and of earlier versions. The first takes precedence.
+const FLOAT_TYPE_KEYS: &[&str] = &["dtype", "torch_dtype"];
+
+/// The float type in `config.json`, at the top level or else in `text_config`.
+fn config_float_type(values: &Map<String, Value>) -> Option<FloatType> {
+    let nested = values.get("text_config").and_then(Value::as_object);
+    std::iter::once(values)
+        .chain(nested)
+        .flat_map(|values| {
+            FLOAT_TYPE_KEYS
+                .iter()
+                .filter_map(move |key| values.get(*key))
+        })
+        .find_map(|value| {
+            // Some configurations have the name as PyTorch prints it.
+            let name = value.as_str()?.trim_start_matches("torch.");
+            [FloatType::F32, FloatType::F16, FloatType::BF16]
+                .into_iter()
+                .find(|float| torch_dtype(*float) == name)
+        })
+}
+
+/// Replaces the float type wherever `config.json` states one, so that no reader finds another. Without any, it is added under
+/// the name that all versions of transformers read.
+fn set_float_type(values: &mut Map<String, Value>, float: FloatType) {
+    let mut found = replace_float_type(values, float);
+    if let Some(text) = values.get_mut("text_config").and_then(Value::as_object_mut) {
+        found |= replace_float_type(text, float);
     }
+    if !found {
+        values.insert("torch_dtype".to_owned(), json!(torch_dtype(float)));
+    }
+}
+
+/// Whether there was a float type to replace.
+fn replace_float_type(values: &mut Map<String, Value>, float: FloatType) -> bool {
+    let mut found = false;
+    for key in FLOAT_TYPE_KEYS {
+        if let Some(value) = values.get_mut(*key) {
+            *value = json!(torch_dtype(float));
+            found = true;
+        }
+    }
+    found
 }
 
 /// The value of `torch_dtype` in `config.json`.

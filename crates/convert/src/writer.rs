@@ -173,6 +173,11 @@ impl OutputDirectory {
         Ok(())
     }
 
+    /// Where the files are until [`finish`](Self::finish).
+    pub(super) fn path(&self) -> &Path {
+        &self.staging
+    }
+
     /// Bytes of all tensors.
     pub(super) fn size_bytes(&self) -> u64 {
         self.size_bytes

@@ -77,6 +77,19 @@ fn overrides_recipes_and_dequantization_produce_runnable_models() {
 }
 
 #[test]
+fn model_that_cannot_run_is_not_written() {
+    let env = TestEnv::new();
+    let mut checkpoint = Checkpoint::saying(&["O"]);
+    checkpoint
+        .tensors
+        .remove("model.layers.0.self_attn.k_proj.weight");
+    checkpoint.write(&env.path().join("source"));
+    env.run(&["convert", "source", "output", "--bits", "4"])
+        .failure(&["output", "k_proj"]);
+    assert!(!env.path().join("output").exists());
+}
+
+#[test]
 fn invalid_options_are_usage_errors() {
     let env = TestEnv::new();
     Checkpoint::saying(&["O"]).write(&env.path().join("source"));

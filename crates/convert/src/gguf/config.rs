@@ -46,6 +46,15 @@ impl Metadata<'_> {
         self.gguf.tensor(tensor).is_some()
     }
 
+    /// The largest dimension of all tensors.
+    fn largest_dimension(&self) -> u64 {
+        let tensors = self.gguf.tensors().iter();
+        tensors
+            .flat_map(|tensor| &tensor.shape)
+            .max()
+            .map_or(0, |dimension| *dimension as u64)
+    }
+
     fn rows(&self, tensor: &str) -> Option<u64> {
         let shape = &self.gguf.tensor(tensor)?.shape;
         (shape.len() == 2).then(|| shape[0] as u64)
@@ -64,23 +73,17 @@ pub(super) struct Dimensions {
 
 impl Dimensions {
     pub(super) fn read(metadata: &Metadata<'_>) -> Result<Self, ConvertError> {
-        let positive = |name: &str, value: u64| match value {
-            0 => Err(GgufError::BadValue {
-                key: metadata.key(name),
-                found: "0".to_owned(),
-                expected: "a positive integer".to_owned(),
-            }),
-            value => Ok(value),
-        };
-        let count = |name: &str| positive(name, metadata.count(name)?);
+        // A larger size could not be that of any tensor, and would be allocated.
+        let largest = metadata.largest_dimension();
+        let count = |name: &str| bounded(metadata, name, metadata.count(name)?, largest);
         let hidden = count("embedding_length")?;
         let heads = count("attention.head_count")?;
         let key_value_heads = match metadata.optional_count("attention.head_count_kv")? {
-            Some(value) => positive("attention.head_count_kv", value)?,
+            Some(value) => bounded(metadata, "attention.head_count_kv", value, largest)?,
             None => heads,
         };
         let head_dim = match metadata.optional_count("attention.key_length")? {
-            Some(length) => positive("attention.key_length", length)?,
+            Some(length) => bounded(metadata, "attention.key_length", length, largest)?,
             // The shape of the projection is more reliable than hidden_size / heads.
             None => metadata
                 .rows("blk.0.attn_q.weight")
@@ -93,14 +96,29 @@ impl Dimensions {
                 "its heads have {head_dim} dimensions for keys and {value_length} for values"
             )));
         }
+        // Every block has a tensor.
+        let tensors = metadata.gguf.tensors().len() as u64;
+        let layers = metadata.count("block_count")?;
         Ok(Self {
-            layers: count("block_count")?,
+            layers: bounded(metadata, "block_count", layers, tensors)?,
             heads,
             key_value_heads,
             head_dim,
             hidden,
         })
     }
+}
+
+/// `value` of the key `name`, which must be positive and at most `max`.
+fn bounded(metadata: &Metadata<'_>, name: &str, value: u64, max: u64) -> Result<u64, GgufError> {
+    if (1..=max).contains(&value) {
+        return Ok(value);
+    }
+    Err(GgufError::BadValue {
+        key: metadata.key(name),
+        found: value.to_string(),
+        expected: format!("an integer from 1 to {max}, to fit the tensors of the file"),
+    })
 }
 
 /// `config.json` without quantization, token ids and float type.
@@ -127,10 +145,13 @@ pub(super) fn config(
     set("architectures", json!([architecture.class]));
     set("model_type", json!(architecture.model_type));
     set("hidden_size", json!(dimensions.hidden));
-    set(
-        "intermediate_size",
-        json!(metadata.count("feed_forward_length")?),
-    );
+    let intermediate = bounded(
+        metadata,
+        "feed_forward_length",
+        metadata.count("feed_forward_length")?,
+        metadata.largest_dimension(),
+    )?;
+    set("intermediate_size", json!(intermediate));
     set("num_hidden_layers", json!(dimensions.layers));
     set("num_attention_heads", json!(dimensions.heads));
     set("num_key_value_heads", json!(dimensions.key_value_heads));

@@ -1,6 +1,6 @@
 //! Parser of GGUF files (versions 2 and 3). Every extent is checked before it is used.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -12,6 +12,10 @@ use super::types::TensorType;
 
 /// The max accepted alignment; the format's default is 32.
 const MAX_ALIGNMENT: u64 = 1 << 20;
+
+/// The max accepted number of tensors and of metadata keys. Real files have some thousands; the limit bounds the memory that a
+/// damaged file can take.
+const MAX_ENTRIES: u64 = 1 << 16;
 
 #[derive(Debug, Clone)]
 pub(super) struct Tensor<'a> {
@@ -60,6 +64,13 @@ impl<'a> Gguf<'a> {
         }
         let tensor_count = cursor.u64("the tensor count")?;
         let metadata_count = cursor.u64("the metadata count")?;
+        for (count, what) in [(tensor_count, "tensors"), (metadata_count, "metadata keys")] {
+            if count > MAX_ENTRIES {
+                return Err(GgufError::Corrupt(format!(
+                    "it claims to have {count} {what}, more than {MAX_ENTRIES}"
+                )));
+            }
+        }
 
         let mut metadata = HashMap::new();
         for index in 0..metadata_count {
@@ -101,15 +112,27 @@ impl<'a> Gguf<'a> {
             });
         }
         let start = header_bytes.next_multiple_of(alignment);
-        let mut seen = HashMap::new();
-        for (index, info) in infos.into_iter().enumerate() {
-            if seen.insert(info.name, index).is_some() {
+        let mut seen = HashSet::new();
+        let mut extents = Vec::with_capacity(infos.len());
+        for info in infos {
+            if !seen.insert(info.name) {
                 return Err(GgufError::Corrupt(format!(
                     "tensor {:?} occurs twice",
                     info.name
                 )));
             }
+            extents.push((info.offset, info.size_bytes, info.name));
             self.tensors.push(info.locate(start, alignment, bytes)?);
+        }
+        extents.sort_unstable();
+        for pair in extents.windows(2) {
+            if let [(offset, size_bytes, name), (next_offset, _, next)] = pair
+                && offset + size_bytes > *next_offset
+            {
+                return Err(GgufError::Corrupt(format!(
+                    "the data of the tensors {name:?} and {next:?} overlaps"
+                )));
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! SentencePiece merges the two neighbours that form the piece with the highest score. The equivalent list of merges
 //! contains every split of every piece into two pieces, in descending order of the score of the piece.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -26,24 +26,18 @@ pub(super) fn sentencepiece(
         .ok_or_else(|| GgufError::MissingKey(key.to_owned()))?;
     if scores.len() != vocabulary.tokens.len() {
         return Err(ConvertError::Tokenizer(format!(
-            "it has {} tokens but {} scores",
-            vocabulary.tokens.len(),
-            scores.len()
+            "{key} has {} items, but there are {} tokens",
+            scores.len(),
+            vocabulary.tokens.len()
         )));
+    }
+    if let Some(id) = scores.iter().position(|score| score.is_nan()) {
+        return Err(ConvertError::Tokenizer(format!("{key}[{id}] is NaN")));
     }
     let add_space_prefix = gguf
         .optional_bool("tokenizer.ggml.add_space_prefix")?
         .unwrap_or(true);
-    let bytes = vocabulary
-        .types
-        .iter()
-        .filter(|kind| **kind == BYTE)
-        .count();
-    if bytes != 0 && bytes != 256 {
-        return Err(ConvertError::Tokenizer(format!(
-            "it has byte tokens for {bytes} of 256 bytes"
-        )));
-    }
+    let bytes = byte_tokens(vocabulary)?;
     let unknown = vocabulary.types.iter().position(|kind| *kind == UNKNOWN);
     let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE});
     let normalizer = if add_space_prefix {
@@ -84,6 +78,32 @@ pub(super) fn sentencepiece(
             "merges": merges(vocabulary, &scores),
         },
     }))
+}
+
+/// The number of byte tokens: none or all 256.
+fn byte_tokens(vocabulary: &Vocabulary<'_>) -> Result<usize, ConvertError> {
+    let mut bytes = HashSet::new();
+    let tokens = vocabulary.tokens.iter().zip(&vocabulary.types).enumerate();
+    for (id, (token, _)) in tokens.filter(|(_, (_, kind))| **kind == BYTE) {
+        let byte = token
+            .strip_prefix("<0x")
+            .and_then(|rest| rest.strip_suffix('>'))
+            .filter(|digits| digits.len() == 2)
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+            .filter(|byte| *token == format!("<0x{byte:02X}>"));
+        let Some(byte) = byte else {
+            return Err(ConvertError::Tokenizer(format!(
+                "tokenizer.ggml.token_type[{id}] is a byte, but tokenizer.ggml.tokens[{id}] is {token:?}, expected <0x00> to <0xFF>"
+            )));
+        };
+        bytes.insert(byte);
+    }
+    match bytes.len() {
+        count @ (0 | 256) => Ok(count),
+        count => Err(ConvertError::Tokenizer(format!(
+            "tokenizer.ggml.tokens has byte tokens for {count} of 256 bytes"
+        ))),
+    }
 }
 
 /// Every pair of pieces that forms a piece, highest score first.

@@ -1,5 +1,7 @@
 //! `tokenizer.json`, `tokenizer_config.json` and `generation_config.json` from GGUF metadata.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::GgufError;
@@ -50,14 +52,21 @@ impl<'a> Vocabulary<'a> {
         let tokens = gguf
             .optional_strings(key)?
             .ok_or_else(|| GgufError::MissingKey(key.to_owned()))?;
+        let types_key = "tokenizer.ggml.token_type";
         let types = gguf
-            .optional_integers("tokenizer.ggml.token_type")?
+            .optional_integers(types_key)?
             .unwrap_or_else(|| vec![1; tokens.len()]);
         if types.len() != tokens.len() {
             return Err(ConvertError::Tokenizer(format!(
-                "it has {} tokens but {} token types",
-                tokens.len(),
-                types.len()
+                "{types_key} has {} items, but there are {} tokens",
+                types.len(),
+                tokens.len()
+            )));
+        }
+        if let Some(id) = types.iter().position(|kind| !(0..=BYTE).contains(kind)) {
+            return Err(ConvertError::Tokenizer(format!(
+                "{types_key}[{id}] is {}, expected 0 to {BYTE}",
+                types[id]
             )));
         }
         if let Some(rows) = gguf
@@ -66,7 +75,7 @@ impl<'a> Vocabulary<'a> {
             && rows < tokens.len()
         {
             return Err(ConvertError::Tokenizer(format!(
-                "it has {} tokens, but the model has embeddings for {rows}",
+                "{key} has {} items, but the model has embeddings for {rows}",
                 tokens.len()
             )));
         }
@@ -246,7 +255,7 @@ fn eog_tokens(
             ids.push(id as u64);
         }
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     ids.retain(|id| seen.insert(*id));
     Ok(ids)
 }
@@ -258,15 +267,25 @@ fn byte_level(gguf: &Gguf<'_>, vocabulary: &Vocabulary<'_>) -> Result<(Value, bo
     let merges = gguf
         .optional_strings(key)?
         .ok_or_else(|| GgufError::MissingKey(key.to_owned()))?;
+    let tokens: HashSet<&str> = vocabulary.tokens.iter().copied().collect();
     let merges = merges
         .into_iter()
-        .map(|merge| {
-            merge
+        .enumerate()
+        .map(|(index, merge)| {
+            let error = |reason: String| {
+                ConvertError::Tokenizer(format!("{key}[{index}] is {merge:?}: {reason}"))
+            };
+            let (left, right) = merge
                 .split_once(' ')
-                .map(|(left, right)| json!([left, right]))
-                .ok_or_else(|| {
-                    ConvertError::Tokenizer(format!("its merge {merge:?} is not a pair of tokens"))
-                })
+                .ok_or_else(|| error("expected two tokens with a space between".to_owned()))?;
+            let merged = [left, right].concat();
+            match [left, right, merged.as_str()]
+                .into_iter()
+                .find(|part| !tokens.contains(part))
+            {
+                Some(part) => Err(error(format!("{part:?} is not in tokenizer.ggml.tokens"))),
+                None => Ok(json!([left, right])),
+            }
         })
         .collect::<Result<Vec<_>, _>>()?;
     let model = json!({
@@ -316,7 +335,7 @@ pub(super) fn vocabulary_map(
     for (id, token) in vocabulary.tokens.iter().enumerate() {
         if let Some(other) = map.insert((*token).to_owned(), json!(id)) {
             return Err(ConvertError::Tokenizer(format!(
-                "its tokens {other} and {id} are both {token:?}"
+                "the items {other} and {id} of tokenizer.ggml.tokens are both {token:?}"
             )));
         }
     }

@@ -1,5 +1,7 @@
 //! Conversion of safetensors checkpoints.
 
+mod unusable;
+
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,7 +10,6 @@ use half::{bf16, f16};
 use mlxm_kernels::quant::QuantMode;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
-use serde_json::Map;
 
 use super::*;
 use crate::{ConvertEvent, Recipe, WeightFormat};
@@ -88,6 +89,12 @@ fn write(directory: &Path, config: &Map<String, Value>, tensors: &Tensors) {
     std::fs::write(directory.join("model.safetensors"), bytes).unwrap();
     let text = Value::Object(config.clone()).to_string();
     std::fs::write(directory.join("config.json"), text).unwrap();
+    let tokenizer = json!({
+        "version": "1.0",
+        "added_tokens": [],
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
+    });
+    std::fs::write(directory.join("tokenizer.json"), tokenizer.to_string()).unwrap();
 }
 
 struct Converted {
@@ -215,15 +222,86 @@ fn floats_are_converted_to_torch_dtype() {
 }
 
 #[test]
+fn float_type_is_read_and_replaced_under_each_of_its_names() {
+    for stated in [
+        json!({"dtype": "bfloat16"}),
+        json!({"torch_dtype": "bfloat16"}),
+        json!({"dtype": "torch.bfloat16"}),
+        json!({"dtype": "bfloat16", "torch_dtype": "float32"}),
+        json!({"dtype": null, "torch_dtype": "bfloat16"}),
+        json!({"dtype": "auto", "torch_dtype": "bfloat16"}),
+        json!({"text_config": {"dtype": "bfloat16"}}),
+        json!({"text_config": {"torch_dtype": "bfloat16"}}),
+    ] {
+        let mut with_dtype = config();
+        with_dtype.extend(stated.as_object().unwrap().clone());
+        let weights = tensors(Dtype::F32);
+        let types_of = |options: &ConvertOptions| {
+            let converted = convert_once(&with_dtype, &weights, options).unwrap();
+            let keys: Vec<Value> = [
+                "/dtype",
+                "/torch_dtype",
+                "/text_config/dtype",
+                "/text_config/torch_dtype",
+            ]
+            .iter()
+            .filter_map(|key| converted.config.pointer(key).cloned())
+            .collect();
+            let floats: Vec<Dtype> = converted
+                .tensors
+                .values()
+                .map(|(dtype, ..)| *dtype)
+                .filter(|dtype| *dtype != Dtype::U32)
+                .collect();
+            (keys, floats)
+        };
+        let all_are = |found: (Vec<Value>, Vec<Dtype>), name: &str, dtype: Dtype| {
+            assert!(!found.0.is_empty(), "{stated}");
+            assert!(found.0.iter().all(|key| key == name), "{stated}: {found:?}");
+            assert!(found.1.iter().all(|float| *float == dtype), "{stated}");
+        };
+        all_are(
+            types_of(&ConvertOptions::default()),
+            "bfloat16",
+            Dtype::BF16,
+        );
+        all_are(types_of(&options(affine(4, 64))), "bfloat16", Dtype::BF16);
+        let half = ConvertOptions {
+            float_type: Some(FloatType::F16),
+            ..ConvertOptions::default()
+        };
+        all_are(types_of(&half), "float16", Dtype::F16);
+    }
+    // Without a float type, it is added only when one is requested.
+    let converted = |options: &ConvertOptions| {
+        let converted = convert_once(&config(), &tensors(Dtype::F32), options).unwrap();
+        converted.config.get("torch_dtype").cloned()
+    };
+    assert_eq!(converted(&ConvertOptions::default()), None);
+    let half = ConvertOptions {
+        float_type: Some(FloatType::F16),
+        ..ConvertOptions::default()
+    };
+    assert_eq!(converted(&half), Some(json!("float16")));
+}
+
+#[test]
 fn unused_tensors_are_dropped() {
     let mut tied = config();
     tied.insert("tie_word_embeddings".to_owned(), json!(true));
     let mut with_frequencies = tensors(Dtype::F16);
-    let frequencies = (Dtype::F32, vec![8], floats(&[1.0; 8], Dtype::F32));
-    with_frequencies.insert(
-        "model.layers.0.self_attn.rotary_emb.inv_freq".to_owned(),
-        frequencies,
-    );
+    for name in [
+        "model.layers.0.self_attn.rotary_emb.inv_freq",
+        "model.layers.0.self_attn.rotary_emb.cos_cached",
+        "model.rotary_emb.inv_freq",
+        "model.rotary_emb.original_inv_freq",
+        "model.rotary_emb_local.inv_freq",
+        "rotary_emb.inv_freq",
+        "model.rotary_pos_emb.inv_freq",
+    ] {
+        let frequencies = (Dtype::F32, vec![8], floats(&[1.0; 8], Dtype::F32));
+        with_frequencies.insert(name.to_owned(), frequencies);
+    }
     let converted = convert_once(&tied, &with_frequencies, &ConvertOptions::default()).unwrap();
     assert_eq!(converted.tensors.len(), 11);
     assert!(!converted.tensors.contains_key("lm_head.weight"));
@@ -309,7 +387,7 @@ fn tokenizer_files_are_copied() {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("source");
     write(&source, &config(), &tensors(Dtype::F16));
-    for name in ["tokenizer.json", "chat_template.jinja", "pytorch_model.bin"] {
+    for name in ["chat_template.jinja", "pytorch_model.bin"] {
         std::fs::write(source.join(name), name).unwrap();
     }
     let output = directory.path().join("out");

@@ -113,12 +113,12 @@ impl<M: DecoderModel> ModelConfig for M {
         DecoderModel::check(self)
     }
 
-    /// Removes tensors of older exports that are not used: precomputed RoPE frequencies, and the LM head if it is tied to the
-    /// embeddings.
+    /// Removes tensors of older exports that are not used: precomputed RoPE frequencies, cosines and sines at any level, and the
+    /// LM head, dense or quantized, if it is tied to the embeddings.
     fn sanitize(&self, weights: &mut Weights) {
-        weights.retain(|name| !name.contains("self_attn.rotary_emb.inv_freq"));
+        // RoPE has no parameters: whatever its module (`rotary_emb`, `rotary_emb_local`, `rotary_pos_emb`) has is precomputed.
+        weights.retain(|name| !name.split('.').any(|part| part.starts_with("rotary_")));
         if self.tie_word_embeddings() == Some(true) {
-            // With its scales and biases, if it is quantized.
             weights.retain(|name| !name.starts_with("lm_head."));
         }
     }

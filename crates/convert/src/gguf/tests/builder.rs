@@ -83,6 +83,35 @@ impl GgufBuilder {
         self.tensor(name, shape, 0, data)
     }
 
+    /// Replaces the tensor `name`, or adds it.
+    pub(super) fn with_tensor(
+        self,
+        name: &str,
+        shape: &[u64],
+        type_id: u32,
+        data: Vec<u8>,
+    ) -> Self {
+        self.without_tensor(name).tensor(name, shape, type_id, data)
+    }
+
+    pub(super) fn without_tensor(mut self, name: &str) -> Self {
+        self.tensors.retain(|(other, ..)| other != name);
+        self
+    }
+
+    /// Replaces the u32 `key`.
+    pub(super) fn with_u32(mut self, key: &str, value: u32) -> Self {
+        let key = string(key);
+        let at = self
+            .metadata
+            .windows(key.len())
+            .position(|window| window == key)
+            .unwrap();
+        // The value is after the key and its type.
+        self.metadata[at + key.len() + 4..][..4].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+
     pub(super) fn build(&self) -> Vec<u8> {
         let mut file = b"GGUF".to_vec();
         file.extend(3_u32.to_le_bytes());
@@ -110,11 +139,16 @@ impl GgufBuilder {
 
 /// The metadata of a one-layer Llama model with two heads of 16 dimensions and a byte-level tokenizer.
 pub(super) fn tiny_metadata() -> GgufBuilder {
+    metadata(32)
+}
+
+/// [`tiny_metadata`] with `hidden` columns.
+pub(super) fn metadata(hidden: u32) -> GgufBuilder {
     GgufBuilder::default()
         .text("general.architecture", "llama")
         .u32("llama.block_count", 1)
         .u32("llama.context_length", 64)
-        .u32("llama.embedding_length", 32)
+        .u32("llama.embedding_length", hidden)
         .u32("llama.feed_forward_length", 64)
         .u32("llama.attention.head_count", 2)
         .u32("llama.attention.head_count_kv", 1)
@@ -148,26 +182,28 @@ pub(super) fn blocks(type_id: u32, count: usize) -> Vec<u8> {
 
 /// [`tiny_metadata`] and the tensors of the model. Two-dimensional weights have the type `type_id`.
 pub(super) fn tiny_model(type_id: u32) -> GgufBuilder {
-    let norm: Vec<f32> = (0..32).map(|index| 1.0 + index as f32 / 64.0).collect();
-    let weight = |builder: GgufBuilder, name: &str, shape: [u64; 2]| {
-        let count = (shape[0] * shape[1]) as usize;
-        builder.tensor(name, &shape, type_id, blocks(type_id, count))
-    };
-    let mut builder = tiny_metadata()
-        .f32_tensor("output_norm.weight", &[32], &norm)
-        .f32_tensor("blk.0.attn_norm.weight", &[32], &norm)
-        .f32_tensor("blk.0.ffn_norm.weight", &[32], &norm);
+    with_tensors(tiny_metadata(), 32, type_id)
+}
+
+/// Adds the tensors of a model with `hidden` columns.
+pub(super) fn with_tensors(builder: GgufBuilder, hidden: u64, type_id: u32) -> GgufBuilder {
+    let norm: Vec<f32> = (0..hidden).map(|index| 1.0 + index as f32 / 64.0).collect();
+    let mut builder = builder
+        .f32_tensor("output_norm.weight", &[hidden], &norm)
+        .f32_tensor("blk.0.attn_norm.weight", &[hidden], &norm)
+        .f32_tensor("blk.0.ffn_norm.weight", &[hidden], &norm);
     for (name, shape) in [
-        ("token_embd.weight", [4, 32]),
-        ("blk.0.attn_q.weight", [32, 32]),
-        ("blk.0.attn_k.weight", [16, 32]),
-        ("blk.0.attn_v.weight", [16, 32]),
-        ("blk.0.attn_output.weight", [32, 32]),
-        ("blk.0.ffn_gate.weight", [64, 32]),
-        ("blk.0.ffn_up.weight", [64, 32]),
-        ("blk.0.ffn_down.weight", [32, 64]),
+        ("token_embd.weight", [4, hidden]),
+        ("blk.0.attn_q.weight", [32, hidden]),
+        ("blk.0.attn_k.weight", [16, hidden]),
+        ("blk.0.attn_v.weight", [16, hidden]),
+        ("blk.0.attn_output.weight", [hidden, 32]),
+        ("blk.0.ffn_gate.weight", [64, hidden]),
+        ("blk.0.ffn_up.weight", [64, hidden]),
+        ("blk.0.ffn_down.weight", [hidden, 64]),
     ] {
-        builder = weight(builder, name, shape);
+        let count = (shape[0] * shape[1]) as usize;
+        builder = builder.tensor(name, &shape, type_id, blocks(type_id, count));
     }
     builder
 }

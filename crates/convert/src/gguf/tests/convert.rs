@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::super::blocks;
 use super::super::types::TensorType;
-use super::builder::{GgufBuilder, tiny_metadata, tiny_model};
+use super::builder::{GgufBuilder, metadata, tiny_model, with_tensors};
 use crate::{
     ConvertError, ConvertEvent, ConvertOptions, ConvertReport, Outcome, WeightFormat, convert,
 };
@@ -143,9 +143,11 @@ fn mxfp4_is_converted_without_loss() {
 fn permutation_of_query_and_key_rows_is_undone() {
     let values: Vec<f32> = (0..32 * 32).map(|index| (index / 32) as f32).collect();
     let builder = |name: &str, rows: usize| {
-        tiny_metadata()
-            .f32_tensor("token_embd.weight", &[4, 32], &values[..128])
-            .f32_tensor(name, &[rows as u64, 32], &values[..rows * 32])
+        tiny_model(0).without_tensor(name).f32_tensor(
+            name,
+            &[rows as u64, 32],
+            &values[..rows * 32],
+        )
     };
     let first_column = |builder: &GgufBuilder, name: &str| -> Vec<f32> {
         let converted = run(builder, &ConvertOptions::default()).unwrap();
@@ -184,7 +186,7 @@ fn scales_that_overflow_f16_are_stored_as_f32() {
     // The bias -128 * 1000 overflows f16. Only the first block has the scale 1000.
     let mut embedding = super::builder::blocks(8, 4 * 32);
     embedding[..2].copy_from_slice(&f16::from_f32(1000.0).to_le_bytes());
-    let builder = tiny_metadata().tensor("token_embd.weight", &[4, 32], 8, embedding.clone());
+    let builder = tiny_model(8).with_tensor("token_embd.weight", &[4, 32], 8, embedding.clone());
     let converted = run(&builder, &ConvertOptions::default()).unwrap();
     assert_eq!(converted.tensors["model.embed_tokens.scales"].0, Dtype::F32);
     assert_eq!(
@@ -205,7 +207,7 @@ fn scales_that_overflow_f16_are_stored_as_f32() {
 fn infinite_scale_is_rejected() {
     let mut embedding = super::builder::blocks(8, 4 * 32);
     embedding[..2].copy_from_slice(&f16::INFINITY.to_le_bytes());
-    let builder = tiny_metadata().tensor("token_embd.weight", &[4, 32], 8, embedding);
+    let builder = tiny_model(8).with_tensor("token_embd.weight", &[4, 32], 8, embedding);
     let message = run(&builder, &ConvertOptions::default())
         .err()
         .unwrap()
@@ -219,7 +221,12 @@ fn infinite_scale_is_rejected() {
 /// A model in which only the embedding is quantized, with rows of one super-block.
 fn wide(type_id: u32) -> (GgufBuilder, Vec<u8>) {
     let data = super::builder::blocks(type_id, 4 * 256);
-    let builder = tiny_metadata().tensor("token_embd.weight", &[4, 256], type_id, data.clone());
+    let builder = with_tensors(metadata(256), 256, 0).with_tensor(
+        "token_embd.weight",
+        &[4, 256],
+        type_id,
+        data.clone(),
+    );
     (builder, data)
 }
 
@@ -313,6 +320,51 @@ fn requested_formats_are_written() {
     let converted = run(&tiny_model(3), &dense).unwrap();
     assert_eq!(converted.report.dequantized, 8);
     assert!(converted.config.get("quantization").is_none());
+}
+
+#[test]
+fn model_that_cannot_be_loaded_is_rejected_before_writing() {
+    let query = super::builder::blocks(3, 32 * 32);
+    for (builder, names) in [
+        (
+            tiny_model(3).without_tensor("blk.0.attn_k.weight"),
+            ["layers.0.self_attn.k_proj", "missing"],
+        ),
+        (
+            tiny_model(3).tensor("blk.7.attn_q.weight", &[32, 32], 3, query),
+            ["layers.7.self_attn.q_proj", "does not use"],
+        ),
+        (
+            tiny_model(3).with_u32("llama.block_count", 2),
+            ["layers.1.", "missing"],
+        ),
+        (
+            tiny_model(0).with_tensor(
+                "output_norm.weight",
+                &[16],
+                0,
+                super::builder::blocks(0, 16),
+            ),
+            ["model.norm.weight", "shape"],
+        ),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let source = directory.path().join("m.gguf");
+        std::fs::write(&source, builder.build()).unwrap();
+        let output = directory.path().join("out");
+        let mut events = 0;
+        let result = convert(&source, &output, &ConvertOptions::default(), &mut |_| {
+            events += 1;
+            ControlFlow::Continue(())
+        });
+        let message = result.unwrap_err().to_string();
+        for name in names {
+            assert!(message.contains(name), "{name}: {message}");
+        }
+        assert!(!message.contains("partial"), "{message}");
+        assert_eq!(events, 0, "{message}");
+        assert_eq!(entries(directory.path()), ["m.gguf"]);
+    }
 }
 
 #[test]

@@ -71,6 +71,9 @@ fn overflowing_lengths_are_rejected_without_allocation() {
     let mut bytes = b"GGUF\x03\0\0\0".to_vec();
     bytes.extend(u64::MAX.to_le_bytes());
     bytes.extend(u64::MAX.to_le_bytes());
+    assert!(plan_error(&bytes).contains("18446744073709551615 tensors"));
+    bytes[8..16].copy_from_slice(&1000_u64.to_le_bytes());
+    bytes[16..].copy_from_slice(&1000_u64.to_le_bytes());
     assert!(plan_error(&bytes).contains("truncated"));
 
     let huge = GgufBuilder::default()
@@ -84,6 +87,52 @@ fn overflowing_lengths_are_rejected_without_allocation() {
         plan_error(&ragged)
             .contains("rows of 33 values, which is not a multiple of the block size 32")
     );
+}
+
+#[test]
+fn overlapping_tensors_are_rejected() {
+    let values = [0.0; 8];
+    let mut bytes = GgufBuilder::default()
+        .f32_tensor("first", &[8], &values)
+        .f32_tensor("second", &[8], &values)
+        .build();
+    assert!(Gguf::parse(&bytes).is_ok());
+    let name = b"second";
+    let at = bytes
+        .windows(name.len())
+        .position(|window| window == name)
+        .unwrap();
+    // The offset is after the name, the number of dimensions, the dimension and the type.
+    bytes[at + name.len() + 16..][..8].copy_from_slice(&0_u64.to_le_bytes());
+    let message = plan_error(&bytes);
+    assert!(
+        message.contains("\"first\"")
+            && message.contains("\"second\"")
+            && message.contains("overlap"),
+        "{message}"
+    );
+}
+
+#[test]
+fn sizes_beyond_the_tensors_are_rejected_by_their_key() {
+    for (key, value) in [
+        ("llama.block_count", 12),
+        ("llama.block_count", u32::MAX),
+        ("llama.embedding_length", 1 << 31),
+        ("llama.feed_forward_length", 65),
+        ("llama.attention.head_count", 1 << 20),
+        ("llama.attention.head_count_kv", 0),
+    ] {
+        let message = plan_error(&tiny_model(3).with_u32(key, value).build());
+        assert!(
+            message.contains(key) && message.contains(&value.to_string()),
+            "{key} {value}: {message}"
+        );
+    }
+    let head = tiny_model(3)
+        .u32("llama.attention.key_length", 1 << 31)
+        .build();
+    assert!(plan_error(&head).contains("llama.attention.key_length"));
 }
 
 #[test]
@@ -103,7 +152,7 @@ fn missing_and_invalid_metadata_keys_are_named() {
     let message = without("tokenizer.ggml.pre");
     assert!(message.contains("tokenizer.ggml.pre"), "{message}");
 
-    let zero = tiny_metadata().u32("llama.attention.key_length", 0).build();
+    let zero = tiny_model(3).u32("llama.attention.key_length", 0).build();
     assert!(plan_error(&zero).contains("llama.attention.key_length"));
     let text = GgufBuilder::default()
         .u32("general.architecture", 3)

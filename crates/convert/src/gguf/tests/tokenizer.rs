@@ -175,20 +175,80 @@ fn sentencepiece_merges_by_score_and_falls_back_to_bytes() {
     );
 }
 
+fn error_message(builder: &GgufBuilder) -> String {
+    let bytes = builder.build();
+    let gguf = Gguf::parse(&bytes).unwrap();
+    let result = tokenizer(&gguf, Architecture::find("llama").unwrap());
+    result.err().unwrap().to_string()
+}
+
+#[test]
+fn damaged_tables_are_rejected_by_their_key() {
+    let byte_level = |merges: &[&str]| {
+        GgufBuilder::default()
+            .text("tokenizer.ggml.model", "gpt2")
+            .text("tokenizer.ggml.pre", "gpt-2")
+            .texts("tokenizer.ggml.tokens", &["a", "b", "ab", "c"])
+            .texts("tokenizer.ggml.merges", merges)
+    };
+    for merge in ["zz a", "a zz", "b c", "a b c", "ab", "", " ", "a  b"] {
+        let message = error_message(&byte_level(&["a b", merge]));
+        assert!(
+            message.contains("tokenizer.ggml.merges[1]"),
+            "{merge:?}: {message}"
+        );
+    }
+    let types = "tokenizer.ggml.token_type";
+    for (builder, expected) in [
+        (byte_level(&[]).i32s(types, &[1, 1, 1]), "has 3 items"),
+        (
+            byte_level(&[]).i32s(types, &[1, 1, 7, 1]),
+            "token_type[2] is 7",
+        ),
+        (
+            byte_level(&[]).i32s(types, &[1, -1, 1, 1]),
+            "token_type[1] is -1",
+        ),
+        (byte_level(&[]).f32s(types, &[1.0; 4]), types),
+        (byte_level(&[]).texts(types, &["1"; 4]), types),
+        (byte_level(&[]).u32(types, 1), types),
+    ] {
+        let message = error_message(&builder);
+        assert!(message.contains(expected), "{expected}: {message}");
+    }
+
+    let pieces = |scores: &[f32], kinds: &[i32]| {
+        GgufBuilder::default()
+            .text("tokenizer.ggml.model", "llama")
+            .texts("tokenizer.ggml.tokens", &["a", "<0x41>"])
+            .i32s(types, kinds)
+            .f32s("tokenizer.ggml.scores", scores)
+    };
+    for (builder, expected) in [
+        (pieces(&[0.0], &[1, 1]), "tokenizer.ggml.scores has 1 items"),
+        (
+            pieces(&[0.0, f32::NAN], &[1, 1]),
+            "tokenizer.ggml.scores[1] is NaN",
+        ),
+        (
+            pieces(&[0.0; 2], &[6, 1]),
+            "tokenizer.ggml.tokens[0] is \"a\"",
+        ),
+        (pieces(&[0.0; 2], &[1, 6]), "1 of 256 bytes"),
+    ] {
+        let message = error_message(&builder);
+        assert!(message.contains(expected), "{expected}: {message}");
+    }
+}
+
 #[test]
 fn unsupported_tokenizers_are_rejected() {
-    let error_message = |builder: &GgufBuilder| {
-        let bytes = builder.build();
-        let gguf = Gguf::parse(&bytes).unwrap();
-        let result = tokenizer(&gguf, Architecture::find("llama").unwrap());
-        result.err().unwrap().to_string()
-    };
     let plain = |model: &str, pre: &str, tokens: &[&str]| {
         GgufBuilder::default()
             .text("tokenizer.ggml.model", model)
             .text("tokenizer.ggml.pre", pre)
             .texts("tokenizer.ggml.tokens", tokens)
-            .texts("tokenizer.ggml.merges", &["a b"])
+            .texts("tokenizer.ggml.merges", &[])
     };
     assert!(error_message(&plain("bert", "x", &["a"])).contains("\"bert\""));
     let message = error_message(&plain("gpt2", "hieroglyphs", &["a"]));
