@@ -93,7 +93,8 @@ fn byte_tokens(vocabulary: &Vocabulary<'_>) -> Result<usize, ConvertError> {
             .filter(|byte| *token == format!("<0x{byte:02X}>"));
         let Some(byte) = byte else {
             return Err(ConvertError::Tokenizer(format!(
-                "tokenizer.ggml.token_type[{id}] is a byte, but tokenizer.ggml.tokens[{id}] is {token:?}, expected <0x00> to <0xFF>"
+                "tokenizer.ggml.token_type[{id}] is a byte, but tokenizer.ggml.tokens[{id}] is {token:?}, expected <0x00> \
+                 to <0xFF>"
             )));
         };
         bytes.insert(byte);

@@ -1,5 +1,7 @@
 //! Limits read from made-up trees of `/proc` and `/sys`.
 
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
+
 mod cpu;
 mod memory;
 
