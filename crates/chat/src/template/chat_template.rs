@@ -90,6 +90,11 @@ impl ChatTemplate {
         };
         let mut environment = environment().map_err(|error| syntax_error(DEFAULT, &error))?;
         for (name, text) in &sources {
+            source::check_complexity(text).map_err(|error| TemplateError::Syntax {
+                name: name.clone(),
+                line: error.line,
+                reason: error.reason,
+            })?;
             environment
                 .add_template_owned(name.clone(), source::rewrite(text))
                 .map_err(|error| syntax_error(name, &error))?;

@@ -9,10 +9,12 @@
 //!
 //! Line numbers do not change, so that errors refer to the original file.
 
+mod complexity;
 mod tokens;
 
 use tokens::{Kind, Part, Token, closing, parts, top_level};
 
+pub(super) use complexity::check_complexity;
 pub(super) use tokens::mentions;
 
 /// Method that stands for Python's `value[start:stop:step]`.
@@ -52,7 +54,7 @@ pub(super) fn rewrite(source: &str) -> String {
     let mut out = String::with_capacity(source.len() + 64);
     for part in &parts {
         match part {
-            Part::Plain(text) => out.push_str(text),
+            Part::Plain(text) | Part::Unterminated { text, .. } => out.push_str(text),
             Part::Code {
                 tokens,
                 is_block: true,

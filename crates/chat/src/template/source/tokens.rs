@@ -30,12 +30,17 @@ pub(super) enum Part<'a> {
         tokens: Vec<Token<'a>>,
         is_block: bool,
     },
+    /// The rest of the source from a `{{` or `{%` without an end. minijinja reports the error.
+    Unterminated {
+        text: &'a str,
+        tokens: Vec<Token<'a>>,
+    },
 }
 
 /// Whether the code contains a name, as a variable or otherwise.
 pub(in crate::template) fn mentions(source: &str, name: &str) -> bool {
     parts(source).iter().any(|part| match part {
-        Part::Plain(_) => false,
+        Part::Plain(_) | Part::Unterminated { .. } => false,
         Part::Code { tokens, .. } => tokens
             .iter()
             .any(|token| token.kind == Kind::Name && token.text == name),
@@ -63,7 +68,12 @@ pub(super) fn parts(source: &str) -> Vec<Part<'_>> {
             }
             parts.push(Part::Plain(&rest[opening..length]));
             length
-        } else if let Some((tokens, length)) = tokenize(rest) {
+        } else {
+            let (tokens, length) = tokenize(rest);
+            let Some(length) = length else {
+                parts.push(Part::Unterminated { text: rest, tokens });
+                return parts;
+            };
             let opening = rest.len() - after_delimiter(rest).len();
             let is_block = rest.starts_with("{%");
             parts.extend([
@@ -71,9 +81,6 @@ pub(super) fn parts(source: &str) -> Vec<Part<'_>> {
                 Part::Code { tokens, is_block },
             ]);
             opening + length
-        } else {
-            // Unterminated; minijinja reports the error.
-            break;
         };
         rest = &rest[length..];
     }
@@ -118,8 +125,9 @@ fn after_delimiter(text: &str) -> &str {
     inside.strip_prefix(['-', '+']).unwrap_or(inside)
 }
 
-/// The tokens between the delimiters of `{{ }}` or `{% %}` and their signs, and the length of the code.
-fn tokenize(text: &str) -> Option<(Vec<Token<'_>>, usize)> {
+/// The tokens between the delimiters of `{{ }}` or `{% %}` and their signs, and the length of the code; no length if it has no
+/// end.
+fn tokenize(text: &str) -> (Vec<Token<'_>>, Option<usize>) {
     let end = if text.starts_with("{{") { "}}" } else { "%}" };
     let code = after_delimiter(text);
     let mut tokens = Vec::new();
@@ -129,11 +137,16 @@ fn tokenize(text: &str) -> Option<(Vec<Token<'_>>, usize)> {
         let rest = &code[position..];
         let unsigned = rest.strip_prefix(['-', '+']).unwrap_or(rest);
         if depth == 0 && (rest.starts_with(end) || unsigned.starts_with(end)) {
-            return Some((tokens, position));
+            return (tokens, Some(position));
         }
-        let first = rest.chars().next()?;
+        let Some(first) = rest.chars().next() else {
+            return (tokens, None);
+        };
         let (kind, length) = match first {
-            '"' | '\'' => (Kind::Text, text_length(rest, first)?),
+            '"' | '\'' => match text_length(rest, first) {
+                Some(length) => (Kind::Text, length),
+                None => return (tokens, None),
+            },
             _ if first.is_whitespace() => (Kind::Space, run_length(rest, char::is_whitespace)),
             '0'..='9' => (Kind::Number, run_length(rest, is_name_character)),
             _ if is_name_character(first) => (Kind::Name, run_length(rest, is_name_character)),
