@@ -1,6 +1,7 @@
 //! The tokenizer of a checkpoint.
 
 use std::collections::HashSet;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -102,11 +103,10 @@ impl Tokenizer {
             });
         }
         let bytes = read(&path)?;
-        let backend =
-            tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| TokenizerError::Invalid {
-                path: path.clone(),
-                reason: error.to_string(),
-            })?;
+        let backend = parse(&bytes).map_err(|reason| TokenizerError::Invalid {
+            path: path.clone(),
+            reason,
+        })?;
         let config = read_object(&directory.join("tokenizer_config.json"))?;
         let special_tokens_map = read_object(&directory.join("special_tokens_map.json"))?;
         Self::build(backend, &config, &special_tokens_map)
@@ -349,6 +349,14 @@ fn read_object(path: &Path) -> Result<Map<String, Value>, TokenizerError> {
         Value::Object(fields) => Ok(fields),
         other => Err(invalid(format!("it must hold a JSON object, not {other}"))),
     }
+}
+
+/// Parses tokenizer.json. The library panics for some invalid files, such as merges that are shorter than
+/// `continuing_subword_prefix`.
+fn parse(bytes: &[u8]) -> Result<tokenizers::Tokenizer, String> {
+    catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
+        .map_err(|_| "its parts contradict each other".to_owned())?
+        .map_err(|error| error.to_string())
 }
 
 fn describe_alternatives(directory: &Path) -> String {
