@@ -19,6 +19,8 @@ use crate::repo_id::RepoId;
 /// Maximum attempts for a metadata request. Low, because these requests are interactive.
 const METADATA_ATTEMPTS: u32 = 3;
 const DEFAULT_REVISION: &str = "main";
+/// Maximum pages of a file listing, which have up to 1000 files each. A page could link to itself.
+const MAX_PAGES: usize = 1000;
 const MLX_TAG: &str = "mlx";
 
 /// Client for the metadata API, and the HTTP client for file downloads.
@@ -139,7 +141,9 @@ impl Api {
         let mut page = self.http.url(segments);
         page.set_query(Some("recursive=true"));
         let mut files = Vec::new();
+        let mut pages = 0;
         loop {
+            pages += 1;
             let response = self
                 .http
                 .send(Method::GET, page.clone(), None, Redirects::Follow)
@@ -181,6 +185,11 @@ impl Api {
                 });
             }
             match next {
+                Some(_) if pages == MAX_PAGES => {
+                    return Err(unexpected(format!(
+                        "the list of files has more than {MAX_PAGES} pages"
+                    )));
+                }
                 Some(next) => {
                     page = page.join(&next).map_err(|error| {
                         unexpected(format!("invalid link to the next page: {error}"))

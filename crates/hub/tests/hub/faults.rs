@@ -1,11 +1,14 @@
 //! Pulls over a faulty network.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    EventRecorder, REPO, TestEnv, WEIGHTS, assert_complete, files_below, pull, request, weights,
+    EventRecorder, REPO, TestEnv, WEIGHTS, assert_complete, config, files_below, pull, request,
+    weights,
 };
 use mlxm_hub::{CancellationToken, Hub, HubError, PullEvent};
 use mlxm_testhub::{Fault, TestRepo};
@@ -393,4 +396,32 @@ async fn unreachable_hub_error_contains_the_url() {
         matches!(&error, HubError::Network { url, .. } if url.contains(&port.to_string())),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn listing_that_never_ends_is_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap_or(0);
+            let is_listing = String::from_utf8_lossy(&request[..length]).contains("/tree/");
+            let (link, body) = if is_listing {
+                ("Link: <?recursive=true>; rel=\"next\"\r\n", "[]")
+            } else {
+                ("", r#"{"id":"org/tiny-4bit","sha":"0123"}"#)
+            };
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\n{link}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+        }
+    });
+    let home = tempfile::tempdir().unwrap();
+    let hub = Hub::new(config(&endpoint, home.path())).unwrap();
+    let repo = REPO.parse().unwrap();
+    let error = hub.model_info(&repo, None).await.unwrap_err();
+    assert!(error.to_string().contains("pages"), "{error}");
 }
