@@ -3,5 +3,6 @@
 pub mod bench;
 pub mod check_mac;
 pub mod demo;
+pub mod fuzz;
 pub mod python;
 pub mod test;

@@ -31,6 +31,7 @@ enum Task {
     Bench(Box<commands::bench::Arguments>),
     CheckMac(commands::check_mac::Arguments),
     Python(commands::python::Arguments),
+    Fuzz(commands::fuzz::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => commands::bench::execute(&arguments),
         Task::CheckMac(arguments) => commands::check_mac::execute(&arguments),
         Task::Python(arguments) => commands::python::execute(&arguments),
+        Task::Fuzz(arguments) => commands::fuzz::execute(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
