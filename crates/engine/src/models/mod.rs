@@ -93,5 +93,40 @@ fn read<C: ModelConfig + DeserializeOwned + 'static>(
         .check_dimensions()
         .and_then(|()| parsed.check())
         .map_err(invalid)?;
+    check_windows(&parsed).map_err(invalid)?;
     Ok(Box::new(parsed))
+}
+
+fn check_windows(config: &impl ModelConfig) -> Result<(), String> {
+    let layers = config.dimensions().num_hidden_layers;
+    if (0..layers).any(|layer| config.sliding_window(layer) == Some(0)) {
+        return Err("`sliding_window` must be positive".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn window_without_tokens_is_rejected() {
+        let with_window = |window: usize| {
+            let values = json!({"model_type": "gemma3_text", "sliding_window": window});
+            let config = CheckpointConfig {
+                folder: "model".into(),
+                values: values.as_object().cloned().unwrap_or_default(),
+                generation: serde_json::Map::new(),
+                model_type: "gemma3_text".into(),
+            };
+            read_model_config(&config)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(with_window(1), Ok(()));
+        let message = with_window(0).unwrap_err();
+        assert!(message.contains("`sliding_window`"), "{message}");
+    }
 }
