@@ -9,6 +9,9 @@ use minijinja_contrib::globals;
 
 use super::{builtin_filters, filters, python};
 
+/// Instructions that rendering may take, about a second of nested loops. A long conversation takes less than a hundredth.
+const MAX_INSTRUCTIONS: u64 = 20_000_000;
+
 /// The message of `raise_exception`, as the source of an error.
 #[derive(Debug)]
 pub(super) struct RaisedException(pub(super) String);
@@ -30,6 +33,7 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
             .lstrip_blocks(true)
             .build()?,
     );
+    environment.set_fuel(Some(MAX_INSTRUCTIONS));
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_formatter(|out, _, value| {
         match value.as_str() {
