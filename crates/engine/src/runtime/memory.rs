@@ -168,7 +168,9 @@ impl MemoryPlan {
                 .sum(),
             kv_pool_bytes,
             scratch_bytes,
-            total_bytes: (weights_bytes + scratch_bytes).saturating_add(kv_pool_bytes),
+            total_bytes: weights_bytes
+                .saturating_add(scratch_bytes)
+                .saturating_add(kv_pool_bytes),
             context_length,
             max_sequences: options.max_sequences,
             max_batch_tokens: options.max_batch_tokens,
@@ -212,19 +214,18 @@ impl MemoryPlan {
     /// The longest context of a single sequence that fits in `memory_bytes`, weights and scratch included; 0 if none.
     pub fn largest_context(&self, memory_bytes: u64) -> usize {
         largest_context(memory_bytes, |context| {
-            let pool: u64 = self
-                .groups
+            let fixed = self.weights_bytes.saturating_add(self.scratch_bytes);
+            self.groups
                 .iter()
                 .map(|group| {
-                    group.kind.max_blocks_per_sequence(
+                    let blocks = group.kind.max_blocks_per_sequence(
                         context,
                         self.max_batch_tokens,
                         self.block_size,
-                    ) as u64
-                        * group.block_bytes
+                    );
+                    (blocks as u64).saturating_mul(group.block_bytes)
                 })
-                .sum();
-            self.weights_bytes + self.scratch_bytes + pool
+                .fold(fixed, u64::saturating_add)
         })
     }
 
@@ -276,8 +277,13 @@ fn default_context_length(maximum: usize, fits: impl Fn(usize) -> bool) -> usize
 /// Estimate of the activations of a step, in f32: per token a few rows of each width, and two rows of logits per sequence.
 fn scratch_bytes(sizes: &Dimensions, options: &LoadOptions) -> u64 {
     let width = 6 * sizes.hidden_size + 3 * sizes.intermediate_size + 2 * sizes.attention.q_width();
-    let rows = options.max_batch_tokens * width + options.max_sequences * 2 * sizes.vocab_size;
-    (rows * size_of::<f32>()) as u64 + FIXED_BYTES
+    // The sizes are checked, but the options can be any number.
+    let activations = (options.max_batch_tokens as u64).saturating_mul(width as u64);
+    let logits = (options.max_sequences as u64).saturating_mul(2 * sizes.vocab_size as u64);
+    activations
+        .saturating_add(logits)
+        .saturating_mul(size_of::<f32>() as u64)
+        .saturating_add(FIXED_BYTES)
 }
 
 /// The longest context whose total is at most `memory_bytes`, by bisection.
