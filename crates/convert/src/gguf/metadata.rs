@@ -94,32 +94,32 @@ impl<'a> Array<'a> {
 
     /// The items as integers; `None` if they have another type. Booleans count as 0 and 1.
     pub(super) fn integers(&self) -> Option<Vec<i64>> {
-        self.scalars()?
-            .into_iter()
-            .map(|value| match value {
-                Value::Integer(value) => i64::try_from(value).ok(),
-                Value::Bool(value) => Some(i64::from(value)),
-                _ => None,
-            })
-            .collect()
+        self.scalars(|value| match value {
+            Value::Integer(value) => i64::try_from(value).ok(),
+            Value::Bool(value) => Some(i64::from(value)),
+            _ => None,
+        })
     }
 
     /// The items as floats; `None` if they have another type.
     pub(super) fn floats(&self) -> Option<Vec<f64>> {
-        self.scalars()?
-            .into_iter()
-            .map(|value| match value {
-                Value::Float(value) => Some(value),
-                _ => None,
-            })
-            .collect()
+        self.scalars(|value| match value {
+            Value::Float(value) => Some(value),
+            _ => None,
+        })
     }
 
-    fn scalars(&self) -> Option<Vec<Value<'a>>> {
+    /// Number of items.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Each item converted at once, because a value takes many times the memory of an item in the file.
+    fn scalars<T>(&self, convert: impl Fn(Value<'a>) -> Option<T>) -> Option<Vec<T>> {
         self.element.size()?;
         let mut cursor = Cursor::new(self.bytes);
         (0..self.count)
-            .map(|_| scalar(&mut cursor, self.element, "an array item").ok())
+            .map(|_| convert(scalar(&mut cursor, self.element, "an array item").ok()?))
             .collect()
     }
 }

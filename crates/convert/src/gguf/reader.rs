@@ -17,6 +17,9 @@ const MAX_ALIGNMENT: u64 = 1 << 20;
 /// damaged file can take.
 const MAX_ENTRIES: u64 = 1 << 16;
 
+/// The max accepted number of items of an array that is read, several times as many as the largest vocabularies have.
+const MAX_ITEMS: usize = 1 << 21;
+
 #[derive(Debug, Clone)]
 pub(super) struct Tensor<'a> {
     pub(super) name: &'a str,
@@ -224,6 +227,11 @@ impl<'a> Gguf<'a> {
     ) -> Result<Option<Vec<T>>, GgufError> {
         match self.get(key) {
             None => Ok(None),
+            Some(Value::Array(array)) if array.len() > MAX_ITEMS => Err(bad_value(
+                key,
+                &Value::Array(array),
+                &format!("{expected} of at most {MAX_ITEMS} items"),
+            )),
             Some(Value::Array(array)) => match read(&array) {
                 Some(items) => Ok(Some(items)),
                 None => Err(bad_value(key, &Value::Array(array), expected)),

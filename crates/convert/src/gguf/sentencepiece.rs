@@ -116,9 +116,14 @@ fn merges<'a>(vocabulary: &Vocabulary<'a>, scores: &[f64]) -> Vec<[&'a str; 2]> 
         .filter(|(id, _)| !matches!(vocabulary.types[*id], UNKNOWN | CONTROL | BYTE))
         .map(|(id, token)| (*token, id))
         .collect();
+    // Hashing both parts of every split would take time in proportion to the square of the length of a piece.
+    let lengths: HashSet<usize> = pieces.keys().map(|piece| piece.len()).collect();
     let mut splits = Vec::new();
     for (piece, id) in &pieces {
         for (at, _) in piece.char_indices().skip(1) {
+            if !lengths.contains(&at) || !lengths.contains(&(piece.len() - at)) {
+                continue;
+            }
             let (left, right) = piece.split_at(at);
             if let (Some(left_id), Some(right_id)) = (pieces.get(left), pieces.get(right)) {
                 splits.push((*id, *left_id, *right_id, at));
