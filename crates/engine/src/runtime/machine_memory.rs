@@ -56,3 +56,35 @@ pub fn peak_resident_bytes() -> u64 {
         peak * 1024
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn model_budget_is_a_share_of_the_smallest_limit() {
+        let root = tempfile::tempdir().unwrap();
+        for (path, content) in [
+            (
+                "proc/meminfo",
+                "MemTotal: 8000000 kB\nMemAvailable: 6000000 kB\n",
+            ),
+            ("proc/self/cgroup", "0::/a/b\n"),
+            (
+                "proc/self/mountinfo",
+                "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+            ),
+            ("sys/fs/cgroup/a/memory.max", "1000000000\n"),
+            ("sys/fs/cgroup/a/memory.current", "100000000\n"),
+        ] {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let memory = MachineMemory::from_limits(&MemoryLimits::read_under(root.path())).unwrap();
+        assert_eq!(memory.total_bytes, 1_000_000_000);
+        assert_eq!(memory.available_bytes, 900_000_000);
+        assert_eq!(memory.model_budget_bytes(), 800_000_000);
+        assert_eq!(MachineMemory::from_limits(&MemoryLimits::default()), None);
+    }
+}
