@@ -104,10 +104,10 @@ def _add_metadata(writer: gguf.GGUFWriter, architecture: str, config: dict[str, 
 
 
 def _add_word_tokenizer(writer: gguf.GGUFWriter, size: int) -> None:
-    """The least that is a byte-level tokenizer."""
+    """The least that is a byte-level tokenizer. Tokens of letters would have to be encoded from them."""
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list((["a", "b", "ab"] + [f"word{i}" for i in range(size)])[:size])
+    writer.add_token_list((["a", "b", "ab"] + [f"[{i}]" for i in range(size)])[:size])
     writer.add_token_types([gguf.TokenType.NORMAL] * size)
     writer.add_token_merges(["a b"])
 
@@ -134,8 +134,16 @@ def _tiny(path: Path) -> gguf.GGUFWriter:
     return writer
 
 
+def _add_layer(writer: gguf.GGUFWriter) -> None:
+    """All tensors of the model of `_tiny` but its embedding."""
+    for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"):
+        writer.add_tensor(f"{name}.weight", np.ones(256, dtype=np.float32))
+    for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
+        writer.add_tensor(f"blk.0.{name}.weight", np.zeros((256, 256), dtype=np.float32))
+
+
 def write_one_matrix(path: Path, kind: str) -> np.ndarray:
-    """A model of nothing but an embedding of random blocks; returns its values."""
+    """A model with an embedding of random blocks; returns its values."""
     rows, columns = 8, 256
     number = gguf.GGMLQuantizationType[kind]
     values, size = gguf.GGML_QUANT_SIZES[number]
@@ -151,12 +159,13 @@ def write_one_matrix(path: Path, kind: str) -> np.ndarray:
         writer.add_tensor("token_embd.weight", data, raw_shape=data.shape, raw_dtype=number)
     else:
         writer.add_tensor("token_embd.weight", data, raw_dtype=number)
+    _add_layer(writer)
     _finish(writer)
     return gguf.quants.dequantize(data, number)
 
 
 def write_sentencepiece(path: Path, tokenizer: Any) -> None:
-    """A model of nothing but an embedding and the vocabulary of a SentencePiece model."""
+    """A model with the vocabulary of a SentencePiece model."""
     kinds = {
         gguf.TokenType.UNKNOWN: tokenizer.is_unknown,
         gguf.TokenType.CONTROL: tokenizer.is_control,
@@ -173,4 +182,5 @@ def write_sentencepiece(path: Path, tokenizer: Any) -> None:
     writer.add_bos_token_id(tokenizer.bos_id())
     writer.add_eos_token_id(tokenizer.eos_id())
     writer.add_tensor("token_embd.weight", np.zeros((size, 256), dtype=np.float32))
+    _add_layer(writer)
     _finish(writer)
