@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     print!("{prompt}");
     for event in engine.submit(request)? {
         match event? {
-            Event::Started(_) => {}
+            Event::Prefill(_) | Event::Started(_) => {}
             Event::Token(token) => print!("{}", token.text),
             Event::Finished(end) => {
                 let speed = end.metrics.generation_tokens_per_second();

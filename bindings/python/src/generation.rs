@@ -73,7 +73,7 @@ impl Generation {
         let (mut text, mut tokens, mut logprobs) = (String::new(), Vec::new(), Vec::new());
         loop {
             match self.next_event(py)? {
-                Some(Event::Started(_)) => {}
+                Some(Event::Prefill(_) | Event::Started(_)) => {}
                 Some(Event::Token(token)) => {
                     text.push_str(&token.text);
                     tokens.push(token.id);
@@ -109,7 +109,7 @@ impl Generation {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Piece>> {
         let mut event = self.next_event(py)?;
-        while let Some(Event::Started(_)) = event {
+        while let Some(Event::Prefill(_) | Event::Started(_)) = event {
             event = self.next_event(py)?;
         }
         let piece = match event {
@@ -124,7 +124,9 @@ impl Generation {
                 token: None,
                 logprob: None,
             },
-            Some(Event::Started(_) | Event::Finished(_)) | None => return Ok(None),
+            Some(Event::Prefill(_) | Event::Started(_) | Event::Finished(_)) | None => {
+                return Ok(None);
+            }
         };
         Ok(Some(piece))
     }

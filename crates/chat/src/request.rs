@@ -178,6 +178,7 @@ pub struct GenerationParams {
     pub priority: Priority,
     /// Requests share cached prefixes only with requests of the same salt.
     pub cache_salt: u64,
+    pub reports_prefill: bool,
 }
 
 /// Most stop strings of a request.
@@ -212,6 +213,7 @@ impl GenerationParams {
             priority: self.priority,
             cache_salt: self.cache_salt,
             prompt_logprobs: self.prompt_logprobs,
+            reports_prefill: self.reports_prefill,
             ..Request::default()
         })
     }

@@ -7,22 +7,25 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 use mlxm_engine::sampling::TokenLogprob;
 use mlxm_engine::{
-    Event, FinishReason, Finished, Generation, GenerationError, RequestMetrics, Started,
-    peak_resident_bytes,
+    Event, FinishReason, Finished, Generation, GenerationError, PrefillProgress, RequestMetrics,
+    Started, peak_resident_bytes,
 };
 
 use crate::output_limits::{OutputEnd, OutputLimits};
 use crate::parsing::{Parser, Part};
 
-/// What one token adds to a completion.
+/// What one token adds to a completion, or how far its prompt is computed.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct ChatChunk {
     /// Pieces of the message.
     pub parts: Vec<Part>,
     /// The unparsed text. Empty while a UTF-8 character is incomplete.
     pub text: String,
-    /// The token's id; `None` in the last chunk.
+    /// The token's id; `None` in the last chunk and in those with `prefill`.
     pub token: Option<u32>,
+    /// How far the prompt is computed, in chunks before the first token. Present if the request asked for it
+    /// ([`GenerationParams::reports_prefill`](crate::GenerationParams::reports_prefill)).
+    pub prefill: Option<PrefillProgress>,
     /// Present if the request asked for log-probabilities.
     pub logprob: Option<TokenLogprob>,
     /// Tokens at the end of whose text nothing was sent, because it may belong to a stop string.
@@ -140,7 +143,7 @@ impl ChatStream {
         }
     }
 
-    /// Counts and times of the prompt, known from the first chunk on.
+    /// Counts and times of the prompt, known from the first token on.
     pub fn started(&self) -> Option<Started> {
         self.started
     }
@@ -182,6 +185,10 @@ impl ChatStream {
     /// The chunk of an event; the start has none.
     fn receive(&mut self, event: Event) -> Option<ChatChunk> {
         match event {
+            Event::Prefill(progress) => Some(ChatChunk {
+                prefill: Some(progress),
+                ..ChatChunk::default()
+            }),
             Event::Started(started) => {
                 self.started = Some(started);
                 None

@@ -13,7 +13,7 @@
 //! let prompt = engine.tokenizer().encode("The capital of France is", true)?;
 //! for event in engine.submit(Request { prompt, max_tokens: Some(16), ..Request::default() })? {
 //!     match event? {
-//!         Event::Started(_) => {}
+//!         Event::Prefill(_) | Event::Started(_) => {}
 //!         Event::Token(token) => print!("{}", token.text),
 //!         Event::Finished(end) => println!("{} ({})", end.text, end.reason.as_str()),
 //!     }
@@ -49,6 +49,7 @@ pub mod sampling;
 pub mod text;
 
 pub use cancel::CancelToken;
+pub use checkpoint::LoadProgress;
 pub use error::{GenerationError, LoadError, RequestError};
 pub use forward::CacheGroupPlan;
 pub use info::ModelInfo;
@@ -60,8 +61,8 @@ pub use options::{
     LoadOptions,
 };
 pub use request::{
-    Event, FinishReason, Finished, LengthCause, Logits, Request, RequestMetrics, Started,
-    StopCause, Token,
+    Event, FinishReason, Finished, LengthCause, Logits, PrefillProgress, Request, RequestMetrics,
+    Started, StopCause, Token,
 };
 pub use runtime::{
     CacheGroupStats, Counters, Engine, EngineStats, Generation, MachineMemory, MemoryPlan, Poll,

@@ -39,17 +39,34 @@ pub struct Request {
     /// The text continues that of the prompt: a space before its first word is kept, also by decoders that remove it at the start
     /// of a text. Ignored with a constraint, whose text starts with the completion.
     pub continues_prompt: bool,
+    /// Send [`Event::Prefill`] while the prompt is computed.
+    pub reports_prefill: bool,
 }
 
 /// An event of a generation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// A step has computed a part of the prompt. Only sent if [`Request::reports_prefill`] is set.
+    Prefill(PrefillProgress),
     /// The prompt is computed: the first token follows.
     Started(Started),
     /// A token was generated.
     Token(Token),
     /// The generation is complete. This is the last event.
     Finished(Finished),
+}
+
+/// How far the prompt of a request is computed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PrefillProgress {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Prompt tokens found in the prefix cache.
+    pub cached_tokens: usize,
+    /// Prompt tokens in the KV cache, those from the prefix cache included.
+    pub computed_tokens: usize,
+    /// From the start of the first step that computed a part of the prompt.
+    pub time: Duration,
 }
 
 /// The start of a generation. The counts and times are those of [`RequestMetrics`].

@@ -21,7 +21,7 @@
 //! let mut output = String::new();
 //! for event in engine.submit(request)? {
 //!     match event? {
-//!         mlxm_engine::Event::Started(_) => {}
+//!         mlxm_engine::Event::Prefill(_) | mlxm_engine::Event::Started(_) => {}
 //!         mlxm_engine::Event::Token(token) => output.push_str(&token.text),
 //!         mlxm_engine::Event::Finished(finished) => output.push_str(&finished.text),
 //!     }

@@ -31,7 +31,7 @@ fn collect(generation: Generation) -> Output {
     };
     for event in generation {
         match event.unwrap() {
-            Event::Started(_) => {}
+            Event::Prefill(_) | Event::Started(_) => {}
             Event::Token(token) => {
                 output.tokens.push(token.id);
                 output.text.push_str(&token.text);

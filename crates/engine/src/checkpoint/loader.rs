@@ -13,6 +13,15 @@ use super::weights::{RawTensor, Weights};
 use crate::cancel::CancelToken;
 use crate::error::LoadError;
 
+/// How much of a checkpoint is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoadProgress {
+    /// Bytes of the tensors that are loaded and, where the kernels need it, repacked.
+    pub loaded_bytes: u64,
+    /// Bytes of all tensors of the model.
+    pub total_bytes: u64,
+}
+
 /// Loads the parameters of a model. It records which tensors were requested, so that [`finish`](Self::finish) can list all
 /// missing and unknown ones.
 pub struct Loader<'a> {
@@ -22,6 +31,9 @@ pub struct Loader<'a> {
     pub(super) context_length: usize,
     kernels: Option<&'a Kernels>,
     cancel: CancelToken,
+    progress: &'a dyn Fn(LoadProgress),
+    loaded_bytes: Cell<u64>,
+    total_bytes: u64,
     used: RefCell<BTreeSet<String>>,
     missing: RefCell<Vec<String>>,
     parameters: RefCell<LoadedParameters>,
@@ -46,13 +58,17 @@ impl<'a> Loader<'a> {
         context_length: usize,
         kernels: Option<&'a Kernels>,
     ) -> Self {
+        let tensors = weights.iter();
         Self {
+            total_bytes: tensors.map(|(_, tensor)| tensor.bytes.len() as u64).sum(),
             weights,
             quantization,
             config_file,
             context_length,
             kernels,
             cancel: CancelToken::default(),
+            progress: &|_| {},
+            loaded_bytes: Cell::new(0),
             used: RefCell::default(),
             missing: RefCell::default(),
             parameters: RefCell::default(),
@@ -63,6 +79,20 @@ impl<'a> Loader<'a> {
     #[must_use]
     pub fn with_cancel(self, cancel: CancelToken) -> Self {
         Self { cancel, ..self }
+    }
+
+    /// Calls `progress` before each weight and after the last one.
+    #[must_use]
+    pub fn with_progress(self, progress: &'a dyn Fn(LoadProgress)) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// Reports the tensors that were requested so far: all of them are loaded.
+    fn report_progress(&self) {
+        (self.progress)(LoadProgress {
+            loaded_bytes: self.loaded_bytes.get(),
+            total_bytes: self.total_bytes,
+        });
     }
 
     /// The scope of the whole checkpoint.
@@ -86,6 +116,7 @@ impl<'a> Loader<'a> {
         if self.cancel.is_cancelled() {
             return Err(LoadError::Cancelled);
         }
+        self.report_progress();
         let name = format!("{path}.weight");
         let scales_name = format!("{path}.scales");
         let spec = self.quantization.resolve(
@@ -230,8 +261,11 @@ impl<'a> Loader<'a> {
     fn request(&self, name: &str) -> Option<&'a RawTensor> {
         let tensor = self.weights.get(name);
         match tensor {
-            Some(_) => {
-                self.used.borrow_mut().insert(name.to_owned());
+            Some(found) => {
+                if self.used.borrow_mut().insert(name.to_owned()) {
+                    let bytes = found.bytes.len() as u64;
+                    self.loaded_bytes.set(self.loaded_bytes.get() + bytes);
+                }
             }
             None => self.missing.borrow_mut().push(name.to_owned()),
         }
@@ -252,6 +286,7 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// When tensors are missing, or the checkpoint has tensors that were not requested.
     pub fn finish(self, model_type: &str) -> Result<LoadedParameters, LoadError> {
+        self.report_progress();
         let missing = self.missing.into_inner();
         if !missing.is_empty() {
             return Err(LoadError::MissingTensors {

@@ -12,7 +12,7 @@ mod weights;
 
 pub use config::{CheckpointConfig, read_json};
 pub use fields::parse_fields;
-pub use loader::{LoadedParameters, Loader};
+pub use loader::{LoadProgress, LoadedParameters, Loader};
 pub use quantization::Quantization;
 pub use scope::Scope;
 pub use weights::{RawTensor, Weights};

@@ -21,6 +21,7 @@ use super::sequence::{ActiveRequest, Limits};
 use super::stats::{Counters, EngineStats, SharedStats};
 use super::worker::{Command, Worker};
 use crate::cancel::CancelToken;
+use crate::checkpoint::LoadProgress;
 use crate::error::{LoadError, RequestError};
 use crate::forward::CachePool;
 use crate::forward::Model;
@@ -69,14 +70,37 @@ impl Engine {
         options: &LoadOptions,
         cancel: &CancelToken,
     ) -> Result<Self, LoadError> {
-        Self::load_with(path.as_ref(), options, cancel, |model| model)
+        Self::load_with_progress(path, options, cancel, &|_| {})
     }
 
-    /// As [`load_cancellable`](Self::load_cancellable), but runs the model that `wrap` returns.
+    /// As [`load_cancellable`](Self::load_cancellable), and calls `progress` before each weight and after the last one.
+    ///
+    /// ```
+    /// # use mlxm_engine::{CancelToken, Engine, LoadOptions};
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/llama-4bit");
+    /// Engine::load_with_progress(folder, &LoadOptions::default(), &CancelToken::default(), &|progress| {
+    ///     println!("{} of {} bytes", progress.loaded_bytes, progress.total_bytes);
+    /// })?;
+    /// # Ok::<(), mlxm_engine::LoadError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load_cancellable`](Self::load_cancellable).
+    pub fn load_with_progress(
+        path: impl AsRef<Path>,
+        options: &LoadOptions,
+        cancel: &CancelToken,
+        progress: &dyn Fn(LoadProgress),
+    ) -> Result<Self, LoadError> {
+        Self::load_with(path.as_ref(), options, cancel, progress, |model| model)
+    }
+
+    /// As [`load_with_progress`](Self::load_with_progress), but runs the model that `wrap` returns.
     pub(super) fn load_with(
         path: &Path,
         options: &LoadOptions,
         cancel: &CancelToken,
+        progress: &dyn Fn(LoadProgress),
         wrap: impl FnOnce(Box<dyn Model>) -> Box<dyn Model>,
     ) -> Result<Self, LoadError> {
         let load_plan = LoadPlan::new(path, options)?;
@@ -84,7 +108,7 @@ impl Engine {
             threads: options.threads,
             activation_dtype: options.activation_dtype,
         });
-        let (model, parameters) = load_plan.build(Some(&kernels), cancel)?;
+        let (model, parameters) = load_plan.build(Some(&kernels), cancel, progress)?;
         let info = load_plan.info(parameters);
         let scheduler = Scheduler::new(SchedulerConfig {
             max_sequences: options.max_sequences,
@@ -311,6 +335,18 @@ impl Engine {
         let (done, promoted) = channel();
         self.send(Command::PromoteHugePages { done })?;
         promoted.recv().map_err(|_| RequestError::Stopped)
+    }
+
+    /// Computes on `threads` threads from the next step on. Completions do not depend on the number of threads.
+    /// [`EngineStats::threads`] shows the current number; it is less if the system cannot create so many.
+    ///
+    /// # Errors
+    /// When `threads` is 0 or the engine has stopped.
+    pub fn set_threads(&self, threads: usize) -> Result<(), RequestError> {
+        if threads == 0 {
+            return Err(RequestError::Invalid("threads must be at least 1".into()));
+        }
+        self.send(Command::SetThreads(threads))
     }
 
     /// Rejects new requests with [`RequestError::Draining`] from now on. Running and waiting requests continue.

@@ -6,7 +6,9 @@ use mlxm_kernels::Kernels;
 
 use super::memory::MemoryPlan;
 use crate::cancel::CancelToken;
-use crate::checkpoint::{CheckpointConfig, LoadedParameters, Loader, Quantization, Weights};
+use crate::checkpoint::{
+    CheckpointConfig, LoadProgress, LoadedParameters, Loader, Quantization, Weights,
+};
 use crate::error::LoadError;
 use crate::forward::{Model, ModelConfig};
 use crate::info::{ModelInfo, ModelMetadata};
@@ -63,6 +65,7 @@ impl LoadPlan {
         &self,
         kernels: Option<&Kernels>,
         cancel: &CancelToken,
+        progress: &dyn Fn(LoadProgress),
     ) -> Result<(Box<dyn Model>, LoadedParameters), LoadError> {
         let loader = Loader::new(
             &self.weights,
@@ -71,7 +74,8 @@ impl LoadPlan {
             self.memory_plan.context_length,
             kernels,
         )
-        .with_cancel(cancel.clone());
+        .with_cancel(cancel.clone())
+        .with_progress(progress);
         let model = self.model_config.load(&loader.root())?;
         let parameters = loader.finish(&self.config.model_type)?;
         Ok((model, parameters))
@@ -114,7 +118,7 @@ pub fn inspect(
     options: &LoadOptions,
 ) -> Result<(ModelInfo, MemoryPlan), LoadError> {
     let load_plan = LoadPlan::new(path.as_ref(), options)?;
-    let (_, parameters) = load_plan.build(None, &CancelToken::default())?;
+    let (_, parameters) = load_plan.build(None, &CancelToken::default(), &|_| {})?;
     let info = load_plan.info(parameters);
     Ok((info, load_plan.memory_plan))
 }

@@ -68,7 +68,10 @@ impl Worker {
     /// Executes a command that scores tokens.
     pub(super) fn score(&mut self, command: Command) {
         match command {
-            Command::Generate { .. } | Command::PromoteHugePages { .. } | Command::CancelAll => {}
+            Command::Generate { .. }
+            | Command::PromoteHugePages { .. }
+            | Command::SetThreads(_)
+            | Command::CancelAll => {}
             Command::Logits {
                 tokens,
                 chunk,

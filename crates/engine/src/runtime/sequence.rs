@@ -7,7 +7,8 @@ use super::machine_memory::peak_resident_bytes;
 use super::mailbox::{ReceiverWaker, Sender};
 use crate::error::GenerationError;
 use crate::request::{
-    Event, FinishReason, Finished, LengthCause, Request, RequestMetrics, Started, StopCause, Token,
+    Event, FinishReason, Finished, LengthCause, PrefillProgress, Request, RequestMetrics, Started,
+    StopCause, Token,
 };
 use crate::sampling::{
     Acceptance, Constraint, Piece, Sampled, Sampler, SamplingError, StopMatcher, TokenLogprob,
@@ -41,6 +42,7 @@ pub struct ActiveRequest {
     scored: Vec<TokenLogprob>,
     max_tokens: usize,
     ignore_eos: bool,
+    reports_prefill: bool,
     submitted: Instant,
     step_started: Option<Instant>,
     /// Set with the first token.
@@ -118,6 +120,7 @@ impl ActiveRequest {
             scored: Vec::new(),
             max_tokens: request.max_tokens.unwrap_or(usize::MAX),
             ignore_eos: request.ignore_eos && request.constraint.is_none(),
+            reports_prefill: request.reports_prefill,
             submitted: Instant::now(),
             step_started: None,
             started: None,
@@ -164,6 +167,23 @@ impl ActiveRequest {
     /// Records that a step that started at `step_start` computes a part of the request.
     pub fn record_step_start(&mut self, step_start: Instant) {
         self.step_started.get_or_insert(step_start);
+    }
+
+    /// Records that `computed_tokens` prompt tokens are in the KV cache, `cached_tokens` of them from the prefix cache. Steps
+    /// after the first token, which may recompute the prompt after a preemption, are not reported.
+    pub fn record_prefill(&mut self, computed_tokens: usize, cached_tokens: usize) {
+        if !self.reports_prefill || self.first_token.is_some() {
+            return;
+        }
+        let progress = PrefillProgress {
+            prompt_tokens: self.prompt_tokens,
+            cached_tokens,
+            computed_tokens,
+            time: self
+                .step_started
+                .map_or(Duration::ZERO, |start| start.elapsed()),
+        };
+        self.pending_events.push(Ok(Event::Prefill(progress)));
     }
 
     /// Queues an error as the last event.

@@ -30,6 +30,8 @@ pub struct Counters {
     pub forward_time: Duration,
     /// Time spent in whole steps of requests: receiving commands, scheduling, forward pass, sampling, sending events.
     pub step_time: Duration,
+    /// The longest of these steps.
+    pub longest_step: Duration,
 }
 
 /// Current state and counters of an engine. All fields except `requests_waiting` and `draining` are from the end of the same
@@ -44,6 +46,8 @@ pub struct EngineStats {
     pub requests_running: usize,
     /// Whether new requests are rejected.
     pub draining: bool,
+    /// Compute threads.
+    pub threads: usize,
     /// The cache groups.
     pub groups: Vec<CacheGroupStats>,
 }
@@ -75,12 +79,19 @@ pub struct SharedStats(Mutex<Arc<Snapshot>>);
 struct Snapshot {
     counters: Counters,
     requests_running: usize,
+    threads: usize,
     groups: Vec<CacheGroupStats>,
 }
 
 impl SharedStats {
-    /// Publishes the state between two steps.
-    pub fn publish(&self, counters: &Counters, scheduler: &Scheduler, pool: &BlockPool) {
+    /// Publishes the state between two steps, which compute on `threads` threads.
+    pub fn publish(
+        &self,
+        counters: &Counters,
+        scheduler: &Scheduler,
+        pool: &BlockPool,
+        threads: usize,
+    ) {
         let stats = pool.stats();
         let groups = stats
             .groups
@@ -101,6 +112,7 @@ impl SharedStats {
                 ..*counters
             },
             requests_running: scheduler.running(),
+            threads,
             groups: groups.collect(),
         };
         *self.lock() = Arc::new(snapshot);
@@ -119,6 +131,7 @@ impl SharedStats {
             requests_waiting: in_flight.saturating_sub(snapshot.requests_running),
             requests_running: snapshot.requests_running,
             draining,
+            threads: snapshot.threads,
             groups: snapshot.groups.clone(),
         }
     }

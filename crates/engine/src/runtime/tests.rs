@@ -96,6 +96,7 @@ fn gated_engine(options: &LoadOptions, fails_on: Option<u32>) -> (Engine, Gate) 
         &golden("llama-4bit"),
         options,
         &CancelToken::default(),
+        &|_| {},
         wrap,
     )
     .unwrap();
@@ -416,6 +417,8 @@ fn stats_count_tokens_steps_and_blocks() {
     assert_eq!(counters.prefix_cache_query_tokens, 140);
     assert_eq!(counters.prefix_cache_hit_tokens, 64);
     assert!(counters.step_time > counters.forward_time);
+    assert!(counters.longest_step <= counters.step_time);
+    assert!(counters.longest_step >= counters.step_time / counters.steps as u32);
     assert!(!counters.forward_time.is_zero());
     let group = stats.groups[0];
     assert_eq!((group.used_blocks, group.cached_blocks), (0, 2));

@@ -56,6 +56,8 @@ pub enum Command {
         /// Notified when that is done.
         done: Sender<()>,
     },
+    /// Compute on another number of threads.
+    SetThreads(usize),
     /// Cancel all requests.
     CancelAll,
 }
@@ -130,8 +132,10 @@ impl Worker {
                 .spawn_background(|| wakers.into_iter().for_each(ReceiverWaker::wake));
         }
         if !self.forward_time.is_zero() {
+            let step_time = start.elapsed();
             self.counters.forward_time += self.forward_time;
-            self.counters.step_time += start.elapsed();
+            self.counters.step_time += step_time;
+            self.counters.longest_step = self.counters.longest_step.max(step_time);
             self.publish();
         }
         self.promote_huge_pages_after(STEPS_BEFORE_HUGE_PAGES);
@@ -140,8 +144,9 @@ impl Worker {
 
     /// Publishes the statistics.
     pub fn publish(&self) {
+        let threads = self.kernels.threads();
         self.stats
-            .publish(&self.counters, &self.scheduler, &self.pool);
+            .publish(&self.counters, &self.scheduler, &self.pool, threads);
     }
 
     /// Sends the last events of finished requests. Must be called after [`publish`](Self::publish): a caller who has received
@@ -207,6 +212,7 @@ impl Worker {
                     let _ = done.send(());
                 });
             }
+            Command::SetThreads(threads) => self.kernels.set_threads(threads),
             Command::Logits { .. } | Command::Logprobs { .. } => self.pending_scoring.push(command),
             Command::CancelAll => {
                 self.pending_scoring.clear();
@@ -290,9 +296,13 @@ impl Worker {
         self.forward_time += start.elapsed();
         self.record_step(&input);
         for item in items {
-            let prompt = self.active.get(&item.id).map_or(0, |r| r.prompt_tokens());
-            let end = (item.start + item.count).min(prompt);
-            self.counters.prompt_tokens += end.saturating_sub(item.start) as u64;
+            let sequence = self.scheduler.sequence(item.id);
+            let cached = sequence.map_or(0, SequenceState::cached_tokens);
+            if let Some(request) = self.active.get_mut(&item.id) {
+                let end = (item.start + item.count).min(request.prompt_tokens());
+                self.counters.prompt_tokens += end.saturating_sub(item.start) as u64;
+                request.record_prefill(end, cached);
+            }
             if !item.needs_logits {
                 self.commit(item.id, &[]);
             }

@@ -14,6 +14,8 @@ mod generation;
 mod kv_pool;
 mod kv_types;
 mod loading;
+mod progress;
 mod stop_strings;
 mod support;
+mod threads;
 mod weight_files;

@@ -50,7 +50,7 @@ pub fn collect(generation: mlxm_engine::Generation) -> Completion {
     let (mut tokens, mut text) = (Vec::new(), String::new());
     for event in generation {
         match event.unwrap() {
-            Event::Started(_) => {}
+            Event::Prefill(_) | Event::Started(_) => {}
             Event::Token(token) => {
                 tokens.push(token.id);
                 text.push_str(&token.text);

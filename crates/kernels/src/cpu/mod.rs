@@ -82,6 +82,14 @@ impl Cpu {
         self.pool.threads()
     }
 
+    /// Replaces the pool: no loop can be running, because every loop borrows it.
+    pub fn set_threads(&mut self, threads: usize) {
+        let threads = threads.max(1);
+        if threads != self.pool.threads() {
+            self.pool = Pool::new(threads);
+        }
+    }
+
     pub fn spawn_background(&self, task: Box<dyn FnOnce() + Send>) {
         self.pool.spawn_background(task);
     }

@@ -54,6 +54,12 @@ impl Kernels {
         self.cpu.threads()
     }
 
+    /// Computes on `threads` threads from now on, at least one. Results do not depend on their number: they are bitwise the
+    /// same. If the system cannot create so many, [`Kernels::threads`] is less afterwards.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.cpu.set_threads(threads);
+    }
+
     pub(crate) fn level(&self) -> SimdLevel {
         self.cpu.level()
     }
