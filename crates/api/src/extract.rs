@@ -44,7 +44,11 @@ impl<T: RequestBody> FromRequest<AppState> for Body<T> {
 }
 
 impl<T: RequestBody> Body<T> {
-    fn parse(bytes: &[u8], strict: bool) -> Result<Self, ApiError> {
+    /// Parses a JSON object. Unknown fields are warnings, or errors if `strict` is set.
+    ///
+    /// # Errors
+    /// If it is no JSON object, or has an invalid or unsupported field.
+    pub fn parse(bytes: &[u8], strict: bool) -> Result<Self, ApiError> {
         let mut fields = Fields(object(bytes)?);
         T::POLICY.reject_unsupported(&mut fields.0)?;
         let request = T::read(&mut fields)?;

@@ -87,13 +87,18 @@ impl FieldPolicy {
 }
 
 /// What was ignored in a request, for a `warning` header of the response.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Warnings(Vec<String>);
 
 impl Warnings {
     /// Adds a warning.
     pub fn add(&mut self, message: impl Into<String>) {
         self.0.push(message.into());
+    }
+
+    /// Adds those of `other`.
+    pub fn extend(&mut self, other: &Self) {
+        self.0.extend_from_slice(&other.0);
     }
 
     /// Adds the warning that the field `path` was ignored.

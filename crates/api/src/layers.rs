@@ -1,6 +1,7 @@
-//! Middleware of all routes: request ids, traces, metrics, panics, CORS and API keys.
+//! Middleware of all routes: request ids, traces, metrics, usage, panics, CORS and API keys.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -8,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
+use mlxm_engine::Priority;
 use subtle::ConstantTimeEq as _;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -23,13 +25,42 @@ use crate::error::{self, ApiError};
 use crate::origin;
 use crate::state::AppState;
 use crate::trace;
+use crate::worker::{self, Profile, UsageRecorder, Worker, report_usage};
 
 /// The header of the request id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// When a request arrived.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestStart(pub Instant);
+/// What is known about a request apart from its body.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// When it arrived.
+    pub received_at: Instant,
+    /// Records its usage, if it comes from the owner of this server.
+    pub usage: Option<Arc<UsageRecorder>>,
+    /// Defaults for what it leaves out. Only the owner's requests have any.
+    pub profile: Arc<Profile>,
+    /// The priority that the owner gives it.
+    class: Option<Priority>,
+}
+
+impl RequestContext {
+    fn new(received_at: Instant) -> Self {
+        Self {
+            received_at,
+            usage: None,
+            profile: Arc::default(),
+            class: None,
+        }
+    }
+
+    /// The scheduling priority of a request that asks for `requested`. The owner's class counts, but a request may lower it.
+    pub fn priority(&self, requested: Priority) -> Priority {
+        match (self.class, requested) {
+            (None, _) | (_, Priority::Low) => requested,
+            (Some(class), _) => class,
+        }
+    }
+}
 
 /// Adds the layers to all routes, the outermost first.
 pub fn with_layers(router: Router<AppState>, server: &AppState) -> Router<AppState> {
@@ -51,6 +82,7 @@ pub fn with_layers(router: Router<AppState>, server: &AppState) -> Router<AppSta
             record_metrics,
         ))
         .layer(middleware::from_fn(cors::empty_preflight))
+        .layer(middleware::from_fn_with_state(server.clone(), report_usage))
         .option_layer(cors::layer(&server.options().cors_origins))
         .layer(middleware::from_fn(error::render))
         .layer(CatchPanicLayer::custom(panicked))
@@ -95,7 +127,7 @@ async fn record_metrics(
     let route = trace::route(&request).to_owned();
     request
         .extensions_mut()
-        .insert(RequestStart(Instant::now()));
+        .insert(RequestContext::new(Instant::now()));
     let response = next.run(request).await;
     server
         .metrics()
@@ -117,18 +149,38 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     ApiError::internal("internal error: see the server's log").into_response()
 }
 
-/// Requires the API key, if the server has one.
-pub async fn authorize(State(server): State<AppState>, request: Request, next: Next) -> Response {
-    let allowed = match &server.options().api_key {
-        None => true,
-        Some(key) => {
-            given_key(&request).is_some_and(|given| given.as_bytes().ct_eq(key.as_bytes()).into())
-        }
-    };
-    if allowed {
-        return next.run(request).await;
+/// Requires the API key, if the server has one. If it also has an owner, reads the profile and the class of the request.
+pub async fn authorize(
+    State(server): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if !has_key(&server, &request) {
+        return ApiError::unauthorized().into_response();
     }
-    ApiError::unauthorized().into_response()
+    if let Some(worker) = server.worker()
+        && let Err(error) = read_owner_headers(worker, &mut request)
+    {
+        return error.into_response();
+    }
+    next.run(request).await
+}
+
+/// Whether a request has the API key. True if the server has none.
+pub fn has_key(server: &AppState, request: &Request) -> bool {
+    server.options().api_key.as_ref().is_none_or(|key| {
+        given_key(request).is_some_and(|given| given.as_bytes().ct_eq(key.as_bytes()).into())
+    })
+}
+
+fn read_owner_headers(worker: &Worker, request: &mut Request) -> Result<(), ApiError> {
+    let profile = worker.profile(request.headers())?;
+    let class = worker::priority(request.headers())?;
+    if let Some(context) = request.extensions_mut().get_mut::<RequestContext>() {
+        context.profile = profile;
+        context.class = class;
+    }
+    Ok(())
 }
 
 fn given_key(request: &Request) -> Option<&str> {

@@ -11,6 +11,7 @@
 //!   ones; ignored, unsupported and unknown fields.
 //! - `openapi`: the OpenAPI document, generated from the request types.
 //! - `error`: one error type, rendered in each API's format.
+//! - `worker`: what the process that owns the server may do: usage of requests, profiles, threads.
 //! - `origin`, `cors`: which hosts and web pages may use the server.
 //! - `layers`: middleware for request ids, traces, metrics, CORS and API keys.
 //!
@@ -42,10 +43,12 @@ mod sse;
 mod state;
 mod surrogates;
 mod trace;
+mod worker;
 
 pub use cors::{CorsOrigin, InvalidOrigin};
 pub use mlxm_chat::FormatOverride;
 pub use responses::store::{MemoryLimits, MemoryStore, ResponseStore, StoreError, StoredResponse};
 pub use routes::router;
 pub use serve::{Shutdown, serve};
-pub use state::{AppState, Limits, ServerOptions};
+pub use state::{AppState, Capabilities, Limits, ServerOptions};
+pub use worker::{Owner, RequestUsage, UsageFinish};

@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::openai::{chat, completions, embeddings, models, tokens};
 use crate::responses::{create, stored};
 use crate::state::AppState;
-use crate::{anthropic, health, layers, openapi};
+use crate::{anthropic, health, layers, openapi, worker};
 
 /// Routes of the APIs, which require the API key if the server has one.
 fn api_routes() -> Vec<(&'static str, MethodRouter<AppState>)> {
@@ -69,12 +69,16 @@ pub fn router(server: AppState) -> Router {
         Some((path, methods))
     });
     let routes = api_routes().into_iter().chain(without_prefix).collect();
-    let inference = routed(routes).layer(axum::middleware::from_fn_with_state(
+    let mut keyed = routed(routes);
+    if server.worker().is_some() {
+        keyed = keyed.merge(routed(worker::routes()));
+    }
+    let keyed = keyed.layer(axum::middleware::from_fn_with_state(
         server.clone(),
         layers::authorize,
     ));
     let router = routed(public_routes())
-        .merge(inference)
+        .merge(keyed)
         .fallback(unknown_route)
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(limit));

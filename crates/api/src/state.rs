@@ -6,12 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mlxm_chat::{ChatModel, ChatOptions, FormatOverride};
 use mlxm_engine::Engine;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::cors::CorsOrigin;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::responses::store::{MemoryStore, ResponseStore};
+use crate::worker::{Owner, Worker};
 
 /// Limits of a single request.
 #[derive(Debug, Clone)]
@@ -64,6 +66,9 @@ pub struct ServerOptions {
     pub allowed_hosts: Vec<String>,
     /// Limits of a request.
     pub limits: Limits,
+    /// The process that the server works for. With an API key, it can use the routes under `/internal` and send the settings of
+    /// a profile with its requests.
+    pub owner: Option<Owner>,
 }
 
 /// The state of a server with one model; clones share it.
@@ -79,6 +84,8 @@ struct Shared {
     draining: AtomicBool,
     /// Number of completions in progress.
     in_flight: watch::Sender<usize>,
+    /// Present with an owner and an API key.
+    worker: Option<Worker>,
 }
 
 /// Counts as a completion in progress until it is dropped.
@@ -88,6 +95,21 @@ impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.0.in_flight.send_modify(|in_flight| *in_flight -= 1);
     }
+}
+
+/// What a served model supports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Capabilities {
+    /// Conversations: the model has a chat template.
+    pub chat: bool,
+    /// Tool calls.
+    pub tools: bool,
+    /// Reasoning before the response.
+    pub reasoning: bool,
+    /// Images in messages.
+    pub vision: bool,
+    /// Embeddings of texts.
+    pub embeddings: bool,
 }
 
 /// A loaded model.
@@ -107,7 +129,12 @@ impl AppState {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
+        let worker = match (&options.owner, &options.api_key) {
+            (Some(owner), Some(_)) => Some(Worker::new(owner.clone())),
+            _ => None,
+        };
         Self(Arc::new(Shared {
+            worker,
             options,
             created: now.as_secs(),
             metrics: Metrics::default(),
@@ -149,6 +176,16 @@ impl AppState {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Acquire)
+    }
+
+    /// What is offered to the owner alone, if the server has one and a key.
+    pub(crate) fn worker(&self) -> Option<&Worker> {
+        self.0.worker.as_ref()
+    }
+
+    /// What the model supports; `None` while it is loading.
+    pub fn capabilities(&self) -> Option<Capabilities> {
+        self.loaded().map(ServedModel::capabilities)
     }
 
     pub(crate) fn options(&self) -> &ServerOptions {
@@ -227,6 +264,18 @@ impl AppState {
 }
 
 impl ServedModel {
+    /// What the model supports.
+    pub fn capabilities(&self) -> Capabilities {
+        let has_chat_template = self.chat.template().is_ok();
+        Capabilities {
+            chat: has_chat_template,
+            tools: has_chat_template,
+            reasoning: self.chat.supports_reasoning(),
+            vision: false,
+            embeddings: false,
+        }
+    }
+
     fn new(engine: Engine, options: &ServerOptions) -> Self {
         let chat = ChatOptions {
             format: options.format,

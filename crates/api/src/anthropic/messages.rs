@@ -1,7 +1,5 @@
 //! `POST /v1/messages` and `/v1/messages/count_tokens`.
 
-use std::time::Instant;
-
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -19,12 +17,13 @@ use crate::generate::{
     ChatCompletion, ChatRequest, Finish, GenerationParams, ResponseFormat, ToolChoice, collect_all,
     start,
 };
-use crate::layers::RequestStart;
+use crate::layers::RequestContext;
 use crate::numbers;
 use crate::openai::shared::{at_least_one_token, stop_strings};
 use crate::openai::tools::{ANTHROPIC_FIELDS, validate_at};
 use crate::openapi::requests::{self, schema_of};
 use crate::state::{AppState, ServedModel};
+use crate::worker::Profile;
 use mlxm_chat::ToolCall;
 
 const FIELD_POLICY: FieldPolicy = FieldPolicy {
@@ -132,19 +131,20 @@ impl RequestBody for MessageFields {
 /// Creates a message.
 pub async fn create(
     State(server): State<AppState>,
-    Extension(received_at): Extension<RequestStart>,
+    Extension(context): Extension<RequestContext>,
     Body {
         request,
         mut warnings,
     }: Body<MessageFields>,
 ) -> Result<Response, ApiError> {
-    let response = complete(&server, request, received_at.0, &mut warnings).await?;
+    let response = complete(&server, request, &context, &mut warnings).await?;
     Ok(warnings.attach(response))
 }
 
 /// Counts the prompt tokens of a request.
 pub async fn count_tokens(
     State(server): State<AppState>,
+    Extension(context): Extension<RequestContext>,
     Body {
         request,
         mut warnings,
@@ -152,7 +152,7 @@ pub async fn count_tokens(
 ) -> Result<Response, ApiError> {
     let counted = tokio::task::spawn_blocking(move || {
         let model = server.model_named(request.model.as_deref())?;
-        let request = chat(model, request, &mut warnings)?;
+        let request = chat(model, &context.profile, request, &mut warnings)?;
         Ok::<_, ApiError>((model.chat.prompt(&request)?.tokens.len(), warnings))
     });
     let (count, warnings) = counted
@@ -164,7 +164,7 @@ pub async fn count_tokens(
 async fn complete(
     server: &AppState,
     fields: MessageFields,
-    received_at: Instant,
+    context: &RequestContext,
     warnings: &mut Warnings,
 ) -> Result<Response, ApiError> {
     let model = server.model_named(fields.model.as_deref())?;
@@ -174,8 +174,8 @@ async fn complete(
     let streams = fields.stream.unwrap_or_default();
     let name = server.response_model(fields.model.clone());
     let id = format!("msg_{}", Uuid::new_v4().simple());
-    let chat = chat(model, fields, warnings)?;
-    let started = start(chat, server, received_at, warnings).await;
+    let chat = chat(model, &context.profile, fields, warnings)?;
+    let started = start(chat, server, context, warnings).await;
     let started = started.map_err(rename_fields)?;
     if streams {
         let usage = token_usage(started.prompt_tokens, 0, 0);
@@ -208,9 +208,10 @@ fn rename_fields(error: ApiError) -> ApiError {
         .with_path_end(".function.parameters", ".input_schema")
 }
 
-/// Converts a request to a chat request.
+/// Converts a request to a chat request, with the settings of `profile` for what it leaves out.
 fn chat(
     model: &ServedModel,
+    profile: &Profile,
     fields: MessageFields,
     warnings: &mut Warnings,
 ) -> Result<ChatRequest, ApiError> {
@@ -261,7 +262,7 @@ fn chat(
         .messages
         .last()
         .is_some_and(|message| message["role"] == "assistant");
-    Ok(ChatRequest {
+    let mut request = ChatRequest {
         messages: conversation::messages(fields.system.as_ref(), &fields.messages, warnings)?,
         tool_choice: if tools.is_empty() && choice == ToolChoice::Auto {
             ToolChoice::None
@@ -282,7 +283,10 @@ fn chat(
             max_tokens: fields.max_tokens,
             ..GenerationParams::default()
         },
-    })
+    };
+    let gives_tool_choice = fields.tool_choice.is_some();
+    profile.fill(&mut request, gives_tool_choice, model, warnings);
+    Ok(request)
 }
 
 /// Validates the thinking budget. Reasoning counts towards `max_tokens`, so some tokens must be left for the content.

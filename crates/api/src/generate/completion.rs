@@ -7,12 +7,13 @@ use std::time::Instant;
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 use futures_util::stream::select_all;
-use mlxm_chat::{ChatChunk, ChatCompletion, ChatStream};
+use mlxm_chat::{ChatChunk, ChatCompletion, ChatStream, Finish};
 use mlxm_engine::Started;
 
 use crate::error::ApiError;
 use crate::metrics::RequestTimer;
 use crate::state::InFlightGuard;
+use crate::worker::CompletionUsage;
 
 /// A running completion: a stream of chunks whose last one has a finish reason. Dropping it cancels the generation.
 pub struct Completion {
@@ -20,6 +21,8 @@ pub struct Completion {
     deadline: Pin<Box<tokio::time::Sleep>>,
     timeout_seconds: u64,
     timer: RequestTimer,
+    /// Present if the owner of the server sent the request.
+    usage: Option<CompletionUsage>,
     ended: bool,
     /// Graceful shutdown waits for this.
     _in_flight: InFlightGuard,
@@ -32,6 +35,7 @@ impl Completion {
         deadline: Instant,
         timeout_seconds: u64,
         timer: RequestTimer,
+        usage: Option<CompletionUsage>,
         in_flight: InFlightGuard,
     ) -> Self {
         Self {
@@ -39,14 +43,38 @@ impl Completion {
             deadline: Box::pin(tokio::time::sleep_until(deadline.into())),
             timeout_seconds,
             timer,
+            usage,
             ended: false,
             _in_flight: in_flight,
         }
     }
 
-    /// Counts and times of the prompt, known from the first chunk on.
+    /// Counts and times of the prompt, known from the first token on.
     pub fn started(&self) -> Option<Started> {
         self.stream.started()
+    }
+
+    fn record_token(&mut self) {
+        self.timer.token();
+        let started = self.stream.started().unwrap_or_default();
+        if let Some(usage) = &mut self.usage {
+            usage.token(started);
+        }
+    }
+
+    fn record_end(&mut self, finish: &Finish) {
+        self.ended = true;
+        self.timer.finished(&finish.metrics, finish.reason.as_str());
+        if let Some(usage) = &mut self.usage {
+            usage.finished(finish);
+        }
+    }
+
+    fn fail(&mut self) {
+        self.ended = true;
+        if let Some(usage) = &mut self.usage {
+            usage.failed();
+        }
     }
 
     /// Waits for the end.
@@ -67,7 +95,7 @@ impl Stream for Completion {
             return Poll::Ready(None);
         }
         if self.deadline.as_mut().poll(context).is_ready() {
-            self.ended = true;
+            self.fail();
             return Poll::Ready(Some(Err(ApiError::timed_out(self.timeout_seconds))));
         }
         let Some(chunk) = ready!(self.stream.poll_next_unpin(context)) else {
@@ -76,14 +104,13 @@ impl Stream for Completion {
         match &chunk {
             Ok(chunk) => {
                 if chunk.token.is_some() {
-                    self.timer.token();
+                    self.record_token();
                 }
                 if let Some(finish) = &chunk.finish {
-                    self.timer.finished(&finish.metrics, finish.reason.as_str());
-                    self.ended = true;
+                    self.record_end(finish);
                 }
             }
-            Err(_) => self.ended = true,
+            Err(_) => self.fail(),
         }
         Poll::Ready(Some(chunk.map_err(ApiError::from)))
     }

@@ -1,13 +1,12 @@
 //! From a request to running completions.
 
-use std::time::Instant;
-
 use mlxm_chat::{ChatRequest, ChatStream};
 use mlxm_engine::Request;
 
 use super::Completion;
 use crate::error::ApiError;
 use crate::fields::Warnings;
+use crate::layers::RequestContext;
 use crate::state::{AppState, ServedModel};
 
 /// Completions that have started.
@@ -24,7 +23,7 @@ pub struct Started {
 pub async fn start(
     request: ChatRequest,
     server: &AppState,
-    received_at: Instant,
+    context: &RequestContext,
     warnings: &mut Warnings,
 ) -> Result<Started, ApiError> {
     let state = server.clone();
@@ -39,46 +38,63 @@ pub async fn start(
     }
     let model = server.model()?;
     let prompt = &prepared.prompt;
+    let prompt_tokens = prompt.tokens.len();
     let completions = prepared
         .requests
         .into_iter()
-        .map(|request| server.start(received_at, || Ok(model.chat.submit(prompt, request)?)))
+        .map(|mut request| {
+            request.priority = context.priority(request.priority);
+            server.start(context, (0, prompt_tokens), || {
+                Ok(model.chat.submit(prompt, request)?)
+            })
+        })
         .collect::<Result<_, _>>()?;
     Ok(Started {
-        prompt_tokens: prompt.tokens.len(),
+        prompt_tokens,
         completions,
     })
 }
 
 impl AppState {
-    /// Starts a plain completion: all text is content.
+    /// Starts a plain completion of the request's prompt number `prompt`: all text is content.
     ///
     /// # Errors
     /// If the engine rejects the request.
     pub(crate) fn submit(
         &self,
         model: &ServedModel,
-        request: Request,
-        received_at: Instant,
+        mut request: Request,
+        prompt: usize,
+        context: &RequestContext,
     ) -> Result<Completion, ApiError> {
-        self.start(received_at, || {
+        request.priority = context.priority(request.priority);
+        self.start(context, (prompt, request.prompt.len()), || {
             Ok(ChatStream::new(model.engine.submit(request)?, None))
         })
     }
 
-    /// Runs `submit` as a request in flight, with a deadline and a timer.
+    /// Runs `submit` as a request in flight, with a deadline, a timer and a record of its usage. `prompt` is the number of its
+    /// prompt and the length of that in tokens.
     fn start(
         &self,
-        received_at: Instant,
+        context: &RequestContext,
+        (prompt, prompt_tokens): (usize, usize),
         submit: impl FnOnce() -> Result<ChatStream, ApiError>,
     ) -> Result<Completion, ApiError> {
         let timeout = self.options().limits.request_timeout;
         let in_flight = self.track_request();
+        let stream = submit()?;
+        let recorder = context.usage.as_ref();
+        let usage = recorder.map(|recorder| recorder.completion(prompt, prompt_tokens));
+        if let (Some(worker), Some(recorder)) = (self.worker(), recorder) {
+            worker.usage.insert(recorder);
+        }
         Ok(Completion::new(
-            submit()?,
-            received_at + timeout,
+            stream,
+            context.received_at + timeout,
             timeout.as_secs(),
-            self.metrics().timer(received_at),
+            self.metrics().timer(context.received_at),
+            usage,
             in_flight,
         ))
     }

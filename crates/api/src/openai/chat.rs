@@ -15,10 +15,11 @@ use crate::fields::{FieldPolicy, Warnings};
 use crate::generate::{
     ChatCompletion, ChatRequest, ResponseFormat, ToolChoice, collect_all, start,
 };
-use crate::layers::RequestStart;
+use crate::layers::RequestContext;
 use crate::numbers;
 use crate::openapi::requests::{self, schema_of};
 use crate::state::{AppState, ServedModel};
+use crate::worker::Profile;
 use mlxm_chat::ToolCall;
 
 pub(super) const FIELD_POLICY: FieldPolicy = FieldPolicy {
@@ -72,6 +73,8 @@ struct ChatFields {
     #[schemars(extend("items" = {"const": "text"}))]
     modalities: Option<Vec<String>>,
     verbosity: Option<String>,
+    /// Sends the progress of the prompt in a stream, before the first token.
+    return_progress: Option<bool>,
 }
 
 /// The schema of the request body.
@@ -110,7 +113,7 @@ impl RequestBody for ChatBody {
 /// Creates chat completions.
 pub async fn create(
     State(server): State<AppState>,
-    Extension(received_at): Extension<RequestStart>,
+    Extension(context): Extension<RequestContext>,
     Body {
         request,
         mut warnings,
@@ -118,8 +121,10 @@ pub async fn create(
 ) -> Result<Response, ApiError> {
     let ChatBody { stream, prompt } = request;
     let model = server.model_named(stream.model.as_deref())?;
-    let chat = prompt.chat_request(model, &mut warnings)?;
     let streams = stream.streams();
+    let mut chat = prompt.chat_request(model, &context.profile, &mut warnings)?;
+    // Without a stream, progress could not be sent.
+    chat.params.reports_prefill &= streams;
     let template = stream::ChunkTemplate {
         server: server.clone(),
         id: new_id("chatcmpl-"),
@@ -129,7 +134,7 @@ pub async fn create(
         timings: stream.timings.unwrap_or_default(),
         logprobs: chat.params.logprobs.is_some(),
     };
-    let completions = start(chat, &server, received_at.0, &mut warnings)
+    let completions = start(chat, &server, &context, &mut warnings)
         .await?
         .completions;
     let sent = if streams {
@@ -149,13 +154,14 @@ impl PromptFields {
         })
     }
 
-    /// The chat request that the fields describe.
+    /// The chat request that the fields describe, with the settings of `profile` for what they leave out.
     ///
     /// # Errors
     /// Names the field that is invalid or not supported.
     pub(super) fn chat_request(
         self,
         model: &ServedModel,
+        profile: &Profile,
         warnings: &mut Warnings,
     ) -> Result<ChatRequest, ApiError> {
         let Self {
@@ -165,6 +171,8 @@ impl PromptFields {
         let mut params = sampling.params()?;
         params.max_tokens = max_tokens(&fields);
         params.logprobs = logprobs(&fields)?;
+        params.reports_prefill = fields.return_progress.unwrap_or_default();
+        let gives_tool_choice = fields.tool_choice.is_some();
         let tools = fields.tools.unwrap_or_default();
         tools::validate(&tools)?;
         if fields
@@ -187,7 +195,7 @@ impl PromptFields {
                 warnings,
             );
         }
-        Ok(ChatRequest {
+        let mut request = ChatRequest {
             messages: messages::normalize(fields.messages, warnings)?,
             tool_choice: match (
                 ToolChoice::from_json(fields.tool_choice.as_ref())?,
@@ -206,7 +214,9 @@ impl PromptFields {
             continue_final_message: fields.continue_final_message.unwrap_or_default(),
             thinking_budget: None,
             params,
-        })
+        };
+        profile.fill(&mut request, gives_tool_choice, model, warnings);
+        Ok(request)
     }
 }
 

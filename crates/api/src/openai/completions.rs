@@ -1,7 +1,6 @@
 //! `POST /v1/completions`: completes text or token ids, without a chat template.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -20,7 +19,7 @@ use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::FieldPolicy;
 use crate::generate::{ChatChunk, Completion, GenerationParams, collect_all, merge};
-use crate::layers::RequestStart;
+use crate::layers::RequestContext;
 use crate::numbers;
 use crate::openapi::requests::{self, schema_of};
 use crate::sse::{self, Message};
@@ -132,17 +131,21 @@ impl RequestBody for CompletionBody {
 /// Creates completions.
 pub async fn create(
     State(server): State<AppState>,
-    Extension(received_at): Extension<RequestStart>,
-    Body { request, warnings }: Body<CompletionBody>,
+    Extension(context): Extension<RequestContext>,
+    Body {
+        request,
+        mut warnings,
+    }: Body<CompletionBody>,
 ) -> Result<Response, ApiError> {
-    let response = complete(&server, request, received_at.0).await?;
+    context.profile.warn_of_unknown(&mut warnings);
+    let response = complete(&server, request, &context).await?;
     Ok(warnings.attach(response))
 }
 
 async fn complete(
     server: &AppState,
     body: CompletionBody,
-    received_at: Instant,
+    context: &RequestContext,
 ) -> Result<Response, ApiError> {
     let CompletionBody {
         stream,
@@ -166,8 +169,10 @@ async fn complete(
         }
         params.prompt_logprobs = fields.logprobs;
     }
-    params.max_tokens = Some(fields.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS));
+    params.max_tokens = fields.max_tokens;
     params.logprobs = fields.logprobs;
+    context.profile.fill_params(&mut params);
+    params.max_tokens.get_or_insert(DEFAULT_MAX_TOKENS);
     let requests = model.chat.requests(&params)?;
     let state = server.clone();
     let prompts = tokio::task::spawn_blocking(move || fields.prompt.encode(state.model()?));
@@ -186,14 +191,14 @@ async fn complete(
         prompts,
     };
     let mut completions = Vec::new();
-    for prompt in &template.prompts {
+    for (index, prompt) in template.prompts.iter().enumerate() {
         for request in &requests {
             let request = Request {
                 prompt: prompt.clone(),
                 continues_prompt: true,
                 ..request.clone()
             };
-            completions.push(server.submit(model, request, received_at)?);
+            completions.push(server.submit(model, request, index, context)?);
         }
     }
     if streams {

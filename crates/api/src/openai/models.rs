@@ -51,7 +51,6 @@ fn description(server: &AppState, id: &str) -> Value {
     });
     if let Some(model) = server.loaded() {
         let info = model.engine.info();
-        let has_chat_template = model.chat.template().is_ok();
         let context_length = model.engine.memory_plan().context_length;
         // Clients of vLLM, Anthropic and llama.cpp look for it under these names.
         for name in [
@@ -65,13 +64,7 @@ fn description(server: &AppState, id: &str) -> Value {
         description["meta"] = json!({"n_ctx": context_length});
         description["architecture"] = info.architecture.into();
         description["parameters"] = info.parameters.into();
-        description["capabilities"] = json!({
-            "chat": has_chat_template,
-            "tools": has_chat_template,
-            "reasoning": model.chat.supports_reasoning(),
-            "vision": false,
-            "embeddings": false,
-        });
+        description["capabilities"] = json!(model.capabilities());
     }
     description
 }

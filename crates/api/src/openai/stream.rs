@@ -6,6 +6,7 @@ use axum::response::Response;
 use futures_core::Stream;
 use futures_util::{StreamExt as _, stream};
 use mlxm_chat::parsing::Part;
+use mlxm_engine::PrefillProgress;
 use serde_json::{Value, json};
 
 use super::logprobs;
@@ -118,6 +119,11 @@ impl<S: Stream<Item = (usize, Result<ChatChunk, crate::error::ApiError>)> + Unpi
     }
 
     fn take(&mut self, index: usize, chunk: ChatChunk) {
+        if let Some(progress) = &chunk.prefill {
+            let mut chunk = self.template.chunk(index, json!({}), None);
+            chunk["prompt_progress"] = prompt_progress(progress);
+            self.ready.push_back(Message::Data(chunk));
+        }
         if let (Some(logprob), Some(model)) = (&chunk.logprob, self.template.server.loaded()) {
             self.logprobs[index].push(logprobs::chat_logprob(model, logprob));
         }
@@ -154,6 +160,16 @@ impl<S: Stream<Item = (usize, Result<ChatChunk, crate::error::ApiError>)> + Unpi
         }
         chunk
     }
+}
+
+/// The progress of a prompt, as llama.cpp sends it. `processed` includes the tokens from the prefix cache.
+fn prompt_progress(progress: &PrefillProgress) -> Value {
+    json!({
+        "total": progress.prompt_tokens,
+        "cache": progress.cached_tokens,
+        "processed": progress.computed_tokens,
+        "time_ms": progress.time.as_millis() as u64,
+    })
 }
 
 fn delta(part: Part) -> Value {

@@ -1,8 +1,8 @@
 //! `POST /tokenize`, `/detokenize` and `/apply-template`.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use super::chat::{FIELD_POLICY, PromptFields};
 use crate::error::ApiError;
 use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::{FieldPolicy, Warnings};
+use crate::layers::RequestContext;
 use crate::openapi::requests::{self, merged, schema_of};
 use crate::state::{AppState, ServedModel};
 
@@ -111,6 +112,7 @@ impl RequestBody for TokenizeBody {
 /// Tokenizes a text or a rendered conversation.
 pub async fn tokenize(
     State(server): State<AppState>,
+    Extension(context): Extension<RequestContext>,
     Body { request, warnings }: Body<TokenizeBody>,
 ) -> Result<Response, ApiError> {
     blocking(server, warnings, move |server, warnings| {
@@ -124,7 +126,7 @@ pub async fn tokenize(
             (None, Some(prompt)) => {
                 model
                     .chat
-                    .prompt(&prompt.chat_request(model, warnings)?)?
+                    .prompt(&prompt.chat_request(model, &context.profile, warnings)?)?
                     .tokens
             }
             _ => return Err(ApiError::field("prompt", "give either prompt or messages")),
@@ -205,11 +207,13 @@ impl RequestBody for TemplateBody {
 /// The prompt of a conversation, as text.
 pub async fn apply_template(
     State(server): State<AppState>,
+    Extension(context): Extension<RequestContext>,
     Body { request, warnings }: Body<TemplateBody>,
 ) -> Result<Response, ApiError> {
     blocking(server, warnings, move |server, warnings| {
         let model = request.model.resolve(server)?;
-        let chat = request.prompt.chat_request(model, warnings)?;
+        let profile = &context.profile;
+        let chat = request.prompt.chat_request(model, profile, warnings)?;
         Ok(json!({"prompt": model.chat.prompt(&chat)?.text}))
     })
     .await

@@ -204,7 +204,15 @@ fn health() -> Operation {
         ResponseBody::Json(json!({
             "type": "object",
             "required": ["status", "model"],
-            "properties": {"status": status, "model": {"type": "string"}},
+            "properties": {
+                "status": status,
+                "model": {"type": "string"},
+                "running": {"type": "integer", "description": "Requests that hold KV cache blocks"},
+                "queued": {"type": "integer", "description": "Requests in the queue"},
+                "steps": {"type": "integer", "description": "Engine steps since the model was loaded"},
+                "longest_step_ms": {"type": "integer", "description": "Duration of the longest step in milliseconds"},
+                "threads": {"type": "integer", "description": "Compute threads"},
+            },
         }))
     };
     let mut operation =

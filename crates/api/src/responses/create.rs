@@ -1,7 +1,5 @@
 //! `POST /v1/responses`.
 
-use std::time::Instant;
-
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -17,27 +15,27 @@ use crate::error::ApiError;
 use crate::extract::Body;
 use crate::fields::Warnings;
 use crate::generate::{Completion, start};
-use crate::layers::RequestStart;
+use crate::layers::RequestContext;
 use crate::openai::logprobs;
 use crate::state::AppState;
 
 /// Creates a response.
 pub async fn create(
     State(server): State<AppState>,
-    Extension(received_at): Extension<RequestStart>,
+    Extension(context): Extension<RequestContext>,
     Body {
         request,
         mut warnings,
     }: Body<ResponseBody>,
 ) -> Result<Response, ApiError> {
-    let response = respond(&server, request, received_at.0, &mut warnings).await?;
+    let response = respond(&server, request, &context, &mut warnings).await?;
     Ok(warnings.attach(response))
 }
 
 async fn respond(
     server: &AppState,
     mut body: ResponseBody,
-    received_at: Instant,
+    context: &RequestContext,
     warnings: &mut Warnings,
 ) -> Result<Response, ApiError> {
     let model = server.model_named(body.stream.model.as_deref())?;
@@ -50,15 +48,15 @@ async fn respond(
         },
     };
     let name = server.response_model(body.stream.model.clone());
-    let envelope = ResponseEnvelope::new(model, name, &body);
+    let envelope = ResponseEnvelope::new(model, &context.profile, name, &body);
     let ParsedRequest {
         chat,
         tool_kinds,
         input,
     } = body
         .fields
-        .parse(model, body.sampling, previous, warnings)?;
-    let started = start(chat, server, received_at, warnings).await;
+        .parse(model, &context.profile, body.sampling, previous, warnings)?;
+    let started = start(chat, server, context, warnings).await;
     let mut started = started.map_err(rename_fields)?;
     let completion = started.completions.pop();
     let mut builder = ResponseBuilder {

@@ -7,6 +7,7 @@ use super::request::ResponseBody;
 use crate::error::{ApiError, Protocol};
 use crate::openai::shared::{new_id, now, timings};
 use crate::state::ServedModel;
+use crate::worker::Profile;
 
 /// The fields of a response that are known before its output.
 pub struct ResponseEnvelope {
@@ -17,7 +18,7 @@ pub struct ResponseEnvelope {
 
 impl ResponseEnvelope {
     /// The envelope of a new response to a request.
-    pub fn new(model: &ServedModel, name: String, body: &ResponseBody) -> Self {
+    pub fn new(model: &ServedModel, profile: &Profile, name: String, body: &ResponseBody) -> Self {
         let ResponseBody {
             stream,
             fields,
@@ -25,6 +26,9 @@ impl ResponseEnvelope {
             echoed,
         } = body;
         let defaults = model.engine.default_sampling();
+        let (temperature, top_p) = profile.temperature_and_top_p();
+        let temperature = sampling.temperature.or(temperature);
+        let top_p = sampling.top_p.or(top_p);
         let tier = sampling.service_tier.as_deref();
         let tier = tier
             .filter(|tier| ["flex", "priority"].contains(tier))
@@ -57,12 +61,12 @@ impl ResponseEnvelope {
             "safety_identifier": echoed.safety_identifier,
             "service_tier": tier,
             "store": fields.store.unwrap_or(true),
-            "temperature": shortest(sampling.temperature.unwrap_or(defaults.temperature)),
+            "temperature": shortest(temperature.unwrap_or(defaults.temperature)),
             "text": fields.text_config(),
             "tool_choice": fields.tool_choice.clone().unwrap_or_else(|| "auto".into()),
             "tools": tools(fields.tools.as_deref().unwrap_or_default()),
             "top_logprobs": fields.top_logprobs.unwrap_or_default(),
-            "top_p": shortest(sampling.top_p.unwrap_or(defaults.top_p)),
+            "top_p": shortest(top_p.unwrap_or(defaults.top_p)),
             "truncation": "disabled",
             "usage": null,
             "user": echoed.user,

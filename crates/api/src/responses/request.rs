@@ -19,6 +19,7 @@ use crate::openai::shared::{SamplingFields, StreamFields};
 use crate::openapi::requests::{self, schema_of};
 use crate::openapi::responses as described;
 use crate::state::ServedModel;
+use crate::worker::Profile;
 
 /// The fields of OpenAI's API.
 const FIELD_POLICY: FieldPolicy = FieldPolicy {
@@ -169,13 +170,14 @@ pub struct ParsedRequest {
 }
 
 impl ResponseFields {
-    /// Parses the request. `previous` is the response that it continues.
+    /// Parses the request. `previous` is the response that it continues; `profile` has the settings for what it leaves out.
     ///
     /// # Errors
     /// If a field is invalid or not supported.
     pub fn parse(
         &mut self,
         model: &ServedModel,
+        profile: &Profile,
         sampling: SamplingFields,
         previous: Option<StoredResponse>,
         warnings: &mut Warnings,
@@ -199,7 +201,7 @@ impl ResponseFields {
             reasoning.apply(model, &mut template_kwargs, warnings);
         }
         let (messages, input) = self.conversation(previous, warnings)?;
-        let chat = ChatRequest {
+        let mut chat = ChatRequest {
             messages,
             tools,
             tool_choice,
@@ -210,6 +212,7 @@ impl ResponseFields {
             thinking_budget: None,
             params,
         };
+        profile.fill(&mut chat, self.tool_choice.is_some(), model, warnings);
         Ok(ParsedRequest {
             chat,
             tool_kinds: kinds,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mlxm_api::{AppState, FormatOverride, ServerOptions, Shutdown, serve};
+use mlxm_api::{AppState, FormatOverride, Owner, ServerOptions, Shutdown, serve};
 use mlxm_chat::parsing::ReasoningFormat;
 use mlxm_engine::{Engine, LoadOptions};
 use serde_json::{Value, json};
@@ -235,4 +235,21 @@ pub fn chat(text: &str, more: Value) -> Value {
 /// The content of a chat completion.
 pub fn content(body: &Value) -> &str {
     body["choices"][0]["message"]["content"].as_str().unwrap()
+}
+
+/// The API key of a server with an owner.
+pub const KEY: &str = "secret";
+
+/// Options of a server that this process owns.
+pub fn owned_options() -> ServerOptions {
+    ServerOptions {
+        api_key: Some(KEY.to_owned()),
+        owner: Some(Owner::new(std::process::id())),
+        ..server_options()
+    }
+}
+
+/// Serves the default checkpoint to its owner.
+pub async fn start_owned() -> TestServer {
+    start_with("llama-4bit", &load_options(), owned_options()).await
 }
