@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mlxm_engine::{DeviceChoice, Engine, LoadError, LoadOptions, MachineMemory};
+use mlxm_engine::{
+    CancelToken, DeviceChoice, Engine, LoadError, LoadOptions, LoadProgress, MachineMemory,
+};
 
 use crate::arguments::GlobalArguments;
 use crate::failure::Failure;
@@ -26,6 +28,17 @@ impl Context {
 
     /// Loads a model. On macOS, notes once that it runs on the CPU.
     pub fn load(&self, model: &Path, options: &LoadOptions) -> Result<Engine, LoadError> {
+        self.load_with_progress(model, options, &CancelToken::default(), &|_| {})
+    }
+
+    /// As [`load`](Self::load), but can be cancelled and calls `progress` while it loads.
+    pub fn load_with_progress(
+        &self,
+        model: &Path,
+        options: &LoadOptions,
+        cancel: &CancelToken,
+        progress: &dyn Fn(LoadProgress),
+    ) -> Result<Engine, LoadError> {
         static NOTED: Once = Once::new();
         if cfg!(target_os = "macos") && options.device == DeviceChoice::Auto {
             NOTED.call_once(|| {
@@ -33,7 +46,7 @@ impl Context {
                     .note("running on the CPU: the Metal backend is not available yet");
             });
         }
-        Engine::load(model, options)
+        Engine::load_with_progress(model, options, cancel, progress)
     }
 
     /// Prints a warning from the server once; servers repeat it with every response.

@@ -10,6 +10,7 @@ mod interrupt;
 mod json_sink;
 mod locate;
 mod logging;
+mod memory_report;
 mod output;
 mod progress;
 mod prompt;

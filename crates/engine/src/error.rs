@@ -133,6 +133,32 @@ pub enum LoadError {
     Compute(#[from] KernelError),
 }
 
+impl LoadError {
+    /// A stable name for programs, such as `corrupt_weights`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "model_not_found",
+            Self::NotADirectory { .. } | Self::NoConfig { .. } | Self::NoWeights { .. } => {
+                "not_a_model"
+            }
+            Self::InvalidConfig { .. } => "invalid_config",
+            Self::UnsupportedArchitecture { .. } => "unsupported_architecture",
+            Self::UnsupportedQuantization(_) => "unsupported_quantization",
+            Self::CorruptWeights { .. } => "corrupt_weights",
+            Self::MissingTensors { .. } => "missing_tensors",
+            Self::UnknownTensors { .. } => "unknown_tensors",
+            Self::BadTensor { .. } => "invalid_tensor",
+            Self::Device(_) => "unsupported_device",
+            Self::Memory(_) => "does_not_fit",
+            Self::InvalidOption(_) => "invalid_option",
+            Self::Tokenizer(_) => "invalid_tokenizer",
+            Self::Io { .. } => "io",
+            Self::Cancelled => "cancelled",
+            Self::Compute(_) => "compute_failed",
+        }
+    }
+}
+
 /// A list of names short enough to read.
 fn first_names(names: &[String]) -> String {
     const SHOWN: usize = 8;

@@ -32,11 +32,17 @@ async function start(model = requiredVariable("MLXM_STARTER_MODEL"), more = ["--
   let log = "";
   child.stderr.on("data", (text) => (log += text));
   const exited = once(child, "exit");
-  const ready = await Promise.race([once(readline.createInterface(child.stdout), "line"), exited.then(() => null)]);
-  if (!ready) {
+  let url;
+  for await (const line of readline.createInterface(child.stdout)) {
+    const event = JSON.parse(line);
+    if (event.event === "ready") {
+      ({ url } = event);
+      break;
+    }
+  }
+  if (!url) {
     throw new Error(`the server did not start:\n${log}`);
   }
-  const { url } = JSON.parse(ready[0]);
   return {
     url,
     // No retries, because they would hide failures.

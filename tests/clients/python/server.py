@@ -36,11 +36,12 @@ class Server:
                 [*command, *names, *options], stdout=subprocess.PIPE, stderr=errors, env=environment, text=True
             )
         assert self.process.stdout is not None
-        ready = self.process.stdout.readline()
-        if not ready:
+        events = map(json.loads, self.process.stdout)
+        ready = next((event for event in events if event["event"] == "ready"), None)
+        if ready is None:
             self.process.wait()
             sys.exit(f"the server did not start:\n{log.read_text()}")
-        self.url: str = json.loads(ready)["url"]
+        self.url: str = ready["url"]
 
     def close(self) -> None:
         """Stops the server and checks its exit code."""

@@ -1,5 +1,7 @@
 //! `mlxm serve`: an HTTP server with OpenAI- and Anthropic-compatible APIs.
 
+mod startup;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,17 +9,16 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use mlxm_api::{AppState, CorsOrigin, FormatOverride, Limits, ServerOptions, Shutdown};
+use mlxm_api::{AppState, CorsOrigin, FormatOverride, Limits, Owner, ServerOptions, Shutdown};
 use mlxm_chat::parsing::{ReasoningFormat, ToolFormat};
-use mlxm_engine::Engine;
-use serde_json::json;
+use mlxm_engine::{CancelToken, Engine, LoadError};
 use tokio::net::TcpListener;
 
+use self::startup::{Ready, Stage, Startup};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::interrupt::InterruptGuard;
 use crate::locate;
-use crate::output::Format;
 use crate::{logging, units};
 
 const HELP: &str = "\
@@ -29,7 +30,7 @@ Examples:
   mlxm serve --model SmolLM2
   mlxm serve --model mlx-community/Qwen3-4B-4bit --port 9000 --max-sequences 8 --alias gpt-4o
   MLXM_API_KEY=secret mlxm serve --model SmolLM2 --host 0.0.0.0
-  mlxm serve --model SmolLM2 --port 0 --json          print the port as JSON when ready
+  mlxm serve --model SmolLM2 --port 0 --json          print progress and the port as JSON
 
 Routes: /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/models, \
 /tokenize, /detokenize, /apply-template, /health, /metrics, /openapi.json.";
@@ -150,8 +151,17 @@ pub struct Serve {
     )]
     otlp_endpoint: Option<String>,
 
-    /// Exit when the parent process exits
-    #[arg(long)]
+    /// Process that the server works for: the server shuts down after the process has exited. With an API key, the process
+    /// can also use the routes under /internal
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    owner: Option<u32>,
+
+    /// Seconds to continue after the owner has exited, during which another process can become the owner
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, requires = "owner")]
+    orphan_grace: u32,
+
+    /// `--owner` with the parent process
+    #[arg(long, hide = true, conflicts_with = "owner")]
     exit_with_parent: bool,
 }
 
@@ -182,10 +192,20 @@ fn reasoning_parser() -> impl TypedValueParser<Value = Choice<ReasoningFormat>> 
 impl Serve {
     /// Serves until shutdown.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
-        // Read first: the parent may exit while the model loads.
+        let startup = Startup::new(&context.output);
+        let result = self.serve(context, &startup);
+        if let Err(error) = &result {
+            startup.failed(error);
+        }
+        result
+    }
+
+    fn serve(self, context: &Context, startup: &Startup) -> anyhow::Result<()> {
+        // Read first: the process may exit while the model loads.
         let parent = self
             .exit_with_parent
             .then(std::os::unix::process::parent_id);
+        let owner = self.owner.or(parent).map(Owner::new);
         let key = self.key()?;
         if !self.host.is_loopback() && key.is_none() {
             let message = format!(
@@ -198,7 +218,9 @@ impl Serve {
             )
             .into());
         }
+        startup.enter(Stage::Model);
         let resolved = locate::hub()?.resolve(&self.model)?;
+        startup.enter(Stage::Options);
         // A path says nothing to clients, and they must not learn it.
         let name = resolved
             .directory_name()
@@ -229,6 +251,8 @@ impl Serve {
                 request_timeout: Duration::from_secs(self.request_timeout.into()),
                 ..Limits::default()
             },
+            // The parent is watched only.
+            owner: owner.clone().filter(|_| self.owner.is_some()),
         });
         let mut options = context.load_options();
         options.context_length = self.context_length.map(|length| length as usize);
@@ -244,6 +268,7 @@ impl Serve {
             .build()
             .context("cannot start the server runtime")?;
         runtime.block_on(async {
+            startup.enter(Stage::Address);
             let address = SocketAddr::new(self.host, self.port);
             let listener = TcpListener::bind(address)
                 .await
@@ -255,17 +280,44 @@ impl Serve {
             let shutdown = Shutdown::default();
             let deadline = Duration::from_secs(self.shutdown_timeout.into());
             let guard = InterruptGuard::start();
-            tokio::spawn(stop_on_signal(shutdown.clone(), guard, parent));
+            let cancel = CancelToken::default();
+            let stop = Stop {
+                shutdown: shutdown.clone(),
+                load: cancel.clone(),
+            };
+            let grace = Duration::from_secs(self.orphan_grace.into());
+            tokio::spawn(stop_on_request(stop, guard, owner, grace));
             let serving = tokio::spawn(mlxm_api::serve(
                 listener,
                 server.clone(),
                 shutdown,
                 deadline,
             ));
-            let engine = tokio::task::block_in_place(|| context.load(&path, &options))?;
-            server.ready(engine.clone());
-            self.announce(context, &name, port)?;
-            promote_huge_pages(engine);
+            startup.enter(Stage::Load);
+            let load = || {
+                let progress = |progress| startup.loading(progress);
+                context.load_with_progress(&path, &options, &cancel, &progress)
+            };
+            match tokio::task::block_in_place(load) {
+                // The shutdown has started.
+                Err(LoadError::Cancelled) => {}
+                Err(error) => return Err(error.into()),
+                Ok(engine) => {
+                    server.ready(engine.clone());
+                    let announced = startup.ready(&Ready {
+                        url: &format!("http://{}", SocketAddr::new(self.host, port)),
+                        port,
+                        model: &name,
+                        capabilities: server.capabilities(),
+                        plan: engine.memory_plan(),
+                    });
+                    // An owner that is gone does not read it; another one may take over.
+                    if self.owner.is_none() {
+                        announced?;
+                    }
+                    promote_huge_pages(engine);
+                }
+            }
             let complete = serving
                 .await
                 .context("the server failed")?
@@ -291,27 +343,6 @@ impl Serve {
         }
         Ok(key)
     }
-
-    /// Reports that the server accepts requests.
-    fn announce(&self, context: &Context, name: &str, port: u16) -> anyhow::Result<()> {
-        let url = format!("http://{}", SocketAddr::new(self.host, port));
-        if context.output.format() == Format::Json {
-            let ready = json!({
-                "event": "ready",
-                "url": url,
-                "port": port,
-                "model": name,
-                "pid": std::process::id(),
-                "version": env!("CARGO_PKG_VERSION"),
-            });
-            context.output.line(&ready.to_string())?;
-        } else {
-            context
-                .output
-                .note(&format!("serving {name} at {url} (press Ctrl-C to stop)"));
-        }
-        Ok(())
-    }
 }
 
 /// Promotes huge pages in the background before the first requests.
@@ -335,13 +366,27 @@ fn unavailable(address: SocketAddr, error: &std::io::Error) -> Failure {
     Failure::with_hint(format!("cannot listen on {address}: {error}"), hint)
 }
 
-/// How often Ctrl-C and the parent process are checked.
+/// How often Ctrl-C is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Starts the shutdown on Ctrl-C, SIGTERM or the exit of `parent`. A second SIGTERM exits, like a second Ctrl-C.
-async fn stop_on_signal(shutdown: Shutdown, guard: InterruptGuard, parent: Option<u32>) {
+/// Stops the server, also while it loads its model.
+struct Stop {
+    shutdown: Shutdown,
+    load: CancelToken,
+}
+
+/// Starts the shutdown on Ctrl-C, SIGTERM or when the owner has been gone for the time `grace`. A second SIGTERM exits, like a
+/// second Ctrl-C.
+async fn stop_on_request(stop: Stop, guard: InterruptGuard, owner: Option<Owner>, grace: Duration) {
     let mut terminate =
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+    let orphaned = async {
+        match &owner {
+            Some(owner) => owner.orphaned(grace).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut orphaned = std::pin::pin!(orphaned);
     let mut stopping = false;
     loop {
         let terminated = async {
@@ -357,17 +402,16 @@ async fn stop_on_signal(shutdown: Shutdown, guard: InterruptGuard, parent: Optio
                 }
                 true
             }
-            () = tokio::time::sleep(POLL_INTERVAL) => {
-                guard.requested()
-                    || parent.is_some_and(|parent| std::os::unix::process::parent_id() != parent)
-            }
+            () = &mut orphaned, if !stopping => true,
+            () = tokio::time::sleep(POLL_INTERVAL) => guard.requested(),
         };
         if requested && !stopping {
             stopping = true;
             tracing::info!(
                 "shutting down: waiting for running requests (send the signal again to exit immediately)"
             );
-            shutdown.start();
+            stop.shutdown.start();
+            stop.load.cancel();
         }
     }
 }

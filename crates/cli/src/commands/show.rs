@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::run::default_max_tokens;
 use crate::context::Context;
 use crate::locate;
+use crate::memory_report::MemoryReport;
 use crate::output::{Report, Section};
 use crate::units;
 
@@ -66,13 +67,8 @@ struct Description {
 
 #[derive(Debug, Serialize)]
 struct MemoryNeeds {
-    context_length: usize,
-    weights_bytes: u64,
-    kv_cache_dtype: String,
-    kv_bytes_per_token: u64,
-    kv_pool_bytes: u64,
-    scratch_bytes: u64,
-    total_bytes: u64,
+    #[serde(flatten)]
+    plan: MemoryReport,
     machine_bytes: Option<u64>,
     budget_bytes: Option<u64>,
     largest_context_in_budget: Option<usize>,
@@ -163,13 +159,7 @@ impl Description {
             eos_token_ids: info.eos_token_ids,
             default_max_tokens: default_max_tokens(plan.context_length),
             memory: MemoryNeeds {
-                context_length: plan.context_length,
-                weights_bytes: plan.weights_bytes,
-                kv_cache_dtype: plan.kv_cache_dtype.to_string(),
-                kv_bytes_per_token: plan.kv_bytes_per_token,
-                kv_pool_bytes: plan.kv_pool_bytes,
-                scratch_bytes: plan.scratch_bytes,
-                total_bytes: plan.total_bytes,
+                plan: MemoryReport::from(plan),
                 machine_bytes: MachineMemory::read().map(|memory| memory.total_bytes),
                 budget_bytes,
                 largest_context_in_budget: budget_bytes.map(|bytes| plan.largest_context(bytes)),
@@ -244,19 +234,20 @@ impl Report for Description {
         model.property("thinking", yes(self.thinking));
 
         let mut memory = Section::properties("Memory plan");
-        memory.property("weights", DecimalBytes(self.memory.weights_bytes));
+        let plan = &self.memory.plan;
+        memory.property("weights", DecimalBytes(plan.weights_bytes));
         memory.property(
             "KV cache",
             format!(
                 "{} for {} tokens, {} per token, {}",
-                DecimalBytes(self.memory.kv_pool_bytes),
-                self.memory.context_length,
-                DecimalBytes(self.memory.kv_bytes_per_token),
-                self.memory.kv_cache_dtype
+                DecimalBytes(plan.kv_pool_bytes),
+                plan.context_length,
+                DecimalBytes(plan.kv_bytes_per_token),
+                plan.kv_cache_dtype
             ),
         );
-        memory.property("scratch", DecimalBytes(self.memory.scratch_bytes));
-        memory.property("total", DecimalBytes(self.memory.total_bytes));
+        memory.property("scratch", DecimalBytes(plan.scratch_bytes));
+        memory.property("total", DecimalBytes(plan.total_bytes));
         if let Some(bytes) = self.memory.machine_bytes {
             memory.property("this machine", DecimalBytes(bytes));
         }
@@ -267,7 +258,7 @@ impl Report for Description {
         let mut defaults = Section::properties("Defaults for run");
         defaults.property(
             "context length",
-            format!("{} tokens (--context-length)", self.memory.context_length),
+            format!("{} tokens (--context-length)", plan.context_length),
         );
         defaults.property(
             "max new tokens",
@@ -282,7 +273,7 @@ impl Report for Description {
             self.name,
             self.model_type,
             self.quantization,
-            DecimalBytes(self.memory.total_bytes)
+            DecimalBytes(self.memory.plan.total_bytes)
         )]
     }
 }

@@ -1,10 +1,11 @@
 //! `mlxm run --url` and `mlxm bench --url` with `mlxm serve`.
 
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::process::{Child, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::serve::read_startup;
 use crate::support::{Checkpoint, TestEnv};
 
 /// A running `mlxm serve`.
@@ -23,10 +24,8 @@ impl Serving {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut ready = String::new();
         let stdout = child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut ready).unwrap();
-        let ready: Value = serde_json::from_str(&ready).unwrap();
+        let (_, ready) = read_startup(&mut BufReader::new(stdout));
         Self {
             child,
             url: ready["url"].as_str().unwrap().to_owned(),

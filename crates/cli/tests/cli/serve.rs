@@ -1,18 +1,35 @@
 //! `mlxm serve`: startup, invalid options and shutdown.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::checkpoint::write_json;
 use crate::support::{Checkpoint, Outcome, TestEnv};
 
+/// Reads the lines of `serve --json` until the server is ready or has failed: those of the load, and the last one.
+pub fn read_startup(output: &mut impl BufRead) -> (Vec<Value>, Value) {
+    let mut loading = Vec::new();
+    loop {
+        let mut line = String::new();
+        assert_ne!(output.read_line(&mut line).unwrap(), 0, "no more lines");
+        let value: Value = serde_json::from_str(&line).unwrap();
+        if value["event"] != "loading" {
+            return (loading, value);
+        }
+        loading.push(value);
+    }
+}
+
 /// A running server process.
 pub struct Server {
     child: Child,
     output: BufReader<ChildStdout>,
+    /// The `loading` lines.
+    loading: Vec<Value>,
     ready: Value,
 }
 
@@ -21,10 +38,9 @@ impl Server {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = child.spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        let ready = serde_json::from_str(&line).unwrap();
+        let (loading, ready) = read_startup(&mut output);
         Self {
+            loading,
             child,
             output,
             ready,
@@ -135,6 +151,71 @@ fn server_serves_run_and_exits_on_sigterm() {
 }
 
 #[test]
+fn json_reports_the_load_and_what_is_served() {
+    let env = env();
+    let server = serve(&env, &[]);
+    let loading = &server.loading[0];
+    assert_eq!(loading["loaded_bytes"], 0, "{loading}");
+    assert!(loading["total_bytes"].as_u64() > Some(0), "{loading}");
+    let ready = &server.ready;
+    assert_eq!(ready["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(ready["context_length"], 1_000_000);
+    assert_eq!(ready["capabilities"]["chat"], true, "{ready}");
+    let plan = &ready["plan"];
+    let parts = ["weights_bytes", "kv_pool_bytes", "scratch_bytes"];
+    let sum: u64 = parts.iter().map(|part| plan[part].as_u64().unwrap()).sum();
+    assert_eq!(plan["total_bytes"], sum, "{plan}");
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.end().code, Some(0));
+}
+
+#[test]
+fn json_reports_why_the_server_did_not_start() {
+    let env = env();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let damaged = env.local_model("damaged", &Checkpoint::endless());
+    std::fs::write(damaged.join("model.safetensors"), "x").unwrap();
+    for (arguments, code, message) in [
+        (
+            ["--model", "absent", "--port", "0"],
+            "model_not_found",
+            "absent",
+        ),
+        (
+            ["--model", "tiny", "--port", &port],
+            "cannot_listen",
+            "cannot listen on",
+        ),
+        (
+            ["--model", "damaged", "--port", "0"],
+            "corrupt_weights",
+            "damaged or incomplete",
+        ),
+        (
+            ["--model", "tiny", "--memory", "1MB"],
+            "does_not_fit",
+            "but the limit is",
+        ),
+        (
+            ["--model", "tiny", "--host", "0.0.0.0"],
+            "invalid_option",
+            "an API key is required",
+        ),
+    ] {
+        let outcome = env.run(&[["serve", "--json"].as_slice(), &arguments].concat());
+        assert_eq!(outcome.code, Some(1), "{outcome:#?}");
+        let (_, failed) = read_startup(&mut outcome.stdout.as_bytes());
+        assert_eq!(failed["event"], "failed");
+        assert_eq!(failed["code"], code, "{failed}");
+        let text = failed["message"].as_str().unwrap();
+        assert!(text.contains(message), "{failed}");
+        assert_ne!(failed["advice"], "", "{failed}");
+        assert!(outcome.stderr.contains("error: "), "{outcome:#?}");
+    }
+}
+
+#[test]
 fn models_are_listed_by_name_and_accepted_by_path() {
     let env = env();
     let path = env.models().join("tiny").display().to_string();
@@ -227,6 +308,64 @@ fn exit_with_parent_exits_when_the_parent_exits() {
     assert_eq!(rest, "");
 }
 
+/// Sends a request of the owner and returns the response.
+fn post_as_owner(server: &Server, path: &str, body: &Value) -> String {
+    let body = body.to_string();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer key\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+    stream.write_all((head + &body).as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
+/// A process that runs until its input closes.
+fn owner() -> Child {
+    let mut command = Command::new("cat");
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    command.spawn().unwrap()
+}
+
+fn end(mut owner: Child) {
+    drop(owner.stdin.take());
+    owner.wait().unwrap();
+}
+
+#[test]
+fn server_with_an_owner_exits_after_the_grace_unless_another_process_takes_over() {
+    let env = env();
+    let (first, second) = (owner(), owner());
+    let pid = first.id().to_string();
+    let more = ["--owner", &pid, "--orphan-grace", "3", "--api-key", "key"];
+    let server = serve(&env, &more);
+    end(first);
+    let start = Instant::now();
+    let response = post_as_owner(&server, "/internal/owner", &json!({"pid": second.id()}));
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    std::thread::sleep(Duration::from_secs(4).saturating_sub(start.elapsed()));
+    let response = post_as_owner(&server, "/internal/threads", &json!({"threads": 1}));
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    let start = Instant::now();
+    end(second);
+    assert_eq!(server.end().code, Some(0));
+    assert!(start.elapsed() >= Duration::from_secs(3));
+}
+
+#[test]
+fn server_exits_with_its_owner_without_a_grace() {
+    let env = env();
+    let process = owner();
+    let server = serve(&env, &["--owner", &process.id().to_string()]);
+    // Without a key, no request can prove to be the owner's.
+    let response = post_as_owner(&server, "/internal/threads", &json!({"threads": 1}));
+    assert!(response.starts_with("HTTP/1.1 404"), "{response}");
+    end(process);
+    assert_eq!(server.end().code, Some(0));
+}
+
 #[test]
 fn invalid_options_are_rejected() {
     let env = env();
@@ -242,6 +381,9 @@ fn invalid_options_are_rejected() {
     let absent = env.run(&["serve", "--model", "absent"]);
     assert_eq!(absent.code, Some(1), "{absent:#?}");
     assert_eq!(run(&["--max-batch-tokens", "0"]).code, Some(2));
+    assert_eq!(run(&["--orphan-grace", "5"]).code, Some(2));
+    let two = run(&["--owner", "1", "--exit-with-parent"]);
+    assert_eq!(two.code, Some(2), "{two:#?}");
     assert_eq!(run(&["--tool-call-parser", "nonsense"]).code, Some(2));
     assert_eq!(env.run(&["serve"]).code, Some(2));
 }
