@@ -8,6 +8,7 @@ mod commands;
 mod cross;
 mod llama_cpp;
 mod node;
+mod postgres;
 mod prerequisites;
 mod process;
 mod progress;

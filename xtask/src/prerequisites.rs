@@ -1,6 +1,6 @@
 //! Programs that must be installed, with instructions for missing ones.
 
-use crate::process;
+use crate::{postgres, process};
 use anyhow::{Result, bail};
 use std::collections::BTreeSet;
 use std::env;
@@ -25,6 +25,8 @@ pub enum Prerequisite {
     Python(Minor),
     /// A Node.js of at least this version, with npm.
     Node(Major),
+    /// A Postgres of at least this version, with its server.
+    Postgres(postgres::Major),
 }
 
 impl Prerequisite {
@@ -35,6 +37,7 @@ impl Prerequisite {
             Self::Rustfmt => cargo_component("fmt", "rustfmt"),
             Self::Python(minimum) => python(minimum).map(|_| ()),
             Self::Node(minimum) => node(minimum),
+            Self::Postgres(minimum) => postgres::programs(minimum).map(|_| ()),
         }
     }
 }

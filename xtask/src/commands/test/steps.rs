@@ -4,7 +4,7 @@ use super::environment::{PYTHON, TestEnvironment, test_environment};
 use super::{arm, clients, deny, templates, tidy};
 use crate::commands::{check_mac, python as wheel};
 use crate::prerequisites::Prerequisite;
-use crate::{cache, process, starter};
+use crate::{cache, postgres, process, starter};
 use anyhow::Result;
 
 /// One check or a group of tests.
@@ -73,7 +73,7 @@ pub const STEPS: &[Step] = &[
         name: "rust",
         about: "unit and integration tests",
         needs: &["build", "starter"],
-        prerequisites: &[],
+        prerequisites: &[Prerequisite::Postgres(postgres::MINIMUM)],
         run: rust,
     },
     Step {
@@ -176,6 +176,7 @@ fn convert(environment: &TestEnvironment) -> Result<()> {
 
 fn rust(environment: &TestEnvironment) -> Result<()> {
     let mut cargo = environment.cargo();
+    cargo.env(postgres::VARIABLE, postgres::programs(postgres::MINIMUM)?);
     if has_nextest() {
         cargo
             .args(["nextest", "run", "--no-fail-fast"])

@@ -150,6 +150,11 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "an API in front of a model",
     },
     Exception {
+        word: "nobody",
+        context: "postgres",
+        reason: "a Unix user that can run a Postgres server",
+    },
+    Exception {
         word: "processor",
         context: "processor\\t: 0",
         reason: "a recorded line of /proc/cpuinfo",
