@@ -1,0 +1,67 @@
+//! Connections to SQLite files.
+
+use crate::error::StoreError;
+use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a statement waits for a lock of another process, such as a backup.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections that read.
+const READERS: u32 = 4;
+
+/// The one connection that writes: with more, they would wait for each other in SQLite, which is not fair and can time out.
+pub(crate) async fn writer(path: &Path) -> Result<DatabaseConnection, StoreError> {
+    let options = options(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        // Without these, a commit on macOS is in the drive's cache only, and lost when the power fails.
+        .pragma("fullfsync", "ON")
+        .pragma("checkpoint_fullfsync", "ON")
+        .optimize_on_close(true, None);
+    connect(path, options, 1).await
+}
+
+/// Connections that cannot write.
+pub(crate) async fn readers(path: &Path) -> Result<DatabaseConnection, StoreError> {
+    connect(path, options(path).read_only(true), READERS).await
+}
+
+/// One connection that cannot write.
+pub(crate) async fn reader(path: &Path) -> Result<DatabaseConnection, StoreError> {
+    connect(path, options(path).read_only(true), 1).await
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+async fn connect(
+    path: &Path,
+    options: SqliteConnectOptions,
+    connections: u32,
+) -> Result<DatabaseConnection, StoreError> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(connections)
+        // A connection to a file does not age.
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connect_with(options)
+        .await
+        .map_err(|error| StoreError::Open {
+            database: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+}
+
+/// The absolute form of a path: SQLite would read `file:` at its beginning as a URI.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
+    std::path::absolute(path).map_err(StoreError::io("find", path))
+}
