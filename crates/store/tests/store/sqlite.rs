@@ -1,0 +1,142 @@
+//! Concurrency on SQLite: no "database is locked".
+
+use crate::support::{database, gateway, home, open, run};
+use mlxm_store::{StoreError, aliases, gateways, profiles};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use std::path::Path;
+use std::time::Duration;
+
+async fn other_program(home: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(database(home));
+    options.connect().await.unwrap()
+}
+
+#[test]
+fn concurrent_writers_and_readers_all_succeed() {
+    const WRITERS: usize = 16;
+    const WRITES: usize = 20;
+    let home = home();
+    run(async {
+        let store = open(home.path()).await.unwrap();
+        let mut tasks = Vec::new();
+        for writer in 0..WRITERS {
+            let (writing, reading) = (store.clone(), store.clone());
+            tasks.push(tokio::spawn(async move {
+                for write in 0..WRITES {
+                    aliases::set(&writing, &format!("{writer}-{write}"), "target").await?;
+                }
+                Ok::<_, StoreError>(())
+            }));
+            tasks.push(tokio::spawn(async move {
+                let mut seen = 0;
+                for _ in 0..WRITES {
+                    let count = aliases::list(&reading).await?.len();
+                    assert!(count >= seen, "a committed row disappeared");
+                    seen = count;
+                }
+                Ok::<_, StoreError>(())
+            }));
+        }
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        assert_eq!(aliases::list(&store).await.unwrap().len(), WRITERS * WRITES);
+        store.close().await;
+    });
+}
+
+#[test]
+fn a_write_waits_for_another_programs_transaction() {
+    let home = home();
+    run(async {
+        let store = open(home.path()).await.unwrap();
+        let mut other = other_program(home.path()).await;
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut other)
+            .await
+            .unwrap();
+        let writing = store.clone();
+        let write = tokio::spawn(async move { aliases::set(&writing, "name", "target").await });
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(!write.is_finished());
+        // Readers do not wait.
+        assert!(aliases::list(&store).await.unwrap().is_empty());
+        sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+        other.close().await.unwrap();
+        write.await.unwrap().unwrap();
+        assert_eq!(aliases::list(&store).await.unwrap().len(), 1);
+        store.close().await;
+    });
+}
+
+#[test]
+fn a_write_that_is_cancelled_leaves_no_part_and_no_lock() {
+    let home = home();
+    run(async {
+        let store = open(home.path()).await.unwrap();
+        for round in 0..50 {
+            let name = format!("cancelled {round}");
+            let write = aliases::set(&store, &name, "target");
+            let limit = Duration::from_micros(fastrand::u64(0..2000));
+            if tokio::time::timeout(limit, write).await.is_ok() {
+                aliases::delete(&store, &name).await.unwrap();
+            }
+        }
+        aliases::set(&store, "last", "target").await.unwrap();
+        let names = aliases::list(&store).await.unwrap();
+        assert!(names.iter().any(|alias| alias.name == "last"));
+        store.close().await;
+    });
+}
+
+#[test]
+fn the_file_has_a_write_ahead_log_and_checks_foreign_keys() {
+    let home = home();
+    run(async {
+        let store = open(home.path()).await.unwrap();
+        let mut other = other_program(home.path()).await;
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&mut other)
+            .await
+            .unwrap();
+        assert_eq!(mode, "wal");
+        other.close().await.unwrap();
+        let gateway = gateway(&store).await;
+        gateways::delete(&store, gateway.id).await.unwrap();
+        let error = mlxm_store::downloads::enqueue(&store, gateway.id, "owner/name", "main")
+            .await
+            .unwrap_err();
+        assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
+        store.close().await;
+    });
+}
+
+#[test]
+fn a_damaged_value_is_reported_with_its_place() {
+    let home = home();
+    run(async {
+        let store = open(home.path()).await.unwrap();
+        let config = profiles::ProfileConfig {
+            name: "name".to_owned(),
+            model: "model".to_owned(),
+            ..profiles::ProfileConfig::default()
+        };
+        let profile = profiles::create(&store, config).await.unwrap();
+        let mut other = other_program(home.path()).await;
+        sqlx::query("UPDATE profiles SET load_settings = '{\"context_length\": \"many\"}'")
+            .execute(&mut other)
+            .await
+            .unwrap();
+        other.close().await.unwrap();
+        let message = profiles::list(&store).await.unwrap_err().to_string();
+        for part in [
+            "profiles.load_settings",
+            &profile.id.to_string(),
+            "mlxm restore",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        store.close().await;
+    });
+}
