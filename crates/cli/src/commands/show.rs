@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::DecimalBytes;
 use mlxm_chat::ChatCapabilities;
 use mlxm_engine::{
-    LoadError, LoadOptions, MachineMemory, MemoryPlan, ModelInfo, QuantMode, QuantSpec,
+    CacheSize, LoadError, LoadOptions, MachineMemory, MemoryPlan, ModelInfo, QuantMode, QuantSpec,
 };
 use serde::Serialize;
 
@@ -36,6 +36,15 @@ pub struct Show {
     /// and 8k that fits in memory]
     #[arg(long, value_name = "N", alias = "context", value_parser = clap::value_parser!(u32).range(1..))]
     context_length: Option<u32>,
+
+    /// Maximum number of concurrent sequences for the memory plan
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    max_sequences: u16,
+
+    /// KV cache size in tokens for the memory plan [default: as many as fit in memory, up to the context length for each
+    /// sequence]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
+    kv_pool_tokens: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,6 +81,26 @@ struct MemoryNeeds {
     machine_bytes: Option<u64>,
     budget_bytes: Option<u64>,
     largest_context_in_budget: Option<usize>,
+    /// For programs that manage several models in one memory.
+    cache_sizes: Vec<CacheSizeNeeds>,
+}
+
+/// A size of the KV cache, and the memory plan with it.
+#[derive(Debug, Serialize)]
+struct CacheSizeNeeds {
+    context_length: usize,
+    kv_pool_tokens: usize,
+    total_bytes: u64,
+}
+
+impl From<CacheSize> for CacheSizeNeeds {
+    fn from(size: CacheSize) -> Self {
+        Self {
+            context_length: size.context_length,
+            kv_pool_tokens: size.kv_pool_tokens,
+            total_bytes: size.total_bytes,
+        }
+    }
 }
 
 /// The part of a model's weights with the same quantization.
@@ -126,7 +155,13 @@ fn percentage(part: u64, whole: u64) -> String {
 }
 
 impl Description {
-    fn of(name: String, info: ModelInfo, plan: &MemoryPlan, budget_bytes: Option<u64>) -> Self {
+    fn of(
+        name: String,
+        info: ModelInfo,
+        plan: &MemoryPlan,
+        budget_bytes: Option<u64>,
+        cache_sizes: Vec<CacheSize>,
+    ) -> Self {
         let chat = ChatCapabilities::from_dir(&info.path);
         Self {
             name,
@@ -163,6 +198,7 @@ impl Description {
                 machine_bytes: MachineMemory::read().map(|memory| memory.total_bytes),
                 budget_bytes,
                 largest_context_in_budget: budget_bytes.map(|bytes| plan.largest_context(bytes)),
+                cache_sizes: cache_sizes.into_iter().map(CacheSizeNeeds::from).collect(),
             },
         }
     }
@@ -284,18 +320,24 @@ impl Show {
         let model = locate::hub()?.resolve(&self.model)?;
         let mut options = context.load_options();
         options.context_length = self.context_length.map(|length| length as usize);
+        options.max_sequences = self.max_sequences.into();
+        options.kv_pool_tokens = self
+            .kv_pool_tokens
+            .map(|tokens| usize::try_from(tokens).unwrap_or(usize::MAX));
         let (info, plan) = match mlxm_engine::inspect(&model.path, &options) {
             // Models that do not fit are shown as well.
             Err(LoadError::Memory(_)) => {
                 let unlimited = LoadOptions {
                     memory_bytes: None,
-                    ..options
+                    ..options.clone()
                 };
                 mlxm_engine::inspect(&model.path, &unlimited)
             }
             inspected => inspected,
         }?;
-        let description = Description::of(model.name, info, &plan, context.memory_budget_bytes());
+        let cache_sizes = plan.cache_sizes(info.max_position_embeddings, &options);
+        let budget_bytes = context.memory_budget_bytes();
+        let description = Description::of(model.name, info, &plan, budget_bytes, cache_sizes);
         context.output.report(&description)?;
         Ok(())
     }

@@ -168,6 +168,34 @@ fn absurd_sizes_and_left_over_weights_are_reported() {
 }
 
 #[test]
+fn show_prints_the_cache_sizes_for_a_manager_of_several_models() {
+    let env = env();
+    let arguments = ["show", "tiny", "--json", "--max-sequences", "4"];
+    let model = env.run(&arguments).json();
+    let sizes = model["memory"]["cache_sizes"].as_array().unwrap();
+    let number = |index: usize, name: &str| sizes[index][name].as_u64().unwrap();
+    assert_eq!(sizes.len(), 2);
+    assert_eq!(
+        (number(0, "context_length"), number(0, "kv_pool_tokens")),
+        (4096, 8192)
+    );
+    assert_eq!(
+        (number(1, "context_length"), number(1, "kv_pool_tokens")),
+        (4096, 4096)
+    );
+    // One layer, keys and values, two heads of dimension 16, two bytes per value.
+    assert_eq!(
+        number(0, "total_bytes") - number(1, "total_bytes"),
+        4096 * 2 * 2 * 16 * 2
+    );
+    let one = ["--context-length", "1024", "--kv-pool-tokens", "2048"];
+    let model = env.run(&[arguments.as_slice(), &one].concat()).json();
+    let sizes = model["memory"]["cache_sizes"].as_array().unwrap();
+    assert_eq!(sizes.len(), 1);
+    assert_eq!(sizes[0]["total_bytes"], model["memory"]["total_bytes"]);
+}
+
+#[test]
 fn show_accepts_models_that_do_not_fit_in_memory() {
     let env = env();
     let outcome = env.run(&["show", "tiny", "--memory", "100KB"]);

@@ -47,6 +47,17 @@ pub struct MemoryPlan {
     pub groups: Vec<CacheGroupPlan>,
 }
 
+/// A size of the KV cache that a model can be loaded with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheSize {
+    /// Most tokens of a sequence: [`LoadOptions::context_length`].
+    pub context_length: usize,
+    /// Tokens of the pool: [`LoadOptions::kv_pool_tokens`].
+    pub kv_pool_tokens: usize,
+    /// The plan with this size: weights, cache and scratch together.
+    pub total_bytes: u64,
+}
+
 impl MemoryPlan {
     /// Plans the memory of a model. The context length is limited by `max_position_embeddings`, or by `rope_scaled_context`
     /// if that is longer and the caller requests a context length.
@@ -229,6 +240,59 @@ impl MemoryPlan {
         })
     }
 
+    /// Sizes of the cache to choose from when several models share the memory, in order of preference: each default context
+    /// length from `max_position_embeddings` to 8k tokens, first with a pool of two contexts if there can be several sequences.
+    /// Values that `options` state are not varied.
+    pub fn cache_sizes(
+        &self,
+        max_position_embeddings: Option<usize>,
+        options: &LoadOptions,
+    ) -> Vec<CacheSize> {
+        let contexts = if options.context_length.is_some() {
+            vec![self.context_length]
+        } else {
+            let trained = max_position_embeddings.unwrap_or(usize::MAX);
+            let maximum = trained.min(options.kv_pool_tokens.unwrap_or(usize::MAX));
+            let shortest = maximum.min(UNFITTING_CONTEXT_LENGTH);
+            context_candidates(maximum)
+                .filter(|context| *context >= shortest)
+                .collect()
+        };
+        let mut sizes = Vec::new();
+        for context_length in contexts {
+            let pools = match options.kv_pool_tokens {
+                Some(tokens) => vec![tokens],
+                None if self.max_sequences > 1 => {
+                    vec![context_length.saturating_mul(2), context_length]
+                }
+                None => vec![context_length],
+            };
+            sizes.extend(pools.into_iter().map(|kv_pool_tokens| CacheSize {
+                context_length,
+                kv_pool_tokens,
+                total_bytes: self.total_bytes_with(context_length, kv_pool_tokens),
+            }));
+        }
+        sizes
+    }
+
+    /// The sum for another size of the cache.
+    fn total_bytes_with(&self, context_length: usize, kv_pool_tokens: usize) -> u64 {
+        let options = LoadOptions {
+            max_sequences: self.max_sequences,
+            max_batch_tokens: self.max_batch_tokens,
+            kv_pool_tokens: Some(kv_pool_tokens),
+            ..LoadOptions::default()
+        };
+        self.groups
+            .iter()
+            .map(|group| {
+                let blocks = blocks(group.kind, context_length, &options) as u64;
+                blocks.saturating_mul(group.block_bytes)
+            })
+            .fold(self.weights_bytes + self.scratch_bytes, u64::saturating_add)
+    }
+
     /// Creates the block pool.
     ///
     /// # Errors
@@ -260,16 +324,19 @@ fn blocks(kind: GroupKind, context_length: usize, options: &LoadOptions) -> usiz
     all.min(pool_tokens.div_ceil(BLOCK_SIZE).max(per_sequence))
 }
 
-/// The default context length: the largest of `maximum`, 64k, 32k, 16k and 8k that fits, or of the next smaller powers of two.
-fn default_context_length(maximum: usize, fits: impl Fn(usize) -> bool) -> usize {
+/// Default context lengths: `maximum`, 64k, 32k, 16k, 8k, and the next smaller powers of two.
+fn context_candidates(maximum: usize) -> impl Iterator<Item = usize> {
     let shorter = std::iter::successors(Some(LONGEST_FALLBACK), |length| Some(length / 2))
         .take_while(|length| *length >= MIN_CONTEXT_LENGTH)
-        .skip_while(|length| *length >= maximum);
+        .skip_while(move |length| *length >= maximum);
     // Without a maximum, there is no reason to plan for more.
     let longest = (maximum < usize::MAX).then_some(maximum);
-    longest
-        .into_iter()
-        .chain(shorter)
+    longest.into_iter().chain(shorter)
+}
+
+/// The first of these that fits.
+fn default_context_length(maximum: usize, fits: impl Fn(usize) -> bool) -> usize {
+    context_candidates(maximum)
         .find(|length| fits(*length))
         .unwrap_or(maximum.min(UNFITTING_CONTEXT_LENGTH))
 }

@@ -19,6 +19,6 @@ pub use engine::Engine;
 pub use generation::{Generation, Poll};
 pub use loading::inspect;
 pub use machine_memory::{MachineMemory, peak_resident_bytes};
-pub use memory::MemoryPlan;
+pub use memory::{CacheSize, MemoryPlan};
 pub use scoring::Scoring;
 pub use stats::{CacheGroupStats, Counters, EngineStats};

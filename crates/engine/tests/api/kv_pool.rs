@@ -80,3 +80,65 @@ fn layers_with_the_same_window_share_a_cache_group() {
         .sum();
     assert_eq!(bytes, plan.kv_pool_bytes);
 }
+
+#[test]
+fn each_cache_size_is_the_plan_of_a_load_with_it() {
+    for path in all_golden() {
+        let several = LoadOptions {
+            max_sequences: 4,
+            ..options()
+        };
+        let (info, plan) = inspect(&path, &several).unwrap();
+        let sizes = plan.cache_sizes(info.max_position_embeddings, &several);
+        let maximum = info.max_position_embeddings.unwrap();
+        // Shorter than 8k tokens: the only context, with a pool of two contexts and of one.
+        let tokens: Vec<(usize, usize)> = sizes
+            .iter()
+            .map(|size| (size.context_length, size.kv_pool_tokens))
+            .collect();
+        assert_eq!(tokens, [(maximum, 2 * maximum), (maximum, maximum)]);
+        for size in sizes {
+            let load = |memory_bytes| LoadOptions {
+                context_length: Some(size.context_length),
+                kv_pool_tokens: Some(size.kv_pool_tokens),
+                memory_bytes: Some(memory_bytes),
+                ..several.clone()
+            };
+            let (_, exact) = inspect(&path, &load(size.total_bytes)).unwrap();
+            assert_eq!(exact.total_bytes, size.total_bytes);
+            assert!(inspect(&path, &load(size.total_bytes - 1)).is_err());
+        }
+    }
+}
+
+#[test]
+fn cache_sizes_keep_the_values_of_the_options() {
+    let stated = LoadOptions {
+        max_sequences: 4,
+        context_length: Some(64),
+        kv_pool_tokens: Some(96),
+        ..options()
+    };
+    let (info, plan) = inspect(golden("llama-f16"), &stated).unwrap();
+    let sizes = plan.cache_sizes(info.max_position_embeddings, &stated);
+    assert_eq!(sizes.len(), 1);
+    assert_eq!((sizes[0].context_length, sizes[0].kv_pool_tokens), (64, 96));
+    assert_eq!(sizes[0].total_bytes, plan.total_bytes);
+}
+
+#[test]
+fn cache_sizes_of_a_long_context_end_at_8k_tokens() {
+    let (_, plan) = inspect(golden("llama-f16"), &options()).unwrap();
+    let one = LoadOptions {
+        max_sequences: 1,
+        ..options()
+    };
+    let contexts = |maximum| -> Vec<usize> {
+        let sizes = plan.cache_sizes(maximum, &one);
+        sizes.iter().map(|size| size.context_length).collect()
+    };
+    assert_eq!(contexts(Some(40_960)), [40_960, 32_768, 16_384, 8192]);
+    assert_eq!(contexts(None), [65_536, 32_768, 16_384, 8192]);
+    let sizes = plan.cache_sizes(Some(40_960), &one);
+    assert!(sizes.is_sorted_by(|longer, shorter| longer.total_bytes > shorter.total_bytes));
+}
