@@ -309,7 +309,8 @@ mod tests {
     #[tokio::test]
     async fn options_of_the_estimate_are_those_of_the_worker() {
         let script = r#"[ "$*" = "show --json --memory 100 --max-sequences 16 -- $(dirname "$0")" ] && echo \
-            '{"memory":{"cache_sizes":[{"context_length":2,"kv_pool_tokens":3,"total_bytes":4}],"largest_context_in_budget":null}}'"#;
+            '{"memory":{"cache_sizes":[{"context_length":2,"kv_pool_tokens":3,"total_bytes":4}],
+            "largest_context_in_budget":null}}'"#;
         let demand = estimate(script).await.unwrap();
         let size = CacheSize {
             context_length: 2,

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::health::EngineSample;
 
 /// Largest response that is read.
-const MAX_RESPONSE_BYTES: usize = 4 << 20;
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -39,12 +39,9 @@ impl Control {
     /// # Errors
     /// If it does not respond in time, or reports that it is not ready.
     pub async fn check(&self, timeout: Duration) -> Result<EngineSample, BoxError> {
-        let requests = async {
-            self.send(Method::GET, "/health", Bytes::new()).await?;
-            let metrics = self.send(Method::GET, "/metrics", Bytes::new()).await?;
-            Ok(engine_sample(&String::from_utf8_lossy(&metrics)))
-        };
-        tokio::time::timeout(timeout, requests).await?
+        let request = self.send(Method::GET, "/health", Bytes::new());
+        let body = tokio::time::timeout(timeout, request).await??;
+        Ok(serde_json::from_slice(&body)?)
     }
 
     /// Makes the process `owner` the worker's owner.
@@ -81,43 +78,5 @@ impl Control {
         } else {
             Err(format!("{path}: status {status}").into())
         }
-    }
-}
-
-/// Reads the counters from the text format of Prometheus; those that are missing are 0.
-fn engine_sample(metrics: &str) -> EngineSample {
-    let mut sample = EngineSample::default();
-    for line in metrics.lines() {
-        let Some((name, value)) = line.split_once(' ') else {
-            continue;
-        };
-        let value: f64 = value.trim().parse().unwrap_or_default();
-        match name {
-            "mlxm_steps_total" => sample.steps = value as u64,
-            "mlxm_step_seconds_total" => {
-                sample.step_time = Duration::try_from_secs_f64(value).unwrap_or_default();
-            }
-            "mlxm_num_requests_running" => sample.requests_running = value as u64,
-            _ => {}
-        }
-    }
-    sample
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counters_are_read_from_metrics() {
-        let metrics = "# HELP mlxm_steps Engine steps.\n# TYPE mlxm_steps counter\nmlxm_steps_total 42\n\
-            mlxm_step_seconds_total 1.5\nmlxm_num_requests_running 3\nother{a=\"b c\"} 7\n# EOF\n";
-        let expected = EngineSample {
-            steps: 42,
-            step_time: Duration::from_millis(1500),
-            requests_running: 3,
-        };
-        assert_eq!(engine_sample(metrics), expected);
-        assert_eq!(engine_sample("nonsense"), EngineSample::default());
     }
 }

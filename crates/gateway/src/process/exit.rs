@@ -10,6 +10,9 @@ use super::contract::Failed;
 /// Exit code of the program for invalid options.
 const USAGE_ERROR: i32 = 2;
 
+/// Codes of failures that do not lie in the model or an option.
+const TRANSIENT: &[&str] = &["cannot_listen", "io", "compute_failed", "internal"];
+
 /// Number of SIGKILL on every Unix.
 const SIGKILL: i32 = 9;
 
@@ -21,6 +24,8 @@ pub enum ExitCause {
     Requested,
     /// The model or an option is at fault. The same start fails again.
     Rejected(Failed),
+    /// The model could not be loaded for another reason, such as a failed read. The next start may succeed.
+    StartFailed(Failed),
     /// It exited or crashed by itself.
     Crashed {
         /// Exit code, if it exited.
@@ -50,7 +55,7 @@ impl ExitCause {
     pub fn describe(&self) -> String {
         match self {
             Self::Requested => "stopped".to_owned(),
-            Self::Rejected(failed) => failed.message.clone(),
+            Self::Rejected(failed) | Self::StartFailed(failed) => failed.message.clone(),
             Self::Crashed {
                 signal: Some(signal),
                 ..
@@ -94,7 +99,11 @@ pub fn exit_cause(status: Option<ExitStatus>, intent: Intent, failed: Option<Fai
         Intent::None => {}
     }
     if let Some(failed) = failed {
-        return ExitCause::Rejected(failed);
+        return if TRANSIENT.contains(&failed.code.as_str()) {
+            ExitCause::StartFailed(failed)
+        } else {
+            ExitCause::Rejected(failed)
+        };
     }
     let Some(status) = status else {
         return ExitCause::Unknown;
@@ -166,6 +175,14 @@ mod tests {
                 "{status:?} {intent:?}"
             );
         }
+        let transient = Failed {
+            code: "io".to_owned(),
+            message: "cannot read".to_owned(),
+            advice: String::new(),
+        };
+        let cause = exit_cause(exited(1), Intent::None, Some(transient.clone()));
+        assert_eq!(cause, ExitCause::StartFailed(transient));
+        assert!(cause.is_unexpected());
         let usage = exit_cause(exited(2), Intent::None, None);
         assert!(matches!(usage, ExitCause::Rejected(failed) if failed.code == "invalid_option"));
     }

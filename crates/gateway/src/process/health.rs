@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 /// Missed checks after which a worker is unhealthy.
 const UNHEALTHY_MISSES: u32 = 3;
 
@@ -14,15 +16,16 @@ pub const MIN_HANG: Duration = Duration::from_mins(1);
 /// A step may take this many times the longest one so far.
 const LONGEST_STEP_FACTOR: u32 = 10;
 
-/// Counters of a worker's engine.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+/// Counters of a worker's engine: a part of its `/health`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+#[serde(default)]
 pub struct EngineSample {
-    /// Steps so far.
+    /// Steps so far. One that runs does not count yet.
     pub steps: u64,
-    /// Time spent in them.
-    pub step_time: Duration,
+    /// Duration of the longest of them.
+    pub longest_step_ms: f64,
     /// Requests that are being computed.
-    pub requests_running: u64,
+    pub running: u64,
 }
 
 /// The result of a check.
@@ -48,7 +51,6 @@ pub struct HealthHistory {
     last: Option<EngineSample>,
     /// When the step counter advanced or no request was running.
     progress_at: Duration,
-    longest_step: Duration,
 }
 
 impl HealthHistory {
@@ -59,7 +61,6 @@ impl HealthHistory {
             misses: 0,
             last: None,
             progress_at: Duration::ZERO,
-            longest_step: Duration::ZERO,
         }
     }
 
@@ -73,21 +74,15 @@ impl HealthHistory {
         }
     }
 
-    /// Records a response at `now`, a monotonic time. The mean step between two checks is a lower bound of the longest one, and
-    /// exact for steps that take longer than the interval, which are the ones that matter.
+    /// Records a response at `now`, a monotonic time.
     pub fn responded(&mut self, sample: EngineSample, now: Duration) -> Verdict {
         self.misses = 0;
         let last = self.last.replace(sample).unwrap_or_default();
-        let steps = sample.steps.saturating_sub(last.steps);
-        if steps > 0 {
-            let time = sample.step_time.saturating_sub(last.step_time);
-            let mean = time / u32::try_from(steps).unwrap_or(u32::MAX);
-            self.longest_step = self.longest_step.max(mean);
-        }
-        if steps > 0 || sample.requests_running == 0 || last.requests_running == 0 {
+        if sample.steps != last.steps || sample.running == 0 || last.running == 0 {
             self.progress_at = now;
         }
-        let limit = self.min_hang.max(self.longest_step * LONGEST_STEP_FACTOR);
+        let longest = Duration::try_from_secs_f64(sample.longest_step_ms / 1e3).unwrap_or_default();
+        let limit = self.min_hang.max(longest * LONGEST_STEP_FACTOR);
         if now.saturating_sub(self.progress_at) > limit {
             Verdict::Hung
         } else {
@@ -100,11 +95,11 @@ impl HealthHistory {
 mod tests {
     use super::*;
 
-    fn sample(steps: u64, step_s: u64, requests_running: u64) -> EngineSample {
+    fn sample(steps: u64, longest_step_s: u64, running: u64) -> EngineSample {
         EngineSample {
             steps,
-            step_time: Duration::from_secs(step_s),
-            requests_running,
+            longest_step_ms: longest_step_s as f64 * 1e3,
+            running,
         }
     }
 
@@ -165,5 +160,23 @@ mod tests {
             Verdict::Healthy
         );
         assert_eq!(history.responded(sample(1, 20, 1), at(221)), Verdict::Hung);
+    }
+
+    #[test]
+    fn counters_are_read_from_the_response_of_any_version() {
+        let text =
+            r#"{"status":"ready","model":"m","running":3,"steps":42,"longest_step_ms":1500.5}"#;
+        let expected = EngineSample {
+            steps: 42,
+            longest_step_ms: 1500.5,
+            running: 3,
+        };
+        assert_eq!(
+            serde_json::from_str::<EngineSample>(text).unwrap(),
+            expected
+        );
+        let former = r#"{"status":"ready","model":"m"}"#;
+        let sample: EngineSample = serde_json::from_str(former).unwrap();
+        assert_eq!(sample, EngineSample::default());
     }
 }

@@ -90,18 +90,10 @@ async fn worker_whose_requests_make_no_progress_is_killed() {
     let pool = setup.pool().await;
     let mut events = pool.events();
     let lease = setup.acquire(&pool, "a").await.unwrap();
-    setup
-        .backend
-        .state
-        .requests_running
-        .store(1, Ordering::SeqCst);
+    setup.backend.state.running.store(1, Ordering::SeqCst);
     let (cause, _) = wait_for(&mut events, exit).await;
     assert_eq!(cause, ExitCause::Hung);
-    setup
-        .backend
-        .state
-        .requests_running
-        .store(0, Ordering::SeqCst);
+    setup.backend.state.running.store(0, Ordering::SeqCst);
     let other = setup.acquire(&pool, "a").await.unwrap();
     assert_ne!(other.server, lease.server);
     pool.shutdown(ShutdownMode::StopWorkers).await.unwrap();

@@ -69,8 +69,8 @@ pub struct BackendState {
     pub silent: AtomicBool,
     /// A new owner is rejected.
     pub rejects_owner: AtomicBool,
-    pub requests_running: AtomicU64,
-    /// Request line and API key of each request for a new owner, and its body.
+    pub running: AtomicU64,
+    /// Authorization and body of each request for a new owner.
     pub owners: Mutex<Vec<(String, String)>>,
 }
 
@@ -119,10 +119,12 @@ fn respond(state: &BackendState, mut stream: &TcpStream) -> std::io::Result<()> 
         let body = String::from_utf8(body).unwrap();
         let key = header("authorization:").to_owned();
         state.owners.lock().unwrap().push((key, body));
-    } else if head.starts_with("GET /metrics ") {
-        let running = state.requests_running.load(Ordering::SeqCst);
-        text = format!("mlxm_steps_total 1\nmlxm_num_requests_running {running}\n");
-    } else if !head.starts_with("GET /health ") {
+    } else if head.starts_with("GET /health ") {
+        let running = state.running.load(Ordering::SeqCst);
+        text = format!(
+            "{{\"status\":\"ready\",\"running\":{running},\"steps\":1,\"longest_step_ms\":0}}"
+        );
+    } else {
         status = "404 Not Found";
     }
     let length = text.len();
