@@ -211,7 +211,8 @@ impl PoolState {
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         let waits = self.queue.values().flat_map(|waiter| {
             let lacks_worker = self.worker_of(waiter.settings()).is_none();
-            let drain = lacks_worker.then_some(waiter.since + self.config.drain_after);
+            let drain =
+                lacks_worker.then_some(waiter.since.saturating_add(self.config.drain_after));
             let deadline = self.deadline(waiter);
             deadline.into_iter().chain(drain)
         });

@@ -93,7 +93,8 @@ impl Owner {
     ) {
         loop {
             let wakeup = self.state.next_wakeup(self.now());
-            let wakeup = wakeup.map(|time| self.started + time);
+            // A time that cannot be represented never comes.
+            let wakeup = wakeup.and_then(|time| self.started.checked_add(time));
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => self.command(command),
@@ -102,10 +103,11 @@ impl Owner {
                 Some((worker, notice)) = notices.recv() => self.notice(worker, notice),
                 () = crate::time::sleep_until(wakeup) => self.apply(Event::Tick),
             }
-            match &self.shutdown {
-                Some((ShutdownMode::KeepWorkers, _)) => break,
-                Some((ShutdownMode::StopWorkers, _)) if self.workers.is_empty() => break,
-                _ => {}
+            let exits = self.shutdown.as_ref().is_some_and(|(mode, _)| {
+                *mode == ShutdownMode::KeepWorkers || self.workers.is_empty()
+            });
+            if exits {
+                break;
             }
         }
         self.finish(writer).await;

@@ -65,9 +65,11 @@ impl LogFile {
             Err(error) => return Err(error),
         }
         for number in (1..KEPT).rev() {
-            match fs::rename(self.rotated(number), self.rotated(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+            let renamed = fs::rename(self.rotated(number), self.rotated(number + 1));
+            if let Err(error) = renamed
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(error);
             }
         }
         // The copy has the permissions of the original.

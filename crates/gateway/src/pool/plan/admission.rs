@@ -264,7 +264,8 @@ impl PoolState {
     /// Lets workers drain whose memory the request `blocked` lacks, if it has waited long enough; all others accept requests.
     fn drain_for(&mut self, blocked: Option<u64>, now: Time) {
         let head = blocked.and_then(|number| Some((number, self.queue.get(&number)?)));
-        let due = head.filter(|(_, waiter)| now >= waiter.since + self.config.drain_after);
+        let due =
+            head.filter(|(_, waiter)| now.saturating_sub(waiter.since) >= self.config.drain_after);
         let due = due.map(|(number, waiter)| (number, waiter.arrival.demand.smallest_bytes()));
         for worker in self.workers.values_mut() {
             if worker.draining_for != due.map(|(number, _)| number) {

@@ -52,7 +52,7 @@ impl PoolState {
         let starting = self
             .worker_of(waiter.settings())
             .is_some_and(|(_, worker)| worker.state == WorkerState::Starting);
-        (!starting).then_some(waiter.since + waiter.arrival.queue_timeout)
+        (!starting).then_some(waiter.since.saturating_add(waiter.arrival.queue_timeout))
     }
 
     pub(super) fn reject_late(&mut self, now: Time, actions: &mut Vec<Action>) {

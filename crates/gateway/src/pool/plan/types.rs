@@ -319,7 +319,7 @@ impl Worker {
     pub(super) fn expires_at(&self) -> Option<Time> {
         match self.target.ttl {
             Ttl::After(ttl) if self.state == WorkerState::Ready && self.leases.is_empty() => {
-                Some(self.last_used + ttl)
+                Some(self.last_used.saturating_add(ttl))
             }
             _ => None,
         }
