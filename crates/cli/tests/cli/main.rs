@@ -5,6 +5,7 @@
 mod bad_input;
 mod chat;
 mod convert;
+mod gateway;
 mod help;
 mod local_models;
 mod measure;
