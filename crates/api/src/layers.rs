@@ -1,4 +1,4 @@
-//! Middleware of all routes: request ids, traces, metrics, usage, panics, CORS and API keys.
+//! Middleware of all routes: request ids, traces, metrics, usage, panics and CORS.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use mlxm_engine::Priority;
-use subtle::ConstantTimeEq as _;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{
@@ -20,7 +19,7 @@ use tower_http::trace::TraceLayer;
 use tracing::Span;
 use uuid::Uuid;
 
-use crate::cors;
+use crate::cors::{self, CorsOrigin};
 use crate::error::{self, ApiError};
 use crate::origin;
 use crate::state::AppState;
@@ -62,35 +61,50 @@ impl RequestContext {
     }
 }
 
-/// Adds the layers to all routes, the outermost first.
+/// Adds the layers of a model's server to all routes.
 pub fn with_layers(router: Router<AppState>, server: &AppState) -> Router<AppState> {
-    let layers = ServiceBuilder::new()
-        .map_request(remove_unusable_request_id)
-        .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId))
-        .layer(
-            TraceLayer::new_for_http()
-                .make_span_with(trace::request_span)
-                .on_request(())
-                .on_response(|response: &Response, latency: Duration, span: &Span| {
-                    trace::record_response(span, response, latency);
-                })
-                .on_failure(()),
-        )
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(middleware::from_fn_with_state(
-            server.clone(),
-            record_metrics,
-        ))
-        .layer(middleware::from_fn(cors::empty_preflight))
-        .layer(middleware::from_fn_with_state(server.clone(), report_usage))
-        .option_layer(cors::layer(&server.options().cors_origins))
-        .layer(middleware::from_fn(error::render))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(
-            server.clone(),
-            origin::check,
-        ));
-    router.layer(layers)
+    let policy = &server.options().access;
+    let check = middleware::from_fn_with_state(Arc::new(policy.clone()), origin::check_without_key);
+    let metrics = middleware::from_fn_with_state(server.clone(), record_metrics);
+    let usage = middleware::from_fn_with_state(server.clone(), report_usage);
+    let router = with_errors(router.layer(check), &policy.cors_origins);
+    with_request_log(router.layer(usage).layer(metrics))
+}
+
+/// Adds CORS, the rendering of errors in the protocol of the route, and a status for panics; the outermost first.
+pub fn with_errors<S>(router: Router<S>, cors_origins: &[CorsOrigin]) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    router.layer(
+        ServiceBuilder::new()
+            .layer(middleware::from_fn(cors::empty_preflight))
+            .option_layer(cors::layer(cors_origins))
+            .layer(middleware::from_fn(error::render))
+            .layer(CatchPanicLayer::custom(panicked)),
+    )
+}
+
+/// Adds request ids, and the log and trace of each request; the outermost first.
+pub fn with_request_log<S>(router: Router<S>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    router.layer(
+        ServiceBuilder::new()
+            .map_request(remove_unusable_request_id)
+            .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId))
+            .layer(
+                TraceLayer::new_for_http()
+                    .make_span_with(trace::request_span)
+                    .on_request(())
+                    .on_response(|response: &Response, latency: Duration, span: &Span| {
+                        trace::record_response(span, response, latency);
+                    })
+                    .on_failure(()),
+            )
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID)),
+    )
 }
 
 /// Removes an id of the client that would not be readable in logs, so that the request gets a new one.
@@ -149,31 +163,21 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     ApiError::internal("internal error: see the server's log").into_response()
 }
 
-/// Requires the API key, if the server has one. If it also has an owner, reads the profile and the class of the request.
-pub async fn authorize(
+/// Reads the profile and the class of a request of the owner.
+pub async fn read_owner_headers(
     State(server): State<AppState>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    if !has_key(&server, &request) {
-        return ApiError::unauthorized().into_response();
-    }
     if let Some(worker) = server.worker()
-        && let Err(error) = read_owner_headers(worker, &mut request)
+        && let Err(error) = add_owner_headers(worker, &mut request)
     {
         return error.into_response();
     }
     next.run(request).await
 }
 
-/// Whether a request has the API key. True if the server has none.
-pub fn has_key(server: &AppState, request: &Request) -> bool {
-    server.options().api_key.as_ref().is_none_or(|key| {
-        given_key(request).is_some_and(|given| given.as_bytes().ct_eq(key.as_bytes()).into())
-    })
-}
-
-fn read_owner_headers(worker: &Worker, request: &mut Request) -> Result<(), ApiError> {
+fn add_owner_headers(worker: &Worker, request: &mut Request) -> Result<(), ApiError> {
     let profile = worker.profile(request.headers())?;
     let class = worker::priority(request.headers())?;
     if let Some(context) = request.extensions_mut().get_mut::<RequestContext>() {
@@ -181,20 +185,4 @@ fn read_owner_headers(worker: &Worker, request: &mut Request) -> Result<(), ApiE
         context.class = class;
     }
     Ok(())
-}
-
-fn given_key(request: &Request) -> Option<&str> {
-    let headers = request.headers();
-    let bearer = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|value| value.split_once(' '));
-    let bearer = bearer
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, key)| key.trim());
-    bearer.or_else(|| {
-        headers
-            .get("x-api-key")
-            .and_then(|value| value.to_str().ok())
-    })
 }

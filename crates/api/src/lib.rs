@@ -12,14 +12,15 @@
 //! - `openapi`: the OpenAPI document, generated from the request types.
 //! - `error`: one error type, rendered in each API's format.
 //! - `worker`: what the process that owns the server may do: usage of requests, profiles, threads.
-//! - `origin`, `cors`: which hosts and web pages may use the server.
-//! - `layers`: middleware for request ids, traces, metrics, CORS and API keys.
+//! - `access`, `origin`, `cors`: which hosts, web pages and API keys may use the server.
+//! - `layers`: middleware for request ids, traces, metrics and CORS.
 //!
 //! # Invariants
 //! - An API is a translation at the edge. Nothing below it depends on the API that a request used.
 //! - A parameter is applied, rejected by name, or ignored with a warning header; never ignored silently.
 //! - When a client disconnects, its completion is dropped, which cancels the generation.
 
+mod access;
 mod anthropic;
 mod cors;
 mod engine_metrics;
@@ -45,6 +46,7 @@ mod surrogates;
 mod trace;
 mod worker;
 
+pub use access::AccessPolicy;
 pub use cors::{CorsOrigin, InvalidOrigin};
 pub use mlxm_chat::FormatOverride;
 pub use responses::store::{MemoryLimits, MemoryStore, ResponseStore, StoreError, StoredResponse};

@@ -4,56 +4,74 @@
 //! was rebound to 127.0.0.1, all of them with that name as `Host`. Programs that are not browsers send no `Origin`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{Uri, header};
+use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use crate::access::AccessPolicy;
 use crate::error::ApiError;
-use crate::state::AppState;
 
 /// Rejects requests for another host, and those of pages that are not allowed, on a server that listens on a loopback address
 /// without an API key.
-pub async fn check(State(server): State<AppState>, request: Request, next: Next) -> Response {
-    let options = server.options();
-    if options.api_key.is_some() || !options.loopback {
-        return next.run(request).await;
-    }
-    let host = request
-        .uri()
-        .host()
-        .map(str::to_owned)
-        .or_else(|| host_name(text(&request, &header::HOST)?));
-    if let Some(host) = host
-        && !is_loopback(&host)
-        && !options
-            .allowed_hosts
-            .iter()
-            .any(|allowed| allowed.eq_ignore_ascii_case(&host))
+pub async fn check_without_key(
+    State(policy): State<Arc<AccessPolicy>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if policy.api_key.is_none()
+        && policy.loopback
+        && let Err(error) = check(&policy, &request, ", or with an API key")
     {
-        let message = format!(
-            "requests to the host {host} are not allowed: start the server with --allowed-host {host}, or with an API key"
-        );
-        return ApiError::forbidden(message).into_response();
-    }
-    if let Some(origin) = text(&request, &header::ORIGIN)
-        && !options
-            .cors_origins
-            .iter()
-            .any(|allowed| allowed.allows(origin))
-        && !is_same_origin(&request, origin)
-    {
-        let message = format!(
-            "requests of web pages from {origin} are not allowed: start the server with --cors {origin}, or with an API key"
-        );
-        return ApiError::forbidden(message).into_response();
+        return error.into_response();
     }
     next.run(request).await
 }
 
-fn text<'a>(request: &'a Request, name: &header::HeaderName) -> Option<&'a str> {
-    request.headers().get(name)?.to_str().ok()
+/// Checks the host that the request was sent to, and the origin of the web page that sent it, if one did. `alternative` is a
+/// further way to allow the request, for the message.
+///
+/// # Errors
+/// Status 403, with the option that allows such requests.
+pub fn check(policy: &AccessPolicy, request: &Request, alternative: &str) -> Result<(), ApiError> {
+    let headers = request.headers();
+    let host = request
+        .uri()
+        .host()
+        .map(str::to_owned)
+        .or_else(|| host_name(text(headers, &header::HOST)?));
+    if let Some(host) = host
+        && !is_loopback(&host)
+        && !policy
+            .allowed_hosts
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(&host))
+    {
+        return Err(ApiError::forbidden(format!(
+            "requests to the host {host} are not allowed: start the server with --allowed-host {host}{alternative}"
+        )));
+    }
+    if let Some(origin) = text(headers, &header::ORIGIN)
+        && !is_allowed(policy, origin)
+        && !is_same_origin(headers, origin)
+    {
+        return Err(ApiError::forbidden(format!(
+            "requests of web pages from {origin} are not allowed: start the server with --cors {origin}{alternative}"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether the policy lists the origin.
+pub fn is_allowed(policy: &AccessPolicy, origin: &str) -> bool {
+    let mut allowed = policy.cors_origins.iter();
+    allowed.any(|allowed| allowed.allows(origin))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// The name in a `Host` header, without the port.
@@ -71,8 +89,8 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// Whether the page comes from this server.
-fn is_same_origin(request: &Request, origin: &str) -> bool {
-    let host = text(request, &header::HOST);
+fn is_same_origin(headers: &HeaderMap, origin: &str) -> bool {
+    let host = text(headers, &header::HOST);
     origin
         .strip_prefix("http://")
         .is_some_and(|authority| host == Some(authority))

@@ -1,5 +1,7 @@
 //! The table of routes.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
@@ -9,7 +11,7 @@ use crate::error::ApiError;
 use crate::openai::{chat, completions, embeddings, models, tokens};
 use crate::responses::{create, stored};
 use crate::state::AppState;
-use crate::{anthropic, health, layers, openapi, worker};
+use crate::{access, anthropic, health, layers, openapi, worker};
 
 /// Routes of the APIs, which require the API key if the server has one.
 fn api_routes() -> Vec<(&'static str, MethodRouter<AppState>)> {
@@ -71,11 +73,13 @@ pub fn router(server: AppState) -> Router {
     let routes = api_routes().into_iter().chain(without_prefix).collect();
     let mut keyed = routed(routes);
     if server.worker().is_some() {
-        keyed = keyed.merge(routed(worker::routes()));
+        let read_headers =
+            axum::middleware::from_fn_with_state(server.clone(), layers::read_owner_headers);
+        keyed = keyed.merge(routed(worker::routes())).layer(read_headers);
     }
     let keyed = keyed.layer(axum::middleware::from_fn_with_state(
-        server.clone(),
-        layers::authorize,
+        Arc::new(server.options().access.clone()),
+        access::require_key,
     ));
     let router = routed(public_routes())
         .merge(keyed)

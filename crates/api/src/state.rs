@@ -9,7 +9,7 @@ use mlxm_engine::Engine;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::cors::CorsOrigin;
+use crate::access::AccessPolicy;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::responses::store::{MemoryStore, ResponseStore};
@@ -48,22 +48,15 @@ pub struct ServerOptions {
     pub aliases: Vec<String>,
     /// Names that are accepted but not listed.
     pub hidden_aliases: Vec<String>,
-    /// The API key that clients must send, if any.
-    pub api_key: Option<String>,
     /// Reject unknown fields instead of ignoring them with a warning.
     pub strict: bool,
-    /// Origins whose web pages may send requests.
-    pub cors_origins: Vec<CorsOrigin>,
     /// Keep the billing header that a known client puts into system prompts. It changes with every request, so that the
     /// prefix cache never hits.
     pub keep_billing_header: bool,
     /// Tool-call and reasoning formats, where the model does not declare them.
     pub format: FormatOverride,
-    /// Whether the server listens on a loopback address. Without an API key it then rejects requests for other hosts and those
-    /// of foreign web pages.
-    pub loopback: bool,
-    /// Further host names that requests may be sent to.
-    pub allowed_hosts: Vec<String>,
+    /// Who may use the server.
+    pub access: AccessPolicy,
     /// Limits of a request.
     pub limits: Limits,
     /// The process that the server works for. With an API key, it can use the routes under `/internal` and send the settings of

@@ -12,7 +12,7 @@ use axum::response::Response;
 use http_body::Frame;
 
 use super::usage::UsageRecorder;
-use crate::layers::{REQUEST_ID, RequestContext, has_key};
+use crate::layers::{REQUEST_ID, RequestContext};
 use crate::state::AppState;
 
 /// The usage of a request.
@@ -27,7 +27,7 @@ pub async fn report_usage(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if server.worker().is_none() || !has_key(&server, &request) {
+    if server.worker().is_none() || server.options().access.check_key(request.headers()).is_err() {
         return next.run(request).await;
     }
     let headers = request.headers();

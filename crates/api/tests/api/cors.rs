@@ -1,6 +1,6 @@
 //! Requests of web pages from other origins.
 
-use mlxm_api::ServerOptions;
+use mlxm_api::{AccessPolicy, ServerOptions};
 use serde_json::json;
 
 use crate::support::{load_options, server_options, start, start_with};
@@ -24,8 +24,11 @@ fn preflight(url: &str, origin: &str) -> reqwest::RequestBuilder {
 #[tokio::test]
 async fn preflight_allows_only_the_configured_origins() {
     let options = ServerOptions {
-        cors_origins: vec![PAGE.parse().unwrap()],
-        api_key: Some("key".to_owned()),
+        access: AccessPolicy {
+            cors_origins: vec![PAGE.parse().unwrap()],
+            api_key: Some("key".to_owned()),
+            ..AccessPolicy::default()
+        },
         ..server_options()
     };
     let server = start_with("llama-4bit", &load_options(), options).await;
@@ -45,7 +48,10 @@ async fn preflight_allows_only_the_configured_origins() {
 #[tokio::test]
 async fn responses_and_errors_carry_the_allowed_origin() {
     let options = ServerOptions {
-        cors_origins: vec!["*".parse().unwrap()],
+        access: AccessPolicy {
+            cors_origins: vec!["*".parse().unwrap()],
+            ..AccessPolicy::default()
+        },
         ..server_options()
     };
     let server = start_with("llama-4bit", &load_options(), options).await;

@@ -123,7 +123,7 @@ async fn path_parameters_that_are_not_utf8_are_rejected() {
 #[tokio::test]
 async fn requests_without_the_api_key_are_rejected() {
     let mut options = server_options();
-    options.api_key = Some("secret".to_owned());
+    options.access.api_key = Some("secret".to_owned());
     let server = start_with("llama-4bit", &load_options(), options).await;
     let body = chat("Hi", json!({"max_tokens": 1}));
     assert_eq!(server.post(CHAT, &body).await.0, 401);

@@ -1,6 +1,6 @@
 //! A server on a loopback address without an API key, and web pages.
 
-use mlxm_api::ServerOptions;
+use mlxm_api::{AccessPolicy, ServerOptions};
 use serde_json::json;
 
 use crate::support::{TestServer, load_options, server_options, start_with};
@@ -11,9 +11,12 @@ async fn start(options: ServerOptions) -> TestServer {
 
 fn options() -> ServerOptions {
     ServerOptions {
-        loopback: true,
-        allowed_hosts: vec!["proxy.example".to_owned()],
-        cors_origins: vec!["http://allowed.example".parse().unwrap()],
+        access: AccessPolicy {
+            api_key: None,
+            loopback: true,
+            allowed_hosts: vec!["proxy.example".to_owned()],
+            cors_origins: vec!["http://allowed.example".parse().unwrap()],
+        },
         ..server_options()
     }
 }
@@ -66,11 +69,9 @@ async fn foreign_hosts_and_origins_are_rejected_without_a_key() {
 
 #[tokio::test]
 async fn api_key_replaces_the_check_of_host_and_origin() {
-    let server = start(ServerOptions {
-        api_key: Some("secret".to_owned()),
-        ..options()
-    })
-    .await;
+    let mut with_key = options();
+    with_key.access.api_key = Some("secret".to_owned());
+    let server = start(with_key).await;
     let key = ("x-api-key", "secret");
     assert_eq!(
         status(&server, &[key, ("host", "other.example")]).await,

@@ -9,7 +9,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use mlxm_api::{AppState, CorsOrigin, FormatOverride, Limits, Owner, ServerOptions, Shutdown};
+use mlxm_api::{
+    AccessPolicy, AppState, CorsOrigin, FormatOverride, Limits, Owner, ServerOptions, Shutdown,
+};
 use mlxm_chat::parsing::{ReasoningFormat, ToolFormat};
 use mlxm_engine::{CancelToken, Engine, LoadError};
 use tokio::net::TcpListener;
@@ -236,11 +238,13 @@ impl Serve {
             model: name.clone(),
             aliases: self.alias.clone(),
             hidden_aliases: vec![self.model.clone()],
-            api_key: key,
             strict: self.strict,
-            cors_origins: self.cors.clone(),
-            loopback: self.host.is_loopback(),
-            allowed_hosts: self.allowed_host.clone(),
+            access: AccessPolicy {
+                api_key: key,
+                loopback: self.host.is_loopback(),
+                allowed_hosts: self.allowed_host.clone(),
+                cors_origins: self.cors.clone(),
+            },
             keep_billing_header: self.keep_billing_header,
             format: FormatOverride {
                 tools: self.tool_call_parser.map(|choice| choice.0),
