@@ -32,6 +32,7 @@ mod hub;
 mod info;
 mod layout;
 mod local;
+pub mod names;
 pub mod progress;
 mod pull;
 mod remove;

@@ -19,6 +19,12 @@ impl RepoId {
         &self.0
     }
 
+    /// The name of a repository with its owner, if `text` is one.
+    pub fn with_owner(text: &str) -> Option<Self> {
+        let repo: Self = text.parse().ok()?;
+        repo.owner().is_some().then_some(repo)
+    }
+
     /// The owner, if any.
     pub fn owner(&self) -> Option<&str> {
         self.0.split_once('/').map(|(owner, _)| owner)

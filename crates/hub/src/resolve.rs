@@ -7,11 +7,8 @@ use crate::error::HubError;
 use crate::info::WeightsKind;
 use crate::layout::is_hidden;
 use crate::local::{LocalModel, inspect, scan};
+use crate::names::{self, list};
 use crate::repo_id::RepoId;
-
-/// Minimum Jaro-Winkler similarity of a suggested name, from 0 to 1.
-const MIN_SUGGESTION_SIMILARITY: f64 = 0.72;
-const MAX_SUGGESTIONS: usize = 5;
 
 /// A resolved local model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,81 +122,37 @@ fn suggestion_hint(names: &[String]) -> String {
     }
 }
 
-fn list(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        _ => quoted.join(""),
-    }
-}
-
 /// Finds a local model by name, complete or not.
 pub(crate) fn find(config: &HubConfig, name: &str) -> Result<LocalModel, ResolveError> {
     let models = scan(&config.cache_dir, &config.models_dir)?;
-    let wanted = name.to_lowercase();
-    let last_part = |model: &LocalModel| {
-        model
-            .name
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .to_lowercase()
-    };
-
-    // The first tier with a match decides; it must match exactly one model.
-    let tiers: [&dyn Fn(&LocalModel) -> bool; 4] = [
-        &|model| model.name == name,
-        &|model| model.name.to_lowercase() == wanted,
-        &|model| last_part(model) == wanted,
-        &|model| !wanted.is_empty() && model.name.to_lowercase().contains(&wanted),
-    ];
-    for matches in tiers {
-        let mut found: Vec<&LocalModel> = models.iter().filter(|model| matches(model)).collect();
-        // Incomplete models do not make a name ambiguous.
-        if found.iter().any(|model| model.complete) {
-            found.retain(|model| model.complete);
-        }
-        match found.as_slice() {
-            [] => {}
-            [model] => return Ok((*model).clone()),
-            several => {
-                // A local model shadows a cached one with the same name.
-                if several.iter().all(|model| model.name == several[0].name) {
-                    let shadowing = several.iter().find(|model| model.revisions.is_empty());
-                    return Ok((*shadowing.unwrap_or(&several[0])).clone());
-                }
-                return Err(ResolveError::Ambiguous {
-                    name: name.to_owned(),
-                    candidates: several.iter().map(|model| model.name.clone()).collect(),
-                });
+    let model_names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
+    let mut found: Vec<&LocalModel> = names::matches(&model_names, name)
+        .into_iter()
+        .map(|index| &models[index])
+        .collect();
+    // Incomplete models do not make a name ambiguous.
+    if found.iter().any(|model| model.complete) {
+        found.retain(|model| model.complete);
+    }
+    match found.as_slice() {
+        [] => Err(ResolveError::NotFound {
+            name: name.to_owned(),
+            pullable: RepoId::with_owner(name),
+            nearest: names::nearest(&model_names, name),
+        }),
+        [model] => Ok((*model).clone()),
+        several => {
+            // A local model shadows a cached one with the same name.
+            if several.iter().all(|model| model.name == several[0].name) {
+                let shadowing = several.iter().find(|model| model.revisions.is_empty());
+                return Ok((*shadowing.unwrap_or(&several[0])).clone());
             }
+            Err(ResolveError::Ambiguous {
+                name: name.to_owned(),
+                candidates: several.iter().map(|model| model.name.clone()).collect(),
+            })
         }
     }
-
-    let mut similar: Vec<(f64, String)> = models
-        .iter()
-        .map(|model| {
-            let full_name = strsim::jaro_winkler(&wanted, &model.name.to_lowercase());
-            (
-                full_name.max(strsim::jaro_winkler(&wanted, &last_part(model))),
-                model.name.clone(),
-            )
-        })
-        .filter(|(similarity, _)| *similarity >= MIN_SUGGESTION_SIMILARITY)
-        .collect();
-    similar.sort_by(|a, b| b.0.total_cmp(&a.0));
-    Err(ResolveError::NotFound {
-        name: name.to_owned(),
-        pullable: name
-            .parse()
-            .ok()
-            .filter(|repo: &RepoId| repo.owner().is_some()),
-        nearest: similar
-            .into_iter()
-            .map(|(_, name)| name)
-            .take(MAX_SUGGESTIONS)
-            .collect(),
-    })
 }
 
 /// Resolves `name` to a model directory, optionally at `revision`.
