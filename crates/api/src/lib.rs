@@ -10,7 +10,7 @@
 //! - `extract`, `fields`, `numbers`, `surrogates`: request bodies, read once; what clients send in other forms than the official
 //!   ones; ignored, unsupported and unknown fields.
 //! - `openapi`: the OpenAPI document, generated from the request types.
-//! - `error`: one error type, rendered in each API's format.
+//! - `error`, `stream_errors`: one error type, rendered in each API's format as a response and as the end of a stream.
 //! - `worker`: what the process that owns the server may do: usage of requests, profiles, threads.
 //! - `access`, `origin`, `cors`: which hosts, web pages and API keys may use the server.
 //! - `layers`: middleware for request ids, traces, metrics and CORS.
@@ -42,6 +42,7 @@ mod routes;
 mod serve;
 mod sse;
 mod state;
+mod stream_errors;
 mod surrogates;
 mod trace;
 mod worker;

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 
+use axum::body::Bytes;
+use axum::http::HeaderValue;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
@@ -21,6 +23,18 @@ pub enum Message {
     Done,
 }
 
+impl Message {
+    /// The event as it is sent.
+    pub fn to_bytes(&self) -> Bytes {
+        // JSON has no line breaks, so the data is one line.
+        Bytes::from(match self {
+            Self::Data(value) => format!("data: {value}\n\n"),
+            Self::Named(name, value) => format!("event: {name}\ndata: {value}\n\n"),
+            Self::Done => "data: [DONE]\n\n".to_owned(),
+        })
+    }
+}
+
 /// A response that sends `messages`, and comments while there are none.
 pub fn response(
     limits: &Limits,
@@ -38,9 +52,31 @@ pub fn response(
         .text("keepalive");
     let mut response = Sse::new(events).keep_alive(keepalive).into_response();
     // Tells proxies not to buffer the stream.
-    response.headers_mut().insert(
-        "x-accel-buffering",
-        axum::http::HeaderValue::from_static("no"),
-    );
     response
+        .headers_mut()
+        .insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_of_a_message_are_those_in_a_response() {
+        let messages = || {
+            [
+                Message::Data(json!({"text": "two\nlines"})),
+                Message::Named("error", json!({"a": 1})),
+                Message::Done,
+            ]
+        };
+        let response = response(&Limits::default(), stream::iter(messages()));
+        let sent = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+        let bytes: Vec<u8> = messages().iter().flat_map(Message::to_bytes).collect();
+        assert_eq!(sent.unwrap(), bytes);
+    }
 }

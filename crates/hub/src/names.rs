@@ -85,8 +85,14 @@ mod tests {
 
     #[test]
     fn list_reads_as_a_sentence() {
-        let names =
-            |names: &[&str]| list(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let names = |names: &[&str]| {
+            list(
+                &names
+                    .iter()
+                    .map(|name| (*name).to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
         assert_eq!(names(&["a", "b", "c"]), "`a`, `b` or `c`");
         assert_eq!(names(&["a"]), "`a`");
     }

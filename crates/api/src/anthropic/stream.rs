@@ -14,6 +14,7 @@ use crate::error::Protocol;
 use crate::generate::{ChatChunk, Completion};
 use crate::sse::{self, Message};
 use crate::state::AppState;
+use crate::stream_errors;
 
 /// A new id of a tool call.
 pub fn new_call_id() -> String {
@@ -70,7 +71,8 @@ impl State {
                     self.take(chunk);
                 }
                 Some(Err(error)) => {
-                    self.send("error", error.body_in(Protocol::Anthropic));
+                    let body = error.body_in(Protocol::Anthropic);
+                    self.ready.push_back(stream_errors::messages(body));
                     self.ended = true;
                 }
                 None => self.ended = true,

@@ -24,6 +24,7 @@ use crate::numbers;
 use crate::openapi::requests::{self, schema_of};
 use crate::sse::{self, Message};
 use crate::state::{AppState, ServedModel};
+use crate::stream_errors;
 
 const FIELD_POLICY: FieldPolicy = FieldPolicy {
     ignored: &["user", "metadata", "store", "prompt_cache_key"],
@@ -316,7 +317,11 @@ fn stream_response(
             }
             match chunks.next().await {
                 Some((index, Ok(chunk))) => state.take(index, chunk),
-                Some((_, Err(error))) => state.end(Some(error.body_in(Protocol::OpenAi))),
+                Some((_, Err(error))) => {
+                    let body = error.body_in(Protocol::OpenAi);
+                    state.ready.extend(stream_errors::completions(body));
+                    state.ended = true;
+                }
                 None => {
                     let usage = state.template.includes_usage.then(|| {
                         let mut envelope = state.template.envelope(Vec::new());

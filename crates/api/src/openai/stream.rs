@@ -15,6 +15,7 @@ use crate::error::Protocol;
 use crate::generate::{ChatChunk, Completion, merge};
 use crate::sse::{self, Message};
 use crate::state::AppState;
+use crate::stream_errors;
 
 /// `system_fingerprint` of all responses.
 pub const FINGERPRINT: &str = concat!("mlxm-", env!("CARGO_PKG_VERSION"));
@@ -97,9 +98,9 @@ impl<S: Stream<Item = (usize, Result<ChatChunk, crate::error::ApiError>)> + Unpi
             match self.chunks.next().await {
                 Some((index, Ok(chunk))) => self.take(index, chunk),
                 Some((_, Err(error))) => {
-                    self.ready
-                        .push_back(Message::Data(error.body_in(Protocol::OpenAi)));
-                    self.end();
+                    let body = error.body_in(Protocol::OpenAi);
+                    self.ready.extend(stream_errors::completions(body));
+                    self.ended = true;
                 }
                 None => {
                     if self.template.includes_usage {

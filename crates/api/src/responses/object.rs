@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::output::{Output, OutputSummary};
 use super::request::ResponseBody;
-use crate::error::{ApiError, Protocol};
 use crate::openai::shared::{new_id, now, timings};
 use crate::state::ServedModel;
+use crate::stream_errors;
 use crate::worker::Profile;
 
 /// The fields of a response that are known before its output.
@@ -106,14 +106,11 @@ impl ResponseEnvelope {
         response
     }
 
-    /// The failed response.
-    pub fn failed(&self, output: &Output, error: &ApiError) -> Value {
+    /// The failed response; `body` is the error in OpenAI's format.
+    pub fn failed(&self, output: &Output, body: &Value) -> Value {
         let mut response = self.in_progress();
         response["output"] = output.items().into();
-        response["status"] = "failed".into();
-        let message = error.body_in(Protocol::OpenAi)["error"]["message"].clone();
-        response["error"] = json!({"code": "server_error", "message": message});
-        response
+        stream_errors::failed_response(response, body)
     }
 }
 

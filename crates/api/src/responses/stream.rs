@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use axum::response::Response;
 use futures_util::stream;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::create::ResponseBuilder;
 use crate::error::{ApiError, Protocol};
 use crate::sse::{self, Message};
+use crate::stream_errors;
 
 /// The state of a stream.
 struct State {
@@ -68,27 +69,15 @@ impl State {
 
     fn fail(&mut self, error: &ApiError) {
         self.ended = true;
-        let body = &error.body_in(Protocol::OpenAi)["error"];
-        let code = match &body["code"] {
-            Value::Null => body["type"].clone(),
-            code => code.clone(),
-        };
-        self.send(
-            "error",
-            json!({"code": code, "message": body["message"], "param": body["param"]}),
-        );
-        let response = self.builder.envelope.failed(&self.builder.output, error);
+        let body = error.body_in(Protocol::OpenAi);
+        self.send("error", stream_errors::response_error(&body));
+        let response = self.builder.envelope.failed(&self.builder.output, &body);
         self.send("response.failed", json!({"response": response}));
     }
 
     fn send(&mut self, name: &'static str, data: Value) {
-        let mut event = Map::new();
-        event.insert("type".to_owned(), name.into());
-        event.insert("sequence_number".to_owned(), self.sequence_number.into());
-        if let Value::Object(data) = data {
-            event.extend(data);
-        }
+        let event = stream_errors::response_event(name, self.sequence_number, data);
         self.sequence_number += 1;
-        self.ready.push_back(Message::Named(name, event.into()));
+        self.ready.push_back(event);
     }
 }
