@@ -86,6 +86,20 @@ impl ApiError {
         }
     }
 
+    /// A failure with a stable code, such as of another process that this server needs.
+    pub fn with_code(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code: Some(code),
+            ..Self::new(status, message)
+        }
+    }
+
+    /// Adds the time after which clients may retry.
+    pub fn retry_after(mut self, seconds: Option<u64>) -> Self {
+        self.retry_after_seconds = seconds;
+        self
+    }
+
     /// A bug or a failure of this server.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
@@ -226,6 +240,16 @@ impl ApiError {
         }
     }
 
+    /// The status of the response.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The stable code, if there is one.
+    pub fn code(&self) -> Option<&'static str> {
+        self.code
+    }
+
     /// The invalid field of the request, if there is one.
     pub fn param(&self) -> Option<&str> {
         self.param.as_deref()
@@ -289,7 +313,8 @@ pub async fn render(request: Request, next: Next) -> Response {
     }
 }
 
-fn protocol_of(path: &str) -> Protocol {
+/// The protocol of the route at `path`.
+pub fn protocol_of(path: &str) -> Protocol {
     let path = path.strip_prefix("/v1").unwrap_or(path);
     if path.starts_with("/messages") {
         Protocol::Anthropic

@@ -57,21 +57,33 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
         .map(|(path, _)| path)
 }
 
-fn routed(routes: Vec<(&'static str, MethodRouter<AppState>)>) -> Router<AppState> {
-    let add = |router: Router<AppState>, (path, methods)| router.route(path, methods);
+/// A router with these routes.
+pub fn routed<S>(routes: Vec<(&'static str, MethodRouter<S>)>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let add = |router: Router<S>, (path, methods)| router.route(path, methods);
     routes.into_iter().fold(Router::new(), add)
+}
+
+/// A router with these routes, and with those under `/v1` also without this prefix: some clients append a path such as
+/// `/chat/completions` to a base URL that was entered without `/v1`.
+pub fn routed_without_prefix<S>(routes: Vec<(&'static str, MethodRouter<S>)>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let without_prefix = routes.iter().filter_map(|(path, methods)| {
+        let path = path.strip_prefix("/v1")?;
+        Some((path, methods.clone()))
+    });
+    let without_prefix = routed(without_prefix.collect());
+    routed(routes).merge(without_prefix)
 }
 
 /// All routes of one model's server.
 pub fn router(server: AppState) -> Router {
     let limit = server.options().limits.body_bytes;
-    // Some clients append a path such as `/chat/completions` to a base URL that was entered without `/v1`.
-    let without_prefix = api_routes().into_iter().filter_map(|(path, methods)| {
-        let path = path.strip_prefix("/v1")?;
-        Some((path, methods))
-    });
-    let routes = api_routes().into_iter().chain(without_prefix).collect();
-    let mut keyed = routed(routes);
+    let mut keyed = routed_without_prefix(api_routes());
     if server.worker().is_some() {
         let read_headers =
             axum::middleware::from_fn_with_state(server.clone(), layers::read_owner_headers);
@@ -89,6 +101,7 @@ pub fn router(server: AppState) -> Router {
     layers::with_layers(router, &server).with_state(server)
 }
 
-async fn unknown_route(uri: Uri) -> ApiError {
+/// The error of a path without a route.
+pub async fn unknown_route(uri: Uri) -> ApiError {
     ApiError::not_found(format!("there is no route {}", uri.path()))
 }

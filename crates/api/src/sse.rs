@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 
-use axum::body::Bytes;
-use axum::http::HeaderValue;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
@@ -50,8 +50,25 @@ pub fn response(
     let keepalive = KeepAlive::new()
         .interval(limits.keepalive)
         .text("keepalive");
-    let mut response = Sse::new(events).keep_alive(keepalive).into_response();
-    // Tells proxies not to buffer the stream.
+    without_buffering(Sse::new(events).keep_alive(keepalive).into_response())
+}
+
+/// A response that sends the events in `body`, written with [`Message::to_bytes`] or by another server.
+pub fn raw_response(body: Body) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, mime()),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    without_buffering((headers, body).into_response())
+}
+
+/// The content type of a stream of events.
+pub fn mime() -> HeaderValue {
+    HeaderValue::from_static("text/event-stream")
+}
+
+/// Tells proxies not to buffer the stream.
+fn without_buffering(mut response: Response) -> Response {
     response
         .headers_mut()
         .insert("x-accel-buffering", HeaderValue::from_static("no"));
