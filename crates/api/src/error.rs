@@ -94,6 +94,12 @@ impl ApiError {
         }
     }
 
+    /// Names the field of the request that is the cause.
+    pub fn about(mut self, param: &str) -> Self {
+        self.param = Some(param.to_owned());
+        self
+    }
+
     /// Adds the time after which clients may retry.
     pub fn retry_after(mut self, seconds: Option<u64>) -> Self {
         self.retry_after_seconds = seconds;
@@ -107,13 +113,8 @@ impl ApiError {
 
     /// A model that is not served.
     pub fn unknown_model(name: &str, served: &str) -> Self {
-        Self {
-            param: Some("model".to_owned()),
-            code: Some("model_not_found"),
-            ..Self::not_found(format!(
-                "there is no model `{name}` here; this server has `{served}`"
-            ))
-        }
+        let message = format!("there is no model `{name}` here; this server has `{served}`");
+        Self::with_code(StatusCode::NOT_FOUND, "model_not_found", message).about("model")
     }
 
     /// A previous response that is not stored.

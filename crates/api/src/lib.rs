@@ -1,11 +1,12 @@
-//! HTTP in front of the engine: the OpenAI and Anthropic APIs for one model.
+//! HTTP in front of the engine: the OpenAI and Anthropic APIs for one model, and a gateway for several.
 //!
 //! [`AppState`] holds a loaded model and the server's options, [`router`] builds the routes, and [`serve`] runs them on a
-//! listener until shutdown. Nothing here handles several models: a gateway mounts or proxies the same routes.
+//! listener until shutdown. The [`gateway`] forwards the same routes to such servers, one for each model.
 //!
 //! # Map
 //! - `openai`, `anthropic`: the APIs, one file per route with its request, response and handler.
 //! - `responses`: OpenAI's Responses API and its store.
+//! - `gateway`: forwards requests to the workers that have the models.
 //! - `generate`: completions with deadlines and metrics, which every API translates to and from.
 //! - `extract`, `fields`, `numbers`, `surrogates`: request bodies, read once; what clients send in other forms than the official
 //!   ones; ignored, unsupported and unknown fields.
@@ -27,6 +28,7 @@ mod engine_metrics;
 mod error;
 mod extract;
 mod fields;
+pub mod gateway;
 mod generate;
 mod health;
 mod layers;

@@ -91,7 +91,7 @@ impl Drop for InFlightGuard {
 }
 
 /// What a served model supports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Capabilities {
     /// Conversations: the model has a chat template.
     pub chat: bool,

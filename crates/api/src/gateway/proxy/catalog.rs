@@ -1,0 +1,166 @@
+//! What requests can name: profiles, aliases and local models.
+
+use axum::http::HeaderValue;
+use data_encoding::BASE64URL_NOPAD;
+use globset::{Glob, GlobMatcher};
+use serde_json::{Map, Value};
+
+pub use crate::openai::models::{Capabilities, ModelDetails};
+
+/// A snapshot of the names that requests can use.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// Saved configurations, which requests name like models.
+    pub profiles: Vec<Profile>,
+    /// Further names; the first that matches counts.
+    pub aliases: Vec<Alias>,
+    /// Models on this machine that can be loaded.
+    pub models: Vec<LocalModel>,
+}
+
+/// A model on this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LocalModel {
+    /// Name of its repository, or path below the directory of local models.
+    pub id: String,
+    /// When it was downloaded, in seconds since 1970.
+    pub created: u64,
+    /// What its files say; `None` if they have not been read yet.
+    pub details: Option<ModelDetails>,
+    /// Whether a worker has it in memory.
+    pub loaded: bool,
+}
+
+/// A saved configuration of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// The [`LocalModel::id`] of its model.
+    pub model: String,
+    /// Its context length in tokens, if it is not that of the model.
+    pub context_length: Option<usize>,
+    /// Its request settings, if it has any.
+    pub defaults: Option<RequestDefaults>,
+    /// Whether a worker has the model in memory with the profile's load settings.
+    pub loaded: bool,
+}
+
+/// Names for a profile or a local model.
+#[derive(Debug, Clone)]
+pub struct Alias {
+    pattern: GlobMatcher,
+    target: String,
+}
+
+/// A pattern of names that is not valid.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{pattern}` is not a pattern of names, such as `claude-*`: {reason}")]
+pub struct InvalidAlias {
+    pattern: String,
+    reason: String,
+}
+
+impl Alias {
+    /// Names that match the glob `pattern` stand for the profile or local model `target`.
+    ///
+    /// # Errors
+    /// If `pattern` is not a glob.
+    pub fn new(pattern: &str, target: impl Into<String>) -> Result<Self, InvalidAlias> {
+        let glob = Glob::new(pattern).map_err(|error| InvalidAlias {
+            pattern: pattern.to_owned(),
+            reason: error.kind().to_string(),
+        })?;
+        Ok(Self {
+            pattern: glob.compile_matcher(),
+            target: target.into(),
+        })
+    }
+
+    /// The profile or local model.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Whether it is a name for the target.
+    pub fn matches(&self, name: &str) -> bool {
+        self.pattern.is_match(name)
+    }
+
+    /// The name, if there is only one that matches.
+    pub fn name(&self) -> Option<&str> {
+        let pattern = self.pattern.glob().glob();
+        let is_literal = !pattern.contains(['*', '?', '[', ']', '{', '}', '\\']);
+        is_literal.then_some(pattern)
+    }
+}
+
+/// Request settings of a profile, which a worker applies where a request has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestDefaults(HeaderValue);
+
+/// Request settings that do not fit into a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the request settings have {size_bytes} bytes as JSON, and at most {} are possible: shorten the system prompt",
+    RequestDefaults::MAX_BYTES
+)]
+pub struct DefaultsTooLarge {
+    size_bytes: usize,
+}
+
+impl RequestDefaults {
+    /// Size limit in bytes, as JSON.
+    pub const MAX_BYTES: usize = 48 << 10;
+
+    /// The settings by the names that they have in requests.
+    ///
+    /// # Errors
+    /// If they are larger than [`MAX_BYTES`](Self::MAX_BYTES).
+    pub fn new(settings: &Map<String, Value>) -> Result<Self, DefaultsTooLarge> {
+        let json = serde_json::to_vec(settings).unwrap_or_default();
+        let size_bytes = json.len();
+        let header = HeaderValue::try_from(BASE64URL_NOPAD.encode(&json)).ok();
+        header
+            .filter(|_| size_bytes <= Self::MAX_BYTES)
+            .map(Self)
+            .ok_or(DefaultsTooLarge { size_bytes })
+    }
+
+    /// The settings as base64url of JSON.
+    pub(super) fn header(&self) -> &HeaderValue {
+        &self.0
+    }
+}
+
+impl Catalog {
+    /// The profile with this name, also in other upper and lower case.
+    pub(super) fn profile(&self, name: &str) -> Option<&Profile> {
+        let mut profiles = self.profiles.iter();
+        let exact = profiles.clone().find(|profile| profile.name == name);
+        exact.or_else(|| profiles.find(|profile| profile.name.eq_ignore_ascii_case(name)))
+    }
+
+    /// The local model with exactly this id.
+    pub(super) fn model(&self, id: &str) -> Option<&LocalModel> {
+        self.models.iter().find(|model| model.id == id)
+    }
+
+    /// The ids of the local models.
+    pub(super) fn model_ids(&self) -> Vec<&str> {
+        self.models.iter().map(|model| model.id.as_str()).collect()
+    }
+
+    /// All names that requests can use, without patterns, each once.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let profiles = self.profiles.iter().map(|profile| profile.name.as_str());
+        let aliases = self.aliases.iter().filter_map(Alias::name);
+        let mut names = Vec::new();
+        for name in profiles.chain(aliases).chain(self.model_ids()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}

@@ -1,0 +1,143 @@
+//! The HTTP client for workers, with a pool of connections for each.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::request_body::BufferedBody;
+use super::usage::Usage;
+use super::workers::Lease;
+use crate::error::ApiError;
+
+/// Workers are on this machine, where connecting takes microseconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time after which an idle connection is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A worker waits up to 2 s until the usage of a cancelled request is known.
+const USAGE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Longest usage as JSON.
+const MAX_USAGE_BYTES: usize = 4096;
+
+/// The header of the gateway's own id of a request, under which the worker keeps its usage.
+pub const OWN_ID: HeaderName = HeaderName::from_static("x-mlxm-request-id");
+
+/// Sends requests to workers; clones share the connections.
+#[derive(Debug, Clone)]
+pub struct WorkerClient(Client<HttpConnector, BufferedBody>);
+
+/// A request for a worker.
+#[derive(Debug)]
+pub struct WorkerRequest {
+    pub method: Method,
+    pub path: PathAndQuery,
+    pub headers: HeaderMap,
+    pub body: BufferedBody,
+}
+
+impl Default for WorkerClient {
+    fn default() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build(connector);
+        Self(client)
+    }
+}
+
+impl WorkerClient {
+    /// Sends a request with the worker's key, and waits for the head of the response.
+    ///
+    /// # Errors
+    /// Status 502 or 503 if the worker cannot be reached or exits.
+    pub async fn send(
+        &self,
+        lease: &Lease,
+        request: WorkerRequest,
+    ) -> Result<Response<Incoming>, ApiError> {
+        let request = request.build(lease)?;
+        let response = self.0.request(request).await.map_err(|error| {
+            tracing::warn!(worker = &*lease.worker, %error, "a worker failed");
+            if error.is_connect() {
+                let message =
+                    "the model's worker has just exited: retry, or run `mlxm logs` to see why";
+                ApiError::with_code(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "worker_unavailable",
+                    message,
+                )
+                .retry_after(Some(1))
+            } else {
+                worker_failed()
+            }
+        })?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            // The client's own key was accepted, so it must not see this status.
+            let message = "the model's worker does not accept the gateway's key: restart it with `mlxm restart`";
+            return Err(ApiError::with_code(
+                StatusCode::BAD_GATEWAY,
+                "worker_key",
+                message,
+            ));
+        }
+        Ok(response)
+    }
+
+    /// The usage of a request that was cancelled; `None` if the worker does not report it in time.
+    pub async fn usage(&self, lease: &Lease, id: &str) -> Option<Usage> {
+        let request = WorkerRequest {
+            method: Method::GET,
+            path: format!("/internal/usage/{id}").parse().ok()?,
+            headers: HeaderMap::new(),
+            body: BufferedBody::default(),
+        };
+        let request = request.build(lease).ok()?;
+        let receive = async {
+            let response = self.0.request(request).await.ok()?;
+            let is_usage = response.status() == StatusCode::OK;
+            let body = to_bytes(Body::new(response.into_body()), MAX_USAGE_BYTES).await;
+            let usage = serde_json::from_slice(&body.ok()?).ok();
+            usage.filter(|_| is_usage)
+        };
+        tokio::time::timeout(USAGE_TIMEOUT, receive).await.ok()?
+    }
+}
+
+impl WorkerRequest {
+    fn build(self, lease: &Lease) -> Result<Request<BufferedBody>, ApiError> {
+        let uri = Uri::builder()
+            .scheme("http")
+            .authority(lease.address.to_string())
+            .path_and_query(self.path)
+            .build();
+        let key = HeaderValue::try_from(format!("Bearer {}", lease.key));
+        let (Ok(uri), Ok(mut key)) = (uri, key) else {
+            return Err(ApiError::internal("the worker's address or key is invalid"));
+        };
+        key.set_sensitive(true);
+        let mut request = Request::new(self.body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = self.headers;
+        request.headers_mut().insert(header::AUTHORIZATION, key);
+        Ok(request)
+    }
+}
+
+/// The error of a worker that exited while it had the request.
+pub fn worker_failed() -> ApiError {
+    ApiError::with_code(
+        StatusCode::BAD_GATEWAY,
+        "worker_failed",
+        "the model's worker exited during this request: retry, or run `mlxm logs` to see why",
+    )
+}

@@ -1,0 +1,122 @@
+//! The routes that are forwarded.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use tokio::time::timeout;
+
+use super::Proxy;
+use super::exchange::{self, Exchange};
+use super::keepalive;
+use super::request_body::BufferedBody;
+use super::scan::{ScanError, Scanner, TopLevel};
+use super::target::{Target, TargetError};
+use super::workers::Lease;
+use crate::error::ApiError;
+
+/// Forwards a request to a worker with the model that its body names.
+pub async fn by_model(State(proxy): State<Proxy>, request: Request) -> Result<Response, ApiError> {
+    let (mut exchange, body) = Exchange::new(&proxy, request);
+    let (target, streams) = match read(&proxy, &mut exchange, body).await {
+        Ok(read) => read,
+        Err(error) => return Err(exchange.fail(error)),
+    };
+    exchange.set_target(&target);
+
+    let (workers, class) = (proxy.workers().clone(), exchange.class());
+    let deadline = Instant::now() + proxy.options().queue_timeout;
+    let acquire = async move { workers.acquire(&target, class, deadline).await };
+    let mut acquire = Box::pin(acquire);
+    let begin_after = proxy.options().begin_stream_after;
+    let lease = match (timeout(begin_after, &mut acquire).await, exchange.format()) {
+        (Ok(lease), _) => lease,
+        (Err(_), Some(format)) if streams => {
+            let pending = async move {
+                match acquire.await {
+                    Ok(lease) => exchange.send(lease).await,
+                    Err(error) => Err(exchange.fail(error.into())),
+                }
+            };
+            let interval = proxy.options().keepalive;
+            return Ok(keepalive::response(format, Box::pin(pending), interval));
+        }
+        (Err(_), _) => acquire.await,
+    };
+    match lease {
+        Ok(lease) => forward(exchange, lease).await,
+        Err(error) => Err(exchange.fail(error.into())),
+    }
+}
+
+/// Forwards a request about a stored response to the worker that created it.
+pub async fn by_response(
+    State(proxy): State<Proxy>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (mut exchange, body) = Exchange::new(&proxy, request);
+    let mut scanner = Scanner::default();
+    match BufferedBody::read(body, proxy.options().body_bytes, &mut scanner).await {
+        Ok(body) => exchange.set_body(body),
+        Err(error) => return Err(exchange.fail(error)),
+    }
+    let Path(id) = match id {
+        Ok(id) => id,
+        Err(error) => return Err(exchange.fail(ApiError::invalid(error.body_text()))),
+    };
+    let lease = match proxy.responses().get(&id) {
+        Some(worker) => proxy.workers().running(&worker).await,
+        None => None,
+    };
+    match lease {
+        Some(lease) => forward(exchange, lease).await,
+        None => Err(exchange.fail(ApiError::not_found(format!(
+            "there is no response `{id}`: it was never stored, or the worker of its model has been stopped since; send the whole \
+             conversation instead"
+        )))),
+    }
+}
+
+/// Reads the body and finds the target; returns also whether the response is to be a stream.
+async fn read(
+    proxy: &Proxy,
+    exchange: &mut Exchange,
+    body: Body,
+) -> Result<(Target, bool), ApiError> {
+    let mut scanner = Scanner::default();
+    let body = BufferedBody::read(body, proxy.options().body_bytes, &mut scanner).await?;
+    exchange.set_body(body);
+    let catalog = proxy.catalog();
+    let scanned = match scanner.finish() {
+        // With a single model the target is known in any case, and the worker says best what is wrong with the body.
+        Err(ScanError::NotAnObject) => match catalog.resolve(None) {
+            Err(TargetError::Missing(_)) => return Err(ScanError::NotAnObject.into()),
+            _ => TopLevel::default(),
+        },
+        scanned => scanned?,
+    };
+    let mut target = catalog.resolve(scanned.model.as_deref())?;
+    target.keep_alive = scanned.keep_alive;
+    Ok((target, scanned.stream))
+}
+
+async fn forward(exchange: Exchange, lease: Lease) -> Result<Response, ApiError> {
+    let (parts, body) = exchange.send(lease).await?;
+    Ok(exchange::response(parts, body))
+}
+
+impl From<ScanError> for ApiError {
+    fn from(error: ScanError) -> Self {
+        let message = error.to_string();
+        match error {
+            ScanError::NotAnObject => Self::invalid(message),
+            ScanError::DuplicateModel | ScanError::ModelType | ScanError::ModelTooLong => {
+                Self::field("model", message)
+            }
+            ScanError::KeepAlive(field) => Self::field(field, message),
+        }
+    }
+}
