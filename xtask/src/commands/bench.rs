@@ -61,7 +61,8 @@ Examples:
   cargo xtask bench --vs llama.cpp --model 135M --rows load --repeat 11
   cargo xtask bench --vs mlxm=../before/target/release/mlxm
   cargo xtask bench kernels
-  cargo xtask bench serve --model 135M";
+  cargo xtask bench serve --model 135M
+  cargo xtask bench gateway --model 135M";
 
 /// Compare mlxm's speed with other engines.
 #[derive(Args)]
@@ -87,6 +88,7 @@ pub struct Arguments {
 enum Benchmark {
     Kernels(kernels::Arguments),
     Serve(serve::Arguments),
+    Gateway(serve::gateway::Arguments),
 }
 
 /// An engine mlxm is compared with.
@@ -148,6 +150,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     match &arguments.benchmark {
         Some(Benchmark::Kernels(arguments)) => return kernels::execute(arguments),
         Some(Benchmark::Serve(arguments)) => return serve::execute(arguments),
+        Some(Benchmark::Gateway(arguments)) => return serve::gateway::execute(arguments),
         None => {}
     }
     let options = &arguments.options;

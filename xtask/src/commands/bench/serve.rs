@@ -1,6 +1,7 @@
 //! `cargo xtask bench serve`: mlxm's server compared with another one, with many clients over HTTP.
 
 mod client;
+pub mod gateway;
 mod http;
 mod load;
 mod loop_time;

@@ -121,25 +121,7 @@ impl Server {
     /// Starts the server and waits until it is ready.
     pub fn start(&self, files: &ModelFiles, capacity: ServerCapacity) -> Result<Running> {
         let port = free_port()?;
-        let mut command = self.command(files, capacity, port);
-        let line = process::describe(&command);
-        let scratch = tempfile::tempdir()?;
-        let log = scratch.path().join("log.txt");
-        let file = fs::File::create(&log)?;
-        command.stdout(file.try_clone()?).stderr(file);
-        command.stdin(Stdio::null());
-        kill_with_parent(&mut command);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start `{line}`"))?;
-        let mut running = Running {
-            child: Some(child),
-            address: format!("127.0.0.1:{port}"),
-            log,
-            _scratch: scratch,
-        };
-        running.wait_until_ready(&line)?;
-        Ok(running)
+        Running::start(self.command(files, capacity, port), port, "/health")
     }
 }
 
@@ -153,10 +135,32 @@ pub struct Running {
 }
 
 impl Running {
-    fn wait_until_ready(&mut self, line: &str) -> Result<()> {
+    /// Starts a server that listens on `port`, and waits until a GET request for `path` succeeds.
+    pub fn start(mut command: Command, port: u16, path: &str) -> Result<Self> {
+        let line = process::describe(&command);
+        let scratch = tempfile::tempdir()?;
+        let log = scratch.path().join("log.txt");
+        let file = fs::File::create(&log)?;
+        command.stdout(file.try_clone()?).stderr(file);
+        command.stdin(Stdio::null());
+        kill_with_parent(&mut command);
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start `{line}`"))?;
+        let mut running = Self {
+            child: Some(child),
+            address: format!("127.0.0.1:{port}"),
+            log,
+            _scratch: scratch,
+        };
+        running.wait_until_ready(&line, path)?;
+        Ok(running)
+    }
+
+    fn wait_until_ready(&mut self, line: &str, path: &str) -> Result<()> {
         let client = Client::new(&self.address);
         let started = Instant::now();
-        while client.get("/health").is_none() {
+        while client.get(path).is_none() {
             let exited = match &mut self.child {
                 Some(child) => child.try_wait()?,
                 None => None,
@@ -168,7 +172,7 @@ impl Running {
             }
             if started.elapsed() > START_TIMEOUT {
                 bail!(
-                    "`{line}` is not ready at http://{}/health\n{}",
+                    "`{line}` is not ready at http://{}{path}\n{}",
                     self.address,
                     self.log()
                 );
@@ -203,7 +207,7 @@ impl Drop for Running {
 }
 
 /// A free port.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot bind a free port")?;
     Ok(listener.local_addr()?.port())
 }

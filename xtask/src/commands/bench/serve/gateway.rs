@@ -1,0 +1,323 @@
+//! `cargo xtask bench gateway`: what the gateway's proxy adds to the latency of a worker and takes from its throughput.
+
+use super::client::Client;
+use super::load;
+use super::run_metrics::RunMetrics;
+use super::servers::{Running, Server, ServerCapacity, free_port};
+use super::workload::{self, CONTEXT_TOKENS, LONG_OUTPUTS, Lengths, Request};
+use crate::commands::bench::engines::mlxm::Mlxm;
+use crate::commands::bench::machine::Machine;
+use crate::commands::bench::models::ModelFiles;
+use crate::commands::bench::options::Options;
+use crate::commands::bench::report::{conditions, line, unofficial_reasons};
+use crate::commands::bench::results::Conditions;
+use crate::commands::bench::statistics::{Ratio, Summary, quantile};
+use crate::commands::bench::{build, record, turns};
+use crate::{process, workspace};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::Serialize;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Pairs of requests, and pairs of runs per number of streams, that an official result needs.
+const MIN_PAIRS: usize = 300;
+const MIN_RUNS: usize = 5;
+
+/// Concurrent streams.
+const STREAMS: [usize; 2] = [1, 16];
+
+/// Requests of each stream in a run.
+const REQUESTS_PER_STREAM: usize = 6;
+
+/// Short requests of equal length, so that the difference of a pair is that of the paths.
+const PAIRED: Lengths = Lengths {
+    prompt_tokens: (32, 32),
+    output_tokens: (4, 4),
+};
+
+/// Most that the median time to first token may grow, in milliseconds, and least throughput relative to the worker's.
+const MAX_ADDED_MS: f64 = 1.0;
+const MIN_THROUGHPUT: f64 = 0.98;
+
+const METHOD: &str = "\
+One worker runs for the whole benchmark; the gateway's proxy runs in front of it as a process of its own. For the time to first \
+token, requests of equal length alternate between the two addresses, and the order of each second pair is reversed; every request \
+has another prompt. The result is the median of the differences of the pairs. For throughput, runs with the same number of \
+concurrent streams alternate likewise; the result is the median quotient of paired runs. The clients open a connection for each \
+request.";
+
+const HELP: &str = "\
+Fails unless the proxy adds at most 1 ms to the median time to first token and keeps at least 0.98 of the throughput with 1 and \
+16 streams. Preparation, the idle machine and the place of the results are as for `cargo xtask bench serve`.
+
+Examples:
+  cargo xtask bench gateway --model 135M
+  cargo xtask bench gateway --model 135M --pairs 50 --repeat 1 --force";
+
+/// Measure what the gateway adds to latency and takes from throughput
+#[derive(Args)]
+#[command(after_help = HELP)]
+pub struct Arguments {
+    /// Pairs of requests for the time to first token; fewer than 300 need --force
+    #[arg(long, value_name = "N", default_value_t = MIN_PAIRS)]
+    pairs: usize,
+    /// Pairs of runs for each number of streams; fewer than 5 need --force
+    #[arg(long, value_name = "N", default_value_t = MIN_RUNS)]
+    repeat: usize,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// The results of one `cargo xtask bench gateway`.
+#[derive(Debug, Serialize)]
+struct Results {
+    unofficial_reasons: Vec<String>,
+    #[serde(flatten)]
+    conditions: Conditions,
+    models: Vec<ModelResult>,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelResult {
+    model: &'static str,
+    latency: Latency,
+    throughput: Vec<Throughput>,
+}
+
+/// Times to first token of the pairs, in milliseconds.
+#[derive(Debug, Serialize)]
+struct Latency {
+    direct_ms: Vec<f64>,
+    through_ms: Vec<f64>,
+    added: Summary,
+    added_p90: f64,
+}
+
+/// Output tokens per second of the runs.
+#[derive(Debug, Serialize)]
+struct Throughput {
+    streams: usize,
+    direct_tps: Vec<f64>,
+    through_tps: Vec<f64>,
+    ratio: Ratio,
+}
+
+impl ModelResult {
+    fn passes(&self) -> bool {
+        let mut ratios = self.throughput.iter().map(|one| one.ratio.median_pair);
+        self.latency.added.median <= MAX_ADDED_MS && ratios.all(|ratio| ratio >= MIN_THROUGHPUT)
+    }
+}
+
+pub fn execute(arguments: &Arguments) -> Result<()> {
+    let options = &arguments.options;
+    options.check(arguments.repeat, MIN_RUNS)?;
+    if arguments.pairs == 0 || (arguments.pairs < MIN_PAIRS && !options.force) {
+        bail!("--pairs must be at least {MIN_PAIRS}, or at least 1 with --force");
+    }
+    let machine = Machine::read();
+    let program = build()?;
+    let proxy = build_proxy()?;
+    let threads = options.threads(&machine);
+    let worker = Server::mlxm(Mlxm::current(&program, threads, options.activation_dtype)?);
+    let mut models = Vec::new();
+    for model in options.model.models() {
+        let files = ModelFiles::locate(*model)?;
+        worker.engine().prepare(&files)?;
+        models.push(files);
+    }
+    if options.prepare {
+        return Ok(());
+    }
+
+    let (conditions, started) = options.begin(machine, arguments.repeat)?;
+    let mut unofficial = conditions.unofficial_reasons(MIN_RUNS, 0);
+    if arguments.pairs < MIN_PAIRS {
+        unofficial.push(format!(
+            "there were only {} pairs of requests, fewer than {MIN_PAIRS}.",
+            arguments.pairs
+        ));
+    }
+    let mut results = Results {
+        unofficial_reasons: unofficial,
+        conditions,
+        models: Vec::new(),
+    };
+    for files in &models {
+        let result = measure(&worker, &proxy, files, arguments)?;
+        results.models.push(result);
+    }
+    let text = markdown(&results);
+    println!("{text}");
+    let official = results.unofficial_reasons.is_empty();
+    let name = options.name(&results.conditions, &started, "gateway", &[], official);
+    record::save(&options.results, &name, &text, &results)?;
+    if !results.models.iter().all(ModelResult::passes) {
+        bail!(
+            "the proxy adds more than {MAX_ADDED_MS} ms, or keeps less than {MIN_THROUGHPUT} of the throughput"
+        );
+    }
+    Ok(())
+}
+
+/// The program that runs the proxy in front of one worker.
+fn build_proxy() -> Result<PathBuf> {
+    process::run(process::cargo().args([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "mlxm-api",
+        "--example",
+        "single_worker",
+    ]))?;
+    let name = format!("single_worker{}", env::consts::EXE_SUFFIX);
+    Ok(workspace::target_directory()?
+        .join("release")
+        .join("examples")
+        .join(name))
+}
+
+fn measure(
+    worker: &Server,
+    proxy: &Path,
+    files: &ModelFiles,
+    arguments: &Arguments,
+) -> Result<ModelResult> {
+    let capacity = ServerCapacity {
+        slots: STREAMS[1],
+        context: CONTEXT_TOKENS,
+    };
+    let worker = worker.start(files, capacity)?;
+    let port = free_port()?;
+    let mut command = process::program(proxy);
+    let address = format!("127.0.0.1:{port}");
+    command.args([&*worker.address, &*address, "default"]);
+    let gateway = Running::start(command, port, "/v1/models")?;
+    let addresses = [&*worker.address, &*gateway.address];
+    for address in addresses {
+        // Warms up.
+        times_to_first_token(address, &workload::requests(PAIRED, 0, 2))?;
+    }
+    let name = files.model.name();
+    let latency = latency(addresses, arguments.pairs)?;
+    eprintln!("{name}: {:+.3} ms to the first token", latency.added.median);
+    let mut throughput = Vec::new();
+    for streams in STREAMS {
+        let measured = measure_throughput(addresses, streams, arguments.repeat)?;
+        eprintln!(
+            "{name}: {:.3} of the throughput with {streams} streams",
+            measured.ratio.median_pair
+        );
+        throughput.push(measured);
+    }
+    Ok(ModelResult {
+        model: name,
+        latency,
+        throughput,
+    })
+}
+
+/// Pairs of single requests to the worker and to the gateway.
+fn latency(addresses: [&str; 2], pairs: usize) -> Result<Latency> {
+    let requests = workload::requests(PAIRED, 1, 2 * pairs);
+    let mut times: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+    for (pair, requests) in requests.chunks(2).enumerate() {
+        for (index, request) in turns(2, pair).into_iter().zip(requests) {
+            let measured = times_to_first_token(addresses[index], std::slice::from_ref(request))?;
+            times[index].extend(measured);
+        }
+    }
+    let [direct_ms, through_ms] = times;
+    let differences = direct_ms.iter().zip(&through_ms);
+    let added: Vec<f64> = differences
+        .map(|(direct, through)| through - direct)
+        .collect();
+    Ok(Latency {
+        added: Summary::of(added.iter().copied()).context("there are no pairs")?,
+        added_p90: quantile(&added, 0.9).context("there are no pairs")?,
+        direct_ms,
+        through_ms,
+    })
+}
+
+/// The times to first token of requests that are sent one after the other, in milliseconds.
+fn times_to_first_token(address: &str, requests: &[Request]) -> Result<Vec<f64>> {
+    let client = Client::new(address);
+    let time = |request: &Request| -> Result<f64> {
+        let outcome = client.complete(request, Instant::now());
+        let completion = outcome.completion.map_err(anyhow::Error::msg)?;
+        let first = completion
+            .token_times
+            .first()
+            .context("there is no token")?;
+        Ok(first.saturating_duration_since(outcome.due).as_secs_f64() * 1e3)
+    };
+    requests.iter().map(time).collect()
+}
+
+/// Runs with this many concurrent streams, alternating between the worker and the gateway.
+fn measure_throughput(addresses: [&str; 2], streams: usize, repeat: usize) -> Result<Throughput> {
+    let mut speeds: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+    for run in 1..=repeat {
+        for index in turns(2, run) {
+            // Other prompts for each run, so that none is in the prefix cache.
+            let seed = 1000 + (run * 2 + index) as u64;
+            let requests = workload::requests(LONG_OUTPUTS, seed, streams * REQUESTS_PER_STREAM);
+            let metrics = RunMetrics::of(&load::closed(addresses[index], streams, &requests)?);
+            if let Some(error) = metrics.error {
+                bail!("a request failed: {error}");
+            }
+            speeds[index].push(metrics.output_tps);
+        }
+    }
+    let [direct_tps, through_tps] = speeds;
+    Ok(Throughput {
+        streams,
+        ratio: Ratio::of(&through_tps, &direct_tps).context("there are no runs")?,
+        direct_tps,
+        through_tps,
+    })
+}
+
+fn markdown(results: &Results) -> String {
+    let mut text = String::new();
+    line(&mut text, format_args!("# mlxm gateway vs worker\n"));
+    unofficial_reasons(&mut text, &results.unofficial_reasons);
+    conditions(&mut text, &results.conditions);
+    for result in &results.models {
+        line(&mut text, format_args!("\n## {}\n", result.model));
+        line(
+            &mut text,
+            format_args!("| | result | limit |\n| --- | --- | --- |"),
+        );
+        let latency = &result.latency;
+        line(
+            &mut text,
+            format_args!(
+                "| added time to first token, median of {} pairs (90th percentile) | {:.3} ms ({:.3} ms) | ≤ {MAX_ADDED_MS} ms |",
+                latency.direct_ms.len(),
+                latency.added.median,
+                latency.added_p90
+            ),
+        );
+        for throughput in &result.throughput {
+            let ratio = &throughput.ratio;
+            line(
+                &mut text,
+                format_args!(
+                    "| throughput with {} streams, median of {} pairs (smallest, largest) | {:.3} ({:.3}, {:.3}) | ≥ {MIN_THROUGHPUT} |",
+                    throughput.streams,
+                    throughput.direct_tps.len(),
+                    ratio.median_pair,
+                    ratio.smallest_pair,
+                    ratio.largest_pair
+                ),
+            );
+        }
+    }
+    line(&mut text, format_args!("\n## Method\n\n{METHOD}"));
+    text
+}
