@@ -4,9 +4,9 @@
 const MIN_SUGGESTION_SIMILARITY: f64 = 0.72;
 const MAX_SUGGESTIONS: usize = 5;
 
-/// The indices of the names that `wanted` stands for: equal names, else names that are equal in lower case, else those whose part
-/// after the owner is equal in lower case, else those that contain it in lower case. Empty without a match; with several, `wanted`
-/// is ambiguous.
+/// The indices of the names that `wanted` stands for: equal names, else names that are equal in lower case, else those whose
+/// part after the owner is equal in lower case, else those that contain it in lower case. Empty without a match; with several,
+/// `wanted` is ambiguous.
 pub fn matches(names: &[&str], wanted: &str) -> Vec<usize> {
     let lower = wanted.to_lowercase();
     // The first tier with a match decides.

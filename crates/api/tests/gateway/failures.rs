@@ -25,7 +25,8 @@ const STREAMS: [(&str, &str, &[&str]); 4] = [
     ),
     (
         "/v1/responses",
-        "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":4,\"response\":{\"id\":\"resp_7\"}}\n\n",
+        "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":4,\
+         \"response\":{\"id\":\"resp_7\"}}\n\n",
         &["error", "response.failed"],
     ),
 ];

@@ -105,7 +105,7 @@ async fn failure_before_the_begin_is_a_status() {
 #[tokio::test]
 async fn rejection_by_the_worker_after_the_begin_is_an_event() {
     let worker = TestWorker::start(|_| {
-        let body = r#"{"type":"error","error":{"type":"invalid_request_error","message":"messages is empty","param":"messages","code":null}}"#;
+        let body = r#"{"type":"error","error":{"type":"invalid_request_error","message":"messages is empty"}}"#;
         let mut response = json(body);
         *response.status_mut() = StatusCode::BAD_REQUEST;
         response

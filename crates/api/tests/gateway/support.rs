@@ -75,7 +75,7 @@ impl Workers for OneWorker {
     }
 
     fn running<'a>(&'a self, worker: &'a WorkerId) -> BoxFuture<'a, Option<Lease>> {
-        Box::pin(async move { (&**worker == "worker-1").then(|| self.lease()) })
+        Box::pin(async move { (**worker == *"worker-1").then(|| self.lease()) })
     }
 }
 

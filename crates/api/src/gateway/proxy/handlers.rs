@@ -31,7 +31,8 @@ pub async fn by_model(State(proxy): State<Proxy>, request: Request) -> Result<Re
     let acquire = async move { workers.acquire(&target, class, deadline).await };
     let mut acquire = Box::pin(acquire);
     let begin_after = proxy.options().begin_stream_after;
-    let lease = match (timeout(begin_after, &mut acquire).await, exchange.format()) {
+    let acquired = timeout(begin_after, &mut acquire).await;
+    let lease = match (acquired, exchange.format()) {
         (Ok(lease), _) => lease,
         (Err(_), Some(format)) if streams => {
             let pending = async move {

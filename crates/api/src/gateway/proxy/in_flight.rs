@@ -6,8 +6,8 @@ use super::client::WorkerClient;
 use super::usage::{Recorder, Usage};
 use super::workers::Lease;
 
-/// Holds the lease and the record of a request until it ends. Dropping it before means that the client has disconnected; the worker
-/// is then asked what the request used.
+/// Holds the lease and the record of a request until it ends. Dropping it before means that the client has disconnected; the
+/// worker then reports what the request used.
 pub struct InFlight {
     /// `None` once the request has ended.
     running: Option<(Lease, Recorder)>,

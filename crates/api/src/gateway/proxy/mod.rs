@@ -104,8 +104,8 @@ struct Shared {
 }
 
 impl Proxy {
-    /// A proxy for the models of `catalog`, with workers from a pool. A record of each request goes to `audit`; records that do not
-    /// fit into the channel are dropped with a warning.
+    /// A proxy for the models of `catalog`, with workers from a pool. A record of each request goes to `audit`; records that do
+    /// not fit into the channel are dropped with a warning.
     pub fn new(
         options: ProxyOptions,
         catalog: watch::Receiver<Arc<Catalog>>,

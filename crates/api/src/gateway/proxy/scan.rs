@@ -1,8 +1,8 @@
 //! Finds the top-level keys of a JSON body that the gateway needs, in one pass over its chunks and without parsing the rest.
 //!
 //! Every valid JSON object is read as `serde_json` reads it, so that the gateway and the worker see the same model. Of what is
-//! no JSON object, the scanner notices only what the search for top-level keys meets: brackets of nested values need not match, and
-//! numbers are not parsed. Such a body is the worker's to reject.
+//! no JSON object, the scanner notices only what the search for top-level keys meets: brackets of nested values need not match,
+//! and numbers are not parsed. Such a body is the worker's to reject.
 
 use super::text::{Progress, Text};
 use super::ttl::KeepAlive;

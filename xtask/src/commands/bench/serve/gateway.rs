@@ -42,11 +42,11 @@ const MAX_ADDED_MS: f64 = 1.0;
 const MIN_THROUGHPUT: f64 = 0.98;
 
 const METHOD: &str = "\
-One worker runs for the whole benchmark; the gateway's proxy runs in front of it as a process of its own. For the time to first \
-token, requests of equal length alternate between the two addresses, and the order of each second pair is reversed; every request \
-has another prompt. The result is the median of the differences of the pairs. For throughput, runs with the same number of \
-concurrent streams alternate likewise; the result is the median quotient of paired runs. The clients open a connection for each \
-request.";
+One worker runs for the whole benchmark; the gateway's proxy runs in front of it as a process of its own. For the time to \
+first token, requests of equal length alternate between the two addresses, and the order of each second pair is reversed; \
+every request has another prompt. The result is the median of the differences of the pairs. For throughput, runs with the same \
+number of concurrent streams alternate likewise; the result is the median quotient of paired runs. The clients open a \
+connection for each request.";
 
 const HELP: &str = "\
 Fails unless the proxy adds at most 1 ms to the median time to first token and keeps at least 0.98 of the throughput with 1 and \
@@ -297,7 +297,7 @@ fn markdown(results: &Results) -> String {
         line(
             &mut text,
             format_args!(
-                "| added time to first token, median of {} pairs (90th percentile) | {:.3} ms ({:.3} ms) | ≤ {MAX_ADDED_MS} ms |",
+                "| added time to first token, median of {} pairs (p90) | {:.3} ms ({:.3} ms) | ≤ {MAX_ADDED_MS} ms |",
                 latency.direct_ms.len(),
                 latency.added.median,
                 latency.added_p90
@@ -308,7 +308,7 @@ fn markdown(results: &Results) -> String {
             line(
                 &mut text,
                 format_args!(
-                    "| throughput with {} streams, median of {} pairs (smallest, largest) | {:.3} ({:.3}, {:.3}) | ≥ {MIN_THROUGHPUT} |",
+                    "| throughput with {} streams, median of {} pairs (range) | {:.3} ({:.3}, {:.3}) | ≥ {MIN_THROUGHPUT} |",
                     throughput.streams,
                     throughput.direct_tps.len(),
                     ratio.median_pair,

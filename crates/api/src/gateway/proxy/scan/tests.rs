@@ -240,7 +240,7 @@ proptest! {
             }
             (Err(error), _) => prop_assert!(
                 matches!(error, ScanError::DuplicateModel | ScanError::ModelType | ScanError::ModelTooLong),
-                "{}", error
+                "{error}"
             ),
             (Ok(found), None) => {
                 return Err(TestCaseError::fail(format!("{found:?} should be rejected")));
