@@ -86,7 +86,7 @@ async fn preflight_of_an_allowed_page_needs_no_key() {
         .header("origin", "http://allowed.example")
         .header("access-control-request-method", "POST");
     let response = preflight.send().await.unwrap();
-    assert_eq!(response.status().as_u16(), 200);
+    assert_eq!(response.status().as_u16(), 204);
     let allowed = &response.headers()["access-control-allow-origin"];
     assert_eq!(allowed, "http://allowed.example");
 }
