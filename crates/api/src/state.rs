@@ -122,7 +122,7 @@ impl AppState {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let worker = match (&options.owner, &options.api_key) {
+        let worker = match (&options.owner, &options.access.api_key) {
             (Some(owner), Some(_)) => Some(Worker::new(owner.clone())),
             _ => None,
         };

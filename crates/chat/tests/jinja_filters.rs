@@ -1,7 +1,5 @@
 //! The filters that minijinja lacks give the text of Jinja 3.1 in Python, from which the expected texts are.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use mlxm_chat::template::{ChatTemplate, RenderOptions, TemplateError};
 use mlxm_engine::text::SpecialTokens;
 use serde_json::json;

@@ -1,7 +1,5 @@
 //! Templates that would end the process, or never end.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use mlxm_chat::template::{ChatTemplate, RenderOptions, TemplateError};
 use mlxm_engine::text::SpecialTokens;
 

@@ -148,6 +148,7 @@ impl LoadError {
             Self::MissingTensors { .. } => "missing_tensors",
             Self::UnknownTensors { .. } => "unknown_tensors",
             Self::BadTensor { .. } => "invalid_tensor",
+            Self::DuplicateTensor { .. } => "duplicate_tensor",
             Self::Device(_) => "unsupported_device",
             Self::Memory(_) => "does_not_fit",
             Self::InvalidOption(_) => "invalid_option",

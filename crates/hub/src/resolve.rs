@@ -225,16 +225,17 @@ fn log_choice(model: &LocalModel) {
         .iter()
         .filter(|other| other.is_main() || other.last_modified > chosen.last_modified)
         .find_map(|other| Some((other, other.deficiency()?)));
-    match passed_over {
-        Some((other, deficiency)) => tracing::warn!(
+    if let Some((other, deficiency)) = passed_over {
+        tracing::warn!(
             "{}: using snapshot {}, because {}{} {deficiency}; run `mlxm pull {}` to complete it",
             model.name,
             chosen.commit,
             other.commit,
             if other.is_main() { " (main)" } else { "" },
             model.name,
-        ),
-        None => tracing::info!("{}: using snapshot {}", model.name, chosen.commit),
+        );
+    } else {
+        tracing::info!("{}: using snapshot {}", model.name, chosen.commit);
     }
 }
 

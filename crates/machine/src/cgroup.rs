@@ -64,7 +64,8 @@ pub(crate) fn hierarchies(files: Files<'_>, controller: &str) -> Vec<Hierarchy> 
 struct Mount {
     /// The path within the hierarchy that is mounted.
     root: String,
-    mount_point: String,
+    /// Where it is mounted.
+    directory: String,
     file_system: String,
     /// Options of the hierarchy, among them the controllers of version 1.
     options: String,
@@ -78,7 +79,7 @@ impl Mount {
         let mut file_system = file_system.split(' ');
         Some(Self {
             root: unescape(mount.next()?),
-            mount_point: unescape(mount.next()?),
+            directory: unescape(mount.next()?),
             file_system: file_system.next()?.to_owned(),
             options: file_system.nth(1)?.to_owned(),
         })
@@ -105,7 +106,7 @@ impl Mount {
 
     /// The directories of `path` and its ancestors, innermost first. Of a path outside the mount only the mount point is known.
     fn directories(&self, path: &str) -> Vec<String> {
-        let mut directory = self.mount_point.trim_end_matches('/').to_owned();
+        let mut directory = self.directory.trim_end_matches('/').to_owned();
         let mut directories = vec![directory.clone()];
         let names = self.relative(path).unwrap_or_default().split('/');
         for name in names.filter(|name| !name.is_empty()) {

@@ -256,7 +256,7 @@ pub async fn delete(store: &Store, id: Uuid) -> Result<bool, StoreError> {
 
 fn from_row(row: Model) -> Result<Download, StoreError> {
     let id = row.id;
-    let column = |column| values::Column {
+    let column = |column| values::StoredValue {
         table: TABLE,
         column,
         row: &id,

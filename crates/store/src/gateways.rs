@@ -138,7 +138,7 @@ fn to_row(gateway: &Gateway) -> Model {
 }
 
 fn from_row(row: Model) -> Result<Gateway, StoreError> {
-    let pid = values::Column {
+    let pid = values::StoredValue {
         table: TABLE,
         column: "pid",
         row: &row.id,

@@ -96,7 +96,8 @@ fn read(path: &Path) -> Result<Option<Vec<EncryptionKey>>, SecretError> {
 /// Takes the file away from other users of the machine.
 fn make_private(path: &Path) -> Result<(), SecretError> {
     let mode = fs::metadata(path).map_err(failed("read", path))?.mode();
-    if mode & 0o077 == 0 {
+    let for_others = mode & 0o077;
+    if for_others == 0 {
         return Ok(());
     }
     tracing::warn!(

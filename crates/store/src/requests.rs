@@ -228,7 +228,7 @@ fn to_row(request: &Request) -> Result<Model, StoreError> {
 
 fn from_row(row: Model) -> Result<Request, StoreError> {
     let id = row.id;
-    let column = |column| values::Column {
+    let column = |column| values::StoredValue {
         table: TABLE,
         column,
         row: &id,

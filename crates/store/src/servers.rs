@@ -209,7 +209,7 @@ fn to_row(server: &Server) -> Result<Model, StoreError> {
 
 fn from_row(row: Model) -> Result<Server, StoreError> {
     let id = row.id;
-    let column = |column| values::Column {
+    let column = |column| values::StoredValue {
         table: TABLE,
         column,
         row: &id,

@@ -6,14 +6,14 @@ use serde::de::DeserializeOwned;
 
 /// Where a value is stored, for messages.
 #[derive(Clone, Copy)]
-pub(crate) struct Column<'a> {
+pub(crate) struct StoredValue<'a> {
     pub table: &'static str,
     pub column: &'static str,
     /// The row's id or key.
     pub row: &'a dyn ToString,
 }
 
-impl Column<'_> {
+impl StoredValue<'_> {
     pub(crate) fn unreadable(&self, reason: impl ToString) -> StoreError {
         StoreError::Unreadable {
             table: self.table,

@@ -27,7 +27,13 @@ pub async fn report_usage(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if server.worker().is_none() || server.options().access.check_key(request.headers()).is_err() {
+    if server.worker().is_none()
+        || server
+            .options()
+            .access
+            .check_key(request.headers())
+            .is_err()
+    {
         return next.run(request).await;
     }
     let headers = request.headers();

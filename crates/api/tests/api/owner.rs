@@ -1,6 +1,6 @@
 //! Routes and headers that only the owner of a server may use.
 
-use mlxm_api::ServerOptions;
+use mlxm_api::{AccessPolicy, ServerOptions};
 use mlxm_engine::LoadOptions;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ async fn internal_routes_exist_only_with_an_owner_and_a_key() {
             ..owned_options()
         },
         ServerOptions {
-            api_key: None,
+            access: AccessPolicy::default(),
             ..owned_options()
         },
     ] {

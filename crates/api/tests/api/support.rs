@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mlxm_api::{AppState, FormatOverride, Owner, ServerOptions, Shutdown, serve};
+use mlxm_api::{AccessPolicy, AppState, FormatOverride, Owner, ServerOptions, Shutdown, serve};
 use mlxm_chat::parsing::ReasoningFormat;
 use mlxm_engine::{Engine, LoadOptions};
 use serde_json::{Value, json};
@@ -243,7 +243,10 @@ pub const KEY: &str = "secret";
 /// Options of a server that this process owns.
 pub fn owned_options() -> ServerOptions {
     ServerOptions {
-        api_key: Some(KEY.to_owned()),
+        access: AccessPolicy {
+            api_key: Some(KEY.to_owned()),
+            ..AccessPolicy::default()
+        },
         owner: Some(Owner::new(std::process::id())),
         ..server_options()
     }

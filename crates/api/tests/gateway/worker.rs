@@ -80,11 +80,19 @@ pub async fn serve(router: Router) -> SocketAddr {
     address
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "an item of a stream that can fail"
+)]
 pub fn data(text: &str) -> FrameResult {
     Ok(Frame::data(Bytes::copy_from_slice(text.as_bytes())))
 }
 
 /// The trailers of a stream.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "an item of a stream that can fail"
+)]
 pub fn trailers(usage: &Usage) -> FrameResult {
     let mut trailers = HeaderMap::new();
     let json = serde_json::to_string(usage).unwrap();

@@ -143,9 +143,9 @@ fn unique(state: &State, value: Value, args: Arguments) -> Result<Value, Error> 
 fn by_name<const N: usize>(args: Arguments, names: [&'static str; N]) -> Result<Kwargs, Error> {
     let given = arguments(args, names)?;
     let named = names.into_iter().zip(given);
-    Ok(Kwargs::from_iter(
-        named.filter_map(|(name, value)| Some((name, value?))),
-    ))
+    Ok(named
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect())
 }
 
 /// A random item; undefined if there is none.

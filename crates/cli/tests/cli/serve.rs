@@ -40,9 +40,9 @@ impl Server {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let (loading, ready) = read_startup(&mut output);
         Self {
-            loading,
             child,
             output,
+            loading,
             ready,
         }
     }

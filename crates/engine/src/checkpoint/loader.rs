@@ -1,6 +1,6 @@
 //! Builds the parameters of a model from named tensors and reports every tensor that is missing, unknown or invalid.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

@@ -17,7 +17,7 @@ use crate::mutate::responses::{SEPARATOR, split};
 const MAX_REQUEST_BYTES: u64 = 1 << 16;
 
 /// An example of the responses to the requests for metadata, for the list of files, and for a search, in this order.
-pub(super) fn seeds() -> anyhow::Result<Vec<Vec<u8>>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let model = json!({
         "_id": "1", "id": "org/name", "modelId": "org/name", "sha": "0123456789abcdef0123456789abcdef01234567",
         "lastModified": "2026-01-01T00:00:00.000Z", "private": false, "gated": false, "disabled": false,
@@ -36,11 +36,11 @@ pub(super) fn seeds() -> anyhow::Result<Vec<Vec<u8>>> {
         },
     ]);
     let found = json!([model]);
-    Ok(vec![
+    vec![
         [model, files, found]
             .map(|body| response(&body))
             .join(SEPARATOR),
-    ])
+    ]
 }
 
 fn response(body: &Value) -> Vec<u8> {

@@ -20,7 +20,7 @@ pub struct Lease {
     pub key: String,
     /// Name of its model.
     pub name: String,
-    pub(super) release: Release,
+    pub(super) _release: Release,
 }
 
 impl Lease {

@@ -437,7 +437,7 @@ impl Owner {
             port,
             key: self.launch.keys.derive(record.id),
             name: record.name.clone(),
-            release: Release {
+            _release: Release {
                 worker,
                 request,
                 commands,

@@ -123,12 +123,12 @@ pub fn exit_cause(status: Option<ExitStatus>, intent: Intent, failed: Option<Fai
 mod tests {
     use super::*;
 
-    fn exited(code: i32) -> Option<ExitStatus> {
-        Some(ExitStatus::from_raw(code << 8))
+    fn exited(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
     }
 
-    fn killed(signal: i32) -> Option<ExitStatus> {
-        Some(ExitStatus::from_raw(signal))
+    fn killed(signal: i32) -> ExitStatus {
+        ExitStatus::from_raw(signal)
     }
 
     #[test]
@@ -140,29 +140,39 @@ mod tests {
         };
         let crashed = |code, signal| ExitCause::Crashed { code, signal };
         for (status, intent, line, cause) in [
-            (exited(0), Intent::Stop, None, ExitCause::Requested),
+            (Some(exited(0)), Intent::Stop, None, ExitCause::Requested),
             // The grace period was over.
-            (killed(9), Intent::Stop, None, ExitCause::Requested),
-            (killed(9), Intent::None, None, ExitCause::KilledExternally),
-            (killed(9), Intent::Hung, None, ExitCause::Hung),
+            (Some(killed(9)), Intent::Stop, None, ExitCause::Requested),
             (
-                killed(9),
+                Some(killed(9)),
+                Intent::None,
+                None,
+                ExitCause::KilledExternally,
+            ),
+            (Some(killed(9)), Intent::Hung, None, ExitCause::Hung),
+            (
+                Some(killed(9)),
                 Intent::StartTimeout,
                 None,
                 ExitCause::StartTimeout,
             ),
             (
-                killed(9),
+                Some(killed(9)),
                 Intent::Unresponsive,
                 None,
                 ExitCause::Unresponsive,
             ),
-            (killed(11), Intent::None, None, crashed(None, Some(11))),
-            (exited(1), Intent::None, None, crashed(Some(1), None)),
-            // An exit that no one requested is unexpected, even if it is a regular one.
-            (exited(0), Intent::None, None, crashed(Some(0), None)),
             (
-                exited(1),
+                Some(killed(11)),
+                Intent::None,
+                None,
+                crashed(None, Some(11)),
+            ),
+            (Some(exited(1)), Intent::None, None, crashed(Some(1), None)),
+            // An exit that no one requested is unexpected, even if it is a regular one.
+            (Some(exited(0)), Intent::None, None, crashed(Some(0), None)),
+            (
+                Some(exited(1)),
                 Intent::None,
                 Some(failed.clone()),
                 ExitCause::Rejected(failed),
@@ -180,10 +190,10 @@ mod tests {
             message: "cannot read".to_owned(),
             advice: String::new(),
         };
-        let cause = exit_cause(exited(1), Intent::None, Some(transient.clone()));
+        let cause = exit_cause(Some(exited(1)), Intent::None, Some(transient.clone()));
         assert_eq!(cause, ExitCause::StartFailed(transient));
         assert!(cause.is_unexpected());
-        let usage = exit_cause(exited(2), Intent::None, None);
+        let usage = exit_cause(Some(exited(2)), Intent::None, None);
         assert!(matches!(usage, ExitCause::Rejected(failed) if failed.code == "invalid_option"));
     }
 

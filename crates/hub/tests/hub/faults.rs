@@ -385,7 +385,7 @@ async fn unreachable_hub_error_contains_the_url() {
     let env = TestEnv::with_model(10);
     let mut config = env.config();
     // A port that was just released.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
+    let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()

@@ -11,7 +11,7 @@ mod m0007_requests;
 use crate::error::StoreError;
 use crate::time::now_ms;
 use sea_orm::sea_query::{
-    ColumnDef, Expr, Order, OrderedStatement, Query, SelectStatement, Table, TableCreateStatement,
+    ColumnDef, Expr, Order, Query, SelectStatement, Table, TableCreateStatement,
 };
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,

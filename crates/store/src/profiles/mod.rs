@@ -215,7 +215,7 @@ fn invalid(field: &'static str, reason: &str) -> StoreError {
 
 fn from_row(row: Model) -> Result<Profile, StoreError> {
     let id = row.id;
-    let column = |column| values::Column {
+    let column = |column| values::StoredValue {
         table: TABLE,
         column,
         row: &id,

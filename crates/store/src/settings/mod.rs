@@ -39,7 +39,7 @@ pub async fn list(store: &Store) -> Result<BTreeMap<String, Value>, StoreError> 
     rows.into_iter()
         .filter_map(|row| Some((row.key, row.value?)))
         .map(|(key, text)| {
-            let column = values::Column {
+            let column = values::StoredValue {
                 table: TABLE,
                 column: "value",
                 row: &key,

@@ -54,7 +54,11 @@ fn a_backup_of_a_database_in_use_is_complete_and_private() {
             fs::metadata(&file).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        assert_eq!(files(target.path()), [file.clone()], "nothing else is left");
+        assert_eq!(
+            files(target.path()),
+            std::slice::from_ref(&file),
+            "nothing else is left"
+        );
 
         let other = crate::support::home();
         restore(&location(other.path()), &file).await.unwrap();

@@ -146,7 +146,10 @@ fn an_older_database_is_copied_and_migrated() {
         for _ in 0..5 {
             make_older(home.path()).await;
             let store = open(home.path()).await.unwrap();
-            assert_eq!(gateways::list(&store).await.unwrap(), [gateway.clone()]);
+            assert_eq!(
+                gateways::list(&store).await.unwrap(),
+                std::slice::from_ref(&gateway)
+            );
             requests::insert(&store, &[]).await.unwrap();
             let all = requests::RequestFilter::default();
             assert!(requests::list(&store, &all).await.unwrap().is_empty());

@@ -5,7 +5,8 @@ use data_encoding::BASE64URL_NOPAD;
 use globset::{Glob, GlobMatcher};
 use serde_json::{Map, Value};
 
-pub use crate::openai::models::{Capabilities, ModelDetails};
+pub use crate::openai::models::ModelDetails;
+pub use crate::state::Capabilities;
 
 /// A snapshot of the names that requests can use.
 #[derive(Debug, Clone, Default)]

@@ -19,7 +19,7 @@ use crate::error::ApiError;
 /// Workers are on this machine, where connecting takes microseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time after which an idle connection is closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// A worker waits up to 2 s until the usage of a cancelled request is known.
 const USAGE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Longest usage as JSON.

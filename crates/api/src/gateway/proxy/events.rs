@@ -140,7 +140,7 @@ mod tests {
             let (mut events, mut ready) = (Events::default(), VecDeque::new());
             let mut start = 0;
             for end in cuts.into_iter().chain([stream.len()]) {
-                events.push(Bytes::copy_from_slice(stream[start..end].as_bytes()), &mut ready);
+                events.push(Bytes::copy_from_slice(&stream.as_bytes()[start..end]), &mut ready);
                 start = end;
             }
             let complete = stream.rfind("\n\n").map_or(0, |at| at + 2);

@@ -65,20 +65,20 @@ fn sum_of_units(mut text: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn time(seconds: u64) -> Option<KeepAlive> {
-        Some(KeepAlive::For(Duration::from_secs(seconds)))
+    fn time(seconds: u64) -> KeepAlive {
+        KeepAlive::For(Duration::from_secs(seconds))
     }
 
     #[test]
     fn times_have_the_forms_of_ollama_and_lm_studio() {
         for (text, expected) in [
-            ("300", time(300)),
-            ("5m", time(300)),
-            ("1h30m", time(5400)),
-            ("1.5h", time(5400)),
+            ("300", Some(time(300))),
+            ("5m", Some(time(300))),
+            ("1h30m", Some(time(5400))),
+            ("1.5h", Some(time(5400))),
             ("1500ms", Some(KeepAlive::For(Duration::from_millis(1500)))),
-            ("0", time(0)),
-            ("-0s", time(0)),
+            ("0", Some(time(0))),
+            ("-0s", Some(time(0))),
             ("-1", Some(KeepAlive::Forever)),
             ("-1m", Some(KeepAlive::Forever)),
         ] {

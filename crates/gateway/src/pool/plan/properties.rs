@@ -418,7 +418,8 @@ proptest! {
             Verdict::Start { .. } => prop_assert!(started),
             Verdict::Evict { workers, .. } => {
                 for holder in workers {
-                    prop_assert!(has(&|action| matches!(action, Action::Stop { worker, .. } if *worker == holder.worker)));
+                    let stops = |action: &Action| matches!(action, Action::Stop { worker, .. } if *worker == holder.worker);
+                    prop_assert!(has(&stops));
                 }
             }
             Verdict::Wait { .. } => prop_assert!(!granted && !rejected && !started),

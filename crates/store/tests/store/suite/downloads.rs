@@ -154,11 +154,10 @@ pub async fn interrupted_downloads_are_queued_again(store: Store) {
     );
     let read = async |gateway_id| {
         let downloads = downloads::list(&store, gateway_id).await.unwrap();
-        Vec::from_iter(
-            downloads
-                .into_iter()
-                .map(|download| download.progress.state),
-        )
+        downloads
+            .into_iter()
+            .map(|download| download.progress.state)
+            .collect::<Vec<_>>()
     };
     assert_eq!(read(own.id).await, states.map(|(_, after)| after));
     assert_eq!(read(other.id).await, states.map(|(before, _)| before));

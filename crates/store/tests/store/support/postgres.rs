@@ -19,7 +19,7 @@ const SKIP: &str = "skip";
 /// Starts the server, and stops it when standard input is closed: also if the test is killed.
 const SUPERVISOR: &str = r#""$0" "$@" </dev/null & pid=$!; read -r _; kill -INT $pid; wait $pid"#;
 
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A running cluster. It ends with the value.
 pub struct Cluster {
