@@ -37,7 +37,8 @@ fn nested_loops_end() {
     let loops = "{% for x in range(9999) %}".repeat(4);
     let ends = "{% endfor %}".repeat(4);
     let template = compile(&format!("{loops}{ends}")).unwrap();
-    let error = template.render(&[], &RenderOptions::default()).err();
+    let messages = [serde_json::json!({"role": "user", "content": "x"})];
+    let error = template.render(&messages, &RenderOptions::default()).err();
     assert!(
         matches!(error, Some(TemplateError::Render { .. })),
         "{error:?}"
@@ -56,5 +57,5 @@ fn long_conversations_are_rendered() {
     let text = template
         .render(&messages, &RenderOptions::default())
         .unwrap();
-    assert_eq!(text.lines().count(), 5000);
+    assert_eq!(text.matches('U').count(), 5000);
 }

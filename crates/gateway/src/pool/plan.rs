@@ -102,7 +102,7 @@ impl PoolState {
         self.reject_late(now, &mut actions);
         self.stop_expired(now, &mut actions);
         self.shrink(now, &mut actions);
-        self.start_waiting(now, &mut actions);
+        self.start_for_waiters(now, &mut actions);
         // A worker that no longer has to drain accepts requests again.
         self.grant(now, &mut actions);
         self.preload(now, &mut actions);

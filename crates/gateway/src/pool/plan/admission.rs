@@ -97,7 +97,7 @@ impl PoolState {
     }
 
     /// Starts the workers that waiting requests need, or makes space for the first one that lacks memory.
-    pub(super) fn start_waiting(&mut self, now: Time, actions: &mut Vec<Action>) {
+    pub(super) fn start_for_waiters(&mut self, now: Time, actions: &mut Vec<Action>) {
         let mut blocked: Option<u64> = None;
         let mut reserved = false;
         if !self.closing {
