@@ -287,7 +287,9 @@ fn render_all(directory: &Path) {
             tool_format: Format::detect(Some(&source), "").tools,
             ..ConversationOptions::default()
         };
-        let template = ChatTemplate::from_source(source, &SpecialTokens::default()).unwrap();
+        let special = [("bos_token", "<s>"), ("eos_token", "</s>")];
+        let special: SpecialTokens = special.into_iter().collect();
+        let template = ChatTemplate::from_source(source, &special).unwrap();
         if template.profile(None, false).unwrap().renders {
             templates.push((path, template, options));
         }

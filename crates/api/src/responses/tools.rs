@@ -54,6 +54,19 @@ pub fn parse(
         let reason = format!("{kind} is not available; only tools that the client runs are");
         warnings.ignored(&path, &reason);
     }
+    let forced = |tool: &Value| match choice {
+        Some(choice) if choice.is_object() => choice["name"] == tool["name"],
+        Some(choice) => choice == "required",
+        None => false,
+    };
+    for (index, tool) in tools.iter().enumerate() {
+        if tool["format"]["syntax"] == "lark" && forced(tool) {
+            warnings.ignored(
+                &format!("tools[{index}].format"),
+                "the grammar is described to the model, but not enforced",
+            );
+        }
+    }
     tools::validate_at(&parsed.functions, &tools::RESPONSES_FIELDS)?;
     Ok(parsed)
 }
@@ -154,6 +167,20 @@ mod tests {
         ] {
             assert!(problem(unnamed).starts_with("tools[0].name must consist of"));
         }
+    }
+
+    #[test]
+    fn grammar_of_a_forced_custom_tool_is_named_as_not_enforced() {
+        let tool = json!({"type": "custom", "name": "edit",
+            "format": {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"}});
+        let warnings = |choice: Value| {
+            let mut warnings = Warnings::default();
+            parse(std::slice::from_ref(&tool), Some(&choice), &mut warnings).unwrap();
+            warnings.to_string()
+        };
+        assert!(warnings(json!("required")).starts_with("tools[0].format"));
+        assert!(warnings(json!({"type": "custom", "name": "edit"})).contains("not enforced"));
+        assert_eq!(warnings(json!("auto")), "");
     }
 
     #[test]

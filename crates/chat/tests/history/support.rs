@@ -32,10 +32,12 @@ pub fn templates(directory: &Path) -> Vec<Named> {
         })
         .map(|path| {
             let source = std::fs::read_to_string(&path).unwrap();
+            let special = [("bos_token", "<s>"), ("eos_token", "</s>")];
+            let special: SpecialTokens = special.into_iter().collect();
             Named {
                 name: path.file_stem().unwrap().to_string_lossy().into_owned(),
                 tool_format: Format::detect(Some(&source), "").tools,
-                template: ChatTemplate::from_source(source, &SpecialTokens::default()).unwrap(),
+                template: ChatTemplate::from_source(source, &special).unwrap(),
             }
         })
         .collect();

@@ -21,6 +21,19 @@ pub struct SpecialTokens {
     extra: Vec<String>,
 }
 
+impl<N: Into<String>, T: Into<String>> FromIterator<(N, T)> for SpecialTokens {
+    /// From names such as `eos_token` and their texts.
+    fn from_iter<I: IntoIterator<Item = (N, T)>>(tokens: I) -> Self {
+        let named = tokens.into_iter();
+        Self {
+            named: named
+                .map(|(name, text)| (name.into(), text.into()))
+                .collect(),
+            extra: Vec::new(),
+        }
+    }
+}
+
 impl SpecialTokens {
     /// Merges `tokenizer_config.json` with `special_tokens_map.json`.
     ///
