@@ -1,5 +1,7 @@
 //! One error type for all routes, rendered in the format of the request's protocol.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -113,12 +115,14 @@ impl ApiError {
 
     /// A model that is not served.
     pub fn unknown_model(name: &str, served: &str) -> Self {
+        let name = excerpt(name);
         let message = format!("there is no model `{name}` here; this server has `{served}`");
         Self::with_code(StatusCode::NOT_FOUND, "model_not_found", message).about("model")
     }
 
     /// A previous response that is not stored.
     pub fn unknown_previous_response(id: &str) -> Self {
+        let id = excerpt(id);
         Self {
             code: Some("previous_response_not_found"),
             ..Self::field(
@@ -177,6 +181,18 @@ impl ApiError {
     /// A body that could not be read.
     pub fn body(status: StatusCode, message: impl Into<String>) -> Self {
         Self::new(status, message)
+    }
+
+    /// A body whose content encoding cannot be read.
+    pub fn content_encoding(encoding: &str) -> Self {
+        let encoding = excerpt(encoding);
+        Self::with_code(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_content_encoding",
+            format!(
+                "the request body has the content encoding {encoding}, which is not supported: send it without compression"
+            ),
+        )
     }
 
     /// The request took longer than the limit.
@@ -287,6 +303,17 @@ impl ApiError {
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+/// Most characters of a client's text that an error repeats.
+const MAX_EXCERPT: usize = 200;
+
+/// The start of a text of the client, for an error that repeats it.
+pub fn excerpt(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_EXCERPT) {
+        Some((end, _)) => Cow::Owned(format!("{}…", text.split_at(end).0)),
+        None => Cow::Borrowed(text),
     }
 }
 

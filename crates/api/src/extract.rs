@@ -3,8 +3,8 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::{DeserializeOwned, Deserializer, Visitor, value::MapDeserializer};
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::{Map, Value};
@@ -37,6 +37,7 @@ impl<T: RequestBody> FromRequest<AppState> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        check_encoding(request.headers())?;
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|rejection| unreadable(&rejection))?;
         Self::parse(&bytes, state.options().strict)
@@ -161,6 +162,21 @@ fn unreadable(rejection: &BytesRejection) -> ApiError {
     )
 }
 
+/// Rejects compressed bodies by the name of their encoding.
+fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    let encodings = headers.get_all(header::CONTENT_ENCODING);
+    for value in encodings {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let mut names = text.split(',').map(str::trim);
+        if let Some(name) =
+            names.find(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
+        {
+            return Err(ApiError::content_encoding(name));
+        }
+    }
+    Ok(())
+}
+
 /// The content type is not checked: clients that omit it send JSON all the same.
 fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
     let text = match std::str::from_utf8(bytes) {
@@ -170,6 +186,8 @@ fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
             return Err(ApiError::invalid(message));
         }
     };
+    // Some editors and shells put a byte order mark before the text.
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let parsed = serde_json::from_str(text)
         .or_else(|error| serde_json::from_str(&replace_lone(text)).map_err(|_| error));
     match parsed {

@@ -10,7 +10,7 @@ use axum::http::HeaderValue;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, excerpt};
 
 /// Fields of the official API that a route does not read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -74,8 +74,9 @@ impl FieldPolicy {
         match unknown.peek() {
             None => Ok(warnings),
             Some(name) if strict => {
+                let name = excerpt(name);
                 let message = format!("unknown field `{name}`; this server runs in strict mode");
-                Err(ApiError::unsupported(name.clone(), message))
+                Err(ApiError::unsupported(name, message))
             }
             Some(_) => {
                 let names: Vec<String> = unknown.collect();

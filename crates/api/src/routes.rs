@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::Uri;
 use axum::routing::{MethodRouter, get, post};
+use tower::util::MapRequest;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, excerpt};
 use crate::openai::{chat, completions, embeddings, models, tokens};
 use crate::responses::{create, stored};
 use crate::state::AppState;
@@ -98,10 +99,35 @@ pub fn router(server: AppState) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(limit));
-    layers::with_layers(router, &server).with_state(server)
+    with_normal_paths(layers::with_layers(router, &server).with_state(server))
+}
+
+/// Serves requests whose path has repeated slashes or one at its end as if it had none: clients produce such paths when they
+/// join a base URL and a path.
+pub fn with_normal_paths(router: Router) -> Router {
+    Router::new().fallback_service(MapRequest::new(router, normalize_path))
+}
+
+fn normalize_path(mut request: Request) -> Request {
+    let path = request.uri().path();
+    if !path.contains("//") && (path == "/" || !path.ends_with('/')) {
+        return request;
+    }
+    let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let mut target = format!("/{}", segments.join("/"));
+    if let Some(query) = request.uri().query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = target.parse().ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 /// The error of a path without a route.
 pub async fn unknown_route(uri: Uri) -> ApiError {
-    ApiError::not_found(format!("there is no route {}", uri.path()))
+    ApiError::not_found(format!("there is no route {}", excerpt(uri.path())))
 }

@@ -26,13 +26,23 @@ pub enum Message {
 impl Message {
     /// The event as it is sent.
     pub fn to_bytes(&self) -> Bytes {
-        // JSON has no line breaks, so the data is one line.
         Bytes::from(match self {
-            Self::Data(value) => format!("data: {value}\n\n"),
-            Self::Named(name, value) => format!("event: {name}\ndata: {value}\n\n"),
+            Self::Data(value) => format!("data: {}\n\n", line(value)),
+            Self::Named(name, value) => format!("event: {name}\ndata: {}\n\n", line(value)),
             Self::Done => "data: [DONE]\n\n".to_owned(),
         })
     }
+}
+
+/// JSON in one line. Some clients split lines also at the separators that JSON allows in strings, so these are escaped.
+fn line(value: &Value) -> String {
+    let json = value.to_string();
+    if !json.contains(['\u{85}', '\u{2028}', '\u{2029}']) {
+        return json;
+    }
+    json.replace('\u{85}', "\\u0085")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
 }
 
 /// A response that sends `messages`, and comments while there are none.
@@ -42,8 +52,8 @@ pub fn response(
 ) -> Response {
     let events = messages.map(|message| {
         Ok::<_, Infallible>(match message {
-            Message::Data(value) => Event::default().data(value.to_string()),
-            Message::Named(name, value) => Event::default().event(name).data(value.to_string()),
+            Message::Data(value) => Event::default().data(line(&value)),
+            Message::Named(name, value) => Event::default().event(name).data(line(&value)),
             Message::Done => Event::default().data("[DONE]"),
         })
     });
@@ -87,7 +97,7 @@ mod tests {
         let messages = || {
             [
                 Message::Data(json!({"text": "two\nlines"})),
-                Message::Named("error", json!({"a": 1})),
+                Message::Named("error", json!({"a": "x\u{2028}y"})),
                 Message::Done,
             ]
         };
@@ -95,5 +105,22 @@ mod tests {
         let sent = axum::body::to_bytes(response.into_body(), usize::MAX).await;
         let bytes: Vec<u8> = messages().iter().flat_map(Message::to_bytes).collect();
         assert_eq!(sent.unwrap(), bytes);
+    }
+
+    #[test]
+    fn data_has_no_character_at_which_a_client_may_split_lines() {
+        let text: String = (0..0x2100).filter_map(char::from_u32).collect();
+        let data = json!({"text": text});
+        for message in [
+            Message::Data(data.clone()),
+            Message::Named("delta", data.clone()),
+        ] {
+            let bytes = message.to_bytes();
+            let sent = std::str::from_utf8(&bytes).unwrap();
+            let json = sent.split_once("data: ").unwrap().1.trim_end_matches('\n');
+            let separators = ['\u{85}', '\u{2028}', '\u{2029}'];
+            assert!(!json.contains(|c: char| c < ' ' || separators.contains(&c)));
+            assert_eq!(serde_json::from_str::<Value>(json).unwrap(), data);
+        }
     }
 }

@@ -237,13 +237,13 @@ impl AppState {
             || options.hidden_aliases.iter().any(|alias| alias == name)
     }
 
-    /// The model, if `name` is one of its names or absent.
+    /// The model, if `name` is one of its names, empty or absent.
     ///
     /// # Errors
     /// Status 404 for another name, 503 as [`model`](Self::model).
     pub(crate) fn model_named(&self, name: Option<&str>) -> Result<&ServedModel, ApiError> {
         match name {
-            Some(name) if !self.serves(name) => {
+            Some(name) if !name.is_empty() && !self.serves(name) => {
                 Err(ApiError::unknown_model(name, &self.options().model))
             }
             _ => self.model(),
@@ -252,6 +252,7 @@ impl AppState {
 
     /// The model name of a response: that of the request, if it has one.
     pub(crate) fn response_model(&self, requested: Option<String>) -> String {
+        let requested = requested.filter(|name| !name.is_empty());
         requested.unwrap_or_else(|| self.options().model.clone())
     }
 }

@@ -3,28 +3,27 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use futures_util::StreamExt as _;
 use mlxm_engine::{FinishReason, StopCause};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::blocks::{Block, Blocks};
 use super::{conversation, stream, tools};
 use crate::error::ApiError;
 use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::{FieldPolicy, Warnings};
-use crate::generate::{
-    ChatCompletion, ChatRequest, Finish, GenerationParams, ResponseFormat, ToolChoice, collect_all,
-    start,
-};
+use crate::generate::{ChatRequest, Finish, GenerationParams, ResponseFormat, ToolChoice, start};
 use crate::layers::RequestContext;
 use crate::numbers;
+use crate::openai::options;
 use crate::openai::shared::{at_least_one_token, stop_strings};
 use crate::openai::tools::{ANTHROPIC_FIELDS, validate_at};
 use crate::openapi::requests::{self, schema_of};
 use crate::state::{AppState, ServedModel};
 use crate::worker::Profile;
-use mlxm_chat::ToolCall;
 
 const FIELD_POLICY: FieldPolicy = FieldPolicy {
     ignored: &[
@@ -81,6 +80,7 @@ pub struct MessageFields {
 enum Thinking {
     Enabled {
         #[schemars(range(min = 1))]
+        #[serde(default, deserialize_with = "numbers::whole")]
         budget_tokens: Option<usize>,
     },
     Disabled {},
@@ -179,25 +179,27 @@ async fn complete(
     let started = started.map_err(rename_fields)?;
     if streams {
         let usage = token_usage(started.prompt_tokens, 0, 0);
-        let start = message(&id, &name, Vec::new(), None, &usage);
-        return Ok(stream::response(server, start, started.completions));
+        let start = Message::new(&id, &name, Vec::new(), None, usage);
+        return Ok(stream::response(server, json!(start), started.completions));
     }
-    let completions = collect_all(started.completions).await?;
-    let completion = completions
-        .first()
+    let mut completions = started.completions;
+    let mut completion = completions
+        .pop()
         .ok_or_else(|| ApiError::internal("there is no completion"))?;
-    let finish = completion
-        .finish
-        .as_ref()
-        .ok_or_else(|| ApiError::internal("the completion has no finish reason"))?;
-    Ok(Json(message(
-        &id,
-        &name,
-        blocks(completion),
-        Some(finish),
-        &usage(finish),
-    ))
-    .into_response())
+    let mut blocks = Blocks::default();
+    while let Some(chunk) = completion.next().await {
+        let chunk = chunk?;
+        blocks.push(chunk.parts);
+        if chunk.repeats_reasoning {
+            blocks.remove_thinking();
+        }
+        if let Some(finish) = chunk.finish {
+            let usage = usage(&finish);
+            let message = Message::new(&id, &name, blocks.finish(), Some(&finish), usage);
+            return Ok(Json(message).into_response());
+        }
+    }
+    Err(ApiError::internal("the completion has no finish reason"))
 }
 
 /// Replaces names of chat completion fields in an error.
@@ -271,7 +273,7 @@ fn chat(
         },
         tools,
         parallel_tool_calls,
-        response_format: response_format(format.as_ref())?,
+        response_format: response_format(format.as_ref(), warnings)?,
         template_kwargs,
         continue_final_message,
         thinking_budget,
@@ -301,38 +303,56 @@ fn check_budget(budget: Option<usize>, max_tokens: Option<usize>) -> Result<(), 
     Err(ApiError::field("thinking", problem))
 }
 
-fn response_format(format: Option<&Map<String, Value>>) -> Result<ResponseFormat, ApiError> {
+fn response_format(
+    format: Option<&Map<String, Value>>,
+    warnings: &mut Warnings,
+) -> Result<ResponseFormat, ApiError> {
     let Some(format) = format else {
         return Ok(ResponseFormat::Text);
     };
-    if let (Some("json_schema"), Some(schema)) = (
-        format.get("type").and_then(Value::as_str),
-        format.get("schema"),
-    ) {
-        Ok(ResponseFormat::JsonSchema(schema.clone()))
-    } else {
+    if format.get("type").and_then(Value::as_str) != Some("json_schema") {
         let message = "output_format must have the type json_schema and a schema";
-        Err(ApiError::field("output_format", message))
+        return Err(ApiError::field("output_format", message));
+    }
+    match format.get("schema").filter(|schema| !schema.is_null()) {
+        Some(schema) => Ok(ResponseFormat::JsonSchema(schema.clone())),
+        None => options::response_format(Some(format), "output_format", warnings),
     }
 }
 
-fn message(
-    id: &str,
-    model: &str,
-    content: Vec<Value>,
-    finish: Option<&Finish>,
-    usage: &Value,
-) -> Value {
-    json!({
-        "id": id,
-        "type": "message",
-        "role": "assistant",
-        "model": model,
-        "content": content,
-        "stop_reason": finish.map(stop_reason),
-        "stop_sequence": finish.and_then(|finish| finish.reason.stop_string()),
-        "usage": usage,
-    })
+/// A message. It is not a [`Value`], which would round large numbers of the input of tools.
+#[derive(Serialize)]
+struct Message<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    role: &'static str,
+    model: &'a str,
+    content: Vec<Block>,
+    stop_reason: Option<&'static str>,
+    stop_sequence: Option<&'a str>,
+    usage: Value,
+}
+
+impl<'a> Message<'a> {
+    fn new(
+        id: &'a str,
+        model: &'a str,
+        content: Vec<Block>,
+        finish: Option<&'a Finish>,
+        usage: Value,
+    ) -> Self {
+        Self {
+            id,
+            kind: "message",
+            role: "assistant",
+            model,
+            content,
+            stop_reason: finish.map(stop_reason),
+            stop_sequence: finish.and_then(|finish| finish.reason.stop_string()),
+            usage,
+        }
+    }
 }
 
 /// The stop reason in Anthropic's format.
@@ -363,22 +383,4 @@ pub(super) fn token_usage(prompt: usize, cached: usize, output: usize) -> Value 
         "cache_creation_input_tokens": 0,
         "output_tokens": output,
     })
-}
-
-fn blocks(completion: &ChatCompletion) -> Vec<Value> {
-    let mut blocks = Vec::new();
-    if !completion.reasoning.is_empty() {
-        blocks.push(json!({"type": "thinking", "thinking": completion.reasoning, "signature": ""}));
-    }
-    if !completion.content.is_empty() {
-        blocks.push(json!({"type": "text", "text": completion.content}));
-    }
-    for ToolCall { name, arguments } in &completion.tool_calls {
-        // The parser emits only calls whose arguments are a JSON object.
-        let input: Value = serde_json::from_str(arguments).unwrap_or_else(|_| json!({}));
-        blocks.push(
-            json!({"type": "tool_use", "id": stream::new_call_id(), "name": name, "input": input}),
-        );
-    }
-    blocks
 }

@@ -1,5 +1,6 @@
 //! Anthropic's Messages API.
 
+mod blocks;
 pub mod conversation;
 pub mod messages;
 mod stream;

@@ -8,7 +8,7 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 use futures_util::stream::select_all;
 use mlxm_chat::{ChatChunk, ChatCompletion, ChatStream, Finish};
-use mlxm_engine::Started;
+use mlxm_engine::{FinishReason, LengthCause, Started};
 
 use crate::error::ApiError;
 use crate::metrics::RequestTimer;
@@ -24,6 +24,8 @@ pub struct Completion {
     /// Present if the owner of the server sent the request.
     usage: Option<CompletionUsage>,
     ended: bool,
+    /// Whether the output is left out.
+    without_output: bool,
     /// Graceful shutdown waits for this.
     _in_flight: InFlightGuard,
 }
@@ -45,7 +47,16 @@ impl Completion {
             timer,
             usage,
             ended: false,
+            without_output: false,
             _in_flight: in_flight,
+        }
+    }
+
+    /// Leaves out the output: no tokens are generated as far as clients can see, and only the prompt is scored.
+    pub fn without_output(self) -> Self {
+        Self {
+            without_output: true,
+            ..self
         }
     }
 
@@ -98,9 +109,14 @@ impl Stream for Completion {
             self.fail();
             return Poll::Ready(Some(Err(ApiError::timed_out(self.timeout_seconds))));
         }
-        let Some(chunk) = ready!(self.stream.poll_next_unpin(context)) else {
+        let Some(mut chunk) = ready!(self.stream.poll_next_unpin(context)) else {
             return Poll::Ready(None);
         };
+        if let Ok(chunk) = &mut chunk
+            && self.without_output
+        {
+            remove_output(chunk);
+        }
         match &chunk {
             Ok(chunk) => {
                 if chunk.token.is_some() {
@@ -114,6 +130,21 @@ impl Stream for Completion {
         }
         Poll::Ready(Some(chunk.map_err(ApiError::from)))
     }
+}
+
+/// Removes what was generated; the completion ends as if the limit of tokens were 0.
+fn remove_output(chunk: &mut ChatChunk) {
+    let finish = chunk.finish.take().map(|mut finish| {
+        finish.reason = FinishReason::Length(LengthCause::MaxTokens);
+        finish.metrics.generated_tokens = 0;
+        finish.tokens_past_text = 0;
+        finish
+    });
+    *chunk = ChatChunk {
+        prefill: chunk.prefill.take(),
+        finish,
+        ..ChatChunk::default()
+    };
 }
 
 /// The chunks of several completions as they arrive, each with the index of its completion.

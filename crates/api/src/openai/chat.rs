@@ -7,20 +7,18 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::shared::{SamplingFields, StreamFields, Usage, finish_reason, new_id, now, timings};
-use super::{logprobs, messages, options, stream, tools};
+use super::calls::{CallStyle, Called};
+use super::shared::{SamplingFields, StreamFields, Usage, new_id, now, timings};
+use super::{calls, logprobs, messages, options, stream};
 use crate::error::ApiError;
 use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::{FieldPolicy, Warnings};
-use crate::generate::{
-    ChatCompletion, ChatRequest, ResponseFormat, ToolChoice, collect_all, start,
-};
+use crate::generate::{ChatCompletion, ChatRequest, collect_all, start};
 use crate::layers::RequestContext;
 use crate::numbers;
 use crate::openapi::requests::{self, schema_of};
 use crate::state::{AppState, ServedModel};
 use crate::worker::Profile;
-use mlxm_chat::ToolCall;
 
 pub(super) const FIELD_POLICY: FieldPolicy = FieldPolicy {
     ignored: &[
@@ -37,12 +35,7 @@ pub(super) const FIELD_POLICY: FieldPolicy = FieldPolicy {
         ("prediction", "predicted outputs are not available"),
         ("web_search_options", "web search is not available"),
     ],
-    unsupported: &[
-        ("audio", "audio output is not available"),
-        ("functions", "use `tools`"),
-        ("function_call", "use `tool_choice`"),
-        ("best_of", "use `n`"),
-    ],
+    unsupported: &[("audio", "audio output is not available")],
 };
 
 /// The fields that only chat completions have.
@@ -54,6 +47,12 @@ struct ChatFields {
     tools: Option<Vec<Value>>,
     #[schemars(schema_with = "requests::tool_choice")]
     tool_choice: Option<Value>,
+    /// Deprecated: use `tools`.
+    #[schemars(schema_with = "requests::functions")]
+    functions: Option<Vec<Value>>,
+    /// Deprecated: use `tool_choice`.
+    #[schemars(schema_with = "requests::function_call")]
+    function_call: Option<Value>,
     parallel_tool_calls: Option<bool>,
     #[schemars(schema_with = "requests::response_format")]
     response_format: Option<Map<String, Value>>,
@@ -67,6 +66,10 @@ struct ChatFields {
     #[schemars(range(min = 1))]
     #[serde(default, deserialize_with = "numbers::limit")]
     max_completion_tokens: Option<usize>,
+    /// 1, or the same as `n`.
+    #[schemars(range(min = 1))]
+    #[serde(default, deserialize_with = "numbers::whole")]
+    best_of: Option<usize>,
     reasoning_effort: Option<String>,
     chat_template_kwargs: Option<Map<String, Value>>,
     continue_final_message: Option<bool>,
@@ -99,6 +102,12 @@ pub(super) struct PromptFields {
     sampling: SamplingFields,
 }
 
+/// A chat request, and how its calls are shown.
+pub(super) struct ParsedChat {
+    pub request: ChatRequest,
+    pub calls: CallStyle,
+}
+
 impl RequestBody for ChatBody {
     const POLICY: FieldPolicy = FIELD_POLICY;
 
@@ -122,17 +131,21 @@ pub async fn create(
     let ChatBody { stream, prompt } = request;
     let model = server.model_named(stream.model.as_deref())?;
     let streams = stream.streams();
-    let mut chat = prompt.chat_request(model, &context.profile, &mut warnings)?;
+    let ParsedChat {
+        request: mut chat,
+        calls,
+    } = prompt.parse(model, &context.profile, &mut warnings)?;
     // Without a stream, progress could not be sent.
     chat.params.reports_prefill &= streams;
     let template = stream::ChunkTemplate {
         server: server.clone(),
         id: new_id("chatcmpl-"),
-        model: server.response_model(stream.model),
         created: now(),
-        includes_usage: stream.stream_options.unwrap_or_default().include_usage,
+        includes_usage: stream.includes_usage(),
+        model: server.response_model(stream.model),
         timings: stream.timings.unwrap_or_default(),
         logprobs: chat.params.logprobs.is_some(),
+        calls,
     };
     let completions = start(chat, &server, &context, &mut warnings)
         .await?
@@ -158,23 +171,39 @@ impl PromptFields {
     ///
     /// # Errors
     /// Names the field that is invalid or not supported.
-    pub(super) fn chat_request(
+    pub(super) fn parse(
         self,
         model: &ServedModel,
         profile: &Profile,
         warnings: &mut Warnings,
-    ) -> Result<ChatRequest, ApiError> {
+    ) -> Result<ParsedChat, ApiError> {
         let Self {
             chat: fields,
             sampling,
         } = self;
         let mut params = sampling.params()?;
+        options::check_best_of(fields.best_of, params.n)?;
         params.max_tokens = max_tokens(&fields);
         params.logprobs = logprobs(&fields)?;
         params.reports_prefill = fields.return_progress.unwrap_or_default();
-        let gives_tool_choice = fields.tool_choice.is_some();
-        let tools = fields.tools.unwrap_or_default();
-        tools::validate(&tools)?;
+        let is_given = fields.tool_choice.is_some() || fields.function_call.is_some();
+        let Called {
+            choice: tool_choice,
+            tools,
+            style,
+        } = match fields.functions.filter(|functions| !functions.is_empty()) {
+            None => {
+                let choice = fields
+                    .tool_choice
+                    .or_else(|| fields.function_call.map(calls::tool_choice));
+                Called::tools(&fields.tools.unwrap_or_default(), choice.as_ref(), warnings)?
+            }
+            Some(_) if fields.tools.as_ref().is_some_and(|tools| !tools.is_empty()) => {
+                let problem = "and tools exclude each other: give tools alone";
+                return Err(ApiError::at("functions", problem));
+            }
+            Some(functions) => Called::functions(functions, fields.function_call)?,
+        };
         if fields
             .modalities
             .is_some_and(|modalities| modalities.iter().any(|modality| modality != "text"))
@@ -197,26 +226,25 @@ impl PromptFields {
         }
         let mut request = ChatRequest {
             messages: messages::normalize(fields.messages, warnings)?,
-            tool_choice: match (
-                ToolChoice::from_json(fields.tool_choice.as_ref())?,
-                tools.is_empty(),
-            ) {
-                (ToolChoice::Auto, true) => ToolChoice::None,
-                (choice, _) => choice,
-            },
+            tool_choice,
             tools,
-            parallel_tool_calls: fields.parallel_tool_calls.unwrap_or(true),
-            response_format: ResponseFormat::from_json(
+            parallel_tool_calls: !style.is_function_call
+                && fields.parallel_tool_calls.unwrap_or(true),
+            response_format: options::response_format(
                 fields.response_format.as_ref(),
                 "response_format",
+                warnings,
             )?,
             template_kwargs,
             continue_final_message: fields.continue_final_message.unwrap_or_default(),
             thinking_budget: None,
             params,
         };
-        profile.fill(&mut request, gives_tool_choice, model, warnings);
-        Ok(request)
+        profile.fill(&mut request, is_given, model, warnings);
+        Ok(ParsedChat {
+            request,
+            calls: style,
+        })
     }
 }
 
@@ -251,9 +279,9 @@ fn response(
         usage.add_completion(&finish.metrics);
         let mut choice = json!({
             "index": index,
-            "message": message(completion),
+            "message": message(completion, &template.calls),
             "logprobs": null,
-            "finish_reason": finish_reason(finish),
+            "finish_reason": template.calls.finish_reason(finish),
         });
         if template.logprobs {
             let entries: Vec<Value> = completion
@@ -279,7 +307,7 @@ fn response(
     })
 }
 
-fn message(completion: &ChatCompletion) -> Value {
+fn message(completion: &ChatCompletion, calls: &CallStyle) -> Value {
     let content = if completion.content.is_empty() && !completion.tool_calls.is_empty() {
         Value::Null
     } else {
@@ -289,18 +317,6 @@ fn message(completion: &ChatCompletion) -> Value {
     if !completion.reasoning.is_empty() {
         message["reasoning_content"] = completion.reasoning.clone().into();
     }
-    if !completion.tool_calls.is_empty() {
-        let calls = completion
-            .tool_calls
-            .iter()
-            .map(|ToolCall { name, arguments }| {
-                json!({
-                    "id": new_id("call_"),
-                    "type": "function",
-                    "function": {"name": name, "arguments": arguments},
-                })
-            });
-        message["tool_calls"] = calls.collect();
-    }
+    calls.add_calls(&mut message, &completion.tool_calls);
     message
 }

@@ -13,12 +13,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::logprobs;
+use super::logprobs::CompletionLogprobs;
+use super::options;
 use super::shared::{SamplingFields, StreamFields, Usage, finish_reason, new_id, now, timings};
 use crate::error::{ApiError, Protocol};
 use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::FieldPolicy;
-use crate::generate::{ChatChunk, Completion, GenerationParams, collect_all, merge};
+use crate::generate::{ChatChunk, Completion, Finish, GenerationParams, collect_all, merge};
 use crate::layers::RequestContext;
 use crate::numbers;
 use crate::openapi::requests::{self, schema_of};
@@ -29,10 +30,7 @@ use crate::stream_errors;
 const FIELD_POLICY: FieldPolicy = FieldPolicy {
     ignored: &["user", "metadata", "store", "prompt_cache_key"],
     hints: &[],
-    unsupported: &[
-        ("suffix", "fill-in-the-middle is not available"),
-        ("best_of", "use `n`"),
-    ],
+    unsupported: &[("suffix", "fill-in-the-middle is not available")],
 };
 
 /// As in OpenAI's API.
@@ -44,10 +42,16 @@ const MAX_PROMPTS: usize = 128;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct CompletionFields {
-    prompt: Prompts,
+    #[schemars(with = "Prompts")]
+    prompt: Option<Prompts>,
+    /// 0 with `echo` returns the prompt alone.
     #[schemars(range(min = 1))]
     #[serde(default, deserialize_with = "numbers::limit")]
     max_tokens: Option<usize>,
+    /// 1, or the same as `n`.
+    #[schemars(range(min = 1))]
+    #[serde(default, deserialize_with = "numbers::whole")]
+    best_of: Option<usize>,
     #[schemars(range(max = 20))]
     #[serde(default, deserialize_with = "numbers::whole")]
     logprobs: Option<usize>,
@@ -66,14 +70,50 @@ enum Prompts {
     TokenLists(#[schemars(length(min = 1), inner(length(min = 1)))] Vec<Vec<u32>>),
 }
 
+/// The tokens of a prompt.
+struct Prompt {
+    tokens: Vec<u32>,
+    /// Tokens at the start that the tokenizer added to a text. They are not part of an echo.
+    added: usize,
+}
+
+impl Prompt {
+    fn encode(text: &str, model: &ServedModel) -> Result<Self, ApiError> {
+        let tokenizer = model.engine.tokenizer();
+        let tokens = tokenizer.encode(text, true)?;
+        let added = if tokens
+            .first()
+            .is_some_and(|first| tokenizer.is_special(*first))
+        {
+            let written = tokenizer.encode(text, false)?;
+            tokens
+                .strip_suffix(written.as_slice())
+                .map_or(0, <[u32]>::len)
+        } else {
+            0
+        };
+        Ok(Self { tokens, added })
+    }
+
+    fn written(&self) -> &[u32] {
+        self.tokens.split_at(self.added).1
+    }
+}
+
+impl From<Vec<u32>> for Prompt {
+    fn from(tokens: Vec<u32>) -> Self {
+        Self { tokens, added: 0 }
+    }
+}
+
 impl Prompts {
-    fn encode(self, model: &ServedModel) -> Result<Vec<Vec<u32>>, ApiError> {
-        let encode = |text: &String| Ok(model.engine.tokenizer().encode(text, true)?);
-        let prompts = match self {
+    fn encode(self, model: &ServedModel) -> Result<Vec<Prompt>, ApiError> {
+        let encode = |text: &String| Prompt::encode(text, model);
+        let prompts: Vec<Prompt> = match self {
             Self::Text(text) => vec![encode(&text)?],
-            Self::Texts(texts) => texts.iter().map(encode).collect::<Result<_, ApiError>>()?,
-            Self::Tokens(tokens) => vec![tokens],
-            Self::TokenLists(lists) => lists,
+            Self::Texts(texts) => texts.iter().map(encode).collect::<Result<_, _>>()?,
+            Self::Tokens(tokens) => vec![tokens.into()],
+            Self::TokenLists(lists) => lists.into_iter().map(Prompt::from).collect(),
         };
         if prompts.is_empty() || prompts.len() > MAX_PROMPTS {
             let message = format!(
@@ -81,6 +121,15 @@ impl Prompts {
                 prompts.len()
             );
             return Err(ApiError::field("prompt", message));
+        }
+        if let Some(index) = prompts.iter().position(|prompt| prompt.tokens.is_empty()) {
+            let which = if prompts.len() > 1 {
+                format!("prompt[{index}]")
+            } else {
+                "prompt".to_owned()
+            };
+            let problem = "is empty, and the tokenizer of this model adds no token at the start: give at least one token";
+            return Err(ApiError::at(&which, problem));
         }
         Ok(prompts)
     }
@@ -95,7 +144,9 @@ struct ChunkTemplate {
     timings: bool,
     echo: bool,
     logprobs: bool,
-    prompts: Vec<Vec<u32>>,
+    /// Whether the completions are not part of the response, but only the prompts.
+    echo_only: bool,
+    prompts: Vec<Prompt>,
     /// Completions of each prompt.
     completions_per_prompt: usize,
 }
@@ -161,33 +212,46 @@ async fn complete(
             format!("logprobs must be at most {MAX_LOGPROBS}"),
         ));
     }
+    options::check_best_of(fields.best_of, params.n)?;
+    let prompts = fields.prompt.ok_or_else(|| {
+        let message = "prompt is missing: give a string, a list of strings, a list of token ids or a list of such lists";
+        ApiError::field("prompt", message)
+    })?;
     let echo = fields.echo.unwrap_or_default();
+    let echo_only = echo && fields.max_tokens == Some(0);
     let streams = stream.streams();
     if echo && fields.logprobs.is_some() {
-        if streams {
-            let message = "echo with logprobs is not supported in a stream";
+        if streams && !echo_only {
+            let message =
+                "echo with logprobs is not supported in a stream, except with max_tokens 0";
             return Err(ApiError::unsupported("echo", message));
         }
         params.prompt_logprobs = fields.logprobs;
     }
-    params.max_tokens = fields.max_tokens;
+    // The engine generates at least one token, which is left out.
+    params.max_tokens = if echo_only {
+        Some(1)
+    } else {
+        fields.max_tokens
+    };
     params.logprobs = fields.logprobs;
     context.profile.fill_params(&mut params);
     params.max_tokens.get_or_insert(DEFAULT_MAX_TOKENS);
     let requests = model.chat.requests(&params)?;
     let state = server.clone();
-    let prompts = tokio::task::spawn_blocking(move || fields.prompt.encode(state.model()?));
+    let prompts = tokio::task::spawn_blocking(move || prompts.encode(state.model()?));
     let prompts = prompts
         .await
         .map_err(|_| ApiError::internal("the prompt could not be tokenized"))??;
     let template = ChunkTemplate {
         id: new_id("cmpl-"),
-        model: server.response_model(stream.model),
         created: now(),
-        includes_usage: stream.stream_options.unwrap_or_default().include_usage,
+        includes_usage: stream.includes_usage(),
+        model: server.response_model(stream.model),
         timings: stream.timings.unwrap_or_default(),
         echo,
         logprobs: params.logprobs.is_some(),
+        echo_only,
         completions_per_prompt: requests.len(),
         prompts,
     };
@@ -195,11 +259,16 @@ async fn complete(
     for (index, prompt) in template.prompts.iter().enumerate() {
         for request in &requests {
             let request = Request {
-                prompt: prompt.clone(),
+                prompt: prompt.tokens.clone(),
                 continues_prompt: true,
                 ..request.clone()
             };
-            completions.push(server.submit(model, request, index, context)?);
+            let completion = server.submit(model, request, index, context)?;
+            completions.push(if echo_only {
+                completion.without_output()
+            } else {
+                completion
+            });
         }
     }
     if streams {
@@ -216,12 +285,7 @@ async fn complete(
         let text = template.echoed(model, index) + &completion.content;
         let mut choice = choice(index, &text, Some(finish_reason(finish)));
         if template.logprobs {
-            let mut lists = logprobs::CompletionLogprobs::default();
-            if template.echo {
-                let first = template.prompts[index / template.completions_per_prompt].first();
-                lists.add_first(model, first.copied());
-                lists.add(model, &finish.prompt_logprobs);
-            }
+            let mut lists = template.prompt_logprobs(model, index, finish);
             lists.add(model, &completion.logprobs);
             choice["logprobs"] = json!(lists);
         }
@@ -265,10 +329,28 @@ impl ChunkTemplate {
         if !self.echo {
             return String::new();
         }
-        model
-            .engine
-            .tokenizer()
-            .decode(&self.prompts[index / self.completions_per_prompt], true)
+        let tokenizer = model.engine.tokenizer();
+        tokenizer.decode(self.prompt(index).written(), false)
+    }
+
+    /// The prompt of choice `index`.
+    fn prompt(&self, index: usize) -> &Prompt {
+        &self.prompts[index / self.completions_per_prompt]
+    }
+
+    /// The log-probabilities of the text that [`echoed`](Self::echoed) returns.
+    fn prompt_logprobs(
+        &self,
+        model: &ServedModel,
+        index: usize,
+        finish: &Finish,
+    ) -> CompletionLogprobs {
+        let mut lists = CompletionLogprobs::default();
+        if self.echo {
+            let prompt = self.prompt(index);
+            lists.add_prompt(model, prompt.written(), &finish.prompt_logprobs);
+        }
+        lists
     }
 }
 
@@ -290,7 +372,10 @@ fn stream_response(
 ) -> Response {
     let limits = server.options().limits.clone();
     let mut ready = VecDeque::new();
-    if let Some(model) = server.loaded().filter(|_| template.echo) {
+    if let Some(model) = server
+        .loaded()
+        .filter(|_| template.echo && !template.echo_only)
+    {
         for index in 0..completions.len() {
             let text = template.echoed(model, index);
             ready.push_back(Message::Data(
@@ -348,7 +433,7 @@ impl StreamState {
             Part::Content(text) => Some(text.as_str()),
             _ => None,
         });
-        let text: String = texts.collect();
+        let mut text: String = texts.collect();
         self.pending[index].0.extend(chunk.logprob);
         if let Some(finish) = &chunk.finish {
             finish.drop_tokens_past_text(&mut self.pending[index].0);
@@ -356,12 +441,25 @@ impl StreamState {
         if text.is_empty() && chunk.finish.is_none() {
             return;
         }
+        let mut prompt_logprobs = None;
+        if let (Some(finish), Some(model)) = (&chunk.finish, self.server.loaded())
+            && self.template.echo_only
+        {
+            text = self.template.echoed(model, index);
+            prompt_logprobs = self
+                .template
+                .logprobs
+                .then(|| self.template.prompt_logprobs(model, index, finish));
+        }
         let reason = chunk.finish.as_ref().map(finish_reason);
         let mut choice = choice(index, &text, reason);
+        if let Some(lists) = prompt_logprobs {
+            choice["logprobs"] = json!(lists);
+        }
         let (logprobs, offset) = &mut self.pending[index];
         let held_back = logprobs.split_off(logprobs.len().saturating_sub(chunk.held_back));
         if let Some(model) = self.server.loaded().filter(|_| !logprobs.is_empty()) {
-            let mut lists = logprobs::CompletionLogprobs::from(*offset);
+            let mut lists = CompletionLogprobs::from(*offset);
             lists.add(model, logprobs);
             choice["logprobs"] = json!(lists);
         }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, excerpt};
 use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::FieldPolicy;
 use crate::openapi::requests::schema_of;
@@ -37,6 +37,7 @@ pub async fn create(
     let model = body.request.model;
     server.model_named(model.as_deref())?;
     let model = server.response_model(model);
+    let model = excerpt(&model);
     let message = format!("`{model}` is a generative model; embeddings require an embedding model");
     Err(ApiError::unsupported("model", message))
 }

@@ -53,44 +53,51 @@ impl From<usize> for CompletionLogprobs {
 }
 
 impl CompletionLogprobs {
-    /// Adds the first token of a prompt, which has no log-probability.
-    pub fn add_first(&mut self, model: &ServedModel, token: Option<u32>) {
-        if let Some(token) = token {
-            self.starts_text = model.engine.tokenizer().drops_leading_space();
-            self.push(model, token, None, None);
+    /// Adds the last tokens of a prompt. `logprobs` are those of all its tokens but the first, which has none.
+    pub fn add_prompt(&mut self, model: &ServedModel, tokens: &[u32], logprobs: &[TokenLogprob]) {
+        self.starts_text = model.engine.tokenizer().drops_leading_space();
+        if let Some(first) = tokens.first().filter(|_| tokens.len() > logprobs.len()) {
+            self.push(model, *first, None, true);
+        }
+        let known = logprobs.len().saturating_sub(tokens.len());
+        for logprob in logprobs.iter().skip(known) {
+            self.push(model, logprob.token, Some(logprob), true);
         }
     }
 
-    /// Adds tokens.
+    /// Adds generated tokens. Their text does not contain special tokens.
     pub fn add(&mut self, model: &ServedModel, logprobs: &[TokenLogprob]) {
         for logprob in logprobs {
-            let top = logprob.top.iter().map(|(id, logprob)| {
-                let text = String::from_utf8_lossy(&model.chat.token_bytes(*id)).into_owned();
-                (text, Value::from(finite(*logprob)))
-            });
-            let (top, own) = (top.collect(), finite(logprob.logprob));
-            self.push(model, logprob.token, Some(own), Some(top));
+            let is_shown = !model.engine.tokenizer().is_special(logprob.token);
+            self.push(model, logprob.token, Some(logprob), is_shown);
         }
     }
 
+    /// Adds a token; `is_shown` says whether the text contains it.
     fn push(
         &mut self,
         model: &ServedModel,
         token: u32,
-        logprob: Option<f32>,
-        top: Option<Map<String, Value>>,
+        logprob: Option<&TokenLogprob>,
+        is_shown: bool,
     ) {
         let mut text = String::from_utf8_lossy(&model.chat.token_bytes(token)).into_owned();
         self.text_offset.push(self.end);
-        // The text does not contain special tokens.
-        if !model.engine.tokenizer().is_special(token) {
+        if is_shown {
             if std::mem::take(&mut self.starts_text) && text.starts_with(' ') {
                 text.remove(0);
             }
             self.end += text.chars().count();
         }
         self.tokens.push(text);
-        self.token_logprobs.push(logprob);
-        self.top_logprobs.push(top);
+        self.token_logprobs
+            .push(logprob.map(|logprob| finite(logprob.logprob)));
+        self.top_logprobs.push(logprob.map(|logprob| {
+            let top = logprob.top.iter().map(|(id, logprob)| {
+                let text = String::from_utf8_lossy(&model.chat.token_bytes(*id)).into_owned();
+                (text, Value::from(finite(*logprob)))
+            });
+            top.collect()
+        }));
     }
 }

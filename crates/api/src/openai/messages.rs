@@ -65,6 +65,8 @@ fn normalize_message(
     let Value::Object(mut message) = message else {
         return Err(invalid("", "must be an object with `role` and `content`"));
     };
+    // Templates may only test whether a field is there.
+    message.retain(|_, value| !value.is_null());
     let role = match message.get("role") {
         Some(Value::String(role)) if ROLES.contains(&role.as_str()) => role.clone(),
         _ => {
@@ -76,7 +78,7 @@ fn normalize_message(
     };
     let calls = match message.remove("tool_calls") {
         None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(calls)) if role == "assistant" => calls,
+        Some(Value::Array(calls)) if role == "assistant" || calls.is_empty() => calls,
         Some(_) if role == "assistant" => return Err(invalid(".tool_calls", "must be a list")),
         Some(_) => {
             return Err(invalid(

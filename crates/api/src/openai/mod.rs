@@ -1,7 +1,9 @@
 //! OpenAI's APIs: chat completions, completions, embeddings, models, and the tokenizer routes.
 
+mod calls;
 pub mod chat;
 pub mod completions;
+pub mod custom_tools;
 pub mod embeddings;
 pub mod logprobs;
 pub mod messages;

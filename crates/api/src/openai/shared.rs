@@ -40,12 +40,10 @@ impl From<OneOrMany> for Vec<String> {
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 pub struct StreamOptions {
     /// Send the usage in a last chunk.
-    #[serde(default)]
-    pub include_usage: bool,
+    include_usage: Option<bool>,
     /// Ignored: chunks are not padded.
-    #[serde(default)]
     #[expect(dead_code, reason = "accepted and ignored")]
-    pub include_obfuscation: bool,
+    include_obfuscation: Option<bool>,
 }
 
 /// Fields of all generation requests.
@@ -63,6 +61,12 @@ impl StreamFields {
     /// Whether the response is streamed. Without a stream, its options have no effect.
     pub fn streams(&self) -> bool {
         self.stream.unwrap_or_default()
+    }
+
+    /// Whether a stream ends with the usage.
+    pub fn includes_usage(&self) -> bool {
+        let options = self.stream_options.unwrap_or_default();
+        options.include_usage.unwrap_or_default()
     }
 }
 

@@ -9,8 +9,9 @@ use mlxm_chat::parsing::Part;
 use mlxm_engine::PrefillProgress;
 use serde_json::{Value, json};
 
+use super::calls::CallStyle;
 use super::logprobs;
-use super::shared::{Usage, finish_reason, new_id, timings};
+use super::shared::{Usage, timings};
 use crate::error::Protocol;
 use crate::generate::{ChatChunk, Completion, merge};
 use crate::sse::{self, Message};
@@ -29,6 +30,7 @@ pub struct ChunkTemplate {
     pub includes_usage: bool,
     pub timings: bool,
     pub logprobs: bool,
+    pub calls: CallStyle,
 }
 
 /// The state of a stream.
@@ -38,6 +40,8 @@ struct State<S> {
     ready: VecDeque<Message>,
     /// For each completion: log-probabilities that are not part of a chunk yet.
     logprobs: Vec<Vec<Value>>,
+    /// For each completion: index and arguments of a call of a custom tool that is not complete yet.
+    custom_calls: Vec<Option<(usize, String)>>,
     usage: Usage,
     ended: bool,
 }
@@ -55,6 +59,7 @@ pub fn chat(template: ChunkTemplate, completions: Vec<Completion>) -> Response {
         template,
         chunks: merge(completions),
         logprobs: vec![Vec::new(); count],
+        custom_calls: vec![None; count],
         usage: Usage::default(),
         ended: false,
     };
@@ -134,17 +139,50 @@ impl<S: Stream<Item = (usize, Result<ChatChunk, crate::error::ApiError>)> + Unpi
         let certain = self.logprobs[index].len().saturating_sub(chunk.held_back);
         let held_back = self.logprobs[index].split_off(certain);
         for part in chunk.parts {
-            let delta = delta(part);
-            self.push(index, delta, None);
+            self.part(index, part);
         }
         self.logprobs[index].extend(held_back);
         if let Some(finish) = chunk.finish {
+            self.end_custom_call(index);
             self.usage.add_completion(&finish.metrics);
-            let mut last = self.with_logprobs(index, json!({}), Some(finish_reason(&finish)));
+            let reason = self.template.calls.finish_reason(&finish);
+            let mut last = self.with_logprobs(index, json!({}), Some(reason));
             if self.template.timings {
                 last["choices"][0]["timings"] = timings(&finish.metrics);
             }
             self.ready.push_back(Message::Data(last));
+        }
+    }
+
+    fn part(&mut self, index: usize, part: Part) {
+        if !matches!(part, Part::Arguments { .. }) {
+            self.end_custom_call(index);
+        }
+        let calls = &self.template.calls;
+        let delta = match part {
+            Part::Content(text) => json!({"content": text}),
+            Part::Reasoning(text) => json!({"reasoning_content": text}),
+            Part::ToolCall { index: call, name } => {
+                if calls.is_custom(&name) {
+                    self.custom_calls[index] = Some((call, String::new()));
+                }
+                calls.start(call, &name)
+            }
+            Part::Arguments { index: call, delta } => match &mut self.custom_calls[index] {
+                Some((_, arguments)) => {
+                    arguments.push_str(&delta);
+                    return;
+                }
+                None => calls.arguments(call, &delta),
+            },
+        };
+        self.push(index, delta, None);
+    }
+
+    /// Sends the input of a call of a custom tool, if there is one.
+    fn end_custom_call(&mut self, index: usize) {
+        if let Some((call, arguments)) = self.custom_calls[index].take() {
+            self.push(index, CallStyle::custom_input(call, &arguments), None);
         }
     }
 
@@ -171,20 +209,4 @@ fn prompt_progress(progress: &PrefillProgress) -> Value {
         "processed": progress.computed_tokens,
         "time_ms": progress.time.as_millis() as u64,
     })
-}
-
-fn delta(part: Part) -> Value {
-    match part {
-        Part::Content(text) => json!({"content": text}),
-        Part::Reasoning(text) => json!({"reasoning_content": text}),
-        Part::ToolCall { index, name } => json!({"tool_calls": [{
-            "index": index,
-            "id": new_id("call_"),
-            "type": "function",
-            "function": {"name": name, "arguments": ""},
-        }]}),
-        Part::Arguments { index, delta } => {
-            json!({"tool_calls": [{"index": index, "function": {"arguments": delta}}]})
-        }
-    }
 }

@@ -126,7 +126,7 @@ pub async fn tokenize(
             (None, Some(prompt)) => {
                 model
                     .chat
-                    .prompt(&prompt.chat_request(model, &context.profile, warnings)?)?
+                    .prompt(&prompt.parse(model, &context.profile, warnings)?.request)?
                     .tokens
             }
             _ => return Err(ApiError::field("prompt", "give either prompt or messages")),
@@ -213,7 +213,7 @@ pub async fn apply_template(
     blocking(server, warnings, move |server, warnings| {
         let model = request.model.resolve(server)?;
         let profile = &context.profile;
-        let chat = request.prompt.chat_request(model, profile, warnings)?;
+        let chat = request.prompt.parse(model, profile, warnings)?.request;
         Ok(json!({"prompt": model.chat.prompt(&chat)?.text}))
     })
     .await

@@ -129,6 +129,7 @@ fn error_response(status: u16, protocol: Protocol) -> Value {
         401 => "The API key is missing or wrong",
         404 => "Unknown model or response",
         413 => "The body is too large",
+        415 => "The body is compressed",
         429 => "The queue is full",
         503 => "The model is still loading, or the server is shutting down",
         504 => "The request timed out",

@@ -79,11 +79,16 @@ pub fn chat_completion() -> Value {
         "refusal": {"type": "null"},
     }));
     message["properties"]["reasoning_content"] = json!({"type": "string"});
-    message["properties"]["tool_calls"] = list(object_schema(json!({
-        "id": {"type": "string"},
-        "type": {"const": "function"},
-        "function": object_schema(json!({"name": {"type": "string"}, "arguments": {"type": "string"}})),
-    })));
+    let string = json!({"type": "string"});
+    let call = |kind: &str, fields: Value| {
+        object_schema(json!({"id": string, "type": {"const": kind}, kind: object_schema(fields)}))
+    };
+    let arguments = json!({"name": string, "arguments": string});
+    message["properties"]["function_call"] = object_schema(arguments.clone());
+    message["properties"]["tool_calls"] = list(json!({"anyOf": [
+        call("function", arguments),
+        call("custom", json!({"name": string, "input": string})),
+    ]}));
     let token = json!({
         "token": {"type": "string"},
         "logprob": {"type": "number", "maximum": 0},
@@ -95,7 +100,7 @@ pub fn chat_completion() -> Value {
         object_schema(json!({"content": list(object_schema(entry)), "refusal": {"type": "null"}}));
     let choice = choice(
         json!({"message": message, "logprobs": {"anyOf": [logprobs, {"type": "null"}]}}),
-        &["stop", "length", "tool_calls"],
+        &["stop", "length", "tool_calls", "function_call"],
     );
     response("chat.completion", choice)
 }

@@ -40,9 +40,9 @@ pub enum ResponseBody {
 }
 
 /// Errors of routes that generate completions.
-const GENERATION_ERRORS: &[u16] = &[400, 401, 404, 413, 429, 500, 503, 504];
+const GENERATION_ERRORS: &[u16] = &[400, 401, 404, 413, 415, 429, 500, 503, 504];
 /// Errors of other routes with a request body.
-const BODY_ERRORS: &[u16] = &[400, 401, 404, 413, 500, 503];
+const BODY_ERRORS: &[u16] = &[400, 401, 404, 413, 415, 500, 503];
 /// Errors of routes about stored responses.
 const STORED_ERRORS: &[u16] = &[400, 401, 404, 500];
 

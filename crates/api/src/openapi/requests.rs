@@ -139,37 +139,87 @@ pub fn tool_name() -> Value {
 
 /// Tools of chat completions.
 pub fn tools(_: &mut SchemaGenerator) -> Schema {
-    optional(json!({"type": "array", "items": {
+    let grammar = json!({
+        "type": "object",
+        "properties": {"syntax": {"enum": ["lark", "regex"]}, "definition": {"type": "string"}},
+        "required": ["syntax", "definition"],
+    });
+    let format = json!({
+        "type": ["object", "null"],
+        "properties": {"type": {"enum": ["text", "grammar"]}, "grammar": grammar},
+        "required": ["type"],
+    });
+    let custom = json!({
         "type": "object",
         "properties": {
-            "type": {"const": "function"},
-            "function": {
-                "type": "object",
-                "properties": {
-                    "name": tool_name(),
-                    "description": {"type": "string"},
-                    "parameters": {"type": "object", "description": "A JSON schema"},
-                    "strict": {"type": ["boolean", "null"]},
-                },
-                "required": ["name"],
-            },
+            "name": tool_name(),
+            "description": {"type": ["string", "null"]},
+            "format": format,
         },
-        "required": ["type", "function"],
-    }}))
+        "required": ["name"],
+    });
+    optional(json!({"type": "array", "items": {"anyOf": [
+        tool_object("function", function()),
+        tool_object("custom", custom),
+    ]}}))
+}
+
+/// The deprecated `functions` of chat completions.
+pub fn functions(_: &mut SchemaGenerator) -> Schema {
+    optional(json!({"type": "array", "items": function()}))
+}
+
+/// The deprecated `function_call` of chat completions.
+pub fn function_call(_: &mut SchemaGenerator) -> Schema {
+    optional(json!({"anyOf": [{"enum": ["auto", "none"]}, named()]}))
+}
+
+fn function() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "name": tool_name(),
+            "description": {"type": "string"},
+            "parameters": {"type": "object", "description": "A JSON schema"},
+            "strict": {"type": ["boolean", "null"]},
+        },
+        "required": ["name"],
+    })
+}
+
+/// An object whose field `kind` is `value`.
+fn tool_object(kind: &str, value: Value) -> Value {
+    json!({
+        "type": "object",
+        "properties": {"type": {"const": kind}, kind: value},
+        "required": ["type", kind],
+    })
+}
+
+fn named() -> Value {
+    json!({"type": "object", "properties": {"name": tool_name()}, "required": ["name"]})
 }
 
 /// `tool_choice` of chat completions.
 pub fn tool_choice(_: &mut SchemaGenerator) -> Schema {
+    let tools = [
+        tool_object("function", named()),
+        tool_object("custom", named()),
+    ];
+    let allowed = json!({
+        "type": "object",
+        "properties": {
+            "mode": {"enum": ["auto", "required"]},
+            "tools": {"type": "array", "minItems": 1, "items": {"anyOf": tools}},
+        },
+        "required": ["mode", "tools"],
+    });
+    let [function, custom] = tools;
     optional(json!({"anyOf": [
         {"enum": ["auto", "none", "required"]},
-        {
-            "type": "object",
-            "properties": {
-                "type": {"const": "function"},
-                "function": {"type": "object", "properties": {"name": tool_name()}, "required": ["name"]},
-            },
-            "required": ["type", "function"],
-        },
+        function,
+        custom,
+        tool_object("allowed_tools", allowed),
     ]}))
 }
 

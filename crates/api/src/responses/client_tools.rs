@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::openai::custom_tools;
+
 /// The kind of a tool, by which its calls are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToolKind {
@@ -54,7 +56,7 @@ pub fn functions(tool: &Value) -> Option<Vec<(Value, ToolKind)>> {
     let single = |function, kind| Some(vec![(function, kind)]);
     match tool["type"].as_str()? {
         "function" => single(function(tool, None), plain(tool, None)),
-        "custom" => single(custom(tool), ToolKind::Custom),
+        "custom" => single(custom_tools::function(tool), ToolKind::Custom),
         "namespace" => {
             let namespace = tool["name"].as_str()?;
             let tools = tool["tools"].as_array()?.iter();
@@ -131,37 +133,6 @@ fn function(tool: &Value, namespace: Option<&str>) -> Value {
     json!({"type": "function", "function": function})
 }
 
-/// A custom tool as a function with one string. A grammar of the input becomes part of the description.
-fn custom(tool: &Value) -> Value {
-    let description = tool["description"].as_str().unwrap_or_default();
-    let grammar = match (
-        tool["format"]["syntax"].as_str(),
-        tool["format"]["definition"].as_str(),
-    ) {
-        (Some(syntax), Some(definition)) => {
-            format!("\n\nThe input follows this {syntax} grammar:\n{definition}")
-        }
-        _ => String::new(),
-    };
-    let description = format!("{description}{grammar}");
-    let input = match (&tool["format"]["syntax"], &tool["format"]["definition"]) {
-        (Value::String(syntax), Value::String(regex)) if syntax == "regex" => {
-            json!({"type": "string", "pattern": format!("^(?:{regex})$")})
-        }
-        _ => json!({"type": "string"}),
-    };
-    json!({"type": "function", "function": {
-        "name": tool["name"],
-        "description": description.trim_start(),
-        "parameters": {
-            "type": "object",
-            "properties": {"input": input},
-            "required": ["input"],
-            "additionalProperties": false,
-        },
-    }})
-}
-
 fn described(name: &str, description: &str, properties: &Value, required: &[&str]) -> Value {
     json!({"type": "function", "function": {
         "name": name,
@@ -197,7 +168,7 @@ impl ToolKind {
                 fields
             }
             Self::Custom => {
-                json!({"type": "custom_tool_call", "name": name, "input": custom_input(arguments)})
+                json!({"type": "custom_tool_call", "name": name, "input": custom_tools::input(arguments)})
             }
             Self::LocalShell => json!({"type": "local_shell_call", "action": {
                 "type": "exec",
@@ -226,12 +197,6 @@ fn list(value: &Value) -> Value {
     } else {
         json!([])
     }
-}
-
-/// The text of a custom tool's call.
-pub fn custom_input(arguments: &str) -> String {
-    let parsed: Value = serde_json::from_str(arguments).unwrap_or_default();
-    parsed["input"].as_str().unwrap_or_default().to_owned()
 }
 
 /// The function name and the arguments of a call in the input.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client_tools;
-use crate::error::ApiError;
+use crate::error::{ApiError, excerpt};
 use crate::fields::Warnings;
 use crate::openai::messages::{parse_arguments, text_of, tool_text};
 
@@ -43,7 +43,7 @@ impl<'a> Conversation<'a> {
     /// If the item is invalid or not supported.
     pub fn push(&mut self, path: &str, item: &Value) -> Result<(), ApiError> {
         if !item.is_object() {
-            return Err(ApiError::at(path, "must be an object"));
+            return Err(ApiError::at(path, &format!("must be {ITEMS}")));
         }
         let text = |name: &str| match &item[name] {
             Value::String(text) => Ok(text.as_str()),
@@ -56,6 +56,9 @@ impl<'a> Conversation<'a> {
             return Ok(());
         }
         match &item["type"] {
+            Value::Null if item["role"].is_null() && item["content"].is_null() => {
+                Err(ApiError::at(path, &format!("must be {ITEMS}")))
+            }
             Value::Null => self.push_message_item(path, item),
             Value::String(kind) => match kind.as_str() {
                 "message" => self.push_message_item(path, item),
@@ -94,26 +97,29 @@ impl<'a> Conversation<'a> {
                     }
                     Ok(())
                 }
+                // With a name it is a call of the client's tools.
+                "custom_tool_call" => text("name").map(|_| ()),
                 "item_reference" => {
                     let message = format!(
                         "{path} has the type item_reference, which is not supported: send the item, or use previous_response_id"
                     );
                     Err(ApiError::unsupported(path, message))
                 }
-                // Built-in tools ran elsewhere; the text after them repeats what matters.
-                kind if BUILT_IN.contains(&kind) => {
-                    self.warnings
-                        .ignored(path, &format!("{kind} is an item of a built-in tool"));
+                _ if item["role"].is_string() && is_content(&item["content"]) => {
+                    self.push_message_item(path, item)
+                }
+                // Items of hosted tools, whose results the text after them repeats, and what clients note for themselves.
+                kind => {
+                    let kind = excerpt(kind);
+                    let reason = format!("items of the type {kind} are not read");
+                    self.warnings.ignored(path, &reason);
                     Ok(())
                 }
-                kind => {
-                    let message = format!(
-                        "{path} has the type {kind}; only message, function_call, function_call_output and reasoning are supported"
-                    );
-                    Err(ApiError::unsupported(path, message))
-                }
             },
-            _ => Err(ApiError::at(&format!("{path}.type"), "must be a string")),
+            _ => Err(ApiError::at(
+                &format!("{path}.type"),
+                &format!("must be a string: {path} must be {ITEMS}"),
+            )),
         }
     }
 
@@ -169,19 +175,14 @@ impl<'a> Conversation<'a> {
     }
 }
 
-/// Items of calls that OpenAI's servers run, and of compacted conversations, which only they can read.
-const BUILT_IN: [&str; 10] = [
-    "web_search_call",
-    "file_search_call",
-    "code_interpreter_call",
-    "image_generation_call",
-    "computer_call",
-    "mcp_call",
-    "mcp_list_tools",
-    "tool_search_call",
-    "tool_search_output",
-    "compaction",
-];
+/// What an item must be.
+const ITEMS: &str = "a message with role and content, or an item of the type reasoning, function_call, custom_tool_call, \
+                     local_shell_call, shell_call, apply_patch_call, or of the type of their outputs, such as function_call_output";
+
+/// Whether the value has the form of a message's content.
+fn is_content(value: &Value) -> bool {
+    value.is_string() || value.is_array()
+}
 
 /// The text of a tool's output. Images are replaced by a placeholder: the client cannot take back what a tool returned, and an
 /// error would end its conversation.
@@ -280,11 +281,19 @@ mod tests {
     #[test]
     fn invalid_items_are_rejected_with_their_path() {
         let problem = |item: Value| messages(None, &[item]).unwrap_err().to_string();
-        assert_eq!(problem(json!(1)), "input[0] must be an object");
-        assert_eq!(
-            problem(json!({"type": 1})),
-            "input[0].type must be a string"
-        );
+        for (item, path) in [
+            (json!(1), "input[0] must be"),
+            (json!({}), "input[0] must be"),
+            (
+                json!({"type": 1}),
+                "input[0].type must be a string: input[0] must be",
+            ),
+        ] {
+            let problem = problem(item);
+            let expected = format!("{path} a message with role and content, or an item of");
+            assert!(problem.starts_with(&expected), "{problem}");
+            assert!(problem.contains("custom_tool_call"), "{problem}");
+        }
         assert_eq!(
             problem(json!({"role": "user"})),
             "input[0].content must be a string or a list of parts"
@@ -304,10 +313,6 @@ mod tests {
         assert!(
             problem(json!({"type": "item_reference", "id": "msg_1"}))
                 .starts_with("input[0] has the type item_reference")
-        );
-        assert!(
-            problem(json!({"type": "invented_call", "id": "x_1"}))
-                .starts_with("input[0] has the type invented_call")
         );
         assert_eq!(
             problem(json!({"type": "reasoning", "summary": [{"text": "x"}]})),
@@ -345,6 +350,38 @@ mod tests {
                 call("c3", "shell", json!({"commands": ["ls"]})),
                 output("c3", "a\nexit code 0"),
             ]
+        );
+    }
+
+    #[test]
+    fn items_of_other_types_are_skipped_unless_they_are_messages() {
+        let screenshot = json!({"type": "computer_screenshot", "image_url": "u"});
+        let items = [
+            json!({"type": "computer_call", "call_id": "k", "action": {"type": "screenshot"}}),
+            json!({"type": "computer_call_output", "call_id": "k", "output": screenshot}),
+            json!({"type": "mcp_approval_request", "id": "w", "arguments": "{}", "name": "n", "server_label": "s"}),
+            json!({"type": "mcp_approval_response", "approval_request_id": "w", "approve": true}),
+            json!({"type": "compaction_trigger"}),
+            json!({"type": "additional_tools", "role": "developer", "tools": []}),
+            json!({"type": "ghost_snapshot", "ghost_commit": {}}),
+            json!({"type": "web_search_call", "id": "ws_1"}),
+            json!({"type": "invented_call", "id": "x_1"}),
+        ];
+        for item in items {
+            let mut warnings = Warnings::default();
+            let mut conversation = Conversation::new(None, &mut warnings);
+            conversation.push("input[0]", &item).unwrap();
+            assert_eq!(conversation.finish(), [] as [Value; 0]);
+            let kind = item["type"].as_str().unwrap();
+            assert_eq!(
+                warnings.to_string(),
+                format!("input[0] was ignored: items of the type {kind} are not read")
+            );
+        }
+        let message = json!({"type": "agent_message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]});
+        assert_eq!(
+            messages(None, &[message]).unwrap(),
+            [json!({"role": "user", "content": "Hi"})]
         );
     }
 }

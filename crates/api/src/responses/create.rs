@@ -40,6 +40,7 @@ async fn respond(
 ) -> Result<Response, ApiError> {
     let model = server.model_named(body.stream.model.as_deref())?;
     let streams = body.stream.streams();
+    body.fields.previous_response_id.take_if(|id| id.is_empty());
     let previous = match body.fields.previous_response_id.as_deref() {
         None => None,
         Some(id) => match server.responses().get(id).await? {

@@ -5,8 +5,9 @@ use mlxm_engine::FinishReason;
 use mlxm_engine::sampling::TokenLogprob;
 use serde_json::{Value, json};
 
-use super::client_tools::{ToolKind, ToolKinds, custom_input};
+use super::client_tools::{ToolKind, ToolKinds};
 use crate::generate::{ChatChunk, Finish};
+use crate::openai::custom_tools;
 use crate::openai::shared::new_id;
 
 /// Name and data of an event. Streams add `type` and `sequence_number` to the data.
@@ -241,7 +242,7 @@ impl Output {
                 }
             }
             Some(ToolKind::Custom) => {
-                let input = custom_input(&open.text);
+                let input = custom_tools::input(&open.text);
                 for (name, field) in [
                     ("response.custom_tool_call_input.delta", "delta"),
                     ("response.custom_tool_call_input.done", "input"),

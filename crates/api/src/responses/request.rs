@@ -12,10 +12,11 @@ use super::tools::{self, Tools};
 use crate::error::ApiError;
 use crate::extract::{Fields, RequestBody};
 use crate::fields::{FieldPolicy, Warnings};
-use crate::generate::{ChatRequest, GenerationParams, ResponseFormat};
+use crate::generate::{ChatRequest, GenerationParams};
 use crate::numbers;
 use crate::openai::options;
 use crate::openai::shared::{SamplingFields, StreamFields};
+use crate::openai::tools::choose;
 use crate::openapi::requests::{self, schema_of};
 use crate::openapi::responses as described;
 use crate::state::ServedModel;
@@ -190,12 +191,19 @@ impl ResponseFields {
             text.and_then(|text| text.verbosity.as_deref()),
             warnings,
         );
-        let response_format =
-            ResponseFormat::from_json(text.and_then(|text| text.format.as_ref()), "text.format")?;
+        let response_format = options::response_format(
+            text.and_then(|text| text.format.as_ref()),
+            "text.format",
+            warnings,
+        )?;
         let tool_choice = self.tool_choice.as_ref();
         let tools = self.tools.as_deref().unwrap_or_default();
-        let Tools { functions, kinds } = tools::parse(tools, tool_choice, warnings)?;
-        let (tool_choice, tools) = tools::parse_choice(tool_choice, functions)?;
+        let Tools {
+            functions,
+            kinds,
+            hosted,
+        } = tools::parse(tools, tool_choice, warnings)?;
+        let (tool_choice, tools) = choose(tool_choice, functions, &hosted)?;
         let mut template_kwargs = self.chat_template_kwargs.take().unwrap_or_default();
         if let Some(reasoning) = &self.reasoning {
             reasoning.apply(model, &mut template_kwargs, warnings);
@@ -262,14 +270,9 @@ impl ResponseFields {
             return Err(ApiError::field("max_output_tokens", message));
         }
         params.max_tokens = self.max_output_tokens;
-        params.logprobs = match (self.includes_logprobs(), self.top_logprobs) {
-            (true, count) => Some(options::top_logprobs(count)?),
-            (false, Some(1..)) => {
-                let message = format!("top_logprobs requires `\"include\": [\"{LOGPROBS}\"]`");
-                return Err(ApiError::field("top_logprobs", message));
-            }
-            (false, _) => None,
-        };
+        let top_logprobs = options::top_logprobs(self.top_logprobs)?;
+        // Without `include` the output has no log-probabilities.
+        params.logprobs = self.includes_logprobs().then_some(top_logprobs);
         Ok(params)
     }
 
@@ -298,7 +301,12 @@ impl ResponseFields {
                 "input is missing or empty; there must be a string or at least one item",
             ));
         }
-        Ok((conversation.finish(), items))
+        let messages = conversation.finish();
+        if messages.is_empty() {
+            let problem = "has no item that the model reads; there must be at least one message";
+            return Err(ApiError::at("input", problem));
+        }
+        Ok((messages, items))
     }
 
     /// `text` with default values.
@@ -404,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn params_reject_several_choices_and_logprobs_that_are_not_included() {
+    fn params_reject_several_choices_and_too_many_logprobs() {
         let params = |body: Value| {
             let sampling = serde_json::from_value(body.clone()).unwrap();
             let params = fields(body).params(sampling);
@@ -412,7 +420,8 @@ mod tests {
         };
         assert!(params(json!({"n": 2})).is_err());
         assert!(params(json!({"max_output_tokens": 0})).is_err());
-        assert!(params(json!({"top_logprobs": 2})).is_err());
+        assert_eq!(params(json!({"top_logprobs": 2})).unwrap().logprobs, None);
+        assert!(params(json!({"top_logprobs": 21})).is_err());
         assert!(params(json!({"include": [LOGPROBS], "top_logprobs": 21})).is_err());
         let body = json!({"n": 1, "max_output_tokens": 5, "include": [LOGPROBS], "top_logprobs": 2, "stop": "x"});
         let params = params(body).unwrap();

@@ -1,32 +1,33 @@
-//! Converts tools and `tool_choice` to the formats of chat completions.
+//! Converts tools to the format of chat completions.
 
 use serde_json::Value;
 
 use super::client_tools::{self, ToolKinds};
 use crate::error::ApiError;
 use crate::fields::Warnings;
-use crate::generate::ToolChoice;
-use crate::openai::tools;
+use crate::openai::{custom_tools, tools};
 
 /// The functions of the tools in the format of chat completions, and how their calls are shown.
 #[derive(Debug, Default)]
 pub struct Tools {
     pub functions: Vec<Value>,
     pub kinds: ToolKinds,
+    /// Types of the hosted tools that were ignored.
+    pub hosted: Vec<String>,
 }
 
-/// Converts tools. Built-in tools are left out with a warning, as long as another tool is left and `tool_choice` does not name
+/// Converts tools. Hosted tools are left out with a warning, as long as another tool is left and `tool_choice` does not name
 /// them.
 ///
 /// # Errors
-/// If a tool is invalid, or a built-in tool that the request depends on.
+/// If a tool is invalid, or a hosted tool that the request depends on.
 pub fn parse(
     tools: &[Value],
     choice: Option<&Value>,
     warnings: &mut Warnings,
 ) -> Result<Tools, ApiError> {
     let mut parsed = Tools::default();
-    let mut built_in = Vec::new();
+    let mut hosted = Vec::new();
     for (index, tool) in tools.iter().enumerate() {
         match (&tool["type"], client_tools::functions(tool)) {
             (_, Some(functions)) => {
@@ -35,7 +36,7 @@ pub fn parse(
                     parsed.functions.push(function);
                 }
             }
-            (Value::String(kind), None) => built_in.push((format!("tools[{index}]"), kind)),
+            (Value::String(kind), None) => hosted.push((format!("tools[{index}]"), kind.clone())),
             _ => {
                 let path = format!("tools[{index}].type");
                 let message = format!("{path} must be function");
@@ -43,97 +44,14 @@ pub fn parse(
             }
         }
     }
-    let chosen = choice.map(|choice| &choice["type"]);
-    for (path, kind) in built_in {
-        if parsed.functions.is_empty() || chosen.is_some_and(|chosen| chosen == kind) {
-            let message = format!(
-                "{path} has the type {kind}; only tools that the client runs are supported"
-            );
-            return Err(ApiError::unsupported(path, message));
-        }
-        let reason = format!("{kind} is not available; only tools that the client runs are");
-        warnings.ignored(&path, &reason);
-    }
-    let forced = |tool: &Value| match choice {
-        Some(choice) if choice.is_object() => choice["name"] == tool["name"],
-        Some(choice) => choice == "required",
-        None => false,
-    };
+    parsed.hosted = tools::ignore_hosted(hosted, parsed.functions.is_empty(), choice, warnings)?;
     for (index, tool) in tools.iter().enumerate() {
-        if tool["format"]["syntax"] == "lark" && forced(tool) {
-            warnings.ignored(
-                &format!("tools[{index}].format"),
-                "the grammar is described to the model, but not enforced",
-            );
+        if tool["type"] == "custom" {
+            custom_tools::warn_of_grammar(&format!("tools[{index}]"), tool, choice, warnings);
         }
     }
     tools::validate_at(&parsed.functions, &tools::RESPONSES_FIELDS)?;
     Ok(parsed)
-}
-
-/// Parses `tool_choice`. Returns the choice and the allowed tools.
-///
-/// # Errors
-/// If the value is invalid or not supported.
-pub fn parse_choice(
-    choice: Option<&Value>,
-    tools: Vec<Value>,
-) -> Result<(ToolChoice, Vec<Value>), ApiError> {
-    match choice {
-        Some(allowed) if allowed["type"] == "allowed_tools" => {
-            let mode = ToolChoice::from_json(Some(&allowed["mode"]))?;
-            let names = allowed_names(allowed, &tools)?;
-            let allows = |tool: &Value| names.iter().any(|name| tool["function"]["name"] == *name);
-            let tools = tools.into_iter().filter(allows).collect();
-            Ok((mode, tools))
-        }
-        Some(Value::Object(choice)) => {
-            let kind = choice.get("type").and_then(Value::as_str);
-            let choice = match (kind, choice.get("name").and_then(Value::as_str)) {
-                (Some("custom"), Some(name)) => ToolChoice::Named(name.to_owned()),
-                (Some(kind @ ("local_shell" | "shell" | "apply_patch")), _) => {
-                    ToolChoice::Named(kind.to_owned())
-                }
-                (Some(kind), _) if kind != "function" => {
-                    let message = format!(
-                        "tool_choice has the type {kind}; only function, custom and allowed_tools are supported"
-                    );
-                    return Err(ApiError::unsupported("tool_choice", message));
-                }
-                _ => ToolChoice::from_json(Some(&Value::Object(choice.clone())))?,
-            };
-            Ok((choice, tools))
-        }
-        choice => match (ToolChoice::from_json(choice)?, tools.is_empty()) {
-            (ToolChoice::Auto, true) => Ok((ToolChoice::None, tools)),
-            (choice, _) => Ok((choice, tools)),
-        },
-    }
-}
-
-fn allowed_names(allowed: &Value, tools: &[Value]) -> Result<Vec<Value>, ApiError> {
-    let Some(entries) = allowed["tools"]
-        .as_array()
-        .filter(|tools| !tools.is_empty())
-    else {
-        let message = "tool_choice.tools must be a list of tools";
-        return Err(ApiError::field("tool_choice.tools", message));
-    };
-    let names = entries.iter().map(|entry| {
-        // Tools without a name of their own are known by their type.
-        let name = if entry["name"].is_null() {
-            &entry["type"]
-        } else {
-            &entry["name"]
-        };
-        let known = tools.iter().any(|tool| tool["function"]["name"] == *name);
-        if known {
-            return Ok(name.clone());
-        }
-        let message = format!("tool_choice.tools has {entry}, which is not in tools");
-        Err(ApiError::field("tool_choice.tools", message))
-    });
-    names.collect()
 }
 
 #[cfg(test)]
@@ -141,6 +59,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::generate::ToolChoice;
+    use crate::openai::tools::choose;
 
     fn flat(name: &str) -> Value {
         json!({"type": "function", "name": name, "parameters": {"type": "object"}, "strict": true})
@@ -187,14 +107,17 @@ mod tests {
     fn allowed_tools_filters_the_tools() {
         let mut warnings = Warnings::default();
         let search = json!({"type": "web_search"});
-        let tools = parse(&[flat("a"), search, flat("b")], None, &mut warnings)
-            .unwrap()
-            .functions;
+        let Tools {
+            functions: tools,
+            hosted,
+            ..
+        } = parse(&[flat("a"), search, flat("b")], None, &mut warnings).unwrap();
+        assert_eq!(hosted, ["web_search"]);
         assert_eq!(
             warnings.to_string(),
             "tools[1] was ignored: web_search is not available; only tools that the client runs are"
         );
-        let parse_choice = |choice: Value| parse_choice(Some(&choice), tools.clone());
+        let parse_choice = |choice: Value| choose(Some(&choice), tools.clone(), &hosted);
         assert_eq!(
             parse_choice(json!({"type": "function", "name": "b"}))
                 .unwrap()
@@ -206,7 +129,15 @@ mod tests {
             parse_choice(allowed).unwrap(),
             (ToolChoice::Required, tools[1..].to_vec())
         );
+        let search = json!({"type": "web_search"});
+        let mixed = json!({"type": "allowed_tools", "mode": "auto", "tools": [search, {"type": "function", "name": "a"}]});
+        assert_eq!(
+            parse_choice(mixed).unwrap(),
+            (ToolChoice::Auto, tools[..1].to_vec())
+        );
         for invalid in [
+            json!({"type": "allowed_tools", "mode": "auto", "tools": [search]}),
+            json!({"type": "allowed_tools", "mode": "auto", "tools": [{"type": "code_interpreter"}, {"type": "function", "name": "a"}]}),
             json!({"type": "allowed_tools", "mode": "auto", "tools": []}),
             json!({"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "c"}]}),
             json!({"type": "file_search"}),
@@ -215,7 +146,7 @@ mod tests {
             assert!(parse_choice(invalid.clone()).is_err(), "{invalid}");
         }
         assert_eq!(
-            super::parse_choice(None, Vec::new()).unwrap(),
+            choose(None, Vec::new(), &[]).unwrap(),
             (ToolChoice::None, Vec::new())
         );
     }

@@ -4,9 +4,11 @@
 
 mod cancellation;
 mod chat;
+mod chat_tools;
 mod completions;
 mod concurrency;
 mod cors;
+mod echo;
 mod failures;
 mod hints;
 mod histories;
@@ -19,6 +21,7 @@ mod owner;
 mod prefix_cache;
 mod profiles;
 mod progress;
+mod request_forms;
 mod responses;
 mod stepper;
 mod stored_responses;

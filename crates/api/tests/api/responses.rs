@@ -182,7 +182,7 @@ async fn unsupported_fields_are_rejected_by_name() {
             "text.format.type",
         ),
         (
-            json!({"text": {"format": {"type": "json_schema", "name": "x"}}}),
+            json!({"text": {"format": {"type": "json_schema", "name": "x", "schema": 1}}}),
             "text.format.schema",
         ),
         (
