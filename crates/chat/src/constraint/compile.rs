@@ -137,7 +137,7 @@ fn compile_on_this_thread(
         .create_parser(composed)
         // The outer errors name the position, the root cause names the problem.
         .map_err(|error| rejected(&error.root_cause().to_string()))?;
-    let mut matcher = Matcher::new(llguidance::Matcher::new(Ok(parser)));
+    let mut matcher = Matcher::new(llguidance::Matcher::new(Ok(parser)), vocabulary.clone());
     match matcher.allows_any_token() {
         Ok(true) => Ok(matcher),
         Ok(false) => Err(GrammarError::NoMatchingToken),

@@ -2,14 +2,24 @@
 
 use mlxm_engine::sampling::{Acceptance, Constraint, ConstraintError};
 
+use crate::constraint::number_limit::WrittenNumber;
+use crate::constraint::vocabulary::Vocabulary;
+
 /// A compiled grammar after the tokens that it has accepted.
 pub struct Matcher {
     inner: llguidance::Matcher,
+    vocabulary: Vocabulary,
+    /// The number that the output ends with.
+    number: WrittenNumber,
 }
 
 impl Matcher {
-    pub(crate) fn new(inner: llguidance::Matcher) -> Self {
-        Self { inner }
+    pub(crate) fn new(inner: llguidance::Matcher, vocabulary: Vocabulary) -> Self {
+        Self {
+            inner,
+            vocabulary,
+            number: WrittenNumber::default(),
+        }
     }
 
     /// Whether the grammar allows any token next. Fills caches that later steps use.
@@ -21,7 +31,8 @@ impl Matcher {
 
 impl Constraint for Matcher {
     fn mask(&mut self, logits: &mut [f32]) -> Result<(), ConstraintError> {
-        let allowed = self.inner.compute_mask_or_eos().map_err(failed)?;
+        let mut allowed = self.inner.compute_mask_or_eos().map_err(failed)?;
+        self.vocabulary.numbers().limit(&self.number, &mut allowed);
         let known = allowed.len().min(logits.len());
         let (logits, padding) = logits.split_at_mut(known);
         padding.fill(f32::NEG_INFINITY);
@@ -43,6 +54,7 @@ impl Constraint for Matcher {
 
     fn accept(&mut self, token: u32) -> Result<Acceptance, ConstraintError> {
         self.inner.consume_token(token).map_err(failed)?;
+        self.number.push(self.vocabulary.token_text(token));
         if !self.inner.is_stopped() {
             return Ok(Acceptance::Continue);
         }
@@ -62,7 +74,11 @@ impl Constraint for Matcher {
 impl Clone for Matcher {
     fn clone(&self) -> Self {
         // A plain clone shares caches behind a lock, so that an error of one clone affects the other.
-        Self::new(self.inner.deep_clone())
+        Self {
+            inner: self.inner.deep_clone(),
+            vocabulary: self.vocabulary.clone(),
+            number: self.number.clone(),
+        }
     }
 }
 

@@ -34,11 +34,13 @@
 //! Output that is not truncated matches its grammar. JSON schemas with keywords that cannot be enforced, and schemas that
 //! cannot be satisfied, are rejected before anything is generated, with an error that names the keyword. Output uses a subset
 //! of what a schema allows: JSON is compact, properties keep the order of the schema, control characters without a short
-//! escape are not generated, and strings with a known `format` are restricted to those that common validators accept.
+//! escape are not generated, numbers do not exceed a double (exponents have up to two digits), and strings with a known
+//! `format` are restricted to those that common validators accept.
 //!
 //! # Map
 //! - `schema`: JSON schemas, rewritten to the keywords that llguidance enforces.
 //! - `vocabulary`, `matcher`: the tokens of a model, and which of them are allowed next.
+//! - `number_limit`: limits on numbers.
 //! - `limits`: limits on the size of grammars.
 
 mod compile;
@@ -47,6 +49,7 @@ mod error;
 mod grammar;
 pub(crate) mod limits;
 mod matcher;
+mod number_limit;
 pub(crate) mod schema;
 mod vocabulary;
 

@@ -8,6 +8,7 @@ use toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
 
 use crate::constraint::error::GrammarError;
 use crate::constraint::limits;
+use crate::constraint::number_limit::NumberTokens;
 
 /// The trie is limited to 1024 bytes. Longer tokens repeat a single character and can be left out.
 const MAX_TOKEN_BYTES: usize = 1000;
@@ -31,6 +32,8 @@ pub struct Vocabulary {
 
 struct Shared {
     factory: ParserFactory,
+    environment: TokEnv,
+    numbers: NumberTokens,
     size: usize,
     drops_leading_space: bool,
 }
@@ -123,9 +126,12 @@ impl Vocabulary {
             .map_err(|error| GrammarError::Vocabulary(error.to_string()))?;
         factory.quiet();
         *factory.limits_mut() = limits::parser();
+        let numbers = NumberTokens::new(environment.tok_trie());
         Ok(Self {
             shared: Arc::new(Shared {
                 factory,
+                environment,
+                numbers,
                 size: words.len(),
                 drops_leading_space,
             }),
@@ -140,6 +146,16 @@ impl Vocabulary {
     /// Whether decoding removes a space at the start of the text.
     pub(crate) fn drops_leading_space(&self) -> bool {
         self.shared.drops_leading_space
+    }
+
+    /// The tokens that may continue a number.
+    pub(crate) fn numbers(&self) -> &NumberTokens {
+        &self.shared.numbers
+    }
+
+    /// The text of a token; of a special token, its marked name.
+    pub(crate) fn token_text(&self, token: u32) -> &[u8] {
+        self.shared.environment.tok_trie().token(token)
     }
 
     pub(crate) fn factory(&self) -> &ParserFactory {

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod cache_busting;
+mod call_content;
 mod call_ids;
 mod call_text;
 mod message;

@@ -8,7 +8,7 @@ use super::parallel_calls::split_parallel_calls;
 use super::system_messages::{late_to_reminders, leading_to_user, merge_leading};
 use super::tool_definitions::complete_tools;
 use super::tool_prompt::tool_prompt;
-use super::{arguments, call_ids, call_text, reasoning, roles, tool_results};
+use super::{arguments, call_content, call_ids, call_text, reasoning, roles, tool_results};
 use crate::parsing::ToolFormat;
 use crate::request::{ChatRequest, ToolChoice};
 use crate::template::{
@@ -288,6 +288,10 @@ impl Attempt {
         }
         if !profile.consecutive_roles {
             messages = roles::merge_consecutive(messages);
+        }
+        if let Some(form) = form {
+            // The texts before it were merged into the message.
+            messages = call_content::separate(messages, form.content);
         }
         roles::ensure_user(&mut messages, profile);
         match profile.content {

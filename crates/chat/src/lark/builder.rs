@@ -57,6 +57,11 @@ impl<'a> LarkBuilder<'a> {
         name
     }
 
+    /// Adds a terminal, regular expressions that `&` and `~` combine, and returns its name.
+    pub fn terminal(&mut self, body: &str) -> String {
+        self.named("TEXT", "", body)
+    }
+
     /// Any text up to and including the first `delimiter`.
     pub fn text_until(&mut self, delimiter: &str) -> String {
         if let Some(id) = (self.special_token)(delimiter) {
@@ -188,6 +193,18 @@ fn repeat(call: &str, separator: &str, parallel: bool) -> String {
             format!("{call} ({separator} {call}){{0,{}}}", MAX_CALLS - 1)
         }
     }
+}
+
+/// A regular expression of one of `texts`.
+pub(crate) fn any_text(texts: &[&str]) -> String {
+    let escaped = texts.iter().map(|text| {
+        let characters = text.chars().map(|character| match character {
+            '_' | '0'..='9' | 'A'..='Z' | 'a'..='z' => character.to_string(),
+            other => format!("\\x{{{:X}}}", other as u32),
+        });
+        characters.collect::<String>()
+    });
+    format!("({})", escaped.collect::<Vec<_>>().join("|"))
 }
 
 /// A concatenation of text, tokens and expressions.

@@ -4,5 +4,7 @@ mod builder;
 mod prepare;
 mod tool_schema;
 
-pub(crate) use builder::{LarkBuilder, Sequence, enum_strings, json, json_arguments, one_of};
+pub(crate) use builder::{
+    LarkBuilder, Sequence, any_text, enum_strings, json, json_arguments, one_of,
+};
 pub(crate) use prepare::prepare;

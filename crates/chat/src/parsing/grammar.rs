@@ -1,11 +1,17 @@
 //! Grammars that force tool calls or structured output.
 
 use crate::constraint::GrammarError;
-use crate::lark::{LarkBuilder, Sequence, one_of};
+use crate::lark::{LarkBuilder, Sequence, any_text, one_of};
 use crate::parsing::format::Format;
 use crate::parsing::formats;
-use crate::parsing::reasoning::open_reasoning_end;
+use crate::parsing::reasoning::{Tags, open_reasoning_end};
 use crate::parsing::tool::Tool;
+
+/// White space after reasoning, and before its opening tag.
+const SPACE: &str = "/[ \\n]{1,4}/?";
+
+/// Any text.
+const TEXT: &str = "/(?s:.*)/";
 
 /// The tools that a forced call may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +70,8 @@ impl Format {
     }
 
     /// A grammar, in the same dialect, of output that matches either [`tool_grammar`](Self::tool_grammar) or
-    /// [`response_grammar`](Self::response_grammar).
+    /// [`response_grammar`](Self::response_grammar). A call inside reasoning ends the reasoning, so it may be followed by the
+    /// closing tag, further text, or the end of the output.
     ///
     /// # Errors
     /// As [`tool_grammar`](Self::tool_grammar), and if the tool call syntax has no delimiters.
@@ -83,12 +90,80 @@ impl Format {
             return Err(GrammarError::UndelimitedToolCalls);
         }
         let mut lark = LarkBuilder::new(special_token);
-        let reasoning = self.reasoning_grammar(&mut lark, prompt);
         let calls = self.calls_grammar(&mut lark, tools, ForcedCall::Required, parallel)?;
+        let calls = lark.rule(&calls);
         let content = self.content_grammar(&lark, content);
-        let either = one_of(&[calls, content]);
-        let start = Sequence::new().expression(&reasoning).expression(&either);
-        Ok(lark.finish(&start.build()))
+        let either = lark.rule(&one_of(&[calls.clone(), content]));
+        let inside = |lark: &mut LarkBuilder<'_>, close: &str| {
+            self.reasoning_with_calls(lark, close, tools, &calls, &either)
+        };
+        let start = match self.reasoning_place(prompt) {
+            ReasoningPlace::Nowhere => either.clone(),
+            ReasoningPlace::Channel => {
+                let reasoning = formats::analysis_grammar(&mut lark);
+                format!("{reasoning} {either}")
+            }
+            ReasoningPlace::Open { close } => inside(&mut lark, close),
+            ReasoningPlace::Tags(tags) => {
+                let open = opening_tag(&lark, tags).build();
+                let inside = inside(&mut lark, tags.close);
+                one_of(&[either.clone(), format!("{SPACE} {open} {inside}")])
+            }
+        };
+        Ok(lark.finish(&start))
+    }
+
+    /// The rest of reasoning, and `either` calls or content after it, which a call inside the reasoning can replace.
+    fn reasoning_with_calls(
+        self,
+        lark: &mut LarkBuilder<'_>,
+        close: &str,
+        tools: &[Tool],
+        calls: &str,
+        either: &str,
+    ) -> String {
+        let starts = self.tools.map(formats::start_tags).unwrap_or_default();
+        let (tokens, starts): (Vec<&str>, Vec<&str>) = starts
+            .into_iter()
+            .partition(|start| lark.is_special_token(start));
+        let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
+        // The parser reads calls at the start of a line. That they are whole cannot be part of a regular expression.
+        let call = (!starts.is_empty()).then(|| {
+            let (start, name) = (any_text(&starts), any_text(&names));
+            format!("/(?s:(.*\\n)?[ \\t]*{start}.*{name}.*)/")
+        });
+        // Text with the closing tag at its end only, and text without it. A token is not a part of text.
+        let (closed, open, after) = if lark.is_special_token(close) {
+            let token = Sequence::new().delimiter(lark, close).build();
+            (TEXT.to_owned(), TEXT.to_owned(), format!("{token} {SPACE}"))
+        } else {
+            let tag = any_text(&[close]);
+            (
+                format!("/(?s:.*{tag})/ & ~/(?s:.*{tag}.+)/"),
+                format!("{TEXT} & ~/(?s:.*{tag}.*)/"),
+                SPACE.to_owned(),
+            )
+        };
+        let mut ways = Vec::new();
+        let plain = match &call {
+            Some(call) => lark.terminal(&format!("{closed} & ~{call}")),
+            None => lark.terminal(&closed),
+        };
+        ways.push(format!("{plain} {after} {either}"));
+        if let Some(call) = &call {
+            let unclosed = lark.terminal(&format!("{open} & {call}"));
+            let closed = lark.terminal(&format!("{closed} & {call}"));
+            ways.push(unclosed);
+            ways.push(format!("{closed} {after} {either}?"));
+        }
+        if !tokens.is_empty() {
+            let open = lark.terminal(&open);
+            let closed = lark.terminal(&closed);
+            ways.push(format!(
+                "{open} {calls} ({open} | {closed} {after} {either}?)"
+            ));
+        }
+        one_of(&ways)
     }
 
     /// One or several calls of the tools that may be called.
@@ -127,29 +202,52 @@ impl Format {
 
     /// Optional or required reasoning.
     fn reasoning_grammar(self, lark: &mut LarkBuilder<'_>, prompt: &str) -> String {
-        const SPACE: &str = "/[ \\n]{1,4}/?";
+        match self.reasoning_place(prompt) {
+            ReasoningPlace::Nowhere => String::new(),
+            ReasoningPlace::Channel => formats::analysis_grammar(lark),
+            ReasoningPlace::Open { close } => format!("{} {SPACE}", lark.text_until(close)),
+            ReasoningPlace::Tags(tags) => {
+                let text = lark.text_until(tags.close);
+                let block = opening_tag(lark, tags).expression(&text);
+                format!("({SPACE} {} {SPACE})?", block.build())
+            }
+        }
+    }
+
+    /// Where the completion of `prompt` has reasoning.
+    fn reasoning_place(self, prompt: &str) -> ReasoningPlace {
         if self.has_channels() {
-            return formats::analysis_grammar(lark);
+            return ReasoningPlace::Channel;
         }
         let Some(reasoning) = self.reasoning else {
-            return String::new();
+            return ReasoningPlace::Nowhere;
         };
         if let Some(close) = open_reasoning_end(prompt) {
-            return format!("{} {SPACE}", lark.text_until(close));
+            return ReasoningPlace::Open { close };
         }
-        let [tags] = reasoning.tags() else {
-            // The tags of the model are unknown.
-            return String::new();
-        };
-        if prompt.trim_end().ends_with(tags.close) {
-            return String::new();
+        match reasoning.tags() {
+            [tags] if !prompt.trim_end().ends_with(tags.close) => ReasoningPlace::Tags(tags),
+            // The prompt closes it, or the tags of the model are unknown.
+            _ => ReasoningPlace::Nowhere,
         }
-        let [open, _] = tags.delimiters;
-        let text = lark.text_until(tags.close);
-        let block = Sequence::new()
-            .delimiter(lark, open)
-            .text(tags.open.strip_prefix(open).unwrap_or_default())
-            .expression(&text);
-        format!("({SPACE} {} {SPACE})?", block.build())
     }
+}
+
+/// Where a completion has reasoning.
+enum ReasoningPlace {
+    Nowhere,
+    /// On a channel of its own.
+    Channel,
+    /// At the start, opened by the prompt.
+    Open {
+        close: &'static str,
+    },
+    /// Between tags, if at all.
+    Tags(&'static Tags),
+}
+
+fn opening_tag(lark: &LarkBuilder<'_>, tags: &Tags) -> Sequence {
+    let [open, _] = tags.delimiters;
+    let rest = tags.open.strip_prefix(open).unwrap_or_default();
+    Sequence::new().delimiter(lark, open).text(rest)
 }

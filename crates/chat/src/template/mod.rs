@@ -18,4 +18,4 @@ mod source;
 pub use chat_template::{ChatTemplate, RenderOptions};
 pub use error::TemplateError;
 pub(crate) use messages::{REASONING_FIELDS, to_parts};
-pub use profile::{ArgumentForm, CallForm, CallIds, ContentForm, TemplateProfile};
+pub use profile::{ArgumentForm, CallContent, CallForm, CallIds, ContentForm, TemplateProfile};

@@ -2,8 +2,11 @@
 //!
 //! A text counts as rendered only if it is in the prompt: many templates silently drop messages that they do not support.
 
+mod call_content;
+
 use serde_json::{Value, json};
 
+pub use self::call_content::CallContent;
 use super::{ChatTemplate, RenderOptions};
 
 /// What a template can render.
@@ -52,6 +55,8 @@ pub struct CallForm {
     pub user_after_result: bool,
     /// Whether results without a call are rendered.
     pub orphan_results: bool,
+    /// Where the text of a message with calls must be.
+    pub content: CallContent,
     /// Whether a message may have reasoning, content and calls.
     pub reasoning_with_content: bool,
 }
@@ -196,6 +201,7 @@ impl TemplateProfile {
             parallel: false,
             user_after_result: false,
             orphan_results: false,
+            content: form.content.strict(),
             reasoning_with_content: false,
         });
         let content = match self.content {
@@ -362,6 +368,7 @@ impl Probe<'_> {
         ];
         let mut reasoning = one(ANSWER);
         reasoning["reasoning_content"] = MORE.into();
+        let content = self.call_content(arguments);
         Some(CallForm {
             ids,
             arguments,
@@ -382,10 +389,13 @@ impl Probe<'_> {
                 &[user(USER), assistant(ANSWER), result(ID, RESULT)],
                 &[USER, ANSWER, RESULT],
             ),
-            reasoning_with_content: self.shows(
-                &[user(USER), reasoning, result(ID, RESULT)],
-                &[USER, ARGUMENT, RESULT],
-            ),
+            content,
+            // Otherwise the content is not in that message.
+            reasoning_with_content: content != CallContent::Beside
+                || self.shows(
+                    &[user(USER), reasoning, result(ID, RESULT)],
+                    &[USER, ARGUMENT, RESULT],
+                ),
         })
     }
 

@@ -10,7 +10,7 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use serde_json::{Map, Value, json};
 
-use crate::support::{compiler, sample, violation};
+use crate::support::{accepts, compiler, sample, violation};
 
 const NAMES: [&str; 6] = ["a", "b", "name", "id", "x y", "\"q\\n\u{e9}"];
 
@@ -360,6 +360,32 @@ fn output_matches_schemas_of_common_libraries() {
             assert_eq!(violation(&schema, &output), None);
         }
     }
+}
+
+#[test]
+fn numbers_are_within_the_range_of_a_double() {
+    let number = json!({"type": "number"});
+    let array = json!({"type": "array", "items": {}});
+    let tagged = Grammar::Lark(format!("start: \"<n>\" %json {number}\n"));
+    let text = json!({"type": "string", "pattern": "^[0-9]e[0-9]+$"});
+    for (grammar, start, end) in [
+        (Grammar::JsonSchema(number), "", ""),
+        (Grammar::JsonSchema(array), "[", "]"),
+        (Grammar::JsonObject, "{\"a\": ", "}"),
+        (tagged, "<n>", ""),
+    ] {
+        let matcher = compiler().compile(&grammar).unwrap();
+        let allows = |number: &str| accepts(&matcher, &format!("{start}{number}{end}"));
+        for number in ["6.022e23", "-1E+99", "1e-7", "1e05"] {
+            assert!(allows(number), "{grammar:?}: {number}");
+        }
+        let long = "9".repeat(400);
+        for number in ["1e999", "-1E+400", "2.5e309", long.as_str()] {
+            assert!(!allows(number), "{grammar:?}: {number}");
+        }
+    }
+    let matcher = compiler().compile(&Grammar::JsonSchema(text)).unwrap();
+    assert!(accepts(&matcher, "\"1e999\""));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What each restriction of a template does to a conversation.
 
 use mlxm_chat::parsing::ToolFormat;
-use mlxm_chat::template::{ArgumentForm, CallIds, ChatTemplate, ContentForm};
+use mlxm_chat::template::{ArgumentForm, CallContent, CallIds, ChatTemplate, ContentForm};
 use mlxm_chat::{ChatRequest, ConversationOptions, ToolChoice, render_conversation};
 use mlxm_engine::text::SpecialTokens;
 use serde_json::{Value, json};
@@ -23,6 +23,18 @@ fn profiles_tell_the_restrictions_of_templates() {
     );
     assert!(!profile("ministral", true).empty_assistant);
     assert!(!profile("llama3", true).calls.unwrap().parallel);
+    for (name, content) in [
+        ("chatml", CallContent::Beside),
+        ("llama3", CallContent::Before),
+        ("text_or_calls", CallContent::Before),
+        ("mistral", CallContent::BeforeEmptyUser),
+    ] {
+        assert_eq!(
+            profile(name, true).calls.unwrap().content,
+            content,
+            "{name}"
+        );
+    }
     assert_eq!(profile("kimi", true).calls.unwrap().ids, CallIds::Function);
     assert_eq!(
         profile("deepseek", true).calls.unwrap().arguments,
@@ -81,6 +93,51 @@ fn parallel_calls_are_rendered_by_every_template() {
 }
 
 #[test]
+fn text_beside_calls_is_rendered_before_them_by_every_template() {
+    let thoughtful = |text: &str, id: &str| {
+        let mut message = calling(&[id]);
+        message["content"] = text.into();
+        message
+    };
+    let messages = [
+        message("user", "question"),
+        thoughtful("first-thought", "a"),
+        result("a"),
+        thoughtful("second-thought", "b"),
+        result("b"),
+        message("assistant", "reply"),
+        message("assistant", "more"),
+        thoughtful("third-thought", "c"),
+        result("c"),
+        message("user", "end"),
+    ];
+    let texts = [
+        "question",
+        "first-thought",
+        "argument-a",
+        "result-a",
+        "second-thought",
+        "argument-b",
+        "result-b",
+        "reply",
+        "more",
+        "third-thought",
+        "argument-c",
+        "result-c",
+        "end",
+    ];
+    for template in templates(&directory()) {
+        for tools in [vec![tool()], Vec::new()] {
+            let prompt = template.prompt(&messages, &tools);
+            assert_order(&template.name, &prompt, &texts);
+            // Mistral describes tools in the last user message.
+            let described = prompt.matches("Does f.").count();
+            assert!(described <= tools.len(), "{}: {prompt}", template.name);
+        }
+    }
+}
+
+#[test]
 fn a_template_without_a_system_role_gets_it_before_the_first_user_message() {
     let messages = [
         message("system", "instructions"),
@@ -128,6 +185,8 @@ fn later_system_messages_keep_their_place() {
 
 #[test]
 fn a_longer_conversation_starts_with_the_prompt_of_a_shorter_one() {
+    let mut thoughtful = calling(&["c"]);
+    thoughtful["content"] = "thought".into();
     let messages = [
         message("system", "instructions"),
         message("user", "question"),
@@ -136,6 +195,8 @@ fn a_longer_conversation_starts_with_the_prompt_of_a_shorter_one() {
         result("b"),
         message("assistant", "reply"),
         message("user", "more"),
+        thoughtful,
+        result("c"),
         message("assistant", "so"),
         message("user", "end"),
     ];
@@ -145,7 +206,7 @@ fn a_longer_conversation_starts_with_the_prompt_of_a_shorter_one() {
         .filter(|template| template.name != "mistral")
     {
         let long = template.prompt(&messages, &[tool()]);
-        for count in [2, 5, 7] {
+        for count in [2, 5, 7, 9] {
             let short = template.prompt(&messages[..count], &[tool()]);
             let common = long
                 .bytes()

@@ -82,10 +82,16 @@ impl Generator {
         self.below(of) == 0
     }
 
-    /// A new text that the prompt must contain.
-    fn text(&mut self) -> String {
+    /// A new word that the prompt must contain.
+    fn word(&mut self) -> String {
         let word = format!("text{}x", self.texts.len());
         self.texts.push(word.clone());
+        word
+    }
+
+    /// A new text that the prompt must contain.
+    fn text(&mut self) -> String {
+        let word = self.word();
         match self.below(6) {
             0 => format!(" {word} \n"),
             1 => format!("Zürich 東京 {word} <b>&amp;</b> {{{{ x }}}}"),
@@ -151,14 +157,14 @@ impl Generator {
         }
     }
 
-    /// Text of the assistant, which templates may drop.
+    /// Text of the assistant, with reasoning that templates may drop.
     fn reply(&mut self) {
         let mut message = json!({"role": "assistant"});
         match self.below(6) {
             0 => message["content"] = Value::Null,
             1 => message["content"] = "".into(),
             2 => {}
-            _ => message["content"] = "A reply.".into(),
+            _ => message["content"] = self.text().into(),
         }
         self.add_reasoning(&mut message);
         self.messages.push(message);
@@ -178,7 +184,11 @@ impl Generator {
         let ids: Vec<String> = (0..count).map(|_| self.id()).collect();
         let mut calls = Vec::new();
         for id in &ids {
-            let name = if self.chance(4) { "unknown" } else { "f" };
+            let name = if self.chance(4) {
+                self.word()
+            } else {
+                "f".to_owned()
+            };
             let mut function = json!({"name": name});
             if let Some(arguments) = self.arguments() {
                 function["arguments"] = arguments;
@@ -188,7 +198,7 @@ impl Generator {
         let content = match self.below(3) {
             0 => Value::Null,
             1 => "".into(),
-            _ => "Let me see.".into(),
+            _ => self.text().into(),
         };
         let mut message = json!({"role": "assistant", "content": content, "tool_calls": calls});
         self.add_reasoning(&mut message);
@@ -226,10 +236,17 @@ impl Generator {
             1 => Value::Null,
             2 => "{\"v\": \"cut".into(),
             3 => "[1, 2]".into(),
-            4 => json!({"v": "a", "n": 1.5, "list": [{"x": null}, true], "nested": {"k": []}}),
+            4 => {
+                let word = self.word();
+                json!({"v": word, "n": 1.5, "list": [{"x": null}, true], "nested": {"k": []}})
+            }
             5 => "{}".into(),
             6 => return None,
-            _ => "{\"v\": \"a \\\"quoted\\\" value\", \"n\": null}".into(),
+            _ => {
+                let word = self.word();
+                let quoted = format!("a \"quoted\" {word}");
+                json!({"v": quoted, "n": null}).to_string().into()
+            }
         })
     }
 

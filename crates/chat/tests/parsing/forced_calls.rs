@@ -287,6 +287,60 @@ fn response_grammar_applies_to_content_after_reasoning() {
 }
 
 #[test]
+fn a_call_inside_reasoning_may_end_the_output() {
+    let llguidance = Llguidance::new();
+    for format in [
+        ToolFormat::Hermes,
+        ToolFormat::Qwen3Coder,
+        ToolFormat::Glm4,
+        ToolFormat::DeepSeek,
+        ToolFormat::KimiK2,
+        ToolFormat::MiniMax,
+    ] {
+        let syntax = Format {
+            tools: Some(format),
+            reasoning: Some(ReasoningFormat::Think),
+        };
+        let call = write(format, &[("now".to_owned(), json!({}))]);
+        let mention = format!("A {} in a line.\n</think>", call.replace('\n', " "));
+        for (prompt, start) in [("<think>\n", ""), ("", "<think>\n")] {
+            let grammar = syntax
+                .tools_or_response_grammar(&tools(), true, RESPONSE, prompt, &|_| None)
+                .unwrap();
+            let accepts = |output: &str| llguidance.accepts(&grammar, &format!("{start}{output}"));
+            for end in ["", "\n</think>", "\n</think>\n\n", "\nThat is all."] {
+                let output = format!("Hm.\n{call}{end}");
+                assert!(accepts(&output), "{format}: {output}");
+                let parts = parse(
+                    syntax,
+                    prompt,
+                    &tools(),
+                    [format!("{start}{output}").as_str()],
+                );
+                let is_call = |part: &&Part| matches!(part, Part::ToolCall { .. });
+                assert_eq!(
+                    parts.iter().filter(is_call).count(),
+                    1,
+                    "{format}: {output}"
+                );
+            }
+            assert!(accepts(&format!("Hm.\n{call}\n</think>\n{CONTENT}")));
+            assert!(accepts(&format!("Hm.\n</think>\n{CONTENT}")));
+            assert!(accepts(&format!("{mention}\n{CONTENT}")));
+            for incomplete in [
+                "Hm.".to_owned(),
+                "Hm.\n</think>".to_owned(),
+                "Hm.\n</think>\nHello.".to_owned(),
+                mention.clone(),
+                format!("Hm.\n{call}\n</think>\nHello."),
+            ] {
+                assert!(!accepts(&incomplete), "{format}: {incomplete}");
+            }
+        }
+    }
+}
+
+#[test]
 fn grammar_limits_the_number_of_calls() {
     let llguidance = Llguidance::new();
     let mut checked = Vec::new();

@@ -18,21 +18,26 @@ const DEPTH: usize = 12;
 /// Most pairs of schemas that are compared.
 const PAIRS: usize = 40_000;
 
+/// Most properties that [`inferred_discriminator`] considers.
+const CANDIDATES: usize = 8;
+
 /// For each of the schemas of `oneOf`, properties that its objects must not have, so that they do not satisfy another schema
-/// that requires them. `types` are the types of output.
+/// that requires them. `types` are the types of output. `present` is a property that all objects of output have.
 ///
 /// # Errors
 /// The positions, from 1, of two schemas that a value may satisfy all the same.
 pub(super) fn exclusions<'a>(
     resources: &'a Resources<'a>,
     options: &'a [Value],
+    present: Option<&'a str>,
     types: Types,
 ) -> Result<Vec<Vec<String>>, (usize, usize)> {
     let pairs = Cell::new(PAIRS);
     let conjunctions = |output: bool| -> Vec<Conjunction<'_>> {
         let options = options.iter();
+        let present = present.filter(|_| output);
         options
-            .map(|schema| Conjunction::new(resources, &pairs, schema, output))
+            .map(|schema| Conjunction::new(resources, &pairs, schema, present, output))
             .collect()
     };
     let (outputs, options) = (conjunctions(true), conjunctions(false));
@@ -56,8 +61,42 @@ pub(super) fn exclusions<'a>(
 
 /// Whether no value satisfies two of the schemas.
 pub(super) fn all_exclusive(resources: &Resources<'_>, options: &[Value]) -> bool {
-    exclusions(resources, options, Types::ALL)
+    are_exclusive(resources, options, None)
+}
+
+fn are_exclusive<'a>(
+    resources: &'a Resources<'a>,
+    options: &'a [Value],
+    present: Option<&'a str>,
+) -> bool {
+    exclusions(resources, options, present, Types::ALL)
         .is_ok_and(|forbidden| forbidden.iter().all(Vec::is_empty))
+}
+
+/// Whether the schemas are mutually exclusive if all objects have the property `name`, which not all of them require.
+pub(super) fn is_discriminator<'a>(
+    resources: &'a Resources<'a>,
+    options: &'a [Value],
+    name: &'a str,
+) -> bool {
+    let pairs = Cell::new(PAIRS);
+    let requires = |schema: &'a Value| {
+        let schema = Conjunction::new(resources, &pairs, schema, None, true);
+        schema.required().contains(name)
+    };
+    !options.iter().all(requires) && are_exclusive(resources, options, Some(name))
+}
+
+/// A property of the first schema that [is a discriminator](is_discriminator).
+pub(super) fn inferred_discriminator<'a>(
+    resources: &'a Resources<'a>,
+    options: &'a [Value],
+) -> Option<String> {
+    let pairs = Cell::new(PAIRS);
+    let first = Conjunction::new(resources, &pairs, options.first()?, None, true);
+    let mut candidates = first.listed_properties().take(CANDIDATES);
+    let name = candidates.find(|name| is_discriminator(resources, options, name))?;
+    Some(name.to_owned())
 }
 
 /// A schema together with its `$ref` and `allOf`.
@@ -65,6 +104,8 @@ struct Conjunction<'a> {
     resources: &'a Resources<'a>,
     /// Comparisons left, for all schemas together.
     pairs: &'a Cell<usize>,
+    /// A property that its objects have, whether or not a part requires it.
+    present: Option<&'a str>,
     /// Whether this stands for output rather than for all valid values.
     output: bool,
     parts: Vec<&'a Map<String, Value>>,
@@ -76,11 +117,13 @@ impl<'a> Conjunction<'a> {
         resources: &'a Resources<'a>,
         pairs: &'a Cell<usize>,
         schema: &'a Value,
+        present: Option<&'a str>,
         output: bool,
     ) -> Self {
         let mut conjunction = Self {
             resources,
             pairs,
+            present,
             output,
             parts: Vec::new(),
             is_false: false,
@@ -114,8 +157,20 @@ impl<'a> Conjunction<'a> {
         }
     }
 
+    /// The schema of a property.
     fn of(&self, schema: &'a Value) -> Self {
-        Self::new(self.resources, self.pairs, schema, self.output)
+        Self::new(self.resources, self.pairs, schema, None, self.output)
+    }
+
+    /// A schema for the same value.
+    fn case(&self, schema: &'a Value) -> Self {
+        Self::new(
+            self.resources,
+            self.pairs,
+            schema,
+            self.present,
+            self.output,
+        )
     }
 
     /// Whether no value satisfies both.
@@ -168,7 +223,20 @@ impl<'a> Conjunction<'a> {
             .parts
             .iter()
             .filter_map(|keywords| keywords.get("required")?.as_array());
-        lists.flatten().filter_map(Value::as_str).collect()
+        let names = lists.flatten().filter_map(Value::as_str);
+        names.chain(self.present).collect()
+    }
+
+    /// The names of properties whose values some part lists.
+    fn listed_properties(&self) -> impl Iterator<Item = &'a str> {
+        let properties = self
+            .parts
+            .iter()
+            .filter_map(|keywords| keywords.get("properties")?.as_object());
+        let listed = properties
+            .flatten()
+            .filter(move |&(_, schema)| self.of(schema).values().is_some());
+        listed.map(|(name, _)| name.as_str())
     }
 
     /// A property that `other` requires and this one does not, if both are objects. Properties that this schema does not name
@@ -226,7 +294,7 @@ impl<'a> Conjunction<'a> {
             let lists = [keywords.get("anyOf"), keywords.get("oneOf")];
             lists.into_iter().flatten().filter_map(Value::as_array)
         });
-        let excluded = |case: &'a Value| self.of(case).excludes(other, depth - 1);
+        let excluded = |case: &'a Value| self.case(case).excludes(other, depth - 1);
         lists.into_iter().any(|cases| cases.iter().all(excluded))
     }
 }

@@ -22,6 +22,7 @@ mod pointer;
 mod references;
 mod strings;
 mod types;
+mod unions;
 mod unique;
 mod walk;
 

@@ -20,6 +20,8 @@ struct Bound<'a> {
     keyword: &'a str,
     value: f64,
     exclusive: bool,
+    /// Whether this is an integer that `value` and llguidance represent exactly.
+    is_exact_integer: bool,
 }
 
 /// Rewrites the keywords for numbers; `types` are the types that the schema allows.
@@ -53,28 +55,40 @@ pub(super) fn prepare(
         None if integers_only => MAX_INTEGER,
         None => f64::INFINITY,
     };
+    let exact_range = |bound: &Bound<'_>| {
+        if integers_only && step.is_none() && bound.is_exact_integer {
+            range
+        } else {
+            range.min(EXACT)
+        }
+    };
     if let Some(low) = &low
-        && low.value > EXACT.min(range)
+        && low.value > exact_range(low)
     {
         return Err(at.unsupported(low.keyword, "it is too large to be exact"));
     }
     if let Some(high) = &high
-        && high.value < -EXACT.min(range)
+        && high.value < -exact_range(high)
     {
         return Err(at.unsupported(high.keyword, "it is too large to be exact"));
     }
+    let limit = |bound: Option<&Bound<'_>>| match bound {
+        Some(bound) if bound.value.abs() <= range => exact_range(bound),
+        _ => range,
+    };
+    let (lowest, highest) = (-limit(low.as_ref()), limit(high.as_ref()));
     write(
         prepared,
         low,
         ["minimum", "exclusiveMinimum"],
-        -range,
+        lowest,
         |a, b| a < b,
     );
     write(
         prepared,
         high,
         ["maximum", "exclusiveMaximum"],
-        range,
+        highest,
         |a, b| a > b,
     );
     if let Some(step) = step {
@@ -95,6 +109,7 @@ fn bound<'a>(
         Some(Value::Bool(_)) if keyword.starts_with("exclusive") => return Ok(None),
         Some(value) => value,
     };
+    let integer = value.as_i64();
     let value = value
         .as_f64()
         .ok_or_else(|| at.child(keyword).invalid("it must be a number"))?;
@@ -107,6 +122,10 @@ fn bound<'a>(
         keyword,
         value,
         exclusive,
+        // The next integer after an exclusive bound may not be exact.
+        is_exact_integer: !exclusive
+            && value.fract() == 0.0
+            && integer.is_none_or(|integer| integer as f64 as i64 == integer),
     }))
 }
 
@@ -154,18 +173,14 @@ fn check_order(
     Ok(())
 }
 
-/// Writes a bound, or the limit of the exact range if that is stricter.
+/// Writes a bound, or the limit of the range if that is stricter.
 fn write(
     prepared: &mut Map<String, Value>,
     bound: Option<Bound<'_>>,
     [inclusive, exclusive]: [&str; 2],
-    range: f64,
+    limit: f64,
     is_beyond: impl Fn(f64, f64) -> bool,
 ) {
-    let limit = match &bound {
-        Some(bound) if bound.value.abs() <= range.abs() => range.abs().min(EXACT).copysign(range),
-        _ => range,
-    };
     match bound {
         Some(bound) if !is_beyond(bound.value, limit) => {
             let keyword = if bound.exclusive {

@@ -1,5 +1,7 @@
 //! `pattern`: ECMAScript regular expressions in the syntax of llguidance.
 
+use std::fmt::Write as _;
+
 use llguidance::derivre::RegexBuilder;
 use llguidance::regex_to_lark;
 
@@ -81,6 +83,11 @@ fn translated(pattern: &str) -> String {
                 // A negated class excludes the white space of both syntaxes.
                 (Some('s'), Some(true)) => translated += "\\s\\x{FEFF}",
                 (Some('S'), None) => translated += "[^\\s\\x{FEFF}]",
+                (Some('c'), _) if characters.as_str().starts_with(is_letter) => {
+                    let letter = characters.next().unwrap_or_default();
+                    // Writing to a string cannot fail.
+                    let _ = write!(translated, "\\x{{{:02X}}}", letter as u32 % 32);
+                }
                 // Boundaries of words in the other syntax.
                 (Some(escaped @ ('<' | '>')), _) => translated.push(escaped),
                 (Some(escaped @ ('p' | 'P' | 'u' | 'x')), _) => {
@@ -124,6 +131,11 @@ fn translated(pattern: &str) -> String {
     translated
 }
 
+/// Whether `\c` and this character are a control character.
+fn is_letter(character: char) -> bool {
+    character.is_ascii_alphabetic()
+}
+
 /// The last line of a syntax error, which names the problem.
 fn summary(message: &str) -> String {
     let last = message.lines().last().unwrap_or(message);
@@ -151,6 +163,7 @@ mod tests {
         assert_eq!(translation("a.c"), "a[^\\n\\r\\x{2028}\\x{2029}]c");
         assert_eq!(translation("^{\\p{L}+}$"), "^\\{\\p{L}+}$");
         assert_eq!(translation("\\<a\\>"), "<a>");
+        assert_eq!(translation("^\\cJ[\\ci-]$"), "^\\x{0A}[\\x{09}-]$");
         assert_eq!(
             translation("[\\s,]\\s"),
             "[ \\t\\n\\r\\f\\v,][ \\t\\n\\r\\f\\v]"
@@ -170,7 +183,16 @@ mod tests {
 
     #[test]
     fn translate_rejects_unsupported_syntax() {
-        for pattern in ["(?=a)", "(?!a)b", "(a)\\1", "\\bword\\b", "(", "a{2", "a^b"] {
+        for pattern in [
+            "\\c1",
+            "(?=a)",
+            "(?!a)b",
+            "(a)\\1",
+            "\\bword\\b",
+            "(",
+            "a{2",
+            "a^b",
+        ] {
             let message = translation(pattern);
             assert!(
                 message.starts_with("`pattern` at #/pattern cannot be enforced: "),

@@ -35,6 +35,8 @@ pub(super) struct Resources<'a> {
 
 struct Named<'a> {
     name: &'a str,
+    /// The name, resolved against the resource that contains this one.
+    uri: String,
     at: Pointer,
     schema: &'a Value,
 }
@@ -45,6 +47,7 @@ impl<'a> Resources<'a> {
         let mut resources = Self {
             resources: vec![Named {
                 name,
+                uri: name.to_owned(),
                 at: Pointer::root(),
                 schema: root,
             }],
@@ -65,7 +68,7 @@ impl<'a> Resources<'a> {
         let resource = if base.is_empty() {
             self.enclosing(at)?
         } else {
-            let mut named = self.resources.iter().filter(|one| is_named(one.name, base));
+            let mut named = self.resources.iter().filter(|one| one.is_named(base));
             named.next().filter(|_| named.next().is_none())?
         };
         let path = percent_decoded(fragment)?;
@@ -131,8 +134,11 @@ impl<'a> Resources<'a> {
 
     fn add(&mut self, schema: &'a Value, at: &Pointer) {
         let text = |keyword: &str| schema.get(keyword).and_then(Value::as_str);
+        let parent = self.enclosing(at).map_or("", |parent| parent.uri.as_str());
+        let parent = parent.to_owned();
         let named = |name: &'a str| Named {
             name,
+            uri: joined(&parent, name),
             at: at.clone(),
             schema,
         };
@@ -151,14 +157,38 @@ impl<'a> Resources<'a> {
     }
 }
 
-/// Whether a reference without its fragment names the resource with this `$id`. It may be relative.
-fn is_named(id: &str, base: &str) -> bool {
-    let id = id.trim_end_matches('#');
-    let relative = base.trim_start_matches("./").trim_start_matches('/');
-    id == base
-        || id
-            .strip_suffix(relative)
-            .is_some_and(|start| start.ends_with('/'))
+impl Named<'_> {
+    /// Whether a reference without its fragment names this resource. It may be relative.
+    fn is_named(&self, base: &str) -> bool {
+        let relative = base.trim_start_matches("./").trim_start_matches('/');
+        [self.name, &self.uri].into_iter().any(|id| {
+            let id = id.trim_end_matches('#');
+            id == base
+                || id
+                    .strip_suffix(relative)
+                    .is_some_and(|start| start.ends_with('/'))
+        })
+    }
+}
+
+/// An `$id`, which may be relative, as a URI. `base` is the URI of the resource that contains it.
+fn joined(base: &str, id: &str) -> String {
+    let has_scheme = id
+        .split_once(':')
+        .is_some_and(|(scheme, _)| !scheme.contains(['/', '?', '#']));
+    let path_start = base.find("://").map_or(0, |position| position + 3);
+    if has_scheme || path_start == 0 && !base.contains('/') {
+        return id.to_owned();
+    }
+    let path = |position: Option<usize>| position.map_or(base.len(), |slash| path_start + slash);
+    let (end, id) = match id.strip_prefix('/') {
+        Some(rest) => (path(base[path_start..].find('/')), rest),
+        None => (
+            path(base[path_start..].rfind('/')),
+            id.trim_start_matches("./"),
+        ),
+    };
+    format!("{}/{id}", &base[..end])
 }
 
 fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
@@ -199,6 +229,8 @@ mod tests {
                 "address": {"$id": "https://example.com/schemas/address", "$anchor": "here"},
                 "size": {"$anchor": "size", "const": 1},
                 "old": {"$id": "#old", "const": 2},
+                "street": {"$id": "street", "$defs": {"name": {"$id": "parts/name"}}},
+                "town": {"$id": "/town"},
             },
         });
         let resources = Resources::new(&root);
@@ -225,6 +257,22 @@ mod tests {
             ("address", &outside, "#/$defs/address"),
             ("/schemas/address#here", &outside, "#/$defs/address"),
             ("#old", &outside, "#/$defs/old"),
+            (
+                "https://example.com/schemas/street",
+                &outside,
+                "#/$defs/street",
+            ),
+            (
+                "https://example.com/schemas/parts/name",
+                &inside,
+                "#/$defs/street/$defs/name",
+            ),
+            ("https://example.com/town", &outside, "#/$defs/town"),
+            (
+                "https://example.com/schemas/T0#/$defs/leaf",
+                &outside,
+                "#/properties/tree/$defs/leaf",
+            ),
         ] {
             assert_eq!(
                 resolve(reference, at).as_deref(),

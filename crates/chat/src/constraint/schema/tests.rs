@@ -408,6 +408,27 @@ fn numbers_are_limited_to_the_exact_range() {
     );
     let long = prepared(json!({"type": "integer", "maximum": i64::MAX}));
     assert_eq!(long["maximum"], json!(9e18));
+    let large = prepared(
+        json!({"type": "integer", "minimum": 1e17, "maximum": 200_000_000_000_000_000_i64}),
+    );
+    assert_eq!(
+        (&large["minimum"], &large["maximum"]),
+        (&json!(1e17), &json!(2e17))
+    );
+    let negative = prepared(json!({"type": "integer", "maximum": -1e17}));
+    assert_eq!(negative["maximum"], json!(-1e17));
+    for inexact in [
+        json!({"type": "integer", "minimum": 100_000_000_000_000_001_i64}),
+        json!({"type": "integer", "exclusiveMinimum": 1e17}),
+        json!({"type": "integer", "minimum": 1e17, "multipleOf": 2}),
+        json!({"type": "number", "minimum": 1e17}),
+    ] {
+        let message = problem(inexact);
+        assert!(
+            message.ends_with("it is too large to be exact"),
+            "{message}"
+        );
+    }
     let cents = prepared(json!({"type": "number", "multipleOf": 0.01, "exclusiveMinimum": 0}));
     assert_eq!(cents["maximum"], json!(1e13));
     assert_eq!(cents["exclusiveMinimum"], json!(0.0));

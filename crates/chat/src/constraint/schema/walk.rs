@@ -9,7 +9,7 @@ use super::numbers::Steps;
 use super::pointer::Pointer;
 use super::references::{self, Resources};
 use super::types::{self, Types};
-use super::{disjoint, negate, numbers};
+use super::{numbers, unions};
 use crate::constraint::error::GrammarError;
 use crate::constraint::limits;
 
@@ -50,6 +50,8 @@ pub(super) struct Walk<'a> {
 struct Target<'a> {
     schema: &'a Value,
     at: Pointer,
+    /// A property that its objects have, whether or not the schema requires it.
+    required: Option<String>,
 }
 
 impl<'a> Walk<'a> {
@@ -85,9 +87,12 @@ impl<'a> Walk<'a> {
     /// The targets of references, which may add further references.
     pub(super) fn definitions(&mut self) -> Result<Vec<Value>, GrammarError> {
         let mut definitions = Vec::new();
-        while let Some(Target { schema, at }) = self.targets.get(definitions.len()) {
-            let (schema, at) = (*schema, at.clone());
-            definitions.push(self.subschema(schema, &at)?);
+        while let Some(target) = self.targets.get(definitions.len()) {
+            let (schema, at) = (target.schema, target.at.clone());
+            definitions.push(match target.required.clone() {
+                Some(name) => self.requiring(schema, &name, &at)?,
+                None => self.subschema(schema, &at)?,
+            });
         }
         Ok(definitions)
     }
@@ -235,7 +240,7 @@ impl<'a> Walk<'a> {
             {
                 return Err(at.unsupported(keyword, "use $ref"));
             }
-            let (name, target) = self.reference(keyword, value, at)?;
+            let (name, target) = self.reference(keyword, value, None, at)?;
             // llguidance does not combine recursive references with other keywords.
             let declared = types::declared(keywords, at)?;
             let own = target.as_object().map(|target| types::declared(target, at));
@@ -251,11 +256,12 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The name of the referenced schema in the prepared one, and the schema.
-    fn reference(
+    /// The name of the referenced schema in the prepared one, where its objects have the property `required`; and the schema.
+    pub(super) fn reference(
         &mut self,
         keyword: &str,
         value: &Value,
+        required: Option<&str>,
         at: &Pointer,
     ) -> Result<(String, &'a Value), GrammarError> {
         let invalid = || at.child(keyword).invalid("it must be a string");
@@ -268,9 +274,16 @@ impl<'a> Walk<'a> {
             };
             at.unsupported(keyword, reason)
         })?;
-        let same = |target: &Target<'_>| std::ptr::eq(target.schema, schema);
+        let same = |target: &Target<'_>| {
+            std::ptr::eq(target.schema, schema) && target.required.as_deref() == required
+        };
         let index = self.targets.iter().position(same).unwrap_or_else(|| {
-            self.targets.push(Target { schema, at });
+            let required = required.map(str::to_owned);
+            self.targets.push(Target {
+                schema,
+                at,
+                required,
+            });
             self.targets.len() - 1
         });
         Ok((references::reference(index), schema))
@@ -283,12 +296,13 @@ impl<'a> Walk<'a> {
         at: &Pointer,
         prepared: &mut Map<String, Value>,
     ) -> Result<(), GrammarError> {
-        for schema in self.schemas(keywords, "allOf", at)?.into_iter().flatten() {
+        let all = unions::schemas(keywords, "allOf", at)?.unwrap_or_default();
+        for (index, schema) in all.iter().enumerate() {
+            let schema = self.subschema(schema, &at.child("allOf").child(index))?;
             require(prepared, schema);
         }
-        let mut any = self.schemas(keywords, "anyOf", at)?;
-        if let Some(mut one) = self.schemas(keywords, "oneOf", at)? {
-            self.exclude_others(keywords, types, at, &mut one)?;
+        let mut any = self.any_of(keywords, at)?;
+        if let Some(one) = self.one_of(keywords, types, at)? {
             // For mutually exclusive schemas, oneOf is equivalent to anyOf.
             match any.take() {
                 None => any = Some(one),
@@ -302,59 +316,6 @@ impl<'a> Walk<'a> {
             prepared.insert("anyOf".into(), options.into());
         }
         Ok(())
-    }
-
-    /// Makes the prepared schemas of `oneOf` mutually exclusive.
-    fn exclude_others(
-        &mut self,
-        keywords: &Map<String, Value>,
-        types: Types,
-        at: &Pointer,
-        prepared: &mut [Value],
-    ) -> Result<(), GrammarError> {
-        let Some(Value::Array(options)) = keywords.get("oneOf") else {
-            return Ok(());
-        };
-        match disjoint::exclusions(&self.resources, options, types) {
-            // More conditions could make a recursive schema too complex.
-            Ok(_) if self.is_best_effort() => Ok(()),
-            Ok(forbidden) => {
-                for (option, names) in prepared.iter_mut().zip(forbidden) {
-                    if !names.is_empty() {
-                        let without = negate::without(names.iter().map(String::as_str));
-                        *option = json!({ "allOf": [option.take(), without] });
-                    }
-                }
-                Ok(())
-            }
-            Err((first, second)) => {
-                let reason = format!(
-                    "a value may satisfy both number {first} and number {second}; distinguish them by type or by a required property, or use anyOf"
-                );
-                if self.is_best_effort() {
-                    self.note_ignored(&at.child("oneOf"), &reason);
-                    return Ok(());
-                }
-                Err(at.unsupported("oneOf", reason))
-            }
-        }
-    }
-
-    fn schemas(
-        &mut self,
-        keywords: &Map<String, Value>,
-        keyword: &str,
-        at: &Pointer,
-    ) -> Result<Option<Vec<Value>>, GrammarError> {
-        let here = at.child(keyword);
-        let Some(value) = keywords.get(keyword) else {
-            return Ok(None);
-        };
-        let schemas = value.as_array().filter(|schemas| !schemas.is_empty());
-        let schemas = schemas.ok_or_else(|| here.invalid("it must be an array of schemas"))?;
-        let schemas = schemas.iter().enumerate();
-        let schemas = schemas.map(|(index, schema)| self.subschema(schema, &here.child(index)));
-        schemas.collect::<Result<_, _>>().map(Some)
     }
 }
 
