@@ -2,6 +2,7 @@
 
 use crate::parsing::delimiter::Found;
 use crate::parsing::input::{Input, Match};
+use crate::parsing::joiner::Joiner;
 use crate::parsing::part::Part;
 use crate::parsing::python;
 use crate::parsing::tool::Tool;
@@ -35,6 +36,8 @@ pub(crate) struct Context {
     pub input: Input,
     tools: Vec<Tool>,
     parts: Vec<Part>,
+    content: Joiner,
+    reasoning: Joiner,
     /// Number of emitted calls.
     calls: usize,
     call: Option<Call>,
@@ -57,6 +60,8 @@ impl Context {
             input: Input::default(),
             tools: tools.to_vec(),
             parts: Vec::new(),
+            content: Joiner::default(),
+            reasoning: Joiner::default(),
             calls: 0,
             call: None,
             truncated: false,
@@ -105,9 +110,20 @@ impl Context {
         self.call.is_some()
     }
 
-    /// Whether calls were emitted.
-    pub fn has_calls(&self) -> bool {
-        self.calls > 0
+    /// Number of emitted calls.
+    pub fn calls(&self) -> usize {
+        self.calls
+    }
+
+    /// Whether content or calls were emitted.
+    pub fn has_message(&self) -> bool {
+        self.calls > 0 || !self.content.is_empty()
+    }
+
+    /// Whether a line of the content, outside of a Markdown code block, starts after the pending input and `bytes` of the rest.
+    pub fn starts_line_after(&self, bytes: usize) -> bool {
+        let text = [self.input.pending(), &self.input.rest()[..bytes]].concat();
+        self.content.starts_line_after(&text)
     }
 
     /// The tool of the current call.
@@ -127,7 +143,7 @@ impl Context {
     /// content.
     pub fn end_call(&mut self) {
         let Some(call) = self.call.take() else {
-            self.input.commit();
+            self.discard();
             return;
         };
         if self.emit_call(call.tool, &call.arguments).is_none() {
@@ -175,8 +191,18 @@ impl Context {
             delta: arguments,
         });
         self.calls += 1;
-        self.input.commit();
+        self.discard();
+        self.content.start_line();
         Some(())
+    }
+
+    /// Discards the pending input. White space at its start separates the texts around it.
+    pub fn discard(&mut self) {
+        let pending = self.input.pending();
+        let space = &pending[..pending.len() - pending.trim_start().len()];
+        self.content.drop_space(space);
+        self.reasoning.drop_space(space);
+        self.input.commit();
     }
 
     /// Consumes `bytes` and emits all pending input as content.
@@ -192,10 +218,13 @@ impl Context {
     }
 
     pub fn push_content(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let separator = self.content.push(text);
         match self.parts.last_mut() {
-            _ if text.is_empty() => {}
-            Some(Part::Content(content)) => content.push_str(text),
-            _ => self.parts.push(Part::Content(text.to_owned())),
+            Some(Part::Content(content)) => content.extend([separator.as_str(), text]),
+            _ => self.parts.push(Part::Content(separator + text)),
         }
     }
 
@@ -207,10 +236,13 @@ impl Context {
     }
 
     pub fn push_reasoning(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let separator = self.reasoning.push(text);
         match self.parts.last_mut() {
-            _ if text.is_empty() => {}
-            Some(Part::Reasoning(reasoning)) => reasoning.push_str(text),
-            _ => self.parts.push(Part::Reasoning(text.to_owned())),
+            Some(Part::Reasoning(reasoning)) => reasoning.extend([separator.as_str(), text]),
+            _ => self.parts.push(Part::Reasoning(separator + text)),
         }
     }
 }

@@ -35,16 +35,18 @@
 //!
 //! - The joined parts do not depend on how the text is split into pieces.
 //! - Text is emitted as soon as it can be classified. A possible prefix of a delimiter is held back, and so is white space
-//!   before it: white space around reasoning and tool calls is dropped.
+//!   before it: white space around reasoning and tool calls is dropped, except for one white space between two texts.
 //! - A call is emitted as a whole, when it is complete: its name is that of a given tool, and its arguments are a JSON object
 //!   in one [`Part::Arguments`].
 //! - A tool `weather` is also found as `functions.weather`, which is how some templates list it.
 //! - Delimiters, braces and commas that are missing, repeated or too many are tolerated as long as all arguments are complete.
 //! - Text that resembles a call but is not (unknown name, invalid arguments) is emitted as content, delimiters included; a
-//!   call that the end of the output truncates, without its start delimiter. Delimiters that end nothing are dropped after calls
-//!   and at the end of a line.
-//! - A closing tag inside an argument is a part of it unless the next argument or the end of the call follows.
-//! - A complete call at the start of a line ends the reasoning.
+//!   call that the end of the output truncates, without them. Delimiters that end nothing are dropped after calls and at the
+//!   end of a line. After a call, other entries of its list are content without the separators.
+//! - A closing tag inside an argument is a part of it unless the next argument or the end of the call follows, and so are calls
+//!   inside an argument.
+//! - A complete call at the start of a line interrupts the reasoning, which continues after the call unless its closing tag
+//!   follows. Later blocks of reasoning start at the start of a line.
 //! - Without tools the markup of calls is content. Reasoning is still split out.
 //!
 //! # Architecture invariant
@@ -59,12 +61,15 @@ mod format;
 mod formats;
 mod grammar;
 mod input;
+mod joiner;
 pub(crate) mod json;
 mod parser;
 mod part;
 mod python;
 mod reasoning;
+mod rejected;
 mod tool;
+mod value_scanner;
 pub(crate) mod values;
 
 pub use format::{Format, ReasoningFormat, ToolFormat, UnknownFormat};

@@ -2,11 +2,12 @@
 
 use crate::parsing::context::{Context, Step, ToolCallParser};
 use crate::parsing::delimiter::Found;
-use crate::parsing::format::{Format, ToolFormat};
+use crate::parsing::format::{Format, ReasoningFormat, ToolFormat};
 use crate::parsing::formats::{self, Harmony};
 use crate::parsing::input::Match;
 use crate::parsing::part::Part;
-use crate::parsing::reasoning::{Reasoning, ReasoningStep};
+use crate::parsing::reasoning::{Reasoning, ReasoningStep, Tags};
+use crate::parsing::rejected::{is_fragment, without_fragment, without_list_end, without_prefixes};
 use crate::parsing::tool::Tool;
 
 /// Parses one completion incrementally.
@@ -15,11 +16,18 @@ pub struct Parser {
     context: Context,
     /// `None` without tools.
     tools: Option<ToolFormat>,
+    reasoning: Option<ReasoningFormat>,
     state: State,
     /// The reasoning in which a call started, until the call is whole.
     suspended: Option<Suspended>,
-    /// Closing tag of reasoning that a call ended.
+    /// Closing tag of reasoning that a call interrupted. It is dropped wherever it follows.
     unclosed: Option<&'static str>,
+    /// The same tag, until it follows or the reasoning continues.
+    interrupted: Option<&'static str>,
+    /// Number of calls before the current start delimiter.
+    calls_before: usize,
+    /// Opening tags in the content whose closing tags are content, too.
+    open_tags: usize,
     /// Whether only white space was emitted since a delimiter was dropped.
     after_dropped: bool,
 }
@@ -29,6 +37,25 @@ struct Suspended {
     reasoning: Reasoning,
     /// Bytes of pending input up to the end of the start delimiter.
     resume_at: usize,
+}
+
+/// What the parser searches content for.
+#[derive(Debug, Clone, Copy)]
+enum Mark {
+    /// The start delimiter of calls.
+    Call(&'static str),
+    Reasoning(&'static Tags),
+    /// A delimiter that ends nothing.
+    Stray(&'static str),
+}
+
+impl Mark {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Call(text) | Self::Stray(text) => text,
+            Self::Reasoning(tags) => tags.open,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -61,9 +88,13 @@ impl Parser {
         Self {
             context: Context::new(tools),
             tools: format.tools.filter(|_| !tools.is_empty()),
+            reasoning: format.reasoning,
             state,
             suspended: None,
             unclosed: None,
+            interrupted: None,
+            calls_before: 0,
+            open_tags: 0,
             after_dropped: false,
         }
     }
@@ -76,14 +107,15 @@ impl Parser {
 
     /// Whether the output so far has reasoning that is not closed, and nothing else.
     pub fn is_reasoning(&self) -> bool {
-        match &self.state {
+        let is_open = match &self.state {
             State::Reasoning(reasoning) => reasoning.is_open(),
             State::Channels(channels) => channels.has_only_open_reasoning(),
             _ => self
                 .suspended
                 .as_ref()
                 .is_some_and(|suspended| suspended.reasoning.is_open()),
-        }
+        };
+        is_open && !self.context.has_message()
     }
 
     /// Bytes of the text that is not yet parsed.
@@ -137,6 +169,7 @@ impl Parser {
             ReasoningStep::Done => self.state = State::Start,
             ReasoningStep::CallStart(delimiter) => {
                 let resume_at = self.context.input.pending().len();
+                self.calls_before = self.context.calls();
                 let state = std::mem::replace(&mut self.state, State::Delimiter(delimiter));
                 if let State::Reasoning(reasoning) = state {
                     self.suspended = Some(Suspended {
@@ -153,6 +186,7 @@ impl Parser {
         let start = self.tools.and_then(formats::undelimited_start);
         self.state = match (self.tools, start, self.context.input.peek()) {
             (Some(tools), Some(start), Match::Found(next)) if next == start => {
+                self.calls_before = self.context.calls();
                 State::Calls(formats::undelimited_parser(tools))
             }
             (_, Some(_), Match::Incomplete) => return false,
@@ -162,31 +196,25 @@ impl Parser {
     }
 
     fn content(&mut self) -> bool {
-        let Some(tools) = self.tools else {
-            let rest = self.context.input.rest().len();
-            self.context.emit_content(rest);
-            return false;
-        };
-        let starts = formats::start_delimiters(tools);
-        let mut delimiters = starts.to_vec();
-        delimiters.extend(formats::closers(tools).first());
-        delimiters.extend(self.unclosed);
+        let marks = self.marks();
+        let texts: Vec<&str> = marks.iter().map(|mark| mark.text()).collect();
         let rest = self.context.input.rest();
-        match self.context.input.find(&delimiters) {
-            Found::At { start, which } if which >= starts.len() => {
-                self.stray_delimiter(start, delimiters[which])
-            }
-            Found::At { start, which } => {
-                // White space before the delimiter stays pending: it is content only if no call follows.
-                let text = rest[..start].trim_end().len();
-                self.emit_text(text);
-                let delimiter = delimiters[which];
-                self.context.input.advance(start - text + delimiter.len());
-                self.state = State::Delimiter(delimiter);
-                true
-            }
+        match self.context.input.find(&texts) {
+            Found::At { start, which } => match marks[which] {
+                Mark::Stray(delimiter) => self.stray_delimiter(start, delimiter),
+                Mark::Reasoning(tags) => self.later_reasoning(start, tags),
+                Mark::Call(delimiter) => {
+                    // White space before the delimiter stays pending: it is content only if no call follows.
+                    let text = rest[..start].trim_end().len();
+                    self.emit_text(text);
+                    self.context.input.advance(start - text + delimiter.len());
+                    self.calls_before = self.context.calls();
+                    self.state = State::Delimiter(delimiter);
+                    true
+                }
+            },
             Found::Nowhere { safe } => {
-                let text = rest[..safe].trim_end().len();
+                let text = self.text_length(safe);
                 self.emit_text(text);
                 self.context.input.advance(safe - text);
                 if self.context.input.has_ended() {
@@ -200,6 +228,46 @@ impl Parser {
         }
     }
 
+    fn marks(&self) -> Vec<Mark> {
+        let starts = self.tools.map(formats::start_delimiters);
+        let closers = self.tools.map(formats::closers).unwrap_or_default();
+        let tags = self.reasoning.map(ReasoningFormat::tags);
+        let calls = starts.unwrap_or_default().iter().copied().map(Mark::Call);
+        calls
+            .chain(tags.unwrap_or_default().iter().map(Mark::Reasoning))
+            .chain(closers.first().copied().map(Mark::Stray))
+            .chain(self.unclosed.map(Mark::Stray))
+            .collect()
+    }
+
+    /// Bytes of text in the first `bytes` of the rest, without white space that a call may follow.
+    fn text_length(&self, bytes: usize) -> usize {
+        let text = &self.context.input.rest()[..bytes];
+        match self.tools {
+            Some(_) => text.trim_end().len(),
+            None => text.len(),
+        }
+    }
+
+    /// An opening tag at `start` of the rest starts reasoning at the start of a line only.
+    fn later_reasoning(&mut self, start: usize, tags: &'static Tags) -> bool {
+        let Some(format) = self
+            .reasoning
+            .filter(|_| self.context.starts_line_after(start))
+        else {
+            self.emit_text(start + tags.open.len());
+            return true;
+        };
+        let text = self.text_length(start);
+        self.emit_text(text);
+        self.context.input.advance(start - text);
+        self.context.discard();
+        self.context.input.advance(tags.open.len());
+        self.context.input.commit();
+        self.state = State::Reasoning(Reasoning::inside_of(format, tags.close));
+        true
+    }
+
     /// Emits `bytes` of the rest, unless there is nothing to emit.
     fn emit_text(&mut self, bytes: usize) {
         if bytes > 0 {
@@ -208,8 +276,14 @@ impl Parser {
         }
     }
 
-    /// A delimiter at `start` of the rest that ends nothing is dropped at the end of a line and kept as content within one.
+    /// A delimiter at `start` of the rest that ends nothing is dropped at the end of a line and kept as content within one. The
+    /// end of a call that is content is content, too.
     fn stray_delimiter(&mut self, start: usize, delimiter: &str) -> bool {
+        if self.open_tags > 0 && self.unclosed != Some(delimiter) {
+            self.open_tags -= 1;
+            self.emit_text(start + delimiter.len());
+            return true;
+        }
         let rest = self.context.input.rest();
         let text = rest[..start].trim_end().len();
         let after = rest[start + delimiter.len()..].trim_start_matches([' ', '\t']);
@@ -256,18 +330,30 @@ impl Parser {
             Step::Done => {
                 self.context.end_call();
                 self.end_reasoning();
+                // Without a call, a tag around the content ended the reasoning.
+                self.suspended = None;
+                self.open_tags = 0;
                 self.state = State::AfterCalls;
             }
             Step::NeedMoreInput | Step::Invalid => {
                 let can_repair = self.tools.is_some_and(formats::has_json_arguments);
                 if can_repair && self.context.in_call() {
                     self.state = State::Repair;
+                } else if self.has_new_calls() && !self.context.in_call() {
+                    // The calls end here.
+                    self.context.input.rewind(0);
+                    self.state = State::AfterCalls;
                 } else {
                     self.reject();
                 }
             }
         }
         true
+    }
+
+    /// Whether calls followed the current start delimiter.
+    fn has_new_calls(&self) -> bool {
+        self.context.calls() > self.calls_before
     }
 
     fn repair(&mut self) -> bool {
@@ -283,12 +369,13 @@ impl Parser {
         true
     }
 
-    /// A whole call ends the reasoning in which it started.
+    /// A whole call interrupts the reasoning in which it started.
     fn end_reasoning(&mut self) {
-        if self.context.has_calls()
+        if self.has_new_calls()
             && let Some(suspended) = self.suspended.take()
         {
             self.unclosed = suspended.reasoning.close();
+            self.interrupted = self.unclosed;
         }
     }
 
@@ -305,54 +392,96 @@ impl Parser {
         };
     }
 
-    /// Emits the pending input as content; without its start delimiters if the end of the output truncates it.
+    /// Emits the pending input as content; without its delimiters if the end of the output truncates it, and without the end of
+    /// the list if other calls of the list were emitted.
     fn flush_rejected(&mut self) {
+        let tags = self.tools.and_then(formats::outer_tags);
+        let starts = self.tools.map(formats::start_tags).unwrap_or_default();
+        let [opener, closer] = tags.unwrap_or_default();
+        let openers: Vec<&str> = starts
+            .first()
+            .copied()
+            .into_iter()
+            .chain(tags.map(|tags| tags[0]))
+            .collect();
         let ended = self.context.input.has_ended();
+        let in_list = self.has_new_calls();
+        let has_opener = {
+            let call = self.context.input.pending().trim_start();
+            openers.iter().any(|opener| call.starts_with(opener))
+        };
+        let is_delimited = has_opener || in_list;
+        if ended && is_delimited && is_fragment(self.context.input.rest(), closer) {
+            self.context.input.advance_to_end();
+        }
         let text = self.context.input.take_pending();
         let call = text.trim_start();
-        let (space, _) = text.split_at(text.len() - call.len());
-        let tags = self.tools.map(formats::start_tags).unwrap_or_default();
-        let opener = tags.first();
-        let mut body = call;
-        while let Some(opener) = opener
-            && let Some(rest) = body.strip_prefix(*opener)
-        {
-            body = rest.trim_start();
-        }
-        let is_truncated = ended && !(body.is_empty() && self.context.input.rest().is_empty());
-        if is_truncated {
-            self.context.push_content(&[space, body].concat());
+        let space = if in_list {
+            ""
         } else {
-            self.context.push_content(&text);
-        }
+            &text[..text.len() - call.len()]
+        };
+        let body = without_prefixes(call, &openers);
+        let is_whole = !closer.is_empty() && body.contains(closer);
+        let is_empty = body.is_empty() && self.context.input.rest().is_empty();
+        let call = if ended && is_delimited && !is_whole && !is_empty {
+            without_fragment(body, closer)
+        } else {
+            call
+        };
+        let call = if in_list && call.starts_with('{') {
+            without_list_end(call, self.tools.map(formats::closers).unwrap_or_default())
+        } else {
+            call
+        };
+        let count = |tag: &str| {
+            if tag.is_empty() {
+                0
+            } else {
+                call.matches(tag).count()
+            }
+        };
+        self.open_tags = count(opener).saturating_sub(count(closer));
+        self.context.push_content(&[space, call].concat());
         self.after_dropped = false;
     }
 
     fn after_calls(&mut self) -> bool {
         let input = &mut self.context.input;
         let _ = input.peek();
-        input.commit();
+        self.context.discard();
+        let input = &mut self.context.input;
         let rest = input.rest();
         if rest.is_empty() {
             return false;
         }
-        let mut closers = self
-            .tools
-            .map(formats::closers)
-            .unwrap_or_default()
-            .to_vec();
-        closers.extend(self.unclosed);
-        let found = closers.iter().find(|closer| rest.starts_with(**closer));
-        let is_partial = closers.iter().any(|closer| closer.starts_with(rest));
+        let closers = self.tools.map(formats::closers).unwrap_or_default();
+        let mut tags = closers.to_vec();
+        tags.extend(self.unclosed);
+        let found = tags.iter().find(|tag| rest.starts_with(**tag));
+        // A truncated tag is dropped, also one that starts a call or ends a code block.
+        let starts = self.tools.map(formats::start_tags).unwrap_or_default();
+        let starts = starts
+            .iter()
+            .filter(|tag| !tag.starts_with(char::is_alphanumeric));
+        let mut partial = tags.iter().chain(starts).chain([&formats::FENCE]);
+        let is_partial = partial.any(|tag| tag.len() > rest.len() && tag.starts_with(rest));
         let dropped = match found {
-            Some(closer) => closer.len(),
+            Some(tag) => {
+                if self.interrupted == Some(*tag) {
+                    self.interrupted = None;
+                }
+                tag.len()
+            }
+            None if is_partial && input.has_ended() => rest.len(),
+            None if is_partial => return false,
             // A brace or bracket too many.
             None if rest.starts_with(['}', ']']) => 1,
-            None if is_partial && !input.has_ended() => return false,
-            // A truncated tag.
-            None if is_partial && rest.len() > 1 => rest.len(),
             None => {
-                self.state = State::Content;
+                let reasoning = self.reasoning.zip(self.interrupted.take());
+                self.state = reasoning.map_or(State::Content, |(format, close)| {
+                    State::Reasoning(Reasoning::inside_of(format, close))
+                });
                 return true;
             }
         };

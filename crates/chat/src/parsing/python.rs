@@ -10,20 +10,35 @@ const MAX_DEPTH: usize = 64;
 /// A literal as JSON text: strings, numbers, `True`, `False`, `None`, lists, tuples and dictionaries with strings or
 /// numbers as keys. JSON's `true`, `false` and `null` are accepted, too.
 pub(crate) fn to_json(text: &str) -> Option<String> {
-    let mut parser = LiteralParser {
-        rest: text,
-        closer: "",
-    };
+    let mut parser = LiteralParser::new(text);
     let mut out = String::new();
     parser.value(&mut out, 0)?;
     parser.skip_space();
     parser.rest.is_empty().then_some(out)
 }
 
-/// The dictionary at the start of `text` as JSON, and the text after it. Brackets and braces that are missing before `closer`
-/// are added, unless it is empty.
+/// The keys of a dictionary and its values as JSON.
+pub(crate) fn members(text: &str) -> Option<Vec<(String, String)>> {
+    let mut parser = LiteralParser::new(text);
+    let members = parser.members(0)?;
+    parser.skip_space();
+    parser.rest.is_empty().then_some(members)
+}
+
+/// The dictionary at the start of `text` as JSON, and the text after it. Repeated braces before it and repeated commas are
+/// ignored. Brackets and braces that are missing before `closer` are added, unless it is empty.
 pub(crate) fn repair_object<'a>(text: &'a str, closer: &'a str) -> Option<(String, &'a str)> {
-    let mut parser = LiteralParser { rest: text, closer };
+    let mut dictionary = text;
+    while let Some(inner) = dictionary.strip_prefix('{').map(str::trim_start)
+        && inner.starts_with('{')
+    {
+        dictionary = inner;
+    }
+    let mut parser = LiteralParser {
+        rest: dictionary,
+        closer,
+        repairs: true,
+    };
     let mut out = String::new();
     parser.dictionary(&mut out, 0)?;
     Some((out, parser.rest))
@@ -33,9 +48,19 @@ struct LiteralParser<'a> {
     rest: &'a str,
     /// Ends all containers, if it is not empty.
     closer: &'a str,
+    /// Whether the text is JSON with errors: commas may be repeated, and adjacent strings are an error.
+    repairs: bool,
 }
 
-impl LiteralParser<'_> {
+impl<'a> LiteralParser<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            rest: text,
+            closer: "",
+            repairs: false,
+        }
+    }
+
     fn skip_space(&mut self) {
         self.rest = self.rest.trim_start();
     }
@@ -73,6 +98,7 @@ impl LiteralParser<'_> {
         self.take(open);
         out.push('[');
         let mut first = true;
+        self.skip_commas();
         while !self.take(close) && !self.at_closer() {
             if !first {
                 out.push_str(", ");
@@ -86,35 +112,50 @@ impl LiteralParser<'_> {
     }
 
     fn dictionary(&mut self, out: &mut String, depth: usize) -> Option<()> {
-        self.take('{');
         out.push('{');
-        let mut first = true;
-        while !self.take('}') && !self.at_closer() {
-            if !first {
+        for (index, (key, value)) in self.members(depth)?.into_iter().enumerate() {
+            if index > 0 {
                 out.push_str(", ");
             }
-            first = false;
-            let mut key = String::new();
-            self.value(&mut key, depth + 1)?;
-            match key.chars().next()? {
-                '"' => out.push_str(&key),
-                '[' | '{' => return None,
-                _ => out.push_str(&quote(&key)),
-            }
-            if !self.take(':') {
-                return None;
-            }
-            out.push_str(": ");
-            self.value(out, depth + 1)?;
-            self.take_comma_before('}')?;
+            out.extend([quote(&key).as_str(), ": ", value.as_str()]);
         }
         out.push('}');
         Some(())
     }
 
+    /// The keys of a dictionary and its values as JSON.
+    fn members(&mut self, depth: usize) -> Option<Vec<(String, String)>> {
+        if !self.take('{') {
+            return None;
+        }
+        let mut members = Vec::new();
+        self.skip_commas();
+        while !self.take('}') && !self.at_closer() {
+            self.skip_space();
+            let key = match self.rest.chars().next()? {
+                '"' | '\'' => self.strings()?,
+                _ => self.word()?,
+            };
+            if !self.take(':') {
+                return None;
+            }
+            let mut value = String::new();
+            self.value(&mut value, depth + 1)?;
+            members.push((key, value));
+            self.take_comma_before('}')?;
+        }
+        Some(members)
+    }
+
     fn take_comma_before(&mut self, close: char) -> Option<()> {
         self.skip_space();
-        (self.take(',') || self.rest.starts_with(close) || self.at_closer()).then_some(())
+        let is_separated = self.take(',');
+        self.skip_commas();
+        (is_separated || self.rest.starts_with(close) || self.at_closer()).then_some(())
+    }
+
+    fn skip_commas(&mut self) {
+        while self.repairs && self.take(',') {}
     }
 
     fn at_closer(&self) -> bool {
@@ -137,12 +178,15 @@ impl LiteralParser<'_> {
         }
     }
 
-    /// Adjacent strings are concatenated.
+    /// Adjacent strings are concatenated in Python.
     fn strings(&mut self) -> Option<String> {
         let mut text = String::new();
         while self.rest.starts_with(['"', '\'']) {
             self.string(&mut text)?;
             self.skip_space();
+            if self.repairs {
+                break;
+            }
         }
         Some(text)
     }
@@ -257,97 +301,6 @@ fn number(word: &str) -> Option<String> {
     is_number.then(|| format!("{sign}{digits}"))
 }
 
-/// Finds the end of a value incrementally: a comma or closing bracket outside of it.
-#[derive(Debug, Default)]
-pub(crate) struct ValueScanner {
-    depth: usize,
-    quote: Quote,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-enum Quote {
-    #[default]
-    Outside,
-    /// After the first quotation mark.
-    Once(char),
-    /// After the second: an empty string, or a third one follows.
-    Twice(char),
-    Inside {
-        mark: char,
-        escaped: bool,
-    },
-    /// In a triple-quoted string; `closing` counts the closing marks so far.
-    Triple {
-        mark: char,
-        escaped: bool,
-        closing: u8,
-    },
-}
-
-impl ValueScanner {
-    /// Whether the next character belongs to the value.
-    pub fn feed(&mut self, character: char) -> bool {
-        self.quote = match self.quote {
-            Quote::Once(mark) if character == mark => Quote::Twice(mark),
-            Quote::Twice(mark) if character == mark => Quote::Triple {
-                mark,
-                escaped: false,
-                closing: 0,
-            },
-            Quote::Inside {
-                mark,
-                escaped: true,
-            } => Quote::Inside {
-                mark,
-                escaped: false,
-            },
-            Quote::Inside { mark, .. } if character == mark => Quote::Outside,
-            Quote::Once(mark) | Quote::Inside { mark, .. } => Quote::inside(mark, character),
-            Quote::Triple {
-                mark,
-                escaped,
-                closing,
-            } => match (escaped, character == mark, closing) {
-                (false, true, 2) => Quote::Outside,
-                (false, true, _) => Quote::Triple {
-                    mark,
-                    escaped,
-                    closing: closing + 1,
-                },
-                _ => Quote::Triple {
-                    mark,
-                    escaped: !escaped && character == '\\',
-                    closing: 0,
-                },
-            },
-            Quote::Outside | Quote::Twice(_) => match character {
-                '"' | '\'' => Quote::Once(character),
-                '(' | '[' | '{' => {
-                    self.depth += 1;
-                    Quote::Outside
-                }
-                ')' | ']' | '}' if self.depth > 0 => {
-                    self.depth -= 1;
-                    Quote::Outside
-                }
-                ')' | ']' | '}' => return false,
-                ',' if self.depth == 0 => return false,
-                _ => Quote::Outside,
-            },
-        };
-        true
-    }
-}
-
-impl Quote {
-    fn inside(mark: char, character: char) -> Self {
-        Self::Inside {
-            mark,
-            escaped: character == '\\',
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -368,6 +321,44 @@ mod tests {
         assert_eq!(repair_object("{\"a\": 1", ""), None);
         assert_eq!(repair_object("{\"a\": \"b\n</x>", "</x>"), None);
         assert_eq!(repair_object("{\"city\": Bern}", ""), None);
+    }
+
+    #[test]
+    fn repair_object_tolerates_repeated_commas_and_braces() {
+        for text in [
+            r#"{"a": [1, 2,,],,}"#,
+            r#"{,"a": [,1,, 2]}"#,
+            r#"{{"a": [1, 2]}}"#,
+            r#"{ {{ "a": [1, 2] } } }"#,
+        ] {
+            let (object, rest) = repair_object(text, "").unwrap();
+            assert_eq!(object, r#"{"a": [1, 2]}"#);
+            assert!(rest.chars().all(|one| " }".contains(one)), "{text}");
+        }
+    }
+
+    #[test]
+    fn repair_object_rejects_adjacent_strings() {
+        for text in [
+            r#"{"a": "x" "n"}"#,
+            r#"{"a" "b": 1}"#,
+            r#"{"a": ["x" "y"]}"#,
+        ] {
+            assert_eq!(repair_object(text, ""), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn members_have_decoded_keys() {
+        assert_eq!(
+            members(r#"{"a b": True, 'c\n': [1]}"#),
+            Some(vec![
+                ("a b".to_owned(), "true".to_owned()),
+                ("c\n".to_owned(), "[1]".to_owned()),
+            ])
+        );
+        assert_eq!(members("[1]"), None);
+        assert_eq!(members("{} x"), None);
     }
 
     #[test]
@@ -404,25 +395,6 @@ mod tests {
     #[test]
     fn to_json_rejects_deep_nesting() {
         assert_eq!(to_json(&"[".repeat(100_000)), None);
-    }
-
-    #[test]
-    fn scanner_stops_at_a_comma_or_bracket_outside_the_value() {
-        for (text, value) in [
-            ("'a,b', c=1", "'a,b'"),
-            ("[1, (2)], x", "[1, (2)]"),
-            (r#""", x"#, r#""""#),
-            (r#""""a, "b" )""")"#, r#""""a, "b" )""""#),
-            (r"'\', ')", r"'\', '"),
-            ("12)", "12"),
-        ] {
-            let mut scanner = ValueScanner::default();
-            let read: String = text
-                .chars()
-                .take_while(|next| scanner.feed(*next))
-                .collect();
-            assert_eq!(read, value);
-        }
     }
 
     proptest! {

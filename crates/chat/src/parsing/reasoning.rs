@@ -1,12 +1,13 @@
 //! Reasoning between tags.
 //!
-//! There is at most one reasoning block, at the start of the output: an opening tag counts only if nothing but white space
-//! precedes it, so content that mentions `<think>` is not affected. White space around the block is dropped. A complete call
-//! at the start of a line ends the block, too.
+//! An opening tag counts only at the start of the output, after a call, or at the start of a line outside of a Markdown code
+//! block, so that content that mentions `<think>` is not affected. White space around a block is dropped. A complete call at
+//! the start of a line interrupts the block.
 
 use crate::parsing::context::Context;
 use crate::parsing::delimiter::Found;
 use crate::parsing::format::{Format, ReasoningFormat};
+use crate::parsing::input::Match;
 
 /// The tags around reasoning.
 #[derive(Debug)]
@@ -162,7 +163,7 @@ pub(crate) enum ReasoningStep {
     CallStart(&'static str),
 }
 
-/// Parses the reasoning at the start of the output.
+/// Parses one block of reasoning.
 #[derive(Debug)]
 pub(crate) struct Reasoning {
     tags: &'static [Tags],
@@ -178,6 +179,17 @@ impl Reasoning {
         Self {
             tags: format.tags(),
             state,
+        }
+    }
+
+    /// Inside of a block, after its opening tag or after a call that interrupted it.
+    pub fn inside_of(format: ReasoningFormat, close: &'static str) -> Self {
+        Self {
+            tags: format.tags(),
+            state: State::Inside {
+                close,
+                started: false,
+            },
         }
     }
 
@@ -201,7 +213,7 @@ impl Reasoning {
             State::Inside { close, started } => self.inside(context, close, started, starts),
             State::AfterReasoning => {
                 let _ = context.input.peek();
-                context.input.commit();
+                context.discard();
                 if context.input.rest().is_empty() && !context.input.has_ended() {
                     ReasoningStep::NeedMoreInput
                 } else {
@@ -239,7 +251,7 @@ impl Reasoning {
     ) -> ReasoningStep {
         if !started {
             let _ = context.input.peek();
-            context.input.commit();
+            context.discard();
         }
         let mut delimiters = vec![close];
         delimiters.extend(starts);
@@ -250,7 +262,9 @@ impl Reasoning {
                 if text > 0 {
                     context.emit_reasoning(text);
                 }
-                context.input.advance(start - text + close.len());
+                context.input.advance(start - text);
+                context.discard();
+                context.input.advance(close.len());
                 context.input.commit();
                 self.state = State::AfterReasoning;
                 ReasoningStep::Continue
@@ -271,12 +285,21 @@ impl Reasoning {
                     close,
                     started: true,
                 };
-                if !is_line_start {
+                let after = &rest[start + delimiter.len()..];
+                let is_start = if is_line_start {
+                    Match::Found(())
+                } else {
+                    starts_on_next_line(after, starts, context.input.has_ended())
+                };
+                if is_start == Match::Absent {
                     context.emit_reasoning(start + delimiter.len());
                     return ReasoningStep::Continue;
                 }
                 if text > 0 {
                     context.emit_reasoning(text);
+                }
+                if is_start == Match::Incomplete {
+                    return ReasoningStep::NeedMoreInput;
                 }
                 context.input.advance(start - text + delimiter.len());
                 ReasoningStep::CallStart(delimiter)
@@ -300,6 +323,25 @@ impl Reasoning {
                 ReasoningStep::NeedMoreInput
             }
         }
+    }
+}
+
+/// Whether `text` continues with one of `starts` on the next line.
+fn starts_on_next_line(text: &str, starts: &[&str], ended: bool) -> Match {
+    let next = text.trim_start();
+    let is_on_line = text[..text.len() - next.len()].contains('\n');
+    if (is_on_line || next.is_empty()) && starts.iter().any(|start| start.starts_with(next)) {
+        let is_whole = starts.contains(&next);
+        return match (is_whole, ended) {
+            (true, _) => Match::Found(()),
+            (false, true) => Match::Absent,
+            (false, false) => Match::Incomplete,
+        };
+    }
+    if is_on_line && starts.iter().any(|start| next.starts_with(start)) {
+        Match::Found(())
+    } else {
+        Match::Absent
     }
 }
 

@@ -50,6 +50,11 @@ impl Types {
         self.string
     }
 
+    /// Whether null is not among the types.
+    pub fn excludes_null(self) -> bool {
+        self != Self::default() && !self.null
+    }
+
     /// Whether only booleans are allowed.
     pub fn is_boolean(self) -> bool {
         self == Self {
@@ -251,7 +256,7 @@ fn integer(number: f64) -> Option<i64> {
 pub(crate) fn from_python(text: &str, types: Types) -> String {
     let trimmed = text.trim();
     match python::to_json(trimmed) {
-        Some(json) if !types.is_string() || json.starts_with('"') => json,
+        Some(json) if !types.is_string() || json.starts_with('"') || json == "null" => json,
         _ => quote(trimmed),
     }
 }
@@ -361,6 +366,8 @@ mod tests {
         let string = Types::of(Some(&json!({"type": "string"})));
         assert_eq!(from_python("'x'", string), "\"x\"");
         assert_eq!(from_python("8001", string), "\"8001\"");
+        assert_eq!(from_python("None", string), "null");
+        assert_eq!(from_python("'None'", string), "\"None\"");
         assert_eq!(from_python("unquoted words", string), "\"unquoted words\"");
         assert_eq!(from_python("False", Types::default()), "false");
     }

@@ -7,6 +7,8 @@
 )]
 
 mod common;
+mod delimiters;
+mod examples;
 mod forced_calls;
 mod grammar;
 mod reasoning;

@@ -110,7 +110,22 @@ fn without_delimiters(text: &str) -> String {
     for delimiter in DELIMITERS {
         text = text.replace(delimiter, "");
     }
-    text.split_whitespace().collect()
+    let mut text: String = text.split_whitespace().collect();
+    // The parser drops a delimiter that the end of a call truncates, too.
+    while let Some(length) = DELIMITERS
+        .iter()
+        .flat_map(|delimiter| {
+            delimiter
+                .char_indices()
+                .map(move |(at, _)| &delimiter[..at])
+        })
+        .filter(|start| !start.is_empty() && text.ends_with(*start))
+        .map(str::len)
+        .max()
+    {
+        text.truncate(text.len() - length);
+    }
+    text
 }
 
 proptest! {

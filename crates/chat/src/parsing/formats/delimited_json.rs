@@ -8,7 +8,7 @@ use crate::parsing::json::{JsonCallsParser, quote};
 use crate::parsing::tool::Tool;
 
 /// Starts and ends a Markdown code block.
-pub(super) const FENCE: &str = "```";
+pub(crate) const FENCE: &str = "```";
 /// The language of a code block with calls.
 const LANGUAGE: &str = "json";
 

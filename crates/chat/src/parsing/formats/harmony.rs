@@ -63,6 +63,8 @@ pub(crate) struct Harmony {
     state: State,
     had_reasoning: bool,
     had_content: bool,
+    /// Whether the current message is a call that is content, with its delimiters.
+    is_rejected: bool,
 }
 
 impl Harmony {
@@ -173,14 +175,19 @@ impl Harmony {
                 });
             }
             if !is_reasoning {
-                // A call of an unknown tool is content, with its header.
+                // A call of an unknown tool is content, with its delimiters.
+                if self.had_content {
+                    context.push_content("\n");
+                }
                 context.flush_as_content();
+                self.had_content = true;
+                self.is_rejected = true;
             }
         }
         context.input.commit();
         self.transition(State::Text {
             kind,
-            started: false,
+            started: self.is_rejected,
         })
     }
 
@@ -222,11 +229,11 @@ impl Harmony {
                     context.push_content("\n");
                 }
                 self.had_content = true;
-                // The header is not a part of the text.
                 let text = context.input.take_pending();
-                let text = text[start..].trim_end();
-                let end = ENDS.iter().find_map(|end| text.strip_suffix(*end));
-                context.push_content(end.unwrap_or(text));
+                let text = text.trim_end();
+                let is_closed = ENDS.iter().any(|end| text.ends_with(*end));
+                // A truncated call has no delimiters.
+                context.push_content(if is_closed { text } else { &text[start..] });
             }
         }
         self.transition(State::Start)
@@ -244,11 +251,16 @@ impl Harmony {
         let rest = context.input.rest();
         match context.input.find(&TEXT_ENDS) {
             Found::At { start, which } => {
-                let text = trim(&rest[..start]);
-                self.emit(context, kind, text, started);
                 let end = TEXT_ENDS[which];
                 let end = if ENDS.contains(&end) { end.len() } else { 0 };
-                context.input.advance(start - text + end);
+                let kept = if std::mem::take(&mut self.is_rejected) {
+                    end
+                } else {
+                    0
+                };
+                let text = trim(&rest[..start]) + kept;
+                self.emit(context, kind, text, started);
+                context.input.advance(start + end - text);
                 context.input.commit();
                 self.transition(State::Start)
             }

@@ -29,12 +29,12 @@ mod seed_oss;
 mod step3;
 mod xlam;
 mod xml;
+mod xml_grammar;
 
 use self::apertus::Apertus;
 use self::deepseek::DeepSeek;
 use self::delimited_json::{DelimitedJson, DroppedTag, Syntax};
 use self::function_gemma::FunctionGemma;
-use self::hermes::Hermes;
 use self::kimi_k2::KimiK2;
 use self::minimax_m3::MiniMaxM3;
 use self::mistral::Mistral;
@@ -46,6 +46,7 @@ use crate::parsing::context::ToolCallParser;
 use crate::parsing::format::ToolFormat;
 use crate::parsing::tool::Tool;
 
+pub(crate) use delimited_json::FENCE;
 pub(crate) use harmony::{CHANNEL, Harmony, analysis_grammar, final_grammar};
 
 /// Delimiters that start calls after content, and tags around content. None is a prefix of another. Channels have their own
@@ -87,6 +88,15 @@ pub(crate) fn start_tags(format: ToolFormat) -> Vec<&'static str> {
     let is_tag = |start: &&str| !matches!(start.trim(), "{" | "[" | delimited_json::FENCE);
     let starts = start_delimiters(format).iter().copied();
     starts.filter(is_tag).collect()
+}
+
+/// The opening and the closing tag around calls.
+pub(crate) fn outer_tags(format: ToolFormat) -> Option<[&'static str; 2]> {
+    match format {
+        ToolFormat::Qwen25Coder => Some([qwen2_5_coder::OPEN, qwen2_5_coder::CLOSE]),
+        ToolFormat::Phi4Mini => Some([phi4_mini::OPEN, phi4_mini::CLOSE]),
+        _ => Some([*start_tags(format).first()?, *closers(format).first()?]),
+    }
 }
 
 /// Delimiters that end calls, the outermost first. After calls, repeated ones are dropped.
@@ -198,9 +208,9 @@ pub(crate) fn parser(format: ToolFormat, start: &str) -> Box<dyn ToolCallParser>
     }
     match format {
         ToolFormat::Hermes | ToolFormat::Qwen25Coder if start == hermes::OPEN => {
-            Box::new(Hermes::new())
+            Box::new(DelimitedJson::after(&hermes::SYNTAX, start))
         }
-        ToolFormat::Harmony => Box::new(Hermes::new()),
+        ToolFormat::Harmony => Box::new(DelimitedJson::after(&hermes::SYNTAX, start)),
         ToolFormat::Qwen3Coder => Box::new(Xml::after(&qwen3_coder::SYNTAX, start)),
         ToolFormat::Pythonic => Box::new(Pythonic::new()),
         ToolFormat::Mistral => Box::new(Mistral::Start),

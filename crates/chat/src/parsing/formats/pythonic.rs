@@ -5,9 +5,10 @@ use serde_json::Value;
 use crate::lark::{LarkBuilder, Sequence, json};
 use crate::parsing::context::{Context, Step, ToolCallParser};
 use crate::parsing::input::Match;
-use crate::parsing::json::ObjectWriter;
-use crate::parsing::python::ValueScanner;
+use crate::parsing::json::{ObjectWriter, quote};
+use crate::parsing::python;
 use crate::parsing::tool::Tool;
+use crate::parsing::value_scanner::ValueScanner;
 use crate::parsing::values::{Types, from_python};
 
 pub(super) const OPEN: &str = "<|python_start|>";
@@ -59,12 +60,17 @@ impl ToolCallParser for Pythonic {
     }
 }
 
-/// Parses a Python list of calls with keyword arguments.
+/// Precedes a dictionary of arguments in a call.
+const UNPACK: &str = "**";
+
+/// Parses a Python list of calls with keyword arguments, or with dictionaries of arguments: `name(key=1, **{"other key": 2})`.
 #[derive(Debug)]
 struct PythonCalls {
     state: State,
     /// Whether the brackets and commas of the list may be missing.
     on_lines: bool,
+    /// Whether a call was read.
+    has_calls: bool,
     arguments: ObjectWriter,
 }
 
@@ -73,13 +79,16 @@ enum State {
     Open,
     Name,
     KeyOrEnd,
+    /// The value of an argument, or the dictionary after [`UNPACK`].
     Value {
-        key: String,
+        key: Option<String>,
         text: String,
         scanner: ValueScanner,
     },
     CommaOrCallEnd,
     CommaOrEnd,
+    /// A call after another one that cannot be parsed.
+    Rejected(ValueScanner),
 }
 
 impl PythonCalls {
@@ -87,6 +96,7 @@ impl PythonCalls {
         Self {
             state: State::Open,
             on_lines: false,
+            has_calls: false,
             arguments: ObjectWriter::default(),
         }
     }
@@ -100,6 +110,15 @@ impl PythonCalls {
         match &mut self.state {
             State::Name => self.name(context),
             State::Value { .. } => self.value(context),
+            State::Rejected(scanner) => {
+                let rest = context.input.rest();
+                let Some(end) = rest.find(|character| !scanner.feed(character)) else {
+                    context.input.advance_to_end();
+                    return Step::NeedMoreInput;
+                };
+                context.emit_content(end);
+                self.transition(State::CommaOrEnd)
+            }
             State::Open | State::KeyOrEnd | State::CommaOrCallEnd | State::CommaOrEnd => {
                 match context.input.peek() {
                     Match::Found(next) => self.punctuation(next, context),
@@ -113,11 +132,17 @@ impl PythonCalls {
 
     fn punctuation(&mut self, next: char, context: &mut Context) -> Step {
         self.state = match (&self.state, next) {
-            (State::Open, '[') | (State::CommaOrEnd, ',') => State::Name,
+            (State::Open, '[') => State::Name,
+            (State::CommaOrEnd, ',') => {
+                context.input.advance(1);
+                context.input.commit();
+                return self.transition(State::Name);
+            }
             (State::KeyOrEnd | State::CommaOrCallEnd, ')') => {
                 context.input.advance(1);
                 context.push_arguments(self.arguments.end());
                 context.end_call();
+                self.has_calls = true;
                 return self.transition(State::CommaOrEnd);
             }
             (State::CommaOrCallEnd, ',') => State::KeyOrEnd,
@@ -137,14 +162,22 @@ impl PythonCalls {
     }
 
     fn name(&mut self, context: &mut Context) -> Step {
+        if self.has_calls {
+            // The white space after a comma or a line.
+            let _ = context.input.peek();
+            context.input.commit();
+        }
         match context.input.take_word(belongs_to_name) {
-            Match::Found(name) if context.input.rest().starts_with('(') => {
-                if !context.start_call(&name) {
-                    return Step::Invalid;
-                }
+            Match::Found(name)
+                if context.input.rest().starts_with('(') && context.start_call(&name) =>
+            {
                 context.input.advance(1);
                 self.arguments = ObjectWriter::default();
                 self.transition(State::KeyOrEnd)
+            }
+            Match::Found(_) | Match::Absent if self.has_calls && !self.on_lines => {
+                context.input.rewind(0);
+                self.transition(State::Rejected(ValueScanner::default()))
             }
             Match::Found(_) | Match::Absent => Step::Invalid,
             Match::Incomplete => Step::NeedMoreInput,
@@ -152,17 +185,20 @@ impl PythonCalls {
     }
 
     fn key(&mut self, context: &mut Context) -> Step {
-        match context.input.take_name("=") {
-            Match::Found(key) if key.chars().all(belongs_to_name) => {
-                self.transition(State::Value {
-                    key,
-                    text: String::new(),
-                    scanner: ValueScanner::default(),
-                })
-            }
-            Match::Found(_) | Match::Absent => Step::Invalid,
-            Match::Incomplete => Step::NeedMoreInput,
-        }
+        let key = match context.input.take(UNPACK) {
+            Match::Found(()) => None,
+            Match::Incomplete => return Step::NeedMoreInput,
+            Match::Absent => match context.input.take_name("=") {
+                Match::Found(key) if is_key(&key, context) => Some(key),
+                Match::Found(_) | Match::Absent => return Step::Invalid,
+                Match::Incomplete => return Step::NeedMoreInput,
+            },
+        };
+        self.transition(State::Value {
+            key,
+            text: String::new(),
+            scanner: ValueScanner::default(),
+        })
     }
 
     fn value(&mut self, context: &mut Context) -> Step {
@@ -177,11 +213,44 @@ impl PythonCalls {
         if end.is_none() {
             return Step::NeedMoreInput;
         }
-        let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
-        let (key, value) = (std::mem::take(key), from_python(text, types));
-        context.push_arguments(&self.arguments.member(&key, &value));
+        let (key, text) = (key.take(), std::mem::take(text));
+        let members = match key {
+            Some(key) => vec![(key, text)],
+            None => match python::members(text.trim()) {
+                Some(members) => members,
+                None => return Step::Invalid,
+            },
+        };
+        for (key, text) in members {
+            self.argument(&key, &text, context);
+        }
         self.transition(State::CommaOrCallEnd)
     }
+
+    /// Adds an argument. `None` is left out if the argument is optional and cannot be null.
+    fn argument(&mut self, key: &str, text: &str, context: &mut Context) {
+        let types = Types::of(context.tool().and_then(|tool| tool.property(key)));
+        let value = from_python(text, types);
+        let is_required = context
+            .tool()
+            .is_some_and(|tool| tool.required().any(|required| required == key));
+        if value == "null" && types.excludes_null() && !is_required {
+            return;
+        }
+        context.push_arguments(&self.arguments.member(key, &value));
+    }
+}
+
+/// Whether an argument may have this name: an identifier, or a name that the tool gives.
+fn is_key(key: &str, context: &Context) -> bool {
+    is_identifier(key)
+        || context
+            .tool()
+            .is_some_and(|tool| tool.property(key).is_some())
+}
+
+fn is_identifier(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(belongs_to_name)
 }
 
 fn belongs_to_name(character: char) -> bool {
@@ -199,15 +268,24 @@ pub(super) fn grammar(lark: &mut LarkBuilder<'_>, tools: &[&Tool], parallel: boo
         .build()
 }
 
-/// One call for each tool. Values are JSON except for `True` and `False`; the parser accepts both.
+/// One call for each tool. Values are JSON except for `True` and `False`; the parser accepts both. Arguments whose names are
+/// no identifiers are written as dictionaries.
 pub(super) fn call_grammars(lark: &mut LarkBuilder<'_>, tools: &[&Tool]) -> Vec<String> {
     tools
         .iter()
         .map(|tool| {
             let arguments = lark.arguments(tool, ", ", &|_, key, schema| {
+                let value = value_grammar(schema);
+                if is_identifier(key) {
+                    return Sequence::new()
+                        .text(&format!("{key}="))
+                        .expression(&value)
+                        .build();
+                }
                 Sequence::new()
-                    .text(&format!("{key}="))
-                    .expression(&value_grammar(schema))
+                    .text(&format!("{UNPACK}{{{}: ", quote(key)))
+                    .expression(&value)
+                    .text("}")
                     .build()
             });
             Sequence::new()

@@ -1,13 +1,11 @@
 //! Calls whose arguments are plain text between tags. Shared by three families, whose modules define the tags.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::lark::{self, LarkBuilder, Sequence, enum_strings, one_of};
 use crate::parsing::context::{Context, Step, ToolCallParser};
 use crate::parsing::delimiter::{self, Found};
 use crate::parsing::input::Match;
-use crate::parsing::json::{ObjectWriter, quote};
-use crate::parsing::tool::Tool;
+use crate::parsing::json::ObjectWriter;
 use crate::parsing::values::{Types, from_text};
 
 /// The tags of one family.
@@ -55,6 +53,15 @@ enum State {
     Key,
     ValueOpen,
     Value { text: String },
+}
+
+/// Calls inside a value, which may be examples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Examples {
+    /// Their tags belong to the value.
+    Skipped,
+    /// Their opening tags are text.
+    Ignored,
 }
 
 /// The end of a value in the input.
@@ -140,10 +147,7 @@ impl Xml {
         let is_end = context.input.has_ended() && !context.is_truncated();
         is_end
             && closers.iter().any(|closer| closer.starts_with(rest))
-            && context.tool().is_some_and(|tool| {
-                let mut required = tool.required();
-                required.all(|name| self.given.iter().any(|given| given == name))
-            })
+            && self.has_required(context)
     }
 
     /// Ends a call; `at_end`: the last one.
@@ -162,7 +166,22 @@ impl Xml {
             return Step::Continue;
         };
         let mut value = std::mem::take(text);
-        let (read, closed_by) = match self.value_end(&value, context) {
+        let mut end = self.value_end(&value, context, Examples::Skipped);
+        let is_closed = matches!(
+            end,
+            ValueEnd::At {
+                is_closed: true,
+                ..
+            }
+        );
+        if context.input.has_ended() && !is_closed {
+            // The value may mention a call without its end.
+            let start = context.input.pending().len() - value.len();
+            context.input.rewind(start);
+            value.clear();
+            end = self.value_end(&value, context, Examples::Ignored);
+        }
+        let (read, closed_by) = match end {
             ValueEnd::At { text, is_closed } => (text, Some(is_closed)),
             ValueEnd::Nowhere { safe } => (safe, None),
         };
@@ -190,7 +209,7 @@ impl Xml {
     }
 
     /// Finds the tag that ends a value of which `before` is consumed. A tag inside the value does not end it.
-    fn value_end(&self, before: &str, context: &Context) -> ValueEnd {
+    fn value_end(&self, before: &str, context: &Context, examples: Examples) -> ValueEnd {
         let syntax = self.syntax;
         let rest = context.input.rest();
         let tags = [
@@ -209,28 +228,49 @@ impl Xml {
             let end = start + tags[which].len();
             let after = &rest[end..];
             let value = [before, &rest[..start]];
+            let in_example =
+                || examples == Examples::Skipped && syntax.has_open_call(&value.concat());
             let ends = match which {
+                0 | 1 if in_example() => Match::Absent,
                 0 if self.has_open_argument(value) => follows(
                     after,
                     &[syntax.key_open, syntax.call_close, syntax.close],
                     ended,
                 ),
-                0 => follows(
-                    after,
-                    &[
+                0 => {
+                    let next = [
                         syntax.key_open,
                         syntax.call_close,
                         syntax.close,
                         syntax.value_close,
-                    ],
-                    ended,
-                ),
-                1 => self.starts_argument(value, after, context),
-                // The closing tag of the value is missing.
-                2 if syntax.call_close != syntax.close => {
-                    follows(after, &[syntax.close, syntax.open, syntax.call_open], ended)
+                    ];
+                    let ends = follows(after, &next, ended);
+                    if ends == Match::Found(()) && self.is_incomplete_before(after, context) {
+                        self.call_ends_before(after, ended)
+                    } else {
+                        ends
+                    }
                 }
-                _ => follows(after, &[syntax.open], ended),
+                1 => self.starts_argument(value, after, context),
+                _ if in_example() => Match::Absent,
+                // The closing tag of the value is missing.
+                _ => {
+                    let next = [syntax.close, syntax.open, syntax.call_open];
+                    let next = if which == 2 && syntax.call_close != syntax.close {
+                        &next[..]
+                    } else {
+                        &next[1..2]
+                    };
+                    match follows(after, next, ended) {
+                        Match::Found(()) => match self.call_ends_before(after, ended) {
+                            Match::Found(()) if self.misses_argument_before(after, context) => {
+                                Match::Absent
+                            }
+                            ends => ends,
+                        },
+                        ends => ends,
+                    }
+                }
             };
             match ends {
                 Match::Found(()) => {
@@ -243,6 +283,43 @@ impl Xml {
                 Match::Absent => from = end,
             }
         }
+    }
+
+    /// Whether the end of a call follows, but required arguments are missing.
+    fn is_incomplete_before(&self, after: &str, context: &Context) -> bool {
+        let after = after.trim_start();
+        let is_end = [self.syntax.call_close, self.syntax.close]
+            .iter()
+            .any(|close| after.starts_with(close));
+        is_end && !self.has_required(context)
+    }
+
+    /// Whether anything follows the tags that end a call, and required arguments are missing.
+    fn misses_argument_before(&self, after: &str, context: &Context) -> bool {
+        let after = after.trim_start();
+        let rest = after.strip_prefix(self.syntax.close).unwrap_or(after);
+        !rest.trim_start().is_empty() && !self.has_required(context)
+    }
+
+    /// Whether a call ends before `after`: no closing tag of a value follows that has no opening tag.
+    fn call_ends_before(&self, after: &str, ended: bool) -> Match {
+        match delimiter::find(
+            after,
+            &[self.syntax.value_close, self.syntax.key_open],
+            ended,
+        ) {
+            Found::At { which: 0, .. } => Match::Absent,
+            Found::Nowhere { .. } if !ended => Match::Incomplete,
+            Found::At { .. } | Found::Nowhere { .. } => Match::Found(()),
+        }
+    }
+
+    /// Whether all required arguments are given.
+    fn has_required(&self, context: &Context) -> bool {
+        context.tool().is_some_and(|tool| {
+            let mut required = tool.required();
+            required.all(|name| self.given.iter().any(|given| given == name))
+        })
     }
 
     /// Whether the value contains the opening tag of an argument without its closing tag.
@@ -369,85 +446,23 @@ fn line_break(context: &mut Context, expected: bool) -> Match {
 }
 
 impl Syntax {
-    /// Calls with a line break after every tag except those of values.
-    pub fn grammar(&self, lark: &mut LarkBuilder<'_>, tools: &[&Tool], parallel: bool) -> String {
-        let calls: Vec<String> = tools
-            .iter()
-            .map(|tool| self.call_grammar(lark, tool))
-            .collect();
-        if self.call_open.is_empty() || self.value_on_lines {
-            // Each call has its own outer delimiters.
-            let call = Sequence::new().delimiter(lark, self.open);
-            let call = if self.call_open.is_empty() {
-                call
-            } else {
-                call.text("\n")
-            };
-            let call = call
-                .expression(&one_of(&calls))
-                .delimiter(lark, self.close)
-                .build();
-            return lark.repeat_calls(&[call], "\n", parallel);
-        }
-        let calls = lark.repeat_calls(&calls, "", parallel);
-        Sequence::new()
-            .delimiter(lark, self.open)
-            .text("\n")
-            .expression(&calls)
-            .delimiter(lark, self.close)
-            .build()
-    }
-
-    fn call_grammar(&self, lark: &mut LarkBuilder<'_>, tool: &Tool) -> String {
-        let arguments = lark.arguments(tool, "", &|lark, key, schema| {
-            let value = self.value_grammar(lark, schema);
-            let item = Sequence::new()
-                .delimiter(lark, self.key_open)
-                .text(key)
-                .delimiter(lark, self.key_close);
-            let item = if self.value_open.is_empty() {
-                item
-            } else {
-                item.text("\n").delimiter(lark, self.value_open)
-            };
-            let item = if self.value_on_lines {
-                item.text("\n")
-            } else {
-                item
-            };
-            item.expression(&value).text("\n").build()
-        });
-        let call = Sequence::new()
-            .text(self.call_open)
-            .text(&tool.name)
-            .text(self.name_end.unwrap_or_default())
-            .text("\n")
-            .expression(&arguments);
-        if self.call_close == self.close {
-            return call.build();
-        }
-        call.text(self.call_close).text("\n").build()
-    }
-
-    /// A value and its closing tag.
-    pub(super) fn value_grammar(&self, lark: &mut LarkBuilder<'_>, schema: &Value) -> String {
-        let close = self.value_close;
-        let ended = |lark: &LarkBuilder<'_>, value: &str| {
-            let value = Sequence::new().expression(value);
-            let value = if self.value_on_lines {
-                value.text("\n")
-            } else {
-                value
-            };
-            value.delimiter(lark, close).build()
+    /// Whether `value` contains the start of a call without its end.
+    fn has_open_call(&self, value: &str) -> bool {
+        let tags = if self.call_open.is_empty() {
+            [self.open, self.close]
+        } else {
+            [self.call_open, self.call_close]
         };
-        if let Some(listed) = enum_strings(schema) {
-            let listed: Vec<String> = listed.into_iter().map(quote).collect();
-            return ended(lark, &one_of(&listed));
+        let mut open = 0_usize;
+        let mut rest = value;
+        while let Found::At { start, which } = delimiter::find(rest, &tags, true) {
+            open = if which == 0 {
+                open + 1
+            } else {
+                open.saturating_sub(1)
+            };
+            rest = &rest[start + tags[which].len()..];
         }
-        if Types::of(Some(schema)).allows_string() {
-            return lark.text_until(close);
-        }
-        ended(lark, &lark::json(schema))
+        open > 0
     }
 }

@@ -7,7 +7,9 @@ use crate::parsing::input::{MAX_NAME_BYTES, Match};
 /// Further keys of a call.
 const OTHER_KEYS: [&str; 4] = ["id", "type", "index", "tool_call_id"];
 
-/// Parses one object or a list: `[{…}, {…}]`, `{…}; {…}`.
+/// Parses one object or a list: `[{…}, {…}]`, `{…}; {…}`. The name and the arguments may be in an object `function`.
+///
+/// After a call, an entry that names no tool is content, without the separators and the end of the list.
 ///
 /// Without a delimiter, an object is a call only if it has arguments and no other keys than those of calls before them, so
 /// that JSON with a name is content.
@@ -16,6 +18,8 @@ pub(crate) struct JsonCallsParser {
     state: ListState,
     in_array: bool,
     keys: Keys,
+    /// Whether an object was read.
+    has_objects: bool,
 }
 
 /// Keys that an object may have before its name.
@@ -32,6 +36,8 @@ enum ListState {
     First,
     Next,
     Object(ObjectParser),
+    /// An object after a call that names no tool.
+    Rejected(Scanner),
     AfterItem,
 }
 
@@ -67,6 +73,7 @@ impl JsonCallsParser {
             state: ListState::First,
             in_array: false,
             keys,
+            has_objects: false,
         }
     }
 
@@ -81,13 +88,39 @@ impl JsonCallsParser {
                         self.state = ListState::Next;
                     }
                     Match::Found('{') => {
+                        if self.has_objects {
+                            // The separator.
+                            context.input.commit();
+                        }
                         self.state = ListState::Object(ObjectParser::new(self.keys));
                     }
+                    // A repeated or trailing comma.
+                    Match::Found(',') if self.has_objects => context.input.advance(1),
+                    Match::Found(']') if self.has_objects && self.in_array => {
+                        context.input.advance(1);
+                        return Match::Found(());
+                    }
+                    // The list is truncated after a comma.
+                    Match::Absent if self.has_objects => return Match::Found(()),
                     Match::Found(_) | Match::Absent => return Match::Absent,
                     Match::Incomplete => return Match::Incomplete,
                 },
                 ListState::Object(object) => match object.read(context) {
-                    Match::Found(()) => self.state = ListState::AfterItem,
+                    Match::Found(()) => {
+                        self.has_objects = true;
+                        self.state = ListState::AfterItem;
+                    }
+                    Match::Absent if self.has_objects && !context.in_call() => {
+                        context.input.rewind(0);
+                        self.state = ListState::Rejected(Scanner::new());
+                    }
+                    other => return other,
+                },
+                ListState::Rejected(scanner) => match skip_value(context, scanner) {
+                    Match::Found(()) => {
+                        context.flush_as_content();
+                        self.state = ListState::AfterItem;
+                    }
                     other => return other,
                 },
                 ListState::AfterItem => match context.input.peek() {
@@ -100,6 +133,11 @@ impl JsonCallsParser {
                         return Match::Found(());
                     }
                     Match::Found('{') => self.state = ListState::Next,
+                    // A brace too many.
+                    Match::Found('}') => {
+                        context.input.advance(1);
+                        context.input.commit();
+                    }
                     Match::Found(_) | Match::Absent => return Match::Found(()),
                     Match::Incomplete => return Match::Incomplete,
                 },
@@ -117,6 +155,8 @@ struct ObjectParser {
     /// Arguments that came before the name.
     early: String,
     has_arguments: bool,
+    /// Whether the name and the arguments are in an object `function`.
+    is_wrapped: bool,
 }
 
 #[derive(Debug)]
@@ -140,6 +180,7 @@ impl ObjectParser {
             name: None,
             early: String::new(),
             has_arguments: false,
+            is_wrapped: false,
         }
     }
 
@@ -217,8 +258,16 @@ impl ObjectParser {
     }
 
     fn punctuation(&mut self, next: char, context: &mut Context) -> Match<bool> {
+        let is_empty = self.is_empty(context);
         self.state = match (&mut self.state, next) {
             (ObjectState::Open, '{') | (ObjectState::CommaOrEnd, ',') => ObjectState::KeyOrEnd,
+            // A repeated brace or comma.
+            (ObjectState::KeyOrEnd, '{') if is_empty => ObjectState::KeyOrEnd,
+            (ObjectState::KeyOrEnd, ',') => ObjectState::KeyOrEnd,
+            (ObjectState::KeyOrEnd | ObjectState::CommaOrEnd, '}') if self.is_wrapped => {
+                self.is_wrapped = false;
+                ObjectState::CommaOrEnd
+            }
             (ObjectState::KeyOrEnd | ObjectState::CommaOrEnd, '}') => {
                 if !context.in_call() {
                     return Match::Absent;
@@ -247,6 +296,11 @@ impl ObjectParser {
         Match::Found(false)
     }
 
+    /// Whether neither name nor arguments were read.
+    fn is_empty(&self, context: &Context) -> bool {
+        !context.in_call() && self.name.is_none() && !self.has_arguments
+    }
+
     /// Chooses the parser for the value of `key`. `next` is its first character and not consumed.
     fn value(&mut self, key: &str, next: char, context: &mut Context) -> Match<bool> {
         let named = context.in_call();
@@ -257,6 +311,10 @@ impl ObjectParser {
                     string: StringDecoder::default(),
                     name: String::new(),
                 }
+            }
+            "function" if next == '{' && !self.is_wrapped && self.is_empty(context) => {
+                self.is_wrapped = true;
+                ObjectState::Open
             }
             "arguments" | "parameters" if !self.has_arguments => {
                 self.has_arguments = true;
