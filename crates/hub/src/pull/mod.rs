@@ -245,7 +245,9 @@ fn publish(
         .collect();
     for (index, (file, etag)) in files.iter().enumerate() {
         let mut later = files.iter().skip(index + 1);
-        let blob_use = if later.any(|(_, other)| other == etag) {
+        // Another revision may link to a blob that was there before.
+        let is_new = fetched.iter().any(|download| download.etag == *etag);
+        let blob_use = if !is_new || later.any(|(_, other)| other == etag) {
             BlobUse::Shared
         } else {
             BlobUse::Last

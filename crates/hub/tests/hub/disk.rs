@@ -113,6 +113,20 @@ async fn cache_without_symlinks_has_the_files_in_the_snapshot() {
     }
 }
 
+#[tokio::test]
+async fn files_that_another_revision_links_to_are_copied() {
+    let env = TestEnv::with_model(SIZE);
+    let pulled = pull(&Hub::new(env.config()).unwrap()).await.unwrap();
+    // The same blobs as those of an older commit.
+    let older = pulled.snapshot.with_file_name("0".repeat(40));
+    fs::rename(&pulled.snapshot, &older).unwrap();
+    let mut config = env.config();
+    config.disk = Arc::new(WithoutSymlinks(io::ErrorKind::PermissionDenied));
+    let copied = pull(&Hub::new(config).unwrap()).await.unwrap();
+    assert_complete(&copied.snapshot, SIZE);
+    assert_complete(&older, SIZE);
+}
+
 fn newer_model() -> TestRepo {
     model(REPO, SIZE).file("chat_template.jinja", "new")
 }
