@@ -48,6 +48,13 @@ async fn both(server: &TestServer, body: &Value) -> [Value; 2] {
             reason = choice["finish_reason"].clone();
         }
     }
+    let mut message = json!({});
+    if call != json!({}) {
+        message["tool_calls"] = json!([call]);
+    }
+    if function_call != json!({}) {
+        message["function_call"] = function_call;
+    }
     [whole, json!({"message": message, "finish_reason": reason})]
 }
 

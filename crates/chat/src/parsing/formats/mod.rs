@@ -85,7 +85,7 @@ pub(crate) fn start_delimiters(format: ToolFormat) -> &'static [&'static str] {
 
 /// The [`start_delimiters`] that are tags, which neither reasoning nor content contains.
 pub(crate) fn start_tags(format: ToolFormat) -> Vec<&'static str> {
-    let is_tag = |start: &&str| !matches!(start.trim(), "{" | "[" | delimited_json::FENCE);
+    let is_tag = |start: &&str| !matches!(start.trim(), "{" | "[" | FENCE);
     let starts = start_delimiters(format).iter().copied();
     starts.filter(is_tag).collect()
 }

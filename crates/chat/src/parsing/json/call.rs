@@ -260,10 +260,12 @@ impl ObjectParser {
     fn punctuation(&mut self, next: char, context: &mut Context) -> Match<bool> {
         let is_empty = self.is_empty(context);
         self.state = match (&mut self.state, next) {
-            (ObjectState::Open, '{') | (ObjectState::CommaOrEnd, ',') => ObjectState::KeyOrEnd,
-            // A repeated brace or comma.
+            // A comma may be repeated.
+            (ObjectState::Open, '{') | (ObjectState::CommaOrEnd | ObjectState::KeyOrEnd, ',') => {
+                ObjectState::KeyOrEnd
+            }
+            // A repeated brace.
             (ObjectState::KeyOrEnd, '{') if is_empty => ObjectState::KeyOrEnd,
-            (ObjectState::KeyOrEnd, ',') => ObjectState::KeyOrEnd,
             (ObjectState::KeyOrEnd | ObjectState::CommaOrEnd, '}') if self.is_wrapped => {
                 self.is_wrapped = false;
                 ObjectState::CommaOrEnd
