@@ -1,4 +1,4 @@
-//! Forms of requests that clients send beside the documented ones, on every route where they occur.
+//! Forms of requests that clients send in addition to the documented ones, on every route where they occur.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Text beside calls, for templates that render only one of both.
+//! Text with calls, for templates that render only one of both.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use crate::template::{CallContent, REASONING_FIELDS};
 
 /// Moves the text of messages with calls, and the reasoning before it, into a message of its own before the calls.
 pub(super) fn separate(messages: Vec<Value>, place: CallContent) -> Vec<Value> {
-    if place == CallContent::Beside {
+    if place == CallContent::Together {
         return messages;
     }
     let mut separated = Vec::with_capacity(messages.len());
@@ -76,7 +76,7 @@ mod tests {
             let mut thought = text(content);
             thought["reasoning_content"] = "hm".into();
             let messages = vec![user.clone(), thoughtful, text(content), calling(content)];
-            assert_eq!(separate(messages.clone(), CallContent::Beside), messages);
+            assert_eq!(separate(messages.clone(), CallContent::Together), messages);
             let empty = json!({"role": "user", "content": "", "tool_call_id": "1"});
             let silent = calling(&"".into());
             assert_eq!(

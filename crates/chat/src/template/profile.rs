@@ -391,7 +391,7 @@ impl Probe<'_> {
             ),
             content,
             // Otherwise the content is not in that message.
-            reasoning_with_content: content != CallContent::Beside
+            reasoning_with_content: content != CallContent::Together
                 || self.shows(
                     &[user(USER), reasoning, result(ID, RESULT)],
                     &[USER, ARGUMENT, RESULT],

@@ -24,7 +24,7 @@ fn profiles_tell_the_restrictions_of_templates() {
     assert!(!profile("ministral", true).empty_assistant);
     assert!(!profile("llama3", true).calls.unwrap().parallel);
     for (name, content) in [
-        ("chatml", CallContent::Beside),
+        ("chatml", CallContent::Together),
         ("llama3", CallContent::Before),
         ("text_or_calls", CallContent::Before),
         ("mistral", CallContent::BeforeEmptyUser),
@@ -93,7 +93,7 @@ fn parallel_calls_are_rendered_by_every_template() {
 }
 
 #[test]
-fn text_beside_calls_is_rendered_before_them_by_every_template() {
+fn text_with_calls_is_rendered_before_them_by_every_template() {
     let thoughtful = |text: &str, id: &str| {
         let mut message = calling(&[id]);
         message["content"] = text.into();

@@ -11,7 +11,7 @@ use super::walk::Walk;
 use super::{disjoint, negate};
 use crate::constraint::error::GrammarError;
 
-/// Keywords beside `$ref` that do not restrict values.
+/// Keywords next to `$ref` that do not restrict values.
 const ANNOTATIONS: [&str; 8] = [
     "title",
     "description",
@@ -118,7 +118,7 @@ impl Walk<'_> {
             && others.all(|keyword| ANNOTATIONS.contains(&keyword.as_str()))
         {
             self.count()?;
-            // A condition beside the reference would make a recursive schema too complex.
+            // A condition next to the reference would make a recursive schema too complex.
             let (reference, _) = self.reference("$ref", reference, Some(name), at)?;
             return Ok(json!({ "$ref": reference }));
         }
@@ -224,7 +224,7 @@ mod tests {
         }
         let any = prepared(&json!({"anyOf": models()}));
         assert_eq!(any["anyOf"][0]["required"], json!(["lives"]));
-        // Lists of values, and other types, are told apart, too.
+        // Lists of values, and other types, are distinguished, too.
         let mut cat = model("cat", "lives");
         cat["properties"]["kind"] = json!({"enum": ["cat", "lion"], "default": "cat"});
         let options = json!([cat, model("dog", "lives"), {"type": "null"}]);

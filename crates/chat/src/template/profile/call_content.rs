@@ -1,4 +1,4 @@
-//! Text beside calls, of which some templates render only one.
+//! Text with calls, of which some templates render only one.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use super::{
 pub enum CallContent {
     /// In the message with the calls.
     #[default]
-    Beside,
+    Together,
     /// In an assistant message of its own before the one with the calls.
     Before,
     /// In an assistant message of its own, which an empty user message separates from the one with the calls, because roles
@@ -24,7 +24,7 @@ impl CallContent {
     /// The place that most templates accept.
     pub(super) fn strict(self) -> Self {
         match self {
-            Self::Beside => Self::Beside,
+            Self::Together => Self::Together,
             Self::Before | Self::BeforeEmptyUser => Self::BeforeEmptyUser,
         }
     }
@@ -37,7 +37,7 @@ impl Probe<'_> {
         let texts = [USER, ANSWER, ARGUMENT, RESULT];
         // Some templates render the text after the calls.
         if self.shows_all(&[user(USER), calling(ANSWER), result(ID, RESULT)], &texts) {
-            return CallContent::Beside;
+            return CallContent::Together;
         }
         let shows_before = |between: &[Value]| {
             let mut messages = vec![user(USER), assistant(ANSWER)];
@@ -54,7 +54,7 @@ impl Probe<'_> {
         } else if shows_before(&[user("")]) {
             CallContent::BeforeEmptyUser
         } else {
-            CallContent::Beside
+            CallContent::Together
         }
     }
 }
@@ -77,14 +77,14 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_text_beside_calls_is_found() {
+    fn the_place_of_text_with_calls_is_found() {
         const CALL: &str = "{{ m.tool_calls[0].function|tojson }}";
         const TEXT: &str = "{{ m.content }}";
         const ALTERNATES: &str = "{% if m.role != 'tool' and not m.tool_calls %}{% if (m.role == 'user') != (ns.index % 2 == 0) %}{{ raise_exception('alternate') }}{% endif %}{% set ns.index = ns.index + 1 %}{% endif %}";
         for (check, calling, expected) in [
-            ("", format!("{TEXT}{CALL}"), CallContent::Beside),
-            ("", format!("{CALL}{TEXT}"), CallContent::Beside),
-            (ALTERNATES, format!("{TEXT}{CALL}"), CallContent::Beside),
+            ("", format!("{TEXT}{CALL}"), CallContent::Together),
+            ("", format!("{CALL}{TEXT}"), CallContent::Together),
+            (ALTERNATES, format!("{TEXT}{CALL}"), CallContent::Together),
             // The text is lost.
             ("", CALL.to_owned(), CallContent::Before),
             (ALTERNATES, CALL.to_owned(), CallContent::BeforeEmptyUser),
