@@ -143,7 +143,12 @@ impl Context {
     /// content.
     pub fn end_call(&mut self) {
         let Some(call) = self.call.take() else {
-            self.discard();
+            if self.calls > 0 {
+                // White space before the end of the calls does not separate texts.
+                self.input.commit();
+            } else {
+                self.discard();
+            }
             return;
         };
         if self.emit_call(call.tool, &call.arguments).is_none() {

@@ -424,8 +424,13 @@ impl Parser {
         let body = without_prefixes(call, &openers);
         let is_whole = !closer.is_empty() && body.contains(closer);
         let is_empty = body.is_empty() && self.context.input.rest().is_empty();
+        let is_at_end = self.context.input.rest().is_empty();
         let call = if ended && is_delimited && !is_whole && !is_empty {
-            without_fragment(body, closer)
+            if is_at_end {
+                without_fragment(body, closer)
+            } else {
+                body
+            }
         } else {
             call
         };
@@ -448,9 +453,8 @@ impl Parser {
 
     fn after_calls(&mut self) -> bool {
         let input = &mut self.context.input;
+        // White space before a tag that is dropped does not separate texts.
         let _ = input.peek();
-        self.context.discard();
-        let input = &mut self.context.input;
         let rest = input.rest();
         if rest.is_empty() {
             return false;
@@ -478,6 +482,7 @@ impl Parser {
             // A brace or bracket too many.
             None if rest.starts_with(['}', ']']) => 1,
             None => {
+                self.context.discard();
                 let reasoning = self.reasoning.zip(self.interrupted.take());
                 self.state = reasoning.map_or(State::Content, |(format, close)| {
                     State::Reasoning(Reasoning::inside_of(format, close))
