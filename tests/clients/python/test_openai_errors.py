@@ -35,7 +35,7 @@ def test_unknown_model_is_not_found(openai: OpenAI) -> None:
         ({"logprobs": True, "top_logprobs": 100}, "top_logprobs"),
         ({"logit_bias": {"x": 1}}, "logit_bias"),
         ({"modalities": ["audio"]}, "modalities"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
         ({"tool_choice": "sometimes"}, "tool_choice"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
     ],
