@@ -1,27 +1,26 @@
-//! Search and repository metadata. Types of the client library do not leave this module.
+//! Repository metadata. Types of the client library do not leave this module and `search`.
 
 use backon::Retryable;
-use futures_util::TryStreamExt;
-use hf_hub::repository::ModelInfo;
 use hf_hub::{HFClient, HFError};
-use reqwest::Method;
-use reqwest::redirect;
+use reqwest::{Method, Url, redirect};
+use serde::de::DeserializeOwned;
 
 use crate::config::HubConfig;
 use crate::error::HubError;
 use crate::http::{
     ErrorResponse, Http, Redirects, RequestTarget, USER_AGENT, client, error_chain, is_transient,
+    network_error,
 };
-use crate::info::{Digest, ModelSummary, RepoFile, RepoInfo, SearchQuery};
+use crate::info::{Digest, RepoFile, RepoInfo};
 use crate::layout::is_safe_relative_path;
 use crate::repo_id::RepoId;
+use crate::search::summary;
 
 /// Maximum attempts for a metadata request. Low, because these requests are interactive.
 const METADATA_ATTEMPTS: u32 = 3;
 const DEFAULT_REVISION: &str = "main";
 /// Maximum pages of a file listing, which have up to 1000 files each. A page could link to itself.
 const MAX_PAGES: usize = 1000;
-const MLX_TAG: &str = "mlx";
 
 /// Client for the metadata API, and the HTTP client for file downloads.
 #[derive(Debug)]
@@ -53,28 +52,6 @@ impl Api {
             http,
             config: config.clone(),
         })
-    }
-
-    pub async fn search(&self, query: &SearchQuery) -> Result<Vec<ModelSummary>, HubError> {
-        let search = || async {
-            let models = self
-                .client
-                .list_models()
-                .maybe_search(query.text.clone())
-                .maybe_author(query.author.clone())
-                .maybe_filter(query.mlx_only.then_some(MLX_TAG))
-                .sort(query.sort.field())
-                .full(true)
-                .limit(query.limit)
-                .send()
-                .map_err(|error| self.map_error(error, "", None))?;
-            models
-                .try_collect::<Vec<ModelInfo>>()
-                .await
-                .map_err(|error| self.map_error(error, "", None))
-        };
-        let models = self.with_retries(search).await?;
-        Ok(models.into_iter().map(summary).collect())
     }
 
     pub async fn model_info(
@@ -135,39 +112,23 @@ impl Api {
             size: u64,
         }
 
+        let target = RequestTarget {
+            repo: repo.as_str(),
+            revision: Some(commit),
+            file: None,
+        };
         let mut segments = vec!["api", "models"];
         segments.extend(repo.as_str().split('/'));
         segments.extend(["tree", commit]);
-        let mut page = self.http.url(segments);
-        page.set_query(Some("recursive=true"));
+        let mut url = self.http.url(segments);
+        url.set_query(Some("recursive=true"));
         let mut files = Vec::new();
-        let mut pages = 0;
-        loop {
-            pages += 1;
-            let response = self
-                .http
-                .send(Method::GET, page.clone(), None, Redirects::Follow)
-                .await?
-                .response;
+        for _ in 0..MAX_PAGES {
             let unexpected = |reason: String| HubError::UnexpectedResponse {
-                url: page.to_string(),
+                url: url.to_string(),
                 reason,
             };
-            if !response.status().is_success() {
-                let target = RequestTarget {
-                    repo: repo.as_str(),
-                    revision: Some(commit),
-                    file: None,
-                };
-                return Err(self.http.error_from_response(response, target).await);
-            }
-            let next = next_page(response.headers());
-            let body = response
-                .bytes()
-                .await
-                .map_err(|error| crate::http::network_error(&page, &error))?;
-            let entries: Vec<Entry> =
-                serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
+            let (entries, next) = self.page::<Entry>(&url, target).await?;
             for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
                 if !is_safe_relative_path(&entry.path) {
                     return Err(unexpected(format!("invalid file name `{}`", entry.path)));
@@ -185,19 +146,81 @@ impl Api {
                 });
             }
             match next {
-                Some(_) if pages == MAX_PAGES => {
-                    return Err(unexpected(format!(
-                        "the list of files has more than {MAX_PAGES} pages"
-                    )));
-                }
-                Some(next) => {
-                    page = page.join(&next).map_err(|error| {
-                        unexpected(format!("invalid link to the next page: {error}"))
-                    })?;
-                }
+                Some(next) => url = next,
                 None => return Ok(files),
             }
         }
+        Err(HubError::UnexpectedResponse {
+            url: url.to_string(),
+            reason: format!("the list of files has more than {MAX_PAGES} pages"),
+        })
+    }
+
+    /// Requests one page of a list. Returns its entries and the URL of the next page.
+    pub async fn page<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        target: RequestTarget<'_>,
+    ) -> Result<(Vec<T>, Option<Url>), HubError> {
+        let unexpected = |reason: String| HubError::UnexpectedResponse {
+            url: url.to_string(),
+            reason,
+        };
+        let response = self
+            .http
+            .send(Method::GET, url.clone(), None, Redirects::Follow)
+            .await?
+            .response;
+        if !response.status().is_success() {
+            return Err(self.http.error_from_response(response, target).await);
+        }
+        let next = next_page(response.headers());
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| network_error(url, &error))?;
+        let entries =
+            serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
+        let next = next
+            .map(|next| url.join(&next))
+            .transpose()
+            .map_err(|error| unexpected(format!("invalid link to the next page: {error}")))?;
+        Ok((entries, next))
+    }
+
+    /// The content of a text file, cut after `max_bytes`.
+    pub async fn read_text(
+        &self,
+        repo: &RepoId,
+        revision: &str,
+        path: &str,
+        max_bytes: usize,
+    ) -> Result<String, HubError> {
+        let target = RequestTarget {
+            repo: repo.as_str(),
+            revision: Some(revision),
+            file: Some(path),
+        };
+        let url = self.http.file_url(repo, revision, path);
+        let mut response = self
+            .http
+            .send(Method::GET, url.clone(), None, Redirects::Follow)
+            .await?
+            .response;
+        if !response.status().is_success() {
+            return Err(self.http.error_from_response(response, target).await);
+        }
+        let mut content = Vec::new();
+        while content.len() < max_bytes
+            && let Some(chunk) = response
+                .chunk()
+                .await
+                .map_err(|error| network_error(&url, &error))?
+        {
+            content.extend_from_slice(&chunk);
+        }
+        content.truncate(max_bytes);
+        Ok(String::from_utf8_lossy(&content).into_owned())
     }
 
     /// Sends a metadata request, and retries transient failures.
@@ -274,23 +297,6 @@ impl Api {
                 file: None,
             },
         )
-    }
-}
-
-fn summary(info: ModelInfo) -> ModelSummary {
-    ModelSummary {
-        repo: info.id,
-        downloads: info.downloads,
-        likes: info.likes,
-        last_modified: info.last_modified,
-        pipeline_tag: info.pipeline_tag,
-        library: info.library_name,
-        tags: info.tags.unwrap_or_default(),
-        // `false`, or the approval mode (`auto` or `manual`).
-        gated: info
-            .gated
-            .is_some_and(|gated| gated.as_str().is_some() || gated.as_bool() == Some(true)),
-        private: info.private.unwrap_or_default(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use backon::ExponentialBuilder;
 
+use crate::bandwidth::Bandwidth;
 use crate::disk::{Disk, SystemDisk};
 use crate::error::HubError;
 
@@ -34,6 +35,8 @@ pub struct HubConfig {
     pub read_timeout: Duration,
     /// When failed requests are retried.
     pub retry: RetryPolicy,
+    /// The limit of all downloads together; none by default.
+    pub bandwidth: Bandwidth,
     /// Disk space queries. Tests simulate a full disk here.
     pub disk: Arc<dyn Disk>,
 }
@@ -52,6 +55,7 @@ impl HubConfig {
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             retry: RetryPolicy::default(),
+            bandwidth: Bandwidth::default(),
             disk: Arc::new(SystemDisk),
         }
     }

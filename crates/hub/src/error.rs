@@ -145,7 +145,7 @@ pub enum HubError {
         path: PathBuf,
         /// Bytes that the download still needs; `None` if the disk filled up during a write.
         needed_bytes: Option<u64>,
-        /// Available bytes; `None` if unknown.
+        /// Available bytes, without those that other downloads will need; `None` if unknown.
         available_bytes: Option<u64>,
     },
     /// The directory is not writable.
@@ -188,6 +188,12 @@ pub enum HubError {
     Busy {
         /// The model.
         name: String,
+    },
+    /// A symbolic link leads to what should be removed.
+    #[error("{} is a directory elsewhere, to which a symbolic link leads: remove it there, or remove the link", .path.display())]
+    LinkedElsewhere {
+        /// Where it is.
+        path: PathBuf,
     },
     /// No local model has this name.
     #[error("no local model `{name}`; run `mlxm list` to see the local models")]

@@ -12,7 +12,7 @@ use crate::info::{ModelSummary, RepoInfo, SearchQuery};
 use crate::local::{LocalModel, scan};
 use crate::progress::ProgressHandler;
 use crate::pull::{PullRequest, PulledModel, pull};
-use crate::remove::{Removed, remove};
+use crate::remove::{Removed, remove, remove_partial};
 use crate::repo_id::RepoId;
 use crate::resolve::{ResolveError, Resolved, find, resolve};
 
@@ -67,6 +67,22 @@ impl Hub {
     ) -> Result<RepoInfo, HubError> {
         self.api(&format!("look up `{repo}`"))?
             .model_info(repo, revision)
+            .await
+    }
+
+    /// The content of a text file of a repository, such as its `README.md`, cut after `max_bytes`.
+    ///
+    /// # Errors
+    /// As [`Hub::model_info`]; [`HubError::FileNotFound`].
+    pub async fn read_text(
+        &self,
+        repo: &RepoId,
+        revision: &str,
+        path: &str,
+        max_bytes: usize,
+    ) -> Result<String, HubError> {
+        self.api(&format!("read `{path}` of `{repo}`"))?
+            .read_text(repo, revision, path, max_bytes)
             .await
     }
 
@@ -131,6 +147,15 @@ impl Hub {
     /// process downloads it, [`HubError::Io`].
     pub fn remove(&self, name: &str, revision: Option<&str>) -> Result<Removed, HubError> {
         remove(&self.config, name, revision)
+    }
+
+    /// Removes what pulls of a repository have downloaded and no snapshot contains: partial files, and complete ones of a pull
+    /// that did not end. Returns the freed bytes.
+    ///
+    /// # Errors
+    /// [`HubError::Busy`] while a pull of the repository is running, [`HubError::Io`].
+    pub fn remove_partial(&self, repo: &RepoId) -> Result<u64, HubError> {
+        remove_partial(&self.config, repo)
     }
 
     fn api(&self, action: &str) -> Result<&Api, HubError> {

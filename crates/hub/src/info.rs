@@ -16,6 +16,8 @@ pub struct SearchQuery {
     pub mlx_only: bool,
     /// Sort order, highest first.
     pub sort: Sort,
+    /// Results to skip.
+    pub offset: usize,
     /// Maximum number of results.
     pub limit: usize,
 }
@@ -27,6 +29,7 @@ impl Default for SearchQuery {
             author: None,
             mlx_only: true,
             sort: Sort::default(),
+            offset: 0,
             limit: 20,
         }
     }
@@ -81,6 +84,8 @@ pub struct ModelSummary {
     pub gated: bool,
     /// Whether the repository is private.
     pub private: bool,
+    /// Bytes of its safetensors weights, if the hub knows them.
+    pub weights_bytes: Option<u64>,
 }
 
 /// A repository at one revision.

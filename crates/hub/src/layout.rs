@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::disk::Disk;
 use crate::error::HubError;
+use crate::files;
 use crate::repo_id::RepoId;
 
 /// Whether other files of a snapshot have the content of a blob, too.
@@ -27,6 +28,9 @@ pub(crate) enum BlobUse {
     /// This is the only or last file.
     Last,
 }
+
+/// A ref has one commit hash.
+const MAX_REF_BYTES: u64 = 4096;
 
 /// The paths of one repository in a cache.
 #[derive(Debug, Clone)]
@@ -88,7 +92,8 @@ impl RepoFolder {
             .filter_map(|path| {
                 let name =
                     relative_name(&root, &path).filter(|name| !name.contains(TEMPORARY_MARKER))?;
-                Some((name, fs::read_to_string(&path).ok()?.trim().to_owned()))
+                let content = files::read(&path, MAX_REF_BYTES).ok()?;
+                Some((name, String::from_utf8(content).ok()?.trim().to_owned()))
             })
             .collect()
     }

@@ -22,10 +22,12 @@
 //! - Deliberately absent: running models, user accounts.
 
 mod api;
+mod bandwidth;
 pub mod blocking;
 mod config;
 mod disk;
 mod error;
+mod files;
 mod filter;
 mod http;
 mod hub;
@@ -38,7 +40,10 @@ mod pull;
 mod remove;
 mod repo_id;
 mod resolve;
+mod search;
+mod verify;
 
+pub use bandwidth::Bandwidth;
 pub use config::{HubConfig, Proxies, RetryPolicy, Token, TokenSource};
 pub use disk::{Disk, SystemDisk};
 pub use error::HubError;
@@ -52,3 +57,4 @@ pub use remove::Removed;
 pub use repo_id::RepoId;
 pub use resolve::{ResolveError, Resolved};
 pub use tokio_util::sync::CancellationToken;
+pub use verify::Verified;

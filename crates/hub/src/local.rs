@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::error::HubError;
+use crate::files;
 use crate::info::WeightsKind;
 use crate::layout::{RepoFolder, is_hidden, relative_name, walk};
 use crate::repo_id::RepoId;
@@ -13,6 +15,10 @@ use crate::repo_id::RepoId;
 pub(crate) const WEIGHTS_EXTENSION: &str = ".safetensors";
 /// Tells which file has which tensor.
 pub(crate) const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
+/// Models have fewer files.
+const MAX_SHARDS: u32 = 10_000;
+/// A larger index is not one.
+const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// A local model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +37,33 @@ pub struct LocalModel {
     pub last_modified: SystemTime,
     /// Whether `path` contains all files needed to load the model.
     pub complete: bool,
-    /// Missing files. A name with `*` stands for any file that matches.
+    /// Missing files. A name with `*` stands for any file that matches. Pipes and devices count as missing: they are not read.
     pub missing_files: Vec<String>,
+}
+
+impl LocalModel {
+    /// The first `max_bytes` of a text in the directory that is loaded. A file that a symbolic link leads to is read only if it
+    /// belongs to the model, too.
+    ///
+    /// # Errors
+    /// If there is no such file, or it is not one of the model. Blocks.
+    pub fn read_text(&self, name: &str, max_bytes: u64) -> io::Result<String> {
+        let folder = self.path.as_deref().ok_or(io::ErrorKind::NotFound)?;
+        let root = match self.source {
+            // Above `snapshots/<commit>`: links lead to the blobs.
+            LocalSource::HubCache => folder.ancestors().nth(2).unwrap_or(folder),
+            LocalSource::ModelsDir => folder,
+        };
+        let file = fs::canonicalize(folder.join(name))?;
+        if !file.starts_with(fs::canonicalize(root)?) {
+            let reason = format!("{name} is a link to a file of something else");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        let mut bytes = Vec::new();
+        let mut file = files::open(&file)?.take(max_bytes);
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
 }
 
 /// A cached revision of a model.
@@ -105,8 +136,13 @@ pub(crate) fn inspect(folder: &Path) -> Inspection {
             continue;
         };
         match fs::metadata(&path) {
-            // An interrupted copy.
-            Ok(metadata) if metadata.len() == 0 && name.ends_with(WEIGHTS_EXTENSION) => {
+            // A link to a directory.
+            Ok(metadata) if metadata.is_dir() => {}
+            // A pipe, a device, or an interrupted copy.
+            Ok(metadata)
+                if !metadata.is_file()
+                    || (metadata.len() == 0 && name.ends_with(WEIGHTS_EXTENSION)) =>
+            {
                 missing_files.insert(name);
             }
             Ok(metadata) => {
@@ -151,7 +187,7 @@ pub(crate) fn inspect(folder: &Path) -> Inspection {
 
 /// The weight files that the index of a model names, if it has a valid one.
 fn indexed_files(folder: &Path) -> Option<BTreeSet<String>> {
-    parse_index(&fs::read(folder.join(WEIGHTS_INDEX)).ok()?)
+    parse_index(&files::read(&folder.join(WEIGHTS_INDEX), MAX_INDEX_BYTES).ok()?)
 }
 
 /// The weight files that an index with this content names. `None` if it is not valid.
@@ -184,6 +220,8 @@ pub(crate) fn shard_set(name: &str) -> impl Iterator<Item = String> + use<> {
     };
     let (prefix, width, count) = parsed().unwrap_or_default();
     let shards = count.parse::<u32>().unwrap_or(0);
+    // A name may claim any number of files.
+    let shards = if shards > MAX_SHARDS { 0 } else { shards };
     (1..=shards).map(move |shard| format!("{prefix}-{shard:0width$}-of-{count}.safetensors"))
 }
 
@@ -309,7 +347,7 @@ fn folder_model(models_dir: &Path, folder: &Path) -> Option<LocalModel> {
 fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, HubError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {
             return Err(HubError::Io {
                 action: "read",

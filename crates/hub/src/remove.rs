@@ -40,6 +40,8 @@ pub(crate) fn remove(
         LocalSource::ModelsDir if revision.is_some() => Err(not_local()),
         LocalSource::ModelsDir => {
             let path = model.path.as_deref().ok_or_else(not_local)?;
+            check_inside(&config.models_dir, path.parent().unwrap_or(path))?;
+            let bytes_freed = freed_bytes(path, model.size_bytes);
             remove_tree(path)?;
             // Remove the owner's directory if it is empty.
             if let Some(parent) = path.parent().filter(|parent| *parent != config.models_dir) {
@@ -48,7 +50,7 @@ pub(crate) fn remove(
             Ok(Removed {
                 name: name.to_owned(),
                 commits: Vec::new(),
-                bytes_freed: model.size_bytes,
+                bytes_freed,
             })
         }
         LocalSource::HubCache => remove_cached(config, model, revision),
@@ -83,13 +85,17 @@ fn remove_cached(
         .map(|revision| revision.commit.clone())
         .collect();
     if kept.is_empty() {
+        let bytes_freed = freed_bytes(&folder.root, model.size_bytes);
         remove_tree(&folder.root)?;
-        let _ = fs::remove_dir_all(folder.locks());
+        remove_locks(config, &folder);
         return Ok(Removed {
             name: model.name.clone(),
             commits,
-            bytes_freed: model.size_bytes,
+            bytes_freed,
         });
+    }
+    for directory in [folder.refs(), folder.snapshots(), folder.blobs()] {
+        check_inside(&config.cache_dir, &directory)?;
     }
 
     let blobs_of = |snapshot: &Path| {
@@ -134,6 +140,32 @@ fn remove_cached(
     })
 }
 
+/// Removes what pulls of a repository have downloaded and no snapshot contains. Returns the freed bytes.
+pub(crate) fn remove_partial(config: &HubConfig, repo: &RepoId) -> Result<u64, HubError> {
+    let folder = RepoFolder::new(&config.cache_dir, repo);
+    check_not_locked(&folder, repo.as_str())?;
+    check_inside(&config.cache_dir, &folder.blobs())?;
+    let needed: BTreeSet<_> = walk(&folder.snapshots())
+        .into_iter()
+        .filter_map(|pointer| fs::canonicalize(pointer).ok())
+        .collect();
+    let mut bytes_freed = 0;
+    for blob in walk(&folder.blobs()) {
+        let is_needed = fs::canonicalize(&blob).is_ok_and(|path| needed.contains(&path));
+        if is_needed {
+            continue;
+        }
+        let size = fs::symlink_metadata(&blob).map_or(0, |metadata| metadata.len());
+        fs::remove_file(&blob).map_err(|error| HubError::io("remove", &blob, &error))?;
+        bytes_freed += size;
+    }
+    if needed.is_empty() && folder.root.exists() {
+        remove_tree(&folder.root)?;
+        remove_locks(config, &folder);
+    }
+    Ok(bytes_freed)
+}
+
 fn check_not_locked(folder: &RepoFolder, name: &str) -> Result<(), HubError> {
     for lock in walk(folder.locks()) {
         let held = fs::File::open(&lock)
@@ -147,6 +179,33 @@ fn check_not_locked(folder: &RepoFolder, name: &str) -> Result<(), HubError> {
     Ok(())
 }
 
+/// Rejects a directory below `root` that is elsewhere, since a symbolic link leads there: nothing in it is removed.
+fn check_inside(root: &Path, directory: &Path) -> Result<(), HubError> {
+    // Without the directory, there is nothing to remove.
+    let Ok(path) = fs::canonicalize(directory) else {
+        return Ok(());
+    };
+    if fs::canonicalize(root).is_ok_and(|root| path.starts_with(root)) {
+        return Ok(());
+    }
+    Err(HubError::LinkedElsewhere { path })
+}
+
+/// The bytes that removing `path` frees: of a symbolic link, only the link is removed.
+fn freed_bytes(path: &Path, size_bytes: u64) -> u64 {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+    if is_link { 0 } else { size_bytes }
+}
+
+/// Locks without a holder may stay.
+fn remove_locks(config: &HubConfig, folder: &RepoFolder) {
+    let locks = folder.locks();
+    if check_inside(&config.cache_dir, locks.parent().unwrap_or(locks)).is_ok() {
+        let _ = fs::remove_dir_all(locks);
+    }
+}
+
+/// Removes a directory. Symbolic links are removed, and not what they lead to.
 fn remove_tree(path: &Path) -> Result<(), HubError> {
     fs::remove_dir_all(path).map_err(|error| HubError::io("remove", path, &error))
 }

@@ -17,6 +17,7 @@ pub struct TestRepo {
     pub(crate) tags: Vec<String>,
     pub(crate) downloads: u64,
     pub(crate) branch: String,
+    pub(crate) weights: Option<Value>,
 }
 
 /// Content of a file and how it is stored.
@@ -58,6 +59,7 @@ impl TestRepo {
             tags: vec!["mlx".to_owned()],
             downloads: 0,
             branch: "main".to_owned(),
+            weights: None,
         }
     }
 
@@ -119,6 +121,13 @@ impl TestRepo {
     #[must_use]
     pub fn branch(mut self, branch: &str) -> Self {
         branch.clone_into(&mut self.branch);
+        self
+    }
+
+    /// Sets the number of weights of a data type, which search results contain.
+    #[must_use]
+    pub fn weights(mut self, dtype: &str, count: u64) -> Self {
+        self.weights = Some(json!({ "parameters": { dtype: count }, "total": count }));
         self
     }
 
@@ -191,6 +200,7 @@ impl StoredRepo {
             "createdAt": "2025-01-01T00:00:00.000Z",
             "lastModified": "2025-02-03T04:05:06.000Z",
             "siblings": siblings,
+            "safetensors": repo.weights,
         })
     }
 

@@ -21,6 +21,7 @@ use crate::layout::{BlobUse, RepoFolder, create_dir, is_safe_relative_path};
 use crate::progress::{ProgressHandler, PullEvent};
 use crate::repo_id::RepoId;
 
+pub(crate) use partial_file::Hasher;
 use plan::{Plan, PlannedFile};
 use transfer::{FetchedFile, Transfer};
 
@@ -40,6 +41,8 @@ pub struct PullRequest {
     pub files: FileFilter,
     /// Number of parallel downloads, at least one.
     pub parallel: usize,
+    /// Free disk space that other downloads will need, in bytes.
+    pub reserved_bytes: u64,
 }
 
 impl PullRequest {
@@ -51,6 +54,7 @@ impl PullRequest {
             revision: None,
             files: FileFilter::default(),
             parallel: DEFAULT_PARALLEL,
+            reserved_bytes: 0,
         }
     }
 }
@@ -119,7 +123,7 @@ pub(crate) async fn pull(
         () = cancel.cancelled() => return Err(HubError::Cancelled),
         planned = planning => planned?,
     };
-    plan.check_space(config, &folder)?;
+    plan.check_space(config, &folder, request.reserved_bytes)?;
 
     progress.on_event(&PullEvent::Planned {
         files: plan.files.len(),

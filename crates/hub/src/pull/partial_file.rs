@@ -138,8 +138,9 @@ impl PartialFile {
     }
 }
 
+/// Computes the digest of a content.
 #[derive(Debug, Clone)]
-enum Hasher {
+pub(crate) enum Hasher {
     Sha256(Sha256),
     GitSha1(Sha1),
     /// The etag is not a digest; only the size can be verified.
@@ -147,7 +148,7 @@ enum Hasher {
 }
 
 impl Hasher {
-    fn new(expected: &Digest, size_bytes: u64) -> Self {
+    pub(crate) fn new(expected: &Digest, size_bytes: u64) -> Self {
         match expected {
             Digest::Sha256(_) => Self::Sha256(Sha256::new()),
             Digest::GitSha1(_) => {
@@ -157,7 +158,7 @@ impl Hasher {
         }
     }
 
-    fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hasher) => hasher.update(bytes),
             Self::GitSha1(hasher) => hasher.update(bytes),
@@ -165,7 +166,7 @@ impl Hasher {
         }
     }
 
-    fn finish(self) -> Option<String> {
+    pub(crate) fn finish(self) -> Option<String> {
         match self {
             Self::Sha256(hasher) => Some(HEXLOWER.encode(&hasher.finalize())),
             Self::GitSha1(hasher) => Some(HEXLOWER.encode(&hasher.finalize())),

@@ -108,8 +108,13 @@ impl Plan {
         })
     }
 
-    /// Returns [`HubError::DiskFull`] if the download does not fit on the disk.
-    pub fn check_space(&self, config: &HubConfig, folder: &RepoFolder) -> Result<(), HubError> {
+    /// Returns [`HubError::DiskFull`] if the download does not fit on the disk in addition to what others will need.
+    pub fn check_space(
+        &self,
+        config: &HubConfig,
+        folder: &RepoFolder,
+        reserved_bytes: u64,
+    ) -> Result<(), HubError> {
         let needed: u64 = self
             .files
             .iter()
@@ -123,6 +128,7 @@ impl Plan {
         let Ok(available) = config.disk.available_bytes(&path) else {
             return Ok(());
         };
+        let available = available.saturating_sub(reserved_bytes);
         let needed = needed + SPACE_MARGIN_BYTES;
         if needed <= available {
             return Ok(());

@@ -385,6 +385,13 @@ impl Transfer<'_> {
                         file: file.path.clone(),
                         position_bytes: received,
                     });
+                    let wait = self.config.bandwidth.received(chunk.len());
+                    if !wait.is_zero() {
+                        tokio::select! {
+                            () = stop.cancelled() => break Err(Failure::Permanent(HubError::Cancelled)),
+                            () = tokio::time::sleep(wait) => {}
+                        }
+                    }
                 }
                 Ok(None) if received == file.size_bytes => break Ok(Attempt::Complete),
                 Ok(None) => {

@@ -304,14 +304,30 @@ async fn search_returns_mlx_models_sorted_by_downloads() {
         .len(),
         3
     );
+    assert_eq!(
+        names(SearchQuery {
+            offset: 1,
+            limit: 2,
+            ..query.clone()
+        })
+        .await,
+        ["other/qwen-mid", "org/qwen-small"]
+    );
+    env.server.add(
+        model("org/qwen-sized", 10)
+            .downloads(60)
+            .weights("U32", 100),
+    );
 
     let found = hub.search(&query).await.unwrap();
-    assert_eq!(found[0].downloads, Some(50));
+    assert_eq!(found[0].downloads, Some(60));
+    assert_eq!(found[0].weights_bytes, Some(400));
+    assert_eq!(found[1].weights_bytes, None);
     assert_eq!(found[0].pipeline_tag.as_deref(), Some("text-generation"));
     assert!(found[0].last_modified.is_some());
     assert_eq!(
         found.iter().map(|model| model.gated).collect::<Vec<_>>(),
-        [false, false, false, true]
+        [false, false, false, false, true]
     );
 }
 

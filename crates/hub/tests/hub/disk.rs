@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::support::{
     EventRecorder, REPO, TestEnv, WEIGHTS, assert_complete, files_below, model, pull, request,
 };
-use mlxm_hub::{CancellationToken, Disk, Hub, HubError};
+use mlxm_hub::{CancellationToken, Disk, Hub, HubError, NoProgress, PullRequest};
 use mlxm_testhub::TestRepo;
 
 const SIZE: usize = 4_000_000;
@@ -213,4 +213,29 @@ async fn read_only_cache_is_not_writable_error() {
     let error = pull(&Hub::new(config).unwrap()).await.unwrap_err();
     assert!(matches!(error, HubError::NotWritable { .. }), "{error:?}");
     assert!(!env.repo_folder().join("snapshots").exists());
+}
+
+#[tokio::test]
+async fn space_that_other_downloads_need_is_not_used() {
+    let env = TestEnv::with_model(1000);
+    let mut config = env.config();
+    config.disk = SmallDisk::new(100 << 20, u64::MAX, io::ErrorKind::StorageFull);
+    let hub = Hub::new(config).unwrap();
+    let pull = async |reserved_bytes: u64| {
+        let request = PullRequest {
+            reserved_bytes,
+            ..request()
+        };
+        hub.pull(&request, &NoProgress, &CancellationToken::new())
+            .await
+    };
+    let error = pull(50 << 20).await.unwrap_err();
+    let HubError::DiskFull {
+        available_bytes, ..
+    } = error
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(available_bytes, Some(50 << 20));
+    pull(0).await.unwrap();
 }

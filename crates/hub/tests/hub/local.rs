@@ -427,3 +427,46 @@ async fn model_pulled_by_pattern_is_incomplete() {
     assert_complete(&pull(&hub).await.unwrap().snapshot, 1_000);
     assert!(hub.resolve(REPO).is_ok());
 }
+
+#[tokio::test]
+async fn damaged_and_missing_files_are_found() {
+    let env = TestEnv::with_model(100_000);
+    let hub = env.hub();
+    let pulled = pull(&hub).await.unwrap();
+    let verified = hub.find(REPO).unwrap().verify().unwrap();
+    assert_eq!(verified.damaged_files, Vec::<String>::new());
+    assert!(verified.checked_bytes > 100_000);
+
+    let weights = pulled.snapshot.join("model.safetensors");
+    let mut content = fs::read(&weights).unwrap();
+    content[50_000] ^= 1;
+    fs::write(&weights, content).unwrap();
+    fs::remove_file(fs::canonicalize(pulled.snapshot.join("config.json")).unwrap()).unwrap();
+    let verified = hub.find(REPO).unwrap().verify().unwrap();
+    assert_eq!(verified.damaged_files, ["config.json", "model.safetensors"]);
+}
+
+#[test]
+fn weights_without_a_digest_are_checked_by_their_length() {
+    let machine = Machine::new();
+    let folder = machine.models().join("tiny");
+    write(&folder.join("config.json"), "{}");
+    let header = r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}"#;
+    let file = |data: &str| {
+        let length = String::from_utf8((header.len() as u64).to_le_bytes().to_vec()).unwrap();
+        write(
+            &folder.join("model.safetensors"),
+            &format!("{length}{header}{data}"),
+        );
+        machine
+            .hub()
+            .find("tiny")
+            .unwrap()
+            .verify()
+            .unwrap()
+            .damaged_files
+    };
+    assert_eq!(file("1234"), Vec::<String>::new());
+    assert_eq!(file("123"), ["model.safetensors"]);
+    assert_eq!(file("12345"), ["model.safetensors"]);
+}

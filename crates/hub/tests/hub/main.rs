@@ -6,6 +6,7 @@ mod access;
 mod config;
 mod disk;
 mod faults;
+mod links;
 mod local;
 mod processes;
 mod pull;

@@ -7,8 +7,8 @@ use crate::support::{
     EventRecorder, REPO, TestEnv, WEIGHTS, assert_complete, files_below, model, pull, request,
     weights,
 };
-use mlxm_hub::{CancellationToken, FileFilter, HubError, PullEvent, WeightsKind};
-use mlxm_testhub::TestRepo;
+use mlxm_hub::{CancellationToken, FileFilter, Hub, HubError, PullEvent, WeightsKind};
+use mlxm_testhub::{Fault, TestRepo};
 
 #[tokio::test]
 async fn pull_creates_the_huggingface_hub_layout() {
@@ -412,4 +412,52 @@ async fn repository_name_with_wrong_case_is_redirected() {
         .unwrap();
     assert_eq!(info.repo.as_str(), REPO);
     assert_eq!(info.files.len(), 4);
+}
+
+#[tokio::test]
+async fn bandwidth_is_limited_until_the_limit_is_lifted() {
+    let env = TestEnv::with_model(30_000);
+    let config = env.config();
+    let bandwidth = config.bandwidth.clone();
+    let hub = Hub::new(config).unwrap();
+    bandwidth.set_limit(Some(100_000));
+    let started = std::time::Instant::now();
+    pull(&hub).await.unwrap();
+    assert!(started.elapsed() >= std::time::Duration::from_millis(250));
+    // An hour at this limit.
+    bandwidth.set_limit(Some(10));
+    env.server.add(model(REPO, 40_000));
+    let cancel = CancellationToken::new();
+    let slow = request();
+    let pull = hub.pull(&slow, &mlxm_hub::NoProgress, &cancel);
+    let stop = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        cancel.cancel();
+    };
+    let (pulled, ()) = tokio::join!(pull, stop);
+    assert!(matches!(pulled, Err(HubError::Cancelled)));
+}
+
+#[tokio::test]
+async fn partial_files_are_removed_and_snapshots_stay() {
+    let env = TestEnv::with_model(10_000);
+    let mut config = env.config();
+    config.retry.max_attempts = 1;
+    let hub = Hub::new(config).unwrap();
+    let repo = REPO.parse().unwrap();
+    env.server.inject(REPO, WEIGHTS, Fault::DropAfter(4_000));
+    pull(&hub).await.unwrap_err();
+    assert!(env.partial().is_some());
+    assert!(hub.remove_partial(&repo).unwrap() >= 4_000);
+    assert!(!env.repo_folder().exists());
+    assert_eq!(hub.remove_partial(&repo).unwrap(), 0);
+
+    let first = pull(&hub).await.unwrap();
+    env.server.add(model(REPO, 20_000));
+    env.server.inject(REPO, WEIGHTS, Fault::DropAfter(4_000));
+    pull(&hub).await.unwrap_err();
+    assert!(hub.remove_partial(&repo).unwrap() >= 4_000);
+    assert_eq!(env.partials(), Vec::<std::path::PathBuf>::new());
+    assert_complete(&first.snapshot, 10_000);
+    assert_eq!(hub.resolve(REPO).unwrap().path, first.snapshot);
 }
