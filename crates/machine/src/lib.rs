@@ -1,4 +1,5 @@
-//! The limits of this machine and of this process: memory, CPUs, caches and instruction sets, each with its source.
+//! The limits of this machine and of this process: memory, CPUs, caches and instruction sets, each with its source. Also which
+//! process listens on a port, and whether memory is short.
 //!
 //! ```
 //! use mlxm_machine::{CpuLimits, MemoryLimits};
@@ -21,7 +22,11 @@ mod hardware;
 #[cfg(target_os = "macos")]
 mod macos;
 mod memory;
+mod ports;
+mod pressure;
 
 pub use cpu::{CpuLimits, CpuQuota};
 pub use hardware::{Cache, caches, caches_under, instruction_sets};
 pub use memory::{MemoryLimit, MemoryLimits};
+pub use ports::{PortHolder, port_holder, port_holder_under};
+pub use pressure::{MemoryPressure, PressureLevel};

@@ -8,17 +8,27 @@ use crate::files::{Files, field, number_field};
 /// Larger values of `memory.limit_in_bytes` mean that there is no limit: it is then the largest multiple of the page size.
 const UNLIMITED: u64 = 1 << 62;
 
+/// The name of the limit that is the memory of the machine.
+const PHYSICAL_MEMORY: &str = "physical memory";
+
 /// A limit for the memory of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryLimit {
-    /// What is limited.
-    pub name: &'static str,
+    /// What is limited. The limits of a process have different names.
+    pub name: String,
     /// The limit.
     pub bytes: u64,
     /// What is left of it. Page cache, which is reclaimed on demand, does not count as used. `None` if unknown.
     pub available_bytes: Option<u64>,
     /// The file or system call that it was read from.
     pub source: String,
+}
+
+impl MemoryLimit {
+    /// Whether this is the memory of the machine, which no setting raises.
+    pub fn is_physical(&self) -> bool {
+        self.name == PHYSICAL_MEMORY
+    }
 }
 
 /// All memory limits of this process.
@@ -39,7 +49,7 @@ impl MemoryLimits {
             let mut system = sysinfo::System::new();
             system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
             let physical = MemoryLimit {
-                name: "physical memory",
+                name: PHYSICAL_MEMORY.to_owned(),
                 bytes: system.total_memory(),
                 available_bytes: Some(system.available_memory()),
                 source: "sysctl hw.memsize".to_owned(),
@@ -85,7 +95,7 @@ impl MemoryLimits {
 
     /// Physical memory; `None` if unknown.
     pub fn physical_bytes(&self) -> Option<u64> {
-        let physical = |limit: &&MemoryLimit| limit.name == "physical memory";
+        let physical = |limit: &&MemoryLimit| limit.is_physical();
         self.limits.iter().find(physical).map(|limit| limit.bytes)
     }
 }
@@ -95,16 +105,23 @@ fn physical(files: Files<'_>) -> Option<MemoryLimit> {
     let text = files.read(source)?;
     let bytes = |key| Some(number_field(&text, key)?.saturating_mul(1024));
     Some(MemoryLimit {
-        name: "physical memory",
+        name: PHYSICAL_MEMORY.to_owned(),
         bytes: bytes("MemTotal")?,
         available_bytes: bytes("MemAvailable"),
         source: source.to_owned(),
     })
 }
 
-fn cgroup_limit(bytes: u64, used: Option<u64>, source: String) -> MemoryLimit {
+/// A limit for the control group of `directory`; `kind` tells it from other limits of this group.
+fn cgroup_limit(
+    kind: &str,
+    directory: &str,
+    bytes: u64,
+    used: Option<u64>,
+    source: String,
+) -> MemoryLimit {
     MemoryLimit {
-        name: "memory of the control group",
+        name: format!("{kind} of the control group {directory}"),
         bytes,
         available_bytes: used.map(|used| bytes.saturating_sub(used)),
         source,
@@ -122,7 +139,8 @@ fn limits_v1(files: Files<'_>, hierarchy: &Hierarchy) -> Vec<MemoryLimit> {
         }
         let source = format!("{directory}/memory.limit_in_bytes");
         if let Some(bytes) = files.number(&source).filter(|bytes| *bytes < UNLIMITED) {
-            limits.push(cgroup_limit(bytes, used_v1(files, directory), source));
+            let used = used_v1(files, directory);
+            limits.push(cgroup_limit("memory", directory, bytes, used, source));
         }
     }
     // The limit of ancestors that are not visible, as in a container.
@@ -133,7 +151,10 @@ fn limits_v1(files: Files<'_>, hierarchy: &Hierarchy) -> Vec<MemoryLimit> {
             .read(&source)
             .and_then(|stat| number_field(&stat, "hierarchical_memory_limit"))
             .filter(|bytes| *bytes < visible.unwrap_or(UNLIMITED));
-        limits.extend(inherited.map(|bytes| cgroup_limit(bytes, used_v1(files, own), source)));
+        limits.extend(inherited.map(|bytes| {
+            let used = used_v1(files, own);
+            cgroup_limit("inherited memory", own, bytes, used, source)
+        }));
     }
     limits
 }
@@ -155,11 +176,14 @@ fn limits_v2(files: Files<'_>, hierarchy: &Hierarchy) -> Vec<MemoryLimit> {
                 used.saturating_sub(reclaimable(files, directory, &keys))
             });
         // A process beyond memory.max is killed, and one beyond memory.high is slowed down to a halt.
-        for name in ["memory.max", "memory.high"] {
+        for (name, kind) in [
+            ("memory.max", "memory"),
+            ("memory.high", "unthrottled memory"),
+        ] {
             let source = format!("{directory}/{name}");
             // Without a limit, the file has the word "max".
             if let Some(bytes) = files.number(&source) {
-                limits.push(cgroup_limit(bytes, used, source));
+                limits.push(cgroup_limit(kind, directory, bytes, used, source));
             }
         }
     }
@@ -186,7 +210,7 @@ fn address_space(files: Files<'_>) -> Option<MemoryLimit> {
         .read("/proc/self/status")
         .and_then(|status| Some(number_field(&status, "VmSize")?.saturating_mul(1024)));
     Some(MemoryLimit {
-        name: "address space",
+        name: "address space".to_owned(),
         bytes,
         available_bytes: used.map(|used| bytes.saturating_sub(used)),
         source: source.to_owned(),

@@ -4,6 +4,8 @@
 
 mod cpu;
 mod memory;
+mod ports;
+mod pressure;
 
 use std::fs;
 

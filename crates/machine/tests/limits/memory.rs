@@ -154,6 +154,35 @@ fn every_level_of_version_2_counts() {
 }
 
 #[test]
+fn limits_of_nested_groups_have_different_names() {
+    let group = "sys/fs/cgroup/user.slice";
+    let path = |name: &str| format!("{group}/{name}");
+    let paths = ["memory.max", "memory.high", "a/memory.max", "a/memory.high"].map(path);
+    let mut files = vec![
+        MEMINFO,
+        MOUNTS_V2,
+        ("proc/self/cgroup", "0::/user.slice/a\n"),
+    ];
+    files.extend(paths.iter().map(|path| (path.as_str(), "1048576000\n")));
+    let limits = read(&files);
+    let names: Vec<&str> = limits
+        .limits()
+        .iter()
+        .map(|limit| limit.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "physical memory",
+            "memory of the control group /sys/fs/cgroup/user.slice/a",
+            "unthrottled memory of the control group /sys/fs/cgroup/user.slice/a",
+            "memory of the control group /sys/fs/cgroup/user.slice",
+            "unthrottled memory of the control group /sys/fs/cgroup/user.slice",
+        ]
+    );
+}
+
+#[test]
 fn namespace_has_its_limit_at_the_mount_point() {
     for path in ["/", "/../sibling"] {
         let limits = read(&[
