@@ -4,7 +4,7 @@ use crate::connect::Store;
 use crate::entities::download::{Column, Entity, Model};
 use crate::error::StoreError;
 use crate::time::now_ms;
-use crate::values::{self, check_name, label, signed, stored_enum};
+use crate::values::{self, check_name, label, signed, stored_enum, to_json};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
@@ -45,6 +45,11 @@ impl DownloadState {
     pub const fn is_finished(self) -> bool {
         matches!(self, Self::Done | Self::Failed | Self::Cancelled)
     }
+
+    /// Whether it has been started and has not ended: only a running gateway has such downloads.
+    pub fn is_active(self) -> bool {
+        ACTIVE.contains(&self)
+    }
 }
 
 /// States that only a running gateway can be in.
@@ -66,6 +71,8 @@ pub struct Download {
     pub repo_id: String,
     /// Branch, tag or commit.
     pub revision: String,
+    /// Patterns of the files to download; empty for those that are needed to run the model.
+    pub files: Vec<String>,
     /// Its state and progress.
     pub progress: DownloadProgress,
     /// Time of the request.
@@ -98,9 +105,13 @@ pub async fn enqueue(
     gateway_id: Uuid,
     repo_id: &str,
     revision: &str,
+    files: &[String],
 ) -> Result<Download, StoreError> {
     check_name("repo_id", repo_id)?;
     check_name("revision", revision)?;
+    for pattern in files {
+        check_name("files", pattern)?;
+    }
     let transaction = store.begin().await?;
     let registered = crate::entities::gateway::Entity::find_by_id(gateway_id)
         .one(&transaction)
@@ -127,6 +138,9 @@ pub async fn enqueue(
         created_at_ms: now_ms(),
         started_at_ms: None,
         finished_at_ms: None,
+        files: (!files.is_empty())
+            .then(|| to_json("files", &files))
+            .transpose()?,
     };
     Entity::insert(row.clone().into_active_model())
         .exec_without_returning(&transaction)
@@ -151,7 +165,7 @@ pub async fn update(
     let now = now_ms();
     let started = row
         .started_at_ms
-        .or_else(|| (progress.state == DownloadState::Running).then_some(now));
+        .or_else(|| progress.state.is_active().then_some(now));
     let finished = progress
         .state
         .is_finished()
@@ -275,6 +289,11 @@ fn from_row(row: Model) -> Result<Download, StoreError> {
         gateway_id: row.gateway_id,
         repo_id: row.repo_id,
         revision: row.revision,
+        files: row
+            .files
+            .map(|text| column("files").json(&text))
+            .transpose()?
+            .unwrap_or_default(),
         progress,
         created_at_ms: row.created_at_ms,
         started_at_ms: row.started_at_ms,

@@ -4,13 +4,14 @@ use crate::connect::Store;
 use crate::entities::request::{ActiveModel, Column, Entity, Model};
 use crate::error::StoreError;
 use crate::values::{self, label, signed};
-use sea_orm::sea_query::Query;
+use sea_orm::sea_query::{Expr, Func, Query};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 use std::num::NonZeroU64;
 use uuid::Uuid;
 
+const NOUN: &str = "request";
 const TABLE: &str = "requests";
 
 /// Rows per statement: SQLite accepts 32,766 values in one, Postgres 65,535, and a row has 16.
@@ -87,6 +88,8 @@ pub struct RequestFilter {
     pub until_ms: Option<i64>,
     /// Rows of this model.
     pub model: Option<String>,
+    /// Rows of this route.
+    pub endpoint: Option<String>,
     /// Rows of this gateway.
     pub gateway_id: Option<Uuid>,
     /// Rows with a status of at least this: 400 for all errors.
@@ -103,6 +106,7 @@ impl Default for RequestFilter {
             from_ms: None,
             until_ms: None,
             model: None,
+            endpoint: None,
             gateway_id: None,
             min_status: None,
             after: None,
@@ -130,40 +134,115 @@ impl Request {
     }
 }
 
+impl RequestFilter {
+    /// Which rows, apart from their number.
+    fn condition(&self) -> Condition {
+        let text = |column: Column, text: Option<&str>| text.map(|text| column.eq(label(text)));
+        let after = self.after.map(|position| {
+            let same_time = Condition::all()
+                .add(Column::AtMs.eq(position.at_ms))
+                .add(Column::Id.lt(position.id));
+            Condition::any()
+                .add(Column::AtMs.lt(position.at_ms))
+                .add(same_time)
+        });
+        Condition::all()
+            .add_option(self.from_ms.map(|time| Column::AtMs.gte(time)))
+            .add_option(self.until_ms.map(|time| Column::AtMs.lt(time)))
+            .add_option(text(Column::Model, self.model.as_deref()))
+            .add_option(text(Column::Endpoint, self.endpoint.as_deref()))
+            .add_option(self.gateway_id.map(|id| Column::GatewayId.eq(id)))
+            .add_option(
+                self.min_status
+                    .map(|status| Column::Status.gte(i32::from(status))),
+            )
+            .add_option(after)
+    }
+}
+
 /// Rows that match the filter, newest first.
 pub async fn list(store: &Store, filter: &RequestFilter) -> Result<Vec<Request>, StoreError> {
-    let after = filter.after.map(|position| {
-        let same_time = Condition::all()
-            .add(Column::AtMs.eq(position.at_ms))
-            .add(Column::Id.lt(position.id));
-        Condition::any()
-            .add(Column::AtMs.lt(position.at_ms))
-            .add(same_time)
-    });
-    let condition = Condition::all()
-        .add_option(filter.from_ms.map(|time| Column::AtMs.gte(time)))
-        .add_option(filter.until_ms.map(|time| Column::AtMs.lt(time)))
-        .add_option(
-            filter
-                .model
-                .as_deref()
-                .map(|model| Column::Model.eq(label(model))),
-        )
-        .add_option(filter.gateway_id.map(|id| Column::GatewayId.eq(id)))
-        .add_option(
-            filter
-                .min_status
-                .map(|status| Column::Status.gte(i32::from(status))),
-        )
-        .add_option(after);
     let rows = Entity::find()
-        .filter(condition)
+        .filter(filter.condition())
         .order_by_desc(Column::AtMs)
         .order_by_desc(Column::Id)
         .limit(filter.limit)
         .all(store.reader())
         .await?;
     rows.into_iter().map(from_row).collect()
+}
+
+/// A row by its id.
+///
+/// # Errors
+/// [`StoreError::NotFound`].
+pub async fn get(store: &Store, id: Uuid) -> Result<Request, StoreError> {
+    match Entity::find_by_id(id).one(store.reader()).await? {
+        Some(row) => from_row(row),
+        None => Err(StoreError::not_found(NOUN, id)),
+    }
+}
+
+/// Sums over rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestTotals {
+    /// Rows.
+    pub requests: u64,
+    /// Of these, with a status of 400 or more.
+    pub errors: u64,
+    /// Token counts.
+    pub usage: TokenUsage,
+    /// Milliseconds from arrival to the end of the response.
+    pub duration_ms: u64,
+}
+
+/// Sums over all rows that match the filter, whatever its limit.
+///
+/// # Errors
+/// [`StoreError::Database`] also if a sum is larger than 2^63.
+pub async fn totals(store: &Store, filter: &RequestFilter) -> Result<RequestTotals, StoreError> {
+    // The sum of no rows is NULL, and Postgres has another type for sums than for their columns.
+    let sum = |values: Expr| {
+        let sum = Expr::from(Func::sum(values));
+        Func::cast_as(Func::coalesce([sum, Expr::value(0_i64)]), "BIGINT")
+    };
+    let is_error = Expr::case(Column::Status.gte(400), 1_i64).finally(0_i64);
+    let row = Entity::find()
+        .select_only()
+        .expr_as(Column::Id.count(), "requests")
+        .expr_as(sum(is_error.into()), "errors")
+        .expr_as(sum(Expr::col(Column::PromptTokens)), "prompt_tokens")
+        .expr_as(sum(Expr::col(Column::CachedTokens)), "cached_tokens")
+        .expr_as(
+            sum(Expr::col(Column::CompletionTokens)),
+            "completion_tokens",
+        )
+        .expr_as(sum(Expr::col(Column::DurationMs)), "duration_ms")
+        .filter(filter.condition())
+        .into_tuple::<(i64, i64, i64, i64, i64, i64)>()
+        .one(store.reader())
+        .await?;
+    let Some((requests, errors, prompt, cached, completion, duration)) = row else {
+        return Ok(RequestTotals::default());
+    };
+    let count = |column, value: i64| {
+        let stored = values::StoredValue {
+            table: TABLE,
+            column,
+            row: &"all",
+        };
+        stored.unsigned::<u64>(value)
+    };
+    Ok(RequestTotals {
+        requests: count("id", requests)?,
+        errors: count("status", errors)?,
+        usage: TokenUsage {
+            prompt_tokens: count("prompt_tokens", prompt)?,
+            cached_tokens: count("cached_tokens", cached)?,
+            completion_tokens: count("completion_tokens", completion)?,
+        },
+        duration_ms: count("duration_ms", duration)?,
+    })
 }
 
 /// Deletes rows from before a time, in transactions of at most `batch` rows so that other writes are not held up; returns

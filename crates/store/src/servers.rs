@@ -10,6 +10,7 @@ use sea_orm::{
     SqlErr,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 const NOUN: &str = "server";
@@ -88,6 +89,8 @@ pub struct Server {
     pub last_health_at_ms: Option<i64>,
     /// Number of restarts.
     pub restarts: u64,
+    /// What its gateway needs to adopt it after a restart, in a format of its own.
+    pub launch: Option<Value>,
 }
 
 /// A server whose process was started.
@@ -105,6 +108,8 @@ pub struct NewServer {
     pub pid: u32,
     /// Start of the process as the system reports it.
     pub process_started_at_ms: i64,
+    /// What its gateway needs to adopt it after a restart.
+    pub launch: Option<Value>,
 }
 
 /// Stores a server in the state starting.
@@ -125,6 +130,7 @@ pub async fn create(store: &Store, new: NewServer) -> Result<Server, StoreError>
         state_detail: None,
         last_health_at_ms: None,
         restarts: 0,
+        launch: new.launch,
     };
     let row = to_row(&server)?.into_active_model();
     let transaction = store.begin().await?;
@@ -204,6 +210,11 @@ fn to_row(server: &Server) -> Result<Model, StoreError> {
             .transpose()?,
         last_health_at_ms: server.last_health_at_ms,
         restarts: signed("restarts", server.restarts)?,
+        launch: server
+            .launch
+            .as_ref()
+            .map(|launch| to_json("launch", launch))
+            .transpose()?,
     })
 }
 
@@ -233,5 +244,9 @@ fn from_row(row: Model) -> Result<Server, StoreError> {
             .transpose()?,
         last_health_at_ms: row.last_health_at_ms,
         restarts: column("restarts").unsigned(row.restarts)?,
+        launch: row
+            .launch
+            .map(|text| column("launch").json(&text))
+            .transpose()?,
     })
 }

@@ -19,6 +19,7 @@ pub struct Model {
     pub state_detail: Option<String>,
     pub last_health_at_ms: Option<i64>,
     pub restarts: i64,
+    pub launch: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -7,6 +7,8 @@ mod m0004_aliases;
 mod m0005_settings;
 mod m0006_downloads;
 mod m0007_requests;
+mod m0008_server_launch;
+mod m0009_download_files;
 
 use crate::error::StoreError;
 use crate::time::now_ms;
@@ -53,6 +55,14 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "requests",
         statements: m0007_requests::statements,
+    },
+    Migration {
+        name: "server_launch",
+        statements: m0008_server_launch::statements,
+    },
+    Migration {
+        name: "download_files",
+        statements: m0009_download_files::statements,
     },
 ];
 

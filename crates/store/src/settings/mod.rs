@@ -24,6 +24,8 @@ const SEALED: &str = "sealed";
 pub const AUDIT_RETENTION_DAYS: Setting<u64> = Setting {
     key: "audit.retention_days",
     environment: "MLXM_AUDIT_RETENTION_DAYS",
+    description: "Days that rows of the audit log are kept",
+    needs_restart: false,
     expects: "a number of days from 1 to 3650",
     default: || 90,
     accepts: |days| (1..=3650).contains(days),

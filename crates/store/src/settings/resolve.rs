@@ -13,6 +13,10 @@ pub struct Setting<T> {
     pub key: &'static str,
     /// The environment variable.
     pub environment: &'static str,
+    /// What it does, in a sentence.
+    pub description: &'static str,
+    /// Whether a change takes effect only when the gateway is started again.
+    pub needs_restart: bool,
     /// What a value must be, for messages: "a number of days from 1 to 3650".
     pub expects: &'static str,
     /// The value without flag, variable and row.
@@ -37,6 +41,16 @@ impl SettingValue for u64 {
 
     fn from_json(value: &Value) -> Option<Self> {
         value.as_u64()
+    }
+}
+
+impl SettingValue for i64 {
+    fn from_text(text: &str) -> Option<Self> {
+        text.trim().parse().ok()
+    }
+
+    fn from_json(value: &Value) -> Option<Self> {
+        value.as_i64()
     }
 }
 
@@ -225,6 +239,8 @@ mod tests {
     const DAYS: Setting<u64> = Setting {
         key: "days",
         environment: "MLXM_DAYS",
+        description: "Days of the test",
+        needs_restart: false,
         expects: "a number from 1 to 10",
         default: || 7,
         accepts: |days| (1..=10).contains(days),
@@ -314,5 +330,7 @@ mod tests {
         assert_eq!(Vec::<String>::from_json(&json!(["a", 1])), None);
         assert_eq!(String::from_json(&json!("x")), Some("x".to_owned()));
         assert_eq!(u64::from_text("-1"), None);
+        assert_eq!(i64::from_text("-1"), Some(-1));
+        assert_eq!(i64::from_json(&json!(-1)), Some(-1));
     }
 }

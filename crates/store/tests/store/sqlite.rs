@@ -104,7 +104,7 @@ fn the_file_has_a_write_ahead_log_and_checks_foreign_keys() {
         other.close().await.unwrap();
         let gateway = gateway(&store).await;
         gateways::delete(&store, gateway.id).await.unwrap();
-        let error = mlxm_store::downloads::enqueue(&store, gateway.id, "owner/name", "main")
+        let error = mlxm_store::downloads::enqueue(&store, gateway.id, "owner/name", "main", &[])
             .await
             .unwrap_err();
         assert!(matches!(error, StoreError::NotFound { .. }), "{error}");

@@ -6,7 +6,7 @@ async fn enqueue(store: &Store, gateway_id: Uuid, names: &[&str]) -> Vec<Downloa
     let mut added = Vec::new();
     for name in names {
         added.push(
-            downloads::enqueue(store, gateway_id, name, "main")
+            downloads::enqueue(store, gateway_id, name, "main", &[])
                 .await
                 .unwrap(),
         );
@@ -45,6 +45,23 @@ pub async fn the_queue_keeps_its_order(store: Store) {
     assert_eq!(queue(&store, gateway.id).await, ["a", "c", "d"]);
 }
 
+pub async fn a_download_keeps_its_patterns(store: Store) {
+    let gateway = gateway(&store).await;
+    let files = ["*.gguf".to_owned(), "README.md".to_owned()];
+    let added = downloads::enqueue(&store, gateway.id, "owner/name", "v1", &files)
+        .await
+        .unwrap();
+    assert_eq!(added.files, files);
+    assert_eq!(downloads::list(&store, gateway.id).await.unwrap(), [added]);
+    let error = downloads::enqueue(&store, gateway.id, "owner/name", "v1", &[String::new()])
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, StoreError::Invalid { field: "files", .. }),
+        "{error}"
+    );
+}
+
 pub async fn reorder_moves_the_named_downloads_first(store: Store) {
     let gateway = gateway(&store).await;
     let added = enqueue(&store, gateway.id, &["a", "b", "c", "d"]).await;
@@ -80,16 +97,21 @@ pub async fn progress_records_the_first_start_and_the_end(store: Store) {
     let id = enqueue(&store, gateway.id, &["a"]).await[0].id;
     let read = async || downloads::list(&store, gateway.id).await.unwrap().remove(0);
 
-    downloads::update(&store, id, &progress(DownloadState::Checking))
+    downloads::update(&store, id, &progress(DownloadState::Paused))
         .await
         .unwrap();
     assert_eq!(read().await.started_at_ms, None);
+    downloads::update(&store, id, &progress(DownloadState::Checking))
+        .await
+        .unwrap();
+    let checking = read().await;
+    assert!(checking.started_at_ms.is_some());
     downloads::update(&store, id, &progress(DownloadState::Running))
         .await
         .unwrap();
     let running = read().await;
     assert_eq!(running.progress, progress(DownloadState::Running));
-    assert!(running.started_at_ms.is_some());
+    assert_eq!(running.started_at_ms, checking.started_at_ms);
     let failed = DownloadProgress {
         error: Some("disk full".to_owned()),
         ..progress(DownloadState::Failed)
@@ -164,7 +186,7 @@ pub async fn interrupted_downloads_are_queued_again(store: Store) {
 }
 
 pub async fn downloads_need_a_registered_gateway(store: Store) {
-    let error = downloads::enqueue(&store, Uuid::now_v7(), "owner/name", "main")
+    let error = downloads::enqueue(&store, Uuid::now_v7(), "owner/name", "main", &[])
         .await
         .unwrap_err();
     assert!(
@@ -178,7 +200,7 @@ pub async fn downloads_need_a_registered_gateway(store: Store) {
         "{error}"
     );
     let gateway = gateway(&store).await;
-    let error = downloads::enqueue(&store, gateway.id, "", "main")
+    let error = downloads::enqueue(&store, gateway.id, "", "main", &[])
         .await
         .unwrap_err();
     assert!(

@@ -4,7 +4,7 @@ use mlxm_store::{Store, StoreError, Uuid, downloads};
 
 pub async fn a_gateway_keeps_its_id_and_its_rows_after_a_restart(store: Store) {
     let first = gateway(&store).await;
-    downloads::enqueue(&store, first.id, "owner/name", "main")
+    downloads::enqueue(&store, first.id, "owner/name", "main", &[])
         .await
         .unwrap();
     let restarted = NewGateway {

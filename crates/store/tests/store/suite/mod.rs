@@ -43,6 +43,7 @@ suite! {
     }
     downloads {
         the_queue_keeps_its_order,
+        a_download_keeps_its_patterns,
         reorder_moves_the_named_downloads_first,
         reorder_rejects_unknown_and_repeated_downloads,
         progress_records_the_first_start_and_the_end,
@@ -66,6 +67,8 @@ suite! {
         text_of_clients_cannot_make_a_batch_fail,
         filters_select_rows,
         pages_contain_every_row_once,
+        totals_are_exact_sums_of_the_selected_rows,
+        a_row_is_found_by_its_id,
         retention_deletes_in_batches,
     }
     servers {

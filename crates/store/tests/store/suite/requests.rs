@@ -1,4 +1,4 @@
-use mlxm_store::requests::{self, Request, RequestFilter, TokenUsage};
+use mlxm_store::requests::{self, Request, RequestFilter, RequestTotals, TokenUsage};
 use mlxm_store::{Store, StoreError, Uuid};
 use std::num::NonZeroU64;
 
@@ -115,6 +115,7 @@ pub async fn filters_select_rows(store: Store) {
         },
         Request {
             gateway_id: Uuid::from_u128(2),
+            endpoint: "/v1/messages".to_owned(),
             ..row(40)
         },
     ];
@@ -146,6 +147,13 @@ pub async fn filters_select_rows(store: Store) {
         (
             RequestFilter {
                 gateway_id: Some(Uuid::from_u128(2)),
+                ..everything()
+            },
+            vec![40],
+        ),
+        (
+            RequestFilter {
+                endpoint: Some("/v1/messages".to_owned()),
                 ..everything()
             },
             vec![40],
@@ -214,4 +222,59 @@ pub async fn retention_deletes_in_batches(store: Store) {
     let left: Vec<_> = all(&store).await.into_iter().map(|row| row.at_ms).collect();
     assert_eq!(left, [99, 98, 97, 96, 95]);
     assert_eq!(requests::delete_before(&store, 95, batch).await.unwrap(), 0);
+}
+
+pub async fn totals_are_exact_sums_of_the_selected_rows(store: Store) {
+    let totals = async |filter: &RequestFilter| requests::totals(&store, filter).await.unwrap();
+    assert_eq!(
+        totals(&RequestFilter::default()).await,
+        RequestTotals::default()
+    );
+    let mut rows: Vec<_> = (0..150).map(row).collect();
+    rows.push(Request {
+        status: 499,
+        usage: None,
+        ..row(150)
+    });
+    requests::insert(&store, &rows).await.unwrap();
+    // More rows than the limit of the filter.
+    let all = RequestTotals {
+        requests: 151,
+        errors: 1,
+        usage: TokenUsage {
+            prompt_tokens: 150 * ((1 << 53) + 1),
+            cached_tokens: 150 * 3,
+            completion_tokens: 150 * 5,
+        },
+        duration_ms: 151 * 34,
+    };
+    assert_eq!(totals(&RequestFilter::default()).await, all);
+    let failed = RequestFilter {
+        min_status: Some(400),
+        ..RequestFilter::default()
+    };
+    let expected = RequestTotals {
+        requests: 1,
+        errors: 1,
+        usage: TokenUsage::default(),
+        duration_ms: 34,
+    };
+    assert_eq!(totals(&failed).await, expected);
+}
+
+pub async fn a_row_is_found_by_its_id(store: Store) {
+    let rows = [row(1), row(2)];
+    requests::insert(&store, &rows).await.unwrap();
+    assert_eq!(requests::get(&store, rows[0].id).await.unwrap(), rows[0]);
+    let error = requests::get(&store, Uuid::nil()).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StoreError::NotFound {
+                noun: "request",
+                ..
+            }
+        ),
+        "{error}"
+    );
 }

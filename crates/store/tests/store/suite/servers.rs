@@ -20,6 +20,7 @@ fn started(gateway_id: Uuid, profile_id: Option<Uuid>) -> NewServer {
         model: "model".to_owned(),
         pid: u32::MAX,
         process_started_at_ms: 1_764_000_000_123,
+        launch: Some(serde_json::json!({"program": "/usr/bin/mlxm", "ttl": null})),
     }
 }
 
@@ -48,6 +49,7 @@ pub async fn a_server_keeps_every_field(store: Store) {
         }),
         last_health_at_ms: Some(5),
         restarts: 3,
+        launch: None,
         ..created.clone()
     };
     servers::update(&store, &failed).await.unwrap();
