@@ -46,14 +46,33 @@ pub fn non_finite(value: &Value) -> Option<&str> {
 
 /// Replaces numbers that are not finite by objects. Borrowed if there are none.
 fn spell_out_non_finite(bytes: &[u8]) -> Cow<'_, [u8]> {
+    replace_numbers(bytes, |number| {
+        let word = match WORDS.into_iter().find(|word| *word == number) {
+            Some(word) => word,
+            None => match number.parse::<f64>() {
+                Ok(f64::INFINITY) => "Infinity",
+                Ok(f64::NEG_INFINITY) => "-Infinity",
+                _ => return None,
+            },
+        };
+        Some(format!("{{\"{FLOAT_KEY}\":\"{word}\"}}"))
+    })
+}
+
+/// Replaces the numbers of a JSON text for which `replacement` returns another text. Numbers are `NaN` and the infinities, too.
+/// Borrowed if none is replaced.
+pub fn replace_numbers(
+    bytes: &[u8],
+    replacement: impl Fn(&str) -> Option<String>,
+) -> Cow<'_, [u8]> {
     let mut out = Vec::new();
     let mut copied = 0;
     let mut at = 0;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let (length, word) = token(rest);
-        if let Some(word) = word {
+        let (length, number) = token(rest);
+        if let Some(replaced) = number.and_then(&replacement) {
             out.extend_from_slice(bytes.get(copied..at).unwrap_or_default());
-            out.extend_from_slice(format!("{{\"{FLOAT_KEY}\":\"{word}\"}}").as_bytes());
+            out.extend_from_slice(replaced.as_bytes());
             copied = at + length;
         }
         at += length;
@@ -65,8 +84,8 @@ fn spell_out_non_finite(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// The length of the first token, at least 1, and the word for it if it is a number that is not finite.
-fn token(rest: &[u8]) -> (usize, Option<&'static str>) {
+/// The length of the first token, at least 1, and its text if it is a number.
+fn token(rest: &[u8]) -> (usize, Option<&str>) {
     match rest.first() {
         Some(b'"') => (string_length(rest), None),
         Some(b'-' | b'0'..=b'9' | b'I' | b'N') => {
@@ -76,15 +95,11 @@ fn token(rest: &[u8]) -> (usize, Option<&'static str>) {
             let is_part =
                 |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
             let length = rest.iter().take_while(|byte| is_part(byte)).count().max(1);
-            let number = rest
-                .get(..length)
-                .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<f64>().ok());
-            let word = match number {
-                Some(f64::INFINITY) => Some("Infinity"),
-                Some(f64::NEG_INFINITY) => Some("-Infinity"),
-                _ => None,
-            };
-            (length, word)
+            let digits = rest.get(..length);
+            (
+                length,
+                digits.and_then(|digits| std::str::from_utf8(digits).ok()),
+            )
         }
         _ => (1, None),
     }

@@ -40,7 +40,8 @@
 //!   [`max_skips_per_level`](SchedulerConfig::max_skips_per_level) later arrivals per level of higher priority. Aging
 //!   is counted in arrivals, not in time.
 //! - The first sequence in scheduling order is part of every step, so every sequence of finite length completes.
-//! - A step has at most `max_batch_tokens` tokens and `max_sequences` sequences.
+//! - A step has at most `max_batch_tokens` tokens, or fewer after [`limit_step_tokens`](Scheduler::limit_step_tokens), and
+//!   `max_sequences` sequences.
 //! - When blocks run out, the last running sequence in scheduling order is preempted. It is also preempted in favor of
 //!   a waiting sequence that precedes it. It keeps its position in the order and its blocks stay in the prefix cache,
 //!   so only the blocks that were reused in the meantime are recomputed.

@@ -66,6 +66,8 @@ impl Error for CommitError {}
 #[derive(Debug)]
 pub struct Scheduler {
     config: SchedulerConfig,
+    /// At most `max_batch_tokens` of `config`.
+    max_step_tokens: usize,
     sequences: HashMap<SequenceId, SequenceState>,
     /// Ordered by rank.
     running: Vec<SequenceId>,
@@ -84,12 +86,24 @@ impl Scheduler {
         config.validate()?;
         Ok(Self {
             config,
+            max_step_tokens: config.max_batch_tokens,
             sequences: HashMap::new(),
             running: Vec::new(),
             waiting: BTreeMap::new(),
             arrivals: 0,
             cancelled: Vec::new(),
         })
+    }
+
+    /// Limits the tokens of the following steps to `tokens`, but not to fewer than `max_sequences`, so that every running
+    /// sequence can advance, and not to more than `max_batch_tokens`.
+    pub fn limit_step_tokens(&mut self, tokens: usize) {
+        let SchedulerConfig {
+            max_sequences,
+            max_batch_tokens,
+            ..
+        } = self.config;
+        self.max_step_tokens = tokens.clamp(max_sequences, max_batch_tokens);
     }
 
     /// Adds a sequence to the waiting queue, after those of the same and of higher priority.
@@ -358,7 +372,7 @@ impl Scheduler {
         let unscheduled =
             states.filter(|state| state.scheduled_tokens == 0 && state.num_uncomputed_tokens() > 0);
         let later = unscheduled.count().saturating_sub(1);
-        self.config.max_batch_tokens - batch.tokens() - later
+        self.max_step_tokens - batch.tokens() - later
     }
 
     /// Frees the blocks of the last running sequence and returns it to the waiting queue.
@@ -447,7 +461,7 @@ impl Scheduler {
     }
 
     fn admit_waiting(&mut self, pool: &mut BlockPool, batch: &mut Batch) {
-        while batch.tokens() < self.config.max_batch_tokens
+        while batch.tokens() < self.max_step_tokens
             && let Some((_, &id)) = self.waiting.first_key_value()
             // A preempted sequence must not take the blocks back in the same step.
             && !batch.preempted.contains(&id)

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::fields::present;
+use super::key_types::KeyType;
 use crate::error::LoadError;
 use crate::json;
 
@@ -51,7 +53,7 @@ impl CheckpointConfig {
         if let Some(Value::Object(text)) = values.get_mut("text_config") {
             flatten_rope_parameters(text);
         }
-        let model_type = match values.get("model_type") {
+        let model_type = match present(&values, "model_type") {
             Some(Value::String(model_type)) => model_type.clone(),
             Some(other) => {
                 return Err(invalid(
@@ -93,21 +95,24 @@ impl CheckpointConfig {
 
     /// End-of-sequence token ids: those of `generation_config.json`, of `config.json` and of its `text_config`. Each may state
     /// one id or a list. In transformers the first one takes precedence, but it often lacks the end of a turn that the others
-    /// have, and a completion that ends too early is rare.
+    /// have, and a completion that ends too early is rare. What is no id in `generation_config.json` is ignored and logged.
     pub fn eos_token_ids(&self) -> Vec<u32> {
+        let generated = present(&self.generation, "eos_token_id");
+        if let Some(value) = generated.filter(|value| !KeyType::TokenIds.accepts(value)) {
+            tracing::warn!(
+                "{}: `eos_token_id` is {value}, which is not a token id or a list of them; what is no id is ignored",
+                self.folder.join("generation_config.json").display()
+            );
+        }
         let nested = self
             .values
             .get("text_config")
             .and_then(|text| text.get("eos_token_id"));
-        let mut united: Vec<u32> = [
-            self.generation.get("eos_token_id"),
-            self.values.get("eos_token_id"),
-            nested,
-        ]
-        .into_iter()
-        .flatten()
-        .flat_map(ids)
-        .collect();
+        let mut united: Vec<u32> = [generated, self.values.get("eos_token_id"), nested]
+            .into_iter()
+            .flatten()
+            .flat_map(ids)
+            .collect();
         united.sort_unstable();
         united.dedup();
         united
@@ -118,12 +123,11 @@ impl CheckpointConfig {
 /// with `dynamic` scaling and in many with `yarn`.
 fn rope_scaled(values: &Map<String, Value>) -> Option<usize> {
     let scaling = values.get("rope_scaling")?.as_object()?;
-    let kind = scaling.get("type").or_else(|| scaling.get("rope_type"))?;
+    let kind = present(scaling, "type").or_else(|| present(scaling, "rope_type"))?;
     if kind != "dynamic" && kind != "yarn" {
         return None;
     }
-    let trained = scaling
-        .get("original_max_position_embeddings")
+    let trained = present(scaling, "original_max_position_embeddings")
         .or_else(|| values.get("max_position_embeddings"))?;
     let longest = trained.as_f64()? * scaling.get("factor")?.as_f64()?;
     Some(longest as usize)
@@ -138,12 +142,12 @@ fn flatten_rope_parameters(values: &mut Map<String, Value>) {
     let of_kind = |kind: &str| parameters.get(kind).and_then(Value::as_object);
     let full = of_kind("full_attention").unwrap_or(&parameters);
     let mut set = |key: &str, value: Option<&Value>| {
-        if let (Some(value), None | Some(Value::Null)) = (value, values.get(key)) {
+        if let (Some(value), None) = (value, present(values, key)) {
             values.insert(key.into(), value.clone());
         }
     };
     set("rope_theta", full.get("rope_theta"));
-    let kind = full.get("rope_type").or_else(|| full.get("type"));
+    let kind = present(full, "rope_type").or_else(|| present(full, "type"));
     if kind.is_some_and(|kind| kind != "default") {
         set("rope_scaling", Some(&Value::Object(full.clone())));
     }

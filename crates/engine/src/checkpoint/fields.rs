@@ -8,6 +8,11 @@ use crate::json;
 /// A flag that mlx-lm takes as false if it is null, and some models as true if it is absent.
 const FALSE_IF_NULL: &str = "tie_word_embeddings";
 
+/// The value of `key`. Null means that it is absent.
+pub(super) fn present<'a>(values: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    values.get(key).filter(|value| !value.is_null())
+}
+
 /// Parses the fields of a configuration. Null means that a key is absent, as in Python configurations, where it is the default of
 /// most keys.
 ///

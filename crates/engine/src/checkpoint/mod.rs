@@ -5,6 +5,7 @@ mod config;
 mod fields;
 mod header;
 mod index;
+mod key_types;
 mod loader;
 mod quantization;
 mod scope;
@@ -12,6 +13,7 @@ mod weights;
 
 pub use config::{CheckpointConfig, read_json};
 pub use fields::parse_fields;
+pub use key_types::check_key_types;
 pub use loader::{LoadProgress, LoadedParameters, Loader};
 pub use quantization::Quantization;
 pub use scope::Scope;

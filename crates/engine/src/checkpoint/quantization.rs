@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 
 use super::awq;
 use super::config::{CheckpointConfig, read_json};
+use super::fields::present;
+use super::key_types::check_quantization_types;
 use super::weights::{RawTensor, Weights};
 use crate::error::LoadError;
 
@@ -37,11 +39,7 @@ impl Quantization {
             path: config.file(),
             problem,
         };
-        if let Some(value) = config
-            .values
-            .get("quantization")
-            .filter(|value| !value.is_null())
-        {
+        if let Some(value) = present(&config.values, "quantization") {
             let Value::Object(map) = value else {
                 return Err(invalid(format!(
                     "`quantization` must be an object, not {value}"
@@ -170,12 +168,14 @@ fn infer(inputs: usize, weight: &RawTensor, scales: &RawTensor) -> Result<QuantS
 fn third_party_settings(
     config: &CheckpointConfig,
 ) -> Result<Option<Map<String, Value>>, LoadError> {
-    let text_config = config.values.get("text_config");
-    let settings = config
-        .values
-        .get("quantization_config")
-        .or_else(|| text_config?.get("quantization_config"));
+    let text = config.values.get("text_config").and_then(Value::as_object);
+    let key = "quantization_config";
+    let settings = present(&config.values, key).or_else(|| present(text?, key));
     if let Some(Value::Object(settings)) = settings {
+        check_quantization_types(settings).map_err(|problem| LoadError::InvalidConfig {
+            path: config.file(),
+            problem: format!("in `{key}`, {problem}"),
+        })?;
         return Ok(Some(settings.clone()));
     }
     let path = config.folder.join("hf_quant_config.json");
@@ -184,6 +184,8 @@ fn third_party_settings(
     }
     match read_json(&path)? {
         Value::Object(mut settings) => {
+            check_quantization_types(&settings)
+                .map_err(|problem| LoadError::InvalidConfig { path, problem })?;
             settings
                 .entry("quant_method")
                 .or_insert_with(|| "modelopt".into());

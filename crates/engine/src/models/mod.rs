@@ -19,7 +19,7 @@ mod starcoder2;
 
 use serde::de::DeserializeOwned;
 
-use crate::checkpoint::{CheckpointConfig, parse_fields};
+use crate::checkpoint::{CheckpointConfig, check_key_types, parse_fields};
 use crate::error::LoadError;
 use crate::forward::ModelConfig;
 
@@ -87,6 +87,7 @@ fn read<C: ModelConfig + DeserializeOwned + 'static>(
         path: config.file(),
         problem,
     };
+    check_key_types(&config.values).map_err(invalid)?;
     let parsed: C = parse_fields(&config.values).map_err(invalid)?;
     // The sizes first, because other checks may take time or memory in proportion to them.
     parsed

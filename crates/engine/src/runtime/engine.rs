@@ -19,6 +19,7 @@ use super::memory::MemoryPlan;
 use super::scoring::Scoring;
 use super::sequence::{ActiveRequest, Limits};
 use super::stats::{Counters, EngineStats, SharedStats};
+use super::step_limit::StepLimit;
 use super::worker::{Command, Worker};
 use crate::cancel::CancelToken;
 use crate::checkpoint::LoadProgress;
@@ -137,6 +138,7 @@ impl Engine {
             },
             vocab_size: info.vocab_size,
             max_batch_tokens: options.max_batch_tokens,
+            step_limit: StepLimit::new(options.max_batch_tokens),
             active: HashMap::new(),
             finished: Vec::new(),
             pending_scoring: Vec::new(),

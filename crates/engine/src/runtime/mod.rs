@@ -11,6 +11,7 @@ mod memory;
 mod scoring;
 mod sequence;
 mod stats;
+mod step_limit;
 #[cfg(test)]
 mod tests;
 mod worker;

@@ -15,6 +15,7 @@ use mlxm_scheduler::{Scheduled, Scheduler, Sequence, SequenceId, SequenceState};
 use super::mailbox::ReceiverWaker;
 use super::sequence::{ActiveRequest, Limits, Progress};
 use super::stats::{Counters, SharedStats};
+use super::step_limit::StepLimit;
 use crate::cancel::CancelToken;
 use crate::error::{GenerationError, RequestError};
 use crate::forward::CachePool;
@@ -77,6 +78,7 @@ pub struct Worker {
     pub(super) limits: Limits,
     pub(super) vocab_size: usize,
     pub(super) max_batch_tokens: usize,
+    pub(super) step_limit: StepLimit,
     pub(super) active: HashMap<SequenceId, Box<ActiveRequest>>,
     /// Requests that ended and whose last events have not been sent.
     pub(super) finished: Vec<ActiveRequest>,
@@ -115,6 +117,7 @@ impl Worker {
             }
         }
         self.forward_time = Duration::ZERO;
+        let tokens = self.counters.tokens;
         let updated = if self.scheduler.is_idle() {
             Vec::new()
         } else {
@@ -136,6 +139,10 @@ impl Worker {
             self.counters.forward_time += self.forward_time;
             self.counters.step_time += step_time;
             self.counters.longest_step = self.counters.longest_step.max(step_time);
+            let tokens = (self.counters.tokens - tokens) as usize;
+            if let Some(limit) = self.step_limit.record(tokens, step_time) {
+                self.scheduler.limit_step_tokens(limit);
+            }
             self.publish();
         }
         self.promote_huge_pages_after(STEPS_BEFORE_HUGE_PAGES);

@@ -49,6 +49,12 @@ fn null_is_absent() {
         "head_dim",
         "sliding_window",
         "quantization",
+        "quantization_config",
+        "rope_parameters",
+        "text_config",
+        "eos_token_id",
+        "hidden_act",
+        "torch_dtype",
     ] {
         let checkpoint = Checkpoint::new("llama-f16");
         checkpoint.edit_config(|config| config[key] = Value::Null);
@@ -85,6 +91,25 @@ fn errors_name_the_key_and_the_file() {
         ("quantization", json!({"bits": "four"})),
         ("quantization", json!(4)),
         ("model_type", json!(7)),
+        ("tie_word_embeddings", json!(3)),
+        ("eos_token_id", json!("x")),
+        ("eos_token_id", json!([1, "2"])),
+        ("eos_token_id", json!(2.5)),
+        ("hidden_act", json!(5)),
+        ("torch_dtype", json!(7)),
+        ("dtype", json!(["float16"])),
+        ("text_config", json!(3)),
+        ("rope_parameters", json!(5)),
+        (
+            "rope_scaling",
+            json!({"type": "dynamic", "factor": 2.0, "original_max_position_embeddings": "256"}),
+        ),
+        ("quantization_config", json!("awq")),
+        ("quantization_config", json!({"quant_method": 5})),
+        (
+            "quantization_config",
+            json!({"quant_method": "awq", "group_size": "128"}),
+        ),
     ] {
         let checkpoint = Checkpoint::new("llama-f16");
         checkpoint.edit_config(|config| config[key] = value.clone());
@@ -109,6 +134,10 @@ fn errors_of_a_text_config_name_the_key() {
         ("hidden_size", json!("64")),
         ("sliding_window_pattern", json!(0)),
         ("num_hidden_layers", json!(1_u64 << 40)),
+        ("tie_word_embeddings", json!("no")),
+        ("eos_token_id", json!("x")),
+        ("hidden_activation", json!(5)),
+        ("rope_parameters", json!({"full_attention": 3})),
     ] {
         let checkpoint = Checkpoint::new("gemma3-window-8");
         checkpoint.edit_config(|config| {
@@ -117,6 +146,66 @@ fn errors_of_a_text_config_name_the_key() {
             *config = json!({"model_type": "gemma3", "text_config": text});
         });
         assert_says(&checkpoint.error(), &["config.json", key]);
+    }
+}
+
+#[test]
+fn wrong_type_of_a_key_that_the_model_does_not_parse_is_rejected() {
+    // Gemma 3 always ties its embeddings, and StarCoder 2 does not scale its RoPE.
+    for (name, key, value) in [
+        ("gemma3-window-8", "tie_word_embeddings", json!(3)),
+        ("starcoder2-5bit", "rope_scaling", json!("linear")),
+    ] {
+        let checkpoint = Checkpoint::new(name);
+        checkpoint.edit_config(|config| config[key] = value.clone());
+        assert_says(&checkpoint.error(), &["config.json", key]);
+    }
+    let checkpoint = Checkpoint::new("llama-f16");
+    checkpoint.write(
+        "hf_quant_config.json",
+        r#"{"quantization": {"quant_algo": 4}}"#,
+    );
+    assert_says(
+        &checkpoint.error(),
+        &["hf_quant_config.json", "`quantization.quant_algo`"],
+    );
+}
+
+#[test]
+fn forms_of_keys_in_real_files_are_accepted() {
+    for (key, value) in [
+        ("eos_token_id", json!([1, 2])),
+        ("eos_token_id", json!(-1)),
+        ("torch_dtype", json!("bfloat16")),
+        ("dtype", json!({"text_config": "bfloat16"})),
+        ("rope_scaling", json!({})),
+        (
+            "rope_parameters",
+            json!({"rope_type": null, "rope_theta": 10_000.0}),
+        ),
+    ] {
+        let checkpoint = Checkpoint::new("llama-f16");
+        checkpoint.edit_config(|config| config[key] = value.clone());
+        let loaded = inspect(checkpoint.path(), &options());
+        assert!(loaded.is_ok(), "{key} {value}: {:?}", loaded.err());
+    }
+}
+
+#[test]
+fn wrong_eos_token_ids_of_a_generation_config_are_ignored() {
+    let checkpoint = Checkpoint::new("llama-f16");
+    checkpoint.edit_config(|values| values["eos_token_id"] = json!(7));
+    for (generation, expected) in [(json!("8"), vec![7]), (json!([8, "9"]), vec![7, 8])] {
+        checkpoint.write(
+            "generation_config.json",
+            &json!({"eos_token_id": generation}).to_string(),
+        );
+        let (info, _) = inspect(checkpoint.path(), &options()).unwrap();
+        let ids = info.eos_token_ids;
+        assert!(
+            expected.iter().all(|id| ids.contains(id)),
+            "{ids:?} {expected:?}"
+        );
     }
 }
 

@@ -26,6 +26,26 @@ fn long_prompt_is_prefilled_in_chunks() {
 }
 
 #[test]
+fn limit_of_a_step_shortens_chunks_within_the_configured_bounds() {
+    let mut trace = Trace::new(2, 8, full(32));
+    trace.add(1, 20, 21).step();
+    trace.scheduler.limit_step_tokens(3);
+    trace.step();
+    // Two sequences must be able to advance.
+    trace.scheduler.limit_step_tokens(0);
+    trace.step();
+    trace.scheduler.limit_step_tokens(100);
+    trace.add(2, 6, 7);
+    assert_snapshot!(trace.run(), @r"
+    1[0..8]
+    1[8..11]
+    1[11..13]
+    1[13..20]* 2[0..1]
+    2[1..6]*
+    ");
+}
+
+#[test]
 fn decoding_sequences_are_scheduled_before_prefill_chunks() {
     let mut trace = Trace::new(4, 6, full(32));
     trace.add(1, 3, 8).add(2, 12, 14).add(3, 2, 4);
