@@ -33,6 +33,7 @@
 pub mod constraint;
 mod conversation;
 mod error;
+mod integers;
 mod lark;
 mod model;
 mod output_limits;

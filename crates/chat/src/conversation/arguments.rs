@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::message::calls_mut;
+use crate::integers;
 
 /// The argument that holds a text that is not a JSON object, such as one that was truncated.
 const UNPARSED: &str = "unparsed_arguments";
@@ -29,22 +30,27 @@ fn object(arguments: Value) -> Map<String, Value> {
     if text.trim().is_empty() {
         return Map::new();
     }
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(object)) => object,
-        Ok(Value::Null) => Map::new(),
+    let parsed = match integers::from_str(&text) {
         // Some clients encode the arguments twice.
-        Ok(Value::String(inner)) if serde_json::from_str::<Map<String, Value>>(&inner).is_ok() => {
-            serde_json::from_str(&inner).unwrap_or_default()
-        }
-        _ => Map::from_iter([(UNPARSED.to_owned(), text.into())]),
+        Ok(Value::String(inner)) => integers::from_str(&inner).ok().filter(Value::is_object),
+        parsed => parsed.ok(),
+    };
+    match parsed.filter(|parsed| integers::digits(parsed).is_none()) {
+        Some(Value::Object(object)) => object,
+        Some(Value::Null) => Map::new(),
+        _ => unparsed(text),
     }
+}
+
+fn unparsed(text: String) -> Map<String, Value> {
+    Map::from_iter([(UNPARSED.to_owned(), text.into())])
 }
 
 /// Replaces objects by JSON text, for templates that print arguments as they are.
 pub(super) fn to_text(messages: &mut [Value]) {
     for call in calls_mut(messages) {
         if let Some(arguments @ Value::Object(_)) = call.pointer_mut("/function/arguments") {
-            *arguments = arguments.to_string().into();
+            *arguments = integers::to_string(arguments).into();
         }
     }
 }
@@ -77,6 +83,10 @@ mod tests {
             (json!("[1]"), json!({UNPARSED: "[1]"})),
             (json!("\"text\""), json!({UNPARSED: "\"text\""})),
             (json!([1]), json!({UNPARSED: [1]})),
+            (
+                json!("18446744073709551616"),
+                json!({UNPARSED: "18446744073709551616"}),
+            ),
         ] {
             assert_eq!(arguments(given.clone()), expected, "{given}");
         }
@@ -93,6 +103,16 @@ mod tests {
             messages[0]["tool_calls"][0]["function"]["arguments"],
             json!({})
         );
+    }
+
+    #[test]
+    fn integers_keep_their_digits() {
+        let text = "{\"a\":[123456789012345678901234567890]}";
+        let call = json!({"function": {"name": "f", "arguments": text}});
+        let mut messages = [json!({"role": "assistant", "tool_calls": [call]})];
+        to_objects(&mut messages);
+        to_text(&mut messages);
+        assert_eq!(messages[0]["tool_calls"][0]["function"]["arguments"], text);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::message::{calls, joined, text};
+use crate::integers;
 use crate::parsing::ToolFormat;
 
 /// Whether [`calls_to_content`] knows the syntax.
@@ -37,7 +38,7 @@ fn hermes(calls: &[Value]) -> String {
     let calls = calls.iter().map(|call| {
         let function = &call["function"];
         let call = json!({"name": function["name"], "arguments": function["arguments"]});
-        format!("<tool_call>\n{call}\n</tool_call>")
+        format!("<tool_call>\n{}\n</tool_call>", integers::to_string(&call))
     });
     calls.collect::<Vec<_>>().join("\n")
 }
@@ -56,6 +57,9 @@ fn lfm2(calls: &[Value]) -> String {
 
 /// A value as a Python literal.
 fn python(value: &Value) -> String {
+    if let Some(digits) = integers::digits(value) {
+        return digits.to_owned();
+    }
     match value {
         Value::Null => "None".to_owned(),
         Value::Bool(true) => "True".to_owned(),

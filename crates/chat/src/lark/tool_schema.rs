@@ -32,8 +32,8 @@ const PROPERTY_KEYWORDS: [&str; 14] = [
 ];
 
 /// The schema without annotations, which can be long and grammars are limited in size; with `null` as an absent keyword, as
-/// serializers write it; with numeric exclusive bounds instead of draft 4's booleans; and with `additionalProperties: false`
-/// where properties are named: small models invent further ones.
+/// serializers write it; and with `additionalProperties: false` where properties are named: small models invent further ones.
+/// The grammar is prepared later, which rewrites other keywords.
 pub(crate) fn normalize(mut schema: Value, scope: Scope) -> Value {
     let definitions = if schema.to_string().contains("\"allOf\"") {
         Scope::Part
@@ -55,13 +55,6 @@ fn normalize_subschema(schema: &mut Value, scope: Scope, definitions: Scope) {
         keywords.shift_remove(keyword);
     }
     keywords.retain(|keyword, value| !value.is_null() || keyword == "const");
-    numeric_bounds(keywords);
-    if keywords
-        .get("required")
-        .is_some_and(|required| !required.is_array())
-    {
-        keywords.shift_remove("required");
-    }
     let alternatives = match scope {
         _ if names_properties(keywords) => Scope::Part,
         Scope::Arguments | Scope::Whole => Scope::Whole,
@@ -99,22 +92,6 @@ fn normalize_subschema(schema: &mut Value, scope: Scope, definitions: Scope) {
     }
 }
 
-/// Draft 4 has `minimum` and a boolean `exclusiveMinimum`.
-fn numeric_bounds(keywords: &mut Map<String, Value>) {
-    for (bound, exclusive) in [
-        ("minimum", "exclusiveMinimum"),
-        ("maximum", "exclusiveMaximum"),
-    ] {
-        let Some(is_exclusive) = keywords.get(exclusive).and_then(Value::as_bool) else {
-            continue;
-        };
-        keywords.shift_remove(exclusive);
-        if is_exclusive && let Some(limit) = keywords.shift_remove(bound) {
-            keywords.insert(exclusive.to_owned(), limit);
-        }
-    }
-}
-
 fn names_properties(keywords: &Map<String, Value>) -> bool {
     let properties = keywords.get("properties").and_then(Value::as_object);
     properties.is_some_and(|properties| !properties.is_empty())
@@ -141,6 +118,7 @@ fn is_closed(keywords: &Map<String, Value>, scope: Scope) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::constraint::schema::{self, Enforcement};
 
     fn arguments(schema: Value) -> Value {
         normalize(schema, Scope::Arguments)
@@ -188,15 +166,24 @@ mod tests {
     }
 
     #[test]
-    fn keywords_of_draft_4_and_nulls_are_converted() {
+    fn nulls_are_absent() {
         let schema = normalize(
-            json!({"type": "number", "minimum": 0, "exclusiveMinimum": true, "maximum": 9, "exclusiveMaximum": false,
-                "enum": null, "pattern": null, "items": null, "const": null, "required": true}),
+            json!({"type": "number", "enum": null, "pattern": null, "items": null, "const": null}),
             Scope::Whole,
         );
+        assert_eq!(schema, json!({"type": "number", "const": null}));
+    }
+
+    #[test]
+    fn keywords_of_draft_4_are_converted_with_the_grammar() {
+        let schema = json!({"required": true, "properties": {"a": {"type": "number", "minimum": 0, "exclusiveMinimum": true,
+            "maximum": 9, "exclusiveMaximum": false}}});
+        let prepared = schema::prepare(&arguments(schema), Enforcement::BestEffort).unwrap();
+        let number = &prepared["$defs"]["n0"];
         assert_eq!(
-            schema,
-            json!({"type": "number", "exclusiveMinimum": 0, "maximum": 9, "const": null})
+            *number,
+            json!({"type": "number", "exclusiveMinimum": 0.0, "maximum": 9.0}),
+            "{prepared}"
         );
     }
 }

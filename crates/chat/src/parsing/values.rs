@@ -1,6 +1,9 @@
 //! Conversion of plain-text argument values to JSON, by the types that their schema allows.
 
+use std::collections::HashMap;
+
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::parsing::json::quote;
@@ -189,7 +192,12 @@ pub(crate) fn arguments(json: &str, schema: &Value) -> Option<String> {
     } else {
         // Escapes of lone surrogates.
         json = python::to_json(&json)?;
-        Value::Object(serde_json::from_str(&json).ok()?)
+        let Ok(object) = serde_json::from_str(&json) else {
+            // Numbers beyond the range of 64-bit floats, which JSON allows.
+            let is_object = serde_json::from_str::<HashMap<String, &RawValue>>(&json).is_ok();
+            return is_object.then_some(json);
+        };
+        Value::Object(object)
     };
     let changed = convert_integers(&mut object, schema, schema, 0);
     Some(if changed { object.to_string() } else { json })
@@ -354,6 +362,8 @@ mod tests {
     fn arguments_are_a_json_object() {
         let schema = json!(null);
         assert_eq!(arguments("[1]", &schema), None);
+        let huge = r#"{"a": 448e49099, "b": {"c": -1e400}}"#;
+        assert_eq!(arguments(huge, &schema).as_deref(), Some(huge));
         assert_eq!(arguments("{\"a\": ", &schema), None);
         assert_eq!(
             arguments(r#"{"a": "\ud800"}"#, &schema).as_deref(),

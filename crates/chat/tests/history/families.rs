@@ -340,6 +340,22 @@ fn arguments_of_any_form_are_rendered() {
 }
 
 #[test]
+fn integers_of_arguments_keep_their_digits() {
+    let number = "123456789012345678901234567890";
+    let function = json!({"name": "f", "arguments": format!("{{\"v\": {number}}}")});
+    let call = json!({"id": "a", "type": "function", "function": function});
+    let messages = [
+        message("user", "question"),
+        json!({"role": "assistant", "content": null, "tool_calls": [call]}),
+        result("a"),
+    ];
+    for template in templates(&directory()) {
+        let prompt = template.prompt(&messages, &[tool()]);
+        assert_order(&template.name, &prompt, &["question", number, "result-a"]);
+    }
+}
+
+#[test]
 fn a_continued_message_keeps_its_spaces() {
     let messages = [
         message("system", "instructions"),

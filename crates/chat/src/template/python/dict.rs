@@ -8,6 +8,7 @@ use minijinja::value::{Enumerator, Object, ObjectExt, ObjectRepr};
 use minijinja::{Error, State, Value};
 
 use super::printing::to_text;
+use crate::integers;
 use crate::template::source::DICT_METHODS;
 
 /// JSON data as a template value.
@@ -27,6 +28,9 @@ pub(in crate::template) fn from_json(json: &serde_json::Value) -> Value {
         serde_json::Value::String(text) => Value::from(text.as_str()),
         serde_json::Value::Array(items) => items.iter().map(from_json).collect(),
         serde_json::Value::Object(fields) => {
+            if let Some(digits) = integers::digits(json) {
+                return integer(digits);
+            }
             let entries: Vec<(Value, Value)> = fields
                 .iter()
                 .map(|(key, value)| (Value::from(key.as_str()), from_json(value)))
@@ -38,6 +42,17 @@ pub(in crate::template) fn from_json(json: &serde_json::Value) -> Value {
                 .collect();
             Value::from_object(Dict { entries, positions })
         }
+    }
+}
+
+/// An integer beyond 64 bits. Those beyond 128 bits are rounded, because templates have no larger ones.
+fn integer(digits: &str) -> Value {
+    if let Ok(number) = digits.parse::<i128>() {
+        return Value::from(number);
+    }
+    match digits.parse::<u128>() {
+        Ok(number) => Value::from(number),
+        Err(_) => Value::from(digits.parse::<f64>().unwrap_or(f64::NAN)),
     }
 }
 
