@@ -16,19 +16,26 @@
 //! - The plans of all workers whose process exists, stopping ones included, never exceed the budget by a start.
 //! - A worker that holds a lease is never evicted.
 
+mod host;
 pub mod pool;
 pub mod process;
 pub mod server;
 pub mod settings;
 mod time;
 
+pub use host::{host_name, max_open_files};
 pub use pool::estimate::EstimateError;
 pub use pool::lease::Lease;
 pub use pool::owner::{
     AcquireError, AcquireRequest, Pool, PoolOptions, PoolStatus, ServerStatus, ShutdownMode,
 };
-pub use process::{ExitCause, LaunchConfig, Timings, WorkerKeys};
-pub use server::{
-    ProcessIdentity, ServerEvent, ServerRecord, ServerState, ServerStore, StoreError,
+pub use process::{
+    ExitCause, LaunchConfig, LogFile, LogHistory, LogLine, LogPosition, LogTail, LogWriter,
+    ProcessUse, Timings, WorkerKeys, process_use, remove_old_logs,
 };
-pub use settings::{CacheSize, Class, LoadSettings, MemoryDemand, Target, Ttl, UserId};
+pub use server::{
+    ProcessIdentity, ServerEvent, ServerFailure, ServerRecord, ServerState, ServerStore, StoreError,
+};
+pub use settings::{
+    CacheSize, Class, FixedMemory, LoadSettings, MemoryDemand, Target, Ttl, UserId,
+};

@@ -75,6 +75,19 @@ pub struct ServerRecord {
     pub restarts: u32,
 }
 
+/// Why a worker is no longer running although it was not stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerFailure {
+    /// Stable code: that of the worker's `failed` line, `crash_loop`, `spawn_failed`, or the kind of the exit.
+    pub code: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do next.
+    pub advice: String,
+    /// The last lines of its log.
+    pub log_tail: Vec<String>,
+}
+
 /// A change of a worker. Slow receivers lose the oldest events and read [`Pool::servers`](crate::Pool::servers) instead.
 #[derive(Debug, Clone)]
 pub enum ServerEvent {

@@ -20,6 +20,9 @@ pub struct LoadSettings {
     /// KV cache size in tokens; by default one context, or two if they fit without evicting another worker.
     #[serde(default)]
     pub kv_pool_tokens: Option<u64>,
+    /// `--max-batch-tokens` of the worker.
+    #[serde(default)]
+    pub max_batch_tokens: Option<u32>,
     /// `--activation-dtype` of the worker.
     #[serde(default)]
     pub activation_dtype: Option<String>,
@@ -38,6 +41,9 @@ pub struct LoadSettings {
     /// `--reasoning-parser` of the worker.
     #[serde(default)]
     pub reasoning_parser: Option<String>,
+    /// `--log-level` of the worker.
+    #[serde(default)]
+    pub log_level: Option<String>,
 }
 
 impl LoadSettings {
@@ -48,12 +54,14 @@ impl LoadSettings {
             context_length: None,
             max_sequences: 16,
             kv_pool_tokens: None,
+            max_batch_tokens: None,
             activation_dtype: None,
             kv_cache_dtype: None,
             device: None,
             threads: None,
             tool_call_parser: None,
             reasoning_parser: None,
+            log_level: None,
         }
     }
 
@@ -61,13 +69,17 @@ impl LoadSettings {
     pub(crate) fn memory_options(&self) -> Vec<String> {
         let mut options = vec!["--max-sequences".to_owned(), self.max_sequences.to_string()];
         let names = [
-            ("--activation-dtype", &self.activation_dtype),
-            ("--kv-cache-dtype", &self.kv_cache_dtype),
-            ("--device", &self.device),
+            (
+                "--max-batch-tokens",
+                self.max_batch_tokens.map(|tokens| tokens.to_string()),
+            ),
+            ("--activation-dtype", self.activation_dtype.clone()),
+            ("--kv-cache-dtype", self.kv_cache_dtype.clone()),
+            ("--device", self.device.clone()),
         ];
         for (name, value) in names {
             if let Some(value) = value {
-                options.extend([name.to_owned(), value.clone()]);
+                options.extend([name.to_owned(), value]);
             }
         }
         options
@@ -140,6 +152,26 @@ pub struct MemoryDemand {
     pub sizes: Vec<CacheSize>,
     /// The longest context whose plan fits in the whole budget, in tokens; 0 if none does.
     pub largest_context: u64,
+    /// What does not depend on the size of the cache, if it is known.
+    pub fixed: Option<FixedMemory>,
+}
+
+/// Memory that does not depend on the size of the KV cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct FixedMemory {
+    /// The weights, in bytes.
+    pub weights_bytes: u64,
+    /// Activations and fixed overhead, in bytes.
+    pub scratch_bytes: u64,
+}
+
+impl FixedMemory {
+    /// The rest of a plan: the KV cache, in bytes.
+    pub fn kv_pool_bytes(&self, plan_bytes: u64) -> u64 {
+        plan_bytes
+            .saturating_sub(self.weights_bytes)
+            .saturating_sub(self.scratch_bytes)
+    }
 }
 
 impl MemoryDemand {

@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::process::Command;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::process::{inherited_environment, resident_bytes};
-use crate::settings::{CacheSize, LoadSettings, MemoryDemand};
+use crate::settings::{CacheSize, FixedMemory, LoadSettings, MemoryDemand};
 
 /// Limits of the child.
 #[derive(Debug, Clone, Copy)]
@@ -77,11 +78,18 @@ pub enum EstimateError {
 /// Name, size and time of each file of a model.
 type FileTimes = Vec<(OsString, u64, SystemTime)>;
 
+/// What the child says about a model.
+#[derive(Debug, Clone)]
+struct Inspection {
+    demand: Arc<MemoryDemand>,
+    description: Arc<Value>,
+}
+
 #[derive(Debug)]
 struct CacheEntry {
     budget_bytes: u64,
     files: FileTimes,
-    demand: Arc<OnceCell<Arc<MemoryDemand>>>,
+    inspection: Arc<OnceCell<Inspection>>,
 }
 
 /// Estimates memory, and remembers the results while the files of a model do not change.
@@ -113,6 +121,26 @@ impl Estimator {
         settings: &LoadSettings,
         budget_bytes: u64,
     ) -> Result<Arc<MemoryDemand>, EstimateError> {
+        Ok(self.inspect(settings, budget_bytes).await?.demand)
+    }
+
+    /// The output of `mlxm show --json` for a model. Shares the child with [`Self::estimate`].
+    ///
+    /// # Errors
+    /// If the model is not valid, or its metadata are too large.
+    pub async fn describe(
+        &self,
+        settings: &LoadSettings,
+        budget_bytes: u64,
+    ) -> Result<Arc<Value>, EstimateError> {
+        Ok(self.inspect(settings, budget_bytes).await?.description)
+    }
+
+    async fn inspect(
+        &self,
+        settings: &LoadSettings,
+        budget_bytes: u64,
+    ) -> Result<Inspection, EstimateError> {
         let directory = settings.model.clone();
         let files = tokio::task::spawn_blocking(move || file_times(&directory))
             .await
@@ -121,11 +149,16 @@ impl Estimator {
                 path: settings.model.clone(),
                 source,
             })?;
-        let demand = self.cached(settings, budget_bytes, files);
-        let demand = demand
-            .get_or_try_init(|| async { self.run(settings, budget_bytes).await.map(Arc::new) })
-            .await?;
-        Ok(Arc::clone(demand))
+        let inspection = self.cached(settings, budget_bytes, files);
+        let known = inspection.get_or_try_init(|| self.run(settings, budget_bytes));
+        Ok(known.await?.clone())
+    }
+
+    fn failed(&self, source: io::Error) -> EstimateError {
+        EstimateError::Program {
+            program: self.program.clone(),
+            source,
+        }
     }
 
     /// The cell for these files; a new one if they changed.
@@ -134,37 +167,34 @@ impl Estimator {
         settings: &LoadSettings,
         budget_bytes: u64,
         files: FileTimes,
-    ) -> Arc<OnceCell<Arc<MemoryDemand>>> {
+    ) -> Arc<OnceCell<Inspection>> {
         // A panic cannot leave an entry half-written.
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = cache.get(settings)
             && entry.budget_bytes == budget_bytes
             && entry.files == files
         {
-            return Arc::clone(&entry.demand);
+            return Arc::clone(&entry.inspection);
         }
-        let demand = Arc::new(OnceCell::new());
+        let inspection = Arc::new(OnceCell::new());
         let entry = CacheEntry {
             budget_bytes,
             files,
-            demand: Arc::clone(&demand),
+            inspection: Arc::clone(&inspection),
         };
         cache.insert(settings.clone(), entry);
-        demand
+        inspection
     }
 
     async fn run(
         &self,
         settings: &LoadSettings,
         budget_bytes: u64,
-    ) -> Result<MemoryDemand, EstimateError> {
+    ) -> Result<Inspection, EstimateError> {
         let model = &settings.model;
         // Never closed.
         let _permit = self.children.acquire().await;
-        let failed = |source| EstimateError::Program {
-            program: self.program.clone(),
-            source,
-        };
+        let failed = |source| self.failed(source);
         let child = Command::new(&self.program)
             .args(arguments(settings, budget_bytes))
             .env_clear()
@@ -185,12 +215,20 @@ impl Estimator {
             let message = error_message(&output);
             return Err(EstimateError::Invalid { message });
         }
-        let description: Description = serde_json::from_slice(&output.stdout)
-            .map_err(|error| failed(io::Error::other(format!("unexpected output: {error}"))))?;
-        let memory = description.memory;
-        Ok(MemoryDemand {
-            sizes: memory.cache_sizes,
-            largest_context: memory.largest_context_in_budget.unwrap_or_default(),
+        let unexpected = |error: serde_json::Error| {
+            failed(io::Error::other(format!("unexpected output: {error}")))
+        };
+        let description: Value = serde_json::from_slice(&output.stdout).map_err(unexpected)?;
+        let memory = Description::deserialize(&description)
+            .map_err(unexpected)?
+            .memory;
+        Ok(Inspection {
+            demand: Arc::new(MemoryDemand {
+                sizes: memory.cache_sizes,
+                largest_context: memory.largest_context_in_budget.unwrap_or_default(),
+                fixed: memory.fixed,
+            }),
+            description: Arc::new(description),
         })
     }
 }
@@ -205,6 +243,8 @@ struct Description {
 struct Memory {
     cache_sizes: Vec<CacheSize>,
     largest_context_in_budget: Option<u64>,
+    #[serde(flatten)]
+    fixed: Option<FixedMemory>,
 }
 
 fn arguments(settings: &LoadSettings, budget_bytes: u64) -> Vec<OsString> {
@@ -319,5 +359,16 @@ mod tests {
         };
         assert_eq!(demand.sizes, [size]);
         assert_eq!(demand.largest_context, 0);
+        assert_eq!(demand.fixed, None);
+    }
+
+    #[tokio::test]
+    async fn rest_of_a_plan_is_the_kv_cache() {
+        let script = r#"echo '{"memory":{"weights_bytes":20,"kv_pool_bytes":7,"scratch_bytes":3,"total_bytes":30,
+            "cache_sizes":[{"context_length":2,"kv_pool_tokens":3,"total_bytes":28}],"largest_context_in_budget":9}}'"#;
+        let demand = estimate(script).await.unwrap();
+        let fixed = demand.fixed.unwrap();
+        assert_eq!((fixed.weights_bytes, fixed.scratch_bytes), (20, 3));
+        assert_eq!(fixed.kv_pool_bytes(demand.sizes[0].plan_bytes), 5);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{broadcast, oneshot};
 use uuid::Uuid;
@@ -13,8 +14,8 @@ use super::lease::{CancelOnDrop, Lease};
 use super::plan::{Arrival, PlanConfig, Rejection, RequestId, Retained, Verdict};
 use super::task::{self, Command};
 use crate::process::LaunchConfig;
-use crate::server::{ServerEvent, ServerRecord, ServerStore, StoreError};
-use crate::settings::{Class, MemoryDemand, Target, UserId};
+use crate::server::{ServerEvent, ServerFailure, ServerRecord, ServerStore, StoreError};
+use crate::settings::{Class, LoadSettings, MemoryDemand, Target, UserId};
 
 /// Events that a slow receiver may be late.
 const EVENT_CAPACITY: usize = 1024;
@@ -28,6 +29,8 @@ pub struct PoolOptions {
     pub max_waiting: usize,
     /// How long a request lacks memory before the workers that hold it get no more requests that arrived later.
     pub drain_after: Duration,
+    /// Compute threads of a worker that computes alone; workers that compute at the same time share them.
+    pub compute_threads: usize,
     /// How workers are started.
     pub launch: LaunchConfig,
 }
@@ -68,7 +71,7 @@ pub enum ShutdownMode {
     KeepWorkers,
 }
 
-/// A running worker.
+/// A worker: one that is running, or one that failed.
 #[derive(Debug, Clone)]
 pub struct ServerStatus {
     /// Its record.
@@ -77,6 +80,10 @@ pub struct ServerStatus {
     pub running: usize,
     /// Whether it is kept when idle, whatever else needs its memory.
     pub pinned: bool,
+    /// When its last request was granted or ended, in UTC milliseconds since 1970; `None` if this gateway sent it none.
+    pub last_used_at_ms: Option<u64>,
+    /// Why it failed; `None` if its process exists.
+    pub failure: Option<ServerFailure>,
 }
 
 /// The pool as a whole.
@@ -90,6 +97,17 @@ pub struct PoolStatus {
     pub waiting: usize,
     /// The workers whose process exists.
     pub servers: Vec<ServerStatus>,
+    /// Workers that crashed or could not be started, until they are started again, or dismissed by [`Pool::stop`].
+    pub failed: Vec<ServerStatus>,
+}
+
+impl PoolStatus {
+    /// All workers: those whose process exists, and those that failed.
+    pub fn all(self) -> Vec<ServerStatus> {
+        let mut servers = self.servers;
+        servers.extend(self.failed);
+        servers
+    }
 }
 
 /// A handle of the pool. Clones refer to the same pool. When the last handle and lease are dropped, the pool exits and its
@@ -117,7 +135,8 @@ impl Pool {
             max_waiting: options.max_waiting,
             drain_after: options.drain_after,
         };
-        let commands = task::start(plan, options.launch, store, events.clone()).await?;
+        let threads = options.compute_threads;
+        let commands = task::start(plan, threads, options.launch, store, events.clone()).await?;
         Ok(Self {
             commands,
             events,
@@ -183,7 +202,8 @@ impl Pool {
         self.send(Command::Reset(Arc::clone(&target.settings)))
     }
 
-    /// Stops a worker, even if it is busy: it completes its requests for up to 30 s. Returns whether there is one with this id.
+    /// Stops a worker, even if it is busy: it completes its requests for up to 30 s. One that failed is no longer listed. Returns
+    /// whether there is one with this id.
     ///
     /// # Errors
     /// If the pool has exited.
@@ -200,12 +220,13 @@ impl Pool {
         self.send(Command::SetBudget(bytes))
     }
 
-    /// Evicts one idle worker, because the OS is short of memory.
+    /// Evicts one idle worker that is not pinned, because the OS is short of memory. Returns its record, or `None` if there is
+    /// none.
     ///
     /// # Errors
     /// If the pool has exited.
-    pub fn memory_pressure(&self) -> Result<(), AcquireError> {
-        self.send(Command::MemoryPressure)
+    pub async fn memory_pressure(&self) -> Result<Option<ServerRecord>, AcquireError> {
+        self.request(Command::MemoryPressure).await
     }
 
     /// The budget, its use, and the running workers.
@@ -214,6 +235,27 @@ impl Pool {
     /// If the pool has exited.
     pub async fn servers(&self) -> Result<PoolStatus, AcquireError> {
         self.request(Command::Status).await
+    }
+
+    /// The memory that a target can be loaded with.
+    ///
+    /// # Errors
+    /// If the model is not valid, or its metadata are too large.
+    pub async fn demand(&self, target: &Target) -> Result<Arc<MemoryDemand>, EstimateError> {
+        let budget_bytes = self.budget_bytes.load(Ordering::Relaxed);
+        self.estimator
+            .estimate(&target.settings, budget_bytes)
+            .await
+    }
+
+    /// What `mlxm show --json` says about a model with these settings: its architecture, size, context and capabilities. It runs
+    /// in a child process with limits, once while the files do not change.
+    ///
+    /// # Errors
+    /// If the model is not valid, or its metadata are too large.
+    pub async fn describe(&self, settings: &LoadSettings) -> Result<Arc<Value>, EstimateError> {
+        let budget_bytes = self.budget_bytes.load(Ordering::Relaxed);
+        self.estimator.describe(settings, budget_bytes).await
     }
 
     /// Changes of the workers from now on.
@@ -241,13 +283,6 @@ impl Pool {
             class: request.class,
             queue_timeout: request.queue_timeout,
         })
-    }
-
-    async fn demand(&self, target: &Target) -> Result<Arc<MemoryDemand>, EstimateError> {
-        let budget_bytes = self.budget_bytes.load(Ordering::Relaxed);
-        self.estimator
-            .estimate(&target.settings, budget_bytes)
-            .await
     }
 
     fn send(&self, command: Command) -> Result<(), AcquireError> {

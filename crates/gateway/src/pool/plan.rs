@@ -11,6 +11,7 @@
 //! - A request that lacks memory is overtaken by at most [`MAX_OVERTAKEN`] starts of later requests. Once it has waited for
 //!   `drain_after`, busy workers whose memory it needs get no later requests, so that they become idle.
 //! - Preloads start only in free memory that no request waits for.
+//! - A worker of another version is stopped as soon as it is idle. It is started again if it is pinned or requests wait for it.
 
 mod admission;
 mod queue;
@@ -101,6 +102,7 @@ impl PoolState {
         self.grant(now, &mut actions);
         self.reject_late(now, &mut actions);
         self.stop_expired(now, &mut actions);
+        self.stop_outdated(&mut actions);
         self.shrink(now, &mut actions);
         self.start_for_waiters(now, &mut actions);
         // A worker that no longer has to drain accepts requests again.
@@ -151,9 +153,10 @@ impl PoolState {
             Event::Healthy(worker) => self.set_state(worker, WorkerState::Ready),
             Event::Exited { worker, next } => self.exited(worker, next, actions),
             Event::Stop(worker) => self.stop_by_user(worker, actions),
+            Event::Dismiss(settings) => self.dismiss(&settings, actions),
             Event::SetBudget(bytes) => self.config.budget_bytes = bytes,
             Event::MemoryPressure => {
-                if let Some(worker) = self.evictable(None, now).first().copied() {
+                if let Some(worker) = self.next_evicted(now) {
                     self.stop(worker, StopReason::MemoryPressure, actions);
                 }
             }
@@ -165,10 +168,24 @@ impl PoolState {
         }
     }
 
-    /// Adds a running worker of an earlier gateway.
-    pub fn adopt(&mut self, target: Target, size: CacheSize, now: Time) -> WorkerId {
+    /// The worker that [`Event::MemoryPressure`] stops.
+    pub fn next_evicted(&self, now: Time) -> Option<WorkerId> {
+        self.evictable(None, now).first().copied()
+    }
+
+    /// Adds a running worker of an earlier gateway. If its program is of another version, it is stopped as soon as it is idle.
+    pub fn adopt(
+        &mut self,
+        target: Target,
+        size: CacheSize,
+        outdated: bool,
+        now: Time,
+    ) -> WorkerId {
         let id = self.insert(target, size, now);
         self.set_state(id, WorkerState::Ready);
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.outdated = outdated;
+        }
         id
     }
 
@@ -241,6 +258,7 @@ impl PoolState {
             target,
             size,
             state: WorkerState::Starting,
+            outdated: false,
             leases: BTreeSet::new(),
             last_used: now,
             draining_for: None,
@@ -270,16 +288,21 @@ impl PoolState {
         };
         let settings = Arc::clone(&worker.target.settings);
         let stopping = worker.state == WorkerState::Stopping;
-        self.retained
-            .retain(|retained| retained.target.settings != settings);
-        self.reject_where(
-            |waiter| *waiter.settings() == settings,
-            &Rejection::Stopped,
-            actions,
-        );
+        self.dismiss(&settings, actions);
         if !stopping {
             self.stop(id, StopReason::Requested, actions);
         }
+    }
+
+    /// Forgets that requests and users want this target.
+    fn dismiss(&mut self, settings: &Arc<LoadSettings>, actions: &mut Vec<Action>) {
+        self.retained
+            .retain(|retained| retained.target.settings != *settings);
+        self.reject_where(
+            |waiter| waiter.settings() == settings,
+            &Rejection::Stopped,
+            actions,
+        );
     }
 
     fn exited(&mut self, id: WorkerId, next: AfterExit, actions: &mut Vec<Action>) {
@@ -312,6 +335,20 @@ impl PoolState {
             .collect();
         for worker in expired {
             self.stop(worker, StopReason::Expired, actions);
+        }
+    }
+
+    /// Stops idle workers of another version.
+    fn stop_outdated(&mut self, actions: &mut Vec<Action>) {
+        let outdated: Vec<WorkerId> = self
+            .workers()
+            .filter(|(_, worker)| {
+                worker.outdated && worker.leases.is_empty() && worker.state == WorkerState::Ready
+            })
+            .map(|(id, _)| id)
+            .collect();
+        for worker in outdated {
+            self.stop(worker, StopReason::Outdated, actions);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The task that owns the pool's state: commands and notices in, decisions of the plan, processes out.
 
 mod command;
+mod exits;
 mod records;
+mod threads;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use uuid::Uuid;
 
 pub use command::Command;
 use records::{StoreChange, start_writer};
+use threads::Threads;
 
 use super::lease::{Lease, Release};
 use super::owner::{PoolStatus, ServerStatus, ShutdownMode};
@@ -23,17 +26,31 @@ use super::plan::{
     Action, AfterExit, Event, PlanConfig, PoolState, Rejection, RequestId, StopReason, Time,
     WorkerFailure, WorkerId,
 };
-use crate::process::restart::{ExitHistory, NextStart};
+use crate::process::restart::ExitHistory;
 use crate::process::worker::{self, Notice, WorkerHandle};
-use crate::process::{ExitCause, LaunchConfig, adopt};
+use crate::process::{LaunchConfig, adopt};
 use crate::server::{
     ProcessIdentity, ServerEvent, ServerRecord, ServerState, ServerStore, StoreError,
 };
 use crate::settings::{CacheSize, LoadSettings, Target};
 
+/// The version of the workers that this gateway starts.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 struct Running {
     record: ServerRecord,
     handle: WorkerHandle,
+    last_used_at_ms: Option<u64>,
+}
+
+impl Running {
+    fn new(record: ServerRecord, handle: WorkerHandle) -> Self {
+        Self {
+            record,
+            handle,
+            last_used_at_ms: None,
+        }
+    }
 }
 
 struct Owner {
@@ -43,6 +60,9 @@ struct Owner {
     workers: BTreeMap<WorkerId, Running>,
     replies: BTreeMap<RequestId, oneshot::Sender<Result<Lease, Rejection>>>,
     histories: BTreeMap<Arc<LoadSettings>, ExitHistory>,
+    threads: Threads,
+    /// Workers that failed, until they are started again or dismissed.
+    failed: BTreeMap<Arc<LoadSettings>, ServerStatus>,
     /// Weak, so that the task ends when all handles and leases are dropped.
     commands: WeakUnboundedSender<Command>,
     notices: UnboundedSender<(WorkerId, Notice)>,
@@ -57,6 +77,7 @@ struct Owner {
 /// If the store cannot be read.
 pub async fn start(
     plan: PlanConfig,
+    compute_threads: usize,
     launch: LaunchConfig,
     store: impl ServerStore,
     events: broadcast::Sender<ServerEvent>,
@@ -72,6 +93,8 @@ pub async fn start(
         workers: BTreeMap::new(),
         replies: BTreeMap::new(),
         histories: BTreeMap::new(),
+        threads: Threads::new(compute_threads),
+        failed: BTreeMap::new(),
         commands: commands.downgrade(),
         notices,
         events,
@@ -79,7 +102,6 @@ pub async fn start(
         shutdown: None,
     };
     owner.adopt(records).await;
-    owner.clean_logs();
     tokio::spawn(owner.run(received, noticed, writer));
     Ok(commands)
 }
@@ -91,10 +113,13 @@ impl Owner {
         mut notices: UnboundedReceiver<(WorkerId, Notice)>,
         writer: JoinHandle<()>,
     ) {
+        // Idle workers of another version are stopped at once.
+        self.apply(Event::Tick);
         loop {
             let wakeup = self.state.next_wakeup(self.now());
             // A time that cannot be represented never comes.
             let wakeup = wakeup.and_then(|time| self.started.checked_add(time));
+            let threads_due = self.threads.due();
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => self.command(command),
@@ -102,6 +127,7 @@ impl Owner {
                 },
                 Some((worker, notice)) = notices.recv() => self.notice(worker, notice),
                 () = crate::time::sleep_until(wakeup) => self.apply(Event::Tick),
+                () = crate::time::sleep_until(threads_due) => self.share_threads(),
             }
             let exits = self.shutdown.as_ref().is_some_and(|(mode, _)| {
                 *mode == ShutdownMode::KeepWorkers || self.workers.is_empty()
@@ -159,7 +185,8 @@ impl Owner {
             settings: Arc::new(record.settings.clone()),
             ttl: record.ttl,
         };
-        let worker = self.state.adopt(target, record.size, self.now());
+        let outdated = record.version.as_deref() != Some(VERSION);
+        let worker = self.state.adopt(target, record.size, outdated, self.now());
         let notices = self.notices.clone();
         let handle = worker::attach(&self.launch, worker, record.id, process, port, notices);
         tracing::info!(server = %record.id, model = record.name, "adopted a running worker");
@@ -169,7 +196,7 @@ impl Owner {
             ..record
         };
         self.publish(record.clone());
-        self.workers.insert(worker, Running { record, handle });
+        self.workers.insert(worker, Running::new(record, handle));
     }
 
     fn command(&mut self, command: Command) {
@@ -184,6 +211,9 @@ impl Owner {
                 }
             }
             Command::Release { worker, request } => {
+                if let Some(running) = self.workers.get_mut(&worker) {
+                    running.last_used_at_ms = Some(unix_time_ms());
+                }
                 self.apply(Event::Release { worker, request });
                 self.leases_changed(worker);
             }
@@ -194,19 +224,26 @@ impl Owner {
             Command::Forget(settings) => self.apply(Event::Forget(settings)),
             Command::Reset(settings) => {
                 self.histories.remove(&settings);
+                self.failed.remove(&settings);
                 self.apply(Event::Reset(settings));
             }
             Command::Stop { server, reply } => {
                 let mut workers = self.workers.iter();
                 let worker = workers.find(|(_, worker)| worker.record.id == server);
                 let worker = worker.map(|(id, _)| *id);
-                if let Some(worker) = worker {
-                    self.apply(Event::Stop(worker));
-                }
-                let _ = reply.send(worker.is_some());
+                let found = match worker {
+                    Some(worker) => {
+                        self.apply(Event::Stop(worker));
+                        true
+                    }
+                    None => self.dismiss(server),
+                };
+                let _ = reply.send(found);
             }
             Command::SetBudget(bytes) => self.apply(Event::SetBudget(bytes)),
-            Command::MemoryPressure => self.apply(Event::MemoryPressure),
+            Command::MemoryPressure(reply) => {
+                let _ = reply.send(self.relieve_memory_pressure());
+            }
             Command::Status(reply) => {
                 let _ = reply.send(self.status());
             }
@@ -258,70 +295,17 @@ impl Owner {
                 self.apply(Event::Healthy(worker));
                 self.state_changed(worker);
             }
+            Notice::Threads(threads) => self.threads.changed(worker, threads),
             Notice::Exited { cause, log_tail } => self.exited(worker, cause, log_tail),
         }
     }
 
-    fn exited(&mut self, worker: WorkerId, cause: ExitCause, log_tail: Vec<String>) {
-        let Some(Running { mut record, .. }) = self.workers.remove(&worker) else {
-            return;
-        };
-        let next = self.after_exit(&record, &cause);
-        let detail = cause.describe();
-        tracing::info!(server = %record.id, model = record.name, "a worker has exited: {detail}");
-        record.state = match next {
-            AfterExit::Gone => ServerState::Stopped,
-            AfterExit::RetryAt(_) => ServerState::Restarting,
-            AfterExit::Failed(_) => ServerState::Failed,
-        };
-        record.detail = Some(detail);
-        record.process = None;
-        record.port = None;
-        let id = record.id;
-        self.send(ServerEvent::Exited {
-            id,
-            cause,
-            log_tail,
-        });
-        self.send(ServerEvent::Changed(Box::new(record)));
-        self.change(StoreChange::Remove(id));
-        self.clean_logs();
-        self.apply(Event::Exited { worker, next });
-    }
-
-    fn after_exit(&mut self, record: &ServerRecord, cause: &ExitCause) -> AfterExit {
-        if let ExitCause::Rejected(failed) = cause {
-            return AfterExit::Failed(WorkerFailure {
-                code: failed.code.clone(),
-                message: failed.message.clone(),
-                advice: failed.advice.clone(),
-                permanent: true,
-            });
-        }
-        if !cause.is_unexpected() {
-            return AfterExit::Gone;
-        }
-        let now = self.now();
-        let settings = Arc::new(record.settings.clone());
-        let history = self.histories.entry(settings).or_default();
-        match history.record(now, fastrand::f64()) {
-            NextStart::After(delay) => AfterExit::RetryAt(now + delay),
-            NextStart::Never => AfterExit::Failed(WorkerFailure {
-                code: "crash_loop".to_owned(),
-                message: format!(
-                    "{} exited {} times within 5 minutes; the last time: {}",
-                    record.name,
-                    history.count(),
-                    cause.describe()
-                ),
-                advice: if *cause == ExitCause::KilledExternally {
-                    "use a smaller context, then start it again".to_owned()
-                } else {
-                    format!("see `mlxm logs {}`, then start it again", record.name)
-                },
-                permanent: false,
-            }),
-        }
+    /// Stops an idle worker, if there is one; returns it.
+    fn relieve_memory_pressure(&mut self) -> Option<ServerRecord> {
+        let worker = self.state.next_evicted(self.now());
+        self.apply(Event::MemoryPressure);
+        let record = &self.workers.get(&worker?)?.record;
+        (record.state == ServerState::Stopping).then(|| record.clone())
     }
 
     /// Applies an event, and does what follows from it.
@@ -364,26 +348,29 @@ impl Owner {
             .histories
             .get(&target.settings)
             .map_or(0, ExitHistory::count);
+        let mut record = ServerRecord {
+            id,
+            name: target.name.clone(),
+            settings: (*target.settings).clone(),
+            size,
+            ttl: target.ttl,
+            port: None,
+            version: None,
+            capabilities: Value::Null,
+            process: None,
+            state: ServerState::Starting,
+            detail: None,
+            started_at_ms: unix_time_ms(),
+            restarts,
+        };
         let notices = self.notices.clone();
         match worker::start(&self.launch, worker, id, &target.settings, size, notices) {
             Ok(handle) => {
-                let record = ServerRecord {
-                    id,
-                    name: target.name.clone(),
-                    settings: (*target.settings).clone(),
-                    size,
-                    ttl: target.ttl,
-                    port: None,
-                    version: None,
-                    capabilities: Value::Null,
-                    process: handle.identity.clone(),
-                    state: ServerState::Starting,
-                    detail: None,
-                    started_at_ms: unix_time_ms(),
-                    restarts,
-                };
+                record.process.clone_from(&handle.identity);
+                self.failed.remove(&target.settings);
                 self.publish(record.clone());
-                self.workers.insert(worker, Running { record, handle });
+                self.workers.insert(worker, Running::new(record, handle));
+                self.threads.started(worker, target.settings.threads);
                 None
             }
             Err(error) => {
@@ -394,6 +381,10 @@ impl Owner {
                     advice: "run `mlxm doctor`".to_owned(),
                     permanent: false,
                 };
+                record.state = ServerState::Failed;
+                record.detail = Some(failure.message.clone());
+                self.send(ServerEvent::Changed(Box::new(record.clone())));
+                self.list_failed(record, &failure, Vec::new(), None);
                 Some(Event::Exited {
                     worker,
                     next: AfterExit::Failed(failure),
@@ -409,6 +400,7 @@ impl Owner {
                 StopReason::Evicted => "its memory is needed",
                 StopReason::Expired => "it was idle",
                 StopReason::MemoryPressure => "the system is short of memory",
+                StopReason::Outdated => "its program is of another version",
                 StopReason::Requested => "stopped by a user or by the exit of the gateway",
             };
             running.record.detail = Some(detail.to_owned());
@@ -425,6 +417,7 @@ impl Owner {
         ) else {
             return Some(release);
         };
+        running.last_used_at_ms = Some(unix_time_ms());
         let record = &mut running.record;
         if let Some(granted) = self.state.worker(worker) {
             record.ttl = granted.target.ttl;
@@ -454,12 +447,19 @@ impl Owner {
             record: running.record.clone(),
             running: self.leases(*id),
             pinned: self.state.is_pinned(&running.record.settings),
+            last_used_at_ms: running.last_used_at_ms,
+            failure: None,
+        });
+        let failed = self.failed.values().map(|failed| ServerStatus {
+            pinned: self.state.is_pinned(&failed.record.settings),
+            ..failed.clone()
         });
         PoolStatus {
             budget_bytes: self.state.budget_bytes(),
             used_bytes: self.state.used_bytes(),
             waiting: self.state.waiting(),
             servers: servers.collect(),
+            failed: failed.collect(),
         }
     }
 
@@ -469,12 +469,12 @@ impl Owner {
             .map_or(0, |worker| worker.leases.len())
     }
 
-    fn leases_changed(&self, worker: WorkerId) {
-        if let Some(running) = self.workers.get(&worker) {
-            self.send(ServerEvent::Leases {
-                id: running.record.id,
-                running: self.leases(worker),
-            });
+    fn leases_changed(&mut self, worker: WorkerId) {
+        let running = self.leases(worker);
+        if let Some(entry) = self.workers.get(&worker) {
+            let id = entry.record.id;
+            self.send(ServerEvent::Leases { id, running });
+            self.threads.set_active(worker, running > 0);
         }
     }
 }

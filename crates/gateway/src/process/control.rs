@@ -55,6 +55,17 @@ impl Control {
         Ok(())
     }
 
+    /// Changes the number of compute threads of the worker.
+    ///
+    /// # Errors
+    /// If it does not respond in time, or rejects the number.
+    pub async fn set_threads(&self, threads: usize, timeout: Duration) -> Result<(), BoxError> {
+        let body = json!({"threads": threads}).to_string().into();
+        let request = self.send(Method::POST, "/internal/threads", body);
+        tokio::time::timeout(timeout, request).await??;
+        Ok(())
+    }
+
     /// Sends a request on a connection of its own; returns the body of a successful response.
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, BoxError> {
         let request = Request::builder()

@@ -51,6 +51,32 @@ impl ExitCause {
         !matches!(self, Self::Requested | Self::Rejected(_))
     }
 
+    /// Its stable name.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Rejected(_) => "rejected",
+            Self::StartFailed(_) => "start_failed",
+            Self::Crashed { .. } => "crashed",
+            Self::KilledExternally => "killed_externally",
+            Self::StartTimeout => "start_timeout",
+            Self::Hung => "hung",
+            Self::Unresponsive => "unresponsive",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// What a user can do about an exit of the model `name`.
+    pub fn advice(&self, name: &str) -> String {
+        match self {
+            Self::Rejected(failed) | Self::StartFailed(failed) if !failed.advice.is_empty() => {
+                failed.advice.clone()
+            }
+            Self::KilledExternally => "use a smaller context".to_owned(),
+            _ => format!("see `mlxm logs {name}`"),
+        }
+    }
+
     /// One line for people.
     pub fn describe(&self) -> String {
         match self {
@@ -202,5 +228,32 @@ mod tests {
         assert!(!ExitCause::Requested.is_unexpected());
         assert!(ExitCause::KilledExternally.is_unexpected());
         assert!(ExitCause::Hung.describe().contains("no progress"));
+    }
+
+    #[test]
+    fn kinds_are_those_of_the_serialized_causes() {
+        let failed = Failed {
+            code: "io".to_owned(),
+            message: "cannot read".to_owned(),
+            advice: "free some space".to_owned(),
+        };
+        for cause in [
+            ExitCause::Requested,
+            ExitCause::Rejected(failed.clone()),
+            ExitCause::StartFailed(failed),
+            ExitCause::Crashed {
+                code: None,
+                signal: Some(11),
+            },
+            ExitCause::KilledExternally,
+            ExitCause::StartTimeout,
+            ExitCause::Hung,
+            ExitCause::Unresponsive,
+            ExitCause::Unknown,
+        ] {
+            let json = serde_json::to_value(&cause).unwrap();
+            assert_eq!(json["kind"], cause.kind());
+            assert!(!cause.advice("tiny").is_empty());
+        }
     }
 }

@@ -32,6 +32,24 @@ impl ProcessIdentity {
     }
 }
 
+/// What a process uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessUse {
+    /// Resident memory.
+    pub resident_bytes: u64,
+    /// CPU time of all its threads since its start.
+    pub cpu_time_ms: u64,
+}
+
+/// What a process uses; `None` if there is none with this id.
+pub fn process_use(pid: u32) -> Option<ProcessUse> {
+    let kind = ProcessRefreshKind::nothing().with_memory().with_cpu();
+    with_process(pid, kind, |process| ProcessUse {
+        resident_bytes: process.memory(),
+        cpu_time_ms: process.accumulated_cpu_time(),
+    })
+}
+
 /// Resident memory of a process.
 pub fn resident_bytes(pid: u32) -> Option<u64> {
     let kind = ProcessRefreshKind::nothing().with_memory();

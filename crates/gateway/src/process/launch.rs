@@ -31,6 +31,10 @@ const INHERITED: &[&str] = &[
     "XDG_CACHE_HOME",
     "RUST_BACKTRACE",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
 ];
 
 /// How workers are started.
@@ -38,6 +42,8 @@ const INHERITED: &[&str] = &[
 pub struct LaunchConfig {
     /// The program: the gateway's own binary.
     pub program: PathBuf,
+    /// Environment variables of the workers, in addition to those that they inherit.
+    pub environment: Vec<(String, String)>,
     /// Directory of the logs.
     pub log_directory: PathBuf,
     /// Keys of the workers.
@@ -94,6 +100,7 @@ impl LaunchConfig {
             .args(arguments(settings, size, self.orphan_grace))
             .env_clear()
             .envs(inherited_environment())
+            .envs(self.environment.clone())
             .env("MLXM_API_KEY", self.keys.derive(server))
             .process_group(0)
             .stdin(Stdio::null())
@@ -130,6 +137,7 @@ fn arguments(settings: &LoadSettings, size: CacheSize, orphan_grace: Duration) -
     let names = [
         ("--tool-call-parser", &settings.tool_call_parser),
         ("--reasoning-parser", &settings.reasoning_parser),
+        ("--log-level", &settings.log_level),
     ];
     for (name, value) in names {
         if let Some(value) = value {
@@ -160,9 +168,11 @@ mod tests {
     fn command_line_has_the_admitted_sizes() {
         let settings = LoadSettings {
             max_sequences: 4,
+            max_batch_tokens: Some(256),
             kv_cache_dtype: Some("int8".to_owned()),
             threads: Some(2),
             reasoning_parser: Some("none".to_owned()),
+            log_level: Some("debug".to_owned()),
             ..LoadSettings::new("/models/a b")
         };
         let size = CacheSize {
@@ -177,9 +187,9 @@ mod tests {
             .collect();
         let pid = std::process::id();
         let expected = format!(
-            "serve|--model|/models/a b|--port|0|--alias|*|--json|--log-format|json|--max-sequences|4|--kv-cache-dtype|int8|\
-            --context-length|8192|--kv-pool-tokens|16384|--memory|123456|--owner|{pid}|--orphan-grace|60|\
-            --reasoning-parser|none|--threads|2"
+            "serve|--model|/models/a b|--port|0|--alias|*|--json|--log-format|json|--max-sequences|4|\
+            --max-batch-tokens|256|--kv-cache-dtype|int8|--context-length|8192|--kv-pool-tokens|16384|\
+            --memory|123456|--owner|{pid}|--orphan-grace|60|--reasoning-parser|none|--log-level|debug|--threads|2"
         );
         assert_eq!(arguments.join("|"), expected);
     }

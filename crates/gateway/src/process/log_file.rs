@@ -1,4 +1,5 @@
-//! The log of a worker: a file that the worker writes itself, so that it contains panics and continues without a gateway.
+//! The log of a worker: a file that the worker writes itself, so that it contains panics and continues without a gateway. The
+//! gateway has such a file, too.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -12,10 +13,7 @@ use uuid::Uuid;
 pub const MAX_BYTES: u64 = 10_000_000;
 
 /// Rotated files that are kept, in addition to the current one.
-const KEPT: u32 = 3;
-
-/// How long the log of a worker is kept after its last line.
-const KEPT_AFTER_EXIT: Duration = Duration::from_hours(7 * 24);
+pub(super) const KEPT: u32 = 3;
 
 /// Lines that are kept with an exit.
 const TAIL_LINES: usize = 50;
@@ -23,7 +21,7 @@ const TAIL_LINES: usize = 50;
 /// Bytes that are read for them.
 const TAIL_BYTES: u64 = 64 << 10;
 
-/// The log file of a worker.
+/// A log file with its rotated files.
 #[derive(Debug, Clone)]
 pub struct LogFile {
     path: PathBuf,
@@ -35,6 +33,16 @@ impl LogFile {
         Self {
             path: directory.join(format!("{server}.log")),
         }
+    }
+
+    /// The log with this path.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Opens it for appending, readable by its owner only, and creates its directory.
@@ -74,11 +82,25 @@ impl LogFile {
         }
         // The copy has the permissions of the original.
         fs::copy(&self.path, self.rotated(1))?;
+        self.order_times()?;
         OpenOptions::new()
             .write(true)
             .open(&self.path)?
             .set_len(0)?;
         Ok(true)
+    }
+
+    /// Positions of lines are ordered by the times of the files, which may be equal (file systems count in steps of some
+    /// milliseconds) or go back with the clock.
+    fn order_times(&self) -> io::Result<()> {
+        let earlier = self.rotated_at_ms(2);
+        if self.rotated_at_ms(1) > earlier {
+            return Ok(());
+        }
+        OpenOptions::new()
+            .write(true)
+            .open(self.rotated(1))?
+            .set_modified(SystemTime::UNIX_EPOCH + Duration::from_millis(earlier + 1))
     }
 
     /// Its last lines, with invalid UTF-8 replaced; none if it cannot be read.
@@ -102,6 +124,28 @@ impl LogFile {
             .collect()
     }
 
+    /// Whether there is such a file.
+    pub fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// The current file, or a rotated one: 1 is the newest.
+    pub(super) fn file(&self, number: u32) -> PathBuf {
+        match number {
+            0 => self.path.clone(),
+            number => self.rotated(number),
+        }
+    }
+
+    /// When a rotated file was made, in UTC milliseconds; 0 if there is none. Its number changes later, and its time does not.
+    pub(super) fn rotated_at_ms(&self, number: u32) -> u64 {
+        let modified = fs::metadata(self.rotated(number)).and_then(|metadata| metadata.modified());
+        modified
+            .ok()
+            .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
+            .map_or(0, |since| since.as_millis() as u64)
+    }
+
     fn rotated(&self, number: u32) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{number}"));
@@ -109,21 +153,18 @@ impl LogFile {
     }
 }
 
-/// Removes the logs of workers that are not `running` and were last written more than 7 days ago.
+/// Removes the logs of workers that are not `running` and were last written more than `age` ago. Returns how many files.
 ///
 /// # Errors
 /// Those of the file system; a missing directory is none.
-pub fn remove_old_logs(directory: &Path, running: &[Uuid]) -> io::Result<()> {
-    remove_older(directory, running, KEPT_AFTER_EXIT)
-}
-
-fn remove_older(directory: &Path, running: &[Uuid], age: Duration) -> io::Result<()> {
+pub fn remove_old_logs(directory: &Path, running: &[Uuid], age: Duration) -> io::Result<u64> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(error),
     };
     let now = SystemTime::now();
+    let mut removed = 0;
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
@@ -141,9 +182,10 @@ fn remove_older(directory: &Path, running: &[Uuid], age: Duration) -> io::Result
         };
         if !running.contains(&server) && is_old(entry.metadata()?.modified()?) {
             fs::remove_file(entry.path())?;
+            removed += 1;
         }
     }
-    Ok(())
+    Ok(removed)
 }
 
 #[cfg(test)]
@@ -179,6 +221,21 @@ mod tests {
     }
 
     #[test]
+    fn times_of_rotated_files_increase_although_the_clock_goes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = LogFile::new(directory.path(), Uuid::nil());
+        let mut writer = log.open().unwrap();
+        write!(writer, "first").unwrap();
+        assert!(log.rotate(1).unwrap());
+        let tomorrow = SystemTime::now() + Duration::from_hours(24);
+        let first = OpenOptions::new().write(true).open(log.rotated(1)).unwrap();
+        first.set_modified(tomorrow).unwrap();
+        write!(writer, "second").unwrap();
+        assert!(log.rotate(1).unwrap());
+        assert!(log.rotated_at_ms(1) > log.rotated_at_ms(2));
+    }
+
+    #[test]
     fn tail_has_the_last_lines() {
         let directory = tempfile::tempdir().unwrap();
         let log = LogFile::new(directory.path(), Uuid::nil());
@@ -203,15 +260,17 @@ mod tests {
         }
         fs::write(directory.path().join(format!("{exited}.log.2")), "x").unwrap();
         fs::write(directory.path().join("notes.log"), "x").unwrap();
-        remove_old_logs(directory.path(), &[running]).unwrap();
+        let remove = |directory: &Path, age| remove_old_logs(directory, &[running], age).unwrap();
+        let day = Duration::from_hours(24);
+        assert_eq!(remove(directory.path(), day), 0);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4);
-        remove_older(directory.path(), &[running], Duration::ZERO).unwrap();
+        assert_eq!(remove(directory.path(), Duration::ZERO), 2);
         let mut names: Vec<_> = fs::read_dir(directory.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
         assert_eq!(names, [format!("{running}.log"), "notes.log".to_owned()]);
-        remove_older(&directory.path().join("absent"), &[], Duration::ZERO).unwrap();
+        assert_eq!(remove(&directory.path().join("absent"), day), 0);
     }
 }

@@ -46,7 +46,9 @@ pub enum Notice {
     Unhealthy,
     /// It responds again.
     Healthy,
-    /// Its process has exited. Nothing follows.
+    /// A change of its compute threads is done: their number, or `None` if it failed.
+    Threads(Option<usize>),
+    /// Its process has exited. Only the end of a change that was under way can follow.
     Exited {
         /// Why.
         cause: ExitCause,
@@ -55,10 +57,16 @@ pub enum Notice {
     },
 }
 
-/// Stops the worker. When it is dropped, the process keeps running without supervision.
+#[derive(Debug)]
+enum WorkerCommand {
+    Stop,
+    SetThreads(usize),
+}
+
+/// Controls the worker. When it is dropped, the process keeps running without supervision.
 #[derive(Debug)]
 pub struct WorkerHandle {
-    stop: UnboundedSender<()>,
+    commands: UnboundedSender<WorkerCommand>,
     /// The process, unless it exited at once.
     pub identity: Option<ProcessIdentity>,
 }
@@ -67,7 +75,13 @@ impl WorkerHandle {
     /// Sends SIGTERM, and SIGKILL if the process does not exit in time.
     pub fn stop(&self) {
         // Fails only after the exit.
-        let _ = self.stop.send(());
+        let _ = self.commands.send(WorkerCommand::Stop);
+    }
+
+    /// Changes the number of compute threads. [`Notice::Threads`] has the result.
+    pub fn set_threads(&self, threads: usize) {
+        // Fails only after the exit.
+        let _ = self.commands.send(WorkerCommand::SetThreads(threads));
     }
 }
 
@@ -174,7 +188,7 @@ enum Phase {
 enum Input {
     Exited(Option<ExitStatus>),
     Output(usize),
-    Stop,
+    Command(WorkerCommand),
     Abandoned,
     Checked(Option<EngineSample>),
     Deadline,
@@ -230,12 +244,12 @@ impl Task {
     }
 
     fn run_in_background(self, identity: Option<ProcessIdentity>) -> WorkerHandle {
-        let (stop, commands) = mpsc::unbounded_channel();
-        tokio::spawn(self.run(commands));
-        WorkerHandle { stop, identity }
+        let (commands, received) = mpsc::unbounded_channel();
+        tokio::spawn(self.run(received));
+        WorkerHandle { commands, identity }
     }
 
-    async fn run(mut self, mut commands: UnboundedReceiver<()>) {
+    async fn run(mut self, mut commands: UnboundedReceiver<WorkerCommand>) {
         let (checked, mut checks) = mpsc::unbounded_channel();
         let mut buffer = vec![0; 8192];
         loop {
@@ -247,14 +261,15 @@ impl Task {
             let input = tokio::select! {
                 status = self.process.wait() => Input::Exited(status),
                 length = read(&mut self.stdout, &mut buffer) => Input::Output(length),
-                command = commands.recv() => command.map_or(Input::Abandoned, |()| Input::Stop),
+                command = commands.recv() => command.map_or(Input::Abandoned, Input::Command),
                 Some(sample) = checks.recv() => Input::Checked(sample),
                 () = crate::time::sleep_until(deadline) => Input::Deadline,
             };
             match input {
                 Input::Exited(status) => return self.exited(status, &mut buffer).await,
                 Input::Output(length) => self.output(buffer.get(..length).unwrap_or_default()),
-                Input::Stop => self.stop(),
+                Input::Command(WorkerCommand::Stop) => self.stop(),
+                Input::Command(WorkerCommand::SetThreads(threads)) => self.set_threads(threads),
                 Input::Abandoned => return,
                 Input::Checked(sample) => self.checked(sample).await,
                 Input::Deadline => self.deadline(&checked),
@@ -316,6 +331,23 @@ impl Task {
                 deadline: Instant::now() + self.timings.stop_timeout,
             };
         }
+    }
+
+    /// Requests do not wait for each other: the owner sends one at a time.
+    fn set_threads(&self, threads: usize) {
+        let (control, notices, id) = (self.control.clone(), self.notices.clone(), self.id);
+        let timeout = self.timings.health_timeout;
+        tokio::spawn(async move {
+            let result = match control {
+                Some(control) => control.set_threads(threads, timeout).await,
+                None => Err("it is not ready".into()),
+            };
+            if let Err(error) = &result {
+                tracing::warn!(worker = ?id, threads, "cannot change the compute threads of a worker: {error}");
+            }
+            // The owner may have exited.
+            let _ = notices.send((id, Notice::Threads(result.is_ok().then_some(threads))));
+        });
     }
 
     fn kill(&mut self, intent: Intent) {

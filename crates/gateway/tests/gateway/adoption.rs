@@ -33,6 +33,30 @@ async fn next_gateway_adopts_a_worker_that_responds_to_its_key() {
 }
 
 #[tokio::test]
+async fn idle_worker_of_another_version_is_replaced() {
+    let setup = Setup::ready();
+    let pool = setup.pool().await;
+    let old = setup.acquire(&pool, "a").await.unwrap().server;
+    pool.shutdown(ShutdownMode::KeepWorkers).await.unwrap();
+    let mut record = setup.store.records()[0].clone();
+    let process = record.process.clone().unwrap();
+    record.version = Some("0.0.1".to_owned());
+    setup.store.save(&record).await.unwrap();
+
+    let pool = setup.pool().await;
+    let lease = setup.acquire(&pool, "a").await.unwrap();
+    assert_ne!(lease.server, old);
+    assert!(!process.is_alive());
+    let server = pool.servers().await.unwrap().servers.remove(0);
+    let version = server.record.version.as_deref();
+    assert_eq!(version, Some(env!("CARGO_PKG_VERSION")));
+    drop(lease);
+    // The new one stays.
+    assert_eq!(pool.servers().await.unwrap().servers.len(), 1);
+    pool.shutdown(ShutdownMode::StopWorkers).await.unwrap();
+}
+
+#[tokio::test]
 async fn worker_that_does_not_accept_its_key_is_stopped() {
     let setup = Setup::ready();
     let pool = setup.pool().await;

@@ -60,6 +60,28 @@ async fn idle_worker_is_evicted_for_another_model_but_a_busy_one_is_not() {
 }
 
 #[tokio::test]
+async fn memory_pressure_stops_one_idle_worker_and_no_busy_one() {
+    let mut setup = Setup::ready();
+    setup.budget_bytes = 8;
+    let pool = setup.pool().await;
+    let busy = setup.acquire(&pool, "a").await.unwrap();
+    assert_eq!(pool.memory_pressure().await.unwrap(), None);
+    let idle = setup.acquire(&pool, "b").await.unwrap().server;
+    let stopped = pool.memory_pressure().await.unwrap().unwrap();
+    assert_eq!((stopped.id, &*stopped.name), (idle, "b"));
+    assert_eq!(stopped.state, ServerState::Stopping);
+    assert!(stopped.detail.unwrap().contains("short of memory"));
+    assert_eq!(pool.memory_pressure().await.unwrap(), None);
+    let servers = pool.servers().await.unwrap().servers;
+    let busy_server = servers
+        .iter()
+        .find(|server| server.record.id == busy.server);
+    assert_eq!(busy_server.unwrap().record.state, ServerState::Ready);
+    drop(busy);
+    pool.shutdown(ShutdownMode::StopWorkers).await.unwrap();
+}
+
+#[tokio::test]
 async fn cancelled_request_leaves_the_queue() {
     let setup = Setup::ready();
     let pool = setup.pool().await;

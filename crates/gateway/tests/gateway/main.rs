@@ -7,3 +7,4 @@ mod estimate;
 mod leases;
 mod processes;
 mod support;
+mod threads;

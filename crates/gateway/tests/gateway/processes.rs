@@ -43,6 +43,62 @@ exit 1"#;
 }
 
 #[tokio::test]
+async fn worker_that_failed_is_listed_until_it_is_dismissed_or_started_again() {
+    let failed = r#"echo run >> $FOLDER/runs; echo 'the last line' >&2
+echo '{"event":"failed","code":"bad_checkpoint","message":"no tensor x","advice":"verify it"}'
+exit 1"#;
+    let setup = Setup::new(SHOW, failed);
+    let pool = setup.pool().await;
+    setup.acquire(&pool, "a").await.unwrap_err();
+    let status = pool.servers().await.unwrap();
+    assert!(status.servers.is_empty());
+    assert_eq!((status.used_bytes, status.failed.len()), (0, 1));
+    let server = &status.failed[0];
+    assert_eq!(server.record.state, ServerState::Failed);
+    assert_eq!(server.record.process, None);
+    let failure = server.failure.clone().unwrap();
+    assert_eq!(failure.code, "bad_checkpoint");
+    assert_eq!(failure.advice, "verify it");
+    assert_eq!(failure.log_tail, ["the last line"]);
+
+    assert!(pool.stop(server.record.id).await.unwrap());
+    assert!(pool.servers().await.unwrap().failed.is_empty());
+    assert!(!pool.stop(server.record.id).await.unwrap());
+    // That it is not listed any more does not start it again.
+    setup.acquire(&pool, "a").await.unwrap_err();
+    let runs = std::fs::read_to_string(setup.path().join("runs")).unwrap();
+    assert_eq!(runs.lines().count(), 1);
+    pool.shutdown(ShutdownMode::StopWorkers).await.unwrap();
+}
+
+#[tokio::test]
+async fn crashed_worker_is_listed_with_its_last_use_until_the_next_request() {
+    let setup = Setup::ready();
+    let pool = setup.pool().await;
+    let mut events = pool.events();
+    drop(setup.acquire(&pool, "a").await.unwrap());
+    let server = pool.servers().await.unwrap().servers.remove(0);
+    let last_used_at_ms = server.last_used_at_ms.unwrap();
+    assert!(last_used_at_ms >= server.record.started_at_ms);
+    let kill = format!("kill -9 -{}", server.record.process.unwrap().pid);
+    let status = std::process::Command::new("sh")
+        .args(["-c", &kill])
+        .status();
+    assert!(status.unwrap().success());
+    wait_for(&mut events, exit).await;
+
+    let crashed = pool.servers().await.unwrap().failed.remove(0);
+    assert_eq!(crashed.record.id, server.record.id);
+    assert_eq!(crashed.record.state, ServerState::Restarting);
+    assert_eq!(crashed.last_used_at_ms, Some(last_used_at_ms));
+    assert_eq!(crashed.failure.unwrap().code, "killed_externally");
+    let lease = setup.acquire(&pool, "a").await.unwrap();
+    assert_ne!(lease.server, server.record.id);
+    assert!(pool.servers().await.unwrap().failed.is_empty());
+    pool.shutdown(ShutdownMode::StopWorkers).await.unwrap();
+}
+
+#[tokio::test]
 async fn crashed_worker_is_started_again_for_a_waiting_request() {
     let setup = Setup::new(SHOW, &then_ready("echo 'the last line' >&2; exit 3"));
     let pool = setup.pool().await;

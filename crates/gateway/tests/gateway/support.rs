@@ -28,6 +28,9 @@ pub const SHOW: &str = r#"echo '{"memory":{"cache_sizes":[{"context_length":8,"k
 /// The secret of the gateway.
 pub const SECRET: &[u8] = &[7; 32];
 
+/// Compute threads of a worker that computes alone.
+pub const COMPUTE_THREADS: usize = 3;
+
 /// Keeps running until it is killed.
 pub const RUN: &str = "sleep 60 & wait";
 
@@ -70,6 +73,10 @@ pub struct BackendState {
     /// A new owner is rejected.
     pub rejects_owner: AtomicBool,
     pub running: AtomicU64,
+    /// Another number of threads is rejected.
+    pub rejects_threads: AtomicBool,
+    /// Authorization and body of each request for another number of threads.
+    pub threads: Mutex<Vec<(String, String)>>,
     /// Authorization and body of each request for a new owner.
     pub owners: Mutex<Vec<(String, String)>>,
 }
@@ -119,6 +126,13 @@ fn respond(state: &BackendState, mut stream: &TcpStream) -> std::io::Result<()> 
         let body = String::from_utf8(body).unwrap();
         let key = header("authorization:").to_owned();
         state.owners.lock().unwrap().push((key, body));
+    } else if head.starts_with("POST /internal/threads ") {
+        if state.rejects_threads.load(Ordering::SeqCst) {
+            status = "500 Internal Server Error";
+        }
+        let body = String::from_utf8(body).unwrap();
+        let key = header("authorization:").to_owned();
+        state.threads.lock().unwrap().push((key, body));
     } else if head.starts_with("GET /health ") {
         let running = state.running.load(Ordering::SeqCst);
         text = format!(
@@ -188,8 +202,10 @@ impl Setup {
             budget_bytes: self.budget_bytes,
             max_waiting: 16,
             drain_after: Duration::from_secs(30),
+            compute_threads: COMPUTE_THREADS,
             launch: LaunchConfig {
                 program: self.path().join("program"),
+                environment: Vec::new(),
                 log_directory: self.path().join("logs"),
                 keys: WorkerKeys::new(SECRET).unwrap(),
                 orphan_grace: Duration::from_mins(1),
@@ -225,9 +241,10 @@ impl Setup {
 
 /// Commands of a worker that gets ready at once.
 pub fn ready() -> String {
+    let version = env!("CARGO_PKG_VERSION");
     format!(
         "echo '{{\"event\":\"loading\",\"loaded_bytes\":1,\"total_bytes\":2}}'\n\
-        echo \"{{\\\"event\\\":\\\"ready\\\",\\\"port\\\":$PORT,\\\"pid\\\":$$,\\\"version\\\":\\\"0.1.0\\\"}}\"\n{RUN}"
+        echo \"{{\\\"event\\\":\\\"ready\\\",\\\"port\\\":$PORT,\\\"pid\\\":$$,\\\"version\\\":\\\"{version}\\\"}}\"\n{RUN}"
     )
 }
 

@@ -13,6 +13,14 @@ pub type Time = Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub(super) u64);
 
+#[cfg(test)]
+impl WorkerId {
+    /// A worker of a test.
+    pub fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// A request, chosen by the caller; unique among the waiting requests and leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
@@ -97,6 +105,8 @@ pub enum Event {
     },
     /// A user stops a worker, even if it is busy. Its waiting requests are rejected, and it is no longer pinned.
     Stop(WorkerId),
+    /// A user no longer wants a target whose worker has exited. Its waiting requests are rejected, and it is no longer pinned.
+    Dismiss(Arc<LoadSettings>),
     /// The budget changed.
     SetBudget(u64),
     /// The OS is short of memory: one idle worker is stopped.
@@ -164,6 +174,8 @@ pub enum StopReason {
     MemoryPressure,
     /// A user stopped it.
     Requested,
+    /// Its program is of another version.
+    Outdated,
 }
 
 /// Why a target cannot be started.
@@ -299,6 +311,8 @@ pub struct Worker {
     pub size: CacheSize,
     /// Its state.
     pub state: WorkerState,
+    /// Whether its program is of another version: it is stopped as soon as it is idle.
+    pub outdated: bool,
     /// Its running requests.
     pub leases: BTreeSet<RequestId>,
     /// When its last request ended, or it was started or became ready.

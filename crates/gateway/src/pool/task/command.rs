@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::pool::lease::Lease;
 use crate::pool::owner::{PoolStatus, ShutdownMode};
 use crate::pool::plan::{Arrival, Rejection, RequestId, Retained, Verdict, WorkerId};
+use crate::server::ServerRecord;
 use crate::settings::LoadSettings;
 
 /// A request to the task.
@@ -51,8 +52,8 @@ pub enum Command {
     },
     /// Change the budget.
     SetBudget(u64),
-    /// The OS is short of memory.
-    MemoryPressure,
+    /// The OS is short of memory. Gets the worker that is stopped, if one is idle.
+    MemoryPressure(oneshot::Sender<Option<ServerRecord>>),
     /// Describe the pool.
     Status(oneshot::Sender<PoolStatus>),
     /// Exit.

@@ -1,4 +1,4 @@
-//! What others see of the workers: records in the store, events, and logs.
+//! What others see of the workers: records in the store, and events.
 
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinHandle;
@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::Owner;
 use crate::pool::plan::{WorkerId, WorkerState};
-use crate::process::remove_old_logs;
 use crate::server::{ServerEvent, ServerRecord, ServerState, ServerStore};
 
 /// A change of the store.
@@ -66,20 +65,5 @@ impl Owner {
     pub(super) fn send(&self, event: ServerEvent) {
         // Fails only if there are no receivers.
         let _ = self.events.send(event);
-    }
-
-    /// Removes the logs of workers that exited long ago.
-    pub(super) fn clean_logs(&self) {
-        let directory = self.launch.log_directory.clone();
-        let running: Vec<Uuid> = self
-            .workers
-            .values()
-            .map(|worker| worker.record.id)
-            .collect();
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = remove_old_logs(&directory, &running) {
-                tracing::warn!("cannot remove old logs of workers: {error}");
-            }
-        });
     }
 }

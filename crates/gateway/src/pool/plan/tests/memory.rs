@@ -151,3 +151,34 @@ fn lowered_budget_evicts_idle_workers_only() {
     assert_eq!(pool.exited(idle), []);
     assert_eq!(pool.state.used_bytes(), 6);
 }
+
+#[test]
+fn worker_of_another_version_is_stopped_when_it_is_idle() {
+    let mut pool = Fixture::new();
+    let size = demand(&[4]).sizes[0];
+    let worker = pool.state.adopt(target("a"), size, true, pool.now);
+    let (first, actions) = pool.acquire("a", 4);
+    let request = first;
+    assert_eq!(actions, [Action::Grant { request, worker }]);
+    let (second, _) = pool.acquire("a", 4);
+    assert_eq!(pool.apply(Event::Release { worker, request }), []);
+    let request = second;
+    let actions = pool.apply(Event::Release { worker, request });
+    let reason = StopReason::Outdated;
+    assert_eq!(actions, [Action::Stop { worker, reason }]);
+    assert_eq!(started(&pool.exited(worker)), None, "no request needs it");
+}
+
+#[test]
+fn pinned_worker_of_another_version_is_started_again() {
+    let mut pool = Fixture::new();
+    let size = demand(&[4]).sizes[0];
+    let worker = pool.state.adopt(target("a"), size, true, pool.now);
+    let actions = pool.apply(Event::Retain(Retained {
+        target: target("a"),
+        demand: demand(&[4]),
+        pinned: true,
+    }));
+    assert_eq!(stopped(&actions), [worker]);
+    assert!(started(&pool.exited(worker)).is_some());
+}

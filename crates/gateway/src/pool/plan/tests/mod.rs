@@ -42,6 +42,7 @@ pub(super) fn demand(bytes: &[u64]) -> Arc<MemoryDemand> {
     Arc::new(MemoryDemand {
         sizes: bytes.iter().map(size).collect(),
         largest_context: 7,
+        fixed: None,
     })
 }
 
