@@ -16,6 +16,8 @@ use crate::error::ApiError;
 pub struct AccessPolicy {
     /// The API key that clients must send, if any.
     pub api_key: Option<String>,
+    /// A further key, for the programs of the user who started a gateway: it allows everything.
+    pub owner_key: Option<String>,
     /// Whether the server listens on a loopback address. A server of one model without an API key then rejects requests for
     /// other hosts and those of foreign web pages; a gateway does so in any case.
     pub loopback: bool,
@@ -34,11 +36,16 @@ impl AccessPolicy {
         let Some(key) = &self.api_key else {
             return Ok(());
         };
-        let given = given_key(headers);
-        if given.is_some_and(|given| given.as_bytes().ct_eq(key.as_bytes()).into()) {
+        if is_given(headers, key) || self.is_owner(headers) {
             return Ok(());
         }
         Err(ApiError::unauthorized())
+    }
+
+    /// Whether the request has the owner's key.
+    pub(crate) fn is_owner(&self, headers: &HeaderMap) -> bool {
+        let key = self.owner_key.as_ref();
+        key.is_some_and(|key| is_given(headers, key))
     }
 }
 
@@ -52,6 +59,10 @@ pub async fn require_key(
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
+}
+
+fn is_given(headers: &HeaderMap, key: &str) -> bool {
+    given_key(headers).is_some_and(|given| given.as_bytes().ct_eq(key.as_bytes()).into())
 }
 
 fn given_key(headers: &HeaderMap) -> Option<&str> {

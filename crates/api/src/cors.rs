@@ -1,5 +1,6 @@
 //! Cross-origin requests of web pages.
 
+use std::fmt;
 use std::str::FromStr;
 
 use axum::extract::Request;
@@ -32,6 +33,13 @@ impl FromStr for CorsOrigin {
             parts.scheme.is_some() && parts.authority.is_some() && !has_path
         };
         is_origin.then_some(Self(value)).ok_or_else(invalid)
+    }
+}
+
+impl fmt::Display for CorsOrigin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // An origin is ASCII.
+        formatter.write_str(self.0.to_str().unwrap_or_default())
     }
 }
 

@@ -137,12 +137,16 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for IdAndQu
 pub struct NoQuery {}
 
 /// Names JSON types instead of Rust's.
-fn describe_type(message: &str) -> String {
+pub fn describe_type(message: &str) -> String {
     let names = [
         ("expected usize", "expected a whole number from 0 up"),
+        ("expected u16", "expected a whole number from 0 up"),
         ("expected u32", "expected a whole number from 0 up"),
+        ("expected u64", "expected a whole number from 0 up"),
         ("expected i64", "expected a whole number"),
         ("expected f32", "expected a number"),
+        ("expected f64", "expected a number"),
+        ("expected struct ", "expected an object of type "),
     ];
     let replace = |message: String, (rust, json)| message.replace(rust, json);
     names.into_iter().fold(message.to_owned(), replace)

@@ -14,6 +14,7 @@
 //! - `error`, `stream_errors`: one error type, rendered in each API's format as a response and as the end of a stream.
 //! - `worker`: what the process that owns the server may do: usage of requests, profiles, threads.
 //! - `access`, `origin`, `cors`: which hosts, web pages and API keys may use the server.
+//! - [`wire`]: requests and responses of the gateway's management API, which the program's commands use, too.
 //! - `layers`: middleware for request ids, traces, metrics and CORS.
 //!
 //! # Invariants
@@ -47,6 +48,7 @@ mod state;
 mod stream_errors;
 mod surrogates;
 mod trace;
+pub mod wire;
 mod worker;
 
 pub use access::AccessPolicy;

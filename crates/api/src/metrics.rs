@@ -18,11 +18,13 @@ use crate::state::ServedModel;
 /// Prefix of all names, where vLLM has `vllm:`.
 const PREFIX: &str = "mlxm";
 
-/// Labels of `http_requests_total`.
+/// Labels of requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct RouteLabels {
-    route: String,
-    status: u16,
+pub struct RouteLabels {
+    /// The pattern of the route.
+    pub route: String,
+    /// The status of the response.
+    pub status: u16,
 }
 
 impl EncodeLabelSet for RouteLabels {

@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use axum::serve::ListenerExt as _;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::routes::router;
@@ -25,7 +26,7 @@ impl Shutdown {
         self.0.send_replace(true);
     }
 
-    async fn started(&self) {
+    pub(crate) async fn started(&self) {
         let mut receiver = self.0.subscribe();
         // The sender is `self`, so the channel stays open.
         let _ = receiver.wait_for(|started| *started).await;
@@ -49,6 +50,7 @@ pub async fn serve(
 ) -> io::Result<bool> {
     let closing = Shutdown::default();
     let closed = closing.clone();
+    let listener = listener.tap_io(|stream| send_at_once(stream));
     let running = axum::serve(listener, router(server.clone()))
         .with_graceful_shutdown(async move { closed.started().await });
     let draining = async {
@@ -68,5 +70,12 @@ pub async fn serve(
     tokio::select! {
         result = &mut running => result.map(|()| true),
         complete = &mut draining => Ok(complete),
+    }
+}
+
+/// Sends each token when it is written, also while the client has not acknowledged the one before.
+pub(crate) fn send_at_once(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection may delay tokens");
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
-use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
 use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tower_http::request_id::RequestId;
@@ -62,6 +62,26 @@ pub fn record_response(span: &Span, response: &Response, latency: Duration) {
             tracing::info!(status, duration_ms, "response sent");
         }
     });
+}
+
+/// Makes the span of the server that gets these headers a child of `span`. Without an exporter they stay as the client sent them.
+pub fn inject(span: &Span, headers: &mut HeaderMap) {
+    TraceContextPropagator::new().inject_context(&span.context(), &mut HeadersMut(headers));
+}
+
+struct HeadersMut<'a>(&'a mut HeaderMap);
+
+impl Injector for HeadersMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        let (Ok(name), Ok(value)) = (key.parse::<HeaderName>(), HeaderValue::try_from(value))
+        else {
+            return;
+        };
+        // There is an empty `tracestate` if the client sent none.
+        if !value.is_empty() {
+            self.0.insert(name, value);
+        }
+    }
 }
 
 struct Headers<'a>(&'a HeaderMap);

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::error::ApiError;
 use crate::fields::Warnings;
 use crate::generate::ToolChoice;
+use crate::openai::tools::{HostedTool, ignore_hosted};
 
 /// Converts tools to OpenAI's format. Server tools are left out with a warning, as long as another tool is left and
 /// `tool_choice` does not name them.
@@ -17,7 +18,8 @@ pub fn tools(
     warnings: &mut Warnings,
 ) -> Result<Vec<Value>, ApiError> {
     let mut functions = Vec::new();
-    let mut server_tools = Vec::new();
+    let mut hosted = Vec::new();
+    let chosen = choice.map(|choice| &choice["name"]);
     for (index, tool) in tools.iter().enumerate() {
         let path = format!("tools[{index}]");
         if !tool.is_object() {
@@ -27,21 +29,15 @@ pub fn tools(
             None => functions.push(function(tool)),
             Some(kind) => match client_tool(kind, tool) {
                 Some(function) => functions.push(function),
-                None => server_tools.push((path, kind, &tool["name"])),
+                None => hosted.push(HostedTool {
+                    path,
+                    kind: kind.to_owned(),
+                    is_chosen: chosen.is_some_and(|name| !name.is_null() && *name == tool["name"]),
+                }),
             },
         }
     }
-    let named = choice.map(|choice| &choice["name"]);
-    for (path, kind, name) in server_tools {
-        let reason = format!("{kind} is not available; only client tools are");
-        if functions.is_empty() || (named == Some(name) && !name.is_null()) {
-            let message = format!(
-                "{path} has the type {kind}; only client tools with an input_schema are supported"
-            );
-            return Err(ApiError::unsupported(path, message));
-        }
-        warnings.ignored(&path, &reason);
-    }
+    ignore_hosted(hosted, functions.is_empty(), warnings)?;
     Ok(functions)
 }
 
@@ -161,8 +157,14 @@ mod tests {
                 .contains("tools[0] was ignored: web_search_20250305")
         );
         let choice = json!({"type": "tool", "name": "web_search"});
-        assert!(tools(&list, Some(&choice), &mut warnings).is_err());
-        assert!(tools(&[search], None, &mut warnings).is_err());
+        let alone = std::slice::from_ref(&search);
+        for (list, choice) in [(&list[..], Some(&choice)), (alone, None)] {
+            let error = tools(list, choice, &mut warnings).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "tools[0] has the type web_search_20250305; only tools that the client runs are supported"
+            );
+        }
     }
 
     #[test]

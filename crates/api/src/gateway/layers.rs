@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -12,12 +12,13 @@ use crate::access::AccessPolicy;
 use crate::error::ApiError;
 use crate::origin;
 
-/// Headers that say that another program forwarded the request.
-const FORWARDING: [&str; 5] = [
+/// Headers that say that another program forwarded the request, in addition to those that begin with `x-forwarded-`.
+const FORWARDING: [&str; 6] = [
+    "cf-connecting-ip",
     "forwarded",
+    "true-client-ip",
     "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
+    "x-client-ip",
     "x-real-ip",
 ];
 
@@ -37,12 +38,11 @@ pub async fn check_host_and_origin(
 
 /// Browsers send no `Origin` with some requests, such as those for images, but say whether a foreign page sent them.
 fn check_fetch_site(policy: &AccessPolicy, headers: &HeaderMap) -> Result<(), ApiError> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_own = match text("sec-fetch-site") {
-        None | Some("same-origin" | "none") => true,
-        Some(_) => text("origin").is_some() || origin::is_allowed(policy, "*"),
-    };
-    if is_own {
+    let is_own = |site: &HeaderValue| *site == "same-origin" || *site == "none";
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    // An origin has been checked.
+    if sites.all(is_own) || headers.contains_key(header::ORIGIN) || origin::is_allowed(policy, "*")
+    {
         return Ok(());
     }
     Err(ApiError::forbidden(
@@ -69,12 +69,32 @@ pub async fn require_key_or_loopback(
     }
 }
 
+/// Requires the owner's key, or a direct connection from this machine: without accounts, its user is the owner. The key of
+/// clients does not allow it.
+pub async fn require_owner(
+    State(policy): State<Arc<AccessPolicy>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if policy.is_owner(request.headers()) || is_local(&request) {
+        return next.run(request).await;
+    }
+    ApiError::forbidden(
+        "the gateway is managed from its own machine: run `mlxm` there, or open its page through an SSH tunnel without a proxy",
+    )
+    .into_response()
+}
+
+fn is_local(request: &Request) -> bool {
+    check_is_local(request).is_ok()
+}
+
 fn check_is_local(request: &Request) -> Result<(), ApiError> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let is_loopback = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
-    let forwarded = FORWARDING
-        .iter()
-        .find(|name| request.headers().contains_key(**name));
+    let mut names = request.headers().keys().map(HeaderName::as_str);
+    let forwarded =
+        names.find(|name| FORWARDING.contains(name) || name.starts_with("x-forwarded-"));
     let problem = match (is_loopback, forwarded) {
         (true, None) => return Ok(()),
         (true, Some(name)) => format!("it was forwarded, as its header {name} shows"),
@@ -94,7 +114,7 @@ mod tests {
     fn request(peer: Option<&str>, headers: &[(&str, &str)]) -> Request {
         let mut request = Request::new(Body::empty());
         for (name, value) in headers {
-            let name: axum::http::HeaderName = name.parse().unwrap();
+            let name: HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, value.parse().unwrap());
         }
         if let Some(peer) = peer {
@@ -117,7 +137,8 @@ mod tests {
         for peer in [None, Some("10.0.0.1:5"), Some("[fe80::1]:5")] {
             assert!(check_is_local(&request(peer, &[])).is_err(), "{peer:?}");
         }
-        for name in FORWARDING {
+        let standard = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+        for name in FORWARDING.into_iter().chain(standard) {
             let forwarded = request(Some("127.0.0.1:5"), &[(name, "10.0.0.1")]);
             let message = check_is_local(&forwarded).unwrap_err().to_string();
             assert!(message.contains(name), "{message}");

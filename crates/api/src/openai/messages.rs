@@ -7,7 +7,8 @@ use crate::fields::Warnings;
 
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
-/// Validates messages. Lists of text parts become one string, arguments of tool calls become objects.
+/// Validates messages. Lists of text parts become one string. Arguments of tool calls are objects or the text
+/// of the client, which is parsed when it is rendered.
 ///
 /// # Errors
 /// If a message is invalid or not supported.
@@ -122,7 +123,7 @@ fn normalize_message(
     if !calls.is_empty() {
         let calls = calls.into_iter().enumerate();
         let calls = calls.map(|(at, call)| {
-            with_parsed_arguments(call).ok_or_else(|| {
+            function_call(call).ok_or_else(|| {
                 invalid(
                     &format!(".tool_calls[{at}]"),
                     "must have a function with name and arguments",
@@ -134,8 +135,8 @@ fn normalize_message(
     Ok(Value::Object(message))
 }
 
-/// Parses the arguments of a tool call. Invalid JSON remains a string.
-fn with_parsed_arguments(mut call: Value) -> Option<Value> {
+/// The call as that of a function, whose arguments are an object or text.
+fn function_call(mut call: Value) -> Option<Value> {
     if let Value::Object(custom) = &call["custom"] {
         // A custom tool is a function with one argument.
         let arguments = json!({"input": custom.get("input")});
@@ -146,20 +147,11 @@ fn with_parsed_arguments(mut call: Value) -> Option<Value> {
     function.get("name")?.as_str()?;
     let arguments = function.entry("arguments").or_insert_with(|| "{}".into());
     match arguments {
-        Value::String(text) => *arguments = parse_arguments(text),
+        Value::String(_) | Value::Object(_) => {}
         Value::Null => *arguments = Map::new().into(),
-        Value::Object(_) => {}
         _ => *arguments = arguments.to_string().into(),
     }
     Some(call)
-}
-
-/// Parses arguments that are a JSON object. Anything else remains a string.
-pub fn parse_arguments(text: &str) -> Value {
-    if text.trim().is_empty() {
-        return Map::new().into();
-    }
-    serde_json::from_str::<Map<String, Value>>(text).map_or_else(|_| text.into(), Value::from)
 }
 
 /// Joins the text parts of a tool's output at `path`. Images and files are replaced by placeholders: the client cannot take back
@@ -270,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn text_parts_are_joined_and_arguments_are_parsed() {
+    fn text_parts_are_joined_and_arguments_are_kept() {
         let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
         let call = json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": "{\"x\": [1]}"}});
         let unparsable = json!({"id": "2", "type": "function", "function": {"name": "f", "arguments": "{\"x\": "}});
@@ -283,7 +275,7 @@ mod tests {
         assert_eq!(messages[1]["content"], "");
         assert_eq!(
             messages[1]["tool_calls"][0]["function"]["arguments"],
-            json!({"x": [1]})
+            "{\"x\": [1]}"
         );
         assert_eq!(
             messages[1]["tool_calls"][1]["function"]["arguments"],
@@ -324,7 +316,7 @@ mod tests {
             json!([{"id": "1", "type": "function", "function": {"name": "edit", "arguments": {"input": "x"}}}])
         );
         let call = &messages[1]["tool_calls"][0];
-        assert_eq!(call["function"], json!({"name": "f", "arguments": {}}));
+        assert_eq!(call["function"], json!({"name": "f", "arguments": "{}"}));
         assert_eq!(messages[2]["role"], "tool");
         assert_eq!(messages[2]["tool_call_id"], call["id"]);
         assert_eq!(messages[3], json!({"role": "assistant", "content": "x"}));

@@ -58,6 +58,27 @@ pub struct Tools {
     pub hosted: Vec<String>,
 }
 
+/// A tool that the provider of the official API runs.
+pub struct HostedTool {
+    /// Its path in the request.
+    pub path: String,
+    /// Its type.
+    pub kind: String,
+    /// Whether `tool_choice` names it.
+    pub is_chosen: bool,
+}
+
+impl HostedTool {
+    /// The tool `tools[index]`, which OpenAI's `tool_choice` names by its type.
+    pub fn chosen_by_type(index: usize, kind: &str, choice: Option<&Value>) -> Self {
+        Self {
+            path: format!("tools[{index}]"),
+            kind: kind.to_owned(),
+            is_chosen: choice.is_some_and(|choice| choice["type"] == *kind),
+        }
+    }
+}
+
 /// Reads the tools of a chat completion. Custom tools become functions; hosted tools are left out with a warning.
 ///
 /// # Errors
@@ -82,32 +103,35 @@ pub fn parse(
                 parsed.functions.push(custom_tools::function(custom));
                 parsed.custom.insert(name.to_owned());
             }
-            Some(kind) => hosted.push((format!("tools[{index}]"), kind.to_owned())),
+            Some(kind) => hosted.push(HostedTool::chosen_by_type(index, kind, choice)),
             None => {
                 let path = format!("tools[{index}].type");
                 return Err(ApiError::at(&path, "must be function or custom"));
             }
         }
     }
-    parsed.hosted = ignore_hosted(hosted, parsed.functions.is_empty(), choice, warnings)?;
+    parsed.hosted = ignore_hosted(hosted, parsed.functions.is_empty(), warnings)?;
     validate_at(&parsed.functions, &CHAT_FIELDS)?;
     Ok(parsed)
 }
 
-/// Ignores hosted tools, given by path and type, with a warning; returns their types.
+/// Ignores hosted tools with a warning; returns their types.
 ///
 /// # Errors
-/// If there are no other tools (`is_alone`), or `choice` names a hosted tool.
+/// If there are no other tools (`is_alone`), or `tool_choice` names a hosted tool.
 pub fn ignore_hosted(
-    hosted: Vec<(String, String)>,
+    hosted: Vec<HostedTool>,
     is_alone: bool,
-    choice: Option<&Value>,
     warnings: &mut Warnings,
 ) -> Result<Vec<String>, ApiError> {
-    let chosen = choice.map(|choice| &choice["type"]);
     let mut kinds = Vec::new();
-    for (path, kind) in hosted {
-        if is_alone || chosen.is_some_and(|chosen| *chosen == kind) {
+    for tool in hosted {
+        let HostedTool {
+            path,
+            kind,
+            is_chosen,
+        } = tool;
+        if is_alone || is_chosen {
             let message = format!(
                 "{path} has the type {kind}; only tools that the client runs are supported"
             );

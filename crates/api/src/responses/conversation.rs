@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::client_tools;
 use crate::error::{ApiError, excerpt};
 use crate::fields::Warnings;
-use crate::openai::messages::{parse_arguments, text_of, tool_text};
+use crate::openai::messages::{text_of, tool_text};
 
 /// Builds chat messages from items.
 pub struct Conversation<'a> {
@@ -68,8 +68,7 @@ impl<'a> Conversation<'a> {
                         Some(namespace) => client_tools::qualified(namespace, name),
                         None => name.to_owned(),
                     };
-                    let function =
-                        json!({"name": name, "arguments": parse_arguments(text("arguments")?)});
+                    let function = json!({"name": name, "arguments": text("arguments")?});
                     let call = json!({"id": id, "type": "function", "function": function});
                     self.turn.calls.push(call);
                     Ok(())
@@ -258,7 +257,7 @@ mod tests {
             json!({"role": "assistant", "content": "It is 12:00."}),
             json!({"role": "assistant", "content": "Or so."}),
         ];
-        let call = |id: &str, arguments: Value| json!({"id": id, "type": "function", "function": {"name": "now", "arguments": arguments}});
+        let call = |id: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": "now", "arguments": arguments}});
         assert_eq!(
             messages(Some("Be brief."), &items).unwrap(),
             [
@@ -268,7 +267,7 @@ mod tests {
                     "role": "assistant",
                     "content": "Let me see.",
                     "reasoning_content": "hm",
-                    "tool_calls": [call("c1", json!({"zone": "UTC"})), call("c2", json!({}))],
+                    "tool_calls": [call("c1", "{\"zone\": \"UTC\"}"), call("c2", "")],
                 }),
                 json!({"role": "tool", "tool_call_id": "c1", "content": "12:00"}),
                 json!({"role": "tool", "tool_call_id": "c2", "content": "13:00"}),
@@ -345,7 +344,7 @@ mod tests {
             [
                 call("c1", "edit", json!({"input": "x"})),
                 output("c1", "done"),
-                call("c2", "mcp__a__b", json!({})),
+                call("c2", "mcp__a__b", json!("{}")),
                 output("c2", ""),
                 call("c3", "shell", json!({"commands": ["ls"]})),
                 output("c3", "a\nexit code 0"),

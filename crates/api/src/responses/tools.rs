@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::client_tools::{self, ToolKinds};
 use crate::error::ApiError;
 use crate::fields::Warnings;
+use crate::openai::tools::HostedTool;
 use crate::openai::{custom_tools, tools};
 
 /// The functions of the tools in the format of chat completions, and how their calls are shown.
@@ -36,7 +37,9 @@ pub fn parse(
                     parsed.functions.push(function);
                 }
             }
-            (Value::String(kind), None) => hosted.push((format!("tools[{index}]"), kind.clone())),
+            (Value::String(kind), None) => {
+                hosted.push(HostedTool::chosen_by_type(index, kind, choice));
+            }
             _ => {
                 let path = format!("tools[{index}].type");
                 let message = format!("{path} must be function");
@@ -44,7 +47,7 @@ pub fn parse(
             }
         }
     }
-    parsed.hosted = tools::ignore_hosted(hosted, parsed.functions.is_empty(), choice, warnings)?;
+    parsed.hosted = tools::ignore_hosted(hosted, parsed.functions.is_empty(), warnings)?;
     for (index, tool) in tools.iter().enumerate() {
         if tool["type"] == "custom" {
             custom_tools::warn_of_grammar(&format!("tools[{index}]"), tool, choice, warnings);

@@ -16,7 +16,8 @@ use crate::generate::Finish;
 const KEPT: usize = 1024;
 
 /// Tokens and times of a request. Those of several completions are added; prompts count once.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RequestUsage {
     /// Tokens of all prompts.
     pub prompt_tokens: usize,
@@ -48,6 +49,19 @@ pub enum UsageFinish {
     Cancelled,
     /// The generation failed or timed out.
     Error,
+}
+
+impl UsageFinish {
+    /// Its name in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::ToolCalls => "tool_calls",
+            Self::Length => "length",
+            Self::Cancelled => "cancelled",
+            Self::Error => "error",
+        }
+    }
 }
 
 /// Collects the usage of a request.

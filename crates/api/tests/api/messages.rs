@@ -133,11 +133,13 @@ async fn thinking_stops_at_its_budget() {
         assert!(!text.is_empty(), "{thinking:?}");
         assert!(!text.contains("think>"), "{text:?}");
     }
-    let (thinking, text) = ask(json!({"type": "adaptive"})).await;
-    assert!(
-        !thinking.is_empty() && text.is_empty(),
-        "{thinking:?} {text:?}"
-    );
+    // The model may end its turn at once, so that a single request shows nothing.
+    let mut is_unlimited = false;
+    for _ in 0..20 {
+        let (thinking, text) = ask(json!({"type": "adaptive"})).await;
+        is_unlimited |= !thinking.is_empty() && text.is_empty();
+    }
+    assert!(is_unlimited);
     let thinking = json!({"thinking": {"type": "enabled", "budget_tokens": 24}});
     let (status, message) = server.error(ROUTE, &body(thinking)).await;
     assert_eq!(status, 400);

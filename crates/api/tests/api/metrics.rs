@@ -8,12 +8,18 @@ use crate::support::{chat, metric, start};
 
 const DOCUMENTATION: &str = include_str!("../../../../docs/metrics.md");
 
-/// Types by name, from the tables of docs/metrics.md.
+/// Prefix of the metrics that only a gateway has.
+const GATEWAY_PREFIX: &str = "mlxm_gateway_";
+
+/// Types by name, from the tables of docs/metrics.md, without the metrics of the gateway.
 fn documented() -> BTreeMap<String, String> {
     let rows = DOCUMENTATION.lines().filter_map(|line| {
         let row = line.strip_prefix("| `")?;
         let (name, rest) = row.split_once("` | ")?;
         let (kind, _) = rest.split_once(" |")?;
+        if name.starts_with(GATEWAY_PREFIX) {
+            return None;
+        }
         Some((name.to_owned(), kind.to_owned()))
     });
     rows.collect()

@@ -12,10 +12,10 @@ async fn start(options: ServerOptions) -> TestServer {
 fn options() -> ServerOptions {
     ServerOptions {
         access: AccessPolicy {
-            api_key: None,
             loopback: true,
             allowed_hosts: vec!["proxy.example".to_owned()],
             cors_origins: vec!["http://allowed.example".parse().unwrap()],
+            ..AccessPolicy::default()
         },
         ..server_options()
     }

@@ -11,7 +11,7 @@ use axum::response::Response;
 use futures_util::{StreamExt as _, stream};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use mlxm_api::gateway::proxy::Usage;
+use mlxm_api::RequestUsage;
 
 use crate::support::{Setup, request, wait_until};
 use crate::worker::{FrameResult, Received, TestWorker, data, events, json, response, serve};
@@ -30,11 +30,11 @@ impl Drop for SetOnDrop {
     }
 }
 
-fn usage() -> Usage {
-    Usage {
+fn usage() -> RequestUsage {
+    RequestUsage {
         prompt_tokens: 20,
         completion_tokens: 7,
-        ..Usage::default()
+        ..RequestUsage::default()
     }
 }
 

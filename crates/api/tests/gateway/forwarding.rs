@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures_util::stream;
 use mlxm_api::gateway::proxy::{
-    Alias, Class, KeepAlive, Profile, ProxyOptions, RequestDefaults, Usage,
+    Alias, Catalog, Class, KeepAlive, Profile, ProxyOptions, RequestDefaults,
 };
+use mlxm_api::{RequestUsage, UsageFinish};
 use serde_json::json;
 
 use crate::support::{MODEL, Setup, catalog, request};
@@ -14,13 +15,15 @@ use crate::worker::{TestWorker, data, event_list, json as whole, response, trail
 
 const CHAT: &str = "/v1/chat/completions";
 
-fn usage() -> Usage {
-    Usage {
+fn usage() -> RequestUsage {
+    RequestUsage {
         prompt_tokens: 12,
         cached_tokens: 8,
         completion_tokens: 3,
-        finish_reason: Some("stop".to_owned()),
-        ..Usage::default()
+        queue_ms: Some(0.25),
+        first_token_ms: Some(38.4),
+        total_ms: 121.5,
+        finish: Some(UsageFinish::Stop),
     }
 }
 
@@ -188,6 +191,73 @@ async fn profile_adds_its_request_settings() {
     let ten_minutes = KeepAlive::For(Duration::from_mins(10));
     assert_eq!(target.keep_alive, Some(ten_minutes));
     assert_eq!(gateway.record().await.profile.as_deref(), Some("calm"));
+}
+
+/// A catalog whose profile `long` has a system prompt of this length.
+fn with_system_prompt(length: usize) -> Catalog {
+    let prompt = json!("x".repeat(length));
+    let settings = [("system_prompt".to_owned(), prompt)].into_iter().collect();
+    let mut catalog = catalog(&[MODEL]);
+    catalog.profiles.push(Profile {
+        name: "long".to_owned(),
+        model: MODEL.to_owned(),
+        context_length: None,
+        defaults: Some(RequestDefaults::new(&settings).unwrap()),
+        loaded: false,
+    });
+    catalog
+}
+
+#[tokio::test]
+async fn settings_that_are_too_large_for_a_header_are_registered_once() {
+    let worker = TestWorker::start(|received| match received.uri.path() {
+        "/internal/defaults" => whole(r#"{"id":"registered-1"}"#),
+        _ => whole("{}"),
+    })
+    .await;
+    let setup = Setup {
+        catalog: with_system_prompt(60_000),
+        ..Setup::default()
+    };
+    let gateway = setup.start(&worker).await;
+    for _ in 0..2 {
+        assert_eq!(gateway.text(CHAT, r#"{"model":"long"}"#).await.0, 200);
+    }
+    let received = worker.received();
+    let paths: Vec<&str> = received.iter().map(|request| request.uri.path()).collect();
+    assert_eq!(paths, ["/internal/defaults", CHAT, CHAT]);
+    assert_eq!(
+        received[0].header("authorization"),
+        Some("Bearer worker-key")
+    );
+    let registered: serde_json::Value = serde_json::from_slice(&received[0].body).unwrap();
+    assert_eq!(registered["system_prompt"].as_str().unwrap().len(), 60_000);
+    for request in &received[1..] {
+        assert_eq!(request.header("x-mlxm-defaults-id"), Some("registered-1"));
+        assert_eq!(request.header("x-mlxm-defaults"), None);
+    }
+}
+
+#[tokio::test]
+async fn rejected_settings_are_an_error_and_not_left_out() {
+    let worker = TestWorker::start(|received| {
+        let mut response = whole("{}");
+        if received.uri.path() == "/internal/defaults" {
+            *response.status_mut() = axum::http::StatusCode::BAD_REQUEST;
+        }
+        response
+    })
+    .await;
+    let setup = Setup {
+        catalog: with_system_prompt(60_000),
+        ..Setup::default()
+    };
+    let mut gateway = setup.start(&worker).await;
+    let (status, text) = gateway.text(CHAT, r#"{"model":"long"}"#).await;
+    assert_eq!(status, 502, "{text}");
+    assert!(text.contains("mlxm profile edit"), "{text}");
+    assert_eq!(worker.received().len(), 1);
+    assert_eq!(gateway.record().await.status, 502);
 }
 
 #[tokio::test]

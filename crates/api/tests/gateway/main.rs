@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "panics fail the test")]
 
 mod access;
+mod attacks;
 mod cancellation;
 mod end_to_end;
 mod failures;

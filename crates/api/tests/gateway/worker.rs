@@ -12,7 +12,7 @@ use axum::{BoxError, Router};
 use futures_util::{Stream, StreamExt as _, stream};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use mlxm_api::gateway::proxy::Usage;
+use mlxm_api::RequestUsage;
 use tokio::net::TcpListener;
 
 /// The result of each poll of a body.
@@ -93,7 +93,7 @@ pub fn data(text: &str) -> FrameResult {
     clippy::unnecessary_wraps,
     reason = "an item of a stream that can fail"
 )]
-pub fn trailers(usage: &Usage) -> FrameResult {
+pub fn trailers(usage: &RequestUsage) -> FrameResult {
     let mut trailers = HeaderMap::new();
     let json = serde_json::to_string(usage).unwrap();
     trailers.insert("x-mlxm-usage", json.parse().unwrap());

@@ -1,10 +1,8 @@
 //! What requests can name: profiles, aliases and local models.
 
-use axum::http::HeaderValue;
-use data_encoding::BASE64URL_NOPAD;
 use globset::{Glob, GlobMatcher};
-use serde_json::{Map, Value};
 
+use super::defaults::RequestDefaults;
 pub use crate::openai::models::ModelDetails;
 pub use crate::state::Capabilities;
 
@@ -93,44 +91,6 @@ impl Alias {
         let pattern = self.pattern.glob().glob();
         let is_literal = !pattern.contains(['*', '?', '[', ']', '{', '}', '\\']);
         is_literal.then_some(pattern)
-    }
-}
-
-/// Request settings of a profile, which a worker applies where a request has none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestDefaults(HeaderValue);
-
-/// Request settings that do not fit into a header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the request settings have {size_bytes} bytes as JSON, and at most {} are possible: shorten the system prompt",
-    RequestDefaults::MAX_BYTES
-)]
-pub struct DefaultsTooLarge {
-    size_bytes: usize,
-}
-
-impl RequestDefaults {
-    /// Size limit in bytes, as JSON.
-    pub const MAX_BYTES: usize = 48 << 10;
-
-    /// The settings by the names that they have in requests.
-    ///
-    /// # Errors
-    /// If they are larger than [`MAX_BYTES`](Self::MAX_BYTES).
-    pub fn new(settings: &Map<String, Value>) -> Result<Self, DefaultsTooLarge> {
-        let json = serde_json::to_vec(settings).unwrap_or_default();
-        let size_bytes = json.len();
-        let header = HeaderValue::try_from(BASE64URL_NOPAD.encode(&json)).ok();
-        header
-            .filter(|_| size_bytes <= Self::MAX_BYTES)
-            .map(Self)
-            .ok_or(DefaultsTooLarge { size_bytes })
-    }
-
-    /// The settings as base64url of JSON.
-    pub(super) fn header(&self) -> &HeaderValue {
-        &self.0
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use hyper::body::Incoming;
@@ -10,11 +10,12 @@ use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::Deserialize;
 
 use super::request_body::BufferedBody;
-use super::usage::Usage;
 use super::workers::Lease;
 use crate::error::ApiError;
+use crate::worker::RequestUsage;
 
 /// Workers are on this machine, where connecting takes microseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,8 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// A worker waits up to 2 s until the usage of a cancelled request is known.
 const USAGE_TIMEOUT: Duration = Duration::from_secs(4);
-/// Longest usage as JSON.
-const MAX_USAGE_BYTES: usize = 4096;
+/// Longest response of the worker's own routes.
+const MAX_INTERNAL_BYTES: usize = 4096;
 
 /// The header of the gateway's own id of a request, under which the worker keeps its usage.
 pub const OWN_ID: HeaderName = HeaderName::from_static("x-mlxm-request-id");
@@ -33,12 +34,18 @@ pub const OWN_ID: HeaderName = HeaderName::from_static("x-mlxm-request-id");
 pub struct WorkerClient(Client<HttpConnector, BufferedBody>);
 
 /// A request for a worker.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WorkerRequest {
     pub method: Method,
     pub path: PathAndQuery,
     pub headers: HeaderMap,
     pub body: BufferedBody,
+}
+
+/// The response to registered settings.
+#[derive(Deserialize)]
+struct Registered {
+    id: String,
 }
 
 impl Default for WorkerClient {
@@ -68,14 +75,7 @@ impl WorkerClient {
         let response = self.0.request(request).await.map_err(|error| {
             tracing::warn!(worker = &*lease.worker, %error, "a worker failed");
             if error.is_connect() {
-                let message =
-                    "the model's worker has just exited: retry, or run `mlxm logs` to see why";
-                ApiError::with_code(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "worker_unavailable",
-                    message,
-                )
-                .retry_after(Some(1))
+                worker_unreachable()
             } else {
                 worker_failed()
             }
@@ -92,8 +92,43 @@ impl WorkerClient {
         Ok(response)
     }
 
+    /// Registers request settings that are too large for a header, and returns their id.
+    ///
+    /// # Errors
+    /// If the worker cannot be reached or rejects them.
+    pub async fn register_defaults(
+        &self,
+        lease: &Lease,
+        json: Bytes,
+    ) -> Result<HeaderValue, ApiError> {
+        let mut headers = HeaderMap::new();
+        let json_type = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json_type);
+        let request = WorkerRequest {
+            method: Method::POST,
+            path: PathAndQuery::from_static("/internal/defaults"),
+            headers,
+            body: json.into(),
+        };
+        let response = self.send(lease, request).await?;
+        let status = response.status();
+        let body = to_bytes(Body::new(response.into_body()), MAX_INTERNAL_BYTES).await;
+        let body: Option<Registered> = body
+            .ok()
+            .filter(|_| status == StatusCode::OK)
+            .and_then(|body| serde_json::from_slice(&body).ok());
+        let id = body.and_then(|body| HeaderValue::try_from(body.id).ok());
+        id.ok_or_else(|| {
+            let message = format!(
+                "the model's worker rejected the request settings of the profile with status {status}: correct them with \
+                 `mlxm profile edit`"
+            );
+            ApiError::with_code(StatusCode::BAD_GATEWAY, "worker_failed", message)
+        })
+    }
+
     /// The usage of a request that was cancelled; `None` if the worker does not report it in time.
-    pub async fn usage(&self, lease: &Lease, id: &str) -> Option<Usage> {
+    pub async fn usage(&self, lease: &Lease, id: &str) -> Option<RequestUsage> {
         let request = WorkerRequest {
             method: Method::GET,
             path: format!("/internal/usage/{id}").parse().ok()?,
@@ -104,7 +139,7 @@ impl WorkerClient {
         let receive = async {
             let response = self.0.request(request).await.ok()?;
             let is_usage = response.status() == StatusCode::OK;
-            let body = to_bytes(Body::new(response.into_body()), MAX_USAGE_BYTES).await;
+            let body = to_bytes(Body::new(response.into_body()), MAX_INTERNAL_BYTES).await;
             let usage = serde_json::from_slice(&body.ok()?).ok();
             usage.filter(|_| is_usage)
         };
@@ -131,6 +166,15 @@ impl WorkerRequest {
         request.headers_mut().insert(header::AUTHORIZATION, key);
         Ok(request)
     }
+}
+
+/// The code of [`worker_unreachable`].
+pub const UNREACHABLE: &str = "worker_unavailable";
+
+/// The error of a worker that had exited before it got the request.
+pub fn worker_unreachable() -> ApiError {
+    let message = "the model's worker has just exited: retry, or run `mlxm logs` to see why";
+    ApiError::with_code(StatusCode::SERVICE_UNAVAILABLE, UNREACHABLE, message).retry_after(Some(1))
 }
 
 /// The error of a worker that exited while it had the request.

@@ -1,18 +1,23 @@
 //! One request and its response.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderValue, header, response};
 use axum::response::Response;
+use hyper::body::Incoming;
+use tokio::time::{Instant, sleep};
 use tower_http::request_id::RequestId;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::Proxy;
-use super::client::{OWN_ID, WorkerClient, WorkerRequest};
+use super::client::{OWN_ID, UNREACHABLE, WorkerClient, WorkerRequest, worker_unreachable};
+use super::defaults::{Form, RegisteredDefaults, RequestDefaults};
 use super::forwarded::ForwardedBody;
 use super::headers;
 use super::ids::ResponseWorkers;
@@ -21,18 +26,38 @@ use super::request_body::BufferedBody;
 use super::stream_format::StreamFormat;
 use super::target::Target;
 use super::usage::Recorder;
-use super::workers::{Class, Lease};
+use super::workers::{AcquireError, Class, Lease};
 use crate::error::ApiError;
 use crate::trace;
+
+/// How long a worker whose process has exited may be leased.
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(5);
+const NOTICE_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The head and the body of a response.
+pub type Reply = (response::Parts, ForwardedBody);
+
+/// Why a worker does not respond.
+pub enum SendError {
+    /// The worker was gone before it got the request, which can be sent to another one.
+    NotReached(Box<Exchange>),
+    /// What the client gets.
+    Failed(ApiError),
+}
 
 /// A request that no worker has yet. Dropping it means that the client has disconnected.
 pub struct Exchange {
     client: WorkerClient,
     responses: Arc<ResponseWorkers>,
+    registered: Arc<RegisteredDefaults>,
     recorder: Recorder,
     format: Option<StreamFormat>,
     class: Class,
     request: WorkerRequest,
+    /// Request settings that are too large for a header.
+    large_defaults: Option<Bytes>,
+    /// The span of the request, which that of the worker continues.
+    span: Span,
 }
 
 impl Exchange {
@@ -47,6 +72,7 @@ impl Exchange {
         let exchange = Self {
             client: proxy.client().clone(),
             responses: proxy.responses().clone(),
+            registered: proxy.registered().clone(),
             recorder,
             format,
             class,
@@ -56,6 +82,8 @@ impl Exchange {
                 headers: headers::for_worker(parts.headers),
                 body: BufferedBody::default(),
             },
+            large_defaults: None,
+            span: Span::current(),
         };
         (exchange, body)
     }
@@ -82,8 +110,12 @@ impl Exchange {
             record.profile.clone_from(&target.profile);
         });
         let headers = &mut self.request.headers;
-        if let Some(defaults) = &target.defaults {
-            headers.insert("x-mlxm-defaults", defaults.header().clone());
+        match target.defaults.as_ref().map(RequestDefaults::form) {
+            Some(Form::Header(settings)) => {
+                headers.insert("x-mlxm-defaults", settings.clone());
+            }
+            Some(Form::Registered(json)) => self.large_defaults = Some(json.clone()),
+            None => {}
         }
         let class = HeaderValue::from_static(self.class.as_str());
         headers.insert("x-mlxm-priority", class);
@@ -100,10 +132,8 @@ impl Exchange {
     ///
     /// # Errors
     /// If the worker cannot be reached or exits.
-    pub async fn send(
-        mut self,
-        lease: Lease,
-    ) -> Result<(response::Parts, ForwardedBody), ApiError> {
+    pub async fn send(mut self, lease: Lease) -> Result<Reply, SendError> {
+        let unsent = self.request.clone();
         let own_id = Uuid::new_v4().simple().to_string();
         let headers = &mut self.request.headers;
         if let Ok(id) = HeaderValue::try_from(own_id.as_str()) {
@@ -111,9 +141,13 @@ impl Exchange {
         }
         // Lets the worker send the usage after a stream.
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        trace::inject(&self.span, headers);
         let mut in_flight = InFlight::new(lease, self.recorder, own_id, self.client.clone());
         let sent = match in_flight.lease() {
-            Some(lease) => self.client.send(lease, self.request).await,
+            Some(lease) => {
+                let registered = (&*self.registered, self.large_defaults.clone());
+                send(&self.client, lease, self.request, registered).await
+            }
             None => Err(ApiError::internal("the request has already ended")),
         };
         match sent {
@@ -123,12 +157,65 @@ impl Exchange {
                 parts.headers = headers::for_client(parts.headers);
                 Ok((parts, body))
             }
+            Err(error) if error.code() == Some(UNREACHABLE) => match in_flight.take_back() {
+                Some(recorder) => Err(SendError::NotReached(Box::new(Self {
+                    recorder,
+                    request: unsent,
+                    ..self
+                }))),
+                None => Err(SendError::Failed(error)),
+            },
             Err(error) => {
                 in_flight.finish(error.status().as_u16(), error.code(), None);
-                Err(error)
+                Err(SendError::Failed(error))
             }
         }
     }
+
+    /// Sends the request to a worker that `acquire` returns. A worker that has exited is still leased until its exit is noticed,
+    /// so a request that did not reach one waits for the next.
+    ///
+    /// # Errors
+    /// If there is no worker, or it exits after it got the request.
+    pub async fn send_to<A>(
+        mut self,
+        first: Result<Lease, AcquireError>,
+        acquire: impl Fn() -> A,
+    ) -> Result<Reply, ApiError>
+    where
+        A: Future<Output = Result<Lease, AcquireError>>,
+    {
+        let give_up_at = Instant::now() + NOTICE_TIMEOUT;
+        let mut acquired = first;
+        loop {
+            let lease = match acquired {
+                Ok(lease) => lease,
+                Err(error) => return Err(self.fail(error.into())),
+            };
+            match self.send(lease).await {
+                Ok(reply) => return Ok(reply),
+                Err(SendError::Failed(error)) => return Err(error),
+                Err(SendError::NotReached(unsent)) if Instant::now() < give_up_at => self = *unsent,
+                Err(SendError::NotReached(unsent)) => return Err(unsent.fail(worker_unreachable())),
+            }
+            sleep(NOTICE_INTERVAL).await;
+            acquired = acquire().await;
+        }
+    }
+}
+
+/// Sends a request, with the id of the settings that are too large for a header.
+async fn send(
+    client: &WorkerClient,
+    lease: &Lease,
+    mut request: WorkerRequest,
+    (registered, large_defaults): (&RegisteredDefaults, Option<Bytes>),
+) -> Result<hyper::Response<Incoming>, ApiError> {
+    if let Some(json) = large_defaults {
+        let id = registered.id(client, lease, &json).await?;
+        request.headers.insert("x-mlxm-defaults-id", id);
+    }
+    client.send(lease, request).await
 }
 
 /// The client's response.

@@ -17,15 +17,16 @@ use super::events::Events;
 use super::ids::{IdSearch, ResponseWorkers};
 use super::in_flight::InFlight;
 use super::stream_format::StreamFormat;
-use super::usage::Usage;
+use super::usage::read_usage;
 use crate::sse;
+use crate::worker::RequestUsage;
 
 /// Passes the chunks on as the client takes them, and notes the usage at the end. Dropping it cancels the generation.
 pub struct ForwardedBody {
     /// `None` once it has ended.
     upstream: Option<Incoming>,
     status: StatusCode,
-    usage: Option<Usage>,
+    usage: Option<RequestUsage>,
     in_flight: InFlight,
     /// For a stream of events.
     events: Option<(StreamFormat, Events)>,
@@ -49,7 +50,7 @@ impl ForwardedBody {
         let creates_response = format == Some(StreamFormat::Responses) && parts.status.is_success();
         let mut body = Self {
             status: parts.status,
-            usage: Usage::of(&parts.headers),
+            usage: read_usage(&parts.headers),
             events,
             search: creates_response.then(|| (IdSearch::default(), workers.clone())),
             upstream: Some(upstream),
@@ -72,7 +73,7 @@ impl ForwardedBody {
             }
             Err(frame) => {
                 let trailers = frame.into_trailers();
-                self.usage = trailers.ok().as_ref().and_then(Usage::of);
+                self.usage = trailers.ok().as_ref().and_then(read_usage);
             }
         }
     }

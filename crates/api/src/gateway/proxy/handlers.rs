@@ -1,5 +1,6 @@
 //! The routes that are forwarded.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -9,12 +10,12 @@ use axum::response::Response;
 use tokio::time::timeout;
 
 use super::Proxy;
-use super::exchange::{self, Exchange};
+use super::client::worker_unreachable;
+use super::exchange::{self, Exchange, SendError};
 use super::keepalive;
 use super::request_body::BufferedBody;
 use super::scan::{ScanError, Scanner, TopLevel};
 use super::target::{Target, TargetError};
-use super::workers::Lease;
 use crate::error::ApiError;
 
 /// Forwards a request to a worker with the model that its body names.
@@ -28,28 +29,24 @@ pub async fn by_model(State(proxy): State<Proxy>, request: Request) -> Result<Re
 
     let (workers, class) = (proxy.workers().clone(), exchange.class());
     let deadline = Instant::now() + proxy.options().queue_timeout;
-    let acquire = async move { workers.acquire(&target, class, deadline).await };
-    let mut acquire = Box::pin(acquire);
+    let target = Arc::new(target);
+    let acquire = move || {
+        let (workers, target) = (workers.clone(), target.clone());
+        async move { workers.acquire(&target, class, deadline).await }
+    };
+    let mut first = Box::pin(acquire());
     let begin_after = proxy.options().begin_stream_after;
-    let acquired = timeout(begin_after, &mut acquire).await;
-    let lease = match (acquired, exchange.format()) {
-        (Ok(lease), _) => lease,
+    let acquired = match (timeout(begin_after, &mut first).await, exchange.format()) {
+        (Ok(acquired), _) => acquired,
         (Err(_), Some(format)) if streams => {
-            let pending = async move {
-                match acquire.await {
-                    Ok(lease) => exchange.send(lease).await,
-                    Err(error) => Err(exchange.fail(error.into())),
-                }
-            };
+            let pending = async move { exchange.send_to(first.await, acquire).await };
             let interval = proxy.options().keepalive;
             return Ok(keepalive::response(format, Box::pin(pending), interval));
         }
-        (Err(_), _) => acquire.await,
+        (Err(_), _) => first.await,
     };
-    match lease {
-        Ok(lease) => forward(exchange, lease).await,
-        Err(error) => Err(exchange.fail(error.into())),
-    }
+    let (parts, body) = exchange.send_to(acquired, acquire).await?;
+    Ok(exchange::response(parts, body))
 }
 
 /// Forwards a request about a stored response to the worker that created it.
@@ -60,7 +57,7 @@ pub async fn by_response(
 ) -> Result<Response, ApiError> {
     let (mut exchange, body) = Exchange::new(&proxy, request);
     let mut scanner = Scanner::default();
-    match BufferedBody::read(body, proxy.options().body_bytes, &mut scanner).await {
+    match BufferedBody::read(body, proxy.options(), &mut scanner).await {
         Ok(body) => exchange.set_body(body),
         Err(error) => return Err(exchange.fail(error)),
     }
@@ -73,7 +70,11 @@ pub async fn by_response(
         None => None,
     };
     match lease {
-        Some(lease) => forward(exchange, lease).await,
+        Some(lease) => match exchange.send(lease).await {
+            Ok((parts, body)) => Ok(exchange::response(parts, body)),
+            Err(SendError::Failed(error)) => Err(error),
+            Err(SendError::NotReached(unsent)) => Err(unsent.fail(worker_unreachable())),
+        },
         None => Err(exchange.fail(ApiError::not_found(format!(
             "there is no response `{id}`: it was never stored, or the worker of its model has been stopped since; send the whole \
              conversation instead"
@@ -88,7 +89,7 @@ async fn read(
     body: Body,
 ) -> Result<(Target, bool), ApiError> {
     let mut scanner = Scanner::default();
-    let body = BufferedBody::read(body, proxy.options().body_bytes, &mut scanner).await?;
+    let body = BufferedBody::read(body, proxy.options(), &mut scanner).await?;
     exchange.set_body(body);
     let catalog = proxy.catalog();
     let scanned = match scanner.finish() {
@@ -102,11 +103,6 @@ async fn read(
     let mut target = catalog.resolve(scanned.model.as_deref())?;
     target.keep_alive = scanned.keep_alive;
     Ok((target, scanned.stream))
-}
-
-async fn forward(exchange: Exchange, lease: Lease) -> Result<Response, ApiError> {
-    let (parts, body) = exchange.send(lease).await?;
-    Ok(exchange::response(parts, body))
 }
 
 impl From<ScanError> for ApiError {

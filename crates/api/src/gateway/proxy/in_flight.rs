@@ -3,8 +3,9 @@
 use tokio::runtime::Handle;
 
 use super::client::WorkerClient;
-use super::usage::{Recorder, Usage};
+use super::usage::Recorder;
 use super::workers::Lease;
+use crate::worker::RequestUsage;
 
 /// Holds the lease and the record of a request until it ends. Dropping it before means that the client has disconnected; the
 /// worker then reports what the request used.
@@ -33,8 +34,18 @@ impl InFlight {
         self.running.as_ref().map(|(lease, _)| lease)
     }
 
+    /// Returns the lease, and the record of a request that the worker has not got.
+    pub fn take_back(&mut self) -> Option<Recorder> {
+        self.running.take().map(|(_, recorder)| recorder)
+    }
+
     /// Returns the lease and sends the record; only the first call counts.
-    pub fn finish(&mut self, status: u16, error: Option<&'static str>, usage: Option<Usage>) {
+    pub fn finish(
+        &mut self,
+        status: u16,
+        error: Option<&'static str>,
+        usage: Option<RequestUsage>,
+    ) {
         if let Some((_, recorder)) = self.running.take() {
             recorder.finish(status, error, usage);
         }

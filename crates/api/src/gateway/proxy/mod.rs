@@ -6,7 +6,7 @@
 //! # Map
 //! - `handlers`, `exchange`: a request and its response, from the top: body, target, worker, forwarding.
 //! - `request_body`, `scan`, `text`, `ttl`: the body, and the few top-level keys that are read from it.
-//! - `catalog`, `target`, `models`: names and what they stand for.
+//! - `catalog`, `target`, `models`, `defaults`: names and what they stand for; request settings of profiles.
 //! - `workers`, `client`, `in_flight`: the pool's interface, the HTTP client, and a request that a worker has.
 //! - `forwarded`, `events`, `keepalive`, `stream_format`: the response, its error at the end, and streams that begin early.
 //! - `headers`, `usage`, `ids`: what passes and what does not; usage and records; which worker has a stored response.
@@ -19,6 +19,7 @@
 
 mod catalog;
 mod client;
+mod defaults;
 mod events;
 mod exchange;
 mod forwarded;
@@ -45,13 +46,11 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use tokio::sync::{mpsc, watch};
 
-pub use catalog::{
-    Alias, Capabilities, Catalog, DefaultsTooLarge, InvalidAlias, LocalModel, ModelDetails,
-    Profile, RequestDefaults,
-};
+pub use catalog::{Alias, Capabilities, Catalog, InvalidAlias, LocalModel, ModelDetails, Profile};
+pub use defaults::{DefaultsTooLarge, RequestDefaults};
 pub use target::{Target, TargetError};
 pub use ttl::KeepAlive;
-pub use usage::{RequestRecord, USAGE, Usage};
+pub use usage::{RequestRecord, USAGE};
 pub use workers::{AcquireError, Class, Lease, WorkerId, Workers};
 
 use super::layers::{check_host_and_origin, require_key_or_loopback};
@@ -60,6 +59,7 @@ use crate::error::ApiError;
 use crate::layers::{with_errors, with_request_log};
 use crate::routes::{routed_without_prefix, unknown_route};
 use client::WorkerClient;
+use defaults::RegisteredDefaults;
 use ids::ResponseWorkers;
 
 /// Options of the proxy.
@@ -69,6 +69,8 @@ pub struct ProxyOptions {
     pub access: AccessPolicy,
     /// Size limit of a request's body in bytes.
     pub body_bytes: usize,
+    /// Longest time without a part of a request's body, which may take ten times as long in all.
+    pub body_pause: Duration,
     /// Time after which a request that waits for a worker is rejected.
     pub queue_timeout: Duration,
     /// Time after which a stream begins although no worker is ready.
@@ -78,11 +80,12 @@ pub struct ProxyOptions {
 }
 
 impl Default for ProxyOptions {
-    /// 32 MiB, 5 minutes, 5 seconds and 10 seconds.
+    /// 32 MiB with pauses of 30 seconds, 5 minutes, 5 seconds and 10 seconds.
     fn default() -> Self {
         Self {
             access: AccessPolicy::default(),
             body_bytes: 32 << 20,
+            body_pause: Duration::from_secs(30),
             queue_timeout: Duration::from_mins(5),
             begin_stream_after: Duration::from_secs(5),
             keepalive: Duration::from_secs(10),
@@ -101,6 +104,7 @@ struct Shared {
     audit: mpsc::Sender<RequestRecord>,
     client: WorkerClient,
     responses: Arc<ResponseWorkers>,
+    registered: Arc<RegisteredDefaults>,
 }
 
 impl Proxy {
@@ -119,6 +123,7 @@ impl Proxy {
             audit,
             client: WorkerClient::default(),
             responses: Arc::default(),
+            registered: Arc::default(),
         }))
     }
 
@@ -141,6 +146,10 @@ impl Proxy {
 
     fn client(&self) -> &WorkerClient {
         &self.0.client
+    }
+
+    fn registered(&self) -> &Arc<RegisteredDefaults> {
+        &self.0.registered
     }
 
     fn responses(&self) -> &Arc<ResponseWorkers> {

@@ -4,29 +4,43 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::StatusCode;
 use futures_util::StreamExt as _;
 use hyper::body::{Frame, SizeHint};
+use tokio::time::{Instant, timeout_at};
 
+use super::ProxyOptions;
 use super::scan::Scanner;
 use crate::error::ApiError;
 
-/// A body in the chunks in which it arrived.
-#[derive(Debug, Default)]
+/// Smaller chunks are put together: those of one byte would take many times their size.
+const MIN_CHUNK_BYTES: usize = 16 << 10;
+/// A body may take so many times as long as one pause within it.
+const PAUSES: u32 = 10;
+
+/// A body in chunks.
+#[derive(Debug, Clone, Default)]
 pub struct BufferedBody {
     chunks: VecDeque<Bytes>,
+    /// The beginning of the next chunk.
+    partial: Vec<u8>,
     size_bytes: u64,
 }
 
 impl BufferedBody {
-    /// Reads a body of at most `limit` bytes and lets `scanner` see it.
+    /// Reads a body within the limits of the options, and lets `scanner` see it.
     ///
     /// # Errors
-    /// Status 413 if it is larger, 400 if the connection ends early.
-    pub async fn read(body: Body, limit: usize, scanner: &mut Scanner) -> Result<Self, ApiError> {
-        let limit = limit as u64;
+    /// Status 413 if it is larger, 408 if it arrives too slowly, 400 if the connection ends early.
+    pub async fn read(
+        body: Body,
+        options: &ProxyOptions,
+        scanner: &mut Scanner,
+    ) -> Result<Self, ApiError> {
+        let limit = options.body_bytes as u64;
         let too_large = || {
             let message =
                 format!("the request body is larger than {limit} bytes, the limit of this server");
@@ -37,7 +51,16 @@ impl BufferedBody {
         }
         let mut buffered = Self::default();
         let mut chunks = body.into_data_stream();
-        while let Some(chunk) = chunks.next().await {
+        let end = Instant::now() + options.body_pause * PAUSES;
+        loop {
+            let next = end.min(Instant::now() + options.body_pause);
+            let Ok(chunk) = timeout_at(next, chunks.next()).await else {
+                return Err(too_slow(options.body_pause));
+            };
+            let Some(chunk) = chunk else {
+                buffered.end_chunk();
+                return Ok(buffered);
+            };
             let chunk = chunk.map_err(|error| {
                 let message = format!("the request body could not be read: {error}");
                 ApiError::body(StatusCode::BAD_REQUEST, message)
@@ -47,9 +70,46 @@ impl BufferedBody {
                 return Err(too_large());
             }
             scanner.feed(&chunk);
-            buffered.chunks.push_back(chunk);
+            buffered.push(chunk);
         }
-        Ok(buffered)
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if chunk.len() >= MIN_CHUNK_BYTES {
+            self.end_chunk();
+            self.chunks.push_back(chunk);
+            return;
+        }
+        self.partial.extend_from_slice(&chunk);
+        if self.partial.len() >= MIN_CHUNK_BYTES {
+            self.end_chunk();
+        }
+    }
+
+    fn end_chunk(&mut self) {
+        if !self.partial.is_empty() {
+            let chunk = std::mem::take(&mut self.partial);
+            self.chunks.push_back(chunk.into());
+        }
+    }
+}
+
+fn too_slow(pause: Duration) -> ApiError {
+    let message = format!(
+        "the request body did not arrive in time: it may pause for {} s and take {} s",
+        pause.as_secs(),
+        (pause * PAUSES).as_secs()
+    );
+    ApiError::body(StatusCode::REQUEST_TIMEOUT, message)
+}
+
+impl From<Bytes> for BufferedBody {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            size_bytes: bytes.len() as u64,
+            chunks: VecDeque::from([bytes]),
+            ..Self::default()
+        }
     }
 }
 
@@ -72,5 +132,47 @@ impl hyper::body::Body for BufferedBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.size_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn chunks_of_one_byte_take_no_more_memory_than_large_ones() {
+        let small = std::iter::repeat_n(Bytes::from_static(b"x"), 100_000);
+        let large = Bytes::from(vec![b'y'; MIN_CHUNK_BYTES]);
+        let chunks = stream::iter(small.chain([large]).map(Ok::<_, Infallible>));
+        let (options, mut scanner) = (ProxyOptions::default(), Scanner::default());
+        let body = BufferedBody::read(Body::from_stream(chunks), &options, &mut scanner).await;
+        let body = body.unwrap();
+        assert_eq!(
+            body.chunks.len(),
+            100_000_usize.div_ceil(MIN_CHUNK_BYTES) + 1
+        );
+        let whole = Vec::from(body.chunks).concat();
+        assert_eq!(body.size_bytes, whole.len() as u64);
+        let start = whole.iter().take_while(|byte| **byte == b'x').count();
+        assert_eq!((start, whole.len()), (100_000, 100_000 + MIN_CHUNK_BYTES));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn body_may_neither_pause_for_long_nor_drip_forever() {
+        let options = ProxyOptions::default();
+        for pause in [options.body_pause * 2, options.body_pause / 2] {
+            let started = Instant::now();
+            let chunks = stream::unfold((), move |()| async move {
+                tokio::time::sleep(pause).await;
+                Some((Ok::<_, Infallible>("x"), ()))
+            });
+            let body = Body::from_stream(chunks);
+            let error = BufferedBody::read(body, &options, &mut Scanner::default()).await;
+            let error = error.unwrap_err();
+            assert_eq!(error.status(), StatusCode::REQUEST_TIMEOUT, "{error}");
+            assert!(started.elapsed() < options.body_pause * (PAUSES + 1));
+        }
     }
 }

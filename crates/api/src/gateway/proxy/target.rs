@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 use mlxm_hub::{RepoId, names};
 
-use super::catalog::{Catalog, RequestDefaults};
+use super::catalog::Catalog;
+use super::defaults::RequestDefaults;
 use super::ttl::KeepAlive;
 use crate::error::ApiError;
 
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn request_settings_of_a_profile_fit_into_a_header() {
+    fn request_settings_of_a_profile_have_a_limit() {
         let settings = |length: usize| -> Map<String, serde_json::Value> {
             let prompt = "é".repeat(length);
             [("system_prompt".to_owned(), json!(prompt))]

@@ -3,39 +3,17 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::{HeaderMap, HeaderName};
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::workers::{Class, WorkerId};
+use crate::worker::RequestUsage;
 
-/// The trailer of a stream, or the header of a whole response, with the [`Usage`] as JSON.
+/// The trailer of a stream, or the header of a whole response, with the [`RequestUsage`] as JSON.
 pub const USAGE: HeaderName = HeaderName::from_static("x-mlxm-usage");
 
-/// What a request used. Fields that the route does not have are 0 or absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Usage {
-    /// Tokens of the prompt.
-    pub prompt_tokens: u64,
-    /// Those of them that were in the prefix cache.
-    pub cached_tokens: u64,
-    /// Generated tokens.
-    pub completion_tokens: u64,
-    /// Time in the worker's queue, in milliseconds.
-    pub queue_ms: u64,
-    /// Time until the first token, in milliseconds.
-    pub time_to_first_token_ms: u64,
-    /// Time until the end, in milliseconds.
-    pub total_ms: u64,
-    /// Why the completion ended.
-    pub finish_reason: Option<String>,
-}
-
-impl Usage {
-    /// The usage in headers or trailers, if there is one that can be read.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        serde_json::from_slice(headers.get(USAGE)?.as_bytes()).ok()
-    }
+/// The usage in headers or trailers, if there is one that can be read.
+pub fn read_usage(headers: &HeaderMap) -> Option<RequestUsage> {
+    serde_json::from_slice(headers.get(USAGE)?.as_bytes()).ok()
 }
 
 /// A request that has ended. It has no prompt and no completion.
@@ -63,7 +41,7 @@ pub struct RequestRecord {
     /// The stable name of the error, if it has one.
     pub error: Option<&'static str>,
     /// What it used, if the worker reported it.
-    pub usage: Option<Usage>,
+    pub usage: Option<RequestUsage>,
 }
 
 /// Status of requests whose client disconnected.
@@ -114,7 +92,7 @@ impl Recorder {
     }
 
     /// Sends the record of a completed or failed request.
-    pub fn finish(mut self, status: u16, error: Option<&'static str>, usage: Option<Usage>) {
+    pub fn finish(mut self, status: u16, error: Option<&'static str>, usage: Option<RequestUsage>) {
         self.update(|record| {
             record.status = status;
             record.error = error;
@@ -123,7 +101,7 @@ impl Recorder {
     }
 
     /// Sends the record of a request whose client has disconnected.
-    pub fn cancel(mut self, usage: Option<Usage>) {
+    pub fn cancel(mut self, usage: Option<RequestUsage>) {
         self.update(|record| record.usage = usage);
     }
 }

@@ -1,0 +1,16 @@
+//! Tests of the management API over real connections, on a gateway with a database and processes of its own.
+
+#![expect(clippy::unwrap_used, reason = "panics fail the test")]
+
+mod aliases;
+mod audit;
+mod documentation;
+mod events;
+mod models;
+mod profiles;
+mod security;
+mod servers;
+mod setting_effects;
+mod settings;
+mod support;
+mod system;
