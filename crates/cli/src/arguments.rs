@@ -15,11 +15,13 @@ Examples:
   mlxm pull mlx-community/SmolLM2-135M-Instruct
   mlxm run SmolLM2 \"What is the capital of France?\"
   mlxm run SmolLM2                           interactive chat
+  mlxm serve                                 all local models over HTTP
+  mlxm ps                                    running models
   git diff | mlxm run SmolLM2 \"Write a commit message for this change.\"
 
 MODEL is a directory, a repository ID (owner/name), or a unique part of the name of a local model.
 
-Environment variables: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, MLXM_HOME, NO_COLOR.
+Environment variables: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, MLXM_HOME, MLXM_HOST, MLXM_API_KEY, NO_COLOR.
 Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted.";
 
 /// Find, download, convert, run and serve MLX-format language models locally.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mlxm_api::wire::profiles::LoadSettings;
 use mlxm_engine::{
     CancelToken, DeviceChoice, Engine, LoadError, LoadOptions, LoadProgress, MachineMemory,
 };
@@ -67,6 +68,46 @@ impl Context {
         }
     }
 
+    /// The global options that the gateway can load a model with; an error for others.
+    pub fn load_settings(&self) -> Result<LoadSettings, Failure> {
+        let global = &self.global;
+        for (given, name, instead) in [
+            (
+                global.threads.is_some(),
+                "--threads",
+                "the gateway divides the CPU cores among its models",
+            ),
+            (
+                global.memory.is_some(),
+                "--memory",
+                "`mlxm config set pool.memory_budget_bytes BYTES` sets the memory for all models",
+            ),
+        ] {
+            if given {
+                let message = format!("{name} cannot be used with the gateway: {instead}");
+                return Err(Failure::Usage(message));
+            }
+        }
+        Ok(LoadSettings {
+            device: global.device.map(|device| device.to_string()),
+            activation_dtype: global.activation_dtype.map(|dtype| dtype.to_string()),
+            kv_cache_dtype: global.kv_cache_dtype.map(|dtype| dtype.to_string()),
+            ..LoadSettings::default()
+        })
+    }
+
+    /// The memory limit that was given as an option.
+    pub fn memory_option(&self) -> Option<u64> {
+        self.global.memory
+    }
+
+    /// Names of the given options that apply to the load of one model, without its memory limit.
+    pub fn given_load_options(&self) -> Vec<&'static str> {
+        let mut given = self.global.local_model_options();
+        given.retain(|name| *name != "--memory");
+        given
+    }
+
     /// Memory limit for a model.
     pub fn memory_budget_bytes(&self) -> Option<u64> {
         self.global
@@ -79,13 +120,19 @@ impl Context {
         self.global.device.unwrap_or_default()
     }
 
-    /// Returns a usage error if options that apply only to local models were given with `--url`. `own` lists the
-    /// command's own such options and whether each was given.
-    pub fn reject_local_options(&self, own: &[(bool, &'static str)]) -> Result<(), Failure> {
+    /// Names of the given options that apply only to models loaded in this process. `own` lists the command's own such options
+    /// and whether each was given.
+    pub fn local_options(&self, own: &[(bool, &'static str)]) -> Vec<&'static str> {
         let own = own
             .iter()
             .filter_map(|(given, name)| given.then_some(*name));
-        let given: Vec<&str> = own.chain(self.global.local_model_options()).collect();
+        own.chain(self.global.local_model_options()).collect()
+    }
+
+    /// Returns a usage error if options that apply only to local models were given with `--url`; `own` as in
+    /// [`local_options`](Self::local_options).
+    pub fn reject_local_options(&self, own: &[(bool, &'static str)]) -> Result<(), Failure> {
+        let given = self.local_options(own);
         if given.is_empty() {
             return Ok(());
         }
@@ -95,19 +142,41 @@ impl Context {
         )))
     }
 
+    /// A progress bar of bytes on stderr, hidden if stderr is not a terminal.
+    pub fn byte_progress(&self, message: &str) -> ProgressBar {
+        const TEMPLATE: &str = "{msg} {wide_bar} {decimal_bytes:>9}/{decimal_total_bytes:<9}";
+        self.styled_progress(message.to_owned(), 0, TEMPLATE)
+    }
+
     /// A progress bar on stderr, hidden if stderr is not a terminal.
     pub fn progress(&self, message: &'static str, steps: u64) -> ProgressBar {
+        self.styled_progress(
+            message.to_owned(),
+            steps,
+            "{msg} {wide_bar} {pos}/{len} {eta}",
+        )
+    }
+
+    fn styled_progress(&self, message: String, length: u64, template: &str) -> ProgressBar {
         let target = if self.output.draws_progress() {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
         };
-        let bar = ProgressBar::with_draw_target(Some(steps), target).with_message(message);
-        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
+        let bar = ProgressBar::with_draw_target(Some(length), target).with_message(message);
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar
     }
+}
+
+/// The data directory, which need not exist, as an absolute path.
+pub fn require_home() -> anyhow::Result<PathBuf> {
+    let home = home().ok_or_else(|| {
+        Failure::with_hint("there is no home directory", "set MLXM_HOME to a directory")
+    })?;
+    Ok(std::path::absolute(home)?)
 }
 
 /// The data directory: `$MLXM_HOME`, otherwise `~/.mlxm`.

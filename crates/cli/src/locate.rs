@@ -68,11 +68,15 @@ fn confirm_download(error: &ResolveError, repo: &RepoId) -> anyhow::Result<bool>
 
 /// Asks for confirmation on the terminal; anything but yes is no.
 pub fn confirm(question: &str) -> anyhow::Result<bool> {
+    confirm_or(question, "use --yes")
+}
+
+/// As [`confirm`], with what to do without a terminal.
+pub fn confirm_or(question: &str, hint: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::Usage(format!(
-            "{question} Cannot ask without a terminal: use --yes"
-        ))
-        .into());
+        return Err(
+            Failure::Usage(format!("{question} Cannot ask without a terminal: {hint}")).into(),
+        );
     }
     let mut stderr = io::stderr().lock();
     write!(stderr, "{question} [y/N] ")?;

@@ -3,8 +3,11 @@
 mod arguments;
 mod chat;
 mod commands;
+mod complete;
 mod context;
+mod database;
 mod failure;
+mod gateway;
 mod generate;
 mod interrupt;
 mod json_sink;
@@ -21,12 +24,17 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::CompleteEnv;
 
 use crate::arguments::Arguments;
 use crate::context::Context;
 
 fn main() -> ExitCode {
+    // Ends the process if a shell asks for candidates.
+    CompleteEnv::with_factory(Arguments::command)
+        .var(commands::COMPLETION_VARIABLE)
+        .complete();
     let arguments = Arguments::parse();
     let output = arguments.global.output();
     let result = interrupt::install().and_then(|()| {

@@ -1,6 +1,9 @@
 //! Formatting and parsing of sizes, counts and durations that indicatif does not cover.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// Parses a size: `12GB`, `12 GiB`, `500M`, or plain bytes. `K`, `M`, `G` and `T` alone are decimal.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
@@ -27,6 +30,39 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     Ok((number * factor) as u64)
 }
 
+/// Parses a duration: `90s`, `30m`, `2h`, `7d`, or plain seconds.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let invalid =
+        || format!("`{text}` is not a time: expected a number and a unit, such as 30m, 2h or 7d");
+    let digits = text
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim() {
+        "" | "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(invalid()),
+    };
+    let number: u64 = number.parse().map_err(|_| invalid())?;
+    number
+        .checked_mul(factor)
+        .map(Duration::from_secs)
+        .ok_or_else(invalid)
+}
+
+/// A time in milliseconds since the Unix epoch, in the time zone of this machine.
+pub fn time(at_ms: i64) -> String {
+    match Timestamp::from_millisecond(at_ms) {
+        Ok(time) => time
+            .to_zoned(TimeZone::system())
+            .strftime("%Y-%m-%d %H:%M:%S%.3f")
+            .to_string(),
+        Err(_) => format!("{at_ms} ms"),
+    }
+}
+
 /// A count with a decimal unit: `134.5 M`.
 pub fn count(value: u64) -> String {
     let value_float = value as f64;
@@ -36,6 +72,35 @@ pub fn count(value: u64) -> String {
         1_000_000..1_000_000_000 => format!("{:.1} M", value_float / 1e6),
         _ => format!("{:.2} B", value_float / 1e9),
     }
+}
+
+/// A count with its noun: `1 request`, `2 requests`.
+pub fn plural(count: u64, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
+/// A duration in its largest whole unit: `30 s`, `5 min`, `2 h`, `3 d`.
+pub fn rough_duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// A time in milliseconds since the Unix epoch as a duration before now: `5 min ago`.
+pub fn ago(at_ms: i64) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    // The clock may have been set back.
+    let now_ms = now.map_or(0, |now| now.as_millis() as i64);
+    format!(
+        "{} ago",
+        rough_duration(now_ms.saturating_sub(at_ms).max(0).unsigned_abs() / 1000)
+    )
 }
 
 /// A duration: `85 ms`, `1.24 s`.
@@ -59,6 +124,46 @@ mod tests {
         assert!(parse_bytes("12 parsecs").is_err());
         assert!(parse_bytes("GB").is_err());
         assert!(parse_bytes("-1GB").is_err());
+    }
+
+    #[test]
+    fn parse_duration_accepts_units_of_time() {
+        for (text, seconds) in [
+            ("90", 90),
+            ("90s", 90),
+            ("30m", 1800),
+            ("2 h", 7200),
+            ("7d", 604_800),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_secs(seconds)),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "h",
+            "-1h",
+            "1y",
+            "1.5h",
+            "99999999999999999999d",
+            "18446744073709551615d",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn counts_have_nouns_and_durations_one_unit() {
+        assert_eq!(plural(1, "request"), "1 request");
+        assert_eq!(plural(0, "request"), "0 requests");
+        assert_eq!(
+            [0, 59, 60, 7199, 86_399, 86_400].map(rough_duration),
+            ["0 s", "59 s", "1 min", "1 h", "23 h", "1 d"]
+        );
+        assert_eq!(ago(i64::MAX), "0 s ago");
+        assert!(ago(0).ends_with(" d ago"));
     }
 
     #[test]

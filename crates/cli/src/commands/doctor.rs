@@ -10,7 +10,7 @@ use indicatif::DecimalBytes;
 use mlxm_engine::{DeviceChoice, MachineMemory};
 use mlxm_hub::blocking::Hub;
 use mlxm_hub::{HubConfig, HubError, Proxies};
-use mlxm_machine::{CpuLimits, instruction_sets};
+use mlxm_machine::{CpuLimits, MemoryLimits, instruction_sets};
 use serde::Serialize;
 
 use crate::context::{self, Context};
@@ -218,7 +218,9 @@ fn cpu(context: &Context) -> Check {
 }
 
 fn memory() -> Check {
-    let Some(memory) = MachineMemory::read() else {
+    let limits = MemoryLimits::read();
+    let Some((memory, smallest)) = MachineMemory::from_limits(&limits).zip(limits.smallest())
+    else {
         return warning(
             "memory",
             "cannot determine the memory of this machine; set --memory to limit model memory",
@@ -230,11 +232,20 @@ fn memory() -> Check {
         DecimalBytes(memory.available_bytes),
         DecimalBytes(memory.model_budget_bytes())
     );
-    if memory.total_bytes < MIN_MEMORY_BYTES {
-        warning("memory", finding)
-    } else {
-        ok("memory", finding)
+    if memory.total_bytes >= MIN_MEMORY_BYTES {
+        return ok("memory", finding);
     }
+    let raise = if smallest.is_physical() {
+        String::new()
+    } else {
+        format!(", or raise the {} ({})", smallest.name, smallest.source)
+    };
+    warning(
+        "memory",
+        format!(
+            "{finding}; use a small or a quantized model (`mlxm show MODEL` prints what it needs){raise}"
+        ),
+    )
 }
 
 fn device(choice: DeviceChoice) -> Check {

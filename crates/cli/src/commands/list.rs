@@ -24,7 +24,7 @@ Examples:
 
 /// List local models
 #[derive(Debug, Args)]
-#[command(alias = "ls", after_help = EXAMPLES)]
+#[command(visible_alias = "ls", after_help = EXAMPLES)]
 pub struct List {
     /// Part of a model name
     name: Option<String>,

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
+use crate::complete;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::interrupt::InterruptGuard;
@@ -28,6 +29,7 @@ Examples:
 #[command(after_help = HELP)]
 pub struct Perplexity {
     /// Model directory, repository ID (owner/name), or unique part of a local model name
+    #[arg(add = complete::models())]
     model: String,
 
     /// Text file, or - for standard input

@@ -4,6 +4,7 @@ use clap::Args;
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
+use crate::complete;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::locate;
@@ -17,9 +18,10 @@ Examples:
 
 /// Remove a local model
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(visible_alias = "delete", after_help = EXAMPLES)]
 pub struct Rm {
     /// Model name, or a unique part of it
+    #[arg(add = complete::models())]
     model: String,
 
     /// Remove only this branch, tag or commit hash of a downloaded model

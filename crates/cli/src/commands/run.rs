@@ -8,8 +8,10 @@ use mlxm_engine::Request;
 use serde_json::{Map, Value, json};
 
 use crate::chat::Chat;
+use crate::complete;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::gateway::{Gateway, GatewayArguments};
 use crate::generate::{Backend, BackendError, Local, Printer};
 use crate::json_sink::JsonSink;
 use crate::locate::{self, Fetch};
@@ -24,6 +26,9 @@ Without PROMPT on a terminal, an interactive chat starts; /help lists its comman
 a pipe that sends nothing for 2 seconds is ignored if there is a PROMPT.
 Sampling defaults come from the model's generation_config.json.
 
+If a gateway is running that has the model, it generates the completion, so that nothing is loaded twice; options that it cannot \
+use, such as --threads, load the model in this process.
+
 With --url, a running server generates the completion. MODEL can be omitted if the server has only one; a single argument is MODEL if the \
 server has a model of that name, otherwise PROMPT. Options for local models are rejected.
 
@@ -33,17 +38,19 @@ Examples:
   mlxm run SmolLM2 \"Summarize this text.\" < article.txt
   mlxm run mlx-community/Qwen3-0.6B-4bit \"Is 91 prime?\" --pull --hide-thinking
   mlxm run SmolLM2 \"Once upon a time\" --raw --temp 0.8 --seed 1 --stop '.' --json
+  mlxm run SmolLM2 --in-process
   mlxm run --url http://127.0.0.1:8080 \"What is the capital of France?\"";
 
 /// Generate a completion, or chat interactively
 #[derive(Debug, Args)]
 #[command(
+    visible_alias = "chat",
     after_help = EXAMPLES,
     override_usage = "mlxm run [OPTIONS] <MODEL> [PROMPT]\n       mlxm run [OPTIONS] --url <URL> [MODEL] [PROMPT]"
 )]
 pub struct Run {
     /// Model directory, repository ID (owner/name), or unique part of a local model name; with --url, a model name on the server
-    #[arg(required_unless_present = "url")]
+    #[arg(required_unless_present = "url", add = complete::startable())]
     model: Option<String>,
 
     /// Prompt [default: standard input, or an interactive chat on a terminal]
@@ -82,6 +89,10 @@ pub struct Run {
     #[arg(long, conflicts_with = "quiet")]
     stream_json: bool,
 
+    /// Load the model in this process, also if a gateway is running
+    #[arg(long, conflicts_with = "url")]
+    in_process: bool,
+
     #[command(flatten)]
     remote: RemoteArguments,
 
@@ -106,10 +117,39 @@ impl Run {
                 Failure::Usage("--logprobs requires --json or --stream-json".to_owned()).into(),
             );
         }
-        match self.remote.client()? {
-            Some(client) => self.run_remote(context, &client),
+        if let Some(client) = self.remote.client()? {
+            return self.run_remote(context, &client);
+        }
+        match self.find_gateway(context)? {
+            Some((gateway, model)) => {
+                let prompt = self.prompt.as_deref();
+                self.run_on_server(context, gateway.client(), model, prompt)
+            }
             None => self.run_local(context),
         }
+    }
+
+    /// The running gateway and its name for the model; `None` if the model is loaded in this process.
+    fn find_gateway(&self, context: &Context) -> anyhow::Result<Option<(Gateway, String)>> {
+        let Some(name) = self.model.as_deref().filter(|_| !self.in_process) else {
+            return Ok(None);
+        };
+        let Some(gateway) = GatewayArguments::default().find()? else {
+            return Ok(None);
+        };
+        let local = context.local_options(&[
+            (self.context_length.is_some(), "--context-length"),
+            (self.template.template.is_some(), "--template"),
+        ]);
+        if !local.is_empty() {
+            context.output.note(&format!(
+                "the running gateway cannot use {}: loading the model in this process",
+                local.join(", ")
+            ));
+            return Ok(None);
+        }
+        let model = ServedModels::fetch(gateway.client())?.lookup(name);
+        Ok(model.map(|model| (gateway, model)))
     }
 
     fn run_local(&self, context: &Context) -> anyhow::Result<()> {
@@ -160,6 +200,16 @@ impl Run {
             },
             (None, _) => (served.only()?, None),
         };
+        self.run_on_server(context, client, model, prompt)
+    }
+
+    fn run_on_server(
+        &self,
+        context: &Context,
+        client: &Client,
+        model: String,
+        prompt: Option<&str>,
+    ) -> anyhow::Result<()> {
         let prompt = read_prompt(prompt, self.may_chat(context), &context.output)?;
         let endpoint = if self.template.raw {
             Endpoint::Completion

@@ -115,6 +115,7 @@ impl Search {
             author: self.author,
             mlx_only: !self.all,
             sort: self.sort.into(),
+            offset: 0,
             limit: usize::from(self.limit),
         };
         context

@@ -1,57 +1,66 @@
-//! `mlxm serve`: an HTTP server with OpenAI- and Anthropic-compatible APIs.
+//! `mlxm serve`: an HTTP server with OpenAI- and Anthropic-compatible APIs, for all local models or for one.
 
+mod gateway;
 mod startup;
+mod stop;
+mod worker;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use mlxm_api::{
-    AccessPolicy, AppState, CorsOrigin, FormatOverride, Limits, Owner, ServerOptions, Shutdown,
-};
+use mlxm_api::CorsOrigin;
 use mlxm_chat::parsing::{ReasoningFormat, ToolFormat};
-use mlxm_engine::{CancelToken, Engine, LoadError};
-use tokio::net::TcpListener;
 
-use self::startup::{Ready, Stage, Startup};
+use self::startup::Startup;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::interrupt::InterruptGuard;
-use crate::locate;
-use crate::{logging, units};
+use crate::logging::{self, Logging, OwnLog};
+use crate::units;
 
 const HELP: &str = "\
-The base URL is http://HOST:PORT/v1 for OpenAI clients and http://HOST:PORT for Anthropic clients. The model is \
-served under the name given with --model, or under the name of its directory; --alias adds more names. The first \
-Ctrl-C or SIGTERM shuts down gracefully, the second one exits immediately.
+Without --model, the server is a gateway for all local models and profiles: it loads the model that a request names in a \
+process of its own, and stops models when their memory is needed or after half an hour without requests. Models are configured \
+in profiles (`mlxm profile`), the gateway with `mlxm config`.
+
+With --model, the server has one model. It is served under the name given with --model, or under the name of its directory; \
+--alias adds more names.
+
+The base URL is http://HOST:PORT/v1 for OpenAI clients and http://HOST:PORT for Anthropic clients. The first Ctrl-C or SIGTERM \
+shuts down gracefully, the second one exits immediately.
 
 Examples:
+  mlxm serve
+  MLXM_API_KEY=secret mlxm serve --host 0.0.0.0
   mlxm serve --model SmolLM2
   mlxm serve --model mlx-community/Qwen3-4B-4bit --port 9000 --max-sequences 8 --alias gpt-4o
-  MLXM_API_KEY=secret mlxm serve --model SmolLM2 --host 0.0.0.0
   mlxm serve --model SmolLM2 --port 0 --json          print progress and the port as JSON
 
 Routes: /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/models, \
 /tokenize, /detokenize, /apply-template, /health, /metrics, /openapi.json.";
 
+/// The address of a server without --host.
+const DEFAULT_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const DEFAULT_PORT: u16 = 8080;
+
 /// Start an HTTP server with OpenAI- and Anthropic-compatible APIs
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct Serve {
-    /// Model directory, repository ID (owner/name), or unique part of a local model name
+    /// Serve only this model: a directory, repository ID (owner/name), or unique part of a local model name
     #[arg(long, short, value_name = "MODEL")]
-    model: String,
+    model: Option<String>,
 
-    /// IP address to listen on; addresses other than loopback require an API key
-    #[arg(long, default_value = "127.0.0.1")]
-    host: IpAddr,
+    /// IP address to listen on; addresses other than loopback require an API key [default: 127.0.0.1]
+    #[arg(long)]
+    host: Option<IpAddr>,
 
-    /// Port to listen on; 0 selects a free port
-    #[arg(long, short, default_value_t = 8080)]
-    port: u16,
+    /// Port to listen on; 0 selects a free port [default: 8080]
+    #[arg(long, short)]
+    port: Option<u16>,
 
     /// API key that clients must send
     #[arg(
@@ -94,22 +103,23 @@ pub struct Serve {
     #[arg(long, value_name = "N", alias = "context", value_parser = clap::value_parser!(u32).range(2..))]
     context_length: Option<u32>,
 
-    /// Maximum number of concurrent sequences
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    max_sequences: u16,
+    /// Maximum number of concurrent sequences [default: 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    max_sequences: Option<u16>,
 
     /// KV cache size in tokens, shared by all sequences [default: as many as fit in memory, up to --context-length for
     /// each sequence]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
     kv_pool_tokens: Option<u64>,
 
-    /// Maximum number of queued requests; further requests are rejected
-    #[arg(long, value_name = "N", alias = "max-waiting", default_value_t = 256)]
-    max_queued_requests: u32,
+    /// Maximum number of queued requests; further requests are rejected [default: 256]
+    #[arg(long, value_name = "N", alias = "max-waiting")]
+    max_queued_requests: Option<u32>,
 
     /// Maximum number of batched tokens per step; larger values speed up prefill but increase inter-token latency
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65536))]
-    max_batch_tokens: u32,
+    /// [default: 512]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    max_batch_tokens: Option<u32>,
 
     /// Tool call parser [default: detected from the chat template]
     #[arg(long, value_name = "NAME", alias = "tool-parser", value_parser = tool_call_parser())]
@@ -119,26 +129,25 @@ pub struct Serve {
     #[arg(long, value_name = "NAME", value_parser = reasoning_parser())]
     reasoning_parser: Option<Choice<ReasoningFormat>>,
 
-    /// Request timeout in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
-    request_timeout: u32,
+    /// Request timeout in seconds [default: 3600]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    request_timeout: Option<u32>,
 
-    /// Maximum request body size
-    #[arg(long, value_name = "SIZE", default_value = "32MB", value_parser = units::parse_bytes)]
-    max_body: u64,
+    /// Maximum request body size [default: 32MB]
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_bytes)]
+    max_body: Option<u64>,
 
-    /// Graceful shutdown timeout in seconds
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        alias = "drain-timeout",
-        default_value_t = 30
-    )]
-    shutdown_timeout: u32,
+    /// Graceful shutdown timeout in seconds [default: 30]
+    #[arg(long, value_name = "SECONDS", alias = "drain-timeout")]
+    shutdown_timeout: Option<u32>,
 
-    /// Log level
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    log_level: logging::Level,
+    /// Leave models running when the gateway exits; a gateway that starts within a minute takes them over
+    #[arg(long, conflicts_with = "model")]
+    keep_workers: bool,
+
+    /// Log level [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<logging::Level>,
 
     /// Log format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -195,142 +204,30 @@ impl Serve {
     /// Serves until shutdown.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let startup = Startup::new(&context.output);
-        let result = self.serve(context, &startup);
+        let result = match &self.model {
+            Some(model) => self.serve_model(model, context, &startup),
+            None => self.serve_gateway(context, &startup),
+        };
         if let Err(error) = &result {
             startup.failed(error);
         }
         result
     }
 
-    fn serve(self, context: &Context, startup: &Startup) -> anyhow::Result<()> {
-        // Read first: the process may exit while the model loads.
-        let parent = self
-            .exit_with_parent
-            .then(std::os::unix::process::parent_id);
-        let owner = self.owner.or(parent).map(Owner::new);
-        let key = self.key()?;
-        if !self.host.is_loopback() && key.is_none() {
-            let message = format!(
-                "an API key is required to listen on {}, which is reachable from other machines",
-                self.host
-            );
-            return Err(Failure::with_hint(
-                message,
-                "set MLXM_API_KEY or --api-key-file, or omit --host",
-            )
-            .into());
-        }
-        startup.enter(Stage::Model);
-        let resolved = locate::hub()?.resolve(&self.model)?;
-        startup.enter(Stage::Options);
-        // A path says nothing to clients, and they must not learn it.
-        let name = resolved
-            .directory_name()
-            .unwrap_or_else(|| self.model.clone());
-        let path = resolved.path;
-        let endpoint = self
-            .otlp_endpoint
-            .as_deref()
-            .filter(|text| !text.is_empty());
+    /// Installs the log: on stderr, and in `file`.
+    fn install_logging(
+        &self,
+        level: logging::Level,
+        file: Option<Arc<OwnLog>>,
+    ) -> Result<Logging, Failure> {
         let json = self.log_format == LogFormat::Json;
-        let _logging = logging::install(self.log_level, json, endpoint)?;
-        let server = AppState::starting(ServerOptions {
-            model: name.clone(),
-            aliases: self.alias.clone(),
-            hidden_aliases: vec![self.model.clone()],
-            strict: self.strict,
-            access: AccessPolicy {
-                api_key: key,
-                loopback: self.host.is_loopback(),
-                allowed_hosts: self.allowed_host.clone(),
-                cors_origins: self.cors.clone(),
-            },
-            keep_billing_header: self.keep_billing_header,
-            format: FormatOverride {
-                tools: self.tool_call_parser.map(|choice| choice.0),
-                reasoning: self.reasoning_parser.map(|choice| choice.0),
-            },
-            limits: Limits {
-                body_bytes: usize::try_from(self.max_body).unwrap_or(usize::MAX),
-                request_timeout: Duration::from_secs(self.request_timeout.into()),
-                ..Limits::default()
-            },
-            // The parent is watched only.
-            owner: owner.clone().filter(|_| self.owner.is_some()),
-        });
-        let mut options = context.load_options();
-        options.context_length = self.context_length.map(|length| length as usize);
-        options.max_sequences = self.max_sequences.into();
-        options.max_queued_requests = self.max_queued_requests as usize;
-        options.max_batch_tokens = self.max_batch_tokens as usize;
-        options.kv_pool_tokens = self
-            .kv_pool_tokens
-            .map(|tokens| usize::try_from(tokens).unwrap_or(usize::MAX));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .context("cannot start the server runtime")?;
-        runtime.block_on(async {
-            startup.enter(Stage::Address);
-            let address = SocketAddr::new(self.host, self.port);
-            let listener = TcpListener::bind(address)
-                .await
-                .map_err(|error| unavailable(address, &error))?;
-            let port = listener
-                .local_addr()
-                .context("the listener has no address")?
-                .port();
-            let shutdown = Shutdown::default();
-            let deadline = Duration::from_secs(self.shutdown_timeout.into());
-            let guard = InterruptGuard::start();
-            let cancel = CancelToken::default();
-            let stop = Stop {
-                shutdown: shutdown.clone(),
-                load: cancel.clone(),
-            };
-            let grace = Duration::from_secs(self.orphan_grace.into());
-            tokio::spawn(stop_on_request(stop, guard, owner, grace));
-            let serving = tokio::spawn(mlxm_api::serve(
-                listener,
-                server.clone(),
-                shutdown,
-                deadline,
-            ));
-            startup.enter(Stage::Load);
-            let load = || {
-                let progress = |progress| startup.loading(progress);
-                context.load_with_progress(&path, &options, &cancel, &progress)
-            };
-            match tokio::task::block_in_place(load) {
-                // The shutdown has started.
-                Err(LoadError::Cancelled) => {}
-                Err(error) => return Err(error.into()),
-                Ok(engine) => {
-                    server.ready(engine.clone());
-                    let announced = startup.ready(&Ready {
-                        url: &format!("http://{}", SocketAddr::new(self.host, port)),
-                        port,
-                        model: &name,
-                        capabilities: server.capabilities(),
-                        plan: engine.memory_plan(),
-                    });
-                    // An owner that is gone does not read it; another one may take over.
-                    if self.owner.is_none() {
-                        announced?;
-                    }
-                    promote_huge_pages(engine);
-                }
-            }
-            let complete = serving
-                .await
-                .context("the server failed")?
-                .context("the server failed")?;
-            if !complete {
-                tracing::warn!("shutdown timeout reached: running requests were cancelled");
-            }
-            Ok(())
-        })
+        logging::install(level, json, self.otlp_endpoint(), file)
+    }
+
+    /// The collector of traces.
+    fn otlp_endpoint(&self) -> Option<&str> {
+        let endpoint = self.otlp_endpoint.as_deref();
+        endpoint.filter(|text| !text.is_empty())
     }
 
     fn key(&self) -> anyhow::Result<Option<String>> {
@@ -349,12 +246,13 @@ impl Serve {
     }
 }
 
-/// Promotes huge pages in the background before the first requests.
-fn promote_huge_pages(engine: Engine) {
-    tokio::task::spawn_blocking(move || {
-        // Fails only if the engine has stopped.
-        let _ = engine.promote_huge_pages();
-    });
+fn needs_key(host: IpAddr) -> Failure {
+    Failure::with_hint(
+        format!(
+            "an API key is required to listen on {host}, which is reachable from other machines"
+        ),
+        "set MLXM_API_KEY or --api-key-file, or omit --host",
+    )
 }
 
 fn unavailable(address: SocketAddr, error: &std::io::Error) -> Failure {
@@ -369,56 +267,3 @@ fn unavailable(address: SocketAddr, error: &std::io::Error) -> Failure {
     };
     Failure::with_hint(format!("cannot listen on {address}: {error}"), hint)
 }
-
-/// How often Ctrl-C is checked.
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Stops the server, also while it loads its model.
-struct Stop {
-    shutdown: Shutdown,
-    load: CancelToken,
-}
-
-/// Starts the shutdown on Ctrl-C, SIGTERM or when the owner has been gone for the time `grace`. A second SIGTERM exits, like a
-/// second Ctrl-C.
-async fn stop_on_request(stop: Stop, guard: InterruptGuard, owner: Option<Owner>, grace: Duration) {
-    let mut terminate =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
-    let orphaned = async {
-        match &owner {
-            Some(owner) => owner.orphaned(grace).await,
-            None => std::future::pending().await,
-        }
-    };
-    let mut orphaned = std::pin::pin!(orphaned);
-    let mut stopping = false;
-    loop {
-        let terminated = async {
-            match &mut terminate {
-                Some(signal) => signal.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        let requested = tokio::select! {
-            _ = terminated => {
-                if stopping {
-                    std::process::exit(EXIT_TERMINATED);
-                }
-                true
-            }
-            () = &mut orphaned, if !stopping => true,
-            () = tokio::time::sleep(POLL_INTERVAL) => guard.requested(),
-        };
-        if requested && !stopping {
-            stopping = true;
-            tracing::info!(
-                "shutting down: waiting for running requests (send the signal again to exit immediately)"
-            );
-            stop.shutdown.start();
-            stop.load.cancel();
-        }
-    }
-}
-
-/// 128 + SIGTERM, as a shell reports it.
-const EXIT_TERMINATED: i32 = 143;

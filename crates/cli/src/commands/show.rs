@@ -11,6 +11,7 @@ use mlxm_engine::{
 use serde::Serialize;
 
 use super::run::default_max_tokens;
+use crate::complete;
 use crate::context::Context;
 use crate::locate;
 use crate::memory_report::MemoryReport;
@@ -30,6 +31,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Show {
     /// Model directory, repository ID (owner/name), or unique part of a local model name
+    #[arg(add = complete::models())]
     model: String,
 
     /// Context length in tokens for the memory plan [default: the largest of the model's maximum, 64k, 32k, 16k
@@ -37,7 +39,7 @@ pub struct Show {
     #[arg(long, value_name = "N", alias = "context", value_parser = clap::value_parser!(u32).range(1..))]
     context_length: Option<u32>,
 
-    /// Maximum number of concurrent sequences for the memory plan
+    /// Maximum number of concurrent sequences
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     max_sequences: u16,
 
@@ -45,6 +47,10 @@ pub struct Show {
     /// sequence]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
     kv_pool_tokens: Option<u64>,
+
+    /// Maximum number of batched tokens per step
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    max_batch_tokens: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -321,6 +327,7 @@ impl Show {
         let mut options = context.load_options();
         options.context_length = self.context_length.map(|length| length as usize);
         options.max_sequences = self.max_sequences.into();
+        options.max_batch_tokens = self.max_batch_tokens as usize;
         options.kv_pool_tokens = self
             .kv_pool_tokens
             .map(|tokens| usize::try_from(tokens).unwrap_or(usize::MAX));

@@ -1,14 +1,15 @@
 //! HTTP client with streaming responses.
 
 use std::error::Error;
+use std::io::Write;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use eventsource_stream::{EventStreamError, Eventsource as _};
 use futures_util::StreamExt as _;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{RequestBuilder, Response, Url, redirect};
-use serde_json::Value;
+use reqwest::{Method, RequestBuilder, Response, Url, redirect};
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
 
@@ -72,7 +73,21 @@ impl Client {
 
     /// Fetches JSON from `route`.
     pub fn get(&self, route: &str) -> Result<Value, RemoteError> {
-        let request = self.http.get(self.endpoint(route));
+        self.send(Method::GET, route, None, None)
+    }
+
+    /// Sends a request and returns the JSON of its response, `null` for an empty one. `timeout` is for the whole response.
+    pub fn send(
+        &self,
+        method: Method,
+        route: &str,
+        body: Option<&Value>,
+        timeout: Option<Duration>,
+    ) -> Result<Value, RemoteError> {
+        let mut request = self.request(method, route, body);
+        if let Some(timeout) = timeout {
+            request = request.timeout(timeout);
+        }
         let url = self.url();
         self.runtime.block_on(async {
             let response = send(&url, request).await?;
@@ -80,6 +95,9 @@ impl Client {
                 .bytes()
                 .await
                 .map_err(|error| RemoteError::Truncated(describe(&error)))?;
+            if body.is_empty() {
+                return Ok(Value::Null);
+            }
             serde_json::from_slice(&body).map_err(|error| RemoteError::Malformed {
                 url,
                 expected: "JSON",
@@ -88,14 +106,44 @@ impl Client {
         })
     }
 
+    /// Writes the response of `route` to `target` as it arrives.
+    pub fn copy(&self, route: &str, target: &mut dyn Write) -> anyhow::Result<()> {
+        let request = self.request(Method::GET, route, None);
+        let url = self.url();
+        self.runtime.block_on(async {
+            let mut chunks = send(&url, request).await?.bytes_stream();
+            while let Some(chunk) = chunks.next().await {
+                let chunk = chunk.map_err(|error| RemoteError::Truncated(describe(&error)))?;
+                target.write_all(&chunk)?;
+            }
+            target.flush()?;
+            Ok(())
+        })
+    }
+
+    /// Receives the events of `route`. When it returns, the server has subscribed: later events are not missed.
+    pub fn events(&self, route: &str) -> Result<Stream, RemoteError> {
+        let request = self.request(Method::GET, route, None);
+        let response = self.runtime.block_on(send(&self.url(), request))?;
+        Ok(self.receive(async { Ok(response) }))
+    }
+
     /// Sends `body` to `route` and returns immediately; events are received through the stream.
     pub fn stream(&self, route: &str, body: &Value) -> Stream {
-        let request = self.http.post(self.endpoint(route)).json(body);
+        let request = self.request(Method::POST, route, Some(body));
+        let url = self.url();
+        self.receive(async move { send(&url, request).await })
+    }
+
+    fn receive(
+        &self,
+        response: impl Future<Output = Result<Response, RemoteError>> + Send + 'static,
+    ) -> Stream {
         let (sender, receiver) = channel();
         let url = self.url();
         let sent = Instant::now();
         let task = self.runtime.spawn(async move {
-            if let Err(error) = forward(&url, request, &sender).await {
+            if let Err(error) = forward(&url, response, &sender).await {
                 // The receiver is gone if the stream was dropped.
                 let _ = sender.send(Err(error));
             }
@@ -104,6 +152,17 @@ impl Client {
             sent,
             receiver,
             task: task.abort_handle(),
+        }
+    }
+
+    /// A request. One that changes something has a JSON body, which servers demand as a protection from web pages.
+    fn request(&self, method: Method, route: &str, body: Option<&Value>) -> RequestBuilder {
+        let changes = !method.is_safe();
+        let request = self.http.request(method, self.endpoint(route));
+        match body {
+            Some(body) => request.json(body),
+            None if changes => request.json(&json!({})),
+            None => request,
         }
     }
 
@@ -164,10 +223,10 @@ impl Drop for Stream {
 
 async fn forward(
     url: &str,
-    request: RequestBuilder,
+    response: impl Future<Output = Result<Response, RemoteError>>,
     sender: &Sender<Result<StreamItem, RemoteError>>,
 ) -> Result<(), RemoteError> {
-    let response = send(url, request).await?;
+    let response = response.await?;
     if let Some(warning) = response
         .headers()
         .get("warning")

@@ -1,6 +1,9 @@
 //! Client errors.
 
+use mlxm_api::wire::Problem;
 use serde_json::Value;
+
+use super::problem;
 
 /// Maximum characters of a non-JSON error body to show.
 const MAX_BODY_CHARACTERS: usize = 300;
@@ -39,6 +42,9 @@ pub enum RemoteError {
         /// The `Retry-After` header: seconds or a date.
         retry_after: Option<String>,
     },
+    /// The gateway rejected the request.
+    #[error("{}", problem::describe(.0))]
+    Problem(Box<Problem>),
     /// The server reported an error in the stream.
     #[error("the server failed while streaming: {0}")]
     Failed(String),
@@ -55,6 +61,16 @@ pub enum RemoteError {
         /// The expected response.
         expected: &'static str,
         /// Why the response is invalid.
+        reason: String,
+    },
+    /// A response of the gateway that this version does not know.
+    #[error(
+        "the gateway at {url} sent a response that this version of mlxm does not know ({reason}): use the same version for both"
+    )]
+    UnexpectedResponse {
+        /// The gateway.
+        url: String,
+        /// What differs.
         reason: String,
     },
     /// The server lists no model.
@@ -76,8 +92,11 @@ pub enum RemoteError {
 impl RemoteError {
     /// An error response with this status and body.
     pub fn from_response(status: u16, retry_after: Option<String>, body: &str) -> Self {
-        let message = serde_json::from_str::<Value>(body)
-            .ok()
+        let json = serde_json::from_str::<Value>(body).ok();
+        if let Some(problem) = json.as_ref().and_then(problem::parse) {
+            return Self::Problem(Box::new(problem));
+        }
+        let message = json
             .and_then(|body| message(&body))
             .unwrap_or_else(|| excerpt(body));
         Self::Status {

@@ -1,10 +1,11 @@
-//! Client for OpenAI-compatible servers.
+//! Client for OpenAI-compatible servers and for the gateway.
 
 mod backend;
 mod chunk;
 mod client;
 mod error;
 mod models;
+mod problem;
 
 use clap::Args;
 
@@ -36,8 +37,14 @@ impl RemoteArguments {
         let Some(url) = &self.url else {
             return Ok(None);
         };
-        let variable = || std::env::var(KEY_VARIABLE).ok();
-        let key = self.api_key.clone().or_else(variable);
+        let key = self.api_key.clone().or_else(key_from_environment);
         Client::new(url, key.filter(|key| !key.is_empty())).map(Some)
     }
+}
+
+/// The API key of the environment.
+pub fn key_from_environment() -> Option<String> {
+    std::env::var(KEY_VARIABLE)
+        .ok()
+        .filter(|key| !key.is_empty())
 }

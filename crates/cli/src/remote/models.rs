@@ -77,14 +77,18 @@ impl ServedModels {
             .cloned()
     }
 
-    /// Resolves a name or unique part of one; unlisted names are passed through, as the server may accept aliases.
-    pub fn resolve(&self, name: &str) -> String {
+    /// Finds a model by name or unique part of one.
+    pub fn lookup(&self, name: &str) -> Option<String> {
         let lower = name.to_lowercase();
         let names = self.names.as_deref().unwrap_or_default();
         let contains = |known: &&String| known.to_lowercase().contains(&lower);
         self.find(name)
             .or_else(|| unique(names.iter().filter(contains)).cloned())
-            .unwrap_or_else(|| name.to_owned())
+    }
+
+    /// As [`lookup`](Self::lookup), but unlisted names are passed through, as the server may accept aliases.
+    pub fn resolve(&self, name: &str) -> String {
+        self.lookup(name).unwrap_or_else(|| name.to_owned())
     }
 }
 
@@ -133,6 +137,8 @@ mod tests {
         let two = served(&["org/Tiny-4bit", "org/Tiny-8bit", "other"]);
         assert_eq!(two.find("tiny-4BIT").as_deref(), Some("org/Tiny-4bit"));
         assert_eq!(two.find("4bit"), None);
+        assert_eq!(two.lookup("4bit").as_deref(), Some("org/Tiny-4bit"));
+        assert_eq!(two.lookup("Tiny"), None);
         assert_eq!(two.resolve("4bit"), "org/Tiny-4bit");
         assert_eq!(two.resolve("Tiny"), "Tiny");
         assert_eq!(two.resolve("new"), "new");

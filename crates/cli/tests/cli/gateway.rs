@@ -32,6 +32,7 @@ impl ServerStore for NoStore {
 async fn pool(env: &TestEnv, budget_bytes: u64) -> Pool {
     let launch = LaunchConfig {
         program: assert_cmd::cargo::cargo_bin!("mlxm").to_path_buf(),
+        environment: Vec::new(),
         log_directory: env.path().join("logs"),
         keys: WorkerKeys::new(&[1; 32]).unwrap(),
         orphan_grace: Duration::ZERO,
@@ -41,6 +42,7 @@ async fn pool(env: &TestEnv, budget_bytes: u64) -> Pool {
         budget_bytes,
         max_waiting: 16,
         drain_after: Duration::from_secs(30),
+        compute_threads: 2,
         launch,
     };
     Pool::start(options, NoStore).await.unwrap()

@@ -2,7 +2,7 @@
 
 use crate::support::TestEnv;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 26] = [
     "run",
     "serve",
     "pull",
@@ -10,6 +10,20 @@ const COMMANDS: [&str; 12] = [
     "show",
     "rm",
     "search",
+    "ps",
+    "status",
+    "start",
+    "stop",
+    "restart",
+    "downloads",
+    "profile",
+    "logs",
+    "audit",
+    "config",
+    "backup",
+    "restore",
+    "secrets",
+    "open",
     "convert",
     "perplexity",
     "bench",
@@ -59,11 +73,19 @@ fn usage_errors_exit_with_code_2() {
 }
 
 #[test]
-fn completion_supports_each_shell() {
+fn commands_have_the_names_of_similar_programs() {
     let env = TestEnv::new();
-    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        let outcome = env.run(&["completion", shell]);
-        assert!(outcome.success().contains("perplexity"), "{shell}");
+    for (alias, command) in [
+        ("chat", "run"),
+        ("get", "pull"),
+        ("download", "pull"),
+        ("ls", "list"),
+        ("delete", "rm"),
+        ("load", "start"),
+        ("unload", "stop"),
+    ] {
+        let help = |name: &str| env.run(&[name, "--help"]).success().to_owned();
+        assert_eq!(help(alias), help(command), "{alias}");
     }
 }
 

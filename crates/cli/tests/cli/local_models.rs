@@ -1,6 +1,9 @@
 //! `mlxm list`, `show`, `rm` and `doctor`.
 
+use std::collections::HashSet;
 use std::fs;
+#[cfg(target_os = "linux")]
+use std::process::Command;
 
 use crate::support::terminal::Terminal;
 use crate::support::{Checkpoint, Outcome, TestEnv};
@@ -285,14 +288,36 @@ fn doctor_reports_each_limit_with_its_source() {
     assert!(limit("physical cores")["value"].as_u64().unwrap() > 0);
     let folder = limit("free disk space of local models")["source"].as_str();
     assert_eq!(folder, env.models().to_str());
+    let mut names = HashSet::new();
     for limit in limits {
         assert_ne!(limit["source"], "", "{limit}");
+        assert!(names.insert(limit["name"].to_string()), "{limits:#?}");
     }
 
     let printed = Outcome::of(&mut env.online(&["doctor"]));
     assert!(printed.success().contains("SOURCE"), "{printed:#?}");
     #[cfg(target_os = "linux")]
     assert!(printed.stdout.contains("/proc/meminfo"), "{printed:#?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn doctor_advises_what_to_do_about_little_memory() {
+    let env = env();
+    let mut command = Command::new("sh");
+    env.environment(&mut command);
+    // 3.99 GB; a machine with less has the same advice.
+    command.args(["-c", "ulimit -v 3900000 && exec \"$0\" doctor --json"]);
+    command.arg(assert_cmd::cargo::cargo_bin!("mlxm"));
+    let json = Outcome::of(&mut command).json();
+    let checks = json["checks"].as_array().unwrap();
+    let memory = checks
+        .iter()
+        .find(|check| check["name"] == "memory")
+        .unwrap();
+    assert_eq!(memory["verdict"], "warning", "{memory}");
+    let finding = memory["finding"].as_str().unwrap();
+    assert!(finding.contains("`mlxm show MODEL`"), "{finding}");
 }
 
 #[test]

@@ -4,11 +4,24 @@
 
 mod bad_input;
 mod chat;
+mod completion;
 mod convert;
+mod database;
+mod fake_gateway;
 mod gateway;
+mod gateway_access;
+mod gateway_config;
+mod gateway_downloads;
+mod gateway_failures;
+mod gateway_logs;
+mod gateway_models;
+mod gateway_process;
+mod gateway_profiles;
+mod gateway_serve;
 mod help;
 mod local_models;
 mod measure;
+mod no_gateway;
 mod pull;
 mod remote;
 mod remote_bench;

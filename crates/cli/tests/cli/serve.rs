@@ -385,5 +385,21 @@ fn invalid_options_are_rejected() {
     let two = run(&["--owner", "1", "--exit-with-parent"]);
     assert_eq!(two.code, Some(2), "{two:#?}");
     assert_eq!(run(&["--tool-call-parser", "nonsense"]).code, Some(2));
-    assert_eq!(env.run(&["serve"]).code, Some(2));
+}
+
+#[test]
+fn options_of_one_model_are_rejected_without_a_model() {
+    let env = env();
+    for (option, instead) in [
+        (["--context-length", "4096"], "mlxm profile"),
+        (["--kv-cache-dtype", "int8"], "mlxm profile"),
+        (["--alias", "x"], "mlxm alias"),
+        (["--max-body", "1MB"], "--model"),
+        (["--owner", "1"], "no owner"),
+    ] {
+        let outcome = env.run(&[["serve"].as_slice(), &option].concat());
+        outcome.failure_with(2, &[option[0], instead]);
+    }
+    let outcome = env.run(&["serve", "--model", "tiny", "--keep-workers"]);
+    assert_eq!(outcome.code, Some(2), "{outcome:#?}");
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Attribute;
@@ -10,8 +11,12 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde_json::json;
 
+use crate::gateway_process::{Client, Gateway, chat};
 use crate::serve::{env, serve};
 use crate::support::Outcome;
+
+/// Longest wait for a batch of spans.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A fake OTLP collector that accepts every request.
 struct Collector {
@@ -44,7 +49,7 @@ impl Collector {
 
     /// The service name and spans of the next batch.
     fn spans(&self) -> (String, Vec<Span>) {
-        let (path, body) = self.requests.recv().unwrap();
+        let (path, body) = self.requests.recv_timeout(TIMEOUT).unwrap();
         assert_eq!(path, "/v1/traces");
         let batch = ExportTraceServiceRequest::decode(&*body).unwrap();
         let service = &batch.resource_spans[0];
@@ -150,6 +155,38 @@ fn request_spans_join_the_trace_of_the_client() {
     );
     // The request span covers the stream after the response headers.
     assert!(request.end_time_unix_nano >= completion.end_time_unix_nano);
+}
+
+#[test]
+fn spans_of_the_worker_are_children_of_those_of_the_gateway() {
+    let collector = Collector::start();
+    let env = env();
+    let gateway = Gateway::start(&env, &["--otlp-endpoint", &collector.address]);
+    let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let traceparent = format!("traceparent: 00-{trace}-{parent}-01");
+    let client = Client::new(gateway.address()).header(&traceparent);
+    let (status, completion) = client.post("/v1/chat/completions", &chat("tiny", 2));
+    assert_eq!(status, 200, "{completion}");
+    // Pending spans of both processes are exported at shutdown.
+    gateway.stop();
+    let trace = u128::from_str_radix(trace, 16).unwrap().to_be_bytes();
+    let mut spans: Vec<Span> = Vec::new();
+    while spans.len() < 3 {
+        let (_, batch) = collector.spans();
+        spans.extend(batch.into_iter().filter(|span| span.trace_id == trace));
+    }
+    let child_of = |parent: &[u8]| {
+        let mut children = spans.iter().filter(|span| span.parent_span_id == parent);
+        let child = children.next();
+        child.unwrap_or_else(|| panic!("no child of {parent:?} in {spans:#?}"))
+    };
+    let parent = u64::from_str_radix(parent, 16).unwrap().to_be_bytes();
+    let of_gateway = child_of(&parent);
+    let of_worker = child_of(&of_gateway.span_id);
+    for request in [of_gateway, of_worker] {
+        assert_eq!(request.name, "POST /v1/chat/completions");
+    }
+    assert_eq!(child_of(&of_worker.span_id).name, "completion");
 }
 
 #[test]

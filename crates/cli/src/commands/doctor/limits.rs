@@ -79,7 +79,7 @@ fn of_memory(context: &Context, memory: &MemoryLimits) -> Vec<Limit> {
         .limits()
         .iter()
         .map(|found| {
-            let limit = Limit::bytes(found.name, found.bytes, found.source.as_str());
+            let limit = Limit::bytes(found.name.as_str(), found.bytes, found.source.as_str());
             match found.available_bytes {
                 Some(bytes) => Limit {
                     text: format!("{}, {} available", limit.text, DecimalBytes(bytes)),
@@ -114,7 +114,7 @@ fn of_cpus(cpus: &CpuLimits, threads_option: Option<usize>) -> Vec<Limit> {
         ),
     ];
     limits.extend(cpus.quotas.iter().map(|quota| Limit {
-        name: "CPU quota".to_owned(),
+        name: quota_name(&quota.source),
         value: json!(quota.cpus),
         unit: "CPUs",
         source: quota.source.clone(),
@@ -128,6 +128,12 @@ fn of_cpus(cpus: &CpuLimits, threads_option: Option<usize>) -> Vec<Limit> {
         (None, _) => Limit::count("compute threads", cpus.threads(), "physical cores"),
     });
     limits
+}
+
+/// The name of the quota in the file at `source`, in which its control group tells it from those of nested groups.
+fn quota_name(source: &str) -> String {
+    let group = source.rsplit_once('/').map_or(source, |(group, _)| group);
+    format!("CPU quota of the control group {group}")
 }
 
 /// Free disk space for each directory with models or program data.
@@ -175,6 +181,25 @@ mod tests {
         let limit = of_cpus(&cpus, option).pop().unwrap();
         assert_eq!(limit.name, "compute threads");
         (limit.value, limit.source)
+    }
+
+    #[test]
+    fn quotas_of_nested_groups_have_different_names() {
+        let quotas = ["/sys/fs/cgroup/a/b/cpu.max", "/sys/fs/cgroup/a/cpu.max"];
+        let cpus = CpuLimits {
+            quotas: Vec::from(quotas.map(|source| CpuQuota {
+                cpus: 2.0,
+                source: source.to_owned(),
+            })),
+            ..CpuLimits::read()
+        };
+        let limits = of_cpus(&cpus, None);
+        let names: Vec<&str> = limits.iter().map(|limit| limit.name.as_str()).collect();
+        assert!(
+            names.contains(&"CPU quota of the control group /sys/fs/cgroup/a/b")
+                && names.contains(&"CPU quota of the control group /sys/fs/cgroup/a"),
+            "{names:?}"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mlxm_api::Capabilities;
@@ -26,6 +27,8 @@ pub enum Stage {
     Address,
     /// Loading the model.
     Load,
+    /// Starting a gateway.
+    Gateway,
     /// Serving: nothing is printed any more.
     Ready,
 }
@@ -37,6 +40,7 @@ impl Stage {
             Self::Options => "invalid_option",
             Self::Model => "model_not_found",
             Self::Address => "cannot_listen",
+            Self::Gateway => "cannot_start",
             Self::Load | Self::Ready => "internal",
         }
     }
@@ -118,6 +122,34 @@ impl Startup {
             "capabilities": ready.capabilities,
             "plan": MemoryReport::from(ready.plan),
         }))
+    }
+
+    /// Prints that a gateway accepts requests for this number of models.
+    ///
+    /// # Errors
+    /// If it cannot be printed.
+    pub fn gateway_ready(&self, address: SocketAddr, models: usize) -> io::Result<()> {
+        self.enter(Stage::Ready);
+        let url = format!("http://{address}");
+        if self.is_json() {
+            return self.output.json_line(&json!({
+                "event": "ready",
+                "url": url,
+                "port": address.port(),
+                "pid": std::process::id(),
+                "version": env!("CARGO_PKG_VERSION"),
+                "models": models,
+            }));
+        }
+        let served = match models {
+            0 => "no models yet (find one with `mlxm search`, download it with `mlxm pull`)"
+                .to_owned(),
+            1 => "1 model".to_owned(),
+            _ => format!("{models} models"),
+        };
+        self.output
+            .note(&format!("serving {served} at {url} (press Ctrl-C to stop)"));
+        Ok(())
     }
 
     /// Prints why the server could not be started.

@@ -1,6 +1,7 @@
 //! Isolated environments, processes and small checkpoints.
 
 pub mod checkpoint;
+pub mod gateway;
 pub mod server;
 pub mod terminal;
 
@@ -45,6 +46,8 @@ impl TestEnv {
             .env("HOME", self.path())
             .env("MLXM_HOME", self.path().join("mlxm"))
             .env("HF_HOME", self.path().join("hf"))
+            // Of a gateway that a command starts in the background.
+            .env("MLXM_SERVER_PORT", "0")
             .current_dir(self.path());
     }
 

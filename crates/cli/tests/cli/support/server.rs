@@ -14,6 +14,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// A received request.
 #[derive(Debug, Clone)]
 pub struct Received {
+    pub method: String,
     pub path: String,
     pub authorization: Option<String>,
     /// `null` without a body.
@@ -224,6 +225,7 @@ fn receive(stream: &TcpStream) -> io::Result<Received> {
     let mut first = String::new();
     reader.read_line(&mut first)?;
     let mut request = Received {
+        method: first.split(' ').next().unwrap_or_default().to_owned(),
         path: first.split(' ').nth(1).unwrap_or_default().to_owned(),
         authorization: None,
         body: Value::Null,
