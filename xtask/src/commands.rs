@@ -3,6 +3,8 @@
 pub mod bench;
 pub mod check_mac;
 pub mod demo;
+pub mod faults;
 pub mod fuzz;
+pub mod install;
 pub mod python;
 pub mod test;

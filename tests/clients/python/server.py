@@ -1,4 +1,4 @@
-"""A server process with the starter model."""
+"""Processes of `mlxm serve`: a server with the starter model, and a gateway."""
 
 from __future__ import annotations
 
@@ -22,19 +22,12 @@ REPOSITORY = "someone/starter"
 TIMEOUT = 120.0
 
 
-class Server:
+class Process:
     """`mlxm serve` on a free port; it logs to the file `log`."""
 
-    def __init__(self, program: Path, model: Path, log: Path, *options: str, key: str | None = None) -> None:
-        environment = {name: value for name, value in os.environ.items() if name != "MLXM_API_KEY"}
-        if key is not None:
-            environment["MLXM_API_KEY"] = key
-        command = [str(program), "serve", "--model", str(model), "--port", "0", "--json", "--exit-with-parent"]
-        names = ["--alias", MODEL, "--alias", REPOSITORY]
+    def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
         with log.open("w") as errors:
-            self.process = subprocess.Popen(
-                [*command, *names, *options], stdout=subprocess.PIPE, stderr=errors, env=environment, text=True
-            )
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True)
         assert self.process.stdout is not None
         events = map(json.loads, self.process.stdout)
         ready = next((event for event in events if event["event"] == "ready"), None)
@@ -52,6 +45,18 @@ class Server:
             self.process.kill()
             self.process.wait()
 
+
+class Server(Process):
+    """A server of one model."""
+
+    def __init__(self, program: Path, model: Path, log: Path, *options: str, key: str | None = None) -> None:
+        environment = {name: value for name, value in os.environ.items() if name != "MLXM_API_KEY"}
+        if key is not None:
+            environment["MLXM_API_KEY"] = key
+        command = [str(program), "serve", "--model", str(model), "--port", "0", "--json", "--exit-with-parent"]
+        names = ["--alias", MODEL, "--alias", REPOSITORY]
+        super().__init__([*command, *names, *options], environment, log)
+
     def metric(self, name: str) -> float:
         """The value of a metric without labels."""
         with urllib.request.urlopen(f"{self.url}/metrics") as response:
@@ -59,6 +64,22 @@ class Server:
         found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
         assert found, f"/metrics has no {name}:\n{text}"
         return float(found[1])
+
+
+class Gateway(Process):
+    """A gateway with a home directory of its own, and the models in the directory `models`, which it does not change."""
+
+    def __init__(self, program: Path, home: Path, models: Path, hub: str) -> None:
+        foreign = ("MLXM_", "HF_", "HUGGING", "TRANSFORMERS_", "DATABASE_URL")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        environment |= {
+            "MLXM_HOME": str(home),
+            "MLXM_MODEL_FOLDERS": str(models),
+            "HF_HOME": str(home / "hub"),
+            "HF_ENDPOINT": hub,
+        }
+        self.log = home / "log"
+        super().__init__([str(program), "serve", "--port", "0", "--json"], environment, self.log)
 
 
 def wait_until(description: str, condition: Callable[[], bool]) -> None:

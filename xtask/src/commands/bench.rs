@@ -15,7 +15,8 @@ mod rows;
 mod serve;
 mod statistics;
 
-use crate::{llama_cpp, process, workspace};
+use crate::mlxm::build;
+use crate::{llama_cpp, process};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use engines::llama_cpp::{File, LlamaCpp};
@@ -29,7 +30,6 @@ use regression::{PAIRS, RegressionCheck, RowSpeed};
 use results::{Measurement, ModelInfo, Results, SCHEMA, Sample, Series};
 use rows::{Row, Unit};
 use std::collections::BTreeSet;
-use std::env;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -232,14 +232,6 @@ fn rows(wanted: &[Row]) -> Vec<Row> {
         .into_iter()
         .filter(|row| wanted.is_empty() || wanted.contains(row))
         .collect()
-}
-
-/// The release build of mlxm.
-fn build() -> Result<PathBuf> {
-    process::run(process::cargo().args(["build", "--release", "--locked", "--package", "mlxm"]))?;
-    Ok(workspace::target_directory()?
-        .join("release")
-        .join(format!("mlxm{}", env::consts::EXE_SUFFIX)))
 }
 
 /// mlxm, then its competitors.

@@ -1,70 +1,124 @@
-//! `cargo xtask demo`: from a fresh clone to a first response.
+//! `cargo xtask demo`: from a fresh clone to a first response of the gateway.
 
+use crate::gateway::Gateway;
 use crate::prerequisites::Prerequisite;
 use crate::progress::Progress;
 use crate::python::OLDEST;
-use crate::{prerequisites, process, starter, workspace};
-use anyhow::{Context, Result};
+use crate::{http, mlxm, prerequisites, starter};
+use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde_json::{Value, json};
 use std::env;
+use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The name of the model among the local models, chosen so that it does not collide with a user's model.
 const MODEL: &str = "SmolLM2-135M-Instruct-starter";
 
-/// Get the starter model, build mlxm and run a prompt.
+/// Get the starter model, build mlxm, start the gateway and ask it a question.
 #[derive(Args)]
 pub struct Arguments {
-    /// The prompt
+    /// The question
     #[arg(default_value = starter::QUESTION)]
     question: String,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
     let mut progress = Progress::new(4);
-    let target = workspace::target_directory()?;
-    let mlxm = target
-        .join("release")
-        .join(format!("mlxm{}", env::consts::EXE_SUFFIX));
-    let model = local_models()?.join(MODEL);
+    let models = local_models()?;
 
     prerequisites::require(&[Prerequisite::CCompilers, Prerequisite::Python(OLDEST)])?;
     progress.step(
         "Get the starter model, SmolLM2-135M-Instruct (93 MB)",
         starter::gguf,
     )?;
-    progress.step("Build mlxm (some minutes the first time)", || {
-        process::run(process::cargo().args(["build", "--release", "--locked", "--package", "mlxm"]))
-    })?;
+    let mlxm = progress.step("Build mlxm (some minutes the first time)", mlxm::build)?;
     progress.step("Convert the model to MLX format", || {
-        starter::convert(&mlxm, &model)
+        starter::convert(&mlxm, &models.join(MODEL))
     })?;
-    progress.step("Run the prompt", || {
+    progress.step("Start the gateway, and ask it with the OpenAI API", || {
+        let gateway = Gateway::start(&mlxm, &models)?;
         eprintln!("\n> {}\n", arguments.question);
-        process::run(
-            process::program(&mlxm)
-                .arg("run")
-                .arg(&model)
-                .arg(&arguments.question)
-                .args(["--temp", "0"]),
-        )
+        ask(&gateway, MODEL, &arguments.question)?;
+        gateway.stop()
     })?;
 
     let mlxm = shorten(&mlxm);
-    println!("\nThat was a language model on this machine's CPU. Try next:\n");
+    println!(
+        "\nThat was a language model on this machine. The gateway has been stopped again. Try next:\n"
+    );
     for (command, what) in [
+        (
+            format!("{mlxm} serve"),
+            "starts the gateway: http://127.0.0.1:8080/v1 for OpenAI clients",
+        ),
         (
             format!("{mlxm} run {MODEL}"),
             "a chat; /help lists its commands",
         ),
         (
-            format!("{mlxm} show {MODEL}"),
-            "architecture, memory and context length of the model",
+            format!("{mlxm} start {MODEL} --dry-run"),
+            "memory of the model; `mlxm ps` shows running ones",
+        ),
+        (
+            "cargo xtask install".to_owned(),
+            "puts mlxm into ~/.cargo/bin",
         ),
         (format!("{mlxm} --help"), "all commands"),
         ("cargo xtask test".to_owned(), "every check and test"),
     ] {
         println!("  {command:<60}  {what}");
+    }
+    Ok(())
+}
+
+/// Prints the response to a question as it arrives.
+fn ask(gateway: &Gateway, model: &str, question: &str) -> Result<()> {
+    let body = json!({
+        "model": model,
+        "messages": [{"role": "user", "content": question}],
+        "temperature": 0,
+        "max_tokens": 200,
+        "stream": true,
+    });
+    let mut response = http::send(
+        gateway.address(),
+        "/v1/chat/completions",
+        Some(&body.to_string()),
+    )?;
+    if !response.is_success() {
+        let mut body = String::new();
+        response.body.read_to_string(&mut body)?;
+        bail!(
+            "the gateway returned an error ({}): {}",
+            response.status,
+            body.trim()
+        );
+    }
+    let mut is_empty = true;
+    for line in response.body.lines() {
+        let line = line?;
+        let Some(data) = line.strip_prefix("data:").map(str::trim) else {
+            continue;
+        };
+        if data == "[DONE]" {
+            break;
+        }
+        let chunk: Value =
+            serde_json::from_str(data).with_context(|| format!("not a chunk: {data}"))?;
+        if !chunk["error"].is_null() {
+            bail!("the gateway failed: {}\n{}", chunk["error"], gateway.log());
+        }
+        let text = chunk["choices"][0]["delta"]["content"]
+            .as_str()
+            .unwrap_or_default();
+        is_empty &= text.is_empty();
+        print!("{text}");
+        io::stdout().flush()?;
+    }
+    println!();
+    if is_empty {
+        bail!("the response is empty:\n{}", gateway.log());
     }
     Ok(())
 }

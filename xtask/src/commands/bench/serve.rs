@@ -2,7 +2,6 @@
 
 mod client;
 pub mod gateway;
-mod http;
 mod load;
 mod loop_time;
 mod report;
@@ -18,7 +17,8 @@ use super::models::{Model, ModelFiles};
 use super::options::Options;
 use super::regression::{PAIRS, RegressionCheck};
 use super::results::ModelInfo;
-use super::{ATTEMPTS, Competitor, build, child, record, turns};
+use super::{ATTEMPTS, Competitor, child, record, turns};
+use crate::mlxm::build;
 use crate::{llama_cpp, process};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};

@@ -1,7 +1,7 @@
 //! Paths and environments that the steps share.
 
 use crate::prerequisites::{Minor, Prerequisite};
-use crate::{cache, process, python, workspace};
+use crate::{cache, process, python, starter, workspace};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ impl TestEnvironment {
 
     /// The starter model in MLX format.
     pub fn starter_model(&self) -> PathBuf {
-        self.target.join("models/SmolLM2-135M-Instruct")
+        starter::converted(&self.target)
     }
 
     /// The debug build of `mlxm`.

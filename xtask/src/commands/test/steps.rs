@@ -2,7 +2,7 @@
 
 use super::environment::{PYTHON, TestEnvironment, test_environment};
 use super::{arm, clients, deny, templates, tidy};
-use crate::commands::{check_mac, python as wheel};
+use crate::commands::{check_mac, faults, python as wheel};
 use crate::prerequisites::Prerequisite;
 use crate::{cache, postgres, process, starter};
 use anyhow::Result;
@@ -99,10 +99,17 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "clients",
-        about: "the official clients and agents of OpenAI and Anthropic against a running server",
+        about: "the clients and agents of OpenAI and Anthropic, and both OpenAPI documents, against running servers",
         needs: &["build", "starter"],
         prerequisites: &[PYTHON, clients::NODE],
         run: clients::run,
+    },
+    Step {
+        name: "faults",
+        about: "load on a gateway, and faults of its processes and its environment",
+        needs: &["build", "starter"],
+        prerequisites: &[Prerequisite::CCompilers],
+        run: load_and_faults,
     },
     Step {
         name: "wheel",
@@ -202,6 +209,10 @@ fn doctests(environment: &TestEnvironment) -> Result<()> {
             .args(["test", "--doc"])
             .args(RUST_PACKAGES),
     )
+}
+
+fn load_and_faults(environment: &TestEnvironment) -> Result<()> {
+    faults::run_short(environment.program(), environment.starter_model())
 }
 
 fn install_wheel(environment: &TestEnvironment) -> Result<()> {

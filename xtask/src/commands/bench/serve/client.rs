@@ -3,8 +3,8 @@
 //! The client shares the CPU with the server it measures, so during a response it only records the time of each event and
 //! parses the events afterwards.
 
-use super::http;
 use super::workload::Request;
+use crate::http;
 use serde_json::{Value, json};
 use std::io::{BufRead, Read};
 use std::time::Instant;
