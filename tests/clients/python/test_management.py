@@ -139,8 +139,11 @@ def test_responses_to_random_requests_match_the_document(case: schemathesis.Case
 
 
 def adapt(case: schemathesis.Case, model: str) -> None:
-    """Names what exists in some requests. Values of a wrong type are not changed."""
+    """Names what exists in some requests, and follows no log, which never ends. Values of a wrong type are not changed."""
     parameters = case.path_parameters or {}
+    query = case.query or {}
+    if query.get("follow") in (True, "true"):
+        query["follow"] = False
     kind = NAMED.get(case.operation.definition.raw["operationId"])
     if kind is not None and is_chosen(parameters) and isinstance(parameters.get("id"), str):
         parameters["id"] = model if kind == "model" else PROFILE

@@ -133,7 +133,7 @@ impl Exchange {
     /// # Errors
     /// If the worker cannot be reached or exits.
     pub async fn send(mut self, lease: Lease) -> Result<Reply, SendError> {
-        let unsent = self.request.clone();
+        let original = self.request.clone();
         let own_id = Uuid::new_v4().simple().to_string();
         let headers = &mut self.request.headers;
         if let Ok(id) = HeaderValue::try_from(own_id.as_str()) {
@@ -160,7 +160,7 @@ impl Exchange {
             Err(error) if error.code() == Some(UNREACHABLE) => match in_flight.take_back() {
                 Some(recorder) => Err(SendError::NotReached(Box::new(Self {
                     recorder,
-                    request: unsent,
+                    request: original,
                     ..self
                 }))),
                 None => Err(SendError::Failed(error)),
@@ -195,8 +195,12 @@ impl Exchange {
             match self.send(lease).await {
                 Ok(reply) => return Ok(reply),
                 Err(SendError::Failed(error)) => return Err(error),
-                Err(SendError::NotReached(unsent)) if Instant::now() < give_up_at => self = *unsent,
-                Err(SendError::NotReached(unsent)) => return Err(unsent.fail(worker_unreachable())),
+                Err(SendError::NotReached(exchange)) if Instant::now() < give_up_at => {
+                    self = *exchange
+                }
+                Err(SendError::NotReached(exchange)) => {
+                    return Err(exchange.fail(worker_unreachable()));
+                }
             }
             sleep(NOTICE_INTERVAL).await;
             acquired = acquire().await;

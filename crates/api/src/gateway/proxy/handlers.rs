@@ -73,7 +73,7 @@ pub async fn by_response(
         Some(lease) => match exchange.send(lease).await {
             Ok((parts, body)) => Ok(exchange::response(parts, body)),
             Err(SendError::Failed(error)) => Err(error),
-            Err(SendError::NotReached(unsent)) => Err(unsent.fail(worker_unreachable())),
+            Err(SendError::NotReached(exchange)) => Err(exchange.fail(worker_unreachable())),
         },
         None => Err(exchange.fail(ApiError::not_found(format!(
             "there is no response `{id}`: it was never stored, or the worker of its model has been stopped since; send the whole \
