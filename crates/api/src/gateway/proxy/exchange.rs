@@ -196,7 +196,7 @@ impl Exchange {
                 Ok(reply) => return Ok(reply),
                 Err(SendError::Failed(error)) => return Err(error),
                 Err(SendError::NotReached(exchange)) if Instant::now() < give_up_at => {
-                    self = *exchange
+                    self = *exchange;
                 }
                 Err(SendError::NotReached(exchange)) => {
                     return Err(exchange.fail(worker_unreachable()));

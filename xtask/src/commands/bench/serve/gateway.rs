@@ -187,7 +187,12 @@ fn start_gateway(program: &Path, path: &Path, capacity: ServerCapacity) -> Resul
     let profile = json!({
         "name": "default",
         "model": path.file_name().map(OsStr::to_string_lossy),
-        "load": {"max_sequences": capacity.slots, "context_length": capacity.context},
+        // As for the worker by itself, all sequences may have a full context at the same time.
+        "load": {
+            "max_sequences": capacity.slots,
+            "context_length": capacity.context,
+            "kv_pool_tokens": capacity.slots * capacity.context,
+        },
     });
     let body = profile.to_string();
     let mut response = http::send(gateway.address(), "/api/profiles", Some(&body))?;
