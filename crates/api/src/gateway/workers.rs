@@ -113,7 +113,7 @@ fn of_profile(profile: &ProfileConfig, path: &Path) -> Result<LoadSettings, Load
 /// The pool's target for a model, or for a profile of it.
 ///
 /// # Errors
-/// See [`load_settings`].
+/// If the model is not here, or the profile has a setting that is not supported.
 pub fn pool_target(
     snapshot: &Snapshot,
     settings: &SettingsHandle,
