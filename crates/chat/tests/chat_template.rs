@@ -434,3 +434,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn errors_beyond_the_longest_line_that_is_counted_are_syntax_errors() {
+    for end in ["{{ 'not ended", "{{ 1e }}", "{% if", "{{ ! }}"] {
+        let source = " ".repeat(70_000) + end;
+        let error = ChatTemplate::from_source(source, &SpecialTokens::default()).unwrap_err();
+        assert!(
+            matches!(error, TemplateError::Syntax { .. }),
+            "{end}: {error}"
+        );
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -95,8 +96,14 @@ impl ChatTemplate {
                 line: error.line,
                 reason: error.reason,
             })?;
-            environment
-                .add_template_owned(name.clone(), source::rewrite(text))
+            // Builds that check for overflows panic at an error beyond column 65,535.
+            let add = || environment.add_template_owned(name.clone(), source::rewrite(text));
+            catch_unwind(AssertUnwindSafe(add))
+                .map_err(|_| TemplateError::Syntax {
+                    name: name.clone(),
+                    line: 1,
+                    reason: "a line is too long to be parsed".to_owned(),
+                })?
                 .map_err(|error| syntax_error(name, &error))?;
         }
         Ok(Self {
