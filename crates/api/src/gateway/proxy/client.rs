@@ -65,29 +65,23 @@ impl WorkerClient {
     /// Sends a request with the worker's key, and waits for the head of the response.
     ///
     /// # Errors
-    /// Status 502 or 503 if the worker cannot be reached or exits.
+    /// If the worker cannot be reached, exits, or does not accept the key.
     pub async fn send(
         &self,
         lease: &Lease,
         request: WorkerRequest,
-    ) -> Result<Response<Incoming>, ApiError> {
+    ) -> Result<Response<Incoming>, WorkerError> {
         let request = request.build(lease)?;
         let response = self.0.request(request).await.map_err(|error| {
             tracing::warn!(worker = &*lease.worker, %error, "a worker failed");
             if error.is_connect() {
-                worker_unreachable()
+                WorkerError::NotReached
             } else {
-                worker_failed()
+                WorkerError::Exited
             }
         })?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            // The client's own key was accepted, so it must not see this status.
-            let message = "the model's worker does not accept the gateway's key: restart it with `mlxm restart`";
-            return Err(ApiError::with_code(
-                StatusCode::BAD_GATEWAY,
-                "worker_key",
-                message,
-            ));
+            return Err(WorkerError::KeyRejected);
         }
         Ok(response)
     }
@@ -100,7 +94,7 @@ impl WorkerClient {
         &self,
         lease: &Lease,
         json: Bytes,
-    ) -> Result<HeaderValue, ApiError> {
+    ) -> Result<HeaderValue, WorkerError> {
         let mut headers = HeaderMap::new();
         let json_type = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json_type);
@@ -118,13 +112,7 @@ impl WorkerClient {
             .filter(|_| status == StatusCode::OK)
             .and_then(|body| serde_json::from_slice(&body).ok());
         let id = body.and_then(|body| HeaderValue::try_from(body.id).ok());
-        id.ok_or_else(|| {
-            let message = format!(
-                "the model's worker rejected the request settings of the profile with status {status}: correct them with \
-                 `mlxm profile edit`"
-            );
-            ApiError::with_code(StatusCode::BAD_GATEWAY, "worker_failed", message)
-        })
+        id.ok_or(WorkerError::DefaultsRejected(status))
     }
 
     /// The usage of a request that was cancelled; `None` if the worker does not report it in time.
@@ -148,7 +136,7 @@ impl WorkerClient {
 }
 
 impl WorkerRequest {
-    fn build(self, lease: &Lease) -> Result<Request<BufferedBody>, ApiError> {
+    fn build(self, lease: &Lease) -> Result<Request<BufferedBody>, WorkerError> {
         let uri = Uri::builder()
             .scheme("http")
             .authority(lease.address.to_string())
@@ -156,7 +144,7 @@ impl WorkerRequest {
             .build();
         let key = HeaderValue::try_from(format!("Bearer {}", lease.key));
         let (Ok(uri), Ok(mut key)) = (uri, key) else {
-            return Err(ApiError::internal("the worker's address or key is invalid"));
+            return Err(WorkerError::InvalidLease);
         };
         key.set_sensitive(true);
         let mut request = Request::new(self.body);
@@ -168,20 +156,40 @@ impl WorkerRequest {
     }
 }
 
-/// The code of [`worker_unreachable`].
-pub const UNREACHABLE: &str = "worker_unavailable";
-
-/// The error of a worker that had exited before it got the request.
-pub fn worker_unreachable() -> ApiError {
-    let message = "the model's worker has just exited: retry, or run `mlxm logs` to see why";
-    ApiError::with_code(StatusCode::SERVICE_UNAVAILABLE, UNREACHABLE, message).retry_after(Some(1))
+/// Why a worker does not respond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WorkerError {
+    /// It had exited before it got the request, which can be sent to another one.
+    #[error("the model's worker has just exited: retry, or run `mlxm logs` to see why")]
+    NotReached,
+    /// It exited while it had the request.
+    #[error("the model's worker exited during this request: retry, or run `mlxm logs` to see why")]
+    Exited,
+    /// It does not accept the gateway's key.
+    #[error("the model's worker does not accept the gateway's key: restart it with `mlxm restart`")]
+    KeyRejected,
+    /// It does not accept the profile's request settings.
+    #[error(
+        "the model's worker rejected the request settings of the profile with status {0}: correct them with `mlxm profile edit`"
+    )]
+    DefaultsRejected(StatusCode),
+    /// The pool has an address or a key that cannot be sent.
+    #[error("the worker's address or key is invalid")]
+    InvalidLease,
 }
 
-/// The error of a worker that exited while it had the request.
-pub fn worker_failed() -> ApiError {
-    ApiError::with_code(
-        StatusCode::BAD_GATEWAY,
-        "worker_failed",
-        "the model's worker exited during this request: retry, or run `mlxm logs` to see why",
-    )
+impl From<WorkerError> for ApiError {
+    fn from(error: WorkerError) -> Self {
+        let (status, code) = match error {
+            WorkerError::NotReached => (StatusCode::SERVICE_UNAVAILABLE, "worker_unavailable"),
+            WorkerError::Exited | WorkerError::DefaultsRejected(_) => {
+                (StatusCode::BAD_GATEWAY, "worker_failed")
+            }
+            // The client's own key was accepted, so it must not see status 401.
+            WorkerError::KeyRejected => (StatusCode::BAD_GATEWAY, "worker_key"),
+            WorkerError::InvalidLease => return Self::internal(error.to_string()),
+        };
+        let retry_after = (error == WorkerError::NotReached).then_some(1);
+        Self::with_code(status, code, error.to_string()).retry_after(retry_after)
+    }
 }

@@ -9,9 +9,8 @@ use data_encoding::BASE64URL_NOPAD;
 use lru::LruCache;
 use serde_json::{Map, Value};
 
-use super::client::WorkerClient;
+use super::client::{WorkerClient, WorkerError};
 use super::workers::{Lease, WorkerId};
-use crate::error::ApiError;
 
 /// Largest settings as JSON that are sent with each request: 64 KB as base64url.
 const MAX_HEADER_BYTES: usize = 48 << 10;
@@ -89,7 +88,7 @@ impl RegisteredDefaults {
         client: &WorkerClient,
         lease: &Lease,
         json: &Bytes,
-    ) -> Result<HeaderValue, ApiError> {
+    ) -> Result<HeaderValue, WorkerError> {
         let key = (lease.worker.clone(), json.clone());
         let known = self.lock().get(&key).cloned();
         if let Some(id) = known {

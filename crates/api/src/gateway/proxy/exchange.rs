@@ -16,7 +16,7 @@ use tracing::Span;
 use uuid::Uuid;
 
 use super::Proxy;
-use super::client::{OWN_ID, UNREACHABLE, WorkerClient, WorkerRequest, worker_unreachable};
+use super::client::{OWN_ID, WorkerClient, WorkerError, WorkerRequest};
 use super::defaults::{Form, RegisteredDefaults, RequestDefaults};
 use super::forwarded::ForwardedBody;
 use super::headers;
@@ -37,23 +37,23 @@ const NOTICE_INTERVAL: Duration = Duration::from_millis(50);
 /// The head and the body of a response.
 pub type Reply = (response::Parts, ForwardedBody);
 
-/// Why a worker does not respond.
-pub enum SendError {
-    /// The worker was gone before it got the request, which can be sent to another one.
-    NotReached(Box<Exchange>),
-    /// What the client gets.
-    Failed(ApiError),
-}
+/// Why a request has no response, with its record unless that has been sent.
+type SendError = (WorkerError, Option<Box<Recorder>>);
 
 /// A request that no worker has yet. Dropping it means that the client has disconnected.
 pub struct Exchange {
+    sender: Sender,
+    recorder: Recorder,
+    class: Class,
+    request: WorkerRequest,
+}
+
+/// What a request needs on its way to a worker and back.
+struct Sender {
     client: WorkerClient,
     responses: Arc<ResponseWorkers>,
     registered: Arc<RegisteredDefaults>,
-    recorder: Recorder,
     format: Option<StreamFormat>,
-    class: Class,
-    request: WorkerRequest,
     /// Request settings that are too large for a header.
     large_defaults: Option<Bytes>,
     /// The span of the request, which that of the worker continues.
@@ -70,11 +70,15 @@ impl Exchange {
         let recorder = Recorder::new(request_id(&parts), route, class, proxy.audit());
         let path = parts.uri.path_and_query().cloned();
         let exchange = Self {
-            client: proxy.client().clone(),
-            responses: proxy.responses().clone(),
-            registered: proxy.registered().clone(),
+            sender: Sender {
+                client: proxy.client().clone(),
+                responses: proxy.responses().clone(),
+                registered: proxy.registered().clone(),
+                format,
+                large_defaults: None,
+                span: Span::current(),
+            },
             recorder,
-            format,
             class,
             request: WorkerRequest {
                 method: parts.method,
@@ -82,8 +86,6 @@ impl Exchange {
                 headers: headers::for_worker(parts.headers),
                 body: BufferedBody::default(),
             },
-            large_defaults: None,
-            span: Span::current(),
         };
         (exchange, body)
     }
@@ -95,7 +97,7 @@ impl Exchange {
 
     /// The format of the route's streams, if it has any.
     pub fn format(&self) -> Option<StreamFormat> {
-        self.format
+        self.sender.format
     }
 
     /// Sets the body.
@@ -114,7 +116,9 @@ impl Exchange {
             Some(Form::Header(settings)) => {
                 headers.insert("x-mlxm-defaults", settings.clone());
             }
-            Some(Form::Registered(json)) => self.large_defaults = Some(json.clone()),
+            Some(Form::Registered(json)) => {
+                self.sender.large_defaults = Some(json.clone());
+            }
             None => {}
         }
         let class = HeaderValue::from_static(self.class.as_str());
@@ -123,53 +127,16 @@ impl Exchange {
 
     /// Records that the request has failed before a worker had it.
     pub fn fail(self, error: ApiError) -> ApiError {
-        self.recorder
-            .finish(error.status().as_u16(), error.code(), None);
-        error
+        fail(Some(self.recorder), error)
     }
 
     /// Sends the request to the worker of the lease, and waits for the head of its response.
     ///
     /// # Errors
     /// If the worker cannot be reached or exits.
-    pub async fn send(mut self, lease: Lease) -> Result<Reply, SendError> {
-        let original = self.request.clone();
-        let own_id = Uuid::new_v4().simple().to_string();
-        let headers = &mut self.request.headers;
-        if let Ok(id) = HeaderValue::try_from(own_id.as_str()) {
-            headers.insert(OWN_ID, id);
-        }
-        // Lets the worker send the usage after a stream.
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        trace::inject(&self.span, headers);
-        let mut in_flight = InFlight::new(lease, self.recorder, own_id, self.client.clone());
-        let sent = match in_flight.lease() {
-            Some(lease) => {
-                let registered = (&*self.registered, self.large_defaults.clone());
-                send(&self.client, lease, self.request, registered).await
-            }
-            None => Err(ApiError::internal("the request has already ended")),
-        };
-        match sent {
-            Ok(response) => {
-                let (mut parts, body) =
-                    ForwardedBody::new(response, in_flight, self.format, &self.responses);
-                parts.headers = headers::for_client(parts.headers);
-                Ok((parts, body))
-            }
-            Err(error) if error.code() == Some(UNREACHABLE) => match in_flight.take_back() {
-                Some(recorder) => Err(SendError::NotReached(Box::new(Self {
-                    recorder,
-                    request: original,
-                    ..self
-                }))),
-                None => Err(SendError::Failed(error)),
-            },
-            Err(error) => {
-                in_flight.finish(error.status().as_u16(), error.code(), None);
-                Err(SendError::Failed(error))
-            }
-        }
+    pub async fn send(self, lease: Lease) -> Result<Reply, ApiError> {
+        let sent = self.sender.send(lease, self.recorder, self.request).await;
+        sent.map_err(|(error, recorder)| fail(recorder.map(|recorder| *recorder), error.into()))
     }
 
     /// Sends the request to a worker that `acquire` returns. A worker that has exited is still leased until its exit is noticed,
@@ -178,28 +145,35 @@ impl Exchange {
     /// # Errors
     /// If there is no worker, or it exits after it got the request.
     pub async fn send_to<A>(
-        mut self,
+        self,
         first: Result<Lease, AcquireError>,
         acquire: impl Fn() -> A,
     ) -> Result<Reply, ApiError>
     where
         A: Future<Output = Result<Lease, AcquireError>>,
     {
+        let Self {
+            sender,
+            mut recorder,
+            request,
+            ..
+        } = self;
         let give_up_at = Instant::now() + NOTICE_TIMEOUT;
         let mut acquired = first;
         loop {
             let lease = match acquired {
                 Ok(lease) => lease,
-                Err(error) => return Err(self.fail(error.into())),
+                Err(error) => return Err(fail(Some(recorder), error.into())),
             };
-            match self.send(lease).await {
+            // The client library drops a request that it cannot send. The body is shared, and the copy is kept no longer than
+            // until the head of the response.
+            match sender.send(lease, recorder, request.clone()).await {
                 Ok(reply) => return Ok(reply),
-                Err(SendError::Failed(error)) => return Err(error),
-                Err(SendError::NotReached(exchange)) if Instant::now() < give_up_at => {
-                    self = *exchange;
+                Err((WorkerError::NotReached, Some(returned))) if Instant::now() < give_up_at => {
+                    recorder = *returned;
                 }
-                Err(SendError::NotReached(exchange)) => {
-                    return Err(exchange.fail(worker_unreachable()));
+                Err((error, record)) => {
+                    return Err(fail(record.map(|recorder| *recorder), error.into()));
                 }
             }
             sleep(NOTICE_INTERVAL).await;
@@ -208,18 +182,59 @@ impl Exchange {
     }
 }
 
-/// Sends a request, with the id of the settings that are too large for a header.
-async fn send(
-    client: &WorkerClient,
-    lease: &Lease,
-    mut request: WorkerRequest,
-    (registered, large_defaults): (&RegisteredDefaults, Option<Bytes>),
-) -> Result<hyper::Response<Incoming>, ApiError> {
-    if let Some(json) = large_defaults {
-        let id = registered.id(client, lease, &json).await?;
-        request.headers.insert("x-mlxm-defaults-id", id);
+impl Sender {
+    /// Sends a request to the worker of the lease, and waits for the head of its response.
+    async fn send(
+        &self,
+        lease: Lease,
+        recorder: Recorder,
+        mut request: WorkerRequest,
+    ) -> Result<Reply, SendError> {
+        let own_id = Uuid::new_v4().simple().to_string();
+        if let Ok(id) = HeaderValue::try_from(own_id.as_str()) {
+            request.headers.insert(OWN_ID, id);
+        }
+        // Lets the worker send the usage after a stream.
+        request
+            .headers
+            .insert(header::TE, HeaderValue::from_static("trailers"));
+        trace::inject(&self.span, &mut request.headers);
+        let mut in_flight = InFlight::new(lease, recorder, own_id, self.client.clone());
+        let sent = match in_flight.lease() {
+            Some(lease) => self.send_with_defaults(lease, request).await,
+            None => Err(WorkerError::Exited),
+        };
+        match sent {
+            Ok(response) => {
+                let (mut parts, body) =
+                    ForwardedBody::new(response, in_flight, self.format, &self.responses);
+                parts.headers = headers::for_client(parts.headers);
+                Ok((parts, body))
+            }
+            Err(error) => Err((error, in_flight.take_back().map(Box::new))),
+        }
     }
-    client.send(lease, request).await
+
+    /// Sends a request, with the id of the settings that are too large for a header.
+    async fn send_with_defaults(
+        &self,
+        lease: &Lease,
+        mut request: WorkerRequest,
+    ) -> Result<hyper::Response<Incoming>, WorkerError> {
+        if let Some(json) = &self.large_defaults {
+            let id = self.registered.id(&self.client, lease, json).await?;
+            request.headers.insert("x-mlxm-defaults-id", id);
+        }
+        self.client.send(lease, request).await
+    }
+}
+
+/// Records that a request has failed, unless its record has been sent.
+fn fail(recorder: Option<Recorder>, error: ApiError) -> ApiError {
+    if let Some(recorder) = recorder {
+        recorder.finish(error.status().as_u16(), error.code(), None);
+    }
+    error
 }
 
 /// The client's response.

@@ -12,12 +12,13 @@ use axum::http::{StatusCode, header};
 use hyper::Response;
 use hyper::body::{Frame, Incoming, SizeHint};
 
-use super::client::worker_failed;
+use super::client::WorkerError;
 use super::events::Events;
 use super::ids::{IdSearch, ResponseWorkers};
 use super::in_flight::InFlight;
 use super::stream_format::StreamFormat;
 use super::usage::read_usage;
+use crate::error::ApiError;
 use crate::sse;
 use crate::worker::RequestUsage;
 
@@ -105,7 +106,7 @@ impl ForwardedBody {
 
     /// Ends a stream with the error events of its protocol. Other bodies are cut off, as the worker's was.
     fn fail(&mut self, error: hyper::Error) -> Result<(), BoxError> {
-        let failure = worker_failed();
+        let failure = ApiError::from(WorkerError::Exited);
         tracing::warn!(%error, "a worker exited during a response");
         self.upstream = None;
         self.in_flight

@@ -10,8 +10,7 @@ use axum::response::Response;
 use tokio::time::timeout;
 
 use super::Proxy;
-use super::client::worker_unreachable;
-use super::exchange::{self, Exchange, SendError};
+use super::exchange::{self, Exchange};
 use super::keepalive;
 use super::request_body::BufferedBody;
 use super::scan::{ScanError, Scanner, TopLevel};
@@ -70,11 +69,10 @@ pub async fn by_response(
         None => None,
     };
     match lease {
-        Some(lease) => match exchange.send(lease).await {
-            Ok((parts, body)) => Ok(exchange::response(parts, body)),
-            Err(SendError::Failed(error)) => Err(error),
-            Err(SendError::NotReached(exchange)) => Err(exchange.fail(worker_unreachable())),
-        },
+        Some(lease) => {
+            let (parts, body) = exchange.send(lease).await?;
+            Ok(exchange::response(parts, body))
+        }
         None => Err(exchange.fail(ApiError::not_found(format!(
             "there is no response `{id}`: it was never stored, or the worker of its model has been stopped since; send the whole \
              conversation instead"

@@ -34,7 +34,7 @@ impl InFlight {
         self.running.as_ref().map(|(lease, _)| lease)
     }
 
-    /// Returns the lease, and the record of a request that the worker has not got.
+    /// Returns the lease, and the record of a request that has failed.
     pub fn take_back(&mut self) -> Option<Recorder> {
         self.running.take().map(|(_, recorder)| recorder)
     }

@@ -1,8 +1,8 @@
 //! The body of a client's request: read completely, because `model` may be its last key, and then sent to a worker as it came.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,10 +21,20 @@ const MIN_CHUNK_BYTES: usize = 16 << 10;
 /// A body may take so many times as long as one pause within it.
 const PAUSES: u32 = 10;
 
-/// A body in chunks.
+/// A body in chunks, which clones share.
 #[derive(Debug, Clone, Default)]
 pub struct BufferedBody {
-    chunks: VecDeque<Bytes>,
+    chunks: Arc<[Bytes]>,
+    /// The index of the first chunk that is still to be sent.
+    next: usize,
+    /// Size of the chunks that are still to be sent.
+    size_bytes: u64,
+}
+
+/// A body that is being read.
+#[derive(Debug, Default)]
+struct Chunks {
+    complete: Vec<Bytes>,
     /// The beginning of the next chunk.
     partial: Vec<u8>,
     size_bytes: u64,
@@ -49,7 +59,7 @@ impl BufferedBody {
         if body.size_hint().lower() > limit {
             return Err(too_large());
         }
-        let mut buffered = Self::default();
+        let mut read = Chunks::default();
         let mut chunks = body.into_data_stream();
         let end = Instant::now() + options.body_pause * PAUSES;
         loop {
@@ -58,26 +68,27 @@ impl BufferedBody {
                 return Err(too_slow(options.body_pause));
             };
             let Some(chunk) = chunk else {
-                buffered.end_chunk();
-                return Ok(buffered);
+                return Ok(read.into());
             };
             let chunk = chunk.map_err(|error| {
                 let message = format!("the request body could not be read: {error}");
                 ApiError::body(StatusCode::BAD_REQUEST, message)
             })?;
-            buffered.size_bytes += chunk.len() as u64;
-            if buffered.size_bytes > limit {
+            read.size_bytes += chunk.len() as u64;
+            if read.size_bytes > limit {
                 return Err(too_large());
             }
             scanner.feed(&chunk);
-            buffered.push(chunk);
+            read.push(chunk);
         }
     }
+}
 
+impl Chunks {
     fn push(&mut self, chunk: Bytes) {
         if chunk.len() >= MIN_CHUNK_BYTES {
             self.end_chunk();
-            self.chunks.push_back(chunk);
+            self.complete.push(chunk);
             return;
         }
         self.partial.extend_from_slice(&chunk);
@@ -89,7 +100,7 @@ impl BufferedBody {
     fn end_chunk(&mut self) {
         if !self.partial.is_empty() {
             let chunk = std::mem::take(&mut self.partial);
-            self.chunks.push_back(chunk.into());
+            self.complete.push(chunk.into());
         }
     }
 }
@@ -103,12 +114,23 @@ fn too_slow(pause: Duration) -> ApiError {
     ApiError::body(StatusCode::REQUEST_TIMEOUT, message)
 }
 
+impl From<Chunks> for BufferedBody {
+    fn from(mut chunks: Chunks) -> Self {
+        chunks.end_chunk();
+        Self {
+            chunks: chunks.complete.into(),
+            next: 0,
+            size_bytes: chunks.size_bytes,
+        }
+    }
+}
+
 impl From<Bytes> for BufferedBody {
     fn from(bytes: Bytes) -> Self {
         Self {
             size_bytes: bytes.len() as u64,
-            chunks: VecDeque::from([bytes]),
-            ..Self::default()
+            chunks: Arc::new([bytes]),
+            next: 0,
         }
     }
 }
@@ -121,13 +143,16 @@ impl hyper::body::Body for BufferedBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let chunk = self.chunks.pop_front();
-        self.size_bytes -= chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+        let Some(chunk) = self.chunks.get(self.next).cloned() else {
+            return Poll::Ready(None);
+        };
+        self.next += 1;
+        self.size_bytes -= chunk.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.chunks.is_empty()
+        self.next >= self.chunks.len()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -137,6 +162,7 @@ impl hyper::body::Body for BufferedBody {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::to_bytes;
     use futures_util::stream;
 
     use super::*;
@@ -153,10 +179,20 @@ mod tests {
             body.chunks.len(),
             100_000_usize.div_ceil(MIN_CHUNK_BYTES) + 1
         );
-        let whole = Vec::from(body.chunks).concat();
+        let whole = body.chunks.concat();
         assert_eq!(body.size_bytes, whole.len() as u64);
         let start = whole.iter().take_while(|byte| **byte == b'x').count();
         assert_eq!((start, whole.len()), (100_000, 100_000 + MIN_CHUNK_BYTES));
+    }
+
+    #[tokio::test]
+    async fn clone_can_be_sent_after_the_original_without_a_copy() {
+        let body = BufferedBody::from(Bytes::from(vec![b'x'; 1000]));
+        let clone = body.clone();
+        let first = to_bytes(Body::new(body), usize::MAX).await.unwrap();
+        let second = to_bytes(Body::new(clone), usize::MAX).await.unwrap();
+        assert_eq!(first.as_ptr(), second.as_ptr());
+        assert_eq!((first.len(), second.len()), (1000, 1000));
     }
 
     #[tokio::test(start_paused = true)]
