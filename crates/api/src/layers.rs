@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -15,8 +15,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{
     MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
 };
-use tower_http::trace::TraceLayer;
-use tracing::Span;
 use uuid::Uuid;
 
 use crate::cors::{self, CorsOrigin};
@@ -94,15 +92,7 @@ where
         ServiceBuilder::new()
             .map_request(remove_unusable_request_id)
             .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId))
-            .layer(
-                TraceLayer::new_for_http()
-                    .make_span_with(trace::request_span)
-                    .on_request(())
-                    .on_response(|response: &Response, latency: Duration, span: &Span| {
-                        trace::record_response(span, response, latency);
-                    })
-                    .on_failure(()),
-            )
+            .layer(middleware::from_fn(trace::log_request))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID)),
     )
 }

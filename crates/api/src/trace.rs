@@ -1,15 +1,20 @@
 //! The span of a request, in the log and in traces. Without an OpenTelemetry exporter the attributes cost nothing.
 
-use std::time::Duration;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
 use axum::response::Response;
+use hyper::body::{Frame, SizeHint};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
 use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tower_http::request_id::RequestId;
-use tracing::Span;
+use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::error::ApiError;
@@ -20,8 +25,60 @@ pub fn route(request: &Request) -> &str {
     path.map_or("unknown", MatchedPath::as_str)
 }
 
+/// Opens the span of a request and logs its response. The span is open until the body has ended, but it is not entered for each
+/// chunk, which would cost more than passing a token on.
+pub async fn log_request(request: Request, next: Next) -> Response {
+    let received_at = Instant::now();
+    let span = request_span(&request);
+    let response = next.run(request).instrument(span.clone()).await;
+    record_response(&span, &response, received_at.elapsed());
+    response.map(|body| {
+        Body::new(SpannedBody {
+            body,
+            span,
+            received_at,
+        })
+    })
+}
+
+/// A body that keeps the span of its request open.
+struct SpannedBody {
+    body: Body,
+    span: Span,
+    received_at: Instant,
+}
+
+impl HttpBody for SpannedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for SpannedBody {
+    fn drop(&mut self) {
+        let duration_ms = self.received_at.elapsed().as_millis() as u64;
+        // Exporters end a span when it is exited last.
+        self.span
+            .in_scope(|| tracing::debug!(duration_ms, "response ended"));
+    }
+}
+
 /// The span of `request`: a child of the client's span, if the client sent a trace context.
-pub fn request_span(request: &Request) -> Span {
+fn request_span(request: &Request) -> Span {
     let headers = request.headers();
     let id = request.extensions().get::<RequestId>();
     let span = tracing::info_span!(
@@ -46,7 +103,7 @@ pub fn request_span(request: &Request) -> Span {
 
 /// Records the status in the span and logs it, with the reason if the request was rejected. A streamed response has only begun
 /// by then.
-pub fn record_response(span: &Span, response: &Response, latency: Duration) {
+fn record_response(span: &Span, response: &Response, latency: Duration) {
     let status = response.status();
     span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {

@@ -11,6 +11,7 @@ use axum::http::response::Parts;
 use axum::http::{StatusCode, header};
 use hyper::Response;
 use hyper::body::{Frame, Incoming, SizeHint};
+use tracing::Span;
 
 use super::client::WorkerError;
 use super::events::Events;
@@ -34,10 +35,13 @@ pub struct ForwardedBody {
     /// For a response that the worker may store.
     search: Option<(IdSearch, Arc<ResponseWorkers>)>,
     ready: VecDeque<Bytes>,
+    /// The span of the request.
+    span: Span,
 }
 
 impl ForwardedBody {
-    /// Splits a response. `format` is that of the route's streams; `workers` learns the ids of responses.
+    /// Splits a response; called in the span of its request. `format` is that of the route's streams; `workers` learns the ids of
+    /// responses.
     pub fn new(
         response: Response<Incoming>,
         in_flight: InFlight,
@@ -57,6 +61,7 @@ impl ForwardedBody {
             upstream: Some(upstream),
             in_flight,
             ready: VecDeque::new(),
+            span: Span::current(),
         };
         body.end_if_complete();
         (parts, body)
@@ -107,7 +112,8 @@ impl ForwardedBody {
     /// Ends a stream with the error events of its protocol. Other bodies are cut off, as the worker's was.
     fn fail(&mut self, error: hyper::Error) -> Result<(), BoxError> {
         let failure = ApiError::from(WorkerError::Exited);
-        tracing::warn!(%error, "a worker exited during a response");
+        self.span
+            .in_scope(|| tracing::warn!(%error, "a worker exited during a response"));
         self.upstream = None;
         self.in_flight
             .finish(failure.status().as_u16(), failure.code(), None);

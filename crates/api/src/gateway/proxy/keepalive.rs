@@ -17,6 +17,7 @@ use futures_core::future::BoxFuture;
 use hyper::body::Frame;
 use serde_json::Value;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tracing::Instrument as _;
 
 use super::exchange::served_locally;
 use super::forwarded::{ForwardedBody, is_event_stream};
@@ -38,7 +39,7 @@ pub fn response(format: StreamFormat, pending: Pending, interval: Duration) -> R
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let body = WaitingBody {
         format,
-        state: State::Waiting(Box::pin(events_of(format, pending))),
+        state: State::Waiting(Box::pin(events_of(format, pending).in_current_span())),
         interval,
     };
     served_locally(sse::raw_response(Body::new(body)))
