@@ -11,6 +11,9 @@ use crate::wire::events::{LogEvent, LogLevel};
 /// Fields of a line that are not shown: where in the program it was written.
 const HIDDEN: [&str; 5] = ["span", "spans", "target", "filename", "line_number"];
 
+/// Fields of spans that are not shown: what traces need.
+const HIDDEN_OF_SPANS: [&str; 3] = ["name", "otel.kind", "traceparent"];
+
 /// Reads a line of the log of `source`.
 pub fn read(source: LogSource, line: &LogLine) -> LogEvent {
     let parsed = parse(&line.text).unwrap_or_else(|| Parsed {
@@ -34,7 +37,7 @@ struct Parsed {
     message: String,
 }
 
-/// A line in JSON; `None` for other text.
+/// A line in JSON; `None` for other text. The fields of its spans, such as the path of a request, follow its own.
 fn parse(text: &str) -> Option<Parsed> {
     let Ok(Value::Object(fields)) = serde_json::from_str(text) else {
         return None;
@@ -47,12 +50,16 @@ fn parse(text: &str) -> Option<Parsed> {
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    for (name, value) in &fields {
-        if ["level", "timestamp", "message"].contains(&name.as_str())
-            || HIDDEN.contains(&name.as_str())
-        {
-            continue;
-        }
+    let own = fields.iter().filter(|(name, _)| {
+        let name = name.as_str();
+        !["level", "timestamp", "message"].contains(&name) && !HIDDEN.contains(&name)
+    });
+    let spans = fields.get("spans").and_then(Value::as_array);
+    let spans = spans.into_iter().flatten().filter_map(Value::as_object);
+    let of_spans = spans
+        .flatten()
+        .filter(|(name, _)| !HIDDEN_OF_SPANS.contains(&name.as_str()));
+    for (name, value) in own.chain(of_spans) {
         if !message.is_empty() {
             message.push(' ');
         }
@@ -143,6 +150,20 @@ mod tests {
         let without_message = line(r#"{"level":"INFO","steps":7}"#);
         assert_eq!(without_message.message, "steps=7");
         assert_eq!(without_message.at_ms, None);
+    }
+
+    #[test]
+    fn fields_of_spans_follow_those_of_the_line() {
+        let event = line(
+            r#"{"level":"INFO","message":"response sent","status":200,
+            "span":{"step":3,"name":"inner"},
+            "spans":[{"id":"req_1","method":"GET","otel.kind":"server","path":"/v1/models","name":"request"},
+                {"step":3,"name":"inner"}]}"#,
+        );
+        assert_eq!(
+            event.message,
+            "response sent status=200 id=req_1 method=GET path=/v1/models step=3"
+        );
     }
 
     #[test]
