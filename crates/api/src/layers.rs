@@ -21,7 +21,7 @@ use crate::cors::{self, CorsOrigin};
 use crate::error::{self, ApiError};
 use crate::origin;
 use crate::state::AppState;
-use crate::trace;
+use crate::trace::{self, RequestLog};
 use crate::worker::{self, Profile, UsageRecorder, Worker, report_usage};
 
 /// The header of the request id.
@@ -66,7 +66,8 @@ pub fn with_layers(router: Router<AppState>, server: &AppState) -> Router<AppSta
     let metrics = middleware::from_fn_with_state(server.clone(), record_metrics);
     let usage = middleware::from_fn_with_state(server.clone(), report_usage);
     let router = with_errors(router.layer(check), &policy.cors_origins);
-    with_request_log(router.layer(usage).layer(metrics))
+    let router = router.layer(usage).layer(metrics);
+    with_request_log(router, RequestLog::WithoutPolling)
 }
 
 /// Adds CORS, the rendering of errors in the protocol of the route, and a status for panics; the outermost first.
@@ -84,7 +85,7 @@ where
 }
 
 /// Adds request ids, and the log and trace of each request; the outermost first.
-pub fn with_request_log<S>(router: Router<S>) -> Router<S>
+pub fn with_request_log<S>(router: Router<S>, log: RequestLog) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
@@ -92,7 +93,7 @@ where
         ServiceBuilder::new()
             .map_request(remove_unusable_request_id)
             .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId))
-            .layer(middleware::from_fn(trace::log_request))
+            .layer(middleware::from_fn_with_state(log, trace::log_request))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID)),
     )
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -19,6 +19,22 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::error::ApiError;
 
+/// Which responses are logged at level info.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestLog {
+    /// All.
+    All,
+    /// All but those that a gateway requests every few seconds and for each change, which are logged at level debug.
+    WithoutPolling,
+}
+
+impl RequestLog {
+    fn is_quiet(self, route: &str) -> bool {
+        let is_polled = matches!(route, "/health" | "/metrics") || route.starts_with("/internal/");
+        self == Self::WithoutPolling && is_polled
+    }
+}
+
 /// The pattern of the request's route.
 pub fn route(request: &Request) -> &str {
     let path = request.extensions().get::<MatchedPath>();
@@ -27,11 +43,12 @@ pub fn route(request: &Request) -> &str {
 
 /// Opens the span of a request and logs its response. The span is open until the body has ended, but it is not entered for each
 /// chunk, which would cost more than passing a token on.
-pub async fn log_request(request: Request, next: Next) -> Response {
+pub async fn log_request(State(log): State<RequestLog>, request: Request, next: Next) -> Response {
     let received_at = Instant::now();
+    let is_quiet = log.is_quiet(route(&request));
     let span = request_span(&request);
     let response = next.run(request).instrument(span.clone()).await;
-    record_response(&span, &response, received_at.elapsed());
+    record_response(&span, &response, received_at.elapsed(), is_quiet);
     response.map(|body| {
         Body::new(SpannedBody {
             body,
@@ -103,7 +120,7 @@ fn request_span(request: &Request) -> Span {
 
 /// Records the status in the span and logs it, with the reason if the request was rejected. A streamed response has only begun
 /// by then.
-fn record_response(span: &Span, response: &Response, latency: Duration) {
+fn record_response(span: &Span, response: &Response, latency: Duration, is_quiet: bool) {
     let status = response.status();
     span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
@@ -115,6 +132,8 @@ fn record_response(span: &Span, response: &Response, latency: Duration) {
         if let Some(error) = response.extensions().get::<ApiError>() {
             let param = error.param();
             tracing::warn!(status, duration_ms, param, %error, "request rejected");
+        } else if is_quiet {
+            tracing::debug!(status, duration_ms, "response sent");
         } else {
             tracing::info!(status, duration_ms, "response sent");
         }

@@ -15,6 +15,7 @@ use crate::access::AccessPolicy;
 use crate::error::ApiError;
 use crate::layers::{with_errors, with_request_log};
 use crate::routes::{routed, unknown_route};
+use crate::trace::RequestLog;
 
 /// Largest body of a request to the management API.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -45,7 +46,8 @@ pub fn router(gateway: &GatewayState, proxy: Proxy) -> Router {
     let access = gateway.access();
     let public =
         routed(public_routes()).layer(from_fn_with_state(access.clone(), check_host_and_origin));
-    let public = with_request_log(with_errors(public, &access.cors_origins));
+    let public = with_errors(public, &access.cors_origins);
+    let public = with_request_log(public, RequestLog::All);
     // Pages that may use models may not manage the gateway.
     let own_pages = Arc::new(AccessPolicy {
         cors_origins: Vec::new(),
@@ -64,7 +66,7 @@ pub fn router(gateway: &GatewayState, proxy: Proxy) -> Router {
         .layer(from_fn_with_state(own_pages.clone(), require_owner))
         .layer(from_fn_with_state(own_pages, check_host_and_origin));
     let api = with_errors(api, &[]).layer(from_fn(problem::render));
-    let api = with_request_log(api);
+    let api = with_request_log(api, RequestLog::All);
     public
         .merge(api)
         .with_state(gateway.clone())

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::gateway_process::{Client, Gateway, chat, home, wait_until};
-use crate::support::TestEnv;
 use crate::support::gateway::{InBackground, description};
+use crate::support::{Checkpoint, TestEnv};
 
 fn log_file(env: &TestEnv) -> PathBuf {
     home(env).join("logs/gateway.log")
@@ -42,14 +42,33 @@ fn log_file_has_json_lines_and_is_shown_without_a_name() {
 
     let shown = env.run(&["logs", "--search", "response sent"]);
     assert!(
-        shown.success().contains("INFO  response sent"),
+        shown.success().contains("INFO  response sent status=200"),
         "{shown:#?}"
     );
+    let request = "id=shown-1 method=GET path=/health";
+    assert!(shown.stdout.contains(request), "{shown:#?}");
     assert_eq!(env.run(&["logs", "--search", "no such text"]).success(), "");
     let line = env.run(&["logs", "--json", "-n", "1"]).json();
     assert_eq!(line["server"], Value::Null, "{line}");
     let (status, lines) = gateway.get("/api/logs?level=error");
     assert_eq!((status, &lines["lines"]), (200, &serde_json::json!([])));
+}
+
+#[test]
+fn worker_logs_requests_of_clients_and_no_polling_of_the_gateway() {
+    let env = TestEnv::new();
+    env.local_model("tiny", &Checkpoint::endless());
+    let gateway = Gateway::start(&env, &[]);
+    assert_eq!(gateway.chat("tiny").0, 200);
+    // Requests those of the worker, too.
+    let (_, metrics) = Client::new(gateway.address()).text("GET", "/metrics", "");
+    assert!(metrics.contains("model=\"tiny\""), "{metrics}");
+    let shown = env.run(&["logs", "tiny", "--search", "response sent"]);
+    assert!(
+        shown.success().contains("/v1/chat/completions"),
+        "{shown:#?}"
+    );
+    assert!(!shown.stdout.contains("/metrics"), "{shown:#?}");
 }
 
 #[test]
@@ -132,7 +151,7 @@ fn log_file_is_another_one_or_none() {
 #[test]
 fn output_of_a_gateway_in_the_background_has_each_line_once() {
     let env = TestEnv::new();
-    env.local_model("tiny", &crate::support::Checkpoint::endless());
+    env.local_model("tiny", &Checkpoint::endless());
     let _gateway = InBackground(&env);
     env.run(&["start", "tiny"]).success();
     let url = description(&env).unwrap()["url"].clone();

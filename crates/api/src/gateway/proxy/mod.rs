@@ -58,6 +58,7 @@ use crate::access::AccessPolicy;
 use crate::error::ApiError;
 use crate::layers::{with_errors, with_request_log};
 use crate::routes::{routed_without_prefix, unknown_route};
+use crate::trace::RequestLog;
 use client::WorkerClient;
 use defaults::RegisteredDefaults;
 use ids::ResponseWorkers;
@@ -188,7 +189,8 @@ pub fn router(proxy: Proxy) -> Router {
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(from_fn_with_state(access.clone(), require_key_or_loopback))
         .layer(from_fn_with_state(access.clone(), check_host_and_origin));
-    with_request_log(with_errors(router, &access.cors_origins)).with_state(proxy)
+    let router = with_errors(router, &access.cors_origins);
+    with_request_log(router, RequestLog::All).with_state(proxy)
 }
 
 #[cfg(test)]
