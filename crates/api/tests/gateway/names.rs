@@ -1,10 +1,10 @@
 //! `/v1/models` and the names of models.
 
 use mlxm_api::gateway::proxy::{Alias, Capabilities, Catalog, LocalModel, ModelDetails, Profile};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Setup, request};
-use crate::worker::{TestWorker, json};
+use crate::worker::{TestWorker, json as whole};
 
 fn catalog() -> Catalog {
     let details = ModelDetails {
@@ -44,7 +44,7 @@ fn catalog() -> Catalog {
 
 #[tokio::test]
 async fn models_have_every_field_that_clients_look_for_and_none_is_started() {
-    let worker = TestWorker::start(|_| json("{}")).await;
+    let worker = TestWorker::start(|_| whole("{}")).await;
     let setup = Setup {
         catalog: catalog(),
         ..Setup::default()
@@ -89,7 +89,7 @@ async fn models_have_every_field_that_clients_look_for_and_none_is_started() {
 
 #[tokio::test]
 async fn unknown_routes_and_methods_are_errors_in_json() {
-    let worker = TestWorker::start(|_| json("{}")).await;
+    let worker = TestWorker::start(|_| whole("{}")).await;
     let gateway = Setup::default().start(&worker).await;
     let (status, error) = gateway.get("/v1/chat/complete").await;
     assert_eq!(status, 404);
@@ -98,5 +98,33 @@ async fn unknown_routes_and_methods_are_errors_in_json() {
     assert_eq!(gateway.get("/v1/chat/completions").await.0, 405);
     let (status, _) = gateway.text("/internal/owner", request(false)).await;
     assert_eq!(status, 404);
+    assert!(worker.received().is_empty());
+}
+
+#[tokio::test]
+async fn record_has_the_requested_name_of_an_unknown_model() {
+    let worker = TestWorker::start(|_| whole("{}")).await;
+    let setup = Setup {
+        catalog: catalog(),
+        ..Setup::default()
+    };
+    let mut gateway = setup.start(&worker).await;
+    for (name, status, recorded) in [
+        (json!("org/absent"), 404, Some("org/absent")),
+        (json!("gone"), 404, Some("gone")),
+        (json!("a\u{1b}[2J\n"), 404, Some("a\u{fffd}[2J\u{fffd}")),
+        (json!("x".repeat(1025)), 400, None),
+        (Value::Null, 400, None),
+    ] {
+        let body = json!({"model": name, "messages": []}).to_string();
+        assert_eq!(
+            gateway.text("/v1/chat/completions", body).await.0,
+            status,
+            "{name}"
+        );
+        let record = gateway.record().await;
+        assert_eq!(record.model.as_deref(), recorded, "{name}");
+        assert_eq!((record.status, record.worker), (status, None));
+    }
     assert!(worker.received().is_empty());
 }

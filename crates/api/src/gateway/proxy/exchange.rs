@@ -105,6 +105,12 @@ impl Exchange {
         self.request.body = body;
     }
 
+    /// Records the name of a model that stands for none. Clients choose it, and it is shown in terminals.
+    pub fn set_unresolved_model(&mut self, name: Option<&str>) {
+        let printable = name.map(|name| name.replace(char::is_control, "\u{fffd}"));
+        self.recorder.update(|record| record.model = printable);
+    }
+
     /// Sets the target, with its request settings and the priority of the request.
     pub fn set_target(&mut self, target: &Target) {
         self.recorder.update(|record| {

@@ -98,7 +98,10 @@ async fn read(
         },
         scanned => scanned?,
     };
-    let mut target = catalog.resolve(scanned.model.as_deref())?;
+    let name = scanned.model.as_deref();
+    let mut target = catalog
+        .resolve(name)
+        .inspect_err(|_| exchange.set_unresolved_model(name))?;
     target.keep_alive = scanned.keep_alive;
     Ok((target, scanned.stream))
 }

@@ -23,7 +23,7 @@ pub struct RequestRecord {
     pub request_id: String,
     /// The pattern of the route.
     pub route: String,
-    /// The id of the model, once it is known.
+    /// The id of the model, once it is known; the requested name of at most 1,024 bytes, if it stands for no model.
     pub model: Option<String>,
     /// The profile, if the request named one.
     pub profile: Option<String>,
