@@ -82,6 +82,50 @@ impl Response {
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
+
+    /// The body as a stream of events.
+    pub fn events(self) -> Events {
+        Events {
+            body: self.body,
+            line: String::new(),
+        }
+    }
+}
+
+/// An event of a stream, as far as the APIs use the format: each has one line of data, and its name is in the data, too.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The text after `data:`.
+    Data(&'a str),
+    /// A comment, which servers send while they have no data.
+    Comment,
+}
+
+/// Reads the events of a stream.
+#[derive(Debug)]
+pub struct Events {
+    body: BufReader<Body>,
+    line: String,
+}
+
+impl Events {
+    /// Waits for the next event; `None` at the end of the body.
+    pub fn next_event(&mut self) -> io::Result<Option<Event<'_>>> {
+        loop {
+            self.line.clear();
+            if self.body.read_line(&mut self.line)? == 0 {
+                return Ok(None);
+            }
+            if self.line.starts_with(':') {
+                return Ok(Some(Event::Comment));
+            }
+            if self.line.starts_with("data:") {
+                break;
+            }
+        }
+        let data = self.line.strip_prefix("data:");
+        Ok(data.map(|data| Event::Data(data.trim())))
+    }
 }
 
 /// A response body without its framing.
@@ -159,8 +203,11 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    /// The status and body of a response with these bytes.
-    fn receive(bytes: &'static str) -> io::Result<(u16, String)> {
+    /// What `read` returns for a response with these bytes.
+    fn receive_with<T>(
+        bytes: &'static str,
+        read: impl FnOnce(Response) -> io::Result<T>,
+    ) -> io::Result<T> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
         let server = std::thread::spawn(move || -> io::Result<()> {
@@ -169,11 +216,18 @@ mod tests {
             while !read_line(&mut reader)?.is_empty() {}
             (&stream).write_all(bytes.as_bytes())
         });
-        let mut response = send(&address, "/", None)?;
-        let mut body = String::new();
-        response.body.read_to_string(&mut body)?;
+        let result = read(send(&address, "/", None)?);
         server.join().unwrap()?;
-        Ok((response.status, body))
+        result
+    }
+
+    /// The status and body of a response with these bytes.
+    fn receive(bytes: &'static str) -> io::Result<(u16, String)> {
+        receive_with(bytes, |mut response| {
+            let mut body = String::new();
+            response.body.read_to_string(&mut body)?;
+            Ok((response.status, body))
+        })
     }
 
     #[test]
@@ -209,6 +263,32 @@ mod tests {
         assert_eq!(receive(response).unwrap(), (503, "full".to_owned()));
         let response = "HTTP/1.0 200 OK\r\n\r\nall of it";
         assert_eq!(receive(response).unwrap(), (200, "all of it".to_owned()));
+    }
+
+    #[test]
+    fn events_are_data_and_comments() {
+        let response = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\
+            10\r\nevent: a\ndata: {\r\n1b\r\n\"x\":1}\n\n: keepalive\n\ndata:b\r\n0\r\n\r\n";
+        let mut received = Vec::new();
+        let end = receive_with(response, |response| {
+            let mut events = response.events();
+            while let Some(event) = events.next_event()? {
+                received.push(match event {
+                    Event::Data(data) => data.to_owned(),
+                    Event::Comment => "comment".to_owned(),
+                });
+            }
+            Ok(())
+        });
+        end.unwrap();
+        assert_eq!(received, ["{\"x\":1}", "comment", "b"]);
+        let cut = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\ndata: a\n\n";
+        let end = receive_with(cut, |response| {
+            let mut events = response.events();
+            assert_eq!(events.next_event()?, Some(Event::Data("a")));
+            events.next_event().map(|event| event.is_none())
+        });
+        assert!(end.is_err(), "{end:?}");
     }
 
     #[test]

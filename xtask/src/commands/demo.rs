@@ -1,15 +1,16 @@
 //! `cargo xtask demo`: from a fresh clone to a first response of the gateway.
 
 use crate::gateway::Gateway;
+use crate::http::{self, Event};
 use crate::prerequisites::Prerequisite;
 use crate::progress::Progress;
 use crate::python::OLDEST;
-use crate::{http, mlxm, prerequisites, starter};
+use crate::{mlxm, prerequisites, starter};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use std::env;
-use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The name of the model among the local models, chosen so that it does not collide with a user's model.
@@ -96,9 +97,9 @@ fn ask(gateway: &Gateway, model: &str, question: &str) -> Result<()> {
         );
     }
     let mut is_empty = true;
-    for line in response.body.lines() {
-        let line = line?;
-        let Some(data) = line.strip_prefix("data:").map(str::trim) else {
+    let mut events = response.events();
+    while let Some(event) = events.next_event()? {
+        let Event::Data(data) = event else {
             continue;
         };
         if data == "[DONE]" {

@@ -2,11 +2,11 @@
 
 use super::api::PROFILES;
 use super::stream::{Protocol, Stream, StreamEnd, Tokens};
-use crate::http::{self, Response};
+use crate::http::{self, Event, Response};
 use crate::interrupt;
 use anyhow::{Result, bail};
 use std::fmt::Write as _;
-use std::io::{self, BufRead as _, Read as _};
+use std::io::{self, Read as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
@@ -181,25 +181,22 @@ impl Request {
             return Ok(End::Rejected(response.status, body));
         }
         let mut stream = Stream::new(self.protocol);
-        let mut events = 0;
-        let mut line = String::new();
-        loop {
-            line.clear();
-            if response.body.read_line(&mut line)? == 0 {
-                return Ok(match stream.end() {
-                    StreamEnd::Complete(tokens) => End::Complete(tokens),
-                    StreamEnd::Failed(error) => End::Failed(error),
-                    StreamEnd::Cut(reason) => End::Cut(reason.to_owned()),
-                });
+        let mut events = response.events();
+        let mut count = 0;
+        while let Some(event) = events.next_event()? {
+            if let Event::Data(data) = event {
+                stream.push(data)?;
+                count += 1;
             }
-            if let Some(data) = line.strip_prefix("data:") {
-                stream.push(data.trim())?;
-                events += 1;
-            }
-            if self.disconnect == Disconnect::AfterEvents(events) || is_aborted() {
+            if self.disconnect == Disconnect::AfterEvents(count) || is_aborted() {
                 return Ok(End::Disconnected);
             }
         }
+        Ok(match stream.end() {
+            StreamEnd::Complete(tokens) => End::Complete(tokens),
+            StreamEnd::Failed(error) => End::Failed(error),
+            StreamEnd::Cut(reason) => End::Cut(reason.to_owned()),
+        })
     }
 }
 

@@ -4,9 +4,9 @@
 //! parses the events afterwards.
 
 use super::workload::Request;
-use crate::http;
+use crate::http::{self, Event};
 use serde_json::{Value, json};
-use std::io::{BufRead, Read};
+use std::io::Read;
 use std::time::Instant;
 
 /// Bytes of an error response that are shown.
@@ -77,7 +77,7 @@ impl Client {
             "stream": true,
             "stream_options": {"include_usage": true},
         });
-        let mut response = http::send(&self.address, "/v1/completions", Some(&body.to_string()))
+        let response = http::send(&self.address, "/v1/completions", Some(&body.to_string()))
             .map_err(|error| error.to_string())?;
         if !response.is_success() {
             let mut body = String::new();
@@ -86,18 +86,14 @@ impl Client {
             let _ = reader.read_to_string(&mut body);
             return Err(format!("status {}: {}", response.status, body.trim()));
         }
-        let mut events = Vec::with_capacity(request.output_tokens + 4);
-        let mut line = String::new();
-        loop {
-            line.clear();
-            let length = response.body.read_line(&mut line);
-            if length.map_err(|error| error.to_string())? == 0 {
-                return Ok(events);
-            }
-            if let Some(data) = line.strip_prefix("data:") {
-                events.push((Instant::now(), data.trim().to_owned()));
+        let mut received = Vec::with_capacity(request.output_tokens + 4);
+        let mut events = response.events();
+        while let Some(event) = events.next_event().map_err(|error| error.to_string())? {
+            if let Event::Data(data) = event {
+                received.push((Instant::now(), data.to_owned()));
             }
         }
+        Ok(received)
     }
 }
 
@@ -157,7 +153,7 @@ fn parse(events: &[(Instant, String)], request: &Request) -> Result<Completion, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufReader, Write};
+    use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
 
     const EVENTS: &str = "data: {\"choices\":[{\"text\":\"\",\"finish_reason\":null}]}\n\n\
