@@ -2,39 +2,26 @@
 
 use crate::http::{self, Response};
 use crate::process;
-use anyhow::{Context, Result, bail};
+use crate::server::{self, RunningServer};
+use anyhow::{Context, Result};
 use serde_json::Value;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// How long the gateway may take to start. It loads no model.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long it may take to stop its workers.
-const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 /// Longer than any response takes that is read as a whole; only a hang reaches it.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A running gateway. It is stopped when the value is dropped.
-pub struct Gateway {
-    child: Child,
-    address: String,
-    home: PathBuf,
-    /// Removed when the value is dropped.
-    _scratch: Option<TempDir>,
-}
+pub struct Gateway(RunningServer);
 
 /// The command that starts a gateway on a free port of this machine, with this home directory. Its output goes to a log there.
 pub fn command(mlxm: &Path, home: &Path) -> Result<Command> {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(log_file(home))?;
     let mut command = process::program(mlxm);
     command
         .arg("serve")
@@ -42,9 +29,8 @@ pub fn command(mlxm: &Path, home: &Path) -> Result<Command> {
         .env("MLXM_SERVER_HOST", "127.0.0.1")
         .env("MLXM_SERVER_PORT", "0")
         .env_remove("DATABASE_URL")
-        .env_remove("MLXM_API_KEY")
-        .stdout(log.try_clone()?)
-        .stderr(log);
+        .env_remove("MLXM_API_KEY");
+    server::log_to(&mut command, &log_file(home))?;
     Ok(command)
 }
 
@@ -57,77 +43,56 @@ fn log_file(home: &Path) -> PathBuf {
     home.join("log")
 }
 
+/// The address in `gateway.json`, which the gateway writes when it accepts requests. The file of an earlier one that was killed
+/// does not count.
+fn read_address(home: &Path, pid: u32) -> Option<String> {
+    let text = fs::read_to_string(home.join("gateway.json")).ok()?;
+    let file: Value = serde_json::from_str(&text).ok()?;
+    let address = file["url"].as_str()?.strip_prefix("http://")?.to_owned();
+    (file["pid"] == pid).then_some(address)
+}
+
 impl Gateway {
     /// Starts a gateway with these local models, and a home directory that is removed with it.
     pub fn start(mlxm: &Path, models: &Path) -> Result<Self> {
-        let home = tempfile::tempdir()?;
-        std::os::unix::fs::symlink(models, home.path().join("models"))?;
-        let path = home.path().to_owned();
-        Self::spawn(command(mlxm, &path)?, path, Some(home))
+        let scratch = tempfile::tempdir()?;
+        let home = scratch.path().to_owned();
+        std::os::unix::fs::symlink(models, home.join("models"))?;
+        Self::launch(command(mlxm, &home)?, &home, Some(scratch))
     }
 
     /// Runs a command of [`command`], and waits until the gateway accepts requests.
     pub fn run(command: Command, home: &Path) -> Result<Self> {
-        Self::spawn(command, home.to_owned(), None)
+        Self::launch(command, home, None)
     }
 
-    fn spawn(mut command: Command, home: PathBuf, scratch: Option<TempDir>) -> Result<Self> {
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start `{}`", process::describe(&command)))?;
-        let mut gateway = Self {
-            child,
-            address: String::new(),
-            home,
-            _scratch: scratch,
-        };
-        let deadline = Instant::now() + START_TIMEOUT;
-        while gateway.address.is_empty() {
-            if let Some(status) = gateway.child.try_wait()? {
-                bail!("the gateway ended ({status}):\n{}", gateway.log());
-            }
-            if Instant::now() > deadline {
-                let seconds = START_TIMEOUT.as_secs();
-                bail!(
-                    "the gateway did not start within {seconds} s:\n{}",
-                    gateway.log()
-                );
-            }
-            sleep(POLL_INTERVAL);
-            gateway.address = gateway.read_address().unwrap_or_default();
-        }
-        eprintln!("the gateway is running at http://{}", gateway.address);
-        Ok(gateway)
-    }
-
-    /// The address in `gateway.json`, which the gateway writes when it accepts requests. The file of an earlier one that was
-    /// killed does not count.
-    fn read_address(&self) -> Option<String> {
-        let text = fs::read_to_string(self.home.join("gateway.json")).ok()?;
-        let file: Value = serde_json::from_str(&text).ok()?;
-        let url = file["url"].as_str()?;
-        let address = url.strip_prefix("http://")?.to_owned();
-        (file["pid"] == self.pid()).then_some(address)
+    fn launch(command: Command, home: &Path, scratch: Option<TempDir>) -> Result<Self> {
+        let log = log_file(home);
+        let address = |pid| read_address(home, pid);
+        let server = RunningServer::start(command, log, scratch, START_TIMEOUT, address)?;
+        eprintln!("the gateway is running at http://{}", server.address());
+        Ok(Self(server))
     }
 
     /// `HOST:PORT`.
     pub fn address(&self) -> &str {
-        &self.address
+        self.0.address()
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.0.pid()
     }
 
+    /// The last lines of its log.
     pub fn log(&self) -> String {
-        log(&self.home)
+        self.0.log()
     }
 
     /// Status and body of the response to a request: with a body it is a POST, else a GET.
     pub fn request(&self, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
         let body = body.map(Value::to_string);
         let text = || -> io::Result<(u16, String)> {
-            let connection = http::begin(&self.address, path, &[], body.as_deref())?;
+            let connection = http::begin(self.address(), path, &[], body.as_deref())?;
             connection.set_read_timeout(Some(REQUEST_TIMEOUT))?;
             let mut response = Response::read(connection)?;
             let mut text = String::new();
@@ -141,48 +106,12 @@ impl Gateway {
     }
 
     /// Kills it. Its workers keep running for a minute, for the next gateway.
-    pub fn kill(mut self) -> Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
+    pub fn kill(self) -> Result<()> {
+        self.0.kill().map(|_| ())
     }
 
     /// Stops the gateway and its workers.
-    pub fn stop(mut self) -> Result<()> {
-        let status = self.end()?;
-        if !status.success() {
-            bail!(
-                "the gateway failed when it was stopped ({status}):\n{}",
-                self.log()
-            );
-        }
-        Ok(())
-    }
-
-    fn end(&mut self) -> io::Result<ExitStatus> {
-        if let Some(status) = self.child.try_wait()? {
-            return Ok(status);
-        }
-        // SAFETY: the child has not been waited for, so that its id is not reused.
-        unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGTERM) };
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
-            }
-            if Instant::now() > deadline {
-                // Its workers exit when their owner is gone.
-                self.child.kill()?;
-                return self.child.wait();
-            }
-            sleep(POLL_INTERVAL);
-        }
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        // Nothing more can be done.
-        let _ = self.end();
+    pub fn stop(self) -> Result<()> {
+        self.0.stop()
     }
 }

@@ -17,6 +17,8 @@ mod prerequisites;
 mod process;
 mod progress;
 mod python;
+mod resource_usage;
+mod server;
 mod starter;
 mod workspace;
 

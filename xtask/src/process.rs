@@ -63,6 +63,12 @@ pub fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
+/// The last `count` lines of a text.
+pub fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
 /// The command as it would be typed, without the directory of the program.
 pub fn describe(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());

@@ -19,6 +19,7 @@ use super::regression::{PAIRS, RegressionCheck};
 use super::results::ModelInfo;
 use super::{ATTEMPTS, Competitor, child, record, turns};
 use crate::mlxm::build;
+use crate::resource_usage::own_cpu;
 use crate::{llama_cpp, process};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -367,9 +368,9 @@ fn measure_once(
     seed: u64,
 ) -> Result<Sample> {
     let before = CpuTime::read();
-    let (own_before, started) = (child::own_cpu(), Instant::now());
+    let (own_before, started) = (own_cpu(), Instant::now());
     let running = server.start(files, capacity(point))?;
-    let client = Client::new(&running.address);
+    let client = Client::new(running.address());
     for request in workload::requests(MIXED, WARM_UP_SEED, WARM_UP_REQUESTS) {
         if let Err(error) = client.complete(&request, Instant::now()).completion {
             let name = &server.info().name;
@@ -380,12 +381,12 @@ fn measure_once(
     let loop_before = loop_time();
     let run = match point {
         Point::Closed { clients } | Point::Long { clients } => {
-            load::closed(&running.address, clients, requests)?
+            load::closed(running.address(), clients, requests)?
         }
-        Point::RepeatedPrompt => load::closed(&running.address, 1, requests)?,
+        Point::RepeatedPrompt => load::closed(running.address(), 1, requests)?,
         Point::Open { rate } => {
             let arrivals = workload::arrivals(seed, rate, requests.len());
-            load::open(&running.address, &arrivals, requests)?
+            load::open(running.address(), &arrivals, requests)?
         }
     };
     let outside_forward = loop_before
@@ -400,9 +401,9 @@ fn measure_once(
             running.log()
         );
     }
-    let usage = running.stop()?;
+    let usage = running.kill()?;
     let wall = started.elapsed();
-    let own = child::own_cpu().saturating_sub(own_before);
+    let own = own_cpu().saturating_sub(own_before);
     let other_cpus = before
         .filter(|_| wall >= child::MIN_WALL)
         .zip(CpuTime::read())

@@ -217,7 +217,7 @@ fn measure(
     let model = worker.engine().model(files);
     let worker = worker.start(files, capacity)?;
     let gateway = start_gateway(program, &model, capacity)?;
-    let addresses = [&*worker.address, gateway.address()];
+    let addresses = [worker.address(), gateway.address()];
     for address in addresses {
         // Warms up.
         times_to_first_token(address, &workload::requests(PAIRED, 0, 2))?;
