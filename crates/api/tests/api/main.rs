@@ -28,3 +28,5 @@ mod stored_responses;
 mod structured_output;
 mod support;
 mod usage;
+#[path = "../common/wait.rs"]
+mod wait;

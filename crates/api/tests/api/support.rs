@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::wait::wait_for;
+
 /// Directory of the engine's test checkpoint `name`.
 pub fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -190,9 +192,7 @@ impl TestServer {
 
     /// Waits until a metric is at least `value`.
     pub async fn wait_for_metric(&self, name: &str, value: f64) {
-        while self.metric(name).await < value {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        wait_for(async || (self.metric(name).await >= value).then_some(())).await;
     }
 }
 

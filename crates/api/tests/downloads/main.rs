@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "panics fail the test")]
 
 mod support;
+#[path = "../common/wait.rs"]
+mod wait;
 
 use std::time::Duration;
 

@@ -18,6 +18,8 @@ use mlxm_store::{Location, OpenOptions, Store, Uuid};
 use mlxm_testhub::{TestHub, TestRepo};
 use tempfile::TempDir;
 
+use crate::wait::wait_for;
+
 pub const REPO: &str = "org/tiny-4bit";
 pub const WEIGHTS: &str = "model.safetensors";
 pub const SIZE: usize = 400_000;
@@ -196,18 +198,12 @@ impl Gateway {
     }
 
     async fn wait_until(&self, id: Uuid, is_there: impl Fn(&Download) -> bool) -> Download {
-        let poll = async {
-            loop {
-                let downloads = self.queue.list().await.unwrap();
-                let download = downloads.into_iter().find(|download| download.id == id);
-                let download = download.unwrap();
-                if is_there(&download) {
-                    return download;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(TIMEOUT, poll).await.unwrap()
+        wait_for(async || {
+            let downloads = self.queue.list().await.unwrap();
+            let download = downloads.into_iter().find(|download| download.id == id);
+            download.filter(&is_there)
+        })
+        .await
     }
 }
 

@@ -12,4 +12,6 @@ mod keepalive;
 mod names;
 mod responses;
 mod support;
+#[path = "../common/wait.rs"]
+mod wait;
 mod worker;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use crate::wait::wait_for;
 use crate::worker::TestWorker;
 
 /// The model of the test catalog.
@@ -183,13 +184,9 @@ impl TestGateway {
     }
 }
 
-/// Waits for a condition, up to 10 seconds.
+/// Waits for a condition.
 pub async fn wait_until(condition: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(10), "timeout");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_for(async || condition().then_some(())).await;
 }
 
 /// A request for the test model.

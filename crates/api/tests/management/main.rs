@@ -14,3 +14,5 @@ mod setting_effects;
 mod settings;
 mod support;
 mod system;
+#[path = "../common/wait.rs"]
+mod wait;

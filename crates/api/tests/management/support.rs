@@ -19,6 +19,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::wait::wait_for;
+
 /// The memory budget in bytes.
 pub const BUDGET: u64 = 1000;
 
@@ -142,16 +144,7 @@ impl TestGateway {
 
     /// Repeats a request until `accept` returns a value.
     pub async fn wait_for<T>(&self, path: &str, accept: impl Fn(&Value) -> Option<T>) -> T {
-        let wait = async {
-            loop {
-                let (_, body) = self.get(path).await;
-                if let Some(value) = accept(&body) {
-                    return value;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(TIMEOUT, wait).await.unwrap()
+        wait_for(async || accept(&self.get(path).await.1)).await
     }
 }
 

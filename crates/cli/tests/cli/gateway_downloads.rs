@@ -1,84 +1,15 @@
 //! `mlxm pull` and `downloads` with the queue of a gateway.
 
-use std::process::{Command, Stdio};
-use std::time::Duration;
-
-use mlxm_testhub::{TestHub, TestRepo};
+use std::process::Stdio;
 
 use crate::gateway_process::wait_until;
-use crate::support::gateway::{Gateway, InBackground};
-use crate::support::{Checkpoint, Outcome, TestEnv};
-
-const REPO: &str = "owner/Tiny-Model";
-const WEIGHTS: &str = "model.safetensors";
-
-struct Fixture {
-    hub: TestHub,
-    env: TestEnv,
-}
-
-impl Fixture {
-    /// A hub with a small checkpoint.
-    fn new() -> Self {
-        let fixture = Self {
-            hub: TestHub::start(),
-            env: TestEnv::new(),
-        };
-        let folder = fixture.env.path().join("served");
-        Checkpoint::saying(&["O", "k"]).write(&folder);
-        let mut repo = TestRepo::new(REPO);
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            let content = std::fs::read(&path).unwrap();
-            repo = if name == WEIGHTS {
-                repo.large_file(&name, content)
-            } else {
-                repo.file(&name, content)
-            };
-        }
-        fixture.hub.add(repo);
-        fixture
-    }
-
-    /// Slow enough for a test to act during the download.
-    fn slow() -> Self {
-        let fixture = Self::new();
-        fixture.hub.throttle(4 << 10, Duration::from_millis(50));
-        fixture
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.env.online(arguments);
-        command.env("HF_ENDPOINT", self.hub.endpoint());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Outcome {
-        Outcome::of(&mut self.command(arguments))
-    }
-
-    fn gateway(&self) -> Gateway<'_> {
-        let variables = [
-            ("HF_ENDPOINT", self.hub.endpoint()),
-            ("HF_HUB_OFFLINE", "0"),
-        ];
-        Gateway::start_with(&self.env, &variables)
-    }
-
-    /// The state of the only download.
-    fn state(&self) -> String {
-        let downloads = self.run(&["downloads", "list", "--all", "--json"]).json();
-        downloads[0]["state"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
-    }
-}
+use crate::support::Outcome;
+use crate::support::gateway::InBackground;
+use crate::support::hub::{HubFixture, REPO};
 
 #[test]
 fn pulled_model_is_downloaded_by_the_gateway_and_runs() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     let gateway = fixture.gateway();
     let outcome = fixture.run(&["pull", REPO, "--json"]);
     let pulled = outcome.json();
@@ -107,7 +38,7 @@ fn pulled_model_is_downloaded_by_the_gateway_and_runs() {
 
 #[test]
 fn interrupted_pull_is_paused_and_resumed() {
-    let fixture = Fixture::slow();
+    let fixture = HubFixture::slow();
     let _gateway = fixture.gateway();
     let child = fixture
         .command(&["pull", REPO])
@@ -137,7 +68,7 @@ fn interrupted_pull_is_paused_and_resumed() {
 
 #[test]
 fn downloads_are_paused_resumed_and_cancelled_by_name() {
-    let fixture = Fixture::slow();
+    let fixture = HubFixture::slow();
     let _gateway = fixture.gateway();
     let queued = fixture.run(&["get", REPO, "--detach"]);
     assert!(
@@ -166,7 +97,7 @@ fn downloads_are_paused_resumed_and_cancelled_by_name() {
 
 #[test]
 fn wrong_repositories_are_errors_with_hints() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     let _gateway = fixture.gateway();
     fixture
         .run(&["pull", "owner/absent"])
@@ -176,7 +107,7 @@ fn wrong_repositories_are_errors_with_hints() {
 
 #[test]
 fn detached_pull_starts_a_gateway_and_a_plain_one_does_not() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     let plain = fixture.run(&["pull", REPO, "--quiet"]);
     plain.success();
     assert!(
@@ -194,9 +125,5 @@ fn detached_pull_starts_a_gateway_and_a_plain_one_does_not() {
             .contains("starting the gateway in the background"),
         "{outcome:#?}"
     );
-    let deadline = std::time::Instant::now() + Duration::from_mins(1);
-    while fixture.state() != "done" {
-        assert!(std::time::Instant::now() < deadline, "{}", fixture.state());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("the download is done", || fixture.state() == "done");
 }

@@ -2,73 +2,18 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use mlxm_testhub::{Fault, TestHub, TestRepo};
+use mlxm_testhub::{Fault, TestRepo};
 
+use crate::support::Outcome;
+use crate::support::hub::{HubFixture, REPO, WEIGHTS};
 use crate::support::terminal::{CTRL_D, Terminal};
-use crate::support::{Checkpoint, Outcome, TestEnv};
-
-const REPO: &str = "owner/Tiny-Model";
-const WEIGHTS: &str = "model.safetensors";
-
-struct Fixture {
-    hub: TestHub,
-    env: TestEnv,
-}
-
-impl Fixture {
-    fn new() -> Self {
-        let fixture = Self {
-            hub: TestHub::start(),
-            env: TestEnv::new(),
-        };
-        fixture.hub.add(fixture.repo(TestRepo::new(REPO)));
-        fixture
-    }
-
-    /// Adds the files of a small checkpoint.
-    fn repo(&self, mut repo: TestRepo) -> TestRepo {
-        let folder = self.env.path().join("served");
-        Checkpoint::saying(&["O", "k"]).write(&folder);
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            let content = std::fs::read(&path).unwrap();
-            repo = if name == WEIGHTS {
-                repo.large_file(&name, content)
-            } else {
-                repo.file(&name, content)
-            };
-        }
-        repo.file("README.md", "# Tiny")
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.env.online(arguments);
-        command.env("HF_ENDPOINT", self.hub.endpoint());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Outcome {
-        Outcome::of(&mut self.command(arguments))
-    }
-
-    fn snapshot(&self) -> PathBuf {
-        let snapshots = self.env.cache().join("models--owner--Tiny-Model/snapshots");
-        std::fs::read_dir(snapshots)
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path()
-    }
-}
 
 #[test]
 fn pulled_model_runs_and_is_cached() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     let outcome = fixture.run(&["pull", REPO]);
     assert!(
         outcome.success().contains("owner/Tiny-Model: "),
@@ -96,7 +41,7 @@ fn pulled_model_runs_and_is_cached() {
 
 #[test]
 fn files_are_selected_by_patterns() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     fixture
         .run(&[
             "pull",
@@ -123,7 +68,7 @@ fn files_are_selected_by_patterns() {
 
 #[test]
 fn run_pulls_with_the_option() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     let rejected = fixture.run(&["run", REPO, "?"]);
     rejected.failure(&["mlxm pull owner/Tiny-Model"]);
     assert_eq!(fixture.run(&["run", REPO, "?", "--pull"]).success(), "Ok\n");
@@ -131,7 +76,7 @@ fn run_pulls_with_the_option() {
 
 #[test]
 fn run_pulls_after_confirmation_and_chats() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     let mut terminal = Terminal::start(fixture.command(&["run", REPO]));
     terminal.expect("Download it? [y/N] ");
     terminal.line("y");
@@ -145,7 +90,7 @@ fn run_pulls_after_confirmation_and_chats() {
 
 #[test]
 fn interrupted_pull_is_resumed() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     // Large enough to be written in several steps.
     let weights: Vec<u8> = (0..8_u32 << 20)
         .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
@@ -204,7 +149,7 @@ fn interrupted_pull_is_resumed() {
 
 #[test]
 fn lost_connection_is_retried() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     fixture.hub.inject(REPO, WEIGHTS, Fault::DropAfter(10_000));
     let outcome = fixture.run(&["pull", REPO]);
     outcome.success();
@@ -213,14 +158,14 @@ fn lost_connection_is_retried() {
 
 #[test]
 fn progress_bars_are_drawn_only_on_a_terminal() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     let mut terminal = Terminal::start(fixture.command(&["pull", REPO]));
     terminal.expect("already cached");
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(0), "{screen}");
     assert!(screen.contains("files") && screen.contains("━"), "{screen}");
 
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     let mut child = fixture
         .command(&["pull", REPO])
         .stdout(Stdio::null())
@@ -243,7 +188,7 @@ fn progress_bars_are_drawn_only_on_a_terminal() {
 
 #[test]
 fn hub_errors_have_hints() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     fixture
         .hub
         .add(fixture.repo(TestRepo::new("owner/gated").gated()));
@@ -272,7 +217,7 @@ fn hub_errors_have_hints() {
 
 #[test]
 fn unwritable_cache_is_an_error() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     std::fs::write(fixture.env.path().join("hf"), "not a directory").unwrap();
     fixture
         .run(&["pull", REPO])
@@ -281,7 +226,7 @@ fn unwritable_cache_is_an_error() {
 
 #[test]
 fn search_lists_matching_models() {
-    let fixture = Fixture::new();
+    let fixture = HubFixture::new();
     fixture
         .hub
         .add(TestRepo::new("owner/Other-4bit").downloads(12_345));

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod gateway;
+pub mod hub;
 pub mod server;
 pub mod terminal;
 
