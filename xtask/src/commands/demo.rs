@@ -33,7 +33,11 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         "Get the starter model, SmolLM2-135M-Instruct (93 MB)",
         starter::gguf,
     )?;
-    let mlxm = progress.step("Build mlxm (some minutes the first time)", mlxm::build)?;
+    // Cargo shows how many packages are left.
+    let mlxm = progress.step(
+        "Build mlxm (the first time takes about ten minutes on two cores, and less on more)",
+        mlxm::build,
+    )?;
     progress.step("Convert the model to MLX format", || {
         starter::convert(&mlxm, &models.join(MODEL))
     })?;
