@@ -24,6 +24,7 @@
 //! - [`ChatModel`]: a request to a prompt, a constraint and a stream of parsed chunks.
 //! - `output_limits`: stop strings in the content and limits on tool calls.
 //! - [`constraint`]: structured output (JSON schema, regular expression, Lark grammar) as a constraint on sampling.
+//! - [`integers`]: integers beyond 64 bits in arguments of calls and schemas of tools.
 //! - `lark`: building and checking Lark grammars.
 //!
 //! # Invariants
@@ -33,7 +34,7 @@
 pub mod constraint;
 mod conversation;
 mod error;
-mod integers;
+pub mod integers;
 mod lark;
 mod model;
 mod output_limits;

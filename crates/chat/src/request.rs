@@ -7,6 +7,7 @@ use mlxm_engine::{Engine, Priority, Request};
 use serde_json::{Map, Value};
 
 use crate::error::ChatError;
+use crate::integers;
 use crate::output_limits::CallLimit;
 use crate::parsing::Tool;
 
@@ -127,9 +128,11 @@ impl ResponseFormat {
 /// A conversation and how to continue it.
 #[derive(Debug, Clone)]
 pub struct ChatRequest {
-    /// Objects with `role` and `content`, as in OpenAI's API.
+    /// Objects with `role` and `content`, as in OpenAI's API. Arguments of calls may have integers beyond 64 bits, see
+    /// [`integers`].
     pub messages: Vec<Value>,
-    /// `{"type": "function", "function": {"name", "description", "parameters"}}`.
+    /// `{"type": "function", "function": {"name", "description", "parameters"}}`. Parameters may have integers
+    /// beyond 64 bits, too.
     pub tools: Vec<Value>,
     /// Whether the model calls tools.
     pub tool_choice: ToolChoice,
@@ -285,7 +288,8 @@ fn tool(tool: &Value) -> Tool {
         name: function["name"].as_str().unwrap_or_default().to_owned(),
         parameters: match &function["parameters"] {
             Value::Null => serde_json::json!({"type": "object", "properties": {}}),
-            parameters => parameters.clone(),
+            // Grammars and parsers of calls compute with doubles.
+            parameters => integers::rounded(parameters.clone()),
         },
     }
 }

@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::integers;
+
 const HEADER: &str = "You may call functions to help the user. These are their signatures, one JSON object per line:\n<tools>\n";
 const TOOLS_END: &str = "</tools>";
 const CALLS: &str = "\nTo call a function, write a JSON object with its name and arguments between tags:\n\
@@ -12,7 +14,7 @@ const CALLS: &str = "\nTo call a function, write a JSON object with its name and
 pub(super) fn tool_prompt(tools: &[Value], explains_calls: bool) -> String {
     let mut description = HEADER.to_owned();
     for tool in tools {
-        description.push_str(&tool["function"].to_string());
+        description.push_str(&integers::to_string(&tool["function"]));
         description.push('\n');
     }
     description.push_str(TOOLS_END);

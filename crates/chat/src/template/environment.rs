@@ -57,6 +57,8 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     environment.add_test("iterable", is_iterable);
     environment.add_test("callable", is_callable);
     environment.add_test("divisibleby", is_divisible_by);
+    environment.add_test("number", is_number);
+    environment.add_test("integer", is_integer);
     Ok(environment)
 }
 
@@ -123,10 +125,19 @@ fn is_iterable(value: &Value) -> bool {
 fn is_callable(value: &Value) -> bool {
     // Functions and methods have no kind of their own in minijinja, and macros are maps. Undefined is callable in Jinja, but
     // the call fails.
-    matches!(value.kind(), ValueKind::Plain | ValueKind::Undefined)
+    (matches!(value.kind(), ValueKind::Plain | ValueKind::Undefined)
+        && !python::is_large_integer(value))
         || value
             .as_object()
             .is_some_and(|object| object.type_name().ends_with("::Macro"))
+}
+
+fn is_number(value: &Value) -> bool {
+    minijinja::tests::is_number(value) || python::is_large_integer(value)
+}
+
+fn is_integer(value: &Value) -> bool {
+    value.is_integer() || python::is_large_integer(value)
 }
 
 fn is_divisible_by(value: &Value, divisor: &Value) -> Result<bool, Error> {

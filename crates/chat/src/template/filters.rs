@@ -224,7 +224,7 @@ fn to_int(
         if let Ok(number) = i128::from_str_radix(unprefixed, base) {
             return Ok(Value::from(number));
         }
-    } else if value.is_integer() {
+    } else if value.is_integer() || python::is_large_integer(value) {
         return Ok(value.clone());
     }
     Ok(number(value)
@@ -242,6 +242,7 @@ fn to_float(value: &Value, default: Option<Value>, kwargs: Kwargs) -> Result<Val
 fn number(value: &Value) -> Option<f64> {
     match value.as_str() {
         Some(text) => text.trim().replace('_', "").parse().ok(),
+        None if python::is_large_integer(value) => value.to_string().parse().ok(),
         None if value.kind() == ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
         None => f64::try_from(value.clone()).ok(),
     }

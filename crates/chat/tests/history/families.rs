@@ -2,7 +2,7 @@
 
 use mlxm_chat::parsing::ToolFormat;
 use mlxm_chat::template::{ArgumentForm, CallContent, CallIds, ChatTemplate, ContentForm};
-use mlxm_chat::{ChatRequest, ConversationOptions, ToolChoice, render_conversation};
+use mlxm_chat::{ChatRequest, ConversationOptions, ToolChoice, integers, render_conversation};
 use mlxm_engine::text::SpecialTokens;
 use serde_json::{Value, json};
 
@@ -341,17 +341,42 @@ fn arguments_of_any_form_are_rendered() {
 
 #[test]
 fn integers_of_arguments_keep_their_digits() {
-    let number = "123456789012345678901234567890";
-    let function = json!({"name": "f", "arguments": format!("{{\"v\": {number}}}")});
-    let call = json!({"id": "a", "type": "function", "function": function});
-    let messages = [
-        message("user", "question"),
-        json!({"role": "assistant", "content": null, "tool_calls": [call]}),
-        result("a"),
-    ];
-    for template in templates(&directory()) {
-        let prompt = template.prompt(&messages, &[tool()]);
-        assert_order(&template.name, &prompt, &["question", number, "result-a"]);
+    for number in ["123456789012345678901234567890".to_owned(), "9".repeat(400)] {
+        let text = format!("{{\"v\": {number}}}");
+        for arguments in [integers::from_str(&text).unwrap(), text.into()] {
+            let function = json!({"name": "f", "arguments": arguments});
+            let call = json!({"id": "a", "type": "function", "function": function});
+            let messages = [
+                message("user", "question"),
+                json!({"role": "assistant", "content": null, "tool_calls": [call]}),
+                result("a"),
+            ];
+            for template in templates(&directory()) {
+                let prompt = template.prompt(&messages, &[tool()]);
+                assert_order(
+                    &template.name,
+                    &prompt,
+                    &["question", number.as_str(), "result-a"],
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn integers_of_schemas_keep_their_digits() {
+    let number = "9".repeat(400);
+    let schema =
+        format!("{{\"type\":\"object\",\"properties\":{{\"v\":{{\"maximum\":{number}}}}}}}");
+    let mut tool = tool();
+    tool["function"]["parameters"] = integers::from_str(&schema).unwrap();
+    let messages = [message("user", "question")];
+    for (name, expected) in [
+        ("chatml", format!("\"maximum\": {number}}}")),
+        ("gemma2", format!("\"maximum\":{number}}}")),
+    ] {
+        let prompt = template(name).prompt(&messages, std::slice::from_ref(&tool));
+        assert!(prompt.contains(&expected), "{name}: {prompt:?}");
     }
 }
 

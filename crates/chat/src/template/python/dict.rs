@@ -7,6 +7,7 @@ use std::sync::Arc;
 use minijinja::value::{Enumerator, Object, ObjectExt, ObjectRepr};
 use minijinja::{Error, State, Value};
 
+use super::integer;
 use super::printing::to_text;
 use crate::integers;
 use crate::template::source::DICT_METHODS;
@@ -29,7 +30,7 @@ pub(in crate::template) fn from_json(json: &serde_json::Value) -> Value {
         serde_json::Value::Array(items) => items.iter().map(from_json).collect(),
         serde_json::Value::Object(fields) => {
             if let Some(digits) = integers::digits(json) {
-                return integer(digits);
+                return integer::from_digits(digits);
             }
             let entries: Vec<(Value, Value)> = fields
                 .iter()
@@ -42,17 +43,6 @@ pub(in crate::template) fn from_json(json: &serde_json::Value) -> Value {
                 .collect();
             Value::from_object(Dict { entries, positions })
         }
-    }
-}
-
-/// An integer beyond 64 bits. Those beyond 128 bits are rounded, because templates have no larger ones.
-fn integer(digits: &str) -> Value {
-    if let Ok(number) = digits.parse::<i128>() {
-        return Value::from(number);
-    }
-    match digits.parse::<u128>() {
-        Ok(number) => Value::from(number),
-        Err(_) => Value::from(digits.parse::<f64>().unwrap_or(f64::NAN)),
     }
 }
 

@@ -6,6 +6,7 @@ use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Error, ErrorKind, Value};
 
 use super::arguments::arguments;
+use super::integer::is_large_integer;
 use super::limits::spaces;
 use super::printing::{float_repr, is_float};
 
@@ -71,6 +72,7 @@ impl Style {
             ValueKind::String => self.write_string(value.as_str().unwrap_or_default(), out),
             ValueKind::Seq | ValueKind::Iterable => self.write_items(value, depth, out)?,
             ValueKind::Map => self.write_entries(value, depth, out)?,
+            _ if is_large_integer(value) => out.push_str(&value.to_string()),
             kind => {
                 return Err(Error::new(
                     ErrorKind::BadSerialization,

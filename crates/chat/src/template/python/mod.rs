@@ -2,6 +2,7 @@
 
 mod arguments;
 mod dict;
+mod integer;
 mod json;
 mod limits;
 mod methods;
@@ -14,6 +15,7 @@ mod wrapping;
 
 pub(super) use arguments::arguments;
 pub(super) use dict::from_json;
+pub(super) use integer::is_large_integer;
 pub(super) use json::to_json;
 pub(super) use limits::{check_count, check_format, spaces};
 pub(super) use methods::unknown_method;
