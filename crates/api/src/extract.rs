@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::fields::{FieldPolicy, Warnings};
+use crate::numbers::parse_body;
 use crate::state::AppState;
 use crate::surrogates::replace_lone;
 
@@ -192,8 +193,8 @@ fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
     };
     // Some editors and shells put a byte order mark before the text.
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    let parsed = serde_json::from_str(text)
-        .or_else(|error| serde_json::from_str(&replace_lone(text)).map_err(|_| error));
+    let parsed =
+        parse_body(text).or_else(|error| parse_body(&replace_lone(text)).map_err(|_| error));
     match parsed {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(ApiError::invalid("the request body must be a JSON object")),

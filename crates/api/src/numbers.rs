@@ -3,7 +3,40 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use mlxm_chat::integers;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use serde_json::Value;
+
+/// Fields of a body with messages, items or tools.
+const CONVERSATIONS: [&str; 4] = ["messages", "input", "tools", "functions"];
+
+/// Fields in them that the model reads as JSON: arguments of calls, those of calls of client tools, and schemas of tools.
+const MODEL_JSON: [&str; 6] = [
+    "arguments",
+    "input",
+    "operation",
+    "action",
+    "parameters",
+    "input_schema",
+];
+
+/// Parses a request body. In what the model reads as JSON, integers keep all digits, see [`integers`]; others are numbers.
+///
+/// # Errors
+/// As [`serde_json::from_str`].
+pub fn parse_body(text: &str) -> serde_json::Result<Value> {
+    integers::from_str_rounding(text, |body| match body {
+        Value::Object(fields) => fields.iter_mut().fold(true, |fit, (name, value)| {
+            let fits = if CONVERSATIONS.contains(&name.as_str()) {
+                integers::round_outside(value, &MODEL_JSON)
+            } else {
+                integers::round(value)
+            };
+            fits && fit
+        }),
+        body => integers::round(body),
+    })
+}
 
 /// Reads an optional whole number. `20.0` is one, as some languages have only one number type.
 ///
@@ -83,7 +116,7 @@ pub fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -131,5 +164,37 @@ mod tests {
         ] {
             assert!(read(fields.clone()).is_err(), "{fields}");
         }
+    }
+
+    #[test]
+    fn integers_keep_their_digits_in_what_the_model_reads_as_json() {
+        let text = r#"{"seed":N,"metadata":{"input":{"a":N}},
+            "messages":[{"name":N,"tool_calls":[{"function":{"arguments":{"a":N}}}]},
+            {"content":[{"type":"tool_use","input":{"a":[N]}}]},{"function_call":{"arguments":{"a":N}}}],
+            "tools":[{"strict":N,"function":{"parameters":{"maximum":N}},"input_schema":{"enum":[N]}}],
+            "functions":[{"parameters":{"const":N}}],"input":[{"operation":{"a":N},"call_id":N}],
+            "response_format":{"json_schema":{"schema":{"properties":{"input":{"maximum":N}}}}}}"#;
+        let digits = "123456789012345678901234567890";
+        let text = text.replace('N', digits).replace("\n            ", "");
+        let body = parse_body(&text).unwrap();
+        let rounded: Value = serde_json::from_str(digits).unwrap();
+        let expected = ["seed", "name", "strict", "call_id"]
+            .map(|field| format!("\"{field}\":{digits}"))
+            .iter()
+            .fold(text.clone(), |text, field| {
+                text.replace(field, &field.replace(digits, &rounded.to_string()))
+            });
+        let (conversation, format) = expected.split_once("\"response_format\"").unwrap();
+        let metadata = format!("\"metadata\":{{\"input\":{{\"a\":{digits}}}}}");
+        let conversation =
+            conversation.replace(&metadata, &metadata.replace(digits, &rounded.to_string()));
+        let format = format.replace(digits, &rounded.to_string());
+        assert_eq!(
+            integers::to_string(&body),
+            format!("{conversation}\"response_format\"{format}")
+        );
+        let plain: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(integers::rounded(body), plain);
+        assert_eq!(parse_body(digits).unwrap(), rounded);
     }
 }

@@ -1,5 +1,6 @@
 //! Validates chat messages and normalizes them for chat templates.
 
+use mlxm_chat::integers;
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
@@ -149,7 +150,7 @@ fn function_call(mut call: Value) -> Option<Value> {
     match arguments {
         Value::String(_) | Value::Object(_) => {}
         Value::Null => *arguments = Map::new().into(),
-        _ => *arguments = arguments.to_string().into(),
+        _ => *arguments = integers::to_string(arguments).into(),
     }
     Some(call)
 }

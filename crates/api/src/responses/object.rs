@@ -1,5 +1,6 @@
 //! The response object.
 
+use mlxm_chat::integers;
 use serde_json::{Value, json};
 
 use super::output::{Output, OutputSummary};
@@ -122,7 +123,7 @@ fn shortest(value: f32) -> f64 {
 /// Tools with the fields that clients expect to find.
 fn tools(tools: &[Value]) -> Value {
     let complete = tools.iter().map(|tool| {
-        let mut tool = tool.clone();
+        let mut tool = integers::rounded(tool.clone());
         if let Value::Object(tool) = &mut tool {
             for (name, default) in [
                 ("description", Value::Null),

@@ -12,7 +12,9 @@ use serde_json::Value;
 pub struct StoredResponse {
     /// The body of `GET /v1/responses/{id}`.
     pub response: Value,
-    /// All input items, oldest first, including the input and output of previous responses.
+    /// All input items, oldest first, including the input and output of previous responses. Integers keep all digits, see
+    /// [`mlxm_chat::integers`].
+    #[serde(with = "mlxm_chat::integers")]
     pub input: Vec<Value>,
 }
 
@@ -201,6 +203,24 @@ mod tests {
         assert!(store.with(|cache| cache.remove("c")));
         assert!(!store.with(|cache| cache.remove("c")));
         assert_eq!(ids(&store), ["a"]);
+    }
+
+    #[test]
+    fn stored_input_keeps_the_digits_of_integers() {
+        let text = "{\"input\":{\"n\":123456789012345678901234567890}}";
+        let stored = StoredResponse {
+            response: json!({}),
+            input: vec![mlxm_chat::integers::from_str(text).unwrap()],
+        };
+        let store = MemoryStore::default();
+        store.insert("a", &stored).unwrap();
+        let found = store.find("a").unwrap().unwrap();
+        assert_eq!(mlxm_chat::integers::to_string(&found.input[0]), text);
+        assert_eq!(found, stored);
+        let json = store
+            .with(|cache| cache.entries.peek("a").cloned())
+            .unwrap();
+        assert!(String::from_utf8_lossy(&json).contains(text));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use mlxm_chat::integers;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -74,7 +75,8 @@ pub async fn input_items(
     State(server): State<AppState>,
     IdAndQuery(id, query): IdAndQuery<PageQuery>,
 ) -> Result<Json<Value>, ApiError> {
-    page(stored(&server, &id).await?.input, &query).map(Json)
+    let items = stored(&server, &id).await?.input;
+    page(items.into_iter().map(integers::rounded).collect(), &query).map(Json)
 }
 
 fn page(mut items: Vec<Value>, query: &PageQuery) -> Result<Value, ApiError> {

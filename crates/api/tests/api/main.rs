@@ -12,6 +12,7 @@ mod echo;
 mod failures;
 mod hints;
 mod histories;
+mod integers;
 mod invalid_requests;
 mod limits;
 mod messages;
