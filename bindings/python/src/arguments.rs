@@ -1,7 +1,7 @@
 //! Conversion of Python arguments to requests.
 
 use mlxm_chat::template::RenderOptions;
-use mlxm_chat::{ChatModel, GenerationParams};
+use mlxm_chat::{ChatModel, GenerationParams, integers};
 use mlxm_engine::Request;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
@@ -26,16 +26,19 @@ pub fn token_ids(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
 
 /// Any value that Python's `json` module can serialize.
 pub fn json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
-    let text: String = value
-        .py()
-        .import("json")?
-        .call_method1("dumps", (value,))?
-        .extract()?;
-    serde_json::from_str(&text).map_err(rejected)
+    serde_json::from_str(&dumps(value)?).map_err(rejected)
 }
 
+fn dumps(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let json = value.py().import("json")?;
+    json.call_method1("dumps", (value,))?.extract()
+}
+
+/// Messages or tools. Integers beyond 64 bits keep all digits in what the model reads as JSON.
 pub fn json_list(value: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<Value>> {
-    match json(value)? {
+    const MODEL_JSON: [&str; 2] = ["arguments", "parameters"];
+    let round = |value: &mut Value| integers::round_outside(value, &MODEL_JSON);
+    match integers::from_str_rounding(&dumps(value)?, round).map_err(rejected)? {
         Value::Array(items) => Ok(items),
         _ => Err(PyTypeError::new_err(format!("{what} must be a list"))),
     }
