@@ -7,8 +7,8 @@ use std::sync::Arc;
 use minijinja::Value;
 use minijinja::value::{DynObject, Object, ObjectRepr};
 
-/// An integer beyond 64 bits as a template value. minijinja computes with up to 128 bits; larger ones are only compared and
-/// printed.
+/// An integer beyond 64 bits as a template value. minijinja computes with up to 128 bits; larger ones are only printed
+/// and compared with each other.
 pub(super) fn from_digits(digits: &str) -> Value {
     let signed = digits.parse::<i128>().map(Value::from);
     signed
