@@ -104,10 +104,8 @@ pub fn round(value: &mut Value) -> bool {
         return fits;
     }
     match value {
-        Value::Array(items) => items.iter_mut().fold(true, |fit, item| round(item) && fit),
-        Value::Object(fields) => fields
-            .values_mut()
-            .fold(true, |fit, value| round(value) && fit),
+        Value::Array(items) => all_fit(items.iter_mut().map(round)),
+        Value::Object(fields) => all_fit(fields.values_mut().map(round)),
         _ => true,
     }
 }
@@ -118,15 +116,22 @@ pub fn round_outside(value: &mut Value, fields: &[&str]) -> bool {
         return round(value);
     }
     match value {
-        Value::Array(items) => items
-            .iter_mut()
-            .fold(true, |fit, item| round_outside(item, fields) && fit),
-        Value::Object(entries) => entries.iter_mut().fold(true, |fit, (name, value)| {
+        Value::Array(items) => all_fit(items.iter_mut().map(|item| round_outside(item, fields))),
+        Value::Object(entries) => all_fit(entries.iter_mut().map(|(name, value)| {
             let is_kept = fields.contains(&name.as_str()) && digits(value).is_none();
-            (is_kept || round_outside(value, fields)) && fit
-        }),
+            is_kept || round_outside(value, fields)
+        })),
         _ => true,
     }
+}
+
+/// Whether each of `fits` is true. All of them are evaluated, since that rounds the integers.
+fn all_fit(fits: impl Iterator<Item = bool>) -> bool {
+    let mut all = true;
+    for fit in fits {
+        all &= fit;
+    }
+    all
 }
 
 /// `value` as JSON text with all digits of its integers.

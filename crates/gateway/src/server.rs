@@ -20,9 +20,9 @@ pub enum ServerState {
     Ready,
     /// It does not respond.
     Unhealthy,
-    /// The process has exited; it is started again after a delay if it is still needed.
+    /// The process has exited; it is started again after a delay.
     Restarting,
-    /// The process has exited; it is not started again until a user does or its settings change.
+    /// The process has exited, and is not started again by itself. After a crash a request starts it; after several, only a user does.
     Failed,
     /// It completes its requests and exits.
     Stopping,

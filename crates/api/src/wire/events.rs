@@ -139,7 +139,7 @@ pub enum ServerEvent {
         cause: String,
         /// The cause in one line.
         message: String,
-        /// The last lines of its log.
+        /// The last lines of its log, as text.
         log_tail: Vec<String>,
     },
     /// What it uses and does: a sample, of which only the newest counts.

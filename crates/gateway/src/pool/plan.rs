@@ -224,6 +224,19 @@ impl PoolState {
             .any(|retained| retained.pinned && *retained.target.settings == *settings)
     }
 
+    /// Whether a worker with these settings is to be in memory: a request waits for it, or it is kept.
+    pub fn is_needed(&self, settings: &LoadSettings) -> bool {
+        let is_waited_for = || {
+            self.queue
+                .values()
+                .any(|waiter| **waiter.settings() == *settings)
+        };
+        self.retained
+            .iter()
+            .any(|retained| *retained.target.settings == *settings)
+            || is_waited_for()
+    }
+
     /// When [`Event::Tick`] is due if nothing else happens before.
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         let waits = self.queue.values().flat_map(|waiter| {

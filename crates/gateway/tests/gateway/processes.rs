@@ -89,7 +89,7 @@ async fn crashed_worker_is_listed_with_its_last_use_until_the_next_request() {
 
     let crashed = pool.servers().await.unwrap().failed.remove(0);
     assert_eq!(crashed.record.id, server.record.id);
-    assert_eq!(crashed.record.state, ServerState::Restarting);
+    assert_eq!(crashed.record.state, ServerState::Failed);
     assert_eq!(crashed.last_used_at_ms, Some(last_used_at_ms));
     assert_eq!(crashed.failure.unwrap().code, "killed_externally");
     let lease = setup.acquire(&pool, "a").await.unwrap();

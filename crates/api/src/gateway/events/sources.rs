@@ -7,6 +7,7 @@ use mlxm_gateway::{ServerEvent as PoolEvent, ServerRecord, ServerStatus};
 use mlxm_hub::LocalModel;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::logs::line_text;
 use crate::gateway::management::{describe_servers, pool_status};
 use crate::gateway::models::local::describe;
 use crate::gateway::{GatewayState, Snapshot};
@@ -46,7 +47,7 @@ pub async fn publish_servers(state: GatewayState) {
                     id,
                     cause: cause.kind().to_owned(),
                     message: cause.describe(),
-                    log_tail,
+                    log_tail: log_tail.iter().map(|line| line_text(line)).collect(),
                 };
                 publish(&state, exited);
                 publish_pool(&state).await;

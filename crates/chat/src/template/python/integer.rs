@@ -53,7 +53,6 @@ fn compare(left: &str, right: &str) -> Ordering {
 mod tests {
     use serde_json::{Map, json};
 
-    use super::*;
     use crate::integers;
     use crate::template::{ChatTemplate, RenderOptions};
     use mlxm_engine::text::SpecialTokens;

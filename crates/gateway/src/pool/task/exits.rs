@@ -26,8 +26,10 @@ impl Owner {
         tracing::info!(server = %record.id, model = record.name, "a worker has exited: {detail}");
         record.state = match next {
             AfterExit::Gone => ServerState::Stopped,
-            AfterExit::RetryAt(_) => ServerState::Restarting,
-            AfterExit::Failed(_) => ServerState::Failed,
+            AfterExit::RetryAt(_) if self.state.is_needed(&record.settings) => {
+                ServerState::Restarting
+            }
+            AfterExit::RetryAt(_) | AfterExit::Failed(_) => ServerState::Failed,
         };
         record.detail = Some(detail);
         record.process = None;

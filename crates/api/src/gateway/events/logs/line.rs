@@ -31,6 +31,22 @@ pub fn read(source: LogSource, line: &LogLine) -> LogEvent {
     }
 }
 
+/// A line of a log as text: time, level and message, or the line itself if it is not in JSON.
+pub fn text(line: &str) -> String {
+    let Some(parsed) = parse(line) else {
+        return line.to_owned();
+    };
+    let time = parsed
+        .at_ms
+        .and_then(|at_ms| jiff::Timestamp::from_millisecond(at_ms).ok());
+    let mut text = time.map_or_else(String::new, |time| format!("{time:.3} "));
+    let mut levels = LEVELS.iter();
+    if let Some((name, _)) = levels.find(|(_, level)| Some(*level) == parsed.level) {
+        text = text + name + " ";
+    }
+    text + &parsed.message
+}
+
 struct Parsed {
     at_ms: Option<i64>,
     level: Option<LogLevel>,
@@ -76,15 +92,18 @@ fn parse(text: &str) -> Option<Parsed> {
     })
 }
 
+/// Levels by their names in logs.
+const LEVELS: [(&str, LogLevel); 5] = [
+    ("TRACE", LogLevel::Trace),
+    ("DEBUG", LogLevel::Debug),
+    ("INFO", LogLevel::Info),
+    ("WARN", LogLevel::Warn),
+    ("ERROR", LogLevel::Error),
+];
+
 fn level(name: &str) -> Option<LogLevel> {
-    Some(match name {
-        "TRACE" => LogLevel::Trace,
-        "DEBUG" => LogLevel::Debug,
-        "INFO" => LogLevel::Info,
-        "WARN" => LogLevel::Warn,
-        "ERROR" => LogLevel::Error,
-        _ => return None,
-    })
+    let found = LEVELS.iter().find(|(known, _)| *known == name)?;
+    Some(found.1)
 }
 
 /// Which lines are shown.
@@ -147,6 +166,11 @@ mod tests {
         assert_eq!(event.level, Some(LogLevel::Warn));
         assert_eq!(event.message, "slow step steps=7 kind=a b");
         assert_eq!((event.rotated_at_ms, event.offset), (5, 6));
+        assert_eq!(
+            text(&format!(r#"{start}"steps":7}}"#)),
+            "2026-01-02T03:04:05.678Z WARN slow step steps=7"
+        );
+        assert_eq!(text("thread panicked"), "thread panicked");
         let without_message = line(r#"{"level":"INFO","steps":7}"#);
         assert_eq!(without_message.message, "steps=7");
         assert_eq!(without_message.at_ms, None);

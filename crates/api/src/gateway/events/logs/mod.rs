@@ -24,7 +24,7 @@ use crate::wire::events::LogEvent;
 use crate::wire::logs::{LogLines, LogQuery};
 
 pub use files::{LogFiles, LogSource, default_log_file, log_directory};
-pub use line::{LineFilter, read as read_line};
+pub use line::{LineFilter, read as read_line, text as line_text};
 pub use topic::publish_logs;
 
 /// Lines of the history if a client does not say how many, and those that begin the topic of a log.

@@ -7,6 +7,7 @@ use mlxm_gateway::{CacheSize, LoadSettings, ServerStatus, Ttl, process_use};
 use mlxm_store::now_ms;
 
 use crate::gateway::Snapshot;
+use crate::gateway::events::logs::line_text;
 use crate::gateway::workers::load_settings;
 use crate::wire::pool::ServerSize;
 use crate::wire::profiles;
@@ -69,7 +70,11 @@ fn to_wire(server: &ServerStatus, profiles: Vec<String>) -> Server {
             code: failure.code,
             message: failure.message,
             advice: failure.advice,
-            log_tail: failure.log_tail,
+            log_tail: failure
+                .log_tail
+                .iter()
+                .map(|line| line_text(line))
+                .collect(),
         }),
     }
 }
