@@ -111,31 +111,6 @@ def test_template_variables_reach_the_template(tmp_path: Path) -> None:
             model.apply_chat_template(MESSAGES, bad=True)
 
 
-def test_integers_of_any_size_reach_the_template(tmp_path: Path) -> None:
-    shutil.copytree(GOLDEN / "llama-4bit", tmp_path / "model")
-    template = "{{ messages[0].tool_calls[0].function.arguments | tojson }}{{ tools | tojson }}"
-    (tmp_path / "model/chat_template.jinja").write_text(template)
-    with mlxm.Model(tmp_path / "model") as model:
-        for number in (2**64, -(2**63) - 1, 10**30 + 1, -(10**400) - 1, 2**63, 1.5):
-            arguments = {"n": [number], "s": str(number)}
-            call = {"type": "function", "function": {"name": "f", "arguments": arguments}}
-            schema = {"type": "object", "properties": {"n": {"maximum": number, "enum": [number]}}}
-            tools = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
-            messages = [{"role": "assistant", "content": "", "tool_calls": [call]}]
-            rendered = model.apply_chat_template(messages, tools=tools, tokenize=False)
-            assert rendered == json.dumps(arguments) + json.dumps(tools)
-
-
-def test_integers_of_any_size_reach_a_chat(model: mlxm.Model) -> None:
-    def prompt_tokens(arguments: Any) -> int:
-        call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": arguments}}
-        messages = [*MESSAGES, {"role": "assistant", "content": "", "tool_calls": [call]}, *MESSAGES]
-        return model.chat(messages, max_tokens=1).metrics.prompt_tokens
-
-    number = 10**30 + 1
-    assert prompt_tokens({"n": number}) == prompt_tokens(json.dumps({"n": number})) != prompt_tokens({"n": 1e30})
-
-
 @pytest.mark.parametrize("kind", [list, tuple, np.array, lambda ids: np.array(ids, dtype=np.uint32), iter])
 def test_ids_come_in_any_form(kind: Callable[[list[int]], Any], model: mlxm.Model) -> None:
     ids = [5, 6, 7, 100, 271]
