@@ -224,7 +224,7 @@ impl Owner {
             Command::Forget(settings) => self.apply(Event::Forget(settings)),
             Command::Reset(settings) => {
                 self.histories.remove(&settings);
-                self.failed.remove(&settings);
+                self.unlist_failed(&settings);
                 self.apply(Event::Reset(settings));
             }
             Command::Stop { server, reply } => {
@@ -367,7 +367,7 @@ impl Owner {
         match worker::start(&self.launch, worker, id, &target.settings, size, notices) {
             Ok(handle) => {
                 record.process.clone_from(&handle.identity);
-                self.failed.remove(&target.settings);
+                self.unlist_failed(&target.settings);
                 self.publish(record.clone());
                 self.workers.insert(worker, Running::new(record, handle));
                 self.threads.started(worker, target.settings.threads);

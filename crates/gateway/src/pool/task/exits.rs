@@ -11,6 +11,7 @@ use crate::pool::plan::{AfterExit, Event, WorkerFailure, WorkerId};
 use crate::process::ExitCause;
 use crate::process::restart::NextStart;
 use crate::server::{ServerEvent, ServerFailure, ServerRecord, ServerState};
+use crate::settings::LoadSettings;
 
 impl Owner {
     /// Records the exit of a worker, and starts it again if it is needed.
@@ -89,15 +90,20 @@ impl Owner {
         let Some(settings) = found.map(|(settings, _)| Arc::clone(settings)) else {
             return false;
         };
-        if let Some(status) = self.failed.remove(&settings) {
+        self.unlist_failed(&settings);
+        self.apply(Event::Dismiss(settings));
+        true
+    }
+
+    /// Removes a worker that failed from the list before another one takes its place.
+    pub(super) fn unlist_failed(&mut self, settings: &LoadSettings) {
+        if let Some(status) = self.failed.remove(settings) {
             let record = ServerRecord {
                 state: ServerState::Stopped,
                 ..status.record
             };
             self.send(ServerEvent::Changed(Box::new(record)));
         }
-        self.apply(Event::Dismiss(settings));
-        true
     }
 
     fn after_exit(&mut self, record: &ServerRecord, cause: &ExitCause) -> AfterExit {
