@@ -20,6 +20,7 @@ pub struct Model {
     pub auto_start: bool,
     pub service_installed: bool,
     pub log_level: Option<String>,
+    pub color: i32,
     pub load_settings: String,
     pub request_settings: String,
     pub created_at_ms: i64,

@@ -9,6 +9,7 @@ mod m0006_downloads;
 mod m0007_requests;
 mod m0008_server_launch;
 mod m0009_download_files;
+mod m0010_profile_color;
 
 use crate::error::StoreError;
 use crate::time::now_ms;
@@ -63,6 +64,10 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "download_files",
         statements: m0009_download_files::statements,
+    },
+    Migration {
+        name: "profile_color",
+        statements: m0010_profile_color::statements,
     },
 ];
 

@@ -10,12 +10,16 @@ use crate::error::StoreError;
 use crate::time::now_ms;
 use crate::values::{self, check_name, check_text, signed, to_json};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
 const NOUN: &str = "profile";
 const TABLE: &str = "profiles";
+
+/// Profiles have the colors 1 to 8.
+const COLORS: u8 = 8;
 
 /// A profile.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +61,9 @@ pub struct ProfileConfig {
     pub service_installed: bool,
     /// Log level of its worker.
     pub log_level: Option<String>,
+    /// Color on the page, from 1 to 8. A stored profile has one; without one, a new profile gets the color that is used least,
+    /// and a changed one keeps its own.
+    pub color: Option<u8>,
     /// Settings of the worker.
     pub load: LoadSettings,
     /// Defaults of requests.
@@ -67,7 +74,11 @@ pub struct ProfileConfig {
 ///
 /// # Errors
 /// [`StoreError::Conflict`] if the name or the port is taken, [`StoreError::Invalid`] for a bad value.
-pub async fn create(store: &Store, config: ProfileConfig) -> Result<Profile, StoreError> {
+pub async fn create(store: &Store, mut config: ProfileConfig) -> Result<Profile, StoreError> {
+    let transaction = store.begin().await?;
+    if config.color.is_none() {
+        config.color = Some(least_used_color(&transaction).await?);
+    }
     let now = now_ms();
     let profile = Profile {
         id: Uuid::now_v7(),
@@ -76,7 +87,6 @@ pub async fn create(store: &Store, config: ProfileConfig) -> Result<Profile, Sto
         updated_at_ms: now,
     };
     let row = to_row(&profile)?.into_active_model();
-    let transaction = store.begin().await?;
     Entity::insert(row)
         .exec_without_returning(&transaction)
         .await
@@ -85,15 +95,36 @@ pub async fn create(store: &Store, config: ProfileConfig) -> Result<Profile, Sto
     Ok(profile)
 }
 
+/// The first of the colors that the fewest profiles have.
+async fn least_used_color(transaction: &DatabaseTransaction) -> Result<u8, StoreError> {
+    let used: Vec<i32> = Entity::find()
+        .select_only()
+        .column(Column::Color)
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    let uses = |color: &u8| {
+        used.iter()
+            .filter(|used| **used == i32::from(*color))
+            .count()
+    };
+    Ok((1..=COLORS).min_by_key(uses).unwrap_or(1))
+}
+
 /// Replaces the configuration of a profile.
 ///
 /// # Errors
 /// [`StoreError::NotFound`], and those of [`create`].
-pub async fn update(store: &Store, id: Uuid, config: ProfileConfig) -> Result<Profile, StoreError> {
+pub async fn update(
+    store: &Store,
+    id: Uuid,
+    mut config: ProfileConfig,
+) -> Result<Profile, StoreError> {
     let transaction = store.begin().await?;
     let Some(existing) = Entity::find_by_id(id).one(&transaction).await? else {
         return Err(StoreError::not_found(NOUN, id));
     };
+    config.color = config.color.or(u8::try_from(existing.color).ok());
     let profile = Profile {
         id,
         config,
@@ -179,6 +210,10 @@ fn to_row(profile: &Profile) -> Result<Model, StoreError> {
             "must be -1 (never stop), 0 (stop when idle) or more",
         ));
     }
+    let color = config.color.unwrap_or(1);
+    if !(1..=COLORS).contains(&color) {
+        return Err(invalid("color", "must be from 1 to 8"));
+    }
     Ok(Model {
         id: profile.id,
         name: config.name.clone(),
@@ -199,6 +234,7 @@ fn to_row(profile: &Profile) -> Result<Model, StoreError> {
         auto_start: config.auto_start,
         service_installed: config.service_installed,
         log_level: config.log_level.clone(),
+        color: i32::from(color),
         load_settings: to_json("load_settings", &config.load)?,
         request_settings: to_json("request_settings", &config.request)?,
         created_at_ms: profile.created_at_ms,
@@ -233,6 +269,7 @@ fn from_row(row: Model) -> Result<Profile, StoreError> {
             .queue_size
             .map(|size| column("queue_size").unsigned(size))
             .transpose()?,
+        color: Some(column("color").unsigned(i64::from(row.color))?),
         load: column("load_settings").json(&row.load_settings)?,
         request: column("request_settings").json(&row.request_settings)?,
         name: row.name,

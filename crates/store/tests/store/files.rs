@@ -25,7 +25,7 @@ async fn execute(home: &Path, sql: &str) {
 async fn make_older(home: &Path) {
     execute(
         home,
-        "ALTER TABLE downloads DROP COLUMN files; DELETE FROM schema_migrations WHERE version = (SELECT MAX(version) FROM schema_migrations)",
+        "ALTER TABLE profiles DROP COLUMN color; DELETE FROM schema_migrations WHERE version = (SELECT MAX(version) FROM schema_migrations)",
     )
     .await;
 }

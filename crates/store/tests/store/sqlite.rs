@@ -140,3 +140,37 @@ fn a_damaged_value_is_reported_with_its_place() {
         store.close().await;
     });
 }
+
+#[test]
+fn profiles_of_an_older_database_get_colors_in_the_order_of_their_creation() {
+    let home = home();
+    run(async {
+        let store = open(home.path()).await.unwrap();
+        for index in 0..9 {
+            let config = profiles::ProfileConfig {
+                name: index.to_string(),
+                model: "model".to_owned(),
+                color: Some(8),
+                ..profiles::ProfileConfig::default()
+            };
+            profiles::create(&store, config).await.unwrap();
+        }
+        store.close().await;
+        let mut other = other_program(home.path()).await;
+        for statement in [
+            "ALTER TABLE profiles DROP COLUMN color",
+            "DELETE FROM schema_migrations WHERE name = 'profile_color'",
+        ] {
+            sqlx::query(statement).execute(&mut other).await.unwrap();
+        }
+        other.close().await.unwrap();
+        let store = open(home.path()).await.unwrap();
+        let profiles = profiles::list(&store).await.unwrap();
+        let colors: Vec<_> = profiles
+            .iter()
+            .filter_map(|profile| profile.config.color)
+            .collect();
+        assert_eq!(colors, [1, 2, 3, 4, 5, 6, 7, 8, 1]);
+        store.close().await;
+    });
+}

@@ -58,6 +58,7 @@ suite! {
         a_profile_keeps_every_field,
         names_and_ports_are_unique,
         bad_profiles_are_rejected,
+        a_new_profile_has_the_color_that_is_used_least,
         missing_profiles_are_reported,
         text_of_any_language_is_kept,
     }

@@ -23,6 +23,7 @@ fn full() -> ProfileConfig {
         auto_start: true,
         service_installed: true,
         log_level: Some("debug".to_owned()),
+        color: Some(3),
         load: LoadSettings {
             context_length: Some(32768),
             max_sequences: Some(8),
@@ -69,10 +70,13 @@ pub async fn a_profile_keeps_every_field(store: Store) {
     let updated = profiles::update(&store, created.id, named("plain"))
         .await
         .unwrap();
+    let expected = ProfileConfig {
+        color: Some(3),
+        ..named("plain")
+    };
     assert_eq!(
-        updated.config,
-        named("plain"),
-        "optional fields are cleared"
+        updated.config, expected,
+        "optional fields are cleared, but the color is kept"
     );
     assert_eq!(updated.created_at_ms, created.created_at_ms);
     assert_eq!(profiles::list(&store).await.unwrap(), [updated]);
@@ -152,6 +156,20 @@ pub async fn bad_profiles_are_rejected(store: Store) {
             },
         ),
         (
+            "color",
+            ProfileConfig {
+                color: Some(9),
+                ..named("a")
+            },
+        ),
+        (
+            "color",
+            ProfileConfig {
+                color: Some(0),
+                ..named("a")
+            },
+        ),
+        (
             "description",
             ProfileConfig {
                 description: "\0".to_owned(),
@@ -174,6 +192,36 @@ pub async fn bad_profiles_are_rejected(store: Store) {
         );
     }
     assert!(profiles::list(&store).await.unwrap().is_empty());
+}
+
+pub async fn a_new_profile_has_the_color_that_is_used_least(store: Store) {
+    let create = async |name: &str, color: Option<u8>| {
+        let config = ProfileConfig {
+            color,
+            ..named(name)
+        };
+        profiles::create(&store, config).await.unwrap()
+    };
+    let first = create("first", None).await;
+    assert_eq!(first.config.color, Some(1));
+    assert_eq!(create("chosen", Some(3)).await.config.color, Some(3));
+    let mut colors = Vec::new();
+    for index in 0..7 {
+        let profile = create(&index.to_string(), None).await;
+        colors.extend(profile.config.color);
+    }
+    assert_eq!(colors, [2, 4, 5, 6, 7, 8, 1]);
+    profiles::delete(&store, first.id).await.unwrap();
+    // Two profiles had the first color.
+    assert_eq!(create("again", None).await.config.color, Some(1));
+    let changed = ProfileConfig {
+        color: Some(8),
+        ..named("changed")
+    };
+    let profile = create("other", None).await;
+    let changed = profiles::update(&store, profile.id, changed).await.unwrap();
+    assert_eq!(profiles::get(&store, changed.id).await.unwrap(), changed);
+    assert_eq!(changed.config.color, Some(8));
 }
 
 pub async fn missing_profiles_are_reported(store: Store) {
