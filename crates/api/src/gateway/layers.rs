@@ -36,6 +36,28 @@ pub async fn check_host_and_origin(
     }
 }
 
+/// As [`check_host_and_origin`], but other sites may link to what is requested: a page that shows nothing of the gateway by itself,
+/// and that no other page can embed.
+pub async fn check_host_or_link(
+    State(policy): State<Arc<AccessPolicy>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if is_link(request.headers()) {
+        return match origin::check(&policy, &request, "") {
+            Ok(()) => next.run(request).await,
+            Err(error) => error.into_response(),
+        };
+    }
+    check_host_and_origin(State(policy), request, next).await
+}
+
+/// Whether the browser opens the response as a page of its own.
+fn is_link(headers: &HeaderMap) -> bool {
+    let is = |name: &str, expected: &str| headers.get(name).is_some_and(|value| value == expected);
+    is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
+}
+
 /// Browsers send no `Origin` with some requests, such as those for images, but say whether a foreign page sent them.
 fn check_fetch_site(policy: &AccessPolicy, headers: &HeaderMap) -> Result<(), ApiError> {
     let is_own = |site: &HeaderValue| *site == "same-origin" || *site == "none";

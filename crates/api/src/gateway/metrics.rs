@@ -1,5 +1,6 @@
 //! `GET /metrics`: the gateway's own metrics, and those of all workers with the labels `server` and `model`.
 
+mod history;
 mod merge;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,6 +21,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
+pub use self::history::MetricsRings;
 use self::merge::{Families, labels};
 use super::proxy::RequestRecord;
 use super::state::GatewayState;

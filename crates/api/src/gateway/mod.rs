@@ -9,12 +9,14 @@
 //! - `state`: what all handlers share. `settings`: flag > environment > database > default.
 //! - `catalog_watch`: models, profiles and aliases, and the names that requests can use for them.
 //! - `workers`, `records`: the pool as the proxy and the database see it.
-//! - `audit`: the log of requests. `health`, `metrics`: how the gateway and its workers are doing.
+//! - `audit`: the log of requests. `health`, `metrics`: how the gateway and its workers are doing, and what they did in the last
+//!   day.
 //! - `routes`: the table of routes. `layers`: which hosts, web pages and clients may use the gateway. `connections`: how many at
 //!   a time.
 //! - `proxy`: the inference routes. `profile_ports`: profiles with a port of their own.
 //! - `events`: what has changed, and logs. `downloads`: the download queue. `models`: local models, the hub, characteristics.
 //! - `management`: the routes under `/api`, apart from events, downloads and models.
+//! - `web`: the page for browsers.
 //! - `problem`, `extract`: errors, bodies and queries of the management API, whose types are in [`wire`](crate::wire).
 
 mod audit;
@@ -40,6 +42,7 @@ mod server;
 pub mod settings;
 mod start;
 mod state;
+mod web;
 mod workers;
 
 pub use catalog_watch::{CatalogHandle, Snapshot};
@@ -48,4 +51,5 @@ pub use profile_ports::PortFailure;
 pub use server::Gateway;
 pub use start::{OTLP_ENDPOINT, StartError, random_key, start};
 pub use state::{Components, GatewayOptions, GatewayState, Monitor};
+pub use web::has_page;
 pub use workers::{LoadSettingsError, pool_target};

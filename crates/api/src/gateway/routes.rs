@@ -1,4 +1,4 @@
-//! The table of routes of the gateway.
+//! The table of routes of the gateway. All other paths are for the page; see `web`.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, any, get};
 use super::layers::{check_host_and_origin, require_owner};
 use super::proxy::{self, Proxy};
 use super::state::GatewayState;
-use super::{downloads, events, health, management, metrics, models, problem};
+use super::{downloads, events, health, management, metrics, models, problem, web};
 use crate::access::AccessPolicy;
 use crate::error::ApiError;
 use crate::layers::{with_errors, with_request_log};
@@ -64,11 +64,12 @@ pub fn router(gateway: &GatewayState, proxy: Proxy) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(management::check_content_type))
         .layer(from_fn_with_state(own_pages.clone(), require_owner))
-        .layer(from_fn_with_state(own_pages, check_host_and_origin));
+        .layer(from_fn_with_state(own_pages.clone(), check_host_and_origin));
     let api = with_errors(api, &[]).layer(from_fn(problem::render));
     let api = with_request_log(api, RequestLog::All);
-    public
+    let routes = public
         .merge(api)
         .with_state(gateway.clone())
-        .merge(proxy::router(proxy))
+        .merge(proxy::router(proxy));
+    web::with_page(routes, own_pages)
 }

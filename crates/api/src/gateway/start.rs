@@ -20,11 +20,11 @@ use super::catalog_watch::CatalogHandle;
 use super::connections::Connections;
 use super::downloads::{Queue, QueueOptions, RetryTimes};
 use super::events::logs::{LogFiles, publish_logs};
-use super::events::{Bus, publish_models, publish_samples, publish_servers};
+use super::events::{Bus, publish_models, publish_requests, publish_samples, publish_servers};
 use super::home::{Home, HomeError};
-use super::metrics::{MetricsClient, RequestCounters};
+use super::metrics::{MetricsClient, MetricsRings, RequestCounters};
 use super::profile_ports::{PortOptions, ProfilePorts};
-use super::proxy::{Catalog, Proxy, ProxyOptions};
+use super::proxy::{Catalog, LiveRequests, Proxy, ProxyOptions};
 use super::records::StoredServers;
 use super::server::Gateway;
 use super::settings::{
@@ -120,15 +120,23 @@ pub async fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
         database.clone(),
         counters.clone(),
     );
+    let requests = LiveRequests::default();
     let proxy = {
         let (access, workers) = (access.clone(), Arc::new(workers.clone()));
+        let requests = requests.clone();
         move |names: watch::Receiver<Arc<Catalog>>| {
             let options = ProxyOptions {
                 access: access.clone(),
                 queue_timeout: MAX_QUEUE_TIMEOUT,
                 ..ProxyOptions::default()
             };
-            Proxy::new(options, names, workers.clone(), records.clone())
+            Proxy::new(
+                options,
+                names,
+                workers.clone(),
+                records.clone(),
+                requests.clone(),
+            )
         }
     };
     let main_proxy = proxy(catalog.subscribe());
@@ -172,12 +180,15 @@ pub async fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
             counters,
             workers,
             metrics_client: MetricsClient::default(),
+            history: MetricsRings::default(),
+            requests,
             profile_ports,
         },
     });
     tasks.spawn(publish_servers(state.clone()));
     tasks.spawn(publish_models(state.clone()));
     tasks.spawn(publish_samples(state.clone()));
+    tasks.spawn(publish_requests(state.clone()));
     Ok(Gateway::new(
         state,
         listener,

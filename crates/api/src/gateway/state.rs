@@ -16,9 +16,9 @@ use super::catalog_watch::{CatalogHandle, Snapshot};
 use super::downloads::Queue;
 use super::events::Bus;
 use super::events::logs::{LogFiles, log_directory};
-use super::metrics::{MetricsClient, RequestCounters};
+use super::metrics::{MetricsClient, MetricsRings, RequestCounters};
 use super::profile_ports::{PortFailure, ProfilePorts};
-use super::proxy::Catalog;
+use super::proxy::{Catalog, LiveRequests};
 use super::settings::SettingsHandle;
 use super::workers::PoolWorkers;
 use crate::access::AccessPolicy;
@@ -64,6 +64,10 @@ pub struct Monitor {
     pub(super) workers: PoolWorkers,
     /// Fetches the metrics of workers.
     pub(super) metrics_client: MetricsClient,
+    /// What the workers have used.
+    pub(super) history: MetricsRings,
+    /// The requests that have not ended.
+    pub(super) requests: LiveRequests,
     /// The ports of profiles.
     pub(super) profile_ports: ProfilePorts,
 }

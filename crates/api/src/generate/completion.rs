@@ -8,7 +8,7 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 use futures_util::stream::select_all;
 use mlxm_chat::{ChatChunk, ChatCompletion, ChatStream, Finish};
-use mlxm_engine::{FinishReason, LengthCause, Started};
+use mlxm_engine::{FinishReason, LengthCause, PrefillProgress, Started};
 
 use crate::error::ApiError;
 use crate::metrics::RequestTimer;
@@ -26,6 +26,8 @@ pub struct Completion {
     ended: bool,
     /// Whether the output is left out.
     without_output: bool,
+    /// Whether chunks with the progress of the prompt are passed on.
+    passes_prefill: bool,
     /// Graceful shutdown waits for this.
     _in_flight: InFlightGuard,
 }
@@ -48,6 +50,7 @@ impl Completion {
             usage,
             ended: false,
             without_output: false,
+            passes_prefill: true,
             _in_flight: in_flight,
         }
     }
@@ -60,9 +63,25 @@ impl Completion {
         }
     }
 
+    /// Passes the progress of the prompt on, or only records it.
+    pub fn with_prefill(self, passes_prefill: bool) -> Self {
+        Self {
+            passes_prefill,
+            ..self
+        }
+    }
+
     /// Counts and times of the prompt, known from the first token on.
     pub fn started(&self) -> Option<Started> {
         self.stream.started()
+    }
+
+    /// Records how far the prompt is computed. Returns whether the client is to know it, too.
+    fn record_prefill(&mut self, progress: PrefillProgress) -> bool {
+        if let Some(usage) = &mut self.usage {
+            usage.prefill(progress);
+        }
+        self.passes_prefill
     }
 
     fn record_token(&mut self) {
@@ -109,8 +128,14 @@ impl Stream for Completion {
             self.fail();
             return Poll::Ready(Some(Err(ApiError::timed_out(self.timeout_seconds))));
         }
-        let Some(mut chunk) = ready!(self.stream.poll_next_unpin(context)) else {
-            return Poll::Ready(None);
+        let mut chunk = loop {
+            let Some(chunk) = ready!(self.stream.poll_next_unpin(context)) else {
+                return Poll::Ready(None);
+            };
+            let progress = chunk.as_ref().ok().and_then(|chunk| chunk.prefill);
+            if progress.is_none_or(|progress| self.record_prefill(progress)) {
+                break chunk;
+            }
         };
         if let Ok(chunk) = &mut chunk
             && self.without_output

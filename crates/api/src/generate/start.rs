@@ -44,15 +44,25 @@ pub async fn start(
         .into_iter()
         .map(|mut request| {
             request.priority = context.priority(request.priority);
-            server.start(context, (0, prompt_tokens), || {
+            let passes_prefill = follow_prefill(&mut request, context);
+            let completion = server.start(context, (0, prompt_tokens), || {
                 Ok(model.chat.submit(prompt, request)?)
-            })
+            })?;
+            Ok(completion.with_prefill(passes_prefill))
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<_, ApiError>>()?;
     Ok(Started {
         prompt_tokens,
         completions,
     })
+}
+
+/// Lets the engine report how far the prompt is computed if the owner of the server follows its requests. Returns whether the
+/// request itself asked for it.
+fn follow_prefill(request: &mut Request, context: &RequestContext) -> bool {
+    let is_requested = request.reports_prefill;
+    request.reports_prefill |= context.usage.is_some();
+    is_requested
 }
 
 impl AppState {
@@ -68,9 +78,11 @@ impl AppState {
         context: &RequestContext,
     ) -> Result<Completion, ApiError> {
         request.priority = context.priority(request.priority);
-        self.start(context, (prompt, request.prompt.len()), || {
+        let passes_prefill = follow_prefill(&mut request, context);
+        let completion = self.start(context, (prompt, request.prompt.len()), || {
             Ok(ChatStream::new(model.engine.submit(request)?, None))
-        })
+        })?;
+        Ok(completion.with_prefill(passes_prefill))
     }
 
     /// Runs `submit` as a request in flight, with a deadline, a timer and a record of its usage. `prompt` is the number of its

@@ -21,7 +21,7 @@ pub struct AuditRow {
     pub model: String,
     /// `local`, or the name of a provider; null if it was rejected before.
     pub served_by: Option<String>,
-    /// HTTP status; 499 if the client disconnected.
+    /// HTTP status; 499 if the client disconnected, or a user cancelled the request.
     pub status: u16,
     /// Stable code of the error.
     pub error_kind: Option<String>,

@@ -10,6 +10,7 @@ use super::downloads::Download;
 use super::models::LocalModel;
 use super::pool::PoolStatus;
 use super::profiles::Profile;
+use super::requests::ServerRequests;
 use super::servers::{Server, ServerMetrics};
 use super::settings::Setting;
 use super::system::SystemMemory;
@@ -36,6 +37,8 @@ pub enum Event {
     Logs(LogEvent),
     /// A request has ended.
     Audit(Box<AuditRow>),
+    /// The requests of a server that have not ended: a sample, of which only the newest counts.
+    Requests(ServerRequests),
     /// A setting changed.
     Settings(Box<Setting>),
     /// Something that a user should know.
@@ -80,6 +83,8 @@ pub enum Topic {
     Logs,
     /// Requests that have ended.
     Audit,
+    /// Requests that have not ended.
+    Requests,
     /// Changes of settings.
     Settings,
     /// What a user should know.
@@ -99,6 +104,7 @@ impl Event {
             Self::Aliases(_) => Topic::Aliases,
             Self::Logs(_) => Topic::Logs,
             Self::Audit(_) => Topic::Audit,
+            Self::Requests(_) => Topic::Requests,
             Self::Settings(_) => Topic::Settings,
             Self::Notices(_) => Topic::Notices,
             Self::Reset(_) => return None,

@@ -13,6 +13,7 @@ pub mod models;
 pub mod pool;
 pub mod problem;
 pub mod profiles;
+pub mod requests;
 pub mod servers;
 pub mod settings;
 pub mod system;

@@ -54,6 +54,11 @@ pub struct ProfileConfig {
     /// Log level of its server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_level: Option<String>,
+    /// Its color on the page, from 1 to 8. If absent, a new profile gets the color that is used least, and a changed one keeps
+    /// its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 8)]
+    pub color: Option<u8>,
     /// Settings of the server. A change restarts it.
     #[serde(default)]
     pub load: LoadSettings,
@@ -173,7 +178,7 @@ pub struct ProfileList {
     pub profiles: Vec<Profile>,
 }
 
-/// A copy to make of a profile. It has no port of its own, is not pinned, and is not started with the gateway.
+/// A copy to make of a profile. It has no port of its own, another color, is not pinned, and is not started with the gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DuplicateRequest {

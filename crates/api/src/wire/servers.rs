@@ -101,6 +101,9 @@ pub struct ServerMetrics {
     pub gpu_percent: Option<f64>,
     /// Generated tokens per second.
     pub tokens_per_second: Option<f64>,
+    /// Mean time from arrival to the first token, in milliseconds, of the completions that had it since the last measurement;
+    /// null if there were none.
+    pub time_to_first_token_ms: Option<f64>,
     /// Requests since its start.
     pub requests_total: Option<u64>,
     /// Tokens of prompts since its start.
@@ -109,10 +112,50 @@ pub struct ServerMetrics {
     pub cached_tokens_total: Option<u64>,
     /// Generated tokens since its start.
     pub completion_tokens_total: Option<u64>,
+    /// Requests that hold blocks of its KV cache.
+    pub running: Option<u64>,
     /// Requests in its own queue.
     pub waiting: Option<u64>,
     /// Used part of the KV cache, from 0 to 1.
     pub kv_cache_usage: Option<f64>,
+    /// Blocks of the KV cache that requests use, of all groups of layers.
+    pub kv_blocks_used: Option<u64>,
+    /// All blocks of the KV cache.
+    pub kv_blocks_total: Option<u64>,
+}
+
+/// How far back measurements reach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+pub enum MetricsRange {
+    /// 15 minutes, as they were measured: every second while someone watches, else every 10 seconds.
+    #[default]
+    #[serde(rename = "15m")]
+    Minutes15,
+    /// 24 hours, in minutes.
+    #[serde(rename = "24h")]
+    Hours24,
+}
+
+/// Which measurements.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MetricsQuery {
+    /// `15m` if absent.
+    #[param(inline)]
+    pub range: MetricsRange,
+}
+
+/// What a server has used and done, also those that had its model with the same settings before.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MetricsHistory {
+    /// The server.
+    pub server: Uuid,
+    /// How far back they reach.
+    pub range: MetricsRange,
+    /// The measurements, oldest first. Those of `24h` have the start of a minute as their time: they are means, and totals at its
+    /// end. Without measurements there is a gap.
+    pub samples: Vec<ServerMetrics>,
 }
 
 /// All servers: those whose process exists in the order of their starts, then those that failed.

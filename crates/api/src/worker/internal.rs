@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Profile, RequestUsage, Worker};
+use super::{Profile, RequestUsage, RunningRequests, Worker};
 use crate::error::ApiError;
 use crate::extract::{Body, Fields, RequestBody};
 use crate::fields::FieldPolicy;
@@ -29,6 +29,7 @@ pub fn routes() -> Vec<(&'static str, MethodRouter<AppState>)> {
     vec![
         ("/internal/owner", post(set_owner)),
         ("/internal/usage/{id}", get(usage)),
+        ("/internal/requests", get(running)),
         (
             "/internal/defaults",
             post(register_defaults).layer(DefaultBodyLimit::max(MAX_SETTINGS_BYTES)),
@@ -82,6 +83,12 @@ async fn usage(
             "there is no usage of a request `{id}`: it started no completion, or it is not kept any more"
         ))
     })
+}
+
+/// The requests of the owner that are running or queued.
+async fn running(State(server): State<AppState>) -> Result<Json<RunningRequests>, ApiError> {
+    let requests = worker(&server)?.usage.running();
+    Ok(Json(RunningRequests { requests }))
 }
 
 /// Registers the settings of a profile that are too large for a header.

@@ -4,12 +4,14 @@ mod internal;
 mod owner;
 mod profile;
 mod report;
+mod running;
 mod usage;
 
 pub use internal::routes;
 pub use owner::Owner;
 pub use profile::Profile;
 pub use report::report_usage;
+pub use running::{RequestPhase, RunningRequest, RunningRequests};
 pub use usage::{CompletionUsage, RequestUsage, UsageFinish, UsageRecorder};
 
 use std::sync::Arc;

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
 use lru::LruCache;
-use mlxm_engine::{FinishReason, Started};
+use mlxm_engine::{FinishReason, PrefillProgress, Started};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::running::{RequestPhase, RunningRequest};
 use crate::generate::Finish;
 
 /// Requests whose usage is kept.
@@ -88,6 +89,8 @@ struct State {
 struct PromptTokens {
     total: usize,
     cached: usize,
+    /// `None` until a step has computed a part of it.
+    computed: Option<usize>,
 }
 
 /// Records a completion of a request. Dropping it before its end counts it as cancelled.
@@ -148,6 +151,28 @@ impl UsageRecorder {
         }
     }
 
+    /// What the request is doing; `None` if no completion of it is running.
+    fn running(&self) -> Option<RunningRequest> {
+        if *self.running.borrow() == 0 {
+            return None;
+        }
+        let state = self.lock();
+        let prompts = state.prompts.values();
+        let is_computed = prompts.clone().any(|prompt| prompt.computed.is_some());
+        Some(RunningRequest {
+            id: self.id.clone(),
+            phase: match (state.first_token, is_computed) {
+                (Some(_), _) => RequestPhase::Decode,
+                (None, true) => RequestPhase::Prefill,
+                (None, false) => RequestPhase::Queued,
+            },
+            prompt_tokens: prompts.clone().map(|prompt| prompt.total).sum(),
+            cached_tokens: prompts.clone().map(|prompt| prompt.cached).sum(),
+            computed_tokens: prompts.filter_map(|prompt| prompt.computed).sum(),
+            completion_tokens: state.completion_tokens,
+        })
+    }
+
     /// The usage so far as JSON, for a header or a trailer.
     pub fn header(&self) -> Option<HeaderValue> {
         let json = serde_json::to_string(&self.usage()).ok()?;
@@ -175,6 +200,14 @@ fn milliseconds(duration: Duration) -> f64 {
 }
 
 impl CompletionUsage {
+    /// Records that a step has computed a part of the prompt.
+    pub fn prefill(&mut self, progress: PrefillProgress) {
+        let mut state = self.request.lock();
+        let prompt = state.prompts.entry(self.prompt).or_default();
+        prompt.cached = prompt.cached.max(progress.cached_tokens);
+        prompt.computed = prompt.computed.max(Some(progress.computed_tokens));
+    }
+
     /// Records a token. `started` is the start of the completion.
     pub fn token(&mut self, started: Started) {
         let received_at = self.request.received_at;
@@ -186,6 +219,7 @@ impl CompletionUsage {
             // Completions of one prompt are looked up one after the other, so the numbers may differ.
             let prompt = state.prompts.entry(self.prompt).or_default();
             prompt.cached = prompt.cached.max(started.cached_tokens);
+            prompt.computed = Some(prompt.total);
         }
         state.completion_tokens += 1;
         drop(state);
@@ -276,6 +310,15 @@ impl UsageLog {
         Some(self.find(id)?.usage())
     }
 
+    /// The requests of which a completion is running or queued.
+    pub fn running(&self) -> Vec<RunningRequest> {
+        let requests = self.lock();
+        let recorders = requests.iter().map(|(_, recorder)| recorder);
+        recorders
+            .filter_map(|recorder| recorder.running())
+            .collect()
+    }
+
     fn find(&self, id: &str) -> Option<Arc<UsageRecorder>> {
         self.lock().peek(id).cloned()
     }
@@ -331,6 +374,44 @@ mod tests {
         let _running = request.completion(0, 1);
         request.completion(0, 1).failed();
         assert_eq!(request.usage().finish, Some(UsageFinish::Error));
+    }
+
+    #[test]
+    fn running_requests_are_queued_computed_and_generated() {
+        let log = UsageLog::default();
+        let request = recorder("a");
+        let mut completion = request.completion(0, 10);
+        log.insert(&request);
+        log.insert(&recorder("without a completion"));
+        let only = || {
+            let running = log.running();
+            assert_eq!(running.len(), 1);
+            running.into_iter().next().unwrap()
+        };
+        assert_eq!(only().phase, RequestPhase::Queued);
+        completion.prefill(PrefillProgress {
+            prompt_tokens: 10,
+            cached_tokens: 4,
+            computed_tokens: 7,
+            ..PrefillProgress::default()
+        });
+        let running = only();
+        assert_eq!(running.phase, RequestPhase::Prefill);
+        assert_eq!((running.cached_tokens, running.computed_tokens), (4, 7));
+        completion.token(Started::default());
+        let running = only();
+        assert_eq!(running.phase, RequestPhase::Decode);
+        assert_eq!(
+            (
+                running.prompt_tokens,
+                running.cached_tokens,
+                running.computed_tokens,
+                running.completion_tokens
+            ),
+            (10, 4, 10, 1)
+        );
+        drop(completion);
+        assert_eq!(log.running(), []);
     }
 
     #[tokio::test]

@@ -17,14 +17,14 @@ const CHAT: &str = "/v1/chat/completions";
 const MESSAGES: &str = "/v1/messages";
 const RESPONSES: &str = "/v1/responses";
 
-/// Serves a template whose error is the conversation and the tools, if the last message is `show`.
+/// Serves a template whose error is the conversation and the tools, if a message is `show`.
 async fn start_showing() -> (TempDir, TestServer) {
     let directory = with_context_length("llama-4bit", 4096);
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../chat/tests/history/templates")
         .join("chatml.jinja");
     let source = std::fs::read_to_string(source).unwrap();
-    let show = "{%- if messages[-1].content == 'show' %}{{ raise_exception((messages | tojson) + (tools | tojson)) }}{% endif %}";
+    let show = "{%- if 'show' in (messages | tojson) %}{{ raise_exception((messages | tojson) + (tools | tojson)) }}{% endif %}";
     let template = directory.path().join("chat_template.jinja");
     std::fs::write(template, format!("{show}{source}")).unwrap();
     let server = serve_directory(directory.path(), &load_options(), server_options()).await;

@@ -158,11 +158,51 @@ async fn failed_completion_has_its_usage_in_a_header_in_each_protocol() {
     }
 }
 
-async fn usage_by_id(server: &TestServer, id: &str) -> (u16, Value) {
-    let url = format!("{}/internal/usage/{id}", server.url);
+async fn internal(server: &TestServer, route: &str) -> (u16, Value) {
+    let url = format!("{}/internal/{route}", server.url);
     let request = reqwest::Client::new().get(url).bearer_auth(KEY);
     let response = request.send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
+}
+
+async fn usage_by_id(server: &TestServer, id: &str) -> (u16, Value) {
+    internal(server, &format!("usage/{id}")).await
+}
+
+#[tokio::test]
+async fn running_requests_are_listed_until_they_end() {
+    let server = start_owned().await;
+    let list = async || {
+        let (status, body) = internal(&server, "requests").await;
+        assert_eq!(status, 200, "{body}");
+        body["requests"].as_array().unwrap().clone()
+    };
+    assert!(list().await.is_empty());
+    let stepper = Stepper::hold(&server.engine);
+    let body = chat(
+        "Hi",
+        json!({"stream": true, "max_tokens": 200, "ignore_eos": true}),
+    );
+    let headers = "x-mlxm-request-id: followed\r\n";
+    let connection = send(&server, "/v1/chat/completions", headers, &body).await;
+    server.wait_for_requests(2).await;
+    let queued = list().await;
+    assert_eq!(queued.len(), 1);
+    assert_eq!(queued[0]["id"], "followed");
+    assert_eq!(queued[0]["phase"], "queued");
+    assert!(queued[0]["prompt_tokens"].as_u64() > Some(0));
+    stepper.step(4);
+    server.wait_for_metric(FIRST_TOKENS, 1.0).await;
+    let running = list().await;
+    assert_eq!(running[0]["phase"], "decode");
+    assert!(running[0]["completion_tokens"].as_u64() > Some(0));
+    assert_eq!(running[0]["computed_tokens"], running[0]["prompt_tokens"]);
+    // The progress of the prompt is recorded, and not sent to a client that has not asked for it.
+    drop(stepper);
+    let (chunks, _) = receive(connection).await;
+    assert!(!chunks.contains("prompt_progress"), "{chunks}");
+    assert!(list().await.is_empty());
+    assert_eq!(server.get("/internal/requests").await.0, 401);
 }
 
 #[tokio::test]

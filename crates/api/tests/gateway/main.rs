@@ -5,6 +5,7 @@
 mod access;
 mod attacks;
 mod cancellation;
+mod cancelled_by_user;
 mod end_to_end;
 mod failures;
 mod forwarding;

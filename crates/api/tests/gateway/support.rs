@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
 use mlxm_api::gateway::proxy::{
-    AcquireError, Catalog, Class, Lease, LocalModel, Proxy, ProxyOptions, RequestRecord, Target,
-    WorkerId, Workers, router,
+    AcquireError, Catalog, Class, Lease, LiveRequests, LocalModel, Proxy, ProxyOptions,
+    RequestRecord, Target, WorkerId, Workers, router,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -86,6 +86,8 @@ pub struct TestGateway {
     pub pool: OneWorker,
     pub targets: mpsc::UnboundedReceiver<(Target, Class)>,
     pub client: reqwest::Client,
+    /// Those that have not ended.
+    pub requests: LiveRequests,
     records: mpsc::Receiver<RequestRecord>,
     // Keeps the channel open.
     _catalog: watch::Sender<Arc<Catalog>>,
@@ -136,7 +138,9 @@ impl Setup {
         };
         let (audit, records) = mpsc::channel(100);
         let (catalog, receiver) = watch::channel(Arc::new(self.catalog));
-        let proxy = Proxy::new(self.options, receiver, Arc::new(pool.clone()), audit);
+        let requests = LiveRequests::default();
+        let workers = Arc::new(pool.clone());
+        let proxy = Proxy::new(self.options, receiver, workers, audit, requests.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let service = router(proxy).into_make_service_with_connect_info::<SocketAddr>();
@@ -146,6 +150,7 @@ impl Setup {
             pool,
             targets: received_targets,
             client: reqwest::Client::new(),
+            requests,
             records,
             _catalog: catalog,
         }

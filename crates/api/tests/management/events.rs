@@ -14,13 +14,13 @@ use crate::support::TestGateway;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A stream of server-sent events.
-struct Events {
+pub struct Events {
     response: Response,
     received: String,
 }
 
 impl Events {
-    async fn open(gateway: &TestGateway, path: &str, last: Option<&str>) -> Self {
+    pub async fn open(gateway: &TestGateway, path: &str, last: Option<&str>) -> Self {
         let mut request = gateway.request(Method::GET, path);
         if let Some(id) = last {
             request = request.header("last-event-id", id);
@@ -50,7 +50,7 @@ impl Events {
     }
 
     /// The id and the JSON of the next event, without comments.
-    async fn next(&mut self) -> Option<(Option<String>, Value)> {
+    pub async fn next(&mut self) -> Option<(Option<String>, Value)> {
         loop {
             let block = self.block().await?;
             let field = |name: &str| {

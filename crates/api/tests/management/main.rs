@@ -6,8 +6,11 @@ mod aliases;
 mod audit;
 mod documentation;
 mod events;
+mod history;
 mod models;
+mod page;
 mod profiles;
+mod requests;
 mod security;
 mod servers;
 mod setting_effects;
@@ -16,3 +19,4 @@ mod support;
 mod system;
 #[path = "../common/wait.rs"]
 mod wait;
+mod worker;

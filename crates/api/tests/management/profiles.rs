@@ -54,6 +54,7 @@ async fn profile_is_created_changed_and_deleted() {
     for (field, value) in config.as_object().unwrap() {
         assert_eq!(created["config"][field], *value, "{field}");
     }
+    assert_eq!(created["config"]["color"], 1);
     // Requests can use it at once.
     assert!(model_ids(&gateway).await.contains(&"coder".to_owned()));
 
@@ -70,6 +71,7 @@ async fn profile_is_created_changed_and_deleted() {
         .await;
     assert_eq!((status, &updated["id"]), (200, &created["id"]), "{updated}");
     assert_eq!(updated["config"]["load"], json!({}));
+    assert_eq!(updated["config"]["color"], 1);
     let (_, list) = gateway.get("/api/profiles").await;
     assert_eq!(names(&list), ["writer"]);
 
@@ -103,6 +105,10 @@ async fn all_invalid_fields_are_named() {
         (
             json!({"name": "a", "model": "org/small", "port": 0, "load": {"device": "tpu"}, "request": {"top_p": 2}}),
             vec!["port", "load.device", "request.top_p"],
+        ),
+        (
+            json!({"name": "a", "model": "org/small", "color": 9}),
+            vec!["color"],
         ),
         (json!({"name": "a\nb", "model": "org/small"}), vec!["name"]),
         (
@@ -208,6 +214,7 @@ async fn copies_have_names_of_their_own_and_no_port() {
         );
         assert_eq!(copy["config"]["port"], Value::Null);
         assert_eq!(copy["config"]["is_pinned"], false);
+        assert_ne!(copy["config"]["color"], 1, "the color of the original");
         assert_eq!(copy["config"]["request"], json!({"temperature": 0.5}));
     }
     let response = gateway.post(path, json!({"name": "mine"})).await;

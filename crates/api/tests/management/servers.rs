@@ -187,7 +187,7 @@ async fn crashed_server_is_listed_with_its_cause_until_it_is_dismissed() {
         .status();
     assert!(status.unwrap().success());
 
-    let crashed = wait_for_state(&gateway, "restarting").await;
+    let crashed = wait_for_state(&gateway, "failed").await;
     assert_eq!(crashed["id"], server["id"]);
     assert_eq!(crashed["pid"], Value::Null);
     assert_eq!(crashed["failure"]["code"], "killed_externally");

@@ -8,18 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use mlxm_api::Shutdown;
 use mlxm_api::gateway::{self, GatewayOptions, GatewayState};
 use mlxm_hub::HubConfig;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::wait::wait_for;
+use crate::worker::start_worker;
 
 /// The memory budget in bytes.
 pub const BUDGET: u64 = 1000;
@@ -207,21 +205,4 @@ fn script(port: u16) -> String {
          if [ ! -s \"$last/show\" ]; then echo 'error: no tensor lm_head' >&2; exit 1; fi\ncat \"$last/show\"\n\
          else\necho \"{ready}\"\nsleep 60 & wait\nfi\n"
     )
-}
-
-/// The HTTP server of all servers.
-async fn start_worker(health_checks: Arc<AtomicUsize>) -> u16 {
-    let health =
-        json!({"status": "ready", "running": 0, "steps": 1, "longest_step_ms": 0}).to_string();
-    let router = Router::new().route(
-        "/health",
-        get(move || {
-            health_checks.fetch_add(1, Ordering::SeqCst);
-            async move { health }
-        }),
-    );
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    port
 }

@@ -11,7 +11,7 @@ use super::mailbox::SampleKey;
 use crate::wire::events::{DownloadEvent, Event, ServerEvent, Topic};
 
 /// Topics without a part of their own, as clients name them.
-const SHARED: [Topic; 10] = [
+const SHARED: [Topic; 11] = [
     Topic::Servers,
     Topic::Pool,
     Topic::Downloads,
@@ -20,6 +20,7 @@ const SHARED: [Topic; 10] = [
     Topic::Profiles,
     Topic::Aliases,
     Topic::Audit,
+    Topic::Requests,
     Topic::Settings,
     Topic::Notices,
 ];
@@ -94,6 +95,7 @@ fn name(topic: Topic) -> &'static str {
         Topic::Aliases => "aliases",
         Topic::Logs => "logs",
         Topic::Audit => "audit",
+        Topic::Requests => "requests",
         Topic::Settings => "settings",
         Topic::Notices => "notices",
     }
@@ -121,6 +123,7 @@ impl Route {
             Event::Servers(event) => server(event),
             Event::Downloads(event) => download(event),
             Event::System(_) => (None, Some("memory")),
+            Event::Requests(event) => (Some(event.server), Some("requests")),
             _ => (None, None),
         };
         Some(Self {

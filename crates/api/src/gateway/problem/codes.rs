@@ -47,6 +47,7 @@ codes! {
     MODEL_NOT_FOUND = "model_not_found", NOT_FOUND, "There is no such model";
     NOT_FOUND = "not_found", NOT_FOUND, "There is no such resource";
     PROFILE_NOT_FOUND = "profile_not_found", NOT_FOUND, "There is no such profile";
+    REQUEST_NOT_FOUND = "request_not_found", NOT_FOUND, "There is no such running request";
     ROUTE_NOT_FOUND = "route_not_found", NOT_FOUND, "There is no such route";
     SERVER_NOT_FOUND = "server_not_found", NOT_FOUND, "There is no such server";
     SETTING_NOT_FOUND = "setting_not_found", NOT_FOUND, "There is no such setting";

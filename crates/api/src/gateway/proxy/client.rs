@@ -1,5 +1,6 @@
 //! The HTTP client for workers, with a pool of connections for each.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -11,11 +12,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::request_body::BufferedBody;
-use super::workers::Lease;
+use super::workers::{AcquireError, Lease};
 use crate::error::ApiError;
-use crate::worker::RequestUsage;
+use crate::worker::{RequestUsage, RunningRequest, RunningRequests};
 
 /// Workers are on this machine, where connecting takes microseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,8 +25,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// A worker waits up to 2 s until the usage of a cancelled request is known.
 const USAGE_TIMEOUT: Duration = Duration::from_secs(4);
+/// A list of requests that is late is left out.
+const RUNNING_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest response of the worker's own routes.
 const MAX_INTERNAL_BYTES: usize = 4096;
+/// Longest list of running requests: more than a worker can have.
+const MAX_RUNNING_BYTES: usize = 1 << 20;
 
 /// The header of the gateway's own id of a request, under which the worker keeps its usage.
 pub const OWN_ID: HeaderName = HeaderName::from_static("x-mlxm-request-id");
@@ -71,7 +77,7 @@ impl WorkerClient {
         lease: &Lease,
         request: WorkerRequest,
     ) -> Result<Response<Incoming>, WorkerError> {
-        let request = request.build(lease)?;
+        let request = request.build(lease.address, &lease.key)?;
         let response = self.0.request(request).await.map_err(|error| {
             tracing::warn!(worker = &*lease.worker, %error, "a worker failed");
             if error.is_connect() {
@@ -117,32 +123,58 @@ impl WorkerClient {
 
     /// The usage of a request that was cancelled; `None` if the worker does not report it in time.
     pub async fn usage(&self, lease: &Lease, id: &str) -> Option<RequestUsage> {
-        let request = WorkerRequest {
-            method: Method::GET,
-            path: format!("/internal/usage/{id}").parse().ok()?,
-            headers: HeaderMap::new(),
-            body: BufferedBody::default(),
-        };
-        let request = request.build(lease).ok()?;
-        let receive = async {
-            let response = self.0.request(request).await.ok()?;
-            let is_usage = response.status() == StatusCode::OK;
-            let body = to_bytes(Body::new(response.into_body()), MAX_INTERNAL_BYTES).await;
-            let usage = serde_json::from_slice(&body.ok()?).ok();
-            usage.filter(|_| is_usage)
-        };
+        let path = format!("/internal/usage/{id}").parse().ok()?;
+        let request = WorkerRequest::get(path).build(lease.address, &lease.key);
+        let receive = self.receive(request.ok()?, MAX_INTERNAL_BYTES);
         tokio::time::timeout(USAGE_TIMEOUT, receive).await.ok()?
+    }
+
+    /// The requests that the worker at `address` is processing; none if it does not list them in time.
+    pub async fn running(&self, address: SocketAddr, key: &str) -> Vec<RunningRequest> {
+        let path = PathAndQuery::from_static("/internal/requests");
+        let Ok(request) = WorkerRequest::get(path).build(address, key) else {
+            return Vec::new();
+        };
+        let receive = self.receive::<RunningRequests>(request, MAX_RUNNING_BYTES);
+        let received = tokio::time::timeout(RUNNING_TIMEOUT, receive).await;
+        received
+            .ok()
+            .flatten()
+            .map_or_else(Vec::new, |running| running.requests)
+    }
+
+    /// The JSON of a successful response.
+    async fn receive<T: DeserializeOwned>(
+        &self,
+        request: Request<BufferedBody>,
+        max_bytes: usize,
+    ) -> Option<T> {
+        let response = self.0.request(request).await.ok()?;
+        if response.status() != StatusCode::OK {
+            return None;
+        }
+        let body = to_bytes(Body::new(response.into_body()), max_bytes).await;
+        serde_json::from_slice(&body.ok()?).ok()
     }
 }
 
 impl WorkerRequest {
-    fn build(self, lease: &Lease) -> Result<Request<BufferedBody>, WorkerError> {
+    fn get(path: PathAndQuery) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            headers: HeaderMap::new(),
+            body: BufferedBody::default(),
+        }
+    }
+
+    fn build(self, address: SocketAddr, key: &str) -> Result<Request<BufferedBody>, WorkerError> {
         let uri = Uri::builder()
             .scheme("http")
-            .authority(lease.address.to_string())
+            .authority(address.to_string())
             .path_and_query(self.path)
             .build();
-        let key = HeaderValue::try_from(format!("Bearer {}", lease.key));
+        let key = HeaderValue::try_from(format!("Bearer {key}"));
         let (Ok(uri), Ok(mut key)) = (uri, key) else {
             return Err(WorkerError::InvalidLease);
         };
@@ -173,6 +205,9 @@ pub enum WorkerError {
         "the model's worker rejected the request settings of the profile with status {0}: correct them with `mlxm profile edit`"
     )]
     DefaultsRejected(StatusCode),
+    /// A user cancelled the request.
+    #[error("a user of the gateway cancelled this request")]
+    Cancelled,
     /// The pool has an address or a key that cannot be sent.
     #[error("the worker's address or key is invalid")]
     InvalidLease,
@@ -187,6 +222,7 @@ impl From<WorkerError> for ApiError {
             }
             // The client's own key was accepted, so it must not see status 401.
             WorkerError::KeyRejected => (StatusCode::BAD_GATEWAY, "worker_key"),
+            WorkerError::Cancelled => return AcquireError::cancelled().into(),
             WorkerError::InvalidLease => return Self::internal(error.to_string()),
         };
         let retry_after = (error == WorkerError::NotReached).then_some(1);

@@ -13,7 +13,6 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep};
 use tower_http::request_id::RequestId;
 use tracing::Span;
-use uuid::Uuid;
 
 use super::Proxy;
 use super::client::{OWN_ID, WorkerClient, WorkerError, WorkerRequest};
@@ -22,6 +21,7 @@ use super::forwarded::ForwardedBody;
 use super::headers;
 use super::ids::ResponseWorkers;
 use super::in_flight::InFlight;
+use super::live::{CANCELLED, Cancellation, LiveRequest};
 use super::request_body::BufferedBody;
 use super::stream_format::StreamFormat;
 use super::target::Target;
@@ -67,7 +67,11 @@ impl Exchange {
         let (parts, body) = request.into_parts();
         let class = parts.extensions.get::<Class>().copied().unwrap_or_default();
         let format = StreamFormat::of(parts.uri.path());
-        let recorder = Recorder::new(request_id(&parts), route, class, proxy.audit());
+        let request_id = request_id(&parts);
+        let live = proxy
+            .requests()
+            .begin(LiveRequest::new(&parts, &route, &request_id));
+        let recorder = Recorder::new(request_id, route, class, proxy.audit(), live);
         let path = parts.uri.path_and_query().cloned();
         let exchange = Self {
             sender: Sender {
@@ -100,6 +104,16 @@ impl Exchange {
         self.sender.format
     }
 
+    /// Waits until a user cancels the request.
+    pub fn cancellation(&self) -> Cancellation {
+        self.recorder.cancellation()
+    }
+
+    /// Sets the name of the model that the client has sent.
+    pub fn set_requested(&self, name: Option<String>) {
+        self.recorder.set_requested(name);
+    }
+
     /// Sets the body.
     pub fn set_body(&mut self, body: BufferedBody) {
         self.request.body = body;
@@ -108,15 +122,12 @@ impl Exchange {
     /// Records the name of a model that stands for none. Clients choose it, and it is shown in terminals.
     pub fn set_unresolved_model(&mut self, name: Option<&str>) {
         let printable = name.map(|name| name.replace(char::is_control, "\u{fffd}"));
-        self.recorder.update(|record| record.model = printable);
+        self.recorder.set_unresolved_model(printable);
     }
 
     /// Sets the target, with its request settings and the priority of the request.
     pub fn set_target(&mut self, target: &Target) {
-        self.recorder.update(|record| {
-            record.model = Some(target.model.clone());
-            record.profile.clone_from(&target.profile);
-        });
+        self.recorder.set_target(target);
         let headers = &mut self.request.headers;
         match target.defaults.as_ref().map(RequestDefaults::form) {
             Some(Form::Header(settings)) => {
@@ -139,7 +150,7 @@ impl Exchange {
     /// Sends the request to the worker of the lease, and waits for the head of its response.
     ///
     /// # Errors
-    /// If the worker cannot be reached or exits.
+    /// If the worker cannot be reached or exits, or a user cancels the request.
     pub async fn send(self, lease: Lease) -> Result<Reply, ApiError> {
         let sent = self.sender.send(lease, self.recorder, self.request).await;
         sent.map_err(|(error, recorder)| fail(recorder.map(|recorder| *recorder), error.into()))
@@ -196,8 +207,8 @@ impl Sender {
         recorder: Recorder,
         mut request: WorkerRequest,
     ) -> Result<Reply, SendError> {
-        let own_id = Uuid::new_v4().simple().to_string();
-        if let Ok(id) = HeaderValue::try_from(own_id.as_str()) {
+        let cancellation = recorder.cancellation();
+        if let Ok(id) = HeaderValue::try_from(recorder.own_id()) {
             request.headers.insert(OWN_ID, id);
         }
         // Lets the worker send the usage after a stream.
@@ -205,17 +216,29 @@ impl Sender {
             .headers
             .insert(header::TE, HeaderValue::from_static("trailers"));
         trace::inject(&self.span, &mut request.headers);
-        let mut in_flight = InFlight::new(lease, recorder, own_id, self.client.clone());
+        let mut in_flight = InFlight::new(lease, recorder, self.client.clone());
         let sent = match in_flight.lease() {
-            Some(lease) => self.send_with_defaults(lease, request).await,
+            Some(lease) => tokio::select! {
+                sent = self.send_with_defaults(lease, request) => sent,
+                () = cancellation.clone().cancelled() => Err(WorkerError::Cancelled),
+            },
             None => Err(WorkerError::Exited),
         };
         match sent {
             Ok(response) => {
-                let (mut parts, body) =
-                    ForwardedBody::new(response, in_flight, self.format, &self.responses);
+                let (mut parts, body) = ForwardedBody::new(
+                    response,
+                    in_flight,
+                    self.format,
+                    &self.responses,
+                    cancellation,
+                );
                 parts.headers = headers::for_client(parts.headers);
                 Ok((parts, body))
+            }
+            Err(error @ WorkerError::Cancelled) => {
+                in_flight.cancel(Some(CANCELLED));
+                Err((error, None))
             }
             Err(error) => Err((error, in_flight.take_back().map(Box::new))),
         }

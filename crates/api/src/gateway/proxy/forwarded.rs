@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use axum::BoxError;
 use axum::body::{Bytes, HttpBody};
 use axum::http::response::Parts;
 use axum::http::{StatusCode, header};
+use futures_core::future::BoxFuture;
 use hyper::Response;
 use hyper::body::{Frame, Incoming, SizeHint};
 use tracing::Span;
@@ -17,19 +18,41 @@ use super::client::WorkerError;
 use super::events::Events;
 use super::ids::{IdSearch, ResponseWorkers};
 use super::in_flight::InFlight;
+use super::live::{CANCELLED, Cancellation};
 use super::stream_format::StreamFormat;
 use super::usage::read_usage;
+use super::workers::AcquireError;
 use crate::error::ApiError;
 use crate::sse;
 use crate::worker::RequestUsage;
 
+/// The worker's side of a response: what a cancellation ends at once, also while the client does not read.
+struct Upstream {
+    /// `None` once it has ended.
+    body: Option<Incoming>,
+    in_flight: InFlight,
+}
+
+impl Upstream {
+    /// Closes the connection to the worker, which ends the generation.
+    fn cancel(&mut self) {
+        self.body = None;
+        self.in_flight.cancel(Some(CANCELLED));
+    }
+}
+
+fn lock(upstream: &Mutex<Upstream>) -> MutexGuard<'_, Upstream> {
+    // Every change of it is complete before anything can panic.
+    upstream.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Passes the chunks on as the client takes them, and notes the usage at the end. Dropping it cancels the generation.
 pub struct ForwardedBody {
-    /// `None` once it has ended.
-    upstream: Option<Incoming>,
+    upstream: Arc<Mutex<Upstream>>,
+    /// Only what is `ready` follows.
+    has_ended: bool,
     status: StatusCode,
     usage: Option<RequestUsage>,
-    in_flight: InFlight,
     /// For a stream of events.
     events: Option<(StreamFormat, Events)>,
     /// For a response that the worker may store.
@@ -37,6 +60,8 @@ pub struct ForwardedBody {
     ready: VecDeque<Bytes>,
     /// The span of the request.
     span: Span,
+    /// Ready when a user cancels the request. Not polled after that.
+    cancelled: BoxFuture<'static, ()>,
 }
 
 impl ForwardedBody {
@@ -47,21 +72,33 @@ impl ForwardedBody {
         in_flight: InFlight,
         format: Option<StreamFormat>,
         workers: &Arc<ResponseWorkers>,
+        cancellation: Cancellation,
     ) -> (Parts, Self) {
-        let (parts, upstream) = response.into_parts();
+        let (parts, body) = response.into_parts();
         let events = format
             .filter(|_| is_event_stream(&parts))
             .map(|format| (format, Events::default()));
         let creates_response = format == Some(StreamFormat::Responses) && parts.status.is_success();
+        let upstream = Arc::new(Mutex::new(Upstream {
+            body: Some(body),
+            in_flight,
+        }));
+        let weak = Arc::downgrade(&upstream);
+        lock(&upstream).in_flight.on_cancel(move || {
+            if let Some(upstream) = weak.upgrade() {
+                lock(&upstream).cancel();
+            }
+        });
         let mut body = Self {
+            upstream,
+            has_ended: false,
             status: parts.status,
             usage: read_usage(&parts.headers),
             events,
             search: creates_response.then(|| (IdSearch::default(), workers.clone())),
-            upstream: Some(upstream),
-            in_flight,
             ready: VecDeque::new(),
             span: Span::current(),
+            cancelled: Box::pin(cancellation.cancelled()),
         };
         body.end_if_complete();
         (parts, body)
@@ -87,7 +124,7 @@ impl ForwardedBody {
     fn note_response(&mut self, chunk: &[u8]) {
         if let Some((search, workers)) = &mut self.search
             && let Some(id) = search.push(chunk)
-            && let Some(lease) = self.in_flight.lease()
+            && let Some(lease) = lock(&self.upstream).in_flight.lease()
         {
             workers.insert(id.to_owned(), lease.worker.clone());
         }
@@ -95,36 +132,68 @@ impl ForwardedBody {
 
     /// A client that knows the length of the body does not wait for more, so its end must be noticed with its last chunk.
     fn end_if_complete(&mut self) {
-        if self.upstream.as_ref().is_some_and(HttpBody::is_end_stream) {
+        let body_has_ended = lock(&self.upstream)
+            .body
+            .as_ref()
+            .is_some_and(HttpBody::is_end_stream);
+        if body_has_ended {
             self.end();
         }
     }
 
     fn end(&mut self) {
-        self.upstream = None;
+        self.has_ended = true;
         if let Some((_, events)) = &mut self.events {
             events.end(&mut self.ready);
         }
-        self.in_flight
-            .finish(self.status.as_u16(), None, self.usage.take());
+        let usage = self.usage.take();
+        let mut upstream = lock(&self.upstream);
+        upstream.body = None;
+        upstream.in_flight.finish(self.status.as_u16(), None, usage);
     }
 
-    /// Ends a stream with the error events of its protocol. Other bodies are cut off, as the worker's was.
+    /// Ends the response of a cancelled request.
+    fn cancel(&mut self) -> Result<(), BoxError> {
+        let error = ApiError::from(AcquireError::cancelled());
+        self.has_ended = true;
+        lock(&self.upstream).cancel();
+        if self.end_events(&error) {
+            Ok(())
+        } else {
+            Err(error.into())
+        }
+    }
+
+    /// Ends a stream with the error events of its protocol. Returns false for other bodies, which can only be cut off.
+    fn end_events(&mut self, error: &ApiError) -> bool {
+        let Some((format, events)) = &mut self.events else {
+            return false;
+        };
+        let response = self.search.as_ref().and_then(|(search, _)| search.id());
+        let body = error.body_in(format.protocol());
+        let last = format.error(body, response, events.next_sequence_number());
+        events.end_with(last, &mut self.ready);
+        true
+    }
+
+    /// Ends the response of a worker that has exited.
     fn fail(&mut self, error: hyper::Error) -> Result<(), BoxError> {
         let failure = ApiError::from(WorkerError::Exited);
         self.span
             .in_scope(|| tracing::warn!(%error, "a worker exited during a response"));
-        self.upstream = None;
-        self.in_flight
-            .finish(failure.status().as_u16(), failure.code(), None);
-        let Some((format, events)) = &mut self.events else {
-            return Err(error.into());
-        };
-        let response = self.search.as_ref().and_then(|(search, _)| search.id());
-        let body = failure.body_in(format.protocol());
-        let last = format.error(body, response, events.next_sequence_number());
-        events.end_with(last, &mut self.ready);
-        Ok(())
+        self.has_ended = true;
+        {
+            let mut upstream = lock(&self.upstream);
+            upstream.body = None;
+            upstream
+                .in_flight
+                .finish(failure.status().as_u16(), failure.code(), None);
+        }
+        if self.end_events(&failure) {
+            Ok(())
+        } else {
+            Err(error.into())
+        }
     }
 }
 
@@ -141,10 +210,24 @@ impl HttpBody for ForwardedBody {
             if let Some(chunk) = this.ready.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(chunk))));
             }
-            let Some(upstream) = &mut this.upstream else {
+            if this.has_ended {
                 return Poll::Ready(None);
+            }
+            let polled = if this.cancelled.as_mut().poll(context).is_ready() {
+                None
+            } else {
+                let mut upstream = lock(&this.upstream);
+                let body = upstream.body.as_mut();
+                body.map(|body| Pin::new(body).poll_frame(context))
             };
-            match ready!(Pin::new(upstream).poll_frame(context)) {
+            // A cancellation may have ended the worker's side since.
+            let Some(polled) = polled else {
+                if let Err(error) = this.cancel() {
+                    return Poll::Ready(Some(Err(error)));
+                }
+                continue;
+            };
+            match ready!(polled) {
                 Some(Ok(frame)) => this.take(frame),
                 Some(Err(error)) => {
                     if let Err(error) = this.fail(error) {
@@ -157,14 +240,14 @@ impl HttpBody for ForwardedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.upstream.is_none() && self.ready.is_empty()
+        self.has_ended && self.ready.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match (&self.events, &self.upstream) {
-            (None, Some(upstream)) => upstream.size_hint(),
+        match (&self.events, &lock(&self.upstream).body) {
+            (None, Some(body)) => body.size_hint(),
             // Ended before anything was read, so that it is empty.
-            (None, None) if self.ready.is_empty() => SizeHint::with_exact(0),
+            (None, None) if self.has_ended && self.ready.is_empty() => SizeHint::with_exact(0),
             _ => SizeHint::default(),
         }
     }

@@ -15,6 +15,7 @@ use super::keepalive;
 use super::request_body::BufferedBody;
 use super::scan::{ScanError, Scanner, TopLevel};
 use super::target::{Target, TargetError};
+use super::workers::AcquireError;
 use crate::error::ApiError;
 
 /// Forwards a request to a worker with the model that its body names.
@@ -27,11 +28,18 @@ pub async fn by_model(State(proxy): State<Proxy>, request: Request) -> Result<Re
     exchange.set_target(&target);
 
     let (workers, class) = (proxy.workers().clone(), exchange.class());
+    let cancellation = exchange.cancellation();
     let deadline = Instant::now() + proxy.options().queue_timeout;
     let target = Arc::new(target);
     let acquire = move || {
         let (workers, target) = (workers.clone(), target.clone());
-        async move { workers.acquire(&target, class, deadline).await }
+        let cancelled = cancellation.clone().cancelled();
+        async move {
+            tokio::select! {
+                acquired = workers.acquire(&target, class, deadline) => acquired,
+                () = cancelled => Err(AcquireError::cancelled()),
+            }
+        }
     };
     let mut first = Box::pin(acquire());
     let begin_after = proxy.options().begin_stream_after;
@@ -103,6 +111,7 @@ async fn read(
         .resolve(name)
         .inspect_err(|_| exchange.set_unresolved_model(name))?;
     target.keep_alive = scanned.keep_alive;
+    exchange.set_requested(scanned.model);
     Ok((target, scanned.stream))
 }
 

@@ -12,18 +12,16 @@ use crate::worker::RequestUsage;
 pub struct InFlight {
     /// `None` once the request has ended.
     running: Option<(Lease, Recorder)>,
-    own_id: String,
     client: WorkerClient,
     runtime: Handle,
 }
 
 impl InFlight {
-    /// A request that the worker of the lease knows as `own_id`. Called within a runtime.
-    pub fn new(lease: Lease, mut recorder: Recorder, own_id: String, client: WorkerClient) -> Self {
-        recorder.update(|record| record.worker = Some(lease.worker.clone()));
+    /// A request that the worker of the lease gets. Called within a runtime.
+    pub fn new(lease: Lease, mut recorder: Recorder, client: WorkerClient) -> Self {
+        recorder.set_worker(&lease);
         Self {
             running: Some((lease, recorder)),
-            own_id,
             client,
             runtime: Handle::current(),
         }
@@ -34,9 +32,18 @@ impl InFlight {
         self.running.as_ref().map(|(lease, _)| lease)
     }
 
+    /// Runs `action` when a user cancels the request.
+    pub fn on_cancel(&self, action: impl FnOnce() + Send + 'static) {
+        if let Some((_, recorder)) = &self.running {
+            recorder.on_cancel(action);
+        }
+    }
+
     /// Returns the lease, and the record of a request that has failed.
     pub fn take_back(&mut self) -> Option<Recorder> {
-        self.running.take().map(|(_, recorder)| recorder)
+        let (_, recorder) = self.running.take()?;
+        recorder.lose_worker();
+        Some(recorder)
     }
 
     /// Returns the lease and sends the record; only the first call counts.
@@ -50,17 +57,24 @@ impl InFlight {
             recorder.finish(status, error, usage);
         }
     }
+
+    /// Ends a request that no one waits for any more: the worker reports what it has used when it has ended, too. Only the first
+    /// call counts.
+    pub fn cancel(&mut self, error: Option<&'static str>) {
+        if let Some((lease, mut recorder)) = self.running.take() {
+            recorder.leave();
+            let client = self.client.clone();
+            // The lease keeps the worker until it has reported the usage.
+            self.runtime.spawn(async move {
+                let usage = client.usage(&lease, recorder.own_id()).await;
+                recorder.cancel(error, usage);
+            });
+        }
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if let Some((lease, recorder)) = self.running.take() {
-            let (client, own_id) = (self.client.clone(), std::mem::take(&mut self.own_id));
-            // The lease keeps the worker until it has reported the usage.
-            self.runtime.spawn(async move {
-                let usage = client.usage(&lease, &own_id).await;
-                recorder.cancel(usage);
-            });
-        }
+        self.cancel(None);
     }
 }

@@ -8,13 +8,14 @@
 //! - `request_body`, `scan`, `text`, `ttl`: the body, and the few top-level keys that are read from it.
 //! - `catalog`, `target`, `models`, `defaults`: names and what they stand for; request settings of profiles.
 //! - `workers`, `client`, `in_flight`: the pool's interface, the HTTP client, and a request that a worker has.
+//! - `live`: the requests that have not ended, and how a user cancels one.
 //! - `forwarded`, `events`, `keepalive`, `stream_format`: the response, its error at the end, and streams that begin early.
 //! - `headers`, `usage`, `ids`: what passes and what does not; usage and records; which worker has a stored response.
 //!
 //! # Invariants
 //! - Bodies pass unchanged in both directions. What the gateway adds is in headers and trailers, which clients do not see.
 //! - Memory per request is bounded by its body: responses are read from the worker only as fast as the client takes them.
-//! - When a client disconnects, the worker's connection is closed, which cancels the generation.
+//! - When a client disconnects or a user cancels the request, the worker's connection is closed, which cancels the generation.
 //! - Each request has exactly one record, however it ends.
 
 mod catalog;
@@ -28,6 +29,7 @@ mod headers;
 mod ids;
 mod in_flight;
 mod keepalive;
+mod live;
 mod models;
 mod request_body;
 mod scan;
@@ -48,6 +50,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use catalog::{Alias, Capabilities, Catalog, InvalidAlias, LocalModel, ModelDetails, Profile};
 pub use defaults::{DefaultsTooLarge, RequestDefaults};
+pub use live::{LiveRequest, LiveRequests};
 pub use target::{Target, TargetError};
 pub use ttl::KeepAlive;
 pub use usage::{RequestRecord, USAGE};
@@ -103,6 +106,7 @@ struct Shared {
     catalog: watch::Receiver<Arc<Catalog>>,
     workers: Arc<dyn Workers>,
     audit: mpsc::Sender<RequestRecord>,
+    requests: LiveRequests,
     client: WorkerClient,
     responses: Arc<ResponseWorkers>,
     registered: Arc<RegisteredDefaults>,
@@ -110,18 +114,20 @@ struct Shared {
 
 impl Proxy {
     /// A proxy for the models of `catalog`, with workers from a pool. A record of each request goes to `audit`; records that do
-    /// not fit into the channel are dropped with a warning.
+    /// not fit into the channel are dropped with a warning. Until a request has ended, it is among `requests`.
     pub fn new(
         options: ProxyOptions,
         catalog: watch::Receiver<Arc<Catalog>>,
         workers: Arc<dyn Workers>,
         audit: mpsc::Sender<RequestRecord>,
+        requests: LiveRequests,
     ) -> Self {
         Self(Arc::new(Shared {
             options,
             catalog,
             workers,
             audit,
+            requests,
             client: WorkerClient::default(),
             responses: Arc::default(),
             registered: Arc::default(),
@@ -143,6 +149,10 @@ impl Proxy {
 
     fn audit(&self) -> mpsc::Sender<RequestRecord> {
         self.0.audit.clone()
+    }
+
+    fn requests(&self) -> &LiveRequests {
+        &self.0.requests
     }
 
     fn client(&self) -> &WorkerClient {

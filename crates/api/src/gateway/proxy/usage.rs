@@ -5,7 +5,9 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::http::{HeaderMap, HeaderName};
 use tokio::sync::mpsc;
 
-use super::workers::{Class, WorkerId};
+use super::live::{Cancellation, LiveHandle};
+use super::target::Target;
+use super::workers::{Class, Lease, WorkerId};
 use crate::worker::RequestUsage;
 
 /// The trailer of a stream, or the header of a whole response, with the [`RequestUsage`] as JSON.
@@ -35,8 +37,8 @@ pub struct RequestRecord {
     pub received_at: SystemTime,
     /// From its arrival to its end.
     pub duration: Duration,
-    /// The status, or the one that it would have had if the response had not begun: 499 for a disconnect of the client, 502 for a
-    /// worker that failed.
+    /// The status, or the one that it would have had if the response had not begun: 499 for a disconnect of the client or a
+    /// cancellation, 502 for a worker that failed.
     pub status: u16,
     /// The stable name of the error, if it has one.
     pub error: Option<&'static str>,
@@ -44,16 +46,21 @@ pub struct RequestRecord {
     pub usage: Option<RequestUsage>,
 }
 
-/// Status of requests whose client disconnected.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
+/// Status of requests whose client disconnected, or that a user cancelled.
+pub const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// Sends the record of a request when the request ends. Dropping it means that the client has disconnected.
+/// Sends the record of a request when the request ends; until then it is among the live requests. Dropping it means that the
+/// client has disconnected.
 #[derive(Debug)]
 pub struct Recorder {
     /// `None` once it has been sent.
     record: Option<RequestRecord>,
     started: Instant,
     audit: mpsc::Sender<RequestRecord>,
+    /// `None` once the client does not wait for it any more.
+    live: Option<LiveHandle>,
+    own_id: String,
+    cancellation: Cancellation,
 }
 
 impl Recorder {
@@ -63,6 +70,7 @@ impl Recorder {
         route: String,
         class: Class,
         audit: mpsc::Sender<RequestRecord>,
+        live: LiveHandle,
     ) -> Self {
         let record = RequestRecord {
             request_id,
@@ -81,11 +89,73 @@ impl Recorder {
             record: Some(record),
             started: Instant::now(),
             audit,
+            own_id: live.own_id(),
+            cancellation: live.cancellation(),
+            live: Some(live),
         }
     }
 
-    /// Changes the record.
-    pub fn update(&mut self, change: impl FnOnce(&mut RequestRecord)) {
+    /// The id under which its worker knows the request.
+    pub fn own_id(&self) -> &str {
+        &self.own_id
+    }
+
+    /// Waits until a user cancels the request.
+    pub fn cancellation(&self) -> Cancellation {
+        self.cancellation.clone()
+    }
+
+    /// Sets the name of the model that the client has sent.
+    pub fn set_requested(&self, name: Option<String>) {
+        if let Some(live) = &self.live {
+            live.set_requested(name);
+        }
+    }
+
+    /// Sets the name of a model that stands for none.
+    pub fn set_unresolved_model(&mut self, name: Option<String>) {
+        self.update(|record| record.model = name);
+    }
+
+    /// Sets what the request is for.
+    pub fn set_target(&mut self, target: &Target) {
+        self.update(|record| {
+            record.model = Some(target.model.clone());
+            record.profile.clone_from(&target.profile);
+        });
+        if let Some(live) = &self.live {
+            live.set_target(target);
+        }
+    }
+
+    /// Sets the worker that gets the request.
+    pub fn set_worker(&mut self, lease: &Lease) {
+        self.update(|record| record.worker = Some(lease.worker.clone()));
+        if let Some(live) = &self.live {
+            live.set_worker(Some(lease));
+        }
+    }
+
+    /// The worker has not got the request, which waits for another one.
+    pub fn lose_worker(&self) {
+        if let Some(live) = &self.live {
+            live.set_worker(None);
+        }
+    }
+
+    /// Runs `action` when a user cancels the request.
+    pub fn on_cancel(&self, action: impl FnOnce() + Send + 'static) {
+        if let Some(live) = &self.live {
+            live.on_cancel(action);
+        }
+    }
+
+    /// The client does not wait for the request any more.
+    pub fn leave(&mut self) {
+        self.live = None;
+    }
+
+    fn update(&mut self, change: impl FnOnce(&mut RequestRecord)) {
         if let Some(record) = &mut self.record {
             change(record);
         }
@@ -100,9 +170,12 @@ impl Recorder {
         });
     }
 
-    /// Sends the record of a request whose client has disconnected.
-    pub fn cancel(mut self, usage: Option<RequestUsage>) {
-        self.update(|record| record.usage = usage);
+    /// Sends the record of a request whose client has disconnected, or that a user cancelled.
+    pub fn cancel(mut self, error: Option<&'static str>, usage: Option<RequestUsage>) {
+        self.update(|record| {
+            record.error = error;
+            record.usage = usage;
+        });
     }
 }
 

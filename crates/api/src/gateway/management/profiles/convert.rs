@@ -96,6 +96,7 @@ impl From<stored::ProfileConfig> for wire::ProfileConfig {
             is_pinned: config.is_pinned,
             auto_start: config.auto_start,
             log_level: config.log_level,
+            color: config.color,
             load: config.load.into(),
             request: config.request.into(),
         }
@@ -128,6 +129,7 @@ pub fn to_stored(config: wire::ProfileConfig, service_installed: bool) -> stored
         auto_start: config.auto_start,
         service_installed,
         log_level: config.log_level,
+        color: config.color,
         load: config.load.into(),
         request: config.request.into(),
     }

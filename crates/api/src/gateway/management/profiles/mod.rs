@@ -164,7 +164,7 @@ pub async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Copies a profile. The copy has no port of its own, is not pinned, and is not started with the gateway.
+/// Copies a profile. The copy has no port of its own, another color, is not pinned, and is not started with the gateway.
 #[utoipa::path(
     post,
     path = "/api/profiles/{id}/duplicate",
@@ -187,6 +187,7 @@ pub async fn duplicate(
     let copy = ProfileConfig {
         name,
         port: None,
+        color: None,
         is_pinned: false,
         auto_start: false,
         ..original

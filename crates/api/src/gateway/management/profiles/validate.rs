@@ -115,6 +115,7 @@ pub fn check(config: &ProfileConfig) -> Result<(), ApiProblem> {
     );
     findings.range("queue_size", config.queue_size, 1, 100_000);
     findings.one_of("log_level", config.log_level.as_deref(), &LOG_LEVELS);
+    findings.range("color", config.color, 1, 8);
     load(&mut findings, "load", &config.load);
     request(&mut findings, &config.request);
     finish(findings)

@@ -1,8 +1,11 @@
 //! `/api/servers`: the processes that have models in memory.
 //!
-//! `target`: what a start names. `start`: starting and restarting. `convert`: servers as the API shows them.
+//! `target`: what a start names. `start`: starting and restarting. `convert`: servers as the API shows them. `requests`: what
+//! they process. `history`: what they have used.
 
 mod convert;
+pub(super) mod history;
+pub(super) mod requests;
 mod start;
 mod target;
 
@@ -14,6 +17,7 @@ use mlxm_gateway::ServerStatus;
 use mlxm_store::Uuid;
 
 pub use convert::servers;
+pub use requests::live_requests;
 pub use target::{Wanted, resolve};
 
 use super::pool::plan_of;
@@ -31,6 +35,12 @@ pub fn routes() -> Vec<(&'static str, MethodRouter<GatewayState>)> {
         ("/api/servers/{id}", get(show).delete(stop)),
         ("/api/servers/{id}/restart", post(restart)),
         ("/api/servers/{id}/pin", post(pin)),
+        ("/api/servers/{id}/metrics", get(history::list_metrics)),
+        ("/api/servers/{id}/requests", get(requests::list_requests)),
+        (
+            "/api/servers/{id}/requests/{request_id}/cancel",
+            post(requests::cancel_request),
+        ),
     ]
 }
 

@@ -321,7 +321,8 @@ fn not_exported(config: &ProfileConfig) -> Vec<String> {
         }
     };
     let json = |value: serde_json::Result<Value>| value.unwrap_or_default();
-    let own = ["name", "model", "load", "request"];
+    // A color is not a setting of a model.
+    let own = ["name", "model", "color", "load", "request"];
     add("", json(serde_json::to_value(config)), &own);
     add(
         "load.",

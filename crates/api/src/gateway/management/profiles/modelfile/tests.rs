@@ -109,6 +109,7 @@ fn exported_profiles_can_be_imported() {
         "request": {"temperature": 0.25, "stop": ["a b", "\n"], "system_prompt": "Say \"hi\".", "max_tokens": 9,
             "thinking": true},
         "is_pinned": true,
+        "color": 5,
     }))
     .unwrap();
     let exported = export(&config);
