@@ -1,6 +1,7 @@
 //! The `mlxm` binary: finds, downloads, converts and runs MLX-format language models.
 
 mod arguments;
+mod browser;
 mod chat;
 mod commands;
 mod complete;

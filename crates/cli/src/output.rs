@@ -127,6 +127,11 @@ impl Output {
         self.format == Format::Human && io::stderr().is_terminal()
     }
 
+    /// Whether a person reads it: stdout and stderr are terminals and the format is human-readable.
+    pub fn is_interactive(&self) -> bool {
+        self.stdout_terminal && self.draws_progress()
+    }
+
     /// Prints a result in the selected format.
     pub fn report(&self, report: &impl Report) -> io::Result<()> {
         match self.format {

@@ -1,10 +1,9 @@
 //! `mlxm open`: show the gateway in the browser.
 
-use std::process::{Command, Stdio};
-
 use clap::Args;
 use serde::Serialize;
 
+use crate::browser::{self, OPENER};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::gateway::GatewayArguments;
@@ -14,13 +13,6 @@ const EXAMPLES: &str = "\
 Examples:
   mlxm open
   mlxm open --print";
-
-/// The program that opens a URL.
-const OPENER: &str = if cfg!(target_os = "macos") {
-    "open"
-} else {
-    "xdg-open"
-};
 
 /// Open the gateway's address in the browser
 #[derive(Debug, Args)]
@@ -53,18 +45,9 @@ impl Open {
     /// Opens or prints the address.
     pub fn execute(self, context: &Context) -> anyhow::Result<()> {
         let url = self.gateway.require()?.url();
-        if !self.print {
-            // The program returns when the browser has the URL, and its messages are of no use.
-            let opened = Command::new(OPENER)
-                .arg(&url)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status();
-            if !opened.is_ok_and(|status| status.success()) {
-                let message = format!("`{OPENER}` cannot open a browser");
-                return Err(Failure::with_hint(message, format!("open {url} yourself")).into());
-            }
+        if !self.print && !browser::open(&url) {
+            let message = format!("`{OPENER}` cannot open a browser");
+            return Err(Failure::with_hint(message, format!("open {url} yourself")).into());
         }
         context.output.report(&Address { url })?;
         Ok(())

@@ -145,6 +145,11 @@ pub struct Serve {
     #[arg(long, conflicts_with = "model")]
     keep_workers: bool,
 
+    /// Do not open the web page in the browser. By default, a gateway that is started on a terminal opens it when it is ready,
+    /// unless the machine has no display or the terminal is that of an SSH session
+    #[arg(long, conflicts_with = "model")]
+    no_open: bool,
+
     /// Log level [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<logging::Level>,

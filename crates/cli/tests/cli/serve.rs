@@ -400,6 +400,8 @@ fn options_of_one_model_are_rejected_without_a_model() {
         let outcome = env.run(&[["serve"].as_slice(), &option].concat());
         outcome.failure_with(2, &[option[0], instead]);
     }
-    let outcome = env.run(&["serve", "--model", "tiny", "--keep-workers"]);
-    assert_eq!(outcome.code, Some(2), "{outcome:#?}");
+    for option in ["--keep-workers", "--no-open"] {
+        let outcome = env.run(&["serve", "--model", "tiny", option]);
+        assert_eq!(outcome.code, Some(2), "{outcome:#?}");
+    }
 }

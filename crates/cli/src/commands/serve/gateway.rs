@@ -20,11 +20,13 @@ use mlxm_store::StoreError;
 use super::startup::{Stage, Startup};
 use super::stop::stop_on_request;
 use super::{Serve, needs_key, unavailable};
+use crate::browser::{self, OPENER};
 use crate::context::{self, Context};
 use crate::failure::Failure;
 use crate::gateway::GatewayFile;
 use crate::interrupt::InterruptGuard;
 use crate::logging::{Level, OwnLog, SetLevel};
+use crate::output::Output;
 
 /// Only these variables are settings.
 const VARIABLE_PREFIX: &str = "MLXM_";
@@ -34,6 +36,7 @@ impl Serve {
     pub(super) fn serve_gateway(&self, context: &Context, startup: &Startup) -> anyhow::Result<()> {
         self.reject_worker_options(context)?;
         let options = self.gateway_options(context)?;
+        let opens_page = self.opens_page(&context.output);
         let log = Arc::new(OwnLog::default());
         let logging = self.install_logging(self.first_log_level(), Some(log.clone()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -54,16 +57,24 @@ impl Serve {
                 state.settings().clone(),
             ));
             let address = state.address();
-            let file = GatewayFile::of_this_process(local_url(address), token)
+            let url = local_url(address);
+            let page = opens_page.then(|| format!("{url}/"));
+            let file = GatewayFile::of_this_process(url, token)
                 .context("the system does not tell when this process was started")?;
             file.write(&home)
                 .with_context(|| format!("cannot write {}", GatewayFile::path(&home).display()))?;
-            let served = serve(gateway, address, startup).await;
+            let served = serve(gateway, address, startup, page).await;
             if let Err(error) = file.remove(&home) {
                 tracing::warn!(%error, "{} is not removed", GatewayFile::path(&home).display());
             }
             served
         })
+    }
+
+    /// Whether the page is opened in a browser: it is there, and someone has started this at a display.
+    fn opens_page(&self, output: &Output) -> bool {
+        let is_wanted = !self.no_open && output.is_interactive();
+        is_wanted && gateway::has_page() && browser::has_display(std::env::var_os)
     }
 
     /// The log level until the settings are read.
@@ -204,7 +215,13 @@ async fn follow_log_level(set_level: SetLevel, settings: SettingsHandle) {
     }
 }
 
-async fn serve(gateway: Gateway, address: SocketAddr, startup: &Startup) -> anyhow::Result<()> {
+/// Serves until shutdown. `page` is a URL to open in a browser.
+async fn serve(
+    gateway: Gateway,
+    address: SocketAddr,
+    startup: &Startup,
+    page: Option<String>,
+) -> anyhow::Result<()> {
     let shutdown = Shutdown::default();
     let stopping = shutdown.clone();
     let stop = move || stopping.start();
@@ -212,11 +229,25 @@ async fn serve(gateway: Gateway, address: SocketAddr, startup: &Startup) -> anyh
     tokio::spawn(stop_on_request(guard, std::future::pending(), stop));
     let models = gateway.state().catalog().models.len();
     startup.gateway_ready(address, models)?;
+    if let Some(page) = page {
+        open_page(page);
+    }
     let complete = gateway.serve(shutdown).await;
     if !complete {
         tracing::warn!("shutdown timeout reached: running requests were cut off");
     }
     Ok(())
+}
+
+/// Opens the page in a browser, in a thread for which a shutdown does not wait: it may run until the browser is closed.
+fn open_page(url: String) {
+    std::thread::spawn(move || {
+        if !browser::open(&url) {
+            tracing::info!(
+                "`{OPENER}` cannot open a browser: open {url} yourself, or start the gateway with --no-open"
+            );
+        }
+    });
 }
 
 /// The URL for programs on this machine.
