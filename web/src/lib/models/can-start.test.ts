@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import type { LocalModel } from '$lib/api';
+import { startReason } from './can-start';
+
+const model: LocalModel = {
+  name: 'a/b',
+  source: 'hub_cache',
+  size_bytes: 1,
+  modified_at_ms: 0,
+  complete: true,
+  missing_files: [],
+  revisions: [],
+  loaded: false,
+  profiles: [],
+  characteristics: { kind: 'text', badges: [], supported: true },
+};
+
+test('a complete model of a supported architecture can be started', () => {
+  expect(startReason(model)).toBeNull();
+});
+
+test('anything else has a reason', () => {
+  const one = { complete: false, missing_files: ['model.safetensors'] };
+  expect(startReason(null)).toMatch('not on this machine');
+  expect(startReason({ ...model, ...one })).toMatch(/^1 file is missing/);
+  expect(startReason({ ...model, ...one, missing_files: ['a', 'b'] })).toMatch(/^2 files are missing/);
+  expect(startReason({ ...model, complete: false })).toMatch(/^Files are missing/);
+  expect(startReason({ ...model, characteristics: null })).toMatch('not readable');
+  const unsupported = { kind: 'text' as const, badges: [], supported: false, unsupported_reason: 'no such layer' };
+  expect(startReason({ ...model, characteristics: unsupported })).toBe('no such layer');
+});

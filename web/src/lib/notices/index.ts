@@ -1,0 +1,1 @@
+export { notices, type NoticeItem } from './store.svelte';

@@ -1,0 +1,81 @@
+/** Fields that concern the server as a whole: its address, how long it stays, who waits for it. */
+import { colorNames } from '$lib/ui/styles';
+import type { Choice, FieldSpec } from './fields';
+
+const colors: readonly Choice[] = Object.entries(colorNames).map(([value, label]) => ({ value, label }));
+
+export const serverFields: readonly FieldSpec[] = [
+  {
+    path: 'port',
+    label: 'Port of its own',
+    help: 'An address that serves this profile only, whatever model a client names.',
+    kind: 'integer',
+    group: 'server',
+    advanced: false,
+    fallback: 'none, it is served at the address of the gateway',
+    min: 1,
+    max: 65535,
+  },
+  {
+    path: 'ttl_seconds',
+    label: 'Stop when idle',
+    help: 'How long the model stays in memory after its last request.',
+    kind: 'seconds',
+    group: 'server',
+    advanced: false,
+    fallback: 'as in Settings',
+    min: -1,
+  },
+  {
+    path: 'color',
+    label: 'Color',
+    help: 'Of its server on this page.',
+    kind: 'integer',
+    group: 'server',
+    advanced: false,
+    fallback: 'the one that is used least',
+    min: 1,
+    max: 8,
+    choices: colors,
+  },
+  {
+    path: 'description',
+    label: 'Description',
+    help: 'For people; it has no effect.',
+    kind: 'text',
+    group: 'server',
+    advanced: true,
+    fallback: 'none',
+  },
+  {
+    path: 'host',
+    label: 'Address of the port',
+    help: 'An IP address. Other machines can connect to 0.0.0.0, which needs an API key.',
+    kind: 'text',
+    group: 'server',
+    advanced: true,
+    fallback: 'that of the gateway',
+  },
+  {
+    path: 'queue_timeout_seconds',
+    label: 'Wait for memory',
+    help: 'How long a request waits for the model before it is rejected.',
+    kind: 'seconds',
+    group: 'server',
+    advanced: true,
+    fallback: 'as in Settings',
+    min: 1,
+    max: 86400,
+  },
+  {
+    path: 'queue_size',
+    label: 'Waiting requests',
+    help: 'Further requests are rejected.',
+    kind: 'integer',
+    group: 'server',
+    advanced: true,
+    fallback: 'as in Settings',
+    min: 1,
+    max: 100000,
+  },
+];

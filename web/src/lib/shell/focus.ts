@@ -1,0 +1,12 @@
+import { tick } from 'svelte';
+
+/**
+ * After a navigation to another page, the focus is on its heading, so that a screen reader reads it and Tab continues from there.
+ * Filters and tabs change the address, too: they keep the focus.
+ */
+export async function focusHeading(from: URL | undefined, to: URL | undefined): Promise<void> {
+  if (!from || !to || from.pathname === to.pathname) return;
+  await tick();
+  const heading = document.querySelector<HTMLElement>('main h1');
+  heading?.focus({ preventScroll: true });
+}

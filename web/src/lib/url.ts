@@ -1,0 +1,20 @@
+// State in the URL: filters, views and what is open. The entry of the history is replaced, so that "back" leaves the page.
+import { goto } from '$app/navigation';
+import { page } from '$app/state';
+
+/** The URL with other parameters; null removes one. */
+export function withParams(url: URL, changes: Record<string, string | null>): URL {
+  const changed = new URL(url);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) changed.searchParams.delete(name);
+    else changed.searchParams.set(name, value);
+  }
+  return changed;
+}
+
+/** Changes parameters of the current page and keeps focus and scroll. */
+export async function setParams(changes: Record<string, string | null>): Promise<void> {
+  const changed = withParams(page.url, changes);
+  if (changed.search === page.url.search) return;
+  await goto(changed, { replaceState: true, keepFocus: true, noScroll: true });
+}
