@@ -1,0 +1,92 @@
+/** Every page: its screenshots, and whether everyone can use it. The screenshots are output for people; nothing compares them. */
+
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import { allPages, fill } from './support/content';
+import { screenshots } from './support/environment';
+import { SECOND, STARTER } from './support/gateway';
+import { PAGES, expectAccessible, expectNoHorizontalScroll, open } from './support/pages';
+import { expect, test } from './support/test';
+
+const WIDTHS = [390, 1440];
+const THEMES = ['light', 'dark'] as const;
+
+// They take most of the time of all tests in a browser.
+test.describe.configure({ mode: 'parallel' });
+
+async function photograph(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: join(screenshots(), `${name}.png`), fullPage: true, animations: 'disabled' });
+}
+
+test.describe('with models', () => {
+  test.use({ models: [STARTER, SECOND] });
+
+  for (const colorScheme of THEMES) {
+    for (const width of WIDTHS) {
+      test(`every page is accessible and fits: ${colorScheme}, ${width} pixels`, async ({ page, gateway, hub }) => {
+        test.setTimeout(200_000);
+        await fill(gateway, hub);
+        await page.emulateMedia({ colorScheme });
+        await page.setViewportSize({ width, height: 900 });
+        for (const { name, path, heading } of await allPages(gateway)) {
+          await test.step(name, async () => {
+            await open(page, path, heading);
+            await expect(page.locator('html')).toHaveAttribute('data-theme', colorScheme);
+            await photograph(page, `${name}-${colorScheme}-${width}`);
+            await expectAccessible(page);
+            await expectNoHorizontalScroll(page);
+          });
+        }
+      });
+    }
+  }
+
+  test('every page fits into 360 and 2560 pixels, and into 200% zoom', async ({ page, gateway, hub }) => {
+    test.setTimeout(200_000);
+    await fill(gateway, hub);
+    // A window of 1280 pixels has 640 at 200%.
+    for (const width of [360, 640, 2560]) {
+      await page.setViewportSize({ width, height: 800 });
+      for (const { name, path, heading } of PAGES) {
+        await test.step(`${name} ${width}`, async () => {
+          await open(page, path, heading);
+          await expectNoHorizontalScroll(page);
+        });
+      }
+      if (width === 360) await photograph(page, 'settings-360');
+    }
+  });
+
+  test('reduced motion stops all animations', async ({ page, gateway }) => {
+    await page.emulateMedia({ reducedMotion: 'reduce' });
+    await gateway.load(STARTER);
+    for (const { path, heading } of PAGES) {
+      await open(page, path, heading);
+      const running = await page.evaluate(
+        () => document.getAnimations().filter((animation) => animation.playState === 'running').length,
+      );
+      expect(running, path).toBe(0);
+    }
+  });
+});
+
+test('empty pages in both themes offer the next step', async ({ page }) => {
+  test.setTimeout(120_000);
+  for (const colorScheme of THEMES) {
+    await page.emulateMedia({ colorScheme });
+    for (const { name, path, heading } of PAGES) {
+      await test.step(`${name} ${colorScheme}`, async () => {
+        await open(page, path, heading);
+        await photograph(page, `${name}-empty-${colorScheme}-1440`);
+        await expectAccessible(page);
+      });
+    }
+  }
+});
+
+test('a page that does not exist says so', async ({ page }) => {
+  await page.goto('/no/such/page');
+  await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+  await expect(page.getByRole('link').first()).toBeVisible();
+  await expectAccessible(page);
+});
