@@ -8,3 +8,4 @@ pub mod fuzz;
 pub mod install;
 pub mod python;
 pub mod test;
+pub mod web;

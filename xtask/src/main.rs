@@ -4,6 +4,7 @@
 //! clones share.
 
 mod cache;
+mod chromium;
 mod commands;
 mod cross;
 mod gateway;
@@ -12,6 +13,7 @@ mod interrupt;
 mod llama_cpp;
 mod mlxm;
 mod node;
+mod packages;
 mod postgres;
 mod prerequisites;
 mod process;
@@ -20,6 +22,7 @@ mod python;
 mod resource_usage;
 mod server;
 mod starter;
+mod web;
 mod workspace;
 
 use clap::Parser;
@@ -37,6 +40,7 @@ enum Task {
     Install(commands::install::Arguments),
     Test(commands::test::Arguments),
     Bench(Box<commands::bench::Arguments>),
+    Web(commands::web::Arguments),
     CheckMac(commands::check_mac::Arguments),
     Python(commands::python::Arguments),
     Fuzz(commands::fuzz::Arguments),
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Task::Install(arguments) => commands::install::execute(&arguments),
         Task::Test(arguments) => commands::test::execute(&arguments),
         Task::Bench(arguments) => commands::bench::execute(&arguments),
+        Task::Web(arguments) => commands::web::execute(&arguments),
         Task::CheckMac(arguments) => commands::check_mac::execute(&arguments),
         Task::Python(arguments) => commands::python::execute(&arguments),
         Task::Fuzz(arguments) => commands::fuzz::execute(&arguments),

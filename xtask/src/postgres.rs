@@ -1,5 +1,6 @@
 //! The programs of Postgres, for the tests of the gateway's database.
 
+use crate::packages::SystemPackage;
 use crate::process;
 use anyhow::{Result, bail};
 use std::env;
@@ -14,6 +15,12 @@ pub const MINIMUM: Major = 14;
 
 /// Environment variable with the directory of `initdb` and `postgres`, which the tests read, or [`SKIP`].
 pub const VARIABLE: &str = "MLXM_POSTGRES_BIN";
+
+/// What provides them.
+pub const PACKAGE: SystemPackage = SystemPackage {
+    debian: "postgresql",
+    homebrew: "postgresql@17",
+};
 
 /// Leaves out the tests on Postgres.
 const SKIP: &str = "skip";

@@ -1,6 +1,8 @@
-//! Programs that must be installed, with instructions for missing ones.
+//! Programs that must be installed. Those that only tests need are installed if that is possible; for all others there are
+//! instructions.
 
-use crate::{postgres, process};
+use crate::packages::find_or_install;
+use crate::{chromium, node, postgres, process};
 use anyhow::{Result, bail};
 use std::collections::BTreeSet;
 use std::env;
@@ -8,9 +10,6 @@ use std::ffi::OsString;
 
 /// A minor version of Python 3.
 pub type Minor = u32;
-
-/// A major version of Node.js.
-pub type Major = u32;
 
 /// Environment variable with a Python interpreter to use instead of searching the path.
 const PYTHON_OVERRIDE: &str = "MLXM_PYTHON";
@@ -23,8 +22,10 @@ pub enum Prerequisite {
     Rustfmt,
     /// A Python of at least this version.
     Python(Minor),
-    /// A Node.js of at least this version, with npm.
-    Node(Major),
+    /// Node.js of the oldest supported version or newer, with npm.
+    Node,
+    /// A Chromium, for tests of the web page.
+    Chromium,
     /// A Postgres of at least this version, with its server.
     Postgres(postgres::Major),
 }
@@ -36,8 +37,11 @@ impl Prerequisite {
             Self::Clippy => cargo_component("clippy", "clippy"),
             Self::Rustfmt => cargo_component("fmt", "rustfmt"),
             Self::Python(minimum) => python(minimum).map(|_| ()),
-            Self::Node(minimum) => node(minimum),
-            Self::Postgres(minimum) => postgres::programs(minimum).map(|_| ()),
+            Self::Node => node::find(),
+            Self::Chromium => find_or_install(chromium::PACKAGE, chromium::program).map(|_| ()),
+            Self::Postgres(minimum) => {
+                find_or_install(postgres::PACKAGE, || postgres::programs(minimum)).map(|_| ())
+            }
         }
     }
 }
@@ -104,29 +108,6 @@ pub fn python(minimum: Minor) -> Result<OsString> {
          \x20 Debian, Ubuntu: sudo apt-get install python3 python3-venv\n\
          \x20 macOS:          brew install python@3.13\n\
          Or set {PYTHON_OVERRIDE} to an interpreter."
-    );
-}
-
-/// Node.js of at least version `minimum`, and npm.
-pub fn node(minimum: Major) -> Result<()> {
-    let found = match process::read(process::program("node").arg("--version")) {
-        Err(_) => "none found".to_owned(),
-        Ok(version) => {
-            let major = version.trim_start_matches('v').split('.').next();
-            match major.and_then(|major| major.parse::<Major>().ok()) {
-                Some(major) if major < minimum => format!("node is version {version}"),
-                Some(_) if process::succeeds(process::program("npm").arg("--version")) => {
-                    return Ok(());
-                }
-                Some(_) => format!("node ({version}) has no npm"),
-                None => format!("node reports the version {version}"),
-            }
-        }
-    };
-    bail!(
-        "Node.js {minimum} or newer with npm is needed: {found}\n\
-         \x20 Debian, Ubuntu: sudo apt-get install nodejs npm\n\
-         \x20 macOS:          brew install node"
     );
 }
 

@@ -14,6 +14,7 @@ mod results;
 mod rows;
 mod serve;
 mod statistics;
+mod web;
 
 use crate::mlxm::build;
 use crate::{llama_cpp, process};
@@ -62,7 +63,8 @@ Examples:
   cargo xtask bench --vs mlxm=../before/target/release/mlxm
   cargo xtask bench kernels
   cargo xtask bench serve --model 135M
-  cargo xtask bench gateway --model 135M";
+  cargo xtask bench gateway --model 135M
+  cargo xtask bench web";
 
 /// Compare mlxm's speed with other engines.
 #[derive(Args)]
@@ -89,6 +91,7 @@ enum Benchmark {
     Kernels(kernels::Arguments),
     Serve(serve::Arguments),
     Gateway(serve::gateway::Arguments),
+    Web(web::Arguments),
 }
 
 /// An engine mlxm is compared with.
@@ -151,6 +154,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         Some(Benchmark::Kernels(arguments)) => return kernels::execute(arguments),
         Some(Benchmark::Serve(arguments)) => return serve::execute(arguments),
         Some(Benchmark::Gateway(arguments)) => return serve::gateway::execute(arguments),
+        Some(Benchmark::Web(arguments)) => return web::execute(arguments),
         None => {}
     }
     let options = &arguments.options;

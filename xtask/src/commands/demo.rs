@@ -5,7 +5,7 @@ use crate::http::{self, Event};
 use crate::prerequisites::Prerequisite;
 use crate::progress::Progress;
 use crate::python::OLDEST;
-use crate::{mlxm, prerequisites, starter};
+use crate::{mlxm, prerequisites, starter, web};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
@@ -22,10 +22,13 @@ pub struct Arguments {
     /// The question
     #[arg(default_value = starter::QUESTION)]
     question: String,
+    /// Leave out the web page, which needs Node.js
+    #[arg(long)]
+    no_page: bool,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
-    let mut progress = Progress::new(4);
+    let mut progress = Progress::new(if arguments.no_page { 4 } else { 5 });
     let models = local_models()?;
 
     prerequisites::require(&[Prerequisite::CCompilers, Prerequisite::Python(OLDEST)])?;
@@ -33,6 +36,9 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         "Get the starter model, SmolLM2-135M-Instruct (93 MB)",
         starter::gguf,
     )?;
+    if !arguments.no_page {
+        progress.step("Build the web page", web::build_for_program)?;
+    }
     // Cargo shows how many packages are left.
     let mlxm = progress.step(
         "Build mlxm (the first time takes about ten minutes on two cores, and less on more)",
@@ -55,7 +61,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     for (command, what) in [
         (
             format!("{mlxm} serve"),
-            "starts the gateway: http://127.0.0.1:8080/v1 for OpenAI clients",
+            "starts the gateway: http://127.0.0.1:8080 in a browser, and /v1 there for OpenAI clients",
         ),
         (
             format!("{mlxm} run {MODEL}"),

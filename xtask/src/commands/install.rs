@@ -1,7 +1,7 @@
 //! `cargo xtask install`: puts the release build of mlxm in place.
 
 use crate::prerequisites::Prerequisite;
-use crate::{mlxm, prerequisites};
+use crate::{mlxm, prerequisites, web};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,9 @@ pub struct Arguments {
     /// Install into DIR/bin instead
     #[arg(long, value_name = "DIR")]
     prefix: Option<PathBuf>,
+    /// Leave out the web page, which needs Node.js
+    #[arg(long)]
+    no_page: bool,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<()> {
@@ -25,6 +28,9 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
     prerequisites::require(&[Prerequisite::CCompilers])?;
+    if !arguments.no_page {
+        web::build_for_program()?;
+    }
     let program = mlxm::build()?;
     let installed = install(&program, &directory)?;
     println!("\ninstalled {}", installed.display());

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check and test, quick ones first, with a table of the outcomes.
 
 mod arm;
+mod browser;
 mod clients;
 mod deny;
 mod environment;

@@ -3,12 +3,11 @@
 use super::engines::mlxm::ActivationDtype;
 use super::machine::Machine;
 use super::models::{self, Model};
+use super::record;
 use super::results::Conditions;
-use super::{idle, record};
 use crate::prerequisites::{self, Prerequisite};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use std::env;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -74,17 +73,8 @@ impl Options {
 
     /// Waits until the machine is idle, and returns the conditions and the start time of `repeat` runs.
     pub fn begin(&self, machine: Machine, repeat: usize) -> Result<(Conditions, jiff::Zoned)> {
-        let load_average = idle::wait(self.force)?;
-        let started = jiff::Zoned::now();
-        let conditions = Conditions {
-            started: started.strftime("%Y-%m-%d %H:%M %Z").to_string(),
-            command: record::command_line(env::args()),
-            load_average_at_start: load_average,
-            threads: self.threads(&machine),
-            repeat,
-            machine,
-        };
-        Ok((conditions, started))
+        let threads = self.threads(&machine);
+        Conditions::begin(machine, threads, repeat, self.force)
     }
 
     /// The name of a result's files. `compared` names the other engines; `part` lists the rows if only some were measured,
@@ -97,16 +87,11 @@ impl Options {
         part: &[&str],
         official: bool,
     ) -> String {
-        let day = started.strftime("%Y-%m-%d").to_string();
-        let machine = conditions.machine.slug();
-        let mut words = vec![day.as_str(), &machine, compared];
+        let mut words = vec![compared];
         if self.model != Choice::Both {
             words.push(self.model.models()[0].name());
         }
         words.extend(part);
-        if !official {
-            words.push("unofficial");
-        }
-        words.join("-")
+        record::name(&conditions.machine, started, &words, official)
     }
 }

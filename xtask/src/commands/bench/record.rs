@@ -1,10 +1,23 @@
 //! Writes results to files, with commands that do not depend on this machine's directories.
 
+use super::machine::Machine;
 use crate::{cache, workspace};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fs;
 use std::path::Path;
+
+/// The name of a result's files: day, machine and what was measured.
+pub fn name(machine: &Machine, started: &jiff::Zoned, measured: &[&str], official: bool) -> String {
+    let day = started.strftime("%Y-%m-%d").to_string();
+    let machine = machine.slug();
+    let mut words = vec![day.as_str(), &machine];
+    words.extend(measured);
+    if !official {
+        words.push("unofficial");
+    }
+    words.join("-")
+}
 
 /// Writes a result as Markdown and as JSON into `directory`, relative to the root of the clone.
 pub fn save(directory: &Path, name: &str, text: &str, results: &impl Serialize) -> Result<()> {

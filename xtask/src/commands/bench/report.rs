@@ -90,6 +90,16 @@ pub fn model_heading(text: &mut String, model: &ModelInfo) {
 
 /// Machine, date, number of runs and load.
 pub fn conditions(text: &mut String, conditions: &Conditions) {
+    machine(text, conditions);
+    line(text, format_args!("- threads: {}", conditions.threads));
+    line(
+        text,
+        format_args!("- runs: {} of each engine", conditions.repeat),
+    );
+}
+
+/// Machine, date and load.
+pub fn machine(text: &mut String, conditions: &Conditions) {
     let machine = &conditions.machine;
     let memory = machine.memory_bytes.map_or_else(
         || "unknown".to_owned(),
@@ -110,8 +120,6 @@ pub fn conditions(text: &mut String, conditions: &Conditions) {
         ("instructions", machine.instructions.join(" ")),
         ("memory", memory),
         ("system", format!("{}, {}", machine.system, machine.kernel)),
-        ("threads", conditions.threads.to_string()),
-        ("runs", format!("{} of each engine", conditions.repeat)),
         ("load average at the start", load),
     ] {
         line(text, format_args!("- {name}: {value}"));

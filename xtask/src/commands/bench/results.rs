@@ -5,11 +5,13 @@ use super::engines::EngineInfo;
 use super::idle;
 use super::machine::Machine;
 use super::models::{self, Model};
+use super::record;
 use super::regression::RegressionCheck;
 use super::rows::{Row, Unit};
 use super::statistics::{Ratio, Summary};
 use anyhow::Result;
 use serde::Serialize;
+use std::env;
 use std::path::PathBuf;
 
 /// Version of the JSON format.
@@ -47,6 +49,27 @@ pub struct Conditions {
 }
 
 impl Conditions {
+    /// Waits until the machine is idle, and returns the conditions and the start time of `repeat` runs. A machine that stays
+    /// busy is an error, or with `force` a warning.
+    pub fn begin(
+        machine: Machine,
+        threads: usize,
+        repeat: usize,
+        force: bool,
+    ) -> Result<(Self, jiff::Zoned)> {
+        let load_average = idle::wait(force)?;
+        let started = jiff::Zoned::now();
+        let conditions = Self {
+            started: started.strftime("%Y-%m-%d %H:%M %Z").to_string(),
+            command: record::command_line(env::args()),
+            load_average_at_start: load_average,
+            threads,
+            repeat,
+            machine,
+        };
+        Ok((conditions, started))
+    }
+
     /// Reasons why the result is unofficial, given the required and the disturbed runs.
     pub fn unofficial_reasons(&self, min_runs: usize, disturbed: usize) -> Vec<String> {
         let mut reasons = Vec::new();
@@ -57,7 +80,7 @@ impl Conditions {
         }
         if self.repeat < min_runs {
             reasons.push(format!(
-                "each engine ran only {} times, fewer than {min_runs}.",
+                "there were only {} runs, fewer than {min_runs}.",
                 self.repeat
             ));
         }

@@ -1,15 +1,9 @@
 //! The official clients and coding agents of OpenAI and Anthropic against a running server.
 
 use super::environment::TestEnvironment;
-use crate::prerequisites::{Major, Prerequisite};
 use crate::{node, process, python, workspace};
 use anyhow::{Context, Result};
 use std::fs;
-
-/// The oldest Node.js for the client tests.
-pub const NODE: Prerequisite = Prerequisite::Node(MAJOR);
-
-const MAJOR: Major = 20;
 
 /// Runs both suites, even if the first one fails.
 pub fn run(environment: &TestEnvironment) -> Result<()> {
@@ -35,7 +29,7 @@ fn in_python(environment: &TestEnvironment) -> Result<()> {
 
 fn in_node(environment: &TestEnvironment) -> Result<()> {
     let project = workspace::root().join("tests/clients/node");
-    let packages = node::Packages::prepare("clients", MAJOR, &project)?;
+    let packages = node::Packages::prepare("clients", &project)?;
     let mut node = packages.node();
     node.env("MLXM_BIN", environment.program())
         .env("MLXM_STARTER_MODEL", environment.starter_model())

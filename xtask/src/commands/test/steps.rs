@@ -1,10 +1,10 @@
 //! The steps of `cargo xtask test`.
 
 use super::environment::{PYTHON, TestEnvironment, test_environment};
-use super::{arm, clients, deny, templates, tidy};
+use super::{arm, browser, clients, deny, templates, tidy};
 use crate::commands::{check_mac, faults, python as wheel};
 use crate::prerequisites::Prerequisite;
-use crate::{cache, postgres, process, starter};
+use crate::{cache, postgres, process, starter, web};
 use anyhow::Result;
 
 /// One check or a group of tests.
@@ -33,6 +33,14 @@ pub const STEPS: &[Step] = &[
         needs: &[],
         prerequisites: &[Prerequisite::Rustfmt],
         run: |_| format(),
+    },
+    // Before the steps that compile, since the program includes the page.
+    Step {
+        name: "web",
+        about: "the web page: lints, types, format, unit tests, build and sizes",
+        needs: &[],
+        prerequisites: &[Prerequisite::Node],
+        run: |_| web::check(),
     },
     Step {
         name: "deny",
@@ -101,8 +109,15 @@ pub const STEPS: &[Step] = &[
         name: "clients",
         about: "the clients and agents of OpenAI and Anthropic, and both OpenAPI documents, against running servers",
         needs: &["build", "starter"],
-        prerequisites: &[PYTHON, clients::NODE],
+        prerequisites: &[PYTHON, Prerequisite::Node],
         run: clients::run,
+    },
+    Step {
+        name: "browser",
+        about: "the web page in Chromium: its controls, and the whole page on running gateways",
+        needs: &["web", "build", "starter"],
+        prerequisites: &[Prerequisite::Node, Prerequisite::Chromium],
+        run: browser::run,
     },
     Step {
         name: "faults",
