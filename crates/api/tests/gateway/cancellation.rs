@@ -14,21 +14,11 @@ use hyper::body::Frame;
 use mlxm_api::RequestUsage;
 
 use crate::support::{Setup, request, wait_until};
-use crate::worker::{FrameResult, Received, TestWorker, data, events, json, response, serve};
+use crate::worker::{
+    FrameResult, Received, SetOnDrop, TestWorker, data, events, json, response, serve,
+};
 
 const ROUTE: &str = "/v1/chat/completions";
-
-/// Becomes true when it is dropped.
-#[derive(Clone, Default)]
-struct Dropped(Arc<AtomicBool>);
-
-struct SetOnDrop(Dropped);
-
-impl Drop for SetOnDrop {
-    fn drop(&mut self) {
-        self.0.0.store(true, Ordering::SeqCst);
-    }
-}
 
 fn usage() -> RequestUsage {
     RequestUsage {
@@ -58,7 +48,7 @@ fn assert_reported_by_own_id(worker: &TestWorker) {
 
 #[tokio::test]
 async fn disconnect_cancels_a_stream_and_records_its_usage() {
-    let dropped = Dropped::default();
+    let dropped = Arc::<AtomicBool>::default();
     let guard = dropped.clone();
     let worker = TestWorker::start(move |received| {
         report(received).unwrap_or_else(|| {
@@ -76,9 +66,9 @@ async fn disconnect_cancels_a_stream_and_records_its_usage() {
     let mut gateway = Setup::default().start(&worker).await;
     let mut response = gateway.post(ROUTE, request(true)).send().await.unwrap();
     assert!(response.chunk().await.unwrap().is_some());
-    assert!(!dropped.0.load(Ordering::SeqCst));
+    assert!(!dropped.load(Ordering::SeqCst));
     drop(response);
-    wait_until(|| dropped.0.load(Ordering::SeqCst)).await;
+    wait_until(|| dropped.load(Ordering::SeqCst)).await;
     let record = gateway.record().await;
     assert_eq!(record.status, 499);
     assert_eq!(record.usage, Some(usage()));
@@ -87,7 +77,7 @@ async fn disconnect_cancels_a_stream_and_records_its_usage() {
 
 #[tokio::test]
 async fn disconnect_cancels_a_request_before_the_head_of_its_response() {
-    let (started, dropped) = (Dropped::default(), Dropped::default());
+    let (started, dropped) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
     let guards = (started.clone(), dropped.clone());
     let handler = move |request: Request| {
         let (started, dropped) = guards.clone();
@@ -103,10 +93,10 @@ async fn disconnect_cancels_a_request_before_the_head_of_its_response() {
     let address = serve(Router::new().fallback(handler)).await;
     let mut gateway = Setup::default().start_at(address).await;
     let waiting = tokio::spawn(gateway.post(ROUTE, request(false)).send());
-    wait_until(|| started.0.load(Ordering::SeqCst)).await;
-    assert!(!dropped.0.load(Ordering::SeqCst));
+    wait_until(|| started.load(Ordering::SeqCst)).await;
+    assert!(!dropped.load(Ordering::SeqCst));
     waiting.abort();
-    wait_until(|| dropped.0.load(Ordering::SeqCst)).await;
+    wait_until(|| dropped.load(Ordering::SeqCst)).await;
     let record = gateway.record().await;
     assert_eq!((record.status, record.usage), (499, Some(usage())));
 }

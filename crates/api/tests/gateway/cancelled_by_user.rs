@@ -14,20 +14,11 @@ use serde_json::Value;
 
 use crate::failures::{assert_ends_with_error, events};
 use crate::support::{MODEL, Setup, TestGateway, request, wait_until};
-use crate::worker::{self, FrameResult, TestWorker, data, json, serve};
+use crate::worker::{self, FrameResult, SetOnDrop, TestWorker, data, json, serve};
 
 const CHAT: &str = "/v1/chat/completions";
 
 const MESSAGE: &str = "cancelled this request";
-
-/// Sets a flag when it is dropped.
-struct SetOnDrop(Arc<AtomicBool>);
-
-impl Drop for SetOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
 
 fn usage() -> RequestUsage {
     RequestUsage {

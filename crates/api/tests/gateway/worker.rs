@@ -1,6 +1,7 @@
 //! HTTP servers in place of workers.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +18,15 @@ use tokio::net::TcpListener;
 
 /// The result of each poll of a body.
 pub type FrameResult = Result<Frame<Bytes>, BoxError>;
+
+/// Sets a flag when it is dropped, such as with the body that owns it.
+pub struct SetOnDrop(pub Arc<AtomicBool>);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
 
 /// A request as the worker got it.
 #[derive(Debug, Clone)]
