@@ -4,22 +4,17 @@ import type { LocalModel } from '$lib/api';
 import { expectAccessible, inBothThemes, useTheme } from '$lib/ui/testing';
 import { ofLocal } from './entry';
 import ModelList from './ModelList.svelte';
+import { localModel } from './testing';
 
 function entry(name: string, more: Partial<LocalModel> = {}) {
-  return ofLocal({
-    name,
-    source: 'hub_cache',
-    path: `/models/${name}`,
-    size_bytes: 4.6e9,
-    modified_at_ms: 0,
-    complete: true,
-    missing_files: [],
-    revisions: [],
-    loaded: false,
-    profiles: [],
-    characteristics: { kind: 'vision', badges: ['vision', 'tools'], family: 'Qwen', supported: true },
-    ...more,
-  });
+  return ofLocal(
+    localModel(name, {
+      path: `/models/${name}`,
+      size_bytes: 4.6e9,
+      characteristics: { kind: 'vision', badges: ['vision', 'tools'], family: 'Qwen', supported: true },
+      ...more,
+    }),
+  );
 }
 
 const props = { place: 'mine' as const, listKey: 'by name', open: null, onopen: vi.fn() };

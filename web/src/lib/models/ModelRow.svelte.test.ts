@@ -1,23 +1,16 @@
 import { expect, test, vi } from 'vitest';
 import { render } from 'vitest-browser-svelte';
-import type { LocalModel, RemoteModel } from '$lib/api';
+import type { RemoteModel } from '$lib/api';
 import { THEMES, useTheme } from '$lib/ui/testing';
 import { ofLocal, ofRemote } from './entry';
 import ModelRow from './ModelRow.svelte';
+import { localModel } from './testing';
 
-const local: LocalModel = {
-  name: 'mlx-community/Qwen3-8B-4bit',
-  source: 'hub_cache',
+const local = localModel('mlx-community/Qwen3-8B-4bit', {
   path: '/models/qwen',
   size_bytes: 4.6e9,
-  modified_at_ms: 0,
-  complete: true,
-  missing_files: [],
-  revisions: [],
-  loaded: false,
-  profiles: [],
   characteristics: { kind: 'text', badges: ['tools', 'thinking'], family: 'Qwen', parameters: 8e9, supported: true },
-};
+});
 const remote: RemoteModel = {
   repo_id: 'a/b',
   tags: [],

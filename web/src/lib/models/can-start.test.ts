@@ -1,19 +1,8 @@
 import { expect, test } from 'vitest';
-import type { LocalModel } from '$lib/api';
 import { startReason } from './can-start';
+import { localModel } from './testing';
 
-const model: LocalModel = {
-  name: 'a/b',
-  source: 'hub_cache',
-  size_bytes: 1,
-  modified_at_ms: 0,
-  complete: true,
-  missing_files: [],
-  revisions: [],
-  loaded: false,
-  profiles: [],
-  characteristics: { kind: 'text', badges: [], supported: true },
-};
+const model = localModel('a/b', { characteristics: { kind: 'text', badges: [], supported: true } });
 
 test('a complete model of a supported architecture can be started', () => {
   expect(startReason(model)).toBeNull();

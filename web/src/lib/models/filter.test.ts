@@ -3,24 +3,13 @@ import type { LocalModel } from '$lib/api';
 import { readBrowse } from './browse';
 import { ofLocal, ofRemote } from './entry';
 import { families, matches, sorted, type FilterFacts } from './filter';
+import { localModel } from './testing';
 
 const GB = 1e9;
 const facts: FilterFacts = { budgetBytes: 10 * GB, isRejected: () => null };
 
 function local(name: string, more: Partial<LocalModel> = {}): LocalModel {
-  return {
-    name,
-    source: 'hub_cache',
-    path: `/models/${name}`,
-    size_bytes: GB,
-    modified_at_ms: 0,
-    complete: true,
-    missing_files: [],
-    revisions: [],
-    loaded: false,
-    profiles: [],
-    ...more,
-  };
+  return localModel(name, { path: `/models/${name}`, size_bytes: GB, ...more });
 }
 
 const vision = ofLocal(

@@ -1,18 +1,9 @@
 import { expect, test } from 'vitest';
-import type { Alias, Download, LocalModel, Profile, Server } from '$lib/api';
+import type { Alias, Download, Profile, Server } from '$lib/api';
 import { isUsed, keepReason, losses, type References } from './references';
+import { localModel } from './testing';
 
-const model: LocalModel = {
-  name: 'a/b',
-  source: 'hub_cache',
-  size_bytes: 4.6e9,
-  modified_at_ms: 0,
-  complete: true,
-  missing_files: [],
-  revisions: [],
-  loaded: false,
-  profiles: [],
-};
+const model = localModel('a/b', { size_bytes: 4.6e9 });
 const none: References = { servers: [], profiles: [], downloads: [], aliases: [] };
 const server = (running: number) => ({ running }) as Server;
 const profile = (name: string) => ({ config: { name } }) as Profile;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { LocalModel, Profile, Server } from '$lib/api';
+import type { Profile, Server } from '$lib/api';
+import { localModel } from '$lib/models/testing';
 import { contextChoices, tokensText } from './contexts';
 import { portHolder } from './ports';
 import { cannotStart, isActive, profileState } from './state';
@@ -27,17 +28,7 @@ function server(state: Server['state'], running = 0): Server {
   };
 }
 
-const model: LocalModel = {
-  name: 'org/model',
-  source: 'hub_cache',
-  size_bytes: 1,
-  modified_at_ms: 0,
-  complete: true,
-  missing_files: [],
-  revisions: [],
-  loaded: false,
-  profiles: [],
-};
+const model = localModel('org/model');
 
 describe('portHolder', () => {
   it('names another profile with the port', () => {

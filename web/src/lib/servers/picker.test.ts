@@ -1,23 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { LocalModel, Profile } from '$lib/api';
+import { localModel } from '$lib/models/testing';
 import { options, requestOf, suggestions } from './picker';
 import { server } from './testing';
 
 function model(name: string, changes: Partial<LocalModel> = {}): LocalModel {
-  return {
-    name,
-    source: 'hub_cache',
-    path: '/models',
-    size_bytes: 5,
-    modified_at_ms: 0,
-    complete: true,
-    missing_files: [],
-    revisions: [],
-    loaded: false,
-    profiles: [],
-    characteristics: null,
-    ...changes,
-  };
+  return localModel(name, { path: '/models', size_bytes: 5, characteristics: null, ...changes });
 }
 
 function profile(name: string, model: string): Profile {
