@@ -2,6 +2,7 @@
 
 use crate::error::StoreError;
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
+use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,17 +24,24 @@ pub(crate) async fn writer(path: &Path) -> Result<DatabaseConnection, StoreError
         .pragma("fullfsync", "ON")
         .pragma("checkpoint_fullfsync", "ON")
         .optimize_on_close(true, None);
-    connect(path, options, 1).await
+    // SQLite ends a transaction by itself if a statement fails for lack of space. The driver's rollback then fails, and it still
+    // counts the transaction: what later transactions of the connection write would never be committed. The pool sends a ping
+    // before, so the rollback of a dropped transaction is over.
+    let pool = pool(1).before_acquire(|connection, _| {
+        let is_usable = !connection.is_in_transaction();
+        Box::pin(async move { Ok(is_usable) })
+    });
+    connect(path, options, pool).await
 }
 
 /// Connections that cannot write.
 pub(crate) async fn readers(path: &Path) -> Result<DatabaseConnection, StoreError> {
-    connect(path, options(path).read_only(true), READERS).await
+    connect(path, options(path).read_only(true), pool(READERS)).await
 }
 
 /// One connection that cannot write.
 pub(crate) async fn reader(path: &Path) -> Result<DatabaseConnection, StoreError> {
-    connect(path, options(path).read_only(true), 1).await
+    connect(path, options(path).read_only(true), pool(1)).await
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -42,16 +50,20 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
 }
 
+/// A pool whose connections do not age: they are to a file.
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .max_lifetime(None)
+        .idle_timeout(None)
+}
+
 async fn connect(
     path: &Path,
     options: SqliteConnectOptions,
-    connections: u32,
+    pool: SqlitePoolOptions,
 ) -> Result<DatabaseConnection, StoreError> {
-    let pool = SqlitePoolOptions::new()
-        .max_connections(connections)
-        // A connection to a file does not age.
-        .max_lifetime(None)
-        .idle_timeout(None)
+    let pool = pool
         .connect_with(options)
         .await
         .map_err(|error| StoreError::Open {

@@ -3,7 +3,7 @@
 use crate::support::{database, gateway, home, open, run};
 use mlxm_store::{StoreError, aliases, gateways, profiles};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,6 +42,37 @@ fn concurrent_writers_and_readers_all_succeed() {
             task.await.unwrap().unwrap();
         }
         assert_eq!(aliases::list(&store).await.unwrap().len(), WRITERS * WRITES);
+        store.close().await;
+    });
+}
+
+/// On a full disk, SQLite ends the transaction of some statements that fail, and only undoes others.
+#[test]
+fn writes_after_failed_transactions_are_committed() {
+    let home = home();
+    run(async {
+        let store = open(home.path()).await.unwrap();
+        let mut other = other_program(home.path()).await;
+        for end in ["ROLLBACK", "ABORT"] {
+            let trigger = format!(
+                "CREATE TRIGGER {end}_full BEFORE INSERT ON aliases WHEN NEW.name = '{end}' \
+                 BEGIN SELECT RAISE({end}, 'database or disk is full'); END"
+            );
+            sqlx::query(AssertSqlSafe(trigger))
+                .execute(&mut other)
+                .await
+                .unwrap();
+        }
+        for name in ["ROLLBACK", "ABORT", "ABORT", "ROLLBACK", "ABORT"] {
+            aliases::set(&store, name, "target").await.unwrap_err();
+        }
+        aliases::set(&store, "kept", "target").await.unwrap();
+        let committed = sqlx::query_scalar::<_, String>("SELECT name FROM aliases")
+            .fetch_all(&mut other)
+            .await
+            .unwrap();
+        assert_eq!(committed, ["kept"]);
+        other.close().await.unwrap();
         store.close().await;
     });
 }

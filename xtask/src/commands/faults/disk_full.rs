@@ -3,7 +3,7 @@
 
 use super::environment::{Environment, Home, STARTER};
 use super::{Outcome, api, audit};
-use crate::interrupt::wait_for;
+use crate::interrupt::{pause, wait_for};
 use crate::process;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -15,7 +15,10 @@ use std::time::Duration;
 const SIZE: &str = "16m";
 
 /// Rows are written within a second of the end of a request, and again every second after a failure.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(30);
+const HEALTH_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Time without space after the requests: some attempts to write fail, one each second.
+const FULL: Duration = Duration::from_secs(4);
 
 /// Requests after the failure was noticed.
 const REQUESTS: usize = 5;
@@ -47,6 +50,7 @@ pub fn run(environment: &Environment) -> Result<Outcome> {
         api::chat(&gateway, STARTER)?;
         requests += 1;
     }
+    pause(FULL)?;
     fs::remove_file(&filler)?;
     api::wait_for_health(&gateway, "ready", HEALTH_TIMEOUT)?;
     audit::wait_for_rows(&gateway, requests)?;
