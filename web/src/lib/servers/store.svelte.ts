@@ -154,8 +154,17 @@ export class ServerStore extends Resource {
   }
 
   #upsert(server: Server): void {
+    if (server.failure == null) this.#replaceFailed(server);
     this.items.set(server.id, this.#withMetrics(server));
     this.#forgetProgress(server);
+  }
+
+  /** A response with the next server of a model may arrive before the event about the one that failed. */
+  #replaceFailed({ path, settings }: Server): void {
+    const wanted = JSON.stringify(settings);
+    for (const { id, ...other } of [...this.items.values()]) {
+      if (other.failure != null && other.path === path && JSON.stringify(other.settings) === wanted) this.#remove(id);
+    }
   }
 
   #remove(id: string): void {

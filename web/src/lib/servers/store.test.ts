@@ -131,6 +131,16 @@ describe('actions', () => {
     expect([ids(), store.isStarting('owner/n')]).toEqual([['n'], false]);
   });
 
+  it('put the next server of a model in the place of the one that failed, before the event about it', async () => {
+    gateway.restore();
+    const failure = { code: 'crash_loop', message: '', advice: '', log_tail: [] };
+    const next = server('n', { state: 'starting', path: '/models/b' });
+    const other = server('o', { failure, path: '/models/b', settings: { context_length: 9 } });
+    await load([server('a'), server('b', { failure }), other], { 'POST /api/servers': () => ({ plan: {}, server: next }) });
+    await store.start({ model: 'owner/b' });
+    expect(ids()).toEqual(['a', 'o', 'n']);
+  });
+
   it('without a gateway fail as unreachable', async () => {
     const dismissed = store.dismiss('b');
     expect(ids()).toEqual(['a']);
