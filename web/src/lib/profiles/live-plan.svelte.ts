@@ -26,7 +26,9 @@ export class LivePlan {
       return;
     }
     this.isPending = true;
-    this.#timer = setTimeout(() => void this.#load(request), DELAY_MS);
+    // The first question is not typed: its plan is part of the page.
+    const isFirst = this.plan === null && this.problem === null;
+    this.#timer = setTimeout(() => void this.#load(request), isFirst ? 0 : DELAY_MS);
   }
 
   /** Ends the question that is on its way. */
