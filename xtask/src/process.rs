@@ -2,9 +2,20 @@
 
 use crate::workspace;
 use anyhow::{Context, Result, bail};
+use std::collections::VecDeque;
 use std::env;
 use std::ffi::OsStr;
+use std::io::{self, BufRead, BufReader, IsTerminal, PipeReader, Write};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How many lines of a failed program's output its error shows again.
+const LINES_IN_ERROR: usize = 150;
+
+/// How long output is awaited after the program has ended.
+const REST_OF_OUTPUT: Duration = Duration::from_secs(5);
 
 /// A command that runs `name` from the workspace root.
 pub fn program(name: impl AsRef<OsStr>) -> Command {
@@ -25,15 +36,61 @@ pub fn cargo() -> Command {
     program(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Runs the program with inherited output; failure is an error.
+/// Runs the program and shows its output; failure is an error.
+///
+/// Where the output goes to a file, as in CI, the error has its last lines too: it is shown again at the end, which is
+/// the part of a long log that people look at.
 pub fn run(command: &mut Command) -> Result<()> {
     let line = describe(command);
     eprintln!("$ {line}");
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start `{line}`"))?;
+    if io::stderr().is_terminal() {
+        let status = command
+            .status()
+            .with_context(|| format!("cannot start `{line}`"))?;
+        if !status.success() {
+            bail!("`{line}` failed ({status})");
+        }
+        return Ok(());
+    }
+    let (reader, writer) = io::pipe()?;
+    let started = command
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .spawn()
+        .with_context(|| format!("cannot start `{line}`"));
+    // The command holds the writing ends of the pipe, which would never reach its end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = started?;
+    let last = Arc::new(Mutex::new(VecDeque::new()));
+    let forwarding = thread::spawn({
+        let last = Arc::clone(&last);
+        move || forward(reader, &last)
+    });
+    let status = child.wait()?;
+    // A process that the program left running may keep the pipe open for ever.
+    let until = Instant::now() + REST_OF_OUTPUT;
+    while !forwarding.is_finished() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(10));
+    }
     if !status.success() {
-        bail!("`{line}` failed ({status})");
+        let last: Vec<String> = last.lock().unwrap().drain(..).collect();
+        bail!("`{line}` failed ({status}):\n{}", last.concat().trim_end());
+    }
+    Ok(())
+}
+
+/// Copies all output to the standard error, and keeps its last lines.
+fn forward(output: PipeReader, last: &Mutex<VecDeque<String>>) -> io::Result<()> {
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line)? > 0 {
+        io::stderr().write_all(&line)?;
+        let mut last = last.lock().unwrap();
+        if last.len() == LINES_IN_ERROR {
+            last.pop_front();
+        }
+        last.push_back(String::from_utf8_lossy(&line).into_owned());
+        line.clear();
     }
     Ok(())
 }

@@ -60,12 +60,12 @@ pub fn build_for_program() -> Result<()> {
 pub fn check() -> Result<()> {
     let mut failed = Vec::new();
     for (name, about) in CHECKS {
-        if process::run(&mut script(name)?).is_err() {
-            failed.push(about);
+        if let Err(error) = process::run(&mut script(name)?) {
+            failed.push(format!("{about}: {error:#}"));
         }
     }
     if !failed.is_empty() {
-        bail!("the web page failed: {}", failed.join(", "));
+        bail!("{}", failed.join("\n\n"));
     }
     Ok(())
 }

@@ -156,13 +156,15 @@ fn run(mlxm: PathBuf, model: PathBuf, seconds: u64, scenarios: &[&Scenario]) -> 
         rows.push((scenario.name, outcome, started.elapsed()));
     }
     summarize(&rows);
-    let failed: Vec<&str> = rows
+    let failed: Vec<String> = rows
         .iter()
-        .filter(|(_, outcome, _)| outcome.is_err())
-        .map(|(name, ..)| *name)
+        .filter_map(|(name, outcome, _)| {
+            let error = outcome.as_ref().err()?;
+            Some(format!("{name}: {error:#}"))
+        })
         .collect();
     if !failed.is_empty() {
-        bail!("failed: {}", failed.join(", "));
+        bail!("failed: {}", failed.join("\n"));
     }
     Ok(())
 }

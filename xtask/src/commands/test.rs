@@ -10,7 +10,7 @@ mod templates;
 mod tidy;
 
 use crate::prerequisites;
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 use clap::Args;
 use environment::TestEnvironment;
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub struct Arguments {
 /// The outcome of a step.
 enum Outcome {
     Succeeded,
-    Failed,
+    Failed(Error),
     /// A step that it needs did not succeed.
     Blocked(&'static str),
 }
@@ -50,7 +50,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Succeeded => formatter.pad("ok"),
-            Self::Failed => formatter.pad("FAILED"),
+            Self::Failed(_) => formatter.pad("FAILED"),
             Self::Blocked(step) => formatter.pad(&format!("not run: needs {step}")),
         }
     }
@@ -77,11 +77,17 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     for step in &selected {
         let began = Instant::now();
         let outcome = run(step, &outcomes, &environment);
-        let failed = matches!(outcome, Outcome::Failed);
+        let failed = matches!(outcome, Outcome::Failed(_));
         rows.push((step.name, outcome.to_string(), began.elapsed()));
         outcomes.insert(step.name, outcome);
         if failed && arguments.fail_fast {
             break;
+        }
+    }
+    // At the end, where people look in a long log.
+    for step in &selected {
+        if let Some(Outcome::Failed(error)) = outcomes.get(step.name) {
+            eprintln!("\n==> {} failed\n{error:#}", step.name);
         }
     }
     summarize(&rows, started.elapsed());
@@ -110,8 +116,8 @@ fn run(step: &Step, outcomes: &BTreeMap<&str, Outcome>, environment: &TestEnviro
     match (step.run)(environment) {
         Ok(()) => Outcome::Succeeded,
         Err(error) => {
-            eprintln!("{}: {error:#}", step.name);
-            Outcome::Failed
+            eprintln!("{}: failed", step.name);
+            Outcome::Failed(error)
         }
     }
 }
