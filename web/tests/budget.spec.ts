@@ -12,7 +12,6 @@ const STYLE_BYTES = 25_000;
 const ELEMENTS = 1500;
 
 test('each page loads few and compressed files, and the second time none of them', async ({ page, context }) => {
-  test.setTimeout(120_000);
   for (const { name, path, heading } of PAGES) {
     await test.step(name, async () => {
       const fresh = await context.newPage();

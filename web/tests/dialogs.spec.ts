@@ -36,7 +36,6 @@ test('palette and shortcuts', async ({ page }) => {
 });
 
 test('questions before something is lost', async ({ page, gateway, hub }) => {
-  test.setTimeout(120_000);
   await hub.add({ id: 'org/Slow-4bit', files: { 'config.json': '{}', 'model.safetensors': 'x'.repeat(200_000) } });
   await hub.throttle(1000);
   await gateway.request('POST', '/api/downloads', { repo_id: 'org/Slow-4bit' });

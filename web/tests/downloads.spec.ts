@@ -40,7 +40,7 @@ test('a download is paused, resumed, and goes on where it was', async ({ page, h
   await tile(page)
     .getByRole('button', { name: `Resume the download of ${REPOSITORY}` })
     .click();
-  await expect(tile(page)).toContainText('Downloaded', { timeout: 30_000 });
+  await expect(tile(page)).toContainText('Downloaded');
   const { models } = await gateway.get<{ models: { name: string; complete: boolean }[] }>('/api/models/local');
   expect(models).toContainEqual(expect.objectContaining({ name: REPOSITORY, complete: true }));
 });
@@ -79,8 +79,8 @@ test('the download is in every tab, and after a restart of the gateway', async (
   await expect(tile(other)).toContainText('Downloading');
   await gateway.stop();
   await gateway.start();
-  await expect(tile(page)).toContainText(/Queued|Downloading|Reading/, { timeout: 30_000 });
+  await expect(tile(page)).toContainText(/Queued|Downloading|Reading/);
   await hub.throttle(null);
-  await expect(tile(page)).toContainText('Downloaded', { timeout: 30_000 });
-  await expect(tile(other)).toContainText('Downloaded', { timeout: 30_000 });
+  await expect(tile(page)).toContainText('Downloaded');
+  await expect(tile(other)).toContainText('Downloaded');
 });

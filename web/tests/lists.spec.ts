@@ -29,7 +29,7 @@ test('a new model does not move the list, and is shown on request', async ({ pag
   const before = await button.boundingBox();
   addModel(gateway, 'model-00');
   const held = page.getByRole('button', { name: /1 new model/ });
-  await expect(held).toHaveCount(1, { timeout: 30_000 });
+  await expect(held).toHaveCount(1);
   await expect(button).toBeFocused();
   const after = await button.boundingBox();
   // The row of new models is above the list: the browser keeps what is visible where it is.
@@ -44,7 +44,7 @@ test('filters, search and what is unfolded are in the address, and survive a rel
   addModel(gateway, 'second');
   await open(page, '/models', 'Models');
   const list = page.getByRole('list', { name: 'Models on this machine' });
-  await expect(list.getByRole('listitem')).toHaveCount(2, { timeout: 30_000 });
+  await expect(list.getByRole('listitem')).toHaveCount(2);
   await page.getByRole('textbox', { name: 'Search my models' }).fill('first');
   await expect(list.getByRole('listitem')).toHaveCount(1);
   await page.getByRole('button', { name: 'Details of first' }).click();

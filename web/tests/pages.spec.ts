@@ -24,7 +24,6 @@ test.describe('with models', () => {
   for (const colorScheme of THEMES) {
     for (const width of WIDTHS) {
       test(`every page is accessible and fits: ${colorScheme}, ${width} pixels`, async ({ page, gateway, hub }) => {
-        test.setTimeout(200_000);
         await fill(gateway, hub);
         await page.emulateMedia({ colorScheme });
         await page.setViewportSize({ width, height: 900 });
@@ -42,7 +41,6 @@ test.describe('with models', () => {
   }
 
   test('every page fits into 360 and 2560 pixels, and into 200% zoom', async ({ page, gateway, hub }) => {
-    test.setTimeout(200_000);
     await fill(gateway, hub);
     // A window of 1280 pixels has 640 at 200%.
     for (const width of [360, 640, 2560]) {
@@ -71,7 +69,6 @@ test.describe('with models', () => {
 });
 
 test('empty pages in both themes offer the next step', async ({ page }) => {
-  test.setTimeout(120_000);
   for (const colorScheme of THEMES) {
     await page.emulateMedia({ colorScheme });
     for (const { name, path, heading } of PAGES) {

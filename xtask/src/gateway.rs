@@ -13,9 +13,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// How long the gateway may take to start. It loads no model.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// Longer than any response takes that is read as a whole; only a hang reaches it.
-const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// A running gateway. It is stopped when the value is dropped.
 pub struct Gateway(RunningServer);

@@ -12,7 +12,7 @@ use super::environment::STARTER;
 pub const PROFILES: [&str; 2] = ["first", "second"];
 
 /// Far more than the starter model needs to load.
-pub const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
+pub const LOAD_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A process with a model.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

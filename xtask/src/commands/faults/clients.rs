@@ -16,12 +16,12 @@ use std::time::Duration;
 pub const MAX_TOKENS: u64 = 16;
 
 /// Longer than a gateway is silent: it sends a comment every 10 seconds.
-const READ_TIMEOUT: Duration = Duration::from_secs(45);
+const READ_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Clients disconnect at the earliest after this time, when the gateway has certainly read their request: one that has never
 /// arrived has no audit row.
-const MIN_DISCONNECT_MS: u64 = 1000;
-const MAX_DISCONNECT_MS: u64 = 4000;
+const MIN_DISCONNECT_MS: u64 = 2000;
+const MAX_DISCONNECT_MS: u64 = 5000;
 
 /// Pause of a client that cannot connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);

@@ -16,7 +16,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const LIBRARY: &str = include_str!("clock_jump.c");
 
@@ -28,7 +28,7 @@ const SHORT_TTL: Duration = Duration::from_secs(6);
 
 /// Part of the short TTL after which the model must still be loaded, and time after which it must be gone.
 const EARLY: Duration = Duration::from_secs(2);
-const UNLOAD_TIMEOUT: Duration = Duration::from_secs(20);
+const UNLOAD_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Longer than any of the requests takes.
 const MAX_DURATION_MS: i64 = 60_000;
@@ -63,8 +63,10 @@ pub fn run(environment: &Environment) -> Result<Outcome> {
     // The time at which this request arrives shows that the clock has jumped.
     api::chat(&gateway, "expiring")?;
     stream(&gateway, "expiring", || clock.set(-2 * DAY))?;
+    let ended = Instant::now();
     pause(EARLY)?;
-    if worker(&gateway, "expiring")?.is_none() {
+    // A very busy machine may respond after the TTL only.
+    if worker(&gateway, "expiring")?.is_none() && ended.elapsed() < SHORT_TTL {
         bail!(
             "the model was unloaded before its TTL of {} s",
             SHORT_TTL.as_secs()

@@ -18,7 +18,7 @@ const MODEL: &str = "copy";
 const WATCHED: Duration = Duration::from_secs(4);
 
 /// Time for a gateway to notice that files have changed, which it does every two seconds.
-const NOTICE_TIMEOUT: Duration = Duration::from_secs(30);
+const NOTICE_TIMEOUT: Duration = Duration::from_mins(2);
 
 pub fn run(environment: &Environment) -> Result<Outcome> {
     let home = Home::empty(environment)?;

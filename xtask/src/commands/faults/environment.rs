@@ -1,5 +1,6 @@
 //! What all scenarios need: the program, the starter model, and home directories whose processes do not outlive them.
 
+use super::FULL_SECONDS;
 use crate::gateway::{self, Gateway};
 use crate::interrupt::wait_for;
 use crate::{process, starter};
@@ -15,10 +16,10 @@ use tempfile::TempDir;
 pub const STARTER: &str = starter::NAME;
 
 /// Time for a gateway that cannot be started to exit.
-const EXIT_TIMEOUT: Duration = Duration::from_secs(30);
+const EXIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Time for killed or stopped processes to be gone.
-const GONE_TIMEOUT: Duration = Duration::from_secs(5);
+const GONE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the scenarios work with.
 pub struct Environment {
@@ -27,6 +28,13 @@ pub struct Environment {
     pub model: PathBuf,
     /// How long the scenario `load` puts load on the gateway.
     pub load: Duration,
+}
+
+impl Environment {
+    /// Whether the scenarios run as a step of the tests. They have limits on times only otherwise.
+    pub fn is_test(&self) -> bool {
+        self.load < Duration::from_secs(FULL_SECONDS)
+    }
 }
 
 /// A home directory of gateways. When the value is dropped, processes that use it are killed, and it is removed.

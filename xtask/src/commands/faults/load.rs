@@ -35,6 +35,7 @@ pub fn run(environment: &Environment) -> Result<Outcome> {
     let third = environment.load / 3;
     let ((first, last), sent) = clients.run(|| {
         pause(third)?;
+        audit::wait_for_ended(&gateway, earlier + CLIENTS)?;
         let first = resident_bytes(gateway.pid())?;
         pause(third * 2)?;
         Ok((first, resident_bytes(gateway.pid())?))
