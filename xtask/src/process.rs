@@ -7,7 +7,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, IsTerminal, PipeReader, Write};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -73,10 +73,14 @@ pub fn run(command: &mut Command) -> Result<()> {
         thread::sleep(Duration::from_millis(10));
     }
     if !status.success() {
-        let last: Vec<String> = last.lock().unwrap().drain(..).collect();
+        let last: Vec<String> = lines(&last).drain(..).collect();
         bail!("`{line}` failed ({status}):\n{}", last.concat().trim_end());
     }
     Ok(())
+}
+
+fn lines(last: &Mutex<VecDeque<String>>) -> MutexGuard<'_, VecDeque<String>> {
+    last.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Copies all output to the standard error, and keeps its last lines.
@@ -85,7 +89,7 @@ fn forward(output: PipeReader, last: &Mutex<VecDeque<String>>) -> io::Result<()>
     let mut line = Vec::new();
     while output.read_until(b'\n', &mut line)? > 0 {
         io::stderr().write_all(&line)?;
-        let mut last = last.lock().unwrap();
+        let mut last = lines(last);
         if last.len() == LINES_IN_ERROR {
             last.pop_front();
         }
