@@ -31,6 +31,8 @@ export class ServerStore extends Resource {
   /** The last exit of each server since the page was opened. */
   readonly exits = new SvelteMap<string, ServerExit>();
   #samples = new SvelteMap<string, readonly ServerMetrics[]>();
+  /** Failed ones that another server has replaced: events about them may come later. */
+  readonly #replaced = new Set<string>();
 
   readonly list = $derived([...this.items.values()]);
   readonly running = $derived(this.list.filter((server) => !server.failure));
@@ -147,23 +149,26 @@ export class ServerStore extends Resource {
   }
 
   #replaceAll(servers: Server[]): void {
-    const merged = servers.map((server) => this.#withMetrics(server));
+    const merged = servers.filter(({ id }) => !this.#replaced.has(id)).map((server) => this.#withMetrics(server));
     fill(this.items, merged, (server) => server.id);
     for (const id of [...this.#samples.keys()]) if (!this.items.has(id)) this.#samples.delete(id);
     for (const server of servers) this.#forgetProgress(server);
   }
 
   #upsert(server: Server): void {
+    if (this.#replaced.has(server.id)) return;
     if (server.failure == null) this.#replaceFailed(server);
     this.items.set(server.id, this.#withMetrics(server));
     this.#forgetProgress(server);
   }
 
-  /** A response with the next server of a model may arrive before the event about the one that failed. */
+  /** A response with the next server of a model may arrive before the events about the one that failed. */
   #replaceFailed({ path, settings }: Server): void {
     const wanted = JSON.stringify(settings);
     for (const { id, ...other } of [...this.items.values()]) {
-      if (other.failure != null && other.path === path && JSON.stringify(other.settings) === wanted) this.#remove(id);
+      if (other.failure == null || other.path !== path || JSON.stringify(other.settings) !== wanted) continue;
+      this.#replaced.add(id);
+      this.#remove(id);
     }
   }
 

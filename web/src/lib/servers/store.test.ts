@@ -139,6 +139,8 @@ describe('actions', () => {
     await load([server('a'), server('b', { failure }), other], { 'POST /api/servers': () => ({ plan: {}, server: next }) });
     await store.start({ model: 'owner/b' });
     expect(ids()).toEqual(['a', 'o', 'n']);
+    send(changed(server('b', { failure })));
+    expect(ids()).toEqual(['a', 'o', 'n']);
   });
 
   it('without a gateway fail as unreachable', async () => {
