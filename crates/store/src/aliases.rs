@@ -2,12 +2,10 @@
 
 use crate::connect::Store;
 use crate::entities::alias::{Column, Entity, Model};
-use crate::error::StoreError;
+use crate::error::{StoreError, require_row};
 use crate::time::now_ms;
-use crate::values::check_name;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-};
+use crate::values::{check_name, check_text};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
 
 /// An alias.
@@ -65,27 +63,25 @@ pub async fn set(store: &Store, name: &str, target: &str) -> Result<Alias, Store
 /// Deletes an alias by its name.
 ///
 /// # Errors
-/// [`StoreError::NotFound`].
+/// [`StoreError::NotFound`], and [`StoreError::Invalid`] for a name with NUL.
 pub async fn delete(store: &Store, name: &str) -> Result<(), StoreError> {
+    check_text("name", name)?;
     let transaction = store.begin().await?;
     let deleted = Entity::delete_many()
         .filter(Column::Name.eq(name))
         .exec(&transaction)
         .await?;
-    if deleted.rows_affected == 0 {
-        return Err(StoreError::not_found("alias", name));
-    }
+    require_row(deleted.rows_affected, "alias", name)?;
     transaction.commit().await?;
     Ok(())
 }
 
-/// All aliases, by name.
+/// All aliases, by name: by its bytes, since databases sort text in the order of their locale.
 pub async fn list(store: &Store) -> Result<Vec<Alias>, StoreError> {
-    let rows = Entity::find()
-        .order_by_asc(Column::Name)
-        .all(store.reader())
-        .await?;
-    Ok(rows.into_iter().map(from_row).collect())
+    let rows = Entity::find().all(store.reader()).await?;
+    let mut aliases: Vec<Alias> = rows.into_iter().map(from_row).collect();
+    aliases.sort_unstable_by(|first, second| first.name.cmp(&second.name));
+    Ok(aliases)
 }
 
 fn to_row(alias: &Alias) -> Model {

@@ -108,7 +108,7 @@ pub struct Store {
 struct Inner {
     reader: DatabaseConnection,
     writer: DatabaseConnection,
-    secrets: Secrets,
+    secrets: Arc<Secrets>,
     /// Of a SQLite file. Dropped last, after the connections.
     _lock: Option<DatabaseLock>,
 }
@@ -132,8 +132,28 @@ impl Store {
             inner: Arc::new(Inner {
                 reader,
                 writer,
-                secrets: Secrets::open(&options.secret_file)?,
+                secrets: Arc::new(Secrets::open(&options.secret_file)?),
                 _lock: lock,
+            }),
+        })
+    }
+
+    /// An empty SQLite database in memory, for what must not be written to a disk. It has the encryption keys of this one, and is
+    /// lost when its last clone is dropped. All its queries share one connection.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] if there is no memory for it.
+    pub async fn in_memory(&self) -> Result<Self, StoreError> {
+        let connection = sqlite::memory().await?;
+        let transaction = begin(&connection).await?;
+        migrations::run(&transaction, sqlite::MEMORY).await?;
+        transaction.commit().await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                reader: connection.clone(),
+                writer: connection,
+                secrets: Arc::clone(&self.inner.secrets),
+                _lock: None,
             }),
         })
     }

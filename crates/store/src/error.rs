@@ -5,6 +5,7 @@ use crate::secrets::SecretError;
 use sea_orm::{DbErr, SqlErr};
 use std::io;
 use std::path::PathBuf;
+use uuid::Uuid;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,24 @@ pub enum StoreError {
         noun: &'static str,
         /// The requested id or name.
         id: String,
+    },
+    /// A row that a run is writing.
+    #[error("a run is writing the {noun} `{id}`: stop it first, or wait until it ends")]
+    Busy {
+        /// The kind of row, such as "message".
+        noun: &'static str,
+        /// Its id.
+        id: Uuid,
+    },
+    /// A row that must be the last one, and is not.
+    #[error(
+        "other messages follow the {noun} `{id}`: add another version of it, or delete them first"
+    )]
+    Followed {
+        /// The kind of row, such as "message".
+        noun: &'static str,
+        /// Its id.
+        id: Uuid,
     },
     /// A value that cannot be stored.
     #[error("{field}: {reason}")]
@@ -182,6 +201,18 @@ impl StoreError {
         }
         error.into()
     }
+}
+
+/// [`StoreError::NotFound`] if a statement has affected no row.
+pub(crate) fn require_row(
+    affected: u64,
+    noun: &'static str,
+    id: impl ToString,
+) -> Result<(), StoreError> {
+    if affected == 0 {
+        return Err(StoreError::not_found(noun, id));
+    }
+    Ok(())
 }
 
 fn holder_name(holder: Option<&LockHolder>) -> String {

@@ -2,13 +2,14 @@
 
 use crate::connect::Store;
 use crate::entities::gateway::{Column, Entity, Model};
-use crate::error::StoreError;
+use crate::error::{StoreError, require_row};
 use crate::time::now_ms;
 use crate::values::{self, check_name, check_text};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
+const NOUN: &str = "gateway";
 const TABLE: &str = "gateways";
 
 /// A gateway.
@@ -92,9 +93,7 @@ pub async fn heartbeat(store: &Store, id: Uuid) -> Result<(), StoreError> {
         .filter(Column::Id.eq(id))
         .exec(&transaction)
         .await?;
-    if updated.rows_affected == 0 {
-        return Err(StoreError::not_found("gateway", id));
-    }
+    require_row(updated.rows_affected, NOUN, id)?;
     transaction.commit().await?;
     Ok(())
 }
@@ -109,9 +108,7 @@ pub async fn delete(store: &Store, id: Uuid) -> Result<(), StoreError> {
         .filter(Column::Id.eq(id))
         .exec(&transaction)
         .await?;
-    if deleted.rows_affected == 0 {
-        return Err(StoreError::not_found("gateway", id));
-    }
+    require_row(deleted.rows_affected, NOUN, id)?;
     transaction.commit().await?;
     Ok(())
 }

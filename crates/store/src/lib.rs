@@ -25,11 +25,16 @@
 //! - Ids are UUIDv7, times are milliseconds since the Unix epoch (UTC).
 //! - Secrets are stored encrypted; the key is a file outside the database.
 //! - Types of the database library do not appear in the public API.
-//! - Deliberately absent: prompts and completions, the model hub, the engine. The caller reads the environment; only the
+//! - Rows of a user are found with the user's id only. There is one user until there are accounts: [`OWNER`].
+//! - Prompts and completions are in the messages of chats, and nowhere else.
+//! - Deliberately absent: the model hub, the engine. The caller reads the environment; only the
 //!   Postgres driver reads the variables of libpq, such as `PGSSLMODE`.
 
 pub mod aliases;
+pub mod attachments;
 pub mod backup;
+mod batches;
+pub mod chats;
 mod connect;
 mod copies;
 pub mod downloads;
@@ -39,10 +44,15 @@ mod files;
 pub mod gateways;
 mod key_file;
 mod lock;
+pub mod messages;
 mod migrations;
+pub mod personas;
 pub mod profiles;
+pub mod prompts;
 pub mod requests;
 pub mod restore;
+pub mod runs;
+mod search;
 pub mod secrets;
 pub mod servers;
 pub mod settings;
@@ -58,3 +68,6 @@ pub use uuid::Uuid;
 
 /// The version that is recorded with each migration.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The user of all rows while there are no accounts.
+pub const OWNER: Uuid = Uuid::nil();

@@ -1,5 +1,6 @@
 //! Audit rows: one per inference request, with exact token counts and never with content.
 
+use crate::batches;
 use crate::connect::Store;
 use crate::entities::request::{ActiveModel, Column, Entity, Model};
 use crate::error::StoreError;
@@ -252,28 +253,17 @@ pub async fn delete_before(
     time_ms: i64,
     batch: NonZeroU64,
 ) -> Result<u64, StoreError> {
-    let mut total = 0;
-    loop {
-        let oldest = Query::select()
-            .column(Column::Id)
-            .from(Entity)
-            .and_where(Column::AtMs.lt(time_ms))
-            .limit(batch.get())
-            .to_owned();
-        let transaction = store.begin().await?;
-        let deleted = Entity::delete_many()
-            .filter(Column::Id.in_subquery(oldest))
-            .exec(&transaction)
-            .await?
-            .rows_affected;
-        transaction.commit().await?;
-        total += deleted;
-        if deleted < batch.get() {
-            return Ok(total);
-        }
-        // The write connection goes to a waiting writer first.
-        tokio::task::yield_now().await;
-    }
+    let oldest = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Column::AtMs.lt(time_ms))
+        .limit(batch.get())
+        .to_owned();
+    let delete = Query::delete()
+        .from_table(Entity)
+        .and_where(Column::Id.in_subquery(oldest))
+        .to_owned();
+    batches::delete(store, &delete, batch).await
 }
 
 fn to_row(request: &Request) -> Result<Model, StoreError> {

@@ -10,6 +10,9 @@ use std::time::Duration;
 /// How long a statement waits for a lock of another process, such as a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A database in memory, in messages.
+pub(crate) const MEMORY: &str = ":memory:";
+
 /// Connections that read.
 const READERS: u32 = 4;
 
@@ -44,13 +47,23 @@ pub(crate) async fn reader(path: &Path) -> Result<DatabaseConnection, StoreError
     connect(path, options(path).read_only(true), pool(1)).await
 }
 
+/// The one connection to a database in memory, which is lost with it.
+pub(crate) async fn memory() -> Result<DatabaseConnection, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .in_memory(true)
+        .foreign_keys(true)
+        // Otherwise, what a query sorts goes to a file when it is large.
+        .pragma("temp_store", "MEMORY");
+    connect(Path::new(MEMORY), options, pool(1)).await
+}
+
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
 }
 
-/// A pool whose connections do not age: they are to a file.
+/// A pool whose connections do not age.
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
@@ -76,4 +89,20 @@ async fn connect(
 /// The absolute form of a path: SQLite would read `file:` at its beginning as a URI.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
     std::path::absolute(path).map_err(StoreError::io("find", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+    #[tokio::test]
+    async fn a_database_in_memory_has_no_temporary_files() {
+        let connection = memory().await.unwrap();
+        let statement = Statement::from_string(DbBackend::Sqlite, "PRAGMA temp_store");
+        let row = connection.query_one_raw(statement).await.unwrap();
+        let in_memory = 2;
+        let value: i32 = row.unwrap().try_get_by_index(0).unwrap();
+        assert_eq!(value, in_memory);
+    }
 }

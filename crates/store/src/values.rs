@@ -33,6 +33,14 @@ impl StoredValue<'_> {
         serde_json::from_str(text).map_err(|error| self.unreadable(error))
     }
 
+    /// A typed value from its JSON text, if there is one.
+    pub(crate) fn optional_json<T: DeserializeOwned>(
+        &self,
+        text: Option<&str>,
+    ) -> Result<Option<T>, StoreError> {
+        text.map(|text| self.json(text)).transpose()
+    }
+
     /// A variant of an enum from its stored name.
     pub(crate) fn variant<T>(&self, parsed: Option<T>, text: &str) -> Result<T, StoreError> {
         parsed.ok_or_else(|| self.unreadable(format!("unknown value `{text}`")))
@@ -115,7 +123,7 @@ macro_rules! stored_enum {
                 }
             }
 
-            fn from_stored(text: &str) -> Option<Self> {
+            pub(crate) fn from_stored(text: &str) -> Option<Self> {
                 match text {
                     $($text => Some(Self::$variant),)+
                     _ => None,

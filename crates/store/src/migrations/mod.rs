@@ -10,6 +10,13 @@ mod m0007_requests;
 mod m0008_server_launch;
 mod m0009_download_files;
 mod m0010_profile_color;
+mod m0011_personas;
+mod m0012_prompts;
+mod m0013_chats;
+mod m0014_attachments;
+mod m0015_messages;
+mod m0016_runs;
+mod m0017_chat_search;
 
 use crate::error::StoreError;
 use crate::time::now_ms;
@@ -68,6 +75,34 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "profile_color",
         statements: m0010_profile_color::statements,
+    },
+    Migration {
+        name: "personas",
+        statements: m0011_personas::statements,
+    },
+    Migration {
+        name: "prompts",
+        statements: m0012_prompts::statements,
+    },
+    Migration {
+        name: "chats",
+        statements: m0013_chats::statements,
+    },
+    Migration {
+        name: "attachments",
+        statements: m0014_attachments::statements,
+    },
+    Migration {
+        name: "messages",
+        statements: m0015_messages::statements,
+    },
+    Migration {
+        name: "runs",
+        statements: m0016_runs::statements,
+    },
+    Migration {
+        name: "chat_search",
+        statements: m0017_chat_search::statements,
     },
 ];
 

@@ -6,7 +6,7 @@ pub use settings::{LoadSettings, RequestSettings, Thinking};
 
 use crate::connect::Store;
 use crate::entities::profile::{Column, Entity, Model};
-use crate::error::StoreError;
+use crate::error::{StoreError, require_row};
 use crate::time::now_ms;
 use crate::values::{self, check_name, check_text, signed, to_json};
 use sea_orm::{
@@ -149,9 +149,7 @@ pub async fn delete(store: &Store, id: Uuid) -> Result<(), StoreError> {
         .filter(Column::Id.eq(id))
         .exec(&transaction)
         .await?;
-    if deleted.rows_affected == 0 {
-        return Err(StoreError::not_found(NOUN, id));
-    }
+    require_row(deleted.rows_affected, NOUN, id)?;
     transaction.commit().await?;
     Ok(())
 }
@@ -168,7 +166,11 @@ pub async fn get(store: &Store, id: Uuid) -> Result<Profile, StoreError> {
 }
 
 /// A profile by its exact name.
+///
+/// # Errors
+/// [`StoreError::Invalid`] for a name with NUL.
 pub async fn find(store: &Store, name: &str) -> Result<Option<Profile>, StoreError> {
+    check_text("name", name)?;
     let row = Entity::find()
         .filter(Column::Name.eq(name))
         .one(store.reader())

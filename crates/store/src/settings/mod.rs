@@ -9,11 +9,9 @@ use crate::entities::setting::{ActiveModel, Column, Entity, Model};
 use crate::error::StoreError;
 use crate::secrets::{Place, Rotated, Secret, Secrets};
 use crate::time::now_ms;
-use crate::values::{self, check_name};
+use crate::values::{self, check_name, check_text};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -35,7 +33,6 @@ pub const AUDIT_RETENTION_DAYS: Setting<u64> = Setting {
 pub async fn list(store: &Store) -> Result<BTreeMap<String, Value>, StoreError> {
     let rows = Entity::find()
         .filter(Column::Value.is_not_null())
-        .order_by_asc(Column::Key)
         .all(store.reader())
         .await?;
     rows.into_iter()
@@ -86,8 +83,9 @@ pub async fn set_secret(store: &Store, key: &str, secret: &Secret) -> Result<(),
 /// A secret setting; `None` if it is not set.
 ///
 /// # Errors
-/// [`StoreError::Secret`] if it was encrypted with a lost key, or was changed.
+/// [`StoreError::Secret`] if it was encrypted with a lost key, or was changed; [`StoreError::Invalid`] for a key with NUL.
 pub async fn secret(store: &Store, key: &str) -> Result<Option<Secret>, StoreError> {
+    check_text("key", key)?;
     let row = Entity::find_by_id(key).one(store.reader()).await?;
     let Some(sealed) = row.and_then(|row| row.sealed) else {
         return Ok(None);
@@ -96,7 +94,11 @@ pub async fn secret(store: &Store, key: &str) -> Result<Option<Secret>, StoreErr
 }
 
 /// Deletes a setting or secret; `false` if it was not set.
+///
+/// # Errors
+/// [`StoreError::Invalid`] for a key with NUL.
 pub async fn unset(store: &Store, key: &str) -> Result<bool, StoreError> {
+    check_text("key", key)?;
     let transaction = store.begin().await?;
     let deleted = Entity::delete_many()
         .filter(Column::Key.eq(key))
@@ -121,11 +123,11 @@ pub(crate) async fn reseal(
     transaction: &DatabaseTransaction,
     secrets: &Secrets,
 ) -> Result<Rotated, StoreError> {
-    let rows = Entity::find()
+    let mut rows = Entity::find()
         .filter(Column::Sealed.is_not_null())
-        .order_by_asc(Column::Key)
         .all(transaction)
         .await?;
+    rows.sort_unstable_by(|first, second| first.key.cmp(&second.key));
     let mut rotated = Rotated {
         encrypted: 0,
         unreadable: Vec::new(),

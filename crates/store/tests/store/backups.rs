@@ -1,9 +1,11 @@
 //! Backup and restore of SQLite files.
 
-use crate::support::{database, gateway, home, location, open, run};
+use crate::support::{chat, database, gateway, home, location, open, run, say};
 use mlxm_store::backup::backup;
+use mlxm_store::chats::{self, ChatFilter};
+use mlxm_store::messages::{self, MessageBody, NewMessage, Part, Role};
 use mlxm_store::restore::restore;
-use mlxm_store::{StoreError, aliases, settings};
+use mlxm_store::{OWNER, StoreError, aliases, attachments, settings};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -201,6 +203,69 @@ fn secrets_of_a_backup_need_the_secret_file() {
         let store = open(other.path()).await.unwrap();
         let error = settings::secret(&store, "hub.token").await.unwrap_err();
         assert!(matches!(error, StoreError::Secret(_)), "{error}");
+        store.close().await;
+    });
+}
+
+#[test]
+fn a_backup_contains_chats_with_their_attachments_and_their_search() {
+    let (home, other) = (home(), home());
+    run(async {
+        let file = home.path().join("backup.db");
+        let store = open(home.path()).await.unwrap();
+        let chat = chat(&store, "kept").await;
+        let gone = crate::support::chat(&store, "gone").await;
+        // Its documents leave a gap in the numbers of the search, which a copy must keep.
+        say(&store, gone.id, None, "needle").await;
+        say(&store, gone.id, None, "needle").await;
+        chats::delete(&store, OWNER, gone.id).await.unwrap();
+        chats::purge(&store, i64::MAX, std::num::NonZeroU64::MIN)
+            .await
+            .unwrap();
+        let content = b"\0content\xff".repeat(10_000);
+        let attachment = attachments::put(&store, OWNER, "a.txt", "text/plain", content.clone())
+            .await
+            .unwrap();
+        let new = NewMessage {
+            parent_id: None,
+            role: Role::User,
+            body: MessageBody {
+                content: vec![Part::Attachment {
+                    hash: attachment.hash.clone(),
+                    name: "needle.txt".to_owned(),
+                    media_type: attachment.media_type.clone(),
+                    size_bytes: attachment.size_bytes,
+                }],
+                ..MessageBody::default()
+            },
+            model: None,
+        };
+        let message = messages::insert(&store, OWNER, chat.id, new).await.unwrap();
+        backup(&location(home.path()), &file).await.unwrap();
+        store.close().await;
+
+        restore(&location(other.path()), &file).await.unwrap();
+        let store = open(other.path()).await.unwrap();
+        assert_eq!(
+            messages::list(&store, OWNER, chat.id).await.unwrap(),
+            std::slice::from_ref(&message)
+        );
+        let read = attachments::content(&store, OWNER, &attachment.hash).await;
+        assert_eq!(read.unwrap(), content);
+        let filter = ChatFilter {
+            search: Some("needle".to_owned()),
+            ..ChatFilter::default()
+        };
+        let found = chats::list(&store, OWNER, &filter).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].found.as_ref().unwrap().message_id, message.id);
+        // The restored search goes on.
+        say(&store, chat.id, Some(message.id), "thread").await;
+        let filter = ChatFilter {
+            search: Some("thread".to_owned()),
+            ..ChatFilter::default()
+        };
+        assert_eq!(chats::list(&store, OWNER, &filter).await.unwrap().len(), 1);
         store.close().await;
     });
 }

@@ -25,7 +25,8 @@ async fn execute(home: &Path, sql: &str) {
 async fn make_older(home: &Path) {
     execute(
         home,
-        "ALTER TABLE profiles DROP COLUMN color; DELETE FROM schema_migrations WHERE version = (SELECT MAX(version) FROM schema_migrations)",
+        "DROP TABLE chat_search; DROP TABLE search_documents; \
+         DELETE FROM schema_migrations WHERE version = (SELECT MAX(version) FROM schema_migrations)",
     )
     .await;
 }

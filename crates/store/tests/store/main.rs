@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "panics fail the test")]
 
 mod backups;
+mod concurrent;
 mod crash;
 mod files;
 mod postgres;

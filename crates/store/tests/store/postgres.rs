@@ -1,15 +1,17 @@
 //! The suite on Postgres, and what only Postgres has. One test, since each would start a cluster.
 
-use crate::suite::TESTS;
+use crate::concurrent::changes_follow_each_other;
+use crate::suite::{TESTS, aliases, personas, prompts};
 use crate::support::postgres::Cluster;
-use crate::support::{home, run};
+use crate::support::{check_order_after_the_clock_was_set_back, home, run};
 use mlxm_store::backup::backup;
 use mlxm_store::restore::restore;
 use mlxm_store::{Location, OpenOptions, Store, StoreError, gateways};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-fn options(url: &str, home: &Path) -> OpenOptions {
+/// How to open a database of the cluster.
+pub fn options(url: &str, home: &Path) -> OpenOptions {
     OpenOptions::new(Location::new(Some(url), home).unwrap(), home)
 }
 
@@ -37,6 +39,9 @@ fn postgres_passes_the_suite() {
         gateways_that_start_together_migrate_once(&mut cluster).await;
         newer_database_is_rejected(&mut cluster).await;
         backups_are_left_to_postgres(&mut cluster).await;
+        lists_have_the_same_order_in_every_locale(&mut cluster).await;
+        messages_come_after_their_parents_whatever_their_ids(&mut cluster).await;
+        changes_follow_each_other(&mut cluster).await;
     });
     assert!(
         failed.is_empty(),
@@ -92,6 +97,33 @@ async fn backups_are_left_to_postgres(cluster: &mut Cluster) {
     let error = restore(&location, &file).await.unwrap_err();
     assert!(error.to_string().contains("pg_restore"), "{error}");
     assert!(!file.exists());
+}
+
+async fn lists_have_the_same_order_in_every_locale(cluster: &mut Cluster) {
+    let url = cluster.create_database("locale").await;
+    let home = home();
+    let options = options(&url, home.path());
+    Store::open(&options).await.unwrap().close().await;
+    for table in ["aliases", "personas", "prompts"] {
+        let sql = format!(r#"ALTER TABLE {table} ALTER COLUMN name TYPE text COLLATE "und-x-icu""#);
+        cluster.execute("locale", sql).await;
+    }
+    let store = Store::open(&options).await.unwrap();
+    aliases::aliases_are_listed_by_the_bytes_of_their_names(store.clone()).await;
+    personas::personas_are_listed_by_the_bytes_of_their_names(store.clone()).await;
+    prompts::prompts_are_listed_by_the_bytes_of_their_names(store.clone()).await;
+    store.close().await;
+}
+
+async fn messages_come_after_their_parents_whatever_their_ids(cluster: &mut Cluster) {
+    let url = cluster.create_database("clock").await;
+    let home = home();
+    let store = Store::open(&options(&url, home.path())).await.unwrap();
+    check_order_after_the_clock_was_set_back(&store, async |sql: &'static str| {
+        cluster.execute("clock", sql.to_owned()).await;
+    })
+    .await;
+    store.close().await;
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Concurrency on SQLite: no "database is locked".
 
-use crate::support::{database, gateway, home, open, run};
-use mlxm_store::{StoreError, aliases, gateways, profiles};
+use crate::support::{
+    check_order_after_the_clock_was_set_back, database, gateway, home, open, respond, run,
+};
+use mlxm_store::{StoreError, aliases, gateways, profiles, runs};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use std::path::Path;
@@ -173,6 +175,37 @@ fn a_damaged_value_is_reported_with_its_place() {
 }
 
 #[test]
+fn messages_come_after_their_parents_whatever_their_ids() {
+    let home = home();
+    run(async {
+        let store = open(home.path()).await.unwrap();
+        check_order_after_the_clock_was_set_back(&store, async |sql: &'static str| {
+            let mut other = other_program(home.path()).await;
+            sqlx::query(sql).execute(&mut other).await.unwrap();
+            other.close().await.unwrap();
+        })
+        .await;
+        store.close().await;
+    });
+}
+
+#[test]
+fn runs_of_all_earlier_gateways_are_interrupted() {
+    let home = home();
+    run(async {
+        let store = open(home.path()).await.unwrap();
+        // Its id was lost with its home directory.
+        let earlier = gateway(&store).await;
+        let started = respond(&store, earlier.id).await;
+        let starting = gateway(&store).await;
+        let interrupted = runs::interrupt(&store, starting.id).await.unwrap();
+        let ids: Vec<_> = interrupted.iter().map(|run| run.id).collect();
+        assert_eq!(ids, [started.run.id]);
+        store.close().await;
+    });
+}
+
+#[test]
 fn profiles_of_an_older_database_get_colors_in_the_order_of_their_creation() {
     let home = home();
     run(async {
@@ -188,9 +221,30 @@ fn profiles_of_an_older_database_get_colors_in_the_order_of_their_creation() {
         }
         store.close().await;
         let mut other = other_program(home.path()).await;
+        // A table comes before those that it refers to.
+        for table in [
+            "chat_search",
+            "search_documents",
+            "runs",
+            "message_attachments",
+            "messages",
+            "attachment_contents",
+            "attachments",
+            "chat_tags",
+            "chats",
+            "prompts",
+            "personas",
+        ] {
+            let sql = format!("DROP TABLE {table}");
+            sqlx::query(AssertSqlSafe(sql))
+                .execute(&mut other)
+                .await
+                .unwrap();
+        }
         for statement in [
             "ALTER TABLE profiles DROP COLUMN color",
-            "DELETE FROM schema_migrations WHERE name = 'profile_color'",
+            "DELETE FROM schema_migrations WHERE version >= \
+                (SELECT version FROM schema_migrations WHERE name = 'profile_color')",
         ] {
             sqlx::query(statement).execute(&mut other).await.unwrap();
         }
@@ -203,5 +257,31 @@ fn profiles_of_an_older_database_get_colors_in_the_order_of_their_creation() {
             .collect();
         assert_eq!(colors, [1, 2, 3, 4, 5, 6, 7, 8, 1]);
         store.close().await;
+    });
+}
+
+#[test]
+fn a_database_in_memory_is_separate_and_writes_no_file() {
+    let home = home();
+    run(async {
+        let store = open(home.path()).await.unwrap();
+        let files = || std::fs::read_dir(home.path()).unwrap().count();
+        let before = files();
+        let first = store.in_memory().await.unwrap();
+        let second = store.in_memory().await.unwrap();
+        aliases::set(&first, "name", "target").await.unwrap();
+        let (reading, writing) = tokio::join!(
+            aliases::list(&first),
+            aliases::set(&first, "other", "target")
+        );
+        assert!(!reading.unwrap().is_empty());
+        writing.unwrap();
+        for other in [&store, &second] {
+            assert!(aliases::list(other).await.unwrap().is_empty());
+        }
+        assert_eq!(files(), before);
+        for store in [first, second, store] {
+            store.close().await;
+        }
     });
 }

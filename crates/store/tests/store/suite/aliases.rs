@@ -23,5 +23,16 @@ pub async fn bad_aliases_are_rejected(store: Store) {
         let error = aliases::set(&store, name, target).await.unwrap_err();
         assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
     }
+    let error = aliases::delete(&store, "a\0").await.unwrap_err();
+    assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
     assert!(aliases::list(&store).await.unwrap().is_empty());
+}
+
+pub async fn aliases_are_listed_by_the_bytes_of_their_names(store: Store) {
+    for name in ["a", "é", "_c", "B"] {
+        aliases::set(&store, name, "target").await.unwrap();
+    }
+    let aliases = aliases::list(&store).await.unwrap();
+    let names: Vec<&str> = aliases.iter().map(|alias| alias.name.as_str()).collect();
+    assert_eq!(names, ["B", "_c", "a", "é"]);
 }

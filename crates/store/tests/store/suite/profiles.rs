@@ -234,6 +234,8 @@ pub async fn missing_profiles_are_reported(store: Store) {
     for error in errors {
         assert_eq!(error.to_string(), format!("there is no profile `{id}`"));
     }
+    let error = profiles::find(&store, "a\0").await.unwrap_err();
+    assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
 }
 
 pub async fn text_of_any_language_is_kept(store: Store) {

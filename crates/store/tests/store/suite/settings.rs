@@ -19,11 +19,16 @@ pub async fn settings_are_set_replaced_and_unset(store: Store) {
     assert!(settings::unset(&store, "key").await.unwrap());
     assert!(!settings::unset(&store, "key").await.unwrap());
     assert!(settings::list(&store).await.unwrap().is_empty());
-    let error = settings::set(&store, "", &Value::Null).await.unwrap_err();
-    assert!(
-        matches!(error, StoreError::Invalid { field: "key", .. }),
-        "{error}"
-    );
+    for error in [
+        settings::set(&store, "", &Value::Null).await.unwrap_err(),
+        settings::unset(&store, "a\0").await.unwrap_err(),
+        settings::secret(&store, "a\0").await.unwrap_err(),
+    ] {
+        assert!(
+            matches!(error, StoreError::Invalid { field: "key", .. }),
+            "{error}"
+        );
+    }
 }
 
 pub async fn secrets_are_not_listed(store: Store) {

@@ -110,7 +110,31 @@ impl Cluster {
         connection.close().await.unwrap();
     }
 
-    async fn connect(&mut self, database: &str) -> PgConnection {
+    /// Waits until a statement in a database waits for a lock.
+    pub async fn wait_for_waiting(&mut self, database: &str) {
+        let sql = "SELECT count(*) FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let mut connection = self.connect(database).await;
+        let started = Instant::now();
+        loop {
+            let waiting: i64 = sqlx::query_scalar(sql)
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+            if waiting > 0 {
+                break;
+            }
+            assert!(
+                started.elapsed() < START_TIMEOUT,
+                "no statement waits for a lock"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        connection.close().await.unwrap();
+    }
+
+    /// A connection to a database, such as that of another gateway.
+    pub async fn connect(&mut self, database: &str) -> PgConnection {
         let started = Instant::now();
         loop {
             match PgConnection::connect(&self.url(database)).await {
