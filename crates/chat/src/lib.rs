@@ -22,6 +22,7 @@
 //! - [`render_conversation`]: conversations in the form that a template can render.
 //! - [`parsing`]: generated text to reasoning, content and tool calls.
 //! - [`ChatModel`]: a request to a prompt, a constraint and a stream of parsed chunks.
+//! - [`PromptRenderer`]: the same prompts from the files of a checkpoint, without an engine.
 //! - `output_limits`: stop strings in the content and limits on tool calls.
 //! - [`constraint`]: structured output (JSON schema, regular expression, Lark grammar) as a constraint on sampling.
 //! - [`integers`]: integers beyond 64 bits in arguments of calls and schemas of tools.
@@ -39,6 +40,7 @@ mod lark;
 mod model;
 mod output_limits;
 pub mod parsing;
+mod prompt;
 mod request;
 mod response_constraint;
 mod stream;
@@ -48,5 +50,6 @@ mod thinking_budget;
 pub use conversation::{ConversationOptions, RenderedConversation, render_conversation};
 pub use error::ChatError;
 pub use model::{ChatCapabilities, ChatModel, ChatOptions, FormatOverride, PreparedChat, Prompt};
+pub use prompt::PromptRenderer;
 pub use request::{ChatRequest, GenerationParams, ResponseFormat, ToolChoice};
 pub use stream::{ChatChunk, ChatCompletion, ChatPoll, ChatStream, Finish, ToolCall};

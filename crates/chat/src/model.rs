@@ -101,22 +101,13 @@ impl ChatModel {
             || ChatTemplate::from_dir(&engine.info().path, engine.tokenizer().special_tokens());
         let own = from_checkpoint();
         // A template given by the user is less reliable for detecting the syntax.
-        let source = own.as_ref().ok().and_then(default_source);
-        let detected = Format::detect(source, &engine.info().model_type);
-        let format = Format {
-            tools: options.format.tools.unwrap_or(detected.tools),
-            reasoning: options.format.reasoning.unwrap_or(detected.reasoning),
-        };
+        let model_type = &engine.info().model_type;
+        let (format, conversation) = conversation_options(own.as_ref().ok(), model_type, &options);
         Self {
             engine: engine.clone(),
             shared: Arc::new(Shared {
                 template: options.template.map_or_else(|| own.map_err(Arc::new), Ok),
-                conversation: ConversationOptions {
-                    template_name: options.template_name,
-                    tool_format: format.tools,
-                    tool_format_is_chosen: options.format.tools.is_some(),
-                    keep_billing_header: options.keep_billing_header,
-                },
+                conversation,
                 format,
                 max_n: options.max_n,
                 compiler: Compiler::for_engine(engine),
@@ -345,8 +336,28 @@ pub(crate) fn token_bytes(engine: &Engine, id: u32) -> Vec<u8> {
         .unwrap_or_else(|| tokenizer.decode(&[id], false).into_bytes())
 }
 
+/// The syntax of completions, and how conversations are rendered for it, from the checkpoint's own template.
+pub(crate) fn conversation_options(
+    own: Option<&ChatTemplate>,
+    model_type: &str,
+    options: &ChatOptions,
+) -> (Format, ConversationOptions) {
+    let detected = Format::detect(own.and_then(default_source), model_type);
+    let format = Format {
+        tools: options.format.tools.unwrap_or(detected.tools),
+        reasoning: options.format.reasoning.unwrap_or(detected.reasoning),
+    };
+    let conversation = ConversationOptions {
+        template_name: options.template_name.clone(),
+        tool_format: format.tools,
+        tool_format_is_chosen: options.format.tools.is_some(),
+        keep_billing_header: options.keep_billing_header,
+    };
+    (format, conversation)
+}
+
 /// The source that shows the syntax of tool calls.
-fn default_source(template: &ChatTemplate) -> Option<&str> {
+pub(crate) fn default_source(template: &ChatTemplate) -> Option<&str> {
     template
         .source("tool_use")
         .or_else(|| template.source("default"))
@@ -361,6 +372,10 @@ pub struct ChatCapabilities {
     pub supports_tools: bool,
     /// Whether the chat template supports reasoning.
     pub supports_thinking: bool,
+    /// Whether the chat template has a variable that turns reasoning off and on.
+    pub has_thinking_switch: bool,
+    /// Whether the chat template has a variable for the effort of reasoning.
+    pub has_reasoning_effort: bool,
 }
 
 impl ChatCapabilities {
@@ -375,6 +390,8 @@ impl ChatCapabilities {
             has_chat_template: template.is_some(),
             supports_tools: template.is_some_and(ChatTemplate::supports_tools),
             supports_thinking: template.is_some_and(ChatTemplate::supports_thinking),
+            has_thinking_switch: template.is_some_and(ChatTemplate::has_thinking_switch),
+            has_reasoning_effort: template.is_some_and(ChatTemplate::has_reasoning_effort),
         }
     }
 }

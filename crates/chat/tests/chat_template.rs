@@ -346,6 +346,10 @@ fn capabilities_are_detected_in_the_template() {
     assert!(set_first.supports_tools());
     assert!(template("{% if enable_thinking %}{% endif %}").supports_thinking());
     assert!(template("{{ '<think>' }}").supports_thinking());
+    let switch = template("{% if enable_thinking %}{% endif %}");
+    assert!(switch.has_thinking_switch() && !switch.has_reasoning_effort());
+    let effort = template("{{ '<think>' }}{{ reasoning_effort }}{# enable_thinking #}");
+    assert!(effort.has_reasoning_effort() && !effort.has_thinking_switch());
 }
 
 /// Pieces that often combine to valid templates.

@@ -191,11 +191,21 @@ impl ChatTemplate {
 
     /// Whether a template reads `enable_thinking` or contains a reasoning tag.
     pub fn supports_thinking(&self) -> bool {
-        self.reads("enable_thinking")
+        self.has_thinking_switch()
             || self
                 .sources
                 .values()
                 .any(|text| opening_tags().any(|tag| text.contains(tag)))
+    }
+
+    /// Whether a template reads `enable_thinking`, so that reasoning can be turned off and on.
+    pub fn has_thinking_switch(&self) -> bool {
+        self.reads("enable_thinking")
+    }
+
+    /// Whether a template reads `reasoning_effort`.
+    pub fn has_reasoning_effort(&self) -> bool {
+        self.reads("reasoning_effort")
     }
 
     /// The names of the templates.

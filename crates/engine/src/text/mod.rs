@@ -2,10 +2,12 @@
 
 mod decoding;
 mod detokenizer;
+mod pieces;
 mod repair;
 mod special_tokens;
 mod tokenizer;
 
 pub use detokenizer::Detokenizer;
+pub use pieces::{PiecePlace, TextPiece};
 pub use special_tokens::SpecialTokens;
 pub use tokenizer::{Tokenizer, TokenizerError};

@@ -310,6 +310,10 @@ impl Tokenizer {
         }
     }
 
+    pub(super) fn backend(&self) -> &tokenizers::Tokenizer {
+        &self.inner.backend
+    }
+
     pub(super) fn pipeline(&self) -> Option<Pipeline> {
         self.inner.pipeline.clone()
     }
