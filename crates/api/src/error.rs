@@ -289,7 +289,12 @@ impl ApiError {
                     }
                     _ => self.message.clone(),
                 };
-                json!({"type": "error", "error": {"type": self.anthropic_type(), "message": message}})
+                let mut error = json!({"type": self.anthropic_type(), "message": message});
+                // Not of the official API. Chats tell errors of streams apart by it.
+                if let Some(code) = self.code {
+                    error["code"] = code.into();
+                }
+                json!({"type": "error", "error": error})
             }
         }
     }

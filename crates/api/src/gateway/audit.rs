@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::clients::ClientTracker;
 use super::events::Bus;
 use super::metrics::RequestCounters;
 use super::proxy::RequestRecord;
@@ -74,6 +75,7 @@ impl AuditWriter {
         bus: Bus,
         health: Arc<DatabaseHealth>,
         counters: RequestCounters,
+        clients: ClientTracker,
     ) -> (Self, mpsc::Sender<RequestRecord>) {
         let insert = move |rows: Vec<Request>| {
             let store = store.clone();
@@ -86,6 +88,7 @@ impl AuditWriter {
             bus,
             health,
             counters,
+            clients,
         };
         let task = tokio::spawn(writer.run(received, closed, insert));
         (Self { task, close }, records)
@@ -111,6 +114,7 @@ struct Writer {
     bus: Bus,
     health: Arc<DatabaseHealth>,
     counters: RequestCounters,
+    clients: ClientTracker,
 }
 
 impl Writer {
@@ -156,6 +160,8 @@ impl Writer {
     {
         for record in batch {
             self.counters.record(record);
+            let activity = Box::new(self.clients.record(record));
+            self.bus.publish(Event::Clients(activity));
         }
         let mut rows: Vec<Request> = batch
             .iter()
@@ -259,6 +265,7 @@ mod tests {
     fn record(request_id: &str) -> RequestRecord {
         RequestRecord {
             request_id: request_id.to_owned(),
+            client: "other",
             route: "/v1/chat/completions".to_owned(),
             model: Some("org/model".to_owned()),
             profile: None,
@@ -317,6 +324,7 @@ mod tests {
             bus: Bus::new(),
             health: health.clone(),
             counters: RequestCounters::default(),
+            clients: ClientTracker::default(),
         };
         let (records, received) = mpsc::channel(QUEUED_RECORDS);
         let (close, closed) = oneshot::channel();

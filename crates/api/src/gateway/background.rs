@@ -181,8 +181,7 @@ impl Background {
         target: &Target,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let snapshot = self.catalog.snapshot();
-        let profile = target.profile.as_deref();
-        let profile = profile.and_then(|name| snapshot.profile(name));
+        let profile = snapshot.profile_of(target);
         let pinned = profile.is_some_and(|profile| profile.config.is_pinned);
         let target = pool_target(&snapshot, &self.settings, &target.model, profile)?;
         Ok(self.pool.retain(target, pinned).await?)

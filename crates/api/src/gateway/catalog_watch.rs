@@ -21,7 +21,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::files::ModelFolders;
-use super::proxy::{Catalog, ModelDetails};
+use super::proxy::{Catalog, ModelDetails, Target};
 use super::settings::{MODEL_FOLDERS, SettingsHandle};
 
 /// Time between two looks at the directories.
@@ -50,6 +50,12 @@ impl Snapshot {
         self.profiles
             .iter()
             .find(|profile| profile.config.name == name)
+    }
+
+    /// The profile of a target.
+    pub fn profile_of(&self, target: &Target) -> Option<&Profile> {
+        let name = target.profile.as_deref()?;
+        self.profile(name)
     }
 
     /// Names and directories of the models that can be loaded.
@@ -146,15 +152,20 @@ async fn describe_models(
     described: mpsc::UnboundedSender<Described>,
 ) {
     while let Some(path) = paths.recv().await {
-        let details = match pool.describe(&LoadSettings::new(&path)).await {
-            Ok(description) => names::details(&description),
-            Err(error) => {
-                tracing::debug!(path = %path.display(), %error, "a model cannot be described");
-                None
-            }
-        };
+        let details = details_of(&pool, &path).await;
         if described.send((path, details)).is_err() {
             return;
+        }
+    }
+}
+
+/// What the files of a model say; `None` if it cannot be described.
+pub async fn details_of(pool: &Pool, path: &Path) -> Option<ModelDetails> {
+    match pool.describe(&LoadSettings::new(path)).await {
+        Ok(description) => names::details(&description),
+        Err(error) => {
+            tracing::debug!(path = %path.display(), %error, "a model cannot be described");
+            None
         }
     }
 }

@@ -15,6 +15,9 @@ use crate::extract::describe_type;
 /// Time for a body, which is small.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Time for a body with files, which may come over a slow connection.
+const LARGE_BODY_TIMEOUT: Duration = Duration::from_mins(10);
+
 /// A JSON object in the body.
 pub struct JsonBody<T>(pub T);
 
@@ -22,7 +25,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiProblem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiProblem> {
-        parse(&read(request, state).await?).map(Self)
+        parse(&read(request, state, BODY_TIMEOUT).await?).map(Self)
     }
 }
 
@@ -33,11 +36,27 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJsonBody<T>
     type Rejection = ApiProblem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiProblem> {
-        let bytes = read(request, state).await?;
+        let bytes = read(request, state, BODY_TIMEOUT).await?;
         if bytes.is_empty() {
             return parse(b"{}").map(Self);
         }
         parse(&bytes).map(Self)
+    }
+}
+
+/// As [`JsonBody`], for a body that may be large: it has more time to arrive, and is parsed on a thread of its own, without a copy
+/// of all values.
+pub struct LargeJsonBody<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for LargeJsonBody<T> {
+    type Rejection = ApiProblem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiProblem> {
+        let bytes = read(request, state, LARGE_BODY_TIMEOUT).await?;
+        tokio::task::spawn_blocking(move || parse_large(&bytes))
+            .await
+            .map_err(|error| ApiProblem::new(Code::INTERNAL, error.to_string()))?
+            .map(Self)
     }
 }
 
@@ -89,11 +108,15 @@ pub fn is_json(headers: &HeaderMap) -> bool {
         || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiProblem> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state));
+async fn read<S: Send + Sync>(
+    request: Request,
+    state: &S,
+    limit: Duration,
+) -> Result<Bytes, ApiProblem> {
+    let read = tokio::time::timeout(limit, Bytes::from_request(request, state));
     read.await
         .map_err(|_| {
-            let seconds = BODY_TIMEOUT.as_secs();
+            let seconds = limit.as_secs();
             let detail = format!("the body did not arrive within {seconds} s");
             ApiProblem::new(Code::BODY_TIMEOUT, detail).with_advice("send the request again")
         })?
@@ -106,10 +129,31 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiP
         })
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiProblem> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        ApiProblem::new(Code::INVALID_BODY, format!("the body is not JSON: {error}"))
+fn not_json(error: &serde_json::Error) -> ApiProblem {
+    ApiProblem::new(Code::INVALID_BODY, format!("the body is not JSON: {error}"))
+}
+
+fn parse_large<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiProblem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer);
+    let value = parsed.map_err(|error| {
+        let path = error.path().to_string();
+        let error = error.into_inner();
+        if !error.is_data() {
+            return not_json(&error);
+        }
+        let text = error.to_string();
+        let message = text
+            .rsplit_once(" at line ")
+            .map_or(&*text, |(text, _)| text);
+        invalid(&path, message)
     })?;
+    deserializer.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiProblem> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| not_json(&error))?;
     if !value.is_object() {
         return Err(ApiProblem::new(
             Code::INVALID_BODY,
@@ -195,6 +239,54 @@ mod tests {
             let text = message(body);
             assert!(text.starts_with(field), "{text}");
         }
+    }
+
+    #[test]
+    fn large_bodies_have_the_same_errors() {
+        let message = |text: &str| {
+            parse_large::<ProfileConfig>(text.as_bytes())
+                .unwrap_err()
+                .to_string()
+        };
+        for (text, start) in [
+            (r#"{"model": "b"}"#, "name: is required"),
+            (r#"{"name": 1, "model": "b"}"#, "name: invalid type"),
+            (
+                r#"{"name": "a", "model": "b", "load": {"contxt": 1}}"#,
+                "load.contxt: unknown field `contxt`",
+            ),
+            (r#"{"name": "a""#, "the body is not JSON: EOF"),
+            (r#"{"name": "a", "model": "b"} x"#, "the body is not JSON"),
+        ] {
+            let text = message(text);
+            assert!(text.starts_with(start), "{text}");
+            assert!(
+                !text.contains("line") || text.contains("not JSON"),
+                "{text}"
+            );
+        }
+    }
+
+    /// A body that takes this many seconds.
+    fn slow(seconds: u64) -> Request {
+        let body = futures_util::stream::once(async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Ok::<_, std::convert::Infallible>(r#"{"name": "a", "model": "b"}"#)
+        });
+        Request::new(axum::body::Body::from_stream(body))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_bodies_have_more_time() {
+        type Large = LargeJsonBody<ProfileConfig>;
+        let small = JsonBody::<ProfileConfig>::from_request(slow(60), &()).await;
+        let message = small.map(|_| ()).unwrap_err().to_string();
+        assert!(message.ends_with("within 30 s"), "{message}");
+        let LargeJsonBody(large) = Large::from_request(slow(60), &()).await.unwrap();
+        assert_eq!(large.name, "a");
+        let late = Large::from_request(slow(3600), &()).await;
+        let message = late.map(|_| ()).unwrap_err().to_string();
+        assert!(message.ends_with("within 600 s"), "{message}");
     }
 
     #[test]

@@ -14,14 +14,18 @@
 //! - `routes`: the table of routes. `layers`: which hosts, web pages and clients may use the gateway. `connections`: how many at
 //!   a time.
 //! - `proxy`: the inference routes. `profile_ports`: profiles with a port of their own.
+//! - `chats`: conversations, their attachments, and runs that respond.
 //! - `events`: what has changed, and logs. `downloads`: the download queue. `models`: local models, the hub, characteristics.
-//! - `management`: the routes under `/api`, apart from events, downloads and models.
+//! - `clients`: how programs are configured for the gateway, and which of them have sent requests.
+//! - `management`: the routes under `/api`, apart from chats, clients, events, downloads and models.
 //! - `web`: the page for browsers.
 //! - `problem`, `extract`: errors, bodies and queries of the management API, whose types are in [`wire`](crate::wire).
 
 mod audit;
 mod background;
 mod catalog_watch;
+mod chats;
+mod clients;
 mod connections;
 pub mod downloads;
 pub mod events;
@@ -46,6 +50,7 @@ mod web;
 mod workers;
 
 pub use catalog_watch::{CatalogHandle, Snapshot};
+pub use clients::with_key as client_setup_with_key;
 pub use home::HomeError;
 pub use profile_ports::PortFailure;
 pub use server::Gateway;

@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, any, get};
 use super::layers::{check_host_and_origin, require_owner};
 use super::proxy::{self, Proxy};
 use super::state::GatewayState;
-use super::{downloads, events, health, management, metrics, models, problem, web};
+use super::{chats, clients, downloads, events, health, management, metrics, models, problem, web};
 use crate::access::AccessPolicy;
 use crate::error::ApiError;
 use crate::layers::{with_errors, with_request_log};
@@ -34,6 +34,8 @@ pub fn api_routes() -> Vec<(&'static str, MethodRouter<GatewayState>)> {
         management::routes(),
         models::routes(),
         downloads::routes(),
+        chats::routes(),
+        clients::routes(),
         events::routes(),
         events::logs::routes(),
     ]

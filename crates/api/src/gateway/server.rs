@@ -58,9 +58,9 @@ impl Gateway {
     }
 
     /// Serves until `shutdown` has started and all requests are complete, at most for the time of the setting
-    /// `server.shutdown_timeout_seconds` after its start; requests that are still running then are cut off. During the shutdown
-    /// new requests get status 503. Then the workers are stopped, or kept for the next gateway, and everything is stored.
-    /// Returns whether all requests were completed.
+    /// `server.shutdown_timeout_seconds` after its start; requests that are still running then are cut off, and responses of
+    /// chats are interrupted. During the shutdown new requests get status 503. Then the workers are stopped, or kept for the
+    /// next gateway, and everything is stored. Returns whether all requests were completed.
     pub async fn serve(self, shutdown: Shutdown) -> bool {
         let Self {
             state,
@@ -76,6 +76,7 @@ impl Gateway {
             connections.serve(listener, router).await;
         });
         let complete = drain(&state, &shutdown).await;
+        state.runs().shutdown().await;
         // Nothing new begins: no request is accepted, and no setting or profile is followed.
         tasks.shutdown().await;
         state.downloads().shutdown().await;

@@ -17,6 +17,8 @@ use tokio::sync::watch;
 use super::audit::{AuditWriter, DatabaseHealth};
 use super::background::{Background, memory_budget_bytes};
 use super::catalog_watch::CatalogHandle;
+use super::chats::{ChatStores, Runs, TokenCounters, delete_what_is_old};
+use super::clients::ClientTracker;
 use super::connections::Connections;
 use super::downloads::{Queue, QueueOptions, RetryTimes};
 use super::events::logs::{LogFiles, publish_logs};
@@ -94,7 +96,9 @@ pub async fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
         error,
         holder: None,
     })?;
-    let id = register(&store, &mut home, address).await?;
+    let gateway = registration(&mut home, address);
+    let id = register(&store, &mut home, gateway.clone()).await?;
+    Runs::recover(&store, id).await?;
     let access = access_policy(&options, &settings, address);
     let pool = start_pool(&options, &settings, &store, id).await?;
     let hub = Arc::new(Hub::new(hub_config(&options, &settings))?);
@@ -113,12 +117,14 @@ pub async fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
     let workers = PoolWorkers::new(pool.clone(), catalog.clone(), settings.clone());
     let database = Arc::<DatabaseHealth>::default();
     let counters = RequestCounters::default();
+    let clients = ClientTracker::default();
     let (audit, records) = AuditWriter::start(
         store.clone(),
         id,
         bus.clone(),
         database.clone(),
         counters.clone(),
+        clients.clone(),
     );
     let requests = LiveRequests::default();
     let proxy = {
@@ -163,11 +169,18 @@ pub async fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
     tasks.spawn(listening);
     let log_files = LogFiles::of_settings(&options.home, &settings);
     tasks.spawn(publish_logs(bus.clone(), log_files));
+    let registered = NewGateway {
+        id: Some(id),
+        ..gateway
+    };
     let state = GatewayState::new(Components {
         options,
         id,
         address,
         access,
+        chats: ChatStores::new(store.clone(), registered),
+        runs: Runs::new(main_proxy.clone()),
+        token_counters: TokenCounters::default(),
         store,
         pool,
         hub,
@@ -178,6 +191,7 @@ pub async fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
         monitor: Monitor {
             database,
             counters,
+            clients,
             workers,
             metrics_client: MetricsClient::default(),
             history: MetricsRings::default(),
@@ -185,6 +199,7 @@ pub async fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
             profile_ports,
         },
     });
+    tasks.spawn(delete_what_is_old(state.clone()));
     tasks.spawn(publish_servers(state.clone()));
     tasks.spawn(publish_models(state.clone()));
     tasks.spawn(publish_samples(state.clone()));
@@ -244,15 +259,19 @@ fn hub_config(options: &GatewayOptions, settings: &SettingsHandle) -> HubConfig 
     config
 }
 
-/// Stores that this gateway runs; returns its id.
-async fn register(store: &Store, home: &mut Home, address: SocketAddr) -> Result<Uuid, StartError> {
-    let gateway = NewGateway {
+/// This gateway, with the id of its previous start.
+fn registration(home: &mut Home, address: SocketAddr) -> NewGateway {
+    NewGateway {
         id: home.id(),
         host: host_name(),
         address: format!("http://{address}"),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-    };
+    }
+}
+
+/// Stores that this gateway runs; returns its id.
+async fn register(store: &Store, home: &mut Home, gateway: NewGateway) -> Result<Uuid, StartError> {
     let id = gateways::register(store, gateway).await?.id;
     home.set_id(id)?;
     Ok(id)

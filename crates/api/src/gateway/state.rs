@@ -13,6 +13,8 @@ use tokio::sync::watch;
 
 use super::audit::DatabaseHealth;
 use super::catalog_watch::{CatalogHandle, Snapshot};
+use super::chats::{ChatStores, Runs, TokenCounters};
+use super::clients::ClientTracker;
 use super::downloads::Queue;
 use super::events::Bus;
 use super::events::logs::{LogFiles, log_directory};
@@ -60,6 +62,8 @@ pub struct Monitor {
     pub(super) database: Arc<DatabaseHealth>,
     /// Counts of requests.
     pub(super) counters: RequestCounters,
+    /// What each client has done.
+    pub(super) clients: ClientTracker,
     /// Whether requests are accepted.
     pub(super) workers: PoolWorkers,
     /// Fetches the metrics of workers.
@@ -103,6 +107,12 @@ pub struct Components {
     pub settings: SettingsHandle,
     /// Downloads.
     pub downloads: Queue,
+    /// Where chats are stored.
+    pub chats: ChatStores,
+    /// The tasks that write responses.
+    pub runs: Runs,
+    /// Tokenizers of models.
+    pub token_counters: TokenCounters,
     /// What shows how it is doing.
     pub monitor: Monitor,
 }
@@ -199,6 +209,21 @@ impl GatewayState {
     /// Downloads.
     pub fn downloads(&self) -> &Queue {
         &self.0.components.downloads
+    }
+
+    /// Where chats are stored.
+    pub fn chats(&self) -> &ChatStores {
+        &self.0.components.chats
+    }
+
+    /// The tasks that write responses.
+    pub fn runs(&self) -> &Runs {
+        &self.0.components.runs
+    }
+
+    /// Tokenizers of models.
+    pub fn token_counters(&self) -> &TokenCounters {
+        &self.0.components.token_counters
     }
 
     /// When the gateway was started.

@@ -181,8 +181,7 @@ impl PoolWorkers {
             return Err(ApiProblem::from(Rejection::ShuttingDown).into());
         }
         let snapshot = self.0.catalog.snapshot();
-        let profile = target.profile.as_deref();
-        let profile = profile.and_then(|name| snapshot.profile(name));
+        let profile = snapshot.profile_of(target);
         let settings = &self.0.settings;
         let mut pool_target =
             pool_target(&snapshot, settings, &target.model, profile).map_err(ApiProblem::from)?;

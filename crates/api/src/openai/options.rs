@@ -82,13 +82,28 @@ pub fn set_reasoning_effort(
     effort: String,
     warnings: &mut Warnings,
 ) {
-    if model.chat.template_mentions("reasoning_effort") {
-        kwargs.entry("reasoning_effort").or_insert(effort.into());
-    } else if model.chat.template_mentions("enable_thinking") {
-        kwargs
-            .entry("enable_thinking")
-            .or_insert((effort != "none").into());
-    } else if effort != "none" {
-        warnings.ignored(path, "the model's chat template has no variable for it");
+    let mentions = |variable: &str| model.chat.template_mentions(variable);
+    match effort_variable(mentions, &effort) {
+        Some((variable, value)) => {
+            kwargs.entry(variable).or_insert(value);
+        }
+        None if effort != "none" => {
+            warnings.ignored(path, "the model's chat template has no variable for it");
+        }
+        None => {}
+    }
+}
+
+/// The variable of a chat template that a reasoning effort sets, with its value; `None` if the template mentions none.
+pub fn effort_variable(
+    mentions: impl Fn(&str) -> bool,
+    effort: &str,
+) -> Option<(&'static str, Value)> {
+    if mentions("reasoning_effort") {
+        Some(("reasoning_effort", effort.into()))
+    } else if mentions("enable_thinking") {
+        Some(("enable_thinking", (effort != "none").into()))
+    } else {
+        None
     }
 }

@@ -6,10 +6,13 @@ use super::openai::object_schema;
 
 /// An error.
 pub fn error() -> Value {
-    object_schema(json!({
-        "type": {"const": "error"},
-        "error": object_schema(json!({"type": {"type": "string"}, "message": {"type": "string"}})),
-    }))
+    let mut error =
+        object_schema(json!({"type": {"type": "string"}, "message": {"type": "string"}}));
+    error["properties"]["code"] = json!({
+        "type": "string",
+        "description": "The stable name of the error in the OpenAI API, if it has one",
+    });
+    object_schema(json!({"type": {"const": "error"}, "error": error}))
 }
 
 /// A message.

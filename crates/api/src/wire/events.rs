@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 use super::aliases::Alias;
 use super::audit::AuditRow;
+use super::chats::{ChatEvent, ChatsEvent};
+use super::clients::ClientActivity;
 use super::downloads::Download;
 use super::models::LocalModel;
 use super::pool::PoolStatus;
@@ -39,10 +41,16 @@ pub enum Event {
     Audit(Box<AuditRow>),
     /// The requests of a server that have not ended: a sample, of which only the newest counts.
     Requests(ServerRequests),
+    /// A request of a client has ended.
+    Clients(Box<ClientActivity>),
     /// A setting changed.
     Settings(Box<Setting>),
     /// Something that a user should know.
     Notices(Notice),
+    /// Chats were added, changed or deleted.
+    Chats(ChatsEvent),
+    /// Messages or runs of a chat changed.
+    Chat(ChatEvent),
     /// Events were lost: the client reads the lists of these topics again.
     Reset(ResetEvent),
 }
@@ -52,7 +60,7 @@ pub enum Event {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct EventsQuery {
-    /// Names of topics with commas between them, `logs:{id}` for the log of a server, and `logs:gateway`.
+    /// Names of topics with commas between them, `logs:{id}` for the log of a server, `logs:gateway`, and `chat:{id}` for a chat.
     pub topics: String,
     /// The id of the last event that the client has, where it cannot send the header `Last-Event-ID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,10 +93,16 @@ pub enum Topic {
     Audit,
     /// Requests that have not ended.
     Requests,
+    /// What clients have done.
+    Clients,
     /// Changes of settings.
     Settings,
     /// What a user should know.
     Notices,
+    /// Changes of chats, as lists show them.
+    Chats,
+    /// Messages and runs of one chat in `chat:{id}`.
+    Chat,
 }
 
 impl Event {
@@ -105,8 +119,11 @@ impl Event {
             Self::Logs(_) => Topic::Logs,
             Self::Audit(_) => Topic::Audit,
             Self::Requests(_) => Topic::Requests,
+            Self::Clients(_) => Topic::Clients,
             Self::Settings(_) => Topic::Settings,
             Self::Notices(_) => Topic::Notices,
+            Self::Chats(_) => Topic::Chats,
+            Self::Chat(_) => Topic::Chat,
             Self::Reset(_) => return None,
         })
     }

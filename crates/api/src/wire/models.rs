@@ -78,6 +78,12 @@ pub struct Characteristics {
     pub tool_call_parser: Option<String>,
     /// Name of the parser of its reasoning.
     pub reasoning_parser: Option<String>,
+    /// Whether its chat template reads `enable_thinking`, so that reasoning can be turned off and on.
+    #[serde(default)]
+    pub has_thinking_switch: bool,
+    /// Whether its chat template reads `reasoning_effort`.
+    #[serde(default)]
+    pub has_reasoning_effort: bool,
     /// Whether this version of mlxm can load the architecture.
     pub supported: Option<bool>,
     /// Why it cannot.

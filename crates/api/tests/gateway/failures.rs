@@ -80,6 +80,9 @@ async fn stream_of_a_worker_that_dies_ends_with_the_error_of_its_protocol() {
         let found: Vec<&str> = events.iter().map(|(name, _)| *name).collect();
         assert_eq!(found, names);
         assert_ends_with_error(route, &events, "worker exited");
+        if route == "/v1/messages" {
+            assert_eq!(events[0].1["error"]["code"], "worker_failed");
+        }
         if route == "/v1/responses" {
             assert_eq!(events[0].1["sequence_number"], 5);
             assert_eq!(events[1].1["sequence_number"], 6);

@@ -4,13 +4,22 @@
 
 mod aliases;
 mod audit;
+mod chats;
+mod clients;
 mod documentation;
 mod events;
 mod history;
 mod models;
 mod page;
+mod player;
 mod profiles;
+mod reproductions;
 mod requests;
+mod run_ends;
+mod run_protocols;
+mod run_readers;
+mod run_requests;
+mod runs;
 mod security;
 mod servers;
 mod setting_effects;

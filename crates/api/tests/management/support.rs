@@ -13,6 +13,8 @@ use mlxm_api::gateway::{self, GatewayOptions, GatewayState};
 use mlxm_hub::HubConfig;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -118,6 +120,17 @@ impl TestGateway {
     /// The home directory.
     pub fn home(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Changes the database as another program would.
+    pub async fn sql(&self, statement: &'static str) {
+        let options = SqliteConnectOptions::new().filename(self.home().join("mlxm.db"));
+        let mut connection = options.connect().await.unwrap();
+        sqlx::query(statement)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -1,4 +1,4 @@
-//! The HTTP server of all servers. Its completions have one event, and end when their client disconnects.
+//! The HTTP server of all servers. Its completions have one event, and end when their client disconnects; a test can play others.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -14,6 +14,8 @@ use axum::{Json, Router};
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+use crate::player::play;
 
 /// The only event of each completion.
 pub const EVENT: &str = "data: {\"choices\":[]}\n\n";
@@ -50,6 +52,7 @@ pub async fn start_worker(health_checks: Arc<AtomicUsize>) -> u16 {
         .route("/health", get(health))
         .route("/metrics", get(async || METRICS))
         .route("/v1/chat/completions", post(complete))
+        .route("/v1/messages", post(complete))
         .route("/internal/requests", get(list))
         .route("/internal/usage/{id}", get(usage))
         .with_state(Running::default());
@@ -59,10 +62,14 @@ pub async fn start_worker(health_checks: Arc<AtomicUsize>) -> u16 {
     port
 }
 
-async fn complete(State(running): State<Running>, headers: HeaderMap) -> Response {
+async fn complete(State(running): State<Running>, headers: HeaderMap, body: Bytes) -> Response {
     let id = headers["x-mlxm-request-id"].to_str().unwrap().to_owned();
     running.lock().unwrap().insert(id.clone());
     let completion = Completion(running, id);
+    let completion = match play(&body, completion) {
+        Ok(played) => return played,
+        Err(completion) => completion,
+    };
     let first = stream::iter([Ok::<_, Infallible>(Bytes::from_static(EVENT.as_bytes()))]);
     let rest = stream::pending().map(move |event| {
         let _ = &completion;

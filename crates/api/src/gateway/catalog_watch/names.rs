@@ -1,5 +1,6 @@
 //! The names that requests can use, from what is on this machine and in the database.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -32,12 +33,15 @@ pub fn catalog(
             .inspect_err(|error| tracing::warn!(%error, "an alias is ignored"))
             .ok()
     });
+    let mut aliases: Vec<Alias> = aliases.collect();
+    // The first that matches counts: of `claude-*` and `claude-*haiku*`, it is the latter for a name that both match.
+    aliases.sort_by_key(|alias| Reverse(alias.specificity()));
     Catalog {
         models: models.collect(),
         profiles: profiles
             .map(|profile| named_profile(snapshot, profile, &ready))
             .collect(),
-        aliases: aliases.collect(),
+        aliases,
     }
 }
 
@@ -185,6 +189,37 @@ mod tests {
         }
     }
 
+    fn alias(name: &str, target: &str) -> aliases::Alias {
+        aliases::Alias {
+            id: Uuid::nil(),
+            name: name.to_owned(),
+            target: target.to_owned(),
+            created_at_ms: 0,
+            updated_at_ms: 0,
+        }
+    }
+
+    #[test]
+    fn more_specific_aliases_come_first() {
+        let snapshot = Snapshot {
+            models: Vec::from(["a", "b", "c"].map(|name| model(name, true))),
+            profiles: Vec::new(),
+            aliases: vec![
+                alias("claude-*", "a"),
+                alias("claude-*haiku*", "b"),
+                alias("claude-x", "c"),
+            ],
+        };
+        let catalog = catalog(&snapshot, &BTreeMap::new(), &[]);
+        for (name, expected) in [
+            ("claude-opus-5", "a"),
+            ("claude-haiku-4-5", "b"),
+            ("claude-x", "c"),
+        ] {
+            assert_eq!(catalog.resolve(Some(name)).unwrap().model, expected);
+        }
+    }
+
     #[test]
     fn models_profiles_and_aliases_are_names() {
         let snapshot = Snapshot {
@@ -193,13 +228,7 @@ mod tests {
                 profile("long", "a", Some(8192)),
                 profile("short", "a", None),
             ],
-            aliases: vec![aliases::Alias {
-                id: Uuid::nil(),
-                name: "gpt-*".to_owned(),
-                target: "long".to_owned(),
-                created_at_ms: 0,
-                updated_at_ms: 0,
-            }],
+            aliases: vec![alias("gpt-*", "long")],
         };
         let details = BTreeMap::from([(PathBuf::from("/models/a"), ModelDetails::default())]);
         let loaded = LoadSettings {

@@ -13,6 +13,9 @@ use super::mailbox::{Delivery, Mailbox};
 use super::topics::{Route, TopicName};
 use crate::wire::events::{Event, ResetEvent};
 
+/// Chats of which events are kept, for readers that reconnect.
+const MAX_CHATS: usize = 64;
+
 /// Passes events from where they happen to everyone who shows them. Clones refer to the same bus.
 ///
 /// Publishing never waits: it appends to the mailbox of each reader under a lock that is held for microseconds.
@@ -84,9 +87,13 @@ impl Bus {
         let State {
             history, readers, ..
         } = &mut *state;
+        let is_new_chat = matches!(route.topic, TopicName::Chat(_)) && !history.has(&route.topic);
         let frame = sample
             .is_none()
             .then(|| history.record(&route.topic, Arc::clone(&data)));
+        if is_new_chat {
+            history.keep_latest(|topic| matches!(topic, TopicName::Chat(_)), MAX_CHATS);
+        }
         for reader in readers.values_mut() {
             let is_wanted = match (&frame, sample) {
                 (Some(frame), _) => reader
@@ -106,10 +113,12 @@ impl Bus {
         let mut state = self.0.lock();
         let mut resumed =
             last.map_or_else(Resumed::default, |last| state.history.resume(&topics, last));
-        if last.is_some() {
-            // No one has followed this log since.
-            let unknown = |topic: &&TopicName| {
-                matches!(topic, TopicName::Log(_)) && !state.history.has(topic)
+        if let Some(last) = last {
+            let unknown = |topic: &&TopicName| match topic {
+                // No one has followed this log since.
+                TopicName::Log(_) => !state.history.has(topic),
+                TopicName::Chat(_) => state.history.may_have_removed(topic, last),
+                TopicName::Shared(_) => false,
             };
             resumed.reset.extend(topics.iter().filter(unknown).copied());
         }
@@ -129,6 +138,11 @@ impl Bus {
             id,
             start,
         }
+    }
+
+    /// The id of the latest event: a client that read a snapshot after this resumes here, and misses nothing.
+    pub fn position(&self) -> EventId {
+        self.0.lock().history.position()
     }
 
     /// The topics that have readers. Measurements for others are not needed.

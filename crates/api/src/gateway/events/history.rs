@@ -97,6 +97,8 @@ pub struct History<T> {
     epoch: u64,
     last: u64,
     rings: BTreeMap<T, Ring>,
+    /// Topics removed by [`Self::keep_latest`] had no events after this number.
+    removed: u64,
 }
 
 impl<T: Ord + Clone> History<T> {
@@ -106,6 +108,7 @@ impl<T: Ord + Clone> History<T> {
             epoch,
             last: 0,
             rings: BTreeMap::new(),
+            removed: 0,
         }
     }
 
@@ -130,10 +133,13 @@ impl<T: Ord + Clone> History<T> {
             data,
         };
         // Also for a topic without readers: the next one may have read a snapshot just before.
-        self.rings
-            .entry(topic.clone())
-            .or_default()
-            .push(frame.clone());
+        // A topic without a ring may have been removed.
+        let forgotten = self.removed;
+        let ring = self.rings.entry(topic.clone()).or_insert_with(|| Ring {
+            forgotten,
+            ..Ring::default()
+        });
+        ring.push(frame.clone());
         frame
     }
 
@@ -157,6 +163,30 @@ impl<T: Ord + Clone> History<T> {
     /// Removes a topic whose source is gone.
     pub fn remove(&mut self, topic: &T) {
         self.rings.remove(topic);
+    }
+
+    /// Of the topics for which `is_limited`, keeps those `most` that had events last.
+    pub fn keep_latest(&mut self, is_limited: impl Fn(&T) -> bool, most: usize) {
+        let limited = self.rings.iter().filter(|(topic, _)| is_limited(topic));
+        let mut by_event: Vec<(u64, T)> = limited
+            .map(|(topic, ring)| {
+                (
+                    ring.frames.back().map_or(0, |frame| frame.number),
+                    topic.clone(),
+                )
+            })
+            .collect();
+        let excess = by_event.len().saturating_sub(most);
+        by_event.sort();
+        for (number, topic) in by_event.drain(..excess) {
+            self.removed = self.removed.max(number);
+            self.rings.remove(&topic);
+        }
+    }
+
+    /// Whether [`Self::keep_latest`] may have removed events of a topic after `last`.
+    pub fn may_have_removed(&self, topic: &T, last: EventId) -> bool {
+        !self.has(topic) && last.number < self.removed
     }
 
     /// What a reader of `topics` gets that has seen events up to `last`.
@@ -272,6 +302,25 @@ mod tests {
             (resumed.missed, resumed.reset),
             (vec![frame], BTreeSet::new())
         );
+    }
+
+    #[test]
+    fn only_the_topics_with_the_latest_events_are_kept() {
+        let mut history = History::new(7);
+        for topic in [1, 2, 3, 4, 2] {
+            history.record(&topic, "a".into());
+        }
+        // Topic 1 is not limited, 3 has the oldest latest event of the others.
+        history.keep_latest(|topic| *topic > 1, 2);
+        let kept = [1, 2, 3, 4].map(|topic| history.has(&topic));
+        assert_eq!(kept, [true, true, false, true]);
+        assert!(history.may_have_removed(&3, history.id(2)));
+        assert!(!history.may_have_removed(&3, history.id(3)));
+        assert!(!history.may_have_removed(&2, history.id(0)));
+        // A reader that missed removed events is reset also when there are new ones.
+        let new = history.record(&3, "b".into());
+        assert_eq!(resume(&history, &[3], history.id(2)).reset, [3].into());
+        assert_eq!(resume(&history, &[3], history.id(3)).missed, [new]);
     }
 
     proptest! {

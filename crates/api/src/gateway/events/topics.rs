@@ -11,7 +11,7 @@ use super::mailbox::SampleKey;
 use crate::wire::events::{DownloadEvent, Event, ServerEvent, Topic};
 
 /// Topics without a part of their own, as clients name them.
-const SHARED: [Topic; 11] = [
+const SHARED: [Topic; 13] = [
     Topic::Servers,
     Topic::Pool,
     Topic::Downloads,
@@ -21,8 +21,10 @@ const SHARED: [Topic; 11] = [
     Topic::Aliases,
     Topic::Audit,
     Topic::Requests,
+    Topic::Clients,
     Topic::Settings,
     Topic::Notices,
+    Topic::Chats,
 ];
 
 /// A topic that clients subscribe to.
@@ -32,11 +34,16 @@ pub enum TopicName {
     Shared(Topic),
     /// The log of one server, `logs:{id}`, or of the gateway, `logs:gateway`.
     Log(LogSource),
+    /// Messages and runs of one chat, `chat:{id}`.
+    Chat(Uuid),
 }
 
 /// A name that is not a topic.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a topic: use {list}, or logs:ID with the id of a server or `gateway`", list = shared_names())]
+#[error(
+    "`{0}` is not a topic: use {list}, logs:ID with the id of a server or `gateway`, or chat:ID with the id of a chat",
+    list = shared_names()
+)]
 pub struct UnknownTopic(String);
 
 impl fmt::Display for TopicName {
@@ -44,6 +51,7 @@ impl fmt::Display for TopicName {
         match self {
             Self::Shared(topic) => formatter.write_str(name(*topic)),
             Self::Log(source) => write!(formatter, "{}:{source}", name(Topic::Logs)),
+            Self::Chat(id) => write!(formatter, "{}:{id}", name(Topic::Chat)),
         }
     }
 }
@@ -53,14 +61,14 @@ impl FromStr for TopicName {
 
     fn from_str(text: &str) -> Result<Self, UnknownTopic> {
         let unknown = || UnknownTopic(text.to_owned());
-        if let Some((prefix, source)) = text.split_once(':') {
-            let source = match source {
-                "gateway" => LogSource::Gateway,
-                id => LogSource::Server(Uuid::try_parse(id).map_err(|_| unknown())?),
+        if let Some((prefix, subject)) = text.split_once(':') {
+            let id = || Uuid::try_parse(subject).map_err(|_| unknown());
+            return match (prefix, subject) {
+                ("logs", "gateway") => Ok(Self::Log(LogSource::Gateway)),
+                ("logs", _) => Ok(Self::Log(LogSource::Server(id()?))),
+                ("chat", _) => Ok(Self::Chat(id()?)),
+                _ => Err(unknown()),
             };
-            return (prefix == name(Topic::Logs))
-                .then_some(Self::Log(source))
-                .ok_or_else(unknown);
         }
         let shared = SHARED.into_iter().find(|topic| name(*topic) == text);
         shared.map(Self::Shared).ok_or_else(unknown)
@@ -79,7 +87,7 @@ pub fn parse_topics(list: &str) -> Result<BTreeSet<TopicName>, UnknownTopic> {
         .collect()
 }
 
-/// The names of all topics but logs.
+/// The names of all topics but those of one log or chat.
 pub fn shared_names() -> String {
     SHARED.map(name).join(", ")
 }
@@ -96,8 +104,11 @@ fn name(topic: Topic) -> &'static str {
         Topic::Logs => "logs",
         Topic::Audit => "audit",
         Topic::Requests => "requests",
+        Topic::Clients => "clients",
         Topic::Settings => "settings",
         Topic::Notices => "notices",
+        Topic::Chats => "chats",
+        Topic::Chat => "chat",
     }
 }
 
@@ -117,6 +128,7 @@ impl Route {
     pub fn of(event: &Event) -> Option<Self> {
         let topic = match event {
             Event::Logs(line) => TopicName::Log(line.server.into()),
+            Event::Chat(event) => TopicName::Chat(event.chat),
             other => TopicName::Shared(other.topic()?),
         };
         let (subject, sample) = match event {
@@ -169,7 +181,13 @@ mod tests {
     fn names_round_trip() {
         let logs = [LogSource::Gateway, LogSource::Server(Uuid::from_u128(7))];
         let logs = logs.map(TopicName::Log);
-        for topic in SHARED.into_iter().map(TopicName::Shared).chain(logs) {
+        let chat = TopicName::Chat(Uuid::from_u128(8));
+        for topic in SHARED
+            .into_iter()
+            .map(TopicName::Shared)
+            .chain(logs)
+            .chain([chat])
+        {
             assert_eq!(topic.to_string().parse(), Ok(topic));
         }
         let json = serde_json::to_value(SHARED).unwrap();
@@ -185,6 +203,8 @@ mod tests {
             "logs",
             "logs:7",
             "pool:gateway",
+            "chat:gateway",
+            "chat",
             "pool:00000000-0000-0000-0000-000000000001",
         ] {
             let message = parse_topics(list).unwrap_err().to_string();

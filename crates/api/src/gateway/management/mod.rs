@@ -22,6 +22,7 @@ use axum::routing::MethodRouter;
 pub use access::check_content_type;
 pub use documentation::routes as documentation_routes;
 pub use pool::pool_status;
+pub use profiles::check_request;
 pub use servers::live_requests;
 pub use servers::servers as describe_servers;
 pub use system::read_memory;

@@ -13,8 +13,9 @@ use serde_json::json;
 use utoipa::OpenApi;
 
 use super::{aliases, audit, pool, profiles, servers, settings, system};
+use crate::gateway::chats::runs;
 use crate::gateway::events::{logs, stream};
-use crate::gateway::{GatewayState, downloads, models};
+use crate::gateway::{GatewayState, chats, clients, downloads, models};
 use crate::wire::Problem;
 
 /// The routes of this module.
@@ -70,6 +71,34 @@ pub fn routes() -> Vec<(&'static str, MethodRouter<GatewayState>)> {
         downloads::routes::resume,
         downloads::routes::cancel,
         downloads::routes::events,
+        chats::conversations::list,
+        chats::conversations::create,
+        chats::conversations::change,
+        chats::conversations::remove,
+        chats::conversations::restore,
+        chats::show::show,
+        chats::export::export,
+        chats::import::import,
+        chats::count::count,
+        chats::tree::open,
+        chats::tree::fork,
+        chats::tree::remove,
+        chats::tree::restore,
+        chats::attachments::list,
+        chats::attachments::add,
+        chats::attachments::content,
+        chats::library::list_personas,
+        chats::library::create_persona,
+        chats::library::show_persona,
+        chats::library::update_persona,
+        chats::library::remove_persona,
+        chats::library::list_prompts,
+        chats::library::create_prompt,
+        chats::library::show_prompt,
+        chats::library::update_prompt,
+        chats::library::remove_prompt,
+        clients::list,
+        clients::show,
         stream::events,
         settings::list,
         settings::change,
@@ -80,6 +109,13 @@ pub fn routes() -> Vec<(&'static str, MethodRouter<GatewayState>)> {
         audit::list,
         audit::totals,
         audit::export_rows,
+        runs::routes::send_message,
+        runs::routes::edit_message,
+        runs::routes::regenerate_response,
+        runs::routes::continue_response,
+        runs::routes::show_run,
+        runs::routes::stop_run,
+        runs::routes::reproduce_response,
         describe,
     ),
     components(schemas(Problem))
@@ -184,6 +220,10 @@ mod tests {
             ("ModelEvent", "type"),
             ("ProfileEvent", "type"),
             ("AliasEvent", "type"),
+            ("ChatsEvent", "type"),
+            ("ChatEvent", "type"),
+            ("RunEvent", "type"),
+            ("Part", "type"),
         ] {
             let variants = schemas[name]["oneOf"].as_array().unwrap();
             let mut values = BTreeSet::new();

@@ -74,6 +74,8 @@ pub fn of_directory(name: &str, path: &Path) -> Option<Characteristics> {
     let chat = ChatCapabilities::from_dir(path);
     add_badge(&mut found, Badge::Tools, chat.supports_tools);
     add_badge(&mut found, Badge::Thinking, chat.supports_thinking);
+    found.has_thinking_switch = chat.has_thinking_switch;
+    found.has_reasoning_effort = chat.has_reasoning_effort;
     let sentence_files = ["modules.json", "config_sentence_transformers.json"];
     if sentence_files.iter().any(|file| path.join(file).exists()) {
         set_kind(&mut found, ModelKind::Embeddings);
@@ -82,7 +84,7 @@ pub fn of_directory(name: &str, path: &Path) -> Option<Characteristics> {
 }
 
 /// Whether reading the configurations and templates of a directory ends: no file is a pipe or a device, and none is too large.
-fn can_be_read(directory: &Path) -> bool {
+pub fn can_be_read(directory: &Path) -> bool {
     let templates = directory.join("additional_chat_templates");
     let folders = [directory, templates.as_path()].into_iter();
     let mut entries = folders

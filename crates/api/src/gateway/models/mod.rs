@@ -12,6 +12,8 @@ pub(super) mod search;
 
 use axum::routing::{MethodRouter, get, post};
 
+pub use characteristics::can_be_read;
+
 use super::GatewayState;
 
 /// The routes of this module. A name with `/` is one segment: `owner%2Fname`.

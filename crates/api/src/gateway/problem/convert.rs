@@ -19,6 +19,8 @@ impl From<StoreError> for ApiProblem {
                 let code = match (noun, field) {
                     ("profile", "name") => Code::PROFILE_NAME_TAKEN,
                     ("profile", "port") => Code::PROFILE_PORT_TAKEN,
+                    ("persona", "name") => Code::PERSONA_NAME_TAKEN,
+                    ("prompt", "name") => Code::PROMPT_NAME_TAKEN,
                     _ => Code::CONFLICT,
                 };
                 Self::new(code, message.clone()).with_field(field, "taken", message)
@@ -30,10 +32,20 @@ impl From<StoreError> for ApiProblem {
                     "download" => Code::DOWNLOAD_NOT_FOUND,
                     "server" => Code::SERVER_NOT_FOUND,
                     "request" => Code::AUDIT_ROW_NOT_FOUND,
+                    "chat" => Code::CHAT_NOT_FOUND,
+                    "message" => Code::MESSAGE_NOT_FOUND,
+                    "run" => Code::RUN_NOT_FOUND,
+                    "attachment" => Code::ATTACHMENT_NOT_FOUND,
+                    "persona" => Code::PERSONA_NOT_FOUND,
+                    "prompt" => Code::PROMPT_NOT_FOUND,
                     _ => Code::NOT_FOUND,
                 };
                 Self::new(code, message)
             }
+            StoreError::Busy { .. } => Self::new(Code::MESSAGE_BUSY, message)
+                .with_advice("wait until the response is complete, or stop it"),
+            StoreError::Followed { .. } => Self::new(Code::RESPONSE_NOT_REPEATABLE, message)
+                .with_advice("regenerate the response, or continue the last one of its branch"),
             StoreError::Invalid { field, reason } => Self::field(field, "invalid_value", reason),
             StoreError::Unreadable { .. } | StoreError::Secret(_) => {
                 Self::new(Code::STORED_VALUE_UNREADABLE, message)

@@ -83,6 +83,18 @@ impl ApiProblem {
         self
     }
 
+    /// The same problem of an object in the field `parent` of the request.
+    pub fn within(mut self, parent: &str) -> Self {
+        if self.errors.is_empty() {
+            return self;
+        }
+        self.detail = format!("{parent}.{}", self.detail);
+        for error in &mut self.errors {
+            error.field = format!("{parent}.{}", error.field);
+        }
+        self
+    }
+
     /// Adds the time after which a retry may succeed.
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX));

@@ -3,8 +3,12 @@
 use globset::{Glob, GlobMatcher};
 
 use super::defaults::RequestDefaults;
+use super::target::Target;
 pub use crate::openai::models::ModelDetails;
 pub use crate::state::Capabilities;
+
+/// Characters with a meaning in patterns of names.
+const SPECIAL: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
 
 /// A snapshot of the names that requests can use.
 #[derive(Debug, Clone, Default)]
@@ -89,8 +93,16 @@ impl Alias {
     /// The name, if there is only one that matches.
     pub fn name(&self) -> Option<&str> {
         let pattern = self.pattern.glob().glob();
-        let is_literal = !pattern.contains(['*', '?', '[', ']', '{', '}', '\\']);
-        is_literal.then_some(pattern)
+        (!pattern.contains(SPECIAL)).then_some(pattern)
+    }
+
+    /// Greater if it matches fewer names: first a single one, then the more characters are given.
+    pub fn specificity(&self) -> (bool, usize) {
+        let pattern = self.pattern.glob().glob();
+        let given = pattern
+            .chars()
+            .filter(|character| !SPECIAL.contains(character));
+        (self.name().is_some(), given.count())
     }
 }
 
@@ -105,6 +117,22 @@ impl Catalog {
     /// The local model with exactly this id.
     pub(super) fn model(&self, id: &str) -> Option<&LocalModel> {
         self.models.iter().find(|model| model.id == id)
+    }
+
+    /// What is known about the model of a target, with the context length of its profile.
+    pub fn details(&self, target: &Target) -> Option<ModelDetails> {
+        let details = self.model(&target.model)?.details.clone()?;
+        Some(self.with_profile(target, details))
+    }
+
+    /// The same of what was described just now.
+    pub fn with_profile(&self, target: &Target, mut details: ModelDetails) -> ModelDetails {
+        let profile = target.profile.as_deref();
+        let profile = profile.and_then(|name| self.profile(name));
+        if let Some(context_length) = profile.and_then(|profile| profile.context_length) {
+            details.context_length = context_length;
+        }
+        details
     }
 
     /// The ids of the local models.

@@ -3,19 +3,22 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
+use futures_core::future::BoxFuture;
 use tokio::time::timeout;
 
 use super::Proxy;
+use super::defaults::RequestDefaults;
 use super::exchange::{self, Exchange};
 use super::keepalive;
 use super::request_body::BufferedBody;
 use super::scan::{ScanError, Scanner, TopLevel};
 use super::target::{Target, TargetError};
-use super::workers::AcquireError;
+use super::workers::{AcquireError, Lease};
 use crate::error::ApiError;
 
 /// Forwards a request to a worker with the model that its body names.
@@ -27,21 +30,8 @@ pub async fn by_model(State(proxy): State<Proxy>, request: Request) -> Result<Re
     };
     exchange.set_target(&target);
 
-    let (workers, class) = (proxy.workers().clone(), exchange.class());
-    let cancellation = exchange.cancellation();
-    let deadline = Instant::now() + proxy.options().queue_timeout;
-    let target = Arc::new(target);
-    let acquire = move || {
-        let (workers, target) = (workers.clone(), target.clone());
-        let cancelled = cancellation.clone().cancelled();
-        async move {
-            tokio::select! {
-                acquired = workers.acquire(&target, class, deadline) => acquired,
-                () = cancelled => Err(AcquireError::cancelled()),
-            }
-        }
-    };
-    let mut first = Box::pin(acquire());
+    let acquire = acquire(&proxy, &exchange, target);
+    let mut first = acquire();
     let begin_after = proxy.options().begin_stream_after;
     let acquired = match (timeout(begin_after, &mut first).await, exchange.format()) {
         (Ok(acquired), _) => acquired,
@@ -54,6 +44,47 @@ pub async fn by_model(State(proxy): State<Proxy>, request: Request) -> Result<Re
     };
     let (parts, body) = exchange.send_to(acquired, acquire).await?;
     Ok(exchange::response(parts, body))
+}
+
+/// Forwards a request of the gateway itself, with its own settings in place of those of the profile. The response begins once a
+/// worker has the request.
+pub async fn of_gateway(
+    State(proxy): State<Proxy>,
+    Extension(settings): Extension<RequestDefaults>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (mut exchange, body) = Exchange::new(&proxy, request);
+    let mut target = match read(&proxy, &mut exchange, body).await {
+        Ok((target, _)) => target,
+        Err(error) => return Err(exchange.fail(error)),
+    };
+    target.defaults = Some(settings);
+    exchange.set_target(&target);
+    let acquire = acquire(&proxy, &exchange, target);
+    let (parts, body) = exchange.send_to(acquire().await, acquire).await?;
+    Ok(exchange::response(parts, body))
+}
+
+/// Waits for a worker with the target's model, each time that it is called, until a user cancels the request.
+fn acquire(
+    proxy: &Proxy,
+    exchange: &Exchange,
+    target: Target,
+) -> impl Fn() -> BoxFuture<'static, Result<Lease, AcquireError>> + Send + Sync + use<> {
+    let (workers, class) = (proxy.workers().clone(), exchange.class());
+    let cancellation = exchange.cancellation();
+    let deadline = Instant::now() + proxy.options().queue_timeout;
+    let target = Arc::new(target);
+    move || -> BoxFuture<'static, Result<Lease, AcquireError>> {
+        let (workers, target) = (workers.clone(), target.clone());
+        let cancelled = cancellation.clone().cancelled();
+        Box::pin(async move {
+            tokio::select! {
+                acquired = workers.acquire(&target, class, deadline) => acquired,
+                () = cancelled => Err(AcquireError::cancelled()),
+            }
+        })
+    }
 }
 
 /// Forwards a request about a stored response to the worker that created it.

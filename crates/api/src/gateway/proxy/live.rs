@@ -17,6 +17,7 @@ use super::client::WorkerClient;
 use super::target::Target;
 use super::usage::CLIENT_CLOSED_REQUEST;
 use super::workers::{AcquireError, Lease, WorkerId};
+use crate::gateway::clients::recognize;
 use crate::worker::RunningRequest;
 
 /// The code of requests that a user cancelled.
@@ -38,6 +39,8 @@ pub struct LiveRequest {
     pub route: String,
     /// The program of the client, as its `user-agent` header names it.
     pub client: Option<String>,
+    /// The client that this program is, as `recognize` names it.
+    pub recognized: &'static str,
     /// When it arrived.
     pub received_at: SystemTime,
     /// The name that the client has sent as `model`.
@@ -63,6 +66,7 @@ impl LiveRequest {
             method: parts.method.to_string(),
             route: route.to_owned(),
             client: client.map(|client| client.chars().take(MAX_CLIENT).collect()),
+            recognized: recognize(&parts.headers),
             received_at: SystemTime::now(),
             requested: None,
             model: None,
@@ -113,7 +117,7 @@ impl LiveRequests {
     /// Adds a request, which is removed when the handle is dropped.
     pub fn begin(&self, request: LiveRequest) -> LiveHandle {
         let (cancelled, cancellation) = watch::channel(false);
-        let id = request.id;
+        let (id, client) = (request.id, request.recognized);
         let entry = Entry {
             request,
             worker: None,
@@ -124,6 +128,7 @@ impl LiveRequests {
         self.0.changed.send_replace(());
         LiveHandle {
             id,
+            client,
             requests: self.clone(),
             cancellation: Cancellation(cancellation),
         }
@@ -197,6 +202,7 @@ impl LiveRequests {
 #[derive(Debug)]
 pub struct LiveHandle {
     id: Uuid,
+    client: &'static str,
     requests: LiveRequests,
     cancellation: Cancellation,
 }
@@ -205,6 +211,11 @@ impl LiveHandle {
     /// Its id as its worker knows it.
     pub fn own_id(&self) -> String {
         own_id(self.id)
+    }
+
+    /// The client that has sent it.
+    pub fn client(&self) -> &'static str {
+        self.client
     }
 
     /// Waits until a user cancels it.

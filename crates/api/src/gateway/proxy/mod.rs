@@ -4,7 +4,8 @@
 //! ([`Workers`]), and sends a [`RequestRecord`] of each request to a channel.
 //!
 //! # Map
-//! - `handlers`, `exchange`: a request and its response, from the top: body, target, worker, forwarding.
+//! - `handlers`, `exchange`: a request and its response, from the top: body, target, worker, forwarding. [`own_router`] has those
+//!   of the gateway itself.
 //! - `request_body`, `scan`, `text`, `ttl`: the body, and the few top-level keys that are read from it.
 //! - `catalog`, `target`, `models`, `defaults`: names and what they stand for; request settings of profiles.
 //! - `workers`, `client`, `in_flight`: the pool's interface, the HTTP client, and a request that a worker has.
@@ -50,7 +51,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use catalog::{Alias, Capabilities, Catalog, InvalidAlias, LocalModel, ModelDetails, Profile};
 pub use defaults::{DefaultsTooLarge, RequestDefaults};
-pub use live::{LiveRequest, LiveRequests};
+pub use live::{CANCELLED, LiveRequest, LiveRequests};
 pub use target::{Target, TargetError};
 pub use ttl::KeepAlive;
 pub use usage::{RequestRecord, USAGE};
@@ -60,7 +61,7 @@ use super::layers::{check_host_and_origin, require_key_or_loopback};
 use crate::access::AccessPolicy;
 use crate::error::ApiError;
 use crate::layers::{with_errors, with_request_log};
-use crate::routes::{routed_without_prefix, unknown_route};
+use crate::routes::{routed, routed_without_prefix, unknown_route};
 use crate::trace::RequestLog;
 use client::WorkerClient;
 use defaults::RegisteredDefaults;
@@ -201,6 +202,16 @@ pub fn router(proxy: Proxy) -> Router {
         .layer(from_fn_with_state(access.clone(), check_host_and_origin));
     let router = with_errors(router, &access.cors_origins);
     with_request_log(router, RequestLog::All).with_state(proxy)
+}
+
+/// The routes for requests of the gateway itself, which need no key. Each request has the extension [`RequestDefaults`]: all its
+/// settings. Errors are `ApiError`s in the extensions of responses.
+pub fn own_router(proxy: Proxy) -> Router {
+    let routes = vec![
+        ("/v1/chat/completions", post(handlers::of_gateway)),
+        ("/v1/messages", post(handlers::of_gateway)),
+    ];
+    with_request_log(routed(routes), RequestLog::All).with_state(proxy)
 }
 
 #[cfg(test)]

@@ -50,13 +50,6 @@ impl<'a> Described<'a> {
         let model = catalog.model(&target.model);
         let profile = target.profile.as_deref();
         let profile = profile.and_then(|name| catalog.profile(name));
-        let mut details = model.and_then(|model| model.details.clone());
-        if let (Some(details), Some(context_length)) = (
-            &mut details,
-            profile.and_then(|profile| profile.context_length),
-        ) {
-            details.context_length = context_length;
-        }
         Ok(Self {
             name,
             created: model.map_or(0, |model| model.created),
@@ -64,8 +57,8 @@ impl<'a> Described<'a> {
                 Some(profile) => profile.loaded,
                 None => model.is_some_and(|model| model.loaded),
             },
+            details: catalog.details(&target),
             model: target.model,
-            details,
         })
     }
 

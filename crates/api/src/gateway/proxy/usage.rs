@@ -23,6 +23,8 @@ pub fn read_usage(headers: &HeaderMap) -> Option<RequestUsage> {
 pub struct RequestRecord {
     /// The id in the `x-request-id` header, which a client can choose.
     pub request_id: String,
+    /// The client that has sent it, as `recognize` names it.
+    pub client: &'static str,
     /// The pattern of the route.
     pub route: String,
     /// The id of the model, once it is known; the requested name of at most 1,024 bytes, if it stands for no model.
@@ -74,6 +76,7 @@ impl Recorder {
     ) -> Self {
         let record = RequestRecord {
             request_id,
+            client: live.client(),
             route,
             model: None,
             profile: None,

@@ -9,11 +9,15 @@ use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest as _, Sha256};
 
 use super::files::{EMBEDDED, EmbeddedFile};
-use super::policy::content_security_policy;
+use super::policy::{content_security_policy, preview_policy};
 use crate::error::{ApiError, excerpt};
 
 /// The page for every path that is not one of a file. It is a file of its own, too.
 const INDEX: &str = "/index.html";
+
+/// The file of the document that shows previews, and the path of a request for it.
+const PREVIEW_FILE: &str = "/preview/frame.html";
+const PREVIEW: &str = "/preview/frame";
 
 /// The page of a program that was compiled without the others.
 const MISSING: EmbeddedFile = EmbeddedFile {
@@ -51,11 +55,20 @@ fn find_index(files: &[EmbeddedFile]) -> Option<&EmbeddedFile> {
     files.iter().find(|file| file.path == INDEX)
 }
 
-/// The files of the page, by their paths.
+/// The path of requests for a file.
+fn request_path(file: &EmbeddedFile) -> &'static str {
+    match file.path {
+        PREVIEW_FILE => PREVIEW,
+        path => path,
+    }
+}
+
+/// The files of the page, by the paths of requests for them.
 pub struct Site {
     files: HashMap<&'static str, Asset>,
     index: Asset,
     policy: HeaderValue,
+    preview_policy: HeaderValue,
 }
 
 struct Asset {
@@ -77,12 +90,17 @@ impl Site {
         let files = index.map_or(&[][..], |_| files);
         let index = index.copied().unwrap_or(MISSING);
         let html = index.plain().unwrap_or_default();
+        let preview = files.iter().find(|file| file.path == PREVIEW_FILE);
+        let preview = preview
+            .and_then(|file| file.plain().ok())
+            .unwrap_or_default();
         Self {
             files: files
                 .iter()
-                .map(|file| (file.path, Asset::new(*file)))
+                .map(|file| (request_path(file), Asset::new(*file)))
                 .collect(),
             policy: content_security_policy(&String::from_utf8_lossy(&html)),
+            preview_policy: preview_policy(&String::from_utf8_lossy(&preview)),
             index: Asset::new(index),
         }
     }
@@ -108,8 +126,13 @@ impl Site {
             None => &self.index,
         };
         let mut response = asset.response(request)?;
+        let policy = if path == PREVIEW {
+            &self.preview_policy
+        } else {
+            &self.policy
+        };
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
         for (name, value) in SECURITY_HEADERS {
             headers.insert(name, HeaderValue::from_static(value));
         }

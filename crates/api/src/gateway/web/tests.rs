@@ -12,6 +12,7 @@ use super::files::EmbeddedFile;
 use super::*;
 
 const HTML: &str = "<!doctype html><title>page</title><script>start()</script>";
+const PREVIEW: &str = "<!doctype html><title>preview</title><script>show()</script>";
 const MANIFEST: &str = r#"{"name": "mlxm"}"#;
 const SCRIPT: &str = "export const text = 'a script of some length, a script of some length';";
 
@@ -38,6 +39,7 @@ fn site() -> Site {
         file("/_app/immutable/start.abc.js", SCRIPT),
         file("/_app/version.json", "{}"),
         file("/manifest.webmanifest", MANIFEST),
+        file("/preview/frame.html", PREVIEW),
         EmbeddedFile {
             path: "/font.woff2",
             bytes: b"font",
@@ -333,4 +335,35 @@ async fn program_without_the_page_says_how_to_build_it() {
     assert_eq!(program.status(), 418);
     let unknown = send(&router, Method::GET, "/api/x", &[OPENED]).await;
     assert_eq!(unknown.status(), 418);
+}
+
+#[tokio::test]
+async fn previews_are_a_document_with_a_policy_of_its_own() {
+    for headers in [&[OPENED][..], &[][..]] {
+        let response = get("/preview/frame", headers).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(
+            header_of(&response, "content-type"),
+            "text/html; charset=utf-8"
+        );
+        let policy = header_of(&response, "content-security-policy");
+        assert!(policy.contains("sandbox allow-scripts"), "{policy}");
+        assert!(policy.contains("frame-ancestors 'self'"), "{policy}");
+        assert!(!policy.contains("connect-src"), "{policy}");
+        assert_eq!(text(response).await, PREVIEW);
+    }
+    // Its file has no other address, where the policy of the page would apply.
+    let file = get("/preview/frame.html", &[OPENED]).await;
+    let policy = header_of(&file, "content-security-policy").to_owned();
+    assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert_eq!(text(file).await, HTML);
+    let program = get("/preview/frame.html", &[]).await;
+    assert_eq!(program.status(), 418);
+
+    let (foreign, navigates) = (
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+    );
+    let frame = [OPENED, foreign, navigates, ("sec-fetch-dest", "iframe")];
+    assert_eq!(get("/preview/frame", &frame).await.status(), 403);
 }

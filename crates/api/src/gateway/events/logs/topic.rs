@@ -50,7 +50,7 @@ pub async fn publish_logs(bus: Bus, files: LogFiles) {
 fn log_of(topic: &TopicName) -> Option<LogSource> {
     match topic {
         TopicName::Log(source) => Some(*source),
-        TopicName::Shared(_) => None,
+        TopicName::Shared(_) | TopicName::Chat(_) => None,
     }
 }
 

@@ -80,7 +80,9 @@ fn description(status: StatusCode) -> Option<&'static str> {
         StatusCode::CONFLICT => {
             "Something is in use or in another state, or a name or port is taken"
         }
-        StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than 1 MiB",
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            "The body or a file is too large: bodies have at most 1 MiB where no other limit is named"
+        }
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "The content type of the body is not JSON",
         StatusCode::TOO_MANY_REQUESTS => "Too many requests wait already",
         StatusCode::INTERNAL_SERVER_ERROR => {
@@ -90,6 +92,7 @@ fn description(status: StatusCode) -> Option<&'static str> {
         StatusCode::SERVICE_UNAVAILABLE => {
             "The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down"
         }
+        StatusCode::INSUFFICIENT_STORAGE => "There is not enough space",
         _ => return None,
     })
 }

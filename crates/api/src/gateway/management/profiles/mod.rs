@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get, post};
 use mlxm_store::{Uuid, profiles};
 
-pub use validate::check_load;
+pub use validate::{check_load, check_request};
 
 use crate::gateway::GatewayState;
 use crate::gateway::extract::{JsonBody, OptionalJsonBody, Path, QueryParams, from_value};

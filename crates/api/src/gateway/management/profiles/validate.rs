@@ -117,7 +117,7 @@ pub fn check(config: &ProfileConfig) -> Result<(), ApiProblem> {
     findings.one_of("log_level", config.log_level.as_deref(), &LOG_LEVELS);
     findings.range("color", config.color, 1, 8);
     load(&mut findings, "load", &config.load);
-    request(&mut findings, &config.request);
+    request(&mut findings, "request", &config.request);
     finish(findings)
 }
 
@@ -128,6 +128,16 @@ pub fn check(config: &ProfileConfig) -> Result<(), ApiProblem> {
 pub fn check_load(parent: &str, settings: &LoadSettings) -> Result<(), ApiProblem> {
     let mut findings = Findings::default();
     load(&mut findings, parent, settings);
+    finish(findings)
+}
+
+/// Checks the settings of requests in a field.
+///
+/// # Errors
+/// Names every invalid field.
+pub fn check_request(parent: &str, settings: &RequestSettings) -> Result<(), ApiProblem> {
+    let mut findings = Findings::default();
+    request(&mut findings, parent, settings);
     finish(findings)
 }
 
@@ -200,8 +210,9 @@ fn parser(name: Option<&str>) -> Option<&str> {
     name.filter(|name| *name != "none")
 }
 
-fn request(findings: &mut Findings, settings: &RequestSettings) {
-    if let Err(error) = sampling(findings, settings).validate(usize::MAX) {
+fn request(findings: &mut Findings, parent: &str, settings: &RequestSettings) {
+    let field = |name: &str| format!("{parent}.{name}");
+    if let Err(error) = sampling(findings, parent, settings).validate(usize::MAX) {
         let (name, code) = match &error {
             SamplingError::OutOfRange { parameter, .. } => match *parameter {
                 "repetition_context" => ("repetition_context_size", "out_of_range"),
@@ -209,23 +220,23 @@ fn request(findings: &mut Findings, settings: &RequestSettings) {
             },
             _ => ("logit_bias", "invalid_value"),
         };
-        findings.add(format!("request.{name}"), code, error.to_string());
+        findings.add(field(name), code, error.to_string());
     }
     if settings.stop.iter().any(String::is_empty) {
         findings.add(
-            "request.stop",
+            field("stop"),
             "invalid_value",
             "must not have an empty string",
         );
     }
     findings.range(
-        "request.max_tokens",
+        &field("max_tokens"),
         settings.max_tokens,
         1,
         u64::from(u32::MAX),
     );
     findings.one_of(
-        "request.tool_choice",
+        &field("tool_choice"),
         settings.tool_choice.as_deref(),
         &TOOL_CHOICES,
     );
@@ -235,11 +246,11 @@ fn request(findings: &mut Findings, settings: &RequestSettings) {
         _ => Map::new(),
     };
     if let Err(error) = RequestDefaults::new(&fields) {
-        findings.add("request.system_prompt", "out_of_range", error.to_string());
+        findings.add(field("system_prompt"), "out_of_range", error.to_string());
     }
 }
 
-fn sampling(findings: &mut Findings, settings: &RequestSettings) -> SamplingParams {
+fn sampling(findings: &mut Findings, parent: &str, settings: &RequestSettings) -> SamplingParams {
     let defaults = SamplingParams::default();
     let float = |value: Option<f64>, default: f32| value.map_or(default, |value| value as f32);
     let count = |value: Option<u64>, default: usize| value.map_or(default, |value| value as usize);
@@ -248,7 +259,7 @@ fn sampling(findings: &mut Findings, settings: &RequestSettings) -> SamplingPara
         if let Ok(token) = token.parse() {
             logit_bias.insert(token, *bias as f32);
         } else {
-            let field = format!("request.logit_bias.{token}");
+            let field = format!("{parent}.logit_bias.{token}");
             findings.add(field, "invalid_value", "the key must be a token id");
         }
     }

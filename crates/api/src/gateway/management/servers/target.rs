@@ -99,8 +99,7 @@ fn named<'a>(
         },
         (None, Some(name)) => {
             let target = state.catalog().resolve(Some(name))?;
-            let profile = target.profile.as_deref();
-            let profile = profile.and_then(|name| snapshot.profile(name));
+            let profile = snapshot.profile_of(&target);
             Ok((target.model, profile))
         }
     }
