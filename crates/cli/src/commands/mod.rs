@@ -8,6 +8,7 @@ mod config;
 mod convert;
 mod doctor;
 mod downloads;
+mod launch;
 mod list;
 mod logs;
 mod open;
@@ -58,6 +59,7 @@ pub enum Command {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Secrets(secrets::Secrets),
+    Launch(launch::Launch),
     Open(open::Open),
     Convert(convert::Convert),
     Perplexity(perplexity::Perplexity),
@@ -97,6 +99,7 @@ impl Command {
             Self::Backup(backup) => backup.execute(context),
             Self::Restore(restore) => restore.execute(context),
             Self::Secrets(secrets) => secrets.execute(context),
+            Self::Launch(launch) => launch.execute(context),
             Self::Open(open) => open.execute(context),
             Self::Convert(convert) => convert.execute(context),
             Self::Perplexity(perplexity) => perplexity.execute(context),

@@ -1,6 +1,8 @@
 //! The routes of the gateway's API that commands use, one method each.
 
+use mlxm_api::wire::aliases::{Alias, AliasList, AliasRequest};
 use mlxm_api::wire::audit::{AuditFilter, AuditPage};
+use mlxm_api::wire::clients::{Client, ClientList, ClientQuery, ClientSetup};
 use mlxm_api::wire::downloads::{Download, DownloadList, DownloadOrder, DownloadRequest};
 use mlxm_api::wire::pool::{PoolPlan, PoolPlanRequest, PoolStatus};
 use mlxm_api::wire::profiles::{
@@ -136,6 +138,37 @@ impl Gateway {
     /// Creates a profile from a file.
     pub fn import_profile(&self, request: &ImportRequest) -> Reply<ImportResponse> {
         self.send(Method::POST, "api/profiles/import", request)
+    }
+
+    /// The programs that the gateway can describe a configuration for.
+    pub fn clients(&self) -> Reply<Vec<Client>> {
+        Ok(self.get::<ClientList>("api/clients")?.clients)
+    }
+
+    /// How a client is configured.
+    pub fn client_setup(&self, client: &str, options: &ClientQuery) -> Reply<ClientSetup> {
+        let route = route(&["api", "clients", client], &[]);
+        let query = query(&[
+            ("model", options.model.clone()),
+            ("fast", options.fast.clone()),
+            ("url", options.url.clone()),
+        ]);
+        self.get(&format!("{route}{query}"))
+    }
+
+    /// All aliases.
+    pub fn aliases(&self) -> Reply<Vec<Alias>> {
+        Ok(self.get::<AliasList>("api/aliases")?.aliases)
+    }
+
+    /// Adds an alias, or changes its target.
+    pub fn set_alias(&self, alias: &AliasRequest) -> Reply<Alias> {
+        self.send(Method::POST, "api/aliases", alias)
+    }
+
+    /// Deletes an alias.
+    pub fn delete_alias(&self, name: &str) -> Reply<()> {
+        self.act(Method::DELETE, &route(&["api", "aliases", name], &[]))
     }
 
     /// All settings with their sources.

@@ -46,15 +46,34 @@ pub struct GatewayArguments {
 impl GatewayArguments {
     /// The selected gateway, or the one running on this machine; `None` if none is running.
     pub fn find(&self) -> anyhow::Result<Option<Gateway>> {
-        let variable = || std::env::var(HOST_VARIABLE).ok();
-        let url = self.url.clone().or_else(variable);
-        match url.filter(|url| !url.is_empty()) {
-            Some(url) => {
-                let key = self.api_key.clone().or_else(remote::key_from_environment);
-                Ok(Some(Gateway::new(Client::new(&url, key)?)))
-            }
+        match self.given_url() {
+            Some(url) => Ok(Some(Gateway::new(Client::new(&url, self.key())?))),
             None => running(),
         }
+    }
+
+    /// The URL that was given, as an option or in the environment.
+    fn given_url(&self) -> Option<String> {
+        let variable = || std::env::var(HOST_VARIABLE).ok();
+        let url = self.url.clone().or_else(variable);
+        url.filter(|url| !url.is_empty())
+    }
+
+    /// The URL of the selected gateway; `None` if it is the one of this home directory, whose URL can change.
+    pub fn other_url(&self) -> anyhow::Result<Option<String>> {
+        let Some(url) = self.given_url() else {
+            return Ok(None);
+        };
+        let url = remote::base_url(&url)?;
+        // A file that cannot be read does not concern a gateway that was named.
+        let own = context::home().and_then(|home| GatewayFile::read(&home).ok().flatten());
+        let own = own.and_then(|own| remote::base_url(&own.url).ok());
+        Ok(Some(url).filter(|url| own.as_ref() != Some(url)))
+    }
+
+    /// The key that was given, as an option or in the environment.
+    pub fn key(&self) -> Option<String> {
+        self.api_key.clone().or_else(remote::key_from_environment)
     }
 
     /// The gateway; without one, an error that says how to start it.

@@ -308,6 +308,11 @@ fn parse(text: &str) -> Result<Url, RemoteError> {
     Ok(url)
 }
 
+/// The URL that [`Client::url`] returns for the server at `url`.
+pub fn base_url(url: &str) -> Result<String, RemoteError> {
+    Ok(display_url(&parse(url)?))
+}
+
 fn display_url(base: &Url) -> String {
     let mut url = base.clone();
     let _ = url.set_password(None);

@@ -11,7 +11,7 @@ use clap::Args;
 
 pub use backend::{Endpoint, Remote};
 pub use chunk::Chunk;
-pub use client::{Client, Stream, StreamItem, StreamPoll};
+pub use client::{Client, Stream, StreamItem, StreamPoll, base_url};
 pub use error::RemoteError;
 pub use models::ServedModels;
 

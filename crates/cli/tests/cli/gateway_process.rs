@@ -242,13 +242,21 @@ pub struct EventStream(BufReader<TcpStream>);
 impl EventStream {
     /// Sends a request for a chat completion, and waits for the head of its response.
     pub fn open(address: &str, body: &Value) -> Self {
-        let stream = send(
+        Self::read(send(
             address,
             "POST",
             "/v1/chat/completions",
             "",
             &body.to_string(),
-        );
+        ))
+    }
+
+    /// Opens the stream of events at a path, and waits for the head of the response.
+    pub fn get(address: &str, path: &str) -> Self {
+        Self::read(send(address, "GET", path, "", ""))
+    }
+
+    fn read(stream: TcpStream) -> Self {
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();

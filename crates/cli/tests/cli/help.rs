@@ -2,7 +2,7 @@
 
 use crate::support::TestEnv;
 
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 27] = [
     "run",
     "serve",
     "pull",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 26] = [
     "backup",
     "restore",
     "secrets",
+    "launch",
     "open",
     "convert",
     "perplexity",
@@ -83,6 +84,7 @@ fn commands_have_the_names_of_similar_programs() {
         ("delete", "rm"),
         ("load", "start"),
         ("unload", "stop"),
+        ("connect", "launch"),
     ] {
         let help = |name: &str| env.run(&[name, "--help"]).success().to_owned();
         assert_eq!(help(alias), help(command), "{alias}");
