@@ -19,7 +19,13 @@ export default defineConfig({
   server: {
     host: '127.0.0.1',
     port: 5173,
-    proxy: { '/api': proxied, '/v1': proxied, '/health': proxied },
+    proxy: {
+      '/api': proxied,
+      '/v1': proxied,
+      '/health': proxied,
+      // As the gateway names it.
+      '/preview/frame': { target: gateway, bypass: () => '/preview/frame.html' },
+    },
   },
   build: {
     target: 'es2022',
@@ -33,6 +39,8 @@ export default defineConfig({
     },
   },
   worker: { format: 'es' },
+  // The development server would find them only once they are used, and then reload the page.
+  optimizeDeps: { include: ['highlight.js/lib/common', 'katex'] },
   test: {
     expect: { requireAssertions: true },
     projects: [

@@ -98,14 +98,69 @@ test('tables have aligned cells', () => {
 });
 
 test('code keeps its text, and the first word of its language', () => {
-  expect(only('```py title="x"\n<b>\n```')).toEqual({ type: 'code', language: 'py', text: '<b>' });
-  expect(only('    a')).toEqual({ type: 'code', language: null, text: 'a' });
+  expect(only('```py title="x"\n<b>\n```')).toEqual({ type: 'code', language: 'py', text: '<b>', closed: true });
+  expect(only('    a')).toEqual({ type: 'code', language: null, text: 'a', closed: true });
+});
+
+test('code is closed by a fence', () => {
+  for (const text of ['```', '```py', '```py\n', '```py\nx', '~~~\n``']) {
+    expect(only(text), text).toMatchObject({ type: 'code', closed: false });
+  }
+  for (const text of ['```\n```', '```py\nx\n```\n', '~~~\nx\n~~~~ ']) {
+    expect(only(text), text).toMatchObject({ type: 'code', closed: true });
+  }
+});
+
+test('formulas are inline or blocks', () => {
+  expect(children('so $x_1*y*z$ and \\(a_b\\), $$c$$')).toEqual([
+    { type: 'text', text: 'so ' },
+    { type: 'math', text: 'x_1*y*z', display: false },
+    { type: 'text', text: ' and ' },
+    { type: 'math', text: 'a_b', display: false },
+    { type: 'text', text: ', ' },
+    { type: 'math', text: 'c', display: true },
+  ]);
+  expect(only('$$\n\\int_0^1 x\n- y\n$$')).toEqual({ type: 'math', text: '\\int_0^1 x\n- y' });
+  expect(only('\\[ x^2 \\]')).toEqual({ type: 'math', text: 'x^2' });
+  expect(parseMarkdown('text\n$$\nx\n$$\nmore').map(({ type }) => type)).toEqual(['paragraph', 'math', 'paragraph']);
+  expect(only('- a\n  $$x$$')).toMatchObject({
+    items: [{ blocks: [{ type: 'paragraph' }, { type: 'math', text: 'x' }] }],
+  });
+});
+
+test('prices, variables of shells and escaped brackets are no formulas', () => {
+  const texts = [
+    'costs $5 and $10',
+    'between $5/$6',
+    'US$5 or US$6',
+    '$HOME and $PATH',
+    '$HOME/$USER',
+    'a \\$x\\$',
+    '`$x$`',
+    '$ x $',
+    '$$',
+    '$$ not closed',
+    '\\[optional\\]',
+    '\\[More Information Needed\\]',
+    '\\(see below\\)',
+    '$$\nx\n\ny\n$$',
+  ];
+  for (const text of texts) expect(JSON.stringify(parseMarkdown(text)), text).not.toContain('"type":"math"');
 });
 
 test('metadata at the beginning is left out', () => {
   expect(withoutFrontMatter('---\nlicense: mit\ntags: [mlx]\n---\n# Title')).toBe('# Title');
   expect(withoutFrontMatter('# Title\n---\nx\n---\n')).toBe('# Title\n---\nx\n---\n');
   expect(withoutFrontMatter('---\nnever closed')).toBe('---\nnever closed');
+});
+
+test('delimiters without an end do not take long', () => {
+  for (const part of ['$', '$$', '\\(', '\\[', '$a ', '\n$$', '\n\\[x^', '$x`']) {
+    const start = performance.now();
+    parseMarkdown(part.repeat(20_000));
+    // Far longer than it takes; a search that is quadratic needs minutes.
+    expect(performance.now() - start, part).toBeLessThan(20_000);
+  }
 });
 
 test('deep nesting ends as text', () => {
@@ -134,6 +189,8 @@ test('any text can be parsed, and has no link with another scheme', () => {
     'javascript:',
     'https://a',
     '&#58;',
+    '$',
+    '\\',
     'x',
   );
   fc.assert(

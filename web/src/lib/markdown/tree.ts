@@ -1,6 +1,7 @@
 // Markdown as a tree for components. Nothing of it becomes HTML: raw HTML stays text, and only links to pages and mail are links.
 
-import { lexer, type MarkedToken, type Token } from 'marked';
+import { Lexer, Marked, type MarkedToken, type Token, type Tokens } from 'marked';
+import { blockMath, inlineMath, type MathToken } from './math';
 
 export type Inline =
   | { type: 'text'; text: string }
@@ -8,6 +9,7 @@ export type Inline =
   | { type: 'strong' | 'emphasis' | 'deleted'; children: Inline[] }
   | { type: 'link'; href: string; children: Inline[] }
   | { type: 'image'; text: string }
+  | { type: 'math'; text: string; display: boolean }
   | { type: 'break' };
 
 export type Align = 'start' | 'center' | 'end';
@@ -26,24 +28,57 @@ export interface Item {
 export type Block =
   | { type: 'heading'; level: number; children: Inline[] }
   | { type: 'paragraph'; children: Inline[] }
-  | { type: 'code'; language: string | null; text: string }
+  /** `closed`: its end was found, so that no text can be added to it. */
+  | { type: 'code'; language: string | null; text: string; closed: boolean }
+  | { type: 'math'; text: string }
   | { type: 'html'; text: string }
   | { type: 'quote'; blocks: Block[] }
   | { type: 'list'; start: number | null; items: Item[] }
   | { type: 'table'; header: Cell[]; rows: Cell[][] }
   | { type: 'rule' };
 
+/** A part of a text that is at most one block: also empty lines and definitions of links. The sources of all parts are the text. */
+export interface Part {
+  source: string;
+  block: Block | null;
+  definition: Definition | null;
+}
+
+/** The target of links that name it. */
+export interface Definition {
+  name: string;
+  href: string;
+  title: string;
+}
+
 /** What is nested deeper is shown as its source. */
 const MAX_DEPTH = 24;
 
+const { defaults } = new Marked({ extensions: [blockMath, inlineMath] });
+
 export function parseMarkdown(text: string): Block[] {
+  return parseParts(text, []).flatMap((part) => part.block ?? []);
+}
+
+/** The parts of a text, whose line ends are those of Unix. `definitions` are those in the text before it. */
+export function parseParts(text: string, definitions: Definition[]): Part[] {
   try {
-    return blocks(lexer(text), 0);
+    const lexer = new Lexer(defaults);
+    for (const { name, href, title } of definitions) lexer.tokens.links[name] ??= { href, title };
+    return lexer.lex(text).map((token) => ({
+      source: token.raw,
+      block: block(token as MarkedToken | MathToken, 0),
+      definition: definition(token as MarkedToken | MathToken),
+    }));
   } catch (error) {
     // The lexer is recursive: text that was made to exhaust the stack is shown as it is.
-    if (error instanceof RangeError) return [{ type: 'code', language: null, text }];
-    throw error;
+    if (!(error instanceof RangeError)) throw error;
+    return [{ source: text, block: { type: 'code', language: null, text, closed: true }, definition: null }];
   }
+}
+
+function definition(token: MarkedToken | MathToken): Definition | null {
+  return token.type === 'def' ? { name: token.tag, href: token.href, title: token.title } : null;
 }
 
 /** A model card without the metadata at its beginning. */
@@ -52,11 +87,11 @@ export function withoutFrontMatter(text: string): string {
 }
 
 function blocks(tokens: Token[], depth: number): Block[] {
-  return tokens.flatMap((token) => block(token as MarkedToken, depth) ?? []);
+  return tokens.flatMap((token) => block(token as MarkedToken | MathToken, depth) ?? []);
 }
 
-function block(token: MarkedToken, depth: number): Block | null {
-  if (depth > MAX_DEPTH) return { type: 'code', language: null, text: token.raw };
+function block(token: MarkedToken | MathToken, depth: number): Block | null {
+  if (depth > MAX_DEPTH) return { type: 'code', language: null, text: token.raw, closed: true };
   switch (token.type) {
     case 'heading':
       return { type: 'heading', level: token.depth, children: inlines(token.tokens, depth + 1) };
@@ -66,7 +101,9 @@ function block(token: MarkedToken, depth: number): Block | null {
       // Of items of lists without empty lines between them.
       return { type: 'paragraph', children: inlines(token.tokens ?? [token], depth + 1) };
     case 'code':
-      return { type: 'code', language: language(token.lang), text: token.text };
+      return { type: 'code', language: language(token.lang), text: token.text, closed: isClosed(token) };
+    case 'math':
+      return { type: 'math', text: token.text };
     case 'html':
       return isComment(token.text) ? null : { type: 'html', text: token.text.trim() };
     case 'blockquote':
@@ -96,10 +133,10 @@ function block(token: MarkedToken, depth: number): Block | null {
 }
 
 function inlines(tokens: Token[], depth: number): Inline[] {
-  return tokens.map((token) => inline(token as MarkedToken, depth));
+  return tokens.map((token) => inline(token as MarkedToken | MathToken, depth));
 }
 
-function inline(token: MarkedToken, depth: number): Inline {
+function inline(token: MarkedToken | MathToken, depth: number): Inline {
   if (depth > MAX_DEPTH) return { type: 'text', text: token.raw };
   switch (token.type) {
     case 'text':
@@ -107,6 +144,8 @@ function inline(token: MarkedToken, depth: number): Inline {
       return { type: 'text', text: decodeEntities(token.text) };
     case 'codespan':
       return { type: 'code', text: token.text };
+    case 'math':
+      return { type: 'math', text: token.text, display: token.display };
     case 'strong':
       return { type: 'strong', children: inlines(token.tokens, depth + 1) };
     case 'em':
@@ -151,6 +190,11 @@ export function plainText(children: Inline[]): string {
 /** The first word of what follows the fence. */
 function language(info: string | undefined): string | null {
   return /^[\w+#.-]+/.exec(info ?? '')?.[0] ?? null;
+}
+
+/** Whether a block of code is indented, or has its closing fence. */
+function isClosed({ codeBlockStyle, raw }: Tokens.Code): boolean {
+  return codeBlockStyle === 'indented' || /\n {0,3}(?:`{3,}|~{3,})\s*$/.test(raw);
 }
 
 function isComment(text: string): boolean {
