@@ -2,6 +2,9 @@
 import { goto } from '$app/navigation';
 import { page } from '$app/state';
 
+/** Parameters of a chat's page that are not about one chat: what the list has, and which panel is open. */
+const OF_ALL_CHATS = ['q', 'tag', 'chats', 'panel'];
+
 /** The URL with other parameters; null removes one. */
 export function withParams(url: URL, changes: Record<string, string | null>): URL {
   const changed = new URL(url);
@@ -17,4 +20,12 @@ export async function setParams(changes: Record<string, string | null>): Promise
   const changed = withParams(page.url, changes);
   if (changed.search === page.url.search) return;
   await goto(changed, { replaceState: true, keepFocus: true, noScroll: true });
+}
+
+/** The address of a chat; null for a new one. Coming from another chat, the list and the panel stay as they are. */
+export function chatPath(id: string | null, from: URL = page.url): string {
+  const path = id === null ? '/chat' : `/chat/${id}`;
+  if (!/^\/chat(\/|$)/.test(from.pathname)) return path;
+  const kept = [...from.searchParams].filter(([name]) => OF_ALL_CHATS.includes(name));
+  return kept.length === 0 ? path : `${path}?${new URLSearchParams(kept).toString()}`;
 }

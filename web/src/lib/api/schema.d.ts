@@ -39,6 +39,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/attachments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists stored files, and the limits. */
+        get: operations["list_attachments"];
+        put?: never;
+        /** Stores a file, so that messages can refer to its hash. Unused, it is deleted after a day; a temporary one, after an hour. */
+        post: operations["add_attachment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/attachments/{hash}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns the content of a file. Texts have the type `text/plain`, so that a browser never runs them. */
+        get: operations["get_attachment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/audit": {
         parameters: {
             query?: never;
@@ -82,6 +117,274 @@ export interface paths {
         };
         /** Sums over all rows that the filter selects. */
         get: operations["sum_audit_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists chats: pinned ones first, then those with the latest messages. Temporary ones are not listed. */
+        get: operations["list_chats"];
+        put?: never;
+        /** Creates an empty chat. */
+        post: operations["create_chat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chats/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Counts the tokens that a message would have in its chat, exactly as the server would. The model need not be loaded. */
+        post: operations["count_tokens"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chats/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Imports a chat as a new one, with all branches and attachments. */
+        post: operations["import_chat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chats/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a chat with the messages of all branches, and the id with which its events continue. */
+        get: operations["get_chat"];
+        put?: never;
+        post?: never;
+        /** Deletes a chat and stops its runs. It can be restored for 30 days; a temporary one cannot. */
+        delete: operations["delete_chat"];
+        options?: never;
+        head?: never;
+        /** Changes a chat. What is absent stays as it is. */
+        patch: operations["change_chat"];
+        trace?: never;
+    };
+    "/api/chats/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Exports a chat: all branches and attachments as JSON, which can be imported, or the open branch as Markdown. */
+        get: operations["export_chat"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chats/{id}/fork": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copies the messages up to one of them into a new chat with the same settings. */
+        post: operations["fork_chat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chats/{id}/leaf": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Opens the newest branch through a message. Other devices that show the chat follow. */
+        post: operations["open_branch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chats/{id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends a message, and starts a run that responds, whether or not the client stays connected. The model may still be loading or
+         *     being downloaded: the run waits for it.
+         */
+        post: operations["send_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chats/{id}/messages/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Restores messages that were deleted together, and opens their newest branch. */
+        post: operations["restore_messages"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chats/{id}/messages/{message}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Deletes a message and all that follow it, in all branches. They can be restored for 30 days. If the open branch had one of
+         *     them, the newest other branch is opened.
+         */
+        delete: operations["delete_message"];
+        options?: never;
+        head?: never;
+        /** Adds another version of a message as its sibling. A run responds to that of a user; that of a response is complete. */
+        patch: operations["edit_message"];
+        trace?: never;
+    };
+    "/api/chats/{id}/messages/{message}/continue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Starts a run that continues a response: one that was stopped, interrupted, or ended at a limit or an error, and that no message
+         *     follows. It uses the model and the API that wrote the response, unless the request names others.
+         */
+        post: operations["continue_response"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chats/{id}/messages/{message}/regenerate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Starts a run that responds once more to the same message, with the same or another model. The responses are siblings. */
+        post: operations["regenerate_response"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/chats/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Restores a deleted chat. */
+        post: operations["restore_chat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/clients": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the programs that the gateway can describe a configuration for, and what they have done since the gateway was started. */
+        get: operations["list_clients"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/clients/{client}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Describes how a client is configured: files, variables, commands and code, and what does not fit. Nothing changes. */
+        get: operations["get_client"];
         put?: never;
         post?: never;
         delete?: never;
@@ -340,6 +643,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/personas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists all personas, by name. */
+        get: operations["list_personas"];
+        put?: never;
+        /** Creates a persona. */
+        post: operations["create_persona"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/personas/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a persona. */
+        get: operations["get_persona"];
+        /** Replaces a persona. Its chats use the new settings from the next message on. */
+        put: operations["update_persona"];
+        post?: never;
+        /** Deletes a persona. Its chats continue without one. */
+        delete: operations["delete_persona"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/pool": {
         parameters: {
             query?: never;
@@ -476,6 +816,98 @@ export interface paths {
         get: operations["export_profile"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/prompts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists all prompts, by name, with their variables. */
+        get: operations["list_prompts"];
+        put?: never;
+        /** Creates a prompt. */
+        post: operations["create_prompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/prompts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a prompt. */
+        get: operations["get_prompt"];
+        /** Replaces a prompt. */
+        put: operations["update_prompt"];
+        post?: never;
+        /** Deletes a prompt. */
+        delete: operations["delete_prompt"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a run and its response, with the number of the last event in it. */
+        get: operations["get_run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{id}/reproduce": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Computes the response of a run again, with the same settings and seed, and compares: it is the same to the last character, or
+         *     the first difference is returned. The response is not changed. Of one that was cut off, as much is computed as there is; of one
+         *     that was continued, only the last run is.
+         */
+        post: operations["reproduce_response"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stops a run, and keeps the text so far. Does nothing with a run that has ended. */
+        post: operations["stop_run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -768,6 +1200,52 @@ export interface components {
             /** @description Name of a profile or model. */
             target: string;
         };
+        /** @description A stored file. */
+        Attachment: {
+            /** @description SHA-256 of its content, in hexadecimal. */
+            hash: string;
+            /** @description The name with which it was added first. */
+            name: string;
+            /** @description Its type, such as `text/plain`. */
+            media_type: string;
+            /** @description What a model can do with it. */
+            kind: components["schemas"]["AttachmentKind"];
+            /**
+             * Format: int64
+             * @description Its size.
+             */
+            size_bytes: number;
+            /**
+             * Format: int64
+             * @description When it was added first.
+             */
+            created_at_ms: number;
+        };
+        /**
+         * @description What a model can do with an attachment.
+         * @enum {string}
+         */
+        AttachmentKind: "text" | "image";
+        /** @description Stored files, and how much space they have. */
+        AttachmentList: {
+            /** @description The files, newest first. */
+            attachments: components["schemas"]["Attachment"][];
+            /**
+             * Format: int64
+             * @description Their size together.
+             */
+            total_bytes: number;
+            /**
+             * Format: int64
+             * @description Most that they may have together.
+             */
+            limit_bytes: number;
+            /**
+             * Format: int64
+             * @description Largest file.
+             */
+            file_limit_bytes: number;
+        };
         /** @description A page of rows, newest first. */
         AuditPage: {
             /** @description The rows. */
@@ -914,12 +1392,213 @@ export interface components {
             tool_call_parser?: string | null;
             /** @description Name of the parser of its reasoning. */
             reasoning_parser?: string | null;
+            /** @description Whether its chat template reads `enable_thinking`, so that reasoning can be turned off and on. */
+            has_thinking_switch?: boolean;
+            /** @description Whether its chat template reads `reasoning_effort`. */
+            has_reasoning_effort?: boolean;
             /** @description Whether this version of mlxm can load the architecture. */
             supported?: boolean | null;
             /** @description Why it cannot. */
             unsupported_reason?: string | null;
             /** @description Properties worth a badge. */
             badges: components["schemas"]["Badge"][];
+        };
+        /** @description A conversation, without its messages. */
+        Chat: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description Its title. The gateway sets it from the first message if a user has not. */
+            title: string;
+            /** @description Name of the model or profile that the next run uses; null if the user has not chosen one. */
+            model?: string | null;
+            /** @description The API that the next run uses. */
+            protocol: components["schemas"]["ChatProtocol"];
+            /**
+             * Format: uuid
+             * @description The persona; null without one.
+             */
+            persona_id?: string | null;
+            /** @description The system prompt; null for that of the persona, or else of the profile. */
+            system_prompt?: string | null;
+            /** @description Settings of requests, which have priority over those of the persona and the profile. */
+            settings: components["schemas"]["RequestSettings"];
+            /** @description Tags, sorted. */
+            tags: string[];
+            /** @description Whether it comes first in lists. */
+            is_pinned: boolean;
+            /** @description Whether it is in memory only: in no list and no search, and lost when the gateway exits. */
+            is_temporary: boolean;
+            /**
+             * Format: uuid
+             * @description The last message of the branch that is open; null without messages.
+             */
+            leaf_id?: string | null;
+            /**
+             * Format: int64
+             * @description Messages of all branches.
+             */
+            message_count: number;
+            /**
+             * Format: int64
+             * @description Creation time.
+             */
+            created_at_ms: number;
+            /**
+             * Format: int64
+             * @description Time of the last message: lists are in this order.
+             */
+            updated_at_ms: number;
+            /**
+             * Format: int64
+             * @description When it was deleted; null if it was not.
+             */
+            deleted_at_ms?: number | null;
+        };
+        /** @description Changes of a chat. What is absent stays as it is, and null removes what can be absent. */
+        ChatChanges: {
+            /**
+             * @description Its title; null to have it made from the first message.
+             * @default null
+             */
+            title?: string | null;
+            /**
+             * @description Name of a model or profile.
+             * @default null
+             */
+            model?: string | null;
+            /** @default null */
+            protocol?: components["schemas"]["ChatProtocol"] | null;
+            /**
+             * Format: uuid
+             * @description The persona.
+             * @default null
+             */
+            persona_id?: string | null;
+            /**
+             * @description The system prompt.
+             * @default null
+             */
+            system_prompt?: string | null;
+            /** @default null */
+            settings?: components["schemas"]["RequestSettings"] | null;
+            /**
+             * @description All tags, in place of the previous ones.
+             * @default null
+             */
+            tags?: string[] | null;
+            /**
+             * @description Whether it comes first in lists.
+             * @default null
+             */
+            is_pinned?: boolean | null;
+        };
+        /** @description A conversation with all branches. */
+        ChatDetail: {
+            /** @description The conversation. */
+            chat: components["schemas"]["Chat"];
+            /**
+             * @description The messages of all branches, oldest first, so that a message comes after its parent. A response in progress has the
+             *     text up to the `seq` of its run.
+             */
+            messages: components["schemas"]["Message"][];
+            /** @description The runs in progress. */
+            runs: components["schemas"]["Run"][];
+            /** @description The id with which `/api/events` continues without a gap. */
+            last_event_id: string;
+        };
+        /** @description A chat of a list. */
+        ChatEntry: {
+            /** @description The chat. */
+            chat: components["schemas"]["Chat"];
+            found?: components["schemas"]["FoundText"] | null;
+        };
+        /** @description A change of one chat. */
+        ChatEvent: {
+            /** @description The messages, oldest first. */
+            messages: components["schemas"]["Message"][];
+            /** @enum {string} */
+            type: "messages";
+            /** Format: uuid */
+            id: string;
+        } | {
+            /** @description Their ids. */
+            messages: string[];
+            /** @enum {string} */
+            type: "removed";
+            /** Format: uuid */
+            id: string;
+        } | {
+            /** @description The chat. */
+            chat: components["schemas"]["Chat"];
+            /** @enum {string} */
+            type: "changed";
+            /** Format: uuid */
+            id: string;
+        } | {
+            /** @enum {string} */
+            type: "deleted";
+            /** Format: uuid */
+            id: string;
+        } | {
+            /** @description The run, with `seq` 0. */
+            run: components["schemas"]["Run"];
+            /** @enum {string} */
+            type: "started";
+            /** Format: uuid */
+            id: string;
+        } | {
+            /** @description The event. */
+            event: components["schemas"]["RunEvent"];
+            /** @enum {string} */
+            type: "run";
+            /** Format: uuid */
+            id: string;
+        };
+        /** @description A chat as a file. */
+        ChatExport: {
+            /**
+             * Format: int32
+             * @description The version of this format: 1.
+             */
+            version: number;
+            /** @description The chat. */
+            chat: components["schemas"]["Chat"];
+            /** @description The messages of all branches, oldest first. */
+            messages: components["schemas"]["Message"][];
+            /** @description What the messages refer to. */
+            attachments?: components["schemas"]["NewAttachment"][];
+        };
+        /** @description A page of chats. */
+        ChatPage: {
+            /** @description The chats. */
+            chats: components["schemas"]["ChatEntry"][];
+            /** @description `after` of the next page; null on the last. */
+            next?: string | null;
+            /** @description The tags of all chats that are not deleted, sorted. */
+            tags: string[];
+        };
+        /**
+         * @description The API that a run uses.
+         * @enum {string}
+         */
+        ChatProtocol: "openai" | "anthropic";
+        /** @description A change of the chats, as lists show them. Temporary chats have none. */
+        ChatsEvent: {
+            /** @description The chat. */
+            chat: components["schemas"]["Chat"];
+            /** @enum {string} */
+            type: "changed";
+        } | {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @enum {string} */
+            type: "removed";
         };
         /** @description A check of the machine or of the configuration. */
         Check: {
@@ -937,6 +1616,276 @@ export interface components {
          * @enum {string}
          */
         CheckStatus: "ok" | "warning" | "failed";
+        /** @description A client that the gateway can describe a configuration for. */
+        Client: {
+            /** @description Its id, such as `claude-code`. */
+            id: string;
+            /** @description Its name. */
+            name: string;
+            /** @description What it is. */
+            kind: components["schemas"]["ClientKind"];
+            /** @description The API that it uses. */
+            protocol: components["schemas"]["ClientProtocol"];
+            /** @description What it does, in a sentence. */
+            description: string;
+            /** @description Pages of its documentation that describe the configuration. */
+            documentation: string[];
+            /** @description The command that installs it, if there is one. */
+            install?: string | null;
+            /**
+             * Format: int64
+             * @description The context length in tokens that it needs for more than short tasks.
+             */
+            context_length?: number | null;
+            /** @description Whether it uses a second, fast model for small tasks. */
+            has_fast_model: boolean;
+            /** @description Whether its requests are recognized, so that `activity` is its own. Otherwise see the activity of `other`. */
+            is_recognized: boolean;
+            /** @description Whether `mlxm launch` starts it. */
+            can_start: boolean;
+        };
+        /** @description What a client has done since the gateway was started. Nothing of it is stored. */
+        ClientActivity: {
+            /** @description The client's id, `other` or `mlxm`. */
+            client: string;
+            /**
+             * Format: int64
+             * @description Requests that have ended.
+             */
+            requests: number;
+            /**
+             * Format: int64
+             * @description Of these, with a status of 400 or more.
+             */
+            errors: number;
+            /**
+             * Format: int64
+             * @description Arrival of the first request.
+             */
+            first_at_ms: number;
+            /**
+             * Format: int64
+             * @description Tokens of all prompts.
+             */
+            prompt_tokens: number;
+            /**
+             * Format: int64
+             * @description Of these, tokens that were in the prefix cache.
+             */
+            cached_tokens: number;
+            /**
+             * Format: int64
+             * @description Tokens of the longest prompt.
+             */
+            longest_prompt_tokens: number;
+            /** @description The request that ended last. */
+            last: components["schemas"]["ClientRequest"];
+        };
+        /** @description A file of a client's configuration. */
+        ClientFile: {
+            /** @description Its directory, with `~` for the home directory. */
+            directory: string;
+            directory_variable?: components["schemas"]["DirectoryVariable"] | null;
+            /** @description Its name in the directory. */
+            name: string;
+            /** @description Its format. */
+            format: components["schemas"]["ClientFileFormat"];
+            /** @description The whole file, or the part of it that `changes` describes. */
+            content: string;
+            /** @description Values to set in a file that can have others, which remain. If empty, the file belongs to mlxm and has `content`. */
+            changes: components["schemas"]["FileChange"][];
+            /** @description Whether a command of `setup` writes it, so that it only has to be backed up. */
+            is_written_by_setup: boolean;
+        };
+        /**
+         * @description The format of a file.
+         * @enum {string}
+         */
+        ClientFileFormat: "json" | "toml" | "yaml";
+        /** @description The API key in the texts of a configuration. The key itself is never part of a response. */
+        ClientKey: {
+            /** @description Whether the gateway has a key. If not, any text will do. */
+            is_required: boolean;
+            /** @description The text that stands for it, to be replaced if it is required. */
+            placeholder: string;
+        };
+        /**
+         * @description What a client is.
+         * @enum {string}
+         */
+        ClientKind: "agent" | "editor" | "app" | "sdk" | "http";
+        /** @description All clients, and what they have done since the gateway was started. */
+        ClientList: {
+            /** @description The clients, in the order in which they are shown. */
+            clients: components["schemas"]["Client"][];
+            /** @description Of those that have sent a request. Programs that are not recognized are together `other`, and its own ones `mlxm`. */
+            activity: components["schemas"]["ClientActivity"][];
+        };
+        /** @description Why a client will not work well with the model. */
+        ClientProblem: {
+            /** @description Stable name: `no_model`, `context_too_small` or `no_tools`. */
+            code: string;
+            /** @description The profile or model that it is about; null if there is none on this machine. */
+            model?: string | null;
+            /** @description What is wrong. */
+            message: string;
+            /** @description What to do next. */
+            advice: string;
+            /**
+             * Format: int64
+             * @description The context length in tokens that would do.
+             */
+            context_length?: number | null;
+        };
+        /**
+         * @description The API that a client uses.
+         * @enum {string}
+         */
+        ClientProtocol: "openai_chat" | "openai_responses" | "anthropic_messages";
+        /** @description A request of a client, without its content. */
+        ClientRequest: {
+            /** @description Its `x-request-id`. */
+            request_id: string;
+            /**
+             * Format: int64
+             * @description Time of its arrival.
+             */
+            at_ms: number;
+            /** @description Route, such as `/v1/messages`. */
+            endpoint: string;
+            /** @description The profile or model that it was for. */
+            model: string;
+            /**
+             * Format: int32
+             * @description HTTP status.
+             */
+            status: number;
+            /** @description Stable code of the error. */
+            error_kind?: string | null;
+            /**
+             * Format: int64
+             * @description Tokens of the prompt; null if nothing was computed.
+             */
+            prompt_tokens?: number | null;
+            /**
+             * Format: int64
+             * @description Of these, tokens that were in the prefix cache.
+             */
+            cached_tokens?: number | null;
+            /**
+             * Format: int64
+             * @description Generated tokens.
+             */
+            completion_tokens?: number | null;
+        };
+        /** @description How a client is configured. */
+        ClientSetup: {
+            /** @description The client. */
+            client: components["schemas"]["Client"];
+            /** @description Address of the gateway, without `/v1`. */
+            url: string;
+            /** @description The profile or model that is configured; null if there is none on this machine, and texts then have `MODEL` in its place. */
+            model?: string | null;
+            /** @description The profile or model for small tasks. */
+            fast?: string | null;
+            /**
+             * Format: int64
+             * @description Context length of `model` in tokens, if it is known.
+             */
+            context_length?: number | null;
+            /**
+             * Format: int64
+             * @description Context length of `fast` in tokens, if it is known.
+             */
+            fast_context_length?: number | null;
+            /** @description The API key. */
+            key: components["schemas"]["ClientKey"];
+            /** @description Files to write. */
+            files: components["schemas"]["ClientFile"][];
+            /** @description Environment variables for its process. */
+            environment: components["schemas"]["ClientVariable"][];
+            /** @description Commands that configure it, to be run once. */
+            setup: string[][];
+            /** @description The command that starts it. */
+            start?: string[] | null;
+            /** @description Other names for the models, which the client requests by itself. */
+            aliases: components["schemas"]["AliasRequest"][];
+            /** @description Code that uses the gateway. */
+            snippets: components["schemas"]["ClientSnippet"][];
+            /** @description What else to know. */
+            notes: string[];
+            /** @description What does not fit, most important first. */
+            problems: components["schemas"]["ClientProblem"][];
+        };
+        /** @description Code to copy. */
+        ClientSnippet: {
+            /** @description What it is. */
+            title: string;
+            /** @description Its language, such as `python`. */
+            language: string;
+            /** @description The code. */
+            text: string;
+        };
+        /** @description An environment variable. */
+        ClientVariable: {
+            /** @description Its name. */
+            name: string;
+            /** @description Its value. */
+            value: string;
+        };
+        /** @description What a request would have, to count its tokens. */
+        CountRequest: {
+            /**
+             * Format: uuid
+             * @description The chat; none for the first message of a new one.
+             * @default null
+             */
+            chat?: string | null;
+            /**
+             * Format: uuid
+             * @description The last message of the history; the open branch if absent.
+             * @default null
+             */
+            parent_id?: string | null;
+            /**
+             * @description Name of a model or profile; that of the chat if absent.
+             * @default null
+             */
+            model?: string | null;
+            /**
+             * @description The system prompt; that of the chat if absent.
+             * @default null
+             */
+            system_prompt?: string | null;
+            /**
+             * @description The message that is being written.
+             * @default []
+             */
+            draft?: components["schemas"]["NewPart"][];
+        };
+        /** @description Where two responses differ. */
+        Difference: {
+            /** @description `reasoning`, `text`, `tool_calls` or `finish_reason`. */
+            field: string;
+            /**
+             * Format: int64
+             * @description Characters (Unicode code points) that are equal before it.
+             */
+            position: number;
+            /** @description The stored response from there, at most 80 characters. */
+            stored: string;
+            /** @description The new response from there, at most 80 characters. */
+            reproduced: string;
+        };
+        /** @description An environment variable with a directory. */
+        DirectoryVariable: {
+            /** @description Its name. */
+            name: string;
+            /** @description The start of the file's directory that its value replaces. */
+            replaces: string;
+            /** @description Whether the client reads it on Linux only. */
+            is_linux_only?: boolean;
+        };
         /** @description All checks. */
         Doctor: {
             /** @description No check failed. */
@@ -1076,6 +2025,15 @@ export interface components {
              */
             name?: string | null;
         };
+        /** @description Another version of a message, as its sibling. For a message of the user a run responds to it. */
+        EditMessage: {
+            /** @description What it consists of. A response has only text. */
+            content: components["schemas"]["NewPart"][];
+            /** @description As in [`SendMessage`]. */
+            idempotency_key?: string | null;
+            /** @description How the run differs from what the chat sets. */
+            options?: components["schemas"]["RunOptions"];
+        };
         /** @description An event, in the JSON `{"topic": "servers", "event": {…}}`. */
         Event: {
             /** @description Servers were started, changed or ended. */
@@ -1128,6 +2086,11 @@ export interface components {
             /** @enum {string} */
             topic: "requests";
         } | {
+            /** @description A request of a client has ended. */
+            event: components["schemas"]["ClientActivity"];
+            /** @enum {string} */
+            topic: "clients";
+        } | {
             /** @description A setting changed. */
             event: components["schemas"]["Setting"];
             /** @enum {string} */
@@ -1137,6 +2100,16 @@ export interface components {
             event: components["schemas"]["Notice"];
             /** @enum {string} */
             topic: "notices";
+        } | {
+            /** @description Chats were added, changed or deleted. */
+            event: components["schemas"]["ChatsEvent"];
+            /** @enum {string} */
+            topic: "chats";
+        } | {
+            /** @description Messages or runs of a chat changed. */
+            event: components["schemas"]["ChatEvent"];
+            /** @enum {string} */
+            topic: "chat";
         } | {
             /** @description Events were lost: the client reads the lists of these topics again. */
             event: components["schemas"]["ResetEvent"];
@@ -1159,6 +2132,43 @@ export interface components {
             /** @description What is wrong and what is accepted. */
             message: string;
         };
+        /** @description A value to set in a JSON file. */
+        FileChange: {
+            /** @description Names of the members from the outermost object inwards. */
+            path: string[];
+            /** @description The value. */
+            value: unknown;
+        };
+        /**
+         * @description Why a run ended.
+         * @enum {string}
+         */
+        FinishReason: "stop" | "length" | "tool_calls" | "stopped" | "interrupted" | "failed";
+        /** @description A new chat with the messages up to one of another chat. */
+        ForkRequest: {
+            /**
+             * Format: uuid
+             * @description The last message of the new chat.
+             */
+            message: string;
+        };
+        /** @description A piece of text around words that were found. */
+        FoundPart: {
+            /** @description The text. */
+            text: string;
+            /** @description Whether it is a word of the search. */
+            is_match: boolean;
+        };
+        /** @description Where the words of a search were found. */
+        FoundText: {
+            /**
+             * Format: uuid
+             * @description The message.
+             */
+            message: string;
+            /** @description The words with some text before and after them. */
+            parts: components["schemas"]["FoundPart"][];
+        };
         /** @description Text to make a profile from. */
         ImportRequest: {
             /** @description Name of the profile. */
@@ -1174,6 +2184,14 @@ export interface components {
             profile: components["schemas"]["Profile"];
             /** @description Parts of the text that have no effect here, each with the reason. */
             warnings: string[];
+        };
+        /** @description The branch to show: the one that ends with a message. */
+        LeafRequest: {
+            /**
+             * Format: uuid
+             * @description A message without children; from one with children, the newest branch after it is opened.
+             */
+            message: string;
         };
         /** @description A request that has not ended. */
         LiveRequest: {
@@ -1416,6 +2434,70 @@ export interface components {
              */
             scratch_bytes: number;
         };
+        /** @description A message. */
+        Message: {
+            /**
+             * Format: uuid
+             * @description Its id. A later message has a greater one.
+             */
+            id: string;
+            /**
+             * Format: uuid
+             * @description The message before it; null for the first of a branch.
+             */
+            parent_id?: string | null;
+            /** @description Who wrote it. */
+            role: components["schemas"]["MessageRole"];
+            /** @description What it consists of. */
+            content: components["schemas"]["Part"][];
+            /** @description What the model thought before. */
+            reasoning?: string | null;
+            /** @description Tools that the model calls. */
+            tool_calls?: components["schemas"]["ToolCall"][];
+            /** @description Whether it is complete. */
+            state: components["schemas"]["MessageState"];
+            finish_reason?: components["schemas"]["FinishReason"] | null;
+            problem?: components["schemas"]["Problem"] | null;
+            /** @description The model that wrote it, as the request named it; null for messages of users. */
+            model?: string | null;
+            /**
+             * Format: uuid
+             * @description The last run that wrote it; null for messages of users.
+             */
+            run?: string | null;
+            usage?: components["schemas"]["Usage"] | null;
+            receipt?: components["schemas"]["Receipt"] | null;
+            /**
+             * Format: int64
+             * @description Creation time.
+             */
+            created_at_ms: number;
+        };
+        /** @description Messages, oldest first. */
+        MessageList: {
+            /** @description The messages. */
+            messages: components["schemas"]["Message"][];
+        };
+        /**
+         * @description Who wrote a message.
+         * @enum {string}
+         */
+        MessageRole: "user" | "assistant";
+        /**
+         * @description Whether a message is complete.
+         * @enum {string}
+         */
+        MessageState: "running" | "complete" | "stopped" | "interrupted" | "failed";
+        /** @description Messages that were deleted. */
+        MessagesDeleted: {
+            /** @description Their ids, with which they are restored. */
+            messages: string[];
+            /**
+             * Format: uuid
+             * @description The branch that is open now.
+             */
+            leaf_id?: string | null;
+        };
         /** @description What a server has used and done, also those that had its model with the same settings before. */
         MetricsHistory: {
             /**
@@ -1506,6 +2588,80 @@ export interface components {
          * @enum {string}
          */
         ModelSource: "hub_cache" | "models_dir" | "external";
+        /** @description A file to store. */
+        NewAttachment: {
+            /** @description Its name. */
+            name: string;
+            /** @description Its type. If absent, it is taken from the content and the name. */
+            media_type?: string | null;
+            /** @description Its content in base64. */
+            data: string;
+            /** @description Whether it is for a temporary chat: it is in memory only. */
+            is_temporary?: boolean;
+        };
+        /** @description A chat to create. */
+        NewChat: {
+            /**
+             * @description Its title; made from the first message if absent.
+             * @default null
+             */
+            title?: string | null;
+            /**
+             * @description Name of a model or profile.
+             * @default null
+             */
+            model?: string | null;
+            /**
+             * @description The API that runs use.
+             * @default openai
+             */
+            protocol?: components["schemas"]["ChatProtocol"];
+            /**
+             * Format: uuid
+             * @description A persona.
+             * @default null
+             */
+            persona_id?: string | null;
+            /**
+             * @description The system prompt.
+             * @default null
+             */
+            system_prompt?: string | null;
+            /**
+             * @description Settings of requests.
+             * @default {}
+             */
+            settings?: components["schemas"]["RequestSettings"];
+            /**
+             * @description Tags.
+             * @default []
+             */
+            tags?: string[];
+            /**
+             * @description Whether it comes first in lists.
+             * @default false
+             */
+            is_pinned?: boolean;
+            /**
+             * @description Whether it is in memory only: in no list and no search, and lost when the gateway exits.
+             * @default false
+             */
+            is_temporary?: boolean;
+        };
+        /** @description A part of a message to send. */
+        NewPart: {
+            /** @description The text. */
+            text: string;
+            /** @enum {string} */
+            type: "text";
+        } | {
+            /** @description SHA-256 of its content, in hexadecimal. */
+            hash: string;
+            /** @description Its name in this message; the one with which it was added if absent. */
+            name?: string | null;
+            /** @enum {string} */
+            type: "attachment";
+        };
         /** @description A port that no profile has and no program listens on. */
         NextPort: {
             /**
@@ -1522,6 +2678,65 @@ export interface components {
             code: string;
             /** @description What happened, and what to do next. */
             message: string;
+        };
+        /** @description A part of a message. */
+        Part: {
+            /** @description The text. */
+            text: string;
+            /** @enum {string} */
+            type: "text";
+        } | {
+            /** @description SHA-256 of its content, in hexadecimal. */
+            hash: string;
+            /** @description Its name. */
+            name: string;
+            /** @description Its type, such as `text/plain`. */
+            media_type: string;
+            /**
+             * Format: int64
+             * @description Its size.
+             */
+            size_bytes: number;
+            /** @enum {string} */
+            type: "attachment";
+        };
+        /** @description A persona. */
+        Persona: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description What a user edits. */
+            config: components["schemas"]["PersonaConfig"];
+            /** @description Whether it came with the program. */
+            is_built_in: boolean;
+            /**
+             * Format: int64
+             * @description Creation time.
+             */
+            created_at_ms: number;
+            /**
+             * Format: int64
+             * @description Time of the last change.
+             */
+            updated_at_ms: number;
+        };
+        /** @description What a user edits of a persona. */
+        PersonaConfig: {
+            /** @description Unique name. */
+            name: string;
+            /** @description What it is for. */
+            description?: string;
+            /** @description The system prompt. */
+            system_prompt: string;
+            /** @description Settings of requests. */
+            settings?: components["schemas"]["RequestSettings"];
+        };
+        /** @description All personas, by name. */
+        PersonaList: {
+            /** @description The personas. */
+            personas: components["schemas"]["Persona"][];
         };
         /** @description Whether a server is kept in memory. */
         PinRequest: {
@@ -1597,6 +2812,24 @@ export interface components {
             waiting: number;
             /** @description The servers, and those that failed. */
             servers: components["schemas"]["Server"][];
+        };
+        /** @description How much of the prompt is computed. */
+        Prefill: {
+            /**
+             * Format: int64
+             * @description Tokens in the KV cache, those of the prefix cache included.
+             */
+            computed: number;
+            /**
+             * Format: int64
+             * @description Of these, tokens that were in the prefix cache.
+             */
+            cached: number;
+            /**
+             * Format: int64
+             * @description Tokens of the prompt.
+             */
+            of: number;
         };
         /** @description Why a request failed, and what to do next. */
         Problem: {
@@ -1712,6 +2945,42 @@ export interface components {
             /** @description The profiles. */
             profiles: components["schemas"]["Profile"][];
         };
+        /** @description A template of a message. */
+        Prompt: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description What a user edits. */
+            config: components["schemas"]["PromptConfig"];
+            /** @description The variables of its text, in the order of their first use. */
+            variables: string[];
+            /**
+             * Format: int64
+             * @description Creation time.
+             */
+            created_at_ms: number;
+            /**
+             * Format: int64
+             * @description Time of the last change.
+             */
+            updated_at_ms: number;
+        };
+        /** @description What a user edits of a prompt. */
+        PromptConfig: {
+            /** @description Unique name, which is typed after `/`: letters, digits, `-` and `_`. */
+            name: string;
+            /** @description What it is for. */
+            description?: string;
+            /** @description The text, with variables such as `{{language}}`. */
+            text: string;
+        };
+        /** @description All prompts, by name. */
+        PromptList: {
+            /** @description The prompts. */
+            prompts: components["schemas"]["Prompt"][];
+        };
         /** @description How weights are quantized. */
         Quantization: {
             /**
@@ -1726,6 +2995,46 @@ export interface components {
             group_size?: number | null;
             /** @description Such as `affine` or `mxfp4`. */
             mode?: string | null;
+        };
+        /** @description What is needed to compute a response again. */
+        Receipt: {
+            /** @description Name of the model or profile in the request. */
+            model: string;
+            /** @description The profile; null if the request named a model. */
+            profile?: string | null;
+            /** @description The model's repository or path. */
+            repository: string;
+            /** @description The commit of the model's files; null if they are not from a hub. */
+            revision?: string | null;
+            /** @description Version of the program that computed it. */
+            engine_version: string;
+            /** @description The API. */
+            protocol: components["schemas"]["ChatProtocol"];
+            /** @description The server's settings, with the context length and the size of the KV cache that it got. */
+            load: components["schemas"]["LoadSettings"];
+            /** @description The settings of the request, those of the profile included. */
+            request: components["schemas"]["RequestSettings"];
+            /** @description The system prompt, if there was one. */
+            system_prompt?: string | null;
+            /**
+             * Format: int64
+             * @description The seed of sampling.
+             */
+            seed: number;
+            /**
+             * Format: int64
+             * @description Characters at the beginning of the response that were given, because a run continued it: 0 otherwise.
+             */
+            continued_at: number;
+        };
+        /** @description A value of a receipt that is different now. */
+        ReceiptChange: {
+            /** @description The field, such as `engine_version`. */
+            field: string;
+            /** @description Its value in the receipt. */
+            stored: string;
+            /** @description Its value now. */
+            current: string;
         };
         /** @description A repository on the hub. */
         RemoteModel: {
@@ -1768,6 +3077,15 @@ export interface components {
              * @description Freed disk space.
              */
             freed_bytes: number;
+        };
+        /** @description The result of computing a response again. */
+        Reproduction: {
+            /** @description Whether every character is the same. */
+            is_identical: boolean;
+            difference?: components["schemas"]["Difference"] | null;
+            /** @description What has changed since, such as the version of the engine: reasons why the responses may differ. */
+            changes: components["schemas"]["ReceiptChange"][];
+            usage?: components["schemas"]["Usage"] | null;
         };
         /** @description Defaults for what a request leaves out. */
         RequestSettings: {
@@ -1866,6 +3184,226 @@ export interface components {
             /** @description The topics as the client has subscribed to them, such as `servers` or `logs:{id}`. */
             topics: string[];
         };
+        /** @description Deleted messages to restore. */
+        RestoreMessages: {
+            /** @description Their ids. */
+            messages: string[];
+        };
+        /** @description A run. */
+        Run: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /**
+             * Format: uuid
+             * @description Its chat.
+             */
+            chat: string;
+            /**
+             * Format: uuid
+             * @description The response that it writes.
+             */
+            message: string;
+            /**
+             * Format: int64
+             * @description The number of its last event; 0 before the first.
+             */
+            seq: number;
+            /** @description What it is doing. */
+            state: components["schemas"]["RunState"];
+            /** @description Name of the model or profile. */
+            model: string;
+            /** @description The API that it uses. */
+            protocol: components["schemas"]["ChatProtocol"];
+            /** @description The `x-request-id` of its request, which is also in the logs and the list of requests. */
+            request_id: string;
+            waiting?: components["schemas"]["Waiting"] | null;
+            prefill?: components["schemas"]["Prefill"] | null;
+            usage?: components["schemas"]["Usage"] | null;
+            /**
+             * Format: int64
+             * @description When it began.
+             */
+            started_at_ms: number;
+            /**
+             * Format: int64
+             * @description When it ended.
+             */
+            finished_at_ms?: number | null;
+        };
+        /** @description An event of a run. */
+        RunEvent: {
+            /** @description What it waits for. */
+            for: components["schemas"]["WaitingFor"];
+            /**
+             * Format: int64
+             * @description What is done of it.
+             */
+            done?: number | null;
+            /**
+             * Format: int64
+             * @description All of it.
+             */
+            of?: number | null;
+            /** @description Who has what it waits for. */
+            holder?: string | null;
+            /** @enum {string} */
+            type: "waiting";
+            /** Format: uuid */
+            run: string;
+            /** Format: int64 */
+            seq: number;
+        } | {
+            /**
+             * Format: int64
+             * @description Tokens in the KV cache, those of the prefix cache included.
+             */
+            computed: number;
+            /**
+             * Format: int64
+             * @description Of these, tokens that were in the prefix cache.
+             */
+            cached: number;
+            /**
+             * Format: int64
+             * @description Tokens of the prompt.
+             */
+            of: number;
+            /** @enum {string} */
+            type: "prefill";
+            /** Format: uuid */
+            run: string;
+            /** Format: int64 */
+            seq: number;
+        } | {
+            /** @description The text to append. */
+            text: string;
+            /** @enum {string} */
+            type: "reasoning";
+            /** Format: uuid */
+            run: string;
+            /** Format: int64 */
+            seq: number;
+        } | {
+            /** @description The text to append. */
+            text: string;
+            /** @enum {string} */
+            type: "text";
+            /** Format: uuid */
+            run: string;
+            /** Format: int64 */
+            seq: number;
+        } | {
+            /**
+             * Format: int32
+             * @description Which call of the response, from 0.
+             */
+            index: number;
+            /** @description Its id. */
+            id: string;
+            /** @description Name of the tool, in the first event of the call. */
+            name?: string | null;
+            /** @description Text to append to the arguments. */
+            arguments: string;
+            /** @enum {string} */
+            type: "tool_call";
+            /** Format: uuid */
+            run: string;
+            /** Format: int64 */
+            seq: number;
+        } | {
+            /** @description Id of the call. */
+            id: string;
+            /** @enum {string} */
+            type: "approval";
+            /** Format: uuid */
+            run: string;
+            /** Format: int64 */
+            seq: number;
+        } | {
+            /** @description Id of the call. */
+            id: string;
+            /** @description What it returned. */
+            content?: components["schemas"]["Part"][] | null;
+            /**
+             * Format: int64
+             * @description Milliseconds that it took.
+             */
+            duration_ms?: number | null;
+            /** @enum {string} */
+            type: "tool_result";
+            /** Format: uuid */
+            run: string;
+            /** Format: int64 */
+            seq: number;
+        } | {
+            /** @description The counts. */
+            usage: components["schemas"]["Usage"];
+            /** @enum {string} */
+            type: "usage";
+            /** Format: uuid */
+            run: string;
+            /** Format: int64 */
+            seq: number;
+        } | {
+            /** @description Why, and what to do next. */
+            problem: components["schemas"]["Problem"];
+            /** @enum {string} */
+            type: "error";
+            /** Format: uuid */
+            run: string;
+            /** Format: int64 */
+            seq: number;
+        } | {
+            /** @description Why. */
+            reason: components["schemas"]["FinishReason"];
+            /** @enum {string} */
+            type: "finished";
+            /** Format: uuid */
+            run: string;
+            /** Format: int64 */
+            seq: number;
+        };
+        /** @description How a run differs from what its chat sets. */
+        RunOptions: {
+            /**
+             * @description Name of another model or profile, for this run only.
+             * @default null
+             */
+            model?: string | null;
+            /** @default null */
+            protocol?: components["schemas"]["ChatProtocol"] | null;
+            /**
+             * @description Settings of the request, which have priority over those of the chat.
+             * @default {}
+             */
+            settings?: components["schemas"]["RequestSettings"];
+        };
+        /** @description A run and its response as of one event. */
+        RunSnapshot: {
+            /** @description The run. */
+            run: components["schemas"]["Run"];
+            /** @description The response up to its `seq`. */
+            message: components["schemas"]["Message"];
+            /** @description The id with which `/api/events` continues without a gap. */
+            last_event_id: string;
+        };
+        /** @description A run that has begun, with the messages that were added for it. */
+        RunStarted: {
+            /** @description The run. */
+            run: components["schemas"]["Run"];
+            /** @description The user's message and the empty response, or the response alone. */
+            messages: components["schemas"]["Message"][];
+            /** @description The id with which `/api/events` continues without a gap. */
+            last_event_id: string;
+        };
+        /**
+         * @description What a run is doing.
+         * @enum {string}
+         */
+        RunState: "waiting" | "prefill" | "generating" | "finished";
         /** @description A page of search results. */
         SearchPage: {
             /** @description The results. */
@@ -1875,6 +3413,23 @@ export interface components {
              * @description The number of the next page; null on the last.
              */
             next_page?: number | null;
+        };
+        /** @description A message to send, to which a run responds. */
+        SendMessage: {
+            /** @description What it consists of. */
+            content: components["schemas"]["NewPart"][];
+            /**
+             * Format: uuid
+             * @description The message before it: that of the open branch if absent, and null for a new first message.
+             */
+            parent_id?: string | null;
+            /**
+             * @description A text that is new for each message. A request that is sent again with the same key gets the first response again, and
+             *     the message is stored once. It belongs to the chat: in another one it is a 409.
+             */
+            idempotency_key?: string | null;
+            /** @description How the run differs from what the chat sets. */
+            options?: components["schemas"]["RunOptions"];
         };
         /** @description A server. */
         Server: {
@@ -2322,6 +3877,99 @@ export interface components {
         };
         /** @description Whether a model reasons, or how much. */
         Thinking: boolean | string;
+        /**
+         * @description Tokens of a request, exactly as its server would count them. The parts have `total` as their sum; tokens of the chat
+         *     template belong to the message that they mark.
+         */
+        TokenCount: {
+            /**
+             * Format: int64
+             * @description The whole prompt.
+             */
+            total: number;
+            /**
+             * Format: int64
+             * @description The system prompt, and what the template adds in any case.
+             */
+            system: number;
+            /**
+             * Format: int64
+             * @description The messages of the branch.
+             */
+            history: number;
+            /**
+             * Format: int64
+             * @description Attachments of the draft.
+             */
+            attachments: number;
+            /**
+             * Format: int64
+             * @description The text of the draft.
+             */
+            draft: number;
+            /**
+             * Format: int64
+             * @description Tokens, prompt and completion together, that the server has, or would have if it were started now; null if unknown.
+             */
+            context_length?: number | null;
+            /**
+             * Format: int64
+             * @description Most tokens of the completion, where a limit is set.
+             */
+            max_tokens?: number | null;
+        };
+        /** @description A tool that a model calls. */
+        ToolCall: {
+            /** @description Its id. */
+            id: string;
+            /** @description Name of the tool. */
+            name: string;
+            /** @description The arguments, as the model wrote them: JSON once the call is complete. */
+            arguments: string;
+        };
+        /** @description Tokens and times of a response. */
+        Usage: {
+            /**
+             * Format: int64
+             * @description Tokens of the prompt.
+             */
+            prompt_tokens: number;
+            /**
+             * Format: int64
+             * @description Of these, tokens that were in the prefix cache.
+             */
+            cached_tokens: number;
+            /**
+             * Format: int64
+             * @description Generated tokens. While the run is in progress, pieces of text that have arrived.
+             */
+            completion_tokens: number;
+            /**
+             * Format: int64
+             * @description Of these, pieces of reasoning; null without reasoning.
+             */
+            reasoning_tokens?: number | null;
+            /**
+             * Format: int64
+             * @description Milliseconds from the start of the run until a server had it: in the queue, and while the model was loaded.
+             */
+            queue_ms: number;
+            /**
+             * Format: int64
+             * @description Milliseconds from then to the first token; null if there was none.
+             */
+            time_to_first_token_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Milliseconds from the first text of the reasoning to its end; null without reasoning.
+             */
+            reasoning_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Milliseconds from the start of the run to its end, or to this measurement.
+             */
+            duration_ms: number;
+        };
         /** @description The result of a check of a model's files. */
         VerifiedModel: {
             /** @description The name of the model. */
@@ -2341,6 +3989,28 @@ export interface components {
          * @enum {string}
          */
         WaitReason: "disk" | "network" | "lock";
+        /** @description What a run waits for, and how far that is. */
+        Waiting: {
+            /** @description What it waits for. */
+            for: components["schemas"]["WaitingFor"];
+            /**
+             * Format: int64
+             * @description What is done of it.
+             */
+            done?: number | null;
+            /**
+             * Format: int64
+             * @description All of it.
+             */
+            of?: number | null;
+            /** @description Who has what it waits for. */
+            holder?: string | null;
+        };
+        /**
+         * @description What a run waits for.
+         * @enum {string}
+         */
+        WaitingFor: "download" | "start" | "memory" | "queue";
     };
     responses: never;
     parameters: never;
@@ -2352,13 +4022,41 @@ export type Alias = components['schemas']['Alias'];
 export type AliasEvent = components['schemas']['AliasEvent'];
 export type AliasList = components['schemas']['AliasList'];
 export type AliasRequest = components['schemas']['AliasRequest'];
+export type Attachment = components['schemas']['Attachment'];
+export type AttachmentKind = components['schemas']['AttachmentKind'];
+export type AttachmentList = components['schemas']['AttachmentList'];
 export type AuditPage = components['schemas']['AuditPage'];
 export type AuditRow = components['schemas']['AuditRow'];
 export type AuditTotals = components['schemas']['AuditTotals'];
 export type Badge = components['schemas']['Badge'];
 export type Characteristics = components['schemas']['Characteristics'];
+export type Chat = components['schemas']['Chat'];
+export type ChatChanges = components['schemas']['ChatChanges'];
+export type ChatDetail = components['schemas']['ChatDetail'];
+export type ChatEntry = components['schemas']['ChatEntry'];
+export type ChatEvent = components['schemas']['ChatEvent'];
+export type ChatExport = components['schemas']['ChatExport'];
+export type ChatPage = components['schemas']['ChatPage'];
+export type ChatProtocol = components['schemas']['ChatProtocol'];
+export type ChatsEvent = components['schemas']['ChatsEvent'];
 export type Check = components['schemas']['Check'];
 export type CheckStatus = components['schemas']['CheckStatus'];
+export type Client = components['schemas']['Client'];
+export type ClientActivity = components['schemas']['ClientActivity'];
+export type ClientFile = components['schemas']['ClientFile'];
+export type ClientFileFormat = components['schemas']['ClientFileFormat'];
+export type ClientKey = components['schemas']['ClientKey'];
+export type ClientKind = components['schemas']['ClientKind'];
+export type ClientList = components['schemas']['ClientList'];
+export type ClientProblem = components['schemas']['ClientProblem'];
+export type ClientProtocol = components['schemas']['ClientProtocol'];
+export type ClientRequest = components['schemas']['ClientRequest'];
+export type ClientSetup = components['schemas']['ClientSetup'];
+export type ClientSnippet = components['schemas']['ClientSnippet'];
+export type ClientVariable = components['schemas']['ClientVariable'];
+export type CountRequest = components['schemas']['CountRequest'];
+export type Difference = components['schemas']['Difference'];
+export type DirectoryVariable = components['schemas']['DirectoryVariable'];
 export type Doctor = components['schemas']['Doctor'];
 export type Download = components['schemas']['Download'];
 export type DownloadEvent = components['schemas']['DownloadEvent'];
@@ -2367,11 +4065,18 @@ export type DownloadOrder = components['schemas']['DownloadOrder'];
 export type DownloadRequest = components['schemas']['DownloadRequest'];
 export type DownloadState = components['schemas']['DownloadState'];
 export type DuplicateRequest = components['schemas']['DuplicateRequest'];
+export type EditMessage = components['schemas']['EditMessage'];
 export type Event = components['schemas']['Event'];
 export type ExportResponse = components['schemas']['ExportResponse'];
 export type FieldError = components['schemas']['FieldError'];
+export type FileChange = components['schemas']['FileChange'];
+export type FinishReason = components['schemas']['FinishReason'];
+export type ForkRequest = components['schemas']['ForkRequest'];
+export type FoundPart = components['schemas']['FoundPart'];
+export type FoundText = components['schemas']['FoundText'];
 export type ImportRequest = components['schemas']['ImportRequest'];
 export type ImportResponse = components['schemas']['ImportResponse'];
+export type LeafRequest = components['schemas']['LeafRequest'];
 export type LiveRequest = components['schemas']['LiveRequest'];
 export type LoadSettings = components['schemas']['LoadSettings'];
 export type LocalModel = components['schemas']['LocalModel'];
@@ -2381,6 +4086,11 @@ export type LogLines = components['schemas']['LogLines'];
 export type MemoryHolder = components['schemas']['MemoryHolder'];
 export type MemoryLimit = components['schemas']['MemoryLimit'];
 export type MemoryPurposes = components['schemas']['MemoryPurposes'];
+export type Message = components['schemas']['Message'];
+export type MessageList = components['schemas']['MessageList'];
+export type MessageRole = components['schemas']['MessageRole'];
+export type MessageState = components['schemas']['MessageState'];
+export type MessagesDeleted = components['schemas']['MessagesDeleted'];
 export type MetricsHistory = components['schemas']['MetricsHistory'];
 export type MetricsRange = components['schemas']['MetricsRange'];
 export type ModelDetails = components['schemas']['ModelDetails'];
@@ -2390,26 +4100,48 @@ export type ModelKind = components['schemas']['ModelKind'];
 export type ModelList = components['schemas']['ModelList'];
 export type ModelRevision = components['schemas']['ModelRevision'];
 export type ModelSource = components['schemas']['ModelSource'];
+export type NewAttachment = components['schemas']['NewAttachment'];
+export type NewChat = components['schemas']['NewChat'];
+export type NewPart = components['schemas']['NewPart'];
 export type NextPort = components['schemas']['NextPort'];
 export type Notice = components['schemas']['Notice'];
+export type Part = components['schemas']['Part'];
+export type Persona = components['schemas']['Persona'];
+export type PersonaConfig = components['schemas']['PersonaConfig'];
+export type PersonaList = components['schemas']['PersonaList'];
 export type PinRequest = components['schemas']['PinRequest'];
 export type PlanOutcome = components['schemas']['PlanOutcome'];
 export type PoolPlan = components['schemas']['PoolPlan'];
 export type PoolPlanRequest = components['schemas']['PoolPlanRequest'];
 export type PoolStatus = components['schemas']['PoolStatus'];
+export type Prefill = components['schemas']['Prefill'];
 export type Problem = components['schemas']['Problem'];
 export type Profile = components['schemas']['Profile'];
 export type ProfileConfig = components['schemas']['ProfileConfig'];
 export type ProfileEvent = components['schemas']['ProfileEvent'];
 export type ProfileFormat = components['schemas']['ProfileFormat'];
 export type ProfileList = components['schemas']['ProfileList'];
+export type Prompt = components['schemas']['Prompt'];
+export type PromptConfig = components['schemas']['PromptConfig'];
+export type PromptList = components['schemas']['PromptList'];
 export type Quantization = components['schemas']['Quantization'];
+export type Receipt = components['schemas']['Receipt'];
+export type ReceiptChange = components['schemas']['ReceiptChange'];
 export type RemoteModel = components['schemas']['RemoteModel'];
 export type RemovedModel = components['schemas']['RemovedModel'];
+export type Reproduction = components['schemas']['Reproduction'];
 export type RequestSettings = components['schemas']['RequestSettings'];
 export type RequestState = components['schemas']['RequestState'];
 export type ResetEvent = components['schemas']['ResetEvent'];
+export type RestoreMessages = components['schemas']['RestoreMessages'];
+export type Run = components['schemas']['Run'];
+export type RunEvent = components['schemas']['RunEvent'];
+export type RunOptions = components['schemas']['RunOptions'];
+export type RunSnapshot = components['schemas']['RunSnapshot'];
+export type RunStarted = components['schemas']['RunStarted'];
+export type RunState = components['schemas']['RunState'];
 export type SearchPage = components['schemas']['SearchPage'];
+export type SendMessage = components['schemas']['SendMessage'];
 export type Server = components['schemas']['Server'];
 export type ServerEvent = components['schemas']['ServerEvent'];
 export type ServerFailure = components['schemas']['ServerFailure'];
@@ -2429,8 +4161,13 @@ export type StartResponse = components['schemas']['StartResponse'];
 export type SystemInfo = components['schemas']['SystemInfo'];
 export type SystemMemory = components['schemas']['SystemMemory'];
 export type Thinking = components['schemas']['Thinking'];
+export type TokenCount = components['schemas']['TokenCount'];
+export type ToolCall = components['schemas']['ToolCall'];
+export type Usage = components['schemas']['Usage'];
 export type VerifiedModel = components['schemas']['VerifiedModel'];
 export type WaitReason = components['schemas']['WaitReason'];
+export type Waiting = components['schemas']['Waiting'];
+export type WaitingFor = components['schemas']['WaitingFor'];
 export type $defs = Record<string, never>;
 export interface operations {
     list_aliases: {
@@ -2536,7 +4273,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is larger than 1 MiB */
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -2592,6 +4329,216 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_attachments: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttachmentList"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_attachment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAttachment"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Attachment"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is not enough space */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_attachment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description SHA-256 of its content, in hexadecimal */
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The content */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                    "image/*": string;
+                };
             };
             /** @description The request is not valid: `errors` names the fields */
             400: {
@@ -2876,6 +4823,1651 @@ export interface operations {
             };
         };
     };
+    list_chats: {
+        parameters: {
+            query?: {
+                /** @description Words in titles and messages: all of them, and the last may be the beginning of a word. */
+                q?: string;
+                /** @description Chats with this model or profile, by its exact name. */
+                model?: string;
+                /** @description Chats with the profiles and the model of this server. */
+                server?: string;
+                /** @description Chats with this tag. */
+                tag?: string;
+                /** @description Only pinned chats, or only the others. */
+                pinned?: boolean;
+                /** @description Only deleted chats, which can be restored. */
+                deleted?: boolean;
+                /** @description `next` of the previous page. */
+                after?: string;
+                /** @description Maximum number of chats: 50 if absent, at most 200. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatPage"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_chat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewChat"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chat"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    count_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CountRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenCount"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_chat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChatExport"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chat"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is not enough space */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_chat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatDetail"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_chat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_chat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChatChanges"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chat"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_chat: {
+        parameters: {
+            query?: {
+                /** @description JSON if absent. */
+                format?: "json" | "markdown";
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatExport"];
+                    "text/markdown": string;
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    fork_chat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ForkRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chat"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_branch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LeafRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chat"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_message: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendMessage"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunStarted"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something is in use or in another state, or a name or port is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restore_messages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RestoreMessages"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageList"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_message: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                message: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessagesDeleted"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something is in use or in another state, or a name or port is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    edit_message: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                message: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EditMessage"];
+            };
+        };
+        responses: {
+            /** @description The new version of a response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunStarted"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something is in use or in another state, or a name or port is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    continue_response: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                message: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunOptions"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunStarted"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something is in use or in another state, or a name or port is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    regenerate_response: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                /** @description A response, or a message of the user */
+                message: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunOptions"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunStarted"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restore_chat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chat"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_clients: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClientList"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_client: {
+        parameters: {
+            query?: {
+                /** @description Profile or model. If absent, one that is in memory, else the first profile or model. */
+                model?: string;
+                /** @description Profile or model for small tasks, where the client has such a role; `model` if absent. */
+                fast?: string;
+                /** @description Address of the gateway without `/v1`, as the client reaches it. If absent, the host of this request. */
+                url?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Its id, such as `claude-code` */
+                client: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClientSetup"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_downloads: {
         parameters: {
             query?: never;
@@ -2979,7 +6571,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is larger than 1 MiB */
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3074,7 +6666,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is larger than 1 MiB */
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3542,7 +7134,7 @@ export interface operations {
     stream_events: {
         parameters: {
             query: {
-                /** @description Names of topics with commas between them, `logs:{id}` for the log of a server, and `logs:gateway`. */
+                /** @description Names of topics with commas between them, `logs:{id}` for the log of a server, `logs:gateway`, and `chat:{id}` for a chat. */
                 topics: string;
                 /** @description The id of the last event that the client has, where it cannot send the header `Last-Event-ID`. */
                 last_event_id?: string;
@@ -4083,6 +7675,383 @@ export interface operations {
             };
         };
     };
+    list_personas: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonaList"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_persona: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PersonaConfig"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Persona"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something is in use or in another state, or a name or port is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_persona: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Persona"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_persona: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PersonaConfig"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Persona"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something is in use or in another state, or a name or port is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_persona: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_pool: {
         parameters: {
             query?: never;
@@ -4186,7 +8155,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is larger than 1 MiB */
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4327,7 +8296,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is larger than 1 MiB */
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4422,7 +8391,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is larger than 1 MiB */
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4651,7 +8620,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is larger than 1 MiB */
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4824,7 +8793,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is larger than 1 MiB */
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4883,6 +8852,599 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ExportResponse"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_prompts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptList"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_prompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromptConfig"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Prompt"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something is in use or in another state, or a name or port is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_prompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Prompt"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_prompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromptConfig"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Prompt"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something is in use or in another state, or a name or port is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type of the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_prompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunSnapshot"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reproduce_response: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reproduction"];
+                };
+            };
+            /** @description The request is not valid: `errors` names the fields */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This client may not send the request, or the hub denied the access */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that the request names does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something is in use or in another state, or a name or port is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The gateway failed, or a file cannot be read or written */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The hub failed or is not reachable */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database failed, a model cannot be started, offline mode is on, or the gateway is shutting down */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stop_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunSnapshot"];
                 };
             };
             /** @description The request is not valid: `errors` names the fields */
@@ -5054,7 +9616,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is larger than 1 MiB */
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5456,7 +10018,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is larger than 1 MiB */
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5821,7 +10383,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is larger than 1 MiB */
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5925,7 +10487,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is larger than 1 MiB */
+            /** @description The body or a file is too large: bodies have at most 1 MiB where no other limit is named */
             413: {
                 headers: {
                     [name: string]: unknown;

@@ -1,5 +1,5 @@
 /** Names for the types of the API. They are generated from `openapi.json` by `npm run api`; a change of the API shows up here. */
-import type { components, operations } from './schema';
+import type { components, operations, paths } from './schema';
 
 export type * from './schema';
 
@@ -16,3 +16,6 @@ export type SearchQuery = QueryOf<'search_models'>;
 
 /** Which rows of the audit log. */
 export type AuditFilter = Omit<QueryOf<'list_audit_rows'>, 'after' | 'limit' | 'format'>;
+
+/** Which chats a list has. */
+export type ChatFilter = Omit<NonNullable<paths['/api/chats']['get']['parameters']['query']>, 'after' | 'limit'>;

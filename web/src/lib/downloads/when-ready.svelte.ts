@@ -2,6 +2,7 @@
 // was chosen, also after a reload, while that tab is open.
 
 import { SvelteSet } from 'svelte/reactivity';
+import { chatHref } from '$lib/chat/targets';
 import { models } from '$lib/models/store.svelte';
 import { servers } from '$lib/servers/store.svelte';
 import { toasts } from '$lib/ui';
@@ -59,7 +60,7 @@ class WhenReady {
   async #start(repo: string): Promise<void> {
     const result = await servers.start({ model: repo });
     if (result.ok) {
-      toasts.add({ title: `${repo} is downloaded and starts`, tone: 'ok', href: '/servers' });
+      toasts.add({ title: `${repo} is downloaded and starts`, tone: 'ok', href: chatHref(repo), hrefLabel: 'Chat' });
     } else {
       toasts.add({
         title: `${repo} is downloaded, but was not started`,

@@ -4,7 +4,7 @@ import { BASE_TOPICS } from './topics';
 
 export type { Connection, Listener } from './client.svelte';
 export { Resource, type Status } from './resource.svelte';
-export { logTopic, type TopicName } from './topics';
+export { chatTopic, logTopic, type TopicName } from './topics';
 
 export const events = new Events();
 export const connection = events.connection;

@@ -1,12 +1,13 @@
 import { expect, it } from 'vitest';
 
-import { isStreamEvent, logTopic, MAX_TOPICS, replaceKey, topicOf, union } from './topics';
+import { chatTopic, isStreamEvent, logTopic, MAX_TOPICS, replaceKey, topicOf, union } from './topics';
 import { loading, logLine, notice, progress, reset, running } from './testing';
 
 it('names the topic under which a client gets an event', () => {
   expect(topicOf(notice('a'))).toBe('notices');
   expect(topicOf(logLine(null, 1))).toBe('logs:gateway');
   expect(topicOf(logLine('7', 1))).toBe(logTopic('7'));
+  expect(topicOf({ topic: 'chat', event: { id: '7', type: 'deleted' } })).toBe(chatTopic('7'));
   expect(topicOf(reset(['pool']))).toBeNull();
 });
 

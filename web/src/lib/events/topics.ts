@@ -4,7 +4,7 @@ import type { StreamEvent } from '../api/types';
 /** As clients subscribe to it: `servers`, or `logs:{id}`. */
 export type TopicName = string;
 
-/** What every page shows or is ready to show. Logs, ended and running requests are added by the pages that show them. */
+/** What every page shows or is ready to show. Logs, requests and the messages of a chat are added by the pages that show them. */
 export const BASE_TOPICS: readonly TopicName[] = [
   'servers',
   'pool',
@@ -15,6 +15,7 @@ export const BASE_TOPICS: readonly TopicName[] = [
   'aliases',
   'settings',
   'notices',
+  'chats',
 ];
 
 /** A stream may have as many; logs of the least recently opened pages are left out. */
@@ -25,11 +26,18 @@ export function logTopic(source: string): TopicName {
   return `logs:${source}`;
 }
 
+/** The topic of the messages and runs of a chat. */
+export function chatTopic(id: string): TopicName {
+  return `chat:${id}`;
+}
+
 /** The topic under which a client gets an event; null for a reset, which concerns several. */
 export function topicOf(event: StreamEvent): TopicName | null {
   switch (event.topic) {
     case 'logs':
       return logTopic(event.event.server ?? 'gateway');
+    case 'chat':
+      return chatTopic(event.event.id);
     case 'reset':
       return null;
     default:
@@ -57,6 +65,8 @@ export function replaceKey(event: StreamEvent): string | null {
       }
     case 'requests':
       return `requests/${event.event.server}`;
+    case 'clients':
+      return `clients/${event.event.client}`;
     case 'downloads':
       return event.event.type === 'progress' ? `downloads/progress/${event.event.id}` : null;
     default:

@@ -1,4 +1,6 @@
 import Boxes from '@lucide/svelte/icons/boxes';
+import MessageSquare from '@lucide/svelte/icons/message-square';
+import MessageSquarePlus from '@lucide/svelte/icons/message-square-plus';
 import Keyboard from '@lucide/svelte/icons/keyboard';
 import Moon from '@lucide/svelte/icons/moon';
 import PanelLeft from '@lucide/svelte/icons/panel-left';
@@ -9,6 +11,9 @@ import SlidersHorizontal from '@lucide/svelte/icons/sliders-horizontal';
 import Square from '@lucide/svelte/icons/square';
 import Sun from '@lucide/svelte/icons/sun';
 import type { PoolPlanRequest } from '$lib/api';
+import { chats } from '$lib/chat/list.svelte';
+import { chatHref } from '$lib/chat/targets';
+import { titleOf } from '$lib/chat/titles';
 import { modelHref } from '$lib/models/names';
 import { models } from '$lib/models/store.svelte';
 import { profiles } from '$lib/profiles/store.svelte';
@@ -17,6 +22,7 @@ import { administration, destinations } from '$lib/shell/navigation';
 import { shell } from '$lib/shell/shell.svelte';
 import { theme } from '$lib/shell/theme.svelte';
 import { toasts, type IconType } from '$lib/ui';
+import { chatPath } from '$lib/url';
 
 export interface Entry {
   /** Unique, and the value by which the list knows it. */
@@ -24,7 +30,7 @@ export interface Entry {
   label: string;
   detail?: string | undefined;
   icon: IconType;
-  group: 'Pages' | 'Running' | 'Start' | 'Models' | 'Profiles' | 'Actions';
+  group: 'Pages' | 'Chats' | 'Running' | 'Start' | 'Models' | 'Profiles' | 'Actions';
   keywords?: string[];
   keys?: string;
   href?: string;
@@ -35,7 +41,7 @@ export interface Entry {
 
 /** Everything that the palette finds, from what the stores have. */
 export function entries(): Entry[] {
-  return [...pages(), ...running(), ...starts(), ...localModels(), ...savedProfiles(), ...actions()];
+  return [...pages(), ...recentChats(), ...running(), ...starts(), ...localModels(), ...savedProfiles(), ...actions()];
 }
 
 function pages(): Entry[] {
@@ -49,6 +55,18 @@ function pages(): Entry[] {
   }));
 }
 
+/** Those of the list, as it was read last. */
+function recentChats(): Entry[] {
+  return chats.list.map(({ chat }) => ({
+    id: `chat:${chat.id}`,
+    label: titleOf(chat),
+    icon: MessageSquare,
+    group: 'Chats',
+    keywords: chat.tags,
+    href: chatPath(chat.id),
+  }));
+}
+
 function running(): Entry[] {
   return servers.running.flatMap((server): Entry[] => [
     {
@@ -59,6 +77,14 @@ function running(): Entry[] {
       group: 'Running',
       keywords: server.profiles,
       href: `/servers/${server.id}`,
+    },
+    {
+      id: `chat-with:${server.id}`,
+      label: `Chat with ${server.name}`,
+      icon: MessageSquarePlus,
+      group: 'Running',
+      keywords: server.profiles,
+      href: chatHref(server.profiles[0] ?? server.name),
     },
     {
       id: `stop:${server.id}`,
@@ -125,6 +151,7 @@ function savedProfiles(): Entry[] {
 
 function actions(): Entry[] {
   return [
+    { id: 'new-chat', label: 'New chat', icon: MessageSquarePlus, group: 'Actions', href: '/chat' },
     { id: 'new-profile', label: 'New profile', icon: Plus, group: 'Actions', href: '/profiles/new' },
     {
       id: 'theme',

@@ -1,4 +1,6 @@
-/** What a start with the settings of a form would do: asked again after each change of the form or of the pool. */
+/** What a start would do: asked again after each change of its settings or of the pool. */
+import { untrack } from 'svelte';
+
 import type { PoolPlan, PoolPlanRequest, Problem } from '$lib/api';
 import { pool } from '$lib/pool/store.svelte';
 
@@ -46,4 +48,19 @@ export class LivePlan {
     this.plan = result.ok ? result.value : null;
     this.problem = result.ok ? null : result.problem;
   }
+}
+
+/** The plan of a start that a component derives from its state; of none with null. Call it while the component is initialized. */
+export function livePlan(request: () => PoolPlanRequest | null): LivePlan {
+  const live = new LivePlan();
+  // Equal for changes that do not concern the memory.
+  const key = $derived(JSON.stringify(request()));
+  $effect(() => {
+    // A change of the pool changes the plan, too.
+    void [pool.usedBytes, pool.budgetBytes];
+    const wanted = JSON.parse(key) as PoolPlanRequest | null;
+    untrack(() => live.ask(wanted));
+    return () => live.stop();
+  });
+  return live;
 }

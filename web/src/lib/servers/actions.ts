@@ -1,11 +1,17 @@
 // Actions on servers, with what the user is told about them.
 import type { Problem, Result, Server, StartRequest, StartResponse } from '$lib/api';
+import { connection } from '$lib/events';
 import { toasts } from '$lib/ui';
 import type { LiveRequests } from './live-requests.svelte';
 import { servers } from './store.svelte';
 import { title } from './status';
 
 export const UNREACHABLE = 'The gateway is not reachable.';
+
+/** Why nothing can be changed now; undefined while the gateway responds. */
+export function offlineReason(): string | undefined {
+  return connection.isDown ? UNREACHABLE : undefined;
+}
 
 /** Says why an action failed. */
 export function tell(action: string, problem: Problem): void {

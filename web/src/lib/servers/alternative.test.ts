@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { PoolPlan } from '$lib/api';
-import { context, smallerStart } from './alternative';
+import type { PoolPlan, PoolPlanRequest, Result } from '$lib/api';
+import { context, contextThatFits, smallerStart, type WaitingStart } from './alternative';
 
 function rejected(largest: number | null): PoolPlan {
   return {
@@ -35,4 +35,34 @@ describe('smallerStart', () => {
     expect(smallerStart({ model: 'a' }, rejected(null))).toBeNull();
     expect(smallerStart({ model: 'a' }, { ...rejected(20_000), outcome: 'waits' })).toBeNull();
   });
+});
+
+const waiting: WaitingStart = { model: 'm', load: { kv_pool_tokens: 99, device: 'cpu' }, contextLength: 40_960 };
+
+function planning(outcomes: Record<number, PoolPlan['outcome']>): {
+  plan: (request: PoolPlanRequest) => Promise<Result<PoolPlan>>;
+  asked: PoolPlanRequest[];
+} {
+  const asked: PoolPlanRequest[] = [];
+  const plan = async (request: PoolPlanRequest): Promise<Result<PoolPlan>> => {
+    asked.push(request);
+    const outcome = outcomes[request.settings?.context_length ?? 0] ?? 'waits';
+    return { ok: true, value: { outcome } as PoolPlan };
+  };
+  return { plan, asked };
+}
+
+it('finds the longest context that fits, with the other settings', async () => {
+  const { plan, asked } = planning({ 16_384: 'fits', 8_192: 'fits' });
+  expect(await contextThatFits(waiting, plan)).toBe(16_384);
+  expect(asked).toEqual([
+    { model: 'm', settings: { device: 'cpu', context_length: 32_768 } },
+    { model: 'm', settings: { device: 'cpu', context_length: 16_384 } },
+  ]);
+});
+
+it('takes the place of what is idle, but does not wait', async () => {
+  expect(await contextThatFits(waiting, planning({ 4_096: 'evicts' }).plan)).toBe(4_096);
+  expect(await contextThatFits(waiting, planning({}).plan)).toBeNull();
+  expect(await contextThatFits({ ...waiting, contextLength: 4_096 }, planning({ 4_096: 'fits' }).plan)).toBeNull();
 });

@@ -48,7 +48,7 @@ describe('options', () => {
   it('says why something cannot be started', () => {
     expect(by('profile:coder')?.reason).toBeUndefined();
     expect(by('profile:lost')?.reason).toContain('a/gone is not on this machine');
-    expect(by('model:a/part')?.reason).toBe('Not completely downloaded');
+    expect(by('model:a/part')?.reason).toBe('It is not completely downloaded.');
     expect(by('model:a/new')?.reason).toBe('too new');
   });
 });

@@ -1,58 +1,19 @@
 // What can be started: profiles first, then models. No Svelte inside.
-import type { LocalModel, PoolPlanRequest, Profile, Server, StartRequest } from '$lib/api';
-import type { ModelColor, Option } from '$lib/ui';
+import type { LocalModel, PoolPlanRequest, Profile, StartRequest } from '$lib/api';
+import type { Option } from '$lib/ui';
 import { shortName } from './status';
-
-interface Sources {
-  profiles: readonly Profile[];
-  models: readonly LocalModel[];
-  servers: readonly Server[];
-  modelColor: (model: string) => ModelColor | undefined;
-  profileColor: (profile: Profile) => ModelColor | undefined;
-  bytes: (bytes: number) => string;
-}
+import { modelReason, modelTarget, optionOf, profileTarget, type Sources } from './target';
 
 /** Options of the picker, with the reason why one cannot be started. */
-export function options({ profiles, models, servers, modelColor, profileColor, bytes }: Sources): Option[] {
-  const byName = new Map(models.map((model) => [model.name, model]));
-  const loaded = new Set(servers.filter((server) => server.failure == null).flatMap(namesOf));
+export function options(known: Omit<Sources, 'downloads'>): Option[] {
+  // What is being downloaded cannot be started.
+  const sources: Sources = { ...known, downloads: [] };
   return [
-    ...profiles.map((profile): Option => {
-      const { name, model, description } = profile.config;
-      const found = byName.get(model);
-      return {
-        value: `profile:${name}`,
-        label: name,
-        detail: loaded.has(`profile:${name}`) ? 'in memory' : shortName(model),
-        group: 'Profiles',
-        color: profileColor(profile),
-        reason: found === undefined ? `${model} is not on this machine` : reasonOf(found),
-        keywords: [model, description ?? ''].filter((word) => word !== ''),
-      };
-    }),
-    ...models.map((model): Option => {
-      return {
-        value: `model:${model.name}`,
-        label: shortName(model.name),
-        detail: loaded.has(`model:${model.name}`) ? 'in memory' : bytes(model.size_bytes),
-        group: 'Models',
-        color: modelColor(model.name),
-        reason: reasonOf(model),
-        keywords: [model.name, model.characteristics?.family ?? ''].filter((word) => word !== ''),
-      };
-    }),
+    ...known.profiles.map((profile) =>
+      optionOf(profileTarget(profile, sources), `profile:${profile.config.name}`, 'Profiles', sources),
+    ),
+    ...known.models.map(({ name }) => optionOf(modelTarget(name, sources), `model:${name}`, 'Models', sources)),
   ];
-}
-
-/** Why a model cannot be started; undefined if it can. */
-function reasonOf(model: LocalModel): string | undefined {
-  if (!model.complete) return 'Not completely downloaded';
-  const { supported, unsupported_reason: reason } = model.characteristics ?? {};
-  return supported === false ? (reason ?? 'This version of mlxm cannot load it') : undefined;
-}
-
-function namesOf(server: Server): string[] {
-  return [...server.profiles.map((name) => `profile:${name}`), `model:${server.name}`];
 }
 
 /** What a choice of the picker starts; null for a value that is not one. */
@@ -75,7 +36,7 @@ export function suggestions(
   models: readonly LocalModel[],
 ): { text: string; values: { value: string; label: string }[] } {
   const most = 4;
-  const usable = models.filter((model) => reasonOf(model) === undefined);
+  const usable = models.filter((model) => modelReason(model.name, model) === null);
   const names = new Set(usable.map((model) => model.name));
   const startable = profiles.filter((profile) => names.has(profile.config.model));
   const noun = (count: number, one: string) => (count === 1 ? `your ${one}` : `one of your ${count} ${one}s`);

@@ -13,7 +13,7 @@ export type Remedy =
   | { type: 'edit_profile'; profile: string };
 
 /** Context lengths as the gateway chooses them. */
-const CONTEXTS = [131_072, 65_536, 32_768, 16_384, 8_192, 4_096];
+export const CONTEXTS: readonly number[] = [131_072, 65_536, 32_768, 16_384, 8_192, 4_096];
 
 /** Codes of checkpoints that fail again until their files change. */
 const CHECKPOINT = new Set([

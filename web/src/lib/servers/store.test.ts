@@ -136,7 +136,9 @@ describe('actions', () => {
     const failure = { code: 'crash_loop', message: '', advice: '', log_tail: [] };
     const next = server('n', { state: 'starting', path: '/models/b' });
     const other = server('o', { failure, path: '/models/b', settings: { context_length: 9 } });
-    await load([server('a'), server('b', { failure }), other], { 'POST /api/servers': () => ({ plan: {}, server: next }) });
+    await load([server('a'), server('b', { failure }), other], {
+      'POST /api/servers': () => ({ plan: {}, server: next }),
+    });
     await store.start({ model: 'owner/b' });
     expect(ids()).toEqual(['a', 'o', 'n']);
     send(changed(server('b', { failure })));

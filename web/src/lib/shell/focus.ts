@@ -7,6 +7,8 @@ import { tick } from 'svelte';
 export async function focusHeading(from: URL | undefined, to: URL | undefined): Promise<void> {
   if (!from || !to || from.pathname === to.pathname) return;
   await tick();
+  // Who is writing a message goes on, also when the chat has got its own address by it.
+  if (document.activeElement?.matches('[data-keep-focus]')) return;
   const heading = document.querySelector<HTMLElement>('main h1');
   heading?.focus({ preventScroll: true });
 }

@@ -1,4 +1,6 @@
 import Boxes from '@lucide/svelte/icons/boxes';
+import MessageSquare from '@lucide/svelte/icons/message-square';
+import Plug from '@lucide/svelte/icons/plug';
 import ScrollText from '@lucide/svelte/icons/scroll-text';
 import Server from '@lucide/svelte/icons/server';
 import Settings from '@lucide/svelte/icons/settings';
@@ -16,9 +18,11 @@ export interface Destination {
 
 /** What the machine does. */
 export const destinations: Destination[] = [
+  { href: '/chat', label: 'Chat', icon: MessageSquare, key: 'c' },
   { href: '/servers', label: 'Servers', icon: Server, key: 's' },
   { href: '/models', label: 'Models', icon: Boxes, key: 'm' },
   { href: '/profiles', label: 'Profiles', icon: SlidersHorizontal, key: 'p' },
+  { href: '/connect', label: 'Connect', icon: Plug, key: 'k' },
   { href: '/logs', label: 'Logs', icon: ScrollText, key: 'l' },
 ];
 

@@ -25,6 +25,7 @@ function common(): Shortcut[] {
     { id: 'next', label: 'Next row', keys: 'j', group: 'Everywhere', run: () => moveRow(1) },
     { id: 'previous', label: 'Previous row', keys: 'k', group: 'Everywhere', run: () => moveRow(-1) },
     { id: 'rail', label: 'Toggle labels of pages', keys: '[', group: 'Everywhere', run: () => shell.toggleRail() },
+    { id: 'new-chat', label: 'New chat', keys: 'mod+shift+o', group: 'Everywhere', run: () => void goto('/chat') },
     { id: 'help', label: 'Keyboard shortcuts', keys: '?', group: 'Everywhere', run: () => (shell.help = true) },
     ...pages,
   ];

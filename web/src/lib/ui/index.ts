@@ -13,7 +13,7 @@
  *   Field        label  help?  error?  source? ('environment' …)  locked?: why it cannot be changed  optional?  default?
  *                children: snippet({ id, describedby, invalid, disabled }): pass all four to the control
  *   TextField    $value: string  type?  placeholder?  mono?  prefix?  suffix?  invalid?  describedby?  disabled?  …attributes
- *   TextArea     $value  rows?  mono?  …as TextField
+ *   TextArea     $value  rows?  mono?  bare?: in a box with `boxClass`  $element?  …as TextField
  *   NumberField  $value: number|null  min?  max?  step?  unit?  placeholder? (the default)  …as TextField
  *   SearchField  $value  label  placeholder?  onsearch?(text): after 150 ms without a key  keys?: focuses it
  *   Select       $value: string  options: Option[]  label?  placeholder?  disabled?  invalid?  onchange?(value)
@@ -38,7 +38,8 @@
  *   PageHeader   title (the h1, and the title of the window)  detail?  back?: { href, label }  mono?  lead?  actions?  children?: a second line
  *   Section      title  detail?  actions?  children  level?: 2|3
  *   Tabs         $value  tabs: { value, label, count? }[]  label  children: snippet(value)  onchange?
- *   Disclosure   label  detail?  $open?  children
+ *   Splitter     $value: px of the part after it  min  max  label
+ *   Disclosure   label  detail?  $open?  children  icon?  head?: snippet in place of the label  compact?: a line of a text
  *   Table        columns: Column[]  rows  key(row)  row: snippet(row)  label  $sort?  onsort?  onopen?(row)  empty?  compact?  lead?
  *                the children of `row` are TableCell (column: its key, mono?, title?), one for each column
  *   VirtualList  items  row: snippet(item, index)  rowHeight? (20)  key(item, index)  label  $follow?  role?: 'list'|'log'  (10,000+ rows)
@@ -58,7 +59,7 @@
  *   Progress     value|null  max  label  text?  tone?       ·   Meter  value  max  label  text?  color?  parts?: { value, color?, soft?, label }[]
  *   Sparkline    points: (number|null)[]  label  color?  max?  length? (60)
  *   TimeChart    times: number[] (ms)  series: Series[]  label  format?(value)  from?  to?  height? (rem)  max?
- *   Code         text  label?  $wrap?  copy?  maxHeight?   ·   Kbd  keys ('mod+k', 'g s', '?')
+ *   Code         text  label?  $wrap?  copy?  maxHeight?  actions?  content?  instead?: snippets   ·   Kbd  keys ('mod+k', 'g s', '?')
  */
 export { default as Ago } from './Ago.svelte';
 export { default as Badge } from './Badge.svelte';
@@ -100,6 +101,7 @@ export { default as Skeleton } from './Skeleton.svelte';
 export { default as Slider } from './Slider.svelte';
 export { default as Sparkline } from './Sparkline.svelte';
 export { default as Spinner } from './Spinner.svelte';
+export { default as Splitter } from './Splitter.svelte';
 export { default as State } from './State.svelte';
 export { default as Swatch } from './Swatch.svelte';
 export { default as Switch } from './Switch.svelte';
@@ -120,6 +122,7 @@ export { isApple, shownKeys } from './keys';
 export { nextUsable } from './listbox';
 export { panelDuration } from './motion';
 export {
+  boxClass,
   colorBackground,
   colorText,
   colorVariable,

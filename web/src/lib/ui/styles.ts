@@ -36,6 +36,14 @@ export const inputClass =
   'w-full min-w-0 rounded-control border border-edge bg-surface px-2 text-ink transition-colors ' +
   'hover:border-ink-3 aria-invalid:border-bad disabled:cursor-not-allowed disabled:border-line disabled:bg-sunken disabled:text-ink-3';
 
+/** An input in a box that has the edge and the focus ring: `boxClass`. */
+export const bareInputClass = 'w-full min-w-0 resize-none bg-transparent text-ink outline-none disabled:text-ink-3';
+
+/** A box around a bare input and its buttons. */
+export const boxClass =
+  'rounded-tile border border-edge bg-surface transition-colors hover:border-ink-3 ' +
+  'has-[textarea:focus-visible]:outline-2 has-[textarea:focus-visible]:outline-info';
+
 /** A layer above the page, a popover: the only thing with a shadow. */
 export const layerClass = 'fixed inset-auto rounded-tile border border-line bg-surface text-ink shadow-float';
 
