@@ -15,6 +15,10 @@ export interface Probe {
   watchText: (text: string) => void;
   /** UTC milliseconds. */
   shown: Promise<number>;
+  /** Notes in `opened` when the page has painted as many messages of a chat. */
+  watchMessages: (count: number) => void;
+  /** Time from the last click to the painted messages. */
+  opened: Promise<number>;
   /** Of each key since the last call: the time until all of its effects are in the layout. */
   takeKeys: () => number[];
 }
@@ -58,6 +62,8 @@ function install(): void {
   const tasks = new PerformanceObserver((list) => note(list.getEntries()));
   tasks.observe({ type: 'longtask' });
 
+  let lastClick = 0;
+  window.addEventListener('click', (event) => (lastClick = event.timeStamp), { capture: true });
   let lastKey = 0;
   let lastInput = 0;
   let isLate = false;
@@ -80,6 +86,7 @@ function install(): void {
   window.probe = {
     found: Promise.resolve(null),
     shown: Promise.resolve(0),
+    opened: Promise.resolve(0),
 
     async longestTask() {
       await new Promise<void>((resolve) => afterPaint(() => resolve()));
@@ -129,6 +136,17 @@ function install(): void {
           if (!document.body.textContent?.includes(text)) return;
           stop();
           resolve(performance.timeOrigin + performance.now());
+        });
+      });
+    },
+
+    watchMessages(count) {
+      window.probe.opened = new Promise((resolve) => {
+        onChange((stop) => {
+          if (document.querySelectorAll('[data-message]').length < count) return;
+          stop();
+          const start = lastClick;
+          afterPaint(() => resolve(performance.now() - start));
         });
       });
     },

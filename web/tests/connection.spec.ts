@@ -2,6 +2,7 @@
 
 import type { Page } from '@playwright/test';
 import { waitFor } from './support/environment';
+import { composer } from './support/chat';
 import { STARTER } from './support/gateway';
 import { open, tileOf } from './support/pages';
 import { Proxy } from './support/proxy';
@@ -85,5 +86,21 @@ test('an idle page sends no requests: changes are pushed', async ({ page, gatewa
   expect(requests).toEqual([]);
   await gateway.load(STARTER);
   await expect(tileOf(page, STARTER)).toContainText('Ready');
+  await proxy.stop();
+});
+
+test('a new chat sends no requests while its server is measured', async ({ page, gateway }) => {
+  await gateway.load(STARTER);
+  const proxy = await Proxy.start(Number(new URL(gateway.url).port));
+  await open(page, `${proxy.url}/chat`, 'New chat');
+  await composer(page).fill('Not sent yet');
+  const counts = () => proxy.requests.filter((line) => line === 'POST /api/chats/count');
+  // The tokens of the draft are counted once.
+  await waitFor('the count', () => counts().length > 0 || undefined);
+  await page.waitForTimeout(2000);
+  const before = proxy.requests.length;
+  await page.waitForTimeout(5000);
+  const requests = proxy.requests.slice(before).filter((line) => !line.startsWith('GET /_app/'));
+  expect(requests).toEqual([]);
   await proxy.stop();
 });

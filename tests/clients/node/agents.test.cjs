@@ -1,26 +1,34 @@
-// Coding agents against a running server: a task of two turns with one tool call, which a checkpoint recites.
+// Coding agents against a running gateway, with the configuration that `mlxm launch` writes: a task of two turns with one tool
+// call, which a checkpoint recites.
 "use strict";
 
 const assert = require("node:assert/strict");
 const { randomBytes } = require("node:crypto");
-const { spawn } = require("node:child_process");
+const { execFileSync, spawn } = require("node:child_process");
 const fs = require("node:fs");
 const { createRequire } = require("node:module");
 const os = require("node:os");
 const path = require("node:path");
 const { after, before, test } = require("node:test");
-const { startToken, writeReciter } = require("./reciter.cjs");
-const { MODEL, requiredVariable, start } = require("./server.cjs");
+const { startToken, writeReciter } = require("../../reciter/reciter.cjs");
+const { requiredVariable, startGateway, waitUntil } = require("./server.cjs");
 
 /** Milliseconds for one turn of an agent. */
-const TIME_LIMIT = 120_000;
+const TIME_LIMIT = 300_000;
 
 const COMMAND = "cp note.txt copy.txt && cat copy.txt";
 const ANSWER = "I copied the note and read the copy.";
 
+/** Name of the model. */
+const MODEL = "reciter";
+
+/** Tokens that agents need. */
+const CONTEXT_LENGTH = 131_072;
+
 /** The shell tools of the agents: their names differ between versions. */
 const CALLS = {
   Bash: { command: COMMAND, description: "Copies the note" },
+  bash: { command: COMMAND, description: "Copies the note" },
   exec_command: { cmd: COMMAND },
   shell_command: { command: COMMAND },
   shell: { command: ["bash", "-c", COMMAND] },
@@ -59,7 +67,8 @@ function writeModel(folder) {
     return [name, `<tool_call>\n${json}\n</tool_call>`];
   });
   const unknown = "None of the tools is known to this test.";
-  writeReciter(folder, { answer: ANSWER, unknown, ...Object.fromEntries(calls) }, TEMPLATE);
+  const texts = { answer: ANSWER, unknown, ...Object.fromEntries(calls) };
+  writeReciter(folder, texts, TEMPLATE, { contextLength: CONTEXT_LENGTH });
 }
 
 let folder;
@@ -67,8 +76,9 @@ let server;
 
 before(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), "mlxm-agents-"));
-  writeModel(path.join(folder, "model"));
-  server = await start(path.join(folder, "model"), []);
+  const home = path.join(folder, "gateway");
+  writeModel(path.join(home, "models", MODEL));
+  server = await startGateway(home);
 });
 
 after(async () => {
@@ -91,6 +101,32 @@ function workplace(agent) {
 function environment(home, variables) {
   const { PATH, LANG, SHELL } = process.env;
   return { PATH, LANG: LANG ?? "C.UTF-8", SHELL: SHELL ?? "/bin/bash", HOME: home, TMPDIR: os.tmpdir(), NO_COLOR: "1", ...variables };
+}
+
+/** Writes the configuration of a client to the home directory. Returns what was written. */
+function configure(client, home) {
+  const variables = { MLXM_HOME: path.join(home, ".mlxm"), MLXM_HOST: server.url };
+  const options = ["launch", client, "--model", MODEL, "--config", "--json"];
+  const written = execFileSync(requiredVariable("MLXM_BIN"), options, { env: environment(home, variables) });
+  return JSON.parse(written.toString());
+}
+
+/** What the gateway has recorded about a client. */
+async function activityOf(client) {
+  const { activity } = await (await fetch(`${server.url}/api/clients`)).json();
+  return activity.find((each) => each.client === client);
+}
+
+/** The gateway has recognized the client, and computed the start of its second prompt once. */
+async function assertConnected(client) {
+  let activity;
+  // Requests are counted in batches.
+  await waitUntil(`three requests of ${client}`, async () => {
+    activity = await activityOf(client);
+    return activity?.requests >= 3;
+  });
+  assert.equal(activity.errors, 0, JSON.stringify(activity));
+  assert.ok(activity.cached_tokens > 0, JSON.stringify(activity));
 }
 
 /** Runs an agent and keeps its transcript: in the test's output, and in a file. */
@@ -140,7 +176,7 @@ function events(output) {
 /** Requests to `route` by status. */
 async function statuses(route) {
   const text = await (await fetch(`${server.url}/metrics`)).text();
-  const pattern = /^mlxm_http_requests_total\{([^}]*)\} (\d+)/gm;
+  const pattern = /^mlxm_gateway_requests_total\{([^}]*)\} (\d+)/gm;
   const counts = {};
   for (const [, labels, count] of text.matchAll(pattern)) {
     if (labels.includes(`route="${route}"`)) {
@@ -151,9 +187,12 @@ async function statuses(route) {
 }
 
 async function assertNoRequestFailed(route, atLeast) {
-  const counts = await statuses(route);
+  let counts;
+  await waitUntil(`${atLeast} requests to ${route}`, async () => {
+    counts = await statuses(route);
+    return Object.values(counts).reduce((sum, count) => sum + count, 0) >= atLeast;
+  });
   assert.deepEqual(Object.keys(counts), ["200"], `${JSON.stringify(counts)}\n${server.log()}`);
-  assert.ok(counts[200] >= atLeast, JSON.stringify(counts));
 }
 
 /** The native program of Claude Code: its package for this platform, since no install script has run. */
@@ -169,15 +208,10 @@ function claude() {
 
 test("Claude Code calls a tool, answers, and continues the session", async () => {
   const { home, directory, note } = workplace("claude");
+  const { files, aliases } = configure("claude-code", home);
+  assert.deepEqual(files.map((file) => file.path), [path.join(home, ".claude", "settings.json")]);
+  assert.deepEqual(aliases.map((alias) => alias.target), [MODEL, MODEL]);
   const env = environment(home, {
-    CLAUDE_CONFIG_DIR: path.join(home, ".claude"),
-    ANTHROPIC_BASE_URL: server.url,
-    ANTHROPIC_API_KEY: "unused",
-    ANTHROPIC_MODEL: MODEL,
-    ANTHROPIC_SMALL_FAST_MODEL: MODEL,
-    ANTHROPIC_DEFAULT_HAIKU_MODEL: MODEL,
-    ANTHROPIC_DEFAULT_SONNET_MODEL: MODEL,
-    ANTHROPIC_DEFAULT_OPUS_MODEL: MODEL,
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
     DISABLE_AUTOUPDATER: "1",
     DISABLE_TELEMETRY: "1",
@@ -200,17 +234,14 @@ test("Claude Code calls a tool, answers, and continues the session", async () =>
   const second = events(await run("claude-2", [program, "-p", "And now?", ...resume, ...options], { directory, env }));
   assert.equal(second.find((event) => event.type === "result")?.result, ANSWER);
   await assertNoRequestFailed("/v1/messages", 3);
+  await assertConnected("claude-code");
 });
 
 test("Codex calls a tool, answers, and continues the session", async () => {
   const { home, directory, note } = workplace("codex");
-  const configuration = path.join(home, ".codex");
-  fs.mkdirSync(configuration);
-  fs.writeFileSync(
-    path.join(configuration, "config.toml"),
-    `model = "${MODEL}"
-model_provider = "mlxm"
-approval_policy = "never"
+  configure("codex", home);
+  // What is not about the gateway: the user's own configuration, which the profile is added to.
+  const own = `approval_policy = "never"
 sandbox_mode = "danger-full-access"
 check_for_update_on_startup = false
 
@@ -219,19 +250,11 @@ enabled = false
 
 [feedback]
 enabled = false
-
-[model_providers.mlxm]
-name = "mlxm"
-base_url = "${server.url}/v1"
-wire_api = "responses"
-env_key = "MLXM_AGENT_KEY"
-request_max_retries = 0
-stream_max_retries = 0
-`,
-  );
-  const env = environment(home, { CODEX_HOME: configuration, MLXM_AGENT_KEY: "unused" });
+`;
+  fs.writeFileSync(path.join(home, ".codex", "config.toml"), own);
+  const env = environment(home, {});
   const script = path.join(path.dirname(require.resolve("@openai/codex/package.json")), "bin/codex.js");
-  const codex = [process.execPath, script, "exec", "--json", "--skip-git-repo-check"];
+  const codex = [process.execPath, script, "exec", "--profile", "mlxm", "--json", "--skip-git-repo-check"];
   const first = events(await run("codex-1", [...codex, "Copy the note."], { directory, env }));
   assert.equal(fs.readFileSync(path.join(directory, "copy.txt"), "utf8"), note);
   const items = (all, type) => all.flatMap((event) => (event.item?.type === type ? [event.item] : []));
@@ -242,4 +265,39 @@ stream_max_retries = 0
   const second = events(await run("codex-2", [...codex, "resume", "--last", "And now?"], { directory, env }));
   assert.equal(items(second, "agent_message").at(-1)?.text, ANSWER);
   await assertNoRequestFailed("/v1/responses", 3);
+  await assertConnected("codex");
+});
+
+test("OpenCode calls a tool, answers, and continues the session", async () => {
+  const { home, directory, note } = workplace("opencode");
+  configure("opencode", home);
+  const env = environment(home, {
+    OPENCODE_DISABLE_AUTOUPDATE: "1",
+    OPENCODE_DISABLE_DEFAULT_PLUGINS: "1",
+    OPENCODE_DISABLE_LSP_DOWNLOAD: "1",
+    OPENCODE_DISABLE_MODELS_FETCH: "1",
+  });
+  // The package of the platform: only a script after the installation would make it the one of `opencode-ai`.
+  const platform = require.resolve(`opencode-${process.platform}-${process.arch}/package.json`);
+  const program = path.join(path.dirname(platform), "bin/opencode");
+  const opencode = [program, "run", "--model", `mlxm/${MODEL}`, "--format", "json"];
+  const first = await run("opencode-1", [...opencode, "Copy the note."], { directory, env });
+  assert.equal(fs.readFileSync(path.join(directory, "copy.txt"), "utf8"), note);
+  assert.ok(first.includes(note), first);
+  assert.ok(first.includes(ANSWER), first);
+
+  const second = await run("opencode-2", [...opencode, "--continue", "And now?"], { directory, env });
+  assert.ok(second.includes(ANSWER), second);
+  await assertNoRequestFailed("/v1/chat/completions", 3);
+  await assertConnected("opencode");
+});
+
+test("undo leaves no configuration", () => {
+  const { home } = workplace("undo");
+  const { files } = configure("claude-code", home);
+  const variables = { MLXM_HOME: path.join(home, ".mlxm"), MLXM_HOST: server.url };
+  const options = ["launch", "claude-code", "--undo", "--quiet"];
+  const undone = execFileSync(requiredVariable("MLXM_BIN"), options, { env: environment(home, variables) });
+  assert.equal(undone.toString().trim(), files[0].path);
+  assert.ok(!fs.existsSync(files[0].path));
 });

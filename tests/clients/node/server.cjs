@@ -3,6 +3,7 @@
 
 const { spawn } = require("node:child_process");
 const { once } = require("node:events");
+const path = require("node:path");
 const readline = require("node:readline");
 const OpenAI = require("openai").default;
 
@@ -20,12 +21,24 @@ function requiredVariable(variable) {
   return value;
 }
 
-/** Starts `mlxm serve` on a free port, by default with the starter model. `stop` terminates it and checks its exit code. */
-async function start(model = requiredVariable("MLXM_STARTER_MODEL"), more = ["--context-length", "2048"]) {
+/** Starts `mlxm serve` on a free port, by default with the starter model. */
+function start(model = requiredVariable("MLXM_STARTER_MODEL"), more = ["--context-length", "2048"]) {
   const environment = { ...process.env };
   delete environment.MLXM_API_KEY;
-  const options = ["--port", "0", "--json", "--exit-with-parent", "--alias", MODEL, ...more];
-  const child = spawn(requiredVariable("MLXM_BIN"), ["serve", "--model", model, ...options], {
+  return spawned(["--model", model, "--exit-with-parent", "--alias", MODEL, ...more], environment);
+}
+
+/** Starts a gateway with a home directory of its own, on a free port. Its models are those in `models` there. */
+function startGateway(home) {
+  const foreign = /^(MLXM_|HF_|HUGGING|TRANSFORMERS_|DATABASE_URL)/;
+  const kept = Object.entries(process.env).filter(([name]) => !foreign.test(name));
+  const own = { MLXM_HOME: home, HF_HOME: path.join(home, "hub"), HF_HUB_OFFLINE: "1" };
+  return spawned([], { ...Object.fromEntries(kept), ...own });
+}
+
+/** Starts `mlxm serve` and waits until it is ready. `stop` terminates it and checks its exit code. */
+async function spawned(more, environment) {
+  const child = spawn(requiredVariable("MLXM_BIN"), ["serve", "--port", "0", "--json", ...more], {
     env: environment,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -79,4 +92,4 @@ async function waitUntil(description, condition) {
   }
 }
 
-module.exports = { MODEL, requiredVariable, start, waitUntil };
+module.exports = { MODEL, requiredVariable, start, startGateway, waitUntil };

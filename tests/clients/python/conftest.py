@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Iterator
@@ -12,6 +14,9 @@ from anthropic import Anthropic
 from openai import OpenAI
 
 from server import Server
+
+#: The program that writes checkpoints which recite texts.
+RECITER = Path(__file__).parents[2] / "reciter"
 
 # Requests to the local server must not go through a proxy.
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
@@ -64,3 +69,21 @@ def anthropic(server: Server) -> Iterator[Anthropic]:
     """An Anthropic client without retries."""
     with Anthropic(base_url=server.url, api_key="unused", max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def reciter(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAI]:
+    """An OpenAI client for a server whose model recites the texts of `tests/reciter/texts`."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.exit("node is not installed: it writes the checkpoint that recites texts", returncode=1)
+    folder = tmp_path_factory.mktemp("reciter")
+    subprocess.run([node, RECITER / "reciter.cjs", folder / "model"], check=True)
+    running = Server(program, folder / "model", folder / "log")
+    try:
+        with OpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
+            yield client
+        running.close()
+    finally:
+        running.process.kill()
+        print((folder / "log").read_text()[-4000:], file=sys.stderr)

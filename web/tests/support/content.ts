@@ -1,7 +1,7 @@
 /** What pages show: with it, each of them has something, and there are pages about a single thing. */
 
 import { starterModel } from './environment';
-import { SECOND, STARTER, type Gateway } from './gateway';
+import { ENDLESS, SECOND, STARTER, type Gateway } from './gateway';
 import type { Hub } from './hub';
 import { PAGES, type PageUnderTest } from './pages';
 
@@ -29,6 +29,7 @@ export async function fill(gateway: Gateway, hub: Hub): Promise<void> {
   await gateway.generate(STARTER);
   await gateway.request('POST', '/api/profiles', { name: 'Coder', model: STARTER, description: 'For code' });
   await gateway.request('POST', '/api/profiles', { name: 'Writer', model: SECOND, load: { context_length: 2048 } });
+  await gateway.chat(STARTER, 'What is a list?\n\n- one\n- two', { ...ENDLESS, max_tokens: 60 });
   await gateway
     .request('POST', '/v1/chat/completions', { model: 'no-such-model', messages: [] })
     .catch(() => undefined);
@@ -37,9 +38,13 @@ export async function fill(gateway: Gateway, hub: Hub): Promise<void> {
 /** All pages, after `fill`: also those of a server, a model and a profile. */
 export async function allPages(gateway: Gateway): Promise<PageUnderTest[]> {
   const [server] = await gateway.servers();
+  const { chats } = await gateway.get<{ chats: { chat: { id: string } }[] }>('/api/chats');
   const { profiles } = await gateway.get<{ profiles: { id: string }[] }>('/api/profiles');
   return [
     ...PAGES,
+    { name: 'chat', path: `/chat/${chats[0]?.chat.id}`, heading: /\S/ },
+    { name: 'chat-request', path: `/chat/${chats[0]?.chat.id}?panel=request`, heading: /\S/ },
+    { name: 'chat-metrics', path: `/chat/${chats[0]?.chat.id}?panel=metrics`, heading: /\S/ },
     { name: 'server', path: `/servers/${server?.id}`, heading: /\S/ },
     { name: 'model', path: `/models/${STARTER}`, heading: /SmolLM2/ },
     { name: 'profile', path: `/profiles/${profiles[0]?.id}`, heading: /\S/ },

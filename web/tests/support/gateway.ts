@@ -15,6 +15,9 @@ export type Server = Schemas['Server'];
 export const STARTER = 'SmolLM2-135M-Instruct';
 export const SECOND = 'SmolLM2-135M-Second';
 
+/** Settings of a response that goes on until its limit: the tokens that end one are left out. */
+export const ENDLESS = { temperature: 0, logit_bias: { '0': -100, '2': -100 } };
+
 /** Variables of the user that would change what the gateway does. */
 const REMOVED = /^(?:MLXM_|HF_|HUGGINGFACE_|DATABASE_URL$|XDG_)/;
 
@@ -131,6 +134,22 @@ export class Gateway {
   async generate(model: string, tokens = 8): Promise<void> {
     const messages = [{ role: 'user', content: 'Say hello.' }];
     await this.request('POST', '/v1/chat/completions', { model, messages, max_tokens: tokens });
+  }
+
+  /** A chat with a message, and its response once it is complete. */
+  async chat(model: string, text: string, settings: Schemas['RequestSettings'] = {}): Promise<Schemas['ChatDetail']> {
+    const chat = await this.request<Schemas['Chat']>('POST', '/api/chats', { model, settings });
+    await this.request('POST', `/api/chats/${chat.id}/messages`, { content: [{ type: 'text', text }] });
+    return this.waitForResponse(chat.id);
+  }
+
+  /** Waits until nothing is written in a chat any more. */
+  async waitForResponse(chat: string): Promise<Schemas['ChatDetail']> {
+    return waitFor('the end of the response', async () => {
+      const detail = await this.get<Schemas['ChatDetail']>(`/api/chats/${chat}`);
+      const isWriting = detail.messages.some(({ state }) => state === 'running');
+      return isWriting || detail.messages.length < 2 ? undefined : detail;
+    });
   }
 
   private async end(signal: NodeJS.Signals): Promise<void> {

@@ -14,12 +14,16 @@ export interface PageUnderTest {
 /** Pages with the same address in every home directory. */
 export const PAGES: PageUnderTest[] = [
   { name: 'welcome', path: '/welcome', heading: 'Choose a first model' },
+  { name: 'chat-new', path: '/chat', heading: 'New chat' },
   { name: 'servers', path: '/servers', heading: 'Servers' },
   { name: 'servers-table', path: '/servers?view=table', heading: 'Servers' },
   { name: 'models', path: '/models', heading: 'Models' },
   { name: 'models-hub', path: '/models?in=hub', heading: 'Models' },
   { name: 'profiles', path: '/profiles', heading: 'Profiles' },
   { name: 'profile-new', path: '/profiles/new', heading: 'New profile' },
+  { name: 'connect', path: '/connect', heading: 'Connect' },
+  { name: 'connect-claude', path: '/connect?client=claude-code', heading: 'Connect' },
+  { name: 'connect-python', path: '/connect?client=openai-python', heading: 'Connect' },
   { name: 'logs', path: '/logs', heading: 'Logs' },
   { name: 'requests', path: '/logs?view=requests', heading: 'Logs' },
   { name: 'settings-memory', path: '/settings/memory', heading: 'Memory and pool' },

@@ -4,10 +4,13 @@ import { test as base } from '@playwright/test';
 import { Gateway } from './gateway';
 import { watch } from './guard';
 import { Hub } from './hub';
+import { addReciter } from './reciter';
 
 interface Options {
   /** Names under which the starter model is on the machine from the beginning. */
   models: string[];
+  /** Whether the model that recites texts is on the machine from the beginning. */
+  reciter: boolean;
   /** Environment variables of the gateway, which are settings. */
   settings: Record<string, string>;
 }
@@ -19,6 +22,7 @@ interface Fixtures {
 
 export const test = base.extend<Options & Fixtures>({
   models: [[], { option: true }],
+  reciter: [false, { option: true }],
   settings: [{}, { option: true }],
 
   hub: async ({ browserName: _ }, use) => {
@@ -27,9 +31,10 @@ export const test = base.extend<Options & Fixtures>({
     await hub.stop();
   },
 
-  gateway: async ({ hub, models, settings }, use, info) => {
+  gateway: async ({ hub, models, reciter, settings }, use, info) => {
     const gateway = new Gateway(hub.endpoint, settings);
     for (const name of models) gateway.addStarter(name);
+    if (reciter) addReciter(gateway);
     await gateway.start();
     await use(gateway);
     if (info.status !== info.expectedStatus) {
