@@ -40,6 +40,9 @@ takes until its effects are in the layout, without waiting for the next frame. T
 shows it.
 - **heap**: growth of the used JavaScript heap, after garbage collection, by 3,600 measurements of a server, 20 ms apart. \
 The stream of events is then read in the page and not in a shared worker. At most 3 runs.
+- **chat**: 500 messages, half of them responses with a list or code. Open is the time from the click in the list of chats to \
+the painted messages. A keystroke in the message field is one as above, while 200 tokens per second of a response arrive that a \
+proxy sends in place of the gateway.
 - **longest task**: of the page's main thread, in each run; 0 if none took 50 ms.";
 
 const HELP: &str = "\
@@ -64,10 +67,19 @@ enum Part {
     Tabs,
     /// Memory of the page after an hour of measurements
     Heap,
+    /// A chat of 500 messages: opening it, and keys while a response is written
+    Chat,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Load, Self::Logs, Self::Events, Self::Tabs, Self::Heap];
+    const ALL: [Self; 6] = [
+        Self::Load,
+        Self::Logs,
+        Self::Events,
+        Self::Tabs,
+        Self::Heap,
+        Self::Chat,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -76,6 +88,7 @@ impl Part {
             Self::Events => "events",
             Self::Tabs => "tabs",
             Self::Heap => "heap",
+            Self::Chat => "chat",
         }
     }
 
