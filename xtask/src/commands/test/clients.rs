@@ -38,6 +38,7 @@ fn in_node(environment: &TestEnvironment) -> Result<()> {
         .args([
             "tests/clients/node/openai.test.cjs",
             "tests/clients/node/agents.test.cjs",
+            "tests/clients/node/snippets.test.cjs",
         ]);
     process::run(&mut node)
 }
