@@ -31,8 +31,8 @@ export class ServerStore extends Resource {
   /** The last exit of each server since the page was opened. */
   readonly exits = new SvelteMap<string, ServerExit>();
   #samples = new SvelteMap<string, readonly ServerMetrics[]>();
-  /** Failed ones that another server has replaced: events about them may come later. */
-  readonly #replaced = new Set<string>();
+  /** Failed ones that were dismissed, or replaced by another server: events about them may come later. */
+  readonly #gone = new Set<string>();
 
   readonly list = $derived([...this.items.values()]);
   readonly running = $derived(this.list.filter((server) => !server.failure));
@@ -105,11 +105,14 @@ export class ServerStore extends Resource {
 
   /** Takes one that failed off the list. */
   async dismiss(id: string): Promise<Result<Server>> {
-    return this.act(
+    const result = await this.act(
       id,
       () => api.del('/api/servers/{id}', { params: { path: { id } } }),
-      () => removeEntry(this.items, id),
+      () => this.#hide(id),
     );
+    // It is gone as intended, and must not come back with an event from before.
+    if (!result.ok && result.problem.code === 'server_not_found') this.#hide(id);
+    return result;
   }
 
   protected async fetch(): Promise<() => void> {
@@ -149,14 +152,14 @@ export class ServerStore extends Resource {
   }
 
   #replaceAll(servers: Server[]): void {
-    const merged = servers.filter(({ id }) => !this.#replaced.has(id)).map((server) => this.#withMetrics(server));
+    const merged = servers.filter(({ id }) => !this.#gone.has(id)).map((server) => this.#withMetrics(server));
     fill(this.items, merged, (server) => server.id);
     for (const id of [...this.#samples.keys()]) if (!this.items.has(id)) this.#samples.delete(id);
     for (const server of servers) this.#forgetProgress(server);
   }
 
   #upsert(server: Server): void {
-    if (this.#replaced.has(server.id)) return;
+    if (this.#gone.has(server.id)) return;
     if (server.failure == null) this.#replaceFailed(server);
     this.items.set(server.id, this.#withMetrics(server));
     this.#forgetProgress(server);
@@ -167,9 +170,19 @@ export class ServerStore extends Resource {
     const wanted = JSON.stringify(settings);
     for (const { id, ...other } of [...this.items.values()]) {
       if (other.failure == null || other.path !== path || JSON.stringify(other.settings) !== wanted) continue;
-      this.#replaced.add(id);
+      this.#gone.add(id);
       this.#remove(id);
     }
+  }
+
+  /** Removes a server that must not come back. Returns what puts it back. */
+  #hide(id: string): () => void {
+    const undo = removeEntry(this.items, id);
+    this.#gone.add(id);
+    return () => {
+      this.#gone.delete(id);
+      undo();
+    };
   }
 
   #remove(id: string): void {

@@ -145,6 +145,19 @@ describe('actions', () => {
     expect(ids()).toEqual(['a', 'o', 'n']);
   });
 
+  it('remove a failed server for good that is dismissed, also if it was gone already', async () => {
+    for (const response of [server('b', { state: 'stopped' }), rejection(404, 'server_not_found')]) {
+      gateway.restore();
+      const failed = server('b', { failure: { code: 'crashed', message: '', advice: '', log_tail: [] } });
+      await load([server('a'), failed], { 'DELETE /api/servers/b': () => response });
+      const dismissed = store.dismiss('b');
+      send(changed(failed));
+      await dismissed;
+      send(changed(failed), pool([server('a'), failed]));
+      expect(ids()).toEqual(['a']);
+    }
+  });
+
   it('without a gateway fail as unreachable', async () => {
     const dismissed = store.dismiss('b');
     expect(ids()).toEqual(['a']);
