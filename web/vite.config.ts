@@ -33,8 +33,14 @@ export default defineConfig({
     assetsInlineLimit: 0,
     rolldownOptions: {
       output: {
-        // Controls that most pages have are one file: many small ones compress badly, and each is a request.
-        codeSplitting: { groups: [{ name: 'ui', test: /\/src\/lib\/(ui|format)\//, minShareCount: 4 }] },
+        // Otherwise there is a file for each set of pages that share something: dozens of small ones, which compress badly and are
+        // a request each.
+        codeSplitting: {
+          groups: [
+            { name: 'common', minShareCount: 6, priority: 1 },
+            { name: 'ui', test: /\/src\/lib\/(ui|format)\//, minShareCount: 4 },
+          ],
+        },
       },
     },
   },

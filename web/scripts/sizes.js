@@ -4,10 +4,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-
-const root = join(import.meta.dirname, '..');
-const site = join(root, 'build/site');
-const generated = '.svelte-kit/generated/client-optimized';
+import { firstLoads, site } from './bundle.js';
 
 /** Bytes of a route. The chat may have more scripts. */
 const limits = { js: 120_000, css: 25_000 };
@@ -15,32 +12,6 @@ const chatScripts = 160_000;
 
 /** @param {string} route */
 const scriptLimit = (route) => (route.startsWith('/chat') ? chatScripts : limits.js);
-
-/**
- * @typedef {{ file: string, src?: string, isEntry?: boolean, imports?: string[], css?: string[] }} Chunk
- * @typedef {{ route: string, js: number, css: number }} Size
- */
-
-/** @returns {Record<string, Chunk>} */
-function readManifest() {
-  const path = join(root, '.svelte-kit/output/client/.vite/manifest.json');
-  if (!existsSync(path)) throw new Error('the page is not built: run `npm run build` first');
-  return JSON.parse(readFileSync(path, 'utf8'));
-}
-
-/**
- * The routes with the numbers of their layouts and their page, as SvelteKit's router has them. The first two, the outermost layout
- * and the error page, belong to every route.
- * @returns {{ route: string, nodes: number[] }[]}
- */
-function readRoutes() {
-  const app = readFileSync(join(root, generated, 'app.js'), 'utf8');
-  const lines = app.matchAll(/^\s*("(?:[^"\\]|\\.)*"): \[~?(\d+)(?:,\[([\d,]*)\])?/gm);
-  return [...lines].map(([, route = '""', page = '', layouts = '']) => {
-    const outer = layouts.split(',').filter((layout) => layout !== '');
-    return { route: JSON.parse(route), nodes: [0, 1, ...outer.map(Number), Number(page)] };
-  });
-}
 
 /** @param {string} file */
 function compressedBytes(file) {
@@ -59,38 +30,21 @@ function workerFiles() {
     .map((name) => `${directory}/${name}`);
 }
 
-/** @returns {Size[]} */
+/**
+ * Bytes of the scripts and styles of each route.
+ * @returns {{ route: string, js: number, css: number }[]}
+ */
 function measure() {
-  const manifest = readManifest();
-  const entries = Object.keys(manifest).filter((key) => {
-    const chunk = manifest[key];
-    return chunk?.isEntry && (key.endsWith('/client/entry.js') || key === `${generated}/app.js`);
-  });
-  if (entries.length !== 2) throw new Error('the manifest of Vite has no entries of SvelteKit: adapt scripts/sizes.js');
-  return readRoutes().map(({ route, nodes }) => {
-    const js = new Set(workerFiles());
-    /** @type {Set<string>} */
-    const css = new Set();
-    /** @type {Set<string>} */
-    const seen = new Set();
-    const pending = [...entries, ...nodes.map((node) => `${generated}/nodes/${node}.js`)];
-    for (let key = pending.pop(); key !== undefined; key = pending.pop()) {
-      const chunk = manifest[key];
-      if (seen.has(key)) continue;
-      seen.add(key);
-      if (chunk === undefined) throw new Error(`the manifest of Vite has no ${key}: adapt scripts/sizes.js`);
-      js.add(chunk.file);
-      for (const file of chunk.css ?? []) css.add(file);
-      pending.push(...(chunk.imports ?? []));
-    }
-    const sum = (/** @type {Set<string>} */ files) =>
-      [...files].reduce((bytes, file) => bytes + compressedBytes(file), 0);
-    return { route, js: sum(js), css: sum(css) };
-  });
+  const workers = workerFiles();
+  const sum = (/** @type {string[]} */ files) => files.reduce((bytes, file) => bytes + compressedBytes(file), 0);
+  return firstLoads().map(({ route, scripts, styles }) => ({
+    route,
+    js: sum([...scripts, ...workers]),
+    css: sum(styles),
+  }));
 }
 
 const sizes = measure().sort((a, b) => b.js - a.js);
-if (sizes.length === 0) throw new Error('no routes found: adapt scripts/sizes.js');
 const width = Math.max(...sizes.map(({ route }) => route.length));
 const kilobytes = (/** @type {number} */ bytes) => `${(bytes / 1000).toFixed(1)} KB`.padStart(9);
 for (const { route, js, css } of sizes) {

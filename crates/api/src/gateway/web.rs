@@ -9,6 +9,7 @@
 
 mod files;
 mod policy;
+mod preload;
 mod site;
 
 use std::sync::Arc;

@@ -5,8 +5,8 @@ import type { HubStatus, ProblemData } from './hub';
 import { openLink, type Send } from './link';
 import { topicOf, type TopicName } from './topics';
 
-/** Time that a snapshot waits for the stream, so that it misses no change. */
-const READY_TIMEOUT_MS = 2_000;
+/** Time that a snapshot waits for the stream, so that it misses no change. After it, the snapshot is read twice. */
+const READY_TIMEOUT_MS = 300;
 
 /** Who gets the events of some topics. */
 export interface Listener {

@@ -46,6 +46,21 @@ function frame(number: number, text: string): string {
   return `id: 1-${number}\ndata: ${JSON.stringify(notice(text))}\n\n`;
 }
 
+it('opens the connection before a page says what it wants, and keeps it if that is all', async () => {
+  exchange.prepare(['servers', 'notices']);
+  connections[0]?.open();
+  const one = page(['notices', 'servers']);
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(one.state()).toBe('live');
+  expect(connections.map(({ topics }) => topics)).toEqual([['notices', 'servers']]);
+  exchange.prepare(['servers']);
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(connections).toHaveLength(1);
+  one.send({ type: 'bye' });
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(connections[0]?.signal.aborted).toBe(true);
+});
+
 it('shares one connection among all pages', async () => {
   const pages = Array.from({ length: 20 }, () => page(['notices']));
   connections[0]?.open();

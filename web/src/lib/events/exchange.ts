@@ -5,7 +5,7 @@ import { readStream } from '../api/stream';
 import { Fanout } from './fanout';
 import { Hub, type HubAction, type HubInput, type HubStatus, type ProblemData, type TimerName } from './hub';
 import { SseParser } from './sse';
-import { isStreamEvent, type TopicName } from './topics';
+import { isStreamEvent, union, type TopicName } from './topics';
 
 /** Events of this time are one message: a frame at 60 Hz. */
 const FRAME_MS = 16;
@@ -47,6 +47,11 @@ export class Exchange {
   connect(post: Post): (message: ToExchange) => void {
     post({ type: 'status', status: this.#hub.status });
     return (message) => this.#receive(post, message);
+  }
+
+  /** Opens the stream with topics that a page which is still loading will want. */
+  prepare(topics: readonly TopicName[]): void {
+    this.#step({ type: 'topics', topics: union([this.#fanout.topics, topics]) });
   }
 
   #receive(post: Post, message: ToExchange): void {

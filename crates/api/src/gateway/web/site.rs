@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::files::{EMBEDDED, EmbeddedFile};
 use super::policy::{content_security_policy, preview_policy};
+use super::preload::{Preload, ROUTES};
 use crate::error::{ApiError, excerpt};
 
 /// The page for every path that is not one of a file. It is a file of its own, too.
@@ -67,6 +68,7 @@ fn request_path(file: &EmbeddedFile) -> &'static str {
 pub struct Site {
     files: HashMap<&'static str, Asset>,
     index: Asset,
+    preload: Preload,
     policy: HeaderValue,
     preview_policy: HeaderValue,
 }
@@ -90,17 +92,18 @@ impl Site {
         let files = index.map_or(&[][..], |_| files);
         let index = index.copied().unwrap_or(MISSING);
         let html = index.plain().unwrap_or_default();
-        let preview = files.iter().find(|file| file.path == PREVIEW_FILE);
-        let preview = preview
-            .and_then(|file| file.plain().ok())
-            .unwrap_or_default();
+        let content = |path: &str| {
+            let file = files.iter().find(|file| file.path == path);
+            file.and_then(|file| file.plain().ok()).unwrap_or_default()
+        };
         Self {
             files: files
                 .iter()
                 .map(|file| (request_path(file), Asset::new(*file)))
                 .collect(),
             policy: content_security_policy(&String::from_utf8_lossy(&html)),
-            preview_policy: preview_policy(&String::from_utf8_lossy(&preview)),
+            preview_policy: preview_policy(&String::from_utf8_lossy(&content(PREVIEW_FILE))),
+            preload: Preload::parse(&content(ROUTES)),
             index: Asset::new(index),
         }
     }
@@ -115,7 +118,8 @@ impl Site {
     /// # Errors
     /// Status 404 for a file of another version of the page.
     pub fn response(&self, path: &str, request: &HeaderMap) -> Result<Response, ApiError> {
-        let asset = match self.files.get(path) {
+        let file = self.files.get(path);
+        let asset = match file {
             Some(asset) => asset,
             None if path.starts_with("/_app/") => {
                 return Err(ApiError::not_found(format!(
@@ -133,6 +137,11 @@ impl Site {
         };
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
+        if file.is_none()
+            && let Some(link) = self.preload.link(path)
+        {
+            headers.insert(header::LINK, link.clone());
+        }
         for (name, value) in SECURITY_HEADERS {
             headers.insert(name, HeaderValue::from_static(value));
         }

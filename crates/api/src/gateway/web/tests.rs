@@ -14,6 +14,7 @@ use super::*;
 const HTML: &str = "<!doctype html><title>page</title><script>start()</script>";
 const PREVIEW: &str = "<!doctype html><title>preview</title><script>show()</script>";
 const MANIFEST: &str = r#"{"name": "mlxm"}"#;
+const ROUTES: &str = r#"[{"route": "/chat/[[id]]", "scripts": ["/_app/immutable/chat.abc.js"]}]"#;
 const SCRIPT: &str = "export const text = 'a script of some length, a script of some length';";
 
 /// What browsers send when a user opens a page.
@@ -38,6 +39,7 @@ fn site() -> Site {
         file("/index.html", HTML),
         file("/_app/immutable/start.abc.js", SCRIPT),
         file("/_app/version.json", "{}"),
+        file("/_app/routes.json", ROUTES),
         file("/manifest.webmanifest", MANIFEST),
         file("/preview/frame.html", PREVIEW),
         EmbeddedFile {
@@ -366,4 +368,17 @@ async fn previews_are_a_document_with_a_policy_of_its_own() {
     );
     let frame = [OPENED, foreign, navigates, ("sec-fetch-dest", "iframe")];
     assert_eq!(get("/preview/frame", &frame).await.status(), 403);
+}
+
+#[tokio::test]
+async fn pages_name_the_scripts_of_their_route_in_advance() {
+    for path in ["/chat", "/chat/1"] {
+        let response = get(path, &[OPENED]).await;
+        let link = "</_app/immutable/chat.abc.js>; rel=modulepreload; fetchpriority=low";
+        assert_eq!(header_of(&response, "link"), link, "{path}");
+    }
+    for path in ["/welcome", "/_app/immutable/start.abc.js", "/no/such/page"] {
+        let response = get(path, &[OPENED]).await;
+        assert!(response.headers().get("link").is_none(), "{path}");
+    }
 }
