@@ -47,7 +47,9 @@ pub fn compare(environment: &TestEnvironment) -> Result<()> {
         cargo.args([
             "--run-ignored",
             "only",
-            "--no-capture",
+            // Their summaries; with --no-capture they would run one at a time.
+            "--success-output",
+            "final",
             "-E",
             "test(real_templates_)",
         ]);
