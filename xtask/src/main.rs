@@ -11,6 +11,7 @@ mod gateway;
 mod http;
 mod interrupt;
 mod llama_cpp;
+mod metal_model;
 mod mlxm;
 mod node;
 mod packages;
@@ -42,6 +43,7 @@ enum Task {
     Bench(Box<commands::bench::Arguments>),
     Web(commands::web::Arguments),
     CheckMac(commands::check_mac::Arguments),
+    MetalModel(commands::metal_model::Arguments),
     Python(commands::python::Arguments),
     Fuzz(commands::fuzz::Arguments),
     Faults(commands::faults::Arguments),
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => commands::bench::execute(&arguments),
         Task::Web(arguments) => commands::web::execute(&arguments),
         Task::CheckMac(arguments) => commands::check_mac::execute(&arguments),
+        Task::MetalModel(arguments) => commands::metal_model::execute(&arguments),
         Task::Python(arguments) => commands::python::execute(&arguments),
         Task::Fuzz(arguments) => commands::fuzz::execute(&arguments),
         Task::Faults(arguments) => commands::faults::execute(&arguments),
