@@ -235,9 +235,9 @@ mod tests {
         }
     }
 
-    /// The design expects 155 to 180 and 150 to 200 tokens per second.
+    /// Expected: 155 to 180 and 150 to 200 tokens per second.
     #[test]
-    fn mlxm_decodes_as_fast_as_the_design_expects() {
+    fn mlxm_decodes_at_the_expected_speed() {
         let constants = constants();
         let speed = |row: &Row| {
             let row = Row {

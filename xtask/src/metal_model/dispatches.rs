@@ -186,7 +186,7 @@ fn mlx_lm_mlp(shape: &Shape) -> Count {
     }
 }
 
-/// Dispatches of a layer of mlxm, as the design has them; the counting backend is to supply them.
+/// Dispatches of a layer of mlxm, as planned (docs/metal.md); the counting backend can supply them.
 ///
 /// Decoding: q|k|v with the norm; `RoPE` with the norms of q and k and the cache; attention in one pass or two; output with the
 /// residual; gate and up with norm and activation; down with the residual. For experts: router and selection as well.

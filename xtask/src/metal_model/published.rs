@@ -110,7 +110,7 @@ const fn row(chip: Chip, shape: Shape, format: Format, decode: f64, source: &'st
     }
 }
 
-/// Sources that the design names and whose text was not found again.
+/// Sources whose text was not found again.
 const UNSEEN: &str = "mlx #1864, lengths unknown";
 const UNSEEN_7B: &str = "mlx #979, model and lengths unknown";
 
