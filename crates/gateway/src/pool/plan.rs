@@ -237,8 +237,8 @@ impl PoolState {
             || is_waited_for()
     }
 
-    /// When [`Event::Tick`] is due if nothing else happens before.
-    pub fn next_wakeup(&self, now: Time) -> Option<Time> {
+    /// When [`Event::Tick`] is due if no event is applied before; `applied` is the time of the last one.
+    pub fn next_wakeup(&self, applied: Time) -> Option<Time> {
         let waits = self.queue.values().flat_map(|waiter| {
             let lacks_worker = self.worker_of(waiter.settings()).is_none();
             let drain =
@@ -254,7 +254,7 @@ impl PoolState {
         waits
             .chain(expiries)
             .chain(self.backoff.values().copied())
-            .filter(|time| *time > now)
+            .filter(|time| *time > applied)
             .min()
     }
 

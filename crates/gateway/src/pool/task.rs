@@ -57,6 +57,8 @@ struct Owner {
     state: PoolState,
     launch: LaunchConfig,
     started: Instant,
+    /// When what was due was last done: commands that change nothing do not do it.
+    applied: Time,
     workers: BTreeMap<WorkerId, Running>,
     replies: BTreeMap<RequestId, oneshot::Sender<Result<Lease, Rejection>>>,
     histories: BTreeMap<Arc<LoadSettings>, ExitHistory>,
@@ -90,6 +92,7 @@ pub async fn start(
         state: PoolState::new(plan),
         launch,
         started: Instant::now(),
+        applied: Time::ZERO,
         workers: BTreeMap::new(),
         replies: BTreeMap::new(),
         histories: BTreeMap::new(),
@@ -116,7 +119,8 @@ impl Owner {
         // Idle workers of another version are stopped at once.
         self.apply(Event::Tick);
         loop {
-            let wakeup = self.state.next_wakeup(self.now());
+            // Not since now, before which something may have become due meanwhile.
+            let wakeup = self.state.next_wakeup(self.applied);
             // A time that cannot be represented never comes.
             let wakeup = wakeup.and_then(|time| self.started.checked_add(time));
             let threads_due = self.threads.due();
@@ -313,6 +317,7 @@ impl Owner {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let now = self.now();
+            self.applied = now;
             for action in self.state.apply(event, now) {
                 events.extend(self.perform(action));
             }

@@ -115,6 +115,29 @@ async fn crashed_worker_is_started_again_for_a_waiting_request() {
 }
 
 #[tokio::test]
+async fn pinned_worker_is_started_again_although_the_pool_is_asked_for_its_state_all_the_time() {
+    let setup = Setup::new(SHOW, &then_ready("exit 3"));
+    let pool = setup.pool().await;
+    let mut events = pool.events();
+    pool.retain(setup.target("a"), true).await.unwrap();
+    wait_for(&mut events, exit).await;
+    let is_ready = wait_for(&mut events, |event| match event {
+        ServerEvent::Changed(record) => (record.state == ServerState::Ready).then_some(()),
+        _ => None,
+    });
+    let ask = async {
+        loop {
+            pool.servers().await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = is_ready => {}
+        () = ask => {}
+    }
+    pool.shutdown(ShutdownMode::StopWorkers).await.unwrap();
+}
+
+#[tokio::test]
 async fn kill_by_another_process_is_distinguished_from_a_crash() {
     let setup = Setup::new(SHOW, &then_ready("kill -9 $$"));
     let pool = setup.pool().await;
