@@ -44,6 +44,7 @@ mod param;
 pub mod quant;
 pub mod quantize;
 pub mod reference;
+mod thread_pool;
 mod weight;
 
 pub use activation::{Activation, Rope, RopeCosSin};

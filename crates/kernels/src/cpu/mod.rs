@@ -27,7 +27,6 @@ mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub(crate) mod norm;
-mod pool;
 mod prefetch;
 pub(crate) mod repack;
 pub(crate) mod rope;
@@ -39,14 +38,15 @@ mod tests;
 mod x86;
 
 use mlxm_machine::CpuLimits;
-use pool::Pool;
 use repack::{Arena, Int8DotLevel};
 use simd::SimdLevel;
+
+use crate::thread_pool::ThreadPool;
 
 /// Threads and instruction set.
 #[derive(Debug)]
 pub(crate) struct Cpu {
-    pool: Pool,
+    pool: ThreadPool,
     /// Instruction set for float arithmetic.
     level: SimdLevel,
     /// Instruction set for integer dot products.
@@ -59,7 +59,7 @@ impl Cpu {
     /// `threads` defaults to [`CpuLimits::threads`].
     pub fn new(threads: Option<usize>) -> Self {
         Self {
-            pool: Pool::new(
+            pool: ThreadPool::new(
                 threads
                     .unwrap_or_else(|| CpuLimits::read().threads())
                     .max(1),
@@ -86,7 +86,7 @@ impl Cpu {
     pub fn set_threads(&mut self, threads: usize) {
         let threads = threads.max(1);
         if threads != self.pool.threads() {
-            self.pool = Pool::new(threads);
+            self.pool = ThreadPool::new(threads);
         }
     }
 

@@ -34,8 +34,8 @@ const ACTIVE: u64 = (1 << 31) - 1;
 const OPEN: u64 = 1 << 31;
 const NEXT_LOOP: u64 = 1 << 32;
 
-/// A fixed set of threads; the caller of [`Pool::parallel_for`] is one of them.
-pub(crate) struct Pool {
+/// A fixed set of threads; the caller of [`ThreadPool::parallel_for`] is one of them.
+pub(crate) struct ThreadPool {
     shared: Arc<Shared>,
     workers: Vec<Worker>,
     /// Held while a loop runs. A second caller or a nested loop does not wait for it but runs on its own thread.
@@ -79,13 +79,13 @@ struct Job {
     phases: usize,
 }
 
-// SAFETY: `job` is written only by the holder of `Pool::running` while the loop is closed and no worker is active,
+// SAFETY: `job` is written only by the holder of `ThreadPool::running` while the loop is closed and no worker is active,
 // and read only by active workers. The transitions of `state` order the two. All other fields are `Sync`.
 unsafe impl Sync for Shared {}
 // SAFETY: the task that `job` points to is `Sync`, and dereferenced only during a loop, whose caller keeps it alive.
 unsafe impl Send for Shared {}
 
-impl Pool {
+impl ThreadPool {
     /// A pool that computes on `threads` threads, the caller included.
     pub fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared {
@@ -128,7 +128,7 @@ impl Pool {
     }
 
     /// Calls `task(phase, index)` once for every index below `counts[phase]`, all of a phase before any of the next,
-    /// and returns when all calls have returned. Otherwise as [`Pool::parallel_for`].
+    /// and returns when all calls have returned. Otherwise as [`ThreadPool::parallel_for`].
     ///
     /// # Panics
     /// With more than [`MAX_PHASES`] phases, and when a task does.
@@ -340,7 +340,7 @@ impl Worker {
     }
 }
 
-impl Drop for Pool {
+impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
         for worker in &mut self.workers {
@@ -354,9 +354,9 @@ impl Drop for Pool {
     }
 }
 
-impl fmt::Debug for Pool {
+impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pool({} threads)", self.threads())
+        write!(f, "ThreadPool({} threads)", self.threads())
     }
 }
 

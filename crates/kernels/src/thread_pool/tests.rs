@@ -1,6 +1,6 @@
 use super::*;
 
-fn visits(pool: &Pool, count: usize) -> Vec<usize> {
+fn visits(pool: &ThreadPool, count: usize) -> Vec<usize> {
     let visits: Vec<_> = (0..count).map(|_| AtomicUsize::new(0)).collect();
     pool.parallel_for(count, &|index| {
         visits[index].fetch_add(1, Ordering::Relaxed);
@@ -11,7 +11,7 @@ fn visits(pool: &Pool, count: usize) -> Vec<usize> {
 #[test]
 fn parallel_for_visits_every_index_once() {
     for threads in 1..5 {
-        let pool = Pool::new(threads);
+        let pool = ThreadPool::new(threads);
         for count in [0, 1, 2, 7, 100, 1000] {
             assert_eq!(visits(&pool, count), vec![1; count]);
         }
@@ -20,7 +20,7 @@ fn parallel_for_visits_every_index_once() {
 
 #[test]
 fn parallel_for_wakes_sleeping_workers() {
-    let pool = Pool::new(3);
+    let pool = ThreadPool::new(3);
     for round in 0..2_000 {
         if round % 500 == 0 {
             thread::sleep(std::time::Duration::from_millis(5));
@@ -31,7 +31,7 @@ fn parallel_for_wakes_sleeping_workers() {
 
 #[test]
 fn parallel_for_finishes_with_concurrent_and_nested_callers() {
-    let pool = Pool::new(3);
+    let pool = ThreadPool::new(3);
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -46,7 +46,7 @@ fn parallel_for_finishes_with_concurrent_and_nested_callers() {
 #[test]
 fn parallel_phases_start_after_the_previous_phase_is_done() {
     for threads in 1..5 {
-        let pool = Pool::new(threads);
+        let pool = ThreadPool::new(threads);
         for counts in [vec![1, 5], vec![0, 3, 4], vec![7, 0, 2, 9], vec![3, 0]] {
             let done: Vec<_> = counts.iter().map(|_| AtomicUsize::new(0)).collect();
             pool.parallel_phases(&counts, &|phase, index| {
@@ -64,7 +64,7 @@ fn parallel_phases_start_after_the_previous_phase_is_done() {
 
 #[test]
 fn parallel_phases_skip_phases_after_a_panic() {
-    let pool = Pool::new(3);
+    let pool = ThreadPool::new(3);
     for _ in 0..50 {
         let result = catch_unwind(AssertUnwindSafe(|| {
             pool.parallel_phases(&[4, 100], &|phase, index| {
@@ -79,7 +79,7 @@ fn parallel_phases_skip_phases_after_a_panic() {
 
 #[test]
 fn parallel_for_resumes_a_panic_and_the_pool_survives() {
-    let pool = Pool::new(3);
+    let pool = ThreadPool::new(3);
     for _ in 0..20 {
         let result = catch_unwind(AssertUnwindSafe(|| {
             pool.parallel_for(50, &|index| assert!(index != 20, "index 20"));
@@ -97,7 +97,7 @@ fn parallel_for_does_not_drop_panic_payloads_during_the_loop() {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
-    let pool = Pool::new(2);
+    let pool = ThreadPool::new(2);
     let (drops, both) = (Arc::new(AtomicUsize::new(0)), std::sync::Barrier::new(2));
     let result = catch_unwind(AssertUnwindSafe(|| {
         pool.parallel_for(2, &|_| {
@@ -114,7 +114,7 @@ fn parallel_for_does_not_drop_panic_payloads_during_the_loop() {
 #[test]
 fn background_tasks_run_exactly_once() {
     for threads in [1, 2, 4] {
-        let pool = Pool::new(threads);
+        let pool = ThreadPool::new(threads);
         let done = Arc::new(AtomicUsize::new(0));
         for _ in 0..500 {
             let done = done.clone();
@@ -130,7 +130,7 @@ fn background_tasks_run_exactly_once() {
 
 #[test]
 fn background_task_wakes_a_sleeping_worker() {
-    let pool = Pool::new(2);
+    let pool = ThreadPool::new(2);
     while !pool.workers[0].asleep.load(Ordering::SeqCst) {
         thread::yield_now();
     }
@@ -143,7 +143,7 @@ fn background_task_wakes_a_sleeping_worker() {
 
 #[test]
 fn background_panic_keeps_the_worker_alive() {
-    let pool = Pool::new(2);
+    let pool = ThreadPool::new(2);
     let (sender, receiver) = std::sync::mpsc::channel();
     pool.spawn_background(Box::new(|| panic!("background")));
     pool.spawn_background(Box::new(move || {
