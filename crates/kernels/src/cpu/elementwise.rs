@@ -18,10 +18,10 @@ pub(crate) enum Function {
     Softcap(f32),
 }
 
-/// Applies `function` to `x`.
-pub(crate) fn map(cpu: &Cpu, function: Function, x: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
-    let shared = SharedOutput::new(&mut out);
+/// Writes `function(x)` to `out`, which is as long as `x`.
+pub(crate) fn map(cpu: &Cpu, function: Function, x: &[f32], out: &mut [f32]) {
+    assert!(out.len() == x.len());
+    let shared = SharedOutput::new(out);
     cpu.pool
         .parallel_for(x.len().div_ceil(TASK_ELEMENTS), &|task| {
             let start = task * TASK_ELEMENTS;
@@ -32,7 +32,6 @@ pub(crate) fn map(cpu: &Cpu, function: Function, x: &[f32]) -> Vec<f32> {
                 apply(cpu.level, function, &x[start..start + len], out);
             }
         });
-    out
 }
 
 multiversion! {

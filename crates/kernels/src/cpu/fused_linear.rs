@@ -13,7 +13,7 @@ use super::{
     epilogue::{self, BLOCK_OUTPUTS, Block, Epilogue},
     linear, norm,
     repack::{Operands, QuantizedRows, RepackedWeight, TILE, gemm},
-    shared::UninitBuffer,
+    shared::{SharedOutput, UninitBuffer},
 };
 use crate::{Linear, Norm, Param, weight::Storage};
 
@@ -42,25 +42,23 @@ pub(crate) struct FusedLinearInput<'a> {
     pub norm: Option<&'a Norm>,
 }
 
-/// Computes `epilogue(norm(x) · [weights]ᵀ + [biases])`, `[rows, width]`. The outputs of the weights are concatenated
-/// along the columns.
+/// Writes `epilogue(norm(x) · [weights]ᵀ + [biases])`, `[rows, width]`, to `out`. The outputs of the weights are
+/// concatenated along the columns.
 ///
 /// # Panics
-/// If `x` does not have `rows` rows of as many columns as every weight.
+/// If `x` does not have `rows` rows of as many columns as every weight, or `out` has another length.
 pub(crate) fn fused_linear(
     cpu: &Cpu,
     input: FusedLinearInput<'_>,
     linears: &[&Linear],
     epilogue: Epilogue<'_>,
-) -> Vec<f32> {
+    out: &mut [f32],
+) {
     let rows = input.rows;
-    let product = FusedLinear::new(cpu, input, linears, epilogue);
+    let product = FusedLinear::new(cpu, input, linears, epilogue, out);
     if rows > 0 {
         product.run();
     }
-    // SAFETY: the parts cover all outputs, so the last two phases have written every element of every row, and
-    // `parallel_phases` returns after all of them.
-    unsafe { product.out.into_vec() }
 }
 
 struct FusedLinear<'a> {
@@ -75,7 +73,7 @@ struct FusedLinear<'a> {
     epilogue: Epilogue<'a>,
     /// Products that the last phase processes, and their number per row.
     unfused: Option<(UninitBuffer<f32>, usize)>,
-    out: UninitBuffer<f32>,
+    out: SharedOutput<'a>,
     /// Columns of `out`.
     width: usize,
 }
@@ -128,6 +126,7 @@ impl<'a> FusedLinear<'a> {
         input: FusedLinearInput<'a>,
         linears: &[&'a Linear],
         epilogue: Epilogue<'a>,
+        out: &'a mut [f32],
     ) -> Self {
         let cols = linears.first().map_or(0, |linear| linear.weight.cols());
         assert!(
@@ -139,6 +138,7 @@ impl<'a> FusedLinear<'a> {
             Epilogue::Glu(_) => total / 2,
             _ => total,
         };
+        assert!(out.len() == input.rows * width);
         let mut product = Self {
             cpu,
             input,
@@ -148,7 +148,7 @@ impl<'a> FusedLinear<'a> {
             parts: Vec::new(),
             epilogue,
             unfused: None,
-            out: UninitBuffer::new(input.rows * width),
+            out: SharedOutput::new(out),
             width,
         };
         product.plan(linears, total);
@@ -353,10 +353,10 @@ impl<'a> FusedLinear<'a> {
     }
 
     /// The memory and row length that products are written to.
-    fn target(&self) -> (&UninitBuffer<f32>, usize) {
+    fn target(&self) -> (SharedOutput<'_>, usize) {
         match &self.unfused {
-            Some((unfused, total)) => (unfused, *total),
-            None => (&self.out, self.width),
+            Some((unfused, total)) => (unfused.output(), *total),
+            None => (self.out, self.width),
         }
     }
 

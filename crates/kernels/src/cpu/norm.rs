@@ -10,16 +10,18 @@ use crate::{Norm, Param};
 /// Elements per task.
 const TASK_ELEMENTS: usize = 16 * 1024;
 
-/// Normalizes every chunk of `width` columns. With a residual and a scale, returns `residual + scale · norm(x)`.
+/// Writes `norm(x)` of every chunk of `width` columns to `out`, which is as long as `x`. With a residual and a scale,
+/// writes `residual + scale · norm(x)`.
 pub(crate) fn norm(
     cpu: &Cpu,
     norm: &Norm,
     x: &[f32],
     width: usize,
     residual: Option<(&[f32], f32)>,
-) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
-    let shared = SharedOutput::new(&mut out);
+    out: &mut [f32],
+) {
+    assert!(out.len() == x.len());
+    let shared = SharedOutput::new(out);
     let per_task = (TASK_ELEMENTS / width).max(1) * width;
     cpu.pool.parallel_for(x.len().div_ceil(per_task), &|task| {
         let start = task * per_task;
@@ -33,7 +35,6 @@ pub(crate) fn norm(
             }
         }
     });
-    out
 }
 
 multiversion! {

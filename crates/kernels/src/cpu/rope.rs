@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::{
     Cpu, norm,
-    shared::UninitBuffer,
+    shared::SharedOutput,
     simd::{Isa, multiversion},
 };
 use crate::{AttentionSpec, KvCache, Norm, QkNorms, Rope, RopeCosSin};
@@ -17,27 +17,23 @@ thread_local! {
     static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
-/// Cosines, then sines, of every position.
-pub(crate) fn rope_cos_sin(cpu: &Cpu, rope: &Rope, positions: &[u32]) -> Vec<f32> {
+/// Writes the cosines, then the sines, of every position to `out`.
+pub(crate) fn rope_cos_sin(cpu: &Cpu, rope: &Rope, positions: &[u32], out: &mut [f32]) {
     let pairs = rope.inverse_frequencies.len();
-    let out = UninitBuffer::new(positions.len() * 2 * pairs);
+    assert!(out.len() == positions.len() * 2 * pairs);
+    let out = SharedOutput::new(out);
     let per_task = (TASK_ELEMENTS / 32 / pairs.max(1)).max(1);
     cpu.pool
         .parallel_for(positions.len().div_ceil(per_task), &|task| {
             for row in task * per_task..positions.len().min((task + 1) * per_task) {
-                let to: *mut f32 = out.pointer(row * 2 * pairs);
+                // SAFETY: only this task accesses the row.
+                let row_out = unsafe { out.part(row * 2 * pairs, 2 * pairs) };
+                let (cosines, sines) = row_out.split_at_mut(pairs);
                 for (pair, frequency) in rope.inverse_frequencies.iter().enumerate() {
-                    let (sin, cos) = (positions[row] as f32 * frequency).sin_cos();
-                    // SAFETY: the row has `2 · pairs` elements at `to`, which only this task writes.
-                    unsafe {
-                        to.add(pair).write(cos);
-                        to.add(pairs + pair).write(sin);
-                    }
+                    (sines[pair], cosines[pair]) = (positions[row] as f32 * frequency).sin_cos();
                 }
             }
         });
-    // SAFETY: the tasks have written every row, and `parallel_for` returns after all of them.
-    unsafe { out.into_vec() }
 }
 
 /// The arguments of [`rope_and_cache`].
@@ -51,17 +47,18 @@ pub(crate) struct RopeAndCache<'a> {
     pub slots: &'a [u32],
 }
 
-/// Writes each row's keys and values to its slot and returns the queries.
+/// Writes each row's keys and values to its slot, and its queries to `out`.
 ///
 /// # Safety
 /// The slots are distinct, and no other thread uses the cache.
-pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, args: &RopeAndCache<'_>) -> Vec<f32> {
+pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, args: &RopeAndCache<'_>, out: &mut [f32]) {
     let spec = args.spec;
     let q_width = spec.heads * spec.head_dim;
     let k_width = spec.kv_heads * spec.head_dim;
     let width = q_width + k_width + spec.kv_heads * spec.value_dim;
     let rows = args.slots.len();
-    let out = UninitBuffer::<f32>::new(rows * q_width);
+    assert!(out.len() == rows * q_width);
+    let out = SharedOutput::new(out);
     let per_task = (TASK_ELEMENTS / width).max(1);
     cpu.pool.parallel_for(rows.div_ceil(per_task), &|task| {
         SCRATCH.with_borrow_mut(|[scratch, normalized]| {
@@ -81,19 +78,15 @@ pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, args: &RopeAndCache<'_>) -> Vec<f
                         rotate(cpu.level, k, spec.head_dim, rope_cos_sin, row);
                     }
                 }
-                // SAFETY: the output has `q_width` elements per row, and `q` is as long and not part of it. The row
-                // and, since slots are distinct and the cache is used by this call alone, its slot are written by
-                // this task only.
+                // SAFETY: the row and, since slots are distinct and the cache is used by this call alone, its slot are
+                // accessed by this task only.
                 unsafe {
-                    let to = out.pointer(row * q_width);
-                    to.copy_from_nonoverlapping(q.as_ptr(), q_width);
+                    out.part(row * q_width, q_width).copy_from_slice(q);
                     args.cache.write(args.slots[row] as usize, k, v);
                 }
             }
         });
     });
-    // SAFETY: the tasks have written every row, and `parallel_for` returns after all of them.
-    unsafe { out.into_vec() }
 }
 
 fn normalize(cpu: &Cpu, norm: &Norm, x: &mut [f32], scratch: &mut Vec<f32>) {

@@ -17,8 +17,9 @@ impl<T> Clone for SharedOutput<'_, T> {
 
 impl<T> Copy for SharedOutput<'_, T> {}
 
-// SAFETY: elements are accessed only through `part`, whose contract makes the parts of different threads disjoint. So
-// sharing a `SharedOutput` sends elements to other threads but does not share them.
+// SAFETY: elements are accessed only through `part`, whose contract makes the parts of different threads disjoint, and
+// through raw pointers by unsafe code with the same contract. So sharing a `SharedOutput` sends elements to other threads
+// but does not share them.
 unsafe impl<T: Send> Sync for SharedOutput<'_, T> {}
 
 impl<'a, T> SharedOutput<'a, T> {
@@ -36,7 +37,7 @@ impl<'a, T> SharedOutput<'a, T> {
     /// If they are not inside the slice.
     ///
     /// # Safety
-    /// No other reference to an overlapping part exists, on any thread, while the returned one is used.
+    /// The elements are initialized: this is not the output of an [`UninitBuffer`]. No other reference to an overlapping part exists, on any thread, while the returned one is used.
     #[inline(always)]
     pub unsafe fn part(&self, start: usize, len: usize) -> &'a mut [T] {
         assert!(start <= self.len && len <= self.len - start);
@@ -44,19 +45,26 @@ impl<'a, T> SharedOutput<'a, T> {
         // reference overlaps it by the contract of this function.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
+
+    /// Pointer to element `index`, or one past the last element.
+    #[inline(always)]
+    pub fn pointer(&self, index: usize) -> *mut T {
+        assert!(index <= self.len);
+        self.start.wrapping_add(index)
+    }
 }
 
 /// An uninitialized buffer that threads fill through raw pointers.
 pub(crate) struct UninitBuffer<T> {
-    /// Owns the memory; its length is 0 until [`UninitBuffer::into_vec`].
-    memory: Vec<T>,
+    /// Owns the memory; its length is 0.
+    _memory: Vec<T>,
     /// Start of the memory.
     start: *mut T,
     /// Elements that the memory has room for.
     len: usize,
 }
 
-// SAFETY: `start` points to memory that `memory` owns, and a `Vec<T>` is `Send` if `T` is.
+// SAFETY: `start` points to memory that `_memory` owns, and a `Vec<T>` is `Send` if `T` is.
 unsafe impl<T: Send> Send for UninitBuffer<T> {}
 // SAFETY: safe methods only compute pointers. Elements are accessed by unsafe code, which may send them to other
 // threads by writing them (`T: Send`) or share them through `slice` (`T: Sync`).
@@ -66,7 +74,11 @@ impl<T: Copy> UninitBuffer<T> {
     pub fn new(len: usize) -> Self {
         let mut memory = Vec::with_capacity(len);
         let start = memory.as_mut_ptr();
-        Self { memory, start, len }
+        Self {
+            _memory: memory,
+            start,
+            len,
+        }
     }
 
     /// Pointer to element `index`, or one past the last element.
@@ -96,14 +108,13 @@ impl<T: Copy> UninitBuffer<T> {
         unsafe { std::slice::from_raw_parts(self.start.add(start), len) }
     }
 
-    /// The buffer as a vector.
-    ///
-    /// # Safety
-    /// Every element has been written, by this thread or before it synchronized with the writing threads.
-    pub unsafe fn into_vec(mut self) -> Vec<T> {
-        // SAFETY: `new` allocated room for `len` elements, and all have been written by the contract of this function.
-        unsafe { self.memory.set_len(self.len) };
-        self.memory
+    /// The buffer as output, to be written through pointers only: its elements are not initialized.
+    pub fn output(&self) -> SharedOutput<'_, T> {
+        SharedOutput {
+            start: self.start,
+            len: self.len,
+            slice: PhantomData,
+        }
     }
 }
 

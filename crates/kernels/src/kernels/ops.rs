@@ -139,7 +139,8 @@ impl Kernels {
             Epilogue::Glu(_) => outputs / 2,
             _ => outputs,
         };
-        let out = fused_linear(&self.cpu, input, linears, epilogue);
+        let mut out = vec![0.0; x.rows * width];
+        fused_linear(&self.cpu, input, linears, epilogue, &mut out);
         to_tensor(out, x.rows, width)
     }
 
@@ -161,12 +162,14 @@ impl Kernels {
         self.count_dispatch();
         let x = Operand::new(OP, x)?;
         check_norm(OP, norm, &x)?;
-        let out = norm::norm(
+        let mut out = vec![0.0; x.as_slice().len()];
+        norm::norm(
             &self.cpu,
             norm,
             x.as_slice(),
             norm.normalized_size(x.width),
             None,
+            &mut out,
         );
         to_tensor(out, x.rows, x.width)
     }
@@ -186,7 +189,15 @@ impl Kernels {
         check_norm(OP, norm, &x)?;
         let normalized_size = norm.normalized_size(x.width);
         let residual = Some((residual.as_slice(), scale));
-        let out = norm::norm(&self.cpu, norm, x.as_slice(), normalized_size, residual);
+        let mut out = vec![0.0; x.as_slice().len()];
+        norm::norm(
+            &self.cpu,
+            norm,
+            x.as_slice(),
+            normalized_size,
+            residual,
+            &mut out,
+        );
         to_tensor(out, x.rows, x.width)
     }
 
@@ -200,11 +211,13 @@ impl Kernels {
                 format!("{} frequencies", rope.inverse_frequencies.len()),
             ));
         }
+        let mut values = vec![0.0; positions.len() * rope.dims];
+        rope::rope_cos_sin(&self.cpu, rope, positions, &mut values);
         Ok(RopeCosSin {
             dims: rope.dims,
             traditional: rope.traditional,
             attention_factor: rope.attention_factor,
-            values: rope::rope_cos_sin(&self.cpu, rope, positions),
+            values,
         })
     }
 
@@ -265,8 +278,9 @@ impl Kernels {
             cache,
             slots,
         };
+        let mut out = vec![0.0; qkv.rows * q_width];
         // SAFETY: slots are distinct, as checked above, and the cache is borrowed mutably, so no other thread uses it.
-        let out = unsafe { rope::rope_and_cache(&self.cpu, &args) };
+        unsafe { rope::rope_and_cache(&self.cpu, &args, &mut out) };
         to_tensor(out, qkv.rows, q_width)
     }
 
@@ -288,7 +302,8 @@ impl Kernels {
     ) -> Result<Tensor, KernelError> {
         self.count_dispatch();
         let x = Operand::new(op, x)?;
-        let out = elementwise::map(&self.cpu, function, x.as_slice());
+        let mut out = vec![0.0; x.as_slice().len()];
+        elementwise::map(&self.cpu, function, x.as_slice(), &mut out);
         to_tensor(out, x.rows, x.width)
     }
 
@@ -320,7 +335,9 @@ impl Kernels {
         self.count_dispatch();
         let q = Operand::new(OP, q)?;
         check_attention(OP, &q, cache, spans, spec)?;
-        let out = attention::attention(&self.cpu, q.as_slice(), cache, spans, spec);
-        to_tensor(out, q.rows, spec.heads * spec.value_dim)
+        let width = spec.heads * spec.value_dim;
+        let mut out = vec![0.0; q.rows * width];
+        attention::attention(&self.cpu, q.as_slice(), cache, spans, spec, &mut out);
+        to_tensor(out, q.rows, width)
     }
 }

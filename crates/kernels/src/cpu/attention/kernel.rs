@@ -150,12 +150,9 @@ unsafe fn write_output<I: Isa>(job: &Job<'_>, at: usize, sum: SoftmaxState, valu
     let sink = spec.sinks.as_ref();
     let sink = sink.map(|sinks| sinks.as_slice()[at % spec.heads]);
     normalize::<I>(sum, sink, values);
-    let out = job.out.part(at * spec.value_dim, spec.value_dim);
-    // SAFETY: the contract of this function; `part` checks that the output has `value_dim` elements. It is not part
-    // of `values`.
-    unsafe {
-        values.as_ptr().copy_to_nonoverlapping(out, spec.value_dim);
-    }
+    // SAFETY: the contract of this function.
+    let out = unsafe { job.out.part(at * spec.value_dim, spec.value_dim) };
+    out.copy_from_slice(&values[..spec.value_dim]);
 }
 
 /// Query vectors that are processed together, in order of their rows: neither start nor end of their visible ranges

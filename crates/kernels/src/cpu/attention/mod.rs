@@ -15,7 +15,10 @@ mod tile;
 
 use std::{cell::RefCell, ops::Range};
 
-use super::{Cpu, shared::UninitBuffer};
+use super::{
+    Cpu,
+    shared::{SharedOutput, UninitBuffer},
+};
 use crate::{AttentionSpec, KvCache, KvCacheDtype, KvSpan};
 use kernel::{F16, F32, INT8, attend, combine};
 use plan::{Plan, Split};
@@ -46,7 +49,7 @@ struct Job<'a> {
     cache: &'a KvCache,
     spec: &'a AttentionSpec,
     /// `[rows, heads · value_dim]`.
-    out: UninitBuffer<f32>,
+    out: SharedOutput<'a>,
     /// Partial results of split items, for each chunk `[vectors, 2 + padded value_dim]`: largest score, sum of
     /// weights, values.
     partials: UninitBuffer<f32>,
@@ -117,21 +120,23 @@ fn clip(range: Range<usize>, bounds: &Range<usize>) -> Range<usize> {
     start.min(end)..end
 }
 
-/// Attention as [`crate::reference::attention`] defines it; arguments have been checked.
+/// Writes attention as [`crate::reference::attention`] defines it to `out`; arguments have been checked.
 pub(crate) fn attention(
     cpu: &Cpu,
     q: &[f32],
     cache: &KvCache,
     spans: &[KvSpan<'_>],
     spec: &AttentionSpec,
-) -> Vec<f32> {
+    out: &mut [f32],
+) {
     let rows = q.len() / (spec.heads * spec.head_dim);
     let width = spec.heads * spec.value_dim;
+    assert!(out.len() == rows * width);
     let mut job = Job {
         q,
         cache,
         spec,
-        out: UninitBuffer::new(rows * width),
+        out: SharedOutput::new(out),
         partials: UninitBuffer::new(0),
     };
     let plan = Plan::new(&job, spans, cpu.threads());
@@ -141,8 +146,8 @@ pub(crate) fn attention(
     let spanned = spans.iter().map(|span| (span.rows.start, span.rows.end));
     for (start, end) in spanned.chain([(rows, rows)]) {
         let len = (start - covered) * width;
-        // SAFETY: `part` checks that the rows are inside the output, which no other thread accesses yet.
-        unsafe { job.out.part(covered * width, len).write_bytes(0, len) };
+        // SAFETY: no other thread accesses the output yet.
+        unsafe { job.out.part(covered * width, len) }.fill(0.0);
         covered = end;
     }
     let task = |phase: usize, index: usize| {
@@ -172,7 +177,4 @@ pub(crate) fn attention(
         cpu.pool
             .parallel_phases(&[plan.splits.len(), plan.split_items.len()], &task);
     }
-    // SAFETY: every row was zeroed or belongs to a span, of which items contain all heads and the tasks have written
-    // all outputs.
-    unsafe { job.out.into_vec() }
 }

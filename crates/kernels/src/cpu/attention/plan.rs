@@ -113,7 +113,7 @@ fn item<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::shared::UninitBuffer;
+    use crate::cpu::shared::{SharedOutput, UninitBuffer};
     use crate::{AttentionSpec, CpuOptions, Kernels, KvCache, KvCacheDtype, KvShape, Mask};
 
     /// Plans a call of sequences given as (rows, total positions).
@@ -145,7 +145,7 @@ mod tests {
             q: &[],
             cache: &cache,
             spec: &spec,
-            out: UninitBuffer::new(0),
+            out: SharedOutput::new(&mut []),
             partials: UninitBuffer::new(0),
         };
         let blocks: Vec<u32> = (0..shape.blocks as u32).collect();

@@ -1,13 +1,12 @@
 //! Norms, RoPE, activations and element-wise functions.
 
-use super::support::{Noise, every_level, fused_levels};
+use super::support::{Noise, every_level, fused_levels, map, norm};
 use crate::{
     Activation, AttentionSpec, KvCache, KvCacheDtype, KvShape, Norm, Param, Rope, RopeCosSin,
     cpu::{
         Cpu,
-        elementwise::{self, Function},
+        elementwise::Function,
         epilogue::{self, Block, Epilogue},
-        norm::norm,
         rope,
         simd::SimdLevel,
     },
@@ -97,7 +96,7 @@ fn activations_and_softcap_saturate_for_large_inputs() {
             let found = with_epilogue(&cpu, Epilogue::Activation(activation), &x, &x);
             assert_eq!(found, [0.0, 0.0, 200.0, 1e30], "{activation:?}");
         }
-        let capped = elementwise::map(&cpu, Function::Softcap(3.0), &x);
+        let capped = map(&cpu, Function::Softcap(3.0), &x);
         assert_eq!(capped, [-3.0, -3.0, 3.0, 3.0]);
     }
 }
@@ -107,7 +106,7 @@ fn softcap_matches_the_reference() {
     let x: Vec<f32> = spread().iter().map(|x| x * 10.0).collect();
     for cpu in every_level() {
         let expected: Vec<f32> = x.iter().map(|x| reference::softcap(*x, 30.0)).collect();
-        let found = elementwise::map(&cpu, Function::Softcap(30.0), &x);
+        let found = map(&cpu, Function::Softcap(30.0), &x);
         assert_close(cpu.level, &found, &expected, 4e-7, 0.0);
     }
 }
@@ -210,11 +209,13 @@ fn rotated(
         qkv.extend_from_slice(row);
         qkv.extend(std::iter::repeat_n(0.0, 2 * head_dim));
     }
+    let mut values = vec![f32::NAN; positions.len() * rope.dims];
+    rope::rope_cos_sin(cpu, rope, positions, &mut values);
     let rope_cos_sin = RopeCosSin {
         dims: rope.dims,
         traditional: rope.traditional,
         attention_factor: rope.attention_factor,
-        values: rope::rope_cos_sin(cpu, rope, positions),
+        values,
     };
     let slots: Vec<u32> = (0..positions.len() as u32).collect();
     let job = rope::RopeAndCache {
@@ -225,8 +226,10 @@ fn rotated(
         cache: &cache,
         slots: &slots,
     };
+    let mut out = vec![f32::NAN; x.len()];
     // SAFETY: the slots are distinct, and no other thread uses the cache.
-    unsafe { rope::rope_and_cache(cpu, &job) }
+    unsafe { rope::rope_and_cache(cpu, &job, &mut out) };
+    out
 }
 
 #[test]
@@ -283,7 +286,7 @@ fn elementwise_is_bitwise_equal_on_all_fused_instruction_sets() {
                 with_epilogue(cpu, Epilogue::Activation(Activation::Gelu), x, x),
                 with_epilogue(cpu, Epilogue::Activation(Activation::Silu), x, x),
                 with_epilogue(cpu, added, x, x),
-                elementwise::map(cpu, Function::Softcap(9.0), x),
+                map(cpu, Function::Softcap(9.0), x),
                 norm(cpu, &rms, x, 100, Some((x, 0.3))),
                 norm(cpu, &layer, x, 100, None),
             ]

@@ -2,14 +2,13 @@
 
 use proptest::prelude::*;
 
-use super::support::{Noise, at_most, every_dot_level, every_format, linear};
+use super::support::{Noise, at_most, every_dot_level, every_format, fused_linear, linear, norm};
 use crate::{
     Activation, FloatType, Linear, Norm, QuantMode, QuantSpec, Weight,
     cpu::{
         Cpu,
         epilogue::Epilogue,
-        fused_linear::{FusedLinearInput, fused_linear},
-        norm::norm,
+        fused_linear::FusedLinearInput,
         repack::{Int8DotLevel, RepackedWeight},
     },
     reference,

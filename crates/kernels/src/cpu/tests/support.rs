@@ -3,11 +3,13 @@
 use proptest::prelude::ProptestConfig;
 
 use crate::{
-    Bytes, FloatType, Linear, QuantMode, QuantSpec, ScaleType, Weight,
+    Bytes, FloatType, Linear, Norm, QuantMode, QuantSpec, ScaleType, Weight,
     cpu::{
         Cpu,
+        elementwise::{self, Function},
         epilogue::Epilogue,
-        fused_linear::{FusedLinearInput, fused_linear},
+        fused_linear::{self, FusedLinearInput},
+        norm,
         repack::Int8DotLevel,
         simd::SimdLevel,
     },
@@ -118,6 +120,44 @@ pub fn every_dot_level() -> Vec<Cpu> {
         ..Cpu::new(Some(2))
     };
     Int8DotLevel::available().into_iter().map(cpu).collect()
+}
+
+/// A fused linear layer.
+pub fn fused_linear(
+    cpu: &Cpu,
+    input: FusedLinearInput<'_>,
+    linears: &[&Linear],
+    epilogue: Epilogue<'_>,
+) -> Vec<f32> {
+    let outputs: usize = linears.iter().map(|linear| linear.weight.rows()).sum();
+    let width = match epilogue {
+        Epilogue::Glu(_) => outputs / 2,
+        _ => outputs,
+    };
+    // Every element has to be written.
+    let mut out = vec![f32::NAN; input.rows * width];
+    fused_linear::fused_linear(cpu, input, linears, epilogue, &mut out);
+    out
+}
+
+/// `norm(x)`, or with a residual and a scale `residual + scale · norm(x)`.
+pub fn norm(
+    cpu: &Cpu,
+    norm: &Norm,
+    x: &[f32],
+    width: usize,
+    residual: Option<(&[f32], f32)>,
+) -> Vec<f32> {
+    let mut out = vec![f32::NAN; x.len()];
+    norm::norm(cpu, norm, x, width, residual, &mut out);
+    out
+}
+
+/// `function(x)`.
+pub fn map(cpu: &Cpu, function: Function, x: &[f32]) -> Vec<f32> {
+    let mut out = vec![f32::NAN; x.len()];
+    elementwise::map(cpu, function, x, &mut out);
+    out
 }
 
 /// `x · wᵀ + bias`.

@@ -6,12 +6,9 @@ use proptest::prelude::*;
 
 use super::{
     super::support::{at_most, every_level},
-    Sequence, any_block_size, any_len, any_spec, any_type, sequence,
+    Sequence, any_block_size, any_len, any_spec, any_type, attend, sequence,
 };
-use crate::{
-    AttentionSpec, KvCacheDtype, KvSpan, Mask,
-    cpu::{Cpu, attention::attention},
-};
+use crate::{AttentionSpec, KvCacheDtype, KvSpan, Mask, cpu::Cpu};
 
 /// Runs parts of a sequence as separate spans of one batch, each followed by a row that belongs to no span.
 fn run_batch(sequence: &Sequence, cpu: &Cpu, parts: &[Range<usize>]) -> Vec<Vec<f32>> {
@@ -30,7 +27,7 @@ fn run_batch(sequence: &Sequence, cpu: &Cpu, parts: &[Range<usize>]) -> Vec<Vec<
             mask: Mask::Causal,
         });
     }
-    let out = attention(cpu, &q, &sequence.cache, &spans, spec);
+    let out = attend(cpu, &q, &sequence.cache, &spans, spec);
     let results = spans.iter().map(|span| {
         let unused = &out[span.rows.end * width..][..width];
         assert!(unused.iter().all(|x| *x == 0.0));

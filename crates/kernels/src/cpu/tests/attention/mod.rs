@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::support::Noise;
 use crate::{
     AttentionSpec, CpuOptions, Kernels, KvCache, KvCacheDtype, KvShape, KvSpan, Mask, Param,
-    cpu::{Cpu, attention::attention},
+    cpu::{Cpu, attention},
     reference,
 };
 
@@ -120,10 +120,25 @@ impl Sequence {
             mask,
         }];
         match cpu {
-            Some(cpu) => attention(cpu, q, &self.cache, &spans, &self.spec),
+            Some(cpu) => attend(cpu, q, &self.cache, &spans, &self.spec),
             None => reference::attention(q, &self.cache, &spans, &self.spec),
         }
     }
+}
+
+/// Attention on the CPU.
+fn attend(
+    cpu: &Cpu,
+    q: &[f32],
+    cache: &KvCache,
+    spans: &[KvSpan<'_>],
+    spec: &AttentionSpec,
+) -> Vec<f32> {
+    let rows = q.len() / (spec.heads * spec.head_dim);
+    // Every element has to be written.
+    let mut out = vec![f32::NAN; rows * spec.heads * spec.value_dim];
+    attention::attention(cpu, q, cache, spans, spec, &mut out);
+    out
 }
 
 fn any_spec() -> impl Strategy<Value = AttentionSpec> {
