@@ -31,21 +31,3 @@ pub struct Rope {
     /// Factor of the rotated elements (1 except for YaRN and LongRoPE).
     pub attention_factor: f32,
 }
-
-/// Cosines and sines of a [`Rope`] at the positions of some rows, from [`crate::Kernels::rope_cos_sin`]; shared by
-/// all layers.
-#[derive(Clone, Debug)]
-pub struct RopeCosSin {
-    pub(crate) dims: usize,
-    pub(crate) traditional: bool,
-    pub(crate) attention_factor: f32,
-    /// For each row `dims / 2` cosines, then as many sines.
-    pub(crate) values: Vec<f32>,
-}
-
-impl RopeCosSin {
-    /// Number of rows; `None` without dimensions.
-    pub(crate) fn rows(&self) -> Option<usize> {
-        self.values.len().checked_div(self.dims)
-    }
-}

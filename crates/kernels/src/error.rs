@@ -35,6 +35,22 @@ pub enum KernelError {
         /// The shape, type, strides or device found instead.
         found: String,
     },
+    /// A handle does not belong to the call.
+    #[error("{op}: {problem}")]
+    Handle {
+        /// The operation.
+        op: &'static str,
+        /// What the handle is.
+        problem: &'static str,
+    },
+    /// The memory for activations cannot be allocated.
+    #[error("cannot allocate {size_bytes} bytes for activations: {reason}")]
+    ActivationMemory {
+        /// Bytes requested.
+        size_bytes: usize,
+        /// The error of the operating system.
+        reason: String,
+    },
     /// The memory for a repacked weight cannot be allocated.
     #[error("cannot allocate {size_bytes} bytes for a repacked weight: {reason}")]
     WeightMemory {

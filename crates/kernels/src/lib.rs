@@ -1,21 +1,24 @@
 //! The operations that candle lacks: quantized linear layers, paged attention, and the small fused operations between
 //! them. Activations are f32; keys and values are stored as [`KvCacheDtype`] says.
 //!
-//! [`Kernels`] is the only dispatch object: a model calls its methods and does not depend on the device or the
-//! quantization. Activations are contiguous f32 candle tensors, `[rows, width]`. Parameters are [`Weight`] and
-//! [`Param`]. A weight keeps the memory-mapped, packed layout of the checkpoint until [`Kernels::repack`] rearranges
-//! it for the int8 kernels that [`ActivationDtype::Int8`] uses.
+//! [`Kernels`] is a device: a model does not depend on which one, nor on the quantization. A forward pass is a
+//! [`Pass`], whose methods are the operations. Activations are [`Rows`], which the device has wherever it likes;
+//! parameters are [`Weight`] and [`Param`]. A weight keeps the memory-mapped, packed layout of the checkpoint until
+//! [`Kernels::repack`] rearranges it for the device. Programs that use candle exchange tensors by
+//! [`Kernels::upload_tensor`] and [`Kernels::read_tensor`].
 //!
 //! ```
-//! use candle_core::{Device, Tensor};
 //! use mlxm_kernels::{Bytes, CpuOptions, FloatType, Kernels, Linear, Weight};
 //!
 //! let kernels = Kernels::cpu(CpuOptions::default());
 //! let values = [1.0_f32, 2.0, 3.0, 4.0].into_iter().flat_map(f32::to_le_bytes).collect();
 //! let weight = Weight::dense(2, 2, FloatType::F32, Bytes::owned(values))?;
 //! let linear = Linear { weight: kernels.repack(weight)?, bias: None };
-//! let x = Tensor::from_vec(vec![1.0_f32, 10.0], (1, 2), &Device::Cpu)?;
-//! assert_eq!(kernels.linear(&x, None, &[&linear])?.to_vec2::<f32>()?, [[21.0, 43.0]]);
+//! let x = kernels.upload(&[1.0, 10.0], 2)?;
+//! let mut pass = kernels.begin();
+//! let y = pass.linear(&x, None, &[&linear])?;
+//! pass.finish()?;
+//! assert_eq!(kernels.read(&y)?, [21.0, 43.0]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -25,13 +28,14 @@
 //! - [`mod@reference`] is the specification. Faster implementations are tested against it.
 //! - A weight is never dequantized as a whole.
 //! - Mismatched shapes are errors that name the operation and both shapes.
+//! - Activations are in an arena: a pass that is like an earlier one has them in the same places.
 //!
 //! # Adding a device
-//! A `metal` module next to `cpu`, enabled by the feature `metal`, will hold the kernels for Apple GPUs with the same
-//! methods. Until then [`Kernels::cpu`] is the only constructor, and a tensor on another device is rejected with
-//! [`KernelError::Activation`].
+//! `backend/mod.rs` lists the backends and what each of them does; `op.rs` has the operations that they get, which have
+//! been checked. A `metal` module next to `cpu`, enabled by the feature `metal`, will hold the one for Apple GPUs.
 
 mod activation;
+mod backend;
 mod bytes;
 mod cpu;
 mod error;
@@ -39,21 +43,26 @@ mod kernels;
 mod kv;
 mod linear;
 mod norm;
-mod operand;
+mod op;
 mod param;
 pub mod quant;
 pub mod quantize;
 pub mod reference;
+mod rows;
+mod shared;
 mod thread_pool;
 mod weight;
 
-pub use activation::{Activation, Rope, RopeCosSin};
+pub use activation::{Activation, Rope};
 pub use bytes::{Bytes, Element, Typed};
 pub use error::KernelError;
-pub use kernels::{ActivationDtype, CpuOptions, Kernels};
+pub use kernels::{
+    ActivationDtype, CpuOptions, Indices, Kernels, Pass, Pending, RopeCosSin, Slots, Spans,
+};
 pub use kv::{AttentionSpec, KvCache, KvCacheDtype, KvShape, KvSpan, Mask};
 pub use linear::{GateUp, Linear};
 pub use norm::{Norm, QkNorms};
 pub use param::Param;
 pub use quant::{FloatType, QuantError, QuantMode, QuantSpec, ScaleType};
+pub use rows::Rows;
 pub use weight::{Weight, WeightError};

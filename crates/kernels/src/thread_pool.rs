@@ -25,6 +25,8 @@ use std::{
     thread::{self, JoinHandle, Thread},
 };
 
+use crate::shared::SharedOutput;
+
 /// Iterations of the spin loop before a worker sleeps, about 100 µs.
 const WORKER_SPINS: u32 = 3_000;
 /// Iterations before a thread that waits for another one yields its core.
@@ -179,6 +181,24 @@ impl ThreadPool {
         if let Some(panic) = panic {
             resume_unwind(panic);
         }
+    }
+
+    /// Calls `visit(row, values)` for each of the `rows` rows of `width` values, each once, and returns when all calls
+    /// have returned.
+    pub fn for_each_row(
+        &self,
+        values: &mut [f32],
+        rows: usize,
+        width: usize,
+        visit: &(dyn Fn(usize, &mut [f32]) + Sync),
+    ) {
+        assert!(values.len() == rows * width);
+        let shared = SharedOutput::new(values);
+        self.parallel_for(rows, &|row| {
+            // SAFETY: every row is visited once, and rows do not overlap, so there is no other reference to this part.
+            let values = unsafe { shared.part(row * width, width) };
+            visit(row, values);
+        });
     }
 
     /// Runs `task` on a worker between two loops without waiting for it, or on the calling thread if there are no

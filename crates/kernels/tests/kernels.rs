@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use candle_core::{DType, Device, Tensor};
 use mlxm_kernels::{
     Activation, AttentionSpec, Bytes, CpuOptions, FloatType, GateUp, KernelError, Kernels, KvCache,
-    KvCacheDtype, KvShape, KvSpan, Linear, Mask, Norm, Param, Rope, RopeCosSin, Weight,
+    KvCacheDtype, KvShape, KvSpan, Linear, Mask, Norm, Param, Pass, Rope, Rows, Weight,
 };
 
 fn kernels() -> Kernels {
@@ -15,9 +17,21 @@ fn kernels() -> Kernels {
     })
 }
 
-fn tensor(rows: usize, width: usize) -> Tensor {
+/// Ascending values.
+fn rows(kernels: &Kernels, rows: usize, width: usize) -> Rows {
     let values: Vec<f32> = (0..rows * width).map(|index| index as f32).collect();
-    Tensor::from_vec(values, (rows, width), &Device::Cpu).unwrap()
+    kernels.upload(&values, width).unwrap()
+}
+
+/// The result of one operation.
+fn run<'a>(
+    kernels: &'a Kernels,
+    op: impl FnOnce(&mut Pass<'a>) -> Result<Rows, KernelError>,
+) -> Vec<Vec<f32>> {
+    let mut pass = kernels.begin();
+    let result = op(&mut pass).unwrap();
+    pass.finish().unwrap();
+    values(kernels, &result)
 }
 
 fn matrix(rows: usize, cols: usize) -> Weight {
@@ -32,8 +46,12 @@ fn linear(rows: usize, cols: usize, bias: Option<Vec<f32>>) -> Linear {
     }
 }
 
-fn values(tensor: &Tensor) -> Vec<Vec<f32>> {
-    tensor.to_vec2().unwrap()
+fn values(kernels: &Kernels, x: &Rows) -> Vec<Vec<f32>> {
+    let values = kernels.read(x).unwrap();
+    values
+        .chunks(x.width().max(1))
+        .map(<[f32]>::to_vec)
+        .collect()
 }
 
 fn rope(dims: usize) -> Rope {
@@ -72,38 +90,48 @@ fn cache(kernels: &Kernels) -> KvCache {
 #[test]
 fn operations_compute_known_values() {
     let kernels = kernels();
-    let x = tensor(2, 3);
+    let x = rows(&kernels, 2, 3);
     let w = linear(2, 3, Some(vec![0.5, -0.5]));
-    let product = kernels.linear(&x, None, &[&w]).unwrap();
-    assert_eq!(values(&product), [[5.5, 13.5], [14.5, 49.5]]);
-    let both = kernels.linear(&x, None, &[&w, &w]).unwrap();
-    assert_eq!(values(&both)[0], [5.5, 13.5, 5.5, 13.5]);
+    let relu = Activation::Relu;
+    let product = run(&kernels, |pass| pass.linear(&x, None, &[&w]));
+    assert_eq!(product, [[5.5, 13.5], [14.5, 49.5]]);
+    let both = run(&kernels, |pass| pass.linear(&x, None, &[&w, &w]));
+    assert_eq!(both[0], [5.5, 13.5, 5.5, 13.5]);
     let gate_up = GateUp::Separate(&w, &w);
-    let gated = kernels
-        .gated_linear(&x, None, gate_up, Activation::Relu)
-        .unwrap();
-    assert_eq!(values(&gated)[0], [30.25, 182.25]);
-    let gated = kernels
-        .gated_linear(&x, None, GateUp::Fused(&w), Activation::Relu)
-        .unwrap();
-    assert_eq!(values(&gated), [[74.25], [717.75]]);
-    let activated = kernels.linear_act(&x, None, &w, Activation::Relu2).unwrap();
-    assert_eq!(values(&activated)[0], [30.25, 182.25]);
-    let onto = kernels.linear_add(&x, &w, &product, -2.0).unwrap();
-    assert_eq!(values(&onto)[0], [-5.5, -13.5]);
-    let rows = kernels.embed(&[1, 0], &matrix(2, 3)).unwrap();
-    assert_eq!(values(&rows), [[3.0, 4.0, 5.0], [0.0, 1.0, 2.0]]);
-    let picked = kernels.gather_rows(&x, &[1, 1, 0]).unwrap();
-    assert_eq!(values(&picked)[2], [0.0, 1.0, 2.0]);
-    let scaled = kernels.scale(&x, -2.0).unwrap();
-    assert_eq!(values(&scaled)[0], [0.0, -2.0, -4.0]);
+    let gated = run(&kernels, |pass| pass.gated_linear(&x, None, gate_up, relu));
+    assert_eq!(gated[0], [30.25, 182.25]);
+    let gate_up = GateUp::Fused(&w);
+    let gated = run(&kernels, |pass| pass.gated_linear(&x, None, gate_up, relu));
+    assert_eq!(gated, [[74.25], [717.75]]);
+    let activated = run(&kernels, |pass| {
+        pass.linear_act(&x, None, &w, Activation::Relu2)
+    });
+    assert_eq!(activated[0], [30.25, 182.25]);
+    let added = run(&kernels, |pass| {
+        let product = pass.linear(&x, None, &[&w])?;
+        pass.linear_add(&x, &w, &product, -2.0)
+    });
+    assert_eq!(added[0], [-5.5, -13.5]);
+    let table = matrix(2, 3);
+    let embedded = run(&kernels, |pass| {
+        let ids = pass.indices(&[1, 0]);
+        pass.embed(ids, &table)
+    });
+    assert_eq!(embedded, [[3.0, 4.0, 5.0], [0.0, 1.0, 2.0]]);
+    let picked = run(&kernels, |pass| {
+        let indices = pass.indices(&[1, 1, 0]);
+        pass.gather_rows(&x, indices)
+    });
+    assert_eq!(picked[2], [0.0, 1.0, 2.0]);
+    let scaled = run(&kernels, |pass| pass.scale(&x, -2.0));
+    assert_eq!(scaled[0], [0.0, -2.0, -4.0]);
     // A norm weight shorter than a row works on each part of it.
-    let x = Tensor::from_vec(vec![3.0_f32, 4.0, 6.0, 8.0], (1, 4), &Device::Cpu).unwrap();
+    let x = kernels.upload(&[3.0, 4.0, 6.0, 8.0], 4).unwrap();
     let norm = Norm::rms(vec![1.0, 2.0].into(), 0.0);
-    let normed = values(&kernels.norm(&x, &norm).unwrap()).remove(0);
-    let residual = tensor(1, 4);
-    let added = kernels.add_normed(&residual, &x, &norm, 0.5).unwrap();
-    for (index, (added, normed)) in values(&added)[0].iter().zip(&normed).enumerate() {
+    let normed = run(&kernels, |pass| pass.norm(&x, &norm)).remove(0);
+    let residual = rows(&kernels, 1, 4);
+    let added = run(&kernels, |pass| pass.add_normed(&residual, &x, &norm, 0.5));
+    for (index, (added, normed)) in added[0].iter().zip(&normed).enumerate() {
         assert!((added - (index as f32 + 0.5 * normed)).abs() < 1e-6);
     }
     assert!((normed[0] - normed[2]).abs() < 1e-6 && (normed[1] - 2.262_741_7).abs() < 1e-6);
@@ -112,56 +140,61 @@ fn operations_compute_known_values() {
 #[test]
 fn linear_with_norm_equals_norm_then_linear() {
     let kernels = kernels();
-    let (x, w) = (tensor(3, 8), linear(5, 8, None));
+    let (x, w) = (rows(&kernels, 3, 8), linear(5, 8, None));
     // A weight as long as the row, and one that normalizes each half of it.
     for weight in [vec![0.5; 8], vec![1.0, 2.0, 3.0, 4.0]] {
         let norm = Norm::rms(weight.into(), 1e-5);
-        let fused = kernels.linear(&x, Some(&norm), &[&w]).unwrap();
-        let normed = kernels.norm(&x, &norm).unwrap();
-        let steps = kernels.linear(&normed, None, &[&w]).unwrap();
-        assert_eq!(values(&fused), values(&steps));
+        let fused = run(&kernels, |pass| pass.linear(&x, Some(&norm), &[&w]));
+        let steps = run(&kernels, |pass| {
+            let normed = pass.norm(&x, &norm)?;
+            pass.linear(&normed, None, &[&w])
+        });
+        assert_eq!(fused, steps);
     }
 }
 
-#[test]
-fn every_operation_counts_one_dispatch() {
-    let kernels = kernels();
-    let mut cache = cache(&kernels);
-    let (x, w) = (tensor(3, 8), linear(8, 8, None));
+/// Every operation once.
+fn every_operation(kernels: &Kernels, cache: &mut KvCache) -> Vec<Rows> {
+    let (x, w) = (rows(kernels, 3, 8), linear(8, 8, None));
     let norm = Norm::rms(vec![1.0; 8].into(), 1e-5);
-    let gate_up = GateUp::Separate(&w, &w);
-    let activation = Activation::Silu;
-    kernels.linear(&x, Some(&norm), &[&w, &w]).unwrap();
-    kernels.gated_linear(&x, None, gate_up, activation).unwrap();
-    kernels.linear_act(&x, None, &w, activation).unwrap();
-    kernels.linear_add(&x, &w, &x, 1.0).unwrap();
-    kernels.embed(&[0], &w.weight).unwrap();
-    kernels.norm(&x, &norm).unwrap();
-    kernels.add_normed(&x, &x, &norm, 1.0).unwrap();
-    kernels.scale(&x, 2.0).unwrap();
-    kernels.softcap(&x, 30.0).unwrap();
-    kernels.gather_rows(&x, &[2]).unwrap();
-    let rope_cos_sin = kernels.rope_cos_sin(&rope(4), &[0, 1, 2]).unwrap();
-    let (qkv, spec) = (tensor(3, 16), attention_spec());
-    kernels
-        .rope_and_cache(
-            &qkv,
-            &spec,
-            None,
-            Some(&rope_cos_sin),
-            &mut cache,
-            &[0, 1, 2],
-        )
-        .unwrap();
+    let (activation, spec) = (Activation::Silu, attention_spec());
+    let qkv = rows(kernels, 3, 16);
+    let mut pass = kernels.begin();
+    let ids = pass.indices(&[0]);
+    let last = pass.indices(&[2]);
+    let slots = pass.slots(&[0, 1, 2]).unwrap();
     let span = KvSpan {
         rows: 0..3,
         first_position: 0,
         blocks: &[0],
         mask: Mask::Causal,
     };
-    kernels
-        .attention(&x, &cache, &[span], &attention_spec())
-        .unwrap();
+    let spans = pass.spans(vec![span]).unwrap();
+    let rope_cos_sin = pass.rope_cos_sin(&rope(4), &[0, 1, 2]).unwrap();
+    let results = [
+        pass.linear(&x, Some(&norm), &[&w, &w]),
+        pass.gated_linear(&x, None, GateUp::Separate(&w, &w), activation),
+        pass.linear_act(&x, None, &w, activation),
+        pass.linear_add(&x, &w, &x, 1.0),
+        pass.embed(ids, &w.weight),
+        pass.norm(&x, &norm),
+        pass.add_normed(&x, &x, &norm, 1.0),
+        pass.scale(&x, 2.0),
+        pass.softcap(&x, 30.0),
+        pass.gather_rows(&x, last),
+        pass.rope_and_cache(&qkv, &spec, None, Some(rope_cos_sin), cache, slots),
+        pass.attention(&x, cache, spans, &spec),
+    ];
+    pass.finish().unwrap();
+    results.map(Result::unwrap).into()
+}
+
+#[test]
+fn every_operation_counts_one_dispatch() {
+    let kernels = kernels();
+    let mut cache = cache(&kernels);
+    assert_eq!(every_operation(&kernels, &mut cache).len(), 12);
+    // The table of angles is the other one.
     assert_eq!(kernels.dispatches(), 13);
 }
 
@@ -169,73 +202,76 @@ fn every_operation_counts_one_dispatch() {
 fn shape_errors_name_the_operation_and_both_shapes() {
     let kernels = kernels();
     let mut cache = cache(&kernels);
-    let x = tensor(3, 8);
-    let message = |result: Result<Tensor, KernelError>| result.unwrap_err().to_string();
+    let x = rows(&kernels, 3, 8);
+    let seven = rows(&kernels, 3, 7);
+    let mut pass = kernels.begin();
+    let message = |result: Result<Rows, KernelError>| result.unwrap_err().to_string();
     assert_eq!(
-        message(kernels.linear(&x, None, &[&linear(5, 7, None)])),
+        message(pass.linear(&x, None, &[&linear(5, 7, None)])),
         "linear: an activation of [3, 8] does not match a weight of [5, 7]"
     );
     assert_eq!(
-        message(kernels.linear(&x, None, &[&linear(5, 8, Some(vec![0.0; 4]))])),
+        message(pass.linear(&x, None, &[&linear(5, 8, Some(vec![0.0; 4]))])),
         "linear: a bias of [4] does not match a width of 5"
     );
     let (three, five) = (linear(3, 8, None), linear(5, 8, None));
     let gate_up = GateUp::Separate(&three, &five);
     assert_eq!(
-        message(kernels.gated_linear(&x, None, gate_up, Activation::Silu)),
+        message(pass.gated_linear(&x, None, gate_up, Activation::Silu)),
         "gated_linear: a weight of [3, 8] does not match a weight of [5, 8]"
     );
-    let odd = kernels.gated_linear(&x, None, GateUp::Fused(&five), Activation::Silu);
+    let odd = pass.gated_linear(&x, None, GateUp::Fused(&five), Activation::Silu);
     assert!(odd.is_err());
     assert_eq!(
-        message(kernels.linear_add(&x, &five, &x, 1.0)),
+        message(pass.linear_add(&x, &five, &x, 1.0)),
         "linear_add: a residual of [3, 8] does not match 3 rows of 5"
     );
+    let ids = pass.indices(&[1, 5]);
     assert_eq!(
-        message(kernels.embed(&[1, 5], &matrix(5, 8))),
+        message(pass.embed(ids, &matrix(5, 8))),
         "embed: token 5 is out of range 0..5"
     );
     let norm = Norm::rms(vec![1.0; 3].into(), 1e-5);
     assert_eq!(
-        message(kernels.norm(&x, &norm)),
+        message(pass.norm(&x, &norm)),
         "norm: an activation of width 8 does not match a norm over 3 columns"
     );
-    assert!(kernels.linear(&x, Some(&norm), &[&five]).is_err());
-    assert!(kernels.add_normed(&x, &tensor(3, 7), &norm, 1.0).is_err());
-    assert!(kernels.gather_rows(&x, &[3]).is_err());
-    let rope_cos_sin = |rows: u32, dims| {
-        let positions: Vec<u32> = (0..rows).collect();
-        kernels.rope_cos_sin(&rope(dims), &positions).unwrap()
-    };
+    assert!(pass.linear(&x, Some(&norm), &[&five]).is_err());
+    assert!(pass.add_normed(&x, &seven, &norm, 1.0).is_err());
+    let beyond = pass.indices(&[3]);
+    assert!(pass.gather_rows(&x, beyond).is_err());
     let spec = attention_spec();
-    let mut store = |qkv: &Tensor, rope_cos_sin: &RopeCosSin, slots: &[u32]| {
-        message(kernels.rope_and_cache(qkv, &spec, None, Some(rope_cos_sin), &mut cache, slots))
+    let mut store = |qkv: &Rows, angles: (u32, usize), slots: &'static [u32]| {
+        let positions: Vec<u32> = (0..angles.0).collect();
+        let angles = pass.rope_cos_sin(&rope(angles.1), &positions).unwrap();
+        let slots = pass.slots(slots).unwrap();
+        message(pass.rope_and_cache(qkv, &spec, None, Some(angles), &mut cache, slots))
     };
-    let qkv = tensor(2, 16);
+    let qkv = rows(&kernels, 2, 16);
     assert_eq!(
-        store(&qkv, &rope_cos_sin(2, 4), &[0, 64]),
+        store(&qkv, (2, 4), &[0, 64]),
         "rope_and_cache: slot 64 is out of range 0..64"
     );
+    assert!(store(&qkv, (3, 4), &[0, 1]).contains("3 rows"));
+    assert!(store(&qkv, (2, 6), &[0, 1]).contains("angles"));
+    assert!(store(&x, (3, 4), &[0, 1, 2]).contains("[3, 8]"));
     assert_eq!(
-        store(&qkv, &rope_cos_sin(2, 4), &[7, 7]),
-        "rope_and_cache: slot 7 does not match more than one row"
+        pass.slots(&[7, 7]).unwrap_err().to_string(),
+        "slots: slot 7 does not match more than one row"
     );
-    assert!(store(&qkv, &rope_cos_sin(3, 4), &[0, 1]).contains("3 rows"));
-    assert!(store(&qkv, &rope_cos_sin(2, 6), &[0, 1]).contains("angles"));
-    assert!(store(&x, &rope_cos_sin(3, 4), &[0, 1, 2]).contains("[3, 8]"));
 }
 
 #[test]
 fn attention_rejects_spans_outside_rows_blocks_or_cache() {
     let kernels = kernels();
     let cache = cache(&kernels);
-    let q = tensor(3, 8);
+    let q = rows(&kernels, 3, 8);
     let windowed = AttentionSpec {
         window: Some(2),
         ..attention_spec()
     };
     let attend = |spans: &[(std::ops::Range<usize>, usize, &[u32])], spec: &AttentionSpec| {
-        let spans: Vec<_> = spans
+        let spans = spans
             .iter()
             .map(|(rows, first_position, blocks)| KvSpan {
                 rows: rows.clone(),
@@ -244,7 +280,13 @@ fn attention_rejects_spans_outside_rows_blocks_or_cache() {
                 mask: Mask::Causal,
             })
             .collect();
-        kernels.attention(&q, &cache, &spans, spec).map(|_| ())
+        let mut pass = kernels.begin();
+        let spans = pass.spans(spans)?;
+        // Later layers are checked, too.
+        let first = pass.attention(&q, &cache, spans, spec).map(|_| ());
+        let second = pass.attention(&q, &cache, spans, spec).map(|_| ());
+        assert_eq!(first.is_ok(), second.is_ok());
+        first
     };
     let spec = attention_spec();
     attend(&[(0..1, 0, &[3]), (1..3, 20, &[0, 1])], &spec).unwrap();
@@ -263,26 +305,90 @@ fn attention_rejects_spans_outside_rows_blocks_or_cache() {
     assert!(attend(&[], &three_heads).is_err());
 }
 
+/// The blocks of a full-attention layer are checked although those of a layer with a window were.
 #[test]
-fn activations_must_be_contiguous_f32_rows() {
+fn attention_checks_blocks_for_every_window() {
     let kernels = kernels();
-    let x = tensor(3, 8);
+    let cache = cache(&kernels);
+    let q = rows(&kernels, 1, 8);
+    let windowed = AttentionSpec {
+        window: Some(2),
+        ..attention_spec()
+    };
+    let span = KvSpan {
+        rows: 0..1,
+        first_position: 20,
+        blocks: &[u32::MAX, 1],
+        mask: Mask::Causal,
+    };
+    let mut pass = kernels.begin();
+    let spans = pass.spans(vec![span]).unwrap();
+    pass.attention(&q, &cache, spans, &windowed).unwrap();
+    assert!(
+        pass.attention(&q, &cache, spans, &attention_spec())
+            .is_err()
+    );
+    pass.attention(&q, &cache, spans, &windowed).unwrap();
+}
+
+#[test]
+fn tensors_must_be_contiguous_f32_rows() {
+    let kernels = kernels();
+    let x: Vec<f32> = (0..24_u8).map(f32::from).collect();
+    let x = Tensor::from_vec(x, (3, 8), &Device::Cpu).unwrap();
     let assert_rejected = |x: &Tensor| {
-        let error = kernels.scale(x, 2.0).unwrap_err();
-        assert!(
-            matches!(error, KernelError::Activation { op: "scale", .. }),
-            "{error}"
-        );
+        let error = kernels.upload_tensor(x).unwrap_err();
+        assert!(matches!(error, KernelError::Activation { .. }), "{error}");
     };
     assert_rejected(&x.t().unwrap());
     assert_rejected(&x.narrow(1, 0, 4).unwrap());
     assert_rejected(&x.to_dtype(DType::F64).unwrap());
     assert_rejected(&x.reshape((3, 2, 4)).unwrap());
     // A contiguous part of a larger tensor is fine.
-    let row = kernels.scale(&x.narrow(0, 1, 1).unwrap(), 1.0).unwrap();
-    assert_eq!(values(&row)[0][0], 8.0);
-    let empty = kernels.linear(&x.narrow(0, 0, 0).unwrap(), None, &[&linear(5, 8, None)]);
-    assert_eq!(empty.unwrap().dims(), [0, 5]);
+    let row = kernels.upload_tensor(&x.narrow(0, 1, 1).unwrap()).unwrap();
+    let row = run(&kernels, |pass| pass.scale(&row, 2.0));
+    assert_eq!(row[0][..2], [16.0, 18.0]);
+    let empty = kernels.upload_tensor(&x.narrow(0, 0, 0).unwrap()).unwrap();
+    let mut pass = kernels.begin();
+    let empty = pass.linear(&empty, None, &[&linear(5, 8, None)]).unwrap();
+    pass.finish().unwrap();
+    assert_eq!(kernels.read_tensor(&empty).unwrap().dims(), [0, 5]);
+    let same = kernels.upload_tensor(&x).unwrap();
+    let same = kernels.read_tensor(&same).unwrap();
+    assert_eq!(same.to_vec2::<f32>().unwrap(), x.to_vec2::<f32>().unwrap());
+}
+
+#[test]
+fn activations_cannot_be_read_before_their_pass_is_finished() {
+    let kernels = kernels();
+    let x = rows(&kernels, 2, 3);
+    let mut pass = kernels.begin();
+    let y = pass.scale(&x, 2.0).unwrap();
+    assert!(matches!(kernels.read(&y), Err(KernelError::Handle { .. })));
+    pass.finish().unwrap();
+    assert_eq!(values(&kernels, &y)[1], [6.0, 8.0, 10.0]);
+    // Results of an earlier pass may be operands of a later one.
+    assert_eq!(
+        run(&kernels, |pass| pass.scale(&y, 0.5)),
+        values(&kernels, &x)
+    );
+}
+
+#[test]
+fn handles_of_other_passes_and_kernels_are_rejected() {
+    let (first, second) = (kernels(), kernels());
+    let x = rows(&first, 2, 3);
+    let mut pass = second.begin();
+    assert!(matches!(
+        pass.scale(&x, 2.0),
+        Err(KernelError::Handle { op: "scale", .. })
+    ));
+    assert!(second.read(&x).is_err());
+    let stale = first.begin().indices(&[0]);
+    let mut pass = first.begin();
+    pass.indices(&[0]);
+    let result = pass.gather_rows(&x, stale);
+    assert!(matches!(result, Err(KernelError::Handle { .. })));
 }
 
 #[test]
@@ -310,45 +416,45 @@ fn kv_cache_reports_its_size_and_rejects_impossible_shapes() {
 #[test]
 fn results_do_not_depend_on_the_thread_count() {
     assert!(Kernels::cpu(CpuOptions::default()).threads() >= 1);
-    let x = tensor(9, 64);
     let w = linear(300, 64, None);
-    let run = |threads| {
+    let product = |threads| {
         let options = CpuOptions {
             threads: Some(threads),
             ..CpuOptions::default()
         };
         let kernels = Kernels::cpu(options);
         assert_eq!(kernels.threads(), threads.max(1));
-        values(&kernels.linear(&x, None, &[&w]).unwrap())
+        let x = rows(&kernels, 9, 64);
+        run(&kernels, |pass| pass.linear(&x, None, &[&w]))
     };
-    let one = run(1);
+    let one = product(1);
     for threads in [0, 2, 3, 8] {
-        assert_eq!(run(threads), one);
+        assert_eq!(product(threads), one);
     }
 }
 
 #[test]
-fn for_each_row_visits_each_row_once_and_keeps_writes() {
+fn sampling_visits_each_row_once() {
     let kernels = kernels();
-    for rows in [1, 2, 9, 40] {
-        let x = tensor(rows, 3);
+    for count in [1, 2, 9, 40] {
+        let x = rows(&kernels, count, 3);
         let before = kernels.dispatches();
-        kernels
-            .for_each_row(&x, &|row, values| {
-                assert_eq!(values[1], (row * 3 + 1) as f32);
-                values[0] += 1000.0 * row as f32;
-                values[2] = -values[2];
+        let visits: Vec<_> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+        let pending = kernels.sample(x).unwrap();
+        pending
+            .for_each_row(&|row, values| {
+                let first = row as f32 * 3.0;
+                assert_eq!(values, [first, first + 1.0, first + 2.0]);
+                values.fill(0.0);
+                visits[row].fetch_add(1, Ordering::Relaxed);
             })
             .unwrap();
-        let expected = |row: usize| {
-            let first = row as f32 * 3.0;
-            vec![1000.0 * row as f32 + first, first + 1.0, -first - 2.0]
-        };
-        assert_eq!(values(&x), (0..rows).map(expected).collect::<Vec<_>>());
+        assert!(
+            visits
+                .iter()
+                .all(|visits| visits.load(Ordering::Relaxed) == 1)
+        );
         // Not counted as an operation.
         assert_eq!(kernels.dispatches(), before);
     }
-    let sideways = tensor(4, 4).t().unwrap();
-    let rejected = kernels.for_each_row(&sideways, &|_, _| {});
-    assert!(matches!(rejected, Err(KernelError::Activation { .. })));
 }

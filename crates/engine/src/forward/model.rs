@@ -2,8 +2,7 @@
 
 use std::fmt::Debug;
 
-use candle_core::Tensor;
-use mlxm_kernels::{AttentionSpec, KernelError, Kernels};
+use mlxm_kernels::{AttentionSpec, KernelError, Pass, Rows};
 use mlxm_kvcache::GroupKind;
 
 use super::{CacheLayer, Step};
@@ -27,13 +26,13 @@ pub trait Model: Send {
     ///
     /// # Errors
     /// When a kernel rejects its input.
-    fn forward(&self, step: &mut Step<'_>) -> Result<Tensor, KernelError>;
+    fn forward(&self, step: &mut Step<'_>) -> Result<Rows, KernelError>;
 
     /// Logits `[rows, vocab]` of hidden states `[rows, hidden]`.
     ///
     /// # Errors
     /// When a kernel rejects its input.
-    fn logits(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError>;
+    fn logits(&self, rows: &Rows, pass: &mut Pass<'_>) -> Result<Rows, KernelError>;
 }
 
 /// Sizes of a model.

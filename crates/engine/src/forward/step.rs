@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
-use mlxm_kernels::{AttentionSpec, KernelError, Kernels, KvSpan, Mask, QkNorms, Rope, RopeCosSin};
+use mlxm_kernels::{
+    AttentionSpec, Indices, KernelError, Kernels, KvSpan, Mask, Pass, QkNorms, Rope, RopeCosSin,
+    Rows, Slots, Spans,
+};
 use mlxm_kvcache::SequenceCache;
 
 use super::CachePool;
@@ -92,43 +94,65 @@ pub struct AttentionConfig {
 /// The context of a forward pass.
 pub struct Step<'a> {
     /// The operations.
-    pub kernels: &'a Kernels,
+    pub pass: Pass<'a>,
     input: &'a ModelInput,
     cache: &'a mut CachePool,
-    /// The spans with their block tables, per cache group.
-    spans: Vec<Vec<KvSpan<'a>>>,
+    token_ids: Indices,
+    groups: Vec<GroupArguments>,
     rope_tables: RopeTables,
 }
 
+/// The arguments of the layers of a cache group.
+#[derive(Clone, Copy)]
+struct GroupArguments {
+    slots: Slots,
+    spans: Spans,
+}
+
 impl<'a> Step<'a> {
-    /// A forward pass over `input` with `cache`.
-    pub fn new(kernels: &'a Kernels, input: &'a ModelInput, cache: &'a mut CachePool) -> Self {
-        let view = |group: &'a GroupInput| {
-            input
-                .spans
-                .iter()
-                .zip(&group.tables)
-                .map(|(span, table)| KvSpan {
-                    rows: span.rows.clone(),
-                    first_position: span.first_position,
-                    blocks: table,
-                    mask: span.mask,
-                })
-                .collect()
+    /// A forward pass over `input` with `cache`. Gives the arguments that layers share to the kernels.
+    ///
+    /// # Errors
+    /// When the slots or the spans of the input are invalid.
+    pub fn new(
+        kernels: &'a Kernels,
+        input: &'a ModelInput,
+        cache: &'a mut CachePool,
+    ) -> Result<Self, KernelError> {
+        let mut pass = kernels.begin();
+        let token_ids = pass.indices(&input.tokens);
+        let mut arguments = |group: &'a GroupInput| {
+            let spans = input.spans.iter().zip(&group.tables);
+            let spans = spans.map(|(span, table)| KvSpan {
+                rows: span.rows.clone(),
+                first_position: span.first_position,
+                blocks: table,
+                mask: span.mask,
+            });
+            Ok(GroupArguments {
+                slots: pass.slots(&group.slots)?,
+                spans: pass.spans(spans.collect())?,
+            })
         };
-        let spans = input.groups.iter().map(view).collect();
-        Self {
-            kernels,
+        let groups = input.groups.iter().map(&mut arguments);
+        Ok(Self {
+            groups: groups.collect::<Result<_, KernelError>>()?,
+            pass,
             input,
             cache,
-            spans,
+            token_ids,
             rope_tables: RopeTables::default(),
-        }
+        })
     }
 
     /// Token ids `[T]`.
     pub fn tokens(&self) -> &'a [u32] {
         &self.input.tokens
+    }
+
+    /// The token ids as an argument of the pass.
+    pub fn token_ids(&self) -> Indices {
+        self.token_ids
     }
 
     /// Attention between the input and output projections: applies `norms` and the rotary embedding to queries and keys, writes
@@ -141,27 +165,22 @@ impl<'a> Step<'a> {
         &mut self,
         config: &AttentionConfig,
         norms: Option<&QkNorms>,
-        qkv: &Tensor,
-    ) -> Result<Tensor, KernelError> {
+        qkv: &Rows,
+    ) -> Result<Rows, KernelError> {
         let AttentionConfig { layer, spec, rope } = config;
-        let group = self.cache.group_of(*layer);
+        let GroupArguments { slots, spans } = self.groups[self.cache.group_of(*layer)];
         let table = match rope {
             Some(rope) => {
                 let positions = &self.input.positions;
-                Some(self.rope_tables.get(self.kernels, rope, positions)?)
+                Some(self.rope_tables.get(&mut self.pass, rope, positions)?)
             }
             None => None,
         };
-        let q = self.kernels.rope_and_cache(
-            qkv,
-            spec,
-            norms,
-            table,
-            self.cache.layer_mut(*layer),
-            &self.input.groups[group].slots,
-        )?;
-        self.kernels
-            .attention(&q, self.cache.layer(*layer), &self.spans[group], spec)
+        let cache = self.cache.layer_mut(*layer);
+        let q = self
+            .pass
+            .rope_and_cache(qkv, spec, norms, table, cache, slots)?;
+        self.pass.attention(&q, cache, spans, spec)
     }
 }
 
@@ -172,16 +191,15 @@ struct RopeTables(Vec<(Rope, RopeCosSin)>);
 impl RopeTables {
     fn get(
         &mut self,
-        kernels: &Kernels,
+        pass: &mut Pass<'_>,
         rope: &Rope,
         positions: &[u32],
-    ) -> Result<&RopeCosSin, KernelError> {
-        let known = self.0.iter().position(|(known, _)| known == rope);
-        let index = known.unwrap_or(self.0.len());
-        if known.is_none() {
-            self.0
-                .push((rope.clone(), kernels.rope_cos_sin(rope, positions)?));
+    ) -> Result<RopeCosSin, KernelError> {
+        if let Some((_, table)) = self.0.iter().find(|(known, _)| known == rope) {
+            return Ok(*table);
         }
-        Ok(&self.0[index].1)
+        let table = pass.rope_cos_sin(rope, positions)?;
+        self.0.push((rope.clone(), table));
+        Ok(table)
     }
 }

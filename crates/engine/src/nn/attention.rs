@@ -1,7 +1,6 @@
 //! Multi-head attention over the paged KV cache.
 
-use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Linear, QkNorms, Rope};
+use mlxm_kernels::{KernelError, Linear, QkNorms, Rope, Rows};
 
 use super::Residual;
 use crate::checkpoint::Scope;
@@ -205,14 +204,14 @@ impl Attention {
     ///
     /// # Errors
     /// When a width does not match.
-    pub fn forward(&self, x: &Tensor, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
-        let kernels = step.kernels;
+    pub fn forward(&self, x: &Rows, step: &mut Step<'_>) -> Result<Rows, KernelError> {
         let linears: &[&Linear] = match &self.qkv {
             QkvProjection::Separate { q, k, v } => &[q, k, v],
             QkvProjection::Fused(qkv) => &[qkv],
         };
-        let qkv = kernels.linear(x, self.residual.pre(), linears)?;
+        let qkv = step.pass.linear(x, self.residual.pre(), linears)?;
         let h = step.attend(&self.config, self.qk_norms.as_ref(), &qkv)?;
-        self.residual.add(x, &h, &self.o, kernels)
+        drop(qkv);
+        self.residual.add(x, &h, &self.o, &mut step.pass)
     }
 }

@@ -2,8 +2,7 @@
 
 use std::fmt::Debug;
 
-use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels, Norm};
+use mlxm_kernels::{KernelError, Norm, Pass, Rows};
 use serde::Deserialize;
 
 use super::{Attention, Embedding, Layer, LmHead, Mlp};
@@ -198,18 +197,20 @@ impl Decoder {
 }
 
 impl Model for Decoder {
-    fn forward(&self, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
-        let mut h = self.embed_tokens.forward(step.tokens(), step.kernels)?;
+    fn forward(&self, step: &mut Step<'_>) -> Result<Rows, KernelError> {
+        let mut h = self
+            .embed_tokens
+            .forward(step.token_ids(), &mut step.pass)?;
         if let Some(scale) = self.embedding_scale {
-            h = step.kernels.scale(&h, scale)?;
+            h = step.pass.scale(&h, scale)?;
         }
         for layer in &self.layers {
             h = layer.forward(&h, step)?;
         }
-        step.kernels.norm(&h, &self.norm)
+        step.pass.norm(&h, &self.norm)
     }
 
-    fn logits(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        self.lm_head.forward(rows, kernels)
+    fn logits(&self, rows: &Rows, pass: &mut Pass<'_>) -> Result<Rows, KernelError> {
+        self.lm_head.forward(rows, pass)
     }
 }

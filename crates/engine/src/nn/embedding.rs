@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels, Linear};
+use mlxm_kernels::{Indices, KernelError, Linear, Pass, Rows};
 
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
@@ -34,15 +33,15 @@ impl Embedding {
     ///
     /// # Errors
     /// When an id is out of range.
-    pub fn forward(&self, ids: &[u32], kernels: &Kernels) -> Result<Tensor, KernelError> {
-        kernels.embed(ids, &self.table.weight)
+    pub fn forward(&self, ids: Indices, pass: &mut Pass<'_>) -> Result<Rows, KernelError> {
+        pass.embed(ids, &self.table.weight)
     }
 
     /// The table as output projection: `[T, hidden]` → `[T, vocab]`.
     ///
     /// # Errors
     /// When the width does not match.
-    pub fn as_linear(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        kernels.linear(x, None, &[&self.table])
+    pub fn as_linear(&self, x: &Rows, pass: &mut Pass<'_>) -> Result<Rows, KernelError> {
+        pass.linear(x, None, &[&self.table])
     }
 }

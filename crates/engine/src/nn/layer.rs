@@ -1,7 +1,6 @@
 //! A decoder layer: attention, then an MLP.
 
-use candle_core::Tensor;
-use mlxm_kernels::KernelError;
+use mlxm_kernels::{KernelError, Rows};
 
 use super::{Attention, Mlp};
 use crate::forward::Step;
@@ -20,8 +19,8 @@ impl Layer {
     ///
     /// # Errors
     /// When a width does not match.
-    pub fn forward(&self, x: &Tensor, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
+    pub fn forward(&self, x: &Rows, step: &mut Step<'_>) -> Result<Rows, KernelError> {
         let h = self.self_attn.forward(x, step)?;
-        self.mlp.forward(&h, step.kernels)
+        self.mlp.forward(&h, &mut step.pass)
     }
 }

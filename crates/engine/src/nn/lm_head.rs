@@ -1,7 +1,6 @@
 //! The LM head: hidden states to logits.
 
-use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels, Linear};
+use mlxm_kernels::{KernelError, Linear, Pass, Rows};
 
 use super::Embedding;
 
@@ -62,16 +61,16 @@ impl LmHead {
     ///
     /// # Errors
     /// When the width does not match.
-    pub fn forward(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
+    pub fn forward(&self, rows: &Rows, pass: &mut Pass<'_>) -> Result<Rows, KernelError> {
         let mut logits = match &self.projection {
-            Projection::Tied(embedding) => embedding.as_linear(rows, kernels)?,
-            Projection::Untied(linear) => kernels.linear(rows, None, &[linear])?,
+            Projection::Tied(embedding) => embedding.as_linear(rows, pass)?,
+            Projection::Untied(linear) => pass.linear(rows, None, &[linear])?,
         };
         if let Some(divisor) = self.logits_scaling {
-            logits = kernels.scale(&logits, 1.0 / divisor)?;
+            logits = pass.scale(&logits, 1.0 / divisor)?;
         }
         if let Some(cap) = self.logit_softcap {
-            logits = kernels.softcap(&logits, cap)?;
+            logits = pass.softcap(&logits, cap)?;
         }
         Ok(logits)
     }

@@ -1,7 +1,6 @@
 //! MLPs, with and without a gate.
 
-use candle_core::Tensor;
-use mlxm_kernels::{Activation, GateUp, KernelError, Kernels, Linear};
+use mlxm_kernels::{Activation, GateUp, KernelError, Linear, Pass, Rows};
 
 use super::Residual;
 use crate::checkpoint::Scope;
@@ -100,17 +99,17 @@ impl Mlp {
     ///
     /// # Errors
     /// When a width does not match.
-    pub fn forward(&self, x: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
+    pub fn forward(&self, x: &Rows, pass: &mut Pass<'_>) -> Result<Rows, KernelError> {
         let (norm, activation) = (self.residual.pre(), self.activation);
         let h = match &self.input {
             MlpInput::Gated { gate, up } => {
-                kernels.gated_linear(x, norm, GateUp::Separate(gate, up), activation)?
+                pass.gated_linear(x, norm, GateUp::Separate(gate, up), activation)?
             }
             MlpInput::FusedGated(gate_up) => {
-                kernels.gated_linear(x, norm, GateUp::Fused(gate_up), activation)?
+                pass.gated_linear(x, norm, GateUp::Fused(gate_up), activation)?
             }
-            MlpInput::Ungated(up) => kernels.linear_act(x, norm, up, activation)?,
+            MlpInput::Ungated(up) => pass.linear_act(x, norm, up, activation)?,
         };
-        self.residual.add(x, &h, &self.down, kernels)
+        self.residual.add(x, &h, &self.down, pass)
     }
 }

@@ -1,7 +1,6 @@
 //! The norms around a block and its residual connection.
 
-use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels, Linear, Norm};
+use mlxm_kernels::{KernelError, Linear, Norm, Pass, Rows};
 
 /// `y = x + scale · post(block(pre(x)))`. Either norm may be absent.
 #[derive(Debug)]
@@ -53,17 +52,17 @@ impl Residual {
     /// Applies the block's output projection to `h` and adds the result to the residual stream `x`.
     pub(super) fn add(
         &self,
-        x: &Tensor,
-        h: &Tensor,
+        x: &Rows,
+        h: &Rows,
         projection: &Linear,
-        kernels: &Kernels,
-    ) -> Result<Tensor, KernelError> {
+        pass: &mut Pass<'_>,
+    ) -> Result<Rows, KernelError> {
         match &self.post {
             Some(norm) => {
-                let y = kernels.linear(h, None, &[projection])?;
-                kernels.add_normed(x, &y, norm, self.scale)
+                let y = pass.linear(h, None, &[projection])?;
+                pass.add_normed(x, &y, norm, self.scale)
             }
-            None => kernels.linear_add(h, projection, x, self.scale),
+            None => pass.linear_add(h, projection, x, self.scale),
         }
     }
 }

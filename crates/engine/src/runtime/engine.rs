@@ -109,6 +109,7 @@ impl Engine {
             threads: options.threads,
             activation_dtype: options.activation_dtype,
         });
+        kernels.retain_activations(load_plan.memory_plan.activation_bytes());
         let (model, parameters) = load_plan.build(Some(&kernels), cancel, progress)?;
         let info = load_plan.info(parameters);
         let scheduler = Scheduler::new(SchedulerConfig {

@@ -293,6 +293,12 @@ impl MemoryPlan {
             .fold(self.weights_bytes + self.scratch_bytes, u64::saturating_add)
     }
 
+    /// Activations of the largest step: the planned scratch memory without the overhead of the process.
+    pub(super) fn activation_bytes(&self) -> usize {
+        let bytes = self.scratch_bytes.saturating_sub(FIXED_BYTES);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
     /// Creates the block pool.
     ///
     /// # Errors

@@ -4,8 +4,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use candle_core::Tensor;
-use mlxm_kernels::KernelError;
+use mlxm_kernels::{KernelError, Rows};
 use mlxm_kvcache::SequenceCache;
 use mlxm_scheduler::{Scheduled, SequenceState};
 
@@ -117,7 +116,7 @@ impl Worker {
         &mut self,
         items: &[Scheduled],
         input: &ModelInput,
-        hidden: &Tensor,
+        hidden: &Rows,
     ) -> Result<(), KernelError> {
         let mut failed = Vec::new();
         for (item, span) in items.iter().zip(&input.spans) {
@@ -133,8 +132,12 @@ impl Worker {
                 .chunks(ROWS_PER_CHUNK)
                 .zip((span.first_position..).step_by(ROWS_PER_CHUNK))
             {
-                let rows = self.kernels.gather_rows(hidden, rows)?;
-                let logits = to_vec(&self.model.logits(&rows, &self.kernels)?)?;
+                let mut pass = self.kernels.begin();
+                let indices = pass.indices(rows);
+                let rows = pass.gather_rows(hidden, indices)?;
+                let logits = self.model.logits(&rows, &mut pass)?;
+                pass.finish()?;
+                let logits = self.kernels.read(&logits)?;
                 for (logits, position) in logits.chunks_exact(self.vocab_size).zip(first..) {
                     if let Some(&next) = prompt.get(position + 1)
                         && let Err(error) = request.score_prompt_token(position, logits, next)
@@ -187,10 +190,7 @@ impl Worker {
             let mut input = ModelInput::new(self.pool.groups());
             input.push(part, start, cache);
             let logits = self
-                .model
-                .forward(&mut Step::new(&self.kernels, &input, &mut self.cache))
-                .and_then(|hidden| self.model.logits(&hidden, &self.kernels))
-                .and_then(|logits| to_vec(&logits))
+                .all_logits(&input)
                 .map_err(|error| compute_error(&error))?;
             self.record_step(&input);
             visit(start, &logits)?;
@@ -198,6 +198,15 @@ impl Worker {
                 .cache_full_blocks(cache, tokens, start + part.len());
         }
         Ok(())
+    }
+
+    /// Logits `[T, vocab]` of all tokens of the input.
+    fn all_logits(&mut self, input: &ModelInput) -> Result<Vec<f32>, KernelError> {
+        let mut step = Step::new(&self.kernels, input, &mut self.cache)?;
+        let hidden = self.model.forward(&mut step)?;
+        let logits = self.model.logits(&hidden, &mut step.pass)?;
+        step.pass.finish()?;
+        self.kernels.read(&logits)
     }
 }
 
@@ -207,10 +216,6 @@ fn check(cancel: &CancelToken) -> Result<(), RequestError> {
     } else {
         Ok(())
     }
-}
-
-fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, KernelError> {
-    Ok(tensor.flatten_all()?.to_vec1::<f32>()?)
 }
 
 /// `log softmax(row)[token]`, summed in f64.

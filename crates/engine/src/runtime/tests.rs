@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels};
+use mlxm_kernels::{KernelError, Pass, Rows};
 
 use super::Engine;
 use crate::cancel::CancelToken;
@@ -32,7 +31,7 @@ struct GatedModel {
 }
 
 impl Model for GatedModel {
-    fn forward(&self, step: &mut Step<'_>) -> Result<Tensor, KernelError> {
+    fn forward(&self, step: &mut Step<'_>) -> Result<Rows, KernelError> {
         let tokens = step.tokens().to_vec();
         let failing = self.fails_on.is_some_and(|token| tokens.contains(&token));
         // Both fail once the test dropped its gate.
@@ -45,8 +44,8 @@ impl Model for GatedModel {
         self.model.forward(step)
     }
 
-    fn logits(&self, rows: &Tensor, kernels: &Kernels) -> Result<Tensor, KernelError> {
-        self.model.logits(rows, kernels)
+    fn logits(&self, rows: &Rows, pass: &mut Pass<'_>) -> Result<Rows, KernelError> {
+        self.model.logits(rows, pass)
     }
 }
 

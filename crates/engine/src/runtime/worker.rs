@@ -7,8 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use candle_core::Tensor;
-use mlxm_kernels::{KernelError, Kernels};
+use mlxm_kernels::{KernelError, Kernels, Rows};
 use mlxm_kvcache::BlockPool;
 use mlxm_scheduler::{Scheduled, Scheduler, Sequence, SequenceId, SequenceState};
 
@@ -315,7 +314,7 @@ impl Worker {
             }
         }
         match logits {
-            Some(logits) => self.sample(items, &logits),
+            Some(logits) => self.sample(items, logits),
             None => Ok(()),
         }
     }
@@ -325,21 +324,25 @@ impl Worker {
         &mut self,
         items: &[Scheduled],
         input: &ModelInput,
-    ) -> Result<(Tensor, Option<Tensor>), KernelError> {
-        let mut step = Step::new(&self.kernels, input, &mut self.cache);
-        let hidden = self.model.forward(&mut step)?;
+    ) -> Result<(Rows, Option<Rows>), KernelError> {
         let last_rows: Vec<u32> = items
             .iter()
             .zip(&input.spans)
             .filter(|(item, _)| item.needs_logits)
             .map(|(_, span)| span.rows.end as u32 - 1)
             .collect();
-        if last_rows.is_empty() {
-            return Ok((hidden, None));
-        }
-        let rows = self.kernels.gather_rows(&hidden, &last_rows)?;
-        let logits = self.model.logits(&rows, &self.kernels)?;
-        Ok((hidden, Some(logits)))
+        let mut step = Step::new(&self.kernels, input, &mut self.cache)?;
+        let hidden = self.model.forward(&mut step)?;
+        let mut pass = step.pass;
+        let logits = if last_rows.is_empty() {
+            None
+        } else {
+            let indices = pass.indices(&last_rows);
+            let rows = pass.gather_rows(&hidden, indices)?;
+            Some(self.model.logits(&rows, &mut pass)?)
+        };
+        pass.finish()?;
+        Ok((hidden, logits))
     }
 
     pub(super) fn record_step(&mut self, input: &ModelInput) {
@@ -364,7 +367,8 @@ impl Worker {
     }
 
     /// Samples the next token of each request, in parallel on all threads.
-    fn sample(&mut self, items: &[Scheduled], logits: &Tensor) -> Result<(), KernelError> {
+    fn sample(&mut self, items: &[Scheduled], logits: Rows) -> Result<(), KernelError> {
+        let pending = self.kernels.sample(logits)?;
         let sampled = items.iter().filter(|item| item.needs_logits);
         let ids: Vec<SequenceId> = sampled.map(|item| item.id).collect();
         let rows: Vec<Mutex<Row<'_>>> = ids
@@ -380,7 +384,7 @@ impl Worker {
             })
             .collect();
         let limits = &self.limits;
-        let result = self.kernels.for_each_row(logits, &|row, logits| {
+        let result = pending.for_each_row(&|row, logits| {
             let mut row = rows[row].lock().unwrap_or_else(PoisonError::into_inner);
             row.sample(logits, limits);
         });

@@ -2,21 +2,12 @@
 
 use super::{
     Cpu, math,
-    shared::SharedOutput,
     simd::{Isa, multiversion},
 };
+use crate::{op::Function, shared::SharedOutput};
 
 /// Elements per task.
 const TASK_ELEMENTS: usize = 16 * 1024;
-
-/// An element-wise function.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Function {
-    /// `factor · x`.
-    Scale(f32),
-    /// `cap · tanh(x / cap)`.
-    Softcap(f32),
-}
 
 /// Writes `function(x)` to `out`, which is as long as `x`.
 pub(crate) fn map(cpu: &Cpu, function: Function, x: &[f32], out: &mut [f32]) {

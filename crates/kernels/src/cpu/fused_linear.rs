@@ -13,9 +13,12 @@ use super::{
     epilogue::{self, BLOCK_OUTPUTS, Block, Epilogue},
     linear, norm,
     repack::{Operands, QuantizedRows, RepackedWeight, TILE, gemm},
-    shared::{SharedOutput, UninitBuffer},
 };
-use crate::{Linear, Norm, Param, weight::Storage};
+use crate::{
+    Linear, Norm, Param,
+    shared::{SharedOutput, UninitBuffer},
+    weight::Storage,
+};
 
 /// Elements per task while rows are prepared or finished.
 const TASK_ELEMENTS: usize = 16 * 1024;

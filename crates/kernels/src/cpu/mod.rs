@@ -14,7 +14,6 @@
 )]
 
 pub(crate) mod attention;
-pub(crate) mod each_row;
 pub(crate) mod elementwise;
 pub(crate) mod epilogue;
 mod format;
@@ -30,7 +29,7 @@ pub(crate) mod norm;
 mod prefetch;
 pub(crate) mod repack;
 pub(crate) mod rope;
-mod shared;
+mod run;
 pub(crate) mod simd;
 #[cfg(test)]
 mod tests;
@@ -38,15 +37,18 @@ mod tests;
 mod x86;
 
 use mlxm_machine::CpuLimits;
-use repack::{Arena, Int8DotLevel};
+use repack::{Arena, Int8DotLevel, RepackedWeight};
 use simd::SimdLevel;
 
-use crate::thread_pool::ThreadPool;
+use crate::{
+    ActivationDtype, CpuOptions, KernelError, Weight, thread_pool::ThreadPool, weight::Storage,
+};
 
 /// Threads and instruction set.
 #[derive(Debug)]
 pub(crate) struct Cpu {
     pool: ThreadPool,
+    activation_dtype: ActivationDtype,
     /// Instruction set for float arithmetic.
     level: SimdLevel,
     /// Instruction set for integer dot products.
@@ -56,14 +58,16 @@ pub(crate) struct Cpu {
 }
 
 impl Cpu {
-    /// `threads` defaults to [`CpuLimits::threads`].
-    pub fn new(threads: Option<usize>) -> Self {
+    /// The number of threads defaults to [`CpuLimits::threads`].
+    pub fn new(options: CpuOptions) -> Self {
+        let threads = options.threads;
         Self {
             pool: ThreadPool::new(
                 threads
                     .unwrap_or_else(|| CpuLimits::read().threads())
                     .max(1),
             ),
+            activation_dtype: options.activation_dtype,
             level: SimdLevel::detect(),
             dots: Int8DotLevel::detect(),
             arena: Arena::default(),
@@ -74,8 +78,12 @@ impl Cpu {
         self.level
     }
 
-    pub fn arena(&self) -> &Arena {
-        &self.arena
+    pub fn activation_dtype(&self) -> ActivationDtype {
+        self.activation_dtype
+    }
+
+    pub fn thread_pool(&self) -> &ThreadPool {
+        &self.pool
     }
 
     pub fn threads(&self) -> usize {
@@ -90,7 +98,26 @@ impl Cpu {
         }
     }
 
-    pub fn spawn_background(&self, task: Box<dyn FnOnce() + Send>) {
-        self.pool.spawn_background(task);
+    /// Repacks a quantized weight into the layout of the int8 kernels. Returns the weight unchanged if it is dense, if
+    /// activations are f32, or if its format has no int8 kernel.
+    pub fn repack(&self, weight: Weight) -> Result<Weight, KernelError> {
+        let Storage::Quantized(quantized) = weight.storage() else {
+            return Ok(weight);
+        };
+        if self.activation_dtype == ActivationDtype::F32 {
+            return Ok(weight);
+        }
+        let repacked = RepackedWeight::pack(self, quantized, weight.rows(), weight.cols())?;
+        Ok(match repacked {
+            Some(repacked) => {
+                weight.release();
+                weight.with_repacked(repacked)
+            }
+            None => weight,
+        })
+    }
+
+    pub fn promote_huge_pages(&self, done: impl FnOnce() + Send + 'static) {
+        self.arena.promote_huge_pages(done);
     }
 }

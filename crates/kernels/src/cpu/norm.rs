@@ -2,10 +2,9 @@
 
 use super::{
     Cpu,
-    shared::SharedOutput,
     simd::{Isa, LANES, load_part, multiversion},
 };
-use crate::{Norm, Param};
+use crate::{Norm, Param, shared::SharedOutput};
 
 /// Elements per task.
 const TASK_ELEMENTS: usize = 16 * 1024;

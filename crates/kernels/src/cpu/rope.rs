@@ -4,10 +4,9 @@ use std::cell::RefCell;
 
 use super::{
     Cpu, norm,
-    shared::SharedOutput,
     simd::{Isa, multiversion},
 };
-use crate::{AttentionSpec, KvCache, Norm, QkNorms, Rope, RopeCosSin};
+use crate::{AttentionSpec, KvCache, Norm, QkNorms, Rope, shared::SharedOutput};
 
 /// Elements per task.
 const TASK_ELEMENTS: usize = 8 * 1024;
@@ -36,13 +35,25 @@ pub(crate) fn rope_cos_sin(cpu: &Cpu, rope: &Rope, positions: &[u32], out: &mut 
         });
 }
 
+/// The angles of each row.
+#[derive(Clone, Copy)]
+pub(crate) struct Rotation<'a> {
+    /// Leading elements of each head that are rotated.
+    pub dims: usize,
+    /// As in [`Rope`].
+    pub traditional: bool,
+    pub attention_factor: f32,
+    /// For each row `dims / 2` cosines, then as many sines.
+    pub values: &'a [f32],
+}
+
 /// The arguments of [`rope_and_cache`].
 pub(crate) struct RopeAndCache<'a> {
     /// Queries, keys and values of each row.
     pub qkv: &'a [f32],
     pub spec: &'a AttentionSpec,
     pub norms: Option<&'a QkNorms>,
-    pub rope_cos_sin: Option<&'a RopeCosSin>,
+    pub angles: Option<Rotation<'a>>,
     pub cache: &'a KvCache,
     pub slots: &'a [u32],
 }
@@ -71,11 +82,11 @@ pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, args: &RopeAndCache<'_>, out: &mu
                     normalize(cpu, &norms.q, q, normalized);
                     normalize(cpu, &norms.k, k, normalized);
                 }
-                if let Some(rope_cos_sin) = args.rope_cos_sin {
+                if let Some(angles) = &args.angles {
                     // SAFETY: the CPU supports `cpu.level`, which was detected.
                     unsafe {
-                        rotate(cpu.level, q, spec.head_dim, rope_cos_sin, row);
-                        rotate(cpu.level, k, spec.head_dim, rope_cos_sin, row);
+                        rotate(cpu.level, q, spec.head_dim, angles, row);
+                        rotate(cpu.level, k, spec.head_dim, angles, row);
                     }
                 }
                 // SAFETY: the row and, since slots are distinct and the cache is used by this call alone, its slot are
@@ -98,7 +109,7 @@ fn normalize(cpu: &Cpu, norm: &Norm, x: &mut [f32], scratch: &mut Vec<f32>) {
 
 multiversion! {
     /// Rotates the heads of a row.
-    rotate [] [] (heads: &mut [f32], head_dim: usize, rope_cos_sin: &RopeCosSin, row: usize) = rotate_with
+    rotate [] [] (heads: &mut [f32], head_dim: usize, angles: &Rotation<'_>, row: usize) = rotate_with
 }
 
 /// # Safety
@@ -107,15 +118,15 @@ multiversion! {
 unsafe fn rotate_with<I: Isa>(
     heads: &mut [f32],
     head_dim: usize,
-    rope_cos_sin: &RopeCosSin,
+    angles: &Rotation<'_>,
     row: usize,
 ) {
-    let (dims, attention_factor) = (rope_cos_sin.dims, rope_cos_sin.attention_factor);
-    let (cosines, sines) = rope_cos_sin.values[row * dims..][..dims].split_at(dims / 2);
+    let (dims, attention_factor) = (angles.dims, angles.attention_factor);
+    let (cosines, sines) = angles.values[row * dims..][..dims].split_at(dims / 2);
     for head in heads.chunks_exact_mut(head_dim) {
         let rotated = &mut head[..dims];
         let cos_sin = cosines.iter().zip(sines);
-        if rope_cos_sin.traditional {
+        if angles.traditional {
             for (pair, (cos, sin)) in rotated.chunks_exact_mut(2).zip(cos_sin) {
                 let (a, b) = (pair[0] * attention_factor, pair[1] * attention_factor);
                 pair[0] = I::fma1(a, *cos, -(b * sin));

@@ -1,15 +1,9 @@
 //! Shape and index checks of the operands.
 
-use crate::{
-    AttentionSpec, KernelError, KvCache, KvShape, KvSpan, Norm, Param, Weight, operand::Operand,
-};
+use crate::{AttentionSpec, KernelError, KvShape, Norm, Param, Rows, Weight};
 
-pub(super) fn check_norm(
-    op: &'static str,
-    norm: &Norm,
-    x: &Operand<'_>,
-) -> Result<(), KernelError> {
-    check_norm_of_width(op, norm, x.width)
+pub(super) fn check_norm(op: &'static str, norm: &Norm, x: &Rows) -> Result<(), KernelError> {
+    check_norm_of_width(op, norm, x.width())
 }
 
 pub(super) fn check_norm_of_width(
@@ -59,22 +53,22 @@ pub(super) fn check_heads(
     ))
 }
 
+/// Checks all of an attention call except its block tables.
 pub(super) fn check_attention(
     op: &'static str,
-    q: &Operand<'_>,
-    cache: &KvCache,
-    spans: &[KvSpan<'_>],
+    q: &Rows,
+    shape: &KvShape,
+    end: usize,
     spec: &AttentionSpec,
 ) -> Result<(), KernelError> {
-    let shape = cache.shape();
-    if q.width != spec.heads * spec.head_dim {
+    if q.width() != spec.heads * spec.head_dim {
         return Err(shape_error(
             op,
             format!("queries of {}", q.shape()),
             describe_attention(spec),
         ));
     }
-    check_heads(op, spec, &shape)?;
+    check_heads(op, spec, shape)?;
     check_param(op, "sink", spec.sinks.as_ref(), spec.heads)?;
     if spec.window == Some(0) {
         return Err(shape_error(
@@ -83,41 +77,12 @@ pub(super) fn check_attention(
             describe_attention(spec),
         ));
     }
-    let mut next_row = 0;
-    for span in spans {
-        if span.rows.start < next_row {
-            return Err(shape_error(
-                op,
-                format!("a span of rows {:?}", span.rows),
-                format!("the spans before it, which end at row {next_row}"),
-            ));
-        }
-        next_row = span.rows.end;
-        if span.rows.start > span.rows.end || span.rows.end > q.rows {
-            return Err(shape_error(
-                op,
-                format!("a span of rows {:?}", span.rows),
-                format!("queries of {}", q.shape()),
-            ));
-        }
-        if span.rows.is_empty() {
-            continue;
-        }
-        let end = span.first_position + span.rows.len();
-        let first = spec.visible(span.mask, span.first_position, end).start;
-        let needed = end.div_ceil(shape.block_size);
-        let Some(blocks) = span.blocks.get(first / shape.block_size..needed) else {
-            return Err(shape_error(
-                op,
-                format!(
-                    "a block table of {} blocks of {} positions",
-                    span.blocks.len(),
-                    shape.block_size
-                ),
-                format!("positions up to {end}"),
-            ));
-        };
-        check_indices(op, "block", blocks, shape.blocks)?;
+    if end > q.rows() {
+        return Err(shape_error(
+            op,
+            format!("spans up to row {end}"),
+            format!("queries of {}", q.shape()),
+        ));
     }
     Ok(())
 }
@@ -125,10 +90,10 @@ pub(super) fn check_attention(
 /// Checks that two activations have the same shape.
 pub(super) fn check_same_shape(
     op: &'static str,
-    left: &Operand<'_>,
-    right: &Operand<'_>,
+    left: &Rows,
+    right: &Rows,
 ) -> Result<(), KernelError> {
-    if (left.rows, left.width) == (right.rows, right.width) {
+    if (left.rows(), left.width()) == (right.rows(), right.width()) {
         return Ok(());
     }
     Err(shape_error(

@@ -1,70 +1,73 @@
-//! The dispatch object: checks shapes, counts dispatches, and calls the implementation with slices.
+//! The dispatch object: checks shapes, counts operations, and passes them to a backend.
 
+mod arguments;
 mod checks;
+mod host;
 mod ops;
 mod options;
+mod pass;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use candle_core::{Device, Tensor};
-
-use crate::{
-    KernelError, Weight,
-    cpu::{Cpu, each_row::EachRow, repack::RepackedWeight, simd::SimdLevel},
-    operand::Operand,
-    weight::Storage,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-pub use options::{ActivationDtype, CpuOptions};
+use crate::{KernelError, Weight, backend::Backend, cpu::Cpu, rows::Arena};
 
-/// The operations of a model, on one device.
+pub(crate) use arguments::Arguments;
+pub use arguments::{Indices, RopeCosSin, Slots, Spans};
+pub use host::Pending;
+pub use options::{ActivationDtype, CpuOptions};
+pub use pass::Pass;
+
+/// A device, on which a model runs.
 ///
-/// Every operation is one dispatch. All activations are `[rows, width]`.
+/// [`Kernels::begin`] starts a forward pass, whose methods are the operations of a model.
 #[derive(Debug)]
 pub struct Kernels {
-    device: Device,
-    activation_dtype: ActivationDtype,
-    cpu: Cpu,
+    backend: Backend,
+    /// The memory of activations.
+    arena: Arc<Arena>,
+    /// Operations so far.
     dispatches: AtomicU64,
+    /// Passes begun, and the last one that was finished.
+    passes: AtomicU64,
+    finished_passes: AtomicU64,
 }
 
 impl Kernels {
     /// Kernels that run on the CPU.
     pub fn cpu(options: CpuOptions) -> Self {
+        Self::new(Backend::Cpu(Cpu::new(options)))
+    }
+
+    fn new(backend: Backend) -> Self {
         Self {
-            device: Device::Cpu,
-            activation_dtype: options.activation_dtype,
-            cpu: Cpu::new(options.threads),
+            arena: Arc::new(Arena::new(backend.arena_memory())),
+            backend,
             dispatches: AtomicU64::new(0),
+            passes: AtomicU64::new(0),
+            finished_passes: AtomicU64::new(0),
         }
     }
 
-    /// The device that holds the activations.
-    pub fn device(&self) -> &Device {
-        &self.device
+    /// Starts a forward pass.
+    pub fn begin(&self) -> Pass<'_> {
+        Pass::new(self)
+    }
+
+    /// Keeps at most about this much memory for activations between passes. A larger pass takes more until it ends. Without
+    /// a limit, the memory of the largest pass is kept.
+    pub fn retain_activations(&self, size_bytes: usize) {
+        self.arena.retain(size_bytes / size_of::<f32>());
     }
 
     /// The type of the activations that quantized weights are multiplied with.
     pub fn activation_dtype(&self) -> ActivationDtype {
-        self.activation_dtype
+        self.backend.activation_dtype()
     }
 
-    /// Compute threads, including the calling one.
-    pub fn threads(&self) -> usize {
-        self.cpu.threads()
-    }
-
-    /// Computes on `threads` threads from now on, at least one. Results do not depend on their number: they are bitwise the
-    /// same. If the system cannot create so many, [`Kernels::threads`] is less afterwards.
-    pub fn set_threads(&mut self, threads: usize) {
-        self.cpu.set_threads(threads);
-    }
-
-    pub(crate) fn level(&self) -> SimdLevel {
-        self.cpu.level()
-    }
-
-    /// Operations dispatched so far.
+    /// Operations so far.
     pub fn dispatches(&self) -> u64 {
         self.dispatches.load(Ordering::Relaxed)
     }
@@ -73,49 +76,47 @@ impl Kernels {
         self.dispatches.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Repacks a quantized weight into the layout of the int8 kernels, and releases the memory of the checkpoint file
-    /// that it was read from. The repacked weight takes as much memory. Returns the weight unchanged if it is dense,
-    /// if activations are f32, or if its format has no int8 kernel.
-    pub fn repack(&self, weight: Weight) -> Result<Weight, KernelError> {
-        let Storage::Quantized(quantized) = weight.storage() else {
-            return Ok(weight);
-        };
-        if self.activation_dtype == ActivationDtype::F32 {
-            return Ok(weight);
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// Threads that compute on the host, including the calling one.
+    pub fn threads(&self) -> usize {
+        self.backend.thread_pool().threads()
+    }
+
+    /// Computes on `threads` threads from now on, at least one. Results do not depend on their number: they are bitwise the
+    /// same. If the system cannot create so many, [`Kernels::threads`] is less afterwards.
+    pub fn set_threads(&mut self, threads: usize) {
+        match &mut self.backend {
+            Backend::Cpu(cpu) => cpu.set_threads(threads),
         }
-        let repacked = RepackedWeight::pack(&self.cpu, quantized, weight.rows(), weight.cols())?;
-        Ok(match repacked {
-            Some(repacked) => {
-                weight.release();
-                weight.with_repacked(repacked)
-            }
-            None => weight,
-        })
+    }
+
+    /// Rearranges a quantized weight for the fastest kernels of the device. On the CPU with int8 activations, this repacks
+    /// it and releases the memory of the checkpoint file that it was read from; the repacked weight takes as much
+    /// memory. Returns the weight unchanged if there is nothing to rearrange.
+    ///
+    /// # Errors
+    /// If the memory of the repacked weight cannot be allocated.
+    pub fn repack(&self, weight: Weight) -> Result<Weight, KernelError> {
+        match &self.backend {
+            Backend::Cpu(cpu) => cpu.repack(weight),
+        }
     }
 
     /// Moves the weights repacked so far to huge pages on a background thread, then calls `done`. This pays off only
-    /// after some dozen forward passes, so [`Kernels::repack`] does not do it.
+    /// after some dozen forward passes, so [`Kernels::repack`] does not do it. Only weights of the CPU are moved.
     pub fn promote_huge_pages(&self, done: impl FnOnce() + Send + 'static) {
-        self.cpu.arena().promote_huge_pages(done);
-    }
-
-    /// Calls `visit(row, values)` for every row of `x` on all threads and returns when all calls have returned. For
-    /// work on a result that is not an operation of the model, such as sampling. `visit` may change the row in place;
-    /// `x` must not be in use elsewhere.
-    pub fn for_each_row(
-        &self,
-        x: &Tensor,
-        visit: &(dyn Fn(usize, &mut [f32]) + Sync),
-    ) -> Result<(), KernelError> {
-        Operand::new("for_each_row", x)?;
-        let cpu = &self.cpu;
-        Ok(x.inplace_op1(&EachRow { cpu, visit })?)
+        match &self.backend {
+            Backend::Cpu(cpu) => cpu.promote_huge_pages(done),
+        }
     }
 
     /// Runs `task` on an idle worker thread without waiting for it, or on the calling thread if there are no workers.
     /// For tasks of a few microseconds that are not operations, such as waking readers: operations that are
     /// dispatched meanwhile run without that worker.
     pub fn spawn_background(&self, task: impl FnOnce() + Send + 'static) {
-        self.cpu.spawn_background(Box::new(task));
+        self.backend.thread_pool().spawn_background(Box::new(task));
     }
 }

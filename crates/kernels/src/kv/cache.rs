@@ -5,6 +5,7 @@ use memmap2::{MmapMut, MmapRaw};
 use super::dtype::{GROUP, KvCacheDtype};
 use crate::{
     KernelError, Kernels,
+    backend::Backend,
     cpu::{
         kv_write::{CacheSlot, write},
         simd::{LANES, SimdLevel, widen_bf16, widen_f16},
@@ -77,7 +78,9 @@ impl KvCache {
         Ok(Self {
             shape,
             dtype,
-            level: kernels.level(),
+            level: match kernels.backend() {
+                Backend::Cpu(cpu) => cpu.level(),
+            },
             keys: keys?,
             values: values?,
         })

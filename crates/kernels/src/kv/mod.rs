@@ -27,6 +27,13 @@ pub struct KvSpan<'a> {
     pub mask: Mask,
 }
 
+impl KvSpan<'_> {
+    /// The first position that is visible to any row of a span that is not empty.
+    pub(crate) fn first_visible(&self, window: Option<usize>) -> usize {
+        window.map_or(0, |window| (self.first_position + 1).saturating_sub(window))
+    }
+}
+
 /// The positions that a row of a span attends to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mask {

@@ -15,11 +15,11 @@ mod tile;
 
 use std::{cell::RefCell, ops::Range};
 
-use super::{
-    Cpu,
+use super::Cpu;
+use crate::{
+    AttentionSpec, KvCache, KvCacheDtype, KvSpan,
     shared::{SharedOutput, UninitBuffer},
 };
-use crate::{AttentionSpec, KvCache, KvCacheDtype, KvSpan};
 use kernel::{F16, F32, INT8, attend, combine};
 use plan::{Plan, Split};
 

@@ -113,7 +113,7 @@ fn item<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::shared::{SharedOutput, UninitBuffer};
+    use crate::shared::{SharedOutput, UninitBuffer};
     use crate::{AttentionSpec, CpuOptions, Kernels, KvCache, KvCacheDtype, KvShape, Mask};
 
     /// Plans a call of sequences given as (rows, total positions).

@@ -5,9 +5,9 @@ use crate::{
     KernelError,
     cpu::{
         Cpu,
-        shared::SharedOutput,
         simd::{Isa, multiversion},
     },
+    shared::SharedOutput,
     weight::{Floats, Quantized, Scales},
 };
 

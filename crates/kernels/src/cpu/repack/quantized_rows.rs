@@ -1,8 +1,8 @@
 //! Activations quantized to int8.
 
-use crate::cpu::{
+use crate::{
+    cpu::simd::{Isa, SimdLevel, multiversion},
     shared::UninitBuffer,
-    simd::{Isa, SimdLevel, multiversion},
 };
 
 /// Padding after each row, so that the same column of many rows does not map to the same cache set.

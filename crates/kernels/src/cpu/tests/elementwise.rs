@@ -2,14 +2,14 @@
 
 use super::support::{Noise, every_level, fused_levels, map, norm};
 use crate::{
-    Activation, AttentionSpec, KvCache, KvCacheDtype, KvShape, Norm, Param, Rope, RopeCosSin,
+    Activation, AttentionSpec, KvCache, KvCacheDtype, KvShape, Norm, Param, Rope,
     cpu::{
         Cpu,
-        elementwise::Function,
         epilogue::{self, Block, Epilogue},
         rope,
         simd::SimdLevel,
     },
+    op::Function,
     reference,
 };
 
@@ -211,18 +211,18 @@ fn rotated(
     }
     let mut values = vec![f32::NAN; positions.len() * rope.dims];
     rope::rope_cos_sin(cpu, rope, positions, &mut values);
-    let rope_cos_sin = RopeCosSin {
+    let angles = rope::Rotation {
         dims: rope.dims,
         traditional: rope.traditional,
         attention_factor: rope.attention_factor,
-        values,
+        values: &values,
     };
     let slots: Vec<u32> = (0..positions.len() as u32).collect();
     let job = rope::RopeAndCache {
         qkv: &qkv,
         spec: &spec,
         norms: None,
-        rope_cos_sin: Some(&rope_cos_sin),
+        angles: Some(angles),
         cache: &cache,
         slots: &slots,
     };

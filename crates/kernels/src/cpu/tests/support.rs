@@ -3,16 +3,16 @@
 use proptest::prelude::ProptestConfig;
 
 use crate::{
-    Bytes, FloatType, Linear, Norm, QuantMode, QuantSpec, ScaleType, Weight,
+    Bytes, CpuOptions, FloatType, Linear, Norm, QuantMode, QuantSpec, ScaleType, Weight,
     cpu::{
-        Cpu,
-        elementwise::{self, Function},
+        Cpu, elementwise,
         epilogue::Epilogue,
         fused_linear::{self, FusedLinearInput},
         norm,
         repack::Int8DotLevel,
         simd::SimdLevel,
     },
+    op::Function,
 };
 
 /// At most `cases` cases, or fewer if `PROPTEST_CASES` is set: an emulated CPU is slow.
@@ -91,12 +91,20 @@ impl Noise {
     }
 }
 
+/// The CPU with this many threads.
+pub fn with_threads(threads: usize) -> Cpu {
+    Cpu::new(CpuOptions {
+        threads: Some(threads),
+        ..CpuOptions::default()
+    })
+}
+
 /// The operations on every instruction set of this CPU.
 pub fn every_level() -> Vec<Cpu> {
     let cpu = |level| Cpu {
         level,
         dots: Int8DotLevel::Scalar,
-        ..Cpu::new(Some(2))
+        ..with_threads(2)
     };
     SimdLevel::available().into_iter().map(cpu).collect()
 }
@@ -117,7 +125,7 @@ pub fn is_fused(level: SimdLevel) -> bool {
 pub fn every_dot_level() -> Vec<Cpu> {
     let cpu = |dots| Cpu {
         dots,
-        ..Cpu::new(Some(2))
+        ..with_threads(2)
     };
     Int8DotLevel::available().into_iter().map(cpu).collect()
 }

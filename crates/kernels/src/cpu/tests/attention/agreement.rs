@@ -3,13 +3,10 @@
 use proptest::prelude::*;
 
 use super::{
-    super::support::{at_most, every_level, fused_levels},
+    super::support::{at_most, every_level, fused_levels, with_threads},
     any_block_size, any_len, any_spec, any_type, sequence, write,
 };
-use crate::{
-    AttentionSpec, KvCacheDtype, Mask,
-    cpu::{Cpu, attention::scratch_bytes},
-};
+use crate::{AttentionSpec, KvCacheDtype, Mask, cpu::attention::scratch_bytes};
 
 proptest! {
     #![proptest_config(at_most(60))]
@@ -112,7 +109,7 @@ fn attention_scratch_does_not_grow_with_the_sequence() {
     };
     let sequence = sequence(spec, KvCacheDtype::F16, 32, 32_768, 5);
     // The scratch memory is per thread. With one thread, this one computes all chunks.
-    let cpu = Cpu::new(Some(1));
+    let cpu = with_threads(1);
     let mut sizes = Vec::new();
     for end in [600, 8192, 32_768] {
         let positions = end - 8..end;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 
 use super::{
-    super::support::{at_most, every_level},
+    super::support::{self, at_most, every_level},
     Sequence, any_block_size, any_len, any_spec, any_type, attend, sequence,
 };
 use crate::{AttentionSpec, KvCacheDtype, KvSpan, Mask, cpu::Cpu};
@@ -41,7 +41,7 @@ fn with_threads(cpu: &Cpu) -> impl Iterator<Item = Cpu> {
     [1, 3, 4].into_iter().map(|threads| Cpu {
         dots: cpu.dots,
         level: cpu.level,
-        ..Cpu::new(Some(threads))
+        ..support::with_threads(threads)
     })
 }
 

@@ -1,5 +1,10 @@
 //! Output memory that threads write in parallel, each its own part.
 
+#![expect(
+    clippy::inline_always,
+    reason = "bounds checks are hoisted out of the loops of the callers"
+)]
+
 use std::{fmt, marker::PhantomData};
 
 /// A mutable slice whose disjoint parts are written by different threads.

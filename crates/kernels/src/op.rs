@@ -1,0 +1,74 @@
+//! An operation whose operands have been checked.
+
+use crate::{
+    Activation, AttentionSpec, Indices, KvCache, Linear, Norm, QkNorms, RopeCosSin, Rows, Slots,
+    Spans, Weight,
+};
+
+/// What a backend computes, encodes or counts. Methods of [`crate::Pass`] describe the operations; handles are those of
+/// the pass.
+#[derive(Debug)]
+pub(crate) enum Op<'a> {
+    Linear {
+        x: &'a Rows,
+        /// Applied to `x` first.
+        norm: Option<&'a Norm>,
+        /// Outputs are concatenated along the columns.
+        linears: &'a [&'a Linear],
+        epilogue: Epilogue<'a>,
+    },
+    Embed {
+        ids: Indices,
+        table: &'a Weight,
+    },
+    Norm {
+        x: &'a Rows,
+        norm: &'a Norm,
+        /// The result is `residual + scale · norm(x)`.
+        residual: Option<(&'a Rows, f32)>,
+    },
+    RopeAndCache {
+        qkv: &'a Rows,
+        spec: &'a AttentionSpec,
+        norms: Option<&'a QkNorms>,
+        rope_cos_sin: Option<RopeCosSin>,
+        cache: &'a mut KvCache,
+        slots: Slots,
+    },
+    Elementwise {
+        x: &'a Rows,
+        function: Function,
+    },
+    GatherRows {
+        x: &'a Rows,
+        indices: Indices,
+    },
+    Attention {
+        q: &'a Rows,
+        cache: &'a KvCache,
+        spans: Spans,
+        spec: &'a AttentionSpec,
+    },
+}
+
+/// What is computed from a linear layer's result.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Epilogue<'a> {
+    /// `y`.
+    Store,
+    /// `activation(y)`.
+    Activation(Activation),
+    /// `activation(y) · up`, where the second half of the outputs is `up`.
+    Glu(Activation),
+    /// `residual + scale · y`.
+    ResidualAdd { residual: &'a Rows, scale: f32 },
+}
+
+/// An element-wise function.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Function {
+    /// `factor · x`.
+    Scale(f32),
+    /// `cap · tanh(x / cap)`.
+    Softcap(f32),
+}
