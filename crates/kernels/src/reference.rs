@@ -3,7 +3,7 @@
 //! Sums are f64, so a result equals exact arithmetic rounded once. Every faster implementation is tested against this
 //! module and must agree to a few f32 roundings. Slices are row-major; the caller has checked the shapes.
 
-use crate::{Activation, AttentionSpec, KvCache, KvSpan, Rope, Weight};
+use crate::{Activation, AttentionSpec, KvCache, KvSpan, Rope, Weight, cpu::kv_cache::CpuKvCache};
 
 /// `x · wᵀ + bias` for `x` of `[rows, w.cols()]`.
 pub fn linear(x: &[f32], w: &Weight, bias: Option<&[f32]>) -> Vec<f32> {
@@ -129,13 +129,14 @@ pub fn softcap(x: f32, cap: f32) -> f32 {
     (f64::from(cap) * (f64::from(x) / f64::from(cap)).tanh()) as f32
 }
 
-/// Attention of every span's rows over its blocks; rows of `q` that belong to no span give zeros.
+/// Attention of every span's rows over its blocks in a cache of the CPU; rows of `q` that belong to no span give zeros.
 pub fn attention(
     q: &[f32],
     cache: &KvCache,
     spans: &[KvSpan<'_>],
     spec: &AttentionSpec,
 ) -> Vec<f32> {
+    let cache = cache.on_cpu();
     let rows = q.len() / (spec.heads * spec.head_dim);
     let mut out = vec![0.0; rows * spec.heads * spec.value_dim];
     for span in spans {
@@ -173,7 +174,7 @@ pub fn attention(
 )]
 fn attend(
     q: &[f32],
-    cache: &KvCache,
+    cache: &CpuKvCache,
     blocks: &[u32],
     visible: std::ops::Range<usize>,
     kv_head: usize,

@@ -3,7 +3,7 @@
 use super::simd::{Isa, LANES, load_part, multiversion};
 use crate::kv::{GROUP, KvCacheDtype};
 
-/// The memory of one head at one position; see [`crate::KvCache`] for the layout.
+/// The memory of one head at one position; see [`super::kv_cache::CpuKvCache`] for the layout.
 pub(crate) struct CacheSlot {
     pub dtype: KvCacheDtype,
     /// The keys of the head in its block.
@@ -23,7 +23,7 @@ multiversion! {
 
 /// # Safety
 /// The CPU supports `I`. `slot.keys` and `slot.values` point to the tiles of one head of a block in a
-/// [`crate::KvCache`] of type `slot.dtype`, whose `key_dim` and `value_dim` are the lengths of `key` and `value`,
+/// [`super::kv_cache::CpuKvCache`] of type `slot.dtype`, whose `key_dim` and `value_dim` are the lengths of `key` and `value`,
 /// with the strides of `slot`; `slot.offset` is below the stride. The tiles are aligned for f32 and do not overlap
 /// `key` and `value`. No other thread accesses position `slot.offset` of the tiles.
 #[inline(always)]

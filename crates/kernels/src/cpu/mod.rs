@@ -18,6 +18,7 @@ pub(crate) mod elementwise;
 pub(crate) mod epilogue;
 mod format;
 pub(crate) mod fused_linear;
+pub(crate) mod kv_cache;
 pub(crate) mod kv_write;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod layout;

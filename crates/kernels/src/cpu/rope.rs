@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 
 use super::{
-    Cpu, norm,
+    Cpu,
+    kv_cache::CpuKvCache,
+    norm,
     simd::{Isa, multiversion},
 };
-use crate::{AttentionSpec, KvCache, Norm, QkNorms, Rope, shared::SharedOutput};
+use crate::{AttentionSpec, Norm, QkNorms, Rope, shared::SharedOutput};
 
 /// Elements per task.
 const TASK_ELEMENTS: usize = 8 * 1024;
@@ -54,7 +56,7 @@ pub(crate) struct RopeAndCache<'a> {
     pub spec: &'a AttentionSpec,
     pub norms: Option<&'a QkNorms>,
     pub angles: Option<Rotation<'a>>,
-    pub cache: &'a KvCache,
+    pub cache: &'a CpuKvCache,
     pub slots: &'a [u32],
 }
 

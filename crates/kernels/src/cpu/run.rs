@@ -65,7 +65,7 @@ impl Cpu {
                         attention_factor: angles.attention_factor,
                         values: angles.values.as_ref().map_or(&[], Rows::as_slice),
                     }),
-                    cache,
+                    cache: cache.on_cpu(),
                     slots: arguments.slots(OP, slots)?,
                 };
                 // SAFETY: slots are distinct, which is checked when they become an argument, and the cache is borrowed
@@ -89,7 +89,7 @@ impl Cpu {
                 spec,
             } => {
                 let spans = &arguments.spans("attention", spans)?.spans;
-                attention::attention(self, q.as_slice(), cache, spans, spec, out);
+                attention::attention(self, q.as_slice(), cache.on_cpu(), spans, spec, out);
             }
         }
         Ok(())

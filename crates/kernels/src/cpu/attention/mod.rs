@@ -15,9 +15,9 @@ mod tile;
 
 use std::{cell::RefCell, ops::Range};
 
-use super::Cpu;
+use super::{Cpu, kv_cache::CpuKvCache};
 use crate::{
-    AttentionSpec, KvCache, KvCacheDtype, KvSpan,
+    AttentionSpec, KvCacheDtype, KvSpan,
     shared::{SharedOutput, UninitBuffer},
 };
 use kernel::{F16, F32, INT8, attend, combine};
@@ -46,7 +46,7 @@ pub(crate) fn scratch_bytes() -> usize {
 /// One call.
 struct Job<'a> {
     q: &'a [f32],
-    cache: &'a KvCache,
+    cache: &'a CpuKvCache,
     spec: &'a AttentionSpec,
     /// `[rows, heads · value_dim]`.
     out: SharedOutput<'a>,
@@ -124,7 +124,7 @@ fn clip(range: Range<usize>, bounds: &Range<usize>) -> Range<usize> {
 pub(crate) fn attention(
     cpu: &Cpu,
     q: &[f32],
-    cache: &KvCache,
+    cache: &CpuKvCache,
     spans: &[KvSpan<'_>],
     spec: &AttentionSpec,
     out: &mut [f32],

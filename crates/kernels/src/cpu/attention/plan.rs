@@ -143,7 +143,7 @@ mod tests {
         };
         let job = Job {
             q: &[],
-            cache: &cache,
+            cache: cache.on_cpu(),
             spec: &spec,
             out: SharedOutput::new(&mut []),
             partials: UninitBuffer::new(0),

@@ -223,7 +223,7 @@ fn rotated(
         spec: &spec,
         norms: None,
         angles: Some(angles),
-        cache: &cache,
+        cache: cache.on_cpu(),
         slots: &slots,
     };
     let mut out = vec![f32::NAN; x.len()];

@@ -63,10 +63,10 @@ proptest! {
             write(&mut cache, 5, &key, &value);
             for head in 0..2 {
                 let key = &key[head * key_dim..][..key_dim];
-                let found: Vec<f32> = (0..key_dim).map(|e| cache.key(0, head, 5, e)).collect();
+                let found: Vec<f32> = (0..key_dim).map(|e| cache.on_cpu().key(0, head, 5, e)).collect();
                 check(dtype, key, &found);
                 let value = &value[head * value_dim..][..value_dim];
-                let found: Vec<f32> = (0..value_dim).map(|e| cache.value(0, head, 5, e)).collect();
+                let found: Vec<f32> = (0..value_dim).map(|e| cache.on_cpu().value(0, head, 5, e)).collect();
                 check(dtype, value, &found);
             }
         }
@@ -123,14 +123,17 @@ fn kv_cache_keeps_non_finite_values_detectable() {
         let mut elements = vec![1.0; 128];
         elements[70] = value;
         write(&mut cache, 0, &elements, &elements);
-        for found in [cache.key(0, 1, 0, 6), cache.value(0, 1, 0, 6)] {
+        for found in [
+            cache.on_cpu().key(0, 1, 0, 6),
+            cache.on_cpu().value(0, 1, 0, 6),
+        ] {
             let close = (found / expected - 1.0).abs() < 0.01;
             assert!(
                 close || found.is_nan() && expected.is_nan(),
                 "{dtype}: {found} for {value}"
             );
         }
-        assert!(!cache.value(0, 0, 0, 6).is_nan());
+        assert!(!cache.on_cpu().value(0, 0, 0, 6).is_nan());
     }
 }
 
