@@ -73,25 +73,30 @@ fn measure(
         let mut noise = Noise::new();
         let mut cache = valid(KvCache::new(kernels, shape, dtype));
         fill(kernels, &mut cache, &mut noise);
-        let q = noise.activations(sequences * rows, HEADS * HEAD_DIM);
-        let tables: Vec<Vec<u32>> = (0..sequences)
+        let q = noise.activations(kernels, sequences * rows, HEADS * HEAD_DIM);
+        // Arguments live as long as the pass, which the closure owns.
+        let tables: &[Vec<u32>] = (0..sequences)
             .map(|sequence| {
                 let first = (sequence * blocks) as u32;
                 (first..first + blocks as u32).collect()
             })
+            .collect::<Vec<_>>()
+            .leak();
+        let mut pass = kernels.begin();
+        let spans = tables
+            .iter()
+            .enumerate()
+            .map(|(sequence, blocks)| KvSpan {
+                rows: sequence * rows..(sequence + 1) * rows,
+                first_position: positions - rows,
+                blocks,
+                mask: Mask::Causal,
+            })
             .collect();
+        let spans = valid(pass.spans(spans));
+        let spec = spec();
         move || {
-            let spans: Vec<_> = tables
-                .iter()
-                .enumerate()
-                .map(|(sequence, blocks)| KvSpan {
-                    rows: sequence * rows..(sequence + 1) * rows,
-                    first_position: positions - rows,
-                    blocks,
-                    mask: Mask::Causal,
-                })
-                .collect();
-            black_box(valid(kernels.attention(&q, &cache, &spans, &spec())));
+            black_box(valid(pass.attention(&q, &cache, spans, &spec)));
         }
     });
 }
@@ -102,7 +107,10 @@ fn fill(kernels: &Kernels, cache: &mut KvCache, noise: &mut Noise) {
     let width = (HEADS + 2 * KV_HEADS) * HEAD_DIM;
     for first in (0..slots).step_by(512) {
         let slots: Vec<u32> = (first..slots.min(first + 512)).collect();
-        let qkv = noise.activations(slots.len(), width);
-        valid(kernels.rope_and_cache(&qkv, &spec(), None, None, cache, &slots));
+        let qkv = noise.activations(kernels, slots.len(), width);
+        let mut pass = kernels.begin();
+        let slots = valid(pass.slots(&slots));
+        valid(pass.rope_and_cache(&qkv, &spec(), None, None, cache, slots));
+        valid(pass.finish());
     }
 }

@@ -1,8 +1,9 @@
 //! Inputs of the right shapes; their values do not affect the times.
 
-use candle_core::{Device, Tensor};
 use half::{bf16, f16};
-use mlxm_kernels::{Bytes, FloatType, Param, QuantMode, QuantSpec, ScaleType, Weight};
+use mlxm_kernels::{
+    Bytes, FloatType, Kernels, Param, QuantMode, QuantSpec, Rows, ScaleType, Weight,
+};
 
 /// Deterministic numbers (Knuth's linear congruential generator).
 pub struct Noise(u64);
@@ -43,9 +44,9 @@ impl Noise {
     }
 
     /// Activations `[rows, width]`.
-    pub fn activations(&mut self, rows: usize, width: usize) -> Tensor {
+    pub fn activations(&mut self, kernels: &Kernels, rows: usize, width: usize) -> Rows {
         let x: Vec<f32> = (0..rows * width).map(|_| self.float()).collect();
-        valid(Tensor::from_vec(x, (rows, width), &Device::Cpu))
+        valid(kernels.upload(&x, width))
     }
 
     pub fn param(&mut self, len: usize) -> Param {

@@ -102,7 +102,7 @@ fn measure(
             int8_kernels
         };
         let mut noise = Noise::new();
-        let x = noise.activations(rows, inputs);
+        let x = noise.activations(kernels, rows, inputs);
         let first = noise.weight(outputs, inputs, format);
         let linears: Vec<Linear> = (0..ROTATION_BYTES.div_ceil(bytes))
             .map(|index| {
@@ -118,9 +118,10 @@ fn measure(
             })
             .collect();
         let mut index = 0;
+        let mut pass = kernels.begin();
         move || {
             index = (index + 1) % linears.len();
-            black_box(valid(kernels.linear(&x, None, &[&linears[index]])));
+            black_box(valid(pass.linear(&x, None, &[&linears[index]])));
         }
     });
 }

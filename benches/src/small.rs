@@ -33,9 +33,10 @@ fn rms_norm(bench: &mut Bench, rows: usize) {
     bench.measure("rms norm", &format!("{rows}"), work, |kernels, _| {
         let mut noise = Noise::new();
         let norm = Norm::rms(noise.param(WIDTH), 1e-5);
-        let x = noise.activations(rows, WIDTH);
+        let x = noise.activations(kernels, rows, WIDTH);
+        let mut pass = kernels.begin();
         move || {
-            black_box(valid(kernels.norm(&x, &norm)));
+            black_box(valid(pass.norm(&x, &norm)));
         }
     });
 }
@@ -68,8 +69,9 @@ fn rope_and_cache(bench: &mut Bench, rows: usize) {
             sinks: None,
         };
         let mut cache = valid(KvCache::new(kernels, shape, KvCacheDtype::F16));
-        let qkv = Noise::new().activations(rows, width);
-        let slots: Vec<u32> = (0..rows as u32).collect();
+        let qkv = Noise::new().activations(kernels, rows, width);
+        // Arguments live as long as the pass, which the closure owns.
+        let slots: &[u32] = (0..rows as u32).collect::<Vec<u32>>().leak();
         let rope = Rope {
             dims: HEAD_DIM,
             traditional: false,
@@ -78,16 +80,17 @@ fn rope_and_cache(bench: &mut Bench, rows: usize) {
                 .collect(),
             attention_factor: 1.0,
         };
-        let rope_cos_sin = valid(kernels.rope_cos_sin(&rope, &slots));
+        let mut pass = kernels.begin();
+        let rope_cos_sin = Some(valid(pass.rope_cos_sin(&rope, slots)));
+        let slots = valid(pass.slots(slots));
         move || {
-            let rope_cos_sin = Some(&rope_cos_sin);
-            black_box(valid(kernels.rope_and_cache(
+            black_box(valid(pass.rope_and_cache(
                 &qkv,
                 &spec,
                 None,
                 rope_cos_sin,
                 &mut cache,
-                &slots,
+                slots,
             )));
         }
     });
