@@ -43,6 +43,12 @@ pub enum KernelError {
         /// What the handle is.
         problem: &'static str,
     },
+    /// The backend computes no values.
+    #[error("{op}: a counting backend computes no values")]
+    NoValues {
+        /// The operation.
+        op: &'static str,
+    },
     /// The memory for activations cannot be allocated.
     #[error("cannot allocate {size_bytes} bytes for activations: {reason}")]
     ActivationMemory {

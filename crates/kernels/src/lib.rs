@@ -37,8 +37,10 @@
 mod activation;
 mod backend;
 mod bytes;
+mod counting;
 mod cpu;
 mod error;
+mod hazards;
 mod kernels;
 mod kv;
 mod linear;
@@ -55,6 +57,7 @@ mod weight;
 
 pub use activation::{Activation, Rope};
 pub use bytes::{Bytes, Element, Typed};
+pub use counting::{OpCounts, PassCounts};
 pub use error::KernelError;
 pub use kernels::{
     ActivationDtype, CpuOptions, Indices, Kernels, Pass, Pending, RopeCosSin, Slots, Spans,

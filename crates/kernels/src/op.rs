@@ -10,6 +10,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Op<'a> {
     Linear {
+        name: &'static str,
         x: &'a Rows,
         /// Applied to `x` first.
         norm: Option<&'a Norm>,
@@ -49,6 +50,25 @@ pub(crate) enum Op<'a> {
         spans: Spans,
         spec: &'a AttentionSpec,
     },
+}
+
+impl Op<'_> {
+    /// The method of [`crate::Pass`].
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Linear { name, .. } => name,
+            Self::Embed { .. } => "embed",
+            Self::Norm { residual: None, .. } => "norm",
+            Self::Norm { .. } => "add_normed",
+            Self::RopeAndCache { .. } => "rope_and_cache",
+            Self::Elementwise { function, .. } => match function {
+                Function::Scale(_) => "scale",
+                Function::Softcap(_) => "softcap",
+            },
+            Self::GatherRows { .. } => "gather_rows",
+            Self::Attention { .. } => "attention",
+        }
+    }
 }
 
 /// What is computed from a linear layer's result.

@@ -130,13 +130,18 @@ pub fn softcap(x: f32, cap: f32) -> f32 {
 }
 
 /// Attention of every span's rows over its blocks in a cache of the CPU; rows of `q` that belong to no span give zeros.
+///
+/// # Panics
+/// If the cache is that of another device.
 pub fn attention(
     q: &[f32],
     cache: &KvCache,
     spans: &[KvSpan<'_>],
     spec: &AttentionSpec,
 ) -> Vec<f32> {
-    let cache = cache.on_cpu();
+    let Ok(cache) = cache.on_cpu("attention") else {
+        panic!("the reference reads caches of the CPU");
+    };
     let rows = q.len() / (spec.heads * spec.head_dim);
     let mut out = vec![0.0; rows * spec.heads * spec.value_dim];
     for span in spans {

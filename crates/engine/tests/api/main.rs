@@ -8,6 +8,7 @@
 mod checkpoint;
 mod configuration;
 mod constraint;
+mod counting;
 mod dispatches;
 mod failures;
 mod generation;

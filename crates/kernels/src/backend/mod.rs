@@ -6,6 +6,7 @@
 
 use crate::{
     KernelError, Rope, Rows,
+    counting::{self, Counting},
     cpu::Cpu,
     kernels::{ActivationDtype, Arguments},
     op::Op,
@@ -18,6 +19,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) enum Backend {
     Cpu(Cpu),
+    Counting(Counting),
 }
 
 impl Backend {
@@ -25,6 +27,7 @@ impl Backend {
     pub fn thread_pool(&self) -> &ThreadPool {
         match self {
             Self::Cpu(cpu) => cpu.thread_pool(),
+            Self::Counting(counting) => counting.thread_pool(),
         }
     }
 
@@ -32,6 +35,7 @@ impl Backend {
     pub fn activation_dtype(&self) -> ActivationDtype {
         match self {
             Self::Cpu(cpu) => cpu.activation_dtype(),
+            Self::Counting(_) => ActivationDtype::F32,
         }
     }
 
@@ -39,6 +43,7 @@ impl Backend {
     pub fn arena_memory(&self) -> ArenaMemory {
         match self {
             Self::Cpu(_) => ArenaMemory::Host,
+            Self::Counting(_) => ArenaMemory::None,
         }
     }
 
@@ -46,14 +51,19 @@ impl Backend {
     pub fn encoder(&self) -> Encoder<'_> {
         match self {
             Self::Cpu(cpu) => Encoder::Cpu(cpu),
+            Self::Counting(counting) => Encoder::Counting(counting::Encoder::new(counting)),
         }
     }
 
-    /// Waits until the values of a finished pass can be read by the host.
-    pub fn wait(&self, _pass: u64) {
+    /// Waits until the values of a finished pass can be read by the host, as `op` does.
+    ///
+    /// # Errors
+    /// If the device has no values.
+    pub fn wait(&self, op: &'static str, _pass: u64) -> Result<(), KernelError> {
         match self {
             // Operations are complete when their methods return.
-            Self::Cpu(_) => {}
+            Self::Cpu(_) => Ok(()),
+            Self::Counting(_) => Err(KernelError::NoValues { op }),
         }
     }
 }
@@ -62,6 +72,7 @@ impl Backend {
 pub(crate) enum Encoder<'a> {
     /// Computes at once.
     Cpu(&'a Cpu),
+    Counting(counting::Encoder<'a>),
 }
 
 impl Encoder<'_> {
@@ -74,6 +85,7 @@ impl Encoder<'_> {
     ) -> Result<(), KernelError> {
         match self {
             Self::Cpu(cpu) => cpu.run(op, arguments, out.as_mut_slice()),
+            Self::Counting(encoder) => encoder.run(&op, arguments, out),
         }
     }
 
@@ -91,13 +103,15 @@ impl Encoder<'_> {
                 cpu.rope_cos_sin(rope, positions, values.as_mut_slice());
                 Ok(Some(values))
             }
+            Self::Counting(_) => Ok(None),
         }
     }
 
-    /// Submits the operations.
-    pub fn finish(self) {
+    /// Submits the operations, whose activations are in `arena`.
+    pub fn finish(self, arena: &Arena) {
         match self {
             Self::Cpu(_) => {}
+            Self::Counting(encoder) => encoder.finish(arena),
         }
     }
 }

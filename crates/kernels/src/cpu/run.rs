@@ -20,12 +20,14 @@ impl Cpu {
         arguments: &Arguments<'_>,
         out: &mut [f32],
     ) -> Result<(), KernelError> {
+        let name = op.name();
         match op {
             Op::Linear {
                 x,
                 norm,
                 linears,
                 epilogue,
+                ..
             } => {
                 let input = FusedLinearInput {
                     x: x.as_slice(),
@@ -35,7 +37,7 @@ impl Cpu {
                 fused_linear(self, input, linears, host_epilogue(epilogue), out);
             }
             Op::Embed { ids, table } => {
-                let ids = arguments.indices("embed", ids)?;
+                let ids = arguments.indices(name, ids)?;
                 for (id, out) in ids.iter().zip(out.chunks_exact_mut(table.cols())) {
                     linear::dequantize_row(self, table, *id as usize, out);
                 }
@@ -53,8 +55,7 @@ impl Cpu {
                 cache,
                 slots,
             } => {
-                const OP: &str = "rope_and_cache";
-                let angles = rope_cos_sin.map(|angles| arguments.angles(OP, angles));
+                let angles = rope_cos_sin.map(|angles| arguments.angles(name, angles));
                 let args = rope::RopeAndCache {
                     qkv: qkv.as_slice(),
                     spec,
@@ -65,8 +66,8 @@ impl Cpu {
                         attention_factor: angles.attention_factor,
                         values: angles.values.as_ref().map_or(&[], Rows::as_slice),
                     }),
-                    cache: cache.on_cpu(),
-                    slots: arguments.slots(OP, slots)?,
+                    cache: cache.on_cpu(name)?,
+                    slots: arguments.slots(name, slots)?,
                 };
                 // SAFETY: slots are distinct, which is checked when they become an argument, and the cache is borrowed
                 // mutably, so no other thread uses it.
@@ -76,10 +77,10 @@ impl Cpu {
                 elementwise::map(self, function, x.as_slice(), out);
             }
             Op::GatherRows { x, indices } => {
-                let width = x.width();
-                let indices = arguments.indices("gather_rows", indices)?;
+                let (x, width) = (x.as_slice(), x.width());
+                let indices = arguments.indices(name, indices)?;
                 for (row, out) in indices.iter().zip(out.chunks_exact_mut(width.max(1))) {
-                    out.copy_from_slice(&x.as_slice()[*row as usize * width..][..width]);
+                    out.copy_from_slice(&x[*row as usize * width..][..width]);
                 }
             }
             Op::Attention {
@@ -88,8 +89,8 @@ impl Cpu {
                 spans,
                 spec,
             } => {
-                let spans = &arguments.spans("attention", spans)?.spans;
-                attention::attention(self, q.as_slice(), cache.on_cpu(), spans, spec, out);
+                let spans = &arguments.spans(name, spans)?.spans;
+                attention::attention(self, q.as_slice(), cache.on_cpu(name)?, spans, spec, out);
             }
         }
         Ok(())

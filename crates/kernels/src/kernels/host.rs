@@ -101,8 +101,7 @@ impl Kernels {
     /// Waits until the values of `x` are in main memory.
     fn wait(&self, x: &Rows, op: &'static str) -> Result<(), KernelError> {
         self.check_finished(x, op)?;
-        self.backend.wait(x.pass());
-        Ok(())
+        self.backend.wait(op, x.pass())
     }
 
     fn check_finished(&self, x: &Rows, op: &'static str) -> Result<(), KernelError> {

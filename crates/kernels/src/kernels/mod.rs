@@ -12,7 +12,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::{KernelError, Weight, backend::Backend, cpu::Cpu, rows::Arena};
+use crate::{
+    KernelError, PassCounts, Weight, backend::Backend, counting::Counting, cpu::Cpu, rows::Arena,
+};
 
 pub(crate) use arguments::Arguments;
 pub use arguments::{Indices, RopeCosSin, Slots, Spans};
@@ -39,6 +41,20 @@ impl Kernels {
     /// Kernels that run on the CPU.
     pub fn cpu(options: CpuOptions) -> Self {
         Self::new(Backend::Cpu(Cpu::new(options)))
+    }
+
+    /// Kernels that compute nothing and count what a GPU would do, for [`Kernels::take_counts`].
+    pub fn counting() -> Self {
+        Self::new(Backend::Counting(Counting::new()))
+    }
+
+    /// The counts of the passes that were finished since the last call; empty unless these kernels are
+    /// [`Kernels::counting`].
+    pub fn take_counts(&self) -> Vec<PassCounts> {
+        match &self.backend {
+            Backend::Counting(counting) => counting.take(),
+            Backend::Cpu(_) => Vec::new(),
+        }
     }
 
     fn new(backend: Backend) -> Self {
@@ -86,10 +102,12 @@ impl Kernels {
     }
 
     /// Computes on `threads` threads from now on, at least one. Results do not depend on their number: they are bitwise the
-    /// same. If the system cannot create so many, [`Kernels::threads`] is less afterwards.
+    /// same. If the system cannot create so many, [`Kernels::threads`] is less afterwards. Does nothing unless the CPU
+    /// computes.
     pub fn set_threads(&mut self, threads: usize) {
         match &mut self.backend {
             Backend::Cpu(cpu) => cpu.set_threads(threads),
+            Backend::Counting(_) => {}
         }
     }
 
@@ -102,6 +120,7 @@ impl Kernels {
     pub fn repack(&self, weight: Weight) -> Result<Weight, KernelError> {
         match &self.backend {
             Backend::Cpu(cpu) => cpu.repack(weight),
+            Backend::Counting(_) => Ok(weight),
         }
     }
 
@@ -110,6 +129,7 @@ impl Kernels {
     pub fn promote_huge_pages(&self, done: impl FnOnce() + Send + 'static) {
         match &self.backend {
             Backend::Cpu(cpu) => cpu.promote_huge_pages(done),
+            Backend::Counting(_) => done(),
         }
     }
 

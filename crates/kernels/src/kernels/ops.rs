@@ -119,6 +119,7 @@ impl Pass<'_> {
             _ => outputs,
         };
         let op = Op::Linear {
+            name,
             x,
             norm,
             linears,

@@ -82,7 +82,7 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// If the device rejects them.
     pub fn finish(self) -> Result<(), KernelError> {
-        self.encoder.finish();
+        self.encoder.finish(&self.kernels.arena);
         let finished = &self.kernels.finished_passes;
         finished.fetch_max(self.id, Ordering::Release);
         Ok(())

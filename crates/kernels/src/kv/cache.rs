@@ -1,5 +1,7 @@
 //! A layer's key/value cache.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::dtype::KvCacheDtype;
 use crate::{
     KernelError, Kernels,
@@ -48,6 +50,8 @@ impl KvShape {
 pub struct KvCache {
     shape: KvShape,
     dtype: KvCacheDtype,
+    /// Different for every cache.
+    id: u64,
     memory: KvMemory,
 }
 
@@ -55,6 +59,7 @@ pub struct KvCache {
 #[derive(Debug)]
 enum KvMemory {
     Cpu(CpuKvCache),
+    Counted,
 }
 
 impl KvCache {
@@ -67,12 +72,15 @@ impl KvCache {
         shape: KvShape,
         dtype: KvCacheDtype,
     ) -> Result<Self, KernelError> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let memory = match kernels.backend() {
             Backend::Cpu(cpu) => KvMemory::Cpu(CpuKvCache::new(cpu.level(), shape, dtype)?),
+            Backend::Counting(_) => KvMemory::Counted,
         };
         Ok(Self {
             shape,
             dtype,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             memory,
         })
     }
@@ -91,13 +99,23 @@ impl KvCache {
     pub fn size_bytes(&self) -> usize {
         match &self.memory {
             KvMemory::Cpu(cache) => cache.size_bytes(),
+            KvMemory::Counted => 0,
         }
     }
 
+    /// Distinguishes this cache from all others.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// The cache of the CPU backend.
-    pub(crate) fn on_cpu(&self) -> &CpuKvCache {
+    pub(crate) fn on_cpu(&self, op: &'static str) -> Result<&CpuKvCache, KernelError> {
         match &self.memory {
-            KvMemory::Cpu(cache) => cache,
+            KvMemory::Cpu(cache) => Ok(cache),
+            KvMemory::Counted => Err(KernelError::Handle {
+                op,
+                problem: "a cache of another device",
+            }),
         }
     }
 }

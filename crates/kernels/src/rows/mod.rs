@@ -53,6 +53,14 @@ impl Rows {
         format!("[{}, {}]", self.count, self.width)
     }
 
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    pub(crate) fn arena(&self) -> &Arc<Arena> {
+        &self.arena
+    }
+
     pub(crate) fn pass(&self) -> u64 {
         self.pass
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub use error::WeightError;
-pub(crate) use storage::{Floats, Quantized, Scales, Storage};
+pub(crate) use storage::{Floats, Quantized, Scales, Storage, StoredBytes};
 
 /// A weight of `rows` output features by `cols` input features: row-major, as the checkpoint stores it, until
 /// [`crate::Kernels::repack`] rearranges it for the device's fastest kernel.
@@ -160,6 +160,16 @@ impl Weight {
     /// Bytes of values, scales and biases.
     pub fn size_bytes(&self) -> usize {
         self.storage.size_bytes()
+    }
+
+    /// Bytes of the values, of the scales and of the quantization biases.
+    pub(crate) fn stored_bytes(&self) -> StoredBytes {
+        self.storage.stored_bytes()
+    }
+
+    /// Whether the same kernel multiplies both weights.
+    pub(crate) fn has_format_of(&self, other: &Self) -> bool {
+        self.spec() == other.spec() && self.storage.float_type() == other.storage.float_type()
     }
 
     /// Writes one row as floats.

@@ -51,15 +51,16 @@ impl Quantized {
     }
 }
 
-impl Scales {
-    /// Bytes of scales and biases.
-    fn size_bytes(&self) -> usize {
-        match self {
-            Self::Affine { scales, biases } => scales.size_bytes() + biases.size_bytes(),
-            Self::E8m0(codes) | Self::E4m3 { codes, .. } => codes.len(),
-        }
-    }
+/// The sizes of the parts of a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoredBytes {
+    pub values: usize,
+    pub scales: usize,
+    /// Of affine quantization.
+    pub biases: usize,
+}
 
+impl Scales {
     fn release(&self) {
         match self {
             Self::Affine { scales, biases } => {
@@ -72,12 +73,44 @@ impl Scales {
 }
 
 impl Storage {
+    /// Bytes of values, scales and biases. Those of a repacked weight are not distinguished.
+    pub fn stored_bytes(&self) -> StoredBytes {
+        let (values, scales, biases) = match self {
+            Self::Dense(values) => (values.size_bytes(), 0, 0),
+            Self::Quantized(Quantized { weight, scales, .. }) => match scales {
+                Scales::Affine { scales, biases } => {
+                    (weight.len(), scales.size_bytes(), biases.size_bytes())
+                }
+                Scales::E8m0(codes) | Scales::E4m3 { codes, .. } => (weight.len(), codes.len(), 0),
+            },
+            Self::Repacked(repacked) => (repacked.size_bytes(), 0, 0),
+        };
+        StoredBytes {
+            values,
+            scales,
+            biases,
+        }
+    }
+
     /// Bytes of values, scales and biases.
     pub fn size_bytes(&self) -> usize {
+        let StoredBytes {
+            values,
+            scales,
+            biases,
+        } = self.stored_bytes();
+        values + scales + biases
+    }
+
+    /// The type of dense values, or of the scales of affine quantization.
+    pub fn float_type(&self) -> Option<FloatType> {
         match self {
-            Self::Dense(values) => values.size_bytes(),
-            Self::Quantized(quantized) => quantized.weight.len() + quantized.scales.size_bytes(),
-            Self::Repacked(repacked) => repacked.size_bytes(),
+            Self::Dense(values) => Some(values.float_type()),
+            Self::Quantized(Quantized { scales, .. }) => match scales {
+                Scales::Affine { scales, .. } => Some(scales.float_type()),
+                Scales::E8m0(_) | Scales::E4m3 { .. } => None,
+            },
+            Self::Repacked(_) => None,
         }
     }
 
@@ -116,6 +149,14 @@ impl Floats {
             Self::F32(values) => values[index],
             Self::F16(values) => f16::from_bits(values[index]).to_f32(),
             Self::BF16(values) => bf16::from_bits(values[index]).to_f32(),
+        }
+    }
+
+    pub fn float_type(&self) -> FloatType {
+        match self {
+            Self::F32(_) => FloatType::F32,
+            Self::F16(_) => FloatType::F16,
+            Self::BF16(_) => FloatType::BF16,
         }
     }
 

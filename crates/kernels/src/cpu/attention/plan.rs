@@ -143,7 +143,7 @@ mod tests {
         };
         let job = Job {
             q: &[],
-            cache: cache.on_cpu(),
+            cache: cache.on_cpu("test").unwrap(),
             spec: &spec,
             out: SharedOutput::new(&mut []),
             partials: UninitBuffer::new(0),

@@ -50,7 +50,7 @@ pub(crate) use quantized_rows::QuantizedRows;
 
 use crate::{
     FloatType, QuantMode, QuantSpec,
-    weight::{Floats, Quantized, Scales},
+    weight::{Quantized, Scales},
 };
 pub(crate) use arena::Arena;
 use arena::RepackedMemory;
@@ -100,11 +100,7 @@ impl RepackedWeight {
             return None;
         }
         match (&quantized.scales, quantized.spec.mode) {
-            (Scales::Affine { scales, .. }, _) => Some(ScaleFormat::Affine(match scales {
-                Floats::F32(_) => FloatType::F32,
-                Floats::F16(_) => FloatType::F16,
-                Floats::BF16(_) => FloatType::BF16,
-            })),
+            (Scales::Affine { scales, .. }, _) => Some(ScaleFormat::Affine(scales.float_type())),
             (Scales::E8m0(_), QuantMode::Mxfp4) => Some(ScaleFormat::E8m0),
             (Scales::E4m3 { factor, .. }, QuantMode::Nvfp4) => Some(ScaleFormat::E4m3(*factor)),
             _ => None,

@@ -223,7 +223,7 @@ fn rotated(
         spec: &spec,
         norms: None,
         angles: Some(angles),
-        cache: cache.on_cpu(),
+        cache: cache.on_cpu("test").unwrap(),
         slots: &slots,
     };
     let mut out = vec![f32::NAN; x.len()];

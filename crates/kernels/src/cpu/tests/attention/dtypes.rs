@@ -63,10 +63,10 @@ proptest! {
             write(&mut cache, 5, &key, &value);
             for head in 0..2 {
                 let key = &key[head * key_dim..][..key_dim];
-                let found: Vec<f32> = (0..key_dim).map(|e| cache.on_cpu().key(0, head, 5, e)).collect();
+                let found: Vec<f32> = (0..key_dim).map(|e| cache.on_cpu("test").unwrap().key(0, head, 5, e)).collect();
                 check(dtype, key, &found);
                 let value = &value[head * value_dim..][..value_dim];
-                let found: Vec<f32> = (0..value_dim).map(|e| cache.on_cpu().value(0, head, 5, e)).collect();
+                let found: Vec<f32> = (0..value_dim).map(|e| cache.on_cpu("test").unwrap().value(0, head, 5, e)).collect();
                 check(dtype, value, &found);
             }
         }
@@ -124,8 +124,8 @@ fn kv_cache_keeps_non_finite_values_detectable() {
         elements[70] = value;
         write(&mut cache, 0, &elements, &elements);
         for found in [
-            cache.on_cpu().key(0, 1, 0, 6),
-            cache.on_cpu().value(0, 1, 0, 6),
+            cache.on_cpu("test").unwrap().key(0, 1, 0, 6),
+            cache.on_cpu("test").unwrap().value(0, 1, 0, 6),
         ] {
             let close = (found / expected - 1.0).abs() < 0.01;
             assert!(
@@ -133,7 +133,7 @@ fn kv_cache_keeps_non_finite_values_detectable() {
                 "{dtype}: {found} for {value}"
             );
         }
-        assert!(!cache.on_cpu().value(0, 0, 0, 6).is_nan());
+        assert!(!cache.on_cpu("test").unwrap().value(0, 0, 0, 6).is_nan());
     }
 }
 

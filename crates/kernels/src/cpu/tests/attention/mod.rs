@@ -28,7 +28,7 @@ struct Sequence {
 /// Writes one position of the cache.
 fn write(cache: &mut KvCache, slot: usize, key: &[f32], value: &[f32]) {
     // SAFETY: the cache is borrowed mutably, so no other thread uses it.
-    unsafe { cache.on_cpu().write(slot, key, value) };
+    unsafe { cache.on_cpu("test").unwrap().write(slot, key, value) };
 }
 
 fn sequence(
@@ -137,7 +137,7 @@ fn attend(
     let rows = q.len() / (spec.heads * spec.head_dim);
     // Every element has to be written.
     let mut out = vec![f32::NAN; rows * spec.heads * spec.value_dim];
-    attention::attention(cpu, q, cache.on_cpu(), spans, spec, &mut out);
+    attention::attention(cpu, q, cache.on_cpu("test").unwrap(), spans, spec, &mut out);
     out
 }
 
