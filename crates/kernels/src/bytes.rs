@@ -151,6 +151,7 @@ impl fmt::Debug for Bytes {
 
 /// Types for which every bit pattern is valid, so that file bytes can be read as them.
 pub trait Element: sealed::Sealed + Copy + Send + Sync + 'static {}
+impl Element for i8 {}
 impl Element for u8 {}
 impl Element for u16 {}
 impl Element for u32 {}
@@ -158,6 +159,7 @@ impl Element for f32 {}
 
 mod sealed {
     pub trait Sealed {}
+    impl Sealed for i8 {}
     impl Sealed for u8 {}
     impl Sealed for u16 {}
     impl Sealed for u32 {}

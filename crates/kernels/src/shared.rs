@@ -5,7 +5,12 @@
     reason = "bounds checks are hoisted out of the loops of the callers"
 )]
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use crate::{
+    Element, KernelError,
+    rows::{Arena, Rows},
+};
 
 /// A mutable slice whose disjoint parts are written by different threads.
 pub(crate) struct SharedOutput<'a, T = f32> {
@@ -42,7 +47,7 @@ impl<'a, T> SharedOutput<'a, T> {
     /// If they are not inside the slice.
     ///
     /// # Safety
-    /// The elements are initialized: this is not the output of an [`UninitBuffer`]. No other reference to an overlapping part exists, on any thread, while the returned one is used.
+    /// No other reference to an overlapping part exists, on any thread, while the returned one is used.
     #[inline(always)]
     pub unsafe fn part(&self, start: usize, len: usize) -> &'a mut [T] {
         assert!(start <= self.len && len <= self.len - start);
@@ -59,38 +64,44 @@ impl<'a, T> SharedOutput<'a, T> {
     }
 }
 
-/// An uninitialized buffer that threads fill through raw pointers.
-pub(crate) struct UninitBuffer<T> {
-    /// Owns the memory; its length is 0.
-    _memory: Vec<T>,
-    /// Start of the memory.
+/// Memory of an operation for intermediate values, which threads fill through raw pointers. It is part of the arena of
+/// activations, and has the values of an earlier use at first.
+pub(crate) struct Scratch<T> {
+    /// Owns the memory.
+    rows: Rows,
     start: *mut T,
     /// Elements that the memory has room for.
     len: usize,
 }
 
-// SAFETY: `start` points to memory that `_memory` owns, and a `Vec<T>` is `Send` if `T` is.
-unsafe impl<T: Send> Send for UninitBuffer<T> {}
+// SAFETY: `start` points to memory that `rows` owns, and `rows` is `Send`.
+unsafe impl<T: Send> Send for Scratch<T> {}
 // SAFETY: safe methods only compute pointers. Elements are accessed by unsafe code, which may send them to other
 // threads by writing them (`T: Send`) or share them through `slice` (`T: Sync`).
-unsafe impl<T: Send + Sync> Sync for UninitBuffer<T> {}
+unsafe impl<T: Send + Sync> Sync for Scratch<T> {}
 
-impl<T: Copy> UninitBuffer<T> {
-    pub fn new(len: usize) -> Self {
-        let mut memory = Vec::with_capacity(len);
-        let start = memory.as_mut_ptr();
-        Self {
-            _memory: memory,
-            start,
-            len,
+impl<T: Element> Scratch<T> {
+    /// Takes memory for `len` elements from an arena of the host.
+    pub fn new(arena: &Arc<Arena>, len: usize) -> Result<Self, KernelError> {
+        const {
+            assert!(align_of::<T>() <= align_of::<f32>());
         }
+        let floats = len
+            .saturating_mul(size_of::<T>())
+            .div_ceil(size_of::<f32>());
+        let mut rows = Rows::new(arena, 0, 1, floats)?;
+        Ok(Self {
+            start: rows.as_mut_slice().as_mut_ptr().cast(),
+            rows,
+            len,
+        })
     }
 
     /// Pointer to element `index`, or one past the last element.
     #[inline(always)]
     pub fn pointer(&self, index: usize) -> *mut T {
         assert!(index <= self.len);
-        // SAFETY: the allocation has room for `len` elements, so the pointer is inside it or one past its end.
+        // SAFETY: the memory has room for `len` elements, so the pointer is inside it or one past its end.
         unsafe { self.start.add(index) }
     }
 
@@ -104,16 +115,15 @@ impl<T: Copy> UninitBuffer<T> {
     /// The elements `start .. start + len`.
     ///
     /// # Safety
-    /// The elements have been written, by this thread or before it synchronized with the writing threads, and no thread
-    /// writes them while the slice exists.
+    /// No thread writes the elements while the slice exists.
     pub unsafe fn slice(&self, start: usize, len: usize) -> &[T] {
         assert!(start <= self.len && len <= self.len - start);
-        // SAFETY: the elements are inside the allocation by the assertion, and initialized and not written by the
-        // contract of this function.
+        // SAFETY: the elements are inside the memory by the assertion. The memory of an arena is initialized, and every
+        // bit pattern is a valid `T`. They are not written by the contract of this function.
         unsafe { std::slice::from_raw_parts(self.start.add(start), len) }
     }
 
-    /// The buffer as output, to be written through pointers only: its elements are not initialized.
+    /// The memory as output.
     pub fn output(&self) -> SharedOutput<'_, T> {
         SharedOutput {
             start: self.start,
@@ -123,8 +133,8 @@ impl<T: Copy> UninitBuffer<T> {
     }
 }
 
-impl<T> fmt::Debug for UninitBuffer<T> {
+impl<T> fmt::Debug for Scratch<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "UninitBuffer({} elements)", self.len)
+        write!(f, "Scratch({} elements in {:?})", self.len, self.rows)
     }
 }

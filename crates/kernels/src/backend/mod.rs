@@ -4,6 +4,8 @@
 //! gets operations whose operands have been checked. A new backend is a variant of [`Backend`], of [`Encoder`] and of
 //! the memory of a [`crate::KvCache`].
 
+use std::sync::Arc;
+
 use crate::{
     KernelError, Rope, Rows,
     counting::{self, Counting},
@@ -13,7 +15,6 @@ use crate::{
     rows::{Arena, ArenaMemory},
     thread_pool::ThreadPool,
 };
-use std::sync::Arc;
 
 /// A device.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ impl Encoder<'_> {
         out: &mut Rows,
     ) -> Result<(), KernelError> {
         match self {
-            Self::Cpu(cpu) => cpu.run(op, arguments, out.as_mut_slice()),
+            Self::Cpu(cpu) => cpu.run(op, arguments, out),
             Self::Counting(encoder) => encoder.run(&op, arguments, out),
         }
     }

@@ -6,19 +6,23 @@
 //!    and up weights whose tiles do not line up, write their unfused products to memory.
 //! 3. The epilogue is applied to the unfused products.
 
-use std::{cell::RefCell, mem::MaybeUninit, ops::Range};
+mod part;
+
+use std::{cell::RefCell, mem::MaybeUninit, ops::Range, sync::Arc};
 
 use super::{
     Cpu,
     epilogue::{self, BLOCK_OUTPUTS, Block, Epilogue},
     linear, norm,
-    repack::{Operands, QuantizedRows, RepackedWeight, TILE, gemm},
+    repack::{Operands, QuantizedRows, TILE, gemm},
 };
 use crate::{
-    Linear, Norm, Param,
-    shared::{SharedOutput, UninitBuffer},
+    KernelError, Linear, Norm, Param,
+    rows::Arena,
+    shared::{Scratch, SharedOutput},
     weight::Storage,
 };
+use part::{Kind, OutputColumns, Part, TileRange};
 
 /// Elements per task while rows are prepared or finished.
 const TASK_ELEMENTS: usize = 16 * 1024;
@@ -46,91 +50,54 @@ pub(crate) struct FusedLinearInput<'a> {
 }
 
 /// Writes `epilogue(norm(x) · [weights]ᵀ + [biases])`, `[rows, width]`, to `out`. The outputs of the weights are
-/// concatenated along the columns.
+/// concatenated along the columns. Intermediate values are in `arena`.
 ///
 /// # Panics
 /// If `x` does not have `rows` rows of as many columns as every weight, or `out` has another length.
 pub(crate) fn fused_linear(
     cpu: &Cpu,
+    arena: &Arc<Arena>,
     input: FusedLinearInput<'_>,
     linears: &[&Linear],
     epilogue: Epilogue<'_>,
     out: &mut [f32],
-) {
+) -> Result<(), KernelError> {
     let rows = input.rows;
-    let product = FusedLinear::new(cpu, input, linears, epilogue, out);
+    let product = FusedLinear::new(cpu, arena, input, linears, epilogue, out)?;
     if rows > 0 {
         product.run();
     }
+    Ok(())
 }
 
 struct FusedLinear<'a> {
     cpu: &'a Cpu,
+    /// Memory of intermediate values.
+    arena: &'a Arc<Arena>,
     input: FusedLinearInput<'a>,
     cols: usize,
     /// Normalized rows for weights that are multiplied as floats.
-    normalized: Option<UninitBuffer<f32>>,
+    normalized: Option<Scratch<f32>>,
     /// Rows quantized for each group size of the weights.
     quantized: Vec<QuantizedRows>,
     parts: Vec<Part<'a>>,
     epilogue: Epilogue<'a>,
     /// Products that the last phase processes, and their number per row.
-    unfused: Option<(UninitBuffer<f32>, usize)>,
+    unfused: Option<(Scratch<f32>, usize)>,
     out: SharedOutput<'a>,
     /// Columns of `out`.
     width: usize,
 }
 
-/// The tasks of one weight, or of a gate and an up weight.
-struct Part<'a> {
-    kind: Kind<'a>,
-    /// Column of its first output.
-    column: usize,
-}
-
-enum Kind<'a> {
-    Dequantized(&'a Linear),
-    Repacked {
-        gate: TileRange<'a>,
-        /// Multiplied with the activated gate.
-        up: Option<TileRange<'a>>,
-        /// Output features.
-        outputs: usize,
-        /// Tiles per task.
-        per_task: usize,
-    },
-}
-
-/// A range of tiles of a weight.
-#[derive(Clone, Copy)]
-struct TileRange<'a> {
-    weight: &'a RepackedWeight,
-    first: usize,
-    count: usize,
-    /// Index into [`FusedLinear::quantized`].
-    rows: usize,
-    bias: Option<&'a [f32]>,
-}
-
-impl TileRange<'_> {
-    fn part(self, first: usize, count: usize) -> Self {
-        Self {
-            first: self.first + first,
-            count,
-            bias: self.bias.map(|bias| &bias[first * TILE..]),
-            ..self
-        }
-    }
-}
-
 impl<'a> FusedLinear<'a> {
     fn new(
         cpu: &'a Cpu,
+        arena: &'a Arc<Arena>,
         input: FusedLinearInput<'a>,
         linears: &[&'a Linear],
         epilogue: Epilogue<'a>,
         out: &'a mut [f32],
-    ) -> Self {
+    ) -> Result<Self, KernelError> {
         let cols = linears.first().map_or(0, |linear| linear.weight.cols());
         assert!(
             input.x.len() == input.rows * cols
@@ -144,6 +111,7 @@ impl<'a> FusedLinear<'a> {
         assert!(out.len() == input.rows * width);
         let mut product = Self {
             cpu,
+            arena,
             input,
             cols,
             normalized: None,
@@ -154,32 +122,30 @@ impl<'a> FusedLinear<'a> {
             out: SharedOutput::new(out),
             width,
         };
-        product.plan(linears, total);
-        product
+        product.plan(linears, total)?;
+        Ok(product)
     }
 
-    fn plan(&mut self, linears: &[&'a Linear], total: usize) {
-        let ranges: Vec<_> = linears
-            .iter()
-            .map(|linear| self.tile_range(linear))
-            .collect();
+    fn plan(&mut self, linears: &[&'a Linear], total: usize) -> Result<(), KernelError> {
+        let ranges = linears.iter().map(|linear| self.tile_range(linear));
+        let ranges = ranges.collect::<Result<Vec<_>, _>>()?;
         match (self.epilogue, ranges.as_slice()) {
             (Epilogue::Glu(_), [Some(gate), Some(up)]) => {
                 self.add_tiles(*gate, Some(*up), self.width, 0);
-                return;
+                return Ok(());
             }
             (Epilogue::Glu(_), [Some(fused)]) if self.width.is_multiple_of(TILE) => {
                 let half = self.width / TILE;
                 let (gate, up) = (fused.part(0, half), fused.part(half, half));
                 self.add_tiles(gate, Some(up), self.width, 0);
-                return;
+                return Ok(());
             }
             _ => {}
         }
         let stored = matches!(self.epilogue, Epilogue::Store);
         let pairs = matches!(self.epilogue, Epilogue::Glu(_));
         if !stored && (pairs || ranges.iter().any(Option::is_none)) {
-            self.unfused = Some((UninitBuffer::new(self.input.rows * total), total));
+            self.unfused = Some((self.scratch(total)?, total));
         }
         let mut column = 0;
         for (linear, gate) in linears.iter().zip(ranges) {
@@ -188,34 +154,39 @@ impl<'a> FusedLinear<'a> {
                 self.add_tiles(gate, None, outputs, column);
             } else {
                 if self.input.norm.is_some() && self.normalized.is_none() {
-                    self.normalized = Some(UninitBuffer::new(self.input.rows * self.cols));
+                    self.normalized = Some(self.scratch(self.cols)?);
                 }
                 let kind = Kind::Dequantized(linear);
                 self.parts.push(Part { kind, column });
             }
             column += outputs;
         }
+        Ok(())
+    }
+
+    /// Memory for `width` intermediate values of every row.
+    fn scratch(&self, width: usize) -> Result<Scratch<f32>, KernelError> {
+        Scratch::new(self.arena, self.input.rows * width)
     }
 
     /// All tiles of a repacked weight; `None` for other weights.
-    fn tile_range(&mut self, linear: &'a Linear) -> Option<TileRange<'a>> {
+    fn tile_range(&mut self, linear: &'a Linear) -> Result<Option<TileRange<'a>>, KernelError> {
         let Storage::Repacked(weight) = linear.weight.storage() else {
-            return None;
+            return Ok(None);
         };
         let group = weight.group_size();
         let known = self.quantized.iter().position(|rows| rows.group() == group);
-        let rows = known.unwrap_or_else(|| {
-            let rows = QuantizedRows::new(self.input.rows, self.cols, group);
+        if known.is_none() {
+            let rows = QuantizedRows::new(self.arena, self.input.rows, self.cols, group)?;
             self.quantized.push(rows);
-            self.quantized.len() - 1
-        });
-        Some(TileRange {
+        }
+        Ok(Some(TileRange {
             weight,
             first: 0,
             count: weight.tiles(),
-            rows,
+            rows: known.unwrap_or(self.quantized.len() - 1),
             bias: linear.bias.as_ref().map(Param::as_slice),
-        })
+        }))
     }
 
     fn add_tiles(
@@ -486,11 +457,4 @@ impl<'a> FusedLinear<'a> {
             );
         }
     }
-}
-
-/// The output columns of a part.
-#[derive(Clone, Copy)]
-struct OutputColumns {
-    column: usize,
-    outputs: usize,
 }

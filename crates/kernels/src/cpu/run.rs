@@ -18,9 +18,11 @@ impl Cpu {
         &self,
         op: Op<'_>,
         arguments: &Arguments<'_>,
-        out: &mut [f32],
+        out: &mut Rows,
     ) -> Result<(), KernelError> {
         let name = op.name();
+        let arena = out.arena().clone();
+        let out = out.as_mut_slice();
         match op {
             Op::Linear {
                 x,
@@ -34,7 +36,8 @@ impl Cpu {
                     rows: x.rows(),
                     norm,
                 };
-                fused_linear(self, input, linears, host_epilogue(epilogue), out);
+                let epilogue = host_epilogue(epilogue);
+                fused_linear(self, &arena, input, linears, epilogue, out)?;
             }
             Op::Embed { ids, table } => {
                 let ids = arguments.indices(name, ids)?;
@@ -90,7 +93,8 @@ impl Cpu {
                 spec,
             } => {
                 let spans = &arguments.spans(name, spans)?.spans;
-                attention::attention(self, q.as_slice(), cache.on_cpu(name)?, spans, spec, out);
+                let (q, cache) = (q.as_slice(), cache.on_cpu(name)?);
+                attention::attention(self, &arena, q, cache, spans, spec, out)?;
             }
         }
         Ok(())

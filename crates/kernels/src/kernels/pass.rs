@@ -100,3 +100,56 @@ impl<'a> Pass<'a> {
         Ok(out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bytes, CpuOptions, FloatType, Linear, Norm, Weight, rows::Place};
+
+    /// The places of the results of a few layers, and the last result.
+    fn layers(kernels: &Kernels, rows: usize) -> (Vec<Place>, Rows) {
+        let zeros = Bytes::owned(vec![0; 64 * 64 * 4]);
+        let weight = Weight::dense(64, 64, FloatType::F32, zeros).unwrap();
+        let linear = Linear { weight, bias: None };
+        let norm = Norm::rms(vec![1.0; 64].into(), 1e-5);
+        let mut x = kernels.upload(&vec![1.0; rows * 64], 64).unwrap();
+        let mut pass = kernels.begin();
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            let h = pass.linear(&x, Some(&norm), &[&linear, &linear]).unwrap();
+            places.push(h.place());
+            let h = pass.linear_act(&x, None, &linear, crate::Activation::Silu);
+            x = pass.linear_add(&h.unwrap(), &linear, &x, 1.0).unwrap();
+            places.push(x.place());
+        }
+        pass.finish().unwrap();
+        (places, x)
+    }
+
+    #[test]
+    fn same_pass_has_the_same_places() {
+        for kernels in [Kernels::cpu(CpuOptions::default()), Kernels::counting()] {
+            let (first, _) = layers(&kernels, 5);
+            let (large, _) = layers(&kernels, 9000);
+            assert_eq!(layers(&kernels, 5).0, first);
+            // The first large pass had to grow the arena.
+            let (grown, kept) = layers(&kernels, 9000);
+            assert_ne!(grown, large);
+            drop(kept);
+            assert_eq!(layers(&kernels, 9000).0, grown);
+        }
+    }
+
+    #[test]
+    fn result_that_is_kept_is_not_overwritten_by_the_next_pass() {
+        let kernels = Kernels::cpu(CpuOptions::default());
+        let (_, kept) = layers(&kernels, 2);
+        let expected = kernels.read(&kept).unwrap();
+        let mut pass = kernels.begin();
+        let other = pass.scale(&kept, 7.0).unwrap();
+        pass.finish().unwrap();
+        assert_ne!(other.place(), kept.place());
+        assert_eq!(kernels.read(&kept).unwrap(), expected);
+        assert_eq!(expected, vec![1.0; 2 * 64]);
+    }
+}

@@ -126,7 +126,7 @@ impl Arena {
     }
 
     /// Takes `len` elements, whose values are those of an earlier use.
-    pub fn take(&self, len: usize) -> Result<Place, KernelError> {
+    pub fn allocate(&self, len: usize) -> Result<Place, KernelError> {
         let Some(padded) = len.checked_next_multiple_of(ALIGNMENT) else {
             return Err(KernelError::ActivationMemory {
                 size_bytes: usize::MAX,
@@ -141,13 +141,13 @@ impl Arena {
         let found = chunks
             .iter_mut()
             .enumerate()
-            .find_map(|(chunk, Chunk { free, .. })| Some((chunk, free.take(padded)?)));
+            .find_map(|(chunk, Chunk { free, .. })| Some((chunk, free.allocate(padded)?)));
         let (chunk, start) = if let Some(found) = found {
             found
         } else {
             let total: usize = chunks.iter().map(|chunk| chunk.len).sum();
             let mut chunk = Chunk::new(self.memory, padded.max(total).max(MIN_CHUNK))?;
-            let start = chunk.free.take(padded).unwrap_or_default();
+            let start = chunk.free.allocate(padded).unwrap_or_default();
             chunks.push(chunk);
             (chunks.len() - 1, start)
         };
@@ -158,14 +158,14 @@ impl Arena {
     }
 
     /// Returns a place. With the last one, all chunks become one.
-    pub fn give_back(&self, place: Place) {
+    pub fn deallocate(&self, place: Place) {
         if place.len == 0 {
             return;
         }
         let padded = place.len.next_multiple_of(ALIGNMENT);
         let mut state = self.lock();
         let range = place.start..place.start + padded;
-        state.chunks[place.chunk].free.give_back(range);
+        state.chunks[place.chunk].free.deallocate(range);
         state.places -= 1;
         state.used -= padded;
         let total: usize = state.chunks.iter().map(|chunk| chunk.len).sum();
@@ -202,18 +202,18 @@ mod tests {
 
     /// The places of a pass that keeps its first result until the end.
     fn pass(arena: &Arena, len: usize) -> Vec<Place> {
-        let first = arena.take(len).unwrap();
+        let first = arena.allocate(len).unwrap();
         let mut places = vec![first];
         let mut last: Option<Place> = None;
         for step in 0..20 {
-            let place = arena.take(len + step).unwrap();
+            let place = arena.allocate(len + step).unwrap();
             if let Some(last) = last.replace(place) {
-                arena.give_back(last);
+                arena.deallocate(last);
             }
             places.push(place);
         }
-        arena.give_back(last.unwrap());
-        arena.give_back(first);
+        arena.deallocate(last.unwrap());
+        arena.deallocate(first);
         places
     }
 
@@ -240,20 +240,20 @@ mod tests {
     fn memory_beyond_the_limit_is_not_kept() {
         let arena = Arena::new(ArenaMemory::Host);
         arena.retain(MIN_CHUNK);
-        let first = arena.take(MIN_CHUNK).unwrap();
-        let second = arena.take(1).unwrap();
+        let first = arena.allocate(MIN_CHUNK).unwrap();
+        let second = arena.allocate(1).unwrap();
         assert_eq!((first.chunk, second.chunk), (0, 1));
-        arena.give_back(first);
+        arena.deallocate(first);
         assert_eq!(arena.lock().chunks.len(), 2);
-        arena.give_back(second);
+        arena.deallocate(second);
         let kept = |arena: &Arena| -> Vec<usize> {
             let state = arena.lock();
             state.chunks.iter().map(|chunk| chunk.len).collect()
         };
         assert_eq!(kept(&arena), [MIN_CHUNK]);
-        let large = arena.take(3 * MIN_CHUNK).unwrap();
+        let large = arena.allocate(3 * MIN_CHUNK).unwrap();
         assert_eq!(kept(&arena), [MIN_CHUNK, 3 * MIN_CHUNK]);
-        arena.give_back(large);
+        arena.deallocate(large);
         assert_eq!(kept(&arena), [MIN_CHUNK]);
     }
 
@@ -261,7 +261,7 @@ mod tests {
     fn places_are_aligned_and_disjoint() {
         let arena = Arena::new(ArenaMemory::Host);
         let places: Vec<_> = [1, 63, 64, 65, 1000]
-            .map(|len| arena.take(len).unwrap())
+            .map(|len| arena.allocate(len).unwrap())
             .into();
         for (place, next) in places.iter().zip(&places[1..]) {
             assert!(next.start >= place.start + place.len);
@@ -269,7 +269,7 @@ mod tests {
         }
         assert_eq!(arena.peak(), 64 + 64 + 64 + 128 + 1024);
         for place in places {
-            arena.give_back(place);
+            arena.deallocate(place);
         }
         arena.reset_peak();
         assert_eq!(arena.peak(), 0);

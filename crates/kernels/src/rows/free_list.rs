@@ -14,7 +14,7 @@ impl FreeList {
     }
 
     /// Takes `len` elements and returns the first of them; `None` if no range has so many.
-    pub fn take(&mut self, len: usize) -> Option<usize> {
+    pub fn allocate(&mut self, len: usize) -> Option<usize> {
         let index = self.0.iter().position(|range| range.len() >= len)?;
         let range = &mut self.0[index];
         let start = range.start;
@@ -26,7 +26,7 @@ impl FreeList {
     }
 
     /// Returns a range that was taken.
-    pub fn give_back(&mut self, range: Range<usize>) {
+    pub fn deallocate(&mut self, range: Range<usize>) {
         let index = self.0.partition_point(|free| free.start < range.start);
         let joins_next = self
             .0
@@ -47,16 +47,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn free_list_takes_the_lowest_range_that_fits() {
+    fn free_list_allocates_the_lowest_range_that_fits() {
         let mut free = FreeList::new(100);
         assert_eq!(
-            [free.take(30), free.take(20), free.take(50)],
+            [free.allocate(30), free.allocate(20), free.allocate(50)],
             [Some(0), Some(30), Some(50)]
         );
-        assert_eq!(free.take(1), None);
-        free.give_back(50..100);
-        free.give_back(0..30);
-        assert_eq!([free.take(40), free.take(30)], [Some(50), Some(0)]);
+        assert_eq!(free.allocate(1), None);
+        free.deallocate(50..100);
+        free.deallocate(0..30);
+        assert_eq!([free.allocate(40), free.allocate(30)], [Some(50), Some(0)]);
     }
 
     #[test]
@@ -70,11 +70,11 @@ mod tests {
             [2, 1, 0],
         ] {
             let mut free = FreeList::new(30);
-            while free.take(10).is_some() {}
+            while free.allocate(10).is_some() {}
             for part in order {
-                free.give_back(part * 10..(part + 1) * 10);
+                free.deallocate(part * 10..(part + 1) * 10);
             }
-            assert_eq!(free.take(30), Some(0), "{order:?}");
+            assert_eq!(free.allocate(30), Some(0), "{order:?}");
         }
     }
 }

@@ -31,7 +31,7 @@ impl Rows {
         width: usize,
     ) -> Result<Self, KernelError> {
         Ok(Self {
-            place: arena.take(rows.saturating_mul(width))?,
+            place: arena.allocate(rows.saturating_mul(width))?,
             count: rows,
             width,
             pass,
@@ -97,7 +97,7 @@ impl Rows {
 
 impl Drop for Rows {
     fn drop(&mut self) {
-        self.arena.give_back(self.place);
+        self.arena.deallocate(self.place);
     }
 }
 

@@ -13,12 +13,13 @@ mod plan;
 mod softmax;
 mod tile;
 
-use std::{cell::RefCell, ops::Range};
+use std::{cell::RefCell, ops::Range, sync::Arc};
 
 use super::{Cpu, kv_cache::CpuKvCache};
 use crate::{
-    AttentionSpec, KvCacheDtype, KvSpan,
-    shared::{SharedOutput, UninitBuffer},
+    AttentionSpec, KernelError, KvCacheDtype, KvSpan,
+    rows::Arena,
+    shared::{Scratch, SharedOutput},
 };
 use kernel::{F16, F32, INT8, attend, combine};
 use plan::{Plan, Split};
@@ -52,7 +53,7 @@ struct Job<'a> {
     out: SharedOutput<'a>,
     /// Partial results of split items, for each chunk `[vectors, 2 + padded value_dim]`: largest score, sum of
     /// weights, values.
-    partials: UninitBuffer<f32>,
+    partials: Scratch<f32>,
 }
 
 /// Query vectors of one sequence that share a key/value head. Vector `i` of a span and key/value head belongs to row
@@ -121,14 +122,16 @@ fn clip(range: Range<usize>, bounds: &Range<usize>) -> Range<usize> {
 }
 
 /// Writes attention as [`crate::reference::attention`] defines it to `out`; arguments have been checked.
+/// Partial results are in `arena`.
 pub(crate) fn attention(
     cpu: &Cpu,
+    arena: &Arc<Arena>,
     q: &[f32],
     cache: &CpuKvCache,
     spans: &[KvSpan<'_>],
     spec: &AttentionSpec,
     out: &mut [f32],
-) {
+) -> Result<(), KernelError> {
     let rows = q.len() / (spec.heads * spec.head_dim);
     let width = spec.heads * spec.value_dim;
     assert!(out.len() == rows * width);
@@ -137,10 +140,10 @@ pub(crate) fn attention(
         cache,
         spec,
         out: SharedOutput::new(out),
-        partials: UninitBuffer::new(0),
+        partials: Scratch::new(arena, 0)?,
     };
     let plan = Plan::new(&job, spans, cpu.threads());
-    job.partials = UninitBuffer::new(plan.partials_len);
+    job.partials = Scratch::new(arena, plan.partials_len)?;
 
     let mut covered = 0;
     let spanned = spans.iter().map(|span| (span.rows.start, span.rows.end));
@@ -177,4 +180,5 @@ pub(crate) fn attention(
         cpu.pool
             .parallel_phases(&[plan.splits.len(), plan.split_items.len()], &task);
     }
+    Ok(())
 }

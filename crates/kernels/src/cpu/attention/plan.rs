@@ -112,9 +112,14 @@ fn item<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::shared::{SharedOutput, UninitBuffer};
     use crate::{AttentionSpec, CpuOptions, Kernels, KvCache, KvCacheDtype, KvShape, Mask};
+    use crate::{
+        rows::{Arena, ArenaMemory},
+        shared::{Scratch, SharedOutput},
+    };
 
     /// Plans a call of sequences given as (rows, total positions).
     fn with_plan(sequences: &[(usize, usize)], check: impl Fn(&Plan<'_>)) {
@@ -146,7 +151,7 @@ mod tests {
             cache: cache.on_cpu("test").unwrap(),
             spec: &spec,
             out: SharedOutput::new(&mut []),
-            partials: UninitBuffer::new(0),
+            partials: Scratch::new(&Arc::new(Arena::new(ArenaMemory::Host)), 0).unwrap(),
         };
         let blocks: Vec<u32> = (0..shape.blocks as u32).collect();
         let mut first = 0;

@@ -1,8 +1,12 @@
 //! Activations quantized to int8.
 
+use std::sync::Arc;
+
 use crate::{
+    KernelError,
     cpu::simd::{Isa, SimdLevel, multiversion},
-    shared::UninitBuffer,
+    rows::Arena,
+    shared::Scratch,
 };
 
 /// Padding after each row, so that the same column of many rows does not map to the same cache set.
@@ -18,24 +22,26 @@ pub(crate) struct QuantizedRows {
     rows: usize,
     cols: usize,
     group: usize,
-    values: UninitBuffer<i8>,
+    values: Scratch<i8>,
     /// For each row and group `step`, then `step · Σ q`.
-    factors: UninitBuffer<f32>,
+    factors: Scratch<f32>,
 }
 
 impl QuantizedRows {
-    /// Allocates `rows` rows of `cols` columns, a multiple of `group`.
-    pub fn new(rows: usize, cols: usize, group: usize) -> Self {
-        let mut new = Self {
+    /// Takes memory for `rows` rows of `cols` columns, a multiple of `group`.
+    pub fn new(
+        arena: &Arc<Arena>,
+        rows: usize,
+        cols: usize,
+        group: usize,
+    ) -> Result<Self, KernelError> {
+        Ok(Self {
             rows,
             cols,
             group,
-            values: UninitBuffer::new(0),
-            factors: UninitBuffer::new(0),
-        };
-        new.values = UninitBuffer::new(rows * new.stride());
-        new.factors = UninitBuffer::new(rows * new.factors_per_row());
-        new
+            values: Scratch::new(arena, rows * stride(cols))?,
+            factors: Scratch::new(arena, rows * factors_per_row(cols, group))?,
+        })
     }
 
     /// Columns that share a step.
@@ -50,12 +56,12 @@ impl QuantizedRows {
 
     /// Values from one row to the next.
     pub fn stride(&self) -> usize {
-        (self.cols + ROW_PADDING).next_multiple_of(ROW_PADDING)
+        stride(self.cols)
     }
 
     /// Factors from one row to the next.
     pub fn factors_per_row(&self) -> usize {
-        2 * (self.cols / self.group)
+        factors_per_row(self.cols, self.group)
     }
 
     /// Pointer to the values of `row`; the rows after it follow.
@@ -85,6 +91,14 @@ impl QuantizedRows {
         // two factors for each group.
         unsafe { quantize(level, x, self.group, values, factors) }
     }
+}
+
+fn stride(cols: usize) -> usize {
+    (cols + ROW_PADDING).next_multiple_of(ROW_PADDING)
+}
+
+fn factors_per_row(cols: usize, group: usize) -> usize {
+    2 * (cols / group)
 }
 
 multiversion! {

@@ -1,5 +1,7 @@
 //! Shared test inputs and CPUs of every level.
 
+use std::sync::Arc;
+
 use proptest::prelude::ProptestConfig;
 
 use crate::{
@@ -13,6 +15,7 @@ use crate::{
         simd::SimdLevel,
     },
     op::Function,
+    rows::{Arena, ArenaMemory},
 };
 
 /// At most `cases` cases, or fewer if `PROPTEST_CASES` is set: an emulated CPU is slow.
@@ -130,6 +133,11 @@ pub fn every_dot_level() -> Vec<Cpu> {
     Int8DotLevel::available().into_iter().map(cpu).collect()
 }
 
+/// Memory for intermediate values.
+pub fn arena() -> Arc<Arena> {
+    Arc::new(Arena::new(ArenaMemory::Host))
+}
+
 /// A fused linear layer.
 pub fn fused_linear(
     cpu: &Cpu,
@@ -144,7 +152,7 @@ pub fn fused_linear(
     };
     // Every element has to be written.
     let mut out = vec![f32::NAN; input.rows * width];
-    fused_linear::fused_linear(cpu, input, linears, epilogue, &mut out);
+    fused_linear::fused_linear(cpu, &arena(), input, linears, epilogue, &mut out).unwrap();
     out
 }
 

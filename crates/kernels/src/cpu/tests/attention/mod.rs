@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 
-use super::support::Noise;
+use super::support::{Noise, arena};
 use crate::{
     AttentionSpec, CpuOptions, Kernels, KvCache, KvCacheDtype, KvShape, KvSpan, Mask, Param,
     cpu::{Cpu, attention},
@@ -137,7 +137,8 @@ fn attend(
     let rows = q.len() / (spec.heads * spec.head_dim);
     // Every element has to be written.
     let mut out = vec![f32::NAN; rows * spec.heads * spec.value_dim];
-    attention::attention(cpu, q, cache.on_cpu("test").unwrap(), spans, spec, &mut out);
+    let cache = cache.on_cpu("test").unwrap();
+    attention::attention(cpu, &arena(), q, cache, spans, spec, &mut out).unwrap();
     out
 }
 
