@@ -48,7 +48,7 @@ impl Backend {
         }
     }
 
-    /// Starts pass number `pass`.
+    /// Starts a pass.
     pub fn encoder(&self) -> Encoder<'_> {
         match self {
             Self::Cpu(cpu) => Encoder::Cpu(cpu),
@@ -56,7 +56,7 @@ impl Backend {
         }
     }
 
-    /// Waits until the values of a finished pass can be read by the host, as `op` does.
+    /// Waits until the values of finished pass number `_pass` can be read by the host, as `op` does.
     ///
     /// # Errors
     /// If the device has no values.
