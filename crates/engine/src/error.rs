@@ -1,6 +1,7 @@
 //! Errors of the engine: [`LoadError`] while opening a checkpoint, [`RequestError`] for a rejected request,
 //! [`GenerationError`] for one that fails while it runs.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use mlxm_kernels::KernelError;
@@ -82,12 +83,12 @@ pub enum LoadError {
         second: PathBuf,
     },
     /// Tensors the model needs are absent.
-    #[error("{model_type}: {} of the model's tensors are missing: {}", names.len(), first_names(names))]
+    #[error("{model_type}: {} of the model's tensors are missing: {}", tensors.len(), first_names(tensors))]
     MissingTensors {
         /// The architecture.
         model_type: String,
-        /// Their names.
-        names: Vec<String>,
+        /// The tensors.
+        tensors: Vec<MissingTensor>,
     },
     /// Tensors that the model does not use.
     #[error("{model_type}: the checkpoint has {} tensors that this architecture does not use: {}", names.len(), first_names(names))]
@@ -160,13 +161,28 @@ impl LoadError {
     }
 }
 
-/// A list of names short enough to read.
-fn first_names(names: &[String]) -> String {
+/// A tensor that a model needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingTensor {
+    /// Its name.
+    pub name: String,
+    /// The shape that the configuration requires.
+    pub shape: Vec<usize>,
+}
+
+impl fmt::Display for MissingTensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.name, self.shape)
+    }
+}
+
+/// A list short enough to read.
+fn first_names(names: &[impl fmt::Display]) -> String {
     const SHOWN: usize = 8;
     let shown = names
         .iter()
         .take(SHOWN)
-        .map(String::as_str)
+        .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ");
     match names.len().checked_sub(SHOWN) {

@@ -50,7 +50,7 @@ pub mod text;
 
 pub use cancel::CancelToken;
 pub use checkpoint::LoadProgress;
-pub use error::{GenerationError, LoadError, RequestError};
+pub use error::{GenerationError, LoadError, MissingTensor, RequestError};
 pub use forward::CacheGroupPlan;
 pub use info::ModelInfo;
 pub use mlxm_kernels::{QuantMode, QuantSpec};

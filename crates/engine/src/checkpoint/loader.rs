@@ -11,7 +11,7 @@ use super::Scope;
 use super::quantization::Quantization;
 use super::weights::{RawTensor, Weights};
 use crate::cancel::CancelToken;
-use crate::error::LoadError;
+use crate::error::{LoadError, MissingTensor};
 
 /// How much of a checkpoint is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,7 +35,7 @@ pub struct Loader<'a> {
     loaded_bytes: Cell<u64>,
     total_bytes: u64,
     used: RefCell<BTreeSet<String>>,
-    missing: RefCell<Vec<String>>,
+    missing: RefCell<Vec<MissingTensor>>,
     parameters: RefCell<LoadedParameters>,
 }
 
@@ -102,7 +102,7 @@ impl<'a> Loader<'a> {
 
     /// Loads the tensor `name` `[len]`.
     pub(super) fn param(&self, name: &str, len: usize) -> Result<Param, LoadError> {
-        let Some(tensor) = self.request(name) else {
+        let Some(tensor) = self.request(name, &[len]) else {
             return Ok(Param::from(Vec::<f32>::new()));
         };
         let kind = float_type(name, tensor)?;
@@ -139,7 +139,7 @@ impl<'a> Loader<'a> {
 
     /// `None` if the tensor is missing.
     fn dense(&self, name: &str, rows: usize, cols: usize) -> Result<Option<Weight>, LoadError> {
-        let Some(tensor) = self.request(name) else {
+        let Some(tensor) = self.request(name, &[rows, cols]) else {
             return Ok(None);
         };
         if tensor.dtype == Dtype::U32 {
@@ -174,10 +174,12 @@ impl<'a> Loader<'a> {
             ));
         }
         let affine = spec.mode == QuantMode::Affine;
-        let weight = self.request(&name);
-        let scales = self.request(&format!("{path}.scales"));
+        let packed_shape = [rows, cols * spec.bits as usize / 32];
+        let scales_shape = [rows, cols / spec.group_size];
+        let weight = self.request(&name, &packed_shape);
+        let scales = self.request(&format!("{path}.scales"), &scales_shape);
         let biases = if affine {
-            self.request(&format!("{path}.biases"))
+            self.request(&format!("{path}.biases"), &scales_shape)
         } else {
             None
         };
@@ -196,9 +198,9 @@ impl<'a> Loader<'a> {
                 ),
             ));
         }
-        expect_shape(&name, weight, &[rows, cols * spec.bits as usize / 32])?;
+        expect_shape(&name, weight, &packed_shape)?;
         let scales_name = format!("{path}.scales");
-        expect_shape(&scales_name, scales, &[rows, cols / spec.group_size])?;
+        expect_shape(&scales_name, scales, &scales_shape)?;
         let scale_type = match (affine, scales.dtype) {
             (false, Dtype::U8) => ScaleType::U8,
             (true, _) => ScaleType::from(float_type(&scales_name, scales)?),
@@ -242,7 +244,7 @@ impl<'a> Loader<'a> {
         if spec.mode != QuantMode::Nvfp4 || !self.weights.contains(&name) {
             return Ok(None);
         }
-        let Some(tensor) = self.request(&name) else {
+        let Some(tensor) = self.request(&name, &[1]) else {
             return Ok(None);
         };
         let kind = float_type(&name, tensor)?;
@@ -257,8 +259,8 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// The tensor `name`, which is recorded as used or missing.
-    fn request(&self, name: &str) -> Option<&'a RawTensor> {
+    /// The tensor `name`, which is recorded as used or missing. Its shape is not checked.
+    fn request(&self, name: &str, shape: &[usize]) -> Option<&'a RawTensor> {
         let tensor = self.weights.get(name);
         match tensor {
             Some(found) => {
@@ -267,7 +269,10 @@ impl<'a> Loader<'a> {
                     self.loaded_bytes.set(self.loaded_bytes.get() + bytes);
                 }
             }
-            None => self.missing.borrow_mut().push(name.to_owned()),
+            None => self.missing.borrow_mut().push(MissingTensor {
+                name: name.to_owned(),
+                shape: shape.to_vec(),
+            }),
         }
         tensor
     }
@@ -291,7 +296,7 @@ impl<'a> Loader<'a> {
         if !missing.is_empty() {
             return Err(LoadError::MissingTensors {
                 model_type: model_type.into(),
-                names: missing,
+                tensors: missing,
             });
         }
         let used = self.used.into_inner();

@@ -2,159 +2,59 @@
 
 use std::collections::BTreeMap;
 
-use mlxm_engine::checkpoint::{CheckpointConfig, Loader, Quantization, RawTensor, Weights};
+use mlxm_engine::checkpoint::{Loader, Quantization, Weights};
 use mlxm_engine::forward::{CacheGroupPlan, CachePool, Model, ModelConfig, ModelInput, Step};
 use mlxm_engine::models::{read_model_config, supported};
-use mlxm_engine::{BLOCK_SIZE, KvCacheDtype, LoadError};
-use mlxm_kernels::{Bytes, Kernels, OpCounts, PassCounts};
+use mlxm_engine::{BLOCK_SIZE, KvCacheDtype, QuantMode, QuantSpec};
+use mlxm_kernels::{Kernels, OpCounts, PassCounts};
 use mlxm_kvcache::{BlockPool, GroupConfig, PoolConfig};
-use safetensors::Dtype;
 use serde_json::{Value, json};
 
-const HIDDEN: usize = 64;
-const HEAD_DIM: usize = 32;
-const HEADS: usize = 2;
-const KV_HEADS: usize = 1;
-const INTERMEDIATE: usize = 128;
-const VOCAB: usize = 96;
-const LAYERS: usize = 4;
 const CONTEXT: usize = 4096;
 
-/// The settings of all architectures together; each reads its own.
-fn config(model_type: &str) -> CheckpointConfig {
-    let mut values = json!({
-        "model_type": model_type,
-        "hidden_size": HIDDEN,
-        "intermediate_size": INTERMEDIATE,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "num_key_value_heads": KV_HEADS,
-        "head_dim": HEAD_DIM,
-        "vocab_size": VOCAB,
-        "max_position_embeddings": CONTEXT,
-        "rms_norm_eps": 1e-5,
-        "norm_epsilon": 1e-5,
-        "rope_theta": 10000.0,
-        "tie_word_embeddings": false,
-        "attention_bias": false,
-        "mlp_bias": false,
-        "embedding_multiplier": 2.0,
-        "attention_multiplier": 0.5,
-        "residual_multiplier": 0.5,
-        "logits_scaling": 2.0,
-        "sliding_window": 64,
-        "sliding_window_pattern": 2,
-    });
-    if model_type == "gemma3" {
-        let mut text = values.clone();
-        text["model_type"] = "gemma3_text".into();
-        values["text_config"] = text;
-    }
-    let Value::Object(values) = values else {
-        unreachable!("an object")
+/// The small configuration of an architecture, with a longer context and windows.
+fn config(model_type: &str) -> Value {
+    let mut config = mlxm_testmodel::config(model_type);
+    let values = match config.get_mut("text_config") {
+        Some(text) => text,
+        None => &mut config,
     };
-    CheckpointConfig {
-        folder: "model".into(),
-        values,
-        generation: serde_json::Map::new(),
-        model_type: model_type.into(),
+    values["max_position_embeddings"] = CONTEXT.into();
+    if values.get("sliding_window").is_some_and(Value::is_u64) {
+        values["sliding_window"] = json!(64);
     }
+    config
 }
 
-/// Outputs and inputs of a module.
-fn shape(module: &str) -> (usize, usize) {
-    let (q, kv) = (HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM);
-    match module {
-        "embed_tokens" | "lm_head" => (VOCAB, HIDDEN),
-        "q_proj" => (q, HIDDEN),
-        "k_proj" | "v_proj" => (kv, HIDDEN),
-        "qkv_proj" => (q + 2 * kv, HIDDEN),
-        "o_proj" => (HIDDEN, q),
-        "gate_proj" | "up_proj" | "c_fc" => (INTERMEDIATE, HIDDEN),
-        "gate_up_proj" => (2 * INTERMEDIATE, HIDDEN),
-        "down_proj" | "c_proj" => (HIDDEN, INTERMEDIATE),
-        other => panic!("a module called {other}"),
-    }
-}
-
-fn zeros(dtype: Dtype, shape: &[usize], element_bytes: usize) -> RawTensor {
-    RawTensor {
-        dtype,
-        shape: shape.to_vec(),
-        bytes: Bytes::owned(vec![0; shape.iter().product::<usize>() * element_bytes]),
-    }
-}
-
-/// Adds the tensors of `name`. Modules have 4 bits, `v_proj` and `up_proj` as `bits` says.
-fn add(weights: &mut Weights, model_type: &str, name: &str, bits: usize) {
-    let parts: Vec<&str> = name.split('.').collect();
-    let (module, kind) = (parts[parts.len() - 2], parts[parts.len() - 1]);
-    if module.contains("norm") {
-        let len = match module {
-            "q_norm" if model_type == "olmo2" => HEADS * HEAD_DIM,
-            "k_norm" if model_type == "olmo2" => KV_HEADS * HEAD_DIM,
-            "q_norm" | "k_norm" => HEAD_DIM,
-            _ => HIDDEN,
-        };
-        weights.insert(name.into(), zeros(Dtype::F32, &[len], 4));
-        return;
-    }
-    let (outputs, inputs) = shape(module);
-    if kind == "bias" {
-        weights.insert(name.into(), zeros(Dtype::F32, &[outputs], 4));
-        return;
-    }
-    let bits = match module {
-        "v_proj" | "up_proj" => bits,
-        _ => 4,
-    };
-    let path = name.trim_end_matches(".weight");
-    weights.insert(
-        name.into(),
-        zeros(Dtype::U32, &[outputs, inputs * bits / 32], 4),
-    );
-    for part in ["scales", "biases"] {
-        let scales = zeros(Dtype::BF16, &[outputs, inputs / 32], 2);
-        weights.insert(format!("{path}.{part}"), scales);
-    }
-}
-
-/// A model with zeros for every tensor that it asks for.
+/// A model whose modules have 4 bits, `v_proj` and `up_proj` as `bits` says.
 fn build(
-    model_type: &str,
-    bits: usize,
+    config: &Value,
+    bits: u32,
     kernels: &Kernels,
-) -> (Box<dyn ModelConfig>, Box<dyn Model>) {
-    let config = config(model_type);
-    let (_, model_config) = read_model_config(&config).unwrap();
+) -> (Box<dyn ModelConfig>, Box<dyn Model>, Weights) {
+    let spec_of = |path: &str| {
+        let other = path.ends_with("v_proj") || path.ends_with("up_proj");
+        Some(QuantSpec {
+            mode: QuantMode::Affine,
+            group_size: 32,
+            bits: if other { bits } else { 4 },
+        })
+    };
+    let weights = mlxm_testmodel::weights(config, 1, &spec_of);
+    let checkpoint = mlxm_testmodel::checkpoint_config(config);
+    let (_, model_config) = read_model_config(&checkpoint).unwrap();
     let quantization = Quantization::default();
-    let mut weights = Weights::default();
-    for _ in 0..3 {
-        let loader = Loader::new(
-            &weights,
-            &quantization,
-            config.file(),
-            CONTEXT,
-            Some(kernels),
-        );
-        let model = model_config.load(&loader.root()).unwrap();
-        match loader.finish(model_type) {
-            Ok(_) => return (model_config, model),
-            Err(LoadError::MissingTensors { names, .. }) => {
-                for name in names {
-                    add(&mut weights, model_type, &name, bits);
-                }
-            }
-            Err(error) => panic!("{model_type}: {error}"),
-        }
-    }
-    panic!("{model_type} asks for more tensors each time");
+    let file = checkpoint.file();
+    let loader = Loader::new(&weights, &quantization, file, CONTEXT, Some(kernels));
+    let model = model_config.load(&loader.root()).unwrap();
+    loader.finish(&checkpoint.model_type).unwrap();
+    (model_config, model, weights)
 }
 
 /// A pass over the last of `len` tokens, and its logits.
-fn decode(model_type: &str, bits: usize, len: usize) -> PassCounts {
+fn decode(config: &Value, bits: u32, len: usize) -> PassCounts {
     let kernels = Kernels::counting();
-    let (model_config, model) = build(model_type, bits, &kernels);
+    let (model_config, model, _) = build(config, bits, &kernels);
     let layers = model_config.cache_layers();
     let mut groups: Vec<CacheGroupPlan> = Vec::new();
     for layer in &layers {
@@ -185,7 +85,8 @@ fn decode(model_type: &str, bits: usize, len: usize) -> PassCounts {
     let mut step = Step::new(&kernels, &input, &mut cache).unwrap();
     let hidden = model.forward(&mut step).unwrap();
     let logits = model.logits(&hidden, &mut step.pass).unwrap();
-    assert_eq!((logits.rows(), logits.width()), (1, VOCAB));
+    let vocab_size = model_config.dimensions().vocab_size;
+    assert_eq!((logits.rows(), logits.width()), (1, vocab_size));
     step.pass.finish().unwrap();
     kernels.take_counts().remove(0)
 }
@@ -197,18 +98,20 @@ fn layer_ops(counts: &PassCounts) -> &[OpCounts] {
     &counts.ops[first..last]
 }
 
-fn per_layer(model_type: &str, bits: usize, len: usize) -> usize {
-    let counts = decode(model_type, bits, len);
+/// Dispatches of all layers, and the number of layers.
+fn of_layers(model_type: &str, bits: u32, len: usize) -> (usize, usize) {
+    let config = config(model_type);
+    let counts = decode(&config, bits, len);
     let ops = layer_ops(&counts);
     let dispatches: usize = ops.iter().map(|op| op.dispatches).sum();
     let barriers: usize = ops.iter().map(|op| op.barriers).sum();
     assert!(barriers <= dispatches, "{model_type}");
-    assert_eq!(dispatches % LAYERS, 0, "{model_type}");
-    dispatches / LAYERS
+    let (_, model_config) = read_model_config(&mlxm_testmodel::checkpoint_config(&config)).unwrap();
+    (dispatches, model_config.dimensions().num_hidden_layers)
 }
 
 #[test]
-fn every_architecture_runs_on_the_counting_backend() {
+fn every_architecture_stays_in_the_budget_of_dispatches() {
     // Norms after the blocks, on both sides of them, and layer norms take two more.
     let others = BTreeMap::from([
         ("gemma2", 8),
@@ -219,34 +122,42 @@ fn every_architecture_runs_on_the_counting_backend() {
     ]);
     for model_type in supported() {
         let expected = others.get(model_type).copied().unwrap_or(6);
-        assert_eq!(per_layer(model_type, 4, 40), expected, "{model_type}");
+        let (dispatches, layers) = of_layers(model_type, 4, 40);
+        assert_eq!(dispatches, expected * layers, "{model_type}");
     }
 }
 
 #[test]
 fn other_bits_and_long_contexts_take_more_dispatches() {
     // `v_proj` is one format more in the first linear layer, `up_proj` in the MLP.
-    assert_eq!(per_layer("llama", 6, 40), 8);
+    let (dispatches, layers) = of_layers("llama", 6, 40);
+    assert_eq!(dispatches, 8 * layers);
     // Attention takes two passes.
-    assert_eq!(per_layer("llama", 4, 2000), 7);
+    let (dispatches, layers) = of_layers("llama", 4, 2000);
+    assert_eq!(dispatches, 7 * layers);
     // The layers with a window see few positions.
-    let counts = decode("gemma3_text", 4, 2000);
+    let counts = decode(&config("gemma3_text"), 4, 2000);
     let attention: Vec<usize> = layer_ops(&counts)
         .iter()
         .filter(|op| op.op == "attention")
         .map(|op| op.dispatches)
         .collect();
-    assert_eq!(attention, [1, 2, 1, 2]);
+    assert_eq!(attention, [1, 1, 2, 1]);
 }
 
 #[test]
 fn weights_are_read_once() {
-    let counts = decode("llama", 4, 40);
-    let linear = HEADS * HEAD_DIM * HIDDEN * 2 + 2 * KV_HEADS * HEAD_DIM * HIDDEN;
-    let mlp = 3 * INTERMEDIATE * HIDDEN;
-    let stored = (LAYERS * (linear + mlp) + VOCAB * HIDDEN + HIDDEN) / 2;
+    let config = config("llama");
+    let counts = decode(&config, 4, 40);
+    let size = |key: &str| usize::try_from(config[key].as_u64().unwrap()).unwrap();
+    let (hidden, layers) = (size("hidden_size"), size("num_hidden_layers"));
+    let kv_width = hidden / size("num_attention_heads") * size("num_key_value_heads");
+    let attention = 2 * hidden * hidden + 2 * kv_width * hidden;
+    let mlp = 3 * size("intermediate_size") * hidden;
+    let elements = layers * (attention + mlp) + (size("vocab_size") + 1) * hidden;
+    let stored = elements / 2;
     let read: usize = counts.ops.iter().map(|op| op.weight_bytes).sum();
     assert_eq!(read, stored);
-    let kv = 40 * 2 * KV_HEADS * HEAD_DIM * 2 * LAYERS;
+    let kv = 40 * 2 * kv_width * 2 * layers;
     assert_eq!(counts.ops.iter().map(|op| op.kv_bytes).sum::<usize>(), kv);
 }

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod architectures;
 mod checkpoint;
 mod configuration;
 mod constraint;
