@@ -79,6 +79,8 @@ fn rope_and_cache(bench: &mut Bench, rows: usize) {
                 .map(|pair| 10_000_f32.powf(-2.0 * pair as f32 / HEAD_DIM as f32))
                 .collect(),
             attention_factor: 1.0,
+            before_norms: false,
+            query_scaling: None,
         };
         let mut pass = kernels.begin();
         let rope_cos_sin = Some(valid(pass.rope_cos_sin(&rope, slots)));

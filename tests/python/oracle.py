@@ -8,9 +8,11 @@ A *case* is a plain dictionary, so that its JSON form is its identity:
     declared    what config.json says about quantization where that differs from what was done
     awq         pack the linear layers as AutoAWQ does: "symmetric" without zero points, "zeros" with them
     extra       {tensor name: shape} of tensors that the model does not use
+    unconverted     write the names and layouts of the original checkpoint, from which mlx-lm converts
     tied_by_absence  leave out lm_head.weight, which means tied embeddings to architectures without a key for it
     shards      number of weight files (default 1); more than one come with an index that is wrong
     depends_on_chunks  mlx-lm's result depends on how the prompt is cut: only its single pass is the reference
+    context_length  context length that our engine is loaded with (default its own)
     tokens      length of the prompt (default 80)
     patch       name of a deliberate mistake (see PATCHES), to prove that a comparison would notice it
 
@@ -40,6 +42,8 @@ import numpy as np
 
 Case = dict[str, Any]
 CONFIGS = Path(__file__).parent / "configs"
+#: What architectures call their embedding table.
+EMBEDDINGS = ("embed_tokens", "embed_in", "embedding", "tok_embeddings", "wte")
 #: mlx-lm's own difference between one pass and its cache, relative to the logit range, stays far below the parity bar.
 ORACLE_NOISE = 4e-6
 
@@ -110,16 +114,20 @@ def _write_checkpoint(case: Case, folder: Path) -> None:
     model_class, arguments = _get_classes(settings)
     model = model_class(arguments.from_dict(json.loads(json.dumps(settings))))
     dtype = getattr(mx, case.get("dtype", "float32"))
-    gemma = settings["model_type"].startswith("gemma")
+    # Gains that are stored as offsets from one.
+    offset = settings["model_type"].startswith("gemma") or settings["model_type"] == "nemotron"
 
     def spread(name: str, value: Any) -> Any:
         # Unit-variance activations everywhere, and nothing at a value that would hide a mistake (a bias of 0, a gain of 1).
         noise = mx.random.normal(value.shape)
-        if value.ndim > 1:
+        gain = ("norm" in name or ".ln_" in name) and name.endswith("weight")
+        if value.ndim > 1 and not gain:
             # Small embeddings, because an epsilon matters where a norm's input is small.
-            return noise / np.sqrt(value.shape[-1]) * (0.25 if "embed_tokens" in name else 1.0)
-        gain = "norm" in name and name.endswith("weight")
-        return 0.2 * noise + (1.0 if gain and not gemma else 0.0)
+            embedding = any(part in EMBEDDINGS for part in name.split("."))
+            return noise / np.sqrt(value.shape[-1]) * (0.25 if embedding else 1.0)
+        if name.endswith("act_fn.eps"):
+            return value  # of xIELU, which is discontinuous with a larger one
+        return 0.2 * noise + (1.0 if gain and not offset else 0.0)
 
     parameters = [(name, spread(name, value).astype(dtype)) for name, value in tree_flatten(model.parameters())]
     if case.get("tied_by_absence"):
@@ -145,6 +153,8 @@ def _write_checkpoint(case: Case, folder: Path) -> None:
     tensors = dict(tree_flatten(model.parameters()))
     if "awq" in case:
         tensors = dict(_awq_layout(tensors, case["awq"] == "zeros"))
+    if case.get("unconverted"):
+        tensors = dict(UNCONVERTED[settings["model_type"]](name, value) for name, value in tensors.items())
     if "declared" in case:
         settings.pop("quantization", None)
         settings |= case["declared"]
@@ -173,6 +183,24 @@ def write_word_tokenizer(folder: Path, size: int) -> None:
     tokenizer = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "WhitespaceSplit"}, "model": model}
     missing = ("truncation", "padding", "normalizer", "post_processor", "decoder")
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer | dict.fromkeys(missing)))
+
+
+def _unconverted_gpt2(name: str, value: Any) -> tuple[str, Any]:
+    transposed = name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight"))
+    return name.removeprefix("model."), value.T if transposed else value
+
+
+def _unconverted_gpt_neox(name: str, value: Any) -> tuple[str, Any]:
+    name = name.replace("model.h.", "model.layers.")
+    return name.removeprefix("model.") if "embed_out" in name else name.replace("model.", "gpt_neox."), value
+
+
+UNCONVERTED = {
+    "gpt2": _unconverted_gpt2,
+    "gpt_neox": _unconverted_gpt_neox,
+    "gptj": lambda name, value: (name.replace("model.", "transformer."), value),
+    "apertus": lambda name, value: (name, value[None] if "alpha_" in name else value),
+}
 
 
 def _awq_layout(tensors: dict[str, Any], zeros: bool) -> Iterator[tuple[str, Any]]:
@@ -271,10 +299,51 @@ def _relu_in_swiglu() -> Any:
     return _replace(llama, "swiglu", lambda gate, x: nn.relu(gate) * x)
 
 
+def _grouped_heads_in_plamo() -> Any:
+    import mlx.core as mx
+
+    return _replace(mx, "tile", lambda heads, repeats: mx.repeat(heads, repeats[1], axis=1))
+
+
+def _relu_in_nemotron() -> Any:
+    import mlx.nn as nn
+    from mlx_lm.models import nemotron
+
+    return _replace(nemotron, "relu_squared", nn.relu)
+
+
+def _swapped_xielu() -> Any:
+    from mlx_lm.models import activations
+
+    xielu = activations.xielu
+    return _replace(activations, "xielu", lambda x, alpha_p, alpha_n, *rest: xielu(x, alpha_n, alpha_p, *rest))
+
+
+def _tanh_gate() -> Any:
+    import mlx.core as mx
+
+    return _replace(mx, "sigmoid", mx.tanh)
+
+
+def _unit_offsets() -> Any:
+    from mlx_lm.models import plamo3
+
+    class UnitOffset(plamo3.RMSNorm):
+        def __init__(self, hidden_size: int, eps: float = 1e-6, offset: float = 1.0) -> None:
+            super().__init__(hidden_size, eps, 1.0)
+
+    return _replace(plamo3, "RMSNorm", UnitOffset)
+
+
 #: Deliberate mistakes in the oracle, for what no key of config.json expresses.
 PATCHES = {
     "exact gelu": _exact_gelu,
     "approximate gelu": _approximate_gelu,
     "quick gelu for silu": _quick_gelu_in_swiglu,
     "relu for silu": _relu_in_swiglu,
+    "grouped heads": _grouped_heads_in_plamo,
+    "relu for squared relu": _relu_in_nemotron,
+    "swapped xielu": _swapped_xielu,
+    "tanh gate": _tanh_gate,
+    "unit offsets": _unit_offsets,
 }

@@ -26,7 +26,7 @@ def compare(model: mlxm.Model, ids: np.ndarray, expected: np.ndarray) -> dict[st
 def check(case: oracle.Case) -> float:
     folder = oracle.build(case)
     ids, expected = oracle.read(folder)
-    with mlxm.Model(folder, activation_dtype="f32") as model:
+    with mlxm.Model(folder, activation_dtype="f32", context_length=case.get("context_length")) as model:
         found = compare(model, ids, expected)
     too_far = {way: f"{value:.1e}" for way, value in found.items() if not value <= BAR}
     assert not too_far, f"{folder}: deviations from mlx-lm above {BAR}: {too_far}"

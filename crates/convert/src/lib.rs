@@ -38,7 +38,7 @@ mod verify;
 mod writer;
 
 pub use error::ConvertError;
-pub use gguf::GgufError;
+pub use gguf::{GgufError, gguf_architectures};
 pub use mlxm_kernels::quant::{FloatType, QuantMode, QuantSpec};
 pub use options::{
     ConvertEvent, ConvertOptions, ConvertReport, Outcome, Progress, WeightFormat, quantization,

@@ -191,7 +191,7 @@ impl<'a> Planner<'a> {
             options,
             model_type,
             modules.iter().copied(),
-            architecture.cache_layers().len(),
+            architecture.dimensions().num_hidden_layers,
         )?;
         let mut plans = Vec::new();
         for (name, tensor) in weights.iter() {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use mlxm_kernels::KernelError;
 
+use crate::models::Unsupported;
 use crate::sampling::{ConstraintError, SamplingError};
 use crate::text::TokenizerError;
 
@@ -49,12 +50,12 @@ pub enum LoadError {
         problem: String,
     },
     /// The `model_type` is not supported.
-    #[error("model_type `{model_type}` is not supported; supported: {}", supported.join(", "))]
+    #[error("model_type `{model_type}` is not supported{}; docs/models.md lists those that are", describe(*known))]
     UnsupportedArchitecture {
         /// `model_type` of the config.
         model_type: String,
-        /// All that are supported.
-        supported: Vec<&'static str>,
+        /// What is known about it.
+        known: Option<Unsupported>,
     },
     /// A quantization method that is not supported.
     #[error("{0}")]
@@ -174,6 +175,15 @@ impl fmt::Display for MissingTensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:?}", self.name, self.shape)
     }
+}
+
+/// What is missing for an architecture, and the closest one.
+fn describe(known: Option<Unsupported>) -> String {
+    let Some(Unsupported { closest, missing }) = known else {
+        return String::new();
+    };
+    let missing = missing.map_or_else(String::new, |missing| format!(": it needs {missing}"));
+    format!("{missing}; the closest supported one is `{closest}`")
 }
 
 /// A list short enough to read.

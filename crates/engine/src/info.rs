@@ -40,6 +40,8 @@ pub struct ModelInfo {
     pub key_value_heads: usize,
     /// Width of a head.
     pub head_dim: usize,
+    /// Whether the checkpoint is that of a model that reads images as well, of which only the text model is loaded.
+    pub ignores_images: bool,
     /// Window of the sliding-window layers, if any.
     pub sliding_window: Option<usize>,
     /// Context length that the model was trained for, in tokens.
@@ -54,6 +56,7 @@ pub(crate) struct ModelMetadata<'a> {
     pub(crate) architecture: &'static str,
     pub(crate) dimensions: &'a Dimensions,
     pub(crate) cache_layers: &'a [CacheLayer],
+    pub(crate) ignores_images: bool,
     pub(crate) quantization: Option<QuantSpec>,
     pub(crate) eos_token_ids: Vec<u32>,
     pub(crate) parameters: LoadedParameters,
@@ -92,10 +95,11 @@ impl ModelInfo {
             },
             vocab_size: dimensions.vocab_size,
             hidden_size: dimensions.hidden_size,
-            layers: cache_layers.len(),
+            layers: dimensions.num_hidden_layers,
             attention_heads: dimensions.attention.heads,
             key_value_heads: dimensions.attention.kv_heads,
             head_dim: dimensions.attention.head_dim,
+            ignores_images: metadata.ignores_images,
             sliding_window: cache_layers.iter().find_map(window),
             max_position_embeddings: dimensions.max_position_embeddings,
             eos_token_ids: metadata.eos_token_ids,

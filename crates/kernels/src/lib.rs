@@ -55,7 +55,7 @@ mod shared;
 mod thread_pool;
 mod weight;
 
-pub use activation::{Activation, Rope};
+pub use activation::{Activation, QueryScaling, Rope, Xielu};
 pub use bytes::{Bytes, Element, Typed};
 pub use counting::{OpCounts, PassCounts};
 pub use error::KernelError;

@@ -12,12 +12,16 @@ pub enum Norm {
         /// Prevents division by zero for a row of zeros.
         eps: f32,
     },
-    /// `(x − mean) / √(variance + eps) · weight + bias` of the whole row.
+    /// `(x − mean) / √(variance + eps) · weight + bias`, with the mean and variance of each of `groups` equal parts of the
+    /// row.
     Layer {
-        /// Factors, one per column.
+        /// Factors, one per column of the row.
         weight: Option<Param>,
-        /// Offsets, one per column.
+        /// Offsets, one per column of the row.
         bias: Option<Param>,
+        /// 1 for the whole row; the number of heads for norms of queries and keys that have weights of their own for
+        /// each head.
+        groups: usize,
         /// Prevents division by zero for a constant row.
         eps: f32,
     },
@@ -37,11 +41,22 @@ impl Norm {
         Self::Layer {
             weight: Some(weight),
             bias,
+            groups: 1,
             eps: eps as f32,
         }
     }
 
-    /// Columns that are normalized together, in rows of `width`.
+    /// A layer norm of each of `heads` heads, with a weight for all of them.
+    pub fn layer_per_head(weight: Param, heads: usize, eps: f64) -> Self {
+        Self::Layer {
+            weight: Some(weight),
+            bias: None,
+            groups: heads,
+            eps: eps as f32,
+        }
+    }
+
+    /// Columns that a weight is for, in rows of `width`. An RMS norm normalizes them together.
     pub(crate) fn normalized_size(&self, width: usize) -> usize {
         match self {
             Self::Rms {
@@ -53,8 +68,8 @@ impl Norm {
     }
 }
 
-/// Norms of queries and keys before RoPE. A weight as long as a head normalizes each head, one as long as the row
-/// normalizes the whole row.
+/// Norms of queries and keys, before RoPE unless [`crate::Rope::before_norms`] is set. The weight of an RMS norm
+/// normalizes each head if it is as long as a head, and the whole row if it is as long as the row.
 #[derive(Clone, Debug)]
 pub struct QkNorms {
     /// Of the queries.

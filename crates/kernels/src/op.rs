@@ -40,6 +40,12 @@ pub(crate) enum Op<'a> {
         x: &'a Rows,
         function: Function,
     },
+    Binary {
+        x: &'a Rows,
+        /// As many rows as `x`. An element is an operand of `x.width() / y.width()` consecutive columns.
+        y: &'a Rows,
+        function: BinaryFunction,
+    },
     GatherRows {
         x: &'a Rows,
         indices: Indices,
@@ -64,6 +70,10 @@ impl Op<'_> {
             Self::Elementwise { function, .. } => match function {
                 Function::Scale(_) => "scale",
                 Function::Softcap(_) => "softcap",
+            },
+            Self::Binary { function, .. } => match function {
+                BinaryFunction::Add => "add",
+                BinaryFunction::SigmoidGate => "sigmoid_gate",
             },
             Self::GatherRows { .. } => "gather_rows",
             Self::Attention { .. } => "attention",
@@ -91,4 +101,13 @@ pub(crate) enum Function {
     Scale(f32),
     /// `cap · tanh(x / cap)`.
     Softcap(f32),
+}
+
+/// An element-wise function of two operands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BinaryFunction {
+    /// `x + y`.
+    Add,
+    /// `x · sigmoid(y)`.
+    SigmoidGate,
 }

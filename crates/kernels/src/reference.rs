@@ -3,7 +3,10 @@
 //! Sums are f64, so a result equals exact arithmetic rounded once. Every faster implementation is tested against this
 //! module and must agree to a few f32 roundings. Slices are row-major; the caller has checked the shapes.
 
-use crate::{Activation, AttentionSpec, KvCache, KvSpan, Rope, Weight, cpu::kv_cache::CpuKvCache};
+use crate::{
+    Activation, AttentionSpec, KvCache, KvSpan, QueryScaling, Rope, Weight,
+    cpu::kv_cache::CpuKvCache,
+};
 
 /// `x · wᵀ + bias` for `x` of `[rows, w.cols()]`.
 pub fn linear(x: &[f32], w: &Weight, bias: Option<&[f32]>) -> Vec<f32> {
@@ -104,6 +107,18 @@ pub fn rope(x: &mut [f32], head_dim: usize, positions: &[u32], rope: &Rope) {
     }
 }
 
+/// Scales each row of queries `q` by the factor of its position, in place.
+pub fn scale_queries(q: &mut [f32], positions: &[u32], scaling: &QueryScaling) {
+    let width = q.len() / positions.len().max(1);
+    for (row, position) in q.chunks_exact_mut(width.max(1)).zip(positions) {
+        let extensions = (f64::from(*position) / f64::from(scaling.original_length)).floor();
+        let factor = 1.0 + f64::from(scaling.beta) * extensions.ln_1p();
+        for q in row.iter_mut() {
+            *q = (f64::from(*q) * factor) as f32;
+        }
+    }
+}
+
 /// One activation.
 pub fn activate(x: f32, activation: Activation) -> f32 {
     let x = f64::from(x);
@@ -120,6 +135,21 @@ pub fn activate(x: f32, activation: Activation) -> f32 {
         Activation::GeluSigmoid => x * sigmoid(1.702 * x),
         Activation::Relu => x.max(0.0),
         Activation::Relu2 => x.max(0.0).powi(2),
+        Activation::Xielu(parameters) => {
+            let [alpha_p, alpha_n, beta, eps] = [
+                parameters.alpha_p,
+                parameters.alpha_n,
+                parameters.beta,
+                parameters.eps,
+            ]
+            .map(f64::from);
+            let curve = if x > 0.0 {
+                alpha_p * x.powi(2)
+            } else {
+                alpha_n * (x.min(eps).exp_m1() - x)
+            };
+            curve + beta * x
+        }
     };
     y as f32
 }

@@ -184,6 +184,8 @@ fn attend(rows: usize, positions: usize, window: Option<usize>) -> Vec<OpCounts>
         traditional: false,
         inverse_frequencies: vec![1.0; 32],
         attention_factor: 1.0,
+        before_norms: false,
+        query_scaling: None,
     };
     let mut pass = kernels.begin();
     let span = KvSpan {

@@ -60,6 +60,8 @@ fn rope(dims: usize) -> Rope {
         traditional: false,
         inverse_frequencies: vec![1.0; dims / 2],
         attention_factor: 1.0,
+        before_norms: false,
+        query_scaling: None,
     }
 }
 
@@ -125,6 +127,11 @@ fn operations_compute_known_values() {
     assert_eq!(picked[2], [0.0, 1.0, 2.0]);
     let scaled = run(&kernels, |pass| pass.scale(&x, -2.0));
     assert_eq!(scaled[0], [0.0, -2.0, -4.0]);
+    let doubled = run(&kernels, |pass| pass.add(&x, &x));
+    assert_eq!(doubled, [[0.0, 2.0, 4.0], [6.0, 8.0, 10.0]]);
+    let half = kernels.upload(&[0.0, 100.0], 1).unwrap();
+    let gated = run(&kernels, |pass| pass.sigmoid_gate(&x, &half));
+    assert_eq!(gated, [[0.0, 0.5, 1.0], [3.0, 4.0, 5.0]]);
     // A norm weight shorter than a row works on each part of it.
     let x = kernels.upload(&[3.0, 4.0, 6.0, 8.0], 4).unwrap();
     let norm = Norm::rms(vec![1.0, 2.0].into(), 0.0);
@@ -181,6 +188,8 @@ fn every_operation(kernels: &Kernels, cache: &mut KvCache) -> Vec<Rows> {
         pass.add_normed(&x, &x, &norm, 1.0),
         pass.scale(&x, 2.0),
         pass.softcap(&x, 30.0),
+        pass.add(&x, &x),
+        pass.sigmoid_gate(&x, &x),
         pass.gather_rows(&x, last),
         pass.rope_and_cache(&qkv, &spec, None, Some(rope_cos_sin), cache, slots),
         pass.attention(&x, cache, spans, &spec),
@@ -193,9 +202,9 @@ fn every_operation(kernels: &Kernels, cache: &mut KvCache) -> Vec<Rows> {
 fn every_operation_counts_one_dispatch() {
     let kernels = kernels();
     let mut cache = cache(&kernels);
-    assert_eq!(every_operation(&kernels, &mut cache).len(), 12);
+    assert_eq!(every_operation(&kernels, &mut cache).len(), 14);
     // The table of angles is the other one.
-    assert_eq!(kernels.dispatches(), 13);
+    assert_eq!(kernels.dispatches(), 15);
 }
 
 #[test]
@@ -238,6 +247,16 @@ fn shape_errors_name_the_operation_and_both_shapes() {
     );
     assert!(pass.linear(&x, Some(&norm), &[&five]).is_err());
     assert!(pass.add_normed(&x, &seven, &norm, 1.0).is_err());
+    assert_eq!(
+        message(pass.sigmoid_gate(&x, &seven)),
+        "sigmoid_gate: an activation of [3, 8] does not match an activation of [3, 7]"
+    );
+    assert!(pass.add(&x, &rows(&kernels, 3, 4)).is_err());
+    let uneven = Norm::layer_per_head(vec![1.0; 8].into(), 3, 1e-5);
+    assert_eq!(
+        message(pass.norm(&x, &uneven)),
+        "norm: an activation of width 8 does not match a norm over 3 equal parts"
+    );
     let beyond = pass.indices(&[3]);
     assert!(pass.gather_rows(&x, beyond).is_err());
     let spec = attention_spec();

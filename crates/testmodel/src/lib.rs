@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mlxm_engine::checkpoint::{CheckpointConfig, Loader, Quantization, Weights};
-use mlxm_engine::models::read_model_config;
+use mlxm_engine::models::{architecture, read_model_config};
 use mlxm_engine::{LoadError, QuantSpec};
 use safetensors::tensor::TensorView;
 use serde_json::{Map, Value, json};
@@ -34,25 +34,14 @@ pub fn config(model_type: &str) -> Value {
     let path = if own.exists() {
         own
     } else {
-        configs().join(format!("{}.json", architecture(model_type)))
+        let architecture = architecture(model_type).unwrap_or(model_type);
+        configs().join(format!("{architecture}.json"))
     };
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut config: Value = serde_json::from_str(&text).unwrap();
     config["model_type"] = model_type.into();
     config
-}
-
-/// The model file of a `model_type`.
-fn architecture(model_type: &str) -> &'static str {
-    // Other names of an architecture have the keys of Llama.
-    let mut values = config("llama");
-    values["model_type"] = model_type.into();
-    let read = read_model_config(&checkpoint_config(&values));
-    read.unwrap_or_else(|error| {
-        panic!("{model_type}: {error}; add tests/python/configs/{model_type}.json")
-    })
-    .0
 }
 
 /// A configuration as if it had been read from a folder.

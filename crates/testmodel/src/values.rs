@@ -20,7 +20,7 @@ pub(crate) fn add(weights: &mut Weights, tensor: &MissingTensor, seed: u64, spec
         .collect();
     let path = name.strip_suffix(".weight").unwrap_or_default();
     match (shape.as_slice(), spec_of(path)) {
-        (&[rows, cols], Some(spec)) if cols % spec.group_size == 0 && !path.is_empty() => {
+        (&[rows, cols], Some(spec)) if is_quantized(path, cols, spec) => {
             add_quantized(weights, path, &values, [rows, cols], spec);
         }
         _ => {
@@ -36,14 +36,19 @@ pub(crate) fn add(weights: &mut Weights, tensor: &MissingTensor, seed: u64, spec
     }
 }
 
+/// Norms have weights of rank 2 where each head has its own.
+fn is_quantized(path: &str, cols: usize, spec: QuantSpec) -> bool {
+    !path.is_empty() && !path.contains("norm") && cols.is_multiple_of(spec.group_size)
+}
+
 /// Activations have about unit variance, and nothing has a value that would hide a mistake: a bias of 0, a factor of 1.
 fn value(random: &mut fastrand::Rng, name: &str, shape: &[usize]) -> f32 {
     // The sum of 12 uniform numbers is close to a normal distribution.
     let normal = (0..12).map(|_| random.f32()).sum::<f32>() - 6.0;
     match shape {
+        _ if name.contains("norm") && name.ends_with("weight") => 1.0 + 0.2 * normal,
         [_, cols] if name.contains("embed") => 0.25 * normal / (*cols as f32).sqrt(),
         [_, cols] => normal / (*cols as f32).sqrt(),
-        _ if name.contains("norm") && name.ends_with("weight") => 1.0 + 0.2 * normal,
         _ => 0.2 * normal,
     }
 }

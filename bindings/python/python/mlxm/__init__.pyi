@@ -382,6 +382,10 @@ class ModelInfo:
     @property
     def head_dim(self) -> int: ...
     @property
+    def ignores_images(self) -> bool:
+        """Whether the checkpoint is that of a model that reads images as well, of which only the text model is loaded."""
+
+    @property
     def sliding_window(self) -> int | None: ...
     @property
     def max_position_embeddings(self) -> int | None: ...

@@ -20,6 +20,7 @@ use crate::units;
 
 const EXAMPLES: &str = "\
 Weights are not loaded; all values come from the checkpoint metadata.
+docs/models.md lists the architectures that load and what is verified for each.
 
 Examples:
   mlxm show SmolLM2
@@ -70,6 +71,7 @@ struct Description {
     key_value_heads: usize,
     head_dim: usize,
     vocab_size: usize,
+    ignores_images: bool,
     sliding_window: Option<usize>,
     max_position_embeddings: Option<usize>,
     chat_template: bool,
@@ -192,6 +194,7 @@ impl Description {
             key_value_heads: info.key_value_heads,
             head_dim: info.head_dim,
             vocab_size: info.vocab_size,
+            ignores_images: info.ignores_images,
             sliding_window: info.sliding_window,
             max_position_embeddings: info.max_position_embeddings,
             chat_template: chat.has_chat_template,
@@ -264,6 +267,9 @@ impl Report for Description {
             ),
         );
         model.property("vocabulary", self.vocab_size);
+        if self.ignores_images {
+            model.property("input", "text only: images are not supported yet");
+        }
         if let Some(window) = self.sliding_window {
             model.property("sliding window", format!("{window} tokens"));
         }

@@ -188,12 +188,12 @@ fn unknown_tensors_are_named() {
 }
 
 #[test]
-fn unknown_architecture_lists_the_supported_ones() {
-    with_config(|config| config["model_type"] = json!("unknown_architecture")).run_fails(&[
-        "unknown_architecture",
-        "llama",
-        "qwen3",
-        "gemma3_text",
+fn unsupported_architecture_error_says_what_is_missing_and_where_the_list_is() {
+    with_config(|config| config["model_type"] = json!("qwen3_moe")).run_fails(&[
+        "qwen3_moe",
+        "mixture-of-experts",
+        "`qwen3`",
+        "docs/models.md",
     ]);
 }
 

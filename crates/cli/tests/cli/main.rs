@@ -25,6 +25,7 @@ mod launch;
 mod launch_undo;
 mod local_models;
 mod measure;
+mod models_document;
 mod no_gateway;
 mod pull;
 mod remote;

@@ -170,6 +170,13 @@ pub(super) enum Heads {
     KeyValue,
 }
 
+/// The architectures of GGUF files that are converted: `general.architecture` and the `model_type` of the checkpoint.
+pub fn gguf_architectures() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ARCHITECTURES
+        .iter()
+        .map(|architecture| (architecture.gguf, architecture.model_type))
+}
+
 impl Architecture {
     pub(super) fn find(name: &str) -> Result<&'static Self, ConvertError> {
         ARCHITECTURES

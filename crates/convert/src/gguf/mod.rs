@@ -23,6 +23,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub use architecture::gguf_architectures;
 pub use error::GgufError;
 
 use std::path::Path;

@@ -413,7 +413,7 @@ fn unsupported_source_is_named_in_the_error() {
     other.insert("model_type".to_owned(), json!("mamba"));
     let message = error_message(&other, &tensors(Dtype::F16), &ConvertOptions::default());
     assert!(
-        message.contains("mamba") && message.contains("qwen3"),
+        message.contains("mamba") && message.contains("state-space"),
         "{message}"
     );
 

@@ -124,7 +124,8 @@ impl CheckpointConfig {
 fn rope_scaled(values: &Map<String, Value>) -> Option<usize> {
     let scaling = values.get("rope_scaling")?.as_object()?;
     let kind = present(scaling, "type").or_else(|| present(scaling, "rope_type"))?;
-    if kind != "dynamic" && kind != "yarn" {
+    let kind = kind.as_str()?;
+    if kind != "dynamic" && !kind.ends_with("yarn") {
         return None;
     }
     let trained = present(scaling, "original_max_position_embeddings")

@@ -60,7 +60,9 @@ fn without_nulls(values: &Map<String, Value>) -> Map<String, Value> {
 
 /// Whether the message is that of a missing field, or of a nested call of [`parse_fields`].
 fn names_key(problem: &str) -> bool {
-    problem.starts_with("missing field") || problem.starts_with("in `")
+    ["missing field", "in `", "`"]
+        .iter()
+        .any(|start| problem.starts_with(start))
 }
 
 /// The key that causes `problem`. serde does not track the path of flattened structs, so this tries: without the key, the problem

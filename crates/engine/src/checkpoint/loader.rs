@@ -9,6 +9,7 @@ use safetensors::Dtype;
 
 use super::Scope;
 use super::quantization::Quantization;
+use super::row_order::Reorder;
 use super::weights::{RawTensor, Weights};
 use crate::cancel::CancelToken;
 use crate::error::{LoadError, MissingTensor};
@@ -102,17 +103,32 @@ impl<'a> Loader<'a> {
 
     /// Loads the tensor `name` `[len]`.
     pub(super) fn param(&self, name: &str, len: usize) -> Result<Param, LoadError> {
-        let Some(tensor) = self.request(name, &[len]) else {
+        self.param_of_shape(name, &[len])
+    }
+
+    /// Loads the tensor `name`, whose elements are used as one row.
+    pub(super) fn param_of_shape(&self, name: &str, shape: &[usize]) -> Result<Param, LoadError> {
+        // Blocks may have a norm in common.
+        let first_use = !self.used.borrow().contains(name);
+        let Some(tensor) = self.request(name, shape) else {
             return Ok(Param::from(Vec::<f32>::new()));
         };
         let kind = float_type(name, tensor)?;
-        expect_shape(name, tensor, &[len])?;
-        self.parameters.borrow_mut().total += len as u64;
+        expect_shape(name, tensor, shape)?;
+        if first_use {
+            self.parameters.borrow_mut().total += shape.iter().product::<usize>() as u64;
+        }
         Param::from_bytes(kind, &tensor.bytes).map_err(|error| bad_tensor(name, error.to_string()))
     }
 
-    /// Loads the weight `{path}.weight` `[rows, cols]`, dense or quantized.
-    pub(super) fn weight(&self, path: &str, rows: usize, cols: usize) -> Result<Weight, LoadError> {
+    /// Loads the weight `{path}.weight` `[rows, cols]`, dense or quantized. Its rows or columns are reordered if there is an `order`.
+    pub(super) fn weight(
+        &self,
+        path: &str,
+        rows: usize,
+        cols: usize,
+        order: Option<Reorder<'_>>,
+    ) -> Result<Weight, LoadError> {
         if self.cancel.is_cancelled() {
             return Err(LoadError::Cancelled);
         }
@@ -127,8 +143,8 @@ impl<'a> Loader<'a> {
         )?;
         self.count_weight(spec, (rows * cols) as u64);
         let weight = match spec {
-            None => self.dense(&name, rows, cols),
-            Some(spec) => self.quantized(path, rows, cols, spec),
+            None => self.dense(&name, rows, cols, order),
+            Some(spec) => self.quantized(path, rows, cols, spec, order),
         }?;
         match (weight, self.kernels) {
             (Some(weight), Some(kernels)) => Ok(kernels.repack(weight)?),
@@ -138,7 +154,13 @@ impl<'a> Loader<'a> {
     }
 
     /// `None` if the tensor is missing.
-    fn dense(&self, name: &str, rows: usize, cols: usize) -> Result<Option<Weight>, LoadError> {
+    fn dense(
+        &self,
+        name: &str,
+        rows: usize,
+        cols: usize,
+        order: Option<Reorder<'_>>,
+    ) -> Result<Option<Weight>, LoadError> {
         let Some(tensor) = self.request(name, &[rows, cols]) else {
             return Ok(None);
         };
@@ -150,7 +172,12 @@ impl<'a> Loader<'a> {
         }
         let kind = float_type(name, tensor)?;
         expect_shape(name, tensor, &[rows, cols])?;
-        Weight::dense(rows, cols, kind, tensor.bytes.clone())
+        let bytes = if self.weights.is_transposed(name) && self.kernels.is_some() {
+            Bytes::owned(transpose(&tensor.bytes, rows, kind.size_bytes()))
+        } else {
+            self.rows(tensor, order)
+        };
+        Weight::dense(rows, cols, kind, bytes)
             .map(Some)
             .map_err(|error| bad_tensor(name, error.to_string()))
     }
@@ -162,6 +189,7 @@ impl<'a> Loader<'a> {
         rows: usize,
         cols: usize,
         spec: QuantSpec,
+        order: Option<Reorder<'_>>,
     ) -> Result<Option<Weight>, LoadError> {
         let name = format!("{path}.weight");
         if !cols.is_multiple_of(spec.group_size) {
@@ -172,6 +200,18 @@ impl<'a> Loader<'a> {
                     spec.group_size
                 ),
             ));
+        }
+        if let Some(Reorder::Columns(order)) = order {
+            let columns = cols / order.blocks.len().max(1);
+            if !columns.is_multiple_of(spec.group_size) {
+                return Err(bad_tensor(
+                    &name,
+                    format!(
+                        "is quantized in groups of {}: the group size must divide the {columns} inputs of a head",
+                        spec.group_size
+                    ),
+                ));
+            }
         }
         let affine = spec.mode == QuantMode::Affine;
         let packed_shape = [rows, cols * spec.bits as usize / 32];
@@ -229,14 +269,26 @@ impl<'a> Loader<'a> {
             rows,
             cols,
             spec,
-            weight.bytes.clone(),
-            scales.bytes.clone(),
+            self.rows(weight, order),
+            self.rows(scales, order),
             scale_type,
-            biases.map(|tensor| tensor.bytes.clone()),
+            biases.map(|tensor| self.rows(tensor, order)),
             global_scale,
         )
         .map(Some)
         .map_err(|error| bad_tensor(&name, error.to_string()))
+    }
+
+    /// The bytes of a tensor of a weight, reordered if there is an `order` and the tensors are read at all.
+    fn rows(&self, tensor: &RawTensor, order: Option<Reorder<'_>>) -> Bytes {
+        match order.filter(|_| self.kernels.is_some()) {
+            Some(Reorder::Rows(order)) => order.reorder_bytes(&tensor.bytes),
+            Some(Reorder::Columns(order)) => {
+                let rows = tensor.shape.first().copied().unwrap_or_default();
+                order.reorder_columns(&tensor.bytes, rows)
+            }
+            None => tensor.bytes.clone(),
+        }
     }
 
     fn global_scale(&self, path: &str, spec: QuantSpec) -> Result<Option<f32>, LoadError> {
@@ -292,7 +344,9 @@ impl<'a> Loader<'a> {
     /// When tensors are missing, or the checkpoint has tensors that were not requested.
     pub fn finish(self, model_type: &str) -> Result<LoadedParameters, LoadError> {
         self.report_progress();
-        let missing = self.missing.into_inner();
+        let mut missing = self.missing.into_inner();
+        let mut listed = BTreeSet::new();
+        missing.retain(|tensor| listed.insert(tensor.name.clone()));
         if !missing.is_empty() {
             return Err(LoadError::MissingTensors {
                 model_type: model_type.into(),
@@ -314,6 +368,20 @@ impl<'a> Loader<'a> {
         }
         Ok(self.parameters.into_inner())
     }
+}
+
+/// The bytes of a matrix of `rows` rows, of which the columns are stored one after the other.
+fn transpose(bytes: &Bytes, rows: usize, element_bytes: usize) -> Vec<u8> {
+    let bytes = bytes.as_slice();
+    let column_bytes = (rows * element_bytes).max(1);
+    let mut transposed = Vec::with_capacity(bytes.len());
+    for row in 0..rows {
+        let at = row * element_bytes;
+        for column in bytes.chunks_exact(column_bytes) {
+            transposed.extend_from_slice(&column[at..at + element_bytes]);
+        }
+    }
+    transposed
 }
 
 /// Replaces a missing weight until [`Loader::finish`] reports it. It has one element, so that a configuration of a much larger

@@ -8,6 +8,7 @@ mod index;
 mod key_types;
 mod loader;
 mod quantization;
+mod row_order;
 mod scope;
 mod weights;
 
@@ -16,5 +17,6 @@ pub use fields::parse_fields;
 pub use key_types::check_key_types;
 pub use loader::{LoadProgress, LoadedParameters, Loader};
 pub use quantization::Quantization;
+pub use row_order::RowOrder;
 pub use scope::Scope;
 pub use weights::{RawTensor, Weights};

@@ -1,6 +1,6 @@
 //! Memory-mapped tensors by name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub struct RawTensor {
 #[derive(Debug, Default)]
 pub struct Weights {
     tensors: BTreeMap<String, RawTensor>,
+    /// Names of matrices that are stored with the other axis first.
+    transposed: BTreeSet<String>,
     size_bytes: u64,
 }
 
@@ -139,12 +141,35 @@ impl Weights {
         self.tensors.remove(name)
     }
 
+    /// Removes the axes of length 1 of the tensors whose name satisfies the predicate.
+    pub fn squeeze(&mut self, applies: impl Fn(&str) -> bool) {
+        for (_, tensor) in self.tensors.iter_mut().filter(|(name, _)| applies(name)) {
+            tensor.shape.retain(|length| *length != 1);
+        }
+    }
+
+    /// Swaps the axes of a matrix. The elements are moved when it is loaded.
+    pub fn transpose(&mut self, name: &str) {
+        let Some(tensor) = self.tensors.get_mut(name) else {
+            return;
+        };
+        tensor.shape.reverse();
+        if !self.transposed.remove(name) {
+            self.transposed.insert(name.to_owned());
+        }
+    }
+
+    /// Whether the elements of a matrix are stored with the other axis first.
+    pub(super) fn is_transposed(&self, name: &str) -> bool {
+        self.transposed.contains(name)
+    }
+
     /// Keeps the tensors whose name satisfies the predicate.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.tensors.retain(|name, _| keep(name));
     }
 
-    /// Renames every tensor; `None` removes it.
+    /// Renames every tensor; `None` removes it. To be called before [`Self::transpose`].
     pub fn rename(&mut self, mut rename: impl FnMut(&str) -> Option<String>) {
         let old = std::mem::take(&mut self.tensors);
         self.tensors = old

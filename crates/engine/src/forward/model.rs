@@ -115,12 +115,22 @@ pub trait ModelConfig: Debug {
             .collect()
     }
 
+    /// Whether the checkpoint is that of a model that reads images as well, of which only the text model is loaded.
+    fn ignores_images(&self) -> bool {
+        false
+    }
+
     /// Checks that are specific to this model, in addition to the types and [`check_dimensions`](Self::check_dimensions).
     ///
     /// # Errors
     /// A message that names the field.
     fn check(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    /// The key that states a size, by the name that it has in most configurations.
+    fn size_key(&self, name: &'static str) -> &'static str {
+        name
     }
 
     /// Checks the sizes.
@@ -143,24 +153,30 @@ pub trait ModelConfig: Debug {
             ("num_key_value_heads", attention.kv_heads, MAX_HEADS),
             ("head_dim", attention.head_dim, MAX_HEAD_DIM),
         ] {
+            let key = self.size_key(name);
             if size == 0 {
-                return Err(format!("`{name}` must be positive"));
+                return Err(format!("`{key}` must be positive"));
             }
             if size > largest {
                 let default = if name == "head_dim" {
-                    " (by default `hidden_size` / `num_attention_heads`)"
+                    let (width, heads) = ("hidden_size", "num_attention_heads");
+                    let (width, heads) = (self.size_key(width), self.size_key(heads));
+                    format!(" (by default `{width}` / `{heads}`)")
                 } else {
-                    ""
+                    String::new()
                 };
                 return Err(format!(
-                    "`{name}`{default} must be at most {largest}, not {size}"
+                    "`{key}`{default} must be at most {largest}, not {size}"
                 ));
             }
         }
         if !attention.heads.is_multiple_of(attention.kv_heads) {
             return Err(format!(
-                "`num_attention_heads` ({}) must be a multiple of `num_key_value_heads` ({})",
-                attention.heads, attention.kv_heads
+                "`{}` ({}) must be a multiple of `{}` ({})",
+                self.size_key("num_attention_heads"),
+                attention.heads,
+                self.size_key("num_key_value_heads"),
+                attention.kv_heads
             ));
         }
         Ok(())
@@ -176,22 +192,27 @@ pub trait ModelConfig: Debug {
         let (layers, tensors) = (dimensions.num_hidden_layers, weights.len());
         if layers > tensors {
             return Err(format!(
-                "`num_hidden_layers` is {layers}, but the checkpoint has only {tensors} tensors"
+                "`{}` is {layers}, but the checkpoint has only {tensors} tensors",
+                self.size_key("num_hidden_layers")
             ));
         }
         let shapes = weights.iter().flat_map(|(_, tensor)| &tensor.shape);
         let widest = shapes.max().copied().unwrap_or(0);
         let attention = dimensions.attention;
-        for (name, width) in [
-            ("`vocab_size`", dimensions.vocab_size),
-            ("`hidden_size`", dimensions.hidden_size),
-            ("`intermediate_size`", dimensions.intermediate_size),
-            ("`num_attention_heads` × `head_dim`", attention.q_width()),
-            ("`num_key_value_heads` × `head_dim`", attention.kv_width()),
+        for (names, width) in [
+            (&["vocab_size"][..], dimensions.vocab_size),
+            (&["hidden_size"], dimensions.hidden_size),
+            (&["intermediate_size"], dimensions.intermediate_size),
+            (&["num_attention_heads", "head_dim"], attention.q_width()),
+            (&["num_key_value_heads", "head_dim"], attention.kv_width()),
         ] {
             if width > widest.saturating_mul(MAX_PACKED) {
+                let keys = names
+                    .iter()
+                    .map(|name| format!("`{}`", self.size_key(name)));
                 return Err(format!(
-                    "{name} is {width}, but no tensor of the checkpoint is that large: the longest side of one is {widest}"
+                    "{} is {width}, but no tensor of the checkpoint is that large: the longest side of one is {widest}",
+                    keys.collect::<Vec<_>>().join(" × ")
                 ));
             }
         }

@@ -81,7 +81,7 @@ pub struct GroupInput {
 }
 
 /// The parameters of an attention layer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AttentionConfig {
     /// Index of the layer's cache.
     pub layer: usize,
@@ -153,6 +153,11 @@ impl<'a> Step<'a> {
     /// The token ids as an argument of the pass.
     pub fn token_ids(&self) -> Indices {
         self.token_ids
+    }
+
+    /// The positions of the tokens as an argument of the pass.
+    pub fn positions(&mut self) -> Indices {
+        self.pass.indices(&self.input.positions)
     }
 
     /// Attention between the input and output projections: applies `norms` and the rotary embedding to queries and keys, writes

@@ -1,4 +1,4 @@
-//! Defaults that several configurations have in common.
+//! Defaults and keys that several configurations have in common.
 
 /// `rope_theta`.
 pub fn rope_theta() -> f64 {
@@ -8,4 +8,20 @@ pub fn rope_theta() -> f64 {
 /// `tie_word_embeddings`.
 pub fn tie_word_embeddings() -> bool {
     true
+}
+
+/// `max_position_embeddings`.
+pub fn max_position_embeddings() -> usize {
+    32_768
+}
+
+/// The key of a size in the configurations of GPT-2 and its successors, as [`crate::forward::ModelConfig::size_key`].
+pub fn gpt_size_key(name: &'static str) -> &'static str {
+    match name {
+        "hidden_size" => "n_embd",
+        "intermediate_size" => "n_inner",
+        "num_hidden_layers" => "n_layer",
+        "num_attention_heads" | "num_key_value_heads" => "n_head",
+        _ => name,
+    }
 }

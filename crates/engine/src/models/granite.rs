@@ -16,20 +16,25 @@ use crate::nn::{
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: usize,
-    rms_norm_eps: f64,
-    max_position_embeddings: usize,
-    embedding_multiplier: f32,
-    attention_multiplier: f32,
-    residual_multiplier: f32,
-    logits_scaling: f32,
-    attention_bias: bool,
-    mlp_bias: bool,
-    rope_theta: f64,
-    rope_scaling: Option<RopeScaling>,
+    pub(super) decoder: DecoderConfig,
+    pub(super) num_key_value_heads: usize,
+    pub(super) rms_norm_eps: f64,
+    pub(super) max_position_embeddings: Option<usize>,
+    pub(super) embedding_multiplier: f32,
+    pub(super) attention_multiplier: f32,
+    pub(super) residual_multiplier: f32,
+    pub(super) logits_scaling: f32,
+    pub(super) attention_bias: bool,
+    pub(super) mlp_bias: bool,
+    pub(super) rope_theta: f64,
+    #[serde(skip)]
+    pub(super) rope_traditional: bool,
+    pub(super) rope_scaling: Option<RopeScaling>,
     #[serde(default = "defaults::tie_word_embeddings")]
-    tie_word_embeddings: bool,
+    pub(super) tie_word_embeddings: bool,
+    /// Whether the embeddings replace an LM head that the checkpoint lacks (`MiniCPM`).
+    #[serde(skip)]
+    pub(super) lm_head_is_optional: bool,
 }
 
 impl Config {
@@ -44,7 +49,7 @@ impl DecoderModel for Config {
         self.decoder.dimensions(
             Some(self.num_key_value_heads),
             None,
-            Some(self.max_position_embeddings),
+            self.max_position_embeddings,
         )
     }
 
@@ -55,8 +60,9 @@ impl DecoderModel for Config {
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
         let dims = self.dimensions().attention;
         let rope = RopeConfig {
+            traditional: self.rope_traditional,
             scaling: self.rope_scaling.as_ref(),
-            max_position_embeddings: Some(self.max_position_embeddings),
+            max_position_embeddings: self.max_position_embeddings,
             ..RopeConfig::new(dims.head_dim, self.rope_theta)
         };
         let rope = rope.build(weights)?;
@@ -77,7 +83,8 @@ impl DecoderModel for Config {
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {
-        Some(self.tie_word_embeddings)
+        let tied = self.tie_word_embeddings;
+        (tied || !self.lm_head_is_optional).then_some(tied)
     }
 
     fn decoder(&self, weights: &Scope<'_>) -> Result<Decoder, LoadError> {

@@ -28,7 +28,7 @@ pub struct Config {
     rope_theta: f64,
     #[serde(default)]
     rope_traditional: bool,
-    rope_scaling: Option<RopeScaling>,
+    pub(super) rope_scaling: Option<RopeScaling>,
     #[serde(default = "defaults::tie_word_embeddings")]
     tie_word_embeddings: bool,
 }

@@ -8,7 +8,10 @@ use super::defaults;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
 use crate::forward::Dimensions;
-use crate::nn::{Attention, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig, RopeScaling};
+use crate::nn::{
+    Attention, AttentionBias, AttentionNames, DecoderConfig, DecoderModel, Mlp, Residual,
+    RopeConfig, RopeScaling,
+};
 
 /// `config.json` of a Phi-3 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -97,7 +100,9 @@ impl DecoderModel for Config {
         let rope = rope.build(weights)?;
         let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
         let weights = weights.child("self_attn");
-        Ok(Attention::load_fused(layer, &weights, dims, residual)?.with_rope(rope))
+        let (names, bias) = (AttentionNames::FUSED, AttentionBias::None);
+        let attention = Attention::load_named(layer, &weights, names, dims, bias, residual)?;
+        Ok(attention.with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {

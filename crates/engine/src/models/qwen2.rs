@@ -18,7 +18,7 @@ pub struct Config {
     decoder: DecoderConfig,
     num_key_value_heads: usize,
     rms_norm_eps: f64,
-    #[serde(default = "default_max_position_embeddings")]
+    #[serde(default = "defaults::max_position_embeddings")]
     max_position_embeddings: usize,
     #[serde(default = "default_rope_theta")]
     rope_theta: f64,
@@ -27,10 +27,6 @@ pub struct Config {
     rope_scaling: Option<RopeScaling>,
     #[serde(default = "defaults::tie_word_embeddings")]
     tie_word_embeddings: bool,
-}
-
-fn default_max_position_embeddings() -> usize {
-    32_768
 }
 
 fn default_rope_theta() -> f64 {

@@ -8,7 +8,8 @@ use crate::checkpoint::Scope;
 use crate::error::LoadError;
 use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, DecoderConfig, DecoderModel, Mlp, MlpInput, Residual, RopeConfig,
+    Attention, AttentionBias, DecoderConfig, DecoderModel, Mlp, MlpInputNames, MlpNames, Residual,
+    RopeConfig,
 };
 
 /// `config.json` of a StarCoder 2 checkpoint.
@@ -29,6 +30,11 @@ pub struct Config {
     #[serde(default = "defaults::tie_word_embeddings")]
     tie_word_embeddings: bool,
 }
+
+const MLP_NAMES: MlpNames = MlpNames {
+    input: MlpInputNames::Ungated("c_fc"),
+    down: "c_proj",
+};
 
 fn default_norm_epsilon() -> f64 {
     1e-5
@@ -74,13 +80,8 @@ impl DecoderModel for Config {
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
         let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
         let weights = weights.child("mlp");
-        let up = weights.linear_with_bias("c_fc", self.hidden_size, self.intermediate_size)?;
-        Ok(Mlp {
-            residual,
-            input: MlpInput::Ungated(up),
-            down: weights.linear_with_bias("c_proj", self.intermediate_size, self.hidden_size)?,
-            activation: Activation::Gelu,
-        })
+        let (dimensions, activation) = (self.dimensions(), Activation::Gelu);
+        Mlp::load(&weights, MLP_NAMES, &dimensions, true, activation, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {

@@ -1,14 +1,15 @@
 //! Multi-head attention over the paged KV cache.
 
 use mlxm_kernels::{KernelError, Linear, QkNorms, Rope, Rows};
+use serde::Deserialize;
 
 use super::Residual;
-use crate::checkpoint::Scope;
+use crate::checkpoint::{RowOrder, Scope};
 use crate::error::LoadError;
 use crate::forward::{AttentionConfig, AttentionDims, Step};
 
 /// The query, key and value projections.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[expect(
     clippy::large_enum_variant,
     reason = "one per layer, built once and never moved"
@@ -28,70 +29,143 @@ pub enum QkvProjection {
 }
 
 impl QkvProjection {
-    /// Loads `q_proj`, `k_proj` and `v_proj`.
+    /// Loads the projections called `names`, with biases if `bias` is set.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
-    pub fn separate(
+    pub fn load(
         weights: &Scope<'_>,
+        names: QkvNames,
         dims: AttentionDims,
         bias: bool,
     ) -> Result<Self, LoadError> {
-        let linear = |name, outputs| {
-            weights.linear_with_optional_bias(name, dims.hidden_size, outputs, bias)
-        };
-        Ok(Self::Separate {
-            q: linear("q_proj", dims.q_width())?,
-            k: linear("k_proj", dims.kv_width())?,
-            v: linear("v_proj", dims.kv_width())?,
+        let (inputs, q, kv) = (dims.hidden_size, dims.q_width(), dims.kv_width());
+        let linear = |name, outputs| weights.linear_with_optional_bias(name, inputs, outputs, bias);
+        Ok(match names {
+            QkvNames::Separate([query, key, value]) => Self::Separate {
+                q: linear(query, q)?,
+                k: linear(key, kv)?,
+                v: linear(value, kv)?,
+            },
+            QkvNames::Fused(name) => Self::Fused(linear(name, q + 2 * kv)?),
+            QkvNames::FusedByGroup(name) => {
+                let (outputs, order) = (q + 2 * kv, order_by_kind(dims));
+                Self::Fused(weights.reordered_linear(name, inputs, outputs, bias, &order)?)
+            }
         })
-    }
-
-    /// Loads `qkv_proj`.
-    ///
-    /// # Errors
-    /// When a tensor has the wrong shape or element type.
-    pub fn fused(weights: &Scope<'_>, dims: AttentionDims) -> Result<Self, LoadError> {
-        let outputs = dims.q_width() + 2 * dims.kv_width();
-        Ok(Self::Fused(weights.linear(
-            "qkv_proj",
-            dims.hidden_size,
-            outputs,
-        )?))
     }
 }
 
+/// Queries, keys, then values, of projections that are stored by key and value head. A block is a head.
+fn order_by_kind(dims: AttentionDims) -> RowOrder {
+    let queries = dims.heads / dims.kv_heads;
+    let head = |group: usize, index: usize| group * (queries + 2) + index;
+    let groups = 0..dims.kv_heads;
+    let q = (0..dims.heads).map(|query| head(query / queries, query % queries));
+    let k = groups.clone().map(|group| head(group, queries));
+    let v = groups.map(|group| head(group, queries + 1));
+    RowOrder {
+        blocks: q.chain(k).chain(v).collect(),
+    }
+}
+
+/// The names of the query, key and value projections.
+#[derive(Debug, Clone, Copy)]
+pub enum QkvNames {
+    /// Queries, keys and values.
+    Separate([&'static str; 3]),
+    /// One weight whose outputs are the queries, the keys, then the values.
+    Fused(&'static str),
+    /// One weight with the outputs of one key and value head after the other: its queries, its key, its value (InternLM 2,
+    /// GPT-NeoX). They are reordered when they are loaded.
+    FusedByGroup(&'static str),
+}
+
+/// The names of the projections of an attention layer.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionNames {
+    /// Input projections.
+    pub qkv: QkvNames,
+    /// Output projection.
+    pub o: &'static str,
+}
+
+impl AttentionNames {
+    /// `q_proj`, `k_proj`, `v_proj` and `o_proj`.
+    pub const SEPARATE: Self = Self {
+        qkv: QkvNames::Separate(["q_proj", "k_proj", "v_proj"]),
+        o: "o_proj",
+    };
+
+    /// `qkv_proj` and `o_proj`.
+    pub const FUSED: Self = Self {
+        qkv: QkvNames::Fused("qkv_proj"),
+        o: "o_proj",
+    };
+}
+
 /// Which projections of an attention layer have a bias.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(from = "bool")]
 pub enum AttentionBias {
     /// None.
+    #[default]
     None,
     /// Queries, keys and values (Qwen 2).
     Qkv,
+    /// The output.
+    Output,
     /// Queries, keys, values and the output.
     All,
 }
 
 impl AttentionBias {
-    /// The meaning of `attention_bias` in `config.json`: all projections or none.
+    /// The meaning of `attention_bias` in most configurations: all projections or none.
     pub fn all_if(attention_bias: bool) -> Self {
-        if attention_bias {
-            Self::All
-        } else {
-            Self::None
+        Self::of(attention_bias, attention_bias)
+    }
+
+    /// Biases of queries, keys and values, or none.
+    pub fn qkv_if(bias: bool) -> Self {
+        if bias { Self::Qkv } else { Self::None }
+    }
+
+    /// Biases of queries, keys and values, and of the output.
+    pub fn of(qkv: bool, output: bool) -> Self {
+        match (qkv, output) {
+            (false, false) => Self::None,
+            (true, false) => Self::Qkv,
+            (false, true) => Self::Output,
+            (true, true) => Self::All,
         }
+    }
+
+    fn has_qkv(self) -> bool {
+        matches!(self, Self::Qkv | Self::All)
+    }
+
+    fn has_output(self) -> bool {
+        matches!(self, Self::Output | Self::All)
+    }
+}
+
+impl From<bool> for AttentionBias {
+    fn from(attention_bias: bool) -> Self {
+        Self::all_if(attention_bias)
     }
 }
 
 /// Attention with its norms and residual connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Attention {
     /// Norms and residual connection.
     pub residual: Residual,
     /// Input projections.
     pub qkv: QkvProjection,
-    /// Norms of queries and keys, applied before RoPE.
+    /// Norms of queries and keys, applied before RoPE unless [`Rope::before_norms`] is set.
     pub qk_norms: Option<QkNorms>,
+    /// Output gate: the output of each head is multiplied by the sigmoid of an element of this projection of the input.
+    pub gate: Option<Linear>,
     /// Output projection.
     pub o: Linear,
     /// Sizes, scale and rotary embedding.
@@ -111,57 +185,61 @@ impl Attention {
         bias: AttentionBias,
         residual: Residual,
     ) -> Result<Self, LoadError> {
-        let qkv = QkvProjection::separate(weights, dims, bias != AttentionBias::None)?;
-        Self::with_qkv(
-            layer,
-            weights,
-            dims,
-            qkv,
-            bias == AttentionBias::All,
-            residual,
-        )
+        let names = AttentionNames::SEPARATE;
+        Self::load_named(layer, weights, names, dims, bias, residual)
     }
 
-    /// As [`load`](Self::load), without biases and with `qkv_proj` instead of three separate projections.
+    /// As [`load`](Self::load), from projections with other names.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
-    pub fn load_fused(
+    pub fn load_named(
         layer: usize,
         weights: &Scope<'_>,
+        names: AttentionNames,
         dims: AttentionDims,
+        bias: AttentionBias,
         residual: Residual,
     ) -> Result<Self, LoadError> {
-        let qkv = QkvProjection::fused(weights, dims)?;
-        Self::with_qkv(layer, weights, dims, qkv, false, residual)
+        let qkv = QkvProjection::load(weights, names.qkv, dims, bias.has_qkv())?;
+        let (inputs, outputs) = (dims.q_width(), dims.hidden_size);
+        let o = weights.linear_with_optional_bias(names.o, inputs, outputs, bias.has_output())?;
+        Ok(Self::new(layer, dims, qkv, o, residual))
     }
 
-    fn with_qkv(
+    /// The attention of layer `layer` with these projections, otherwise as [`load`](Self::load).
+    pub fn new(
         layer: usize,
-        weights: &Scope<'_>,
         dims: AttentionDims,
         qkv: QkvProjection,
-        output_bias: bool,
+        o: Linear,
         residual: Residual,
-    ) -> Result<Self, LoadError> {
-        let (inputs, outputs) = (dims.q_width(), dims.hidden_size);
-        Ok(Self {
+    ) -> Self {
+        Self {
             residual,
             qkv,
             qk_norms: None,
-            o: weights.linear_with_optional_bias("o_proj", inputs, outputs, output_bias)?,
+            gate: None,
+            o,
             config: AttentionConfig {
                 layer,
                 spec: dims.spec(),
                 rope: None,
             },
-        })
+        }
     }
 
     /// Adds a rotary embedding.
     #[must_use]
     pub fn with_rope(mut self, rope: Rope) -> Self {
         self.config.rope = Some(rope);
+        self
+    }
+
+    /// Changes the rotary embedding, if there is one.
+    #[must_use]
+    pub fn map_rope(mut self, change: impl FnOnce(&mut Rope)) -> Self {
+        self.config.rope.as_mut().map(change);
         self
     }
 
@@ -193,10 +271,17 @@ impl Attention {
         self
     }
 
-    /// Normalizes queries and keys before RoPE.
+    /// Normalizes queries and keys, before RoPE unless [`Rope::before_norms`] is set.
     #[must_use]
     pub fn with_qk_norms(mut self, norms: QkNorms) -> Self {
         self.qk_norms = Some(norms);
+        self
+    }
+
+    /// Multiplies the output of each head by the sigmoid of an element of `gate` `[heads, hidden]`, a projection of the input.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Linear) -> Self {
+        self.gate = Some(gate);
         self
     }
 
@@ -210,8 +295,12 @@ impl Attention {
             QkvProjection::Fused(qkv) => &[qkv],
         };
         let qkv = step.pass.linear(x, self.residual.pre(), linears)?;
-        let h = step.attend(&self.config, self.qk_norms.as_ref(), &qkv)?;
+        let mut h = step.attend(&self.config, self.qk_norms.as_ref(), &qkv)?;
         drop(qkv);
+        if let Some(gate) = &self.gate {
+            let gate = step.pass.linear(x, self.residual.pre(), &[gate])?;
+            h = step.pass.sigmoid_gate(&h, &gate)?;
+        }
         self.residual.add(x, &h, &self.o, &mut step.pass)
     }
 }

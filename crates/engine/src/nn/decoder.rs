@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use mlxm_kernels::{KernelError, Norm, Pass, Rows};
+use mlxm_kernels::{KernelError, Linear, Norm, Pass, Rows};
 use serde::Deserialize;
 
 use super::{Attention, Embedding, Layer, LmHead, Mlp};
@@ -69,6 +69,11 @@ pub trait DecoderModel: Debug + Sized {
         Ok(())
     }
 
+    /// As [`ModelConfig::size_key`].
+    fn size_key(&self, name: &'static str) -> &'static str {
+        name
+    }
+
     /// Loads a norm of hidden states.
     ///
     /// # Errors
@@ -87,8 +92,34 @@ pub trait DecoderModel: Debug + Sized {
     /// When a tensor has the wrong shape or element type.
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError>;
 
+    /// Whether attention and MLP of a layer have the same input, as in [`Layer::parallel_residual`].
+    fn parallel_residual(&self) -> bool {
+        false
+    }
+
     /// Whether the LM head is tied to the embeddings. `None`: if the checkpoint has no LM head.
     fn tie_word_embeddings(&self) -> Option<bool>;
+
+    /// Loads the LM head, if it is not tied, from the scope of the checkpoint.
+    ///
+    /// # Errors
+    /// When a tensor has the wrong shape or element type.
+    fn lm_head(&self, weights: &Scope<'_>) -> Result<Linear, LoadError> {
+        let dimensions = self.dimensions();
+        weights.linear(
+            self.names().lm_head,
+            dimensions.hidden_size,
+            dimensions.vocab_size,
+        )
+    }
+
+    /// The names of the decoder's parts.
+    fn names(&self) -> DecoderNames {
+        DecoderNames::default()
+    }
+
+    /// Renames or removes tensors of unconverted checkpoints, before those that no model uses are removed.
+    fn rename_tensors(&self, _weights: &mut Weights) {}
 
     /// Loads the decoder. Models that scale embeddings or logits add that here.
     ///
@@ -112,18 +143,57 @@ impl<M: DecoderModel> ModelConfig for M {
         DecoderModel::check(self)
     }
 
-    /// Removes tensors of older exports that are not used: precomputed RoPE frequencies, cosines and sines at any level, and the
-    /// LM head, dense or quantized, if it is tied to the embeddings.
+    fn size_key(&self, name: &'static str) -> &'static str {
+        DecoderModel::size_key(self, name)
+    }
+
+    /// Removes tensors that are not used: precomputed RoPE frequencies, cosines and sines at any level, layers for multi-token
+    /// prediction, and the LM head, dense or quantized, if it is tied to the embeddings.
     fn sanitize(&self, weights: &mut Weights) {
-        // RoPE has no parameters: whatever its module (`rotary_emb`, `rotary_emb_local`, `rotary_pos_emb`) has is precomputed.
-        weights.retain(|name| !name.split('.').any(|part| part.starts_with("rotary_")));
+        self.rename_tensors(weights);
+        // RoPE has no parameters: whatever its module (`rope`, `rotary_emb`, `rotary_emb_local`, `rotary_pos_emb`) has is
+        // precomputed.
+        let unused =
+            |part: &str| part == "rope" || part.starts_with("rotary_") || part == "mtp_layers";
+        weights.retain(|name| !name.split('.').any(unused));
         if self.tie_word_embeddings() == Some(true) {
-            weights.retain(|name| !name.starts_with("lm_head."));
+            let lm_head = self.names().lm_head;
+            weights.retain(|name| {
+                name.split_once('.')
+                    .is_none_or(|(first, _)| first != lm_head)
+            });
         }
     }
 
     fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError> {
         Ok(Box::new(self.decoder(weights)?))
+    }
+}
+
+/// The names of a decoder's parts in a checkpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct DecoderNames {
+    /// The scope of the other parts.
+    pub model: &'static str,
+    /// Token embeddings.
+    pub embed_tokens: &'static str,
+    /// The scope of the layers, which are numbered.
+    pub layers: &'static str,
+    /// The norm after the last layer.
+    pub norm: &'static str,
+    /// The LM head, which is not in the scope of the other parts.
+    pub lm_head: &'static str,
+}
+
+impl Default for DecoderNames {
+    fn default() -> Self {
+        Self {
+            model: "model",
+            embed_tokens: "embed_tokens",
+            layers: "layers",
+            norm: "norm",
+            lm_head: "lm_head",
+        }
     }
 }
 
@@ -134,6 +204,8 @@ pub struct Decoder {
     pub embed_tokens: Embedding,
     /// Factor applied to the embeddings (Gemma, Granite).
     pub embedding_scale: Option<f32>,
+    /// Learned embeddings of positions, added to those of the tokens (GPT-2).
+    pub embed_positions: Option<Embedding>,
     /// The layers, in order.
     pub layers: Vec<Layer>,
     /// The norm after the last layer.
@@ -143,34 +215,39 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Loads `model.embed_tokens`, `model.layers.{index}`, `model.norm` and, unless tied to the embeddings, `lm_head`.
+    /// Loads `model.embed_tokens`, `model.layers.{index}`, `model.norm` or what their [names](DecoderModel::names) are, and,
+    /// unless tied to the embeddings, the LM head.
     ///
     /// # Errors
     /// When the configuration is invalid, or a tensor has the wrong shape or element type.
     pub fn load(config: &impl DecoderModel, weights: &Scope<'_>) -> Result<Self, LoadError> {
         let dimensions = DecoderModel::dimensions(config);
         let (vocab_size, hidden_size) = (dimensions.vocab_size, dimensions.hidden_size);
-        let model = weights.child("model");
-        let embed_tokens = Embedding::load("embed_tokens", &model, vocab_size, hidden_size)?;
+        let names = config.names();
+        let model = weights.child(names.model);
+        let embed_tokens = Embedding::load(names.embed_tokens, &model, vocab_size, hidden_size)?;
         let layers = (0..dimensions.num_hidden_layers)
             .map(|layer| {
-                let weights = model.child("layers").child(layer);
+                let weights = model.child(names.layers).child(layer);
                 Ok(Layer {
                     self_attn: config.attention(layer, &weights)?,
                     mlp: config.mlp(&weights)?,
+                    parallel_residual: config.parallel_residual(),
                 })
             })
             .collect::<Result<_, LoadError>>()?;
-        let norm = config.norm("norm", &model)?;
+        let norm = config.norm(names.norm, &model)?;
         let tied = config.tie_word_embeddings();
-        let lm_head = if tied.unwrap_or_else(|| !weights.has("lm_head.weight")) {
+        let lm_head = if tied.unwrap_or_else(|| !weights.has(&format!("{}.weight", names.lm_head)))
+        {
             LmHead::tied(&embed_tokens)
         } else {
-            LmHead::untied(weights.linear("lm_head", hidden_size, vocab_size)?)
+            LmHead::untied(config.lm_head(weights)?)
         };
         Ok(Self {
             embed_tokens,
             embedding_scale: None,
+            embed_positions: None,
             layers,
             norm,
             lm_head,
@@ -186,6 +263,15 @@ impl Decoder {
         }
     }
 
+    /// Adds a learned embedding of its position to that of each token.
+    #[must_use]
+    pub fn with_embed_positions(self, embed_positions: Embedding) -> Self {
+        Self {
+            embed_positions: Some(embed_positions),
+            ..self
+        }
+    }
+
     /// Changes the LM head.
     #[must_use]
     pub fn map_lm_head(self, change: impl FnOnce(LmHead) -> LmHead) -> Self {
@@ -196,14 +282,29 @@ impl Decoder {
     }
 }
 
-impl Model for Decoder {
-    fn forward(&self, step: &mut Step<'_>) -> Result<Rows, KernelError> {
-        let mut h = self
-            .embed_tokens
-            .forward(step.token_ids(), &mut step.pass)?;
+impl Decoder {
+    /// The input of the first layer, `[T, hidden]`.
+    ///
+    /// # Errors
+    /// When a kernel rejects its input.
+    pub fn embed(&self, step: &mut Step<'_>) -> Result<Rows, KernelError> {
+        let ids = step.token_ids();
+        let mut h = self.embed_tokens.forward(ids, &mut step.pass)?;
         if let Some(scale) = self.embedding_scale {
             h = step.pass.scale(&h, scale)?;
         }
+        if let Some(embed_positions) = &self.embed_positions {
+            let positions = step.positions();
+            let positions = embed_positions.forward(positions, &mut step.pass)?;
+            h = step.pass.add(&h, &positions)?;
+        }
+        Ok(h)
+    }
+}
+
+impl Model for Decoder {
+    fn forward(&self, step: &mut Step<'_>) -> Result<Rows, KernelError> {
+        let mut h = self.embed(step)?;
         for layer in &self.layers {
             h = layer.forward(&h, step)?;
         }

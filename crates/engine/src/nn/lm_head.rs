@@ -8,8 +8,8 @@ use super::Embedding;
 #[derive(Debug)]
 pub struct LmHead {
     projection: Projection,
-    /// Logits are divided by this (Granite).
-    logits_scaling: Option<f32>,
+    /// Factor of the logits (Granite, Cohere).
+    logit_scale: Option<f32>,
     /// `cap·tanh(logits / cap)` (Gemma 2).
     logit_softcap: Option<f32>,
 }
@@ -34,7 +34,7 @@ impl LmHead {
     fn new(projection: Projection) -> Self {
         Self {
             projection,
-            logits_scaling: None,
+            logit_scale: None,
             logit_softcap: None,
         }
     }
@@ -42,8 +42,14 @@ impl LmHead {
     /// Divides the logits by `divisor`.
     #[must_use]
     pub fn logits_scaling(self, divisor: f32) -> Self {
+        self.logit_scale(1.0 / divisor)
+    }
+
+    /// Multiplies the logits by `scale`.
+    #[must_use]
+    pub fn logit_scale(self, scale: f32) -> Self {
         Self {
-            logits_scaling: Some(divisor),
+            logit_scale: Some(scale),
             ..self
         }
     }
@@ -66,8 +72,8 @@ impl LmHead {
             Projection::Tied(embedding) => embedding.as_linear(rows, pass)?,
             Projection::Untied(linear) => pass.linear(rows, None, &[linear])?,
         };
-        if let Some(divisor) = self.logits_scaling {
-            logits = pass.scale(&logits, 1.0 / divisor)?;
+        if let Some(scale) = self.logit_scale {
+            logits = pass.scale(&logits, scale)?;
         }
         if let Some(cap) = self.logit_softcap {
             logits = pass.softcap(&logits, cap)?;

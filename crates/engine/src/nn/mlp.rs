@@ -8,7 +8,7 @@ use crate::error::LoadError;
 use crate::forward::Dimensions;
 
 /// The input projections of an MLP.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum MlpInput {
     /// Gated (GLU): `act(gate(x)) · up(x)`.
     Gated {
@@ -23,8 +23,56 @@ pub enum MlpInput {
     Ungated(Linear),
 }
 
+/// The names of the input projections of an MLP, as [`MlpInput`].
+#[derive(Debug, Clone, Copy)]
+pub enum MlpInputNames {
+    /// Gate and up.
+    Gated {
+        /// The branch with the activation.
+        gate: &'static str,
+        /// The other branch.
+        up: &'static str,
+    },
+    /// Gate, then up, in one weight.
+    FusedGated(&'static str),
+    /// Up, without a gate.
+    Ungated(&'static str),
+}
+
+/// The names of the projections of an MLP.
+#[derive(Debug, Clone, Copy)]
+pub struct MlpNames {
+    /// Input projections.
+    pub input: MlpInputNames,
+    /// Output projection.
+    pub down: &'static str,
+}
+
+impl MlpNames {
+    /// `gate_proj`, `up_proj` and `down_proj`.
+    pub const GATED: Self = Self {
+        input: MlpInputNames::Gated {
+            gate: "gate_proj",
+            up: "up_proj",
+        },
+        down: "down_proj",
+    };
+
+    /// `up_proj` and `down_proj`.
+    pub const UNGATED: Self = Self {
+        input: MlpInputNames::Ungated("up_proj"),
+        down: "down_proj",
+    };
+
+    /// `gate_up_proj` and `down_proj`.
+    pub const FUSED_GATED: Self = Self {
+        input: MlpInputNames::FusedGated("gate_up_proj"),
+        down: "down_proj",
+    };
+}
+
 /// An MLP, `down(input(x))`, with its norms and residual connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Mlp {
     /// Norms and residual connection.
     pub residual: Residual,
@@ -61,18 +109,14 @@ impl Mlp {
         activation: Activation,
         residual: Residual,
     ) -> Result<Self, LoadError> {
-        let (hidden, intermediate) = (dimensions.hidden_size, dimensions.intermediate_size);
-        let linear =
-            |name, inputs, outputs| weights.linear_with_optional_bias(name, inputs, outputs, bias);
-        Ok(Self {
-            residual,
-            input: MlpInput::Gated {
-                gate: linear("gate_proj", hidden, intermediate)?,
-                up: linear("up_proj", hidden, intermediate)?,
-            },
-            down: linear("down_proj", intermediate, hidden)?,
+        Self::load(
+            weights,
+            MlpNames::GATED,
+            dimensions,
+            bias,
             activation,
-        })
+            residual,
+        )
     }
 
     /// Loads `gate_up_proj` and `down_proj` without biases.
@@ -85,21 +129,60 @@ impl Mlp {
         activation: Activation,
         residual: Residual,
     ) -> Result<Self, LoadError> {
+        Self::load(
+            weights,
+            MlpNames::FUSED_GATED,
+            dimensions,
+            false,
+            activation,
+            residual,
+        )
+    }
+
+    /// Loads the projections called `names`, with biases if `bias` is set.
+    ///
+    /// # Errors
+    /// When a tensor has the wrong shape or element type.
+    pub fn load(
+        weights: &Scope<'_>,
+        names: MlpNames,
+        dimensions: &Dimensions,
+        bias: bool,
+        activation: Activation,
+        residual: Residual,
+    ) -> Result<Self, LoadError> {
         let (hidden, intermediate) = (dimensions.hidden_size, dimensions.intermediate_size);
-        let gate_up = weights.linear("gate_up_proj", hidden, 2 * intermediate)?;
+        let linear =
+            |name, inputs, outputs| weights.linear_with_optional_bias(name, inputs, outputs, bias);
+        let input = match names.input {
+            MlpInputNames::Gated { gate, up } => MlpInput::Gated {
+                gate: linear(gate, hidden, intermediate)?,
+                up: linear(up, hidden, intermediate)?,
+            },
+            MlpInputNames::FusedGated(name) => {
+                MlpInput::FusedGated(linear(name, hidden, 2 * intermediate)?)
+            }
+            MlpInputNames::Ungated(name) => MlpInput::Ungated(linear(name, hidden, intermediate)?),
+        };
         Ok(Self {
             residual,
-            input: MlpInput::FusedGated(gate_up),
-            down: weights.linear("down_proj", intermediate, hidden)?,
+            input,
+            down: linear(names.down, intermediate, hidden)?,
             activation,
         })
     }
 
-    /// `[T, hidden]` → `[T, hidden]`.
+    /// The MLP of `x`, added to `stream`, which is `x` unless the residual is parallel to that of the attention. All are
+    /// `[T, hidden]`.
     ///
     /// # Errors
     /// When a width does not match.
-    pub fn forward(&self, x: &Rows, pass: &mut Pass<'_>) -> Result<Rows, KernelError> {
+    pub fn forward(
+        &self,
+        x: &Rows,
+        stream: &Rows,
+        pass: &mut Pass<'_>,
+    ) -> Result<Rows, KernelError> {
         let (norm, activation) = (self.residual.pre(), self.activation);
         let h = match &self.input {
             MlpInput::Gated { gate, up } => {
@@ -110,6 +193,6 @@ impl Mlp {
             }
             MlpInput::Ungated(up) => pass.linear_act(x, norm, up, activation)?,
         };
-        self.residual.add(x, &h, &self.down, pass)
+        self.residual.add(stream, &h, &self.down, pass)
     }
 }

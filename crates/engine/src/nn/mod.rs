@@ -12,11 +12,11 @@ mod mlp;
 mod residual;
 mod rope;
 
-pub use attention::{Attention, AttentionBias, QkvProjection};
-pub use decoder::{Decoder, DecoderConfig, DecoderModel};
+pub use attention::{Attention, AttentionBias, AttentionNames, QkvNames, QkvProjection};
+pub use decoder::{Decoder, DecoderConfig, DecoderModel, DecoderNames};
 pub use embedding::Embedding;
-pub use layer::Layer;
+pub use layer::{Layer, LayerNames};
 pub use lm_head::LmHead;
-pub use mlp::{Mlp, MlpInput};
+pub use mlp::{Mlp, MlpInput, MlpInputNames, MlpNames};
 pub use residual::Residual;
 pub use rope::{RopeConfig, RopeScaling};

@@ -3,7 +3,7 @@
 use mlxm_kernels::{KernelError, Linear, Norm, Pass, Rows};
 
 /// `y = x + scale · post(block(pre(x)))`. Either norm may be absent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Residual {
     pre: Option<Norm>,
     post: Option<Norm>,
@@ -47,6 +47,25 @@ impl Residual {
     /// The norm of the block's input.
     pub(super) fn pre(&self) -> Option<&Norm> {
         self.pre.as_ref()
+    }
+
+    /// A block that is one linear layer.
+    ///
+    /// # Errors
+    /// When a width does not match.
+    pub fn add_linear(
+        &self,
+        x: &Rows,
+        linear: &Linear,
+        pass: &mut Pass<'_>,
+    ) -> Result<Rows, KernelError> {
+        match &self.pre {
+            Some(norm) => {
+                let h = pass.norm(x, norm)?;
+                self.add(x, &h, linear, pass)
+            }
+            None => self.add(x, x, linear, pass),
+        }
     }
 
     /// Applies the block's output projection to `h` and adds the result to the residual stream `x`.

@@ -66,6 +66,8 @@ fn rope(config: &RopeConfig<'_>, context_length: usize) -> Result<Rope, String> 
             .map(|f| f * scale)
             .collect(),
         attention_factor: 1.0,
+        before_norms: false,
+        query_scaling: None,
     };
     let Some(scaling) = config.scaling else {
         return Ok(plain(1.0));
@@ -76,7 +78,7 @@ fn rope(config: &RopeConfig<'_>, context_length: usize) -> Result<Rope, String> 
         "linear" => Ok(plain((1.0 / scaling.factor()?) as f32)),
         "dynamic" => dynamic(config, &scaling, context_length),
         "llama3" => llama3(config, &scaling),
-        "yarn" => yarn(config, &scaling),
+        "yarn" | "deepseek_yarn" | "telechat3-yarn" => yarn(config, &scaling),
         "longrope" | "su" => longrope(config, &scaling),
         other => Err(format!(
             "rope_scaling type `{other}` is not supported; supported: default, linear, dynamic, llama3, yarn, longrope"
@@ -108,6 +110,8 @@ fn from_frequencies(
         traditional: config.traditional,
         inverse_frequencies: frequencies.map(f32::recip).collect(),
         attention_factor: attention_factor as f32,
+        before_norms: false,
+        query_scaling: None,
     }
 }
 
@@ -130,6 +134,8 @@ fn dynamic(
         traditional: config.traditional,
         inverse_frequencies: inverse_frequencies(config.dims, base),
         attention_factor: 1.0,
+        before_norms: false,
+        query_scaling: None,
     })
 }
 

@@ -91,6 +91,7 @@ impl LoadPlan {
             architecture: self.architecture_name,
             dimensions: &self.model_config.dimensions(),
             cache_layers: &self.model_config.cache_layers(),
+            ignores_images: self.model_config.ignores_images(),
             quantization: self.quantization.default_spec(),
             eos_token_ids,
             parameters,

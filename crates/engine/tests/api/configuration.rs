@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::checkpoint::{Checkpoint, assert_says};
 use crate::support::{golden, options};
+use mlxm_engine::checkpoint::CheckpointConfig;
+use mlxm_engine::models::read_model_config;
 use mlxm_engine::{Engine, LoadError, inspect};
 use serde_json::{Value, json};
 
@@ -146,6 +148,126 @@ fn errors_of_a_text_config_name_the_key() {
             *config = json!({"model_type": "gemma3", "text_config": text});
         });
         assert_says(&checkpoint.error(), &["config.json", key]);
+    }
+}
+
+#[test]
+fn text_model_of_a_vision_model_is_loaded() {
+    let logits = |checkpoint: &Checkpoint| {
+        let engine = Engine::load(checkpoint.path(), &options()).unwrap();
+        engine.logits(&[5, 6], None).unwrap()
+    };
+    let text = Checkpoint::new("llama-f16");
+    let (info, _) = inspect(text.path(), &options()).unwrap();
+    assert!(!info.ignores_images);
+    for model_type in ["llava", "mistral3"] {
+        let checkpoint = Checkpoint::new("llama-f16");
+        checkpoint.edit_config(|config| {
+            let text = config.take();
+            *config = json!({"model_type": model_type, "text_config": text});
+        });
+        let (info, _) = inspect(checkpoint.path(), &options()).unwrap();
+        assert!(info.ignores_images, "{model_type}");
+        assert_eq!(info.model_type, model_type);
+        assert_eq!(logits(&checkpoint), logits(&text), "{model_type}");
+        checkpoint.edit_config(|config| config["text_config"] = Value::Null);
+        assert_says(&checkpoint.error(), &["config.json", "`text_config`"]);
+    }
+}
+
+#[test]
+fn values_that_an_architecture_does_not_support_are_rejected() {
+    let sizes = json!({
+        "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "num_key_value_heads": 1, "vocab_size": 96, "rms_norm_eps": 1e-5,
+        "head_dim": 32, "model_dim": 64, "num_transformer_layers": 2, "ffn_dim_divisor": 64,
+        "num_query_heads": [2, 2], "num_kv_heads": [1, 1], "ffn_multipliers": [1.0, 1.0],
+    });
+    let attention = |attention: Value| json!([{"attention": attention}, {"attention": attention}]);
+    for (model_type, key, value, said) in [
+        (
+            "hunyuan_v1_dense",
+            "rope_scaling",
+            json!({"type": "linear", "alpha": 2}),
+            "`rope_scaling.type`",
+        ),
+        (
+            "hunyuan_v1_dense",
+            "rope_scaling",
+            json!({"type": "dynamic", "alpha": 0}),
+            "`rope_scaling.alpha`",
+        ),
+        (
+            "ministral3",
+            "rope_parameters",
+            json!({"llama_4_scaling_beta": 0.1, "original_max_position_embeddings": 0}),
+            "`rope_parameters.original_max_position_embeddings`",
+        ),
+        (
+            "plamo3",
+            "sliding_window_pattern",
+            json!(0),
+            "`sliding_window_pattern`",
+        ),
+        ("openelm", "num_kv_heads", json!([1]), "`num_kv_heads`"),
+        (
+            "openelm",
+            "num_kv_heads",
+            json!([1, 3]),
+            "`num_key_value_heads`",
+        ),
+        ("openelm", "num_query_heads", json!([]), "`num_query_heads`"),
+        ("openelm", "ffn_dim_divisor", json!(0), "`ffn_dim_divisor`"),
+        ("openelm", "ffn_with_glu", json!(false), "`ffn_with_glu`"),
+        (
+            "nemotron-nas",
+            "block_configs",
+            json!([{}]),
+            "`block_configs`",
+        ),
+        (
+            "nemotron-nas",
+            "block_configs",
+            attention(json!({"no_op": true})),
+            "`block_configs`",
+        ),
+        (
+            "nemotron-nas",
+            "block_configs",
+            attention(json!({"n_heads_in_group": 0})),
+            "n_heads_in_group",
+        ),
+        (
+            "nemotron-nas",
+            "block_configs",
+            attention(json!({"n_heads_in_group": 2, "window_length": 8})),
+            "window_length",
+        ),
+        (
+            "nemotron-nas",
+            "block_configs",
+            attention(json!({"n_heads_in_group": 2})),
+            "ffn_mult",
+        ),
+        (
+            "mistral3",
+            "text_config",
+            json!({"model_type": "mistral4"}),
+            "`mistral4`",
+        ),
+    ] {
+        let checkpoint = Checkpoint::new("llama-f16");
+        checkpoint.edit_config(|config| {
+            *config = sizes.clone();
+            config["model_type"] = model_type.into();
+            config[key] = value.clone();
+        });
+        let error = checkpoint.error();
+        assert!(
+            matches!(error, LoadError::InvalidConfig { .. }),
+            "{model_type} {key}: {error}"
+        );
+        assert_says(&error, &["config.json", said]);
     }
 }
 
@@ -297,4 +419,56 @@ fn parameters_are_counted_by_quantization() {
     assert_eq!(of(None), 32 * 64);
     assert!(of(Some(6)) > of(Some(8)));
     assert!(counts.is_sorted_by(|a, b| a.1 >= b.1), "{counts:?}");
+}
+
+#[test]
+fn values_that_a_model_cannot_have_name_their_key() {
+    let sizes = json!({
+        "vocab_size": 96, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "head_dim": 16, "rms_norm_eps": 1e-5, "norm_eps": 1e-5, "sliding_window": 8,
+        "n_embd": 64, "n_head": 4, "n_layer": 3,
+    });
+    let ropes = json!({"sliding_attention": {}, "full_attention": {}});
+    for (model_type, key, changes) in [
+        ("cohere2", "head_dim", json!({"head_dim": 32})),
+        ("cohere2", "hidden_size", json!({"hidden_size": "64"})),
+        ("gptj", "rotary_dim", json!({"rotary_dim": 32})),
+        ("plamo", "n_shared_head", json!({"n_shared_head": 3})),
+        (
+            "nemotron",
+            "rope_scaling",
+            json!({"rope_scaling": {"type": "yarn", "factor": 2.0}}),
+        ),
+        (
+            "spark2_5",
+            "rope_parameters",
+            json!({"rope_parameters": {"full_attention": {}}}),
+        ),
+        (
+            "spark2_5",
+            "hidden_act",
+            json!({"rope_parameters": ropes, "hidden_act": "silu"}),
+        ),
+        (
+            "spark2_5",
+            "layer_types",
+            json!({"rope_parameters": ropes, "layer_types": ["full_attention"]}),
+        ),
+        ("nanbeige", "num_loops", json!({"num_loops": 0})),
+        ("nanbeige", "loop_share_kv", json!({"loop_share_kv": true})),
+    ] {
+        let mut values = sizes.as_object().unwrap().clone();
+        values.extend(changes.as_object().unwrap().clone());
+        let config = CheckpointConfig {
+            folder: "model".into(),
+            values,
+            generation: serde_json::Map::new(),
+            model_type: model_type.into(),
+        };
+        let message = read_model_config(&config).unwrap_err().to_string();
+        assert!(
+            message.contains(&format!("`{key}")),
+            "{model_type}: {message}"
+        );
+    }
 }

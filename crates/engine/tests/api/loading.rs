@@ -96,12 +96,25 @@ fn invalid_config_fields_are_named() {
 }
 
 #[test]
-fn unsupported_architecture_error_lists_supported_ones() {
+fn unsupported_architecture_error_says_what_is_missing_and_names_the_closest_one() {
     let checkpoint = Checkpoint::new("llama-f16");
-    checkpoint.edit_config(|config| config["model_type"] = json!("hyena"));
-    assert_says(
-        &checkpoint.error(),
-        &["hyena", "llama", "gemma3_text", "starcoder2", "mistral"],
+    let message = |model_type: &str| {
+        checkpoint.edit_config(|config| config["model_type"] = json!(model_type));
+        checkpoint.error().to_string()
+    };
+    assert_eq!(
+        message("qwen3_moe"),
+        "model_type `qwen3_moe` is not supported: it needs mixture-of-experts layers; the closest supported one is \
+         `qwen3`; docs/models.md lists those that are"
+    );
+    assert_eq!(
+        message("gemma3_txt"),
+        "model_type `gemma3_txt` is not supported; the closest supported one is `gemma3_text`; docs/models.md lists \
+         those that are"
+    );
+    assert_eq!(
+        message("hyena"),
+        "model_type `hyena` is not supported; docs/models.md lists those that are"
     );
 }
 

@@ -90,8 +90,8 @@ impl Encoder<'_> {
         }
     }
 
-    /// Computes cosines and sines for `positions` on the host, `[positions, dims]`. Returns them if the backend keeps
-    /// them in main memory.
+    /// Computes cosines, sines and factors of the queries for `positions` on the host. Returns them if the backend
+    /// keeps them in main memory.
     pub fn rope_cos_sin(
         &mut self,
         rope: &Rope,
@@ -100,7 +100,7 @@ impl Encoder<'_> {
     ) -> Result<Option<Rows>, KernelError> {
         match self {
             Self::Cpu(cpu) => {
-                let mut values = Rows::new(arena, 0, positions.len(), rope.dims)?;
+                let mut values = Rows::new(arena, 0, positions.len(), rope.row_width())?;
                 cpu.rope_cos_sin(rope, positions, values.as_mut_slice());
                 Ok(Some(values))
             }

@@ -148,6 +148,7 @@ impl<'a> Encoder<'a> {
                 let writes = [Access::rows(out), Access::kv_cache(cache.id())];
                 self.count(1, &[Access::rows(qkv)], &writes);
             }
+            Op::Binary { x, y, .. } => self.dispatch(1, &[x, y], &[out]),
             Op::Elementwise { x, .. } | Op::GatherRows { x, .. } => self.dispatch(1, &[x], &[out]),
             Op::Attention {
                 q,

@@ -4,7 +4,7 @@
 //! the largest relative error of the fit without rounding.
 
 use super::simd::Isa;
-use crate::Activation;
+use crate::{Activation, Xielu};
 
 #[inline(always)]
 fn polynomial<I: Isa, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
@@ -72,7 +72,7 @@ pub(crate) fn tanh<I: Isa>(x: f32) -> f32 {
 
 /// `x · sigmoid(y)`.
 #[inline(always)]
-fn times_sigmoid<I: Isa>(x: f32, y: f32) -> f32 {
+pub(crate) fn times_sigmoid<I: Isa>(x: f32, y: f32) -> f32 {
     x / (1.0 + exp::<I>(-y))
 }
 
@@ -124,6 +124,44 @@ fn gelu_tanh<I: Isa>(x: f32) -> f32 {
     times_sigmoid::<I>(x, DOUBLE_SQRT_2_OVER_PI * inner)
 }
 
+/// `e^x − 1 − x` for `x` up to 0.
+#[inline(always)]
+fn exp_minus_line<I: Isa>(x: f32) -> f32 {
+    // (e^x − 1 − x) / x² on −0.5..0, 3.6e-10.
+    let small = x
+        * x
+        * polynomial::<I, 6>(
+            x,
+            [
+                0.5,
+                0.166_666_64,
+                0.041_666_124,
+                0.008_328_672,
+                0.001_370_618_7,
+                0.000_164_809_68,
+            ],
+        );
+    if x > -0.5 {
+        small
+    } else {
+        exp::<I>(x) - 1.0 - x
+    }
+}
+
+#[inline(always)]
+fn xielu<I: Isa>(x: f32, parameters: Xielu) -> f32 {
+    let Xielu {
+        alpha_p,
+        alpha_n,
+        beta,
+        eps,
+    } = parameters;
+    let size = x.min(0.0).min(eps);
+    let negative = alpha_n * (exp_minus_line::<I>(size) + (size - x));
+    let curve = if x > 0.0 { alpha_p * x * x } else { negative };
+    I::fma1(beta, x, curve)
+}
+
 /// Applies an activation to every element.
 #[inline(always)]
 pub(crate) fn activate<I: Isa>(activation: Activation, x: &[f32], out: &mut [f32]) {
@@ -140,5 +178,6 @@ pub(crate) fn activate<I: Isa>(activation: Activation, x: &[f32], out: &mut [f32
         Activation::GeluSigmoid => map(x, out, |x| times_sigmoid::<I>(x, 1.702 * x)),
         Activation::Relu => map(x, out, |x| x.max(0.0)),
         Activation::Relu2 => map(x, out, |x| x.max(0.0) * x.max(0.0)),
+        Activation::Xielu(parameters) => map(x, out, |x| xielu::<I>(x, parameters)),
     }
 }

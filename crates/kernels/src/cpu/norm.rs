@@ -69,14 +69,15 @@ unsafe fn chunks_with<I: Isa>(norm: &Norm, x: &[f32], width: usize, out: &mut [f
                     }
                     multiply(out, weight.as_ref());
                 }
-                Norm::Layer { weight, bias, eps } => {
-                    let mean = sum::<I>(x) / width as f32;
-                    for (out, x) in out.iter_mut().zip(x) {
-                        *out = x - mean;
-                    }
-                    let factor = 1.0 / (sum_of_squares::<I>(out) / width as f32 + eps).sqrt();
-                    for out in out.iter_mut() {
-                        *out *= factor;
+                Norm::Layer {
+                    weight,
+                    bias,
+                    groups,
+                    eps,
+                } => {
+                    let size = width / groups;
+                    for (x, out) in x.chunks_exact(size).zip(out.chunks_exact_mut(size)) {
+                        standardize::<I>(x, *eps, out);
                     }
                     multiply(out, weight.as_ref());
                     if let Some(bias) = bias {
@@ -86,6 +87,26 @@ unsafe fn chunks_with<I: Isa>(norm: &Norm, x: &[f32], width: usize, out: &mut [f
                     }
                 }
             }
+        }
+    }
+}
+
+/// Writes `x` with mean 0 and variance 1 to `out`.
+///
+/// # Safety
+/// The CPU supports `I`.
+#[inline(always)]
+unsafe fn standardize<I: Isa>(x: &[f32], eps: f32, out: &mut [f32]) {
+    let size = x.len() as f32;
+    // SAFETY: the CPU supports `I` by the contract of this function.
+    unsafe {
+        let mean = sum::<I>(x) / size;
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = x - mean;
+        }
+        let factor = 1.0 / (sum_of_squares::<I>(out) / size + eps).sqrt();
+        for out in out.iter_mut() {
+            *out *= factor;
         }
     }
 }

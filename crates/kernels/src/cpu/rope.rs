@@ -18,18 +18,21 @@ thread_local! {
     static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
-/// Writes the cosines, then the sines, of every position to `out`.
+/// Writes the cosines, the sines, then the factor of the queries, if there is one, of every position to `out`.
 pub(crate) fn rope_cos_sin(cpu: &Cpu, rope: &Rope, positions: &[u32], out: &mut [f32]) {
-    let pairs = rope.inverse_frequencies.len();
-    assert!(out.len() == positions.len() * 2 * pairs);
+    let (pairs, width) = (rope.inverse_frequencies.len(), rope.row_width());
+    assert!(out.len() == positions.len() * width);
     let out = SharedOutput::new(out);
     let per_task = (TASK_ELEMENTS / 32 / pairs.max(1)).max(1);
     cpu.pool
         .parallel_for(positions.len().div_ceil(per_task), &|task| {
             for row in task * per_task..positions.len().min((task + 1) * per_task) {
                 // SAFETY: only this task accesses the row.
-                let row_out = unsafe { out.part(row * 2 * pairs, 2 * pairs) };
+                let row_out = unsafe { out.part(row * width, width) };
                 let (cosines, sines) = row_out.split_at_mut(pairs);
+                if let Some(scaling) = &rope.query_scaling {
+                    sines[pairs] = scaling.factor(positions[row]);
+                }
                 for (pair, frequency) in rope.inverse_frequencies.iter().enumerate() {
                     (sines[pair], cosines[pair]) = (positions[row] as f32 * frequency).sin_cos();
                 }
@@ -45,8 +48,19 @@ pub(crate) struct Rotation<'a> {
     /// As in [`Rope`].
     pub traditional: bool,
     pub attention_factor: f32,
-    /// For each row `dims / 2` cosines, then as many sines.
+    pub before_norms: bool,
+    /// `dims`, and one more if queries are scaled.
+    pub row_width: usize,
+    /// For each row `dims / 2` cosines, as many sines, then the factor of the queries if they are scaled.
     pub values: &'a [f32],
+}
+
+impl Rotation<'_> {
+    /// The factor of a row's queries, if they are scaled.
+    fn query_factor(&self, row: usize) -> Option<f32> {
+        let values = &self.values[row * self.row_width..][..self.row_width];
+        values.get(self.dims).copied()
+    }
 }
 
 /// The arguments of [`rope_and_cache`].
@@ -70,6 +84,7 @@ pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, args: &RopeAndCache<'_>, out: &mu
     let k_width = spec.kv_heads * spec.head_dim;
     let width = q_width + k_width + spec.kv_heads * spec.value_dim;
     let rows = args.slots.len();
+    let before_norms = args.angles.is_some_and(|angles| angles.before_norms);
     assert!(out.len() == rows * q_width);
     let out = SharedOutput::new(out);
     let per_task = (TASK_ELEMENTS / width).max(1);
@@ -80,15 +95,28 @@ pub(crate) unsafe fn rope_and_cache(cpu: &Cpu, args: &RopeAndCache<'_>, out: &mu
                 scratch.clear();
                 scratch.extend_from_slice(qk);
                 let (q, k) = scratch.split_at_mut(q_width);
-                if let Some(norms) = args.norms {
-                    normalize(cpu, &norms.q, q, normalized);
-                    normalize(cpu, &norms.k, k, normalized);
+                let mut normalize_heads = |q: &mut [f32], k: &mut [f32]| {
+                    if let Some(norms) = args.norms {
+                        normalize(cpu, &norms.q, q, normalized);
+                        normalize(cpu, &norms.k, k, normalized);
+                    }
+                };
+                if !before_norms {
+                    normalize_heads(q, k);
                 }
                 if let Some(angles) = &args.angles {
                     // SAFETY: the CPU supports `cpu.level`, which was detected.
                     unsafe {
                         rotate(cpu.level, q, spec.head_dim, angles, row);
                         rotate(cpu.level, k, spec.head_dim, angles, row);
+                    }
+                }
+                if before_norms {
+                    normalize_heads(q, k);
+                }
+                if let Some(factor) = args.angles.and_then(|angles| angles.query_factor(row)) {
+                    for q in q.iter_mut() {
+                        *q *= factor;
                     }
                 }
                 // SAFETY: the row and, since slots are distinct and the cache is used by this call alone, its slot are
@@ -124,7 +152,7 @@ unsafe fn rotate_with<I: Isa>(
     row: usize,
 ) {
     let (dims, attention_factor) = (angles.dims, angles.attention_factor);
-    let (cosines, sines) = angles.values[row * dims..][..dims].split_at(dims / 2);
+    let (cosines, sines) = angles.values[row * angles.row_width..][..dims].split_at(dims / 2);
     for head in heads.chunks_exact_mut(head_dim) {
         let rotated = &mut head[..dims];
         let cos_sin = cosines.iter().zip(sines);

@@ -67,6 +67,8 @@ impl Cpu {
                         dims: angles.dims,
                         traditional: angles.traditional,
                         attention_factor: angles.attention_factor,
+                        before_norms: angles.before_norms,
+                        row_width: angles.row_width,
                         values: angles.values.as_ref().map_or(&[], Rows::as_slice),
                     }),
                     cache: cache.on_cpu(name)?,
@@ -78,6 +80,10 @@ impl Cpu {
             }
             Op::Elementwise { x, function } => {
                 elementwise::map(self, function, x.as_slice(), out);
+            }
+            Op::Binary { x, y, function } => {
+                let per_element = x.width() / y.width().max(1);
+                elementwise::combine(self, function, x.as_slice(), y.as_slice(), per_element, out);
             }
             Op::GatherRows { x, indices } => {
                 let (x, width) = (x.as_slice(), x.width());
@@ -100,7 +106,7 @@ impl Cpu {
         Ok(())
     }
 
-    /// Writes the cosines, then the sines, of every position to `out`.
+    /// Writes the cosines, the sines, then the factor of the queries, if there is one, of every position to `out`.
     pub fn rope_cos_sin(&self, rope: &Rope, positions: &[u32], out: &mut [f32]) {
         rope::rope_cos_sin(self, rope, positions, out);
     }

@@ -55,9 +55,13 @@ pub(crate) struct Angles {
     pub dims: usize,
     pub traditional: bool,
     pub attention_factor: f32,
-    /// Number of rows; `None` without dimensions.
+    /// As in [`crate::Rope`].
+    pub before_norms: bool,
+    /// Number of rows; `None` if they have no values.
     pub rows: Option<usize>,
-    /// For each row `dims / 2` cosines, then as many sines, where the backend keeps them in main memory.
+    /// Values of a row: `dims / 2` cosines, as many sines, then the factor of the queries if they are scaled.
+    pub row_width: usize,
+    /// The values of each row, where the backend keeps them in main memory.
     pub values: Option<Rows>,
 }
 

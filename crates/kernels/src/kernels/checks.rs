@@ -19,7 +19,20 @@ pub(super) fn check_norm_of_width(
             format!("a norm over {normalized_size} columns"),
         ));
     }
-    if let Norm::Layer { weight, bias, .. } = norm {
+    if let Norm::Layer {
+        weight,
+        bias,
+        groups,
+        ..
+    } = norm
+    {
+        if *groups == 0 || !width.is_multiple_of(*groups) {
+            return Err(shape_error(
+                op,
+                format!("an activation of width {width}"),
+                format!("a norm over {groups} equal parts"),
+            ));
+        }
         check_param(op, "norm weight", weight.as_ref(), width)?;
         check_param(op, "norm bias", bias.as_ref(), width)?;
     }
@@ -100,6 +113,18 @@ pub(super) fn check_same_shape(
         op,
         format!("an activation of {}", left.shape()),
         format!("an activation of {}", right.shape()),
+    ))
+}
+
+/// Checks that every element of a row of `y` is for as many columns of `x`.
+pub(super) fn check_broadcast(op: &'static str, x: &Rows, y: &Rows) -> Result<(), KernelError> {
+    if x.rows() == y.rows() && y.width() > 0 && x.width().is_multiple_of(y.width()) {
+        return Ok(());
+    }
+    Err(shape_error(
+        op,
+        format!("an activation of {}", x.shape()),
+        format!("an activation of {}", y.shape()),
     ))
 }
 

@@ -3,14 +3,15 @@
 use super::{
     arguments::{Indices, RopeCosSin, Slots, Spans},
     checks::{
-        check_attention, check_heads, check_indices, check_norm, check_norm_of_width, check_param,
-        check_same_shape, describe_attention, describe_weight, shape_error,
+        check_attention, check_broadcast, check_heads, check_indices, check_norm,
+        check_norm_of_width, check_param, check_same_shape, describe_attention, describe_weight,
+        shape_error,
     },
     pass::Pass,
 };
 use crate::{
     Activation, AttentionSpec, GateUp, KernelError, KvCache, Linear, Norm, QkNorms, Weight,
-    op::{Epilogue, Function, Op},
+    op::{BinaryFunction, Epilogue, Function, Op},
     rows::Rows,
 };
 
@@ -163,8 +164,8 @@ impl Pass<'_> {
         self.run(Op::Norm { x, norm, residual }, x.rows(), x.width())
     }
 
-    /// Normalizes the queries and keys in `qkv`, applies RoPE to them, writes keys and values to the cache, and
-    /// returns the queries, `[T, heads · head_dim]`. A row of `qkv` holds `heads · head_dim` queries,
+    /// Normalizes the queries and keys in `qkv`, applies RoPE to them (before or after), writes keys and values to the
+    /// cache, and returns the queries, `[T, heads · head_dim]`. A row of `qkv` holds `heads · head_dim` queries,
     /// `kv_heads · head_dim` keys and `kv_heads · value_dim` values.
     pub fn rope_and_cache(
         &mut self,
@@ -238,6 +239,33 @@ impl Pass<'_> {
     ) -> Result<Rows, KernelError> {
         self.start(name, x)?;
         self.run(Op::Elementwise { x, function }, x.rows(), x.width())
+    }
+
+    /// `x + y`.
+    pub fn add(&mut self, x: &Rows, y: &Rows) -> Result<Rows, KernelError> {
+        self.binary("add", x, y, BinaryFunction::Add)
+    }
+
+    /// `x · sigmoid(gate)`. An element of `gate`, `[T, G]`, is for `W / G` consecutive columns of `x`, `[T, W]`: one head
+    /// if `G` is the number of heads, one column if it is `W`.
+    pub fn sigmoid_gate(&mut self, x: &Rows, gate: &Rows) -> Result<Rows, KernelError> {
+        self.binary("sigmoid_gate", x, gate, BinaryFunction::SigmoidGate)
+    }
+
+    fn binary(
+        &mut self,
+        name: &'static str,
+        x: &Rows,
+        y: &Rows,
+        function: BinaryFunction,
+    ) -> Result<Rows, KernelError> {
+        self.start(name, x)?;
+        self.kernels.check_rows(name, y)?;
+        match function {
+            BinaryFunction::Add => check_same_shape(name, x, y)?,
+            BinaryFunction::SigmoidGate => check_broadcast(name, x, y)?,
+        }
+        self.run(Op::Binary { x, y, function }, x.rows(), x.width())
     }
 
     /// The rows of `x` at `indices`, in that order.

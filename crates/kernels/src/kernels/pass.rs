@@ -52,8 +52,8 @@ impl<'a> Pass<'a> {
         self.arguments.add_spans(spans)
     }
 
-    /// Cosines and sines of `rope` at the positions of the rows, for [`Pass::rope_and_cache`] in every layer. They are
-    /// computed on the host.
+    /// Cosines and sines of `rope` at the positions of the rows, and the factors of the queries there, for
+    /// [`Pass::rope_and_cache`] in every layer. They are computed on the host.
     pub fn rope_cos_sin(
         &mut self,
         rope: &Rope,
@@ -72,7 +72,9 @@ impl<'a> Pass<'a> {
             dims: rope.dims,
             traditional: rope.traditional,
             attention_factor: rope.attention_factor,
-            rows: (rope.dims > 0).then_some(positions.len()),
+            before_norms: rope.before_norms,
+            rows: (rope.row_width() > 0).then_some(positions.len()),
+            row_width: rope.row_width(),
             values: self.encoder.rope_cos_sin(rope, positions, arena)?,
         }))
     }

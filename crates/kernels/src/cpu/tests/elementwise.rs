@@ -2,14 +2,15 @@
 
 use super::support::{Noise, every_level, fused_levels, map, norm};
 use crate::{
-    Activation, AttentionSpec, KvCache, KvCacheDtype, KvShape, Norm, Param, Rope,
+    Activation, AttentionSpec, KvCache, KvCacheDtype, KvShape, Norm, Param, QkNorms, QueryScaling,
+    Rope, Xielu,
     cpu::{
-        Cpu,
+        Cpu, elementwise,
         epilogue::{self, Block, Epilogue},
         rope,
         simd::SimdLevel,
     },
-    op::Function,
+    op::{BinaryFunction, Function},
     reference,
 };
 
@@ -66,6 +67,12 @@ fn activations_match_the_reference() {
             Activation::GeluSigmoid,
             Activation::Relu,
             Activation::Relu2,
+            Activation::Xielu(Xielu {
+                alpha_p: 0.7,
+                alpha_n: 0.9,
+                beta: 0.4,
+                eps: -1e-6,
+            }),
         ] {
             let expected: Vec<f32> = x
                 .iter()
@@ -98,6 +105,43 @@ fn activations_and_softcap_saturate_for_large_inputs() {
         }
         let capped = map(&cpu, Function::Softcap(3.0), &x);
         assert_eq!(capped, [-3.0, -3.0, 3.0, 3.0]);
+    }
+}
+
+#[test]
+fn xielu_with_a_large_epsilon_matches_the_reference() {
+    let x = spread();
+    let activation = Activation::Xielu(Xielu {
+        alpha_p: 1.3,
+        alpha_n: 0.6,
+        beta: -0.5,
+        eps: -0.3,
+    });
+    let expected: Vec<f32> = x
+        .iter()
+        .map(|x| reference::activate(*x, activation))
+        .collect();
+    for cpu in every_level() {
+        let found = with_epilogue(&cpu, Epilogue::Activation(activation), &x, &x);
+        assert_close(cpu.level, &found, &expected, 4e-7, 1e-7);
+    }
+}
+
+#[test]
+fn gates_match_the_reference() {
+    let (x, gate) = (spread(), Noise(8).floats(4000));
+    for cpu in every_level() {
+        for (rows, width, gates) in [(1, 60, 4), (7, 90, 90), (30, 320, 5), (2, 30, 1)] {
+            let (x, gate) = (&x[..rows * width], &gate[..rows * gates]);
+            let mut found = vec![f32::NAN; x.len()];
+            let function = BinaryFunction::SigmoidGate;
+            elementwise::combine(&cpu, function, x, gate, width / gates, &mut found);
+            let gate_of = |index: usize| f64::from(gate[index / (width / gates)]);
+            let expected: Vec<f32> = (0..x.len())
+                .map(|index| (f64::from(x[index]) / (1.0 + (-gate_of(index)).exp())) as f32)
+                .collect();
+            assert_close(cpu.level, &found, &expected, 4e-7, 0.0);
+        }
     }
 }
 
@@ -138,6 +182,7 @@ fn norms_match_the_reference() {
                     let layer = Norm::Layer {
                         weight: vector(weight),
                         bias: vector(bias),
+                        groups: 1,
                         eps: 1e-5,
                     };
                     let found = norm(&cpu, &layer, &x, width, None);
@@ -145,6 +190,26 @@ fn norms_match_the_reference() {
                     assert_close(cpu.level, &found, &expected, 1e-6, 2e-6);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn layer_norm_of_each_head_matches_the_reference() {
+    let mut noise = Noise(3);
+    for cpu in every_level() {
+        for (rows, heads, head_dim) in [(1, 1, 8), (3, 4, 32), (40, 7, 100)] {
+            let width = heads * head_dim;
+            let (x, weight) = (noise.floats(rows * width), noise.floats(width));
+            let layer = Norm::layer_per_head(weight.clone().into(), heads, 1e-5);
+            let found = norm(&cpu, &layer, &x, width, None);
+            let heads = x
+                .chunks_exact(head_dim)
+                .zip(weight.chunks_exact(head_dim).cycle());
+            let expected: Vec<f32> = heads
+                .flat_map(|(x, w)| reference::layer_norm(x, head_dim, Some(w), None, 1e-5))
+                .collect();
+            assert_close(cpu.level, &found, &expected, 1e-6, 2e-6);
         }
     }
 }
@@ -161,6 +226,7 @@ fn norms_are_batch_invariant() {
             Norm::Layer {
                 weight: None,
                 bias: None,
+                groups: 4,
                 eps: 1e-6,
             },
         ];
@@ -180,6 +246,7 @@ fn rotated(
     head_dim: usize,
     positions: &[u32],
     rope: &Rope,
+    norms: Option<&QkNorms>,
 ) -> Vec<f32> {
     let spec = AttentionSpec {
         heads,
@@ -209,19 +276,21 @@ fn rotated(
         qkv.extend_from_slice(row);
         qkv.extend(std::iter::repeat_n(0.0, 2 * head_dim));
     }
-    let mut values = vec![f32::NAN; positions.len() * rope.dims];
+    let mut values = vec![f32::NAN; positions.len() * rope.row_width()];
     rope::rope_cos_sin(cpu, rope, positions, &mut values);
     let angles = rope::Rotation {
         dims: rope.dims,
         traditional: rope.traditional,
         attention_factor: rope.attention_factor,
+        before_norms: rope.before_norms,
+        row_width: rope.row_width(),
         values: &values,
     };
     let slots: Vec<u32> = (0..positions.len() as u32).collect();
     let job = rope::RopeAndCache {
         qkv: &qkv,
         spec: &spec,
-        norms: None,
+        norms,
         angles: Some(angles),
         cache: cache.on_cpu("test").unwrap(),
         slots: &slots,
@@ -252,11 +321,65 @@ fn rope_matches_the_reference() {
                     .map(|pair| 0.3_f32.powi(pair as i32))
                     .collect(),
                 attention_factor,
+                before_norms: false,
+                query_scaling: None,
             };
             let mut expected = x.clone();
             reference::rope(&mut expected, head_dim, &positions, &parameters);
-            let found = rotated(&cpu, &x, heads, head_dim, &positions, &parameters);
+            let found = rotated(&cpu, &x, heads, head_dim, &positions, &parameters, None);
             assert_close(cpu.level, &found, &expected, 0.0, 3e-7);
+        }
+    }
+}
+
+#[test]
+fn queries_are_normalized_and_scaled_in_order() {
+    let (heads, head_dim, eps) = (3, 20, 1e-5);
+    let positions: Vec<u32> = (0..300).map(|row| row * 7).collect();
+    let x = Noise(5).floats(positions.len() * heads * head_dim);
+    let weight = Noise(6).floats(head_dim);
+    let norm = || Norm::rms(Param::from(weight.clone()), f64::from(eps));
+    let norms = QkNorms {
+        q: norm(),
+        k: norm(),
+    };
+    let scaling = QueryScaling {
+        beta: 0.3,
+        original_length: 128.0,
+    };
+    for cpu in every_level() {
+        for (dims, before_norms, query_scaling) in [
+            (20, false, None),
+            (20, true, None),
+            (8, true, Some(scaling)),
+            (20, false, Some(scaling)),
+            (0, false, Some(scaling)),
+        ] {
+            let rope = Rope {
+                dims,
+                traditional: false,
+                inverse_frequencies: (0..dims / 2)
+                    .map(|pair| 0.3_f32.powi(pair as i32))
+                    .collect(),
+                attention_factor: 1.0,
+                before_norms,
+                query_scaling,
+            };
+            let normalize = |x: &[f32]| reference::rms_norm(x, head_dim, Some(&weight), eps);
+            let mut expected = x.clone();
+            if !before_norms {
+                expected = normalize(&expected);
+            }
+            reference::rope(&mut expected, head_dim, &positions, &rope);
+            if before_norms {
+                expected = normalize(&expected);
+            }
+            if let Some(scaling) = &query_scaling {
+                reference::scale_queries(&mut expected, &positions, scaling);
+            }
+            let norms = Some(&norms);
+            let found = rotated(&cpu, &x, heads, head_dim, &positions, &rope, norms);
+            assert_close(cpu.level, &found, &expected, 0.0, 1e-6);
         }
     }
 }
@@ -273,6 +396,7 @@ fn elementwise_is_bitwise_equal_on_all_fused_instruction_sets() {
     let layer = Norm::Layer {
         weight: weight(),
         bias: weight(),
+        groups: 1,
         eps: 1e-5,
     };
     let added = Epilogue::ResidualAdd {
