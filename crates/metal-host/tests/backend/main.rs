@@ -1,0 +1,9 @@
+//! The Metal backend of mlxm-kernels on the host device, against the CPU backend.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod architectures;
+mod device;
+mod forward;
+mod misc;
+mod passes;
