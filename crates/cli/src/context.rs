@@ -6,8 +6,7 @@ use std::sync::Once;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mlxm_api::wire::profiles::LoadSettings;
 use mlxm_engine::{
-    CancelToken, ComputeDevice, DeviceChoice, Engine, LoadError, LoadOptions, LoadProgress,
-    MachineMemory,
+    CancelToken, DeviceChoice, Engine, LoadError, LoadOptions, LoadProgress, MachineMemory,
 };
 
 use crate::arguments::GlobalArguments;
@@ -28,7 +27,7 @@ impl Context {
         Self { output, global }
     }
 
-    /// Loads a model. If it runs on the CPU although there should be a GPU, notes the reason once.
+    /// Loads a model. On macOS, notes once that it runs on the CPU.
     pub fn load(&self, model: &Path, options: &LoadOptions) -> Result<Engine, LoadError> {
         self.load_with_progress(model, options, &CancelToken::default(), &|_| {})
     }
@@ -42,15 +41,13 @@ impl Context {
         progress: &dyn Fn(LoadProgress),
     ) -> Result<Engine, LoadError> {
         static NOTED: Once = Once::new();
-        let engine = Engine::load_with_progress(model, options, cancel, progress)?;
-        if let ComputeDevice::Cpu {
-            fallback: Some(reason),
-        } = engine.device()
-        {
-            let note = format!("running on the CPU: {reason}");
-            NOTED.call_once(|| self.output.note(&note));
+        if cfg!(target_os = "macos") && options.device == DeviceChoice::Auto {
+            NOTED.call_once(|| {
+                self.output
+                    .note("running on the CPU: the Metal backend is not available yet");
+            });
         }
-        Ok(engine)
+        Engine::load_with_progress(model, options, cancel, progress)
     }
 
     /// Prints a warning from the server once; servers repeat it with every response.

@@ -32,7 +32,7 @@
 //!
 //! # Adding a device
 //! `backend/mod.rs` lists the backends and what each of them does; `op.rs` has the operations that they get, which have
-//! been checked. `cpu` and `metal` are examples: one runs operations, the other plans dispatches of kernels.
+//! been checked. A `metal` module next to `cpu`, enabled by the feature `metal`, will hold the one for Apple GPUs.
 
 mod activation;
 mod backend;
@@ -44,7 +44,6 @@ mod hazards;
 mod kernels;
 mod kv;
 mod linear;
-pub mod metal;
 mod norm;
 mod op;
 mod param;

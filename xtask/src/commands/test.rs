@@ -16,7 +16,6 @@ use environment::TestEnvironment;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
-pub use steps::has_nextest;
 use steps::{STEPS, Step};
 
 /// Run every check and test.

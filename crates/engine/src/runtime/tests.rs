@@ -96,7 +96,6 @@ fn gated_engine(options: &LoadOptions, fails_on: Option<u32>) -> (Engine, Gate) 
         options,
         &CancelToken::default(),
         &|_| {},
-        None,
         wrap,
     )
     .unwrap();

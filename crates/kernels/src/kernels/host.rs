@@ -5,7 +5,10 @@ use std::sync::atomic::Ordering;
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
 use super::Kernels;
-use crate::{KernelError, rows::Rows};
+use crate::{
+    KernelError,
+    rows::{ArenaMemory, Rows},
+};
 
 impl Kernels {
     /// Copies `values`, rows of `width` elements, to the device.
@@ -58,9 +61,8 @@ impl Kernels {
     }
 
     fn upload_rows(&self, values: &[f32], rows: usize, width: usize) -> Result<Rows, KernelError> {
-        self.backend.prepare_upload("upload")?;
         let mut uploaded = Rows::new(&self.arena, 0, rows, width)?;
-        if self.backend.has_values() {
+        if self.backend.arena_memory() == ArenaMemory::Host {
             uploaded.as_mut_slice().copy_from_slice(values);
         }
         Ok(uploaded)

@@ -2,7 +2,7 @@
 
 use super::environment::{PYTHON, TestEnvironment, test_environment};
 use super::{arm, browser, clients, deny, templates, tidy};
-use crate::commands::{check_mac, faults, metal_host, python as wheel};
+use crate::commands::{check_mac, faults, python as wheel};
 use crate::prerequisites::Prerequisite;
 use crate::{cache, postgres, process, starter, web};
 use anyhow::Result;
@@ -85,13 +85,6 @@ pub const STEPS: &[Step] = &[
         run: rust,
     },
     Step {
-        name: "metal-host",
-        about: "the Metal kernels on the CPU",
-        needs: &[],
-        prerequisites: &[Prerequisite::CCompilers, Prerequisite::Clang],
-        run: |_| metal_host::run(false),
-    },
-    Step {
         name: "arm",
         about: "the kernels' tests on an emulated Arm CPU",
         needs: &[],
@@ -166,9 +159,6 @@ pub const STEPS: &[Step] = &[
 /// All packages except the Python extension module, which only maturin can link on every platform.
 pub const RUST_PACKAGES: [&str; 4] = ["--locked", "--workspace", "--exclude", "mlxm-python"];
 
-/// Not the tests of the Metal kernels, which have a step of their own.
-const METAL_HOST: [&str; 2] = ["--exclude", "mlxm-metal-host"];
-
 fn format() -> Result<()> {
     process::run(process::cargo().args(["fmt", "--all", "--check"]))
 }
@@ -212,13 +202,11 @@ fn rust(environment: &TestEnvironment) -> Result<()> {
     if has_nextest() {
         cargo
             .args(["nextest", "run", "--no-fail-fast"])
-            .args(RUST_PACKAGES)
-            .args(METAL_HOST);
+            .args(RUST_PACKAGES);
     } else {
         cargo
             .args(["test", "--no-fail-fast"])
             .args(RUST_PACKAGES)
-            .args(METAL_HOST)
             .arg("--all-targets");
     }
     process::run(&mut cargo)

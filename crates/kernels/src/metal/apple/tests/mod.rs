@@ -1,6 +1,0 @@
-mod failures;
-mod fake;
-mod heartbeat;
-mod mapping;
-mod order;
-mod residency;

@@ -1,9 +1,0 @@
-//! The Metal backend of mlxm-kernels on the host device, against the CPU backend.
-
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod architectures;
-mod device;
-mod forward;
-mod misc;
-mod passes;
