@@ -5,6 +5,7 @@ mod owner;
 mod profile;
 mod report;
 mod running;
+pub(crate) mod socket;
 mod usage;
 
 pub use internal::routes;
@@ -12,6 +13,7 @@ pub use owner::Owner;
 pub use profile::Profile;
 pub use report::report_usage;
 pub use running::{RequestPhase, RunningRequest, RunningRequests};
+pub use socket::{SOCKET_DIRECTORY, WorkerSocket};
 pub use usage::{CompletionUsage, RequestUsage, UsageFinish, UsageRecorder};
 
 use std::sync::Arc;
