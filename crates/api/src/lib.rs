@@ -58,6 +58,4 @@ pub use responses::store::{MemoryLimits, MemoryStore, ResponseStore, StoreError,
 pub use routes::router;
 pub use serve::{Shutdown, serve};
 pub use state::{AppState, Capabilities, Limits, ServerOptions};
-pub use worker::{
-    Owner, RequestPhase, RequestUsage, RunningRequest, SOCKET_DIRECTORY, UsageFinish, WorkerSocket,
-};
+pub use worker::{Owner, RequestPhase, RequestUsage, RunningRequest, UsageFinish};

@@ -9,7 +9,6 @@ use tokio::sync::watch;
 
 use crate::routes::router;
 use crate::state::AppState;
-use crate::worker::WorkerSocket;
 
 /// Starts the shutdown of a running server. Clones refer to the same server.
 #[derive(Debug, Clone)]
@@ -37,7 +36,7 @@ impl Shutdown {
 /// Time that idle connections get to close.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// Serves on `listener` and, for a gateway, on `socket` until `shutdown` has started and all requests are complete, at most `timeout` after its start; requests that are
+/// Serves until `shutdown` has started and all requests are complete, at most `timeout` after its start; requests that are
 /// still running then are cancelled. During the shutdown new requests get status 503, and `/health` reports it. Returns
 /// whether all requests were completed.
 ///
@@ -45,7 +44,6 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// If the listener fails.
 pub async fn serve(
     listener: TcpListener,
-    socket: Option<WorkerSocket>,
     server: AppState,
     shutdown: Shutdown,
     timeout: Duration,
@@ -54,10 +52,7 @@ pub async fn serve(
     let closed = closing.clone();
     let listener = listener.tap_io(|stream| send_at_once(stream));
     let running = axum::serve(listener, router(server.clone()))
-        .with_graceful_shutdown(async move { closed.started().await })
-        .into_future();
-    let on_socket = serve_on_socket(socket, server.clone(), closing.clone());
-    let running = async { tokio::try_join!(running, on_socket) };
+        .with_graceful_shutdown(async move { closed.started().await });
     let draining = async {
         shutdown.started().await;
         server.start_draining();
@@ -70,27 +65,12 @@ pub async fn serve(
         }
         complete
     };
-    let mut running = std::pin::pin!(running);
+    let mut running = std::pin::pin!(running.into_future());
     let mut draining = std::pin::pin!(draining);
     tokio::select! {
-        result = &mut running => result.map(|_| true),
+        result = &mut running => result.map(|()| true),
         complete = &mut draining => Ok(complete),
     }
-}
-
-async fn serve_on_socket(
-    socket: Option<WorkerSocket>,
-    server: AppState,
-    closing: Shutdown,
-) -> io::Result<()> {
-    let Some(WorkerSocket { listener, file }) = socket else {
-        return Ok(());
-    };
-    let served = axum::serve(listener, router(server))
-        .with_graceful_shutdown(async move { closing.started().await })
-        .await;
-    drop(file);
-    served
 }
 
 /// Sends each token when it is written, also while the client has not acknowledged the one before.

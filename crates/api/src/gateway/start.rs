@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +36,6 @@ use super::settings::{
 use super::state::{Components, GatewayOptions, GatewayState, Monitor};
 use super::workers::PoolWorkers;
 use crate::access::AccessPolicy;
-use crate::worker::SOCKET_DIRECTORY;
 
 /// The variable with the collector of traces.
 pub const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -132,12 +130,10 @@ pub async fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
     let proxy = {
         let (access, workers) = (access.clone(), Arc::new(workers.clone()));
         let requests = requests.clone();
-        let sockets: Arc<Path> = options.socket_directory().into();
         move |names: watch::Receiver<Arc<Catalog>>| {
             let options = ProxyOptions {
                 access: access.clone(),
                 queue_timeout: MAX_QUEUE_TIMEOUT,
-                sockets: Some(sockets.clone()),
                 ..ProxyOptions::default()
             };
             Proxy::new(
@@ -321,7 +317,7 @@ async fn start_pool(
         compute_threads: CpuLimits::read().threads(),
         launch: LaunchConfig {
             program: options.program.clone(),
-            environment: worker_environment(options),
+            environment: worker_environment(&options.environment),
             log_directory: options.log_directory(),
             keys,
             orphan_grace: ORPHAN_GRACE,
@@ -335,15 +331,11 @@ async fn start_pool(
     Pool::start(pool, servers).await.map_err(StartError::Pool)
 }
 
-/// Workers send their traces to the collector of the gateway, and have their sockets where it expects them.
-fn worker_environment(options: &GatewayOptions) -> Vec<(String, String)> {
-    let collector = options.environment.get_key_value(OTLP_ENDPOINT);
+/// Workers send their traces to the collector of the gateway.
+fn worker_environment(environment: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let collector = environment.get_key_value(OTLP_ENDPOINT);
     let collector = collector.map(|(name, value)| (name.clone(), value.clone()));
-    let directory = options.socket_directory();
-    // Workers whose directory cannot be named use TCP only.
-    let directory = directory.to_str().map(str::to_owned);
-    let sockets = directory.map(|directory| (SOCKET_DIRECTORY.to_owned(), directory));
-    collector.into_iter().chain(sockets).collect()
+    collector.into_iter().collect()
 }
 
 /// The secret from which the keys of workers are derived. It is stored encrypted, so that the next start can adopt them; if the

@@ -53,11 +53,6 @@ impl GatewayOptions {
     pub fn log_directory(&self) -> PathBuf {
         log_directory(&self.home)
     }
-
-    /// Unix sockets of the workers.
-    pub fn socket_directory(&self) -> PathBuf {
-        self.home.join("sockets")
-    }
 }
 
 /// What shows how the gateway is doing.

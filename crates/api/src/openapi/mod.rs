@@ -180,7 +180,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = AppState::starting(ServerOptions::default());
-        let running = serve(listener, None, server, Shutdown::default(), Duration::ZERO);
+        let running = serve(listener, server, Shutdown::default(), Duration::ZERO);
         tokio::spawn(running);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         for path in documented() {

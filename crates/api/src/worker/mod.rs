@@ -5,7 +5,6 @@ mod owner;
 mod profile;
 mod report;
 mod running;
-pub(crate) mod socket;
 mod usage;
 
 pub use internal::routes;
@@ -13,7 +12,6 @@ pub use owner::Owner;
 pub use profile::Profile;
 pub use report::report_usage;
 pub use running::{RequestPhase, RunningRequest, RunningRequests};
-pub use socket::{SOCKET_DIRECTORY, WorkerSocket};
 pub use usage::{CompletionUsage, RequestUsage, UsageFinish, UsageRecorder};
 
 use std::sync::Arc;

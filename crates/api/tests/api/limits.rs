@@ -142,7 +142,6 @@ async fn server_rejects_requests_while_the_model_is_loading() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(mlxm_api::serve(
         listener,
-        None,
         server,
         mlxm_api::Shutdown::default(),
         Duration::from_secs(1),

@@ -1,8 +1,6 @@
 //! The HTTP client for workers, with a pool of connections for each.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -16,7 +14,6 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::connector::Connector;
 use super::request_body::BufferedBody;
 use super::workers::{AcquireError, Lease};
 use crate::error::ApiError;
@@ -40,7 +37,7 @@ pub const OWN_ID: HeaderName = HeaderName::from_static("x-mlxm-request-id");
 
 /// Sends requests to workers; clones share the connections.
 #[derive(Debug, Clone)]
-pub struct WorkerClient(Client<Connector, BufferedBody>);
+pub struct WorkerClient(Client<HttpConnector, BufferedBody>);
 
 /// A request for a worker.
 #[derive(Debug, Clone)]
@@ -58,28 +55,19 @@ struct Registered {
 }
 
 impl Default for WorkerClient {
-    /// A client that reaches all workers over TCP.
     fn default() -> Self {
-        Self::new(None)
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build(connector);
+        Self(client)
     }
 }
 
 impl WorkerClient {
-    /// A client for workers whose sockets are in `sockets`; those that have none are reached over TCP.
-    pub fn new(sockets: Option<Arc<Path>>) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .build(Connector {
-                directory: sockets,
-                tcp,
-            });
-        Self(client)
-    }
-
     /// Sends a request with the worker's key, and waits for the head of the response.
     ///
     /// # Errors

@@ -8,7 +8,7 @@
 //!   of the gateway itself.
 //! - `request_body`, `scan`, `text`, `ttl`: the body, and the few top-level keys that are read from it.
 //! - `catalog`, `target`, `models`, `defaults`: names and what they stand for; request settings of profiles.
-//! - `workers`, `client`, `connector`, `in_flight`: the pool's interface, the HTTP client and its connections, and a request that a worker has.
+//! - `workers`, `client`, `in_flight`: the pool's interface, the HTTP client, and a request that a worker has.
 //! - `live`: the requests that have not ended, and how a user cancels one.
 //! - `forwarded`, `events`, `keepalive`, `stream_format`: the response, its error at the end, and streams that begin early.
 //! - `headers`, `usage`, `ids`: what passes and what does not; usage and records; which worker has a stored response.
@@ -21,7 +21,6 @@
 
 mod catalog;
 mod client;
-mod connector;
 mod defaults;
 mod events;
 mod exchange;
@@ -42,7 +41,6 @@ mod ttl;
 mod usage;
 mod workers;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,8 +82,6 @@ pub struct ProxyOptions {
     pub begin_stream_after: Duration,
     /// Interval of the comments in such a stream.
     pub keepalive: Duration,
-    /// Directory of the workers' sockets.
-    pub sockets: Option<Arc<Path>>,
 }
 
 impl Default for ProxyOptions {
@@ -98,7 +94,6 @@ impl Default for ProxyOptions {
             queue_timeout: Duration::from_mins(5),
             begin_stream_after: Duration::from_secs(5),
             keepalive: Duration::from_secs(10),
-            sockets: None,
         }
     }
 }
@@ -128,14 +123,13 @@ impl Proxy {
         audit: mpsc::Sender<RequestRecord>,
         requests: LiveRequests,
     ) -> Self {
-        let client = WorkerClient::new(options.sockets.clone());
         Self(Arc::new(Shared {
             options,
             catalog,
             workers,
             audit,
             requests,
-            client,
+            client: WorkerClient::default(),
             responses: Arc::default(),
             registered: Arc::default(),
         }))

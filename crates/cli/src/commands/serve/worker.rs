@@ -1,14 +1,10 @@
 //! `mlxm serve --model`: a server with one model.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use mlxm_api::{
-    AccessPolicy, AppState, FormatOverride, Limits, Owner, SOCKET_DIRECTORY, ServerOptions,
-    Shutdown, WorkerSocket,
-};
+use mlxm_api::{AccessPolicy, AppState, FormatOverride, Limits, Owner, ServerOptions, Shutdown};
 use mlxm_engine::{CancelToken, Engine, LoadError};
 use tokio::net::TcpListener;
 
@@ -99,7 +95,6 @@ impl Serve {
                 .local_addr()
                 .context("the listener has no address")?
                 .port();
-            let socket = bind_socket(port);
             let shutdown = Shutdown::default();
             let deadline = seconds(self.shutdown_timeout, 30);
             let guard = InterruptGuard::start();
@@ -119,7 +114,6 @@ impl Serve {
             tokio::spawn(stop_on_request(guard, orphaned, stop));
             let serving = tokio::spawn(mlxm_api::serve(
                 listener,
-                socket,
                 server.clone(),
                 shutdown,
                 deadline,
@@ -163,14 +157,6 @@ impl Serve {
 
 fn seconds(given: Option<u32>, default: u32) -> Duration {
     Duration::from_secs(given.unwrap_or(default).into())
-}
-
-/// The socket that the gateway which started this process asks for.
-fn bind_socket(port: u16) -> Option<WorkerSocket> {
-    let directory = std::env::var_os(SOCKET_DIRECTORY)?;
-    WorkerSocket::bind(Path::new(&directory), port)
-        .inspect_err(|error| tracing::info!(%error, "no Unix socket: the gateway uses TCP"))
-        .ok()
 }
 
 /// Promotes huge pages in the background before the first requests.
