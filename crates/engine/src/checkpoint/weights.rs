@@ -27,7 +27,7 @@ pub struct RawTensor {
 /// All tensors of a checkpoint by name.
 #[derive(Debug, Default)]
 pub struct Weights {
-    tensors: BTreeMap<String, RawTensor>,
+    tensors: Tensors,
     /// Names of matrices that are stored with the other axis first.
     transposed: BTreeSet<String>,
     size_bytes: u64,
@@ -166,15 +166,25 @@ impl Weights {
 
     /// Keeps the tensors whose name satisfies the predicate.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        self.tensors.retain(|name, _| keep(name));
+        // Not generic: it would be compiled for each model.
+        retain(&mut self.tensors, &mut keep);
     }
 
     /// Renames every tensor; `None` removes it. To be called before [`Self::transpose`].
     pub fn rename(&mut self, mut rename: impl FnMut(&str) -> Option<String>) {
-        let old = std::mem::take(&mut self.tensors);
-        self.tensors = old
-            .into_iter()
-            .filter_map(|(name, tensor)| Some((rename(&name)?, tensor)))
-            .collect();
+        self.tensors = renamed(std::mem::take(&mut self.tensors), &mut rename);
     }
+}
+
+type Tensors = BTreeMap<String, RawTensor>;
+
+fn retain(tensors: &mut Tensors, keep: &mut dyn FnMut(&str) -> bool) {
+    tensors.retain(|name, _| keep(name));
+}
+
+fn renamed(tensors: Tensors, rename: &mut dyn FnMut(&str) -> Option<String>) -> Tensors {
+    let tensors = tensors.into_iter();
+    tensors
+        .filter_map(|(name, tensor)| Some((rename(&name)?, tensor)))
+        .collect()
 }

@@ -120,7 +120,7 @@ pub trait ModelConfig: Debug {
         false
     }
 
-    /// Checks that are specific to this model, in addition to the types and [`check_dimensions`](Self::check_dimensions).
+    /// Checks that are specific to this model, in addition to the types and those of the sizes.
     ///
     /// # Errors
     /// A message that names the field.
@@ -133,11 +133,23 @@ pub trait ModelConfig: Debug {
         name
     }
 
+    /// Renames and removes tensors of unconverted or older checkpoints.
+    fn sanitize(&self, weights: &mut Weights);
+
+    /// Builds the model.
+    ///
+    /// # Errors
+    /// When a tensor has the wrong shape or element type.
+    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError>;
+}
+
+// Compiled once, and not for each model.
+impl dyn ModelConfig + '_ {
     /// Checks the sizes.
     ///
     /// # Errors
     /// A message that names the field.
-    fn check_dimensions(&self) -> Result<(), String> {
+    pub fn check_dimensions(&self) -> Result<(), String> {
         let dimensions = self.dimensions();
         let attention = dimensions.attention;
         for (name, size, largest) in [
@@ -187,7 +199,7 @@ pub trait ModelConfig: Debug {
     ///
     /// # Errors
     /// A message that names the field.
-    fn check_tensors(&self, weights: &Weights) -> Result<(), String> {
+    pub fn check_tensors(&self, weights: &Weights) -> Result<(), String> {
         let dimensions = self.dimensions();
         let (layers, tensors) = (dimensions.num_hidden_layers, weights.len());
         if layers > tensors {
@@ -218,13 +230,4 @@ pub trait ModelConfig: Debug {
         }
         Ok(())
     }
-
-    /// Renames and removes tensors of unconverted or older checkpoints.
-    fn sanitize(&self, weights: &mut Weights);
-
-    /// Builds the model.
-    ///
-    /// # Errors
-    /// When a tensor has the wrong shape or element type.
-    fn load(&self, weights: &Scope<'_>) -> Result<Box<dyn Model>, LoadError>;
 }

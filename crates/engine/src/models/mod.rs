@@ -192,16 +192,15 @@ where
     let parsed: M = parsed
         .try_into()
         .map_err(|error: C::Error| invalid(error.to_string()))?;
-    // The sizes first, because other checks may take time or memory in proportion to them.
-    parsed
-        .check_dimensions()
-        .and_then(|()| parsed.check())
-        .map_err(invalid)?;
-    check_windows(&parsed).map_err(invalid)?;
-    Ok(Box::new(parsed))
+    let parsed: Box<dyn ModelConfig> = Box::new(parsed);
+    check(&*parsed).map_err(invalid)?;
+    Ok(parsed)
 }
 
-fn check_windows(config: &impl ModelConfig) -> Result<(), String> {
+/// The sizes first, because other checks may take time or memory in proportion to them.
+fn check(config: &dyn ModelConfig) -> Result<(), String> {
+    config.check_dimensions()?;
+    config.check()?;
     let layers = config.dimensions().num_hidden_layers;
     if (0..layers).any(|layer| config.sliding_window(layer) == Some(0)) {
         return Err("`sliding_window` must be positive".into());

@@ -170,7 +170,8 @@ impl ModelConfig for Config {
             return Err("`ffn_with_glu` false is not supported".into());
         }
         (0..layers).try_for_each(|layer| {
-            let sizes = self.llama(layer, layers).check_dimensions();
+            let llama = self.llama(layer, layers);
+            let sizes = (&llama as &dyn ModelConfig).check_dimensions();
             sizes.map_err(|problem| format!("in layer {layer} of `num_query_heads`, {problem}"))
         })
     }
