@@ -63,6 +63,7 @@ test('the palette opens pages and closes with Escape, and the focus returns', as
   await expect(palette).toHaveCount(0);
   await expect(page.getByRole('combobox', { name: 'Profile or model to start' })).toBeFocused();
   await page.keyboard.press('Control+k');
+  await expect(palette.getByRole('combobox')).toBeFocused();
   await page.keyboard.type('Settings');
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL(/\/settings/);

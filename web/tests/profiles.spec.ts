@@ -25,6 +25,7 @@ test('a profile is made from a model with its name filled in, and the plan is li
   await expect(side(page)).toContainText('1,024 tokens');
   await expect(needed).not.toHaveText(before ?? '');
   await side(page).getByRole('button', { name: 'Save', exact: true }).click();
+  await expect(page).not.toHaveURL(/\/profiles\/new/);
   await open(page, '/profiles', 'Profiles');
   await expect(page.getByRole('link', { name: 'Coder' })).toBeVisible();
   const { profiles } = await gateway.get<{

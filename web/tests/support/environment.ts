@@ -1,5 +1,6 @@
 /** What `cargo xtask test --only browser` sets. */
 
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 /** A variable that a task sets. */
@@ -17,6 +18,21 @@ export const hubProgram = (): string => resolve(required('MLXM_TESTHUB_BIN'));
 
 /** The directory of a small model in MLX format. */
 export const starterModel = (): string => resolve(required('MLXM_STARTER_MODEL'));
+
+/**
+ * What comes before a command so that its models compute on one thread. With one for each core, those of gateways that are tested at
+ * the same time and the browsers would wait for each other's cores most of the time. Linux only.
+ */
+export function onOneCore(): string[] {
+  if (process.platform !== 'linux') return [];
+  const allowed = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
+  const cores = allowed.split(',').flatMap((range) => {
+    const [first = 0, last = first] = range.split('-').map(Number);
+    return Array.from({ length: last - first + 1 }, (_, offset) => first + offset);
+  });
+  const core = cores[Number(process.env.TEST_PARALLEL_INDEX ?? 0) % cores.length] ?? 0;
+  return ['taskset', '--cpu-list', String(core)];
+}
 
 /** Where screenshots are written. */
 export const screenshots = (): string => process.env.MLXM_SCREENSHOTS ?? join('test-results', 'screenshots');

@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { components } from '../../src/lib/api/schema';
-import { program, starterModel, waitFor } from './environment';
+import { onOneCore, program, starterModel, waitFor } from './environment';
 
 type Schemas = components['schemas'];
 export type Server = Schemas['Server'];
@@ -46,7 +46,8 @@ export class Gateway {
 
   async start(): Promise<void> {
     const kept = Object.entries(process.env).filter(([name]) => !REMOVED.test(name));
-    const child = spawn(program(), ['serve'], {
+    const [command = '', ...options] = [...onOneCore(), program(), 'serve'];
+    const child = spawn(command, options, {
       env: {
         ...Object.fromEntries(kept),
         MLXM_HOME: this.home,
@@ -79,9 +80,17 @@ export class Gateway {
     await this.end('SIGTERM');
   }
 
-  /** Stops it, and removes its home directory. */
+  /** Ends it and its workers, which would complete their responses if they were stopped, and removes its home directory. */
   async remove(): Promise<void> {
-    await this.stop();
+    const servers = await this.servers().catch(() => []);
+    await this.kill();
+    for (const { pid } of servers) {
+      try {
+        if (pid != null) process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has exited.
+      }
+    }
     rmSync(this.home, { recursive: true, force: true });
   }
 
