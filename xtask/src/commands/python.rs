@@ -24,7 +24,7 @@ pub fn execute(_: &Arguments) -> Result<()> {
 }
 
 /// Builds the wheel with the maturin in `environment` and returns its path.
-pub fn build_wheel(environment: &python::Environment) -> Result<PathBuf> {
+fn build_wheel(environment: &python::Environment) -> Result<PathBuf> {
     let directory = workspace::target_directory()?.join("wheels");
     fs::create_dir_all(&directory)?;
     let built = tempfile::tempdir_in(&directory)?;

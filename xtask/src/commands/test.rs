@@ -5,6 +5,7 @@ mod browser;
 mod clients;
 mod deny;
 mod environment;
+mod python_package;
 mod steps;
 mod templates;
 mod tidy;
@@ -77,6 +78,13 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     for step in &selected {
         let began = Instant::now();
         let outcome = run(step, &outcomes, &environment);
+        // Also here, since a run that is cut off has no table.
+        eprintln!(
+            "{}: {:.0} s, {:.0} s so far",
+            step.name,
+            began.elapsed().as_secs_f64(),
+            started.elapsed().as_secs_f64()
+        );
         let failed = matches!(outcome, Outcome::Failed(_));
         rows.push((step.name, outcome.to_string(), began.elapsed()));
         outcomes.insert(step.name, outcome);

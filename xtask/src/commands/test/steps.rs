@@ -1,10 +1,10 @@
 //! The steps of `cargo xtask test`.
 
-use super::environment::{PYTHON, TestEnvironment, test_environment};
-use super::{arm, browser, clients, deny, templates, tidy};
-use crate::commands::{check_mac, faults, python as wheel};
+use super::environment::{PYTHON, TestEnvironment};
+use super::{arm, browser, clients, deny, python_package, templates, tidy};
+use crate::commands::{check_mac, faults};
 use crate::prerequisites::Prerequisite;
-use crate::{cache, postgres, process, starter, web};
+use crate::{postgres, process, starter, web};
 use anyhow::Result;
 
 /// One check or a group of tests.
@@ -127,23 +127,23 @@ pub const STEPS: &[Step] = &[
         run: load_and_faults,
     },
     Step {
-        name: "wheel",
-        about: "the Python package, built and installed",
-        needs: &[],
-        prerequisites: &[Prerequisite::CCompilers, PYTHON],
-        run: install_wheel,
+        name: "package",
+        about: "the Python package, with the extension module of this build",
+        needs: &["build"],
+        prerequisites: &[PYTHON],
+        run: python_package::assemble,
     },
     Step {
         name: "python",
         about: "tests in Python, against mlx-lm",
-        needs: &["starter", "wheel"],
+        needs: &["starter", "package"],
         prerequisites: &[PYTHON],
         run: pytest,
     },
     Step {
         name: "types",
         about: "the Python package's type stubs",
-        needs: &["wheel"],
+        needs: &["package"],
         prerequisites: &[PYTHON],
         run: stubs,
     },
@@ -156,8 +156,8 @@ pub const STEPS: &[Step] = &[
     },
 ];
 
-/// All packages except the Python extension module, which only maturin can link on every platform.
-pub const RUST_PACKAGES: [&str; 4] = ["--locked", "--workspace", "--exclude", "mlxm-python"];
+/// The packages of all steps that build, so that later ones find what earlier ones built.
+pub const PACKAGES: [&str; 2] = ["--locked", "--workspace"];
 
 fn format() -> Result<()> {
     process::run(process::cargo().args(["fmt", "--all", "--check"]))
@@ -187,7 +187,7 @@ fn build() -> Result<()> {
     process::run(
         process::cargo()
             .arg("build")
-            .args(RUST_PACKAGES)
+            .args(PACKAGES)
             .arg("--all-targets"),
     )
 }
@@ -202,11 +202,11 @@ fn rust(environment: &TestEnvironment) -> Result<()> {
     if has_nextest() {
         cargo
             .args(["nextest", "run", "--no-fail-fast"])
-            .args(RUST_PACKAGES);
+            .args(PACKAGES);
     } else {
         cargo
             .args(["test", "--no-fail-fast"])
-            .args(RUST_PACKAGES)
+            .args(PACKAGES)
             .arg("--all-targets");
     }
     process::run(&mut cargo)
@@ -218,29 +218,11 @@ pub fn has_nextest() -> bool {
 }
 
 fn doctests(environment: &TestEnvironment) -> Result<()> {
-    process::run(
-        environment
-            .cargo()
-            .args(["test", "--doc"])
-            .args(RUST_PACKAGES),
-    )
+    process::run(environment.cargo().args(["test", "--doc"]).args(PACKAGES))
 }
 
 fn load_and_faults(environment: &TestEnvironment) -> Result<()> {
     faults::run_short(environment.program(), environment.starter_model())
-}
-
-fn install_wheel(environment: &TestEnvironment) -> Result<()> {
-    let venv = test_environment()?;
-    let wheel = wheel::build_wheel(&venv)?;
-    let packages = environment.python_packages();
-    cache::remove(&packages)?;
-    process::run(
-        venv.pip()
-            .args(["install", "--quiet", "--no-deps", "--target"])
-            .arg(&packages)
-            .arg(&wheel),
-    )
 }
 
 fn pytest(environment: &TestEnvironment) -> Result<()> {

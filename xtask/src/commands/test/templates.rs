@@ -2,7 +2,7 @@
 //! and by this project.
 
 use super::environment::{TestEnvironment, test_environment};
-use super::steps::{RUST_PACKAGES, has_nextest};
+use super::steps::{PACKAGES, has_nextest};
 use crate::llama_cpp::{self, PACKAGE};
 use crate::{cache, process};
 use anyhow::{Context, Result, bail};
@@ -43,7 +43,7 @@ pub fn compare(environment: &TestEnvironment) -> Result<()> {
         .env("MLXM_TEMPLATE_REFERENCE", &reference);
     // All packages are selected and some tests by filter, so that nothing is rebuilt with other features.
     if has_nextest() {
-        cargo.args(["nextest", "run"]).args(RUST_PACKAGES);
+        cargo.args(["nextest", "run"]).args(PACKAGES);
         cargo.args([
             "--run-ignored",
             "only",
@@ -54,7 +54,7 @@ pub fn compare(environment: &TestEnvironment) -> Result<()> {
             "test(real_templates_)",
         ]);
     } else {
-        cargo.arg("test").args(RUST_PACKAGES).arg("--all-targets");
+        cargo.arg("test").args(PACKAGES).arg("--all-targets");
         cargo.args(["--", "--ignored", "--nocapture", "real_templates_"]);
     }
     process::run(&mut cargo)
