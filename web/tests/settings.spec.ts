@@ -30,7 +30,7 @@ test('a change is saved, shown with its source, live in another tab, and reset',
     .first()
     .click();
   await expect(page.getByText('from these settings')).toHaveCount(0);
-  expect(await value()).toEqual(before);
+  await expect.poll(value).toEqual(before);
 });
 
 test('an invalid value is an error at its field, and nothing is saved', async ({ page }) => {
