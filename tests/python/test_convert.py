@@ -110,11 +110,18 @@ def logits(folder: Path, ids: np.ndarray) -> np.ndarray:
 def test_quantizes_as_mlx_lm_does(binary: Path, tmp_path: Path, architecture: str, form: str) -> None:
     settings = FORMATS[form]
     source = build(case(architecture))
-    if "recipe" in settings and architecture == "starcoder2":
+    try:
+        mlx_lm_converts(source, tmp_path / "theirs", settings)
+    except ValueError as error:
+        assert "recipe" in settings and "expected keys for mixed quant" in str(error)
         rejected = convert(binary, source, tmp_path / "ours", *flags(settings))
         assert rejected.returncode != 0 and "down_proj" in rejected.stderr
         return
-    mlx_lm_converts(source, tmp_path / "theirs", settings)
+    if architecture == "plamo" and settings.get("group_size") == 128:
+        # The heads of its output projection are reordered, which a group of two heads does not allow.
+        rejected = convert(binary, source, tmp_path / "ours", *flags(settings))
+        assert rejected.returncode != 0 and "must divide" in rejected.stderr
+        return
     assert_same(converted(binary, source, tmp_path / "ours", *flags(settings)), tensors(tmp_path / "theirs"))
     ids, _ = read(source)
     assert np.array_equal(logits(tmp_path / "ours", ids), logits(tmp_path / "theirs", ids))

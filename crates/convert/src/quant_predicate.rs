@@ -67,6 +67,9 @@ impl<'a> QuantPredicate<'a> {
 
     /// The format of the weight of the module at `path`, whose rows have `columns` values.
     pub(super) fn target(&self, path: &str, columns: usize) -> Result<Target, ConvertError> {
+        if is_norm(path) && !matches!(self.options.weights, WeightFormat::Keep) {
+            return Ok(Target::Dense);
+        }
         let module_override = self
             .options
             .overrides
@@ -95,6 +98,11 @@ impl<'a> QuantPredicate<'a> {
                 return Ok(Target::Dense);
             }
             WeightFormat::Quantize(_)
+                if self.model_type == "spark2_5" && path.ends_with("self_attn.g_proj") =>
+            {
+                return Ok(Target::Dense);
+            }
+            WeightFormat::Quantize(_)
                 if self.model_type == "granite" && is_sensitive_in_granite(path) =>
             {
                 QuantSpec {
@@ -116,6 +124,11 @@ impl<'a> QuantPredicate<'a> {
             Target::Dense
         })
     }
+}
+
+/// Norms of heads may have a row of weights for each head, which is not a matrix to multiply with.
+fn is_norm(path: &str) -> bool {
+    path.ends_with("norm")
 }
 
 /// The layers that mlx-lm's `quant_predicate` for Granite keeps at 8 bits. Their values are so small that the scales of

@@ -80,11 +80,9 @@ impl FromStr for Recipe {
     }
 }
 
-/// The number after `layers.` in a module path.
+/// The first number in a module path, such as `model.layers.7.mlp` or `model.layers.layers.7.mlp`.
 fn layer_index(path: &str) -> Option<usize> {
-    let mut parts = path.split('.').skip_while(|part| *part != "layers");
-    parts.next()?;
-    parts.next()?.parse().ok()
+    path.split('.').find_map(|part| part.parse().ok())
 }
 
 #[cfg(test)]
@@ -116,5 +114,7 @@ mod tests {
         assert_eq!(bits("lm_head"), 4);
         assert_eq!(bits("model.embed_tokens"), 3);
         assert_eq!(bits("language_model.model.layers.15.mlp.down_proj"), 4);
+        assert_eq!(bits("model.layers.layers.15.mlp.down_proj"), 4);
+        assert_eq!(bits("model.layers.layers.2.mlp.down_proj"), 3);
     }
 }
