@@ -6,6 +6,7 @@ pub mod demo;
 pub mod faults;
 pub mod fuzz;
 pub mod install;
+pub mod metal_host;
 pub mod metal_model;
 pub mod python;
 pub mod test;

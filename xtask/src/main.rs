@@ -5,6 +5,7 @@
 
 mod cache;
 mod chromium;
+mod clang;
 mod commands;
 mod cross;
 mod gateway;
@@ -43,6 +44,7 @@ enum Task {
     Bench(Box<commands::bench::Arguments>),
     Web(commands::web::Arguments),
     CheckMac(commands::check_mac::Arguments),
+    MetalHost(commands::metal_host::Arguments),
     MetalModel(commands::metal_model::Arguments),
     Python(commands::python::Arguments),
     Fuzz(commands::fuzz::Arguments),
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => commands::bench::execute(&arguments),
         Task::Web(arguments) => commands::web::execute(&arguments),
         Task::CheckMac(arguments) => commands::check_mac::execute(&arguments),
+        Task::MetalHost(arguments) => commands::metal_host::execute(&arguments),
         Task::MetalModel(arguments) => commands::metal_model::execute(&arguments),
         Task::Python(arguments) => commands::python::execute(&arguments),
         Task::Fuzz(arguments) => commands::fuzz::execute(&arguments),

@@ -2,7 +2,7 @@
 //! instructions.
 
 use crate::packages::find_or_install;
-use crate::{chromium, node, postgres, process};
+use crate::{chromium, clang, node, postgres, process};
 use anyhow::{Result, bail};
 use std::collections::BTreeSet;
 use std::env;
@@ -26,6 +26,8 @@ pub enum Prerequisite {
     Node,
     /// A Chromium, for tests of the web page.
     Chromium,
+    /// The compiler of Metal kernels for the CPU, with its sanitizers.
+    Clang,
     /// A Postgres of at least this version, with its server.
     Postgres(postgres::Major),
 }
@@ -39,6 +41,7 @@ impl Prerequisite {
             Self::Python(minimum) => python(minimum).map(|_| ()),
             Self::Node => node::find(),
             Self::Chromium => find_or_install(chromium::PACKAGE, chromium::program).map(|_| ()),
+            Self::Clang => clang::require(),
             Self::Postgres(minimum) => {
                 find_or_install(postgres::PACKAGE, || postgres::programs(minimum)).map(|_| ())
             }

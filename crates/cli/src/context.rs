@@ -6,7 +6,8 @@ use std::sync::Once;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mlxm_api::wire::profiles::LoadSettings;
 use mlxm_engine::{
-    CancelToken, DeviceChoice, Engine, LoadError, LoadOptions, LoadProgress, MachineMemory,
+    CancelToken, ComputeDevice, DeviceChoice, Engine, LoadError, LoadOptions, LoadProgress,
+    MachineMemory,
 };
 
 use crate::arguments::GlobalArguments;
@@ -27,7 +28,7 @@ impl Context {
         Self { output, global }
     }
 
-    /// Loads a model. On macOS, notes once that it runs on the CPU.
+    /// Loads a model. If it runs on the CPU although there should be a GPU, notes the reason once.
     pub fn load(&self, model: &Path, options: &LoadOptions) -> Result<Engine, LoadError> {
         self.load_with_progress(model, options, &CancelToken::default(), &|_| {})
     }
@@ -41,13 +42,15 @@ impl Context {
         progress: &dyn Fn(LoadProgress),
     ) -> Result<Engine, LoadError> {
         static NOTED: Once = Once::new();
-        if cfg!(target_os = "macos") && options.device == DeviceChoice::Auto {
-            NOTED.call_once(|| {
-                self.output
-                    .note("running on the CPU: the Metal backend is not available yet");
-            });
+        let engine = Engine::load_with_progress(model, options, cancel, progress)?;
+        if let ComputeDevice::Cpu {
+            fallback: Some(reason),
+        } = engine.device()
+        {
+            let note = format!("running on the CPU: {reason}");
+            NOTED.call_once(|| self.output.note(&note));
         }
-        Engine::load_with_progress(model, options, cancel, progress)
+        Ok(engine)
     }
 
     /// Prints a warning from the server once; servers repeat it with every response.

@@ -65,6 +65,6 @@ pub use request::{
     Started, StopCause, Token,
 };
 pub use runtime::{
-    CacheGroupStats, CacheSize, Counters, Engine, EngineStats, Generation, MachineMemory,
-    MemoryPlan, Poll, Scoring, inspect, peak_resident_bytes,
+    CacheGroupStats, CacheSize, ComputeDevice, Counters, Engine, EngineStats, Generation,
+    MachineMemory, MemoryPlan, Poll, Scoring, compute_device, inspect, peak_resident_bytes,
 };

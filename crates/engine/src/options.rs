@@ -8,12 +8,13 @@ pub use mlxm_kernels::{ActivationDtype, KvCacheDtype};
 /// Where the model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// The best device this build supports.
+    /// The GPU on Macs with Apple Silicon, otherwise the CPU. A model that cannot run on the GPU runs on the CPU;
+    /// [`Engine::device`](crate::Engine::device) has the reason.
     #[default]
     Auto,
     /// The CPU backend.
     Cpu,
-    /// The Metal backend. Not implemented yet: loading returns an error.
+    /// The GPU of a Mac with Apple Silicon. Loading returns an error if it cannot be used.
     Metal,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData, ops::Deref, ops::Range, sync::Arc};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 
 /// A cheaply cloned, immutable range of bytes.
 ///
@@ -16,6 +16,8 @@ pub struct Bytes {
 #[derive(Clone)]
 enum Source {
     Mapped(Arc<Mmap>),
+    /// A copy in whole pages.
+    Pages(Arc<Mmap>),
     Owned(Arc<Vec<u8>>),
 }
 
@@ -49,10 +51,28 @@ impl Bytes {
         }
     }
 
+    /// A copy at the start of pages of its own.
+    pub(crate) fn copy_to_pages(&self) -> std::io::Result<Self> {
+        let mut map = MmapMut::map_anon(self.len().max(1))?;
+        map[..self.len()].copy_from_slice(self.as_slice());
+        Ok(Self {
+            source: Source::Pages(Arc::new(map.make_read_only()?)),
+            range: 0..self.len(),
+        })
+    }
+
+    /// The map that these bytes are a part of.
+    pub(crate) fn map(&self) -> Option<&Arc<Mmap>> {
+        match &self.source {
+            Source::Mapped(map) | Source::Pages(map) => Some(map),
+            Source::Owned(_) => None,
+        }
+    }
+
     /// The bytes themselves.
     pub fn as_slice(&self) -> &[u8] {
         let all: &[u8] = match &self.source {
-            Source::Mapped(map) => map,
+            Source::Mapped(map) | Source::Pages(map) => map,
             Source::Owned(bytes) => bytes,
         };
         &all[self.range.clone()]
@@ -143,7 +163,7 @@ impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.source {
             Source::Mapped(_) => "mapped",
-            Source::Owned(_) => "owned",
+            Source::Pages(_) | Source::Owned(_) => "owned",
         };
         write!(f, "Bytes({} {kind} bytes)", self.len())
     }
@@ -177,6 +197,11 @@ impl<T> Typed<T> {
     /// As [`Bytes::release`].
     pub(crate) fn release(&self) {
         self.bytes.release();
+    }
+
+    /// The storage of the elements.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
     }
 
     /// The bytes of the elements.

@@ -57,6 +57,22 @@ pub enum KernelError {
         /// The error of the operating system.
         reason: String,
     },
+    /// Memory of a device cannot be allocated.
+    #[error("cannot allocate {size_bytes} bytes of device memory: {reason}")]
+    DeviceMemory {
+        /// Bytes requested.
+        size_bytes: usize,
+        /// The error of the operating system or the device.
+        reason: String,
+    },
+    /// A device could not compile a kernel or run an operation.
+    #[error("{op}: the device failed: {reason}")]
+    Device {
+        /// The operation.
+        op: &'static str,
+        /// What the device reports.
+        reason: String,
+    },
     /// The memory for a repacked weight cannot be allocated.
     #[error("cannot allocate {size_bytes} bytes for a repacked weight: {reason}")]
     WeightMemory {

@@ -31,8 +31,12 @@
 //! - Activations are in an arena: a pass that is like an earlier one has them in the same places.
 //!
 //! # Adding a device
-//! `backend/mod.rs` lists the backends and what each of them does; `op.rs` has the operations that they get, which have
-//! been checked. A `metal` module next to `cpu`, enabled by the feature `metal`, will hold the one for Apple GPUs.
+//! A backend is a variant of `Backend` and of `Encoder` in `backend/mod.rs`, and of the memory of activations
+//! (`rows/arena.rs`) and of a [`KvCache`] (`kv/cache.rs`). Its encoder gets the operations of `op.rs`, whose operands have
+//! been checked. `cpu` and `metal` are examples: one runs operations, the other plans dispatches of kernels.
+//!
+//! A device that runs the kernels of `metal/` needs no backend: it implements [`metal::Device`], and
+//! [`Kernels::on_device`] uses it. [`metal::SelfTest`] compares it with the CPU.
 
 mod activation;
 mod backend;
@@ -44,6 +48,7 @@ mod hazards;
 mod kernels;
 mod kv;
 mod linear;
+pub mod metal;
 mod norm;
 mod op;
 mod param;

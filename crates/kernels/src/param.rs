@@ -1,14 +1,17 @@
 //! One-dimensional parameters.
 
+use std::sync::Arc;
+
 use crate::{
     bytes::Bytes,
     quant::FloatType,
     weight::{Floats, WeightError},
 };
 
-/// A one-dimensional parameter (norm weight, bias, attention sinks), converted to f32.
+/// A one-dimensional parameter (norm weight, bias, attention sinks), converted to f32. Clones share the
+/// values, so their address identifies them as long as there is a clone.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Param(Box<[f32]>);
+pub struct Param(Arc<[f32]>);
 
 impl Param {
     /// Reads floats of the given type.

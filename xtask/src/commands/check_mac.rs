@@ -32,13 +32,7 @@ pub fn execute(_: &Arguments) -> Result<()> {
 fn check(mut cargo: Command, target: &[&str], lints: bool) -> Result<()> {
     cargo.arg(if lints { "clippy" } else { "check" });
     cargo
-        .args([
-            "--workspace",
-            "--all-targets",
-            "--features",
-            "metal",
-            "--locked",
-        ])
+        .args(["--workspace", "--all-targets", "--locked"])
         .args(target);
     if lints {
         cargo.args(["--", "--deny", "warnings"]);

@@ -17,6 +17,7 @@ use environment::TestEnvironment;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
+pub use steps::{PACKAGES, has_nextest};
 use steps::{STEPS, Step};
 
 /// Run every check and test.

@@ -50,7 +50,7 @@ pub fn decode(engine: Engine, shape: &Shape, format: &Format, chip: &Chip, conte
         Engine::LlamaCpp => Count::new(17, 14)
             .times(shape.layers)
             .plus(Count::new(3, 3)),
-        Engine::Mlxm => mlxm_layer(shape, chip, context)
+        Engine::Mlxm => mlxm_layer(shape, context)
             .times(shape.layers)
             .plus(MLXM_STEP),
     };
@@ -76,7 +76,7 @@ pub fn prefill(engine: Engine, shape: &Shape, format: &Format, chip: &Chip, toke
                 // Also the three dispatches that sort by expert.
                 Mlp::Moe { .. } => Count::new(5, 5),
             };
-            let layer = mlxm_layer(shape, chip, 0.0).plus(experts);
+            let layer = mlxm_layer(shape, 0.0).plus(experts);
             let steps = (tokens / MLXM_PREFILL_STEP).ceil();
             (layer.times(shape.layers).plus(MLXM_STEP), steps)
         }
@@ -102,7 +102,7 @@ pub fn per_layer(engine: Engine, shape: &Shape, chip: &Chip, context: f64) -> us
                 .dispatches
         }
         Engine::LlamaCpp => 17,
-        Engine::Mlxm => mlxm_layer(shape, chip, context).dispatches,
+        Engine::Mlxm => mlxm_layer(shape, context).dispatches,
     }
 }
 
@@ -186,12 +186,12 @@ fn mlx_lm_mlp(shape: &Shape) -> Count {
     }
 }
 
-/// Dispatches of a layer of mlxm, as planned (docs/metal.md); the counting backend can supply them.
+/// Dispatches of a layer of mlxm: of dense models as the counting backend has them (docs/metal.md), of others as planned.
 ///
 /// Decoding: q|k|v with the norm; `RoPE` with the norms of q and k and the cache; attention in one pass or two; output with the
 /// residual; gate and up with norm and activation; down with the residual. For experts: router and selection as well.
-fn mlxm_layer(shape: &Shape, chip: &Chip, context: f64) -> Count {
-    let second = usize::from(chip.class != Class::BaseOrPro && context >= 1024.0);
+fn mlxm_layer(shape: &Shape, context: f64) -> Count {
+    let second = usize::from(context > 1024.0);
     let mlp = match shape.mlp {
         Mlp::Dense { .. } => 2,
         Mlp::Moe { .. } => 4,

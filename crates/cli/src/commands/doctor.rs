@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::Args;
 use indicatif::DecimalBytes;
-use mlxm_engine::{DeviceChoice, MachineMemory};
+use mlxm_engine::{ComputeDevice, DeviceChoice, MachineMemory, compute_device};
 use mlxm_hub::blocking::Hub;
 use mlxm_hub::{HubConfig, HubError, Proxies};
 use mlxm_machine::{CpuLimits, MemoryLimits, instruction_sets};
@@ -59,7 +59,6 @@ struct Build {
     architecture: &'static str,
     /// `release` or `debug`.
     profile: &'static str,
-    features: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,14 +96,6 @@ impl Report for Findings {
         program.property("version", build.version);
         program.property("target", format!("{}, {}", build.architecture, build.os));
         program.property("profile", build.profile);
-        program.property(
-            "features",
-            if build.features.is_empty() {
-                "none".to_owned()
-            } else {
-                build.features.join(", ")
-            },
-        );
         vec![
             table,
             limits::table(&self.limits),
@@ -198,7 +189,6 @@ fn build() -> Build {
         } else {
             "release"
         },
-        features: Vec::from_iter(cfg!(feature = "metal").then_some("metal")),
     }
 }
 
@@ -249,15 +239,17 @@ fn memory() -> Check {
 }
 
 fn device(choice: DeviceChoice) -> Check {
-    match choice {
-        DeviceChoice::Metal => failed(
-            "device",
-            "the Metal backend is not available yet: use --device cpu or auto",
-        ),
-        DeviceChoice::Auto if cfg!(target_os = "macos") => {
-            ok("device", "CPU; the Metal backend is not available yet")
+    match compute_device(choice) {
+        Ok(device) => {
+            let working_set = match &device {
+                ComputeDevice::Metal {
+                    working_set_bytes, ..
+                } => format!(", which can use {} well", DecimalBytes(*working_set_bytes)),
+                ComputeDevice::Cpu { .. } => String::new(),
+            };
+            ok("device", format!("{device}{working_set}"))
         }
-        DeviceChoice::Auto | DeviceChoice::Cpu => ok("device", "CPU"),
+        Err(error) => failed("device", error.to_string()),
     }
 }
 

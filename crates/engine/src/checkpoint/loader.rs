@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use mlxm_kernels::metal::WeightFormat;
 use mlxm_kernels::{Bytes, FloatType, Kernels, Param, QuantMode, QuantSpec, ScaleType, Weight};
 use safetensors::Dtype;
 
@@ -47,6 +48,8 @@ pub struct LoadedParameters {
     pub total: u64,
     /// Number of parameters in weights by quantization, without norms and biases.
     pub weights: Vec<(Option<QuantSpec>, u64)>,
+    /// The formats of weights that were read and not repacked.
+    pub formats: Vec<WeightFormat>,
 }
 
 impl<'a> Loader<'a> {
@@ -147,7 +150,16 @@ impl<'a> Loader<'a> {
             Some(spec) => self.quantized(path, rows, cols, spec, order),
         }?;
         match (weight, self.kernels) {
-            (Some(weight), Some(kernels)) => Ok(kernels.repack(weight)?),
+            (Some(weight), Some(kernels)) => {
+                let weight = kernels.repack(weight)?;
+                let formats = &mut self.parameters.borrow_mut().formats;
+                if let Some(format) = weight.format()
+                    && !formats.contains(&format)
+                {
+                    formats.push(format);
+                }
+                Ok(weight)
+            }
             (Some(weight), None) => Ok(weight),
             (None, _) => placeholder(&name),
         }

@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, channel};
 use std::time::Duration;
 
-use mlxm_kernels::{CpuOptions, Kernels};
+use mlxm_kernels::Kernels;
 use mlxm_scheduler::{Scheduler, SchedulerConfig, Sequence, SequenceId};
 
 use super::admission::Admission;
 use super::default_sampling::default_sampling;
+use super::device::ComputeDevice;
 use super::generation::Generation;
-use super::loading::LoadPlan;
 use super::mailbox::mailbox;
 use super::memory::MemoryPlan;
+use super::prepared::Prepared;
 use super::scoring::Scoring;
 use super::sequence::{ActiveRequest, Limits};
 use super::stats::{Counters, EngineStats, SharedStats};
@@ -24,7 +25,6 @@ use super::worker::{Command, Worker};
 use crate::cancel::CancelToken;
 use crate::checkpoint::LoadProgress;
 use crate::error::{LoadError, RequestError};
-use crate::forward::CachePool;
 use crate::forward::Model;
 use crate::info::ModelInfo;
 use crate::options::{DEFAULT_MAX_QUEUED_REQUESTS, LoadOptions};
@@ -43,6 +43,7 @@ pub struct Engine {
 }
 
 struct Shared {
+    device: ComputeDevice,
     info: ModelInfo,
     plan: MemoryPlan,
     tokenizer: Tokenizer,
@@ -93,24 +94,41 @@ impl Engine {
         cancel: &CancelToken,
         progress: &dyn Fn(LoadProgress),
     ) -> Result<Self, LoadError> {
-        Self::load_with(path.as_ref(), options, cancel, progress, |model| model)
+        let path = path.as_ref();
+        Self::load_with(path, options, cancel, progress, None, |model| model)
     }
 
-    /// As [`load_with_progress`](Self::load_with_progress), but runs the model that `wrap` returns.
+    /// As [`load`](Self::load), but on the device of `kernels`. Options that concern only the CPU have no effect.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_on(
+        path: impl AsRef<Path>,
+        options: &LoadOptions,
+        kernels: Kernels,
+    ) -> Result<Self, LoadError> {
+        let cancel = CancelToken::default();
+        let (path, kernels) = (path.as_ref(), Some(kernels));
+        Self::load_with(path, options, &cancel, &|_| {}, kernels, |model| model)
+    }
+
+    /// As [`load_with_progress`](Self::load_with_progress), but on given kernels, and runs the model that `wrap` returns.
     pub(super) fn load_with(
         path: &Path,
         options: &LoadOptions,
         cancel: &CancelToken,
         progress: &dyn Fn(LoadProgress),
+        kernels: Option<Kernels>,
         wrap: impl FnOnce(Box<dyn Model>) -> Box<dyn Model>,
     ) -> Result<Self, LoadError> {
-        let load_plan = LoadPlan::new(path, options)?;
-        let kernels = Kernels::cpu(CpuOptions {
-            threads: options.threads,
-            activation_dtype: options.activation_dtype,
-        });
-        kernels.retain_activations(load_plan.memory_plan.activation_bytes());
-        let (model, parameters) = load_plan.build(Some(&kernels), cancel, progress)?;
+        let Prepared {
+            device,
+            load_plan,
+            kernels,
+            model,
+            parameters,
+            cache,
+        } = Prepared::new(path, options, kernels, cancel, progress)?;
         let info = load_plan.info(parameters);
         let scheduler = Scheduler::new(SchedulerConfig {
             max_sequences: options.max_sequences,
@@ -122,13 +140,7 @@ impl Engine {
         let worker = Worker {
             counters: Counters::default(),
             stats: stats.clone(),
-            cache: CachePool::new(
-                &kernels,
-                &load_plan.model_config.cache_layers(),
-                &load_plan.memory_plan.groups,
-                load_plan.memory_plan.block_size,
-                load_plan.memory_plan.kv_cache_dtype,
-            )?,
+            cache,
             pool: load_plan.memory_plan.block_pool()?,
             kernels,
             model: wrap(model),
@@ -157,6 +169,7 @@ impl Engine {
             })?;
         Ok(Self {
             shared: Arc::new(Shared {
+                device,
                 default_sampling: default_sampling(&load_plan.config),
                 info,
                 plan: load_plan.memory_plan,
@@ -175,6 +188,11 @@ impl Engine {
     /// Characteristics of the checkpoint.
     pub fn info(&self) -> &ModelInfo {
         &self.shared.info
+    }
+
+    /// The device that the model runs on.
+    pub fn device(&self) -> &ComputeDevice {
+        &self.shared.device
     }
 
     /// The planned memory.

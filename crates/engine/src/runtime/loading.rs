@@ -4,6 +4,7 @@ use std::path::Path;
 
 use mlxm_kernels::Kernels;
 
+use super::device::{self, Selected};
 use super::memory::MemoryPlan;
 use crate::cancel::CancelToken;
 use crate::checkpoint::{
@@ -28,8 +29,12 @@ pub(super) struct LoadPlan {
 }
 
 impl LoadPlan {
-    pub(super) fn new(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
-        check_options(options)?;
+    /// With `gpu`, the memory plan is for a GPU that can use so many bytes well.
+    pub(super) fn new(
+        path: &Path,
+        options: &LoadOptions,
+        gpu: Option<u64>,
+    ) -> Result<Self, LoadError> {
         let config = CheckpointConfig::open(path)?;
         let (architecture_name, model_config) = models::read_model_config(&config)?;
         let mut weights = Weights::open(path)?;
@@ -42,13 +47,14 @@ impl LoadPlan {
         model_config.sanitize(&mut weights);
         let quantization = Quantization::from_config(&config, &mut weights)?;
         let tokenizer = Tokenizer::from_dir(path)?;
-        let memory_plan = MemoryPlan::new(
-            &model_config.cache_layers(),
-            &model_config.dimensions(),
-            config.rope_scaled_context(),
-            weights.size_bytes(),
-            options,
-        )?;
+        let (layers, sizes) = (model_config.cache_layers(), model_config.dimensions());
+        let (context, bytes) = (config.rope_scaled_context(), weights.size_bytes());
+        let memory_plan = match gpu {
+            Some(working_set_bytes) => {
+                MemoryPlan::on_gpu(&layers, &sizes, context, bytes, options, working_set_bytes)
+            }
+            None => MemoryPlan::new(&layers, &sizes, context, bytes, options),
+        }?;
         Ok(Self {
             config,
             architecture_name,
@@ -58,6 +64,20 @@ impl LoadPlan {
             weights,
             memory_plan,
         })
+    }
+
+    /// Plans a load on the device that the model would run on.
+    fn inspect(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
+        check_options(options)?;
+        if let Selected::Metal(gpu) = device::open(options.device)? {
+            let plan = Self::new(path, options, Some(gpu.info().working_set_bytes));
+            match plan {
+                Err(error)
+                    if options.device == DeviceChoice::Auto && device::may_work_on_cpu(&error) => {}
+                plan => return plan,
+            }
+        }
+        Self::new(path, options, None)
     }
 
     /// Builds the model and describes its parameters. Without `kernels`, the weights are not read and the model cannot run.
@@ -118,23 +138,18 @@ pub fn inspect(
     path: impl AsRef<Path>,
     options: &LoadOptions,
 ) -> Result<(ModelInfo, MemoryPlan), LoadError> {
-    let load_plan = LoadPlan::new(path.as_ref(), options)?;
+    let load_plan = LoadPlan::inspect(path.as_ref(), options)?;
     let (_, parameters) = load_plan.build(None, &CancelToken::default(), &|_| {})?;
     let info = load_plan.info(parameters);
     Ok((info, load_plan.memory_plan))
 }
 
-/// Checks the options that do not depend on the checkpoint.
-fn check_options(options: &LoadOptions) -> Result<(), LoadError> {
+/// Checks the options that depend on neither the checkpoint nor the device.
+pub(super) fn check_options(options: &LoadOptions) -> Result<(), LoadError> {
     if options.threads == Some(0) {
         return Err(LoadError::InvalidOption(
             "threads must be at least 1".into(),
         ));
     }
-    match options.device {
-        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(()),
-        DeviceChoice::Metal => Err(LoadError::Device(
-            "the Metal backend is not implemented yet: use `--device cpu` (or auto, which runs on the CPU)".into(),
-        )),
-    }
+    Ok(())
 }

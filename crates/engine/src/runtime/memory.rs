@@ -373,7 +373,7 @@ fn largest_context(memory_bytes: u64, total: impl Fn(usize) -> u64) -> usize {
     fits
 }
 
-fn mebibytes(bytes: u64) -> String {
+pub(super) fn mebibytes(bytes: u64) -> String {
     format!("{:.0} MiB", bytes as f64 / (1 << 20) as f64)
 }
 

@@ -2,20 +2,25 @@
 
 mod admission;
 mod default_sampling;
+mod device;
 mod engine;
 mod generation;
+mod gpu_memory;
 mod loading;
 mod machine_memory;
 mod mailbox;
 mod memory;
+mod prepared;
 mod scoring;
 mod sequence;
 mod stats;
 mod step_limit;
 #[cfg(test)]
 mod tests;
+mod warm_up;
 mod worker;
 
+pub use device::{ComputeDevice, compute_device};
 pub use engine::Engine;
 pub use generation::{Generation, Poll};
 pub use loading::inspect;

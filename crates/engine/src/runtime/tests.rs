@@ -96,6 +96,7 @@ fn gated_engine(options: &LoadOptions, fails_on: Option<u32>) -> (Engine, Gate) 
         options,
         &CancelToken::default(),
         &|_| {},
+        None,
         wrap,
     )
     .unwrap();

@@ -11,6 +11,7 @@ use crate::{
     counting::{self, Counting},
     cpu::Cpu,
     kernels::{ActivationDtype, Arguments},
+    metal::{self, Metal},
     op::Op,
     rows::{Arena, ArenaMemory},
     thread_pool::ThreadPool,
@@ -20,6 +21,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Backend {
     Cpu(Cpu),
+    /// Kernels in the Metal language.
+    Metal(Box<Metal>),
     Counting(Counting),
 }
 
@@ -28,6 +31,7 @@ impl Backend {
     pub fn thread_pool(&self) -> &ThreadPool {
         match self {
             Self::Cpu(cpu) => cpu.thread_pool(),
+            Self::Metal(metal) => metal.thread_pool(),
             Self::Counting(counting) => counting.thread_pool(),
         }
     }
@@ -36,7 +40,7 @@ impl Backend {
     pub fn activation_dtype(&self) -> ActivationDtype {
         match self {
             Self::Cpu(cpu) => cpu.activation_dtype(),
-            Self::Counting(_) => ActivationDtype::F32,
+            Self::Metal(_) | Self::Counting(_) => ActivationDtype::F32,
         }
     }
 
@@ -44,26 +48,45 @@ impl Backend {
     pub fn arena_memory(&self) -> ArenaMemory {
         match self {
             Self::Cpu(_) => ArenaMemory::Host,
+            Self::Metal(metal) => ArenaMemory::Device(metal.queue().clone()),
             Self::Counting(_) => ArenaMemory::None,
         }
     }
 
-    /// Starts a pass.
-    pub fn encoder(&self) -> Encoder<'_> {
+    /// Whether activations have values.
+    pub fn has_values(&self) -> bool {
+        !matches!(self, Self::Counting(_))
+    }
+
+    /// Waits until the host may write to memory of activations that is not in use.
+    ///
+    /// # Errors
+    /// While a pass is being encoded on a device that starts it later.
+    pub fn prepare_upload(&self, op: &'static str) -> Result<(), KernelError> {
+        match self {
+            Self::Metal(metal) => metal.prepare_upload(op),
+            Self::Cpu(_) | Self::Counting(_) => Ok(()),
+        }
+    }
+
+    /// Starts pass number `pass`.
+    pub fn encoder(&self, pass: u64) -> Encoder<'_> {
         match self {
             Self::Cpu(cpu) => Encoder::Cpu(cpu),
+            Self::Metal(metal) => Encoder::Metal(Box::new(metal::Encoder::new(metal, pass))),
             Self::Counting(counting) => Encoder::Counting(counting::Encoder::new(counting)),
         }
     }
 
-    /// Waits until the values of finished pass number `_pass` can be read by the host, as `op` does.
+    /// Waits until the values of finished pass number `pass` can be read by the host, as `op` does.
     ///
     /// # Errors
-    /// If the device has no values.
-    pub fn wait(&self, op: &'static str, _pass: u64) -> Result<(), KernelError> {
+    /// If the device could not compute them or has no values.
+    pub fn wait(&self, op: &'static str, pass: u64) -> Result<(), KernelError> {
         match self {
             // Operations are complete when their methods return.
             Self::Cpu(_) => Ok(()),
+            Self::Metal(metal) => metal.wait(op, pass),
             Self::Counting(_) => Err(KernelError::NoValues { op }),
         }
     }
@@ -73,6 +96,7 @@ impl Backend {
 pub(crate) enum Encoder<'a> {
     /// Computes at once.
     Cpu(&'a Cpu),
+    Metal(Box<metal::Encoder<'a>>),
     Counting(counting::Encoder<'a>),
 }
 
@@ -86,6 +110,7 @@ impl Encoder<'_> {
     ) -> Result<(), KernelError> {
         match self {
             Self::Cpu(cpu) => cpu.run(op, arguments, out),
+            Self::Metal(encoder) => encoder.run(&op, arguments, out),
             Self::Counting(encoder) => encoder.run(&op, arguments, out),
         }
     }
@@ -104,15 +129,23 @@ impl Encoder<'_> {
                 cpu.rope_cos_sin(rope, positions, values.as_mut_slice());
                 Ok(Some(values))
             }
+            Self::Metal(encoder) => {
+                encoder.rope_cos_sin(rope, positions)?;
+                Ok(None)
+            }
             Self::Counting(_) => Ok(None),
         }
     }
 
     /// Submits the operations, whose activations are in `arena`.
-    pub fn finish(self, arena: &Arena) {
+    pub fn finish(self, arena: &Arena) -> Result<(), KernelError> {
         match self {
-            Self::Cpu(_) => {}
-            Self::Counting(encoder) => encoder.finish(arena),
+            Self::Cpu(_) => Ok(()),
+            Self::Metal(encoder) => encoder.finish(),
+            Self::Counting(encoder) => {
+                encoder.finish(arena);
+                Ok(())
+            }
         }
     }
 }

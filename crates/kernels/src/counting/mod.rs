@@ -1,17 +1,14 @@
-//! A backend that computes nothing and counts what a GPU would do for each operation.
+//! A backend that computes nothing and counts what a device with the Metal kernels would do for each operation.
 //!
-//! A dispatch reads and writes ranges of the arena, so the counts include the barriers between them and the memory of
-//! intermediate results.
-
-mod attention;
-mod linear;
+//! The dispatches are those of the plans of [`crate::metal`], and barriers are derived from them as they are there.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::{
-    KernelError, Param, Rows,
-    hazards::{Access, Hazards},
+    AttentionSpec, KernelError, KvCache, Rows, Spans,
+    hazards::Hazards,
     kernels::Arguments,
+    metal::{Access, BufferRange, Dispatch, Memory, counted, plan},
     op::Op,
     rows::Arena,
     thread_pool::ThreadPool,
@@ -75,11 +72,6 @@ impl Counting {
     }
 }
 
-/// Memory for an intermediate result in the arena of `like`.
-fn scratch(like: &Rows, rows: usize, width: usize) -> Result<Rows, KernelError> {
-    Rows::new(like.arena(), like.pass(), rows, width)
-}
-
 /// Counts one pass.
 pub(crate) struct Encoder<'a> {
     counting: &'a Counting,
@@ -103,63 +95,28 @@ impl<'a> Encoder<'a> {
         arguments: &Arguments<'_>,
         out: &Rows,
     ) -> Result<(), KernelError> {
-        self.ops.push(OpCounts {
-            op: op.name(),
+        let name = op.name();
+        let memory = Memory::counted(name, arguments);
+        let mut dispatches = Vec::new();
+        plan(op, &memory, out, &mut dispatches)?;
+        let mut counts = OpCounts {
+            op: name,
+            dispatches: dispatches.len(),
             ..OpCounts::default()
-        });
-        match op {
-            Op::Linear {
-                x,
-                norm,
-                linears,
-                epilogue,
-                ..
-            } => self.linear(x, *norm, linears, *epilogue, out)?,
-            Op::Embed { ids, table } => {
-                let rows = arguments.indices(op.name(), *ids)?.len();
-                let StoredBytes {
-                    values,
-                    scales,
-                    biases,
-                } = table.stored_bytes();
-                let of_rows = |bytes: usize| bytes / table.rows() * rows;
-                self.read_weight(StoredBytes {
-                    values: of_rows(values),
-                    scales: of_rows(scales),
-                    biases: of_rows(biases),
-                });
-                self.dispatch(1, &[], &[out]);
-            }
-            Op::Norm { x, norm, residual } => {
-                self.read_norm(norm);
-                match residual {
-                    Some((residual, _)) => self.dispatch(1, &[x, residual], &[out]),
-                    None => self.dispatch(1, &[x], &[out]),
-                }
-            }
-            Op::RopeAndCache {
-                qkv, norms, cache, ..
-            } => {
-                if let Some(norms) = norms {
-                    self.read_norm(&norms.q);
-                    self.read_norm(&norms.k);
-                }
-                self.count_activations(&[qkv, out]);
-                let writes = [Access::rows(out), Access::kv_cache(cache.id())];
-                self.count(1, &[Access::rows(qkv)], &writes);
-            }
-            Op::Binary { x, y, .. } => self.dispatch(1, &[x, y], &[out]),
-            Op::Elementwise { x, .. } | Op::GatherRows { x, .. } => self.dispatch(1, &[x], &[out]),
-            Op::Attention {
-                q,
-                cache,
-                spans,
-                spec,
-            } => {
-                let spans = &arguments.spans(op.name(), *spans)?.spans;
-                self.attention(q, cache, spans, spec, out)?;
-            }
+        };
+        self.hazards.start_operation();
+        for dispatch in &dispatches {
+            counts.barriers += usize::from(self.hazards.add(&dispatch.bindings));
         }
+        counts.add_memory(&dispatches);
+        counts.add_weights(op, arguments)?;
+        if let Op::Attention {
+            cache, spans, spec, ..
+        } = op
+        {
+            counts.kv_bytes = visible_bytes(arguments, cache, *spans, spec)?;
+        }
+        self.ops.push(counts);
         Ok(())
     }
 
@@ -172,52 +129,68 @@ impl<'a> Encoder<'a> {
             arena_bytes: arena.peak() * size_of::<f32>(),
         });
     }
+}
 
-    /// Counts `dispatches` that together read and write these activations.
-    fn dispatch(&mut self, dispatches: usize, reads: &[&Rows], writes: &[&Rows]) {
-        self.count_activations(reads);
-        self.count_activations(writes);
-        let accesses = |rows: &[&Rows]| rows.iter().map(|rows| Access::rows(rows)).collect();
-        let (reads, writes): (Vec<_>, Vec<_>) = (accesses(reads), accesses(writes));
-        self.count(dispatches, &reads, &writes);
-    }
-
-    fn count(&mut self, dispatches: usize, reads: &[Access], writes: &[Access]) {
-        let barrier = self.hazards.add(reads, writes);
-        let op = self.current();
-        op.dispatches += dispatches;
-        op.barriers += usize::from(barrier);
-    }
-
-    fn count_activations(&mut self, rows: &[&Rows]) {
-        let elements: usize = rows.iter().map(|rows| rows.place().len).sum();
-        self.current().activation_bytes += elements * size_of::<f32>();
-    }
-
-    fn read_weight(&mut self, bytes: StoredBytes) {
-        let op = self.current();
-        op.weight_bytes += bytes.values;
-        op.scale_bytes += bytes.scales;
-        op.bias_bytes += bytes.biases;
-    }
-
-    fn read_norm(&mut self, norm: &crate::Norm) {
-        match norm {
-            crate::Norm::Rms { weight, .. } => self.read_param(weight.as_ref()),
-            crate::Norm::Layer { weight, bias, .. } => {
-                self.read_param(weight.as_ref());
-                self.read_param(bias.as_ref());
+impl OpCounts {
+    /// Adds the activations and the parameters of an operation, each range once for reading and once for writing.
+    fn add_memory(&mut self, dispatches: &[Dispatch]) {
+        let mut counted: Vec<(BufferRange, bool)> = Vec::new();
+        for binding in dispatches.iter().flat_map(|dispatch| &dispatch.bindings) {
+            let range = binding.range;
+            let access = (range, binding.access == Access::Write);
+            if counted.contains(&access) {
+                continue;
+            }
+            counted.push(access);
+            if counted::is_activations(range.buffer) {
+                self.activation_bytes += range.bytes;
+            } else if range.buffer == counted::PARAMS {
+                self.param_bytes += range.bytes;
             }
         }
     }
 
-    fn read_param(&mut self, param: Option<&Param>) {
-        self.current().param_bytes += param.map_or(0, Param::size_bytes);
+    /// Adds the weights of an operation: all of a linear layer, and the rows of an embedding.
+    fn add_weights(&mut self, op: &Op<'_>, arguments: &Arguments<'_>) -> Result<(), KernelError> {
+        match op {
+            Op::Linear { linears, .. } => {
+                for linear in *linears {
+                    self.add_weight(linear.weight.stored_bytes());
+                }
+            }
+            Op::Embed { ids, table } => {
+                let rows = arguments.indices(op.name(), *ids)?.len();
+                let of_rows = |bytes: usize| bytes / table.rows() * rows;
+                let all = table.stored_bytes();
+                self.add_weight(StoredBytes {
+                    values: of_rows(all.values),
+                    scales: of_rows(all.scales),
+                    biases: of_rows(all.biases),
+                });
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
-    /// The counts of the current operation.
-    fn current(&mut self) -> &mut OpCounts {
-        let last = self.ops.len() - 1;
-        &mut self.ops[last]
+    fn add_weight(&mut self, bytes: StoredBytes) {
+        self.weight_bytes += bytes.values;
+        self.scale_bytes += bytes.scales;
+        self.bias_bytes += bytes.biases;
     }
+}
+
+/// Bytes of the keys and values that are visible to the rows of each span.
+fn visible_bytes(
+    arguments: &Arguments<'_>,
+    cache: &KvCache,
+    spans: Spans,
+    spec: &AttentionSpec,
+) -> Result<usize, KernelError> {
+    let spans = &arguments.spans("attention", spans)?.spans;
+    let spans = spans.iter().filter(|span| !span.rows.is_empty());
+    let positions: usize = spans
+        .map(|span| span.first_position + span.rows.len() - span.first_visible(spec.window))
+        .sum();
+    Ok(positions * cache.shape().bytes_per_position(cache.dtype()))
 }

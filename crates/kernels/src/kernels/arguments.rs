@@ -15,18 +15,46 @@ struct Handle {
 #[derive(Clone, Copy, Debug)]
 pub struct Indices(Handle);
 
+impl Indices {
+    /// The position among those of its kind in the pass.
+    pub(crate) fn index(self) -> usize {
+        self.0.index
+    }
+}
+
 /// The cache slots that the rows of a pass are written to, from [`Pass::slots`](super::Pass::slots).
 #[derive(Clone, Copy, Debug)]
 pub struct Slots(Handle);
+
+impl Slots {
+    /// The position among those of its kind in the pass.
+    pub(crate) fn index(self) -> usize {
+        self.0.index
+    }
+}
 
 /// The sequences of a pass and their block tables, from [`Pass::spans`](super::Pass::spans).
 #[derive(Clone, Copy, Debug)]
 pub struct Spans(Handle);
 
+impl Spans {
+    /// The position among those of its kind in the pass.
+    pub(crate) fn index(self) -> usize {
+        self.0.index
+    }
+}
+
 /// Cosines and sines of a [`crate::Rope`] at the positions of the rows of a pass, from
 /// [`Pass::rope_cos_sin`](super::Pass::rope_cos_sin); shared by all layers.
 #[derive(Clone, Copy, Debug)]
 pub struct RopeCosSin(Handle);
+
+impl RopeCosSin {
+    /// The position among those of its kind in the pass.
+    pub(crate) fn index(self) -> usize {
+        self.0.index
+    }
+}
 
 /// The arguments of a pass.
 #[derive(Debug)]

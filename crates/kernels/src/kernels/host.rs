@@ -5,10 +5,7 @@ use std::sync::atomic::Ordering;
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
 use super::Kernels;
-use crate::{
-    KernelError,
-    rows::{ArenaMemory, Rows},
-};
+use crate::{KernelError, rows::Rows};
 
 impl Kernels {
     /// Copies `values`, rows of `width` elements, to the device.
@@ -61,8 +58,9 @@ impl Kernels {
     }
 
     fn upload_rows(&self, values: &[f32], rows: usize, width: usize) -> Result<Rows, KernelError> {
+        self.backend.prepare_upload("upload")?;
         let mut uploaded = Rows::new(&self.arena, 0, rows, width)?;
-        if self.backend.arena_memory() == ArenaMemory::Host {
+        if self.backend.has_values() {
             uploaded.as_mut_slice().copy_from_slice(values);
         }
         Ok(uploaded)

@@ -13,10 +13,15 @@ use std::sync::{
 };
 
 use crate::{
-    KernelError, PassCounts, Weight, backend::Backend, counting::Counting, cpu::Cpu, rows::Arena,
+    KernelError, PassCounts, Weight,
+    backend::Backend,
+    counting::Counting,
+    cpu::Cpu,
+    metal::{Device, DeviceInfo, Metal},
+    rows::Arena,
 };
 
-pub(crate) use arguments::Arguments;
+pub(crate) use arguments::{Arguments, SpanList};
 pub use arguments::{Indices, RopeCosSin, Slots, Spans};
 pub use host::Pending;
 pub use options::{ActivationDtype, CpuOptions};
@@ -43,6 +48,27 @@ impl Kernels {
         Self::new(Backend::Cpu(Cpu::new(options)))
     }
 
+    /// Kernels in the Metal language on `device`. Operations run when their pass is finished, some earlier, and one pass
+    /// can be begun at a time.
+    pub fn on_device(device: Arc<dyn Device>) -> Self {
+        Self::new(Backend::Metal(Box::new(Metal::new(device))))
+    }
+
+    /// Compiles the kernels that `passes` takes, without computing anything: later passes with the same operations compile
+    /// nothing. Does nothing on devices without a compiler.
+    ///
+    /// # Errors
+    /// The first error of `passes` or of the compiler.
+    pub fn compile<E: From<KernelError>>(
+        &self,
+        passes: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        match &self.backend {
+            Backend::Metal(metal) => metal.compile(passes),
+            Backend::Cpu(_) | Backend::Counting(_) => Ok(()),
+        }
+    }
+
     /// Kernels that compute nothing and count what a GPU would do, for [`Kernels::take_counts`].
     pub fn counting() -> Self {
         Self::new(Backend::Counting(Counting::new()))
@@ -53,7 +79,7 @@ impl Kernels {
     pub fn take_counts(&self) -> Vec<PassCounts> {
         match &self.backend {
             Backend::Counting(counting) => counting.take(),
-            Backend::Cpu(_) => Vec::new(),
+            Backend::Cpu(_) | Backend::Metal(_) => Vec::new(),
         }
     }
 
@@ -83,6 +109,14 @@ impl Kernels {
         self.backend.activation_dtype()
     }
 
+    /// The device of [`Kernels::on_device`].
+    pub fn device_info(&self) -> Option<DeviceInfo> {
+        match &self.backend {
+            Backend::Metal(metal) => Some(metal.queue().info()),
+            Backend::Cpu(_) | Backend::Counting(_) => None,
+        }
+    }
+
     /// Operations so far.
     pub fn dispatches(&self) -> u64 {
         self.dispatches.load(Ordering::Relaxed)
@@ -102,24 +136,26 @@ impl Kernels {
     }
 
     /// Computes on `threads` threads from now on, at least one. Results do not depend on their number: they are bitwise the
-    /// same. If the system cannot create so many, [`Kernels::threads`] is less afterwards. Does nothing unless the CPU
-    /// computes.
+    /// same. If the system cannot create so many, [`Kernels::threads`] is less afterwards.
     pub fn set_threads(&mut self, threads: usize) {
         match &mut self.backend {
             Backend::Cpu(cpu) => cpu.set_threads(threads),
+            Backend::Metal(metal) => metal.set_threads(threads),
             Backend::Counting(_) => {}
         }
     }
 
-    /// Rearranges a quantized weight for the fastest kernels of the device. On the CPU with int8 activations, this repacks
-    /// it and releases the memory of the checkpoint file that it was read from; the repacked weight takes as much
-    /// memory. Returns the weight unchanged if there is nothing to rearrange.
+    /// Prepares a weight for the fastest kernels of the device; devices other than the CPU require it. On the CPU with int8
+    /// activations, this repacks a quantized weight and releases the memory of the checkpoint file that it was read from;
+    /// the repacked weight takes as much memory. Other devices use the file where it is mapped, and get a copy of weights
+    /// that are not in a mapped file. Returns the weight unchanged if there is nothing to do.
     ///
     /// # Errors
     /// If the memory of the repacked weight cannot be allocated.
     pub fn repack(&self, weight: Weight) -> Result<Weight, KernelError> {
         match &self.backend {
             Backend::Cpu(cpu) => cpu.repack(weight),
+            Backend::Metal(metal) => metal.constants().add_weight(&weight),
             Backend::Counting(_) => Ok(weight),
         }
     }
@@ -129,7 +165,7 @@ impl Kernels {
     pub fn promote_huge_pages(&self, done: impl FnOnce() + Send + 'static) {
         match &self.backend {
             Backend::Cpu(cpu) => cpu.promote_huge_pages(done),
-            Backend::Counting(_) => done(),
+            Backend::Metal(_) | Backend::Counting(_) => done(),
         }
     }
 

@@ -32,7 +32,7 @@ impl<'a> Pass<'a> {
             kernels,
             arguments: Arguments::new(id),
             id,
-            encoder: kernels.backend.encoder(),
+            encoder: kernels.backend.encoder(id),
         }
     }
 
@@ -84,7 +84,7 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// If the device rejects them.
     pub fn finish(self) -> Result<(), KernelError> {
-        self.encoder.finish(&self.kernels.arena);
+        self.encoder.finish(&self.kernels.arena)?;
         let finished = &self.kernels.finished_passes;
         finished.fetch_max(self.id, Ordering::Release);
         Ok(())

@@ -7,6 +7,7 @@ use crate::{
     KernelError, Kernels,
     backend::Backend,
     cpu::{kv_cache::CpuKvCache, simd::LANES},
+    metal::MetalKvCache,
 };
 
 /// The size of one layer's cache.
@@ -59,6 +60,7 @@ pub struct KvCache {
 #[derive(Debug)]
 enum KvMemory {
     Cpu(CpuKvCache),
+    Metal(MetalKvCache),
     Counted,
 }
 
@@ -75,6 +77,7 @@ impl KvCache {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let memory = match kernels.backend() {
             Backend::Cpu(cpu) => KvMemory::Cpu(CpuKvCache::new(cpu.level(), shape, dtype)?),
+            Backend::Metal(metal) => KvMemory::Metal(MetalKvCache::new(metal, shape, dtype)?),
             Backend::Counting(_) => KvMemory::Counted,
         };
         Ok(Self {
@@ -99,6 +102,7 @@ impl KvCache {
     pub fn size_bytes(&self) -> usize {
         match &self.memory {
             KvMemory::Cpu(cache) => cache.size_bytes(),
+            KvMemory::Metal(cache) => cache.size_bytes(),
             KvMemory::Counted => 0,
         }
     }
@@ -112,10 +116,20 @@ impl KvCache {
     pub(crate) fn on_cpu(&self, op: &'static str) -> Result<&CpuKvCache, KernelError> {
         match &self.memory {
             KvMemory::Cpu(cache) => Ok(cache),
-            KvMemory::Counted => Err(KernelError::Handle {
-                op,
-                problem: "a cache of another device",
-            }),
+            KvMemory::Metal(_) | KvMemory::Counted => Err(other_device(op)),
         }
     }
+
+    /// The cache of the Metal backend.
+    pub(crate) fn on_metal(&self, op: &'static str) -> Result<&MetalKvCache, KernelError> {
+        match &self.memory {
+            KvMemory::Metal(cache) => Ok(cache),
+            KvMemory::Cpu(_) | KvMemory::Counted => Err(other_device(op)),
+        }
+    }
+}
+
+fn other_device(op: &'static str) -> KernelError {
+    let problem = "a cache of another device";
+    KernelError::Handle { op, problem }
 }

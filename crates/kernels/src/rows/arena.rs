@@ -1,11 +1,14 @@
 //! The memory of activations, which is reused from pass to pass.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memmap2::{MmapMut, MmapRaw};
 
 use super::free_list::FreeList;
-use crate::KernelError;
+use crate::{
+    KernelError,
+    metal::{BufferId, DeviceMemory, Queue},
+};
 
 /// Places start at multiples of this many elements: 256 bytes, which devices require of offsets.
 const ALIGNMENT: usize = 64;
@@ -33,10 +36,12 @@ impl Place {
 }
 
 /// What the places of an arena refer to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum ArenaMemory {
     /// Main memory.
     Host,
+    /// Main memory that a device uses as well.
+    Device(Arc<Queue>),
     /// Nothing: places are only counted.
     None,
 }
@@ -69,14 +74,24 @@ struct State {
 struct Chunk {
     free: FreeList,
     len: usize,
-    map: Option<MmapRaw>,
+    map: ChunkMap,
+}
+
+#[derive(Debug)]
+enum ChunkMap {
+    None,
+    Host(MmapRaw),
+    Device(DeviceMemory),
 }
 
 impl Chunk {
-    fn new(memory: ArenaMemory, len: usize) -> Result<Self, KernelError> {
+    fn new(memory: &ArenaMemory, len: usize) -> Result<Self, KernelError> {
         let size_bytes = len.saturating_mul(size_of::<f32>());
         let map = match memory {
-            ArenaMemory::None => None,
+            ArenaMemory::None => ChunkMap::None,
+            ArenaMemory::Device(queue) => {
+                ChunkMap::Device(DeviceMemory::zeroed(queue, size_bytes)?)
+            }
             ArenaMemory::Host => {
                 let map = MmapMut::map_anon(size_bytes).map_err(|reason| {
                     KernelError::ActivationMemory {
@@ -84,7 +99,7 @@ impl Chunk {
                         reason: reason.to_string(),
                     }
                 })?;
-                Some(map.into())
+                ChunkMap::Host(map.into())
             }
         };
         Ok(Self {
@@ -146,7 +161,7 @@ impl Arena {
             found
         } else {
             let total: usize = chunks.iter().map(|chunk| chunk.len).sum();
-            let mut chunk = Chunk::new(self.memory, padded.max(total).max(MIN_CHUNK))?;
+            let mut chunk = Chunk::new(&self.memory, padded.max(total).max(MIN_CHUNK))?;
             let start = chunk.free.allocate(padded).unwrap_or_default();
             chunks.push(chunk);
             (chunks.len() - 1, start)
@@ -173,7 +188,7 @@ impl Arena {
         if state.places == 0 && (state.chunks.len() > 1 || kept < total) {
             state.chunks.clear();
             // If the chunk cannot be created, the next pass takes smaller ones.
-            state.chunks.extend(Chunk::new(self.memory, kept));
+            state.chunks.extend(Chunk::new(&self.memory, kept));
         }
     }
 
@@ -183,10 +198,20 @@ impl Arena {
     /// If the arena has no memory on the host.
     #[expect(clippy::cast_ptr_alignment, reason = "maps are aligned to pages")]
     pub fn pointer(&self, place: Place) -> *mut f32 {
-        match &self.lock().chunks[place.chunk].map {
-            // The place is inside the chunk.
-            Some(map) => map.as_mut_ptr().cast::<f32>().wrapping_add(place.start),
-            None => panic!("these activations have no memory on the host"),
+        let start = match &self.lock().chunks[place.chunk].map {
+            ChunkMap::Host(map) => map.as_mut_ptr(),
+            ChunkMap::Device(memory) => memory.pointer(),
+            ChunkMap::None => panic!("these activations have no memory on the host"),
+        };
+        // The place is inside the chunk.
+        start.cast::<f32>().wrapping_add(place.start)
+    }
+
+    /// The memory of the device that has a place; `None` if no device has it.
+    pub fn buffer(&self, place: Place) -> Option<BufferId> {
+        match &self.lock().chunks.get(place.chunk)?.map {
+            ChunkMap::Device(memory) => Some(memory.range(0, 0).buffer),
+            ChunkMap::Host(_) | ChunkMap::None => None,
         }
     }
 

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use crate::{
     bytes::Bytes,
     cpu::repack::RepackedWeight,
+    metal::WeightFormat,
     quant::{self, E2M1, FloatType, NVFP4_GLOBAL_DIVISOR, QuantMode, QuantSpec, ScaleType},
 };
 
 pub use error::WeightError;
-pub(crate) use storage::{Floats, Quantized, Scales, Storage, StoredBytes};
+pub(crate) use storage::{Floats, Place, Quantized, Scales, Storage, StoredBytes};
 
 /// A weight of `rows` output features by `cols` input features: row-major, as the checkpoint stores it, until
 /// [`crate::Kernels::repack`] rearranges it for the device's fastest kernel.
@@ -157,6 +158,20 @@ impl Weight {
         }
     }
 
+    /// What decides which kernels multiply it; `None` if it was repacked for the CPU.
+    pub fn format(&self) -> Option<WeightFormat> {
+        let float = self.storage.float_type();
+        match &self.storage {
+            Storage::Dense(_) => float.map(WeightFormat::dense),
+            // Scales that are bytes have one type.
+            Storage::Quantized(quantized) => Some(WeightFormat::quantized(
+                quantized.spec,
+                float.unwrap_or(FloatType::F32),
+            )),
+            Storage::Repacked(_) => None,
+        }
+    }
+
     /// Bytes of values, scales and biases.
     pub fn size_bytes(&self) -> usize {
         self.storage.size_bytes()
@@ -219,6 +234,14 @@ impl Weight {
             storage: Storage::Repacked(Arc::new(repacked)),
             ..*self
         }
+    }
+
+    /// The same weight with every part where `place` puts it.
+    pub(crate) fn placed<E>(&self, place: &mut Place<'_, E>) -> Result<Self, E> {
+        Ok(Self {
+            storage: self.storage.placed(place)?,
+            ..*self
+        })
     }
 
     /// Returns the memory of a mapped checkpoint to the system; it is read from the file again when needed.

@@ -72,7 +72,33 @@ impl Scales {
     }
 }
 
+/// Returns the same bytes at a place that is aligned to a number of bytes.
+pub(crate) type Place<'a, E> = dyn FnMut(&Bytes, usize) -> Result<Bytes, E> + 'a;
+
 impl Storage {
+    /// The same values with every part where `place` puts it.
+    pub fn placed<E>(&self, place: &mut Place<'_, E>) -> Result<Self, E> {
+        Ok(match self {
+            Self::Dense(values) => Self::Dense(values.placed(place)?),
+            Self::Quantized(quantized) => Self::Quantized(Quantized {
+                weight: place(&quantized.weight, size_of::<u32>())?,
+                scales: match &quantized.scales {
+                    Scales::Affine { scales, biases } => Scales::Affine {
+                        scales: scales.placed(place)?,
+                        biases: biases.placed(place)?,
+                    },
+                    Scales::E8m0(codes) => Scales::E8m0(place(codes, 1)?),
+                    Scales::E4m3 { codes, factor } => Scales::E4m3 {
+                        codes: place(codes, 1)?,
+                        factor: *factor,
+                    },
+                },
+                ..*quantized
+            }),
+            Self::Repacked(_) => self.clone(),
+        })
+    }
+
     /// Bytes of values, scales and biases. Those of a repacked weight are not distinguished.
     pub fn stored_bytes(&self) -> StoredBytes {
         let (values, scales, biases) = match self {
@@ -179,6 +205,21 @@ impl Floats {
             Self::F32(values) => values.as_bytes(),
             Self::F16(values) | Self::BF16(values) => values.as_bytes(),
         }
+    }
+
+    /// The storage of the floats.
+    pub fn bytes(&self) -> &Bytes {
+        match self {
+            Self::F32(values) => values.bytes(),
+            Self::F16(values) | Self::BF16(values) => values.bytes(),
+        }
+    }
+
+    /// These floats where `place` puts them; it keeps their length.
+    fn placed<E>(&self, place: &mut Place<'_, E>) -> Result<Self, E> {
+        let bytes = place(self.bytes(), self.element_bytes())?;
+        // `new` fails only for another length.
+        Ok(Self::new(self.float_type(), &bytes).unwrap_or_else(|| self.clone()))
     }
 
     /// Returns the memory of a mapped file to the system; see [`Bytes::release`].

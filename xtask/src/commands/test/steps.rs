@@ -2,7 +2,7 @@
 
 use super::environment::{PYTHON, TestEnvironment};
 use super::{arm, browser, clients, deny, python_package, templates, tidy};
-use crate::commands::{check_mac, faults};
+use crate::commands::{check_mac, faults, metal_host};
 use crate::prerequisites::Prerequisite;
 use crate::{postgres, process, starter, web};
 use anyhow::Result;
@@ -83,6 +83,13 @@ pub const STEPS: &[Step] = &[
         needs: &["build", "starter"],
         prerequisites: &[Prerequisite::Postgres(postgres::MINIMUM)],
         run: rust,
+    },
+    Step {
+        name: "metal-host",
+        about: "the Metal kernels on the CPU",
+        needs: &[],
+        prerequisites: &[Prerequisite::CCompilers, Prerequisite::Clang],
+        run: |_| metal_host::run(false),
     },
     Step {
         name: "arm",
@@ -196,17 +203,20 @@ fn convert(environment: &TestEnvironment) -> Result<()> {
     starter::convert(&environment.program(), &environment.starter_model())
 }
 
+/// The tests of the Metal kernels have a step of their own.
 fn rust(environment: &TestEnvironment) -> Result<()> {
     let mut cargo = environment.cargo();
     cargo.env(postgres::VARIABLE, postgres::programs(postgres::MINIMUM)?);
     if has_nextest() {
         cargo
             .args(["nextest", "run", "--no-fail-fast"])
-            .args(PACKAGES);
+            .args(PACKAGES)
+            .args(["-E", "not package(mlxm-metal-host)"]);
     } else {
         cargo
             .args(["test", "--no-fail-fast"])
             .args(PACKAGES)
+            .args(["--exclude", "mlxm-metal-host"])
             .arg("--all-targets");
     }
     process::run(&mut cargo)

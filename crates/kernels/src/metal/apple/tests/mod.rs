@@ -1,0 +1,6 @@
+mod failures;
+mod fake;
+mod heartbeat;
+mod mapping;
+mod order;
+mod residency;

@@ -1,0 +1,13 @@
+//! The Metal backend of mlxm-kernels on the host device, against the CPU backend.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod architectures;
+mod attention;
+mod device;
+mod forward;
+mod linear;
+mod misc;
+mod noise;
+mod passes;
+mod self_test;

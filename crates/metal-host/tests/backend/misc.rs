@@ -1,0 +1,296 @@
+//! Embeddings, norms, element-wise functions and gathers of the Metal backend against the CPU backend.
+
+use crate::device::{cpu, device, devices};
+use crate::noise::Noise;
+use mlxm_kernels::{
+    Bytes, FloatType, KernelError, Kernels, Norm, Param, Pass, QuantMode, QuantSpec, Rows,
+    ScaleType, Weight,
+};
+use mlxm_metal_host::{Options, Order};
+
+/// The result of an operation on `inputs`, `[rows, width]` each.
+fn compute(
+    kernels: &Kernels,
+    inputs: &[(&[f32], usize)],
+    operation: impl FnOnce(&mut Pass<'_>, &[Rows]) -> Result<Rows, KernelError>,
+) -> Vec<f32> {
+    let inputs: Vec<Rows> = inputs
+        .iter()
+        .map(|(values, width)| kernels.upload(values, *width).unwrap())
+        .collect();
+    let mut pass = kernels.begin();
+    let result = operation(&mut pass, &inputs).unwrap();
+    pass.finish().unwrap();
+    kernels.read(&result).unwrap()
+}
+
+#[track_caller]
+fn assert_close(actual: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(actual.len(), expected.len(), "{what}");
+    let scale = expected
+        .iter()
+        .fold(1e-6_f32, |scale, x| scale.max(x.abs()));
+    for (index, (actual, expected)) in actual.iter().zip(expected).enumerate() {
+        assert!(
+            (actual - expected).abs() <= 4e-6 * scale,
+            "{what}, element {index}: {actual} instead of {expected}"
+        );
+    }
+}
+
+fn floats_of_type(float: FloatType, values: &[f32]) -> Vec<u8> {
+    match float {
+        FloatType::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        FloatType::F16 => {
+            let halves = values.iter().map(|x| half::f16::from_f32(*x));
+            halves.flat_map(half::f16::to_le_bytes).collect()
+        }
+        FloatType::BF16 => {
+            let halves = values.iter().map(|x| half::bf16::from_f32(*x));
+            halves.flat_map(half::bf16::to_le_bytes).collect()
+        }
+    }
+}
+
+fn affine(
+    noise: &mut Noise,
+    rows: usize,
+    cols: usize,
+    bits: u32,
+    group_size: usize,
+    float: FloatType,
+) -> Weight {
+    let spec = QuantSpec {
+        mode: QuantMode::Affine,
+        group_size,
+        bits,
+    };
+    let codes = noise.bytes(rows * spec.row_bytes(cols));
+    let mut scales = || floats_of_type(float, &noise.floats(rows * cols / group_size));
+    let (scales, biases) = (scales(), scales());
+    Weight::quantized(
+        rows,
+        cols,
+        spec,
+        Bytes::owned(codes),
+        Bytes::owned(scales),
+        float.into(),
+        Some(Bytes::owned(biases)),
+        None,
+    )
+    .unwrap()
+}
+
+fn floating(noise: &mut Noise, rows: usize, cols: usize, mode: QuantMode) -> Weight {
+    let spec = QuantSpec::default_for(mode);
+    let mut codes = noise.bytes(rows * spec.row_bytes(cols));
+    let mut scales = noise.bytes(rows * cols / spec.group_size);
+    // Neither NaN nor values that a device may flush to zero.
+    let small = |code: &mut u8, limit: u8| *code = 100 + *code % limit;
+    match mode {
+        QuantMode::Nvfp4 => scales.iter_mut().for_each(|code| *code &= 0x77),
+        _ => scales.iter_mut().for_each(|code| small(code, 40)),
+    }
+    if mode == QuantMode::Mxfp8 {
+        for code in &mut codes {
+            *code &= 0xf7;
+        }
+    }
+    Weight::quantized(
+        rows,
+        cols,
+        spec,
+        Bytes::owned(codes),
+        Bytes::owned(scales),
+        ScaleType::U8,
+        None,
+        (mode == QuantMode::Nvfp4).then_some(3.0),
+    )
+    .unwrap()
+}
+
+fn tables() -> Vec<Weight> {
+    let mut noise = Noise::new(1);
+    let mut tables = Vec::new();
+    for float in [FloatType::F32, FloatType::F16, FloatType::BF16] {
+        let values = floats_of_type(float, &noise.floats(11 * 67));
+        tables.push(Weight::dense(11, 67, float, Bytes::owned(values)).unwrap());
+        tables.push(affine(&mut noise, 11, 96, 4, 32, float));
+    }
+    for bits in [2, 3, 5, 6, 8] {
+        tables.push(affine(&mut noise, 7, 384, bits, 64, FloatType::BF16));
+    }
+    tables.push(affine(&mut noise, 7, 256, 3, 128, FloatType::F16));
+    for mode in [QuantMode::Mxfp4, QuantMode::Nvfp4, QuantMode::Mxfp8] {
+        tables.push(floating(&mut noise, 9, 160, mode));
+    }
+    tables
+}
+
+/// Ids of rows of every table.
+const IDS: &[u32] = &[3, 0, 6, 6, 1];
+
+#[test]
+fn embedding_of_every_format_is_that_of_the_host() {
+    for kernels in devices() {
+        for table in tables() {
+            let what = format!("{:?}", table.spec());
+            let mut expected = vec![0.0; IDS.len() * table.cols()];
+            for (id, row) in IDS.iter().zip(expected.chunks_exact_mut(table.cols())) {
+                table.dequantize_row(*id as usize, row);
+            }
+            let table = kernels.repack(table).unwrap();
+            let actual = compute(&kernels, &[], |pass, _| {
+                let ids = pass.indices(IDS);
+                pass.embed(ids, &table)
+            });
+            assert_close(&actual, &expected, &what);
+        }
+    }
+}
+
+#[test]
+fn norms_are_those_of_the_cpu() {
+    let mut noise = Noise::new(2);
+    let cpu = cpu();
+    for kernels in devices() {
+        for (rows, width, size) in [
+            (1, 32, 32),
+            (3, 100, 100),
+            (2, 192, 64),
+            (2, 1030, 1030),
+            (1, 1, 1),
+        ] {
+            let mut param = || Some(Param::from(noise.floats(size)));
+            let mut norms = vec![
+                Norm::Rms {
+                    weight: param(),
+                    eps: 1e-5,
+                },
+                Norm::Rms {
+                    weight: None,
+                    eps: 1e-2,
+                },
+            ];
+            if size == width {
+                norms.push(Norm::Layer {
+                    weight: param(),
+                    bias: param(),
+                    groups: 1,
+                    eps: 1e-5,
+                });
+                norms.push(Norm::Layer {
+                    weight: param(),
+                    bias: None,
+                    groups: 1,
+                    eps: 1e-5,
+                });
+                norms.push(Norm::Layer {
+                    weight: None,
+                    bias: param(),
+                    groups: 1,
+                    eps: 1e-5,
+                });
+                for groups in [2, 5] {
+                    if size.is_multiple_of(groups) {
+                        norms.push(Norm::Layer {
+                            weight: param(),
+                            bias: None,
+                            groups,
+                            eps: 1e-5,
+                        });
+                    }
+                }
+            }
+            let (x, residual) = (noise.floats(rows * width), noise.floats(rows * width));
+            for norm in &norms {
+                let what = format!("{rows} rows of {width}, {norm:?}");
+                let plain =
+                    |kernels| compute(kernels, &[(&x, width)], |pass, x| pass.norm(&x[0], norm));
+                assert_close(&plain(&kernels), &plain(&cpu), &what);
+                let added = |kernels| {
+                    compute(kernels, &[(&x, width), (&residual, width)], |pass, x| {
+                        pass.add_normed(&x[1], &x[0], norm, 0.3)
+                    })
+                };
+                assert_close(&added(&kernels), &added(&cpu), &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn elementwise_functions_and_gathers_are_those_of_the_cpu() {
+    const INDICES: &[u32] = &[4, 0, 4, 2];
+    let mut noise = Noise::new(3);
+    let cpu = cpu();
+    for kernels in devices() {
+        for width in [1, 31, 256, 300] {
+            let mut x = noise.floats(5 * width);
+            // The function saturates.
+            x[0] = 6e4;
+            x[width] = -6e4;
+            let of = |kernels| {
+                let scaled = compute(kernels, &[(&x, width)], |pass, x| pass.scale(&x[0], -1.5));
+                let capped = compute(kernels, &[(&x, width)], |pass, x| pass.softcap(&x[0], 30.0));
+                let gathered = compute(kernels, &[(&x, width)], |pass, x| {
+                    let indices = pass.indices(INDICES);
+                    pass.gather_rows(&x[0], indices)
+                });
+                [scaled, capped, gathered]
+            };
+            for (actual, expected) in of(&kernels).iter().zip(&of(&cpu)) {
+                assert_close(actual, expected, &format!("width {width}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn binary_functions_are_those_of_the_cpu() {
+    let mut noise = Noise::new(4);
+    let cpu = cpu();
+    for kernels in devices() {
+        // Rows, columns, and columns of the gate.
+        for (rows, width, gates) in [
+            (1, 1, 1),
+            (3, 31, 31),
+            (2, 256, 256),
+            (5, 300, 4),
+            (2, 520, 1),
+        ] {
+            let x = noise.floats(rows * width);
+            let y = noise.floats(rows * width);
+            let mut gate: Vec<f32> = noise
+                .floats(rows * gates)
+                .iter()
+                .map(|gate| 8.0 * gate)
+                .collect();
+            // The gate saturates.
+            gate[0] = 6e4;
+            gate[(rows - 1) * gates] = -6e4;
+            let of = |kernels| {
+                let added = compute(kernels, &[(&x, width), (&y, width)], |pass, inputs| {
+                    pass.add(&inputs[0], &inputs[1])
+                });
+                let gated = compute(kernels, &[(&x, width), (&gate, gates)], |pass, inputs| {
+                    pass.sigmoid_gate(&inputs[0], &inputs[1])
+                });
+                [added, gated]
+            };
+            let [added, gated] = of(&kernels);
+            let [expected_sum, expected_gated] = of(&cpu);
+            let what = format!("{rows} rows of {width}, {gates} gates");
+            assert_eq!(added, expected_sum, "{what}");
+            assert_close(&gated, &expected_gated, &what);
+        }
+    }
+}
+
+#[test]
+fn pass_without_rows_has_no_dispatches() {
+    let device = device(Order::Forward, Options::default());
+    let kernels = Kernels::on_device(device.clone());
+    let empty = compute(&kernels, &[(&[], 8)], |pass, x| pass.scale(&x[0], 2.0));
+    assert_eq!((empty.len(), device.dispatches()), (0, 0));
+}
