@@ -1,6 +1,8 @@
 //! Every architecture on the counting backend: dispatches of a layer.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
 
 use mlxm_engine::checkpoint::{Loader, Quantization, Weights};
 use mlxm_engine::forward::{CacheGroupPlan, CachePool, Model, ModelConfig, ModelInput, Step};
@@ -57,6 +59,11 @@ fn build(
 
 /// A pass over the last of `len` tokens, and its logits.
 fn decode(config: &Value, bits: u32, len: usize) -> PassCounts {
+    passes(config, bits, &[1], len).remove(0)
+}
+
+/// For each of `rows`, a pass over so many of the last of `len` tokens, and their logits.
+fn passes(config: &Value, bits: u32, rows: &[usize], len: usize) -> Vec<PassCounts> {
     let kernels = Kernels::counting();
     let (model_config, model, _) = build(config, bits, &kernels);
     let layers = model_config.cache_layers();
@@ -84,15 +91,17 @@ fn decode(config: &Value, bits: u32, len: usize) -> PassCounts {
     .unwrap();
     let mut sequence = pool.sequence_without_prefix_caching();
     pool.allocate_slots(&mut sequence, len).unwrap();
-    let mut input = ModelInput::new(groups.len());
-    input.push(&[1], len - 1, &sequence);
-    let mut step = Step::new(&kernels, &input, &mut cache).unwrap();
-    let hidden = model.forward(&mut step).unwrap();
-    let logits = model.logits(&hidden, &mut step.pass).unwrap();
     let vocab_size = model_config.dimensions().vocab_size;
-    assert_eq!((logits.rows(), logits.width()), (1, vocab_size));
-    step.pass.finish().unwrap();
-    kernels.take_counts().remove(0)
+    for &rows in rows {
+        let mut input = ModelInput::new(groups.len());
+        input.push(&vec![1; rows], len - rows, &sequence);
+        let mut step = Step::new(&kernels, &input, &mut cache).unwrap();
+        let hidden = model.forward(&mut step).unwrap();
+        let logits = model.logits(&hidden, &mut step.pass).unwrap();
+        assert_eq!((logits.rows(), logits.width()), (rows, vocab_size));
+        step.pass.finish().unwrap();
+    }
+    kernels.take_counts()
 }
 
 /// The operations of the layers: between embeddings and final norm.
@@ -104,12 +113,21 @@ fn layer_ops(counts: &PassCounts) -> &[OpCounts] {
 
 /// Dispatches of all layers, and the number of layers.
 fn of_layers(model_type: &str, bits: u32, len: usize) -> (usize, usize) {
+    let (dispatches, layers) = of_rows(model_type, bits, &[1], len);
+    (dispatches[0], layers)
+}
+
+/// The same for passes over several numbers of rows.
+fn of_rows(model_type: &str, bits: u32, rows: &[usize], len: usize) -> (Vec<usize>, usize) {
     let config = config(model_type);
-    let counts = decode(&config, bits, len);
-    let ops = layer_ops(&counts);
-    let dispatches: usize = ops.iter().map(|op| op.dispatches).sum();
-    let barriers: usize = ops.iter().map(|op| op.barriers).sum();
-    assert!(barriers <= dispatches, "{model_type}");
+    let dispatches = passes(&config, bits, rows, len).into_iter().map(|counts| {
+        let ops = layer_ops(&counts);
+        let dispatches: usize = ops.iter().map(|op| op.dispatches).sum();
+        let barriers: usize = ops.iter().map(|op| op.barriers).sum();
+        assert!(barriers <= dispatches, "{model_type}");
+        dispatches
+    });
+    let dispatches = dispatches.collect();
     let (_, model_config) = read_model_config(&mlxm_testmodel::checkpoint_config(&config)).unwrap();
     (dispatches, model_config.dimensions().num_hidden_layers)
 }
@@ -138,15 +156,50 @@ fn every_architecture_stays_in_the_budget_of_dispatches() {
         ("stablelm", 8),
         ("starcoder2", 8),
     ]);
+    // Architectures with the same numbers are in the same row of the table.
+    let mut groups: BTreeMap<[String; 2], Vec<&str>> = BTreeMap::new();
     for model_type in supported() {
         let expected = others.get(model_type).copied().unwrap_or(6);
-        let (dispatches, layers) = of_layers(model_type, 4, 40);
+        let (dispatches, layers) = of_rows(model_type, 4, &[1, 40], 40);
         if model_type == "nemotron-nas" {
             // Some of its layers have no attention or no MLP.
-            assert!(dispatches < expected * layers, "{dispatches}");
+            assert!(dispatches[0] < expected * layers, "{dispatches:?}");
         } else {
-            assert_eq!(dispatches, expected * layers, "{model_type}");
+            assert_eq!(dispatches[0], expected * layers, "{model_type}");
         }
+        let of_layer = |dispatches: usize| {
+            if dispatches.is_multiple_of(layers) {
+                (dispatches / layers).to_string()
+            } else {
+                format!("{dispatches} in {layers} layers")
+            }
+        };
+        let row = [of_layer(dispatches[0]), of_layer(dispatches[1])];
+        groups.entry(row).or_default().push(model_type);
+    }
+    check_table(&groups);
+}
+
+/// The table in docs/metal.md, which `MLXM_UPDATE_DOCS` writes.
+fn check_table(groups: &BTreeMap<[String; 2], Vec<&str>>) {
+    const BEGIN: &str = "<!-- begin: dispatches of a layer -->\n\n";
+    const END: &str = "\n<!-- end: dispatches of a layer -->";
+    let mut table = "| decoding | prefill | architectures |\n| ---: | ---: | --- |\n".to_owned();
+    for ([decoding, prefill], model_types) in groups {
+        let names = model_types.join(", ");
+        writeln!(table, "| {decoding} | {prefill} | {names} |").unwrap();
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metal.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = document.split_once(BEGIN).unwrap();
+    let (committed, after) = rest.split_once(END).unwrap();
+    if std::env::var_os("MLXM_UPDATE_DOCS").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    } else {
+        assert!(
+            committed == table,
+            "docs/metal.md is out of date: MLXM_UPDATE_DOCS=1 cargo test -p mlxm-engine --test api budget_of_dispatches"
+        );
     }
 }
 

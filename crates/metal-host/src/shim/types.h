@@ -66,6 +66,8 @@ template <class T> using remove_pointer_t = typename remove_pointer<T>::type;
 
 template <class A, class B> struct is_same : bool_constant<__is_same(A, B)> {};
 template <class A, class B> constexpr bool is_same_v = __is_same(A, B);
+template <class T> struct remove_addrspace { typedef T type; };
+template <class T> using remove_addrspace_t = typename remove_addrspace<T>::type;
 template <class A, class B> struct is_convertible : bool_constant<__is_convertible(A, B)> {};
 template <class A, class B> constexpr bool is_convertible_v = __is_convertible(A, B);
 template <class T> struct is_integral : bool_constant<__is_integral(T)> {};

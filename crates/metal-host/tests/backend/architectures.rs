@@ -226,6 +226,18 @@ fn every_head_width_has_the_logits_of_the_cpu() {
 }
 
 #[test]
+fn model_of_width_1024_has_the_logits_of_the_cpu() {
+    let settings = [
+        ("hidden_size", 1024),
+        ("head_dim", 128),
+        ("num_attention_heads", 8),
+        ("num_key_value_heads", 2),
+    ];
+    let checkpoint = Checkpoint::wide("qwen3", &settings, [4, 6], 128);
+    compare(&checkpoint, KvCacheDtype::F32, Order::Random(20));
+}
+
+#[test]
 fn every_format_has_the_logits_of_the_cpu() {
     for (bits, group_size) in [
         ([16, 16], 64),

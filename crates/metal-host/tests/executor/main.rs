@@ -8,4 +8,5 @@ mod checks;
 mod kernels;
 mod language;
 mod lint;
+mod mlx;
 mod support;

@@ -5,16 +5,23 @@ use crate::support::{Buffers, ORDERS};
 use half::f16;
 use mlxm_metal_host::Constant;
 
-struct Shape {
-    heads: usize,
-    key_value_heads: usize,
-    queries: usize,
-    keys: usize,
-    width: usize,
+pub struct Shape {
+    pub heads: usize,
+    pub key_value_heads: usize,
+    pub queries: usize,
+    pub keys: usize,
+    pub width: usize,
 }
 
 /// Softmax attention. Query i sees the keys up to its own position if `causal`.
-fn reference(shape: &Shape, q: &[f32], k: &[f32], v: &[f32], scale: f32, causal: bool) -> Vec<f64> {
+pub fn reference(
+    shape: &Shape,
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    scale: f32,
+    causal: bool,
+) -> Vec<f64> {
     let Shape {
         heads,
         key_value_heads,
@@ -58,7 +65,7 @@ fn reference(shape: &Shape, q: &[f32], k: &[f32], v: &[f32], scale: f32, causal:
     result
 }
 
-fn to_half(values: &[f32]) -> (Vec<f16>, Vec<f32>) {
+pub fn to_half(values: &[f32]) -> (Vec<f16>, Vec<f32>) {
     let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
     let rounded = halves.iter().map(|value| value.to_f32()).collect();
     (halves, rounded)

@@ -1,13 +1,13 @@
 //! The kernels of candle-metal-kernels, which run on Macs, against plain references. They show that the executor does what Metal does.
 
-mod attention;
+pub mod attention;
 mod gemv;
 mod norms;
 mod quantized;
 mod sources;
 
 /// Values between -1 and 1.
-fn values(count: usize, seed: u64) -> Vec<f32> {
+pub fn values(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..count)
         .map(|_| {
@@ -20,7 +20,7 @@ fn values(count: usize, seed: u64) -> Vec<f32> {
 }
 
 /// Fails if an element differs from the reference by more than the tolerance times the largest element.
-fn assert_close(actual: &[f32], expected: &[f64], tolerance: f64, context: &str) {
+pub fn assert_close(actual: &[f32], expected: &[f64], tolerance: f64, context: &str) {
     assert_eq!(actual.len(), expected.len(), "{context}");
     let scale = expected
         .iter()
