@@ -50,6 +50,9 @@ pub(crate) enum Op<'a> {
         x: &'a Rows,
         indices: Indices,
     },
+    Argmax {
+        x: &'a Rows,
+    },
     Attention {
         q: &'a Rows,
         cache: &'a KvCache,
@@ -76,6 +79,7 @@ impl Op<'_> {
                 BinaryFunction::SigmoidGate => "sigmoid_gate",
             },
             Self::GatherRows { .. } => "gather_rows",
+            Self::Argmax { .. } => "argmax",
             Self::Attention { .. } => "attention",
         }
     }

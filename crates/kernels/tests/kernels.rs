@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use candle_core::{DType, Device, Tensor};
 use mlxm_kernels::{
     Activation, AttentionSpec, Bytes, CpuOptions, FloatType, GateUp, KernelError, Kernels, KvCache,
@@ -125,6 +123,8 @@ fn operations_compute_known_values() {
         pass.gather_rows(&x, indices)
     });
     assert_eq!(picked[2], [0.0, 1.0, 2.0]);
+    let largest = run(&kernels, |pass| pass.argmax(&x));
+    assert_eq!(largest, [[2.0], [2.0]]);
     let scaled = run(&kernels, |pass| pass.scale(&x, -2.0));
     assert_eq!(scaled[0], [0.0, -2.0, -4.0]);
     let doubled = run(&kernels, |pass| pass.add(&x, &x));
@@ -191,6 +191,7 @@ fn every_operation(kernels: &Kernels, cache: &mut KvCache) -> Vec<Rows> {
         pass.add(&x, &x),
         pass.sigmoid_gate(&x, &x),
         pass.gather_rows(&x, last),
+        pass.argmax(&x),
         pass.rope_and_cache(&qkv, &spec, None, Some(rope_cos_sin), cache, slots),
         pass.attention(&x, cache, spans, &spec),
     ];
@@ -202,9 +203,9 @@ fn every_operation(kernels: &Kernels, cache: &mut KvCache) -> Vec<Rows> {
 fn every_operation_counts_one_dispatch() {
     let kernels = kernels();
     let mut cache = cache(&kernels);
-    assert_eq!(every_operation(&kernels, &mut cache).len(), 14);
+    assert_eq!(every_operation(&kernels, &mut cache).len(), 15);
     // The table of angles is the other one.
-    assert_eq!(kernels.dispatches(), 15);
+    assert_eq!(kernels.dispatches(), 16);
 }
 
 #[test]
@@ -449,31 +450,5 @@ fn results_do_not_depend_on_the_thread_count() {
     let one = product(1);
     for threads in [0, 2, 3, 8] {
         assert_eq!(product(threads), one);
-    }
-}
-
-#[test]
-fn sampling_visits_each_row_once() {
-    let kernels = kernels();
-    for count in [1, 2, 9, 40] {
-        let x = rows(&kernels, count, 3);
-        let before = kernels.dispatches();
-        let visits: Vec<_> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-        let pending = kernels.sample(x).unwrap();
-        pending
-            .for_each_row(&|row, values| {
-                let first = row as f32 * 3.0;
-                assert_eq!(values, [first, first + 1.0, first + 2.0]);
-                values.fill(0.0);
-                visits[row].fetch_add(1, Ordering::Relaxed);
-            })
-            .unwrap();
-        assert!(
-            visits
-                .iter()
-                .all(|visits| visits.load(Ordering::Relaxed) == 1)
-        );
-        // Not counted as an operation.
-        assert_eq!(kernels.dispatches(), before);
     }
 }

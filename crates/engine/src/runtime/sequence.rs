@@ -204,21 +204,35 @@ impl ActiveRequest {
         drop(self.events.put(self.pending_events));
     }
 
-    /// Samples the next token of `sequence`, the prompt and the tokens generated so far.
+    /// Whether the next token is that of the largest logit.
+    pub fn takes_largest(&self) -> bool {
+        self.constraint.is_none() && self.sampler.takes_largest()
+    }
+
+    /// Samples the next token of `sequence`, the prompt and the tokens generated so far. `largest` is the token of the largest
+    /// logit, if it is known.
     ///
     /// # Errors
     /// When a logit is NaN or infinite, or the constraint fails.
     pub fn advance(
         &mut self,
         logits: &mut [f32],
+        largest: Option<u32>,
         sequence: &[u32],
         cached_tokens: usize,
         limits: &Limits,
     ) -> Result<Progress, SamplingError> {
-        let constraint = self.constraint.as_deref_mut();
-        let Sampled { token, logprob } =
-            self.sampler
-                .sample_constrained(constraint, logits, sequence, &self.generated)?;
+        let Sampled { token, logprob } = match largest {
+            Some(token) if self.takes_largest() => Sampled {
+                token,
+                logprob: None,
+            },
+            _ => {
+                let constraint = self.constraint.as_deref_mut();
+                self.sampler
+                    .sample_constrained(constraint, logits, sequence, &self.generated)?
+            }
+        };
         let now = Instant::now();
         self.record_token(now, cached_tokens);
         self.generated.push(token);

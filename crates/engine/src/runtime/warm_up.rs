@@ -90,6 +90,7 @@ fn run(
     let mut pass = step.pass;
     let indices = pass.indices(&sampled);
     let rows = pass.gather_rows(&hidden, indices)?;
-    model.logits(&rows, &mut pass)?;
+    let logits = model.logits(&rows, &mut pass)?;
+    pass.argmax(&logits)?;
     pass.finish()
 }

@@ -297,7 +297,11 @@ impl Worker {
         }
         let input = self.input(items);
         let start = Instant::now();
-        let (hidden, logits) = self.forward(items, &input)?;
+        let Forward {
+            hidden,
+            logits,
+            largest,
+        } = self.forward(items, &input)?;
         self.score_prompts(items, &input, &hidden)?;
         self.forward_time += start.elapsed();
         self.record_step(&input);
@@ -314,17 +318,17 @@ impl Worker {
             }
         }
         match logits {
-            Some(logits) => self.sample(items, logits),
+            Some(logits) => self.sample(items, logits, largest),
             None => Ok(()),
         }
     }
 
-    /// Hidden states of all tokens, and logits of the items that need them, in the order of the items; `None` if none does.
-    fn forward(
-        &mut self,
-        items: &[Scheduled],
-        input: &ModelInput,
-    ) -> Result<(Rows, Option<Rows>), KernelError> {
+    fn forward(&mut self, items: &[Scheduled], input: &ModelInput) -> Result<Forward, KernelError> {
+        let takes_largest = |item: &Scheduled| {
+            let request = self.active.get(&item.id);
+            item.needs_logits && request.is_some_and(|request| request.takes_largest())
+        };
+        let computes_largest = self.kernels.has_argmax() && items.iter().any(takes_largest);
         let last_rows: Vec<u32> = items
             .iter()
             .zip(&input.spans)
@@ -341,8 +345,16 @@ impl Worker {
             let rows = pass.gather_rows(&hidden, indices)?;
             Some(self.model.logits(&rows, &mut pass)?)
         };
+        let largest = match &logits {
+            Some(logits) if computes_largest => Some(pass.argmax(logits)?),
+            _ => None,
+        };
         pass.finish()?;
-        Ok((hidden, logits))
+        Ok(Forward {
+            hidden,
+            logits,
+            largest,
+        })
     }
 
     pub(super) fn record_step(&mut self, input: &ModelInput) {
@@ -367,8 +379,13 @@ impl Worker {
     }
 
     /// Samples the next token of each request, in parallel on all threads.
-    fn sample(&mut self, items: &[Scheduled], logits: Rows) -> Result<(), KernelError> {
-        let pending = self.kernels.sample(logits)?;
+    fn sample(
+        &mut self,
+        items: &[Scheduled],
+        logits: Rows,
+        largest: Option<Rows>,
+    ) -> Result<(), KernelError> {
+        let pending = self.kernels.sample(logits, largest)?;
         let sampled = items.iter().filter(|item| item.needs_logits);
         let ids: Vec<SequenceId> = sampled.map(|item| item.id).collect();
         let rows: Vec<Mutex<Row<'_>>> = ids
@@ -384,9 +401,9 @@ impl Worker {
             })
             .collect();
         let limits = &self.limits;
-        let result = pending.for_each_row(&|row, logits| {
+        let result = pending.for_each_row(|row, logits, largest| {
             let mut row = rows[row].lock().unwrap_or_else(PoisonError::into_inner);
-            row.sample(logits, limits);
+            row.sample(logits, largest, limits);
         });
         let outcomes: Vec<_> = rows
             .into_iter()
@@ -416,6 +433,16 @@ impl Worker {
     }
 }
 
+/// The results of a forward pass.
+struct Forward {
+    /// Of all tokens.
+    hidden: Rows,
+    /// Of the items that need them, in the order of the items; `None` if none does.
+    logits: Option<Rows>,
+    /// The largest logits, if the device finds them and an item takes them.
+    largest: Option<Rows>,
+}
+
 /// The request of a row of logits, while one of the threads samples its token.
 struct Row<'a> {
     request: Option<Box<ActiveRequest>>,
@@ -426,10 +453,11 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn sample(&mut self, logits: &mut [f32], limits: &Limits) {
+    fn sample(&mut self, logits: &mut [f32], largest: Option<u32>, limits: &Limits) {
         if let Some(request) = &mut self.request {
             // Constraints are code of the caller: a panic in one must not end the other requests.
-            let advance = || request.advance(logits, self.tokens, self.cached_tokens, limits);
+            let advance =
+                || request.advance(logits, largest, self.tokens, self.cached_tokens, limits);
             let outcome = catch_unwind(AssertUnwindSafe(advance));
             self.outcome = Some(match outcome {
                 Ok(outcome) => outcome.map_err(GenerationError::from),

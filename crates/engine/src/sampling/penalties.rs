@@ -23,6 +23,14 @@ impl Occurrences {
     }
 }
 
+/// Whether [`apply`] can change logits.
+pub(super) fn any(params: &SamplingParams) -> bool {
+    !params.logit_bias.is_empty()
+        || params.repetition_penalty != 1.0
+        || params.presence_penalty != 0.0
+        || params.frequency_penalty != 0.0
+}
+
 /// Adds the bias, then applies the repetition, presence and frequency penalties.
 pub(super) fn apply(
     params: &SamplingParams,

@@ -69,6 +69,12 @@ impl Sampler {
         self.seed
     }
 
+    /// Whether the token is always the first of the largest logits, and nothing else is computed from them.
+    pub fn takes_largest(&self) -> bool {
+        let params = &self.params;
+        params.temperature == 0.0 && params.logprobs.is_none() && !penalties::any(params)
+    }
+
     /// Samples the next token from a row of logits and modifies the row.
     ///
     /// `history` is the prompt and the tokens generated so far, `generated` only the latter.

@@ -58,6 +58,11 @@ impl Backend {
         !matches!(self, Self::Counting(_))
     }
 
+    /// Whether the device finds the largest logits faster than the host.
+    pub fn has_argmax(&self) -> bool {
+        !matches!(self, Self::Cpu(_))
+    }
+
     /// Waits until the host may write to memory of activations that is not in use.
     ///
     /// # Errors

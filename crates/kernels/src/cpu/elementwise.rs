@@ -1,4 +1,4 @@
-//! Element-wise operations.
+//! Element-wise operations, and the largest element.
 
 use super::{
     Cpu, math,
@@ -47,6 +47,24 @@ unsafe fn apply_with<I: Isa>(function: Function, x: &[f32], out: &mut [f32]) {
                 *out = cap * math::tanh::<I>(x / cap);
             }
         }
+    }
+}
+
+/// The column of the first of the largest values; -1 if there is NaN or that value is infinite.
+pub(crate) fn argmax(x: &[f32]) -> f32 {
+    let (mut largest, mut first) = (f32::NEG_INFINITY, 0);
+    for (column, &value) in x.iter().enumerate() {
+        if value.is_nan() {
+            return -1.0;
+        }
+        if value > largest {
+            (largest, first) = (value, column);
+        }
+    }
+    if largest.is_finite() {
+        first as f32
+    } else {
+        -1.0
     }
 }
 

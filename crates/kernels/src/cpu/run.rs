@@ -92,6 +92,11 @@ impl Cpu {
                     out.copy_from_slice(&x[*row as usize * width..][..width]);
                 }
             }
+            Op::Argmax { x } => {
+                for (x, out) in x.as_slice().chunks(x.width().max(1)).zip(out) {
+                    *out = elementwise::argmax(x);
+                }
+            }
             Op::Attention {
                 q,
                 cache,

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
-use super::Kernels;
+use super::{Kernels, checks::shape_error};
 use crate::{KernelError, rows::Rows};
 
 impl Kernels {
@@ -84,15 +84,31 @@ impl Kernels {
         Ok(Tensor::from_vec(self.read(x)?, shape, &Device::Cpu)?)
     }
 
-    /// Starts to sample from logits `[rows, vocabulary]` of a finished pass, which need not be complete.
+    /// Whether [`crate::Pass::argmax`] of the logits is worth its dispatch: the device computes it while the host would read
+    /// all of them.
+    pub fn has_argmax(&self) -> bool {
+        self.backend.has_argmax()
+    }
+
+    /// Starts to sample from logits `[rows, vocabulary]` of a finished pass, which need not be complete. `largest` is their
+    /// [`crate::Pass::argmax`], if it was computed.
     ///
     /// # Errors
-    /// If the pass was not finished.
-    pub fn sample(&self, logits: Rows) -> Result<Pending<'_>, KernelError> {
-        self.check_finished(&logits, "sample")?;
+    /// If the pass was not finished, or if `largest` has another shape than an argmax of `logits`.
+    pub fn sample(&self, logits: Rows, largest: Option<Rows>) -> Result<Pending<'_>, KernelError> {
+        const OP: &str = "sample";
+        self.check_finished(&logits, OP)?;
+        if let Some(largest) = &largest {
+            self.check_finished(largest, OP)?;
+            if (largest.rows(), largest.width()) != (logits.rows(), 1) {
+                let shape = |x: &Rows| format!("[{}, {}]", x.rows(), x.width());
+                return Err(shape_error(OP, shape(&logits), shape(largest)));
+            }
+        }
         Ok(Pending {
             kernels: self,
             logits,
+            largest,
         })
     }
 
@@ -126,22 +142,34 @@ impl Kernels {
 pub struct Pending<'a> {
     kernels: &'a Kernels,
     logits: Rows,
+    largest: Option<Rows>,
 }
 
 impl Pending<'_> {
-    /// Waits for the logits, calls `visit(row, logits)` for every row on all threads of the host, and returns when all
-    /// calls have returned. `visit` may change the row in place.
+    /// Waits for the logits, calls `visit(row, logits, largest)` for every row on all threads of the host, and returns when all
+    /// calls have returned. `visit` may change the row in place. `largest` is the column of its first largest value; `None` if it
+    /// was not computed, or if the row has NaN or its largest value is infinite.
     ///
     /// # Errors
     /// As [`Kernels::read`].
     pub fn for_each_row(
         mut self,
-        visit: &(dyn Fn(usize, &mut [f32]) + Sync),
+        visit: impl Fn(usize, &mut [f32], Option<u32>) + Sync,
     ) -> Result<(), KernelError> {
-        self.kernels.wait(&self.logits, "sample")?;
+        const OP: &str = "sample";
+        self.kernels.wait(&self.logits, OP)?;
+        if let Some(largest) = &self.largest {
+            self.kernels.wait(largest, OP)?;
+        }
+        let largest = self.largest.as_ref().map_or(&[][..], Rows::as_slice);
+        let column = |row: usize| {
+            let column = largest.get(row).copied().filter(|column| *column >= 0.0);
+            column.map(|column| column as u32)
+        };
+        let visit = |row: usize, logits: &mut [f32]| visit(row, logits, column(row));
         let (rows, width) = (self.logits.rows(), self.logits.width());
         let pool = self.kernels.backend.thread_pool();
-        pool.for_each_row(self.logits.as_mut_slice(), rows, width, visit);
+        pool.for_each_row(self.logits.as_mut_slice(), rows, width, &visit);
         Ok(())
     }
 }

@@ -277,6 +277,25 @@ impl Pass<'_> {
         self.run(Op::GatherRows { x, indices }, rows.len(), x.width())
     }
 
+    /// The column of the first of the largest values of each row, as `[T, 1]` for [`Kernels::sample`]; -1 if the row has NaN
+    /// or its largest value is infinite.
+    ///
+    /// # Errors
+    /// As every operation, and for more than 2^24 columns, the integers that f32 represents.
+    ///
+    /// [`Kernels::sample`]: crate::Kernels::sample
+    pub fn argmax(&mut self, x: &Rows) -> Result<Rows, KernelError> {
+        const OP: &str = "argmax";
+        self.start(OP, x)?;
+        if x.width() > 1 << f32::MANTISSA_DIGITS {
+            return Err(KernelError::Activation {
+                op: OP,
+                found: format!("rows of {}", x.width()),
+            });
+        }
+        self.run(Op::Argmax { x }, x.rows(), 1)
+    }
+
     /// Paged attention of the rows of each span over its blocks: `[T, heads · head_dim]` gives
     /// `[T, heads · value_dim]`. Rows that belong to no span are zeros in the result.
     pub fn attention(

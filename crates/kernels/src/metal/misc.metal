@@ -1,4 +1,4 @@
-// Embeddings, norms, element-wise functions and gathers. Grids are (threadgroups of a row, rows).
+// Embeddings, norms, element-wise functions, gathers and argmax. Grids are (threadgroups of a row, rows).
 
 struct EmbedArgs {
     uint columns;
@@ -190,4 +190,70 @@ template <int THREADS>
     if (column < args.width) {
         out[size_t(group.y) * args.width + column] = x[size_t(indices[group.y]) * args.width + column];
     }
+}
+
+struct ArgmaxArgs {
+    uint width;
+};
+
+// Keys with the order of floats: no comparison of floats, which fast math and flushed subnormals would change. NaN is the
+// largest, and zeros of both signs are equal.
+inline uint order_key(uint bits) {
+    const uint magnitude = bits & 0x7fffffffu;
+    if (magnitude > 0x7f800000u) {
+        return 0xffffffffu;
+    }
+    if (magnitude == 0) {
+        return 0x80000000u;
+    }
+    return magnitude == bits ? bits | 0x80000000u : ~bits;
+}
+
+// Keys of the smallest and the largest finite value.
+constant uint LOWEST_KEY = 0x00800000u;
+constant uint HIGHEST_KEY = 0xff7fffffu;
+
+// The column of the first of the largest values of a row; -1 if that is not finite. Grid: (rows).
+template <uint SIMDGROUPS>
+[[kernel, max_total_threads_per_threadgroup(32 * SIMDGROUPS)]] void argmax(
+    constant ArgmaxArgs &args [[buffer(0)]],
+    device const uint *x [[buffer(1)]],
+    device float *out [[buffer(2)]],
+    uint row [[threadgroup_position_in_grid]],
+    uint thread_index [[thread_index_in_threadgroup]],
+    uint simdgroup [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]]) {
+    threadgroup uint keys[SIMDGROUPS];
+    threadgroup uint columns[SIMDGROUPS];
+    device const uint *values = x + size_t(row) * args.width;
+    // Smaller than any key.
+    uint largest = 0;
+    uint first = 0;
+    for (uint column = thread_index; column < args.width; column += 32 * SIMDGROUPS) {
+        const uint key = order_key(values[column]);
+        if (key > largest) {
+            largest = key;
+            first = column;
+        }
+    }
+    const uint of_simdgroup = simd_max(largest);
+    const uint column = simd_min(largest == of_simdgroup ? first : 0xffffffffu);
+    if (lane == 0) {
+        keys[simdgroup] = of_simdgroup;
+        columns[simdgroup] = column;
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    if (thread_index != 0) {
+        return;
+    }
+    largest = keys[0];
+    first = columns[0];
+    for (uint index = 1; index < SIMDGROUPS; index++) {
+        const bool is_earlier = keys[index] == largest && columns[index] < first;
+        if (keys[index] > largest || is_earlier) {
+            largest = keys[index];
+            first = columns[index];
+        }
+    }
+    out[row] = largest < LOWEST_KEY || largest > HIGHEST_KEY ? -1.0f : float(first);
 }

@@ -1,4 +1,4 @@
-//! The dispatches of embeddings, norms, element-wise functions and gathers.
+//! The dispatches of embeddings, norms, element-wise functions, gathers and argmax.
 
 use super::{Binding, Dispatch, Kernel, Memory, Source, TemplateArgument, args::kernel_args};
 use crate::{
@@ -11,6 +11,8 @@ use crate::{
 const THREADS: usize = 256;
 /// Most SIMD groups that normalize columns together.
 const NORM_SIMDGROUPS: usize = 8;
+/// Most SIMD groups that read a row of logits together.
+const ARGMAX_SIMDGROUPS: usize = 32;
 
 kernel_args! {
     /// As `EmbedArgs` in `misc.metal`.
@@ -57,6 +59,13 @@ kernel_args! {
 kernel_args! {
     /// As `GatherArgs` in `misc.metal`.
     struct GatherArgs {
+        width: u32,
+    }
+}
+
+kernel_args! {
+    /// As `ArgmaxArgs` in `misc.metal`.
+    struct ArgmaxArgs {
         width: u32,
     }
 }
@@ -179,10 +188,7 @@ pub(super) fn norm(
         Some((residual, _)) => memory.rows(residual)?,
         None => input,
     };
-    let simdgroups = width
-        .div_ceil(32)
-        .clamp(1, NORM_SIMDGROUPS)
-        .next_power_of_two();
+    let simdgroups = simdgroups(width, NORM_SIMDGROUPS);
     let parts = x.rows() * (x.width() / width.max(1));
     dispatches.push(Dispatch {
         kernel: Kernel::new(
@@ -293,6 +299,39 @@ pub(super) fn gather_rows(
     Ok(())
 }
 
+/// Adds the dispatch of [`crate::Pass::argmax`].
+pub(super) fn argmax(
+    x: &Rows,
+    memory: &Memory<'_>,
+    out: &Rows,
+    dispatches: &mut Vec<Dispatch>,
+) -> Result<(), KernelError> {
+    let args = ArgmaxArgs {
+        width: x.width() as u32,
+    };
+    let simdgroups = simdgroups(x.width(), ARGMAX_SIMDGROUPS);
+    dispatches.push(Dispatch {
+        kernel: Kernel::new(
+            Source::Misc,
+            "argmax",
+            &[TemplateArgument::Int(simdgroups as u32)],
+        ),
+        arguments: args.to_bytes(),
+        bindings: vec![
+            Binding::read(1, memory.rows(x)?),
+            Binding::write(2, memory.rows(out)?),
+        ],
+        threadgroups: [x.rows(), 1, 1],
+        threads: 32 * simdgroups,
+    });
+    Ok(())
+}
+
+/// SIMD groups for a row of `width`: a power of two up to `most`.
+fn simdgroups(width: usize, most: usize) -> usize {
+    width.div_ceil(32).clamp(1, most).next_power_of_two()
+}
+
 /// Adds a dispatch with a thread for each element of `out`.
 fn add(
     dispatches: &mut Vec<Dispatch>,
@@ -334,6 +373,7 @@ mod tests {
             ("BinaryArgs", BinaryArgs::members()),
             ("ElementwiseArgs", ElementwiseArgs::members()),
             ("GatherArgs", GatherArgs::members()),
+            ("ArgmaxArgs", ArgmaxArgs::members()),
         ] {
             assert_eq!(members, members_in_source(source, name), "{name}");
         }

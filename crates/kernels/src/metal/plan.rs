@@ -45,6 +45,7 @@ pub(crate) fn plan(
         Op::Elementwise { x, function } => misc::elementwise(x, *function, memory, out, dispatches),
         Op::Binary { x, y, function } => misc::binary(x, y, *function, memory, out, dispatches),
         Op::GatherRows { x, indices } => misc::gather_rows(x, *indices, memory, out, dispatches),
+        Op::Argmax { x } => misc::argmax(x, memory, out, dispatches),
         Op::Attention {
             q,
             cache,

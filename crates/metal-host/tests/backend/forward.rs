@@ -240,6 +240,27 @@ fn every_cache_type_has_the_logits_of_the_cpu() {
 }
 
 #[test]
+fn device_and_host_take_the_same_greedy_tokens() {
+    let device = device(Order::Reverse, Options::default());
+    let options = options(KvCacheDtype::F16);
+    let metal = load(&golden()[0], &options, device.clone());
+    let prompt = tokens(14, 20, &metal);
+    let dispatches_of = |request: Request| {
+        let before = device.dispatches();
+        let tokens = complete(&metal, request);
+        (tokens, device.dispatches() - before)
+    };
+    let (on_device, dispatches) = dispatches_of(greedy(prompt.clone(), 12));
+    // Log-probabilities are computed on the host.
+    let mut request = greedy(prompt, 12);
+    request.sampling.logprobs = Some(1);
+    request.no_prefix_cache = true;
+    let (on_host, fewer) = dispatches_of(request);
+    assert_eq!(on_device, on_host);
+    assert_eq!(dispatches, fewer + 12);
+}
+
+#[test]
 fn failed_submission_is_an_error_and_the_next_request_is_computed() {
     let folder = &golden()[1];
     let device = device(Order::Forward, Options::default());

@@ -1,12 +1,14 @@
-//! Embeddings, norms, element-wise functions and gathers of the Metal backend against the CPU backend.
+//! Embeddings, norms, element-wise functions, gathers and argmax of the Metal backend against the CPU backend.
 
-use crate::device::{cpu, device, devices};
+use std::sync::Arc;
+
+use crate::device::{ORDERS, cpu, device, devices};
 use crate::noise::Noise;
 use mlxm_kernels::{
     Bytes, FloatType, KernelError, Kernels, Norm, Param, Pass, QuantMode, QuantSpec, Rows,
-    ScaleType, Weight,
+    ScaleType, Weight, metal::Source,
 };
-use mlxm_metal_host::{Options, Order};
+use mlxm_metal_host::{HostDevice, HostDeviceOptions, Options, Order};
 
 /// The result of an operation on `inputs`, `[rows, width]` each.
 fn compute(
@@ -284,6 +286,111 @@ fn binary_functions_are_those_of_the_cpu() {
             assert_eq!(added, expected_sum, "{what}");
             assert_close(&gated, &expected_gated, &what);
         }
+    }
+}
+
+/// Rows whose largest value is at either end, equal to others, subnormal, infinite or not a number.
+fn argmax_rows(width: usize, noise: &mut Noise) -> Vec<f32> {
+    let mut rows = Vec::new();
+    for (first, last) in [
+        (0.5, 0.5),
+        (2.0, 1.0),
+        (1.0, 2.0),
+        (2.0, 2.0),
+        (f32::NAN, 2.0),
+        (2.0, -f32::NAN),
+        (f32::INFINITY, 2.0),
+        (f32::NEG_INFINITY, 2.0),
+    ] {
+        let mut row = noise.floats(width);
+        (row[0], row[width - 1]) = (first, last);
+        rows.extend(row);
+    }
+    // The earlier of two equal values is read by a later SIMD group.
+    let mut row = noise.floats(width);
+    for column in [1000, 1030] {
+        if let Some(value) = row.get_mut(column) {
+            *value = 2.0;
+        }
+    }
+    rows.extend(row);
+    for (value, last) in [
+        (0.0, -0.0),
+        (-0.0, 0.0),
+        (0.0, 1e-40),
+        (-1e-40, -1e-41),
+        (f32::NEG_INFINITY, f32::NEG_INFINITY),
+        (f32::NEG_INFINITY, f32::MIN),
+        (f32::MAX, f32::MAX),
+    ] {
+        let mut row = vec![value; width];
+        row[width - 1] = last;
+        rows.extend(row);
+    }
+    rows
+}
+
+#[test]
+fn argmax_is_that_of_the_cpu() {
+    let mut noise = Noise::new(5);
+    let cpu = cpu();
+    for kernels in devices() {
+        for width in [1, 2, 31, 32, 33, 700, 1024, 1025, 3001] {
+            let x = argmax_rows(width, &mut noise);
+            let of = |kernels| compute(kernels, &[(&x, width)], |pass, x| pass.argmax(&x[0]));
+            assert_eq!(of(&kernels), of(&cpu), "width {width}");
+        }
+    }
+}
+
+/// Whether an order shows that argmax is wrong when `from` is replaced by `to`.
+fn argmax_mutant_is_noticed(from: &str, to: &str) -> bool {
+    // The last column is read by the last SIMD group.
+    let (width, cpu) = (3072, cpu());
+    let x = argmax_rows(width, &mut Noise::new(6));
+    let of = |kernels: &Kernels| compute(kernels, &[(&x, width)], |pass, x| pass.argmax(&x[0]));
+    let expected = of(&cpu);
+    ORDERS.into_iter().any(|order| {
+        let options = HostDeviceOptions {
+            compile: Options::default(),
+            order,
+            lazy: false,
+        };
+        let device = HostDevice::new(options).with_replacement(Source::Misc, from, to);
+        of(&Kernels::on_device(Arc::new(device))) != expected
+    })
+}
+
+#[test]
+fn wrong_argmax_is_noticed() {
+    let unchanged = "struct ArgmaxArgs {";
+    assert!(!argmax_mutant_is_noticed(unchanged, unchanged));
+    for (from, to) in [
+        (
+            "    threadgroup_barrier(mem_flags::mem_threadgroup);\n    if (thread_index != 0) {",
+            "    if (thread_index != 0) {",
+        ),
+        ("if (magnitude > 0x7f800000u) {", "if (false) {"),
+        ("if (magnitude == 0) {", "if (false) {"),
+        ("bits | 0x80000000u : ~bits", "bits | 0x80000000u : bits"),
+        ("if (key > largest) {", "if (key >= largest) {"),
+        ("largest == of_simdgroup ? first : 0xffffffffu", "first"),
+        (
+            "simd_min(largest == of_simdgroup",
+            "simd_max(largest == of_simdgroup",
+        ),
+        (
+            "index = 1; index < SIMDGROUPS",
+            "index = 1; index + 1 < SIMDGROUPS",
+        ),
+        ("|| is_earlier", ""),
+        ("largest < LOWEST_KEY || ", ""),
+        (" || largest > HIGHEST_KEY", ""),
+        ("LOWEST_KEY = 0x00800000u", "LOWEST_KEY = 0x00800001u"),
+        ("HIGHEST_KEY = 0xff7fffffu", "HIGHEST_KEY = 0xff7ffffeu"),
+        ("size_t(row) * args.width;", "0;"),
+    ] {
+        assert!(argmax_mutant_is_noticed(from, to), "{from:?} may be {to:?}");
     }
 }
 

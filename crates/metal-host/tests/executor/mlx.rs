@@ -16,7 +16,7 @@ const KERNELS: &str = "mlx/backend/metal/kernels/";
 const NO_CHECKOUT: &str = "MLXM_MLX_SOURCE does not name a checkout of MLX";
 
 fn checkout() -> PathBuf {
-    let directory = PathBuf::from(std::env::var_os("MLXM_MLX_SOURCE").expect(NO_CHECKOUT));
+    let directory = PathBuf::from(std::env::var_os("MLXM_MLX_SOURCE").unwrap_or_default());
     assert!(directory.join(KERNELS).is_dir(), "{NO_CHECKOUT}");
     directory
 }
@@ -59,10 +59,10 @@ fn kernel(headers: &[&str], instance: &str, constants: &[(usize, Constant)]) -> 
     }
     let (template, arguments) = instance.split_once('<').unwrap();
     let arguments = arguments.strip_suffix('>').unwrap();
-    source.push_str(&format!(
-        "instantiate_kernel(\"kernel\", {template}, {arguments})\n"
-    ));
-    library(&source).function("kernel", constants).unwrap()
+    let instantiation = format!("instantiate_kernel(\"kernel\", {template}, {arguments})\n");
+    library(&(source + &instantiation))
+        .function("kernel", constants)
+        .unwrap()
 }
 
 /// Elements that can be bound and compared.

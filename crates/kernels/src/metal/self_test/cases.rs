@@ -101,7 +101,7 @@ fn embed(kernels: &Kernels, format: WeightFormat, rows: usize) -> Result<Vec<Row
     Ok(vec![rows])
 }
 
-/// Norms, element-wise functions and gathers.
+/// Norms, element-wise functions, gathers and argmax.
 fn elementwise(kernels: &Kernels, rows: usize) -> Result<Vec<Rows>, KernelError> {
     let width = INPUTS[0];
     let mut noise = Noise::new(3);
@@ -115,8 +115,9 @@ fn elementwise(kernels: &Kernels, rows: usize) -> Result<Vec<Rows>, KernelError>
     let capped = pass.softcap(&scaled, 5.0)?;
     let last = pass.indices(&last);
     let gathered = pass.gather_rows(&capped, last)?;
+    let largest = pass.argmax(&capped)?;
     pass.finish()?;
-    Ok(vec![normed, sum, scaled, capped, gathered])
+    Ok(vec![normed, sum, scaled, capped, gathered, largest])
 }
 
 /// An attention layer.
