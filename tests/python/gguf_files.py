@@ -22,18 +22,35 @@ ARCHITECTURES = [
     "olmo2",
     "starcoder2",
     "smollm3",
+    "seed_oss",
+    "ernie4_5",
+    "minicpm",
+    "command-r",
+    "cohere2",
+    "exaone4",
+    "nemotron",
+    "glm4",
+    "olmo3",
 ]
-MODEL_TYPES = {"gemma3": "gemma3_text"}
+MODEL_TYPES = {"gemma3": "gemma3_text", "command-r": "cohere"}
+
+#: Architectures with the GGUF name of another one.
+GGUF_NAMES = {"olmo3": "olmo2"}
+
+#: Whose norms are stored with one added.
+NORM_PLUS_ONE = {"gemma", "gemma2", "gemma3", "nemotron"}
 
 #: Types whose values are compared with the `gguf` package's own decoder.
 ROUND_TRIPS = ["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4"]
 
-ROTARY_PAIRS = {"llama", "granite", "smollm3"}
+ROTARY_PAIRS = {"llama", "granite", "smollm3", "minicpm"}
 
 
 def settings(architecture: str, config: dict[str, Any]) -> dict[str, Any]:
     """The changes to a test configuration that let GGUF hold it: the scale of queries is implied by the head."""
-    return {"query_pre_attn_scalar": head_dim(config)} if architecture in ("gemma2", "gemma3") else {}
+    if architecture in ("gemma2", "gemma3"):
+        return {"query_pre_attn_scalar": head_dim(config)}
+    return {"sliding_window_pattern": 4} if architecture == "cohere2" else {}
 
 
 def head_dim(config: dict[str, Any]) -> int:
@@ -45,14 +62,15 @@ def write(source: Path, path: Path, architecture: str) -> None:
     from safetensors.numpy import load_file
 
     config = json.loads((source / "config.json").read_text())
-    writer = gguf.GGUFWriter(path, architecture)
+    name_in_gguf = GGUF_NAMES.get(architecture, architecture)
+    writer = gguf.GGUFWriter(path, name_in_gguf)
     _add_metadata(writer, architecture, config)
     _add_word_tokenizer(writer, config["vocab_size"])
     layers = config["num_hidden_layers"]
     numbers = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
-    names = gguf.get_tensor_name_map(numbers[architecture], layers)
+    names = gguf.get_tensor_name_map(numbers[name_in_gguf], layers)
     for name, array in load_file(source / "model.safetensors").items():
-        if name.endswith("norm.weight") and architecture.startswith("gemma"):
+        if name.endswith("norm.weight") and architecture in NORM_PLUS_ONE:
             array = array + np.float32(1)
         if architecture in ROTARY_PAIRS and ".self_attn.q_proj." in name:
             array = _rotary_pairs(array, config["num_attention_heads"])
@@ -82,8 +100,8 @@ def _add_metadata(writer: gguf.GGUFWriter, architecture: str, config: dict[str, 
     if "head_dim" in config:
         writer.add_key_length(config["head_dim"])
         writer.add_value_length(config["head_dim"])
-    if architecture == "starcoder2":
-        writer.add_layer_norm_eps(config["norm_epsilon"])
+    if epsilon := config.get("norm_epsilon") or config.get("norm_eps") or config.get("layer_norm_eps"):
+        writer.add_layer_norm_eps(epsilon)
     else:
         writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     if architecture == "phi3":
@@ -101,6 +119,24 @@ def _add_metadata(writer: gguf.GGUFWriter, architecture: str, config: dict[str, 
     if architecture == "gemma3":
         writer.add_sliding_window(config["sliding_window"])
         writer.add_sliding_window_pattern(config["sliding_window_pattern"])
+    if architecture == "minicpm":
+        writer.add_embedding_scale(config["scale_emb"])
+        writer.add_residual_scale(config["scale_depth"] / config["num_hidden_layers"] ** 0.5)
+        writer.add_logit_scale(config["hidden_size"] / config["dim_model_base"])
+    if architecture in ("command-r", "cohere2"):
+        writer.add_logit_scale(config["logit_scale"])
+        writer.add_rope_scaling_type(gguf.RopeScalingType.NONE)
+    if architecture == "cohere2":
+        writer.add_sliding_window(config["sliding_window"])
+    if architecture in ("nemotron", "glm4"):
+        writer.add_rope_dimension_count(int(head_dim(config) * config["partial_rotary_factor"]))
+    if architecture == "exaone4":
+        layers, pattern = config["num_hidden_layers"], config["sliding_window_pattern"]
+        writer.add_sliding_window(config["sliding_window"])
+        writer.add_sliding_window_pattern([pattern[i % len(pattern)] == "L" for i in range(layers)])
+    if architecture == "olmo3":
+        writer.add_sliding_window(config["sliding_window"])
+        writer.add_sliding_window_pattern([(i + 1) % 4 != 0 for i in range(config["num_hidden_layers"])])
 
 
 def _add_word_tokenizer(writer: gguf.GGUFWriter, size: int) -> None:

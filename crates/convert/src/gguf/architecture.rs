@@ -16,6 +16,9 @@ pub(super) struct Architecture {
     pub(super) permuted_qk: bool,
     /// Added to the weights of norms in GGUF.
     pub(super) norm_offset: f32,
+    /// A key of the metadata, without the name of the architecture, that only files of this one among those with its GGUF
+    /// name have.
+    marker: Option<&'static str>,
     /// Modules of a block in addition to [`ATTENTION`]: names in GGUF and in MLX.
     modules: &'static [(&'static str, &'static str)],
 }
@@ -46,6 +49,26 @@ const GATED_MLP_FOUR_NORMS: &[(&str, &str)] = &[
     ("ffn_down", "mlp.down_proj"),
 ];
 
+/// Norms after the blocks, and on queries and keys.
+const GATED_MLP_POST_NORMS: &[(&str, &str)] = &[
+    ("attn_q_norm", "self_attn.q_norm"),
+    ("attn_k_norm", "self_attn.k_norm"),
+    ("post_attention_norm", "post_attention_layernorm"),
+    ("post_ffw_norm", "post_feedforward_layernorm"),
+    ("ffn_gate", "mlp.gate_proj"),
+    ("ffn_up", "mlp.up_proj"),
+    ("ffn_down", "mlp.down_proj"),
+];
+
+/// Attention and MLP after the same norm.
+const PARALLEL_GATED_MLP: &[(&str, &str)] = &[
+    ("attn_q_norm", "self_attn.q_norm"),
+    ("attn_k_norm", "self_attn.k_norm"),
+    ("ffn_gate", "mlp.gate_proj"),
+    ("ffn_up", "mlp.up_proj"),
+    ("ffn_down", "mlp.down_proj"),
+];
+
 const fn architecture(
     gguf: &'static str,
     model_type: &'static str,
@@ -58,6 +81,7 @@ const fn architecture(
         class,
         permuted_qk: false,
         norm_offset: 0.0,
+        marker: None,
         modules,
     }
 }
@@ -118,20 +142,11 @@ const ARCHITECTURES: &[Architecture] = &[
         permuted_qk: true,
         ..architecture("granite", "granite", "GraniteForCausalLM", GATED_MLP)
     },
-    architecture(
-        "olmo2",
-        "olmo2",
-        "Olmo2ForCausalLM",
-        &[
-            ("attn_q_norm", "self_attn.q_norm"),
-            ("attn_k_norm", "self_attn.k_norm"),
-            ("post_attention_norm", "post_attention_layernorm"),
-            ("post_ffw_norm", "post_feedforward_layernorm"),
-            ("ffn_gate", "mlp.gate_proj"),
-            ("ffn_up", "mlp.up_proj"),
-            ("ffn_down", "mlp.down_proj"),
-        ],
-    ),
+    Architecture {
+        marker: Some("attention.sliding_window"),
+        ..architecture("olmo2", "olmo3", "Olmo3ForCausalLM", GATED_MLP_POST_NORMS)
+    },
+    architecture("olmo2", "olmo2", "Olmo2ForCausalLM", GATED_MLP_POST_NORMS),
     architecture(
         "starcoder2",
         "starcoder2",
@@ -146,6 +161,65 @@ const ARCHITECTURES: &[Architecture] = &[
         permuted_qk: true,
         ..architecture("smollm3", "smollm3", "SmolLM3ForCausalLM", GATED_MLP)
     },
+    architecture(
+        "seed_oss",
+        "seed_oss",
+        "SeedOssForCausalLM",
+        &[
+            ("post_attention_norm", "post_attention_layernorm"),
+            ("ffn_gate", "mlp.gate_proj"),
+            ("ffn_up", "mlp.up_proj"),
+            ("ffn_down", "mlp.down_proj"),
+        ],
+    ),
+    architecture("ernie4_5", "ernie4_5", "Ernie4_5ForCausalLM", GATED_MLP),
+    Architecture {
+        permuted_qk: true,
+        ..architecture("minicpm", "minicpm", "MiniCPMForCausalLM", GATED_MLP)
+    },
+    architecture(
+        "command-r",
+        "cohere",
+        "CohereForCausalLM",
+        PARALLEL_GATED_MLP,
+    ),
+    architecture(
+        "cohere2",
+        "cohere2",
+        "Cohere2ForCausalLM",
+        PARALLEL_GATED_MLP,
+    ),
+    architecture(
+        "exaone4",
+        "exaone4",
+        "Exaone4ForCausalLM",
+        GATED_MLP_POST_NORMS,
+    ),
+    Architecture {
+        norm_offset: 1.0,
+        ..architecture(
+            "nemotron",
+            "nemotron",
+            "NemotronForCausalLM",
+            &[
+                ("ffn_norm", "post_attention_layernorm"),
+                ("ffn_up", "mlp.up_proj"),
+                ("ffn_down", "mlp.down_proj"),
+            ],
+        )
+    },
+    architecture(
+        "glm4",
+        "glm4",
+        "Glm4ForCausalLM",
+        &[
+            ("post_attention_norm", "post_self_attn_layernorm"),
+            ("ffn_norm", "post_attention_layernorm"),
+            ("post_ffw_norm", "post_mlp_layernorm"),
+            ("ffn_up", "mlp.gate_up_proj"),
+            ("ffn_down", "mlp.down_proj"),
+        ],
+    ),
 ];
 
 /// The use of a tensor of the file.
@@ -178,16 +252,28 @@ pub fn gguf_architectures() -> impl Iterator<Item = (&'static str, &'static str)
 }
 
 impl Architecture {
-    pub(super) fn find(name: &str) -> Result<&'static Self, ConvertError> {
+    /// The architecture of files with this name and metadata.
+    pub(super) fn find(
+        name: &str,
+        has_key: impl Fn(&str) -> bool,
+    ) -> Result<&'static Self, ConvertError> {
         ARCHITECTURES
             .iter()
-            .find(|architecture| architecture.gguf == name)
-            .ok_or_else(|| ConvertError::Architecture {
-                found: name.to_owned(),
-                supported: ARCHITECTURES
+            .filter(|architecture| architecture.gguf == name)
+            .find(|architecture| {
+                let marker = architecture.marker;
+                marker.is_none_or(|marker| has_key(&format!("{name}.{marker}")))
+            })
+            .ok_or_else(|| {
+                let mut supported: Vec<&str> = ARCHITECTURES
                     .iter()
                     .map(|architecture| architecture.gguf)
-                    .collect(),
+                    .collect();
+                supported.dedup();
+                ConvertError::Architecture {
+                    found: name.to_owned(),
+                    supported,
+                }
             })
     }
 

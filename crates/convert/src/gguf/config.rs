@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::GgufError;
 use super::architecture::Architecture;
+use super::architecture_keys::architecture_keys;
 use super::reader::Gguf;
 use super::rope::rope_scaling;
 use crate::ConvertError;
@@ -42,7 +43,27 @@ impl Metadata<'_> {
         self.gguf.optional_str(&self.key(name))
     }
 
-    fn has(&self, tensor: &str) -> bool {
+    /// An array with a boolean for each layer.
+    pub(super) fn optional_flags(
+        &self,
+        name: &str,
+        layers: u64,
+    ) -> Result<Option<Vec<bool>>, GgufError> {
+        let key = self.key(name);
+        let Some(values) = self.gguf.optional_integers(&key)? else {
+            return Ok(None);
+        };
+        if values.len() as u64 != layers {
+            return Err(GgufError::BadValue {
+                key,
+                found: format!("{} values", values.len()),
+                expected: format!("one for each of the {layers} layers"),
+            });
+        }
+        Ok(Some(values.into_iter().map(|value| value != 0).collect()))
+    }
+
+    pub(super) fn has(&self, tensor: &str) -> bool {
         self.gguf.tensor(tensor).is_some()
     }
 
@@ -68,7 +89,7 @@ pub(super) struct Dimensions {
     pub(super) heads: u64,
     pub(super) key_value_heads: u64,
     pub(super) head_dim: u64,
-    hidden: u64,
+    pub(super) hidden: u64,
 }
 
 impl Dimensions {
@@ -161,17 +182,13 @@ pub(super) fn config(
         "max_position_embeddings",
         json!(metadata.count("context_length")?),
     );
-    if architecture.model_type == "starcoder2" {
-        set(
-            "norm_epsilon",
-            json!(metadata.number("attention.layer_norm_epsilon")?),
-        );
-    } else {
-        set(
-            "rms_norm_eps",
-            json!(metadata.number("attention.layer_norm_rms_epsilon")?),
-        );
-    }
+    let (key, epsilon) = match architecture.model_type {
+        "starcoder2" => ("norm_epsilon", "attention.layer_norm_epsilon"),
+        "nemotron" => ("norm_eps", "attention.layer_norm_epsilon"),
+        "cohere" | "cohere2" => ("layer_norm_eps", "attention.layer_norm_epsilon"),
+        _ => ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
+    };
+    set(key, json!(metadata.number(epsilon)?));
     let default_theta = if architecture.model_type == "gemma3_text" {
         1e6
     } else {
@@ -179,14 +196,25 @@ pub(super) fn config(
     };
     let theta = metadata.optional_number("rope.freq_base")?;
     set("rope_theta", json!(theta.unwrap_or(default_theta)));
-    set("rope_scaling", rope_scaling(metadata, dimensions)?);
+    let scaling = rope_scaling(metadata, dimensions)?;
+    let has_scaling = !matches!(
+        architecture.model_type,
+        "ernie4_5" | "cohere" | "cohere2" | "glm4"
+    );
+    if !has_scaling && !scaling.is_null() {
+        return Err(ConvertError::Unsupported(format!(
+            "it has RoPE scaling, which {} does not support",
+            architecture.model_type
+        )));
+    }
+    set("rope_scaling", scaling);
     set("tie_word_embeddings", json!(!metadata.has("output.weight")));
     partial_rotary(metadata, dimensions, &mut set)?;
     architecture_keys(metadata, dimensions, &mut set)?;
     Ok(config)
 }
 
-/// The fraction of head dimensions that RoPE rotates. Of the supported architectures only phi3 can express it.
+/// The fraction of head dimensions that RoPE rotates, which few architectures can express.
 fn partial_rotary(
     metadata: &Metadata<'_>,
     dimensions: Dimensions,
@@ -195,7 +223,10 @@ fn partial_rotary(
     let rotated = metadata
         .optional_count("rope.dimension_count")?
         .unwrap_or(dimensions.head_dim);
-    if metadata.architecture.model_type == "phi3" {
+    if matches!(
+        metadata.architecture.model_type,
+        "phi3" | "nemotron" | "glm4"
+    ) {
         set(
             "partial_rotary_factor",
             json!(rotated as f64 / dimensions.head_dim as f64),
@@ -205,133 +236,6 @@ fn partial_rotary(
             "RoPE rotates only {rotated} of {} head dimensions",
             dimensions.head_dim
         )));
-    }
-    Ok(())
-}
-
-/// Keys that only some architectures have.
-fn architecture_keys(
-    metadata: &Metadata<'_>,
-    dimensions: Dimensions,
-    set: &mut impl FnMut(&str, Value),
-) -> Result<(), ConvertError> {
-    let query_scale = || {
-        // The 27B models of Gemma 2 and 3 use hidden_size / heads instead of head_dim.
-        let is_27b = matches!(
-            (metadata.architecture.model_type, dimensions.layers),
-            ("gemma2", 46) | ("gemma3_text", 62)
-        );
-        if is_27b {
-            dimensions.hidden / dimensions.heads
-        } else {
-            dimensions.head_dim
-        }
-    };
-    let biases = |set: &mut dyn FnMut(&str, Value)| {
-        let attention =
-            ["q", "k", "v", "output"].map(|part| metadata.has(&format!("blk.0.attn_{part}.bias")));
-        let mlp =
-            ["gate", "up", "down"].map(|part| metadata.has(&format!("blk.0.ffn_{part}.bias")));
-        for (key, present) in [("attention_bias", &attention[..]), ("mlp_bias", &mlp[..])] {
-            if present.iter().any(|bias| *bias != present[0]) {
-                return Err(ConvertError::Unsupported(format!(
-                    "only some of its projections have biases, which {key} cannot express"
-                )));
-            }
-            set(key, json!(present[0]));
-        }
-        Ok(())
-    };
-    match metadata.architecture.model_type {
-        "gemma" => set("hidden_activation", json!("gelu_pytorch_tanh")),
-        "gemma2" => {
-            set("hidden_activation", json!("gelu_pytorch_tanh"));
-            set("query_pre_attn_scalar", json!(query_scale()));
-            let cap = |name, default: f64| {
-                Ok::<_, GgufError>(json!(metadata.optional_number(name)?.unwrap_or(default)))
-            };
-            set(
-                "attn_logit_softcapping",
-                cap("attn_logit_softcapping", 50.0)?,
-            );
-            set(
-                "final_logit_softcapping",
-                cap("final_logit_softcapping", 30.0)?,
-            );
-            let window = metadata.optional_count("attention.sliding_window")?;
-            set("sliding_window", json!(window.unwrap_or(4096)));
-        }
-        "gemma3_text" => {
-            if metadata
-                .optional_number("final_logit_softcapping")?
-                .is_some()
-            {
-                return Err(ConvertError::Unsupported(
-                    "it has final logit softcapping, which gemma3_text does not support".to_owned(),
-                ));
-            }
-            set("hidden_activation", json!("gelu_pytorch_tanh"));
-            set("query_pre_attn_scalar", json!(query_scale()));
-            set(
-                "sliding_window",
-                json!(metadata.count("attention.sliding_window")?),
-            );
-            let pattern = metadata.optional_count("attention.sliding_window_pattern")?;
-            set("sliding_window_pattern", json!(pattern.unwrap_or(6)));
-            let local = metadata.optional_number("rope.freq_base_swa")?;
-            set("rope_local_base_freq", json!(local.unwrap_or(1e4)));
-        }
-        "olmo2" => {
-            if metadata
-                .optional_count("attention.sliding_window")?
-                .is_some()
-            {
-                return Err(ConvertError::Unsupported(
-                    "it is an OLMo 3 model with sliding-window attention; only OLMo 2 is supported"
-                        .to_owned(),
-                ));
-            }
-            set("hidden_act", json!("silu"));
-            biases(set)?;
-        }
-        "phi3" => {
-            set("hidden_act", json!("silu"));
-            let window = metadata.optional_count("attention.sliding_window")?;
-            set("sliding_window", json!(window.filter(|window| *window > 0)));
-            let context = metadata.count("context_length")?;
-            let original = metadata.optional_count("rope.scaling.original_context_length")?;
-            set(
-                "original_max_position_embeddings",
-                json!(original.unwrap_or(context)),
-            );
-        }
-        "granite" => {
-            set("hidden_act", json!("silu"));
-            let scale =
-                |name| Ok::<_, GgufError>(json!(metadata.optional_number(name)?.unwrap_or(1.0)));
-            set(
-                "attention_multiplier",
-                json!(metadata.number("attention.scale")?),
-            );
-            set("embedding_multiplier", scale("embedding_scale")?);
-            set("residual_multiplier", scale("residual_scale")?);
-            set("logits_scaling", scale("logit_scale")?);
-            biases(set)?;
-        }
-        "starcoder2" => {
-            set("hidden_act", json!("gelu_pytorch_tanh"));
-            set("use_bias", json!(true));
-        }
-        "smollm3" => {
-            set("hidden_act", json!("silu"));
-            set("no_rope_layer_interval", json!(4));
-            biases(set)?;
-        }
-        "qwen2" | "qwen3" => set("hidden_act", json!("silu")),
-        _ => {
-            set("hidden_act", json!("silu"));
-            biases(set)?;
-        }
     }
     Ok(())
 }

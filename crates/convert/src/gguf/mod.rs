@@ -6,6 +6,7 @@
 //! bits, which keeps the additional error well below that of the original quantization.
 
 mod architecture;
+mod architecture_keys;
 mod blocks;
 mod config;
 mod cursor;
@@ -62,7 +63,9 @@ fn plan<'a>(gguf: &'a Gguf<'a>, options: &ConvertOptions) -> Result<Plan<'a>, Co
     }
     let metadata = Metadata {
         gguf,
-        architecture: Architecture::find(gguf.str("general.architecture")?)?,
+        architecture: Architecture::find(gguf.str("general.architecture")?, |key| {
+            gguf.get(key).is_some()
+        })?,
     };
     let dimensions = Dimensions::read(&metadata)?;
     let mut config = config::config(&metadata, dimensions)?;

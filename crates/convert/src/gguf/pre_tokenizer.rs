@@ -32,6 +32,9 @@ const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{
 /// Qwen 2: like Llama 3, with single digits.
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
+/// Seed-Coder: like Qwen 2, but line breaks are no part of punctuation.
+const SEED_CODER: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+";
+
 /// GPT-4o: words are also split before a capital letter; contractions stay with their word.
 const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
@@ -39,7 +42,10 @@ const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\
 const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 const PRE_TOKENIZERS: &[(&[&str], PreTokenizer)] = &[
-    (&["gpt-2", "phi-2", "mpt", "jais"], with_split(Split::Gpt2)),
+    (
+        &["gpt-2", "phi-2", "mpt", "jais", "exaone4"],
+        with_split(Split::Gpt2),
+    ),
     (
         &["olmo"],
         PreTokenizer {
@@ -48,8 +54,15 @@ const PRE_TOKENIZERS: &[(&[&str], PreTokenizer)] = &[
         },
     ),
     (
-        &["smollm", "starcoder", "refact", "codeshell"],
+        &["smollm", "starcoder", "refact", "codeshell", "exaone"],
         with_split(Split::Gpt2Digits),
+    ),
+    (
+        &["command-r"],
+        PreTokenizer {
+            nfc: true,
+            ..with_split(Split::Gpt2Digits)
+        },
     ),
     (
         &["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"],
@@ -59,7 +72,11 @@ const PRE_TOKENIZERS: &[(&[&str], PreTokenizer)] = &[
             ..with_split(Split::Pattern(LLAMA3))
         },
     ),
-    (&["dbrx", "smaug-bpe"], with_split(Split::Pattern(LLAMA3))),
+    (
+        &["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"],
+        with_split(Split::Pattern(LLAMA3)),
+    ),
+    (&["seed-coder"], with_split(Split::Pattern(SEED_CODER))),
     (
         &["qwen2", "megrez"],
         PreTokenizer {

@@ -17,7 +17,7 @@ fn scaling(builder: &GgufBuilder) -> Result<Value, String> {
     let gguf = Gguf::parse(&bytes).unwrap();
     let metadata = Metadata {
         gguf: &gguf,
-        architecture: Architecture::find("llama").unwrap(),
+        architecture: Architecture::find("llama", |_| false).unwrap(),
     };
     let dimensions = Dimensions::read(&metadata).unwrap();
     rope_scaling(&metadata, dimensions).map_err(|error| error.to_string())

@@ -15,7 +15,7 @@ use super::builder::{GgufBuilder, tiny_metadata};
 fn build(builder: &GgufBuilder) -> (Tokenizer, super::super::tokenizer::Tokenizer) {
     let bytes = builder.build();
     let gguf = Gguf::parse(&bytes).unwrap();
-    let files = tokenizer(&gguf, Architecture::find("llama").unwrap()).unwrap();
+    let files = tokenizer(&gguf, Architecture::find("llama", |_| false).unwrap()).unwrap();
     (files.model.to_string().parse().unwrap(), files)
 }
 
@@ -178,7 +178,7 @@ fn sentencepiece_merges_by_score_and_falls_back_to_bytes() {
 fn error_message(builder: &GgufBuilder) -> String {
     let bytes = builder.build();
     let gguf = Gguf::parse(&bytes).unwrap();
-    let result = tokenizer(&gguf, Architecture::find("llama").unwrap());
+    let result = tokenizer(&gguf, Architecture::find("llama", |_| false).unwrap());
     result.err().unwrap().to_string()
 }
 
