@@ -9,6 +9,9 @@ use crate::ConvertError;
 /// The projections of attention.
 const ATTENTION: &[&str] = &["attn_q", "attn_k", "attn_v", "attn_output"];
 
+/// Those of them that read the input.
+const ATTENTION_INPUTS: &[&str] = &["attn_q", "attn_k", "attn_v"];
+
 /// The projections of an MLP with a gate.
 const GATED_MLP: &[&str] = &["ffn_gate", "ffn_up", "ffn_down"];
 
@@ -129,8 +132,7 @@ pub(super) fn architecture_keys(
         }
         "seed_oss" => {
             set("hidden_act", json!("silu"));
-            let inputs = ["attn_q", "attn_k", "attn_v"];
-            set("attention_bias", bias("attention_bias", &inputs)?);
+            set("attention_bias", bias("attention_bias", ATTENTION_INPUTS)?);
             set(
                 "attention_out_bias",
                 bias("attention_out_bias", &["attn_output"])?,
@@ -176,8 +178,7 @@ pub(super) fn architecture_keys(
         }
         "glm4" => {
             set("hidden_act", json!("silu"));
-            let inputs = ["attn_q", "attn_k", "attn_v"];
-            set("attention_bias", bias("attention_bias", &inputs)?);
+            set("attention_bias", bias("attention_bias", ATTENTION_INPUTS)?);
         }
         "phi3" => {
             set("hidden_act", json!("silu"));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mlxm_kernels::{ActivationDtype, CpuOptions, Kernels};
+use mlxm_kernels::{ActivationDtype, CpuOptions, Kernels, metal::Source};
 use mlxm_metal_host::{HostDevice, HostDeviceOptions, Options, Order};
 
 /// Orders in which a fault of a kernel can show.
@@ -28,6 +28,24 @@ pub fn device(order: Order, compile: Options) -> Arc<HostDevice> {
         order,
         lazy: true,
     }))
+}
+
+/// Whether `is_wrong` holds, in one of the orders at least, for kernels with `to` in place of `from`.
+pub fn is_wrong_in_an_order(
+    source: Source,
+    from: &str,
+    to: &str,
+    is_wrong: impl Fn(&Kernels) -> bool,
+) -> bool {
+    ORDERS.into_iter().any(|order| {
+        let options = HostDeviceOptions {
+            compile: Options::default(),
+            order,
+            lazy: false,
+        };
+        let device = HostDevice::new(options).with_replacement(source, from, to);
+        is_wrong(&Kernels::on_device(Arc::new(device)))
+    })
 }
 
 /// Kernels in all orders, and with the arithmetic that Metal compilers use by default.

@@ -1,14 +1,12 @@
 //! Embeddings, norms, element-wise functions, gathers and argmax of the Metal backend against the CPU backend.
 
-use std::sync::Arc;
-
-use crate::device::{ORDERS, cpu, device, devices};
+use crate::device::{cpu, device, devices, is_wrong_in_an_order};
 use crate::noise::Noise;
 use mlxm_kernels::{
     Bytes, FloatType, KernelError, Kernels, Norm, Param, Pass, QuantMode, QuantSpec, Rows,
     ScaleType, Weight, metal::Source,
 };
-use mlxm_metal_host::{HostDevice, HostDeviceOptions, Options, Order};
+use mlxm_metal_host::{Options, Order};
 
 /// The result of an operation on `inputs`, `[rows, width]` each.
 fn compute(
@@ -350,15 +348,7 @@ fn argmax_mutant_is_noticed(from: &str, to: &str) -> bool {
     let x = argmax_rows(width, &mut Noise::new(6));
     let of = |kernels: &Kernels| compute(kernels, &[(&x, width)], |pass, x| pass.argmax(&x[0]));
     let expected = of(&cpu);
-    ORDERS.into_iter().any(|order| {
-        let options = HostDeviceOptions {
-            compile: Options::default(),
-            order,
-            lazy: false,
-        };
-        let device = HostDevice::new(options).with_replacement(Source::Misc, from, to);
-        of(&Kernels::on_device(Arc::new(device))) != expected
-    })
+    is_wrong_in_an_order(Source::Misc, from, to, |kernels| of(kernels) != expected)
 }
 
 #[test]

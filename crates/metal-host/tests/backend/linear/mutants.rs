@@ -6,7 +6,7 @@ use mlxm_kernels::{Activation, FloatType, Kernels, QuantMode, Xielu, metal::Sour
 use mlxm_metal_host::{HostDevice, HostDeviceOptions, Options, sanitizer};
 
 use super::{Case, Epilogue, Format, NormCase, Operands, XIELU};
-use crate::device::ORDERS;
+use crate::device::is_wrong_in_an_order;
 
 const Q4: Format = affine(4);
 const NVFP4: Format = Format::Float(QuantMode::Nvfp4);
@@ -23,15 +23,8 @@ const fn affine(bits: u32) -> Format {
 /// Whether an order shows that the result of a case is wrong when `from` is replaced by `to`.
 fn is_noticed(case: &Case, from: &str, to: &str) -> bool {
     let operands = Operands::new(case);
-    ORDERS.into_iter().any(|order| {
-        let options = HostDeviceOptions {
-            compile: Options::default(),
-            order,
-            lazy: false,
-        };
-        let device = HostDevice::new(options).with_replacement(Source::Linear, from, to);
-        let kernels = Kernels::on_device(Arc::new(device));
-        operands.check(&kernels, 1e-5).is_err()
+    is_wrong_in_an_order(Source::Linear, from, to, |kernels| {
+        operands.check(kernels, 1e-5).is_err()
     })
 }
 
